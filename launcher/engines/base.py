@@ -1,0 +1,165 @@
+"""What an engine is: knowledge of one kind of server, and nothing that runs.
+
+An engine turns a profile into a launch plan by a pure function and declares what its server
+promises. Starting, watching and stopping are the keeper's; asking the machine is `host`'s.
+Third parties register an object of this Protocol under the entry-point group
+`ernie_deploy.engines`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from launcher.errors import Problem
+from launcher.plan.model import LaunchPlan
+from launcher.profile.model import Profile
+
+Capability = str
+"""A promise of a server, used by the smoke checks: see `CAPABILITIES`."""
+
+CAPABILITIES: Mapping[Capability, str] = {
+    "health": "GET /health answers 200 when the server can work",
+    "models": "GET /v1/models lists the served model",
+    "chat": "POST /v1/chat/completions",
+    "completions": "POST /v1/completions",
+    "stream": "server-sent events on chat completions",
+    "stream-done": "a stream ends with `data: [DONE]`",
+    "stream-usage": "stream_options.include_usage gives a last chunk with usage",
+    "usage": "answers carry usage that adds up",
+    "reasoning": "reasoning is split from the answer",
+    "thinking-switch": "chat_template_kwargs.enable_thinking false turns reasoning off",
+    "tools": "tool_choice auto returns tool_calls",
+    "tools-stream": "the same in a stream",
+    "tools-required": "tool_choice required is enforced",
+    "tools-named": "a named tool_choice is enforced",
+    "tools-none": "tool_choice none is obeyed",
+    "tools-parallel": "several calls in one answer",
+    "json-mode": "response_format json_object is enforced",
+    "json-schema": "response_format json_schema is enforced",
+    "logprobs": "token log-probabilities",
+    "stop": "stop strings are honoured",
+    "max-tokens": "max_tokens is honoured with finish_reason length",
+    "seed": "the same seed gives the same answer",
+    "n": "n > 1 gives n choices",
+    "penalties": "presence and frequency penalties are accepted",
+    "bad-request-4xx": "a client's error is answered with a 4xx",
+    "context-limit-error": "a prompt over the limit is answered with an error",
+    "unknown-model-error": "an unknown model name is answered with an error",
+    "metrics": "Prometheus metrics",
+    "auth": "an API key is enforced under /v1",
+    "settings": "the server tells its effective settings",
+    "anthropic": "POST /v1/messages in Anthropic's dialect",
+    "count-tokens": "POST /v1/messages/count_tokens",
+}
+
+
+@dataclass(frozen=True)
+class Release:
+    """A version of an engine: `version` as packaged (`2.3.2`), `line` as documented (`2.3`)."""
+
+    version: str
+    line: str
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What an interpreter has: the engine's release, or the reason why it cannot be used.
+
+    `distributions` maps every relevant distribution found to its version. `problem` is set where
+    the engine is missing or is the wrong package.
+    """
+
+    python: str
+    python_version: str
+    release: Release | None
+    distributions: Mapping[str, str] = field(default_factory=dict)
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True)
+class PortNeed:
+    """A port the engine wants.
+
+    `default` is its number where the profile does not say. `unique_low_byte`: the number modulo
+    256 must be unique on the host. `span`: how many consecutive numbers are used. `address`:
+    where the engine binds, None for the profile's host.
+    """
+
+    name: str
+    default: int | str = "auto"
+    unique_low_byte: bool = False
+    span: int = 1
+    address: str | None = None
+    shown_as: str = ""
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class PlanContext:
+    """What a plan needs beside the profile: decisions already taken, facts already asked.
+
+    `ports` holds a number for each port the engine named. `gpu_count` is None where it could not
+    be found out. Folders need not exist yet.
+    """
+
+    python: str
+    release: Release
+    ports: Mapping[str, int]
+    instance_dir: Path
+    log_folder: Path
+    temporary_folder: Path
+    gpu_count: int | None = None
+    cpu_count: int = 1
+    distributions: Mapping[str, str] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """One kind of server; see the module's docstring."""
+
+    name: str
+    title: str
+    lines: tuple[str, ...]
+    """Release lines whose facts are known, oldest first (`("2.0", ..., "2.4")`); empty: any."""
+    distributions: tuple[str, ...]
+    """Distributions to look for in an interpreter, the engine's own names first."""
+
+    def installed(
+        self, python: str, python_version: str, distributions: Mapping[str, str]
+    ) -> Installed:
+        """Judge what an interpreter has; pure, the caller asked the interpreter."""
+        ...
+
+    def release(self, version: str) -> Release:
+        """The release a version belongs to.
+
+        Raises:
+            PreconditionError: the version is not supported; says which are.
+        """
+        ...
+
+    def ports(self, profile: Profile, release: Release | None) -> tuple[PortNeed, ...]:
+        """Every port the server will listen on, `api` first."""
+        ...
+
+    def validate(self, profile: Profile, release: Release | None) -> list[Problem]:
+        """Everything wrong with the profile for this release, at the profile's lines.
+
+        With `release` None: what is wrong for every release that the profile's `engine-version`
+        admits.
+        """
+        ...
+
+    def plan(self, profile: Profile, context: PlanContext) -> LaunchPlan:
+        """The launch plan; pure.
+
+        Raises:
+            ProfileError: `validate` has problems.
+        """
+        ...
+
+    def capabilities(self, profile: Profile, release: Release | None) -> frozenset[Capability]:
+        """What the server will promise when it runs this profile."""
+        ...

@@ -1,0 +1,110 @@
+"""How ernie-deploy says no.
+
+    DeployError                 one or more problems and an exit code
+    |-- UsageError              2    the command line is wrong
+    |-- ProfileError            2    the profile is wrong (every problem at once)
+    |-- PreconditionError       3    the world is not ready: port, model, engine, disk, lock
+    |-- DidNotStartError        4    the engine ended, or runs with other settings than asked
+    |-- DeadlineError           5    a deadline passed
+    `-- DiedError               6    the engine was ready and died
+
+Anything else that reaches the top is a defect of ours: exit code 70 and a crash report.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class ExitCode(enum.IntEnum):
+    """The documented exit codes; README has the same table."""
+
+    DONE = 0
+    NEGATIVE = 1
+    USAGE = 2
+    PRECONDITION = 3
+    DID_NOT_START = 4
+    DEADLINE = 5
+    DIED = 6
+    DEFECT = 70
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong, said so that the reader can mend it.
+
+    `code` is a stable word for programs ("unknown-key"). `where` is `file:line:column`, a key's
+    path, an option or a file, as precise as is known. `remedy` is what to do, as a command or a
+    profile line where one exists.
+    """
+
+    code: str
+    message: str
+    where: str | None = None
+    remedy: str | None = None
+
+    def text(self) -> str:
+        """The problem on one line, `where: message (remedy)`, as compilers print it."""
+        head = f"{self.where}: " if self.where else ""
+        tail = f"\n    {self.remedy}" if self.remedy else ""
+        return f"{head}{self.message}{tail}"
+
+
+class DeployError(Exception):
+    """Expected failure: shown as its problems, never as a traceback."""
+
+    exit_code: ExitCode = ExitCode.PRECONDITION
+
+    def __init__(self, problems: Problem | Iterable[Problem]) -> None:
+        """Keep the problems, of which there is at least one."""
+        self.problems: tuple[Problem, ...] = (
+            (problems,) if isinstance(problems, Problem) else tuple(problems)
+        )
+        super().__init__("; ".join(p.text() for p in self.problems))
+
+    @classmethod
+    def of(
+        cls, code: str, message: str, where: str | None = None, remedy: str | None = None
+    ) -> DeployError:
+        """Shorthand for an error with a single problem."""
+        return cls(Problem(code, message, where, remedy))
+
+
+class UsageError(DeployError):
+    """The command line is wrong."""
+
+    exit_code = ExitCode.USAGE
+
+
+class ProfileError(DeployError):
+    """The profile is wrong; carries every problem found, in file order."""
+
+    exit_code = ExitCode.USAGE
+
+
+class PreconditionError(DeployError):
+    """Something outside the profile stands in the way: a port, the model, the engine, a lock."""
+
+    exit_code = ExitCode.PRECONDITION
+
+
+class DidNotStartError(DeployError):
+    """The engine ended before it was ready, or runs with other settings than the profile asks."""
+
+    exit_code = ExitCode.DID_NOT_START
+
+
+class DeadlineError(DeployError):
+    """A deadline from the profile or the command line passed."""
+
+    exit_code = ExitCode.DEADLINE
+
+
+class DiedError(DeployError):
+    """The engine was ready and then died."""
+
+    exit_code = ExitCode.DIED

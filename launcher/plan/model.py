@@ -1,0 +1,307 @@
+"""The launch plan: everything the keeper needs to run one engine, as a value.
+
+A plan is made by a pure function of profile, engine and host, can be printed, compared and
+stored, and is the only thing the keeper reads: no engine's code runs inside the keeper. That is
+why phases, failure texts, readiness questions, stop signals and leftovers are data here.
+
+Every class converts to and from plain JSON types with `to_json` / `LaunchPlan.from_json`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+PLAN_SCHEMA = "ernie-deploy/plan/1"
+
+Loading = Literal["loading", "ready", "any"]
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One option of the engine's command line and why it is there.
+
+    `values` are the argv words after the flag (none for a switch). `reason` is a sentence for the
+    reader of `plan`; `origin` the profile place it came from, None where the engine added it.
+    """
+
+    flag: str
+    values: tuple[str, ...] = ()
+    reason: str = ""
+    origin: str | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True)
+class EnvVar:
+    """One environment variable of the engine and why it is set."""
+
+    name: str
+    value: str
+    reason: str = ""
+    origin: str | None = None
+
+
+@dataclass(frozen=True)
+class PortUse:
+    """One TCP port the engine listens on.
+
+    `address` is where the engine binds it: the profile's host, or `0.0.0.0` where the engine
+    ignores the host. `shown_as` says what a person would call it.
+    """
+
+    name: str
+    number: int
+    address: str
+    shown_as: str = ""
+
+
+@dataclass(frozen=True)
+class LogSource:
+    """A log to follow: `engine` is the captured output; others are globs below the log folder."""
+
+    name: str
+    glob: str | None = None
+    rank: int = 0
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A named stretch of start-up; phases are listed in the order in which they happen."""
+
+    name: str
+    title: str
+
+
+@dataclass(frozen=True)
+class PhaseRule:
+    """A line that shows which phase the engine is in.
+
+    `pattern` is searched in every line (ANSI codes stripped; `\\r` also ends a line) of the log
+    named by `source`. A group `percent` (0 to 100), or groups `done` and `total`, or `fraction`
+    (0.0 to 1.0) give progress within the phase.
+    """
+
+    phase: str
+    pattern: str
+    source: str = "engine"
+
+
+@dataclass(frozen=True)
+class FailureRule:
+    """A line that means the engine has failed.
+
+    `fatal` rules end a start the moment they are seen in state `when`. `summary` rules are fatal
+    but only say that something else failed: the diagnosis looks for the cause elsewhere.
+    `retry` says whether starting again unchanged can help. Groups of `pattern` may be used in
+    `cause` and `remedy` as `{name}`.
+    """
+
+    id: str
+    pattern: str
+    cause: str
+    remedy: str
+    when: Loading = "loading"
+    fatal: bool = True
+    summary: bool = False
+    retry: bool = False
+    sources: tuple[str, ...] = ()
+    exit_code: int | None = None
+    origin: str = ""
+
+
+@dataclass(frozen=True)
+class SettingCheck:
+    """A setting the running server reports, compared with what the profile asked for.
+
+    `pointer` walks the JSON answer, keys separated by `/`.
+    """
+
+    key: str
+    expected: Any
+    pointer: str
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """The questions that prove readiness, asked of port `port` at `address`.
+
+    `models_path` is None where the engine has no model list; `model` is the name that has to be
+    in it (None: any). `completion` is the body of a short completion. `settings_port` and
+    `settings_path` name the place that tells the effective settings, None where the release has
+    none: then `settings_unknown` says so. `auth_secret` names the entry of `secrets` that is sent
+    as a Bearer token.
+    """
+
+    address: str
+    port: str = "api"
+    health_path: str = "/health"
+    models_path: str | None = "/v1/models"
+    model: str | None = None
+    completion_path: str = "/v1/chat/completions"
+    completion: Mapping[str, Any] = field(default_factory=dict)
+    settings_port: str | None = None
+    settings_path: str | None = None
+    settings: tuple[SettingCheck, ...] = ()
+    settings_unknown: str | None = None
+    auth_secret: str | None = None
+    probe_timeout: float = 60.0
+
+
+@dataclass(frozen=True)
+class StopStage:
+    """Send `signal` to the engine's main process or its group, then wait up to `wait` seconds."""
+
+    signal: str
+    target: Literal["main", "group"] = "main"
+    wait: float = 10.0
+
+
+@dataclass(frozen=True)
+class StopPolicy:
+    """Signals by state; after the last stage every recorded process of the tree is killed."""
+
+    loading: tuple[StopStage, ...] = (StopStage("SIGTERM"),)
+    ready: tuple[StopStage, ...] = (StopStage("SIGTERM"),)
+    drain: float = 0.0
+
+
+@dataclass(frozen=True)
+class FtokKey:
+    """A System V message queue's key, `ftok(path, project)`; computed where the engine runs."""
+
+    path: str
+    project: int
+
+
+@dataclass(frozen=True)
+class Leftovers:
+    """What the engine can leave behind, to be removed only when proved ours.
+
+    `shm` are names below /dev/shm. `temporary` are globs of folders or files outside the
+    instance's own temporary folder (fixed by the engine's code).
+    """
+
+    shm: tuple[str, ...] = ()
+    queues: tuple[FtokKey, ...] = ()
+    temporary: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ExitCodeSource:
+    """A line in a log that tells the true exit code of a worker, in group `code`."""
+
+    source: str
+    pattern: str
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """Seconds; see `launcher.profile.model.Health`, `Stop` and `Restart`."""
+
+    startup: float = 3600.0
+    no_progress: float = 600.0
+    grace: float = 30.0
+
+
+@dataclass(frozen=True)
+class LaunchPlan:
+    """One engine process to be started, watched and stopped.
+
+    `argv[0]` is an absolute path. `env` is the engine's whole environment but for what is passed
+    through from the caller (`pass_env`, names or `PREFIX_*`) and for `secrets`, which maps a
+    variable's name to a secret reference resolved at start and never stored. The folders
+    `log_folder` and `temporary_folder` are made (0700) before the start and belong to the
+    instance. `listen` is what users connect to, as host:port.
+    """
+
+    instance: str
+    engine: str
+    release: str | None
+    argv: tuple[str, ...]
+    cwd: str
+    log_folder: str
+    temporary_folder: str
+    module: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
+    env: tuple[EnvVar, ...] = ()
+    pass_env: tuple[str, ...] = ()
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[PortUse, ...] = ()
+    gpus: tuple[str, ...] | None = None
+    base_url: str = ""
+    model: str = ""
+    served_model: str | None = None
+    log_sources: tuple[LogSource, ...] = (LogSource("engine"),)
+    phases: tuple[Phase, ...] = ()
+    phase_rules: tuple[PhaseRule, ...] = ()
+    failure_rules: tuple[FailureRule, ...] = ()
+    noise: tuple[str, ...] = ()
+    readiness: Readiness = Readiness("127.0.0.1")
+    stop: StopPolicy = StopPolicy()
+    leftovers: Leftovers = Leftovers()
+    exit_codes: tuple[ExitCodeSource, ...] = ()
+    deadlines: Deadlines = Deadlines()
+    restart_policy: str = "never"
+    max_restarts: int = 0
+    restart_delay: float = 5.0
+    log_max_size: int = 64 * 1024 * 1024
+    log_keep: int = 5
+    engine_log_max_size: int = 2 * 1024 * 1024 * 1024
+    allow_differences: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    schema: str = PLAN_SCHEMA
+
+    def port(self, name: str) -> PortUse:
+        """The port called `name`.
+
+        Raises:
+            KeyError: the plan has no such port.
+        """
+        for use in self.ports:
+            if use.name == name:
+                return use
+        raise KeyError(name)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types; `from_json` is the inverse."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> LaunchPlan:
+        """The plan stored as `data`; unknown keys of a newer writer are ignored.
+
+        Raises:
+            ValueError: `data` is not a launch plan of a schema we know.
+        """
+        if data.get("schema") != PLAN_SCHEMA:
+            raise ValueError(f"not a launch plan of schema {PLAN_SCHEMA}: {data.get('schema')!r}")
+        plan = _build(cls, data)
+        assert isinstance(plan, cls)
+        return plan
+
+
+def _build(kind: Any, value: Any) -> Any:
+    """`value` (plain JSON) as the annotated type `kind`."""
+    if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
+        hints = _hints(kind)
+        return kind(**{k: _build(hints[k], v) for k, v in value.items() if k in hints})  # type: ignore[operator]
+    if typing.get_origin(kind) is tuple and value is not None:
+        item = typing.get_args(kind)[0]
+        return tuple(_build(item, v) for v in value)
+    if value is not None and type(None) in typing.get_args(kind):
+        inner = [a for a in typing.get_args(kind) if a is not type(None)]
+        return _build(inner[0], value) if len(inner) == 1 else value
+    return value
+
+
+_HINTS: dict[Any, dict[str, Any]] = {}
+
+
+def _hints(kind: Any) -> dict[str, Any]:
+    if kind not in _HINTS:
+        _HINTS[kind] = typing.get_type_hints(kind)
+    return _HINTS[kind]
