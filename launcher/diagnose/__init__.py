@@ -1,0 +1,1 @@
+"""Finds the first cause in an instance's logs and names the rule that knows it."""

@@ -1,0 +1,1 @@
+"""Checks over profile, plan and host: PASS, WARN, FAIL or UNKNOWN, each with its remedy."""

@@ -1,0 +1,1 @@
+"""The engines' own virtual environments: which exist, how one is made."""

@@ -1,0 +1,1 @@
+"""Read-only facts about this machine, each with how it was learnt."""

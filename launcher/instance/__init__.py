@@ -1,0 +1,1 @@
+"""Started plans on disk: the directory, its lock, and the verbs that act on it."""

@@ -1,0 +1,1 @@
+"""The one process that owns an instance: starts the engine, watches it, stops it."""

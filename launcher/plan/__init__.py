@@ -1,0 +1,1 @@
+"""What will be run, and will it fit: pure values, no I/O."""

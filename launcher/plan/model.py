@@ -78,9 +78,9 @@ class Phase:
 
 @dataclass(frozen=True)
 class PhaseRule:
-    """A line that shows which phase the engine is in.
+    r"""A line that shows which phase the engine is in.
 
-    `pattern` is searched in every line (ANSI codes stripped; `\\r` also ends a line) of the log
+    `pattern` is searched in every line (ANSI codes stripped; `\r` also ends a line) of the log
     named by `source`. A group `percent` (0 to 100), or groups `done` and `total`, or `fraction`
     (0.0 to 1.0) give progress within the phase.
     """
@@ -279,8 +279,7 @@ class LaunchPlan:
         """
         if data.get("schema") != PLAN_SCHEMA:
             raise ValueError(f"not a launch plan of schema {PLAN_SCHEMA}: {data.get('schema')!r}")
-        plan = _build(cls, data)
-        assert isinstance(plan, cls)
+        plan: LaunchPlan = _build(cls, data)
         return plan
 
 

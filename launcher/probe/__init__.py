@@ -1,0 +1,1 @@
+"""Questions asked of a running server, and what the answers prove."""

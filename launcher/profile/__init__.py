@@ -1,0 +1,1 @@
+"""Reads a profile: schema, overlays, variables, and where every value came from."""

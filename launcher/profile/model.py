@@ -97,7 +97,7 @@ class Stop:
 
 @dataclass(frozen=True)
 class Logs:
-    """Bounds of what is kept on disk: bytes per file, files kept, bytes of the engine's own logs."""
+    """Bounds of what is kept on disk: bytes a file, files kept, bytes of the engine's own logs."""
 
     max_size: int = 64 * 1024 * 1024
     keep: int = 5

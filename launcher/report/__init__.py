@@ -1,0 +1,5 @@
+"""Results as text, JSON, JUnit, Markdown and HTML."""
+
+from launcher.report.emit import emit, emit_line
+
+__all__ = ["emit", "emit_line"]

@@ -1,0 +1,1 @@
+"""Does the server really work: the checks, one small function each, and their runner."""

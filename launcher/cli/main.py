@@ -1,0 +1,102 @@
+"""The command line's entry: finds the verb, runs it, turns what goes wrong into an exit code.
+
+Verbs are imported only when they are asked for, so that `--version` and completion stay fast.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from launcher import __version__
+from launcher.cli.verb import show_usage_error
+from launcher.errors import ExitCode
+
+VERBS: dict[str, tuple[str, str]] = {
+    "up": ("launcher.cli.up", "Bring a profile's server up and prove that it works."),
+    "down": ("launcher.cli.down", "Stop an instance and show that nothing is left."),
+    "restart": ("launcher.cli.restart", "Take an instance down and bring it up again."),
+    "status": ("launcher.cli.status", "Say how instances are, with the evidence."),
+    "logs": ("launcher.cli.logs", "Show an instance's logs, secrets redacted."),
+    "smoke": ("launcher.cli.smoke", "Prove that a server works: instance, profile or URL."),
+    "compare": ("launcher.cli.compare", "Run the smoke suite against several targets."),
+    "validate": ("launcher.cli.validate", "Check a profile against an engine's release."),
+    "plan": ("launcher.cli.plan", "Show exactly what `up` would run, and whether it fits."),
+    "doctor": ("launcher.cli.doctor", "Check this machine before loading a model."),
+    "diagnose": ("launcher.cli.diagnose", "Find the first cause in an instance's logs."),
+    "explain": ("launcher.cli.explain", "Explain a rule (ED-...), an error code or an exit code."),
+    "profiles": ("launcher.cli.profiles", "List, show and start profiles; print the schema."),
+    "engine": ("launcher.cli.engine", "List, install and find engines."),
+    "completion": ("launcher.cli.completion", "Print a completion script for bash or zsh."),
+    "version": ("launcher.cli.version", "Versions of ernie-deploy and of the engines."),
+}
+"""Verb to its module (which holds a click command called `command`) and its summary."""
+
+
+class _Verbs(click.Group):
+    """A group whose commands are imported when used; summaries come from `VERBS`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(VERBS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in VERBS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], VERBS, n=1)
+            meant = f"; did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"no such verb: {args[0]!r}{meant}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="ernie-deploy")
+def group() -> None:
+    """Launch, watch, prove and stop ERNIE-4.5 model servers.
+
+    Exit codes: 0 done, 1 negative verdict, 2 usage or profile, 3 precondition, 4 did not start,
+    5 deadline, 6 was ready and died, 70 a defect of ours, 130 interrupted, 143 terminated.
+    """
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line and exit with a documented code.
+
+    Raises:
+        SystemExit: always.
+    """
+    words = sys.argv[1:] if argv is None else argv
+    try:
+        code: Any = group.main(args=words, prog_name="ernie-deploy", standalone_mode=False)
+    except click.UsageError as error:
+        code = show_usage_error(error, words)
+    except click.exceptions.Abort:
+        code = ExitCode.INTERRUPTED
+    except KeyboardInterrupt:
+        code = ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # The reader (`| head`) went away: nothing more can be said, and Python must not try to
+        # flush into the closed pipe at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = ExitCode.DONE
+    except Exception:
+        from launcher.cli.crash import report_crash
+
+        code = report_crash(words)
+    sys.exit(int(code) if isinstance(code, int) else 0)

@@ -1,0 +1,57 @@
+"""What all verbs share: `--json`, expected errors, and the way a result is shown."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from launcher.errors import DeployError, ExitCode, Problem
+from launcher.result import Result
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def json_option(function: Function) -> Function:
+    """`--json`: one envelope on stdout."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="One JSON object on stdout (schema ernie-deploy/1)."
+    )(function)
+
+
+def verb(function: Callable[..., Result]) -> Callable[..., int]:
+    """Show what `function` returns or the expected error it raises; return the exit code.
+
+    The wrapped command must have the option of `json_option`. `function` may take `as_json`.
+    """
+    wants_json = "as_json" in function.__code__.co_varnames[: function.__code__.co_argcount]
+
+    @functools.wraps(function)
+    def run(*args: Any, as_json: bool = False, **options: Any) -> int:
+        from launcher.report import emit
+
+        context = click.get_current_context()
+        name = context.command_path.partition(" ")[2]
+        try:
+            if wants_json:
+                options["as_json"] = as_json
+            result = function(*args, **options)
+        except DeployError as error:
+            result = Result.from_error(name, error)
+        emit(result, as_json=as_json)
+        return int(result.exit_code)
+
+    return run
+
+
+def show_usage_error(error: click.UsageError, words: list[str]) -> ExitCode:
+    """Say what is wrong with the command line, as JSON where JSON was asked for."""
+    from launcher.report import emit
+
+    command = error.ctx.command_path.partition(" ")[2] if error.ctx else ""
+    hint = f"{error.ctx.command_path} --help" if error.ctx else "ernie-deploy --help"
+    problem = Problem("usage", error.format_message(), remedy=f"see `{hint}`")
+    emit(Result(command, exit_code=ExitCode.USAGE, errors=(problem,)), as_json="--json" in words)
+    return ExitCode.USAGE

@@ -1,0 +1,69 @@
+"""The one place where results reach stdout and stderr.
+
+Stdout carries the answer (text, or one JSON envelope); errors as prose, progress and notes go to
+stderr.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from launcher.result import Result
+
+RENDERERS: dict[str, str] = {
+    "up": "launcher.report.instance_text:up",
+    "down": "launcher.report.instance_text:down",
+    "restart": "launcher.report.instance_text:up",
+    "status": "launcher.report.instance_text:status",
+    "logs": "launcher.report.instance_text:nothing",
+    "plan": "launcher.report.plan_text:plan",
+    "validate": "launcher.report.profile_text:validate",
+    "profiles list": "launcher.report.profile_text:listing",
+    "profiles show": "launcher.report.profile_text:show",
+    "profiles schema": "launcher.report.profile_text:schema",
+    "profiles init": "launcher.report.profile_text:init",
+    "profiles diff-release": "launcher.report.profile_text:diff_release",
+    "engine list": "launcher.report.engine_text:listing",
+    "engine install": "launcher.report.engine_text:install",
+    "engine path": "launcher.report.engine_text:path",
+    "smoke": "launcher.report.smoke_text:smoke",
+    "compare": "launcher.report.compare_text:compare",
+    "doctor": "launcher.report.doctor_text:doctor",
+    "diagnose": "launcher.report.diagnose_text:diagnose",
+    "explain": "launcher.report.diagnose_text:explain",
+    "completion": "launcher.report.instance_text:script",
+    "version": "launcher.report.instance_text:version",
+}
+"""Command to the function that turns its result into text for stdout."""
+
+
+def emit(result: Result, *, as_json: bool) -> None:
+    """Print a result: as JSON on stdout, or as text on stdout with its errors on stderr."""
+    if as_json:
+        sys.stdout.write(json.dumps(result.envelope(), ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+        return
+    if result.data and result.command in RENDERERS:
+        text = _renderer(RENDERERS[result.command])(result)
+        if text:
+            sys.stdout.write(text.rstrip("\n") + "\n")
+            sys.stdout.flush()
+    for problem in result.errors:
+        sys.stderr.write(f"ernie-deploy: {problem.text()}\n")
+    sys.stderr.flush()
+
+
+def emit_line(event: Mapping[str, Any]) -> None:
+    """One JSON line of a stream (`up --json`, `logs -f --json`); the envelope comes last."""
+    sys.stdout.write(json.dumps(event, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def _renderer(reference: str) -> Callable[[Result], str]:
+    module, _, name = reference.partition(":")
+    function: Callable[[Result], str] = getattr(importlib.import_module(module), name)
+    return function
