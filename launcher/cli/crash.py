@@ -21,7 +21,8 @@ def report_crash(words: list[str]) -> ExitCode:
     shown = ["..." if i and shown[i - 1] == "--set" else w for i, w in enumerate(shown)]
     text = "\n".join(
         [
-            f"ernie-deploy {__version__}, Python {platform.python_version()}, {platform.platform()}",
+            f"ernie-deploy {__version__}, Python {platform.python_version()}",
+            platform.platform(),
             f"command: {shown}",
             "",
             traceback.format_exc(),

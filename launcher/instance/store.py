@@ -1,0 +1,202 @@
+"""An instance on disk: `instances/<name>/`, what is in it, and who may write it.
+
+profile.yaml    the profile as given          plan.json     the launch plan
+profile.json    the profile as resolved       state.json    what it is now
+events.jsonl    what happened, when, why      lock          flock of the one writer
+logs/engine.log the engine's output           control.sock  the keeper's socket
+logs/engine/    the engine's own logs         logs/keeper.log
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launcher import paths
+from launcher.errors import PreconditionError, UsageError
+from launcher.keeper.identity import same, this_host
+from launcher.keeper.state import DamagedState, State, read_state
+from launcher.plan.model import LaunchPlan
+
+
+@dataclass(frozen=True)
+class InstanceDir:
+    """The directory of one instance; it may not exist yet."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The instance's name."""
+        return self.folder.name
+
+    @property
+    def logs(self) -> Path:
+        """The folder of all logs; the engine's own are below `engine/`."""
+        return self.folder / "logs"
+
+    @property
+    def engine_log(self) -> Path:
+        """The captured output of the engine, rotated as `engine.log.1`, `.2`, oldest last."""
+        return self.logs / "engine.log"
+
+    @property
+    def exists(self) -> bool:
+        """True once an `up` got as far as a plan."""
+        return (self.folder / "plan.json").exists()
+
+    def plan(self) -> LaunchPlan:
+        """The plan that was started.
+
+        Raises:
+            PreconditionError: there is none, or it cannot be read.
+        """
+        try:
+            return LaunchPlan.from_json(json.loads((self.folder / "plan.json").read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise PreconditionError.of(
+                "no-plan", f"the plan of {self.name} cannot be read: {error}", str(self.folder)
+            ) from None
+
+    def profile(self) -> dict[str, Any]:
+        """The resolved profile, keys in kebab-case; empty where it cannot be read."""
+        try:
+            data = json.loads((self.folder / "profile.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return data if isinstance(data, dict) else {}
+
+    def state(self) -> State | None:
+        """The stored state.
+
+        Raises:
+            DamagedState: there is one that cannot be believed.
+        """
+        return read_state(self.folder)
+
+    def log_files(self) -> list[Path]:
+        """Every log, the captured output first (newest file first), then the engine's own."""
+        captured = sorted(self.logs.glob("engine.log*"))
+        own = sorted(p for p in (self.logs / "engine").rglob("*") if p.is_file())
+        return [*captured, *own]
+
+
+def instance(name: str) -> InstanceDir:
+    """The directory of the instance called `name`, existing or not."""
+    return InstanceDir(paths.instances() / name)
+
+
+def open_instance(name: str) -> InstanceDir:
+    """The existing instance called `name`.
+
+    Raises:
+        UsageError: there is none; names the nearest.
+    """
+    found = instance(name)
+    if found.exists or (found.folder / "state.json").exists():
+        return found
+    import difflib
+
+    names = [other.name for other in every_instance()]
+    near = difflib.get_close_matches(name, names, n=1)
+    meant = f"; did you mean {near[0]!r}?" if near else ""
+    raise UsageError.of(
+        "unknown-instance",
+        f"there is no instance {name!r}{meant}",
+        remedy="`ernie-deploy status` lists all; a profile's path has a / or ends in .yaml",
+    )
+
+
+def every_instance() -> list[InstanceDir]:
+    """All instances, by name."""
+    try:
+        names = sorted(os.listdir(paths.instances()))
+    except FileNotFoundError:
+        return []
+    return [InstanceDir(paths.instances() / n) for n in names if not n.startswith(".")]
+
+
+class Lock:
+    """The instance's flock: whoever holds it is the only writer of its state.
+
+    The lock belongs to the open file, not to the process: `up` hands it to the keeper by letting
+    it inherit the descriptor, without a moment in which nobody holds it.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        """Take over an open, locked descriptor."""
+        self.descriptor = descriptor
+
+    @classmethod
+    def take(cls, folder: Path) -> Lock | None:
+        """The lock of `folder`, or None while somebody else holds it."""
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        return cls(descriptor)
+
+    def release(self) -> None:
+        """Give the lock back, unless another process has inherited it."""
+        os.close(self.descriptor)
+
+
+def held(folder: Path) -> bool:
+    """True while somebody holds the lock of `folder`."""
+    try:
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def foreign_host(state: State) -> str | None:
+    """Why this state belongs to another machine or pid namespace, or None where it is ours.
+
+    An earlier boot of this machine is ours: nothing of it runs any more.
+    """
+    here = this_host()
+    if state.machine != here.machine:
+        return f"it was started on another machine ({state.machine}; this is {here.machine})"
+    if state.boot == here.boot and state.pid_namespace != here.pid_namespace:
+        return "it was started in another container (pid namespace) of this machine"
+    return None
+
+
+def view(found: InstanceDir) -> tuple[str, State | None, str | None]:
+    """What an instance is now: (state, stored state, note).
+
+    The state is one of `launcher.keeper.state.State`'s, or `lost` (the keeper was killed),
+    `stopped` after a reboot, `foreign` (another machine's), `damaged`, `absent`.
+    """
+    try:
+        state = found.state()
+    except DamagedState as error:
+        return "damaged", None, str(error)
+    if state is None:
+        return ("starting", None, None) if held(found.folder) else ("absent", None, None)
+    other = foreign_host(state)
+    if other:
+        return "foreign", state, other
+    if not state.live:
+        return state.state, state, None
+    if state.boot != this_host().boot:
+        return "stopped", state, "the machine was restarted since; nothing of it runs"
+    keeper = state.keeper
+    if keeper and same(int(keeper["pid"]), int(keeper["start"])):
+        return state.state, state, None
+    if held(found.folder):
+        return "starting", state, None
+    return "lost", state, "its keeper was killed; `down` cleans up, `up` cleans and starts"

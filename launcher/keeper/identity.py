@@ -1,0 +1,153 @@
+"""Which process is which: an identity that survives pid reuse, reboots and clock changes.
+
+A process is ours only if its identity was recorded while its parentage was known, or it carries
+the instance's token in its environment, or its session was recorded as ours while alive. Nothing
+is signalled before that is proved through a pidfd.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+TOKEN_VARIABLE = "ERNIE_DEPLOY_INSTANCE"  # noqa: S105 - a variable's name, not a secret
+"""Variable that marks every process of an instance; its value is `<name>:<random>`."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """Where pids mean something: this machine, this boot, this pid namespace."""
+
+    machine: str
+    boot: str
+    pid_namespace: str
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process: pid, start in clock ticks since boot (field 22 of /proc/PID/stat), session.
+
+    Raw ticks are kept because a create time derived from the clock moves with the clock.
+    """
+
+    pid: int
+    start: int
+    session: int
+    parent: int
+    name: str
+    state: str = "S"
+
+    def to_json(self) -> dict[str, int | str]:
+        """What `state.json` keeps of a process."""
+        return {"pid": self.pid, "start": self.start, "session": self.session, "name": self.name}
+
+
+def this_host() -> Host:
+    """The identity of the machine, boot and pid namespace we run in."""
+    machine = ""
+    for path in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
+        with contextlib.suppress(OSError):
+            machine = Path(path).read_text().strip()
+        if machine:
+            break
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return Host(machine or os.uname().nodename, boot, str(Path("/proc/self/ns/pid").readlink()))
+
+
+def look(pid: int) -> Process | None:
+    """The process that has this pid now, or None."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return None
+    # The name may hold spaces and brackets; the fields after the last bracket do not.
+    head, _, tail = text.rpartition(")")
+    fields = tail.split()
+    return Process(
+        pid=pid,
+        start=int(fields[19]),
+        session=int(fields[3]),
+        parent=int(fields[1]),
+        name=head.partition("(")[2],
+        state=fields[0],
+    )
+
+
+def same(pid: int, start: int) -> bool:
+    """True while the process with this pid and start lives (a zombie does not)."""
+    now = look(pid)
+    return now is not None and now.start == start and now.state not in "ZX"
+
+
+def environment_token(pid: int) -> str | None:
+    """The instance token a process was started with, where it can still be read.
+
+    setproctitle overwrites `/proc/PID/environ` (gunicorn's master does) unless SPT_NOENV=1 was
+    set; a missing token therefore proves nothing.
+    """
+    try:
+        raw = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return None
+    prefix = TOKEN_VARIABLE.encode() + b"="
+    for item in raw.split(b"\0"):
+        if item.startswith(prefix):
+            return item[len(prefix) :].decode(errors="replace")
+    return None
+
+
+def send(pid: int, start: int, number: signal.Signals) -> bool:
+    """Signal exactly that process; False where it is gone. Opens the pidfd first, then verifies."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    try:
+        if not same(pid, start):
+            return False
+        signal.pidfd_send_signal(descriptor, number)
+        return True
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def children(pid: int) -> list[int]:
+    """Direct children, over all threads of `pid`; empty where it is gone."""
+    found: list[int] = []
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return found
+    for thread in threads:
+        with contextlib.suppress(OSError):
+            text = Path(f"/proc/{pid}/task/{thread}/children").read_text()
+            found += [int(word) for word in text.split()]
+    return found
+
+
+def descendants(root: int) -> list[Process]:
+    """Every process below `root`, zombies included; `root` itself is not."""
+    found: list[Process] = []
+    seen = {root}
+    todo = children(root)
+    while todo:
+        pid = todo.pop()
+        if pid in seen:
+            continue
+        seen.add(pid)
+        process = look(pid)
+        if process is not None:
+            found.append(process)
+            todo += children(pid)
+    return found
+
+
+def every_process() -> list[Process]:
+    """All processes that can be seen."""
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [process for pid in pids if (process := look(pid)) is not None]

@@ -1,0 +1,155 @@
+"""`state.json` and `events.jsonl`: what an instance is, and what happened to it.
+
+The holder of the instance's lock is the only writer. `state.json` is replaced atomically and
+carries a version; `events.jsonl` is append only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+STATE_SCHEMA = "ernie-deploy/state/1"
+
+LIVE = ("starting", "loading", "ready", "stopping")
+"""States in which a keeper is at work."""
+
+
+@dataclass
+class State:
+    """One instance at one moment; times are Unix seconds.
+
+    `state` is one of starting, loading, ready, stopping (a keeper is at work), stopped, failed
+    (did not start), died (was ready). LOST is never stored: it is what a reader concludes from a
+    live state without a keeper. `exit_code` is the verb's exit code that belongs to a final
+    state. `processes`, `shm`, `queues`, `temporary` are what is claimed as ours, with the
+    identities that prove it.
+    """
+
+    instance: str
+    token: str
+    state: str = "starting"
+    phase: str | None = None
+    percent: float | None = None
+    machine: str = ""
+    boot: str = ""
+    pid_namespace: str = ""
+    keeper: dict[str, Any] = field(default_factory=dict)
+    engine: dict[str, Any] = field(default_factory=dict)
+    processes: list[dict[str, Any]] = field(default_factory=list)
+    sessions: list[int] = field(default_factory=list)
+    shm: list[dict[str, Any]] = field(default_factory=list)
+    queues: list[dict[str, Any]] = field(default_factory=list)
+    temporary: list[dict[str, Any]] = field(default_factory=list)
+    ports: dict[str, int] = field(default_factory=dict)
+    base_url: str = ""
+    started_at: float = 0.0
+    ready_at: float | None = None
+    ended_at: float | None = None
+    restarts: int = 0
+    evidence: dict[str, Any] = field(default_factory=dict)
+    engine_exit: int | None = None
+    worker_exit: int | None = None
+    error: dict[str, Any] | None = None
+    exit_code: int | None = None
+    receipt: dict[str, Any] | None = None
+    forced: list[str] = field(default_factory=list)
+    schema: str = STATE_SCHEMA
+
+    @property
+    def live(self) -> bool:
+        """True in the states in which a keeper is at work."""
+        return self.state in LIVE
+
+
+class DamagedState(ValueError):  # noqa: N818 - reads as what it is: a damaged state
+    """`state.json` exists but cannot be believed."""
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace `path` by `text`, mode 0600; a reader sees the old or the new, never a half.
+
+    Raises:
+        OSError: the disk is full or the folder is gone; the old file is untouched then.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_state(folder: Path, state: State) -> None:
+    """Store `state`; see `write_atomically`."""
+    write_atomically(folder / "state.json", json.dumps(asdict(state), ensure_ascii=False))
+
+
+def read_state(folder: Path) -> State | None:
+    """The stored state, or None where there is none.
+
+    Raises:
+        DamagedState: the file is not a state of a version we know.
+    """
+    try:
+        text = (folder / "state.json").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError as error:
+        raise DamagedState(f"{folder / 'state.json'} is not text: {error.reason}") from None
+    try:
+        data = json.loads(text)
+        if data["schema"] != STATE_SCHEMA:
+            raise DamagedState(f"{folder / 'state.json'} has schema {data['schema']!r}")
+        known = State.__dataclass_fields__
+        return State(**{k: v for k, v in data.items() if k in known})
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise DamagedState(f"{folder / 'state.json'} is damaged: {error}") from None
+
+
+class Events:
+    """The append-only history of an instance, and those who listen to it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Continue the history in `folder`."""
+        self._path = folder / "events.jsonl"
+        self._descriptor = os.open(
+            self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
+        )
+        self.lost: int = 0
+        """Events that could not be written (disk full); they still reached the listeners."""
+
+    def append(self, kind: str, **fields: Any) -> dict[str, Any]:
+        """Write one event and return it; a full disk loses the line, never the keeper."""
+        event = {"time": round(time.time(), 3), "event": kind, **fields}
+        try:
+            os.write(self._descriptor, (json.dumps(event, ensure_ascii=False) + "\n").encode())
+        except OSError:
+            self.lost += 1
+        return event
+
+
+def read_events(folder: Path) -> list[dict[str, Any]]:
+    """Every event that can be read; a torn last line (crash, full disk) is left out."""
+    events = []
+    try:
+        text = (folder / "events.jsonl").read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    for line in text.splitlines():
+        try:
+            event = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(event, dict):
+            events.append(event)
+    return events
