@@ -1,0 +1,92 @@
+"""Kernel limits that decide whether an engine can work: queues, descriptors, tasks, ports."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+@dataclass(frozen=True)
+class MessageQueue:
+    """One System V message queue of this IPC namespace, from /proc/sysvipc/msg."""
+
+    key: int
+    ident: int
+    messages: int
+    uid: int
+    created: int
+    last_sender: int
+    last_receiver: int
+
+
+def sysctl(name: str) -> int | None:
+    """A numeric kernel setting such as `kernel.msgmax`, None where it is not there."""
+    try:
+        text = (PROC / "sys" / name.replace(".", "/")).read_text(encoding="ascii")
+    except OSError:
+        return None
+    first = text.split()[:1]
+    return int(first[0]) if first and first[0].isdigit() else None
+
+
+def limit(name: str) -> tuple[int | None, int | None]:
+    """Soft and hard resource limit by its short name (`nofile`, `nproc`); None: unlimited."""
+    soft, hard = resource.getrlimit(getattr(resource, f"RLIMIT_{name.upper()}"))
+    infinite = resource.RLIM_INFINITY
+    return (None if soft == infinite else soft, None if hard == infinite else hard)
+
+
+def ephemeral_ports() -> tuple[int, int]:
+    """First and last port the kernel gives to outgoing connections."""
+    try:
+        path = PROC / "sys/net/ipv4/ip_local_port_range"
+        low, high = path.read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return 32768, 60999
+    return int(low), int(high)
+
+
+def message_queues() -> tuple[MessageQueue, ...]:
+    """Every System V message queue that this IPC namespace has."""
+    try:
+        lines = (PROC / "sysvipc/msg").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return ()
+    queues = []
+    names = lines[0].split() if lines else []
+    for line in lines[1:]:
+        row = dict(zip(names, (int(word) for word in line.split()), strict=False))
+        queues.append(
+            MessageQueue(
+                row["key"] & 0xFFFFFFFF,
+                row["msqid"],
+                row["qnum"],
+                row["uid"],
+                row["ctime"],
+                row["lspid"],
+                row["lrpid"],
+            )
+        )
+    return tuple(queues)
+
+
+def ftok(path: str, project: int) -> int | None:
+    """Key of a System V queue: glibc's ftok(3) of `path` and the low byte of `project`.
+
+    None where `path` does not exist.
+    """
+    try:
+        stat = os.stat(path)  # noqa: PTH116 - a str is what the plan keeps
+    except OSError:
+        return None
+    return ((project & 0xFF) << 24) | ((stat.st_dev & 0xFF) << 16) | (stat.st_ino & 0xFFFF)
+
+
+def release() -> tuple[str, str]:
+    """Kernel release and machine architecture, as `uname` tells them."""
+    return platform.release(), platform.machine()
