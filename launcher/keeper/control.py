@@ -1,0 +1,189 @@
+r"""The keeper's socket: one JSON object a line, both ways.
+
+Requests carry `v` (protocol version) and `op`:
+
+    hello   -> {"v", "ok", "version", "pid"}
+    status  -> {"v", "ok", "state"}                      the keeper's state, as in state.json
+    stop    -> {"v", "ok"}, then the connection closes when the engine is gone
+    follow  -> {"v", "ok"}, then every event as it happens, until the keeper ends
+
+An operation that is not known is answered with `ok: false` and the ones that are, so that a newer
+command line can speak politely with a keeper that has run for months.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from launcher.keeper.loop import Loop
+
+PROTOCOL = 1
+LONGEST_REQUEST = 64 * 1024
+
+Handler = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def _address(folder: Path) -> tuple[int, str]:
+    """A descriptor of `folder` and a short path to the socket in it.
+
+    A Unix socket's path has 107 characters at most, state paths may be longer: the way through
+    /proc/self/fd is always short. The caller closes the descriptor.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    return descriptor, f"/proc/self/fd/{descriptor}/control.sock"
+
+
+class Server:
+    """The keeper's end."""
+
+    def __init__(self, loop: Loop, folder: Path, handler: Handler) -> None:
+        """Listen in `folder`; `handler` answers each request.
+
+        Raises:
+            OSError: the socket cannot be made.
+        """
+        self._loop = loop
+        self._handler = handler
+        self._path = folder / "control.sock"
+        self._buffers: dict[socket.socket, bytes] = {}
+        self._followers: list[socket.socket] = []
+        self._path.unlink(missing_ok=True)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        descriptor, address = _address(folder)
+        try:
+            self._socket.bind(address)
+        finally:
+            os.close(descriptor)
+        os.chmod(self._path, 0o600)
+        self._socket.listen(16)
+        self._socket.setblocking(False)
+        loop.add_reader(self._socket.fileno(), self._accept)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            connection, _ = self._socket.accept()
+            connection.setblocking(False)
+            self._buffers[connection] = b""
+            self._loop.add_reader(connection.fileno(), lambda: self._readable(connection))
+
+    def _readable(self, connection: socket.socket) -> None:
+        try:
+            data = connection.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data or len(self._buffers[connection]) > LONGEST_REQUEST:
+            self._drop(connection)
+            return
+        *lines, rest = (self._buffers[connection] + data).split(b"\n")
+        self._buffers[connection] = rest
+        for line in lines:
+            self._answer(connection, line)
+
+    def _answer(self, connection: socket.socket, line: bytes) -> None:
+        try:
+            request = json.loads(line)
+        except ValueError:
+            request = {}
+        if not isinstance(request, dict):
+            request = {}
+        answer = self._handler(request)
+        self._send(connection, {"v": PROTOCOL, **answer})
+        if request.get("op") == "follow" and connection in self._buffers:
+            self._followers.append(connection)
+
+    def _send(self, connection: socket.socket, message: dict[str, Any]) -> None:
+        try:
+            connection.sendall((json.dumps(message, ensure_ascii=False) + "\n").encode())
+        except OSError:
+            # Gone, or so slow that its buffer is full: events.jsonl has everything.
+            self._drop(connection)
+
+    def _drop(self, connection: socket.socket) -> None:
+        if connection in self._followers:
+            self._followers.remove(connection)
+        if self._buffers.pop(connection, None) is not None:
+            self._loop.remove_reader(connection.fileno())
+            connection.close()
+
+    def publish(self, event: dict[str, Any]) -> None:
+        """Send an event to everybody who follows."""
+        for connection in list(self._followers):
+            self._send(connection, event)
+
+    def close(self) -> None:
+        """Stop listening and end all connections; the clients see the end."""
+        for connection in list(self._buffers):
+            self._drop(connection)
+        self._loop.remove_reader(self._socket.fileno())
+        self._socket.close()
+        self._path.unlink(missing_ok=True)
+
+
+class Client:
+    """The command line's end."""
+
+    def __init__(self, folder: Path, timeout: float = 5.0) -> None:
+        """Connect to the keeper of the instance in `folder`.
+
+        Raises:
+            OSError: no keeper listens there.
+        """
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        self._socket.settimeout(timeout)
+        descriptor, address = _address(folder)
+        try:
+            self._socket.connect(address)
+        except OSError:
+            self._socket.close()
+            raise
+        finally:
+            os.close(descriptor)
+        self._buffer = b""
+
+    def request(self, op: str, **fields: Any) -> dict[str, Any]:
+        """Ask and return the answer.
+
+        Raises:
+            OSError: the keeper went away or did not answer in time.
+        """
+        message = {"v": PROTOCOL, "op": op, **fields}
+        self._socket.sendall((json.dumps(message) + "\n").encode())
+        answer = self._line()
+        if answer is None:
+            raise ConnectionResetError("the keeper closed the connection")
+        return answer
+
+    def events(self, timeout: float | None = None) -> Iterator[dict[str, Any]]:
+        """What the keeper sends until it ends; `timeout` seconds between two lines.
+
+        Raises:
+            TimeoutError: nothing came for `timeout` seconds.
+        """
+        self._socket.settimeout(timeout)
+        while (event := self._line()) is not None:
+            yield event
+
+    def _line(self) -> dict[str, Any] | None:
+        while b"\n" not in self._buffer:
+            try:
+                data = self._socket.recv(65536)
+            except ConnectionResetError:
+                data = b""
+            if not data:
+                return None
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close()

@@ -1,0 +1,208 @@
+"""What an engine can leave behind: shared memory, System V queues, temporary folders.
+
+Everything is claimed while the engine lives, with an identity (device, inode and birth time; queue
+id and creation), and removed later only if that identity is still the same. What was there before
+the start, or carries no proof, is reported as foreign and left alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import glob
+import os
+import shutil
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from launcher.plan.model import Leftovers
+
+SHM = Path("/dev/shm")  # noqa: S108 - POSIX shared memory is what this is about
+_STATX_BTIME = 0x800
+_AT_FDCWD, _AT_SYMLINK_NOFOLLOW = -100, 0x100
+_IPC_RMID = 0
+
+
+def file_identity(path: str | Path) -> dict[str, Any] | None:
+    """Device, inode and birth time (nanoseconds; None where the filesystem has none) of a path.
+
+    The birth time is what tells a file from a later one that got the same inode; os.stat does not
+    have it, so statx is called directly (layout: statx(2)).
+    """
+    buffer = ctypes.create_string_buffer(256)
+    result = ctypes.CDLL(None, use_errno=True).statx(
+        _AT_FDCWD, os.fsencode(path), _AT_SYMLINK_NOFOLLOW, _STATX_BTIME, buffer
+    )
+    try:
+        info = os.stat(path, follow_symlinks=False)
+    except OSError:
+        return None
+    born = None
+    if result == 0 and int.from_bytes(buffer.raw[0:4], "little") & _STATX_BTIME:
+        born = int.from_bytes(buffer.raw[80:88], "little") * 10**9
+        born += int.from_bytes(buffer.raw[88:92], "little")
+    return {"path": str(path), "device": info.st_dev, "inode": info.st_ino, "born": born}
+
+
+@dataclass(frozen=True)
+class Queue:
+    """One System V message queue, as /proc/sysvipc/msg tells it; `created` in Unix seconds."""
+
+    key: int
+    id: int
+    uid: int
+    created: int
+    messages: int
+
+
+def message_queues() -> dict[int, Queue]:
+    """Every queue of this IPC namespace, by key."""
+    found = {}
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/sysvipc/msg").read_text().splitlines()[1:]:
+            f = line.split()
+            queue = Queue(int(f[0]), int(f[1]), int(f[7]), int(f[13]), int(f[4]))
+            found[queue.key] = queue
+    return found
+
+
+def ftok(path: str, project: int) -> int | None:
+    """Give the key of ftok(3) in this mount namespace, or None where `path` does not exist.
+
+    Computed rather than listed because the device number differs per mount namespace.
+    """
+    try:
+        info = os.stat(path)
+    except OSError:
+        return None
+    key = (project & 0xFF) << 24 | (info.st_dev & 0xFF) << 16 | info.st_ino & 0xFFFF
+    return key - (1 << 32) if key >= 1 << 31 else key
+
+
+@dataclass
+class Claims:
+    """What an instance has left or may leave, with proof; filled while its engine lives."""
+
+    spec: Leftovers
+    cwd: str
+    shm: dict[str, dict[str, Any]] = field(default_factory=dict)
+    queues: dict[int, dict[str, Any]] = field(default_factory=dict)
+    temporary: dict[str, dict[str, Any]] = field(default_factory=dict)
+    before: dict[str, dict[str, Any]] = field(default_factory=dict)
+    started: int = 0
+
+    def keys(self) -> dict[int, str]:
+        """The queue keys this engine may use, each with the path it comes from."""
+        keys = {}
+        for wanted in self.spec.queues:
+            path = str(Path(self.cwd, wanted.path))
+            key = ftok(path, wanted.project)
+            if key is not None:
+                keys[key] = path
+        return keys
+
+    def look_before(self, now: float) -> list[Queue]:
+        """Remember what exists before the start; returns queues that must not be inherited."""
+        self.started = int(now)
+        for name in self.spec.shm:
+            found = file_identity(SHM / name)
+            if found is not None:
+                self.before[found["path"]] = found
+        for pattern in self.spec.temporary:
+            for path in glob.glob(pattern):
+                found = file_identity(path)
+                if found is not None:
+                    self.before[path] = found
+        existing = message_queues()
+        return [existing[key] for key in self.keys() if key in existing]
+
+    def look(self, pids: list[int]) -> bool:
+        """Claim what has appeared since; `pids` are the living tree. True where that is news."""
+        count = len(self.shm) + len(self.queues) + len(self.temporary)
+        for name in self.spec.shm:
+            path = str(SHM / name)
+            if path in self.shm:
+                continue
+            found = file_identity(path)
+            if found is not None and found != self.before.get(path):
+                self.shm[path] = found
+        self._look_for_queues()
+        self._look_for_temporary(pids)
+        return count != len(self.shm) + len(self.queues) + len(self.temporary)
+
+    def _look_for_queues(self) -> None:
+        missing = {k: p for k, p in self.keys().items() if k not in self.queues}
+        if not missing:
+            return
+        existing = message_queues()
+        for key, path in missing.items():
+            queue = existing.get(key)
+            if queue and queue.uid == os.getuid() and queue.created >= self.started:
+                self.queues[key] = {
+                    "key": key, "id": queue.id, "created": queue.created, "path": path,
+                }  # fmt: skip
+
+    def _look_for_temporary(self, pids: list[int]) -> None:
+        for pattern in self.spec.temporary:
+            for path in glob.glob(pattern):
+                if path in self.temporary:
+                    continue
+                found = file_identity(path)
+                if found is None or found == self.before.get(path):
+                    continue
+                if os.stat(path, follow_symlinks=False).st_uid != os.getuid():
+                    continue
+                if used_by(path, pids):
+                    self.temporary[path] = found
+
+
+def used_by(path: str, pids: list[int]) -> bool:
+    """True where one of `pids` has `path` open, mapped, or named in its environment."""
+    needle = os.fsencode(path)
+    for pid in pids:
+        for name in ("maps", "environ"):
+            with contextlib.suppress(OSError):
+                if needle in Path(f"/proc/{pid}/{name}").read_bytes():
+                    return True
+        with contextlib.suppress(OSError):
+            for descriptor in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    if os.readlink(f"/proc/{pid}/fd/{descriptor}").startswith(path):
+                        return True
+    return False
+
+
+def remove_file(claim: dict[str, Any]) -> bool:
+    """Remove a claimed file or folder if it is still the same one; True where it is gone."""
+    path = claim["path"]
+    now = file_identity(path)
+    if now is None or now != {k: claim.get(k) for k in ("path", "device", "inode", "born")}:
+        return now is None
+    try:
+        if stat.S_ISDIR(os.stat(path, follow_symlinks=False).st_mode):
+            shutil.rmtree(path)
+        else:
+            os.unlink(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def remove_queue(claim: dict[str, Any]) -> bool:
+    """Remove a claimed message queue if it is still the same one; True where it is gone."""
+    queue = message_queues().get(int(claim["key"]))
+    if queue is None or queue.id != claim["id"] or queue.created != claim["created"]:
+        return True
+    libc = ctypes.CDLL(None, use_errno=True)
+    return bool(libc.msgctl(queue.id, _IPC_RMID, None) == 0)
+
+
+def still_there(claim: dict[str, Any]) -> bool:
+    """True where the claimed file is still there and still the same."""
+    return file_identity(claim["path"]) == {
+        k: claim.get(k) for k in ("path", "device", "inode", "born")
+    }

@@ -1,0 +1,103 @@
+"""A small event loop: file descriptors, timers, and waiting with a deadline.
+
+One thread owns all state. Other threads hand work over with `call_soon`.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import heapq
+import itertools
+import os
+import selectors
+import time
+from collections.abc import Callable
+
+Callback = Callable[[], None]
+
+
+class Timer:
+    """A pending call; `cancel` makes it a no-op."""
+
+    def __init__(self, callback: Callback) -> None:
+        """Remember what to call."""
+        self.callback: Callback | None = callback
+
+    def cancel(self) -> None:
+        """Never call it."""
+        self.callback = None
+
+
+class Loop:
+    """See the module's docstring. Times are `time.monotonic` seconds."""
+
+    def __init__(self) -> None:
+        """An empty loop."""
+        self._selector = selectors.DefaultSelector()
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._order = itertools.count()
+        self._handed: collections.deque[Callback] = collections.deque()
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.add_reader(self._wake_read, self._drain_wake)
+
+    @property
+    def wake_descriptor(self) -> int:
+        """Writing a byte here ends a wait; for `signal.set_wakeup_fd`."""
+        return self._wake_write
+
+    def add_reader(self, descriptor: int, callback: Callback) -> None:
+        """Call `callback` whenever `descriptor` can be read."""
+        self._selector.register(descriptor, selectors.EVENT_READ, callback)
+
+    def remove_reader(self, descriptor: int) -> None:
+        """Stop watching `descriptor`; it is not closed."""
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(descriptor)
+
+    def call_later(self, seconds: float, callback: Callback) -> Timer:
+        """Call `callback` once, `seconds` from now."""
+        timer = Timer(callback)
+        heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._order), timer))
+        return timer
+
+    def call_soon(self, callback: Callback) -> None:
+        """Call `callback` from the loop's thread; may be called by any thread."""
+        self._handed.append(callback)
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._wake_write, b"\0")
+
+    def run_until(self, done: Callable[[], bool], timeout: float | None = None) -> bool:
+        """Handle events until `done()` or until `timeout` seconds have passed; say which."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while not done():
+            now = time.monotonic()
+            if end is not None and now >= end:
+                return False
+            self._once(end)
+        return True
+
+    def _once(self, end: float | None) -> None:
+        waits = [deadline for deadline in (end, self._next_timer()) if deadline is not None]
+        wait = max(0.0, min(waits) - time.monotonic()) if waits else None
+        for key, _ in self._selector.select(wait):
+            # An earlier callback of this round may have closed it.
+            if key.fileobj in self._selector.get_map():
+                key.data()
+        while self._handed:
+            self._handed.popleft()()
+        now = time.monotonic()
+        while self._timers and self._timers[0][0] <= now:
+            _, _, timer = heapq.heappop(self._timers)
+            if timer.callback is not None:
+                timer.callback()
+
+    def _next_timer(self) -> float | None:
+        while self._timers and self._timers[0][2].callback is None:
+            heapq.heappop(self._timers)
+        return self._timers[0][0] if self._timers else None
+
+    def _drain_wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._wake_read, 4096):
+                pass

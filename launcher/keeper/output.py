@@ -1,0 +1,127 @@
+r"""The engine's output: captured, stamped, rotated, and cut into lines for the watchers.
+
+Every piece is one record in `engine.log`, in the format of the Kubernetes container runtime
+interface: `2026-01-02T03:04:05.123456Z stderr F text`. Tag `F` is a whole line; `P` a piece that
+was overwritten by a carriage return (progress bars) or is too long for one record.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+
+LONGEST_RECORD = 64 * 1024
+"""Bytes after which a line without an end is cut into pieces."""
+
+_ENDS = re.compile(rb"\r\n|\n|\r")
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def plain(text: str) -> str:
+    """`text` without ANSI control sequences."""
+    return _ANSI.sub("", text) if "\x1b" in text else text
+
+
+class Splitter:
+    r"""Cuts a byte stream into lines at `\n`, `\r\n` and `\r`; keeps what is unfinished."""
+
+    def __init__(self) -> None:
+        """Nothing read yet."""
+        self._pending = b""
+
+    def feed(self, data: bytes) -> list[tuple[bytes, bool]]:
+        r"""The lines completed by `data`, each with True where it ended in a newline.
+
+        A `\r` at the very end waits for the next byte: it may be half of `\r\n`.
+        """
+        buffer = self._pending + data
+        lines = []
+        start = 0
+        for match in _ENDS.finditer(buffer):
+            if match.group() == b"\r" and match.end() == len(buffer):
+                break
+            lines.append((buffer[start : match.start()], match.group() != b"\r"))
+            start = match.end()
+        self._pending = buffer[start:]
+        while len(self._pending) > LONGEST_RECORD:
+            lines.append((self._pending[:LONGEST_RECORD], False))
+            self._pending = self._pending[LONGEST_RECORD:]
+        return lines
+
+    @property
+    def pending(self) -> str:
+        """The unfinished line: a progress bar stands here until it is overwritten."""
+        return self._pending.rstrip(b"\r").decode(errors="replace")
+
+    def finish(self) -> list[tuple[bytes, bool]]:
+        """The unfinished line, at the end of the stream."""
+        rest = self._pending.rstrip(b"\r")
+        self._pending = b""
+        return [(rest, True)] if rest else []
+
+
+class LogFile:
+    """An append-only log that is rotated by size and never loses a record to rotation."""
+
+    def __init__(self, path: Path, max_size: int, keep: int) -> None:
+        """Open `path`; keep `keep` rotated files of at most about `max_size` bytes."""
+        self._path = path
+        self._max_size = max_size
+        self._keep = keep
+        self.lost_bytes = 0
+        """Bytes that could not be written, the disk being full."""
+        self._open()
+
+    def _open(self) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._descriptor = os.open(self._path, flags, 0o600)
+        self._size = os.fstat(self._descriptor).st_size
+
+    def write(self, stream: str, lines: list[tuple[bytes, bool]]) -> None:
+        """Append lines of `stream` (stdout or stderr), stamped with the time of writing (UTC)."""
+        if not lines:
+            return
+        now = time.time()
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+        prefix = f"{stamp}.{int(now % 1 * 1e6):06d}Z {stream} ".encode()
+        data = b"".join(
+            prefix + (b"F " if whole else b"P ") + text + b"\n" for text, whole in lines
+        )
+        if self._size and self._size + len(data) > self._max_size:
+            self._rotate()
+        while data:
+            try:
+                written = os.write(self._descriptor, data)
+            except OSError:
+                # A full disk must not stop the engine: it would block on its pipe.
+                self.lost_bytes += len(data)
+                return
+            self._size += written
+            data = data[written:]
+
+    def _rotate(self) -> None:
+        os.close(self._descriptor)
+        for number in range(self._keep, 0, -1):
+            older = self._path.with_name(f"{self._path.name}.{number}")
+            newer = self._path.with_name(f"{self._path.name}.{number - 1}")
+            if number == 1:
+                newer = self._path
+            if newer.exists():
+                newer.replace(older)
+        if self._keep == 0:
+            self._path.unlink(missing_ok=True)
+        self._open()
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+
+def parse_record(line: str) -> tuple[str, str, str, str] | None:
+    """(time, stream, tag, text) of one record of `engine.log`, or None."""
+    parts = line.split(" ", 3)
+    if len(parts) < 3 or parts[1] not in ("stdout", "stderr") or parts[2] not in ("F", "P"):
+        return None
+    return parts[0], parts[1], parts[2], parts[3] if len(parts) > 3 else ""

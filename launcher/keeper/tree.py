@@ -1,0 +1,163 @@
+"""The engine's processes: discovered while their parentage is known, watched by pidfd.
+
+The keeper is a child subreaper, so every process the engine makes stays below the keeper,
+whatever session it moves to and whoever of its parents dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from launcher.keeper import identity
+from launcher.keeper.identity import Process
+from launcher.keeper.loop import Loop
+
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+
+
+def become_subreaper() -> None:
+    """Adopt every orphan below this process from now on.
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "PR_SET_CHILD_SUBREAPER was refused")
+
+
+def die_with_parent() -> None:
+    """In a fresh child: be terminated when the keeper dies, for instance by `kill -9`.
+
+    Only the engine's first process is reached by this; the rest is what `down` is for.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+
+
+@dataclass
+class _Tracked:
+    process: Process
+    descriptor: int
+
+
+class Tree:
+    """All living processes below this one that were discovered."""
+
+    def __init__(self, loop: Loop, on_exit: Callable[[Process], None]) -> None:
+        """Nothing discovered yet; `on_exit` is told of every death, once."""
+        self._loop = loop
+        self._on_exit = on_exit
+        self._tracked: dict[int, _Tracked] = {}
+        self.sessions: set[int] = set()
+        self.exits: dict[int, int] = {}
+        """Wait status by pid of children that were reaped."""
+
+    @property
+    def processes(self) -> list[Process]:
+        """The living ones."""
+        return [t.process for t in self._tracked.values()]
+
+    @property
+    def pids(self) -> list[int]:
+        """Their pids."""
+        return list(self._tracked)
+
+    def discover(self) -> list[Process]:
+        """Look for new processes; returns those found now."""
+        found = []
+        for process in identity.descendants(os.getpid()):
+            if process.pid in self._tracked or process.state in "ZX":
+                continue
+            try:
+                descriptor = os.pidfd_open(process.pid)
+            except ProcessLookupError:
+                continue
+            if not identity.same(process.pid, process.start):
+                os.close(descriptor)
+                continue
+            self._tracked[process.pid] = _Tracked(process, descriptor)
+            self.sessions.add(process.session)
+            self._loop.add_reader(descriptor, lambda pid=process.pid: self._gone(pid))  # type: ignore[misc]
+            found.append(process)
+        return found
+
+    def refresh(self) -> None:
+        """Look again at names and sessions, which change (setsid, exec, setproctitle)."""
+        for tracked in self._tracked.values():
+            now = identity.look(tracked.process.pid)
+            if now is not None and now.start == tracked.process.start:
+                tracked.process = now
+                self.sessions.add(now.session)
+
+    def _gone(self, pid: int) -> None:
+        tracked = self._tracked.pop(pid, None)
+        if tracked is None:
+            return
+        self._loop.remove_reader(tracked.descriptor)
+        os.close(tracked.descriptor)
+        self.reap()
+        # What it left behind has just become our child; see it before it can fork on.
+        self.discover()
+        self._on_exit(tracked.process)
+
+    def reap(self) -> None:
+        """Collect the exit status of every dead child, adopted ones included."""
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                self.exits[pid] = status
+
+    def send(self, pid: int, number: signal.Signals) -> bool:
+        """Signal one tracked process through its pidfd; False where it is gone."""
+        tracked = self._tracked.get(pid)
+        if tracked is None:
+            return False
+        try:
+            signal.pidfd_send_signal(tracked.descriptor, number)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def send_session(self, session: int, number: signal.Signals) -> None:
+        """Signal every tracked process of a session."""
+        for tracked in list(self._tracked.values()):
+            if tracked.process.session == session:
+                self.send(tracked.process.pid, number)
+
+    def kill_all(self) -> None:
+        """SIGKILL to every process of the tree, and to those found on the way."""
+        for _ in range(3):
+            for pid in self.pids:
+                self.send(pid, signal.SIGKILL)
+            if not self.discover():
+                return
+
+
+def usage(pids: list[int]) -> tuple[float, int]:
+    """(CPU seconds, bytes of I/O) that these processes have used so far."""
+    tick = os.sysconf("SC_CLK_TCK")
+    seconds, transferred = 0.0, 0
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+                fields = file.read().rpartition(")")[2].split()
+            seconds += (int(fields[11]) + int(fields[12])) / tick
+            with open(f"/proc/{pid}/io", encoding="utf-8") as file:
+                counters = dict(line.split(": ") for line in file.read().splitlines())
+            # Weights read through mmap appear only in read_bytes, pipes only in rchar.
+            transferred += sum(int(counters[k]) for k in ("rchar", "wchar", "read_bytes"))
+        except (OSError, ValueError, KeyError):
+            continue
+    return seconds, transferred
+
+
+def exit_code(status: int) -> int:
+    """A wait status as subprocess says it: the exit code, or minus the signal's number."""
+    return os.waitstatus_to_exitcode(status)

@@ -1,0 +1,111 @@
+"""Reads the engine's lines as they come: which phase it is in, and whether it has failed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from launcher.keeper.output import plain
+from launcher.plan.model import FailureRule, LaunchPlan
+
+LONGEST_LINE = 4000
+"""Characters of a line that are searched: dumps of a whole configuration are not messages."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A line that a failure rule knows."""
+
+    rule: FailureRule
+    source: str
+    file: str
+    text: str
+    groups: Mapping[str, str]
+
+    def cause(self) -> str:
+        """The rule's cause with what the line says filled in."""
+        return fill(self.rule.cause, self.groups)
+
+    def remedy(self) -> str:
+        """The rule's remedy with what the line says filled in."""
+        return fill(self.rule.remedy, self.groups)
+
+
+@dataclass(frozen=True)
+class PhaseSeen:
+    """A line that shows the phase; `percent` within it, where the line says."""
+
+    phase: str
+    percent: float | None
+
+
+class Watcher:
+    """Matches lines against a plan's rules.
+
+    Phases only move forward: the console repeats lines of the worker's log seconds later.
+    """
+
+    def __init__(self, plan: LaunchPlan) -> None:
+        """Compile the rules of `plan`."""
+        self._order = {phase.name: i for i, phase in enumerate(plan.phases)}
+        self._phase_rules = [(r.phase, r.source, re.compile(r.pattern)) for r in plan.phase_rules]
+        self._fatal = [
+            (rule, re.compile(rule.pattern)) for rule in plan.failure_rules if rule.fatal
+        ]
+        self._noise = [re.compile(pattern) for pattern in plan.noise]
+        self._exit_codes = [(s.source, re.compile(s.pattern)) for s in plan.exit_codes]
+        self.phase: str | None = None
+        self.percent: float | None = None
+        self.worker_exit: int | None = None
+
+    def phase_of(self, source: str, text: str) -> PhaseSeen | None:
+        """The phase a line shows, if it is news."""
+        text = plain(text[:LONGEST_LINE])
+        for phase, wanted, pattern in self._phase_rules:
+            if wanted != source:
+                continue
+            match = pattern.search(text)
+            if match is None:
+                continue
+            percent = _percent(match.groupdict())
+            here = self._order.get(self.phase or "", -1)
+            there = self._order.get(phase, -1)
+            if there < here or (there == here and (percent or 0) <= (self.percent or 0)):
+                return None
+            self.phase, self.percent = phase, percent
+            return PhaseSeen(phase, percent)
+        return None
+
+    def failure_of(self, state: str, source: str, file: str, text: str) -> Seen | None:
+        """The fatal rule that knows this line in this state, if any."""
+        text = plain(text[:LONGEST_LINE])
+        for wanted, pattern in self._exit_codes:
+            match = pattern.search(text) if wanted == source else None
+            if match:
+                self.worker_exit = int(match.group("code"))
+        for rule, pattern in self._fatal:
+            if rule.when not in ("any", state) or (rule.sources and source not in rule.sources):
+                continue
+            match = pattern.search(text)
+            if match and not any(noise.search(text) for noise in self._noise):
+                groups = {k: v for k, v in match.groupdict().items() if v is not None}
+                return Seen(rule, source, file, text.strip(), groups)
+        return None
+
+
+def fill(template: str, groups: Mapping[str, Any]) -> str:
+    """`template` with `{name}` replaced by what the line said; unknown names stay as they are."""
+    return re.sub(r"\{(\w+)\}", lambda m: str(groups.get(m.group(1), m.group(0))), template)
+
+
+def _percent(groups: Mapping[str, str | None]) -> float | None:
+    if groups.get("percent"):
+        return float(str(groups["percent"]))
+    if groups.get("fraction"):
+        return float(str(groups["fraction"])) * 100
+    if groups.get("done") and groups.get("total"):
+        total = float(str(groups["total"]))
+        return float(str(groups["done"])) / total * 100 if total else None
+    return None

@@ -1,0 +1,262 @@
+"""The readiness ladder: every question that has to be answered before a server is called ready.
+
+    1. listening   the port's socket belongs to a process of our tree
+    2. health      GET health path answers exactly 200 (a 304 of FastDeploy is not healthy)
+    3. models      the model list, where there is one, names the model
+    4. settings    the effective settings are the profile's
+    5. completion  a short completion brought at least one token; reasoning counts
+
+A rung is `passed`, `retry` (not yet) or `failed` (waiting will not help).
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from launcher.plan.model import LaunchPlan, Readiness
+from launcher.probe.sockets import reachable
+
+LARGEST_ANSWER = 4 << 20
+"""Bytes of an answer that are read at most."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """The answer to one question, with its evidence."""
+
+    name: str
+    verdict: Literal["passed", "retry", "failed"]
+    message: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    code: str = ""
+    remedy: str | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer; `seconds` from sending to the last byte, `at` is monotonic time then."""
+
+    status: int
+    body: bytes
+    seconds: float
+    at: float
+
+    def json(self) -> Any:
+        """The body as JSON.
+
+        Raises:
+            ValueError: it is not.
+        """
+        return json.loads(self.body)
+
+
+def ask(
+    address: str,
+    port: int,
+    path: str,
+    *,
+    body: Mapping[str, Any] | None = None,
+    key: str | None = None,
+    timeout: float = 10.0,
+) -> Answer:
+    """One HTTP request; `timeout` in seconds bounds each wait for the socket.
+
+    Raises:
+        OSError: no connection, or no answer in time.
+        http.client.HTTPException: the answer is not HTTP.
+    """
+    headers = {"Accept": "application/json", "Connection": "close"}
+    data = None
+    if body is not None:
+        data = json.dumps(body).encode()
+        headers["Content-Type"] = "application/json"
+    if key:
+        headers["Authorization"] = f"Bearer {key}"
+    started = time.monotonic()
+    connection = http.client.HTTPConnection(reachable(address), port, timeout=timeout)
+    try:
+        connection.request("POST" if data is not None else "GET", path, data, headers)
+        response = connection.getresponse()
+        content = response.read(LARGEST_ANSWER)
+        ended = time.monotonic()
+        return Answer(response.status, content, ended - started, ended)
+    finally:
+        connection.close()
+
+
+def climb(
+    plan: LaunchPlan, ownership: Callable[[], Rung], secret: str | None, start: int = 0
+) -> list[Rung]:
+    """Ask from rung `start` up to the first that is not passed; the rungs asked, in order."""
+    questions: list[Callable[[], Rung]] = [
+        ownership,
+        lambda: health(plan.readiness, plan.port(plan.readiness.port).number),
+        lambda: models(plan, secret),
+        lambda: settings(plan, secret),
+        lambda: completion(plan, secret),
+    ]
+    asked = []
+    for question in questions[start:]:
+        rung = question()
+        asked.append(rung)
+        if rung.verdict != "passed":
+            break
+    return asked
+
+
+def health(readiness: Readiness, port: int, timeout: float = 10.0) -> Rung:
+    """Rung 2; the answer must be exactly 200."""
+    try:
+        answer = ask(readiness.address, port, readiness.health_path, timeout=timeout)
+    except (OSError, http.client.HTTPException) as error:
+        return Rung("health", "retry", f"{readiness.health_path}: {_said(error)}")
+    evidence = {"status": answer.status, "seconds": round(answer.seconds, 4)}
+    text = f"{readiness.health_path} answered {answer.status}"
+    return Rung("health", "passed" if answer.status == 200 else "retry", text, evidence)
+
+
+def models(plan: LaunchPlan, secret: str | None) -> Rung:
+    """Rung 3; passed without asking where the engine has no list."""
+    readiness = plan.readiness
+    if readiness.models_path is None:
+        return Rung("models", "passed", "the engine has no model list")
+    port = plan.port(readiness.port).number
+    try:
+        answer = ask(readiness.address, port, readiness.models_path, key=secret)
+    except (OSError, http.client.HTTPException) as error:
+        return Rung("models", "retry", f"{readiness.models_path}: {_said(error)}")
+    if answer.status in (401, 403):
+        return _refused("models", readiness.models_path, answer)
+    if answer.status != 200:
+        return Rung("models", "retry", f"{readiness.models_path} answered {answer.status}")
+    try:
+        listed = [entry["id"] for entry in answer.json()["data"]]
+    except (ValueError, KeyError, TypeError):
+        return Rung("models", "retry", f"{readiness.models_path} gave no model list")
+    evidence = {"listed": listed, "seconds": round(answer.seconds, 4)}
+    if readiness.model is None or readiness.model in listed:
+        return Rung("models", "passed", f"the model list names {', '.join(listed)}", evidence)
+    return Rung(
+        "models", "failed",
+        f"the server serves {listed}, not {readiness.model!r} as the profile asks", evidence,
+        "wrong-model", "compare `model` and `served-model-name` with the server's arguments",
+    )  # fmt: skip
+
+
+def settings(plan: LaunchPlan, secret: str | None) -> Rung:
+    """Rung 4; a difference that the profile does not allow is a failure."""
+    readiness = plan.readiness
+    if readiness.settings_path is None or not readiness.settings:
+        note = readiness.settings_unknown or "the engine does not tell its settings"
+        return Rung("settings", "passed", f"unknown: {note}", {"unknown": note})
+    port = plan.port(readiness.settings_port or readiness.port).number
+    try:
+        answer = ask(readiness.address, port, readiness.settings_path, key=secret)
+        told = answer.json() if answer.status == 200 else None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return Rung("settings", "retry", f"{readiness.settings_path}: {_said(error)}")
+    if not isinstance(told, Mapping):
+        return Rung("settings", "retry", f"{readiness.settings_path} answered {answer.status}")
+    differences, unknown, equal = [], [], []
+    for check in readiness.settings:
+        value, known = _walk(told, check.pointer)
+        if not known:
+            unknown.append(check.key)
+        elif _equal(value, check.expected):
+            equal.append(check.key)
+        else:
+            differences.append({"key": check.key, "asked": check.expected, "runs": value})
+    evidence = {"equal": equal, "differences": differences, "unknown": unknown}
+    refused = [d for d in differences if d["key"] not in plan.allow_differences]
+    if refused:
+        said = "; ".join(f"{d['key']}: asked {d['asked']}, runs {d['runs']}" for d in refused)
+        keys = ", ".join(str(d["key"]) for d in refused)
+        return Rung(
+            "settings", "failed", f"the server runs with other settings: {said}", evidence,
+            "settings-differ",
+            f"mend the profile, or allow it with `health.allow-differences: [{keys}]`",
+        )  # fmt: skip
+    return Rung("settings", "passed", f"{len(equal)} settings are as asked", evidence)
+
+
+def completion(plan: LaunchPlan, secret: str | None) -> Rung:
+    """Rung 5; any generated text counts, reasoning too."""
+    readiness = plan.readiness
+    port = plan.port(readiness.port).number
+    try:
+        answer = ask(
+            readiness.address, port, readiness.completion_path,
+            body=readiness.completion, key=secret, timeout=readiness.probe_timeout,
+        )  # fmt: skip
+    except TimeoutError:
+        return Rung(
+            "completion", "retry",
+            f"no answer to a short completion within {readiness.probe_timeout:g} s",
+            code="completion-hangs",
+        )  # fmt: skip
+    except (OSError, http.client.HTTPException) as error:
+        return Rung("completion", "retry", f"{readiness.completion_path}: {_said(error)}")
+    if answer.status in (401, 403):
+        return _refused("completion", readiness.completion_path, answer)
+    shown = answer.body[:300].decode(errors="replace")
+    if answer.status != 200:
+        verdict: Literal["retry", "failed"] = "failed" if answer.status < 500 else "retry"
+        return Rung(
+            "completion", verdict, f"a short completion was answered with {answer.status}: {shown}",
+            {"status": answer.status}, "completion-refused",
+        )  # fmt: skip
+    text = generated(answer.body)
+    if not text:
+        return Rung(
+            "completion", "retry", f"a completion came back without any text: {shown}",
+            code="completion-empty",
+        )  # fmt: skip
+    evidence = {"text": text[:120], "seconds": round(answer.seconds, 4), "at": answer.at}
+    return Rung("completion", "passed", f"answered in {answer.seconds:.2f} s", evidence)
+
+
+def generated(body: bytes) -> str:
+    """All text a completion brought: content, reasoning in either spelling, or plain text."""
+    try:
+        choice = json.loads(body)["choices"][0]
+    except (ValueError, KeyError, IndexError, TypeError):
+        return ""
+    if not isinstance(choice, Mapping):
+        return ""
+    message = choice.get("message") or {}
+    parts = [choice.get("text")]
+    parts += [message.get(k) for k in ("reasoning_content", "reasoning", "content")]
+    return "".join(p for p in parts if isinstance(p, str))
+
+
+def _refused(name: str, path: str, answer: Answer) -> Rung:
+    return Rung(
+        name, "failed", f"{path} refused the API key of the profile ({answer.status})",
+        {"status": answer.status}, "key-refused", "check what `api-key` refers to",
+    )  # fmt: skip
+
+
+def _walk(told: Any, pointer: str) -> tuple[Any, bool]:
+    for word in pointer.split("/"):
+        if not isinstance(told, Mapping) or word not in told:
+            return None, False
+        told = told[word]
+    return told, True
+
+
+def _equal(told: Any, expected: Any) -> bool:
+    """Equal, where servers spell numbers and lists as text."""
+    if isinstance(expected, (list, tuple)):
+        expected = ",".join(str(item) for item in expected)
+    if isinstance(told, (list, tuple)):
+        told = ",".join(str(item) for item in told)
+    return told == expected or str(told) == str(expected)
+
+
+def _said(error: Exception) -> str:
+    return str(error) or type(error).__name__
