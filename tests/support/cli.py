@@ -1,0 +1,96 @@
+"""The command line, run as a user runs it: a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support import ROOT
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A finished `ernie-deploy` command."""
+
+    words: tuple[str, ...]
+    rc: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The envelope: the last line of stdout."""
+        lines = self.stdout.strip().splitlines()
+        assert lines, f"no output; rc {self.rc}, stderr:\n{self.stderr}"
+        envelope: dict[str, Any] = json.loads(lines[-1])
+        return envelope
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """Every JSON line of stdout but the last, the envelope."""
+        return [json.loads(line) for line in self.stdout.strip().splitlines()[:-1]]
+
+    def said(self) -> str:
+        """All that was printed, for an assertion's message."""
+        return (
+            f"$ ernie-deploy {' '.join(self.words)}\nrc {self.rc}\n{self.stdout}\n--\n{self.stderr}"
+        )
+
+
+def environment(home: Path | None, env: Mapping[str, str | None] | None = None) -> dict[str, str]:
+    """Our environment for a command with state in `home`; a None in `env` removes a variable."""
+    merged: dict[str, str | None] = dict(os.environ)
+    merged["PYTHONPATH"] = str(ROOT)
+    if home is not None:
+        merged["ERNIE_DEPLOY_HOME"] = str(home)
+    merged.update(env or {})
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+def argv(*words: str) -> list[str]:
+    """The command line of `ernie-deploy words...`."""
+    return [sys.executable, "-m", "launcher", *words]
+
+
+def spawn(
+    *words: str,
+    home: Path | None = None,
+    env: Mapping[str, str | None] | None = None,
+    cwd: Path = ROOT,
+    **options: Any,
+) -> subprocess.Popen[str]:
+    """Start a command and return at once; the caller ends it."""
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(
+        argv(*words), text=True, env=environment(home, env), cwd=cwd, **{**pipes, **options}
+    )
+
+
+def run(
+    *words: str,
+    home: Path | None = None,
+    env: Mapping[str, str | None] | None = None,
+    cwd: Path = ROOT,
+    deadline: float = 240.0,
+    stdin: str | None = None,
+) -> Ran:
+    """Run a command to its end; fails where it needs longer than `deadline` seconds."""
+    started = time.monotonic()
+    options = {} if stdin is None else {"stdin": subprocess.PIPE}
+    with spawn(*words, home=home, env=env, cwd=cwd, **options) as process:
+        try:
+            stdout, stderr = process.communicate(stdin, timeout=deadline)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            stdout, stderr = process.communicate()
+            said = f"{stdout}\n--\n{stderr}"
+            raise AssertionError(
+                f"`ernie-deploy {' '.join(words)}` did not end in {deadline:g} s:\n{said}"
+            ) from None
+    return Ran(words, process.returncode, stdout, stderr, time.monotonic() - started)

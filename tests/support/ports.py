@@ -1,0 +1,54 @@
+"""Ports for tests that run beside each other, in several workers and several test runs."""
+
+import fcntl
+import os
+import random
+import socket
+import tempfile
+from pathlib import Path
+
+_LEASES = Path(tempfile.gettempdir()) / "ernie-deploy-test-ports"
+_held: dict[int, int] = {}
+
+
+def ephemeral_start() -> int:
+    """The first port the kernel gives to clients; below it nobody takes one by accident."""
+    return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+
+
+def free_port() -> int:
+    """A port nobody listens on, leased to this test process until it ends."""
+    _LEASES.mkdir(mode=0o777, exist_ok=True)
+    top = min(ephemeral_start(), 65000) - 1
+    numbers = list(range(max(1024, top - 8000), top))
+    random.SystemRandom().shuffle(numbers)
+    for number in numbers:
+        if number not in _held and _lease(number):
+            return number
+    raise RuntimeError("no free port below the ephemeral range")
+
+
+def is_free(number: int, address: str = "127.0.0.1") -> bool:
+    """True where a server could bind the port now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, number))
+        except OSError:
+            return False
+    return True
+
+
+def _lease(number: int) -> bool:
+    file = os.open(_LEASES / str(number), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        return False
+    if not is_free(number, "0.0.0.0"):
+        os.close(file)
+        return False
+    # Kept open on purpose: the lease lives as long as this process.
+    _held[number] = file
+    return True
