@@ -97,7 +97,8 @@ class FailureRule:
     `fatal` rules end a start the moment they are seen in state `when`. `summary` rules are fatal
     but only say that something else failed: the diagnosis looks for the cause elsewhere.
     `retry` says whether starting again unchanged can help. Groups of `pattern` may be used in
-    `cause` and `remedy` as `{name}`.
+    `cause` and `remedy` as `{name}`. `kind` ranks the rules for a diagnosis: a `failure` explains
+    an end, a `warning` a server that runs badly, a `request` that one client was refused.
     """
 
     id: str
@@ -111,6 +112,7 @@ class FailureRule:
     sources: tuple[str, ...] = ()
     exit_code: int | None = None
     origin: str = ""
+    kind: Literal["failure", "warning", "request"] = "failure"
 
 
 @dataclass(frozen=True)
@@ -214,8 +216,9 @@ class LaunchPlan:
     `argv[0]` is an absolute path. `env` is the engine's whole environment but for what is passed
     through from the caller (`pass_env`, names or `PREFIX_*`) and for `secrets`, which maps a
     variable's name to a secret reference resolved at start and never stored. The folders
-    `log_folder` and `temporary_folder` are made (0700) before the start and belong to the
-    instance. `listen` is what users connect to, as host:port.
+    `folders`, `log_folder` and `temporary_folder` are made (0700) before the start and belong to the
+    instance. `base_url` is what users connect to. `vital` are patterns of command lines whose
+    death is the engine's death, whether or not its first process notices.
     """
 
     instance: str
@@ -244,6 +247,8 @@ class LaunchPlan:
     stop: StopPolicy = StopPolicy()
     leftovers: Leftovers = Leftovers()
     exit_codes: tuple[ExitCodeSource, ...] = ()
+    vital: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
     deadlines: Deadlines = Deadlines()
     restart_policy: str = "never"
     max_restarts: int = 0
