@@ -1,0 +1,321 @@
+"""What engines share: checks of a profile against what a server has, and the plan's plain parts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from launcher.engines.base import PlanContext
+from launcher.engines.options import Option, OptionTable, canonical, words, wrong_value
+from launcher.errors import Problem
+from launcher.plan.environment import PASS_ENV
+from launcher.plan.model import Deadlines, EnvVar, Flag
+from launcher.profile.model import Profile
+
+HAVE_PORT: Mapping[str, tuple[str, ...]] = {
+    "api": ("fastdeploy", "vllm", "transformers"),
+    "metrics": ("fastdeploy",),
+    "engine-worker-queue": ("fastdeploy",),
+    "cache-queue": ("fastdeploy",),
+    "controller": ("fastdeploy",),
+    "pd-comm": ("fastdeploy",),
+    "rdma-comm": ("fastdeploy",),
+}
+"""Which engines have a port of that name, for the message where another one is asked for it."""
+
+NEUTRAL: Mapping[str, str] = {
+    "served-model-name": "served_model_name",
+    "max-model-len": "max_model_len",
+    "max-num-seqs": "max_num_seqs",
+    "tensor-parallel-size": "tensor_parallel_size",
+    "quantization": "quantization",
+    "parsers.reasoning": "parsers.reasoning",
+    "parsers.tool-call": "parsers.tool_call",
+    "api-key": "api_key",
+    "revision": "revision",
+    "cache-dir": "cache_dir",
+}
+"""Keys of the profile that not every engine has, and the attribute of `Profile` behind each."""
+
+_REFERENCE = re.compile(r"^(env:[A-Za-z_]\w*|file:(?!//).+|cmd:.+)$", re.DOTALL)
+_SECRET_NAME = re.compile(
+    r"(^|_)(TOKEN|SECRET|SECRET_KEY|PASSWORD|PASSWD|API_KEY|ACCESS_KEY|AK|SK)$"
+)
+_VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+
+
+def neutral(profile: Profile, key: str) -> Any:
+    """The value of a neutral key, None where the profile does not give it."""
+    value: Any = profile
+    for attribute in NEUTRAL[key].split("."):
+        value = getattr(value, attribute)
+    return value
+
+
+def problem(
+    profile: Profile, key: str, code: str, message: str, remedy: str | None = None
+) -> Problem:
+    """A problem at the place of `key` in the profile."""
+    return Problem(code, message, profile.where(key), remedy)
+
+
+def lacking(profile: Profile, title: str, missing: Mapping[str, str]) -> list[Problem]:
+    """A problem for every neutral key in `missing` that the profile gives.
+
+    `missing` maps the key to the sentence that says who has it.
+    """
+    return [
+        problem(profile, key, "key-not-supported", f"{title} has no `{key}`: {who}",
+                f"remove `{key}`")
+        for key, who in missing.items()
+        if neutral(profile, key) is not None
+    ]  # fmt: skip
+
+
+def check_ports(profile: Profile, title: str, allowed: Iterable[str]) -> list[Problem]:
+    """Ports the engine does not have, and numbers given twice."""
+    found = []
+    names = tuple(allowed)
+    taken: dict[int, str] = {}
+    for name, number in profile.ports.items():
+        place = f"ports.{name}"
+        if name not in names:
+            have = HAVE_PORT.get(name)
+            who = f"engines that have it: {', '.join(have)}" if have else "no engine has it"
+            found.append(
+                problem(profile, place, "port-not-supported",
+                        f"{title} has no port `{name}` ({who}); its ports: {', '.join(names)}")
+            )  # fmt: skip
+        elif isinstance(number, int):
+            if number in taken:
+                found.append(
+                    problem(profile, place, "port-twice",
+                            f"ports.{taken[number]} and ports.{name} are both {number}",
+                            "give one of them another number, or `auto`")
+                )  # fmt: skip
+            taken[number] = name
+    return found
+
+
+def check_hub_keys(profile: Profile) -> list[Problem]:
+    """Keys that steer a download, where the model is a local folder and nothing is downloaded."""
+    if not profile.model_is_path:
+        return []
+    return [
+        problem(profile, key, "impossible-combination",
+                f"`{key}` steers a download, but the model is the local folder {profile.model}",
+                f"remove `{key}`, or name a hub id as `model`")
+        for key in ("revision", "cache-dir")
+        if neutral(profile, key) is not None
+    ]  # fmt: skip
+
+
+def check_env(profile: Profile, owned: Mapping[str, str]) -> list[Problem]:
+    """Variables that are ours to set, that cannot be names, or that hold a secret in clear."""
+    found = []
+    for name, value in profile.env.items():
+        place = f"env.{name}"
+        if not _VARIABLE.match(name):
+            found.append(problem(profile, place, "bad-variable", f"{name!r} is no variable's name"))
+        elif "\0" in value:
+            found.append(problem(profile, place, "bad-variable", f"{name} holds a NUL character"))
+        elif name in owned:
+            found.append(problem(profile, place, "owned-variable", f"{name} is set by ernie-deploy",
+                                 owned[name]))  # fmt: skip
+        elif _SECRET_NAME.search(name) and value and not _REFERENCE.match(value):
+            found.append(
+                problem(profile, place, "secret-in-clear",
+                        f"{name} looks like a secret and stands in the profile in clear",
+                        f"write a reference: `{name}: env:{name}`, `file:PATH` or `cmd:COMMAND`")
+            )  # fmt: skip
+    return found
+
+
+def split_env(profile: Profile) -> tuple[tuple[EnvVar, ...], dict[str, str]]:
+    """The profile's variables, and those that are references to secrets, apart."""
+    plain, secrets = [], {}
+    for name, value in profile.env.items():
+        if _REFERENCE.match(value):
+            secrets[name] = value
+        else:
+            plain.append(EnvVar(name, value, "the profile's", profile.where(f"env.{name}")))
+    return tuple(plain), secrets
+
+
+def check_options(
+    profile: Profile,
+    table: OptionTable,
+    owned: Mapping[str, str],
+    *,
+    elsewhere: Mapping[str, str] | None = None,
+) -> list[Problem]:
+    """`engine-args` against a release's options.
+
+    `owned` maps an option's name to what to write instead; `elsewhere` an unknown option's name
+    to the sentence that says in which release it works.
+    """
+    found: list[Problem] = []
+    seen: dict[str, str] = {}
+    for key, value in profile.engine_args.items():
+        place = f"engine-args.{key}"
+        name = canonical(key)
+        if name in seen:
+            found.append(
+                problem(profile, place, "flag-twice",
+                        f"`{seen[name]}` and `{key}` are the same flag", "keep one of them")
+            )  # fmt: skip
+            continue
+        seen[name] = key
+        if name in owned:
+            found.append(problem(profile, place, "owned-flag",
+                                 f"--{name} is decided by ernie-deploy", owned[name]))  # fmt: skip
+            continue
+        option = table.get(key)
+        if option is None or option.action == "help":
+            found.append(_unknown(profile, table, key, (elsewhere or {}).get(name)))
+            continue
+        reason = wrong_value(option, value)
+        if reason:
+            found.append(
+                problem(profile, place, "wrong-value", f"{option.flag}: {reason}",
+                        f"it takes {option.expects}")
+            )  # fmt: skip
+    return found
+
+
+def _unknown(profile: Profile, table: OptionTable, key: str, where: str | None) -> Problem:
+    message = f"{table.engine} {table.version} has no flag --{canonical(key)}"
+    near = table.nearest(key)
+    if where:
+        message += f": {where}"
+    remedy = f"did you mean `{near}`?" if near else None
+    return problem(profile, f"engine-args.{key}", "unknown-flag", message, remedy)
+
+
+def option_flag(
+    option: Option, value: Any, reason: str, origin: str | None, key: str
+) -> Flag | None:
+    """`value` as the flag of a plan; None where nothing has to be said on the command line."""
+    said = words(option, value)
+    if not said:
+        return None
+    return Flag(said[0], tuple(said[1:]), reason, origin, key)
+
+
+def argv_of(python: str, module: Sequence[str], flags: Iterable[Flag]) -> tuple[str, ...]:
+    """The whole command line."""
+    return (python, *module, *(word for flag in flags for word in (flag.flag, *flag.values)))
+
+
+def base_url(host: str, port: int) -> str:
+    """What a client on this machine is given: the API's root."""
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
+    if ":" in shown and not shown.startswith("["):
+        shown = f"[{shown}]"
+    return f"http://{shown}:{port}/v1"
+
+
+def common_parts(profile: Profile, context: PlanContext) -> dict[str, Any]:
+    """The fields of a launch plan that are the same for every engine."""
+    return {
+        "instance": profile.name,
+        "engine": profile.engine,
+        "release": context.release.version,
+        "cwd": str(context.temporary_folder),
+        "log_folder": str(context.log_folder),
+        "temporary_folder": str(context.temporary_folder),
+        "pass_env": tuple(
+            name
+            for name in PASS_ENV
+            if not (name == "CUDA_VISIBLE_DEVICES" and profile.gpus is not None)
+        ),
+        "gpus": profile.gpus,
+        "model": profile.model,
+        "base_url": base_url(profile.host, context.ports["api"]),
+        "deadlines": Deadlines(
+            startup=profile.health.startup_timeout,
+            no_progress=profile.health.no_progress_timeout,
+            grace=profile.stop.grace,
+        ),
+        "restart_policy": profile.restart.policy,
+        "max_restarts": profile.restart.max_restarts,
+        "restart_delay": profile.restart.delay,
+        "log_max_size": profile.logs.max_size,
+        "log_keep": profile.logs.keep,
+        "engine_log_max_size": profile.logs.engine_max_size,
+        "allow_differences": profile.health.allow_differences,
+    }
+
+
+def common_env(profile: Profile, context: PlanContext) -> tuple[EnvVar, ...]:
+    """Variables every engine gets."""
+    variables = [
+        EnvVar("PYTHONUNBUFFERED", "1", "lines reach the keeper when they are printed"),
+        EnvVar("PYTHONNOUSERSITE", "1", "packages in ~/.local must not shadow the engine's"),
+        EnvVar("TMPDIR", str(context.temporary_folder), "temporary files are private and go away"),
+    ]
+    if profile.gpus is not None:
+        variables.append(
+            EnvVar("CUDA_VISIBLE_DEVICES", ",".join(profile.gpus), "the profile's `gpus`",
+                   profile.where("gpus"))
+        )  # fmt: skip
+    return tuple(variables)
+
+
+def offline_env(profile: Profile) -> tuple[EnvVar, ...]:
+    """Hub libraries kept off the network: nothing is downloaded for a model that lies here."""
+    variables = [
+        EnvVar("HF_HUB_DISABLE_TELEMETRY", "1", "no usage statistics leave the machine"),
+        EnvVar("HF_HUB_DISABLE_UPDATE_CHECK", "1", "no look-up of newer versions at start"),
+        EnvVar("DO_NOT_TRACK", "1", "no usage statistics leave the machine"),
+    ]
+    if profile.model_is_path:
+        why = "the model is a local folder"
+        variables.append(EnvVar("HF_HUB_OFFLINE", "1", why))
+        variables.append(EnvVar("TRANSFORMERS_OFFLINE", "1", why))
+    return tuple(variables)
+
+
+def admitted(engine_version: str | None, versions: Sequence[str]) -> tuple[str, ...]:
+    """Those of `versions` that a profile's `engine-version` admits.
+
+    A line (`2.3`) is admitted by every constraint that one of its releases can satisfy; which
+    patch releases exist is not known, so 0 to 9 are tried.
+
+    Raises:
+        InvalidSpecifier: the constraint cannot be read.
+    """
+    wanted = specifier(engine_version)
+    return tuple(
+        version
+        for version in versions
+        if any(wanted.contains(one, prereleases=True) for one in _patches(version))
+    )
+
+
+def specifier(text: str | None) -> SpecifierSet:
+    """A constraint as profiles write it: `2.3` admits its patch releases, `2.3.2` only itself.
+
+    Raises:
+        InvalidSpecifier: it cannot be read.
+    """
+    if not text or not text.strip():
+        return SpecifierSet()
+    said = text.strip()
+    if said[0].isdigit():
+        try:
+            parts = len(Version(said).release)
+        except InvalidVersion as error:
+            raise InvalidSpecifier(str(error)) from error
+        return SpecifierSet(f"=={said}" if parts > 2 else f"=={said}.*")
+    return SpecifierSet(said)
+
+
+def _patches(version: str) -> list[str]:
+    if len(Version(version).release) > 2:
+        return [version]
+    return [f"{version}.{patch}" for patch in range(10)]

@@ -1,0 +1,121 @@
+"""What is wrong with a profile for `transformers serve`."""
+
+from __future__ import annotations
+
+from launcher.engines.base import Release
+from launcher.engines.common import (
+    admitted,
+    check_env,
+    check_hub_keys,
+    check_options,
+    check_ports,
+    lacking,
+    problem,
+)
+from launcher.engines.transformers.catalogue import Serve, releases, serve_of
+from launcher.errors import Problem
+from launcher.profile.model import Profile
+
+TITLE = "transformers serve"
+
+MISSING = {
+    "served-model-name": "it answers only to the model's own name (fastdeploy and vllm have it)",
+    "max-model-len": "the checkpoint's own limit holds (fastdeploy and vllm have it)",
+    "max-num-seqs": "see `engine-args: {continuous-batching: true}` (fastdeploy and vllm have it)",
+    "tensor-parallel-size": "it runs in one process (fastdeploy and vllm have it)",
+    "parsers.reasoning": "it splits by the checkpoint's response template (fastdeploy and vllm "
+    "have it)",
+    "parsers.tool-call": "it splits by the checkpoint's response template (fastdeploy and vllm "
+    "have it)",
+    "api-key": "it answers everybody who can connect (fastdeploy and vllm have it)",
+}
+
+OWNED_FLAGS = {
+    "host": "write it as `host`",
+    "port": "write it as `ports: {api: NUMBER}`",
+    "force-model": "write it as `model`",
+}
+
+OWNED_ENV = {
+    "TMPDIR": "it is the instance's private folder",
+    "PYTHONUNBUFFERED": "the keeper needs lines when they are printed",
+    "CUDA_VISIBLE_DEVICES": "write it as `gpus`",
+    "HF_HUB_OFFLINE": "it follows from `model`: a local folder is served offline",
+    "TRANSFORMERS_OFFLINE": "it follows from `model`: a local folder is served offline",
+}
+
+
+def validate(profile: Profile, release: Release | None) -> list[Problem]:
+    """Everything wrong with the profile for `release`, or for every release it admits."""
+    if release is not None:
+        return _validate(profile, serve_of(release.version))
+    versions = admitted(profile.engine_version, [s.version for s in releases()])
+    servers = [s for s in releases() if s.version in versions] or [releases()[-1]]
+    found = [_validate(profile, server) for server in servers]
+    # A profile is fine where one admitted release takes it; which one is then a matter of
+    # `engine install`, which takes the newest.
+    return min(reversed(found), key=len)
+
+
+def _validate(profile: Profile, server: Serve) -> list[Problem]:
+    found = lacking(profile, TITLE, MISSING)
+    found += check_ports(profile, TITLE, ("api",))
+    found += check_hub_keys(profile)
+    found += check_env(profile, OWNED_ENV)
+    found += check_options(profile, server.options, OWNED_FLAGS, elsewhere=_elsewhere(server))
+    found += _quantization(profile, server)
+    if profile.model_is_path and "@" in profile.model:
+        found.append(
+            problem(profile, "model", "bad-model-path",
+                    f"{TITLE} takes what follows `@` in {profile.model} for a revision",
+                    "move or link the folder to a path without `@`")
+        )  # fmt: skip
+    if profile.model.startswith("-"):
+        found.append(problem(profile, "model", "bad-model", "a model cannot begin with `-`"))
+    if profile.stop.drain:
+        found.append(
+            problem(profile, "stop.drain", "key-not-supported",
+                    f"{TITLE} cannot be told how long running requests may go on: after SIGTERM it "
+                    "waits for them without a limit of its own",
+                    "remove `stop.drain`; `stop.grace` bounds the wait")
+        )  # fmt: skip
+    return found
+
+
+def _quantization(profile: Profile, server: Serve) -> list[Problem]:
+    if profile.quantization is None:
+        return []
+    option = server.options.get("quantization")
+    if option is None:
+        return [
+            problem(profile, "quantization", "key-not-supported",
+                    f"{TITLE} {server.options.version} has no --quantization: it exists from 5.0",
+                    "use `engine-args: {load-in-8bit: true}`, or transformers 5")
+        ]  # fmt: skip
+    if "quantization" in profile.engine_args:
+        return [problem(profile, "engine-args.quantization", "flag-twice",
+                        "quantization is given twice", "keep the one at the top")]  # fmt: skip
+    if option.choices and profile.quantization not in option.choices:
+        return [
+            problem(profile, "quantization", "wrong-value",
+                    f"{TITLE} knows no quantization {profile.quantization!r}",
+                    f"one of: {', '.join(option.choices)}")
+        ]  # fmt: skip
+    return []
+
+
+def _elsewhere(server: Serve) -> dict[str, str]:
+    said = {}
+    for name in {o.name for s in releases() for o in s.options}:
+        have = [s.options.version for s in releases() if name in s.options]
+        if name in server.options:
+            continue
+        if have[0] > server.options.version or _newer(have[0], server.options.version):
+            said[name] = f"it exists from {have[0]}"
+        else:
+            said[name] = f"it is gone since {have[-1]}"
+    return said
+
+
+def _newer(one: str, other: str) -> bool:
+    return tuple(map(int, one.split("."))) > tuple(map(int, other.split(".")))

@@ -1,0 +1,254 @@
+"""The engine object of `transformers serve`: a profile in, a launch plan out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from packaging.version import InvalidVersion, Version
+
+from launcher.engines.base import Capability, Installed, PlanContext, PortNeed, Release
+from launcher.engines.common import (
+    argv_of,
+    common_env,
+    common_parts,
+    offline_env,
+    option_flag,
+    split_env,
+)
+from launcher.engines.options import canonical
+from launcher.engines.transformers import checks, watching
+from launcher.engines.transformers.catalogue import OLDEST, Serve, serve_of
+from launcher.errors import PreconditionError, Problem, ProfileError
+from launcher.plan.model import (
+    EnvVar,
+    Flag,
+    LaunchPlan,
+    PortUse,
+    Readiness,
+    StopPolicy,
+    StopStage,
+)
+from launcher.profile.model import Profile
+
+YEAR = "31536000"
+"""Seconds; releases before 5.10 unload a model that was idle for 300 s, and 0 means at once."""
+
+
+class Transformers:
+    """`transformers serve`, as the Protocol `launcher.engines.base.Engine`."""
+
+    name = "transformers"
+    title = "transformers serve"
+    lines: tuple[str, ...] = ()
+    distributions = ("transformers", "torch", "fastapi", "uvicorn")
+
+    def installed(
+        self, python: str, python_version: str, distributions: Mapping[str, str]
+    ) -> Installed:
+        """Judge what an interpreter has; `transformers` without its server is a problem."""
+        version = distributions.get("transformers")
+        if version is None:
+            return Installed(python, python_version, None, distributions)
+        lacking = [d for d in ("torch", "fastapi", "uvicorn") if d not in distributions]
+        if lacking:
+            return Installed(
+                python, python_version, None, distributions,
+                Problem("incomplete-engine",
+                        f"{python} has transformers {version} without {', '.join(lacking)}",
+                        "python", f"{python} -m pip install 'transformers[serving]' torch"),
+            )  # fmt: skip
+        try:
+            release = self.release(version)
+        except PreconditionError as error:
+            return Installed(python, python_version, None, distributions, error.problems[0])
+        return Installed(python, python_version, release, distributions)
+
+    def release(self, version: str) -> Release:
+        """The release of a transformers version.
+
+        Raises:
+            PreconditionError: it is no version, or older than 4.54.
+        """
+        try:
+            parsed = Version(version)
+        except InvalidVersion as error:
+            raise PreconditionError.of(
+                "unknown-release", f"{version!r} is no version of transformers"
+            ) from error
+        if parsed.release[:2] < Version(OLDEST).release[:2]:
+            raise PreconditionError.of(
+                "unknown-release",
+                f"transformers {version} has no server for chat; it exists from {OLDEST}",
+                remedy="ernie-deploy engine install transformers",
+            )
+        return Release(version, f"{parsed.release[0]}.{(*parsed.release, 0)[1]}")
+
+    def ports(self, profile: Profile, release: Release | None) -> tuple[PortNeed, ...]:
+        """The one port of the API."""
+        return (PortNeed("api", shown_as="API"),)
+
+    def validate(self, profile: Profile, release: Release | None) -> list[Problem]:
+        """Everything wrong with the profile; see `Engine.validate`."""
+        return checks.validate(profile, release)
+
+    def capabilities(self, profile: Profile, release: Release | None) -> frozenset[Capability]:
+        """What was measured on 5.23; less on older releases.
+
+        Reasoning and tool calls are split by a response template in the checkpoint: promised where
+        the model is a local folder that has one.
+        """
+        promised = {"health", "chat", "stream", "max-tokens", "unknown-model-error"}
+        version = Version(release.version).release[:2] if release else (5, 23)
+        if version < (5, 0):
+            # Answers are streamed whatever the request says, without usage.
+            health = {"health"} if version >= (4, 57) else set()
+            return frozenset({"stream", "max-tokens"} | health)
+        promised |= {"usage", "stop", "seed", "penalties", "thinking-switch", "stream-usage"}
+        if version >= (5, 10):
+            promised |= {"completions"}
+        if _response_template(profile):
+            promised |= {"reasoning", "tools", "tools-stream"}
+        else:
+            promised.discard("thinking-switch")
+        return frozenset(promised)
+
+    def plan(self, profile: Profile, context: PlanContext) -> LaunchPlan:
+        """The launch plan.
+
+        Raises:
+            ProfileError: `validate` has problems.
+        """
+        problems = self.validate(profile, context.release)
+        if problems:
+            raise ProfileError(problems)
+        server = serve_of(context.release.version)
+        model = _model(profile)
+        flags = _flags(profile, context, server, model)
+        plain, secrets = split_env(profile)
+        env = (*_env(profile, context), *plain)
+        module = ("-m", server.module, "serve")
+        return LaunchPlan(
+            argv=argv_of(context.python, module, flags),
+            module=module,
+            flags=flags,
+            env=env,
+            secrets=secrets,
+            folders=_folders(env),
+            ports=(PortUse("api", context.ports["api"], profile.host, "API"),),
+            served_model=model,
+            phases=watching.PHASES,
+            phase_rules=watching.PHASE_RULES,
+            failure_rules=watching.FAILURES,
+            noise=watching.NOISE,
+            readiness=_readiness(profile, server, model),
+            stop=StopPolicy(
+                loading=(StopStage("SIGTERM", "main", profile.stop.grace),),
+                ready=(StopStage("SIGTERM", "main", profile.stop.grace),),
+            ),
+            notes=_notes(profile, server),
+            **common_parts(profile, context),
+        )
+
+
+def _model(profile: Profile) -> str:
+    if profile.revision and not profile.model_is_path:
+        return f"{profile.model}@{profile.revision}"
+    return profile.model
+
+
+def _flags(profile: Profile, context: PlanContext, server: Serve, model: str) -> tuple[Flag, ...]:
+    flags = []
+    reason = "the model every request is answered with"
+    if server.model_flag is None:
+        flags.append(Flag(model, (), reason, profile.where("model"), "model"))
+    else:
+        flags.append(Flag(server.model_flag, (model,), reason, profile.where("model"), "model"))
+    flags.append(
+        Flag("--host", (profile.host,), "the profile's `host`", profile.where("host"), "host")
+    )
+    flags.append(
+        Flag("--port", (str(context.ports["api"]),), "the API's port", profile.where("ports.api"),
+             "ports.api")
+    )  # fmt: skip
+    if profile.quantization is not None:
+        flags.append(
+            Flag("--quantization", (profile.quantization,), "the profile's `quantization`",
+                 profile.where("quantization"), "quantization")
+        )  # fmt: skip
+    for key, value in profile.engine_args.items():
+        option = server.options.get(key)
+        if option is None:
+            raise AssertionError(f"engine-args.{key} was not validated")
+        place = f"engine-args.{key}"
+        flag = option_flag(option, value, option.meaning, profile.where(place), place)
+        if flag is not None:
+            flags.append(flag)
+    if "model-timeout" not in {canonical(key) for key in profile.engine_args} and (
+        Version(server.version) < Version("5.10")
+    ):
+        flags.append(Flag("--model-timeout", (YEAR,), "this release unloads an idle model"))
+    return tuple(flags)
+
+
+def _env(profile: Profile, context: PlanContext) -> tuple[EnvVar, ...]:
+    env = [*common_env(profile, context), *offline_env(profile)]
+    home = context.temporary_folder / "huggingface"
+    if profile.model_is_path and "HF_HOME" not in profile.env:
+        env.append(
+            EnvVar("HF_HOME", str(home), "the model list fails with 500 where its hub folder is "
+                   "missing; nothing of the caller's cache is shown")
+        )  # fmt: skip
+    elif profile.cache_dir:
+        env.append(
+            EnvVar("HF_HUB_CACHE", profile.cache_dir, "the profile's `cache-dir`",
+                   profile.where("cache-dir"))
+        )  # fmt: skip
+    return tuple(env)
+
+
+def _folders(env: tuple[EnvVar, ...]) -> tuple[str, ...]:
+    return tuple(f"{v.value}/hub" for v in env if v.name == "HF_HOME" and v.origin is None)
+
+
+def _readiness(profile: Profile, server: Serve, model: str) -> Readiness:
+    completion: dict[str, Any] = {
+        "model": model,
+        "messages": [{"role": "user", "content": "Hello"}],
+        "max_tokens": 8,
+    }
+    return Readiness(
+        address=profile.host,
+        health_path="/health" if server.health else "/openapi.json",
+        # Releases before 5 list a fixed set of other people's models, and ask the hub for it.
+        models_path="/v1/models" if server.version.startswith("5") else None,
+        model=None,
+        completion=completion,
+        settings_unknown="transformers serve does not tell its settings",
+        probe_timeout=profile.health.probe_timeout,
+    )
+
+
+def _notes(profile: Profile, server: Serve) -> tuple[str, ...]:
+    notes = [f"requests must name the model as {_model(profile)!r} or leave it out"]
+    if not server.health:
+        release = server.options.version
+        notes.append(f"transformers {release} has no /health; /openapi.json is asked")
+    if not server.preloads:
+        notes.append("this release loads the model with the first request, the readiness probe's")
+    return tuple(notes)
+
+
+def _response_template(profile: Profile) -> bool:
+    if not profile.model_is_path:
+        return False
+    try:
+        text = (Path(profile.model) / "tokenizer_config.json").read_text(encoding="utf-8")
+        return bool(json.loads(text).get("response_template"))
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+ENGINE = Transformers()
