@@ -53,6 +53,17 @@ CAPABILITIES: Mapping[Capability, str] = {
     "settings": "the server tells its effective settings",
     "anthropic": "POST /v1/messages in Anthropic's dialect",
     "count-tokens": "POST /v1/messages/count_tokens",
+    "skill-system-prompt": "the model obeys a system prompt",
+    "skill-memory": "the model remembers earlier turns",
+    "skill-echo": "the model repeats what it is told to",
+    "skill-count": "the model counts",
+    "skill-needle": "the model finds a fact in a long prompt",
+    "skill-tool-restraint": "the model calls no tool where none is needed",
+    "skill-tool-result": "the model uses a tool's result",
+    "skill-tool-selection": "the model picks the right tool of several",
+    "skill-parallel-tools": "the model makes several calls in one answer",
+    "skill-chinese": "the model answers Chinese in Chinese",
+    "skill-emoji": "the model writes emoji",
 }
 
 

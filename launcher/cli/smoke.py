@@ -1,0 +1,95 @@
+"""`ernie-deploy smoke TARGET`: prove that a server works."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from launcher.cli.verb import json_option, verb
+from launcher.result import Result
+
+
+@click.command("smoke")
+@click.argument("target")
+@click.option("--check", "names", multiple=True, help="Run this check (repeatable).")
+@click.option(
+    "--tag",
+    "tags",
+    multiple=True,
+    help="Run the checks with this tag: quick (the default), full, tools, reasoning, "
+    "long, load, security (repeatable).",
+)
+@click.option(
+    "--client",
+    "clients",
+    multiple=True,
+    help="Ask through requests (the default), openai, anthropic or all (repeatable).",
+)
+@click.option(
+    "--repeat",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    help="Draw every check so often and report a rate.",
+)
+@click.option("--model", help="The model to ask for; default: the only one the server lists.")
+@click.option("--api-key", "key", help="Reference to the key: env:NAME, file:PATH or cmd:COMMAND.")
+@click.option(
+    "--dialect",
+    type=click.Choice(["openai", "anthropic"]),
+    help="How a URL is spoken to; default: openai.",
+)
+@click.option(
+    "--promise",
+    "promises",
+    multiple=True,
+    help="A capability the server promises; failing it is a failure (repeatable).",
+)
+@click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="JUnit XML file.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="HTML report.")
+@click.option(
+    "--markdown", type=click.Path(path_type=Path, dir_okay=False), help="Markdown report."
+)
+@json_option
+@verb
+def command(
+    target: str,
+    names: tuple[str, ...],
+    tags: tuple[str, ...],
+    clients: tuple[str, ...],
+    repeat: int,
+    model: str | None,
+    key: str | None,
+    dialect: str | None,
+    promises: tuple[str, ...],
+    junit: Path | None,
+    html: Path | None,
+    markdown: Path | None,
+    as_json: bool,
+) -> Result:
+    """Prove that TARGET works: an instance, a profile (.yaml) or a URL (http://...).
+
+    Exit codes: 0 every check passed, could not be checked, or failed as the release is known to;
+    1 a check failed or was inconclusive; 3 nothing could be checked.
+    """
+    from launcher.report.files import write_reports
+    from launcher.smoke.resolve import resolve
+    from launcher.smoke.runner import CheckRun
+    from launcher.smoke.suite import smoke
+
+    def progress(run: CheckRun) -> None:
+        click.echo(f"  {run.check.name}: {run.outcome.verdict}", err=True)
+
+    found = resolve(target, model=model, key=key, dialect=dialect, promises=promises)
+    result = smoke(
+        found,
+        names=names,
+        tags=tags,
+        clients=clients,
+        repeat=repeat,
+        progress=progress if sys.stderr.isatty() and not as_json else None,
+    )
+    write_reports(result, junit=junit, html=html, markdown=markdown)
+    return result

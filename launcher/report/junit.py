@@ -1,0 +1,88 @@
+"""A smoke run as JUnit XML, the form CI systems read.
+
+fail = failure, inconclusive = error, could not check = skipped; a known deviation is skipped with
+its name, because CI would otherwise be red for what the release cannot do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from xml.sax.saxutils import escape, quoteattr
+
+from launcher.result import Result
+
+NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 cannot hold, not even escaped."""
+
+
+def render(result: Result) -> str:
+    """The XML document."""
+    data = result.data
+    checks = data["checks"]
+    counts = data["counts"]
+    target = data["target"]
+    known = counts["known deviation"]
+    attributes = (
+        f'name={_attr("smoke " + target["name"])} tests="{len(checks)}" '
+        f'failures="{counts["fail"] - known}" errors="{counts["inconclusive"]}" '
+        f'skipped="{counts["could not check"] + known}" time="{data["seconds"]:.3f}"'
+    )
+    lines = [
+        '<?xml version="1.0" encoding="UTF-8"?>',
+        f'<testsuites name="ernie-deploy" tests="{len(checks)}">',
+        f"<testsuite {attributes} timestamp={_attr(data['started'])}>",
+        "<properties>",
+        *(
+            f"<property name={_attr(k)} value={_attr(str(target[k]))}/>"
+            for k in ("url", "model", "engine", "release")
+        ),
+        "</properties>",
+    ]
+    for one in checks:
+        lines += _case(one, target["name"])
+    lines += ["</testsuite>", "</testsuites>"]
+    return "\n".join(lines) + "\n"
+
+
+def _case(one: Mapping[str, Any], target: str) -> list[str]:
+    name = _attr(f"{one['name']} [{one['client']}]")
+    head = (
+        f'<testcase classname={_attr("smoke." + target)} name={name} time="{one["seconds"]:.3f}">'
+    )
+    body: list[str] = []
+    message = _attr(one["message"])
+    if one["deviations"]:
+        said = "; ".join(f"{d['id']}: {d['title']} ({d['source']})" for d in one["deviations"])
+        body = [f"<skipped message={_attr('known deviation ' + said)}/>"]
+    elif one["verdict"] == "fail":
+        kind = _attr(one["findings"][0]["code"] if one["findings"] else "fail")
+        body = [f"<failure type={kind} message={message}>{_evidence(one)}</failure>"]
+    elif one["verdict"] == "inconclusive":
+        body = [f'<error type="inconclusive" message={message}>{_evidence(one)}</error>']
+    elif one["verdict"] == "could not check":
+        body = [f"<skipped message={message}/>"]
+    if one["verdict"] == "pass":
+        body = [f"<system-out>{_text(one['message'])}</system-out>"]
+    return [head, *body, "</testcase>"]
+
+
+def _evidence(one: Mapping[str, Any]) -> str:
+    lines = [f"{one['purpose']}"]
+    lines += [
+        f"expected {f['expected']}\ngot      {f['got']} [{f['code']}]" for f in one["findings"]
+    ]
+    for exchange in one["evidence"][-4:]:
+        lines.append(f"{exchange['method']} {exchange['url']} -> {exchange['status']}")
+        lines.append(f"  request  {str(exchange['request'])[:600]}")
+        lines.append(f"  response {str(exchange['response'] or exchange['events'])[:600]}")
+    return _text("\n".join(lines))
+
+
+def _text(value: str) -> str:
+    return escape(NOT_XML.sub("\ufffd", value))
+
+
+def _attr(value: str) -> str:
+    return quoteattr(NOT_XML.sub("\ufffd", value))

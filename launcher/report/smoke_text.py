@@ -1,0 +1,71 @@
+"""A smoke run for a terminal: one line a check, failures with what was expected and what came."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from launcher.result import Result
+
+MARKS = {"pass": "PASS", "fail": "FAIL", "inconclusive": "DOUBT", "could not check": "----"}
+
+
+def smoke(result: Result) -> str:
+    """The whole run."""
+    data = result.data
+    target = data["target"]
+    what = " ".join(w for w in (target["engine"], target["release"]) if w)
+    lines = [
+        f"{target['name']}: {target['model']} at {target['url']}" + (f" ({what})" if what else "")
+    ]
+    lines += [f"  note: {note}" for note in target["notes"]]
+    several = len({c["client"] for c in data["checks"]} - {"http"}) > 1
+    width = max((len(_name(c, several)) for c in data["checks"]), default=0)
+    for one in data["checks"]:
+        lines += check_lines(one, width, several)
+    for difference in data["differences"]:
+        seen = ", ".join(f"{c}: {v}" for c, v in difference["verdicts"].items())
+        lines.append(f"  clients differ in {difference['check']}: {seen}")
+    lines.append(summary(data))
+    return "\n".join(lines)
+
+
+def check_lines(one: Mapping[str, Any], width: int, several: bool = False) -> list[str]:
+    """One check: its line, and below it what was wrong."""
+    mark = "KNOWN" if one["deviations"] else MARKS[one["verdict"]]
+    head = f"  {mark:<5} {_name(one, several):<{width}}  {one['seconds']:6.2f} s  "
+    if one["verdict"] != "fail":
+        return [head + _rate(one) + one["message"]]
+    lines = [head + _rate(one) + one["purpose"]]
+    for finding in one["findings"]:
+        lines.append(f"        expected {finding['expected']}")
+        lines.append(f"        got      {finding['got']}  [{finding['code']}]")
+    if not one["findings"]:
+        lines.append(f"        {one['message']}")
+    for deviation in one["deviations"]:
+        lines.append(f"        known deviation {deviation['id']}: {deviation['title']}")
+        lines.append(f"        ({deviation['source']})")
+    return lines
+
+
+def summary(data: Mapping[str, Any]) -> str:
+    """The counts on one line."""
+    counts = data["counts"]
+    failed = counts["fail"] - counts["known deviation"]
+    parts = [f"{counts['pass']} passed"]
+    parts += [f"{failed} failed"] if failed else []
+    parts += [f"{counts['known deviation']} known deviations"] if counts["known deviation"] else []
+    parts += [f"{counts['inconclusive']} inconclusive"] if counts["inconclusive"] else []
+    parts += (
+        [f"{counts['could not check']} could not be checked"] if counts["could not check"] else []
+    )
+    return f"{data['verdict'].upper()}: {', '.join(parts)} in {data['seconds']:.1f} s"
+
+
+def _name(one: Mapping[str, Any], several: bool) -> str:
+    return f"{one['name']} ({one['client']})" if several else str(one["name"])
+
+
+def _rate(one: Mapping[str, Any]) -> str:
+    rate = one["rate"]
+    return f"[{rate['passes']}/{rate['draws']}] " if rate["draws"] > 1 else ""

@@ -1,0 +1,240 @@
+"""Streams: the wire, their order, their end, their usage, and that they stream at all."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+from launcher.smoke.answers import Answer
+from launcher.smoke.check import Outcome, check, could_not_check, inconclusive
+from launcher.smoke.checks.basic import COUNT, usage_adds_up
+from launcher.smoke.session import Session
+
+PARAGRAPH = "Tell me a story."
+
+
+@check("stream-order", "deltas come in order and make up one answer", tags="quick", needs="stream")
+def stream_order(session: Session) -> Outcome:
+    """The role first, numbers counted in order, reasoning before the answer, one id throughout."""
+    answer = session.answered(COUNT, stream=True)
+    session.require(bool(answer.chunks), "no-stream", "a stream of events", "a plain answer")
+    first = next((c for c in answer.chunks if c.raw.get("choices")), None)
+    session.require(first is not None, "no-choices", "a chunk with a choice", "none")
+    session.expect(
+        answer.choice.role == "assistant", "role", "role assistant in a delta", answer.choice.role
+    )
+    ids = {c.raw.get("id") for c in answer.chunks}
+    session.expect(len(ids) == 1, "stream-ids", "one id in all chunks", sorted(map(str, ids)))
+    _in_order(session, answer)
+    _reasoning_first(session, answer)
+    _nothing_after_finish(session, answer)
+    return session.outcome(f"{len(answer.chunks)} chunks in order")
+
+
+@check(
+    "stream-end",
+    "a stream says why it ended and closes as the dialect closes",
+    tags="quick",
+    needs="stream",
+    via="http",
+)
+def stream_end(session: Session) -> Outcome:
+    """finish_reason once per choice, `data: [DONE]` last, nothing cut, the right content type."""
+    if session.target.endpoint.dialect != "openai":
+        raise could_not_check("judged on OpenAI's wire only")
+    stream = session.wire(COUNT)
+    if stream.status != 200 and not session.promised("stream"):
+        raise could_not_check(f"the server does not take a stream (HTTP {stream.status})")
+    session.require(stream.status == 200, "status", "status 200", f"HTTP {stream.status}")
+    kind = stream.headers.get("content-type", "")
+    session.require("text/event-stream" in kind, "no-stream", "text/event-stream", kind)
+    session.expect(
+        not stream.trailing, "stream-cut", "an end at an event's end", repr(stream.trailing[:80])
+    )
+    datas = [text for _, text in stream.events]
+    parsed = [json.loads(d) for d in datas if d != "[DONE]" and d.startswith("{")]
+    reasons = [c.get("finish_reason") for p in parsed for c in p.get("choices", [])]
+    given = [r for r in reasons if r]
+    session.expect(len(given) == 1, "stream-finish", "one finish_reason", given)
+    if session.target.promised("stream-done") is not False:
+        last = datas[-1] if datas else "nothing"
+        session.expect(last == "[DONE]", "stream-done", "`data: [DONE]` at the end", last)
+        session.expect(
+            datas.count("[DONE]") <= 1, "stream-done", "one [DONE]", datas.count("[DONE]")
+        )
+    return session.outcome(f"ended with {', '.join(map(str, given))}")
+
+
+@check(
+    "stream-usage",
+    "include_usage gives a last chunk with usage",
+    tags="quick",
+    needs="stream stream-usage",
+)
+def stream_usage(session: Session) -> Outcome:
+    """Usage that adds up, once, at the end."""
+    answer = session.answered(COUNT, stream=True)
+    session.require(bool(answer.chunks), "no-stream", "a stream of events", "a plain answer")
+    usage_adds_up(session, answer.usage)
+    with_usage = [i for i, c in enumerate(answer.chunks) if c.raw.get("usage")]
+    if with_usage:
+        session.expect(
+            with_usage[-1] == len(answer.chunks) - 1,
+            "usage-not-last",
+            "usage in the last chunk",
+            f"chunk {with_usage[-1] + 1}",
+        )
+    pieces = sum(1 for c in answer.chunks for d in c.raw.get("choices") or [] if _text(d))
+    made = answer.usage.completion if answer.usage else None
+    if made is not None:
+        # Every piece of text holds at least one token.
+        session.expect(
+            pieces <= made + 2,
+            "usage-too-small",
+            f"at least {pieces} tokens for {pieces} pieces",
+            made,
+        )
+    return session.outcome(f"{answer.usage}".removeprefix("Usage"))
+
+
+@check(
+    "stream-equals-plain",
+    "joined deltas equal the plain answer at temperature 0",
+    needs="stream chat",
+    disturbs=True,
+)
+def stream_equals_plain(session: Session) -> Outcome:
+    """Inconclusive where two plain answers already differ."""
+    for question in (COUNT, "What is the capital of France?"):
+        plain = session.answered(question)
+        again = session.answered(question)
+        if _seen(plain) != _seen(again):
+            raise inconclusive("two plain answers to the same question differ at temperature 0")
+        streamed = session.answered(question, stream=True)
+        _compare(session, plain, streamed)
+    return session.outcome("streamed and plain answers are the same")
+
+
+@check(
+    "stream-timing",
+    "chunks arrive while the answer is generated",
+    tags="quick",
+    needs="stream",
+    disturbs=True,
+)
+def stream_timing(session: Session) -> Outcome:
+    """Several chunks, spread over the time of the answer; first token and rate as measured."""
+    answer = session.answered(PARAGRAPH, stream=True)
+    session.require(bool(answer.chunks), "no-stream", "a stream of events", "a plain answer")
+    times = [c.at for c in answer.chunks if any(_text(d) for d in c.raw.get("choices") or [])]
+    if len(times) < 2:
+        session.require(
+            len(answer.chunks) > 2 or _short(answer),
+            "one-chunk",
+            "an answer in several chunks",
+            f"{len(times)} with text",
+        )
+        raise inconclusive("the answer is too short to see it stream")
+    session.expect(
+        len({round(t, 4) for t in times}) > 1 or len(times) < 8,
+        "all-at-once",
+        "chunks over time",
+        f"{len(times)} chunks in the same moment",
+    )
+    spread = times[-1] - times[0]
+    # A server that generates first and then sends keeps nearly all time before the first chunk.
+    if len(times) >= 20 and answer.seconds >= 0.2:
+        session.expect(
+            spread >= 0.2 * answer.seconds,
+            "all-at-once",
+            f"chunks over the {answer.seconds:.2f} s of the answer",
+            f"all within {spread:.3f} s",
+        )
+    measures = {"first_token_seconds": answer.first_token or 0.0, "seconds": answer.seconds}
+    gaps = sorted(b - a for a, b in pairwise(times))
+    measures["longest_gap_seconds"] = gaps[-1]
+    made = answer.usage.completion if answer.usage else None
+    if made and made > 1 and spread > 0:
+        measures["tokens_per_second"] = (made - 1) / spread
+    _thresholds(session, measures)
+    return session.outcome(
+        f"first token after {measures['first_token_seconds']:.3f} s, "
+        f"{len(times)} chunks over {spread:.2f} s",
+        **measures,
+    )
+
+
+def _thresholds(session: Session, measures: dict[str, float]) -> None:
+    limits = session.target.smoke.get("thresholds", {})
+    first, rate = limits.get("first-token"), limits.get("tokens-per-second")
+    if first is not None:
+        got = measures["first_token_seconds"]
+        session.expect(got <= first, "too-slow", f"a first token within {first} s", f"{got:.3f} s")
+    if rate is not None and "tokens_per_second" in measures:
+        got = measures["tokens_per_second"]
+        session.expect(got >= rate, "too-slow", f"at least {rate} tokens/s", f"{got:.1f}")
+    latency = limits.get("latency")
+    if latency is not None:
+        got = measures["seconds"]
+        session.expect(got <= latency, "too-slow", f"an answer within {latency} s", f"{got:.2f} s")
+
+
+def _in_order(session: Session, answer: Answer) -> None:
+    numbers = [int(w) for w in answer.choice.text.replace(",", " ").split() if w.isdigit()]
+    if len(numbers) < 5:
+        return
+    upward = all(a <= b for a, b in pairwise(numbers))
+    session.expect(upward, "stream-swapped", "the numbers in counting order", numbers)
+
+
+def _reasoning_first(session: Session, answer: Answer) -> None:
+    answering = False
+    late = False
+    for chunk in answer.chunks:
+        for item in chunk.raw.get("choices") or []:
+            delta = item.get("delta") or {}
+            if (delta.get("content") or "").strip():
+                answering = True
+            thought = delta.get("reasoning_content") or delta.get("reasoning") or ""
+            late = late or (answering and bool(thought.strip()))
+    session.expect(not late, "reasoning-late", "reasoning before the answer", "reasoning after it")
+
+
+def _nothing_after_finish(session: Session, answer: Answer) -> None:
+    finished = False
+    for chunk in answer.chunks:
+        for item in chunk.raw.get("choices") or []:
+            if finished and _text(item):
+                session.expect(False, "text-after-end", "no text after finish_reason", _text(item))
+            finished = finished or bool(item.get("finish_reason"))
+
+
+def _text(item: object) -> str:
+    delta = item.get("delta") if isinstance(item, dict) else None
+    if not isinstance(delta, dict):
+        return ""
+    texts = (delta.get("content"), delta.get("reasoning_content"), delta.get("reasoning"))
+    return "".join(t for t in texts if isinstance(t, str))
+
+
+def _seen(answer: Answer) -> tuple[str, str, str | None]:
+    choice = answer.choice
+    return choice.text, (choice.reasoning or "").strip(), choice.finish_reason
+
+
+def _compare(session: Session, plain: Answer, streamed: Answer) -> None:
+    for name, a, b in zip(
+        ("content", "reasoning", "finish_reason"), _seen(plain), _seen(streamed), strict=True
+    ):
+        session.expect(a == b, f"stream-{name}-differs", f"{name} {a!r} as in the plain answer", b)
+    if plain.usage and streamed.usage:
+        session.expect(
+            plain.usage.completion == streamed.usage.completion,
+            "stream-usage-differs",
+            f"{plain.usage.completion} completion tokens as plain",
+            streamed.usage.completion,
+        )
+
+
+def _short(answer: Answer) -> bool:
+    return len(answer.choice.text) + len(answer.choice.reasoning or "") < 16

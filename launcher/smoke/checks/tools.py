@@ -1,0 +1,163 @@
+"""Tool calls: the card's own request, streamed and not, the way back, several tools."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from launcher.smoke.answers import Answer, ToolCall
+from launcher.smoke.check import Outcome, check, inconclusive
+from launcher.smoke.session import Messages, Session
+from launcher.smoke.toolbox import CARD_QUESTION, TIME, WEATHER, judge_calls
+
+
+@check(
+    "tool-call",
+    "the model card's get_weather call, valid against its strict schema",
+    tags="quick tools",
+    needs="tools",
+)
+def tool_call(session: Session) -> Outcome:
+    """tool_choice auto: the call comes in tool_calls, not as text."""
+    answer = session.answered(CARD_QUESTION, tools=[WEATHER], tool_choice="auto")
+    calls = judge_calls(session, answer.choice, WEATHER)
+    return session.outcome(_shown(calls), seconds=answer.seconds)
+
+
+@check(
+    "tool-call-stream",
+    "the same call in a stream, in pieces that join to JSON",
+    tags="quick tools",
+    needs="tools-stream",
+)
+def tool_call_stream(session: Session) -> Outcome:
+    """Name and id once, arguments in order."""
+    answer = session.answered(CARD_QUESTION, tools=[WEATHER], tool_choice="auto", stream=True)
+    session.require(bool(answer.chunks), "no-stream", "a stream of events", "a plain answer")
+    calls = judge_calls(session, answer.choice, WEATHER)
+    names = _names_streamed(answer)
+    session.expect(len(names) == len(calls), "tool-name-repeated", "each call's name once", names)
+    return session.outcome(_shown(calls), seconds=answer.seconds)
+
+
+@check(
+    "tool-not-called",
+    "a question that needs no tool is answered without one",
+    tags="tools",
+    needs="tools skill-tool-restraint",
+    kind="skill",
+)
+def tool_not_called(session: Session) -> Outcome:
+    """A greeting triggers no call."""
+    answer = session.answered("Hello!", tools=[WEATHER], tool_choice="auto")
+    session.skill(not answer.choice.calls, "needless-call", "no call", _shown(answer.choice.calls))
+    reason = answer.choice.finish_reason
+    if not answer.choice.calls:
+        session.expect(reason == "stop", "finish-reason", "finish_reason stop", reason)
+    return session.outcome("no call for a greeting")
+
+
+@check(
+    "tool-round-trip",
+    "the tool's result finds its way into the answer",
+    tags="tools",
+    needs="tools skill-tool-result",
+    kind="skill",
+)
+def tool_round_trip(session: Session) -> Outcome:
+    """Call, result, answer: a condition that only the result names comes back."""
+    first = session.answered(CARD_QUESTION, tools=[WEATHER], tool_choice="auto")
+    calls = judge_calls(session, first.choice, WEATHER)
+    result = json.dumps({"temperature": 17, "condition": "stormy"})
+    messages = _with_results(CARD_QUESTION, calls, [result] * len(calls))
+    answer = session.answered(messages, tools=[WEATHER], tool_choice="auto")
+    text = session.speaks(answer)
+    session.skill(
+        "storm" in text.lower() or "17" in text,
+        "result-lost",
+        "the condition or the temperature of the result",
+        text or answer.choice.calls,
+    )
+    return session.outcome(f"answered {text[:80]!r}")
+
+
+@check(
+    "tool-two",
+    "of two tools the right one is called",
+    tags="tools",
+    needs="tools skill-tool-selection",
+    kind="skill",
+)
+def tool_two(session: Session) -> Outcome:
+    """Each question calls its own tool."""
+    for question, wanted in (
+        (CARD_QUESTION, "get_weather"),
+        ("What time is it in Paris?", "get_time"),
+    ):
+        answer = session.answered(question, tools=[WEATHER, TIME], tool_choice="auto")
+        calls = judge_calls(session, answer.choice, WEATHER, TIME)
+        session.skill(
+            calls[0].name == wanted, "wrong-tool", f"{wanted} for {question!r}", calls[0].name
+        )
+    return session.outcome("each question called its own tool")
+
+
+@check(
+    "tool-parallel",
+    "two cities give two calls in one answer",
+    tags="tools",
+    needs="tools tools-parallel skill-parallel-tools",
+    kind="skill",
+)
+def tool_parallel(session: Session) -> Outcome:
+    """Ids differ and each city is asked for, streamed and not."""
+    question = "What's the weather in Paris and Tokyo?"
+    for stream in (False, True):
+        answer = session.answered(question, tools=[WEATHER], tool_choice="auto", stream=stream)
+        calls = judge_calls(session, answer.choice, WEATHER)
+        places = " ".join(c.arguments for c in calls)
+        both = len(calls) >= 2 and "Paris" in places and "Tokyo" in places
+        how = "streamed" if stream else "plain"
+        session.skill(
+            both, "parallel-calls", f"a call for Paris and one for Tokyo ({how})", _shown(calls)
+        )
+    return session.outcome("two cities, two calls")
+
+
+def _with_results(question: Messages, calls: tuple[ToolCall, ...], results: list[str]) -> list[Any]:
+    asked = {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [
+            {
+                "id": c.id or f"call_{i}",
+                "type": "function",
+                "function": {"name": c.name, "arguments": c.arguments},
+            }
+            for i, c in enumerate(calls)
+        ],
+    }
+    try:
+        [json.loads(c.arguments) for c in calls]
+    except ValueError as error:
+        raise inconclusive("the first call's arguments are no JSON: see tool-call") from error
+    told = [
+        {"role": "tool", "tool_call_id": c.id or f"call_{i}", "content": result}
+        for i, (c, result) in enumerate(zip(calls, results, strict=True))
+    ]
+    return [{"role": "user", "content": question}, asked, *told]
+
+
+def _names_streamed(answer: Answer) -> list[str]:
+    names = []
+    for chunk in answer.chunks:
+        for item in chunk.raw.get("choices") or []:
+            for call in (item.get("delta") or {}).get("tool_calls") or []:
+                name = (call.get("function") or {}).get("name")
+                if name:
+                    names.append(name)
+    return names
+
+
+def _shown(calls: tuple[ToolCall, ...]) -> str:
+    return ", ".join(f"{c.name}({c.arguments.strip()})" for c in calls) or "no call"

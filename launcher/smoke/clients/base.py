@@ -1,0 +1,123 @@
+"""What a client is: the way a user's program would ask the server.
+
+A client sends a chat request written in OpenAI's form and returns an `Answer`; for other dialects
+it translates. It never retries and never waits longer than its deadline.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from launcher.smoke.answers import Answer
+from launcher.smoke.transcript import Transcript
+
+
+class TransportError(Exception):
+    """No whole answer came: `kind` is refused, timeout, stalled, closed or garbled."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        """Say what happened in words for the report."""
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+
+
+class UnsupportedError(Exception):
+    """The dialect or the client has no way to ask for this."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where and how to ask.
+
+    `base_url` has no slash at its end and includes the API's root (`.../v1`). `dialect` is
+    `openai` or `anthropic`. `key_field` and `model_field` are body fields some hosts use instead
+    of the Authorization header and of `model`.
+    """
+
+    base_url: str
+    model: str
+    key: str | None = None
+    dialect: str = "openai"
+    key_field: str | None = None
+    model_field: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def chat_url(self) -> str:
+        """The address of the dialect's chat route."""
+        route = "/messages" if self.dialect == "anthropic" else "/chat/completions"
+        return self.base_url + route
+
+    @property
+    def root_url(self) -> str:
+        """The server's root, where `/health` lies: the address without the API's version."""
+        return self.base_url[: -len("/v1")] if self.base_url.endswith("/v1") else self.base_url
+
+    def auth_headers(self) -> dict[str, str]:
+        """The headers that carry the key in this dialect."""
+        if self.key is None or self.key_field:
+            return {}
+        if self.dialect == "anthropic":
+            return {"x-api-key": self.key, "Authorization": f"Bearer {self.key}"}
+        return {"Authorization": f"Bearer {self.key}"}
+
+    def addressed(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """`body` with model and key in the fields this host reads them from."""
+        made = dict(body)
+        if self.model_field and "model" in made:
+            made[self.model_field] = made.pop("model")
+        if self.key_field and self.key is not None:
+            made[self.key_field] = self.key
+        return made
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """An absolute moment of the monotonic clock, and the longest silence allowed before it."""
+
+    end: float
+    silence: float
+
+    @classmethod
+    def after(cls, seconds: float, silence: float | None = None) -> Deadline:
+        """The deadline `seconds` from now."""
+        return cls(time.monotonic() + seconds, silence if silence is not None else seconds)
+
+    @property
+    def left(self) -> float:
+        """Seconds left, never below a millisecond: 0 would mean no limit to a socket."""
+        return max(0.001, self.end - time.monotonic())
+
+    @property
+    def read(self) -> float:
+        """How long a single read may take."""
+        return min(self.left, self.silence)
+
+
+class Client(Protocol):
+    """One way to ask; `name` is what `--client` calls it."""
+
+    name: str
+
+    def chat(
+        self, endpoint: Endpoint, body: Mapping[str, Any], deadline: Deadline, log: CheckLog
+    ) -> Answer:
+        """Ask and return the whole answer, joined from the stream where `body` asks for one.
+
+        Raises:
+            TransportError: no whole answer came in time.
+            UnsupportedError: this client or dialect has no such request.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class CheckLog:
+    """Where a client writes what it sends and gets: the transcript, under one check's name."""
+
+    transcript: Transcript
+    check: str

@@ -1,0 +1,86 @@
+"""Known deviations of an engine's release: what it does wrong, by which finding it is recognised.
+
+The table lies with the engine, `launcher/engines/<engine>/data/deviations.json`. A deviation does
+not turn a failure into a pass: the verdict stays, and the report says whose it is.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from launcher.smoke.check import Outcome
+
+ENGINES = Path(__file__).parent.parent / "engines"
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """One known fault of some releases.
+
+    `checks` are the checks that show it, `codes` the findings. `releases` is a version specifier.
+    `source` says where it was read or measured.
+    """
+
+    id: str
+    releases: str
+    checks: tuple[str, ...]
+    codes: tuple[str, ...]
+    title: str
+    source: str
+
+    def concerns(self, release: str | None) -> bool:
+        """True where the release is one of those."""
+        if release is None:
+            return False
+        try:
+            return Version(release) in SpecifierSet(self.releases, prereleases=True)
+        except InvalidVersion:
+            return False
+
+
+@functools.cache
+def known(engine: str) -> tuple[Deviation, ...]:
+    """The deviations of an engine; none for an engine without a table."""
+    path = ENGINES / engine / "data" / "deviations.json"
+    if not path.is_file():
+        return ()
+    data = json.loads(path.read_text(encoding="utf-8"))
+    return tuple(
+        Deviation(
+            e["id"],
+            e["releases"],
+            tuple(e["checks"]),
+            tuple(e["codes"]),
+            e["title"],
+            e["source"],
+        )
+        for e in data["deviations"]
+    )
+
+
+def explained(
+    engine: str | None, release: str | None, check: str, outcomes: Sequence[Outcome]
+) -> tuple[Deviation, ...]:
+    """The deviations that explain every finding of every failed draw; empty where one is left."""
+    if engine is None:
+        return ()
+    mine = [d for d in known(engine) if d.concerns(release) and check in d.checks]
+    used: dict[str, Deviation] = {}
+    for outcome in outcomes:
+        if outcome.verdict == "inconclusive" or (
+            outcome.verdict == "fail" and not outcome.findings
+        ):
+            return ()
+        for finding in outcome.findings:
+            match = next((d for d in mine if finding.code in d.codes), None)
+            if match is None:
+                return ()
+            used[match.id] = match
+    return tuple(used.values())

@@ -1,0 +1,179 @@
+"""From a TARGET on the command line to a `Target`: a URL, a profile, or an instance's name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from launcher.engines.base import CAPABILITIES
+from launcher.errors import PreconditionError, UsageError
+from launcher.smoke.clients.base import CheckLog, Deadline, Endpoint, TransportError
+from launcher.smoke.clients.wire import ask
+from launcher.smoke.skills import skills_of
+from launcher.smoke.target import Target
+from launcher.smoke.transcript import Transcript
+
+ASK_SECONDS = 20.0
+"""How long the model list may take while a target is looked at."""
+CONTEXT_KEYS = ("max_model_len", "context_length", "max_context_length")
+
+
+def is_url(target: str) -> bool:
+    """True for a URL; everything else is a profile or an instance."""
+    return "://" in target
+
+
+def is_profile(target: str) -> bool:
+    """True for a profile's path."""
+    return not is_url(target) and ("/" in target or target.endswith((".yaml", ".yml")))
+
+
+def resolve(
+    target: str,
+    *,
+    model: str | None = None,
+    key: str | None = None,
+    dialect: str | None = None,
+    promises: Sequence[str] = (),
+) -> Target:
+    """The target behind a word of the command line.
+
+    `key` is a secret reference (`env:NAME`), `promises` capabilities the user vouches for.
+
+    Raises:
+        UsageError: a URL that is none, an unknown capability.
+        PreconditionError: the instance is not there, or a secret is missing.
+    """
+    unknown = sorted(set(promises) - set(CAPABILITIES))
+    if unknown:
+        raise UsageError.of(
+            "unknown-capability",
+            f"unknown capability {', '.join(unknown)}",
+            "--promise",
+            f"one of: {', '.join(sorted(CAPABILITIES))}",
+        )
+    if is_url(target):
+        made = of_url(target, model=model, key=_secret(key), dialect=dialect or "openai")
+    else:
+        from launcher.smoke.instances import of_instance, of_profile
+
+        found = of_profile(target) if is_profile(target) else of_instance(target)
+        made = (
+            found
+            if model is None
+            else replace(found, model=model, endpoint=replace(found.endpoint, model=model))
+        )
+        if key is not None:
+            made = replace(made, endpoint=replace(made.endpoint, key=_secret(key)))
+    return replace(made, extra=made.extra | frozenset(promises))
+
+
+def of_url(
+    url: str,
+    *,
+    model: str | None = None,
+    key: str | None = None,
+    dialect: str = "openai",
+) -> Target:
+    """A target of which only the address is known; asks the model list for the model's name."""
+    base = base_url(url)
+    bare = Endpoint(base, model or "default", key, dialect)
+    listed, entries = _model_list(bare)
+    notes: list[str] = []
+    context: int | None = None
+    names = [str(e.get("id")) for e in entries if e.get("id")]
+    if model is None:
+        if len(names) == 1:
+            model = names[0]
+        else:
+            model = "default"
+            why = f"lists {len(names)} models" if listed else "has no model list"
+            notes.append(f"the server {why}: asked for the model `default` (see --model)")
+    for entry in entries:
+        if entry.get("id") == model or len(entries) == 1:
+            context = next((entry[k] for k in CONTEXT_KEYS if isinstance(entry.get(k), int)), None)
+    if not listed:
+        notes.append("without a model list the server is judged on the rest")
+    endpoint = replace(bare, model=model)
+    return Target(
+        name=url,
+        kind="url",
+        endpoint=endpoint,
+        model=model,
+        extra=skills_of(model),
+        max_model_len=context,
+        health_url=f"{endpoint.root_url}/health",
+        models_url=f"{base}/models",
+        metrics_url=f"{endpoint.root_url}/metrics",
+        notes=tuple(notes),
+        **budget(context),
+    )
+
+
+def budget(context: int | None, asked: int | None = None) -> dict[str, Any]:
+    """max_tokens of an ordinary question: what was asked for, within half of the context."""
+    wanted = asked or 1024
+    return {"budget": min(wanted, context // 2) if context else wanted}
+
+
+def base_url(url: str) -> str:
+    """The API's base: `/v1` where the address has no path, no slash at the end.
+
+    Raises:
+        UsageError: not an http(s) URL with a host.
+    """
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname)
+        _ = parts.port
+    except ValueError:
+        good = False
+    if not good:
+        raise UsageError.of(
+            "bad-url", f"not an http or https URL: {url!r}", "TARGET", "http://127.0.0.1:8180/v1"
+        )
+    path = parts.path.rstrip("/") or "/v1"
+    for route in ("/chat/completions", "/messages"):
+        path = path.removesuffix(route)
+    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+
+
+def _model_list(endpoint: Endpoint) -> tuple[bool, list[Mapping[str, Any]]]:
+    log = CheckLog(Transcript((endpoint.key,) if endpoint.key else ()), "target")
+    try:
+        reply = ask(
+            "GET",
+            f"{endpoint.base_url}/models",
+            headers=endpoint.auth_headers(),
+            body=None,
+            deadline=Deadline.after(ASK_SECONDS),
+            log=log,
+        )
+        body = json.loads(reply.body)
+    except (TransportError, ValueError):
+        return False, []
+    data = body.get("data") if isinstance(body, dict) and reply.status == 200 else None
+    if not isinstance(data, list):
+        return False, []
+    return True, [e for e in data if isinstance(e, dict)]
+
+
+def _secret(reference: str | None) -> str | None:
+    if reference is None:
+        return None
+    from launcher.profile.secrets import resolve as resolve_secret
+
+    if reference.partition(":")[0] not in ("env", "file", "cmd"):
+        raise UsageError.of(
+            "key-not-a-reference",
+            "an API key is given as a reference, never as itself",
+            "--api-key",
+            "env:NAME, file:PATH or cmd:COMMAND",
+        )
+    try:
+        return resolve_secret(reference)
+    except PreconditionError as error:
+        raise error from None

@@ -1,0 +1,185 @@
+"""Runs the chosen checks, side by side where they do not disturb one another, all in bounded time.
+
+Every check runs in a daemon thread with a limit of its own: a server that feeds a socket one byte
+at a time can hold a thread, never the run.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from launcher.smoke.check import Check, Finding, Outcome, Stop
+from launcher.smoke.clients.base import Client, TransportError, UnsupportedError
+from launcher.smoke.session import Session
+from launcher.smoke.target import Target
+from launcher.smoke.transcript import Transcript
+
+SIDE_BY_SIDE = 4
+"""Checks that run at once at most: more would turn a smoke test into a load test."""
+CHECK_FACTOR = 3.0
+"""A check may take this many request time-outs; the long ones ask many questions."""
+
+Progress = Callable[["CheckRun"], None]
+
+
+@dataclass
+class CheckRun:
+    """One check through one client, once or several times."""
+
+    check: Check
+    client: str
+    outcomes: list[Outcome] = field(default_factory=list)
+    seconds: float = 0.0
+    evidence: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def outcome(self) -> Outcome:
+        """The outcome that counts: the worst of all draws."""
+        order = {"fail": 0, "inconclusive": 1, "could not check": 2, "pass": 3}
+        return min(self.outcomes, key=lambda o: order[o.verdict])
+
+    @property
+    def passes(self) -> int:
+        """How many draws passed."""
+        return sum(o.verdict == "pass" for o in self.outcomes)
+
+
+def run(
+    target: Target,
+    checks: Sequence[Check],
+    clients: Sequence[Client],
+    *,
+    repeat: int = 1,
+    progress: Progress | None = None,
+) -> list[CheckRun]:
+    """Run `checks` through `clients`; the order of the result is the order of the checks."""
+    transcript = Transcript(target.secrets)
+    jobs: list[tuple[CheckRun, Client]] = []
+    for check in checks:
+        for client in clients if check.via == "client" else clients[:1]:
+            jobs.append((CheckRun(check, "http" if check.via == "http" else client.name), client))
+    gate = [job for job in jobs if job[0].check.name == "health"]
+    calm = [job for job in jobs if not job[0].check.disturbs and job not in gate]
+    alone = [job for job in jobs if job[0].check.disturbs]
+
+    def one(job: tuple[CheckRun, Client]) -> None:
+        _run_check(job[0], job[1], target, transcript, repeat)
+        if progress:
+            progress(job[0])
+
+    for job in gate:
+        one(job)
+    unreachable = next((j[0].outcome.message for j in gate if _unreachable(j[0].outcome)), None)
+    if unreachable:
+        for job in (*calm, *alone):
+            job[0].outcomes = [Outcome("could not check", unreachable)]
+        return [job[0] for job in jobs]
+    _side_by_side(calm, one, min(SIDE_BY_SIDE, target.max_num_seqs or SIDE_BY_SIDE))
+    for job in alone:
+        one(job)
+    return [job[0] for job in jobs]
+
+
+def _unreachable(outcome: Outcome) -> bool:
+    return any(f.code == "unreachable" for f in outcome.findings)
+
+
+def _side_by_side(
+    jobs: Iterable[tuple[CheckRun, Client]],
+    one: Callable[[tuple[CheckRun, Client]], None],
+    width: int,
+) -> None:
+    waiting: queue.SimpleQueue[tuple[CheckRun, Client]] = queue.SimpleQueue()
+    for job in jobs:
+        waiting.put(job)
+    broken: list[BaseException] = []
+
+    def work() -> None:
+        while not broken:
+            try:
+                one(waiting.get_nowait())
+            except queue.Empty:
+                return
+            except BaseException as error:
+                broken.append(error)
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(max(1, width))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if broken:
+        raise broken[0]
+
+
+def _run_check(
+    run: CheckRun, client: Client, target: Target, transcript: Transcript, repeat: int
+) -> None:
+    missing = [n for n in run.check.needs if target.promised(n) is False]
+    if missing:
+        who = f"{target.engine} {target.release or ''}".strip() if target.engine else target.name
+        run.outcomes = [Outcome("could not check", f"{who} does not promise {', '.join(missing)}")]
+        return
+    begun = time.monotonic()
+    for _ in range(repeat):
+        session = Session(target, run.check, client, transcript)
+        run.outcomes.append(_bounded(session))
+        if run.outcomes[-1].verdict == "could not check":
+            break
+    run.seconds = time.monotonic() - begun
+    run.evidence = transcript.of(run.check.name, client.name)
+
+
+def _bounded(session: Session) -> Outcome:
+    box: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            box.put(judge(session))
+        except BaseException as error:
+            box.put(error)
+
+    limit = session.target.request_timeout * CHECK_FACTOR
+    threading.Thread(target=work, daemon=True, name=session.check.name).start()
+    try:
+        result = box.get(timeout=limit)
+    except queue.Empty:
+        finding = Finding("hang", f"an end within {limit:.0f} s", "none")
+        return Outcome("fail", f"the check had not ended after {limit:.0f} s", (finding,))
+    if isinstance(result, BaseException):
+        raise result
+    return result
+
+
+def judge(session: Session) -> Outcome:
+    """Run one check's function and turn whatever ends it into an outcome."""
+    try:
+        return session.check.function(session)
+    except Stop as stop:
+        if stop.outcome.verdict != "fail" and session.findings:
+            # Something was already wrong: a later doubt must not hide it.
+            return session.outcome("")
+        return stop.outcome
+    except UnsupportedError as error:
+        return Outcome("could not check", str(error))
+    except TransportError as error:
+        code = "unreachable" if error.kind == "refused" else error.kind
+        session.expect(False, code, "a whole answer", error.message)
+        return session.outcome("")
+    except AssertionError as error:
+        session.expect(False, "assertion", "the check's assertion to hold", _place(error))
+        return session.outcome("")
+    except Exception as error:
+        # One check that breaks must not take the verdicts of the others with it.
+        return Outcome("inconclusive", f"the check itself broke (a defect in it): {_place(error)}")
+
+
+def _place(error: Exception) -> str:
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"

@@ -1,0 +1,96 @@
+"""The part of JSON Schema that tools and structured answers use, judged without a library.
+
+Known: type, enum, const, properties, required, additionalProperties, items, minimum, maximum,
+minLength, maxLength, minItems, maxItems, pattern. Anything else is refused, never skipped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+TYPES: Mapping[str, Callable[[Any], bool]] = {
+    "object": lambda v: isinstance(v, dict),
+    "array": lambda v: isinstance(v, list),
+    "string": lambda v: isinstance(v, str),
+    "boolean": lambda v: isinstance(v, bool),
+    "integer": lambda v: isinstance(v, int) and not isinstance(v, bool),
+    "number": lambda v: isinstance(v, (int, float)) and not isinstance(v, bool),
+    "null": lambda v: v is None,
+}
+ANNOTATIONS = frozenset({"title", "description", "default", "examples", "$schema", "format"})
+KNOWN = ANNOTATIONS | {
+    "type",
+    "enum",
+    "const",
+    "properties",
+    "required",
+    "additionalProperties",
+    "items",
+    "minimum",
+    "maximum",
+    "minLength",
+    "maxLength",
+    "minItems",
+    "maxItems",
+    "pattern",
+}
+
+
+def violations(value: Any, schema: Mapping[str, Any], path: str = "$") -> list[str]:
+    """Everything in which `value` breaks `schema`; empty where it is valid.
+
+    Raises:
+        ValueError: the schema uses a keyword this judge does not know.
+    """
+    strange = sorted(set(schema) - KNOWN)
+    if strange:
+        raise ValueError(f"{path}: JSON Schema keyword not supported here: {', '.join(strange)}")
+    kinds = schema.get("type")
+    names = [kinds] if isinstance(kinds, str) else list(kinds or [])
+    if names and not any(TYPES[n](value) for n in names):
+        return [f"{path} is not of type {' or '.join(names)}: {value!r}"]
+    found: list[str] = []
+    if "enum" in schema and value not in schema["enum"]:
+        found.append(f"{path} is {value!r}, not one of {schema['enum']!r}")
+    if "const" in schema and value != schema["const"]:
+        found.append(f"{path} is {value!r}, not {schema['const']!r}")
+    found += _bounds(value, schema, path)
+    if isinstance(value, dict):
+        found += _object(value, schema, path)
+    if isinstance(value, list) and isinstance(schema.get("items"), Mapping):
+        for position, item in enumerate(value):
+            found += violations(item, schema["items"], f"{path}[{position}]")
+    return found
+
+
+def _object(value: dict[str, Any], schema: Mapping[str, Any], path: str) -> list[str]:
+    properties: Mapping[str, Any] = schema.get("properties", {})
+    found = [f"{path} lacks {name!r}" for name in schema.get("required", []) if name not in value]
+    others = schema.get("additionalProperties", True)
+    for name, item in value.items():
+        if name in properties:
+            found += violations(item, properties[name], f"{path}.{name}")
+        elif others is False:
+            found.append(f"{path} has {name!r}, which the schema does not allow")
+        elif isinstance(others, Mapping):
+            found += violations(item, others, f"{path}.{name}")
+    return found
+
+
+def _bounds(value: Any, schema: Mapping[str, Any], path: str) -> list[str]:
+    found: list[str] = []
+    if TYPES["number"](value):
+        if "minimum" in schema and value < schema["minimum"]:
+            found.append(f"{path} is {value}, below {schema['minimum']}")
+        if "maximum" in schema and value > schema["maximum"]:
+            found.append(f"{path} is {value}, above {schema['maximum']}")
+    for kind, low, high in ((str, "minLength", "maxLength"), (list, "minItems", "maxItems")):
+        if isinstance(value, kind):
+            size = len(value)
+            if size < schema.get(low, 0) or size > schema.get(high, size):
+                found.append(f"{path} has length {size}")
+    if isinstance(value, str) and "pattern" in schema and not re.search(schema["pattern"], value):
+        found.append(f"{path} is {value!r}, which does not match {schema['pattern']!r}")
+    return found

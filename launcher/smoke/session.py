@@ -1,0 +1,178 @@
+"""What a check holds while it runs: the target, a client, and the ways to say what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from launcher.smoke.answers import Answer
+from launcher.smoke.check import Check, Finding, Outcome, Stop, could_not_check, inconclusive
+from launcher.smoke.clients.base import CheckLog, Client, Deadline
+from launcher.smoke.clients.wire import EventStream, Reply, ask, listen
+from launcher.smoke.target import Target
+from launcher.smoke.transcript import Transcript
+
+Messages = str | Sequence[Mapping[str, Any]]
+
+REJECTED = (400, 404, 405, 415, 422, 501)
+"""Statuses by which a server says that it does not do what was asked."""
+
+
+@dataclass
+class Session:
+    """One check's run against one target through one client."""
+
+    target: Target
+    check: Check
+    client: Client
+    transcript: Transcript
+    findings: list[Finding] = field(default_factory=list)
+    measures: dict[str, float] = field(default_factory=dict)
+
+    # --- asking -------------------------------------------------------------------------------
+
+    def body(self, messages: Messages, **params: Any) -> dict[str, Any]:
+        """A chat request: temperature 0 and the target's token budget unless told otherwise.
+
+        A parameter given as None is left out.
+        """
+        asked = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
+        made: dict[str, Any] = {
+            "model": self.target.model,
+            "messages": list(asked),
+            "temperature": 0,
+            "max_tokens": self.target.budget,
+            **params,
+        }
+        return {name: value for name, value in made.items() if value is not None}
+
+    def chat(self, messages: Messages, **params: Any) -> Answer:
+        """Ask through the client; errors of the server come back as an answer.
+
+        Raises:
+            TransportError: no whole answer came in time.
+        """
+        return self.client.chat(
+            self.target.endpoint, self.body(messages, **params), self.deadline(), self.log
+        )
+
+    def stream(self, messages: Messages, **params: Any) -> Answer:
+        """`chat` with a stream that ends with usage."""
+        params.setdefault("stream_options", {"include_usage": True})
+        return self.chat(messages, stream=True, **params)
+
+    def answered(self, messages: Messages, **params: Any) -> Answer:
+        """`chat` or, with `stream=True`, `stream`, of which a 200 is expected."""
+        if params.pop("stream", False):
+            answer = self.stream(messages, **params)
+        else:
+            answer = self.chat(messages, **params)
+        self.accepted(answer)
+        return answer
+
+    def http(
+        self, method: str, url: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        """One request on the bare wire; `url` may be a path below the API's base."""
+        where = url if "://" in url else self.target.endpoint.base_url + url
+        sent = {**self.target.endpoint.auth_headers(), **self.target.endpoint.headers}
+        return ask(
+            method,
+            where,
+            headers=sent if headers is None else headers,
+            body=body,
+            deadline=self.deadline(),
+            log=self.log,
+        )
+
+    def raw_chat(self, body: Any, headers: Mapping[str, str] | None = None) -> Reply:
+        """Any body at all, sent to the chat route."""
+        return self.http("POST", self.target.endpoint.chat_url, body, headers)
+
+    def wire(self, messages: Messages, stop_after: int | None = None, **params: Any) -> EventStream:
+        """A stream seen on the bare wire."""
+        endpoint = self.target.endpoint
+        body = endpoint.addressed({**self.body(messages, **params), "stream": True})
+        return listen(
+            endpoint.chat_url,
+            headers={**endpoint.auth_headers(), **endpoint.headers},
+            body=body,
+            deadline=self.deadline(),
+            log=self.log,
+            stop_after=stop_after,
+        )
+
+    def deadline(self) -> Deadline:
+        """The limits of one request, from the target's settings."""
+        return Deadline.after(self.target.request_timeout, self.target.silence_timeout)
+
+    @property
+    def log(self) -> CheckLog:
+        """Where exchanges are kept."""
+        return CheckLog(self.transcript, self.check.name)
+
+    # --- judging ------------------------------------------------------------------------------
+
+    def expect(self, good: bool, code: str, expected: str, got: Any) -> bool:
+        """Note a finding where something is not good, and go on."""
+        if not good:
+            self.findings.append(Finding(code, expected, shorten(got)))
+        return good
+
+    def require(self, good: bool, code: str, expected: str, got: Any) -> None:
+        """Note a finding where something is not good, and end the check there."""
+        if not self.expect(good, code, expected, got):
+            raise Stop(self.outcome(""))
+
+    def outcome(self, message: str, **measures: float) -> Outcome:
+        """The verdict of what was found: pass with `message`, or fail with the findings."""
+        self.measures.update(measures)
+        if self.findings:
+            said = "; ".join(f.text() for f in self.findings)
+            return Outcome("fail", said, tuple(self.findings), dict(self.measures))
+        return Outcome("pass", message, (), dict(self.measures))
+
+    def promised(self, *capabilities: str) -> bool:
+        """True where the target is known to promise all of these (the check's needs if none)."""
+        asked = capabilities or self.check.needs
+        return all(self.target.promised(c) for c in asked)
+
+    def accepted(self, answer: Answer) -> None:
+        """Go on only with a 200; a refusal of what nobody promised cannot be judged."""
+        if answer.status == 200 and answer.error is None:
+            return
+        said = f"HTTP {answer.status}: {shorten(answer.error)}"
+        if answer.status in REJECTED and not self.promised():
+            raise could_not_check(f"the server does not take this request ({said})")
+        self.require(False, "status", "an answer with status 200", said)
+
+    def speaks(self, answer: Answer) -> str:
+        """The answer's text; an answer that is all thought cannot be judged.
+
+        Raises:
+            Stop: the text is missing.
+        """
+        choice = answer.choice
+        if not choice.text and not choice.calls and choice.finish_reason == "length":
+            raise inconclusive(
+                f"the whole budget of {self.target.budget} tokens went into thinking: "
+                "raise `smoke.max-tokens`"
+            )
+        return choice.text
+
+    def skill(self, good: bool, code: str, expected: str, got: Any) -> None:
+        """Judge the model: a failure only where somebody promised the skill."""
+        if good or self.promised():
+            self.expect(good, code, expected, got)
+            return
+        raise inconclusive(
+            f"expected {expected}, got {shorten(got)}; nobody promised {' '.join(self.check.needs)}"
+        )
+
+
+def shorten(value: Any, limit: int = 240) -> str:
+    """A value for a message: one line, cut to size."""
+    text = value if isinstance(value, str) else repr(value)
+    text = " ".join(text.split()) if "\n" in text else text
+    return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"

@@ -1,0 +1,25 @@
+"""Which model is known to have which skills: a data file, by the model's name."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+DATA = Path(__file__).parent / "data" / "skills.json"
+
+
+@functools.cache
+def _table() -> list[tuple[re.Pattern[str], frozenset[str]]]:
+    data: dict[str, Any] = json.loads(DATA.read_text(encoding="utf-8"))
+    return [(re.compile(e["model"], re.I), frozenset(e["skills"])) for e in data["models"]]
+
+
+def skills_of(model: str | None) -> frozenset[str]:
+    """The skills promised for a model of this name; empty where it is not known."""
+    for pattern, skills in _table():
+        if model and pattern.search(model):
+            return skills
+    return frozenset()

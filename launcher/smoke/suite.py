@@ -1,0 +1,185 @@
+"""The whole suite over one target: which checks, through which clients, and what it adds up to."""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from launcher import __version__
+from launcher.errors import ExitCode, UsageError
+from launcher.result import Result
+from launcher.smoke.check import TAGS, VERDICTS, Check, all_checks
+from launcher.smoke.clients import DIALECTS, client
+from launcher.smoke.deviations import explained
+from launcher.smoke.runner import CheckRun, Progress, run
+from launcher.smoke.target import Target
+
+
+def select(
+    checks: Sequence[Check], names: Sequence[str] = (), tags: Sequence[str] = ()
+) -> list[Check]:
+    """The checks of these names and of these tags; with neither, the quick ones.
+
+    Raises:
+        UsageError: a name or tag that does not exist; names the nearest.
+    """
+    known = {c.name: c for c in checks}
+    words = set(TAGS) | {t for c in checks for t in c.tags}
+    for given, having, option in ((names, known, "--check"), (tags, words, "--tag")):
+        for word in given:
+            if word not in having:
+                near = difflib.get_close_matches(word, list(having), n=1)
+                meant = f"; did you mean {near[0]!r}?" if near else ""
+                raise UsageError.of(
+                    "unknown-check" if option == "--check" else "unknown-tag",
+                    f"there is no {option.strip('-')} {word!r}{meant}",
+                    option,
+                    f"one of: {', '.join(sorted(having))}",
+                )
+    if not names and not tags:
+        tags = ("quick",)
+    return [c for c in checks if c.name in names or c.tags & set(tags)]
+
+
+def clients_for(target: Target, asked: Sequence[str]) -> list[str]:
+    """The names of the clients to ask through; `all` means those of the target's dialect."""
+    names: list[str] = []
+    for word in asked or ("requests",):
+        more = DIALECTS[target.endpoint.dialect] if word == "all" else (word,)
+        names += [n for n in more if n not in names]
+    return names
+
+
+def smoke(
+    target: Target,
+    *,
+    names: Sequence[str] = (),
+    tags: Sequence[str] = (),
+    clients: Sequence[str] = (),
+    repeat: int = 1,
+    progress: Progress | None = None,
+) -> Result:
+    """Run the suite and judge it.
+
+    Raises:
+        UsageError: an unknown check, tag or client, or a wrong `smoke:` section.
+        PreconditionError: a client's package is missing.
+    """
+    from launcher.smoke.section import custom_checks
+
+    available = [*all_checks(), *custom_checks(target)]
+    chosen = select(available, names, tags)
+    if not names and not tags:
+        chosen += [c for c in custom_checks(target) if c.name not in {k.name for k in chosen}]
+    used = clients_for(target, clients)
+    begun = time.monotonic()
+    started = datetime.datetime.now(datetime.timezone.utc)
+    runs = run(target, chosen, [client(n) for n in used], repeat=repeat, progress=progress)
+    shown = [_shown(target, one, repeat) for one in runs]
+    data: dict[str, Any] = {
+        "target": describe(target),
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": round(time.monotonic() - begun, 3),
+        "version": __version__,
+        "clients": used,
+        "repeat": repeat,
+        "checks": shown,
+        "counts": _counts(shown),
+        "differences": _differences(shown),
+    }
+    code = exit_code(shown, data["differences"])
+    data["verdict"] = {0: "pass", 1: "fail", 3: "could not check"}[int(code)]
+    return Result("smoke", data, target.name if target.kind == "instance" else None, code)
+
+
+def describe(target: Target) -> dict[str, Any]:
+    """The target as a report shows it; no secrets."""
+    return {
+        "name": target.name,
+        "kind": target.kind,
+        "url": target.endpoint.base_url,
+        "model": target.model,
+        "dialect": target.endpoint.dialect,
+        "engine": target.engine,
+        "release": target.release,
+        "max_model_len": target.max_model_len,
+        "max_num_seqs": target.max_num_seqs,
+        "promises": None if target.promises is None else sorted(target.promises | target.extra),
+        "notes": list(target.notes),
+    }
+
+
+def exit_code(
+    shown: Sequence[Mapping[str, Any]], differences: Sequence[Mapping[str, Any]]
+) -> ExitCode:
+    """1 for a failure, a doubt or a difference nobody knows; 3 where nothing could be checked."""
+    for one in shown:
+        if one["verdict"] in ("fail", "inconclusive") and not one["deviations"]:
+            return ExitCode.NEGATIVE
+    if any(not d["known"] for d in differences):
+        return ExitCode.NEGATIVE
+    if all(one["verdict"] == "could not check" for one in shown):
+        return ExitCode.PRECONDITION
+    return ExitCode.DONE
+
+
+def _shown(target: Target, one: CheckRun, repeat: int) -> dict[str, Any]:
+    outcome = one.outcome
+    least = float(target.smoke.get("thresholds", {}).get("pass-rate", 1.0))
+    verdict = outcome.verdict
+    message = outcome.message
+    rate = {"passes": one.passes, "draws": len(one.outcomes)}
+    if repeat > 1 and verdict != "could not check" and one.passes < len(one.outcomes):
+        message = f"{one.passes} of {len(one.outcomes)} draws passed; {message}"
+        if one.passes / len(one.outcomes) >= least:
+            verdict = "pass"
+    deviations = (
+        explained(target.engine, target.release, one.check.name, one.outcomes)
+        if verdict == "fail"
+        else ()
+    )
+    return {
+        "name": one.check.name,
+        "purpose": one.check.purpose,
+        "kind": one.check.kind,
+        "tags": sorted(one.check.tags),
+        "needs": list(one.check.needs),
+        "client": one.client,
+        "verdict": verdict,
+        "message": message,
+        "seconds": round(one.seconds, 3),
+        "rate": rate,
+        "findings": [
+            {"code": f.code, "expected": f.expected, "got": f.got} for f in outcome.findings
+        ],
+        "measures": {k: round(v, 4) for k, v in outcome.measures.items()},
+        "deviations": [
+            {"id": d.id, "title": d.title, "releases": d.releases, "source": d.source}
+            for d in deviations
+        ],
+        "evidence": one.evidence,
+    }
+
+
+def _counts(shown: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    counts: dict[str, int] = {v: sum(one["verdict"] == v for one in shown) for v in VERDICTS}
+    counts["known deviation"] = sum(bool(one["deviations"]) for one in shown)
+    return counts
+
+
+def _differences(shown: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Checks that end differently for different clients: one user sees what another does not."""
+    by_name: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for one in shown:
+        if one["verdict"] != "could not check":
+            by_name.setdefault(one["name"], {})[one["client"]] = one
+    found = []
+    for name, seen in by_name.items():
+        verdicts = {c: str(o["verdict"]) for c, o in seen.items()}
+        if len(set(verdicts.values())) > 1:
+            known = all(o["verdict"] == "pass" or o["deviations"] for o in seen.values())
+            found.append({"check": name, "verdicts": verdicts, "known": known})
+    return found

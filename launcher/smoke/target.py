@@ -1,0 +1,61 @@
+"""What is tested: where it is, how to ask it, and what it promises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from launcher.smoke.clients.base import Endpoint
+
+DEFAULT_BUDGET = 1024
+DEFAULT_TIMEOUT = 120.0
+DEFAULT_SILENCE = 60.0
+WHOLE_SUITE = 1800.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """One endpoint under test.
+
+    `promises` is None where nobody declared anything (a URL). `extra` are single promises made
+    beside them, `denied` promises taken back. `budget` is max_tokens of an ordinary question;
+    times are in seconds. `limits` are the context and the seats, None where unknown. `settings`
+    maps a setting to (expected value, pointer) to be read at `settings_url`.
+    """
+
+    name: str
+    kind: str
+    endpoint: Endpoint
+    model: str
+    engine: str | None = None
+    release: str | None = None
+    promises: frozenset[str] | None = None
+    extra: frozenset[str] = frozenset()
+    denied: frozenset[str] = frozenset()
+    budget: int = DEFAULT_BUDGET
+    request_timeout: float = DEFAULT_TIMEOUT
+    silence_timeout: float = DEFAULT_SILENCE
+    max_model_len: int | None = None
+    max_num_seqs: int | None = None
+    health_url: str | None = None
+    models_url: str | None = None
+    metrics_url: str | None = None
+    settings_url: str | None = None
+    settings: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
+    smoke: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    prices: Mapping[str, float] = field(default_factory=dict)
+
+    def promised(self, capability: str) -> bool | None:
+        """True or False where it is known whether the target promises this, else None."""
+        if capability in self.denied:
+            return False
+        if capability in self.extra:
+            return True
+        return None if self.promises is None else capability in self.promises
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no report may show."""
+        return (self.endpoint.key,) if self.endpoint.key else ()

@@ -1,0 +1,134 @@
+"""The tools that the checks offer, and the judgement of a call."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from launcher.smoke.answers import Choice, ToolCall
+from launcher.smoke.check import inconclusive
+from launcher.smoke.schema import violations
+from launcher.smoke.session import Session
+
+CARD_QUESTION = "How 's the weather in Beijing today?"
+"""As the card of baidu/ERNIE-4.5-21B-A3B-Thinking asks it, the blank included."""
+
+WEATHER: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "Determine weather in my location",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "location": {
+                    "type": "string",
+                    "description": "The city and state e.g. San Francisco, CA",
+                },
+                "unit": {"type": "string", "enum": ["c", "f"]},
+            },
+            "additionalProperties": False,
+            "required": ["location", "unit"],
+        },
+        "strict": True,
+    },
+}
+"""The tool of the model card's request."""
+
+TIME: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "get_time",
+        "description": "Tell the local time in a city",
+        "parameters": {
+            "type": "object",
+            "properties": {"location": {"type": "string", "description": "The city"}},
+            "additionalProperties": False,
+            "required": ["location"],
+        },
+        "strict": True,
+    },
+}
+
+TAGS = (
+    "<think>",
+    "</think>",
+    "<response>",
+    "</response>",
+    "<tool_call>",
+    "</tool_call>",
+    "<|im_start|>",
+    "<|im_end|>",
+)
+"""Marks of ERNIE's template that no reader of an answer may see."""
+
+
+def named(tool: Mapping[str, Any]) -> dict[str, Any]:
+    """The `tool_choice` that forces `tool`."""
+    return {"type": "function", "function": {"name": tool["function"]["name"]}}
+
+
+def judge_calls(
+    session: Session, choice: Choice, *tools: Mapping[str, Any], finish: str = "tool_calls"
+) -> tuple[ToolCall, ...]:
+    """At least one call, each of an offered tool with arguments valid against its schema.
+
+    Raises:
+        Stop: there is no call at all.
+    """
+    names = [t["function"]["name"] for t in tools]
+    if not choice.calls:
+        _no_call(session, choice, names)
+    by_name = {t["function"]["name"]: t["function"]["parameters"] for t in tools}
+    for call in choice.calls:
+        known = session.expect(
+            call.name in by_name, "tool-name", f"a call of {' or '.join(names)}", call.name
+        )
+        session.expect(bool(call.id), "tool-id", "an id on the call", call.id)
+        if known:
+            judge_arguments(session, call, by_name[call.name])
+    ids = [c.id for c in choice.calls]
+    session.expect(len(set(ids)) == len(ids), "tool-id", "ids that differ", ids)
+    session.expect(
+        choice.finish_reason == finish,
+        "tool-finish",
+        f"finish_reason {finish}",
+        choice.finish_reason,
+    )
+    leaked = [t for t in TAGS if t in (choice.content or "")]
+    session.expect(not leaked, "tags-in-content", "no template tags in the content", leaked)
+    return choice.calls
+
+
+def judge_arguments(session: Session, call: ToolCall, schema: Mapping[str, Any]) -> None:
+    """The arguments of one call: JSON, and valid."""
+    try:
+        arguments = json.loads(call.arguments)
+    except ValueError:
+        session.expect(False, "tool-json", "arguments that are JSON", call.arguments)
+        return
+    wrong = violations(arguments, schema)
+    session.expect(not wrong, "tool-schema", "arguments valid against the schema", "; ".join(wrong))
+
+
+def called_in_text(choice: Choice, names: list[str]) -> bool:
+    """True where a call was written into the answer instead of being returned as one."""
+    text = choice.content or ""
+    return "<tool_call>" in text or (
+        any(f'"{n}"' in text or f"{n}(" in text for n in names) and "{" in text
+    )
+
+
+def _no_call(session: Session, choice: Choice, names: list[str]) -> None:
+    session.require(
+        not called_in_text(choice, names),
+        "tool-call-as-text",
+        "the call in tool_calls",
+        f"content {choice.content!r}",
+    )
+    if choice.finish_reason == "length":
+        raise inconclusive("the token budget ended before a call: raise `smoke.max-tokens`")
+    if session.promised():
+        session.require(False, "no-tool-call", f"a call of {' or '.join(names)}", choice.text)
+    raise inconclusive(f"the model answered without a call: {choice.text[:120]!r}")

@@ -1,0 +1,166 @@
+"""Every request and response of a run, kept as evidence, with secrets taken out."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+TEXT_LIMIT = 16_000
+"""Characters of a body that are kept; the rest is counted, not stored."""
+EVENT_LIMIT = 400
+"""Events of a stream that are kept."""
+
+HIDDEN = "***"
+SECRET_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "cookie", "set-cookie"})
+SECRET_FIELD = re.compile(r"(?i)(^|[-_])(api[-_]?key|key|token|secret|password)$")
+TOKEN_COUNTS = re.compile(r"(?i)(max|min|logprob|_ids?$)")
+
+
+@dataclass
+class Exchange:
+    """One request and what came back; the writer fills it in while it happens."""
+
+    number: int
+    check: str
+    client: str
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    request: Any = None
+    status: int | None = None
+    response_headers: Mapping[str, str] = field(default_factory=dict)
+    response: str | None = None
+    events: list[tuple[float, str]] = field(default_factory=list)
+    seconds: float | None = None
+    error: str | None = None
+
+
+class Redactor:
+    """Takes known secrets, and fields and headers that hold secrets, out of what is kept."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        """Know the secrets in the spellings in which they can appear."""
+        spellings: set[str] = set()
+        for secret in secrets:
+            if secret:
+                spellings |= {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}
+        self._spellings = sorted(spellings, key=len, reverse=True)
+
+    def text(self, value: str) -> str:
+        """`value` with every known secret replaced."""
+        for spelling in self._spellings:
+            value = value.replace(spelling, HIDDEN)
+        return value
+
+    def json(self, value: Any) -> Any:
+        """A JSON value with known secrets and fields named like secrets replaced."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, Mapping):
+            return {
+                self.text(str(k)): HIDDEN if _is_secret(str(k), v) else self.json(v)
+                for k, v in value.items()
+            }
+        if isinstance(value, (list, tuple)):
+            return [self.json(v) for v in value]
+        return value
+
+    def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Headers without keys and cookies."""
+        return {
+            name: HIDDEN if name.lower() in SECRET_HEADERS else self.text(str(value))
+            for name, value in headers.items()
+        }
+
+
+def _is_secret(name: str, value: Any) -> bool:
+    return (
+        isinstance(value, str)
+        and SECRET_FIELD.search(name) is not None
+        and not TOKEN_COUNTS.search(name)
+        and value != ""
+    )
+
+
+class Transcript:
+    """The exchanges of a run; safe to fill from several threads."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        """Start an empty transcript that never shows `secrets`."""
+        self.redactor = Redactor(secrets)
+        self._exchanges: list[Exchange] = []
+        self._lock = threading.Lock()
+
+    def begin(
+        self,
+        check: str,
+        client: str,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        request: Any,
+    ) -> Exchange:
+        """Open the entry of a request that is about to be sent."""
+        with self._lock:
+            entry = Exchange(len(self._exchanges) + 1, check, client, method, url, headers, request)
+            self._exchanges.append(entry)
+        return entry
+
+    def of(self, check: str, client: str, since: int = 0) -> list[dict[str, Any]]:
+        """The entries of one check as plain JSON, redacted and cut to size."""
+        with self._lock:
+            chosen = [
+                e
+                for e in self._exchanges[since:]
+                if e.check == check and e.client in (client, "http")
+            ]
+        return [self.shown(entry) for entry in chosen]
+
+    def shown(self, entry: Exchange) -> dict[str, Any]:
+        """One entry as plain JSON, redacted and cut to size."""
+        redact = self.redactor
+        return {
+            "number": entry.number,
+            "client": entry.client,
+            "method": entry.method,
+            "url": redact.text(entry.url),
+            "headers": redact.headers(entry.headers),
+            "request": self._body(entry.request),
+            "status": entry.status,
+            "response_headers": redact.headers(entry.response_headers),
+            "response": None if entry.response is None else self._response(entry.response),
+            "events": [
+                {"at": round(at, 4), "data": _cut(redact.text(text))}
+                for at, text in entry.events[:EVENT_LIMIT]
+            ],
+            "events_total": len(entry.events),
+            "seconds": None if entry.seconds is None else round(entry.seconds, 4),
+            "error": None if entry.error is None else redact.text(entry.error),
+        }
+
+    def _body(self, body: Any) -> Any:
+        if isinstance(body, bytes):
+            body = body.decode("utf-8", "replace")
+        if isinstance(body, str):
+            return _cut(self.redactor.text(body))
+        shown = self.redactor.json(body)
+        text = json.dumps(shown, ensure_ascii=False)
+        return shown if len(text) <= TEXT_LIMIT else _cut(text)
+
+    def _response(self, text: str) -> str:
+        try:
+            parsed = json.loads(text)
+        except ValueError:
+            return _cut(self.redactor.text(text))
+        return _cut(json.dumps(self.redactor.json(parsed), ensure_ascii=False))
+
+
+def _cut(text: str) -> str:
+    if len(text) <= TEXT_LIMIT:
+        return text
+    return f"{text[:TEXT_LIMIT]} ... ({len(text) - TEXT_LIMIT} more characters)"
