@@ -1,8 +1,9 @@
 """The engines' environments on disk: one folder each, complete when its marker is there.
 
 A virtual environment cannot be moved (its scripts hold absolute paths), so it is made in its final
-place, `engines/<name>-<version>/`, and `ernie-deploy.json` is written into it last. A folder
-without that file is unfinished: never used, removed by the next install of the same engine.
+place, `engines/<name>-<version>/`: `.ernie-deploy-begun` is written into it first and
+`ernie-deploy.json` last. A folder with the first file only is unfinished: never used, removed by
+the next install of the same engine. A folder with neither is somebody else's and is left alone.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from typing import Any
 from packaging.version import InvalidVersion, Version
 
 from launcher import paths
+from launcher.errors import PreconditionError, Problem
 
 MARKER = "ernie-deploy.json"
+BEGUN = ".ernie-deploy-begun"
 MARKER_SCHEMA = "ernie-deploy/environment/1"
 
 
@@ -58,12 +61,31 @@ def complete(name: str | None = None) -> list[Environment]:
 
 
 def unfinished(name: str | None = None) -> list[Path]:
-    """Folders that look like an environment (of `name`) but were never finished."""
+    """Folders of environments (of `name`) that were begun and never finished."""
     return [
         folder
         for folder in _folders()
-        if _read(folder) is None and name in (None, _name_of(folder))
+        if _read(folder) is None and (folder / BEGUN).exists() and name in (None, _name_of(folder))
     ]
+
+
+def begin(folder: Path) -> None:
+    """Claim the place of a new environment.
+
+    Raises:
+        PreconditionError: something that is not ours is there.
+    """
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError as error:
+        raise PreconditionError(
+            Problem(
+                "folder-in-the-way",
+                f"{folder} exists and was not made by `engine install`",
+                remedy="move it away",
+            )
+        ) from error
+    (folder / BEGUN).touch()
 
 
 def finish(folder: Path, facts: Mapping[str, Any]) -> None:

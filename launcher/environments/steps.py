@@ -1,0 +1,166 @@
+"""What an install will run, as a value: shown by `--dry-run`, carried out by `install`."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from launcher.environments.commands import redact
+from launcher.environments.pythons import Base
+from launcher.environments.recipes import Recipe
+from launcher.environments.wheels import TorchChoice
+
+PIP = ("-m", "pip", "--no-input", "--disable-pip-version-check")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where packages come from, beside pip's own configuration."""
+
+    index_url: str | None = None
+    find_links: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of an install. `env` is added to the environment (an index's credentials must
+    not appear in a process list).
+    """
+
+    title: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    def shell(self) -> str:
+        """The command as it can be pasted into a shell, without credentials."""
+        variables = [f"{k}={shlex.quote(redact(v))}" for k, v in self.env.items()]
+        return " ".join([*variables, redact(shlex.join(self.argv))])
+
+
+@dataclass(frozen=True)
+class InstallPlan:
+    """An install: where, from which interpreter, which commands, how much room (bytes)."""
+
+    recipe: Recipe
+    version: str
+    folder: Path
+    base: Base
+    disk: int
+    steps: tuple[Step, ...]
+    verify: tuple[Step, ...]
+    notes: tuple[str, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+def plan(
+    recipe: Recipe,
+    version: str,
+    folder: Path,
+    base: Base,
+    sources: Sources,
+    *,
+    torch: TorchChoice | None = None,
+    arch: str | None = None,
+    verify: bool = True,
+) -> InstallPlan:
+    """Everything an install will do; pure. `arch` is FastDeploy's wheel index."""
+    python = str(folder / "bin" / "python")
+    make = Step("making the environment", (base.python, "-m", "venv", str(folder)))
+    if arch is not None:
+        steps = _fastdeploy(recipe, version, python, sources, arch)
+    else:
+        steps = (_requirements(recipe, version, python, sources, torch),)
+    if recipe.remove:
+        argv = (python, *PIP, "uninstall", "--yes", *recipe.remove)
+        steps = (*steps, Step(f"removing {', '.join(recipe.remove)}", argv))
+    places = {"python": python, "bin": str(folder / "bin")}
+    # Nothing of the engine may go to the network just to show that it starts.
+    env = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", **recipe.verify_env}
+    checks = tuple(
+        Step(
+            f"trying the engine ({number} of {len(recipe.verify)})",
+            tuple(word.format(**places) for word in argv),
+            env,
+        )
+        for number, argv in enumerate(recipe.verify, 1)
+    )
+    notes = [f"{name} is removed: {why}" for name, why in recipe.remove.items()]
+    notes += [torch.note] if torch and torch.note else []
+    if not verify:
+        notes.append("the engine is not tried after the install: there is no GPU here")
+    facts = {"arch": arch} if arch else {}
+    return InstallPlan(
+        recipe,
+        version,
+        folder,
+        base,
+        recipe.disk + (torch.disk if torch else 0),
+        (make, *steps),
+        checks if verify else (),
+        tuple(notes),
+        facts,
+    )
+
+
+def question(python: str, distribution: str, sources: Sources) -> Step:
+    """The command that lists a distribution's versions for `python`."""
+    argv = (python, *PIP, "index", "versions", distribution, *_links(sources))
+    return Step(f"asking for versions of {distribution}", argv, _index(sources.index_url))
+
+
+def _requirements(
+    recipe: Recipe, version: str, python: str, sources: Sources, torch: TorchChoice | None
+) -> Step:
+    filled = [
+        line.format(version=version, torch=torch.version if torch else "")
+        for line in recipe.data["requirements"]
+    ]
+    extra = ("--extra-index-url", torch.index) if torch and torch.index else ()
+    return _install(f"installing {recipe.name} {version}", python, sources, (*extra, *filled))
+
+
+def _fastdeploy(
+    recipe: Recipe, version: str, python: str, sources: Sources, arch: str
+) -> tuple[Step, ...]:
+    """FastDeploy and Paddle from their own index only, everything else from the user's.
+
+    The wheels of both architectures have the same name and version, and on a public index anybody
+    may take that name: so these two are never looked for where others are.
+    """
+    paddle = recipe.data["paddle"]
+    pins = (
+        f"{paddle['distribution']}=={recipe.data['releases'][version]['paddlepaddle-gpu']}",
+        f"{recipe.distribution}=={version}",
+    )
+    indexes = (paddle["index"], recipe.data["architectures"][arch]["index"])
+    alone = [
+        _install(
+            f"installing {pin} from {(sources.index_url and 'the index named') or index}",
+            python,
+            Sources(sources.index_url or index, sources.find_links),
+            ("--no-deps", pin),
+        )
+        for pin, index in zip(pins, indexes, strict=True)
+    ]
+    rest = _install(
+        "installing what they need",
+        python,
+        sources,
+        (*(() if sources.index_url else ("--extra-index-url", indexes[0])), *pins),
+    )
+    return (*alone, rest)
+
+
+def _install(title: str, python: str, sources: Sources, words: tuple[str, ...]) -> Step:
+    argv = (python, *PIP, "install", "--progress-bar", "off", *_links(sources), *words)
+    return Step(title, argv, _index(sources.index_url))
+
+
+def _links(sources: Sources) -> tuple[str, ...]:
+    return tuple(word for link in sources.find_links for word in ("--find-links", link))
+
+
+def _index(url: str | None) -> dict[str, str]:
+    return {"PIP_INDEX_URL": url} if url else {}
