@@ -1,0 +1,200 @@
+"""What the front end checks before it starts a worker, in FastDeploy's order and words."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from typing import Any
+
+from fastdeploy._twin import logs, ports, release
+from fastdeploy._twin.faults import fault
+from fastdeploy._twin.tokens import Tokens, tokenizer_folder
+
+#: Registered names per release; from 2.3 on an underscore in the given name reads as a dash.
+REASONING = {
+    "2.0": {"ernie-45-vl", "qwen3"},
+    "2.1": {"ernie-45-vl", "ernie_x1", "qwen3"},
+    "2.2": {"ernie-45-vl", "ernie_x1", "qwen3"},
+    "2.3": {"ernie-45-vl", "ernie-45-vl-thinking", "ernie-x1", "qwen3"},
+    "2.4": {"ernie-45-vl", "ernie-45-vl-thinking", "ernie-x1", "qwen3"},
+}
+TOOL = {
+    "2.0": set[str](),
+    "2.1": {"ernie_x1"},
+    "2.2": {"ernie_x1"},
+    "2.3": {"ernie-45-vl-thinking", "ernie-x1"},
+    "2.4": {"ernie-45-vl-thinking", "ernie-x1"},
+}
+TAGS = {
+    "ernie-x1": ("<think>", "</think>", "<response>", "</response>", "<tool_call>", "</tool_call>"),
+    "ernie-45-vl-thinking": ("<think>", "</think>", "<tool_call>", "</tool_call>"),
+    "ernie-45-vl": ("<think>", "</think>"),
+    "qwen3": ("<think>", "</think>"),
+}
+ARCHITECTURES = ("Ernie", "Qwen", "Deepseek", "PaddleOCR", "Llama", "GptOss", "Glm")
+CONFIGURATION = {"architectures": ["Ernie4_5_MoeForCausalLM"], "dtype": "bfloat16"}
+
+
+class Config:
+    """The arguments, and what FastDeploy makes of them."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        self.model: str = args.model
+        self.described: dict[str, Any] = dict(CONFIGURATION)
+        differs = fault("config-differs")
+        self.max_model_len = int(differs["max_model_len"] if differs else args.max_model_len)
+        self.block_size: int = args.block_size
+        self.tensor_parallel_size: int = args.tensor_parallel_size
+        self.max_num_batched_tokens: int = args.max_num_batched_tokens or 8192
+        override = getattr(args, "num_gpu_blocks_override", None)
+        self.blocks_override: int | None = override
+        self.gpu_blocks = 0
+        metrics_port = args.metrics_port
+        same = metrics_port is None or metrics_port == args.port
+        self.metrics_port: int | None = None if same else metrics_port
+        self.queue_port = self.cache_port = 0
+        self.tokens: Tokens | None = None
+        self.devices = (
+            os.environ.get("CUDA_VISIBLE_DEVICES")
+            or ",".join(map(str, range(self.tensor_parallel_size)))
+        )  # fmt: skip
+
+    def find_model(self) -> None:
+        """utils.py:754-777 tries a download before it says that a folder is missing."""
+        name = self.model
+        if os.path.isdir(name):
+            self._read_configuration(name)
+        elif name.startswith(("/", ".", "~")) or name.count("/") != 1:
+            revision = getattr(self.args, "revision", None) or "master"
+            raise Exception(
+                f"The {revision} of {name} is not exist. Please check the model name or revision."
+            )
+
+    def _read_configuration(self, folder: str) -> None:
+        path = os.path.join(folder, "config.json")
+        if not os.path.exists(path):
+            raise FileNotFoundError(
+                "please make sure one of the ['config.json', 'model_config.json'] under the dir "
+                f"{folder}"
+            )
+        with open(path, encoding="utf-8") as stream:
+            self.described = json.load(stream)
+        names = self.described.get("architectures") or [""]
+        if not names[0].startswith(ARCHITECTURES):
+            raise ValueError("This model does not support '--runner generate.")
+        if not release.at_least("2.3") and "model_type" not in self.described:
+            raise ValueError(
+                f"Unrecognized model in {folder}. Should have a `model_type` key in its config.json"
+            )
+        if release.at_least("2.2") and not {"dtype", "torch_dtype"} & set(self.described):
+            raise ValueError(
+                "Unknown model format. Please ensure your config.json contains 'torch_dtype' or "
+                "'dtype'"
+            )
+
+    def choose_ports(self) -> None:
+        """args_utils.py:560-640: Q and C (and the others) are chosen or checked before the load."""
+        self.queue_port = self._port("engine_worker_queue_port")[0]
+        self.cache_port = self._port("cache_queue_port")[0]
+        self._port("rdma_comm_ports", self.tensor_parallel_size)
+        self._port("pd_comm_port")
+
+    def _port(self, name: str, count: int = 1) -> list[int]:
+        given = getattr(self.args, name, None)
+        if isinstance(given, (int, str)):
+            given = str(given).split(",")
+        chosen = [int(port) for port in given or [] if int(port)]
+        if not chosen:
+            chosen = ports.find_free(count)
+            words = f"is not specified, found available ports for possible use: {chosen}"
+            logs.console(f"Parameter `{name}` {words}", "args_utils.py", 590)
+        else:
+            logs.console(f"Using `{name}`: {chosen}", "args_utils.py", 603)
+        for port in chosen:
+            prefix = "Parameter" if release.at_least("2.4") else "The parameter"
+            text = f"{prefix} `{name}`:{port} is already in use."
+            assert ports.is_available("0.0.0.0", port), text
+        return chosen
+
+    def validate(self) -> None:
+        """config.py:1395-1930, in that order."""
+        args, batched = self.args, self.max_num_batched_tokens
+        if args.gpu_memory_utilization > 1:
+            raise ValueError(
+                "GPU memory utilization must be less than 1.0. Got "
+                f"{args.gpu_memory_utilization}."
+            )
+        seats: int = args.max_num_seqs
+        _ = self.gpu_blocks / seats  # 0 seats: the same ZeroDivisionError as config.py:1416
+        assert seats <= 256, (
+            f"The parameter `max_num_seqs` is not allowed to exceed 256, but now it's {seats}."
+        )
+        nodes = -(-self.tensor_parallel_size // 8)
+        assert nodes == len(getattr(args, "ips", None) or ["0"]), f"nnode: {nodes}, but got 1"
+        small = f"max_num_batched_tokens: {batched} should be larger than or equal to "
+        assert batched >= seats, f"{small}max_num_seqs: {seats}"
+        assert batched >= self.block_size, f"{small}block_size: {self.block_size}"
+        assert batched <= seats * max(self.max_model_len, args.max_model_len), (
+            f"max_num_batched_tokens: {batched} should be largerthan or equal to max_num_seqs: "
+            f"{seats} * max_model_len: {args.max_model_len}"
+        )
+        role = getattr(args, "splitwise_role", "mixed")
+        if role not in ("mixed", "prefill", "decode") and not release.at_least("2.4"):
+            raise NotImplementedError
+        if role != "mixed" and args.scheduler_name == "local" and not getattr(args, "router", None):
+            raise ValueError(
+                f"When using {role} role and the {args.scheduler_name} scheduler, please provide "
+                "--router argument."
+            )
+        if args.scheduler_name not in ("local", "global", "splitwise", "dp"):
+            raise Exception(f"Unknown scheduler type {args.scheduler_name}")
+        if self.blocks_override:
+            self.set_blocks(self.blocks_override)
+
+    def set_blocks(self, blocks: int) -> None:
+        """config.py:1435; earlier releases start and fail at the first long request."""
+        self.gpu_blocks = blocks
+        needed = -(-self.max_model_len // self.block_size) + 1
+        assert blocks >= needed or not release.at_least("2.4"), (
+            f"current device block num: {blocks} should be larger than or equal to {needed}, "
+            "please reduce the max_model_len or replace the machine with larger GPU cards"
+        )
+
+    def open_tokenizer(self) -> None:
+        """Tokenizer files and parser names, just before the worker is launched."""
+        folder = tokenizer_folder(getattr(self.args, "tokenizer", None) or self.model)
+        if folder is None:
+            raise AssertionError("All tokenizer files should be in the same directory.")
+        self.tokens = Tokens(folder)
+        self._parser("reasoning", getattr(self.args, "reasoning_parser", None), REASONING)
+        self._parser("tool", getattr(self.args, "tool_call_parser", None), TOOL)
+
+    def _parser(self, kind: str, given: str | None, known: dict[str, set[str]]) -> None:
+        if given is None:
+            return
+        name = given.replace("_", "-") if release.at_least("2.3") else given
+        newest = max(known)
+        if name not in known.get(release.RELEASE, known[newest]):
+            raise KeyError(f"{kind} helper: '{given}' not found in {kind}_parsers")
+        assert self.tokens is not None
+        wanted = TAGS[name.replace("_", "-")] if release.at_least("2.4") else ("</think>",)
+        missing = [tag for tag in wanted if self.tokens.tag(tag) is None]
+        if kind == "reasoning" and missing:
+            raise RuntimeError(
+                f"{name.replace('-', ' ')} reasoning parser could not find the following token ids "
+                f"in tokenizer vocabulary: {', '.join(missing)}"
+                if release.at_least("2.4")
+                else "Could not find think end token id in tokenizer vocabulary"
+            )
+
+    @property
+    def reasoning(self) -> str | None:
+        name = getattr(self.args, "reasoning_parser", None)
+        return name.replace("_", "-") if name else None
+
+    @property
+    def tool_parser(self) -> str | None:
+        name = getattr(self.args, "tool_call_parser", None)
+        return name.replace("_", "-") if name else None

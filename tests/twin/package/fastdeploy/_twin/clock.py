@@ -1,0 +1,49 @@
+"""Scaled time, and the lifetime after which every process of the twin ends by itself.
+
+Every duration that was measured on the real server is written in real seconds in the code and
+multiplied by ``TWIN_TIME_SCALE``. Start and deadline travel in the environment, so that the
+processes of one server share one clock (CLOCK_MONOTONIC is the same for the whole machine).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+SCALE = float(os.environ.get("TWIN_TIME_SCALE") or "0.05")
+MAX_LIFETIME = float(os.environ.get("TWIN_MAX_LIFETIME") or "600")
+T0 = float(os.environ.get("TWIN_T0") or time.monotonic())
+DEADLINE = float(os.environ.get("TWIN_DEADLINE") or time.monotonic() + MAX_LIFETIME)
+
+
+def begin() -> None:
+    """Make this process the origin of the clock that its children inherit."""
+    global T0, DEADLINE
+    T0 = time.monotonic()
+    DEADLINE = T0 + MAX_LIFETIME
+    os.environ["TWIN_T0"] = repr(T0)
+    os.environ["TWIN_DEADLINE"] = repr(DEADLINE)
+    arm_lifetime()
+
+
+def scaled(seconds: float) -> float:
+    return seconds * SCALE
+
+
+def pause(seconds: float) -> None:
+    """Sleep for ``seconds`` of the real server's time."""
+    time.sleep(scaled(seconds))
+
+
+def until(seconds: float) -> None:
+    """Sleep until ``seconds`` of the real server's time after the start of the api_server."""
+    left = T0 + scaled(seconds) - time.monotonic()
+    if left > 0:
+        time.sleep(left)
+
+
+def arm_lifetime() -> None:
+    """SIGALRM ends this process at the deadline; alarms survive exec but not fork."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, max(0.01, DEADLINE - time.monotonic()))

@@ -1,0 +1,190 @@
+"""/v1/chat/completions and /v1/completions: validation, generation, and the shape of answers."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from fastdeploy._twin import answers, logs, release, say, shapes, web
+from fastdeploy._twin.faults import fault
+from fastdeploy._twin.validation import Rejected, check
+
+if TYPE_CHECKING:
+    from fastdeploy._twin.routes import Site
+
+TRACE = '\nTraceback (most recent call last):\n  File "serving_chat.py", line 160, in create\n'
+
+
+def failure(
+    status: int,
+    message: str,
+    kind: str = "internal_error",
+    param: str | None = None,
+    code: str | None = None,
+) -> web.Response:
+    """An error body in the shape of the release."""
+    if not release.at_least("2.3"):
+        body: dict[str, Any] = {"object": "error", "message": message, "code": 400}
+        nested = release.at_least("2.1")
+        return web.json_response({"detail": body} if nested else body, 400)
+    error = {"message": message, "type": kind, "param": param, "code": code}
+    return web.json_response({"error": error}, status)
+
+
+class Completions:
+    """Answers completions for one worker process."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        tokens = site.config.tokens
+        assert tokens is not None
+        self.tokens = tokens
+
+    def answer(self, request: web.Request) -> web.Response:
+        spoken = say.http()
+        if spoken:
+            return web.json_response(spoken[1], spoken[0])
+        chat = request.path == "/v1/chat/completions"
+        try:
+            body = check(request, chat, self.site.args)
+            return self._generate(body, chat)
+        except Rejected as refusal:
+            return failure(*refusal.args)
+
+    # Generation ------------------------------------------------------------------------------
+
+    def _generate(self, body: dict[str, Any], chat: bool) -> web.Response:
+        name = body.get("model", "default")
+        if self.site.verified and name not in (self.site.model_name, "default"):
+            raise Rejected(
+                500,
+                f"Unsupported model: [{name}], support [{self.site.model_name}] or default",
+                "internal_error",
+                None,
+                "model_not_support",
+            )
+        prompts = [body["messages"]] if chat else _prompts(body.get("prompt"))
+        plays = []
+        for prompt in prompts:
+            for _ in range(int(body.get("n") or 1)):
+                plays.append(self._play(body, prompt, chat, len(plays)))
+        identity = f"{'chatcmpl' if chat else 'cmpl'}-{uuid.uuid4()}"
+        shape = shapes.Shape(identity, self.site.model_name, chat, body, self.tokens)
+        if body.get("stream"):
+            return web.Response(
+                body=shape.stream(plays), kind="text/event-stream; charset=utf-8"
+            )
+        return web.json_response(shape.whole(plays))
+
+    def _play(self, body: dict[str, Any], prompt: Any, chat: bool, index: int) -> shapes.Play:
+        """Script one answer, hand it to the engine, and read it back token by token."""
+        limit = self.site.config.max_model_len
+        messages = prompt if chat else [{"role": "user", "content": prompt}]
+        text = self._render(messages, body) if chat else str(prompt)
+        if chat and not messages:
+            ids = list(body["prompt_token_ids"])
+            messages = [{"role": "user", "content": self.tokens.decode(ids)}]
+        else:
+            ids = self.tokens.encode(text)
+        if len(ids) >= limit:
+            raise Rejected(
+                500,
+                f"Input text is too long, input_ids_len ({limit - 1}) + min_tokens(1) >= "
+                f"max_model_len({limit}){TRACE}",
+                "invalid_request_error",
+            )
+        logs.log(
+            "data_processor",
+            f"Processed request: {{'prompt': {text!r}, 'prompt_token_ids': {ids}}}",
+            "ernie4_5_processor.py",
+            120,
+        )
+        asked = body.get("max_completion_tokens") or body.get("max_tokens") or limit - len(ids)
+        budget = min(int(asked), limit - len(ids))
+        script, reason = self._script(messages, body, budget)
+        peer = socket.socket(socket.AF_UNIX)
+        peer.connect(f"/dev/shm/{self.site.args.port}.socket")
+        order = {
+            "do": "generate",
+            "ids": script,
+            "prompt_tokens": len(ids),
+            "max_tokens": budget,
+        }
+        peer.sendall(json.dumps(order).encode() + b"\n")
+        config = self.site.config
+        return shapes.Play(
+            index, _receive(peer), reason, len(ids), config.reasoning, config.tool_parser
+        )
+
+    def _render(self, messages: list[dict[str, Any]], body: dict[str, Any]) -> str:
+        plain = [
+            {**message, "content": answers.text_of(message.get("content"))}
+            for message in messages
+            if isinstance(message, dict)
+        ]
+        options = body.get("chat_template_kwargs") or {}
+        return self.tokens.render(plain, body.get("tools"), options)
+
+    def _script(
+        self, messages: list[dict[str, Any]], body: dict[str, Any], budget: int
+    ) -> tuple[list[int], str]:
+        """Token ids of the whole answer and its finish reason."""
+        config = self.site.config
+        told = answers.answer(messages, body)
+        text = self._raw(told, config.reasoning, config.tool_parser)
+        reason = "stop"
+        stops = body.get("stop") or []
+        if not fault("answer-no-stop"):
+            stops = [stops] if isinstance(stops, str) else stops
+            places = [(text.find(stop), stop) for stop in stops if stop and stop in text]
+            if places:
+                place, stop = min(places)
+                keep = len(stop) if body.get("include_stop_str_in_output") else 0
+                text = text[: place + keep]
+        ids = [*self.tokens.encode(text), self.tokens.end]
+        if len(ids) > budget and not fault("answer-no-stop"):
+            return ids[:budget], "length"
+        return ids, "tool_calls" if told.calls and config.tool_parser else reason
+
+    @staticmethod
+    def _raw(told: answers.Answer, reasoning: str | None, tools: str | None) -> str:
+        """The model's own text, with its tags."""
+        calls = ""
+        for name, arguments in told.calls:
+            written = json.dumps(arguments, ensure_ascii=False)
+            if fault("answer-bad-tools"):
+                written = written[:-1].replace(":", "", 1) + ",}"
+            calls += f'<tool_call>\n{{"name": "{name}", "arguments": {written}}}\n</tool_call>\n'
+        if reasoning is None:
+            return calls or told.content
+        if fault("answer-leaks-thinking"):
+            return f"</think>\n<response>\n{told.thought} </think> {told.content}\n</response>\n"
+        thinking = f"{told.thought}\n</think>\n"
+        if calls:
+            return f"{thinking}\n{calls}"
+        if reasoning == "ernie-x1":
+            return f"{thinking}<response>\n{told.content}\n</response>\n"
+        return f"{thinking}{told.content}"
+
+
+def _prompts(prompt: Any) -> list[Any]:
+    return prompt if isinstance(prompt, list) and prompt and isinstance(prompt[0], str) else [prompt]
+
+
+def _receive(peer: socket.socket) -> Iterator[int]:
+    """Tokens as the engine sends them; a connection that ends early hangs up on the client."""
+    with peer, peer.makefile("rb") as lines:
+        for line in lines:
+            message = json.loads(line)
+            yield int(message["token"])
+            if message["last"]:
+                return
+    raise web.Hangup
+
+
+def now() -> int:
+    return int(time.time())

@@ -1,0 +1,376 @@
+"""The engine in the front end: starts queues and worker, schedules requests, ends everything."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import threading
+import time
+import traceback
+from typing import NoReturn
+
+from fastdeploy._twin import clock, logs, queues, say, web
+from fastdeploy._twin.checks import Config
+from fastdeploy._twin.faults import fault
+from fastdeploy._twin.scheduler import Scheduler
+from fastdeploy._twin.shm import OWN, SHARED, Signals
+from fastdeploy._twin.status import metrics_app
+
+ABORT = "Assertion failed: pfd.revents & POLLIN (src/signaler.cpp:238)\n"
+#: Unlinked before the worker is told to go (engine.py:430); the others after Q is gone.
+FIRST = ("worker_ready_signal", "loaded_model_signal", "get_profile_block_num")
+FAILED = "Failed to launch worker processes, check log/workerlog.* for more details."
+
+
+class Engine:
+    """One engine: its child processes, its signals, and how it ends.
+
+    Attributes:
+        exit_delay: seconds of the real server's time that the finalizers take.
+        ending: how ``exit`` ends: clean, orphan, abort, hang or stuck.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.signals: Signals | None = None
+        self.scheduler: Scheduler | None = None
+        self.exit_delay = 12.0
+        self.ending = "clean"
+        self.queue_pid = self.cache_pid = self.shell_pid = 0
+        self.shell_reaped = False
+        self.stop_requested = threading.Event()
+        self.monitor_fired = threading.Event()
+        self._owner = os.getpid()
+        self._ended = False
+
+    # Start -----------------------------------------------------------------------------------
+
+    def start(self) -> bool:
+        """False when the worker died before it was ready: the caller then returns normally."""
+        config = self.config
+        begun = time.monotonic()
+        self.signals = Signals(config.queue_port, create=True)
+        self.signals.put("model_weights_status", 0)
+        self.queue_pid = queues.fork_server(config.queue_port, relay=True)
+        self.cache_pid = queues.fork_server(config.cache_port, relay=False)
+        clock.until(10)
+        config.open_tokenizer()
+        code = say.front("engine")
+        if code is not None:
+            sys.exit(code)
+        clock.until(12)
+        self._launch_worker()
+        logs.console("Waiting for worker processes to be ready...", "engine.py", 151)
+        clock.pause(5)
+        if not self._follow_load():
+            return False
+        self._take_profile()
+        self._reach_ready()
+        elapsed = (time.monotonic() - begun) / clock.SCALE
+        logs.console(
+            f"Worker processes are launched with {elapsed} seconds.", "engine.py", 202
+        )
+        blocks, size = config.gpu_blocks, config.block_size
+        seats = min(blocks * size // config.max_model_len, config.args.max_num_seqs)
+        logs.console(
+            f"Detected {blocks} gpu blocks and 0 cpu blocks in cache (block size: {size}).",
+            "engine.py",
+            212,
+        )
+        logs.console(
+            f"FastDeploy will be serving {seats} running requests if each sequence reaches its "
+            f"maximum length: {config.max_model_len}",
+            "engine.py",
+            215,
+        )
+        return True
+
+    def _launch_worker(self) -> None:
+        """engine.py:610-625: one unquoted shell string, in a session of its own."""
+        config, args = self.config, self.config.args
+        script = os.path.abspath(os.path.join(os.path.dirname(__file__), "../worker"))
+        folder = logs.folder()
+        quantization = getattr(args, "quantization", None)
+        if isinstance(quantization, dict):
+            quantization = str(quantization).replace("'", '"')
+        elif isinstance(quantization, str):
+            quantization = f'{{"quantization": "{quantization}"}}'
+        command = (
+            "ENABLE_FASTDEPLOY_LOAD_MODEL_CONCURRENCY=0 NCCL_ALGO=Ring OMP_NUM_THREADS=3 "
+            f"FLAGS_use_append_attn=1 {sys.executable} -u -m paddle.distributed.launch"
+            f" --log_dir {folder} --devices {config.devices} {script}/worker_process.py"
+            f" --max_num_seqs {args.max_num_seqs} --max_model_len {config.max_model_len}"
+            f" --gpu_memory_utilization {args.gpu_memory_utilization} --model {config.model}"
+            f" --device_ids {config.devices} --tensor_parallel_size {config.tensor_parallel_size}"
+            f" --engine_worker_queue_port {config.queue_port} --block_size {config.block_size}"
+            f" --engine_pid {config.queue_port}"
+            f" --max_num_batched_tokens {config.max_num_batched_tokens}"
+            f" --quantization '{quantization or 'null'}'"
+        )
+        if config.blocks_override:
+            command += f" --num_gpu_blocks_override {config.blocks_override}"
+        command += f" 2>{folder}/launch_worker.log"
+        logs.log("fastdeploy", f"Launch worker service command: {command}", "engine.py", 615)
+        reader, writer = os.pipe()
+        sys.stdout.flush()
+        self.shell_pid = os.fork()
+        if self.shell_pid == 0:
+            os.setsid()
+            clock.arm_lifetime()
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+            os.dup2(writer, 1)
+            os.execv("/bin/sh", ["/bin/sh", "-c", command])
+        os.close(writer)
+        os.set_inheritable(reader, False)
+
+    def _worker_lives(self) -> bool:
+        if not self.shell_reaped:
+            self.shell_reaped = os.waitpid(self.shell_pid, os.WNOHANG)[0] != 0
+        return not self.shell_reaped
+
+    def _follow_load(self) -> bool:
+        """The console's bar: workerlog's figures, half a second at a time."""
+        assert self.signals is not None
+        code = say.front("load")
+        if code is not None:
+            sys.exit(code)
+        dies = fault("front-dies")
+        logs.stderr(logs.bar("Loading Weights", 0, first=True))
+        shown = 0
+        while not self.signals.get("loaded_model_signal"):
+            if dies and dies["phase"] == "load":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if not self._worker_lives():
+                logs.stderr("\n")
+                logs.console(FAILED, "engine.py", 160, "ERROR")
+                return False
+            percent = self._loaded()
+            if percent > shown:
+                logs.stderr(logs.bar("Loading Weights", percent))
+                shown = percent
+            clock.pause(0.5)
+        logs.stderr(logs.bar("Loading Weights", 100) + "\n")
+        logs.console("Using APPEND ATTN backend.", "append_attn_backend.py", 40)
+        logs.stderr(logs.bar("Loading Layers", 0, first=True))
+        return True
+
+    @staticmethod
+    def _loaded() -> int:
+        try:
+            with open(os.path.join(logs.folder(), "workerlog.0"), "rb") as stream:
+                text = stream.read()
+        except FileNotFoundError:
+            return 0
+        found = re.findall(rb"\rLoading safetensors checkpoint shards: +(\d+)%", text)
+        return int(found[-1]) if found else 0
+
+    def _take_profile(self) -> None:
+        """engine.py:695: waits for the block number without looking whether the worker lives."""
+        assert self.signals is not None
+        config = self.config
+        if config.blocks_override:
+            return
+        told = False
+        while not self.signals.get("get_profile_block_num"):
+            if not told and not self._worker_lives():
+                logs.stderr("\n")
+                logs.console(FAILED, "engine.py", 160, "ERROR")
+                told = True
+            clock.pause(0.5)
+        blocks = self.signals.get("get_profile_block_num")
+        logs.log("config", f"Doing profile, the total_block_num:{blocks}", "config.py", 1420)
+        config.set_blocks(blocks)
+        logs.log(
+            "config",
+            f"Reset block num, the total_block_num:{blocks}, prefill_kvcache_block_num:"
+            f"{int(blocks * 0.75)}",
+            "config.py",
+            1440,
+        )
+
+    def _reach_ready(self) -> None:
+        assert self.signals is not None
+        ranks = len(self.config.devices.split(","))
+        while self.signals.total("worker_ready_signal") < ranks:
+            if not self._worker_lives():
+                logs.stderr("\n")
+                logs.console(FAILED, "engine.py", 160, "ERROR")
+                # prefix_cache_manager.py:227 attaches what the worker's tracker just removed
+                raise FileNotFoundError(
+                    2, os.strerror(2), f"/cache_ready_signal.{self.config.queue_port}"
+                )
+            clock.pause(0.5)
+        logs.stderr(logs.bar("Loading Layers", 100) + "\n")
+        self.signals.put("cache_ready_signal", 1)
+        self.scheduler = Scheduler(self.config, self.signals)
+        self.scheduler.start()
+
+    # Serve -----------------------------------------------------------------------------------
+
+    def serve_metrics(self, port: int) -> None:
+        """M: a thread of this process; the socket is inherited by gunicorn's workers."""
+        from fastdeploy._twin import ports
+
+        assert self.scheduler is not None
+        server = web.Server(ports.listen("0.0.0.0", port), metrics_app(self.scheduler))
+        threading.Thread(target=server.run, daemon=True).start()
+
+    def watch_worker(self) -> None:
+        """api_server.py:754-770: polls every 5 s; the code it reports is always 0."""
+
+        def watch() -> None:
+            while not self.stop_requested.is_set():
+                if not self.shell_reaped:
+                    try:
+                        self._worker_lives()
+                    except ChildProcessError:
+                        self.shell_reaped = True
+                if self.shell_reaped:
+                    logs.console(
+                        "Worker process has died in the background (code=0). API server is forced "
+                        "to stop.",
+                        "api_server.py",
+                        763,
+                        "ERROR",
+                    )
+                    self.monitor_fired.set()
+                    self.exit_delay = 10
+                    os.kill(os.getpid(), signal.SIGINT)
+                    return
+                self.stop_requested.wait(clock.scaled(5))
+
+        threading.Thread(target=watch, daemon=True).start()
+
+    def port_taken(self) -> None:
+        """The four endings of "P is taken"; with SIGINT ignored it hung."""
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN or fault("port-taken-hang"):
+            self.ending = "hang"
+        elif fault("port-taken-orphan"):
+            self.ending = "orphan"
+        elif fault("port-taken-abort"):
+            self.ending = "abort"
+
+    # End -------------------------------------------------------------------------------------
+
+    def exit(self) -> None:
+        """common_engine.py:1480-1515: worker, Q, signals; then zmq, where it may abort or hang."""
+        if self._ended or os.getpid() != self._owner:
+            return
+        self._ended = True
+        self.stop_requested.set()
+        deadline = time.monotonic() + clock.scaled(self.exit_delay)
+        if self.signals is not None:
+            self.signals.unlink(*FIRST)
+        self._end_worker()
+        if fault("stop-hangs") and self.scheduler is not None:
+            self.ending = "stuck"
+        self._end_queue()
+        if self.scheduler is not None and self.ending in ("hang", "abort", "stuck"):
+            self._end_in_zmq(deadline)
+        time.sleep(max(0.0, deadline - time.monotonic()))
+        if self.ending != "orphan":
+            self._end_child(self.cache_pid)
+        if self.scheduler is not None:
+            self.scheduler.close()
+
+    def _end_worker(self) -> None:
+        if not self.shell_pid:
+            return
+        family = descendants(self.shell_pid)
+        try:
+            if self.shell_reaped:
+                raise ProcessLookupError(3, os.strerror(3))
+            os.killpg(self.shell_pid, signal.SIGTERM)
+        except ProcessLookupError as error:
+            logs.console(
+                f"Error extracting sub services: {error}, {traceback.format_exc()}",
+                "engine.py",
+                440,
+                "ERROR",
+            )
+        limit = time.monotonic() + (0.5 if fault("worker-ignores-sigterm") else 5.0)
+        while any(alive(pid) for pid in family) and time.monotonic() < limit:
+            self._reap(self.shell_pid)
+            time.sleep(0.005)
+        self._reap(self.shell_pid)
+
+    def _end_queue(self) -> None:
+        self._end_child(self.queue_pid)
+        path = queues.task_path(self.config.queue_port)
+        if path and os.path.exists(path):
+            os.unlink(path)
+        if self.signals is not None:
+            self.signals.unlink(*(name for name in SHARED + OWN if name not in FIRST))
+
+    def _end_in_zmq(self, deadline: float) -> None:
+        if self.ending == "abort":
+            time.sleep(max(0.0, deadline - time.monotonic()))
+            logs.stderr(ABORT)
+            os.abort()
+        released = threading.Event()
+        if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, lambda *_: released.set())
+        while self.ending == "stuck" or not released.is_set():
+            time.sleep(0.05)
+        clock.pause(2.5)
+        self._end_child(self.cache_pid)
+        if self.scheduler is not None:
+            self.scheduler.close()
+        os._exit(0)
+
+    def _end_child(self, pid: int) -> None:
+        if not pid:
+            return
+        try:
+            os.kill(pid, signal.SIGTERM)
+        except ProcessLookupError:
+            return
+        while not self._reap(pid):
+            time.sleep(0.002)
+
+    @staticmethod
+    def _reap(pid: int) -> bool:
+        try:
+            return os.waitpid(pid, os.WNOHANG)[0] != 0
+        except ChildProcessError:
+            return True
+
+    def kill_from_fork(self) -> NoReturn:
+        """What LLMEngine's finalizer does in a gunicorn worker that gets a SIGTERM of its own."""
+        for pid in (self.queue_pid, self.cache_pid):
+            try:
+                os.kill(pid, signal.SIGTERM)
+            except ProcessLookupError:
+                pass
+        try:
+            os.killpg(self.shell_pid, signal.SIGTERM)
+        except ProcessLookupError:
+            pass
+        os._exit(0)
+
+
+def alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stream:
+            return stream.read().rpartition(b")")[2].split()[0] != b"Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def descendants(root: int) -> list[int]:
+    """Pids of ``root`` and of everything below it, from one walk over /proc."""
+    parents: dict[int, int] = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/stat", "rb") as stream:
+                    parents[int(entry)] = int(stream.read().rpartition(b")")[2].split()[1])
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+    family = [root]
+    for pid in family:
+        family.extend(child for child, parent in parents.items() if parent == pid)
+    return family
+

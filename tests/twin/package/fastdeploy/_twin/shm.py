@@ -1,0 +1,87 @@
+"""The shared-memory signals of one engine, named ``<signal>.<Q>`` in /dev/shm.
+
+Real POSIX segments through multiprocessing.shared_memory, so that the real resource trackers do what
+they do on the real server: unlink what a dead worker had attached, and complain about leaks.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from multiprocessing import resource_tracker
+from multiprocessing.shared_memory import SharedMemory
+
+#: Attached by the worker as well: its tracker removes these ten when the worker dies.
+SHARED = (
+    "worker_ready_signal",
+    "worker_healthy_live_signal",
+    "model_weights_status",
+    "exist_task_signal",
+    "exist_swapped_task_signal",
+    "exist_prefill_task_signal",
+    "exist_tasks_intra_signal",
+    "get_profile_block_num",
+    "loaded_model_signal",
+    "launched_cache_manager_signal",
+)
+#: Only the front end's: these six stay when its whole group is killed.
+OWN = (
+    "cache_ready_signal",
+    "cache_task_broadcast_signal",
+    "kv_cache_status",
+    "need_block_num_signal",
+    "prefix_tree_status",
+    "swap_space_ready_signal",
+)
+SLOTS = 16
+
+
+class Signals:
+    """int32 arrays in shared memory.
+
+    Args:
+        queue_port: Q, the suffix of every name.
+        create: make them (the front end) or attach the worker's ten.
+    """
+
+    def __init__(self, queue_port: int, *, create: bool) -> None:
+        self.queue_port = queue_port
+        self._segments: dict[str, SharedMemory] = {}
+        for name in SHARED + OWN if create else SHARED:
+            self._segments[name] = self._open(f"{name}.{queue_port}", create)
+
+    @staticmethod
+    def _open(name: str, create: bool) -> SharedMemory:
+        if not create:
+            return SharedMemory(name=name)
+        if os.path.exists(f"/dev/shm/{name}"):
+            # ipc_signal.py: "ShareMemory: ... already exists, delete it"
+            os.unlink(f"/dev/shm/{name}")
+        return SharedMemory(name=name, create=True, size=4 * SLOTS)
+
+    def get(self, name: str, index: int = 0) -> int:
+        value: int = struct.unpack_from("<i", self._segments[name].buf, 4 * index)[0]
+        return value
+
+    def put(self, name: str, value: int, index: int = 0) -> None:
+        struct.pack_into("<i", self._segments[name].buf, 4 * index, value)
+
+    def total(self, name: str) -> int:
+        return sum(self.get(name, index) for index in range(SLOTS))
+
+    def unlink(self, *names: str) -> None:
+        """Remove the names; the mapping stays readable for threads that still look at it."""
+        for name in names or tuple(self._segments):
+            label = f"{name}.{self.queue_port}"
+            try:
+                os.unlink(f"/dev/shm/{label}")
+            except FileNotFoundError:
+                pass  # the worker's resource tracker was faster
+            resource_tracker.unregister(f"/{label}", "shared_memory")
+
+
+def quiet_close(memory: SharedMemory) -> None:
+    """SharedMemory.__del__ must not raise while views are alive at exit."""
+
+
+SharedMemory.__del__ = quiet_close  # type: ignore[method-assign]
