@@ -1,1 +1,26 @@
-"""Finds the first cause in an instance's logs and names the rule that knows it."""
+"""From an instance's logs to the first cause: a rule (`ED-...`), the line, the remedy.
+
+Stdlib only: the keeper imports this and lives for months.
+"""
+
+from __future__ import annotations
+
+from launcher.diagnose.diagnosis import Diagnosis, Evidence, Finding
+from launcher.diagnose.engine import diagnose
+from launcher.diagnose.instance import of_folder, of_instance
+from launcher.diagnose.matching import Matcher, compile_rules
+from launcher.diagnose.sources import LogFile, below, log_file
+
+__all__ = [
+    "Diagnosis",
+    "Evidence",
+    "Finding",
+    "LogFile",
+    "Matcher",
+    "below",
+    "compile_rules",
+    "diagnose",
+    "log_file",
+    "of_folder",
+    "of_instance",
+]

@@ -1,0 +1,261 @@
+"""From log files and rules to the first cause.
+
+The order of the answers: failures before warnings before refused requests before summaries.
+Among failures the earliest incident wins, because everything later may be its consequence;
+within one incident (a few seconds) an engine's own rule says more than one that fits any process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher.diagnose.diagnosis import TEXT_LIMIT, Diagnosis, Evidence, Finding, fill
+from launcher.diagnose.errors import first_errors
+from launcher.diagnose.exits import EXIT_RULES
+from launcher.diagnose.lines import redact
+from launcher.diagnose.matching import Hit, Matcher, chatter, compile_rules, time_near
+from launcher.diagnose.sources import LogFile, contents, log_file
+from launcher.plan.model import FailureRule
+
+INCIDENT = 5.0
+"""Seconds within which lines belong to one incident: a traceback, and what dies of it."""
+
+_RANK = {"failure": 0, "warning": 2, "request": 3}
+_SUMMARY_RANK = 1
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A hit with all that decides its place."""
+
+    rule: FailureRule
+    order: int
+    time: float
+    source: int
+    hit: Hit
+    evidence: Evidence
+
+    @property
+    def rank(self) -> int:
+        return _SUMMARY_RANK if self.rule.summary else _RANK[self.rule.kind]
+
+    @property
+    def any_process(self) -> bool:
+        """True for rules of no engine: `ED-` and a word that is no engine's prefix."""
+        return is_common(self.rule.id)
+
+
+def is_common(rule_id: str) -> bool:
+    """True for the rules that fit any process, false for an engine's own."""
+    return rule_id.split("-")[1] not in ("FD", "VLLM", "TF")
+
+
+def diagnose(
+    sources: Iterable[LogFile | Path],
+    rules: Iterable[FailureRule],
+    *,
+    exit_code: int | None = None,
+    state: str = "loading",
+    noise: Iterable[str] = (),
+    start_marks: Iterable[str] = (),
+    since: float | None = None,
+    symptoms: Mapping[str, str] | None = None,
+) -> Diagnosis:
+    """Find the first cause in the files `sources`.
+
+    `exit_code` is the server's as far as known (negative: a signal); `state` what it was when it
+    failed. `start_marks` are patterns of lines that begin a new start: what is older than the last
+    one is not looked at, nor what is older than `since` (epoch seconds). `symptoms` says what was
+    seen from outside (a symptom rule's texts); it only decides where no line does.
+    """
+    ordered = _prefer(tuple(rules), state)
+    reader = _Reader(
+        compile_rules(ordered, noise), ordered, since, Matcher(tuple(start_marks)), tuple(noise)
+    )
+    for index, source in enumerate(sources):
+        reader.read(index, source if isinstance(source, LogFile) else log_file(source))
+    return reader.conclude(exit_code, state, dict(symptoms or {}))
+
+
+def _prefer(rules: tuple[FailureRule, ...], state: str) -> tuple[FailureRule, ...]:
+    """Rules of the other state last, so that on one line the fitting one wins."""
+    return tuple(sorted(rules, key=lambda rule: rule.when not in (state, "any")))
+
+
+class _Reader:
+    """Reads file after file and keeps what was found."""
+
+    def __init__(
+        self,
+        matcher: Matcher,
+        rules: tuple[FailureRule, ...],
+        since: float | None,
+        marks: Matcher,
+        noise: tuple[str, ...],
+    ) -> None:
+        self.matcher = matcher
+        self.rules = rules
+        self.since = since
+        self.marks = marks
+        self.noise = noise
+        self.talkative = {i for i, rule in enumerate(rules) if rule.kind == "warning"}
+        self.started: float | None = None
+        self.found: list[_Found] = []
+        self.kept: list[LogFile] = []
+        self.size = 0
+        self.notes: list[str] = []
+
+    def read(self, index: int, source: LogFile) -> None:
+        try:
+            data, skipped = contents(source.path)
+            modified = source.path.stat().st_mtime
+        except OSError as error:
+            self.notes.append(f"{source.name} was not read: {error.strerror}")
+            return
+        if skipped:
+            self.notes.append(f"{source.name} is large: {skipped} lines in its middle were skipped")
+        self.size += len(data)
+        self.kept.append(source)
+        for mark in self.marks.hits(data, talkative=range(100), limit=1_000):
+            stamp = mark.line.time or time_near(data, mark.offset)
+            if stamp is not None:
+                self.started = max(self.started or stamp, stamp)
+        taken: set[int] = set()
+        for hit in self.matcher.hits(data, talkative=self.talkative):
+            rule = self.rules[hit.index]
+            # The patterns come in their order: the first that took a line has it.
+            if hit.offset in taken:
+                continue
+            quoted = rule.kind != "warning" and chatter(hit, data, logger_only=not source.raw)
+            if quoted or (rule.sources and not _named(source.name, rule.sources)):
+                continue
+            taken.add(hit.offset)
+            stamp = hit.line.time or time_near(data, hit.offset)
+            number = data.count(b"\n", 0, hit.offset) + 1
+            text = redact(hit.content.strip())[:TEXT_LIMIT]
+            evidence = Evidence(source.name, number, text, stamp)
+            when = modified if stamp is None else stamp
+            self.found.append(_Found(rule, hit.index, when, index, hit, evidence))
+
+    def conclude(self, exit_code: int | None, state: str, symptoms: dict[str, str]) -> Diagnosis:
+        floor = max(self.since or 0.0, self.started or 0.0)
+        fresh = [f for f in self.found if f.time >= floor]
+        fresh.sort(key=lambda f: (f.rank, f.time, f.source, f.hit.offset))
+        causes = [f for f in fresh if f.rank == 0]
+        first = _first_incident(causes) if causes else None
+        if first is None and exit_code is not None and exit_code in EXIT_RULES:
+            known = {rule.id: rule for rule in self.rules}.get(EXIT_RULES[exit_code])
+            if known:
+                return self._by_exit(known, exit_code, fresh)
+        if first is None and symptoms:
+            return self._by_symptom(symptoms, fresh)
+        if first is None and fresh and not (fresh[0].rule.summary and self._errors(floor)):
+            first = fresh[0]
+        if first is None:
+            return self._unknown(fresh, floor, exit_code, state)
+        found = _finding(first)
+        others = tuple(_finding(f) for f in _once(fresh, first))
+        return Diagnosis(
+            found.rule_id,
+            found.cause,
+            found.remedy,
+            found.retry,
+            found.kind,
+            found.evidence,
+            others,
+            files=len(self.kept),
+            size=self.size,
+            notes=tuple(self.notes),
+        )
+
+    def _by_exit(self, rule: FailureRule, code: int, fresh: list[_Found]) -> Diagnosis:
+        return Diagnosis(
+            rule.id,
+            fill(rule.cause, {}),
+            fill(rule.remedy, {}),
+            rule.retry,
+            "failure",
+            Evidence("exit code", 0, f"the process ended with exit code {code}"),
+            tuple(_finding(f) for f in _once(fresh, None)),
+            files=len(self.kept),
+            size=self.size,
+            notes=tuple(self.notes),
+        )
+
+    def _by_symptom(self, symptoms: dict[str, str], fresh: list[_Found]) -> Diagnosis:
+        rule_id = symptoms["rule"]
+        return Diagnosis(
+            rule_id,
+            symptoms["cause"],
+            symptoms["remedy"],
+            symptoms.get("retry") == "yes",
+            "symptom",
+            Evidence("no line", 0, symptoms["seen"]),
+            tuple(_finding(f) for f in _once(fresh, None)),
+            files=len(self.kept),
+            size=self.size,
+            notes=tuple(self.notes),
+        )
+
+    def _errors(self, floor: float) -> tuple[Evidence, ...]:
+        return first_errors(self.kept, self.matcher, floor)
+
+    def _unknown(
+        self, fresh: list[_Found], floor: float, exit_code: int | None, state: str
+    ) -> Diagnosis:
+        errors = self._errors(floor)
+        code = "" if exit_code is None else f" (exit code {exit_code})"
+        if errors:
+            cause = f"no rule fits{code}; these are the first errors in the logs"
+        elif exit_code is not None:
+            cause = f"the server ended{code} and its logs hold no error line"
+        else:
+            cause = "the logs show nothing wrong"
+        remedy = "read the log around the first of them; `ernie-deploy logs NAME`" if errors else ""
+        return Diagnosis(
+            None,
+            cause,
+            remedy,
+            # An unknown end of a server that worked may be a passing one; a start that failed for
+            # an unknown reason will fail again.
+            state == "ready" and (exit_code is not None or bool(errors)),
+            others=tuple(_finding(f) for f in _once(fresh, None)),
+            first_errors=errors,
+            files=len(self.kept),
+            size=self.size,
+            notes=tuple(self.notes),
+        )
+
+
+def _first_incident(causes: list[_Found]) -> _Found:
+    """Of the earliest few seconds the most telling cause; `causes` are sorted by time."""
+    begin = causes[0].time
+    incident = [c for c in causes if c.time <= begin + INCIDENT]
+    own = [c for c in incident if not c.any_process and not c.rule.id.endswith("PADDLE-ERROR")]
+    return (own or incident)[0]
+
+
+def _once(found: list[_Found], but: _Found | None) -> list[_Found]:
+    """Each rule once, without that of `but`."""
+    seen = {but.rule.id} if but else set()
+    kept = []
+    for one in found:
+        if one.rule.id not in seen:
+            seen.add(one.rule.id)
+            kept.append(one)
+    return kept
+
+
+def _finding(found: _Found) -> Finding:
+    rule = found.rule
+    groups = {name: redact(value)[:TEXT_LIMIT] for name, value in found.hit.groups.items()}
+    kind = "summary" if rule.summary else rule.kind
+    cause, remedy = fill(rule.cause, groups), fill(rule.remedy, groups)
+    return Finding(rule.id, cause, remedy, rule.retry, kind, found.evidence)
+
+
+def _named(name: str, sources: tuple[str, ...]) -> bool:
+    base = name.rpartition("/")[2]
+    return any(base.startswith(source) for source in sources)

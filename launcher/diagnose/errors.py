@@ -1,0 +1,69 @@
+"""The first error lines of logs in which no rule fits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from launcher.diagnose.diagnosis import TEXT_LIMIT, Evidence
+from launcher.diagnose.lines import redact, segments
+from launcher.diagnose.matching import Matcher, logical_line, time_near
+from launcher.diagnose.sources import LogFile, contents
+
+WANTED = 5
+"""Lines shown: enough to see a chain of exceptions, few enough to be read."""
+
+_MARKS = (b"Error", b"ERROR", b"Exception", b"CRITICAL", b"FATAL", b"Fatal", b"fatal", b"panic")
+# The last line of a traceback: `ValueError: text`, `pkg.module.SomeException`.
+_EXCEPTION = re.compile(r"^[\w.]*(Error|Exception|Interrupt|Exit)(: .*)?$")
+_PLAIN = re.compile(r"^(\S+: )?(error|fatal|fatal error|panic|FATAL|ERROR)\b[: ]", re.IGNORECASE)
+_LEVELS = ("ERROR", "CRITICAL", "FATAL")
+
+
+def first_errors(files: list[LogFile], matcher: Matcher, floor: float) -> tuple[Evidence, ...]:
+    """The earliest error lines that are not known as noise and not older than `floor`."""
+    found: list[tuple[float, int, Evidence]] = []
+    for source in files:
+        try:
+            data, _ = contents(source.path)
+            modified = source.path.stat().st_mtime
+        except OSError:
+            # It was read a moment ago: a rotation took it, and its content with it.
+            continue
+        kept = 0
+        for offset in _candidates(data):
+            if kept >= WANTED:
+                break
+            line = logical_line(data, offset)
+            text = next((s for s in segments(line.content) if is_error(s, line.level)), None)
+            if text is None or matcher.is_noise(text):
+                continue
+            kept += 1
+            stamp = line.time if line.time is not None else time_near(data, offset)
+            when = modified if stamp is None else stamp
+            number = data.count(b"\n", 0, offset) + 1
+            quoted = redact(text.strip())[:TEXT_LIMIT]
+            found.append((when, offset, Evidence(source.name, number, quoted, stamp)))
+    found.sort(key=lambda item: item[:2])
+    return tuple(evidence for when, _, evidence in found if when >= floor)[:WANTED]
+
+
+def is_error(text: str, level: str | None) -> bool:
+    """True for an error record's head, a traceback's last line, or a plain `error: ...`."""
+    if level is not None:
+        return level in _LEVELS
+    return bool(_EXCEPTION.match(text) or _PLAIN.match(text))
+
+
+def _candidates(data: bytes) -> Iterator[int]:
+    """Starts of the lines that hold a word of failure, in order."""
+    starts: set[int] = set()
+    for mark in _MARKS:
+        at = data.find(mark)
+        count = 0
+        while at >= 0 and count < 2_000:
+            starts.add(data.rfind(b"\n", 0, at) + 1)
+            after = data.find(b"\n", at)
+            at = data.find(mark, after) if after >= 0 else -1
+            count += 1
+    yield from sorted(starts)

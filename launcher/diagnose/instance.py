@@ -1,0 +1,93 @@
+"""Diagnoses of what lies on disk: an instance of ours, or any folder of logs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from launcher.diagnose.diagnosis import Diagnosis, fill
+from launcher.diagnose.engine import diagnose
+from launcher.diagnose.sources import LogFile, below, log_file
+from launcher.engines import rules as rulebooks
+from launcher.plan.model import FailureRule
+
+
+def of_instance(
+    log_folder: Path,
+    engine_log: Path,
+    rules: Iterable[FailureRule],
+    *,
+    engine: str = "fastdeploy",
+    exit_code: int | None = None,
+    state: str = "loading",
+    noise: Iterable[str] = (),
+    since: float | None = None,
+    symptom: str | None = None,
+) -> Diagnosis:
+    """The first cause in an instance's logs.
+
+    `engine_log` is the captured output (its rotated parts `.1`, `.2` ... are read too),
+    `log_folder` the engine's own logs. `since` is when this start began, in epoch seconds.
+    `symptom` names the rule for what was seen from outside where no line may tell:
+    `no-progress` (a load that stands still) or a rule id.
+    """
+    book = rulebooks.book(engine)
+    captured = sorted(engine_log.parent.glob(engine_log.name + "*"), key=_age, reverse=True)
+    files = [LogFile(path, path.name, raw=True) for path in captured]
+    known = {path.resolve() for path in captured}
+    files += [f for f in below(log_folder, book.private_logs) if f.path.resolve() not in known]
+    return diagnose(
+        files,
+        rules,
+        exit_code=exit_code,
+        state=state,
+        noise=noise,
+        since=since,
+        symptoms=_symptom(engine, symptom),
+    )
+
+
+def of_folder(
+    folder: Path, engine: str | None = None, *, exit_code: int | None = None, state: str = "loading"
+) -> Diagnosis:
+    """The first cause in the logs below `folder`, or in the file `folder`, of any server.
+
+    `engine` None tries every engine's rules. Only the last start in the logs counts.
+    """
+    engines = [engine] if engine else [e for e in rulebooks.engines_with_rules() if e != "common"]
+    books = [rulebooks.book(name) for name in engines]
+    common = rulebooks.book(rulebooks.COMMON)
+    files = [log_file(folder)]
+    if folder.is_dir():
+        files = below(folder, [glob for book in books for glob in book.private_logs])
+    return diagnose(
+        files,
+        [rule for book in (*books, common) for rule in book.rules()],
+        exit_code=exit_code,
+        state=state,
+        noise=[text for book in (*books, common) for text in book.noise()],
+        start_marks=[mark for book in books for mark in book.start_marks],
+    )
+
+
+def _age(path: Path) -> int:
+    """The number of a rotated file: `engine.log` 0, `engine.log.1` 1."""
+    suffix = path.name.rpartition(".")[2]
+    return int(suffix) if suffix.isdigit() else 0
+
+
+def _symptom(engine: str, name: str | None) -> dict[str, str] | None:
+    """The texts of a symptom's rule, None where there is no such symptom."""
+    if name is None:
+        return None
+    wanted = {"no-progress": "LOAD-HANG"}.get(name, name)
+    for entry in rulebooks.book(engine).symptoms():
+        if entry.id == wanted or entry.id.endswith(f"-{wanted}"):
+            return {
+                "rule": entry.id,
+                "cause": fill(entry.cause, {}),
+                "remedy": fill(entry.remedy, {}),
+                "retry": "yes" if entry.retry else "no",
+                "seen": entry.where,
+            }
+    return None

@@ -1,0 +1,201 @@
+"""Finding rules in logs fast: fixed texts first, regexes only on the lines that hold one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from launcher.diagnose.lines import Line, is_chatter, read, segments
+from launcher.diagnose.literals import required
+from launcher.plan.model import FailureRule
+
+_LONGEST_LINE = 64 * 1024
+"""Bytes of a line that are looked at; a log without newlines must not stall a diagnosis."""
+
+# Lines are emptied, not removed, so that they keep their numbers.
+_CHATTER = re.compile(
+    rb"^(?:\d{4}-[^ \n]{10,40} std(?:out|err) F )?(?:\x1b\[\d+m)?"
+    rb"(?:\([^)\n]{1,60}\) )?(?:\[[^\]\n]{1,40}\] )*\[?(?:INFO|DEBUG)\b[^\n]*",
+    re.MULTILINE,
+)
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """One compiled rule; `texts` are what a match must contain, None: unknown."""
+
+    index: int
+    regex: re.Pattern[str]
+    texts: tuple[bytes, ...] | None
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A line that a rule matches: `offset` in bytes from the start of the file's data."""
+
+    index: int
+    offset: int
+    line: Line
+    content: str
+    groups: dict[str, str] = field(default_factory=dict)
+
+
+class Matcher:
+    """Compiled patterns and noise; `hits` searches data, `first` a single line."""
+
+    def __init__(self, patterns: Iterable[str], noise: Iterable[str] = ()) -> None:
+        """Compile; the order of `patterns` decides which one wins on a line."""
+        self._patterns = [_compile(index, text) for index, text in enumerate(patterns)]
+        self._noise = [re.compile(text) for text in noise]
+
+    def first(self, content: str) -> tuple[int, re.Match[str]] | None:
+        """The first pattern that matches one line (without head, colours and newline)."""
+        raw = content.encode(errors="replace")
+        for pattern in self._patterns:
+            if pattern.texts is not None and not any(text in raw for text in pattern.texts):
+                continue
+            match = pattern.regex.search(content)
+            if match:
+                return (pattern.index, match) if not self.is_noise(content) else None
+        return None
+
+    def is_noise(self, content: str) -> bool:
+        """True for a line that is known to be harmless."""
+        return any(noise.search(content) for noise in self._noise)
+
+    def hits(self, data: bytes, *, talkative: Container[int] = (), limit: int = 200) -> list[Hit]:
+        """Lines of `data` that a pattern matches, at most `limit` per pattern, by pattern.
+
+        Only patterns whose index is in `talkative` may match a logger's INFO and DEBUG records:
+        the others do not look at them, which is also most of the work saved.
+        """
+        quiet = _CHATTER.sub(b"", data)
+        starts: list[int] = []
+        found = []
+        for pattern in self._patterns:
+            whole = pattern.index in talkative
+            lines: set[int] = set()
+            for start in _line_starts(pattern, data if whole else quiet):
+                # A long log of refused requests must not stop the search for other rules.
+                if len(lines) >= limit:
+                    break
+                if start in lines:
+                    continue
+                lines.add(start)
+                if not whole:
+                    starts = starts or _starts(data)
+                    start = starts[quiet.count(b"\n", 0, start)]
+                hit = self._match(pattern, data, start)
+                if hit:
+                    found.append(hit)
+        return found
+
+    def _match(self, pattern: Pattern, data: bytes, start: int) -> Hit | None:
+        line = logical_line(data, start)
+        for part in segments(line.content):
+            match = pattern.regex.search(part)
+            if match and not self.is_noise(part):
+                groups = {k: v for k, v in match.groupdict().items() if v is not None}
+                return Hit(pattern.index, start, line, part, groups)
+        return None
+
+
+def compile_rules(rules: Iterable[FailureRule], noise: Iterable[str] = ()) -> Matcher:
+    """The matcher of `rules`, in their order."""
+    return Matcher((rule.pattern for rule in rules), noise)
+
+
+def logical_line(data: bytes, start: int) -> Line:
+    """The line at `start`, with the rest of it where it was written in parts."""
+    line = _line_at(data, start)
+    parts = [line.content]
+    following = line
+    while following.partial:
+        start = data.find(b"\n", start) + 1
+        if start <= 0 or start >= len(data) or len(parts) > 64:
+            break
+        following = _line_at(data, start)
+        parts.append(following.content)
+    if len(parts) == 1:
+        return line
+    return Line("".join(parts), line.time, line.level)
+
+
+def record_of(data: bytes, offset: int, *, reach: int = 256 * 1024) -> Line | None:
+    """The nearest line at or before `offset` that begins a logger's record, None within `reach`."""
+    stop = max(0, offset - reach)
+    at = offset
+    while at >= stop:
+        line = _line_at(data, at)
+        if line.level is not None:
+            return line
+        if at == 0:
+            return None
+        at = data.rfind(b"\n", 0, at - 1) + 1
+    return None
+
+
+def time_near(data: bytes, offset: int, *, reach: int = 64 * 1024) -> float | None:
+    """The time of the record that the line at `offset` belongs to, or of the next that has one."""
+    at = offset
+    while at >= max(0, offset - reach):
+        stamp = _line_at(data, at).time
+        if stamp is not None:
+            return stamp
+        if at == 0:
+            break
+        at = data.rfind(b"\n", 0, at - 1) + 1
+    at = data.find(b"\n", offset) + 1
+    while 0 < at < min(len(data), offset + reach):
+        stamp = _line_at(data, at).time
+        if stamp is not None:
+            return stamp
+        at = data.find(b"\n", at) + 1
+    return None
+
+
+def chatter(hit: Hit, data: bytes, *, logger_only: bool) -> bool:
+    """True where a hit stands in an INFO or DEBUG record, which only quotes.
+
+    In a file that only a logger writes, a line without a head belongs to the record before it; in
+    captured output it may as well be a traceback.
+    """
+    if hit.line.level is not None or not logger_only:
+        return is_chatter(hit.line.level)
+    owner = record_of(data, hit.offset)
+    return owner is not None and is_chatter(owner.level)
+
+
+def _starts(data: bytes) -> list[int]:
+    """Where each line of `data` begins."""
+    return [0, *(match.end() for match in re.finditer(rb"\n", data))]
+
+
+def _compile(index: int, text: str) -> Pattern:
+    texts = required(text)
+    encoded = None if texts is None else tuple(t.encode() for t in texts)
+    return Pattern(index, re.compile(text), encoded)
+
+
+def _line_starts(pattern: Pattern, data: bytes) -> Iterator[int]:
+    """Where the lines begin that may match, in order of each text."""
+    if pattern.texts is None:
+        at = 0
+        while 0 <= at < len(data):
+            yield at
+            after = data.find(b"\n", at)
+            at = after + 1 if after >= 0 else -1
+        return
+    for text in pattern.texts:
+        at = data.find(text)
+        while at >= 0:
+            yield data.rfind(b"\n", 0, at) + 1
+            after = data.find(b"\n", at)
+            at = data.find(text, after) if after >= 0 else -1
+
+
+def _line_at(data: bytes, start: int) -> Line:
+    end = data.find(b"\n", start, start + _LONGEST_LINE)
+    stop = end if end >= 0 else min(len(data), start + _LONGEST_LINE)
+    return read(data[start:stop].decode("utf-8", errors="replace"))

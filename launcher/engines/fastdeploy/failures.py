@@ -1,0 +1,24 @@
+"""FastDeploy's failure rules for a launch plan; the rules themselves are data."""
+
+from __future__ import annotations
+
+from launcher.engines.rules import book, failure_rules
+from launcher.engines.rules import noise as noise_of
+from launcher.plan.model import FailureRule
+
+ENGINE_NAME = "fastdeploy"
+
+
+def rules(line: str | None) -> tuple[FailureRule, ...]:
+    """Rules of release line `line` ("2.3"), then those of any process; None: of every release."""
+    return failure_rules(ENGINE_NAME, line)
+
+
+def noise() -> tuple[str, ...]:
+    """Patterns of FastDeploy's harmless lines."""
+    return noise_of(ENGINE_NAME)
+
+
+def private_logs() -> tuple[str, ...]:
+    """Globs of FastDeploy's own logs that hold prompts or the whole environment."""
+    return book(ENGINE_NAME).private_logs
