@@ -5,9 +5,7 @@ Modules are imported when an engine is asked for, so that `--version` costs noth
 
 from __future__ import annotations
 
-import difflib
 import importlib
-from importlib import metadata
 
 from launcher.engines.base import Engine
 from launcher.errors import UsageError
@@ -25,6 +23,9 @@ ENTRY_POINT_GROUP = "ernie_deploy.engines"
 
 def names() -> tuple[str, ...]:
     """Every engine that can be named in a profile, ours first."""
+    # Imported here: the keeper needs this package and neither module, and counts its megabytes.
+    from importlib import metadata
+
     others = {point.name for point in metadata.entry_points(group=ENTRY_POINT_GROUP)}
     return (*BUILT_IN, *sorted(others - set(BUILT_IN)))
 
@@ -38,6 +39,9 @@ def get(name: str) -> Engine:
     if name in BUILT_IN:
         engine: Engine = importlib.import_module(BUILT_IN[name]).ENGINE
         return engine
+    import difflib
+    from importlib import metadata
+
     for point in metadata.entry_points(group=ENTRY_POINT_GROUP, name=name):
         loaded: Engine = point.load()
         return loaded

@@ -5,7 +5,7 @@ Requests carry `v` (protocol version) and `op`:
     hello   -> {"v", "ok", "version", "pid"}
     status  -> {"v", "ok", "state"}                      the keeper's state, as in state.json
     stop    -> {"v", "ok"}, then the connection closes when the engine is gone
-    follow  -> {"v", "ok"}, then every event as it happens, until the keeper ends
+    follow  -> {"v", "ok", "state"}, then every event of this run, past and to come, to the end
 
 An operation that is not known is answered with `ok: false` and the ones that are, so that a newer
 command line can speak politely with a keeper that has run for months.
@@ -13,6 +13,7 @@ command line can speak politely with a keeper that has run for months.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import json
 import os
@@ -25,6 +26,8 @@ from launcher.keeper.loop import Loop
 
 PROTOCOL = 1
 LONGEST_REQUEST = 64 * 1024
+REMEMBERED = 1000
+"""Events kept for those who come late; the whole history is in events.jsonl."""
 
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -53,6 +56,7 @@ class Server:
         self._path = folder / "control.sock"
         self._buffers: dict[socket.socket, bytes] = {}
         self._followers: list[socket.socket] = []
+        self._past: collections.deque[dict[str, Any]] = collections.deque(maxlen=REMEMBERED)
         self._path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         descriptor, address = _address(folder)
@@ -98,6 +102,8 @@ class Server:
         self._send(connection, {"v": PROTOCOL, **answer})
         if request.get("op") == "follow" and connection in self._buffers:
             self._followers.append(connection)
+            for event in list(self._past):
+                self._send(connection, event)
 
     def _send(self, connection: socket.socket, message: dict[str, Any]) -> None:
         try:
@@ -114,7 +120,8 @@ class Server:
             connection.close()
 
     def publish(self, event: dict[str, Any]) -> None:
-        """Send an event to everybody who follows."""
+        """Send an event to everybody who follows, and keep it for who comes later."""
+        self._past.append(event)
         for connection in list(self._followers):
             self._send(connection, event)
 

@@ -68,8 +68,8 @@ def message_queues() -> dict[int, Queue]:
     return found
 
 
-def ftok(path: str, project: int) -> int | None:
-    """Give the key of ftok(3) in this mount namespace, or None where `path` does not exist.
+def queue_key(path: str, project: int) -> int | None:
+    """The key that ftok(3) gives in this mount namespace, or None where `path` does not exist.
 
     Computed rather than listed because the device number differs per mount namespace.
     """
@@ -98,7 +98,7 @@ class Claims:
         keys = {}
         for wanted in self.spec.queues:
             path = str(Path(self.cwd, wanted.path))
-            key = ftok(path, wanted.project)
+            key = queue_key(path, wanted.project)
             if key is not None:
                 keys[key] = path
         return keys

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 import signal
 from collections.abc import Callable
@@ -82,7 +83,7 @@ class Tree:
                 continue
             self._tracked[process.pid] = _Tracked(process, descriptor)
             self.sessions.add(process.session)
-            self._loop.add_reader(descriptor, lambda pid=process.pid: self._gone(pid))  # type: ignore[misc]
+            self._loop.add_reader(descriptor, functools.partial(self._gone, process.pid))
             found.append(process)
         return found
 

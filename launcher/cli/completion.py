@@ -1,0 +1,24 @@
+"""`ernie-deploy completion bash|zsh`."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import get_completion_class
+
+from launcher.cli.verb import json_option, verb
+from launcher.result import Result
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh"]))
+@json_option
+@verb
+def command(shell: str) -> Result:
+    """Print a completion script; for bash: `source <(ernie-deploy completion bash)`."""
+    from launcher.cli.main import group
+
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise click.UsageError(f"no completion for {shell}")
+    made = kind(group, {}, "ernie-deploy", "_ERNIE_DEPLOY_COMPLETE")
+    return Result("completion", {"shell": shell, "script": made.source()})

@@ -1,0 +1,24 @@
+"""`ernie-deploy down TARGET`."""
+
+from __future__ import annotations
+
+import click
+
+from launcher.cli.options import target_instance
+from launcher.cli.verb import json_option, verb
+from launcher.result import Result
+
+
+@click.command("down")
+@click.argument("target")
+@click.option("--drain", type=float, metavar="SECONDS", help="Let running requests finish first.")
+@json_option
+@verb
+def command(target: str, drain: float | None) -> Result:
+    """Stop TARGET (an instance or its profile) and show that nothing is left.
+
+    Works after the keeper was killed. Stopping what does not run is done already.
+    """
+    from launcher.instance.ending import down
+
+    return down(target_instance(target, must_exist=False), drain=drain)

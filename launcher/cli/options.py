@@ -1,0 +1,57 @@
+"""Options that several verbs share, and how a TARGET is understood."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from launcher.instance.store import InstanceDir, instance, open_instance
+from launcher.profile.model import Profile
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def profile_options(function: Function) -> Function:
+    """`--overlay`, `--set` and `--name`."""
+    for option in (
+        click.option("--name", help="Name of the instance, instead of the profile's."),
+        click.option(
+            "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Set a key; VALUE is YAML."
+        ),
+        click.option(
+            "--overlay", "overlays", multiple=True, metavar="FILE", help="Merge this file over it."
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def load_profile(
+    path: str, overlays: tuple[str, ...], sets: tuple[str, ...], name: str | None
+) -> Profile:
+    """The profile as given on the command line.
+
+    Raises:
+        ProfileError: with every problem.
+    """
+    from launcher import profile
+
+    return profile.load(path, overlays=overlays, sets=sets, name=name)
+
+
+def is_profile(target: str) -> bool:
+    """True where a TARGET names a profile's file rather than an instance."""
+    return "/" in target or target.endswith((".yaml", ".yml"))
+
+
+def target_instance(target: str, *, must_exist: bool = True) -> InstanceDir:
+    """The instance that a profile or a name stands for.
+
+    Raises:
+        UsageError: it does not exist although it must.
+        ProfileError: the profile cannot be read.
+    """
+    name = load_profile(target, (), (), None).name if is_profile(target) else target
+    return open_instance(name) if must_exist else instance(name)

@@ -1,0 +1,68 @@
+"""`ernie-deploy up PROFILE`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from launcher.cli.options import load_profile, profile_options
+from launcher.cli.verb import json_option, verb
+from launcher.result import Result
+
+
+@click.command("up")
+@click.argument("profile")
+@profile_options
+@click.option("--foreground", is_flag=True, help="Stay, as systemd and containers want it.")
+@click.option(
+    "--force", multiple=True, metavar="CHECK", help="Start although this doctor check fails."
+)
+@click.option("--dry-run", is_flag=True, help="The same as the verb `plan`.")
+@json_option
+@verb
+def command(
+    profile: str,
+    overlays: tuple[str, ...],
+    sets: tuple[str, ...],
+    name: str | None,
+    foreground: bool,
+    force: tuple[str, ...],
+    dry_run: bool,
+    as_json: bool,
+) -> Result:
+    """Bring PROFILE's server up and prove that it works.
+
+    Returns when a completion came back from a process of ours with the settings asked for.
+    A second `up` of the same profile changes nothing; of a changed one it shows the difference.
+    """
+    loaded = load_profile(profile, overlays, sets, name)
+    if dry_run:
+        from launcher.instance.show import show_plan
+
+        return show_plan(loaded)
+    from launcher.instance.preflight import preflight
+    from launcher.instance.up import up
+
+    return up(
+        loaded,
+        on_event=listener(as_json),
+        foreground=foreground,
+        preflight=lambda prepared: preflight(prepared, force),
+    )
+
+
+def listener(as_json: bool) -> Any:
+    """What shows the events of a start: JSON lines, or progress on stderr."""
+    if as_json:
+        from launcher.report import emit_line
+
+        def on_event(event: Mapping[str, Any]) -> None:
+            emit_line(event)
+
+        return on_event
+    from launcher.report.progress import ProgressLines
+
+    return ProgressLines(sys.stderr)

@@ -1,0 +1,31 @@
+"""`ernie-deploy version`."""
+
+from __future__ import annotations
+
+import platform
+
+import click
+
+from launcher import __version__, paths
+from launcher.cli.verb import json_option, verb
+from launcher.result import Result
+
+
+@click.command("version")
+@json_option
+@verb
+def command() -> Result:
+    """Versions of ernie-deploy, of Python and of every engine that is installed."""
+    from launcher import environments
+
+    installed = [
+        {"engine": e["engine"], "version": e["version"], "path": e["path"]}
+        for e in environments.installed_engines()
+    ]
+    data = {
+        "ernie-deploy": __version__,
+        "python": platform.python_version(),
+        "home": str(paths.home()),
+        "engines": installed,
+    }
+    return Result("version", data)

@@ -1,0 +1,233 @@
+"""`down`: stops an instance through its keeper, or cleans up where there is none any more."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from launcher.errors import DeadlineError, DeployError, ExitCode, PreconditionError, Problem
+from launcher.instance.store import InstanceDir, Lock, view
+from launcher.keeper import ending
+from launcher.keeper.control import Client
+from launcher.keeper.identity import this_host
+from launcher.keeper.leftovers import file_identity
+from launcher.keeper.state import Events, State, write_state
+from launcher.plan.model import PortUse
+from launcher.result import Result
+
+LOCK_DEADLINE = 60.0
+"""Seconds to wait for another command's lock where no keeper answers."""
+LOCK_POLL = 0.05
+"""Seconds between two looks at a lock: the kernel tells nobody when an flock is released."""
+MARGIN = 60.0
+"""Seconds that `down` grants beyond the sum of the plan's own deadlines."""
+
+
+def down(found: InstanceDir, *, drain: float | None = None) -> Result:
+    """Stop the instance and return the receipt of what is left (all 0).
+
+    `drain` in seconds replaces the profile's `stop.drain`. An instance that does not run is
+    already done.
+
+    Raises:
+        PreconditionError: the state belongs to another machine, or somebody holds the lock.
+        DeadlineError: the keeper did not finish in the time its plan allows.
+    """
+    started = time.monotonic()
+    end = started + LOCK_DEADLINE
+    while True:
+        lock = Lock.take(found.folder) if found.folder.is_dir() else None
+        if lock is not None:
+            try:
+                return _down_without_keeper(found, started)
+            finally:
+                lock.release()
+        if not found.folder.is_dir():
+            return Result("down", {"state": "absent", "was": "absent"}, found.name)
+        result = _down_with_keeper(found, started, drain)
+        if result is not None:
+            return result
+        if time.monotonic() > end:
+            raise PreconditionError.of(
+                "locked", f"another command holds {found.name}", str(found.folder / "lock")
+            )
+        time.sleep(LOCK_POLL)
+
+
+def _down_with_keeper(found: InstanceDir, started: float, drain: float | None) -> Result | None:
+    """Ask the keeper; None where none listens (yet)."""
+    try:
+        client = Client(found.folder)
+    except OSError:
+        return None
+    try:
+        was = client.request("status").get("state", {}).get("state", "loading")
+        answer = client.request("stop", reason="down", drain=drain)
+        if not answer.get("ok"):
+            raise PreconditionError.of(
+                "keeper-refused", f"the keeper does not know how to stop: {answer.get('error')}"
+            )
+        limit = _limit(found, drain)
+        client_events = client.events(limit)
+        try:
+            for _ in client_events:
+                continue
+        except TimeoutError:
+            raise DeadlineError.of(
+                "down-timeout", f"{found.name} is still not down after {limit:g} s", None,
+                f"`ernie-deploy status {found.name}` and the keeper's log"
+                f" {found.logs / 'keeper.log'}",
+            ) from None  # fmt: skip
+    except ConnectionError:
+        return None
+    finally:
+        client.close()
+    state = found.state()
+    if state is None or state.live:
+        return None  # the keeper died on the way: clean up without it
+    return _result(found, was, state, started)
+
+
+def _limit(found: InstanceDir, drain: float | None) -> float:
+    try:
+        policy = found.plan().stop
+    except DeployError:
+        return 600.0
+    stages = (*policy.ready, *policy.loading)
+    return sum(stage.wait for stage in stages) + (drain or 0) + MARGIN
+
+
+def _down_without_keeper(found: InstanceDir, started: float) -> Result:
+    """We hold the lock, so no keeper lives: clean up what it may have left."""
+    was, state, note = view_unlocked(found)
+    if was == "foreign":
+        raise PreconditionError.of(
+            "foreign-state", f"the state of {found.name} is not this machine's: {note}",
+            str(found.folder), "run `down` where it was started",
+        )  # fmt: skip
+    if was in ("absent",):
+        return Result("down", {"state": "absent", "was": was}, found.name)
+    if was in ("lost", "damaged"):
+        state = _clean(found, state, started)
+        return _result(found, was, state, started)
+    receipt = state.receipt if state and state.receipt else None
+    if state is not None and state.live:  # the machine was restarted
+        state = _clean(found, state, started)
+        receipt = state.receipt
+    data = {"state": "stopped", "was": "stopped", "receipt": receipt, "note": note}
+    return Result("down", data, found.name)
+
+
+def view_unlocked(found: InstanceDir) -> tuple[str, State | None, str | None]:
+    """`view` for the holder of the lock: a live state means that its keeper is gone."""
+    state_name, state, note = view(found)
+    if state_name == "starting":
+        return ("lost" if state else "absent"), state, note
+    return state_name, state, note
+
+
+def clean_if_lost(found: InstanceDir) -> dict[str, Any] | None:
+    """Before a start, by the holder of the lock: clean up after a killed keeper.
+
+    Returns the receipt where something was to be cleaned.
+
+    Raises:
+        PreconditionError: the state is another machine's, or something could not be removed.
+    """
+    was, state, note = view_unlocked(found)
+    if was == "foreign":
+        raise PreconditionError.of(
+            "foreign-state", f"the state of {found.name} is not this machine's: {note}",
+            str(found.folder), "`--name` starts another instance; or run `down` where it runs",
+        )  # fmt: skip
+    restarted = state is not None and state.live and was == "stopped"
+    if was not in ("lost", "damaged") and not restarted:
+        return None
+    state = _clean(found, state, time.monotonic())
+    receipt = state.receipt or {}
+    if not ending.nothing_left(receipt):
+        raise PreconditionError.of(
+            "leftovers", f"an earlier run left: {', '.join(receipt['left'])}", str(found.folder)
+        )
+    return receipt
+
+
+def _clean(found: InstanceDir, state: State | None, started: float) -> State:
+    """Kill the strays, remove the leftovers, store the final state; needs the lock."""
+    if state is None:
+        state = _reconstruct(found)
+    events = Events(found.folder)
+    _claim_what_can_be_proved(found, state)
+    killed, _ = ending.kill_strays(state)
+    events.append("cleaned", killed=killed)
+    state.receipt = ending.clean(state, _ports(found), started)
+    state.state = "stopped"
+    state.ended_at = time.time()
+    state.processes = []
+    (found.folder / "control.sock").unlink(missing_ok=True)
+    write_state(found.folder, state)
+    events.append("state", state="stopped", receipt=state.receipt)
+    return state
+
+
+def _reconstruct(found: InstanceDir) -> State:
+    """A state for an instance whose `state.json` is damaged: the token still proves processes."""
+    here = this_host()
+    try:
+        token = (found.folder / "token").read_text().strip()
+    except OSError:
+        token = ""
+    state = State(
+        found.name, token, machine=here.machine, boot=here.boot, pid_namespace=here.pid_namespace
+    )
+    try:
+        temporary = file_identity(found.plan().temporary_folder)
+    except DeployError:
+        temporary = None
+    if temporary is not None:
+        state.temporary.append(temporary)
+    return state
+
+
+def _claim_what_can_be_proved(found: InstanceDir, state: State) -> None:
+    """Look once more for leftovers that appeared after the keeper's last look.
+
+    The processes are still alive here, so that what they use is proved by their use.
+    """
+    from launcher.keeper.leftovers import Claims
+
+    try:
+        plan = found.plan()
+    except DeployError:
+        return
+    claims = Claims(plan.leftovers, plan.cwd)
+    claims.started = int(state.started_at)
+    claims.shm = {c["path"]: c for c in state.shm}
+    claims.queues = {c["key"]: c for c in state.queues}
+    claims.temporary = {c["path"]: c for c in state.temporary}
+    pids = [p.pid for p in ending.strays(state)]
+    if pids:
+        claims.look(pids)
+        state.shm = list(claims.shm.values())
+        state.queues = list(claims.queues.values())
+        state.temporary = list(claims.temporary.values())
+
+
+def _ports(found: InstanceDir) -> tuple[PortUse, ...]:
+    try:
+        return found.plan().ports
+    except DeployError:
+        return ()
+
+
+def _result(found: InstanceDir, was: str, state: State, started: float) -> Result:
+    receipt = dict(state.receipt or {})
+    receipt["seconds"] = round(time.monotonic() - started, 3)
+    data = {"state": state.state, "was": was, "receipt": receipt}
+    if state.receipt and ending.nothing_left(state.receipt):
+        return Result("down", data, found.name)
+    problem = Problem(
+        "leftovers", f"left behind: {', '.join(receipt.get('left', ['unknown']))}",
+        str(found.folder), "`ernie-deploy down` again; what stays hangs in the kernel",
+    )  # fmt: skip
+    return Result("down", data, found.name, ExitCode.NEGATIVE, (problem,))

@@ -1,0 +1,196 @@
+"""Ports: leased host-wide while an instance lives, so that two `auto`s never meet.
+
+A lease is an flock on a file in a sticky folder that all users share; it is handed to the keeper
+and ends with it, however it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from launcher.engines.base import PortNeed
+from launcher.errors import PreconditionError, Problem
+from launcher.probe.sockets import bind_error, describe_holder
+
+FOLDER = Path("/tmp/ernie-deploy-leases")  # noqa: S108 - sticky and shared on purpose
+LOWEST = 20000
+"""`auto` takes ports from here up to below the kernel's ephemeral range (usually 32768)."""
+
+
+@dataclass
+class Leases:
+    """The ports of one instance and the descriptors that hold them."""
+
+    ports: dict[str, int] = field(default_factory=dict)
+    descriptors: list[int] = field(default_factory=list)
+
+    def release(self) -> None:
+        """Give all leases back, unless a keeper has inherited them."""
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+        self.descriptors.clear()
+
+
+def take(
+    name: str,
+    needs: Iterable[PortNeed],
+    asked: Mapping[str, int | str],
+    host: str,
+    preferred: Mapping[str, int],
+) -> Leases:
+    """Lease a number for each need: as asked, else as `preferred` (the ports it had), else free.
+
+    Raises:
+        PreconditionError: a port that was asked for is in use; every such port is named, with
+            the program that holds it.
+    """
+    leases = Leases()
+    problems: list[Problem] = []
+    needs = list(needs)
+    fixed = {n.name: asked.get(n.name, n.default) for n in needs}
+    try:
+        for need in needs:
+            number = fixed[need.name]
+            if isinstance(number, int):
+                problem = _take_fixed(leases, need, number, host, name)
+                if problem:
+                    problems.append(problem)
+        if problems:
+            raise PreconditionError(problems)
+        for need in needs:
+            if not isinstance(fixed[need.name], int):
+                _take_free(leases, need, host, name, preferred.get(need.name))
+    except BaseException:
+        leases.release()
+        raise
+    return leases
+
+
+def _take_fixed(
+    leases: Leases, need: PortNeed, number: int, host: str, instance: str
+) -> Problem | None:
+    where = f"ports.{need.name}"
+    for port in range(number, number + need.span):
+        descriptor = _lock(f"port-{port}")
+        if descriptor is None:
+            return Problem(
+                "port-leased", f"port {port} ({need.name}) is leased by another instance", where,
+                f"`ernie-deploy status` shows which; or `ports: {{{need.name}: auto}}`",
+            )  # fmt: skip
+        leases.descriptors.append(descriptor)
+        error = bind_error(need.address or host, port)
+        if error is not None:
+            return _why_not(error, need, port, need.address or host)
+    if need.unique_low_byte and not _take_low_byte(leases, number):
+        return Problem(
+            "queue-port-low-byte",
+            f"port {number} ({need.name}) has the low byte {number & 255} of another server's"
+            " queue port on this host: FastDeploy would mix up their answers",
+            where, "choose a number that differs modulo 256, or `auto`",
+        )  # fmt: skip
+    leases.ports[need.name] = number
+    return None
+
+
+def _why_not(error: OSError, need: PortNeed, port: int, address: str) -> Problem:
+    where = f"ports.{need.name}"
+    if error.errno == errno.EADDRINUSE:
+        who = describe_holder(port) or "a program that cannot be looked at from here"
+        return Problem(
+            "port-taken", f"port {port} ({need.name}) is in use by {who}", where,
+            f"end that program, or choose another port, or `ports: {{{need.name}: auto}}`",
+        )  # fmt: skip
+    if error.errno == errno.EADDRNOTAVAIL:
+        return Problem(
+            "host-not-here", f"{address} is not an address of this machine", "host",
+            "`host: 127.0.0.1` serves this machine only, `host: 0.0.0.0` all its addresses",
+        )  # fmt: skip
+    return Problem("port-refused", f"port {port} ({need.name}): {error.strerror}", where)
+
+
+def _take_free(
+    leases: Leases, need: PortNeed, host: str, instance: str, preferred: int | None
+) -> None:
+    top = _ephemeral_start()
+    width = top - LOWEST
+    # The same name gets the same ports as long as they are free: easier for firewalls and eyes.
+    first = zlib.crc32(f"{instance}/{need.name}".encode()) % width
+    candidates = [LOWEST + (first + i * 7) % width for i in range(width)]
+    if preferred is not None:
+        candidates.insert(0, preferred)
+    for number in candidates:
+        if _take_span(leases, need, number, host, top):
+            leases.ports[need.name] = number
+            return
+    raise PreconditionError.of(
+        "no-free-port", f"no free port for {need.name} between {LOWEST} and {top}"
+    )
+
+
+def _take_span(leases: Leases, need: PortNeed, number: int, host: str, top: int) -> bool:
+    if number + need.span > max(top, number + 1):
+        return False
+    taken: list[int] = []
+    good = True
+    for port in range(number, number + need.span):
+        descriptor = _lock(f"port-{port}")
+        if descriptor is None:
+            good = False
+            break
+        taken.append(descriptor)
+        if bind_error(need.address or host, port) is not None:
+            good = False
+            break
+    if good and need.unique_low_byte:
+        good = _take_low_byte(leases, number)
+    if not good:
+        for descriptor in taken:
+            os.close(descriptor)
+        return False
+    leases.descriptors += taken
+    return True
+
+
+def _take_low_byte(leases: Leases, number: int) -> bool:
+    descriptor = _lock(f"low-byte-{number & 255}")
+    if descriptor is None:
+        return False
+    leases.descriptors.append(descriptor)
+    return True
+
+
+def _lock(name: str) -> int | None:
+    """A descriptor that holds the lease `name`, or None where somebody else does."""
+    with contextlib.suppress(FileExistsError):
+        FOLDER.mkdir(mode=0o1777)
+        FOLDER.chmod(0o1777)
+    path = FOLDER / name
+    try:
+        # Without O_CREAT first: fs.protected_regular refuses O_CREAT on another user's file in
+        # a sticky folder, even where it exists.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        with contextlib.suppress(PermissionError):
+            os.fchmod(descriptor, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _ephemeral_start() -> int:
+    try:
+        low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        low = 32768
+    return low if low > LOWEST + 1000 else 65536

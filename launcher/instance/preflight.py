@@ -1,0 +1,16 @@
+"""What `up` refuses before it starts anything: the doctor's fast checks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from launcher.instance.prepare import Prepared
+
+
+def preflight(prepared: Prepared, force: Sequence[str]) -> tuple[str, ...]:
+    """Run the fast checks; returns the names of failed checks that `--force` overrides.
+
+    Raises:
+        PreconditionError: a check says FAIL and is not forced.
+    """
+    return ()

@@ -1,0 +1,127 @@
+"""From a profile to a launch plan: asks the machine, decides the ports, calls the pure function."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher import engines, environments, paths
+from launcher.engines.base import Engine, Installed, PlanContext, Release
+from launcher.errors import PreconditionError, Problem, ProfileError
+from launcher.instance import leases
+from launcher.instance.leases import Leases
+from launcher.plan.model import LaunchPlan
+from launcher.profile.model import Profile
+
+DRY_TEMPORARY = "/tmp/ed-XXXXXXXX"  # noqa: S108 - shown by `plan`, never made
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A plan and what it stands on; `leases` are held until released or handed to a keeper."""
+
+    profile: Profile
+    engine: Engine
+    installed: Installed
+    plan: LaunchPlan
+    leases: Leases
+
+
+def engine_of(profile: Profile) -> tuple[Engine, Installed, Release]:
+    """The profile's engine, its interpreter and its release, the profile checked against it.
+
+    Raises:
+        PreconditionError: the engine or its interpreter is missing or wrong.
+        ProfileError: the profile is wrong for this release.
+    """
+    engine = engines.get(profile.engine)
+    if profile.engine == "hosted":
+        raise PreconditionError.of(
+            "hosted", f"profile {profile.name} describes an endpoint that somebody else runs",
+            profile.where("engine"), "`ernie-deploy smoke` and `compare` take it; `up` cannot",
+        )  # fmt: skip
+    installed = environments.find(engine, profile)
+    if installed.problem is not None:
+        raise PreconditionError(installed.problem)
+    if installed.release is None:
+        raise PreconditionError.of(
+            "missing-engine", f"{installed.python} has no {engine.title}", profile.where("python")
+        )
+    check(engine, profile, installed.release)
+    return engine, installed, installed.release
+
+
+def check(engine: Engine, profile: Profile, release: Release | None) -> None:
+    """Judge the profile for this release.
+
+    Raises:
+        ProfileError: every problem at once.
+    """
+    problems = engine.validate(profile, release)
+    if problems:
+        raise ProfileError(problems)
+
+
+def prepare(
+    profile: Profile,
+    *,
+    temporary: str = DRY_TEMPORARY,
+    preferred: Mapping[str, int] | None = None,
+    assume: str | None = None,
+) -> Prepared:
+    """The launch plan of `profile` on this machine, its ports leased.
+
+    `preferred` are ports an `auto` should get again if they are free. `assume` plans for a
+    version that need not be installed (`plan --engine-version`).
+
+    Raises:
+        DeployError: a precondition failed or the profile is wrong; nothing is leased then.
+    """
+    if assume is None:
+        engine, installed, release = engine_of(profile)
+    else:
+        engine = engines.get(profile.engine)
+        release = engine.release(assume)
+        installed = Installed(profile.python or "python3", "", release)
+        check(engine, profile, release)
+    taken = leases.take(
+        profile.name, engine.ports(profile, release), profile.ports, profile.host, preferred or {}
+    )
+    try:
+        folder = paths.instances() / profile.name
+        context = PlanContext(
+            python=installed.python,
+            release=release,
+            ports=dict(taken.ports),
+            instance_dir=folder,
+            log_folder=folder / "logs" / "engine",
+            temporary_folder=Path(temporary),
+            cpu_count=os.cpu_count() or 1,
+            distributions=installed.distributions,
+        )
+        plan = engine.plan(profile, context)
+    except BaseException:
+        taken.release()
+        raise
+    return Prepared(profile, engine, installed, plan, taken)
+
+
+def shared_gpus(plan: LaunchPlan, others: Mapping[str, LaunchPlan]) -> list[Problem]:
+    """A problem for each GPU that a running instance uses too; `others` are those, by name."""
+    if plan.gpus is None:
+        return []
+    problems = []
+    for name, other in others.items():
+        both = sorted(set(plan.gpus) & set(other.gpus or ()))
+        if both:
+            problems.append(
+                Problem(
+                    "gpu-shared",
+                    f"GPU {', '.join(both)} is used by the running instance {name}",
+                    "gpus",
+                    "choose other `gpus`, or take that instance down",
+                )
+            )
+    return problems

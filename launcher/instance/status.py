@@ -1,0 +1,118 @@
+"""`status`: how instances are, from their files, their keepers, and one question to each server."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from launcher.errors import DeployError, ExitCode, Problem
+from launcher.instance.store import InstanceDir, view
+from launcher.keeper.control import Client
+from launcher.plan.model import LaunchPlan
+from launcher.probe.readiness import health
+from launcher.result import Result
+
+HEALTH_TIMEOUT = 2.0
+"""Seconds a ready server gets to answer its health question."""
+KEEPER_TIMEOUT = 2.0
+"""Seconds a keeper gets to answer; it does nothing that takes longer than milliseconds."""
+WANTED = ("ready",)
+
+
+def status(found: Sequence[InstanceDir], *, one: bool) -> Result:
+    """The state of each instance, asked of all at the same time.
+
+    With `one` the exit code is 0 only if that instance is ready; else stopped instances do not
+    count and any other that is not ready makes it 1.
+    """
+    rows: list[dict[str, Any]] = [{} for _ in found]
+    threads = [
+        threading.Thread(target=_fill, args=(rows, index, item), daemon=True)
+        for index, item in enumerate(found)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(HEALTH_TIMEOUT + KEEPER_TIMEOUT + 1)
+    for row, item in zip(rows, found, strict=True):
+        row.setdefault("name", item.name)
+        row.setdefault("state", "unknown")
+    counted = rows if one else [r for r in rows if r["state"] not in ("stopped", "absent")]
+    good = all(r["state"] in WANTED and r.get("healthy", True) for r in counted)
+    errors = tuple(
+        Problem("not-ready", f"{r['name']} is {r['state']}: {_why(r)}", None, r.get("remedy"))
+        for r in counted
+        if not (r["state"] in WANTED and r.get("healthy", True))
+    )
+    name = found[0].name if one and found else None
+    code = ExitCode.DONE if good else ExitCode.NEGATIVE
+    return Result("status", {"instances": rows}, name, code, errors)
+
+
+def _why(row: dict[str, Any]) -> str:
+    error = row.get("error") or {}
+    return str(row.get("note") or error.get("message") or row.get("health") or "not ready")
+
+
+def _fill(rows: list[dict[str, Any]], index: int, found: InstanceDir) -> None:
+    try:
+        rows[index] = describe(found)
+    except Exception as error:  # one broken instance must not hide the others
+        rows[index] = {"name": found.name, "state": "unknown", "note": repr(error)}
+
+
+def describe(found: InstanceDir) -> dict[str, Any]:
+    """Everything `status` says about one instance."""
+    name, state, note = view(found)
+    row: dict[str, Any] = {"name": found.name, "state": name, "note": note}
+    if name in ("starting", "loading", "ready", "stopping"):
+        try:
+            client = Client(found.folder, KEEPER_TIMEOUT)
+            try:
+                told = client.request("status")["state"]
+            finally:
+                client.close()
+            row["state"] = told["state"]
+            row.update(_from_state(told))
+        except (OSError, KeyError) as error:
+            row["note"] = f"the keeper does not answer ({error})"
+            row["state"] = "unknown"
+    elif state is not None:
+        row.update(_from_state(state.__dict__))
+    if name == "lost":
+        row["remedy"] = f"`ernie-deploy down {found.name}`"
+    try:
+        plan = found.plan()
+    except DeployError:
+        return row
+    row.update(engine=plan.engine, release=plan.release, model=plan.model)
+    row["base_url"] = plan.base_url
+    if row["state"] == "ready":
+        _ask_health(row, plan)
+    return row
+
+
+def _from_state(told: dict[str, Any]) -> dict[str, Any]:
+    keys = (
+        "phase", "percent", "ports", "started_at", "ready_at", "ended_at", "error", "exit_code",
+        "receipt", "restarts", "engine_exit",
+    )  # fmt: skip
+    row = {key: told.get(key) for key in keys}
+    row["pid"] = (told.get("engine") or {}).get("pid")
+    row["keeper_pid"] = (told.get("keeper") or {}).get("pid")
+    row["processes"] = len(told.get("processes") or ())
+    if told.get("ready_at") and told.get("state") == "ready":
+        row["ready_for"] = round(time.time() - told["ready_at"], 1)
+    return row
+
+
+def _ask_health(row: dict[str, Any], plan: LaunchPlan) -> None:
+    try:
+        rung = health(plan.readiness, plan.port(plan.readiness.port).number, timeout=HEALTH_TIMEOUT)
+    except (OSError, http.client.HTTPException, KeyError) as error:
+        row["healthy"], row["health"] = False, str(error)
+        return
+    row["healthy"], row["health"] = rung.verdict == "passed", rung.message

@@ -1,0 +1,55 @@
+"""`python -m launcher.keeper FOLDER`: the keeper's process.
+
+What it needs comes by inherited descriptors named in its environment, which it does not pass on:
+the instance's lock, the port leases, a pipe that ends with the `up` that started it, and a pipe
+with the secrets as JSON. Nothing of that is in its argv.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+from pathlib import Path
+
+# The keeper speaks plain HTTP to its own engine: without TLS http.client is 2 MB smaller, and a
+# keeper lives for months beside every engine.
+sys.modules["ssl"] = None  # type: ignore[assignment]
+
+from launcher.keeper.keeper import Keeper  # noqa: E402
+from launcher.plan.model import LaunchPlan  # noqa: E402
+
+HANDOVER = "ERNIE_DEPLOY_KEEPER"
+"""JSON: {"lock": fd, "leases": [fd], "parent": fd or null, "secrets": fd, "token", "forced"}."""
+
+
+def main() -> int:
+    """Run the keeper of the instance whose folder is the only argument."""
+    folder = Path(sys.argv[1])
+    given = json.loads(os.environ.pop(HANDOVER))
+    os.environ.pop("PYTHONPATH", None)
+    with os.fdopen(given["secrets"], "rb") as pipe:
+        received = json.loads(pipe.read() or b"{}")
+    for descriptor in (given["lock"], given["parent"], *given["leases"]):
+        if descriptor is not None:
+            os.set_inheritable(descriptor, False)
+    os.umask(0o077)
+    plan = LaunchPlan.from_json(json.loads((folder / "plan.json").read_text(encoding="utf-8")))
+    keeper = Keeper(
+        folder,
+        plan,
+        given["token"],
+        received,
+        environ=dict(os.environ),
+        parent=given["parent"],
+        forced=tuple(given["forced"]),
+    )
+    # Everything made so far lives as long as the process; do not visit it in every collection.
+    gc.collect()
+    gc.freeze()
+    return keeper.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

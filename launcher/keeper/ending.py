@@ -1,0 +1,146 @@
+"""The end of an instance without or after its keeper: strays, leftovers, and the receipt."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from launcher.keeper import identity, leftovers
+from launcher.keeper.identity import Process
+from launcher.keeper.state import State
+from launcher.plan.model import PortUse
+from launcher.probe.sockets import command_line, holder, listeners
+
+KILL_DEADLINE = 10.0
+"""Seconds until a SIGKILLed process that is still there is reported: it hangs in the kernel."""
+
+
+def strays(state: State) -> list[Process]:
+    """Every living process that is proved to be of this instance.
+
+    Proofs: the recorded pid and start ticks; the instance's token in its environment; a session
+    that was recorded while alive; or descent from one of these. Never the calling process.
+    """
+    host = identity.this_host()
+    same_boot = (state.boot, state.pid_namespace) == (host.boot, host.pid_namespace)
+    if not same_boot:
+        return []
+    recorded = {(p["pid"], p["start"]) for p in state.processes}
+    starts = {p["pid"]: p["start"] for p in state.processes}
+    everything = {p.pid: p for p in identity.every_process() if p.state not in "ZX"}
+    found: dict[int, Process] = {}
+    for process in everything.values():
+        ours = (process.pid, process.start) in recorded
+        ours = ours or identity.environment_token(process.pid) == state.token
+        ours = ours or _in_recorded_session(process, state.sessions, starts, everything)
+        if ours:
+            found[process.pid] = process
+            for child in identity.descendants(process.pid):
+                if child.state not in "ZX":
+                    found[child.pid] = child
+    own = {os.getpid(), os.getppid(), int(state.keeper.get("pid", 0))}
+    return [p for p in found.values() if p.pid not in own]
+
+
+def _in_recorded_session(
+    process: Process,
+    sessions: Sequence[int],
+    starts: Mapping[int, int],
+    everything: Mapping[int, Process],
+) -> bool:
+    """A session's number cannot be reused while a member lives, so a dead leader proves enough.
+
+    A living leader that is not the recorded one means that the number was reused.
+    """
+    if process.session not in sessions:
+        return False
+    leader = everything.get(process.session)
+    return leader is None or leader.start == starts.get(process.session)
+
+
+def kill(processes: Sequence[Process]) -> list[Process]:
+    """SIGKILL exactly these, wait for their end; returns those that do not go."""
+    poller = select.poll()
+    open_ones: dict[int, Process] = {}
+    for process in processes:
+        try:
+            descriptor = os.pidfd_open(process.pid)
+        except ProcessLookupError:
+            continue
+        if not identity.same(process.pid, process.start):
+            os.close(descriptor)
+            continue
+        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        poller.register(descriptor, select.POLLIN)
+        open_ones[descriptor] = process
+    end = time.monotonic() + KILL_DEADLINE
+    while open_ones and (left := end - time.monotonic()) > 0:
+        for descriptor, _ in poller.poll(left * 1000):
+            poller.unregister(descriptor)
+            os.close(descriptor)
+            del open_ones[descriptor]
+    for descriptor in open_ones:
+        os.close(descriptor)
+    return list(open_ones.values())
+
+
+def kill_strays(state: State) -> tuple[int, list[Process]]:
+    """Kill all that is proved to be of this instance; (how many were killed, what is left)."""
+    killed = 0
+    for _ in range(5):
+        found = strays(state)
+        if not found:
+            return killed, []
+        killed += len(found)
+        stuck = kill(found)
+        if stuck:
+            return killed, stuck
+    return killed, strays(state)
+
+
+def clean(state: State, ports: Sequence[PortUse], started: float) -> dict[str, Any]:
+    """Remove what is claimed in `state` and write the receipt.
+
+    The receipt counts what is left of processes, ports, shm, queues and temporary paths (all 0
+    when the instance went away without a trace), the seconds since `started` (monotonic), and
+    names what was found but not touched because it is not ours.
+    """
+    left_processes = strays(state)
+    shm = [c for c in state.shm if not leftovers.remove_file(c)]
+    queues = [c for c in state.queues if not leftovers.remove_queue(c)]
+    temporary = [c for c in state.temporary if not leftovers.remove_file(c)]
+    foreign = [c["path"] for c in (*shm, *temporary) if not leftovers.still_there(c)]
+    shm = [c for c in shm if leftovers.still_there(c)]
+    temporary = [c for c in temporary if leftovers.still_there(c)]
+    left_ports = []
+    pids = [p.pid for p in left_processes]
+    for use in ports:
+        for listener in listeners(use.number):
+            pid = holder(listener.inode, pids)
+            if pid is not None:
+                left_ports.append(use.number)
+            else:
+                foreign.append(f"port {use.number} is held by another program")
+    details = [f"process {p.pid} ({command_line(p.pid)})" for p in left_processes]
+    details += [f"port {number}" for number in left_ports]
+    details += [str(c["path"]) for c in (*shm, *temporary)]
+    details += [f"message queue {c['id']}: ipcrm -q {c['id']}" for c in queues]
+    return {
+        "processes": len(left_processes),
+        "ports": len(left_ports),
+        "shm": len(shm),
+        "queues": len(queues),
+        "temporary": len(temporary),
+        "left": details,
+        "foreign": sorted(set(foreign)),
+        "seconds": round(time.monotonic() - started, 3),
+    }
+
+
+def nothing_left(receipt: Mapping[str, Any]) -> bool:
+    """True where a receipt is all zero."""
+    return not any(receipt[k] for k in ("processes", "ports", "shm", "queues", "temporary"))

@@ -1,0 +1,130 @@
+"""The engine's first process: started with a clean slate, its output captured to the last byte."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import stat
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from launcher.keeper import tree
+from launcher.keeper.loop import Loop
+from launcher.keeper.output import LogFile, Splitter
+from launcher.plan.model import LaunchPlan
+
+READ_AT_ONCE = 256 * 1024
+"""Bytes taken from a pipe before the loop gets its turn again."""
+
+OnLine = Callable[[str, str, str, bool], None]
+
+
+def prepare_folders(plan: LaunchPlan) -> None:
+    """Make the folders that the plan names, all mode 0700.
+
+    Raises:
+        OSError: a folder cannot be made.
+    """
+    for folder in (plan.temporary_folder, plan.log_folder, plan.cwd, *plan.folders):
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+    info = os.stat(plan.temporary_folder, follow_symlinks=False)
+    if info.st_uid != os.getuid() or not stat.S_ISDIR(info.st_mode):
+        # /tmp is everybody's: a folder somebody prepared for us would be theirs to read.
+        raise PermissionError(f"{plan.temporary_folder} belongs to somebody else")
+
+
+class EngineProcess:
+    """One run of the plan's argv.
+
+    Started in a session of its own with umask 077, with SIGINT, SIGHUP and the signal mask as a
+    login shell would give them (whatever the keeper inherited), and without any descriptor of
+    ours but its output pipes.
+    """
+
+    def __init__(
+        self, loop: Loop, plan: LaunchPlan, env: Mapping[str, str], log: Path, on_line: OnLine
+    ) -> None:
+        """Start it.
+
+        Raises:
+            OSError: argv[0] cannot be executed.
+        """
+        self._loop = loop
+        self._on_line = on_line
+        self._log = LogFile(log, plan.log_max_size, plan.log_keep)
+        # A handler that is installed is reset by exec to the default; SIG_IGN would be inherited
+        # (a FastDeploy that inherited an ignored SIGINT cannot be interrupted while it loads).
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        self.process = subprocess.Popen(
+            plan.argv,
+            cwd=plan.cwd,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            umask=0o077,
+            preexec_fn=tree.die_with_parent,  # safe: no other thread runs yet
+        )
+        self.pid = self.process.pid
+        self._streams: dict[int, tuple[str, Splitter]] = {}
+        for name, pipe in (("stdout", self.process.stdout), ("stderr", self.process.stderr)):
+            if pipe is None:
+                continue
+            descriptor = pipe.fileno()
+            os.set_blocking(descriptor, False)
+            self._streams[descriptor] = (name, Splitter())
+            loop.add_reader(descriptor, functools.partial(self._readable, descriptor))
+
+    @property
+    def lost_bytes(self) -> int:
+        """Bytes of output that could not be written, the disk being full."""
+        return self._log.lost_bytes
+
+    def _readable(self, descriptor: int) -> None:
+        self._take(descriptor)
+
+    def _take(self, descriptor: int) -> bool:
+        """Take what is there; False at the end of the stream or when nothing is there."""
+        name, splitter = self._streams[descriptor]
+        try:
+            data = os.read(descriptor, READ_AT_ONCE)
+        except BlockingIOError:
+            return False
+        if not data:
+            lines = splitter.finish()
+            self._log.write(name, lines)
+            self._tell(name, lines)
+            self._loop.remove_reader(descriptor)
+            del self._streams[descriptor]
+            return False
+        lines = splitter.feed(data)
+        self._log.write(name, lines)
+        self._tell(name, lines)
+        if splitter.pending:
+            self._on_line("engine", name, splitter.pending, False)
+        return True
+
+    def _tell(self, name: str, lines: list[tuple[bytes, bool]]) -> None:
+        for text, _ in lines:
+            self._on_line("engine", name, text.decode(errors="replace"), True)
+
+    def drain(self) -> None:
+        """Take everything that has been written so far: the last words before a death."""
+        for descriptor in list(self._streams):
+            while descriptor in self._streams and self._take(descriptor):
+                continue
+
+    def close(self) -> None:
+        """Take the rest and close the pipes."""
+        self.drain()
+        for descriptor, (name, splitter) in list(self._streams.items()):
+            self._log.write(name, splitter.finish())
+            self._loop.remove_reader(descriptor)
+        self._streams.clear()
+        for pipe in (self.process.stdout, self.process.stderr):
+            if pipe is not None:
+                pipe.close()
+        self._log.close()

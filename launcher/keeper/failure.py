@@ -1,0 +1,130 @@
+"""Why a start or a running engine is given up, said with the first cause that can be found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher import diagnose
+from launcher.errors import ExitCode, Problem
+from launcher.keeper.identity import Process
+from launcher.keeper.state import State
+from launcher.keeper.watch import Seen
+from launcher.plan.model import LaunchPlan
+from launcher.probe.readiness import Rung
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A decision to give up.
+
+    `certain`: the problem names the cause itself, and the logs are not asked for a better one.
+    `retry`: starting again unchanged can help.
+    """
+
+    problem: Problem
+    exit_code: ExitCode
+    certain: bool = True
+    retry: bool = False
+
+    @classmethod
+    def from_line(cls, seen: Seen, state: str) -> Failure:
+        """A fatal line was printed; a summary line only points at a cause that stands elsewhere."""
+        code = ExitCode.DIED if state == "ready" else ExitCode.DID_NOT_START
+        problem = Problem(seen.rule.id, seen.cause(), f"{seen.file}: {seen.text}", seen.remedy())
+        return cls(problem, code, certain=not seen.rule.summary, retry=seen.rule.retry)
+
+    @classmethod
+    def from_exit(cls, code: int | None, state: str) -> Failure:
+        """The first process ended; before ready that is a failure whatever its exit code says."""
+        how = ended(code)
+        if state == "ready":
+            problem = Problem("engine-died", f"the engine was ready and {how}")
+            return cls(problem, ExitCode.DIED, certain=False, retry=True)
+        problem = Problem("engine-exited", f"the engine {how} before it was ready")
+        return cls(problem, ExitCode.DID_NOT_START, certain=False)
+
+    @classmethod
+    def from_vital(cls, line: str, process: Process, state: str) -> Failure:
+        """A process without which the engine cannot work has died."""
+        message = f"the engine's process {process.pid} ({line[:80]}) ended"
+        if state == "ready":
+            return cls(Problem("worker-died", message), ExitCode.DIED, certain=False, retry=True)
+        return cls(Problem("worker-died", message), ExitCode.DID_NOT_START, certain=False)
+
+    @classmethod
+    def from_rung(cls, rung: Rung) -> Failure:
+        """The readiness ladder says that waiting will not help."""
+        problem = Problem(rung.code or rung.name, rung.message, None, rung.remedy)
+        return cls(problem, ExitCode.DID_NOT_START)
+
+    @classmethod
+    def startup_deadline(cls, plan: LaunchPlan, state: State, rung: Rung | None) -> Failure:
+        """The whole start took longer than the profile allows."""
+        where = f"in phase {state.phase!r}" if state.phase else "before its first phase line"
+        percent = f" at {state.percent:.0f} %" if state.percent is not None else ""
+        asked = f"; the last answer was: {rung.message}" if rung else ""
+        problem = Problem(
+            "startup-timeout",
+            f"not ready after {plan.deadlines.startup:g} s, {where}{percent}{asked}",
+            None,
+            "if this model needs longer, raise `health.startup-timeout` in the profile",
+        )
+        return cls(problem, ExitCode.DEADLINE)
+
+    @classmethod
+    def no_progress(cls, plan: LaunchPlan, state: State, processes: list[Process]) -> Failure:
+        """Neither phase lines nor work for the time the profile allows."""
+        stopped = [p for p in processes if p.state in "Tt"]
+        where = f" in phase {state.phase!r}" if state.phase else ""
+        message = (
+            f"no progress for {plan.deadlines.no_progress:g} s{where}: no phase line, under 5 % of"
+            " a core and under 1 MiB of input and output"
+        )
+        remedy: str | None = "if this load is that quiet, raise `health.no-progress-timeout`"
+        if stopped:
+            names = ", ".join(f"{p.pid} ({p.name})" for p in stopped)
+            message += f"; stopped by a signal (SIGSTOP): {names}"
+            remedy = f"`kill -CONT {stopped[0].pid}` would let it go on; find who stopped it"
+        return cls(Problem("no-progress", message, None, remedy), ExitCode.DEADLINE)
+
+
+def ended(code: int | None) -> str:
+    """How a process ended, in words; `code` as subprocess says it."""
+    if code is None:
+        return "ended"
+    if code < 0:
+        import signal
+
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        hint = " (out of memory, or somebody's kill -9)" if code == -9 else ""
+        return f"was killed by {name}{hint}"
+    return f"ended with exit code {code}"
+
+
+def explain(failure: Failure, plan: LaunchPlan, folder: Path, state: State) -> Problem:
+    """The failure's problem, with the cause from the logs where they know a better one."""
+    if failure.certain:
+        return failure.problem
+    when = "ready" if failure.exit_code is ExitCode.DIED else "loading"
+    found = diagnose.of_instance(
+        Path(plan.log_folder),
+        folder / "logs" / "engine.log",
+        plan.failure_rules,
+        engine=plan.engine,
+        exit_code=state.engine_exit,
+        state=when,
+        noise=plan.noise,
+        since=state.started_at,
+    )
+    own = failure.problem
+    seen = found.evidence or next(iter(found.first_errors), None)
+    where = f"{seen.file}:{seen.line}: {seen.text}" if seen else own.where
+    remedy = f"`ernie-deploy logs {plan.instance}` shows the rest"
+    if found.rule_id is None:
+        said = f"; the first error in its logs: {seen.text}" if seen else "; its logs name no cause"
+        return Problem(own.code, own.message + said, where, own.remedy or remedy)
+    return Problem(found.rule_id, f"{own.message}: {found.cause}", where, found.remedy or remedy)

@@ -1,0 +1,99 @@
+"""What the keeper writes down and tells: the state, the events, and who listens to them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from launcher.keeper import identity
+from launcher.keeper.control import Server
+from launcher.keeper.leftovers import Claims
+from launcher.keeper.state import Events, State, write_state
+from launcher.keeper.tree import Tree
+from launcher.plan.model import LaunchPlan
+
+
+class Record:
+    """The one writer of `state.json` and `events.jsonl`; publishes on the control socket.
+
+    `state` is the truth in memory. A disk that is full delays what is written, never the keeper.
+    """
+
+    def __init__(
+        self, folder: Path, plan: LaunchPlan, token: str, tree: Tree, forced: tuple[str, ...]
+    ) -> None:
+        """Begin the record of a new run."""
+        here = identity.this_host()
+        me = identity.look(os.getpid())
+        self._folder = folder
+        self._plan = plan
+        self._tree = tree
+        self._events = Events(folder)
+        self.claims = Claims(plan.leftovers, plan.cwd)
+        self.server: Server | None = None
+        self.dirty = False
+        self.state = State(
+            instance=plan.instance,
+            token=token,
+            machine=here.machine,
+            boot=here.boot,
+            pid_namespace=here.pid_namespace,
+            keeper={"pid": os.getpid(), "start": me.start if me else 0},
+            ports={use.name: use.number for use in plan.ports},
+            base_url=plan.base_url,
+            started_at=time.time(),
+            forced=list(forced),
+        )
+
+    def begin_again(self) -> None:
+        """Forget the run that ended, before a restart."""
+        self.claims = Claims(self._plan.leftovers, self._plan.cwd)
+        self.state.restarts += 1
+        self.state.error = self.state.exit_code = self.state.receipt = None
+        self.state.ready_at = self.state.ended_at = None
+        self.state.engine_exit = self.state.worker_exit = None
+        self.state.phase = self.state.percent = None
+        self.state.evidence.clear()
+        self.state.started_at = time.time()
+
+    def set(self, state: str, **fields: Any) -> None:
+        """Enter a state, write it down and tell it."""
+        self.state.state = state
+        self.write()
+        self.event("state", state=state, **fields)
+
+    def event(self, kind: str, **fields: Any) -> None:
+        """Append to the history and tell those who follow."""
+        event = self._events.append(kind, **fields)
+        if self.server is not None:
+            self.server.publish(event)
+
+    def remember(self) -> None:
+        """Take the living tree and what is claimed into the state."""
+        self.state.processes = [p.to_json() for p in self._tree.processes]
+        self.state.sessions = sorted(self._tree.sessions)
+        own = [c for c in self.state.temporary if c["path"] == self._plan.temporary_folder]
+        self.state.temporary = own + list(self.claims.temporary.values())
+        self.state.shm = list(self.claims.shm.values())
+        self.state.queues = list(self.claims.queues.values())
+
+    def snapshot(self) -> Mapping[str, Any]:
+        """The state as plain JSON types, fresher than the file."""
+        self.remember()
+        return asdict(self.state)
+
+    def write(self) -> None:
+        """Write `state.json`; a failure is told and tried again at the next change."""
+        self.remember()
+        self.dirty = False
+        try:
+            write_state(self._folder, self.state)
+        except OSError as error:
+            self.dirty = True
+            if self.server is not None:
+                message = f"state.json cannot be written: {error.strerror}"
+                self.server.publish({"event": "warning", "message": message, "time": time.time()})

@@ -1,0 +1,51 @@
+"""Ends the engine's tree: the policy's signals first, then SIGKILL to whatever is left."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+
+from launcher.keeper.ending import KILL_DEADLINE
+from launcher.keeper.loop import Loop
+from launcher.keeper.tree import Tree
+from launcher.plan.model import StopStage
+
+SETTLE = 2.0
+"""Seconds that the rest of the tree gets to go by itself after its first process has ended."""
+
+
+def stop_tree(
+    loop: Loop,
+    tree: Tree,
+    main: int,
+    policy: tuple[StopStage, ...],
+    extra: float,
+    tell: Callable[..., None],
+) -> None:
+    """Return once no process of the tree is left, or the last deadline has passed.
+
+    `main` is the pid of the engine's first process, `extra` are seconds added to every stage of
+    the policy (a longer drain). `tell` is called with an event's name and fields.
+    """
+    for stage in policy:
+        if not tree.processes:
+            return
+        if main not in tree.pids:
+            break
+        number = signal.Signals[stage.signal]
+        tell("signal", signal=number.name, pid=main, target=stage.target)
+        if stage.target == "group":
+            tree.send_session(main, number)
+        else:
+            tree.send(main, number)
+        # A stopped process (SIGSTOP) would otherwise never see the signal.
+        tree.send(main, signal.SIGCONT)
+        loop.run_until(lambda: main not in tree.pids, stage.wait + extra)
+    if main not in tree.pids:
+        loop.run_until(lambda: not tree.processes, SETTLE)
+    end = time.monotonic() + KILL_DEADLINE
+    while tree.processes and time.monotonic() < end:
+        tell("kill", pids=tree.pids)
+        tree.kill_all()
+        loop.run_until(lambda: not tree.processes, 1.0)

@@ -1,0 +1,59 @@
+"""Text for `plan`: what would be run and why, and a line that can be pasted into a shell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from launcher.result import Result
+
+
+def plan(result: Result) -> str:
+    """The launch plan for a reader."""
+    data = result.data
+    made: Mapping[str, Any] = data["plan"]
+    lines = [f"{made['instance']}: {made['engine']} {made['release']}, serving {made['base_url']}"]
+    lines += ["", "command"]
+    head = " ".join([made["argv"][0], *made["module"]])
+    lines.append(f"  {head}")
+    for flag in made["flags"]:
+        text = " ".join([flag["flag"], *flag["values"]])
+        lines.append(f"    {text:<48} # {_why(flag)}")
+    lines += ["", "environment (all else but the names under `passed on` is scrubbed)"]
+    for variable in made["env"]:
+        lines.append(f"  {variable['name'] + '=' + variable['value']:<50} # {_why(variable)}")
+    for name, reference in made["secrets"].items():
+        lines.append(f"  {name + '=<' + reference + '>':<50} # a secret, resolved at start")
+    lines.append(f"  passed on: {', '.join(made['pass_env'])}")
+    lines += ["", "ports"]
+    for port in made["ports"]:
+        shown = port["shown_as"] or port["name"]
+        lines.append(f"  {port['number']:<6} on {port['address']:<16} {shown}")
+    lines += ["", "files and folders"]
+    lines += [f"  {f['path']}  ({f['purpose']})" for f in data["files"]]
+    lines += [f"  {folder}/" for folder in data["folders"]]
+    lines += ["", "ready when"]
+    readiness = made["readiness"]
+    lines.append(f"  the API port belongs to our process, {readiness['health_path']} is 200,")
+    if readiness["models_path"]:
+        name = readiness["model"] or "a model"
+        lines.append(f"  {readiness['models_path']} names {name},")
+    for setting in readiness["settings"]:
+        lines.append(f"  {setting['key']} is {setting['expected']},")
+    if readiness["settings_unknown"]:
+        lines.append(f"  (settings: {readiness['settings_unknown']})")
+    lines.append(f"  and {readiness['completion_path']} brought some text")
+    stop = made["stop"]
+    lines += ["", "stopped by"]
+    for when in ("loading", "ready"):
+        stages = ", then ".join(f"{s['signal']} ({s['wait']:g} s)" for s in stop[when])
+        lines.append(f"  when {when}: {stages}, then SIGKILL to whatever is left")
+    if data["notes"]:
+        lines += ["", "notes", *(f"  {note}" for note in data["notes"])]
+    lines += ["", "as one line", f"  {data['shell']}"]
+    return "\n".join(lines)
+
+
+def _why(item: Mapping[str, Any]) -> str:
+    origin = f" ({item['origin']})" if item.get("origin") else ""
+    return f"{item.get('reason') or 'the profile asks for it'}{origin}"
