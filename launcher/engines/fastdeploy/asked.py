@@ -1,0 +1,149 @@
+"""What a profile asks of FastDeploy, whether at its top or in `engine-args`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from launcher.engines.fastdeploy.catalogue import environment_default
+from launcher.engines.options import canonical
+from launcher.profile.model import Profile
+
+TOP: Mapping[str, tuple[str, str]] = {
+    "served-model-name": ("served-model-name", "served_model_name"),
+    "revision": ("revision", "revision"),
+    "max-model-len": ("max-model-len", "max_model_len"),
+    "max-num-seqs": ("max-num-seqs", "max_num_seqs"),
+    "tensor-parallel-size": ("tensor-parallel-size", "tensor_parallel_size"),
+    "quantization": ("quantization", "quantization"),
+    "reasoning-parser": ("parsers.reasoning", "parsers.reasoning"),
+    "tool-call-parser": ("parsers.tool-call", "parsers.tool_call"),
+}
+"""Option to the profile's key that stands for it, and the attribute of `Profile`."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A profile read with FastDeploy's option names."""
+
+    profile: Profile
+
+    def value(self, option: str) -> Any:
+        """The value of an option as the profile gives it, None where it does not."""
+        if option in TOP:
+            value: Any = self.profile
+            for attribute in TOP[option][1].split("."):
+                value = getattr(value, attribute)
+            if value is not None:
+                return value
+        return next(
+            (v for k, v in self.profile.engine_args.items() if canonical(k) == option), None
+        )
+
+    def key(self, option: str) -> str:
+        """The profile's key path that gives the option (or would)."""
+        for key in self.profile.engine_args:
+            if canonical(key) == option:
+                return f"engine-args.{key}"
+        return TOP[option][0] if option in TOP else f"engine-args.{option}"
+
+    def integer(self, option: str, default: int | None = None) -> int | None:
+        """The option as a whole number; `default` where it is absent or no number."""
+        value = self.value(option)
+        try:
+            return default if value is None or isinstance(value, (bool, float)) else int(value)
+        except (TypeError, ValueError):
+            return default
+
+    def number(self, option: str) -> float | None:
+        """The option as a number, None where it is absent or none."""
+        value = self.value(option)
+        try:
+            return None if value is None or isinstance(value, bool) else float(value)
+        except (TypeError, ValueError, OverflowError):
+            return None
+
+    def mapping(self, option: str) -> Mapping[str, Any] | None:
+        """A JSON option as a mapping, None where it is absent or none."""
+        value = self.value(option)
+        if isinstance(value, str):
+            try:
+                value = json.loads(value)
+            except (ValueError, RecursionError):
+                return None
+        return value if isinstance(value, Mapping) else None
+
+    def items(self, option: str) -> list[str]:
+        """A comma list as its items."""
+        value = self.value(option)
+        if value is None:
+            return []
+        if isinstance(value, (list, tuple)):
+            return [str(item) for item in value]
+        return [item.strip() for item in str(value).split(",")]
+
+    def variable(self, name: str, line: str) -> str | None:
+        """What FastDeploy will read from variable `name`: the profile's value or its default."""
+        return self.profile.env.get(name, environment_default(name, line))
+
+    @property
+    def tensor_parallel(self) -> int:
+        """Tensor-parallel size."""
+        return self.integer("tensor-parallel-size", 1) or 1
+
+    @property
+    def data_parallel(self) -> int:
+        """Data-parallel size over all nodes."""
+        return self.integer("data-parallel-size", 1) or 1
+
+    @property
+    def nodes(self) -> int:
+        """Nodes that serve together."""
+        addresses = self.items("ips") or self.items("pod-ips")
+        return max(len(addresses), self.integer("nnode", 1) or 1, 1)
+
+    @property
+    def local_ranks(self) -> int:
+        """Workers on this machine, one for each GPU."""
+        return max(1, self.tensor_parallel * self.data_parallel // self.nodes)
+
+    @property
+    def role(self) -> str:
+        """`mixed`, `prefill` or `decode`."""
+        return str(self.value("splitwise-role") or "mixed")
+
+
+def batched_tokens(asked: Asked, line: str) -> int:
+    """`max_num_batched_tokens` as the release resolves it, given or not.
+
+    create_engine_config in fastdeploy/engine/args_utils.py of each release.
+    """
+    given = asked.integer("max-num-batched-tokens")
+    if given is not None:
+        return given
+    length = asked.integer("max-model-len", 2048) or 2048
+    chunked = bool(asked.value("enable-chunked-prefill")) or line == "2.2"
+    v1 = v1_scheduler(asked, line)
+    if line in ("2.0", "2.1", "2.2"):
+        if chunked:
+            return 2048
+        return 8192 if v1 else length
+    if v1:
+        return 8192
+    return 2048 if chunked else length
+
+
+def v1_scheduler(asked: Asked, line: str) -> bool:
+    """Whether the V1 KV-cache scheduler runs: its default moved in 2.3, some settings force it off.
+
+    EngineArgs.__post_init__ in fastdeploy/engine/args_utils.py.
+    """
+    if asked.variable("ENABLE_V1_KVCACHE_SCHEDULER", line) in (None, "0", ""):
+        return False
+    if line == "2.3":
+        if asked.role != "mixed" and asked.value("cache-transfer-protocol") != "rdma":
+            return False
+        return asked.value("guided-decoding-backend") in (None, "off")
+    return True

@@ -1,0 +1,386 @@
+"""What is wrong with a profile for a FastDeploy release; nothing is run and no model is opened."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+
+from packaging.specifiers import InvalidSpecifier
+
+from launcher.engines.base import Release
+from launcher.engines.common import (
+    admitted,
+    check_env,
+    check_hub_keys,
+    check_options,
+    check_ports,
+    neutral,
+    problem,
+)
+from launcher.engines.fastdeploy import combinations, shell, vocabulary
+from launcher.engines.fastdeploy.asked import TOP, Asked
+from launcher.engines.fastdeploy.catalogue import (
+    LINES,
+    comma_lists,
+    environment,
+    history,
+    late_choices,
+    lines_with,
+    table,
+    where_else,
+)
+from launcher.engines.fastdeploy.models import Known, known
+from launcher.engines.options import canonical, wrong_value
+from launcher.errors import Problem
+from launcher.profile.model import Profile
+
+PORTS = (
+    "api",
+    "metrics",
+    "engine-worker-queue",
+    "cache-queue",
+    "controller",
+    "pd-comm",
+    "rdma-comm",
+)
+
+OWNED_FLAGS = {
+    "model": "write it as `model` at the top",
+    "host": "write it as `host` at the top",
+    "port": "write it as `ports: {api: NUMBER}`",
+    "metrics-port": "write it as `ports: {metrics: NUMBER}`",
+    "engine-worker-queue-port": "write it as `ports: {engine-worker-queue: NUMBER}`",
+    "cache-queue-port": "write it as `ports: {cache-queue: NUMBER}`",
+    "controller-port": "write it as `ports: {controller: NUMBER}`",
+    "pd-comm-port": "write it as `ports: {pd-comm: NUMBER}`",
+    "rdma-comm-ports": "write it as `ports: {rdma-comm: NUMBER}`",
+    "api-key": "write it as `api-key: env:NAME` at the top: on the command line everybody on the "
+    "machine can read it",
+    "timeout-graceful-shutdown": "write it as `stop: {drain: SECONDS}`",
+    "scheduler-password": "FastDeploy takes it on the command line only, where everybody on the "
+    "machine can read it: use a Redis without a password on a private network",
+    "config": "write its settings into the profile: FastDeploy ignores what it does not know in "
+    "such a file",
+}
+"""Options that are never given by `engine-args`, and what to write instead."""
+
+OWNED_ENV = {
+    "FD_LOG_DIR": "the log folder belongs to the instance; `logs:` bounds it",
+    "FD_API_KEY": "write it as `api-key: env:NAME` at the top",
+    "FD_MODEL_CACHE": "write it as `cache-dir` at the top",
+    "CUDA_VISIBLE_DEVICES": "write it as `gpus` at the top",
+    "TMPDIR": "it is the instance's private folder",
+    "PROMETHEUS_MULTIPROC_DIR": "it is in the instance's private folder",
+    "PYTHONUNBUFFERED": "the keeper needs lines when they are printed",
+    "SPT_NOENV": "the keeper recognises its processes by their environment",
+    "INFERENCE_MSG_QUEUE_ID": "FastDeploy overwrites it with the queue port",
+}
+"""Variables that are ours to set."""
+
+SINCE = {
+    "served-model-name": ("served-model-name", "a client names the model's path"),
+    "parsers.tool-call": ("tool-call-parser", "tool calls stay text in the answer"),
+    "revision": ("revision", "the newest one is loaded"),
+    "api-key": ("api-key", "everybody who can connect is served"),
+    "stop.drain": ("timeout-graceful-shutdown", "streams are cut when it stops"),
+}
+"""Key of the profile to the option it needs, and what happens in a release without it."""
+
+
+def validate(profile: Profile, release: Release | None) -> list[Problem]:
+    """Everything wrong for `release`; with None, for the releases the profile admits."""
+    if release is not None:
+        return for_line(profile, release.line)
+    try:
+        lines = admitted(profile.engine_version, LINES)
+    except InvalidSpecifier:
+        return [
+            problem(profile, "engine-version", "bad-version",
+                    f"{profile.engine_version!r} is not a version constraint",
+                    "write it like 2.3.2, or >=2.2,<2.5")
+        ]  # fmt: skip
+    if not lines:
+        return [
+            problem(profile, "engine-version", "unknown-release",
+                    f"no known FastDeploy release satisfies {profile.engine_version!r}",
+                    f"known: {', '.join(LINES)}")
+        ]  # fmt: skip
+    return _merged({line: for_line(profile, line) for line in lines})
+
+
+def _merged(found: dict[str, list[Problem]]) -> list[Problem]:
+    """The problems of several releases, each said once with the releases it holds for."""
+    holds: dict[tuple[str, str | None, str], list[str]] = {}
+    shown: dict[tuple[str, str | None, str], Problem] = {}
+    for line, problems in found.items():
+        for one in problems:
+            said = one.message.replace(line, "{}")
+            key = (one.code, one.where, said)
+            holds.setdefault(key, []).append(line)
+            shown[key] = one
+    merged = []
+    for key, lines in holds.items():
+        if len(lines) == len(found):
+            merged.append(shown[key])
+            continue
+        note = f"{shown[key].message} [in {', '.join(lines)}]"
+        merged.append(dataclasses.replace(shown[key], message=note))
+    return merged
+
+
+def for_line(profile: Profile, line: str) -> list[Problem]:
+    """Everything wrong with the profile for release line `line`."""
+    found = check_ports(profile, "FastDeploy", PORTS)
+    found += check_hub_keys(profile)
+    found += check_env(profile, OWNED_ENV)
+    found += _variables(profile, line)
+    found += _newer_keys(profile, line)
+    found += check_options(profile, table(line), OWNED_FLAGS, elsewhere=where_else(line))
+    found += _top_values(profile, line)
+    typed = {p.where for p in found}
+    found += [p for p in _late(profile, line) if p.where is None or p.where not in typed]
+    found += _parsers(profile, line)
+    found += _model(profile, line)
+    found += combinations.check(profile, line)
+    found += shell.check(profile, line)
+    return list(dict.fromkeys(found))
+
+
+def _variables(profile: Profile, line: str) -> list[Problem]:
+    """FastDeploy's variables that this release does not read: they would be ignored."""
+    found = []
+    for name in profile.env:
+        entry = environment().get(name)
+        if entry is None:
+            if name.startswith("FD_") and name not in OWNED_ENV and not _outside(name):
+                near = difflib.get_close_matches(name, list(environment()), n=1)
+                found.append(
+                    problem(profile, f"env.{name}", "unknown-variable",
+                            f"no FastDeploy release reads {name}",
+                            f"did you mean {near[0]}?" if near else None)
+                )  # fmt: skip
+        elif line not in entry["in"]:
+            found.append(
+                problem(profile, f"env.{name}", "unknown-variable",
+                        f"FastDeploy {line} does not read {name}: it exists in "
+                        f"{', '.join(entry['in'])}")
+            )  # fmt: skip
+    return found
+
+
+def _outside(name: str) -> bool:
+    from launcher.engines.fastdeploy.catalogue import load
+
+    return any(name in entry["name"] for entry in load("environment.json")["outside_envs_py"])
+
+
+def _newer_keys(profile: Profile, line: str) -> list[Problem]:
+    found = []
+    for key, (option, otherwise) in SINCE.items():
+        given = profile.stop.drain if key == "stop.drain" else neutral(profile, key)
+        if not given or option in table(line):
+            continue
+        first = lines_with(option)[0]
+        found.append(
+            problem(profile, key, "key-not-supported",
+                    f"FastDeploy {line} has no `{key}`, it exists from {first}: {otherwise}",
+                    f"remove `{key}`, or use FastDeploy {first} or later")
+        )  # fmt: skip
+    if profile.stop.drain and profile.stop.drain != int(profile.stop.drain):
+        found.append(problem(profile, "stop.drain", "wrong-value",
+                             "FastDeploy drains for whole seconds"))  # fmt: skip
+    if line == "2.0" and profile.cache_dir and profile.env.get("FD_MODEL_SOURCE"):
+        found.append(problem(profile, "env.FD_MODEL_SOURCE", "unknown-variable",
+                             "FastDeploy 2.0 downloads from AI Studio only"))  # fmt: skip
+    return found
+
+
+def _top_values(profile: Profile, line: str) -> list[Problem]:
+    """Top-level keys against the release's own option, and the same option given twice."""
+    found = []
+    for name, (key, _) in TOP.items():
+        option = table(line).get(name)
+        at_top = neutral(profile, key)
+        if at_top is None or option is None:
+            continue
+        reason = wrong_value(option, at_top)
+        if reason:
+            found.append(problem(profile, key, "wrong-value", f"{option.flag}: {reason}",
+                                 f"it takes {option.expects}"))  # fmt: skip
+        twice = [k for k in profile.engine_args if canonical(k) == name]
+        if twice:
+            found.append(
+                problem(profile, f"engine-args.{twice[0]}", "flag-twice",
+                        f"{option.flag} is given by `{key}` already", "keep one of them")
+            )  # fmt: skip
+    option = table(line).get("enable-chunked-prefill")
+    if line == "2.2" and option and Asked(profile).value(option.name) is False:
+        found.append(
+            problem(profile, Asked(profile).key(option.name), "wrong-value",
+                    "chunked prefill is always on in 2.2, no flag turns it off",
+                    "remove it, or use another release")
+        )  # fmt: skip
+    return found
+
+
+def _late(profile: Profile, line: str) -> list[Problem]:
+    asked = Asked(profile)
+    found = []
+    for name, choices in late_choices(line).items():
+        value = asked.value(name)
+        if value is None or name not in table(line):
+            continue
+        for word in _words_of(asked, name, value):
+            if word in choices:
+                continue
+            near = difflib.get_close_matches(word, choices, n=1)
+            meant = f"; did you mean {near[0]!r}?" if near else ""
+            found.append(
+                problem(profile, asked.key(name), "wrong-value",
+                        f"FastDeploy {line} knows no {name} {word!r}{meant}",
+                        f"one of: {', '.join(choices)}")
+            )  # fmt: skip
+    return found
+
+
+def _words_of(asked: Asked, name: str, value: object) -> list[str]:
+    if name in comma_lists():
+        return asked.items(name)
+    if name == "quantization":
+        settings = asked.mapping(name)
+        if settings is not None:
+            # From 2.3 on a JSON object may name the method, or be a checkpoint's own settings.
+            named = settings.get("quantization")
+            return [str(named)] if isinstance(named, str) else []
+    return [str(value)]
+
+
+def _parsers(profile: Profile, line: str) -> list[Problem]:
+    asked = Asked(profile)
+    found = []
+    plugin = asked.value("tool-parser-plugin")
+    for option, kind in (("reasoning-parser", "reasoning"), ("tool-call-parser", "tool")):
+        name = asked.value(option)
+        if not isinstance(name, str) or option not in table(line):
+            continue
+        if vocabulary.parser(name, kind, line) or (kind == "tool" and plugin):
+            continue
+        lines = vocabulary.parser_lines(name, kind)
+        near = vocabulary.nearest_parser(name, kind, line)
+        message = f"FastDeploy {line} has no {kind} parser {name!r}"
+        if lines:
+            message += f"; it is in {', '.join(lines)}"
+        elif near:
+            message += f"; did you mean {near!r}?"
+        known_names = ", ".join(vocabulary.registered(kind, line)) or "none"
+        found.append(
+            problem(profile, asked.key(option), "unknown-parser", message, f"known: {known_names}")
+        )
+    return found
+
+
+def _model(profile: Profile, line: str) -> list[Problem]:
+    found = []
+    if profile.model.startswith("-") or not profile.model.strip():
+        found.append(problem(profile, "model", "bad-model", f"{profile.model!r} is no model"))
+    model = known(profile)
+    if model is None:
+        return found
+    asked = Asked(profile)
+    return [*found, *_weights(profile, asked, model, line), *_thinking(profile, asked, model, line),
+            *_heads(profile, asked, model)]  # fmt: skip
+
+
+def _weights(profile: Profile, asked: Asked, model: Known, line: str) -> list[Problem]:
+    if model.first_line and line < model.first_line:
+        return [
+            problem(profile, "model", "model-not-supported",
+                    f"{model.repo} needs FastDeploy {model.first_line} or later, not {line}",
+                    "set `engine-version` accordingly")
+        ]  # fmt: skip
+    if not model.torch:
+        return []
+    first = "2.3" if model.vision else "2.2"
+    if line < first:
+        return [
+            problem(profile, "model", "model-not-supported",
+                    f"{model.repo} has weights in Hugging Face's layout, which FastDeploy loads "
+                    f"from {first} on; {line} ends in a TypeError",
+                    f"use the -Paddle weights, or FastDeploy {first} or later")
+        ]  # fmt: skip
+    choice = asked.value("load-choices") or table(line).options["load-choices"].default
+    if choice != "default_v1":
+        return [
+            problem(profile, asked.key("load-choices") if asked.value("load-choices") else "model",
+                    "impossible-combination",
+                    f"{model.repo} has weights in Hugging Face's layout, which FastDeploy {line} "
+                    f"loads with load-choices default_v1 only, not {choice}",
+                    "set `engine-args: {load-choices: default_v1}`")
+        ]  # fmt: skip
+    return []
+
+
+def _thinking(profile: Profile, asked: Asked, model: Known, line: str) -> list[Problem]:
+    found = []
+    reasoning, tool = asked.value("reasoning-parser"), asked.value("tool-call-parser")
+    for option, name, right in (
+        ("reasoning-parser", reasoning, model.reasoning),
+        ("tool-call-parser", tool, model.tool),
+    ):
+        if not isinstance(name, str):
+            continue
+        what = "does not think" if option == "reasoning-parser" else "does not call tools"
+        if right is None:
+            found.append(
+                problem(profile, asked.key(option), "wrong-parser",
+                        f"{model.repo} {what}: with a {option} it does not start, or its answers "
+                        "are cut up wrongly", f"remove `{asked.key(option)}`")
+            )  # fmt: skip
+        elif name.replace("_", "-") != right and not asked.value("tool-parser-plugin"):
+            found.append(
+                problem(profile, asked.key(option), "wrong-parser",
+                        f"{model.repo} needs the {option} {right!r}, not {name!r}",
+                        f"write {right!r}")
+            )  # fmt: skip
+    if tool and not reasoning and model.always_thinks:
+        found.append(
+            problem(profile, asked.key("tool-call-parser"), "impossible-combination",
+                    f"{model.repo} always thinks: without a reasoning parser its thoughts stay in "
+                    "the answer and hide the tool call",
+                    f"set `parsers: {{reasoning: {model.reasoning}}}`")
+        )  # fmt: skip
+    return found
+
+
+def _heads(profile: Profile, asked: Asked, model: Known) -> list[Problem]:
+    size = asked.tensor_parallel
+    if size < 1 or model.heads is None or model.heads % size == 0:
+        return []
+    return [
+        problem(profile, asked.key("tensor-parallel-size"), "impossible-combination",
+                f"{model.id} has {model.heads} attention heads, which cannot be shared by {size} "
+                "GPUs")
+    ]  # fmt: skip
+
+
+def notes(profile: Profile, line: str) -> tuple[str, ...]:
+    """Names that were translated, and flags that this release takes and ignores."""
+    asked = Asked(profile)
+    said = []
+    for option, kind in (("reasoning-parser", "reasoning"), ("tool-call-parser", "tool")):
+        name = asked.value(option)
+        called = vocabulary.parser(name, kind, line) if isinstance(name, str) else None
+        if called and called != name:
+            said.append(f"{asked.key(option)}: {name} is called {called} in {line}")
+    for key in profile.engine_args:
+        option_ = table(line).get(key)
+        if option_ is None:
+            continue
+        if option_.flag.lstrip("-") != key.lstrip("-"):
+            said.append(f"engine-args.{key}: the flag is spelled {option_.flag} in {line}")
+        if option_.deprecated:
+            said.append(f"{option_.flag} is deprecated: {option_.deprecation_note}")
+    return tuple(said)
+
+
+__all__ = ["history", "notes", "validate"]

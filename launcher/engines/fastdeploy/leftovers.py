@@ -1,0 +1,89 @@
+"""What a FastDeploy server can leave behind when it ends, even cleanly.
+
+/dev/shm names and folders as measured on 2.4; paths and project numbers of the System V queues
+from custom_ops/gpu_ops: get_output.cc and save_with_output_msg.cc (/dev/shm, Q), speculate_*.cc
+(the working directory, Q), remote_cache_kv_ipc.h and get_output_ep.cc (/opt, Q + rank).
+"""
+
+from __future__ import annotations
+
+from launcher.engines.base import PlanContext
+from launcher.engines.fastdeploy.asked import Asked
+from launcher.engines.fastdeploy.ports import ports
+from launcher.plan.model import FtokKey, Leftovers
+from launcher.profile.model import Profile
+
+SIGNALS = (
+    "cache_ready_signal",
+    "cache_task_broadcast_signal",
+    "exist_prefill_task_signal",
+    "exist_swapped_task_signal",
+    "exist_task_signal",
+    "exist_tasks_intra_signal",
+    "get_profile_block_num",
+    "kv_cache_status",
+    "launched_cache_manager_signal",
+    "launched_expert_service_signal",
+    "loaded_model_signal",
+    "model_weights_status",
+    "need_block_num_signal",
+    "prefix_tree_status",
+    "swap_space_ready_signal",
+    "worker_healthy_live_signal",
+    "worker_ready_signal",
+)
+"""Shared-memory segments, each with the queue port as suffix (`worker_ready_signal.8182`)."""
+
+PID = "{pid}"
+"""Stands for the main process's number: 2.0 and 2.1 name sockets and segments by it."""
+
+TEMPORARY = {
+    "2.0": ("/tmp/prom_main", "/tmp/prom_worker"),  # noqa: S108
+    "2.1": ("/tmp/prom_main", "/tmp/prom_worker"),  # noqa: S108
+    "2.2": ("/tmp/prom_main", "/tmp/prom_worker"),  # noqa: S108
+    "2.3": ("/tmp/prom_main_*", "/tmp/prom_worker_*"),  # noqa: S108
+    "2.4": (),
+}
+"""Folders whose place is written into the code, beside those of `EVERY_RELEASE`."""
+
+EVERY_RELEASE = ("/tmp/fd_prom_*", "/tmp/fd_weight_clear_update_lock__*")  # noqa: S108
+
+
+def leftovers(profile: Profile, context: PlanContext) -> Leftovers:
+    """Everything that may be left, for the ports of this plan."""
+    line = context.release.line
+    api = context.ports["api"]
+    queues = _queue_ports(profile, context)
+    shm = [f"{api}.socket", f"router_{api}.ipc"]
+    shm += [f"{name}.{queue}" for queue in queues for name in SIGNALS]
+    shm += [f"fd_task_queue_{queue}.sock" for queue in queues]
+    if profile.env.get("FD_USE_GET_SAVE_OUTPUT_V1") == "1":
+        shm += [f"get_save_output_rank{rank}.socket" for rank in range(Asked(profile).local_ranks)]
+    if line in ("2.0", "2.1"):
+        shm += [f"{PID}.socket", f"router_{PID}.ipc", *(f"{name}.{PID}" for name in SIGNALS)]
+    if line in ("2.3", "2.4"):
+        shm.append("processor_cache.ipc")
+    return Leftovers(
+        shm=tuple(shm),
+        queues=_queues(profile, context, queues),
+        temporary=(*EVERY_RELEASE, *TEMPORARY[line]),
+    )
+
+
+def _queue_ports(profile: Profile, context: PlanContext) -> tuple[int, ...]:
+    first = context.ports["engine-worker-queue"]
+    for need in ports(profile, context.release):
+        if need.name == "engine-worker-queue":
+            return tuple(first + i for i in range(need.span))
+    return (first,)
+
+
+def _queues(profile: Profile, context: PlanContext, queues: tuple[int, ...]) -> tuple[FtokKey, ...]:
+    asked = Asked(profile)
+    keys = [FtokKey("/dev/shm", queue & 0xFF) for queue in queues]  # noqa: S108
+    if asked.value("speculative-config") is not None:
+        keys += [FtokKey(str(context.temporary_folder), queue & 0xFF) for queue in queues]
+    if asked.role != "mixed":
+        first = queues[0]
+        keys += [FtokKey("/opt", (first + rank) & 0xFF) for rank in range(asked.local_ranks)]
+    return tuple(dict.fromkeys(keys))

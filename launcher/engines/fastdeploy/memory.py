@@ -1,0 +1,135 @@
+"""FastDeploy's side of the memory plan: its costs, and the shape of the models it serves."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from launcher.engines.base import Release
+from launcher.engines.fastdeploy.catalogue import load
+from launcher.plan.memory import Ask, Costs, Shape
+from launcher.profile.model import Profile
+
+MIB = 1024**2
+
+
+@functools.lru_cache(maxsize=1)
+def costs() -> Costs:
+    """What FastDeploy adds, from `data/memory.json`, which names the sources."""
+    data = load("memory.json")
+    return Costs(
+        weight_bytes=data["weight_bytes"],
+        replicated=tuple(data["replicated"]),
+        context=data["context_mib"] * MIB,
+        graphs=data["graphs_mib"] * MIB,
+        per_rank_communication=data["communication_mib"] * MIB,
+        activation_factor=data["activation_factor"],
+        spare_blocks=data["spare_blocks"],
+        most_blocks=data["most_blocks"],
+        host_base=data["host_base_mib"] * MIB,
+    )
+
+
+def reported_blocks(lines: Iterable[str]) -> int | None:
+    """The number of KV blocks the engine says it has, the first pattern that is found winning."""
+    patterns = [re.compile(p) for p in load("memory.json")["reported"]]
+    found: dict[int, int] = {}
+    for line in lines:
+        for rank, pattern in enumerate(patterns):
+            match = pattern.search(line)
+            if match:
+                found[rank] = int(match.group("blocks"))
+    return found[min(found)] if found else None
+
+
+def ask(profile: Profile, release: Release | None) -> Ask:
+    """What the profile asks for, with the release's own defaults where it does not say.
+
+    Defaults: max-model-len 2048, max-num-seqs 8, block-size 64, gpu-memory-utilization 0.9;
+    max-num-batched-tokens 8192 under the V1 scheduler (2.3 and later), 2048 before.
+    """
+    given = profile.engine_args
+    later = release is None or tuple(map(int, release.line.split("."))) >= (2, 3)
+    batched = int(given.get("max-num-batched-tokens") or (8192 if later else 2048))
+    kv = load("memory.json")["kv_bytes"]
+    override = given.get("num-gpu-blocks-override")
+    return Ask(
+        tensor_parallel=profile.tensor_parallel_size or 1,
+        quantization=profile.quantization,
+        max_model_len=profile.max_model_len or 2048,
+        max_num_seqs=profile.max_num_seqs or 8,
+        max_num_batched_tokens=batched,
+        block_size=int(given.get("block-size") or 64),
+        utilization=float(given.get("gpu-memory-utilization") or 0.9),
+        kv_bytes=kv.get(profile.quantization or "bf16", kv["*"]),
+        blocks_override=int(override) if override is not None else None,
+        # Before the V1 scheduler only this share of the blocks may hold prompts.
+        prefill_share=1.0 if later else float(given.get("kv-cache-ratio") or 0.75),
+    )
+
+
+def category(name: str, dimensions: int) -> str:
+    """The category of a tensor by its name in ERNIE 4.5 checkpoints (both layouts)."""
+    if "vision" in name or "resampler" in name or name.startswith("visual"):
+        return "vision"
+    if "embed_tokens" in name or "lm_head" in name:
+        return "embedding"
+    if dimensions < 2 or ".gate." in name or name.endswith((".gate", "e_score_correction_bias")):
+        return "replicated"
+    if ".experts." in name:
+        return "experts"
+    return "dense"
+
+
+def shape_of_table(model: str) -> Shape | None:
+    """The shape of a model of the table, by the last part of its name; None where unknown."""
+    wanted = model.rstrip("/").rpartition("/")[2].lower()
+    entries = {entry["id"]: entry for entry in load("models.json")["models"]}
+    for entry in entries.values():
+        names = [repo.rpartition("/")[2].lower() for repo in entry["repos"]]
+        if wanted in names or wanted == entry["id"].lower():
+            return _from_entry({**entries.get(entry.get("same_shape_as", ""), {}), **entry})
+    return None
+
+
+def _from_entry(entry: Mapping[str, Any]) -> Shape:
+    hidden, layers, head = entry["hidden"], entry["layers"], entry["head_dim"]
+    heads, kv_heads = entry["heads"], entry["kv_heads"]
+    vocab = entry.get("vocab", 103424)
+    embedding = vocab * hidden * (1 if entry.get("tied_embeddings") else 2)
+    attention = layers * hidden * head * (2 * heads + 2 * kv_heads)
+    total = int(entry["params_total"])
+    vision = 0
+    experts = 0
+    if entry.get("experts"):
+        inner = entry["moe_intermediate"]
+        text_inner = inner[0] if isinstance(inner, list) else inner
+        sparse = layers - int(entry.get("first_dense_layers", 1))
+        experts = sparse * _count(entry["experts"]) * 3 * hidden * text_inner
+        if isinstance(inner, list):
+            vision_experts = sparse * _count(entry["experts"]) * 3 * hidden * inner[1]
+            experts += vision_experts
+        if entry["kind"].startswith("vision"):
+            # The vision tower and what else the table does not itemise.
+            vision = max(0, total - experts - attention - embedding)
+    dense = max(attention, total - experts - embedding - vision)
+    counts = {"experts": experts, "dense": dense, "embedding": embedding, "vision": vision}
+    size = total * 2
+    return Shape(
+        name=entry["id"],
+        parameters={k: v for k, v in counts.items() if v},
+        layers=layers, heads=heads, kv_heads=kv_heads, head_dim=head, hidden=hidden,
+        vocab=vocab, context=entry["context"], checkpoint=size,
+        largest_file=min(size, 5 * 1000**3),
+        source="the model table (its files are not here to be measured)",
+    )  # fmt: skip
+
+
+def _count(experts: Any) -> int:
+    """`64`, or `text 64, vision 64`: the number of one modality."""
+    if isinstance(experts, int):
+        return experts
+    match = re.search(r"\d+", str(experts))
+    return int(match.group()) if match else 0

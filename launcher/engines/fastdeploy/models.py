@@ -1,0 +1,86 @@
+"""What is known of the models FastDeploy serves, read from `data/models.json`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from launcher.engines.fastdeploy.catalogue import load
+from launcher.profile.model import Profile
+
+
+@dataclass(frozen=True)
+class Known:
+    """A model of the table, recognised by the last part of its name.
+
+    `reasoning` and `tool` are the neutral parser names it needs, None where it does not think or
+    call tools. `heads` and `kv_heads` are attention heads, None where unknown. `torch`: its
+    weights have Hugging Face's layout. `first_line` is the first release that serves it.
+    """
+
+    id: str
+    repo: str
+    kind: str
+    reasoning: str | None
+    tool: str | None
+    heads: int | None
+    kv_heads: int | None
+    torch: bool
+    first_line: str | None
+
+    @property
+    def thinks(self) -> bool:
+        """Whether its answers begin with reasoning."""
+        return self.reasoning is not None
+
+    @property
+    def always_thinks(self) -> bool:
+        """Whether it is one of the Thinking models, whose every answer does."""
+        return self.id.endswith("-Thinking")
+
+    @property
+    def vision(self) -> bool:
+        """Whether it sees."""
+        return "vision" in self.kind
+
+
+def known(profile: Profile) -> Known | None:
+    """The table's entry for a profile's model, None where the table has none.
+
+    A local folder is recognised by its name, so a renamed one is unknown.
+    """
+    name = profile.model.rstrip("/").rpartition("/")[2].lower()
+    return _by_name().get(name)
+
+
+@functools.lru_cache(maxsize=1)
+def _by_name() -> Mapping[str, Known]:
+    found = {}
+    for entry in load("models.json")["models"]:
+        for repo in entry["repos"]:
+            found[repo.rpartition("/")[2].lower()] = _known(entry, repo)
+    return found
+
+
+def _known(entry: Mapping[str, Any], repo: str) -> Known:
+    name = repo.rpartition("/")[2]
+    parsers = entry.get("parsers", {})
+    first = str(entry.get("first_release") or "")
+    return Known(
+        id=entry["id"],
+        repo=repo,
+        kind=entry["kind"],
+        reasoning=_neutral(parsers.get("reasoning")),
+        tool=_neutral(parsers.get("reasoning" if parsers.get("tool") == "same" else "tool")),
+        heads=entry.get("heads"),
+        kv_heads=entry.get("kv_heads"),
+        torch=name.endswith(("-PT", "-Thinking")),
+        first_line=first[:3] if first[:1].isdigit() else None,
+    )
+
+
+def _neutral(text: str | None) -> str | None:
+    """`ernie_x1 | ernie-x1 (2.3+)` as the name profiles use: `ernie-x1`."""
+    return text.split()[0].replace("_", "-") if text else None

@@ -1,0 +1,111 @@
+r"""Values that FastDeploy pastes into the shell string that starts its workers.
+
+`LLMEngine._start_worker_service` builds one string and runs it with `shell=True`; most values go
+in without quotes, JSON ones between single quotes. A space in a model path makes a broken start,
+`$(...)` somebody's command. Which option is pasted how, per release, is in `data/late.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from launcher.engines.common import problem
+from launcher.engines.fastdeploy.asked import Asked
+from launcher.engines.fastdeploy.catalogue import load
+from launcher.errors import PreconditionError, Problem
+from launcher.profile.model import Profile
+
+SPECIAL = frozenset("|&;<>()$`\\\"'*?[]{}~#! \t\n\r\v\f")
+"""Characters that a shell does not leave as they are in a bare word."""
+
+
+def unsafe(text: str) -> str | None:
+    """The first character of `text` that does not survive a shell unquoted; None if all do."""
+    return next((c for c in text if c in SPECIAL or ord(c) < 32 or ord(c) == 127), None)
+
+
+def check(profile: Profile, line: str) -> list[Problem]:
+    """A problem for every value of the profile that the shell would not leave alone."""
+    facts = load("late.json")["shell"]
+    asked = Asked(profile)
+    found = []
+    for option in facts["unquoted"][line]:
+        found += _unquoted(profile, asked, option)
+    for option in facts["single_quoted"][line]:
+        value = asked.value(option)
+        if value is not None and "'" in _json(value):
+            found.append(_wrong(profile, asked.key(option), option, "'", "between single quotes"))
+    for name in facts["environment"]:
+        value = profile.env.get(name)
+        bad = unsafe(value) if value is not None else None
+        if bad:
+            found.append(_wrong(profile, f"env.{name}", name, bad, "unquoted"))
+    bad = unsafe(profile.cache_dir) if profile.cache_dir else None
+    if bad:
+        found.append(_wrong(profile, "cache-dir", "cache-dir", bad, "unquoted"))
+    return found
+
+
+def refuse_unsafe(paths: Mapping[str, str]) -> None:
+    """Refuse paths of ours that the same string gets: the log folder, the interpreter.
+
+    Raises:
+        PreconditionError: one of them has a character that a shell does not leave alone.
+    """
+    for what, path in paths.items():
+        bad = unsafe(path)
+        if bad:
+            raise PreconditionError.of(
+                "unsafe-path",
+                f"{what} {path} holds {bad!r}, and FastDeploy pastes it unquoted into a shell "
+                "command",
+                remedy="use a path without spaces and shell characters (ERNIE_DEPLOY_HOME moves "
+                "the state directory)",
+            )
+
+
+def _unquoted(profile: Profile, asked: Asked, option: str) -> list[Problem]:
+    if option == "model":
+        bad = unsafe(profile.model)
+        return [_wrong(profile, "model", "model", bad, "unquoted")] if bad else []
+    value = asked.value(option)
+    if value is None or isinstance(value, (bool, int, float)):
+        return []
+    key = asked.key(option)
+    if option == "speculative-config":
+        settings = asked.mapping(option) or {}
+        texts = [str(settings[k]) for k in ("method", "model", "quantization") if k in settings]
+    elif option == "override-pooler-config":
+        settings = asked.mapping(option) or {}
+        # The dict's own text is pasted: every key of it brings quotes.
+        texts = [repr(dict(settings))] if settings else []
+    elif isinstance(value, (list, tuple)):
+        texts = [str(item) for item in value]
+    elif isinstance(value, Mapping):
+        texts = [_json(value)]
+    else:
+        texts = [str(value)]
+    for text in texts:
+        if not text:
+            return [_wrong(profile, key, option, "", "unquoted")]
+        bad = unsafe(text)
+        if bad:
+            return [_wrong(profile, key, option, bad, "unquoted")]
+    return []
+
+
+def _json(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _wrong(profile: Profile, key: str, what: str, bad: str, how: str) -> Problem:
+    held = f"{bad!r}" if bad else "an empty text"
+    return problem(
+        profile, key, "unsafe-for-shell",
+        f"FastDeploy pastes {what} {how} into the shell command that starts its workers, and the "
+        f"value holds {held}",
+        "link the folder to a plain path" if what in ("model", "cache-dir") else
+        "use a value without spaces and shell characters",
+    )  # fmt: skip

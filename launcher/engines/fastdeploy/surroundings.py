@@ -1,0 +1,65 @@
+"""The environment FastDeploy is started in, each variable with its reason."""
+
+from __future__ import annotations
+
+from launcher.engines.base import PlanContext
+from launcher.engines.common import common_env, offline_env, split_env
+from launcher.engines.fastdeploy.catalogue import environment
+from launcher.plan.model import EnvVar
+from launcher.profile.model import Profile
+
+API_KEY = "FD_API_KEY"
+
+KEPT_DAYS = "2"
+"""Rotated daily files FastDeploy keeps of each log; its own default is 7, without a size limit."""
+
+
+def variables(profile: Profile, context: PlanContext) -> tuple[EnvVar, ...]:
+    """Every variable but the secrets."""
+    line = context.release.line
+    plain, _ = split_env(profile)
+    given = {variable.name for variable in plain}
+    ours = [
+        *common_env(profile, context),
+        EnvVar("FD_LOG_DIR", str(context.log_folder), "its logs hold prompts: a private folder"),
+        EnvVar("SPT_NOENV", "1", "setproctitle must not overwrite the environment by which the "
+               "keeper recognises its processes"),
+        *offline_env(profile),
+    ]  # fmt: skip
+    if "FD_LOG_BACKUP_COUNT" not in given:
+        ours.append(EnvVar("FD_LOG_BACKUP_COUNT", KEPT_DAYS, "daily log files are bounded"))
+    if line == "2.4":
+        ours.append(
+            EnvVar("PROMETHEUS_MULTIPROC_DIR", prometheus_folder(context),
+                   "otherwise every start leaves a folder /tmp/fd_prom_<uuid>")
+        )  # fmt: skip
+    if profile.cache_dir:
+        ours.append(
+            EnvVar("FD_MODEL_CACHE", profile.cache_dir, "the profile's cache-dir",
+                   profile.where("cache-dir"))
+        )  # fmt: skip
+    shm_queue = "FD_ENGINE_TASK_QUEUE_WITH_SHM"
+    if line in environment()[shm_queue]["in"] and shm_queue not in given:
+        ours.append(
+            EnvVar(shm_queue, "1", "the task queue unpickles what it is sent: a unix socket "
+                   "instead of a port on every address")
+        )  # fmt: skip
+    return (*ours, *plain)
+
+
+def secrets(profile: Profile) -> dict[str, str]:
+    """Variables that are references to secrets, resolved at start."""
+    _, found = split_env(profile)
+    if profile.api_key is not None:
+        found[API_KEY] = profile.api_key.text()
+    return found
+
+
+def folders(context: PlanContext) -> tuple[str, ...]:
+    """Folders that must exist before the start."""
+    return (prometheus_folder(context),) if context.release.line == "2.4" else ()
+
+
+def prometheus_folder(context: PlanContext) -> str:
+    """Where 2.4 keeps the metrics of its processes; it must exist when the variable is set."""
+    return str(context.temporary_folder / "prometheus")

@@ -1,0 +1,45 @@
+"""Names that changed between FastDeploy's releases: parsers, and flags spelled differently.
+
+Profiles use neutral names (`ernie-x1`, `load-choices`); a spelling of FastDeploy's own is kept
+where the release takes it, so that a model card's command can be written down as it is.
+"""
+
+from __future__ import annotations
+
+import difflib
+
+from launcher.engines.fastdeploy.catalogue import LINES, load
+
+
+def registered(kind: str, line: str) -> tuple[str, ...]:
+    """Parser names of `kind` (`reasoning`, `tool`) that release `line` has."""
+    return tuple(load("parsers.json")["registered"][line][kind])
+
+
+def folds_underscores(line: str) -> bool:
+    """Whether the release turns underscores of a parser's name into dashes before the look-up.
+
+    From 2.3 on: commit a2870ed4, fastdeploy/reasoning/abs_reasoning_parsers.py.
+    """
+    return LINES.index(line) >= LINES.index("2.3")
+
+
+def parser(name: str, kind: str, line: str) -> str | None:
+    """What release `line` calls the parser, None where it has none of that name."""
+    names = registered(kind, line)
+    if name in names:
+        return name
+    if folds_underscores(line) and name.replace("_", "-") in names:
+        return name
+    return next((n for n in names if n.replace("_", "-") == name.replace("_", "-")), None)
+
+
+def parser_lines(name: str, kind: str) -> tuple[str, ...]:
+    """Releases that have the parser under any spelling."""
+    return tuple(line for line in LINES if parser(name, kind, line))
+
+
+def nearest_parser(name: str, kind: str, line: str) -> str | None:
+    """The parser whose name looks most like `name`."""
+    near = difflib.get_close_matches(name, registered(kind, line), n=1)
+    return near[0] if near else None

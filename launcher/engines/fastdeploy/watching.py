@@ -1,0 +1,76 @@
+"""What FastDeploy's logs say: where to look, the phases of a start, the worker's exit code.
+
+Lines measured on 2.4 (a CPU front end with a stand-in worker) and read in the sources of 2.0 to
+2.4. The worker's own files come before the console, which repeats progress seconds later.
+"""
+
+from __future__ import annotations
+
+from launcher.plan.model import ExitCodeSource, LogSource, Phase, PhaseRule
+
+LOG_SOURCES = (
+    LogSource("engine", None, 5),
+    LogSource("worker", "workerlog.*", 0),
+    LogSource("launch", "launch_worker.log", 1),
+    LogSource("worker-process", "worker_process.log", 2),
+    LogSource("gpu-worker", "gpu_worker.log", 2),
+    LogSource("gpu-runner", "gpu_model_runner.log", 2),
+    LogSource("cache-process", "launch_cache*_manager_*.log", 3),
+    LogSource("api-server", "api_server.log", 4),
+    LogSource("fastdeploy", "fastdeploy.log", 4),
+    LogSource("config", "config.log", 6),
+)
+
+PHASES = (
+    Phase("import", "import libraries"),
+    Phase("configure", "read model and settings"),
+    Phase("launch workers", "launch workers"),
+    Phase("load weights", "load weights"),
+    Phase("load layers", "build layers"),
+    Phase("profile KV cache", "profile KV cache"),
+    Phase("warm up", "warm up"),
+    Phase("serve", "open the port"),
+)
+
+_SHARDS = r"Loading (?:safetensors )?(?:checkpoint shards|Weights):?\s+(?P<percent>\d+)%"
+_LAYERS = r"Loading Layers:\s+(?P<percent>\d+)%"
+_WARM_UP = r"Warm up the model with|Cuda Graph capturing took|Starting warmup"
+_PROFILED = r"Doing profile, the total_block_num:"
+_KV = r"(?:available_kv_cache_memory:|Available KV Cache meomory:|num_blocks_(?:local|global):)"
+
+PHASE_RULES = (
+    PhaseRule("configure", r"Number of api-server workers: \d+\."),
+    PhaseRule("configure", r"FastDeploy LLM API server starting\.\.\.", "api-server"),
+    PhaseRule("configure", r"Using `\w+`: \[|is not specified, found available ports"),
+    PhaseRule("launch workers", r"Launch worker service command: ", "fastdeploy"),
+    PhaseRule("launch workers", r"Wait+ing (?:for )?worker processes (?:to be )?ready"),
+    PhaseRule("load weights", _SHARDS, "worker"),
+    PhaseRule("load weights", r"Starting to load model \w+", "gpu-worker"),
+    PhaseRule("load weights", r"Starting to load model \w+", "gpu-runner"),
+    PhaseRule("load weights", r"Start load layer \d+|set state for layer \d+", "worker"),
+    PhaseRule("load weights", _SHARDS),
+    PhaseRule("load layers", _LAYERS),
+    PhaseRule("profile KV cache", _PROFILED, "config"),
+    PhaseRule("profile KV cache", _KV, "worker-process"),
+    PhaseRule("profile KV cache", _KV, "gpu-worker"),
+    PhaseRule("warm up", _WARM_UP, "gpu-worker"),
+    PhaseRule("warm up", _WARM_UP, "gpu-runner"),
+    PhaseRule("warm up", _WARM_UP, "worker"),
+    PhaseRule("warm up", r"connect task queue address", "worker-process"),
+    PhaseRule("serve", r"Worker processes are launched with [\d.]+ seconds"),
+    PhaseRule("serve", r"FastDeploy LLM engine initialized!", "api-server"),
+    PhaseRule("serve", r"Launching (?:metrics|chat completion|completion) service at"),
+    PhaseRule("serve", r"Listening at: http|Uvicorn running on http"),
+)
+
+EXIT_CODES = (
+    ExitCodeSource("launch", r"LAUNCH INFO .*?\bExit code (?P<code>-?\d+)"),
+    ExitCodeSource("launch", r"^code (?P<code>-?\d+) log "),
+)
+"""The console's `Worker process has died (code=0)` is always 0: gunicorn reaps the child first."""
+
+VITAL = (
+    r"fastdeploy/(?:engine/\.\./)?worker/\w*worker_process\.py",
+    r"paddle\.distributed\.launch",
+)
+"""Processes whose death is the server's death: its front end takes 5 s to notice, or for ever."""
