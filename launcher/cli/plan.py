@@ -13,6 +13,11 @@ from launcher.result import Result
 @click.argument("profile")
 @profile_options
 @click.option("--engine-version", metavar="V", help="Plan for this version, installed or not.")
+@click.option("--memory", is_flag=True, help="Does it fit: weights, KV cache, overheads, host.")
+@click.option("--gpu", metavar="NAME", help="With --memory: plan for this card, e.g. h800-80g.")
+@click.option(
+    "--max", "largest", is_flag=True, help="With --memory: how far lengths and sequences can go."
+)
 @json_option
 @verb
 def command(
@@ -21,8 +26,16 @@ def command(
     sets: tuple[str, ...],
     name: str | None,
     engine_version: str | None,
+    memory: bool,
+    gpu: str | None,
+    largest: bool,
 ) -> Result:
     """Show exactly what `up PROFILE` would run: argv, environment, files, ports, and why."""
+    loaded = load_profile(profile, overlays, sets, name)
+    if memory or gpu or largest:
+        from launcher.instance.memory import memory_plan
+
+        return memory_plan(loaded, version=engine_version, gpu=gpu, largest=largest)
     from launcher.instance.show import show_plan
 
-    return show_plan(load_profile(profile, overlays, sets, name), engine_version)
+    return show_plan(loaded, engine_version)

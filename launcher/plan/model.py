@@ -216,8 +216,8 @@ class LaunchPlan:
     `argv[0]` is an absolute path. `env` is the engine's whole environment but for what is passed
     through from the caller (`pass_env`, names or `PREFIX_*`) and for `secrets`, which maps a
     variable's name to a secret reference resolved at start and never stored. The folders
-    `folders`, `log_folder` and `temporary_folder` are made (0700) before the start and belong to the
-    instance. `base_url` is what users connect to. `vital` are patterns of command lines whose
+    `folders`, `log_folder` and `temporary_folder` are made (0700) before the start and belong to
+    the instance. `base_url` is what users connect to. `vital` are patterns of command lines whose
     death is the engine's death, whether or not its first process notices.
     """
 

@@ -11,6 +11,10 @@ from launcher.result import Result
 def plan(result: Result) -> str:
     """The launch plan for a reader."""
     data = result.data
+    if "prediction" in data:
+        from launcher.report.memory_text import memory
+
+        return memory(result)
     made: Mapping[str, Any] = data["plan"]
     lines = [f"{made['instance']}: {made['engine']} {made['release']}, serving {made['base_url']}"]
     lines += ["", "command"]

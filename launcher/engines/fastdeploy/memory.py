@@ -90,7 +90,9 @@ def shape_of_table(model: str) -> Shape | None:
     for entry in entries.values():
         names = [repo.rpartition("/")[2].lower() for repo in entry["repos"]]
         if wanted in names or wanted == entry["id"].lower():
-            return _from_entry({**entries.get(entry.get("same_shape_as", ""), {}), **entry})
+            whole = {**entries.get(entry.get("same_shape_as", ""), {}), **entry}
+            # PaddleOCR-VL: the table has its recommended flags only.
+            return _from_entry(whole) if "layers" in whole else None
     return None
 
 
@@ -103,7 +105,10 @@ def _from_entry(entry: Mapping[str, Any]) -> Shape:
     total = int(entry["params_total"])
     vision = 0
     experts = 0
-    if entry.get("experts"):
+    if entry.get("experts") and "moe_intermediate" not in entry:
+        # The table does not itemise it: in these sizes nearly all else are experts.
+        experts = total - attention - embedding
+    elif entry.get("experts"):
         inner = entry["moe_intermediate"]
         text_inner = inner[0] if isinstance(inner, list) else inner
         sparse = layers - int(entry.get("first_dense_layers", 1))

@@ -1,0 +1,222 @@
+"""`plan --memory`: the model's shape, the card, the prediction, and how far it was off before.
+
+After each start the blocks that the engine reported are kept beside the prediction in
+`memory-history.jsonl` below the state directory, by host, model and quantization.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from launcher import engines, paths
+from launcher.engines.base import Release
+from launcher.errors import ExitCode, PreconditionError, Problem, UsageError
+from launcher.host import weights
+from launcher.plan import memory
+from launcher.plan.memory import Card, Prediction, Shape
+from launcher.profile.model import Profile
+from launcher.result import Result
+
+MIB = 1024**2
+_CARDS = Path(memory.__file__).parent / "data" / "gpus.json"
+
+
+def memory_plan(profile: Profile, *, version: str | None, gpu: str | None, largest: bool) -> Result:
+    """Does the profile fit; with `largest` also how far it could be stretched.
+
+    `version` is the engine's release to plan for (None: the newest known), `gpu` names a card of
+    the table instead of the one that is here.
+
+    Raises:
+        UsageError: unknown card.
+        PreconditionError: no GPU is here and none named, or nothing is known of the model.
+    """
+    facts = _facts(profile)
+    release = engines.get(profile.engine).release(version) if version else None
+    shape, card = shape_of(profile), card_of(profile, gpu)
+    asked, costs = facts.ask(profile, release), facts.costs()
+    try:
+        found = memory.predict(shape, card, asked, costs)
+    except KeyError as error:
+        raise PreconditionError.of(
+            "unknown-quantization", f"no figures for quantization {error.args[0]!r}",
+            profile.where("quantization"), f"one of: {', '.join(costs.weight_bytes)}",
+        ) from None  # fmt: skip
+    data: dict[str, Any] = {
+        "shape": dataclasses.asdict(shape),
+        "prediction": dataclasses.asdict(found),
+    }
+    data["history"] = history(profile)
+    if largest:
+        data["largest_model_len"] = memory.largest_model_len(shape, card, asked, costs)
+        data["largest_num_seqs"] = memory.largest_num_seqs(shape, card, asked, costs)
+    if found.fits:
+        return Result("plan", data, profile.name)
+    problem = Problem(
+        "does-not-fit", f"{shape.name} does not fit on {card.name}: {found.why}",
+        profile.where("max-model-len"),
+        "more GPUs (tensor-parallel-size), a stronger quantization, or a shorter max-model-len",
+    )  # fmt: skip
+    return Result("plan", data, profile.name, ExitCode.NEGATIVE, (problem,))
+
+
+def _facts(profile: Profile) -> Any:
+    """The engine's module of memory facts.
+
+    Raises:
+        PreconditionError: this engine has none.
+    """
+    name = f"{engines.BUILT_IN.get(profile.engine, '-')}.memory"
+    try:
+        known = importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        known = False
+    if not known:
+        raise PreconditionError.of(
+            "no-memory-plan", f"there is no memory plan for engine {profile.engine}",
+            profile.where("engine"), "it is known for fastdeploy",
+        )  # fmt: skip
+    return importlib.import_module(name)
+
+
+def shape_of(profile: Profile) -> Shape:
+    """The model's shape: from its files where they are here, else from the engine's table.
+
+    Raises:
+        PreconditionError: neither is to be had, or the files are broken.
+    """
+    facts = _facts(profile)
+    if profile.model_is_path:
+        try:
+            found = weights.read(Path(profile.model))
+        except (weights.BrokenCheckpoint, OSError) as error:
+            raise PreconditionError.of(
+                "broken-checkpoint", str(error), profile.where("model"), "copy the model again"
+            ) from None
+        return shape_of_files(found, facts.category)
+    shape: Shape | None = facts.shape_of_table(profile.model)
+    if shape is None:
+        raise PreconditionError.of(
+            "unknown-model", f"nothing is known of {profile.model}, and its files are not here",
+            profile.where("model"), "give a local folder",
+        )  # fmt: skip
+    return shape
+
+
+def shape_of_files(found: weights.Checkpoint, category: Any) -> Shape:
+    """The shape of a checkpoint on disk, tensor by tensor."""
+    parameters: dict[str, int] = {}
+    stored: dict[str, int] = {}
+    for tensor in found.tensors:
+        kind = category(tensor.name, len(tensor.shape))
+        parameters[kind] = parameters.get(kind, 0) + tensor.count
+        stored[kind] = stored.get(kind, 0) + tensor.size
+    # What is stored in two bytes or more is quantised while loading; less is taken as it is.
+    kept = {k: size for k, size in stored.items() if size < 2 * parameters[k]}
+    config = found.config
+    heads = int(config["num_attention_heads"])
+    hidden = int(config["hidden_size"])
+    return Shape(
+        name=found.folder.name,
+        parameters=parameters,
+        layers=int(config["num_hidden_layers"]),
+        heads=heads,
+        kv_heads=int(config.get("num_key_value_heads") or heads),
+        head_dim=int(config.get("head_dim") or hidden // heads),
+        hidden=hidden,
+        vocab=int(config["vocab_size"]),
+        context=int(config.get("max_position_embeddings") or 131072),
+        checkpoint=found.size,
+        largest_file=max(found.files.values()),
+        source=f"measured: {len(found.tensors)} tensors in {len(found.files)} file(s)",
+        stored=kept,
+    )
+
+
+def card_of(profile: Profile, gpu: str | None) -> Card:
+    """The card to plan for: the one named, else the smallest of those the profile will use.
+
+    Raises:
+        UsageError: the table has no such card.
+        PreconditionError: no GPU is here and none was named.
+    """
+    if gpu is not None:
+        cards = json.loads(_CARDS.read_text(encoding="utf-8"))["cards"]
+        if gpu not in cards:
+            raise UsageError.of(
+                "unknown-gpu", f"the table has no card {gpu!r}", None, f"one of: {', '.join(cards)}"
+            )
+        entry = cards[gpu]
+        return Card(entry["title"], entry["total_mib"] * MIB, "table")
+    from launcher.host import gpus
+
+    report = gpus.query()
+    wanted = [g for g in report.gpus if profile.gpus is None or str(g.index) in profile.gpus]
+    if not wanted:
+        raise PreconditionError.of(
+            "no-gpu", f"no GPU is visible here ({report.error or report.how})", None,
+            "`--gpu NAME` plans for a card of the table, h800-80g for instance",
+        )  # fmt: skip
+    least = min(wanted, key=lambda g: g.memory_total)
+    return Card(least.name, least.memory_total, report.how, least.memory_total - least.memory_free)
+
+
+def history(profile: Profile) -> list[dict[str, Any]]:
+    """What was predicted and reported here for this model and quantization, oldest first."""
+    rows = []
+    try:
+        text = (paths.home() / "memory-history.jsonl").read_text(encoding="utf-8")
+    except OSError:
+        return []
+    for line in text.splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        same = row.get("host") == os.uname().nodename and row.get("model") == profile.model
+        if same and row.get("quantization") == profile.quantization:
+            rows.append(row)
+    return rows
+
+
+def learn(profile: Profile, release: Release | None, folder: Path) -> dict[str, Any] | None:
+    """After a start: compare the prediction with the blocks the engine reported, and keep both.
+
+    None where the engine has no memory plan, reported nothing, or no card is visible: nothing is
+    learnt then, and the start is none the worse for it.
+    """
+    try:
+        facts = _facts(profile)
+        shape, card = shape_of(profile), card_of(profile, None)
+        # The card is full of this very model by now: what others held is not known any more.
+        found: Prediction = memory.predict(
+            shape, dataclasses.replace(card, used=0), facts.ask(profile, release), facts.costs()
+        )
+    except (PreconditionError, UsageError, KeyError):
+        return None
+    blocks = facts.reported_blocks(_lines(folder))
+    if blocks is None:
+        return None
+    row = {
+        "time": round(time.time(), 3), "host": os.uname().nodename, "model": profile.model,
+        "quantization": profile.quantization, "card": card.name, "predicted": found.blocks,
+        "reported": blocks, "error": round((found.blocks - blocks) / blocks, 4) if blocks else None,
+    }  # fmt: skip
+    path = paths.private_folder(paths.home()) / "memory-history.jsonl"
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+    return row
+
+
+def _lines(folder: Path) -> Any:
+    for path in sorted(folder.rglob("*log*")):
+        if path.is_file() and not path.is_symlink():
+            with path.open(encoding="utf-8", errors="replace") as file:
+                yield from file
