@@ -7,6 +7,7 @@ import struct
 from pathlib import Path
 
 import pytest
+
 from launcher.engines.fastdeploy import memory as fastdeploy
 from launcher.host import weights
 from launcher.instance.memory import shape_of_files

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from launcher.engines.fastdeploy import memory as fastdeploy
 from launcher.plan import memory
 from launcher.plan.memory import GIB, Ask, Card, Prediction
@@ -38,7 +39,7 @@ def card(name: str) -> Card:
 
 
 def rows() -> list[tuple[str, str, str, int | None]]:
-    """(model, card, quantization, GPUs) of every published minimum; None: it does not fit at all."""
+    """(model, card, quantization, GPUs) of every published minimum; None: it never fits."""
     found = []
     for entry in fastdeploy.load("models.json")["models"]:
         if "layers" not in entry:
