@@ -142,7 +142,7 @@ class _Reader:
     def conclude(self, exit_code: int | None, state: str, symptoms: dict[str, str]) -> Diagnosis:
         floor = max(self.since or 0.0, self.started or 0.0)
         fresh = [f for f in self.found if f.time >= floor]
-        fresh.sort(key=lambda f: (f.rank, f.time, f.source, f.hit.offset))
+        fresh.sort(key=_place)
         causes = [f for f in fresh if f.rank == 0]
         first = _first_incident(causes) if causes else None
         if first is None and exit_code is not None and exit_code in EXIT_RULES:
@@ -151,7 +151,7 @@ class _Reader:
                 return self._by_exit(known, exit_code, fresh)
         if first is None and symptoms:
             return self._by_symptom(symptoms, fresh)
-        if first is None and fresh and not (fresh[0].rule.summary and self._errors(floor)):
+        if first is None and fresh:
             first = fresh[0]
         if first is None:
             return self._unknown(fresh, floor, exit_code, state)
@@ -165,6 +165,8 @@ class _Reader:
             found.kind,
             found.evidence,
             others,
+            # What a summary points to may be an error that no rule knows.
+            self._errors(floor) if first.rule.summary else (),
             files=len(self.kept),
             size=self.size,
             notes=tuple(self.notes),
@@ -227,6 +229,12 @@ class _Reader:
             size=self.size,
             notes=tuple(self.notes),
         )
+
+
+def _place(found: _Found) -> tuple[float, ...]:
+    """The place among all: by rank, then the earliest; of summaries the most telling."""
+    order = found.order if found.rule.summary else 0
+    return (found.rank, order, found.time, found.source, found.hit.offset)
 
 
 def _first_incident(causes: list[_Found]) -> _Found:

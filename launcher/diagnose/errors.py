@@ -21,7 +21,7 @@ _LEVELS = ("ERROR", "CRITICAL", "FATAL")
 
 
 def first_errors(files: list[LogFile], matcher: Matcher, floor: float) -> tuple[Evidence, ...]:
-    """The earliest error lines that are not known as noise and not older than `floor`."""
+    """The earliest error lines that no rule knows, noise left out, none older than `floor`."""
     found: list[tuple[float, int, Evidence]] = []
     for source in files:
         try:
@@ -36,7 +36,7 @@ def first_errors(files: list[LogFile], matcher: Matcher, floor: float) -> tuple[
                 break
             line = logical_line(data, offset)
             text = next((s for s in segments(line.content) if is_error(s, line.level)), None)
-            if text is None or matcher.is_noise(text):
+            if text is None or matcher.is_noise(text) or matcher.first(text):
                 continue
             kept += 1
             stamp = line.time if line.time is not None else time_near(data, offset)

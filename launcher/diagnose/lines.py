@@ -31,6 +31,7 @@ _SECRETS = (
     re.compile(
         r"(?i)((?:api[-_]?key|token|secret|passw(?:or)?d)s?\"?'?\s*[=:]\s*\"?'?\[?'?)[^\s\"',}\]]+"
     ),
+    re.compile(r"(?i)(--[\w-]*(?:key|token|secret|password)[= ]+\"?'?)[^\s\"']+"),
     re.compile(r"(?i)(bearer\s+)[\w.~+/=-]+"),
 )
 

@@ -1,0 +1,285 @@
+"""Logs as they lie on disk, and the first cause that is found in them."""
+
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+from launcher.diagnose import below, diagnose, of_folder, of_instance
+from launcher.diagnose.diagnosis import fill
+from launcher.diagnose.lines import parse_time, read, redact
+from launcher.engines.fastdeploy import failures
+
+SUMMARY = "Failed to launch worker processes, check log/workerlog.* for more details."
+
+
+def record(level: str, when: str, message: str) -> str:
+    """A line as FastDeploy's loggers write it, errors in colour."""
+    colour = ("\x1b[31m", "\x1b[0m") if level in ("ERROR", "WARNING") else ("", "")
+    stamp = f"2026-01-09 {when},123"
+    return f"{colour[0]}{level:8} {stamp} 4242  engine.py[line:160] {message}{colour[1]}\n"
+
+
+def captured(local: str, content: str, flag: str = "F") -> str:
+    """A line of our captured output; `local` is a local time, as FastDeploy's own lines have."""
+    naive = datetime.strptime(f"2026-01-09 {local}", "%Y-%m-%d %H:%M:%S")
+    utc = naive.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000000000Z")
+    return f"{utc} stderr {flag} {content}\n"
+
+
+def write(folder: Path, **files: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text)
+    return folder
+
+
+def test_a_summary_leads_to_the_workers_log(tmp_path: Path) -> None:
+    logs = write(
+        tmp_path / "log",
+        console__log=record("ERROR", "10:00:09", SUMMARY),
+        workerlog__0=(
+            record("INFO", "10:00:05", "Starting to load model")
+            + "Traceback (most recent call last):\n"
+            + '  File "worker_process.py", line 1, in <module>\n'
+            + "ValueError: Invalid quantization method: nope\n"
+        ),
+    )
+    answer = of_folder(logs, "fastdeploy")
+    assert answer.rule_id == "ED-FD-QUANTIZATION-INVALID"
+    assert answer.evidence is not None
+    assert (answer.evidence.file, answer.evidence.line) == ("workerlog.0", 4)
+    assert "nope" in answer.cause
+    assert not answer.retry
+    assert [other.rule_id for other in answer.others] == ["ED-FD-WORKER-LAUNCH-FAILED"]
+
+
+def test_the_rank_that_failed_first_is_the_cause(tmp_path: Path) -> None:
+    oom = "ResourceExhaustedError: Out of memory error on GPU 1. Cannot allocate 1.0GB memory\n"
+    nccl = "ExternalError: NCCL error(2), ncclSystemError\n"
+    logs = write(
+        tmp_path / "log",
+        workerlog__0=record("INFO", "10:00:30", "rank 0") + nccl,
+        workerlog__1=record("INFO", "10:00:05", "rank 1") + oom,
+    )
+    answer = of_folder(logs, "fastdeploy")
+    assert answer.rule_id == "ED-FD-CUDA-OOM"
+    assert answer.evidence is not None
+    assert answer.evidence.file == "workerlog.1"
+
+
+def test_a_summary_without_a_known_cause_shows_the_first_error(tmp_path: Path) -> None:
+    logs = write(
+        tmp_path / "log",
+        console__log=record("ERROR", "10:00:09", SUMMARY),
+        workerlog__0="Traceback (most recent call last):\nmypackage.Odd: never seen before\n"
+        "RuntimeError: never seen before either\n",
+    )
+    answer = of_folder(logs, "fastdeploy")
+    assert answer.rule_id == "ED-FD-WORKER-LAUNCH-FAILED"
+    assert [e.text for e in answer.first_errors] == ["RuntimeError: never seen before either"]
+
+
+def test_where_no_rule_fits_it_says_so(tmp_path: Path) -> None:
+    log = tmp_path / "engine.log"
+    log.write_text("INFO fine\nTraceback (most recent call last):\nValueError: unheard of\n")
+    answer = of_folder(tmp_path, "fastdeploy", exit_code=1)
+    assert answer.rule_id is None
+    assert answer.found
+    assert "no rule fits (exit code 1)" in answer.cause
+    assert answer.first_errors[0].line == 3
+    assert not answer.retry  # a start that fails for an unknown reason fails again
+
+
+def test_healthy_logs_show_nothing_wrong(tmp_path: Path) -> None:
+    logs = write(
+        tmp_path / "log",
+        console__log=record("INFO", "10:00:00", "Worker processes are launched with 16.87 seconds."),
+        engine__log=captured("10:00:01", "[INFO] Listening at: http://0.0.0.0:8180 (1)"),
+    )
+    answer = of_folder(logs, "fastdeploy", state="ready")
+    assert answer.rule_id is None
+    assert not answer.found
+    assert answer.cause == "the logs show nothing wrong"
+
+
+def test_the_noise_of_every_stop_is_no_answer(tmp_path: Path) -> None:
+    text = (
+        record("ERROR", "10:00:00", "Error extracting sub services: [Errno 3] No such process")
+        + "resource_tracker: There appear to be 4 leaked shared_memory objects\n"
+        + "UserWarning: resource_tracker: '/worker_ready_signal.8182': [Errno 2] "
+        + "No such file or directory: '/worker_ready_signal.8182'\n"
+        + "Worker process has died in the background (code=-15). API server is forced to stop.\n"
+        + "UserWarning: No ccache found.\n"
+    )
+    answer = of_folder(write(tmp_path / "log", engine__log=text), "fastdeploy")
+    assert not answer.found
+
+
+def test_what_users_write_is_no_evidence(tmp_path: Path) -> None:
+    prompt = "Explain: CUDA error(700), an illegal memory access was encountered"
+    logs = write(
+        tmp_path / "log",
+        api_server__log=record("INFO", "10:00:00", f"request: {prompt}\nand {prompt}"),
+        data_processor__log=f"{prompt}\n",
+        engine__log=captured("10:00:00", f"INFO:     request {prompt}"),
+    )
+    assert not of_folder(logs, "fastdeploy").found
+
+
+def test_a_traceback_in_an_error_record_of_a_logger_counts(tmp_path: Path) -> None:
+    text = record("ERROR", "10:00:00", "failed:") + "ValueError: weight not found in state_dict !\n"
+    logs = write(tmp_path / "log", worker_process__log=text)
+    assert of_folder(logs, "fastdeploy").rule_id == "ED-FD-WEIGHT-NOT-FOUND"
+
+
+def test_progress_bars_and_colours_do_not_hide_a_line(tmp_path: Path) -> None:
+    bar = "Loading Weights:   0%\rLoading Weights:  50%\r"
+    text = bar + "\x1b[31mResourceExhaustedError: Out of memory error on GPU 0.\x1b[0m\n"
+    answer = of_folder(write(tmp_path / "log", engine__log=text), "fastdeploy")
+    assert answer.rule_id == "ED-FD-CUDA-OOM"
+    assert answer.evidence is not None
+    assert answer.evidence.text == "ResourceExhaustedError: Out of memory error on GPU 0."
+
+
+def test_a_line_captured_in_parts_is_read_as_one(tmp_path: Path) -> None:
+    rules = failures.rules("2.4")
+    # The text that finds the line stands in its first part; the whole is what the rule reads.
+    (tmp_path / "engine.log").write_text(
+        captured("10:00:00", "x: current device block num: 512 should be larger than or equal to 15", "P")
+        + captured("10:00:00", "626, please reduce the max_model_len")
+    )
+    answer = diagnose([tmp_path / "engine.log"], rules)
+    assert answer.rule_id == "ED-FD-BLOCKS-BELOW-CONTEXT"
+    assert "512" in answer.cause
+    assert "15626" in answer.cause
+
+
+def test_only_the_last_start_in_an_appended_log_counts(tmp_path: Path) -> None:
+    mark = "Number of api-server workers: 1."
+    text = (
+        record("INFO", "09:00:00", mark)
+        + record("ERROR", "09:00:10", "ValueError: weight not found in state_dict !")
+        + record("INFO", "10:00:00", mark)
+        + record("ERROR", "10:00:10", "Exception: The parameter `port`:8188 is already in use.")
+    )
+    logs = write(tmp_path / "log", console__log=text)
+    answer = of_folder(logs, "fastdeploy")
+    assert answer.rule_id == "ED-FD-PORT-IN-USE"
+    assert answer.others == ()
+    assert "8188" in answer.remedy
+
+
+def test_an_instance_is_read_since_its_start_with_rotated_parts(tmp_path: Path) -> None:
+    old = captured("09:00:00", "Exception: The parameter `port`:8188 is already in use.")
+    new = captured("10:00:10", "KeyError: \"reasoning helper: 'x' not found in reasoning_parsers\"")
+    logs = write(tmp_path / "logs", engine__log="", engine__log__1=old + new)
+    own = write(logs / "engine", console__log=record("INFO", "10:00:00", "fine"))
+    started = parse_time("2026-01-09 10:00:00")
+    answer = of_instance(own, logs / "engine.log", failures.rules("2.3"), since=started)
+    assert answer.rule_id == "ED-FD-REASONING-PARSER-UNKNOWN"
+    assert answer.evidence is not None
+    assert (answer.evidence.file, answer.evidence.line) == ("engine.log.1", 2)
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "rule"),
+    [(-9, "ED-KILLED"), (137, "ED-KILLED"), (-11, "ED-SEGFAULT"), (135, "ED-BUS-ERROR"), (1, None)],
+)
+def test_silent_ends_are_told_by_their_exit_code(
+    exit_code: int, rule: str | None, tmp_path: Path
+) -> None:
+    (tmp_path / "engine.log").write_text("INFO loading\n")
+    assert of_folder(tmp_path, "fastdeploy", exit_code=exit_code).rule_id == rule
+
+
+def test_a_killed_worker_is_told_by_the_launchers_log(tmp_path: Path) -> None:
+    """FastDeploy itself always says code=0; paddle's launcher knows the truth."""
+    died = "Worker process has died in the background (code=0). API server is forced to stop."
+    logs = write(
+        tmp_path / "log",
+        console__log=record("ERROR", "10:00:14", died),
+        launch_worker__log="LAUNCH INFO 2026-01-09 10:00:10,001 Exit code -9\n",
+    )
+    answer = of_folder(logs, "fastdeploy", state="ready", exit_code=0)
+    assert answer.rule_id == "ED-FD-HOST-RAM"
+    assert answer.retry
+
+
+def test_the_same_line_means_another_thing_when_the_server_was_ready(tmp_path: Path) -> None:
+    (tmp_path / "workerlog.0").write_text("ResourceExhaustedError: Out of memory error on GPU 0.\n")
+    assert of_folder(tmp_path, "fastdeploy", state="loading").rule_id == "ED-FD-CUDA-OOM"
+    serving = of_folder(tmp_path, "fastdeploy", state="ready")
+    assert serving.rule_id == "ED-FD-CUDA-OOM-SERVING"
+    assert serving.retry
+
+
+def test_a_load_that_stands_still_has_no_line_but_a_name(tmp_path: Path) -> None:
+    logs = write(tmp_path / "logs", engine__log="Loading Weights:   0%\r")
+    answer = of_instance(
+        logs, logs / "engine.log", failures.rules("2.3"), symptom="no-progress"
+    )
+    assert answer.rule_id == "ED-FD-LOAD-HANG"
+    assert answer.kind == "symptom"
+
+
+def test_secrets_are_not_quoted(tmp_path: Path) -> None:
+    line = "api_server.py: error: unrecognized arguments: --api-key=sk-123456 --x 1\n"
+    (tmp_path / "engine.log").write_text(line)
+    answer = of_folder(tmp_path, "fastdeploy")
+    assert answer.rule_id == "ED-FD-UNRECOGNIZED-ARGUMENTS"
+    assert "sk-123456" not in json.dumps(answer.to_json())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "--api-key sk-1234",
+        "Authorization: Bearer sk-1234",
+        '"FD_API_KEY": "sk-1234"',
+        "api_key=['sk-1234']",
+        "password: sk-1234",
+    ],
+)
+def test_redaction(text: str) -> None:
+    assert "sk-1234" not in redact(text)
+
+
+def test_a_linked_name_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "console.log.2026-01-09").write_text("x\n")
+    (tmp_path / "console.log").symlink_to("console.log.2026-01-09")
+    assert len(below(tmp_path)) == 1
+
+
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
+    answer = diagnose([tmp_path / "gone.log"], failures.rules("2.3"))
+    assert answer.files == 0
+    assert "gone.log was not read" in answer.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("2026-01-09T10:00:00.250000000Z", 1767952800.25),
+        ("2026-01-09 10:00:00 +0000", 1767952800.0),
+        ("2026-01-09T12:00:00+02:00", 1767952800.0),
+        ("2026-01-09T07:30:00-0230", 1767952800.0),
+        ("no time here", None),
+        ("2026-99-99 10:00:00Z", None),
+    ],
+)
+def test_times(text: str, seconds: float | None) -> None:
+    assert parse_time(text) == seconds
+
+
+def test_a_captured_line_is_taken_apart() -> None:
+    line = read("2026-01-09T10:00:00.25Z stderr F \x1b[31mERROR    2026-01-09 09:00:00,1 1 x\x1b[0m")
+    assert line.content.startswith("ERROR    2026")
+    assert line.level == "ERROR"
+    assert line.time == 1767952800.25
+
+
+def test_braces_that_are_not_groups_stay() -> None:
+    text = 'set {name}: `{"use_cudagraph": false}` ({missing})'
+    assert fill(text, {"name": "x"}) == 'set x: `{"use_cudagraph": false}`'

@@ -1,0 +1,128 @@
+"""Every recorded failure gets its rule as the first answer; the data obeys its own form."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from launcher.diagnose import diagnose, of_folder
+from launcher.diagnose.literals import required
+from launcher.engines.fastdeploy.failures import rules as fastdeploy_rules
+from launcher.engines.rules import RuleEntry, book, engines_with_rules, failure_rules, find, noise
+
+ENTRIES = [
+    pytest.param(engine, entry, id=entry.id)
+    for engine in engines_with_rules()
+    for entry in book(engine).entries
+]
+WITH_SAMPLE = [p for p in ENTRIES if p.values[1].pattern is not None]
+
+
+def log_name(where: str) -> str:
+    """The file in which the fact base saw the line."""
+    for name in ("launch_worker.log", "workerlog", "launch_cache"):
+        if name in where:
+            return {"workerlog": "workerlog.0"}.get(name, name)
+    return "engine.log"
+
+
+@pytest.mark.parametrize(("engine", "entry"), WITH_SAMPLE)
+def test_a_recorded_sample_gets_its_rule_first(
+    engine: str, entry: RuleEntry, tmp_path: Path
+) -> None:
+    assert entry.sample is not None
+    log = tmp_path / log_name(entry.where)
+    log.write_text(f"starting\n{entry.sample}\nended\n")
+    rules = failure_rules(engine) if engine != "common" else book("common").rules()
+    state = "ready" if entry.when == "ready" else "loading"
+    answer = diagnose([log], rules, state=state, noise=noise(engine))
+    if entry.kind == "noise":
+        assert answer.rule_id is None
+        assert answer.first_errors == ()
+    else:
+        assert answer.rule_id == entry.id
+        assert answer.evidence is not None
+        assert answer.evidence.line == 2
+        assert answer.retry == entry.retry
+
+
+@pytest.mark.parametrize(("engine", "entry"), ENTRIES)
+def test_a_rule_says_what_happened_and_what_to_do(engine: str, entry: RuleEntry) -> None:
+    assert re.fullmatch(r"ED(-[A-Z0-9]+)+", entry.id)
+    assert entry.kind in ("failure", "summary", "warning", "request", "noise", "symptom")
+    assert entry.when in ("loading", "ready", "any")
+    assert (entry.pattern is None) == (entry.kind == "symptom")
+    assert len(entry.cause) > 15
+    assert len(entry.remedy) > 8
+    assert not (entry.fatal and entry.kind in ("warning", "request", "noise", "symptom"))
+    groups = set(re.compile(entry.pattern).groupindex) if entry.pattern else set()
+    used = {m for m in re.findall(r"\{(\w+)\}", entry.cause + entry.remedy)}
+    assert used <= groups
+
+
+def test_ids_are_unique() -> None:
+    ids = [p.values[1].id for p in ENTRIES]
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize(("engine", "entry"), WITH_SAMPLE)
+def test_the_fixed_texts_of_a_pattern_are_in_its_sample(engine: str, entry: RuleEntry) -> None:
+    assert entry.pattern is not None
+    assert entry.sample is not None
+    texts = required(entry.pattern)
+    # A pattern without a fixed text would be tried on every line of every log.
+    assert texts is not None
+    assert any(text in entry.sample for text in texts)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(("engine", "entry"), WITH_SAMPLE)
+def test_patterns_are_linear_on_hostile_lines(engine: str, entry: RuleEntry) -> None:
+    """The keeper tries every pattern on every line that a server prints, however long.
+
+    No clock is compared: a quadratic or cubic pattern needs minutes for these lines, a linear one
+    milliseconds, and the test's time limit tells them apart on any machine.
+    """
+    assert entry.pattern is not None
+    regex = re.compile(entry.pattern)
+    texts = required(entry.pattern) or ("",)
+    # The repeated fixed text is the worst start, the odd byte the worst end.
+    hostile = [(text + filler) * 3000 for text in texts for filler in ("", " ", "x", "lib.so.1: ")]
+    for line in hostile:
+        match = regex.search(line + "\x00")
+        assert match is None or match.end() <= len(line) + 1
+
+
+def test_all_76_signatures_of_the_fact_base_are_there() -> None:
+    """The ids of the published list, so that none is lost when the data is edited."""
+    have = {entry.id for entry in book("fastdeploy").entries}
+    assert len(have) >= 76 + 12
+    for name in ("UNRECOGNIZED-ARGUMENTS", "HOST-RAM", "PROFILE-HANG", "ENABLE-THINKING-IGNORED"):
+        assert f"ED-FD-{name}" in have
+
+
+def test_rules_of_a_release_leave_out_texts_that_were_gone_before() -> None:
+    ids = {rule.id for rule in fastdeploy_rules("2.3")}
+    assert "ED-FD-CUDA-VISIBLE-DEVICES-COUNT" not in ids  # 2.0 and 2.1 only
+    assert "ED-FD-ROUTER-REQUIRED" in ids  # 2.4: a patch release may carry it back
+    assert "ED-CUDA-OOM" in ids  # of any process
+    assert "ED-FD-CUDA-VISIBLE-DEVICES-COUNT" in {rule.id for rule in fastdeploy_rules(None)}
+
+
+def test_a_rule_is_found_by_its_id_whatever_its_case() -> None:
+    found = find("ed-fd-cuda-oom")
+    assert found is not None
+    assert found[0] == "fastdeploy"
+    assert find("ED-FD-NOPE") is None
+
+
+def test_every_signature_at_once_still_names_the_earliest(tmp_path: Path) -> None:
+    log = tmp_path / "engine.log"
+    log.write_text(
+        "2026-01-09T10:00:01.000000000Z stderr F KeyError: \"tool helper: 'x' not found in tool_parsers\"\n"
+        "2026-01-09T10:01:00.000000000Z stderr F OSError: [Errno 98] Address already in use\n"
+    )
+    answer = of_folder(tmp_path, "fastdeploy")
+    assert answer.rule_id == "ED-FD-TOOL-PARSER-UNKNOWN"
+    assert "x" in answer.cause
+    assert [other.rule_id for other in answer.others] == ["ED-FD-ADDRESS-IN-USE-RAW"]
