@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -19,7 +20,7 @@ from launcher.errors import (
     Problem,
 )
 from launcher.instance import ending, prepare, start
-from launcher.instance.store import InstanceDir, Lock, every_instance, instance, view
+from launcher.instance.store import InstanceDir, Lock, every_instance, held, instance, view
 from launcher.keeper.control import Client
 from launcher.plan.model import LaunchPlan
 from launcher.profile.model import Profile
@@ -228,11 +229,15 @@ def _follow(
     child: start.Started | None = None,
 ) -> Result:
     """Pass events on until the start is decided; `owner` takes down what an interrupt stops."""
-    client = Client(found.folder)
     stopping = False
     final: Mapping[str, Any] | None = None
     try:
-        client.request("follow")
+        client = Client(found.folder)
+    except OSError:
+        return _ended_result(found, _final_of(found), interrupt)
+    try:
+        with contextlib.suppress(ConnectionError):
+            client.request("follow")
         events = client.events()
         while True:
             try:
@@ -254,7 +259,18 @@ def _follow(
         if child is not None and final is not None and final.get("state") != "ready":
             child.link.close()
             child.process.wait()
+    if final is None:
+        final = _final_of(found)
     return _ended_result(found, final, interrupt)
+
+
+def _final_of(found: InstanceDir) -> Mapping[str, Any] | None:
+    """The state a keeper left that ended before it could be followed."""
+    end = time.monotonic() + BUSY_DEADLINE
+    while held(found.folder) and time.monotonic() < end:
+        time.sleep(BUSY_POLL)
+    stored = found.state()
+    return dict(stored.__dict__) if stored is not None else None
 
 
 def _ask_to_stop(found: InstanceDir) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +48,9 @@ class Failure:
     @classmethod
     def from_vital(cls, line: str, process: Process, state: str) -> Failure:
         """A process without which the engine cannot work has died."""
-        message = f"the engine's process {process.pid} ({line[:80]}) ended"
+        words = [os.path.basename(word) for word in line.split() if not word.startswith("-")]
+        what = next((w for w in words[1:] if w), process.name)
+        message = f"the engine's process {process.pid} ({what}) ended"
         if state == "ready":
             return cls(Problem("worker-died", message), ExitCode.DIED, certain=False, retry=True)
         return cls(Problem("worker-died", message), ExitCode.DID_NOT_START, certain=False)
@@ -122,9 +125,17 @@ def explain(failure: Failure, plan: LaunchPlan, folder: Path, state: State) -> P
     )
     own = failure.problem
     seen = found.evidence or next(iter(found.first_errors), None)
-    where = f"{seen.file}:{seen.line}: {seen.text}" if seen else own.where
+    where = own.where
+    if seen:
+        where = f"{seen.file}:{seen.line}: {seen.text}" if seen.line else f"{seen.file}"
     remedy = f"`ernie-deploy logs {plan.instance}` shows the rest"
     if found.rule_id is None:
         said = f"; the first error in its logs: {seen.text}" if seen else "; its logs name no cause"
         return Problem(own.code, own.message + said, where, own.remedy or remedy)
-    return Problem(found.rule_id, f"{own.message}: {found.cause}", where, found.remedy or remedy)
+    worker = ""
+    if state.worker_exit is not None:
+        worker = f" (a worker {ended(state.worker_exit)})"
+    if found.rule_id == own.code:
+        return Problem(own.code, own.message + worker, where, own.remedy or remedy)
+    message = f"{own.message}{worker}: {found.cause}"
+    return Problem(found.rule_id, message, where, found.remedy or remedy)

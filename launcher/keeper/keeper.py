@@ -332,7 +332,7 @@ class Keeper:
         policy = self.plan.stop.ready if was_ready else self.plan.stop.loading
         extra = max(0.0, (self._drain or 0.0) - self.plan.stop.drain) if was_ready else 0.0
         main = self._engine.pid if self._engine else -1
-        stop_tree(self.loop, self.tree, main, policy, extra, self._record.event)
+        stop_tree(self.loop, self.tree, main, policy, extra, self._record.event, self._claim_more)
         if self._follower:
             self._follower.read_all()
             self._follower.close()
@@ -348,6 +348,11 @@ class Keeper:
         self.state.receipt = receipt
         self.state.ended_at = time.time()
         return self._conclude(was_ready, receipt)
+
+    def _claim_more(self) -> None:
+        """Workers go on for a while after their front end has died, and make what they leave."""
+        self._record.claims.look(self.tree.pids)
+        self._record.remember()
 
     def _conclude(self, was_ready: bool, receipt: Mapping[str, Any]) -> ExitCode:
         if self._failure is not None:

@@ -22,15 +22,15 @@ def stop_tree(
     policy: tuple[StopStage, ...],
     extra: float,
     tell: Callable[..., None],
+    claim: Callable[[], None],
 ) -> None:
     """Return once no process of the tree is left, or the last deadline has passed.
 
     `main` is the pid of the engine's first process, `extra` are seconds added to every stage of
-    the policy (a longer drain). `tell` is called with an event's name and fields.
+    the policy (a longer drain). `tell` is called with an event's name and fields, `claim` before
+    anything is killed and again at the end, to note what the tree leaves behind.
     """
     for stage in policy:
-        if not tree.processes:
-            return
         if main not in tree.pids:
             break
         number = signal.Signals[stage.signal]
@@ -44,8 +44,10 @@ def stop_tree(
         loop.run_until(lambda: main not in tree.pids, stage.wait + extra)
     if main not in tree.pids:
         loop.run_until(lambda: not tree.processes, SETTLE)
+    claim()
     end = time.monotonic() + KILL_DEADLINE
     while tree.processes and time.monotonic() < end:
         tell("kill", pids=tree.pids)
         tree.kill_all()
         loop.run_until(lambda: not tree.processes, 1.0)
+    claim()
