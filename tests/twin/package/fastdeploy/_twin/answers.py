@@ -44,9 +44,9 @@ ECHO = re.compile(
     re.I,
 )
 ECHO_BARE = re.compile(
-    r"\b(?:reply|answer|respond|say)\s+(?:only\s+|just\s+)?(?:with\s+)?"
+    r"(?i:\b(?:reply|answer|respond|say)\s+(?:only\s+|just\s+)?(?:with\s+)?"
     r"(?:only\s+|exactly\s+|just\s+)?(?:with\s+)?(?:exactly\s+)?"
-    r"(?:the (?:single )?word:?\s+|:\s*)?([\w-]*[A-Z0-9_-][\w-]*)\b"
+    r"(?:the (?:single )?word:?\s+|:\s*)?)([\w-]*[A-Z0-9_][\w-]*)(?!\w)"
 )
 ECHO_AFTER = re.compile(r"\b(?:exactly|repeat(?: after me)?|the word)\s*:?\s+([\w-]+)", re.I)
 RULE = re.compile(

@@ -63,6 +63,8 @@ class Engine:
         clock.until(12)
         self._launch_worker()
         logs.console("Waiting for worker processes to be ready...", "engine.py", 151)
+        assert config.tokens is not None
+        config.tokens.prepare()
         clock.pause(5)
         if not self._follow_load():
             return False

@@ -255,7 +255,7 @@ def parse(text: str) -> dict[str, dict[str, str]]:
         if name == "say" and given["id"] in SILENT:
             name = SILENT[given["id"]]
             given = dict(FAULTS[name].keys)
-        active[name] = given
+        active[name] = {**given, "fault": name}  # never empty: callers ask for its truth
     return active
 
 

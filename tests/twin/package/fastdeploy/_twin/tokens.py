@@ -55,15 +55,19 @@ class Tokens:
 
     def render(self, messages: list[dict[str, Any]], tools: Any, options: dict[str, Any]) -> str:
         """The prompt, through the checkpoint's chat template."""
+        self.prepare()
+        text: str = self._template.render(
+            messages=messages, tools=tools or None, add_generation_prompt=True, **options
+        )
+        return text
+
+    def prepare(self) -> None:
+        """Compile the template: in the front end while it waits, so that its forks need not."""
         if self._template is None:
             import jinja2
 
             environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True)
             self._template = environment.from_string(self._source())
-        text: str = self._template.render(
-            messages=messages, tools=tools or None, add_generation_prompt=True, **options
-        )
-        return text
 
     def _source(self) -> str:
         path = self._folder / "chat_template.jinja"

@@ -123,6 +123,7 @@ class Loop:
         self.running: dict[int, list[int]] = {}
         self.buffer = b""
         self.started = time.monotonic()
+        self.spoken = False
 
     def run(self) -> NoReturn:
         step = 1 / TOKENS_PER_SECOND if TOKENS_PER_SECOND > 0 else 0.0
@@ -146,6 +147,8 @@ class Loop:
         except OSError:
             block = b""
         if not block:
+            while fault("worker-ignores-sigterm"):
+                time.sleep(60)  # stuck in a kernel: it sees neither the signal nor the queue's end
             clock.pause(5)
             print("ConnectionResetError: [Errno 104] Connection reset by peer", file=sys.stderr)
             sys.exit(1)
@@ -168,6 +171,9 @@ class Loop:
 
     def faults(self) -> None:
         age = time.monotonic() - self.started
+        if RANK == 0 and not self.spoken and age > clock.scaled(20):
+            self.spoken = True
+            say.worker("serve")
         dies, stops = fault("worker-dies-after-ready"), fault("heartbeat-stops")
         if RANK == 0 and dies and dies["on"] == "time" and age > clock.scaled(float(dies["after"])):
             die(dies)
@@ -202,7 +208,6 @@ def main() -> None:
     loop = Loop(signals, queue_port)
     if RANK == 0:
         signals.put("worker_healthy_live_signal", int(time.time()))
-        say.worker("serve")
     signals.put("worker_ready_signal", 1, RANK)
     loop.run()
 

@@ -1,0 +1,335 @@
+"""Starts the twin as a launcher would, looks at it from outside, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import http.client
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+LEASES = Path("/tmp/ernie-twin-leases")
+#: Part of the real server's time in which the tests run.
+SCALE = 0.02
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Ports of one server; nobody else on this host holds them or the low byte of Q."""
+
+    port: int
+    metrics: int
+    queue: int
+    cache: int
+
+
+def _lease(name: str) -> int | None:
+    LEASES.mkdir(exist_ok=True)
+    handle = os.open(LEASES / name, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))
+        except OSError:
+            return False
+    return True
+
+
+@contextlib.contextmanager
+def lease_ports() -> Iterator[Ports]:
+    """Four ports below the ephemeral range; the low byte of Q is leased as well."""
+    handles: list[int] = []
+    found: list[int] = []
+    while len(found) < 4:
+        port = random.randint(10_000, 31_000)
+        handle = _lease(f"port-{port}")
+        if handle is None:
+            continue
+        handles.append(handle)
+        if not is_free(port):
+            continue
+        if len(found) == 2:
+            low = _lease(f"low-{port & 0xFF}")
+            if low is None or queue_exists(port):
+                continue
+            handles.append(low)
+        found.append(port)
+    try:
+        yield Ports(*found)
+    finally:
+        for handle in handles:
+            os.close(handle)
+
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def queue_key(queue_port: int) -> int:
+    return int(_LIBC.ftok(b"/dev/shm", queue_port)) & 0xFFFFFFFF
+
+
+def queue_exists(queue_port: int) -> bool:
+    return int(_LIBC.msgget(ctypes.c_int(queue_key(queue_port)), 0)) >= 0
+
+
+def remove_queue(queue_port: int) -> None:
+    number = int(_LIBC.msgget(ctypes.c_int(queue_key(queue_port)), 0))
+    if number >= 0:
+        _LIBC.msgctl(number, 0, None)
+
+
+def wait_for(what: str, happened: Callable[[], Any], limit_s: float = 20.0) -> Any:
+    """The first true answer; AssertionError names what did not happen."""
+    deadline = time.monotonic() + limit_s
+    while True:
+        answer = happened()
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, f"never happened: {what}"
+        time.sleep(0.01)
+
+
+class Twin:
+    """One running stand-in server."""
+
+    def __init__(
+        self,
+        python: Path,
+        folder: Path,
+        ports: Ports,
+        *flags: str,
+        fault: str = "",
+        environment: dict[str, str] | None = None,
+        model: str | None = None,
+        ignore_sigint: bool = False,
+        scale: float = SCALE,
+        bare: bool = False,
+    ) -> None:
+        self.ports, self.folder = ports, folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.logs = folder / "log"
+        prometheus = folder / "prometheus"
+        prometheus.mkdir(exist_ok=True)
+        env = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("TWIN_", "FD_", "PROMETHEUS", "CUDA_"))
+        }
+        env |= {
+            "PROMETHEUS_MULTIPROC_DIR": str(prometheus),
+            "TWIN_TIME_SCALE": str(scale),
+            "TWIN_FAULT": fault,
+            "TWIN_MAX_LIFETIME": "90",
+            "TWIN_TOKENS_PER_S": "1000",
+            **(environment or {}),
+        }
+        command = [str(python), "-m", "fastdeploy.entrypoints.openai.api_server"]
+        if not bare:
+            command += ["--model", model or str(tiny_ernie()), *self.port_flags()]
+        if ignore_sigint:
+            command = ["/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh", *command]
+        self.console = folder / "console.txt"
+        with self.console.open("wb") as stream:
+            self.process = subprocess.Popen(
+                [*command, *flags],
+                cwd=folder,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                start_new_session=True,
+            )
+
+    def port_flags(self) -> list[str]:
+        pairs = (
+            ("port", self.ports.port),
+            ("metrics-port", self.ports.metrics),
+            ("engine-worker-queue-port", self.ports.queue),
+            ("cache-queue-port", self.ports.cache),
+        )
+        return [word for name, port in pairs for word in (f"--{name}", str(port))]
+
+    # What it says ----------------------------------------------------------------------------
+
+    @property
+    def said(self) -> str:
+        return self.console.read_bytes().decode("utf-8", "replace")  # keeps carriage returns
+
+    def log(self, name: str) -> str:
+        path = self.logs / name
+        return path.read_bytes().decode("utf-8", "replace") if path.exists() else ""
+
+    def wait_said(self, text: str, where: str | None = None, limit_s: float = 20.0) -> None:
+        def seen() -> bool:
+            return text in (self.log(where) if where else self.said)
+
+        try:
+            wait_for(f"{text!r} in {where or 'the console'}", seen, limit_s)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.said}") from None
+
+    # HTTP ------------------------------------------------------------------------------------
+
+    def http(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        port: int | None = None,
+        headers: dict[str, str] | None = None,
+        timeout_s: float = 10.0,
+    ) -> tuple[int, bytes]:
+        client = http.client.HTTPConnection("127.0.0.1", port or self.ports.port, timeout=timeout_s)
+        with contextlib.closing(client):
+            raw = body if isinstance(body, (bytes, type(None))) else json.dumps(body).encode()
+            kind = {"Content-Type": "application/json"} if raw is not None else {}
+            client.request(method, path, raw, {**kind, **(headers or {})})
+            response = client.getresponse()
+            return response.status, response.read()
+
+    def chat(self, *messages: str | dict[str, Any], **more: Any) -> dict[str, Any]:
+        """A completion that must succeed; strings are user messages."""
+        listed = [{"role": "user", "content": m} if isinstance(m, str) else m for m in messages]
+        status, body = self.http("POST", "/v1/chat/completions", {"messages": listed, **more})
+        assert status == 200, body
+        answer: dict[str, Any] = json.loads(body)
+        return answer
+
+    def says(self, *messages: str | dict[str, Any], **more: Any) -> str:
+        text: str = self.chat(*messages, **more)["choices"][0]["message"]["content"]
+        return text.strip()
+
+    def stream(self, text: str, **more: Any) -> list[Any]:
+        """Events of a stream; the last is the string ``[DONE]`` if it came."""
+        body = {"messages": [{"role": "user", "content": text}], "stream": True, **more}
+        status, raw = self.http("POST", "/v1/chat/completions", body)
+        assert status == 200, raw
+        pieces = [line[6:] for line in raw.decode().split("\n\n") if line.startswith("data: ")]
+        return [piece if piece == "[DONE]" else json.loads(piece) for piece in pieces]
+
+    def health(self) -> int | None:
+        try:
+            return self.http("GET", "/health", timeout_s=2)[0]
+        except OSError:
+            return None
+
+    def wait_ready(self) -> Twin:
+        def ready() -> bool:
+            assert self.process.poll() is None, f"rc {self.process.returncode}\n{self.said}"
+            return self.health() == 200
+
+        wait_for("ready", ready)
+        return self
+
+    # Processes -------------------------------------------------------------------------------
+
+    def send(self, number: int) -> None:
+        os.kill(self.process.pid, number)
+
+    def wait(self, limit_s: float = 20.0) -> int:
+        try:
+            return self.process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"still running\n{self.said}") from None
+
+    def stop(self) -> int:
+        self.send(signal.SIGTERM)
+        return self.wait()
+
+    def processes(self) -> dict[int, str]:
+        """Everything alive whose working folder is ours, with its command line."""
+        found: dict[int, str] = {}
+        for entry in os.listdir("/proc"):
+            if entry.isdigit():
+                with contextlib.suppress(OSError):
+                    if os.readlink(f"/proc/{entry}/cwd") == str(self.folder):
+                        raw = Path(f"/proc/{entry}/cmdline").read_bytes()
+                        if raw:
+                            found[int(entry)] = raw.replace(b"\0", b" ").decode().strip()
+        return found
+
+    def wait_gone(self, limit_s: float = 10.0) -> None:
+        """The resource tracker ends a moment after the process it serves."""
+        wait_for("no process is left", lambda: not self.processes(), limit_s)
+
+    def find(self, text: str) -> list[int]:
+        return sorted(pid for pid, words in self.processes().items() if text in words)
+
+    @property
+    def worker(self) -> int:
+        """The process that would hold the GPU."""
+        found = [
+            pid
+            for pid, words in self.processes().items()
+            if "worker_process.py" in words and "launch" not in words and "/bin/sh" not in words
+        ]
+        assert len(found) == 1, self.processes()
+        return found[0]
+
+    def shm(self) -> set[str]:
+        """Our names in /dev/shm, without the port."""
+        ports, names = self.ports, set()
+        for name in os.listdir("/dev/shm"):
+            stem, _, suffix = name.rpartition(".")
+            if suffix == str(ports.queue):
+                names.add(stem)
+            elif str(ports.port) in name or f"_{ports.queue}." in name:
+                names.add(name)
+        return names
+
+    def listening(self) -> set[str]:
+        """Which of P, M, Q, C accept connections."""
+        ports = self.ports
+        table = {"P": ports.port, "M": ports.metrics, "Q": ports.queue, "C": ports.cache}
+        return {name for name, port in table.items() if accepts(port)}
+
+    def close(self) -> None:
+        """End and remove everything, whatever the test left."""
+        deadline = time.monotonic() + 10
+        while (alive := self.processes()) and time.monotonic() < deadline:
+            for pid in alive:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            self.process.poll()
+            time.sleep(0.01)
+        self.process.wait(5)
+        for name in self.shm():
+            stem = f"{name}.{self.ports.queue}"
+            for path in (Path("/dev/shm", stem), Path("/dev/shm", name)):
+                path.unlink(missing_ok=True)
+        remove_queue(self.ports.queue)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def accepts(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(2)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def tiny_ernie() -> Path:
+    """A model folder with the tiny ERNIE's tokenizer."""
+    asked = os.environ.get("TWIN_TOKENIZER")
+    return Path(asked) if asked else ROOT / "profiles" / "tiny-ernie"

@@ -1,0 +1,133 @@
+"""Each release's command line, metadata and version file."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.twin.conftest import Start
+from tests.twin.interpreter import PAIRS
+
+RELEASES = sorted(PAIRS)
+CARD = [
+    "--model", "baidu/ERNIE-4.5-21B-A3B-Thinking", "--load-choices", "default_v1",
+    "--tensor-parallel-size", "1", "--max-model-len", "131072", "--reasoning-parser", "ernie_x1",
+    "--tool-call-parser", "ernie_x1", "--max-num-seqs", "32",
+]  # fmt: skip
+PARSE = """
+import json, sys
+from fastdeploy._twin.args import make_parser
+print(json.dumps(vars(make_parser().parse_args(sys.argv[1:])), default=str))
+"""
+
+
+def parse(python: Path, *flags: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Only the parser: no server is started."""
+    env = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder), "TWIN_T0": "0"}
+    return subprocess.run(
+        [str(python), "-c", PARSE, *flags], capture_output=True, text=True, env=env, check=False
+    )
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_metadata(interpreter: Callable[[str], Path], release: str) -> None:
+    words = (
+        "import importlib.metadata as m; print(m.version('fastdeploy-gpu'), "
+        "m.version('paddlepaddle-gpu'))"
+    )
+    python = interpreter(release)
+    said = subprocess.check_output([str(python), "-c", words], text=True)
+    assert tuple(said.split()) == PAIRS[release]
+    (package,) = python.parents[1].glob("lib/python3.*/site-packages/fastdeploy")
+    text = package / "version.txt"
+    assert text.exists() == (release != "2.0")
+    if release in ("2.3", "2.4"):
+        assert f"fastdeploy version: {PAIRS[release][0]}" in text.read_text()
+
+
+@pytest.mark.parametrize(("release", "accepted"), [("2.1", False), ("2.2", False), ("2.3", True),
+                                                   ("2.4", True)])  # fmt: skip
+def test_the_model_cards_command(
+    interpreter: Callable[[str], Path], tmp_path: Path, release: str, accepted: bool
+) -> None:
+    done = parse(interpreter(release), *CARD, folder=tmp_path)
+    if accepted:
+        assert json.loads(done.stdout)["max_model_len"] == 131072
+    else:
+        assert done.returncode == 2
+        assert "unrecognized arguments: --load-choices default_v1" in done.stderr
+        spelled = [word.replace("--load-choices", "--load_choices") for word in CARD]
+        assert parse(interpreter(release), *spelled, folder=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_every_flag_of_the_release_is_known(
+    interpreter: Callable[[str], Path], tmp_path: Path, release: str
+) -> None:
+    done = parse(interpreter(release), "--help", folder=tmp_path)
+    assert done.returncode == 0
+    table = json.loads((Path(__file__).parent / "releases" / "flags.json").read_text())
+    rows = table["releases"][release]
+    assert len(rows) == {"2.0": 65, "2.1": 76, "2.2": 83, "2.3": 97, "2.4": 106}[release]
+    assert not [flag for row in rows for flag in row[0] if flag not in done.stdout]
+    assert "--config" not in done.stdout, "it belongs to the hidden first stage"
+
+
+@pytest.mark.parametrize(
+    ("flags", "name", "value"),
+    [
+        (["-tp", "2"], "tensor_parallel_size", 2),
+        (["--max-model", "77"], "max_model_len", 77),
+        (["--api-key", "a", "--api-key", "b"], "api_key", ["a", "b"]),
+        (["--port", "1", "--port", "2"], "port", 2),
+        (["--no-enable-prefix-caching"], "enable_prefix_caching", False),
+        (["--quantization", "wint4"], "quantization", {"quantization": "wint4"}),
+        (["--limit-mm-per-prompt", '{"image": 3}'], "limit_mm_per_prompt", {"image": 3}),
+        (["--cache-queue-port", "1,2"], "cache_queue_port", [1, 2]),
+        (["--engine-worker-queue-port", "8,9"], "engine_worker_queue_port", ["8", "9"]),
+        (["--served-model-name", ""], "served_model_name", None),
+        ([], "metrics_port", None),
+    ],
+)
+def test_values(
+    interpreter: Callable[[str], Path], tmp_path: Path, flags: list[str], name: str, value: object
+) -> None:
+    done = parse(interpreter("2.4"), *flags, folder=tmp_path)
+    assert json.loads(done.stdout)[name] == value
+
+
+def test_underscores_are_not_dashes(interpreter: Callable[[str], Path], tmp_path: Path) -> None:
+    done = parse(interpreter("2.4"), "--max_model_len", "5", folder=tmp_path)
+    assert done.returncode == 2
+
+
+def test_the_hidden_config_file(interpreter: Callable[[str], Path], tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("max_model_len: 99\nmax-num-seqs: 3\nnonsense: 1\nport: '9000'\n")
+    done = parse(interpreter("2.4"), "--conf", str(path), "--port", "7", folder=tmp_path)
+    values = json.loads(done.stdout)
+    assert (values["max_model_len"], values["max_num_seqs"], values["port"]) == (99, 8, 7)
+    path.write_text("")
+    done = parse(interpreter("2.4"), "--config", str(path), folder=tmp_path)
+    assert "AttributeError: 'NoneType' object has no attribute 'items'" in done.stderr
+    done = parse(interpreter("2.4"), "--config", "/nowhere.yaml", folder=tmp_path)
+    assert "FileNotFoundError" in done.stderr
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_every_release_starts_and_stops(start: Start, release: str) -> None:
+    twin = start(release=release).wait_ready()
+    assert twin.says("Say OK.") == "OK"
+    assert twin.stop() == 0
+
+
+def test_a_hub_id_counts_as_downloaded(start: Start) -> None:
+    twin = start("--max-model-len", "131072", model="baidu/ERNIE-4.5-21B-A3B-Thinking")
+    models = json.loads(twin.wait_ready().http("GET", "/v1/models")[1])
+    assert models["data"][0]["id"] == "baidu/ERNIE-4.5-21B-A3B-Thinking"
+    assert models["data"][0]["max_model_len"] == 131072
