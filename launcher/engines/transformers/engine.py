@@ -19,6 +19,7 @@ from launcher.engines.common import (
     split_env,
 )
 from launcher.engines.options import canonical
+from launcher.engines.rules import failure_rules, noise
 from launcher.engines.transformers import checks, watching
 from launcher.engines.transformers.catalogue import OLDEST, Serve, serve_of
 from launcher.errors import PreconditionError, Problem, ProfileError
@@ -141,8 +142,8 @@ class Transformers:
             served_model=model,
             phases=watching.PHASES,
             phase_rules=watching.PHASE_RULES,
-            failure_rules=watching.FAILURES,
-            noise=watching.NOISE,
+            failure_rules=failure_rules(self.name),
+            noise=noise(self.name),
             readiness=_readiness(profile, server, model),
             stop=StopPolicy(
                 loading=(StopStage("SIGTERM", "main", profile.stop.grace),),

@@ -1,0 +1,185 @@
+"""What is wrong with a profile for vLLM."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from launcher import paths
+from launcher.engines.base import Release
+from launcher.engines.common import (
+    check_env,
+    check_hub_keys,
+    check_options,
+    check_ports,
+    neutral,
+    problem,
+)
+from launcher.engines.options import OptionTable, canonical, wrong_value
+from launcher.engines.vllm import flags
+from launcher.errors import Problem
+from launcher.profile.model import Profile
+
+PARSERS = {"ernie-x1": "ernie45"}
+"""Neutral parser name to vLLM's; names that are not here are vLLM's own."""
+
+OWNED_FLAGS = {
+    "model": "write it as `model` at the top",
+    "host": "write it as `host` at the top",
+    "port": "write it as `ports: {api: NUMBER}`",
+    "api-key": "write it as `api-key: env:NAME` at the top: on the command line everybody on the "
+    "machine can read it",
+    "download-dir": "write it as `cache-dir` at the top",
+    "shutdown-timeout": "write it as `stop: {drain: SECONDS}`",
+    "config": "write its settings into the profile",
+    "uds": "the launcher proves readiness on a port",
+    "ssl-keyfile": "the launcher speaks plain HTTP to the server: put a proxy in front",
+    "ssl-certfile": "the launcher speaks plain HTTP to the server: put a proxy in front",
+    "root-path": "the launcher asks /health and /v1 at the root: put a proxy in front",
+    "headless": "the launcher proves readiness on a port",
+}
+
+OWNED_ENV = {
+    "VLLM_API_KEY": "write it as `api-key: env:NAME` at the top",
+    "TMPDIR": "it is the instance's private folder",
+    "PYTHONUNBUFFERED": "the keeper needs lines when they are printed",
+    "CUDA_VISIBLE_DEVICES": "write it as `gpus` at the top",
+    "SPT_NOENV": "the keeper recognises its processes by their environment",
+    "HF_HUB_OFFLINE": "it follows from `model`: a local folder is served offline",
+    "TRANSFORMERS_OFFLINE": "it follows from `model`: a local folder is served offline",
+}
+
+TOP = {
+    "served-model-name": "served-model-name",
+    "revision": "revision",
+    "max-model-len": "max-model-len",
+    "max-num-seqs": "max-num-seqs",
+    "tensor-parallel-size": "tensor-parallel-size",
+    "quantization": "quantization",
+    "reasoning-parser": "parsers.reasoning",
+    "tool-call-parser": "parsers.tool-call",
+}
+"""Option to the profile's key that gives it, in the order of the command line."""
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """A version's options. `exact` is False where nobody has asked that version's parser yet."""
+
+    table: OptionTable
+    parsers: Mapping[str, list[str] | None]
+    exact: bool
+
+
+def catalogue(release: Release | None) -> Catalogue:
+    """The options of `release`: asked and cached, shipped, or those of the shipped version."""
+    answer = flags.known(release.version, paths.cache()) if release else None
+    exact = answer is not None or release is None
+    found = answer or flags.shipped()
+    return Catalogue(flags.table(found), found.get("parsers") or {}, exact)
+
+
+def parser_name(name: str) -> str:
+    """What vLLM calls a parser that a profile names neutrally."""
+    return PARSERS.get(name.replace("_", "-"), name)
+
+
+def asked(profile: Profile, option: str) -> Any:
+    """An option's value from the top of the profile or its `engine-args`, None if not given."""
+    if option in TOP:
+        value = neutral(profile, TOP[option])
+        if value is not None:
+            return value
+    return next((v for k, v in profile.engine_args.items() if canonical(k) == option), None)
+
+
+def validate(profile: Profile, release: Release | None) -> list[Problem]:
+    """Everything wrong with the profile for vLLM."""
+    known = catalogue(release)
+    found = check_ports(profile, "vLLM", ("api",))
+    found += check_hub_keys(profile)
+    found += check_env(profile, OWNED_ENV)
+    options = check_options(profile, known.table, OWNED_FLAGS)
+    found += [p for p in options if known.exact or p.code != "unknown-flag"]
+    found += _top(profile, known.table)
+    found += _parsers(profile, known)
+    found += _ranges(profile)
+    if profile.model.startswith("-") or not profile.model.strip():
+        found.append(problem(profile, "model", "bad-model", f"{profile.model!r} is no model"))
+    if profile.stop.drain and "shutdown-timeout" not in known.table:
+        found.append(
+            problem(profile, "stop.drain", "key-not-supported",
+                    f"vLLM {known.table.version} has no --shutdown-timeout: it cuts streams when "
+                    "it stops", "remove `stop.drain`")
+        )  # fmt: skip
+    elif profile.stop.drain != int(profile.stop.drain):
+        found.append(problem(profile, "stop.drain", "wrong-value", "vLLM drains for whole seconds"))
+    return found
+
+
+def _top(profile: Profile, table: OptionTable) -> list[Problem]:
+    found = []
+    for name, key in TOP.items():
+        option, value = table.get(name), neutral(profile, key)
+        if value is None or option is None:
+            continue
+        reason = wrong_value(option, value)
+        if reason:
+            found.append(problem(profile, key, "wrong-value", f"{option.flag}: {reason}",
+                                 f"it takes {option.expects}"))  # fmt: skip
+        for other in profile.engine_args:
+            if canonical(other) == name:
+                found.append(
+                    problem(profile, f"engine-args.{other}", "flag-twice",
+                            f"{option.flag} is given by `{key}` already", "keep one of them")
+                )  # fmt: skip
+    return found
+
+
+def _parsers(profile: Profile, known: Catalogue) -> list[Problem]:
+    found = []
+    for option, kind in (("reasoning-parser", "reasoning"), ("tool-call-parser", "tool")):
+        name, names = asked(profile, option), known.parsers.get(kind)
+        plugin = asked(profile, f"{option.replace('-call', '')}-plugin")
+        if not isinstance(name, str) or not names or plugin or not known.exact:
+            continue
+        called = parser_name(name)
+        if called in names:
+            continue
+        near = difflib.get_close_matches(called, names, n=1)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
+        key = TOP[option] if neutral(profile, TOP[option]) else f"engine-args.{option}"
+        found.append(
+            problem(profile, key, "unknown-parser",
+                    f"vLLM {known.table.version} has no {kind} parser {called!r}{meant}",
+                    f"known: {', '.join(names)}")
+        )  # fmt: skip
+    return found
+
+
+def _ranges(profile: Profile) -> list[Problem]:
+    found = []
+    least = (("max-num-seqs", 1), ("tensor-parallel-size", 1), ("max-model-len", 1))
+    for option, limit in least:
+        value = asked(profile, option)
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if whole and value < limit and not (option == "max-model-len" and value == -1):
+            found.append(
+                problem(profile, option, "out-of-range", f"{option} is {value}; at least {limit}")
+            )
+    ranks = asked(profile, "tensor-parallel-size")
+    ranks = ranks if isinstance(ranks, int) and ranks > 0 else 1
+    others = [asked(profile, o) for o in ("pipeline-parallel-size", "data-parallel-size")]
+    for other in others:
+        ranks *= other if isinstance(other, int) and not isinstance(other, bool) else 1
+    if profile.gpus and len(profile.gpus) != ranks:
+        found.append(
+            problem(profile, "gpus", "impossible-combination",
+                    f"`gpus` names {len(profile.gpus)}, but the parallel sizes need {ranks}",
+                    "name one GPU for each rank, or change tensor-parallel-size")
+        )  # fmt: skip
+    if profile.gpus and len(set(profile.gpus)) != len(profile.gpus):
+        found.append(problem(profile, "gpus", "wrong-value", "a GPU is named twice"))
+    return found

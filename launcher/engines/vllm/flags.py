@@ -1,0 +1,204 @@
+"""vLLM's command line: asked of the installed vLLM's own parser, remembered per version.
+
+Importing vLLM's parser takes seconds, so the answer is a file: shipped for one version, cached for
+others (`remember`), and asked for with `QUERY` by who may start processes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from launcher.engines.options import Action, Kind, Option, OptionTable, canonical
+
+DATA = Path(__file__).parent / "data"
+
+FORMAT = 1
+"""Of the answer to `QUERY`; a cached answer of another format is asked for again."""
+
+MARK = "ernie-deploy-vllm-flags:"
+"""Starts the line that holds the answer; vLLM prints others."""
+
+QUERY = r"""
+import json, sys
+def find(places):
+    import importlib
+    for module, name in places:
+        try:
+            return getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError):
+            pass
+    raise SystemExit("cannot find any of %s" % (places,))
+make = find([
+    ("vllm.entrypoints.launchers.cli_args", "make_arg_parser"),
+    ("vllm.entrypoints.openai.cli_args", "make_arg_parser"),
+])
+Parser = find([
+    ("vllm.utils.argparse_utils", "FlexibleArgumentParser"),
+    ("vllm.utils", "FlexibleArgumentParser"),
+])
+def probe(kind):
+    gave = {}
+    for name, text in (("json", "{}"), ("int", "7"), ("float", "0.5"), ("word", "word")):
+        try:
+            gave[name] = type(kind(text)).__name__
+        except Exception:
+            gave[name] = None
+    return gave
+def plain(value):
+    try:
+        json.dumps(value)
+        return value
+    except (TypeError, ValueError):
+        return None
+options = []
+for action in make(Parser())._actions:
+    if not action.option_strings:
+        continue
+    options.append({
+        "flags": list(action.option_strings),
+        "action": type(action).__name__,
+        "nargs": action.nargs,
+        "default": plain(action.default),
+        "choices": [str(c) for c in action.choices] if action.choices else None,
+        "required": action.required,
+        "takes": probe(action.type) if callable(action.type) else None,
+        "deprecated": bool(getattr(action, "deprecated", False)),
+    })
+def registered(places):
+    try:
+        return sorted(find(places))
+    except SystemExit:
+        return None
+parsers = {
+    "reasoning": registered([("vllm.reasoning", "_REASONING_PARSERS_TO_REGISTER")]),
+    "tool": registered([
+        ("vllm.tool_parsers", "_TOOL_PARSERS_TO_REGISTER"),
+        ("vllm.entrypoints.openai.tool_parsers", "_TOOL_PARSERS_TO_REGISTER"),
+    ]),
+}
+import vllm
+print("\n" + sys.argv[1] + json.dumps(
+    {"format": 1, "version": vllm.__version__, "options": options, "parsers": parsers}))
+"""
+"""Run as `python -c QUERY MARK`; prints one line: the mark, then JSON."""
+
+_ACTIONS: Mapping[str, Action] = {
+    "_StoreTrueAction": "switch",
+    "_StoreFalseAction": "switch",
+    "_StoreConstAction": "switch",
+    "BooleanOptionalAction": "boolean",
+    "_AppendAction": "append",
+    "_HelpAction": "help",
+    "_VersionAction": "help",
+}
+
+
+def known(version: str, cache_dir: Path | None = None) -> dict[str, Any] | None:
+    """The answer for exactly this version: cached, shipped, or None where nobody asked yet."""
+    for path in (_cached(version, cache_dir), DATA / f"flags-{_safe(version)}.json"):
+        answer = _read(path) if path else None
+        if answer is not None:
+            return answer
+    return None
+
+
+def parse(output: str) -> dict[str, Any]:
+    """The answer in the output of `QUERY`.
+
+    Raises:
+        ValueError: it is not there.
+    """
+    for line in output.splitlines():
+        if line.startswith(MARK):
+            answer: dict[str, Any] = json.loads(line[len(MARK) :])
+            return answer
+    raise ValueError("vLLM's parser did not answer")
+
+
+def remember(answer: Mapping[str, Any], cache_dir: Path) -> Path:
+    """Keep an answer for the next time; returns its file (0600)."""
+    path = _cached(str(answer["version"]), cache_dir)
+    if path is None:
+        raise ValueError("no cache folder")
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    scratch = path.with_suffix(f".{os.getpid()}")
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(answer, file)
+    scratch.replace(path)
+    return path
+
+
+def table(answer: Mapping[str, Any]) -> OptionTable:
+    """The options of an answer."""
+    return OptionTable.of("vLLM", str(answer["version"]), map(_option, answer["options"]))
+
+
+@lru_cache(maxsize=1)
+def shipped() -> dict[str, Any]:
+    """The newest answer that travels with the code."""
+    files = sorted(DATA.glob("flags-*.json"), key=lambda path: _number(path.stem[6:]))
+    answer = _read(files[-1])
+    if answer is None:
+        raise ValueError(f"{files[-1]} cannot be read")
+    return answer
+
+
+def _cached(version: str, cache_dir: Path | None) -> Path | None:
+    return cache_dir / f"vllm-flags-{_safe(version)}.json" if cache_dir else None
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        answer = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(answer, dict) or answer.get("format") != FORMAT:
+        return None
+    return answer
+
+
+def _safe(version: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.+-]", "_", version)
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version))
+
+
+def _option(raw: Mapping[str, Any]) -> Option:
+    flags = tuple(raw["flags"])
+    long = next((f for f in flags if f.startswith("--")), flags[0])
+    action = _ACTIONS.get(raw["action"], "store")
+    return Option(
+        name=canonical(long),
+        flags=flags,
+        action=action,
+        kind=_kind(raw["takes"]),
+        default=raw["default"],
+        choices=tuple(raw["choices"]) if raw["choices"] else None,
+        many=raw["nargs"] in ("+", "*"),
+        optional_value=raw["nargs"] == "?",
+        object_only=False,
+        required=raw["required"],
+        deprecated=raw["deprecated"],
+    )
+
+
+def _kind(takes: Mapping[str, str | None] | None) -> Kind:
+    """What a parser's type function takes, by what it gave for four samples."""
+    if takes is None:
+        return "str"
+    if takes["json"] not in (None, "str"):
+        return "json-or-word" if takes["word"] else "json"
+    if takes["word"] is not None:
+        return "str"
+    if takes["float"] is not None:
+        return "float"
+    return "int" if takes["int"] is not None else "str"
