@@ -135,15 +135,13 @@ def _fastdeploy(
         f"{recipe.distribution}=={version}",
     )
     indexes = (paddle["index"], recipe.data["architectures"][arch]["index"])
-    alone = [
-        _install(
-            f"installing {pin} from {(sources.index_url and 'the index named') or index}",
-            python,
-            Sources(sources.index_url or index, sources.find_links),
-            ("--no-deps", pin),
-        )
-        for pin, index in zip(pins, indexes, strict=True)
-    ]
+    alone = []
+    for pin, index in zip(pins, indexes, strict=True):
+        only = sources.index_url or index
+        argv = _install("", python, sources, ("--no-deps", pin)).argv
+        # pip ignores an empty variable, so the user's extra indexes are replaced by the same one.
+        env = {"PIP_INDEX_URL": only, "PIP_EXTRA_INDEX_URL": only}
+        alone.append(Step(f"installing {pin}", argv, env))
     rest = _install(
         "installing what they need",
         python,
