@@ -1,0 +1,85 @@
+"""What is wrong with keys together: missing ones, doubled ones, combinations that cannot work.
+
+What depends on the engine (which flags it has, how it spells them) is checked by the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from launcher.errors import Problem
+from launcher.profile.check import Checker
+from launcher.profile.model import Origin
+
+NEUTRAL_FLAGS = (
+    "model",
+    "revision",
+    "cache-dir",
+    "served-model-name",
+    "host",
+    "max-model-len",
+    "max-num-seqs",
+    "tensor-parallel-size",
+    "quantization",
+    "api-key",
+)
+"""Keys at the top that engines have as a flag of the same name."""
+
+
+def check(checker: Checker, source: str) -> None:
+    """Say what is wrong between keys; `source` is the file that should have the missing ones."""
+    start = Origin(source, 1, 1)
+    _required(checker, start)
+    _doubled(checker)
+    _timeouts(checker)
+
+
+def notes(values: Mapping[str, Any], checker: Checker) -> tuple[Problem, ...]:
+    """Keys that are right and change nothing, so that none is ignored in silence."""
+    if values.get("restart", {}).get("policy") != "never":
+        return ()
+    found = []
+    for key in ("max-restarts", "delay"):
+        place = checker.origins[f"restart.{key}"]
+        if place.source != "default":
+            message = f"restart.{key}: changes nothing while `restart.policy` is `never`"
+            found.append(Problem("no-effect", message, place.text(), "write `policy: on-failure`"))
+    return tuple(found)
+
+
+def _required(checker: Checker, start: Origin) -> None:
+    remedies = {
+        "name": "add `name: ...`, or give --name",
+        "engine": "add `engine: fastdeploy` (or vllm, transformers, hosted)",
+        "model": "add `model: OWNER/NAME` or a folder such as `model: ./weights`",
+        "base-url": "add `base-url: https://...`",
+    }
+    needed = ["name", "engine", "base-url" if checker.engine == "hosted" else "model"]
+    for key in needed:
+        # A key that is there and wrong has been said already.
+        if key not in checker.values and key not in checker.origins:
+            checker.say("missing-key", key, "is required", start, remedies[key])
+
+
+def _doubled(checker: Checker) -> None:
+    for key in checker.values.get("engine-args", {}):
+        name = key.lstrip("-").replace("_", "-")
+        path = f"engine-args.{key}"
+        if name in NEUTRAL_FLAGS and name in checker.origins:
+            first = checker.origins[name].text()
+            checker.say("given-twice", path, f"`{name}` stands at the top too, at {first}",
+                        checker.origins[path], f"remove one of them; `{name}` at the top is "
+                        "understood by every engine")  # fmt: skip
+
+
+def _timeouts(checker: Checker) -> None:
+    health = checker.values.get("health", {})
+    total = health.get("startup-timeout")
+    for key in ("no-progress-timeout", "probe-timeout"):
+        part = health.get(key)
+        if part is not None and total is not None and part > total:
+            path = f"health.{key}"
+            checker.say("impossible-combination", path,
+                        f"{part} s is longer than health.startup-timeout, {total} s, and would "
+                        "never pass", checker.origins[path], "make it the shorter one")  # fmt: skip

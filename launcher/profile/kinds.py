@@ -1,0 +1,283 @@
+"""Types of which a scalar does not say all: mappings, lists, paths, secrets.
+
+Each function reads a node for the checker and returns plain JSON types, or None where something
+was wrong and has been said.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import os
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from launcher.profile import types
+from launcher.profile.model import Origin
+from launcher.profile.nodes import Entry, Mapping, Node, Scalar, Sequence
+from launcher.profile.schema import Key
+from launcher.profile.types import Wrong
+from launcher.profile.variables import is_secret_name
+
+if TYPE_CHECKING:
+    from launcher.profile.check import Checker
+
+Kind = Callable[["Checker", Key, str, Node], Any]
+OnText = Callable[[str, str, str, Entry], str]
+
+_PORT_NAME = re.compile(r"[a-z][a-z0-9-]*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SECRET_FLAG = re.compile(
+    r"(^|[-_])((api|access|secret|private)[-_]?key|(hf|auth|access|api|bearer)[-_]token|secret"
+    r"|password|passwd)$|^token$",
+    re.IGNORECASE,
+)
+_SECRET_FIELD = re.compile(
+    r"(^|[-_])(key|apikey|token|secret|password|passwd|authorization|cookie)$", re.IGNORECASE
+)
+_NO_SECRETS = ("", "0", "1", "true", "false", "True", "False")
+"""Values of switches whose names end like a secret's, such as HF_HUB_DISABLE_IMPLICIT_TOKEN."""
+
+
+def _map(check: Checker, key: Key, path: str, node: Node) -> Any:
+    if not isinstance(node, Mapping):
+        first = next(iter(key.keys))
+        return check.no_map(path, node, f"{path}: {{{first}: {key.keys[first].example}}}")
+    return check.mapping(node, key.keys, path)
+
+
+def _choice(check: Checker, key: Key, path: str, node: Node) -> Any:
+    return _one_of(check, path, node, key.values, "unknown-value", "is not known")
+
+
+def _engine(check: Checker, key: Key, path: str, node: Node) -> Any:
+    known = key.values
+    if isinstance(node, Scalar) and node.text.strip() not in known:
+        from importlib import metadata
+
+        plugins = {point.name for point in metadata.entry_points(group="ernie_deploy.engines")}
+        known = (*known, *sorted(plugins - set(known)))
+    return _one_of(check, path, node, known, "unknown-engine", "is not an engine")
+
+
+def _one_of(
+    check: Checker, path: str, node: Node, known: tuple[str, ...], code: str, message: str
+) -> Any:
+    value = check.scalar(path, node, types.line)
+    if value is None or value in known:
+        return value
+    near = difflib.get_close_matches(value.lower(), known, n=1)
+    meant = f"did you mean {near[0]!r}? " if near else ""
+    remedy = f"{meant}one of: {', '.join(known)}"
+    check.say(code, path, f"{types.shown(value)} {message}", node.place, remedy)
+    return None
+
+
+def _secret(check: Checker, key: Key, path: str, node: Node) -> Any:
+    value = check.scalar(path, node, types.secret)
+    return None if value is None else absolute_reference(value, node.place)
+
+
+def _path(check: Checker, key: Key, path: str, node: Node) -> Any:
+    value = check.scalar(path, node, types.line)
+    return None if value is None else absolute(value, node.place)
+
+
+def _program(check: Checker, key: Key, path: str, node: Node) -> Any:
+    value = check.scalar(path, node, types.line)
+    # A bare word is looked up on PATH, as a shell would.
+    return absolute(value, node.place) if value and ("/" in value or value[0] in "~.") else value
+
+
+def _model(check: Checker, key: Key, path: str, node: Node) -> Any:
+    value = check.scalar(path, node, types.line)
+    if value is None or check.engine == "hosted":
+        return value
+    if value.startswith("-"):
+        check.say("bad-value", path, "a model cannot begin with a dash", node.place)
+        return None
+    found = absolute(value, node.place)
+    if os.path.exists(found):
+        return found
+    if value[0] not in "/.~":
+        return value
+    check.say("missing-model", path, f"there is no {found}", node.place,
+              "relative paths start at the file that says them; a hub id is owner/name")  # fmt: skip
+    return found
+
+
+def _words(check: Checker, key: Key, path: str, node: Node) -> Any:
+    items = node.items if isinstance(node, Sequence) else (node,)
+    return [w for item in items if (w := check.scalar(path, item, types.line)) is not None]
+
+
+def _gpus(check: Checker, key: Key, path: str, node: Node) -> Any:
+    parts: list[Node] = []
+    if isinstance(node, Scalar):
+        parts += [Scalar(t.strip(), node.plain, node.place) for t in node.text.split(",")]
+    else:
+        parts += node.items if isinstance(node, Sequence) else (node,)
+    found: list[str] = []
+    for part in parts:
+        device = check.scalar(path, part, types.device)
+        if device in found:
+            check.say("duplicate-gpu", path, f"{device} is given twice", part.place)
+        elif device is not None:
+            found.append(device)
+    return found
+
+
+def _ports(check: Checker, key: Key, path: str, node: Node) -> Any:
+    if not isinstance(node, Mapping):
+        return check.no_map(path, node, f"{path}: {{api: 8180}}")
+    ports: dict[str, Any] = {}
+    for name, here, entry in check.given(node, path):
+        if not _PORT_NAME.fullmatch(name):
+            check.say("bad-key", here, "a port's name has small letters, digits and dashes",
+                      entry.place)  # fmt: skip
+            continue
+        number = check.scalar(here, entry.value, _port)
+        twin = next((n for n, p in ports.items() if p == number and p != "auto"), None)
+        if twin is not None:
+            check.say("port-twice", here, f"{number} is ports.{twin} already", entry.value.place,
+                      "give one of them another number, or `auto`")  # fmt: skip
+        elif number is not None:
+            ports[name] = number
+    return ports
+
+
+def _variables(check: Checker, key: Key, path: str, node: Node) -> Any:
+    if not isinstance(node, Mapping):
+        return check.no_map(path, node, f"{path}: {{NAME: value}}")
+    values = {}
+    for name, here, entry in check.given(node, path):
+        value = check.scalar(here, entry.value, _as_written)
+        if not _VARIABLE.fullmatch(name):
+            check.say("bad-variable", path, f"{types.shown(name)} is no variable's name",
+                      entry.place, "letters, digits and underscores")  # fmt: skip
+        elif value is not None:
+            values[name] = _guarded(check, is_secret_name(name), here, value, entry)
+    return values
+
+
+def _headers(check: Checker, key: Key, path: str, node: Node) -> Any:
+    if not isinstance(node, Mapping):
+        return check.no_map(path, node, f"{path}: {{X-Title: text}}")
+    values = {}
+    for name, here, entry in check.given(node, path):
+        value = check.scalar(here, entry.value, types.line)
+        if value is not None:
+            values[name] = _guarded(check, bool(_SECRET_FIELD.search(name)), here, value, entry)
+    return values
+
+
+def _body(check: Checker, key: Key, path: str, node: Node) -> Any:
+    if not isinstance(node, Mapping):
+        return check.no_map(path, node, f"{path}: {{field: value}}")
+
+    def guard(name: str, here: str, value: str, entry: Entry) -> str:
+        return _guarded(check, bool(_SECRET_FIELD.search(name)), here, value, entry)
+
+    return _plain(check, path, node, guard)
+
+
+def _arguments(check: Checker, key: Key, path: str, node: Node) -> Any:
+    if not isinstance(node, Mapping):
+        return check.no_map(path, node, f"{path}: {{flag: value}}")
+
+    def guard(name: str, here: str, value: str, entry: Entry) -> str:
+        if _SECRET_FLAG.search(name):
+            check.say("secret-in-clear", here, "would put a secret into the command line",
+                      entry.value.place, "use `api-key`, or the engine's variable under `env` with "
+                      "a reference (env:NAME, file:PATH, cmd:COMMAND)")  # fmt: skip
+        return value
+
+    return _plain(check, path, node, guard, flags=True)
+
+
+def _free(check: Checker, key: Key, path: str, node: Node) -> Any:
+    return _plain(check, path, node, lambda name, here, value, entry: value)
+
+
+def _plain(
+    check: Checker, path: str, node: Node, on_text: OnText, *, flags: bool = False, level: int = 0
+) -> Any:
+    """`node` without a type; `on_text` sees every text that is a key's value."""
+    if isinstance(node, Scalar):
+        # Under a flag's name the engine gets what was written; deeper down it is JSON's.
+        reader = functools.partial(types.untyped, as_written=flags and level == 1)
+        return check.scalar(path, node, reader)
+    if isinstance(node, Sequence):
+        values = []
+        for index, item in enumerate(node.items):
+            check.origins[f"{path}.{index}"] = item.place
+            values.append(
+                _plain(check, f"{path}.{index}", item, on_text, flags=flags, level=level)
+            )
+        return values
+    made = {}
+    for name, here, entry in check.given(node, path):
+        value = _plain(check, here, entry.value, on_text, flags=flags, level=level + 1)
+        made[name] = on_text(name, here, value, entry) if isinstance(value, str) else value
+    return made
+
+
+def _guarded(check: Checker, secret: bool, path: str, value: str, entry: Entry) -> str:
+    """`value`, its path made absolute if it is a reference; a secret must be one."""
+    if types.REFERENCE.fullmatch(value):
+        return absolute_reference(value, entry.value.place)
+    if secret and value not in _NO_SECRETS:
+        name = re.sub(r"\W", "_", path.rpartition(".")[2]).upper()
+        check.say("secret-in-clear", path, "is named like a secret, and secrets never stand in a "
+                  "profile", entry.value.place,
+                  f"write a reference: env:{name}, file:PATH or cmd:COMMAND")  # fmt: skip
+    return value
+
+
+def absolute(path: str, place: Origin) -> str:
+    """`path` as seen from the file that says it, or from here for an option."""
+    folder = os.path.dirname(place.source) if place.line is not None else ""
+    joined = os.path.join(folder, os.path.expanduser(path))
+    try:
+        tidy = os.path.abspath(joined)
+        # `a/../b` is not `b` where `a` is a link.
+        same = ".." not in path or os.path.realpath(tidy) == os.path.realpath(joined)
+        return tidy if same else os.path.join(os.getcwd(), joined)
+    except OSError:  # the working directory is gone
+        return joined
+
+
+def absolute_reference(reference: str, place: Origin) -> str:
+    """A `file:` reference's path made absolute: the keeper works in another folder."""
+    kind, _, value = reference.partition(":")
+    return f"file:{absolute(value, place)}" if kind == "file" else reference
+
+
+def _port(node: Scalar) -> int | str:
+    return "auto" if node.text == "auto" else types.whole(node, 1, 65535)
+
+
+def _as_written(node: Scalar) -> str:
+    if "\0" in node.text:
+        raise Wrong("holds a NUL character", code="bad-value")
+    return node.text
+
+
+KINDS: dict[str, Kind] = {
+    "map": _map,
+    "choice": _choice,
+    "engine": _engine,
+    "secret": _secret,
+    "path": _path,
+    "program": _program,
+    "model": _model,
+    "words": _words,
+    "gpus": _gpus,
+    "ports": _ports,
+    "variables": _variables,
+    "headers": _headers,
+    "body": _body,
+    "arguments": _arguments,
+    "free": _free,
+}

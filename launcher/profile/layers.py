@@ -1,0 +1,292 @@
+"""From files and options to one tree: `extends`, the profile, `--overlay`, `--set`.
+
+Maps merge, lists replace, `null` deletes what lies below it. Every value keeps the place it came
+from.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from launcher import paths
+from launcher.errors import Problem
+from launcher.profile import nodes, source
+from launcher.profile.model import Origin
+from launcher.profile.nodes import Entry, Mapping, Node, Scalar, Sequence, SourceProblem
+
+SUFFIXES = (".yaml", ".yml")
+MAX_FILES = 50
+"""Files one profile may extend, all together: three are many."""
+
+
+@dataclass
+class Layers:
+    """Reads files into one tree and collects what is wrong with them.
+
+    `text` is the first file's text, `sources` the files in the order in which they were opened.
+    """
+
+    problems: list[Problem] = field(default_factory=list)
+    text: str = ""
+    sources: list[str] = field(default_factory=list)
+    _read: dict[str, Mapping | None] = field(default_factory=dict)
+
+    def profile(self, path: str, overlays: Iterable[str]) -> Mapping | None:
+        """The merged tree of the profile and its overlays; None where nothing can be said of it."""
+        tree = self._with_bases(path, ())
+        for overlay in overlays:
+            layer = self._file(overlay)
+            if layer is None:
+                continue
+            if "extends" in layer.entries:
+                self._say("extends-in-overlay", "an overlay cannot have `extends`",
+                          layer.entries["extends"].place,
+                          "give both files with --overlay, the base first")  # fmt: skip
+            tree = merge(tree, layer) if tree is not None else None
+        return tree
+
+    def _with_bases(self, path: str, opened: tuple[str, ...]) -> Mapping | None:
+        real = os.path.realpath(path)
+        if real not in self._read:
+            self._read[real] = self._merged(path, (*opened, real))
+        return self._read[real]
+
+    def _merged(self, path: str, here: tuple[str, ...]) -> Mapping | None:
+        tree = self._file(path)
+        if tree is None:
+            return None
+        merged: Mapping | None = None
+        for name in self._bases(tree):
+            base = self._base(name, path, here)
+            if base is not None:
+                merged = base if merged is None else merge(merged, base)
+        tree = replace(tree, entries={k: e for k, e in tree.entries.items() if k != "extends"})
+        return tree if merged is None else merge(merged, tree)
+
+    def _base(self, name: Scalar, path: str, opened: tuple[str, ...]) -> Mapping | None:
+        found = find_base(name.text, os.path.dirname(path))
+        if "${" in name.text:
+            self._say("bad-extends", "`extends` comes before variables and cannot use them",
+                      name.place)  # fmt: skip
+        elif found is None:
+            near = nearest(name.text, os.path.dirname(path))
+            self._say("missing-extends", f"extends: there is no profile {name.text!r}", name.place,
+                      f"did you mean {near!r}?" if near else
+                      "name a file relative to this one, or one of `ernie-deploy profiles list`")  # fmt: skip
+        elif os.path.realpath(found) in opened:
+            chain = [*opened[opened.index(os.path.realpath(found)) :], found]
+            names = " -> ".join(os.path.basename(p) for p in chain)
+            self._say("extends-loop", f"extends goes round in a circle: {names}", name.place)
+        elif len(self.sources) >= MAX_FILES:
+            if not any(p.code == "too-many-files" for p in self.problems):
+                self._say("too-many-files", f"extends reads more than {MAX_FILES} files",
+                          name.place)  # fmt: skip
+        else:
+            return self._with_bases(found, opened)
+        return None
+
+    def _bases(self, tree: Mapping) -> list[Scalar]:
+        entry = tree.entries.get("extends")
+        if entry is None or (isinstance(entry.value, Scalar) and entry.value.is_null):
+            return []
+        items = entry.value.items if isinstance(entry.value, Sequence) else (entry.value,)
+        found = []
+        for item in items:
+            if isinstance(item, Scalar) and item.text.strip() and not item.is_null:
+                found.append(item)
+            else:
+                self._say("wrong-type", "extends: a file's name, or a list of them, is expected",
+                          item.place)  # fmt: skip
+        return found
+
+    def _file(self, path: str) -> Mapping | None:
+        first = not self.sources
+        self.sources.append(path)
+        try:
+            text = source.read(path, path)
+            if first:
+                self.text = text
+            root, problems = nodes.parse(text, path)
+        except SourceProblem as stopped:
+            self._add(stopped.problems)
+            return None
+        self._add(problems)
+        start = Origin(path, 1, 1)
+        if root is None or (isinstance(root, Scalar) and root.is_null):
+            self._say("empty-profile", "the file says nothing", start,
+                      "`ernie-deploy profiles init` writes one to start from")  # fmt: skip
+            return None
+        if not isinstance(root, Mapping):
+            self._say("not-a-mapping", "a profile is a mapping of keys to values, this is "
+                      + ("a list" if isinstance(root, Sequence) else "text"), root.place)  # fmt: skip
+            return None
+        return root
+
+    def _say(self, code: str, message: str, place: Origin, remedy: str | None = None) -> None:
+        self._add([Problem(code, message, place.text(), remedy)])
+
+    def _add(self, problems: Iterable[Problem]) -> None:
+        self.problems += problems
+
+
+def merge(below: Mapping, above: Mapping) -> Mapping:
+    """`above` laid over `below`: maps merge, lists and scalars replace.
+
+    A null stays in the tree as the mark of a deleted key: whoever reads the merged tree passes
+    over it. Taking the key out here would forget the deletion in the next merge.
+    """
+    entries = dict(below.entries)
+    for key, entry in above.entries.items():
+        old, new = entries.get(key), entry.value
+        if old is not None and isinstance(old.value, Mapping) and isinstance(new, Mapping):
+            new = merge(old.value, new)
+        entries[key] = Entry(entry.place, new)
+    return replace(below, entries=entries, place=above.place)
+
+
+def shipped_profiles() -> dict[str, str]:
+    """File name to path of every profile that ships."""
+    folder = paths.shipped("profiles")
+    found = sorted(folder.glob("*.yaml")) + sorted((folder / "hosted").glob("*.yaml"))
+    return {p.relative_to(folder).as_posix(): str(p) for p in found}
+
+
+def find_base(name: str, folder: str) -> str | None:
+    """The file that `extends: name` means in a file of `folder`."""
+    wanted = os.path.expanduser(name)
+    near = wanted if os.path.isabs(wanted) else os.path.join(folder, wanted)
+    return _first_file(near) or _shipped(name)
+
+
+def find_profile(path: str) -> str:
+    """`path`, or the shipped profile of that name where there is no such file here.
+
+    Raises:
+        SourceProblem: neither exists; names the nearest.
+    """
+    wanted = os.path.expanduser(path)
+    if os.path.exists(wanted):
+        return wanted
+    found = _shipped(path)
+    if found is not None:
+        return found
+    near = nearest(path, os.path.dirname(wanted))
+    raise SourceProblem(
+        Problem(
+            "missing-profile",
+            f"there is no file {path}",
+            path,
+            f"did you mean {near}?" if near else "`ernie-deploy profiles list` shows what ships",
+        )
+    )
+
+
+def nearest(name: str, folder: str) -> str | None:
+    """The profile in `folder`, or among those that ship, whose name looks most like `name`."""
+    import difflib
+
+    try:
+        beside = [f for f in os.listdir(folder or ".") if f.endswith(SUFFIXES)]
+    except OSError:
+        beside = []
+    there = [os.path.join(folder, f) for f in beside] + list(shipped_profiles())
+    with_suffix = name if name.endswith(SUFFIXES) else f"{name}.yaml"
+    found = difflib.get_close_matches(with_suffix, there, n=1, cutoff=0.7)
+    return found[0] if found else None
+
+
+def _shipped(name: str) -> str | None:
+    if os.path.isabs(name) or name.startswith((".", "~")):
+        return None
+    return _first_file(str(paths.shipped("profiles", name)))
+
+
+def _first_file(path: str) -> str | None:
+    if "\0" in path:
+        return None
+    return next((p for p in (path, *(path + s for s in SUFFIXES)) if os.path.isfile(p)), None)
+
+
+def set_value(tree: Mapping, option: str) -> Mapping:
+    """`tree` with the value of `--set KEY.PATH=VALUE`.
+
+    Where several words of the path are one key of the tree, they are taken as that key.
+
+    Raises:
+        SourceProblem: the option or its YAML is wrong.
+    """
+    words, value = _split(option)
+    path = _joined(tree, words)
+    place = Origin("--set")
+    where = f"--set {'.'.join(path)}"
+    try:
+        text = source.decode(value.encode("utf-8", "surrogateescape"), where)
+        node, problems = nodes.parse(text, where)
+    except SourceProblem as stopped:
+        raise SourceProblem(*(replace(p, where=where) for p in stopped.problems)) from stopped
+    if problems:
+        raise SourceProblem(*(replace(p, where=where) for p in problems))
+    node = _placed(node, place) if node is not None else Scalar("", True, place)
+    added = Mapping({path[-1]: Entry(place, node)}, place)
+    for key in reversed(path[:-1]):
+        added = Mapping({key: Entry(place, added)}, place)
+    return merge(tree, added)
+
+
+def _joined(tree: Mapping, words: list[str]) -> list[str]:
+    """The keys that `words` name: the longest that exist in `tree`, else one per word."""
+    at: Node | None = tree
+    path: list[str] = []
+    while words:
+        taken = 1
+        if isinstance(at, Mapping):
+            long = (n for n in range(len(words), 1, -1) if ".".join(words[:n]) in at.entries)
+            taken = next(long, 1)
+        path.append(".".join(words[:taken]))
+        entry = at.entries.get(path[-1]) if isinstance(at, Mapping) else None
+        at = entry.value if entry else None
+        words = words[taken:]
+    return path
+
+
+def _placed(node: Node, place: Origin) -> Node:
+    if isinstance(node, Mapping):
+        entries = {k: Entry(place, _placed(e.value, place)) for k, e in node.entries.items()}
+        return replace(node, entries=entries, place=place)
+    if isinstance(node, Sequence):
+        return replace(node, items=tuple(_placed(i, place) for i in node.items), place=place)
+    return replace(node, place=place)
+
+
+def _split(option: str) -> tuple[list[str], str]:
+    """The words of the key and the text of the value."""
+    words: list[str] = [""]
+    quote = ""
+    for index, character in enumerate(option):
+        if quote:
+            if character == quote:
+                quote = ""
+            else:
+                words[-1] += character
+        elif character in "\"'":
+            quote = character
+        elif character == ".":
+            words.append("")
+        elif character == "=":
+            if not all(words):
+                break
+            return words, option[index + 1 :]
+        else:
+            words[-1] += character
+    shown = option.partition("=")[0]
+    raise SourceProblem(
+        Problem(
+            "bad-set",
+            f"`{shown}` is not KEY.PATH=VALUE",
+            "--set",
+            'such as --set max-model-len=8192 or --set ports.api=8180; quote a key with dots: '
+            "engine-args.'a.b'=1",
+        )
+    )

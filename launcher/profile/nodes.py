@@ -1,0 +1,256 @@
+"""YAML as a tree in which every key and value knows its place.
+
+PyYAML's own loader keeps the last of two equal keys, turns `2.10` into 2.1 and `on` into true, and
+follows aliases without end. So the tree is built here from the parser's events, of its SafeLoader
+family: scalars stay the text that was written, and what they mean is decided by the schema's type
+(`launcher.profile.types`), or by YAML 1.2's rules where the schema has no type.
+
+Anchors and aliases are allowed up to a limit of nodes, merge keys (`<<`) are understood, tags are
+refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import yaml
+
+from launcher.errors import Problem
+from launcher.profile.model import Origin
+
+MAX_BYTES = 1024 * 1024
+"""A profile's largest size; the largest shipped one has 2 KiB."""
+MAX_NODES = 10_000
+"""Nodes of a profile with every alias written out: an alias bomb has billions."""
+MAX_DEPTH = 32
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class SourceProblem(Exception):
+    """The text cannot be read any further; carries what was found up to there."""
+
+    def __init__(self, *problems: Problem) -> None:
+        """Keep the problems."""
+        self.problems = problems
+        super().__init__("; ".join(p.text() for p in problems))
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """A value as it was written.
+
+    `plain`: not quoted, so that `8` may be a number. `expanded`: a variable was put in.
+    """
+
+    text: str
+    plain: bool
+    place: Origin
+    expanded: bool = False
+    size: int = 1
+    depth: int = 0
+
+    @property
+    def is_null(self) -> bool:
+        """True for `null`, `~` and nothing at all, unless quoted or out of a variable."""
+        return self.plain and not self.expanded and self.text in ("", "~", "null", "Null", "NULL")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A key's place and its value."""
+
+    place: Origin
+    value: Node
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """A mapping; keys are unique."""
+
+    entries: dict[str, Entry]
+    place: Origin
+    size: int = 1
+    depth: int = 1
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """A list."""
+
+    items: tuple[Node, ...]
+    place: Origin
+    size: int = 1
+    depth: int = 1
+
+
+Node = Scalar | Mapping | Sequence
+
+
+def parse(text: str, source: str) -> tuple[Node | None, list[Problem]]:
+    """The tree of `text` and what is wrong with it; None for a text without a value.
+
+    `source` names the text in places.
+
+    Raises:
+        SourceProblem: the text is no YAML, or more of it than we take.
+    """
+    builder = _Builder(source)
+    try:
+        for event in yaml.parse(text, Loader=_Loader):
+            builder.take(event)
+    except yaml.MarkedYAMLError as error:
+        raise SourceProblem(*builder.problems, *_syntax(error, text, source)) from error
+    except yaml.YAMLError as error:
+        problem = Problem("yaml", f"not YAML: {error}".split("\n")[0], source)
+        raise SourceProblem(*builder.problems, problem) from error
+    return builder.root, builder.problems
+
+
+def _syntax(error: yaml.MarkedYAMLError, text: str, source: str) -> Iterator[Problem]:
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line, mark.column) if mark else (0, 0)
+    lines = text.split("\n")
+    here = lines[line] if line < len(lines) else ""
+    indent = here[: len(here) - len(here.lstrip())]
+    if "\t" in indent or here[column : column + 1] == "\t":
+        for number, content in enumerate(lines):
+            at = content[: len(content) - len(content.lstrip())].find("\t")
+            at = column if at < 0 and number == line else at
+            if at >= 0:
+                where = f"{source}:{number + 1}:{at + 1}"
+                yield Problem("tab", "a tab cannot indent YAML", where, "indent with spaces")
+        return
+    said = (error.problem or "not YAML").strip()
+    context = f" ({error.context.strip()})" if error.context else ""
+    remedy = None
+    if "mapping values are not allowed" in said:
+        remedy = "quote a value that contains `: `, or mend the indentation"
+    elif "did not find expected key" in said or "block end" in said:
+        remedy = "this line is indented differently from those of the same mapping"
+    yield Problem("yaml", f"not YAML: {said}{context}", f"{source}:{line + 1}:{column + 1}", remedy)
+
+
+@dataclass
+class _Open:
+    """A collection whose end has not come yet."""
+
+    place: Origin
+    is_map: bool
+    anchor: str | None
+    items: list[Node] = field(default_factory=list)
+
+
+class _Builder:
+    """Builds the tree from events, without recursion, so that depth is a number to check."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.root: Node | None = None
+        self.problems: list[Problem] = []
+        self._stack: list[_Open] = []
+        self._anchors: dict[str, Node] = {}
+        self._documents = 0
+        self._size = 0
+
+    def take(self, event: Any) -> None:
+        place = self._place(event.start_mark)
+        if isinstance(event, yaml.DocumentStartEvent):
+            self._documents += 1
+            if self._documents > 1:
+                self._stop("several-documents", "a profile is one document, here begins another",
+                           place, "split the file; `extends` and `--overlay` join profiles")  # fmt: skip
+        elif isinstance(event, yaml.ScalarEvent):
+            self._tag(event, place)
+            plain = event.style in (None, "")
+            if any("\ud800" <= c <= "\udfff" for c in event.value):
+                # The parser in Python lets an escape through that the one in C refuses.
+                self._stop("yaml", "half of a surrogate pair is no character", place)
+            self._add(Scalar(event.value, plain, place), event.anchor)
+        elif isinstance(event, yaml.AliasEvent):
+            self._add(self._aliased(event.anchor, place), None)
+        elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+            self._tag(event, place)
+            if len(self._stack) >= MAX_DEPTH:
+                self._stop("too-deep", f"nested deeper than {MAX_DEPTH} levels", place)
+            is_map = isinstance(event, yaml.MappingStartEvent)
+            self._stack.append(_Open(place, is_map, event.anchor))
+        elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
+            done = self._stack.pop()
+            self._add(self._mapping(done) if done.is_map else _sequence(done), done.anchor)
+
+    def _add(self, node: Node, anchor: str | None) -> None:
+        if anchor is not None:
+            self._anchors[anchor] = node
+        self._size += 1 if isinstance(node, Scalar) else 0
+        if self._size > MAX_NODES:
+            self._stop("too-large", f"more than {MAX_NODES} values", node.place)
+        if self._stack:
+            self._stack[-1].items.append(node)
+        else:
+            self.root = node
+
+    def _aliased(self, name: str, place: Origin) -> Node:
+        if any(open_.anchor == name for open_ in self._stack):
+            self._stop("alias-loop", f"*{name} stands inside of what it names", place)
+        if name not in self._anchors:
+            self._stop("unknown-alias", f"*{name} names nothing above it", place,
+                       f"write &{name} at the value, or quote text that begins with *")  # fmt: skip
+        node = self._anchors[name]
+        self._size += node.size
+        if self._size > MAX_NODES:
+            self._stop("alias-bomb", f"with *{name} written out the profile has more than "
+                       f"{MAX_NODES} values", place)  # fmt: skip
+        if len(self._stack) + node.depth > MAX_DEPTH:
+            self._stop("too-deep", f"*{name} nests deeper than {MAX_DEPTH} levels", place)
+        return replace(node, place=place) if isinstance(node, Scalar) else node
+
+    def _mapping(self, done: _Open) -> Mapping:
+        entries: dict[str, Entry] = {}
+        inherited: list[Node] = []
+        for key, value in zip(done.items[::2], done.items[1::2], strict=True):
+            if not isinstance(key, Scalar) or key.is_null:
+                self._say("bad-key", "a key is a word, not a list, a mapping or nothing", key.place)
+            elif key.plain and key.text == "<<":
+                inherited += value.items if isinstance(value, Sequence) else [value]
+            elif key.text in entries:
+                first = entries[key.text].place
+                self._say("duplicate-key", f"`{key.text}` is given twice, first at {first.text()}",
+                          key.place, "keep one of them")  # fmt: skip
+            else:
+                entries[key.text] = Entry(key.place, value)
+        for node in inherited:
+            if not isinstance(node, Mapping):
+                self._say("bad-merge", "`<<` takes an alias of a mapping, or a list of them",
+                          node.place)  # fmt: skip
+                continue
+            for name, entry in node.entries.items():
+                entries.setdefault(name, entry)
+        values = [e.value for e in entries.values()]
+        return Mapping(entries, done.place, *_extent(values))
+
+    def _tag(self, event: Any, place: Origin) -> None:
+        if event.tag is not None:
+            self._say("tag", f"tags such as {event.tag} are not used in profiles", place,
+                      "quote the value to make it text")  # fmt: skip
+
+    def _place(self, mark: Any) -> Origin:
+        return Origin(self.source, mark.line + 1, mark.column + 1)
+
+    def _say(self, code: str, message: str, place: Origin, remedy: str | None = None) -> None:
+        self.problems.append(Problem(code, message, place.text(), remedy))
+
+    def _stop(self, code: str, message: str, place: Origin, remedy: str | None = None) -> None:
+        self._say(code, message, place, remedy)
+        raise SourceProblem(*self.problems)
+
+
+def _sequence(done: _Open) -> Sequence:
+    return Sequence(tuple(done.items), done.place, *_extent(done.items))
+
+
+def _extent(values: list[Node]) -> tuple[int, int]:
+    """Nodes and levels of a collection of `values`."""
+    return 1 + sum(v.size for v in values), 1 + max((v.depth for v in values), default=0)

@@ -1,0 +1,78 @@
+"""The text of a profile's file, or what is wrong with it."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from launcher.errors import Problem
+from launcher.profile.nodes import MAX_BYTES, SourceProblem
+
+# What YAML does not allow in a text, however it is quoted.
+_FORBIDDEN = re.compile(
+    "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
+
+
+def read(path: str, shown: str) -> str:
+    """The file's text; a byte order mark is dropped, line ends become `\\n`.
+
+    `shown` is the file's name in messages.
+
+    Raises:
+        SourceProblem: it is missing, unreadable, too large, or not text in UTF-8.
+    """
+    try:
+        if os.path.isdir(path):
+            raise IsADirectoryError(21, "is a folder")
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise SourceProblem(Problem("missing-profile", f"there is no file {shown}", shown)) from error
+    except (OSError, ValueError) as error:
+        said = getattr(error, "strerror", None) or str(error)
+        raise SourceProblem(
+            Problem("unreadable-profile", f"{shown} cannot be read: {said.lower()}", shown)
+        ) from error
+    if len(data) > MAX_BYTES:
+        raise SourceProblem(
+            Problem("too-large", f"larger than {MAX_BYTES // 1024} KiB, so not a profile", shown)
+        )
+    return decode(data, shown)
+
+
+def decode(data: bytes, shown: str) -> str:
+    """`data` as text.
+
+    Raises:
+        SourceProblem: it is not UTF-8, or has control characters.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8", "replace")
+        raise SourceProblem(
+            Problem(
+                "not-utf8",
+                f"byte 0x{data[error.start]:02x} is not UTF-8",
+                f"{shown}:{_place(before)}",
+                "save the file as UTF-8",
+            )
+        ) from error
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    bad = _FORBIDDEN.search(text)
+    if bad:
+        raise SourceProblem(
+            Problem(
+                "control-character",
+                f"the character U+{ord(bad.group()):04X} cannot stand in YAML",
+                f"{shown}:{_place(text[: bad.start()])}",
+                'write it as "\\u...." in double quotes, or remove it',
+            )
+        )
+    return text
+
+
+def _place(before: str) -> str:
+    """`line:column` of the character that follows `before`."""
+    return f"{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
