@@ -63,7 +63,7 @@ def main(profile: str) -> int:
         left = _left(seen)
     for line in left:
         print(f"  LEFT: {line}")
-    if not left:
+    if seen and not left:
         print("\nnothing is left: no process, no port, no temporary folder")
     return code or down or (1 if left else 0)
 
