@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from launcher.keeper.state import State
 from launcher.keeper.watch import Seen
 from launcher.plan.model import LaunchPlan
 from launcher.probe.readiness import Rung
+from launcher.redact import Redactor
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,10 @@ class Failure:
     exit_code: ExitCode
     certain: bool = True
     retry: bool = False
+
+    def without_secrets(self, redactor: Redactor) -> Failure:
+        """The same with what engines print of their keys taken out."""
+        return dataclasses.replace(self, problem=without_secrets(self.problem, redactor))
 
     @classmethod
     def from_line(cls, seen: Seen, state: str) -> Failure:
@@ -59,7 +65,8 @@ class Failure:
     def from_rung(cls, rung: Rung) -> Failure:
         """The readiness ladder says that waiting will not help."""
         problem = Problem(rung.code or rung.name, rung.message, None, rung.remedy)
-        return cls(problem, ExitCode.DID_NOT_START)
+        hangs = rung.code == "completion-hangs"
+        return cls(problem, ExitCode.DEADLINE if hangs else ExitCode.DID_NOT_START)
 
     @classmethod
     def startup_deadline(cls, plan: LaunchPlan, state: State, rung: Rung | None) -> Failure:
@@ -90,6 +97,12 @@ class Failure:
             message += f"; stopped by a signal (SIGSTOP): {names}"
             remedy = f"`kill -CONT {stopped[0].pid}` would let it go on; find who stopped it"
         return cls(Problem("no-progress", message, None, remedy), ExitCode.DEADLINE)
+
+
+def without_secrets(problem: Problem, redactor: Redactor) -> Problem:
+    """`problem`, which may quote a log or an answer, without what is or looks like a secret."""
+    where = redactor.text(problem.where) if problem.where else None
+    return dataclasses.replace(problem, message=redactor.text(problem.message), where=where)
 
 
 def ended(code: int | None) -> str:
@@ -127,7 +140,7 @@ def explain(failure: Failure, plan: LaunchPlan, folder: Path, state: State) -> P
     seen = found.evidence or next(iter(found.first_errors), None)
     where = own.where
     if seen:
-        where = f"{seen.file}:{seen.line}: {seen.text}" if seen.line else f"{seen.file}"
+        where = f"{seen.file}:{seen.line}: {seen.text}" if seen.line else own.where
     remedy = f"`ernie-deploy logs {plan.instance}` shows the rest"
     if found.rule_id is None:
         said = f"; the first error in its logs: {seen.text}" if seen else "; its logs name no cause"

@@ -38,7 +38,9 @@ def shell_line(plan: LaunchPlan) -> str:
 
     Secrets appear as their references, never as values.
     """
-    words = ["cd", shlex.quote(plan.cwd), "&&", "env"]
+    folders = [plan.temporary_folder, plan.log_folder, plan.cwd, *plan.folders]
+    words = ["mkdir -p -m 700", *dict.fromkeys(map(shlex.quote, folders)), "&&"]
+    words += ["cd", shlex.quote(plan.cwd), "&&", "env"]
     words += [shlex.quote(f"{v.name}={v.value}") for v in plan.env]
     for name, reference in plan.secrets.items():
         words.append(f'{name}="{_for_shell(reference)}"')

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from typing import Any, Literal
 
 from launcher.plan.model import LaunchPlan, Readiness
 from launcher.probe.sockets import reachable
+
+_HEADER_VALUE = re.compile(r"[\x21-\x7e]+")
 
 LARGEST_ANSWER = 4 << 20
 """Bytes of an answer that are read at most."""
@@ -89,10 +92,13 @@ def ask(
         connection.close()
 
 
-def climb(
-    plan: LaunchPlan, ownership: Callable[[], Rung], secret: str | None, start: int = 0
-) -> list[Rung]:
-    """Ask from rung `start` up to the first that is not passed; the rungs asked, in order."""
+def climb(plan: LaunchPlan, ownership: Callable[[], Rung], secret: str | None) -> list[Rung]:
+    """Ask up to the first question that is not passed; the rungs asked, in order."""
+    if secret is not None and not _HEADER_VALUE.fullmatch(secret):
+        return [
+            Rung("key", "failed", "the API key holds characters that no HTTP header can carry",
+                 code="key-unusable", remedy="check what `api-key` refers to")
+        ]  # fmt: skip
     questions: list[Callable[[], Rung]] = [
         ownership,
         lambda: health(plan.readiness, plan.port(plan.readiness.port).number),
@@ -101,7 +107,7 @@ def climb(
         lambda: completion(plan, secret),
     ]
     asked = []
-    for question in questions[start:]:
+    for question in questions:
         rung = question()
         asked.append(rung)
         if rung.verdict != "passed":
@@ -135,7 +141,7 @@ def models(plan: LaunchPlan, secret: str | None) -> Rung:
     if answer.status != 200:
         return Rung("models", "retry", f"{readiness.models_path} answered {answer.status}")
     try:
-        listed = [entry["id"] for entry in answer.json()["data"]]
+        listed = [str(entry["id"]) for entry in answer.json()["data"]]
     except (ValueError, KeyError, TypeError):
         return Rung("models", "retry", f"{readiness.models_path} gave no model list")
     evidence = {"listed": listed, "seconds": round(answer.seconds, 4)}
@@ -157,6 +163,8 @@ def settings(plan: LaunchPlan, secret: str | None) -> Rung:
     port = plan.port(readiness.settings_port or readiness.port).number
     try:
         answer = ask(readiness.address, port, readiness.settings_path, key=secret)
+        if answer.status in (401, 403):
+            return _refused("settings", readiness.settings_path, answer)
         told = answer.json() if answer.status == 200 else None
     except (OSError, http.client.HTTPException, ValueError) as error:
         return Rung("settings", "retry", f"{readiness.settings_path}: {_said(error)}")
@@ -196,8 +204,10 @@ def completion(plan: LaunchPlan, secret: str | None) -> Rung:
     except TimeoutError:
         return Rung(
             "completion", "retry",
-            f"no answer to a short completion within {readiness.probe_timeout:g} s",
+            f"{readiness.health_path} says 200, but a short completion had no answer within"
+            f" {readiness.probe_timeout:g} s",
             code="completion-hangs",
+            remedy="the engine accepts requests and does not work: `ernie-deploy diagnose`",
         )  # fmt: skip
     except (OSError, http.client.HTTPException) as error:
         return Rung("completion", "retry", f"{readiness.completion_path}: {_said(error)}")
@@ -211,7 +221,7 @@ def completion(plan: LaunchPlan, secret: str | None) -> Rung:
             {"status": answer.status}, "completion-refused",
         )  # fmt: skip
     text = generated(answer.body)
-    if not text:
+    if not text.strip():
         return Rung(
             "completion", "retry", f"a completion came back without any text: {shown}",
             code="completion-empty",
@@ -228,9 +238,10 @@ def generated(body: bytes) -> str:
         return ""
     if not isinstance(choice, Mapping):
         return ""
-    message = choice.get("message") or {}
+    message = choice.get("message")
     parts = [choice.get("text")]
-    parts += [message.get(k) for k in ("reasoning_content", "reasoning", "content")]
+    if isinstance(message, Mapping):
+        parts += [message.get(k) for k in ("reasoning_content", "reasoning", "content")]
     return "".join(p for p in parts if isinstance(p, str))
 
 

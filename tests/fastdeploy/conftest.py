@@ -1,0 +1,221 @@
+"""FastDeploy through the command line: profiles for the twin, and the proof that nothing is left."""
+
+from __future__ import annotations
+
+import glob
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+
+from launcher.instance.store import InstanceDir
+from launcher.keeper import identity
+from launcher.keeper.leftovers import message_queues, queue_key
+from tests.support import ROOT, cli
+from tests.support.waiting import wait_for
+from tests.twin.interpreter import make_interpreter
+
+SCALE = "0.05"
+"""The twin's seconds per measured second: 22 s of start-up become about one."""
+MODEL = ROOT / "profiles" / "tiny-ernie"
+
+
+@pytest.fixture(scope="session")
+def twin_python(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The interpreter of a release, made once a session."""
+    made: dict[str, Path] = {}
+
+    def of(release: str) -> Path:
+        if release not in made:
+            made[release] = make_interpreter(tmp_path_factory.mktemp("twin") / release, release)
+        return made[release]
+
+    return of
+
+
+@dataclass
+class Server:
+    """One FastDeploy of a test, driven by the command line only."""
+
+    home: Path
+    profile: Path
+    name: str
+
+    def run(self, *words: str, **options: Any) -> cli.Ran:
+        """An `ernie-deploy` command in this test's home."""
+        return cli.run(*words, home=self.home, **options)
+
+    def up(self, *words: str, **options: Any) -> cli.Ran:
+        """`ernie-deploy up`."""
+        return self.run("up", str(self.profile), *words, **options)
+
+    def down(self, *words: str, **options: Any) -> cli.Ran:
+        """`ernie-deploy down`."""
+        return self.run("down", self.name, *words, **options)
+
+    def spawn_up(self, **options: Any) -> subprocess.Popen[str]:
+        """`ernie-deploy up` in the background."""
+        return cli.spawn("up", str(self.profile), home=self.home, **options)
+
+    def status(self) -> dict[str, Any]:
+        """What `status --json` says of it."""
+        row: dict[str, Any] = self.run("status", self.name, "--json").json["data"]["instances"][0]
+        return row
+
+    @property
+    def files(self) -> InstanceDir:
+        """Its directory."""
+        return InstanceDir(self.home / "instances" / self.name)
+
+    def state(self) -> str | None:
+        """The stored state, None before there is one."""
+        stored = self.files.state()
+        return stored.state if stored else None
+
+    def wait_state(self, *states: str) -> str:
+        """Wait until it is in one of these states."""
+        wait_for(lambda: self.state() in states, f"state {' or '.join(states)}")
+        return str(self.state())
+
+    def wait_phase(self, phase: str) -> None:
+        """Wait until the load is in this phase."""
+
+        def there() -> bool:
+            stored = self.files.state()
+            return stored is not None and stored.phase == phase
+
+        wait_for(there, f"phase {phase}")
+
+    def pid(self, pattern: str) -> int:
+        """The one process of the instance whose command line holds `pattern`."""
+        found = [pid for pid, line in self.processes().items() if pattern in line]
+        assert found, f"no process with {pattern!r} in {self.processes()}"
+        return found[0]
+
+    @property
+    def main(self) -> int:
+        """The api_server's own process (A)."""
+        stored = self.files.state()
+        assert stored is not None
+        return int(stored.engine["pid"])
+
+    def processes(self) -> dict[int, str]:
+        """Every process that carries the instance's token or was recorded, with its command."""
+        stored = self.files.state()
+        recorded = {p["pid"] for p in stored.processes} if stored else set()
+        found = {}
+        for process in identity.every_process():
+            token = identity.environment_token(process.pid) or ""
+            if process.state != "Z" and (process.pid in recorded or _of(token, self)):
+                raw = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+                found[process.pid] = raw.replace(b"\0", b" ").decode(errors="replace")
+        return found
+
+    def port(self, name: str) -> int:
+        """A port of the plan."""
+        return self.files.plan().port(name).number
+
+    def chat(self, text: str, **more: Any) -> requests.Response:
+        """One chat completion."""
+        body = {"messages": [{"role": "user", "content": text}], **more}
+        url = f"http://127.0.0.1:{self.port('api')}/v1/chat/completions"
+        return requests.post(url, json=body, timeout=60, stream=bool(more.get("stream")))
+
+    def left(self) -> list[str]:
+        """Whatever of this instance is still on the machine."""
+        plan = self.files.plan()
+        found = [f"process {pid}: {line}" for pid, line in self.processes().items()]
+        found += [f"/dev/shm/{n}" for n in plan.leftovers.shm if os.path.exists(f"/dev/shm/{n}")]
+        keys = [queue_key(str(Path(plan.cwd, q.path)), q.project) for q in plan.leftovers.queues]
+        found += [f"queue {key:#x}" for key in keys if key is not None and key in message_queues()]
+        if os.path.exists(plan.temporary_folder):
+            found.append(plan.temporary_folder)
+        return found
+
+
+def _of(token: str, server: Server) -> bool:
+    if not token.startswith(f"{server.name}:"):
+        return False
+    try:
+        return (server.files.folder / "token").read_text() == token
+    except OSError:
+        return False
+
+
+Make = Callable[..., Server]
+
+
+@pytest.fixture
+def fastdeploy(home: Path, tmp_path: Path, twin_python: Callable[[str], Path]) -> Iterator[Make]:
+    """`fastdeploy(fault=..., release=..., **profile keys)` writes a profile and returns a `Server`.
+
+    At the end every server is taken down, and nothing of it may be left.
+    """
+    made: list[Server] = []
+
+    def make(
+        fault: str = "",
+        release: str = "2.4",
+        name: str | None = None,
+        env: dict[str, str] | None = None,
+        **keys: Any,
+    ) -> Server:
+        name = name or f"fd{len(made)}-{os.getpid()}"
+        profile = {
+            "name": name,
+            "engine": "fastdeploy",
+            "python": str(twin_python(release)),
+            "model": str(MODEL),
+            "max-model-len": 2048,
+            "max-num-seqs": 4,
+            "env": {"TWIN_TIME_SCALE": SCALE, "TWIN_MAX_LIFETIME": "300", **(env or {})},
+            "health": {"startup-timeout": 90, "no-progress-timeout": 60, "probe-timeout": 20},
+            "stop": {"grace": 15},
+        }
+        if fault:
+            profile["env"]["TWIN_FAULT"] = fault
+        profile.update({key.replace("_", "-"): value for key, value in keys.items()})
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(profile))
+        server = Server(home, path, name)
+        made.append(server)
+        return server
+
+    yield make
+    problems = []
+    for server in made:
+        if not server.files.exists:
+            continue
+        server.down()
+        problems += [f"{server.name}: {item}" for item in server.left()]
+        for pid in server.processes():
+            os.kill(pid, signal.SIGKILL)
+    assert not problems, f"left behind: {problems}"
+
+
+@pytest.fixture
+def no_new_prometheus_folder() -> Iterator[None]:
+    """/tmp/fd_prom_* of other tests running beside this one do not count."""
+    before = set(glob.glob("/tmp/fd_prom_*"))
+    yield
+    mine = [p for p in set(glob.glob("/tmp/fd_prom_*")) - before if not _in_use(p)]
+    assert not mine, f"left behind: {mine}"
+
+
+def _in_use(path: str) -> bool:
+    for process in identity.every_process():
+        try:
+            if path.encode() in Path(f"/proc/{process.pid}/environ").read_bytes():
+                return True
+            if path in Path(f"/proc/{process.pid}/maps").read_text():
+                return True
+        except OSError:
+            continue
+    return False

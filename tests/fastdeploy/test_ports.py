@@ -1,0 +1,131 @@
+"""P, M, Q and C: taken before the start, stolen during the load, and the queue's low byte."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+
+from tests.fastdeploy.conftest import Make, Server
+from tests.support.ports import free_port
+from tests.support.waiting import wait_for
+
+
+@pytest.mark.parametrize("name", ["api", "metrics", "engine-worker-queue", "cache-queue"])
+def test_a_port_that_is_taken_is_found_before_the_load_with_its_holder(
+    fastdeploy: Make, name: str
+) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", free_port()))
+        other.listen()
+        number = other.getsockname()[1]
+        server = fastdeploy(ports={name: number})
+        up = server.up("--json")
+    assert up.rc == 3, up.said()
+    error = up.json["errors"][0]
+    assert error["code"] == "port-taken"
+    assert f"port {number} ({name}) is in use by pid {os.getpid()}" in error["message"]
+    assert not server.files.exists
+
+
+def test_a_host_that_is_not_this_machines_is_found_before_the_load(fastdeploy: Make) -> None:
+    server = fastdeploy(host="203.0.113.77")
+    up = server.up("--json")
+    assert up.rc == 3, up.said()
+    assert any("203.0.113.77 is not an address of this machine" in e["message"]
+               for e in up.json["errors"]), up.said()  # fmt: skip
+
+
+@pytest.mark.parametrize("ending", ["", "port-taken-orphan", "port-taken-abort", "port-taken-hang"])
+def test_the_api_port_stolen_during_the_load_is_seen_whatever_ending_fastdeploy_takes(
+    fastdeploy: Make, ending: str
+) -> None:
+    number = free_port()
+    faults = ",".join(filter(None, ["late-start@phase=load@seconds=30", ending]))
+    server = fastdeploy(faults, ports={"api": number}, stop={"grace": 5})
+    with server.spawn_up() as up:
+        server.wait_phase("load weights")
+        with socket.socket() as thief:
+            thief.bind(("127.0.0.1", number))
+            thief.listen()
+            _, stderr = up.communicate(timeout=120)
+    assert up.returncode == 4, stderr
+    assert f"port {number} (api) was taken by another program while the engine loaded" in stderr
+    assert f"pid {os.getpid()}" in stderr
+
+
+def test_the_metrics_port_stolen_during_the_load_is_named(fastdeploy: Make) -> None:
+    number = free_port()
+    server = fastdeploy(
+        "late-start@phase=load@seconds=30", ports={"metrics": number}, stop={"grace": 5}
+    )
+    with server.spawn_up() as up:
+        server.wait_phase("load weights")
+        with socket.socket() as thief:
+            thief.bind(("0.0.0.0", number))
+            thief.listen()
+            _, stderr = up.communicate(timeout=120)
+    assert up.returncode == 4, stderr
+    assert str(number) in stderr
+
+
+def test_two_servers_side_by_side_answer_their_own_requests(fastdeploy: Make) -> None:
+    first, second = fastdeploy(name=f"left-{os.getpid()}"), fastdeploy(name=f"right-{os.getpid()}")
+    assert first.up().rc == 0
+    assert second.up().rc == 0
+    for server, word in ((first, "apple"), (second, "river"), (first, "stone")):
+        answer = server.chat(f"Reply with exactly: {word}").json()
+        assert word in answer["choices"][0]["message"]["content"]
+    assert first.down().rc == 0
+    assert second.chat("Reply with exactly: still").status_code == 200
+    assert second.down().rc == 0
+
+
+def test_a_queue_port_with_the_low_byte_of_a_running_server_is_refused(fastdeploy: Make) -> None:
+    first = fastdeploy()
+    assert first.up().rc == 0
+    taken = first.port("engine-worker-queue")
+    other = next(n for n in range(taken + 256, 65000, 256) if _free(n))
+    second = fastdeploy(ports={"engine-worker-queue": other})
+    up = second.up("--json")
+    assert up.rc == 3, up.said()
+    assert f"low byte {taken & 255}" in up.json["errors"][0]["message"]
+
+
+def test_ten_in_sequence_on_the_same_ports(fastdeploy: Make) -> None:
+    ports = {name: free_port() for name in ("api", "metrics", "engine-worker-queue", "cache-queue")}
+    server = fastdeploy(ports=ports)
+    for _ in range(10):
+        assert server.up().rc == 0
+        assert server.down().rc == 0
+        assert server.left() == []
+
+
+def test_one_started_while_the_leftovers_of_a_killed_one_lie_about(fastdeploy: Make) -> None:
+    server = fastdeploy()
+    assert server.up().rc == 0
+    _kill_everything(server)
+    assert server.left(), "the twin leaves segments and a queue when it is killed"
+    up = server.up("--json")
+    assert up.rc == 0, up.said()
+    assert any(event["event"] == "cleaned" for event in up.events)
+    assert server.chat("Hello!").status_code == 200
+
+
+def _kill_everything(server: Server) -> None:
+    """As a memory killer or a reboot would: the keeper first, then all of the engine."""
+    stored = server.files.state()
+    assert stored is not None
+    os.kill(int(stored.keeper["pid"]), 9)
+    for pid in server.processes():
+        try:
+            os.kill(pid, 9)
+        except ProcessLookupError:
+            continue
+    wait_for(lambda: not server.processes(), "every process of the server to be gone")
+
+
+def _free(number: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", number)) != 0

@@ -1,0 +1,132 @@
+"""A FastDeploy that serves: the card's profile in every release, its settings, a hang, its secrets."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+import requests
+import yaml
+
+from tests.fastdeploy.conftest import SCALE, Make
+from tests.support import ROOT
+from tests.support.waiting import wait_for
+
+CARD = ROOT / "profiles" / "ernie-4.5-21b-a3b-thinking.yaml"
+
+
+@pytest.mark.parametrize("release", ["2.2", "2.3", "2.4"])
+def test_the_model_cards_profile_from_up_to_down(fastdeploy: Make, release: str) -> None:
+    card = yaml.safe_load(CARD.read_text())
+    kept = {
+        k: v for k, v in card.items() if k not in ("name", "engine", "model", "ports", "extends")
+    }
+    kept["max-model-len"] = card["max-model-len"]
+    server = fastdeploy(release=release, **{k.replace("-", "_"): v for k, v in kept.items()
+                                            if k not in ("description", "env")})  # fmt: skip
+    up = server.up("--json")
+    assert up.rc == 0, up.said()
+    argv = server.files.plan().argv
+    spelled = "--load_choices" if release == "2.2" else "--load-choices"
+    assert argv[argv.index(spelled) + 1] == "default_v1"
+    assert argv[argv.index("--max-model-len") + 1] == "131072"
+    assert argv[argv.index("--max-num-seqs") + 1] == "32"
+    tool = {
+        "type": "function",
+        "function": {
+            "name": "get_weather",
+            "description": "Determine weather in my location",
+            "strict": True,
+            "parameters": {
+                "type": "object",
+                "properties": {
+                    "location": {"type": "string"},
+                    "unit": {"type": "string", "enum": ["c", "f"]},
+                },
+                "required": ["location", "unit"],
+                "additionalProperties": False,
+            },
+        },
+    }
+    answer = server.chat("How 's the weather in Beijing today?", tools=[tool]).json()
+    call = answer["choices"][0]["message"]["tool_calls"][0]["function"]
+    assert call["name"] == "get_weather"
+    down = server.down("--json")
+    assert down.rc == 0, down.said()
+    assert not down.json["data"]["receipt"]["left"]
+
+
+@pytest.mark.parametrize("release", ["2.0", "2.1"])
+def test_older_releases_serve_too(
+    fastdeploy: Make, release: str, no_new_prometheus_folder: None
+) -> None:
+    server = fastdeploy(release=release)
+    up = server.up("--json")
+    assert up.rc == 0, up.said()
+    settings = up.json["data"]["evidence"]["settings"]
+    assert "unknown" in settings["message"]
+    assert server.down().rc == 0
+    assert server.left() == []
+
+
+def test_the_phases_are_named_with_their_per_cent(fastdeploy: Make) -> None:
+    up = fastdeploy().up("--json")
+    phases = [e["phase"] for e in up.events if e["event"] == "phase" and e["new"]]
+    order = ["configure", "launch workers", "load weights", "load layers", "warm up", "serve"]
+    assert [p for p in phases if p in order] == [p for p in order if p in phases]
+    assert {"launch workers", "load weights", "serve"} <= set(phases)
+    loading = [e["percent"] for e in up.events if e.get("phase") == "load weights"]
+    assert loading == sorted(loading)
+    assert loading[-1] == 100
+
+
+def test_a_difference_that_the_profile_allows_is_no_failure(fastdeploy: Make) -> None:
+    health = {"allow-differences": ["max-model-len"]}
+    server = fastdeploy("config-differs@max_model_len=1024", health=health)
+    up = server.up("--json")
+    assert up.rc == 0, up.said()
+    differences = up.json["data"]["evidence"]["settings"]["differences"]
+    assert differences == [{"key": "max-model-len", "asked": 2048, "runs": 1024}]
+
+
+def test_a_hung_worker_is_not_ready_any_more(fastdeploy: Make) -> None:
+    server = fastdeploy()
+    assert server.up().rc == 0
+    worker = server.pid("worker_process.py")
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        wait_for(lambda: server.status().get("healthy") is False, "the heartbeat to be missed")
+        status = server.run("status", server.name)
+        assert status.rc == 1
+        assert "404" in status.stdout + status.stderr
+    finally:
+        os.kill(worker, signal.SIGCONT)
+
+
+def test_the_api_key_is_enforced_and_in_no_argv_and_no_output_of_ours(fastdeploy: Make) -> None:
+    secret = "correct-horse-battery"
+    server = fastdeploy(api_key="env:ERNIE_TEST_KEY")
+    env = {"ERNIE_TEST_KEY": secret}
+    up = server.up("--json", env=env)
+    assert up.rc == 0, up.said()
+    url = f"http://127.0.0.1:{server.port('api')}/v1/models"
+    assert requests.get(url, timeout=10).status_code == 401
+    right = {"Authorization": f"Bearer {secret}"}
+    assert requests.get(url, headers=right, timeout=10).status_code == 200
+    assert secret not in "".join(server.processes().values())
+    logs = [server.run("logs", server.name, "--source", name, env=env) for name in
+            server.run("logs", server.name, "--sources", "--json").json["data"]["sources"]]  # fmt: skip
+    plan = server.run("plan", str(server.profile), env=env)
+    for ran in (up, plan, *logs):
+        assert secret not in ran.stdout + ran.stderr, ran.words
+    written = [p for p in server.files.folder.rglob("*") if p.is_file() and "logs" not in p.parts]
+    assert all(secret not in p.read_text(errors="replace") for p in written)
+
+
+def test_the_engines_folders_and_logs_are_private(fastdeploy: Make) -> None:
+    server = fastdeploy(env={"TWIN_TIME_SCALE": SCALE})
+    assert server.up().rc == 0
+    for path in server.files.folder.rglob("*"):
+        if not path.is_symlink() and not path.is_socket():
+            assert path.stat().st_mode & 0o077 == 0, path

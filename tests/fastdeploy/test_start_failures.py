@@ -1,0 +1,141 @@
+"""Every way in which FastDeploy was measured to fail at its start: the exit code, the cause, the rest.
+
+Each case is a fault of the twin (tests/twin/README.md says where it was measured), the exit code
+of `up` and a text that names the cause. Nothing may be left of any of them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.fastdeploy.conftest import MODEL, Make
+
+IN_THE_LOAD = [
+    # fault, exit code, the cause as the operator reads it
+    ("worker-dies-in-init@code=3", 4, "a worker ended with exit code 3"),
+    ("worker-dies-in-load@code=7", 4, "a worker ended with exit code 7"),
+    ("worker-dies-in-load@signal=9", 4, "killed"),
+    ("worker-out-of-memory", 4, "do not fit into GPU memory"),
+    ("worker-dies-in-profiling", 4, "no GPU memory is left for the KV cache"),
+    ("worker-dies-in-warmup", 4, "CUDA error(700)"),
+    ("launch-fails", 4, "a GPU that CUDA_VISIBLE_DEVICES or the machine does not have"),
+    ("say@id=quantization-invalid", 4, "the quantization wint5 does not exist"),
+    ("say@id=blocks-below-context", 4, "max-model-len"),
+    ("say@id=weights-missing", 4, "weight"),
+    ("port-stolen", 4, "address"),
+    ("front-dies@phase=import", 4, "killed by SIGKILL"),
+    ("front-dies@phase=load", 4, "killed by SIGKILL"),
+    ("config-differs@max_model_len=1024", 4, "max-model-len: asked 2048, runs 1024"),
+]
+
+
+@pytest.mark.parametrize(("fault", "code", "cause"), IN_THE_LOAD)
+def test_a_failed_start_names_its_cause_and_leaves_nothing(
+    fastdeploy: Make, fault: str, code: int, cause: str
+) -> None:
+    server = fastdeploy(fault)
+    if fault.startswith("say@") and not _known(fault):
+        pytest.fail(f"the twin knows no such signature: {fault}")
+    up = server.up("--json")
+    assert up.rc == code, up.said()
+    error = up.json["errors"][0]
+    assert cause in error["message"] + (error["where"] or ""), up.said()
+    assert "check log/" not in error["message"]
+    assert error["remedy"], up.said()
+    receipt = up.json["data"]["receipt"]
+    assert not receipt["left"], receipt
+    assert server.left() == []
+    assert server.status()["state"] == "failed"
+
+
+def _known(fault: str) -> bool:
+    from tests.support import ROOT
+
+    data = ROOT / "launcher/engines/fastdeploy/data/failures.json"
+    return fault.partition("id=")[2].partition("@")[0] in data.read_text()
+
+
+@pytest.mark.parametrize(
+    ("fault", "health", "cause"),
+    [
+        ("worker-hangs-in-load", {"no-progress-timeout": 3}, "no progress for 3 s in phase"),
+        ("worker-spins-in-load", {"startup-timeout": 5}, "not ready after 5 s"),
+        ("weights-cleared", {"startup-timeout": 6}, "/health answered 304"),
+        ("chat-hangs", {"probe-timeout": 2}, "a short completion had no answer within 2 s"),
+    ],
+)
+def test_a_start_that_never_ends_is_ended_by_a_deadline(
+    fastdeploy: Make, fault: str, health: dict[str, float], cause: str
+) -> None:
+    server = fastdeploy(fault, health={"startup-timeout": 60, **health}, stop={"grace": 5})
+    up = server.up("--json")
+    assert up.rc == 5, up.said()
+    assert cause in up.json["errors"][0]["message"], up.said()
+    assert server.left() == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "cause"),
+    [
+        ("quantization", "nope", "nope"),
+        ("parsers", {"reasoning": "nope"}, "nope"),
+        ("parsers", {"reasoning": "ernie-x1", "tool-call": "nope"}, "nope"),
+        ("max-num-seqs", 0, "max-num-seqs"),
+        ("engine-args", {"gpu-memory-utilization": 1.5}, "gpu-memory-utilization"),
+        ("engine-args", {"max-num-batched-tokens": 16}, "max-num-batched-tokens"),
+        ("engine-args", {"no-such-flag": 1}, "no-such-flag"),
+        ("engine-args", {"speculative-config": "{bad"}, "speculative-config"),
+    ],
+)
+def test_what_fastdeploy_finds_after_seconds_or_minutes_is_found_before_the_start(
+    fastdeploy: Make, key: str, value: object, cause: str
+) -> None:
+    server = fastdeploy(**{key: value})
+    up = server.up("--json")
+    assert up.rc == 2, up.said()
+    problem = next(e for e in up.json["errors"] if cause in e["message"])
+    assert problem["where"].startswith(f"{server.profile}:")
+    assert not server.files.exists
+
+
+def broken_model(folder: Path, how: str) -> Path:
+    """A copy of the tiny model with one thing wrong."""
+    model = folder / "model"
+    shutil.copytree(MODEL, model)
+    config = json.loads((model / "config.json").read_text())
+    if how == "no config":
+        (model / "config.json").unlink()
+    elif how == "no JSON":
+        (model / "config.json").write_text("{")
+    elif how == "unknown architecture":
+        config["architectures"] = ["NoSuchForCausalLM"]
+        (model / "config.json").write_text(json.dumps(config))
+    elif how == "no tokenizer":
+        for name in ("tokenizer.json", "tokenizer.model", "tokenizer_config.json"):
+            (model / name).unlink(missing_ok=True)
+    elif how == "absent":
+        shutil.rmtree(model)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("how", "codes", "cause"),
+    [
+        ("absent", (3,), "does not exist"),
+        ("no config", (3, 4), "config.json"),
+        ("no JSON", (3, 4), "config.json"),
+        ("unknown architecture", (3, 4), "rchitecture"),
+        ("no tokenizer", (3, 4), "okenizer"),
+    ],
+)
+def test_a_broken_model_folder_is_named(
+    fastdeploy: Make, tmp_path: Path, how: str, codes: tuple[int, ...], cause: str
+) -> None:
+    server = fastdeploy(model=str(broken_model(tmp_path, how)))
+    up = server.up("--json")
+    assert up.rc in codes, up.said()
+    assert any(cause in e["message"] + (e["where"] or "") for e in up.json["errors"]), up.said()

@@ -1,0 +1,212 @@
+"""The measured table of signals: what a stranger sends, what `down` does, and that nothing stays."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import Any
+
+import pytest
+
+from tests.fastdeploy.conftest import Make, Server
+from tests.support.waiting import wait_for
+
+LATE = "late-start@phase=load@seconds=200"
+"""A load that is still under way whenever the test gets there."""
+
+
+def receipt(ran: Any) -> dict[str, Any]:
+    """The receipt of a `down --json`, which must be all zero."""
+    found: dict[str, Any] = ran.json["data"]["receipt"]
+    assert not found["left"], found
+    return found
+
+
+def test_down_of_a_ready_server_leaves_nothing(fastdeploy: Make) -> None:
+    server = fastdeploy()
+    assert server.up().rc == 0
+    assert server.chat("Hello!").status_code == 200
+    down = server.down("--json")
+    assert down.rc == 0, down.said()
+    receipt(down)
+    assert server.left() == []
+
+
+@pytest.mark.parametrize("phase", ["import", "configure", "launch workers", "load weights"])
+def test_down_in_the_middle_of_the_load_interrupts_it(fastdeploy: Make, phase: str) -> None:
+    where = {"import": "import", "configure": "import"}.get(phase, "load")
+    server = fastdeploy(f"late-start@phase={where}@seconds=200")
+    with server.spawn_up() as up:
+        server.wait_state("loading")
+        if phase in ("launch workers", "load weights"):
+            server.wait_phase("load weights")
+        down = server.down("--json")
+        up.communicate(timeout=60)
+    assert down.rc == 0, down.said()
+    receipt(down)
+    assert up.returncode == 4
+
+
+def test_an_ignored_sigint_that_we_inherited_does_not_reach_the_engine(fastdeploy: Make) -> None:
+    """`nohup make up &`: FastDeploy would inherit SIG_IGN and could not be interrupted."""
+    server = fastdeploy(LATE, stop={"grace": 10})
+
+    def ignore() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    with server.spawn_up(preexec_fn=ignore) as up:
+        server.wait_phase("load weights")
+        down = server.down("--json")
+        up.communicate(timeout=60)
+    assert receipt(down)["seconds"] < 10
+    events = (server.files.folder / "events.jsonl").read_text()
+    assert '"kill"' not in events, "SIGINT alone was enough"
+
+
+@pytest.mark.parametrize(
+    ("number", "group"),
+    [
+        (signal.SIGTERM, False), (signal.SIGINT, False), (signal.SIGQUIT, False),
+        (signal.SIGKILL, False), (signal.SIGTERM, True), (signal.SIGKILL, True),
+    ],
+)  # fmt: skip
+def test_a_strangers_signal_to_a_ready_server_is_a_death_and_leaves_nothing(
+    fastdeploy: Make, number: signal.Signals, group: bool
+) -> None:
+    server = fastdeploy()
+    assert server.up().rc == 0
+    (os.killpg if group else os.kill)(server.main, number)
+    server.wait_state("died")
+    assert server.left() == []
+    status = server.run("status", server.name, "--json")
+    assert status.rc == 1
+    assert status.json["data"]["instances"][0]["exit_code"] == 6
+
+
+@pytest.mark.parametrize(
+    ("number", "group"),
+    [(signal.SIGTERM, False), (signal.SIGTERM, True), (signal.SIGKILL, False)],
+)
+def test_a_strangers_signal_while_loading_fails_the_start_and_leaves_nothing(
+    fastdeploy: Make, number: signal.Signals, group: bool
+) -> None:
+    """Measured: SIGTERM ends the front end at once and orphans the worker tree and both queues."""
+    server = fastdeploy(LATE)
+    with server.spawn_up() as up:
+        server.wait_phase("load weights")
+        (os.killpg if group else os.kill)(server.main, number)
+        _, stderr = up.communicate(timeout=60)
+    assert up.returncode == 4, stderr
+    assert f"was killed by {number.name}" in stderr
+    assert server.left() == []
+
+
+def test_sighup_and_a_killed_http_worker_do_not_end_it(fastdeploy: Make) -> None:
+    server = fastdeploy()
+    assert server.up().rc == 0
+    os.kill(server.main, signal.SIGHUP)
+    wait_for(lambda: _answers(server), "an answer after SIGHUP")
+    os.kill(server.pid("gunicorn: worker"), signal.SIGKILL)
+    wait_for(lambda: _answers(server), "an answer from a new HTTP worker")
+    assert server.state() == "ready"
+
+
+def test_sigterm_to_the_http_worker_kills_the_server_and_is_seen(fastdeploy: Make) -> None:
+    server = fastdeploy()
+    assert server.up().rc == 0
+    os.kill(server.pid("gunicorn: worker"), signal.SIGTERM)
+    server.wait_state("died")
+    assert server.left() == []
+
+
+@pytest.mark.parametrize("fault", ["worker-dies-after-ready@after=0", "exit-hangs"])
+def test_a_dead_worker_ends_a_ready_server_even_where_the_front_end_hangs(
+    fastdeploy: Make, fault: str
+) -> None:
+    server = fastdeploy(fault if fault == "exit-hangs" else "")
+    assert server.up().rc == 0
+    os.kill(server.pid("worker_process.py"), signal.SIGKILL)
+    server.wait_state("died")
+    stored = server.files.state()
+    assert stored is not None
+    assert stored.exit_code == 6
+    assert server.left() == []
+
+
+@pytest.mark.parametrize("fault", ["term-aborts", "stop-hangs", "worker-ignores-sigterm"])
+def test_down_escalates_until_nothing_is_left(fastdeploy: Make, fault: str) -> None:
+    server = fastdeploy(fault, stop={"grace": 3})
+    assert server.up().rc == 0
+    down = server.down("--json")
+    assert down.rc == 0, down.said()
+    receipt(down)
+
+
+def test_down_after_the_front_end_and_then_the_keeper_are_gone(fastdeploy: Make) -> None:
+    server = fastdeploy()
+    assert server.up().rc == 0
+    stored = server.files.state()
+    assert stored is not None
+    os.kill(int(stored.keeper["pid"]), signal.SIGKILL)
+    os.kill(server.main, signal.SIGKILL)
+    status = server.run("status", server.name, "--json")
+    assert (status.rc, status.json["data"]["instances"][0]["state"]) == (1, "lost")
+    down = server.down("--json")
+    assert down.rc == 0, down.said()
+    receipt(down)
+    assert server.left() == []
+
+
+def test_down_while_it_is_dying_by_itself(fastdeploy: Make) -> None:
+    server = fastdeploy("stop-slow@seconds=60")
+    assert server.up().rc == 0
+    os.kill(server.main, signal.SIGTERM)
+    down = server.down("--json")
+    assert down.rc == 0, down.said()
+    assert server.left() == []
+
+
+def stream(server: Server) -> tuple[bool, str]:
+    """(whether the stream ended properly, what came) of a long answer."""
+    text = ""
+    try:
+        with server.chat("Count from 1 to 30", stream=True, max_tokens=400) as response:
+            for line in response.iter_lines():
+                text += line.decode() + "\n"
+    except OSError:
+        return False, text
+    return "data: [DONE]" in text, text
+
+
+@pytest.mark.parametrize(("drain", "whole"), [(0, False), (60, True)])
+def test_running_streams_are_drained_as_the_profile_says(
+    fastdeploy: Make, drain: int, whole: bool
+) -> None:
+    server = fastdeploy(stop={"drain": drain, "grace": 20}, env={"TWIN_TOKENS_PER_SECOND": "10"})
+    assert server.up().rc == 0
+    result: list[tuple[bool, str]] = []
+    client = threading.Thread(target=lambda: result.append(stream(server)))
+    client.start()
+    wait_for(lambda: _running(server) > 0, "the stream to be running")
+    down = server.down("--json")
+    client.join(60)
+    assert down.rc == 0, down.said()
+    assert result[0][0] == whole, result[0][1][-300:]
+
+
+def _running(server: Server) -> int:
+    import requests
+
+    text = requests.get(f"http://127.0.0.1:{server.port('metrics')}/metrics", timeout=10).text
+    for line in text.splitlines():
+        if line.startswith("fastdeploy:num_requests_running"):
+            return int(float(line.split()[-1]))
+    return 0
+
+
+def _answers(server: Server) -> bool:
+    try:
+        return server.chat("Hello!", max_tokens=8).status_code == 200
+    except OSError:
+        return False
