@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -319,3 +320,44 @@ def _patches(version: str) -> list[str]:
     if len(Version(version).release) > 2:
         return [version]
     return [f"{version}.{patch}" for patch in range(10)]
+
+
+def merged(found: Mapping[str, Sequence[Problem]]) -> list[Problem]:
+    """The problems of several releases, each said once with the releases it holds for."""
+    holds: dict[tuple[str, str | None, str], list[str]] = {}
+    shown: dict[tuple[str, str | None, str], Problem] = {}
+    for version, problems in found.items():
+        for one in problems:
+            key = (one.code, one.where, one.message.replace(version, _GAP))
+            holds.setdefault(key, []).append(version)
+            shown[key] = one
+    result = []
+    for key, versions in holds.items():
+        message = key[2]
+        if _GAP not in message and len(versions) < len(found):
+            message += f" [in {_span(versions, list(found))}]"
+        message = message.replace(_GAP, _span(versions, list(found)))
+        result.append(dataclasses.replace(shown[key], message=message))
+    return in_file_order(result)
+
+
+def in_file_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Problems as a reader goes through the file; those without a place come first."""
+    return sorted(problems, key=lambda one: _place(one.where))
+
+
+_GAP = "\0"
+
+
+def _span(versions: Sequence[str], every: Sequence[str]) -> str:
+    first, last = every.index(versions[0]), every.index(versions[-1])
+    if len(versions) > 2 and last - first == len(versions) - 1:
+        return f"{versions[0]} to {versions[-1]}"
+    return ", ".join(versions)
+
+
+def _place(where: str | None) -> tuple[str, int, int]:
+    match = re.match(r"(?P<file>.*):(?P<line>\d+):(?P<column>\d+)$", where or "")
+    if match is None:
+        return ("", 0, 0)
+    return (match["file"], int(match["line"]), int(match["column"]))

@@ -21,7 +21,7 @@ RENDERERS: dict[str, str] = {
     "status": "launcher.report.instance_text:status",
     "logs": "launcher.report.instance_text:nothing",
     "plan": "launcher.report.plan_text:plan",
-    "validate": "launcher.report.profile_text:validate",
+    "validate": "launcher.report.validate_text:validate",
     "profiles list": "launcher.report.profile_text:listing",
     "profiles show": "launcher.report.profile_text:show",
     "profiles schema": "launcher.report.profile_text:schema",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 
 from packaging.specifiers import InvalidSpecifier
@@ -14,6 +13,8 @@ from launcher.engines.common import (
     check_hub_keys,
     check_options,
     check_ports,
+    in_file_order,
+    merged,
     neutral,
     problem,
 )
@@ -23,7 +24,6 @@ from launcher.engines.fastdeploy.catalogue import (
     LINES,
     comma_lists,
     environment,
-    history,
     late_choices,
     lines_with,
     table,
@@ -105,27 +105,7 @@ def validate(profile: Profile, release: Release | None) -> list[Problem]:
                     f"no known FastDeploy release satisfies {profile.engine_version!r}",
                     f"known: {', '.join(LINES)}")
         ]  # fmt: skip
-    return _merged({line: for_line(profile, line) for line in lines})
-
-
-def _merged(found: dict[str, list[Problem]]) -> list[Problem]:
-    """The problems of several releases, each said once with the releases it holds for."""
-    holds: dict[tuple[str, str | None, str], list[str]] = {}
-    shown: dict[tuple[str, str | None, str], Problem] = {}
-    for line, problems in found.items():
-        for one in problems:
-            said = one.message.replace(line, "{}")
-            key = (one.code, one.where, said)
-            holds.setdefault(key, []).append(line)
-            shown[key] = one
-    merged = []
-    for key, lines in holds.items():
-        if len(lines) == len(found):
-            merged.append(shown[key])
-            continue
-        note = f"{shown[key].message} [in {', '.join(lines)}]"
-        merged.append(dataclasses.replace(shown[key], message=note))
-    return merged
+    return merged({line: for_line(profile, line) for line in lines})
 
 
 def for_line(profile: Profile, line: str) -> list[Problem]:
@@ -143,7 +123,7 @@ def for_line(profile: Profile, line: str) -> list[Problem]:
     found += _model(profile, line)
     found += combinations.check(profile, line)
     found += shell.check(profile, line)
-    return list(dict.fromkeys(found))
+    return in_file_order(dict.fromkeys(found))
 
 
 def _variables(profile: Profile, line: str) -> list[Problem]:
@@ -327,7 +307,8 @@ def _thinking(profile: Profile, asked: Asked, model: Known, line: str) -> list[P
         ("reasoning-parser", reasoning, model.reasoning),
         ("tool-call-parser", tool, model.tool),
     ):
-        if not isinstance(name, str):
+        kind = "reasoning" if option == "reasoning-parser" else "tool"
+        if not isinstance(name, str) or not vocabulary.parser_lines(name, kind):
             continue
         what = "does not think" if option == "reasoning-parser" else "does not call tools"
         if right is None:
@@ -367,20 +348,18 @@ def notes(profile: Profile, line: str) -> tuple[str, ...]:
     """Names that were translated, and flags that this release takes and ignores."""
     asked = Asked(profile)
     said = []
-    for option, kind in (("reasoning-parser", "reasoning"), ("tool-call-parser", "tool")):
-        name = asked.value(option)
-        called = vocabulary.parser(name, kind, line) if isinstance(name, str) else None
-        if called and called != name:
-            said.append(f"{asked.key(option)}: {name} is called {called} in {line}")
+    for name, kind in (("reasoning-parser", "reasoning"), ("tool-call-parser", "tool")):
+        value = asked.value(name)
+        called = vocabulary.parser(value, kind, line) if isinstance(value, str) else None
+        if called and called != value:
+            how = "is taken for" if vocabulary.folds_underscores(line) else "is called"
+            said.append(f"{asked.key(name)}: {value} {how} {called} in {line}")
     for key in profile.engine_args:
-        option_ = table(line).get(key)
-        if option_ is None:
+        option = table(line).get(key)
+        if option is None:
             continue
-        if option_.flag.lstrip("-") != key.lstrip("-"):
-            said.append(f"engine-args.{key}: the flag is spelled {option_.flag} in {line}")
-        if option_.deprecated:
-            said.append(f"{option_.flag} is deprecated: {option_.deprecation_note}")
+        if option.flag.lstrip("-") != key.lstrip("-"):
+            said.append(f"engine-args.{key}: the flag is spelled {option.flag} in {line}")
+        if option.deprecated:
+            said.append(f"{option.flag} is deprecated in {line}: {option.deprecation_note}")
     return tuple(said)
-
-
-__all__ = ["history", "notes", "validate"]

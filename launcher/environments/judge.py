@@ -1,0 +1,59 @@
+"""Judges a profile against a release: the one named, the one installed, or all it admits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from launcher import engines
+from launcher.engines.base import Engine, Release
+from launcher.errors import PreconditionError, ProfileError
+from launcher.profile.model import Profile
+
+
+def judge(profile: Profile, version: str | None = None) -> dict[str, Any]:
+    """What was checked and what there is to say; JSON types only.
+
+    Raises:
+        ProfileError: with every problem.
+        PreconditionError: `version` is not known, or the interpreter named cannot be used.
+    """
+    engine = engines.get(profile.engine)
+    release, how = _release(engine, profile, version)
+    problems = engine.validate(profile, release)
+    if problems:
+        raise ProfileError(problems)
+    tell = getattr(engine, "notes", None)
+    return {
+        "profile": profile.path,
+        "name": profile.name,
+        "engine": engine.name,
+        "release": release.version if release else None,
+        "engine_version": profile.engine_version,
+        "judged": how,
+        "checked": {
+            "keys": len(profile.resolved),
+            "flags": len(profile.engine_args),
+            "variables": len(profile.env),
+        },
+        "notes": [
+            *(note.text() for note in profile.notes),
+            *(tell(profile, release) if tell else ()),
+        ],
+    }
+
+
+def _release(engine: Engine, profile: Profile, version: str | None) -> tuple[Release | None, str]:
+    if version is not None:
+        return engine.release(version), "the release named by --engine-version"
+    if engine.name == "hosted":
+        return None, "an endpoint that somebody else runs"
+    from launcher.environments import find
+
+    try:
+        found = find(engine, profile)
+    except PreconditionError as error:
+        if any(problem.code != "missing-engine" for problem in error.problems):
+            raise
+        wanted = profile.engine_version or "any version"
+        return None, f"not installed: every known release that {wanted} admits"
+    return found.release, f"the release installed in {found.python}"
