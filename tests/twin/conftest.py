@@ -47,7 +47,7 @@ def _starter(
     return start
 
 
-@pytest.fixture()
+@pytest.fixture
 def start(interpreter: Callable[[str], Path], tmp_path: Path) -> Iterator[Start]:
     """Start twins that end with the test."""
     with ExitStack() as stack:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 _PATH = Path(__file__).parent / "package" / "fastdeploy" / "_twin" / "faults.py"
 _SPEC = importlib.util.spec_from_file_location("_twin_fault_table", _PATH)
-assert _SPEC is not None and _SPEC.loader is not None
+assert _SPEC is not None
+assert _SPEC.loader is not None
 _MODULE = importlib.util.module_from_spec(_SPEC)
 sys.modules[_SPEC.name] = _MODULE
 _SPEC.loader.exec_module(_MODULE)

@@ -156,7 +156,7 @@ def test_json_answers(served: Twin) -> None:
 
 
 def test_memory_over_turns(served: Twin) -> None:
-    said = [
+    said: list[Any] = [
         "My name is Grace.",
         {"role": "assistant", "content": "Nice."},
         "What is my name?",
@@ -221,8 +221,10 @@ def test_without_parsers_all_is_content(start: Start) -> None:
         ("answer-no-usage", lambda t: "usage" not in t.chat("Hello")),
         (
             "answer-bad-usage",
-            lambda t: (u := t.chat("Hello")["usage"])["total_tokens"]
-            != u["prompt_tokens"] + u["completion_tokens"],
+            lambda t: (
+                (u := t.chat("Hello")["usage"])["total_tokens"]
+                != u["prompt_tokens"] + u["completion_tokens"]
+            ),
         ),
         ("answer-no-tools", lambda t: t.says(QUESTION, tools=[WEATHER]) != ""),
         ("answer-leaks-thinking", lambda t: "greet" in t.says("Hello")),

@@ -129,7 +129,7 @@ def test_parser_names_by_release(start: Start) -> None:
     start("--reasoning-parser", "ernie_x1", release="2.2").wait_ready()
 
 
-@pytest.fixture()
+@pytest.fixture
 def taken() -> socket.socket:
     """A listening socket of somebody else."""
     listener = socket.socket()

@@ -43,7 +43,7 @@ def test_who_listens(served: Twin) -> None:
     ports, words = served.ports, served.processes()
     master = served.process.pid
     (http,) = served.find("gunicorn: worker")
-    holders = {name: set() for name in ("port", "metrics", "queue", "cache")}
+    holders: dict[str, set[int]] = {name: set() for name in ("port", "metrics", "queue", "cache")}
     table = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     inodes = {row[9]: int(row[1].split(":")[1], 16) for row in table if row[3] == "0A"}
     for pid in words:
@@ -101,7 +101,11 @@ def test_phases_in_order(served: Twin) -> None:
     frame = r"\rLoading safetensors checkpoint shards: +\d+%\|.*?\| \d/8 \["
     assert len(re.findall(frame, shards)) == 9
     worker = served.log("worker_process.log")
-    for mark in ("available_kv_cache_memory:", "num_blocks_global: 4096", "connect task queue addr"):
+    for mark in (
+        "available_kv_cache_memory:",
+        "num_blocks_global: 4096",
+        "connect task queue addr",
+    ):
         assert mark in worker
     assert "Starting to load model" in served.log("gpu_model_runner.log")
     assert "FastDeploy LLM engine initialized!" in served.log("api_server.log")
@@ -203,7 +207,9 @@ def test_prometheus_folder_is_left_in_tmp(start: Start) -> None:
 
 def test_prometheus_folder_can_be_moved_from_2_4_on(start: Start, tmp_path: Path) -> None:
     place = str(tmp_path / "prom")
-    moved = start("--version-of-nothing", bare=True, environment={"PROMETHEUS_MULTIPROC_DIR": place})
+    moved = start(
+        "--version-of-nothing", bare=True, environment={"PROMETHEUS_MULTIPROC_DIR": place}
+    )
     assert moved.wait() == 2
     before = set(Path("/tmp").glob("fd_prom_*"))
     old = start("--help", bare=True, release="2.3", environment={"PROMETHEUS_MULTIPROC_DIR": place})

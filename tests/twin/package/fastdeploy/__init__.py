@@ -1,7 +1,7 @@
 """A stand-in for FastDeploy: behaves as the real api_server was measured to behave.
 
-Importing it leaves a Prometheus folder behind, as fastdeploy/__init__.py:25-30 does: a fresh one for
-every process that does not inherit the variable, also for ``--help`` and for failed starts.
+Importing it leaves a Prometheus folder behind, as fastdeploy/__init__.py:25-30 does: a fresh one
+for every process that does not inherit the variable, also for ``--help`` and failed starts.
 """
 
 import os

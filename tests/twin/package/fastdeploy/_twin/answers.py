@@ -22,7 +22,13 @@ CAPITALS = {
     "the united states": "Washington", "the netherlands": "Amsterdam", "switzerland": "Bern",
 }  # fmt: skip
 CAPITALS_ZH = {"中国": "北京", "法国": "巴黎", "日本": "东京", "英国": "伦敦", "德国": "柏林"}
-PLACES_ZH = {"北京": "Beijing", "上海": "Shanghai", "巴黎": "Paris", "东京": "Tokyo", "伦敦": "London"}
+PLACES_ZH = {
+    "北京": "Beijing",
+    "上海": "Shanghai",
+    "巴黎": "Paris",
+    "东京": "Tokyo",
+    "伦敦": "London",
+}
 NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 GREETING = re.compile(r"^\W*(hello|hi|hey|good (morning|evening|afternoon)|say hello)\b", re.I)
 PLACE = re.compile(r"\b(?:in|for|at|of|to)\s+([A-Z][\w'’-]+(?:\s+[A-Z][\w'’-]+)*)")
@@ -136,9 +142,9 @@ def _plain(messages: list[dict[str, Any]], question: str) -> tuple[str, str]:
         echo = pattern.search(question)
         if echo and re.search(r"\b(reply|answer|respond|repeat|say|return|output|print)\b", low):
             return "The user wants a short reply.", echo.group(1)
-    facts = FACT.findall(question)
-    if facts:
-        name, value = facts[-1]
+    told = FACT.findall(question)
+    if told:
+        name, value = told[-1]
         return "The user tells me something.", f"Nice. I will remember your {name}: {value}."
     return _knowledge(question, low)
 
@@ -175,7 +181,10 @@ def _knowledge(question: str, low: str) -> tuple[str, str]:
         return "The user wants a long text.", verse * 40 + "and lower it to think of home."
     if WEATHER.search(question):
         return "I have no tool for this.", "I cannot look at the weather from here."
-    return "I have not seen this question, so I say what I am.", f"{ABOUT} You said: {question[:60]}"
+    return (
+        "I have not seen this question, so I say what I am.",
+        f"{ABOUT} You said: {question[:60]}",
+    )
 
 
 def _report(messages: list[dict[str, Any]]) -> str:
@@ -194,7 +203,8 @@ def _calls(question: str, tools: list[Any], choice: Any) -> list[tuple[str, Any]
         name = (choice.get("function") or {}).get("name")
         functions = [function for function in functions if function.get("name") == name]
     scored = [(_fit(question, function), function) for function in functions]
-    best = max(scored, key=lambda pair: pair[0], default=(0, {}))
+    nothing: tuple[int, dict[str, Any]] = (0, {})
+    best = max(scored, key=lambda pair: pair[0], default=nothing)
     if not best[1] or (best[0] == 0 and not forced):
         return []
     places = _places(question) or [""]

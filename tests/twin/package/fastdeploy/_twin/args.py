@@ -7,6 +7,7 @@ first stage for ``--config`` follow fastdeploy/utils.py (FlexibleArgumentParser)
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -89,10 +90,9 @@ class FlexibleArgumentParser(argparse.ArgumentParser):
             if action is None or key == "help":
                 continue
             if callable(action.type) and isinstance(value, (str, int, float)):
-                try:
+                # the real one only notes it in fastdeploy.log and keeps the raw value
+                with contextlib.suppress(TypeError, ValueError):
                     value = action.type(str(value))
-                except (TypeError, ValueError):
-                    pass  # the real one only notes it in fastdeploy.log and keeps the raw value
             action.default = value
 
 

@@ -123,8 +123,7 @@ class Config:
         args, batched = self.args, self.max_num_batched_tokens
         if args.gpu_memory_utilization > 1:
             raise ValueError(
-                "GPU memory utilization must be less than 1.0. Got "
-                f"{args.gpu_memory_utilization}."
+                f"GPU memory utilization must be less than 1.0. Got {args.gpu_memory_utilization}."
             )
         seats: int = args.max_num_seqs
         _ = self.gpu_blocks / seats  # 0 seats: the same ZeroDivisionError as config.py:1416

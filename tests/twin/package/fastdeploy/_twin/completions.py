@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastdeploy._twin import answers, logs, release, say, shapes, web
 from fastdeploy._twin.faults import fault
-from fastdeploy._twin.validation import Rejected, check
+from fastdeploy._twin.validation import RejectedError, check
 
 if TYPE_CHECKING:
     from fastdeploy._twin.routes import Site
@@ -52,7 +52,7 @@ class Completions:
         try:
             body = check(request, chat, self.site.args)
             return self._generate(body, chat)
-        except Rejected as refusal:
+        except RejectedError as refusal:
             return failure(*refusal.args)
 
     # Generation ------------------------------------------------------------------------------
@@ -60,7 +60,7 @@ class Completions:
     def _generate(self, body: dict[str, Any], chat: bool) -> web.Response:
         name = body.get("model", "default")
         if self.site.verified and name not in (self.site.model_name, "default"):
-            raise Rejected(
+            raise RejectedError(
                 500,
                 f"Unsupported model: [{name}], support [{self.site.model_name}] or default",
                 "internal_error",
@@ -68,16 +68,14 @@ class Completions:
                 "model_not_support",
             )
         prompts = [body["messages"]] if chat else _prompts(body.get("prompt"))
-        plays = []
+        plays: list[shapes.Play] = []
         for prompt in prompts:
             for _ in range(int(body.get("n") or 1)):
                 plays.append(self._play(body, prompt, chat, len(plays)))
         identity = f"{'chatcmpl' if chat else 'cmpl'}-{uuid.uuid4()}"
         shape = shapes.Shape(identity, self.site.model_name, chat, body, self.tokens)
         if body.get("stream"):
-            return web.Response(
-                body=shape.stream(plays), kind="text/event-stream; charset=utf-8"
-            )
+            return web.Response(body=shape.stream(plays), kind="text/event-stream; charset=utf-8")
         return web.json_response(shape.whole(plays))
 
     def _play(self, body: dict[str, Any], prompt: Any, chat: bool, index: int) -> shapes.Play:
@@ -91,7 +89,7 @@ class Completions:
         else:
             ids = self.tokens.encode(text)
         if len(ids) >= limit:
-            raise Rejected(
+            raise RejectedError(
                 500,
                 f"Input text is too long, input_ids_len ({limit - 1}) + min_tokens(1) >= "
                 f"max_model_len({limit}){TRACE}",
@@ -172,7 +170,9 @@ class Completions:
 
 
 def _prompts(prompt: Any) -> list[Any]:
-    return prompt if isinstance(prompt, list) and prompt and isinstance(prompt[0], str) else [prompt]
+    return (
+        prompt if isinstance(prompt, list) and prompt and isinstance(prompt[0], str) else [prompt]
+    )
 
 
 def _receive(peer: socket.socket) -> Iterator[int]:
@@ -183,7 +183,7 @@ def _receive(peer: socket.socket) -> Iterator[int]:
             yield int(message["token"])
             if message["last"]:
                 return
-    raise web.Hangup
+    raise web.HangupError
 
 
 def now() -> int:

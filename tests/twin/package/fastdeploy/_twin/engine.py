@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -71,9 +72,7 @@ class Engine:
         self._take_profile()
         self._reach_ready()
         elapsed = (time.monotonic() - begun) / clock.SCALE
-        logs.console(
-            f"Worker processes are launched with {elapsed} seconds.", "engine.py", 202
-        )
+        logs.console(f"Worker processes are launched with {elapsed} seconds.", "engine.py", 202)
         blocks, size = config.gpu_blocks, config.block_size
         seats = min(blocks * size // config.max_model_len, config.args.max_num_seqs)
         logs.console(
@@ -342,14 +341,10 @@ class Engine:
     def kill_from_fork(self) -> NoReturn:
         """What LLMEngine's finalizer does in a gunicorn worker that gets a SIGTERM of its own."""
         for pid in (self.queue_pid, self.cache_pid):
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
-            except ProcessLookupError:
-                pass
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.shell_pid, signal.SIGTERM)
-        except ProcessLookupError:
-            pass
         os._exit(0)
 
 
@@ -375,4 +370,3 @@ def descendants(root: int) -> list[int]:
     for pid in family:
         family.extend(child for child, parent in parents.items() if parent == pid)
     return family
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import mmap
 import os
@@ -72,17 +73,15 @@ class Arbiter:
                     say_line(f"Connection in use: {(host, port)!r}", "ERROR")
                 else:
                     say_line(f"Invalid address: {(host, port)!r}", "ERROR")
-            say_line("connection to {} failed: retrying in 1 second.".format((host, port)), "ERROR")
+            say_line(f"connection to {(host, port)} failed: retrying in 1 second.", "ERROR")
             clock.pause(1)
         say_line(f"Can't connect to {(host, port)!r}", "ERROR")
         sys.exit(1)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.signals.append(number)
-        try:
+        with contextlib.suppress(BlockingIOError):  # the pipe is full of wake-ups already
             os.write(self._writer, b".")
-        except BlockingIOError:
-            pass  # the pipe is full of wake-ups already
 
     def _boot(self) -> None:
         pid = os.fork()
@@ -106,10 +105,8 @@ class Arbiter:
                 if code is not None:
                     return self._stop(quick=True, code=code)
             select.select([self._reader], [], [], 1.0)
-            try:
+            with contextlib.suppress(BlockingIOError):  # the second's tick, not a signal
                 os.read(self._reader, 4096)
-            except BlockingIOError:
-                pass  # the second's tick, not a signal
             while self.signals:
                 number = self.signals.pop(0)
                 if number == signal.SIGCHLD:
@@ -236,7 +233,5 @@ class Worker:
 
 
 def _kill(pid: int, number: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):  # it went by itself
         os.kill(pid, number)
-    except ProcessLookupError:
-        pass  # it went by itself

@@ -7,6 +7,7 @@ a forked or killed process loses no line.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 
@@ -102,10 +103,9 @@ def _append(name: str, text: str) -> None:
     finally:
         os.close(handle)
     if not os.path.islink(base):
-        try:
+        # another process of the same server made it first
+        with contextlib.suppress(FileExistsError):
             os.symlink(os.path.basename(dated), base)
-        except FileExistsError:
-            pass  # another process of the same server made it first
 
 
 def bar(title: str, percent: int, first: bool = False) -> str:

@@ -17,7 +17,7 @@ class Piece(NamedTuple):
 
     kind: str
     text: str
-    index: int = 0
+    call: int = 0
 
 
 class Reader:

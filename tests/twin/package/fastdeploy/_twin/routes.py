@@ -119,7 +119,7 @@ class Site:
         if path in ("/v1/embeddings", "/v1/reward"):
             return completions.failure(500, "'ErrorResponse' object has no attribute 'data'")
         if path == "/openapi.json":
-            return web.json_response({"openapi": "3.1.0", "paths": dict.fromkeys(METHODS, {})})
+            return web.json_response({"openapi": "3.1.0", "paths": {path: {} for path in METHODS}})
         return web.Response(200, b"<html><title>FastAPI - Swagger UI</title></html>", "text/html")
 
     def _complete(self, request: web.Request) -> web.Response:
@@ -159,4 +159,3 @@ def ask(port: int, order: dict[str, Any]) -> bytes:
         peer.connect(f"/dev/shm/{port}.socket")
         peer.sendall(json.dumps(order).encode() + b"\n")
         return b"".join(iter(lambda: peer.recv(65536), b""))
-

@@ -6,6 +6,7 @@ beside it. A request whose client went away is not aborted: it keeps its seat to
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -126,10 +127,8 @@ class Scheduler:
 
     @staticmethod
     def _push(job: Job, message: dict[str, int]) -> None:
-        try:
+        with contextlib.suppress(OSError):  # the client went away; its tokens are made all the same
             job.peer.sendall(json.dumps(message).encode() + b"\n")
-        except OSError:
-            pass  # the client went away; its tokens are made all the same
 
     def _finish(self, slot: int, job: Job) -> None:
         now = time.monotonic()

@@ -66,7 +66,7 @@ class Shape:
                 if piece.kind == "call":
                     calls.append(_call(piece.text, ""))
                 elif piece.kind == "arguments":
-                    calls[piece.index]["function"]["arguments"] += piece.text
+                    calls[piece.call]["function"]["arguments"] += piece.text
                 else:
                     texts[piece.kind] += piece.text
         message: dict[str, Any] = {
@@ -185,9 +185,9 @@ class Shape:
         calls: list[dict[str, Any]] | None = None
         if piece.kind == "call":
             call = _call(piece.text, None)
-            calls = [{**call, "index": piece.index}]
+            calls = [{**call, "index": piece.call}]
         elif piece.kind == "arguments":
-            calls = [{"index": piece.index, "function": {"arguments": piece.text}}]
+            calls = [{"index": piece.call, "function": {"arguments": piece.text}}]
         return self._delta(index, content, thinking, calls, number)
 
     def _delta(

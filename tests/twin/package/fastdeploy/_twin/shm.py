@@ -1,11 +1,12 @@
 """The shared-memory signals of one engine, named ``<signal>.<Q>`` in /dev/shm.
 
-Real POSIX segments through multiprocessing.shared_memory, so that the real resource trackers do what
-they do on the real server: unlink what a dead worker had attached, and complain about leaks.
+Real POSIX segments through multiprocessing.shared_memory, so that the real resource trackers do
+what they do on the real server: unlink what a dead worker had attached, and complain about leaks.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from multiprocessing import resource_tracker
@@ -60,11 +61,16 @@ class Signals:
         return SharedMemory(name=name, create=True, size=4 * SLOTS)
 
     def get(self, name: str, index: int = 0) -> int:
-        value: int = struct.unpack_from("<i", self._segments[name].buf, 4 * index)[0]
+        value: int = struct.unpack_from("<i", self._view(name), 4 * index)[0]
         return value
 
     def put(self, name: str, value: int, index: int = 0) -> None:
-        struct.pack_into("<i", self._segments[name].buf, 4 * index, value)
+        struct.pack_into("<i", self._view(name), 4 * index, value)
+
+    def _view(self, name: str) -> memoryview:
+        view = self._segments[name].buf
+        assert view is not None
+        return view
 
     def total(self, name: str) -> int:
         return sum(self.get(name, index) for index in range(SLOTS))
@@ -73,10 +79,8 @@ class Signals:
         """Remove the names; the mapping stays readable for threads that still look at it."""
         for name in names or tuple(self._segments):
             label = f"{name}.{self.queue_port}"
-            try:
+            with contextlib.suppress(FileNotFoundError):  # the worker's resource tracker was faster
                 os.unlink(f"/dev/shm/{label}")
-            except FileNotFoundError:
-                pass  # the worker's resource tracker was faster
             resource_tracker.unregister(f"/{label}", "shared_memory")
 
 

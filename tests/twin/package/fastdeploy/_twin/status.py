@@ -86,7 +86,8 @@ def metrics(scheduler: Scheduler) -> str:
         "gpu_hit_token_rate": 0,
     }
     lines: list[str] = []
-    families = [*((name, "counter", value) for name, value in counters.items())]
+    families: list[tuple[str, str, float]]
+    families = [(name, "counter", value) for name, value in counters.items()]
     families += [(name, "gauge", value) for name, value in gauges.items()]
     for name, kind, value in families:
         if _known(name):

@@ -7,6 +7,7 @@ take each other's tokens. ``FD_USE_GET_SAVE_OUTPUT_V1=1`` uses a socket whose na
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -71,10 +72,9 @@ class TokenSocket:
             self._socket.bind(OUTPUT_SOCKET)
 
     def send(self, slot: int, token: int, last: int) -> None:
-        try:
+        # another server took the name: the tokens are lost, as they would be
+        with contextlib.suppress(ConnectionRefusedError, FileNotFoundError):
             self._socket.sendto(MESSAGE.pack(slot, token, last), OUTPUT_SOCKET)
-        except (ConnectionRefusedError, FileNotFoundError):
-            pass  # another server took the name: the tokens are lost, as they would be
 
     def receive(self) -> tuple[int, int, int]:
         slot, token, last = MESSAGE.unpack(self._socket.recv(MESSAGE.size))

@@ -23,28 +23,28 @@ NUMBERS: tuple[tuple[str, type, float | None, float | None], ...] = (
 )
 
 
-class Rejected(Exception):
+class RejectedError(Exception):
     """Arguments: status, message, type, param, code."""
 
 
-def _bad(message: str, param: str, code: str = INVALID) -> Rejected:
-    return Rejected(400, message, "invalid_request_error", param, code)
+def _bad(message: str, param: str, code: str = INVALID) -> RejectedError:
+    return RejectedError(400, message, "invalid_request_error", param, code)
 
 
 def check(request: web.Request, chat: bool, args: argparse.Namespace) -> dict[str, Any]:
     """The request's body.
 
     Raises:
-        Rejected: with FastDeploy's status and text.
+        RejectedError: with FastDeploy's status and text.
     """
     if not request.body:
         raise _bad("Field required", "body", "missing_required_parameter")
     if "json" not in request.headers.get("content-type", ""):
-        raise Rejected(500, "'bytes' object has no attribute 'get'", "internal_error")
+        raise RejectedError(500, "'bytes' object has no attribute 'get'", "internal_error")
     try:
         body = json.loads(request.body)
     except ValueError:
-        raise Rejected(
+        raise RejectedError(
             500,
             "1 validation error for ErrorInfo\nparam\n  Input should be a valid string "
             "[type=string_type, input_value=1, input_type=int]",
@@ -91,18 +91,18 @@ def _limits(body: dict[str, Any], chat: bool, args: argparse.Namespace) -> None:
     """Checks of engine_client: they carry a traceback and the status 500."""
     kind = "invalid_request_error"
     if chat and not body["messages"] and not body.get("prompt_token_ids"):
-        raise Rejected(
+        raise RejectedError(
             500,
             "messages can not be an empty list, unless prompt_token_ids is passed" + TRACE,
             kind,
         )
     for name in ("max_completion_tokens", "max_tokens"):
         if body.get(name) is not None and body[name] < 1:
-            raise Rejected(
+            raise RejectedError(
                 500,
                 f"max_tokens can be defined [1, {args.max_model_len}), but now it's {body[name]}."
                 + TRACE,
                 kind,
             )
     if body.get("logprobs") and not getattr(args, "enable_logprob", False):
-        raise Rejected(500, "Logprobs is disabled, please enable it in startup config.", kind)
+        raise RejectedError(500, "Logprobs is disabled, please enable it in startup config.", kind)

@@ -44,7 +44,7 @@ def json_response(content: Any, status: int = 200) -> Response:
     return Response(status, body, "application/json")
 
 
-class Hangup(Exception):
+class HangupError(Exception):
     """The connection is to be closed without another byte."""
 
 
@@ -84,7 +84,7 @@ class Server:
                         self.active -= 1
                 if not keep:
                     return
-        except (OSError, ValueError, Hangup):
+        except (OSError, ValueError, HangupError):
             return
         finally:
             stream.close()
@@ -93,7 +93,7 @@ class Server:
     def _reply(self, peer: socket.socket, request: Request, address: Any) -> bool:
         try:
             response = self.app(request)
-        except Hangup:
+        except HangupError:
             raise
         except Exception:
             logs.stderr(f"Exception in ASGI application\n{traceback.format_exc()}")

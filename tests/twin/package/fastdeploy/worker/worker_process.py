@@ -37,7 +37,9 @@ def die(parameters: dict[str, str], text: str = "") -> NoReturn:
     words = parameters.get("text") or text
     if words:
         print("Traceback (most recent call last):", file=sys.stderr)
-        print(f'  File "{__file__}", line 1040, in <module>\n    run_worker_proc()', file=sys.stderr)
+        print(
+            f'  File "{__file__}", line 1040, in <module>\n    run_worker_proc()', file=sys.stderr
+        )
         print(words, file=sys.stderr, flush=True)
     if int(parameters.get("signal", "0")):
         os.kill(os.getpid(), int(parameters["signal"]))

@@ -119,8 +119,7 @@ def serve(config: checks.Config, engine: Engine) -> int:
         "api_server", f"launch Fastdeploy api server... port: {args.port}", "api_server.py", 595
     )
     logs.log("api_server", f"args: {args.__dict__}", "api_server.py", 596)
-    code = gunicorn.Arbiter(config, engine).run()
-    return code
+    return gunicorn.Arbiter(config, engine).run()
 
 
 if __name__ == "__main__":

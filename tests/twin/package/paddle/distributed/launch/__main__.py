@@ -48,9 +48,7 @@ def environment_dump(folder: str, pod: str, devices: list[str]) -> None:
         texts[f"envlog.{rank}"] = lines
         texts[f"backup_env.{rank}.json"] = json.dumps(dict(os.environ), indent=4)
     for name, text in texts.items():
-        handle = os.open(
-            os.path.join(folder, name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644
-        )
+        handle = os.open(os.path.join(folder, name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             stream.write(text)
 
