@@ -15,7 +15,7 @@ from launcher.profile.kinds import KINDS
 from launcher.profile.model import Origin
 from launcher.profile.nodes import Entry, Mapping, Node, Scalar, Sequence
 from launcher.profile.schema import Key, paths, schema
-from launcher.profile.types import Wrong
+from launcher.profile.types import ScalarError
 
 READERS: dict[str, Callable[[Scalar], Any]] = {
     "text": types.text,
@@ -98,27 +98,32 @@ class Checker:
     def scalar(self, path: str, node: Node, reader: Callable[[Scalar], Any]) -> Any:
         """What `reader` makes of the node, None where it is wrong."""
         if not isinstance(node, Scalar):
-            self.say("wrong-type", path, f"one value is expected, this is {_kind(node)}", node.place)
+            self.say(
+                "wrong-type", path, f"one value is expected, this is {_kind(node)}", node.place
+            )
             return None
         try:
             return reader(node)
-        except Wrong as wrong:
+        except ScalarError as wrong:
             self.say(wrong.code, path, wrong.message, node.place, wrong.remedy)
             return None
 
     def no_map(self, path: str, node: Node, example: str) -> None:
         """Say that a mapping is expected; the value is not repeated, it may be a secret."""
-        self.say("wrong-type", path, f"a mapping is expected, this is {_kind(node)}", node.place,
-                 f"write {example}")  # fmt: skip
+        self.say(
+            "wrong-type",
+            path,
+            f"a mapping is expected, this is {_kind(node)}",
+            node.place,
+            f"write {example}",
+        )
 
     def _value(self, key: Key, path: str, node: Node) -> Any:
         if key.type in KINDS:
             return KINDS[key.type](self, key, path, node)
         return self.scalar(path, node, READERS[key.type])
 
-    def _unknown(
-        self, name: str, path: str, keys: abc.Mapping[str, Key], place: Origin
-    ) -> None:
+    def _unknown(self, name: str, path: str, keys: abc.Mapping[str, Key], place: Origin) -> None:
         spelled = name.lstrip("-").replace("_", "-").lower()
         at_top = path == name
         known = [k for k, key in keys.items() if key.belongs(self.engine)]

@@ -68,9 +68,13 @@ def _doubled(checker: Checker) -> None:
         path = f"engine-args.{key}"
         if name in NEUTRAL_FLAGS and name in checker.origins:
             first = checker.origins[name].text()
-            checker.say("given-twice", path, f"`{name}` stands at the top too, at {first}",
-                        checker.origins[path], f"remove one of them; `{name}` at the top is "
-                        "understood by every engine")  # fmt: skip
+            checker.say(
+                "given-twice",
+                path,
+                f"`{name}` stands at the top too, at {first}",
+                checker.origins[path],
+                f"remove one of them; `{name}` at the top is understood by every engine",
+            )
 
 
 def _timeouts(checker: Checker) -> None:
@@ -80,6 +84,10 @@ def _timeouts(checker: Checker) -> None:
         part = health.get(key)
         if part is not None and total is not None and part > total:
             path = f"health.{key}"
-            checker.say("impossible-combination", path,
-                        f"{part} s is longer than health.startup-timeout, {total} s, and would "
-                        "never pass", checker.origins[path], "make it the shorter one")  # fmt: skip
+            checker.say(
+                "impossible-combination",
+                path,
+                f"{part} s is longer than health.startup-timeout, {total} s, and would never pass",
+                checker.origins[path],
+                "make it the shorter one",
+            )

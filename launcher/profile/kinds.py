@@ -17,7 +17,7 @@ from launcher.profile import types
 from launcher.profile.model import Origin
 from launcher.profile.nodes import Entry, Mapping, Node, Scalar, Sequence
 from launcher.profile.schema import Key
-from launcher.profile.types import Wrong
+from launcher.profile.types import ScalarError
 from launcher.profile.variables import is_secret_name
 
 if TYPE_CHECKING:
@@ -102,8 +102,13 @@ def _model(check: Checker, key: Key, path: str, node: Node) -> Any:
         return found
     if value[0] not in "/.~":
         return value
-    check.say("missing-model", path, f"there is no {found}", node.place,
-              "relative paths start at the file that says them; a hub id is owner/name")  # fmt: skip
+    check.say(
+        "missing-model",
+        path,
+        f"there is no {found}",
+        node.place,
+        "relative paths start at the file that says them; a hub id is owner/name",
+    )
     return found
 
 
@@ -134,14 +139,20 @@ def _ports(check: Checker, key: Key, path: str, node: Node) -> Any:
     ports: dict[str, Any] = {}
     for name, here, entry in check.given(node, path):
         if not _PORT_NAME.fullmatch(name):
-            check.say("bad-key", here, "a port's name has small letters, digits and dashes",
-                      entry.place)  # fmt: skip
+            check.say(
+                "bad-key", here, "a port's name has small letters, digits and dashes", entry.place
+            )
             continue
         number = check.scalar(here, entry.value, _port)
         twin = next((n for n, p in ports.items() if p == number and p != "auto"), None)
         if twin is not None:
-            check.say("port-twice", here, f"{number} is ports.{twin} already", entry.value.place,
-                      "give one of them another number, or `auto`")  # fmt: skip
+            check.say(
+                "port-twice",
+                here,
+                f"{number} is ports.{twin} already",
+                entry.value.place,
+                "give one of them another number, or `auto`",
+            )
         elif number is not None:
             ports[name] = number
     return ports
@@ -154,8 +165,13 @@ def _variables(check: Checker, key: Key, path: str, node: Node) -> Any:
     for name, here, entry in check.given(node, path):
         value = check.scalar(here, entry.value, _as_written)
         if not _VARIABLE.fullmatch(name):
-            check.say("bad-variable", path, f"{types.shown(name)} is no variable's name",
-                      entry.place, "letters, digits and underscores")  # fmt: skip
+            check.say(
+                "bad-variable",
+                path,
+                f"{types.shown(name)} is no variable's name",
+                entry.place,
+                "letters, digits and underscores",
+            )
         elif value is not None:
             values[name] = _guarded(check, is_secret_name(name), here, value, entry)
     return values
@@ -188,9 +204,14 @@ def _arguments(check: Checker, key: Key, path: str, node: Node) -> Any:
 
     def guard(name: str, here: str, value: str, entry: Entry) -> str:
         if _SECRET_FLAG.search(name):
-            check.say("secret-in-clear", here, "would put a secret into the command line",
-                      entry.value.place, "use `api-key`, or the engine's variable under `env` with "
-                      "a reference (env:NAME, file:PATH, cmd:COMMAND)")  # fmt: skip
+            check.say(
+                "secret-in-clear",
+                here,
+                "would put a secret into the command line",
+                entry.value.place,
+                "use `api-key`, or the engine's variable under `env` with "
+                "a reference (env:NAME, file:PATH, cmd:COMMAND)",
+            )
         return value
 
     return _plain(check, path, node, guard, flags=True)
@@ -212,9 +233,7 @@ def _plain(
         values = []
         for index, item in enumerate(node.items):
             check.origins[f"{path}.{index}"] = item.place
-            values.append(
-                _plain(check, f"{path}.{index}", item, on_text, flags=flags, level=level)
-            )
+            values.append(_plain(check, f"{path}.{index}", item, on_text, flags=flags, level=level))
         return values
     made = {}
     for name, here, entry in check.given(node, path):
@@ -229,9 +248,13 @@ def _guarded(check: Checker, secret: bool, path: str, value: str, entry: Entry) 
         return absolute_reference(value, entry.value.place)
     if secret and value not in _NO_SECRETS:
         name = re.sub(r"\W", "_", path.rpartition(".")[2]).upper()
-        check.say("secret-in-clear", path, "is named like a secret, and secrets never stand in a "
-                  "profile", entry.value.place,
-                  f"write a reference: env:{name}, file:PATH or cmd:COMMAND")  # fmt: skip
+        check.say(
+            "secret-in-clear",
+            path,
+            "is named like a secret, and secrets never stand in a profile",
+            entry.value.place,
+            f"write a reference: env:{name}, file:PATH or cmd:COMMAND",
+        )
     return value
 
 
@@ -260,7 +283,7 @@ def _port(node: Scalar) -> int | str:
 
 def _as_written(node: Scalar) -> str:
     if "\0" in node.text:
-        raise Wrong("holds a NUL character", code="bad-value")
+        raise ScalarError("holds a NUL character", code="bad-value")
     return node.text
 
 

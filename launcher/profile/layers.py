@@ -14,7 +14,7 @@ from launcher import paths
 from launcher.errors import Problem
 from launcher.profile import nodes, source
 from launcher.profile.model import Origin
-from launcher.profile.nodes import Entry, Mapping, Node, Scalar, Sequence, SourceProblem
+from launcher.profile.nodes import Entry, Mapping, Node, Scalar, Sequence, SourceError
 
 SUFFIXES = (".yaml", ".yml")
 MAX_FILES = 50
@@ -41,9 +41,12 @@ class Layers:
             if layer is None:
                 continue
             if "extends" in layer.entries:
-                self._say("extends-in-overlay", "an overlay cannot have `extends`",
-                          layer.entries["extends"].place,
-                          "give both files with --overlay, the base first")  # fmt: skip
+                self._say(
+                    "extends-in-overlay",
+                    "an overlay cannot have `extends`",
+                    layer.entries["extends"].place,
+                    "give both files with --overlay, the base first",
+                )
             tree = merge(tree, layer) if tree is not None else None
         return tree
 
@@ -68,21 +71,28 @@ class Layers:
     def _base(self, name: Scalar, path: str, opened: tuple[str, ...]) -> Mapping | None:
         found = find_base(name.text, os.path.dirname(path))
         if "${" in name.text:
-            self._say("bad-extends", "`extends` comes before variables and cannot use them",
-                      name.place)  # fmt: skip
+            self._say(
+                "bad-extends", "`extends` comes before variables and cannot use them", name.place
+            )
         elif found is None:
             near = nearest(name.text, os.path.dirname(path))
-            self._say("missing-extends", f"extends: there is no profile {name.text!r}", name.place,
-                      f"did you mean {near!r}?" if near else
-                      "name a file relative to this one, or one of `ernie-deploy profiles list`")  # fmt: skip
+            self._say(
+                "missing-extends",
+                f"extends: there is no profile {name.text!r}",
+                name.place,
+                f"did you mean {near!r}?"
+                if near
+                else "name a file relative to this one, or one of `ernie-deploy profiles list`",
+            )
         elif os.path.realpath(found) in opened:
             chain = [*opened[opened.index(os.path.realpath(found)) :], found]
             names = " -> ".join(os.path.basename(p) for p in chain)
             self._say("extends-loop", f"extends goes round in a circle: {names}", name.place)
         elif len(self.sources) >= MAX_FILES:
             if not any(p.code == "too-many-files" for p in self.problems):
-                self._say("too-many-files", f"extends reads more than {MAX_FILES} files",
-                          name.place)  # fmt: skip
+                self._say(
+                    "too-many-files", f"extends reads more than {MAX_FILES} files", name.place
+                )
         else:
             return self._with_bases(found, opened)
         return None
@@ -97,8 +107,11 @@ class Layers:
             if isinstance(item, Scalar) and item.text.strip() and not item.is_null:
                 found.append(item)
             else:
-                self._say("wrong-type", "extends: a file's name, or a list of them, is expected",
-                          item.place)  # fmt: skip
+                self._say(
+                    "wrong-type",
+                    "extends: a file's name, or a list of them, is expected",
+                    item.place,
+                )
         return found
 
     def _file(self, path: str) -> Mapping | None:
@@ -109,18 +122,26 @@ class Layers:
             if first:
                 self.text = text
             root, problems = nodes.parse(text, path)
-        except SourceProblem as stopped:
+        except SourceError as stopped:
             self._add(stopped.problems)
             return None
         self._add(problems)
         start = Origin(path, 1, 1)
         if root is None or (isinstance(root, Scalar) and root.is_null):
-            self._say("empty-profile", "the file says nothing", start,
-                      "`ernie-deploy profiles init` writes one to start from")  # fmt: skip
+            self._say(
+                "empty-profile",
+                "the file says nothing",
+                start,
+                "`ernie-deploy profiles init` writes one to start from",
+            )
             return None
         if not isinstance(root, Mapping):
-            self._say("not-a-mapping", "a profile is a mapping of keys to values, this is "
-                      + ("a list" if isinstance(root, Sequence) else "text"), root.place)  # fmt: skip
+            self._say(
+                "not-a-mapping",
+                "a profile is a mapping of keys to values, this is "
+                + ("a list" if isinstance(root, Sequence) else "text"),
+                root.place,
+            )
             return None
         return root
 
@@ -164,7 +185,7 @@ def find_profile(path: str) -> str:
     """`path`, or the shipped profile of that name where there is no such file here.
 
     Raises:
-        SourceProblem: neither exists; names the nearest.
+        SourceError: neither exists; names the nearest.
     """
     wanted = os.path.expanduser(path)
     if os.path.exists(wanted):
@@ -173,7 +194,7 @@ def find_profile(path: str) -> str:
     if found is not None:
         return found
     near = nearest(path, os.path.dirname(wanted))
-    raise SourceProblem(
+    raise SourceError(
         Problem(
             "missing-profile",
             f"there is no file {path}",
@@ -215,7 +236,7 @@ def set_value(tree: Mapping, option: str) -> Mapping:
     Where several words of the path are one key of the tree, they are taken as that key.
 
     Raises:
-        SourceProblem: the option or its YAML is wrong.
+        SourceError: the option or its YAML is wrong.
     """
     words, value = _split(option)
     path = _joined(tree, words)
@@ -224,10 +245,10 @@ def set_value(tree: Mapping, option: str) -> Mapping:
     try:
         text = source.decode(value.encode("utf-8", "surrogateescape"), where)
         node, problems = nodes.parse(text, where)
-    except SourceProblem as stopped:
-        raise SourceProblem(*(replace(p, where=where) for p in stopped.problems)) from stopped
+    except SourceError as stopped:
+        raise SourceError(*(replace(p, where=where) for p in stopped.problems)) from stopped
     if problems:
-        raise SourceProblem(*(replace(p, where=where) for p in problems))
+        raise SourceError(*(replace(p, where=where) for p in problems))
     node = _placed(node, place) if node is not None else Scalar("", True, place)
     added = Mapping({path[-1]: Entry(place, node)}, place)
     for key in reversed(path[:-1]):
@@ -281,12 +302,12 @@ def _split(option: str) -> tuple[list[str], str]:
         else:
             words[-1] += character
     shown = option.partition("=")[0]
-    raise SourceProblem(
+    raise SourceError(
         Problem(
             "bad-set",
             f"`{shown}` is not KEY.PATH=VALUE",
             "--set",
-            'such as --set max-model-len=8192 or --set ports.api=8180; quote a key with dots: '
+            "such as --set max-model-len=8192 or --set ports.api=8180; quote a key with dots: "
             "engine-args.'a.b'=1",
         )
     )

@@ -20,9 +20,9 @@ from launcher.profile.model import (
     SecretRef,
     Stop,
 )
-from launcher.profile.nodes import Scalar, SourceProblem
+from launcher.profile.nodes import Scalar, SourceError
 from launcher.profile.schema import paths
-from launcher.profile.types import Wrong
+from launcher.profile.types import ScalarError
 from launcher.profile.variables import expand_tree
 
 HOSTED_KEYS = ("base-url", "dialect", "headers", "body", "promises")
@@ -50,7 +50,7 @@ def load(
     layers = Layers()
     try:
         shown = find_profile(os.fspath(path))
-    except SourceProblem as stopped:
+    except SourceError as stopped:
         raise ProfileError(stopped.problems) from stopped
     tree = layers.profile(shown, [os.path.expanduser(os.fspath(o)) for o in overlays])
     if tree is None:
@@ -61,7 +61,7 @@ def load(
     for option in sets:
         try:
             expanded = set_value(expanded, option)
-        except SourceProblem as stopped:
+        except SourceError as stopped:
             problems += stopped.problems
     checker = Checker()
     checker.read(expanded)
@@ -88,7 +88,7 @@ def instance_name(path: str | os.PathLike[str], name: str | None = None) -> str:
     layers = Layers()
     try:
         tree = layers.profile(find_profile(os.fspath(path)), ())
-    except SourceProblem as stopped:
+    except SourceError as stopped:
         raise ProfileError(stopped.problems) from stopped
     if tree is None:
         raise ProfileError(layers.problems)
@@ -114,7 +114,7 @@ def _named(checker: Checker, name: str | None) -> str:
 def _option_name(name: str) -> str:
     try:
         return types.name(Scalar(name, True, Origin("--name")))
-    except Wrong as wrong:
+    except ScalarError as wrong:
         raise ProfileError(Problem(wrong.code, wrong.message, "--name", wrong.remedy)) from wrong
 
 

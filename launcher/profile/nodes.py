@@ -29,7 +29,7 @@ MAX_DEPTH = 32
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class SourceProblem(Exception):
+class SourceError(Exception):
     """The text cannot be read any further; carries what was found up to there."""
 
     def __init__(self, *problems: Problem) -> None:
@@ -95,17 +95,17 @@ def parse(text: str, source: str) -> tuple[Node | None, list[Problem]]:
     `source` names the text in places.
 
     Raises:
-        SourceProblem: the text is no YAML, or more of it than we take.
+        SourceError: the text is no YAML, or more of it than we take.
     """
     builder = _Builder(source)
     try:
         for event in yaml.parse(text, Loader=_Loader):
             builder.take(event)
     except yaml.MarkedYAMLError as error:
-        raise SourceProblem(*builder.problems, *_syntax(error, text, source)) from error
+        raise SourceError(*builder.problems, *_syntax(error, text, source)) from error
     except yaml.YAMLError as error:
         problem = Problem("yaml", f"not YAML: {error}".split("\n")[0], source)
-        raise SourceProblem(*builder.problems, problem) from error
+        raise SourceError(*builder.problems, problem) from error
     return builder.root, builder.problems
 
 
@@ -160,8 +160,12 @@ class _Builder:
         if isinstance(event, yaml.DocumentStartEvent):
             self._documents += 1
             if self._documents > 1:
-                self._stop("several-documents", "a profile is one document, here begins another",
-                           place, "split the file; `extends` and `--overlay` join profiles")  # fmt: skip
+                self._stop(
+                    "several-documents",
+                    "a profile is one document, here begins another",
+                    place,
+                    "split the file; `extends` and `--overlay` join profiles",
+                )
         elif isinstance(event, yaml.ScalarEvent):
             self._tag(event, place)
             plain = event.style in (None, "")
@@ -170,7 +174,7 @@ class _Builder:
                 self._stop("yaml", "half of a surrogate pair is no character", place)
             self._add(Scalar(event.value, plain, place), event.anchor)
         elif isinstance(event, yaml.AliasEvent):
-            self._add(self._aliased(event.anchor, place), None)
+            self._add(self._aliased(str(event.anchor), place), None)
         elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
             self._tag(event, place)
             if len(self._stack) >= MAX_DEPTH:
@@ -196,13 +200,20 @@ class _Builder:
         if any(open_.anchor == name for open_ in self._stack):
             self._stop("alias-loop", f"*{name} stands inside of what it names", place)
         if name not in self._anchors:
-            self._stop("unknown-alias", f"*{name} names nothing above it", place,
-                       f"write &{name} at the value, or quote text that begins with *")  # fmt: skip
+            self._stop(
+                "unknown-alias",
+                f"*{name} names nothing above it",
+                place,
+                f"write &{name} at the value, or quote text that begins with *",
+            )
         node = self._anchors[name]
         self._size += node.size
         if self._size > MAX_NODES:
-            self._stop("alias-bomb", f"with *{name} written out the profile has more than "
-                       f"{MAX_NODES} values", place)  # fmt: skip
+            self._stop(
+                "alias-bomb",
+                f"with *{name} written out the profile has more than {MAX_NODES} values",
+                place,
+            )
         if len(self._stack) + node.depth > MAX_DEPTH:
             self._stop("too-deep", f"*{name} nests deeper than {MAX_DEPTH} levels", place)
         return replace(node, place=place) if isinstance(node, Scalar) else node
@@ -217,14 +228,19 @@ class _Builder:
                 inherited += value.items if isinstance(value, Sequence) else [value]
             elif key.text in entries:
                 first = entries[key.text].place
-                self._say("duplicate-key", f"`{key.text}` is given twice, first at {first.text()}",
-                          key.place, "keep one of them")  # fmt: skip
+                self._say(
+                    "duplicate-key",
+                    f"`{key.text}` is given twice, first at {first.text()}",
+                    key.place,
+                    "keep one of them",
+                )
             else:
                 entries[key.text] = Entry(key.place, value)
         for node in inherited:
             if not isinstance(node, Mapping):
-                self._say("bad-merge", "`<<` takes an alias of a mapping, or a list of them",
-                          node.place)  # fmt: skip
+                self._say(
+                    "bad-merge", "`<<` takes an alias of a mapping, or a list of them", node.place
+                )
                 continue
             for name, entry in node.entries.items():
                 entries.setdefault(name, entry)
@@ -233,8 +249,12 @@ class _Builder:
 
     def _tag(self, event: Any, place: Origin) -> None:
         if event.tag is not None:
-            self._say("tag", f"tags such as {event.tag} are not used in profiles", place,
-                      "quote the value to make it text")  # fmt: skip
+            self._say(
+                "tag",
+                f"tags such as {event.tag} are not used in profiles",
+                place,
+                "quote the value to make it text",
+            )
 
     def _place(self, mark: Any) -> Origin:
         return Origin(self.source, mark.line + 1, mark.column + 1)
@@ -244,7 +264,7 @@ class _Builder:
 
     def _stop(self, code: str, message: str, place: Origin, remedy: str | None = None) -> None:
         self._say(code, message, place, remedy)
-        raise SourceProblem(*self.problems)
+        raise SourceError(*self.problems)
 
 
 def _sequence(done: _Open) -> Sequence:

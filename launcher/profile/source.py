@@ -6,7 +6,7 @@ import os
 import re
 
 from launcher.errors import Problem
-from launcher.profile.nodes import MAX_BYTES, SourceProblem
+from launcher.profile.nodes import MAX_BYTES, SourceError
 
 # What YAML does not allow in a text, however it is quoted.
 _FORBIDDEN = re.compile(
@@ -15,12 +15,12 @@ _FORBIDDEN = re.compile(
 
 
 def read(path: str, shown: str) -> str:
-    """The file's text; a byte order mark is dropped, line ends become `\\n`.
+    """The file's text; a byte order mark is dropped, line ends become newlines.
 
     `shown` is the file's name in messages.
 
     Raises:
-        SourceProblem: it is missing, unreadable, too large, or not text in UTF-8.
+        SourceError: it is missing, unreadable, too large, or not text in UTF-8.
     """
     try:
         if os.path.isdir(path):
@@ -28,14 +28,14 @@ def read(path: str, shown: str) -> str:
         with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
-        raise SourceProblem(Problem("missing-profile", f"there is no file {shown}", shown)) from error
+        raise SourceError(Problem("missing-profile", f"there is no file {shown}", shown)) from error
     except (OSError, ValueError) as error:
         said = getattr(error, "strerror", None) or str(error)
-        raise SourceProblem(
+        raise SourceError(
             Problem("unreadable-profile", f"{shown} cannot be read: {said.lower()}", shown)
         ) from error
     if len(data) > MAX_BYTES:
-        raise SourceProblem(
+        raise SourceError(
             Problem("too-large", f"larger than {MAX_BYTES // 1024} KiB, so not a profile", shown)
         )
     return decode(data, shown)
@@ -45,13 +45,13 @@ def decode(data: bytes, shown: str) -> str:
     """`data` as text.
 
     Raises:
-        SourceProblem: it is not UTF-8, or has control characters.
+        SourceError: it is not UTF-8, or has control characters.
     """
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = data[: error.start].decode("utf-8", "replace")
-        raise SourceProblem(
+        raise SourceError(
             Problem(
                 "not-utf8",
                 f"byte 0x{data[error.start]:02x} is not UTF-8",
@@ -62,7 +62,7 @@ def decode(data: bytes, shown: str) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     bad = _FORBIDDEN.search(text)
     if bad:
-        raise SourceProblem(
+        raise SourceError(
             Problem(
                 "control-character",
                 f"the character U+{ord(bad.group()):04X} cannot stand in YAML",

@@ -26,7 +26,9 @@ _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*(ms|s|m|h|d)?")
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]i?B|B)?", re.IGNORECASE)
-_HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%\w+)?")  # fmt: skip
+_HOST = re.compile(
+    r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%\w+)?"
+)
 _URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, None: 1}
 _DIGITS = 18
@@ -37,7 +39,7 @@ REFERENCE = re.compile(r"(env:[A-Za-z_][A-Za-z0-9_]*|file:(?!//)\S.*|cmd:\s*\S.*
 DEVICE = re.compile(r"[0-9]+|(?:GPU|MIG)-[A-Za-z0-9./-]+")
 
 
-class Wrong(Exception):
+class ScalarError(Exception):
     """The scalar cannot be read as its type; `code`, message and remedy for the reader."""
 
     def __init__(self, message: str, remedy: str | None = None, code: str = "wrong-type") -> None:
@@ -53,9 +55,9 @@ def shown(text: str) -> str:
 def text(node: Scalar) -> str:
     """What was written; not empty."""
     if not node.text.strip():
-        raise Wrong("is empty", "give a value, or remove the key", "empty-value")
+        raise ScalarError("is empty", "give a value, or remove the key", "empty-value")
     if "\0" in node.text:
-        raise Wrong("holds a NUL character", code="bad-value")
+        raise ScalarError("holds a NUL character", code="bad-value")
     return node.text
 
 
@@ -63,8 +65,9 @@ def line(node: Scalar) -> str:
     """What was written, on one line."""
     value = text(node)
     if any(ord(c) < 32 or c in "\x7f\x85\u2028\u2029" for c in value):
-        raise Wrong("is one line of text, this has a line break or a control character",
-                    code="bad-value")  # fmt: skip
+        raise ScalarError(
+            "is one line of text, this has a line break or a control character", code="bad-value"
+        )
     return value.strip()
 
 
@@ -72,7 +75,7 @@ def name(node: Scalar) -> str:
     """An instance's name."""
     value = line(node)
     if not NAME.fullmatch(value):
-        raise Wrong(
+        raise ScalarError(
             f"{shown(value)} is no name: small letters, digits, dots and dashes, not beginning "
             "with a dot or a dash, at most 48",
             f"such as {_as_name(value)}",
@@ -98,8 +101,11 @@ def version(node: Scalar) -> str:
         else:
             SpecifierSet(value)
     except (InvalidVersion, InvalidSpecifier):
-        raise Wrong(f"{shown(value)} is neither a version nor a constraint on versions",
-                    "write it like 2.3.2, or \">=2.2,<2.5\"", "bad-version") from None  # fmt: skip
+        raise ScalarError(
+            f"{shown(value)} is neither a version nor a constraint on versions",
+            'write it like 2.3.2, or ">=2.2,<2.5"',
+            "bad-version",
+        ) from None
     return value
 
 
@@ -107,8 +113,11 @@ def host(node: Scalar) -> str:
     """An address or a host's name, without scheme and port."""
     value = line(node)
     if not _HOST.fullmatch(value):
-        raise Wrong(f"{shown(value)} is no address or host name",
-                    "such as 127.0.0.1, 0.0.0.0 or ::1; the port goes under `ports`", "bad-host")  # fmt: skip
+        raise ScalarError(
+            f"{shown(value)} is no address or host name",
+            "such as 127.0.0.1, 0.0.0.0 or ::1; the port goes under `ports`",
+            "bad-host",
+        )
     return value
 
 
@@ -116,20 +125,29 @@ def url(node: Scalar) -> str:
     """An http or https URL without a query."""
     value = line(node)
     if re.match(r"[a-z]+://[^/]*@", value):
-        raise Wrong("has a user or password before the `@`: a secret in clear",
-                    "give the secret as a reference, in `api-key` or `headers`", "secret-in-clear")  # fmt: skip
+        raise ScalarError(
+            "has a user or password before the `@`: a secret in clear",
+            "give the secret as a reference, in `api-key` or `headers`",
+            "secret-in-clear",
+        )
     if not _URL.fullmatch(value):
-        raise Wrong(f"{shown(value)} is no http or https URL", "such as https://api.example.com/v1",
-                    "bad-url")  # fmt: skip
+        raise ScalarError(
+            f"{shown(value)} is no http or https URL",
+            "such as https://api.example.com/v1",
+            "bad-url",
+        )
     return value.rstrip("/")
 
 
 def secret(node: Scalar) -> str:
     """A reference to a secret; what is written is never repeated."""
     value = node.text.strip()
-    if not REFERENCE.fullmatch(value):
-        raise Wrong("is not a reference, and a secret never stands in a profile",
-                    "write env:NAME, file:PATH or cmd:COMMAND", "secret-in-clear")  # fmt: skip
+    if not REFERENCE.fullmatch(value) or "\0" in value:
+        raise ScalarError(
+            "is not a reference, and a secret never stands in a profile",
+            "write env:NAME, file:PATH or cmd:COMMAND",
+            "secret-in-clear",
+        )
     return value
 
 
@@ -137,13 +155,13 @@ def whole(node: Scalar, least: int, most: int | None = None) -> int:
     """A whole number from `least` to `most`."""
     value = _number_text(node, "a whole number")
     if not _INTEGER.fullmatch(value):
-        raise Wrong(f"{shown(value)} is not a whole number", _advice(value))
+        raise ScalarError(f"{shown(value)} is not a whole number", _advice(value))
     if len(value) > _DIGITS:
-        raise Wrong(f"{shown(value)} is too large a number", code="out-of-range")
+        raise ScalarError(f"{shown(value)} is too large a number", code="out-of-range")
     number = int(value)
     if number < least or (most is not None and number > most):
         limits = f"at least {least}" if most is None else f"between {least} and {most}"
-        raise Wrong(f"{number} is not {limits}", code="out-of-range")
+        raise ScalarError(f"{number} is not {limits}", code="out-of-range")
     return number
 
 
@@ -152,11 +170,13 @@ def duration(node: Scalar) -> float | int:
     value = _number_text(node, "a duration", quoted=_DURATION)
     found = _DURATION.fullmatch(value)
     if not found:
-        raise Wrong(f"{shown(value)} is not a duration",
-                    _advice(value, "write seconds, or a unit: 90s, 15m, 2h"))  # fmt: skip
+        raise ScalarError(
+            f"{shown(value)} is not a duration",
+            _advice(value, "write seconds, or a unit: 90s, 15m, 2h"),
+        )
     seconds = float(found[1]) * _SECONDS[found[2]]
     if not seconds <= 366 * 86400:
-        raise Wrong(f"{shown(value)} is longer than a year", code="out-of-range")
+        raise ScalarError(f"{shown(value)} is longer than a year", code="out-of-range")
     return int(seconds) if seconds == int(seconds) else seconds
 
 
@@ -165,8 +185,9 @@ def size(node: Scalar) -> int:
     value = _number_text(node, "a size", quoted=_SIZE)
     found = _SIZE.fullmatch(value)
     if not found or len(found[1]) > _DIGITS:
-        raise Wrong(f"{shown(value)} is not a size",
-                    _advice(value, "write bytes, or a unit: 64MiB, 2GiB"))  # fmt: skip
+        raise ScalarError(
+            f"{shown(value)} is not a size", _advice(value, "write bytes, or a unit: 64MiB, 2GiB")
+        )
     unit = (found[2] or "B").upper()
     scale = 1 if unit == "B" else (1024 if "I" in unit else 1000) ** (" KMGT".index(unit[0]))
     return int(float(found[1]) * scale)
@@ -176,8 +197,9 @@ def device(node: Scalar) -> str:
     """One GPU: its number or its UUID."""
     value = line(node)
     if not DEVICE.fullmatch(value):
-        raise Wrong(f"{shown(value)} is no GPU's number or UUID", "such as 0, or GPU-8f3c...",
-                    "bad-gpu")  # fmt: skip
+        raise ScalarError(
+            f"{shown(value)} is no GPU's number or UUID", "such as 0, or GPU-8f3c...", "bad-gpu"
+        )
     return value
 
 
@@ -185,7 +207,7 @@ def untyped(node: Scalar, *, as_written: bool = False) -> Any:
     """What YAML 1.2 and JSON make of it; with `as_written` only what prints the same again."""
     value = node.text
     if "\0" in value:
-        raise Wrong("holds a NUL character", code="bad-value")
+        raise ScalarError("holds a NUL character", code="bad-value")
     if not node.plain:
         return value
     if value in ("true", "True", "TRUE"):
@@ -197,7 +219,11 @@ def untyped(node: Scalar, *, as_written: bool = False) -> Any:
     if _INTEGER.fullmatch(value) and len(value) <= _DIGITS:
         number = int(value)
         return value if as_written and str(number) != value else number
-    if _FLOAT.fullmatch(value) and re.search(r"[.eE]", value) and not re.match(r"[-+]?0[0-9]", value):
+    if (
+        _FLOAT.fullmatch(value)
+        and re.search(r"[.eE]", value)
+        and not re.match(r"[-+]?0[0-9]", value)
+    ):
         real = float(value)
         if math.isfinite(real) and not (as_written and repr(real) != value):
             return real
@@ -208,11 +234,11 @@ def _number_text(node: Scalar, what: str, quoted: re.Pattern[str] | None = None)
     """The text of a number; a quoted one was meant as text, unless a variable is in it."""
     value = node.text.strip()
     if not value:
-        raise Wrong("is empty", "give a value, or remove the key", "empty-value")
+        raise ScalarError("is empty", "give a value, or remove the key", "empty-value")
     bare = node.plain or node.expanded
     if not bare and not (quoted and quoted.fullmatch(value) and not _FLOAT.fullmatch(value)):
         remedy = "remove the quotes" if _FLOAT.fullmatch(value) else None
-        raise Wrong(f"{what} is expected, this is text ({shown(value)})", remedy)
+        raise ScalarError(f"{what} is expected, this is text ({shown(value)})", remedy)
     return value
 
 

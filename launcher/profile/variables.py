@@ -26,7 +26,7 @@ def is_secret_name(name: str) -> bool:
     return bool(_SECRET_NAME.search(name)) or name.upper() == "KEY"
 
 
-class _Bad(Exception):
+class _ExpansionError(Exception):
     """The text cannot be expanded; `code`, message and remedy for the reader."""
 
     def __init__(self, code: str, message: str, remedy: str | None = None) -> None:
@@ -57,7 +57,7 @@ def expand_scalar(node: nodes.Scalar, environ: Mapping[str, str], say: Say) -> n
     used: list[str] = []
     try:
         text = _expand(node.text, environ, used)
-    except _Bad as bad:
+    except _ExpansionError as bad:
         say(Problem(bad.code, bad.message, node.place.text(), bad.remedy))
         return node
     if not used:
@@ -72,7 +72,9 @@ def _noted(place: Origin, used: list[str]) -> Origin:
 
 def _expand(text: str, environ: Mapping[str, str], used: list[str], level: int = 0) -> str:
     if level > _MAX_LEVEL:
-        raise _Bad("bad-variable", f"defaults stand inside of defaults {_MAX_LEVEL} times")
+        raise _ExpansionError(
+            "bad-variable", f"defaults stand inside of defaults {_MAX_LEVEL} times"
+        )
     parts: list[str] = []
     at = 0
     while True:
@@ -100,19 +102,21 @@ def _closing(text: str, start: int) -> int:
         depth += {"{": 1, "}": -1}.get(text[index], 0)
         if not depth:
             return index
-    raise _Bad("bad-variable", "`${` is never closed", "write `$${` for the characters themselves")
+    raise _ExpansionError(
+        "bad-variable", "`${` is never closed", "write `$${` for the characters themselves"
+    )
 
 
 def _value(inner: str, environ: Mapping[str, str], used: list[str], level: int) -> str:
     name, dash, default = inner.partition(":-")
     if not _NAME.fullmatch(name):
-        raise _Bad(
+        raise _ExpansionError(
             "bad-variable",
             f"`${{{_short(name)}}}` is no variable",
             "write ${NAME} or ${NAME:-default}, and `$$` for a dollar",
         )
     if is_secret_name(name):
-        raise _Bad(
+        raise _ExpansionError(
             "secret-in-clear",
             f"${{{name}}} would put a secret into the profile",
             f"write the reference `env:{name}`, in `api-key` or under `env`",
@@ -122,7 +126,7 @@ def _value(inner: str, environ: Mapping[str, str], used: list[str], level: int) 
     if value or (name in environ and not dash):
         return _utf8(name, value)
     if not dash:
-        raise _Bad(
+        raise _ExpansionError(
             "unset-variable",
             f"the variable {name} is not set",
             f"export {name}=..., or write ${{{name}:-default}}",
@@ -134,7 +138,9 @@ def _utf8(name: str, value: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise _Bad("not-utf8", f"the variable {name} does not hold UTF-8 text") from error
+        raise _ExpansionError(
+            "not-utf8", f"the variable {name} does not hold UTF-8 text"
+        ) from error
     return value
 
 
