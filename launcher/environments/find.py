@@ -6,9 +6,9 @@ import dataclasses
 import os
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.version import InvalidVersion, Version
 
 from launcher.engines.base import Engine, Installed
+from launcher.engines.common import specifier
 from launcher.environments import store
 from launcher.errors import PreconditionError, Problem, UsageError
 from launcher.host.interpreter import inspect
@@ -23,15 +23,9 @@ def constraint(text: str | None) -> SpecifierSet:
     Raises:
         UsageError: `text` is no constraint.
     """
-    if not text:
-        return SpecifierSet()
-    words = text.strip()
     try:
-        if words[0].isdigit():
-            parts = len(Version(words).release)
-            return SpecifierSet(f"=={words}" if parts > 2 else f"=={words}.*")
-        return SpecifierSet(words)
-    except (InvalidSpecifier, InvalidVersion) as error:
+        return specifier(text)
+    except InvalidSpecifier as error:
         raise UsageError(
             Problem(
                 "bad-version",
