@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import select
 import time
 from typing import Any
 
@@ -11,7 +14,7 @@ from launcher.keeper import ending
 from launcher.keeper.control import Client
 from launcher.keeper.identity import this_host
 from launcher.keeper.leftovers import file_identity
-from launcher.keeper.state import Events, State, write_state
+from launcher.keeper.state import DamagedState, Events, State, write_state
 from launcher.plan.model import PortUse
 from launcher.result import Result
 
@@ -19,6 +22,8 @@ LOCK_DEADLINE = 60.0
 """Seconds to wait for another command's lock where no keeper answers."""
 LOCK_POLL = 0.05
 """Seconds between two looks at a lock: the kernel tells nobody when an flock is released."""
+KEEPER_END = 2.0
+"""Seconds that a keeper gets to end after it has closed its socket."""
 MARGIN = 60.0
 """Seconds that `down` grants beyond the sum of the plan's own deadlines."""
 
@@ -60,17 +65,19 @@ def _down_with_keeper(found: InstanceDir, started: float, drain: float | None) -
         client = Client(found.folder)
     except OSError:
         return None
+    keeper = None
     try:
-        was = client.request("status").get("state", {}).get("state", "loading")
+        told = client.request("status").get("state", {})
+        was = told.get("state", "loading")
+        keeper = _pidfd((told.get("keeper") or {}).get("pid"))
         answer = client.request("stop", reason="down", drain=drain)
         if not answer.get("ok"):
             raise PreconditionError.of(
                 "keeper-refused", f"the keeper does not know how to stop: {answer.get('error')}"
             )
         limit = _limit(found, drain)
-        client_events = client.events(limit)
         try:
-            for _ in client_events:
+            for _ in client.events(limit):
                 continue
         except TimeoutError:
             raise DeadlineError.of(
@@ -78,14 +85,48 @@ def _down_with_keeper(found: InstanceDir, started: float, drain: float | None) -
                 f"`ernie-deploy status {found.name}` and the keeper's log"
                 f" {found.logs / 'keeper.log'}",
             ) from None  # fmt: skip
+        _wait_for_end(keeper)
+    except TimeoutError:
+        raise DeadlineError.of(
+            "keeper-hangs", f"the keeper of {found.name} does not answer", str(found.folder),
+            f"end it (`kill -9 {_stored_keeper(found)}`), then `ernie-deploy down {found.name}`",
+        ) from None  # fmt: skip
     except ConnectionError:
         return None
     finally:
         client.close()
-    state = found.state()
+        if keeper is not None:
+            os.close(keeper)
+    try:
+        state = found.state()
+    except DamagedState:
+        return None
     if state is None or state.live:
         return None  # the keeper died on the way: clean up without it
     return _result(found, was, state, started)
+
+
+def _pidfd(pid: object) -> int | None:
+    """The keeper's pidfd, taken while it is known to live: it answers on its socket."""
+    with contextlib.suppress(OSError):
+        return os.pidfd_open(int(str(pid)))
+    return None
+
+
+def _wait_for_end(keeper: int | None) -> None:
+    """The keeper is a process of the instance as well; it takes milliseconds to go."""
+    if keeper is not None:
+        poller = select.poll()
+        poller.register(keeper, select.POLLIN)
+        poller.poll(KEEPER_END * 1000)
+
+
+def _stored_keeper(found: InstanceDir) -> object:
+    try:
+        state = found.state()
+    except DamagedState:
+        state = None
+    return state.keeper.get("pid", "its pid") if state else "its pid"
 
 
 def _limit(found: InstanceDir, drain: float | None) -> float:
@@ -111,6 +152,9 @@ def _down_without_keeper(found: InstanceDir, started: float) -> Result:
         state = _clean(found, state, started)
         return _result(found, was, state, started)
     receipt = state.receipt if state and state.receipt else None
+    if state is not None and receipt and not ending.nothing_left(receipt):
+        # An earlier end left something that could not be removed then.
+        return _result(found, was, _clean(found, state, started), started)
     if state is not None and state.live:  # the machine was restarted
         state = _clean(found, state, started)
         receipt = state.receipt
@@ -161,12 +205,21 @@ def _clean(found: InstanceDir, state: State | None, started: float) -> State:
     killed, _ = ending.kill_strays(state)
     events.append("cleaned", killed=killed)
     state.receipt = ending.clean(state, _ports(found), started)
-    state.state = "stopped"
+    if state.live or state.state not in ("failed", "died"):
+        state.state = "stopped"
     state.ended_at = time.time()
-    state.processes = []
-    (found.folder / "control.sock").unlink(missing_ok=True)
-    write_state(found.folder, state)
-    events.append("state", state="stopped", receipt=state.receipt)
+    state.processes = [p.to_json() for p in ending.strays(state)]
+    try:
+        (found.folder / "control.sock").unlink(missing_ok=True)
+        write_state(found.folder, state)
+    except OSError as error:
+        raise PreconditionError.of(
+            "state-not-writable",
+            f"{found.name} is cleaned up, but that cannot be written down: {error.strerror}",
+            str(found.folder), "free some disk space, then `down` again",
+        ) from None  # fmt: skip
+    events.append("state", state=state.state, receipt=state.receipt)
+    events.close()
     return state
 
 
@@ -200,6 +253,11 @@ def _claim_what_can_be_proved(found: InstanceDir, state: State) -> None:
         plan = found.plan()
     except DeployError:
         return
+    temporary = file_identity(plan.temporary_folder)
+    known = [c["path"] for c in state.temporary]
+    if temporary and plan.temporary_folder not in known and _private(plan.temporary_folder):
+        # Its name was drawn for this start, so it is ours even if nobody had time to note it.
+        state.temporary.append(temporary)
     claims = Claims(plan.leftovers, plan.cwd)
     claims.started = int(state.started_at)
     claims.shm = {c["path"]: c for c in state.shm}
@@ -211,6 +269,11 @@ def _claim_what_can_be_proved(found: InstanceDir, state: State) -> None:
         state.shm = list(claims.shm.values())
         state.queues = list(claims.queues.values())
         state.temporary = list(claims.temporary.values())
+
+
+def _private(path: str) -> bool:
+    info = os.stat(path, follow_symlinks=False)
+    return info.st_uid == os.getuid() and not info.st_mode & 0o077
 
 
 def _ports(found: InstanceDir) -> tuple[PortUse, ...]:

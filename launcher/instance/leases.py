@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import math
 import os
 import zlib
 from collections.abc import Iterable, Mapping
@@ -122,7 +123,9 @@ def _take_free(
     width = top - LOWEST
     # The same name gets the same ports as long as they are free: easier for firewalls and eyes.
     first = zlib.crc32(f"{instance}/{need.name}".encode()) % width
-    candidates = [LOWEST + (first + i * 7) % width for i in range(width)]
+    # The stride must not divide the width, or only a part of all ports would ever be tried.
+    stride = next(n for n in range(7, width + 8) if math.gcd(n, width) == 1)
+    candidates = [LOWEST + (first + i * stride) % width for i in range(width)]
     if preferred is not None:
         candidates.insert(0, preferred)
     for number in candidates:
@@ -168,24 +171,34 @@ def _take_low_byte(leases: Leases, number: int) -> bool:
 
 def _lock(name: str) -> int | None:
     """A descriptor that holds the lease `name`, or None where somebody else does."""
-    with contextlib.suppress(FileExistsError):
-        FOLDER.mkdir(mode=0o1777)
-        FOLDER.chmod(0o1777)
-    path = FOLDER / name
     try:
-        # Without O_CREAT first: fs.protected_regular refuses O_CREAT on another user's file in
-        # a sticky folder, even where it exists.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-        with contextlib.suppress(PermissionError):
-            os.fchmod(descriptor, 0o644)
+        with contextlib.suppress(FileExistsError):
+            FOLDER.mkdir(mode=0o1777)
+            FOLDER.chmod(0o1777)
+        descriptor = _open(FOLDER / name)
+    except OSError as error:
+        raise PreconditionError.of(
+            "no-lease", f"ports cannot be leased: {error.strerror}", str(error.filename),
+            f"{FOLDER} must be a folder that everybody may write to, with its sticky bit",
+        ) from None  # fmt: skip
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         return None
     return descriptor
+
+
+def _open(path: Path) -> int:
+    try:
+        # Without O_CREAT first: fs.protected_regular refuses O_CREAT on another user's file in
+        # a sticky folder, even where it exists.
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        with contextlib.suppress(PermissionError):
+            os.fchmod(descriptor, 0o644)
+        return descriptor
 
 
 def _ephemeral_start() -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from launcher.errors import UsageError
 from launcher.instance.store import InstanceDir, view
@@ -67,32 +70,70 @@ def follow(
 ) -> None:  # fmt: skip
     """Show the last lines and then whatever comes, until the instance has ended."""
     path = choose(found, source)
-    for line in lines(found, source, last=last, times=times, redactor=redactor):
+    tail = _Tail(path)
+    whole = tail.new()
+    older = [*_shown(_rotated(path)[:-1], times, redactor)]
+    begun = [text for raw in whole for text in _format(raw, times, redactor)]
+    for line in [*older, *begun][-last:] if last else ():
         show(line)
-    offset = path.stat().st_size if path.exists() else 0
-    inode = path.stat().st_ino if path.exists() else 0
-    rest = b""
     while True:
         live = view(found)[0] in ("starting", "loading", "ready", "stopping")
-        try:
-            info = path.stat()
-        except FileNotFoundError:
-            info = None
-        if info is not None:
-            if info.st_ino != inode or info.st_size < offset:
-                offset, inode = 0, info.st_ino
-            if info.st_size > offset:
-                with path.open("rb") as file:
-                    file.seek(offset)
-                    data = rest + file.read()
-                    offset = file.tell()
-                *whole, rest = data.split(b"\n")
-                for raw in whole:
-                    for text in _format(raw.decode(errors="replace"), times, redactor):
-                        show(text)
+        for raw in tail.new(final=not live):
+            for text in _format(raw, times, redactor):
+                show(text)
         if not live:
             return
         time.sleep(FOLLOW_POLL)
+
+
+class _Tail:
+    """What is appended to a file, over rotations: the old file is read to its end first."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._rest = b""
+
+    def new(self, *, final: bool = False) -> list[str]:
+        """The lines that came since; with `final` also one that has no end."""
+        found: list[str] = []
+        while self._file is not None or self._open():
+            found += self._read()
+            if not self._replaced():
+                break
+            found += self._read()  # between the last read and the rotation
+            self._close()
+        if final and self._rest:
+            found.append(self._rest.decode(errors="replace"))
+            self._rest = b""
+        if final:
+            self._close()
+        return found
+
+    def _open(self) -> bool:
+        with contextlib.suppress(OSError):
+            self._file = self._path.open("rb")
+        return self._file is not None
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _replaced(self) -> bool:
+        try:
+            now = self._path.stat()
+        except FileNotFoundError:
+            return False  # in the middle of a rotation, or gone for good
+        return self._file is not None and not os.path.samestat(os.fstat(self._file.fileno()), now)
+
+    def _read(self) -> list[str]:
+        if self._file is None:
+            return []
+        if os.fstat(self._file.fileno()).st_size < self._file.tell():
+            self._file.seek(0)  # emptied in place
+        *whole, self._rest = (self._rest + self._file.read()).split(b"\n")
+        return [raw.decode(errors="replace") for raw in whole]
 
 
 def _rotated(path: Path) -> list[Path]:

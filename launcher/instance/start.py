@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import os
 import secrets as random_source
+import shutil
 import socket
+import string
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import launcher
 from launcher import paths
-from launcher.errors import PreconditionError
+from launcher.errors import PreconditionError, Problem
 from launcher.instance.prepare import Prepared
 from launcher.instance.store import InstanceDir, Lock
 from launcher.keeper.state import write_atomically
@@ -33,49 +34,70 @@ class Started:
     process: subprocess.Popen[bytes]
     link: socket.socket
 
+    def let_go(self, *, wait: bool) -> None:
+        """Close the link; with `wait` return only when the keeper has ended."""
+        self.link.close()
+        if wait:
+            self.process.wait()
+        else:
+            # It outlives us on purpose; Popen would warn of a child that still runs.
+            self.process.returncode = 0
 
-def make_temporary() -> Path:
-    """A new folder with a short path, mode 0700: engines bind sockets below it (107 characters)."""
-    return Path(tempfile.mkdtemp(prefix="ed-", dir="/tmp"))
+
+def temporary_path() -> Path:
+    """A new folder's path, short because engines bind sockets below it (107 characters).
+
+    The keeper makes the folder: nobody is left to remove one of an `up` that was killed before.
+    """
+    letters = string.ascii_lowercase + string.digits
+    name = "".join(random_source.choice(letters) for _ in range(8))
+    return Path("/tmp", f"ed-{name}")  # noqa: S108 - 0700, and its name cannot be guessed
 
 
 def write_files(found: InstanceDir, prepared: Prepared) -> None:
-    """Store profile and plan; the previous run's history moves to `*.previous`.
+    """Store profile and plan; the previous run's logs and history move to `logs/previous`.
 
     Raises:
         PreconditionError: the disk is full or not writable; earlier files are as they were.
     """
+    profile, folder = prepared.profile, found.folder
     try:
         paths.private_folder(found.logs / "engine")
-        for name in ("events.jsonl", "logs/engine.log", "logs/keeper.log"):
-            path = found.folder / name
-            if path.exists():
-                path.replace(path.with_name(f"{path.name}.previous"))
-        _move_engine_logs(found)
-        profile = prepared.profile
-        write_atomically(found.folder / "profile.yaml", profile.text)
+        write_atomically(folder / "profile.yaml", profile.text)
         resolved = json.dumps(dict(profile.resolved), ensure_ascii=False, indent=1)
-        write_atomically(found.folder / "profile.json", resolved)
-        plan = json.dumps(prepared.plan.to_json(), ensure_ascii=False)
-        write_atomically(found.folder / "plan.json", plan)
+        write_atomically(folder / "profile.json", resolved)
+        write_atomically(folder / "plan.json", json.dumps(prepared.plan.to_json()))
+        _put_aside(found)
     except OSError as error:
-        raise PreconditionError.of(
+        raise _not_writable(found, error) from None
+
+
+def _put_aside(found: InstanceDir) -> None:
+    """Move the logs of the run before to `logs/previous`, so that old failures are not seen again.
+
+    Only one is kept. FastDeploy appends to its logs across starts, hence its folder too.
+    """
+    old = [path for path in found.logs.iterdir() if path.name != "previous"]
+    history = found.folder / "events.jsonl"
+    if not history.exists():
+        return
+    previous = found.logs / "previous"
+    shutil.rmtree(previous, ignore_errors=True)
+    previous.mkdir(mode=0o700)
+    for path in (*old, history):
+        path.rename(previous / path.name)
+    paths.private_folder(found.logs / "engine")
+
+
+def _not_writable(found: InstanceDir, error: OSError) -> PreconditionError:
+    return PreconditionError(
+        Problem(
             "state-not-writable",
-            f"the instance's files cannot be written: {error.strerror}",
+            f"the instance's files cannot be written: {error.strerror or error}",
             str(error.filename or found.folder),
             "free some disk space, or set ERNIE_DEPLOY_HOME to another folder",
-        ) from None
-
-
-def _move_engine_logs(found: InstanceDir) -> None:
-    """FastDeploy appends to its logs across starts; a fresh folder keeps old failures apart."""
-    import shutil
-
-    own = found.logs / "engine"
-    if any(own.iterdir()):
-        shutil.rmtree(found.logs / "engine.previous", ignore_errors=True)
-        own.rename(found.logs / "engine.previous")
-        own.mkdir(mode=0o700)
+        )
+    )
 
 
 def resolve_secrets(plan: LaunchPlan) -> dict[str, str]:
@@ -100,12 +122,45 @@ def start(
         PreconditionError: the keeper could not be started.
     """
     ours, theirs = socket.socketpair()
-    words, env, descriptors = _handover(found, prepared, lock, secrets, theirs, forced)
-    log = os.open(
-        found.logs / "keeper.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
-    )
     try:
-        process = subprocess.Popen(
+        words, env, descriptors = _handover(found, prepared, lock, secrets, theirs, forced)
+        try:
+            process = _spawn(found, words, env, descriptors)
+        finally:
+            os.close(descriptors[0])
+    except OSError as error:
+        ours.close()
+        raise _not_writable(found, error) from None
+    finally:
+        theirs.close()
+    ours.settimeout(KEEPER_DEADLINE)
+    try:
+        said = ours.recv(64)
+    except OSError:
+        said = b""
+    if not said:
+        ours.close()
+        try:
+            process.wait(KEEPER_DEADLINE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        text = (found.logs / "keeper.log").read_text(errors="replace")
+        last = next((line for line in reversed(text.splitlines()) if line.strip()), "")
+        raise PreconditionError.of(
+            "keeper-failed", f"the keeper did not start: {last or 'it said nothing'}",
+            str(found.logs / "keeper.log"),
+        )  # fmt: skip
+    return Started(process, ours)
+
+
+def _spawn(
+    found: InstanceDir, words: list[str], env: dict[str, str], descriptors: list[int]
+) -> subprocess.Popen[bytes]:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    log = os.open(found.logs / "keeper.log", flags, 0o600)
+    try:
+        return subprocess.Popen(
             words,
             env=env,
             cwd="/",
@@ -117,22 +172,6 @@ def start(
         )
     finally:
         os.close(log)
-        theirs.close()
-    os.close(descriptors[0])
-    ours.settimeout(KEEPER_DEADLINE)
-    try:
-        said = ours.recv(64)
-    except TimeoutError:
-        said = b""
-    if not said:
-        ours.close()
-        process.wait()
-        tail = (found.logs / "keeper.log").read_text(errors="replace")[-2000:]
-        raise PreconditionError.of(
-            "keeper-failed", f"the keeper did not start: {tail.strip() or 'it said nothing'}",
-            str(found.logs / "keeper.log"),
-        )  # fmt: skip
-    return Started(process, ours)
 
 
 def become_keeper(
@@ -143,7 +182,10 @@ def become_keeper(
     forced: tuple[str, ...] = (),
 ) -> None:
     """Turn this process into the keeper (`up --foreground`); does not return."""
-    words, env, descriptors = _handover(found, prepared, lock, secrets, None, forced)
+    try:
+        words, env, descriptors = _handover(found, prepared, lock, secrets, None, forced)
+    except OSError as error:
+        raise _not_writable(found, error) from None
     for descriptor in descriptors:
         os.set_inheritable(descriptor, True)
     sys.stdout.flush()
@@ -160,11 +202,11 @@ def _handover(
     forced: tuple[str, ...],
 ) -> tuple[list[str], dict[str, str], list[int]]:
     """argv, environment and descriptors of the keeper; the first descriptor is the secrets'."""
+    token = f"{found.name}:{random_source.token_hex(8)}"
+    write_atomically(found.folder / "token", token)
     read, write = os.pipe()
     os.write(write, json.dumps(secrets).encode())
     os.close(write)
-    token = f"{found.name}:{random_source.token_hex(8)}"
-    write_atomically(found.folder / "token", token)
     leases = list(prepared.leases.descriptors)
     given = {
         "lock": lock.descriptor,

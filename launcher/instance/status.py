@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from launcher.errors import DeployError, ExitCode, Problem
-from launcher.instance.store import InstanceDir, view
+from launcher.instance.store import InstanceDir, held, view
 from launcher.keeper.control import Client
 from launcher.plan.model import LaunchPlan
 from launcher.probe.readiness import health
@@ -68,6 +68,8 @@ def describe(found: InstanceDir) -> dict[str, Any]:
     """Everything `status` says about one instance."""
     name, state, note = view(found)
     row: dict[str, Any] = {"name": found.name, "state": name, "note": note}
+    if name == "damaged" and held(found.folder):
+        name = "starting"  # a keeper lives that knows better than its file
     if name in ("starting", "loading", "ready", "stopping"):
         try:
             client = Client(found.folder, KEEPER_TIMEOUT)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from launcher.errors import PreconditionError, UsageError
 from launcher.keeper.identity import same, this_host
 from launcher.keeper.state import DamagedState, State, read_state
 from launcher.plan.model import LaunchPlan
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,47}")
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class InstanceDir:
         """
         try:
             return LaunchPlan.from_json(json.loads((self.folder / "plan.json").read_text()))
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise PreconditionError.of(
                 "no-plan", f"the plan of {self.name} cannot be read: {error}", str(self.folder)
             ) from None
@@ -86,7 +89,16 @@ class InstanceDir:
 
 
 def instance(name: str) -> InstanceDir:
-    """The directory of the instance called `name`, existing or not."""
+    """The directory of the instance called `name`, existing or not.
+
+    Raises:
+        UsageError: that cannot be a name (`..` would be another folder).
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError.of(
+            "bad-name", f"{name!r} cannot be the name of an instance",
+            remedy="up to 48 of a-z, 0-9, `.` and `-`, not beginning with `.` or `-`",
+        )  # fmt: skip
     return InstanceDir(paths.instances() / name)
 
 
@@ -117,7 +129,8 @@ def every_instance() -> list[InstanceDir]:
         names = sorted(os.listdir(paths.instances()))
     except FileNotFoundError:
         return []
-    return [InstanceDir(paths.instances() / n) for n in names if not n.startswith(".")]
+    folders = [paths.instances() / name for name in names if _NAME.fullmatch(name)]
+    return [InstanceDir(folder) for folder in folders if folder.is_dir()]
 
 
 class Lock:
@@ -133,14 +146,30 @@ class Lock:
 
     @classmethod
     def take(cls, folder: Path) -> Lock | None:
-        """The lock of `folder`, or None while somebody else holds it."""
-        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """The lock of `folder`, or None while somebody else holds it or the folder is not there.
+
+        Raises:
+            PreconditionError: it cannot be made (disk full, another user's folder).
+        """
+        path = folder / "lock"
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise PreconditionError.of(
+                "state-not-writable", f"the lock cannot be made: {error.strerror}", str(path),
+                "free some disk space, or set ERNIE_DEPLOY_HOME to a folder of yours",
+            ) from None  # fmt: skip
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        return cls(descriptor)
+            # An `up` that failed may have removed the folder since: that file is nobody's lock.
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return cls(descriptor)
+        except (BlockingIOError, FileNotFoundError):
+            pass
+        os.close(descriptor)
+        return None
 
     def release(self) -> None:
         """Give the lock back, unless another process has inherited it."""
@@ -187,11 +216,11 @@ def view(found: InstanceDir) -> tuple[str, State | None, str | None]:
         return "damaged", None, str(error)
     if state is None:
         return ("starting", None, None) if held(found.folder) else ("absent", None, None)
+    if not state.live:
+        return state.state, state, None  # it ended: nobody has to care where
     other = foreign_host(state)
     if other:
         return "foreign", state, other
-    if not state.live:
-        return state.state, state, None
     if state.boot != this_host().boot:
         return "stopped", state, "the machine was restarted since; nothing of it runs"
     keeper = state.keeper

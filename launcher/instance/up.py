@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from launcher import paths
-from launcher.errors import (
-    DeployError,
-    ExitCode,
-    PreconditionError,
-    Problem,
-)
+from launcher.errors import DeployError, PreconditionError, Problem
 from launcher.instance import ending, prepare, start
-from launcher.instance.store import InstanceDir, Lock, every_instance, held, instance, view
+from launcher.instance.following import OnEvent, follow, ready_result
+from launcher.instance.interrupt import Interrupt, interruptible
+from launcher.instance.store import InstanceDir, Lock, every_instance, instance, view
 from launcher.keeper.control import Client
 from launcher.plan.model import LaunchPlan
 from launcher.profile.model import Profile
 from launcher.result import Result
 
-OnEvent = Callable[[Mapping[str, Any]], None]
 Preflight = Callable[[prepare.Prepared], tuple[str, ...]]
 """Refuses by raising, or returns the names of the checks that were overridden."""
 
@@ -34,13 +28,6 @@ BUSY_DEADLINE = 60.0
 """Seconds to wait for another `up` or `down` of the same instance to get to a state."""
 BUSY_POLL = 0.05
 """Seconds between two looks at a lock: the kernel tells nobody when an flock is released."""
-
-
-@dataclass
-class _Interrupt:
-    """Which signal asked us to stop, if any."""
-
-    number: int | None = None
 
 
 def up(
@@ -60,6 +47,29 @@ def up(
         DeployError: with the documented exit codes; nothing is half done then.
     """
     found = instance(profile.name)
+    with interruptible() as interrupt:
+        try:
+            end = time.monotonic() + BUSY_DEADLINE
+            while time.monotonic() < end:
+                _make_folder(found)
+                lock = Lock.take(found.folder)
+                if lock is not None:
+                    begin = _Start(found, profile, on_event, interrupt, preflight, preferred)
+                    return begin.run(lock, foreground)
+                joined = _join(found, profile, on_event, interrupt)
+                if joined is not None:
+                    return joined
+                time.sleep(BUSY_POLL)
+        except KeyboardInterrupt:
+            problem = Problem("interrupted", "interrupted before anything was started")
+            return Result("up", {}, found.name, interrupt.exit_code, (problem,))
+    raise PreconditionError.of(
+        "locked", f"another command has been working on {found.name} for {BUSY_DEADLINE:g} s",
+        str(found.folder / "lock"), "find it with `fuser` on that file",
+    )  # fmt: skip
+
+
+def _make_folder(found: InstanceDir) -> None:
     try:
         paths.private_folder(found.folder)
     except OSError as error:
@@ -67,65 +77,54 @@ def up(
             "state-not-writable", f"{found.folder}: {error.strerror}", None,
             "set ERNIE_DEPLOY_HOME to a folder that can be written",
         ) from None  # fmt: skip
-    end = time.monotonic() + BUSY_DEADLINE
-    while time.monotonic() < end:
-        lock = Lock.take(found.folder)
-        if lock is not None:
-            return _start(found, profile, lock, on_event, foreground, preflight, preferred)
-        joined = _join(found, profile, on_event)
-        if joined is not None:
-            return joined
-        time.sleep(BUSY_POLL)
-    raise PreconditionError.of(
-        "locked", f"another command has been working on {found.name} for {BUSY_DEADLINE:g} s",
-        str(found.folder / "lock"), "find it with `fuser` on that file",
-    )  # fmt: skip
 
 
-def _start(
-    found: InstanceDir,
-    profile: Profile,
-    lock: Lock,
-    on_event: OnEvent,
-    foreground: bool,
-    preflight: Preflight | None,
-    preferred: Mapping[str, int] | None,
-) -> Result:
-    fresh = not found.exists
-    temporary = None
-    prepared = None
-    handed_over = False
-    try:
-        cleaned = ending.clean_if_lost(found)
-        if cleaned is not None:
-            on_event({"event": "cleaned", "receipt": cleaned, "time": time.time()})
-        temporary = start.make_temporary()
-        prepared = prepare.prepare(profile, temporary=str(temporary), preferred=preferred)
-        problems = prepare.shared_gpus(prepared.plan, running_plans(found.name))
-        if problems:
-            raise PreconditionError(problems)
-        forced = preflight(prepared) if preflight else ()
-        secrets = start.resolve_secrets(prepared.plan)
-        start.write_files(found, prepared)
-        if foreground:
-            start.become_keeper(found, prepared, lock, secrets, forced)
-        with _interruptible() as interrupt:
+@dataclass
+class _Start:
+    """One start by the holder of the lock."""
+
+    found: InstanceDir
+    profile: Profile
+    on_event: OnEvent
+    interrupt: Interrupt
+    preflight: Preflight | None
+    preferred: Mapping[str, int] | None
+
+    def run(self, lock: Lock, foreground: bool) -> Result:
+        """Prepare, hand over to a keeper, follow it; until then all can be as it was before."""
+        found = self.found
+        fresh = not found.exists
+        prepared = None
+        try:
+            cleaned = ending.clean_if_lost(found)
+            if cleaned is not None:
+                self.on_event({"event": "cleaned", "receipt": cleaned, "time": time.time()})
+            prepared = prepare.prepare(
+                self.profile, temporary=str(start.temporary_path()), preferred=self.preferred
+            )
+            problems = prepare.shared_gpus(prepared.plan, running_plans(found.name))
+            if problems:
+                raise PreconditionError(problems)
+            forced = self.preflight(prepared) if self.preflight else ()
+            secrets = start.resolve_secrets(prepared.plan)
+            if foreground:
+                # What comes from here on waits for the keeper, which is this process.
+                signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+            self.interrupt.hold()
+            start.write_files(found, prepared)
+            if foreground:
+                start.become_keeper(found, prepared, lock, secrets, forced)
             started = start.start(found, prepared, lock, secrets, forced)
-            handed_over = True
-            lock.release()
-            prepared.leases.release()
-            return _follow(found, on_event, interrupt, owner=True, child=started)
-    except BaseException:
-        # Nothing is half done: as long as no keeper took over, all is as it was before.
-        if not handed_over:
-            if temporary is not None:
-                shutil.rmtree(temporary, ignore_errors=True)
+        except BaseException:
             if prepared is not None:
                 prepared.leases.release()
             if fresh and not found.exists:
                 shutil.rmtree(found.folder, ignore_errors=True)
             lock.release()
-        raise
+            raise
+        lock.release()
+        prepared.leases.release()
+        return follow(found, self.on_event, self.interrupt, started)
 
 
 def running_plans(besides: str) -> dict[str, LaunchPlan]:
@@ -143,7 +142,9 @@ def running_plans(besides: str) -> dict[str, LaunchPlan]:
     return plans
 
 
-def _join(found: InstanceDir, profile: Profile, on_event: OnEvent) -> Result | None:
+def _join(
+    found: InstanceDir, profile: Profile, on_event: OnEvent, interrupt: Interrupt
+) -> Result | None:
     """Watch the start that somebody else has under way; None where there is no keeper yet."""
     try:
         client = Client(found.folder)
@@ -151,6 +152,11 @@ def _join(found: InstanceDir, profile: Profile, on_event: OnEvent) -> Result | N
         return None
     try:
         state = client.request("status").get("state", {})
+    except TimeoutError:
+        raise PreconditionError.of(
+            "keeper-hangs", f"the keeper of {found.name} does not answer", str(found.folder),
+            f"`ernie-deploy status {found.name}`; `ernie-deploy down {found.name}`",
+        ) from None  # fmt: skip
     except OSError:
         return None
     finally:
@@ -167,9 +173,9 @@ def _join(found: InstanceDir, profile: Profile, on_event: OnEvent) -> Result | N
             " `--name` starts another one beside it",
         )
     if state["state"] == "ready":
-        return _ready_result(found, state, already=True)
-    with _interruptible() as interrupt:
-        return _follow(found, on_event, interrupt, owner=False)
+        return ready_result(found, state, already=True)
+    interrupt.raises = False
+    return follow(found, on_event, interrupt, None)
 
 
 def differences(found: InstanceDir, profile: Profile) -> list[str]:
@@ -201,133 +207,3 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[path] = value
     return flat
-
-
-@contextmanager
-def _interruptible() -> Iterator[_Interrupt]:
-    """Turn SIGINT and SIGTERM into KeyboardInterrupt once, noting which it was."""
-    interrupt = _Interrupt()
-
-    def note(number: int, frame: object) -> None:
-        interrupt.number = number
-        raise KeyboardInterrupt
-
-    before = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield interrupt
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _follow(
-    found: InstanceDir,
-    on_event: OnEvent,
-    interrupt: _Interrupt,
-    *,
-    owner: bool,
-    child: start.Started | None = None,
-) -> Result:
-    """Pass events on until the start is decided; `owner` takes down what an interrupt stops."""
-    stopping = False
-    final: Mapping[str, Any] | None = None
-    try:
-        client = Client(found.folder)
-    except OSError:
-        return _ended_result(found, _final_of(found), interrupt)
-    try:
-        with contextlib.suppress(ConnectionError):
-            client.request("follow")
-        events = client.events()
-        while True:
-            try:
-                event = next(events, None)
-                if event is None:
-                    break
-                on_event(event)
-                if event["event"] == "state":
-                    final = event
-                    if event["state"] == "ready" and not stopping:
-                        return _ready_result(found, None, already=False)
-            except KeyboardInterrupt:
-                if not owner:
-                    return _detached(found, interrupt)
-                stopping = True
-                _ask_to_stop(found)
-    finally:
-        client.close()
-        if child is not None and final is not None and final.get("state") != "ready":
-            child.link.close()
-            child.process.wait()
-    if final is None:
-        final = _final_of(found)
-    return _ended_result(found, final, interrupt)
-
-
-def _final_of(found: InstanceDir) -> Mapping[str, Any] | None:
-    """The state a keeper left that ended before it could be followed."""
-    end = time.monotonic() + BUSY_DEADLINE
-    while held(found.folder) and time.monotonic() < end:
-        time.sleep(BUSY_POLL)
-    stored = found.state()
-    return dict(stored.__dict__) if stored is not None else None
-
-
-def _ask_to_stop(found: InstanceDir) -> None:
-    client = Client(found.folder)
-    try:
-        client.request("stop", reason="interrupted", interrupt=True)
-    finally:
-        client.close()
-
-
-def _detached(found: InstanceDir, interrupt: _Interrupt) -> Result:
-    code = ExitCode.TERMINATED if interrupt.number == signal.SIGTERM else ExitCode.INTERRUPTED
-    problem = Problem(
-        "detached", f"stopped watching; the start of {found.name} goes on", None,
-        f"`ernie-deploy status {found.name}`",
-    )  # fmt: skip
-    return Result("up", {"detached": True}, found.name, code, (problem,))
-
-
-def _ready_result(found: InstanceDir, state: Mapping[str, Any] | None, *, already: bool) -> Result:
-    if state is None:
-        stored = found.state()
-        state = stored.__dict__ if stored else {}
-    data = {
-        "state": "ready",
-        "already": already,
-        "base_url": state.get("base_url"),
-        "ports": state.get("ports"),
-        "seconds": round((state.get("ready_at") or 0) - (state.get("started_at") or 0), 3),
-        "evidence": state.get("evidence"),
-        "pid": (state.get("engine") or {}).get("pid"),
-    }
-    return Result("up", data, found.name)
-
-
-def _ended_result(
-    found: InstanceDir, final: Mapping[str, Any] | None, interrupt: _Interrupt
-) -> Result:
-    """The result of a start that did not get ready."""
-    if final is None or final.get("state") not in ("failed", "died", "stopped"):
-        problem = Problem(
-            "keeper-lost", f"the keeper of {found.name} ended in the middle of the start",
-            str(found.logs / "keeper.log"), f"`ernie-deploy down {found.name}` cleans up",
-        )  # fmt: skip
-        return Result("up", {"state": "lost"}, found.name, ExitCode.DID_NOT_START, (problem,))
-    data = {"state": final["state"], "receipt": final.get("receipt")}
-    if final["state"] == "stopped":
-        code = ExitCode.TERMINATED if interrupt.number == signal.SIGTERM else ExitCode.INTERRUPTED
-        if interrupt.number is None:
-            code = ExitCode.DID_NOT_START
-        problem = Problem("interrupted", "the start was interrupted; what it had started is gone")
-        if interrupt.number is None:
-            problem = Problem("stopped", "the start was stopped by a `down`")
-        return Result("up", data, found.name, code, (problem,))
-    error = final.get("error") or {}
-    problem = Problem(
-        error.get("code", "failed"), error.get("message", "the start failed"),
-        error.get("where"), error.get("remedy"),
-    )  # fmt: skip
-    return Result("up", data, found.name, ExitCode(final["exit_code"]), (problem,))

@@ -11,6 +11,7 @@ import gc
 import json
 import os
 import sys
+import traceback
 from pathlib import Path
 
 # The keeper speaks plain HTTP to its own engine: without TLS http.client is 2 MB smaller, and a
@@ -48,7 +49,15 @@ def main() -> int:
     # Everything made so far lives as long as the process; do not visit it in every collection.
     gc.collect()
     gc.freeze()
-    return keeper.run()
+    try:
+        code = keeper.run()
+    except Exception as error:
+        traceback.print_exc()
+        code = keeper.abandon(error)
+    # Before the lock, which goes with the process: an `up` that gets the lock gets its ports too.
+    for descriptor in given["leases"]:
+        os.close(descriptor)
+    return code
 
 
 if __name__ == "__main__":

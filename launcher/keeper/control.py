@@ -17,6 +17,7 @@ import collections
 import contextlib
 import json
 import os
+import select
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -70,7 +71,8 @@ class Server:
         loop.add_reader(self._socket.fileno(), self._accept)
 
     def _accept(self) -> None:
-        with contextlib.suppress(BlockingIOError):
+        # Nothing to accept any more, or no descriptors left: the keeper itself must go on.
+        with contextlib.suppress(OSError):
             connection, _ = self._socket.accept()
             connection.setblocking(False)
             self._buffers[connection] = b""
@@ -94,7 +96,7 @@ class Server:
     def _answer(self, connection: socket.socket, line: bytes) -> None:
         try:
             request = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             request = {}
         if not isinstance(request, dict):
             request = {}
@@ -107,7 +109,7 @@ class Server:
 
     def _send(self, connection: socket.socket, message: dict[str, Any]) -> None:
         try:
-            connection.sendall((json.dumps(message, ensure_ascii=False) + "\n").encode())
+            connection.sendall((json.dumps(message) + "\n").encode())
         except OSError:
             # Gone, or so slow that its buffer is full: events.jsonl has everything.
             self._drop(connection)
@@ -168,25 +170,48 @@ class Client:
             raise ConnectionResetError("the keeper closed the connection")
         return answer
 
-    def events(self, timeout: float | None = None) -> Iterator[dict[str, Any]]:
+    def events(
+        self, timeout: float | None = None, wake: int | None = None
+    ) -> Iterator[dict[str, Any] | None]:
         """What the keeper sends until it ends; `timeout` seconds between two lines.
+
+        A None is yielded whenever the descriptor `wake` can be read: a signal that raised an
+        exception in here would end the generator and lose what is half received.
 
         Raises:
             TimeoutError: nothing came for `timeout` seconds.
         """
-        self._socket.settimeout(timeout)
-        while (event := self._line()) is not None:
-            yield event
+        poller = select.poll()
+        poller.register(self._socket, select.POLLIN)
+        if wake is not None:
+            poller.register(wake, select.POLLIN)
+        while True:
+            while b"\n" not in self._buffer:
+                ready = [d for d, _ in poller.poll(None if timeout is None else timeout * 1000)]
+                if not ready:
+                    raise TimeoutError
+                if wake in ready:
+                    os.read(wake, 64)
+                    yield None
+                elif not self._receive():
+                    return
+            yield self._parse()
 
     def _line(self) -> dict[str, Any] | None:
         while b"\n" not in self._buffer:
-            try:
-                data = self._socket.recv(65536)
-            except ConnectionResetError:
-                data = b""
-            if not data:
+            if not self._receive():
                 return None
-            self._buffer += data
+        return self._parse()
+
+    def _receive(self) -> bool:
+        try:
+            data = self._socket.recv(65536)
+        except ConnectionResetError:
+            data = b""
+        self._buffer += data
+        return bool(data)
+
+    def _parse(self) -> dict[str, Any]:
         line, _, self._buffer = self._buffer.partition(b"\n")
         answer: dict[str, Any] = json.loads(line)
         return answer

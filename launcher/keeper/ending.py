@@ -26,8 +26,8 @@ def strays(state: State) -> list[Process]:
     that was recorded while alive; or descent from one of these. Never the calling process.
     """
     host = identity.this_host()
-    same_boot = (state.boot, state.pid_namespace) == (host.boot, host.pid_namespace)
-    if not same_boot:
+    here = (host.machine, host.boot, host.pid_namespace)
+    if (state.machine, state.boot, state.pid_namespace) != here:
         return []
     recorded = {(p["pid"], p["start"]) for p in state.processes}
     starts = {p["pid"]: p["start"] for p in state.processes}
@@ -35,7 +35,8 @@ def strays(state: State) -> list[Process]:
     found: dict[int, Process] = {}
     for process in everything.values():
         ours = (process.pid, process.start) in recorded
-        ours = ours or identity.environment_token(process.pid) == state.token
+        if state.token and not ours:
+            ours = identity.environment_token(process.pid) == state.token
         ours = ours or _in_recorded_session(process, state.sessions, starts, everything)
         if ours:
             found[process.pid] = process

@@ -27,12 +27,13 @@ def prepare_folders(plan: LaunchPlan) -> None:
     Raises:
         OSError: a folder cannot be made.
     """
-    for folder in (plan.temporary_folder, plan.log_folder, plan.cwd, *plan.folders):
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+    os.makedirs(plan.temporary_folder, mode=0o700, exist_ok=True)
     info = os.stat(plan.temporary_folder, follow_symlinks=False)
-    if info.st_uid != os.getuid() or not stat.S_ISDIR(info.st_mode):
+    if info.st_uid != os.getuid() or not stat.S_ISDIR(info.st_mode) or info.st_mode & 0o077:
         # /tmp is everybody's: a folder somebody prepared for us would be theirs to read.
         raise PermissionError(f"{plan.temporary_folder} belongs to somebody else")
+    for folder in (plan.log_folder, plan.cwd, *plan.folders):
+        os.makedirs(folder, mode=0o700, exist_ok=True)
 
 
 class EngineProcess:

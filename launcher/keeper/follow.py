@@ -69,7 +69,11 @@ class Follower:
 
     def read_all(self) -> None:
         """Read everything new now: at a death the last lines matter before the loop turns."""
-        for entry in sorted(os.scandir(self._folder), key=lambda e: e.name):
+        try:
+            entries = sorted(os.scandir(self._folder), key=lambda e: e.name)
+        except OSError:
+            return  # somebody removed the folder: there is nothing to read any more
+        for entry in entries:
             source = self._source_of(entry.name)
             if source is None or entry.is_symlink() or not entry.is_file():
                 continue

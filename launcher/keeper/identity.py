@@ -66,6 +66,8 @@ def look(pid: int) -> Process | None:
     # The name may hold spaces and brackets; the fields after the last bracket do not.
     head, _, tail = text.rpartition(")")
     fields = tail.split()
+    if len(fields) < 20:
+        return None
     return Process(
         pid=pid,
         start=int(fields[19]),
@@ -116,8 +118,14 @@ def send(pid: int, start: int, number: signal.Signals) -> bool:
         os.close(descriptor)
 
 
+_KERNEL_LISTS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
+"""False where the kernel was built without CONFIG_PROC_CHILDREN (gVisor, some containers)."""
+
+
 def children(pid: int) -> list[int]:
     """Direct children, over all threads of `pid`; empty where it is gone."""
+    if not _KERNEL_LISTS_CHILDREN:
+        return [process.pid for process in every_process() if process.parent == pid]
     found: list[int] = []
     try:
         threads = os.listdir(f"/proc/{pid}/task")

@@ -15,20 +15,21 @@ gone and the leftovers are removed before the final state is written.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from launcher import __version__
 from launcher.errors import ExitCode, Problem
-from launcher.keeper import ending, identity, tree
+from launcher.keeper import ending, identity, requests, tree
 from launcher.keeper.control import Server
 from launcher.keeper.engine_process import EngineProcess, prepare_folders
-from launcher.keeper.failure import Failure, explain
+from launcher.keeper.failure import Failure, explain, without_secrets
 from launcher.keeper.follow import Follower
 from launcher.keeper.leftovers import file_identity
 from launcher.keeper.loop import Loop, Timer
@@ -43,6 +44,7 @@ from launcher.plan.command import environment
 from launcher.plan.model import LaunchPlan
 from launcher.probe.readiness import Rung
 from launcher.probe.sockets import command_line
+from launcher.redact import Redactor
 
 LOADING_TICK = 1.0
 """Seconds between two looks for new processes while loading (they come and go)."""
@@ -50,9 +52,6 @@ READY_TICK = 5.0
 """The same when ready: deaths are told by pidfd, only new processes need looking for."""
 UPKEEP_TICKS = 12
 """Ready ticks between two looks at the size of the engine's own logs: once a minute."""
-
-
-OPERATIONS = ("hello", "status", "stop", "follow")
 
 
 class Keeper:
@@ -79,9 +78,11 @@ class Keeper:
         self.loop = Loop()
         self.tree = tree.Tree(self.loop, self._process_ended)
         self._record = Record(folder, plan, token, self.tree, forced)
+        self._record.echo = sys.stderr if parent is None else None
         self.state = self._record.state
         self.watcher = Watcher(plan)
         self._secrets = dict(secrets)
+        self._redactor = Redactor(secrets.values())
         self._environ = environ
         self._parent = parent
         self._notifier = Notifier(dict(environ))
@@ -98,6 +99,7 @@ class Keeper:
         self._tick: Timer | None = None
         self._deadline: Timer | None = None
         self._ticks = 0
+        self._loss_told = False
 
     # -- the whole life ---------------------------------------------------------------------
 
@@ -108,25 +110,34 @@ class Keeper:
         server = self._record.server = Server(self.loop, self.folder, self._answer)
         if self._parent is not None:
             self.loop.add_reader(self._parent, self._up_is_gone)
-            os.write(self._parent, b"listening\n")
-        if self._notifier.watchdog_seconds:
-            self._feed_watchdog()
+            with contextlib.suppress(OSError):  # it was killed already, which the loop will see
+                os.write(self._parent, b"listening\n")
+        self._notifier.feed_watchdog(self.loop, self._engine_lives)
         self._record.set("starting")
         code = self._live()
         while code in (ExitCode.DIED,) and self._may_restart():
             self._prepare_restart()
-            if not self.loop.run_until(
+            stopped = self.loop.run_until(
                 lambda: self._stop_reason is not None, self.plan.restart_delay
-            ):
-                code = self._live()
+            )
+            code = self._end() if stopped else self._live()
         self._record.write()
         server.close()
-        self._notifier.send("STOPPING=1")
         return int(code)
+
+    def abandon(self, error: Exception) -> int:
+        """After a defect of ours: end the engine all the same, and say what happened."""
+        text = f"a defect of the keeper itself: {error!r}"
+        problem = Problem("keeper-defect", text, str(self.folder / "logs" / "keeper.log"))
+        self._failure = Failure(problem, ExitCode.DEFECT)
+        try:
+            return int(self._end())
+        finally:
+            self.tree.kill_all()
 
     def _live(self) -> ExitCode:
         """One run of the engine, from nothing to nothing."""
-        if self._start():
+        if self._stop_reason is None and self._start():
             self.loop.run_until(self._decided)
             if self._failure is None and self._stop_reason is None:
                 self._become_ready()
@@ -242,7 +253,7 @@ class Keeper:
 
     def _fail(self, failure: Failure) -> None:
         if self._failure is None and self._stop_reason is None:
-            self._failure = failure
+            self._failure = failure = failure.without_secrets(self._redactor)
             self._record.event(
                 "failure", code=failure.problem.code, message=failure.problem.message
             )
@@ -299,6 +310,9 @@ class Keeper:
         if self.state.state == "ready" and self._ticks % UPKEEP_TICKS == 0:
             for message in bound_engine_logs(self.plan):
                 self._record.event("warning", message=message)
+        if self._engine and self._engine.lost_bytes and not self._loss_told:
+            self._loss_told = True
+            self._record.event("warning", message="the engine's output is being lost: disk full?")
         if self._record.dirty:
             self._record.write()
         self._schedule_tick()
@@ -328,6 +342,7 @@ class Keeper:
         for timer in (self._tick, self._deadline):
             if timer is not None:
                 timer.cancel()
+        self._deadline = self._tick = None
         self._discover()
         policy = self.plan.stop.ready if was_ready else self.plan.stop.loading
         extra = max(0.0, (self._drain or 0.0) - self.plan.stop.drain) if was_ready else 0.0
@@ -357,6 +372,7 @@ class Keeper:
     def _conclude(self, was_ready: bool, receipt: Mapping[str, Any]) -> ExitCode:
         if self._failure is not None:
             problem = explain(self._failure, self.plan, self.folder, self.state)
+            problem = without_secrets(problem, self._redactor)
             code = self._failure.exit_code
             self.state.error = {
                 "code": problem.code, "message": problem.message,
@@ -384,6 +400,7 @@ class Keeper:
         number, delay = self.state.restarts, self.plan.restart_delay
         self._record.event("restart", number=number, delay=delay)
         self._failure = None
+        self._engine = self._prover = self._progress = None
         self.watcher = Watcher(self.plan)
         self._vital_pids.clear()
         self._record.set("starting")
@@ -399,6 +416,14 @@ class Keeper:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, note)
         signal.set_wakeup_fd(self.loop.wake_descriptor, warn_on_full_buffer=False)
+        # Whoever became this process held them back until now, so that none is lost.
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+    def _engine_lives(self) -> bool:
+        """What systemd's watchdog asks; only this loop answers, so a hung keeper is seen too."""
+        return self.state.state != "ready" or (
+            self._engine is not None and self._engine.pid in self.tree.pids
+        )
 
     def _request_stop(
         self, reason: str, code: ExitCode = ExitCode.DONE, drain: float | None = None
@@ -406,6 +431,10 @@ class Keeper:
         if self._stop_reason is None:
             self._stop_reason, self._stop_code, self._drain = reason, code, drain
             self._record.event("stop", reason=reason)
+            stages = (*self.plan.stop.ready, *self.plan.stop.loading)
+            seconds = sum(stage.wait for stage in stages) + (drain or 0.0) + ending.KILL_DEADLINE
+            # systemd's own limit (TimeoutStopSec) would cut a drain off with SIGKILL.
+            self._notifier.send(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
 
     def _up_is_gone(self) -> None:
         if self._parent is not None:
@@ -415,32 +444,4 @@ class Keeper:
         self._request_stop("the `up` that started it was killed", ExitCode.INTERRUPTED)
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        op = request.get("op")
-        if op == "hello":
-            return {"ok": True, "version": __version__, "pid": os.getpid()}
-        if op == "status":
-            return {"ok": True, "state": dict(self._record.snapshot())}
-        if op == "stop":
-            drain = request.get("drain")
-            code = ExitCode.INTERRUPTED if request.get("interrupt") else ExitCode.DONE
-            self._request_stop(
-                str(request.get("reason", "down")), code,
-                float(drain) if isinstance(drain, (int, float)) else None,
-            )  # fmt: skip
-            return {"ok": True}
-        if op == "follow":
-            return {"ok": True, "state": dict(self._record.snapshot())}
-        return {
-            "ok": False,
-            "error": f"unknown op {op!r}",
-            "ops": ["hello", "status", "stop", "follow"],
-        }
-
-    # -- systemd's watchdog ---------------------------------------------------------------------
-
-    def _feed_watchdog(self) -> None:
-        """Only this loop can feed it, and only while the engine's first process lives."""
-        if self.state.state != "ready" or (self._engine and self._engine.pid in self.tree.pids):
-            self._notifier.send("WATCHDOG=1")
-        if self._notifier.watchdog_seconds:
-            self.loop.call_later(self._notifier.watchdog_seconds, self._feed_watchdog)
+        return requests.answer(request, self._record.snapshot, self._request_stop)

@@ -16,6 +16,9 @@ from collections.abc import Callable
 
 Callback = Callable[[], None]
 
+LONGEST_WAIT = 3600.0
+"""Seconds of one wait; epoll counts milliseconds in 32 bits, deadlines may be longer."""
+
 
 class Timer:
     """A pending call; `cancel` makes it a no-op."""
@@ -80,11 +83,16 @@ class Loop:
     def _once(self, end: float | None) -> None:
         waits = [deadline for deadline in (end, self._next_timer()) if deadline is not None]
         wait = max(0.0, min(waits) - time.monotonic()) if waits else None
+        if wait is not None:
+            wait = min(wait, LONGEST_WAIT)
+        if self._handed:
+            wait = 0.0
         for key, _ in self._selector.select(wait):
             # An earlier callback of this round may have closed it.
             if key.fileobj in self._selector.get_map():
                 key.data()
-        while self._handed:
+        # Only what is here now: a callback that hands itself over again must not starve timers.
+        for _ in range(len(self._handed)):
             self._handed.popleft()()
         now = time.monotonic()
         while self._timers and self._timers[0][0] <= now:

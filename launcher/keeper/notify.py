@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
+
+from launcher.keeper.loop import Loop
 
 
 class Notifier:
@@ -22,6 +25,18 @@ class Notifier:
     def active(self) -> bool:
         """True under systemd with Type=notify."""
         return bool(self._address)
+
+    def feed_watchdog(self, loop: Loop, alive: Callable[[], bool]) -> None:
+        """Send `WATCHDOG=1` as often as systemd wants it, as long as `alive` says so.
+
+        Only a loop that runs can feed it (systemd#20265: a timer of its own would feed it for a
+        server that hangs).
+        """
+        if self.watchdog_seconds is None:
+            return
+        if alive():
+            self.send("WATCHDOG=1")
+        loop.call_later(self.watchdog_seconds, lambda: self.feed_watchdog(loop, alive))
 
     def send(self, message: str) -> None:
         """Send one message, `READY=1` for instance; a lost one is not worth dying for."""

@@ -72,6 +72,7 @@ class LogFile:
         self._keep = keep
         self.lost_bytes = 0
         """Bytes that could not be written, the disk being full."""
+        self._torn = False
         self._open()
 
     def _open(self) -> None:
@@ -91,28 +92,42 @@ class LogFile:
         )
         if self._size and self._size + len(data) > self._max_size:
             self._rotate()
+        if self._torn:
+            # A half record stands at the end: what follows must not become a part of it.
+            data = b"\n" + data
+        whole = len(data)
         while data:
             try:
                 written = os.write(self._descriptor, data)
             except OSError:
                 # A full disk must not stop the engine: it would block on its pipe.
                 self.lost_bytes += len(data)
+                self._torn = self._torn or len(data) < whole
                 return
+            self._torn = False
             self._size += written
             data = data[written:]
 
     def _rotate(self) -> None:
-        os.close(self._descriptor)
-        for number in range(self._keep, 0, -1):
-            older = self._path.with_name(f"{self._path.name}.{number}")
-            newer = self._path.with_name(f"{self._path.name}.{number - 1}")
-            if number == 1:
-                newer = self._path
-            if newer.exists():
-                newer.replace(older)
-        if self._keep == 0:
-            self._path.unlink(missing_ok=True)
-        self._open()
+        """Begin a new file; where that fails (disk full), the old one is written on."""
+        old = self._descriptor
+        try:
+            for number in range(self._keep, 0, -1):
+                older = self._path.with_name(f"{self._path.name}.{number}")
+                newer = self._path.with_name(f"{self._path.name}.{number - 1}")
+                if number == 1:
+                    newer = self._path
+                if newer.exists():
+                    newer.replace(older)
+            if self._keep == 0:
+                self._path.unlink(missing_ok=True)
+            self._open()
+        except OSError:
+            self._descriptor = old
+            self._size = 0  # not tried again before another whole file's worth
+            return
+        os.close(old)
+        self._torn = False
 
     def close(self) -> None:
         """Close the file."""

@@ -25,6 +25,8 @@ PORT_POLL = 0.025
 """Seconds between two tries of the port: the contract allows 100 ms from open to probe sent."""
 RETRY = 0.1
 """Seconds until a rung that said "not yet" is asked again."""
+SLOW_RETRY, SLOW_AFTER = 0.5, 300
+"""The same after that many answers: our questions must not look like the engine's own work."""
 PATIENCE = {"completion-hangs": 2, "completion-refused": 5, "completion-empty": 3}
 """How often an answer that should not come from a healthy server is believed to be a start."""
 
@@ -50,7 +52,8 @@ class Prover:
         self._on_failed = on_failed
         self._on_passed = on_passed
         self._closed = False
-        self._passed = 0
+        self._asked = 0
+        self._told = 0
         self._seen: dict[str, int] = {}
         self.done = False
         self.last: Rung | None = None
@@ -71,11 +74,9 @@ class Prover:
             self._timer = self._loop.call_later(PORT_POLL, self._try_port)
 
     def _ask(self) -> None:
-        start = self._passed
-
         def work() -> None:
             try:
-                rungs = climb(self._plan, self._ownership, self._secret, start)
+                rungs = climb(self._plan, self._ownership, self._secret)
             except Exception as error:  # a defect here must end the start, not hang it
                 rungs = [Rung("probe", "failed", f"the probe itself failed: {error!r}")]
             self._loop.call_soon(lambda: self._heard(rungs))
@@ -85,9 +86,12 @@ class Prover:
     def _heard(self, rungs: list[Rung]) -> None:
         if self._closed:
             return
-        for rung in rungs:
-            if rung.verdict == "passed":
-                self._passed += 1
+        self._asked += 1
+        # Every round starts at the bottom, because an earlier answer may no longer hold; only a
+        # rung that was never reached before is news (and progress).
+        for number, rung in enumerate(rungs, 1):
+            if rung.verdict == "passed" and number > self._told:
+                self._told = number
                 self._on_passed(rung)
         self.last = last = rungs[-1]
         if last.verdict == "passed":
@@ -101,9 +105,8 @@ class Prover:
         if last.verdict == "failed":
             self._on_failed(last)
             return
-        # A later rung that is not ready yet may mean that an earlier answer no longer holds.
-        self._passed = 0
-        self._timer = self._loop.call_later(RETRY, self._try_port)
+        wait = RETRY if self._asked < SLOW_AFTER else SLOW_RETRY
+        self._timer = self._loop.call_later(wait, self._try_port)
 
     def _ownership(self) -> Rung:
         """Rung 1: whose socket is it? Runs in the probe's thread and only reads."""

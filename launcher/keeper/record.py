@@ -7,8 +7,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
+from launcher.errors import Problem
 from launcher.keeper import identity
 from launcher.keeper.control import Server
 from launcher.keeper.leftovers import Claims
@@ -36,6 +37,8 @@ class Record:
         self.claims = Claims(plan.leftovers, plan.cwd)
         self.server: Server | None = None
         self.dirty = False
+        self.echo: TextIO | None = None
+        """Where a person or a supervisor reads along: stderr of `up --foreground`."""
         self.state = State(
             instance=plan.instance,
             token=token,
@@ -59,6 +62,9 @@ class Record:
         self.state.phase = self.state.percent = None
         self.state.evidence.clear()
         self.state.started_at = time.time()
+        # The folder of the run that ended is gone; its successor has the same path.
+        self.state.temporary = []
+        self.state.engine = {}
 
     def set(self, state: str, **fields: Any) -> None:
         """Enter a state, write it down and tell it."""
@@ -69,8 +75,26 @@ class Record:
     def event(self, kind: str, **fields: Any) -> None:
         """Append to the history and tell those who follow."""
         event = self._events.append(kind, **fields)
+        if self.echo is not None:
+            self._say(kind, fields)
         if self.server is not None:
             self.server.publish(event)
+
+    def _say(self, kind: str, fields: Mapping[str, Any]) -> None:
+        said = {
+            "phase": lambda: f"loading: {fields['title']}" if fields["new"] else "",
+            "state": lambda: _state_text(fields),
+            "warning": lambda: f"warning: {fields['message']}",
+            "restart": lambda: f"restart number {fields['number']} in {fields['delay']:g} s",
+            "stop": lambda: f"asked to stop: {fields['reason']}",
+        }
+        text = said[kind]() if kind in said else ""
+        if text and self.echo is not None:
+            try:
+                self.echo.write(f"ernie-deploy: {self.state.instance}: {text}\n")
+                self.echo.flush()
+            except OSError:
+                self.echo = None  # nobody reads any more
 
     def remember(self) -> None:
         """Take the living tree and what is claimed into the state."""
@@ -97,3 +121,11 @@ class Record:
             if self.server is not None:
                 message = f"state.json cannot be written: {error.strerror}"
                 self.server.publish({"event": "warning", "message": message, "time": time.time()})
+
+
+def _state_text(fields: Mapping[str, Any]) -> str:
+    error = fields.get("error")
+    if error:
+        problem = Problem(error["code"], error["message"], error["where"], error["remedy"])
+        return f"{fields['state']}: {problem.text()}"
+    return " ".join(filter(None, (fields["state"], fields.get("base_url"))))

@@ -91,7 +91,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 def write_state(folder: Path, state: State) -> None:
     """Store `state`; see `write_atomically`."""
-    write_atomically(folder / "state.json", json.dumps(asdict(state), ensure_ascii=False))
+    write_atomically(folder / "state.json", json.dumps(asdict(state)))
 
 
 def read_state(folder: Path) -> State | None:
@@ -106,14 +106,55 @@ def read_state(folder: Path) -> State | None:
         return None
     except UnicodeDecodeError as error:
         raise DamagedState(f"{folder / 'state.json'} is not text: {error.reason}") from None
+    except OSError as error:
+        raise DamagedState(f"{folder / 'state.json'}: {error.strerror}") from None
     try:
         data = json.loads(text)
         if data["schema"] != STATE_SCHEMA:
             raise DamagedState(f"{folder / 'state.json'} has schema {data['schema']!r}")
         known = State.__dataclass_fields__
-        return State(**{k: v for k, v in data.items() if k in known})
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        state = State(**{k: v for k, v in data.items() if k in known})
+        _check(state)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        if isinstance(error, DamagedState):
+            raise
         raise DamagedState(f"{folder / 'state.json'} is damaged: {error}") from None
+    return state
+
+
+_PROCESS = {"pid": int, "start": int}
+_FILE = {"path": str, "device": int, "inode": int}
+_SHAPES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "keeper": (dict, _PROCESS),
+    "engine": (dict, {"pid": int}),
+    "processes": (list, _PROCESS),
+    "shm": (list, _FILE),
+    "temporary": (list, _FILE),
+    "queues": (list, {"key": int, "id": int, "created": int}),
+    "ports": (dict, {}),
+    "evidence": (dict, {}),
+    "sessions": (list, {}),
+}
+
+
+def _check(state: State) -> None:
+    """Signals and removals follow what stands here, so it must have the shape we wrote."""
+    words = (state.instance, state.token, state.state, state.machine, state.boot)
+    if not all(isinstance(word, str) for word in words):
+        raise TypeError("instance, token, state, machine and boot are texts")
+    if not all(isinstance(number, int) for number in state.sessions):
+        raise TypeError("sessions are numbers")
+    if not isinstance(state.started_at, (int, float)):
+        raise TypeError("started_at is a time")
+    for name, (kind, fields) in _SHAPES.items():
+        value = getattr(state, name)
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} is not a {kind.__name__}")
+        entries = value if isinstance(value, list) else [value] if value else []
+        for entry in entries if fields else ():
+            for key, wanted in fields.items():
+                if not isinstance(entry, dict) or not isinstance(entry.get(key), wanted):
+                    raise TypeError(f"{name}: no {key}")
 
 
 class Events:
@@ -127,15 +168,27 @@ class Events:
         )
         self.lost: int = 0
         """Events that could not be written (disk full); they still reached the listeners."""
+        self._torn = False
 
     def append(self, kind: str, **fields: Any) -> dict[str, Any]:
         """Write one event and return it; a full disk loses the line, never the keeper."""
         event = {"time": round(time.time(), 3), "event": kind, **fields}
+        line = (json.dumps(event, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
+        if self._torn:
+            line = b"\n" + line
         try:
-            os.write(self._descriptor, (json.dumps(event, ensure_ascii=False) + "\n").encode())
+            written = os.write(self._descriptor, line)
         except OSError:
+            written = 0
+        if written < len(line):
             self.lost += 1
+        if written:
+            self._torn = written < len(line)
         return event
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:

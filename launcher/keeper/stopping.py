@@ -40,14 +40,19 @@ def stop_tree(
         else:
             tree.send(main, number)
         # A stopped process (SIGSTOP) would otherwise never see the signal.
-        tree.send(main, signal.SIGCONT)
+        if stage.target == "group":
+            tree.send_session(main, signal.SIGCONT)
+        else:
+            tree.send(main, signal.SIGCONT)
         loop.run_until(lambda: main not in tree.pids, stage.wait + extra)
     if main not in tree.pids:
         loop.run_until(lambda: not tree.processes, SETTLE)
     claim()
+    tree.discover()
     end = time.monotonic() + KILL_DEADLINE
     while tree.processes and time.monotonic() < end:
         tell("kill", pids=tree.pids)
         tree.kill_all()
         loop.run_until(lambda: not tree.processes, 1.0)
+        tree.discover()
     claim()

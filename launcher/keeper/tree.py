@@ -69,16 +69,22 @@ class Tree:
         return list(self._tracked)
 
     def discover(self) -> list[Process]:
-        """Look for new processes; returns those found now."""
+        """Look for new processes; returns those found now.
+
+        A dead child counts as well: only so is it reaped, and is an engine that ended within its
+        first milliseconds ever noticed.
+        """
         found = []
         for process in identity.descendants(os.getpid()):
-            if process.pid in self._tracked or process.state in "ZX":
+            dead = process.state in "ZX"
+            if process.pid in self._tracked or (dead and process.parent != os.getpid()):
                 continue
             try:
                 descriptor = os.pidfd_open(process.pid)
             except ProcessLookupError:
                 continue
-            if not identity.same(process.pid, process.start):
+            now = identity.look(process.pid)
+            if now is None or now.start != process.start:
                 os.close(descriptor)
                 continue
             self._tracked[process.pid] = _Tracked(process, descriptor)

@@ -1,0 +1,181 @@
+"""Follows a start to its end: events as they come, interrupts as they are asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from launcher.errors import ExitCode, Problem
+from launcher.instance import start
+from launcher.instance.interrupt import Interrupt
+from launcher.instance.store import InstanceDir, held, view
+from launcher.keeper.control import Client
+from launcher.keeper.state import DamagedState
+from launcher.result import Result
+
+OnEvent = Callable[[Mapping[str, Any]], None]
+
+FINAL = ("stopped", "failed", "died")
+END_DEADLINE = 60.0
+"""Seconds that a keeper which closed its socket gets to end."""
+POLL = 0.02
+"""Seconds between two looks at its lock: the kernel tells nobody when an flock is released."""
+
+
+def follow(
+    found: InstanceDir, on_event: OnEvent, interrupt: Interrupt, started: start.Started | None
+) -> Result:
+    """Pass events on until the start is decided.
+
+    Who `started` it takes it down when interrupted; who merely watches (None) goes away.
+    """
+    following = _Following(found, on_event, interrupt, owner=started is not None)
+    result = None
+    try:
+        while result is None:
+            result = following.once()
+    finally:
+        # Before ready the closed link alone takes the instance down; afterwards nobody looks at it.
+        if started is not None:
+            started.let_go(wait=result is None or result.exit_code is not ExitCode.DONE)
+    return result
+
+
+class _Following:
+    def __init__(
+        self, found: InstanceDir, on_event: OnEvent, interrupt: Interrupt, *, owner: bool
+    ) -> None:
+        self._found = found
+        self._on_event: OnEvent | None = on_event
+        self._interrupt = interrupt
+        self._owner = owner
+        self._asked = False
+        self._seen = 0.0
+
+    def once(self) -> Result | None:
+        """Follow one connection to its end; None where another one has to be made."""
+        try:
+            client = Client(self._found.folder)
+        except OSError:
+            return self._without_keeper()
+        try:
+            with contextlib.suppress(ConnectionError):
+                state = client.request("follow").get("state", {})
+                if state.get("state") == "ready" and self._seen:
+                    return ready_result(self._found, state, already=False)
+            for event in client.events(wake=self._interrupt.wake):
+                if event is None:
+                    if not self._owner:
+                        return self._detached()
+                    self._stop()
+                elif (result := self._heard(event)) is not None:
+                    return result
+        except OSError:
+            pass  # the keeper hangs, or was killed: its state says which
+        finally:
+            client.close()
+        # It ended, or we were too slow a reader (a terminal that was halted) and it hung up.
+        return self._without_keeper()
+
+    def _heard(self, event: Mapping[str, Any]) -> Result | None:
+        if event["time"] < self._seen:
+            return None  # told by an earlier connection
+        self._seen = event["time"]
+        if self._on_event is not None:
+            try:
+                self._on_event(event)
+            except BrokenPipeError:
+                # Nobody reads the progress any more; what becomes of the start still matters.
+                self._on_event = None
+        if event["event"] == "state" and event["state"] == "ready" and not self._asked:
+            return ready_result(self._found, None, already=False)
+        return None
+
+    def _stop(self) -> None:
+        self._asked = True
+        with contextlib.suppress(OSError):
+            client = Client(self._found.folder)
+            try:
+                client.request("stop", reason="interrupted", interrupt=True)
+            finally:
+                client.close()
+
+    def _without_keeper(self) -> Result | None:
+        """What the keeper left; None where it lives and can be followed again."""
+        end = time.monotonic() + END_DEADLINE
+        while True:
+            try:
+                stored = self._found.state()
+            except DamagedState:
+                stored = None
+            name = view(self._found)[0]
+            if stored is not None and stored.state in FINAL and stored.token == self._token():
+                if not held(self._found.folder) or time.monotonic() > end:
+                    return _ended(self._found, stored.__dict__, self._interrupt)
+            elif name in ("starting", "loading", "ready", "stopping") and time.monotonic() < end:
+                with contextlib.suppress(OSError):
+                    Client(self._found.folder).close()
+                    return None
+            else:
+                return _ended(self._found, None, self._interrupt)
+            time.sleep(POLL)
+
+    def _token(self) -> str:
+        try:
+            return (self._found.folder / "token").read_text(encoding="utf-8").strip()
+        except OSError:
+            return ""
+
+    def _detached(self) -> Result:
+        problem = Problem(
+            "detached", f"stopped watching; the start of {self._found.name} goes on", None,
+            f"`ernie-deploy status {self._found.name}`",
+        )  # fmt: skip
+        data = {"detached": True}
+        return Result("up", data, self._found.name, self._interrupt.exit_code, (problem,))
+
+
+def ready_result(found: InstanceDir, state: Mapping[str, Any] | None, *, already: bool) -> Result:
+    """The result of an `up` whose instance is ready; `state` None reads the stored one."""
+    if state is None:
+        try:
+            stored = found.state()
+        except DamagedState:
+            stored = None
+        state = stored.__dict__ if stored else {}
+    data = {
+        "state": "ready",
+        "already": already,
+        "base_url": state.get("base_url"),
+        "ports": state.get("ports"),
+        "seconds": round((state.get("ready_at") or 0) - (state.get("started_at") or 0), 3),
+        "evidence": state.get("evidence"),
+        "pid": (state.get("engine") or {}).get("pid"),
+    }
+    return Result("up", data, found.name)
+
+
+def _ended(found: InstanceDir, final: Mapping[str, Any] | None, interrupt: Interrupt) -> Result:
+    """The result of a start that did not get ready."""
+    if final is None:
+        problem = Problem(
+            "keeper-lost", f"the keeper of {found.name} ended in the middle of the start",
+            str(found.logs / "keeper.log"), f"`ernie-deploy down {found.name}` cleans up",
+        )  # fmt: skip
+        return Result("up", {"state": "lost"}, found.name, ExitCode.DID_NOT_START, (problem,))
+    data = {"state": final["state"], "receipt": final.get("receipt")}
+    if final["state"] == "stopped":
+        code = interrupt.exit_code
+        problem = Problem("interrupted", "the start was interrupted; what it had started is gone")
+        if interrupt.number is None:
+            code = ExitCode.DID_NOT_START
+            problem = Problem("stopped", "the start was stopped by a `down`")
+        return Result("up", data, found.name, code, (problem,))
+    error = final.get("error") or {}
+    problem = Problem(
+        error.get("code", "failed"), error.get("message", "the start failed"),
+        error.get("where"), error.get("remedy"),
+    )  # fmt: skip
+    return Result("up", data, found.name, ExitCode(final["exit_code"]), (problem,))

@@ -1,0 +1,40 @@
+"""What the keeper answers on its socket; the protocol is told in `launcher.keeper.control`."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from launcher import __version__
+from launcher.errors import ExitCode
+
+OPERATIONS = ("hello", "status", "stop", "follow")
+
+LONGEST_DRAIN = 1e6
+"""Seconds; more is a mistake, and infinity no number a timer can take."""
+
+
+def answer(
+    request: Mapping[str, Any],
+    snapshot: Callable[[], Mapping[str, Any]],
+    stop: Callable[[str, ExitCode, float | None], None],
+) -> dict[str, Any]:
+    """The answer to one request; `stop` is called with reason, exit code and drain in seconds."""
+    op = request.get("op")
+    if op == "hello":
+        return {"ok": True, "version": __version__, "pid": os.getpid()}
+    if op in ("status", "follow"):
+        return {"ok": True, "state": dict(snapshot())}
+    if op == "stop":
+        code = ExitCode.INTERRUPTED if request.get("interrupt") else ExitCode.DONE
+        stop(str(request.get("reason", "down")), code, _drain(request.get("drain")))
+        return {"ok": True}
+    return {"ok": False, "error": f"unknown op {op!r}", "ops": list(OPERATIONS)}
+
+
+def _drain(asked: object) -> float | None:
+    if not isinstance(asked, (int, float)) or math.isnan(asked):
+        return None
+    return min(max(float(asked), 0.0), LONGEST_DRAIN)

@@ -1,0 +1,266 @@
+r"""A scripted engine: a small server that behaves, or misbehaves, exactly as it is told.
+
+    python fake_server.py PORT SCRIPT        SCRIPT is JSON, see `DEFAULTS`
+
+Steps, run in order before the port opens (`before`) and after it (`after`):
+
+    {"sleep": 0.5}                      {"print": "text"}  {"error": "text"}  {"raw": "no newline"}
+    {"exit": 3}  {"signal": "KILL"}     to itself; {"signal": "STOP"} stops it
+    {"spawn": {"session": true, "ignore": ["TERM"], "double": true, "port": 1234, "bare": true}}
+    {"touch": path}  {"wait": path}     meeting points with a test; no test has to guess a time
+    {"env": path}                       its environment as JSON
+    {"signals": path}                   which signals are ignored and blocked
+    {"shm": name}  {"queue": [path, project]}  {"folder": path}
+    {"log": [file, text]}               appends a line to a file
+    {"spin": 0.3}                       uses a core
+    {"flood": [lines, text]}            prints many lines at once
+
+Starts in some 50 ms: only the standard library's cheapest modules are imported.
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+
+DEFAULTS = {
+    "before": [],
+    "after": [],
+    "serve": True,
+    "host": "127.0.0.1",
+    "model": "tiny",
+    "models": None,  # another list of names, or a status
+    "health": 200,  # a status, "hang", or a list of statuses given one after the other
+    "completion": "ok",  # ok, reasoning, empty, hang, garbage, slow:SECONDS, or a status
+    "settings": None,
+    "key": None,
+    "sigterm": "exit",  # exit, ignore, slow:SECONDS, code:N
+    "stamp": None,  # a file that gets monotonic times of requests and answers
+}
+
+
+def main() -> None:
+    """Do as told."""
+    port, script = int(sys.argv[1]), {**DEFAULTS, **json.loads(sys.argv[2])}
+    _on_sigterm(str(script["sigterm"]))
+    for step in script["before"]:
+        do(step)
+    if script["serve"]:
+        server = Server(port, script)
+        threading.Thread(target=server.run, daemon=True).start()
+    for step in script["after"]:
+        do(step)
+    while True:
+        signal.pause()
+
+
+def _on_sigterm(how: str) -> None:
+    def end(number: int, frame: object) -> None:
+        kind, _, value = how.partition(":")
+        if kind == "slow":
+            time.sleep(float(value))
+        os._exit(int(value) if kind == "code" else 0)
+
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if how == "ignore" else end)
+
+
+def do(step: dict) -> None:
+    """One step of a script."""
+    ((what, value),) = step.items()
+    if what == "sleep":
+        time.sleep(value)
+    elif what in ("print", "raw"):
+        sys.stdout.write(value + ("\n" if what == "print" else ""))
+        sys.stdout.flush()
+    elif what == "error":
+        sys.stderr.write(value + "\n")
+        sys.stderr.flush()
+    elif what == "flood":
+        sys.stdout.write((value[1] + "\n") * value[0])
+        sys.stdout.flush()
+    elif what == "exit":
+        os._exit(value)
+    elif what == "signal":
+        os.kill(os.getpid(), getattr(signal, "SIG" + value))
+    elif what == "spawn":
+        _spawn(value)
+    elif what == "touch":
+        open(value, "w").close()
+    elif what == "wait":
+        while not os.path.exists(value):
+            time.sleep(0.01)
+    elif what == "env":
+        _write(value, json.dumps(dict(os.environ)))
+    elif what == "signals":
+        with open("/proc/self/status") as file:
+            lines = [line for line in file if line.startswith(("SigBlk", "SigIgn"))]
+        _write(value, "".join(lines))
+    elif what == "shm":
+        open("/dev/shm/" + value, "w").close()
+    elif what == "queue":
+        _make_queue(*value)
+    elif what == "folder":
+        os.mkdir(value)
+        # An open file in it is what proves whose it is.
+        globals()["_kept"] = open(os.path.join(value, "in-use"), "w")  # noqa: SIM115
+    elif what == "log":
+        with open(value[0], "a") as file:
+            file.write(value[1] + "\n")
+    elif what == "spin":
+        end = time.monotonic() + value
+        while time.monotonic() < end:
+            pass
+    else:
+        raise ValueError(what)
+
+
+def _write(path: str, text: str) -> None:
+    with open(path + ".part", "w") as file:
+        file.write(text)
+    os.rename(path + ".part", path)
+
+
+def _spawn(how: dict) -> None:
+    """A process that outlives this one unless somebody ends it; returns once it is set up."""
+    read, write = os.pipe()
+    if os.fork() == 0:
+        os.close(read)
+        if how.get("session"):
+            os.setsid()
+        if how.get("double") and os.fork():
+            os._exit(0)
+        for name in how.get("ignore", ()):
+            signal.signal(getattr(signal, "SIG" + name), signal.SIG_IGN)
+        if "TERM" not in how.get("ignore", ()):
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if how.get("port"):
+            listener = socket.socket()
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", how["port"]))
+            listener.listen()
+        if how.get("bare"):
+            # Exactly what setproctitle does to a process: no token in its environment any more.
+            os.write(write, str(os.getpid()).encode())
+            os.execve("/bin/sleep", ["sleep", str(how.get("seconds", 600))], {})
+        os.write(write, str(os.getpid()).encode())
+        time.sleep(how.get("seconds", 600))
+        os._exit(0)
+    os.close(write)
+    pid = os.read(read, 32).decode()
+    os.close(read)
+    if how.get("pid"):
+        _write(how["pid"], pid)
+
+
+def _make_queue(path: str, project: int) -> None:
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    key = libc.ftok(path.encode(), project)
+    if libc.msgget(key, 0o1600) < 0:
+        raise OSError(ctypes.get_errno(), "msgget")
+
+
+class Server:
+    """HTTP enough for a readiness probe and a smoke of it."""
+
+    def __init__(self, port: int, script: dict) -> None:
+        self._script = script
+        self._healths = 0
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._socket.bind((script["host"], port))
+        except OSError as error:
+            sys.stderr.write(f"ERROR: [Errno {error.errno}] cannot bind port {port}\n")
+            sys.stderr.flush()
+            os._exit(1)
+        self._socket.listen(64)
+        self._stamp("open", "")
+
+    def run(self) -> None:
+        """Answer for ever, each connection in a thread."""
+        while True:
+            connection, _ = self._socket.accept()
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        data = b""
+        while b"\r\n\r\n" not in data:
+            more = connection.recv(65536)
+            if not more:
+                connection.close()
+                return
+            data += more
+        head, _, body = data.partition(b"\r\n\r\n")
+        lines = head.decode("latin-1").split("\r\n")
+        method, path, _ = lines[0].split(" ", 2)
+        headers = {k.lower(): v.strip() for k, _, v in (x.partition(":") for x in lines[1:])}
+        while len(body) < int(headers.get("content-length", 0)):
+            body += connection.recv(65536)
+        self._stamp("asked", path)
+        status, answer = self._answer(method, path, headers)
+        text = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        connection.sendall(
+            b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nConnection: close\r\n"
+            b"Content-Length: %d\r\n\r\n" % (status, len(text)) + text
+        )
+        self._stamp("answered", path)
+        connection.close()
+
+    def _stamp(self, what: str, path: str) -> None:
+        if self._script["stamp"]:
+            now = time.clock_gettime(time.CLOCK_MONOTONIC)
+            with open(self._script["stamp"], "a") as file:
+                file.write(f"{now} {what} {path}\n")
+
+    def _answer(self, method: str, path: str, headers: dict) -> tuple:
+        script = self._script
+        if path == "/health":
+            return self._health()
+        if script["key"] and headers.get("authorization") != f"Bearer {script['key']}":
+            return 401, {"error": "no key"}
+        if path == "/v1/models":
+            if isinstance(script["models"], int):
+                return script["models"], {"error": "told so"}
+            names = [script["model"]] if script["models"] is None else script["models"]
+            return 200, {"object": "list", "data": [{"id": name} for name in names]}
+        if path == "/settings" and script["settings"] is not None:
+            return 200, script["settings"]
+        if path == "/v1/chat/completions" and method == "POST":
+            return self._completion()
+        return 404, {"error": "not found"}
+
+    def _health(self) -> tuple:
+        said = self._script["health"]
+        if isinstance(said, list):
+            self._healths += 1
+            said = said[min(self._healths, len(said)) - 1]
+        if said == "hang":
+            time.sleep(3600)
+        return (304, b"") if said == 304 else (said, {"status": said})
+
+    def _completion(self) -> tuple:
+        said = str(self._script["completion"])
+        if said.isdigit():
+            return int(said), {"error": {"message": "told so"}}
+        if said == "hang":
+            time.sleep(3600)
+        if said.startswith("slow:"):
+            time.sleep(float(said[5:]))
+        if said == "garbage":
+            return 200, b"<html>not what was asked for</html>"
+        content = {"empty": "", "reasoning": ""}.get(said, "Hello!")
+        message = {"role": "assistant", "content": content}
+        if said == "reasoning":
+            message["reasoning_content"] = "Hm"
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+        return 200, {"object": "chat.completion", "choices": [choice], "usage": usage}
+
+
+if __name__ == "__main__":
+    main()
