@@ -13,6 +13,8 @@ import re
 import time
 from dataclasses import dataclass
 
+from launcher.redact import Redactor
+
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _CRI = re.compile(
     r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)) (stdout|stderr) ([FP]) ?"
@@ -27,13 +29,8 @@ _RECORD = re.compile(
     r"^(?:\([^)\n]{1,60}\) )?(?:\[[^\]\n]{1,40}\] )*"
     r"\[?(DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL|FATAL)\b"
 )
-_SECRETS = (
-    re.compile(
-        r"(?i)((?:api[-_]?key|token|secret|passw(?:or)?d)s?\"?'?\s*[=:]\s*\"?'?\[?'?)[^\s\"',}\]]+"
-    ),
-    re.compile(r"(?i)(--[\w-]*(?:key|token|secret|password)[= ]+\"?'?)[^\s\"']+"),
-    re.compile(r"(?i)(bearer\s+)[\w.~+/=-]+"),
-)
+
+_REDACTOR = Redactor()
 
 
 @dataclass(frozen=True)
@@ -102,6 +99,4 @@ def is_chatter(level: str | None) -> bool:
 
 def redact(text: str) -> str:
     """`text` without what looks like a key, token or password, for quoting."""
-    for pattern in _SECRETS:
-        text = pattern.sub(r"\1***", text)
-    return text
+    return _REDACTOR.text(text)

@@ -76,12 +76,12 @@ def message_queues() -> tuple[MessageQueue, ...]:
 
 
 def ftok(path: str, project: int) -> int | None:
-    """Key of a System V queue: glibc's ftok(3) of `path` and the low byte of `project`.
+    """The System V key of `path` and the low byte of `project`, as glibc computes it.
 
     None where `path` does not exist.
     """
     try:
-        stat = os.stat(path)  # noqa: PTH116 - a str is what the plan keeps
+        stat = os.stat(path)
     except OSError:
         return None
     return ((project & 0xFF) << 24) | ((stat.st_dev & 0xFF) << 16) | (stat.st_ino & 0xFFFF)

@@ -164,7 +164,7 @@ def _owners(inodes: set[int]) -> dict[int, int]:
         with contextlib.suppress(OSError):
             for descriptor in os.scandir(PROC / name / "fd"):
                 with contextlib.suppress(OSError):
-                    inode = wanted.get(os.readlink(descriptor.path))  # noqa: PTH115
+                    inode = wanted.get(os.readlink(descriptor.path))
                     if inode is not None:
                         owners.setdefault(inode, int(name))
         if len(owners) == len(wanted):

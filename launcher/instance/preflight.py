@@ -13,4 +13,6 @@ def preflight(prepared: Prepared, force: Sequence[str]) -> tuple[str, ...]:
     Raises:
         PreconditionError: a check says FAIL and is not forced.
     """
-    return ()
+    from launcher import doctor
+
+    return doctor.gate(doctor.of_prepared(prepared), force)

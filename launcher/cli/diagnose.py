@@ -1,0 +1,94 @@
+"""`ernie-deploy diagnose TARGET | --logs DIR`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from launcher.cli.options import target_instance
+from launcher.cli.verb import json_option, verb
+from launcher.errors import ExitCode, PreconditionError, UsageError
+from launcher.result import Result
+
+ENGINES = ("fastdeploy", "vllm", "transformers")
+
+
+@click.command("diagnose")
+@click.argument("target", required=False)
+@click.option("--logs", "folder", metavar="DIR", help="Logs of any server, a folder or a file.")
+@click.option(
+    "--engine", type=click.Choice(ENGINES), help="With --logs: whose logs they are (default: any)."
+)
+@click.option("--exit-code", type=int, help="With --logs: the server's exit code, if known.")
+@click.option(
+    "--ready", is_flag=True, help="With --logs: the server had been ready when it failed."
+)
+@json_option
+@verb
+def command(
+    target: str | None,
+    folder: str | None,
+    engine: str | None,
+    exit_code: int | None,
+    ready: bool,
+) -> Result:
+    """Find the first cause in the logs of TARGET, or of a server that somebody else started.
+
+    Exit code 0 when the logs show nothing wrong, 1 when a cause or an error was found.
+    """
+    if (target is None) == (folder is None):
+        raise UsageError.of(
+            "usage",
+            "name an instance (or its profile), or give --logs DIR",
+            remedy="see `ernie-deploy diagnose --help`",
+        )
+    if folder is not None:
+        return _of_folder(Path(folder), engine, exit_code, ready)
+    if engine or exit_code is not None or ready:
+        raise UsageError.of("usage", "--engine, --exit-code and --ready go with --logs DIR")
+    return _of_instance(target or "")
+
+
+def _of_folder(folder: Path, engine: str | None, exit_code: int | None, ready: bool) -> Result:
+    from launcher.diagnose import of_folder
+
+    if not folder.exists():
+        raise UsageError.of("no-logs", f"there is no {folder}", "--logs")
+    state = "ready" if ready else "loading"
+    found = of_folder(folder, engine, exit_code=exit_code, state=state)
+    if not found.files:
+        reasons = "; ".join(found.notes) or "it holds no log"
+        raise PreconditionError.of("no-logs", f"nothing to read in {folder}: {reasons}", "--logs")
+    code = ExitCode.NEGATIVE if found.found else ExitCode.DONE
+    return Result("diagnose", {**found.to_json(), "source": str(folder)}, None, code)
+
+
+def _of_instance(target: str) -> Result:
+    from launcher.diagnose import of_instance
+    from launcher.keeper.state import DamagedState
+
+    one = target_instance(target)
+    plan = one.plan()
+    try:
+        state = one.state()
+    except DamagedState:
+        # What happened is then told by the logs alone, of every start they hold.
+        state = None
+    found = of_instance(
+        Path(plan.log_folder),
+        one.engine_log,
+        plan.failure_rules,
+        engine=plan.engine,
+        exit_code=state.engine_exit if state else None,
+        state="ready" if state and state.ready_at else "loading",
+        noise=plan.noise,
+        since=state.started_at if state else None,
+    )
+    if not found.files:
+        raise PreconditionError.of(
+            "no-logs", f"{one.name} has no logs", str(one.logs), f"`ernie-deploy status {one.name}`"
+        )
+    code = ExitCode.NEGATIVE if found.found else ExitCode.DONE
+    data = {**found.to_json(), "source": str(one.logs)}
+    return Result("diagnose", data, one.name, code)

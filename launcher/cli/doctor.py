@@ -1,0 +1,45 @@
+"""`ernie-deploy doctor [PROFILE]`."""
+
+from __future__ import annotations
+
+import click
+
+from launcher.cli.options import load_profile, profile_options
+from launcher.cli.verb import json_option, verb
+from launcher.errors import ExitCode
+from launcher.result import Result
+
+
+@click.command("doctor")
+@click.argument("profile", required=False)
+@profile_options
+@click.option("--fast", is_flag=True, help="Only the checks that `up` runs first.")
+@json_option
+@verb
+def command(
+    profile: str | None,
+    overlays: tuple[str, ...],
+    sets: tuple[str, ...],
+    name: str | None,
+    fast: bool,
+) -> Result:
+    """Check this machine, and PROFILE on it, before a model is loaded.
+
+    Every answer has its evidence: PASS, WARN, FAIL, or UNKNOWN where it could not be found out.
+    Exit code 1 when a check says FAIL.
+    """
+    from launcher import doctor
+
+    if profile is None:
+        subject = doctor.machine()
+    else:
+        subject = doctor.of_profile(load_profile(profile, overlays, sets, name))
+    findings = doctor.run(subject, only_fast=fast)
+    failed = [f for f in findings if f.answer == "FAIL"]
+    counts = {a: sum(f.answer == a for f in findings) for a in ("PASS", "WARN", "FAIL", "UNKNOWN")}
+    return Result(
+        "doctor",
+        {"findings": [f.to_json() for f in findings], "counts": counts},
+        subject.profile.name if subject.profile else None,
+        ExitCode.NEGATIVE if failed else ExitCode.DONE,
+    )

@@ -1,0 +1,24 @@
+"""`ernie-deploy explain WORD`."""
+
+from __future__ import annotations
+
+import click
+
+from launcher.cli.verb import json_option, verb
+from launcher.result import Result
+
+
+@click.command("explain")
+@click.argument("words", nargs=-1, metavar="[ED-... | CODE | CHECK | exit-code N]")
+@json_option
+@verb
+def command(words: tuple[str, ...]) -> Result:
+    """Print the page of a rule (ED-...), an error code, a doctor check or an exit code.
+
+    Without a word every rule is listed.
+    """
+    from launcher.diagnose import pages
+
+    if not words:
+        return Result("explain", {"rules": pages.index()})
+    return Result("explain", {"page": pages.page(words)})

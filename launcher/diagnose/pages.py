@@ -1,0 +1,92 @@
+"""The pages that `explain` prints: rules, doctor checks, our error codes and exit codes."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from pathlib import Path
+from typing import Any
+
+from launcher.engines import rules as rulebooks
+from launcher.errors import UsageError
+
+_FILE = Path(__file__).resolve().parent / "data" / "pages.json"
+_EXIT_WORDS = ("exit-code", "exit", "exit_code")
+
+
+def page(words: tuple[str, ...]) -> dict[str, Any]:
+    """The page called by `words`: a rule, an error code, a check, a number or `exit-code N`.
+
+    Raises:
+        UsageError: there is none; names the nearest.
+    """
+    name = words[-1]
+    known = json.loads(_FILE.read_text(encoding="utf-8"))
+    checks = _checks()
+    if words[0] in _EXIT_WORDS or (len(words) == 1 and name.isdigit()):
+        if len(words) <= 2 and name in known["exit_codes"]:
+            return {"kind": "exit-code", "id": name, **known["exit_codes"][name]}
+        raise _nothing(" ".join(words), list(known["exit_codes"]))
+    if len(words) == 1:
+        found = rulebooks.find(name)
+        if found:
+            return _rule_page(*found)
+        if name in checks:
+            return {"kind": "check", "id": name, **checks[name]}
+        if name in known["errors"]:
+            return {"kind": "error", "id": name, **known["errors"][name]}
+    every = [
+        e.id for engine in rulebooks.engines_with_rules() for e in rulebooks.book(engine).entries
+    ]
+    raise _nothing(" ".join(words), [*every, *known["errors"], *checks])
+
+
+def index() -> list[dict[str, str]]:
+    """Every rule with its engine, kind and cause."""
+    return [
+        {"id": entry.id, "engine": engine, "kind": entry.kind, "cause": entry.cause}
+        for engine in rulebooks.engines_with_rules()
+        for entry in rulebooks.book(engine).entries
+    ]
+
+
+def _checks() -> dict[str, dict[str, Any]]:
+    from launcher.doctor import REGISTRY
+
+    return {
+        check.id: {"title": check.title, "means": check.why, "fast": check.fast}
+        for check in REGISTRY
+    }
+
+
+def _rule_page(engine: str, entry: rulebooks.RuleEntry) -> dict[str, Any]:
+    return {
+        "kind": entry.kind,
+        "id": entry.id,
+        "engine": engine,
+        "cause": entry.cause,
+        "remedy": entry.remedy,
+        "retry": entry.retry,
+        "phase": entry.phase,
+        "where": entry.where,
+        "releases": list(entry.releases),
+        "exit_code": entry.exit_code,
+        "pattern": entry.pattern,
+        "sample": entry.sample,
+        "before": entry.before,
+        "evidence": entry.evidence,
+        "origin": list(entry.origin),
+    }
+
+
+def _nothing(asked: str, names: list[str]) -> UsageError:
+    near = difflib.get_close_matches(asked, names, n=1, cutoff=0.5)
+    upper = difflib.get_close_matches(asked.upper(), names, n=1, cutoff=0.5)
+    meant = f"; did you mean {(near or upper)[0]}?" if near or upper else ""
+    return UsageError(
+        UsageError.of(
+            "unknown-page",
+            f"nothing is known of {asked!r}{meant}",
+            remedy="`ernie-deploy explain` without a word lists every rule",
+        ).problems
+    )

@@ -1,0 +1,195 @@
+"""GPUs: enough of them, of a kind the wheel was built for, with memory to spare."""
+
+from __future__ import annotations
+
+from launcher.doctor.model import Check, Outcome, Subject, fail, gib, ok, unknown, warn
+from launcher.host.gpus import Gpu
+
+DRIVER = 535
+"""Oldest driver for the CUDA 12.x of FastDeploy's wheels (docs/.../nvidia_gpu.md)."""
+
+CUDA = (12, 3)
+WHEELS = {(8, 0): "80_90", (9, 0): "80_90", (8, 6): "86_89", (8, 9): "86_89"}
+"""Compute capability to the wheel built for it; V100 (7.0), Turing (7.5) and Blackwell (10.0,
+12.0) have none in FastDeploy 2.0 to 2.4."""
+
+FOREIGN = 0.05
+"""Share of a card's memory that others may hold without a word: a desktop, a monitor."""
+
+
+def driver(subject: Subject) -> Outcome | None:
+    """The driver's version and the newest CUDA it supports."""
+    report = subject.host.gpus
+    if report.error:
+        if not _wants_gpu(subject):
+            return None
+        return fail(
+            f"no GPU can be seen: {report.error}",
+            "install the NVIDIA driver (535 or newer); in a container: --gpus all",
+        )
+    if report.driver is None:
+        return unknown(f"{report.how} did not tell the driver's version")
+    major = report.driver.partition(".")[0]
+    shown = f"driver {report.driver}, CUDA up to {report.cuda or 'unknown'} ({report.how})"
+    cuda = tuple(int(n) for n in (report.cuda or "").split(".") if n.isdigit())
+    if (major.isdigit() and int(major) < DRIVER) or (cuda and cuda < CUDA):
+        return fail(f"{shown}; FastDeploy's wheels need driver 535, CUDA 12.3", "update the driver")
+    return ok(shown)
+
+
+def count(subject: Subject) -> Outcome | None:
+    """The cards named in `gpus`, as many as there are ranks."""
+    profile, report = subject.profile, subject.host.gpus
+    if profile is None or report.error or not _wants_gpu(subject):
+        return None
+    ranks = (profile.tensor_parallel_size or 1) * int(subject.argument("data-parallel-size") or 1)
+    have = [str(g.index) for g in report.gpus]
+    names = {name for g in report.gpus for name in (str(g.index), g.uuid)}
+    if not have:
+        return fail("the driver sees no card", "nvidia-smi -L; in a container: --gpus all")
+    wanted = profile.gpus
+    if wanted is not None:
+        missing = [name for name in wanted if name not in names]
+        if missing:
+            return fail(
+                f"GPU {', '.join(missing)} of `gpus` does not exist; there are {', '.join(have)}",
+                "nvidia-smi -L; correct `gpus:` in the profile",
+            )
+        if len(wanted) < ranks:
+            return fail(
+                f"{len(wanted)} GPUs in `gpus`, {ranks} ranks asked for",
+                f"name {ranks} GPUs, or lower tensor-parallel-size",
+            )
+    elif len(have) < ranks:
+        return fail(
+            f"{len(have)} GPUs here, {ranks} ranks asked for",
+            f"set tensor-parallel-size to {len(have)} or less",
+        )
+    cards = ", ".join(f"{g.index}: {g.name}" for g in report.gpus)
+    return ok(f"{ranks} of {len(have)} GPUs ({cards})")
+
+
+def architecture(subject: Subject) -> Outcome | None:
+    """Compute capability against the wheel that is installed."""
+    used = _used(subject)
+    if not used:
+        return None
+    known = [g for g in used if g.compute_capability is not None]
+    if not known:
+        return unknown("the driver does not tell the cards' compute capability")
+    wheels: dict[str, Gpu] = {}
+    for card in known:
+        major, minor = card.compute_capability or (0, 0)
+        wheel = WHEELS.get((major, minor))
+        if wheel is None:
+            return fail(
+                f"GPU {card.index} {card.name} has compute capability {major}.{minor}, "
+                "for which no FastDeploy wheel is built",
+                "use a card of 8.0, 8.6, 8.9 or 9.0, or another engine",
+            )
+        wheels[wheel] = card
+    if len(wheels) > 1:
+        return fail(
+            "the cards need different wheels: "
+            + ", ".join(f"GPU {g.index} {g.name}: {w}" for w, g in wheels.items()),
+            "name cards of one kind under `gpus:`",
+        )
+    wheel = next(iter(wheels))
+    built = _built_for(subject)
+    if built is None:
+        return unknown(
+            f"these cards need the wheel {wheel}; an installed wheel does not tell its kind",
+            "environments of `ernie-deploy engine install fastdeploy` remember it",
+        )
+    if built != wheel:
+        return fail(
+            f"the wheel installed is {built}, these cards need {wheel}",
+            "ernie-deploy engine install fastdeploy",
+        )
+    return ok(f"wheel {wheel} for {', '.join(g.name for g in known)}")
+
+
+def memory(subject: Subject) -> Outcome | None:
+    """Free memory of the cards used, with the processes that hold the rest."""
+    used = _used(subject)
+    if not used or subject.running:
+        return None
+    share = float(subject.argument("gpu-memory-utilization") or 0.9)
+    tight, shared = [], []
+    for card in used:
+        holders = ", ".join(
+            f"pid {p.pid}" + (f" {gib(p.memory)}" if p.memory else "") for p in card.processes
+        )
+        said = f"GPU {card.index}: {gib(card.memory_free)} of {gib(card.memory_total)} free"
+        said += f", held by {holders}" if holders else ""
+        if card.memory_free < card.memory_total * share / 2:
+            tight.append(said)
+        elif card.memory_total - card.memory_free > card.memory_total * FOREIGN:
+            shared.append(said)
+    remedy = "nvidia-smi; end those processes, or choose other cards under `gpus:`"
+    if tight:
+        return fail("; ".join(tight), remedy)
+    if shared:
+        return warn("; ".join(shared), remedy)
+    return ok("; ".join(f"GPU {g.index}: {gib(g.memory_free)} free" for g in used))
+
+
+def _wants_gpu(subject: Subject) -> bool:
+    """FastDeploy's wheels always do; the others run on a CPU as well."""
+    return subject.profile is not None and subject.is_engine("fastdeploy")
+
+
+def _used(subject: Subject) -> list[Gpu]:
+    report = subject.host.gpus
+    chosen = subject.profile.gpus if subject.profile else None
+    if chosen is None:
+        return list(report.gpus)
+    return [g for g in report.gpus if str(g.index) in chosen or g.uuid in chosen]
+
+
+def _built_for(subject: Subject) -> str | None:
+    """The wheel's kind as our own installer noted it beside the environment."""
+    from launcher.environments import store
+
+    if subject.installed is None:
+        return None
+    for environment in store.complete("fastdeploy"):
+        if environment.python == subject.installed.python:
+            kind = environment.facts.get("arch")
+            return str(kind) if kind else None
+    return None
+
+
+CHECKS = (
+    Check(
+        "driver",
+        "the NVIDIA driver is new enough",
+        "an older driver fails when the first kernel is loaded",
+        driver,
+        fast=False,
+        needs_profile=False,
+    ),
+    Check(
+        "gpu-count",
+        "the GPUs that the profile asks for are there",
+        "paddle's launcher dies with `substring not found` and no worker log",
+        count,
+        fast=False,
+    ),
+    Check(
+        "gpu-architecture",
+        "the wheel was built for these cards",
+        "the wrong wheel loads the whole model and dies in its first kernel (FastDeploy#3930)",
+        architecture,
+        fast=False,
+        engines=("fastdeploy",),
+    ),
+    Check(
+        "gpu-memory",
+        "the cards' memory is free",
+        "memory held by a forgotten worker is the usual reason for an out-of-memory start",
+        memory,
+        fast=False,
+        needs_profile=False,
+    ),
+)

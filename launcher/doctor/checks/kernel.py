@@ -1,0 +1,112 @@
+"""Kernel limits: message sizes, stale message queues, descriptors, tasks."""
+
+from __future__ import annotations
+
+import os
+
+from launcher.doctor.model import Check, Outcome, Subject, fail, ok, unknown, warn
+from launcher.host import kernel
+
+MSGMAX = 1024 * 1024
+"""A logprob message takes 133 to 803 KB (PaddlePaddle/FastDeploy#6508)."""
+
+MSGMNB = 256 * 1024 * 1024
+NOFILE = 65536
+NOFILE_LEAST = 4096
+NPROC_LEAST = 4096
+_SYSCTL = f"sysctl -w kernel.msgmax={MSGMAX} kernel.msgmnb={MSGMNB}"
+
+
+def message_size(subject: Subject) -> Outcome | None:
+    """System V message sizes against what logprobs need."""
+    size, bound = kernel.sysctl("kernel.msgmax"), kernel.sysctl("kernel.msgmnb")
+    if size is None or bound is None:
+        return unknown("kernel.msgmax is not in /proc/sys")
+    said = f"kernel.msgmax {size}, kernel.msgmnb {bound}"
+    profile = subject.profile
+    wanted = subject.argument("enable-logprob") in (True, "true")
+    if not wanted:
+        return ok(f"{said}; the profile asks for no logprobs")
+    if profile is not None and profile.env.get("FD_USE_GET_SAVE_OUTPUT_V1") == "1":
+        return ok(f"{said}; FD_USE_GET_SAVE_OUTPUT_V1=1 does not use these queues")
+    if size < MSGMAX or bound < MSGMAX:
+        return fail(
+            f"{said}; logprobs need {MSGMAX}",
+            f'{_SYSCTL}, or `env: {{FD_USE_GET_SAVE_OUTPUT_V1: "1"}}` (FastDeploy 2.3+)',
+        )
+    return ok(said)
+
+
+def queues(subject: Subject) -> Outcome | None:
+    """A queue with this plan's key that exists before the start is never inherited."""
+    if subject.plan is None or subject.running:
+        return None
+    wanted = {
+        kernel.ftok(k.path, k.project): k
+        for k in subject.plan.leftovers.queues
+        if "engine-worker-queue" not in subject.auto_ports
+    }
+    stale = [q for q in subject.host.queues if q.key in wanted]
+    if not stale:
+        return ok(f"none of {len(subject.host.queues)} System V queues has this plan's key")
+    shown = ", ".join(f"id {q.ident} key {q.key:#010x}, {q.messages} messages" for q in stale)
+    ids = " ".join(f"-q {q.ident}" for q in stale)
+    return fail(
+        f"exists before the start: {shown}",
+        f"ipcrm {ids} (no server may be using it), or set the queue port to auto",
+    )
+
+
+def open_files(subject: Subject) -> Outcome | None:
+    """RLIMIT_NOFILE of this process, which the server inherits."""
+    soft, hard = kernel.limit("nofile")
+    said = f"nofile {soft or 'unlimited'} (hard {hard or 'unlimited'})"
+    remedy = f"ulimit -n {NOFILE} (systemd: LimitNOFILE={NOFILE}; Docker: --ulimit nofile={NOFILE})"
+    if soft is not None and soft < NOFILE_LEAST:
+        return fail(said, remedy)
+    if soft is not None and soft < 16384:
+        return warn(said, remedy)
+    return ok(said)
+
+
+def tasks(subject: Subject) -> Outcome | None:
+    """RLIMIT_NPROC of this process, which the server inherits."""
+    soft, hard = kernel.limit("nproc")
+    said = f"nproc {soft or 'unlimited'} (hard {hard or 'unlimited'})"
+    if os.geteuid() == 0:
+        return ok(f"{said}; it does not bind root")
+    if soft is not None and soft < NPROC_LEAST:
+        return warn(said, "ulimit -u 65536 (systemd: LimitNPROC=65536)")
+    return ok(said)
+
+
+CHECKS = (
+    Check(
+        "message-size",
+        "the kernel's message size is enough for logprobs",
+        "a message that is too large stalls the request without an error",
+        message_size,
+        engines=("fastdeploy",),
+    ),
+    Check(
+        "message-queues",
+        "no System V queue of an earlier server has this plan's key",
+        "unread messages of a dead server become the first answers of the new one",
+        queues,
+        engines=("fastdeploy",),
+    ),
+    Check(
+        "open-files",
+        "enough files can be open",
+        "every request, shard and rank takes descriptors; without them requests hang",
+        open_files,
+        needs_profile=False,
+    ),
+    Check(
+        "tasks",
+        "enough processes and threads can be made",
+        "each rank starts a thread per core in several libraries",
+        tasks,
+        needs_profile=False,
+    ),
+)

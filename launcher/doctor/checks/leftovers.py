@@ -1,0 +1,92 @@
+"""What dead servers have left on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from pathlib import Path
+
+from launcher.doctor.model import Check, Outcome, Subject, ok, warn
+from launcher.host.memory import SHM
+
+_SEGMENT = re.compile(
+    r"^(?:\w+_signal|get_profile_block_num|kv_cache_status|model_weights_status)\.(?P<port>\d{2,5})$"
+    r"|^fd_task_queue_(?P<queue>\d{2,5})\.sock$|^(?P<api>\d{2,5})\.socket$"
+    r"|^router_(?P<router>\d{2,5})\.ipc$"
+)
+_WORKER = re.compile(rb"fastdeploy[/.]worker[/.]worker_process|fastdeploy/cache_manager/|VLLM::")
+
+
+def segments(subject: Subject) -> Outcome | None:
+    """FastDeploy's names below /dev/shm whose port no process mentions any more."""
+    alive = _ports_in_use()
+    dead = []
+    for name in sorted(os.listdir(SHM)):
+        match = _SEGMENT.match(name)
+        if match and int(next(g for g in match.groups() if g)) not in alive:
+            dead.append(name)
+    if not dead:
+        return ok(f"no trace of a dead server in {SHM}")
+    shown = ", ".join(dead[:4]) + (f" and {len(dead) - 4} more" if len(dead) > 4 else "")
+    return warn(
+        f"{shown}: no running process has that port",
+        "rm -- " + " ".join(f"{SHM}/{name}" for name in dead[:4]),
+    )
+
+
+def orphans(subject: Subject) -> Outcome | None:
+    """Workers whose parent is gone: they hold GPU memory and queue ports for good."""
+    found = []
+    for pid in _pids():
+        with contextlib.suppress(OSError, IndexError, ValueError):
+            if not _WORKER.search(Path(f"/proc/{pid}/cmdline").read_bytes()):
+                continue
+            stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+            state, parent = stat.rpartition(")")[2].split()[:2]
+            if int(parent) == 1 and state != "Z":
+                found.append(pid)
+    if not found:
+        return ok("no worker without a parent")
+    shown = ", ".join(str(pid) for pid in found)
+    return warn(
+        f"workers without a parent: pid {shown}",
+        f"look at them (ps -o pid,user,lstart,args -p {shown.replace(' ', '')}); if no server of "
+        f"theirs runs: kill {' '.join(str(pid) for pid in found)}",
+    )
+
+
+def _pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _ports_in_use() -> set[int]:
+    """Every number that stands as a word in the command line of a FastDeploy process."""
+    numbers: set[int] = set()
+    for pid in _pids():
+        with contextlib.suppress(OSError):
+            raw = Path(f"/proc/{pid}/cmdline").read_bytes()
+            if b"fastdeploy" in raw or b"gunicorn" in raw:
+                numbers |= {int(word) for word in re.findall(rb"\b\d{2,5}\b", raw)}
+    from launcher.host.network import listeners
+
+    # A server renames itself (gunicorn); what listens is alive whatever it is called.
+    return numbers | {one.port for one in listeners()}
+
+
+CHECKS = (
+    Check(
+        "shm-leftovers",
+        "no traces of dead servers in /dev/shm",
+        "they fill it up, and a socket of that name keeps a new server from binding it",
+        segments,
+        needs_profile=False,
+    ),
+    Check(
+        "orphan-workers",
+        "no workers of dead servers are alive",
+        "they hold GPU memory and ports for good (FastDeploy#5721)",
+        orphans,
+        needs_profile=False,
+    ),
+)

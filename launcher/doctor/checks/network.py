@@ -1,0 +1,161 @@
+"""Ports, addresses, other FastDeploy servers, and the network a download would need."""
+
+from __future__ import annotations
+
+import socket
+from urllib.parse import urlsplit
+
+from launcher.doctor.model import Check, Outcome, Subject, fail, ok, unknown
+from launcher.host import network
+
+HUBS = {
+    "AISTUDIO": "git.aistudio.baidu.com",
+    "MODELSCOPE": "modelscope.cn",
+    "HUGGINGFACE": "huggingface.co",
+}
+"""Where FastDeploy looks for a model that is no folder, by FD_MODEL_SOURCE (else AISTUDIO)."""
+
+DIAL = 3.0
+"""Seconds to wait for a hub: more would make the doctor slow on an air-gapped host."""
+
+
+def ports(subject: Subject) -> Outcome | None:
+    """Binds every port of the plan for a moment."""
+    plan = subject.plan
+    if plan is None:
+        return _fixed(subject)
+    if subject.running:
+        return ok("the instance itself runs and holds its ports")
+    return _judge(
+        [(p.name, p.number, p.address) for p in plan.ports if p.name not in subject.auto_ports],
+        len(subject.auto_ports),
+    )
+
+
+def low_byte(subject: Subject) -> Outcome | None:
+    """The System V queue's key is the low byte of the queue port: equal bytes mix answers."""
+    number = _queue_port(subject)
+    if number is None or subject.running:
+        return None
+    others = [q for q in subject.host.queue_ports if q.port & 0xFF == number & 0xFF]
+    shown = ", ".join(f"{q.port} ({q.how})" for q in subject.host.queue_ports) or "none"
+    if others:
+        return fail(
+            f"queue port {number} equals modulo 256 that of another server: "
+            + ", ".join(f"{q.port} ({q.how})" for q in others),
+            "set `engine-worker-queue: auto` under `ports:`; traces of dead servers below "
+            "/dev/shm may be removed",
+        )
+    return ok(f"queue port {number}; other servers: {shown}")
+
+
+def address(subject: Subject) -> Outcome | None:
+    """Binds `host` with a port of the kernel's choice."""
+    if subject.profile is None:
+        return None
+    host = subject.profile.host
+    problem = network.refused(host, 0)
+    if problem:
+        return fail(
+            f"host {host}: {problem}",
+            "use 127.0.0.1, 0.0.0.0, or an address that `ip -brief address` shows",
+        )
+    return ok(f"{host} can be listened on")
+
+
+def hub(subject: Subject) -> Outcome | None:
+    """Dials the hub that a model id would be downloaded from."""
+    profile = subject.profile
+    if profile is None:
+        return None
+    if profile.model_is_path:
+        return ok("the model is a local folder: loading needs no network")
+    source = profile.env.get("FD_MODEL_SOURCE", "AISTUDIO")
+    name = HUBS.get(source.upper(), HUBS["AISTUDIO"])
+    if not subject.is_engine("fastdeploy"):
+        endpoint = profile.env.get("HF_ENDPOINT", "https://huggingface.co")
+        name = urlsplit(endpoint).hostname or HUBS["HUGGINGFACE"]
+    if profile.env.get("HTTPS_PROXY") or profile.env.get("https_proxy"):
+        return unknown(f"{name} would be asked through a proxy; that is not tried here")
+    try:
+        with socket.create_connection((name, 443), DIAL):
+            return ok(f"{profile.model} is a hub id; {name} answers")
+    except OSError as error:
+        return fail(
+            f"{profile.model} is a hub id and {name} cannot be reached: {error}",
+            "copy the model to this machine and give its folder as `model:` (see the air-gapped "
+            "runbook), or set HTTPS_PROXY under `env:`",
+        )
+
+
+def _fixed(subject: Subject) -> Outcome | None:
+    """Without a plan (no engine yet) the ports that the profile names are judged."""
+    profile, engine = subject.profile, subject.engine
+    if profile is None or engine is None or profile.engine == "hosted":
+        return None
+    release = subject.installed.release if subject.installed else None
+    wanted = []
+    auto = 0
+    for need in engine.ports(profile, release):
+        number = profile.ports.get(need.name, need.default)
+        if isinstance(number, int):
+            wanted.append((need.name, number, need.address or profile.host))
+        else:
+            auto += 1
+    return _judge(wanted, auto)
+
+
+def _judge(wanted: list[tuple[str, int, str]], auto: int) -> Outcome:
+    taken = []
+    for name, number, where in wanted:
+        problem = network.refused(where, number)
+        if problem is None:
+            continue
+        holders = {h.owner() for h in network.holders([number])}
+        by = f" by {', '.join(sorted(holders))}" if holders else ""
+        taken.append(f"{name} {where}:{number}: {problem}{by}")
+    if taken:
+        return fail(
+            "; ".join(taken),
+            "stop that process, or give another number (or auto) under `ports:`",
+        )
+    chosen = f"; {auto} chosen at the start" if auto else ""
+    shown = ", ".join(f"{name} {number}" for name, number, _ in wanted) or "none fixed"
+    return ok(f"free: {shown}{chosen}")
+
+
+def _queue_port(subject: Subject) -> int | None:
+    if subject.plan is not None and "engine-worker-queue" not in subject.auto_ports:
+        return next((p.number for p in subject.plan.ports if p.name == "engine-worker-queue"), None)
+    asked = subject.profile.ports.get("engine-worker-queue") if subject.profile else None
+    return asked if isinstance(asked, int) else None
+
+
+CHECKS = (
+    Check(
+        "ports",
+        "every port of the server is free",
+        "FastDeploy looks at its API and metrics port only after the model is loaded",
+        ports,
+    ),
+    Check(
+        "queue-low-byte",
+        "the queue port differs modulo 256 from other FastDeploy servers of this host",
+        "with equal low bytes both servers hang or answer garbage, and /health stays 200",
+        low_byte,
+        engines=("fastdeploy",),
+    ),
+    Check(
+        "host-address",
+        "`host` is an address of this machine",
+        "FastDeploy finds out after the model is loaded",
+        address,
+    ),
+    Check(
+        "hub",
+        "if loading needs the network, it is there",
+        "a network failure reads like a wrong model name",
+        hub,
+        fast=False,
+    ),
+)

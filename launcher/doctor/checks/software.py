@@ -1,0 +1,166 @@
+"""The right software, in versions that go together."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+from launcher.doctor.model import Check, Outcome, Subject, fail, ok, unknown, warn
+from launcher.errors import Problem
+from launcher.host.packages import build_note, site_packages
+
+PADDLE = {"2.0": "3.1.0", "2.1": "3.1.1", "2.2": "3.2.0", "2.3": "3.2.1", "2.4": "3.3.0"}
+"""Paddle paired with each FastDeploy line: its docs/get_started/installation/nvidia_gpu.md
+through their history; 2.4 from PaddlePaddle/FastDeploy#6179."""
+
+PYTHONS = {
+    "fastdeploy": ((3, 10), (3, 12)),
+    "vllm": ((3, 10), (3, 13)),
+    "transformers": ((3, 10), (3, 14)),
+}
+"""Oldest and newest Python an engine is published for."""
+
+_INDEX = "https://www.paddlepaddle.org.cn/packages/stable/cu126/"
+
+
+def profile(subject: Subject) -> Outcome | None:
+    """The engine's own validation, for the release that is installed."""
+    if subject.profile is None:
+        return None
+    if subject.profile_problems:
+        return fail(
+            "; ".join(p.text() for p in subject.profile_problems),
+            f"correct it; `ernie-deploy validate {subject.profile.path}` says when it is right",
+        )
+    release = subject.installed.release if subject.installed else None
+    judged = release.version if release else "every claimed release"
+    return ok(f"right for {subject.profile.engine} {judged}")
+
+
+def engine(subject: Subject) -> Outcome | None:
+    """An interpreter with the right distribution, and nothing that hides it."""
+    if subject.engine_problems:
+        first: Problem = subject.engine_problems[0]
+        return fail("; ".join(p.message for p in subject.engine_problems), first.remedy or "")
+    installed = subject.installed
+    if installed is None or installed.release is None:
+        return fail("no interpreter with the engine was found", _install(subject))
+    impostor = _impostor(installed.python)
+    if subject.is_engine("fastdeploy") and impostor:
+        return fail(
+            f"{impostor} belongs to the unrelated PyPI project `fastdeploy`",
+            f"{installed.python} -m pip uninstall -y fastdeploy",
+        )
+    return ok(f"{installed.release.version} in {installed.python}")
+
+
+def python_version(subject: Subject) -> Outcome | None:
+    """The interpreter's version."""
+    installed = subject.installed
+    if installed is None or subject.profile is None or subject.profile.engine not in PYTHONS:
+        return None
+    low, high = PYTHONS[subject.profile.engine]
+    numbers = tuple(int(n) for n in re.findall(r"\d+", installed.python_version)[:2])
+    if not numbers:
+        return unknown(f"{installed.python} did not tell its version")
+    wanted = f"{low[0]}.{low[1]} to {high[0]}.{high[1]}"
+    if low <= numbers <= high:
+        return ok(f"Python {installed.python_version}; published for {wanted}")
+    return fail(
+        f"Python {installed.python_version}; {subject.profile.engine} is published for {wanted}",
+        _install(subject),
+    )
+
+
+def paddle_build(subject: Subject) -> Outcome | None:
+    """Paddle's version against version.txt in the wheel, else the published pairing."""
+    installed = subject.installed
+    if installed is None or installed.release is None:
+        return None
+    have = installed.distributions.get("paddlepaddle-gpu")
+    python = installed.python
+    note = build_note(python)
+    built = (note.find("paddle", "version") if note else None) or PADDLE[installed.release.line]
+    how = note.path if note else f"the pairing of FastDeploy {installed.release.line}"
+    remedy = f"{python} -m pip install paddlepaddle-gpu=={built} -i {_INDEX}"
+    if have is None:
+        cpu = installed.distributions.get("paddlepaddle")
+        if cpu is None:
+            return fail("neither paddlepaddle-gpu nor paddlepaddle is installed", remedy)
+        return fail(
+            f"the CPU build paddlepaddle {cpu} is installed",
+            f"{python} -m pip uninstall -y paddlepaddle; {remedy}",
+        )
+    if have == built:
+        return ok(f"paddlepaddle-gpu {have}, as {how} says")
+    if have.split(".")[:2] == built.split(".")[:2]:
+        return warn(f"paddlepaddle-gpu {have}; {how} says {built}", remedy)
+    return fail(f"paddlepaddle-gpu {have}; {how} says {built}", remedy)
+
+
+def compiler(subject: Subject) -> Outcome | None:
+    """Whether vLLM can compile kernels at start-up; Paddle only mentions ccache."""
+    if subject.is_engine("fastdeploy"):
+        there = "is" if shutil.which("ccache") else "is not"
+        return ok(f"FastDeploy's wheels are compiled; ccache {there} there and is not needed")
+    eager = subject.argument("enforce-eager") in (True, "true")
+    found = next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), None)
+    if eager or found:
+        return ok(
+            "nothing is compiled (enforce-eager)" if eager else f"{shutil.which(found or '')}"
+        )
+    return fail(
+        "there is no C compiler on PATH, and vLLM compiles kernels while it starts",
+        "install gcc (apt-get install -y gcc), or set `enforce-eager: true` under engine-args",
+    )
+
+
+def _impostor(python: str) -> str | None:
+    """A trace of the PyPI project `fastdeploy` beside the right one, None where there is none."""
+    for folder in site_packages(python):
+        for path in sorted(folder.glob("fastdeploy-*.dist-info")):
+            return str(path)
+        if (folder / "fastdeploy" / "_infer.py").exists():
+            return str(folder / "fastdeploy" / "_infer.py")
+    return None
+
+
+def _install(subject: Subject) -> str:
+    name = subject.profile.engine if subject.profile else "fastdeploy"
+    return f"ernie-deploy engine install {name}, or name its interpreter as `python:`"
+
+
+CHECKS = (
+    Check(
+        "profile",
+        "the profile is right for the engine's release",
+        "FastDeploy finds most mistakes only after minutes, and some never",
+        profile,
+    ),
+    Check(
+        "engine",
+        "the engine is installed, and it is the right package",
+        "PyPI's `fastdeploy` is another project whose versions look the same",
+        engine,
+    ),
+    Check(
+        "python-version",
+        "the interpreter's version is one the engine is published for",
+        "compiled wheels exist for few Python versions only",
+        python_version,
+    ),
+    Check(
+        "paddle-build",
+        "Paddle is the build that FastDeploy's operators were compiled against",
+        "a Paddle that does not match fails late, in a kernel (FastDeploy#5768)",
+        paddle_build,
+        engines=("fastdeploy",),
+    ),
+    Check(
+        "compiler",
+        "what is compiled at start-up can be compiled",
+        "without a compiler vLLM fails minutes into its start",
+        compiler,
+        engines=("fastdeploy", "vllm"),
+    ),
+)

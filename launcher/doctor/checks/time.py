@@ -1,0 +1,78 @@
+"""Time-outs that are shorter than what this model usually takes to load."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from launcher import paths
+from launcher.doctor.model import Check, Outcome, Subject, ok, unknown, warn
+
+FLOOR = {"fastdeploy": 25.0, "vllm": 20.0, "transformers": 8.0}
+"""Seconds a start takes with nothing to load: imports and fixed sleeps, measured on 2 cores."""
+
+READ = 150e6
+"""Bytes a second of a slow network disk: a time-out is for the bad day."""
+
+
+def timeouts(subject: Subject) -> Outcome | None:
+    """health.startup-timeout against earlier starts here, else against the size on disk."""
+    profile = subject.profile
+    if profile is None:
+        return None
+    if profile.engine not in FLOOR:
+        return None
+    before = _earlier(profile.name)
+    if before:
+        usual, how = max(before), f"the slowest of {len(before)} earlier starts here"
+    else:
+        size = _size(profile.model) if profile.model_is_path else None
+        if size is None:
+            return unknown(
+                f"startup-timeout {profile.health.startup_timeout:g} s; how long this model loads "
+                "is not known here"
+            )
+        usual = FLOOR[profile.engine] + size / READ
+        how = f"{size / 1e9:.2f} GB at {READ / 1e6:.0f} MB/s and {FLOOR[profile.engine]:g} s"
+    said = (
+        f"startup-timeout {profile.health.startup_timeout:g} s, a load takes {usual:.0f} s ({how})"
+    )
+    if profile.health.startup_timeout < usual:
+        return warn(said, f"set health.startup-timeout to {2 * usual:.0f}s or more")
+    return ok(said)
+
+
+def _size(model: str) -> int | None:
+    files = list(Path(model).glob("*.safetensors"))
+    return sum(file.stat().st_size for file in files) if files else None
+
+
+def _earlier(name: str) -> list[float]:
+    """Seconds from start to ready of this instance's earlier starts, from its history."""
+    seconds, begun = [], None
+    try:
+        lines = (paths.instances() / name / "events.jsonl").read_text(encoding="utf-8")
+    except OSError:
+        return []
+    for line in lines.splitlines():
+        try:
+            event = json.loads(line)
+            kind, when = event["event"], float(event["time"])
+        except (ValueError, KeyError, TypeError):
+            continue
+        if kind in ("starting", "started", "start"):
+            begun = when
+        elif kind == "ready" and begun is not None:
+            seconds.append(when - begun)
+            begun = None
+    return seconds
+
+
+CHECKS = (
+    Check(
+        "timeouts",
+        "the time-outs are longer than this model's usual load",
+        "a fixed time-out that is too short kills a load that was going well (vllm#35547)",
+        timeouts,
+    ),
+)

@@ -1,0 +1,103 @@
+"""What is examined, put together from a profile without starting or leasing anything."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from launcher import engines, environments, paths
+from launcher.doctor.model import Host, Subject
+from launcher.engines.base import Engine, Installed, PlanContext, Release
+from launcher.errors import DeployError, Problem
+from launcher.profile.model import Profile
+
+if TYPE_CHECKING:
+    from launcher.instance.prepare import Prepared
+    from launcher.plan.model import LaunchPlan
+
+PLACEHOLDER = 20000
+"""First number shown for ports that are chosen at the start."""
+
+
+def machine() -> Subject:
+    """Only the machine, no profile."""
+    return Subject(host=Host())
+
+
+def of_prepared(prepared: Prepared) -> Subject:
+    """What `up` has prepared: ports are leased, nothing runs."""
+    return Subject(
+        profile=prepared.profile,
+        engine=prepared.engine,
+        installed=prepared.installed,
+        plan=prepared.plan,
+    )
+
+
+def of_profile(profile: Profile) -> Subject:
+    """A profile as far as this machine lets it come; what stands in the way is part of it.
+
+    Raises:
+        UsageError: the engine does not exist.
+    """
+    engine = engines.get(profile.engine)
+    installed = None
+    engine_problems: tuple[Problem, ...] = ()
+    try:
+        installed = environments.find(engine, profile)
+        if installed.problem is not None:
+            engine_problems = (installed.problem,)
+    except DeployError as error:
+        engine_problems = error.problems
+    release = installed.release if installed else None
+    profile_problems = tuple(engine.validate(profile, release))
+    plan, auto = None, frozenset[str]()
+    if installed is not None and release is not None and not profile_problems:
+        try:
+            plan, auto = _plan(profile, engine, installed, release)
+        except DeployError as error:
+            profile_problems = error.problems
+    return Subject(
+        profile,
+        engine,
+        installed,
+        plan,
+        engine_problems,
+        profile_problems,
+        auto,
+        _runs(profile.name),
+    )
+
+
+def _plan(
+    profile: Profile, engine: Engine, installed: Installed, release: Release
+) -> tuple[LaunchPlan, frozenset[str]]:
+    """The launch plan with the ports that the profile fixes; the others are placeholders."""
+    numbers, auto = {}, set()
+    for index, need in enumerate(engine.ports(profile, release)):
+        asked = profile.ports.get(need.name, need.default)
+        numbers[need.name] = asked if isinstance(asked, int) else PLACEHOLDER + 16 * index
+        if not isinstance(asked, int):
+            auto.add(need.name)
+    folder = paths.instances() / profile.name
+    context = PlanContext(
+        python=installed.python,
+        release=release,
+        ports=numbers,
+        instance_dir=folder,
+        log_folder=folder / "logs" / "engine",
+        temporary_folder=Path("/tmp/ed-XXXXXXXX"),  # noqa: S108 - shown, never made
+        cpu_count=os.cpu_count() or 1,
+        distributions=installed.distributions,
+    )
+    return engine.plan(profile, context), frozenset(auto)
+
+
+def _runs(name: str) -> bool:
+    """True while an instance of this name is at work: its ports and memory are then its own."""
+    from launcher.instance.store import instance, view
+    from launcher.keeper.state import LIVE
+
+    state, _, _ = view(instance(name))
+    return state in LIVE

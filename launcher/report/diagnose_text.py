@@ -1,0 +1,117 @@
+"""`diagnose` and `explain` as text."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+from launcher.result import Result
+
+_WIDTH = 96
+
+
+def diagnose(result: Result) -> str:
+    """The rule, what it means, the line that shows it, what to do; then what else was seen."""
+    data = result.data
+    lines = []
+    if data["rule"]:
+        lines += [f"{data['rule']}  {data['cause']}"]
+    else:
+        lines += [data["cause"]]
+    if data["evidence"]:
+        lines += ["", *_quote(data["evidence"])]
+    if data["first_errors"]:
+        lines += ["", "first errors in the logs that no rule knows:"]
+        for error in data["first_errors"]:
+            lines += _quote(error)
+    if data["remedy"]:
+        again = "starting again unchanged can help" if data["retry"] else "it will fail again"
+        lines += ["", *_field("do", data["remedy"])]
+        if data["kind"] in ("failure", "summary", "symptom"):
+            lines += _field("again", again)
+    if data["others"]:
+        lines += ["", "also seen, later or less telling:"]
+        for other in data["others"]:
+            lines += [f"  {other['rule']}  {other['cause']}"]
+            if other["evidence"]:
+                lines += [f"      {_place(other['evidence'])}"]
+    lines += [f"note: {note}" for note in data["notes"]]
+    lines += ["", f"read {data['files']} files, {data['bytes'] / 1e6:.1f} MB, in {data['source']}"]
+    if data["rule"]:
+        lines += [f"more: ernie-deploy explain {data['rule']}"]
+    return "\n".join(lines)
+
+
+def explain(result: Result) -> str:
+    """One page, or the list of all rules."""
+    if "rules" in result.data:
+        return "\n".join(
+            f"{rule['id']:36} {rule['kind']:8} {textwrap.shorten(rule['cause'], 70)}"
+            for rule in result.data["rules"]
+        )
+    page = result.data["page"]
+    kind = page["kind"]
+    if kind == "exit-code":
+        head = f"exit code {page['id']}: {page['title']}"
+        return "\n".join([head, "", *_wrap(page["means"]), "", *_field("do", page["remedy"])])
+    if kind == "error":
+        head = f"{page['id']}: an error of ernie-deploy, exit code {page['exit_code']}"
+        return "\n".join([head, "", *_wrap(page["means"]), "", *_field("do", page["remedy"])])
+    if kind == "check":
+        fast = "one of the fast checks that `up` runs first" if page["fast"] else "not run by `up`"
+        head = f"{page['id']}: a check of `ernie-deploy doctor`, {fast}"
+        return "\n".join([head, "", *_field("asks", page["title"]), *_field("why", page["means"])])
+    return _rule(page)
+
+
+_KINDS = {
+    "failure": "a failure",
+    "summary": "a summary line: the cause stands elsewhere",
+    "warning": "a warning: the server runs, badly",
+    "request": "one refused request; the server is well",
+    "noise": "noise: harmless",
+    "symptom": "a failure without a line of its own",
+}
+
+
+def _rule(page: Mapping[str, Any]) -> str:
+    releases = ", ".join(page["releases"]) or "any"
+    engine = "any process" if page["engine"] == "common" else f"{page['engine']} {releases}"
+    lines = [f"{page['id']}: {_KINDS[page['kind']]} ({engine})", "", *_wrap(page["cause"]), ""]
+    lines += _field("do", page["remedy"])
+    lines += _field("again", "starting again unchanged can help" if page["retry"] else "no use")
+    lines += _field("when", page["phase"])
+    lines += _field("where", page["where"])
+    if page["exit_code"] is not None:
+        lines += _field("exit", f"the server ends with {page['exit_code']}")
+    if page["sample"]:
+        lines += _field("looks so", page["sample"])
+    if page["before"]:
+        lines += _field("before", page["before"])
+    lines += _field("known by", f"{page['evidence']}: {', '.join(page['origin'])}")
+    return "\n".join(lines)
+
+
+def _wrap(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def _field(name: str, text: str) -> list[str]:
+    head = f"{name + ':':10}"
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=head,
+        subsequent_indent=" " * 10,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _place(evidence: Mapping[str, Any]) -> str:
+    return f"{evidence['file']}:{evidence['line']}" if evidence["line"] else str(evidence["file"])
+
+
+def _quote(evidence: Mapping[str, Any]) -> list[str]:
+    return [f"  {_place(evidence)}", f"    {evidence['text']}"]
