@@ -1,0 +1,76 @@
+"""Profiles and plan contexts for tests of the engines."""
+
+from pathlib import Path
+from typing import Any
+
+from launcher import engines
+from launcher.engines.base import PlanContext
+from launcher.errors import Problem
+from launcher.plan.model import LaunchPlan
+from launcher.profile.model import Origin, Parsers, Profile
+
+PORTS = {
+    "api": 8180, "metrics": 8181, "engine-worker-queue": 8182, "cache-queue": 8183,
+    "controller": 8190, "pd-comm": 8200, "rdma-comm": 8210,
+}  # fmt: skip
+
+CARD = {
+    "model": "baidu/ERNIE-4.5-21B-A3B-Thinking",
+    "ports": {"api": 8180, "metrics": 8181, "engine-worker-queue": 8182},
+    "tensor_parallel_size": 1,
+    "max_model_len": 131072,
+    "max_num_seqs": 32,
+    "parsers": Parsers("ernie_x1", "ernie_x1"),
+    "engine_args": {"load-choices": "default_v1"},
+}
+"""The model card's command as a profile's values."""
+
+
+def profile(engine: str = "fastdeploy", **values: Any) -> Profile:
+    """A profile with a hub model; every key has a place in `p.yaml`."""
+    given = {"model": "someone/some-model", **values}
+    origins = {"": Origin("p.yaml", 1, 1)}
+    for line, key in enumerate(_keys(given), start=2):
+        origins[key] = Origin("p.yaml", line, 3)
+    return Profile(name="t", engine=engine, path="p.yaml", origins=origins, **given)
+
+
+def _keys(values: dict[str, Any]) -> list[str]:
+    keys = []
+    for name, value in values.items():
+        key = name.replace("_", "-")
+        keys.append(key)
+        if isinstance(value, Parsers):
+            keys += ["parsers.reasoning", "parsers.tool-call"]
+        elif isinstance(value, dict):
+            keys += [f"{key}.{inner}" for inner in value]
+    return keys
+
+
+def context(engine: str, version: str, distributions: dict[str, str] | None = None) -> PlanContext:
+    """A context with every port and folders that need not exist."""
+    return PlanContext(
+        python="/venv/bin/python",
+        release=engines.get(engine).release(version),
+        ports=PORTS,
+        instance_dir=Path("/state/instances/t"),
+        log_folder=Path("/state/instances/t/logs/engine"),
+        temporary_folder=Path("/tmp/ed-12345678"),
+        distributions=distributions or {},
+    )
+
+
+def plan(made: Profile, version: str, distributions: dict[str, str] | None = None) -> LaunchPlan:
+    """The plan of a profile for a version of its engine."""
+    return engines.get(made.engine).plan(made, context(made.engine, version, distributions))
+
+
+def problems(made: Profile, version: str | None) -> list[Problem]:
+    """What is wrong with a profile for a version, or for all it admits."""
+    engine = engines.get(made.engine)
+    return engine.validate(made, engine.release(version) if version else None)
+
+
+def words(made: LaunchPlan) -> tuple[str, ...]:
+    """The command line after `python -m module`."""
+    return made.argv[1 + len(made.module) :]

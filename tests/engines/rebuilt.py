@@ -1,0 +1,77 @@
+"""FastDeploy's own argument parsers, rebuilt from the dumps of the real ones.
+
+Independent of `launcher.engines.options`: what a plan puts on the command line is given to these.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NoReturn
+
+from launcher.engines.fastdeploy.catalogue import DATA
+
+
+class Refused(Exception):
+    """The release's parser would exit with 2."""
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise Refused(message)
+
+
+def _list(kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    return lambda text: [kind(item) for item in text.split(",")]
+
+
+def _word_or_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return {"quantization": text}
+
+
+TYPES: dict[str, Callable[[str], Any]] = {
+    "int": int,
+    "float": float,
+    "str": str,
+    "str (argparse default)": str,
+    "str; empty string becomes None": lambda text: text or None,
+    "comma list of str": _list(str),
+    "comma list of int": _list(int),
+    "json (json.loads)": json.loads,
+    'json object, or bare word wrapped as {"quantization": word}': _word_or_json,
+}
+
+
+@cache
+def parser(line: str) -> Parser:
+    """The parser of release `line`."""
+    made = Parser(prog="api_server.py", add_help=False)
+    for option in json.loads((DATA / f"flags-{line}.json").read_text())["options"]:
+        if option["action"] == "help":
+            continue
+        keywords: dict[str, Any] = {"dest": option["dest"], "default": option["default"]}
+        if option["action"].startswith("store_true"):
+            keywords["action"] = "store_true"
+        elif option["action"] == "boolean_optional":
+            keywords["action"] = argparse.BooleanOptionalAction
+            option["flags"] = [f for f in option["flags"] if not f.startswith("--no-")]
+        else:
+            keywords |= {"type": TYPES[option["type"]], "action": option["action"]}
+            keywords |= {k: option[k] for k in ("choices", "nargs") if option[k]}
+        made.add_argument(*option["flags"], **keywords)
+    return made
+
+
+def parse(line: str, words: tuple[str, ...]) -> argparse.Namespace:
+    """What release `line` makes of the words after the module's name.
+
+    Raises:
+        Refused: it would not take them.
+    """
+    try:
+        return parser(line).parse_args(list(words))
+    except (argparse.ArgumentError, ValueError) as error:
+        raise Refused(str(error)) from error

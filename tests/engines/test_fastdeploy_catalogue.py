@@ -1,0 +1,170 @@
+"""Every flag of every release: a right value is taken, a wrong one refused before the start."""
+
+import json
+from typing import Any
+
+import pytest
+
+from launcher.engines.fastdeploy import checks
+from launcher.engines.fastdeploy.catalogue import (
+    LINES,
+    late_choices,
+    lines_with,
+    table,
+    where_else,
+)
+from launcher.engines.options import Option
+from launcher.profile.model import Profile
+from tests.engines import making, rebuilt
+
+TOP = {"served-model-name", "revision", "max-model-len", "max-num-seqs", "tensor-parallel-size",
+       "quantization", "reasoning-parser", "tool-call-parser"}  # fmt: skip
+
+RIGHT: dict[str, Any] = {
+    "override-pooler-config": {},  # anything else is pasted unquoted into a shell (2.3, 2.4)
+    "speculative-config": {"method": "mtp", "num_speculative_tokens": 1},
+    "quantization": "wint8",
+    "ips": "10.0.0.1",
+    "pod-ips": "10.0.0.1",
+    "max-num-batched-tokens": 4096,
+    "max-num-seqs": 16,
+    "data-parallel-size": 1,
+    "nnode": 1,
+    "gpu-memory-utilization": 0.8,
+    "kv-cache-ratio": 0.5,
+    "max-long-partial-prefills": 1,
+    "max-num-partial-prefills": 1,
+    "long-prefill-token-threshold": 100,
+    "max-model-len": 32768,
+    "reasoning-parser": "qwen3",
+    "tool-call-parser": "ernie-x1",
+    "block-size": 64,
+}
+
+CASES = [(line, option.name) for line in LINES for option in table(line) if option.action != "help"]
+GIVEN = [case for case in CASES if case[1] not in checks.OWNED_FLAGS]
+
+
+def right(option: Option, line: str) -> Any:
+    if option.name in RIGHT:
+        return RIGHT[option.name]
+    if option.name in late_choices(line):
+        return late_choices(line)[option.name][0]
+    if option.action in ("switch", "boolean"):
+        return True
+    if option.choices:
+        return option.choices[0]
+    by_kind = {"int": 1, "float": 0.5, "json": {"a": 1}, "json-or-word": "word", "bool": True,
+               "int-list": [1], "str-list": ["a"]}  # fmt: skip
+    return by_kind.get(option.kind, "word")
+
+
+def wrong(option: Option) -> Any:
+    if option.action in ("switch", "boolean"):
+        return "perhaps"
+    by_kind = {"int": "many", "float": "much", "json": '{"a": ', "json-or-word": [1],
+               "bool": "perhaps", "int-list": "1,two", "str-list": ["a,b"]}  # fmt: skip
+    return by_kind.get(option.kind, {"a": "mapping"})
+
+
+def profile(name: str, value: Any) -> Profile:
+    return making.profile(engine_args={name: value})
+
+
+@pytest.mark.parametrize(("line", "name"), GIVEN)
+def test_a_right_value_is_taken_and_reaches_the_command_line(line: str, name: str) -> None:
+    option = table(line).options[name]
+    value = right(option, line)
+    made = profile(name, value)
+    assert making.problems(made, line) == []
+    parsed = vars(rebuilt.parse(line, making.words(making.plan(made, line))))
+    dest = next(o["dest"] for o in _raw(line) if option.flag in o["flags"])
+    expected = value
+    if option.kind in ("str-list", "int-list") and not isinstance(value, list):
+        expected = [value]
+    if option.kind == "json-or-word":
+        expected = {"quantization": value}
+    if option.kind == "bool" and option.action == "store":
+        expected = "True"
+    if option.many:
+        expected = [value]
+    if name == "tool-call-parser" and line in ("2.1", "2.2"):
+        expected = "ernie_x1"
+    assert parsed[dest] == expected
+
+
+@pytest.mark.parametrize(("line", "name"), GIVEN)
+def test_a_wrong_value_is_refused_at_its_line(line: str, name: str) -> None:
+    made = profile(name, wrong(table(line).options[name]))
+    found = making.problems(made, line)
+    assert [p.where for p in found if p.where == "p.yaml:4:3"], found
+    assert {p.code for p in found} & {"wrong-value", "unknown-parser"}
+
+
+@pytest.mark.parametrize(("line", "name"), [c for c in CASES if c[1] in checks.OWNED_FLAGS])
+def test_what_the_launcher_decides_is_refused_with_what_to_write(line: str, name: str) -> None:
+    found = making.problems(profile(name, right(table(line).options[name], line)), line)
+    assert [(p.code, p.remedy) for p in found] == [("owned-flag", checks.OWNED_FLAGS[name])]
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_flags_of_other_releases_are_refused_with_the_release_that_has_them(line: str) -> None:
+    for name, said in where_else(line).items():
+        found = making.problems(profile(name, True), line)
+        messages = [p.message for p in found if p.code in ("unknown-flag", "owned-flag")]
+        assert messages, name
+        if found[0].code == "unknown-flag":
+            assert messages[0].endswith(said)
+            assert any(one in said for one in lines_with(name) + LINES)
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_misspelt_flag_is_refused_with_the_nearest(line: str) -> None:
+    (found,) = making.problems(profile("gpu-memory-utilisation", 0.8), line)
+    assert (found.code, found.where) == ("unknown-flag", "p.yaml:4:3")
+    assert found.remedy == "did you mean `gpu-memory-utilization`?"
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_words_that_the_release_checks_after_the_download(line: str) -> None:
+    for name, choices in late_choices(line).items():
+        near = choices[0][:-1] + "x"
+        (found,) = [p for p in making.problems(profile(name, near), line) if p.code == "wrong-value"]
+        assert f"knows no {name}" in found.message
+        assert found.remedy == f"one of: {', '.join(choices)}"
+
+
+def test_a_flag_is_removed_or_comes_later() -> None:
+    assert where_else("2.4")["innode-prefill-ports"] == "it was removed in 2.4"
+    assert where_else("2.2")["router"] == "it exists from 2.3"
+    assert where_else("2.0")["load-choices"] == "it exists from 2.1"
+
+
+@pytest.mark.parametrize(("line", "flag"), [("2.2", "--load_choices"), ("2.3", "--load-choices")])
+@pytest.mark.parametrize("key", ["load-choices", "load_choices"])
+def test_load_choices_is_spelled_as_the_release_does(line: str, flag: str, key: str) -> None:
+    made = making.plan(profile(key, "default_v1"), line)
+    assert flag in made.argv
+    said = [n for n in made.notes if "is spelled" in n]
+    assert said == ([] if flag[2:] == key else [f"engine-args.{key}: the flag is spelled {flag} "
+                                                f"in {line}"])  # fmt: skip
+
+
+def test_the_dumps_name_their_source() -> None:
+    for line in LINES:
+        header = json.loads((checks_data() / f"flags-{line}.json").read_text())["header"]
+        assert header["option_count"] == len(_raw(line)) == len(table(line).options)
+        assert len(header["source"]["commit"]) == 40
+
+
+def checks_data() -> Any:
+    from launcher.engines.fastdeploy.catalogue import DATA
+
+    return DATA
+
+
+def _raw(line: str) -> list[dict[str, Any]]:
+    options: list[dict[str, Any]] = json.loads((checks_data() / f"flags-{line}.json").read_text())[
+        "options"
+    ]
+    return options
