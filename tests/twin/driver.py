@@ -6,16 +6,18 @@ import contextlib
 import ctypes
 import fcntl
 import http.client
+import itertools
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +128,7 @@ class Twin:
         scale: float = SCALE,
         bare: bool = False,
     ) -> None:
-        self.ports, self.folder = ports, folder
+        self.ports, self.folder = _asked_ports(ports, flags), folder
         folder.mkdir(parents=True, exist_ok=True)
         self.logs = folder / "log"
         prometheus = folder / "prometheus"
@@ -299,6 +301,11 @@ class Twin:
                 names.add(name)
         return names
 
+    def prometheus_folders(self) -> list[Path]:
+        """Folders in /tmp that this api_server made: its pid is in the names of their files."""
+        found = Path("/tmp").glob(f"fd_prom_*/counter_{self.process.pid}.db")
+        return [path.parent for path in found]
+
     def listening(self) -> set[str]:
         """Which of P, M, Q, C accept connections."""
         ports = self.ports
@@ -315,12 +322,29 @@ class Twin:
             self.process.poll()
             time.sleep(0.01)
         self.process.wait(5)
-        for name in self.shm():
-            stem = f"{name}.{self.ports.queue}"
-            for path in (Path("/dev/shm", stem), Path("/dev/shm", name)):
+        chosen = re.findall(r"`engine_worker_queue_port`.*\[(\d+)\]", self.said)
+        for queue in {self.ports.queue, *map(int, chosen)}:
+            remove_queue(queue)
+            for path in Path("/dev/shm").glob(f"*.{queue}"):
                 path.unlink(missing_ok=True)
-        remove_queue(self.ports.queue)
+        for name in self.shm():
+            Path("/dev/shm", name).unlink(missing_ok=True)
+        for folder in self.prometheus_folders():
+            shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _asked_ports(ports: Ports, flags: tuple[str, ...]) -> Ports:
+    """The ports with those that a test's own flags put in their place."""
+    names = {
+        "--port": "port",
+        "--metrics-port": "metrics",
+        "--engine-worker-queue-port": "queue",
+        "--cache-queue-port": "cache",
+    }
+    pairs = itertools.pairwise(flags)
+    own = {names[flag]: int(value) for flag, value in pairs if flag in names and value.isdigit()}
+    return replace(ports, **own)
 
 
 def accepts(port: int) -> bool:

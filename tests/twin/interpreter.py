@@ -52,6 +52,26 @@ def make_interpreter(
     return directory / "bin" / "python"
 
 
+def make_impostor(directory: Path) -> Path:
+    """An environment with the unrelated PyPI project that is also named fastdeploy.
+
+    Its module is importable and has no api_server (notAI-tech/fastDeploy).
+    """
+    site = _skeleton(directory)
+    (site / "fastdeploy").mkdir()
+    (site / "fastdeploy" / "__init__.py").write_text("", encoding="utf-8")
+    (site / "fastdeploy" / "__main__.py").write_text(
+        "import argparse\n"
+        "parser = argparse.ArgumentParser()\n"
+        "for flag in ('--recipe', '--loop', '--rest', '--build'):\n"
+        "    parser.add_argument(flag)\n"
+        "parser.parse_args()\n",
+        encoding="utf-8",
+    )
+    _metadata(site, "fastdeploy", "fastdeploy", "3.1.1")
+    return directory / "bin" / "python"
+
+
 def _skeleton(directory: Path) -> Path:
     base = Path(os.path.realpath(sys.executable))
     short = f"{sys.version_info.major}.{sys.version_info.minor}"

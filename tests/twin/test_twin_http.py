@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.twin.conftest import Start
-from tests.twin.driver import Twin, wait_for
+from tests.twin.driver import Twin, lease_ports, wait_for
 
 CHAT = "/v1/chat/completions"
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -59,11 +59,9 @@ def test_status_on_the_metrics_port(served: Twin, path: str, status: int) -> Non
 
 
 def test_metrics_are_on_the_main_port_if_there_is_no_other(start: Start) -> None:
-    twin = start("--metrics-port", "0", environment={"FD_API_KEY": "sk-1"})
-    twin.close()
-    ports = twin.ports
-    flags = ["--metrics-port", str(ports.port), "--api-key", "sk-1"]
-    twin = start(*flags, ports=ports).wait_ready()
+    with lease_ports() as ports:
+        flags = ["--metrics-port", str(ports.port), "--api-key", "sk-1"]
+        twin = start(*flags, ports=ports).wait_ready()
     assert twin.http("GET", "/metrics")[0] == 200, "and not covered by the key"
     assert twin.http("GET", "/config-info")[0] == 200
     assert "Launching metrics service at http://0.0.0.0:" + str(ports.port) in twin.said
@@ -103,6 +101,7 @@ def test_cleared_weights_are_304_without_a_body(start: Start) -> None:
     answer = raw_get(twin, "/health")
     assert answer.startswith(b"HTTP/1.1 304 Not Modified\r\n")
     assert answer.endswith(b"\r\n\r\n")
+    assert raw_get(twin, "/v1/models").startswith(b"HTTP/1.1 304 ")
     twin.wait_said("LocalProtocolError: Too much data for declared Content-Length")
     assert twin.http("GET", "/update_model_weight")[0] == 200
     assert twin.health() == 200

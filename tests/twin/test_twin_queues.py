@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import socket
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,7 +49,10 @@ def test_two_servers_whose_q_agree_modulo_256_mix_their_answers(start: Start) ->
 
         def ask(twin: Twin) -> None:
             try:
-                texts[twin.ports.port] = twin.says("Write a poem.", max_tokens=120)
+                body: dict[str, Any] = {"messages": [{"role": "user", "content": "Write a poem."}]}
+                body["max_tokens"] = 120
+                raw = twin.http("POST", "/v1/chat/completions", body, timeout_s=4)[1]
+                texts[twin.ports.port] = json.loads(raw)["choices"][0]["message"]["content"]
             except (OSError, TimeoutError):
                 texts[twin.ports.port] = None  # it hung: its last token went to the other one
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.twin.conftest import Start
-from tests.twin.interpreter import PAIRS
+from tests.twin.interpreter import PAIRS, make_impostor
 
 RELEASES = sorted(PAIRS)
 CARD = [
@@ -48,6 +48,14 @@ def test_metadata(interpreter: Callable[[str], Path], release: str) -> None:
     assert text.exists() == (release != "2.0")
     if release in ("2.3", "2.4"):
         assert f"fastdeploy version: {PAIRS[release][0]}" in text.read_text()
+
+
+def test_the_impostor_of_the_same_name(tmp_path: Path) -> None:
+    python = make_impostor(tmp_path / "env")
+    server = [str(python), "-m", "fastdeploy.entrypoints.openai.api_server"]
+    done = subprocess.run(server, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "No module named 'fastdeploy.entrypoints'" in done.stderr
 
 
 @pytest.mark.parametrize(("release", "accepted"), [("2.1", False), ("2.2", False), ("2.3", True),

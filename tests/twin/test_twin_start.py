@@ -194,31 +194,23 @@ def test_several_http_workers(start: Start) -> None:
 
 
 def test_prometheus_folder_is_left_in_tmp(start: Start) -> None:
-    before = set(Path("/tmp").glob("fd_prom_*"))
-    twin = start("--help", bare=True, environment={"PROMETHEUS_MULTIPROC_DIR": ""})
-    assert twin.wait() == 0
-    made = set(Path("/tmp").glob("fd_prom_*")) - before
-    # other tests may run at the same time: each start makes exactly one
-    assert made
-    for folder in made:
-        if not list(folder.iterdir()):
-            folder.rmdir()
+    for flag, code in (("--help", 0), ("--no-such-flag", 2)):
+        twin = start(flag, bare=True, environment={"PROMETHEUS_MULTIPROC_DIR": ""})
+        assert twin.wait() == code
+        assert len(twin.prometheus_folders()) == 1
 
 
 def test_prometheus_folder_can_be_moved_from_2_4_on(start: Start, tmp_path: Path) -> None:
-    place = str(tmp_path / "prom")
-    moved = start(
-        "--version-of-nothing", bare=True, environment={"PROMETHEUS_MULTIPROC_DIR": place}
-    )
-    assert moved.wait() == 2
-    before = set(Path("/tmp").glob("fd_prom_*"))
-    old = start("--help", bare=True, release="2.3", environment={"PROMETHEUS_MULTIPROC_DIR": place})
+    place = tmp_path / "prom"
+    place.mkdir()
+    asked = {"PROMETHEUS_MULTIPROC_DIR": str(place)}
+    new = start("--help", bare=True, environment=asked)
+    assert new.wait() == 0
+    assert new.prometheus_folders() == []
+    assert (place / f"counter_{new.process.pid}.db").exists()
+    old = start("--help", bare=True, release="2.3", environment=asked)
     assert old.wait() == 0
-    made = set(Path("/tmp").glob("fd_prom_*")) - before
-    assert made, "before 2.4 the variable is overwritten"
-    for folder in made:
-        if not list(folder.iterdir()):
-            folder.rmdir()
+    assert len(old.prometheus_folders()) == 1, "before 2.4 the variable is overwritten"
 
 
 def test_every_process_ends_at_its_lifetime(start: Start) -> None:

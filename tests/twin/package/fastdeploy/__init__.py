@@ -7,6 +7,7 @@ for every process that does not inherit the variable, also for ``--help`` and fa
 import os
 import uuid
 
+from fastdeploy._twin import prometheus
 from fastdeploy._twin import release as _release
 
 __version__ = _release.VERSION
@@ -17,3 +18,5 @@ if "TWIN_T0" not in os.environ and (
 ):
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = f"/tmp/fd_prom_{uuid.uuid4()}"
     os.mkdir(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+if "TWIN_T0" not in os.environ:
+    prometheus.touch()

@@ -17,7 +17,7 @@ from typing import NoReturn
 
 import setproctitle
 
-from fastdeploy._twin import clock, logs, ports, say, web
+from fastdeploy._twin import clock, logs, ports, prometheus, say, web
 from fastdeploy._twin.checks import Config
 from fastdeploy._twin.engine import Engine
 from fastdeploy._twin.faults import fault
@@ -212,6 +212,7 @@ class Worker:
         signal.signal(signal.SIGINT, lambda *_: os._exit(0))
         setproctitle.setproctitle("gunicorn: worker [gunicorn]")
         say_line(f"Booting worker with pid: {os.getpid()}")
+        prometheus.touch()
         listener = self.arbiter.listener
         assert listener is not None
         site = Site(self.arbiter.config, self.arbiter.engine)

@@ -31,6 +31,8 @@ METHODS = {
     "/docs": ("GET",),
     "/openapi.json": ("GET",),
 }
+#: Answered with 304 while the weights are cleared, only with --dynamic-load-weight.
+GUARDED = ("/v1/chat/completions", "/v1/completions", "/v1/models")
 SINCE = {"/v1/models": "2.2", "/v1/embeddings": "2.3", "/v1/reward": "2.3", "/config-info": "2.3"}
 
 
@@ -63,6 +65,8 @@ class Site:
             return web.json_response({"detail": "Not Found"}, 404)
         if request.method not in allowed:
             return web.json_response({"detail": "Method Not Allowed"}, 405)
+        if self._cleared() and path in GUARDED and getattr(self.args, "dynamic_load_weight", False):
+            return completions.failure(304, "No model weight enabled")
         if path in ("/v1/chat/completions", "/v1/completions"):
             return self._complete(request)
         if path in ("/health", "/ping"):
@@ -85,9 +89,12 @@ class Site:
         limit = max(clock.scaled(30), STALE_FLOOR_S)
         if beat and time.time() - beat > limit:
             return web.Response(404, b"Worker Service Not Healthy")
-        if self.signals.get("model_weights_status") == -1:
+        if self._cleared():
             return web.Response(304, b"No model weight enabled")
         return web.Response(200)
+
+    def _cleared(self) -> bool:
+        return self.signals.get("model_weights_status") == -1
 
     def _weights(self, path: str) -> web.Response:
         if not getattr(self.args, "dynamic_load_weight", False):
