@@ -1,0 +1,53 @@
+"""What an upgrade changes for a profile."""
+
+import pytest
+
+from launcher.engines.fastdeploy.releases import diff
+from launcher.errors import UsageError
+from launcher.profile.model import Parsers
+from tests.engines import making
+
+
+def test_names_defaults_and_schedulers_that_move_from_2_2_to_2_4() -> None:
+    card = making.profile(**{**making.CARD, "parsers": Parsers("ernie-x1", "ernie-x1")})
+    found = diff(card, "2.2", "2.4.0")
+    assert (found["old"], found["new"]) == ("2.2", "2.4")
+    assert found["gone"] == found["added"] == []
+    assert found["renamed"] == [
+        "engine-args.load-choices: --load_choices in 2.2, --load-choices in 2.4",
+        "parsers.reasoning: ernie_x1 in 2.2, ernie-x1 in 2.4",
+        "parsers.tool-call: ernie_x1 in 2.2, ernie-x1 in 2.4",
+    ]
+    moved = " ".join(found["defaults"])
+    assert "--enable-prefix-caching: off in 2.2, on (true on CUDA" in moved
+    assert "ENABLE_V1_KVCACHE_SCHEDULER: '0' in 2.2, '1' in 2.4" in moved
+    assert "--load-choices" not in moved, "the profile sets it"
+    assert any(note.startswith("the V1 KV-cache scheduler is on in 2.4") for note in found["notes"])
+
+
+def test_flags_that_go_and_come() -> None:
+    made = making.profile(
+        engine_args={"innode-prefill-ports": "1", "enable-entropy": True},
+        env={"FD_USE_FASTSAFETENSOR": "1"},
+    )
+    found = diff(made, "2.3", "2.4")
+    assert found["gone"] == [
+        "engine-args.innode-prefill-ports: --innode-prefill-ports is not in 2.4 "
+        "(it was removed in 2.4)",
+        "env.FD_USE_FASTSAFETENSOR: 2.4 does not read it",
+    ]
+    assert found["added"] == [
+        "engine-args.enable-entropy: --enable-entropy is not in 2.3 (it exists from 2.4)"
+    ]
+
+
+def test_a_combination_that_only_the_new_release_refuses() -> None:
+    made = making.profile(max_model_len=1024, max_num_seqs=4)
+    assert diff(made, "2.3", "2.4")["notes"] == []
+    (first, *_) = diff(made, "2.2", "2.3")["notes"]
+    assert "more than max-model-len x max-num-seqs" in first
+
+
+def test_an_unknown_release_is_a_usage_error() -> None:
+    with pytest.raises(UsageError):
+        diff(making.profile(), "2.2", "2.9")
