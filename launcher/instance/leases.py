@@ -128,13 +128,26 @@ def _take_free(
     candidates = [LOWEST + (first + i * stride) % width for i in range(width)]
     if preferred is not None:
         candidates.insert(0, preferred)
+    avoided = _low_bytes_in_use() if need.unique_low_byte else set()
     for number in candidates:
-        if _take_span(leases, need, number, host, top):
+        if number & 255 not in avoided and _take_span(leases, need, number, host, top):
             leases.ports[need.name] = number
             return
     raise PreconditionError.of(
         "no-free-port", f"no free port for {need.name} between {LOWEST} and {top}"
     )
+
+
+def _low_bytes_in_use() -> set[int]:
+    """Low bytes that `auto` leaves alone: of servers that hold no lease of ours, and of queues.
+
+    A System V queue that nobody uses any more would still stop the start: it is never inherited.
+    The highest byte of an ftok key is the project, which is where FastDeploy puts the port.
+    """
+    from launcher.host import kernel, network
+
+    used = {found.port & 255 for found in network.queue_ports()}
+    return used | {queue.key >> 24 & 255 for queue in kernel.message_queues()}
 
 
 def _take_span(leases: Leases, need: PortNeed, number: int, host: str, top: int) -> bool:

@@ -166,10 +166,10 @@ class Keeper:
             return self._refuse(
                 "queue-exists",
                 "a System V message queue that this engine would use exists already"
-                f" (id {queue.id}, {queue.messages} unread messages, uid {queue.uid}):"
+                f" (id {queue.ident}, {queue.messages} unread messages, uid {queue.uid}):"
                 " it would mix up answers",
-                f"make sure that no server uses it, then `ipcrm -q {queue.id}`; or choose another"
-                " engine-worker-queue port",
+                f"make sure that no server uses it, then `ipcrm -q {queue.ident}`; or give the"
+                " queue another port",
             )
         env = environment(self.plan, self._environ, self._secrets)
         env[identity.TOKEN_VARIABLE] = self.state.token

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from launcher.host import kernel
+from launcher.host.kernel import MessageQueue
 from launcher.plan.model import Leftovers
 
 SHM = Path("/dev/shm")  # noqa: S108 - POSIX shared memory is what this is about
@@ -46,39 +48,23 @@ def file_identity(path: str | Path) -> dict[str, Any] | None:
     return {"path": str(path), "device": info.st_dev, "inode": info.st_ino, "born": born}
 
 
-@dataclass(frozen=True)
-class Queue:
-    """One System V message queue, as /proc/sysvipc/msg tells it; `created` in Unix seconds."""
-
-    key: int
-    id: int
-    uid: int
-    created: int
-    messages: int
-
-
-def message_queues() -> dict[int, Queue]:
-    """Every queue of this IPC namespace, by key."""
-    found = {}
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/sysvipc/msg").read_text().splitlines()[1:]:
-            f = line.split()
-            queue = Queue(int(f[0]), int(f[1]), int(f[7]), int(f[13]), int(f[4]))
-            found[queue.key] = queue
-    return found
-
-
-def queue_key(path: str, project: int) -> int | None:
-    """The key that ftok(3) gives in this mount namespace, or None where `path` does not exist.
+def queue_keys(spec: Leftovers, cwd: str) -> dict[int, str]:
+    """The keys of the queues an engine that runs in `cwd` may use, each with the path it is from.
 
     Computed rather than listed because the device number differs per mount namespace.
     """
-    try:
-        info = os.stat(path)
-    except OSError:
-        return None
-    key = (project & 0xFF) << 24 | (info.st_dev & 0xFF) << 16 | info.st_ino & 0xFFFF
-    return key - (1 << 32) if key >= 1 << 31 else key
+    keys = {}
+    for wanted in spec.queues:
+        path = str(Path(cwd, wanted.path))
+        key = kernel.ftok(path, wanted.project)
+        if key is not None:
+            keys[key] = path
+    return keys
+
+
+def queues_by_key() -> dict[int, MessageQueue]:
+    """Every queue of this IPC namespace."""
+    return {queue.key: queue for queue in kernel.message_queues()}
 
 
 @dataclass
@@ -93,17 +79,7 @@ class Claims:
     before: dict[str, dict[str, Any]] = field(default_factory=dict)
     started: int = 0
 
-    def keys(self) -> dict[int, str]:
-        """The queue keys this engine may use, each with the path it comes from."""
-        keys = {}
-        for wanted in self.spec.queues:
-            path = str(Path(self.cwd, wanted.path))
-            key = queue_key(path, wanted.project)
-            if key is not None:
-                keys[key] = path
-        return keys
-
-    def look_before(self, now: float) -> list[Queue]:
+    def look_before(self, now: float) -> list[MessageQueue]:
         """Remember what exists before the start; returns queues that must not be inherited."""
         self.started = int(now)
         for name in self.spec.shm:
@@ -115,8 +91,8 @@ class Claims:
                 found = file_identity(path)
                 if found is not None:
                     self.before[path] = found
-        existing = message_queues()
-        return [existing[key] for key in self.keys() if key in existing]
+        existing = queues_by_key()
+        return [existing[key] for key in queue_keys(self.spec, self.cwd) if key in existing]
 
     def look(self, pids: list[int]) -> bool:
         """Claim what has appeared since; `pids` are the living tree. True where that is news."""
@@ -133,15 +109,15 @@ class Claims:
         return count != len(self.shm) + len(self.queues) + len(self.temporary)
 
     def _look_for_queues(self) -> None:
-        missing = {k: p for k, p in self.keys().items() if k not in self.queues}
+        missing = {k: p for k, p in queue_keys(self.spec, self.cwd).items() if k not in self.queues}
         if not missing:
             return
-        existing = message_queues()
+        existing = queues_by_key()
         for key, path in missing.items():
             queue = existing.get(key)
             if queue and queue.uid == os.getuid() and queue.created >= self.started:
                 self.queues[key] = {
-                    "key": key, "id": queue.id, "created": queue.created, "path": path,
+                    "key": key, "id": queue.ident, "created": queue.created, "path": path,
                 }  # fmt: skip
 
     def _look_for_temporary(self, pids: list[int]) -> None:
@@ -194,11 +170,11 @@ def remove_file(claim: dict[str, Any]) -> bool:
 
 def remove_queue(claim: dict[str, Any]) -> bool:
     """Remove a claimed message queue if it is still the same one; True where it is gone."""
-    queue = message_queues().get(int(claim["key"]))
-    if queue is None or queue.id != claim["id"] or queue.created != claim["created"]:
+    queue = queues_by_key().get(int(claim["key"]))
+    if queue is None or queue.ident != claim["id"] or queue.created != claim["created"]:
         return True
     libc = ctypes.CDLL(None, use_errno=True)
-    return bool(libc.msgctl(queue.id, _IPC_RMID, None) == 0)
+    return bool(libc.msgctl(queue.ident, _IPC_RMID, None) == 0)
 
 
 def still_there(claim: dict[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""FastDeploy through the command line: profiles for the twin, and the proof that nothing is left."""
+"""FastDeploy through the command line: profiles for the twin, and proof that nothing is left."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import yaml
 
 from launcher.instance.store import InstanceDir
 from launcher.keeper import identity
-from launcher.keeper.leftovers import message_queues, queue_key
+from launcher.keeper.leftovers import queue_keys, queues_by_key
 from tests.support import ROOT, cli
 from tests.support.waiting import wait_for
 from tests.twin.interpreter import make_interpreter
@@ -133,8 +133,8 @@ class Server:
         plan = self.files.plan()
         found = [f"process {pid}: {line}" for pid, line in self.processes().items()]
         found += [f"/dev/shm/{n}" for n in plan.leftovers.shm if os.path.exists(f"/dev/shm/{n}")]
-        keys = [queue_key(str(Path(plan.cwd, q.path)), q.project) for q in plan.leftovers.queues]
-        found += [f"queue {key:#x}" for key in keys if key is not None and key in message_queues()]
+        keys = queue_keys(plan.leftovers, plan.cwd)
+        found += [f"queue {key:#x}" for key in keys if key in queues_by_key()]
         if os.path.exists(plan.temporary_folder):
             found.append(plan.temporary_folder)
         return found

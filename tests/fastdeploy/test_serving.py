@@ -1,4 +1,4 @@
-"""A FastDeploy that serves: the card's profile in every release, its settings, a hang, its secrets."""
+"""A FastDeploy that serves: the card's profile, its settings, a hang, its secrets."""
 
 from __future__ import annotations
 
@@ -115,8 +115,8 @@ def test_the_api_key_is_enforced_and_in_no_argv_and_no_output_of_ours(fastdeploy
     right = {"Authorization": f"Bearer {secret}"}
     assert requests.get(url, headers=right, timeout=10).status_code == 200
     assert secret not in "".join(server.processes().values())
-    logs = [server.run("logs", server.name, "--source", name, env=env) for name in
-            server.run("logs", server.name, "--sources", "--json").json["data"]["sources"]]  # fmt: skip
+    sources = server.run("logs", server.name, "--sources", "--json").json["data"]["sources"]
+    logs = [server.run("logs", server.name, "--source", name, env=env) for name in sources]
     plan = server.run("plan", str(server.profile), env=env)
     for ran in (up, plan, *logs):
         assert secret not in ran.stdout + ran.stderr, ran.words

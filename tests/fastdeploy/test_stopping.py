@@ -1,4 +1,4 @@
-"""The measured table of signals: what a stranger sends, what `down` does, and that nothing stays."""
+"""The measured table of signals: what a stranger sends, what `down` does, what stays: nothing."""
 
 from __future__ import annotations
 
