@@ -29,6 +29,8 @@ TAGS: Mapping[str, str] = {
     "long": "long contexts and long answers",
     "load": "many requests at once",
     "security": "keys and hostile input",
+    "sampling": "temperature, seed, penalties and what else decides a draw",
+    "language": "Chinese, emoji and other text beyond ASCII",
 }
 
 ENTRY_POINT_GROUP = "ernie_deploy.smoke_checks"

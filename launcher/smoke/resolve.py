@@ -81,7 +81,7 @@ def of_url(
     """A target of which only the address is known; asks the model list for the model's name."""
     base = base_url(url)
     bare = Endpoint(base, model or "default", key, dialect)
-    listed, entries = _model_list(bare)
+    listed, entries = model_list(bare)
     notes: list[str] = []
     context: int | None = None
     names = [str(e.get("id")) for e in entries if e.get("id")]
@@ -141,7 +141,8 @@ def base_url(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
 
 
-def _model_list(endpoint: Endpoint) -> tuple[bool, list[Mapping[str, Any]]]:
+def model_list(endpoint: Endpoint) -> tuple[bool, list[Mapping[str, Any]]]:
+    """Whether the server has a model list, and its entries."""
     log = CheckLog(Transcript((endpoint.key,) if endpoint.key else ()), "target")
     try:
         reply = ask(

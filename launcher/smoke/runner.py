@@ -16,6 +16,7 @@ from typing import Any
 
 from launcher.smoke.check import Check, Finding, Outcome, Stop
 from launcher.smoke.clients.base import Client, TransportError, UnsupportedError
+from launcher.smoke.section import expected
 from launcher.smoke.session import Session
 from launcher.smoke.target import Target
 from launcher.smoke.transcript import Transcript
@@ -145,7 +146,7 @@ def _bounded(session: Session) -> Outcome:
         except BaseException as error:
             box.put(error)
 
-    limit = session.target.request_timeout * CHECK_FACTOR
+    limit = session.target.check_timeout or session.target.request_timeout * CHECK_FACTOR
     threading.Thread(target=work, daemon=True, name=session.check.name).start()
     try:
         result = box.get(timeout=limit)
@@ -160,7 +161,7 @@ def _bounded(session: Session) -> Outcome:
 def judge(session: Session) -> Outcome:
     """Run one check's function and turn whatever ends it into an outcome."""
     try:
-        return session.check.function(session)
+        return expected(session, session.check.function(session))
     except Stop as stop:
         if stop.outcome.verdict != "fail" and session.findings:
             # Something was already wrong: a later doubt must not hide it.

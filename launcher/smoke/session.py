@@ -8,7 +8,8 @@ from typing import Any
 
 from launcher.smoke.answers import Answer
 from launcher.smoke.check import Check, Finding, Outcome, Stop, could_not_check, inconclusive
-from launcher.smoke.clients.base import CheckLog, Client, Deadline
+from launcher.smoke.clients import messages_dialect
+from launcher.smoke.clients.base import CheckLog, Client, Deadline, Endpoint
 from launcher.smoke.clients.wire import EventStream, Reply, ask, listen
 from launcher.smoke.target import Target
 from launcher.smoke.transcript import Transcript
@@ -29,6 +30,7 @@ class Session:
     transcript: Transcript
     findings: list[Finding] = field(default_factory=list)
     measures: dict[str, float] = field(default_factory=dict)
+    last: Answer | None = None
 
     # --- asking -------------------------------------------------------------------------------
 
@@ -53,9 +55,11 @@ class Session:
         Raises:
             TransportError: no whole answer came in time.
         """
-        return self.client.chat(
+        answer = self.client.chat(
             self.target.endpoint, self.body(messages, **params), self.deadline(), self.log
         )
+        self.last = answer
+        return answer
 
     def stream(self, messages: Messages, **params: Any) -> Answer:
         """`chat` with a stream that ends with usage."""
@@ -76,7 +80,7 @@ class Session:
     ) -> Reply:
         """One request on the bare wire; `url` may be a path below the API's base."""
         where = url if "://" in url else self.target.endpoint.base_url + url
-        sent = {**self.target.endpoint.auth_headers(), **self.target.endpoint.headers}
+        sent = self.target.endpoint.all_headers()
         return ask(
             method,
             where,
@@ -93,15 +97,21 @@ class Session:
     def wire(self, messages: Messages, stop_after: int | None = None, **params: Any) -> EventStream:
         """A stream seen on the bare wire."""
         endpoint = self.target.endpoint
-        body = endpoint.addressed({**self.body(messages, **params), "stream": True})
+        body = self.wired({**self.body(messages, **params), "stream": True})
         return listen(
             endpoint.chat_url,
-            headers={**endpoint.auth_headers(), **endpoint.headers},
+            headers=endpoint.all_headers(),
             body=body,
             deadline=self.deadline(),
             log=self.log,
             stop_after=stop_after,
         )
+
+    def wired(self, body: Mapping[str, Any], endpoint: Endpoint | None = None) -> dict[str, Any]:
+        """A chat request as it goes over the wire in the target's dialect."""
+        where = endpoint or self.target.endpoint
+        anthropic = where.dialect == "anthropic"
+        return where.addressed(messages_dialect.request(body) if anthropic else body)
 
     def deadline(self) -> Deadline:
         """The limits of one request, from the target's settings."""
@@ -129,7 +139,9 @@ class Session:
         """The verdict of what was found: pass with `message`, or fail with the findings."""
         self.measures.update(measures)
         if self.findings:
-            said = "; ".join(f.text() for f in self.findings)
+            said = "; ".join(f.text() for f in self.findings[:4])
+            if len(self.findings) > 4:
+                said += f"; and {len(self.findings) - 4} more"
             return Outcome("fail", said, tuple(self.findings), dict(self.measures))
         return Outcome("pass", message, (), dict(self.measures))
 
@@ -163,11 +175,12 @@ class Session:
 
     def skill(self, good: bool, code: str, expected: str, got: Any) -> None:
         """Judge the model: a failure only where somebody promised the skill."""
-        if good or self.promised():
+        skills = [n for n in self.check.needs if n.startswith("skill-")]
+        if good or self.promised(*skills):
             self.expect(good, code, expected, got)
             return
         raise inconclusive(
-            f"expected {expected}, got {shorten(got)}; nobody promised {' '.join(self.check.needs)}"
+            f"expected {expected}, got {shorten(got)}; nobody promised {' '.join(skills)}"
         )
 
 

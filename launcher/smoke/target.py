@@ -11,7 +11,6 @@ from launcher.smoke.clients.base import Endpoint
 DEFAULT_BUDGET = 1024
 DEFAULT_TIMEOUT = 120.0
 DEFAULT_SILENCE = 60.0
-WHOLE_SUITE = 1800.0
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,7 @@ class Target:
     budget: int = DEFAULT_BUDGET
     request_timeout: float = DEFAULT_TIMEOUT
     silence_timeout: float = DEFAULT_SILENCE
+    check_timeout: float | None = None
     max_model_len: int | None = None
     max_num_seqs: int | None = None
     health_url: str | None = None
@@ -45,7 +45,7 @@ class Target:
     settings: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
     smoke: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    prices: Mapping[str, float] = field(default_factory=dict)
+    hidden: tuple[str, ...] = ()
 
     def promised(self, capability: str) -> bool | None:
         """True or False where it is known whether the target promises this, else None."""
@@ -58,4 +58,5 @@ class Target:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What no report may show."""
-        return (self.endpoint.key,) if self.endpoint.key else ()
+        mine = [self.endpoint.key or "", *self.endpoint.secret_fields.values(), *self.hidden]
+        return tuple(s for s in mine if s)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from launcher.smoke.check import Outcome, check, could_not_check
+from launcher.smoke.check import Outcome, check
 from launcher.smoke.clients.wire import Reply
 from launcher.smoke.session import Session, shorten
 
@@ -81,21 +81,27 @@ def unknown_field(session: Session) -> Outcome:
     disturbs=True,
 )
 def huge_body(session: Session) -> Outcome:
-    """An error, and the server well afterwards; the text is far beyond any context."""
-    body = _body(session, messages=[{"role": "user", "content": "a b c d " * (HUGE // 8)}])
+    """Refused or ignored, and the server well afterwards.
+
+    The bytes are in a message only where a limit of the context is promised: elsewhere (measured
+    on transformers serve 5.23) the server would really begin to compute them.
+    """
+    limited = session.target.promised("context-limit-error") is True
+    if limited:
+        body = _body(session, messages=[{"role": "user", "content": "a b c d " * (HUGE // 8)}])
+    else:
+        body = _body(session, no_such_field_4e1f="a" * HUGE)
     reply = session.raw_chat(body)
-    if reply.status == 200 and session.target.promised("context-limit-error") is not True:
-        _well(session)
-        raise could_not_check("answered with 200: nobody promised a limit of the context")
-    _is_error(session, reply)
+    if reply.status != 200 or limited:
+        _is_error(session, reply)
     _well(session)
     return session.outcome(f"HTTP {reply.status} after {reply.seconds:.2f} s, and well afterwards")
 
 
 def _body(session: Session, **changes: Any) -> dict[str, Any]:
-    made = session.body(HELLO, max_tokens=8)
+    made = session.wired(session.body(HELLO, max_tokens=8))
     made.update(changes)
-    return session.target.endpoint.addressed(made)
+    return made
 
 
 def _refused(session: Session, body: Any) -> Outcome:

@@ -1,1 +1,193 @@
-"""To come."""
+"""Many at once: nothing lost, nothing mixed, and a client that goes away frees its place."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+
+from launcher.smoke.answers import Answer
+from launcher.smoke.check import Outcome, check, could_not_check, inconclusive
+from launcher.smoke.clients.base import TransportError
+from launcher.smoke.session import Session
+
+SEATS = 8
+"""Requests at once where the target does not say how many it takes."""
+MOST = 64
+WORDS = (
+    "apple",
+    "tiger",
+    "marble",
+    "lantern",
+    "copper",
+    "falcon",
+    "meadow",
+    "velvet",
+    "harbor",
+    "thunder",
+    "silver",
+    "pumpkin",
+)
+
+
+@check(
+    "concurrency",
+    "as many requests as there are seats: every answer carries its own marker",
+    tags="load",
+    needs="chat",
+    disturbs=True,
+)
+def concurrency(session: Session) -> Outcome:
+    """All answered, none with another's marker, half of them streamed."""
+    count = min(session.target.max_num_seqs or SEATS, MOST)
+    answers, seconds = _all_at_once(session, count)
+    refused = [a for a in answers.values() if isinstance(a, Answer) and a.status == 429]
+    session.expect(
+        not refused, "refused-within-seats", f"{count} answers", f"{len(refused)} of 429"
+    )
+    _judge(session, answers)
+    return session.outcome(f"{count} at once in {seconds:.2f} s", seconds=seconds)
+
+
+@check(
+    "over-capacity",
+    "more requests than seats are queued or told 429, none lost or mixed",
+    tags="load",
+    needs="chat",
+    disturbs=True,
+)
+def over_capacity(session: Session) -> Outcome:
+    """Twice the seats and four more."""
+    count = min(2 * (session.target.max_num_seqs or SEATS) + 4, 2 * MOST)
+    answers, seconds = _all_at_once(session, count)
+    refused = sum(isinstance(a, Answer) and a.status == 429 for a in answers.values())
+    session.expect(refused < count, "all-refused", "answers", "429 for every request")
+    _judge(session, answers)
+    return session.outcome(
+        f"{count} at once in {seconds:.2f} s, {refused} told 429", seconds=seconds
+    )
+
+
+@check(
+    "disconnect",
+    "a client that goes away frees its place",
+    tags="load",
+    needs="stream",
+    disturbs=True,
+    via="http",
+)
+def disconnect(session: Session) -> Outcome:
+    """Seats are filled with streams that hang up early; a question then is not held up."""
+    count = min(session.target.max_num_seqs or SEATS, MOST)
+    before = session.answered("Hello!").seconds
+    long = "Tell me a very long story about the sea."
+    whole = session.answered(long).seconds
+    threads = [
+        threading.Thread(target=_hang_up, args=(session, long), daemon=True) for _ in range(count)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(session.target.request_timeout)
+    begun = time.monotonic()
+    after = session.chat("Hello!")
+    seconds = time.monotonic() - begun
+    session.require(after.status == 200, "unwell-afterwards", "an answer", f"HTTP {after.status}")
+    # Left streams would hold every seat for a whole long answer; half of one is doubt enough.
+    allowed = max(2.0, 5 * before, before + count * whole)
+    session.expect(
+        seconds <= allowed,
+        "place-not-freed",
+        f"an answer within {allowed:.1f} s",
+        f"{seconds:.1f} s",
+    )
+    return session.outcome(f"answered {seconds:.2f} s after {count} clients hung up")
+
+
+def _hang_up(session: Session, question: str) -> None:
+    try:
+        session.wire(question, stop_after=2)
+    except TransportError:
+        return
+
+
+def _all_at_once(session: Session, count: int) -> tuple[dict[str, Answer | TransportError], float]:
+    source = random.Random(0)  # noqa: S311 - markers, no secrets
+    markers: list[str] = []
+    while len(markers) < count:
+        marker = f"{source.choice(WORDS)}-{source.randint(100, 999)}"
+        if marker not in markers:
+            markers.append(marker)
+    answers: dict[str, Answer | TransportError] = {}
+    gate = threading.Barrier(count + 1)
+
+    def one(position: int, marker: str) -> None:
+        gate.wait()
+        try:
+            ask = session.stream if position % 2 else session.chat
+            answers[marker] = ask(f"Reply with exactly: {marker}")
+        except TransportError as error:
+            answers[marker] = error
+
+    threads = [
+        threading.Thread(target=one, args=(i, m), daemon=True) for i, m in enumerate(markers)
+    ]
+    for thread in threads:
+        thread.start()
+    gate.wait()
+    begun = time.monotonic()
+    for thread in threads:
+        thread.join(max(0.1, begun + session.target.request_timeout * 2 - time.monotonic()))
+    for marker in markers:
+        if marker not in answers:
+            answers[marker] = TransportError("timeout", "no answer at all")
+    return answers, time.monotonic() - begun
+
+
+def _judge(session: Session, answers: dict[str, Answer | TransportError]) -> None:
+    own = 0
+    said: dict[str, str] = {}
+    for marker, answer in answers.items():
+        if isinstance(answer, TransportError):
+            session.expect(False, "request-lost", f"an answer to {marker}", answer.message)
+            continue
+        if answer.status == 429:
+            continue
+        session.expect(
+            answer.status == 200,
+            "request-failed",
+            "status 200 or 429",
+            f"HTTP {answer.status} {answer.error}",
+        )
+        said[marker] = (answer.choice.content or "") + (answer.choice.reasoning or "")
+        own += marker in said[marker]
+    for marker, text in said.items():
+        others = [m for m in answers if m != marker and m in text]
+        session.expect(
+            not others,
+            "answers-mixed",
+            f"the answer to {marker}",
+            f"the marker {', '.join(others)}",
+        )
+    if own == len(said) or session.findings:
+        return
+    if own == 0 and not session.promised("skill-echo"):
+        raise could_not_check("the model does not repeat markers: mixing cannot be seen")
+    missing = [m for m, text in said.items() if m not in text]
+    if session.promised("skill-echo"):
+        alone = [m for m in missing if m not in _alone(session, m)]
+        if len(alone) == len(missing):
+            raise inconclusive(f"the model does not repeat {', '.join(alone[:3])} alone either")
+        session.expect(
+            False,
+            "answer-wrong-under-load",
+            "the marker each was asked for",
+            f"{len(missing)} without: {', '.join(missing[:3])}",
+        )
+        return
+    raise inconclusive(f"{len(missing)} answers do not carry their marker")
+
+
+def _alone(session: Session, marker: str) -> str:
+    answer = session.chat(f"Reply with exactly: {marker}")
+    return (answer.choice.content or "") + (answer.choice.reasoning or "")

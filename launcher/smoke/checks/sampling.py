@@ -1,1 +1,163 @@
-"""To come."""
+"""Sampling: parameters are accepted, and do something."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from launcher.smoke.answers import Answer
+from launcher.smoke.check import Outcome, check, could_not_check, inconclusive
+from launcher.smoke.checks.basic import COUNT
+from launcher.smoke.session import Session
+
+DRAW = "Write twelve random words."
+"""A question whose answer is a draw: without sampling it is always the same."""
+DRAWS = 6
+
+
+@check(
+    "temperature",
+    "temperature 0 repeats itself, a high one does not",
+    tags="sampling",
+    needs="chat",
+)
+def temperature(session: Session) -> Outcome:
+    """Six draws hot; cold ones may differ under load, so a cold difference is no failure."""
+    hot = _draws(session, temperature=1.5, top_p=1.0)
+    session.skill(
+        len(hot) > 1,
+        "temperature-ignored",
+        f"different answers in {DRAWS} draws at 1.5",
+        "always the same",
+    )
+    cold = _draws(session, count=2, temperature=0)
+    if len(cold) > 1:
+        raise inconclusive("two answers at temperature 0 differ")
+    return session.outcome(f"{len(hot)} different answers hot, 1 cold")
+
+
+@check(
+    "top-p",
+    "a tiny top_p takes the freedom of a high temperature away",
+    tags="sampling",
+    needs="chat",
+)
+def top_p(session: Session) -> Outcome:
+    """top_p near 0 leaves one token to choose from."""
+    free = _draws(session, temperature=1.5, top_p=1.0)
+    if len(free) == 1:
+        raise inconclusive("the answers do not vary with a high temperature either")
+    bound = _draws(session, count=4, temperature=1.5, top_p=0.000001)
+    session.expect(
+        len(bound) == 1,
+        "top-p-ignored",
+        "one answer with top_p near 0",
+        f"{len(bound)} different ones",
+    )
+    return session.outcome("one answer with top_p near 0")
+
+
+@check(
+    "seed",
+    "the same seed gives the same answer, another one another",
+    tags="sampling",
+    needs="seed",
+    disturbs=True,
+)
+def seed(session: Session) -> Outcome:
+    """At a high temperature, on an idle server."""
+    same = _draws(session, count=3, temperature=1.5, top_p=1.0, seed=7)
+    session.expect(len(same) == 1, "seed-ignored", "one answer for one seed", f"{len(same)}")
+    others = set(same)
+    for number in range(8, 8 + DRAWS):
+        others |= _draws(session, count=1, temperature=1.5, top_p=1.0, seed=number)
+    session.expect(len(others) > 1, "seed-constant", "another answer for another seed", "the same")
+    return session.outcome(f"{len(others)} different answers for {DRAWS + 1} seeds")
+
+
+@check(
+    "penalties",
+    "presence and frequency penalties are accepted and change the answer",
+    tags="sampling",
+    needs="penalties",
+    disturbs=True,
+)
+def penalties(session: Session) -> Outcome:
+    """A counting answer repeats its commas; the strongest penalty cannot leave it as it is."""
+    plain = session.answered(COUNT)
+    pushed = session.answered(COUNT, frequency_penalty=2.0, presence_penalty=2.0)
+    same = _text(plain) == _text(pushed)
+    session.expect(
+        not same, "penalties-ignored", "another answer under the strongest penalties", "the same"
+    )
+    return session.outcome("the answer changes under penalties")
+
+
+@check("n", "n gives n choices, each with its own index", tags="sampling", needs="n")
+def several(session: Session) -> Outcome:
+    """Three choices that are not one answer three times."""
+    answer = session.answered(DRAW, n=3, temperature=1.5, top_p=1.0, max_tokens=64)
+    indices = sorted(c.index for c in answer.choices)
+    session.require(indices == [0, 1, 2], "n-choices", "choices 0, 1 and 2", indices)
+    texts = {(c.content or "") + (c.reasoning or "") for c in answer.choices}
+    session.expect(len(texts) > 1, "n-copies", "choices that differ", "three times the same")
+    session.expect(
+        all(c.finish_reason for c in answer.choices),
+        "finish-reason",
+        "a finish_reason on each choice",
+        [c.finish_reason for c in answer.choices],
+    )
+    return session.outcome("three choices")
+
+
+@check(
+    "logprobs",
+    "logprobs come with every token, and are probabilities",
+    tags="sampling",
+    needs="logprobs",
+)
+def logprobs(session: Session) -> Outcome:
+    """One entry a token, at most 0, with the asked number of alternatives."""
+    answer = session.answered("Hello!", logprobs=True, top_logprobs=2, max_tokens=16)
+    entries = _entries(answer.choice.logprobs)
+    session.require(bool(entries), "logprobs-missing", "logprobs on the choice", "none")
+    values = [e.get("logprob") for e in entries]
+    good = all(isinstance(v, (int, float)) and v <= 0.0001 for v in values)
+    session.expect(good, "logprobs-range", "numbers of at most 0", values[:8])
+    tops = {len(e.get("top_logprobs") or []) for e in entries}
+    session.expect(min(tops) >= 2, "logprobs-top", "2 alternatives a token", sorted(tops))
+    greedy = [
+        max((t["logprob"] for t in e.get("top_logprobs") or []), default=None) for e in entries
+    ]
+    chosen = [v for v, g in zip(values, greedy, strict=True) if g is not None and v < g - 0.01]
+    session.expect(
+        not chosen,
+        "logprobs-greedy",
+        "the likeliest token at temperature 0",
+        f"{len(chosen)} others",
+    )
+    made = answer.usage.completion if answer.usage else None
+    if made is not None:
+        session.expect(
+            abs(made - len(entries)) <= 2,
+            "logprobs-count",
+            f"an entry for each of {made} tokens",
+            len(entries),
+        )
+    return session.outcome(f"{len(entries)} tokens")
+
+
+def _draws(session: Session, count: int = DRAWS, **params: Any) -> set[str]:
+    return {_text(session.answered(DRAW, max_tokens=64, **params)) for _ in range(count)}
+
+
+def _text(answer: Answer) -> str:
+    return f"{answer.choice.reasoning or ''}|{answer.choice.content or ''}"
+
+
+def _entries(logprobs: Any) -> Sequence[dict[str, Any]]:
+    if logprobs is None:
+        return []
+    if not isinstance(logprobs, dict) or not isinstance(logprobs.get("content"), list):
+        raise could_not_check(f"logprobs in a shape of their own: {str(logprobs)[:80]}")
+    return [e for e in logprobs["content"] if isinstance(e, dict)]

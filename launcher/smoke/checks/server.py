@@ -1,1 +1,95 @@
-"""To come."""
+"""What the server tells of itself: metrics that move, settings that are the profile's."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from launcher.smoke.check import Outcome, check, could_not_check
+from launcher.smoke.session import Session
+
+SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{[^}]*\})?\s+([0-9.eE+-]+|NaN|[+-]?Inf)$")
+TOKENS = re.compile(r"(generation_tokens|completion_tokens|prompt_tokens)[a-z_]*(_total|_sum)$")
+REQUESTS = re.compile(r"(request_success|requests_number|requests?)[a-z_]*(_total|_count)$")
+
+
+@check(
+    "metrics",
+    "Prometheus counters move with the traffic",
+    tags="quick",
+    needs="metrics",
+    via="http",
+    disturbs=True,
+)
+def metrics(session: Session) -> Outcome:
+    """Tokens or requests counted before and after a question."""
+    before = _scrape(session)
+    session.answered("Hello!", max_tokens=16)
+    after = _scrape(session)
+    moved = {
+        name: after[name] - before.get(name, 0.0)
+        for name in after
+        if (TOKENS.search(name) or REQUESTS.search(name)) and after[name] > before.get(name, 0.0)
+    }
+    session.expect(
+        bool(moved),
+        "metrics-still",
+        "a counter of tokens or requests that moved",
+        f"{len(after)} samples, none moved",
+    )
+    fallen = [n for n in before if n.endswith("_total") and after.get(n, 0.0) < before[n]]
+    session.expect(not fallen, "metrics-fell", "counters that never fall", fallen[:4])
+    return session.outcome(
+        f"{len(moved)} counters moved, among them {sorted(moved)[0]}" if moved else ""
+    )
+
+
+@check(
+    "settings",
+    "the server's own settings equal the profile",
+    tags="quick",
+    needs="settings",
+    via="http",
+)
+def settings(session: Session) -> Outcome:
+    """Each setting that the plan knows where to read."""
+    url = session.target.settings_url
+    if url is None or not session.target.settings:
+        raise could_not_check("the target's settings are not known, or it does not tell its own")
+    reply = session.http("GET", url)
+    session.require(reply.status == 200, "status", "status 200", f"HTTP {reply.status}")
+    body = reply.json()
+    session.require(isinstance(body, (dict, list)), "settings-shape", "JSON", reply.text[:80])
+    for key, (expected, pointer) in session.target.settings.items():
+        got = _walk(body, pointer)
+        same = str(got) == str(expected) or got == expected
+        session.expect(same, "settings-differ", f"{key} = {expected!r}", repr(got))
+    return session.outcome(f"{len(session.target.settings)} settings as in the profile")
+
+
+def _scrape(session: Session) -> dict[str, float]:
+    url = session.target.metrics_url
+    if url is None:
+        raise could_not_check("the target has no metrics")
+    reply = session.http("GET", url)
+    if reply.status in (401, 403, 404, 405) and not session.promised():
+        raise could_not_check(f"the server has no open metrics (HTTP {reply.status})")
+    session.require(reply.status == 200, "status", "status 200", f"HTTP {reply.status}")
+    sums: dict[str, float] = {}
+    for line in reply.text.splitlines():
+        match = SAMPLE.match(line.strip())
+        if match and match[3] != "NaN":
+            sums[match[1]] = sums.get(match[1], 0.0) + float(match[3])
+    session.require(bool(sums), "metrics-shape", "Prometheus text", reply.text[:80])
+    return sums
+
+
+def _walk(value: Any, pointer: str) -> Any:
+    for word in pointer.strip("/").split("/"):
+        if isinstance(value, dict) and word in value:
+            value = value[word]
+        elif isinstance(value, list) and word.isdigit() and int(word) < len(value):
+            value = value[int(word)]
+        else:
+            return None
+    return value

@@ -156,7 +156,6 @@ def stream_timing(session: Session) -> Outcome:
     made = answer.usage.completion if answer.usage else None
     if made and made > 1 and spread > 0:
         measures["tokens_per_second"] = (made - 1) / spread
-    _thresholds(session, measures)
     return session.outcome(
         f"first token after {measures['first_token_seconds']:.3f} s, "
         f"{len(times)} chunks over {spread:.2f} s",
@@ -164,27 +163,18 @@ def stream_timing(session: Session) -> Outcome:
     )
 
 
-def _thresholds(session: Session, measures: dict[str, float]) -> None:
-    limits = session.target.smoke.get("thresholds", {})
-    first, rate = limits.get("first-token"), limits.get("tokens-per-second")
-    if first is not None:
-        got = measures["first_token_seconds"]
-        session.expect(got <= first, "too-slow", f"a first token within {first} s", f"{got:.3f} s")
-    if rate is not None and "tokens_per_second" in measures:
-        got = measures["tokens_per_second"]
-        session.expect(got >= rate, "too-slow", f"at least {rate} tokens/s", f"{got:.1f}")
-    latency = limits.get("latency")
-    if latency is not None:
-        got = measures["seconds"]
-        session.expect(got <= latency, "too-slow", f"an answer within {latency} s", f"{got:.2f} s")
-
-
 def _in_order(session: Session, answer: Answer) -> None:
-    numbers = [int(w) for w in answer.choice.text.replace(",", " ").split() if w.isdigit()]
-    if len(numbers) < 5:
+    if _upward(answer.choice.text):
         return
-    upward = all(a <= b for a, b in pairwise(numbers))
-    session.expect(upward, "stream-swapped", "the numbers in counting order", numbers)
+    plain = session.answered(COUNT)
+    if _upward(plain.choice.text):
+        session.expect(False, "stream-swapped", "the numbers in counting order", answer.choice.text)
+
+
+def _upward(text: str) -> bool:
+    """True where numbers only grow; a model that cannot count is not the stream's fault."""
+    numbers = [int(w) for w in text.replace(",", " ").split() if w.isdigit()]
+    return all(a <= b for a, b in pairwise(numbers))
 
 
 def _reasoning_first(session: Session, answer: Answer) -> None:

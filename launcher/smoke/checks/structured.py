@@ -1,1 +1,66 @@
-"""To come."""
+"""Structured answers: JSON mode and JSON schema."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from launcher.smoke.answers import Answer
+from launcher.smoke.check import Outcome, check
+from launcher.smoke.schema import violations
+from launcher.smoke.session import Session
+
+PERSON: dict[str, Any] = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
+    "required": ["name", "age"],
+    "additionalProperties": False,
+}
+ODD: dict[str, Any] = {
+    "type": "object",
+    "properties": {"verdict": {"type": "string", "enum": ["yes", "no"]}},
+    "required": ["verdict"],
+    "additionalProperties": False,
+}
+"""A schema nobody would hit by chance: only enforcement gives it."""
+
+
+@check("json-mode", "response_format json_object gives JSON", tags="quick", needs="json-mode")
+def json_mode(session: Session) -> Outcome:
+    """An object and nothing else, streamed and not."""
+    for stream in (False, True):
+        answer = session.answered(
+            "Give me a person as JSON with name and age.",
+            response_format={"type": "json_object"},
+            stream=stream,
+        )
+        value = _parsed(session, answer)
+        session.expect(isinstance(value, dict), "json-mode", "a JSON object", answer.choice.content)
+    return session.outcome("a JSON object, streamed and not")
+
+
+@check("json-schema", "response_format json_schema is enforced", tags="quick", needs="json-schema")
+def json_schema(session: Session) -> Outcome:
+    """A question that asks for the schema, and a greeting that does not."""
+    asked = "Give me a person as JSON with name and age."
+    for question, schema in ((asked, PERSON), ("Hello!", ODD)):
+        wanted = {"name": "answer", "strict": True, "schema": schema}
+        answer = session.answered(
+            question, response_format={"type": "json_schema", "json_schema": wanted}
+        )
+        value = _parsed(session, answer)
+        if value is not None:
+            wrong = violations(value, schema)
+            session.expect(
+                not wrong, "json-schema", "an answer valid against the schema", "; ".join(wrong)
+            )
+    return session.outcome("valid against the schema, asked for in words and not")
+
+
+def _parsed(session: Session, answer: Answer) -> Any:
+    text = session.speaks(answer)
+    try:
+        return json.loads(text)
+    except ValueError:
+        session.expect(False, "json-broken", "JSON and nothing else", text)
+        return None

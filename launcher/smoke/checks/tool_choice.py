@@ -1,1 +1,83 @@
-"""To come."""
+"""tool_choice: required, named and none are orders, not hints; streamed and not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from launcher.smoke.check import Outcome, check
+from launcher.smoke.session import Session
+from launcher.smoke.toolbox import CARD_QUESTION, TIME, WEATHER, called_in_text, judge_calls, named
+
+NO_NEED = "Hello!"
+"""A message that gives a free model no reason to call: only the order makes it."""
+
+
+@check(
+    "tool-required",
+    "tool_choice required makes a call even where none is needed",
+    tags="tools",
+    needs="tools-required",
+)
+def tool_required(session: Session) -> Outcome:
+    """A greeting, answered with a call that fits the schema."""
+    return _forced(session, "required", NO_NEED, stream=False)
+
+
+@check(
+    "tool-required-stream",
+    "the same in a stream",
+    tags="tools",
+    needs="tools-required tools-stream",
+)
+def tool_required_stream(session: Session) -> Outcome:
+    """A greeting, answered with a call that fits the schema."""
+    return _forced(session, "required", NO_NEED, stream=True)
+
+
+@check("tool-named", "a named tool_choice calls that tool", tags="tools", needs="tools-named")
+def tool_named(session: Session) -> Outcome:
+    """Of two tools the one that the question does not ask for."""
+    return _forced(session, named(TIME), CARD_QUESTION, stream=False)
+
+
+@check("tool-named-stream", "the same in a stream", tags="tools", needs="tools-named tools-stream")
+def tool_named_stream(session: Session) -> Outcome:
+    """Of two tools the one that the question does not ask for."""
+    return _forced(session, named(TIME), CARD_QUESTION, stream=True)
+
+
+@check("tool-none", "tool_choice none makes no call", tags="tools", needs="tools-none")
+def tool_none(session: Session) -> Outcome:
+    """The card's question, answered in words, streamed and not."""
+    for stream in (False, True):
+        answer = session.answered(CARD_QUESTION, tools=[WEATHER], tool_choice="none", stream=stream)
+        calls = answer.choice.calls
+        session.expect(not calls, "call-despite-none", "no call", [c.name for c in calls])
+        session.expect(
+            not called_in_text(answer.choice, ["get_weather"]),
+            "tool-call-as-text",
+            "no call in the text",
+            answer.choice.content,
+        )
+        reason = answer.choice.finish_reason
+        session.expect(reason in ("stop", "length"), "finish-reason", "finish_reason stop", reason)
+    return session.outcome("no call")
+
+
+def _forced(session: Session, choice: Any, question: str, *, stream: bool) -> Outcome:
+    answer = session.answered(question, tools=[WEATHER, TIME], tool_choice=choice, stream=stream)
+    if stream:
+        session.require(bool(answer.chunks), "no-stream", "a stream of events", "a plain answer")
+    found = answer.choice
+    if not found.calls:
+        code = "tool-call-as-text" if called_in_text(found, ["get_"]) else "tool-choice-ignored"
+        session.require(False, code, "the call that tool_choice orders", found.content)
+    # OpenAI ends a forced named call with `stop`; servers differ and clients take both.
+    reason = found.finish_reason
+    finish = reason if reason in ("stop", "tool_calls") else "tool_calls"
+    calls = judge_calls(session, found, WEATHER, TIME, finish=finish)
+    if isinstance(choice, dict):
+        wanted = choice["function"]["name"]
+        names = [c.name for c in calls]
+        session.expect(set(names) == {wanted}, "wrong-tool", f"a call of {wanted}", names)
+    return session.outcome(", ".join(f"{c.name}({c.arguments.strip()})" for c in calls))

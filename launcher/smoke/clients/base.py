@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from launcher.smoke.answers import Answer
@@ -34,17 +34,17 @@ class Endpoint:
     """Where and how to ask.
 
     `base_url` has no slash at its end and includes the API's root (`.../v1`). `dialect` is
-    `openai` or `anthropic`. `key_field` and `model_field` are body fields some hosts use instead
-    of the Authorization header and of `model`.
+    `openai` or `anthropic`. `fields` are sent in every body (ModelsLab wants `model_id` there);
+    `secret_fields` are those of them that hold a key.
     """
 
     base_url: str
     model: str
     key: str | None = None
     dialect: str = "openai"
-    key_field: str | None = None
-    model_field: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    secret_fields: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def chat_url(self) -> str:
@@ -59,20 +59,31 @@ class Endpoint:
 
     def auth_headers(self) -> dict[str, str]:
         """The headers that carry the key in this dialect."""
-        if self.key is None or self.key_field:
+        if self.key is None:
             return {}
         if self.dialect == "anthropic":
             return {"x-api-key": self.key, "Authorization": f"Bearer {self.key}"}
         return {"Authorization": f"Bearer {self.key}"}
 
+    def all_headers(self) -> dict[str, str]:
+        """Every header of a request: the host's own, the key's, the dialect's version."""
+        version = {"anthropic-version": "2023-06-01"} if self.dialect == "anthropic" else {}
+        return {**version, **self.headers, **self.auth_headers()}
+
     def addressed(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """`body` with model and key in the fields this host reads them from."""
-        made = dict(body)
-        if self.model_field and "model" in made:
-            made[self.model_field] = made.pop("model")
-        if self.key_field and self.key is not None:
-            made[self.key_field] = self.key
-        return made
+        """`body` with the fields that this host wants in every body."""
+        return {**body, **self.fields, **self.secret_fields}
+
+    @property
+    def guarded(self) -> bool:
+        """True where a key is sent in some way."""
+        return self.key is not None or bool(self.secret_fields)
+
+    def with_key(self, key: str | None) -> Endpoint:
+        """The same place asked with another key, or with none."""
+        others = {} if key is None else dict.fromkeys(self.secret_fields, key)
+        mine = key if self.key is not None else None
+        return replace(self, key=mine, secret_fields=others)
 
 
 @dataclass(frozen=True)

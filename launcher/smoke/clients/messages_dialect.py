@@ -12,9 +12,6 @@ from typing import Any
 from launcher.smoke.answers import Chunk
 from launcher.smoke.clients.base import UnsupportedError
 
-VERSION = "2023-06-01"
-"""Value of the `anthropic-version` header."""
-
 STOP_REASONS = {
     "end_turn": "stop",
     "stop_sequence": "stop",

@@ -31,9 +31,7 @@ class PlainClient:
         """See `Client.chat`."""
         anthropic = endpoint.dialect == "anthropic"
         sent = endpoint.addressed(messages_dialect.request(body) if anthropic else body)
-        headers = {**endpoint.auth_headers(), **endpoint.headers}
-        if anthropic:
-            headers["anthropic-version"] = messages_dialect.VERSION
+        headers = endpoint.all_headers()
         if body.get("stream"):
             stream = listen(
                 endpoint.chat_url,

@@ -1,0 +1,69 @@
+"""Checks written in YAML: a request, and what its answer must be."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from launcher.smoke.answers import Answer
+from launcher.smoke.check import Check, Outcome
+from launcher.smoke.schema import violations
+from launcher.smoke.section import over_limits
+from launcher.smoke.session import Session
+
+
+def check_of(item: Mapping[str, Any]) -> Check:
+    """The check that `smoke.custom` describes; the section has been validated."""
+    expectations = item["expect"]
+
+    def ask(session: Session) -> Outcome:
+        request = dict(item["request"])
+        messages = request.pop("messages")
+        stream = bool(item.get("stream", False))
+        answer = (session.stream if stream else session.chat)(messages, **request)
+        _judge(session, answer, expectations)
+        measures = {"seconds": answer.seconds}
+        if answer.first_token is not None:
+            measures["first_token_seconds"] = answer.first_token
+        if answer.usage and answer.usage.completion and answer.seconds > 0:
+            measures["tokens_per_second"] = answer.usage.completion / answer.seconds
+        session.findings += over_limits(expectations, measures)
+        return session.outcome(f"answered {answer.choice.text[:60]!r}", **measures)
+
+    return Check(
+        name=item["name"],
+        purpose=item.get("purpose", "as the profile asks"),
+        function=ask,
+        tags=frozenset(item.get("tags") or ()) | {"full", "custom"},
+        needs=tuple(item.get("needs") or ()),
+        kind="skill",
+    )
+
+
+def _judge(session: Session, answer: Answer, expect: Mapping[str, Any]) -> None:
+    status = int(expect.get("status", 200))
+    session.require(
+        answer.status == status, "status", f"HTTP {status}", f"HTTP {answer.status} {answer.error}"
+    )
+    choice = answer.choice
+    for key, text in (("matches", choice.text), ("reasoning", choice.reasoning or "")):
+        if key in expect:
+            good = re.search(str(expect[key]), text) is not None
+            session.expect(good, "unexpected-answer", f"{key} {expect[key]!r}", text)
+    if "finish-reason" in expect:
+        reason = choice.finish_reason
+        wanted = expect["finish-reason"]
+        session.expect(reason == wanted, "finish-reason", f"finish_reason {wanted}", reason)
+    if "tool" in expect:
+        names = [c.name for c in choice.calls]
+        session.expect(
+            expect["tool"] in names, "no-tool-call", f"a call of {expect['tool']}", names
+        )
+    if "json-schema" in expect:
+        try:
+            wrong = violations(json.loads(choice.text), expect["json-schema"])
+        except ValueError as error:
+            wrong = [str(error)]
+        session.expect(not wrong, "json-schema", "an answer valid against the schema", wrong)

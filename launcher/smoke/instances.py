@@ -1,0 +1,234 @@
+"""Targets of our own: a running instance, a profile of one, or a hosted endpoint's profile."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from launcher import engines
+from launcher.engines.base import Release
+from launcher.errors import DeployError, PreconditionError, ProfileError
+from launcher.plan.model import LaunchPlan
+from launcher.profile.model import Parsers, Profile
+from launcher.smoke.check import all_checks
+from launcher.smoke.clients.base import Endpoint
+from launcher.smoke.resolve import CONTEXT_KEYS, budget, model_list
+from launcher.smoke.section import seconds, validate
+from launcher.smoke.skills import skills_of
+from launcher.smoke.target import DEFAULT_TIMEOUT, Target
+
+SECRET_KINDS = ("env:", "file:", "cmd:")
+
+
+def of_instance(name: str) -> Target:
+    """The target that a running instance is.
+
+    Raises:
+        UsageError: no such instance.
+        PreconditionError: it never got a plan, or its key cannot be had.
+    """
+    from launcher.instance.store import open_instance
+
+    folder = open_instance(name)
+    return of_plan(folder.plan(), profile_of(folder.profile()))
+
+
+def of_profile(path: str) -> Target:
+    """The target that a profile stands for: a hosted endpoint, or the instance of its name.
+
+    Raises:
+        ProfileError: the profile is wrong.
+    """
+    from launcher import profile
+
+    loaded = profile.load(path)
+    if loaded.engine == "hosted":
+        return of_hosted(loaded)
+    from launcher.instance.store import open_instance
+
+    folder = open_instance(loaded.name)
+    return of_plan(folder.plan(), loaded)
+
+
+def of_plan(plan: LaunchPlan, profile: Profile) -> Target:
+    """The target of a launch plan.
+
+    Raises:
+        PreconditionError: the key cannot be had.
+        ProfileError: the `smoke:` section is wrong.
+    """
+    engine = engines.get(plan.engine)
+    release = engine.release(plan.release) if plan.release else None
+    promises = engine.capabilities(profile, release)
+    ready = plan.readiness
+    base = plan.base_url.rstrip("/")
+    base = base if base.endswith("/v1") else f"{base}/v1"
+    key = _secret(profile.api_key.text()) if profile.api_key else None
+    model = plan.served_model or ready.model or plan.model
+    endpoint = Endpoint(base, model, key)
+    context = profile.max_model_len or _context(endpoint)
+    settings = {s.key: (s.expected, s.pointer) for s in ready.settings}
+    made = Target(
+        name=plan.instance,
+        kind="instance",
+        endpoint=endpoint,
+        model=model,
+        engine=plan.engine,
+        release=_version(release, plan),
+        promises=promises,
+        max_model_len=context,
+        max_num_seqs=profile.max_num_seqs,
+        health_url=endpoint.root_url + ready.health_path,
+        models_url=f"{base}/models" if ready.models_path else None,
+        metrics_url=_of_port(plan, endpoint, "metrics", "/metrics"),
+        settings_url=_of_port(plan, endpoint, ready.settings_port, ready.settings_path),
+        settings=settings,
+    )
+    return shaped(made, profile, (profile.model, profile.served_model_name, plan.instance))
+
+
+def of_hosted(profile: Profile) -> Target:
+    """The target of a hosted profile.
+
+    Raises:
+        PreconditionError: a secret cannot be had.
+        ProfileError: the `smoke:` section is wrong.
+    """
+    said: dict[str, Any] = {**profile.resolved, **profile.hosted}
+    fields, secret_fields = _split_secrets(said.get("body") or {})
+    headers, secret_headers = _split_secrets(said.get("headers") or {})
+    endpoint = Endpoint(
+        str(said["base-url"]).rstrip("/"),
+        profile.model,
+        _secret(profile.api_key.text()) if profile.api_key else None,
+        str(said.get("dialect") or "openai"),
+        {**headers, **secret_headers},
+        fields,
+        secret_fields,
+    )
+    engine = engines.get("hosted")
+    models = f"{endpoint.base_url}/models"
+    promises = engine.capabilities(profile, None)
+    made = Target(
+        name=profile.name,
+        kind="hosted",
+        endpoint=endpoint,
+        model=profile.model,
+        engine="hosted",
+        promises=promises,
+        max_model_len=profile.max_model_len,
+        max_num_seqs=profile.max_num_seqs,
+        models_url=models if "models" in promises else None,
+        hidden=tuple(secret_headers.values()),
+    )
+    return shaped(made, profile, (profile.model,))
+
+
+def shaped(target: Target, profile: Profile, names: tuple[str | None, ...]) -> Target:
+    """`target` with what the profile's `smoke:` section says, and the skills of its model.
+
+    Raises:
+        ProfileError: the section is wrong.
+    """
+    section = dict(profile.smoke)
+    validate(section, [c.name for c in all_checks()], profile.where("smoke"))
+    skills = next((s for s in map(skills_of, names) if s), frozenset())
+    try:
+        timeout = section.get("request-timeout") or section.get("timeout") or DEFAULT_TIMEOUT
+        limits: dict[str, Any] = {
+            "request_timeout": seconds(timeout),
+            **budget(target.max_model_len, section.get("max-tokens")),
+        }
+        if "timeout" in section:
+            limits["check_timeout"] = seconds(section["timeout"])
+    except ValueError as error:
+        raise ProfileError.of("bad-smoke-section", str(error), profile.where("smoke")) from error
+    denied = frozenset(section.get("not-promised") or ())
+    extra = skills | frozenset(section.get("promises") or ())
+    return replace(target, smoke=section, extra=extra - denied, denied=denied, **limits)
+
+
+def profile_of(resolved: Mapping[str, Any]) -> Profile:
+    """The profile stored with an instance; what only matters at the start is left out."""
+    from launcher.profile.model import SecretRef
+
+    names = {f.name for f in dataclasses.fields(Profile)}
+    simple = {
+        "description",
+        "engine_version",
+        "revision",
+        "cache_dir",
+        "served_model_name",
+        "host",
+        "max_model_len",
+        "max_num_seqs",
+        "tensor_parallel_size",
+        "quantization",
+        "env",
+        "engine_args",
+        "smoke",
+    }
+    known = {k.replace("-", "_"): v for k, v in resolved.items()}
+    chosen = {k: v for k, v in known.items() if k in simple & names and v is not None}
+    parsers = resolved.get("parsers") or {}
+    kind, _, value = str(resolved.get("api-key") or "").partition(":")
+    return Profile(
+        name=str(resolved.get("name", "")),
+        engine=str(resolved.get("engine", "")),
+        model=str(resolved.get("model", "")),
+        parsers=Parsers(parsers.get("reasoning"), parsers.get("tool-call")),
+        api_key=SecretRef(kind, value) if kind in ("env", "file", "cmd") else None,  # type: ignore[arg-type]
+        resolved=dict(resolved),
+        **chosen,
+    )
+
+
+def _version(release: Release | None, plan: LaunchPlan) -> str | None:
+    return release.version if release else plan.release
+
+
+def _of_port(
+    plan: LaunchPlan, endpoint: Endpoint, port: str | None, path: str | None
+) -> str | None:
+    """The address of a route on one of the plan's ports; on the API's port where it has none."""
+    if path is None:
+        return None
+    try:
+        number = plan.port(port or "").number
+    except KeyError:
+        return endpoint.root_url + path
+    host = endpoint.root_url.rpartition(":")[0]
+    return f"{host}:{number}{path}"
+
+
+def _context(endpoint: Endpoint) -> int | None:
+    _, entries = model_list(endpoint)
+    for entry in entries:
+        for key in CONTEXT_KEYS:
+            if entry.get("id") == endpoint.model and isinstance(entry.get(key), int):
+                return int(entry[key])
+    return None
+
+
+def _split_secrets(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    plain: dict[str, Any] = {}
+    secret: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, str) and value.startswith(SECRET_KINDS):
+            secret[name] = _secret(value)
+        else:
+            plain[name] = value
+    return plain, secret
+
+
+def _secret(reference: str) -> str:
+    from launcher.profile.secrets import resolve
+
+    try:
+        return resolve(reference)
+    except PreconditionError:
+        raise
+    except DeployError as error:
+        raise PreconditionError(error.problems) from error

@@ -1,0 +1,334 @@
+"""An OpenAI-compatible server on loopback that behaves perfectly, with hooks for defects.
+
+`Defect` objects (see `defects.py`) change what goes in or out at one place each:
+
+    request   the parsed body before the model sees it
+    reply     the model's reply
+    payload   the JSON of a plain answer
+    events    the chunks of a stream, each a JSON object, `[DONE]` or raw bytes
+    route     the answer of any route, before the honest one; None leaves it alone
+    pause     seconds to wait before each chunk, by its position
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from tests.smoke import model
+
+Body = dict[str, Any]
+CONTEXT = 2048
+SEATS = 4
+DONE = "[DONE]"
+TOKEN_SECONDS = 0.002
+KNOWN = frozenset(
+    ["model", "messages", "temperature", "max_tokens", "stream", "stream_options", "tools", "tool_choice", "stop", "seed", "n", "logprobs", "top_logprobs", "top_p", "frequency_penalty", "presence_penalty", "response_format", "chat_template_kwargs"]
+)
+
+
+@dataclass
+class Defect:
+    """One planted fault; `check` is the check that exists for it."""
+
+    name: str
+    check: str
+    request: Callable[[Server, Body], None] | None = None
+    reply: Callable[[Server, Body, model.Reply], None] | None = None
+    payload: Callable[[Server, Body, Body], None] | None = None
+    events: Callable[[Server, Body, list[Any]], list[Any]] | None = None
+    route: Callable[[Server, str, str, bytes, Any], tuple[int, Any] | None] | None = None
+    pause: Callable[[int], float] | None = None
+    settings: tuple[tuple[str, Any], ...] = ()
+
+
+class BadRequestError(Exception):
+    """A client's error, with its status."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Server(ThreadingHTTPServer):
+    """The server; honest unless it was given a defect."""
+
+    daemon_threads = True
+    request_queue_size = 256
+
+    def __init__(self, defect: Defect | None = None, key: str | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.defect = defect
+        self.key = key
+        self.seats = threading.BoundedSemaphore(SEATS)
+        self.lock = threading.Lock()
+        self.counters = {"requests_total": 0, "generation_tokens_total": 0}
+        self.memory: dict[str, Any] = {}
+        self.hang = threading.Event()
+
+    @property
+    def url(self) -> str:
+        """The server's root."""
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def hook(self, name: str) -> Any:
+        """The defect's hook of this name, or None."""
+        return getattr(self.defect, name) if self.defect else None
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that hang up are part of the tests."""
+
+
+@contextmanager
+def serve(defect: Defect | None = None, key: str | None = None) -> Iterator[Server]:
+    """A running server, gone at the end with every thread of its own released."""
+    server = Server(defect, key)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.hang.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request."""
+
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        """Health, models, metrics and settings."""
+        if self._defective("GET", b""):
+            return
+        if self.path.startswith("/v1") and not self._allowed():
+            return
+        answers: dict[str, Callable[[], Any]] = {
+            "/health": dict,
+            "/v1/models": lambda: {
+                "object": "list",
+                "data": [{"id": "tiny-ernie", "object": "model", "max_model_len": CONTEXT}],
+            },
+            "/metrics": lambda: "".join(f"{k} {v}\n" for k, v in self.server.counters.items()),
+            "/config-info": lambda: {"model_config": {"max_model_len": CONTEXT}},
+        }
+        made = answers.get(self.path)
+        self._send(200, made()) if made else self._send(404, {"error": {"message": "no route"}})
+
+    def do_POST(self) -> None:
+        """The chat route."""
+        data = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        if self._defective("POST", data):
+            return
+        if self.path != "/v1/chat/completions":
+            self._send(404, {"error": {"message": "no route"}})
+            return
+        if not self._allowed():
+            return
+        try:
+            body = self._checked(data)
+        except BadRequestError as error:
+            said = {"message": str(error), "type": "invalid_request_error", "code": None}
+            self._send(error.status, {"error": said})
+            return
+        with self.server.seats:
+            self._chat(body)
+
+    # --- judging requests ---------------------------------------------------------------------
+
+    def _allowed(self) -> bool:
+        right = f"Bearer {self.server.key}"
+        if self.server.key is None or self.headers.get("Authorization") == right:
+            return True
+        self._send(401, {"error": {"message": "Unauthorized"}})
+        return False
+
+    def _checked(self, data: bytes) -> Body:
+        try:
+            body = json.loads(data)
+        except ValueError as error:
+            raise BadRequestError(f"malformed JSON: {error}") from error
+        if not isinstance(body, dict) or "messages" not in body:
+            raise BadRequestError("Field required: messages")
+        messages = body["messages"]
+        if not isinstance(messages, list) or not messages:
+            raise BadRequestError("messages must be a list that is not empty")
+        if body.get("model") != "tiny-ernie":
+            raise BadRequestError("no such model", 404)
+        limit = body.get("max_tokens", 256)
+        if not isinstance(limit, int) or limit < 1:
+            raise BadRequestError("max_tokens must be at least 1")
+        if model.prompt_tokens(body) >= CONTEXT:
+            raise BadRequestError(f"the prompt is longer than {CONTEXT} tokens")
+        return body
+
+    # --- answering ----------------------------------------------------------------------------
+
+    def _chat(self, body: Body) -> None:
+        server = self.server
+        if hook := server.hook("request"):
+            hook(server, body)
+        seed = body.get("seed", random.random())
+        choices = [
+            self._choice(body, i, random.Random(f"{seed}-{i}")) for i in range(body.get("n") or 1)
+        ]
+        made = sum(c["tokens"] for c in choices)
+        thought = sum(c["thought"] for c in choices)
+        given = model.prompt_tokens(body)
+        usage = {
+            "prompt_tokens": given,
+            "completion_tokens": made,
+            "total_tokens": given + made,
+            "completion_tokens_details": {"reasoning_tokens": thought},
+        }
+        head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": 1, "model": "tiny-ernie"}
+        with server.lock:
+            server.counters["requests_total"] += 1
+            server.counters["generation_tokens_total"] += made
+        if body.get("stream"):
+            self._stream(body, head, choices, usage)
+            return
+        time.sleep(made * TOKEN_SECONDS)
+        payload = {
+            **head,
+            "object": "chat.completion",
+            "choices": [c["plain"] for c in choices],
+            "usage": usage,
+        }
+        if hook := server.hook("payload"):
+            hook(server, body, payload)
+        self._send(200, payload)
+
+    def _choice(self, body: Body, index: int, draw: random.Random) -> Body:
+        server = self.server
+        reply = model.answer(body, draw)
+        if (body.get("chat_template_kwargs") or {}).get("enable_thinking") is False:
+            reply.reasoning = ""
+        if hook := server.hook("reply"):
+            hook(server, body, reply)
+        thought, said = model.tokens(reply.reasoning), model.tokens(reply.content)
+        finish = "tool_calls" if reply.calls else "stop"
+        for word in _stops(body):
+            if word in reply.content:
+                said = model.tokens(reply.content.partition(word)[0])
+        room = body.get("max_tokens", 256)
+        if len(thought) + len(said) > room:
+            finish = "length"
+        thought = thought[:room]
+        said = said[: room - len(thought)]
+        calls = [
+            {"id": f"call_{uuid.uuid4().hex[:8]}", "type": "function", "function": dict(c)}
+            for c in reply.calls
+        ]
+        message: Body = {
+            "role": "assistant",
+            "content": "".join(said) if not calls else None,
+            "reasoning_content": "".join(thought) or None,
+            "tool_calls": calls or None,
+        }
+        arguments = [model.tokens(c["function"]["arguments"]) for c in calls]
+        plain: Body = {"index": index, "message": message, "finish_reason": finish}
+        if body.get("logprobs"):
+            entry = {"token": "x", "logprob": -0.1}
+            top = [entry, {"token": "y", "logprob": -3.0}][: body.get("top_logprobs", 0)]
+            count = len(thought) + len(said)
+            plain["logprobs"] = {"content": [{**entry, "top_logprobs": top}] * count}
+        return {
+            "plain": plain,
+            "thought": len(thought),
+            "tokens": len(thought) + len(said) + sum(map(len, arguments)),
+            "pieces": (thought, said, arguments),
+        }
+
+    def _stream(self, body: Body, head: Body, choices: list[Body], usage: Body) -> None:
+        events: list[Any] = []
+
+        def chunk(index: int, delta: Body, finish: str | None = None) -> None:
+            choice = {"index": index, "delta": delta, "finish_reason": finish}
+            events.append({**head, "object": "chat.completion.chunk", "choices": [choice]})
+
+        for choice in choices:
+            plain = choice["plain"]
+            thought, said, arguments = choice["pieces"]
+            index = plain["index"]
+            chunk(index, {"role": "assistant", "content": ""})
+            for piece in thought:
+                chunk(index, {"reasoning_content": piece})
+            for piece in said:
+                chunk(index, {"content": piece})
+            for position, call in enumerate(plain["message"]["tool_calls"] or []):
+                function = {"name": call["function"]["name"], "arguments": ""}
+                start = {"index": position, "id": call["id"], "type": "function"}
+                chunk(index, {"tool_calls": [{**start, "function": function}]})
+                for piece in arguments[position]:
+                    more = {"index": position, "function": {"arguments": piece}}
+                    chunk(index, {"tool_calls": [more]})
+            chunk(index, {}, plain["finish_reason"])
+        if (body.get("stream_options") or {}).get("include_usage"):
+            shape = {**head, "object": "chat.completion.chunk", "choices": []}
+            events.append({**shape, "usage": usage})
+        events.append(DONE)
+        if hook := self.server.hook("events"):
+            events = hook(self.server, body, events)
+        self._send_events(events)
+
+    # --- writing ------------------------------------------------------------------------------
+
+    def _send_events(self, events: list[Any]) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream; charset=utf-8")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        pause = self.server.hook("pause") or (lambda position: TOKEN_SECONDS)
+        for position, event in enumerate(events):
+            seconds = pause(position)
+            if seconds and self.server.hang.wait(seconds):
+                return
+            if isinstance(event, bytes):
+                data = event
+            else:
+                text = event if isinstance(event, str) else json.dumps(event, ensure_ascii=False)
+                data = f"data: {text}\n\n".encode()
+            self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+            self.wfile.flush()
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _send(self, status: int, body: Any) -> None:
+        text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
+        data = text.encode()
+        self.send_response(status)
+        kind = "text/plain" if isinstance(body, str) else "application/json"
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def _defective(self, method: str, data: bytes) -> bool:
+        hook = self.server.hook("route")
+        answer = hook(self.server, method, self.path, data, self.headers) if hook else None
+        if answer is None:
+            return False
+        if answer[0]:
+            self._send(*answer)
+        else:
+            self.close_connection = True
+        return True
+
+
+def _stops(body: Body) -> list[str]:
+    stop = body.get("stop") or []
+    return [stop] if isinstance(stop, str) else list(stop)

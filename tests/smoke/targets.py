@@ -1,0 +1,30 @@
+"""Targets of the loopback servers: everything promised, deadlines short."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from launcher.engines.base import CAPABILITIES
+from launcher.smoke.resolve import of_url
+from launcher.smoke.target import Target
+from tests.smoke.servers import CONTEXT, SEATS, Server
+
+NOT_OURS = frozenset({"anthropic", "count-tokens", "completions"})
+
+
+def target_of(server: Server, **changes: Any) -> Target:
+    """The target of a loopback server, everything promised that it does."""
+    found = of_url(server.url, model="tiny-ernie", key=server.key)
+    settings = {
+        "promises": frozenset(CAPABILITIES) - NOT_OURS,
+        "engine": "scripted",
+        "max_model_len": CONTEXT,
+        "max_num_seqs": SEATS,
+        "budget": 256,
+        "request_timeout": 20.0,
+        "settings_url": f"{server.url}/config-info",
+        "settings": {"max-model-len": (CONTEXT, "/model_config/max_model_len")},
+        **changes,
+    }
+    return replace(found, **settings)

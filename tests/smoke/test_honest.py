@@ -1,0 +1,41 @@
+"""On a server that behaves perfectly everything passes: no false alarm, run after run."""
+
+from __future__ import annotations
+
+import pytest
+
+from launcher.smoke.suite import smoke
+from tests.smoke.servers import serve
+from tests.smoke.targets import target_of
+
+
+def verdicts(result):
+    return {
+        (c["name"], c["client"]): (c["verdict"], c["message"])
+        for c in result.data["checks"]
+        if c["verdict"] != "pass"
+    }
+
+
+@pytest.mark.parametrize("run", range(10))
+def test_no_false_alarm(run: int) -> None:
+    with serve(key="right") as server:
+        result = smoke(target_of(server), tags=["full"])
+    assert verdicts(result) == {}
+    assert result.exit_code == 0
+    assert len(result.data["checks"]) >= 50
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("run", range(50))
+def test_no_false_alarm_in_fifty_runs(run: int) -> None:
+    with serve(key="right") as server:
+        assert verdicts(smoke(target_of(server), tags=["full"])) == {}
+
+
+def test_both_clients_see_the_same() -> None:
+    with serve(key="right") as server:
+        result = smoke(target_of(server), tags=["full"], clients=["all"])
+    assert verdicts(result) == {}
+    assert result.data["clients"] == ["requests", "openai"]
+    assert result.data["differences"] == []
