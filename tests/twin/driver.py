@@ -127,6 +127,7 @@ class Twin:
         ignore_sigint: bool = False,
         scale: float = SCALE,
         bare: bool = False,
+        stderr: int | None = None,
     ) -> None:
         self.ports, self.folder = _asked_ports(ports, flags), folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -159,7 +160,7 @@ class Twin:
                 env=env,
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
-                stderr=stream,
+                stderr=stream if stderr is None else stderr,
                 start_new_session=True,
             )
 

@@ -318,7 +318,8 @@ def test_launch_failure_without_a_workerlog(start: Start) -> None:
 def test_a_hang_in_load_stays_at_its_percentage(start: Start) -> None:
     twin = start(fault="worker-hangs-in-load@at=50")
     twin.wait_said("\rLoading Weights:  50%")
-    time.sleep(1)
+    frames = twin.said.count("\r")
+    wait_for("the bar is drawn again", lambda: twin.said.count("\r") > frames + 3)
     assert twin.process.poll() is None
     assert "100%" not in twin.said
 
@@ -347,6 +348,14 @@ def test_the_fault_table_is_documented() -> None:
     assert not [name for name in FAULTS if f"`{name}" not in page]
 
 
+def test_a_space_in_a_path_breaks_the_workers_command(start: Start, tmp_path: Path) -> None:
+    folder = tmp_path / "my model"
+    shutil.copytree(tiny_ernie(), folder)
+    twin = start(model=str(folder))
+    assert twin.wait() == 0
+    assert "unrecognized arguments: model" in twin.log("workerlog.0")
+
+
 def test_noise_is_harmless(start: Start) -> None:
     twin = start(fault="noise").wait_ready()
     assert "Error extracting sub services: [Errno 3] No such process" in twin.said
@@ -357,6 +366,9 @@ def test_the_configuration_can_differ(start: Start) -> None:
     status, body = twin.http("GET", "/config-info", port=twin.ports.metrics)
     assert status == 200
     assert json.loads(body)["model_config"]["max_model_len"] == 2048
+    twin = start(fault="config-differs@max_num_seqs=3").wait_ready()
+    body = twin.http("GET", "/config-info", port=twin.ports.metrics)[1]
+    assert json.loads(body)["scheduler_config"]["max_num_seqs"] == 3
 
 
 @pytest.mark.parametrize("phase", ["import", "load", "serve"])

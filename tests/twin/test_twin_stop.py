@@ -246,6 +246,26 @@ def test_a_slow_stop(start: Start) -> None:
     assert time.monotonic() - begun >= 50 * 0.02
 
 
+def test_nobody_reads_its_output_when_ready(start: Start) -> None:
+    reader, writer = os.pipe()
+    twin = start(stderr=writer)
+    os.close(writer)
+    wait_for("ready", lambda: twin.health() == 200)
+    os.close(reader)
+    assert twin.says("Say OK.") == "OK", "logging swallows the broken pipe"
+    assert twin.stop() == 0
+
+
+def test_nobody_reads_its_output_while_loading(start: Start) -> None:
+    reader, writer = os.pipe()
+    twin = start(stderr=writer, fault="worker-hangs-in-load")
+    os.close(writer)
+    wait_for("the worker in load", lambda: "Loading safetensors" in twin.log("workerlog.0"))
+    os.close(reader)
+    assert twin.wait() == 0, "tqdm does not swallow it: the load ends, main returns"
+    assert gone(twin)
+
+
 def test_leftovers_do_not_block_a_restart(start: Start) -> None:
     first = start().wait_ready()
     os.killpg(first.process.pid, signal.SIGKILL)

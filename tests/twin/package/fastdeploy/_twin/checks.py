@@ -43,8 +43,10 @@ class Config:
         self.args = args
         self.model: str = args.model
         self.described: dict[str, Any] = dict(CONFIGURATION)
-        differs = fault("config-differs")
-        self.max_model_len = int(differs["max_model_len"] if differs else args.max_model_len)
+        differs = fault("config-differs") or {}
+        if differs and not any(value for key, value in differs.items() if key != "fault"):
+            differs["max_model_len"] = "2048"
+        self.max_model_len = int(differs.get("max_model_len") or args.max_model_len)
         self.block_size: int = args.block_size
         self.tensor_parallel_size: int = args.tensor_parallel_size
         self.max_num_batched_tokens: int = args.max_num_batched_tokens or 8192

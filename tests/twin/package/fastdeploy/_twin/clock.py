@@ -31,9 +31,14 @@ def scaled(seconds: float) -> float:
     return seconds * SCALE
 
 
+def unscaled(seconds: float) -> float:
+    """What the real server would have needed."""
+    return seconds / SCALE if SCALE else seconds
+
+
 def pause(seconds: float) -> None:
-    """Sleep for ``seconds`` of the real server's time."""
-    time.sleep(scaled(seconds))
+    """Sleep for ``seconds`` of the real server's time; never so short that a loop spins."""
+    time.sleep(max(scaled(seconds), 0.002))
 
 
 def until(seconds: float) -> None:

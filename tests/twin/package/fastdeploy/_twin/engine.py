@@ -14,7 +14,9 @@ from typing import NoReturn
 
 from fastdeploy._twin import clock, logs, queues, say, web
 from fastdeploy._twin.checks import Config
+from fastdeploy._twin.family import alive, descendants
 from fastdeploy._twin.faults import fault
+from fastdeploy._twin.progress import Bar
 from fastdeploy._twin.scheduler import Scheduler
 from fastdeploy._twin.shm import OWN, SHARED, Signals
 from fastdeploy._twin.status import metrics_app
@@ -22,6 +24,7 @@ from fastdeploy._twin.status import metrics_app
 ABORT = "Assertion failed: pfd.revents & POLLIN (src/signaler.cpp:238)\n"
 #: Unlinked before the worker is told to go (engine.py:430); the others after Q is gone.
 FIRST = ("worker_ready_signal", "loaded_model_signal", "get_profile_block_num")
+SHARDS = re.compile(rb"\rLoading safetensors checkpoint shards: +(\d+)%")
 FAILED = "Failed to launch worker processes, check log/workerlog.* for more details."
 
 
@@ -43,6 +46,7 @@ class Engine:
         self.shell_reaped = False
         self.stop_requested = threading.Event()
         self.monitor_fired = threading.Event()
+        self._log_size = self._percent = 0
         self._owner = os.getpid()
         self._ended = False
 
@@ -71,7 +75,7 @@ class Engine:
             return False
         self._take_profile()
         self._reach_ready()
-        elapsed = (time.monotonic() - begun) / clock.SCALE
+        elapsed = clock.unscaled(time.monotonic() - begun)
         logs.console(f"Worker processes are launched with {elapsed} seconds.", "engine.py", 202)
         blocks, size = config.gpu_blocks, config.block_size
         seats = min(blocks * size // config.max_model_len, config.args.max_num_seqs)
@@ -138,8 +142,7 @@ class Engine:
         if code is not None:
             sys.exit(code)
         dies = fault("front-dies")
-        logs.stderr(logs.bar("Loading Weights", 0, first=True))
-        shown = 0
+        bar = Bar("Loading Weights")
         while not self.signals.get("loaded_model_signal"):
             if dies and dies["phase"] == "load":
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -147,25 +150,26 @@ class Engine:
                 logs.stderr("\n")
                 logs.console(FAILED, "engine.py", 160, "ERROR")
                 return False
-            percent = self._loaded()
-            if percent > shown:
-                logs.stderr(logs.bar("Loading Weights", percent))
-                shown = percent
+            try:
+                bar.show(self._loaded())
+            except BrokenPipeError:
+                return False  # the thread that draws the bar dies, and the load with it
             clock.pause(0.5)
-        logs.stderr(logs.bar("Loading Weights", 100) + "\n")
+        bar.end()
         logs.console("Using APPEND ATTN backend.", "append_attn_backend.py", 40)
-        logs.stderr(logs.bar("Loading Layers", 0, first=True))
+        self._layers = Bar("Loading Layers")
         return True
 
-    @staticmethod
-    def _loaded() -> int:
-        try:
-            with open(os.path.join(logs.folder(), "workerlog.0"), "rb") as stream:
-                text = stream.read()
-        except FileNotFoundError:
-            return 0
-        found = re.findall(rb"\rLoading safetensors checkpoint shards: +(\d+)%", text)
-        return int(found[-1]) if found else 0
+    def _loaded(self) -> int:
+        """The percentage in workerlog.0; the file is only read when it has grown."""
+        path = os.path.join(logs.folder(), "workerlog.0")
+        size = os.path.getsize(path) if os.path.exists(path) else 0
+        if size != self._log_size:
+            self._log_size = size
+            with open(path, "rb") as stream:
+                found = SHARDS.findall(stream.read())
+            self._percent = int(found[-1]) if found else 0
+        return self._percent
 
     def _take_profile(self) -> None:
         """engine.py:695: waits for the block number without looking whether the worker lives."""
@@ -203,7 +207,7 @@ class Engine:
                     2, os.strerror(2), f"/cache_ready_signal.{self.config.queue_port}"
                 )
             clock.pause(0.5)
-        logs.stderr(logs.bar("Loading Layers", 100) + "\n")
+        self._layers.end()
         self.signals.put("cache_ready_signal", 1)
         self.scheduler = Scheduler(self.config, self.signals)
         self.scheduler.start()
@@ -346,27 +350,3 @@ class Engine:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.shell_pid, signal.SIGTERM)
         os._exit(0)
-
-
-def alive(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as stream:
-            return stream.read().rpartition(b")")[2].split()[0] != b"Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def descendants(root: int) -> list[int]:
-    """Pids of ``root`` and of everything below it, from one walk over /proc."""
-    parents: dict[int, int] = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                with open(f"/proc/{entry}/stat", "rb") as stream:
-                    parents[int(entry)] = int(stream.read().rpartition(b")")[2].split()[1])
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-    family = [root]
-    for pid in family:
-        family.extend(child for child, parent in parents.items() if parent == pid)
-    return family

@@ -192,10 +192,17 @@ FAULTS: dict[str, Fault] = {
         keys=(("phase", "load"), ("seconds", "60")),
     ),
     "config-differs": Fault(
-        "the server runs with another value than asked; /config-info says so",
+        "the server runs with other values than asked (max_model_len=2048 if none is given)",
         "8: /config-info",
         None,
-        keys=(("max_model_len", "2048"),),
+        keys=(
+            ("max_model_len", ""),
+            ("max_num_seqs", ""),
+            ("tensor_parallel_size", ""),
+            ("quantization", ""),
+            ("block_size", ""),
+            ("gpu_memory_utilization", ""),
+        ),
     ),
     "noise": Fault(
         "harmless lines that look like errors are printed at start",

@@ -88,7 +88,17 @@ def console(message: str, source: str, number: int, level: str = "INFO") -> None
 
 
 def stderr(text: str) -> None:
-    """Write to file descriptor 2; a reader that went away ends the process, as it would."""
+    """Write as the logging module does: a reader that went away is not noticed."""
+    with contextlib.suppress(BrokenPipeError):
+        write(text)
+
+
+def write(text: str) -> None:
+    """Write to file descriptor 2.
+
+    Raises:
+        BrokenPipeError: nobody reads; tqdm does not catch that, so a load ends there.
+    """
     raw = text.encode("utf-8", "replace")
     while raw:
         raw = raw[os.write(2, raw) :]
@@ -108,7 +118,8 @@ def _append(name: str, text: str) -> None:
             os.symlink(os.path.basename(dated), base)
 
 
-def bar(title: str, percent: int, first: bool = False) -> str:
+def bar(title: str, percent: int, seconds: float) -> str:
     """One tqdm frame: a carriage return, no newline."""
     filled = "#" * (percent // 10)
-    return f"\r{title}: {percent:3d}%|{filled:<10}| {percent}/100 [00:0{0 if first else 2}<00:00]"
+    spent = f"{int(seconds) // 60:02d}:{int(seconds) % 60:02d}"
+    return f"\r{title}: {percent:3d}%|{filled:<10}| {percent}/100 [{spent}<?, ?it/s]"

@@ -188,10 +188,9 @@ def config_info(scheduler: Scheduler) -> str:
         "speculative_config": getattr(args, "speculative_config", None),
         "env_config": environment(),
     }
-    differs = fault("config-differs")
     for section in document.values():
-        for key, value in (differs or {}).items():
-            if isinstance(section, dict) and key in section:
+        for key, value in (fault("config-differs") or {}).items():
+            if value and isinstance(section, dict) and key in section:
                 section[key] = type(section[key] or "")(value)
     return json.dumps(document, ensure_ascii=False)
 

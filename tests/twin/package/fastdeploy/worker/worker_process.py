@@ -32,6 +32,16 @@ def option(name: str, default: str = "") -> str:
     return sys.argv[sys.argv.index(flag) + 1] if flag in sys.argv else default
 
 
+def unrecognized() -> list[str]:
+    """Words that argparse would refuse: the command line went through an unquoted shell string."""
+    words, found, expected = sys.argv[1:], [], False
+    for word in words:
+        if not word.startswith("--") and not expected:
+            found.append(word)
+        expected = word.startswith("--")
+    return found
+
+
 def die(parameters: dict[str, str], text: str = "") -> NoReturn:
     """Leave with the code or the signal of a fault."""
     words = parameters.get("text") or text
@@ -194,6 +204,9 @@ def main() -> None:
     logs.open_folder(logs.WORKER_LOGGERS)
     queue_port = int(option("engine_worker_queue_port").split(",")[0])
     clock.pause(4)
+    if unrecognized():
+        words = " ".join(unrecognized())
+        die({"code": "2"}, f"worker_process.py: error: unrecognized arguments: {words}")
     dies = fault("worker-dies-in-init")
     if RANK == 0 and dies:
         die(dies)
