@@ -114,17 +114,16 @@ def _quantization(profile: Profile, server: Serve) -> list[Problem]:
 
 
 def _elsewhere(server: Serve) -> dict[str, str]:
+    """For every option that this release lacks: the sentence that says which have it."""
+    every = releases()
+    here = every.index(server)
     said = {}
-    for name in {o.name for s in releases() for o in s.options}:
-        have = [s.options.version for s in releases() if name in s.options]
-        if name in server.options:
+    for name in {option.name for other in every for option in other.options}:
+        have = [i for i, other in enumerate(every) if name in other.options]
+        if here in have:
             continue
-        if have[0] > server.options.version or _newer(have[0], server.options.version):
-            said[name] = f"it exists from {have[0]}"
+        if have[0] > here:
+            said[name] = f"it exists from {every[have[0]].options.version}"
         else:
-            said[name] = f"it is gone since {have[-1]}"
+            said[name] = f"it is gone since {every[have[-1] + 1].options.version}"
     return said
-
-
-def _newer(one: str, other: str) -> bool:
-    return tuple(map(int, one.split("."))) > tuple(map(int, other.split(".")))
