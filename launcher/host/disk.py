@@ -27,4 +27,6 @@ def writable(path: Path) -> bool:
     probe = path.absolute()
     while not probe.exists() and probe != probe.parent:
         probe = probe.parent
+    if probe != path.absolute() and not probe.is_dir():
+        return False
     return os.access(probe, os.W_OK | (os.X_OK if probe.is_dir() else 0))

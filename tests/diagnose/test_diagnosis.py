@@ -95,7 +95,9 @@ def test_where_no_rule_fits_it_says_so(tmp_path: Path) -> None:
 def test_healthy_logs_show_nothing_wrong(tmp_path: Path) -> None:
     logs = write(
         tmp_path / "log",
-        console__log=record("INFO", "10:00:00", "Worker processes are launched with 16.87 seconds."),
+        console__log=record(
+            "INFO", "10:00:00", "Worker processes are launched with 16.87 seconds."
+        ),
         engine__log=captured("10:00:01", "[INFO] Listening at: http://0.0.0.0:8180 (1)"),
     )
     answer = of_folder(logs, "fastdeploy", state="ready")
@@ -147,7 +149,9 @@ def test_a_line_captured_in_parts_is_read_as_one(tmp_path: Path) -> None:
     rules = failures.rules("2.4")
     # The text that finds the line stands in its first part; the whole is what the rule reads.
     (tmp_path / "engine.log").write_text(
-        captured("10:00:00", "x: current device block num: 512 should be larger than or equal to 15", "P")
+        captured(
+            "10:00:00", "x: current device block num: 512 should be larger than or equal to 15", "P"
+        )
         + captured("10:00:00", "626, please reduce the max_model_len")
     )
     answer = diagnose([tmp_path / "engine.log"], rules)
@@ -217,9 +221,7 @@ def test_the_same_line_means_another_thing_when_the_server_was_ready(tmp_path: P
 
 def test_a_load_that_stands_still_has_no_line_but_a_name(tmp_path: Path) -> None:
     logs = write(tmp_path / "logs", engine__log="Loading Weights:   0%\r")
-    answer = of_instance(
-        logs, logs / "engine.log", failures.rules("2.3"), symptom="no-progress"
-    )
+    answer = of_instance(logs, logs / "engine.log", failures.rules("2.3"), symptom="no-progress")
     assert answer.rule_id == "ED-FD-LOAD-HANG"
     assert answer.kind == "symptom"
 
@@ -274,7 +276,9 @@ def test_times(text: str, seconds: float | None) -> None:
 
 
 def test_a_captured_line_is_taken_apart() -> None:
-    line = read("2026-01-09T10:00:00.25Z stderr F \x1b[31mERROR    2026-01-09 09:00:00,1 1 x\x1b[0m")
+    line = read(
+        "2026-01-09T10:00:00.25Z stderr F \x1b[31mERROR    2026-01-09 09:00:00,1 1 x\x1b[0m"
+    )
     assert line.content.startswith("ERROR    2026")
     assert line.level == "ERROR"
     assert line.time == 1767952800.25

@@ -56,7 +56,7 @@ def test_a_rule_says_what_happened_and_what_to_do(engine: str, entry: RuleEntry)
     assert len(entry.remedy) > 8
     assert not (entry.fatal and entry.kind in ("warning", "request", "noise", "symptom"))
     groups = set(re.compile(entry.pattern).groupindex) if entry.pattern else set()
-    used = {m for m in re.findall(r"\{(\w+)\}", entry.cause + entry.remedy)}
+    used = set(re.findall(r"\{(\w+)\}", entry.cause + entry.remedy))
     assert used <= groups
 
 
@@ -119,7 +119,8 @@ def test_a_rule_is_found_by_its_id_whatever_its_case() -> None:
 def test_every_signature_at_once_still_names_the_earliest(tmp_path: Path) -> None:
     log = tmp_path / "engine.log"
     log.write_text(
-        "2026-01-09T10:00:01.000000000Z stderr F KeyError: \"tool helper: 'x' not found in tool_parsers\"\n"
+        "2026-01-09T10:00:01.000000000Z stderr F "
+        "KeyError: \"tool helper: 'x' not found in tool_parsers\"\n"
         "2026-01-09T10:01:00.000000000Z stderr F OSError: [Errno 98] Address already in use\n"
     )
     answer = of_folder(tmp_path, "fastdeploy")

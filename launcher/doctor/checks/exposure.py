@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from launcher.doctor.model import Check, Outcome, Subject, fail, ok, warn
+from launcher.plan.model import PortUse
 
 _QUEUES = ("engine-worker-queue", "cache-queue")
 
@@ -24,12 +25,12 @@ def queues(subject: Subject) -> Outcome | None:
         closed.append("the task queue is a unix socket (FD_ENGINE_TASK_QUEUE_WITH_SHM=1)")
     if not open_:
         return ok("; ".join(closed) or "no queue listens on other addresses")
-    shown = ", ".join(f"{p.name} {p.address}:{p.number}" for p in open_)
+    shown = ", ".join(_shown(subject, p) for p in open_)
     note = f"; {closed[0]}" if closed else ""
     return warn(
         f"{shown} accept anyone who knows a constant of the source, and unpickle what they send"
         f"{note}",
-        _firewall([p.number for p in open_]),
+        _firewall(subject, open_),
     )
 
 
@@ -43,8 +44,8 @@ def metrics(subject: Subject) -> Outcome | None:
         return ok("the metrics are not on a port of their own")
     env = {e.name: e.value for e in plan.env}
     key = "FD_API_KEY" in env or "FD_API_KEY" in plan.secrets
-    said = f"metrics {use.address}:{use.number} answers anyone: /metrics, /config-info"
-    remedy = _firewall([use.number])
+    said = f"{_shown(subject, use)} answers anyone: /metrics, /config-info"
+    remedy = _firewall(subject, [use])
     if key:
         return warn(f"{said}, which shows FD_API_KEY in clear", remedy)
     return warn(said, remedy)
@@ -110,8 +111,16 @@ def _public(address: str) -> bool:
         return True
 
 
-def _firewall(numbers: list[int]) -> str:
-    ports = ",".join(str(n) for n in numbers)
+def _shown(subject: Subject, use: PortUse) -> str:
+    number = "a port chosen at the start" if use.name in subject.auto_ports else str(use.number)
+    return f"{use.name} {use.address}:{number}"
+
+
+def _firewall(subject: Subject, uses: list[PortUse]) -> str:
+    ports = ", ".join(
+        f"PORT-OF-{use.name.upper()}" if use.name in subject.auto_ports else str(use.number)
+        for use in uses
+    )
     return (
         f"nft add table inet ernie; nft 'add chain inet ernie input {{ type filter hook input "
         f"priority 0; }}'; nft add rule inet ernie input iifname != lo tcp dport "

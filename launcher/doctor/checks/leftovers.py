@@ -22,7 +22,8 @@ def segments(subject: Subject) -> Outcome | None:
     """FastDeploy's names below /dev/shm whose port no process mentions any more."""
     alive = _ports_in_use()
     dead = []
-    for name in sorted(os.listdir(SHM)):
+    # The latest death is what a reader wants to know of.
+    for name in sorted(os.listdir(SHM), key=_changed, reverse=True):
         match = _SEGMENT.match(name)
         if match and int(next(g for g in match.groups() if g)) not in alive:
             dead.append(name)
@@ -54,6 +55,13 @@ def orphans(subject: Subject) -> Outcome | None:
         f"look at them (ps -o pid,user,lstart,args -p {shown.replace(' ', '')}); if no server of "
         f"theirs runs: kill {' '.join(str(pid) for pid in found)}",
     )
+
+
+def _changed(name: str) -> float:
+    try:
+        return Path(SHM, name).lstat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _pids() -> list[int]:

@@ -87,6 +87,9 @@ def fits(subject: Subject) -> Outcome | None:
         result = memory_plan(subject.profile, version=None, gpu=None, largest=False)
     except PreconditionError as error:
         return unknown("; ".join(p.message for p in error.problems))
+    except KeyError as error:
+        # A config.json without one of the sizes: the model may still load with its defaults.
+        return unknown(f"config.json does not tell {error.args[0]!r}")
     if result.errors:
         problem = result.errors[0]
         return fail(problem.message, problem.remedy or "")

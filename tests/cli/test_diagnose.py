@@ -1,0 +1,83 @@
+"""`ernie-deploy diagnose` as a user runs it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.support.cli import Ran
+
+LINE = "KeyError: \"tool helper: 'hermes' not found in tool_parsers\""
+
+
+def test_logs_of_a_server_that_somebody_else_started(
+    run_cli: Callable[..., Ran], tmp_path: Path
+) -> None:
+    (tmp_path / "nohup.out").write_text(f"starting\n{LINE}\n")
+    ran = run_cli("diagnose", "--logs", str(tmp_path))
+    assert ran.rc == 1, ran.said()
+    assert ran.stdout.startswith("ED-FD-TOOL-PARSER-UNKNOWN")
+    assert "nohup.out:2" in ran.stdout
+    assert LINE in ran.stdout
+    assert "it will fail again" in ran.stdout
+
+
+def test_as_json(run_cli: Callable[..., Ran], tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    log.write_text(f"{LINE}\n")
+    ran = run_cli("diagnose", "--logs", str(log), "--engine", "fastdeploy", "--json")
+    assert ran.rc == 1
+    data = ran.json["data"]
+    assert data["rule"] == "ED-FD-TOOL-PARSER-UNKNOWN"
+    assert data["evidence"]["line"] == 1
+    assert data["retry"] is False
+
+
+def test_healthy_logs(run_cli: Callable[..., Ran], tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text("INFO all is well\n")
+    ran = run_cli("diagnose", "--logs", str(tmp_path))
+    assert (ran.rc, ran.stderr) == (0, "")
+    assert ran.stdout.startswith("the logs show nothing wrong")
+
+
+def test_an_exit_code_helps_where_logs_are_silent(
+    run_cli: Callable[..., Ran], tmp_path: Path
+) -> None:
+    (tmp_path / "a.log").write_text("INFO loading\n")
+    ran = run_cli("diagnose", "--logs", str(tmp_path), "--exit-code", "137", "--json")
+    assert ran.json["data"]["rule"] == "ED-KILLED"
+
+
+def test_what_is_asked_wrongly(run_cli: Callable[..., Ran], tmp_path: Path) -> None:
+    assert run_cli("diagnose").rc == 2
+    assert run_cli("diagnose", "x", "--logs", str(tmp_path)).rc == 2
+    assert run_cli("diagnose", "--logs", str(tmp_path / "nothing")).rc == 2
+    empty = run_cli("diagnose", "--logs", str(tmp_path), "--json")
+    assert (empty.rc, empty.json["errors"][0]["code"]) == (3, "no-logs")
+    unknown = run_cli("diagnose", "nobody", "--json")
+    assert (unknown.rc, unknown.json["errors"][0]["code"]) == (2, "unknown-instance")
+
+
+def test_an_instance_by_name(run_cli: Callable[..., Ran], home: Path) -> None:
+    """An instance directory as the keeper leaves it after a failed start."""
+    from launcher.engines.fastdeploy import failures
+    from launcher.keeper.state import State, write_state
+    from launcher.plan.model import LaunchPlan
+
+    folder = home / "instances" / "one"
+    own = folder / "logs" / "engine"
+    own.mkdir(parents=True)
+    plan = LaunchPlan(
+        "one", "fastdeploy", "2.4.0", ("/bin/true",), "/", str(own), str(home / "tmp"),
+        failure_rules=failures.rules("2.4"), noise=failures.noise(),
+    )  # fmt: skip
+    (folder / "plan.json").write_text(json.dumps(plan.to_json()))
+    write_state(folder, State("one", "token", state="failed", started_at=1.0, engine_exit=0))
+    (own / "workerlog.0").write_text("ValueError: Invalid quantization method: nope\n")
+    failed = "Failed to launch worker processes, check log/workerlog.* for more details."
+    (folder / "logs" / "engine.log").write_text(f"2026-01-09T10:00:00.0Z stderr F {failed}\n")
+    ran = run_cli("diagnose", "one", "--json")
+    assert ran.rc == 1, ran.said()
+    assert ran.json["instance"] == "one"
+    assert ran.json["data"]["rule"] == "ED-FD-QUANTIZATION-INVALID"
+    others = [other["rule"] for other in ran.json["data"]["others"]]
+    assert others == ["ED-FD-WORKER-LAUNCH-FAILED"]

@@ -1,0 +1,87 @@
+"""GPU checks; the cards are simulated at the boundary of nvidia-ml-py and nowhere else."""
+
+from typing import Any
+
+import pytest
+
+from tests.doctor.conftest import GIB, card
+
+
+def test_cards_in_order(examine: Any, gpus: Any) -> None:
+    gpus(card(), card())
+    seen = examine(**{"tensor-parallel-size": 2})
+    assert seen["driver"].answer == "PASS"
+    assert "CUDA up to 12.4" in seen["driver"].evidence
+    assert seen["gpu-count"].answer == "PASS"
+    assert seen["gpu-memory"].answer == "PASS"
+    # An installed wheel does not tell for which architecture it was built.
+    assert seen["gpu-architecture"].answer == "UNKNOWN"
+    assert "80_90" in seen["gpu-architecture"].evidence
+
+
+def test_no_driver(examine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    found = examine()["driver"]
+    assert found.answer == "FAIL"
+    assert "no nvidia-smi on PATH" in found.evidence
+
+
+@pytest.mark.parametrize(
+    ("driver", "cuda", "answer"),
+    [("535.54", 12030, "PASS"), ("525.147", 12000, "FAIL"), ("550.1", 12020, "FAIL")],
+)
+def test_drivers(driver: str, cuda: int, answer: str, examine: Any, gpus: Any) -> None:
+    gpus(card(), driver=driver, cuda=cuda)
+    assert examine()["driver"].answer == answer
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"tensor-parallel-size": 4}, "2 GPUs here, 4 ranks"),
+        ({"gpus": [0, 5]}, "GPU 5 of `gpus` does not exist"),
+    ],
+)
+def test_too_few_cards(keys: dict[str, Any], said: str, examine: Any, gpus: Any) -> None:
+    gpus(card(), card())
+    found = examine(engine="fastdeploy", **keys)["gpu-count"]
+    assert found.answer == "FAIL"
+    assert said in found.evidence
+
+
+@pytest.mark.parametrize(
+    ("name", "capability"),
+    [("Tesla V100", (7, 0)), ("Tesla T4", (7, 5)), ("B200", (10, 0)), ("RTX 5090", (12, 0))],
+)
+def test_cards_without_a_wheel(
+    name: str, capability: tuple[int, int], examine: Any, gpus: Any
+) -> None:
+    gpus(card(name, capability))
+    found = examine()["gpu-architecture"]
+    assert found.answer == "FAIL"
+    assert name in found.evidence
+
+
+def test_cards_of_two_kinds(examine: Any, gpus: Any) -> None:
+    gpus(card("A100", (8, 0)), card("L20", (8, 9)))
+    found = examine()["gpu-architecture"]
+    assert found.answer == "FAIL"
+    assert "80_90" in found.evidence
+    assert "86_89" in found.evidence
+    assert examine(model="/", gpus=[1])["gpu-architecture"].answer == "UNKNOWN"
+
+
+def test_memory_that_others_hold(examine: Any, gpus: Any) -> None:
+    gpus(card(free=10 * GIB, processes=((4242, 69 * GIB), (4243, None))))
+    found = examine()["gpu-memory"]
+    assert found.answer == "FAIL"
+    assert "pid 4242 69.0 GiB, pid 4243" in found.evidence
+    gpus(card(free=70 * GIB, processes=((4242, 9 * GIB),)))
+    assert examine(model="/")["gpu-memory"].answer == "WARN"
+
+
+def test_a_model_that_does_not_fit(examine: Any, gpus: Any) -> None:
+    gpus(card("RTX 3060", (8, 6), 12 * GIB, 12 * GIB))
+    seen = examine(model="baidu/ERNIE-4.5-21B-A3B-Paddle")
+    assert seen["memory-plan"].answer == "FAIL"
+    assert "does not fit" in seen["memory-plan"].evidence

@@ -1,0 +1,317 @@
+"""Checks of the machine, failing for real: ports, queues, limits, mounts, leftovers."""
+
+import contextlib
+import ctypes
+import dataclasses
+import json
+import os
+import resource
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launcher import doctor
+from launcher.host import kernel
+from tests.support import ROOT, cli
+from tests.support.ports import free_port
+from tests.support.waiting import wait_for
+
+
+@contextlib.contextmanager
+def listening(address: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind((address, port))
+        server.listen()
+        yield server.getsockname()[1]
+
+
+def test_a_port_that_is_taken_is_named_with_its_owner(examine: Any) -> None:
+    with listening() as port:
+        found = examine(ports={"api": port})["ports"]
+    assert found.answer == "FAIL"
+    assert f"api 127.0.0.1:{port}: address already in use by pid {os.getpid()}" in found.evidence
+
+
+def test_metrics_and_queues_are_tried_on_every_address(examine: Any) -> None:
+    """FastDeploy binds them to 0.0.0.0 whatever `host` says."""
+    with listening() as port:
+        found = examine(ports={"metrics": port})["ports"]
+    assert found.answer == "FAIL"
+    assert f"metrics 0.0.0.0:{port}" in found.evidence
+
+
+def test_ports_are_judged_without_an_engine_too(examine: Any) -> None:
+    with listening() as port:
+        assert examine(python=None, ports={"api": port})["ports"].answer == "FAIL"
+
+
+def test_an_address_of_another_machine(examine: Any) -> None:
+    found = examine(host="203.0.113.7")["host-address"]
+    assert found.answer == "FAIL"
+    assert "not an address of this machine" in found.evidence
+
+
+def test_another_server_with_the_same_low_byte(examine: Any) -> None:
+    number = free_port()
+    other = number - 256
+    words = ["fastdeploy.entrypoints.openai.api_server", "--engine-worker-queue-port", str(other)]
+    command = [sys.executable, "-c", "import time; time.sleep(600)", *words]
+    with subprocess.Popen(command) as process:
+        try:
+            # Until exec the child still shows our own command line.
+            path = Path(f"/proc/{process.pid}/cmdline")
+            wait_for(lambda: b"queue-port" in path.read_bytes(), "the other server's command line")
+            found = examine(ports={"engine-worker-queue": number})["queue-low-byte"]
+        finally:
+            process.kill()
+    assert found.answer == "FAIL"
+    assert f"{other} (command line of pid {process.pid})" in found.evidence
+
+
+def test_a_queue_of_an_earlier_server(examine: Any) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    number = free_port()
+    key = kernel.ftok("/dev/shm", number)
+    assert key is not None
+    create = 0o1000 | 0o600  # IPC_CREAT
+    ident = libc.msgget(ctypes.c_int(key - (1 << 32) if key >= 1 << 31 else key), create)
+    if ident < 0:
+        pytest.skip(f"System V queues are refused here: {os.strerror(ctypes.get_errno())}")
+    try:
+        found = examine(ports={"engine-worker-queue": number})["message-queues"]
+    finally:
+        libc.msgctl(ident, 0, None)  # IPC_RMID
+    assert found.answer == "FAIL"
+    assert found.remedy is not None
+    assert f"ipcrm -q {ident}" in found.remedy
+
+
+def test_messages_too_small_for_logprobs(examine: Any) -> None:
+    size = kernel.sysctl("kernel.msgmax")
+    if size is None or size >= 1024 * 1024:
+        pytest.skip(f"kernel.msgmax is {size} here: large enough")
+    wanting = {"engine-args": {"enable-logprob": True}}
+    assert examine(**wanting)["message-size"].answer == "FAIL"
+    assert (
+        examine(model="/", **wanting, env={"FD_USE_GET_SAVE_OUTPUT_V1": "1"})["message-size"].answer
+        == "PASS"
+    )
+
+
+def limited(kind: int, value: int, home: Path, check: str) -> dict[str, Any]:
+    """What `doctor` says in a process with that limit."""
+    process = cli.spawn(
+        "doctor", "--json", home=home, preexec_fn=lambda: resource.setrlimit(kind, (value, value))
+    )
+    stdout, _ = process.communicate(timeout=120)
+    findings = json.loads(stdout)["data"]["findings"]
+    return next(f for f in findings if f["check"] == check) | {"rc": process.returncode}
+
+
+def test_too_few_open_files(state: Path) -> None:
+    found = limited(resource.RLIMIT_NOFILE, 256, state, "open-files")
+    assert found["answer"] == "FAIL"
+    assert found["rc"] == 1
+    assert "ulimit -n" in found["remedy"]
+
+
+def unshared(script: str, *, map_root: bool = False) -> subprocess.CompletedProcess[str]:
+    """A script in a mount namespace of its own; skips the test where that is refused."""
+    words = ["unshare", "--mount", *(["--map-root-user"] if os.geteuid() else []), "sh", "-ec"]
+    probe = subprocess.run(
+        [*words, "mount -t tmpfs -o size=1m tmpfs /mnt"], capture_output=True, text=True
+    )
+    if probe.returncode:
+        pytest.skip(f"no private mount namespace here: {probe.stderr.strip()}")
+    return subprocess.run([*words, script], capture_output=True, text=True, timeout=120)
+
+
+def doctor_words(*more: str) -> str:
+    return " ".join([sys.executable, "-m", "launcher", "doctor", "--json", *more])
+
+
+@pytest.mark.parametrize(("size", "fill", "answer"), [("4m", "0", "FAIL"), ("64m", "0", "WARN")])
+def test_a_small_or_full_shm(size: str, fill: str, answer: str, state: Path) -> None:
+    ran = unshared(
+        f"mount -t tmpfs -o size={size} tmpfs /dev/shm; cd {ROOT}; "
+        f"export ERNIE_DEPLOY_HOME={state}; {doctor_words()} || true"
+    )
+    findings = json.loads(ran.stdout)["data"]["findings"]
+    found = next(f for f in findings if f["check"] == "shm-size")
+    assert found["answer"] == answer
+    assert "--shm-size=32G" in found["remedy"]
+
+
+def test_a_disk_without_room_for_state(state: Path) -> None:
+    ran = unshared(
+        f"mount -t tmpfs -o size=8m tmpfs {state}; cd {ROOT}; "
+        f"export ERNIE_DEPLOY_HOME={state}; {doctor_words()} || true"
+    )
+    findings = json.loads(ran.stdout)["data"]["findings"]
+    assert next(f for f in findings if f["check"] == "disk-state")["answer"] == "FAIL"
+
+
+def test_traces_of_a_dead_server_in_shm(examine: Any) -> None:
+    number = free_port()
+    trace = Path(f"/dev/shm/worker_ready_signal.{number}")
+    trace.write_bytes(bytes(4))
+    try:
+        os.utime(trace, (time.time() + 60, time.time() + 60))
+        found = examine()["shm-leftovers"]
+        assert found.answer == "WARN"
+        assert found.evidence.startswith(f"worker_ready_signal.{number}")
+        with listening(port=number):
+            alive = doctor.run(doctor.machine())
+        shown = next(f for f in alive if f.check == "shm-leftovers").evidence
+        assert f"worker_ready_signal.{number}" not in shown
+    finally:
+        trace.unlink()
+
+
+def test_a_worker_whose_server_is_gone() -> None:
+    """Started by a shell that ends at once, as paddle's launcher leaves its worker."""
+    script = f"'{sys.executable}' -c 'import time; time.sleep(600)' " + (
+        "fastdeploy/worker/worker_process.py > /dev/null 2>&1 & echo $!"
+    )
+    # A container without an init gives orphans to whatever is pid 1, or to a subreaper of ours.
+    pid = int(subprocess.run(["sh", "-c", script], capture_output=True, text=True).stdout)
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        if stat.rpartition(")")[2].split()[1] != "1":
+            pytest.skip("orphans are adopted by another process than pid 1 here")
+        found = next(f for f in doctor.run(doctor.machine()) if f.check == "orphan-workers")
+        assert found.answer == "WARN"
+        assert str(pid) in found.evidence
+    finally:
+        os.kill(pid, 9)
+
+
+def test_host_memory_that_is_too_small(examine: Any, tmp_path: Path) -> None:
+    """A sparse shard as large as the machine's memory: its header is right, its data a hole."""
+    from tests.doctor.conftest import make_model
+
+    model = make_model(tmp_path / "huge")
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    length = total // 2 * 2
+    header = json.dumps(
+        {"a.weight": {"dtype": "BF16", "shape": [length // 2], "data_offsets": [0, length]}}
+    ).encode()
+    shard = model / "model-1.safetensors"
+    shard.write_bytes(len(header).to_bytes(8, "little") + header)
+    os.truncate(shard, 8 + len(header) + length)
+    found = examine(engine="transformers", model=str(model))["host-memory"]
+    assert found.answer == "FAIL"
+    assert "loading takes about" in found.evidence
+
+
+def test_a_time_out_shorter_than_earlier_starts(examine: Any, state: Path) -> None:
+    history = state / "instances" / "doc"
+    history.mkdir(parents=True)
+    events = [{"time": 1000.0, "event": "starting"}, {"time": 1100.0, "event": "ready"}]
+    (history / "events.jsonl").write_text("".join(json.dumps(e) + "\n" for e in events))
+    found = examine(health={"startup-timeout": "60s"})["timeouts"]
+    assert found.answer == "WARN"
+    assert "100 s" in found.evidence
+
+
+def test_a_hub_that_cannot_be_reached(examine: Any) -> None:
+    """`.invalid` is never a host (RFC 2606)."""
+    found = examine(
+        engine="transformers", model="baidu/none", env={"HF_ENDPOINT": "https://hub.invalid"}
+    )["hub"]
+    assert found.answer == "FAIL"
+    assert "hub.invalid" in found.evidence
+
+
+def test_too_little_disk_for_a_download(examine: Any, tmp_path: Path) -> None:
+    seen = examine(model="baidu/ERNIE-4.5-300B-A47B-Paddle", **{"cache-dir": "/dev/shm"})
+    found = seen["disk-weights"]
+    stat = os.statvfs("/dev/shm")
+    free = stat.f_bavail * stat.f_frsize
+    if free > 550 * 1024**3:
+        pytest.skip("half a terabyte is free in /dev/shm here")
+    assert found.answer == "FAIL"
+    assert found.remedy is not None
+    assert "cache-dir" in found.remedy
+
+
+def test_what_is_exposed_is_said(examine: Any) -> None:
+    seen = examine(host="0.0.0.0", ports={"cache-queue": free_port(), "metrics": free_port()})
+    assert seen["exposed-queues"].answer == "WARN"
+    assert seen["exposed-metrics"].answer == "WARN"
+    assert seen["exposed-api"].answer == "WARN"
+    assert "nft add rule" in (seen["exposed-queues"].remedy or "")
+
+
+def test_a_log_folder_that_others_can_read(examine: Any, state: Path) -> None:
+    seen = examine()
+    plan = seen.subject.plan
+    assert plan is not None
+    logs = Path(plan.log_folder)
+    logs.mkdir(parents=True)
+    # Every ancestor up to the log folder itself is open: nothing protects what is in it.
+    for path in (logs, *logs.parents):
+        if state in path.parents or path == state:
+            path.chmod(0o755)
+    assert seen["exposed-logs"].answer == "FAIL"
+    logs.chmod(0o700)
+    fresh = type(seen)(seen.subject)
+    assert fresh["exposed-logs"].answer == "PASS"
+
+
+def test_a_key_in_the_command_line(examine: Any) -> None:
+    seen = examine()
+    plan = seen.subject.plan
+    assert plan is not None
+    leaky = dataclasses.replace(plan, argv=(*plan.argv, "--api-key", "x"))
+    seen.subject = dataclasses.replace(seen.subject, plan=leaky)
+    assert seen["exposed-key"].answer == "FAIL"
+
+
+def test_limits_of_a_container(examine: Any, tmp_path: Path) -> None:
+    """The files of cgroup v2 as the kernel writes them, below another root."""
+    from launcher.host import memory
+
+    (tmp_path / "memory.max").write_text(f"{512 * 1024**2}\n")
+    (tmp_path / "memory.current").write_text(f"{500 * 1024**2}\n")
+    (tmp_path / "pids.max").write_text("100\n")
+    (tmp_path / "pids.current").write_text("90\n")
+    host = doctor.Host()
+    host.__dict__["memory"] = dataclasses.replace(memory.read(), limit=memory.limit(tmp_path))
+    host.__dict__["pids"] = memory.pids(tmp_path)
+    seen = examine()
+    seen.subject = dataclasses.replace(seen.subject, host=host)
+    assert seen["container-limits"].answer == "WARN"
+    assert seen["host-memory"].answer == "FAIL"
+    assert "container limit 512 MiB" in seen["host-memory"].evidence
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="RLIMIT_NPROC does not bind root")
+def test_too_few_tasks(state: Path) -> None:
+    found = limited(resource.RLIMIT_NPROC, 1024, state, "tasks")
+    assert found["answer"] == "WARN"
+
+
+def test_unanswerable_questions_are_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise PermissionError(13, "Permission denied", "/proc/meminfo")
+
+    monkeypatch.setattr("launcher.host.memory.read", refuse)
+    found = next(f for f in doctor.run(doctor.machine()) if f.check == "host-memory")
+    assert found.answer == "UNKNOWN"
+    assert "/proc/meminfo" in found.evidence
+
+
+def test_time_passes_between_two_looks() -> None:
+    """Facts are asked once per subject and again for the next one."""
+    first, second = doctor.machine(), doctor.machine()
+    assert first.host.memory is first.host.memory
+    time.sleep(0.01)
+    assert first.host is not second.host
