@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import http.client
 import itertools
 import json
@@ -16,13 +15,12 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-LEASES = Path("/tmp/ernie-twin-leases")
 #: Part of the real server's time in which the tests run.
 SCALE = 0.02
 
@@ -37,15 +35,15 @@ class Ports:
     cache: int
 
 
-def _lease(name: str) -> int | None:
-    LEASES.mkdir(exist_ok=True)
-    handle = os.open(LEASES / name, os.O_RDWR | os.O_CREAT, 0o666)
+def _lease(name: str) -> socket.socket | None:
+    """Hold a name on this host as long as the socket is open; None if somebody else does."""
+    held = socket.socket(socket.AF_UNIX)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
+        held.bind(f"\0ernie-twin-{name}")
+    except OSError:
+        held.close()
         return None
-    return handle
+    return held
 
 
 def is_free(port: int) -> bool:
@@ -61,27 +59,27 @@ def is_free(port: int) -> bool:
 @contextlib.contextmanager
 def lease_ports() -> Iterator[Ports]:
     """Four ports below the ephemeral range; the low byte of Q is leased as well."""
-    handles: list[int] = []
+    held: list[socket.socket] = []
     found: list[int] = []
     while len(found) < 4:
         port = random.randint(10_000, 31_000)
-        handle = _lease(f"port-{port}")
-        if handle is None:
+        lease = _lease(f"port-{port}")
+        if lease is None:
             continue
-        handles.append(handle)
+        held.append(lease)
         if not is_free(port):
             continue
         if len(found) == 2:
             low = _lease(f"low-{port & 0xFF}")
             if low is None or queue_exists(port):
                 continue
-            handles.append(low)
+            held.append(low)
         found.append(port)
     try:
         yield Ports(*found)
     finally:
-        for handle in handles:
-            os.close(handle)
+        for lease in held:
+            lease.close()
 
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -128,6 +126,7 @@ class Twin:
         scale: float = SCALE,
         bare: bool = False,
         stderr: int | None = None,
+        prefix: Sequence[str] = (),
     ) -> None:
         self.ports, self.folder = _asked_ports(ports, flags), folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -155,7 +154,7 @@ class Twin:
         self.console = folder / "console.txt"
         with self.console.open("wb") as stream:
             self.process = subprocess.Popen(
-                [*command, *flags],
+                [*prefix, *command, *flags],
                 cwd=folder,
                 env=env,
                 stdin=subprocess.DEVNULL,

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import time
 from pathlib import Path
 
@@ -354,6 +355,37 @@ def test_a_space_in_a_path_breaks_the_workers_command(start: Start, tmp_path: Pa
     twin = start(model=str(folder))
     assert twin.wait() == 0
     assert "unrecognized arguments: model" in twin.log("workerlog.0")
+
+
+def private(mounts: str) -> list[str]:
+    """Words that run a command in mount and IPC namespaces of its own, or a skip."""
+    words = ["unshare", "--mount", "--ipc", "/bin/sh", "-ec", f'{mounts}; exec "$@"', "sh"]
+    tried = subprocess.run([*words, "true"], capture_output=True, check=False)
+    if tried.returncode:
+        pytest.skip(f"no private mount namespace here: {tried.stderr.decode().strip()}")
+    return words
+
+
+def test_a_small_dev_shm(start: Start) -> None:
+    twin = start(prefix=private("mount -t tmpfs -o size=1m none /dev/shm"))
+    assert twin.wait() == 0
+    assert "Error while creating shared memory segment /dev/shm/nccl-" in twin.log("workerlog.0")
+
+
+def test_a_full_dev_shm(start: Start) -> None:
+    fill = "mount -t tmpfs -o size=64k none /dev/shm; head -c 64k /dev/zero > /dev/shm/full"
+    twin = start(prefix=private(fill))
+    assert twin.wait() == -signal.SIGBUS, "the first write into a signal"
+
+
+def test_a_full_disk_under_the_logs(start: Start, tmp_path: Path) -> None:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    fill = f"mount -t tmpfs -o size=16k none {folder}; head -c 16k /dev/zero > {folder}/full || :"
+    twin = start(prefix=private(fill), environment={"FD_LOG_DIR": str(folder)})
+    assert twin.wait() == 0
+    assert "--- Logging error ---\nOSError: [Errno 28] No space left on device" in twin.said
+    assert FAILED in twin.said
 
 
 def test_noise_is_harmless(start: Start) -> None:

@@ -8,6 +8,7 @@ a forked or killed process loses no line.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 
@@ -110,6 +111,11 @@ def _append(name: str, text: str) -> None:
     handle = os.open(dated, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
     try:
         os.write(handle, text.encode("utf-8", "replace"))
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        # the logging module tells stderr and goes on
+        stderr(f"--- Logging error ---\nOSError: {error}\n")
     finally:
         os.close(handle)
     if not os.path.islink(base):

@@ -25,6 +25,8 @@ KNOWN_QUANTIZATION = {
     "tensor_wise_fp8", "kvcache", "wfp8afp8", "weight_only_int8", "weight_only_int4",
 }  # fmt: skip
 SHARDS = 8
+#: Bytes that NCCL wants in /dev/shm, as in its own message.
+NCCL_SEGMENT = 9_637_888
 
 
 def option(name: str, default: str = "") -> str:
@@ -72,6 +74,11 @@ def load(signals: Signals) -> None:
     dies, hangs = fault("worker-dies-in-load"), fault("worker-hangs-in-load")
     note("Starting to load model Ernie4_5ForCausalLM", 1498, "gpu_model_runner")
     say.worker("load")
+    free = os.statvfs("/dev/shm")
+    if free.f_bavail * free.f_frsize < NCCL_SEGMENT:
+        segment = f"/dev/shm/nccl-{os.getpid():06d}"
+        text = f"Error while creating shared memory segment {segment} (size {NCCL_SEGMENT})"
+        die({"code": "1"}, f"ExternalError: NCCL error(2), ncclSystemError. {text}")
     for shard in range(SHARDS + 1):
         percent = 100 * shard // SHARDS
         eta = 3.0 * (SHARDS - shard) / SHARDS
