@@ -179,11 +179,11 @@ class Keeper:
             )
         except OSError as error:
             return self._refuse("cannot-execute", f"the engine cannot be started: {error}")
-        self._record.set("loading", engine={"pid": self._engine.pid})
-        self._discover()
+        # Recorded before anything else: whoever finds us killed finds the engine in the state.
+        self.tree.discover()
         first = next((p for p in self.tree.processes if p.pid == self._engine.pid), None)
         self.state.engine = {"pid": self._engine.pid, "start": first.start if first else 0}
-        self._record.write()
+        self._record.set("loading", engine={"pid": self._engine.pid})
         self._follow_logs()
         self._progress = Progress(self.plan.deadlines)
         self._prover = Prover(

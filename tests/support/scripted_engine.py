@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from launcher.engines.base import Installed, PlanContext, PortNeed, Release
 from launcher.engines.common import common_env, common_parts, split_env

@@ -1,0 +1,139 @@
+"""A bench for whole instances: profiles of the scripted engine, the command line, and a look around
+afterwards for what was left."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import cli, ports, processes, scripted_engine
+from tests.support.waiting import wait_for
+
+
+class Rig:
+    """Everything a test of `up`, `down` and `status` needs; state lies in `home`."""
+
+    def __init__(self, home: Path, folder: Path, pythonpath: str) -> None:
+        self.home = home
+        self.folder = folder
+        self._spawned: list[subprocess.Popen[str]] = []
+        self.env: dict[str, str | None] = {"PYTHONPATH": pythonpath, "NOTIFY_SOCKET": None}
+
+    def profile(self, name: str = "one", script: dict[str, Any] | None = None, **keys: Any) -> str:
+        """A profile's path. `args` are further `engine-args`; keys are spelled with underscores."""
+        given = {key.replace("_", "-"): value for key, value in keys.items()}
+        arguments = {"script": script or {}, **given.pop("args", {})}
+        text = {
+            "name": name,
+            "engine": "scripted",
+            "model": "tiny",
+            "python": sys.executable,
+            "engine-args": arguments,
+            **given,
+        }
+        path = self.folder / f"{name}.yaml"
+        path.write_text(json.dumps(text))
+        return str(path)
+
+    def place(self, name: str) -> str:
+        """A path at which a test and its engine meet."""
+        return str(self.folder / name)
+
+    def run(self, *words: str, **options: Any) -> cli.Ran:
+        """A command to its end."""
+        return cli.run(*words, home=self.home, env=self.env, **options)
+
+    def spawn(self, *words: str, **options: Any) -> "subprocess.Popen[str]":
+        """A command that goes on; it is ended with the test at the latest."""
+        process = cli.spawn(*words, home=self.home, env=self.env, **options)
+        self._spawned.append(process)
+        return process
+
+    def close(self) -> None:
+        """End what a failed test left, so that its failure stays the only one."""
+        for process in self._spawned:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            for stream in (process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()
+
+    def up(self, name: str = "one", script: dict[str, Any] | None = None, **keys: Any) -> cli.Ran:
+        """`up` of a scripted profile, which has to succeed."""
+        ran = self.run("up", self.profile(name, script, **keys), "--json")
+        assert ran.rc == 0, ran.said()
+        return ran
+
+    def down(self, name: str = "one") -> cli.Ran:
+        """`down`, which has to succeed and leave nothing."""
+        ran = self.run("down", name, "--json")
+        assert ran.rc == 0, ran.said()
+        self.nothing_left(name)
+        return ran
+
+    def instance(self, name: str = "one") -> Path:
+        """The instance's folder."""
+        return self.home / "instances" / name
+
+    def stored(self, name: str = "one", file: str = "state.json") -> dict[str, Any]:
+        """One of the instance's JSON files, empty where it is not there yet."""
+        try:
+            found: dict[str, Any] = json.loads((self.instance(name) / file).read_text())
+        except FileNotFoundError:
+            return {}
+        return found
+
+    def wait_for_state(self, state: str, name: str = "one") -> dict[str, Any]:
+        """The stored state once it is `state`."""
+        wait_for(lambda: self.stored(name).get("state") == state, f"state {state} of {name}")
+        return self.stored(name)
+
+    def engine(self, name: str = "one") -> int:
+        """The pid of the engine's first process."""
+        pid: int = self.stored(name)["engine"]["pid"]
+        return pid
+
+    def keeper(self, name: str = "one") -> int:
+        """The keeper's pid."""
+        pid: int = self.stored(name)["keeper"]["pid"]
+        return pid
+
+    def kill(self, pid: int, number: signal.Signals = signal.SIGKILL) -> None:
+        """A signal, and for SIGKILL the end it brings."""
+        os.kill(pid, number)
+        if number == signal.SIGKILL:
+            wait_for(lambda: not processes.alive(pid), f"the end of {pid}")
+
+    def nothing_left(self, name: str = "one") -> None:
+        """No process, port or temporary folder of the instance is left."""
+        wait_for(lambda: not processes.of_home(self.home), "the end of all processes", deadline=10)
+        plan = self.stored(name, "plan.json")
+        if plan:
+            assert not Path(plan["temporary_folder"]).exists()
+            for use in plan["ports"]:
+                assert ports.is_free(use["number"]), use
+
+    def errors(self, ran: cli.Ran) -> list[str]:
+        """The codes of a command's errors."""
+        return [error["code"] for error in ran.json["errors"]]
+
+
+@pytest.fixture
+def rig(home: Path, tmp_path: Path) -> Iterator[Rig]:
+    """A bench with an empty state directory; at its end no instance may run."""
+    with scripted_engine.registered(tmp_path) as pythonpath:
+        made = Rig(home, tmp_path, pythonpath)
+        try:
+            yield made
+        finally:
+            made.close()
+
+
+__all__ = ["Rig", "rig"]
