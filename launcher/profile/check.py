@@ -102,6 +102,8 @@ class Checker:
                 "wrong-type", path, f"one value is expected, this is {_kind(node)}", node.place
             )
             return None
+        if node.broken:
+            return None
         try:
             return reader(node)
         except ScalarError as wrong:

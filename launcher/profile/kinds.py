@@ -119,7 +119,7 @@ def _words(check: Checker, key: Key, path: str, node: Node) -> Any:
 
 def _gpus(check: Checker, key: Key, path: str, node: Node) -> Any:
     parts: list[Node] = []
-    if isinstance(node, Scalar):
+    if isinstance(node, Scalar) and not node.broken:
         parts += [Scalar(t.strip(), node.plain, node.place) for t in node.text.split(",")]
     else:
         parts += node.items if isinstance(node, Sequence) else (node,)

@@ -193,7 +193,7 @@ def find_profile(path: str) -> str:
     found = _shipped(path)
     if found is not None:
         return found
-    near = nearest(path, os.path.dirname(wanted))
+    near = nearest(wanted, "")
     raise SourceError(
         Problem(
             "missing-profile",
@@ -205,17 +205,19 @@ def find_profile(path: str) -> str:
 
 
 def nearest(name: str, folder: str) -> str | None:
-    """The profile in `folder`, or among those that ship, whose name looks most like `name`."""
+    """The file whose name looks most like `name`: beside it (from `folder`), or shipped."""
     import difflib
 
+    head, tail = os.path.split(name)
     try:
-        beside = [f for f in os.listdir(folder or ".") if f.endswith(SUFFIXES)]
-    except OSError:
+        beside = [f for f in os.listdir(os.path.join(folder, head) or ".") if f.endswith(SUFFIXES)]
+    except (OSError, ValueError):
         beside = []
-    there = [os.path.join(folder, f) for f in beside] + list(shipped_profiles())
-    with_suffix = name if name.endswith(SUFFIXES) else f"{name}.yaml"
-    found = difflib.get_close_matches(with_suffix, there, n=1, cutoff=0.7)
-    return found[0] if found else None
+    wanted = tail if tail.endswith(SUFFIXES) else f"{tail}.yaml"
+    found = difflib.get_close_matches(wanted, [*beside, *shipped_profiles()], n=1, cutoff=0.7)
+    if not found:
+        return None
+    return os.path.join(head, found[0]) if found[0] in beside else found[0]
 
 
 def _shipped(name: str) -> str | None:

@@ -42,13 +42,15 @@ class SourceError(Exception):
 class Scalar:
     """A value as it was written.
 
-    `plain`: not quoted, so that `8` may be a number. `expanded`: a variable was put in.
+    `plain`: not quoted, so that `8` may be a number. `expanded`: a variable was put in. `broken`:
+    one could not be put in, which was said; nothing more is to be said of the value.
     """
 
     text: str
     plain: bool
     place: Origin
     expanded: bool = False
+    broken: bool = False
     size: int = 1
     depth: int = 0
 

@@ -59,7 +59,7 @@ def expand_scalar(node: nodes.Scalar, environ: Mapping[str, str], say: Say) -> n
         text = _expand(node.text, environ, used)
     except _ExpansionError as bad:
         say(Problem(bad.code, bad.message, node.place.text(), bad.remedy))
-        return node
+        return replace(node, broken=True)
     if not used:
         return replace(node, text=text)
     return replace(node, text=text, expanded=True, place=_noted(node.place, used))

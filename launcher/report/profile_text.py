@@ -1,4 +1,4 @@
-"""The `profiles` verbs and `validate` as text."""
+"""The `profiles` verbs as text."""
 
 from __future__ import annotations
 
@@ -69,19 +69,6 @@ def diff_release(result: Result) -> str:
     head = f"{result.instance}: FastDeploy {data['old']} to {data['new']}"
     lines = [f"  {called}: {entry}" for part, called in CHANGES for entry in data.get(part, ())]
     return "\n".join([f"{head}:", *lines] if lines else [f"{head}: nothing changes"])
-
-
-def validate(result: Result) -> str:
-    """`validate`: what was judged against which release; what is wrong goes to stderr."""
-    data = result.data
-    if result.errors:
-        return ""
-    judged = data.get("releases") or data.get("release")
-    releases = ", ".join(judged) if isinstance(judged, (list, tuple)) else judged
-    against = f" for {data.get('engine', '')} {releases}" if releases else ""
-    lines = [f"{data.get('profile') or result.instance}: valid{against.rstrip()}"]
-    lines += [f"note: {note}" for note in data.get("notes", ())]
-    return "\n".join(lines)
 
 
 def _lines(

@@ -1,0 +1,54 @@
+"""A secret never stands in a profile, and is never repeated when it does."""
+
+from typing import Any
+
+import pytest
+
+SECRET = "sk-live-4f9d1c77"
+HEAD = "name: a\nengine: vllm\nmodel: a/b\n"
+HOSTED = "name: a\nengine: hosted\nmodel: a/b\nbase-url: https://x/v1\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (f"{HEAD}api-key: {SECRET}\n", "4:10"),
+        (f"{HEAD}api-key: env:{SECRET}\n", "4:10"),
+        (f"{HEAD}api-key: 'Env:{SECRET}'\n", "4:10"),
+        (f"{HEAD}api-key: file://{SECRET}\n", "4:10"),
+        (f"{HEAD}api-key: [{SECRET}]\n", "4:10"),
+        (f"{HEAD}api-key: ${{GIVEN}}\n", "4:10"),
+        (f"{HEAD}api-key: ${{MY_KEY}}\n", "4:10"),
+        (f"{HEAD}env: {{HF_TOKEN: {SECRET}}}\n", "4:17"),
+        (f"{HEAD}env: {{FD_API_KEY: {SECRET}}}\n", "4:19"),
+        (f"{HEAD}env: {{DB_PASSWORD: {SECRET}}}\n", "4:20"),
+        (f"{HEAD}env: HF_TOKEN={SECRET}\n", "4:6"),
+        (f"{HEAD}env: {{OTHER: '${{MY_KEY}}'}}\n", "4:14"),
+        (f"{HEAD}engine-args: {{api-key: {SECRET}}}\n", "4:24"),
+        (f"{HEAD}engine-args: {{hf-token: {SECRET}}}\n", "4:25"),
+        (f"{HEAD}engine-args: {{json: {{password: {SECRET}}}}}\n", "4:32"),
+        (f"{HOSTED}headers: {{Authorization: Bearer {SECRET}}}\n", "5:26"),
+        (f"{HOSTED}headers: {{x-api-key: {SECRET}}}\n", "5:22"),
+        (f"{HOSTED}body: {{key: {SECRET}}}\n", "5:13"),
+        (f"{HOSTED.replace('https://', f'https://me:{SECRET}@')}", "4:11"),
+    ],
+)
+def test_a_secret_in_clear(refused: Any, text: str, place: str) -> None:
+    found = refused(text, {"MY_KEY": SECRET, "GIVEN": SECRET})
+    assert any(where == f"p.yaml:{place}" for _, where, _, _ in found), found
+    assert SECRET not in repr(found)
+
+
+def test_references_are_kept_and_never_resolved(load: Any) -> None:
+    got = load(
+        HEAD + "api-key: env:MY_KEY\nenv: {HF_TOKEN: 'env:MY_KEY', A_KEY: 'cmd:pass a'}\n",
+        {"MY_KEY": SECRET},
+    )
+    assert got.env == {"HF_TOKEN": "env:MY_KEY", "A_KEY": "cmd:pass a"}
+    assert SECRET not in repr(got)
+
+
+def test_a_switch_named_like_a_secret_is_none(load: Any) -> None:
+    got = load(HEAD + "env: {HF_HUB_DISABLE_IMPLICIT_TOKEN: 1}\nengine-args: {hf-token: true}\n")
+    assert got.env == {"HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"}
+    assert got.engine_args == {"hf-token": True}

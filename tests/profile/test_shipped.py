@@ -1,0 +1,78 @@
+"""The profiles that ship say what they promise."""
+
+from typing import Any
+
+import pytest
+
+from launcher import profile
+from launcher.profile.model import Parsers
+from tests.support import ROOT
+
+FASTDEPLOY = ("ernie-4.5-21b-a3b-thinking", "ernie-4.5-21b-a3b", "ernie-4.5-0.3b")
+NAMES = sorted(p.stem for p in (ROOT / "profiles").glob("*.yaml"))
+
+
+def load(name: str) -> Any:
+    return profile.load(ROOT / "profiles" / f"{name}.yaml", environ={})
+
+
+def test_which_there_are() -> None:
+    variants = [
+        f"{name}{engine}" for name in FASTDEPLOY for engine in ("", "-vllm", "-transformers")
+    ]
+    assert sorted([*variants, "ernie-tiny-cpu", "ernie-tiny-cpu-vllm"]) == NAMES
+
+
+def test_the_model_card_s_command() -> None:
+    got = load("ernie-4.5-21b-a3b-thinking")
+    assert got.engine == "fastdeploy"
+    assert got.model == "baidu/ERNIE-4.5-21B-A3B-Thinking"
+    assert got.ports == {"api": 8180, "metrics": 8181, "engine-worker-queue": 8182}
+    assert got.engine_args == {"load-choices": "default_v1"}
+    assert (got.tensor_parallel_size, got.max_model_len, got.max_num_seqs) == (1, 131072, 32)
+    assert {p.replace("_", "-") for p in (got.parsers.reasoning, got.parsers.tool_call)} == {
+        "ernie-x1"
+    }
+    assert got.engine_version == ">=2.2,<2.5"
+    assert got.quantization is None
+
+
+@pytest.mark.parametrize("name", ["ernie-4.5-21b-a3b", "ernie-4.5-0.3b"])
+def test_fastdeploy_s_recommended_settings(name: str) -> None:
+    got = load(name)
+    assert (got.tensor_parallel_size, got.quantization) == (1, "wint4")
+    assert (got.max_model_len, got.max_num_seqs) == (32768, 128)
+    assert got.model.endswith("-Paddle")
+    assert got.parsers == Parsers()
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if "-vllm" in n])
+def test_vllm_variants_have_nothing_of_fastdeploy_s(name: str) -> None:
+    got = load(name)
+    assert got.engine == "vllm"
+    assert got.engine_version == ">=0.10.2,!=0.11.0"
+    assert set(got.ports) == {"api"}
+    assert got.quantization is None
+    assert got.engine_args == {}
+    assert "Paddle" not in got.model
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in NAMES if "-transformers" in n or n == "ernie-tiny-cpu"]
+)
+def test_transformers_variants_have_only_what_it_has(name: str) -> None:
+    got = load(name)
+    assert got.engine == "transformers"
+    assert got.engine_version == ">=4.54"
+    assert set(got.ports) == {"api"}
+    assert not any(
+        getattr(got, key)
+        for key in ("served_model_name", "max_model_len", "max_num_seqs", "tensor_parallel_size",
+                    "quantization", "api_key")
+    )  # fmt: skip
+    assert got.parsers == Parsers()
+
+
+@pytest.mark.parametrize("name", ["ernie-tiny-cpu", "ernie-tiny-cpu-vllm"])
+def test_the_tiny_ones_find_their_model(name: str) -> None:
+    assert load(name).model == str(ROOT / "profiles" / "tiny-ernie")
