@@ -109,7 +109,7 @@ def _short(what: str, which: str) -> str:
     if what.startswith("Installing"):
         return f"unpacking {len(which.split(', '))} packages"
     name = which.rsplit("/", 1)[-1] if what in ("Processing", "Downloading") else which
-    return f"{what} {name}"
+    return f"{what} {name.partition(' (from ')[0]}"
 
 
 def _lines(
