@@ -54,6 +54,9 @@ def take(
     """
     leases = Leases()
     problems: list[Problem] = []
+    error = bind_error(host, 0)
+    if error is not None:
+        raise PreconditionError(_host_problem(host, error))
     needs = list(needs)
     fixed = {n.name: asked.get(n.name, n.default) for n in needs}
     try:
@@ -88,7 +91,7 @@ def _take_fixed(
         leases.descriptors.append(descriptor)
         error = bind_error(need.address or host, port)
         if error is not None:
-            return _why_not(error, need, port, need.address or host)
+            return _why_not(error, need, port)
     if need.unique_low_byte and not _take_low_byte(leases, number):
         return Problem(
             "queue-port-low-byte",
@@ -100,7 +103,7 @@ def _take_fixed(
     return None
 
 
-def _why_not(error: OSError, need: PortNeed, port: int, address: str) -> Problem:
+def _why_not(error: OSError, need: PortNeed, port: int) -> Problem:
     where = f"ports.{need.name}"
     if error.errno == errno.EADDRINUSE:
         who = describe_holder(port) or "a program that cannot be looked at from here"
@@ -108,12 +111,18 @@ def _why_not(error: OSError, need: PortNeed, port: int, address: str) -> Problem
             "port-taken", f"port {port} ({need.name}) is in use by {who}", where,
             f"end that program, or choose another port, or `ports: {{{need.name}: auto}}`",
         )  # fmt: skip
-    if error.errno == errno.EADDRNOTAVAIL:
-        return Problem(
-            "host-not-here", f"{address} is not an address of this machine", "host",
-            "`host: 127.0.0.1` serves this machine only, `host: 0.0.0.0` all its addresses",
-        )  # fmt: skip
     return Problem("port-refused", f"port {port} ({need.name}): {error.strerror}", where)
+
+
+def _host_problem(host: str, error: OSError) -> Problem:
+    """Said now: a server would only find out when it binds, after the whole model load."""
+    said = "is not an address of this machine"
+    if error.errno != errno.EADDRNOTAVAIL:
+        said = f"cannot be listened on: {error.strerror}"
+    return Problem(
+        "host-not-here", f"{host} {said}", "host",
+        "`host: 127.0.0.1` serves this machine only, `host: 0.0.0.0` all its addresses",
+    )  # fmt: skip
 
 
 def _take_free(

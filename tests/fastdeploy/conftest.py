@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import signal
@@ -100,6 +101,15 @@ class Server:
         return found[0]
 
     @property
+    def worker(self) -> int:
+        """The worker that holds the GPU (C); its launcher and shell name the same script."""
+        for pid, line in self.processes().items():
+            words = line.split()
+            if any(w.endswith("/worker_process.py") for w in words[:3]):
+                return pid
+        raise AssertionError(f"no worker in {self.processes()}")
+
+    @property
     def main(self) -> int:
         """The api_server's own process (A)."""
         stored = self.files.state()
@@ -114,8 +124,9 @@ class Server:
         for process in identity.every_process():
             token = identity.environment_token(process.pid) or ""
             if process.state != "Z" and (process.pid in recorded or _of(token, self)):
-                raw = Path(f"/proc/{process.pid}/cmdline").read_bytes()
-                found[process.pid] = raw.replace(b"\0", b" ").decode(errors="replace")
+                with contextlib.suppress(OSError):  # it ends at this moment
+                    raw = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+                    found[process.pid] = raw.replace(b"\0", b" ").decode(errors="replace")
         return found
 
     def port(self, name: str) -> int:

@@ -126,7 +126,7 @@ def test_a_dead_worker_ends_a_ready_server_even_where_the_front_end_hangs(
 ) -> None:
     server = fastdeploy(fault if fault == "exit-hangs" else "")
     assert server.up().rc == 0
-    os.kill(server.pid("worker_process.py"), signal.SIGKILL)
+    os.kill(server.worker, signal.SIGKILL)
     server.wait_state("died")
     stored = server.files.state()
     assert stored is not None
