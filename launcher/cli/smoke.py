@@ -47,6 +47,8 @@ from launcher.result import Result
     multiple=True,
     help="A capability the server promises; failing it is a failure (repeatable).",
 )
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Set a profile's key.")
+@click.option("--overlay", "overlays", multiple=True, metavar="FILE", help="Merge this file.")
 @click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="JUnit XML file.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="HTML report.")
 @click.option(
@@ -64,6 +66,8 @@ def command(
     key: str | None,
     dialect: str | None,
     promises: tuple[str, ...],
+    sets: tuple[str, ...],
+    overlays: tuple[str, ...],
     junit: Path | None,
     html: Path | None,
     markdown: Path | None,
@@ -82,7 +86,15 @@ def command(
     def progress(run: CheckRun) -> None:
         click.echo(f"  {run.check.name}: {run.outcome.verdict}", err=True)
 
-    found = resolve(target, model=model, key=key, dialect=dialect, promises=promises)
+    found = resolve(
+        target,
+        model=model,
+        key=key,
+        dialect=dialect,
+        promises=promises,
+        overlays=overlays,
+        sets=sets,
+    )
     result = smoke(
         found,
         names=names,

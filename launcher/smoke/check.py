@@ -30,6 +30,7 @@ TAGS: Mapping[str, str] = {
     "load": "many requests at once",
     "security": "keys and hostile input",
     "sampling": "temperature, seed, penalties and what else decides a draw",
+    "dialect": "Anthropic's dialect",
     "language": "Chinese, emoji and other text beyond ASCII",
 }
 
@@ -48,6 +49,7 @@ MODULES = (
     "security",
     "errors",
     "server",
+    "anthropic",
 )
 
 

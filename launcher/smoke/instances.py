@@ -35,7 +35,7 @@ def of_instance(name: str) -> Target:
     return of_plan(folder.plan(), profile_of(folder.profile()))
 
 
-def of_profile(path: str) -> Target:
+def of_profile(path: str, overlays: tuple[str, ...] = (), sets: tuple[str, ...] = ()) -> Target:
     """The target that a profile stands for: a hosted endpoint, or the instance of its name.
 
     Raises:
@@ -43,7 +43,7 @@ def of_profile(path: str) -> Target:
     """
     from launcher import profile
 
-    loaded = profile.load(path)
+    loaded = profile.load(path, overlays=overlays, sets=sets)
     if loaded.engine == "hosted":
         return of_hosted(loaded)
     from launcher.instance.store import open_instance
@@ -109,6 +109,9 @@ def of_hosted(profile: Profile) -> Target:
         secret_fields,
     )
     engine = engines.get("hosted")
+    problems = engine.validate(profile, None)
+    if problems:
+        raise ProfileError(problems)
     models = f"{endpoint.base_url}/models"
     promises = engine.capabilities(profile, None)
     made = Target(
@@ -117,7 +120,7 @@ def of_hosted(profile: Profile) -> Target:
         endpoint=endpoint,
         model=profile.model,
         engine="hosted",
-        promises=promises,
+        promises=promises if said.get("promises") is not None else None,
         max_model_len=profile.max_model_len,
         max_num_seqs=profile.max_num_seqs,
         models_url=models if "models" in promises else None,

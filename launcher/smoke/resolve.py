@@ -38,6 +38,8 @@ def resolve(
     key: str | None = None,
     dialect: str | None = None,
     promises: Sequence[str] = (),
+    overlays: tuple[str, ...] = (),
+    sets: tuple[str, ...] = (),
 ) -> Target:
     """The target behind a word of the command line.
 
@@ -55,12 +57,17 @@ def resolve(
             "--promise",
             f"one of: {', '.join(sorted(CAPABILITIES))}",
         )
+    if (overlays or sets) and not is_profile(target):
+        raise UsageError.of(
+            "no-profile", "--set and --overlay change a profile, and this is none", target
+        )
     if is_url(target):
         made = of_url(target, model=model, key=_secret(key), dialect=dialect or "openai")
     else:
         from launcher.smoke.instances import of_instance, of_profile
 
-        found = of_profile(target) if is_profile(target) else of_instance(target)
+        given = (target, overlays, sets)
+        found = of_profile(*given) if is_profile(target) else of_instance(target)
         made = (
             found
             if model is None

@@ -1,4 +1,4 @@
-"""The scripted model behind the loopback servers: small skills, the same answer for the same draw."""
+"""The scripted model behind the loopback servers: small skills, repeatable draws."""
 
 from __future__ import annotations
 
@@ -13,9 +13,20 @@ STORY = (
     "far away. One day the wind came and the boat sailed past hills, lighthouses and islands. "
     "After a hundred days it came back and told the children what was best of all: the way home."
 )
-WORDS = (
-    ["apple", "tiger", "marble", "lantern", "copper", "falcon", "meadow", "velvet", "harbor", "thunder", "silver", "pumpkin"]
-)
+WORDS = [
+    "apple",
+    "tiger",
+    "marble",
+    "lantern",
+    "copper",
+    "falcon",
+    "meadow",
+    "velvet",
+    "harbor",
+    "thunder",
+    "silver",
+    "pumpkin",
+]
 TOKEN = re.compile(r"\s*(?:[A-Za-z]+|\d|[^\sA-Za-z0-9]|$)|\s+")
 
 
@@ -90,7 +101,7 @@ def _say(
         "9.11 or 9.8": "9.8 is larger than 9.11.",
         "首都": "中国的首都是北京。",
         "emoji": "Hello 🙂! 你好，世界 🌍🚀 👍",
-        "讲一个故事": "从前有一只小船，住在海边。有一天风来了，小船看到了山、岛和星星。最后它回到了家。",
+        "讲一个故事": "从前有一只小船，住在海边。有一天风来了，小船看到了山和星星。",
         "story": STORY,
         "JSON": '{"name": "Ada", "age": 36}',
         "weather": "I cannot look at the weather.",

@@ -31,7 +31,26 @@ SEATS = 4
 DONE = "[DONE]"
 TOKEN_SECONDS = 0.002
 KNOWN = frozenset(
-    ["model", "messages", "temperature", "max_tokens", "stream", "stream_options", "tools", "tool_choice", "stop", "seed", "n", "logprobs", "top_logprobs", "top_p", "frequency_penalty", "presence_penalty", "response_format", "chat_template_kwargs"]
+    [
+        "model",
+        "messages",
+        "temperature",
+        "max_tokens",
+        "stream",
+        "stream_options",
+        "tools",
+        "tool_choice",
+        "stop",
+        "seed",
+        "n",
+        "logprobs",
+        "top_logprobs",
+        "top_p",
+        "frequency_penalty",
+        "presence_penalty",
+        "response_format",
+        "chat_template_kwargs",
+    ]
 )
 
 

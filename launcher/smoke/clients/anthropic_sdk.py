@@ -39,10 +39,10 @@ class AnthropicClient:
         begun = time.monotonic()
         with anthropic.Anthropic(
             base_url=endpoint.root_url,
-            api_key=endpoint.key or NO_KEY,
             max_retries=0,
             timeout=deadline.read,
-            default_headers={**endpoint.headers, **_bearer(endpoint)},
+            default_headers=dict(endpoint.headers),
+            **_credential(endpoint),
         ) as client:
             try:
                 return with_exchange(
@@ -62,10 +62,11 @@ class AnthropicClient:
         entry: Exchange,
         begun: float,
     ) -> Answer:
-        words = dict(sent)
+        words: dict[str, Any] = dict(sent)
         # The SDK has dropped parameters that servers still take: they travel beside it.
-        beside = {k: words.pop(k) for k in ("temperature", "top_p") if k in words}
-        made: Any = client.messages.create(**words, extra_body={**beside, **extra})
+        beside: dict[str, Any] = {k: words.pop(k) for k in ("temperature", "top_p") if k in words}
+        body: dict[str, Any] = {**beside, **extra}
+        made: Any = client.messages.create(**words, extra_body=body)
         entry.status = 200
         if not sent.get("stream"):
             seconds = time.monotonic() - begun
@@ -79,5 +80,7 @@ class AnthropicClient:
         return from_chunks(tuple(chunks), entry.seconds, done)
 
 
-def _bearer(endpoint: Endpoint) -> dict[str, str]:
-    return {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
+def _credential(endpoint: Endpoint) -> dict[str, Any]:
+    """Anthropic's own header; for servers of OpenAI's dialect, which read Bearer tokens, theirs."""
+    key = endpoint.key or NO_KEY
+    return {"api_key": key} if endpoint.dialect == "anthropic" else {"auth_token": key}

@@ -1,0 +1,5 @@
+"""An endpoint that somebody else runs: known by its address, judged by what it promises."""
+
+from launcher.engines.hosted.engine import ENGINE
+
+__all__ = ["ENGINE"]

@@ -1,0 +1,93 @@
+"""The engine object of hosted endpoints; nothing is ever started."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from launcher.engines.base import (
+    CAPABILITIES,
+    Capability,
+    Installed,
+    PlanContext,
+    PortNeed,
+    Release,
+)
+from launcher.errors import PreconditionError, Problem
+from launcher.profile.model import Profile
+
+
+class Hosted:
+    """A hosted endpoint, as the Protocol `launcher.engines.base.Engine`."""
+
+    name = "hosted"
+    title = "a hosted endpoint"
+    lines: tuple[str, ...] = ()
+    distributions: tuple[str, ...] = ()
+
+    def installed(
+        self, python: str, python_version: str, distributions: Mapping[str, str]
+    ) -> Installed:
+        """Nothing to install: whatever the interpreter has will do."""
+        return Installed(python, python_version, None, distributions)
+
+    def release(self, version: str) -> Release:
+        """Never: a hosted endpoint tells no version.
+
+        Raises:
+            PreconditionError: always.
+        """
+        _refuse()
+
+    def ports(self, profile: Profile, release: Release | None) -> tuple[PortNeed, ...]:
+        """None on this machine."""
+        return ()
+
+    def validate(self, profile: Profile, release: Release | None) -> list[Problem]:
+        """The model and the address must be named, promises must exist."""
+        problems: list[Problem] = []
+        for key, value in (("base-url", _said(profile).get("base-url")), ("model", profile.model)):
+            if not value:
+                problems.append(
+                    Problem("missing-key", f"a hosted endpoint needs `{key}`", profile.where(key))
+                )
+        for word in _said(profile).get("promises") or ():
+            if word not in CAPABILITIES:
+                near = difflib.get_close_matches(str(word), CAPABILITIES, n=1)
+                meant = f"; did you mean {near[0]!r}?" if near else ""
+                problems.append(
+                    Problem(
+                        "unknown-capability",
+                        f"unknown capability {word!r}{meant}",
+                        profile.where("promises"),
+                    )
+                )
+        return problems
+
+    def plan(self, profile: Profile, context: PlanContext) -> NoReturn:
+        """Never: somebody else runs it.
+
+        Raises:
+            PreconditionError: always.
+        """
+        _refuse()
+
+    def capabilities(self, profile: Profile, release: Release | None) -> frozenset[Capability]:
+        """What the profile says that the provider promises."""
+        return frozenset(_said(profile).get("promises") or ())
+
+
+def _said(profile: Profile) -> dict[str, Any]:
+    return {**profile.resolved, **profile.hosted}
+
+
+def _refuse() -> NoReturn:
+    raise PreconditionError.of(
+        "hosted",
+        "a hosted endpoint is run by somebody else",
+        remedy="`ernie-deploy smoke` and `compare` take its profile; `up` cannot",
+    )
+
+
+ENGINE = Hosted()
