@@ -12,13 +12,13 @@ from typing import Any, NoReturn
 from launcher.engines.fastdeploy.catalogue import DATA
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The release's parser would exit with 2."""
 
 
 class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise Refused(message)
+        raise RefusedError(message)
 
 
 def _list(kind: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -69,9 +69,9 @@ def parse(line: str, words: tuple[str, ...]) -> argparse.Namespace:
     """What release `line` makes of the words after the module's name.
 
     Raises:
-        Refused: it would not take them.
+        RefusedError: it would not take them.
     """
     try:
         return parser(line).parse_args(list(words))
     except (argparse.ArgumentError, ValueError) as error:
-        raise Refused(str(error)) from error
+        raise RefusedError(str(error)) from error

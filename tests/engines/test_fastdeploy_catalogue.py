@@ -129,7 +129,8 @@ def test_a_misspelt_flag_is_refused_with_the_nearest(line: str) -> None:
 def test_words_that_the_release_checks_after_the_download(line: str) -> None:
     for name, choices in late_choices(line).items():
         near = choices[0][:-1] + "x"
-        (found,) = [p for p in making.problems(profile(name, near), line) if p.code == "wrong-value"]
+        problems = making.problems(profile(name, near), line)
+        (found,) = [p for p in problems if p.code == "wrong-value"]
         assert f"knows no {name}" in found.message
         assert found.remedy == f"one of: {', '.join(choices)}"
 

@@ -125,8 +125,11 @@ def test_every_option_that_is_pasted_unquoted_is_checked(line: str) -> None:
     for option in facts["unquoted"][line]:
         if option in ("model", "logprobs-mode", "write-policy", "kvcache-storage-backend"):
             continue  # the model has its own test, the others take listed words only
-        value: Any = {"speculative-config": {"method": "mtp", "model": "/m; rm -rf x"},
-                      "override-pooler-config": {"pooling_type": "LAST"}}.get(option, "a;b")  # fmt: skip
+        mappings: dict[str, Any] = {
+            "speculative-config": {"method": "mtp", "model": "/m; rm -rf x"},
+            "override-pooler-config": {"pooling_type": "LAST"},
+        }
+        value = mappings.get(option, "a;b")
         found = codes(line, engine_args={option: value})
         assert found, option
         assert all(where == "p.yaml:4:3" for _, where in found), found

@@ -208,11 +208,15 @@ def test_leftovers_of_speculation_and_of_split_roles() -> None:
 def test_readiness_asks_the_api_and_compares_what_the_profile_asked_for(tmp_path: Path) -> None:
     made = making.plan(
         making.profile(
-            model=str(tmp_path), served_model_name="ernie", max_model_len=4096, quantization="wint8",
-            gpus=("0",), engine_args={"enable-prefix-caching": False},
+            model=str(tmp_path),
+            served_model_name="ernie",
+            max_model_len=4096,
+            quantization="wint8",
+            gpus=("0",),
+            engine_args={"enable-prefix-caching": False},
         ),
         "2.3.2",
-    )  # fmt: skip
+    )
     ready = made.readiness
     assert (ready.port, ready.health_path, ready.model) == ("api", "/health", "ernie")
     assert ready.completion["model"] == "ernie"

@@ -18,9 +18,12 @@ from hypothesis import strategies as st
 from launcher import engines
 from launcher import profile as profiles
 from launcher.engines.common import NEUTRAL, neutral
+from launcher.engines.fastdeploy import checks as fastdeploy_checks
 from launcher.engines.fastdeploy.catalogue import LINES, late_choices, table
 from launcher.engines.options import OptionTable, canonical
-from launcher.engines.transformers.catalogue import releases
+from launcher.engines.transformers import checks as transformers_checks
+from launcher.engines.transformers.catalogue import releases, serve_of
+from launcher.engines.vllm import checks as vllm_checks
 from launcher.engines.vllm import flags
 from launcher.errors import DeployError, ExitCode, ProfileError
 from launcher.plan.model import LaunchPlan
@@ -42,25 +45,29 @@ SCALARS = st.one_of(
 ANYTHING = st.one_of(
     SCALARS, st.lists(SCALARS, max_size=3), st.dictionaries(st.sampled_from("abc"), SCALARS)
 )
-SECRETS = ["env:KEY", "file:/etc/key", "cmd:pass show key", "plain"]
+SECRETS = ["env:KEY", "env:KEY", "file:/etc/key", "cmd:pass show key", "plain"]
 
 
 @cache
-def options(engine: str) -> OptionTable:
+def options(engine: str, version: str) -> OptionTable:
     if engine == "fastdeploy":
-        every = {o.name: o for line in LINES for o in table(line)}
-        return OptionTable("FastDeploy", "all", every)
-    if engine == "vllm":
-        return flags.table(flags.shipped())
-    return OptionTable("transformers", "all", {o.name: o for s in releases() for o in s.options})
+        return table(version)
+    return flags.table(flags.shipped()) if engine == "vllm" else serve_of(version).options
 
 
-def sensible(engine: str, name: str) -> st.SearchStrategy[Any]:
+OWNED = {
+    "fastdeploy": fastdeploy_checks.OWNED_FLAGS,
+    "vllm": vllm_checks.OWNED_FLAGS,
+    "transformers": transformers_checks.OWNED_FLAGS,
+}
+
+
+def sensible(engine: str, version: str, name: str) -> st.SearchStrategy[Any]:
     """Mostly values of the option's own kind."""
-    option = options(engine).options[name]
+    option = options(engine, version).options[name]
     if option.action in ("switch", "boolean"):
         return st.booleans()
-    late = late_choices("2.4").get(name) if engine == "fastdeploy" else None
+    late = late_choices(version).get(name) if engine == "fastdeploy" else None
     if option.choices or late:
         return st.sampled_from(tuple(option.choices or late or ()))
     kinds: dict[str, st.SearchStrategy[Any]] = {
@@ -76,19 +83,24 @@ def sensible(engine: str, name: str) -> st.SearchStrategy[Any]:
 
 
 @st.composite
-def engine_args(draw: st.DrawFn, engine: str) -> dict[str, Any]:
-    names = draw(st.lists(st.sampled_from(sorted(options(engine).options)), max_size=4))
+def engine_args(draw: st.DrawFn, engine: str, version: str) -> dict[str, Any]:
+    every = sorted(options(engine, version).options)
+    free = [name for name in every if name not in OWNED[engine]]
+    names = draw(st.lists(st.sampled_from(free), max_size=3))
     given = {}
     for name in names:
-        spelled = draw(st.sampled_from([name, name, name, name.replace("-", "_"), f"{name}x"]))
-        wild = draw(st.integers(0, 9)) == 0
-        given[spelled] = draw(ANYTHING if wild else sensible(engine, name))
+        wild = draw(st.integers(0, 19))
+        if wild == 0:
+            name = draw(st.sampled_from([*OWNED[engine], f"{name}x", "not a flag"]))
+        spelled = name.replace("-", "_") if wild == 1 else name
+        right = name in options(engine, version) and wild != 2
+        given[spelled] = draw(sensible(engine, version, name) if right else ANYTHING)
     return given
 
 
 @st.composite
-def documents(draw: st.DrawFn, engine: str) -> dict[str, Any]:
-    """A profile as a mapping; rarely with a key of the wrong type."""
+def documents(draw: st.DrawFn, engine: str, version: str) -> tuple[dict[str, Any], str]:
+    """A profile as a mapping, and the version it is for; rarely with a key of the wrong type."""
     keys: dict[str, st.SearchStrategy[Any]] = {
         "served-model-name": st.sampled_from(["ernie", "a b", "x" * 50]),
         "revision": st.sampled_from(["main", "v1"]),
@@ -98,11 +110,11 @@ def documents(draw: st.DrawFn, engine: str) -> dict[str, Any]:
             st.sampled_from(["api", "metrics", "engine-worker-queue", "cache-queue", "grpc"]),
             st.one_of(st.just("auto"), st.integers(1024, 65535)), max_size=3,
         ),
-        "gpus": st.lists(st.sampled_from(["0", "1", "GPU-1"]), max_size=2),
-        "max-model-len": st.integers(1, 200000),
-        "max-num-seqs": st.integers(0, 300),
-        "tensor-parallel-size": st.integers(1, 4),
-        "quantization": st.sampled_from(["wint4", "wint8", "bnb-8bit", "fp8", "no'pe"]),
+        "gpus": st.sampled_from([["0"], ["0"], ["3"], ["0", "1"], ["GPU-1"], []]),
+        "max-model-len": st.integers(1000, 200000),
+        "max-num-seqs": st.integers(8, 260),
+        "tensor-parallel-size": st.sampled_from([1, 1, 1, 2, 4]),
+        "quantization": st.sampled_from(["wint4", "wint8", "wint8", "bnb-8bit", "no'pe"]),
         "parsers": st.fixed_dictionaries({}, optional={
             "reasoning": st.sampled_from(["ernie-x1", "ernie_x1", "qwen3", "nope"]),
             "tool-call": st.sampled_from(["ernie-x1", "ernie45", "hermes"]),
@@ -112,16 +124,16 @@ def documents(draw: st.DrawFn, engine: str) -> dict[str, Any]:
             st.sampled_from(["HF_TOKEN", "FD_SAMPLING_CLASS", "FD_LOG_DIR", "MY_SETTING", "X"]),
             st.sampled_from(["1", "env:TOKEN", "a b", "$(id)"]), max_size=2,
         ),
-        "stop": st.fixed_dictionaries({"drain": st.sampled_from([0, 10, 2.5])}),
-        "engine-args": engine_args(engine),
+        "stop": st.fixed_dictionaries({"drain": st.sampled_from([0, 10, 10, 2.5])}),
+        "engine-args": engine_args(engine, version),
     }  # fmt: skip
-    models = ["baidu/ERNIE-4.5-21B-A3B-Thinking", "baidu/ERNIE-4.5-0.3B-PT", "someone/model",
-              "someone/my model", "-x"]  # fmt: skip
+    models = ["baidu/ERNIE-4.5-21B-A3B-Thinking", "baidu/ERNIE-4.5-0.3B-Paddle", "someone/model",
+              "someone/model-2", "someone/model_3", "someone/4", "someone/my model"]  # fmt: skip
     made = {"name": "generated", "engine": engine, "model": draw(st.sampled_from(models))}
-    for key in draw(st.lists(st.sampled_from(sorted(keys)), unique=True, max_size=6)):
+    for key in draw(st.lists(st.sampled_from(sorted(keys)), unique=True, max_size=4)):
         wild = draw(st.integers(0, 24)) == 0
         made[key] = draw(ANYTHING if wild else keys[key])
-    return made
+    return made, version
 
 
 @pytest.fixture(scope="module")
@@ -135,8 +147,8 @@ def outcomes() -> Iterator[dict[str, int]]:
     counted: dict[str, int] = {}
     yield counted
     for engine in {key.split()[0] for key in counted}:
-        assert counted.get(f"{engine} plan", 0) > 20, counted
-        assert counted.get(f"{engine} refused", 0) > 20, counted
+        assert counted.get(f"{engine} plan", 0) > 40, counted
+        assert counted.get(f"{engine} refused", 0) > 40, counted
 
 
 @pytest.mark.parametrize("engine", EXAMPLES)
@@ -147,17 +159,15 @@ def test_a_profile_is_refused_at_its_lines_or_found_again_in_the_plan(
         max_examples=EXAMPLES[engine],
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
-    @given(documents(engine), st.sampled_from(VERSIONS[engine]))
-    def run(document: dict[str, Any], version: str) -> None:
+    @given(st.sampled_from(VERSIONS[engine]).flatmap(lambda v: documents(engine, v)))
+    def run(drawn: tuple[dict[str, Any], str]) -> None:
+        document, version = drawn
         file.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
         try:
             profile = profiles.load(str(file))
             plan = engines.get(engine).plan(profile, making.context(engine, version))
         except DeployError as error:
-            assert isinstance(error, ProfileError), error
-            assert error.exit_code == ExitCode.USAGE
-            assert error.problems
-            assert all(p.message and p.where for p in error.problems), error.problems
+            refused_at_its_lines(error)
             outcomes[f"{engine} refused"] = outcomes.get(f"{engine} refused", 0) + 1
             return
         outcomes[f"{engine} plan"] = outcomes.get(f"{engine} plan", 0) + 1
@@ -167,6 +177,13 @@ def test_a_profile_is_refused_at_its_lines_or_found_again_in_the_plan(
             the_release_takes_it(profile, plan, version)
 
     run()
+
+
+def refused_at_its_lines(error: DeployError) -> None:
+    assert isinstance(error, ProfileError), error
+    assert error.exit_code == ExitCode.USAGE
+    assert error.problems
+    assert all(p.message and p.where for p in error.problems), error.problems
 
 
 def nothing_is_ignored(profile: Profile, plan: LaunchPlan) -> None:

@@ -223,4 +223,3 @@ def test_the_shipped_answer_is_what_the_installed_vllm_says(tmp_path: Path) -> N
     differing = [f for f in ours if (ours[f]["takes"], ours[f]["choices"])
                  != (theirs[f]["takes"], theirs[f]["choices"])]  # fmt: skip
     assert differing == []
-

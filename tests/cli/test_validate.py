@@ -1,0 +1,96 @@
+"""`ernie-deploy validate`: right and wrong profiles, for one release and for all it admits."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from launcher.cli.main import group
+
+CARD = """\
+name: card
+engine: fastdeploy
+engine-version: ">=2.2,<2.5"
+model: baidu/ERNIE-4.5-21B-A3B-Thinking
+max-model-len: 131072
+max-num-seqs: 32
+parsers: {reasoning: ernie_x1, tool-call: ernie_x1}
+engine-args:
+  load-choices: default_v1
+"""
+
+
+@pytest.fixture
+def card(tmp_path: Path) -> Path:
+    path = tmp_path / "card.yaml"
+    path.write_text(CARD)
+    return path
+
+
+def validate(*words: str) -> tuple[int, dict[str, Any]]:
+    done = CliRunner().invoke(
+        group, ["validate", *words, "--json"], standalone_mode=False, catch_exceptions=False
+    )
+    return int(done.return_value), json.loads(done.stdout)
+
+
+def test_a_right_profile_is_judged_against_every_release_it_admits(card: Path) -> None:
+    code, said = validate(str(card))
+    assert (code, said["errors"]) == (0, [])
+    assert said["data"]["engine"] == "fastdeploy"
+    assert said["data"]["release"] is None
+    assert said["data"]["judged"].startswith("not installed: every known release that >=2.2")
+
+
+def test_one_release_can_be_named_and_translations_are_told(card: Path) -> None:
+    code, said = validate(str(card), "--engine-version", "2.2")
+    assert (code, said["data"]["release"]) == (0, "2.2")
+    assert said["data"]["notes"] == [
+        "engine-args.load-choices: the flag is spelled --load_choices in 2.2"
+    ]
+
+
+def test_every_problem_comes_at_once_at_its_place(card: Path) -> None:
+    wrong = CARD.replace("load-choices: default_v1", "load-choises: default_v1\n  max-wait: 3")
+    card.write_text(wrong.replace("max-num-seqs: 32", "max-num-seqs: 999"))
+    code, said = validate(str(card), "--engine-version", "2.4")
+    assert code == 2
+    assert [(e["code"], e["where"].removeprefix(str(card))) for e in said["errors"]] == [
+        ("out-of-range", ":6:1"),
+        ("unknown-flag", ":9:3"),
+        ("unknown-flag", ":10:3"),
+    ]
+    assert said["errors"][1]["remedy"] == "did you mean `load-choices`?"
+
+
+def test_overlays_and_settings_take_part(card: Path, tmp_path: Path) -> None:
+    overlay = tmp_path / "more.yaml"
+    overlay.write_text("engine-args: {router: 'host:1'}\n")
+    code, said = validate(str(card), "--overlay", str(overlay), "--engine-version", "2.2")
+    assert (code, said["errors"][0]["where"]) == (2, f"{overlay}:1:15")
+    assert "it exists from 2.3" in said["errors"][0]["message"]
+    code, said = validate(str(card), "--set", "max-num-seqs=0", "--engine-version", "2.4")
+    assert (code, said["errors"][0]["where"]) == (2, "--set max-num-seqs")
+
+
+@pytest.mark.parametrize("version", ["9.9", "new"])
+def test_an_unknown_release_is_said(card: Path, version: str) -> None:
+    code, said = validate(str(card), "--engine-version", version)
+    assert (code, said["errors"][0]["code"]) == (3, "unknown-release")
+
+
+def test_the_text_says_ok_and_what_was_checked(card: Path) -> None:
+    done = CliRunner().invoke(group, ["validate", str(card)], standalone_mode=False)
+    first, second = done.stdout.splitlines()
+    assert first.startswith(f"{card}: OK for fastdeploy")
+    assert "1 flags" in second
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[2] / "profiles").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_every_shipped_profile_is_right_for_all_it_admits(path: Path) -> None:
+    code, said = validate(str(path))
+    assert (code, said["errors"]) == (0, [])
