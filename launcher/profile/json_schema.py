@@ -22,7 +22,7 @@ WRITTEN = {"type": ["string", "number", "boolean"]}
 _DURATION = r"^([0-9]+(\.[0-9]+)?|\.[0-9]+)\s*(ms|s|m|h|d)$"
 _SIZE = r"^[0-9]+(\.[0-9]+)?\s*([KMGTkmgt][Ii]?[Bb]|[Bb])$"
 _REFERENCE = r"^(env:([A-Za-z_][A-Za-z0-9_]*|\$\{.*)|file:(?!//)\S.*|cmd:\s*\S.*)$"
-_DEVICE = types.DEVICE.pattern
+_DEVICE = types.DEVICE
 _DEVICES = rf"^\s*({_DEVICE})\s*(,\s*({_DEVICE})\s*)*$"
 
 _TYPES: dict[str, dict[str, Any]] = {
@@ -32,7 +32,7 @@ _TYPES: dict[str, dict[str, Any]] = {
     "program": {"type": "string", "minLength": 1},
     "model": WRITTEN,
     "version": {"type": ["string", "number"], "pattern": r"^\s*([0-9]|[<>=!~]|\$\{)"},
-    "name": {"type": ["string", "integer"], "pattern": rf"^({types.NAME.pattern}|.*\$\{{.*)$"},
+    "name": {"type": ["string", "integer"], "pattern": rf"^({types.NAME}|.*\$\{{.*)$"},
     "host": {"type": "string", "pattern": r"^[A-Za-z0-9_.:%$\{\}-]+$"},
     "url": {"type": "string", "pattern": r"^(https?://[^\s/?#@]+(/[^\s?#]*)?|.*\$\{.*)$"},
     "secret": {"type": "string", "pattern": _REFERENCE},

@@ -26,15 +26,16 @@ if TYPE_CHECKING:
 Kind = Callable[["Checker", Key, str, Node], Any]
 OnText = Callable[[str, str, str, Entry], str]
 
-_PORT_NAME = re.compile(r"[a-z][a-z0-9-]*")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SECRET_FLAG = re.compile(
-    r"(^|[-_])((api|access|secret|private)[-_]?key|(hf|auth|access|api|bearer)[-_]token|secret"
-    r"|password|passwd)$|^token$",
-    re.IGNORECASE,
+_PORT_NAME = r"[a-z][a-z0-9-]*"
+_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
+_SECRET_FLAGS = (
+    *("api-key", "apikey", "access-key", "secret-key", "private-key"),
+    *("hf-token", "auth-token", "access-token", "api-token", "bearer-token"),
+    *("secret", "password", "passwd"),
 )
-_SECRET_FIELD = re.compile(
-    r"(^|[-_])(key|apikey|token|secret|password|passwd|authorization|cookie)$", re.IGNORECASE
+"""Ends of the names of flags that take a secret; `...-token` alone is often a special token."""
+_SECRET_FIELDS = (
+    *("key", "apikey", "token", "secret", "password", "passwd", "authorization", "cookie"),
 )
 _NO_SECRETS = ("", "0", "1", "true", "false", "True", "False")
 """Values of switches whose names end like a secret's, such as HF_HUB_DISABLE_IMPLICIT_TOKEN."""
@@ -138,7 +139,7 @@ def _ports(check: Checker, key: Key, path: str, node: Node) -> Any:
         return check.no_map(path, node, f"{path}: {{api: 8180}}")
     ports: dict[str, Any] = {}
     for name, here, entry in check.given(node, path):
-        if not _PORT_NAME.fullmatch(name):
+        if not re.fullmatch(_PORT_NAME, name):
             check.say(
                 "bad-key", here, "a port's name has small letters, digits and dashes", entry.place
             )
@@ -164,7 +165,7 @@ def _variables(check: Checker, key: Key, path: str, node: Node) -> Any:
     values = {}
     for name, here, entry in check.given(node, path):
         value = check.scalar(here, entry.value, _as_written)
-        if not _VARIABLE.fullmatch(name):
+        if not re.fullmatch(_VARIABLE, name):
             check.say(
                 "bad-variable",
                 path,
@@ -184,7 +185,7 @@ def _headers(check: Checker, key: Key, path: str, node: Node) -> Any:
     for name, here, entry in check.given(node, path):
         value = check.scalar(here, entry.value, types.line)
         if value is not None:
-            values[name] = _guarded(check, bool(_SECRET_FIELD.search(name)), here, value, entry)
+            values[name] = _guarded(check, _ends(name, _SECRET_FIELDS), here, value, entry)
     return values
 
 
@@ -193,7 +194,7 @@ def _body(check: Checker, key: Key, path: str, node: Node) -> Any:
         return check.no_map(path, node, f"{path}: {{field: value}}")
 
     def guard(name: str, here: str, value: str, entry: Entry) -> str:
-        return _guarded(check, bool(_SECRET_FIELD.search(name)), here, value, entry)
+        return _guarded(check, _ends(name, _SECRET_FIELDS), here, value, entry)
 
     return _plain(check, path, node, guard)
 
@@ -203,7 +204,7 @@ def _arguments(check: Checker, key: Key, path: str, node: Node) -> Any:
         return check.no_map(path, node, f"{path}: {{flag: value}}")
 
     def guard(name: str, here: str, value: str, entry: Entry) -> str:
-        if _SECRET_FLAG.search(name):
+        if _ends(name, _SECRET_FLAGS) or name.lower() == "token":
             check.say(
                 "secret-in-clear",
                 here,
@@ -242,9 +243,15 @@ def _plain(
     return made
 
 
+def _ends(name: str, words: tuple[str, ...]) -> bool:
+    """True where a name is one of `words`, or ends in one after a dash or underscore."""
+    spelled = f"-{name.lower().replace('_', '-')}"
+    return any(spelled.endswith(f"-{word}") for word in words)
+
+
 def _guarded(check: Checker, secret: bool, path: str, value: str, entry: Entry) -> str:
     """`value`, its path made absolute if it is a reference; a secret must be one."""
-    if types.REFERENCE.fullmatch(value):
+    if re.fullmatch(types.REFERENCE, value):
         return absolute_reference(value, entry.value.place)
     if secret and value not in _NO_SECRETS:
         name = re.sub(r"\W", "_", path.rpartition(".")[2]).upper()

@@ -22,21 +22,19 @@ from typing import Any
 
 from launcher.profile.nodes import Scalar
 
-_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*(ms|s|m|h|d)?")
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]i?B|B)?", re.IGNORECASE)
-_HOST = re.compile(
-    r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%\w+)?"
-)
-_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
+_INTEGER = r"[-+]?(0|[1-9][0-9]*)"
+_FLOAT = r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
+_DURATION = r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*(ms|s|m|h|d)?"
+_SIZE = r"([0-9]+(?:\.[0-9]+)?)\s*([KMGTkmgt][iI]?[bB]|[bB])?"
+_HOST = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%\w+)?"
+_URL = r"https?://[^\s/?#@]+(/[^\s?#]*)?"
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, None: 1}
 _DIGITS = 18
 """Digits of the largest number taken: every count, size and port is far below."""
 
-NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,47}")
-REFERENCE = re.compile(r"(env:[A-Za-z_][A-Za-z0-9_]*|file:(?!//)\S.*|cmd:\s*\S.*)")
-DEVICE = re.compile(r"[0-9]+|(?:GPU|MIG)-[A-Za-z0-9./-]+")
+NAME = r"[a-z0-9][a-z0-9.-]{0,47}"
+REFERENCE = r"(env:[A-Za-z_][A-Za-z0-9_]*|file:(?!//)\S.*|cmd:\s*\S.*)"
+DEVICE = r"[0-9]+|(?:GPU|MIG)-[A-Za-z0-9./-]+"
 
 
 class ScalarError(Exception):
@@ -74,7 +72,7 @@ def line(node: Scalar) -> str:
 def name(node: Scalar) -> str:
     """An instance's name."""
     value = line(node)
-    if not NAME.fullmatch(value):
+    if not re.fullmatch(NAME, value):
         raise ScalarError(
             f"{shown(value)} is no name: small letters, digits, dots and dashes, not beginning "
             "with a dot or a dash, at most 48",
@@ -112,7 +110,7 @@ def version(node: Scalar) -> str:
 def host(node: Scalar) -> str:
     """An address or a host's name, without scheme and port."""
     value = line(node)
-    if not _HOST.fullmatch(value):
+    if not re.fullmatch(_HOST, value):
         raise ScalarError(
             f"{shown(value)} is no address or host name",
             "such as 127.0.0.1, 0.0.0.0 or ::1; the port goes under `ports`",
@@ -130,7 +128,7 @@ def url(node: Scalar) -> str:
             "give the secret as a reference, in `api-key` or `headers`",
             "secret-in-clear",
         )
-    if not _URL.fullmatch(value):
+    if not re.fullmatch(_URL, value):
         raise ScalarError(
             f"{shown(value)} is no http or https URL",
             "such as https://api.example.com/v1",
@@ -142,7 +140,7 @@ def url(node: Scalar) -> str:
 def secret(node: Scalar) -> str:
     """A reference to a secret; what is written is never repeated."""
     value = node.text.strip()
-    if not REFERENCE.fullmatch(value) or "\0" in value:
+    if not re.fullmatch(REFERENCE, value) or "\0" in value:
         raise ScalarError(
             "is not a reference, and a secret never stands in a profile",
             "write env:NAME, file:PATH or cmd:COMMAND",
@@ -154,7 +152,7 @@ def secret(node: Scalar) -> str:
 def whole(node: Scalar, least: int, most: int | None = None) -> int:
     """A whole number from `least` to `most`."""
     value = _number_text(node, "a whole number")
-    if not _INTEGER.fullmatch(value):
+    if not re.fullmatch(_INTEGER, value):
         raise ScalarError(f"{shown(value)} is not a whole number", _advice(value))
     if len(value) > _DIGITS:
         raise ScalarError(f"{shown(value)} is too large a number", code="out-of-range")
@@ -168,7 +166,7 @@ def whole(node: Scalar, least: int, most: int | None = None) -> int:
 def duration(node: Scalar) -> float | int:
     """Seconds."""
     value = _number_text(node, "a duration", quoted=_DURATION)
-    found = _DURATION.fullmatch(value)
+    found = re.fullmatch(_DURATION, value)
     if not found:
         raise ScalarError(
             f"{shown(value)} is not a duration",
@@ -183,7 +181,7 @@ def duration(node: Scalar) -> float | int:
 def size(node: Scalar) -> int:
     """Bytes."""
     value = _number_text(node, "a size", quoted=_SIZE)
-    found = _SIZE.fullmatch(value)
+    found = re.fullmatch(_SIZE, value)
     if not found or len(found[1]) > _DIGITS:
         raise ScalarError(
             f"{shown(value)} is not a size", _advice(value, "write bytes, or a unit: 64MiB, 2GiB")
@@ -196,7 +194,7 @@ def size(node: Scalar) -> int:
 def device(node: Scalar) -> str:
     """One GPU: its number or its UUID."""
     value = line(node)
-    if not DEVICE.fullmatch(value):
+    if not re.fullmatch(DEVICE, value):
         raise ScalarError(
             f"{shown(value)} is no GPU's number or UUID", "such as 0, or GPU-8f3c...", "bad-gpu"
         )
@@ -216,11 +214,11 @@ def untyped(node: Scalar, *, as_written: bool = False) -> Any:
         return False
     if node.is_null:
         return None
-    if _INTEGER.fullmatch(value) and len(value) <= _DIGITS:
+    if re.fullmatch(_INTEGER, value) and len(value) <= _DIGITS:
         number = int(value)
         return value if as_written and str(number) != value else number
     if (
-        _FLOAT.fullmatch(value)
+        re.fullmatch(_FLOAT, value)
         and re.search(r"[.eE]", value)
         and not re.match(r"[-+]?0[0-9]", value)
     ):
@@ -230,14 +228,16 @@ def untyped(node: Scalar, *, as_written: bool = False) -> Any:
     return value
 
 
-def _number_text(node: Scalar, what: str, quoted: re.Pattern[str] | None = None) -> str:
+def _number_text(node: Scalar, what: str, quoted: str | None = None) -> str:
     """The text of a number; a quoted one was meant as text, unless a variable is in it."""
     value = node.text.strip()
     if not value:
         raise ScalarError("is empty", "give a value, or remove the key", "empty-value")
     bare = node.plain or node.expanded
-    if not bare and not (quoted and quoted.fullmatch(value) and not _FLOAT.fullmatch(value)):
-        remedy = "remove the quotes" if _FLOAT.fullmatch(value) else None
+    if not bare and not (
+        quoted and re.fullmatch(quoted, value) and not re.fullmatch(_FLOAT, value)
+    ):
+        remedy = "remove the quotes" if re.fullmatch(_FLOAT, value) else None
         raise ScalarError(f"{what} is expected, this is text ({shown(value)})", remedy)
     return value
 
@@ -249,7 +249,7 @@ def _advice(value: str, otherwise: str | None = None) -> str | None:
         for part in value.split(":")[:4]:
             seconds = seconds * 60 + int(part[:9])
         return f"write seconds: {seconds}" if otherwise and "seconds" in otherwise else otherwise
-    if plain != value and _INTEGER.fullmatch(plain):
+    if plain != value and re.fullmatch(_INTEGER, plain):
         return f"write {plain}"
     if re.fullmatch(r"0[0-9]+", value):
         return f"a leading zero is octal to some: write {value.lstrip('0') or '0'}"

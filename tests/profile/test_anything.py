@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from launcher import profile
-from launcher.errors import DeployError
+from launcher.errors import DeployError, Problem
 from launcher.profile import schema
 from launcher.profile.model import Profile
 
@@ -37,15 +37,18 @@ HEAD = {"name": "a", "engine": "fastdeploy", "model": "a/b"}
 
 def outcome(path: Path, **options: Any) -> Profile | None:
     """The profile, or None for an expected error that has a place and a message."""
+    problems: tuple[Problem, ...] = ()
     try:
         got = profile.load(path, environ={"A": "1"}, **options)
     except DeployError as error:
-        assert error.problems
-        for problem in error.problems:
-            assert problem.code
-            assert problem.message
-            assert problem.where
-            problem.text().encode()
+        got, problems = None, error.problems
+    for problem in problems:
+        assert problem.code
+        assert problem.message
+        assert problem.where
+        problem.text().encode()
+    if got is None:
+        assert problems
         return None
     json.dumps(got.resolved, allow_nan=False).encode()
     for key in got.origins:

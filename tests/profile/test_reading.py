@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 import pytest
+import yaml
 
 from launcher import profile
 from launcher.errors import ExitCode, ProfileError
@@ -132,3 +133,18 @@ def test_a_named_pipe_is_read_like_a_file(tmp_path: Any) -> None:
         assert profile.load(f"/dev/fd/{reader}", environ={}).name == "a"
     finally:
         os.close(reader)
+
+
+def test_the_parser_in_python_says_the_same(
+    refused: Any, more: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where PyYAML was built without libyaml.
+    texts = ["name: a\nname: b\n", "a: &a [*a]\n", "a:\n\tb: 1\n", "a: !!x y\n", "a: b: c\n"]
+    fast = [[p[:2] for p in refused(text)] for text in texts]
+    value = more("engine-args: {a: on, b: [1, 2.10]}\n")
+    monkeypatch.setattr(nodes, "_Loader", yaml.SafeLoader)
+    assert [[p[:2] for p in refused(text)] for text in texts] == fast
+    assert more("engine-args: {a: on, b: [1, 2.10]}\n") == value
+    (problem,) = refused("name: " + "[" * 10_000)
+    assert problem[0] == "too-deep"
+    assert "yaml" in {p[0] for p in refused('name: "\\ud800"\n')}
