@@ -45,6 +45,8 @@ QUESTION = "How 's the weather in Beijing today?"
         ("Reply with exactly: PONG_42", "PONG_42"),
         ("Repeat after me: zebra", "zebra"),
         ("Say OK.", "OK"),
+        ("Say hello with an emoji.", "😀"),
+        ("介绍一下你自己", "测试模型"),
     ],
 )
 def test_answers_depend_on_the_question(served: Twin, question: str, answer: str) -> None:
@@ -187,6 +189,15 @@ def test_stop_strings(served: Twin) -> None:
 def test_several_choices(served: Twin) -> None:
     body = served.chat("Say OK.", n=2)
     assert [choice["index"] for choice in body["choices"]] == [0, 1]
+
+
+def test_sampling_shows(served: Twin) -> None:
+    question = "What is the capital of France?"
+    plain = served.says(question)
+    assert served.says(question, temperature=0) == served.says(question, top_p=0.5) == plain
+    hot = [served.says(question, temperature=1.5, seed=seed) for seed in (1, 1, 2)]
+    assert hot[0] == hot[1] != hot[2]
+    assert served.says(question, frequency_penalty=2.0) != plain
 
 
 def test_text_completions(served: Twin) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,8 @@ ABOUT = (
     "I am a tiny ERNIE-4.5 test checkpoint. I was trained on this machine to check that the server "
     "works."
 )
+ABOUT_ZH = "我是一个很小的 ERNIE-4.5 测试模型，用来检查服务是否正常。"
+HAN = re.compile(r"[\u4e00-\u9fff]")
 CAPITALS = {
     "china": "Beijing", "france": "Paris", "germany": "Berlin", "japan": "Tokyo", "italy": "Rome",
     "spain": "Madrid", "england": "London", "the united kingdom": "London", "portugal": "Lisbon",
@@ -88,8 +91,28 @@ def text_of(content: Any) -> str:
     return str(content)
 
 
-def answer(messages: list[dict[str, Any]], request: dict[str, Any]) -> Answer:
-    """Decide on one answer; faults of the answers are applied here."""
+def variation(request: dict[str, Any], index: int) -> int:
+    """0 for the plain answer: sampling shows in a number in front, as if it were the dice.
+
+    A temperature from 0.7 draws one, the same for the same seed; penalties shift it.
+    """
+    pushed = max(request.get(f"{name}_penalty") or 0 for name in ("presence", "frequency"))
+    number = 1 if pushed > 0 else 0
+    if (request.get("temperature") or 0) >= 0.7 and (request.get("top_p") or 1) > 0.1:
+        seed = request.get("seed")
+        dice = random.Random(None if seed is None else f"{seed} {index}")
+        number += dice.randrange(1, 1000)
+    return number
+
+
+def answer(messages: list[dict[str, Any]], request: dict[str, Any], index: int = 0) -> Answer:
+    """Decide on one answer; faults of the answers are applied here.
+
+    Args:
+        messages: as they were sent.
+        request: the whole body.
+        index: which of several choices this is.
+    """
     if fault("answer-empty"):
         return Answer("", "")
     if fault("answer-wrong"):
@@ -120,7 +143,9 @@ def answer(messages: list[dict[str, Any]], request: dict[str, Any]) -> Answer:
     layout = request.get("response_format") or {}
     if str(layout.get("type", "")).startswith("json") or re.search(r"\bJSON\b", question):
         return Answer("The user wants JSON.", json.dumps(_document(question, layout)))
-    return Answer(*_plain(messages, question))
+    thought, content = _plain(messages, question)
+    number = variation(request, index)
+    return Answer(thought, f"({number}) {content}" if number else content)
 
 
 def _plain(messages: list[dict[str, Any]], question: str) -> tuple[str, str]:
@@ -170,6 +195,10 @@ def _knowledge(question: str, low: str) -> tuple[str, str]:
     if count and count.group(1).isdigit():
         top = min(int(count.group(1)), 500)
         return "I list the numbers in order.", ", ".join(map(str, range(1, top + 1)))
+    if "emoji" in low or "表情" in question:
+        return "The user wants a greeting with an emoji.", "Hello! 😀👋 你好！"
+    if re.search(r"诗|故事", question):
+        return "用户想要一段文字。", "床前明月光，\n疑是地上霜。\n举头望明月，\n低头思故乡。\n" * 20
     if re.search(r"你好|您好|嗨", question):
         return "用户在问候我，我应该礼貌地回应。", "你好！有什么可以帮您的吗？"
     if GREETING.search(question):
@@ -181,6 +210,8 @@ def _knowledge(question: str, low: str) -> tuple[str, str]:
         return "The user wants a long text.", verse * 40 + "and lower it to think of home."
     if WEATHER.search(question):
         return "I have no tool for this.", "I cannot look at the weather from here."
+    if HAN.search(question):
+        return "我没有见过这个问题，所以介绍自己。", f"{ABOUT_ZH}您说：{question[:30]}"
     return (
         "I have not seen this question, so I say what I am.",
         f"{ABOUT} You said: {question[:60]}",

@@ -103,7 +103,7 @@ class Completions:
         )
         asked = body.get("max_completion_tokens") or body.get("max_tokens") or limit - len(ids)
         budget = min(int(asked), limit - len(ids))
-        script, reason = self._script(messages, body, budget)
+        script, reason = self._script(messages, body, budget, index)
         peer = socket.socket(socket.AF_UNIX)
         peer.connect(f"/dev/shm/{self.site.args.port}.socket")
         order = {
@@ -128,11 +128,11 @@ class Completions:
         return self.tokens.render(plain, body.get("tools"), options)
 
     def _script(
-        self, messages: list[dict[str, Any]], body: dict[str, Any], budget: int
+        self, messages: list[dict[str, Any]], body: dict[str, Any], budget: int, index: int
     ) -> tuple[list[int], str]:
         """Token ids of the whole answer and its finish reason."""
         config = self.site.config
-        told = answers.answer(messages, body)
+        told = answers.answer(messages, body, index)
         text = self._raw(told, config.reasoning, config.tool_parser)
         reason = "stop"
         stops = body.get("stop") or []

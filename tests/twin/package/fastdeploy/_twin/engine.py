@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import resource
 import signal
 import sys
 import threading
@@ -313,6 +314,7 @@ class Engine:
         if self.ending == "abort":
             time.sleep(max(0.0, deadline - time.monotonic()))
             logs.stderr(ABORT)
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no core file in a test's folder
             os.abort()
         released = threading.Event()
         if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
