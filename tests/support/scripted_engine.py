@@ -99,8 +99,9 @@ class Scripted:
         if profile.api_key is not None:
             secrets["FAKE_KEY"] = profile.api_key.text()
         settings = given.get("settings", {})
+        python = context.python if given.get("use-python") else sys.executable
         return LaunchPlan(
-            argv=(sys.executable, "-I", "-S", str(SERVER), *(f.flag for f in flags)),
+            argv=(python, "-I", "-S", str(SERVER), *(f.flag for f in flags)),
             flags=flags,
             env=(*common_env(profile, context), EnvVar("SPT_NOENV", "1"), *plain),
             secrets=secrets,
