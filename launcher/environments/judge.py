@@ -56,4 +56,8 @@ def _release(engine: Engine, profile: Profile, version: str | None) -> tuple[Rel
             raise
         wanted = profile.engine_version or "any version"
         return None, f"not installed: every known release that {wanted} admits"
+    if engine.name == "vllm":
+        from launcher.environments.vllm_flags import ask
+
+        ask(found)
     return found.release, f"the release installed in {found.python}"

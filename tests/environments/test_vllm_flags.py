@@ -1,0 +1,58 @@
+"""vLLM's flags are asked of the installed vLLM, once per version."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from launcher import paths
+from launcher.engines.base import Installed, Release
+from launcher.engines.vllm import flags
+from launcher.environments.vllm_flags import ask
+
+ANSWER = {"format": 1, "version": "0.50.0+local", "options": [], "parsers": {}}
+
+
+def python(folder: Path, said: str, rc: int = 0) -> str:
+    """An interpreter that counts how often it is asked and gives a fixed answer."""
+    path = folder / "python"
+    path.write_text(
+        f"#!{sys.executable}\nimport sys, os\n"
+        f"open({str(folder / 'asked')!r}, 'a').write('x')\n"
+        f"assert 'SECRET' not in os.environ\n"
+        f"print('INFO vllm says hello')\nprint({said!r})\nsys.exit({rc})\n"
+    )
+    path.chmod(0o700)
+    return str(path)
+
+
+def installed(path: str) -> Installed:
+    return Installed(path, "3.11.7", Release("0.50.0", "0.50"))
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ERNIE_DEPLOY_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("SECRET", "hunter2")
+
+
+def test_the_answer_is_asked_for_once_and_kept_by_the_distribution_s_version(
+    tmp_path: Path,
+) -> None:
+    found = installed(python(tmp_path, flags.MARK + json.dumps(ANSWER)))
+    assert ask(found)
+    assert ask(found)
+    assert (tmp_path / "asked").read_text() == "x"
+    assert flags.known("0.50.0", paths.cache()) == {**ANSWER, "version": "0.50.0"}
+
+
+@pytest.mark.parametrize("said", ["", flags.MARK + "{", "Traceback"])
+def test_no_answer_is_no_error_and_nothing_is_kept(tmp_path: Path, said: str) -> None:
+    assert not ask(installed(python(tmp_path, said, rc=1)))
+    assert flags.known("0.50.0", paths.cache()) is None
+
+
+def test_a_missing_interpreter_and_a_missing_release(tmp_path: Path) -> None:
+    assert not ask(installed(str(tmp_path / "none")))
+    assert not ask(Installed("/p", "3.11.7", None))
