@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from launcher.instance.store import InstanceDir, instance, open_instance
-from launcher.profile.model import Profile
+if TYPE_CHECKING:
+    from launcher.instance.store import InstanceDir
+    from launcher.profile.model import Profile
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -53,5 +54,12 @@ def target_instance(target: str, *, must_exist: bool = True) -> InstanceDir:
         UsageError: it does not exist although it must.
         ProfileError: the profile cannot be read.
     """
-    name = load_profile(target, (), (), None).name if is_profile(target) else target
+    from launcher.instance.store import instance, open_instance
+
+    name = target
+    if is_profile(target):
+        # Only the name is needed: `down` must work although a variable is unset by now.
+        from launcher.profile import instance_name
+
+        name = instance_name(target)
     return open_instance(name) if must_exist else instance(name)

@@ -182,7 +182,7 @@ def differences(found: InstanceDir, profile: Profile) -> list[str]:
     """In what a profile differs from the one that runs, key by key, for a message."""
     before, after = _flat(found.profile()), _flat(dict(profile.resolved))
     said = []
-    for key in sorted(set(before) | set(after)):
+    for key in sorted((set(before) | set(after)) - {"description"}):
         old, new = before.get(key, "not set"), after.get(key, "not set")
         if old != new:
             said.append(f"{key}: runs {old}, asked {new}")

@@ -116,7 +116,7 @@ def broken_model(folder: Path, how: str) -> Path:
 @pytest.mark.parametrize(
     ("how", "codes", "cause"),
     [
-        ("absent", (3,), "does not exist"),
+        ("absent", (3,), "model: there is no"),
         ("no config", (3, 4), "config.json"),
         ("no JSON", (3, 4), "config.json"),
         ("unknown architecture", (3, 4), "rchitecture"),
