@@ -183,7 +183,7 @@ def stream(server: Server) -> tuple[bool, str]:
 def test_running_streams_are_drained_as_the_profile_says(
     fastdeploy: Make, drain: int, whole: bool
 ) -> None:
-    server = fastdeploy(stop={"drain": drain, "grace": 20}, env={"TWIN_TOKENS_PER_SECOND": "10"})
+    server = fastdeploy(stop={"drain": drain, "grace": 20}, env={"TWIN_TOKENS_PER_S": "10"})
     assert server.up().rc == 0
     result: list[tuple[bool, str]] = []
     client = threading.Thread(target=lambda: result.append(stream(server)))
