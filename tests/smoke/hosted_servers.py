@@ -8,6 +8,7 @@ haimaker: plain OpenAI with a model list. ModelsLab: `/api/v7/llm`, in OpenAI's 
 from __future__ import annotations
 
 import json
+import random
 import threading
 import uuid
 from collections.abc import Iterator
@@ -129,7 +130,8 @@ class MessagesHandler(Handler):
         if self.path == f"{self.base}/messages/count_tokens":
             self._send(200, {"input_tokens": model.prompt_tokens(asked)})
         elif self.path == f"{self.base}/messages":
-            self._messages(asked, bool(body.get("stream")))
+            with self.server.seats:
+                self._messages(asked, bool(body.get("stream")))
         else:
             self._send(404, self._error("not_found_error", "no route"))
 
@@ -149,7 +151,7 @@ class MessagesHandler(Handler):
     def _translated(self, body: Body) -> Body:
         if body["model"] != self.model or not body["messages"]:
             raise ValueError("unknown model, or no messages")
-        if not isinstance(body["max_tokens"], int) or body["max_tokens"] < 1:
+        if not isinstance(body.get("max_tokens", 1), int) or body.get("max_tokens", 1) < 1:
             raise ValueError("max_tokens must be at least 1")
         if not isinstance(body["messages"], list):
             raise TypeError("messages must be a list")
@@ -161,12 +163,11 @@ class MessagesHandler(Handler):
             "max_tokens": body.get("max_tokens", 64),
             "stop": body.get("stop_sequences"),
             "temperature": body.get("temperature", 1),
+            "top_p": body.get("top_p", 1),
         }
 
     def _messages(self, asked: Body, stream: bool) -> None:
-        import random
-
-        choice = self._choice(asked, 0, random.Random(1))
+        choice = self._choice(asked, 0, random.Random())
         plain = choice["plain"]
         usage = {
             "input_tokens": model.prompt_tokens(asked),

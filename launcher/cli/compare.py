@@ -1,0 +1,74 @@
+"""`ernie-deploy compare A B [C...]`: several targets side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from launcher.cli.verb import json_option, verb
+from launcher.result import Result
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command("compare")
+@click.argument("targets", nargs=-1, required=True)
+@click.option("--check", "names", multiple=True, help="Run this check (repeatable).")
+@click.option("--tag", "tags", multiple=True, help="Run the checks with this tag (repeatable).")
+@click.option("--model", help="The model to ask URLs for.")
+@click.option("--api-key", "key", help="Key of URLs: env:NAME, file:PATH or cmd:COMMAND.")
+@click.option("--prompts", type=FILE, help="Prompt set of the tool-call comparison (JSON).")
+@click.option("--baseline", type=FILE, help="Stored baseline; worse than it is exit code 1.")
+@click.option("--save-baseline", "save", type=FILE, help="Store this run as a baseline.")
+@click.option(
+    "--gpu-hour",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Price of one GPU hour: shows the cost per million tokens.",
+)
+@click.option(
+    "--gpus",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="GPUs behind a target, for --gpu-hour.",
+)
+@click.option("--prices", "price_file", type=FILE, help="Price list of hosted models (YAML).")
+@json_option
+@verb
+def command(
+    targets: tuple[str, ...],
+    names: tuple[str, ...],
+    tags: tuple[str, ...],
+    model: str | None,
+    key: str | None,
+    prompts: Path | None,
+    baseline: Path | None,
+    save: Path | None,
+    gpu_hour: float | None,
+    gpus: int,
+    price_file: Path | None,
+) -> Result:
+    """Run the smoke suite against several TARGETS and show verdicts, speed and tool calls.
+
+    Tool calls are compared with the first target. Exit codes: 0 done, 1 worse than the baseline,
+    3 a target could not be checked at all.
+    """
+    from launcher.smoke.compare import compare
+    from launcher.smoke.resolve import is_url, resolve
+
+    found = [
+        resolve(t, model=model if is_url(t) else None, key=key if is_url(t) else None)
+        for t in targets
+    ]
+    return compare(
+        found,
+        names=names,
+        tags=tags,
+        prompts=prompts,
+        baseline=baseline,
+        save=save,
+        gpu_hour=gpu_hour,
+        gpus=gpus,
+        price_file=price_file,
+    )

@@ -1,0 +1,188 @@
+"""Several targets side by side, and the difference to a stored baseline."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from launcher.errors import ExitCode, PreconditionError
+from launcher.result import Result
+from launcher.smoke import toolset
+from launcher.smoke.cost import cost, list_price, prices, throughput
+from launcher.smoke.suite import smoke
+from launcher.smoke.target import Target
+
+BASELINE_SCHEMA = "ernie-deploy/baseline/1"
+RATES = ("trigger_rate", "trigger_accuracy", "schema_accuracy")
+TOLERANCE = 0.05
+"""By how much a rate may fall before it is a regression: one draw in twenty prompts."""
+
+
+def compare(
+    targets: Sequence[Target],
+    *,
+    names: Sequence[str] = (),
+    tags: Sequence[str] = (),
+    prompts: Path | None = None,
+    baseline: Path | None = None,
+    save: Path | None = None,
+    gpu_hour: float | None = None,
+    gpus: int = 1,
+    price_file: Path | None = None,
+) -> Result:
+    """Run the suite and the tool prompts against every target.
+
+    Raises:
+        PreconditionError: a file is missing or wrong.
+        UsageError: an unknown check or tag.
+    """
+    asked = toolset.prompts(prompts)
+    entries = prices(price_file) if gpu_hour is not None else []
+    stored = _read(baseline) if baseline else None
+    columns = [_column(t, asked, names, tags) for t in targets]
+    if gpu_hour is not None:
+        for column, target in zip(columns, targets, strict=True):
+            column["cost"] = _cost(column, target, gpu_hour, gpus, entries)
+    reference = columns[0]["tools"]["triggered"]
+    for column in columns:
+        column["tools"]["agreement"] = toolset.agreement(reference, column["tools"]["triggered"])
+    regressions = regressed(stored, columns) if stored else []
+    data = {
+        "targets": columns,
+        "checks": _table(columns),
+        "baseline": str(baseline) if baseline else None,
+        "saved": str(save) if save else None,
+        "regressions": regressions,
+    }
+    if save:
+        _write(save, columns)
+    if any(c["verdict"] == "could not check" for c in columns):
+        code = ExitCode.PRECONDITION
+    else:
+        code = ExitCode.NEGATIVE if regressions else ExitCode.DONE
+    if regressions:
+        code = ExitCode.NEGATIVE
+    return Result("compare", data, None, code)
+
+
+def regressed(
+    stored: Mapping[str, Any], columns: Sequence[Mapping[str, Any]]
+) -> list[dict[str, str]]:
+    """What is worse than in the baseline: verdicts that were a pass, rates that fell.
+
+    A target or a check that the baseline has and this run has not is a regression, too: a gate
+    must not pass because something was left out.
+    """
+    found: list[dict[str, str]] = []
+    now = {c["name"]: c for c in columns}
+    for name, before in stored["targets"].items():
+        column = now.get(name)
+        if column is None:
+            found.append({"target": name, "what": "target", "was": "compared", "is": "missing"})
+            continue
+        for check, verdict in before["verdicts"].items():
+            is_now = column["verdicts"].get(check, "not run")
+            if verdict == "pass" and is_now != "pass":
+                found.append({"target": name, "what": check, "was": verdict, "is": is_now})
+        for rate in RATES:
+            was, is_rate = before["tools"].get(rate), column["tools"].get(rate)
+            if was is not None and (is_rate is None or is_rate < was - TOLERANCE):
+                found.append({"target": name, "what": rate, "was": str(was), "is": str(is_rate)})
+    return found
+
+
+def _column(
+    target: Target, asked: Sequence[Mapping[str, Any]], names: Sequence[str], tags: Sequence[str]
+) -> dict[str, Any]:
+    result = smoke(target, names=names, tags=tags)
+    data = result.data
+    measures: dict[str, Any] = {c["name"]: c["measures"] for c in data["checks"]}
+    timing = measures.get("stream-timing", {})
+    chat = measures.get("chat", {})
+    reachable = data["verdict"] != "could not check"
+    return {
+        "name": target.name,
+        "target": data["target"],
+        "verdict": data["verdict"],
+        "counts": data["counts"],
+        "verdicts": {c["name"]: c["verdict"] for c in data["checks"]},
+        "messages": {c["name"]: c["message"] for c in data["checks"]},
+        "deviations": {c["name"]: [d["id"] for d in c["deviations"]] for c in data["checks"]},
+        "first_token_seconds": timing.get("first_token_seconds"),
+        "tokens_per_second": timing.get("tokens_per_second"),
+        "chat_seconds": chat.get("seconds"),
+        "completion_tokens": chat.get("completion_tokens"),
+        "tools": toolset.measure(target, asked)
+        if reachable
+        else toolset.counted([{"error": "not reachable"}] * len(asked)),
+    }
+
+
+def _cost(
+    column: Mapping[str, Any],
+    target: Target,
+    gpu_hour: float,
+    gpus: int,
+    entries: list[Mapping[str, Any]],
+) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    listed = list_price(target.model, entries)
+    if listed:
+        found["list"] = {k: listed.get(k) for k in ("provider", "input", "output")}
+    if target.kind == "hosted":
+        return found
+    measured = throughput(target) if column["verdict"] != "could not check" else None
+    if measured:
+        found |= {"measured": measured, **cost(gpu_hour, gpus, measured)}
+    else:
+        found["problem"] = "no tokens per second could be measured"
+    return found
+
+
+def _table(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    names: dict[str, None] = {}
+    for column in columns:
+        names.update(dict.fromkeys(column["verdicts"]))
+    table = []
+    for name in names:
+        verdicts = [c["verdicts"].get(name, "not run") for c in columns]
+        table.append({"check": name, "verdicts": verdicts, "same": len(set(verdicts)) == 1})
+    return table
+
+
+def _write(path: Path, columns: Sequence[Mapping[str, Any]]) -> None:
+    kept = {
+        "schema": BASELINE_SCHEMA,
+        "targets": {
+            c["name"]: {
+                "verdicts": c["verdicts"],
+                "tools": {rate: c["tools"][rate] for rate in RATES},
+            }
+            for c in columns
+        },
+    }
+    try:
+        path.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise PreconditionError.of(
+            "baseline-not-written", f"the baseline cannot be written: {error.strerror}", str(path)
+        ) from error
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PreconditionError.of(
+            "bad-baseline",
+            f"the baseline cannot be read: {error}",
+            str(path),
+            "write one with --save-baseline",
+        ) from error
+    if not isinstance(found, dict) or found.get("schema") != BASELINE_SCHEMA:
+        raise PreconditionError.of(
+            "bad-baseline", f"not a baseline of schema {BASELINE_SCHEMA}", str(path)
+        )
+    return found

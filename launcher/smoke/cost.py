@@ -1,0 +1,99 @@
+"""What a million tokens costs on a rented GPU, beside the hosted list price.
+
+    cost per million output tokens = price of a GPU hour x GPUs / (tokens per second x 3600) x 10^6
+
+Tokens per second are those measured in this run, over as many streams as were open at once; the
+GPU's price buys prompt and completion together, so the figure is an upper bound for output alone.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from launcher.errors import PreconditionError
+from launcher.smoke.answers import Answer
+from launcher.smoke.clients.base import TransportError
+from launcher.smoke.target import Target
+from launcher.smoke.toolset import session_of
+
+DATA = Path(__file__).parent / "data" / "prices.yaml"
+FORMULA = "cost per million = gpu-hour x GPUs / (tokens per second x 3600) x 1,000,000"
+MOST = 16
+
+
+def prices(path: Path | None = None) -> list[Mapping[str, Any]]:
+    """The price list.
+
+    Raises:
+        PreconditionError: it cannot be read, or an entry lacks its model or a price.
+    """
+    where = path or DATA
+    try:
+        found = yaml.safe_load(where.read_text(encoding="utf-8"))["prices"]
+        for entry in found:
+            re.compile(entry["model"])
+            _ = float(entry["input"]), float(entry["output"])
+    except (OSError, KeyError, TypeError, ValueError, re.error, yaml.YAMLError) as error:
+        raise PreconditionError.of(
+            "bad-prices", f"no price list: {type(error).__name__}: {error}", str(where)
+        ) from error
+    return list(found)
+
+
+def list_price(model: str, entries: list[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The first entry for this model."""
+    return next((e for e in entries if re.search(e["model"], model)), None)
+
+
+def throughput(target: Target) -> dict[str, float] | None:
+    """Completion tokens per second over as many streams as there are seats (16 at most).
+
+    None where no answer came or none carried usage.
+    """
+    streams = min(target.max_num_seqs or 4, MOST)
+    session = session_of(target, "throughput")
+    answers: list[Answer] = []
+
+    def one() -> None:
+        try:
+            answers.append(session.stream("Tell me a story."))
+        except TransportError:
+            return
+
+    threads = [threading.Thread(target=one, daemon=True) for _ in range(streams)]
+    begun = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(target.request_timeout)
+    seconds = time.monotonic() - begun
+    made = sum(a.usage.completion or 0 for a in answers if a.usage)
+    if not made or seconds <= 0:
+        return None
+    return {
+        "streams": float(streams),
+        "answered": float(len(answers)),
+        "completion_tokens": float(made),
+        "seconds": round(seconds, 4),
+        "tokens_per_second": round(made / seconds, 3),
+    }
+
+
+def cost(gpu_hour: float, gpus: int, measured: Mapping[str, float]) -> dict[str, Any]:
+    """The cost per million tokens with the numbers it was made of."""
+    rate = measured["tokens_per_second"]
+    value = gpu_hour * gpus / (rate * 3600) * 1_000_000
+    return {
+        "per_million": round(value, 4),
+        "gpu_hour": gpu_hour,
+        "gpus": gpus,
+        "formula": FORMULA,
+        "worked": f"{gpu_hour:g} x {gpus} / ({rate:g} x 3600) x 1,000,000 = {value:.4g}",
+    }

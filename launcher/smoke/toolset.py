@@ -1,0 +1,141 @@
+"""Tool calls over a set of prompts, as vendor verifiers count them.
+
+trigger rate     = answers with a call / answers
+trigger accuracy = answers that call, or do not call, as the prompt set expects / answers
+schema accuracy  = calls of an offered tool with arguments valid against its schema / calls
+agreement        = prompts where two targets both call, or both do not / prompts
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from launcher.errors import PreconditionError
+from launcher.smoke.answers import Answer
+from launcher.smoke.check import Check, Outcome, passed
+from launcher.smoke.clients.base import TransportError
+from launcher.smoke.clients.plain import PlainClient
+from launcher.smoke.schema import violations
+from launcher.smoke.session import Session
+from launcher.smoke.target import Target
+from launcher.smoke.toolbox import TIME, WEATHER
+from launcher.smoke.transcript import Transcript
+
+DATA = Path(__file__).parent / "data" / "tool_prompts.json"
+WIDTH = 4
+TOOLS = (WEATHER, TIME)
+SCHEMAS = {t["function"]["name"]: t["function"]["parameters"] for t in TOOLS}
+
+
+def prompts(path: Path | None = None) -> list[Mapping[str, Any]]:
+    """The prompt set: `prompt`, and `call`, the tool it should trigger or None.
+
+    Raises:
+        PreconditionError: the file cannot be read or is no prompt set.
+    """
+    try:
+        found = json.loads((path or DATA).read_text(encoding="utf-8"))["prompts"]
+        good = isinstance(found, list) and all(isinstance(p["prompt"], str) for p in found)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PreconditionError.of(
+            "bad-prompts", f"no prompt set: {type(error).__name__}: {error}", str(path or DATA)
+        ) from error
+    if not good or not found:
+        raise PreconditionError.of("bad-prompts", "no prompts in it", str(path or DATA))
+    return list(found)
+
+
+def measure(target: Target, asked: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Ask every prompt once at temperature 0 and count."""
+    waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for position in range(len(asked)):
+        waiting.put(position)
+    rows: dict[int, dict[str, Any]] = {}
+    session = session_of(target, "tool-set")
+
+    def work() -> None:
+        while True:
+            try:
+                position = waiting.get_nowait()
+            except queue.Empty:
+                return
+            rows[position] = _row(session, asked[position])
+
+    threads = [
+        threading.Thread(target=work, daemon=True)
+        for _ in range(min(WIDTH, target.max_num_seqs or WIDTH))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(target.request_timeout * len(asked))
+    return counted([rows.get(i, {"error": "no answer"}) for i in range(len(asked))])
+
+
+def counted(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The rates of a set of rows; None where nothing was counted."""
+    answered = [r for r in rows if "error" not in r]
+    calls = sum(r["calls"] for r in answered)
+    return {
+        "prompts": len(rows),
+        "answered": len(answered),
+        "errors": [r["error"] for r in rows if "error" in r][:3],
+        "triggered": [r.get("triggered") for r in rows],
+        "trigger_rate": _rate(sum(r["triggered"] for r in answered), len(answered)),
+        "trigger_accuracy": _rate(sum(r["as_expected"] for r in answered), len(answered)),
+        "calls": calls,
+        "schema_accuracy": _rate(sum(r["valid"] for r in answered), calls),
+    }
+
+
+def agreement(one: Sequence[bool | None], other: Sequence[bool | None]) -> float | None:
+    """The share of prompts on which two targets both call or both do not."""
+    both = [(a, b) for a, b in zip(one, other, strict=True) if a is not None and b is not None]
+    return _rate(sum(a == b for a, b in both), len(both))
+
+
+def session_of(target: Target, name: str) -> Session:
+    """A session outside the suite, through plain requests."""
+    asking = Check(name, name, _nothing)
+    return Session(target, asking, PlainClient(), Transcript(target.secrets))
+
+
+def _row(session: Session, item: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        answer = session.chat(item["prompt"], tools=list(TOOLS), tool_choice="auto")
+    except TransportError as error:
+        return {"error": error.message}
+    if answer.status != 200:
+        return {"error": f"HTTP {answer.status}: {answer.error}"}
+    names = {c.name for c in answer.choice.calls}
+    wanted = item.get("call")
+    return {
+        "triggered": bool(names),
+        "as_expected": names == ({wanted} if wanted else set()),
+        "calls": len(answer.choice.calls),
+        "valid": _valid(answer),
+    }
+
+
+def _valid(answer: Answer) -> int:
+    good = 0
+    for call in answer.choice.calls:
+        try:
+            arguments = json.loads(call.arguments)
+        except ValueError:
+            continue
+        good += call.name in SCHEMAS and not violations(arguments, SCHEMAS[call.name])
+    return good
+
+
+def _rate(part: int, whole: int) -> float | None:
+    return round(part / whole, 4) if whole else None
+
+
+def _nothing(session: Session) -> Outcome:
+    return passed("")
