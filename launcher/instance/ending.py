@@ -6,6 +6,7 @@ import contextlib
 import os
 import select
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from launcher.errors import DeadlineError, DeployError, ExitCode, PreconditionError, Problem
@@ -66,6 +67,7 @@ def _down_with_keeper(found: InstanceDir, started: float, drain: float | None) -
     except OSError:
         return None
     keeper = None
+    final: Mapping[str, Any] = {}
     try:
         told = client.request("status").get("state", {})
         was = told.get("state", "loading")
@@ -77,8 +79,11 @@ def _down_with_keeper(found: InstanceDir, started: float, drain: float | None) -
             )
         limit = _limit(found, drain)
         try:
-            for _ in client.events(limit):
-                continue
+            with contextlib.suppress(ConnectionError):
+                client.request("follow")
+            for event in client.events(limit):
+                if event and event["event"] == "state":
+                    final = event
         except TimeoutError:
             raise DeadlineError.of(
                 "down-timeout", f"{found.name} is still not down after {limit:g} s", None,
@@ -100,10 +105,13 @@ def _down_with_keeper(found: InstanceDir, started: float, drain: float | None) -
     try:
         state = found.state()
     except DamagedState:
-        return None
-    if state is None or state.live:
-        return None  # the keeper died on the way: clean up without it
-    return _result(found, was, state, started)
+        state = None
+    if state is not None and not state.live:
+        return _result(found, was, state, started)
+    if final.get("receipt"):  # it could not be written down: the disk is full
+        last = State(found.name, "", state=final["state"], receipt=final["receipt"])
+        return _result(found, was, last, started)
+    return None  # the keeper died on the way: clean up without it
 
 
 def _pidfd(pid: object) -> int | None:

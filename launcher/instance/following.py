@@ -53,9 +53,11 @@ class _Following:
         self._owner = owner
         self._asked = False
         self._seen = 0.0
+        self._seen_before = 0.0
 
     def once(self) -> Result | None:
         """Follow one connection to its end; None where another one has to be made."""
+        self._seen_before = self._seen
         try:
             client = Client(self._found.folder)
         except OSError:
@@ -80,7 +82,7 @@ class _Following:
         return self._without_keeper()
 
     def _heard(self, event: Mapping[str, Any]) -> Result | None:
-        if event["time"] < self._seen:
+        if event["time"] < self._seen_before:
             return None  # told by an earlier connection
         self._seen = event["time"]
         if self._on_event is not None:
@@ -90,7 +92,18 @@ class _Following:
                 # Nobody reads the progress any more; what becomes of the start still matters.
                 self._on_event = None
         if event["event"] == "state" and event["state"] == "ready" and not self._asked:
-            return ready_result(self._found, None, already=False)
+            return ready_result(self._found, self._state(), already=False)
+        return None
+
+    def _state(self) -> Mapping[str, Any] | None:
+        """As the keeper knows it: with a full disk the file may be old."""
+        with contextlib.suppress(OSError):
+            client = Client(self._found.folder)
+            try:
+                told: Mapping[str, Any] = client.request("status")["state"]
+                return told
+            finally:
+                client.close()
         return None
 
     def _stop(self) -> None:

@@ -120,7 +120,8 @@ class Record:
             self.dirty = True
             if self.server is not None:
                 message = f"state.json cannot be written: {error.strerror}"
-                self.server.publish({"event": "warning", "message": message, "time": time.time()})
+                now = round(time.time(), 3)
+                self.server.publish({"event": "warning", "message": message, "time": now})
 
 
 def _state_text(fields: Mapping[str, Any]) -> str:

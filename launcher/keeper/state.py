@@ -6,6 +6,7 @@ carries a version; `events.jsonl` is append only.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -90,8 +91,37 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def write_state(folder: Path, state: State) -> None:
-    """Store `state`; see `write_atomically`."""
-    write_atomically(folder / "state.json", json.dumps(asdict(state)))
+    """Store `state`; see `write_atomically`.
+
+    On a full disk it is written over the old one where that has the room: the last word about an
+    instance must not be an old one.
+    """
+    text, path = json.dumps(asdict(state)), folder / "state.json"
+    try:
+        write_atomically(path, text)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not _write_over(path, text):
+            raise
+
+
+def _write_over(path: Path, text: str) -> bool:
+    data = text.encode()
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        if os.fstat(descriptor).st_blocks * 512 < len(data):
+            return False
+        if os.write(descriptor, data) != len(data):
+            return False
+        os.ftruncate(descriptor, len(data))
+        os.fsync(descriptor)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def read_state(folder: Path) -> State | None:

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -270,7 +269,7 @@ def test_a_completion_without_text(rig: Rig) -> None:
 
 def test_a_completion_that_hangs(rig: Rig) -> None:
     error = refused(
-        rig, 4, "completion-hangs", script={"completion": "hang"}, health={"probe-timeout": 1}
+        rig, 5, "completion-hangs", script={"completion": "hang"}, health={"probe-timeout": 1}
     )
     assert "within 1 s" in error["message"]
 
@@ -291,7 +290,7 @@ def test_a_slow_start_with_a_304_and_a_503_first(rig: Rig) -> None:
 
 
 @pytest.fixture
-def small_disk() -> Iterator[list[str]]:
+def small_disk() -> list[str]:
     """Words that run a command with $ERNIE_DEPLOY_HOME/instances on a tmpfs of 64 KiB."""
     if not shutil.which("unshare"):
         pytest.skip("there is no `unshare`")
@@ -301,7 +300,7 @@ def small_disk() -> Iterator[list[str]]:
         'mkdir -p "$ERNIE_DEPLOY_HOME/instances" && '
         'mount -t tmpfs -o size=64k,mode=0700 none "$ERNIE_DEPLOY_HOME/instances" && '
     )
-    yield ["unshare", "-m", "sh", "-c", script]
+    return ["unshare", "-m", "sh", "-c", script]
 
 
 def on_small_disk(words: list[str], rig: Rig, script: str) -> "subprocess.CompletedProcess[str]":
@@ -326,14 +325,20 @@ def test_the_disk_is_full_before_the_start(rig: Rig, small_disk: list[str]) -> N
 def test_the_disk_fills_up_while_the_engine_runs(rig: Rig, small_disk: list[str]) -> None:
     """Output is lost and told; the engine does not notice, and `down` works."""
     profile = rig.profile(script={"after": [{"flood": [2000, "x" * 100]}, {"touch": "done"}]})
-    up, down = (" ".join(cli.argv(*words)) for words in (("up", profile), ("down", "one")))
+    up, down = (
+        " ".join(cli.argv(*words, "--json")) for words in (("up", profile), ("down", "one"))
+    )
+    folder = "$ERNIE_DEPLOY_HOME/instances"
     ran = on_small_disk(
-        small_disk, rig,
-        f"{up} && sleep 6 && cat $ERNIE_DEPLOY_HOME/instances/one/events.jsonl; {down} --json",
-    )  # fmt: skip
-    assert ran.returncode == 0, ran
-    envelope = json.loads(ran.stdout.splitlines()[-1])
-    assert envelope["data"]["receipt"]["left"] == []
+        small_disk, rig, f"{up}; df {folder} >&2; {down}; cp {folder}/one/state.json {rig.home}"
+    )
+    assert "100%" in ran.stderr, "the disk was not full"
+    started, ended = (json.loads(x) for x in ran.stdout.splitlines() if '"schema"' in x)
+    assert started["exit_code"] == 0
+    assert 0 < started["data"]["seconds"] < 240
+    assert ended["exit_code"] == 0, ran
+    assert ended["data"]["receipt"]["left"] == []
+    assert json.loads((rig.home / "state.json").read_text())["state"] == "stopped"
     rig.nothing_left()
 
 
