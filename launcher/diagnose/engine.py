@@ -15,7 +15,15 @@ from launcher.diagnose.diagnosis import TEXT_LIMIT, Diagnosis, Evidence, Finding
 from launcher.diagnose.errors import first_errors
 from launcher.diagnose.exits import EXIT_RULES
 from launcher.diagnose.lines import redact
-from launcher.diagnose.matching import Hit, Matcher, chatter, compile_rules, time_near
+from launcher.diagnose.matching import (
+    Hit,
+    Matcher,
+    Span,
+    chatter,
+    compile_rules,
+    span_of,
+    time_near,
+)
 from launcher.diagnose.sources import LogFile, contents, log_file
 from launcher.plan.model import FailureRule
 
@@ -32,10 +40,15 @@ class _Found:
 
     rule: FailureRule
     order: int
-    time: float
+    span: Span
     source: int
     hit: Hit
     evidence: Evidence
+
+    @property
+    def time(self) -> float:
+        """When the line was written, as far as known."""
+        return self.span.order
 
     @property
     def rank(self) -> int:
@@ -101,7 +114,7 @@ class _Reader:
         self.marks = marks
         self.noise = noise
         self.talkative = {i for i, rule in enumerate(rules) if rule.kind == "warning"}
-        self.started: float | None = None
+        self.starts: dict[tuple[int, int], list[float]] = {}
         self.found: list[_Found] = []
         self.kept: list[LogFile] = []
         self.size = 0
@@ -121,7 +134,7 @@ class _Reader:
         for mark in self.marks.hits(data, talkative=range(100), limit=1_000):
             stamp = mark.line.time or time_near(data, mark.offset)
             if stamp is not None:
-                self.started = max(self.started or stamp, stamp)
+                self.starts.setdefault((index, mark.index), []).append(stamp)
         taken: set[int] = set()
         for hit in self.matcher.hits(data, talkative=self.talkative):
             rule = self.rules[hit.index]
@@ -132,16 +145,16 @@ class _Reader:
             if quoted or (rule.sources and not _named(source.name, rule.sources)):
                 continue
             taken.add(hit.offset)
-            stamp = hit.line.time or time_near(data, hit.offset)
+            span = span_of(hit.line, data, hit.offset, modified)
+            stamp = span.shown
             number = data.count(b"\n", 0, hit.offset) + 1
             text = redact(hit.content.strip())[:TEXT_LIMIT]
             evidence = Evidence(source.name, number, text, stamp)
-            when = modified if stamp is None else stamp
-            self.found.append(_Found(rule, hit.index, when, index, hit, evidence))
+            self.found.append(_Found(rule, hit.index, span, index, hit, evidence))
 
     def conclude(self, exit_code: int | None, state: str, symptoms: dict[str, str]) -> Diagnosis:
-        floor = max(self.since or 0.0, self.started or 0.0)
-        fresh = [f for f in self.found if f.time >= floor]
+        floor, several = self._floor()
+        fresh = [f for f in self.found if f.span.may_be_since(floor, several=several)]
         fresh.sort(key=_place)
         causes = [f for f in fresh if f.rank == 0]
         first = _first_incident(causes) if causes else None
@@ -171,6 +184,15 @@ class _Reader:
             size=self.size,
             notes=tuple(self.notes),
         )
+
+    def _floor(self) -> tuple[float, bool]:
+        """When the last start began, and whether the logs hold earlier ones too.
+
+        With one start in the logs nothing is too old, not even what came before its mark.
+        """
+        several = any(len(times) > 1 for times in self.starts.values())
+        last = max((max(times) for times in self.starts.values()), default=0.0)
+        return max(self.since or 0.0, last if several else 0.0), several
 
     def _by_exit(self, rule: FailureRule, code: int, fresh: list[_Found]) -> Diagnosis:
         return Diagnosis(
@@ -202,7 +224,8 @@ class _Reader:
         )
 
     def _errors(self, floor: float) -> tuple[Evidence, ...]:
-        return first_errors(self.kept, self.matcher, floor)
+        _, several = self._floor()
+        return first_errors(self.kept, self.matcher, floor, several=several)
 
     def _unknown(
         self, fresh: list[_Found], floor: float, exit_code: int | None, state: str

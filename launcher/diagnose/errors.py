@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from launcher.diagnose.diagnosis import TEXT_LIMIT, Evidence
 from launcher.diagnose.lines import redact, segments
-from launcher.diagnose.matching import Matcher, logical_line, time_near
+from launcher.diagnose.matching import Matcher, logical_line, span_of
 from launcher.diagnose.sources import LogFile, contents
 
 WANTED = 5
@@ -20,7 +20,9 @@ _PLAIN = re.compile(r"^(\S+: )?(error|fatal|fatal error|panic|FATAL|ERROR)\b[: ]
 _LEVELS = ("ERROR", "CRITICAL", "FATAL")
 
 
-def first_errors(files: list[LogFile], matcher: Matcher, floor: float) -> tuple[Evidence, ...]:
+def first_errors(
+    files: list[LogFile], matcher: Matcher, floor: float, *, several: bool = False
+) -> tuple[Evidence, ...]:
     """The earliest error lines that no rule knows, noise left out, none older than `floor`."""
     found: list[tuple[float, int, Evidence]] = []
     for source in files:
@@ -38,14 +40,15 @@ def first_errors(files: list[LogFile], matcher: Matcher, floor: float) -> tuple[
             text = next((s for s in segments(line.content) if is_error(s, line.level)), None)
             if text is None or matcher.is_noise(text) or matcher.first(text):
                 continue
-            kept += 1
-            stamp = line.time if line.time is not None else time_near(data, offset)
-            when = modified if stamp is None else stamp
+            span = span_of(line, data, offset, modified)
+            if not span.may_be_since(floor, several=several):
+                continue
             number = data.count(b"\n", 0, offset) + 1
             quoted = redact(text.strip())[:TEXT_LIMIT]
-            found.append((when, offset, Evidence(source.name, number, quoted, stamp)))
+            kept += 1
+            found.append((span.order, offset, Evidence(source.name, number, quoted, span.shown)))
     found.sort(key=lambda item: item[:2])
-    return tuple(evidence for when, _, evidence in found if when >= floor)[:WANTED]
+    return tuple(evidence for _, _, evidence in found)[:WANTED]
 
 
 def is_error(text: str, level: str | None) -> bool:

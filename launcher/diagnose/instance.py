@@ -35,7 +35,11 @@ def of_instance(
     captured = sorted(engine_log.parent.glob(engine_log.name + "*"), key=_age, reverse=True)
     files = [LogFile(path, path.name, raw=True) for path in captured]
     known = {path.resolve() for path in captured}
-    files += [f for f in below(log_folder, book.private_logs) if f.path.resolve() not in known]
+    files += [
+        f
+        for f in below(log_folder, book.private_logs, book.logger_logs)
+        if f.path.resolve() not in known
+    ]
     return diagnose(
         files,
         rules,
@@ -57,9 +61,11 @@ def of_folder(
     engines = [engine] if engine else [e for e in rulebooks.engines_with_rules() if e != "common"]
     books = [rulebooks.book(name) for name in engines]
     common = rulebooks.book(rulebooks.COMMON)
-    files = [log_file(folder)]
+    loggers = [glob for book in books for glob in book.logger_logs]
     if folder.is_dir():
-        files = below(folder, [glob for book in books for glob in book.private_logs])
+        files = below(folder, [glob for book in books for glob in book.private_logs], loggers)
+    else:
+        files = [log_file(folder, folder.parent, loggers)]
     return diagnose(
         files,
         [rule for book in (*books, common) for rule in book.rules()],

@@ -136,22 +136,79 @@ def record_of(data: bytes, offset: int, *, reach: int = 256 * 1024) -> Line | No
     return None
 
 
-def time_near(data: bytes, offset: int, *, reach: int = 64 * 1024) -> float | None:
-    """The time of the record that the line at `offset` belongs to, or of the next that has one."""
-    at = offset
-    while at >= max(0, offset - reach):
-        stamp = _line_at(data, at).time
-        if stamp is not None:
-            return stamp
-        if at == 0:
-            break
-        at = data.rfind(b"\n", 0, at - 1) + 1
+@dataclass(frozen=True)
+class Span:
+    """When a line was written: after `low`, before `high` (epoch seconds; both equal if known).
+
+    `low` is None where no line with a time comes before; `followed`: a line with a time comes
+    after it, else `high` is when the file was last written.
+    """
+
+    low: float | None
+    high: float
+    followed: bool
+    shown: float | None
+
+    @property
+    def order(self) -> float:
+        """For sorting: the time of the record it belongs to."""
+        return self.high if self.shown is None else self.shown
+
+    def may_be_since(self, floor: float, *, several: bool) -> bool:
+        """True unless the line is older than the start at `floor`.
+
+        Last words have no time. Between an old line and a new one they are the old start's where
+        the logs hold `several`, for those of the new one come last.
+        """
+        if self.low is not None and self.low >= floor:
+            return True
+        if self.high <= floor or (self.low is not None and self.low == self.high):
+            return False
+        return not (several and self.followed)
+
+
+MTIME_SLACK = 1.0
+"""Seconds: files' times are coarse, and on network disks whole seconds."""
+
+
+def span_of(line: Line, data: bytes, offset: int, modified: float) -> Span:
+    """The span of the line at `offset` of a file that was last written at `modified`."""
+    if line.time is not None:
+        return Span(line.time, line.time, True, line.time)
+    low = _time_before(data, offset)
+    high = time_after(data, offset)
+    shown = low if low is not None else high
+    if high is None:
+        return Span(low, modified + MTIME_SLACK, False, shown)
+    return Span(low, high, True, shown)
+
+
+def time_after(data: bytes, offset: int, *, reach: int = 64 * 1024) -> float | None:
+    """The time of the next line after the one at `offset` that has one."""
     at = data.find(b"\n", offset) + 1
     while 0 < at < min(len(data), offset + reach):
         stamp = _line_at(data, at).time
         if stamp is not None:
             return stamp
         at = data.find(b"\n", at) + 1
+    return None
+
+
+def time_near(data: bytes, offset: int) -> float | None:
+    """The time of the record that the line at `offset` belongs to, or of the next that has one."""
+    before = _time_before(data, offset)
+    return time_after(data, offset) if before is None else before
+
+
+def _time_before(data: bytes, offset: int, *, reach: int = 64 * 1024) -> float | None:
+    at = offset
+    while at >= max(0, offset - reach):
+        stamp = _line_at(data, at).time
+        if stamp is not None:
+            return stamp
+        if at == 0:
+            return None
+        at = data.rfind(b"\n", 0, at - 1) + 1
     return None
 
 

@@ -12,34 +12,34 @@ from pathlib import Path
 LIMIT = 256 * 1024 * 1024
 """Bytes read of one file: of a longer one the beginning and the end, where causes stand."""
 
-# Only a logger writes these; what it quotes at INFO is not a failure. Captured output and the
-# files of paddle.distributed.launch hold tracebacks without a head.
-_RAW = ("engine.log*", "workerlog.*", "launch_*", "*stderr*", "*stdout*", "nohup.out", "*.out")
 _BINARY = (".gz", ".xz", ".zst", ".json", ".db", ".pid", ".sock", ".safetensors")
 
 
 @dataclass(frozen=True)
 class LogFile:
-    """One file to read; `raw` where processes write to it directly, not only a logger."""
+    """One file to read.
+
+    `raw` where processes write to it directly: tracebacks then stand behind INFO records without
+    belonging to them. Where only a logger writes, a line without a head is part of the record.
+    """
 
     path: Path
     name: str
     raw: bool
 
 
-def log_file(path: Path, root: Path | None = None) -> LogFile:
-    """`path` as a log, named relative to `root`."""
-    name = path.name
+def log_file(path: Path, root: Path | None = None, loggers: Iterable[str] = ()) -> LogFile:
+    """`path` as a log, named relative to `root`; `loggers` are globs of files of a logger."""
     shown = str(path.relative_to(root)) if root and path.is_relative_to(root) else str(path)
-    return LogFile(path, shown, any(fnmatch.fnmatch(name, glob) for glob in _RAW))
+    return LogFile(path, shown, not any(fnmatch.fnmatch(path.name, glob) for glob in loggers))
 
 
-def below(folder: Path, private: Iterable[str] = ()) -> list[LogFile]:
+def below(folder: Path, private: Iterable[str] = (), loggers: Iterable[str] = ()) -> list[LogFile]:
     """Every log below `folder`; files that hold prompts or environments (`private`) are left out.
 
     A name that links to a file of the same folder (`api_server.log` to today's) is read once.
     """
-    globs = tuple(private)
+    globs, logged = tuple(private), tuple(loggers)
     found: dict[tuple[int, int], LogFile] = {}
     for base, _, names in os.walk(folder):
         for name in sorted(names):
@@ -49,7 +49,7 @@ def below(folder: Path, private: Iterable[str] = ()) -> list[LogFile]:
             with contextlib.suppress(OSError):
                 stat = path.stat()
                 if path.is_file() and stat.st_size:
-                    found.setdefault((stat.st_dev, stat.st_ino), log_file(path, folder))
+                    found.setdefault((stat.st_dev, stat.st_ino), log_file(path, folder, logged))
     return list(found.values())
 
 

@@ -75,13 +75,15 @@ class RuleBook:
 
     `start_marks` are patterns of a line that begins a new start in a log that is appended to;
     `private_logs` are globs of files that hold users' prompts or the environment: they are never
-    read for a diagnosis.
+    read for a diagnosis. `logger_logs` are written by a logger only: in them a line without a
+    head belongs to the record before it.
     """
 
     engine: str
     entries: tuple[RuleEntry, ...]
     start_marks: tuple[str, ...] = ()
     private_logs: tuple[str, ...] = ()
+    logger_logs: tuple[str, ...] = ()
 
     def rules(self, line: str | None = None) -> tuple[FailureRule, ...]:
         """Rules with a pattern, for a launch plan.
@@ -121,6 +123,7 @@ def book(engine: str) -> RuleBook:
         tuple(_entry(raw) for raw in data["rules"]),
         tuple(data.get("start_marks", ())),
         tuple(data.get("private_logs", ())),
+        tuple(data.get("logger_logs", ())),
     )
 
 
