@@ -256,7 +256,6 @@ def common_env(profile: Profile, context: PlanContext) -> tuple[EnvVar, ...]:
     """Variables every engine gets."""
     variables = [
         EnvVar("PYTHONUNBUFFERED", "1", "lines reach the keeper when they are printed"),
-        EnvVar("PYTHONNOUSERSITE", "1", "packages in ~/.local must not shadow the engine's"),
         EnvVar("TMPDIR", str(context.temporary_folder), "temporary files are private and go away"),
     ]
     if profile.gpus is not None:

@@ -323,3 +323,11 @@ def test_capabilities_follow_the_profile_and_the_release() -> None:
     )
     assert {"models", "settings", "tools", "tools-stream", "reasoning", "auth"} <= rich
     assert "bad-request-4xx" not in rich
+
+
+def test_a_variable_of_the_profile_replaces_ours() -> None:
+    made = card(env={"FD_LOG_BACKUP_COUNT": "9", "FD_ENGINE_TASK_QUEUE_WITH_SHM": "0"})
+    names = [variable.name for variable in made.env]
+    assert len(names) == len(set(names))
+    given = {variable.name: variable.value for variable in made.env}
+    assert (given["FD_LOG_BACKUP_COUNT"], given["FD_ENGINE_TASK_QUEUE_WITH_SHM"]) == ("9", "0")

@@ -18,7 +18,7 @@ def variables(profile: Profile, context: PlanContext) -> tuple[EnvVar, ...]:
     """Every variable but the secrets."""
     line = context.release.line
     plain, _ = split_env(profile)
-    given = {variable.name for variable in plain}
+    given = set(profile.env)
     ours = [
         *common_env(profile, context),
         EnvVar("FD_LOG_DIR", str(context.log_folder), "its logs hold prompts: a private folder"),
@@ -44,7 +44,7 @@ def variables(profile: Profile, context: PlanContext) -> tuple[EnvVar, ...]:
             EnvVar(shm_queue, "1", "the task queue unpickles what it is sent: a unix socket "
                    "instead of a port on every address")
         )  # fmt: skip
-    return (*ours, *plain)
+    return (*(variable for variable in ours if variable.name not in given), *plain)
 
 
 def secrets(profile: Profile) -> dict[str, str]:

@@ -207,7 +207,7 @@ def _env(profile: Profile, context: PlanContext) -> tuple[EnvVar, ...]:
             EnvVar("HF_HUB_CACHE", profile.cache_dir, "the profile's `cache-dir`",
                    profile.where("cache-dir"))
         )  # fmt: skip
-    return tuple(env)
+    return tuple(variable for variable in env if variable.name not in profile.env)
 
 
 def _folders(env: tuple[EnvVar, ...]) -> tuple[str, ...]:
