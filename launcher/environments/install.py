@@ -194,7 +194,11 @@ def _carry_out(plan: InstallPlan, progress: Progress) -> Environment:
         )
     except BaseException:
         progress.note(f"removing the unfinished {folder}")
-        store.remove(folder)
+        try:
+            store.remove(folder)
+        except OSError as error:
+            # What went wrong before is the news; the next install removes what is left.
+            progress.note(f"it could not be removed: {error}")
         raise
     finally:
         progress.close()
