@@ -46,6 +46,11 @@ class Usage:
     total: int | None
     reasoning: int | None = None
 
+    def __str__(self) -> str:
+        """`12 + 30 = 42 tokens, 10 of them reasoning`."""
+        thought = "" if self.reasoning is None else f", {self.reasoning} of them reasoning"
+        return f"{self.prompt} + {self.completion} = {self.total} tokens{thought}"
+
 
 @dataclass(frozen=True)
 class Chunk:

@@ -64,6 +64,13 @@ TAGS = (
 """Marks of ERNIE's template that no reader of an answer may see."""
 
 
+def without_tags(text: str) -> str:
+    """`text` without the template's tags and without the blanks around it."""
+    for tag in TAGS:
+        text = text.replace(tag, "")
+    return text.strip()
+
+
 def named(tool: Mapping[str, Any]) -> dict[str, Any]:
     """The `tool_choice` that forces `tool`."""
     return {"type": "function", "function": {"name": tool["function"]["name"]}}

@@ -91,7 +91,7 @@ def usage(session: Session) -> Outcome:
             "a prompt of 30 repeated sentences to count at least 30 tokens more",
             f"{short.usage.prompt} and {long.usage.prompt}",
         )
-    return session.outcome(f"{short.usage}".removeprefix("Usage"))
+    return session.outcome(f"{short.usage}; {long.usage} for a longer prompt")
 
 
 @check(

@@ -1,0 +1,178 @@
+"""pytest plugin: `pytest --ernie-target NAME` gives tests of your own a target and clients.
+
+    def test_knows_our_product(ernie_chat):
+        assert "ERNIE" in ernie_chat("Who are you?").choice.text
+
+Fixtures: `ernie_target` (the `Target`), `ernie_session` (ask and judge as our checks do),
+`ernie_chat` (one question, one `Answer`), `ernie_openai` and `ernie_anthropic` (the official
+clients, pointed at the target). `--ernie-smoke TAG` adds our own checks as test items. Without
+`--ernie-target` tests that use the fixtures are skipped, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from launcher.smoke.answers import Answer
+    from launcher.smoke.check import Check
+    from launcher.smoke.session import Session
+    from launcher.smoke.target import Target
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Our options; nothing heavy is imported until one is used."""
+    group = parser.getgroup("ernie-deploy")
+    group.addoption("--ernie-target", metavar="TARGET", help="instance, profile or URL to test")
+    group.addoption("--ernie-model", metavar="NAME", help="model to ask a URL for")
+    group.addoption(
+        "--ernie-api-key", metavar="REF", help="key of a URL: env:NAME, file:PATH, cmd:"
+    )
+    group.addoption(
+        "--ernie-smoke",
+        metavar="TAG",
+        help="run our smoke checks of this tag (quick, full, ...) as tests, too",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Collect our checks beside the user's tests where they were asked for."""
+    tag = config.getoption("--ernie-smoke", default=None)
+    if tag and not config.getoption("--ernie-target"):
+        raise pytest.UsageError("--ernie-smoke needs --ernie-target")
+    if tag:
+        config.pluginmanager.register(_Smoke(tag), "ernie-deploy-smoke")
+
+
+class _Smoke:
+    """Adds one item a check to the session."""
+
+    def __init__(self, tag: str) -> None:
+        self.tag = tag
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(
+        self, session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
+        """Append our checks to what pytest has collected."""
+        from launcher.errors import DeployError
+        from launcher.smoke.check import all_checks
+        from launcher.smoke.section import custom_checks
+        from launcher.smoke.suite import select
+
+        try:
+            target = _resolved(config)
+            chosen = select([*all_checks(), *custom_checks(target)], tags=[self.tag])
+        except DeployError as error:
+            raise pytest.UsageError(str(error)) from error
+        for check in chosen:
+            item: SmokeItem = SmokeItem.from_parent(
+                session, name=f"smoke::{check.name}", check=check, target=target
+            )
+            items.append(item)
+
+
+class SmokeFailure(Exception):  # noqa: N818 - what pytest shows, not an error of ours
+    """A check that failed or was inconclusive."""
+
+
+class SmokeItem(pytest.Item):
+    """One of our checks as a test: fail and inconclusive fail, could not check skips."""
+
+    def __init__(self, *, check: Check, target: Target, **words: Any) -> None:
+        super().__init__(**words)
+        self.check = check
+        self.target = target
+
+    def runtest(self) -> None:
+        """Ask, and turn the verdict into pytest's."""
+        from launcher.smoke.suite import smoke
+
+        result = smoke(self.target, names=[self.check.name])
+        one = next(c for c in result.data["checks"] if c["name"] == self.check.name)
+        if one["deviations"]:
+            pytest.xfail(f"known deviation {one['deviations'][0]['id']}: {one['message']}")
+        if one["verdict"] == "could not check":
+            pytest.skip(one["message"])
+        if one["verdict"] != "pass":
+            raise SmokeFailure(f"{one['verdict']}: {one['message']}")
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> str:
+        """The verdict without our own stack."""
+        if isinstance(excinfo.value, SmokeFailure):
+            return f"{self.check.purpose}\n{excinfo.value}"
+        return str(super().repr_failure(excinfo))
+
+    def reportinfo(self) -> tuple[str, None, str]:
+        """Where the item is said to come from."""
+        return "ernie-deploy", None, self.name
+
+
+def _resolved(config: pytest.Config) -> Target:
+    from launcher.smoke.resolve import is_url, resolve
+
+    given = config.getoption("--ernie-target")
+    if not given:
+        pytest.skip("needs --ernie-target")
+    url = is_url(given)
+    return resolve(
+        given,
+        model=config.getoption("--ernie-model") if url else None,
+        key=config.getoption("--ernie-api-key") if url else None,
+    )
+
+
+@pytest.fixture(scope="session")
+def ernie_target(request: pytest.FixtureRequest) -> Target:
+    """The target of `--ernie-target`."""
+    from launcher.errors import DeployError
+
+    try:
+        return _resolved(request.config)
+    except DeployError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture
+def ernie_session(ernie_target: Target, request: pytest.FixtureRequest) -> Session:
+    """A session as our checks get it: `chat`, `stream`, `http`, `expect`."""
+    from launcher.smoke.toolset import session_of
+
+    return session_of(ernie_target, request.node.name)
+
+
+@pytest.fixture
+def ernie_chat(ernie_session: Session) -> Callable[..., Answer]:
+    """`ernie_chat(question, **parameters)`: one answer, of which status 200 is expected."""
+
+    def chat(messages: Any, **parameters: Any) -> Answer:
+        answer = ernie_session.chat(messages, **parameters)
+        assert answer.status == 200, f"HTTP {answer.status}: {answer.error}"  # noqa: S101
+        return answer
+
+    return chat
+
+
+@pytest.fixture
+def ernie_openai(ernie_target: Target) -> Iterator[Any]:
+    """The official `openai` client; skips where it is not installed."""
+    openai = pytest.importorskip("openai")
+    endpoint = ernie_target.endpoint
+    with openai.OpenAI(
+        base_url=endpoint.base_url, api_key=endpoint.key or "none", max_retries=0
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def ernie_anthropic(ernie_target: Target) -> Iterator[Any]:
+    """The official `anthropic` client; skips where it is not installed."""
+    anthropic = pytest.importorskip("anthropic")
+    endpoint = ernie_target.endpoint
+    with anthropic.Anthropic(
+        base_url=endpoint.root_url, api_key=endpoint.key or "none", max_retries=0
+    ) as client:
+        yield client

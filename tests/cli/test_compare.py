@@ -1,0 +1,113 @@
+"""`ernie-deploy compare`: side by side, against a baseline, with its cost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from launcher.cli.main import group
+from launcher.smoke.cost import cost, list_price, prices
+from launcher.smoke.toolset import agreement, counted
+from tests.smoke.defects import DEFECTS
+from tests.smoke.servers import serve
+
+PROMPTS = {
+    "prompts": [
+        {"prompt": "How 's the weather in Beijing today?", "call": "get_weather"},
+        {"prompt": "Hello!", "call": None},
+    ]
+}
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> list[str]:
+    path = tmp_path / "prompts.json"
+    path.write_text(json.dumps(PROMPTS))
+    return ["--prompts", str(path)]
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(group, ["compare", *words], standalone_mode=False)
+
+
+def test_two_servers_side_by_side(prompts: list[str]) -> None:
+    with serve() as good, serve(DEFECTS["tool-enum-ignored"]) as bad:
+        done = run(good.url, bad.url, "--check", "tool-call", "--json", *prompts)
+    data = json.loads(done.stdout)["data"]
+    (row,) = [r for r in data["checks"] if r["check"] == "tool-call"]
+    assert row["verdicts"][0] == "pass"
+    assert not row["same"]
+    assert [t["tools"]["trigger_rate"] for t in data["targets"]] == [0.5, 0.5]
+    assert [t["tools"]["schema_accuracy"] for t in data["targets"]] == [1.0, 0.0]
+    assert data["targets"][1]["tools"]["agreement"] == 1.0
+    assert done.return_value == 0
+
+
+def test_worse_than_the_baseline_is_exit_code_1(prompts: list[str], tmp_path: Path) -> None:
+    stored = tmp_path / "baseline.json"
+    with serve() as server:
+        words = (server.url, "--check", "tool-call", "--check", "chat", *prompts)
+        assert run(*words, "--save-baseline", str(stored)).return_value == 0
+        assert run(*words, "--baseline", str(stored)).return_value == 0
+        server.defect = DEFECTS["tool-call-as-text"]
+        done = run(*words, "--baseline", str(stored))
+    assert done.return_value == 1
+    assert "tool-call was pass, is fail" in done.stdout
+    assert "trigger_rate was 0.5, is 0.0" in done.stdout
+
+
+def test_what_the_run_leaves_out_is_worse_than_the_baseline(
+    prompts: list[str], tmp_path: Path
+) -> None:
+    stored = tmp_path / "baseline.json"
+    with serve() as server:
+        both = (server.url, "--check", "chat", "--check", "usage", *prompts)
+        run(*both, "--save-baseline", str(stored))
+        done = run(server.url, "--check", "chat", *prompts, "--baseline", str(stored))
+    assert done.return_value == 1
+    assert "usage was pass, is not run" in done.stdout
+
+
+def test_a_file_that_is_no_baseline_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    wrong = tmp_path / "baseline.json"
+    wrong.write_text("{}")
+    with serve() as server:
+        done = run(server.url, "--baseline", str(wrong))
+        assert server.counters["requests_total"] == 0
+    assert done.return_value == 3
+    assert "not a baseline" in done.stderr
+
+
+def test_cost_comes_with_its_formula(prompts: list[str]) -> None:
+    with serve() as server:
+        done = run(server.url, "--check", "chat", "--gpu-hour", "2.5", "--gpus", "2", *prompts)
+    assert done.return_value == 0
+    assert "gpu-hour x GPUs / (tokens per second x 3600) x 1,000,000" in done.stdout
+    assert "2.5 x 2 / (" in done.stdout
+
+
+def test_the_figures_of_the_cost() -> None:
+    found = cost(3.6, 1, {"tokens_per_second": 1000.0})
+    assert found["per_million"] == 1.0
+
+
+def test_the_shipped_price_list_has_the_hosted_price() -> None:
+    entry = list_price("baidu/ernie-4.5-21b-a3b-thinking", prices())
+    assert entry is not None
+    assert (entry["input"], entry["output"]) == (0.07, 0.28)
+    assert list_price("other", prices()) is None
+
+
+def test_rates() -> None:
+    rows = [
+        {"triggered": True, "as_expected": True, "calls": 2, "valid": 1},
+        {"triggered": False, "as_expected": True, "calls": 0, "valid": 0},
+        {"error": "HTTP 500"},
+    ]
+    found = counted(rows)
+    assert (found["trigger_rate"], found["schema_accuracy"]) == (0.5, 0.5)
+    assert found["triggered"] == [True, False, None]
+    assert agreement([True, False, None], [True, True, True]) == 0.5

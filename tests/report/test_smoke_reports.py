@@ -1,0 +1,101 @@
+"""One result, five renderings: terminal, JSON, JUnit, Markdown, HTML; no secret in any."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+
+from launcher.report import html, junit, markdown, smoke_text
+from launcher.result import Result
+from launcher.smoke.suite import smoke
+from tests.smoke.defects import DEFECTS
+from tests.smoke.servers import Defect, serve
+from tests.smoke.targets import target_of
+
+SECRET = 'sk-"very/secret+key"'
+
+
+@pytest.fixture(scope="module")
+def result() -> Result:
+    """A run with a failure, a doubt, a pass and something that could not be checked."""
+
+    def echo_key(server, method, path, data, headers):
+        if path == "/health":
+            return 503, {"your_key": SECRET, "evil": "\x00</script><script>alert(1)</script>"}
+        return None
+
+    with serve(Defect("echo", "health", route=echo_key), key=SECRET) as server:
+        target = target_of(server, settings_url=None)
+        return smoke(target, names=["health", "chat", "settings", "auth", "stream-order"])
+
+
+def everything(result: Result) -> dict[str, str]:
+    return {
+        "text": smoke_text.smoke(result),
+        "json": json.dumps(result.envelope(), ensure_ascii=False),
+        "junit": junit.render(result),
+        "markdown": markdown.render(result),
+        "html": html.render(result),
+    }
+
+
+def test_every_rendering_names_every_check(result: Result) -> None:
+    names = [c["name"] for c in result.data["checks"]]
+    assert len(names) == 5
+    for kind, text in everything(result).items():
+        plain = text.replace("\\", "")
+        assert not [n for n in names if n not in plain], kind
+
+
+def test_no_rendering_shows_the_key(result: Result) -> None:
+    for kind, text in everything(result).items():
+        assert "very/secret" not in text, kind
+        assert "very%2Fsecret" not in text, kind
+
+
+def test_junit_says_failure_and_skipped(result: Result) -> None:
+    suite = ElementTree.fromstring(junit.render(result)).find("testsuite")
+    assert suite is not None
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("5", "1", "1")
+    outcome = {c.get("name"): [e.tag for e in c] for c in suite.findall("testcase")}
+    assert outcome["health [http]"] == ["failure"]
+    assert outcome["settings [http]"] == ["skipped"]
+    assert outcome["chat [requests]"] == ["system-out"]
+
+
+def test_inconclusive_is_an_error_in_junit() -> None:
+    with serve(DEFECTS["temperature-ignored"], key="k") as server:
+        found = smoke(target_of(server), names=["top-p"])
+    assert [c["verdict"] for c in found.data["checks"]] == ["inconclusive"]
+    suite = ElementTree.fromstring(junit.render(found)).find("testsuite")
+    assert suite is not None
+    assert suite.get("errors") == "1"
+
+
+def test_html_stands_alone_and_escapes_what_servers_say(result: Result) -> None:
+    page = html.render(result)
+    tags: list[str] = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag, attrs):
+            tags.append(tag)
+            assert not {"src", "href"} & {name for name, _ in attrs}
+
+    Reader().feed(page)
+    assert "script" not in tags
+    assert "&lt;script&gt;" in page
+    assert page.count("<details") == page.count("</details>")
+    assert "POST" in page
+    assert re.search(r"chat/completions", page)
+
+
+def test_text_shows_expected_and_got(result: Result) -> None:
+    lines = smoke_text.smoke(result).splitlines()
+    at = next(i for i, line in enumerate(lines) if "FAIL  health" in line)
+    assert "expected status 200" in lines[at + 1]
+    assert "HTTP 503" in lines[at + 2]
+    assert lines[-1].startswith("FAIL: 3 passed, 1 failed, 1 could not be checked in ")

@@ -1,0 +1,67 @@
+"""`pytest --ernie-target`: users' tests and ours in one run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.smoke.defects import DEFECTS
+from tests.smoke.servers import serve
+from tests.support import ROOT
+
+TESTS = """
+def test_knows_paris(ernie_chat):
+    assert "Paris" in ernie_chat("What is the capital of France?").choice.text
+
+def test_the_official_client(ernie_openai, ernie_target):
+    made = ernie_openai.chat.completions.create(
+        model=ernie_target.model, messages=[{"role": "user", "content": "Hello!"}])
+    assert made.choices[0].message.content
+"""
+
+
+def pytest_run(folder: Path, *words: str) -> str:
+    (folder / "test_mine.py").write_text(TESTS)
+    plugin = [] if _installed() else ["-p", "launcher.pytest_plugin"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-rA",
+        "-p",
+        "no:randomly",
+        "-p",
+        "no:cacheprovider",
+        *plugin,
+        *words,
+        str(folder),
+    ]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=folder, env=env, capture_output=True, text=True, timeout=240, check=False
+    )
+    return done.stdout + done.stderr
+
+
+def _installed() -> bool:
+    from importlib import metadata
+
+    return any(p.value == "launcher.pytest_plugin" for p in metadata.entry_points(group="pytest11"))
+
+
+def test_fixtures_and_our_checks_as_items(tmp_path: Path) -> None:
+    with serve(DEFECTS["usage-missing"]) as server:
+        said = pytest_run(tmp_path, "--ernie-target", server.url, "--ernie-smoke", "quick")
+    assert "PASSED test_mine.py::test_knows_paris" in said
+    assert "PASSED test_mine.py::test_the_official_client" in said
+    assert "PASSED ernie-deploy::smoke::stream-order" in said or "smoke::stream-order" in said
+    assert "fail: expected usage in the answer, got none" in said
+
+
+def test_without_a_target_the_fixtures_skip(tmp_path: Path) -> None:
+    said = pytest_run(tmp_path)
+    assert "2 skipped" in said
+    assert "needs --ernie-target" in said

@@ -1,0 +1,248 @@
+"""Exit codes, promises, known deviations, repeats, expectations: what a verdict is made of."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import pytest
+
+from launcher.errors import ProfileError, UsageError
+from launcher.smoke import deviations
+from launcher.smoke.check import REGISTRY, Check, Outcome, all_checks, passed
+from launcher.smoke.deviations import Deviation
+from launcher.smoke.resolve import base_url, resolve
+from launcher.smoke.section import validate
+from launcher.smoke.suite import select, smoke
+from tests.smoke.defects import DEFECTS
+from tests.smoke.servers import Defect, serve
+from tests.smoke.targets import target_of
+
+
+def only(result):
+    (found,) = result.data["checks"]
+    return found
+
+
+def test_a_promise_that_is_not_kept_is_a_failure_and_exit_code_1() -> None:
+    with serve(DEFECTS["tool-call-as-text"], key="k") as server:
+        result = smoke(target_of(server), names=["tool-call"])
+    assert only(result)["findings"][0]["code"] == "tool-call-as-text"
+    assert result.exit_code == 1
+
+
+def test_outside_the_promise_could_not_check_and_nothing_checked_is_exit_code_3() -> None:
+    with serve(key="k") as server:
+        target = target_of(server, promises=frozenset({"chat"}))
+        result = smoke(target, names=["tool-call"])
+        assert only(result)["evidence"] == []
+        assert smoke(target, names=["tool-call", "chat"]).exit_code == 0
+    assert only(result)["verdict"] == "could not check"
+    assert result.exit_code == 3
+
+
+def test_a_feature_that_an_unknown_server_rejects_is_never_a_pass() -> None:
+    def rejects(server, method, path, data, headers):
+        if method == "POST" and b'"tools"' in data:
+            return 400, {"error": {"message": "tools are not supported"}}
+        return None
+
+    with serve(Defect("no-tools", "tool-call", route=rejects)) as server:
+        result = smoke(resolve(server.url), names=["tool-call"])
+        promised = smoke(resolve(server.url, promises=["tools"]), names=["tool-call"])
+    assert only(result)["verdict"] == "could not check"
+    assert "tools are not supported" in only(result)["message"]
+    assert only(promised)["verdict"] == "fail"
+
+
+def test_a_known_deviation_is_named_and_does_not_fail_the_run(monkeypatch) -> None:
+    known = Deviation("tags", ">=1", ("tags-stream",), ("tags-in-content",), "t", "measured")
+    monkeypatch.setattr(deviations, "known", lambda engine: (known,))
+    with serve(DEFECTS["tags-in-stream"], key="k") as server:
+        result = smoke(target_of(server, release="1.2"), names=["tags-stream"])
+        other = smoke(target_of(server, release="0.9"), names=["tags-stream"])
+    assert only(result)["verdict"] == "fail"
+    assert [d["id"] for d in only(result)["deviations"]] == ["tags"]
+    assert result.exit_code == 0
+    assert other.exit_code == 1
+
+
+def test_a_deviation_explains_only_its_own_findings(monkeypatch) -> None:
+    known = Deviation("sum", ">=1", ("usage",), ("usage-sum",), "t", "measured")
+    monkeypatch.setattr(deviations, "known", lambda engine: (known,))
+    with serve(DEFECTS["usage-missing"], key="k") as server:
+        result = smoke(target_of(server, release="1.2"), names=["usage"])
+    assert only(result)["deviations"] == []
+    assert result.exit_code == 1
+
+
+@pytest.mark.parametrize("engine", ["fastdeploy", "vllm", "transformers"])
+def test_shipped_deviations_name_checks_that_exist_and_their_source(engine: str) -> None:
+    names = {c.name for c in all_checks()}
+    found = deviations.known(engine)
+    assert found
+    for deviation in found:
+        assert set(deviation.checks) <= names
+        assert deviation.codes
+        assert len(deviation.source) > 10
+
+
+def test_repeat_reports_a_rate() -> None:
+    counted = {"n": 0}
+
+    def sometimes(server, method, path, data, headers):
+        counted["n"] += path == "/health"
+        return (503, {}) if path == "/health" and counted["n"] % 2 else None
+
+    with serve(Defect("flaky", "health", route=sometimes)) as server:
+        result = smoke(target_of(server), names=["health"], repeat=6)
+        lenient = target_of(server, smoke={"thresholds": {"pass-rate": 0.5}})
+        allowed = smoke(lenient, names=["health"], repeat=6)
+    assert only(result)["rate"] == {"passes": 3, "draws": 6}
+    assert only(result)["message"].startswith("3 of 6 draws passed")
+    assert result.exit_code == 1
+    assert allowed.exit_code == 0
+
+
+def test_expectations_and_thresholds_of_the_profile_are_judged() -> None:
+    wanted = {"prompt": "What is the capital of France?", "matches": "Paris"}
+    with serve(key="k") as server:
+
+        def run(**section):
+            return only(smoke(target_of(server, smoke=section), names=["chat"]))
+
+        assert run(expect={"chat": wanted})["verdict"] == "pass"
+        assert run(expect={"chat": {**wanted, "matches": "London"}})["verdict"] == "fail"
+        assert run(thresholds={"chat": {"latency": "30s"}})["verdict"] == "pass"
+        slow = run(thresholds={"chat": {"latency": "1ms"}})
+        assert [f["code"] for f in slow["findings"]] == ["too-slow"]
+
+
+def test_checks_written_in_yaml_run_with_the_rest() -> None:
+    custom = [
+        {
+            "name": "knows-paris",
+            "request": {
+                "messages": [{"role": "user", "content": "What is the capital of France?"}]
+            },
+            "expect": {"matches": "Paris", "finish-reason": "stop", "latency": "30s"},
+        },
+        {
+            "name": "knows-london",
+            "stream": True,
+            "request": {
+                "messages": [{"role": "user", "content": "What is the capital of France?"}]
+            },
+            "expect": {"matches": "London"},
+        },
+    ]
+    with serve(key="k") as server:
+        result = smoke(target_of(server, smoke={"custom": custom}), tags=["custom"])
+    assert {c["name"]: c["verdict"] for c in result.data["checks"]} == {
+        "knows-paris": "pass",
+        "knows-london": "fail",
+    }
+
+
+def test_checks_of_entry_points_run_with_the_rest(monkeypatch) -> None:
+    def ask(session) -> Outcome:
+        answer = session.answered("Hello!")
+        assert "help" in answer.choice.text
+        return passed("polite")
+
+    theirs = Check("theirs", "a third party's", ask)
+
+    class Point:
+        name, value = "theirs", "their.module:check"
+
+        def load(self):
+            return theirs
+
+    monkeypatch.setattr("launcher.smoke.check.metadata.entry_points", lambda group: [Point()])
+    with serve(key="k") as server:
+        result = smoke(target_of(server), names=["theirs"])
+    assert only(result)["verdict"] == "pass"
+    assert "theirs" not in REGISTRY
+
+
+def test_a_wrong_section_gets_every_problem_at_once() -> None:
+    section = {
+        "promises": ["tool"],
+        "expect": {"chatt": {"matches": "("}},
+        "thresholds": {"chat": {"latency": "soon"}, "pass-rate": 2},
+        "custom": [{"name": "empty", "request": {"messages": []}, "expect": {}}],
+    }
+    with pytest.raises(ProfileError) as caught:
+        validate(section, [c.name for c in all_checks()], "p.yaml:3:1")
+    said = str(caught.value)
+    for part in ("'tools'", "'chat'", "regular expression", "'soon'", "pass-rate", "cannot fail"):
+        assert part in said
+
+
+def test_a_server_that_never_answers_is_a_failure_in_bounded_time() -> None:
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        with serve() as server:
+            target = target_of(server, request_timeout=1.0, silence_timeout=1.0)
+            url = f"http://127.0.0.1:{deaf.getsockname()[1]}/health"
+            begun = time.monotonic()
+            result = smoke(type(target)(**{**vars(target), "health_url": url}), names=["health"])
+    assert only(result)["findings"][0]["code"] == "timeout"
+    assert time.monotonic() - begun < 60
+
+
+def test_a_server_that_is_not_there_is_exit_code_1_with_the_rest_unchecked() -> None:
+    with serve() as server:
+        target = target_of(server)
+    result = smoke(target, names=["health", "chat"])
+    verdicts = {c["name"]: c["verdict"] for c in result.data["checks"]}
+    assert verdicts == {"health": "fail", "chat": "could not check"}
+    assert result.exit_code == 1
+
+
+def test_an_unknown_check_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match="did you mean 'stream-order'"):
+        select(all_checks(), names=["stream-ordr"])
+
+
+@pytest.mark.parametrize(
+    ("given", "base"),
+    [
+        ("http://127.0.0.1:8180", "http://127.0.0.1:8180/v1"),
+        ("http://127.0.0.1:8180/", "http://127.0.0.1:8180/v1"),
+        ("https://host/api/v7/llm", "https://host/api/v7/llm"),
+        ("https://host/v1/chat/completions", "https://host/v1"),
+        ("http://[::1]:8000", "http://[::1]:8000/v1"),
+    ],
+)
+def test_v1_is_added_where_the_address_has_no_path(given: str, base: str) -> None:
+    assert base_url(given) == base
+
+
+@pytest.mark.parametrize("given", ["ftp://host", "http://", "http://host:port", "://x"])
+def test_what_is_no_url_is_a_usage_error(given: str) -> None:
+    with pytest.raises(UsageError):
+        base_url(given)
+
+
+def test_the_only_model_of_the_list_is_asked_for() -> None:
+    with serve() as server:
+        assert resolve(server.url).model == "tiny-ernie"
+        assert resolve(server.url).max_model_len == 2048
+
+
+def test_without_a_model_list_the_rest_is_judged_with_a_note() -> None:
+    def hidden(server, method, path, data, headers):
+        return (404, {"error": "no"}) if path == "/v1/models" else None
+
+    def any_model(server, body):
+        return None
+
+    with serve(Defect("no-list", "models", route=hidden, request=any_model)) as server:
+        target = resolve(server.url)
+        result = smoke(resolve(server.url, model="tiny-ernie"), names=["models", "chat"])
+    assert target.model == "default"
+    assert any("model list" in note for note in target.notes)
+    verdicts = {c["name"]: c["verdict"] for c in result.data["checks"]}
+    assert verdicts == {"models": "could not check", "chat": "pass"}
