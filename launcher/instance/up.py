@@ -7,11 +7,12 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from launcher import paths
-from launcher.errors import DeployError, PreconditionError, Problem
+from launcher.errors import DeployError, ExitCode, PreconditionError, Problem
 from launcher.instance import ending, prepare, start
 from launcher.instance.following import OnEvent, follow, ready_result
 from launcher.instance.interrupt import Interrupt, interruptible
@@ -124,7 +125,18 @@ class _Start:
             raise
         lock.release()
         prepared.leases.release()
-        return follow(found, self.on_event, self.interrupt, started)
+        return _learn(follow(found, self.on_event, self.interrupt, started), prepared)
+
+
+def _learn(result: Result, prepared: prepare.Prepared) -> Result:
+    """Keep how far the memory plan was off; a start is none the worse where nothing is learnt."""
+    if result.exit_code is not ExitCode.DONE:
+        return result
+    from launcher.instance.memory import learn
+
+    folder = Path(prepared.plan.log_folder)
+    row = learn(prepared.profile, prepared.installed.release, folder)
+    return replace(result, data={**result.data, "memory": row}) if row else result
 
 
 def running_plans(besides: str) -> dict[str, LaunchPlan]:
