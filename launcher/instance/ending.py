@@ -268,6 +268,7 @@ def _claim_what_can_be_proved(found: InstanceDir, state: State) -> None:
         state.temporary.append(temporary)
     claims = Claims(plan.leftovers, plan.cwd)
     claims.started = int(state.started_at)
+    claims.pid = state.engine.get("pid")
     claims.shm = {c["path"]: c for c in state.shm}
     claims.queues = {c["key"]: c for c in state.queues}
     claims.temporary = {c["path"]: c for c in state.temporary}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from launcher import engines, environments, paths
 from launcher.engines.base import Engine, Installed, PlanContext, Release
+from launcher.environments import vllm_flags
 from launcher.errors import PreconditionError, Problem, ProfileError
 from launcher.instance import leases
 from launcher.instance.leases import Leases
@@ -49,6 +50,9 @@ def engine_of(profile: Profile) -> tuple[Engine, Installed, Release]:
         raise PreconditionError.of(
             "missing-engine", f"{installed.python} has no {engine.title}", profile.where("python")
         )
+    if engine.name == "vllm":
+        # vLLM's flags are known only by asking it, once per version.
+        vllm_flags.ask(installed)
     check(engine, profile, installed.release)
     return engine, installed, installed.release
 

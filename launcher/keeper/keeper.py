@@ -183,6 +183,7 @@ class Keeper:
         self.tree.discover()
         first = next((p for p in self.tree.processes if p.pid == self._engine.pid), None)
         self.state.engine = {"pid": self._engine.pid, "start": first.start if first else 0}
+        self._record.claims.pid = self._engine.pid
         self._record.set("loading", engine={"pid": self._engine.pid})
         self._follow_logs()
         self._progress = Progress(self.plan.deadlines)

@@ -78,6 +78,8 @@ class Claims:
     temporary: dict[str, dict[str, Any]] = field(default_factory=dict)
     before: dict[str, dict[str, Any]] = field(default_factory=dict)
     started: int = 0
+    pid: int | None = None
+    """The engine's first process, which some names hold (`{pid}` in the plan)."""
 
     def look_before(self, now: float) -> list[MessageQueue]:
         """Remember what exists before the start; returns queues that must not be inherited."""
@@ -98,7 +100,9 @@ class Claims:
         """Claim what has appeared since; `pids` are the living tree. True where that is news."""
         count = len(self.shm) + len(self.queues) + len(self.temporary)
         for name in self.spec.shm:
-            path = str(SHM / name)
+            if "{pid}" in name and self.pid is None:
+                continue
+            path = str(SHM / name.replace("{pid}", str(self.pid)))
             if path in self.shm:
                 continue
             found = file_identity(path)

@@ -232,13 +232,21 @@ def completion(plan: LaunchPlan, secret: str | None) -> Rung:
 
 def generated(body: bytes) -> str:
     """All text a completion brought: content, reasoning in either spelling, or plain text."""
+    if body.lstrip().startswith(b"data:"):
+        # transformers serve before 5.0 streams whatever the request says.
+        lines = [line[5:] for line in body.splitlines() if line.startswith(b"data:")]
+        return "".join(_text_of(line) for line in lines)
+    return _text_of(body)
+
+
+def _text_of(body: bytes) -> str:
     try:
         choice = json.loads(body)["choices"][0]
     except (ValueError, KeyError, IndexError, TypeError):
         return ""
     if not isinstance(choice, Mapping):
         return ""
-    message = choice.get("message")
+    message = choice.get("message", choice.get("delta"))
     parts = [choice.get("text")]
     if isinstance(message, Mapping):
         parts += [message.get(k) for k in ("reasoning_content", "reasoning", "content")]
