@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from launcher.diagnose.engine import diagnose
 from launcher.diagnose.sources import LogFile, below, log_file
 from launcher.engines import rules as rulebooks
 from launcher.plan.model import FailureRule
+
+_HEAD = 1024 * 1024
+"""Bytes of each file in which an engine names itself."""
 
 
 def of_instance(
@@ -56,9 +60,10 @@ def of_folder(
 ) -> Diagnosis:
     """The first cause in the logs below `folder`, or in the file `folder`, of any server.
 
-    `engine` None tries every engine's rules. Only the last start in the logs counts.
+    `engine` None: whose logs they are is found out by the words in them, and every engine's rules
+    are tried where they do not tell. Only the last start in the logs counts.
     """
-    engines = [engine] if engine else [e for e in rulebooks.engines_with_rules() if e != "common"]
+    engines = [engine] if engine else whose(folder)
     books = [rulebooks.book(name) for name in engines]
     common = rulebooks.book(rulebooks.COMMON)
     loggers = [glob for book in books for glob in book.logger_logs]
@@ -74,6 +79,21 @@ def of_folder(
         noise=[text for book in (*books, common) for text in book.noise()],
         start_marks=[mark for book in books for mark in book.start_marks],
     )
+
+
+def whose(folder: Path) -> list[str]:
+    """The engine whose words stand most often in the logs, or all engines."""
+    known = [e for e in rulebooks.engines_with_rules() if e != rulebooks.COMMON]
+    files = [f.path for f in below(folder)] if folder.is_dir() else [folder]
+    count = dict.fromkeys(known, 0)
+    for path in files:
+        with contextlib.suppress(OSError), path.open("rb") as stream:
+            head = stream.read(_HEAD)
+            for name in known:
+                signs = rulebooks.book(name).signs
+                count[name] += sum(head.count(sign.encode()) for sign in signs)
+    best = max(known, key=lambda name: count[name])
+    return [best] if count[best] else known
 
 
 def _age(path: Path) -> int:

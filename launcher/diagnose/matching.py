@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 
 from launcher.diagnose.lines import Line, is_chatter, read, segments
 from launcher.diagnose.literals import required
+from launcher.diagnose.sieve import WORTH, Sieve
 from launcher.plan.model import FailureRule
 
 _LONGEST_LINE = 64 * 1024
 """Bytes of a line that are looked at; a log without newlines must not stall a diagnosis."""
+
+_FRAME = re.compile(r'^\s*File ".*", line \d+')
 
 # Lines are emptied, not removed, so that they keep their numbers.
 _CHATTER = re.compile(
@@ -48,6 +51,7 @@ class Matcher:
         """Compile; the order of `patterns` decides which one wins on a line."""
         self._patterns = [_compile(index, text) for index, text in enumerate(patterns)]
         self._noise = [re.compile(text) for text in noise]
+        self._sieve = Sieve(text for p in self._patterns for text in p.texts or ())
 
     def first(self, content: str) -> tuple[int, re.Match[str]] | None:
         """The first pattern that matches one line (without head, colours and newline)."""
@@ -70,22 +74,19 @@ class Matcher:
         Only patterns whose index is in `talkative` may match a logger's INFO and DEBUG records:
         the others do not look at them, which is also most of the work saved.
         """
-        quiet = _CHATTER.sub(b"", data)
-        starts: list[int] = []
         found = []
+        # Patterns that look at everything need no text without chatter: it is made on demand.
+        quiet = all(p.index in talkative for p in self._patterns)
+        sifted = _Sifted(data, b"" if quiet else _CHATTER.sub(b"", data), self._sieve)
         for pattern in self._patterns:
-            whole = pattern.index in talkative
             lines: set[int] = set()
-            for start in _line_starts(pattern, data if whole else quiet):
+            for start in sifted.starts(pattern, whole=pattern.index in talkative):
                 # A long log of refused requests must not stop the search for other rules.
                 if len(lines) >= limit:
                     break
                 if start in lines:
                     continue
                 lines.add(start)
-                if not whole:
-                    starts = starts or _starts(data)
-                    start = starts[quiet.count(b"\n", 0, start)]
                 hit = self._match(pattern, data, start)
                 if hit:
                     found.append(hit)
@@ -93,12 +94,47 @@ class Matcher:
 
     def _match(self, pattern: Pattern, data: bytes, start: int) -> Hit | None:
         line = logical_line(data, start)
+        if _is_code(data, start, line.content):
+            return None
         for part in segments(line.content):
             match = pattern.regex.search(part)
             if match and not self.is_noise(part):
                 groups = {k: v for k, v in match.groupdict().items() if v is not None}
                 return Hit(pattern.index, start, line, part, groups)
         return None
+
+
+class _Sifted:
+    """One file's data, without chatter and, where it is large, only the lines worth a look."""
+
+    def __init__(self, data: bytes, quiet: bytes, sieve: Sieve) -> None:
+        self._data = data
+        self._quiet = quiet
+        self._small = quiet
+        self._from: list[int] | None = None
+        self._whole: list[int] | None = None
+        if len(quiet) > WORTH:
+            self._from = sieve.lines(quiet)
+            ends = (quiet.find(b"\n", at) for at in self._from)
+            pairs = zip(self._from, ends, strict=True)
+            self._small = b"\n".join(quiet[at : end if end >= 0 else None] for at, end in pairs)
+
+    def starts(self, pattern: Pattern, *, whole: bool) -> Iterator[int]:
+        """Where lines of the data begin that may match; `whole`: also those of chatter."""
+        if whole:
+            yield from _line_starts(pattern, self._data)
+        elif self._from is not None and pattern.texts is not None:
+            for at in _line_starts(pattern, self._small):
+                yield self._original(self._from[self._small.count(b"\n", 0, at)])
+        else:
+            for at in _line_starts(pattern, self._quiet):
+                yield self._original(at)
+
+    def _original(self, at: int) -> int:
+        """The place in the data of a line of the quiet text: lines keep their numbers."""
+        if self._whole is None:
+            self._whole = [0, *(match.end() for match in re.finditer(rb"\n", self._data))]
+        return self._whole[self._quiet.count(b"\n", 0, at)]
 
 
 def compile_rules(rules: Iterable[FailureRule], noise: Iterable[str] = ()) -> Matcher:
@@ -224,9 +260,12 @@ def chatter(hit: Hit, data: bytes, *, logger_only: bool) -> bool:
     return owner is not None and is_chatter(owner.level)
 
 
-def _starts(data: bytes) -> list[int]:
-    """Where each line of `data` begins."""
-    return [0, *(match.end() for match in re.finditer(rb"\n", data))]
+def _is_code(data: bytes, start: int, content: str) -> bool:
+    """True for a line of source that a traceback shows: it holds the message's template."""
+    if not content.startswith("    ") or start == 0:
+        return False
+    above = _line_at(data, data.rfind(b"\n", 0, start - 1) + 1)
+    return content.lstrip().startswith("raise ") or bool(_FRAME.match(above.content))
 
 
 def _compile(index: int, text: str) -> Pattern:

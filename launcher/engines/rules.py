@@ -76,7 +76,8 @@ class RuleBook:
     `start_marks` are patterns of a line that begins a new start in a log that is appended to;
     `private_logs` are globs of files that hold users' prompts or the environment: they are never
     read for a diagnosis. `logger_logs` are written by a logger only: in them a line without a
-    head belongs to the record before it.
+    head belongs to the record before it. `signs` are words by which a log is known as this
+    engine's.
     """
 
     engine: str
@@ -84,6 +85,7 @@ class RuleBook:
     start_marks: tuple[str, ...] = ()
     private_logs: tuple[str, ...] = ()
     logger_logs: tuple[str, ...] = ()
+    signs: tuple[str, ...] = ()
 
     def rules(self, line: str | None = None) -> tuple[FailureRule, ...]:
         """Rules with a pattern, for a launch plan.
@@ -124,6 +126,7 @@ def book(engine: str) -> RuleBook:
         tuple(data.get("start_marks", ())),
         tuple(data.get("private_logs", ())),
         tuple(data.get("logger_logs", ())),
+        tuple(data.get("signs", ())),
     )
 
 

@@ -287,3 +287,65 @@ def test_a_captured_line_is_taken_apart() -> None:
 def test_braces_that_are_not_groups_stay() -> None:
     text = 'set {name}: `{"use_cudagraph": false}` ({missing})'
     assert fill(text, {"name": "x"}) == 'set x: `{"use_cudagraph": false}`'
+
+
+def test_a_large_log_is_sifted_and_nothing_is_lost(tmp_path: Path) -> None:
+    """Above two megabytes only lines that hold a piece of a rule's text are looked at."""
+    filler = "".join(f"step {n}: all is well with error rate 0.{n}\n" for n in range(40_000))
+    chatter = record("INFO", "10:00:00", "request done") * 20_000
+    line = "KeyError: \"tool helper: 'hermes' not found in tool_parsers\"\n"
+    log = tmp_path / "engine.log"
+    log.write_text(filler + chatter + filler + line + filler)
+    assert log.stat().st_size > 4 * 1024 * 1024
+    answer = of_folder(tmp_path, "fastdeploy")
+    assert answer.rule_id == "ED-FD-TOOL-PARSER-UNKNOWN"
+    assert answer.evidence is not None
+    assert answer.evidence.line == 40_000 + 20_000 + 40_000 + 1
+    assert answer.evidence.text == line.strip()
+
+
+def test_the_sieve_keeps_every_line_that_holds_a_text() -> None:
+    from launcher.diagnose.sieve import Sieve
+
+    texts = [b"not found in state_dict", b"sh: ", b"Errno 98", b"already in use"]
+    data = b"".join(b"x%d\n%s tail\n" % (n, text) for n, text in enumerate(texts))
+    starts = Sieve(texts).lines(data)
+    for text in texts:
+        assert data.rfind(b"\n", 0, data.index(text)) + 1 in starts
+
+
+@pytest.mark.parametrize(
+    ("sign", "line", "rule"),
+    [
+        (
+            "[transformers] Loading /m@main",
+            "safetensors._safetensors_rust.SafetensorError: Error while deserializing header",
+            "ED-TF-WEIGHTS-DAMAGED",
+        ),
+        (
+            "(APIServer pid=1) INFO 11-20 14:29:34 [api_server.py:1] vLLM API server version 0.32",
+            "api_server.py: error: unrecognized arguments: --no-such-flag",
+            "ED-VLLM-UNKNOWN-ARGUMENT",
+        ),
+        (
+            "/env/fastdeploy/entrypoints/openai/api_server.py: warming up",
+            "api_server.py: error: unrecognized arguments: --no-such-flag",
+            "ED-FD-UNRECOGNIZED-ARGUMENTS",
+        ),
+    ],
+)
+def test_whose_logs_they_are_is_found_out(sign: str, line: str, rule: str, tmp_path: Path) -> None:
+    (tmp_path / "server.out").write_text(f"{sign}\n{line}\n")
+    assert of_folder(tmp_path).rule_id == rule
+
+
+def test_source_lines_of_a_traceback_are_no_evidence(tmp_path: Path) -> None:
+    (tmp_path / "engine.log").write_text(
+        "[transformers] Loading\nTraceback (most recent call last):\n"
+        '  File "configuration_utils.py", line 1, in get\n'
+        "    raise OSError(f\"It looks like the config file at '{name}' is not a valid JSON\")\n"
+        "OSError: It looks like the config file at '/m/config.json' is not a valid JSON file.\n"
+    )
+    answer = of_folder(tmp_path)
+    assert answer.rule_id == "ED-TF-CONFIG-NOT-JSON"
+    assert answer.cause == "/m/config.json is not JSON"
