@@ -146,7 +146,8 @@ def models(plan: LaunchPlan, secret: str | None) -> Rung:
         return Rung("models", "retry", f"{readiness.models_path} gave no model list")
     evidence = {"listed": listed, "seconds": round(answer.seconds, 4)}
     if readiness.model is None or readiness.model in listed:
-        return Rung("models", "passed", f"the model list names {', '.join(listed)}", evidence)
+        said = f"names {', '.join(map(str, listed))}" if listed else "is empty, as this engine's is"
+        return Rung("models", "passed", f"the model list {said}", evidence)
     return Rung(
         "models", "failed",
         f"the server serves {listed}, not {readiness.model!r} as the profile asks", evidence,
