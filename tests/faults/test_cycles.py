@@ -1,0 +1,55 @@
+"""Start and stop, again and again: nothing may pile up."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.test_real_engine import NAME, words
+from tests.support import processes
+from tests.support.rig import Rig
+
+
+def temporary_folders() -> set[str]:
+    """What instances leave in /tmp if they leave something."""
+    return {name for name in os.listdir("/tmp") if name.startswith("ed-")}
+
+
+def cycle(rig: Rig, number: int) -> int:
+    """One start and stop with the real engine; how many things were left."""
+    started = rig.run(*words("up"))
+    assert started.rc == 0, (number, started.said())
+    plan = rig.stored(NAME, "plan.json")
+    stopped = rig.run("down", NAME, "--json")
+    assert stopped.rc == 0, (number, stopped.said())
+    receipt = stopped.json["data"]["receipt"]
+    left = sum(receipt[kind] for kind in ("processes", "ports", "shm", "queues", "temporary"))
+    left += Path(plan["temporary_folder"]).exists()
+    return left + len(processes.of_home(rig.home))
+
+
+@pytest.mark.engine("transformers")
+@pytest.mark.timeout(900)
+def test_ten_cycles_of_the_real_engine(rig: Rig) -> None:
+    assert sum(cycle(rig, number) for number in range(10)) == 0
+
+
+def test_ten_quick_cycles_on_the_same_port(rig: Rig, free_port: int) -> None:
+    for _ in range(10):
+        rig.up(ports={"api": free_port})
+        rig.down()
+
+
+@pytest.mark.soak
+@pytest.mark.engine("transformers")
+def test_two_hundred_cycles(rig: Rig, capsys: pytest.CaptureFixture[str]) -> None:
+    began, left = time.monotonic(), 0
+    shm = set(os.listdir("/dev/shm"))
+    for number in range(200):
+        left += cycle(rig, number)
+    left += len(set(os.listdir("/dev/shm")) - shm)
+    minutes = (time.monotonic() - began) / 60
+    with capsys.disabled():
+        print(f"\nsoak: 200 start/stop cycles in {minutes:.1f} min, {left} leftovers")
+    assert left == 0

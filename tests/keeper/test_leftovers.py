@@ -1,0 +1,170 @@
+"""Shared memory, message queues and temporary folders: claimed with proof, removed with proof."""
+
+import ctypes
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from launcher.host import kernel
+from launcher.keeper import leftovers
+from launcher.keeper.leftovers import Claims
+from launcher.plan.model import FtokKey, Leftovers
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+@pytest.fixture
+def shm() -> Iterator[str]:
+    """A name in /dev/shm that is nobody's."""
+    name = f"edt-{uuid.uuid4().hex[:8]}"
+    yield name
+    (leftovers.SHM / name).unlink(missing_ok=True)
+
+
+def make_queue(path: Path, project: int) -> int:
+    key = libc.ftok(str(path).encode(), project)
+    number: int = libc.msgget(key, 0o1600)
+    assert number >= 0, os.strerror(ctypes.get_errno())
+    return number
+
+
+def remove_queue(number: int) -> None:
+    libc.msgctl(number, 0, None)
+
+
+def queue_ids() -> set[int]:
+    return {queue.ident for queue in leftovers.queues_by_key().values()}
+
+
+def test_the_key_is_the_one_of_ftok(tmp_path: Path) -> None:
+    for project in (1, 77, 200, 255, 20_077):
+        assert kernel.ftok(str(tmp_path), project) == libc.ftok(str(tmp_path).encode(), project)
+    assert kernel.ftok(str(tmp_path / "missing"), 1) is None
+
+
+def test_an_identity_tells_a_file_from_its_successor(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    first = leftovers.file_identity(path)
+    path.unlink()
+    path.touch()
+    assert first != leftovers.file_identity(path)
+    assert leftovers.file_identity(tmp_path / "missing") is None
+
+
+def test_shared_memory_made_since_the_start_is_removed(tmp_path: Path, shm: str) -> None:
+    claims = Claims(Leftovers(shm=(shm,)), str(tmp_path))
+    assert claims.look_before(0) == []
+    (leftovers.SHM / shm).write_text("x")
+    assert claims.look([])
+    assert not claims.look([]), "the same is no news"
+    (claim,) = claims.shm.values()
+    assert leftovers.remove_file(claim)
+    assert not (leftovers.SHM / shm).exists()
+    assert leftovers.remove_file(claim), "gone is gone"
+
+
+def test_shared_memory_that_was_there_before_is_not_ours(tmp_path: Path, shm: str) -> None:
+    (leftovers.SHM / shm).write_text("somebody's")
+    claims = Claims(Leftovers(shm=(shm,)), str(tmp_path))
+    claims.look_before(0)
+    assert not claims.look([])
+    assert claims.shm == {}
+
+
+def test_shared_memory_that_somebody_replaced_is_left(tmp_path: Path, shm: str) -> None:
+    claims = Claims(Leftovers(shm=(shm,)), str(tmp_path))
+    claims.look_before(0)
+    (leftovers.SHM / shm).write_text("ours")
+    claims.look([])
+    (leftovers.SHM / shm).unlink()
+    (leftovers.SHM / shm).write_text("theirs")
+    (claim,) = claims.shm.values()
+    assert not leftovers.remove_file(claim)
+    assert not leftovers.still_there(claim)
+    assert (leftovers.SHM / shm).read_text() == "theirs"
+
+
+def test_a_queue_made_since_the_start_is_removed(tmp_path: Path) -> None:
+    claims = Claims(Leftovers(queues=(FtokKey(str(tmp_path), 61),)), "/")
+    assert claims.look_before(time.time()) == []
+    number = make_queue(tmp_path, 61)
+    try:
+        assert claims.look([])
+        (claim,) = claims.queues.values()
+        assert claim["id"] == number
+        assert leftovers.remove_queue(claim)
+        assert number not in queue_ids()
+        assert leftovers.remove_queue(claim), "gone is gone"
+    finally:
+        remove_queue(number)
+
+
+def test_a_queue_that_exists_before_is_told_and_never_claimed(tmp_path: Path) -> None:
+    number = make_queue(tmp_path, 62)
+    try:
+        claims = Claims(Leftovers(queues=(FtokKey(str(tmp_path), 62),)), "/")
+        (found,) = claims.look_before(2e10)
+        assert (found.ident, found.uid) == (number, os.getuid())
+        assert not claims.look([])
+        assert number in queue_ids()
+    finally:
+        remove_queue(number)
+
+
+def test_a_queue_with_a_relative_path_counts_from_the_engines_folder(tmp_path: Path) -> None:
+    number = make_queue(tmp_path, 63)
+    try:
+        claims = Claims(Leftovers(queues=(FtokKey(".", 63),)), str(tmp_path))
+        assert [queue.ident for queue in claims.look_before(0)] == [number]
+    finally:
+        remove_queue(number)
+
+
+def test_a_queue_that_was_made_anew_is_left(tmp_path: Path) -> None:
+    number = make_queue(tmp_path, 64)
+    try:
+        claims = Claims(Leftovers(queues=(FtokKey(str(tmp_path), 64),)), "/")
+        claims.look([])
+        (claim,) = claims.queues.values()
+        assert leftovers.remove_queue({**claim, "created": claim["created"] - 5})
+        assert number in queue_ids()
+    finally:
+        remove_queue(number)
+
+
+def test_a_folder_is_ours_where_one_of_our_processes_uses_it(tmp_path: Path) -> None:
+    claims = Claims(Leftovers(temporary=(f"{tmp_path}/fd_prom_*",)), "/")
+    (tmp_path / "fd_prom_before").mkdir()
+    claims.look_before(0)
+    used, unused = tmp_path / "fd_prom_used", tmp_path / "fd_prom_unused"
+    used.mkdir()
+    unused.mkdir()
+    with (used / "gauge.db").open("w"):
+        claims.look([os.getpid()])
+    assert list(claims.temporary) == [str(used)]
+    assert leftovers.remove_file(claims.temporary[str(used)])
+    assert unused.exists()
+    assert (tmp_path / "fd_prom_before").exists()
+
+
+def test_a_link_is_removed_and_not_what_it_points_to(tmp_path: Path) -> None:
+    target = tmp_path / "precious"
+    target.mkdir()
+    (tmp_path / "link").symlink_to(target)
+    claim = leftovers.file_identity(tmp_path / "link")
+    assert claim is not None
+    assert leftovers.remove_file(claim)
+    assert target.exists()
+
+
+def test_what_cannot_be_removed_is_said() -> None:
+    """Not even root may remove an entry of /proc; a claim on one stands for any such place."""
+    claim = leftovers.file_identity("/proc/self/ns/pid")
+    assert claim is not None
+    assert not leftovers.remove_file(claim)
+    assert leftovers.still_there(claim)

@@ -1,0 +1,125 @@
+"""The engine's output: cut into lines, stamped, rotated, and never lost."""
+
+import re
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from launcher.keeper.output import LONGEST_RECORD, LogFile, Splitter, parse_record, plain
+
+
+def fed(*pieces: bytes) -> list[tuple[bytes, bool]]:
+    splitter = Splitter()
+    return [line for piece in pieces for line in splitter.feed(piece)] + splitter.finish()
+
+
+def test_lines_end_at_newlines_carriage_returns_and_both() -> None:
+    assert fed(b"one\ntwo\r\nthree\rfour") == [
+        (b"one", True), (b"two", True), (b"three", False), (b"four", True),
+    ]  # fmt: skip
+
+
+def test_a_carriage_return_at_the_end_may_be_half_of_an_ending() -> None:
+    assert fed(b"one\r", b"\ntwo\n") == [(b"one", True), (b"two", True)]
+    assert fed(b"50%\r", b"60%\n") == [(b"50%", False), (b"60%", True)]
+
+
+def test_a_progress_bar_can_be_read_before_it_is_overwritten() -> None:
+    splitter = Splitter()
+    splitter.feed(b"Loading: 40%")
+    assert splitter.pending == "Loading: 40%"
+    splitter.feed(b"\r")
+    assert splitter.pending == "Loading: 40%"
+    splitter.feed(b"Loading: 50%")
+    assert splitter.pending == "Loading: 50%"
+
+
+def test_a_line_without_an_end_is_cut_into_records() -> None:
+    lines = fed(b"x" * (2 * LONGEST_RECORD + 5))
+    assert [len(text) for text, _ in lines] == [LONGEST_RECORD, LONGEST_RECORD, 5]
+    assert [whole for _, whole in lines] == [False, False, True]
+
+
+@given(st.lists(st.binary(max_size=20), max_size=12))
+def test_however_the_stream_is_cut_its_text_is_the_same(pieces: list[bytes]) -> None:
+    whole = fed(b"".join(pieces))
+    assert fed(*pieces) == whole
+    joined = b"".join(text for text, _ in whole)
+    assert joined == re.sub(rb"[\r\n]", b"", b"".join(pieces))
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=60))
+def test_a_record_gives_back_its_text(tmp_path_factory: object, text: str) -> None:
+    line = f"2026-01-02T03:04:05.123456Z stderr F {text}"
+    assert parse_record(line) == ("2026-01-02T03:04:05.123456Z", "stderr", "F", text)
+
+
+def test_what_is_no_record_is_none() -> None:
+    for line in ("", "just words here", "2026 stderr X text", "2026 nowhere F text"):
+        assert parse_record(line) is None
+
+
+def test_colours_are_taken_out() -> None:
+    assert plain("\x1b[31mred\x1b[0m \x1b[1;32mgreen\x1b[K") == "red green"
+
+
+def texts(path: Path) -> list[str]:
+    records = [parse_record(line) for line in path.read_text().splitlines()]
+    assert None not in records, path.read_text()
+    return [record[3] for record in records if record]
+
+
+def test_nothing_is_lost_over_rotations(tmp_path: Path) -> None:
+    log = LogFile(tmp_path / "engine.log", max_size=2000, keep=1000)
+    for number in range(500):
+        log.write("stdout", [(f"line {number}".encode(), True)])
+    log.close()
+
+    rotated = sorted(tmp_path.glob("engine.log.*"), key=lambda p: -int(p.suffix[1:]))
+    files = [*rotated, tmp_path / "engine.log"]
+    assert len(files) > 5
+    assert [t for file in files for t in texts(file)] == [f"line {n}" for n in range(500)]
+    assert all(file.stat().st_size <= 2000 for file in files)
+    assert all(file.stat().st_mode & 0o777 == 0o600 for file in files)
+
+
+def test_only_so_many_rotated_files_are_kept(tmp_path: Path) -> None:
+    for keep in (0, 1, 3):
+        folder = tmp_path / str(keep)
+        folder.mkdir()
+        log = LogFile(folder / "engine.log", max_size=500, keep=keep)
+        for number in range(100):
+            log.write("stdout", [(f"line {number}".encode(), True)])
+        log.close()
+        names = {p.name for p in folder.iterdir()}
+        assert names == {"engine.log", *(f"engine.log.{n + 1}" for n in range(keep))}
+        assert texts(folder / "engine.log")[-1] == "line 99"
+
+
+def test_a_log_is_continued_after_a_restart(tmp_path: Path) -> None:
+    for number in range(2):
+        log = LogFile(tmp_path / "engine.log", max_size=10_000, keep=2)
+        log.write("stderr", [(f"run {number}".encode(), True)])
+        log.close()
+    assert texts(tmp_path / "engine.log") == ["run 0", "run 1"]
+
+
+def test_a_rotation_that_fails_goes_on_with_the_old_file(tmp_path: Path) -> None:
+    (tmp_path / "engine.log.1").mkdir()
+    (tmp_path / "engine.log.1" / "in the way").touch()
+    log = LogFile(tmp_path / "engine.log", max_size=200, keep=1)
+    for number in range(20):
+        log.write("stdout", [(f"line {number}".encode(), True)])
+    log.close()
+    assert texts(tmp_path / "engine.log") == [f"line {n}" for n in range(20)]
+
+
+def test_a_full_disk_costs_lines_and_nothing_else(tmp_path: Path) -> None:
+    """/dev/full answers every write with ENOSPC."""
+    path = tmp_path / "engine.log"
+    path.symlink_to("/dev/full")
+    log = LogFile(path, max_size=1000, keep=1)
+    log.write("stdout", [(b"lost", True)])
+    log.close()
+    assert log.lost_bytes > len(b"lost")

@@ -1,0 +1,139 @@
+"""`state.json` and `events.jsonl`: whole or not at all, and believed only when they can be."""
+
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launcher.keeper.state import (
+    STATE_SCHEMA,
+    DamagedState,
+    Events,
+    State,
+    read_events,
+    read_state,
+    write_atomically,
+    write_state,
+)
+
+PROCESS = {"pid": 12, "start": 34, "session": 12, "name": "python"}
+
+
+def test_a_state_is_read_as_it_was_written(tmp_path: Path) -> None:
+    state = State("one", "one:abc", state="ready", processes=[PROCESS], ports={"api": 20001})
+    write_state(tmp_path, state)
+    assert read_state(tmp_path) == state
+    assert (tmp_path / "state.json").stat().st_mode & 0o777 == 0o600
+    assert [p.name for p in tmp_path.iterdir()] == ["state.json"], "no temporary file stays"
+
+
+def test_there_may_be_none(tmp_path: Path) -> None:
+    assert read_state(tmp_path) is None
+    assert read_events(tmp_path) == []
+
+
+def test_keys_of_a_newer_writer_are_left_out(tmp_path: Path) -> None:
+    data = {"schema": STATE_SCHEMA, "instance": "one", "token": "t", "invented-later": 5}
+    (tmp_path / "state.json").write_text(json.dumps(data))
+    assert read_state(tmp_path) == State("one", "t")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema": "ernie-deploy/state/2"},
+        {"token": None},
+        {"instance": 7},
+        {"keeper": {"pid": "12", "start": 5}},
+        {"keeper": {"pid": 12}},
+        {"processes": {"12": 34}},
+        {"processes": [12]},
+        {"processes": [{"pid": 12}]},
+        {"sessions": ["12"]},
+        {"shm": [{"path": "/dev/shm/x"}]},
+        {"temporary": [{"path": 5, "device": 1, "inode": 2}]},
+        {"queues": [{"id": 5}]},
+        {"started_at": "yesterday"},
+        {"ports": None},
+    ],
+)
+def test_a_state_of_another_shape_is_damaged(tmp_path: Path, change: dict[str, Any]) -> None:
+    whole = {"schema": STATE_SCHEMA, "instance": "one", "token": "t"}
+    (tmp_path / "state.json").write_text(json.dumps({**whole, **change}))
+    with pytest.raises(DamagedState, match=r"state\.json"):
+        read_state(tmp_path)
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"5", b"\xff\xfe", b"[" * 100_000])
+def test_what_is_no_state_is_damaged(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "state.json").write_bytes(text)
+    with pytest.raises(DamagedState):
+        read_state(tmp_path)
+
+
+def test_a_folder_in_its_place_is_damage(tmp_path: Path) -> None:
+    (tmp_path / "state.json").mkdir()
+    with pytest.raises(DamagedState):
+        read_state(tmp_path)
+
+
+def test_a_reader_never_sees_a_half(tmp_path: Path) -> None:
+    stop = threading.Event()
+    write_state(tmp_path, State("one", "t"))
+
+    def write() -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            state = State("one", "t", evidence={"text": "x" * (number % 50 * 1000)})
+            write_state(tmp_path, state)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        seen = [read_state(tmp_path) for _ in range(200)]
+    finally:
+        stop.set()
+        writer.join()
+    assert all(seen)
+
+
+def test_a_write_that_fails_leaves_the_old(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    write_atomically(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_atomically(path, "\ud800")
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["plan.json"]
+
+
+def test_a_path_that_is_no_text_can_be_stored(tmp_path: Path) -> None:
+    name = os.fsdecode(b"/models/\xff")
+    write_state(tmp_path, State("one", "t", evidence={"path": name}))
+    state = read_state(tmp_path)
+    assert state is not None
+    assert state.evidence == {"path": name}
+
+
+def test_events_are_appended_and_torn_ones_left_out(tmp_path: Path) -> None:
+    events = Events(tmp_path)
+    events.append("state", state="loading")
+    events.close()
+    with (tmp_path / "events.jsonl").open("a") as file:
+        file.write('{"event": "torn", "ti\n[1]\n')
+    events = Events(tmp_path)
+    events.append("state", state="ready", text="\ud800 上海")
+    events.close()
+    assert [e.get("state") for e in read_events(tmp_path)] == ["loading", "ready"]
+
+
+def test_a_full_disk_loses_events_and_says_how_many(tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").symlink_to("/dev/full")
+    events = Events(tmp_path)
+    told = events.append("phase", phase="weights")
+    events.close()
+    assert told["phase"] == "weights", "who listens gets it all the same"
+    assert events.lost == 1

@@ -1,0 +1,124 @@
+"""The tree of an engine: found, watched and ended, whatever it does to get away."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+from tests.support import ROOT
+
+PROGRAM = """
+import json, os, signal, subprocess, sys, time
+from launcher.keeper import tree
+from launcher.keeper.loop import Loop
+tree.become_subreaper()
+loop, gone, said = Loop(), [], {}
+watched = tree.Tree(loop, lambda process: gone.append(process.pid))
+"""
+
+
+def keeping(code: str) -> Any:
+    """What `code` says in a process that is a subreaper, as the keeper is; pytest stays none."""
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM + code + "\nprint(json.dumps(said))"], text=True,
+        capture_output=True, timeout=120, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)
+
+
+def test_a_child_is_found_and_its_end_told_once_with_its_exit_code() -> None:
+    said = keeping("""
+child = subprocess.Popen(["sh", "-c", "read x; exit 7"], stdin=subprocess.PIPE)
+said["found"] = [p.pid for p in watched.discover()] == [child.pid]
+child.stdin.close()
+said["told"] = loop.run_until(lambda: gone == [child.pid], 60)
+said["code"] = tree.exit_code(watched.exits[child.pid])
+said["left"] = watched.pids
+""")
+    assert said == {"found": True, "told": True, "code": 7, "left": []}
+
+
+def test_a_child_that_is_dead_before_the_first_look_is_told_too() -> None:
+    said = keeping("""
+child = subprocess.Popen(["false"])
+os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+watched.discover()
+said["told"] = loop.run_until(lambda: gone == [child.pid], 60)
+said["code"] = tree.exit_code(watched.exits[child.pid])
+""")
+    assert said == {"told": True, "code": 1}
+
+
+def test_daemons_are_followed_over_the_death_of_their_parents() -> None:
+    """setsid and a double fork: the classic way out, closed by the subreaper."""
+    said = keeping("""
+DAEMON = (
+    "import os, time\\n"
+    "os.fork() and os._exit(0)\\n"
+    "os.setsid()\\n"
+    "os.fork() and os._exit(0)\\n"
+    "time.sleep(600)\\n"
+)
+child = subprocess.Popen([sys.executable, "-I", "-S", "-c", DAEMON])
+watched.discover()
+said["first went"] = loop.run_until(lambda: child.pid in gone, 60)
+def daemon():
+    watched.discover(); watched.refresh()
+    own = (os.getsid(0), child.pid)
+    return [p for p in watched.processes if p.session not in own and p.parent == os.getpid()]
+said["adopted"] = loop.run_until(lambda: len(daemon()) == 1 and len(watched.pids) == 1, 60)
+said["session noted"] = daemon()[0].session in watched.sessions
+watched.kill_all()
+said["ended"] = loop.run_until(lambda: not watched.pids, 60)
+""")
+    assert said == {"first went": True, "adopted": True, "session noted": True, "ended": True}
+
+
+def test_a_whole_session_is_signalled() -> None:
+    said = keeping("""
+child = subprocess.Popen(["sh", "-c", "sleep 600 & sleep 600 & wait"], start_new_session=True)
+loop.run_until(lambda: watched.discover() and False or len(watched.pids) == 3, 60)
+other = subprocess.Popen(["sleep", "600"])
+watched.discover()
+watched.send_session(child.pid, signal.SIGTERM)
+said["ended"] = loop.run_until(lambda: watched.pids == [other.pid], 60)
+other.kill()
+said["all"] = loop.run_until(lambda: not watched.pids, 60)
+said["gone already"] = watched.send(other.pid, signal.SIGTERM)
+""")
+    assert said == {"ended": True, "all": True, "gone already": False}
+
+
+def test_a_fork_bomb_in_slow_motion_is_ended() -> None:
+    """Each process leaves a child and dies: it has to be caught between two generations."""
+    said = keeping("""
+STEP = "    os.fork() and os._exit(0)\\n    time.sleep(0.02)\\n"
+RUNNER = "import os, time\\nfor n in range(200):\\n" + STEP
+child = subprocess.Popen([sys.executable, "-I", "-S", "-c", RUNNER])
+watched.discover()
+loop.run_until(lambda: len(gone) > 3, 60)
+def ended():
+    watched.kill_all()
+    return not watched.discover() and not watched.pids
+said["ended"] = loop.run_until(ended, 60)
+said["children"] = len(tree.identity.descendants(os.getpid()))
+""")
+    assert said == {"ended": True, "children": 0}
+
+
+def test_work_is_measured() -> None:
+    said = keeping("""
+before = tree.usage([os.getpid()])
+end = time.process_time() + 0.1
+while time.process_time() < end:
+    pass
+with open("/dev/null", "wb") as sink:
+    sink.write(b"x" * 2_000_000)
+after = tree.usage([os.getpid()])
+said["seconds"] = after[0] - before[0] >= 0.05
+said["bytes"] = after[1] - before[1] >= 2_000_000
+said["nobody"] = tree.usage([2**22 + 1])
+""")
+    assert said == {"seconds": True, "bytes": True, "nobody": [0.0, 0]}
