@@ -7,6 +7,9 @@ from typing import Any
 
 from launcher.result import Result
 
+SHOWN = 3
+"""Findings of one check that are shown; a check under load can have one a request."""
+
 MARKS = {"pass": "PASS", "fail": "FAIL", "inconclusive": "DOUBT", "could not check": "----"}
 
 
@@ -37,9 +40,11 @@ def check_lines(one: Mapping[str, Any], width: int, several: bool = False) -> li
     if one["verdict"] != "fail":
         return [head + _rate(one) + one["message"]]
     lines = [head + _rate(one) + one["purpose"]]
-    for finding in one["findings"]:
+    for finding in one["findings"][:SHOWN]:
         lines.append(f"        expected {finding['expected']}")
         lines.append(f"        got      {finding['got']}  [{finding['code']}]")
+    if len(one["findings"]) > SHOWN:
+        lines.append(f"        and {len(one['findings']) - SHOWN} more (see --json or --html)")
     if not one["findings"]:
         lines.append(f"        {one['message']}")
     for deviation in one["deviations"]:

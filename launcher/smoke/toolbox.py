@@ -87,6 +87,8 @@ def judge_calls(
     names = [t["function"]["name"] for t in tools]
     if not choice.calls:
         _no_call(session, choice, names)
+    if choice.finish_reason == "length" and not _whole(choice.calls[-1]):
+        raise inconclusive("the token budget ended inside a call: raise `smoke.max-tokens`")
     by_name = {t["function"]["name"]: t["function"]["parameters"] for t in tools}
     for call in choice.calls:
         known = session.expect(
@@ -125,6 +127,14 @@ def called_in_text(choice: Choice, names: list[str]) -> bool:
     return "<tool_call>" in text or (
         any(f'"{n}"' in text or f"{n}(" in text for n in names) and "{" in text
     )
+
+
+def _whole(call: ToolCall) -> bool:
+    try:
+        json.loads(call.arguments)
+    except ValueError:
+        return False
+    return True
 
 
 def _no_call(session: Session, choice: Choice, names: list[str]) -> None:

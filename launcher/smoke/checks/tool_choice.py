@@ -8,6 +8,7 @@ from launcher.smoke.check import Outcome, check
 from launcher.smoke.session import Session
 from launcher.smoke.toolbox import CARD_QUESTION, TIME, WEATHER, called_in_text, judge_calls, named
 
+TIME_QUESTION = "What time is it in Paris?"
 NO_NEED = "Hello!"
 """A message that gives a free model no reason to call: only the order makes it."""
 
@@ -37,13 +38,13 @@ def tool_required_stream(session: Session) -> Outcome:
 @check("tool-named", "a named tool_choice calls that tool", tags="tools", needs="tools-named")
 def tool_named(session: Session) -> Outcome:
     """Of two tools the one that the question does not ask for."""
-    return _forced(session, named(TIME), CARD_QUESTION, stream=False)
+    return _forced(session, named(WEATHER), TIME_QUESTION, stream=False)
 
 
 @check("tool-named-stream", "the same in a stream", tags="tools", needs="tools-named tools-stream")
 def tool_named_stream(session: Session) -> Outcome:
     """Of two tools the one that the question does not ask for."""
-    return _forced(session, named(TIME), CARD_QUESTION, stream=True)
+    return _forced(session, named(WEATHER), TIME_QUESTION, stream=True)
 
 
 @check("tool-none", "tool_choice none makes no call", tags="tools", needs="tools-none")
