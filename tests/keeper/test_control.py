@@ -1,0 +1,213 @@
+"""The keeper's socket: one JSON object a line, polite to strangers, deaf to nonsense."""
+
+import contextlib
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launcher.errors import ExitCode
+from launcher.keeper import requests
+from launcher.keeper.control import Client, Server
+from launcher.keeper.loop import Loop
+from tests.support.waiting import wait_for
+
+
+class Served:
+    """A server whose loop runs in a thread, with the keeper's own answers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.stopped: list[tuple[str, ExitCode, float | None]] = []
+        self._ended = threading.Event()
+        self.loop = Loop()
+        self.server = Server(self.loop, folder, self._answer)
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        def stop(reason: str, code: ExitCode, drain: float | None) -> None:
+            self.stopped.append((reason, code, drain))
+
+        return requests.answer(request, lambda: {"state": "ready"}, stop)
+
+    def _run(self) -> None:
+        self.loop.run_until(self._ended.is_set)
+        self.server.close()
+
+    def publish(self, **event: Any) -> None:
+        self.loop.call_soon(lambda: self.server.publish(event))
+
+    def close(self) -> None:
+        self._ended.set()
+        self.loop.call_soon(lambda: None)
+        self._thread.join()
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    made = Served(tmp_path)
+    yield made
+    made.close()
+
+
+@contextlib.contextmanager
+def client(served: Served) -> Iterator[Client]:
+    made = Client(served.folder)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def raw(served: Served, *lines: bytes) -> list[dict[str, Any]]:
+    """What the server answers to these bytes, one answer each."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(served.folder / "control.sock"))
+        connection.settimeout(60)
+        connection.sendall(b"".join(lines))
+        file = connection.makefile("rb")
+        with file:
+            return [json.loads(file.readline()) for _ in lines]
+
+
+def test_hello_and_status(served: Served) -> None:
+    with client(served) as one:
+        hello = one.request("hello")
+        assert (hello["ok"], hello["v"], hello["pid"]) == (True, 1, os.getpid())
+        assert one.request("status")["state"] == {"state": "ready"}
+
+
+def test_the_socket_is_private(served: Served) -> None:
+    assert (served.folder / "control.sock").stat().st_mode & 0o777 == 0o600
+
+
+def test_an_unknown_operation_is_answered_with_those_that_are_known(served: Served) -> None:
+    with client(served) as one:
+        answer = one.request("dance", tempo="fast")
+        assert answer["ok"] is False
+        assert answer["ops"] == ["hello", "status", "stop", "follow"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"\n", b"{\n", b"[]\n", b"null\n", b"\xff\xfe\n", b'{"op": ["hello"]}\n', b"NaN\n",
+     b"[" * 20_000 + b"\n"],
+    ids=["empty", "torn", "list", "null", "no text", "op a list", "NaN", "nested"],
+)  # fmt: skip
+def test_garbage_is_answered_and_harms_nobody(served: Served, line: bytes) -> None:
+    answers = raw(served, line, b'{"op": "hello"}\n')
+    assert [answer["ok"] for answer in answers] == [False, True]
+
+
+def test_a_request_without_an_end_is_hung_up_on(served: Served) -> None:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(served.folder / "control.sock"))
+        connection.settimeout(60)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            connection.sendall(b"x" * 1_000_000)
+            assert connection.recv(10) == b""
+    with client(served) as one:
+        assert one.request("hello")["ok"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "taken"),
+    [(None, None), (5, 5.0), (-1, 0.0), (float("inf"), 1e6), (float("nan"), None), ("soon", None)],
+)
+def test_a_drain_becomes_a_number_a_timer_can_take(
+    served: Served, asked: object, taken: float | None
+) -> None:
+    with client(served) as one:
+        assert one.request("stop", drain=asked)["ok"]
+    assert served.stopped == [("down", ExitCode.DONE, taken)]
+
+
+def test_an_interrupt_is_told_from_a_down(served: Served) -> None:
+    with client(served) as one:
+        one.request("stop", reason="interrupted", interrupt=True)
+    assert served.stopped == [("interrupted", ExitCode.INTERRUPTED, None)]
+
+
+def test_who_follows_gets_the_past_and_what_comes(served: Served) -> None:
+    served.publish(event="state", state="loading")
+    with client(served) as one:
+        assert one.request("follow")["ok"]
+        events = one.events(60)
+        assert next(events) == {"event": "state", "state": "loading"}
+        served.publish(event="state", state="ready")
+        assert next(events) == {"event": "state", "state": "ready"}
+        served.close()
+        assert list(events) == []
+
+
+def test_a_follower_can_be_woken_without_losing_a_line(served: Served) -> None:
+    read, write = os.pipe()
+    with client(served) as one:
+        one.request("follow")
+        events = one.events(60, wake=read)
+        os.write(write, b"x")
+        assert next(events) is None
+        served.publish(event="late")
+        assert next(events) == {"event": "late"}
+    os.close(read)
+    os.close(write)
+
+
+def test_a_slow_follower_is_let_go_and_the_others_are_not_held_up(served: Served) -> None:
+    with client(served) as slow, client(served) as quick:
+        slow.request("follow")
+        quick.request("follow")
+        events = quick.events(60)
+        for number in range(400):
+            served.publish(event="phase", number=number, text="x" * 2000)
+            assert (next(events) or {})["number"] == number
+        seen = list(slow.events(60))
+        assert len(seen) < 400, "it had to be hung up on"
+        assert [event["number"] for event in seen if event] == list(range(len(seen)))
+
+
+def test_nothing_for_too_long(served: Served) -> None:
+    with client(served) as one:
+        one.request("follow")
+        with pytest.raises(TimeoutError):
+            next(one.events(0.05))
+
+
+def test_the_socket_may_lie_deeper_than_a_sockets_path_is_long(tmp_path: Path) -> None:
+    folder = tmp_path / ("deep" * 20) / ("deeper" * 20)
+    folder.mkdir(parents=True)
+    assert len(str(folder)) > 200
+    served = Served(folder)
+    try:
+        with client(served) as one:
+            assert one.request("hello")["ok"]
+    finally:
+        served.close()
+    assert list(folder.iterdir()) == []
+
+
+def test_a_socket_of_a_dead_keeper_is_replaced(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(tmp_path / "control.sock"))
+    with pytest.raises(ConnectionRefusedError):
+        Client(tmp_path)
+    served = Served(tmp_path)
+    with client(served) as one:
+        assert one.request("hello")["ok"]
+    served.close()
+    with pytest.raises(FileNotFoundError):
+        Client(tmp_path)
+
+
+def test_many_clients_come_and_go(served: Served) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(50):
+        with client(served) as one:
+            one.request("hello")
+    wait_for(lambda: len(os.listdir("/proc/self/fd")) <= before, "all descriptors closed")

@@ -1,0 +1,103 @@
+"""What the engine's lines say: its phase, and whether it has failed."""
+
+from dataclasses import replace
+
+import pytest
+
+from launcher.keeper.watch import Watcher, fill
+from launcher.plan.model import ExitCodeSource, FailureRule, LaunchPlan, Phase, PhaseRule
+
+PLAN = LaunchPlan(
+    instance="one", engine="scripted", release="1.0", argv=("/bin/true",), cwd="/",
+    log_folder="/nowhere", temporary_folder="/nowhere",
+    phases=(Phase("import", "import"), Phase("weights", "weights"), Phase("warm", "warm up")),
+    phase_rules=(
+        PhaseRule("import", "importing"),
+        PhaseRule("weights", r"Loading weights: +(?P<percent>\d+)%"),
+        PhaseRule("weights", r"shard (?P<done>\d+)/(?P<total>\d+)"),
+        PhaseRule("weights", r"loaded (?P<fraction>[\d.]+)"),
+        PhaseRule("warm", "warming", source="worker"),
+    ),
+    failure_rules=(
+        FailureRule("ED-OOM", r"out of memory: (?P<what>.+)", "no memory for {what}", "buy {what}"),
+        FailureRule("ED-ANY", "it burns", "it burns", "", when="any"),
+        FailureRule("ED-READY", "gone away", "gone", "", when="ready"),
+        FailureRule("ED-WORKER", "worker only", "worker", "", sources=("worker",)),
+        FailureRule("ED-MILD", "a mere warning", "", "", fatal=False),
+    ),
+    noise=(r"it burns \(harmless\)",),
+    exit_codes=(ExitCodeSource("launch", r"exit code (?P<code>-?\d+)"),),
+)  # fmt: skip
+
+
+def phase(watcher: Watcher, text: str, source: str = "engine") -> tuple[str, float | None] | None:
+    seen = watcher.phase_of(source, text)
+    return (seen.phase, seen.percent) if seen else None
+
+
+def test_phases_come_with_percent_in_any_spelling() -> None:
+    watcher = Watcher(PLAN)
+    assert phase(watcher, "importing torch") == ("import", None)
+    assert phase(watcher, "Loading weights:   7%|▋  | 1/14") == ("weights", 7.0)
+    assert phase(watcher, "shard 1/2") == ("weights", 50.0)
+    assert phase(watcher, "loaded 0.75") == ("weights", 75.0)
+
+
+def test_colours_do_not_hide_a_phase() -> None:
+    assert phase(Watcher(PLAN), "\x1b[32mLoading weights: \x1b[1m12%\x1b[0m") == ("weights", 12.0)
+
+
+def test_phases_only_move_forward() -> None:
+    watcher = Watcher(PLAN)
+    assert phase(watcher, "shard 1/2") == ("weights", 50.0)
+    assert phase(watcher, "importing torch") is None
+    assert phase(watcher, "shard 1/4") is None, "the console repeats the worker's lines"
+    assert phase(watcher, "warming") is None, "another source's rule"
+    assert phase(watcher, "warming", "worker") == ("warm", None)
+
+
+def test_no_shard_at_all_is_no_percentage() -> None:
+    assert phase(Watcher(PLAN), "shard 0/0") == ("weights", None)
+
+
+@pytest.mark.parametrize(
+    ("state", "source", "text", "rule"),
+    [
+        ("loading", "engine", "out of memory: a tensor", "ED-OOM"),
+        ("ready", "engine", "out of memory: a tensor", None),
+        ("ready", "engine", "it burns", "ED-ANY"),
+        ("loading", "engine", "gone away", None),
+        ("ready", "engine", "gone away", "ED-READY"),
+        ("loading", "engine", "worker only", None),
+        ("loading", "worker", "worker only", "ED-WORKER"),
+        ("loading", "engine", "a mere warning", None),
+        ("ready", "engine", "it burns (harmless)", None),
+        ("loading", "engine", "x" * 5000 + "it burns", None),
+    ],
+)
+def test_only_fatal_rules_of_this_state_and_source_end_a_start(
+    state: str, source: str, text: str, rule: str | None
+) -> None:
+    seen = Watcher(PLAN).failure_of(state, source, "engine.log", text)
+    assert (seen.rule.id if seen else None) == rule
+
+
+def test_the_line_fills_cause_and_remedy() -> None:
+    seen = Watcher(PLAN).failure_of("loading", "engine", "f", "out of memory: a {tensor}")
+    assert seen is not None
+    assert (seen.cause(), seen.remedy()) == ("no memory for a {tensor}", "buy a {tensor}")
+    assert fill("{known} {unknown}", {"known": 1}) == "1 {unknown}"
+
+
+def test_a_log_can_tell_the_workers_exit_code() -> None:
+    watcher = Watcher(PLAN)
+    watcher.failure_of("loading", "engine", "f", "exit code 3")
+    assert watcher.worker_exit is None
+    watcher.failure_of("loading", "launch", "f", "exit code -9")
+    assert watcher.worker_exit == -9
+
+
+def test_a_plan_without_rules_knows_nothing() -> None:
+    watcher = Watcher(replace(PLAN, phase_rules=(), failure_rules=()))
+    assert watcher.phase_of("engine", "importing") is None
+    assert watcher.failure_of("loading", "engine", "f", "it burns") is None
