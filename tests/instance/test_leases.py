@@ -1,0 +1,163 @@
+"""Ports are leased host-wide: two `auto`s never meet, and a holder is named."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from launcher.engines.base import PortNeed
+from launcher.errors import PreconditionError
+from launcher.instance import leases
+from launcher.instance.leases import Leases
+from tests.support import ROOT, ports
+
+API = PortNeed("api")
+QUEUE = PortNeed("queue", unique_low_byte=True)
+
+
+@pytest.fixture
+def taken() -> Iterator[list[Leases]]:
+    """Leases that are given back at the end."""
+    held: list[Leases] = []
+    yield held
+    for one in held:
+        one.release()
+
+
+def take(taken: list[Leases], *needs: PortNeed, name: str = "edt-one", **asked: int | str):
+    found = leases.take(name, needs, asked, "127.0.0.1", {})
+    taken.append(found)
+    return found.ports
+
+
+def refusal(*needs: PortNeed, host: str = "127.0.0.1", **asked: int | str) -> list[tuple[str, str]]:
+    with pytest.raises(PreconditionError) as caught:
+        leases.take("edt-two", needs, asked, host, {}).release()
+    return [(p.code, p.message) for p in caught.value.problems]
+
+
+def test_two_autos_of_one_name_never_meet(taken: list[Leases]) -> None:
+    numbers = [take(taken, API)["api"] for _ in range(5)]
+    assert len(set(numbers)) == 5
+    assert all(number >= leases.LOWEST for number in numbers)
+    assert all(number < ports.ephemeral_start() for number in numbers)
+
+
+def test_a_name_gets_its_port_again(taken: list[Leases]) -> None:
+    first = leases.take("edt-again", [API], {}, "127.0.0.1", {})
+    first.release()
+    assert take(taken, API, name="edt-again") == first.ports
+
+
+def test_what_it_had_before_is_preferred(taken: list[Leases], free_port: int) -> None:
+    found = leases.take("edt-one", [API], {}, "127.0.0.1", {"api": free_port})
+    taken.append(found)
+    assert found.ports == {"api": free_port}
+
+
+TAKE = """
+import json, sys
+from launcher.engines.base import PortNeed
+from launcher.instance import leases
+needs = [PortNeed("api"), PortNeed("queue", unique_low_byte=True)]
+print(json.dumps(leases.take("edt-same", needs, {}, "127.0.0.1", {}).ports), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_processes_that_ask_at_once_get_different_ports() -> None:
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    running = [subprocess.Popen([sys.executable, "-c", TAKE], env=env, **pipes) for _ in range(6)]  # type: ignore[call-overload]
+    try:
+        found = [json.loads(process.stdout.readline()) for process in running]
+    finally:
+        for process in running:
+            process.communicate(b"")
+    numbers = [number for ports_ in found for number in ports_.values()]
+    assert len(set(numbers)) == 12
+    assert len({ports_["queue"] & 255 for ports_ in found}) == 6
+
+
+def test_a_lease_ends_with_its_process(free_port: int, taken: list[Leases]) -> None:
+    code = TAKE.replace("{}, ", f"{{'api': {free_port}}}, ", 1)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert process.stdout is not None
+    process.stdout.readline()
+    assert [code for code, _ in refusal(API, api=free_port)] == ["port-leased"]
+    process.kill()
+    process.communicate()
+    assert take(taken, API, api=free_port) == {"api": free_port}
+
+
+def test_who_holds_a_fixed_port_is_named(free_port: int) -> None:
+    with socket.create_server(("127.0.0.1", free_port)):
+        ((code, message),) = refusal(API, api=free_port)
+    assert code == "port-taken"
+    assert f"pid {os.getpid()}" in message
+
+
+def test_every_port_that_cannot_be_had_is_named() -> None:
+    numbers = [ports.free_port(), ports.free_port()]
+    with (
+        socket.create_server(("127.0.0.1", numbers[0])),
+        socket.create_server(("127.0.0.1", numbers[1])),
+    ):
+        said = refusal(API, PortNeed("metrics"), api=numbers[0], metrics=numbers[1])
+    assert [code for code, _ in said] == ["port-taken", "port-taken"]
+    assert str(numbers[1]) in said[1][1]
+
+
+def test_an_address_that_is_not_ours(free_port: int) -> None:
+    ((code, message),) = refusal(API, host="192.0.2.1", api=free_port)
+    assert code == "host-not-here"
+    assert "192.0.2.1" in message
+
+
+def test_a_refusal_gives_everything_back(taken: list[Leases], free_port: int) -> None:
+    other = ports.free_port()
+    with socket.create_server(("127.0.0.1", free_port)):
+        refusal(API, PortNeed("metrics"), api=free_port, metrics=other)
+    assert take(taken, PortNeed("metrics"), metrics=other) == {"metrics": other}
+
+
+def test_the_low_byte_of_a_queue_port_is_nobody_elses(taken: list[Leases]) -> None:
+    number = take(taken, QUEUE)["queue"]
+    other = next(
+        n for n in range(number % 256 + 20224, 32000, 256) if n != number and ports.is_free(n)
+    )
+    assert [code for code, _ in refusal(QUEUE, queue=other)] == ["queue-port-low-byte"]
+
+
+def test_a_span_is_leased_whole(taken: list[Leases]) -> None:
+    span = PortNeed("queue", span=4)
+    number = take(taken, span)["queue"]
+    for port in range(number, number + 4):
+        assert [code for code, _ in refusal(API, api=port)] == ["port-leased"]
+
+
+def test_another_address_of_the_engine_counts(free_port: int) -> None:
+    """A queue listens on every address whatever the profile's host is."""
+    with socket.create_server(("127.0.0.2", free_port)):
+        said = refusal(PortNeed("queue", address="0.0.0.0"), queue=free_port)
+    assert [code for code, _ in said] == ["port-taken"]
+
+
+def test_every_free_port_is_tried(taken: list[Leases], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stride that divides the range would visit a part of it only."""
+    asked: list[int] = []
+
+    def none(held: Leases, need: PortNeed, number: int, *more: object) -> bool:
+        asked.append(number)
+        return False
+
+    monkeypatch.setattr(leases, "_take_span", none)
+    assert [code for code, _ in refusal(API)] == ["no-free-port"]
+    assert len(set(asked)) == len(asked) > 10_000

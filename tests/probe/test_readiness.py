@@ -1,0 +1,203 @@
+"""The readiness ladder against real servers, each wrong in its own way."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from launcher.plan.model import LaunchPlan, PortUse, Readiness, SettingCheck
+from launcher.probe import readiness
+from launcher.probe.readiness import Rung
+from tests.support import ROOT, ports
+from tests.support.ports import is_free
+from tests.support.waiting import wait_for
+
+Served = Callable[..., LaunchPlan]
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    """Starts a scripted server and gives the plan that would probe it."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def serve(checks: tuple[SettingCheck, ...] = (), allow: tuple[str, ...] = (), **script: Any):
+        number = ports.free_port()
+        words = [str(ROOT / "tests/support/fake_server.py"), str(number), json.dumps(script)]
+        running.append(subprocess.Popen([sys.executable, "-I", "-S", *words]))
+        wait_for(lambda: not is_free(number), "the server's port")
+        return LaunchPlan(
+            instance="one", engine="scripted", release="1.0", argv=("/bin/true",), cwd="/",
+            log_folder="/nowhere", temporary_folder="/nowhere",
+            ports=(PortUse("api", number, "127.0.0.1"),),
+            readiness=Readiness(
+                "127.0.0.1", model="tiny", completion={"model": "tiny"}, settings=checks,
+                settings_path="/settings" if checks else None, probe_timeout=1.0,
+            ),
+            allow_differences=allow,
+        )  # fmt: skip
+
+    yield serve
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+def ours() -> Rung:
+    return Rung("listening", "passed", "ours")
+
+
+def climbed(plan: LaunchPlan, secret: str | None = None) -> Rung:
+    """The last rung that was reached."""
+    return readiness.climb(plan, ours, secret)[-1]
+
+
+def test_all_the_way_up(served: Served) -> None:
+    rungs = readiness.climb(served(), ours, None)
+    assert [r.name for r in rungs] == ["listening", "health", "models", "settings", "completion"]
+    assert {r.verdict for r in rungs} == {"passed"}
+    assert rungs[-1].evidence["text"] == "Hello!"
+
+
+def test_nothing_is_asked_above_a_rung_that_does_not_hold(served: Served) -> None:
+    def theirs() -> Rung:
+        return Rung("listening", "failed", "stolen")
+
+    assert readiness.climb(served(), theirs, None) == [theirs()]
+
+
+@pytest.mark.parametrize("status", [204, 301, 304, 401, 404, 500, 503])
+def test_only_200_is_healthy(served: Served, status: int) -> None:
+    rung = climbed(served(health=status))
+    assert (rung.name, rung.verdict) == ("health", "retry")
+    assert str(status) in rung.message
+
+
+def test_nobody_listens(served: Served) -> None:
+    plan = served(serve=True)
+    gone = ports.free_port()
+    rung = readiness.health(plan.readiness, gone)
+    assert rung.verdict == "retry"
+
+
+def test_a_health_that_hangs(served: Served) -> None:
+    plan = served(health="hang")
+    rung = readiness.health(plan.readiness, plan.ports[0].number, timeout=0.3)
+    assert (rung.verdict, rung.name) == ("retry", "health")
+
+
+@pytest.mark.parametrize(
+    ("models", "verdict", "code"),
+    [
+        (["other", "tiny"], "passed", ""),
+        (["other"], "failed", "wrong-model"),
+        ([], "failed", "wrong-model"),
+        ([5, None], "failed", "wrong-model"),
+        (404, "retry", ""),
+        (500, "retry", ""),
+        (401, "failed", "key-refused"),
+    ],
+)
+def test_the_model_list(served: Served, models: Any, verdict: str, code: str) -> None:
+    rung = readiness.models(served(models=models), None)
+    assert (rung.verdict, rung.code) == (verdict, code)
+
+
+def test_a_key_is_sent_and_a_refused_one_is_final(served: Served) -> None:
+    plan = served(key="right")
+    assert climbed(plan, "right").name == "completion"
+    refused = climbed(plan, "wrong")
+    assert (refused.verdict, refused.code) == ("failed", "key-refused")
+    assert "wrong" not in refused.message
+
+
+@pytest.mark.parametrize("secret", ["two\nlines", "tab\t", "ключ", "", "sp ace"])
+def test_a_key_that_no_header_can_carry(served: Served, secret: str) -> None:
+    (rung,) = readiness.climb(served(), ours, secret)
+    assert (rung.verdict, rung.code) == ("failed", "key-unusable")
+    assert not secret or secret not in rung.message
+
+
+def check(key: str, expected: Any) -> SettingCheck:
+    return SettingCheck(key, expected, f"engine/{key}")
+
+
+@pytest.mark.parametrize(
+    ("asked", "runs"), [(4096, 4096), (4096, "4096"), ("a", "a"), ([1, 2], "1,2"), ("1,2", [1, 2])]
+)
+def test_settings_are_equal_however_they_are_spelled(served: Served, asked: Any, runs: Any) -> None:
+    plan = served((check("len", asked),), settings={"engine": {"len": runs}})
+    rung = readiness.settings(plan, None)
+    assert (rung.verdict, rung.evidence["equal"]) == ("passed", ["len"])
+
+
+def test_settings_that_differ_are_all_named(served: Served) -> None:
+    checks = (check("len", 4096), check("seqs", 8), check("quiet", 1))
+    told = {"engine": {"len": 2048, "seqs": 4}}
+    rung = readiness.settings(served(checks, settings=told), None)
+    assert (rung.verdict, rung.code) == ("failed", "settings-differ")
+    assert "len: asked 4096, runs 2048; seqs: asked 8, runs 4" in rung.message
+    assert rung.evidence["unknown"] == ["quiet"], "what the server does not tell is unknown"
+
+
+def test_a_difference_can_be_allowed(served: Served) -> None:
+    checks = (check("len", 4096), check("seqs", 8))
+    told = {"engine": {"len": 2048, "seqs": 8}}
+    rung = readiness.settings(served(checks, ("len",), settings=told), None)
+    assert rung.verdict == "passed"
+    assert rung.evidence["differences"] == [{"key": "len", "asked": 4096, "runs": 2048}]
+
+
+@pytest.mark.parametrize("told", [None, [], "words"])
+def test_settings_that_cannot_be_read(served: Served, told: Any) -> None:
+    rung = readiness.settings(served((check("len", 1),), settings=told), None)
+    assert rung.verdict == "retry"
+
+
+def test_without_such_a_place_settings_are_unknown_and_said_to_be(served: Served) -> None:
+    rung = readiness.settings(served(), None)
+    assert (rung.verdict, rung.message) == (
+        "passed", "unknown: the engine does not tell its settings",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("said", "verdict", "code"),
+    [
+        ("ok", "passed", ""),
+        ("reasoning", "passed", ""),
+        ("empty", "retry", "completion-empty"),
+        ("garbage", "retry", "completion-empty"),
+        ("hang", "retry", "completion-hangs"),
+        ("400", "failed", "completion-refused"),
+        ("404", "failed", "completion-refused"),
+        ("500", "retry", "completion-refused"),
+        ("401", "failed", "key-refused"),
+    ],
+)
+def test_the_completion(served: Served, said: str, verdict: str, code: str) -> None:
+    rung = readiness.completion(served(completion=said), None)
+    if said == "hang" and rung.verdict == "failed":
+        verdict = "failed"  # one patient question is enough
+    assert (rung.verdict, rung.code) == (verdict, code)
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ({"choices": [{"message": {"content": "a"}}]}, "a"),
+        ({"choices": [{"message": {"content": None, "reasoning": "b"}}]}, "b"),
+        ({"choices": [{"message": {"content": "", "reasoning_content": "c"}}]}, "c"),
+        ({"choices": [{"text": "d"}]}, "d"),
+        ({"choices": []}, ""),
+        ({"choices": ["text"]}, ""),
+        ({"choices": [{"message": "words"}]}, ""),
+        ({"choices": None}, ""),
+        ([], ""),
+        (5, ""),
+    ],
+)
+def test_what_counts_as_generated(body: Any, text: str) -> None:
+    assert readiness.generated(json.dumps(body).encode()) == text
