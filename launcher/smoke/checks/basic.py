@@ -133,7 +133,9 @@ def stop(session: Session) -> Outcome:
         raise inconclusive("the reasoning counts too: the stop string would cut it there")
     answer = session.answered(COUNT, stop=["7"])
     kept = answer.choice.content or ""
-    session.expect("7" not in kept, "stop-ignored", "nothing from the stop string on", kept)
+    goes_on = "8" in kept
+    code = "stop-ignored" if goes_on else "stop-included"
+    session.expect("7" not in kept, code, "nothing from the stop string on", kept)
     reason = answer.choice.finish_reason
     session.expect(reason == "stop", "finish-reason", "finish_reason stop", reason)
     session.expect("6" in kept, "stop-early", "the text before the stop string", kept)
