@@ -6,22 +6,31 @@ printed by us.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 
 MASK = "[redacted]"
 
+_NAMES = (
+    r"[\w-]*(?:api[_-]?key|access[_-]?key|private[_-]?key|token(?!iz)|secret|password|passwd"
+    r"|credential)s?(?:_id)?"
+)
 _PATTERNS = (
     # Authorization: Bearer abc
     re.compile(r"(?i)(\bbearer\s+)([^\s\"',;]{4,})"),
-    # FD_API_KEY=abc, "HF_TOKEN": "abc", --api-key abc, api_key=['abc']
-    re.compile(
-        r"(?i)([\w-]*(?:api[_-]?keys?|token|secret|password|passwd|credential)s?"
-        r"[\"']?\s*(?:=|:|\s)\s*[\[(]?\s*[\"']?)([^\s\"',;\])}]{6,})"
-    ),
+    # "HF_TOKEN": "a b c"; a quoted value ends with its quote
+    re.compile(rf"(?i)({_NAMES}[\"']?\s*[=:]\s*[\[(]?\s*\")([^\"]{{4,}})"),
+    re.compile(rf"(?i)({_NAMES}[\"']?\s*[=:]\s*[\[(]?\s*')([^']{{4,}})"),
+    # FD_API_KEY=abc
+    re.compile(rf"(?i)({_NAMES}[\"']?\s*[=:]\s*[\[(]?\s*)([^\s\"',;\])}}]{{6,}})"),
+    # --api-key abc, but not "the token limit"
+    re.compile(rf"(?i)(--{_NAMES}[\"']?,?\s+[\"']?)([^\s\"',;\])}}]{{4,}})"),
+    # http://user:password@proxy
+    re.compile(r"(://[^/\s:@]*:)([^/\s@]+)(?=@)"),
     re.compile(r"\b()(sk-[A-Za-z0-9_-]{16,}|hf_[A-Za-z0-9]{16,})"),
 )
-_HARMLESS = re.compile(r"(?i)^(none|null|true|false|\d+|<.*|\(.*|tokens?|per|usage)")
+_HARMLESS = re.compile(r"(?i)(none|null|true|false|[\d.]+|<.*|\(.*|tokens?|--.*|\[redac.*)")
 
 
 class Redactor:
@@ -29,7 +38,12 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         """Know these values; the longest are replaced first."""
-        self._secrets = sorted({s for s in secrets if len(s) >= 4}, key=len, reverse=True)
+        known: set[str] = set()
+        for secret in secrets:
+            # As it is, as JSON and Python quote it, and line by line, as logs are read.
+            lines = (line.strip() for line in secret.splitlines() if len(line.strip()) >= 8)
+            known |= {secret, json.dumps(secret)[1:-1], repr(secret)[1:-1], *lines}
+        self._secrets = sorted((s for s in known if len(s) >= 4), key=len, reverse=True)
 
     def text(self, text: str) -> str:
         """`text` without what is known or looks like a secret."""
@@ -42,6 +56,6 @@ class Redactor:
     @staticmethod
     def _mask(match: re.Match[str]) -> str:
         value = match.group(2)
-        if _HARMLESS.match(value) or value.startswith(MASK[:5]):
+        if _HARMLESS.fullmatch(value):
             return match.group(0)
         return match.group(1) + MASK

@@ -53,5 +53,5 @@ def _for_shell(reference: str) -> str:
     if kind == "env":
         return f"${value}"
     if kind == "file":
-        return f"$(cat {shlex.quote(value)})"
+        return f"$(cat {shlex.quote(os.path.expanduser(value))})"
     return f"$({value})"
