@@ -113,8 +113,15 @@ def clean(state: State, ports: Sequence[PortUse], started: float) -> dict[str, A
     left_processes = strays(state)
     shm = [c for c in state.shm if not leftovers.remove_file(c)]
     queues = [c for c in state.queues if not leftovers.remove_queue(c)]
-    temporary = [c for c in state.temporary if not leftovers.remove_file(c)]
+    temporary, shared = [], []
+    for claim in state.temporary:
+        others = leftovers.used_by_others(claim, [p.pid for p in left_processes])
+        if others:
+            shared.append(f"{claim['path']} is used by pid {others[0]} as well")
+        elif not leftovers.remove_file(claim):
+            temporary.append(claim)
     foreign = [c["path"] for c in (*shm, *temporary) if not leftovers.still_there(c)]
+    foreign += shared
     shm = [c for c in shm if leftovers.still_there(c)]
     temporary = [c for c in temporary if leftovers.still_there(c)]
     left_ports = []

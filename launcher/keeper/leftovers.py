@@ -11,8 +11,10 @@ import contextlib
 import ctypes
 import glob
 import os
+import re
 import shutil
 import stat
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,6 +82,8 @@ class Claims:
     started: int = 0
     pid: int | None = None
     """The engine's first process, which some names hold (`{pid}` in the plan)."""
+    seen: set[int] = field(default_factory=set)
+    """Every process that has been looked for: names that hold its pid prove what it left."""
 
     def look_before(self, now: float) -> list[MessageQueue]:
         """Remember what exists before the start; returns queues that must not be inherited."""
@@ -125,6 +129,9 @@ class Claims:
                 }  # fmt: skip
 
     def _look_for_temporary(self, pids: list[int]) -> None:
+        self.seen.update(pids)
+        if self.pid is not None:
+            self.seen.add(self.pid)
         for pattern in self.spec.temporary:
             for path in glob.glob(pattern):
                 if path in self.temporary:
@@ -134,24 +141,56 @@ class Claims:
                     continue
                 if os.stat(path, follow_symlinks=False).st_uid != os.getuid():
                     continue
-                if used_by(path, pids):
-                    self.temporary[path] = found
+                if users(path, pids) or _named_after(path, self.seen):
+                    self.temporary[path] = {**found, "shared": True}
 
 
-def used_by(path: str, pids: list[int]) -> bool:
-    """True where one of `pids` has `path` open, mapped, or named in its environment."""
-    needle = os.fsencode(path)
-    for pid in pids:
-        for name in ("maps", "environ"):
-            with contextlib.suppress(OSError):
-                if needle in Path(f"/proc/{pid}/{name}").read_bytes():
-                    return True
+def users(path: str, pids: Iterable[int]) -> list[int]:
+    """Those of `pids` that have `path` or what is in it open, mapped, or in their environment.
+
+    A file that was deleted does not count: FastDeploy 2.0 to 2.2 remove the one folder that all
+    servers of a host share, and make it anew, whenever one of them starts.
+    """
+    # /tmp/prom_main is not /tmp/prom_main_0f3e.
+    named = re.compile(
+        re.escape(os.fsencode(path)) + rb"(?![^/\0\n:])(?![^\0\n]* \(deleted\)$)", re.M
+    )
+    return [pid for pid in pids if any(named.search(text) for text in _mentions(pid))]
+
+
+_PID_IN_NAME = re.compile(r"(?:^|_|pid)(\d+)(?=[_.]|$)")
+
+
+def _named_after(path: str, pids: set[int]) -> bool:
+    """True where the name of `path`, or of something in it, holds one of `pids`.
+
+    prometheus_client calls its files `counter_<pid>.db`, FastDeploy a lock
+    `fd_weight_clear_update_lock__pid<pid>_port<port>.lock`: a process that has died or closed
+    them is still known by them.
+    """
+    names = [os.path.basename(path)]
+    with contextlib.suppress(OSError):
+        names += os.listdir(path)
+    return any(int(number) in pids for name in names for number in _PID_IN_NAME.findall(name))
+
+
+def _mentions(pid: int) -> Iterator[bytes]:
+    for name in ("environ", "maps"):
         with contextlib.suppress(OSError):
-            for descriptor in os.listdir(f"/proc/{pid}/fd"):
-                with contextlib.suppress(OSError):
-                    if os.readlink(f"/proc/{pid}/fd/{descriptor}").startswith(path):
-                        return True
-    return False
+            yield Path(f"/proc/{pid}/{name}").read_bytes()
+    with contextlib.suppress(OSError):
+        for descriptor in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                yield os.fsencode(os.readlink(f"/proc/{pid}/fd/{descriptor}"))
+
+
+def used_by_others(claim: dict[str, Any], ours: Iterable[int]) -> list[int]:
+    """Living processes other than `ours` that use a folder whose name is not ours alone."""
+    if not claim.get("shared") or not still_there(claim):
+        return []
+    mine = {os.getpid(), *ours}
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return users(claim["path"], [pid for pid in pids if pid not in mine])
 
 
 def remove_file(claim: dict[str, Any]) -> bool:
