@@ -1,8 +1,9 @@
 """What a FastDeploy server can leave behind when it ends, even cleanly.
 
 /dev/shm names and folders as measured on 2.4; paths and project numbers of the System V queues
-from custom_ops/gpu_ops: get_output.cc and save_with_output_msg.cc (/dev/shm, Q), speculate_*.cc
-(the working directory, Q), remote_cache_kv_ipc.h and get_output_ep.cc (/opt, Q + rank).
+from custom_ops/gpu_ops: get_output.cc and save_with_output_msg.cc (/dev/shm, Q; in 2.0 and 2.1
+gpu_model_runner.py adds the rank), speculate_*.cc (the working directory, Q),
+remote_cache_kv_ipc.h and get_output_ep.cc (/opt, Q + rank in 2.4, 1024 + rank before).
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ SIGNALS = (
 )
 """Shared-memory segments, each with the queue port as suffix (`worker_ready_signal.8182`)."""
 
+KV_SIGNAL = 1024
+"""First queue number of the cache signals between prefill and decode in 2.0 to 2.3."""
+
 PID = "{pid}"
 """Stands for the main process's number: 2.0 and 2.1 name sockets and segments by it."""
 
@@ -44,7 +48,11 @@ TEMPORARY = {
     "2.3": ("/tmp/prom_main_*", "/tmp/prom_worker_*"),  # noqa: S108
     "2.4": (),
 }
-"""Folders whose place is written into the code, beside those of `EVERY_RELEASE`."""
+"""Folders whose place is written into the code, beside those of `EVERY_RELEASE`.
+
+metrics.py's cleanup_prometheus_files: 2.0 to 2.2 remove and make anew the one folder that all
+servers of a host share, 2.3 appends a uuid; 2.4 (__init__.py:25) keeps to the folder it is given.
+"""
 
 EVERY_RELEASE = ("/tmp/fd_prom_*", "/tmp/fd_weight_clear_update_lock__*")  # noqa: S108
 
@@ -84,6 +92,7 @@ def _queues(profile: Profile, context: PlanContext, queues: tuple[int, ...]) -> 
     if asked.value("speculative-config") is not None:
         keys += [FtokKey(str(context.temporary_folder), queue & 0xFF) for queue in queues]
     if asked.role != "mixed":
-        first = queues[0]
+        # Before 2.4 every prefill or decode server of a host has the same keys.
+        first = queues[0] if context.release.line == "2.4" else KV_SIGNAL
         keys += [FtokKey("/opt", (first + rank) & 0xFF) for rank in range(asked.local_ranks)]
     return tuple(dict.fromkeys(keys))
