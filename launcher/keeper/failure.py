@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from dataclasses import dataclass
@@ -142,6 +143,10 @@ def explain(failure: Failure, plan: LaunchPlan, folder: Path, state: State) -> P
     if seen:
         where = f"{seen.file}:{seen.line}: {seen.text}" if seen.line else own.where
     remedy = f"`ernie-deploy logs {plan.instance}` shows the rest"
+    full = _full_disk(plan.log_folder, str(folder)) if found.rule_id is None else None
+    if full:
+        said = f"; its last words are lost: the disk of {full} is full"
+        return Problem("disk-full", own.message + said, where, f"df -h {full}; free some space")
     if found.rule_id is None:
         said = f"; the first error in its logs: {seen.text}" if seen else "; its logs name no cause"
         return Problem(own.code, own.message + said, where, own.remedy or remedy)
@@ -152,3 +157,17 @@ def explain(failure: Failure, plan: LaunchPlan, folder: Path, state: State) -> P
         return Problem(own.code, own.message + worker, where, own.remedy or remedy)
     message = f"{own.message}{worker}: {found.cause}"
     return Problem(found.rule_id, message, where, found.remedy or remedy)
+
+
+NO_ROOM = 64 * 1024
+"""Bytes below which a file system is full: a log takes its space in steps of some kilobytes."""
+
+
+def _full_disk(*folders: str) -> str | None:
+    """The first of the folders whose file system has no room for a log's next lines."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            info = os.statvfs(folder)
+            if info.f_frsize * info.f_bavail < NO_ROOM:
+                return folder
+    return None
