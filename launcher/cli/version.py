@@ -16,11 +16,11 @@ from launcher.result import Result
 @verb
 def command() -> Result:
     """Versions of ernie-deploy, of Python and of every engine that is installed."""
-    from launcher import environments
+    from launcher.environments import store
 
     installed = [
-        {"engine": e["engine"], "version": e["version"], "path": e["path"]}
-        for e in environments.installed_engines()
+        {"engine": e.name, "version": str(e.version), "path": str(e.folder)}
+        for e in store.complete()
     ]
     data = {
         "ernie-deploy": __version__,
