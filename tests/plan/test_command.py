@@ -33,7 +33,8 @@ from launcher.plan.model import (
 def plan(**changes: Any) -> LaunchPlan:
     whole = LaunchPlan(
         instance="one", engine="scripted", release="1.0",
-        argv=("/opt/engine/bin/python", "-m", "x"), cwd="/tmp", log_folder="/logs", temporary_folder="/tmp/ed-x", pass_env=PASS_ENV,
+        argv=("/opt/engine/bin/python", "-m", "x"), cwd="/tmp",
+        log_folder="/logs", temporary_folder="/tmp/ed-x", pass_env=PASS_ENV,
     )  # fmt: skip
     return dataclasses.replace(whole, **changes)
 

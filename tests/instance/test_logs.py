@@ -1,0 +1,124 @@
+"""`logs`: one source or all of it, over rotations, followed to the end, secrets out."""
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from launcher.errors import UsageError
+from launcher.instance import logs
+from launcher.instance.store import InstanceDir
+from launcher.keeper.identity import look, this_host
+from launcher.keeper.output import LogFile
+from launcher.keeper.state import State, write_state
+from launcher.redact import Redactor
+from tests.support.waiting import wait_for
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> InstanceDir:
+    folder = tmp_path / "one"
+    (folder / "logs" / "engine").mkdir(parents=True)
+    return InstanceDir(folder)
+
+
+def live(found: InstanceDir, state: str = "ready") -> None:
+    """A state whose keeper is this very process."""
+    import os
+
+    here, me = this_host(), look(os.getpid())
+    assert me is not None
+    write_state(
+        found.folder,
+        State("one", "t", state=state, machine=here.machine, boot=here.boot,
+              pid_namespace=here.pid_namespace, keeper={"pid": me.pid, "start": me.start}),
+    )  # fmt: skip
+
+
+def shown(found: InstanceDir, source: str = "engine", last: int | None = None, times: bool = False):
+    return list(logs.lines(found, source, last=last, times=times, redactor=Redactor(["hush-hush"])))
+
+
+def test_rotated_files_come_first(found: InstanceDir) -> None:
+    log = LogFile(found.engine_log, max_size=300, keep=100)
+    for number in range(30):
+        log.write("stdout", [(f"line {number}".encode(), True)])
+    log.close()
+    assert shown(found) == [f"line {n}" for n in range(30)]
+    assert shown(found, last=2) == ["line 28", "line 29"]
+    assert shown(found, last=0) == []
+    assert shown(found, last=1, times=True)[0].endswith("Z stdout line 29")
+
+
+def test_colours_and_secrets_are_taken_out(found: InstanceDir) -> None:
+    log = LogFile(found.engine_log, max_size=10_000, keep=1)
+    log.write("stderr", [(b"\x1b[31mkey hush-hush\x1b[0m", True), (b"\xff\xfe", True)])
+    log.close()
+    assert shown(found) == ["key [redacted]", "\ufffd\ufffd"]
+
+
+def test_the_engines_own_logs_are_sources_too(found: InstanceDir) -> None:
+    own = found.logs / "engine"
+    (own / "deep").mkdir()
+    (own / "worker.log").write_text("from the worker hush-hush\n")
+    (own / "deep" / "rank1.log").write_text("from rank 1\n")
+    assert set(logs.sources(found)) == {
+        "engine", "keeper", "events", "worker.log", "deep/rank1.log",
+    }  # fmt: skip
+    assert shown(found, "worker.log") == ["from the worker [redacted]"]
+    assert shown(found, "deep/rank1.log") == ["from rank 1"]
+    assert shown(found, "keeper") == [], "there is none yet"
+
+
+@pytest.mark.parametrize("source", ["nothing", "../state.json", "/etc/passwd", ""])
+def test_an_unknown_source_names_those_there_are(found: InstanceDir, source: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        shown(found, source)
+    assert "engine, keeper, events" in str(caught.value)
+
+
+def test_following_loses_nothing_over_rotations(found: InstanceDir) -> None:
+    live(found)
+    log = LogFile(found.engine_log, max_size=2000, keep=1000)
+    for number in range(20):
+        log.write("stdout", [(f"line {number}".encode(), True)])
+    seen: list[str] = []
+    follower = threading.Thread(
+        target=logs.follow, args=(found, "engine"),
+        kwargs={"last": 5, "times": False, "redactor": Redactor(), "show": seen.append},
+    )  # fmt: skip
+    follower.start()
+    wait_for(lambda: len(seen) == 5, "the last lines")
+    for number in range(20, 60):
+        log.write("stdout", [(f"line {number}".encode(), True)])
+        if number % 10 == 0:
+            wait_for(lambda n=number: seen[-1] == f"line {n}", "the followed line")
+    log.close()
+    live(found, "stopped")
+    follower.join(60)
+    assert seen == [f"line {n}" for n in range(15, 60)]
+
+
+def test_following_shows_a_last_line_without_an_end(found: InstanceDir) -> None:
+    live(found)
+    path = found.logs / "engine" / "worker.log"
+    path.write_text("one\n")
+    seen: list[str] = []
+    follower = threading.Thread(
+        target=logs.follow, args=(found, "worker.log"),
+        kwargs={"last": 10, "times": False, "redactor": Redactor(), "show": seen.append},
+    )  # fmt: skip
+    follower.start()
+    wait_for(lambda: seen == ["one"], "the first line")
+    with path.open("a") as file:
+        file.write("two\nlast words")
+    wait_for(lambda: seen == ["one", "two"], "the second line")
+    live(found, "died")
+    follower.join(60)
+    assert seen == ["one", "two", "last words"]
+
+
+def test_the_history_is_what_was_written(found: InstanceDir) -> None:
+    (found.folder / "events.jsonl").write_text(json.dumps({"event": "state"}) + "\n{torn")
+    assert logs.events(found) == [{"event": "state"}]

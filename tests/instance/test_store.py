@@ -1,0 +1,150 @@
+"""An instance on disk: its name, its lock, and what it is now."""
+
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from launcher.errors import DeployError, PreconditionError, UsageError
+from launcher.instance import store
+from launcher.instance.store import InstanceDir, Lock
+from launcher.keeper.identity import look, this_host
+from launcher.keeper.state import State, write_state
+
+
+@pytest.fixture
+def found(home: Path) -> InstanceDir:
+    made = store.instance("one")
+    made.folder.mkdir(parents=True)
+    return made
+
+
+def written(found: InstanceDir, state: str, **changes: object) -> State:
+    here, me = this_host(), look(os.getpid())
+    assert me is not None
+    whole = State("one", "t", state=state, machine=here.machine, boot=here.boot,
+                  pid_namespace=here.pid_namespace,
+                  keeper={"pid": me.pid, "start": me.start})  # fmt: skip
+    for name, value in changes.items():
+        setattr(whole, name, value)
+    write_state(found.folder, whole)
+    return whole
+
+
+@pytest.mark.parametrize("name", ["a", "ernie-4.5", "0", "x" * 48])
+def test_what_can_be_a_name(home: Path, name: str) -> None:
+    assert store.instance(name).folder == home / "instances" / name
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "A", "a/b", "-a", ".a", "x" * 49, "a b", "a\n"])
+def test_what_cannot(home: Path, name: str) -> None:
+    with pytest.raises(UsageError):
+        store.instance(name)
+
+
+def test_a_name_that_is_nearly_right_is_suggested(found: InstanceDir) -> None:
+    written(found, "stopped")
+    with pytest.raises(UsageError, match="did you mean 'one'"):
+        store.open_instance("ones")
+    assert store.open_instance("one") == found
+
+
+def test_what_is_no_instance_is_not_listed(home: Path, found: InstanceDir) -> None:
+    (home / "instances" / "a-file").touch()
+    (home / "instances" / ".hidden").mkdir()
+    (home / "instances" / "Not A Name").mkdir()
+    assert store.every_instance() == [found]
+
+
+def test_the_lock_is_one_writers(found: InstanceDir) -> None:
+    lock = Lock.take(found.folder)
+    assert lock is not None
+    assert store.held(found.folder)
+    assert Lock.take(found.folder) is None
+    lock.release()
+    assert not store.held(found.folder)
+    again = Lock.take(found.folder)
+    assert again is not None
+    again.release()
+
+
+def test_a_lock_that_was_handed_over_lives_with_its_heir(found: InstanceDir) -> None:
+    lock = Lock.take(found.folder)
+    assert lock is not None
+    heir = subprocess.Popen(
+        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=[lock.descriptor]
+    )
+    lock.release()
+    assert store.held(found.folder)
+    heir.communicate(b"\n")
+    assert not store.held(found.folder)
+
+
+def test_a_lock_in_a_folder_that_was_removed_is_nobodys(found: InstanceDir) -> None:
+    """The `up` that made the folder failed and took it away while another waited for its lock."""
+    path = found.folder / "lock"
+    path.touch()
+    descriptor = os.open(path, os.O_RDWR)
+    real = fcntl.flock
+
+    def too_late(number: int, operation: int) -> None:
+        path.unlink(missing_ok=True)
+        real(number, operation)
+
+    store.fcntl.flock, before = too_late, store.fcntl.flock
+    try:
+        assert Lock.take(found.folder) is None
+    finally:
+        store.fcntl.flock = before
+        os.close(descriptor)
+    assert Lock.take(found.folder.with_name("gone")) is None
+
+
+def test_a_lock_that_cannot_be_made(found: InstanceDir) -> None:
+    (found.folder / "lock").mkdir()
+    with pytest.raises(PreconditionError) as caught:
+        Lock.take(found.folder)
+    assert caught.value.problems[0].code == "state-not-writable"
+
+
+@pytest.mark.parametrize("state", ["stopped", "failed", "died"])
+def test_what_ended_is_what_it_says(found: InstanceDir, state: str) -> None:
+    written(found, state, machine="another", boot="another")
+    assert store.view(found)[0] == state
+
+
+@pytest.mark.parametrize("state", ["starting", "loading", "ready", "stopping"])
+def test_what_lives_needs_its_keeper(found: InstanceDir, state: str) -> None:
+    written(found, state)
+    assert store.view(found)[0] == state
+    written(found, state, keeper={"pid": os.getpid(), "start": 1})
+    assert store.view(found)[0] == "lost"
+    written(found, state, boot="an-earlier-boot")
+    assert store.view(found)[0] == "stopped"
+    written(found, state, machine="another")
+    assert store.view(found)[0] == "foreign"
+    written(found, state, pid_namespace="pid:[1]")
+    assert store.view(found)[0] == "foreign"
+
+
+def test_nothing_yet_and_damage(found: InstanceDir) -> None:
+    assert store.view(found) == ("absent", None, None)
+    lock = Lock.take(found.folder)
+    assert lock is not None
+    assert store.view(found)[0] == "starting"
+    lock.release()
+    (found.folder / "state.json").write_text("{")
+    assert store.view(found)[0] == "damaged"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"schema": 5}', "null"])
+def test_a_plan_that_cannot_be_read(found: InstanceDir, text: str) -> None:
+    (found.folder / "plan.json").write_text(text)
+    with pytest.raises(DeployError) as caught:
+        found.plan()
+    assert caught.value.problems[0].code == "no-plan"
+    (found.folder / "profile.json").write_text(text)
+    assert found.profile() in ({}, {"schema": 5})
