@@ -5,6 +5,7 @@ Whatever happens in between, the server is taken down, and at the end nothing of
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -62,14 +63,20 @@ def main(profile: str) -> int:
         down = _step("down", profile)
         left = _left(seen)
     for line in left:
-        print(f"  LEFT: {line}")
+        _say(f"  LEFT: {line}")
     if seen and not left:
-        print("\nnothing is left: no process, no port, no temporary folder")
+        _say("\nnothing is left: no process, no port, no temporary folder")
     return code or down or (1 if left else 0)
 
 
+def _say(text: str) -> None:
+    # `make demo | head`: the reader may go away, the server must be taken down all the same.
+    with contextlib.suppress(BrokenPipeError):
+        print(text, flush=True)
+
+
 def _step(*words: str) -> int:
-    print(f"\n$ ernie-deploy {' '.join(words)}", flush=True)
+    _say(f"\n$ ernie-deploy {' '.join(words)}")
     return subprocess.run(cli.argv(*words), check=False).returncode
 
 
@@ -91,13 +98,13 @@ def _ask(base_url: str) -> None:
         answer.raise_for_status()
         message = answer.json()["choices"][0]["message"]
         reasoning = message.get("reasoning_content") or message.get("reasoning")
-        print(f"\n  you     {question}")
+        _say(f"\n  you     {question}")
         if reasoning:
-            print(f"  thinks  {reasoning.strip()}")
+            _say(f"  thinks  {reasoning.strip()}")
         if message.get("content"):
-            print(f"  says    {message['content'].strip()}")
+            _say(f"  says    {message['content'].strip()}")
         for call in message.get("tool_calls") or ():
-            print(f"  calls   {call['function']['name']}({call['function']['arguments']})")
+            _say(f"  calls   {call['function']['name']}({call['function']['arguments']})")
 
 
 def _seen(name: str | None) -> dict[str, Any]:
