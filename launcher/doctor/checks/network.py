@@ -34,9 +34,11 @@ def ports(subject: Subject) -> Outcome | None:
 
 def low_byte(subject: Subject) -> Outcome | None:
     """The System V queue's key is the low byte of the queue port: equal bytes mix answers."""
+    if subject.running:
+        return ok("the instance itself runs; its queue port was leased by its low byte")
     number = _queue_port(subject)
-    if number is None or subject.running:
-        return None
+    if number is None:
+        return ok("chosen at the start, with a low byte that no other server has leased")
     others = [q for q in subject.host.queue_ports if q.port & 0xFF == number & 0xFF]
     shown = ", ".join(f"{q.port} ({q.how})" for q in subject.host.queue_ports) or "none"
     if others:
