@@ -253,7 +253,7 @@ def _reconstruct(found: InstanceDir) -> State:
 def _claim_what_can_be_proved(found: InstanceDir, state: State) -> None:
     """Look once more for leftovers that appeared after the keeper's last look.
 
-    The processes are still alive here, so that what they use is proved by their use.
+    Where processes are still alive, what they use is proved by their use.
     """
     from launcher.keeper.leftovers import Claims
 
@@ -272,12 +272,15 @@ def _claim_what_can_be_proved(found: InstanceDir, state: State) -> None:
     claims.shm = {c["path"]: c for c in state.shm}
     claims.queues = {c["key"]: c for c in state.queues}
     claims.temporary = {c["path"]: c for c in state.temporary}
+    claims.seen = {int(p["pid"]) for p in state.processes}
     pids = [p.pid for p in ending.strays(state)]
     if pids:
         claims.look(pids)
-        state.shm = list(claims.shm.values())
-        state.queues = list(claims.queues.values())
-        state.temporary = list(claims.temporary.values())
+    else:
+        claims.look_after_death()
+    state.shm = list(claims.shm.values())
+    state.queues = list(claims.queues.values())
+    state.temporary = list(claims.temporary.values())
 
 
 def _private(path: str) -> bool:

@@ -22,6 +22,7 @@ from typing import Any
 from launcher.host import kernel
 from launcher.host.kernel import MessageQueue
 from launcher.plan.model import Leftovers
+from launcher.probe.sockets import holder
 
 SHM = Path("/dev/shm")  # noqa: S108 - POSIX shared memory is what this is about
 _STATX_BTIME = 0x800
@@ -110,11 +111,40 @@ class Claims:
             if path in self.shm:
                 continue
             found = file_identity(path)
-            if found is not None and found != self.before.get(path):
+            if found is not None and found != self.before.get(path) and not _bound(path, pids):
                 self.shm[path] = found
         self._look_for_queues()
         self._look_for_temporary(pids)
         return count != len(self.shm) + len(self.queues) + len(self.temporary)
+
+    def look_after_death(self) -> None:
+        """Claim what appeared between the keeper's last look and a death that nobody survived.
+
+        The living prove nothing any more, so it has to be ours by user and time, and nobody may
+        use it; of a queue, one of our processes has to be the last that sent or received, or it
+        was never used at all.
+        """
+        everybody = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+        for name in self.spec.shm:
+            path = str(SHM / name.replace("{pid}", str(self.pid)))
+            found = file_identity(path)
+            if found is None or path in self.shm or not self._made_since(found):
+                continue
+            if not users(path, everybody) and not _bound(path, []):
+                self.shm[path] = found
+        for key, path in queue_keys(self.spec, self.cwd).items():
+            queue = queues_by_key().get(key)
+            if queue is None or key in self.queues or queue.created < self.started:
+                continue
+            last = {queue.last_sender, queue.last_receiver} - {0}
+            if queue.uid == os.getuid() and (not last or last & self.seen):
+                self.queues[key] = _queue_claim(queue, path)
+        self._look_for_temporary([])
+
+    def _made_since(self, found: dict[str, Any]) -> bool:
+        info = os.stat(found["path"], follow_symlinks=False)
+        born = found["born"] / 1e9 if found["born"] is not None else info.st_mtime
+        return info.st_uid == os.getuid() and born >= self.started
 
     def _look_for_queues(self) -> None:
         missing = {k: p for k, p in queue_keys(self.spec, self.cwd).items() if k not in self.queues}
@@ -124,9 +154,7 @@ class Claims:
         for key, path in missing.items():
             queue = existing.get(key)
             if queue and queue.uid == os.getuid() and queue.created >= self.started:
-                self.queues[key] = {
-                    "key": key, "id": queue.ident, "created": queue.created, "path": path,
-                }  # fmt: skip
+                self.queues[key] = _queue_claim(queue, path)
 
     def _look_for_temporary(self, pids: list[int]) -> None:
         self.seen.update(pids)
@@ -143,6 +171,26 @@ class Claims:
                     continue
                 if users(path, pids) or _named_after(path, self.seen):
                     self.temporary[path] = {**found, "shared": True}
+
+
+def _queue_claim(queue: MessageQueue, path: str) -> dict[str, Any]:
+    return {"key": queue.key, "id": queue.ident, "created": queue.created, "path": path}
+
+
+def _bound(path: str, pids: Iterable[int]) -> bool:
+    """True where somebody other than `pids` listens on the Unix socket at `path`.
+
+    Some of FastDeploy's sockets (`processor_cache.ipc`) have one name for all servers of a host.
+    """
+    try:
+        table = Path("/proc/net/unix").read_text(errors="replace")
+    except OSError:
+        return False
+    inodes = [line.split()[6] for line in table.splitlines() if line.endswith(f" {path}")]
+    if not inodes:
+        return False
+    ours = list(pids)
+    return any(holder(int(inode), ours) is None for inode in inodes)
 
 
 def users(path: str, pids: Iterable[int]) -> list[int]:
