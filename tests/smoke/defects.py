@@ -657,3 +657,24 @@ defect(
         )
     ),
 )
+
+
+# --- Anthropic's dialect ------------------------------------------------------------------------
+
+MESSAGE = {
+    "id": "m",
+    "type": "message",
+    "role": "assistant",
+    "model": "tiny-ernie",
+    "content": [{"type": "text", "text": "Hello!"}],
+    "stop_reason": "end_turn",
+}
+
+defect(
+    "messages-without-usage", "messages", route=path_answers("/v1/messages", 200, MESSAGE, "POST")
+)
+defect(
+    "count-tokens-differs",
+    "count-tokens",
+    route=path_answers("/v1/messages/count_tokens", 200, {"input_tokens": 1}, "POST"),
+)

@@ -8,18 +8,14 @@ haimaker: plain OpenAI with a model list. ModelsLab: `/api/v7/llm`, in OpenAI's 
 from __future__ import annotations
 
 import json
-import random
 import threading
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.smoke import model
 from tests.smoke.servers import BadRequestError, Body, Handler, Server
 
 KEY = "sk-hosted-right"
-STOPS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 
 
 class AimlHandler(Handler):
@@ -107,117 +103,22 @@ class MessagesHandler(Handler):
     """ModelsLab in Anthropic's dialect."""
 
     base = "/api/v7/llm/v1"
-    model = "baidu-ernie-4.5-21b-a3b"
+    served = "baidu-ernie-4.5-21b-a3b"
 
     def do_GET(self) -> None:  # noqa: N802
         """The model list."""
         if self.path != f"{self.base}/models":
-            self._send(404, self._error("not_found_error", "no route"))
+            self._send(404, self.messages_error("not_found_error", "no route"))
         elif self._authorised():
-            self._send(200, {"data": [{"type": "model", "id": self.model}], "has_more": False})
+            self._send(200, {"data": [{"type": "model", "id": self.served}], "has_more": False})
 
     def do_POST(self) -> None:  # noqa: N802
-        """Messages and count_tokens."""
+        """Messages and count_tokens, nothing else."""
         data = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-        if not self._authorised():
-            return
-        try:
-            body = json.loads(data)
-            asked = self._translated(body)
-        except (ValueError, KeyError, TypeError) as error:
-            self._send(400, self._error("invalid_request_error", repr(error)))
-            return
-        if self.path == f"{self.base}/messages/count_tokens":
-            self._send(200, {"input_tokens": model.prompt_tokens(asked)})
-        elif self.path == f"{self.base}/messages":
-            with self.server.seats:
-                self._messages(asked, bool(body.get("stream")))
+        if self.path.startswith(f"{self.base}/messages"):
+            self.post_messages(data)
         else:
-            self._send(404, self._error("not_found_error", "no route"))
-
-    def _authorised(self) -> bool:
-        # Older official clients send x-api-key, the current one a Bearer token.
-        given = (self.headers.get("x-api-key"), self.headers.get("Authorization"))
-        wanted = (self.server.key, f"Bearer {self.server.key}")
-        if any(g == w for g, w in zip(given, wanted, strict=True)):
-            return "anthropic-version" in self.headers or self._no_version()
-        self._send(401, self._error("authentication_error", "invalid x-api-key"))
-        return False
-
-    def _no_version(self) -> bool:
-        self._send(400, self._error("invalid_request_error", "anthropic-version is required"))
-        return False
-
-    def _translated(self, body: Body) -> Body:
-        if body["model"] != self.model or not body["messages"]:
-            raise ValueError("unknown model, or no messages")
-        if not isinstance(body.get("max_tokens", 1), int) or body.get("max_tokens", 1) < 1:
-            raise ValueError("max_tokens must be at least 1")
-        if not isinstance(body["messages"], list):
-            raise TypeError("messages must be a list")
-        messages = [{"role": m["role"], "content": _flat(m["content"])} for m in body["messages"]]
-        if body.get("system"):
-            messages.insert(0, {"role": "system", "content": body["system"]})
-        return {
-            "messages": messages,
-            "max_tokens": body.get("max_tokens", 64),
-            "stop": body.get("stop_sequences"),
-            "temperature": body.get("temperature", 1),
-            "top_p": body.get("top_p", 1),
-        }
-
-    def _messages(self, asked: Body, stream: bool) -> None:
-        choice = self._choice(asked, 0, random.Random())
-        plain = choice["plain"]
-        usage = {
-            "input_tokens": model.prompt_tokens(asked),
-            "output_tokens": choice["tokens"],
-        }
-        blocks = [
-            {"type": "thinking", "thinking": plain["message"]["reasoning_content"] or ""},
-            {"type": "text", "text": plain["message"]["content"] or ""},
-        ]
-        head = {
-            "id": f"msg_{uuid.uuid4().hex}",
-            "type": "message",
-            "role": "assistant",
-            "model": self.model,
-        }
-        ended = {"stop_reason": STOPS[plain["finish_reason"]], "stop_sequence": None}
-        if not stream:
-            self._send(200, {**head, "content": blocks, **ended, "usage": usage})
-            return
-        start = {**head, "content": [], "stop_reason": None, "stop_sequence": None}
-        begun = {**usage, "output_tokens": 0}
-        events: list[Body] = [{"type": "message_start", "message": {**start, "usage": begun}}]
-        names = (("thinking", "thinking_delta"), ("text", "text_delta"))
-        for index, ((key, kind), pieces) in enumerate(zip(names, choice["pieces"], strict=False)):
-            block = {"type": key, key: "", **({"signature": ""} if key == "thinking" else {})}
-            events.append({"type": "content_block_start", "index": index, "content_block": block})
-            events += [
-                {
-                    "type": "content_block_delta",
-                    "index": index,
-                    "delta": {"type": kind, key: piece},
-                }
-                for piece in pieces
-            ]
-            events.append({"type": "content_block_stop", "index": index})
-        counted = {"output_tokens": usage["output_tokens"]}
-        events.append({"type": "message_delta", "delta": ended, "usage": counted})
-        events.append({"type": "message_stop"})
-        self._send_events(
-            [f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode() for e in events]
-        )
-
-    def _error(self, kind: str, text: str) -> Body:
-        return {"type": "error", "error": {"type": kind, "message": text}}
-
-
-def _flat(content: Any) -> str:
-    if isinstance(content, str):
-        return content
-    return "".join(str(b.get("text") or b.get("content") or "") for b in content)
+            self._send(404, self.messages_error("not_found_error", "no route"))
 
 
 PROVIDERS: dict[str, tuple[type[Handler], str]] = {

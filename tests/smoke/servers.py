@@ -24,6 +24,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from tests.smoke import model
+from tests.smoke.messages import MessagesMixin
 
 Body = dict[str, Any]
 CONTEXT = 2048
@@ -121,7 +122,7 @@ def serve(defect: Defect | None = None, key: str | None = None) -> Iterator[Serv
         thread.join()
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(MessagesMixin, BaseHTTPRequestHandler):
     """One request."""
 
     protocol_version = "HTTP/1.1"
@@ -152,6 +153,9 @@ class Handler(BaseHTTPRequestHandler):
         """The chat route."""
         data = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         if self._defective("POST", data):
+            return
+        if self.path.startswith("/v1/messages"):
+            self.post_messages(data)
             return
         if self.path != "/v1/chat/completions":
             self._send(404, {"error": {"message": "no route"}})

@@ -10,7 +10,7 @@ from launcher.smoke.resolve import of_url
 from launcher.smoke.target import Target
 from tests.smoke.servers import CONTEXT, SEATS, Server
 
-NOT_OURS = frozenset({"anthropic", "count-tokens", "completions"})
+NOT_OURS = frozenset({"completions"})
 
 
 def target_of(server: Server, **changes: Any) -> Target:

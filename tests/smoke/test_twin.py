@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,8 +11,18 @@ from tests.smoke.running import target_of_profile
 from tests.twin.driver import Twin, lease_ports
 from tests.twin.interpreter import make_interpreter
 
-CARD = ("--reasoning-parser", "ernie_x1", "--tool-call-parser", "ernie_x1",
-        "--load-choices", "default_v1", "--max-model-len", "2048", "--max-num-seqs", "8")  # fmt: skip
+CARD = (
+    "--reasoning-parser",
+    "ernie_x1",
+    "--tool-call-parser",
+    "ernie_x1",
+    "--load-choices",
+    "default_v1",
+    "--max-model-len",
+    "2048",
+    "--max-num-seqs",
+    "8",
+)
 SETS = ("max-model-len=2048", "max-num-seqs=8")
 
 
