@@ -74,3 +74,12 @@ def test_redaction_is_done_once() -> None:
     redactor = Redactor(["correct-horse"])
     once = redactor.text("api_key=correct-horse Bearer xyz123")
     assert redactor.text(once) == once
+
+
+def test_a_long_log_without_secrets_is_read_quickly() -> None:
+    """A pattern that begins with `[\\w-]*` needs quadratic time for a long word."""
+    import time
+
+    began = time.process_time()
+    Redactor().text("x" * 200_000 + " token " + "y" * 200_000)
+    assert time.process_time() - began < 20

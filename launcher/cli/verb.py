@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -40,10 +42,24 @@ def verb(function: Callable[..., Result]) -> Callable[..., int]:
             result = function(*args, **options)
         except DeployError as error:
             result = Result.from_error(name, error)
-        emit(result, as_json=as_json)
+        except BrokenPipeError:
+            return _nobody_reads(ExitCode.DONE)
+        try:
+            emit(result, as_json=as_json)
+        except BrokenPipeError:
+            return _nobody_reads(result.exit_code)
         return int(result.exit_code)
 
     return run
+
+
+def _nobody_reads(code: ExitCode) -> int:
+    """The reader (`| head`) went away; click would call that exit code 1, a negative verdict.
+
+    Python must not try to flush into the closed pipe at exit either.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return int(code)
 
 
 def show_usage_error(error: click.UsageError, words: list[str]) -> ExitCode:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import os
 import time
@@ -54,14 +55,9 @@ def lines(
     found: InstanceDir, source: str, *, last: int | None, times: bool, redactor: Redactor
 ) -> Iterator[str]:
     """The lines of a source from its oldest rotated file on, or its last `last` ones."""
-    path = choose(found, source)
-    everything = _shown(_rotated(path), times, redactor)
-    if last is None:
-        yield from everything
-        return
-    import collections
-
-    yield from collections.deque(everything, maxlen=last)
+    wanted = _raw(_rotated(choose(found, source)))
+    for line in wanted if last is None else collections.deque(wanted, maxlen=last):
+        yield _format(line, times, redactor)
 
 
 def follow(
@@ -71,16 +67,15 @@ def follow(
     """Show the last lines and then whatever comes, until the instance has ended."""
     path = choose(found, source)
     tail = _Tail(path)
-    whole = tail.new()
-    older = [*_shown(_rotated(path)[:-1], times, redactor)]
-    begun = [text for raw in whole for text in _format(raw, times, redactor)]
-    for line in [*older, *begun][-last:] if last else ():
-        show(line)
+    begun = tail.new()
+    recent = collections.deque(_raw(_rotated(path)[:-1]), maxlen=last)
+    recent.extend(begun)
+    for raw in recent:
+        show(_format(raw, times, redactor))
     while True:
         live = view(found)[0] in ("starting", "loading", "ready", "stopping")
         for raw in tail.new(final=not live):
-            for text in _format(raw, times, redactor):
-                show(text)
+            show(_format(raw, times, redactor))
         if not live:
             return
         time.sleep(FOLLOW_POLL)
@@ -145,23 +140,22 @@ def _rotated(path: Path) -> list[Path]:
     return [*(p for _, p in sorted(numbered, reverse=True)), path]
 
 
-def _shown(files: list[Path], times: bool, redactor: Redactor) -> Iterator[str]:
+def _raw(files: list[Path]) -> Iterator[str]:
     for path in files:
         if not path.exists():
             continue
         with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
             for line in file:
-                yield from _format(line.rstrip("\n"), times, redactor)
+                yield line.rstrip("\n")
 
 
-def _format(line: str, times: bool, redactor: Redactor) -> Iterator[str]:
+def _format(line: str, times: bool, redactor: Redactor) -> str:
     record = parse_record(line)
     if record is None:
-        yield redactor.text(plain(line))
-        return
+        return redactor.text(plain(line))
     stamp, stream, _, text = record
     text = redactor.text(plain(text))
-    yield f"{stamp} {stream} {text}" if times else text
+    return f"{stamp} {stream} {text}" if times else text
 
 
 def events(found: InstanceDir) -> list[dict[str, object]]:

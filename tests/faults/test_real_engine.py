@@ -66,6 +66,7 @@ def test_a_life_with_every_accident(rig: Rig) -> None:
     engine = rig.engine(NAME)
 
     again = rig.run(*words("up"))
+    assert again.rc == 0, again.said()
     assert (again.rc, again.json["data"]["already"], again.json["data"]["pid"]) == (0, True, engine)
 
     changed = failed(rig.run(*words("up", health__probe_timeout="7")), 3, "different-configuration")

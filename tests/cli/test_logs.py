@@ -1,0 +1,75 @@
+"""`logs` as a user types it."""
+
+import json
+import subprocess
+
+from tests.support.rig import Rig
+
+SCRIPT = {"before": [{"print": "first"}, {"print": "api_key=abcdef123456"}, {"print": "last"}]}
+
+
+def test_all_of_it_with_secrets_taken_out(rig: Rig) -> None:
+    rig.env["MY_KEY"] = "correct-horse"
+    script = {"before": [*SCRIPT["before"], {"print": "it is correct-horse"}]}
+    rig.up(script=script, api_key="env:MY_KEY")
+    ran = rig.run("logs", "one")
+    assert ran.rc == 0, ran.said()
+    assert ran.stdout.splitlines() == [
+        "first", "api_key=[redacted]", "last", "it is [redacted]",
+    ]  # fmt: skip
+    assert rig.run("logs", "one", "-n", "1").stdout == "it is [redacted]\n"
+    rig.down()
+
+
+def test_as_json_lines(rig: Rig) -> None:
+    rig.up(script=SCRIPT)
+    ran = rig.run("logs", "one", "--json")
+    assert [e["text"] for e in ran.events if e["text"] == "last"] == ["last"]
+    assert ran.json["data"]["lines"] == 3
+    rig.down()
+
+
+def test_sources(rig: Rig) -> None:
+    rig.up(script={"before": [{"log": [str(rig.instance() / "logs/engine/worker.log.1"), "deep"]}]})
+    listed = rig.run("logs", "one", "--sources", "--json").json["data"]["sources"]
+    assert set(listed) == {"engine", "keeper", "events", "worker.log.1"}
+    assert rig.run("logs", "one", "--source", "worker.log.1").stdout == "deep\n"
+    events = rig.run("logs", "one", "--source", "events").stdout
+    assert json.loads(events.splitlines()[0])["event"] == "state"
+    wrong = rig.run("logs", "one", "--source", "nope", "--json")
+    assert (wrong.rc, rig.errors(wrong)) == (2, ["unknown-source"])
+    rig.down()
+
+
+def test_followed_to_the_end_of_the_instance(rig: Rig) -> None:
+    go = rig.place("go")
+    rig.up(script={"before": [{"print": "early"}], "after": [{"wait": go}, {"print": "late"}]})
+    follower = rig.spawn("logs", "one", "-f")
+    assert follower.stdout is not None
+    assert follower.stdout.readline() == "early\n"
+    open(go, "w").close()
+    assert follower.stdout.readline() == "late\n"
+    assert rig.run("down", "one").rc == 0
+    rest, _ = follower.communicate(timeout=60)
+    assert (rest, follower.returncode) == ("", 0)
+
+
+def test_a_reader_may_stop_reading(rig: Rig) -> None:
+    rig.up(script={"after": [{"flood": [20000, "x" * 80]}]})
+    follower = rig.spawn("logs", "one", "-f", stderr=subprocess.STDOUT)
+    assert follower.stdout is not None
+    follower.stdout.readline()
+    follower.stdout.close()
+    follower.stdout = None
+    rig.run("down", "one")
+    follower.wait(60)
+    assert follower.returncode == 0
+
+
+def test_the_run_before_is_kept_apart(rig: Rig) -> None:
+    rig.up(script={"before": [{"print": "first run"}]}, logs={"max-size": 4096})
+    rig.down()
+    rig.up(script={"before": [{"print": "second run"}]})
+    assert rig.run("logs", "one").stdout == "second run\n"
+    assert "first run" in (rig.instance() / "logs/previous/engine.log").read_text()
+    rig.down()

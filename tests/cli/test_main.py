@@ -1,0 +1,97 @@
+"""The command line's frame: verbs, usage, exit codes, crashes."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from launcher import __version__
+from launcher.cli.main import VERBS
+from tests.support import cli
+from tests.support.rig import Rig
+
+
+def test_the_version(rig: Rig) -> None:
+    ran = rig.run("--version")
+    assert (ran.rc, ran.stdout) == (0, f"ernie-deploy, version {__version__}\n")
+
+
+def test_the_version_imports_nothing_that_is_heavy(rig: Rig) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "launcher", "--version"], text=True,
+        capture_output=True, env=cli.environment(rig.home), cwd=cli.ROOT, check=True,
+    )  # fmt: skip
+    imported = {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()}
+    heavy = {"paddle", "torch", "vllm", "transformers", "requests", "yaml", "psutil", "ssl"}
+    assert not imported & heavy
+
+
+@pytest.mark.parametrize("verb", list(VERBS))
+def test_every_verb_helps(rig: Rig, verb: str) -> None:
+    ran = rig.run(verb, "--help")
+    assert ran.rc == 0, ran.said()
+    assert ran.stdout.startswith(f"Usage: ernie-deploy {verb}")
+
+
+def test_the_help_lists_every_verb_and_exit_code(rig: Rig) -> None:
+    text = rig.run("--help").stdout
+    for verb in VERBS:
+        assert re.search(rf"^  {verb} ", text, re.MULTILINE), verb
+    for code in ("0 done", "1 negative", "2 usage", "70 a defect", "130 interrupted"):
+        assert code in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["stauts"], "did you mean 'status'?"),
+        (["up"], "Missing argument 'PROFILE'"),
+        (["up", "--nope", "x.yaml"], "No such option"),
+        (["down", "one", "--drain", "soon"], "not a valid float"),
+    ],
+)
+def test_wrong_usage(rig: Rig, words: list[str], said: str) -> None:
+    ran = rig.run(*words)
+    assert (ran.rc, ran.stdout) == (2, ""), ran.said()
+    assert said in ran.stderr
+    assert "Traceback" not in ran.stderr
+    as_json = rig.run(*words, "--json")
+    assert as_json.rc == 2
+    assert [e["code"] for e in as_json.json["errors"]] == ["usage"]
+
+
+def test_a_profile_that_is_not_there(rig: Rig) -> None:
+    ran = rig.run("up", "./nowhere.yaml", "--json")
+    assert ran.rc == 2, ran.said()
+    assert "nowhere.yaml" in json.dumps(ran.json["errors"])
+
+
+def test_a_defect_of_ours_is_a_report_and_not_a_traceback(rig: Rig) -> None:
+    code = (
+        "import launcher.instance.status as s\n"
+        "def broken(*a, **k): raise ZeroDivisionError('oops')\n"
+        "s.status = broken\n"
+        "from launcher.cli.main import main\n"
+        "main(['status', '--json'])\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], text=True, capture_output=True, cwd=cli.ROOT,
+        env=cli.environment(rig.home),
+    )  # fmt: skip
+    assert ran.returncode == 70
+    assert "Traceback" not in ran.stderr
+    (report,) = (rig.home / "crashes").iterdir()
+    assert str(report) in ran.stderr
+    assert "ZeroDivisionError: oops" in report.read_text()
+    assert report.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_reader_that_goes_away_early(rig: Rig) -> None:
+    words = " ".join(cli.argv("explain"))
+    ran = subprocess.run(
+        ["sh", "-c", f"{words} --help | head -c 1"], text=True, capture_output=True,
+        cwd=cli.ROOT, env=cli.environment(rig.home),
+    )  # fmt: skip
+    assert ran.stderr == ""

@@ -1,0 +1,46 @@
+"""`plan`: what would be run, and nothing is."""
+
+import os
+import signal
+import subprocess
+
+from tests.support import ports
+from tests.support.rig import Rig
+from tests.support.waiting import wait_for
+
+
+def test_the_argv_is_what_up_runs(rig: Rig, free_port: int) -> None:
+    profile = rig.profile(ports={"api": free_port})
+    planned = rig.run("plan", profile, "--json").json["data"]["plan"]
+    assert not rig.instance().exists(), "nothing is made"
+    rig.up(ports={"api": free_port})
+    assert rig.stored(file="plan.json")["argv"] == planned["argv"]
+    with open(f"/proc/{rig.engine()}/cmdline", "rb") as file:
+        assert file.read().decode().split("\0")[:-1] == planned["argv"]
+    rig.down()
+
+
+def test_no_port_stays_leased(rig: Rig, free_port: int) -> None:
+    for _ in range(2):
+        assert rig.run("plan", rig.profile(ports={"api": free_port})).rc == 0
+
+
+def test_the_line_for_a_shell_starts_the_server(rig: Rig) -> None:
+    plan = rig.run("plan", rig.profile(), "--json").json["data"]
+    line = plan["shell"].replace("/tmp/ed-XXXXXXXX", str(rig.folder))
+    process = subprocess.Popen(["sh", "-c", f"exec {line.partition(' && ')[2]}"])
+    try:
+        port = plan["plan"]["ports"][0]["number"]
+        wait_for(lambda: not ports.is_free(port), "the pasted server")
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_a_secret_is_shown_as_its_reference(rig: Rig) -> None:
+    rig.env["MY_KEY"] = "correct-horse"
+    for words in (["plan"], ["plan", "--json"]):
+        ran = rig.run(words[0], rig.profile(api_key="env:MY_KEY"), *words[1:])
+        assert ran.rc == 0, ran.said()
+        assert "MY_KEY" in ran.stdout
+        assert "correct-horse" not in ran.stdout + ran.stderr

@@ -1,0 +1,107 @@
+"""`restart`: down and up, on the same ports; and the keeper's own restarts."""
+
+import json
+import os
+import signal
+
+from tests.support.rig import Rig
+from tests.support.waiting import wait_for
+
+
+def test_by_name_what_ran_runs_again_on_its_ports(rig: Rig) -> None:
+    name = f"kept-{os.getpid()}"  # no other test leases this name's ports meanwhile
+    rig.up(name)
+    before = rig.stored(name)
+    ran = rig.run("restart", name, "--json")
+    assert ran.rc == 0, ran.said()
+    after = rig.stored(name)
+    assert after["ports"] == before["ports"]
+    assert after["engine"] != before["engine"]
+    assert ran.json["command"] == "restart"
+    assert ran.json["data"]["stopped"]["receipt"]["left"] == []
+    assert rig.run("restart", name).stdout.splitlines()[1] == f"{name} is ready"
+    rig.down(name)
+
+
+def test_by_profile_a_changed_one_takes_its_place(rig: Rig) -> None:
+    rig.up()
+    changed = rig.profile(health={"probe-timeout": 9})
+    assert rig.run("up", changed).rc == 3
+    assert rig.run("restart", changed, "--json").rc == 0
+    assert rig.stored(file="plan.json")["readiness"]["probe_timeout"] == 9
+    rig.down()
+
+
+def test_a_wrong_profile_stops_nothing(rig: Rig) -> None:
+    rig.up()
+    wrong = rig.profile(python="/does/not/exist")
+    assert rig.run("restart", wrong).rc == 3
+    assert rig.run("status", "one").rc == 0
+    rig.down()
+
+
+def test_what_does_not_run_is_started(rig: Rig) -> None:
+    rig.up()
+    rig.down()
+    assert rig.run("restart", "one", "--json").rc == 0
+    rig.down()
+
+
+def test_an_unknown_name(rig: Rig) -> None:
+    ran = rig.run("restart", "nobody", "--json")
+    assert (ran.rc, rig.errors(ran)) == (2, ["unknown-instance"])
+
+
+POLICY = {"policy": "on-failure", "max-restarts": 2, "delay": 0.1}
+
+
+def test_the_keeper_restarts_an_engine_that_died(rig: Rig) -> None:
+    rig.up(restart=POLICY)
+    for number in (1, 2):
+        state = rig.wait_for_state("ready")
+        os.kill(state["engine"]["pid"], signal.SIGKILL)
+        wait_for(
+            lambda n=number: rig.stored()["restarts"] == n and rig.stored()["state"] == "ready",
+            f"restart {number}",
+        )
+    assert rig.run("status", "one").rc == 0
+    os.kill(rig.engine(), signal.SIGKILL)
+    state = rig.wait_for_state("died")
+    assert (state["restarts"], state["exit_code"]) == (2, 6)
+    assert state["receipt"]["left"] == []
+    assert state["receipt"]["foreign"] == []
+    rig.nothing_left()
+
+
+def test_down_between_two_runs(rig: Rig) -> None:
+    rig.up(restart={**POLICY, "delay": 600})
+    os.kill(rig.engine(), signal.SIGKILL)
+    wait_for(lambda: rig.stored()["restarts"] == 1, "the wait for the restart")
+    status = rig.run("status", "one", "--json")
+    assert status.json["data"]["instances"][0]["state"] == "starting"
+    ran = rig.down()
+    assert ran.json["data"]["state"] == "stopped"
+    assert rig.stored()["state"] == "stopped"
+    assert rig.run("status", "one", "--json").json["data"]["instances"][0]["state"] == "stopped"
+
+
+def test_a_restart_that_does_not_start_is_the_end(rig: Rig) -> None:
+    """It was ready once; the second run finds its queue taken by somebody else."""
+    once = rig.place("once")
+    python = rig.folder / "python"
+    python.write_text(
+        f'#!/bin/sh\nif [ "$1" = -I ] && [ -e {once} ]; then exit 5; fi\n'
+        f'[ "$1" = -I ] && [ -e {rig.place("armed")} ] && touch {once}\n'
+        f'exec {rig.folder}/real "$@"\n'
+    )
+    python.chmod(0o755)
+    import sys
+
+    (rig.folder / "real").symlink_to(sys.executable)
+    rig.up(restart=POLICY, python=str(python), args={"use-python": True})
+    open(once, "w").close()
+    os.kill(rig.engine(), signal.SIGKILL)
+    state = rig.wait_for_state("failed")
+    assert "exit code 5" in json.dumps(state["error"])
+    assert state["receipt"]["left"] == []
+    rig.nothing_left()
