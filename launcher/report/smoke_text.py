@@ -28,7 +28,8 @@ def smoke(result: Result) -> str:
         lines += check_lines(one, width, several)
     for difference in data["differences"]:
         seen = ", ".join(f"{c}: {v}" for c, v in difference["verdicts"].items())
-        lines.append(f"  clients differ in {difference['check']}: {seen}")
+        known = " (a known deviation)" if difference["known"] else ""
+        lines.append(f"  clients differ in {difference['check']}: {seen}{known}")
     lines.append(summary(data))
     return "\n".join(lines)
 

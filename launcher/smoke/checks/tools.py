@@ -94,7 +94,7 @@ def tool_two(session: Session) -> Outcome:
         (CARD_QUESTION, "get_weather"),
         ("What time is it in Paris?", "get_time"),
     ):
-        answer = session.answered(question, tools=[WEATHER, TIME], tool_choice="auto")
+        answer = session.answered(question, tools=[TIME, WEATHER], tool_choice="auto")
         calls = judge_calls(session, answer.choice, WEATHER, TIME)
         session.skill(
             calls[0].name == wanted, "wrong-tool", f"{wanted} for {question!r}", calls[0].name
