@@ -199,10 +199,13 @@ def test_leftovers_of_speculation_and_of_split_roles() -> None:
         making.profile(engine_args={"speculative-config": {"method": "mtp"}}), "2.3.0"
     )
     assert FtokKey(speculative.cwd, 8182 % 256) in speculative.leftovers.queues
-    split = making.plan(
-        making.profile(tensor_parallel_size=2, engine_args={"splitwise-role": "decode"}), "2.2.0"
-    )
-    assert {FtokKey("/opt", (8182 + rank) % 256) for rank in (0, 1)} <= set(split.leftovers.queues)
+    for version, first, more in (
+        ("2.2.0", 1024, {}), ("2.4.0", 8182, {"router": "127.0.0.1:9000"}),
+    ):  # fmt: skip
+        role = {"splitwise-role": "decode", **more}
+        split = making.plan(making.profile(tensor_parallel_size=2, engine_args=role), version)
+        wanted = {FtokKey("/opt", (first + rank) % 256) for rank in (0, 1)}
+        assert wanted <= set(split.leftovers.queues)
 
 
 def test_readiness_asks_the_api_and_compares_what_the_profile_asked_for(tmp_path: Path) -> None:

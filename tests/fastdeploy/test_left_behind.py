@@ -60,8 +60,9 @@ def test_the_queues_of_each_release(version: str, ranks: int, numbers: tuple[int
 
 def a_user_of(path: Path) -> subprocess.Popen[bytes]:
     """Another program that has a file of the folder open."""
-    code = f"import time; f = open({str(path / 'counter_1.db')!r}, 'w'); print(flush=True); time.sleep(99)"
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    code = "import sys, time; f = open(sys.argv[1], 'w'); print(flush=True); time.sleep(99)"
+    words = [sys.executable, "-c", code, str(path / "counter_1.db")]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()
     return process
