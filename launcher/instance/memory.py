@@ -99,7 +99,13 @@ def shape_of(profile: Profile) -> Shape:
             raise PreconditionError.of(
                 "broken-checkpoint", str(error), profile.where("model"), "copy the model again"
             ) from None
-        return shape_of_files(found, facts.category)
+        try:
+            return shape_of_files(found, facts.category)
+        except (KeyError, TypeError, ValueError) as error:
+            raise PreconditionError.of(
+                "broken-checkpoint", f"{found.folder / 'config.json'} does not say {error}",
+                profile.where("model"), "copy the model again",
+            ) from None  # fmt: skip
     shape: Shape | None = facts.shape_of_table(profile.model)
     if shape is None:
         raise PreconditionError.of(

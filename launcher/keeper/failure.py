@@ -122,10 +122,13 @@ def ended(code: int | None) -> str:
     return f"ended with exit code {code}"
 
 
-def explain(failure: Failure, plan: LaunchPlan, folder: Path, state: State) -> Problem:
-    """The failure's problem, with the cause from the logs where they know a better one."""
+def explain(failure: Failure, plan: LaunchPlan, folder: Path, state: State) -> Failure:
+    """The failure with the cause from the logs, where they know a better one.
+
+    What the logs say also decides whether starting again can help.
+    """
     if failure.certain:
-        return failure.problem
+        return failure
     when = "ready" if failure.exit_code is ExitCode.DIED else "loading"
     found = diagnose.of_instance(
         Path(plan.log_folder),
@@ -146,17 +149,22 @@ def explain(failure: Failure, plan: LaunchPlan, folder: Path, state: State) -> P
     full = _full_disk(plan.log_folder, str(folder)) if found.rule_id is None else None
     if full:
         said = f"; its last words are lost: the disk of {full} is full"
-        return Problem("disk-full", own.message + said, where, f"df -h {full}; free some space")
+        remedy = f"df -h {full}; free some space"
+        problem = Problem("disk-full", own.message + said, where, remedy)
+        return dataclasses.replace(failure, problem=problem, retry=False)
     if found.rule_id is None:
         said = f"; the first error in its logs: {seen.text}" if seen else "; its logs name no cause"
-        return Problem(own.code, own.message + said, where, own.remedy or remedy)
+        problem = Problem(own.code, own.message + said, where, own.remedy or remedy)
+        return dataclasses.replace(failure, problem=problem)
     worker = ""
     if state.worker_exit is not None:
         worker = f" (a worker {ended(state.worker_exit)})"
     if found.rule_id == own.code:
-        return Problem(own.code, own.message + worker, where, own.remedy or remedy)
-    message = f"{own.message}{worker}: {found.cause}"
-    return Problem(found.rule_id, message, where, found.remedy or remedy)
+        problem = Problem(own.code, own.message + worker, where, own.remedy or remedy)
+    else:
+        message = f"{own.message}{worker}: {found.cause}"
+        problem = Problem(found.rule_id, message, where, found.remedy or remedy)
+    return dataclasses.replace(failure, problem=problem, retry=found.retry)
 
 
 NO_ROOM = 64 * 1024

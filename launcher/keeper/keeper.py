@@ -372,8 +372,8 @@ class Keeper:
 
     def _conclude(self, was_ready: bool, receipt: Mapping[str, Any]) -> ExitCode:
         if self._failure is not None:
-            problem = explain(self._failure, self.plan, self.folder, self.state)
-            problem = without_secrets(problem, self._redactor)
+            self._failure = explain(self._failure, self.plan, self.folder, self.state)
+            problem = without_secrets(self._failure.problem, self._redactor)
             code = self._failure.exit_code
             self.state.error = {
                 "code": problem.code, "message": problem.message,
