@@ -12,7 +12,6 @@ import pytest
 from launcher.report import html, junit, markdown, smoke_text
 from launcher.result import Result
 from launcher.smoke.suite import smoke
-from tests.smoke.defects import DEFECTS
 from tests.smoke.servers import Defect, serve
 from tests.smoke.targets import target_of
 
@@ -68,8 +67,11 @@ def test_junit_says_failure_and_skipped(result: Result) -> None:
 
 
 def test_inconclusive_is_an_error_in_junit() -> None:
-    with serve(DEFECTS["temperature-ignored"], key="k") as server:
-        found = smoke(target_of(server), names=["top-p"])
+    def refuses_to_count(server, body, reply):
+        reply.content = "No."
+
+    with serve(Defect("no-counting", "stop", reply=refuses_to_count), key="k") as server:
+        found = smoke(target_of(server), names=["stop"])
     assert [c["verdict"] for c in found.data["checks"]] == ["inconclusive"]
     suite = ElementTree.fromstring(junit.render(found)).find("testsuite")
     assert suite is not None
