@@ -30,9 +30,7 @@ from launcher.result import Result
 @click.option(
     "--repeat",
     type=click.IntRange(1, 1000),
-    default=1,
-    show_default=True,
-    help="Draw every check so often and report a rate.",
+    help="Draw every check so often and report a rate; default: once.",
 )
 @click.option("--model", help="The model to ask for; default: the only one the server lists.")
 @click.option("--api-key", "key", help="Reference to the key: env:NAME, file:PATH or cmd:COMMAND.")
@@ -61,7 +59,7 @@ def command(
     names: tuple[str, ...],
     tags: tuple[str, ...],
     clients: tuple[str, ...],
-    repeat: int,
+    repeat: int | None,
     model: str | None,
     key: str | None,
     dialect: str | None,

@@ -13,6 +13,8 @@ from launcher.errors import ExitCode, UsageError
 from launcher.result import Result
 from launcher.smoke.check import TAGS, VERDICTS, Check, all_checks
 from launcher.smoke.clients import DIALECTS, client
+from launcher.smoke.clients.base import Client
+from launcher.smoke.clients_agree import disagreements
 from launcher.smoke.deviations import explained
 from launcher.smoke.runner import CheckRun, Progress, run
 from launcher.smoke.target import Target
@@ -59,10 +61,10 @@ def smoke(
     names: Sequence[str] = (),
     tags: Sequence[str] = (),
     clients: Sequence[str] = (),
-    repeat: int = 1,
+    repeat: int | None = None,
     progress: Progress | None = None,
 ) -> Result:
-    """Run the suite and judge it.
+    """Run the suite and judge it; what is not said here, the profile's section says.
 
     Raises:
         UsageError: an unknown check, tag or client, or a wrong `smoke:` section.
@@ -70,14 +72,16 @@ def smoke(
     """
     from launcher.smoke.section import custom_checks
 
-    available = [*all_checks(), *custom_checks(target)]
-    chosen = select(available, names, tags)
+    custom = custom_checks(target)
     if not names and not tags:
-        chosen += [c for c in custom_checks(target) if c.name not in {k.name for k in chosen}]
+        names, tags = _asked_by_profile(target, custom)
+    chosen = select([*all_checks(), *custom], names, tags)
+    repeat = repeat if repeat is not None else int(target.smoke.get("repeat") or 1)
     used = clients_for(target, clients)
     begun = time.monotonic()
     started = datetime.datetime.now(datetime.timezone.utc)
-    runs = run(target, chosen, [client(n) for n in used], repeat=repeat, progress=progress)
+    through = [client(n) for n in used]
+    runs = run(target, chosen, through, repeat=repeat, progress=progress)
     shown = [_shown(target, one, repeat) for one in runs]
     data: dict[str, Any] = {
         "target": describe(target),
@@ -88,11 +92,27 @@ def smoke(
         "repeat": repeat,
         "checks": shown,
         "counts": _counts(shown),
-        "differences": _differences(shown),
+        "differences": [*_differences(shown), *_disagreements(target, through, shown)],
     }
     code = exit_code(shown, data["differences"])
     data["verdict"] = {0: "pass", 1: "fail", 3: "could not check"}[int(code)]
     return Result("smoke", data, target.name if target.kind == "instance" else None, code)
+
+
+def _asked_by_profile(target: Target, custom: Sequence[Check]) -> tuple[list[str], list[str]]:
+    """What runs by default: the section's checks and tags, else the quick ones and its own."""
+    names = [str(n) for n in target.smoke.get("checks") or ()]
+    tags = [str(t) for t in target.smoke.get("tags") or ()]
+    if not names and not tags:
+        tags = ["quick"]
+    return [*names, *(c.name for c in custom)], tags
+
+
+def _disagreements(
+    target: Target, through: Sequence[Client], shown: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    answered = any(one["verdict"] == "pass" and one["client"] != "http" for one in shown)
+    return disagreements(target, through) if len(through) > 1 and answered else []
 
 
 def describe(target: Target) -> dict[str, Any]:

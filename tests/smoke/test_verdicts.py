@@ -246,3 +246,30 @@ def test_without_a_model_list_the_rest_is_judged_with_a_note() -> None:
     assert any("model list" in note for note in target.notes)
     verdicts = {c["name"]: c["verdict"] for c in result.data["checks"]}
     assert verdicts == {"models": "could not check", "chat": "pass"}
+
+
+def test_the_profile_says_what_runs_by_default() -> None:
+    section = {"checks": ["health"], "tags": ["dialect"], "repeat": 2}
+    with serve(key="k") as server:
+        result = smoke(target_of(server, smoke=section))
+    assert [c["name"] for c in result.data["checks"]] == ["health", "messages", "count-tokens"]
+    assert result.data["repeat"] == 2
+    assert {c["rate"]["draws"] for c in result.data["checks"]} == {2}
+
+
+def test_what_one_client_sees_and_another_does_not_is_a_finding() -> None:
+    def only_for_sdks(server, method, path, data, headers):
+        server.memory["sdk"] = "openai" in str(headers.get("User-Agent", "")).lower()
+        return
+
+    def other_answer(server, body, payload):
+        if server.memory["sdk"]:
+            payload["choices"][0]["message"]["content"] = "something else"
+
+    defect = Defect("two-faced", "chat", route=only_for_sdks, payload=other_answer)
+    with serve(defect, key="k") as server:
+        result = smoke(target_of(server), names=["chat"], clients=["all"])
+    assert {c["verdict"] for c in result.data["checks"]} == {"pass"}
+    seen = [d["verdicts"] for d in result.data["differences"]]
+    assert {"requests": "The capital of France is Paris.", "openai": "something else"} in seen
+    assert result.exit_code == 1
