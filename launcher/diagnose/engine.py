@@ -62,7 +62,7 @@ class _Found:
 
 def is_common(rule_id: str) -> bool:
     """True for the rules that fit any process, false for an engine's own."""
-    return rule_id.split("-")[1] not in ("FD", "VLLM", "TF")
+    return rule_id.partition("-")[2].partition("-")[0] not in ("FD", "VLLM", "TF")
 
 
 def diagnose(

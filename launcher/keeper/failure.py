@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,6 +130,16 @@ def explain(failure: Failure, plan: LaunchPlan, folder: Path, state: State) -> F
     """
     if failure.certain:
         return failure
+    try:
+        return _explained(failure, plan, folder, state)
+    except Exception as error:  # rules are data, of third parties too; the end is told regardless
+        traceback.print_exc()
+        own = failure.problem
+        said = f"{own.message}; its logs could not be judged ({error!r})"
+        return dataclasses.replace(failure, problem=dataclasses.replace(own, message=said))
+
+
+def _explained(failure: Failure, plan: LaunchPlan, folder: Path, state: State) -> Failure:
     when = "ready" if failure.exit_code is ExitCode.DIED else "loading"
     found = diagnose.of_instance(
         Path(plan.log_folder),

@@ -89,7 +89,7 @@ def test_a_life_with_every_accident(rig: Rig) -> None:
 
     rig.kill(rig.engine(NAME))
     state = rig.wait_for_state("died", NAME)
-    assert (state["exit_code"], state["error"]["code"]) == (6, "engine-died")
+    assert (state["exit_code"], state["error"]["code"]) == (6, "ED-KILLED")
     rig.nothing_left(NAME)
     assert rig.run("down", NAME).rc == 0
 

@@ -1,0 +1,89 @@
+"""Why a start or a running engine was given up."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from launcher.errors import ExitCode
+from launcher.keeper.failure import Failure, ended, explain
+from launcher.keeper.state import State
+from launcher.plan.model import FailureRule
+from launcher.redact import Redactor
+from tests.keeper.test_watch import PLAN
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (0, "ended with exit code 0"),
+        (3, "ended with exit code 3"),
+        (-9, "was killed by SIGKILL"),
+        (-11, "was killed by SIGSEGV"),
+        (-200, "was killed by signal 200"),
+        (None, "ended"),
+    ],
+)
+def test_how_a_process_ended_in_words(code: int | None, said: str) -> None:
+    assert ended(code).startswith(said)
+
+
+def test_an_exit_before_ready_has_failed_and_after_it_has_died() -> None:
+    before, after = Failure.from_exit(0, "loading"), Failure.from_exit(0, "ready")
+    assert (before.exit_code, before.retry) == (ExitCode.DID_NOT_START, False)
+    assert (after.exit_code, after.retry) == (ExitCode.DIED, True)
+
+
+def logged(tmp_path: Path, text: str) -> Path:
+    (tmp_path / "logs").mkdir()
+    record = "2026-01-02T03:04:05.000000Z stderr F "
+    (tmp_path / "logs" / "engine.log").write_text(
+        "".join(f"{record}{line}\n" for line in text.splitlines())
+    )
+    return tmp_path
+
+
+RULE = FailureRule("ED-X-CAUSE", "ValueError: (?P<what>.+)", "{what} is bad", "mend {what}",
+                   fatal=False)  # fmt: skip
+
+
+def test_the_cause_is_looked_up_in_the_logs(tmp_path: Path) -> None:
+    folder = logged(tmp_path, "Loading\nValueError: layer 7")
+    plan = replace(PLAN, failure_rules=(RULE,), log_folder=str(tmp_path / "none"))
+    found = explain(Failure.from_exit(1, "loading"), plan, folder, State("one", "t"))
+    assert found.problem.code == "ED-X-CAUSE"
+    assert "layer 7 is bad" in found.problem.message
+    assert found.problem.remedy == "mend layer 7"
+
+
+def test_without_a_rule_the_first_error_is_shown(tmp_path: Path) -> None:
+    folder = logged(tmp_path, "Loading\nKeyError: 'odd'")
+    plan = replace(PLAN, failure_rules=(), log_folder=str(tmp_path / "none"))
+    found = explain(Failure.from_exit(1, "loading"), plan, folder, State("one", "t"))
+    assert found.problem.code == "engine-exited"
+    assert "KeyError: 'odd'" in found.problem.message
+
+
+@pytest.mark.parametrize(
+    "rule", [replace(RULE, id="nodash"), replace(RULE, pattern="(", id="ED-X-BROKEN")]
+)
+def test_a_rule_that_cannot_be_used_does_not_hide_the_end(
+    tmp_path: Path, rule: FailureRule
+) -> None:
+    folder = logged(tmp_path, "ValueError: layer 7")
+    plan = replace(PLAN, failure_rules=(rule,), log_folder=str(tmp_path / "none"))
+    found = explain(Failure.from_exit(1, "loading"), plan, folder, State("one", "t"))
+    assert found.exit_code is ExitCode.DID_NOT_START
+    assert "exit code 1 before it was ready" in found.problem.message
+
+
+def test_a_failure_quotes_no_secret() -> None:
+    failure = Failure.from_vital("python --api-key hush-hush-hush", _process(), "ready")
+    hidden = failure.without_secrets(Redactor(["hush-hush-hush"]))
+    assert "hush" not in hidden.problem.message
+
+
+def _process():  # type: ignore[no-untyped-def]
+    from launcher.keeper.identity import Process
+
+    return Process(1, 1, 1, 1, "hush-hush-hush")
