@@ -1,0 +1,109 @@
+"""Routes that answer wrongly: health, models, metrics, errors, keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from tests.smoke.defects.planting import (
+    defect,
+    path_answers,
+)
+from tests.smoke.servers import Body, Server
+
+defect("health-304", "health", route=path_answers("/health", 304, ""))
+defect("health-503", "health", route=path_answers("/health", 503, "starting"))
+defect(
+    "models-without-ours",
+    "models",
+    route=path_answers("/v1/models", 200, {"data": [{"id": "other"}, {"id": "third"}]}),
+)
+defect("models-500", "models", route=path_answers("/v1/models", 500, "Internal Server Error"))
+defect(
+    "metrics-frozen",
+    "metrics",
+    route=path_answers("/metrics", 200, "requests_total 5\ngeneration_tokens_total 9\n"),
+)
+defect("metrics-html", "metrics", route=path_answers("/metrics", 200, "<html>hello</html>"))
+defect(
+    "settings-other",
+    "settings",
+    route=path_answers("/config-info", 200, {"model_config": {"max_model_len": 512}}),
+)
+
+
+def _hang_without_messages(
+    server: Server, method: str, path: str, data: bytes, headers: Any
+) -> tuple[int, Any] | None:
+    if method == "POST" and b'"messages"' not in data:
+        server.hang.wait(30)
+        return (0, "")
+    return None
+
+
+def _bad(status: int, body: Any, when: Callable[[bytes], bool]) -> Callable[..., Any]:
+    return lambda server, method, path, data, headers: (
+        (status, body) if method == "POST" and when(data) else None
+    )
+
+
+def _json(data: bytes) -> Body:
+    try:
+        found = json.loads(data)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+ERROR = {"error": {"message": "no", "type": "invalid_request_error"}}
+TRACE = {"error": {"message": "Traceback (most recent call last): File x"}}
+OK = {"id": "x", "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}}]}
+
+defect("bad-request-hangs", "bad-request", route=_hang_without_messages)
+defect(
+    "bad-request-500",
+    "bad-request",
+    route=_bad(500, ERROR, lambda d: b"}" in d and b'"messages"' not in d),
+)
+defect(
+    "empty-messages-accepted",
+    "bad-empty-messages",
+    route=_bad(200, OK, lambda d: _json(d).get("messages") == []),
+)
+defect(
+    "types-accepted",
+    "bad-types",
+    route=_bad(200, OK, lambda d: isinstance(_json(d).get("messages"), str)),
+)
+defect(
+    "negative-max-tokens-traceback",
+    "bad-max-tokens",
+    route=_bad(400, TRACE, lambda d: _json(d).get("max_tokens") == -1),
+)
+defect("malformed-json-unexplained", "bad-json", route=_bad(400, "bad", lambda d: not _json(d)))
+defect(
+    "any-model-accepted",
+    "bad-model",
+    route=_bad(200, OK, lambda d: "no-such-model" in str(_json(d).get("model"))),
+)
+defect(
+    "unknown-field-500", "unknown-field", route=_bad(500, ERROR, lambda d: b"no_such_field" in d)
+)
+defect("huge-body-closes", "huge-body", route=_bad(0, "", lambda d: len(d) > 1_000_000))
+defect(
+    "over-long-accepted",
+    "context-limit",
+    route=_bad(200, OK, lambda d: len(d) > 8_000 and len(d) < 1_000_000),
+)
+
+
+def _key(check: Callable[[str | None], bool]) -> Callable[..., Any]:
+    def route(server: Server, method: str, path: str, data: bytes, headers: Any) -> Any:
+        return (200, OK) if method == "POST" and check(headers.get("Authorization")) else None
+
+    return route
+
+
+defect("missing-key-accepted", "auth", route=_key(lambda given: given is None))
+defect("wrong-key-accepted", "auth", route=_key(lambda given: "wrong" in str(given)))

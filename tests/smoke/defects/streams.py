@@ -1,0 +1,155 @@
+"""Streams that are cut, swapped, doubled, late or leak tags."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from tests.smoke.defects.planting import (
+    defect,
+    deltas,
+    pieces,
+    text_in,
+)
+from tests.smoke.servers import DONE, Body
+
+
+def _swapped(events: list[Any], body: Body) -> list[Any]:
+    where = [i for i in pieces(events) if re.fullmatch(r"\s*\d", text_in(events[i]))]
+    if len(where) > 6:
+        a, b = where[2], where[5]
+        events[a], events[b] = events[b], events[a]
+    return events
+
+
+def _cut_in_two(events: list[Any], body: Body) -> list[Any]:
+    made: list[Any] = []
+    for event in events:
+        text = text_in(event) if pieces([event]) else ""
+        if "🙂" in text or "从" in text:
+            for half in (text.replace("🙂", "\ufffd").replace("从", "\ufffd"), "\ufffd"):
+                copy = json.loads(json.dumps(event))
+                copy["choices"][0]["delta"]["content"] = half
+                made.append(copy)
+        else:
+            made.append(event)
+    return made
+
+
+def _bytes_cut(events: list[Any], body: Body) -> list[Any]:
+    made: list[Any] = []
+    for event in events:
+        data = f"data: {json.dumps(event, ensure_ascii=False)}\n\n".encode()
+        cut = data.find("🙂".encode())
+        made.append(data[: cut + 2] + data[cut + 4 :] if cut >= 0 else event)
+    return made
+
+
+def _one_lost(events: list[Any], body: Body) -> list[Any]:
+    where = pieces(events)
+    if where:
+        del events[where[len(where) // 2]]
+    return events
+
+
+def _doubled(events: list[Any], body: Body) -> list[Any]:
+    where = pieces(events)
+    if where:
+        events.insert(where[0], events[where[0]])
+    return events
+
+
+def _without(kind: str) -> Callable[[list[Any], Body], list[Any]]:
+    def change(events: list[Any], body: Body) -> list[Any]:
+        if kind == "done":
+            return [e for e in events if e != DONE]
+        if kind == "usage":
+            return [e for e in events if not (isinstance(e, dict) and e.get("usage"))]
+        for event in events:
+            if isinstance(event, dict) and event["choices"]:
+                event["choices"][0].pop("finish_reason")
+        return events
+
+    return change
+
+
+def _reasoning_last(events: list[Any], body: Body) -> list[Any]:
+    thoughts = [events[i] for i in pieces(events, "reasoning_content")]
+    said = [events[i] for i in pieces(events)]
+    rest = [e for e in events if e not in thoughts and e not in said]
+    return [rest[0], *said, *thoughts, *rest[1:]]
+
+
+def _usage_first(events: list[Any], body: Body) -> list[Any]:
+    with_usage = [e for e in events if isinstance(e, dict) and e.get("usage")]
+    return [*with_usage, *[e for e in events if e not in with_usage]]
+
+
+def _new_ids(events: list[Any], body: Body) -> list[Any]:
+    for number, event in enumerate(events):
+        if isinstance(event, dict):
+            event["id"] = f"chatcmpl-{number}"
+    return events
+
+
+def _text_after_end(events: list[Any], body: Body) -> list[Any]:
+    where = pieces(events)
+    if where:
+        events.insert(len(events) - 1, events[where[-1]])
+    return events
+
+
+def _tags_streamed(events: list[Any], body: Body) -> list[Any]:
+    where = pieces(events)
+    if where:
+        first = events[where[0]]["choices"][0]["delta"]
+        first["content"] = f"<response>{first['content']}"
+    return events
+
+
+def _miscounted(events: list[Any], body: Body) -> list[Any]:
+    for event in events:
+        if isinstance(event, dict) and event.get("usage"):
+            event["usage"]["completion_tokens_details"]["reasoning_tokens"] += 13
+    return events
+
+
+def _merged(events: list[Any], body: Body) -> list[Any]:
+    """Reasoning streamed as content."""
+    for i in pieces(events, "reasoning_content"):
+        delta = events[i]["choices"][0]["delta"]
+        delta["content"] = delta.pop("reasoning_content")
+    return events
+
+
+def _cut_off(events: list[Any], body: Body) -> list[Any]:
+    return events[: len(events) // 2]
+
+
+defect("chunks-swapped", "stream-order", events=deltas(_swapped))
+defect("reasoning-after-answer", "stream-order", events=deltas(_reasoning_last))
+defect("stream-ids-change", "stream-order", events=deltas(_new_ids))
+defect("text-after-finish", "stream-order", events=deltas(_text_after_end))
+defect("no-done", "stream-end", events=deltas(_without("done")))
+defect("no-finish-reason", "stream-end", events=deltas(_without("finish")))
+defect("stream-cut-off", "stream-end", events=deltas(_cut_off))
+defect("stream-usage-missing", "stream-usage", events=deltas(_without("usage")))
+defect("stream-usage-first", "stream-usage", events=deltas(_usage_first))
+defect("chunk-lost", "stream-equals-plain", events=deltas(_one_lost))
+defect("chunk-doubled", "stream-equals-plain", events=deltas(_doubled))
+defect("tags-in-stream", "tags-stream", events=deltas(_tags_streamed))
+defect("reasoning-merged-in-stream", "reasoning-stream", events=deltas(_merged))
+defect("reasoning-miscounted-in-stream", "reasoning-usage", events=deltas(_miscounted))
+defect("character-cut", "stream-unicode", events=deltas(_cut_in_two))
+defect("bytes-cut", "stream-bytes", events=deltas(_bytes_cut))
+defect("generated-then-sent", "stream-timing", pause=lambda i: 0.4 if i == 0 else 0.0)
+defect("hang-after-first-token", "stream-timing", pause=lambda i: 30.0 if i == 4 else 0.001)
+defect(
+    "output-cut-at-16",
+    "max-output",
+    request=lambda s, b: (
+        b.update(max_tokens=min(40, b["max_tokens"])) if b["max_tokens"] > 300 else None
+    ),
+)
