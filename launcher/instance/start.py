@@ -190,6 +190,8 @@ def become_keeper(
         os.set_inheritable(descriptor, True)
     sys.stdout.flush()
     sys.stderr.flush()
+    # `python -m` looks for modules in the current folder first, which is anybody's.
+    os.chdir("/")
     os.execve(words[0], words, env)  # noqa: S606 - same pid, as systemd and containers expect
 
 

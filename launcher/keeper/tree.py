@@ -20,6 +20,9 @@ from launcher.keeper.loop import Loop
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
+REMEMBERED_EXITS = 1000
+"""A keeper reaps for months what its engine leaves to it; only the last are of interest."""
+
 
 def become_subreaper() -> None:
     """Adopt every orphan below this process from now on.
@@ -120,6 +123,8 @@ class Tree:
                 if pid == 0:
                     return
                 self.exits[pid] = status
+                if len(self.exits) > REMEMBERED_EXITS:
+                    del self.exits[next(iter(self.exits))]
 
     def send(self, pid: int, number: signal.Signals) -> bool:
         """Signal one tracked process through its pidfd; False where it is gone."""

@@ -1,6 +1,15 @@
 """`up` as a user types it."""
 
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support import cli
 from tests.support.rig import Rig
+from tests.support.waiting import wait_for
 
 
 def test_text_for_people(rig: Rig) -> None:
@@ -72,9 +81,6 @@ def test_files_are_private(rig: Rig) -> None:
     rig.up(script={"after": [{"log": [rig.place("made"), "x"]}]})
     for path in [rig.instance(), *rig.instance().rglob("*")]:
         assert path.stat().st_mode & 0o077 == 0, path
-    from pathlib import Path
-
-    from tests.support.waiting import wait_for
 
     wait_for(Path(rig.place("made")).exists, "the engine's own file")
     assert Path(rig.place("made")).stat().st_mode & 0o077 == 0, "umask 077"
@@ -83,8 +89,6 @@ def test_files_are_private(rig: Rig) -> None:
 
 def test_the_environment_of_the_engine(rig: Rig) -> None:
     """What is listed and planned, the secret, and nothing else of the caller's."""
-    import json
-    from pathlib import Path
 
     seen = rig.place("env")
     rig.env.update(MY_KEY="s3cret-value", SOMEBODYS_TOKEN="not-for-engines")
@@ -107,7 +111,6 @@ def test_the_environment_of_the_engine(rig: Rig) -> None:
 
 
 def test_the_engine_inherits_no_descriptor_of_ours(rig: Rig) -> None:
-    import os
 
     rig.up()
     folder = f"/proc/{rig.engine()}/fd"
@@ -115,3 +118,25 @@ def test_the_engine_inherits_no_descriptor_of_ours(rig: Rig) -> None:
     kinds = sorted(link.split(":")[0] for link in links if not link.startswith("/tmp/pytest"))
     assert kinds == ["/dev/null", "pipe", "pipe", "socket"], links
     rig.down()
+
+
+def test_the_folder_of_the_caller_is_not_searched_for_modules(rig: Rig) -> None:
+    """A `json.py` lying where somebody calls `up --foreground` is not the keeper's."""
+    folder = rig.folder / "elsewhere"
+    (folder / "launcher").mkdir(parents=True)
+    for name in ("json.py", "launcher/__init__.py"):
+        (folder / name).write_text("raise SystemExit('the wrong one')\n")
+    # Started as an installed command is: without the current folder in its path.
+    code = "import sys; sys.path[:] = [p for p in sys.path if p]; "
+    code += "from launcher.cli.main import main; main(sys.argv[1:])"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "up", rig.profile(), "--foreground"], text=True,
+        cwd=folder, env=cli.environment(rig.home, rig.env), stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        rig.wait_for_state("ready")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
+    rig.nothing_left()

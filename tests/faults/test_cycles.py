@@ -42,6 +42,23 @@ def test_ten_quick_cycles_on_the_same_port(rig: Rig, free_port: int) -> None:
 
 
 @pytest.mark.soak
+def test_two_hundred_quick_cycles(rig: Rig, capsys: pytest.CaptureFixture[str]) -> None:
+    """With an engine that starts in 0.1 s every moment of start and stop comes up."""
+    began = time.monotonic()
+    before, shm = temporary_folders(), set(os.listdir("/dev/shm"))
+    for _ in range(200):
+        rig.up()
+        rig.down()
+    left = len(processes.of_home(rig.home)) + len(set(os.listdir("/dev/shm")) - shm)
+    plan = rig.stored(file="plan.json")
+    left += Path(plan["temporary_folder"]).name in temporary_folders() - before
+    seconds = time.monotonic() - began
+    with capsys.disabled():
+        print(f"\nsoak: 200 quick start/stop cycles in {seconds:.0f} s, {left} leftovers")
+    assert left == 0
+
+
+@pytest.mark.soak
 @pytest.mark.engine("transformers")
 def test_two_hundred_cycles(rig: Rig, capsys: pytest.CaptureFixture[str]) -> None:
     began, left = time.monotonic(), 0
