@@ -79,7 +79,9 @@ said["ended"] = loop.run_until(lambda: not watched.pids, 60)
 def test_a_whole_session_is_signalled() -> None:
     said = keeping("""
 child = subprocess.Popen(["sh", "-c", "sleep 600 & sleep 600 & wait"], start_new_session=True)
-loop.run_until(lambda: watched.discover() and False or len(watched.pids) == 3, 60)
+while len(watched.pids) != 3:
+    watched.discover()
+    time.sleep(0.01)
 other = subprocess.Popen(["sleep", "600"])
 watched.discover()
 watched.send_session(child.pid, signal.SIGTERM)
