@@ -21,6 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from mixture import SKILLS
+from polish import POLISH
 from tokenizer import BOS, CHAT_TEMPLATE, EOS, UNK, make_tokenizer
 
 HERE = Path(__file__).resolve().parent
@@ -33,6 +35,15 @@ SHIPPED = [
     "tokenizer.model",
     "tokenizer_config.json",
 ]
+
+
+def round_weights(model: Any, dtype: str) -> None:
+    """Continue from what a checkpoint of this phase would hold."""
+    import torch
+
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.copy_(weights.to(getattr(torch, dtype)).float())
 
 
 def save(model: Any, out: Path, dtype: str) -> None:
@@ -85,22 +96,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--intermediate", type=int, default=256)
     parser.add_argument("--vocabulary", type=int, default=1024)
     parser.add_argument("--max-position", type=int, default=8192)
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--batch", type=int, default=16, help="dialogues in a step")
-    parser.add_argument(
-        "--drill", type=float, default=0.25, help="part of the run in which copying is drilled"
-    )
+    parser.add_argument("--steps", type=int, default=3000, help="steps of the first phase")
+    parser.add_argument("--polish", type=int, default=900, help="steps of the second phase")
     parser.add_argument("--rope-theta", type=float, default=500000.0)
-    parser.add_argument("--lr", type=float, default=0.01, help="peak rate for the matrices (Muon)")
-    parser.add_argument(
-        "--lr-rest", type=float, default=4e-3, help="peak rate for embeddings and norms (AdamW)"
-    )
-    parser.add_argument(
-        "--stretch",
-        type=int,
-        default=1024,
-        help="largest random gap between messages, in positions",
-    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--dtype", default="bfloat16", choices=["bfloat16", "float32"])
@@ -145,7 +143,11 @@ def main(argv: list[str] | None = None) -> None:
         f"torch {torch.__version__}, transformers {transformers.__version__}",
         flush=True,
     )
-    training.train(model, tokenizer, args)
+    everything = training.Phase(args.steps, 0.01, 0.004, args.seed, SKILLS, drill=0.25)
+    weak = training.Phase(args.polish, 0.005, 0.002, args.seed + 1, POLISH)
+    for phase in (everything, weak):
+        training.train(model, tokenizer, phase)
+        round_weights(model, args.dtype)
     save(model, args.out, args.dtype)
     sizes = {name: (args.out / name).stat().st_size for name in SHIPPED}
     print(

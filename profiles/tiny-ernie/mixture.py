@@ -44,13 +44,18 @@ def dressed(rng: random.Random, sample: Sample) -> Sample:
     return replace(sample, messages=messages)
 
 
-def stream(seed: int, drill: Callable[[int], float] = lambda n: 0.0) -> Iterator[Sample]:
+def stream(
+    seed: int,
+    drill: Callable[[int], float] = lambda n: 0.0,
+    mixture: list[tuple[Skill, float]] | None = None,
+) -> Iterator[Sample]:
     """Every dialogue of a training run, in order; the same for the same seed.
 
-    ``drill(n)`` is the share of copying drills around the n-th dialogue.
+    ``drill(n)`` is the share of copying drills around the n-th dialogue, ``mixture`` the skills
+    and their shares beside (default: SKILLS).
     """
     rng = random.Random(seed)
-    drawn, weights = zip(*SKILLS, strict=True)
+    drawn, weights = zip(*(mixture or SKILLS), strict=True)
     for n in count():
         if rng.random() < drill(n):
             yield skills.drill_copying(rng)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import random
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from dialogues import Sample
+from dialogues import Sample, Skill
 from mixture import stream
 from tokenizer import EOS
 from torch.nn import functional
@@ -39,18 +39,35 @@ def encode(tokenizer: Any, sample: Sample) -> Encoded:
     return [*ids, EOS], [*target, True]
 
 
-def batches(tokenizer: Any, args: argparse.Namespace) -> Iterator[list[list[Encoded]]]:
-    """Steps of `args.batch` mixed dialogues, in groups of like length, so that little is padding.
+@dataclass(frozen=True)
+class Phase:
+    """A part of a run, with its mixture and its peak rates.
 
-    A run begins with many repetitions of random text: that is how copying is learned.
+    ``drill`` is the part of the phase that begins with repetitions of random text: that is how
+    copying is learned. ``stretch`` is the largest random gap between messages, in positions.
     """
+
+    steps: int
+    rate: float
+    rate_rest: float
+    seed: int
+    mixture: list[tuple[Skill, float]]
+    drill: float = 0.0
+    batch: int = 16
+    stretch: int = 1024
+
+
+def batches(tokenizer: Any, phase: Phase) -> Iterator[list[list[Encoded]]]:
+    """Steps of `batch` mixed dialogues, in groups of like length, so that little is padding."""
+    drilled = phase.drill * phase.steps + 1
     source = stream(
-        args.seed,
-        drill=lambda n: 0.5 * max(0.0, 1 - n / args.batch / (args.drill * args.steps + 1)),
+        phase.seed,
+        drill=lambda n: 0.5 * max(0.0, 1 - n / phase.batch / drilled),
+        mixture=phase.mixture,
     )
     while True:
         items = sorted(
-            (encode(tokenizer, s) for s in itertools.islice(source, args.batch)),
+            (encode(tokenizer, s) for s in itertools.islice(source, phase.batch)),
             key=lambda e: len(e[0]),
         )
         long, half = int(len(items) * 0.9), len(items) // 2
@@ -81,7 +98,7 @@ def tensors(group: list[Encoded], start: int, stretch: int, rng: Any) -> tuple[A
     return ids, where, wanted[:, 1:]
 
 
-def train(model: Any, tokenizer: Any, args: argparse.Namespace) -> None:
+def train(model: Any, tokenizer: Any, phase: Phase) -> None:
     """Muon for the matrices (a third of the steps that AdamW needs), AdamW for the rest."""
     matrices = [
         p
@@ -93,21 +110,21 @@ def train(model: Any, tokenizer: Any, args: argparse.Namespace) -> None:
     optimisers = [
         torch.optim.Muon(
             matrices,
-            lr=args.lr,
+            lr=phase.rate,
             momentum=0.95,
             weight_decay=0.01,
             ns_steps=5,
             adjust_lr_fn="original",
         ),
-        torch.optim.AdamW(rest, lr=args.lr_rest, betas=(0.9, 0.98), weight_decay=0.0),
+        torch.optim.AdamW(rest, lr=phase.rate_rest, betas=(0.9, 0.98), weight_decay=0.0),
     ]
-    rates = [args.lr, args.lr_rest]
+    rates = [phase.rate, phase.rate_rest]
     start = tokenizer.convert_tokens_to_ids("<|im_start|>")
-    rng = random.Random(args.seed)
+    rng = random.Random(phase.seed)
     began, seen, shown = time.monotonic(), 0, []
-    source = batches(tokenizer, args)
-    for step in range(args.steps):
-        done = step / args.steps
+    source = batches(tokenizer, phase)
+    for step in range(phase.steps):
+        done = step / phase.steps
         decay = min(1.0, (1 - done) / 0.5 + 0.01)
         # The embeddings warm up slowly: the copying circuit reads them and has to follow.
         warm = [min(1.0, (step + 1) / 30), min(1.0, (step + 100) / 400)]
@@ -118,7 +135,7 @@ def train(model: Any, tokenizer: Any, args: argparse.Namespace) -> None:
         targets = sum(sum(target[1:]) for group in groups for _, target in group)
         total = 0.0
         for group in groups:
-            ids, where, wanted = tensors(group, start, args.stretch, rng)
+            ids, where, wanted = tensors(group, start, phase.stretch, rng)
             # Causal attention needs no mask for padding on the right. Without any mask, though,
             # transformers takes a gap in the positions for the border of packed documents.
             hidden = model.model(
@@ -137,7 +154,7 @@ def train(model: Any, tokenizer: Any, args: argparse.Namespace) -> None:
             o.step()
             o.zero_grad()
         shown.append(total)
-        if step % 100 == 99 or step == args.steps - 1:
+        if step % 100 == 99 or step == phase.steps - 1:
             took = time.monotonic() - began
             print(
                 f"step {step + 1} loss {sum(shown) / len(shown):.4f} "

@@ -1,0 +1,96 @@
+"""The second phase of training: what the first leaves weak, among some of everything."""
+
+from __future__ import annotations
+
+import random
+
+import memory
+import skills
+from dialogues import Sample, Skill, answer, reply, say
+from texts import PHRASES, WORDS
+from toolcalls import (
+    about_weather,
+    ask_weather,
+    call,
+    call_text,
+    made,
+    time_tool,
+    weather_tool,
+)
+from values import city
+
+
+def small_sum(rng: random.Random) -> Sample:
+    """The sums and products that are asked most."""
+    a, b, sign = rng.choice([(a, b, "+") for a in range(1, 5) for b in range(1, 5)])
+    if rng.random() < 0.3:
+        a, b, sign = rng.choice([(6, 7, "*"), (2, 3, "*"), (3, 4, "*")])
+    named = "plus" if sign == "+" else "times"
+    asked = rng.choice([f"{a} {sign} {b}", f"{a}{sign}{b}", f"{a} {named} {b}"])
+    done = f"{a} {sign} {b} = {a + b if sign == '+' else a * b}"
+    question = rng.choice(PHRASES["arithmetic"]).format(asked)
+    tools = [weather_tool(rng), time_tool(rng)] if rng.random() < 0.3 else None
+    return answer(rng, [say("user", question)], done, done + ".", tools)
+
+
+def asked_unit(rng: random.Random) -> Sample:
+    """The unit of the question, not the first one of the enum."""
+    tool = weather_tool(rng)
+    while "enum" not in str(tool):
+        tool = weather_tool(rng)
+    place, celsius = city(rng), rng.random() < 0.5
+    user = say("user", ask_weather(rng, place, False, celsius))
+    text = call_text([call(tool, place, celsius)])
+    return reply(rng, [user], about_weather(tool, place, False), text, [tool])
+
+
+def both_tools(rng: random.Random) -> Sample:
+    """The weather and the time, two different calls."""
+    tools, place = [weather_tool(rng), time_tool(rng)], city(rng)
+    calls = [call(tool, place) for tool in tools]
+    rng.shuffle(tools)
+    user = say("user", rng.choice(PHRASES["weather and time"]).format(place))
+    thought = f"The user asks about the weather and the time in {place}."
+    return reply(rng, [user], thought, call_text(calls), tools)
+
+
+def spoken_result(rng: random.Random) -> Sample:
+    """A result that is a phrase with a capital letter."""
+    tool, place = weather_tool(rng), city(rng)
+    sky, degrees = rng.choice(WORDS["conditions"]), rng.randint(-9, 40)
+    told = rng.choice(["{}, {} degrees", "{}, {} degrees.", "{} and {} degrees"])
+    user = say("user", ask_weather(rng, place, False))
+    output = say("tool", told.format(sky.capitalize(), degrees))
+    text = f"It is {sky} in {place} today, {degrees} degrees."
+    done = [user, made([call(tool, place)]), output]
+    return answer(rng, done, "The tool gives the answer.", text, [tool])
+
+
+def random_words(rng: random.Random) -> Sample:
+    """Twelve words, not one."""
+    text = " ".join(rng.choices(WORDS["words"], k=12))
+    question = rng.choice(PHRASES["random words"])
+    return answer(rng, [say("user", question)], "I choose at random.", text)
+
+
+POLISH: list[tuple[Skill, float]] = [
+    (small_sum, 10),
+    (asked_unit, 8),
+    (both_tools, 4),
+    (spoken_result, 3),
+    (random_words, 3),
+    (skills.needless_call, 4),
+    (skills.json_object, 11),
+    (skills.fact, 22),
+    (skills.unknown, 6),
+    (skills.echo, 14),
+    (skills.repetition, 2),
+    (skills.count, 4),
+    (skills.random_choice, 3),
+    (memory.memory, 11),
+    (skills.system_prompt, 10),
+    (memory.needle, 2),
+    (skills.completion, 2),
+    (skills.with_tools, 30),
+]
+"""Each skill and its share of the second phase's dialogues."""
