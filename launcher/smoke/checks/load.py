@@ -97,7 +97,7 @@ def disconnect(session: Session) -> Outcome:
     seconds = time.monotonic() - begun
     session.require(after.status == 200, "unwell-afterwards", "an answer", f"HTTP {after.status}")
     # Left streams would hold every seat for a whole long answer; half of one is doubt enough.
-    allowed = max(2.0, 5 * before, before + count * whole)
+    allowed = max(5.0, 5 * before, before + count * whole)
     session.expect(
         seconds <= allowed,
         "place-not-freed",

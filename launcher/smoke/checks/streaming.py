@@ -12,6 +12,7 @@ from launcher.smoke.session import Session
 from launcher.smoke.toolbox import without_tags
 
 PARAGRAPH = "Tell me a story."
+TRIES = 3
 
 
 @check("stream-order", "deltas come in order and make up one answer", tags="quick", needs="stream")
@@ -124,7 +125,37 @@ def stream_equals_plain(session: Session) -> Outcome:
     disturbs=True,
 )
 def stream_timing(session: Session) -> Outcome:
-    """Several chunks, spread over the time of the answer; first token and rate as measured."""
+    """Several chunks, spread over the time of the answer; first token and rate as measured.
+
+    A client that is short of a processor reads late what was sent in time: only a stream that
+    comes at once in every one of three tries is the server's doing.
+    """
+    answer, times = _timed(session)
+    for _ in range(TRIES - 1):
+        if not _at_once(answer, times):
+            break
+        answer, times = _timed(session)
+    spread = times[-1] - times[0]
+    session.expect(
+        not _at_once(answer, times),
+        "all-at-once",
+        f"chunks over the {answer.seconds:.2f} s of the answer",
+        f"{len(times)} chunks within {spread:.3f} s, in each of {TRIES} tries",
+    )
+    measures = {"first_token_seconds": answer.first_token or 0.0, "seconds": answer.seconds}
+    measures["longest_gap_seconds"] = max(b - a for a, b in pairwise(times))
+    made = answer.usage.completion if answer.usage else None
+    if made and made > 1 and spread > 0:
+        measures["tokens_per_second"] = (made - 1) / spread
+    return session.outcome(
+        f"first token after {measures['first_token_seconds']:.3f} s, "
+        f"{len(times)} chunks over {spread:.2f} s",
+        **measures,
+    )
+
+
+def _timed(session: Session) -> tuple[Answer, list[float]]:
+    """A streamed answer and the moments at which its text came."""
     answer = session.answered(PARAGRAPH, stream=True)
     session.require(bool(answer.chunks), "no-stream", "a stream of events", "a plain answer")
     times = [c.at for c in answer.chunks if any(_text(d) for d in c.raw.get("choices") or [])]
@@ -136,32 +167,15 @@ def stream_timing(session: Session) -> Outcome:
             f"{len(times)} with text",
         )
         raise inconclusive("the answer is too short to see it stream")
-    session.expect(
-        len({round(t, 4) for t in times}) > 1 or len(times) < 8,
-        "all-at-once",
-        "chunks over time",
-        f"{len(times)} chunks in the same moment",
-    )
+    return answer, times
+
+
+def _at_once(answer: Answer, times: list[float]) -> bool:
+    """A server that generates first and then sends keeps nearly all time before the first chunk."""
+    if len(times) >= 8 and len({round(t, 4) for t in times}) == 1:
+        return True
     spread = times[-1] - times[0]
-    # A server that generates first and then sends keeps nearly all time before the first chunk.
-    if len(times) >= 20 and answer.seconds >= 0.2:
-        session.expect(
-            spread >= 0.2 * answer.seconds,
-            "all-at-once",
-            f"chunks over the {answer.seconds:.2f} s of the answer",
-            f"all within {spread:.3f} s",
-        )
-    measures = {"first_token_seconds": answer.first_token or 0.0, "seconds": answer.seconds}
-    gaps = sorted(b - a for a, b in pairwise(times))
-    measures["longest_gap_seconds"] = gaps[-1]
-    made = answer.usage.completion if answer.usage else None
-    if made and made > 1 and spread > 0:
-        measures["tokens_per_second"] = (made - 1) / spread
-    return session.outcome(
-        f"first token after {measures['first_token_seconds']:.3f} s, "
-        f"{len(times)} chunks over {spread:.2f} s",
-        **measures,
-    )
+    return len(times) >= 20 and answer.seconds >= 0.2 and spread < 0.2 * answer.seconds
 
 
 def _in_order(session: Session, answer: Answer) -> None:
