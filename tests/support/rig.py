@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.support import cli, ports, processes, scripted_engine
+from launcher.keeper import identity
+from launcher.probe import sockets
+from tests.support import cli, processes, scripted_engine
 from tests.support.waiting import wait_for
 
 
@@ -117,12 +119,21 @@ class Rig:
         plan = self.stored(name, "plan.json")
         if plan:
             assert not Path(plan["temporary_folder"]).exists()
+            token = (self.instance(name) / "token").read_text()
             for use in plan["ports"]:
-                assert ports.is_free(use["number"]), use
+                # An `auto` port may be somebody else's by now: another test runs beside this one.
+                assert token not in tokens_on_port(use["number"]), use
 
     def errors(self, ran: cli.Ran) -> list[str]:
         """The codes of a command's errors."""
         return [error["code"] for error in ran.json["errors"]]
+
+
+def tokens_on_port(number: int) -> list[str]:
+    """The instance tokens of the processes that listen on this port."""
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    holders = (sockets.holder(found.inode, pids) for found in sockets.listeners(number))
+    return [identity.environment_token(pid) or "" for pid in holders if pid is not None]
 
 
 @pytest.fixture
