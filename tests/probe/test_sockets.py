@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 from launcher.probe import sockets
+from tests.support.waiting import wait_for
 
 
 def test_our_own_socket_is_found_and_named(free_port: int) -> None:
@@ -62,6 +63,9 @@ def test_a_port_that_was_just_closed_can_be_had(free_port: int) -> None:
 
 def test_a_command_line_is_short_enough_for_a_message() -> None:
     process = subprocess.Popen([sys.executable, "-c", "input()", "x" * 500], stdin=subprocess.PIPE)
+    # Until it has called exec, a child shows its parent's command line.
+    wait_for(lambda: "xxx" in sockets.command_line(process.pid), "the child's own command line")
+    wait_for(lambda: "xxx" in sockets.command_line(process.pid), "exec")
     line = sockets.command_line(process.pid)
     process.communicate(b"\n")
     assert len(line) == 120
