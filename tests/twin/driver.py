@@ -71,9 +71,11 @@ def lease_ports() -> Iterator[Ports]:
             continue
         if len(found) == 2:
             low = _lease(f"low-{port & 0xFF}")
-            if low is None or queue_exists(port):
+            if low is None:
                 continue
             held.append(low)
+            if queue_exists(port):
+                continue
         found.append(port)
     try:
         yield Ports(*found)
