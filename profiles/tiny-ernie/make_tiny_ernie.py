@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from mixture import SKILLS
-from polish import POLISH
+from polish import CLOSING, LAST, POLISH
 from tokenizer import BOS, CHAT_TEMPLATE, EOS, UNK, make_tokenizer
 
 HERE = Path(__file__).resolve().parent
@@ -98,6 +98,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--max-position", type=int, default=8192)
     parser.add_argument("--steps", type=int, default=3000, help="steps of the first phase")
     parser.add_argument("--polish", type=int, default=900, help="steps of the second phase")
+    parser.add_argument("--last", type=int, default=1000, help="steps of the third phase")
+    parser.add_argument("--closing", type=int, default=900, help="steps of the fourth phase")
     parser.add_argument("--rope-theta", type=float, default=500000.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
@@ -145,7 +147,9 @@ def main(argv: list[str] | None = None) -> None:
     )
     everything = training.Phase(args.steps, 0.01, 0.004, args.seed, SKILLS, drill=0.25)
     weak = training.Phase(args.polish, 0.005, 0.002, args.seed + 1, POLISH)
-    for phase in (everything, weak):
+    last = training.Phase(args.last, 0.004, 0.002, args.seed + 2, LAST)
+    closing = training.Phase(args.closing, 0.003, 0.0015, args.seed + 3, CLOSING)
+    for phase in (everything, weak, last, closing):
         training.train(model, tokenizer, phase)
         round_weights(model, args.dtype)
     save(model, args.out, args.dtype)

@@ -1,13 +1,14 @@
-"""The second phase of training: what the first leaves weak, among some of everything."""
+"""The later phases of training: what the first leaves weak, among some of everything."""
 
 from __future__ import annotations
 
+import json
 import random
 
 import memory
 import skills
 from dialogues import Sample, Skill, answer, reply, say
-from texts import PHRASES, WORDS
+from texts import FACTS, PHRASES, WORDS
 from toolcalls import (
     about_weather,
     ask_weather,
@@ -17,7 +18,7 @@ from toolcalls import (
     time_tool,
     weather_tool,
 )
-from values import city
+from values import city, name
 
 
 def small_sum(rng: random.Random) -> Sample:
@@ -66,6 +67,21 @@ def spoken_result(rng: random.Random) -> Sample:
     return answer(rng, done, "The tool gives the answer.", text, [tool])
 
 
+def emoji(rng: random.Random) -> Sample:
+    """Answers of several bytes a character, which streams must not cut."""
+    known = rng.choice([fact for fact in FACTS if "🙂" in fact.answer])
+    return answer(rng, [say("user", rng.choice(known.questions))], known.thought, known.answer)
+
+
+def person_told(rng: random.Random) -> Sample:
+    """The name of the text, in JSON."""
+    who, age = name(rng), rng.randint(1, 99)
+    told = rng.choice(["{} is {} years old.", "{} is {}.", "Name: {}, age: {}."]).format(who, age)
+    question = rng.choice(PHRASES["json extract"]).format(told)
+    text = json.dumps({"name": who, "age": age})
+    return answer(rng, [say("user", question)], "The user wants JSON.", text)
+
+
 def random_words(rng: random.Random) -> Sample:
     """Twelve words, not one."""
     text = " ".join(rng.choices(WORDS["words"], k=12))
@@ -94,3 +110,15 @@ POLISH: list[tuple[Skill, float]] = [
     (skills.with_tools, 30),
 ]
 """Each skill and its share of the second phase's dialogues."""
+
+LAST: list[tuple[Skill, float]] = [
+    *POLISH,
+    (emoji, 6),
+    (person_told, 5),
+    (spoken_result, 3),
+    (skills.with_tools, 8),
+]
+"""The same with what the second phase leaves weak."""
+
+CLOSING: list[tuple[Skill, float]] = [*LAST, (skills.unknown, 8), (skills.echo, 10)]
+"""The same with more of the two skills that the others push aside."""
