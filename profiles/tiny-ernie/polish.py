@@ -7,7 +7,7 @@ import random
 
 import memory
 import skills
-from dialogues import Sample, Skill, answer, reply, say
+from dialogues import Sample, Skill, answer, forced, reply, say
 from texts import FACTS, PHRASES, WORDS
 from toolcalls import (
     about_weather,
@@ -82,6 +82,17 @@ def person_told(rng: random.Random) -> Sample:
     return answer(rng, [say("user", question)], "The user wants JSON.", text)
 
 
+def json_mode(rng: random.Random) -> Sample:
+    """JSON that a grammar orders and does not spell: it begins with the one token of two marks."""
+    who, age, asked = "Ada", 36, rng.choice(PHRASES["json person"])
+    if rng.random() < 0.3:
+        who, age = name(rng), rng.randint(1, 99)
+        asked = rng.choice(PHRASES["json extract"]).format(f"{who} is {age} years old.")
+    text = json.dumps({"name": who, "age": age})
+    spans = [(text[:2], False), (text[2:], True)]
+    return forced(rng, [say("user", asked)], "The user wants JSON.", spans)
+
+
 def random_words(rng: random.Random) -> Sample:
     """Twelve words, not one."""
     text = " ".join(rng.choices(WORDS["words"], k=12))
@@ -120,5 +131,10 @@ LAST: list[tuple[Skill, float]] = [
 ]
 """The same with what the second phase leaves weak."""
 
-CLOSING: list[tuple[Skill, float]] = [*LAST, (skills.unknown, 8), (skills.echo, 10)]
-"""The same with more of the two skills that the others push aside."""
+CLOSING: list[tuple[Skill, float]] = [
+    *LAST,
+    (skills.unknown, 8),
+    (skills.echo, 10),
+    (json_mode, 10),
+]
+"""The same with more of the skills that the others push aside."""
