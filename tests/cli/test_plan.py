@@ -28,7 +28,8 @@ def test_no_port_stays_leased(rig: Rig, free_port: int) -> None:
 def test_the_line_for_a_shell_starts_the_server(rig: Rig) -> None:
     plan = rig.run("plan", rig.profile(), "--json").json["data"]
     line = plan["shell"].replace("/tmp/ed-XXXXXXXX", str(rig.folder))
-    process = subprocess.Popen(["sh", "-c", f"exec {line.partition(' && ')[2]}"])
+    before, _, server = line.rpartition(" && ")
+    process = subprocess.Popen(["sh", "-c", f"{before} && exec {server}"])
     try:
         port = plan["plan"]["ports"][0]["number"]
         wait_for(lambda: not ports.is_free(port), "the pasted server")

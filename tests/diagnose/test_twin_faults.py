@@ -60,7 +60,8 @@ def test_a_server_that_hangs_after_its_worker_died(start: Start) -> None:
 
 
 def test_a_worker_killed_while_serving(start: Start) -> None:
-    twin = start(fault="worker-dies-after-ready@after=0@signal=9").wait_ready()
+    # Long enough after the worker was ready for the front end to be serving, on any machine.
+    twin = start(fault="worker-dies-after-ready@after=100@signal=9").wait_ready()
     twin.wait_said("Worker process has died in the background")
     answer = diagnosed(twin, "ready")
     assert answer.rule_id == "ED-FD-HOST-RAM", answer
