@@ -50,10 +50,12 @@ def test_fastdeploy_s_recommended_settings(name: str) -> None:
 def test_vllm_variants_have_nothing_of_fastdeploy_s(name: str) -> None:
     got = load(name)
     assert got.engine == "vllm"
-    assert got.engine_version == ">=0.10.2,!=0.11.0"
+    tiny = name == "ernie-tiny-cpu-vllm"
+    # Its grammar may not pad with spaces, which only releases after 0.11.0 can be told.
+    assert got.engine_version == (">=0.11.1" if tiny else ">=0.10.2,!=0.11.0")
     assert set(got.ports) == {"api"}
     assert got.quantization is None
-    assert got.engine_args == {}
+    assert set(got.engine_args) == ({"structured-outputs-config"} if tiny else set())
     assert "Paddle" not in got.model
 
 
