@@ -40,7 +40,9 @@ def test_the_tiny_profile_on_a_cpu_starts_fast() -> None:
     assert " ".join(plan.argv) == (
         f"{HEAD} --model {SHIPPED}/tiny-ernie --host 127.0.0.1 --port 8180 "
         "--served-model-name ernie-tiny --max-model-len 2048 --reasoning-parser ernie45 "
-        "--tool-call-parser ernie45 --enable-auto-tool-choice --enforce-eager "
+        "--tool-call-parser ernie45 "
+        '--structured-outputs-config {"backend":"xgrammar","disable_any_whitespace":true} '
+        "--enable-auto-tool-choice --enforce-eager "
         "--kv-cache-memory-bytes 268435456 --distributed-executor-backend uni"
     )
     env = {v.name: v.value for v in plan.env}
