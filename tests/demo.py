@@ -16,33 +16,12 @@ from typing import Any, NoReturn
 
 import requests
 
+from launcher.smoke.toolbox import CARD_QUESTION, WEATHER
 from tests.support import cli, ports, processes
-
-WEATHER = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "Determine weather in my location",
-        "parameters": {
-            "type": "object",
-            "properties": {
-                "location": {
-                    "type": "string",
-                    "description": "The city and state e.g. San Francisco, CA",
-                },
-                "unit": {"type": "string", "enum": ["c", "f"]},
-            },
-            "additionalProperties": False,
-            "required": ["location", "unit"],
-        },
-        "strict": True,
-    },
-}
-"""The tool of the ERNIE-4.5-21B-A3B-Thinking model card."""
 
 QUESTIONS: tuple[tuple[str, list[dict[str, Any]]], ...] = (
     ("What is the capital of France?", []),
-    ("How 's the weather in Beijing today?", [WEATHER]),
+    (CARD_QUESTION, [WEATHER]),
 )
 
 
