@@ -118,6 +118,7 @@ def test_the_line_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
         argv=("/usr/bin/env", "python3", "-c",
               "import json, os, sys; print(json.dumps([sys.argv[1:], dict(os.environ)]))", *words),
         cwd=str(tmp_path), env=(EnvVar("PLAIN", "a $b 'c'"),),
+        log_folder=str(tmp_path / "logs"), temporary_folder=str(tmp_path / "ed-x"),
         secrets={"ONE": "env:OUTSIDE", "TWO": f"file:{key}", "THREE": "cmd:echo from-a-command"},
     )  # fmt: skip
     line = shell_line(given)
