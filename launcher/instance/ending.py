@@ -267,13 +267,15 @@ def _claim_what_can_be_proved(found: InstanceDir, state: State) -> None:
         # Its name was drawn for this start, so it is ours even if nobody had time to note it.
         state.temporary.append(temporary)
     claims = Claims(plan.leftovers, plan.cwd)
-    claims.started = int(state.started_at)
+    claims.started = state.started_at
     claims.pid = state.engine.get("pid")
     claims.shm = {c["path"]: c for c in state.shm}
     claims.queues = {c["key"]: c for c in state.queues}
     claims.temporary = {c["path"]: c for c in state.temporary}
     claims.seen = {int(p["pid"]) for p in state.processes}
     pids = [p.pid for p in ending.strays(state)]
+    if not pids and not state.engine:
+        return  # the engine was never started: whatever is there, it made none of it
     if pids:
         claims.look(pids)
     else:

@@ -80,7 +80,11 @@ class Claims:
     queues: dict[int, dict[str, Any]] = field(default_factory=dict)
     temporary: dict[str, dict[str, Any]] = field(default_factory=dict)
     before: dict[str, dict[str, Any]] = field(default_factory=dict)
-    started: int = 0
+    queues_before: set[int] = field(default_factory=set)
+    """Ids of queues that were there before the start. The kernel tells a queue's age in whole
+    seconds only, so one made in the second of the start would pass for ours by its time."""
+    started: float = 0
+    """Unix seconds of the start; the engine was executed later than that."""
     pid: int | None = None
     """The engine's first process, which some names hold (`{pid}` in the plan)."""
     seen: set[int] = field(default_factory=set)
@@ -88,7 +92,7 @@ class Claims:
 
     def look_before(self, now: float) -> list[MessageQueue]:
         """Remember what exists before the start; returns queues that must not be inherited."""
-        self.started = int(now)
+        self.started = now
         for name in self.spec.shm:
             found = file_identity(SHM / name)
             if found is not None:
@@ -99,7 +103,9 @@ class Claims:
                 if found is not None:
                     self.before[path] = found
         existing = queues_by_key()
-        return [existing[key] for key in queue_keys(self.spec, self.cwd) if key in existing]
+        found_queues = [existing[k] for k in queue_keys(self.spec, self.cwd) if k in existing]
+        self.queues_before = {queue.ident for queue in found_queues}
+        return found_queues
 
     def look(self, pids: list[int]) -> bool:
         """Claim what has appeared since; `pids` are the living tree. True where that is news."""
@@ -134,12 +140,17 @@ class Claims:
                 self.shm[path] = found
         for key, path in queue_keys(self.spec, self.cwd).items():
             queue = queues_by_key().get(key)
-            if queue is None or key in self.queues or queue.created < self.started:
+            if queue is None or key in self.queues or not self._new(queue):
                 continue
             last = {queue.last_sender, queue.last_receiver} - {0}
-            if queue.uid == os.getuid() and (not last or last & self.seen):
+            if not last or last & self.seen:
                 self.queues[key] = _queue_claim(queue, path)
         self._look_for_temporary([])
+
+    def _new(self, queue: MessageQueue) -> bool:
+        """True for a queue of our user that was not there before the start."""
+        ours = queue.uid == os.getuid() and queue.created >= int(self.started)
+        return ours and queue.ident not in self.queues_before
 
     def _made_since(self, found: dict[str, Any]) -> bool:
         info = os.stat(found["path"], follow_symlinks=False)
@@ -153,7 +164,7 @@ class Claims:
         existing = queues_by_key()
         for key, path in missing.items():
             queue = existing.get(key)
-            if queue and queue.uid == os.getuid() and queue.created >= self.started:
+            if queue and self._new(queue):
                 self.queues[key] = _queue_claim(queue, path)
 
     def _look_for_temporary(self, pids: list[int]) -> None:

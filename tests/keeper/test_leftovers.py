@@ -105,6 +105,19 @@ def test_a_queue_made_since_the_start_is_removed(tmp_path: Path) -> None:
         remove_queue(number)
 
 
+def test_a_queue_of_the_second_of_the_start_is_not_claimed(tmp_path: Path) -> None:
+    """Its age alone would make it ours: the kernel counts in whole seconds."""
+    number = make_queue(tmp_path, 65)
+    try:
+        claims = Claims(Leftovers(queues=(FtokKey(str(tmp_path), 65),)), "/")
+        assert [queue.ident for queue in claims.look_before(0)] == [number]
+        claims.look([])
+        claims.look_after_death()
+        assert claims.queues == {}
+    finally:
+        remove_queue(number)
+
+
 def test_a_queue_that_exists_before_is_told_and_never_claimed(tmp_path: Path) -> None:
     number = make_queue(tmp_path, 62)
     try:

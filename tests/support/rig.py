@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from launcher.keeper import identity
+from launcher.keeper.state import read_events
 from launcher.probe import sockets
 from tests.support import cli, processes, scripted_engine
 from tests.support.waiting import wait_for
@@ -96,6 +97,15 @@ class Rig:
         """The stored state once it is `state`."""
         wait_for(lambda: self.stored(name).get("state") == state, f"state {state} of {name}")
         return self.stored(name)
+
+    def wait_for_passed(self, state: str, name: str = "one") -> None:
+        """Wait until the instance has been in `state`, however short its stay was."""
+        folder = self.instance(name)
+
+        def been_there() -> bool:
+            return any(event.get("state") == state for event in read_events(folder))
+
+        wait_for(been_there, f"{name} having been {state}")
 
     def engine(self, name: str = "one") -> int:
         """The pid of the engine's first process."""
