@@ -1,8 +1,15 @@
 """A secret never stands in a profile, and is never repeated when it does."""
 
+import os
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from launcher.errors import PreconditionError
+from launcher.profile import secrets
+from launcher.profile.secrets import resolve
 
 SECRET = "sk-live-4f9d1c77"
 HEAD = "name: a\nengine: vllm\nmodel: a/b\n"
@@ -52,3 +59,60 @@ def test_a_switch_named_like_a_secret_is_none(load: Any) -> None:
     got = load(HEAD + "env: {HF_HUB_DISABLE_IMPLICIT_TOKEN: 1}\nengine-args: {hf-token: true}\n")
     assert got.env == {"HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"}
     assert got.engine_args == {"hf-token": True}
+
+
+@pytest.mark.parametrize("text", [SECRET, f"{SECRET}\n", f"{SECRET}\r\n"])
+def test_a_secret_from_a_file_has_no_line_end(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "key"
+    path.write_text(text, newline="")
+    assert resolve(f"file:{path}") == SECRET
+
+
+def test_a_secret_from_a_pipe_is_waited_for() -> None:
+    """`ERNIE_KEY=file:/dev/fd/63`, as a shell's `<(pass ernie)` makes it."""
+    read, write = os.pipe()
+    writer = subprocess.Popen(["sh", "-c", f"sleep 0.2; echo {SECRET}"], stdout=write)
+    os.close(write)
+    try:
+        assert resolve(f"file:/dev/fd/{read}") == SECRET
+    finally:
+        writer.wait()
+        os.close(read)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b"x" * 20_000, "longer than 16 KiB"),
+        (b"one\ntwo", "line break"),
+        (b"one\0two", "control character"),
+        (b"\xff\xfe", "cannot be read (UnicodeDecodeError)"),
+    ],
+)
+def test_what_is_no_secret(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "key"
+    path.write_bytes(content)
+    for reference in (f"file:{path}", f"cmd:cat {path}"):
+        with pytest.raises(PreconditionError) as caught:
+            resolve(reference)
+        told = caught.value.problems[0].message
+        assert reference in told
+        if reference.startswith("file:"):
+            assert said in told
+        assert "x" * 30 not in told
+
+
+def test_a_whole_disk_is_no_secret() -> None:
+    with pytest.raises(PreconditionError, match="longer than 16 KiB"):
+        resolve("file:/dev/zero")
+
+
+def test_a_pipe_without_a_writer_holds_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secrets, "COMMAND_DEADLINE", 0.2)
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(PreconditionError, match=r"cannot be read \(TimeoutError\)"):
+        resolve(f"file:{path}")
