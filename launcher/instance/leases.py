@@ -18,7 +18,7 @@ from pathlib import Path
 
 from launcher.engines.base import PortNeed
 from launcher.errors import PreconditionError, Problem
-from launcher.probe.sockets import bind_error, describe_holder
+from launcher.probe.sockets import bind_error, command_line, describe_holder
 
 FOLDER = Path("/tmp/ernie-deploy-leases")  # noqa: S108 - sticky and shared on purpose
 LOWEST = 20000
@@ -45,8 +45,12 @@ def take(
     asked: Mapping[str, int | str],
     host: str,
     preferred: Mapping[str, int],
+    own: Mapping[str, int] | None = None,
 ) -> Leases:
     """Lease a number for each need: as asked, else as `preferred` (the ports it had), else free.
+
+    `own` are the ports that the instance holds already, because it runs: where one of them is
+    meant it is taken as it is, neither leased again nor looked at.
 
     Raises:
         PreconditionError: a port that was asked for is in use; every such port is named, with
@@ -59,6 +63,10 @@ def take(
         raise PreconditionError(_host_problem(host, error))
     needs = list(needs)
     fixed = {n.name: asked.get(n.name, n.default) for n in needs}
+    for kind, mine in (own or {}).items():
+        if fixed.get(kind) in (mine, "auto"):
+            leases.ports[kind] = mine
+    needs = [need for need in needs if need.name not in leases.ports]
     try:
         for need in needs:
             number = fixed[need.name]
@@ -85,8 +93,8 @@ def _take_fixed(
         descriptor = _lock(f"port-{port}")
         if descriptor is None:
             return Problem(
-                "port-leased", f"port {port} ({need.name}) is leased by another instance", where,
-                f"`ernie-deploy status` shows which; or `ports: {{{need.name}: auto}}`",
+                "port-leased", f"port {port} ({need.name}) is leased by {_lessee(port)}", where,
+                f"choose another port, or `ports: {{{need.name}: auto}}`",
             )  # fmt: skip
         leases.descriptors.append(descriptor)
         error = bind_error(need.address or host, port)
@@ -101,6 +109,17 @@ def _take_fixed(
         )  # fmt: skip
     leases.ports[need.name] = number
     return None
+
+
+def _lessee(port: int) -> str:
+    """Who holds the lease of `port`, for a message."""
+    path = str(FOLDER / f"port-{port}")
+    for pid in (name for name in os.listdir("/proc") if name.isdigit()):
+        with contextlib.suppress(OSError):
+            for descriptor in os.listdir(f"/proc/{pid}/fd"):
+                if os.readlink(f"/proc/{pid}/fd/{descriptor}") == path:
+                    return f"pid {pid} ({command_line(int(pid))})"
+    return "another user's instance"
 
 
 def _why_not(error: OSError, need: PortNeed, port: int) -> Problem:

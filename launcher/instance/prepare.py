@@ -74,11 +74,13 @@ def prepare(
     temporary: str = DRY_TEMPORARY,
     preferred: Mapping[str, int] | None = None,
     assume: str | None = None,
+    own: Mapping[str, int] | None = None,
 ) -> Prepared:
     """The launch plan of `profile` on this machine, its ports leased.
 
     `preferred` are ports an `auto` should get again if they are free. `assume` plans for a
-    version that need not be installed (`plan --engine-version`).
+    version that need not be installed (`plan --engine-version`). `own` are the ports that the
+    instance holds already: it runs, and is only looked at.
 
     Raises:
         DeployError: a precondition failed or the profile is wrong; nothing is leased then.
@@ -90,9 +92,8 @@ def prepare(
         release = engine.release(assume)
         installed = Installed(profile.python or "python3", "", release)
         check(engine, profile, release)
-    taken = leases.take(
-        profile.name, engine.ports(profile, release), profile.ports, profile.host, preferred or {}
-    )
+    needs = engine.ports(profile, release)
+    taken = leases.take(profile.name, needs, profile.ports, profile.host, preferred or {}, own)
     try:
         folder = paths.instances() / profile.name
         context = PlanContext(

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from launcher.errors import DeployError
+from launcher.instance.differences import differences
 from launcher.instance.prepare import prepare
-from launcher.instance.store import instance
+from launcher.instance.store import InstanceDir, instance, view
+from launcher.keeper.state import LIVE
 from launcher.plan.command import shell_line
 from launcher.profile.model import Profile
 from launcher.result import Result
@@ -12,13 +17,17 @@ from launcher.result import Result
 def show_plan(profile: Profile, assume: str | None = None) -> Result:
     """The launch plan of `profile`, for the installed release or for `assume`.
 
+    Of an instance that runs, the ports are those it has, and what differs from it is told.
+
     Raises:
         DeployError: what would keep `up` from starting, as far as it can be known now.
     """
-    prepared = prepare(profile, assume=assume)
+    found = instance(profile.name)
+    running = _running(found, profile) if assume is None else None
+    prepared = prepare(profile, assume=assume, own=running["ports"] if running else None)
     prepared.leases.release()
     plan = prepared.plan
-    folder = instance(profile.name).folder
+    folder = found.folder
     files = [
         {"path": str(folder / name), "mode": "0600", "purpose": purpose}
         for name, purpose in (
@@ -32,6 +41,7 @@ def show_plan(profile: Profile, assume: str | None = None) -> Result:
     ]
     data = {
         "installed": assume is None,
+        "running": running,
         "plan": plan.to_json(),
         "shell": shell_line(plan),
         "files": files,
@@ -39,3 +49,15 @@ def show_plan(profile: Profile, assume: str | None = None) -> Result:
         "notes": [*plan.notes, *(note.text() for note in profile.notes)],
     }
     return Result("plan", data, profile.name)
+
+
+def _running(found: InstanceDir, profile: Profile) -> dict[str, Any] | None:
+    """What runs under this name and in what it differs; None where nothing does."""
+    state, _, _ = view(found)
+    if state not in LIVE:
+        return None
+    try:
+        ports = {use.name: use.number for use in found.plan().ports}
+    except DeployError:
+        return None  # `up` writes its files right now, or somebody damaged them
+    return {"state": state, "ports": ports, "differences": differences(found, profile)}
