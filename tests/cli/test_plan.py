@@ -44,14 +44,13 @@ def test_the_plan_of_another_configuration_shows_the_difference(rig: Rig, free_p
 
 def test_the_line_for_a_shell_starts_the_server(rig: Rig) -> None:
     plan = rig.run("plan", rig.profile(), "--json").json["data"]
-    line = plan["shell"].replace("/tmp/ed-XXXXXXXX", str(rig.folder))
-    before, _, server = line.rpartition(" && ")
-    process = subprocess.Popen(["sh", "-c", f"{before} && exec {server}"])
+    env = {**os.environ, "TMPDIR": str(rig.folder)}
+    process = subprocess.Popen(["sh", "-c", plan["shell"]], env=env, start_new_session=True)
     try:
         port = plan["plan"]["ports"][0]["number"]
         wait_for(lambda: not ports.is_free(port), "the pasted server")
     finally:
-        os.kill(process.pid, signal.SIGKILL)
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
