@@ -16,7 +16,8 @@ from typing import Any
 
 from launcher import engines, paths
 from launcher.engines.base import Release
-from launcher.errors import ExitCode, PreconditionError, Problem, UsageError
+from launcher.engines.common import admitted
+from launcher.errors import ExitCode, PreconditionError, Problem, ProfileError, UsageError
 from launcher.host import weights
 from launcher.plan import memory
 from launcher.plan.memory import Card, Prediction, Shape
@@ -30,15 +31,16 @@ _CARDS = Path(memory.__file__).parent / "data" / "gpus.json"
 def memory_plan(profile: Profile, *, version: str | None, gpu: str | None, largest: bool) -> Result:
     """Does the profile fit; with `largest` also how far it could be stretched.
 
-    `version` is the engine's release to plan for (None: the newest known), `gpu` names a card of
-    the table instead of the one that is here.
+    `version` is the engine's release to plan for (None: the newest that the profile admits),
+    `gpu` names a card of the table instead of the one that is here.
 
     Raises:
         UsageError: unknown card.
+        ProfileError: the profile is wrong for that release.
         PreconditionError: no GPU is here and none named, or nothing is known of the model.
     """
     facts = _facts(profile)
-    release = engines.get(profile.engine).release(version) if version else None
+    release = _release(profile, version)
     shape, card = shape_of(profile), card_of(profile, gpu)
     asked, costs = facts.ask(profile, release), facts.costs()
     try:
@@ -64,6 +66,15 @@ def memory_plan(profile: Profile, *, version: str | None, gpu: str | None, large
         "more GPUs (tensor-parallel-size), a stronger quantization, or a shorter max-model-len",
     )  # fmt: skip
     return Result("plan", data, profile.name, ExitCode.NEGATIVE, (problem,))
+
+
+def _release(profile: Profile, version: str | None) -> Release:
+    """The release to plan for, for which the profile is right: nonsense is not reckoned with."""
+    engine = engines.get(profile.engine)
+    problems = engine.validate(profile, engine.release(version) if version else None)
+    if problems:
+        raise ProfileError(problems)
+    return engine.release(version or admitted(profile.engine_version, engine.lines)[-1])
 
 
 def _facts(profile: Profile) -> Any:

@@ -76,6 +76,7 @@ class Costs:
     `replicated` are categories that every rank holds whole. `context` and `graphs` are bytes per
     rank, `per_rank_communication` bytes per rank with more than one rank. `activation_factor` is
     how many hidden-sized rows of 2 bytes a token needs at the peak of the profile run.
+    `most_sequences` is the largest max-num-seqs the engine takes.
     """
 
     weight_bytes: Mapping[str, Mapping[str, float]]
@@ -87,6 +88,7 @@ class Costs:
     spare_blocks: int
     most_blocks: int
     host_base: int
+    most_sequences: int = 4096
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,7 @@ def largest_model_len(shape: Shape, card: Card, ask: Ask, costs: Costs) -> int:
 
 def largest_num_seqs(shape: Shape, card: Card, ask: Ask, costs: Costs) -> int:
     """The largest max-num-seqs that fit at full max-model-len; 0 where not even one does."""
-    low, high = 0, 4096
+    low, high = 0, costs.most_sequences
     while low < high:
         middle = (low + high + 1) // 2
         found = predict(shape, card, replace(ask, max_num_seqs=middle), costs)
