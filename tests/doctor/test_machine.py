@@ -99,6 +99,9 @@ def test_messages_too_small_for_logprobs(examine: Any) -> None:
         pytest.skip(f"kernel.msgmax is {size} here: large enough")
     wanting = {"engine-args": {"enable-logprob": True}}
     assert examine(**wanting)["message-size"].answer == "FAIL"
+    # The flag may be spelled as FastDeploy's own configuration does.
+    spelled = {"engine-args": {"enable_logprob": True}}
+    assert examine(model="/", **spelled)["message-size"].answer == "FAIL"
     assert (
         examine(model="/", **wanting, env={"FD_USE_GET_SAVE_OUTPUT_V1": "1"})["message-size"].answer
         == "PASS"

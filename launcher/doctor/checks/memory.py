@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from launcher.doctor.model import MIB, Check, Outcome, Subject, fail, gib, ok, unknown, warn
-from launcher.errors import DeployError, PreconditionError
+from launcher.errors import DeployError
 
 SHM_LEAST = 64 * MIB
 """FastDeploy's signals and sockets need a few MiB; Docker's default of 64 MiB just holds them."""
@@ -84,8 +84,8 @@ def fits(subject: Subject) -> Outcome | None:
     if subject.profile is None or subject.host.gpus.error or subject.running:
         return None
     try:
-        result = memory_plan(subject.profile, version=None, gpu=None, largest=False)
-    except PreconditionError as error:
+        result = memory_plan(subject.profile, version=_version(subject), gpu=None, largest=False)
+    except DeployError as error:
         return unknown("; ".join(p.message for p in error.problems))
     except KeyError as error:
         # A config.json without one of the sizes: the model may still load with its defaults.
@@ -125,10 +125,18 @@ def _from_table(subject: Subject) -> tuple[int | None, str]:
     if subject.profile is None:
         return None, "no profile"
     try:
-        result = memory_plan(subject.profile, version=None, gpu="h800-80g", largest=False)
+        result = memory_plan(
+            subject.profile, version=_version(subject), gpu="h800-80g", largest=False
+        )
     except DeployError:
         return None, "nothing is known of the model's size"
     return int(result.data["prediction"]["host_peak"]), "the table of published models"
+
+
+def _version(subject: Subject) -> str | None:
+    """The release that will load it, None where none is installed."""
+    release = subject.installed.release if subject.installed else None
+    return release.version if release else None
 
 
 CHECKS = (

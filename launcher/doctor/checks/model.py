@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def weight_format(subject: Subject) -> Outcome | None:
     if config is None or line is None:
         return None
     torch, paddle = "torch_dtype" in config, "dtype" in config
-    newer = str(config.get("transformers_version", "0")) > "4.56"
+    newer = _numbers(config.get("transformers_version")) > (4, 56)
     if torch and paddle:
         return fail(
             "config.json has both torch_dtype and dtype: FastDeploy cannot tell the format",
@@ -58,7 +59,7 @@ def weight_format(subject: Subject) -> Outcome | None:
         return warn("config.json has neither torch_dtype nor dtype", "use the -Paddle repository")
     if not (torch or newer):
         return ok("Paddle's layout, which every release reads")
-    loader = subject.argument("load-choices") or subject.argument("load_choices")
+    loader = subject.argument("load-choices")
     if line in ("2.0", "2.1"):
         return fail(
             f"Hugging Face layout; FastDeploy {line} reads only Paddle's",
@@ -134,6 +135,10 @@ def _line(subject: Subject) -> str | None:
     if subject.installed is None or subject.installed.release is None:
         return None
     return subject.installed.release.line
+
+
+def _numbers(version: object) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", str(version))[:3])
 
 
 def _is_pointer(path: Path) -> bool:
