@@ -64,10 +64,16 @@ def test_a_billion_laughs(refused: Any) -> None:
     assert problem[1].startswith("p.yaml:4:")
 
 
-@pytest.mark.parametrize("depth", [40, 10_000])
-def test_nesting_without_end(refused: Any, depth: int) -> None:
-    (problem,) = refused("name: " + "[" * depth + "]" * depth)
+def test_nesting_too_deep(refused: Any) -> None:
+    (problem,) = refused("name: " + "[" * 40 + "]" * 40)
     assert problem[:2] == ("too-deep", f"p.yaml:1:{7 + nodes.MAX_DEPTH - 1}")
+
+
+def test_nesting_without_end(refused: Any) -> None:
+    """A parser that looks far ahead (libyaml in PyYAML 6.0.4) refuses it before we can."""
+    (problem,) = refused("name: " + "[" * 10_000 + "]" * 10_000)
+    assert problem[0] in ("too-deep", "yaml")
+    assert problem[1].startswith("p.yaml:1:")
 
 
 def test_more_than_a_profile_can_be(refused: Any) -> None:
