@@ -233,6 +233,34 @@ def test_a_hub_that_cannot_be_reached(examine: Any) -> None:
     assert "hub.invalid" in found.evidence
 
 
+@pytest.mark.parametrize(
+    ("engine", "model", "folder"),
+    [
+        ("fastdeploy", "baidu/ERNIE-4.5-300B-A47B-Paddle",
+         "PaddlePaddle/ERNIE-4.5-300B-A47B-Paddle"),
+        ("vllm", "baidu/ERNIE-4.5-300B-A47B-PT",
+         "models--baidu--ERNIE-4.5-300B-A47B-PT/snapshots/abc"),
+    ],
+)  # fmt: skip
+def test_a_model_that_was_downloaded_needs_no_room_again(
+    engine: str, model: str, folder: str, examine: Any, tmp_path: Path
+) -> None:
+    here = tmp_path / "cache" / folder
+    here.mkdir(parents=True)
+    with (here / "model.safetensors").open("wb") as file:
+        file.truncate(599 * 1000**3)  # sparse: it takes no room
+    keys = {"cache-dir": str(tmp_path / "cache"), "env": {"HF_ENDPOINT": "https://hub.invalid"}}
+    if engine == "fastdeploy":
+        keys["env"] = {}
+    seen = examine(engine=engine, model=model, **keys)
+    assert seen["disk-weights"].answer == "PASS", seen["disk-weights"]
+    assert f"are in {here} already" in seen["disk-weights"].evidence
+    if engine == "vllm":
+        assert seen["hub"].answer == "WARN"
+        assert seen["hub"].remedy is not None
+        assert f"model: {here}" in seen["hub"].remedy
+
+
 def test_too_little_disk_for_a_download(examine: Any, tmp_path: Path) -> None:
     seen = examine(model="baidu/ERNIE-4.5-300B-A47B-Paddle", **{"cache-dir": "/dev/shm"})
     found = seen["disk-weights"]

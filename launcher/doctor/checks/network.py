@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 from urllib.parse import urlsplit
 
-from launcher.doctor.model import Check, Outcome, Subject, fail, ok, unknown
+from launcher.doctor.checks.disk import downloaded
+from launcher.doctor.model import Check, Outcome, Subject, fail, ok, unknown, warn
 from launcher.host import network
 
 HUBS = {
@@ -83,6 +84,13 @@ def hub(subject: Subject) -> Outcome | None:
         with socket.create_connection((name, 443), DIAL):
             return ok(f"{profile.model} is a hub id; {name} answers")
     except OSError as error:
+        here, _ = downloaded(profile)
+        if here is not None:
+            return warn(
+                f"{name} cannot be reached ({error}); {profile.model} was downloaded to {here}, "
+                "and the engine may still ask the hub whether it is the newest",
+                f"if it is whole, give that folder as `model: {here}`",
+            )
         return fail(
             f"{profile.model} is a hub id and {name} cannot be reached: {error}",
             "copy the model to this machine and give its folder as `model:` (see the air-gapped "
