@@ -54,7 +54,10 @@ class Card:
 
 @dataclass(frozen=True)
 class Ask:
-    """What the profile asks for; lengths in tokens, `kv_bytes` bytes of one K or V number."""
+    """What the profile asks for; lengths in tokens, `kv_bytes` bytes of one K or V number.
+
+    `streamed`: weights go to the GPU tensor by tensor, else they are all in host memory first.
+    """
 
     tensor_parallel: int
     quantization: str | None
@@ -66,6 +69,7 @@ class Ask:
     kv_bytes: int = 2
     blocks_override: int | None = None
     prefill_share: float = 1.0
+    streamed: bool = True
 
 
 @dataclass(frozen=True)
@@ -184,7 +188,8 @@ def predict(shape: Shape, card: Card, ask: Ask, costs: Costs) -> Prediction:
     elif ask.blocks_override is not None and blocks * one_block > max(0, available):
         why = f"num-gpu-blocks-override {blocks} needs more than is left"
     # The ranks share the page cache; each shard is there once and once more while it is converted.
-    host_peak = 2 * shape.largest_file + costs.host_base * ask.tensor_parallel
+    held = 2 * shape.largest_file if ask.streamed else shape.checkpoint
+    host_peak = held + costs.host_base * ask.tensor_parallel
     return Prediction(
         ask, card, terms, weights, available, one_block, blocks, needed, sequences,
         host_peak, why == "fits", why,

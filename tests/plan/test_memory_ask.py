@@ -91,3 +91,19 @@ def test_the_most_sequences_are_never_more_than_fastdeploy_takes() -> None:
         shape, card("h800-80g"), Ask(1, None, 512, 8, 2048), fastdeploy.costs()
     )
     assert most == 256
+
+
+@pytest.mark.parametrize(
+    ("version", "loader", "streamed"),
+    [("2.4", None, True), ("2.4", "default", False), ("2.2", None, False),
+     ("2.2", "default_v1", True), ("2.0", None, False)],
+)  # fmt: skip
+def test_the_loader_decides_how_much_host_memory_a_load_takes(
+    version: str, loader: str | None, streamed: bool
+) -> None:
+    shape = fastdeploy.shape_of_table("baidu/ERNIE-4.5-300B-A47B-Paddle")
+    assert shape is not None
+    wanted = ask(version, engine_args={"load-choices": loader} if loader else {})
+    peak = memory.predict(shape, card("h800-80g"), wanted, fastdeploy.costs()).host_peak
+    # FastDeploy's documentation of 2.0 to 2.2: 600 GB of RAM.
+    assert (peak < 100e9) if streamed else (600e9 <= peak < 650e9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from urllib.parse import urlsplit
 
@@ -73,12 +74,14 @@ def hub(subject: Subject) -> Outcome | None:
         return None
     if profile.model_is_path:
         return ok("the model is a local folder: loading needs no network")
+    # The engine sees the proxies and the mirror of this shell too.
+    env = {**os.environ, **profile.env}
     source = profile.env.get("FD_MODEL_SOURCE", "AISTUDIO")
     name = HUBS.get(source.upper(), HUBS["AISTUDIO"])
     if not subject.is_engine("fastdeploy"):
-        endpoint = profile.env.get("HF_ENDPOINT", "https://huggingface.co")
+        endpoint = env.get("HF_ENDPOINT") or "https://huggingface.co"
         name = urlsplit(endpoint).hostname or HUBS["HUGGINGFACE"]
-    if profile.env.get("HTTPS_PROXY") or profile.env.get("https_proxy"):
+    if env.get("HTTPS_PROXY") or env.get("https_proxy"):
         return unknown(f"{name} would be asked through a proxy; that is not tried here")
     try:
         with socket.create_connection((name, 443), DIAL):

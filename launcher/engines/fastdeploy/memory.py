@@ -9,7 +9,7 @@ from typing import Any
 
 from launcher.engines.base import Release
 from launcher.engines.fastdeploy.asked import Asked, batched_tokens, v1_scheduler
-from launcher.engines.fastdeploy.catalogue import LINES, load
+from launcher.engines.fastdeploy.catalogue import LINES, load, table
 from launcher.plan.memory import Ask, Costs, Shape
 from launcher.profile.model import Profile
 
@@ -67,7 +67,15 @@ def ask(profile: Profile, release: Release | None) -> Ask:
         blocks_override=asked.integer("num-gpu-blocks-override"),
         # Before the V1 scheduler only this share of the blocks may hold prompts.
         prefill_share=1.0 if v1_scheduler(asked, line) else asked.number("kv-cache-ratio") or 0.75,
+        streamed=streamed(profile, line),
     )
+
+
+def streamed(profile: Profile, line: str) -> bool:
+    """Whether the loader hands tensors on one by one; see `streaming_loader` in memory.json."""
+    option = table(line).get("load-choices")
+    choice = Asked(profile).value("load-choices") or (option.default if option else None)
+    return bool(choice == load("memory.json")["streaming_loader"])
 
 
 def _quantization(asked: Asked) -> tuple[str | None, int]:
