@@ -30,16 +30,26 @@ def profile_options(function: Function) -> Function:
 
 
 def load_profile(
-    path: str, overlays: tuple[str, ...], sets: tuple[str, ...], name: str | None
+    path: str,
+    overlays: tuple[str, ...],
+    sets: tuple[str, ...],
+    name: str | None,
+    version: str | None = None,
 ) -> Profile:
-    """The profile as given on the command line.
+    """The profile as given on the command line; `version` of the engine is judged for.
 
     Raises:
-        ProfileError: with every problem.
+        ProfileError: with every problem, those that only the engine knows of included.
     """
     from launcher import profile
+    from launcher.errors import DeployError
 
-    return profile.load(path, overlays=overlays, sets=sets, name=name)
+    try:
+        return profile.load(path, overlays=overlays, sets=sets, name=name)
+    except DeployError as error:
+        from launcher.environments.judge import completed
+
+        raise completed(error, version) from None
 
 
 def is_profile(target: str) -> bool:
