@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from pathlib import Path
 
 from tests.support.rig import Rig
 from tests.support.waiting import wait_for
@@ -105,3 +106,16 @@ def test_a_restart_that_does_not_start_is_the_end(rig: Rig) -> None:
     assert "exit code 5" in json.dumps(state["error"])
     assert state["receipt"]["left"] == []
     rig.nothing_left()
+
+
+def test_the_last_words_of_the_run_before_do_not_end_the_next(rig: Rig) -> None:
+    """Engines append to their log files: a restart finds the line that told of the death."""
+    log = rig.instance() / "logs" / "engine" / "worker.log"
+    die = rig.place("die")
+    words = [{"wait": die}, {"remove": die}, {"log": [str(log), "LOST a worker"]}, {"exit": 3}]
+    rig.up(script={"after": words}, restart=POLICY)
+    Path(die).touch()
+    wait_for(lambda: rig.stored()["restarts"] == 1, "the restart")
+    wait_for(lambda: rig.stored()["state"] in ("ready", "failed"), "its outcome")
+    assert rig.stored()["state"] == "ready", rig.stored()["error"]
+    rig.down()
