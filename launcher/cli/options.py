@@ -30,16 +30,21 @@ def profile_options(function: Function) -> Function:
 
 
 def load_profile(
-    path: str, overlays: tuple[str, ...], sets: tuple[str, ...], name: str | None
+    path: str,
+    overlays: tuple[str, ...],
+    sets: tuple[str, ...],
+    name: str | None,
+    *,
+    resolved: bool = False,
 ) -> Profile:
-    """The profile as given on the command line.
+    """The profile as given on the command line; `resolved`: `path` is an instance's own.
 
     Raises:
         ProfileError: with every problem.
     """
     from launcher import profile
 
-    return profile.load(path, overlays=overlays, sets=sets, name=name)
+    return profile.load(path, overlays=overlays, sets=sets, name=name, resolved=resolved)
 
 
 def is_profile(target: str) -> bool:

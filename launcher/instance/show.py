@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from launcher.instance.prepare import prepare
-from launcher.instance.store import instance
+from launcher.instance.store import instance, view
+from launcher.keeper.state import LIVE
 from launcher.plan.command import shell_line
 from launcher.profile.model import Profile
 from launcher.result import Result
@@ -15,10 +16,13 @@ def show_plan(profile: Profile, assume: str | None = None) -> Result:
     Raises:
         DeployError: what would keep `up` from starting, as far as it can be known now.
     """
-    prepared = prepare(profile, assume=assume)
+    found = instance(profile.name)
+    running = view(found)[0] in LIVE
+    ports = found.ports() if running else {}
+    prepared = prepare(profile, assume=assume, preferred=ports, running=running)
     prepared.leases.release()
     plan = prepared.plan
-    folder = instance(profile.name).folder
+    folder = found.folder
     files = [
         {"path": str(folder / name), "mode": "0600", "purpose": purpose}
         for name, purpose in (

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 from pathlib import Path
 
 from tests.support.rig import Rig
@@ -118,4 +119,40 @@ def test_the_last_words_of_the_run_before_do_not_end_the_next(rig: Rig) -> None:
     wait_for(lambda: rig.stored()["restarts"] == 1, "the restart")
     wait_for(lambda: rig.stored()["state"] in ("ready", "failed"), "its outcome")
     assert rig.stored()["state"] == "ready", rig.stored()["error"]
+    rig.down()
+
+
+def test_what_would_keep_it_from_starting_stops_nothing(rig: Rig, free_port: int) -> None:
+    rig.env["FAKE_SECRET"] = "sesame"
+    rig.up(api_key="env:FAKE_SECRET", script={"key": "sesame"})
+    rig.env["FAKE_SECRET"] = None
+    ran = rig.run("restart", "one", "--json")
+    assert (ran.rc, rig.errors(ran)) == (3, ["missing-secret"]), ran.said()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", free_port))
+        other.listen()
+        ran = rig.run("restart", rig.profile(ports={"api": free_port}), "--json")
+        assert (ran.rc, rig.errors(ran)) == (3, ["port-taken"]), ran.said()
+    assert rig.run("status", "one").rc == 0
+    rig.down()
+
+
+def test_by_name_every_value_is_what_it_was(rig: Rig) -> None:
+    """Variables were put in by `up`: a dollar that is left is text."""
+    env = {"HOMELESS": "$${HOME}", "PRICE": "$$$$5", "ODD": "a\u0085b\u2028c", "SAYS": "yes"}
+    rig.up(env=env, args={"tiny": 1e-05})
+    before = rig.stored(file="profile.json")
+    assert before["env"]["HOMELESS"] == "${HOME}"
+    assert rig.run("restart", "one", "--json").rc == 0
+    assert rig.stored(file="profile.json") == before
+    rig.down()
+
+
+def test_by_name_an_overlay_may_use_variables(rig: Rig) -> None:
+    rig.up()
+    overlay = rig.place("overlay.yaml")
+    Path(overlay).write_text("env: {A: '${FAKE_VARIABLE}'}\n")
+    rig.env["FAKE_VARIABLE"] = "told"
+    assert rig.run("restart", "one", "--overlay", overlay, "--json").rc == 0
+    assert rig.stored(file="profile.json")["env"] == {"A": "told"}
     rig.down()
