@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from launcher.cli import completing
 from launcher.cli.options import target_instance
 from launcher.cli.verb import json_option, verb
 from launcher.keeper.requests import LONGEST_DRAIN
@@ -26,7 +27,7 @@ class _Seconds(click.FloatRange):
 
 
 @click.command("down")
-@click.argument("target")
+@click.argument("target", shell_complete=completing.targets)
 @click.option(
     "--drain",
     type=_Seconds(0, LONGEST_DRAIN),

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from launcher.cli import completing
+
 if TYPE_CHECKING:
     from launcher.instance.store import InstanceDir
     from launcher.profile.model import Profile
@@ -22,7 +24,12 @@ def profile_options(function: Function) -> Function:
             "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Set a key; VALUE is YAML."
         ),
         click.option(
-            "--overlay", "overlays", multiple=True, metavar="FILE", help="Merge this file over it."
+            "--overlay",
+            "overlays",
+            multiple=True,
+            metavar="FILE",
+            help="Merge this file over it.",
+            shell_complete=completing.files,
         ),
     ):
         function = option(function)

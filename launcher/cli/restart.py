@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from launcher.cli import completing
 from launcher.cli.options import is_profile, load_profile, profile_options, target_instance
 from launcher.cli.up import listener
 from launcher.cli.verb import json_option, verb
@@ -11,7 +12,7 @@ from launcher.result import Result
 
 
 @click.command("restart")
-@click.argument("target")
+@click.argument("target", shell_complete=completing.targets)
 @profile_options
 @click.option("--force", multiple=True, metavar="CHECK", help="As for `up`.")
 @json_option
