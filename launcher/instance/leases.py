@@ -18,7 +18,8 @@ from pathlib import Path
 
 from launcher.engines.base import PortNeed
 from launcher.errors import PreconditionError, Problem
-from launcher.probe.sockets import bind_error, describe_holder
+from launcher.host.tcp import bind_error
+from launcher.probe.sockets import describe_holder
 
 FOLDER = Path("/tmp/ernie-deploy-leases")  # noqa: S108 - sticky and shared on purpose
 LOWEST = 20000
