@@ -13,6 +13,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from launcher.errors import PreconditionError
+
 
 def home() -> Path:
     """The state directory; not created here."""
@@ -25,18 +27,41 @@ def home() -> Path:
 
 
 def instances() -> Path:
-    """The folder that holds one directory per instance."""
-    return home() / "instances"
+    """The folder that holds one directory per instance.
+
+    Raises:
+        PreconditionError: the state directory cannot be looked into.
+    """
+    return _readable(home()) / "instances"
 
 
 def engines() -> Path:
-    """The folder that holds the engines' virtual environments."""
-    return home() / "engines"
+    """The folder that holds the engines' virtual environments.
+
+    Raises:
+        PreconditionError: the state directory cannot be looked into.
+    """
+    return _readable(home()) / "engines"
 
 
 def cache() -> Path:
     """Answers that can be thrown away at any time."""
     return home() / "cache"
+
+
+def _readable(folder: Path) -> Path:
+    """`folder`, which need not be there; a file or another user's folder would look empty."""
+    try:
+        with os.scandir(folder):
+            pass
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise PreconditionError.of(
+            "state-not-readable", f"the state directory cannot be used: {error.strerror}",
+            str(folder), "set ERNIE_DEPLOY_HOME to a folder of yours",
+        ) from None  # fmt: skip
+    return folder
 
 
 def private_folder(path: Path) -> Path:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from launcher.cli import completing
+
 if TYPE_CHECKING:
     from launcher.instance.store import InstanceDir
     from launcher.profile.model import Profile
@@ -22,7 +24,12 @@ def profile_options(function: Function) -> Function:
             "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Set a key; VALUE is YAML."
         ),
         click.option(
-            "--overlay", "overlays", multiple=True, metavar="FILE", help="Merge this file over it."
+            "--overlay",
+            "overlays",
+            multiple=True,
+            metavar="FILE",
+            help="Merge this file over it.",
+            shell_complete=completing.files,
         ),
     ):
         function = option(function)
@@ -35,8 +42,12 @@ def load_profile(
     sets: tuple[str, ...],
     name: str | None,
     version: str | None = None,
+    *,
+    resolved: bool = False,
 ) -> Profile:
     """The profile as given on the command line; `version` of the engine is judged for.
+
+    With `resolved`, `path` is an instance's own.
 
     Raises:
         ProfileError: with every problem, those that only the engine knows of included.
@@ -45,7 +56,7 @@ def load_profile(
     from launcher.errors import DeployError
 
     try:
-        return profile.load(path, overlays=overlays, sets=sets, name=name)
+        return profile.load(path, overlays=overlays, sets=sets, name=name, resolved=resolved)
     except DeployError as error:
         from launcher.environments.judge import completed
 

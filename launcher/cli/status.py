@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from launcher.cli import completing
 from launcher.cli.options import target_instance
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
 
 @click.command("status")
-@click.argument("target", required=False)
+@click.argument("target", required=False, shell_complete=completing.targets)
 @json_option
 @verb
 def command(target: str | None) -> Result:

@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
+from launcher.cli import completing
 from launcher.cli.options import load_profile, profile_options
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
 
 @click.command("up")
-@click.argument("profile")
+@click.argument("profile", shell_complete=completing.profiles)
 @profile_options
 @click.option("--foreground", is_flag=True, help="Stay, as systemd and containers want it.")
 @click.option(

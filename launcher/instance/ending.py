@@ -152,7 +152,7 @@ def _down_without_keeper(found: InstanceDir, started: float) -> Result:
     if was == "foreign":
         raise PreconditionError.of(
             "foreign-state", f"the state of {found.name} is not this machine's: {note}",
-            str(found.folder), "run `down` where it was started",
+            str(found.folder), _elsewhere(found),
         )  # fmt: skip
     if was in ("absent",):
         return Result("down", {"state": "absent", "was": was}, found.name)
@@ -178,6 +178,13 @@ def view_unlocked(found: InstanceDir) -> tuple[str, State | None, str | None]:
     return state_name, state, note
 
 
+def _elsewhere(found: InstanceDir) -> str:
+    return (
+        "run `down` where it was started; if that machine or container is gone for good, remove"
+        f" {found.folder}"
+    )
+
+
 def clean_if_lost(found: InstanceDir) -> dict[str, Any] | None:
     """Before a start, by the holder of the lock: clean up after a killed keeper.
 
@@ -190,7 +197,7 @@ def clean_if_lost(found: InstanceDir) -> dict[str, Any] | None:
     if was == "foreign":
         raise PreconditionError.of(
             "foreign-state", f"the state of {found.name} is not this machine's: {note}",
-            str(found.folder), "`--name` starts another instance; or run `down` where it runs",
+            str(found.folder), f"`--name` starts another instance; {_elsewhere(found)}",
         )  # fmt: skip
     restarted = state is not None and state.live and was == "stopped"
     if was not in ("lost", "damaged") and not restarted:

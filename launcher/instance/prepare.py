@@ -74,13 +74,13 @@ def prepare(
     temporary: str = DRY_TEMPORARY,
     preferred: Mapping[str, int] | None = None,
     assume: str | None = None,
-    own: Mapping[str, int] | None = None,
+    running: bool = False,
 ) -> Prepared:
     """The launch plan of `profile` on this machine, its ports leased.
 
     `preferred` are ports an `auto` should get again if they are free. `assume` plans for a
-    version that need not be installed (`plan --engine-version`). `own` are the ports that the
-    instance holds already: it runs, and is only looked at.
+    version that need not be installed (`plan --engine-version`). `running` says that the instance
+    itself holds those ports now: the plan is made to be looked at.
 
     Raises:
         DeployError: a precondition failed or the profile is wrong; nothing is leased then.
@@ -92,8 +92,10 @@ def prepare(
         release = engine.release(assume)
         installed = Installed(profile.python or "python3", "", release)
         check(engine, profile, release)
-    needs = engine.ports(profile, release)
-    taken = leases.take(profile.name, needs, profile.ports, profile.host, preferred or {}, own)
+    taken = leases.take(
+        profile.name, engine.ports(profile, release), profile.ports, profile.host,
+        preferred or {}, tuple((preferred or {}).values()) if running else (),
+    )  # fmt: skip
     try:
         folder = paths.instances() / profile.name
         context = PlanContext(

@@ -24,7 +24,8 @@ def show_plan(profile: Profile, assume: str | None = None) -> Result:
     """
     found = instance(profile.name)
     running = _running(found, profile) if assume is None else None
-    prepared = prepare(profile, assume=assume, own=running["ports"] if running else None)
+    ports = found.ports() if running else {}
+    prepared = prepare(profile, assume=assume, preferred=ports, running=running is not None)
     prepared.leases.release()
     plan = prepared.plan
     folder = found.folder
@@ -57,7 +58,6 @@ def _running(found: InstanceDir, profile: Profile) -> dict[str, Any] | None:
     if state not in LIVE:
         return None
     try:
-        ports = {use.name: use.number for use in found.plan().ports}
+        return {"state": state, "differences": differences(found, profile)}
     except DeployError:
         return None  # `up` writes its files right now, or somebody damaged them
-    return {"state": state, "ports": ports, "differences": differences(found, profile)}

@@ -65,6 +65,13 @@ class InstanceDir:
                 "no-plan", f"the plan of {self.name} cannot be read: {error}", str(self.folder)
             ) from None
 
+    def ports(self) -> dict[str, int]:
+        """The ports of the plan that was started, by name; empty where there is none."""
+        try:
+            return {use.name: use.number for use in self.plan().ports}
+        except PreconditionError:
+            return {}
+
     def profile(self) -> dict[str, Any]:
         """The resolved profile, keys in kebab-case; empty where it cannot be read."""
         try:

@@ -171,6 +171,7 @@ class Keeper:
                 f"make sure that no server uses it, then `ipcrm -q {queue.ident}`; or give the"
                 " queue another port",
             )
+        self._follow_logs()  # before the engine can write: what stands there is an earlier run's
         env = environment(self.plan, self._environ, self._secrets)
         env[identity.TOKEN_VARIABLE] = self.state.token
         try:
@@ -185,7 +186,6 @@ class Keeper:
         self.state.engine = {"pid": self._engine.pid, "start": first.start if first else 0}
         self._record.claims.pid = self._engine.pid
         self._record.set("loading", engine={"pid": self._engine.pid})
-        self._follow_logs()
         self._progress = Progress(self.plan.deadlines)
         self._prover = Prover(
             self.loop, self.plan, self._secrets, self.tree, self._proof_failed, self._climbed

@@ -36,12 +36,14 @@ def load(
     name: str | None = None,
     environ: Mapping[str, str] | None = None,
     need_model: bool = True,
+    resolved: bool = False,
 ) -> Profile:
     """The profile in `path`, or the shipped one of that file name where there is no such file.
 
     `overlays` are files laid over it, `sets` are `KEY.PATH=VALUE` with VALUE in YAML, `name`
     replaces the profile's. Variables are taken from `environ`, else the process's environment.
     Without `need_model` a local model may be missing (a look at the profile needs no weights).
+    `resolved` says that the file was written with everything put in: a dollar in it is text.
 
     Raises:
         ProfileError: everything that is wrong with the profile, in file order.
@@ -52,7 +54,9 @@ def load(
         shown = find_profile(os.fspath(path))
     except SourceError as stopped:
         raise ProfileError(stopped.problems) from stopped
-    tree = layers.profile(shown, [os.path.expanduser(os.fspath(o)) for o in overlays])
+    tree = layers.profile(
+        shown, [os.path.expanduser(os.fspath(o)) for o in overlays], resolved=resolved
+    )
     if tree is None:
         raise ProfileError(layers.problems)
     problems: list[Problem] = []

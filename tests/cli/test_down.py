@@ -100,3 +100,17 @@ def test_a_drain_lets_running_requests_finish(rig: Rig) -> None:
     rig.up(script={"sigterm": "slow:60"}, stop={"grace": 0.5})
     rig.down()
     assert rig.stored()["engine_exit"] == -9
+
+
+def test_a_drain_no_timer_can_take_is_refused(rig: Rig) -> None:
+    rig.up()
+    for drain in ("-1", "inf", "nan", "1e9", "soon"):
+        ran = rig.run("down", "one", "--drain", drain, "--json")
+        assert (ran.rc, rig.errors(ran)) == (2, ["usage"]), ran.said()
+    assert rig.run("status", "one").rc == 0
+    rig.down()
+
+
+def test_deadlines_may_be_months(rig: Rig) -> None:
+    rig.up(stop={"grace": "100d"})
+    assert rig.run("down", "one", "--drain", "1e6", "--json").rc == 0

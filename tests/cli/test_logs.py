@@ -1,6 +1,7 @@
 """`logs` as a user types it."""
 
 import json
+import signal
 import subprocess
 
 from tests.support.rig import Rig
@@ -52,6 +53,18 @@ def test_followed_to_the_end_of_the_instance(rig: Rig) -> None:
     assert rig.run("down", "one").rc == 0
     rest, _ = follower.communicate(timeout=60)
     assert (rest, follower.returncode) == ("", 0)
+
+
+def test_following_may_be_interrupted(rig: Rig) -> None:
+    rig.up(script={"before": [{"print": "early"}]})
+    follower = rig.spawn("logs", "one", "-f", "--json")
+    assert follower.stdout is not None
+    follower.stdout.readline()
+    follower.send_signal(signal.SIGINT)
+    rest, _ = follower.communicate(timeout=60)
+    assert follower.returncode == 130
+    assert json.loads(rest.splitlines()[-1])["exit_code"] == 130
+    rig.down()
 
 
 def test_a_reader_may_stop_reading(rig: Rig) -> None:

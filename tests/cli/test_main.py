@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -66,6 +67,27 @@ def test_a_profile_that_is_not_there(rig: Rig) -> None:
     ran = rig.run("up", "./nowhere.yaml", "--json")
     assert ran.rc == 2, ran.said()
     assert "nowhere.yaml" in json.dumps(ran.json["errors"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "status",
+        "status one",
+        "down one",
+        "logs one",
+        "engine list",
+        "up profiles/ernie-tiny-cpu.yaml",
+    ],
+)
+def test_a_state_directory_that_is_none(rig: Rig, words: str) -> None:
+    """Least of all does `down` say that nothing runs in a place it could not look into."""
+    place = Path(rig.place("file"))
+    place.touch()
+    rig.env["ERNIE_DEPLOY_HOME"] = str(place)
+    ran = rig.run(*words.split(), "--json")
+    assert (ran.rc, rig.errors(ran)) == (3, ["state-not-readable"]), ran.said()
+    assert ran.json["errors"][0]["where"] == str(place)
 
 
 def test_a_defect_of_ours_is_a_report_and_not_a_traceback(rig: Rig) -> None:

@@ -61,3 +61,17 @@ def test_a_secret_is_shown_as_its_reference(rig: Rig) -> None:
         assert ran.rc == 0, ran.said()
         assert "MY_KEY" in ran.stdout
         assert "correct-horse" not in ran.stdout + ran.stderr
+
+
+def test_of_what_runs_its_own_ports_are_no_obstacle(rig: Rig, free_port: int) -> None:
+    rig.up(ports={"api": free_port})
+    ran = rig.run("plan", rig.profile(ports={"api": free_port}), "--json")
+    assert ran.rc == 0, ran.said()
+    assert ran.json["data"]["plan"]["argv"] == rig.stored(file="plan.json")["argv"]
+    other = rig.run("plan", rig.profile("two", ports={"api": free_port}), "--json")
+    assert (other.rc, rig.errors(other)) == (3, ["port-leased"])
+    rig.down()
+    rig.up()
+    ran = rig.run("plan", rig.profile(), "--json")
+    assert ran.json["data"]["plan"]["ports"] == rig.stored(file="plan.json")["ports"]
+    rig.down()
