@@ -150,7 +150,8 @@ def ernie_chat(ernie_session: Session) -> Callable[..., Answer]:
 
     def chat(messages: Any, **parameters: Any) -> Answer:
         answer = ernie_session.chat(messages, **parameters)
-        assert answer.status == 200, f"HTTP {answer.status}: {answer.error}"  # noqa: S101
+        said = ernie_session.safe(str(answer.error))
+        assert answer.status == 200, f"HTTP {answer.status}: {said}"  # noqa: S101
         return answer
 
     return chat
