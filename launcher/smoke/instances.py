@@ -210,7 +210,7 @@ def _of_port(
 
 
 def _context(endpoint: Endpoint) -> int | None:
-    _, entries = model_list(endpoint)
+    entries, _ = model_list(endpoint)
     for entry in entries:
         for key in CONTEXT_KEYS:
             if entry.get("id") == endpoint.model and isinstance(entry.get(key), int):
