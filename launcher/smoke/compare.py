@@ -108,11 +108,13 @@ def _column(
     measures: dict[str, Any] = {c["name"]: c["measures"] for c in data["checks"]}
     timing = measures.get("stream-timing", {})
     chat = measures.get("chat", {})
-    reachable = data["verdict"] != "could not check" and not _never_answered(data["checks"])
+    silent = _never_answered(data["checks"])
+    reachable = data["verdict"] != "could not check" and not silent
     return {
         "name": target.name,
         "target": data["target"],
         "verdict": data["verdict"] if reachable else "could not check",
+        "problem": None if reachable else _why(data["checks"]),
         "counts": data["counts"],
         "verdicts": {c["name"]: c["verdict"] for c in data["checks"]},
         "messages": {c["name"]: c["message"] for c in data["checks"]},
@@ -133,6 +135,12 @@ def _never_answered(shown: Sequence[Mapping[str, Any]]) -> bool:
     return bool(judged) and all(
         c["findings"] and all(f["code"] in NO_ANSWER for f in c["findings"]) for c in judged
     )
+
+
+def _why(shown: Sequence[Mapping[str, Any]]) -> str:
+    """The first thing that stood in the way."""
+    order = sorted(shown, key=lambda c: c["verdict"] != "fail")
+    return str(order[0]["message"]) if order else "no check was chosen"
 
 
 def _cost(

@@ -24,6 +24,7 @@ from typing import Any
 from launcher.engines.base import CAPABILITIES
 from launcher.errors import Problem, ProfileError
 from launcher.smoke.check import Check, Finding, Outcome, inconclusive
+from launcher.smoke.schema import unknown_words
 from launcher.smoke.session import Session
 from launcher.smoke.target import Target
 
@@ -222,6 +223,8 @@ def _expectation_problems(item: Any, known: frozenset[str]) -> list[str]:
         else f"unknown key {k!r}{_near(k, known)}"
         for k in sorted(set(item) - known)
     ]
+    if "json-schema" in item:
+        found += unknown_words(item["json-schema"])
     for key in ("matches", "reasoning"):
         try:
             re.compile(str(item.get(key, "")))

@@ -185,6 +185,18 @@ def test_a_wrong_section_gets_every_problem_at_once() -> None:
     [
         ({"expect": {"tool-call": {"tool": "get_weather"}}}, "in checks of `smoke.custom` only"),
         ({"thresholds": {"stream-order": {"prompt": "Hello!"}}}, "unknown key 'prompt'"),
+        (
+            {
+                "custom": [
+                    {
+                        "name": "typed",
+                        "request": {"messages": []},
+                        "expect": {"json-schema": {"properties": {"a": {"type": "objekt"}}}},
+                    }
+                ]
+            },
+            "$.a: there is no type 'objekt'",
+        ),
     ],
 )
 def test_an_expectation_that_nobody_would_judge_is_an_error(section: dict, said: str) -> None:
