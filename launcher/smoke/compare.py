@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from launcher.errors import ExitCode, PreconditionError
+from launcher.errors import ExitCode, PreconditionError, UsageError
 from launcher.result import Result
 from launcher.smoke import toolset
 from launcher.smoke.cost import cost, list_price, prices, throughput
@@ -35,8 +35,7 @@ def compare(
     """Run the suite and the tool prompts against every target.
 
     Raises:
-        PreconditionError: a file is missing or wrong.
-        UsageError: an unknown check or tag.
+        UsageError: a file is missing or wrong, or an unknown check or tag.
     """
     asked = toolset.prompts(prompts)
     entries = prices(price_file) if gpu_hour is not None else []
@@ -175,14 +174,14 @@ def _read(path: Path) -> Mapping[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise PreconditionError.of(
+        raise UsageError.of(
             "bad-baseline",
             f"the baseline cannot be read: {error}",
             str(path),
             "write one with --save-baseline",
         ) from error
     if not isinstance(found, dict) or found.get("schema") != BASELINE_SCHEMA:
-        raise PreconditionError.of(
+        raise UsageError.of(
             "bad-baseline", f"not a baseline of schema {BASELINE_SCHEMA}", str(path)
         )
     return found
