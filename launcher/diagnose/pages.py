@@ -34,7 +34,7 @@ def page(words: tuple[str, ...]) -> dict[str, Any]:
         if name in checks:
             return {"kind": "check", "id": name, **checks[name]}
         if name in known["errors"]:
-            return {"kind": "error", "id": name, **known["errors"][name]}
+            return _error_page(name, known["errors"][name])
     every = [
         e.id for engine in rulebooks.engines_with_rules() for e in rulebooks.book(engine).entries
     ]
@@ -56,6 +56,20 @@ def _checks() -> dict[str, dict[str, Any]]:
     return {
         check.id: {"title": check.title, "means": check.why, "fast": check.fast}
         for check in REGISTRY
+    }
+
+
+def _error_page(code: str, page: dict[str, Any]) -> dict[str, Any]:
+    """The page; its exit code, or each of them with when it is that one."""
+    said = page["exit_code"]
+    exits = {str(said): ""} if isinstance(said, int) else said
+    codes = [{"code": int(number), "when": when} for number, when in exits.items()]
+    return {
+        "kind": "error",
+        "id": code,
+        "exit_codes": codes,
+        "means": page["means"],
+        "remedy": page["remedy"],
     }
 
 

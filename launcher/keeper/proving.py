@@ -78,7 +78,8 @@ class Prover:
             try:
                 rungs = climb(self._plan, self._ownership, self._secret)
             except Exception as error:  # a defect here must end the start, not hang it
-                rungs = [Rung("probe", "failed", f"the probe itself failed: {error!r}")]
+                failed = f"the probe itself failed: {error!r}"
+                rungs = [Rung("probe", "failed", failed, code="probe-defect")]
             self._loop.call_soon(lambda: self._heard(rungs))
 
         threading.Thread(target=work, name="readiness", daemon=True).start()

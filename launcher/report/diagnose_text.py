@@ -56,8 +56,14 @@ def explain(result: Result) -> str:
         head = f"exit code {page['id']}: {page['title']}"
         return "\n".join([head, "", *_wrap(page["means"]), "", *_field("do", page["remedy"])])
     if kind == "error":
-        head = f"{page['id']}: an error of ernie-deploy, exit code {page['exit_code']}"
-        return "\n".join([head, "", *_wrap(page["means"]), "", *_field("do", page["remedy"])])
+        exits = page["exit_codes"]
+        codes = " or ".join(str(one["code"]) for one in exits)
+        head = f"{page['id']}: an error of ernie-deploy, exit code {codes}"
+        lines = [head, "", *_wrap(page["means"]), "", *_field("do", page["remedy"])]
+        for one in exits:
+            if one["when"]:
+                lines += _field(f"exit {one['code']}", one["when"])
+        return "\n".join(lines)
     if kind == "check":
         fast = "one of the fast checks that `up` runs first" if page["fast"] else "not run by `up`"
         head = f"{page['id']}: a check of `ernie-deploy doctor`, {fast}"

@@ -37,8 +37,7 @@ def compare(
     """Run the suite and the tool prompts against every target.
 
     Raises:
-        PreconditionError: a file is missing or wrong.
-        UsageError: an unknown check or tag, or the same target twice.
+        UsageError: a file is missing or wrong, an unknown check or tag, or a target twice.
     """
     twice = sorted({t.name for t in targets if [o.name for o in targets].count(t.name) > 1})
     if twice:
@@ -198,14 +197,14 @@ def _read(path: Path) -> Mapping[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise PreconditionError.of(
+        raise UsageError.of(
             "bad-baseline",
             f"the baseline cannot be read: {error}",
             str(path),
             "write one with --save-baseline",
         ) from error
     if not isinstance(found, dict) or found.get("schema") != BASELINE_SCHEMA:
-        raise PreconditionError.of(
+        raise UsageError.of(
             "bad-baseline", f"not a baseline of schema {BASELINE_SCHEMA}", str(path)
         )
     return found

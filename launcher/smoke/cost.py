@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from launcher.errors import PreconditionError
+from launcher.errors import UsageError
 from launcher.smoke.answers import Answer
 from launcher.smoke.clients.base import TransportError
 from launcher.smoke.target import Target
@@ -32,7 +32,7 @@ def prices(path: Path | None = None) -> list[Mapping[str, Any]]:
     """The price list.
 
     Raises:
-        PreconditionError: it cannot be read, or an entry lacks its model or a price.
+        UsageError: it cannot be read, or an entry lacks its model or a price.
     """
     where = path or DATA
     try:
@@ -41,7 +41,7 @@ def prices(path: Path | None = None) -> list[Mapping[str, Any]]:
             re.compile(entry["model"])
             _ = float(entry["input"]), float(entry["output"])
     except (OSError, KeyError, TypeError, ValueError, re.error, yaml.YAMLError) as error:
-        raise PreconditionError.of(
+        raise UsageError.of(
             "bad-prices", f"no price list: {type(error).__name__}: {error}", str(where)
         ) from error
     return list(found)

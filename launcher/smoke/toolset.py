@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from launcher.errors import PreconditionError
+from launcher.errors import UsageError
 from launcher.smoke.answers import Answer
 from launcher.smoke.check import Check, Outcome, passed
 from launcher.smoke.clients.base import TransportError
@@ -36,17 +36,17 @@ def prompts(path: Path | None = None) -> list[Mapping[str, Any]]:
     """The prompt set: `prompt`, and `call`, the tool it should trigger or None.
 
     Raises:
-        PreconditionError: the file cannot be read or is no prompt set.
+        UsageError: the file cannot be read or is no prompt set.
     """
     try:
         found = json.loads((path or DATA).read_text(encoding="utf-8"))["prompts"]
         good = isinstance(found, list) and all(isinstance(p["prompt"], str) for p in found)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise PreconditionError.of(
+        raise UsageError.of(
             "bad-prompts", f"no prompt set: {type(error).__name__}: {error}", str(path or DATA)
         ) from error
     if not good or not found:
-        raise PreconditionError.of("bad-prompts", "no prompts in it", str(path or DATA))
+        raise UsageError.of("bad-prompts", "no prompts in it", str(path or DATA))
     return list(found)
 
 

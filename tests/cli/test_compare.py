@@ -91,7 +91,7 @@ def test_a_file_that_is_no_baseline_is_refused_before_anything_runs(tmp_path: Pa
     with serve() as server:
         done = run(server.url, "--baseline", str(wrong))
         assert server.counters["requests_total"] == 0
-    assert done.return_value == 3
+    assert done.return_value == 2
     assert "not a baseline" in done.stderr
 
 

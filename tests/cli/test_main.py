@@ -25,7 +25,7 @@ def test_the_version_imports_nothing_that_is_heavy(rig: Rig) -> None:
         capture_output=True, env=cli.environment(rig.home), cwd=cli.ROOT, check=True,
     )  # fmt: skip
     imported = {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()}
-    heavy = {"paddle", "torch", "vllm", "transformers", "requests", "yaml", "psutil", "ssl"}
+    heavy = {"paddle", "torch", "vllm", "transformers", "requests", "yaml", "ssl"}
     assert not imported & heavy
 
 

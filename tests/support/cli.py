@@ -10,7 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from launcher.diagnose import pages
 from tests.support import ROOT
+
+
+def undocumented(envelope: Mapping[str, Any]) -> list[str]:
+    """Each error of an envelope that `explain` does not know, or knows with other exit codes."""
+    wrong = []
+    for error in envelope.get("errors", ()):
+        page = pages.page((error["code"],))
+        codes = [one["code"] for one in page.get("exit_codes", ())]
+        if page["kind"] == "error" and envelope["exit_code"] not in codes:
+            wrong.append(
+                f"{error['code']}: exit code {envelope['exit_code']}, its page has {codes}"
+            )
+    return wrong
 
 
 @dataclass(frozen=True)
@@ -29,6 +43,7 @@ class Ran:
         lines = self.stdout.strip().splitlines()
         assert lines, f"no output; rc {self.rc}, stderr:\n{self.stderr}"
         envelope: dict[str, Any] = json.loads(lines[-1])
+        assert not undocumented(envelope), undocumented(envelope)
         return envelope
 
     @property
