@@ -73,9 +73,10 @@ def target_instance(target: str, *, must_exist: bool = True) -> InstanceDir:
 
     Raises:
         UsageError: it does not exist although it must.
+        PreconditionError: its state may not be read.
         ProfileError: the profile cannot be read.
     """
-    from launcher.instance.store import instance, open_instance
+    from launcher.instance.store import check_readable, instance, open_instance
 
     name = target
     if is_profile(target):
@@ -83,4 +84,8 @@ def target_instance(target: str, *, must_exist: bool = True) -> InstanceDir:
         from launcher.profile import instance_name
 
         name = instance_name(target)
-    return open_instance(name) if must_exist else instance(name)
+    if must_exist:
+        return open_instance(name)
+    found = instance(name)
+    check_readable(found)
+    return found

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from launcher.errors import DeployError, ExitCode, Problem
-from launcher.instance.store import InstanceDir, held, view
+from launcher.instance.store import InstanceDir, check_readable, held, view
 from launcher.keeper.control import Client
 from launcher.plan.model import LaunchPlan
 from launcher.probe.readiness import health
@@ -59,7 +59,10 @@ def _why(row: dict[str, Any]) -> str:
 
 def _fill(rows: list[dict[str, Any]], index: int, found: InstanceDir) -> None:
     try:
+        check_readable(found)
         rows[index] = describe(found)
+    except DeployError as error:
+        rows[index] = {"name": found.name, "state": "unknown", "note": str(error)}
     except Exception as error:  # one broken instance must not hide the others
         rows[index] = {"name": found.name, "state": "unknown", "note": repr(error)}
 

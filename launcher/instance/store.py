@@ -114,8 +114,10 @@ def open_instance(name: str) -> InstanceDir:
 
     Raises:
         UsageError: there is none; names the nearest.
+        PreconditionError: it may not be read.
     """
     found = instance(name)
+    check_readable(found)
     if found.exists or (found.folder / "state.json").exists():
         return found
     import difflib
@@ -130,12 +132,25 @@ def open_instance(name: str) -> InstanceDir:
     )
 
 
+def check_readable(found: InstanceDir) -> None:
+    """Nothing can be said of an instance whose folder may not be read.
+
+    Raises:
+        PreconditionError: it is another user's, or the state directory is no folder.
+    """
+    if paths.check_readable(paths.instances()) and found.folder.is_dir():
+        paths.check_readable(found.folder)
+
+
 def every_instance() -> list[InstanceDir]:
-    """All instances, by name."""
-    try:
-        names = sorted(os.listdir(paths.instances()))
-    except FileNotFoundError:
+    """All instances, by name.
+
+    Raises:
+        PreconditionError: the state directory is another user's, or no folder.
+    """
+    if not paths.check_readable(paths.instances()):
         return []
+    names = sorted(os.listdir(paths.instances()))
     folders = [paths.instances() / name for name in names if _NAME.fullmatch(name)]
     return [InstanceDir(folder) for folder in folders if folder.is_dir()]
 
