@@ -16,7 +16,7 @@ from typing import NoReturn
 from fastdeploy._twin import clock, logs, queues, say, web
 from fastdeploy._twin.checks import Config
 from fastdeploy._twin.family import alive, descendants
-from fastdeploy._twin.faults import fault
+from fastdeploy._twin.faults import fault, strike
 from fastdeploy._twin.progress import Bar
 from fastdeploy._twin.scheduler import Scheduler
 from fastdeploy._twin.shm import OWN, SHARED, Signals
@@ -146,6 +146,7 @@ class Engine:
         bar = Bar("Loading Weights")
         while not self.signals.get("loaded_model_signal"):
             if dies and dies["phase"] == "load":
+                strike()
                 os.kill(os.getpid(), signal.SIGKILL)
             if not self._worker_lives():
                 logs.stderr("\n")

@@ -15,7 +15,7 @@ import time
 from typing import Any, NoReturn
 
 from fastdeploy._twin import clock, logs, queues, say, sysv
-from fastdeploy._twin.faults import fault
+from fastdeploy._twin.faults import fault, strike
 from fastdeploy._twin.shm import Signals
 
 RANK = int(os.environ.get("PADDLE_TRAINER_ID", "0"))
@@ -53,6 +53,7 @@ def die(parameters: dict[str, str], text: str = "") -> NoReturn:
             f'  File "{__file__}", line 1040, in <module>\n    run_worker_proc()', file=sys.stderr
         )
         print(words, file=sys.stderr, flush=True)
+    strike()
     if int(parameters.get("signal", "0")):
         os.kill(os.getpid(), int(parameters["signal"]))
     os._exit(int(parameters.get("code", "1")))

@@ -14,13 +14,14 @@ import sys
 from fastdeploy._twin import args as command_line
 from fastdeploy._twin import checks, clock, gunicorn, logs, ports, release, say
 from fastdeploy._twin.engine import Engine
-from fastdeploy._twin.faults import fault
+from fastdeploy._twin.faults import fault, strike
 
 
 def front_dies(phase: str) -> None:
     dies = fault("front-dies")
     if dies and dies["phase"] == phase:
         clock.pause(float(dies["after"]))
+        strike()
         os.kill(os.getpid(), signal.SIGKILL)
 
 
