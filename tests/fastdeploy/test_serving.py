@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import pytest
 import requests
 import yaml
 
-from tests.fastdeploy.conftest import SCALE, Make
+from tests.fastdeploy.conftest import SCALE, Make, judge_death
 from tests.support import ROOT
 from tests.support.waiting import wait_for
+from tests.twin.driver import queue_exists
 
 CARD = ROOT / "profiles" / "ernie-4.5-21b-a3b-thinking.yaml"
 
@@ -91,7 +93,7 @@ def test_the_model_cards_profile_from_up_to_down(fastdeploy: Make, release: str)
 def test_older_releases_serve_too(
     fastdeploy: Make, release: str, no_new_prometheus_folder: None
 ) -> None:
-    server = fastdeploy(release=release)
+    server = fastdeploy(release=release, tensor_parallel_size=2)
     refused = server.up("--json")
     assert refused.rc == 3, refused.said()
     assert [e["code"] for e in refused.json["errors"]] == ["weight-format", "architecture"]
@@ -102,16 +104,46 @@ def test_older_releases_serve_too(
     assert stored.forced == ["weight-format", "architecture"]
     settings = up.json["data"]["evidence"]["settings"]
     assert "unknown" in settings["message"]
+    first = server.port("engine-worker-queue")
+    assert queue_exists(first), "a queue for each rank"
+    assert queue_exists(first + 1)
     assert server.down().rc == 0
     assert server.left() == []
+
+
+def test_a_dead_worker_is_seen_where_fastdeploy_itself_never_looks(fastdeploy: Make) -> None:
+    """2.0 to 2.2 have no monitor: the front end would go on for ever, /health for 30 s."""
+    server = fastdeploy(release="2.2", engine_args={"load-choices": "default_v1"})
+    assert server.up("--force", "architecture").rc == 0
+    worker, killed = server.worker, time.time()
+    os.kill(worker, signal.SIGKILL)
+    judge_death(server, "killed with signal 9", killed)
+
+
+def test_two_servers_of_2_2_share_one_metrics_folder(fastdeploy: Make) -> None:
+    """Each start removes /tmp/prom_main under the others; each `down` leaves it to who uses it."""
+    keys = {"release": "2.2", "engine_args": {"load-choices": "default_v1"}}
+    first, second = fastdeploy(**keys), fastdeploy(**keys)
+    assert first.up("--force", "architecture").rc == 0
+    assert second.up("--force", "architecture").rc == 0
+    assert first.chat("Hello!").status_code == 200
+    for server in (first, second):
+        down = server.down("--json")
+        assert down.rc == 0, down.said()
+        assert not down.json["data"]["receipt"]["left"]
+        assert server.left() == []
 
 
 def test_the_phases_are_named_with_their_per_cent(fastdeploy: Make) -> None:
     up = fastdeploy().up("--json")
     phases = [e["phase"] for e in up.events if e["event"] == "phase" and e["new"]]
-    order = ["configure", "launch workers", "load weights", "load layers", "warm up", "serve"]
+    order = [
+        "import", "configure", "launch workers", "load weights", "load layers",
+        "profile KV cache", "warm up", "serve",
+    ]  # fmt: skip
     assert [p for p in phases if p in order] == [p for p in order if p in phases]
-    assert {"launch workers", "load weights", "serve"} <= set(phases)
+    # The console's bar of the layers may come after the worker's own lines about what follows.
+    assert set(order) - set(phases) <= {"load layers"}
     loading = [e["percent"] for e in up.events if e.get("phase") == "load weights"]
     assert loading == sorted(loading)
     assert loading[-1] == 100

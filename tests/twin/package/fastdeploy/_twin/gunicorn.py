@@ -217,7 +217,8 @@ class Worker:
         signal.signal(signal.SIGINT, lambda *_: os._exit(0))
         setproctitle.setproctitle("gunicorn: worker [gunicorn]")
         say_line(f"Booting worker with pid: {os.getpid()}")
-        prometheus.touch()
+        if os.path.isdir(os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")):  # 2.2: another's start
+            prometheus.touch()
         listener = self.arbiter.listener
         assert listener is not None
         site = Site(self.arbiter.config, self.arbiter.engine)

@@ -14,7 +14,7 @@ import sys
 import time
 from typing import Any, NoReturn
 
-from fastdeploy._twin import clock, logs, queues, say, sysv
+from fastdeploy._twin import clock, logs, queues, release, say, sysv
 from fastdeploy._twin.faults import fault, strike
 from fastdeploy._twin.shm import Signals
 
@@ -139,7 +139,9 @@ class Loop:
     def __init__(self, signals: Signals, queue_port: int) -> None:
         self.signals = signals
         self.queue = queues.connect(queue_port, f"worker{RANK}")
-        self.output = sysv.open_output(queue_port, receiver=False)
+        # gpu_model_runner.py of 2.0 and 2.1 adds the rank: a queue for each of Q .. Q + ranks.
+        own = queue_port if release.at_least("2.2") else queue_port + RANK
+        self.output = sysv.open_output(own, receiver=False)
         self.running: dict[int, list[int]] = {}
         self.buffer = b""
         self.started = time.monotonic()
@@ -218,7 +220,7 @@ def main() -> None:
     dies = fault("worker-dies-in-init")
     if RANK == 0 and dies:
         die(dies)
-    signals = Signals(queue_port, create=False)
+    signals = Signals(int(option("engine_pid")), create=False)
     quantization = json.loads(option("quantization", "null"))
     method = (quantization or {}).get("quantization")
     if method and method not in KNOWN_QUANTIZATION:

@@ -12,7 +12,7 @@ import signal
 import sys
 
 from fastdeploy._twin import args as command_line
-from fastdeploy._twin import checks, clock, gunicorn, logs, ports, release, say
+from fastdeploy._twin import checks, clock, gunicorn, logs, ports, prometheus, release, say
 from fastdeploy._twin.engine import Engine
 from fastdeploy._twin.faults import fault, strike
 
@@ -97,6 +97,7 @@ def serve(config: checks.Config, engine: Engine) -> int:
     metrics_port = args.port if config.metrics_port is None else config.metrics_port
     if config.metrics_port is not None:
         ports.check(args.host, config.metrics_port, "metrics_port")
+        prometheus.before_metrics()
         engine.serve_metrics(config.metrics_port)
         clock.pause(1)
     address = f"http://{args.host}"
