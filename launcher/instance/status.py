@@ -43,13 +43,18 @@ def status(found: Sequence[InstanceDir], *, one: bool) -> Result:
     counted = rows if one else [r for r in rows if r["state"] not in ("stopped", "absent")]
     good = all(r["state"] in WANTED and r.get("healthy", True) for r in counted)
     errors = tuple(
-        Problem("not-ready", f"{r['name']} is {r['state']}: {_why(r)}", None, r.get("remedy"))
+        Problem("not-ready", f"{r['name']} {_is(r)}: {_why(r)}", None, r.get("remedy"))
         for r in counted
         if not (r["state"] in WANTED and r.get("healthy", True))
     )
     name = found[0].name if one and found else None
     code = ExitCode.DONE if good else ExitCode.NEGATIVE
     return Result("status", {"instances": rows}, name, code, errors)
+
+
+def _is(row: dict[str, Any]) -> str:
+    verb = "has" if row["state"] in ("failed", "died") else "is"
+    return f"{verb} {row['state']}"
 
 
 def _why(row: dict[str, Any]) -> str:

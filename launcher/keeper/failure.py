@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import signal
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,14 @@ from launcher.keeper.watch import Seen
 from launcher.plan.model import LaunchPlan
 from launcher.probe.readiness import Rung
 from launcher.redact import Redactor
+
+ASKING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+"""Signals by which somebody asks a process to end; the others tell of something worse."""
+
+WHO_SENT = (
+    "find who sent it: somebody's `kill`, a script that stops every server of the host, the stop of"
+    " a container or of a service; `ernie-deploy down NAME` is the way to stop it"
+)
 
 
 @dataclass(frozen=True)
@@ -47,11 +56,30 @@ class Failure:
     def from_exit(cls, code: int | None, state: str) -> Failure:
         """The first process ended; before ready that is a failure whatever its exit code says."""
         how = ended(code)
-        if state == "ready":
-            problem = Problem("engine-died", f"the engine was ready and {how}")
-            return cls(problem, ExitCode.DIED, certain=False, retry=True)
-        problem = Problem("engine-exited", f"the engine {how} before it was ready")
-        return cls(problem, ExitCode.DID_NOT_START, certain=False)
+        ready = state == "ready"
+        said = (
+            f"the engine was ready and {how}" if ready else f"the engine {how} before it was ready"
+        )
+        exit_code = ExitCode.DIED if ready else ExitCode.DID_NOT_START
+        name = "engine-died" if ready else "engine-exited"
+        if code is not None and -code in ASKING:
+            problem = Problem(name, f"{said}, which ernie-deploy did not send", None, WHO_SENT)
+        else:
+            problem = Problem(name, said)
+        return cls(problem, exit_code, certain=False, retry=ready)
+
+    @classmethod
+    def from_stranger(cls, signal_name: str, line: str, state: str) -> Failure:
+        """The engine says that it was told to stop, and we had not told it."""
+        how = "was ready and " if state == "ready" else ""
+        problem = Problem(
+            "stopped-by-stranger",
+            f"the engine {how}was told to stop by {signal_name}, which ernie-deploy did not send",
+            line.strip(),
+            WHO_SENT,
+        )
+        code = ExitCode.DIED if state == "ready" else ExitCode.DID_NOT_START
+        return cls(problem, code, retry=True)
 
     @classmethod
     def from_vital(cls, line: str, process: Process, state: str) -> Failure:
@@ -112,8 +140,6 @@ def ended(code: int | None) -> str:
     if code is None:
         return "ended"
     if code < 0:
-        import signal
-
         try:
             name = signal.Signals(-code).name
         except ValueError:
@@ -165,12 +191,20 @@ def _explained(failure: Failure, plan: LaunchPlan, folder: Path, state: State) -
         return dataclasses.replace(failure, problem=problem, retry=False)
     if found.rule_id is None:
         said = f"; the first error in its logs: {seen.text}" if seen else "; its logs name no cause"
+        if own.remedy and not seen:
+            said = ""  # it is the cause already
         problem = Problem(own.code, own.message + said, where, own.remedy or remedy)
         return dataclasses.replace(failure, problem=problem)
     worker = ""
-    if state.worker_exit is not None:
+    if state.worker_exit:  # with 0 it was told to go, which is no cause
         worker = f" (a worker {ended(state.worker_exit)})"
-    if found.rule_id == own.code:
+    if found.kind == "summary" and (found.first_errors or worker):
+        # A line that only sums up is no cause; what no rule knows may be one.
+        error = next(iter(found.first_errors), None)
+        said = f"; the first error in its logs: {error.text}" if error else ""
+        where = f"{error.file}:{error.line}: {error.text}" if error else where
+        problem = Problem(found.rule_id, own.message + worker + said, where, found.remedy or remedy)
+    elif found.rule_id == own.code:
         problem = Problem(own.code, own.message + worker, where, own.remedy or remedy)
     else:
         message = f"{own.message}{worker}: {found.cause}"

@@ -186,6 +186,9 @@ class Keeper:
         self.state.engine = {"pid": self._engine.pid, "start": first.start if first else 0}
         self._record.claims.pid = self._engine.pid
         self._record.set("loading", engine={"pid": self._engine.pid})
+        first_phase = self.watcher.begin()
+        if first_phase is not None:
+            self._phase(first_phase, None)
         self._progress = Progress(self.plan.deadlines)
         self._prover = Prover(
             self.loop, self.plan, self._secrets, self.tree, self._proof_failed, self._climbed
@@ -222,6 +225,9 @@ class Keeper:
             failure = self.watcher.failure_of(self.state.state, source, file, text)
             if failure is not None:
                 self._fail(Failure.from_line(failure, self.state.state))
+            asked = self.watcher.asked_to_stop(source, text)
+            if asked is not None:
+                self._fail(Failure.from_stranger(asked, text, self.state.state))
 
     def _phase(self, phase: str, percent: float | None) -> None:
         news = phase != self.state.phase
@@ -267,6 +273,10 @@ class Keeper:
         self._fail(Failure.from_rung(rung))
 
     def _climbed(self, rung: Rung) -> None:
+        if not self.state.evidence:
+            # The port is open, so everything that the engine needs runs: whose death would be
+            # the engine's has to be known before it is called ready, not a tick later.
+            self._discover()
         self.state.evidence[rung.name] = {"message": rung.message, **rung.evidence}
         self._record.event("rung", name=rung.name, verdict=rung.verdict, message=rung.message)
         if self._progress:

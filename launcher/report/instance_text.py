@@ -57,7 +57,7 @@ def status(result: Result) -> str:
             )
         return "\n".join(lines)
     row = rows[0]
-    lines = [f"{row['name']} is {_state(row)}"]
+    lines = [f"{row['name']} {_verb(row)} {_state(row)}"]
     for key in ("base_url", "model", "engine", "release", "pid", "keeper_pid", "processes"):
         if row.get(key) is not None:
             lines.append(f"  {key.replace('_', ' '):<12} {row[key]}")
@@ -97,6 +97,10 @@ def script(result: Result) -> str:
 def nothing(result: Result) -> str:
     """The verb has shown all there is already."""
     return ""
+
+
+def _verb(row: Mapping[str, Any]) -> str:
+    return "has" if row["state"] in ("failed", "died") else "is"
 
 
 def _state(row: Mapping[str, Any]) -> str:

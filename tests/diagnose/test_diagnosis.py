@@ -311,6 +311,12 @@ def test_braces_that_are_not_groups_stay() -> None:
     assert fill(text, {"name": "x"}) == 'set x: `{"use_cudagraph": false}`'
 
 
+def test_a_command_in_a_remedy_is_left_as_it_is() -> None:
+    text = '{who} has it ({who}): `ss -ltnp "sport = :{port}"`'
+    assert fill(text, {"port": "80"}) == 'has it: `ss -ltnp "sport = :80"`'
+    assert fill("not found {name}: install it", {}) == "not found: install it"
+
+
 def test_a_large_log_is_sifted_and_nothing_is_lost(tmp_path: Path) -> None:
     """Above two megabytes only lines that hold a piece of a rule's text are looked at."""
     filler = "".join(f"step {n}: all is well with error rate 0.{n}\n" for n in range(40_000))
