@@ -55,18 +55,16 @@ class Failure:
     @classmethod
     def from_exit(cls, code: int | None, state: str) -> Failure:
         """The first process ended; before ready that is a failure whatever its exit code says."""
-        how = ended(code)
-        ready = state == "ready"
-        said = (
-            f"the engine was ready and {how}" if ready else f"the engine {how} before it was ready"
-        )
-        exit_code = ExitCode.DIED if ready else ExitCode.DID_NOT_START
-        name = "engine-died" if ready else "engine-exited"
+        how, whose, remedy = ended(code), "", None
         if code is not None and -code in ASKING:
-            problem = Problem(name, f"{said}, which ernie-deploy did not send", None, WHO_SENT)
-        else:
-            problem = Problem(name, said)
-        return cls(problem, exit_code, certain=False, retry=ready)
+            whose, remedy = ", which ernie-deploy did not send", WHO_SENT
+        if state == "ready":
+            said = f"the engine was ready and {how}{whose}"
+            problem = Problem("engine-died", said, None, remedy)
+            return cls(problem, ExitCode.DIED, certain=False, retry=True)
+        said = f"the engine {how} before it was ready{whose}"
+        problem = Problem("engine-exited", said, None, remedy)
+        return cls(problem, ExitCode.DID_NOT_START, certain=False)
 
     @classmethod
     def from_stranger(cls, signal_name: str, line: str, state: str) -> Failure:
