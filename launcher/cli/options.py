@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -39,7 +40,10 @@ def load_profile(
     """
     from launcher import profile
 
-    return profile.load(path, overlays=overlays, sets=sets, name=name)
+    found = profile.load(path, overlays=overlays, sets=sets, name=name)
+    if not os.path.exists(os.path.expanduser(path)):
+        click.echo(f"the profile is {found.path}, which ships with ernie-deploy", err=True)
+    return found
 
 
 def is_profile(target: str) -> bool:
