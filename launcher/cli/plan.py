@@ -33,9 +33,9 @@ def command(
     """Show exactly what `up PROFILE` would run: argv, environment, files, ports, and why."""
     loaded = load_profile(profile, overlays, sets, name)
     if memory or gpu or largest:
-        from launcher.instance.memory import memory_plan
+        from launcher.preparing.memory import memory_plan
 
         return memory_plan(loaded, version=engine_version, gpu=gpu, largest=largest)
-    from launcher.instance.show import show_plan
+    from launcher.preparing.show import show_plan
 
     return show_plan(loaded, engine_version)

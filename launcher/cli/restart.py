@@ -30,11 +30,11 @@ def command(
     A profile is read anew; an instance's name restarts what ran. The profile is checked before
     anything is stopped.
     """
-    from launcher.instance import prepare
+    from launcher.doctor.preflight import preflight
     from launcher.instance.ending import down
-    from launcher.instance.preflight import preflight
     from launcher.instance.store import instance
     from launcher.instance.up import up
+    from launcher.preparing import prepare
 
     if is_profile(target):
         loaded = load_profile(target, overlays, sets, name)

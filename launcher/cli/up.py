@@ -40,10 +40,10 @@ def command(
     """
     loaded = load_profile(profile, overlays, sets, name)
     if dry_run:
-        from launcher.instance.show import show_plan
+        from launcher.preparing.show import show_plan
 
         return show_plan(loaded)
-    from launcher.instance.preflight import preflight
+    from launcher.doctor.preflight import preflight
     from launcher.instance.up import up
 
     return up(

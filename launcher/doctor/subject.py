@@ -13,8 +13,8 @@ from launcher.errors import DeployError, Problem
 from launcher.profile.model import Profile
 
 if TYPE_CHECKING:
-    from launcher.instance.prepare import Prepared
     from launcher.plan.model import LaunchPlan
+    from launcher.preparing.prepare import Prepared
 
 PLACEHOLDER = 20000
 """First number shown for ports that are chosen at the start."""

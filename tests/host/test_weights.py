@@ -10,7 +10,7 @@ import pytest
 
 from launcher.engines.fastdeploy import memory as fastdeploy
 from launcher.host import weights
-from launcher.instance.memory import shape_of_files
+from launcher.preparing.memory import shape_of_files
 
 
 def safetensors(path: Path, tensors: dict[str, tuple[str, list[int]]]) -> None:

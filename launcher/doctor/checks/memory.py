@@ -79,7 +79,7 @@ def container(subject: Subject) -> Outcome | None:
 
 def fits(subject: Subject) -> Outcome | None:
     """The memory plan's answer for the cards that are here."""
-    from launcher.instance.memory import memory_plan
+    from launcher.preparing.memory import memory_plan
 
     if subject.profile is None or subject.host.gpus.error or subject.running:
         return None
@@ -120,7 +120,7 @@ def _host_peak(subject: Subject) -> tuple[int | None, str]:
 
 
 def _from_table(subject: Subject) -> tuple[int | None, str]:
-    from launcher.instance.memory import memory_plan
+    from launcher.preparing.memory import memory_plan
 
     if subject.profile is None:
         return None, "no profile"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from launcher.instance.prepare import prepare
 from launcher.instance.store import instance
 from launcher.plan.command import shell_line
+from launcher.preparing.prepare import prepare
 from launcher.profile.model import Profile
 from launcher.result import Result
 
