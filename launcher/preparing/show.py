@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launcher.instance.store import instance
+from launcher import paths
 from launcher.plan.command import shell_line
 from launcher.preparing.prepare import prepare
 from launcher.profile.model import Profile
@@ -18,7 +18,7 @@ def show_plan(profile: Profile, assume: str | None = None) -> Result:
     prepared = prepare(profile, assume=assume)
     prepared.leases.release()
     plan = prepared.plan
-    folder = instance(profile.name).folder
+    folder = paths.instances() / profile.name
     files = [
         {"path": str(folder / name), "mode": "0600", "purpose": purpose}
         for name, purpose in (
