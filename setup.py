@@ -12,7 +12,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
-SHIPPED = ("profiles", "deploy/requirements")
+SHIPPED = ("profiles", "deploy/requirements", "deploy/runbooks")
 NOT_SHIPPED = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 

@@ -113,7 +113,7 @@ def private_folder(path: Path) -> Path:
 
 
 def shipped(*parts: str) -> Path:
-    """A file or folder that travels with the code: `profiles/...`, `deploy/requirements/...`.
+    """A file or folder that travels with the code: `profiles/...`, `deploy/runbooks/...`.
 
     In a checkout these lie beside `launcher/`; a wheel carries them as `launcher/_shipped/`.
     """

@@ -34,7 +34,10 @@ def command(
     if profile is None:
         subject = doctor.machine()
     else:
-        subject = doctor.of_profile(load_profile(profile, overlays, sets, name))
+        from launcher.instance.store import runs
+
+        loaded = load_profile(profile, overlays, sets, name)
+        subject = doctor.of_profile(loaded, runs=runs(loaded.name))
     findings = doctor.run(subject, only_fast=fast)
     failed = [f for f in findings if f.answer == "FAIL"]
     counts = {a: sum(f.answer == a for f in findings) for a in ("PASS", "WARN", "FAIL", "UNKNOWN")}

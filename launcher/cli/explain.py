@@ -9,16 +9,16 @@ from launcher.result import Result
 
 
 @click.command("explain")
-@click.argument("words", nargs=-1, metavar="[ED-... | CODE | CHECK | exit-code N]")
+@click.argument("words", nargs=-1, metavar="[ED-... | CODE | CHECK | RUNBOOK | exit-code N]")
 @json_option
 @verb
 def command(words: tuple[str, ...]) -> Result:
-    """Print the page of a rule (ED-...), an error code, a doctor check or an exit code.
+    """Print the page of a rule (ED-...), an error code, a doctor check, an exit code or a runbook.
 
-    Without a word every rule is listed.
+    Without a word every page is listed.
     """
     from launcher.diagnose import pages
 
     if not words:
-        return Result("explain", {"rules": pages.index()})
+        return Result("explain", pages.index())
     return Result("explain", {"page": pages.page(words)})

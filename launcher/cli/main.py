@@ -28,7 +28,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "plan": ("launcher.cli.plan", "Show exactly what `up` would run, and whether it fits."),
     "doctor": ("launcher.cli.doctor", "Check this machine before loading a model."),
     "diagnose": ("launcher.cli.diagnose", "Find the first cause in an instance's logs."),
-    "explain": ("launcher.cli.explain", "Explain a rule (ED-...), an error code or an exit code."),
+    "explain": (
+        "launcher.cli.explain",
+        "Explain a rule (ED-...), a code, a check; runbooks.",
+    ),
     "profiles": ("launcher.cli.profiles", "List, show and start profiles; print the schema."),
     "engine": ("launcher.cli.engine", "List, install and find engines."),
     "completion": ("launcher.cli.completion", "Print a completion script for bash or zsh."),

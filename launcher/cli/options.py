@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -56,11 +57,14 @@ def load_profile(
     from launcher.errors import DeployError
 
     try:
-        return profile.load(path, overlays=overlays, sets=sets, name=name, resolved=resolved)
+        found = profile.load(path, overlays=overlays, sets=sets, name=name, resolved=resolved)
     except DeployError as error:
         from launcher.environments.judge import completed
 
         raise completed(error, version) from None
+    if not os.path.exists(os.path.expanduser(path)):
+        click.echo(f"the profile is {found.path}, which ships with ernie-deploy", err=True)
+    return found
 
 
 def is_profile(target: str) -> bool:

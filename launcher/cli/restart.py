@@ -30,7 +30,7 @@ def command(
     A profile is read anew; an instance's name restarts what ran. The profile, its engine, its
     secrets and its ports are checked before anything is stopped.
     """
-    from launcher.instance.preflight import preflight
+    from launcher.doctor.preflight import preflight
     from launcher.instance.restart import restart
 
     if is_profile(target):

@@ -44,7 +44,7 @@ def command(
         from launcher.instance.show import show_plan
 
         return show_plan(loaded)
-    from launcher.instance.preflight import preflight
+    from launcher.doctor.preflight import preflight
     from launcher.instance.up import up
 
     return up(

@@ -1,4 +1,4 @@
-"""The pages that `explain` prints: rules, doctor checks, our error codes and exit codes."""
+"""The pages that `explain` prints: rules, doctor checks, error and exit codes, runbooks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from launcher import paths
 from launcher.engines import rules as rulebooks
 from launcher.errors import UsageError
 
@@ -15,14 +16,14 @@ _EXIT_WORDS = ("exit-code", "exit", "exit_code")
 
 
 def page(words: tuple[str, ...]) -> dict[str, Any]:
-    """The page called by `words`: a rule, an error code, a check, a number or `exit-code N`.
+    """The page called by `words`: a rule, a code, a check, a runbook, a number or `exit-code N`.
 
     Raises:
         UsageError: there is none; names the nearest.
     """
     name = words[-1]
     known = json.loads(_FILE.read_text(encoding="utf-8"))
-    checks = _checks()
+    checks, runbooks = _checks(), _runbooks()
     if words[0] in _EXIT_WORDS or (len(words) == 1 and name.isdigit()):
         if len(words) <= 2 and name in known["exit_codes"]:
             return {"kind": "exit-code", "id": name, **known["exit_codes"][name]}
@@ -35,19 +36,33 @@ def page(words: tuple[str, ...]) -> dict[str, Any]:
             return {"kind": "check", "id": name, **checks[name]}
         if name in known["errors"]:
             return _error_page(name, known["errors"][name])
+        if name in runbooks:
+            return _runbook_page(name, runbooks[name])
     every = [
         e.id for engine in rulebooks.engines_with_rules() for e in rulebooks.book(engine).entries
     ]
-    raise _nothing(" ".join(words), [*every, *known["errors"], *checks])
+    raise _nothing(" ".join(words), [*every, *known["errors"], *checks, *runbooks])
 
 
-def index() -> list[dict[str, str]]:
-    """Every rule with its engine, kind and cause."""
-    return [
-        {"id": entry.id, "engine": engine, "kind": entry.kind, "cause": entry.cause}
-        for engine in rulebooks.engines_with_rules()
-        for entry in rulebooks.book(engine).entries
-    ]
+def index() -> dict[str, list[dict[str, str]]]:
+    """Every page by its kind: the word that calls it, and what it is about."""
+    known = json.loads(_FILE.read_text(encoding="utf-8"))
+    return {
+        "runbooks": [
+            {"id": name, "title": _runbook_page(name, path)["title"], "path": str(path)}
+            for name, path in _runbooks().items()
+        ],
+        "exit_codes": [
+            {"id": k, "title": page["title"]} for k, page in known["exit_codes"].items()
+        ],
+        "checks": [{"id": name, "title": check["title"]} for name, check in _checks().items()],
+        "errors": [{"id": code, "title": page["means"]} for code, page in known["errors"].items()],
+        "rules": [
+            {"id": entry.id, "engine": engine, "kind": entry.kind, "cause": entry.cause}
+            for engine in rulebooks.engines_with_rules()
+            for entry in rulebooks.book(engine).entries
+        ],
+    }
 
 
 def _checks() -> dict[str, dict[str, Any]]:
@@ -57,6 +72,20 @@ def _checks() -> dict[str, dict[str, Any]]:
         check.id: {"title": check.title, "means": check.why, "fast": check.fast}
         for check in REGISTRY
     }
+
+
+def _runbooks() -> dict[str, Path]:
+    folder = paths.shipped("deploy", "runbooks")
+    return {page.stem: page for page in sorted(folder.glob("*.md")) if page.stem != "README"}
+
+
+def _runbook_page(name: str, path: Path) -> dict[str, Any]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    # The first line tells a test which fault the page is tried with.
+    start = next(number for number, line in enumerate(lines) if line.startswith("# "))
+    title = lines[start].removeprefix("# ")
+    text = "\n".join(lines[start:])
+    return {"kind": "runbook", "id": name, "title": title, "path": str(path), "text": text}
 
 
 def _error_page(code: str, page: dict[str, Any]) -> dict[str, Any]:
@@ -101,6 +130,6 @@ def _nothing(asked: str, names: list[str]) -> UsageError:
         UsageError.of(
             "unknown-page",
             f"nothing is known of {asked!r}{meant}",
-            remedy="`ernie-deploy explain` without a word lists every rule",
+            remedy="`ernie-deploy explain` without a word lists every page",
         ).problems
     )

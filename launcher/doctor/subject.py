@@ -13,8 +13,8 @@ from launcher.errors import DeployError, Problem
 from launcher.profile.model import Profile
 
 if TYPE_CHECKING:
-    from launcher.instance.prepare import Prepared
     from launcher.plan.model import LaunchPlan
+    from launcher.preparing.prepare import Prepared
 
 PLACEHOLDER = 20000
 """First number shown for ports that are chosen at the start."""
@@ -35,8 +35,10 @@ def of_prepared(prepared: Prepared) -> Subject:
     )
 
 
-def of_profile(profile: Profile) -> Subject:
+def of_profile(profile: Profile, *, runs: bool = False) -> Subject:
     """A profile as far as this machine lets it come; what stands in the way is part of it.
+
+    `runs`: an instance of this name is at work, its ports and memory are then its own.
 
     Raises:
         UsageError: the engine does not exist.
@@ -66,7 +68,7 @@ def of_profile(profile: Profile) -> Subject:
         engine_problems,
         profile_problems,
         auto,
-        _runs(profile.name),
+        runs,
     )
 
 
@@ -92,12 +94,3 @@ def _plan(
         distributions=installed.distributions,
     )
     return engine.plan(profile, context), frozenset(auto)
-
-
-def _runs(name: str) -> bool:
-    """True while an instance of this name is at work: its ports and memory are then its own."""
-    from launcher.instance.store import instance, view
-    from launcher.keeper.state import LIVE
-
-    state, _, _ = view(instance(name))
-    return state in LIVE

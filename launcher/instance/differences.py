@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from launcher.instance import prepare
 from launcher.instance.store import InstanceDir
+from launcher.preparing import prepare
 from launcher.profile.model import Profile
 
 

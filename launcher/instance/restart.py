@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from launcher.errors import ExitCode, PreconditionError
-from launcher.instance import prepare
 from launcher.instance.ending import down
 from launcher.instance.following import OnEvent
 from launcher.instance.start import resolve_secrets
 from launcher.instance.store import InstanceDir, instance, view
 from launcher.instance.up import Preflight, running_plans, up
 from launcher.keeper.state import LIVE
+from launcher.preparing import prepare
 from launcher.profile.model import Profile
 from launcher.result import Result
 

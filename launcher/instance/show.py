@@ -6,10 +6,10 @@ from typing import Any
 
 from launcher.errors import DeployError
 from launcher.instance.differences import differences
-from launcher.instance.prepare import prepare
 from launcher.instance.store import InstanceDir, instance, view
 from launcher.keeper.state import LIVE
 from launcher.plan.command import shell_line
+from launcher.preparing.prepare import prepare
 from launcher.profile.model import Profile
 from launcher.result import Result
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import launcher
 from launcher import paths
 from launcher.errors import PreconditionError, Problem
-from launcher.instance.prepare import Prepared
 from launcher.instance.store import InstanceDir, Lock
 from launcher.keeper.state import write_atomically
 from launcher.plan.model import LaunchPlan
+from launcher.preparing.prepare import Prepared
 from launcher.profile.secrets import resolve
 
 KEEPER_DEADLINE = 30.0

@@ -20,7 +20,7 @@ from typing import Any
 from launcher import paths
 from launcher.errors import PreconditionError, UsageError
 from launcher.keeper.identity import same, this_host
-from launcher.keeper.state import DamagedState, State, read_state
+from launcher.keeper.state import LIVE, DamagedState, State, read_state
 from launcher.plan.model import LaunchPlan
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,47}")
@@ -251,3 +251,8 @@ def view(found: InstanceDir) -> tuple[str, State | None, str | None]:
     if held(found.folder):
         return "starting", state, None
     return "lost", state, "its keeper was killed; `down` cleans up, `up` cleans and starts"
+
+
+def runs(name: str) -> bool:
+    """True while an instance of this name is at work."""
+    return view(instance(name))[0] in LIVE

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from launcher import paths
 from launcher.errors import DeployError, ExitCode, PreconditionError, Problem
-from launcher.instance import ending, prepare, start
+from launcher.instance import ending, start
 from launcher.instance.differences import differences
 from launcher.instance.following import OnEvent, follow, ready_result
 from launcher.instance.interrupt import Interrupt, interruptible
 from launcher.instance.store import InstanceDir, Lock, every_instance, instance, view
 from launcher.keeper.control import Client
 from launcher.plan.model import LaunchPlan
+from launcher.preparing import prepare
 from launcher.profile.model import Profile
 from launcher.result import Result
 
@@ -131,7 +132,7 @@ def _learn(result: Result, prepared: prepare.Prepared) -> Result:
     """Keep how far the memory plan was off; a start is none the worse where nothing is learnt."""
     if result.exit_code is not ExitCode.DONE:
         return result
-    from launcher.instance.memory import learn
+    from launcher.preparing.memory import learn
 
     folder = Path(prepared.plan.log_folder)
     row = learn(prepared.profile, prepared.installed.release, folder)

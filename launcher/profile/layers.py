@@ -231,7 +231,8 @@ def nearest(name: str, folder: str) -> str | None:
 def _shipped(name: str) -> str | None:
     if os.path.isabs(name) or name.startswith((".", "~")):
         return None
-    return _first_file(str(paths.shipped("profiles", name)))
+    # `profiles/NAME` is how it is called in a checkout, whose README is read elsewhere too.
+    return _first_file(str(paths.shipped("profiles", name.removeprefix("profiles/"))))
 
 
 def _first_file(path: str) -> str | None:

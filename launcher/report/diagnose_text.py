@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from launcher.result import Result
@@ -44,14 +44,14 @@ def diagnose(result: Result) -> str:
 
 
 def explain(result: Result) -> str:
-    """One page, or the list of all rules."""
-    if "rules" in result.data:
-        return "\n".join(
-            f"{rule['id']:36} {rule['kind']:8} {textwrap.shorten(rule['cause'], 70)}"
-            for rule in result.data["rules"]
-        )
+    """One page, or the list of all."""
+    if "page" not in result.data:
+        return "\n".join(_index(result.data))
     page = result.data["page"]
     kind = page["kind"]
+    if kind == "runbook":
+        where = f"(This is {page['path']}. $NAME is the instance, $PROFILE its profile.)"
+        return f"{page['text']}\n\n{where}"
     if kind == "exit-code":
         head = f"exit code {page['id']}: {page['title']}"
         return "\n".join([head, "", *_wrap(page["means"]), "", *_field("do", page["remedy"])])
@@ -79,6 +79,14 @@ _KINDS = {
     "noise": "noise: harmless",
     "symptom": "a failure without a line of its own",
 }
+
+
+def _index(data: Mapping[str, Any]) -> Iterator[str]:
+    for kind, pages in data.items():
+        yield f"{kind.replace('_', ' ')}:"
+        for page in pages:
+            about = page.get("title") or page["cause"]
+            yield f"  {page['id']:36} {textwrap.shorten(about, 80, placeholder=' ...')}"
 
 
 def _rule(page: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """`ernie-deploy explain`: every rule, check, error code and exit code has a page."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,6 +79,7 @@ def test_every_rule_and_every_check_has_a_page() -> None:
         (("port-taken",), "an error of ernie-deploy, exit code 3"),
         (("leftovers",), "exit code 1 or 3"),
         (("unknown-key",), "Nothing is ever ignored"),
+        (("never-ready",), "deploy/runbooks/never-ready.md"),
         (("shm-size",), "a check of `ernie-deploy doctor`"),
     ],
 )
@@ -90,12 +92,24 @@ def test_pages(words: tuple[str, ...], said: str, run_cli: Callable[..., Ran]) -
     )
 
 
-def test_without_a_word_every_rule_is_listed(run_cli: Callable[..., Ran]) -> None:
+def test_without_a_word_every_page_is_listed(run_cli: Callable[..., Ran]) -> None:
     ran = run_cli("explain")
     assert ran.rc == 0
-    assert len(ran.stdout.splitlines()) == sum(
-        len(book(engine).entries) for engine in engines_with_rules()
-    )
+    listed = {line.split()[0] for line in ran.stdout.splitlines() if line.startswith("  ")}
+    rules = {entry.id for engine in engines_with_rules() for entry in book(engine).entries}
+    assert listed >= rules | set(PAGES) | {check.id for check in doctor.REGISTRY}
+    assert listed >= {"does-not-start", "air-gapped", "130"}
+    for word in ("does-not-start", "port-taken", "shm-size", "130", "ED-FD-CUDA-OOM"):
+        assert word in listed
+        assert pages.page((word,))["id"] == word
+
+
+def test_a_page_that_sends_the_reader_on_names_one_that_exists() -> None:
+    texts = [page["remedy"] for page in PAGES.values()]
+    texts += [e.remedy for engine in engines_with_rules() for e in book(engine).entries]
+    named = re.findall(r"ernie-deploy explain ([a-z][a-z-]+)", " ".join(texts))
+    assert {"air-gapped", "never-ready", "rotate-api-key"} <= set(named)
+    assert [pages.page((word,))["kind"] for word in named] == ["runbook"] * len(named)
 
 
 @pytest.mark.parametrize("words", [("ED-FD-NOPE",), ("exit-code", "99"), ("port-takn",)])

@@ -1,6 +1,7 @@
 """`ernie-deploy validate`: right and wrong profiles, for one release and for all it admits."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from launcher.cli.main import group
+from tests.support.cli import Ran
 
 CARD = """\
 name: card
@@ -136,3 +138,18 @@ def test_the_text_says_ok_and_what_was_checked(card: Path) -> None:
 def test_every_shipped_profile_is_right_for_all_it_admits(path: Path) -> None:
     code, said = validate(str(path))
     assert (code, said["errors"]) == (0, [])
+
+
+def test_a_shipped_profile_by_the_name_it_has_in_the_checkout(
+    run_cli: Callable[..., Ran], tmp_path: Path
+) -> None:
+    """README's commands work elsewhere too; which file is used is said."""
+    ran = run_cli("validate", "profiles/ernie-4.5-21b-a3b-thinking.yaml", cwd=tmp_path)
+    assert ran.rc == 0, ran.said()
+    assert "ernie-4.5-21b-a3b-thinking.yaml, which ships with ernie-deploy" in ran.stderr
+    own = tmp_path / "profiles" / "mine.yaml"
+    own.parent.mkdir()
+    own.write_text("extends: profiles/ernie-4.5-21b-a3b-thinking.yaml\n")
+    ran = run_cli("validate", "profiles/mine.yaml", cwd=tmp_path)
+    assert ran.rc == 0, ran.said()
+    assert "which ships" not in ran.stderr

@@ -70,7 +70,7 @@ def test_every_data_file_of_the_checkout_is_in_the_wheel(wheel: Path) -> None:
         for path in (ROOT / "launcher").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    for part in ("profiles", "deploy/requirements"):
+    for part in ("profiles", "deploy/requirements", "deploy/runbooks"):
         expected |= {
             f"launcher/_shipped/{path.relative_to(ROOT)}"
             for path in (ROOT / part).rglob("*")
@@ -96,3 +96,19 @@ def test_engine_list_outside_the_checkout(command: list[str], home: Path) -> Non
 
 def test_profiles_list_outside_the_checkout(command: list[str], home: Path) -> None:
     assert "ernie-tiny-cpu" in json.dumps(run(command, home, "profiles", "list"))
+
+
+def test_the_commands_of_the_readme_work_outside_the_checkout(
+    command: list[str], home: Path
+) -> None:
+    """`profiles/NAME.yaml` is then the shipped one, and which file that is is said."""
+    data = run(command, home, "validate", "profiles/ernie-4.5-21b-a3b-thinking.yaml")
+    assert data["profile"].endswith("/launcher/_shipped/profiles/ernie-4.5-21b-a3b-thinking.yaml")
+    assert str(ROOT) not in data["profile"]
+
+
+def test_a_runbook_outside_the_checkout(command: list[str], home: Path) -> None:
+    page = run(command, home, "explain", "does-not-start")["page"]
+    assert Path(page["path"]).is_file()
+    assert str(ROOT) not in page["path"]
+    assert page["text"].startswith("# It does not start")

@@ -8,9 +8,9 @@ import pytest
 from launcher.engines.fastdeploy import memory as fastdeploy
 from launcher.engines.fastdeploy.engine import ENGINE
 from launcher.errors import PreconditionError, ProfileError
-from launcher.instance.memory import memory_plan
 from launcher.plan import memory
 from launcher.plan.memory import Ask
+from launcher.preparing.memory import memory_plan
 from tests.engines import making
 from tests.plan.test_memory import card
 

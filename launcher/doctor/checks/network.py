@@ -96,8 +96,8 @@ def hub(subject: Subject) -> Outcome | None:
             )
         return fail(
             f"{profile.model} is a hub id and {name} cannot be reached: {error}",
-            "copy the model to this machine and give its folder as `model:` (see the air-gapped "
-            "runbook), or set HTTPS_PROXY under `env:`",
+            "copy the model to this machine and give its folder as `model:` (`ernie-deploy "
+            "explain air-gapped`), or set HTTPS_PROXY under `env:`",
         )
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from launcher.engines.base import PortNeed
 from launcher.errors import PreconditionError
-from launcher.instance import leases
-from launcher.instance.leases import Leases
+from launcher.preparing import leases
+from launcher.preparing.leases import Leases
 from tests.support import ROOT, ports
 
 API = PortNeed("api")
@@ -62,7 +62,7 @@ def test_what_it_had_before_is_preferred(taken: list[Leases], free_port: int) ->
 TAKE = """
 import json, sys
 from launcher.engines.base import PortNeed
-from launcher.instance import leases
+from launcher.preparing import leases
 needs = [PortNeed("api"), PortNeed("queue", unique_low_byte=True)]
 print(json.dumps(leases.take("edt-same", needs, {}, "127.0.0.1", {}).ports), flush=True)
 sys.stdin.read()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from launcher.instance.prepare import Prepared
+from launcher.preparing.prepare import Prepared
 
 
 def preflight(prepared: Prepared, force: Sequence[str]) -> tuple[str, ...]:

@@ -11,9 +11,9 @@ from launcher import engines, environments, paths
 from launcher.engines.base import Engine, Installed, PlanContext, Release
 from launcher.environments import vllm_flags
 from launcher.errors import PreconditionError, Problem, ProfileError
-from launcher.instance import leases
-from launcher.instance.leases import Leases
 from launcher.plan.model import LaunchPlan
+from launcher.preparing import leases
+from launcher.preparing.leases import Leases
 from launcher.profile.model import Profile
 
 DRY_TEMPORARY = "/tmp/ed-XXXXXXXX"  # noqa: S108 - shown by `plan`, never made

@@ -1,0 +1,63 @@
+"""README's architecture holds: one direction of imports, those inside of functions included."""
+
+import re
+
+from tests.support import ROOT
+from tests.support.imports import imported, modules
+
+SHARED = ("errors", "redact", "paths", "result")
+ROOMS = (
+    "profile",
+    "plan",
+    "host",
+    "engines",
+    "environments",
+    "probe",
+    "preparing",
+    "doctor",
+    "diagnose",
+    "keeper",
+    "instance",
+    "smoke",
+    "report",
+    "cli",
+)
+"""Each may import those before it."""
+NO_ROOM = ("", "__version__")
+TOP = ("launcher.__main__", "launcher.pytest_plugin")
+"""Entry points: they may import any room, and none imports them."""
+
+
+def room(name: str) -> str:
+    return [*name.split("."), ""][1]
+
+
+def test_a_room_imports_those_before_it_and_none_after_it() -> None:
+    back = []
+    seen = 0
+    for module, path in modules():
+        if module in ("launcher", *TOP):
+            continue
+        here = room(module)
+        for name, line in imported(path):
+            there = room(name)
+            if name.split(".")[0] != "launcher" or there in (here, *SHARED, *NO_ROOM):
+                continue
+            seen += 1
+            late = here in SHARED or ROOMS.index(there) > ROOMS.index(here)
+            if late:
+                back.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
+    assert not back
+    assert seen > 200
+
+
+def test_every_room_is_listed() -> None:
+    folders = {p.parent.name for p in (ROOT / "launcher").glob("*/__init__.py")}
+    assert folders == set(ROOMS)
+    files = {p.stem for p in (ROOT / "launcher").glob("*.py")} - {"__init__"}
+    assert files == {*SHARED, *(room(name) for name in TOP)}
+
+
+def test_readme_has_the_rooms_in_this_order() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert tuple(re.findall(r"^\| `launcher/([a-z]+)/` \|", text, re.MULTILINE)) == ROOMS
