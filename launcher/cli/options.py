@@ -41,17 +41,26 @@ def load_profile(
     overlays: tuple[str, ...],
     sets: tuple[str, ...],
     name: str | None,
+    version: str | None = None,
     *,
     resolved: bool = False,
 ) -> Profile:
-    """The profile as given on the command line; `resolved`: `path` is an instance's own.
+    """The profile as given on the command line; `version` of the engine is judged for.
+
+    With `resolved`, `path` is an instance's own.
 
     Raises:
-        ProfileError: with every problem.
+        ProfileError: with every problem, those that only the engine knows of included.
     """
     from launcher import profile
+    from launcher.errors import DeployError
 
-    return profile.load(path, overlays=overlays, sets=sets, name=name, resolved=resolved)
+    try:
+        return profile.load(path, overlays=overlays, sets=sets, name=name, resolved=resolved)
+    except DeployError as error:
+        from launcher.environments.judge import completed
+
+        raise completed(error, version) from None
 
 
 def is_profile(target: str) -> bool:

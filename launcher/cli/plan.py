@@ -32,7 +32,7 @@ def command(
     largest: bool,
 ) -> Result:
     """Show exactly what `up PROFILE` would run: argv, environment, files, ports, and why."""
-    loaded = load_profile(profile, overlays, sets, name)
+    loaded = load_profile(profile, overlays, sets, name, engine_version)
     if memory or gpu or largest:
         from launcher.instance.memory import memory_plan
 

@@ -27,7 +27,7 @@ def command(
 
     Nothing is started and nothing is downloaded.
     """
-    loaded = load_profile(profile, overlays, sets, name)
+    loaded = load_profile(profile, overlays, sets, name, engine_version)
     from launcher.environments.judge import judge
 
     return Result("validate", judge(loaded, engine_version))

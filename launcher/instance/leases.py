@@ -19,7 +19,7 @@ from pathlib import Path
 from launcher.engines.base import PortNeed
 from launcher.errors import PreconditionError, Problem
 from launcher.host.tcp import bind_error
-from launcher.probe.sockets import describe_holder
+from launcher.probe.sockets import command_line, describe_holder
 
 FOLDER = Path("/tmp/ernie-deploy-leases")  # noqa: S108 - sticky and shared on purpose
 LOWEST = 20000
@@ -96,8 +96,8 @@ def _take_fixed(
         descriptor = _lock(f"port-{port}")
         if descriptor is None:
             return Problem(
-                "port-leased", f"port {port} ({need.name}) is leased by another instance", where,
-                f"`ernie-deploy status` shows which; or `ports: {{{need.name}: auto}}`",
+                "port-leased", f"port {port} ({need.name}) is leased by {_lessee(port)}", where,
+                f"choose another port, or `ports: {{{need.name}: auto}}`",
             )  # fmt: skip
         leases.descriptors.append(descriptor)
         error = bind_error(need.address or host, port)
@@ -112,6 +112,17 @@ def _take_fixed(
         )  # fmt: skip
     leases.ports[need.name] = number
     return None
+
+
+def _lessee(port: int) -> str:
+    """Who holds the lease of `port`, for a message."""
+    path = str(FOLDER / f"port-{port}")
+    for pid in (name for name in os.listdir("/proc") if name.isdigit()):
+        with contextlib.suppress(OSError):
+            for descriptor in os.listdir(f"/proc/{pid}/fd"):
+                if os.readlink(f"/proc/{pid}/fd/{descriptor}") == path:
+                    return f"pid {pid} ({command_line(int(pid))})"
+    return "another user's instance"
 
 
 def _why_not(error: OSError, need: PortNeed, port: int) -> Problem:

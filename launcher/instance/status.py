@@ -100,7 +100,7 @@ def describe(found: InstanceDir) -> dict[str, Any]:
 def _from_state(told: dict[str, Any]) -> dict[str, Any]:
     keys = (
         "phase", "percent", "ports", "started_at", "ready_at", "ended_at", "error", "exit_code",
-        "receipt", "restarts", "engine_exit",
+        "receipt", "restarts", "engine_exit", "forced",
     )  # fmt: skip
     row = {key: told.get(key) for key in keys}
     row["pid"] = (told.get("engine") or {}).get("pid")

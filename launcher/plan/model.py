@@ -95,7 +95,9 @@ class FailureRule:
     """A line that means the engine has failed.
 
     `fatal` rules end a start the moment they are seen in state `when`. `summary` rules are fatal
-    but only say that something else failed: the diagnosis looks for the cause elsewhere.
+    but only say that something else failed: the diagnosis looks for the cause elsewhere. A
+    `consequence` is a failure that often follows another one (a rank that lost its peer): beside
+    one of the same moment it is not the cause.
     `retry` says whether starting again unchanged can help. Groups of `pattern` may be used in
     `cause` and `remedy` as `{name}`. `kind` ranks the rules for a diagnosis: a `failure` explains
     an end, a `warning` a server that runs badly, a `request` that one client was refused.
@@ -113,6 +115,7 @@ class FailureRule:
     exit_code: int | None = None
     origin: str = ""
     kind: Literal["failure", "warning", "request"] = "failure"
+    consequence: bool = False
 
 
 @dataclass(frozen=True)

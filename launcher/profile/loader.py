@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from launcher.errors import PreconditionError, Problem, ProfileError
+from launcher.errors import DeployError, PreconditionError, Problem, ProfileError
 from launcher.profile import combine, nodes, types
 from launcher.profile.check import Checker
 from launcher.profile.layers import Layers, find_profile, set_value
@@ -73,9 +73,15 @@ def load(
     combine.check(checker, shown)
     if not need_model:
         checker.problems = [p for p in checker.problems if p[1].code != "missing-model"]
-    _raise([*layers.problems, *problems], checker, layers.sources)
+    wrong = _wrong([*layers.problems, *problems], checker, layers.sources)
+    if wrong is not None and not _judgeable(checker):
+        raise wrong
     _defaults(checker)
-    return _profile(checker, named, shown, layers.text)
+    made = _profile(checker, named, shown, layers.text)
+    if wrong is not None:
+        wrong.partial = made
+        raise wrong
+    return made
 
 
 def instance_name(path: str | os.PathLike[str], name: str | None = None) -> str:
@@ -126,11 +132,11 @@ def _no_name(where: str) -> Problem:
     return Problem("missing-key", "name: is required", where, "add `name: ...`, or give --name")
 
 
-def _raise(problems: list[Problem], checker: Checker, sources: list[str]) -> None:
-    """Raise what was found, in the order of files and lines."""
+def _wrong(problems: list[Problem], checker: Checker, sources: list[str]) -> DeployError | None:
+    """What was found, in the order of files and lines."""
     found = [*problems, *(problem for _, problem in checker.problems)]
     if not found:
-        return
+        return None
     order = {source: index for index, source in enumerate(sources)}
 
     def key(problem: Problem) -> tuple[int, int, int]:
@@ -139,7 +145,13 @@ def _raise(problems: list[Problem], checker: Checker, sources: list[str]) -> Non
 
     found = sorted(dict.fromkeys(found), key=key)
     only_model = all(problem.code == "missing-model" for problem in found)
-    raise (PreconditionError if only_model else ProfileError)(found)
+    return (PreconditionError if only_model else ProfileError)(found)
+
+
+def _judgeable(checker: Checker) -> bool:
+    """True where an engine can say more: which one, what model and which releases are known."""
+    stated = "engine-version" not in checker.origins or "engine-version" in checker.values
+    return stated and {"engine", "model"} <= set(checker.values)
 
 
 def _parts(where: str) -> tuple[str, int, int]:

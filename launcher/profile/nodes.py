@@ -126,6 +126,11 @@ def _syntax(error: yaml.MarkedYAMLError, text: str, source: str) -> Iterator[Pro
                 yield Problem("tab", "a tab cannot indent YAML", where, "indent with spaces")
         return
     said = (error.problem or "not YAML").strip()
+    if "nesting depth" in said:
+        # libyaml 0.2.6 counts too, as it reads ahead, and gives up before our count has begun.
+        where = f"{source}:{line + 1}:{column + 1}"
+        yield Problem("too-deep", f"nested deeper than {MAX_DEPTH} levels", where)
+        return
     context = f" ({error.context.strip()})" if error.context else ""
     remedy = None
     if "mapping values are not allowed" in said:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import select
 import shlex
 import subprocess
+import time
 from pathlib import Path
 
 from launcher.errors import PreconditionError
 
 COMMAND_DEADLINE = 30.0
 """Seconds a `cmd:` reference may take: password managers ask over the network."""
+LONGEST = 16 * 1024
+"""Bytes of a secret. A header or a variable takes no more, and `file:` may name a whole disk."""
 
 
 def resolve(reference: str) -> str:
@@ -28,19 +32,47 @@ def resolve(reference: str) -> str:
         problem = f"the environment variable {value} is not set or empty"
     elif kind == "file":
         try:
-            secret = Path(value).expanduser().read_text(encoding="utf-8").rstrip("\r\n")
+            secret = _from_file(Path(value).expanduser())
             problem = f"the file {value} is empty"
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             problem = f"the file {value} cannot be read ({type(error).__name__})"
     elif kind == "cmd":
         secret, problem = _from_command(value)
     else:
         problem = "a secret is given as env:NAME, file:PATH or cmd:COMMAND"
+    if len(secret.encode()) > LONGEST:
+        secret, problem = "", f"it is longer than {LONGEST // 1024} KiB, so it is no key"
+    elif not secret.isprintable():
+        secret, problem = "", "it has a line break or a control character, so it is no key"
     if not secret:
         raise PreconditionError.of(
             "missing-secret", f"no secret behind {kind}:{value}: {problem}", remedy=_remedy(kind)
         )
     return secret
+
+
+def _from_file(path: Path) -> str:
+    """The text of a file or pipe; of one that is too long, a little more than the limit.
+
+    Raises:
+        OSError: it cannot be read, or its writer (`<(pass ernie)`) takes longer than a command may.
+        ValueError: it is not text, or the path holds a NUL.
+    """
+    end = time.monotonic() + COMMAND_DEADLINE
+    data = b""
+    # A pipe that nobody writes to would otherwise hold the verb for ever.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        while len(data) <= LONGEST:
+            if not select.select([descriptor], [], [], max(0.0, end - time.monotonic()))[0]:
+                raise TimeoutError
+            more = os.read(descriptor, LONGEST)
+            if not more:
+                break
+            data += more
+    finally:
+        os.close(descriptor)
+    return data.decode().rstrip("\r\n")
 
 
 def _from_command(value: str) -> tuple[str, str]:

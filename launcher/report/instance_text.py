@@ -69,6 +69,8 @@ def status(result: Result) -> str:
     for key in ("health", "note"):
         if row.get(key):
             lines.append(f"  {key:<12} {row[key]}")
+    if row.get("forced"):
+        lines.append(f"  {'forced':<12} it was started past the check {', '.join(row['forced'])}")
     if _since(row):
         lines.append(f"  {'for':<12} {_since(row)}")
     error = row.get("error")

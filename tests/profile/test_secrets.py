@@ -1,8 +1,15 @@
 """A secret never stands in a profile, and is never repeated when it does."""
 
+import os
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from launcher.errors import PreconditionError
+from launcher.profile import secrets
+from launcher.profile.secrets import resolve
 
 SECRET = "sk-live-4f9d1c77"
 HEAD = "name: a\nengine: vllm\nmodel: a/b\n"
@@ -20,6 +27,10 @@ HOSTED = "name: a\nengine: hosted\nmodel: a/b\nbase-url: https://x/v1\n"
         (f"{HEAD}api-key: ${{GIVEN}}\n", "4:10"),
         (f"{HEAD}api-key: ${{MY_KEY}}\n", "4:10"),
         (f"{HEAD}env: {{HF_TOKEN: {SECRET}}}\n", "4:17"),
+        (f"{HEAD}env: {{AUTH: hf_{'Ab3' * 8}}}\n", "4:13"),
+        (f"{HEAD}env: {{HTTPS_PROXY: 'http://me:{SECRET}@proxy:80'}}\n", "4:20"),
+        (f"{HEAD}engine-args: {{router: 'http://me:{SECRET}@proxy:80'}}\n", "4:23"),
+        (f"{HEAD}engine-args: {{routers: ['http://me:{SECRET}@proxy:80']}}\n", "4:25"),
         (f"{HEAD}env: {{FD_API_KEY: {SECRET}}}\n", "4:19"),
         (f"{HEAD}env: {{DB_PASSWORD: {SECRET}}}\n", "4:20"),
         (f"{HEAD}env: HF_TOKEN={SECRET}\n", "4:6"),
@@ -29,6 +40,7 @@ HOSTED = "name: a\nengine: hosted\nmodel: a/b\nbase-url: https://x/v1\n"
         (f"{HEAD}engine-args: {{json: {{password: {SECRET}}}}}\n", "4:32"),
         (f"{HOSTED}headers: {{Authorization: Bearer {SECRET}}}\n", "5:26"),
         (f"{HOSTED}headers: {{x-api-key: {SECRET}}}\n", "5:22"),
+        (f"{HOSTED}headers: {{X-Title: Bearer {SECRET}}}\n", "5:20"),
         (f"{HOSTED}body: {{key: {SECRET}}}\n", "5:13"),
         (f"{HOSTED.replace('https://', f'https://me:{SECRET}@')}", "4:11"),
     ],
@@ -37,6 +49,7 @@ def test_a_secret_in_clear(refused: Any, text: str, place: str) -> None:
     found = refused(text, {"MY_KEY": SECRET, "GIVEN": SECRET})
     assert any(where == f"p.yaml:{place}" for _, where, _, _ in found), found
     assert SECRET not in repr(found)
+    assert "Ab3Ab3" not in repr(found)
 
 
 def test_references_are_kept_and_never_resolved(load: Any) -> None:
@@ -52,3 +65,60 @@ def test_a_switch_named_like_a_secret_is_none(load: Any) -> None:
     got = load(HEAD + "env: {HF_HUB_DISABLE_IMPLICIT_TOKEN: 1}\nengine-args: {hf-token: true}\n")
     assert got.env == {"HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"}
     assert got.engine_args == {"hf-token": True}
+
+
+@pytest.mark.parametrize("text", [SECRET, f"{SECRET}\n", f"{SECRET}\r\n"])
+def test_a_secret_from_a_file_has_no_line_end(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "key"
+    path.write_text(text, newline="")
+    assert resolve(f"file:{path}") == SECRET
+
+
+def test_a_secret_from_a_pipe_is_waited_for() -> None:
+    """`ERNIE_KEY=file:/dev/fd/63`, as a shell's `<(pass ernie)` makes it."""
+    read, write = os.pipe()
+    writer = subprocess.Popen(["sh", "-c", f"sleep 0.2; echo {SECRET}"], stdout=write)
+    os.close(write)
+    try:
+        assert resolve(f"file:/dev/fd/{read}") == SECRET
+    finally:
+        writer.wait()
+        os.close(read)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b"x" * 20_000, "longer than 16 KiB"),
+        (b"one\ntwo", "line break"),
+        (b"one\0two", "control character"),
+        (b"\xff\xfe", "cannot be read (UnicodeDecodeError)"),
+    ],
+)
+def test_what_is_no_secret(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "key"
+    path.write_bytes(content)
+    for reference in (f"file:{path}", f"cmd:cat {path}"):
+        with pytest.raises(PreconditionError) as caught:
+            resolve(reference)
+        told = caught.value.problems[0].message
+        assert reference in told
+        if reference.startswith("file:"):
+            assert said in told
+        assert "x" * 30 not in told
+
+
+def test_a_whole_disk_is_no_secret() -> None:
+    with pytest.raises(PreconditionError, match="longer than 16 KiB"):
+        resolve("file:/dev/zero")
+
+
+def test_a_pipe_without_a_writer_holds_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secrets, "COMMAND_DEADLINE", 0.2)
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(PreconditionError, match=r"cannot be read \(TimeoutError\)"):
+        resolve(f"file:{path}")
