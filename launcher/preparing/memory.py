@@ -38,6 +38,10 @@ from launcher.profile.model import Profile
 from launcher.result import Result
 
 MIB = 1024**2
+_COLUMNS = frozenset({
+    "time", "host", "model", "quantization", "card", "predicted", "reported", "error",
+})  # fmt: skip
+
 ENOUGH = 64 * MIB
 """Bytes read of one log: a server that has run for days has written gigabytes since."""
 
@@ -213,8 +217,11 @@ def history(profile: Profile) -> list[dict[str, Any]]:
             row = json.loads(line)
         except ValueError:
             continue
-        same = row.get("host") == os.uname().nodename and row.get("model") == profile.model
-        if same and row.get("quantization") == profile.quantization:
+        if not isinstance(row, dict) or not set(row) >= _COLUMNS or row["error"] is None:
+            # A line that was cut off, or a start that reported no block at all.
+            continue
+        same = row["host"] == os.uname().nodename and row["model"] == profile.model
+        if same and row["quantization"] == profile.quantization:
             rows.append(row)
     return rows
 

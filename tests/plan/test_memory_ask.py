@@ -1,6 +1,8 @@
 """What the memory plan reckons with is what the release would run with."""
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from launcher.engines.fastdeploy.engine import ENGINE
 from launcher.errors import PreconditionError, ProfileError
 from launcher.plan import memory
 from launcher.plan.memory import Ask
-from launcher.preparing.memory import memory_plan
+from launcher.preparing.memory import history, memory_plan
 from tests.engines import making
 from tests.plan.test_memory import card
 
@@ -107,3 +109,18 @@ def test_the_loader_decides_how_much_host_memory_a_load_takes(
     peak = memory.predict(shape, card("h800-80g"), wanted, fastdeploy.costs()).host_peak
     # FastDeploy's documentation of 2.0 to 2.2: 600 GB of RAM.
     assert (peak < 100e9) if streamed else (600e9 <= peak < 650e9)
+
+
+def test_lines_of_the_history_that_cannot_be_used_are_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ERNIE_DEPLOY_HOME", str(tmp_path))
+    card_profile = making.profile(**making.CARD)
+    whole = {
+        "time": 1.0, "host": os.uname().nodename, "model": card_profile.model,
+        "quantization": None, "card": "c", "predicted": 3, "reported": 2, "error": 0.5,
+    }  # fmt: skip
+    lines = ['{"time": 1', "[]", "3", json.dumps({"host": whole["host"]}),
+             json.dumps({**whole, "reported": 0, "error": None}), json.dumps(whole)]  # fmt: skip
+    (tmp_path / "memory-history.jsonl").write_text("\n".join(lines))
+    assert history(card_profile) == [whole]
