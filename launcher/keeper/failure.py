@@ -189,8 +189,9 @@ def _explained(failure: Failure, plan: LaunchPlan, folder: Path, state: State) -
         return dataclasses.replace(failure, problem=problem, retry=False)
     if found.rule_id is None:
         said = f"; the first error in its logs: {seen.text}" if seen else "; its logs name no cause"
-        if own.remedy and not seen:
-            said = ""  # it is the cause already
+        if own.remedy:
+            # Somebody's signal is the cause already; what then failed is its consequence.
+            said, where = "", own.where
         problem = Problem(own.code, own.message + said, where, own.remedy or remedy)
         return dataclasses.replace(failure, problem=problem)
     worker = ""

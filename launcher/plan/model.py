@@ -221,7 +221,8 @@ class LaunchPlan:
     variable's name to a secret reference resolved at start and never stored. The folders
     `folders`, `log_folder` and `temporary_folder` are made (0700) before the start and belong to
     the instance. `base_url` is what users connect to. `vital` are patterns of command lines whose
-    death is the engine's death, whether or not its first process notices. `told_to_stop` are
+    death is the engine's death, whether or not its first process notices. An engine is in
+    the first of its `phases` from its start on. `told_to_stop` are
     patterns of lines by which the engine says that it was asked to stop, with the signal's name
     without SIG as group `signal`: where we did not ask, somebody else did.
     """

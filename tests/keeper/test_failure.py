@@ -111,7 +111,7 @@ def test_a_line_that_only_sums_up_is_not_given_as_the_cause(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("state", ["loading", "ready"])
 def test_a_signal_that_somebody_sent_is_the_cause(tmp_path: Path, state: str) -> None:
-    folder = logged(tmp_path, "Loading")
+    folder = logged(tmp_path, "Loading\nFileNotFoundError: what a worker met at the end")
     plan = replace(PLAN, log_folder=str(tmp_path / "none"))
     found = explain(Failure.from_exit(-2, state), plan, folder, State("one", "t"))
     assert "killed by SIGINT" in found.problem.message
