@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import click
 
-from launcher.cli.options import target_instance
+from launcher.cli.options import duration, target_instance
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
 
 @click.command("down")
 @click.argument("target")
-@click.option("--drain", type=float, metavar="SECONDS", help="Let running requests finish first.")
+@click.option(
+    "--drain",
+    callback=duration,
+    metavar="DURATION",
+    help="Let running requests finish first: seconds, or with a unit (90s, 5m).",
+)
 @json_option
 @verb
 def command(target: str, drain: float | None) -> Result:
     """Stop TARGET (an instance or its profile) and show that nothing is left.
 
-    Works after the keeper was killed. Stopping what does not run is done already.
+    Works after the keeper was killed. Stopping what does not run is done already; what failed or
+    died counts as stopped afterwards.
     """
     from launcher.instance.ending import down
 

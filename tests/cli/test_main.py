@@ -49,7 +49,7 @@ def test_the_help_lists_every_verb_and_exit_code(rig: Rig) -> None:
         (["stauts"], "did you mean 'status'?"),
         (["up"], "Missing argument 'PROFILE'"),
         (["up", "--nope", "x.yaml"], "No such option"),
-        (["down", "one", "--drain", "soon"], "not a valid float"),
+        (["down", "one", "--drain", "soon"], "'soon' is not a duration"),
     ],
 )
 def test_wrong_usage(rig: Rig, words: list[str], said: str) -> None:
