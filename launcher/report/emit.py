@@ -63,6 +63,10 @@ def emit(result: Result, *, as_json: bool) -> None:
 def emit_line(event: Mapping[str, Any]) -> None:
     """One JSON line of a stream (`up --json`, `logs -f --json`); the envelope comes last."""
     text = json.dumps(event, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(event)  # this encoding has not all of it: JSON's own escapes always do
     # JSON itself escapes only what is below a space; these too steer a terminal.
     text = _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     sys.stdout.write(text + "\n")
