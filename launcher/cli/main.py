@@ -91,10 +91,10 @@ def main(argv: list[str] | None = None) -> None:
         code: Any = group.main(args=words, prog_name="ernie-deploy", standalone_mode=False)
     except click.UsageError as error:
         code = show_usage_error(error, words)
-    except click.exceptions.Abort:
-        code = ExitCode.INTERRUPTED
-    except KeyboardInterrupt:
-        code = ExitCode.INTERRUPTED
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        from launcher.report.interrupted import show_interrupted
+
+        code = show_interrupted(words)
     except BrokenPipeError:
         # The reader (`| head`) went away: nothing more can be said, and Python must not try to
         # flush into the closed pipe at exit.
