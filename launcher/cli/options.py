@@ -67,6 +67,16 @@ def load_profile(
     return found
 
 
+def duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """The seconds of an option that takes what profiles take: 30, 90s, 5m."""
+    from launcher.profile.types import ScalarError, seconds
+
+    try:
+        return None if value is None else seconds(value)
+    except ScalarError as error:
+        raise click.BadParameter(str(error), ctx, param) from None
+
+
 def is_profile(target: str) -> bool:
     """True where a TARGET names a profile's file rather than an instance."""
     return "/" in target or target.endswith((".yaml", ".yml"))

@@ -12,7 +12,8 @@ from typing import BinaryIO
 
 from launcher.errors import UsageError
 from launcher.instance.store import InstanceDir, view
-from launcher.keeper.output import parse_record, plain
+from launcher.keeper.output import parse_record
+from launcher.plain import plain
 from launcher.redact import Redactor
 
 FOLLOW_POLL = 0.2

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from launcher.errors import DeployError, ExitCode, Problem
-from launcher.instance.store import InstanceDir, check_readable, held, view
+from launcher.instance.store import InstanceDir, check_readable, foreign_host, held, view
 from launcher.keeper.control import Client
+from launcher.keeper.identity import same
+from launcher.keeper.state import State
 from launcher.plan.model import LaunchPlan
 from launcher.probe.readiness import health
 from launcher.result import Result
@@ -92,6 +94,7 @@ def describe(found: InstanceDir) -> dict[str, Any]:
             row["state"] = "unknown"
     elif state is not None:
         row.update(_from_state(state.__dict__))
+        row.update(_living(state))
     if name == "lost":
         row["remedy"] = f"`ernie-deploy down {found.name}`"
     try:
@@ -108,7 +111,7 @@ def describe(found: InstanceDir) -> dict[str, Any]:
 def _from_state(told: dict[str, Any]) -> dict[str, Any]:
     keys = (
         "phase", "percent", "ports", "started_at", "ready_at", "ended_at", "error", "exit_code",
-        "receipt", "restarts", "engine_exit", "forced",
+        "receipt", "restarts", "engine_exit", "forced", "was",
     )  # fmt: skip
     row = {key: told.get(key) for key in keys}
     row["pid"] = (told.get("engine") or {}).get("pid")
@@ -117,6 +120,19 @@ def _from_state(told: dict[str, Any]) -> dict[str, Any]:
     if told.get("ready_at") and told.get("state") == "ready":
         row["ready_for"] = round(time.time() - told["ready_at"], 1)
     return row
+
+
+def _living(state: State) -> dict[str, Any]:
+    """Which of the stored processes still live: a number of the dead may be anybody's by now."""
+    pids = set()
+    if foreign_host(state) is None:
+        pids = {p["pid"] for p in state.processes if same(p["pid"], p["start"])}
+    engine = state.engine.get("pid")
+    return {
+        "pid": engine if engine in pids else None,
+        "keeper_pid": None,
+        "processes": len(pids) or None,
+    }
 
 
 def _ask_health(row: dict[str, Any], plan: LaunchPlan) -> None:

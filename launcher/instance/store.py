@@ -120,16 +120,19 @@ def open_instance(name: str) -> InstanceDir:
     check_readable(found)
     if found.exists or (found.folder / "state.json").exists():
         return found
-    import difflib
-
-    names = [other.name for other in every_instance()]
-    near = difflib.get_close_matches(name, names, n=1)
-    meant = f"; did you mean {near[0]!r}?" if near else ""
     raise UsageError.of(
         "unknown-instance",
-        f"there is no instance {name!r}{meant}",
+        unknown(name),
         remedy="`ernie-deploy status` lists all; a profile's path has a / or ends in .yaml",
     )
+
+
+def unknown(name: str) -> str:
+    """That there is no such instance, and which may have been meant."""
+    import difflib
+
+    near = difflib.get_close_matches(name, [other.name for other in every_instance()], n=1)
+    return f"there is no instance {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
 def check_readable(found: InstanceDir) -> None:
@@ -237,7 +240,9 @@ def view(found: InstanceDir) -> tuple[str, State | None, str | None]:
     except DamagedState as error:
         return "damaged", None, str(error)
     if state is None:
-        return ("starting", None, None) if held(found.folder) else ("absent", None, None)
+        if held(found.folder):
+            return "starting", None, None
+        return "absent", None, "its start ended before a server was started; `down` removes it"
     if not state.live:
         return state.state, state, None  # it ended: nobody has to care where
     other = foreign_host(state)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from launcher.diagnose.diagnosis import fill
-from launcher.keeper.output import plain
+from launcher.plain import plain
 from launcher.plan.model import FailureRule, LaunchPlan
 
 LONGEST_LINE = 4000
