@@ -56,8 +56,7 @@ def _release(engine: Engine, profile: Profile, version: str | None) -> tuple[Rel
             raise
         wanted = profile.engine_version or "any version"
         return None, f"not installed: every known release that {wanted} admits"
-    if engine.name == "vllm":
-        from launcher.environments.vllm_flags import ask
+    from launcher.environments.question import ask
 
-        ask(found)
+    ask(engine, found)
     return found.release, f"the release installed in {found.python}"

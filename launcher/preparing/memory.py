@@ -7,7 +7,6 @@ After each start the blocks that the engine reported are kept beside the predict
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import json
 import os
 import time
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher import engines, paths
-from launcher.engines.base import Release
+from launcher.engines.base import MemoryFacts, Release
 from launcher.errors import ExitCode, PreconditionError, Problem, UsageError
 from launcher.host import weights
 from launcher.plan import memory
@@ -66,23 +65,20 @@ def memory_plan(profile: Profile, *, version: str | None, gpu: str | None, large
     return Result("plan", data, profile.name, ExitCode.NEGATIVE, (problem,))
 
 
-def _facts(profile: Profile) -> Any:
-    """The engine's module of memory facts.
+def _facts(profile: Profile) -> MemoryFacts:
+    """What the engine knows of its memory.
 
     Raises:
         PreconditionError: this engine has none.
     """
-    name = f"{engines.BUILT_IN.get(profile.engine, '-')}.memory"
-    try:
-        known = importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:
-        known = False
-    if not known:
+    # An engine of somebody else may have been written before there were memory plans.
+    facts: MemoryFacts | None = getattr(engines.get(profile.engine), "memory", None)
+    if facts is None:
         raise PreconditionError.of(
             "no-memory-plan", f"there is no memory plan for engine {profile.engine}",
             profile.where("engine"), "it is known for fastdeploy",
         )  # fmt: skip
-    return importlib.import_module(name)
+    return facts
 
 
 def shape_of(profile: Profile) -> Shape:

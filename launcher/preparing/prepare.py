@@ -9,7 +9,7 @@ from pathlib import Path
 
 from launcher import engines, environments, paths
 from launcher.engines.base import Engine, Installed, PlanContext, Release
-from launcher.environments import vllm_flags
+from launcher.environments import question
 from launcher.errors import PreconditionError, Problem, ProfileError
 from launcher.plan.model import LaunchPlan
 from launcher.preparing import leases
@@ -50,9 +50,7 @@ def engine_of(profile: Profile) -> tuple[Engine, Installed, Release]:
         raise PreconditionError.of(
             "missing-engine", f"{installed.python} has no {engine.title}", profile.where("python")
         )
-    if engine.name == "vllm":
-        # vLLM's flags are known only by asking it, once per version.
-        vllm_flags.ask(installed)
+    question.ask(engine, installed)
     check(engine, profile, installed.release)
     return engine, installed, installed.release
 

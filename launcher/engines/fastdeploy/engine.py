@@ -6,9 +6,17 @@ from collections.abc import Mapping
 
 from packaging.version import InvalidVersion, Version
 
-from launcher.engines.base import Capability, Installed, PlanContext, PortNeed, Release
+from launcher.engines.base import (
+    Capability,
+    Installed,
+    MemoryFacts,
+    PlanContext,
+    PortNeed,
+    Question,
+    Release,
+)
 from launcher.engines.common import argv_of, common_parts
-from launcher.engines.fastdeploy import checks, command, failures, surroundings, watching
+from launcher.engines.fastdeploy import checks, command, failures, memory, surroundings, watching
 from launcher.engines.fastdeploy.asked import Asked
 from launcher.engines.fastdeploy.catalogue import LINES
 from launcher.engines.fastdeploy.leftovers import leftovers
@@ -36,6 +44,8 @@ class FastDeploy:
     title = "FastDeploy"
     lines = LINES
     distributions = (*WHEELS, IMPOSTOR, "paddlepaddle-gpu", "paddlepaddle", "paddlepaddle-xpu")
+    question: Question | None = None
+    memory: MemoryFacts | None = memory
 
     def installed(
         self, python: str, python_version: str, distributions: Mapping[str, str]
