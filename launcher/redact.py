@@ -16,9 +16,16 @@ _NAMES = (
     r"(?:api[_-]?key|access[_-]?key|private[_-]?key|token(?!iz)|secret|password|passwd"
     r"|credential)s?(?:_id)?"
 )
-_PATTERNS = (
+_CERTAIN = (
     # Authorization: Bearer abc
     re.compile(r"(?i)(\bbearer\s+)([^\s\"',;]{4,})"),
+    # http://user:password@proxy
+    re.compile(r"(://[^/\s:@]*:)([^/\s@]+)(?=@)"),
+    re.compile(r"\b()(sk-[A-Za-z0-9_-]{16,}|hf_[A-Za-z0-9]{16,})"),
+)
+"""What no other text looks like."""
+_PATTERNS = (
+    *_CERTAIN,
     # "HF_TOKEN": "a b c"; a quoted value ends with its quote
     re.compile(rf"(?i)({_NAMES}[\"']?\s*[=:]\s*[\[(]?\s*\")([^\"]{{4,}})"),
     re.compile(rf"(?i)({_NAMES}[\"']?\s*[=:]\s*[\[(]?\s*')([^']{{4,}})"),
@@ -26,13 +33,15 @@ _PATTERNS = (
     re.compile(rf"(?i)({_NAMES}[\"']?\s*[=:]\s*[\[(]?\s*)([^\s\"',;\])}}]{{6,}})"),
     # --api-key abc, but not "the token limit"
     re.compile(rf"(?i)(--[\w-]{{0,40}}{_NAMES}[\"']?,?\s+[\"']?)([^\s\"',;\])}}]{{4,}})"),
-    # http://user:password@proxy
-    re.compile(r"(://[^/\s:@]*:)([^/\s@]+)(?=@)"),
-    re.compile(r"\b()(sk-[A-Za-z0-9_-]{16,}|hf_[A-Za-z0-9]{16,})"),
 )
 # Searched first: logs have millions of lines, and next to none of them holds a secret.
 _HINT = re.compile(r"(?i)[_-]?key|token|secret|passw|credential|bearer|://|sk-|hf_")
 _HARMLESS = re.compile(r"(?i)(none|null|true|false|[\d.]+|<.*|\(.*|tokens?|--.*|\[redac.*)")
+
+
+def holds_secret(text: str) -> bool:
+    """True where `text` certainly holds one: a known kind of key, or a password in a URL."""
+    return any(pattern.search(text) for pattern in _CERTAIN)
 
 
 class Redactor:

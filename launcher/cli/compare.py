@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from launcher.cli import completing
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
@@ -13,7 +14,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command("compare")
-@click.argument("targets", nargs=-1, required=True)
+@click.argument("targets", nargs=-1, required=True, shell_complete=completing.targets)
 @click.option("--check", "names", multiple=True, help="Run this check (repeatable).")
 @click.option("--tag", "tags", multiple=True, help="Run the checks with this tag (repeatable).")
 @click.option("--model", help="The model to ask URLs for.")

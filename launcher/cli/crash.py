@@ -10,6 +10,7 @@ import traceback
 
 from launcher import __version__, paths
 from launcher.errors import ExitCode
+from launcher.plain import plain
 
 
 def report_crash(words: list[str]) -> ExitCode:
@@ -39,7 +40,7 @@ def report_crash(words: list[str]) -> ExitCode:
     kind, value, _ = sys.exc_info()
     name = kind.__name__ if kind else "error"
     sys.stderr.write(
-        f"ernie-deploy: a defect of ernie-deploy itself: {name}: {value}\n"
+        f"ernie-deploy: a defect of ernie-deploy itself: {name}: {plain(str(value))}\n"
         f"    the report is {path}; please send it with the profile (without secrets)\n"
     )
     return ExitCode.DEFECT

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from launcher.cli import completing
 from launcher.cli.options import target_instance
 from launcher.cli.verb import json_option, verb
 from launcher.errors import ExitCode, PreconditionError, UsageError
@@ -15,7 +16,7 @@ ENGINES = ("fastdeploy", "vllm", "transformers")
 
 
 @click.command("diagnose")
-@click.argument("target", required=False)
+@click.argument("target", required=False, shell_complete=completing.targets)
 @click.option("--logs", "folder", metavar="DIR", help="Logs of any server, a folder or a file.")
 @click.option(
     "--engine", type=click.Choice(ENGINES), help="With --logs: whose logs they are (default: any)."

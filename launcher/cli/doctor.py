@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from launcher.cli import completing
 from launcher.cli.options import load_profile, profile_options
 from launcher.cli.verb import json_option, verb
 from launcher.errors import ExitCode
@@ -11,7 +12,7 @@ from launcher.result import Result
 
 
 @click.command("doctor")
-@click.argument("profile", required=False)
+@click.argument("profile", required=False, shell_complete=completing.profiles)
 @profile_options
 @click.option("--fast", is_flag=True, help="Only the checks that `up` runs first.")
 @json_option

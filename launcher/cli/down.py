@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import click
 
-from launcher.cli.options import target_instance
+from launcher.cli import completing
+from launcher.cli.options import duration, target_instance
 from launcher.cli.verb import json_option, verb
+from launcher.keeper.requests import LONGEST_DRAIN
 from launcher.result import Result
 
 
+def _drain(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    asked = duration(ctx, param, value)
+    if asked is not None and asked > LONGEST_DRAIN:
+        raise click.BadParameter(f"{value} is longer than {LONGEST_DRAIN:g} seconds", ctx, param)
+    return asked
+
+
 @click.command("down")
-@click.argument("target")
-@click.option("--drain", type=float, metavar="SECONDS", help="Let running requests finish first.")
+@click.argument("target", shell_complete=completing.targets)
+@click.option(
+    "--drain",
+    callback=_drain,
+    metavar="DURATION",
+    help="Let running requests finish first: seconds, or with a unit (90s, 5m).",
+)
 @json_option
 @verb
 def command(target: str, drain: float | None) -> Result:
     """Stop TARGET (an instance or its profile) and show that nothing is left.
 
-    Works after the keeper was killed. Stopping what does not run is done already.
+    Works after the keeper was killed. Stopping what does not run is done already; what failed or
+    died counts as stopped afterwards.
     """
     from launcher.instance.ending import down
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from launcher.cli import completing
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
@@ -28,7 +29,7 @@ def list_engines() -> Result:
 
 
 @command.command()
-@click.argument("engine", metavar="NAME[==VERSION]")
+@click.argument("engine", metavar="NAME[==VERSION]", shell_complete=completing.engines)
 @click.option("--python", metavar="PATH", help="Interpreter to make the environment from.")
 @click.option("--index-url", metavar="URL", help="Package index instead of pip's configured one.")
 @click.option(
@@ -70,7 +71,7 @@ def install(
 
 
 @command.command()
-@click.argument("engine", metavar="NAME[==VERSION]")
+@click.argument("engine", metavar="NAME[==VERSION]", shell_complete=completing.engines)
 @json_option
 @verb
 def path(engine: str) -> Result:

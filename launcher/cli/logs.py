@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from launcher.cli import completing
 from launcher.cli.options import target_instance
 from launcher.cli.verb import json_option, verb
 from launcher.errors import DeployError
@@ -15,13 +16,14 @@ from launcher.result import Result
 
 
 @click.command("logs")
-@click.argument("target")
+@click.argument("target", shell_complete=completing.targets)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the instance has ended.")
 @click.option("-n", "--lines", type=click.IntRange(min=0), help="Only the last N lines.")
 @click.option(
     "--source",
     default="engine",
     show_default=True,
+    shell_complete=completing.sources,
     help="engine, keeper, events, or a file's name.",
 )
 @click.option("--sources", "list_sources", is_flag=True, help="List what there is to show.")

@@ -6,6 +6,7 @@ Verbs are imported only when they are asked for, so that `--version` and complet
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from typing import Any
@@ -85,14 +86,18 @@ def main(argv: list[str] | None = None) -> None:
         SystemExit: always.
     """
     words = sys.argv[1:] if argv is None else argv
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # In an ASCII or GBK terminal some characters cannot be shown; that must stop no verb.
+            stream.reconfigure(errors="backslashreplace")
     try:
         code: Any = group.main(args=words, prog_name="ernie-deploy", standalone_mode=False)
     except click.UsageError as error:
         code = show_usage_error(error, words)
-    except click.exceptions.Abort:
-        code = ExitCode.INTERRUPTED
-    except KeyboardInterrupt:
-        code = ExitCode.INTERRUPTED
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        from launcher.report.interrupted import show_interrupted
+
+        code = show_interrupted(words)
     except BrokenPipeError:
         # The reader (`| head`) went away: nothing more can be said, and Python must not try to
         # flush into the closed pipe at exit.

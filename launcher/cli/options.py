@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from launcher.cli import completing
+
 if TYPE_CHECKING:
     from launcher.instance.store import InstanceDir
     from launcher.profile.model import Profile
@@ -23,7 +25,12 @@ def profile_options(function: Function) -> Function:
             "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Set a key; VALUE is YAML."
         ),
         click.option(
-            "--overlay", "overlays", multiple=True, metavar="FILE", help="Merge this file over it."
+            "--overlay",
+            "overlays",
+            multiple=True,
+            metavar="FILE",
+            help="Merge this file over it.",
+            shell_complete=completing.files,
         ),
     ):
         function = option(function)
@@ -31,19 +38,43 @@ def profile_options(function: Function) -> Function:
 
 
 def load_profile(
-    path: str, overlays: tuple[str, ...], sets: tuple[str, ...], name: str | None
+    path: str,
+    overlays: tuple[str, ...],
+    sets: tuple[str, ...],
+    name: str | None,
+    version: str | None = None,
+    *,
+    resolved: bool = False,
 ) -> Profile:
-    """The profile as given on the command line.
+    """The profile as given on the command line; `version` of the engine is judged for.
+
+    With `resolved`, `path` is an instance's own.
 
     Raises:
-        ProfileError: with every problem.
+        ProfileError: with every problem, those that only the engine knows of included.
     """
     from launcher import profile
+    from launcher.errors import DeployError
 
-    found = profile.load(path, overlays=overlays, sets=sets, name=name)
+    try:
+        found = profile.load(path, overlays=overlays, sets=sets, name=name, resolved=resolved)
+    except DeployError as error:
+        from launcher.environments.judge import completed
+
+        raise completed(error, version) from None
     if not os.path.exists(os.path.expanduser(path)):
         click.echo(f"the profile is {found.path}, which ships with ernie-deploy", err=True)
     return found
+
+
+def duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """The seconds of an option that takes what profiles take: 30, 90s, 5m."""
+    from launcher.profile.types import ScalarError, seconds
+
+    try:
+        return None if value is None else seconds(value)
+    except ScalarError as error:
+        raise click.BadParameter(str(error), ctx, param) from None
 
 
 def is_profile(target: str) -> bool:
@@ -56,9 +87,10 @@ def target_instance(target: str, *, must_exist: bool = True) -> InstanceDir:
 
     Raises:
         UsageError: it does not exist although it must.
+        PreconditionError: its state may not be read.
         ProfileError: the profile cannot be read.
     """
-    from launcher.instance.store import instance, open_instance
+    from launcher.instance.store import check_readable, instance, open_instance
 
     name = target
     if is_profile(target):
@@ -66,4 +98,8 @@ def target_instance(target: str, *, must_exist: bool = True) -> InstanceDir:
         from launcher.profile import instance_name
 
         name = instance_name(target)
-    return open_instance(name) if must_exist else instance(name)
+    if must_exist:
+        return open_instance(name)
+    found = instance(name)
+    check_readable(found)
+    return found

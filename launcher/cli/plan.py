@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from launcher.cli import completing
 from launcher.cli.options import load_profile, profile_options
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
 
 @click.command("plan")
-@click.argument("profile")
+@click.argument("profile", shell_complete=completing.profiles)
 @profile_options
 @click.option("--engine-version", metavar="V", help="Plan for this version, installed or not.")
 @click.option("--memory", is_flag=True, help="Does it fit: weights, KV cache, overheads, host.")
@@ -31,11 +32,13 @@ def command(
     largest: bool,
 ) -> Result:
     """Show exactly what `up PROFILE` would run: argv, environment, files, ports, and why."""
-    loaded = load_profile(profile, overlays, sets, name)
+    loaded = load_profile(profile, overlays, sets, name, engine_version)
     if memory or gpu or largest:
+        from launcher.instance.learning import catch_up
         from launcher.preparing.memory import memory_plan
 
+        catch_up(loaded.name)
         return memory_plan(loaded, version=engine_version, gpu=gpu, largest=largest)
-    from launcher.preparing.show import show_plan
+    from launcher.instance.show import show_plan
 
     return show_plan(loaded, engine_version)

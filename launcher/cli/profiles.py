@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from launcher.cli import completing
 from launcher.cli.options import profile_options
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
@@ -28,7 +29,7 @@ def list_profiles() -> Result:
 
 
 @command.command()
-@click.argument("file")
+@click.argument("file", shell_complete=completing.profiles)
 @profile_options
 @click.option("--origins", is_flag=True, help="Say for every value where it came from.")
 @json_option
@@ -94,7 +95,7 @@ def init(engine: str, model: str | None, output: str) -> Result:
 
 
 @command.command("diff-release")
-@click.argument("file")
+@click.argument("file", shell_complete=completing.profiles)
 @click.argument("old")
 @click.argument("new")
 @profile_options

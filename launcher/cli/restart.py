@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import click
 
+from launcher.cli import completing
 from launcher.cli.options import is_profile, load_profile, profile_options, target_instance
 from launcher.cli.up import listener
 from launcher.cli.verb import json_option, verb
-from launcher.errors import DeployError, ExitCode
 from launcher.result import Result
 
 
 @click.command("restart")
-@click.argument("target")
+@click.argument("target", shell_complete=completing.targets)
 @profile_options
 @click.option("--force", multiple=True, metavar="CHECK", help="As for `up`.")
 @json_option
@@ -27,34 +27,19 @@ def command(
 ) -> Result:
     """Take TARGET down and bring it up again, on the ports it had.
 
-    A profile is read anew; an instance's name restarts what ran. The profile is checked before
-    anything is stopped.
+    A profile is read anew; an instance's name restarts what ran. The profile, its engine, its
+    secrets and its ports are checked before anything is stopped.
     """
     from launcher.doctor.preflight import preflight
-    from launcher.instance.ending import down
-    from launcher.instance.store import instance
-    from launcher.instance.up import up
-    from launcher.preparing import prepare
+    from launcher.instance.restart import restart
 
     if is_profile(target):
         loaded = load_profile(target, overlays, sets, name)
     else:
-        found = target_instance(target)
-        loaded = load_profile(str(found.folder / "profile.json"), overlays, sets, name)
-    prepare.engine_of(loaded)
-    found = instance(loaded.name)
-    try:
-        ports = {use.name: use.number for use in found.plan().ports}
-    except DeployError:
-        ports = {}
-    stopped = down(found)
-    if stopped.exit_code is not ExitCode.DONE:
-        return stopped
-    started = up(
+        path = target_instance(target).folder / "profile.json"
+        loaded = load_profile(str(path), overlays, sets, name, resolved=True)
+    return restart(
         loaded,
         on_event=listener(as_json),
         preflight=lambda prepared: preflight(prepared, force),
-        preferred=ports,
     )
-    data = {**started.data, "stopped": dict(stopped.data)}
-    return Result("restart", data, started.instance, started.exit_code, started.errors)

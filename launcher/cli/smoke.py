@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
+from launcher.cli import completing
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
 
 @click.command("smoke")
-@click.argument("target")
+@click.argument("target", shell_complete=completing.targets)
 @click.option("--check", "names", multiple=True, help="Run this check (repeatable).")
 @click.option(
     "--tag",

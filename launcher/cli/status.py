@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import click
 
+from launcher.cli import completing
 from launcher.cli.options import target_instance
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
 
 @click.command("status")
-@click.argument("target", required=False)
+@click.argument("target", required=False, shell_complete=completing.targets)
 @json_option
 @verb
 def command(target: str | None) -> Result:
-    """Say how TARGET is, or all instances; exit code 0 only for what is ready and healthy."""
+    """Say how TARGET is, or all instances.
+
+    Of TARGET the exit code is 0 only if it is ready and healthy. Of all it is 0 if each one that
+    should run is: what was stopped does not count, what failed, died or was lost does until a
+    `down` of it.
+    """
     from launcher.instance.status import status
     from launcher.instance.store import every_instance
 

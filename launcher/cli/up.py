@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
+from launcher.cli import completing
 from launcher.cli.options import load_profile, profile_options
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
 
 @click.command("up")
-@click.argument("profile")
+@click.argument("profile", shell_complete=completing.profiles)
 @profile_options
 @click.option("--foreground", is_flag=True, help="Stay, as systemd and containers want it.")
 @click.option(
@@ -40,7 +41,7 @@ def command(
     """
     loaded = load_profile(profile, overlays, sets, name)
     if dry_run:
-        from launcher.preparing.show import show_plan
+        from launcher.instance.show import show_plan
 
         return show_plan(loaded)
     from launcher.doctor.preflight import preflight

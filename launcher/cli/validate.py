@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from launcher.cli import completing
 from launcher.cli.options import load_profile, profile_options
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
 
 @click.command("validate")
-@click.argument("profile")
+@click.argument("profile", shell_complete=completing.profiles)
 @profile_options
 @click.option("--engine-version", metavar="V", help="Judge for this version, installed or not.")
 @json_option
@@ -26,7 +27,7 @@ def command(
 
     Nothing is started and nothing is downloaded.
     """
-    loaded = load_profile(profile, overlays, sets, name)
+    loaded = load_profile(profile, overlays, sets, name, engine_version)
     from launcher.environments.judge import judge
 
     return Result("validate", judge(loaded, engine_version))

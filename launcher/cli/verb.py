@@ -44,6 +44,11 @@ def verb(function: Callable[..., Result]) -> Callable[..., int]:
             result = Result.from_error(name, error)
         except BrokenPipeError:
             return _nobody_reads(ExitCode.DONE)
+        except KeyboardInterrupt:
+            if not as_json:
+                raise
+            problem = Problem("interrupted", "interrupted")
+            result = Result(name, exit_code=ExitCode.INTERRUPTED, errors=(problem,))
         try:
             emit(result, as_json=as_json)
         except BrokenPipeError:

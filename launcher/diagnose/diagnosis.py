@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 _GROUP = re.compile(r"\{(\w+)\}")
+_ABSENT = "\x00"
 TEXT_LIMIT = 400
 """Characters quoted of one line."""
 
@@ -96,11 +98,13 @@ class Diagnosis:
         }
 
 
-def fill(text: str, groups: dict[str, str]) -> str:
+def fill(text: str, groups: Mapping[str, str]) -> str:
     """`text` with `{name}` replaced by what the pattern caught.
 
     Not `str.format`: remedies quote JSON, whose braces are to stay. A group that did not take
-    part in the match leaves nothing behind, not even empty brackets.
+    part in the match leaves nothing behind, not even empty brackets or a space before a colon.
     """
-    filled = _GROUP.sub(lambda m: groups.get(m[1], ""), text)
-    return re.sub(r"  +", " ", re.sub(r" ?\(\s*\)", "", filled)).replace(" :", ":").strip()
+    filled = _GROUP.sub(lambda m: groups.get(m[1]) or _ABSENT, text)
+    filled = re.sub(rf" ?\([ {_ABSENT}]*\)", _ABSENT, filled)
+    filled = re.sub(rf" ?{_ABSENT}+(?=:|$)", "", filled)
+    return re.sub(r"  +", " ", filled.replace(_ABSENT, "")).strip()

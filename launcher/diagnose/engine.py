@@ -264,8 +264,9 @@ def _first_incident(causes: list[_Found]) -> _Found:
     """Of the earliest few seconds the most telling cause; `causes` are sorted by time."""
     begin = causes[0].time
     incident = [c for c in causes if c.time <= begin + INCIDENT]
-    own = [c for c in incident if not c.any_process and not c.rule.id.endswith("PADDLE-ERROR")]
-    return (own or incident)[0]
+    first = [c for c in incident if not c.rule.consequence]
+    own = [c for c in first if not c.any_process]
+    return (own or first or incident)[0]
 
 
 def _once(found: list[_Found], but: _Found | None) -> list[_Found]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 
 from launcher.diagnose.diagnosis import Diagnosis, fill
 from launcher.diagnose.engine import diagnose
-from launcher.diagnose.sources import LogFile, below, log_file
+from launcher.diagnose.sources import LogFile, below, log_file, packed
 from launcher.engines import rules as rulebooks
 from launcher.plan.model import FailureRule
 
@@ -71,7 +72,7 @@ def of_folder(
         files = below(folder, [glob for book in books for glob in book.private_logs], loggers)
     else:
         files = [log_file(folder, folder.parent, loggers)]
-    return diagnose(
+    found = diagnose(
         files,
         [rule for book in (*books, common) for rule in book.rules()],
         exit_code=exit_code,
@@ -79,6 +80,12 @@ def of_folder(
         noise=[text for book in (*books, common) for text in book.noise()],
         start_marks=[mark for book in books for mark in book.start_marks],
     )
+    unread = packed(folder) if folder.is_dir() else []
+    if not unread:
+        return found
+    named = ", ".join(unread[:3]) + (" ..." if len(unread) > 3 else "")
+    note = f"compressed logs are not read ({named}): unpack them if it failed before the rotation"
+    return dataclasses.replace(found, notes=(*found.notes, note))
 
 
 def whose(folder: Path) -> list[str]:

@@ -13,9 +13,9 @@ import re
 import time
 from dataclasses import dataclass
 
+from launcher.plain import plain
 from launcher.redact import Redactor
 
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _CRI = re.compile(
     r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)) (stdout|stderr) ([FP]) ?"
 )
@@ -57,8 +57,8 @@ def read(raw: str) -> Line:
         stamp = parse_time(head[1])
         partial = head[3] == "P"
         content = raw[head.end() :]
-    if "\x1b" in content:
-        content = _ANSI.sub("", content)
+    # A `\r` is kept: `segments` goes by it.
+    content = "\r".join(plain(part) for part in content.split("\r"))
     if stamp is None:
         stamp = parse_time(content[:_TIME_WITHIN])
     record = _RECORD.match(content)

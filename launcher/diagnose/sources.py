@@ -12,7 +12,10 @@ from pathlib import Path
 LIMIT = 256 * 1024 * 1024
 """Bytes read of one file: of a longer one the beginning and the end, where causes stand."""
 
-_BINARY = (".gz", ".xz", ".zst", ".json", ".db", ".pid", ".sock", ".safetensors")
+PACKED = (".gz", ".bz2", ".xz", ".zst")
+"""How logrotate leaves old logs; they are not read, and that is said."""
+
+_BINARY = (*PACKED, ".json", ".db", ".pid", ".sock", ".safetensors")
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,12 @@ def below(folder: Path, private: Iterable[str] = (), loggers: Iterable[str] = ()
                 if path.is_file() and stat.st_size:
                     found.setdefault((stat.st_dev, stat.st_ino), log_file(path, folder, logged))
     return list(found.values())
+
+
+def packed(folder: Path) -> list[str]:
+    """Compressed files below `folder`, relative to it."""
+    found = (Path(base, name) for base, _, names in os.walk(folder) for name in names)
+    return sorted(str(p.relative_to(folder)) for p in found if p.name.endswith(PACKED))
 
 
 def contents(path: Path) -> tuple[bytes, int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from launcher.engines.options import canonical
 from launcher.host import gpus, kernel, memory, network
 from launcher.host.gpus import GpuReport
 from launcher.host.kernel import MessageQueue
@@ -83,8 +84,20 @@ class Subject:
         return self.profile is not None and self.profile.engine in names
 
     def argument(self, name: str) -> Any:
-        """The value of an engine argument of the profile, None where it is not given."""
-        return None if self.profile is None else self.profile.engine_args.get(name)
+        """The value of an engine argument of the profile, None where it is not given.
+
+        A flag may be spelled with underscores or with its dashes in front.
+        """
+        given = self.profile.engine_args if self.profile else {}
+        return next((v for key, v in given.items() if canonical(key) == name), None)
+
+    def number(self, name: str, default: float) -> float:
+        """An engine argument as a number; `default` where it is absent or (see `profile`) wrong."""
+        value = self.argument(name)
+        try:
+            return default if value is None or isinstance(value, bool) else float(value)
+        except (TypeError, ValueError):
+            return default
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def gate(subject: Subject, force: Sequence[str]) -> tuple[str, ...]:
         raise PreconditionError(
             Problem(
                 f.check,
-                f"{f.title}: {f.evidence}",
+                f"{f.evidence}; wanted: {f.title}",
                 None,
                 f"{f.remedy}; `--force {f.check}` starts all the same",
             )

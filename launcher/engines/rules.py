@@ -29,6 +29,7 @@ class RuleEntry:
     they show by what does not happen. `releases` are the release lines in which the text exists
     (empty: any). `sample` is a line the pattern matches, `before` what can be checked before a
     start, `origin` where the text or the report comes from.
+    `consequence`: it often follows another failure, see `FailureRule`.
     """
 
     id: str
@@ -48,6 +49,7 @@ class RuleEntry:
     before: str | None
     sample: str | None
     sources: tuple[str, ...] = ()
+    consequence: bool = False
 
     def rule(self) -> FailureRule:
         """The part of it that travels in a launch plan."""
@@ -66,6 +68,7 @@ class RuleEntry:
             exit_code=self.exit_code,
             origin=", ".join(self.origin),
             kind=kind,
+            consequence=self.consequence,
         )
 
 
@@ -175,6 +178,7 @@ def _entry(raw: Mapping[str, Any]) -> RuleEntry:
         before=raw.get("before"),
         sample=raw.get("sample"),
         sources=tuple(raw.get("sources") or ()),
+        consequence=bool(raw.get("consequence")),
     )
 
 

@@ -6,8 +6,16 @@ from typing import Any
 
 from launcher import engines
 from launcher.engines.base import Engine, Release
-from launcher.errors import PreconditionError, ProfileError
+from launcher.engines.common import in_file_order
+from launcher.errors import DeployError, PreconditionError, ProfileError
 from launcher.profile.model import Profile
+
+OF_ONE_KEY = frozenset({
+    "flag-twice", "key-not-supported", "out-of-range", "owned-flag", "owned-variable",
+    "port-not-supported", "unknown-flag", "unknown-parser", "unknown-variable",
+    "unsafe-for-shell", "wrong-value",
+})  # fmt: skip
+"""Problems that a key has whatever the others say."""
 
 
 def judge(profile: Profile, version: str | None = None) -> dict[str, Any]:
@@ -40,6 +48,29 @@ def judge(profile: Profile, version: str | None = None) -> dict[str, Any]:
             *(tell(profile, release) if tell else ()),
         ],
     }
+
+
+def completed(error: DeployError, version: str | None = None) -> DeployError:
+    """`error` of reading a profile, with what the engine finds wrong in the keys that were right.
+
+    So that the operator mends everything at once. A combination is not judged: the key that was
+    wrong may be its other half.
+    """
+    profile: Profile | None = error.partial
+    if profile is None:
+        return error
+    engine = engines.get(profile.engine)
+    try:
+        release, _ = _release(engine, profile, version)
+    except DeployError:
+        return error
+    said = {problem.where for problem in error.problems}
+    more = [
+        problem
+        for problem in engine.validate(profile, release)
+        if problem.code in OF_ONE_KEY and problem.where not in said
+    ]
+    return ProfileError(in_file_order([*error.problems, *more])) if more else error
 
 
 def _release(engine: Engine, profile: Profile, version: str | None) -> tuple[Release | None, str]:

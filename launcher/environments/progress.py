@@ -7,6 +7,8 @@ import sys
 import time
 from typing import TextIO
 
+from launcher.plain import plain
+
 PLAIN_INTERVAL = 10.0
 """Seconds between two lines of progress where stderr is not a terminal."""
 
@@ -31,7 +33,7 @@ class Progress:
     def note(self, text: str) -> None:
         """A line that stays."""
         self._clear()
-        self._stream.write(f"{text}\n")
+        self._stream.write(f"{plain(text)}\n")
         self._stream.flush()
 
     def stage(self, text: str) -> None:
@@ -66,7 +68,7 @@ class Progress:
         if self._detail:
             text += f": {self._detail}"
         width = shutil.get_terminal_size().columns - 1
-        self._stream.write(f"\r\x1b[K{text[:width]}")
+        self._stream.write(f"\r\x1b[K{plain(text)[:width]}")
         self._stream.flush()
 
     def _clear(self) -> None:

@@ -103,14 +103,13 @@ def remove(folder: Path) -> None:
 
 
 def _folders() -> list[Path]:
-    try:
-        return sorted(
-            entry
-            for entry in paths.engines().iterdir()
-            if entry.is_dir() and not entry.name.startswith(".") and _name_of(entry)
-        )
-    except FileNotFoundError:
+    if not paths.check_readable(paths.engines()):
         return []
+    return sorted(
+        entry
+        for entry in paths.engines().iterdir()
+        if entry.is_dir() and not entry.name.startswith(".") and _name_of(entry)
+    )
 
 
 def _name_of(folder: Path) -> str | None:

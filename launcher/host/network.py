@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from launcher.host import tcp
 from launcher.host.memory import SHM
 
 PROC = Path("/proc")
-_LISTEN = "0A"
 _QUEUE_OPTION = re.compile(r"^--engine[-_]worker[-_]queue[-_]port(?:=(.*))?$", re.DOTALL)
 _QUEUE_NAME = re.compile(
     r"(?:\w+_signal|get_profile_block_num|kv_cache_status|model_weights_status)\.(?P<segment>\d{2,5})"
@@ -24,12 +24,11 @@ _OTHER_NAME = re.compile(r"(?P<api>\d{2,5})\.socket|router_(?P<router>\d{2,5})\.
 
 
 @dataclass(frozen=True)
-class Listener:
-    """A listening TCP socket; `pid` and `command` are None where we may not look."""
+class Holder:
+    """Who listens on a port; `pid` and `command` are None where we may not look."""
 
     address: str
     port: int
-    inode: int
     uid: int
     pid: int | None = None
     command: str | None = None
@@ -53,69 +52,38 @@ class QueuePort:
     how: str
 
 
-def listeners() -> tuple[Listener, ...]:
-    """Every listening TCP socket of this network namespace, without owners."""
+def holders(ports: Iterable[int]) -> tuple[Holder, ...]:
+    """The listeners on `ports` with their owners, as far as /proc shows them."""
+    wanted = set(ports)
+    chosen = [one for one in tcp.listeners() if one.port in wanted]
+    if not chosen:
+        return ()
+    pids = sorted(int(name) for name in os.listdir(PROC) if name.isdigit())
+    owners = tcp.owners({one.inode for one in chosen}, pids)
     found = []
-    for name, width in (("tcp", 8), ("tcp6", 32)):
-        try:
-            lines = (PROC / "net" / name).read_text(encoding="ascii").splitlines()[1:]
-        except OSError:
-            continue
-        for line in lines:
-            words = line.split()
-            if words[3] != _LISTEN:
-                continue
-            address, _, port = words[1].partition(":")
-            text = _address(address[:width])
-            found.append(Listener(text, int(port, 16), int(words[9]), int(words[7])))
+    for one in chosen:
+        pid = owners.get(one.inode)
+        found.append(Holder(one.address, one.port, one.uid, pid, _command(pid)))
     return tuple(found)
 
 
-def holders(ports: Iterable[int]) -> tuple[Listener, ...]:
-    """The listeners on `ports` with their owners, as far as /proc shows them."""
-    wanted = set(ports)
-    chosen = [one for one in listeners() if one.port in wanted]
-    if not chosen:
-        return ()
-    owners = _owners({one.inode for one in chosen})
-    return tuple(
-        Listener(
-            one.address,
-            one.port,
-            one.inode,
-            one.uid,
-            owners.get(one.inode),
-            _command(owners.get(one.inode)),
-        )
-        for one in chosen
-    )
-
-
 def refused(address: str, port: int) -> str | None:
-    """Why `address:port` cannot be bound now, None where it can; nothing stays bound.
-
-    Sets SO_REUSEADDR as servers do, so that connections in TIME_WAIT do not count as taken; a
-    live listener still does, because the probe listens too.
-    """
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    """Why `address:port` cannot be bound now, in words; None where it can."""
     try:
-        with contextlib.closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((address, port))
-            probe.listen(1)
-    except socket.gaierror:
-        return f"the name {address} cannot be resolved"
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            return "address already in use"
-        if error.errno == errno.EADDRNOTAVAIL:
-            return f"{address} is not an address of this machine"
-        if error.errno == errno.EACCES:
-            return f"port {port} needs more rights than this user has"
-        return os.strerror(error.errno) if error.errno else str(error)
+        error = tcp.bind_error(address, port)
     except OverflowError:
         return f"{port} is not a port number"
-    return None
+    if error is None:
+        return None
+    if isinstance(error, socket.gaierror):
+        return f"the name {address} cannot be resolved"
+    if error.errno == errno.EADDRINUSE:
+        return "address already in use"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{address} is not an address of this machine"
+    if error.errno == errno.EACCES:
+        return f"port {port} needs more rights than this user has"
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def queue_ports() -> tuple[QueuePort, ...]:
@@ -173,22 +141,6 @@ def _command_lines() -> list[tuple[int, list[str]]]:
     return lines
 
 
-def _owners(inodes: set[int]) -> dict[int, int]:
-    """Socket inode to the lowest pid that holds it."""
-    owners: dict[int, int] = {}
-    wanted = {f"socket:[{inode}]": inode for inode in inodes}
-    for name in sorted((n for n in os.listdir(PROC) if n.isdigit()), key=int):
-        with contextlib.suppress(OSError):
-            for descriptor in os.scandir(PROC / name / "fd"):
-                with contextlib.suppress(OSError):
-                    inode = wanted.get(os.readlink(descriptor.path))
-                    if inode is not None:
-                        owners.setdefault(inode, int(name))
-        if len(owners) == len(wanted):
-            break
-    return owners
-
-
 def _command(pid: int | None) -> str | None:
     if pid is None:
         return None
@@ -196,9 +148,3 @@ def _command(pid: int | None) -> str | None:
         return (PROC / str(pid) / "comm").read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return None
-
-
-def _address(text: str) -> str:
-    """An address of /proc/net/tcp: groups of four bytes, each in host order (little endian)."""
-    raw = b"".join(bytes.fromhex(text[i : i + 8])[::-1] for i in range(0, len(text), 8))
-    return socket.inet_ntop(socket.AF_INET6 if len(raw) == 16 else socket.AF_INET, raw)

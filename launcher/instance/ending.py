@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import shutil
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from launcher.errors import DeadlineError, DeployError, ExitCode, PreconditionError, Problem
-from launcher.instance.store import InstanceDir, Lock, view
+from launcher.instance.store import InstanceDir, Lock, unknown, view
 from launcher.keeper import ending
 from launcher.keeper.control import Client
 from launcher.keeper.identity import this_host
@@ -49,7 +50,8 @@ def down(found: InstanceDir, *, drain: float | None = None) -> Result:
             finally:
                 lock.release()
         if not found.folder.is_dir():
-            return Result("down", {"state": "absent", "was": "absent"}, found.name)
+            data = {"state": "absent", "was": "absent", "note": unknown(found.name)}
+            return Result("down", data, found.name)
         result = _down_with_keeper(found, started, drain)
         if result is not None:
             return result
@@ -152,22 +154,53 @@ def _down_without_keeper(found: InstanceDir, started: float) -> Result:
     if was == "foreign":
         raise PreconditionError.of(
             "foreign-state", f"the state of {found.name} is not this machine's: {note}",
-            str(found.folder), "run `down` where it was started",
+            str(found.folder), _elsewhere(found),
         )  # fmt: skip
-    if was in ("absent",):
-        return Result("down", {"state": "absent", "was": was}, found.name)
-    if was in ("lost", "damaged"):
+    if was == "absent" and not ending.strays(_reconstruct(found)):
+        # An `up` ended before its keeper lived: there is nothing but what it had written.
+        shutil.rmtree(found.folder)
+        note = "no server of it was ever started; the files are removed"
+        return Result("down", {"state": "absent", "was": was, "note": note}, found.name)
+    if was == "absent":
+        was = "lost"  # the file that said so is gone, its processes are not
+    if state is None or was == "lost":
         state = _clean(found, state, started)
         return _result(found, was, state, started)
-    receipt = state.receipt if state and state.receipt else None
-    if state is not None and receipt and not ending.nothing_left(receipt):
+    if state.receipt and not ending.nothing_left(state.receipt):
         # An earlier end left something that could not be removed then.
-        return _result(found, was, _clean(found, state, started), started)
-    if state is not None and state.live:  # the machine was restarted
         state = _clean(found, state, started)
-        receipt = state.receipt
-    data = {"state": "stopped", "was": "stopped", "receipt": receipt, "note": note}
+        if ending.nothing_left(state.receipt or {}):
+            _acknowledge(found, state)
+        return _result(found, was, state, started)
+    if state.live:  # the machine was restarted
+        state = _clean(found, state, started)
+    _acknowledge(found, state)
+    data = {"state": "stopped", "was": was, "receipt": state.receipt, "note": note}
     return Result("down", data, found.name)
+
+
+def _acknowledge(found: InstanceDir, state: State) -> None:
+    """Somebody knows by now that it failed or died: it is stopped, and no alarm any more."""
+    if state.state not in ("failed", "died"):
+        return
+    state.was, state.state = state.state, "stopped"
+    try:
+        events = Events(found.folder)
+        write_state(found.folder, state)
+    except OSError as error:
+        raise _not_writable(found, "is not running", error) from None
+    events.append("state", state=state.state, was=state.was)
+    events.close()
+
+
+def _not_writable(found: InstanceDir, what: str, error: OSError) -> PreconditionError:
+    return PreconditionError(
+        Problem(
+            "state-not-writable",
+            f"{found.name} {what}, but that cannot be written down: {error.strerror}",
+            str(found.folder), "free some disk space, then `down` again",
+        )
+    )  # fmt: skip
 
 
 def view_unlocked(found: InstanceDir) -> tuple[str, State | None, str | None]:
@@ -176,6 +209,13 @@ def view_unlocked(found: InstanceDir) -> tuple[str, State | None, str | None]:
     if state_name == "starting":
         return ("lost" if state else "absent"), state, note
     return state_name, state, note
+
+
+def _elsewhere(found: InstanceDir) -> str:
+    return (
+        "run `down` where it was started; if that machine or container is gone for good, remove"
+        f" {found.folder}"
+    )
 
 
 def clean_if_lost(found: InstanceDir) -> dict[str, Any] | None:
@@ -190,7 +230,7 @@ def clean_if_lost(found: InstanceDir) -> dict[str, Any] | None:
     if was == "foreign":
         raise PreconditionError.of(
             "foreign-state", f"the state of {found.name} is not this machine's: {note}",
-            str(found.folder), "`--name` starts another instance; or run `down` where it runs",
+            str(found.folder), f"`--name` starts another instance; {_elsewhere(found)}",
         )  # fmt: skip
     restarted = state is not None and state.live and was == "stopped"
     if was not in ("lost", "damaged") and not restarted:
@@ -221,11 +261,7 @@ def _clean(found: InstanceDir, state: State | None, started: float) -> State:
         (found.folder / "control.sock").unlink(missing_ok=True)
         write_state(found.folder, state)
     except OSError as error:
-        raise PreconditionError.of(
-            "state-not-writable",
-            f"{found.name} is cleaned up, but that cannot be written down: {error.strerror}",
-            str(found.folder), "free some disk space, then `down` again",
-        ) from None  # fmt: skip
+        raise _not_writable(found, "is cleaned up", error) from None
     events.append("state", state=state.state, receipt=state.receipt)
     events.close()
     return state

@@ -12,7 +12,8 @@ from typing import BinaryIO
 
 from launcher.errors import UsageError
 from launcher.instance.store import InstanceDir, view
-from launcher.keeper.output import parse_record, plain
+from launcher.keeper.output import parse_record
+from launcher.plain import plain
 from launcher.redact import Redactor
 
 FOLLOW_POLL = 0.2
@@ -29,9 +30,12 @@ def sources(found: InstanceDir) -> dict[str, Path]:
     }
     own = found.logs / "engine"
     if own.is_dir():
-        for path in sorted(own.rglob("*")):
-            # FastDeploy's NAME.log is a link to NAME.log.DATE: show the name people know.
-            if path.is_file() and path.name not in named:
+        every = sorted(own.rglob("*"))
+        # FastDeploy's NAME.log is a link to NAME.log.DATE: one file, under the name people know.
+        shown = {path.resolve() for path in every if path.is_symlink()}
+        for path in every:
+            again = not path.is_symlink() and path.resolve() in shown
+            if path.is_file() and not again and path.name not in named:
                 named[str(path.relative_to(own))] = path
     return named
 

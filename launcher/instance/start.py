@@ -64,7 +64,8 @@ def write_files(found: InstanceDir, prepared: Prepared) -> None:
     try:
         paths.private_folder(found.logs / "engine")
         write_atomically(folder / "profile.yaml", profile.text)
-        resolved = json.dumps(dict(profile.resolved), ensure_ascii=False, indent=1)
+        # ASCII: YAML, as which `restart` reads it, has its own ideas of U+0085 and U+007F.
+        resolved = json.dumps(dict(profile.resolved), indent=1)
         write_atomically(folder / "profile.json", resolved)
         write_atomically(folder / "plan.json", json.dumps(prepared.plan.to_json()))
         _put_aside(found)

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from launcher.errors import DeployError, ExitCode, Problem
-from launcher.instance.store import InstanceDir, held, view
+from launcher.instance.store import InstanceDir, check_readable, foreign_host, held, view
 from launcher.keeper.control import Client
+from launcher.keeper.identity import same
+from launcher.keeper.state import State
 from launcher.plan.model import LaunchPlan
 from launcher.probe.readiness import health
 from launcher.result import Result
@@ -43,13 +45,18 @@ def status(found: Sequence[InstanceDir], *, one: bool) -> Result:
     counted = rows if one else [r for r in rows if r["state"] not in ("stopped", "absent")]
     good = all(r["state"] in WANTED and r.get("healthy", True) for r in counted)
     errors = tuple(
-        Problem("not-ready", f"{r['name']} is {r['state']}: {_why(r)}", None, r.get("remedy"))
+        Problem("not-ready", f"{r['name']} {_is(r)}: {_why(r)}", None, r.get("remedy"))
         for r in counted
         if not (r["state"] in WANTED and r.get("healthy", True))
     )
     name = found[0].name if one and found else None
     code = ExitCode.DONE if good else ExitCode.NEGATIVE
     return Result("status", {"instances": rows}, name, code, errors)
+
+
+def _is(row: dict[str, Any]) -> str:
+    verb = "has" if row["state"] in ("failed", "died") else "is"
+    return f"{verb} {row['state']}"
 
 
 def _why(row: dict[str, Any]) -> str:
@@ -59,7 +66,10 @@ def _why(row: dict[str, Any]) -> str:
 
 def _fill(rows: list[dict[str, Any]], index: int, found: InstanceDir) -> None:
     try:
+        check_readable(found)
         rows[index] = describe(found)
+    except DeployError as error:
+        rows[index] = {"name": found.name, "state": "unknown", "note": str(error)}
     except Exception as error:  # one broken instance must not hide the others
         rows[index] = {"name": found.name, "state": "unknown", "note": repr(error)}
 
@@ -84,6 +94,7 @@ def describe(found: InstanceDir) -> dict[str, Any]:
             row["state"] = "unknown"
     elif state is not None:
         row.update(_from_state(state.__dict__))
+        row.update(_living(state))
     if name == "lost":
         row["remedy"] = f"`ernie-deploy down {found.name}`"
     try:
@@ -100,7 +111,7 @@ def describe(found: InstanceDir) -> dict[str, Any]:
 def _from_state(told: dict[str, Any]) -> dict[str, Any]:
     keys = (
         "phase", "percent", "ports", "started_at", "ready_at", "ended_at", "error", "exit_code",
-        "receipt", "restarts", "engine_exit",
+        "receipt", "restarts", "engine_exit", "forced", "was",
     )  # fmt: skip
     row = {key: told.get(key) for key in keys}
     row["pid"] = (told.get("engine") or {}).get("pid")
@@ -109,6 +120,19 @@ def _from_state(told: dict[str, Any]) -> dict[str, Any]:
     if told.get("ready_at") and told.get("state") == "ready":
         row["ready_for"] = round(time.time() - told["ready_at"], 1)
     return row
+
+
+def _living(state: State) -> dict[str, Any]:
+    """Which of the stored processes still live: a number of the dead may be anybody's by now."""
+    pids = set()
+    if foreign_host(state) is None:
+        pids = {p["pid"] for p in state.processes if same(p["pid"], p["start"])}
+    engine = state.engine.get("pid")
+    return {
+        "pid": engine if engine in pids else None,
+        "keeper_pid": None,
+        "processes": len(pids) or None,
+    }
 
 
 def _ask_health(row: dict[str, Any], plan: LaunchPlan) -> None:

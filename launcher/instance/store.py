@@ -65,6 +65,13 @@ class InstanceDir:
                 "no-plan", f"the plan of {self.name} cannot be read: {error}", str(self.folder)
             ) from None
 
+    def ports(self) -> dict[str, int]:
+        """The ports of the plan that was started, by name; empty where there is none."""
+        try:
+            return {use.name: use.number for use in self.plan().ports}
+        except PreconditionError:
+            return {}
+
     def profile(self) -> dict[str, Any]:
         """The resolved profile, keys in kebab-case; empty where it cannot be read."""
         try:
@@ -107,28 +114,46 @@ def open_instance(name: str) -> InstanceDir:
 
     Raises:
         UsageError: there is none; names the nearest.
+        PreconditionError: it may not be read.
     """
     found = instance(name)
+    check_readable(found)
     if found.exists or (found.folder / "state.json").exists():
         return found
-    import difflib
-
-    names = [other.name for other in every_instance()]
-    near = difflib.get_close_matches(name, names, n=1)
-    meant = f"; did you mean {near[0]!r}?" if near else ""
     raise UsageError.of(
         "unknown-instance",
-        f"there is no instance {name!r}{meant}",
+        unknown(name),
         remedy="`ernie-deploy status` lists all; a profile's path has a / or ends in .yaml",
     )
 
 
+def unknown(name: str) -> str:
+    """That there is no such instance, and which may have been meant."""
+    import difflib
+
+    near = difflib.get_close_matches(name, [other.name for other in every_instance()], n=1)
+    return f"there is no instance {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+
+
+def check_readable(found: InstanceDir) -> None:
+    """Nothing can be said of an instance whose folder may not be read.
+
+    Raises:
+        PreconditionError: it is another user's, or the state directory is no folder.
+    """
+    if paths.check_readable(paths.instances()) and found.folder.is_dir():
+        paths.check_readable(found.folder)
+
+
 def every_instance() -> list[InstanceDir]:
-    """All instances, by name."""
-    try:
-        names = sorted(os.listdir(paths.instances()))
-    except FileNotFoundError:
+    """All instances, by name.
+
+    Raises:
+        PreconditionError: the state directory is another user's, or no folder.
+    """
+    if not paths.check_readable(paths.instances()):
         return []
+    names = sorted(os.listdir(paths.instances()))
     folders = [paths.instances() / name for name in names if _NAME.fullmatch(name)]
     return [InstanceDir(folder) for folder in folders if folder.is_dir()]
 
@@ -215,7 +240,9 @@ def view(found: InstanceDir) -> tuple[str, State | None, str | None]:
     except DamagedState as error:
         return "damaged", None, str(error)
     if state is None:
-        return ("starting", None, None) if held(found.folder) else ("absent", None, None)
+        if held(found.folder):
+            return "starting", None, None
+        return "absent", None, "its start ended before a server was started; `down` removes it"
     if not state.live:
         return state.state, state, None  # it ended: nobody has to care where
     other = foreign_host(state)

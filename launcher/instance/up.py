@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from launcher import paths
 from launcher.errors import DeployError, ExitCode, PreconditionError, Problem
 from launcher.instance import ending, start
+from launcher.instance.differences import differences
 from launcher.instance.following import OnEvent, follow, ready_result
 from launcher.instance.interrupt import Interrupt, interruptible
 from launcher.instance.store import InstanceDir, Lock, every_instance, instance, view
@@ -189,34 +188,3 @@ def _join(
         return ready_result(found, state, already=True)
     interrupt.raises = False
     return follow(found, on_event, interrupt, None)
-
-
-def differences(found: InstanceDir, profile: Profile) -> list[str]:
-    """In what a profile differs from the one that runs, key by key, for a message."""
-    before, after = _flat(found.profile()), _flat(dict(profile.resolved))
-    said = []
-    for key in sorted((set(before) | set(after)) - {"description"}):
-        old, new = before.get(key, "not set"), after.get(key, "not set")
-        if old != new:
-            said.append(f"{key}: runs {old}, asked {new}")
-    if not said:
-        plan = found.plan()
-        _, installed, release = prepare.engine_of(profile)
-        if release.version != plan.release:
-            said.append(f"engine release: runs {plan.release}, installed {release.version}")
-        if installed.python != plan.argv[0] and os.path.dirname(
-            installed.python
-        ) != os.path.dirname(plan.argv[0]):
-            said.append(f"interpreter: runs {plan.argv[0]}, asked {installed.python}")
-    return said
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        path = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            flat.update(_flat(value, path + "."))
-        else:
-            flat[path] = value
-    return flat

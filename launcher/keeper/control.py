@@ -19,6 +19,7 @@ import json
 import os
 import select
 import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,11 @@ from launcher.keeper.loop import Loop
 
 PROTOCOL = 1
 LONGEST_REQUEST = 64 * 1024
-REMEMBERED = 1000
-"""Events kept for those who come late; the whole history is in events.jsonl."""
+REMEMBERED = 128 * 1024
+"""Bytes of the last events, kept for those who come late: what a socket takes at once (a reader
+that has just come cannot have read any of it). The whole history is in events.jsonl."""
+LONGEST_POLL = 24 * 3600.0
+"""Seconds of one wait for a line; poll counts milliseconds in 32 bits, deadlines may be longer."""
 
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -57,7 +61,8 @@ class Server:
         self._path = folder / "control.sock"
         self._buffers: dict[socket.socket, bytes] = {}
         self._followers: list[socket.socket] = []
-        self._past: collections.deque[dict[str, Any]] = collections.deque(maxlen=REMEMBERED)
+        self._past: collections.deque[bytes] = collections.deque()
+        self._past_size = 0
         self._path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         descriptor, address = _address(folder)
@@ -101,15 +106,15 @@ class Server:
         if not isinstance(request, dict):
             request = {}
         answer = self._handler(request)
-        self._send(connection, {"v": PROTOCOL, **answer})
+        self._send(connection, _encoded({"v": PROTOCOL, **answer}))
         if request.get("op") == "follow" and connection in self._buffers:
             self._followers.append(connection)
-            for event in list(self._past):
-                self._send(connection, event)
+            # In one piece: the kernel counts some 800 bytes for each, however short it is.
+            self._send(connection, b"".join(self._past))
 
-    def _send(self, connection: socket.socket, message: dict[str, Any]) -> None:
+    def _send(self, connection: socket.socket, data: bytes) -> None:
         try:
-            connection.sendall((json.dumps(message) + "\n").encode())
+            connection.sendall(data)
         except OSError:
             # Gone, or so slow that its buffer is full: events.jsonl has everything.
             self._drop(connection)
@@ -123,9 +128,13 @@ class Server:
 
     def publish(self, event: dict[str, Any]) -> None:
         """Send an event to everybody who follows, and keep it for who comes later."""
-        self._past.append(event)
+        data = _encoded(event)
+        self._past.append(data)
+        self._past_size += len(data)
+        while self._past_size > REMEMBERED:
+            self._past_size -= len(self._past.popleft())
         for connection in list(self._followers):
-            self._send(connection, event)
+            self._send(connection, data)
 
     def close(self) -> None:
         """Stop listening and end all connections; the clients see the end."""
@@ -134,6 +143,10 @@ class Server:
         self._loop.remove_reader(self._socket.fileno())
         self._socket.close()
         self._path.unlink(missing_ok=True)
+
+
+def _encoded(message: dict[str, Any]) -> bytes:
+    return (json.dumps(message) + "\n").encode()
 
 
 class Client:
@@ -186,10 +199,14 @@ class Client:
         if wake is not None:
             poller.register(wake, select.POLLIN)
         while True:
+            end = None if timeout is None else time.monotonic() + timeout
             while b"\n" not in self._buffer:
-                ready = [d for d, _ in poller.poll(None if timeout is None else timeout * 1000)]
+                left = LONGEST_POLL if end is None else max(0.0, end - time.monotonic())
+                ready = [d for d, _ in poller.poll(min(left, LONGEST_POLL) * 1000)]
                 if not ready:
-                    raise TimeoutError
+                    if end is not None and time.monotonic() >= end:
+                        raise TimeoutError
+                    continue
                 if wake in ready:
                     os.read(wake, 64)
                     yield None

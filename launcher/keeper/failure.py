@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import signal
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,14 @@ from launcher.keeper.watch import Seen
 from launcher.plan.model import LaunchPlan
 from launcher.probe.readiness import Rung
 from launcher.redact import Redactor
+
+ASKING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+"""Signals by which somebody asks a process to end; the others tell of something worse."""
+
+WHO_SENT = (
+    "find who sent it: somebody's `kill`, a script that stops every server of the host, the stop of"
+    " a container or of a service; `ernie-deploy down NAME` is the way to stop it"
+)
 
 
 @dataclass(frozen=True)
@@ -46,12 +55,29 @@ class Failure:
     @classmethod
     def from_exit(cls, code: int | None, state: str) -> Failure:
         """The first process ended; before ready that is a failure whatever its exit code says."""
-        how = ended(code)
+        how, whose, remedy = ended(code), "", None
+        if code is not None and -code in ASKING:
+            whose, remedy = ", which ernie-deploy did not send", WHO_SENT
         if state == "ready":
-            problem = Problem("engine-died", f"the engine was ready and {how}")
+            said = f"the engine was ready and {how}{whose}"
+            problem = Problem("engine-died", said, None, remedy)
             return cls(problem, ExitCode.DIED, certain=False, retry=True)
-        problem = Problem("engine-exited", f"the engine {how} before it was ready")
+        said = f"the engine {how} before it was ready{whose}"
+        problem = Problem("engine-exited", said, None, remedy)
         return cls(problem, ExitCode.DID_NOT_START, certain=False)
+
+    @classmethod
+    def from_stranger(cls, signal_name: str, line: str, state: str) -> Failure:
+        """The engine says that it was told to stop, and we had not told it."""
+        how = "was ready and " if state == "ready" else ""
+        problem = Problem(
+            "stopped-by-stranger",
+            f"the engine {how}was told to stop by {signal_name}, which ernie-deploy did not send",
+            line.strip(),
+            WHO_SENT,
+        )
+        code = ExitCode.DIED if state == "ready" else ExitCode.DID_NOT_START
+        return cls(problem, code, retry=True)
 
     @classmethod
     def from_vital(cls, line: str, process: Process, state: str) -> Failure:
@@ -112,8 +138,6 @@ def ended(code: int | None) -> str:
     if code is None:
         return "ended"
     if code < 0:
-        import signal
-
         try:
             name = signal.Signals(-code).name
         except ValueError:
@@ -165,12 +189,21 @@ def _explained(failure: Failure, plan: LaunchPlan, folder: Path, state: State) -
         return dataclasses.replace(failure, problem=problem, retry=False)
     if found.rule_id is None:
         said = f"; the first error in its logs: {seen.text}" if seen else "; its logs name no cause"
+        if own.remedy:
+            # Somebody's signal is the cause already; what then failed is its consequence.
+            said, where = "", own.where
         problem = Problem(own.code, own.message + said, where, own.remedy or remedy)
         return dataclasses.replace(failure, problem=problem)
     worker = ""
-    if state.worker_exit is not None:
+    if state.worker_exit:  # with 0 it was told to go, which is no cause
         worker = f" (a worker {ended(state.worker_exit)})"
-    if found.rule_id == own.code:
+    if found.kind == "summary" and (found.first_errors or worker):
+        # A line that only sums up is no cause; what no rule knows may be one.
+        error = next(iter(found.first_errors), None)
+        said = f"; the first error in its logs: {error.text}" if error else ""
+        where = f"{error.file}:{error.line}: {error.text}" if error else where
+        problem = Problem(found.rule_id, own.message + worker + said, where, found.remedy or remedy)
+    elif found.rule_id == own.code:
         problem = Problem(own.code, own.message + worker, where, own.remedy or remedy)
     else:
         message = f"{own.message}{worker}: {found.cause}"

@@ -26,7 +26,8 @@ class Follower:
     """Reads what is appended to the files of `sources` below `folder`.
 
     inotify tells of changes in the folder; symbolic links (FastDeploy's `NAME.log`) are skipped,
-    since their dated targets lie beside them.
+    since their dated targets lie beside them. What stands in the files already is an earlier
+    run's: its phases and last words say nothing about the one that is about to start.
     """
 
     def __init__(
@@ -52,7 +53,8 @@ class Follower:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number), str(folder))
         loop.add_reader(self._descriptor, self._changed)
-        self.read_all()
+        for entry, _ in self._files():
+            self._offsets[entry.name] = entry.stat().st_size
 
     def _changed(self) -> None:
         try:
@@ -69,20 +71,29 @@ class Follower:
 
     def read_all(self) -> None:
         """Read everything new now: at a death the last lines matter before the loop turns."""
+        for entry, source in self._files():
+            self._read(source, entry.name)
+
+    def _files(self) -> list[tuple[os.DirEntry[str], str]]:
+        """The files to follow, each with its source."""
         try:
             entries = sorted(os.scandir(self._folder), key=lambda e: e.name)
         except OSError:
-            return  # somebody removed the folder: there is nothing to read any more
-        for entry in entries:
-            source = self._source_of(entry.name)
-            if source is None or entry.is_symlink() or not entry.is_file():
-                continue
-            self._read(source, entry.name)
+            return []  # somebody removed the folder: there is nothing to read any more
+        return [
+            (entry, source)
+            for entry in entries
+            if (source := self._source_of(entry.name)) is not None
+            and not entry.is_symlink()
+            and entry.is_file()
+        ]
 
     def _read(self, source: str, name: str) -> None:
         splitter = self._splitters.setdefault(name, Splitter())
         try:
             with open(self._folder / name, "rb") as file:
+                if os.fstat(file.fileno()).st_size < self._offsets.get(name, 0):
+                    self._offsets[name] = 0  # begun anew
                 file.seek(self._offsets.get(name, 0))
                 data = file.read(READ_AT_ONCE)
         except OSError:

@@ -16,12 +16,6 @@ LONGEST_RECORD = 64 * 1024
 """Bytes after which a line without an end is cut into pieces."""
 
 _ENDS = re.compile(rb"\r\n|\n|\r")
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-
-
-def plain(text: str) -> str:
-    """`text` without ANSI control sequences."""
-    return _ANSI.sub("", text) if "\x1b" in text else text
 
 
 class Splitter:

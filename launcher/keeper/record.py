@@ -15,6 +15,7 @@ from launcher.keeper.control import Server
 from launcher.keeper.leftovers import Claims
 from launcher.keeper.state import Events, State, write_state
 from launcher.keeper.tree import Tree
+from launcher.plain import plain
 from launcher.plan.model import LaunchPlan
 
 
@@ -91,7 +92,7 @@ class Record:
         text = said[kind]() if kind in said else ""
         if text and self.echo is not None:
             try:
-                self.echo.write(f"ernie-deploy: {self.state.instance}: {text}\n")
+                self.echo.write(f"ernie-deploy: {self.state.instance}: {plain(text)}\n")
                 self.echo.flush()
             except OSError:
                 self.echo = None  # nobody reads any more

@@ -28,7 +28,7 @@ class State:
     (did not start), died (was ready). LOST is never stored: it is what a reader concludes from a
     live state without a keeper. `exit_code` is the verb's exit code that belongs to a final
     state. `processes`, `shm`, `queues`, `temporary` are what is claimed as ours, with the
-    identities that prove it.
+    identities that prove it. `was` is failed or died where a `down` has acknowledged that.
     """
 
     instance: str
@@ -58,6 +58,7 @@ class State:
     error: dict[str, Any] | None = None
     exit_code: int | None = None
     receipt: dict[str, Any] | None = None
+    was: str | None = None
     forced: list[str] = field(default_factory=list)
     schema: str = STATE_SCHEMA
 

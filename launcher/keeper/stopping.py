@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from launcher.errors import ExitCode
 from launcher.keeper.ending import KILL_DEADLINE
 from launcher.keeper.loop import Loop
 from launcher.keeper.tree import Tree
@@ -13,6 +15,20 @@ from launcher.plan.model import StopStage
 
 SETTLE = 2.0
 """Seconds that the rest of the tree gets to go by itself after its first process has ended."""
+
+
+@dataclass
+class StopRequest:
+    """That an instance was asked to stop: why, and what follows from it; `drain` in seconds."""
+
+    reason: str | None = None
+    code: ExitCode = ExitCode.DONE
+    drain: float | None = None
+
+    @property
+    def asked(self) -> bool:
+        """True once somebody did."""
+        return self.reason is not None
 
 
 def stop_tree(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from launcher.keeper.output import plain
+from launcher.diagnose.diagnosis import fill
+from launcher.plain import plain
 from launcher.plan.model import FailureRule, LaunchPlan
 
 LONGEST_LINE = 4000
@@ -55,10 +55,17 @@ class Watcher:
             (rule, re.compile(rule.pattern)) for rule in plan.failure_rules if rule.fatal
         ]
         self._noise = [re.compile(pattern) for pattern in plan.noise]
+        self._told_to_stop = [re.compile(pattern) for pattern in plan.told_to_stop]
         self._exit_codes = [(s.source, re.compile(s.pattern)) for s in plan.exit_codes]
         self.phase: str | None = None
         self.percent: float | None = None
         self.worker_exit: int | None = None
+
+    def begin(self) -> str | None:
+        """The phase of an engine that has just been started: the first, before any line."""
+        if self._order and self.phase is None:
+            self.phase = next(iter(self._order))
+        return self.phase
 
     def phase_of(self, source: str, text: str) -> PhaseSeen | None:
         """The phase a line shows, if it is news."""
@@ -78,6 +85,14 @@ class Watcher:
             return PhaseSeen(phase, percent)
         return None
 
+    def asked_to_stop(self, source: str, text: str) -> str | None:
+        """The signal that the engine's own output says it was told to stop by, if any."""
+        if source != "engine":
+            return None
+        text = plain(text[:LONGEST_LINE])
+        match = next(filter(None, (p.search(text) for p in self._told_to_stop)), None)
+        return f"SIG{match.group('signal').upper()}" if match else None
+
     def failure_of(self, state: str, source: str, file: str, text: str) -> Seen | None:
         """The fatal rule that knows this line in this state, if any."""
         text = plain(text[:LONGEST_LINE])
@@ -93,11 +108,6 @@ class Watcher:
                 groups = {k: v for k, v in match.groupdict().items() if v is not None}
                 return Seen(rule, source, file, text.strip(), groups)
         return None
-
-
-def fill(template: str, groups: Mapping[str, Any]) -> str:
-    """`template` with `{name}` replaced by what the line said; unknown names stay as they are."""
-    return re.sub(r"\{(\w+)\}", lambda m: str(groups.get(m.group(1), m.group(0))), template)
 
 
 def _percent(groups: Mapping[str, str | None]) -> float | None:

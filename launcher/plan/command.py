@@ -34,18 +34,25 @@ def environment(
 
 
 def shell_line(plan: LaunchPlan) -> str:
-    """A line that starts the engine from a shell as the keeper would.
+    """A line that starts the engine from a shell with the plan's files, variables and words.
 
-    Secrets appear as their references, never as values.
+    Secrets appear as their references, never as values, and reach the engine by `export`, which
+    no list of processes shows. The temporary folder is made anew each time; the line runs in a
+    subshell, so that nothing of it stays in the shell it is pasted into.
     """
-    folders = [plan.temporary_folder, plan.log_folder, plan.cwd, *plan.folders]
-    words = ["mkdir -p -m 700", *dict.fromkeys(map(shlex.quote, folders)), "&&"]
-    words += ["cd", shlex.quote(plan.cwd), "&&", "env"]
-    words += [shlex.quote(f"{v.name}={v.value}") for v in plan.env]
-    for name, reference in plan.secrets.items():
-        words.append(f'{name}="{_for_shell(reference)}"')
-    words += [shlex.quote(word) for word in plan.argv]
-    return " ".join(words)
+
+    def quote(word: str) -> str:
+        parts = word.split(plan.temporary_folder)
+        return '"$ed"'.join(shlex.quote(part) if part else "" for part in parts) or "''"
+
+    folders = [plan.log_folder, plan.cwd, *plan.folders]
+    words = ["umask 077", "&&", 'ed=$(mktemp -d "${TMPDIR:-/tmp}/ed-XXXXXXXX")', "&&"]
+    words += ["mkdir -p", *dict.fromkeys(map(quote, folders)), "&&", "cd", quote(plan.cwd)]
+    given = [quote(f"{v.name}={v.value}") for v in plan.env]
+    given += [f'{name}="{_for_shell(reference)}"' for name, reference in plan.secrets.items()]
+    words += ["&&", "export", *given] if given else []
+    words += ["&&", "exec", *map(quote, plan.argv)]
+    return f"({' '.join(words)})"
 
 
 def _for_shell(reference: str) -> str:

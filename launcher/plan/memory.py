@@ -54,7 +54,10 @@ class Card:
 
 @dataclass(frozen=True)
 class Ask:
-    """What the profile asks for; lengths in tokens, `kv_bytes` bytes of one K or V number."""
+    """What the profile asks for; lengths in tokens, `kv_bytes` bytes of one K or V number.
+
+    `streamed`: weights go to the GPU tensor by tensor, else they are all in host memory first.
+    """
 
     tensor_parallel: int
     quantization: str | None
@@ -66,6 +69,7 @@ class Ask:
     kv_bytes: int = 2
     blocks_override: int | None = None
     prefill_share: float = 1.0
+    streamed: bool = True
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ class Costs:
     `replicated` are categories that every rank holds whole. `context` and `graphs` are bytes per
     rank, `per_rank_communication` bytes per rank with more than one rank. `activation_factor` is
     how many hidden-sized rows of 2 bytes a token needs at the peak of the profile run.
+    `most_sequences` is the largest max-num-seqs the engine takes.
     """
 
     weight_bytes: Mapping[str, Mapping[str, float]]
@@ -87,6 +92,7 @@ class Costs:
     spare_blocks: int
     most_blocks: int
     host_base: int
+    most_sequences: int = 4096
 
 
 @dataclass(frozen=True)
@@ -182,7 +188,8 @@ def predict(shape: Shape, card: Card, ask: Ask, costs: Costs) -> Prediction:
     elif ask.blocks_override is not None and blocks * one_block > max(0, available):
         why = f"num-gpu-blocks-override {blocks} needs more than is left"
     # The ranks share the page cache; each shard is there once and once more while it is converted.
-    host_peak = 2 * shape.largest_file + costs.host_base * ask.tensor_parallel
+    held = 2 * shape.largest_file if ask.streamed else shape.checkpoint
+    host_peak = held + costs.host_base * ask.tensor_parallel
     return Prediction(
         ask, card, terms, weights, available, one_block, blocks, needed, sequences,
         host_peak, why == "fits", why,
@@ -199,7 +206,7 @@ def largest_model_len(shape: Shape, card: Card, ask: Ask, costs: Costs) -> int:
 
 def largest_num_seqs(shape: Shape, card: Card, ask: Ask, costs: Costs) -> int:
     """The largest max-num-seqs that fit at full max-model-len; 0 where not even one does."""
-    low, high = 0, 4096
+    low, high = 0, costs.most_sequences
     while low < high:
         middle = (low + high + 1) // 2
         found = predict(shape, card, replace(ask, max_num_seqs=middle), costs)

@@ -95,7 +95,9 @@ class FailureRule:
     """A line that means the engine has failed.
 
     `fatal` rules end a start the moment they are seen in state `when`. `summary` rules are fatal
-    but only say that something else failed: the diagnosis looks for the cause elsewhere.
+    but only say that something else failed: the diagnosis looks for the cause elsewhere. A
+    `consequence` is a failure that often follows another one (a rank that lost its peer): beside
+    one of the same moment it is not the cause.
     `retry` says whether starting again unchanged can help. Groups of `pattern` may be used in
     `cause` and `remedy` as `{name}`. `kind` ranks the rules for a diagnosis: a `failure` explains
     an end, a `warning` a server that runs badly, a `request` that one client was refused.
@@ -113,6 +115,7 @@ class FailureRule:
     exit_code: int | None = None
     origin: str = ""
     kind: Literal["failure", "warning", "request"] = "failure"
+    consequence: bool = False
 
 
 @dataclass(frozen=True)
@@ -218,7 +221,10 @@ class LaunchPlan:
     variable's name to a secret reference resolved at start and never stored. The folders
     `folders`, `log_folder` and `temporary_folder` are made (0700) before the start and belong to
     the instance. `base_url` is what users connect to. `vital` are patterns of command lines whose
-    death is the engine's death, whether or not its first process notices.
+    death is the engine's death, whether or not its first process notices. An engine is in
+    the first of its `phases` from its start on. `told_to_stop` are
+    patterns of lines by which the engine says that it was asked to stop, with the signal's name
+    without SIG as group `signal`: where we did not ask, somebody else did.
     """
 
     instance: str
@@ -248,6 +254,7 @@ class LaunchPlan:
     leftovers: Leftovers = Leftovers()
     exit_codes: tuple[ExitCodeSource, ...] = ()
     vital: tuple[str, ...] = ()
+    told_to_stop: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     deadlines: Deadlines = Deadlines()
     restart_policy: str = "never"

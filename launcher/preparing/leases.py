@@ -12,13 +12,14 @@ import fcntl
 import math
 import os
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from launcher.engines.base import PortNeed
 from launcher.errors import PreconditionError, Problem
-from launcher.probe.sockets import bind_error, describe_holder
+from launcher.host.tcp import bind_error
+from launcher.probe.sockets import command_line, describe_holder
 
 FOLDER = Path("/tmp/ernie-deploy-leases")  # noqa: S108 - sticky and shared on purpose
 LOWEST = 20000
@@ -45,8 +46,11 @@ def take(
     asked: Mapping[str, int | str],
     host: str,
     preferred: Mapping[str, int],
+    own: Collection[int] = (),
 ) -> Leases:
     """Lease a number for each need: as asked, else as `preferred` (the ports it had), else free.
+
+    `own` are ports that this very instance holds while it runs: they are shown, not leased again.
 
     Raises:
         PreconditionError: a port that was asked for is in use; every such port is named, with
@@ -63,14 +67,19 @@ def take(
         for need in needs:
             number = fixed[need.name]
             if isinstance(number, int):
-                problem = _take_fixed(leases, need, number, host, name)
+                problem = _take_fixed(leases, need, number, host, own)
                 if problem:
                     problems.append(problem)
         if problems:
             raise PreconditionError(problems)
         for need in needs:
-            if not isinstance(fixed[need.name], int):
-                _take_free(leases, need, host, name, preferred.get(need.name))
+            had = preferred.get(need.name)
+            if isinstance(fixed[need.name], int):
+                continue
+            if had is not None and had in own:
+                leases.ports[need.name] = had
+            else:
+                _take_free(leases, need, host, name, had)
     except BaseException:
         leases.release()
         raise
@@ -78,21 +87,23 @@ def take(
 
 
 def _take_fixed(
-    leases: Leases, need: PortNeed, number: int, host: str, instance: str
+    leases: Leases, need: PortNeed, number: int, host: str, own: Collection[int]
 ) -> Problem | None:
     where = f"ports.{need.name}"
     for port in range(number, number + need.span):
+        if port in own:
+            continue
         descriptor = _lock(f"port-{port}")
         if descriptor is None:
             return Problem(
-                "port-leased", f"port {port} ({need.name}) is leased by another instance", where,
-                f"`ernie-deploy status` shows which; or `ports: {{{need.name}: auto}}`",
+                "port-leased", f"port {port} ({need.name}) is leased by {_lessee(port)}", where,
+                f"choose another port, or `ports: {{{need.name}: auto}}`",
             )  # fmt: skip
         leases.descriptors.append(descriptor)
         error = bind_error(need.address or host, port)
         if error is not None:
             return _why_not(error, need, port)
-    if need.unique_low_byte and not _take_low_byte(leases, number):
+    if need.unique_low_byte and number not in own and not _take_low_byte(leases, number):
         return Problem(
             "queue-port-low-byte",
             f"port {number} ({need.name}) has the low byte {number & 255} of another server's"
@@ -101,6 +112,17 @@ def _take_fixed(
         )  # fmt: skip
     leases.ports[need.name] = number
     return None
+
+
+def _lessee(port: int) -> str:
+    """Who holds the lease of `port`, for a message."""
+    path = str(FOLDER / f"port-{port}")
+    for pid in (name for name in os.listdir("/proc") if name.isdigit()):
+        with contextlib.suppress(OSError):
+            for descriptor in os.listdir(f"/proc/{pid}/fd"):
+                if os.readlink(f"/proc/{pid}/fd/{descriptor}") == path:
+                    return f"pid {pid} ({command_line(int(pid))})"
+    return "another user's instance"
 
 
 def _why_not(error: OSError, need: PortNeed, port: int) -> Problem:

@@ -1,21 +1,31 @@
 """`plan --memory`: the model's shape, the card, the prediction, and how far it was off before.
 
 After each start the blocks that the engine reported are kept beside the prediction in
-`memory-history.jsonl` below the state directory, by host, model and quantization.
+`memory-history.jsonl` below the state directory, by host, model and quantization. `up` does it;
+for a start that no `up` waited for (`--foreground`) the next plan does.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from launcher import engines, paths
 from launcher.engines.base import MemoryFacts, Release
-from launcher.errors import ExitCode, PreconditionError, Problem, UsageError
+from launcher.engines.common import admitted
+from launcher.errors import (
+    ExitCode,
+    PreconditionError,
+    Problem,
+    ProfileError,
+    UsageError,
+)
 from launcher.host import weights
 from launcher.plan import memory
 from launcher.plan.memory import Card, Prediction, Shape
@@ -23,21 +33,29 @@ from launcher.profile.model import Profile
 from launcher.result import Result
 
 MIB = 1024**2
+_COLUMNS = frozenset({
+    "time", "host", "model", "quantization", "card", "predicted", "reported", "error",
+})  # fmt: skip
+
+ENOUGH = 64 * MIB
+"""Bytes read of one log: a server that has run for days has written gigabytes since."""
+
 _CARDS = Path(memory.__file__).parent / "data" / "gpus.json"
 
 
 def memory_plan(profile: Profile, *, version: str | None, gpu: str | None, largest: bool) -> Result:
     """Does the profile fit; with `largest` also how far it could be stretched.
 
-    `version` is the engine's release to plan for (None: the newest known), `gpu` names a card of
-    the table instead of the one that is here.
+    `version` is the engine's release to plan for (None: the newest that the profile admits),
+    `gpu` names a card of the table instead of the one that is here.
 
     Raises:
         UsageError: unknown card.
+        ProfileError: the profile is wrong for that release.
         PreconditionError: no GPU is here and none named, or nothing is known of the model.
     """
     facts = _facts(profile)
-    release = engines.get(profile.engine).release(version) if version else None
+    release = _release(profile, version)
     shape, card = shape_of(profile), card_of(profile, gpu)
     asked, costs = facts.ask(profile, release), facts.costs()
     try:
@@ -63,6 +81,15 @@ def memory_plan(profile: Profile, *, version: str | None, gpu: str | None, large
         "more GPUs (tensor-parallel-size), a stronger quantization, or a shorter max-model-len",
     )  # fmt: skip
     return Result("plan", data, profile.name, ExitCode.NEGATIVE, (problem,))
+
+
+def _release(profile: Profile, version: str | None) -> Release:
+    """The release to plan for, for which the profile is right: nonsense is not reckoned with."""
+    engine = engines.get(profile.engine)
+    problems = engine.validate(profile, engine.release(version) if version else None)
+    if problems:
+        raise ProfileError(problems)
+    return engine.release(version or admitted(profile.engine_version, engine.lines)[-1])
 
 
 def _facts(profile: Profile) -> MemoryFacts:
@@ -181,8 +208,11 @@ def history(profile: Profile) -> list[dict[str, Any]]:
             row = json.loads(line)
         except ValueError:
             continue
-        same = row.get("host") == os.uname().nodename and row.get("model") == profile.model
-        if same and row.get("quantization") == profile.quantization:
+        if not isinstance(row, dict) or not set(row) >= _COLUMNS or row["error"] is None:
+            # A line that was cut off, or a start that reported no block at all.
+            continue
+        same = row["host"] == os.uname().nodename and row["model"] == profile.model
+        if same and row["quantization"] == profile.quantization:
             rows.append(row)
     return rows
 
@@ -191,7 +221,7 @@ def learn(profile: Profile, release: Release | None, folder: Path) -> dict[str, 
     """After a start: compare the prediction with the blocks the engine reported, and keep both.
 
     None where the engine has no memory plan, reported nothing, or no card is visible: nothing is
-    learnt then, and the start is none the worse for it.
+    learnt then, and the start is none the worse for it, nor for a disk that is full.
     """
     try:
         facts = _facts(profile)
@@ -203,22 +233,26 @@ def learn(profile: Profile, release: Release | None, folder: Path) -> dict[str, 
     except (PreconditionError, UsageError, KeyError):
         return None
     blocks = facts.reported_blocks(_lines(folder))
-    if blocks is None:
+    if not blocks:
         return None
     row = {
         "time": round(time.time(), 3), "host": os.uname().nodename, "model": profile.model,
         "quantization": profile.quantization, "card": card.name, "predicted": found.blocks,
-        "reported": blocks, "error": round((found.blocks - blocks) / blocks, 4) if blocks else None,
+        "reported": blocks, "error": round((found.blocks - blocks) / blocks, 4),
     }  # fmt: skip
-    path = paths.private_folder(paths.home()) / "memory-history.jsonl"
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
+    with contextlib.suppress(OSError):
+        path = paths.private_folder(paths.home()) / "memory-history.jsonl"
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
     return row
 
 
-def _lines(folder: Path) -> Any:
+def _lines(folder: Path) -> Iterator[str]:
+    """The lines of every log, of each no more than its beginning: a start tells it once."""
     for path in sorted(folder.rglob("*log*")):
-        if path.is_file() and not path.is_symlink():
-            with path.open(encoding="utf-8", errors="replace") as file:
-                yield from file
+        with contextlib.suppress(OSError):
+            if path.is_file() and not path.is_symlink():
+                with path.open("rb") as file:
+                    text = file.read(ENOUGH).decode("utf-8", errors="replace")
+                yield from text.splitlines()

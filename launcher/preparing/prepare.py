@@ -72,11 +72,13 @@ def prepare(
     temporary: str = DRY_TEMPORARY,
     preferred: Mapping[str, int] | None = None,
     assume: str | None = None,
+    running: bool = False,
 ) -> Prepared:
     """The launch plan of `profile` on this machine, its ports leased.
 
     `preferred` are ports an `auto` should get again if they are free. `assume` plans for a
-    version that need not be installed (`plan --engine-version`).
+    version that need not be installed (`plan --engine-version`). `running` says that the instance
+    itself holds those ports now: the plan is made to be looked at.
 
     Raises:
         DeployError: a precondition failed or the profile is wrong; nothing is leased then.
@@ -89,8 +91,9 @@ def prepare(
         installed = Installed(profile.python or "python3", "", release)
         check(engine, profile, release)
     taken = leases.take(
-        profile.name, engine.ports(profile, release), profile.ports, profile.host, preferred or {}
-    )
+        profile.name, engine.ports(profile, release), profile.ports, profile.host,
+        preferred or {}, tuple((preferred or {}).values()) if running else (),
+    )  # fmt: skip
     try:
         folder = paths.instances() / profile.name
         context = PlanContext(

@@ -129,7 +129,11 @@ class Checker:
         spelled = name.lstrip("-").replace("_", "-").lower()
         at_top = path == name
         known = [k for k, key in keys.items() if key.belongs(self.engine)]
-        near = difflib.get_close_matches(spelled, known, n=1, cutoff=0.75)
+        near = [
+            one
+            for one in difflib.get_close_matches(spelled, known, n=1, cutoff=0.75)
+            if _same_words(spelled, one)
+        ]
         elsewhere = [p for p, _ in paths() if p.rpartition(".")[2] == spelled]
         meant = [
             *([spelled] if spelled in keys else []),
@@ -151,6 +155,15 @@ class Checker:
         else:
             message = "a hosted endpoint is run by somebody else, who decides this"
         self.say("impossible-combination", path, message, place, f"remove `{path}`")
+
+
+def _same_words(one: str, other: str) -> bool:
+    """False where a whole word differs: `data-parallel-size` is no slip of `tensor-...`."""
+    words, others = one.split("-"), other.split("-")
+    return len(words) != len(others) or all(
+        difflib.SequenceMatcher(None, a, b).ratio() >= 0.5
+        for a, b in zip(words, others, strict=True)
+    )
 
 
 def _kind(node: Node) -> str:

@@ -19,6 +19,7 @@ from launcher.profile.nodes import Entry, Mapping, Node, Scalar, Sequence
 from launcher.profile.schema import Key
 from launcher.profile.types import ScalarError
 from launcher.profile.variables import is_secret_name
+from launcher.redact import holds_secret
 
 if TYPE_CHECKING:
     from launcher.profile.check import Checker
@@ -204,7 +205,7 @@ def _arguments(check: Checker, key: Key, path: str, node: Node) -> Any:
         return check.no_map(path, node, f"{path}: {{flag: value}}")
 
     def guard(name: str, here: str, value: str, entry: Entry) -> str:
-        if _ends(name, _SECRET_FLAGS) or name.lower() == "token":
+        if _ends(name, _SECRET_FLAGS) or name.lower() == "token" or holds_secret(value):
             check.say(
                 "secret-in-clear",
                 here,
@@ -233,8 +234,12 @@ def _plain(
     if isinstance(node, Sequence):
         values = []
         for index, item in enumerate(node.items):
-            check.origins[f"{path}.{index}"] = item.place
-            values.append(_plain(check, f"{path}.{index}", item, on_text, flags=flags, level=level))
+            here = f"{path}.{index}"
+            check.origins[here] = item.place
+            value = _plain(check, here, item, on_text, flags=flags, level=level)
+            if isinstance(value, str):
+                value = on_text("", here, value, Entry(item.place, item))
+            values.append(value)
         return values
     made = {}
     for name, here, entry in check.given(node, path):
@@ -253,12 +258,14 @@ def _guarded(check: Checker, secret: bool, path: str, value: str, entry: Entry) 
     """`value`, its path made absolute if it is a reference; a secret must be one."""
     if re.fullmatch(types.REFERENCE, value):
         return absolute_reference(value, entry.value.place)
-    if secret and value not in _NO_SECRETS:
+    holds = holds_secret(value)
+    if holds or (secret and value not in _NO_SECRETS):
         name = re.sub(r"\W", "_", path.rpartition(".")[2]).upper()
+        how = "looks like a key or holds a password" if holds else "is named like a secret"
         check.say(
             "secret-in-clear",
             path,
-            "is named like a secret, and secrets never stand in a profile",
+            f"{how}, and secrets never stand in a profile",
             entry.value.place,
             f"write a reference: env:{name}, file:PATH or cmd:COMMAND",
         )

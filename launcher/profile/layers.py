@@ -15,6 +15,7 @@ from launcher.errors import Problem
 from launcher.profile import nodes, source
 from launcher.profile.model import Origin
 from launcher.profile.nodes import Entry, Mapping, Node, Scalar, Sequence, SourceError
+from launcher.profile.variables import escaped
 
 SUFFIXES = (".yaml", ".yml")
 MAX_FILES = 50
@@ -33,9 +34,16 @@ class Layers:
     sources: list[str] = field(default_factory=list)
     _read: dict[str, Mapping | None] = field(default_factory=dict)
 
-    def profile(self, path: str, overlays: Iterable[str]) -> Mapping | None:
-        """The merged tree of the profile and its overlays; None where nothing can be said of it."""
+    def profile(
+        self, path: str, overlays: Iterable[str], *, resolved: bool = False
+    ) -> Mapping | None:
+        """The merged tree of the profile and its overlays; None where nothing can be said of it.
+
+        In a `resolved` profile variables were put in already; its overlays may hold new ones.
+        """
         tree = self._with_bases(path, ())
+        if tree is not None and resolved:
+            tree = escaped(tree)
         for overlay in overlays:
             layer = self._file(overlay)
             if layer is None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from launcher.errors import PreconditionError, Problem, ProfileError
+from launcher.errors import DeployError, PreconditionError, Problem, ProfileError
 from launcher.profile import combine, nodes, types
 from launcher.profile.check import Checker
 from launcher.profile.layers import Layers, find_profile, set_value
@@ -36,12 +36,14 @@ def load(
     name: str | None = None,
     environ: Mapping[str, str] | None = None,
     need_model: bool = True,
+    resolved: bool = False,
 ) -> Profile:
     """The profile in `path`, or the shipped one of that file name where there is no such file.
 
     `overlays` are files laid over it, `sets` are `KEY.PATH=VALUE` with VALUE in YAML, `name`
     replaces the profile's. Variables are taken from `environ`, else the process's environment.
     Without `need_model` a local model may be missing (a look at the profile needs no weights).
+    `resolved` says that the file was written with everything put in: a dollar in it is text.
 
     Raises:
         ProfileError: everything that is wrong with the profile, in file order.
@@ -52,7 +54,9 @@ def load(
         shown = find_profile(os.fspath(path))
     except SourceError as stopped:
         raise ProfileError(stopped.problems) from stopped
-    tree = layers.profile(shown, [os.path.expanduser(os.fspath(o)) for o in overlays])
+    tree = layers.profile(
+        shown, [os.path.expanduser(os.fspath(o)) for o in overlays], resolved=resolved
+    )
     if tree is None:
         raise ProfileError(layers.problems)
     problems: list[Problem] = []
@@ -69,9 +73,15 @@ def load(
     combine.check(checker, shown)
     if not need_model:
         checker.problems = [p for p in checker.problems if p[1].code != "missing-model"]
-    _raise([*layers.problems, *problems], checker, layers.sources)
+    wrong = _wrong([*layers.problems, *problems], checker, layers.sources)
+    if wrong is not None and not _judgeable(checker):
+        raise wrong
     _defaults(checker)
-    return _profile(checker, named, shown, layers.text)
+    made = _profile(checker, named, shown, layers.text)
+    if wrong is not None:
+        wrong.partial = made
+        raise wrong
+    return made
 
 
 def instance_name(path: str | os.PathLike[str], name: str | None = None) -> str:
@@ -122,11 +132,11 @@ def _no_name(where: str) -> Problem:
     return Problem("missing-key", "name: is required", where, "add `name: ...`, or give --name")
 
 
-def _raise(problems: list[Problem], checker: Checker, sources: list[str]) -> None:
-    """Raise what was found, in the order of files and lines."""
+def _wrong(problems: list[Problem], checker: Checker, sources: list[str]) -> DeployError | None:
+    """What was found, in the order of files and lines."""
     found = [*problems, *(problem for _, problem in checker.problems)]
     if not found:
-        return
+        return None
     order = {source: index for index, source in enumerate(sources)}
 
     def key(problem: Problem) -> tuple[int, int, int]:
@@ -135,7 +145,13 @@ def _raise(problems: list[Problem], checker: Checker, sources: list[str]) -> Non
 
     found = sorted(dict.fromkeys(found), key=key)
     only_model = all(problem.code == "missing-model" for problem in found)
-    raise (PreconditionError if only_model else ProfileError)(found)
+    return (PreconditionError if only_model else ProfileError)(found)
+
+
+def _judgeable(checker: Checker) -> bool:
+    """True where an engine can say more: which one, what model and which releases are known."""
+    stated = "engine-version" not in checker.origins or "engine-version" in checker.values
+    return stated and {"engine", "model"} <= set(checker.values)
 
 
 def _parts(where: str) -> tuple[str, int, int]:

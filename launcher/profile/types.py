@@ -165,17 +165,25 @@ def whole(node: Scalar, least: int, most: int | None = None) -> int:
 
 def duration(node: Scalar) -> float | int:
     """Seconds."""
-    value = _number_text(node, "a duration", quoted=_DURATION)
+    return seconds(_number_text(node, "a duration", quoted=_DURATION))
+
+
+def seconds(value: str) -> float | int:
+    """The seconds of a duration as a profile or an option spells it.
+
+    Raises:
+        ScalarError: it is none.
+    """
     found = re.fullmatch(_DURATION, value)
     if not found:
         raise ScalarError(
             f"{shown(value)} is not a duration",
             _advice(value, "write seconds, or a unit: 90s, 15m, 2h"),
         )
-    seconds = float(found[1]) * _SECONDS[found[2]]
-    if not seconds <= 366 * 86400:
+    number = float(found[1]) * _SECONDS[found[2]]
+    if not number <= 366 * 86400:
         raise ScalarError(f"{shown(value)} is longer than a year", code="out-of-range")
-    return int(seconds) if seconds == int(seconds) else seconds
+    return int(number) if number == int(number) else number
 
 
 def size(node: Scalar) -> int:

@@ -50,6 +50,20 @@ def expand_tree(node: nodes.Node, environ: Mapping[str, str], say: Say) -> nodes
     return expand_scalar(node, environ, say)
 
 
+def escaped(node: nodes.Mapping) -> nodes.Mapping:
+    """`node` with its dollars doubled, so that `expand_tree` gives back what stands there."""
+    entries = {k: nodes.Entry(e.place, _escaped(e.value)) for k, e in node.entries.items()}
+    return replace(node, entries=entries)
+
+
+def _escaped(node: nodes.Node) -> nodes.Node:
+    if isinstance(node, nodes.Mapping):
+        return escaped(node)
+    if isinstance(node, nodes.Sequence):
+        return replace(node, items=tuple(_escaped(item) for item in node.items))
+    return replace(node, text=node.text.replace("$", "$$"))
+
+
 def expand_scalar(node: nodes.Scalar, environ: Mapping[str, str], say: Say) -> nodes.Scalar:
     """`node` with its variables put in, noted in its place."""
     if "$" not in node.text:

@@ -30,6 +30,11 @@ def compare(result: Result) -> str:
         rows.append([("" if row["same"] else "* ") + row["check"], *marks])
     rows += [["", *["" for _ in letters]], *_numbers(columns)]
     lines += ["", *_aligned(rows), "  * differs between the targets"]
+    lines += [
+        f"{letter}  could not be checked: {column['problem']}"
+        for letter, column in zip(letters, columns, strict=True)
+        if column["problem"]
+    ]
     lines += _costs(letters, columns)
     if data["regressions"]:
         lines.append(f"WORSE than {data['baseline']}:")

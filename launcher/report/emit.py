@@ -1,18 +1,22 @@
 """The one place where results reach stdout and stderr.
 
 Stdout carries the answer (text, or one JSON envelope); errors as prose, progress and notes go to
-stderr.
+stderr. What steers a terminal is taken out here, whoever wrote it (an engine, a server, a log).
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from launcher.plain import plain
 from launcher.result import Result
+
+_CONTROLS = re.compile(r"[\x7f-\x9f]")
 
 RENDERERS: dict[str, str] = {
     "up": "launcher.report.instance_text:up",
@@ -44,22 +48,28 @@ RENDERERS: dict[str, str] = {
 def emit(result: Result, *, as_json: bool) -> None:
     """Print a result: as JSON on stdout, or as text on stdout with its errors on stderr."""
     if as_json:
-        sys.stdout.write(json.dumps(result.envelope(), ensure_ascii=False) + "\n")
-        sys.stdout.flush()
+        emit_line(result.envelope())
         return
     if result.data and result.command in RENDERERS:
         text = _renderer(RENDERERS[result.command])(result)
         if text:
-            sys.stdout.write(text.rstrip("\n") + "\n")
+            sys.stdout.write(plain(text).rstrip("\n") + "\n")
             sys.stdout.flush()
     for problem in result.errors:
-        sys.stderr.write(f"ernie-deploy: {problem.text()}\n")
+        sys.stderr.write(f"ernie-deploy: {plain(problem.text())}\n")
     sys.stderr.flush()
 
 
 def emit_line(event: Mapping[str, Any]) -> None:
     """One JSON line of a stream (`up --json`, `logs -f --json`); the envelope comes last."""
-    sys.stdout.write(json.dumps(event, ensure_ascii=False) + "\n")
+    text = json.dumps(event, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(event)  # this encoding has not all of it: JSON's own escapes always do
+    # JSON itself escapes only what is below a space; these too steer a terminal.
+    text = _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 

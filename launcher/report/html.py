@@ -28,13 +28,13 @@ h1 { font-size: 1.5rem; margin: 0 0 .2rem; }
   padding: .4rem .9rem; background: var(--soft); }
 .counts b { font-size: 1.3rem; margin-right: .4rem; }
 details { border: 1px solid var(--line); border-radius: .5rem; margin: .4rem 0; }
-details > summary { display: grid; grid-template-columns: 6.5rem 15rem 6rem 5rem 1fr; gap: .7rem;
+details > summary { display: grid; grid-template-columns: 7rem 15rem 6rem 5rem 1fr; gap: .7rem;
   padding: .45rem .8rem; cursor: pointer; align-items: baseline; }
 summary .said { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 summary .time { text-align: right; color: var(--dim); font-variant-numeric: tabular-nums; }
 details .inside { padding: .2rem .8rem .8rem; border-top: 1px solid var(--line); }
 .inside details > summary { display: block; }
-.mark { font-weight: 600; font-size: .8rem; letter-spacing: .03em; }
+.mark { white-space: nowrap; font-weight: 600; font-size: .8rem; letter-spacing: .03em; }
 .pass { color: var(--pass); } .fail { color: var(--fail); } .doubt { color: var(--doubt); }
 .known { color: var(--known); } .none { color: var(--none); }
 pre { background: var(--soft); border-radius: .4rem; padding: .6rem; margin: .3rem 0;

@@ -33,9 +33,11 @@ def down(result: Result) -> str:
     """The receipt."""
     data = result.data
     receipt = data.get("receipt")
-    if data.get("was") in ("stopped", "absent", "failed", "died"):
+    if data.get("was") in ("stopped", "absent"):
         line = f"{result.instance} was not running"
         return line + (f" ({data['note']})" if data.get("note") else "")
+    if data.get("was") in ("failed", "died") and data["state"] == "stopped":
+        return f"{result.instance} was not running (it {data['was']}); it counts as stopped now"
     lines = [f"{result.instance} is down: {_receipt(receipt)}"]
     lines += [f"  left     {item}" for item in (receipt or {}).get("left", ())]
     lines += [f"  foreign  {item} (not touched)" for item in (receipt or {}).get("foreign", ())]
@@ -55,9 +57,10 @@ def status(result: Result) -> str:
                 f"{row['name']:<28} {_state(row):<9} {engine:<22} {_since(row):<9}"
                 f" {row.get('base_url') or ''}"
             )
+        lines += [f"{r['name']}: {r['note']}" for r in rows if r["state"] == "absent"]
         return "\n".join(lines)
     row = rows[0]
-    lines = [f"{row['name']} is {_state(row)}"]
+    lines = [f"{row['name']} {_verb(row)} {_state(row)}"]
     for key in ("base_url", "model", "engine", "release", "pid", "keeper_pid", "processes"):
         if row.get(key) is not None:
             lines.append(f"  {key.replace('_', ' '):<12} {row[key]}")
@@ -69,10 +72,14 @@ def status(result: Result) -> str:
     for key in ("health", "note"):
         if row.get(key):
             lines.append(f"  {key:<12} {row[key]}")
+    if row.get("forced"):
+        lines.append(f"  {'forced':<12} it was started past the check {', '.join(row['forced'])}")
     if _since(row):
         lines.append(f"  {'for':<12} {_since(row)}")
     error = row.get("error")
-    if error and row["state"] in ("failed", "died"):
+    if row.get("was"):
+        lines.append(f"  {'was':<12} {row['was']}")
+    if error and (row["state"] in ("failed", "died") or row.get("was")):
         lines.append(f"  {'error':<12} {error['code']}: {error['message']}")
         if error.get("remedy"):
             lines.append(f"  {'remedy':<12} {error['remedy']}")
@@ -95,6 +102,10 @@ def script(result: Result) -> str:
 def nothing(result: Result) -> str:
     """The verb has shown all there is already."""
     return ""
+
+
+def _verb(row: Mapping[str, Any]) -> str:
+    return "has" if row["state"] in ("failed", "died") else "is"
 
 
 def _state(row: Mapping[str, Any]) -> str:

@@ -24,24 +24,31 @@ def render(result: Result) -> str:
     counts = data["counts"]
     target = data["target"]
     known = counts["known deviation"]
+    differences = data["differences"]
+    unknown = sum(not d["known"] for d in differences)
+    total = len(checks) + len(differences)
     attributes = (
-        f'name={_attr("smoke " + target["name"])} tests="{len(checks)}" '
-        f'failures="{counts["fail"] - known}" errors="{counts["inconclusive"]}" '
-        f'skipped="{counts["could not check"] + known}" time="{data["seconds"]:.3f}"'
+        f'name={_attr("smoke " + target["name"])} tests="{total}" '
+        f'failures="{counts["fail"] - known + unknown}" errors="{counts["inconclusive"]}" '
+        f'skipped="{counts["could not check"] + known + len(differences) - unknown}" '
+        f'time="{data["seconds"]:.3f}"'
     )
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
-        f'<testsuites name="ernie-deploy" tests="{len(checks)}">',
+        f'<testsuites name="ernie-deploy" tests="{total}">',
         f"<testsuite {attributes} timestamp={_attr(data['started'])}>",
         "<properties>",
         *(
             f"<property name={_attr(k)} value={_attr(str(target[k]))}/>"
             for k in ("url", "model", "engine", "release")
+            if target[k] is not None
         ),
         "</properties>",
     ]
     for one in checks:
         lines += _case(one, target["name"])
+    for difference in differences:
+        lines += _difference(difference, target["name"])
     lines += ["</testsuite>", "</testsuites>"]
     return "\n".join(lines) + "\n"
 
@@ -66,6 +73,23 @@ def _case(one: Mapping[str, Any], target: str) -> list[str]:
     if one["verdict"] == "pass":
         body = [f"<system-out>{_text(one['message'])}</system-out>"]
     return [head, *body, "</testcase>"]
+
+
+def _difference(one: Mapping[str, Any], target: str) -> list[str]:
+    """What the clients see differently fails a run, so a CI has to see it, too."""
+    seen = ", ".join(f"{client}: {what}" for client, what in one["verdicts"].items())
+    name = _attr(f"clients agree: {one['check']}")
+    message = _attr(f"the clients differ: {seen}")
+    body = (
+        f"<skipped message={_attr('known deviation, ' + seen)}/>"
+        if one["known"]
+        else f'<failure type="clients-differ" message={message}>{_text(seen)}</failure>'
+    )
+    return [
+        f'<testcase classname={_attr("smoke." + target)} name={name} time="0.000">',
+        body,
+        "</testcase>",
+    ]
 
 
 def _evidence(one: Mapping[str, Any]) -> str:

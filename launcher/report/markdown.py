@@ -39,7 +39,7 @@ def render(result: Result) -> str:
         lines += ["", "## What the clients see differently", ""]
         for difference in data["differences"]:
             seen = ", ".join(f"{c}: {v}" for c, v in difference["verdicts"].items())
-            lines.append(f"- {difference['check']}: {seen}")
+            lines.append(f"- {cell(difference['check'])}: {cell(seen)}")
     return "\n".join(lines) + "\n"
 
 

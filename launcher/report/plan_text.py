@@ -17,6 +17,7 @@ def plan(result: Result) -> str:
         return memory(result)
     made: Mapping[str, Any] = data["plan"]
     lines = [f"{made['instance']}: {made['engine']} {made['release']}, serving {made['base_url']}"]
+    lines += _running(data.get("running"))
     lines += ["", "command"]
     head = " ".join([made["argv"][0], *made["module"]])
     lines.append(f"  {head}")
@@ -56,6 +57,15 @@ def plan(result: Result) -> str:
         lines += ["", "notes", *(f"  {note}" for note in data["notes"])]
     lines += ["", "as one line", f"  {data['shell']}"]
     return "\n".join(lines)
+
+
+def _running(running: Mapping[str, Any] | None) -> list[str]:
+    if running is None:
+        return []
+    if not running["differences"]:
+        return [f"it is {running['state']} with this very configuration: `up` would change nothing"]
+    told = (f"  {difference}" for difference in running["differences"])
+    return [f"it is {running['state']} with another configuration, `restart` replaces it:", *told]
 
 
 def _why(item: Mapping[str, Any]) -> str:

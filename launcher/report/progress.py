@@ -6,6 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, TextIO
 
+from launcher.plain import plain
+
 STEP = 10.0
 """Per cent between two plain lines of the same phase."""
 
@@ -72,7 +74,7 @@ class ProgressLines:
         replace: bool = False,
     ) -> None:
         elapsed = float(event.get("time", time.time())) - (self._started or 0.0)
-        line = f"{elapsed:7.1f} s  {text}"
+        line = f"{elapsed:7.1f} s  {plain(text)}"
         if self._live:
             # \x1b[K clears what a longer line before it left standing.
             start = "\r" if replace else ("\n" if self._open else "")

@@ -59,6 +59,17 @@ class Chunk:
     at: float
     raw: Mapping[str, Any]
 
+    @property
+    def choices(self) -> list[Mapping[str, Any]]:
+        """The choices in it; what is not of that shape is left out."""
+        return choices_of(self.raw)
+
+    @property
+    def deltas(self) -> list[Mapping[str, Any]]:
+        """The deltas of its choices."""
+        found = [item.get("delta") for item in self.choices]
+        return [d for d in found if isinstance(d, Mapping)]
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -66,7 +77,8 @@ class Answer:
 
     `error` is the server's message where `status` is not 200. `done` says whether the stream ended
     with `data: [DONE]`, None where the client cannot tell. `first_token` and `seconds` are measured
-    from sending the request to the first non-empty text and to the end.
+    from sending the request to the first non-empty text and to the end; for `waited` of them this
+    side waited for a processor.
     """
 
     status: int
@@ -81,6 +93,7 @@ class Answer:
     done: bool | None = None
     first_token: float | None = None
     exchange: int | None = None
+    waited: float = 0.0
 
     @property
     def choice(self) -> Choice:
@@ -90,6 +103,16 @@ class Answer:
 
 REASONING_FIELDS = ("reasoning_content", "reasoning")
 """FastDeploy and transformers say `reasoning_content`, vLLM 0.32 says `reasoning`."""
+
+
+def choices_of(raw: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The choices of an answer or a chunk; what is not of that shape is left out."""
+    return _list(raw.get("choices"))
+
+
+def calls_of(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The tool calls of a message or delta."""
+    return _list(message.get("tool_calls"))
 
 
 def reasoning_of(message: Mapping[str, Any]) -> str | None:
@@ -118,9 +141,7 @@ def usage_of(raw: Any) -> Usage | None:
 
 def from_json(raw: Mapping[str, Any], status: int, seconds: float) -> Answer:
     """A plain answer from its JSON body."""
-    choices = tuple(
-        _choice(position, item) for position, item in enumerate(_list(raw.get("choices")))
-    )
+    choices = tuple(_choice(position, item) for position, item in enumerate(choices_of(raw)))
     return Answer(
         status,
         seconds,
@@ -144,7 +165,7 @@ def from_chunks(chunks: tuple[Chunk, ...], seconds: float, done: bool | None) ->
         identity = identity or _str(chunk.raw.get("id"))
         model = model or _str(chunk.raw.get("model"))
         usage = usage_of(chunk.raw.get("usage")) or usage
-        for item in _list(chunk.raw.get("choices")):
+        for item in chunk.choices:
             given = item.get("index")
             spoke = parts.setdefault(given if isinstance(given, int) else 0, _Parts()).add(item)
             if spoke and first is None:
@@ -187,13 +208,15 @@ class _Parts:
         self.role = _str(delta.get("role")) or self.role
         content, reasoning = delta.get("content"), reasoning_of(delta)
         if isinstance(content, str):
-            self.content = [*(self.content or []), content]
+            self.content = self.content or []
+            self.content.append(content)
         if reasoning is not None:
-            self.reasoning = [*(self.reasoning or []), reasoning]
+            self.reasoning = self.reasoning or []
+            self.reasoning.append(reasoning)
         logprobs = item.get("logprobs")
         if isinstance(logprobs, Mapping):
             self.logprobs.extend(_list(logprobs.get("content")))
-        calls = _list(delta.get("tool_calls"))
+        calls = calls_of(delta)
         for call in calls:
             self._call(call)
         return bool(content or reasoning or calls)
@@ -203,17 +226,20 @@ class _Parts:
         index = given if isinstance(given, int) else len(self.calls)
         function = call.get("function")
         function = function if isinstance(function, Mapping) else {}
-        kept = self.calls.setdefault(index, [None, "", ""])
+        kept = self.calls.setdefault(index, [None, "", []])
         kept[0] = kept[0] or _str(call.get("id"))
         kept[1] = kept[1] or _str(function.get("name")) or ""
-        kept[2] += _str(function.get("arguments")) or ""
+        kept[2].append(_str(function.get("arguments")) or "")
 
     def choice(self, index: int) -> Choice:
         return Choice(
             index,
             None if self.content is None else "".join(self.content),
             None if self.reasoning is None else "".join(self.reasoning),
-            tuple(ToolCall(*self.calls[i]) for i in sorted(self.calls)),
+            tuple(
+                ToolCall(identity, name, "".join(arguments))
+                for _, (identity, name, arguments) in sorted(self.calls.items())
+            ),
             self.finish,
             self.role,
             {"content": self.logprobs} if self.logprobs else None,
@@ -224,7 +250,7 @@ def _choice(position: int, item: Mapping[str, Any]) -> Choice:
     message = item.get("message")
     message = message if isinstance(message, Mapping) else {}
     calls = []
-    for call in _list(message.get("tool_calls")):
+    for call in calls_of(message):
         function = call.get("function")
         function = function if isinstance(function, Mapping) else {}
         arguments = function.get("arguments")

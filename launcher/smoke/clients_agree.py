@@ -8,22 +8,21 @@ from typing import Any
 
 from launcher.smoke.answers import Answer
 from launcher.smoke.check import Check, Outcome, passed
-from launcher.smoke.clients.base import Client, TransportError, UnsupportedError
+from launcher.smoke.clients.base import Client, TransportError
 from launcher.smoke.session import Session, shorten
 from launcher.smoke.target import Target
-from launcher.smoke.toolbox import CARD_QUESTION, WEATHER
-from launcher.smoke.transcript import Transcript
+from launcher.smoke.toolbox import CARD_QUESTION, WEATHER, without_tags
+from launcher.smoke.transcript import Redactor, Transcript
 
 DIALECT_OF = {"openai": "openai", "anthropic": "anthropic"}
 """Clients that speak one dialect only; plain requests speak the target's."""
-FIELDS = ("content", "reasoning", "calls", "finish_reason", "usage")
 
 
 def disagreements(target: Target, clients: Sequence[Client]) -> list[dict[str, Any]]:
     """Fields that clients of the same dialect read differently from the same question.
 
-    Temperature 0; where two answers through the first client differ already, nothing can be said
-    about that question.
+    Temperature 0. A difference counts only where each client sees the same a second time; a
+    request that only one of them gets answered is a difference, too.
     """
     same = [
         c
@@ -45,39 +44,51 @@ def disagreements(target: Target, clients: Sequence[Client]) -> list[dict[str, A
 def _of_question(
     target: Target, clients: Sequence[Client], question: str, more: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    views = [_view(target, c, question, more) for c in (clients[0], *clients)]
-    if any(v is None for v in views) or views[0] != views[1]:
+    views = [_view(target, c, question, more) for c in clients]
+    if all(v == views[0] for v in views):
         return []
+    if [_view(target, c, question, more) for c in clients] != views:
+        return []  # a client reads something else the second time: it is the server that varies
     how = "streamed" if more["stream"] else "plain"
     found = []
-    for position, name in enumerate(FIELDS):
-        values = {c.name: v[position] for c, v in zip(clients, views[1:], strict=True) if v}
+    for name in dict.fromkeys(name for view in views for name in view):
+        values = {c.name: v.get(name) for c, v in zip(clients, views, strict=True)}
         if len({repr(v) for v in values.values()}) > 1:
-            shown = {c: shorten(v, 80) for c, v in values.items()}
+            safe = Redactor(target.secrets).text
+            shown = {c: safe(shorten(v, 80)) for c, v in values.items()}
             what = f"{name} of {question!r} ({how})"
             found.append({"check": what, "verdicts": shown, "known": False})
+            if name == "outcome":
+                break  # what else differs follows from it
     return found
 
 
-def _view(
-    target: Target, client: Client, question: str, more: dict[str, Any]
-) -> tuple[Any, ...] | None:
+def _view(target: Target, client: Client, question: str, more: dict[str, Any]) -> dict[str, Any]:
+    """What one client sees, field by field; of an answer that failed only how."""
     asking = Check("clients-agree", "clients-agree", _nothing)
     session = Session(target, asking, client, Transcript(target.secrets))
     params = dict(more)
     ask = session.stream if params.pop("stream") else session.chat
     try:
         answer = ask(question, **params)
-    except (TransportError, UnsupportedError):
-        return None
-    return _seen(answer) if answer.status == 200 else None
+    except TransportError as error:
+        return {"outcome": error.kind}
+    if answer.status != 200:
+        return {"outcome": f"HTTP {answer.status}"}
+    return {"outcome": "answered", **_seen(answer)}
 
 
-def _seen(answer: Answer) -> tuple[Any, ...]:
+def _seen(answer: Answer) -> dict[str, Any]:
     choice = answer.choice
-    usage = replace(answer.usage, reasoning=None) if answer.usage else None
-    calls = tuple((c.name, c.arguments) for c in choice.calls)
-    return (choice.content or "", choice.reasoning or "", calls, choice.finish_reason, usage)
+    return {
+        # Tags that leak are a finding of their own, and where they leak in a stream hangs on how
+        # its pieces fell; so do the newlines that parsers leave.
+        "content": without_tags(choice.content or ""),
+        "reasoning": (choice.reasoning or "").strip(),
+        "calls": tuple((c.name, c.arguments) for c in choice.calls),
+        "finish_reason": choice.finish_reason,
+        "usage": replace(answer.usage, reasoning=None) if answer.usage else None,
+    }
 
 
 def _nothing(session: Session) -> Outcome:

@@ -11,11 +11,13 @@ from launcher.errors import ExitCode, PreconditionError, UsageError
 from launcher.result import Result
 from launcher.smoke import toolset
 from launcher.smoke.cost import cost, list_price, prices, throughput
+from launcher.smoke.runner import SILENT_CODES
 from launcher.smoke.suite import smoke
 from launcher.smoke.target import Target
 
 BASELINE_SCHEMA = "ernie-deploy/baseline/1"
 RATES = ("trigger_rate", "trigger_accuracy", "schema_accuracy")
+NO_ANSWER = SILENT_CODES | {"closed", "redirected"}
 TOLERANCE = 0.05
 """By how much a rate may fall before it is a regression: one draw in twenty prompts."""
 
@@ -35,8 +37,13 @@ def compare(
     """Run the suite and the tool prompts against every target.
 
     Raises:
-        UsageError: a file is missing or wrong, or an unknown check or tag.
+        UsageError: a file is missing or wrong, an unknown check or tag, or a target twice.
     """
+    twice = sorted({t.name for t in targets if [o.name for o in targets].count(t.name) > 1})
+    if twice:
+        raise UsageError.of(
+            "target-twice", f"{', '.join(twice)} is named more than once", "TARGETS"
+        )
     asked = toolset.prompts(prompts)
     entries = prices(price_file) if gpu_hour is not None else []
     stored = _read(baseline) if baseline else None
@@ -100,11 +107,13 @@ def _column(
     measures: dict[str, Any] = {c["name"]: c["measures"] for c in data["checks"]}
     timing = measures.get("stream-timing", {})
     chat = measures.get("chat", {})
-    reachable = data["verdict"] != "could not check"
+    silent = _never_answered(data["checks"])
+    reachable = data["verdict"] != "could not check" and not silent
     return {
         "name": target.name,
         "target": data["target"],
-        "verdict": data["verdict"],
+        "verdict": data["verdict"] if reachable else "could not check",
+        "problem": None if reachable else _why(data["checks"]),
         "counts": data["counts"],
         "verdicts": {c["name"]: c["verdict"] for c in data["checks"]},
         "messages": {c["name"]: c["message"] for c in data["checks"]},
@@ -117,6 +126,20 @@ def _column(
         if reachable
         else toolset.counted([{"error": "not reachable"}] * len(asked)),
     }
+
+
+def _never_answered(shown: Sequence[Mapping[str, Any]]) -> bool:
+    """True where no check got so far as to judge an answer: the target is not there."""
+    judged = [c for c in shown if c["verdict"] != "could not check"]
+    return bool(judged) and all(
+        c["findings"] and all(f["code"] in NO_ANSWER for f in c["findings"]) for c in judged
+    )
+
+
+def _why(shown: Sequence[Mapping[str, Any]]) -> str:
+    """The first thing that stood in the way."""
+    order = sorted(shown, key=lambda c: c["verdict"] != "fail")
+    return str(order[0]["message"]) if order else "no check was chosen"
 
 
 def _cost(

@@ -10,7 +10,7 @@ from typing import Any
 from launcher.smoke.answers import Answer
 from launcher.smoke.check import Check, Outcome
 from launcher.smoke.schema import violations
-from launcher.smoke.section import over_limits
+from launcher.smoke.section import judge_limits
 from launcher.smoke.session import Session
 
 
@@ -29,7 +29,8 @@ def check_of(item: Mapping[str, Any]) -> Check:
             measures["first_token_seconds"] = answer.first_token
         if answer.usage and answer.usage.completion and answer.seconds > 0:
             measures["tokens_per_second"] = answer.usage.completion / answer.seconds
-        session.findings += over_limits(expectations, measures)
+        session.measures.update(measures)
+        judge_limits(session, expectations)
         return session.outcome(f"answered {answer.choice.text[:60]!r}", **measures)
 
     return Check(

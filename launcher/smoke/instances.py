@@ -9,12 +9,12 @@ from typing import Any
 
 from launcher import engines
 from launcher.engines.base import Release
-from launcher.errors import DeployError, PreconditionError, ProfileError
+from launcher.errors import DeployError, PreconditionError, Problem, ProfileError
 from launcher.plan.model import LaunchPlan
 from launcher.profile.model import Parsers, Profile
 from launcher.smoke.check import all_checks
 from launcher.smoke.clients.base import Endpoint
-from launcher.smoke.resolve import CONTEXT_KEYS, budget, model_list
+from launcher.smoke.resolve import CONTEXT_KEYS, budget, model_list, url_problem
 from launcher.smoke.section import seconds, validate
 from launcher.smoke.skills import skills_of
 from launcher.smoke.target import DEFAULT_TIMEOUT, Target
@@ -97,6 +97,13 @@ def of_hosted(profile: Profile) -> Target:
         ProfileError: the `smoke:` section is wrong.
     """
     said: dict[str, Any] = {**profile.resolved, **profile.hosted}
+    engine = engines.get("hosted")
+    problems = engine.validate(profile, None)
+    wrong = url_problem(str(said["base-url"])) if said.get("base-url") else None
+    if wrong:
+        problems = [*problems, Problem("bad-url", wrong, profile.where("base-url"))]
+    if problems:
+        raise ProfileError(problems)
     fields, secret_fields = _split_secrets(said.get("body") or {})
     headers, secret_headers = _split_secrets(said.get("headers") or {})
     endpoint = Endpoint(
@@ -108,10 +115,6 @@ def of_hosted(profile: Profile) -> Target:
         fields,
         secret_fields,
     )
-    engine = engines.get("hosted")
-    problems = engine.validate(profile, None)
-    if problems:
-        raise ProfileError(problems)
     models = f"{endpoint.base_url}/models"
     promises = engine.capabilities(profile, None)
     made = Target(
@@ -207,7 +210,7 @@ def _of_port(
 
 
 def _context(endpoint: Endpoint) -> int | None:
-    _, entries = model_list(endpoint)
+    entries, _ = model_list(endpoint)
     for entry in entries:
         for key in CONTEXT_KEYS:
             if entry.get("id") == endpoint.model and isinstance(entry.get(key), int):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -88,7 +87,7 @@ def of_url(
     """A target of which only the address is known; asks the model list for the model's name."""
     base = base_url(url)
     bare = Endpoint(base, model or "default", key, dialect)
-    listed, entries = model_list(bare)
+    entries, missing = model_list(bare)
     notes: list[str] = []
     context: int | None = None
     names = [str(e.get("id")) for e in entries if e.get("id")]
@@ -97,12 +96,12 @@ def of_url(
             model = names[0]
         else:
             model = "default"
-            why = f"lists {len(names)} models" if listed else "has no model list"
+            why = missing or f"lists {len(names)} models"
             notes.append(f"the server {why}: asked for the model `default` (see --model)")
     for entry in entries:
         if entry.get("id") == model or len(entries) == 1:
             context = next((entry[k] for k in CONTEXT_KEYS if isinstance(entry.get(k), int)), None)
-    if not listed:
+    if missing:
         notes.append("without a model list the server is judged on the rest")
     endpoint = replace(bare, model=model)
     return Target(
@@ -130,7 +129,23 @@ def base_url(url: str) -> str:
     """The API's base: `/v1` where the address has no path, no slash at the end.
 
     Raises:
-        UsageError: not an http(s) URL with a host.
+        UsageError: not an http(s) URL with a host, or one that says more than where the API is.
+    """
+    said = url_problem(url)
+    if said:
+        raise UsageError.of("bad-url", said, "TARGET", "http://127.0.0.1:8180/v1")
+    parts = urlsplit(url)
+    path = parts.path.rstrip("/") or "/v1"
+    for route in ("/chat/completions", "/messages"):
+        path = path.removesuffix(route)
+    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+
+
+def url_problem(url: str) -> str | None:
+    """What is wrong with the address of an API; None where nothing is.
+
+    An address is shown in every report and in the list of processes, so a secret in it is refused,
+    and never repeated.
     """
     try:
         parts = urlsplit(url)
@@ -139,17 +154,16 @@ def base_url(url: str) -> str:
     except ValueError:
         good = False
     if not good:
-        raise UsageError.of(
-            "bad-url", f"not an http or https URL: {url!r}", "TARGET", "http://127.0.0.1:8180/v1"
-        )
-    path = parts.path.rstrip("/") or "/v1"
-    for route in ("/chat/completions", "/messages"):
-        path = path.removesuffix(route)
-    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+        return f"not an http or https URL: {url.rpartition('@')[2]!r}"
+    if "@" in parts.netloc:
+        return "the address holds a user or a password: give the key as a reference (--api-key)"
+    if parts.query or parts.fragment:
+        return "the address has a query or a fragment, which no API's base has"
+    return None
 
 
-def model_list(endpoint: Endpoint) -> tuple[bool, list[Mapping[str, Any]]]:
-    """Whether the server has a model list, and its entries."""
+def model_list(endpoint: Endpoint) -> tuple[list[Mapping[str, Any]], str | None]:
+    """The entries of the server's model list, and what it does instead where none can be had."""
     log = CheckLog(Transcript((endpoint.key,) if endpoint.key else ()), "target")
     try:
         reply = ask(
@@ -160,13 +174,15 @@ def model_list(endpoint: Endpoint) -> tuple[bool, list[Mapping[str, Any]]]:
             deadline=Deadline.after(ASK_SECONDS),
             log=log,
         )
-        body = json.loads(reply.body)
-    except (TransportError, ValueError):
-        return False, []
-    data = body.get("data") if isinstance(body, dict) and reply.status == 200 else None
-    if not isinstance(data, list):
-        return False, []
-    return True, [e for e in data if isinstance(e, dict)]
+    except TransportError as error:
+        return [], f"gave no model list ({log.transcript.redactor.text(error.message)})"
+    body = reply.json()
+    data = body.get("data") if isinstance(body, dict) else None
+    if reply.status == 404:
+        return [], "has no model list"
+    if reply.status != 200 or not isinstance(data, list):
+        return [], f"answers HTTP {reply.status} and no list where its models should be"
+    return [e for e in data if isinstance(e, dict)], None
 
 
 def _secret(reference: str | None) -> str | None:

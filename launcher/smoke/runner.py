@@ -26,6 +26,10 @@ SIDE_BY_SIDE = 4
 CHECK_FACTOR = 3.0
 """A check may take this many request time-outs; the long ones ask many questions."""
 
+SILENT = 3
+"""So many checks wait in vain before the rest is spared."""
+SILENT_CODES = frozenset({"timeout", "stalled", "hang", "unreachable"})
+
 Progress = Callable[["CheckRun"], None]
 
 
@@ -68,9 +72,15 @@ def run(
     gate = [job for job in jobs if job[0].check.name == "health"]
     calm = [job for job in jobs if not job[0].check.disturbs and job not in gate]
     alone = [job for job in jobs if job[0].check.disturbs]
+    ended: list[CheckRun] = []
 
     def one(job: tuple[CheckRun, Client]) -> None:
-        _run_check(job[0], job[1], target, transcript, repeat)
+        silence = _silence(ended)
+        if silence:
+            job[0].outcomes = [Outcome("could not check", silence)]
+        else:
+            _run_check(job[0], job[1], target, transcript, repeat)
+        ended.append(job[0])
         if progress:
             progress(job[0])
 
@@ -85,6 +95,22 @@ def run(
     for job in alone:
         one(job)
     return [job[0] for job in jobs]
+
+
+def _silence(ended: Sequence[CheckRun]) -> str | None:
+    """Why it is no use to ask on: several checks waited in vain, and none was ever answered.
+
+    Without it a server that takes every request and answers none would hold a whole run for as
+    many time-outs as there are checks.
+    """
+    asked = [run for run in ended if run.outcomes and run.check.name != "health"]
+    if any(run.check.via == "client" and run.outcome.verdict == "pass" for run in asked):
+        return None
+    silent = [r for r in asked if any(f.code in SILENT_CODES for f in r.outcome.findings)]
+    if len(silent) < SILENT:
+        return None
+    names = ", ".join(r.check.name for r in silent[:SILENT])
+    return f"no chat was ever answered, and {names} waited in vain: {silent[0].outcome.message}"
 
 
 def _unreachable(outcome: Outcome) -> bool:
@@ -161,7 +187,11 @@ def _bounded(session: Session) -> Outcome:
 def judge(session: Session) -> Outcome:
     """Run one check's function and turn whatever ends it into an outcome."""
     try:
-        return expected(session, session.check.function(session))
+        outcome = session.check.function(session)
+        if outcome.verdict == "pass" and session.findings:
+            # A check of a third party may end with `passed` after it has noted what is wrong.
+            outcome = session.outcome("")
+        return expected(session, outcome)
     except Stop as stop:
         if stop.outcome.verdict != "fail" and session.findings:
             # Something was already wrong: a later doubt must not hide it.

@@ -65,6 +65,26 @@ def violations(value: Any, schema: Mapping[str, Any], path: str = "$") -> list[s
     return found
 
 
+def unknown_words(schema: Any, path: str = "$") -> list[str]:
+    """What in a schema this judge does not know: keywords and types, as deep as they go."""
+    if not isinstance(schema, Mapping):
+        return [f"{path} is no schema: {schema!r}"]
+    found = [f"{path}: JSON Schema keyword not supported here: {w}" for w in set(schema) - KNOWN]
+    kinds = schema.get("type")
+    names = kinds if isinstance(kinds, list) else [kinds] if kinds is not None else []
+    found += [f"{path}: there is no type {n!r}" for n in names if n not in TYPES]
+    properties = schema.get("properties", {})
+    if not isinstance(properties, Mapping):
+        return [*found, f"{path}: properties are a mapping"]
+    inner = {f"{path}.{n}": s for n, s in properties.items()}
+    for name in ("items", "additionalProperties"):
+        if isinstance(schema.get(name), Mapping):
+            inner[f"{path}.{name}"] = schema[name]
+    for where, part in inner.items():
+        found += unknown_words(part, where)
+    return found
+
+
 def _object(value: dict[str, Any], schema: Mapping[str, Any], path: str) -> list[str]:
     properties: Mapping[str, Any] = schema.get("properties", {})
     found = [f"{path} lacks {name!r}" for name in schema.get("required", []) if name not in value]

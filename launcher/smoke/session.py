@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from launcher.smoke.answers import Answer
@@ -13,8 +13,12 @@ from launcher.smoke.clients.base import CheckLog, Client, Deadline, Endpoint
 from launcher.smoke.clients.wire import EventStream, Reply, ask, listen
 from launcher.smoke.target import Target
 from launcher.smoke.transcript import Transcript
+from launcher.smoke.waiting import waited
 
 Messages = str | Sequence[Mapping[str, Any]]
+
+GET_SECONDS = 30.0
+"""Health, lists and metrics generate nothing: what takes longer hangs."""
 
 REJECTED = (400, 404, 405, 415, 422, 501)
 """Statuses by which a server says that it does not do what was asked."""
@@ -55,9 +59,11 @@ class Session:
         Raises:
             TransportError: no whole answer came in time.
         """
+        before = waited()
         answer = self.client.chat(
             self.target.endpoint, self.body(messages, **params), self.deadline(), self.log
         )
+        answer = replace(answer, waited=waited() - before)
         self.last = answer
         return answer
 
@@ -86,7 +92,7 @@ class Session:
             where,
             headers=sent if headers is None else headers,
             body=body,
-            deadline=self.deadline(),
+            deadline=self.deadline(GET_SECONDS if method == "GET" else None),
             log=self.log,
         )
 
@@ -113,14 +119,19 @@ class Session:
         anthropic = where.dialect == "anthropic"
         return where.addressed(messages_dialect.request(body) if anthropic else body)
 
-    def deadline(self) -> Deadline:
-        """The limits of one request, from the target's settings."""
-        return Deadline.after(self.target.request_timeout, self.target.silence_timeout)
+    def deadline(self, most: float | None = None) -> Deadline:
+        """The limits of one request, from the target's settings; `most` seconds if it is given."""
+        limit = self.target.request_timeout
+        return Deadline.after(min(limit, most or limit), self.target.silence_timeout)
 
     @property
     def log(self) -> CheckLog:
         """Where exchanges are kept."""
         return CheckLog(self.transcript, self.check.name)
+
+    def safe(self, text: str) -> str:
+        """`text` of a server's without the secrets that it was sent."""
+        return self.transcript.redactor.text(text)
 
     # --- judging ------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from launcher.smoke.clients_agree import disagreements
 from launcher.smoke.deviations import explained
 from launcher.smoke.runner import CheckRun, Progress, run
 from launcher.smoke.target import Target
+from launcher.smoke.transcript import Redactor
 
 
 def select(
@@ -83,6 +84,7 @@ def smoke(
     through = [client(n) for n in used]
     runs = run(target, chosen, through, repeat=repeat, progress=progress)
     shown = [_shown(target, one, repeat) for one in runs]
+    differences = [*_differences(shown), *_disagreements(target, through, shown)]
     data: dict[str, Any] = {
         "target": describe(target),
         "started": started.isoformat(timespec="seconds"),
@@ -92,7 +94,7 @@ def smoke(
         "repeat": repeat,
         "checks": shown,
         "counts": _counts(shown),
-        "differences": [*_differences(shown), *_disagreements(target, through, shown)],
+        "differences": differences,
     }
     code = exit_code(shown, data["differences"])
     data["verdict"] = {0: "pass", 1: "fail", 3: "could not check"}[int(code)]
@@ -148,6 +150,8 @@ def exit_code(
 
 def _shown(target: Target, one: CheckRun, repeat: int) -> dict[str, Any]:
     outcome = one.outcome
+    # A server can say the key that it was sent: in an error, in a header, in an answer.
+    safe = Redactor(target.secrets).text
     least = float(target.smoke.get("thresholds", {}).get("pass-rate", 1.0))
     verdict = outcome.verdict
     message = outcome.message
@@ -169,11 +173,12 @@ def _shown(target: Target, one: CheckRun, repeat: int) -> dict[str, Any]:
         "needs": list(one.check.needs),
         "client": one.client,
         "verdict": verdict,
-        "message": message,
+        "message": safe(message),
         "seconds": round(one.seconds, 3),
         "rate": rate,
         "findings": [
-            {"code": f.code, "expected": f.expected, "got": f.got} for f in outcome.findings
+            {"code": f.code, "expected": safe(f.expected), "got": safe(f.got)}
+            for f in outcome.findings
         ],
         "measures": {k: round(v, 4) for k, v in outcome.measures.items()},
         "deviations": [

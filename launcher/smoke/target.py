@@ -10,7 +10,6 @@ from launcher.smoke.clients.base import Endpoint
 
 DEFAULT_BUDGET = 1024
 DEFAULT_TIMEOUT = 120.0
-DEFAULT_SILENCE = 60.0
 
 
 @dataclass(frozen=True)
@@ -19,8 +18,10 @@ class Target:
 
     `promises` is None where nobody declared anything (a URL). `extra` are single promises made
     beside them, `denied` promises taken back. `budget` is max_tokens of an ordinary question;
-    times are in seconds. `limits` are the context and the seats, None where unknown. `settings`
-    maps a setting to (expected value, pointer) to be read at `settings_url`.
+    times are in seconds. `silence_timeout` bounds one read (None: as long as the request may take,
+    for a plain answer and a long prompt are silent to the end). `limits` are the context and the
+    seats, None where unknown. `settings` maps a setting to (expected value, pointer) to be read at
+    `settings_url`.
     """
 
     name: str
@@ -34,7 +35,7 @@ class Target:
     denied: frozenset[str] = frozenset()
     budget: int = DEFAULT_BUDGET
     request_timeout: float = DEFAULT_TIMEOUT
-    silence_timeout: float = DEFAULT_SILENCE
+    silence_timeout: float | None = None
     check_timeout: float | None = None
     max_model_len: int | None = None
     max_num_seqs: int | None = None

@@ -109,9 +109,9 @@ def _row(session: Session, item: Mapping[str, Any]) -> dict[str, Any]:
     try:
         answer = session.chat(item["prompt"], tools=list(TOOLS), tool_choice="auto")
     except TransportError as error:
-        return {"error": error.message}
+        return {"error": session.safe(error.message)}
     if answer.status != 200:
-        return {"error": f"HTTP {answer.status}: {answer.error}"}
+        return {"error": session.safe(f"HTTP {answer.status}: {answer.error}")}
     names = {c.name for c in answer.choice.calls}
     wanted = item.get("call")
     return {

@@ -46,6 +46,20 @@ def test_two_servers_side_by_side(prompts: list[str]) -> None:
     assert done.return_value == 0
 
 
+def test_a_target_that_is_not_there_is_exit_code_3(prompts: list[str], free_port: int) -> None:
+    with serve() as server:
+        done = run(server.url, f"http://127.0.0.1:{free_port}", "--check", "chat", *prompts)
+    assert done.return_value == 3
+    assert "B  could not be checked: " in done.stdout
+    assert "Connection refused" in done.stdout
+
+
+def test_the_same_target_twice_is_a_usage_error(prompts: list[str]) -> None:
+    with serve() as server:
+        done = run(server.url, server.url, "--check", "chat", *prompts)
+    assert done.return_value == 2
+
+
 def test_worse_than_the_baseline_is_exit_code_1(prompts: list[str], tmp_path: Path) -> None:
     stored = tmp_path / "baseline.json"
     with serve() as server:

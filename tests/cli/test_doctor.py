@@ -1,5 +1,7 @@
 """`ernie-deploy doctor` as a user runs it, and what `up` does with its answers."""
 
+import json
+import resource
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,7 @@ from launcher.errors import PreconditionError, UsageError
 from tests.doctor.conftest import make_model
 from tests.support.cli import Ran
 from tests.support.ports import free_port
+from tests.support.rig import Rig
 from tests.twin.interpreter import make_interpreter
 
 
@@ -65,9 +68,29 @@ def test_the_fast_checks_ask_neither_network_nor_gpus(
     assert all(f["fast"] for f in ran.json["data"]["findings"])
 
 
-def test_up_refuses_on_fail_and_force_is_recorded(
-    profile: Callable[..., str], home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def few_files() -> None:
+    """A shell in which too few files can be open."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 4096))
+
+
+def test_up_refuses_on_fail_and_force_is_recorded(rig: Rig) -> None:
+    refused = rig.spawn("up", rig.profile(), "--json", preexec_fn=few_files)
+    said, _ = refused.communicate(timeout=120)
+    assert refused.returncode == 3, said
+    (error,) = json.loads(said.splitlines()[-1])["errors"]
+    assert error["code"] == "open-files"
+    assert "--force open-files" in error["remedy"]
+    assert not rig.instance().exists()
+    started = rig.spawn("up", rig.profile(), "--force", "open-files", preexec_fn=few_files)
+    said, _ = started.communicate(timeout=120)
+    assert started.returncode == 0, said
+    assert rig.stored()["forced"] == ["open-files"]
+    status = rig.run("status", "one")
+    assert "started past the check open-files" in status.stdout
+    rig.down()
+
+
+def test_the_gate_names_what_it_refuses(profile: Callable[..., str], home: Path) -> None:
     from launcher import profile as profiles
 
     with socket.create_server(("127.0.0.1", free_port())) as server:

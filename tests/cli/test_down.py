@@ -81,7 +81,62 @@ def test_by_the_profile(rig: Rig) -> None:
 def test_after_a_failed_start_there_is_nothing_to_do(rig: Rig) -> None:
     assert rig.run("up", rig.profile(script={"before": [{"exit": 1}]})).rc == 4
     ran = rig.run("down", "one")
-    assert (ran.rc, ran.stdout) == (0, "one was not running\n")
+    assert ran.rc == 0
+    assert ran.stdout == "one was not running (it failed); it counts as stopped now\n"
+    assert rig.run("down", "one").stdout == "one was not running\n"
+
+
+def test_what_was_acknowledged_is_no_alarm_any_more(rig: Rig) -> None:
+    assert rig.run("up", rig.profile(script={"before": [{"exit": 1}]})).rc == 4
+    assert rig.run("status").rc == 1
+    ran = rig.run("down", "one", "--json")
+    assert (ran.json["data"]["state"], ran.json["data"]["was"]) == ("stopped", "failed")
+    every = rig.run("status", "--json")
+    (row,) = every.json["data"]["instances"]
+    assert (every.rc, row["state"], row["was"]) == (0, "stopped", "failed")
+    assert row["error"]["code"], "why it failed can still be read"
+    shown = rig.run("status", "one").stdout
+    assert "was          failed" in shown
+    assert row["error"]["message"] in shown
+
+
+def test_what_died_is_acknowledged_too(rig: Rig) -> None:
+    rig.up()
+    rig.kill(rig.engine())
+    rig.wait_for_state("died")
+    wait_for(lambda: rig.run("down", "one", "--json").json["data"]["was"] != "ready", "the end")
+    assert rig.stored()["state"] == "stopped"
+    assert rig.stored()["was"] == "died"
+    assert rig.run("status").rc == 0
+
+
+def test_a_start_that_ended_before_its_keeper_lived(rig: Rig) -> None:
+    """As after a `kill -9` of `up` between its files and its keeper."""
+    rig.up()
+    rig.down()
+    (rig.instance() / "state.json").unlink()
+    ran = rig.run("status")
+    assert ran.rc == 0, ran.said()
+    assert "`down` removes it" in ran.stdout
+    down = rig.run("down", "one")
+    assert (down.rc, "the files are removed" in down.stdout) == (0, True), down.said()
+    assert not rig.instance().exists()
+    assert rig.run("status").stdout == "no instances\n"
+
+
+def test_a_name_that_is_nobodys_is_said_to_be(rig: Rig) -> None:
+    rig.up()
+    ran = rig.run("down", "onne")
+    assert ran.rc == 0
+    assert "there is no instance 'onne'; did you mean 'one'?" in ran.stdout
+    rig.down()
+
+
+def test_a_drain_that_is_no_duration(rig: Rig) -> None:
+    for wrong in ("-5", "soon", "1e9d"):
+        ran = rig.run("down", "one", "--drain", wrong, "--json")
+        assert (ran.rc, rig.errors(ran)) == (2, ["usage"]), ran.said()
+    assert rig.run("down", "one", "--drain", "30s").rc == 0
 
 
 def test_a_name_that_leads_out_of_the_folder_is_refused(rig: Rig) -> None:
@@ -100,3 +155,17 @@ def test_a_drain_lets_running_requests_finish(rig: Rig) -> None:
     rig.up(script={"sigterm": "slow:60"}, stop={"grace": 0.5})
     rig.down()
     assert rig.stored()["engine_exit"] == -9
+
+
+def test_a_drain_no_timer_can_take_is_refused(rig: Rig) -> None:
+    rig.up()
+    for drain in ("-1", "inf", "nan", "1e9", "soon"):
+        ran = rig.run("down", "one", "--drain", drain, "--json")
+        assert (ran.rc, rig.errors(ran)) == (2, ["usage"]), ran.said()
+    assert rig.run("status", "one").rc == 0
+    rig.down()
+
+
+def test_deadlines_may_be_months(rig: Rig) -> None:
+    rig.up(stop={"grace": "100d"})
+    assert rig.run("down", "one", "--drain", "1000000", "--json").rc == 0

@@ -1,6 +1,7 @@
 """`logs` as a user types it."""
 
 import json
+import signal
 import subprocess
 
 from tests.support.rig import Rig
@@ -54,6 +55,18 @@ def test_followed_to_the_end_of_the_instance(rig: Rig) -> None:
     assert (rest, follower.returncode) == ("", 0)
 
 
+def test_following_may_be_interrupted(rig: Rig) -> None:
+    rig.up(script={"before": [{"print": "early"}]})
+    follower = rig.spawn("logs", "one", "-f", "--json")
+    assert follower.stdout is not None
+    follower.stdout.readline()
+    follower.send_signal(signal.SIGINT)
+    rest, _ = follower.communicate(timeout=60)
+    assert follower.returncode == 130
+    assert json.loads(rest.splitlines()[-1])["exit_code"] == 130
+    rig.down()
+
+
 def test_a_reader_may_stop_reading(rig: Rig) -> None:
     rig.up(script={"after": [{"flood": [20000, "x" * 80]}]})
     follower = rig.spawn("logs", "one", "-f", stderr=subprocess.STDOUT)
@@ -73,3 +86,24 @@ def test_the_run_before_is_kept_apart(rig: Rig) -> None:
     assert rig.run("logs", "one").stdout == "second run\n"
     assert "first run" in (rig.instance() / "logs/previous/engine.log").read_text()
     rig.down()
+
+
+def test_nothing_of_an_engine_steers_the_terminal(rig: Rig) -> None:
+    """Its line would set the clipboard and clear the screen; it is quoted by three verbs."""
+    evil = "\x1b]52;c;ZXZpbA==\x07\x1b[2JRuntimeError: no \x9b31mroom\x08\x1b(0 left"
+    script = {"before": [{"print": evil}, {"error": evil}, {"exit": 1}]}
+    shown = [
+        rig.run("up", rig.profile(script=script)),
+        rig.run("logs", "one"),
+        rig.run("logs", "one", "--source", "events"),
+        rig.run("diagnose", "one"),
+        rig.run("diagnose", "one", "--json"),
+        rig.run("status", "one"),
+        rig.run("logs", "one", "--json"),
+    ]
+    for ran in shown:
+        text = ran.stdout + ran.stderr
+        steering = [c for c in text if (c < " " and c not in "\n\t") or "\x7f" <= c <= "\x9f"]
+        assert not steering, ran.said()
+    assert shown[1].stdout.splitlines() == ["RuntimeError: no room left"] * 2
+    assert "RuntimeError: no room left" in shown[3].stdout

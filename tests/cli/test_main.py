@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -49,7 +50,7 @@ def test_the_help_lists_every_verb_and_exit_code(rig: Rig) -> None:
         (["stauts"], "did you mean 'status'?"),
         (["up"], "Missing argument 'PROFILE'"),
         (["up", "--nope", "x.yaml"], "No such option"),
-        (["down", "one", "--drain", "soon"], "not a valid float"),
+        (["down", "one", "--drain", "soon"], "'soon' is not a duration"),
     ],
 )
 def test_wrong_usage(rig: Rig, words: list[str], said: str) -> None:
@@ -66,6 +67,27 @@ def test_a_profile_that_is_not_there(rig: Rig) -> None:
     ran = rig.run("up", "./nowhere.yaml", "--json")
     assert ran.rc == 2, ran.said()
     assert "nowhere.yaml" in json.dumps(ran.json["errors"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "status",
+        "status one",
+        "down one",
+        "logs one",
+        "engine list",
+        "up profiles/ernie-tiny-cpu.yaml",
+    ],
+)
+def test_a_state_directory_that_is_none(rig: Rig, words: str) -> None:
+    """Least of all does `down` say that nothing runs in a place it could not look into."""
+    place = Path(rig.place("file"))
+    place.touch()
+    rig.env["ERNIE_DEPLOY_HOME"] = str(place)
+    ran = rig.run(*words.split(), "--json")
+    assert (ran.rc, rig.errors(ran)) == (3, ["state-not-readable"]), ran.said()
+    assert ran.json["errors"][0]["where"] == str(place)
 
 
 def test_a_defect_of_ours_is_a_report_and_not_a_traceback(rig: Rig) -> None:
@@ -86,6 +108,28 @@ def test_a_defect_of_ours_is_a_report_and_not_a_traceback(rig: Rig) -> None:
     assert str(report) in ran.stderr
     assert "ZeroDivisionError: oops" in report.read_text()
     assert report.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "gbk", "latin-1:strict"])
+def test_a_terminal_that_cannot_show_every_character(rig: Rig, encoding: str) -> None:
+    rig.env["PYTHONIOENCODING"] = encoding
+    model = rig.folder / "caf\u00e9-\u4f60\u597d-\U0001f642"
+    model.mkdir()
+    profile = rig.profile(model=str(model), description="\u00e9 \u4f60\u597d \U0001f642")
+    text = json.dumps(json.loads(Path(profile).read_text()), ensure_ascii=False)
+    Path(profile).write_text(text, encoding="utf-8")
+    words = ("profiles", "show", profile)
+    ran, told = (
+        subprocess.run(
+            cli.argv(*words, *more), capture_output=True,
+            cwd=cli.ROOT, env=cli.environment(rig.home, rig.env), check=False,
+        )
+        for more in ((), ("--json",))
+    )  # fmt: skip
+    assert (ran.returncode, told.returncode) == (0, 0), (ran.stderr, told.stderr)
+    assert b"caf" in ran.stdout
+    data = json.loads(told.stdout.decode(encoding.partition(":")[0]))["data"]
+    assert data["profile"]["model"] == str(model)
 
 
 def test_a_reader_that_goes_away_early(rig: Rig) -> None:

@@ -20,21 +20,37 @@ def test_the_argv_is_what_up_runs(rig: Rig, free_port: int) -> None:
     rig.down()
 
 
-def test_no_port_stays_leased(rig: Rig, free_port: int) -> None:
-    for _ in range(2):
-        assert rig.run("plan", rig.profile(ports={"api": free_port})).rc == 0
+def test_the_plan_of_what_runs_has_the_ports_it_has(rig: Rig, free_port: int) -> None:
+    for given in (free_port, "auto"):
+        rig.up(ports={"api": given})
+        ran = rig.run("plan", rig.profile(ports={"api": given}), "--json")
+        assert ran.rc == 0, ran.said()
+        assert ran.json["data"]["plan"]["ports"] == rig.stored(file="plan.json")["ports"]
+        assert ran.json["data"]["running"]["differences"] == []
+        said = rig.run("plan", rig.profile(ports={"api": given})).stdout
+        assert "it is ready with this very configuration: `up` would change nothing" in said
+        rig.down()
+
+
+def test_the_plan_of_another_configuration_shows_the_difference(rig: Rig, free_port: int) -> None:
+    rig.up()
+    other = rig.profile(ports={"api": free_port}, max_model_len=4096)
+    data = rig.run("plan", other, "--json").json["data"]
+    assert data["plan"]["ports"][0]["number"] == free_port
+    assert "max-model-len: runs not set, asked 4096" in data["running"]["differences"]
+    assert "with another configuration, `restart` replaces it" in rig.run("plan", other).stdout
+    rig.down()
 
 
 def test_the_line_for_a_shell_starts_the_server(rig: Rig) -> None:
     plan = rig.run("plan", rig.profile(), "--json").json["data"]
-    line = plan["shell"].replace("/tmp/ed-XXXXXXXX", str(rig.folder))
-    before, _, server = line.rpartition(" && ")
-    process = subprocess.Popen(["sh", "-c", f"{before} && exec {server}"])
+    env = {**os.environ, "TMPDIR": str(rig.folder)}
+    process = subprocess.Popen(["sh", "-c", plan["shell"]], env=env, start_new_session=True)
     try:
         port = plan["plan"]["ports"][0]["number"]
         wait_for(lambda: not ports.is_free(port), "the pasted server")
     finally:
-        os.kill(process.pid, signal.SIGKILL)
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
@@ -45,3 +61,17 @@ def test_a_secret_is_shown_as_its_reference(rig: Rig) -> None:
         assert ran.rc == 0, ran.said()
         assert "MY_KEY" in ran.stdout
         assert "correct-horse" not in ran.stdout + ran.stderr
+
+
+def test_of_what_runs_its_own_ports_are_no_obstacle(rig: Rig, free_port: int) -> None:
+    rig.up(ports={"api": free_port})
+    ran = rig.run("plan", rig.profile(ports={"api": free_port}), "--json")
+    assert ran.rc == 0, ran.said()
+    assert ran.json["data"]["plan"]["argv"] == rig.stored(file="plan.json")["argv"]
+    other = rig.run("plan", rig.profile("two", ports={"api": free_port}), "--json")
+    assert (other.rc, rig.errors(other)) == (3, ["port-leased"])
+    rig.down()
+    rig.up()
+    ran = rig.run("plan", rig.profile(), "--json")
+    assert ran.json["data"]["plan"]["ports"] == rig.stored(file="plan.json")["ports"]
+    rig.down()

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import socket
+from pathlib import Path
 
 from tests.support.rig import Rig
 from tests.support.waiting import wait_for
@@ -105,3 +107,52 @@ def test_a_restart_that_does_not_start_is_the_end(rig: Rig) -> None:
     assert "exit code 5" in json.dumps(state["error"])
     assert state["receipt"]["left"] == []
     rig.nothing_left()
+
+
+def test_the_last_words_of_the_run_before_do_not_end_the_next(rig: Rig) -> None:
+    """Engines append to their log files: a restart finds the line that told of the death."""
+    log = rig.instance() / "logs" / "engine" / "worker.log"
+    die = rig.place("die")
+    words = [{"wait": die}, {"remove": die}, {"log": [str(log), "LOST a worker"]}, {"exit": 3}]
+    rig.up(script={"after": words}, restart=POLICY)
+    Path(die).touch()
+    wait_for(lambda: rig.stored()["restarts"] == 1, "the restart")
+    wait_for(lambda: rig.stored()["state"] in ("ready", "failed"), "its outcome")
+    assert rig.stored()["state"] == "ready", rig.stored()["error"]
+    rig.down()
+
+
+def test_what_would_keep_it_from_starting_stops_nothing(rig: Rig, free_port: int) -> None:
+    rig.env["FAKE_SECRET"] = "sesame"
+    rig.up(api_key="env:FAKE_SECRET", script={"key": "sesame"})
+    rig.env["FAKE_SECRET"] = None
+    ran = rig.run("restart", "one", "--json")
+    assert (ran.rc, rig.errors(ran)) == (3, ["missing-secret"]), ran.said()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", free_port))
+        other.listen()
+        ran = rig.run("restart", rig.profile(ports={"api": free_port}), "--json")
+        assert (ran.rc, rig.errors(ran)) == (3, ["port-taken"]), ran.said()
+    assert rig.run("status", "one").rc == 0
+    rig.down()
+
+
+def test_by_name_every_value_is_what_it_was(rig: Rig) -> None:
+    """Variables were put in by `up`: a dollar that is left is text."""
+    env = {"HOMELESS": "$${HOME}", "PRICE": "$$$$5", "ODD": "a\u0085b\u2028c", "SAYS": "yes"}
+    rig.up(env=env, args={"tiny": 1e-05})
+    before = rig.stored(file="profile.json")
+    assert before["env"]["HOMELESS"] == "${HOME}"
+    assert rig.run("restart", "one", "--json").rc == 0
+    assert rig.stored(file="profile.json") == before
+    rig.down()
+
+
+def test_by_name_an_overlay_may_use_variables(rig: Rig) -> None:
+    rig.up()
+    overlay = rig.place("overlay.yaml")
+    Path(overlay).write_text("env: {A: '${FAKE_VARIABLE}'}\n")
+    rig.env["FAKE_VARIABLE"] = "told"
+    assert rig.run("restart", "one", "--overlay", overlay, "--json").rc == 0
+    assert rig.stored(file="profile.json")["env"] == {"A": "told"}
+    rig.down()

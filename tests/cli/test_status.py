@@ -48,6 +48,9 @@ def test_one_that_does_not_run(rig: Rig) -> None:
     rig.down()
     ran = rig.run("status", "one", "--json")
     assert (ran.rc, rows(ran)) == (1, {"one": "stopped"})
+    (row,) = ran.json["data"]["instances"]
+    assert (row["pid"], row["keeper_pid"], row["processes"]) == (None, None, None)
+    assert "pid" not in rig.run("status", "one").stdout, "dead processes have no numbers"
 
 
 def test_while_it_loads(rig: Rig) -> None:

@@ -34,7 +34,7 @@ def test_json_lines_and_the_envelope_last(rig: Rig) -> None:
     states = [e["state"] for e in ran.events if e["event"] == "state"]
     assert states == ["starting", "loading", "ready"]
     phases = [e for e in ran.events if e["event"] == "phase"]
-    assert [(p["phase"], p["percent"]) for p in phases] == [("weights", 50.0)]
+    assert [(p["phase"], p["percent"]) for p in phases] == [("import", None), ("weights", 50.0)]
     envelope = ran.json
     assert (envelope["schema"], envelope["command"], envelope["instance"]) == (
         "ernie-deploy/1", "up", "one",
@@ -54,7 +54,7 @@ def test_a_phase_told_by_a_log_file(rig: Rig) -> None:
                    {"log": [str(log), "weights in a file 60%"]}, {"sleep": 0.3}]
     }  # fmt: skip
     ran = rig.up(script=script)
-    assert [e["percent"] for e in ran.events if e["event"] == "phase"] == [30.0, 60.0]
+    assert [e["percent"] for e in ran.events if e["event"] == "phase"] == [None, 30.0, 60.0]
     rig.down()
 
 

@@ -67,6 +67,48 @@ def test_every_problem_comes_at_once_at_its_place(card: Path) -> None:
     assert said["errors"][1]["remedy"] == "did you mean `load-choices`?"
 
 
+def test_a_wrong_type_does_not_hide_what_the_engine_knows(card: Path) -> None:
+    wrong = CARD.replace("load-choices: default_v1", "load-choises: default_v1\n  max-wait: 3")
+    card.write_text(wrong.replace("max-num-seqs: 32", "max-num-seqs: many"))
+    code, said = validate(str(card), "--engine-version", "2.4")
+    assert code == 2
+    assert [(e["code"], e["where"].removeprefix(str(card))) for e in said["errors"]] == [
+        ("wrong-type", ":6:15"),
+        ("unknown-flag", ":9:3"),
+        ("unknown-flag", ":10:3"),
+    ]
+
+
+def test_a_wrong_key_makes_no_combination_wrong(card: Path) -> None:
+    """Two GPUs are right for the two ranks that were meant."""
+    meant = "gpus: [0, 1]\ntensor-parallel-size: two\nmax-model-len: 100\nmax-num-seqs: 8\n"
+    card.write_text(CARD.replace("max-model-len: 131072\nmax-num-seqs: 32\n", meant))
+    _, said = validate(str(card), "--engine-version", "2.4")
+    assert [e["code"] for e in said["errors"]] == ["wrong-type"]
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ('engine-version: ">=2.2,<2.5"', "engine-version: newest"),
+        ("engine: fastdeploy", "engine: fastdeplyo"),
+    ],
+)
+def test_without_a_release_the_engine_is_not_asked(card: Path, line: str, wrong: str) -> None:
+    card.write_text(CARD.replace(line, wrong).replace("load-choices", "load-choises"))
+    _, said = validate(str(card))
+    assert len(said["errors"]) == 1, said["errors"]
+
+
+def test_a_missing_model_and_a_wrong_flag_are_said_together(card: Path) -> None:
+    text = CARD.replace("baidu/ERNIE-4.5-21B-A3B-Thinking", "./weights")
+    card.write_text(text)
+    assert validate(str(card))[0] == 3
+    card.write_text(text.replace("load-choices", "load-choises"))
+    code, said = validate(str(card))
+    assert (code, [e["code"] for e in said["errors"]]) == (2, ["missing-model", "unknown-flag"])
+
+
 def test_overlays_and_settings_take_part(card: Path, tmp_path: Path) -> None:
     overlay = tmp_path / "more.yaml"
     overlay.write_text("engine-args: {router: 'host:1'}\n")

@@ -69,6 +69,28 @@ def test_the_rank_that_failed_first_is_the_cause(tmp_path: Path) -> None:
     assert answer.evidence.file == "workerlog.1"
 
 
+def test_a_rank_that_lost_its_peer_is_not_the_cause(tmp_path: Path) -> None:
+    """In one second, and last words have no time: rank 0 only says that its peer is gone."""
+    lost = "RuntimeError: NCCL error: unhandled system error, remote process exited\n"
+    crash = "terminate called after throwing an instance of 'std::runtime_error'\n"
+    both = record("INFO", "10:00:01", "loading")
+    logs = write(tmp_path / "log", workerlog__0=both + lost, workerlog__1=both + crash)
+    answer = of_folder(logs, "fastdeploy")
+    assert answer.rule_id == "ED-FD-NATIVE-CRASH"
+    assert answer.evidence is not None
+    assert answer.evidence.file == "workerlog.1"
+    assert [other.rule_id for other in answer.others] == ["ED-FD-NCCL-OTHER"]
+    (logs / "workerlog.1").write_text(both)
+    assert of_folder(logs, "fastdeploy").rule_id == "ED-FD-NCCL-OTHER"
+
+
+def test_compressed_logs_are_named_and_not_passed_over(tmp_path: Path) -> None:
+    logs = write(tmp_path / "log", workerlog__0=record("INFO", "10:00:01", "loading"))
+    (logs / "workerlog.0.1.gz").write_bytes(b"\x1f\x8b")
+    (note,) = of_folder(logs, "fastdeploy").notes
+    assert note.startswith("compressed logs are not read (workerlog.0.1.gz)")
+
+
 def test_a_summary_without_a_known_cause_shows_the_first_error(tmp_path: Path) -> None:
     logs = write(
         tmp_path / "log",
@@ -287,6 +309,12 @@ def test_a_captured_line_is_taken_apart() -> None:
 def test_braces_that_are_not_groups_stay() -> None:
     text = 'set {name}: `{"use_cudagraph": false}` ({missing})'
     assert fill(text, {"name": "x"}) == 'set x: `{"use_cudagraph": false}`'
+
+
+def test_a_command_in_a_remedy_is_left_as_it_is() -> None:
+    text = '{who} has it ({who}): `ss -ltnp "sport = :{port}"`'
+    assert fill(text, {"port": "80"}) == 'has it: `ss -ltnp "sport = :80"`'
+    assert fill("not found {name}: install it", {}) == "not found: install it"
 
 
 def test_a_large_log_is_sifted_and_nothing_is_lost(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from launcher import doctor
 from tests.doctor.conftest import GIB, card
 
 
@@ -24,6 +25,60 @@ def test_no_driver(examine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     found = examine()["driver"]
     assert found.answer == "FAIL"
     assert "no nvidia-smi on PATH" in found.evidence
+
+
+def test_a_machine_without_a_gpu_is_not_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    findings = {f.check: f for f in doctor.run(doctor.machine())}
+    assert findings["driver"].answer == "UNKNOWN"
+    assert "no nvidia-smi on PATH" in findings["driver"].evidence
+
+
+@pytest.mark.parametrize(
+    ("inherited", "keys", "answer"),
+    [
+        ("0", {}, "PASS"),
+        ("2,3", {"tensor-parallel-size": 2}, "PASS"),
+        ("0", {"tensor-parallel-size": 2}, "FAIL"),
+        ("0,1,2,3", {}, "FAIL"),
+        ("0,1", {"engine-args": {"data_parallel_size": 2}}, "PASS"),
+        ("GPU-0000", {}, "FAIL"),
+        ("", {}, "FAIL"),
+    ],
+)
+def test_the_devices_that_the_caller_lets_the_server_see(
+    inherited: str,
+    keys: dict[str, Any],
+    answer: str,
+    examine: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", inherited)
+    found = examine(**keys)["visible-devices"]
+    assert found.answer == answer, found
+    assert found.fast, "`up` refuses on it"
+    if answer == "FAIL":
+        assert "gpus: [" in found.remedy
+    assert "visible-devices" not in examine(model="/", gpus=[0])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"gpu-memory-utilization": "much"},
+        {"data-parallel-size": "two"},
+        {"max-num-batched-tokens": "abc"},
+        {"block-size": [1]},
+    ],
+)
+def test_a_wrong_profile_is_one_failed_check_and_no_defect(
+    arguments: dict[str, Any], examine: Any, gpus: Any
+) -> None:
+    gpus(card())
+    seen = examine(model="baidu/ERNIE-4.5-0.3B-Paddle", **{"engine-args": arguments})
+    assert seen["profile"].answer == "FAIL"
+    assert seen["memory-plan"].answer == "UNKNOWN"
+    assert seen["gpu-count"].answer == "PASS"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,9 @@ import pytest
 
 from launcher import doctor
 from launcher.host import kernel
+from tests.doctor.conftest import make_model
 from tests.support import ROOT, cli
+from tests.support.checkpoints import write_shard
 from tests.support.ports import free_port
 from tests.support.waiting import wait_for
 
@@ -99,6 +101,9 @@ def test_messages_too_small_for_logprobs(examine: Any) -> None:
         pytest.skip(f"kernel.msgmax is {size} here: large enough")
     wanting = {"engine-args": {"enable-logprob": True}}
     assert examine(**wanting)["message-size"].answer == "FAIL"
+    # The flag may be spelled as FastDeploy's own configuration does.
+    spelled = {"engine-args": {"enable_logprob": True}}
+    assert examine(model="/", **spelled)["message-size"].answer == "FAIL"
     assert (
         examine(model="/", **wanting, env={"FD_USE_GET_SAVE_OUTPUT_V1": "1"})["message-size"].answer
         == "PASS"
@@ -193,19 +198,16 @@ def test_a_worker_whose_server_is_gone() -> None:
         os.kill(pid, 9)
 
 
-def test_host_memory_that_is_too_small(examine: Any, tmp_path: Path) -> None:
-    """A sparse shard as large as the machine's memory: its header is right, its data a hole."""
-    from tests.doctor.conftest import make_model
+def write_hole(path: Path, name: str, length: int) -> None:
+    """A shard of that many bytes: its header is right, its data a hole."""
+    write_shard(path, [(name, "BF16", (length // 2,))])
 
+
+def test_host_memory_that_is_too_small(examine: Any, tmp_path: Path) -> None:
+    """A sparse shard as large as the machine's memory."""
     model = make_model(tmp_path / "huge")
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    length = total // 2 * 2
-    header = json.dumps(
-        {"a.weight": {"dtype": "BF16", "shape": [length // 2], "data_offsets": [0, length]}}
-    ).encode()
-    shard = model / "model-1.safetensors"
-    shard.write_bytes(len(header).to_bytes(8, "little") + header)
-    os.truncate(shard, 8 + len(header) + length)
+    write_hole(model / "model-1.safetensors", "a.weight", total // 2 * 2)
     found = examine(engine="transformers", model=str(model))["host-memory"]
     assert found.answer == "FAIL"
     assert "loading takes about" in found.evidence
@@ -221,6 +223,46 @@ def test_a_time_out_shorter_than_earlier_starts(examine: Any, state: Path) -> No
     assert "100 s" in found.evidence
 
 
+def test_the_loader_that_collects_all_weights_needs_memory_for_all(
+    examine: Any, tmp_path: Path
+) -> None:
+    """More weights than host memory, in sparse shards of a thirtieth each."""
+    model = make_model(tmp_path / "many", torch_dtype=None, dtype="bfloat16")
+    size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 30 // 2 * 2
+    index = json.loads((model / "model.safetensors.index.json").read_text())
+    for number in range(40):
+        file = f"more-{number}.safetensors"
+        write_hole(model / file, f"w{number}", size)
+        index["weight_map"][f"w{number}"] = file
+    (model / "model.safetensors.index.json").write_text(json.dumps(index))
+    keys = {"model": str(model)}
+    found = examine(**keys, **{"engine-args": {"load_choices": "default"}})["host-memory"]
+    assert found.answer == "FAIL", found
+    assert "holds all weights" in found.evidence
+    assert found.remedy is not None
+    assert "default_v1" in found.remedy
+    # 2.4's own default hands them on one by one.
+    assert "twice the largest shard" in examine(**keys)["host-memory"].evidence
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy"])
+def test_a_proxy_of_the_shell_is_not_taken_for_no_network(
+    variable: str, examine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "http://proxy.invalid:3128")
+    monkeypatch.setenv("HF_ENDPOINT", "https://hub.invalid")
+    found = examine(engine="transformers", model="baidu/none")["hub"]
+    assert found.answer == "UNKNOWN"
+    assert "hub.invalid would be asked through a proxy" in found.evidence
+
+
+@pytest.fixture
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.mark.usefixtures("no_proxy")
 def test_a_hub_that_cannot_be_reached(examine: Any) -> None:
     """`.invalid` is never a host (RFC 2606)."""
     found = examine(
@@ -228,6 +270,35 @@ def test_a_hub_that_cannot_be_reached(examine: Any) -> None:
     )["hub"]
     assert found.answer == "FAIL"
     assert "hub.invalid" in found.evidence
+
+
+@pytest.mark.parametrize(
+    ("engine", "model", "folder"),
+    [
+        ("fastdeploy", "baidu/ERNIE-4.5-300B-A47B-Paddle",
+         "PaddlePaddle/ERNIE-4.5-300B-A47B-Paddle"),
+        ("vllm", "baidu/ERNIE-4.5-300B-A47B-PT",
+         "models--baidu--ERNIE-4.5-300B-A47B-PT/snapshots/abc"),
+    ],
+)  # fmt: skip
+@pytest.mark.usefixtures("no_proxy")
+def test_a_model_that_was_downloaded_needs_no_room_again(
+    engine: str, model: str, folder: str, examine: Any, tmp_path: Path
+) -> None:
+    here = tmp_path / "cache" / folder
+    here.mkdir(parents=True)
+    with (here / "model.safetensors").open("wb") as file:
+        file.truncate(599 * 1000**3)  # sparse: it takes no room
+    keys = {"cache-dir": str(tmp_path / "cache"), "env": {"HF_ENDPOINT": "https://hub.invalid"}}
+    if engine == "fastdeploy":
+        keys["env"] = {}
+    seen = examine(engine=engine, model=model, **keys)
+    assert seen["disk-weights"].answer == "PASS", seen["disk-weights"]
+    assert f"are in {here} already" in seen["disk-weights"].evidence
+    if engine == "vllm":
+        assert seen["hub"].answer == "WARN"
+        assert seen["hub"].remedy is not None
+        assert f"model: {here}" in seen["hub"].remedy
 
 
 def test_too_little_disk_for_a_download(examine: Any, tmp_path: Path) -> None:

@@ -57,6 +57,10 @@ COMBINATIONS: list[tuple[str, dict[str, Any], str]] = [
      "kvcache-storage-backend needs prefix caching and the V1 scheduler"),
     ("2.2", {"engine_args": {"enable-chunked-prefill": False}},
      "chunked prefill is always on in 2.2, no flag turns it off"),
+    ("2.4", {"engine_args": {"enable-chunked-prefill": False}},
+     "FastDeploy 2.4 turns chunked prefill on by itself, no flag turns it off"),
+    ("2.4", {"env": {"ENABLE_V1_KVCACHE_SCHEDULR": "0"}},
+     "no FastDeploy release reads ENABLE_V1_KVCACHE_SCHEDULR"),
 ]  # fmt: skip
 
 
@@ -65,6 +69,12 @@ def test_combinations_that_the_release_refuses_after_the_download(
     version: str, values: dict[str, Any], said: str
 ) -> None:
     assert message(version, **values) == said
+
+
+def test_chunked_prefill_is_off_where_it_can_be_turned_off() -> None:
+    off = {"enable-chunked-prefill": False}
+    assert not codes("2.1", engine_args={**off, "max-num-batched-tokens": 2048})
+    assert not codes("2.4", engine_args=off, env={"FD_DISABLE_CHUNKED_PREFILL": "1"})
 
 
 @pytest.mark.parametrize("version", LINES)

@@ -125,6 +125,21 @@ def documents(draw: st.DrawFn, engine: str, version: str) -> tuple[dict[str, Any
             st.sampled_from(["1", "env:TOKEN", "a b", "$(id)"]), max_size=2,
         ),
         "stop": st.fixed_dictionaries({"drain": st.sampled_from([0, 10, 10, 2.5])}),
+        "health": st.fixed_dictionaries({}, optional={
+            "startup-timeout": st.sampled_from(["20m", 90, "soon"]),
+            "no-progress-timeout": st.sampled_from(["2m", 30]),
+            "allow-differences": st.just(["max-model-len"]),
+        }),
+        "restart": st.fixed_dictionaries({}, optional={
+            "policy": st.sampled_from(["never", "on-failure", "on-failure", "always"]),
+            "max-restarts": st.integers(0, 5),
+            "delay": st.sampled_from(["1s", 2]),
+        }),
+        "logs": st.fixed_dictionaries({}, optional={
+            "max-size": st.sampled_from(["1MiB", "2 GB", 4096]),
+            "keep": st.integers(0, 3),
+            "engine-max-size": st.sampled_from(["1GiB", "much"]),
+        }),
         "engine-args": engine_args(engine, version),
     }  # fmt: skip
     models = ["baidu/ERNIE-4.5-21B-A3B-Thinking", "baidu/ERNIE-4.5-0.3B-Paddle", "someone/model",
@@ -211,6 +226,14 @@ def nothing_is_ignored(profile: Profile, plan: LaunchPlan) -> None:
     assert set(profile.ports) <= {use.name for use in plan.ports}
     assert profile.host in plan.argv
     assert plan.stop.drain == profile.stop.drain
+    health, restart, logs = profile.health, profile.restart, profile.logs
+    assert plan.deadlines.startup == health.startup_timeout
+    assert plan.deadlines.no_progress == health.no_progress_timeout
+    assert plan.allow_differences == health.allow_differences
+    assert plan.restart_policy == restart.policy
+    assert (plan.max_restarts, plan.restart_delay) == (restart.max_restarts, restart.delay)
+    assert (plan.log_max_size, plan.log_keep) == (logs.max_size, logs.keep)
+    assert plan.engine_log_max_size == logs.engine_max_size
 
 
 def no_secret_in_sight(profile: Profile, plan: LaunchPlan) -> None:

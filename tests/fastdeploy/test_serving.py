@@ -4,35 +4,63 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import pytest
 import requests
 import yaml
 
-from tests.fastdeploy.conftest import SCALE, Make
+from tests.fastdeploy.conftest import SCALE, Make, judge_death
 from tests.support import ROOT
 from tests.support.waiting import wait_for
+from tests.twin.driver import queue_exists
 
 CARD = ROOT / "profiles" / "ernie-4.5-21b-a3b-thinking.yaml"
 
 
+THE_CARD = {
+    "--model": "baidu/ERNIE-4.5-21B-A3B-Thinking",
+    "--load-choices": "default_v1",
+    "--tensor-parallel-size": "1",
+    "--max-model-len": "131072",
+    "--reasoning-parser": "ernie_x1",
+    "--tool-call-parser": "ernie_x1",
+    "--max-num-seqs": "32",
+}
+"""The model card's command, but for its three ports, which every server here has of its own."""
+PORT_FLAGS = {
+    "--port": "api",
+    "--metrics-port": "metrics",
+    "--engine-worker-queue-port": "engine-worker-queue",
+}
+
+
 @pytest.mark.parametrize("release", ["2.2", "2.3", "2.4"])
 def test_the_model_cards_profile_from_up_to_down(fastdeploy: Make, release: str) -> None:
-    card = yaml.safe_load(CARD.read_text())
-    kept = {
-        k: v for k, v in card.items() if k not in ("name", "engine", "model", "ports", "extends")
-    }
-    kept["max-model-len"] = card["max-model-len"]
-    server = fastdeploy(release=release, **{k.replace("-", "_"): v for k, v in kept.items()
-                                            if k not in ("description", "env")})  # fmt: skip
-    # The tiny model's architecture came with 2.3; the card's own is in every release.
-    up = server.up("--json", *(("--force", "architecture") if release == "2.2" else ()))
+    """The shipped file itself; the twin refuses what that release's own parser would refuse."""
+    server = fastdeploy(release=release)
+    own = yaml.safe_load(server.profile.read_text())
+    layer = {"extends": str(CARD), "ports": dict.fromkeys(PORT_FLAGS.values(), "auto")}
+    layer |= {key: own[key] for key in ("name", "python", "env")}
+    server.profile.write_text(yaml.safe_dump(layer))
+    up = server.up("--json")
     assert up.rc == 0, up.said()
-    argv = server.files.plan().argv
-    spelled = "--load_choices" if release == "2.2" else "--load-choices"
-    assert argv[argv.index(spelled) + 1] == "default_v1"
-    assert argv[argv.index("--max-model-len") + 1] == "131072"
-    assert argv[argv.index("--max-num-seqs") + 1] == "32"
+    plan = server.files.plan()
+    given = {flag.flag: " ".join(flag.values) for flag in plan.flags}
+    card = dict(THE_CARD)
+    if release == "2.2":  # it knows no other spelling, and reads the two parsers by these names
+        card["--load_choices"] = card.pop("--load-choices")
+    card |= {flag: str(server.port(name)) for flag, name in PORT_FLAGS.items()}
+    assert {flag: given.get(flag) for flag in card} == card
+    added = {flag.flag: flag.reason for flag in plan.flags if flag.flag not in card}
+    assert set(added) == {"--host", "--cache-queue-port"}
+    assert all(len(reason.split()) > 3 for reason in added.values()), added
+    running = requests.get(f"http://127.0.0.1:{server.port('metrics')}/config-info", timeout=10)
+    if release == "2.2":
+        assert running.status_code == 404
+    else:
+        assert running.json()["model_config"]["max_model_len"] == 131072
+        assert running.json()["scheduler_config"]["max_num_seqs"] == 32
     tool = {
         "type": "function",
         "function": {
@@ -55,14 +83,17 @@ def test_the_model_cards_profile_from_up_to_down(fastdeploy: Make, release: str)
     assert call["name"] == "get_weather"
     down = server.down("--json")
     assert down.rc == 0, down.said()
-    assert not down.json["data"]["receipt"]["left"]
+    receipt = down.json["data"]["receipt"]
+    counted = ("processes", "ports", "shm", "queues", "temporary")
+    assert {name: receipt[name] for name in counted} == dict.fromkeys(counted, 0)
+    assert server.left() == []
 
 
 @pytest.mark.parametrize("release", ["2.0", "2.1"])
 def test_older_releases_serve_too(
     fastdeploy: Make, release: str, no_new_prometheus_folder: None
 ) -> None:
-    server = fastdeploy(release=release)
+    server = fastdeploy(release=release, tensor_parallel_size=2)
     refused = server.up("--json")
     assert refused.rc == 3, refused.said()
     assert [e["code"] for e in refused.json["errors"]] == ["weight-format", "architecture"]
@@ -73,16 +104,46 @@ def test_older_releases_serve_too(
     assert stored.forced == ["weight-format", "architecture"]
     settings = up.json["data"]["evidence"]["settings"]
     assert "unknown" in settings["message"]
+    first = server.port("engine-worker-queue")
+    assert queue_exists(first), "a queue for each rank"
+    assert queue_exists(first + 1)
     assert server.down().rc == 0
     assert server.left() == []
+
+
+def test_a_dead_worker_is_seen_where_fastdeploy_itself_never_looks(fastdeploy: Make) -> None:
+    """2.0 to 2.2 have no monitor: the front end would go on for ever, /health for 30 s."""
+    server = fastdeploy(release="2.2", engine_args={"load-choices": "default_v1"})
+    assert server.up("--force", "architecture").rc == 0
+    worker, killed = server.worker, time.time()
+    os.kill(worker, signal.SIGKILL)
+    judge_death(server, "killed with signal 9", killed)
+
+
+def test_two_servers_of_2_2_share_one_metrics_folder(fastdeploy: Make) -> None:
+    """Each start removes /tmp/prom_main under the others; each `down` leaves it to who uses it."""
+    keys = {"release": "2.2", "engine_args": {"load-choices": "default_v1"}}
+    first, second = fastdeploy(**keys), fastdeploy(**keys)
+    assert first.up("--force", "architecture").rc == 0
+    assert second.up("--force", "architecture").rc == 0
+    assert first.chat("Hello!").status_code == 200
+    for server in (first, second):
+        down = server.down("--json")
+        assert down.rc == 0, down.said()
+        assert not down.json["data"]["receipt"]["left"]
+        assert server.left() == []
 
 
 def test_the_phases_are_named_with_their_per_cent(fastdeploy: Make) -> None:
     up = fastdeploy().up("--json")
     phases = [e["phase"] for e in up.events if e["event"] == "phase" and e["new"]]
-    order = ["configure", "launch workers", "load weights", "load layers", "warm up", "serve"]
+    order = [
+        "import", "configure", "launch workers", "load weights", "load layers",
+        "profile KV cache", "warm up", "serve",
+    ]  # fmt: skip
     assert [p for p in phases if p in order] == [p for p in order if p in phases]
-    assert {"launch workers", "load weights", "serve"} <= set(phases)
+    # The console's bar of the layers may come after the worker's own lines about what follows.
+    assert set(order) - set(phases) <= {"load layers"}
     loading = [e["percent"] for e in up.events if e.get("phase") == "load weights"]
     assert loading == sorted(loading)
     assert loading[-1] == 100

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from typing import Any
 
 import pytest
 
-from tests.fastdeploy.conftest import Make, Server
+from tests.fastdeploy.conftest import SOON, Make, Server, judge, judge_death
 from tests.support.waiting import wait_for
 
 LATE = "late-start@phase=load@seconds=200"
@@ -45,6 +46,7 @@ def test_down_in_the_middle_of_the_load_interrupts_it(fastdeploy: Make, phase: s
         up.communicate(timeout=60)
     assert down.rc == 0, down.said()
     receipt(down)
+    assert server.left() == []
     assert up.returncode == 4
 
 
@@ -76,18 +78,18 @@ def test_a_strangers_signal_to_a_ready_server_is_a_death_and_leaves_nothing(
 ) -> None:
     server = fastdeploy()
     assert server.up().rc == 0
-    (os.killpg if group else os.kill)(server.main, number)
-    server.wait_state("died")
-    assert server.left() == []
-    status = server.run("status", server.name, "--json")
-    assert status.rc == 1
-    assert status.json["data"]["instances"][0]["exit_code"] == 6
+    main, sent = server.main, time.time()
+    (os.killpg if group else os.kill)(main, number)
+    judge_death(server, number.name, sent)
 
 
 @pytest.mark.parametrize(
     ("number", "group"),
-    [(signal.SIGTERM, False), (signal.SIGTERM, True), (signal.SIGKILL, False)],
-)
+    [
+        (signal.SIGTERM, False), (signal.SIGTERM, True), (signal.SIGKILL, False),
+        (signal.SIGINT, False), (signal.SIGQUIT, False),
+    ],
+)  # fmt: skip
 def test_a_strangers_signal_while_loading_fails_the_start_and_leaves_nothing(
     fastdeploy: Make, number: signal.Signals, group: bool
 ) -> None:
@@ -95,11 +97,13 @@ def test_a_strangers_signal_while_loading_fails_the_start_and_leaves_nothing(
     server = fastdeploy(LATE)
     with server.spawn_up() as up:
         server.wait_phase("load weights")
-        (os.killpg if group else os.kill)(server.main, number)
+        main, sent = server.main, time.time()
+        (os.killpg if group else os.kill)(main, number)
         _, stderr = up.communicate(timeout=60)
     assert up.returncode == 4, stderr
-    assert f"was killed by {number.name}" in stderr
-    assert server.left() == []
+    error = server.status()["error"]
+    assert error["message"] in stderr
+    judge(server, error, number.name, sent)
 
 
 def test_sighup_and_a_killed_http_worker_do_not_end_it(fastdeploy: Make) -> None:
@@ -115,23 +119,23 @@ def test_sighup_and_a_killed_http_worker_do_not_end_it(fastdeploy: Make) -> None
 def test_sigterm_to_the_http_worker_kills_the_server_and_is_seen(fastdeploy: Make) -> None:
     server = fastdeploy()
     assert server.up().rc == 0
-    os.kill(server.pid("gunicorn: worker"), signal.SIGTERM)
+    helper, sent = server.pid("gunicorn: worker"), time.time()
+    os.kill(helper, signal.SIGTERM)
     server.wait_state("died")
+    assert server.noticed(sent) < SOON
     assert server.left() == []
 
 
-@pytest.mark.parametrize("fault", ["worker-dies-after-ready@after=0", "exit-hangs"])
+@pytest.mark.parametrize("fault", ["", "exit-hangs"])
 def test_a_dead_worker_ends_a_ready_server_even_where_the_front_end_hangs(
     fastdeploy: Make, fault: str
 ) -> None:
-    server = fastdeploy(fault if fault == "exit-hangs" else "")
+    """FastDeploy's own monitor looks every 5 s, and may hang for ever in what follows."""
+    server = fastdeploy(fault)
     assert server.up().rc == 0
-    os.kill(server.worker, signal.SIGKILL)
-    server.wait_state("died")
-    stored = server.files.state()
-    assert stored is not None
-    assert stored.exit_code == 6
-    assert server.left() == []
+    worker, killed = server.worker, time.time()
+    os.kill(worker, signal.SIGKILL)
+    judge_death(server, "killed with signal 9", killed)
 
 
 @pytest.mark.parametrize("fault", ["term-aborts", "stop-hangs", "worker-ignores-sigterm"])
@@ -141,6 +145,7 @@ def test_down_escalates_until_nothing_is_left(fastdeploy: Make, fault: str) -> N
     down = server.down("--json")
     assert down.rc == 0, down.said()
     receipt(down)
+    assert server.left() == []
 
 
 def test_down_after_the_front_end_and_then_the_keeper_are_gone(fastdeploy: Make) -> None:

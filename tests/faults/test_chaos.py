@@ -16,6 +16,10 @@ SCRIPT = {
 }  # fmt: skip
 
 
+ENDS = {0, 3, 4, 6, 130, 143, -signal.SIGINT, -signal.SIGTERM, -signal.SIGKILL}
+"""How `up` may end: documented codes, or the signal that hit it before it could answer."""
+
+
 def victim(rig: Rig, whom: str, up: int) -> int | None:
     """The pid of who has the accident, None where it is not there yet."""
     if whom == "up":
@@ -43,6 +47,9 @@ def accident(rig: Rig, dice: random.Random, profile: str) -> tuple[str, int | No
     stdout, stderr = process.communicate(timeout=120)
     assert "defect" not in stderr, (what, stderr)
     assert "Traceback" not in stdout + stderr, (what, stderr)
+    assert process.returncode in ENDS, (what, stderr)
+    if whom != "up":
+        assert process.returncode >= 0, (what, "nobody signalled `up`")
     return what, process.returncode
 
 
@@ -66,8 +73,7 @@ def chaos(rig: Rig, rounds: int, seed: int) -> list[tuple[str, int | None]]:
 
 
 def test_some_accidents(rig: Rig) -> None:
-    seen = chaos(rig, 6, seed=random.SystemRandom().randrange(10**6))
-    assert len(seen) == 6
+    chaos(rig, 6, seed=random.SystemRandom().randrange(10**6))
 
 
 @pytest.mark.soak
@@ -77,4 +83,3 @@ def test_many_accidents(rig: Rig, capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
         codes = sorted({code for _, code in seen if code is not None})
         print(f"\nsoak: 300 accidents (seed {seed}), exit codes {codes}, 0 leftovers")
-    assert len(seen) == 300

@@ -137,6 +137,7 @@ def test_the_state_of_another_machine_is_refused(rig: Rig) -> None:
     assert (up.rc, rig.errors(up)) == (3, ["foreign-state"])
     assert (down.rc, rig.errors(down)) == (3, ["foreign-state"])
     assert "somebody-elses-machine" in down.json["errors"][0]["message"]
+    assert str(rig.instance()) in down.json["errors"][0]["remedy"]  # that machine may be gone
     assert (status.rc, status.json["data"]["instances"][0]["state"]) == (1, "foreign")
     assert all(alive(p["pid"]) for p in old["processes"]), "nothing of it may be touched"
     change(rig, machine=old["machine"])

@@ -114,7 +114,7 @@ def test_an_engine_killed_when_ready_has_died(rig: Rig) -> None:
     assert "a broken GPU" in status.json["errors"][0]["message"]
     rig.nothing_left()
     down = rig.run("down", "one", "--json")
-    assert (down.rc, down.json["data"]["was"]) == (0, "stopped")
+    assert (down.rc, down.json["data"]["was"]) == (0, "died")
 
 
 def test_a_vital_process_that_dies_takes_the_engine_with_it(rig: Rig) -> None:

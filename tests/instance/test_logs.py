@@ -71,6 +71,17 @@ def test_the_engines_own_logs_are_sources_too(found: InstanceDir) -> None:
     assert shown(found, "keeper") == [], "there is none yet"
 
 
+def test_a_log_that_a_link_names_is_one_source(found: InstanceDir) -> None:
+    """FastDeploy's console.log is a link to console.log.DATE of today; yesterday's has no link."""
+    own = found.logs / "engine"
+    for day in ("2026-01-08", "2026-01-09"):
+        (own / f"dated.log.{day}").write_text(f"{day}\n")
+    (own / "dated.log").symlink_to("dated.log.2026-01-09")
+    dated = {name for name in logs.sources(found) if name.startswith("dated")}
+    assert dated == {"dated.log", "dated.log.2026-01-08"}
+    assert shown(found, "dated.log") == ["2026-01-09"]
+
+
 @pytest.mark.parametrize("source", ["nothing", "../state.json", "/etc/passwd", ""])
 def test_an_unknown_source_names_those_there_are(found: InstanceDir, source: str) -> None:
     with pytest.raises(UsageError) as caught:

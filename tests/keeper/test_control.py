@@ -211,3 +211,29 @@ def test_many_clients_come_and_go(served: Served) -> None:
         with client(served) as one:
             one.request("hello")
     wait_for(lambda: len(os.listdir("/proc/self/fd")) <= before, "all descriptors closed")
+
+
+def test_who_comes_late_gets_a_long_past_without_being_hung_up_on(served: Served) -> None:
+    """A load with progress bars tells hundreds of short events before anybody else looks."""
+    for number in range(5000):
+        served.publish(event="phase", number=number)
+    with client(served) as late, client(served) as other:
+        assert late.request("follow")["ok"]
+        assert other.request("hello")["ok"]  # by now all of the past was sent, and nothing read
+        served.publish(event="last")
+        numbers = []
+        for event in late.events(60):
+            assert event is not None
+            if event["event"] == "last":
+                break
+            numbers.append(event["number"])
+        assert numbers == list(range(5000 - len(numbers), 5000))
+        assert len(numbers) > 1000
+
+
+def test_a_wait_may_be_longer_than_poll_can_count(served: Served) -> None:
+    with client(served) as one:
+        one.request("follow")
+        events = one.events(1e12)
+        served.publish(event="some day")
+        assert next(events) == {"event": "some day"}

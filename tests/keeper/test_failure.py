@@ -87,3 +87,34 @@ def _process():  # type: ignore[no-untyped-def]
     from launcher.keeper.identity import Process
 
     return Process(1, 1, 1, 1, "hush-hush-hush")
+
+
+def test_a_line_that_only_sums_up_is_not_given_as_the_cause(tmp_path: Path) -> None:
+    """The error that no rule knows is; else the worker's exit code says more than the summary."""
+    summary = FailureRule("ED-X-SUM", "workers failed", "this line only sums up", "see above",
+                          fatal=False, summary=True)  # fmt: skip
+    plan = replace(PLAN, failure_rules=(summary,), log_folder=str(tmp_path / "none"))
+    folder = logged(tmp_path, "RuntimeError: libfoo is broken\nworkers failed")
+    state = State("one", "t", worker_exit=3)
+    found = explain(Failure.from_exit(0, "loading"), plan, folder, state)
+    assert found.problem.code == "ED-X-SUM"
+    assert found.problem.message == (
+        "the engine ended with exit code 0 before it was ready (a worker ended with exit code 3);"
+        " the first error in its logs: RuntimeError: libfoo is broken"
+    )
+    (folder / "logs" / "engine.log").write_text(
+        "2026-01-02T03:04:05.000000Z stderr F workers failed\n"
+    )
+    found = explain(Failure.from_exit(0, "loading"), plan, folder, state)
+    assert "sums up" not in found.problem.message
+
+
+@pytest.mark.parametrize("state", ["loading", "ready"])
+def test_a_signal_that_somebody_sent_is_the_cause(tmp_path: Path, state: str) -> None:
+    folder = logged(tmp_path, "Loading\nFileNotFoundError: what a worker met at the end")
+    plan = replace(PLAN, log_folder=str(tmp_path / "none"))
+    found = explain(Failure.from_exit(-2, state), plan, folder, State("one", "t"))
+    assert "killed by SIGINT" in found.problem.message
+    assert found.problem.message.endswith("which ernie-deploy did not send")
+    assert found.problem.remedy
+    assert "find who sent it" in found.problem.remedy

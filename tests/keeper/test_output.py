@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher.keeper.output import LONGEST_RECORD, LogFile, Splitter, parse_record, plain
+from launcher.keeper.output import LONGEST_RECORD, LogFile, Splitter, parse_record
 
 
 def fed(*pieces: bytes) -> list[tuple[bytes, bool]]:
@@ -58,10 +58,6 @@ def test_a_record_gives_back_its_text(tmp_path_factory: object, text: str) -> No
 def test_what_is_no_record_is_none() -> None:
     for line in ("", "just words here", "2026 stderr X text", "2026 nowhere F text"):
         assert parse_record(line) is None
-
-
-def test_colours_are_taken_out() -> None:
-    assert plain("\x1b[31mred\x1b[0m \x1b[1;32mgreen\x1b[K") == "red green"
 
 
 def texts(path: Path) -> list[str]:

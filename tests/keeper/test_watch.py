@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from launcher.keeper.watch import Watcher, fill
+from launcher.keeper.watch import Watcher
 from launcher.plan.model import ExitCodeSource, FailureRule, LaunchPlan, Phase, PhaseRule
 
 PLAN = LaunchPlan(
@@ -86,7 +86,28 @@ def test_the_line_fills_cause_and_remedy() -> None:
     seen = Watcher(PLAN).failure_of("loading", "engine", "f", "out of memory: a {tensor}")
     assert seen is not None
     assert (seen.cause(), seen.remedy()) == ("no memory for a {tensor}", "buy a {tensor}")
-    assert fill("{known} {unknown}", {"known": 1}) == "1 {unknown}"
+
+
+def test_a_group_that_did_not_match_leaves_no_hole_in_the_cause() -> None:
+    rule = FailureRule("ED-X", "no (?P<a>cat)|no (?P<b>dog)", "no {a}{b} here ({a})", "get {b}")
+    seen = Watcher(replace(PLAN, failure_rules=(rule,))).failure_of("loading", "engine", "f",
+                                                                    "no dog")  # fmt: skip
+    assert seen is not None
+    assert (seen.cause(), seen.remedy()) == ("no dog here", "get dog")
+
+
+def test_the_engine_says_that_it_was_told_to_stop() -> None:
+    watcher = Watcher(replace(PLAN, told_to_stop=(r"Handling signal: (?P<signal>term|int)\b",)))
+    assert watcher.asked_to_stop("engine", "[INFO] Handling signal: term") == "SIGTERM"
+    assert watcher.asked_to_stop("engine", "[INFO] Handling signal: hup") is None
+    assert watcher.asked_to_stop("worker", "a prompt: Handling signal: term") is None
+
+
+def test_an_engine_begins_in_its_first_phase() -> None:
+    watcher = Watcher(PLAN)
+    assert watcher.begin() == "import"
+    assert phase(watcher, "shard 1/2") == ("weights", 50.0)
+    assert Watcher(replace(PLAN, phases=())).begin() is None
 
 
 def test_a_log_can_tell_the_workers_exit_code() -> None:

@@ -117,8 +117,8 @@ def test_the_line_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
     given = plan(
         argv=("/usr/bin/env", "python3", "-c",
               "import json, os, sys; print(json.dumps([sys.argv[1:], dict(os.environ)]))", *words),
-        cwd=str(tmp_path), env=(EnvVar("PLAIN", "a $b 'c'"),),
-        log_folder=str(tmp_path / "logs"), temporary_folder=str(tmp_path / "ed-x"),
+        cwd=str(tmp_path), env=(EnvVar("PLAIN", "a $b 'c'"), EnvVar("HUB", "/tmp/ed-x/hub")),
+        log_folder=str(tmp_path / "a" / "logs"), folders=("/tmp/ed-x/hub",),
         secrets={"ONE": "env:OUTSIDE", "TWO": f"file:{key}", "THREE": "cmd:echo from-a-command"},
     )  # fmt: skip
     line = shell_line(given)
@@ -133,3 +133,9 @@ def test_the_line_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
     assert [env[n] for n in ("ONE", "TWO", "THREE")] == [
         "from-outside", "from-a-file", "from-a-command",
     ]  # fmt: skip
+    hub = Path(env["HUB"])
+    assert hub.is_dir(), "in a temporary folder of its own"
+    for made in (hub.parent, tmp_path / "a", tmp_path / "a" / "logs"):
+        assert made.stat().st_mode & 0o777 == 0o700, made
+    hub.rmdir()
+    hub.parent.rmdir()

@@ -1,15 +1,24 @@
-"""The memory plan: FastDeploy's published minimum-GPU tables, row by row, and its arithmetic."""
+"""The memory plan: FastDeploy's published minimum-GPU tables, row by row, and its arithmetic.
+
+Every row is reckoned twice: with the weights of the model table, for a model that is not here, and
+with those of real safetensors headers.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from launcher.engines.fastdeploy import memory as fastdeploy
+from launcher.host import weights
 from launcher.plan import memory
-from launcher.plan.memory import GIB, Ask, Card, Prediction
+from launcher.plan.memory import GIB, Ask, Card, Prediction, Shape
+from launcher.preparing.memory import shape_of_files
+from tests.support.checkpoints import write_checkpoint
 
 MIB = 1024**2
 CARDS = json.loads((Path(memory.__file__).parent / "data" / "gpus.json").read_text())["cards"]
@@ -55,31 +64,58 @@ def rows() -> list[tuple[str, str, str, int | None]]:
     return found
 
 
-def predict(model: str, name: str, quantization: str, gpus: int) -> Prediction:
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Shape]:
+    """`shapes("headers", "ERNIE-4.5-0.3B")`: the model's shape, found out in one of two ways."""
+    measured: dict[str, Shape] = {}
+
+    def find(source: str, model: str) -> Shape:
+        if source == "table":
+            known = fastdeploy.shape_of_table(model)
+            assert known is not None
+            return known
+        if model not in measured:
+            folder = write_checkpoint(tmp_path_factory.mktemp("model"), model)
+            measured[model] = shape_of_files(weights.read(folder), fastdeploy.category)
+            assert measured[model].source.startswith("measured: ")
+        return measured[model]
+
+    return find
+
+
+def predict(
+    shape: Shape, name: str, quantization: str, gpus: int, sequences: int = 128
+) -> Prediction:
     """At FastDeploy's recommended 32K context and 128 sequences (32 for vision)."""
-    shape = fastdeploy.shape_of_table(model)
-    assert shape is not None
     ask = Ask(
         tensor_parallel=gpus,
         quantization=QUANTIZATION.get(quantization, quantization),
         max_model_len=32768,
-        max_num_seqs=32 if "VL" in model else 128,
+        max_num_seqs=sequences,
         max_num_batched_tokens=8192,
     )
     return memory.predict(shape, card(name), ask, fastdeploy.costs())
 
 
+@pytest.mark.parametrize("source", ["table", "headers"])
 @pytest.mark.parametrize(("model", "name", "quantization", "gpus"), rows())
 def test_every_published_minimum_fits_and_half_of_it_does_not(
-    model: str, name: str, quantization: str, gpus: int | None
+    model: str, name: str, quantization: str, gpus: int | None, source: str, shapes: Any
 ) -> None:
+    shape, sequences = shapes(source, model), 32 if "VL" in model else 128
     if gpus is None:  # published as impossible on a whole machine of eight
-        assert not predict(model, name, quantization, 8).fits
+        assert not predict(shape, name, quantization, 8, sequences).fits
         return
-    assert predict(model, name, quantization, gpus).fits
+    assert predict(shape, name, quantization, gpus, sequences).fits
     if gpus > 1:
-        fewer = predict(model, name, quantization, gpus // 2)
+        fewer = predict(shape, name, quantization, gpus // 2, sequences)
         assert fewer.fits == ((model, name, quantization) in MORE_THAN_NEEDED), fewer.why
+
+
+@pytest.mark.parametrize("model", sorted({row[0] for row in rows()}))
+def test_the_table_and_the_headers_tell_the_same_weights(model: str, shapes: Any) -> None:
+    table, headers = (sum(shapes(s, model).parameters.values()) for s in ("table", "headers"))
+    assert headers == pytest.approx(table, rel=0.05)
 
 
 def test_kv_bytes_per_token_are_those_of_the_table() -> None:
@@ -108,13 +144,13 @@ def test_the_largest_lengths_and_sequences_just_fit_and_one_block_more_does_not(
     assert most == memory.predict(shape, l20, ask, costs).sequences
 
 
-def test_too_little_is_said_with_its_reason() -> None:
-    a10 = predict("ERNIE-4.5-21B-A3B", "a10-24g", "bf16", 1)
+def test_too_little_is_said_with_its_reason(shapes: Any) -> None:
+    a10 = predict(shapes("table", "ERNIE-4.5-21B-A3B"), "a10-24g", "bf16", 1)
     assert not a10.fits
     assert a10.why.startswith("the weights alone (40.7 GiB) exceed 20.2 GiB")
     assert a10.weights / GIB == pytest.approx(40.66, abs=0.01)
 
 
-def test_an_unknown_quantization_is_not_guessed() -> None:
+def test_an_unknown_quantization_is_not_guessed(shapes: Any) -> None:
     with pytest.raises(KeyError, match="wint3"):
-        predict("ERNIE-4.5-21B-A3B", "a10-24g", "wint3", 1)
+        predict(shapes("table", "ERNIE-4.5-21B-A3B"), "a10-24g", "wint3", 1)

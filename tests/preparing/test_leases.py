@@ -91,7 +91,9 @@ def test_a_lease_ends_with_its_process(free_port: int, taken: list[Leases]) -> N
     )  # fmt: skip
     assert process.stdout is not None
     process.stdout.readline()
-    assert [code for code, _ in refusal(API, api=free_port)] == ["port-leased"]
+    ((code, message),) = refusal(API, api=free_port)
+    assert code == "port-leased"
+    assert f"leased by pid {process.pid} (" in message
     process.kill()
     process.communicate()
     assert take(taken, API, api=free_port) == {"api": free_port}

@@ -50,6 +50,8 @@ health:
         ("reasoning-parser", "did you mean `parsers.reasoning`?"),
         ("startup-timeout", "did you mean `health.startup-timeout`?"),
         ("gpu-memory-utilization", "a flag of the engine goes under `engine-args`"),
+        ("data-parallel-size", "a flag of the engine goes under `engine-args`"),
+        ("tenser-parallel-size", "did you mean `tensor-parallel-size`?"),
     ],
 )
 def test_did_you_mean(refused: Any, key: str, remedy: str) -> None:

@@ -27,6 +27,10 @@ HOSTED = "name: a\nengine: hosted\nmodel: a/b\nbase-url: https://x/v1\n"
         (f"{HEAD}api-key: ${{GIVEN}}\n", "4:10"),
         (f"{HEAD}api-key: ${{MY_KEY}}\n", "4:10"),
         (f"{HEAD}env: {{HF_TOKEN: {SECRET}}}\n", "4:17"),
+        (f"{HEAD}env: {{AUTH: hf_{'Ab3' * 8}}}\n", "4:13"),
+        (f"{HEAD}env: {{HTTPS_PROXY: 'http://me:{SECRET}@proxy:80'}}\n", "4:20"),
+        (f"{HEAD}engine-args: {{router: 'http://me:{SECRET}@proxy:80'}}\n", "4:23"),
+        (f"{HEAD}engine-args: {{routers: ['http://me:{SECRET}@proxy:80']}}\n", "4:25"),
         (f"{HEAD}env: {{FD_API_KEY: {SECRET}}}\n", "4:19"),
         (f"{HEAD}env: {{DB_PASSWORD: {SECRET}}}\n", "4:20"),
         (f"{HEAD}env: HF_TOKEN={SECRET}\n", "4:6"),
@@ -36,6 +40,7 @@ HOSTED = "name: a\nengine: hosted\nmodel: a/b\nbase-url: https://x/v1\n"
         (f"{HEAD}engine-args: {{json: {{password: {SECRET}}}}}\n", "4:32"),
         (f"{HOSTED}headers: {{Authorization: Bearer {SECRET}}}\n", "5:26"),
         (f"{HOSTED}headers: {{x-api-key: {SECRET}}}\n", "5:22"),
+        (f"{HOSTED}headers: {{X-Title: Bearer {SECRET}}}\n", "5:20"),
         (f"{HOSTED}body: {{key: {SECRET}}}\n", "5:13"),
         (f"{HOSTED.replace('https://', f'https://me:{SECRET}@')}", "4:11"),
     ],
@@ -44,6 +49,7 @@ def test_a_secret_in_clear(refused: Any, text: str, place: str) -> None:
     found = refused(text, {"MY_KEY": SECRET, "GIVEN": SECRET})
     assert any(where == f"p.yaml:{place}" for _, where, _, _ in found), found
     assert SECRET not in repr(found)
+    assert "Ab3Ab3" not in repr(found)
 
 
 def test_references_are_kept_and_never_resolved(load: Any) -> None:

@@ -78,6 +78,20 @@ def test_inconclusive_is_an_error_in_junit() -> None:
     assert suite.get("errors") == "1"
 
 
+def test_what_the_clients_see_differently_is_a_failure_in_junit(result: Result) -> None:
+    seen = {"requests": "| a <b>", "openai": "[x](http://evil)"}
+    data = {**result.data, "differences": [{"check": "chat", "verdicts": seen, "known": False}]}
+    differing = Result(result.command, data, result.instance, result.exit_code)
+    suite = ElementTree.fromstring(junit.render(differing)).find("testsuite")
+    assert suite is not None
+    assert (suite.get("tests"), suite.get("failures")) == ("6", "2")
+    (case,) = [c for c in suite.findall("testcase") if c.get("name") == "clients agree: chat"]
+    assert [e.tag for e in case] == ["failure"]
+    said = markdown.render(differing)
+    assert "&lt;b&gt;" in said
+    assert "[x](http" not in said
+
+
 def test_html_stands_alone_and_escapes_what_servers_say(result: Result) -> None:
     page = html.render(result)
     tags: list[str] = []

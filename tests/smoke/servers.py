@@ -336,6 +336,8 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
         self.send_response(status)
         kind = "text/plain" if isinstance(body, str) else "application/json"
         self.send_header("Content-Type", kind)
+        if location := self.server.memory.get("location"):
+            self.send_header("Location", location)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 from tests.smoke.defects import DEFECTS
@@ -22,8 +23,8 @@ def test_the_official_client(ernie_openai, ernie_target):
 """
 
 
-def pytest_run(folder: Path, *words: str) -> str:
-    (folder / "test_mine.py").write_text(TESTS)
+def pytest_run(folder: Path, *words: str, tests: str = TESTS) -> str:
+    (folder / "test_mine.py").write_text(tests)
     plugin = [] if _installed() else ["-p", "launcher.pytest_plugin"]
     command = [
         sys.executable,
@@ -59,6 +60,32 @@ def test_fixtures_and_our_checks_as_items(tmp_path: Path) -> None:
     assert "PASSED test_mine.py::test_the_official_client" in said
     assert "PASSED ernie-deploy::smoke::stream-order" in said or "smoke::stream-order" in said
     assert "fail: expected usage in the answer, got none" in said
+
+
+def test_what_a_session_notes_ends_a_test_as_it_ends_a_check(tmp_path: Path) -> None:
+    tests = """
+        from launcher.smoke.check import could_not_check
+
+        def test_notes(ernie_session):
+            ernie_session.expect(False, "code", "a better world", "this one")
+
+        def test_requires(ernie_session):
+            ernie_session.require(False, "code", "an answer", "silence")
+
+        def test_cannot(ernie_session):
+            raise could_not_check("not here")
+
+        def test_names_the_model(ernie_target):
+            assert ernie_target.model == "other"
+        """
+    with serve() as server:
+        words = ("--ernie-target", server.url, "--ernie-model", "other")
+        said = pytest_run(tmp_path, *words, tests=textwrap.dedent(tests))
+    assert "2 failed, 1 passed, 1 skipped" in said
+    assert "fail: expected a better world, got this one" in said
+    assert "fail: expected an answer, got silence" in said
+    assert "could not check: not here" in said
+    assert "Traceback" not in said
 
 
 def test_without_a_target_the_fixtures_skip(tmp_path: Path) -> None:

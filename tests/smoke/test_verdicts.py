@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 
@@ -177,6 +178,83 @@ def test_a_wrong_section_gets_every_problem_at_once() -> None:
     said = str(caught.value)
     for part in ("'tools'", "'chat'", "regular expression", "'soon'", "pass-rate", "cannot fail"):
         assert part in said
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ({"expect": {"tool-call": {"tool": "get_weather"}}}, "in checks of `smoke.custom` only"),
+        ({"thresholds": {"stream-order": {"prompt": "Hello!"}}}, "unknown key 'prompt'"),
+        (
+            {
+                "custom": [
+                    {
+                        "name": "typed",
+                        "request": {"messages": []},
+                        "expect": {"json-schema": {"properties": {"a": {"type": "objekt"}}}},
+                    }
+                ]
+            },
+            "$.a: there is no type 'objekt'",
+        ),
+    ],
+)
+def test_an_expectation_that_nobody_would_judge_is_an_error(section: dict, said: str) -> None:
+    with pytest.raises(ProfileError, match=re.escape(said)):
+        validate(section, [c.name for c in all_checks()], "p.yaml:3:1")
+
+
+def test_an_answer_to_match_is_missed_where_a_check_gets_none() -> None:
+    section = {"expect": {"health": {"matches": "ok"}}}
+    with serve() as server:
+        found = only(smoke(target_of(server, smoke=section), names=["health"]))
+    assert found["verdict"] == "fail"
+    assert found["findings"][0]["got"] == "no answer that could match"
+
+
+def test_what_a_check_has_noted_is_not_lost_where_it_ends_with_passed(monkeypatch) -> None:
+    def ask(session) -> Outcome:
+        session.expect(session.chat("Hello!").status == 418, "not-a-teapot", "418", 200)
+        return passed("all good")
+
+    theirs = Check("theirs", "a third party's", ask)
+    monkeypatch.setattr("launcher.smoke.check._third_party", lambda: [theirs])
+    with serve(key="k") as server:
+        result = smoke(target_of(server), names=["theirs"])
+    assert only(result)["verdict"] == "fail"
+    assert only(result)["findings"][0]["code"] == "not-a-teapot"
+
+
+def test_stop_is_judged_where_the_thought_counts_too() -> None:
+    def thinks_of_numbers(server, body, reply):
+        reply.reasoning = "I count: 1 2 3 4 5 6 7 8 9 10, and then the rest of them."
+
+    honest = Defect("thinks-of-numbers", "stop", reply=thinks_of_numbers)
+    with serve(honest) as server:
+        found = only(smoke(target_of(server), names=["stop"]))
+    assert found["verdict"] == "pass", found["message"]
+
+
+def test_a_server_that_varies_is_no_difference_between_clients() -> None:
+    def another_each_time(server, body, payload):
+        server.memory["n"] = server.memory.get("n", 0) + 1
+        payload["choices"][0]["message"]["content"] = f"answer {server.memory['n']}"
+
+    with serve(Defect("varies", "chat", payload=another_each_time), key="k") as server:
+        result = smoke(target_of(server), names=["chat"], clients=["all"])
+    assert [d for d in result.data["differences"] if "plain" in d["check"]] == []
+
+
+def test_a_request_that_only_one_client_gets_answered_is_a_difference() -> None:
+    def no_tools_for_sdks(server, method, path, data, headers):
+        sdk = "openai" in str(headers.get("User-Agent", "")).lower()
+        return (500, {"error": "no"}) if sdk and b'"tools"' in data else None
+
+    with serve(Defect("two-faced", "chat", route=no_tools_for_sdks), key="k") as server:
+        result = smoke(target_of(server), names=["chat"], clients=["all"])
+    seen = [d["verdicts"] for d in result.data["differences"]]
+    assert {"requests": "answered", "openai": "HTTP 500"} in seen
+    assert result.exit_code == 1
 
 
 def test_a_server_that_never_answers_is_a_failure_in_bounded_time() -> None:

@@ -8,6 +8,7 @@ Steps, run in order before the port opens (`before`) and after it (`after`):
     {"exit": 3}  {"signal": "KILL"}     to itself; {"signal": "STOP"} stops it
     {"spawn": {"session": true, "ignore": ["TERM"], "double": true, "port": 1234, "bare": true}}
     {"touch": path}  {"wait": path}     meeting points with a test; no test has to guess a time
+    {"remove": path}                    so that the next run waits there again
     {"env": path}                       its environment as JSON
     {"signals": path}                   which signals are ignored and blocked
     {"shm": name}  {"queue": [path, project]}  {"folder": path}
@@ -92,6 +93,8 @@ def do(step: dict) -> None:
     elif what == "wait":
         while not os.path.exists(value):
             time.sleep(0.01)
+    elif what == "remove":
+        os.unlink(value)
     elif what == "env":
         _write(value, json.dumps(dict(os.environ)))
     elif what == "signals":

@@ -6,6 +6,7 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+from launcher.keeper import identity
 from tests.support.waiting import wait_for
 
 
@@ -44,6 +45,11 @@ def of_home(home: Path) -> list[Leak]:
                 found[pid] = Leak(pid, commands[pid], f"child of {parent}")
                 grown = True
     return list(found.values())
+
+
+def with_token(token: str) -> list[int]:
+    """Living processes that an instance's engine consists of, by the token in their environment."""
+    return [pid for pid in _pids() if identity.environment_token(pid) == token]
 
 
 def alive(pid: int) -> bool:

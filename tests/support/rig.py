@@ -78,6 +78,9 @@ class Rig:
         """`down`, which has to succeed and leave nothing."""
         ran = self.run("down", name, "--json")
         assert ran.rc == 0, ran.said()
+        # At once: a receipt of zero that becomes true a little later was not true.
+        token = (self.instance(name) / "token").read_text()
+        assert not processes.with_token(token), "of the engine, after a receipt of zero"
         self.nothing_left(name)
         return ran
 

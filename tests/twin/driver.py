@@ -133,6 +133,8 @@ class Twin:
         self.ports, self.folder = _asked_ports(ports, flags), folder
         folder.mkdir(parents=True, exist_ok=True)
         self.logs = folder / "log"
+        size = "--tensor-parallel-size"
+        self.ranks = int(flags[flags.index(size) + 1]) if size in flags else 1
         prometheus = folder / "prometheus"
         prometheus.mkdir(exist_ok=True)
         env = {
@@ -305,7 +307,7 @@ class Twin:
 
     def prometheus_folders(self) -> list[Path]:
         """Folders in /tmp that this api_server made: its pid is in the names of their files."""
-        found = Path("/tmp").glob(f"fd_prom_*/counter_{self.process.pid}.db")
+        found = Path("/tmp").glob(f"*prom_*/counter_{self.process.pid}.db")
         return [path.parent for path in found]
 
     def listening(self) -> set[str]:
@@ -325,14 +327,24 @@ class Twin:
             time.sleep(0.01)
         self.process.wait(5)
         chosen = re.findall(r"`engine_worker_queue_port`.*\[(\d+)\]", self.said)
-        for queue in {self.ports.queue, *map(int, chosen)}:
+        asked = {self.ports.queue, *map(int, chosen)}
+        for queue in {number + rank for number in asked for rank in range(self.ranks)}:
             remove_queue(queue)
             for path in Path("/dev/shm").glob(f"*.{queue}"):
                 path.unlink(missing_ok=True)
         for name in self.shm():
             Path("/dev/shm", name).unlink(missing_ok=True)
         for folder in self.prometheus_folders():
-            shutil.rmtree(folder, ignore_errors=True)
+            if folder.name != "prom_main":
+                shutil.rmtree(folder, ignore_errors=True)
+                continue
+            for path in folder.glob(f"*_{self.process.pid}.db"):  # 2.2's folder is everybody's
+                path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # somebody else's files are in it
+                folder.rmdir()
+        for path in Path("/dev/shm").glob(f"*{self.process.pid}*"):
+            if re.search(rf"(^|\D){self.process.pid}(\D|$)", path.name):
+                path.unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

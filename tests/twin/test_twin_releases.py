@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.twin.conftest import Start
+from tests.twin.driver import queue_exists, wait_for
 from tests.twin.interpreter import PAIRS, make_impostor
 
 RELEASES = sorted(PAIRS)
@@ -139,3 +141,51 @@ def test_a_hub_id_counts_as_downloaded(start: Start) -> None:
     models = json.loads(twin.wait_ready().http("GET", "/v1/models")[1])
     assert models["data"][0]["id"] == "baidu/ERNIE-4.5-21B-A3B-Thinking"
     assert models["data"][0]["max_model_len"] == 131072
+
+
+@pytest.mark.parametrize("release", ["2.0", "2.1"])
+def test_the_oldest_releases_name_by_pid_and_take_a_queue_for_each_rank(
+    start: Start, release: str
+) -> None:
+    """gpu_model_runner.py adds the rank to Q; sockets and segments bear the api_server's pid."""
+    twin = start("--tensor-parallel-size", "2", release=release).wait_ready()
+    main, queue = twin.process.pid, twin.ports.queue
+    assert queue_exists(queue)
+    assert queue_exists(queue + 1)
+    names = set(os.listdir("/dev/shm"))
+    assert {f"{main}.socket", f"router_{main}.ipc", f"worker_ready_signal.{main}"} <= names
+    assert not [name for name in names if name.endswith(f".{queue}")]
+    assert twin.says("Say OK.") == "OK"
+    assert twin.stop() == 0
+    assert queue_exists(queue + 1), "nobody removes it"
+
+
+def test_one_metrics_folder_for_all_servers_of_the_host_up_to_2_2(start: Start) -> None:
+    """metrics.py: it is removed and made anew under whoever runs already."""
+    first = start(release="2.2").wait_ready()
+    second = start(release="2.2").wait_ready()
+    assert Path("/tmp/prom_main").is_dir()
+    assert first.stop() == 0
+    assert second.stop() == 0
+    assert Path("/tmp/prom_main").is_dir()
+
+
+def test_nobody_watches_the_worker_before_2_3(start: Start) -> None:
+    """A monitor came with 2.3; before it a dead worker shows as a missing heartbeat only."""
+    twin = start(release="2.2").wait_ready()
+    os.kill(twin.worker, signal.SIGKILL)
+    wait_for("the heartbeat to be missed", lambda: twin.health() == 404)
+    assert twin.process.poll() is None
+    assert "died in the background" not in twin.said
+
+
+@pytest.mark.parametrize(
+    ("release", "said"),
+    [
+        ("2.0", "Waitting worker processes ready..."),
+        ("2.2", "Waiting worker processes ready..."),
+        ("2.3", "Waiting for worker processes to be ready..."),
+    ],
+)
+def test_the_spellings_of_waiting(start: Start, release: str, said: str) -> None:
+    assert said in start(release=release).wait_ready().said

@@ -208,9 +208,11 @@ def test_prometheus_folder_can_be_moved_from_2_4_on(start: Start, tmp_path: Path
     assert new.wait() == 0
     assert new.prometheus_folders() == []
     assert (place / f"counter_{new.process.pid}.db").exists()
-    old = start("--help", bare=True, release="2.3", environment=asked)
-    assert old.wait() == 0
-    assert len(old.prometheus_folders()) == 1, "before 2.4 the variable is overwritten"
+    old = start(release="2.3", environment=asked).wait_ready()
+    (made,) = old.prometheus_folders()
+    assert made.name.startswith("prom_main_"), "before 2.4 the variable is overwritten"
+    assert old.stop() == 0
+    assert made.exists(), "also after a clean stop"
 
 
 def test_every_process_ends_at_its_lifetime(start: Start) -> None:

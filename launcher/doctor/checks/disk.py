@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from pathlib import Path
 
 from launcher import paths
 from launcher.doctor.model import GIB, MIB, Check, Outcome, Subject, fail, gib, ok, unknown, warn
 from launcher.host import disk
+from launcher.profile.model import Profile
 
 STATE_LEAST = 100 * MIB
 """Below this, state and logs of a start may not fit: a full disk breaks a running server too."""
@@ -40,20 +43,59 @@ def weights(subject: Subject) -> Outcome | None:
         return None
     if profile.model_is_path or profile.engine == "hosted":
         return None
-    target = Path(profile.cache_dir or profile.env.get("FD_MODEL_CACHE") or Path.home())
-    found = disk.space(target.expanduser())
+    target = download_folder(profile)
+    found = disk.space(target)
     size = _published_size(subject)
     said = f"{gib(found.free)} free on the file system of {target}"
     if size is None:
         return unknown(f"{said}; the size of {profile.model} is not known here")
-    if found.free < size:
-        return fail(
-            f"{said}; {profile.model} takes about {gib(size)}",
-            "set `cache-dir` in the profile to a larger file system",
-        )
-    if found.free < size + 5 * GIB:
-        return warn(f"{said}; {profile.model} takes about {gib(size)}", "free space")
-    return ok(f"{said}; {profile.model} takes about {gib(size)}")
+    here, have = downloaded(profile)
+    if here is not None:
+        said += f"; {gib(have)} are in {here} already"
+    said += f"; {profile.model} takes about {gib(size)}"
+    # The size is that of the table, to the nearest billion of weights.
+    missing = 0 if have > size * 0.95 else size - have
+    if found.free < missing:
+        return fail(said, "set `cache-dir` in the profile to a larger file system")
+    if missing and found.free < missing + 5 * GIB:
+        return warn(said, "free space")
+    return ok(said)
+
+
+def download_folder(profile: Profile) -> Path:
+    """Where the engine puts what it downloads."""
+    if profile.cache_dir:
+        return Path(profile.cache_dir)
+    if profile.engine == "fastdeploy":
+        return Path.home()
+    # Of the caller's variables an engine sees XDG_CACHE_HOME, but none of the hub's own folders.
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
+    home = profile.env.get("HF_HOME") or str(cache)
+    return Path(profile.env.get("HF_HUB_CACHE") or Path(home, "hub")).expanduser()
+
+
+def downloaded(profile: Profile) -> tuple[Path | None, int]:
+    """The folder of an earlier download of the model, and the bytes of it that are there."""
+    folder = download_folder(profile)
+    names = [f"models--{profile.model.replace('/', '--')}"]
+    if profile.engine == "fastdeploy":
+        # Its hubs but one know Baidu's models under another owner.
+        names = [profile.model, profile.model.replace("baidu/", "PaddlePaddle/")]
+    for one in names:
+        if (folder / one).is_dir():
+            snapshots = sorted((folder / one / "snapshots").glob("*"))
+            return (snapshots[-1] if snapshots else folder / one), _size(folder / one)
+    return None, 0
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for base, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                # A snapshot's links lead to files that are counted where they lie.
+                total += Path(base, name).lstat().st_size
+    return total
 
 
 def _published_size(subject: Subject) -> int | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 from launcher.doctor.model import Check, Outcome, Subject, fail, gib, ok, unknown, warn
+from launcher.engines.fastdeploy.asked import Asked
 from launcher.environments import recipes
 from launcher.host.gpus import Gpu
 
@@ -17,6 +20,12 @@ def driver(subject: Subject) -> Outcome | None:
     """The driver's version and the newest CUDA it supports."""
     report = subject.host.gpus
     if report.error:
+        if subject.profile is None:
+            # A machine for the other engines needs none; one that should have some is told why.
+            return unknown(
+                f"no GPU can be seen: {report.error}",
+                "nvidia-smi; in a container: --gpus all",
+            )
         if not _wants_gpu(subject):
             return None
         return fail(
@@ -35,12 +44,29 @@ def driver(subject: Subject) -> Outcome | None:
     return ok(shown)
 
 
+def visible(subject: Subject) -> Outcome | None:
+    """The caller's CUDA_VISIBLE_DEVICES, which the server inherits where `gpus` is not given."""
+    profile, listed = subject.profile, _inherited(subject)
+    if profile is None or listed is None:
+        return None
+    ranks = Asked(profile).local_ranks
+    said = f"CUDA_VISIBLE_DEVICES={','.join(listed)} is set here and the profile has no `gpus`"
+    if len(listed) == ranks and all(name.isdigit() for name in listed):
+        return ok(f"{said}: {ranks} for {ranks} rank(s)")
+    numbers = ", ".join(name for name in listed if name.isdigit()) or "0"
+    return fail(
+        f"{said}; FastDeploy starts a worker for each entry, by number, and {ranks} are asked for",
+        f"write `gpus: [{numbers}]`, as many numbers as ranks, into the profile; or "
+        "unset CUDA_VISIBLE_DEVICES",
+    )
+
+
 def count(subject: Subject) -> Outcome | None:
     """The cards named in `gpus`, as many as there are ranks."""
     profile, report = subject.profile, subject.host.gpus
     if profile is None or report.error or not _wants_gpu(subject):
         return None
-    ranks = (profile.tensor_parallel_size or 1) * int(subject.argument("data-parallel-size") or 1)
+    ranks = Asked(profile).local_ranks
     have = [str(g.index) for g in report.gpus]
     names = {name for g in report.gpus for name in (str(g.index), g.uuid)}
     if not have:
@@ -113,7 +139,7 @@ def memory(subject: Subject) -> Outcome | None:
     used = _used(subject)
     if not used or subject.running:
         return None
-    share = float(subject.argument("gpu-memory-utilization") or 0.9)
+    share = subject.number("gpu-memory-utilization", 0.9)
     tight, shared = [], []
     for card in used:
         holders = ", ".join(
@@ -143,6 +169,14 @@ def _wheels() -> dict[str, str]:
     return {text: kind for kind, entry in kinds.items() for text in entry["compute-capability"]}
 
 
+def _inherited(subject: Subject) -> tuple[str, ...] | None:
+    """What the caller's environment lets the server see; None: everything, or `gpus` decides."""
+    value = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if value is None or (subject.profile is not None and subject.profile.gpus is not None):
+        return None
+    return tuple(item.strip() for item in value.split(",") if item.strip())
+
+
 def _wants_gpu(subject: Subject) -> bool:
     """FastDeploy's wheels always do; the others run on a CPU as well."""
     return subject.profile is not None and subject.is_engine("fastdeploy")
@@ -151,6 +185,8 @@ def _wants_gpu(subject: Subject) -> bool:
 def _used(subject: Subject) -> list[Gpu]:
     report = subject.host.gpus
     chosen = subject.profile.gpus if subject.profile else None
+    if chosen is None:
+        chosen = _inherited(subject)
     if chosen is None:
         return list(report.gpus)
     return [g for g in report.gpus if str(g.index) in chosen or g.uuid in chosen]
@@ -177,6 +213,13 @@ CHECKS = (
         driver,
         fast=False,
         needs_profile=False,
+    ),
+    Check(
+        "visible-devices",
+        "CUDA_VISIBLE_DEVICES of this shell names one GPU for each rank",
+        "the list becomes the launcher's device list: workers too many, or `substring not found`",
+        visible,
+        engines=("fastdeploy",),
     ),
     Check(
         "gpu-count",

@@ -72,7 +72,7 @@ def _ports_in_use() -> set[int]:
             raw = Path(f"/proc/{pid}/cmdline").read_bytes()
             if b"fastdeploy" in raw or b"gunicorn" in raw:
                 numbers |= {int(word) for word in re.findall(rb"\b\d{2,5}\b", raw)}
-    from launcher.host.network import listeners
+    from launcher.host.tcp import listeners
 
     # A server renames itself (gunicorn); what listens is alive whatever it is called.
     return numbers | {one.port for one in listeners()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from launcher.doctor.model import MIB, Check, Outcome, Subject, fail, gib, ok, unknown, warn
-from launcher.errors import DeployError, PreconditionError
+from launcher.errors import DeployError
 
 SHM_LEAST = 64 * MIB
 """FastDeploy's signals and sockets need a few MiB; Docker's default of 64 MiB just holds them."""
@@ -33,10 +33,13 @@ def host(subject: Subject) -> Outcome | None:
     if needed is None:
         return unknown(f"{have}; {how}")
     if found.usable < needed:
-        return fail(
+        # Of a checkpoint that is not here only the size of its bfloat16 form is known.
+        guess = "table" in how and not _streams(subject)
+        return (warn if guess else fail)(
             f"{have}; loading takes about {gib(needed)} ({how})",
             "free memory (`ps aux --sort=-rss | head`), raise the container's limit, or load "
-            "a quantized or smaller model",
+            "a quantized or smaller model"
+            + ("" if _streams(subject) else "; `load-choices: default_v1` needs far less (2.2+)"),
         )
     return ok(f"{have}; loading takes about {gib(needed)} ({how})")
 
@@ -84,8 +87,8 @@ def fits(subject: Subject) -> Outcome | None:
     if subject.profile is None or subject.host.gpus.error or subject.running:
         return None
     try:
-        result = memory_plan(subject.profile, version=None, gpu=None, largest=False)
-    except PreconditionError as error:
+        result = memory_plan(subject.profile, version=_version(subject), gpu=None, largest=False)
+    except DeployError as error:
         return unknown("; ".join(p.message for p in error.problems))
     except KeyError as error:
         # A config.json without one of the sizes: the model may still load with its defaults.
@@ -116,7 +119,23 @@ def _host_peak(subject: Subject) -> tuple[int | None, str]:
     if on_cpu and not subject.is_engine("fastdeploy"):
         # Without a GPU the weights stay in host memory beside what is still being read.
         return found.size + largest + ranks * 1024 * MIB, "the weights stay in host memory"
+    if not _streams(subject):
+        return (
+            found.size + ranks * 3072 * MIB,
+            "the loader `default` holds all weights, and 3 GiB a rank",
+        )
     return 2 * largest + ranks * 3072 * MIB, "twice the largest shard and 3 GiB a rank"
+
+
+def _streams(subject: Subject) -> bool:
+    """Whether weights go to the GPU one by one; only FastDeploy has a loader that collects them."""
+    if subject.profile is None or not subject.is_engine("fastdeploy"):
+        return True
+    from launcher.engines.fastdeploy.catalogue import LINES
+    from launcher.engines.fastdeploy.memory import streamed
+
+    release = subject.installed.release if subject.installed else None
+    return streamed(subject.profile, release.line if release else LINES[-1])
 
 
 def _from_table(subject: Subject) -> tuple[int | None, str]:
@@ -125,10 +144,18 @@ def _from_table(subject: Subject) -> tuple[int | None, str]:
     if subject.profile is None:
         return None, "no profile"
     try:
-        result = memory_plan(subject.profile, version=None, gpu="h800-80g", largest=False)
+        result = memory_plan(
+            subject.profile, version=_version(subject), gpu="h800-80g", largest=False
+        )
     except DeployError:
         return None, "nothing is known of the model's size"
     return int(result.data["prediction"]["host_peak"]), "the table of published models"
+
+
+def _version(subject: Subject) -> str | None:
+    """The release that will load it, None where none is installed."""
+    release = subject.installed.release if subject.installed else None
+    return release.version if release else None
 
 
 CHECKS = (

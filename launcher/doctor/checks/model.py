@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +45,13 @@ def folder(subject: Subject) -> Outcome | None:
 
 def weight_format(subject: Subject) -> Outcome | None:
     """-Paddle against Hugging Face layout: `torch_dtype` in config.json tells them apart."""
+    from launcher.engines.fastdeploy.memory import streamed
+
     config, line = _config(subject), _line(subject)
     if config is None or line is None:
         return None
     torch, paddle = "torch_dtype" in config, "dtype" in config
-    newer = str(config.get("transformers_version", "0")) > "4.56"
+    newer = _numbers(config.get("transformers_version")) > (4, 56)
     if torch and paddle:
         return fail(
             "config.json has both torch_dtype and dtype: FastDeploy cannot tell the format",
@@ -58,15 +61,14 @@ def weight_format(subject: Subject) -> Outcome | None:
         return warn("config.json has neither torch_dtype nor dtype", "use the -Paddle repository")
     if not (torch or newer):
         return ok("Paddle's layout, which every release reads")
-    loader = subject.argument("load-choices") or subject.argument("load_choices")
     if line in ("2.0", "2.1"):
         return fail(
             f"Hugging Face layout; FastDeploy {line} reads only Paddle's",
             "use the -Paddle repository, or FastDeploy 2.2 or newer",
         )
-    if line == "2.2" and loader != "default_v1":
+    if subject.profile is not None and not streamed(subject.profile, line):
         return fail(
-            "Hugging Face layout; FastDeploy 2.2 reads it with the loader default_v1 only",
+            f"Hugging Face layout; FastDeploy {line} reads it with the loader default_v1 only",
             "set `load-choices: default_v1` under engine-args",
         )
     return ok(f"Hugging Face layout, which FastDeploy {line} reads")
@@ -134,6 +136,10 @@ def _line(subject: Subject) -> str | None:
     if subject.installed is None or subject.installed.release is None:
         return None
     return subject.installed.release.line
+
+
+def _numbers(version: object) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", str(version))[:3])
 
 
 def _is_pointer(path: Path) -> bool:

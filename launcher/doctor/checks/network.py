@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from urllib.parse import urlsplit
 
-from launcher.doctor.model import Check, Outcome, Subject, fail, ok, unknown
+from launcher.doctor.checks.disk import downloaded
+from launcher.doctor.model import Check, Outcome, Subject, fail, ok, unknown, warn
 from launcher.host import network
 
 HUBS = {
@@ -72,17 +74,26 @@ def hub(subject: Subject) -> Outcome | None:
         return None
     if profile.model_is_path:
         return ok("the model is a local folder: loading needs no network")
+    # The engine sees the proxies and the mirror of this shell too.
+    env = {**os.environ, **profile.env}
     source = profile.env.get("FD_MODEL_SOURCE", "AISTUDIO")
     name = HUBS.get(source.upper(), HUBS["AISTUDIO"])
     if not subject.is_engine("fastdeploy"):
-        endpoint = profile.env.get("HF_ENDPOINT", "https://huggingface.co")
+        endpoint = env.get("HF_ENDPOINT") or "https://huggingface.co"
         name = urlsplit(endpoint).hostname or HUBS["HUGGINGFACE"]
-    if profile.env.get("HTTPS_PROXY") or profile.env.get("https_proxy"):
+    if env.get("HTTPS_PROXY") or env.get("https_proxy"):
         return unknown(f"{name} would be asked through a proxy; that is not tried here")
     try:
         with socket.create_connection((name, 443), DIAL):
             return ok(f"{profile.model} is a hub id; {name} answers")
     except OSError as error:
+        here, _ = downloaded(profile)
+        if here is not None:
+            return warn(
+                f"{name} cannot be reached ({error}); {profile.model} was downloaded to {here}, "
+                "and the engine may still ask the hub whether it is the newest",
+                f"if it is whole, give that folder as `model: {here}`",
+            )
         return fail(
             f"{profile.model} is a hub id and {name} cannot be reached: {error}",
             "copy the model to this machine and give its folder as `model:` (`ernie-deploy "

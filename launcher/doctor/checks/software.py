@@ -149,7 +149,7 @@ CHECKS = (
     Check(
         "engine",
         "the engine is installed, and it is the right package",
-        "PyPI's `fastdeploy` is another project whose versions look the same",
+        "nothing starts without it; PyPI's `fastdeploy` is another project with the same versions",
         engine,
     ),
     Check(

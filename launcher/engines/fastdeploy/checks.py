@@ -132,8 +132,14 @@ def _variables(profile: Profile, line: str) -> list[Problem]:
     for name in profile.env:
         entry = environment().get(name)
         if entry is None:
-            if name.startswith("FD_") and name not in OWNED_ENV and not _outside(name):
-                near = difflib.get_close_matches(name, list(environment()), n=1)
+            ours = name.startswith("FD_")
+            if name in OWNED_ENV or _outside(name):
+                continue
+            # Any variable may be meant for a library; one letter off FastDeploy's is a slip.
+            near = difflib.get_close_matches(
+                name, list(environment()), n=1, cutoff=0.6 if ours else 0.92
+            )
+            if ours or near:
                 found.append(
                     problem(profile, f"env.{name}", "unknown-variable",
                             f"no FastDeploy release reads {name}",
@@ -193,14 +199,29 @@ def _top_values(profile: Profile, line: str) -> list[Problem]:
                 problem(profile, f"engine-args.{twice[0]}", "flag-twice",
                         f"{option.flag} is given by `{key}` already", "keep one of them")
             )  # fmt: skip
-    option = table(line).get("enable-chunked-prefill")
-    if line == "2.2" and option and Asked(profile).value(option.name) is False:
-        found.append(
-            problem(profile, Asked(profile).key(option.name), "wrong-value",
+    found += _chunked_off(profile, line)
+    return found
+
+
+def _chunked_off(profile: Profile, line: str) -> list[Problem]:
+    """Chunked prefill that no flag turns off: without a word it would stay on."""
+    asked = Asked(profile)
+    name = "enable-chunked-prefill"
+    if asked.value(name) is not False or name not in table(line) or line in ("2.0", "2.1"):
+        return []
+    if line == "2.2":
+        return [
+            problem(profile, asked.key(name), "wrong-value",
                     "chunked prefill is always on in 2.2, no flag turns it off",
                     "remove it, or use another release")
-        )  # fmt: skip
-    return found
+        ]  # fmt: skip
+    if asked.role != "mixed" or asked.variable("FD_DISABLE_CHUNKED_PREFILL", line) == "1":
+        return []
+    return [
+        problem(profile, asked.key(name), "wrong-value",
+                f"FastDeploy {line} turns chunked prefill on by itself, no flag turns it off",
+                'write `env: {FD_DISABLE_CHUNKED_PREFILL: "1"}`')
+    ]  # fmt: skip
 
 
 def _late(profile: Profile, line: str) -> list[Problem]:

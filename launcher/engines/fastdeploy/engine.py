@@ -175,6 +175,7 @@ class FastDeploy:
             leftovers=leftovers(profile, context),
             exit_codes=watching.EXIT_CODES,
             vital=watching.VITAL,
+            told_to_stop=watching.TOLD_TO_STOP,
             notes=_notes(profile, context),
             **common_parts(profile, context),
         )

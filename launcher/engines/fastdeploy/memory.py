@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from launcher.engines.base import Release
-from launcher.engines.fastdeploy.catalogue import load
+from launcher.engines.fastdeploy.asked import Asked, batched_tokens, v1_scheduler
+from launcher.engines.fastdeploy.catalogue import LINES, load, table
 from launcher.plan.memory import Ask, Costs, Shape
 from launcher.profile.model import Profile
 
@@ -29,6 +30,7 @@ def costs() -> Costs:
         spare_blocks=data["spare_blocks"],
         most_blocks=data["most_blocks"],
         host_base=data["host_base_mib"] * MIB,
+        most_sequences=data["most_sequences"],
     )
 
 
@@ -48,26 +50,49 @@ def ask(profile: Profile, release: Release | None) -> Ask:
     """What the profile asks for, with the release's own defaults where it does not say.
 
     Defaults: max-model-len 2048, max-num-seqs 8, block-size 64, gpu-memory-utilization 0.9;
-    max-num-batched-tokens 8192 under the V1 scheduler (2.3 and later), 2048 before.
+    max-num-batched-tokens as the release resolves it. `release` None: the newest one known.
     """
-    given = profile.engine_args
-    later = release is None or tuple(map(int, release.line.split("."))) >= (2, 3)
-    batched = int(given.get("max-num-batched-tokens") or (8192 if later else 2048))
-    kv = load("memory.json")["kv_bytes"]
-    override = given.get("num-gpu-blocks-override")
+    line = release.line if release else LINES[-1]
+    asked = Asked(profile)
+    method, cached_in = _quantization(asked)
     return Ask(
-        tensor_parallel=profile.tensor_parallel_size or 1,
-        quantization=profile.quantization,
-        max_model_len=profile.max_model_len or 2048,
-        max_num_seqs=profile.max_num_seqs or 8,
-        max_num_batched_tokens=batched,
-        block_size=int(given.get("block-size") or 64),
-        utilization=float(given.get("gpu-memory-utilization") or 0.9),
-        kv_bytes=kv.get(profile.quantization or "bf16", kv["*"]),
-        blocks_override=int(override) if override is not None else None,
+        tensor_parallel=asked.tensor_parallel,
+        quantization=method,
+        max_model_len=asked.integer("max-model-len") or 2048,
+        max_num_seqs=asked.integer("max-num-seqs") or 8,
+        max_num_batched_tokens=batched_tokens(asked, line),
+        block_size=asked.integer("block-size") or 64,
+        utilization=asked.number("gpu-memory-utilization") or 0.9,
+        kv_bytes=cached_in,
+        blocks_override=asked.integer("num-gpu-blocks-override"),
         # Before the V1 scheduler only this share of the blocks may hold prompts.
-        prefill_share=1.0 if later else float(given.get("kv-cache-ratio") or 0.75),
+        prefill_share=1.0 if v1_scheduler(asked, line) else asked.number("kv-cache-ratio") or 0.75,
+        streamed=streamed(profile, line),
     )
+
+
+def streamed(profile: Profile, line: str) -> bool:
+    """Whether the loader hands tensors on one by one; see `streaming_loader` in memory.json."""
+    option = table(line).get("load-choices")
+    choice = Asked(profile).value("load-choices") or (option.default if option else None)
+    return bool(choice == load("memory.json")["streaming_loader"])
+
+
+def _quantization(asked: Asked) -> tuple[str | None, int]:
+    """The method, and the bytes of one number in the KV cache.
+
+    A JSON object that names no method is a checkpoint's own settings, of which no figures are
+    known: its text stands for the method.
+    """
+    kv = load("memory.json")["kv_bytes"]
+    value, settings = asked.value("quantization"), asked.mapping("quantization")
+    if settings is None:
+        method = None if value is None else str(value)
+        return method, kv.get(method, kv["*"])
+    method = str(settings.get("quantization") or value)
+    if settings.get("kv_cache_quant_type"):
+        return method, kv["kvcache"]
+    return method, kv.get(method, kv["*"])
 
 
 def category(name: str, dimensions: int) -> str:

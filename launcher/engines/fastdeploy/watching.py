@@ -51,6 +51,7 @@ PHASE_RULES = (
     PhaseRule("load weights", _SHARDS),
     PhaseRule("load layers", _LAYERS),
     PhaseRule("profile KV cache", _PROFILED, "config"),
+    PhaseRule("profile KV cache", _KV, "worker"),
     PhaseRule("profile KV cache", _KV, "worker-process"),
     PhaseRule("profile KV cache", _KV, "gpu-worker"),
     PhaseRule("warm up", _WARM_UP, "gpu-worker"),
@@ -68,6 +69,13 @@ EXIT_CODES = (
     ExitCodeSource("launch", r"^code (?P<code>-?\d+) log "),
 )
 """The console's `Worker process has died (code=0)` is always 0: gunicorn reaps the child first."""
+
+TOLD_TO_STOP = (
+    r"\] Handling signal: (?P<signal>term|int|quit)\s*$",
+    r"^Keyboard(?P<signal>Int)errupt\s*$",
+)
+"""Printed before anything of the server ends: by gunicorn (2.3 and later; the uvicorn of 2.0 to 2.2
+names no signal), and while loading by Python, at whose end the workers go first."""
 
 VITAL = (
     r"fastdeploy/(?:engine/\.\./)?worker/\w*worker_process\.py",

@@ -120,26 +120,39 @@ def max_tokens(session: Session) -> Outcome:
 
 @check("stop", "a stop string ends the answer, finish_reason stop", tags="quick", needs="stop")
 def stop(session: Session) -> Outcome:
-    """The answer ends before the stop string and says stop."""
+    """The answer ends before a string from the middle of the free answer, and says stop."""
     free = session.answered(COUNT)
     text = session.speaks(free)
-    numbers = re.findall(r"\d+", text)
-    if len(numbers) < 10 or "7" not in numbers:
+    word = _stop_string(text, free.choice.reasoning or "")
+    if word is None:
         raise inconclusive(
-            f"the model did not count, so there is nothing to stop at: {text[:80]!r}"
+            f"the answer holds nothing to stop at that its reasoning does not: {text[:80]!r}"
         )
-    if "7" in (free.choice.reasoning or ""):
-        # The string would end the thought instead; stop at what only the answer holds.
-        raise inconclusive("the reasoning counts too: the stop string would cut it there")
-    answer = session.answered(COUNT, stop=["7"])
+    before, _, after = text.partition(word)
+    answer = session.answered(COUNT, stop=[word])
     kept = answer.choice.content or ""
-    goes_on = "8" in kept
+    goes_on = after[:4] in kept.partition(word)[2]
     code = "stop-ignored" if goes_on else "stop-included"
-    session.expect("7" not in kept, code, "nothing from the stop string on", kept)
+    session.expect(word not in kept, code, f"nothing from the stop string {word!r} on", kept)
     reason = answer.choice.finish_reason
     session.expect(reason == "stop", "finish-reason", "finish_reason stop", reason)
-    session.expect("6" in kept, "stop-early", "the text before the stop string", kept)
-    return session.outcome(f"stopped: {kept.strip()[-20:]!r}")
+    session.expect(
+        before[-4:].strip() in kept, "stop-early", "the text before the stop string", kept
+    )
+    return session.outcome(f"stopped before {word!r}: {kept.strip()[-20:]!r}")
+
+
+def _stop_string(text: str, reasoning: str) -> str | None:
+    """The 7 of an answer that counts, else a piece of its middle.
+
+    A string that the reasoning holds would end the thought instead of the answer.
+    """
+    pieces = [text[i : i + 6] for i in range(len(text) // 3, len(text) - 10)]
+    for word in ("7", *pieces):
+        before, _, after = text.partition(word)
+        if len(before) > 4 and len(after) >= 4 and word not in reasoning:
+            return word
+    return None
 
 
 @check(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from launcher.smoke.answers import reasoning_of
 from launcher.smoke.check import Outcome, check, inconclusive
 from launcher.smoke.session import Session
 
@@ -49,15 +50,14 @@ def echo_unicode(session: Session) -> Outcome:
 
 @check("stream-unicode", "no character is cut in a stream", tags="quick", needs="stream")
 def stream_unicode(session: Session) -> Outcome:
-    """Every delta is whole text; joined they equal what the plain answer says."""
+    """Every delta is whole text; that nothing is missing is stream-equals-plain's to say."""
     seen = 0
     for question in QUESTIONS:
         answer = session.answered(question, stream=True)
         for chunk in answer.chunks:
-            for item in chunk.raw.get("choices") or []:
-                delta = item.get("delta") or {}
-                for name in ("content", "reasoning_content", "reasoning"):
-                    _whole(session, delta.get(name) or "")
+            for delta in chunk.deltas:
+                for text in (delta.get("content"), reasoning_of(delta)):
+                    _whole(session, text if isinstance(text, str) else "")
         seen += len(BEYOND_ASCII.findall(answer.choice.text))
     if not seen and not session.findings:
         raise inconclusive("the answers held nothing beyond ASCII")

@@ -14,9 +14,11 @@ FILLER = (
     "There and back again.",
 )
 DEPTHS = (0.1, 0.5, 0.9)
-SHARES = (0.25, 0.5, 0.9)
-"""Of the context that the needle's prompts fill; the profile may say less (`smoke.needle-tokens`).
-"""
+SHARES = (0.25, 0.5, 1.0)
+"""Of the context that the needle's prompts fill, the answer's room aside; the profile may say less
+(`smoke.needle-tokens`)."""
+PIECES = (" a", " the", " 1", " no", ".", "!")
+"""What most tokenizers make one token of, however often it stands there."""
 SECRET = "7391"  # noqa: S105 - what the model has to find
 
 
@@ -30,8 +32,8 @@ SECRET = "7391"  # noqa: S105 - what the model has to find
 )
 def needle(session: Session) -> Outcome:
     """Up to the context of the profile, three depths at each length."""
-    lengths = _lengths(session)
-    per_sentence = _tokens_per_sentence(session)
+    around, per_sentence = _measured(session)
+    lengths = _lengths(session, around)
     found: list[str] = []
     for length in lengths:
         sentences = max(4, int(length / per_sentence))
@@ -39,7 +41,7 @@ def needle(session: Session) -> Outcome:
             lines = [FILLER[i % len(FILLER)] for i in range(sentences)]
             lines.insert(int(depth * sentences), f"The secret number is {SECRET}.")
             question = f"{' '.join(lines)}\n\nWhat is the secret number?"
-            answer = session.answered(question)
+            answer = session.answered(question, max_tokens=_room(session))
             text = session.speaks(answer)
             where = f"{length} tokens, depth {depth:.0%}"
             session.skill(SECRET in text, "needle-lost", f"{SECRET} ({where})", text)
@@ -56,20 +58,27 @@ def needle(session: Session) -> Outcome:
     via="http",
 )
 def context_limit(session: Session) -> Outcome:
-    """A little over the limit; never a 200, never a hang, and well afterwards."""
+    """All but one token of the context are taken; one token over is an error, and well afterwards.
+
+    The prompts are fitted with the server's own counts. Where that cannot be done, a prompt a
+    little over has to do, and the message says so.
+    """
     limit = session.target.max_model_len
     if limit is None:
         raise could_not_check("the context is not known: nothing says where the limit is")
-    per_sentence = _tokens_per_sentence(session)
-    sentences = int(limit / per_sentence * 1.02) + 16
-    text = " ".join(FILLER[i % len(FILLER)] for i in range(sentences))
-    body = session.body(text, max_tokens=8)
-    reply = session.raw_chat(session.wired(body))
+    fitted = _fitted(session, limit - 1)
+    if fitted is not None:
+        text, piece = fitted
+        text, over = text + 2 * piece, "1 token"
+    else:
+        sentences = int(limit / _measured(session)[1] * 1.02) + 16
+        text, over = _filler(sentences), "about 2 %"
+    reply = session.raw_chat(session.wired(session.body(text, max_tokens=1)))
     said = f"HTTP {reply.status} {shorten(reply.text, 160)}"
     session.require(
         reply.status >= 400,
         "over-long-accepted",
-        f"an error for a prompt over {limit} tokens",
+        f"an error for a prompt {over} over the {limit} tokens",
         said,
     )
     session.expect(reply.status < 500, "client-error-5xx", "a status of 4xx", said)
@@ -86,7 +95,8 @@ def context_limit(session: Session) -> Outcome:
         "an ordinary answer afterwards",
         f"HTTP {after.status}",
     )
-    return session.outcome(f"HTTP {reply.status} over {limit} tokens")
+    taken = f"{limit - 1} tokens answered, " if fitted else ""
+    return session.outcome(f"{taken}HTTP {reply.status} for a prompt {over} over {limit}")
 
 
 @check(
@@ -107,22 +117,67 @@ def max_output(session: Session) -> Outcome:
         session.expect(made == budget, "cut-early", f"{budget} tokens where length is said", made)
     if made is not None and made < 32:
         raise inconclusive(f"the model gave only {made} tokens")
+    if reason == "stop" and session.promised("skill-count"):
+        session.expect(
+            "100" in answer.choice.text,
+            "cut-early",
+            "an answer that counts to 100 before it stops",
+            answer.choice.text[-80:],
+        )
     return session.outcome(f"{made} tokens, {reason}", seconds=answer.seconds)
 
 
-def _lengths(session: Session) -> list[int]:
+def _lengths(session: Session, around: float) -> list[int]:
     limit = session.target.max_model_len
     wanted = session.target.smoke.get("needle-tokens")
     if isinstance(wanted, list):
         return [int(n) for n in wanted]
     if limit is None:
         return [512]
-    room = limit - session.target.budget - 64
+    room = int(limit - _room(session) - around - 64)
     return sorted({max(64, int(room * share)) for share in SHARES})
 
 
-def _tokens_per_sentence(session: Session) -> float:
-    """Measured on the server: its tokenizer is not ours to guess."""
+def _room(session: Session) -> int:
+    """Tokens left for the answer to a prompt that fills the context."""
+    limit = session.target.max_model_len
+    return min(session.target.budget, limit // 8) if limit else session.target.budget
+
+
+def _filler(sentences: int) -> str:
+    return " ".join(FILLER[i % len(FILLER)] for i in range(sentences))
+
+
+def _fitted(session: Session, wanted: int) -> tuple[str, str] | None:
+    """A prompt that the server counts as `wanted` tokens, and a piece that is one token more."""
+    around, per_sentence = _measured(session)
+    base = _filler(max(1, int((wanted - around - 32) / per_sentence)))
+    counted = _counted(session, base, wanted)
+    if counted is None or not 0 < wanted - counted < wanted // 2:
+        return None
+    for piece in PIECES:
+        text = base + piece * (wanted - counted)
+        if _counted(session, base + piece * 8, wanted) == counted + 8 and (
+            _counted(session, text, wanted) == wanted
+        ):
+            return text, piece
+    return None
+
+
+def _counted(session: Session, text: str, wanted: int) -> int | None:
+    """The prompt's tokens as the server counts them; within the context it must answer."""
+    answer = session.chat(text, max_tokens=1)
+    session.require(
+        answer.status == 200,
+        "context-too-small",
+        f"an answer to a prompt of at most {wanted} tokens",
+        f"HTTP {answer.status}: {answer.error}",
+    )
+    return answer.usage.prompt if answer.usage else None
+
+
+def _measured(session: Session) -> tuple[float, float]:
+    """Tokens around a prompt, and of one sentence: the server's tokenizer is not ours to guess."""
     few = session.chat(" ".join(FILLER), max_tokens=1)
     many = session.chat(" ".join(FILLER * 9), max_tokens=1)
     for answer in (few, many):
@@ -132,4 +187,4 @@ def _tokens_per_sentence(session: Session) -> float:
     grown = (many.usage.prompt - few.usage.prompt) / (8 * len(FILLER))
     if grown <= 0:
         raise inconclusive("the counted prompt does not grow with its text")
-    return grown
+    return max(0.0, few.usage.prompt - grown * len(FILLER)), grown

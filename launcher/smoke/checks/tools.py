@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from launcher.smoke.answers import Answer, ToolCall
+from launcher.smoke.answers import Answer, ToolCall, calls_of
 from launcher.smoke.check import Outcome, check, inconclusive
 from launcher.smoke.session import Messages, Session
 from launcher.smoke.toolbox import CARD_QUESTION, TIME, WEATHER, judge_calls
@@ -151,9 +151,10 @@ def _with_results(question: Messages, calls: tuple[ToolCall, ...], results: list
 def _names_streamed(answer: Answer) -> list[str]:
     names = []
     for chunk in answer.chunks:
-        for item in chunk.raw.get("choices") or []:
-            for call in (item.get("delta") or {}).get("tool_calls") or []:
-                name = (call.get("function") or {}).get("name")
+        for delta in chunk.deltas:
+            for call in calls_of(delta):
+                function = call.get("function")
+                name = function.get("name") if isinstance(function, dict) else None
                 if name:
                     names.append(name)
     return names

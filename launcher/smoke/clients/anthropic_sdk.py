@@ -13,6 +13,7 @@ from launcher.smoke.answers import Answer, from_chunks, from_json, with_exchange
 from launcher.smoke.clients import messages_dialect
 from launcher.smoke.clients.base import CheckLog, Deadline, Endpoint
 from launcher.smoke.clients.openai_sdk import NO_KEY, broken, refused, timed
+from launcher.smoke.clients.wire import CONNECT_SECONDS, is_local
 from launcher.smoke.transcript import Exchange
 
 BEYOND = frozenset({"chat_template_kwargs"})
@@ -40,7 +41,8 @@ class AnthropicClient:
         with anthropic.Anthropic(
             base_url=endpoint.root_url,
             max_retries=0,
-            timeout=deadline.read,
+            timeout=anthropic.Timeout(deadline.read, connect=min(CONNECT_SECONDS, deadline.left)),
+            http_client=anthropic.DefaultHttpxClient(trust_env=not is_local(endpoint.base_url)),
             default_headers=dict(endpoint.headers),
             **_credential(endpoint),
         ) as client:

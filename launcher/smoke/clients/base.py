@@ -16,7 +16,7 @@ from launcher.smoke.transcript import Transcript
 
 
 class TransportError(Exception):
-    """No whole answer came: `kind` is refused, timeout, stalled, closed or garbled."""
+    """No whole answer came: `kind` is refused, timeout, stalled, closed, redirected or garbled."""
 
     def __init__(self, kind: str, message: str) -> None:
         """Say what happened in words for the report."""

@@ -17,6 +17,7 @@ from launcher.smoke.clients.base import (
     TransportError,
     UnsupportedError,
 )
+from launcher.smoke.clients.wire import CONNECT_SECONDS, is_local
 from launcher.smoke.transcript import Exchange
 
 NO_KEY = "none"
@@ -53,7 +54,8 @@ class OpenAIClient:
             base_url=endpoint.base_url,
             api_key=endpoint.key or NO_KEY,
             max_retries=0,
-            timeout=deadline.read,
+            timeout=openai.Timeout(deadline.read, connect=min(CONNECT_SECONDS, deadline.left)),
+            http_client=openai.DefaultHttpxClient(trust_env=not is_local(endpoint.base_url)),
             default_headers=dict(endpoint.headers),
         ) as client:
             try:

@@ -71,7 +71,7 @@ def plain(status: int, body: bytes, seconds: float, anthropic: bool) -> Answer:
             raise TransportError(
                 "garbled", f"200 with a body that is no JSON object: {text[:200]!r}"
             )
-        return Answer(status, seconds, error=text[:500])
+        return Answer(status, seconds, error=text[:500].strip() or "an empty body")
     if anthropic and status == 200:
         raw = messages_dialect.response(raw)
     return from_json(raw, status, seconds)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -19,6 +20,7 @@ from launcher.smoke.clients.base import CheckLog, Deadline, TransportError
 from launcher.smoke.transcript import Exchange
 
 READ_SIZE = 65_536
+CONNECT_SECONDS = 10.0
 BODY_LIMIT = 64 * 1024 * 1024
 """Bytes of an answer that are read; more is a server out of control."""
 
@@ -103,19 +105,21 @@ def listen(
     stream, entry, begun = _open("POST", url, headers, body, deadline, log, client)
     result = EventStream(stream.status_code, _lower(stream.headers), exchange=entry.number)
     plain = "text/event-stream" not in result.headers.get("content-type", "")
-    rest = b""
+    rest = bytearray()
+    entry.events = result.events
     with stream:
         for piece in _guarded(_pieces(stream), deadline, entry, begun):
-            if plain:
-                result.body += piece
+            rest += piece
+            # Only what has just come can hold a line's end; long events come in many pieces.
+            if plain or b"\n" not in piece:
                 continue
-            *whole, rest = _normal(rest + piece).split(b"\n\n")
+            *whole, last = _normal(bytes(rest)).split(b"\n\n")
+            rest = bytearray(last)
             for block in whole:
                 _take(block, result, time.monotonic() - begun)
-                entry.events = result.events
             if stop_after is not None and len(result.events) >= stop_after:
                 break
-    result.trailing = rest.strip()
+    result.body, result.trailing = (bytes(rest), b"") if plain else (b"", bytes(rest).strip())
     entry.response = result.body.decode("utf-8", "replace") if plain else None
     result.seconds = entry.seconds = time.monotonic() - begun
     return result
@@ -163,25 +167,33 @@ def _open(
     try:
         session = requests.Session()
         # A proxy or a .netrc of the user's environment must not come between us and the server.
-        session.trust_env = not _is_local(url)
+        session.trust_env = not is_local(url)
         stream = session.request(
             method,
             url,
             headers=sent,
             data=data,
             stream=True,
-            timeout=(min(10.0, deadline.left), deadline.read),
+            timeout=(min(CONNECT_SECONDS, deadline.left), deadline.read),
             allow_redirects=False,
         )
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         raise _transport(error, entry, begun) from error
     entry.status = stream.status_code
     entry.response_headers = dict(stream.headers)
+    if stream.is_redirect:
+        # Followed, a POST would become a GET, and a key would go to who knows whom.
+        entry.error = f"HTTP {stream.status_code} sends to {stream.headers['location']}: ask there"
+        entry.seconds = time.monotonic() - begun
+        stream.close()
+        raise TransportError("redirected", entry.error)
     return stream, entry, begun
 
 
-def _is_local(url: str) -> bool:
-    return any(f"://{host}" in url for host in ("127.", "localhost", "[::1]", "0.0.0.0"))  # noqa: S104
+def is_local(url: str) -> bool:
+    """True for an address on this machine, to which no proxy leads."""
+    host = urlsplit(url).hostname or ""
+    return host in ("localhost", "::1", "0.0.0.0") or host.startswith("127.")  # noqa: S104
 
 
 def _pieces(stream: requests.Response) -> Iterator[bytes]:

@@ -34,6 +34,11 @@ defect(
     "max-tokens",
     payload=payload(lambda p, b: p["choices"][0].update(finish_reason="stop")),
 )
+defect(
+    "stops-at-forty",
+    "max-output",
+    reply=lambda s, b, r: setattr(r, "content", r.content.partition(", 41")[0]),
+)
 defect("max-tokens-ignored", "max-tokens", request=lambda s, b: b.pop("max_tokens", None) and None)
 defect("stop-ignored", "stop", request=lambda s, b: b.pop("stop", None) and None)
 defect(

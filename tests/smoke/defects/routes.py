@@ -6,11 +6,12 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from tests.smoke import model
 from tests.smoke.defects.planting import (
     defect,
     path_answers,
 )
-from tests.smoke.servers import Body, Server
+from tests.smoke.servers import CONTEXT, Body, Server
 
 defect("health-304", "health", route=path_answers("/health", 304, ""))
 defect("health-503", "health", route=path_answers("/health", 503, "starting"))
@@ -91,11 +92,39 @@ defect(
     "unknown-field-500", "unknown-field", route=_bad(500, ERROR, lambda d: b"no_such_field" in d)
 )
 defect("huge-body-closes", "huge-body", route=_bad(0, "", lambda d: len(d) > 1_000_000))
+
+
+def _by_length(answer: tuple[int, Any], least: int, most: int) -> Callable[..., Any]:
+    """A hook that gives prompts of these lengths, in tokens, another answer."""
+
+    def route(server: Server, method: str, path: str, data: bytes, headers: Any) -> Any:
+        body = _json(data)
+        if method != "POST" or not isinstance(body.get("messages"), list):
+            return None
+        return answer if least <= model.prompt_tokens(body) <= most else None
+
+    return route
+
+
+def _counts_requests_only(server: Server, method: str, path: str, data: bytes, h: Any) -> Any:
+    """Token counters stand still; what moves counts every request, our looks at it included."""
+    if path != "/metrics":
+        return None
+    with server.lock:
+        server.memory["looks"] = server.memory.get("looks", 0) + 1
+    return 200, f"http_requests_total {server.memory['looks']}\ngeneration_tokens_total 9\n"
+
+
+defect("over-long-accepted", "context-limit", route=_by_length((200, OK), CONTEXT, 8 * CONTEXT))
 defect(
-    "over-long-accepted",
-    "context-limit",
-    route=_bad(200, OK, lambda d: len(d) > 8_000 and len(d) < 1_000_000),
+    "limit-eight-tokens-late", "context-limit", route=_by_length((200, OK), CONTEXT, CONTEXT + 8)
 )
+defect(
+    "limit-at-half",
+    "context-limit",
+    route=_by_length((400, ERROR), CONTEXT // 2, 8 * CONTEXT),
+)
+defect("token-counters-frozen", "metrics", route=_counts_requests_only)
 
 
 def _key(check: Callable[[str | None], bool]) -> Callable[..., Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -124,6 +125,24 @@ def _merged(events: list[Any], body: Body) -> list[Any]:
     return events
 
 
+def _generated_first(events: list[Any], body: Body) -> list[Any]:
+    time.sleep(0.006 * len(events))
+    return events
+
+
+def _event_broken(events: list[Any], body: Body) -> list[Any]:
+    where = pieces(events)
+    return [*events[: where[0]], b"data: {'choices': None}\n\n", *events[where[0] :]]
+
+
+def _emoji_dropped(events: list[Any], body: Body) -> list[Any]:
+    """Half characters at a piece's end are thrown away: nothing is cut, but they are gone."""
+    for i in pieces(events):
+        delta = events[i]["choices"][0]["delta"]
+        delta["content"] = re.sub("[\U00010000-\U0010ffff]", "", delta["content"])
+    return events
+
+
 def _cut_off(events: list[Any], body: Body) -> list[Any]:
     return events[: len(events) // 2]
 
@@ -143,8 +162,10 @@ defect("tags-in-stream", "tags-stream", events=deltas(_tags_streamed))
 defect("reasoning-merged-in-stream", "reasoning-stream", events=deltas(_merged))
 defect("reasoning-miscounted-in-stream", "reasoning-usage", events=deltas(_miscounted))
 defect("character-cut", "stream-unicode", events=deltas(_cut_in_two))
+defect("event-not-json", "stream-end", events=deltas(_event_broken))
+defect("emoji-dropped", "stream-equals-plain", events=deltas(_emoji_dropped))
 defect("bytes-cut", "stream-bytes", events=deltas(_bytes_cut))
-defect("generated-then-sent", "stream-timing", pause=lambda i: 0.4 if i == 0 else 0.0)
+defect("generated-then-sent", "stream-timing", events=deltas(_generated_first), pause=lambda i: 0.0)
 defect("hang-after-first-token", "stream-timing", pause=lambda i: 30.0 if i == 4 else 0.001)
 defect(
     "output-cut-at-16",

@@ -1,7 +1,8 @@
 """A stand-in for FastDeploy: behaves as the real api_server was measured to behave.
 
-Importing it leaves a Prometheus folder behind, as fastdeploy/__init__.py:25-30 does: a fresh one
-for every process that does not inherit the variable, also for ``--help`` and failed starts.
+Importing 2.4 leaves a Prometheus folder behind, as fastdeploy/__init__.py:25-30 does: a fresh one
+for every process that does not inherit the variable, also for ``--help`` and failed starts. Earlier
+releases make theirs when they open the metrics port (``prometheus.before_metrics``).
 """
 
 import os
@@ -12,11 +13,9 @@ from fastdeploy._twin import release as _release
 
 __version__ = _release.VERSION
 
-# Before 2.4 the server overwrites the variable; its own children (TWIN_T0) inherit the result.
-if "TWIN_T0" not in os.environ and (
-    not _release.at_least("2.4") or not os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-):
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = f"/tmp/fd_prom_{uuid.uuid4()}"
-    os.mkdir(os.environ["PROMETHEUS_MULTIPROC_DIR"])
-if "TWIN_T0" not in os.environ:
+# The server's own children (TWIN_T0) inherit what it has set.
+if "TWIN_T0" not in os.environ and _release.at_least("2.4"):
+    if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = f"/tmp/fd_prom_{uuid.uuid4()}"
+        os.mkdir(os.environ["PROMETHEUS_MULTIPROC_DIR"])
     prometheus.touch()

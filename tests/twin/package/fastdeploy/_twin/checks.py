@@ -57,11 +57,23 @@ class Config:
         same = metrics_port is None or metrics_port == args.port
         self.metrics_port: int | None = None if same else metrics_port
         self.queue_port = self.cache_port = 0
+        self._pid = os.getpid()
         self.tokens: Tokens | None = None
         self.devices = (
             os.environ.get("CUDA_VISIBLE_DEVICES")
             or ",".join(map(str, range(self.tensor_parallel_size)))
         )  # fmt: skip
+
+    @property
+    def segments(self) -> int:
+        """The number in the names of signals: Q, in 2.0 and 2.1 the pid of the api_server."""
+        return self.queue_port if release.at_least("2.2") else self._pid
+
+    @property
+    def link(self) -> int:
+        """The number in the names of the sockets to the engine: P, in 2.0 and 2.1 the pid."""
+        port: int = self.args.port
+        return port if release.at_least("2.2") else self._pid
 
     def find_model(self) -> None:
         """utils.py:754-777 tries a download before it says that a folder is missing."""

@@ -105,7 +105,7 @@ class Completions:
         budget = min(int(asked), limit - len(ids))
         script, reason = self._script(messages, body, budget, index)
         peer = socket.socket(socket.AF_UNIX)
-        peer.connect(f"/dev/shm/{self.site.args.port}.socket")
+        peer.connect(f"/dev/shm/{self.site.config.link}.socket")
         order = {
             "do": "generate",
             "ids": script,

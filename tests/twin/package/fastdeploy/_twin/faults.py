@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from dataclasses import dataclass
 
 
@@ -272,6 +273,14 @@ except ValueError as error:
     sys.stderr.write(f"twin: {error}\n")
     sys.stderr.flush()
     os._exit(97)
+
+
+def strike() -> None:
+    """Note the moment at which a fault strikes, for tests that say how soon it was noticed."""
+    path = os.environ.get("TWIN_STRIKES")
+    if path:
+        with open(path, "a", encoding="ascii") as stream:
+            stream.write(f"{time.time()}\n")
 
 
 def fault(name: str) -> dict[str, str] | None:

@@ -20,7 +20,7 @@ import setproctitle
 from fastdeploy._twin import clock, logs, ports, prometheus, say, web
 from fastdeploy._twin.checks import Config
 from fastdeploy._twin.engine import Engine
-from fastdeploy._twin.faults import fault
+from fastdeploy._twin.faults import fault, strike
 from fastdeploy._twin.routes import Site
 
 HANDLED = ("TERM", "INT", "QUIT", "HUP", "CHLD", "USR1", "USR2", "WINCH", "TTIN", "TTOU")
@@ -63,8 +63,11 @@ class Arbiter:
         """Five attempts, a second apart (gunicorn/sock.py)."""
         if fault("port-stolen"):
             thief = socket.socket()
+            # A server that has just ended leaves connections in TIME_WAIT behind.
+            thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             thief.bind(("127.0.0.1", port))
             thief.listen(1)
+            strike()
         for _ in range(5):
             try:
                 return ports.listen(host, port)
@@ -98,6 +101,7 @@ class Arbiter:
             dies = fault("front-dies")
             if dies and dies["phase"] == "serve":
                 clock.pause(float(dies["after"]))
+                strike()
                 os.kill(os.getpid(), signal.SIGKILL)
             if not spoken:
                 spoken = True
@@ -116,6 +120,7 @@ class Arbiter:
                 elif number == signal.SIGTERM:
                     return self._terminate()
                 elif number in (signal.SIGINT, signal.SIGQUIT):
+                    say_line(f"Handling signal: {signal.Signals(number).name[3:].lower()}")
                     return self._interrupt()
 
     def _terminate(self) -> int:
@@ -212,7 +217,8 @@ class Worker:
         signal.signal(signal.SIGINT, lambda *_: os._exit(0))
         setproctitle.setproctitle("gunicorn: worker [gunicorn]")
         say_line(f"Booting worker with pid: {os.getpid()}")
-        prometheus.touch()
+        if os.path.isdir(os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")):  # 2.2: another's start
+            prometheus.touch()
         listener = self.arbiter.listener
         assert listener is not None
         site = Site(self.arbiter.config, self.arbiter.engine)

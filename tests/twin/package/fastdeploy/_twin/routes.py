@@ -75,7 +75,7 @@ class Site:
             return self._weights(path)
         if path in ("/metrics", "/config-info"):
             kind = "text/plain; charset=utf-8" if path == "/metrics" else "application/json"
-            return web.Response(body=ask(self.args.port, {"do": path[1:]}), kind=kind)
+            return web.Response(body=ask(self.config.link, {"do": path[1:]}), kind=kind)
         return self._page(path)
 
     def _admitted(self, request: web.Request) -> bool:
@@ -160,9 +160,9 @@ def _environment_keys() -> list[str]:
     return [key for key in os.environ.get("FD_API_KEY", "").split(",") if key]
 
 
-def ask(port: int, order: dict[str, Any]) -> bytes:
+def ask(link: int, order: dict[str, Any]) -> bytes:
     """One question to the engine, answered with everything up to the end of the stream."""
     with socket.socket(socket.AF_UNIX) as peer:
-        peer.connect(f"/dev/shm/{port}.socket")
+        peer.connect(f"/dev/shm/{link}.socket")
         peer.sendall(json.dumps(order).encode() + b"\n")
         return b"".join(iter(lambda: peer.recv(65536), b""))

@@ -13,7 +13,7 @@ import sys
 from typing import Any, NamedTuple
 
 from fastdeploy._twin import logs, release
-from fastdeploy._twin.faults import fault
+from fastdeploy._twin.faults import fault, strike
 
 #: Printed, and then the start goes on.
 HARMLESS = {"sub-services-noise", "ccache-noise", "prometheus-dir-noise", "paddle-commit-mismatch"}
@@ -84,6 +84,7 @@ def front(stage: str) -> int | None:
     found = _plan_for("front", stage)
     if found is None:
         return None
+    strike()
     logs.stderr(_text(found.sample))
     return found.code
 
@@ -91,6 +92,7 @@ def front(stage: str) -> int | None:
 def launcher() -> None:
     found = _plan_for("launcher", "load")
     if found:
+        strike()
         sys.stderr.write(_text(found.sample))
         sys.stderr.flush()
         os._exit(1)
@@ -99,6 +101,7 @@ def launcher() -> None:
 def worker(stage: str) -> None:
     found = _plan_for("worker", stage)
     if found:
+        strike()
         sys.stderr.write(_text(found.sample))
         sys.stderr.flush()
         if found.code is not None:

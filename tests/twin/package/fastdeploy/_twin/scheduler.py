@@ -46,7 +46,7 @@ class Scheduler:
         self.waiting: deque[Job] = deque()
         self.finished: list[dict[str, float]] = []
         self.received = self.prompt_tokens = self.generated = self.succeeded = 0
-        port = config.args.port
+        port = config.link
         self.link, self.router = f"/dev/shm/{port}.socket", f"/dev/shm/router_{port}.ipc"
         self._sockets: list[socket.socket] = []
         self._lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""The shared-memory signals of one engine, named ``<signal>.<Q>`` in /dev/shm.
+"""The shared-memory signals of one engine, named ``<signal>.<number>`` in /dev/shm.
 
 Real POSIX segments through multiprocessing.shared_memory, so that the real resource trackers do
 what they do on the real server: unlink what a dead worker had attached, and complain about leaks.
@@ -41,15 +41,15 @@ class Signals:
     """int32 arrays in shared memory.
 
     Args:
-        queue_port: Q, the suffix of every name.
+        suffix: the number in every name: Q, in 2.0 and 2.1 the pid of the api_server.
         create: make them (the front end) or attach the worker's ten.
     """
 
-    def __init__(self, queue_port: int, *, create: bool) -> None:
-        self.queue_port = queue_port
+    def __init__(self, suffix: int, *, create: bool) -> None:
+        self.suffix = suffix
         self._segments: dict[str, SharedMemory] = {}
         for name in SHARED + OWN if create else SHARED:
-            self._segments[name] = self._open(f"{name}.{queue_port}", create)
+            self._segments[name] = self._open(f"{name}.{suffix}", create)
 
     @staticmethod
     def _open(name: str, create: bool) -> SharedMemory:
@@ -78,7 +78,7 @@ class Signals:
     def unlink(self, *names: str) -> None:
         """Remove the names; the mapping stays readable for threads that still look at it."""
         for name in names or tuple(self._segments):
-            label = f"{name}.{self.queue_port}"
+            label = f"{name}.{self.suffix}"
             with contextlib.suppress(FileNotFoundError):  # the worker's resource tracker was faster
                 os.unlink(f"/dev/shm/{label}")
             resource_tracker.unregister(f"/{label}", "shared_memory")

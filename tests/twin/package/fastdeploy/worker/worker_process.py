@@ -14,8 +14,8 @@ import sys
 import time
 from typing import Any, NoReturn
 
-from fastdeploy._twin import clock, logs, queues, say, sysv
-from fastdeploy._twin.faults import fault
+from fastdeploy._twin import clock, logs, queues, release, say, sysv
+from fastdeploy._twin.faults import fault, strike
 from fastdeploy._twin.shm import Signals
 
 RANK = int(os.environ.get("PADDLE_TRAINER_ID", "0"))
@@ -53,6 +53,7 @@ def die(parameters: dict[str, str], text: str = "") -> NoReturn:
             f'  File "{__file__}", line 1040, in <module>\n    run_worker_proc()', file=sys.stderr
         )
         print(words, file=sys.stderr, flush=True)
+    strike()
     if int(parameters.get("signal", "0")):
         os.kill(os.getpid(), int(parameters["signal"]))
     os._exit(int(parameters.get("code", "1")))
@@ -138,7 +139,9 @@ class Loop:
     def __init__(self, signals: Signals, queue_port: int) -> None:
         self.signals = signals
         self.queue = queues.connect(queue_port, f"worker{RANK}")
-        self.output = sysv.open_output(queue_port, receiver=False)
+        # gpu_model_runner.py of 2.0 and 2.1 adds the rank: a queue for each of Q .. Q + ranks.
+        own = queue_port if release.at_least("2.2") else queue_port + RANK
+        self.output = sysv.open_output(own, receiver=False)
         self.running: dict[int, list[int]] = {}
         self.buffer = b""
         self.started = time.monotonic()
@@ -217,7 +220,7 @@ def main() -> None:
     dies = fault("worker-dies-in-init")
     if RANK == 0 and dies:
         die(dies)
-    signals = Signals(queue_port, create=False)
+    signals = Signals(int(option("engine_pid")), create=False)
     quantization = json.loads(option("quantization", "null"))
     method = (quantization or {}).get("quantization")
     if method and method not in KNOWN_QUANTIZATION:

@@ -12,15 +12,16 @@ import signal
 import sys
 
 from fastdeploy._twin import args as command_line
-from fastdeploy._twin import checks, clock, gunicorn, logs, ports, release, say
+from fastdeploy._twin import checks, clock, gunicorn, logs, ports, prometheus, release, say
 from fastdeploy._twin.engine import Engine
-from fastdeploy._twin.faults import fault
+from fastdeploy._twin.faults import fault, strike
 
 
 def front_dies(phase: str) -> None:
     dies = fault("front-dies")
     if dies and dies["phase"] == phase:
         clock.pause(float(dies["after"]))
+        strike()
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -96,6 +97,7 @@ def serve(config: checks.Config, engine: Engine) -> int:
     metrics_port = args.port if config.metrics_port is None else config.metrics_port
     if config.metrics_port is not None:
         ports.check(args.host, config.metrics_port, "metrics_port")
+        prometheus.before_metrics()
         engine.serve_metrics(config.metrics_port)
         clock.pause(1)
     address = f"http://{args.host}"

@@ -15,7 +15,7 @@ import time
 from types import FrameType
 
 from fastdeploy._twin import clock, say
-from fastdeploy._twin.faults import fault
+from fastdeploy._twin.faults import fault, strike
 
 
 def say_line(level: str, text: str) -> None:
@@ -77,6 +77,7 @@ def main() -> int:
     say.launcher()
     present = int(os.environ.get("TWIN_GPUS") or "8")
     if fault("launch-fails") or any(int(device) >= present for device in devices):
+        strike()
         raise ValueError("substring not found")
     environment_dump(folder, "".join(random.choices(string.ascii_lowercase, k=6)), devices)
     workers: dict[int, int] = {}

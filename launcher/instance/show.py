@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from launcher import paths
+from typing import Any
+
+from launcher.errors import DeployError
+from launcher.instance.differences import differences
+from launcher.instance.store import InstanceDir, instance, view
+from launcher.keeper.state import LIVE
 from launcher.plan.command import shell_line
 from launcher.preparing.prepare import prepare
 from launcher.profile.model import Profile
@@ -12,13 +17,18 @@ from launcher.result import Result
 def show_plan(profile: Profile, assume: str | None = None) -> Result:
     """The launch plan of `profile`, for the installed release or for `assume`.
 
+    Of an instance that runs, the ports are those it has, and what differs from it is told.
+
     Raises:
         DeployError: what would keep `up` from starting, as far as it can be known now.
     """
-    prepared = prepare(profile, assume=assume)
+    found = instance(profile.name)
+    running = _running(found, profile) if assume is None else None
+    ports = found.ports() if running else {}
+    prepared = prepare(profile, assume=assume, preferred=ports, running=running is not None)
     prepared.leases.release()
     plan = prepared.plan
-    folder = paths.instances() / profile.name
+    folder = found.folder
     files = [
         {"path": str(folder / name), "mode": "0600", "purpose": purpose}
         for name, purpose in (
@@ -32,6 +42,7 @@ def show_plan(profile: Profile, assume: str | None = None) -> Result:
     ]
     data = {
         "installed": assume is None,
+        "running": running,
         "plan": plan.to_json(),
         "shell": shell_line(plan),
         "files": files,
@@ -39,3 +50,14 @@ def show_plan(profile: Profile, assume: str | None = None) -> Result:
         "notes": [*plan.notes, *(note.text() for note in profile.notes)],
     }
     return Result("plan", data, profile.name)
+
+
+def _running(found: InstanceDir, profile: Profile) -> dict[str, Any] | None:
+    """What runs under this name and in what it differs; None where nothing does."""
+    state, _, _ = view(found)
+    if state not in LIVE:
+        return None
+    try:
+        return {"state": state, "differences": differences(found, profile)}
+    except DeployError:
+        return None  # `up` writes its files right now, or somebody damaged them

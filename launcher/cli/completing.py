@@ -1,0 +1,66 @@
+"""What the shell offers for the arguments of the verbs: instances, profiles, engines, logs.
+
+A file is offered by saying so, first: the shell then completes paths by itself wherever no name
+fits. Nothing here may fail loudly, it would end up in somebody's half-typed line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+
+import click
+from click.shell_completion import CompletionItem
+
+from launcher.errors import DeployError
+
+
+def profiles(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """A file, or a shipped profile by its file name."""
+    from launcher import paths
+
+    shipped = sorted(path.name for path in paths.shipped("profiles").glob("*.yaml"))
+    return [_files(incomplete), *_fitting(shipped, incomplete)]
+
+
+def files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Any file."""
+    return [_files(incomplete)]
+
+
+def targets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """An instance, or the file of its profile."""
+    from launcher.instance.store import every_instance
+
+    names: list[str] = []
+    with contextlib.suppress(DeployError):
+        names = [found.name for found in every_instance()]
+    return [_files(incomplete), *_fitting(names, incomplete)]
+
+
+def sources(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The logs of the instance that was named before."""
+    from launcher.cli.options import target_instance
+    from launcher.instance import logs
+
+    # A line that ends in `--source` is none yet: click leaves its arguments where it found them.
+    target = ctx.params.get("target") or next(iter(ctx.args), "")
+    found: Iterable[str] = ()
+    with contextlib.suppress(DeployError):
+        found = logs.sources(target_instance(target))
+    return _fitting(found, incomplete)
+
+
+def engines(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The engines that `engine install` knows."""
+    from launcher.environments.recipes import NAMES
+
+    return _fitting(NAMES, incomplete)
+
+
+def _files(incomplete: str) -> CompletionItem:
+    return CompletionItem(incomplete, type="file")
+
+
+def _fitting(names: Iterable[str], incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]

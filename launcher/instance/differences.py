@@ -1,0 +1,42 @@
+"""In what the configuration that runs differs from the one that is asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from launcher.instance.store import InstanceDir
+from launcher.preparing import prepare
+from launcher.profile.model import Profile
+
+
+def differences(found: InstanceDir, profile: Profile) -> list[str]:
+    """In what a profile differs from the one that runs, key by key, for a message."""
+    before, after = _flat(found.profile()), _flat(dict(profile.resolved))
+    said = []
+    for key in sorted((set(before) | set(after)) - {"description"}):
+        old, new = before.get(key, "not set"), after.get(key, "not set")
+        if old != new:
+            said.append(f"{key}: runs {old}, asked {new}")
+    if not said:
+        plan = found.plan()
+        _, installed, release = prepare.engine_of(profile)
+        if release.version != plan.release:
+            said.append(f"engine release: runs {plan.release}, installed {release.version}")
+        if installed.python != plan.argv[0] and os.path.dirname(
+            installed.python
+        ) != os.path.dirname(plan.argv[0]):
+            said.append(f"interpreter: runs {plan.argv[0]}, asked {installed.python}")
+    return said
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            flat.update(_flat(value, path + "."))
+        else:
+            flat[path] = value
+    return flat

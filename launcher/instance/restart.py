@@ -1,0 +1,49 @@
+"""`restart`: down and up; whatever can be known to fail is found before anything is stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from launcher.errors import ExitCode, PreconditionError
+from launcher.instance.ending import down
+from launcher.instance.following import OnEvent
+from launcher.instance.start import resolve_secrets
+from launcher.instance.store import InstanceDir, instance, view
+from launcher.instance.up import Preflight, running_plans, up
+from launcher.keeper.state import LIVE
+from launcher.preparing import prepare
+from launcher.profile.model import Profile
+from launcher.result import Result
+
+
+def restart(profile: Profile, *, on_event: OnEvent, preflight: Preflight) -> Result:
+    """Take the profile's instance down and bring it up again, on the ports it had.
+
+    Raises:
+        DeployError: as for `up`. A missing engine, model or secret, and a port or GPU that
+            somebody else has, are found while the instance still serves.
+    """
+    found = instance(profile.name)
+    ports = found.ports()
+    if view(found)[0] in LIVE:
+        _rehearse(found, profile, ports)
+    else:
+        prepare.engine_of(profile)
+    stopped = down(found)
+    if stopped.exit_code is not ExitCode.DONE:
+        return replace(stopped, command="restart")
+    started = up(profile, on_event=on_event, preflight=preflight, preferred=ports)
+    data = {**started.data, "stopped": dict(stopped.data)}
+    return Result("restart", data, started.instance, started.exit_code, started.errors)
+
+
+def _rehearse(found: InstanceDir, profile: Profile, ports: Mapping[str, int]) -> None:
+    prepared = prepare.prepare(profile, preferred=ports, running=True)
+    try:
+        problems = prepare.shared_gpus(prepared.plan, running_plans(found.name))
+        if problems:
+            raise PreconditionError(problems)
+        resolve_secrets(prepared.plan)
+    finally:
+        prepared.leases.release()

@@ -1,0 +1,353 @@
+"""One run of the engine, from nothing to nothing.
+
+It is over when it failed or was asked to stop. A failure is decided by the first of: a fatal line,
+a vital process's death, the first process's exit, a rung of the ladder that says "failed", a
+deadline. Whatever the way out, the whole tree is gone and the leftovers are removed before the
+final state is written.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from launcher.errors import ExitCode, Problem
+from launcher.keeper import ending, identity, tree
+from launcher.keeper.engine_process import EngineProcess, prepare_folders
+from launcher.keeper.failure import Failure, explain, without_secrets
+from launcher.keeper.follow import Follower
+from launcher.keeper.leftovers import file_identity
+from launcher.keeper.loop import Loop, Timer
+from launcher.keeper.notify import Notifier
+from launcher.keeper.progress import Progress
+from launcher.keeper.proving import Prover
+from launcher.keeper.record import Record
+from launcher.keeper.stopping import StopRequest, stop_tree
+from launcher.keeper.upkeep import bound_engine_logs
+from launcher.keeper.watch import Watcher
+from launcher.plan.command import environment
+from launcher.plan.model import LaunchPlan
+from launcher.probe.readiness import Rung
+from launcher.probe.sockets import command_line
+from launcher.redact import Redactor
+
+LOADING_TICK = 1.0
+"""Seconds between two looks for new processes while loading (they come and go)."""
+READY_TICK = 5.0
+"""The same when ready: deaths are told by pidfd, only new processes need looking for."""
+UPKEEP_TICKS = 12
+"""Ready ticks between two looks at the size of the engine's own logs: once a minute."""
+
+
+class Run:
+    """Starts the engine, proves it, keeps it and ends it, once; a restart is another run."""
+
+    def __init__(
+        self,
+        folder: Path,
+        plan: LaunchPlan,
+        loop: Loop,
+        tree: tree.Tree,
+        record: Record,
+        stop: StopRequest,
+        notifier: Notifier,
+        *,
+        secrets: Mapping[str, str],
+        environ: Mapping[str, str],
+        on_ready: Callable[[], None],
+    ) -> None:
+        """Nothing is started yet; `stop` is filled in from outside, `on_ready` called once."""
+        self.failure: Failure | None = None
+        self._folder = folder
+        self._plan = plan
+        self._loop = loop
+        self._tree = tree
+        self._record = record
+        self._state = record.state
+        self._stop = stop
+        self._notifier = notifier
+        self._secrets = dict(secrets)
+        self._redactor = Redactor(secrets.values())
+        self._environ = environ
+        self._on_ready = on_ready
+        self._watcher = Watcher(plan)
+        self._vital = [re.compile(pattern) for pattern in plan.vital]
+        self._vital_pids: dict[int, str] = {}
+        self._engine: EngineProcess | None = None
+        self._follower: Follower | None = None
+        self._prover: Prover | None = None
+        self._progress: Progress | None = None
+        self._tick: Timer | None = None
+        self._deadline: Timer | None = None
+        self._ticks = 0
+        self._loss_told = False
+
+    def live(self) -> ExitCode:
+        """One run of the engine, from nothing to nothing."""
+        if not self._stop.asked and self._start():
+            self._loop.run_until(self._decided)
+            if self.failure is None and not self._stop.asked:
+                self._become_ready()
+                self._loop.run_until(self._over)
+        return self.end()
+
+    def _decided(self) -> bool:
+        proved = self._prover is not None and self._prover.done
+        return proved or self._over()
+
+    def _over(self) -> bool:
+        return self.failure is not None or self._stop.asked
+
+    # -- start ------------------------------------------------------------------------------
+
+    def _start(self) -> bool:
+        """Start the engine; False where it could not even be started (the failure is kept)."""
+        try:
+            prepare_folders(self._plan)
+            temporary = file_identity(self._plan.temporary_folder)
+            if temporary and temporary not in self._state.temporary:
+                self._state.temporary.append(temporary)
+        except OSError as error:
+            return self._refuse("folder", f"a folder cannot be made: {error}")
+        for queue in self._record.claims.look_before(time.time()):
+            return self._refuse(
+                "queue-exists",
+                "a System V message queue that this engine would use exists already"
+                f" (id {queue.ident}, {queue.messages} unread messages, uid {queue.uid}):"
+                " it would mix up answers",
+                f"make sure that no server uses it, then `ipcrm -q {queue.ident}`; or give the"
+                " queue another port",
+            )
+        self._follow_logs()  # before the engine can write: what stands there is an earlier run's
+        env = environment(self._plan, self._environ, self._secrets)
+        env[identity.TOKEN_VARIABLE] = self._state.token
+        try:
+            self._engine = EngineProcess(
+                self._loop, self._plan, env, self._folder / "logs" / "engine.log", self._line
+            )
+        except OSError as error:
+            return self._refuse("cannot-execute", f"the engine cannot be started: {error}")
+        # Recorded before anything else: whoever finds us killed finds the engine in the state.
+        self._tree.discover()
+        first = next((p for p in self._tree.processes if p.pid == self._engine.pid), None)
+        self._state.engine = {"pid": self._engine.pid, "start": first.start if first else 0}
+        self._record.claims.pid = self._engine.pid
+        self._record.set("loading", engine={"pid": self._engine.pid})
+        first_phase = self._watcher.begin()
+        if first_phase is not None:
+            self._phase(first_phase, None)
+        self._progress = Progress(self._plan.deadlines)
+        self._prover = Prover(
+            self._loop, self._plan, self._secrets, self._tree, self._proof_failed, self._climbed
+        )
+        self._deadline = self._loop.call_later(self._plan.deadlines.startup, self._startup_deadline)
+        self._schedule_tick()
+        return True
+
+    def _refuse(self, code: str, message: str, remedy: str | None = None) -> bool:
+        self.failure = Failure(Problem(code, message, None, remedy), ExitCode.PRECONDITION)
+        return False
+
+    def _follow_logs(self) -> None:
+        try:
+            self._follower = Follower(
+                self._loop, Path(self._plan.log_folder), self._plan.log_sources, self._line
+            )
+        except OSError as error:
+            # Phases will be coarser and causes found later; the engine itself is not affected.
+            self._record.event(
+                "warning", message=f"the engine's log files cannot be followed: {error}"
+            )
+
+    # -- what happens while it lives ------------------------------------------------------------
+
+    def _line(self, source: str, file: str, text: str, final: bool) -> None:
+        if self._state.state == "loading":
+            seen = self._watcher.phase_of(source, text)
+            if seen is not None:
+                if self._progress:
+                    self._progress.note()
+                self._phase(seen.phase, seen.percent)
+        if final and self.failure is None and self._state.state in ("loading", "ready"):
+            failure = self._watcher.failure_of(self._state.state, source, file, text)
+            if failure is not None:
+                self._fail(Failure.from_line(failure, self._state.state))
+            asked = self._watcher.asked_to_stop(source, text)
+            if asked is not None:
+                self._fail(Failure.from_stranger(asked, text, self._state.state))
+
+    def _phase(self, phase: str, percent: float | None) -> None:
+        news = phase != self._state.phase
+        self._state.phase, self._state.percent = phase, percent
+        self._record.dirty = True
+        title = next((p.title for p in self._plan.phases if p.name == phase), phase)
+        self._record.event("phase", phase=phase, title=title, percent=percent, new=news)
+        if self._notifier.active:
+            self._notifier.send(f"STATUS={title}")
+
+    def process_ended(self, process: identity.Process) -> None:
+        """Take note of a death in the tree; that of the engine or of a vital process is the end."""
+        self._record.dirty = True
+        if self._engine is None or self._state.state not in ("loading", "ready"):
+            return
+        if process.pid == self._engine.pid:
+            status = self._tree.exits.get(process.pid)
+            code = tree.exit_code(status) if status is not None else None
+            self._state.engine_exit = code
+            self._take_last_words()
+            self._fail(Failure.from_exit(code, self._state.state))
+        elif process.pid in self._vital_pids and self.failure is None:
+            self._take_last_words()
+            self._fail(
+                Failure.from_vital(self._vital_pids[process.pid], process, self._state.state)
+            )
+
+    def _take_last_words(self) -> None:
+        if self._engine:
+            self._engine.drain()
+        if self._follower:
+            self._follower.read_all()
+
+    def _fail(self, failure: Failure) -> None:
+        if self.failure is None and not self._stop.asked:
+            self.failure = failure = failure.without_secrets(self._redactor)
+            self._record.event(
+                "failure", code=failure.problem.code, message=failure.problem.message
+            )
+
+    def _startup_deadline(self) -> None:
+        if self._state.state == "loading":
+            self._fail(Failure.startup_deadline(self._plan, self._state, self._last_rung()))
+
+    def _proof_failed(self, rung: Rung) -> None:
+        self._fail(Failure.from_rung(rung))
+
+    def _climbed(self, rung: Rung) -> None:
+        if not self._state.evidence:
+            # The port is open, so everything that the engine needs runs: whose death would be
+            # the engine's has to be known before it is called ready, not a tick later.
+            self._discover()
+        self._state.evidence[rung.name] = {"message": rung.message, **rung.evidence}
+        self._record.event("rung", name=rung.name, verdict=rung.verdict, message=rung.message)
+        if self._progress:
+            self._progress.note()
+
+    def _last_rung(self) -> Rung | None:
+        return self._prover.last if self._prover else None
+
+    def _become_ready(self) -> None:
+        self._state.ready_at = time.time()
+        seconds = round(self._state.ready_at - self._state.started_at, 3)
+        self._record.set("ready", seconds=seconds, base_url=self._plan.base_url)
+        self._notifier.send(f"READY=1\nSTATUS=ready at {self._plan.base_url}")
+        if self._prover:
+            self._prover.close()
+        if self._follower:
+            self._follower.close()
+            self._follower = None
+        self._on_ready()
+
+    @property
+    def engine_lives(self) -> bool:
+        """True while the engine's first process does."""
+        return self._engine is not None and self._engine.pid in self._tree.pids
+
+    # -- looking around ---------------------------------------------------------------------------
+
+    def _schedule_tick(self) -> None:
+        if self._tick is not None:
+            self._tick.cancel()
+        wait = LOADING_TICK if self._state.state == "loading" else READY_TICK
+        self._tick = self._loop.call_later(wait, self._on_tick)
+
+    def _on_tick(self) -> None:
+        self._ticks += 1
+        self._discover()
+        if self._state.state == "loading" and self._progress:
+            if self._notifier.active:
+                # systemd's start time-out is in microseconds from now.
+                self._notifier.send("EXTEND_TIMEOUT_USEC=30000000")
+            if self._progress.stalled(self._tree.processes):
+                self._fail(Failure.no_progress(self._plan, self._state, self._tree.processes))
+        if self._state.state == "ready" and self._ticks % UPKEEP_TICKS == 0:
+            for message in bound_engine_logs(self._plan):
+                self._record.event("warning", message=message)
+        if self._engine and self._engine.lost_bytes and not self._loss_told:
+            self._loss_told = True
+            self._record.event("warning", message="the engine's output is being lost: disk full?")
+        if self._record.dirty:
+            self._record.write()
+        self._schedule_tick()
+
+    def _discover(self) -> None:
+        found = self._tree.discover()
+        self._tree.refresh()
+        for process in self._tree.processes:
+            line = command_line(process.pid)
+            if any(pattern.search(line) for pattern in self._vital):
+                self._vital_pids[process.pid] = line
+        claimed = self._record.claims.look(self._tree.pids)
+        if found or claimed:
+            self._record.dirty = True
+        if self._state.state != "ready" and self._record.dirty:
+            self._record.write()
+
+    # -- the end --------------------------------------------------------------------------------
+
+    def end(self) -> ExitCode:
+        """Stop whatever still runs, remove the leftovers, write the final state."""
+        started = time.monotonic()
+        was_ready = self._state.ready_at is not None
+        if self._prover:
+            self._prover.close()
+        self._record.set("stopping", reason=self._stop.reason or "failure")
+        for timer in (self._tick, self._deadline):
+            if timer is not None:
+                timer.cancel()
+        self._deadline = self._tick = None
+        self._discover()
+        policy = self._plan.stop.ready if was_ready else self._plan.stop.loading
+        extra = max(0.0, (self._stop.drain or 0.0) - self._plan.stop.drain) if was_ready else 0.0
+        main = self._engine.pid if self._engine else -1
+        stop_tree(self._loop, self._tree, main, policy, extra, self._record.event, self._claim_more)
+        if self._follower:
+            self._follower.read_all()
+            self._follower.close()
+            self._follower = None
+        if self._engine:
+            if self._state.engine_exit is None and self._engine.pid in self._tree.exits:
+                self._state.engine_exit = tree.exit_code(self._tree.exits[self._engine.pid])
+            self._engine.close()
+            self._engine.process.returncode = self._state.engine_exit or 0
+        self._state.worker_exit = self._watcher.worker_exit
+        self._record.remember()
+        receipt = ending.clean(self._state, self._plan.ports, started)
+        self._state.receipt = receipt
+        self._state.ended_at = time.time()
+        return self._conclude(was_ready, receipt)
+
+    def _claim_more(self) -> None:
+        """Workers go on for a while after their front end has died, and make what they leave."""
+        self._record.claims.look(self._tree.pids)
+        self._record.remember()
+
+    def _conclude(self, was_ready: bool, receipt: Mapping[str, Any]) -> ExitCode:
+        if self.failure is not None:
+            self.failure = explain(self.failure, self._plan, self._folder, self._state)
+            problem = without_secrets(self.failure.problem, self._redactor)
+            code = self.failure.exit_code
+            self._state.error = {
+                "code": problem.code, "message": problem.message,
+                "where": problem.where, "remedy": problem.remedy,
+            }  # fmt: skip
+            final = "died" if was_ready and code is ExitCode.DIED else "failed"
+        else:
+            code, final = self._stop.code, "stopped"
+        if not ending.nothing_left(receipt):
+            self._record.event("warning", message=f"left behind: {', '.join(receipt['left'])}")
+        self._state.exit_code = int(code)
+        self._record.set(final, error=self._state.error, receipt=dict(receipt), exit_code=int(code))
+        return code

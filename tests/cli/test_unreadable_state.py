@@ -1,0 +1,128 @@
+"""State that this user may not read: named as that, with whose it is, and never a traceback."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import ROOT, cli
+
+NOBODY = 65534
+
+# Everything is imported before the privileges go: the interpreter may lie in root's own home.
+AS_NOBODY = f"""
+import importlib, os, pkgutil
+import launcher
+for found in pkgutil.walk_packages(launcher.__path__, "launcher."):
+    if not found.name.endswith("__main__"):
+        importlib.import_module(found.name)
+os.setgroups([])
+os.setgid({NOBODY})
+os.setuid({NOBODY})
+"""
+# One process for many verbs: starting Python is the most of what a verb costs.
+EACH = """
+import json, sys
+from launcher.cli.main import main
+for words in json.loads(sys.argv[1]):
+    try:
+        main([*words, "--json"])
+    except SystemExit:
+        pass
+"""
+
+VERBS = [
+    ("status",),
+    ("status", "one"),
+    ("logs", "one"),
+    ("down", "one"),
+    ("diagnose", "one"),
+    ("smoke", "one"),
+    ("restart", "one"),
+    ("engine", "list"),
+    ("engine", "path", "transformers"),
+    ("version",),
+]
+
+
+def said(home: Path, *verbs: tuple[str, ...], prepare: str = "") -> list[dict[str, Any]]:
+    """The envelope of each of `verbs`."""
+    ran = subprocess.run(
+        [sys.executable, "-c", prepare + EACH, json.dumps(verbs)], text=True, capture_output=True,
+        env=cli.environment(home), cwd=ROOT, timeout=240, check=False,
+    )  # fmt: skip
+    assert (ran.returncode, ran.stderr) == (0, "")
+    envelopes = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert len(envelopes) == len(verbs), ran.stdout
+    return envelopes
+
+
+def refused(envelope: dict[str, Any]) -> dict[str, str]:
+    """The one error of a command that could not read its state."""
+    (error,) = envelope["errors"]
+    assert (envelope["exit_code"], error["code"]) == (3, "state-not-readable"), envelope
+    found: dict[str, str] = error
+    return found
+
+
+def make_instance(home: Path, name: str) -> Path:
+    folder = home / "instances" / name
+    folder.mkdir(parents=True)
+    (folder / "plan.json").write_text("{}")
+    return folder
+
+
+needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
+
+
+@needs_root
+def test_another_users_state(home: Path) -> None:
+    make_instance(home, "one")
+    (home / "engines").mkdir()
+    home.chmod(0o700)
+    for envelope in said(home, *VERBS, prepare=AS_NOBODY):
+        error = refused(envelope)
+        assert error["where"] == str(home)
+        assert f"run it as root, the owner of {home}" in error["remedy"]
+
+
+@needs_root
+def test_one_instance_of_another_user_does_not_hide_the_others(home: Path) -> None:
+    mine, theirs = make_instance(home, "mine"), make_instance(home, "theirs")
+    os.chown(mine, NOBODY, NOBODY)
+    home.chmod(0o755)
+    theirs.chmod(0o700)
+    every, down = said(home, ("status",), ("down", "theirs"), prepare=AS_NOBODY)
+    rows = {row["name"]: row for row in every["data"]["instances"]}
+    assert (every["exit_code"], rows["theirs"]["state"]) == (1, "unknown")
+    assert "run it as root" in rows["theirs"]["note"]
+    assert rows["mine"]["state"] == "absent"
+    assert refused(down)["where"] == str(theirs)
+
+
+@needs_root
+def test_ones_own_folder_without_its_rights(home: Path) -> None:
+    os.chown(home, NOBODY, NOBODY)
+    home.chmod(0)
+    (envelope,) = said(home, ("status",), prepare=AS_NOBODY)
+    assert f"chmod u+rwx {home}" in refused(envelope)["remedy"]
+
+
+def test_a_file_where_the_state_directory_should_be(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for envelope in said(file, *VERBS):
+        error = refused(envelope)
+        assert error["message"] == f"{file} is not a folder"
+        assert "ERNIE_DEPLOY_HOME" in error["remedy"]
+
+
+def test_no_state_directory_at_all_is_an_empty_one(tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere"
+    verbs = (("status",), ("engine", "list"), ("version",), ("down", "one"))
+    assert [e["exit_code"] for e in said(nowhere, *verbs)] == [0] * 4
+    assert not nowhere.exists()

@@ -1,0 +1,76 @@
+"""The engine's own log files are followed while it loads."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from launcher.keeper.follow import Follower
+from launcher.keeper.loop import Loop
+from launcher.plan.model import LogSource
+
+SOURCES = (LogSource("engine"), LogSource("worker", "worker.log*"))
+
+
+class Followed:
+    """A folder of logs, its follower, and the lines that came."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.loop = Loop()
+        self.lines: list[tuple[str, str, str]] = []
+        self.follower: Follower | None = None
+
+    def begin(self) -> None:
+        self.follower = Follower(self.loop, self.folder, SOURCES, self._line)
+
+    def _line(self, source: str, file: str, text: str, final: bool) -> None:
+        if final:
+            self.lines.append((source, file, text))
+
+    def write(self, name: str, text: str, mode: str = "a") -> None:
+        with (self.folder / name).open(mode) as file:
+            file.write(text)
+
+    def wait_for(self, count: int) -> list[str]:
+        assert self.loop.run_until(lambda: len(self.lines) >= count, 30.0), self.lines
+        return [text for _, _, text in self.lines]
+
+
+@pytest.fixture
+def followed(tmp_path: Path) -> Iterator[Followed]:
+    made = Followed(tmp_path)
+    yield made
+    if made.follower:
+        made.follower.close()
+
+
+def test_lines_come_with_their_source(followed: Followed) -> None:
+    followed.begin()
+    followed.write("worker.log.0", "one\n")
+    followed.write("other.log", "nobody asked\n")
+    followed.wait_for(1)
+    assert followed.lines == [("worker", "worker.log.0", "one")]
+
+
+def test_what_an_earlier_run_wrote_is_not_this_ones(followed: Followed) -> None:
+    followed.write("worker.log", "the last words of the run before\n")
+    followed.begin()
+    followed.write("worker.log", "new\n")
+    assert followed.wait_for(1) == ["new"]
+
+
+def test_a_file_that_is_begun_anew_is_read_from_its_beginning(followed: Followed) -> None:
+    followed.write("worker.log", "long, long words of the run before\n")
+    followed.begin()
+    followed.write("worker.log", "new\n", mode="w")
+    assert followed.wait_for(1) == ["new"]
+
+
+def test_a_link_beside_its_target_is_read_once(followed: Followed) -> None:
+    followed.begin()
+    os.symlink("worker.log.2026", followed.folder / "worker.log")
+    followed.write("worker.log.2026", "one\n")
+    followed.write("worker.log.2026", "two\n")
+    assert followed.wait_for(2) == ["one", "two"]
