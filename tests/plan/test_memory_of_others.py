@@ -37,7 +37,8 @@ def _registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def plan(tmp_path: Path, engine: str) -> dict[str, Any]:
     path = tmp_path / "p.yaml"
-    path.write_text(f"name: p\nengine: {engine}\nmodel: baidu/ERNIE-4.5-21B-A3B-Thinking\n")
+    model = "baidu/ERNIE-4.5-21B-A3B-Thinking"
+    path.write_text(f'name: p\nengine: {engine}\nengine-version: ">=2.3"\nmodel: {model}\n')
     loaded = profile.load(path, environ={})
     return dict(memory_plan(loaded, version=None, gpu="h800-80g", largest=False).data)
 
