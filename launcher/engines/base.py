@@ -113,17 +113,14 @@ class PortNeed:
 class PlanContext:
     """What a plan needs beside the profile: decisions already taken, facts already asked.
 
-    `ports` holds a number for each port the engine named. `gpu_count` is None where it could not
-    be found out. Folders need not exist yet.
+    `ports` holds a number for each port the engine named. Folders need not exist yet.
     """
 
     python: str
     release: Release
     ports: Mapping[str, int]
-    instance_dir: Path
     log_folder: Path
     temporary_folder: Path
-    gpu_count: int | None = None
     cpu_count: int = 1
     distributions: Mapping[str, str] = field(default_factory=dict)
 

@@ -100,7 +100,6 @@ def prepare(
             python=installed.python,
             release=release,
             ports=dict(taken.ports),
-            instance_dir=folder,
             log_folder=folder / "logs" / "engine",
             temporary_folder=Path(temporary),
             cpu_count=os.cpu_count() or 1,

@@ -184,7 +184,6 @@ def _option(raw: Mapping[str, Any]) -> Option:
         default=raw["default"],
         choices=tuple(raw["choices"]) if raw["choices"] else None,
         many=raw["nargs"] in ("+", "*"),
-        optional_value=raw["nargs"] == "?",
         object_only=False,
         required=raw["required"],
         deprecated=raw["deprecated"],
