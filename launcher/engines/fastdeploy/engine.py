@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
@@ -16,7 +17,15 @@ from launcher.engines.base import (
     Release,
 )
 from launcher.engines.common import argv_of, common_parts
-from launcher.engines.fastdeploy import checks, command, failures, memory, surroundings, watching
+from launcher.engines.fastdeploy import (
+    checks,
+    command,
+    failures,
+    memory,
+    releases,
+    surroundings,
+    watching,
+)
 from launcher.engines.fastdeploy.asked import Asked
 from launcher.engines.fastdeploy.catalogue import LINES
 from launcher.engines.fastdeploy.leftovers import leftovers
@@ -114,6 +123,10 @@ class FastDeploy:
         """What `validate` should say although nothing is wrong: names that are translated."""
         lines = (release.line,) if release else LINES[-1:]
         return tuple(note for line in lines for note in checks.notes(profile, line))
+
+    def diff(self, profile: Profile, old: str, new: str) -> dict[str, Any]:
+        """What changes for the profile from one release to another; see `releases.diff`."""
+        return releases.diff(profile, old, new)
 
     def capabilities(self, profile: Profile, release: Release | None) -> frozenset[Capability]:
         """What a server of this profile promises.
