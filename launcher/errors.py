@@ -4,9 +4,10 @@
     |-- UsageError              2    the command line is wrong
     |-- ProfileError            2    the profile is wrong (every problem at once)
     |-- PreconditionError       3    the world is not ready: port, model, engine, disk, lock
-    |-- DidNotStartError        4    the engine ended, or runs with other settings than asked
-    |-- DeadlineError           5    a deadline passed
-    `-- DiedError               6    the engine was ready and died
+    `-- DeadlineError           5    a deadline passed
+
+The end of an engine (4: it did not start, 6: it was ready and died) is no exception: the keeper
+decides it, and a verb tells it as a result.
 
 Anything else that reaches the top is a defect of ours: exit code 70 and a crash report.
 """
@@ -96,19 +97,7 @@ class PreconditionError(DeployError):
     exit_code = ExitCode.PRECONDITION
 
 
-class DidNotStartError(DeployError):
-    """The engine ended before it was ready, or runs with other settings than the profile asks."""
-
-    exit_code = ExitCode.DID_NOT_START
-
-
 class DeadlineError(DeployError):
     """A deadline from the profile or the command line passed."""
 
     exit_code = ExitCode.DEADLINE
-
-
-class DiedError(DeployError):
-    """The engine was ready and then died."""
-
-    exit_code = ExitCode.DIED

@@ -9,9 +9,6 @@ import click
 from launcher.cli import completing
 from launcher.cli.options import target_instance
 from launcher.cli.verb import json_option, verb
-from launcher.errors import DeployError
-from launcher.instance.store import InstanceDir
-from launcher.redact import Redactor
 from launcher.result import Result
 
 
@@ -58,7 +55,7 @@ def command(
             if follow:
                 sys.stdout.flush()
 
-    redactor = Redactor(_known_secrets(found))
+    redactor = logs.redactor(found)
     shown = 0
     if follow:
         last = 10 if lines is None else lines
@@ -68,23 +65,3 @@ def command(
             show(line)
             shown += 1
     return Result("logs", {"source": source, "lines": shown}, found.name)
-
-
-def _known_secrets(found: InstanceDir) -> list[str]:
-    """The secrets of the plan that can be resolved here; patterns catch most of the others."""
-    from launcher.profile.secrets import resolve
-
-    values: list[str] = []
-    try:
-        references = found.plan().secrets.values()
-    except DeployError:
-        return values
-    for reference in references:
-        # A `cmd:` may ask a person; showing a log must not.
-        if reference.startswith("cmd:"):
-            continue
-        try:
-            values.append(resolve(reference))
-        except DeployError:
-            continue
-    return values

@@ -111,16 +111,7 @@ def diff_release(
 ) -> Result:
     """What changes for a FastDeploy profile from release OLD to NEW."""
     from launcher import profile
-    from launcher.errors import UsageError
+    from launcher.environments.judge import compare_releases
 
     loaded = profile.load(file, overlays=overlays, sets=sets, name=name, need_model=False)
-    if loaded.engine != "fastdeploy":
-        raise UsageError.of(
-            "not-fastdeploy",
-            f"releases are compared for FastDeploy, this profile's engine is {loaded.engine}",
-            loaded.where("engine"),
-            "another profile, or --set engine=fastdeploy",
-        )
-    from launcher.engines.fastdeploy import releases
-
-    return Result("profiles diff-release", releases.diff(loaded, old, new), loaded.name)
+    return Result("profiles diff-release", compare_releases(loaded, old, new), loaded.name)

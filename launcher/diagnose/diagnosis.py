@@ -77,10 +77,6 @@ class Diagnosis:
         """True where a rule or at least an error line was found."""
         return self.rule_id is not None or bool(self.first_errors)
 
-    def sentence(self) -> str:
-        """One line: the rule and the cause, for a status line or an event."""
-        return f"{self.rule_id}: {self.cause}" if self.rule_id else self.cause
-
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types."""
         return {

@@ -91,7 +91,6 @@ def _plan(
         python=installed.python,
         release=release,
         ports=numbers,
-        instance_dir=folder,
         log_folder=folder / "logs" / "engine",
         temporary_folder=Path("/tmp/ed-XXXXXXXX"),  # noqa: S108 - shown, never made
         cpu_count=os.cpu_count() or 1,

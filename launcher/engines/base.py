@@ -8,12 +8,13 @@ Third parties register an object of this Protocol under the entry-point group
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from launcher.errors import Problem
+from launcher.plan.memory import Ask, Costs, Shape
 from launcher.plan.model import LaunchPlan
 from launcher.profile.model import Profile
 
@@ -112,19 +113,73 @@ class PortNeed:
 class PlanContext:
     """What a plan needs beside the profile: decisions already taken, facts already asked.
 
-    `ports` holds a number for each port the engine named. `gpu_count` is None where it could not
-    be found out. Folders need not exist yet.
+    `ports` holds a number for each port the engine named. Folders need not exist yet.
     """
 
     python: str
     release: Release
     ports: Mapping[str, int]
-    instance_dir: Path
     log_folder: Path
     temporary_folder: Path
-    gpu_count: int | None = None
     cpu_count: int = 1
     distributions: Mapping[str, str] = field(default_factory=dict)
+
+
+class Question(Protocol):
+    """What an installed release is asked, once per version, before a profile can be judged.
+
+    The engine knows the words and reads the answer; who may start processes asks.
+    """
+
+    @property
+    def words(self) -> Sequence[str]:
+        """Arguments of the interpreter that print the answer."""
+        ...
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Variables it is asked with, beside those that any program needs."""
+        ...
+
+    def known(self, version: str, cache_dir: Path) -> Mapping[str, Any] | None:
+        """The answer of this version where it is known already."""
+        ...
+
+    def parse(self, output: str) -> Mapping[str, Any]:
+        """The answer in what was printed.
+
+        Raises:
+            ValueError: there is none.
+        """
+        ...
+
+    def remember(self, answer: Mapping[str, Any], cache_dir: Path) -> object:
+        """Keep the answer; its `version` says of which."""
+        ...
+
+
+class MemoryFacts(Protocol):
+    """What the memory plan needs of an engine."""
+
+    def costs(self) -> Costs:
+        """What the engine needs beside weights and KV cache."""
+        ...
+
+    def ask(self, profile: Profile, release: Release | None) -> Ask:
+        """What the profile asks for, with the release's own defaults."""
+        ...
+
+    def category(self, name: str, dimensions: int) -> str:
+        """The kind of a tensor of a checkpoint, one of those that `costs` knows."""
+        ...
+
+    def shape_of_table(self, model: str) -> Shape | None:
+        """The shape of a model that is not here, None where nothing is known of it."""
+        ...
+
+    def reported_blocks(self, lines: Iterable[str]) -> int | None:
+        """The KV blocks that a started server says it has."""
+        ...
 
 
 class Engine(Protocol):
@@ -136,6 +191,10 @@ class Engine(Protocol):
     """Release lines whose facts are known, oldest first (`("2.0", ..., "2.4")`); empty: any."""
     distributions: tuple[str, ...]
     """Distributions to look for in an interpreter, the engine's own names first."""
+    question: Question | None
+    """What an installed release must be asked; None: its facts are known without."""
+    memory: MemoryFacts | None
+    """For `plan --memory`; None: no figures are known."""
 
     def installed(
         self, python: str, python_version: str, distributions: Mapping[str, str]

@@ -36,7 +36,7 @@ class Option:
     `action`: `store` takes a value, `switch` none, `boolean` has a `--no-` form, `append` may be
     repeated. `default` is what the parser holds, `effective_default` what that becomes later,
     where the two differ. `many` takes several words (argparse's `nargs`). `object_only`: JSON has
-    to be an object. `source` tells where the facts are from.
+    to be an object.
     """
 
     name: str
@@ -47,14 +47,12 @@ class Option:
     effective_default: str | None = None
     choices: tuple[str, ...] | None = None
     many: bool = False
-    optional_value: bool = False
     object_only: bool = True
     required: bool = False
     group: str = ""
     deprecated: bool = False
     deprecation_note: str | None = None
     meaning: str = ""
-    first_seen: str | None = None
 
     @property
     def flag(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from launcher import engines
 from launcher.engines.base import Engine, Release
 from launcher.engines.common import in_file_order
-from launcher.errors import DeployError, PreconditionError, ProfileError
+from launcher.errors import DeployError, PreconditionError, ProfileError, UsageError
 from launcher.profile.model import Profile
 
 OF_ONE_KEY = frozenset({
@@ -73,6 +73,24 @@ def completed(error: DeployError, version: str | None = None) -> DeployError:
     return ProfileError(in_file_order([*error.problems, *more])) if more else error
 
 
+def compare_releases(profile: Profile, old: str, new: str) -> dict[str, Any]:
+    """What changes for the profile between two releases of its engine.
+
+    Raises:
+        UsageError: the engine's releases cannot be compared, or one of them is not known.
+    """
+    diff = getattr(engines.get(profile.engine), "diff", None)
+    if diff is None:
+        raise UsageError.of(
+            "not-fastdeploy",
+            f"releases are compared for FastDeploy, this profile's engine is {profile.engine}",
+            profile.where("engine"),
+            "another profile, or --set engine=fastdeploy",
+        )
+    found: dict[str, Any] = diff(profile, old, new)
+    return found
+
+
 def _release(engine: Engine, profile: Profile, version: str | None) -> tuple[Release | None, str]:
     if version is not None:
         return engine.release(version), "the release named by --engine-version"
@@ -87,8 +105,7 @@ def _release(engine: Engine, profile: Profile, version: str | None) -> tuple[Rel
             raise
         wanted = profile.engine_version or "any version"
         return None, f"not installed: every known release that {wanted} admits"
-    if engine.name == "vllm":
-        from launcher.environments.vllm_flags import ask
+    from launcher.environments.question import ask
 
-        ask(found)
+    ask(engine, found)
     return found.release, f"the release installed in {found.python}"

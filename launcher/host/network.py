@@ -17,9 +17,10 @@ from launcher.host.memory import SHM
 PROC = Path("/proc")
 _QUEUE_OPTION = re.compile(r"^--engine[-_]worker[-_]queue[-_]port(?:=(.*))?$", re.DOTALL)
 _QUEUE_NAME = re.compile(
-    r"^(?:(?:\w+_signal|get_profile_block_num|kv_cache_status|model_weights_status)\.(\d{2,5})"
-    r"|fd_task_queue_(\d{2,5})\.sock)$"
+    r"(?:\w+_signal|get_profile_block_num|kv_cache_status|model_weights_status)\.(?P<segment>\d{2,5})"
+    r"|fd_task_queue_(?P<socket>\d{2,5})\.sock"
 )
+_OTHER_NAME = re.compile(r"(?P<api>\d{2,5})\.socket|router_(?P<router>\d{2,5})\.ipc")
 
 
 @dataclass(frozen=True)
@@ -97,11 +98,27 @@ def queue_ports() -> tuple[QueuePort, ...]:
             found.setdefault(port, QueuePort(port, pid, f"command line of pid {pid}"))
     with contextlib.suppress(OSError):
         for name in sorted(os.listdir(SHM)):
-            match = _QUEUE_NAME.match(name)
-            if match:
-                port = int(match[1] or match[2])
-                found.setdefault(port, QueuePort(port, None, f"{SHM}/{name}"))
+            traced = trace(name)
+            if traced is not None and traced.queue:
+                found.setdefault(traced.port, QueuePort(traced.port, None, f"{SHM}/{name}"))
     return tuple(found[port] for port in sorted(found))
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a name below /dev/shm tells of a FastDeploy server; `queue`: it is its queue port."""
+
+    port: int
+    queue: bool
+
+
+def trace(name: str) -> Trace | None:
+    """The port that a FastDeploy server wrote into the name; None for other programs' names."""
+    for pattern, queue in ((_QUEUE_NAME, True), (_OTHER_NAME, False)):
+        match = pattern.fullmatch(name)
+        if match:
+            return Trace(int(next(group for group in match.groups() if group)), queue)
+    return None
 
 
 def _queue_option(words: list[str]) -> list[int]:

@@ -16,11 +16,6 @@ from typing import Any
 LARGEST_HEADER = 100_000_000
 """Bytes; the format's own limit."""
 
-BYTES: Mapping[str, float] = {
-    "F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2,
-    "U16": 2, "F8_E4M3": 1, "F8_E5M2": 1, "I8": 1, "U8": 1, "BOOL": 1,
-}  # fmt: skip
-
 
 class BrokenCheckpoint(ValueError):  # noqa: N818 - reads as what it is
     """A file of the checkpoint cannot be what it says it is."""

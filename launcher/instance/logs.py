@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from launcher.errors import UsageError
+from launcher.errors import DeployError, UsageError
 from launcher.instance.store import InstanceDir, view
 from launcher.keeper.output import parse_record
 from launcher.plain import plain
+from launcher.profile.secrets import resolve
 from launcher.redact import Redactor
 
 FOLLOW_POLL = 0.2
@@ -38,6 +39,24 @@ def sources(found: InstanceDir) -> dict[str, Path]:
             if path.is_file() and not again and path.name not in named:
                 named[str(path.relative_to(own))] = path
     return named
+
+
+def redactor(found: InstanceDir) -> Redactor:
+    """Takes out the secrets of the plan that can be resolved here, and what looks like others."""
+    values: list[str] = []
+    try:
+        references = found.plan().secrets.values()
+    except DeployError:
+        return Redactor(values)
+    for reference in references:
+        # A `cmd:` may ask a person; showing a log must not.
+        if reference.startswith("cmd:"):
+            continue
+        try:
+            values.append(resolve(reference))
+        except DeployError:
+            continue
+    return Redactor(values)
 
 
 def choose(found: InstanceDir, source: str) -> Path:

@@ -88,12 +88,6 @@ class InstanceDir:
         """
         return read_state(self.folder)
 
-    def log_files(self) -> list[Path]:
-        """Every log, the captured output first (newest file first), then the engine's own."""
-        captured = sorted(self.logs.glob("engine.log*"))
-        own = sorted(p for p in (self.logs / "engine").rglob("*") if p.is_file())
-        return [*captured, *own]
-
 
 def instance(name: str) -> InstanceDir:
     """The directory of the instance called `name`, existing or not.

@@ -272,8 +272,7 @@ def _open(path: Path) -> int:
 
 
 def _ephemeral_start() -> int:
-    try:
-        low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    except (OSError, ValueError, IndexError):
-        low = 32768
+    from launcher.host import kernel
+
+    low, _ = kernel.ephemeral_ports()
     return low if low > LOWEST + 1000 else 65536

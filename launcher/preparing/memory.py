@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib.util
 import json
 import os
 import time
@@ -18,10 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from launcher import engines, paths
-from launcher.engines.base import Release
+from launcher.engines.base import MemoryFacts, Release
 from launcher.engines.common import admitted
 from launcher.errors import (
-    DeployError,
     ExitCode,
     PreconditionError,
     Problem,
@@ -29,11 +27,8 @@ from launcher.errors import (
     UsageError,
 )
 from launcher.host import weights
-from launcher.instance.store import InstanceDir, foreign_host, instance
-from launcher.keeper.state import DamagedState
 from launcher.plan import memory
 from launcher.plan.memory import Card, Prediction, Shape
-from launcher.profile.loader import load
 from launcher.profile.model import Profile
 from launcher.result import Result
 
@@ -74,7 +69,6 @@ def memory_plan(profile: Profile, *, version: str | None, gpu: str | None, large
         "shape": dataclasses.asdict(shape),
         "prediction": dataclasses.asdict(found),
     }
-    _catch_up(instance(profile.name))
     data["history"] = history(profile)
     if largest:
         data["largest_model_len"] = memory.largest_model_len(shape, card, asked, costs)
@@ -98,23 +92,20 @@ def _release(profile: Profile, version: str | None) -> Release:
     return engine.release(version or admitted(profile.engine_version, engine.lines)[-1])
 
 
-def _facts(profile: Profile) -> Any:
-    """The engine's module of memory facts.
+def _facts(profile: Profile) -> MemoryFacts:
+    """What the engine knows of its memory.
 
     Raises:
         PreconditionError: this engine has none.
     """
-    name = f"{engines.BUILT_IN.get(profile.engine, '-')}.memory"
-    try:
-        known = importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:
-        known = False
-    if not known:
+    # An engine of somebody else may have been written before there were memory plans.
+    facts: MemoryFacts | None = getattr(engines.get(profile.engine), "memory", None)
+    if facts is None:
         raise PreconditionError.of(
             "no-memory-plan", f"there is no memory plan for engine {profile.engine}",
             profile.where("engine"), "it is known for fastdeploy",
         )  # fmt: skip
-    return importlib.import_module(name)
+    return facts
 
 
 def shape_of(profile: Profile) -> Shape:
@@ -224,21 +215,6 @@ def history(profile: Profile) -> list[dict[str, Any]]:
         if same and row["quantization"] == profile.quantization:
             rows.append(row)
     return rows
-
-
-def _catch_up(found: InstanceDir) -> None:
-    """Learn from the instance's last start where no `up` was there to: under systemd, say."""
-    try:
-        state, plan = found.state(), found.plan()
-        if state is None or state.ready_at is None or foreign_host(state) or not plan.release:
-            return
-        started = load(found.folder / "profile.json", need_model=False)
-        if any(row["time"] >= state.started_at for row in history(started)):
-            return
-        learn(started, engines.get(plan.engine).release(plan.release), Path(plan.log_folder))
-    except (DeployError, DamagedState):
-        # What is not to be learnt from is no obstacle to a plan.
-        return
 
 
 def learn(profile: Profile, release: Release | None, folder: Path) -> dict[str, Any] | None:

@@ -9,8 +9,13 @@ from pathlib import Path
 
 from launcher import engines, environments, paths
 from launcher.engines.base import Engine, Installed, PlanContext, Release
+<<<<<<< HEAD
 from launcher.environments import vllm_flags
 from launcher.errors import PreconditionError, ProfileError
+=======
+from launcher.environments import question
+from launcher.errors import PreconditionError, Problem, ProfileError
+>>>>>>> work-codes
 from launcher.plan.model import LaunchPlan
 from launcher.preparing import gpus, leases
 from launcher.preparing.leases import Leases
@@ -50,9 +55,7 @@ def engine_of(profile: Profile) -> tuple[Engine, Installed, Release]:
         raise PreconditionError.of(
             "missing-engine", f"{installed.python} has no {engine.title}", profile.where("python")
         )
-    if engine.name == "vllm":
-        # vLLM's flags are known only by asking it, once per version.
-        vllm_flags.ask(installed)
+    question.ask(engine, installed)
     check(engine, profile, installed.release)
     return engine, installed, installed.release
 
@@ -103,7 +106,6 @@ def prepare(
             python=installed.python,
             release=release,
             ports=dict(taken.ports),
-            instance_dir=folder,
             log_folder=folder / "logs" / "engine",
             temporary_folder=Path(temporary),
             cpu_count=os.cpu_count() or 1,

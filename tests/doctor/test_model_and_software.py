@@ -87,6 +87,20 @@ def test_an_interpreter_too_old(version: str, answer: str, examine: Any) -> None
     assert seen["python-version"].answer == answer
 
 
+def test_the_pythons_are_those_that_the_engine_is_installed_for(examine: Any) -> None:
+    """The doctor and `engine install` read one file; what nobody tried is no failure."""
+    import dataclasses
+
+    from launcher.engines.base import Installed, Release
+
+    for version, answer in (("3.11.9", "PASS"), ("3.10.12", "WARN"), ("3.14.0", "WARN")):
+        seen = examine(engine="transformers", model="/")
+        installed = Installed("/p", version, Release("5.23.0", "5.23"))
+        seen.subject = dataclasses.replace(seen.subject, installed=installed)
+        assert seen["python-version"].answer == answer
+        assert "3.11 to 3.13" in seen["python-version"].evidence
+
+
 def test_vllm_without_a_compiler(examine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     assert examine(engine="vllm")["compiler"].answer == "FAIL"

@@ -53,7 +53,6 @@ def context(engine: str, version: str, distributions: dict[str, str] | None = No
         python="/venv/bin/python",
         release=engines.get(engine).release(version),
         ports=PORTS,
-        instance_dir=Path("/state/instances/t"),
         log_folder=Path("/state/instances/t/logs/engine"),
         temporary_folder=Path("/tmp/ed-12345678"),
         distributions=distributions or {},

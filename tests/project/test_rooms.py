@@ -25,7 +25,11 @@ ROOMS = (
 """Each may import those before it."""
 NO_ROOM = ("", "__version__")
 TOP = ("launcher.__main__", "launcher.entry", "launcher.pytest_plugin")
+<<<<<<< HEAD
 """Entry points: they may import any room, and none imports them."""
+=======
+"""Entry points: they may import any room, and no room imports them."""
+>>>>>>> work-codes
 
 
 def room(name: str) -> str:
@@ -61,3 +65,14 @@ def test_every_room_is_listed() -> None:
 def test_readme_has_the_rooms_in_this_order() -> None:
     text = (ROOT / "README.md").read_text()
     assert tuple(re.findall(r"^\| `launcher/([a-z]+)/` \|", text, re.MULTILINE)) == ROOMS
+
+
+def test_the_command_line_leaves_decisions_to_the_rooms() -> None:
+    """A verb's file imports what it calls: no engine by name, and of the keeper what it can ask."""
+    inside = []
+    for module, path in modules("launcher/cli"):
+        for name, line in imported(path):
+            asked = name.startswith("launcher.keeper.requests.")
+            if room(name) in ("engines", "host", "keeper") and not asked:
+                inside.append(f"{module}:{line} imports {name}")
+    assert not inside

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from launcher.host import weights
-
 VOCABULARY = 103424
 HEAD = 128
 SHARD = 5 * 1000**3
 """Bytes of one file, as the hubs cut them."""
+
+BYTES: Mapping[str, int] = {"F32": 4, "BF16": 2}
+"""Of one number."""
 
 Tensor = tuple[str, str, tuple[int, ...]]
 
@@ -131,7 +132,7 @@ def _mlp(base: str, inner: int, hidden: int) -> Iterator[Tensor]:
 
 
 def _bytes(dtype: str, shape: tuple[int, ...]) -> int:
-    size = int(weights.BYTES[dtype])
+    size = BYTES[dtype]
     for number in shape:
         size *= number
     return size

@@ -6,16 +6,12 @@ import os
 
 from launcher.doctor.model import Check, Outcome, Subject, fail, gib, ok, unknown, warn
 from launcher.engines.fastdeploy.asked import Asked
+from launcher.environments import recipes
 from launcher.host.gpus import Gpu
 from launcher.preparing import gpus
 
-DRIVER = 535
-"""Oldest driver for the CUDA 12.x of FastDeploy's wheels (docs/.../nvidia_gpu.md)."""
-
 CUDA = (12, 3)
-WHEELS = {(8, 0): "80_90", (9, 0): "80_90", (8, 6): "86_89", (8, 9): "86_89"}
-"""Compute capability to the wheel built for it; V100 (7.0), Turing (7.5) and Blackwell (10.0,
-12.0) have none in FastDeploy 2.0 to 2.4."""
+"""Oldest CUDA that the driver must support for FastDeploy's wheels (docs/.../nvidia_gpu.md)."""
 
 FOREIGN = 0.05
 """Share of a card's memory that others may hold without a word: a desktop, a monitor."""
@@ -35,15 +31,17 @@ def driver(subject: Subject) -> Outcome | None:
             return None
         return fail(
             f"no GPU can be seen: {report.error}",
-            "install the NVIDIA driver (535 or newer); in a container: --gpus all",
+            f"install the NVIDIA driver ({_oldest_driver()} or newer); in a container: --gpus all",
         )
     if report.driver is None:
         return unknown(f"{report.how} did not tell the driver's version")
     major = report.driver.partition(".")[0]
     shown = f"driver {report.driver}, CUDA up to {report.cuda or 'unknown'} ({report.how})"
     cuda = tuple(int(n) for n in (report.cuda or "").split(".") if n.isdigit())
-    if (major.isdigit() and int(major) < DRIVER) or (cuda and cuda < CUDA):
-        return fail(f"{shown}; FastDeploy's wheels need driver 535, CUDA 12.3", "update the driver")
+    oldest = _oldest_driver()
+    if (major.isdigit() and int(major) < oldest) or (cuda and cuda < CUDA):
+        need = f"driver {oldest}, CUDA {CUDA[0]}.{CUDA[1]}"
+        return fail(f"{shown}; FastDeploy's wheels need {need}", "update the driver")
     return ok(shown)
 
 
@@ -104,15 +102,16 @@ def architecture(subject: Subject) -> Outcome | None:
     known = [g for g in used if g.compute_capability is not None]
     if not known:
         return unknown("the driver does not tell the cards' compute capability")
+    built_for = _wheels()
     wheels: dict[str, Gpu] = {}
     for card in known:
         major, minor = card.compute_capability or (0, 0)
-        wheel = WHEELS.get((major, minor))
+        wheel = built_for.get(f"{major}.{minor}")
         if wheel is None:
             return fail(
                 f"GPU {card.index} {card.name} has compute capability {major}.{minor}, "
                 "for which no FastDeploy wheel is built",
-                "use a card of 8.0, 8.6, 8.9 or 9.0, or another engine",
+                f"use a card of {', '.join(sorted(built_for))}, or another engine",
             )
         wheels[wheel] = card
     if len(wheels) > 1:
@@ -159,6 +158,16 @@ def memory(subject: Subject) -> Outcome | None:
     if shared:
         return warn("; ".join(shared), remedy)
     return ok("; ".join(f"GPU {g.index}: {gib(g.memory_free)} free" for g in used))
+
+
+def _oldest_driver() -> int:
+    return int(recipes.get("fastdeploy").data["minimum-driver"])
+
+
+def _wheels() -> dict[str, str]:
+    """Compute capability (`8.0`) to the wheel that `engine install` takes for it."""
+    kinds = recipes.get("fastdeploy").data["architectures"]
+    return {text: kind for kind, entry in kinds.items() for text in entry["compute-capability"]}
 
 
 def _inherited(subject: Subject) -> tuple[str, ...] | None:

@@ -9,12 +9,8 @@ from pathlib import Path
 
 from launcher.doctor.model import Check, Outcome, Subject, ok, warn
 from launcher.host.memory import SHM
+from launcher.host.network import trace
 
-_SEGMENT = re.compile(
-    r"^(?:\w+_signal|get_profile_block_num|kv_cache_status|model_weights_status)\.(?P<port>\d{2,5})$"
-    r"|^fd_task_queue_(?P<queue>\d{2,5})\.sock$|^(?P<api>\d{2,5})\.socket$"
-    r"|^router_(?P<router>\d{2,5})\.ipc$"
-)
 _WORKER = re.compile(rb"fastdeploy[/.]worker[/.]worker_process|fastdeploy/cache_manager/|VLLM::")
 
 
@@ -24,8 +20,8 @@ def segments(subject: Subject) -> Outcome | None:
     dead = []
     # The latest death is what a reader wants to know of.
     for name in sorted(os.listdir(SHM), key=_changed, reverse=True):
-        match = _SEGMENT.match(name)
-        if match and int(next(g for g in match.groups() if g)) not in alive:
+        traced = trace(name)
+        if traced is not None and traced.port not in alive:
             dead.append(name)
     if not dead:
         return ok(f"no trace of a dead server in {SHM}")

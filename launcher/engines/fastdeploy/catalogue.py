@@ -122,7 +122,6 @@ def environment_default(name: str, line: str) -> str | None:
 def _option(entry: Mapping[str, Any]) -> Option:
     long = next((f for f in entry["flags"] if f.startswith("--")), entry["flags"][0])
     kind = _KINDS[entry["type"]] if entry["type"] else "str"
-    first = entry.get("first_seen")
     return Option(
         name=canonical(long),
         flags=tuple(entry["flags"]),
@@ -137,5 +136,4 @@ def _option(entry: Mapping[str, Any]) -> Option:
         deprecated=entry["deprecated"],
         deprecation_note=entry.get("deprecation_note"),
         meaning=entry["meaning"],
-        first_seen=f"{first['commit']} ({first['date']})" if first else None,
     )

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
-from launcher.engines.base import Capability, Installed, PlanContext, PortNeed, Release
+from launcher.engines.base import (
+    Capability,
+    Installed,
+    MemoryFacts,
+    PlanContext,
+    PortNeed,
+    Question,
+    Release,
+)
 from launcher.engines.common import argv_of, common_parts
-from launcher.engines.fastdeploy import checks, command, failures, surroundings, watching
+from launcher.engines.fastdeploy import (
+    checks,
+    command,
+    failures,
+    memory,
+    releases,
+    surroundings,
+    watching,
+)
 from launcher.engines.fastdeploy.asked import Asked
 from launcher.engines.fastdeploy.catalogue import LINES
 from launcher.engines.fastdeploy.leftovers import leftovers
@@ -36,6 +53,8 @@ class FastDeploy:
     title = "FastDeploy"
     lines = LINES
     distributions = (*WHEELS, IMPOSTOR, "paddlepaddle-gpu", "paddlepaddle", "paddlepaddle-xpu")
+    question: Question | None = None
+    memory: MemoryFacts | None = memory
 
     def installed(
         self, python: str, python_version: str, distributions: Mapping[str, str]
@@ -104,6 +123,10 @@ class FastDeploy:
         """What `validate` should say although nothing is wrong: names that are translated."""
         lines = (release.line,) if release else LINES[-1:]
         return tuple(note for line in lines for note in checks.notes(profile, line))
+
+    def diff(self, profile: Profile, old: str, new: str) -> dict[str, Any]:
+        """What changes for the profile from one release to another; see `releases.diff`."""
+        return releases.diff(profile, old, new)
 
     def capabilities(self, profile: Profile, release: Release | None) -> frozenset[Capability]:
         """What a server of this profile promises.

@@ -10,8 +10,10 @@ from launcher.engines.base import (
     CAPABILITIES,
     Capability,
     Installed,
+    MemoryFacts,
     PlanContext,
     PortNeed,
+    Question,
     Release,
 )
 from launcher.errors import PreconditionError, Problem
@@ -25,6 +27,8 @@ class Hosted:
     title = "a hosted endpoint"
     lines: tuple[str, ...] = ()
     distributions: tuple[str, ...] = ()
+    question: Question | None = None
+    memory: MemoryFacts | None = None
 
     def installed(
         self, python: str, python_version: str, distributions: Mapping[str, str]

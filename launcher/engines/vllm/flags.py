@@ -184,7 +184,6 @@ def _option(raw: Mapping[str, Any]) -> Option:
         default=raw["default"],
         choices=tuple(raw["choices"]) if raw["choices"] else None,
         many=raw["nargs"] in ("+", "*"),
-        optional_value=raw["nargs"] == "?",
         object_only=False,
         required=raw["required"],
         deprecated=raw["deprecated"],
@@ -202,3 +201,18 @@ def _kind(takes: Mapping[str, str | None] | None) -> Kind:
     if takes["float"] is not None:
         return "float"
     return "int" if takes["int"] is not None else "str"
+
+
+class _Flags:
+    """The flags, as what the installed release is asked (`launcher.engines.base.Question`)."""
+
+    words = ("-c", QUERY, MARK)
+    environment: Mapping[str, str] = {
+        "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1",
+    }  # fmt: skip
+    known = staticmethod(known)
+    parse = staticmethod(parse)
+    remember = staticmethod(remember)
+
+
+QUESTION = _Flags()

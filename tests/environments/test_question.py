@@ -1,4 +1,4 @@
-"""vLLM's flags are asked of the installed vLLM, once per version."""
+"""vLLM's flags are asked of the installed vLLM, once per version; other engines of nothing."""
 
 import json
 import sys
@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from launcher import paths
+from launcher import engines, paths
 from launcher.engines.base import Installed, Release
-from launcher.engines.vllm import flags
-from launcher.environments.vllm_flags import ask
+from launcher.engines.vllm import ENGINE, flags
+from launcher.environments.question import ask
 
 ANSWER = {"format": 1, "version": "0.50.0+local", "options": [], "parsers": {}}
 
@@ -41,18 +41,23 @@ def test_the_answer_is_asked_for_once_and_kept_by_the_distribution_s_version(
     tmp_path: Path,
 ) -> None:
     found = installed(python(tmp_path, flags.MARK + json.dumps(ANSWER)))
-    assert ask(found)
-    assert ask(found)
+    assert ask(ENGINE, found)
+    assert ask(ENGINE, found)
     assert (tmp_path / "asked").read_text() == "x"
     assert flags.known("0.50.0", paths.cache()) == {**ANSWER, "version": "0.50.0"}
 
 
 @pytest.mark.parametrize("said", ["", flags.MARK + "{", "Traceback"])
 def test_no_answer_is_no_error_and_nothing_is_kept(tmp_path: Path, said: str) -> None:
-    assert not ask(installed(python(tmp_path, said, rc=1)))
+    assert not ask(ENGINE, installed(python(tmp_path, said, rc=1)))
     assert flags.known("0.50.0", paths.cache()) is None
 
 
 def test_a_missing_interpreter_and_a_missing_release(tmp_path: Path) -> None:
-    assert not ask(installed(str(tmp_path / "none")))
-    assert not ask(Installed("/p", "3.11.7", None))
+    assert not ask(ENGINE, installed(str(tmp_path / "none")))
+    assert not ask(ENGINE, Installed("/p", "3.11.7", None))
+
+
+def test_an_engine_without_a_question_is_not_started(tmp_path: Path) -> None:
+    assert ask(engines.get("transformers"), installed(python(tmp_path, "")))
+    assert not (tmp_path / "asked").exists()

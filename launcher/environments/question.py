@@ -1,4 +1,4 @@
-"""Asks an installed vLLM for its flags, once per version, and remembers the answer."""
+"""Asks an installed engine what only it can tell (vLLM: its flags), once per version."""
 
 from __future__ import annotations
 
@@ -7,33 +7,36 @@ import subprocess
 import tempfile
 
 from launcher import paths
-from launcher.engines.base import Installed
-from launcher.engines.vllm import flags
+from launcher.engines.base import Engine, Installed, Question
 
 DEADLINE = 180.0
 """Seconds the question may take: vLLM's imports took 10 to 27 s on 2 busy cores."""
 
 
-def ask(installed: Installed) -> bool:
-    """Make the flags of the installed version known; True where they are (or were already).
+def ask(engine: Engine, installed: Installed) -> bool:
+    """Make the answer of the installed version known; True where it is, or needs not be asked.
 
-    False where vLLM did not answer: its flags then stay unchecked, and the plan says so.
+    False where the engine did not answer: its flags then stay unchecked, and the plan says so.
     """
+    # An engine of somebody else may have been written before there were questions.
+    question: Question | None = getattr(engine, "question", None)
+    if question is None:
+        return True
     if installed.release is None:
         return False
-    if flags.known(installed.release.version, paths.cache()) is not None:
+    if question.known(installed.release.version, paths.cache()) is not None:
         return True
     environment = {
         name: os.environ[name]
         for name in ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "CUDA_HOME")
         if name in os.environ
     }
-    environment |= {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+    environment |= question.environment
     try:
         # In an empty folder, or a file called `vllm.py` beside the caller would be asked instead.
         with tempfile.TemporaryDirectory() as folder:
             done = subprocess.run(
-                [installed.python, "-c", flags.QUERY, flags.MARK],
+                [installed.python, *question.words],
                 env=environment,
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
@@ -43,9 +46,9 @@ def ask(installed: Installed) -> bool:
                 timeout=DEADLINE,
                 check=False,
             )
-        answer = flags.parse(done.stdout)
+        answer = question.parse(done.stdout)
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return False
     # The distribution's version is what later calls ask by; the module may call itself otherwise.
-    flags.remember({**answer, "version": installed.release.version}, paths.cache())
+    question.remember({**answer, "version": installed.release.version}, paths.cache())
     return True

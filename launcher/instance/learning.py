@@ -1,0 +1,28 @@
+"""How far the memory plan was off, learnt from a start that no `up` was there to see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from launcher import engines
+from launcher.errors import DeployError
+from launcher.instance.store import foreign_host, instance
+from launcher.keeper.state import DamagedState
+from launcher.preparing.memory import history, learn
+from launcher.profile.loader import load
+
+
+def catch_up(name: str) -> None:
+    """Learn from the instance's last start where no `up` did: under systemd, say."""
+    found = instance(name)
+    try:
+        state, plan = found.state(), found.plan()
+        if state is None or state.ready_at is None or foreign_host(state) or not plan.release:
+            return
+        started = load(found.folder / "profile.json", need_model=False)
+        if any(row["time"] >= state.started_at for row in history(started)):
+            return
+        learn(started, engines.get(plan.engine).release(plan.release), Path(plan.log_folder))
+    except (DeployError, DamagedState):
+        # What is not to be learnt from is no obstacle to a plan.
+        return
