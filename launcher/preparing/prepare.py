@@ -9,13 +9,8 @@ from pathlib import Path
 
 from launcher import engines, environments, paths
 from launcher.engines.base import Engine, Installed, PlanContext, Release
-<<<<<<< HEAD
-from launcher.environments import vllm_flags
-from launcher.errors import PreconditionError, ProfileError
-=======
 from launcher.environments import question
-from launcher.errors import PreconditionError, Problem, ProfileError
->>>>>>> work-codes
+from launcher.errors import PreconditionError, ProfileError
 from launcher.plan.model import LaunchPlan
 from launcher.preparing import gpus, leases
 from launcher.preparing.leases import Leases

@@ -25,11 +25,7 @@ ROOMS = (
 """Each may import those before it."""
 NO_ROOM = ("", "__version__")
 TOP = ("launcher.__main__", "launcher.entry", "launcher.pytest_plugin")
-<<<<<<< HEAD
-"""Entry points: they may import any room, and none imports them."""
-=======
 """Entry points: they may import any room, and no room imports them."""
->>>>>>> work-codes
 
 
 def room(name: str) -> str:

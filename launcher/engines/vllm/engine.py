@@ -28,12 +28,8 @@ from launcher.engines.common import (
 from launcher.engines.options import canonical
 from launcher.engines.rules import failure_rules, noise
 from launcher.engines.vllm import checks, watching
-<<<<<<< HEAD
-from launcher.engines.vllm.checks import TOP, asked, catalogue, gpu_ranks, parser_name
-=======
 from launcher.engines.vllm.checks import TOP, asked, catalogue, gpu_ranks, parser_name
 from launcher.engines.vllm.flags import QUESTION
->>>>>>> work-codes
 from launcher.errors import PreconditionError, Problem, ProfileError
 from launcher.plan.model import (
     EnvVar,
