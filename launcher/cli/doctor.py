@@ -6,7 +6,7 @@ import click
 
 from launcher.cli.options import load_profile, profile_options
 from launcher.cli.verb import json_option, verb
-from launcher.errors import ExitCode
+from launcher.errors import ExitCode, Problem
 from launcher.result import Result
 
 
@@ -42,4 +42,11 @@ def command(
         {"findings": [f.to_json() for f in findings], "counts": counts},
         subject.profile.name if subject.profile else None,
         ExitCode.NEGATIVE if failed else ExitCode.DONE,
+        (_failed([f.check for f in failed]),) if failed else (),
+    )
+
+
+def _failed(names: list[str]) -> Problem:
+    return Problem(
+        "doctor-failed", f"FAIL: {', '.join(names)}", None, f"`ernie-deploy explain {names[0]}`"
     )

@@ -37,7 +37,10 @@ def command(
     timestamps: bool,
     as_json: bool,
 ) -> Result:
-    """Show TARGET's logs, with secrets taken out."""
+    """Show TARGET's logs, with secrets taken out.
+
+    --json prints one object with the lines in `text`; with -f an object a line, the last as usual.
+    """
     from launcher.instance import logs
     from launcher.report import emit_line
 
@@ -48,24 +51,28 @@ def command(
             sys.stdout.writelines(f"{name:32} {path}\n" for name, path in named.items())
         return Result("logs", {"sources": named}, found.name)
 
-    def show(line: str) -> None:
-        if as_json:
-            emit_line({"event": "line", "source": source, "text": line})
-        else:
-            sys.stdout.write(line + "\n")
-            if follow:
+    redactor = Redactor(_known_secrets(found))
+    if follow:
+        shown = 0
+
+        def show(line: str) -> None:
+            nonlocal shown
+            shown += 1
+            if as_json:
+                emit_line({"event": "line", "source": source, "text": line})
+            else:
+                sys.stdout.write(line + "\n")
                 sys.stdout.flush()
 
-    redactor = Redactor(_known_secrets(found))
-    shown = 0
-    if follow:
         last = 10 if lines is None else lines
         logs.follow(found, source, last=last, times=timestamps, redactor=redactor, show=show)
-    else:
-        for line in logs.lines(found, source, last=lines, times=timestamps, redactor=redactor):
-            show(line)
-            shown += 1
-    return Result("logs", {"source": source, "lines": shown}, found.name)
+        return Result("logs", {"source": source, "lines": shown}, found.name)
+    text = logs.lines(found, source, last=lines, times=timestamps, redactor=redactor)
+    if as_json:
+        whole = list(text)
+        return Result("logs", {"source": source, "lines": len(whole), "text": whole}, found.name)
+    sys.stdout.writelines(line + "\n" for line in text)
+    return Result("logs", {"source": source}, found.name)
 
 
 def _known_secrets(found: InstanceDir) -> list[str]:

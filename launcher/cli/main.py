@@ -88,7 +88,9 @@ def main(argv: list[str] | None = None) -> None:
             # In an ASCII or GBK terminal some characters cannot be shown; that must stop no verb.
             stream.reconfigure(errors="backslashreplace")
     try:
-        code: Any = group.main(args=words, prog_name="ernie-deploy", standalone_mode=False)
+        code: Any = group.main(
+            args=words, prog_name="ernie-deploy", standalone_mode=False, obj=words
+        )
     except click.UsageError as error:
         code = show_usage_error(error, words)
     except (click.exceptions.Abort, KeyboardInterrupt):
@@ -101,7 +103,7 @@ def main(argv: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = ExitCode.DONE
     except Exception:
-        from launcher.cli.crash import report_crash
+        from launcher.cli.crash import show_crash
 
-        code = report_crash(words)
+        code = show_crash("", words, as_json="--json" in words)
     sys.exit(int(code) if isinstance(code, int) else 0)

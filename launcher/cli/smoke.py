@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from launcher.cli.verb import json_option, verb
+from launcher.errors import ExitCode, Problem
 from launcher.result import Result
 
 
@@ -102,4 +104,25 @@ def command(
         progress=progress if sys.stderr.isatty() and not as_json else None,
     )
     write_reports(result, junit=junit, html=html, markdown=markdown)
-    return result
+    return replace(result, errors=_problems(result))
+
+
+def _problems(result: Result) -> tuple[Problem, ...]:
+    """What made the exit code, by the names of the checks."""
+    if result.exit_code is ExitCode.DONE:
+        return ()
+    checks = result.data["checks"]
+    if result.exit_code is ExitCode.PRECONDITION:
+        reason = next((c["message"] for c in checks if c["message"]), "no check applies")
+        return (Problem("nothing-checked", f"nothing could be checked: {reason}"),)
+    found = []
+    for verdict, code in (("fail", "checks-failed"), ("inconclusive", "checks-inconclusive")):
+        names = dict.fromkeys(
+            c["name"] for c in checks if c["verdict"] == verdict and not c["deviations"]
+        )
+        if names:
+            found.append(Problem(code, f"{verdict}: {', '.join(names)}"))
+    differing = [d["check"] for d in result.data["differences"] if not d["known"]]
+    if differing:
+        found.append(Problem("clients-differ", f"clients differ: {', '.join(differing)}"))
+    return tuple(found)

@@ -10,6 +10,7 @@ import click
 
 from launcher.cli.options import load_profile, profile_options
 from launcher.cli.verb import json_option, verb
+from launcher.errors import UsageError
 from launcher.result import Result
 
 
@@ -38,6 +39,12 @@ def command(
     Returns when a completion came back from a process of ours with the settings asked for.
     A second `up` of the same profile changes nothing; of a changed one it shows the difference.
     """
+    if foreground and as_json and not dry_run:
+        # This process becomes the keeper, whose one reader is a supervisor's journal.
+        raise UsageError.of(
+            "usage", "--foreground prints no JSON: --json does not go with it", "--json",
+            "`ernie-deploy status NAME --json` beside it, or `logs NAME --source events`",
+        )  # fmt: skip
     loaded = load_profile(profile, overlays, sets, name)
     if dry_run:
         from launcher.instance.show import show_plan

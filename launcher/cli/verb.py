@@ -44,6 +44,16 @@ def verb(function: Callable[..., Result]) -> Callable[..., int]:
             result = Result.from_error(name, error)
         except BrokenPipeError:
             return _nobody_reads(ExitCode.DONE)
+        except KeyboardInterrupt:
+            from launcher.report.interrupted import INTERRUPTED
+
+            result = Result(name, exit_code=ExitCode.INTERRUPTED, errors=(INTERRUPTED,))
+        except (click.ClickException, click.exceptions.Exit, click.exceptions.Abort):
+            raise
+        except Exception:
+            from launcher.cli.crash import show_crash
+
+            return int(show_crash(name, context.obj or sys.argv[1:], as_json=as_json))
         try:
             emit(result, as_json=as_json)
         except BrokenPipeError:

@@ -58,6 +58,12 @@ def test_a_phase_told_by_a_log_file(rig: Rig) -> None:
     rig.down()
 
 
+def test_in_the_foreground_there_is_no_json(rig: Rig) -> None:
+    ran = rig.run("up", rig.profile(), "--foreground", "--json")
+    assert (ran.rc, ran.events, rig.errors(ran)) == (2, [], ["usage"])
+    assert not rig.instance().exists()
+
+
 def test_dry_run_is_plan(rig: Rig, free_port: int) -> None:
     profile = rig.profile(ports={"api": free_port})
     dry = rig.run("up", profile, "--dry-run", "--json")
