@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
+
 import click
 
-from launcher.cli.options import is_profile, load_profile, profile_options, target_instance
+from launcher.cli.options import (
+    is_profile,
+    load_profile,
+    profile_options,
+    target_instance,
+    words_of,
+)
 from launcher.cli.up import listener
 from launcher.cli.verb import json_option, verb
 from launcher.errors import DeployError, ExitCode
@@ -41,6 +50,10 @@ def command(
     else:
         found = target_instance(target)
         loaded = load_profile(str(found.folder / "profile.json"), overlays, sets, name)
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            # What ran is told by the resolved profile; what its owner wrote is kept as it is.
+            text = (found.folder / "profile.yaml").read_text(encoding="utf-8")
+            loaded = replace(loaded, text=text)
     prepare.engine_of(loaded)
     found = instance(loaded.name)
     try:
@@ -55,6 +68,7 @@ def command(
         on_event=listener(as_json),
         preflight=lambda prepared: preflight(prepared, force),
         preferred=ports,
+        asked=words_of(target, overlays, sets, name),
     )
     data = {**started.data, "stopped": dict(stopped.data)}
     return Result("restart", data, started.instance, started.exit_code, started.errors)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from launcher.cli.options import load_profile, profile_options
+from launcher.cli.options import load_profile, profile_options, words_of
 from launcher.cli.verb import json_option, verb
 from launcher.errors import UsageError
 from launcher.result import Result
@@ -58,6 +58,7 @@ def command(
         on_event=listener(as_json),
         foreground=foreground,
         preflight=lambda prepared: preflight(prepared, force),
+        asked=words_of(profile, overlays, sets, name),
     )
 
 
