@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from launcher.cli import complete
+from launcher.cli.examples import TARGET, examples
 from launcher.cli.options import target_instance
 from launcher.cli.verb import json_option, verb
 from launcher.errors import ExitCode, PreconditionError, UsageError
@@ -14,8 +16,15 @@ from launcher.result import Result
 ENGINES = ("fastdeploy", "vllm", "transformers")
 
 
-@click.command("diagnose")
-@click.argument("target", required=False)
+@click.command(
+    "diagnose",
+    epilog=examples(
+        "diagnose ernie-tiny-cpu",
+        "diagnose --logs /var/log/fastdeploy --engine fastdeploy",
+        words=TARGET,
+    ),
+)
+@click.argument("target", shell_complete=complete.target, required=False)
 @click.option("--logs", "folder", metavar="DIR", help="Logs of any server, a folder or a file.")
 @click.option(
     "--engine", type=click.Choice(ENGINES), help="With --logs: whose logs they are (default: any)."

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import click
 
+from launcher.cli import complete
+from launcher.cli.examples import PROFILE, examples
 from launcher.cli.options import load_profile, profile_options
 from launcher.cli.verb import json_option, verb
 from launcher.errors import ExitCode, Problem
 from launcher.result import Result
 
 
-@click.command("doctor")
-@click.argument("profile", required=False)
+@click.command("doctor", epilog=examples("doctor", "doctor profile.yaml --fast", words=PROFILE))
+@click.argument("profile", shell_complete=complete.profile, required=False)
 @profile_options
 @click.option("--fast", is_flag=True, help="Only the checks that `up` runs first.")
 @json_option

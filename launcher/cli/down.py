@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import click
 
+from launcher.cli import complete
+from launcher.cli.examples import TARGET, examples
 from launcher.cli.options import duration, target_instance
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
 
-@click.command("down")
-@click.argument("target")
+@click.command(
+    "down", epilog=examples("down ernie-tiny-cpu", "down profile.yaml --drain 90s", words=TARGET)
+)
+@click.argument("target", shell_complete=complete.target)
 @click.option(
     "--drain",
     callback=duration,

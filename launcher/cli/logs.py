@@ -6,6 +6,8 @@ import sys
 
 import click
 
+from launcher.cli import complete
+from launcher.cli.examples import TARGET, examples
 from launcher.cli.options import target_instance
 from launcher.cli.verb import json_option, verb
 from launcher.errors import DeployError
@@ -14,8 +16,16 @@ from launcher.redact import Redactor
 from launcher.result import Result
 
 
-@click.command("logs")
-@click.argument("target")
+@click.command(
+    "logs",
+    epilog=examples(
+        "logs ernie-tiny-cpu -f",
+        "logs ernie-tiny-cpu --sources",
+        "logs ernie-tiny-cpu --source workerlog.0 -n 100",
+        words=TARGET,
+    ),
+)
+@click.argument("target", shell_complete=complete.target)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the instance has ended.")
 @click.option("-n", "--lines", type=click.IntRange(min=0), help="Only the last N lines.")
 @click.option(

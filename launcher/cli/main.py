@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from launcher import __version__
+from launcher.cli.examples import TARGET, examples
 from launcher.cli.verb import show_usage_error
 from launcher.errors import ExitCode
 
@@ -66,7 +67,13 @@ class _Verbs(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Verbs,
+    epilog=examples(
+        "up profiles/ernie-tiny-cpu.yaml", "status", "smoke ernie-tiny-cpu", words=TARGET
+    ),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="ernie-deploy")
 def group() -> None:
     """Launch, watch, prove and stop ERNIE-4.5 model servers.

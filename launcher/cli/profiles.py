@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import click
 
+from launcher.cli import complete
+from launcher.cli.examples import examples
 from launcher.cli.options import profile_options
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
 
-@click.group("profiles")
+@click.group(
+    "profiles", epilog=examples("profiles list", "profiles init --model ./model -o profile.yaml")
+)
 def command() -> None:
     """List, show and start profiles; print the schema.
 
@@ -17,7 +21,7 @@ def command() -> None:
     """
 
 
-@command.command("list")
+@command.command("list", epilog=examples("profiles list"))
 @json_option
 @verb
 def list_profiles() -> Result:
@@ -27,8 +31,8 @@ def list_profiles() -> Result:
     return Result("profiles list", {"profiles": catalogue.listing()})
 
 
-@command.command()
-@click.argument("file")
+@command.command(epilog=examples("profiles show profile.yaml --origins"))
+@click.argument("file", shell_complete=complete.profile_name)
 @profile_options
 @click.option("--origins", is_flag=True, help="Say for every value where it came from.")
 @json_option
@@ -62,7 +66,7 @@ def show(
     return Result("profiles show", data, loaded.name)
 
 
-@command.command()
+@command.command(epilog=examples("profiles schema > profile.schema.json"))
 @json_option
 @verb
 def schema() -> Result:
@@ -72,8 +76,14 @@ def schema() -> Result:
     return Result("profiles schema", {"schema": json_schema()})
 
 
-@command.command()
-@click.option("--engine", default="fastdeploy", show_default=True, help="The kind of server.")
+@command.command(epilog=examples("profiles init --engine vllm --model ./model -o profile.yaml"))
+@click.option(
+    "--engine",
+    default="fastdeploy",
+    show_default=True,
+    shell_complete=complete.engine,
+    help="The kind of server.",
+)
 @click.option("--model", help="Hub id or local folder.")
 @click.option(
     "-o",
@@ -93,8 +103,8 @@ def init(engine: str, model: str | None, output: str) -> Result:
     return Result("profiles init", {"file": output})
 
 
-@command.command("diff-release")
-@click.argument("file")
+@command.command("diff-release", epilog=examples("profiles diff-release profile.yaml 2.2 2.4"))
+@click.argument("file", shell_complete=complete.profile_name)
 @click.argument("old")
 @click.argument("new")
 @profile_options

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import click
 
+from launcher.cli import complete
+from launcher.cli.examples import TARGET, examples
 from launcher.cli.options import (
     is_profile,
     load_profile,
@@ -20,8 +22,13 @@ from launcher.errors import DeployError, ExitCode
 from launcher.result import Result
 
 
-@click.command("restart")
-@click.argument("target")
+@click.command(
+    "restart",
+    epilog=examples(
+        "restart ernie-tiny-cpu", "restart profile.yaml --overlay site.yaml", words=TARGET
+    ),
+)
+@click.argument("target", shell_complete=complete.target)
 @profile_options
 @click.option("--force", multiple=True, metavar="CHECK", help="As for `up`.")
 @json_option

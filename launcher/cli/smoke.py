@@ -8,18 +8,30 @@ from pathlib import Path
 
 import click
 
+from launcher.cli import complete
+from launcher.cli.examples import TARGET_OR_URL, examples
 from launcher.cli.verb import json_option, verb
 from launcher.errors import ExitCode, Problem
 from launcher.result import Result
 
+CLIENTS = ("requests", "openai", "anthropic", "all")
 
-@click.command("smoke")
-@click.argument("target")
+
+@click.command(
+    "smoke",
+    epilog=examples(
+        "smoke ernie-tiny-cpu --tag full --junit report.xml",
+        "smoke http://gpu7:8180 --api-key env:ERNIE_API_KEY --client all",
+        words=TARGET_OR_URL,
+    ),
+)
+@click.argument("target", shell_complete=complete.target)
 @click.option("--check", "names", multiple=True, help="Run this check (repeatable).")
 @click.option(
     "--tag",
     "tags",
     multiple=True,
+    shell_complete=complete.tag,
     help="Run the checks with this tag: quick (the default), full, tools, reasoning, "
     "long, load, security (repeatable).",
 )
@@ -27,7 +39,8 @@ from launcher.result import Result
     "--client",
     "clients",
     multiple=True,
-    help="Ask through requests (the default), openai, anthropic or all (repeatable).",
+    type=click.Choice(CLIENTS),
+    help="Ask through this one, default: requests; all: every one that fits (repeatable).",
 )
 @click.option(
     "--repeat",
@@ -73,7 +86,7 @@ def command(
     markdown: Path | None,
     as_json: bool,
 ) -> Result:
-    """Prove that TARGET works: an instance, a profile (.yaml) or a URL (http://...).
+    """Prove that TARGET works.
 
     Exit codes: 0 every check passed, could not be checked, or failed as the release is known to;
     1 a check failed or was inconclusive; 3 nothing could be checked.

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import click
 
+from launcher.cli import complete
+from launcher.cli.examples import TARGET, examples
 from launcher.cli.options import target_instance
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
 
-@click.command("status")
-@click.argument("target", required=False)
+@click.command("status", epilog=examples("status", "status ernie-tiny-cpu --json", words=TARGET))
+@click.argument("target", shell_complete=complete.target, required=False)
 @json_option
 @verb
 def command(target: str | None) -> Result:

@@ -8,14 +8,23 @@ from typing import Any
 
 import click
 
+from launcher.cli import complete
+from launcher.cli.examples import PROFILE, examples
 from launcher.cli.options import load_profile, profile_options, words_of
 from launcher.cli.verb import json_option, verb
 from launcher.errors import UsageError
 from launcher.result import Result
 
 
-@click.command("up")
-@click.argument("profile")
+@click.command(
+    "up",
+    epilog=examples(
+        "up profiles/ernie-tiny-cpu.yaml",
+        "up profile.yaml --set max-model-len=32768 --name second",
+        words=PROFILE,
+    ),
+)
+@click.argument("profile", shell_complete=complete.profile)
 @profile_options
 @click.option("--foreground", is_flag=True, help="Stay, as systemd and containers want it.")
 @click.option(

@@ -23,8 +23,11 @@ def test_text_for_people(rig: Rig) -> None:
     assert "import libraries" in ran.stderr, "progress goes to stderr"
     assert "load weights" in ran.stderr
     assert "\r" not in ran.stderr, "plain lines where there is no terminal"
+    for rung in ("listening", "health", "models", "completion"):
+        assert sum(rung in line.split() for line in lines + ran.stderr.splitlines()) == 1, rung
     again = rig.run("up", rig.profile(script=script))
     assert again.stdout.splitlines()[0] == "one is already ready"
+    assert "completion" in again.stdout, "nothing was told on the way"
     rig.down()
 
 
