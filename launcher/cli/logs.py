@@ -12,6 +12,7 @@ from launcher.cli.options import target_instance
 from launcher.cli.verb import json_option, verb
 from launcher.errors import DeployError
 from launcher.instance.store import InstanceDir
+from launcher.plain import plain
 from launcher.redact import Redactor
 from launcher.result import Result
 
@@ -58,7 +59,7 @@ def command(
     if list_sources:
         named = {name: str(path) for name, path in logs.sources(found).items()}
         if not as_json:
-            sys.stdout.writelines(f"{name:32} {path}\n" for name, path in named.items())
+            sys.stdout.writelines(plain(f"{name:32} {path}") + "\n" for name, path in named.items())
         return Result("logs", {"sources": named}, found.name)
 
     redactor = Redactor(_known_secrets(found))
