@@ -7,16 +7,30 @@ from pathlib import Path
 import click
 
 from launcher.cli import completing
+from launcher.cli.examples import TARGET_OR_URL, examples
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.command("compare")
-@click.argument("targets", nargs=-1, required=True, shell_complete=completing.targets)
+@click.command(
+    "compare",
+    epilog=examples(
+        "compare ernie-tiny-cpu http://gpu7:8180 --tag tools",
+        "compare ernie-tiny-cpu --save-baseline baseline.json",
+        words=TARGET_OR_URL,
+    ),
+)
+@click.argument("targets", shell_complete=completing.targets, nargs=-1, required=True)
 @click.option("--check", "names", multiple=True, help="Run this check (repeatable).")
-@click.option("--tag", "tags", multiple=True, help="Run the checks with this tag (repeatable).")
+@click.option(
+    "--tag",
+    "tags",
+    multiple=True,
+    shell_complete=completing.tags,
+    help="Run the checks with this tag (repeatable).",
+)
 @click.option("--model", help="The model to ask URLs for.")
 @click.option("--api-key", "key", help="Key of URLs: env:NAME, file:PATH or cmd:COMMAND.")
 @click.option("--prompts", type=FILE, help="Prompt set of the tool-call comparison (JSON).")

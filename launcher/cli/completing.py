@@ -58,6 +58,14 @@ def engines(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
     return _fitting(NAMES, incomplete)
 
 
+def tags(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Tags of smoke checks."""
+    from launcher.smoke.check import TAGS
+
+    fitting = (name for name in TAGS if name.startswith(incomplete))
+    return [CompletionItem(name, help=TAGS[name]) for name in fitting]
+
+
 def _files(incomplete: str) -> CompletionItem:
     return CompletionItem(incomplete, type="file")
 

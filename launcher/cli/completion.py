@@ -5,11 +5,15 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from launcher.cli.examples import examples
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
 
-@click.command("completion")
+@click.command(
+    "completion",
+    epilog=examples("completion bash > ~/.local/share/bash-completion/completions/ernie-deploy"),
+)
 @click.argument("shell", type=click.Choice(["bash", "zsh"]))
 @json_option
 @verb

@@ -9,12 +9,13 @@ import time
 import traceback
 
 from launcher import __version__, paths
-from launcher.errors import ExitCode
+from launcher.errors import ExitCode, Problem
 from launcher.plain import plain
+from launcher.result import Result
 
 
-def report_crash(words: list[str]) -> ExitCode:
-    """Write the current exception to a private file and say where it is; the exit code is 70.
+def report_crash(words: list[str]) -> Problem:
+    """Write the current exception to a private file; what to say about it.
 
     The values of `--set` are left out: they may hold what nobody should send.
     """
@@ -29,18 +30,30 @@ def report_crash(words: list[str]) -> ExitCode:
             traceback.format_exc(),
         ]
     )
+    kind, value, _ = sys.exc_info()
+    said = f"a defect of ernie-deploy itself: {kind.__name__ if kind else 'error'}: {value}"
     try:
         folder = paths.private_folder(paths.home() / "crashes")
         path = folder / f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.txt"
         path.touch(mode=0o600)
-        path.write_text(text)
+        path.write_text(text, errors="backslashreplace")
     except OSError as error:
-        sys.stderr.write(f"{text}\nernie-deploy: the report could not be written: {error}\n")
-        return ExitCode.DEFECT
-    kind, value, _ = sys.exc_info()
-    name = kind.__name__ if kind else "error"
-    sys.stderr.write(
-        f"ernie-deploy: a defect of ernie-deploy itself: {name}: {plain(str(value))}\n"
-        f"    the report is {path}; please send it with the profile (without secrets)\n"
-    )
+        sys.stderr.write(f"{plain(text)}\n")
+        return Problem(
+            "defect", said, None, f"the report above could not be written to a file: {error}"
+        )
+    return Problem(
+        "defect", said, None,
+        f"the report is {path}; please send it with the profile (without secrets)",
+    )  # fmt: skip
+
+
+def show_crash(command: str, words: list[str], *, as_json: bool) -> ExitCode:
+    """Report the current exception on stderr, and as an envelope where JSON was asked for."""
+    from launcher.report import emit
+
+    result = Result(command, exit_code=ExitCode.DEFECT, errors=(report_crash(words),))
+    if as_json:
+        emit(result, as_json=True)
+    emit(result, as_json=False)
     return ExitCode.DEFECT

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from launcher.cli import completing
+from launcher.cli.examples import TARGET, examples
 from launcher.cli.options import target_instance
 from launcher.cli.verb import json_option, verb
 from launcher.errors import ExitCode, PreconditionError, UsageError
@@ -15,8 +16,15 @@ from launcher.result import Result
 ENGINES = ("fastdeploy", "vllm", "transformers")
 
 
-@click.command("diagnose")
-@click.argument("target", required=False, shell_complete=completing.targets)
+@click.command(
+    "diagnose",
+    epilog=examples(
+        "diagnose ernie-tiny-cpu",
+        "diagnose --logs /var/log/fastdeploy --engine fastdeploy",
+        words=TARGET,
+    ),
+)
+@click.argument("target", shell_complete=completing.targets, required=False)
 @click.option("--logs", "folder", metavar="DIR", help="Logs of any server, a folder or a file.")
 @click.option(
     "--engine", type=click.Choice(ENGINES), help="With --logs: whose logs they are (default: any)."

@@ -5,14 +5,15 @@ from __future__ import annotations
 import click
 
 from launcher.cli import completing
+from launcher.cli.examples import PROFILE, examples
 from launcher.cli.options import load_profile, profile_options
 from launcher.cli.verb import json_option, verb
-from launcher.errors import ExitCode
+from launcher.errors import ExitCode, Problem
 from launcher.result import Result
 
 
-@click.command("doctor")
-@click.argument("profile", required=False, shell_complete=completing.profiles)
+@click.command("doctor", epilog=examples("doctor", "doctor profile.yaml --fast", words=PROFILE))
+@click.argument("profile", shell_complete=completing.profiles, required=False)
 @profile_options
 @click.option("--fast", is_flag=True, help="Only the checks that `up` runs first.")
 @json_option
@@ -46,4 +47,11 @@ def command(
         {"findings": [f.to_json() for f in findings], "counts": counts},
         subject.profile.name if subject.profile else None,
         ExitCode.NEGATIVE if failed else ExitCode.DONE,
+        (_failed([f.check for f in failed]),) if failed else (),
+    )
+
+
+def _failed(names: list[str]) -> Problem:
+    return Problem(
+        "doctor-failed", f"FAIL: {', '.join(names)}", None, f"`ernie-deploy explain {names[0]}`"
     )

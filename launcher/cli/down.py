@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from launcher.cli import completing
+from launcher.cli.examples import TARGET, examples
 from launcher.cli.options import duration, target_instance
 from launcher.cli.verb import json_option, verb
 from launcher.keeper.requests import LONGEST_DRAIN
@@ -18,7 +19,9 @@ def _drain(ctx: click.Context, param: click.Parameter, value: str | None) -> flo
     return asked
 
 
-@click.command("down")
+@click.command(
+    "down", epilog=examples("down ernie-tiny-cpu", "down profile.yaml --drain 90s", words=TARGET)
+)
 @click.argument("target", shell_complete=completing.targets)
 @click.option(
     "--drain",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from launcher.cli import completing
+from launcher.cli.examples import examples
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
 
-@click.group(name="engine")
+@click.group(name="engine", epilog=examples("engine list", "engine install fastdeploy==2.3.2"))
 def command() -> None:
     """List, install and find engines.
 
@@ -18,7 +19,7 @@ def command() -> None:
     """
 
 
-@command.command(name="list")
+@command.command(name="list", epilog=examples("engine list --json"))
 @json_option
 @verb
 def list_engines() -> Result:
@@ -28,7 +29,9 @@ def list_engines() -> Result:
     return Result("engine list", catalogue.listing())
 
 
-@command.command()
+@command.command(
+    epilog=examples("engine install transformers", "engine install fastdeploy==2.3.2 --arch 80_90")
+)
 @click.argument("engine", metavar="NAME[==VERSION]", shell_complete=completing.engines)
 @click.option("--python", metavar="PATH", help="Interpreter to make the environment from.")
 @click.option("--index-url", metavar="URL", help="Package index instead of pip's configured one.")
@@ -70,7 +73,7 @@ def install(
     return Result("engine install", {**catalogue.described(environment), "new": new})
 
 
-@command.command()
+@command.command(epilog=examples("engine path transformers"))
 @click.argument("engine", metavar="NAME[==VERSION]", shell_complete=completing.engines)
 @json_option
 @verb

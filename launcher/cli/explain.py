@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from launcher.cli.examples import examples
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
 
-@click.command("explain")
+@click.command("explain", epilog=examples("explain port-taken", "explain exit-code 4"))
 @click.argument("words", nargs=-1, metavar="[ED-... | CODE | CHECK | RUNBOOK | exit-code N]")
 @json_option
 @verb

@@ -7,12 +7,22 @@ import sys
 import click
 
 from launcher.cli import completing
+from launcher.cli.examples import TARGET, examples
 from launcher.cli.options import target_instance
 from launcher.cli.verb import json_option, verb
+from launcher.plain import plain
 from launcher.result import Result
 
 
-@click.command("logs")
+@click.command(
+    "logs",
+    epilog=examples(
+        "logs ernie-tiny-cpu -f",
+        "logs ernie-tiny-cpu --sources",
+        "logs ernie-tiny-cpu --source workerlog.0 -n 100",
+        words=TARGET,
+    ),
+)
 @click.argument("target", shell_complete=completing.targets)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the instance has ended.")
 @click.option("-n", "--lines", type=click.IntRange(min=0), help="Only the last N lines.")
@@ -36,7 +46,10 @@ def command(
     timestamps: bool,
     as_json: bool,
 ) -> Result:
-    """Show TARGET's logs, with secrets taken out."""
+    """Show TARGET's logs, with secrets taken out.
+
+    --json prints one object with the lines in `text`; with -f an object a line, the last as usual.
+    """
     from launcher.instance import logs
     from launcher.report import emit_line
 
@@ -44,24 +57,28 @@ def command(
     if list_sources:
         named = {name: str(path) for name, path in logs.sources(found).items()}
         if not as_json:
-            sys.stdout.writelines(f"{name:32} {path}\n" for name, path in named.items())
+            sys.stdout.writelines(plain(f"{name:32} {path}") + "\n" for name, path in named.items())
         return Result("logs", {"sources": named}, found.name)
 
-    def show(line: str) -> None:
-        if as_json:
-            emit_line({"event": "line", "source": source, "text": line})
-        else:
-            sys.stdout.write(line + "\n")
-            if follow:
+    redactor = logs.redactor(found)
+    if follow:
+        shown = 0
+
+        def show(line: str) -> None:
+            nonlocal shown
+            shown += 1
+            if as_json:
+                emit_line({"event": "line", "source": source, "text": line})
+            else:
+                sys.stdout.write(line + "\n")
                 sys.stdout.flush()
 
-    redactor = logs.redactor(found)
-    shown = 0
-    if follow:
         last = 10 if lines is None else lines
         logs.follow(found, source, last=last, times=timestamps, redactor=redactor, show=show)
-    else:
-        for line in logs.lines(found, source, last=lines, times=timestamps, redactor=redactor):
-            show(line)
-            shown += 1
-    return Result("logs", {"source": source, "lines": shown}, found.name)
+        return Result("logs", {"source": source, "lines": shown}, found.name)
+    text = logs.lines(found, source, last=lines, times=timestamps, redactor=redactor)
+    if as_json:
+        whole = list(text)
+        return Result("logs", {"source": source, "lines": len(whole), "text": whole}, found.name)
+    sys.stdout.writelines(line + "\n" for line in text)
+    return Result("logs", {"source": source}, found.name)

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from launcher import __version__
+from launcher.cli.examples import TARGET, examples
 from launcher.cli.verb import show_usage_error
 from launcher.errors import ExitCode
 
@@ -69,7 +70,13 @@ class _Verbs(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Verbs,
+    epilog=examples(
+        "up profiles/ernie-tiny-cpu.yaml", "status", "smoke ernie-tiny-cpu", words=TARGET
+    ),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="ernie-deploy")
 def group() -> None:
     """Launch, watch, prove and stop ERNIE-4.5 model servers.
@@ -91,7 +98,9 @@ def main(argv: list[str] | None = None) -> None:
             # In an ASCII or GBK terminal some characters cannot be shown; that must stop no verb.
             stream.reconfigure(errors="backslashreplace")
     try:
-        code: Any = group.main(args=words, prog_name="ernie-deploy", standalone_mode=False)
+        code: Any = group.main(
+            args=words, prog_name="ernie-deploy", standalone_mode=False, obj=words
+        )
     except click.UsageError as error:
         code = show_usage_error(error, words)
     except (click.exceptions.Abort, KeyboardInterrupt):
@@ -104,7 +113,7 @@ def main(argv: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = ExitCode.DONE
     except Exception:
-        from launcher.cli.crash import report_crash
+        from launcher.cli.crash import show_crash
 
-        code = report_crash(words)
+        code = show_crash("", words, as_json="--json" in words)
     sys.exit(int(code) if isinstance(code, int) else 0)

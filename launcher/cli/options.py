@@ -67,6 +67,15 @@ def load_profile(
     return found
 
 
+def words_of(
+    path: str, overlays: tuple[str, ...], sets: tuple[str, ...], name: str | None
+) -> list[str]:
+    """The words that ask for the same profile again."""
+    given = [("--overlay", one) for one in overlays] + [("--set", one) for one in sets]
+    given += [("--name", name)] if name is not None else []
+    return [path, *(word for pair in given for word in pair)]
+
+
 def duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
     """The seconds of an option that takes what profiles take: 30, 90s, 5m."""
     from launcher.profile.types import ScalarError, seconds

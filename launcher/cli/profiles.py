@@ -5,12 +5,15 @@ from __future__ import annotations
 import click
 
 from launcher.cli import completing
+from launcher.cli.examples import examples
 from launcher.cli.options import profile_options
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
 
-@click.group("profiles")
+@click.group(
+    "profiles", epilog=examples("profiles list", "profiles init --model ./model -o profile.yaml")
+)
 def command() -> None:
     """List, show and start profiles; print the schema.
 
@@ -18,7 +21,7 @@ def command() -> None:
     """
 
 
-@command.command("list")
+@command.command("list", epilog=examples("profiles list"))
 @json_option
 @verb
 def list_profiles() -> Result:
@@ -28,7 +31,7 @@ def list_profiles() -> Result:
     return Result("profiles list", {"profiles": catalogue.listing()})
 
 
-@command.command()
+@command.command(epilog=examples("profiles show profile.yaml --origins"))
 @click.argument("file", shell_complete=completing.profiles)
 @profile_options
 @click.option("--origins", is_flag=True, help="Say for every value where it came from.")
@@ -63,7 +66,7 @@ def show(
     return Result("profiles show", data, loaded.name)
 
 
-@command.command()
+@command.command(epilog=examples("profiles schema > profile.schema.json"))
 @json_option
 @verb
 def schema() -> Result:
@@ -73,8 +76,14 @@ def schema() -> Result:
     return Result("profiles schema", {"schema": json_schema()})
 
 
-@command.command()
-@click.option("--engine", default="fastdeploy", show_default=True, help="The kind of server.")
+@command.command(epilog=examples("profiles init --engine vllm --model ./model -o profile.yaml"))
+@click.option(
+    "--engine",
+    default="fastdeploy",
+    show_default=True,
+    shell_complete=completing.engines,
+    help="The kind of server.",
+)
 @click.option("--model", help="Hub id or local folder.")
 @click.option(
     "-o",
@@ -94,7 +103,7 @@ def init(engine: str, model: str | None, output: str) -> Result:
     return Result("profiles init", {"file": output})
 
 
-@command.command("diff-release")
+@command.command("diff-release", epilog=examples("profiles diff-release profile.yaml 2.2 2.4"))
 @click.argument("file", shell_complete=completing.profiles)
 @click.argument("old")
 @click.argument("new")

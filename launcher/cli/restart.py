@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
+
 import click
 
 from launcher.cli import completing
-from launcher.cli.options import is_profile, load_profile, profile_options, target_instance
+from launcher.cli.examples import TARGET, examples
+from launcher.cli.options import (
+    is_profile,
+    load_profile,
+    profile_options,
+    target_instance,
+    words_of,
+)
 from launcher.cli.up import listener
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
 
-@click.command("restart")
+@click.command(
+    "restart",
+    epilog=examples(
+        "restart ernie-tiny-cpu", "restart profile.yaml --overlay site.yaml", words=TARGET
+    ),
+)
 @click.argument("target", shell_complete=completing.targets)
 @profile_options
 @click.option("--force", multiple=True, metavar="CHECK", help="As for `up`.")
@@ -36,10 +51,16 @@ def command(
     if is_profile(target):
         loaded = load_profile(target, overlays, sets, name)
     else:
-        path = target_instance(target).folder / "profile.json"
+        found = target_instance(target)
+        path = found.folder / "profile.json"
         loaded = load_profile(str(path), overlays, sets, name, resolved=True)
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            # What ran is told by the resolved profile; what its owner wrote is kept as it is.
+            text = (found.folder / "profile.yaml").read_text(encoding="utf-8")
+            loaded = replace(loaded, text=text)
     return restart(
         loaded,
         on_event=listener(as_json),
         preflight=lambda prepared, keeper: preflight(prepared, force, keeper),
+        asked=words_of(target, overlays, sets, name),
     )

@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from launcher.cli import completing
+from launcher.cli.examples import TARGET_OR_URL, examples
 from launcher.cli.verb import json_option, verb
+from launcher.errors import ExitCode, Problem
 from launcher.result import Result
 
+CLIENTS = ("requests", "openai", "anthropic", "all")
 
-@click.command("smoke")
+
+@click.command(
+    "smoke",
+    epilog=examples(
+        "smoke ernie-tiny-cpu --tag full --junit report.xml",
+        "smoke http://gpu7:8180 --api-key env:ERNIE_API_KEY --client all",
+        words=TARGET_OR_URL,
+    ),
+)
 @click.argument("target", shell_complete=completing.targets)
 @click.option("--check", "names", multiple=True, help="Run this check (repeatable).")
 @click.option(
     "--tag",
     "tags",
     multiple=True,
+    shell_complete=completing.tags,
     help="Run the checks with this tag: quick (the default), full, tools, reasoning, "
     "long, load, security (repeatable).",
 )
@@ -26,7 +39,8 @@ from launcher.result import Result
     "--client",
     "clients",
     multiple=True,
-    help="Ask through requests (the default), openai, anthropic or all (repeatable).",
+    type=click.Choice(CLIENTS),
+    help="Ask through this one, default: requests; all: every one that fits (repeatable).",
 )
 @click.option(
     "--repeat",
@@ -72,7 +86,7 @@ def command(
     markdown: Path | None,
     as_json: bool,
 ) -> Result:
-    """Prove that TARGET works: an instance, a profile (.yaml) or a URL (http://...).
+    """Prove that TARGET works.
 
     Exit codes: 0 every check passed, could not be checked, or failed as the release is known to;
     1 a check failed or was inconclusive; 3 nothing could be checked.
@@ -103,4 +117,25 @@ def command(
         progress=progress if sys.stderr.isatty() and not as_json else None,
     )
     write_reports(result, junit=junit, html=html, markdown=markdown)
-    return result
+    return replace(result, errors=_problems(result))
+
+
+def _problems(result: Result) -> tuple[Problem, ...]:
+    """What made the exit code, by the names of the checks."""
+    if result.exit_code is ExitCode.DONE:
+        return ()
+    checks = result.data["checks"]
+    if result.exit_code is ExitCode.PRECONDITION:
+        reason = next((c["message"] for c in checks if c["message"]), "no check applies")
+        return (Problem("nothing-checked", f"nothing could be checked: {reason}"),)
+    found = []
+    for verdict, code in (("fail", "checks-failed"), ("inconclusive", "checks-inconclusive")):
+        names = dict.fromkeys(
+            c["name"] for c in checks if c["verdict"] == verdict and not c["deviations"]
+        )
+        if names:
+            found.append(Problem(code, f"{verdict}: {', '.join(names)}"))
+    differing = [d["check"] for d in result.data["differences"] if not d["known"]]
+    if differing:
+        found.append(Problem("clients-differ", f"clients differ: {', '.join(differing)}"))
+    return tuple(found)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import click
 
 from launcher.cli import completing
+from launcher.cli.examples import TARGET, examples
 from launcher.cli.options import target_instance
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
 
-@click.command("status")
-@click.argument("target", required=False, shell_complete=completing.targets)
+@click.command("status", epilog=examples("status", "status ernie-tiny-cpu --json", words=TARGET))
+@click.argument("target", shell_complete=completing.targets, required=False)
 @json_option
 @verb
 def command(target: str | None) -> Result:

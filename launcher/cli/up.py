@@ -9,12 +9,21 @@ from typing import Any
 import click
 
 from launcher.cli import completing
-from launcher.cli.options import load_profile, profile_options
+from launcher.cli.examples import PROFILE, examples
+from launcher.cli.options import load_profile, profile_options, words_of
 from launcher.cli.verb import json_option, verb
+from launcher.errors import UsageError
 from launcher.result import Result
 
 
-@click.command("up")
+@click.command(
+    "up",
+    epilog=examples(
+        "up profiles/ernie-tiny-cpu.yaml",
+        "up profile.yaml --set max-model-len=32768 --name second",
+        words=PROFILE,
+    ),
+)
 @click.argument("profile", shell_complete=completing.profiles)
 @profile_options
 @click.option("--foreground", is_flag=True, help="Stay, as systemd and containers want it.")
@@ -39,6 +48,12 @@ def command(
     Returns when a completion came back from a process of ours with the settings asked for.
     A second `up` of the same profile changes nothing; of a changed one it shows the difference.
     """
+    if foreground and as_json and not dry_run:
+        # This process becomes the keeper, whose one reader is a supervisor's journal.
+        raise UsageError.of(
+            "usage", "--foreground prints no JSON: --json does not go with it", "--json",
+            "`ernie-deploy status NAME --json` beside it, or `logs NAME --source events`",
+        )  # fmt: skip
     loaded = load_profile(profile, overlays, sets, name)
     if dry_run:
         from launcher.instance.show import show_plan
@@ -52,6 +67,7 @@ def command(
         on_event=listener(as_json),
         foreground=foreground,
         preflight=lambda prepared, keeper: preflight(prepared, force, keeper),
+        asked=words_of(profile, overlays, sets, name),
     )
 
 

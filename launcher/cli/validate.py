@@ -5,12 +5,18 @@ from __future__ import annotations
 import click
 
 from launcher.cli import completing
+from launcher.cli.examples import PROFILE, examples
 from launcher.cli.options import load_profile, profile_options
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
 
-@click.command("validate")
+@click.command(
+    "validate",
+    epilog=examples(
+        "validate profile.yaml", "validate profile.yaml --engine-version 2.4", words=PROFILE
+    ),
+)
 @click.argument("profile", shell_complete=completing.profiles)
 @profile_options
 @click.option("--engine-version", metavar="V", help="Judge for this version, installed or not.")

@@ -45,10 +45,15 @@ def verb(function: Callable[..., Result]) -> Callable[..., int]:
         except BrokenPipeError:
             return _nobody_reads(ExitCode.DONE)
         except KeyboardInterrupt:
-            if not as_json:
-                raise
-            problem = Problem("interrupted", "interrupted")
-            result = Result(name, exit_code=ExitCode.INTERRUPTED, errors=(problem,))
+            from launcher.report.interrupted import INTERRUPTED
+
+            result = Result(name, exit_code=ExitCode.INTERRUPTED, errors=(INTERRUPTED,))
+        except (click.ClickException, click.exceptions.Exit, click.exceptions.Abort):
+            raise
+        except Exception:
+            from launcher.cli.crash import show_crash
+
+            return int(show_crash(name, context.obj or sys.argv[1:], as_json=as_json))
         try:
             emit(result, as_json=as_json)
         except BrokenPipeError:
@@ -71,6 +76,11 @@ def show_usage_error(error: click.UsageError, words: list[str]) -> ExitCode:
     """Say what is wrong with the command line, as JSON where JSON was asked for."""
     from launcher.report import emit
 
+    is_group = error.ctx is not None and isinstance(error.ctx.command, click.Group)
+    if error.ctx is not None and is_group and not words[len(error.ctx.command_path.split()) - 1 :]:
+        # A bare group (`engine`): a click newer than 8.1 calls that an error with the whole help.
+        click.echo(error.ctx.get_help(), err=True)
+        return ExitCode.USAGE
     command = error.ctx.command_path.partition(" ")[2] if error.ctx else ""
     hint = f"{error.ctx.command_path} --help" if error.ctx else "ernie-deploy --help"
     problem = Problem("usage", error.format_message(), remedy=f"see `{hint}`")

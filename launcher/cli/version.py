@@ -7,11 +7,12 @@ import platform
 import click
 
 from launcher import __version__, paths
+from launcher.cli.examples import examples
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
 
-@click.command("version")
+@click.command("version", epilog=examples("version --json"))
 @json_option
 @verb
 def command() -> Result:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from launcher.errors import ExitCode
@@ -17,8 +17,12 @@ from launcher.profile.model import Profile
 from launcher.result import Result
 
 
-def restart(profile: Profile, *, on_event: OnEvent, preflight: Preflight) -> Result:
+def restart(
+    profile: Profile, *, on_event: OnEvent, preflight: Preflight, asked: Sequence[str] = ()
+) -> Result:
     """Take the profile's instance down and bring it up again, on the ports it had.
+
+    `asked` are the words that ask for it, which a remedy repeats.
 
     Raises:
         DeployError: as for `up`. A missing engine, model or secret, and a port or GPU that
@@ -33,7 +37,7 @@ def restart(profile: Profile, *, on_event: OnEvent, preflight: Preflight) -> Res
     stopped = down(found)
     if stopped.exit_code is not ExitCode.DONE:
         return replace(stopped, command="restart")
-    started = up(profile, on_event=on_event, preflight=preflight, preferred=ports)
+    started = up(profile, on_event=on_event, preflight=preflight, preferred=ports, asked=asked)
     data = {**started.data, "stopped": dict(stopped.data)}
     return Result("restart", data, started.instance, started.exit_code, started.errors)
 

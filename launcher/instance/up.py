@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -40,11 +41,13 @@ def up(
     foreground: bool = False,
     preflight: Preflight | None = None,
     preferred: Mapping[str, int] | None = None,
+    asked: Sequence[str] = (),
 ) -> Result:
     """Bring the profile's instance up, or find it running identically, and return when ready.
 
     Events of the start go to `on_event` as they happen. With `foreground` this process becomes
-    the keeper and does not return.
+    the keeper and does not return. `asked` are the words that ask a verb for this profile, with
+    its options; a remedy repeats them.
 
     Raises:
         DeployError: with the documented exit codes; nothing is half done then.
@@ -59,7 +62,7 @@ def up(
                 if lock is not None:
                     begin = _Start(found, profile, on_event, interrupt, preflight, preferred)
                     return begin.run(lock, foreground)
-                joined = _join(found, profile, on_event, interrupt)
+                joined = _join(found, profile, on_event, interrupt, asked)
                 if joined is not None:
                     return joined
                 time.sleep(BUSY_POLL)
@@ -139,7 +142,11 @@ def _learn(result: Result, prepared: prepare.Prepared) -> Result:
 
 
 def _join(
-    found: InstanceDir, profile: Profile, on_event: OnEvent, interrupt: Interrupt
+    found: InstanceDir,
+    profile: Profile,
+    on_event: OnEvent,
+    interrupt: Interrupt,
+    asked: Sequence[str],
 ) -> Result | None:
     """Watch the start that somebody else has under way; None where there is no keeper yet."""
     try:
@@ -165,7 +172,8 @@ def _join(
             "different-configuration",
             f"{found.name} already runs with another configuration: " + "; ".join(different),
             profile.path,
-            f"`ernie-deploy restart {profile.path or found.name}` replaces it;"
+            f"`ernie-deploy restart {shlex.join(asked or (profile.path or found.name,))}`"
+            " replaces it;"
             " `--name` starts another one beside it",
         )
     if state["state"] == "ready":

@@ -20,7 +20,8 @@ def up(result: Result) -> str:
     lines.append(f"  ports    {_ports(data.get('ports') or {})}")
     lines.append(f"  process  {data.get('pid')}")
     lines.append(f"  took     {data.get('seconds')} s")
-    evidence = data.get("evidence") or {}
+    # Of a start of ours each rung was told as it was climbed.
+    evidence = (data.get("evidence") or {}) if data.get("already") else {}
     for name in ("listening", "health", "models", "settings", "completion"):
         if name in evidence:
             lines.append(f"  {name:<12} {evidence[name]['message']}")

@@ -49,8 +49,12 @@ def test_a_profile_with_a_taken_port(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        ran = run_cli("doctor", "--fast", profile(ports={"api": port}))
+        file = profile(ports={"api": port})
+        (error,) = run_cli("doctor", "--fast", file, "--json").json["errors"]
+        ran = run_cli("doctor", "--fast", file)
     assert ran.rc == 1, ran.said()
+    assert error["code"] == "doctor-failed"
+    assert "ports" in error["message"]
     line = next(line for line in ran.stdout.splitlines() if line.startswith("FAIL"))
     assert line.split()[1] == "ports"
     assert f":{port}: address already in use" in line

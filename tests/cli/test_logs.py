@@ -22,11 +22,26 @@ def test_all_of_it_with_secrets_taken_out(rig: Rig) -> None:
     rig.down()
 
 
-def test_as_json_lines(rig: Rig) -> None:
+def test_as_one_json_object(rig: Rig) -> None:
     rig.up(script=SCRIPT)
     ran = rig.run("logs", "one", "--json")
-    assert [e["text"] for e in ran.events if e["text"] == "last"] == ["last"]
-    assert ran.json["data"]["lines"] == 3
+    assert ran.events == [], "only a followed log is told line by line"
+    data = {"source": "engine", "lines": 3, "text": ["first", "api_key=[redacted]", "last"]}
+    assert ran.json["data"] == data
+    rig.down()
+
+
+def test_followed_as_json_lines_until_an_interrupt(rig: Rig) -> None:
+    rig.up(script=SCRIPT)
+    follower = rig.spawn("logs", "one", "-f", "-n", "1", "--json")
+    assert follower.stdout is not None
+    line = json.loads(follower.stdout.readline())
+    assert line == {"event": "line", "source": "engine", "text": "last"}
+    follower.send_signal(signal.SIGINT)
+    rest, _ = follower.communicate(timeout=120)
+    envelope = json.loads(rest)
+    assert (follower.returncode, envelope["exit_code"]) == (130, 130)
+    assert [e["code"] for e in envelope["errors"]] == ["interrupted"]
     rig.down()
 
 

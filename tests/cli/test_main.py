@@ -104,6 +104,9 @@ def test_a_defect_of_ours_is_a_report_and_not_a_traceback(rig: Rig) -> None:
     )  # fmt: skip
     assert ran.returncode == 70
     assert "Traceback" not in ran.stderr
+    envelope = json.loads(ran.stdout)
+    assert (envelope["command"], envelope["exit_code"]) == ("status", 70)
+    assert [e["code"] for e in envelope["errors"]] == ["defect"]
     (report,) = (rig.home / "crashes").iterdir()
     assert str(report) in ran.stderr
     assert "ZeroDivisionError: oops" in report.read_text()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import socket
 from pathlib import Path
@@ -23,6 +24,32 @@ def test_by_name_what_ran_runs_again_on_its_ports(rig: Rig) -> None:
     assert ran.json["data"]["stopped"]["receipt"]["left"] == []
     assert rig.run("restart", name).stdout.splitlines()[1] == f"{name} is ready"
     rig.down(name)
+
+
+def test_by_name_the_profile_as_given_is_kept(rig: Rig) -> None:
+    profile = Path(rig.profile())
+    text = f"# written by a person\n{profile.read_text()}"
+    profile.write_text(text)
+    assert rig.run("up", str(profile)).rc == 0
+    assert rig.run("restart", "one").rc == 0
+    assert (rig.instance() / "profile.yaml").read_text() == text
+    assert rig.run("up", str(profile)).stdout.startswith("one is already ready")
+    rig.down()
+
+
+def test_the_remedy_of_another_configuration_repeats_what_was_asked(rig: Rig) -> None:
+    rig.up()
+    overlay = rig.folder / "an overlay.yaml"
+    overlay.write_text("health: {probe-timeout: 9}\n")
+    options = ["--overlay", str(overlay), "--set", "stop.grace=2"]
+    ran = rig.run("up", rig.profile(), *options, "--json")
+    (error,) = ran.json["errors"]
+    assert error["code"] == "different-configuration"
+    words = shlex.split(error["remedy"].split("`")[1])
+    assert words == ["ernie-deploy", "restart", rig.profile(), *options]
+    assert rig.run(*words[1:]).rc == 0
+    assert rig.run("up", rig.profile(), *options).stdout.startswith("one is already ready")
+    rig.down()
 
 
 def test_by_profile_a_changed_one_takes_its_place(rig: Rig) -> None:

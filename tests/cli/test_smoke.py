@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import socket
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,6 +13,7 @@ from click.testing import CliRunner, Result
 from launcher.cli.main import group
 from tests.smoke.defects import DEFECTS
 from tests.smoke.servers import serve
+from tests.support import cli
 
 
 def run(*words: str) -> Result:
@@ -36,6 +39,9 @@ def test_json_is_one_envelope() -> None:
     assert envelope["schema"] == "ernie-deploy/1"
     assert envelope["command"] == "smoke"
     assert envelope["exit_code"] == done.return_value == 1
+    assert [(e["code"], e["message"]) for e in envelope["errors"]] == [
+        ("checks-failed", "fail: usage")
+    ]
     (found,) = envelope["data"]["checks"]
     assert (found["name"], found["verdict"]) == ("usage", "fail")
     assert found["evidence"][0]["request"]["messages"][0]["content"] == "Hello!"
@@ -63,3 +69,17 @@ def test_an_unknown_instance_is_a_usage_error() -> None:
     done = run("no-such-instance")
     assert done.return_value == 2
     assert "no-such-instance" in done.stderr
+
+
+def test_an_interrupt_is_told_as_json_too(tmp_path: Path) -> None:
+    """The server takes the connection and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        process = cli.spawn("smoke", url, "--json", home=tmp_path)
+        connection, _ = server.accept()
+        with connection:
+            process.send_signal(signal.SIGINT)
+            stdout, stderr = process.communicate(timeout=120)
+    envelope = json.loads(stdout)
+    assert (process.returncode, envelope["exit_code"]) == (130, 130), stderr
+    assert (envelope["command"], envelope["errors"][0]["code"]) == ("smoke", "interrupted")

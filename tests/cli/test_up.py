@@ -24,8 +24,11 @@ def test_text_for_people(rig: Rig) -> None:
     assert "import libraries" in ran.stderr, "progress goes to stderr"
     assert "load weights" in ran.stderr
     assert "\r" not in ran.stderr, "plain lines where there is no terminal"
+    for rung in ("listening", "health", "models", "completion"):
+        assert sum(rung in line.split() for line in lines + ran.stderr.splitlines()) == 1, rung
     again = rig.run("up", rig.profile(script=script))
     assert again.stdout.splitlines()[0] == "one is already ready"
+    assert "completion" in again.stdout, "nothing was told on the way"
     rig.down()
 
 
@@ -57,6 +60,12 @@ def test_a_phase_told_by_a_log_file(rig: Rig) -> None:
     ran = rig.up(script=script)
     assert [e["percent"] for e in ran.events if e["event"] == "phase"] == [None, 30.0, 60.0]
     rig.down()
+
+
+def test_in_the_foreground_there_is_no_json(rig: Rig) -> None:
+    ran = rig.run("up", rig.profile(), "--foreground", "--json")
+    assert (ran.rc, ran.events, rig.errors(ran)) == (2, [], ["usage"])
+    assert not rig.instance().exists()
 
 
 def test_dry_run_is_plan(rig: Rig, free_port: int) -> None:
