@@ -36,7 +36,9 @@ def command(
 ) -> Result:
     """Find the first cause in the logs of TARGET, or of a server that somebody else started.
 
-    Exit code 0 when the logs show nothing wrong, 1 when a cause or an error was found.
+    Of TARGET its state comes first: a killed keeper, who stopped it, what it was given up for.
+    Exit code 0 when nothing is wrong, 1 when a cause or an error was found or it has failed,
+    died or is lost, 3 when there is no log to judge.
     """
     if (target is None) == (folder is None):
         raise UsageError.of(
@@ -48,7 +50,9 @@ def command(
         return _of_folder(Path(folder), engine, exit_code, ready)
     if engine or exit_code is not None or ready:
         raise UsageError.of("usage", "--engine, --exit-code and --ready go with --logs DIR")
-    return _of_instance(target or "")
+    from launcher.instance.first_cause import first_cause
+
+    return first_cause(target_instance(target or ""))
 
 
 def _of_folder(folder: Path, engine: str | None, exit_code: int | None, ready: bool) -> Result:
@@ -63,33 +67,3 @@ def _of_folder(folder: Path, engine: str | None, exit_code: int | None, ready: b
         raise PreconditionError.of("no-logs", f"nothing to read in {folder}: {reasons}", "--logs")
     code = ExitCode.NEGATIVE if found.found else ExitCode.DONE
     return Result("diagnose", {**found.to_json(), "source": str(folder)}, None, code)
-
-
-def _of_instance(target: str) -> Result:
-    from launcher.diagnose import of_instance
-    from launcher.keeper.state import DamagedState
-
-    one = target_instance(target)
-    plan = one.plan()
-    try:
-        state = one.state()
-    except DamagedState:
-        # What happened is then told by the logs alone, of every start they hold.
-        state = None
-    found = of_instance(
-        Path(plan.log_folder),
-        one.engine_log,
-        plan.failure_rules,
-        engine=plan.engine,
-        exit_code=state.engine_exit if state else None,
-        state="ready" if state and state.ready_at else "loading",
-        noise=plan.noise,
-        since=state.started_at if state else None,
-    )
-    if not found.files:
-        raise PreconditionError.of(
-            "no-logs", f"{one.name} has no logs", str(one.logs), f"`ernie-deploy status {one.name}`"
-        )
-    code = ExitCode.NEGATIVE if found.found else ExitCode.DONE
-    data = {**found.to_json(), "source": str(one.logs)}
-    return Result("diagnose", data, one.name, code)
