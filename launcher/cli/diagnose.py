@@ -44,7 +44,9 @@ def command(
 ) -> Result:
     """Find the first cause in the logs of TARGET, or of a server that somebody else started.
 
-    Exit code 0 when the logs show nothing wrong, 1 when a cause or an error was found.
+    Of TARGET its state comes first: a killed keeper, who stopped it, what it was given up for.
+    Exit code 0 when nothing is wrong, 1 when a cause or an error was found or it has failed,
+    died or is lost, 3 when there is no log to judge.
     """
     if (target is None) == (folder is None):
         raise UsageError.of(
@@ -56,9 +58,9 @@ def command(
         return _of_folder(Path(folder), engine, exit_code, ready)
     if engine or exit_code is not None or ready:
         raise UsageError.of("usage", "--engine, --exit-code and --ready go with --logs DIR")
-    from launcher.instance.diagnosing import diagnose_instance
+    from launcher.instance.first_cause import first_cause
 
-    return diagnose_instance(target_instance(target or ""))
+    return first_cause(target_instance(target or ""))
 
 
 def _of_folder(folder: Path, engine: str | None, exit_code: int | None, ready: bool) -> Result:

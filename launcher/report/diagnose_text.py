@@ -12,20 +12,23 @@ _WIDTH = 96
 
 
 def diagnose(result: Result) -> str:
-    """The rule, what it means, the line that shows it, what to do; then what else was seen."""
+    """What the instance's state says; the rule, the line that shows it, what to do; what else."""
     data = result.data
-    lines = []
+    told = data.get("state")
+    lines = _told(told) if told else []
     if data["rule"]:
         lines += [f"{data['rule']}  {data['cause']}"]
-    else:
+    elif not told or data["first_errors"]:
         lines += [data["cause"]]
+    else:
+        lines += ["its logs name no cause" if result.exit_code else "its logs show nothing wrong"]
     if data["evidence"]:
         lines += ["", *_quote(data["evidence"])]
     if data["first_errors"]:
         lines += ["", "first errors in the logs that no rule knows:"]
         for error in data["first_errors"]:
             lines += _quote(error)
-    if data["remedy"]:
+    if data["remedy"] and not (told and data["remedy"] == told["remedy"]):
         again = "starting again unchanged can help" if data["retry"] else "it will fail again"
         lines += ["", *_field("do", data["remedy"])]
         if data["kind"] in ("failure", "summary", "symptom"):
@@ -41,6 +44,15 @@ def diagnose(result: Result) -> str:
     if data["rule"]:
         lines += [f"more: ernie-deploy explain {data['rule']}"]
     return "\n".join(lines)
+
+
+def _told(told: Mapping[str, Any]) -> list[str]:
+    lines = [told["message"]]
+    if told["where"]:
+        lines += [f"  {told['where']}"]
+    if told["remedy"]:
+        lines += _field("do", told["remedy"])
+    return [*lines, ""]
 
 
 def explain(result: Result) -> str:

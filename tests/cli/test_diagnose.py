@@ -1,10 +1,12 @@
 """`ernie-deploy diagnose` as a user runs it."""
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 from tests.support.cli import Ran
+from tests.support.rig import Rig
 
 LINE = "KeyError: \"tool helper: 'hermes' not found in tool_parsers\""
 
@@ -81,3 +83,61 @@ def test_an_instance_by_name(run_cli: Callable[..., Ran], home: Path) -> None:
     assert ran.json["data"]["rule"] == "ED-FD-QUANTIZATION-INVALID"
     others = [other["rule"] for other in ran.json["data"]["others"]]
     assert others == ["ED-FD-WORKER-LAUNCH-FAILED"]
+
+
+def test_a_killed_keeper_is_said_first(rig: Rig) -> None:
+    rig.up()
+    keeper = rig.keeper()
+    rig.kill(keeper)
+    ran = rig.run("diagnose", "one")
+    assert ran.rc == 1, ran.said()
+    assert ran.stdout.startswith(f"one is LOST: its keeper (pid {keeper}) was killed")
+    assert "nothing wrong" not in ran.stdout
+    assert "ernie-deploy down one" in " ".join(ran.stdout.split())
+    data = rig.run("diagnose", "one", "--json").json["data"]
+    assert data["state"]["name"] == "lost"
+    assert data["cause"] == data["state"]["message"]
+    rig.down()
+    after = rig.run("diagnose", "one")
+    assert after.rc == 1, after.said()
+    assert after.stdout.startswith("the keeper of one had been killed; what it left was cleaned")
+
+
+def test_who_stopped_it_is_said_after_a_down(rig: Rig) -> None:
+    rig.up()
+    rig.down()
+    ran = rig.run("diagnose", "one")
+    assert ran.rc == 0, ran.said()
+    assert ran.stdout.startswith("one was stopped by `ernie-deploy down` at ")
+    assert "exit code" not in ran.stdout
+    assert "its logs show nothing wrong" in ran.stdout
+
+
+def test_what_signal_stopped_it(rig: Rig) -> None:
+    rig.up()
+    rig.kill(rig.keeper(), signal.SIGTERM)
+    rig.wait_for_state("stopped")
+    ran = rig.run("diagnose", "one")
+    assert ran.rc == 0, ran.said()
+    assert ran.stdout.startswith("one was stopped by SIGTERM to its keeper")
+
+
+def test_what_it_was_given_up_for_comes_before_the_logs(rig: Rig) -> None:
+    """The logs are silent: only the keeper knows that the start took too long."""
+    health = {"startup-timeout": "1s"}
+    script = {"before": [{"sleep": 600}]}
+    assert rig.run("up", rig.profile(script=script, health=health)).rc == 5
+    ran = rig.run("diagnose", "one")
+    assert ran.rc == 1, ran.said()
+    assert ran.stdout.startswith("one has failed: not ready after 1 s")
+    assert "health.startup-timeout" in ran.stdout
+    rig.down()
+    assert rig.run("diagnose", "one").stdout == ran.stdout
+
+
+def test_one_that_runs_is_judged_by_its_logs(rig: Rig) -> None:
+    rig.up()
+    ran = rig.run("diagnose", "one")
+    assert ran.rc == 0, ran.said()
+    assert ran.stdout.startswith("the logs show nothing wrong")
+    rig.down()

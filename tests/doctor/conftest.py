@@ -14,7 +14,10 @@ import yaml
 from launcher import doctor, profile
 from launcher.doctor import Finding, Subject
 from tests.support import home as homes
+from tests.support.rig import rig
 from tests.twin.interpreter import make_interpreter
+
+__all__ = ["card", "examine", "gpus", "make_model", "rig", "state", "twin", "write_shard"]
 
 GIB = 1024**3
 

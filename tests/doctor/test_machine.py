@@ -12,16 +12,20 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from launcher import doctor
+from launcher.doctor.checks import time as time_checks
 from launcher.host import kernel
+from launcher.keeper.state import Events
 from tests.doctor.conftest import make_model
 from tests.support import ROOT, cli
 from tests.support.checkpoints import write_shard
 from tests.support.ports import free_port
+from tests.support.rig import Rig
 from tests.support.waiting import wait_for
 
 
@@ -213,14 +217,53 @@ def test_host_memory_that_is_too_small(examine: Any, tmp_path: Path) -> None:
     assert "loading takes about" in found.evidence
 
 
-def test_a_time_out_shorter_than_earlier_starts(examine: Any, state: Path) -> None:
-    history = state / "instances" / "doc"
-    history.mkdir(parents=True)
-    events = [{"time": 1000.0, "event": "starting"}, {"time": 1100.0, "event": "ready"}]
-    (history / "events.jsonl").write_text("".join(json.dumps(e) + "\n" for e in events))
-    found = examine(health={"startup-timeout": "60s"})["timeouts"]
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time that the keeper's history is written with, in a list of one."""
+    now = [1000.0]
+    monkeypatch.setattr("launcher.keeper.state.time", SimpleNamespace(time=lambda: now[0]))
+    return now
+
+
+def one_start(folder: Path, clock: list[float], *states: tuple[str, float]) -> None:
+    """A history as the keeper writes it: each state, and how long the instance stays in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    history = Events(folder)
+    for state, seconds in states:
+        history.append("state", state=state)
+        history.append("phase", phase="weights", percent=None)
+        clock[0] += seconds
+    history.close()
+
+
+def test_a_time_out_shorter_than_earlier_starts(
+    examine: Any, state: Path, tmp_path: Path, clock: list[float]
+) -> None:
+    folder = state / "instances" / "doc"
+    life = (("stopping", 1.0), ("stopped", 900.0))
+    one_start(folder, clock, ("starting", 5.0), ("loading", 100.0), ("ready", 600.0), *life)
+    keys = {"health": {"startup-timeout": "60s"}, "model": str(make_model(tmp_path / "m"))}
+    found = examine(**keys)["timeouts"]
     assert found.answer == "WARN"
-    assert "100 s" in found.evidence
+    assert "100 s (the start before)" in found.evidence
+    # The next `up` puts that history aside; its own load fails and tells nothing.
+    previous = folder / "logs" / "previous"
+    previous.mkdir(parents=True)
+    (folder / "events.jsonl").rename(previous / "events.jsonl")
+    one_start(folder, clock, ("starting", 5.0), ("loading", 400.0), *life)
+    assert examine(**keys)["timeouts"].evidence == found.evidence
+    # A restart goes on in the same history.
+    one_start(folder, clock, ("starting", 5.0), ("loading", 120.0), ("ready", 600.0))
+    assert "120 s (the slowest of 2 earlier starts here)" in examine(**keys)["timeouts"].evidence
+
+
+def test_a_real_start_is_found_in_its_history(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice up: the first start lies in `logs/previous` by then."""
+    monkeypatch.setenv("ERNIE_DEPLOY_HOME", str(rig.home))
+    for _ in range(2):
+        rig.up(name="doc")
+        rig.down(name="doc")
+    assert len(time_checks._earlier("doc")) == 2
 
 
 def test_the_loader_that_collects_all_weights_needs_memory_for_all(

@@ -24,7 +24,9 @@ def timeouts(subject: Subject) -> Outcome | None:
         return None
     before = _earlier(profile.name)
     if before:
-        usual, how = max(before), f"the slowest of {len(before)} earlier starts here"
+        count = len(before)
+        how = f"the slowest of {count} earlier starts here" if count > 1 else "the start before"
+        usual = max(before)
     else:
         size = _size(profile.model) if profile.model_is_path else None
         if size is None:
@@ -48,22 +50,38 @@ def _size(model: str) -> int | None:
 
 
 def _earlier(name: str) -> list[float]:
-    """Seconds from start to ready of this instance's earlier starts, from its history."""
+    """Seconds from the engine's start to ready of this instance's earlier starts, oldest first.
+
+    Each `up` moves the history of the run before to `logs/previous`.
+    """
+    folder = paths.instances() / name
+    seconds: list[float] = []
+    for path in (folder / "logs" / "previous" / "events.jsonl", folder / "events.jsonl"):
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        seconds += _loads(text)
+    return seconds
+
+
+def _loads(history: str) -> list[float]:
+    """From each `loading` to the `ready` that follows it; a load that failed has none."""
     seconds, begun = [], None
-    try:
-        lines = (paths.instances() / name / "events.jsonl").read_text(encoding="utf-8")
-    except OSError:
-        return []
-    for line in lines.splitlines():
+    for line in history.splitlines():
         try:
             event = json.loads(line)
-            kind, when = event["event"], float(event["time"])
+            if event["event"] != "state":
+                continue
+            state, when = event["state"], float(event["time"])
         except (ValueError, KeyError, TypeError):
-            continue
-        if kind in ("starting", "started", "start"):
+            continue  # a line that was cut off
+        if state == "loading":
             begun = when
-        elif kind == "ready" and begun is not None:
+        elif state == "ready" and begun is not None:
             seconds.append(when - begun)
+            begun = None
+        elif state != "ready":
             begun = None
     return seconds
 
