@@ -27,11 +27,11 @@ def of_instance(name: str) -> Target:
 
     Raises:
         UsageError: no such instance.
-        PreconditionError: it never got a plan, or its key cannot be had.
+        PreconditionError: it is not ready, or its key cannot be had.
     """
-    from launcher.instance.store import open_instance
+    from launcher.smoke.standing import serving
 
-    folder = open_instance(name)
+    folder = serving(name)
     return of_plan(folder.plan(), profile_of(folder.profile()))
 
 
@@ -40,15 +40,16 @@ def of_profile(path: str, overlays: tuple[str, ...] = (), sets: tuple[str, ...] 
 
     Raises:
         ProfileError: the profile is wrong.
+        PreconditionError: its instance is not ready.
     """
     from launcher import profile
 
     loaded = profile.load(path, overlays=overlays, sets=sets)
     if loaded.engine == "hosted":
         return of_hosted(loaded)
-    from launcher.instance.store import open_instance
+    from launcher.smoke.standing import serving
 
-    folder = open_instance(loaded.name)
+    folder = serving(loaded.name, path)
     return of_plan(folder.plan(), loaded)
 
 
