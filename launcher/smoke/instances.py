@@ -12,10 +12,10 @@ from launcher.engines.base import Release
 from launcher.errors import DeployError, PreconditionError, Problem, ProfileError
 from launcher.plan.model import LaunchPlan
 from launcher.profile.model import Parsers, Profile
-from launcher.smoke.check import all_checks
 from launcher.smoke.clients.base import Endpoint
 from launcher.smoke.resolve import CONTEXT_KEYS, budget, model_list, url_problem
-from launcher.smoke.section import seconds, validate
+from launcher.smoke.rules import validate
+from launcher.smoke.section import seconds
 from launcher.smoke.skills import skills_of
 from launcher.smoke.target import DEFAULT_TIMEOUT, Target
 
@@ -27,12 +27,13 @@ def of_instance(name: str) -> Target:
 
     Raises:
         UsageError: no such instance.
-        PreconditionError: it never got a plan, or its key cannot be had.
+        PreconditionError: it is not ready, or its key cannot be had.
     """
-    from launcher.instance.store import open_instance
+    from launcher.smoke.standing import serving
 
-    folder = open_instance(name)
-    return of_plan(folder.plan(), profile_of(folder.profile()))
+    folder = serving(name)
+    kept = profile_of(folder.profile(), str(folder.folder / "profile.json"))
+    return of_plan(folder.plan(), kept)
 
 
 def of_profile(path: str, overlays: tuple[str, ...] = (), sets: tuple[str, ...] = ()) -> Target:
@@ -40,15 +41,17 @@ def of_profile(path: str, overlays: tuple[str, ...] = (), sets: tuple[str, ...] 
 
     Raises:
         ProfileError: the profile is wrong.
+        PreconditionError: its instance is not ready.
     """
     from launcher import profile
 
     loaded = profile.load(path, overlays=overlays, sets=sets)
     if loaded.engine == "hosted":
         return of_hosted(loaded)
-    from launcher.instance.store import open_instance
+    from launcher.smoke.standing import serving
 
-    folder = open_instance(loaded.name)
+    validate(loaded)
+    folder = serving(loaded.name, path)
     return of_plan(folder.plan(), loaded)
 
 
@@ -139,7 +142,7 @@ def shaped(target: Target, profile: Profile, names: tuple[str | None, ...]) -> T
         ProfileError: the section is wrong.
     """
     section = dict(profile.smoke)
-    validate(section, [c.name for c in all_checks()], profile.where("smoke"))
+    validate(profile)
     skills = next((s for s in map(skills_of, names) if s), frozenset())
     try:
         timeout = section.get("request-timeout") or section.get("timeout") or DEFAULT_TIMEOUT
@@ -156,8 +159,8 @@ def shaped(target: Target, profile: Profile, names: tuple[str | None, ...]) -> T
     return replace(target, smoke=section, extra=extra - denied, denied=denied, **limits)
 
 
-def profile_of(resolved: Mapping[str, Any]) -> Profile:
-    """The profile stored with an instance; what only matters at the start is left out."""
+def profile_of(resolved: Mapping[str, Any], path: str) -> Profile:
+    """The profile stored with an instance at `path`; what only matters at the start is left out."""
     from launcher.profile.model import SecretRef
 
     names = {f.name for f in dataclasses.fields(Profile)}
@@ -187,6 +190,7 @@ def profile_of(resolved: Mapping[str, Any]) -> Profile:
         parsers=Parsers(parsers.get("reasoning"), parsers.get("tool-call")),
         api_key=SecretRef(kind, value) if kind in ("env", "file", "cmd") else None,  # type: ignore[arg-type]
         resolved=dict(resolved),
+        path=path,
         **chosen,
     )
 

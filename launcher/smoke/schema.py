@@ -69,10 +69,16 @@ def unknown_words(schema: Any, path: str = "$") -> list[str]:
     """What in a schema this judge does not know: keywords and types, as deep as they go."""
     if not isinstance(schema, Mapping):
         return [f"{path} is no schema: {schema!r}"]
-    found = [f"{path}: JSON Schema keyword not supported here: {w}" for w in set(schema) - KNOWN]
+    found = [
+        f"{path}: JSON Schema keyword not supported here: {w}" for w in sorted(set(schema) - KNOWN)
+    ]
     kinds = schema.get("type")
     names = kinds if isinstance(kinds, list) else [kinds] if kinds is not None else []
     found += [f"{path}: there is no type {n!r}" for n in names if n not in TYPES]
+    try:
+        re.compile(str(schema.get("pattern", "")))
+    except re.error as error:
+        found.append(f"{path}: pattern is no regular expression: {error}")
     properties = schema.get("properties", {})
     if not isinstance(properties, Mapping):
         return [*found, f"{path}: properties are a mapping"]

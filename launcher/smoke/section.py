@@ -1,5 +1,7 @@
 """The profile's `smoke:` section: expectations, thresholds, promises, checks of one's own.
 
+`launcher.smoke.rules` says what may stand in it; here it is applied.
+
 smoke:
   tags: [quick, tools]            # what runs where the command line does not say
   promises: [skill-needle]        # and not-promised: [...]
@@ -16,34 +18,16 @@ smoke:
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from launcher.engines.base import CAPABILITIES
-from launcher.errors import Problem, ProfileError
 from launcher.smoke.check import Check, Finding, Outcome, inconclusive
-from launcher.smoke.schema import unknown_words
-from launcher.smoke.session import Session
-from launcher.smoke.target import Target
 
-KEYS = frozenset(
-    [
-        "checks",
-        "tags",
-        "expect",
-        "thresholds",
-        "custom",
-        "repeat",
-        "timeout",
-        "request-timeout",
-        "promises",
-        "not-promised",
-        "max-tokens",
-        "needle-tokens",
-    ]
-)
+if TYPE_CHECKING:
+    from launcher.smoke.session import Session
+    from launcher.smoke.target import Target
+
 LIMITS: Mapping[str, tuple[str, bool]] = {
     "latency": ("seconds", True),
     "first-token": ("first_token_seconds", True),
@@ -51,21 +35,6 @@ LIMITS: Mapping[str, tuple[str, bool]] = {
     "tokens-per-second": ("tokens_per_second", False),
 }
 """Threshold to the measure it bounds, and whether from above."""
-EXPECTATIONS = frozenset(
-    [
-        "matches",
-        "status",
-        "reasoning",
-        "finish-reason",
-        "tool",
-        "json-schema",
-        "latency",
-        "first-token",
-        "tokens-per-second",
-        "longest-gap",
-    ]
-)
-CUSTOM_KEYS = frozenset(["name", "purpose", "tags", "needs", "request", "stream", "expect"])
 DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h)?\s*$")
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 
@@ -82,43 +51,6 @@ def seconds(value: Any) -> float:
     if not match:
         raise ValueError(f"not a duration: {value!r}")
     return float(match[1]) * UNITS[match[2]]
-
-
-def validate(section: Mapping[str, Any], known: Sequence[str], where: str | None) -> None:
-    """Judge a section as far as the profile's schema cannot.
-
-    Raises:
-        ProfileError: every problem at once.
-    """
-    problems: list[Problem] = []
-
-    def wrong(path: str, message: str) -> None:
-        problems.append(Problem("bad-smoke-section", message, f"{where or 'profile'}: {path}"))
-
-    for key in set(section) - KEYS:
-        wrong(f"smoke.{key}", f"unknown key {key!r}{_near(key, KEYS)}")
-    for key in ("promises", "not-promised"):
-        for word in section.get(key) or ():
-            if word not in CAPABILITIES:
-                wrong(f"smoke.{key}", f"unknown capability {word!r}{_near(word, CAPABILITIES)}")
-    custom = section.get("custom") or []
-    names = [c.get("name") for c in custom if isinstance(c, Mapping)]
-    for position, item in enumerate(custom):
-        for message in _custom_problems(item):
-            wrong(f"smoke.custom[{position}]", message)
-    having = {*known, *map(str, names)}
-    for key in ("expect", "thresholds"):
-        for name, item in (section.get(key) or {}).items():
-            if key == "thresholds" and name == "pass-rate":
-                if not isinstance(item, (int, float)) or not 0 < item <= 1:
-                    wrong("smoke.thresholds.pass-rate", "a number above 0, at most 1, is needed")
-                continue
-            if name not in having:
-                wrong(f"smoke.{key}.{name}", f"there is no check {name!r}{_near(name, having)}")
-            for message in _expectation_problems(item, _judged_for(name)):
-                wrong(f"smoke.{key}.{name}", message)
-    if problems:
-        raise ProfileError(problems)
 
 
 def expected(session: Session, outcome: Outcome) -> Outcome:
@@ -191,54 +123,3 @@ def custom_checks(target: Target) -> list[Check]:
     from launcher.smoke.custom import check_of
 
     return [check_of(item) for item in target.smoke.get("custom") or []]
-
-
-def _custom_problems(item: Any) -> list[str]:
-    if not isinstance(item, Mapping):
-        return ["a check is a mapping with name, request and expect"]
-    found = [f"unknown key {k!r}{_near(k, CUSTOM_KEYS)}" for k in set(item) - CUSTOM_KEYS]
-    if not isinstance(item.get("name"), str):
-        found.append("a check needs a name")
-    request = item.get("request")
-    if not isinstance(request, Mapping) or not isinstance(request.get("messages"), list):
-        found.append("a check needs request.messages, a list")
-    if not item.get("expect"):
-        found.append("a check that expects nothing cannot fail: it needs `expect`")
-    unknown = [n for n in item.get("needs") or [] if n not in CAPABILITIES]
-    found += [f"unknown capability {n!r}{_near(n, CAPABILITIES)}" for n in unknown]
-    return found + _expectation_problems(item.get("expect") or {}, EXPECTATIONS)
-
-
-def _judged_for(name: str) -> frozenset[str]:
-    """What a section can expect of a check that has a request of its own."""
-    return frozenset(["matches", *LIMITS, *(["prompt"] if name == "chat" else [])])
-
-
-def _expectation_problems(item: Any, known: frozenset[str]) -> list[str]:
-    if not isinstance(item, Mapping):
-        return ["expectations are a mapping"]
-    found = [
-        f"{k!r} is judged in checks of `smoke.custom` only"
-        if k in EXPECTATIONS
-        else f"unknown key {k!r}{_near(k, known)}"
-        for k in sorted(set(item) - known)
-    ]
-    if "json-schema" in item:
-        found += unknown_words(item["json-schema"])
-    for key in ("matches", "reasoning"):
-        try:
-            re.compile(str(item.get(key, "")))
-        except re.error as error:
-            found.append(f"{key} is no regular expression: {error}")
-    for key, (_, above) in LIMITS.items():
-        try:
-            if key in item:
-                _ = seconds(item[key]) if above else float(item[key])
-        except (TypeError, ValueError):
-            found.append(f"{key}: not a {'duration' if above else 'number'}: {item[key]!r}")
-    return found
-
-
-def _near(word: Any, having: Any) -> str:
-    near = difflib.get_close_matches(str(word), list(having), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""

@@ -14,6 +14,7 @@ from launcher.cli.main import group
 from tests.smoke.defects import DEFECTS
 from tests.smoke.servers import serve
 from tests.support import cli
+from tests.support.rig import Rig
 
 
 def run(*words: str) -> Result:
@@ -83,3 +84,55 @@ def test_an_interrupt_is_told_as_json_too(tmp_path: Path) -> None:
     envelope = json.loads(stdout)
     assert (process.returncode, envelope["exit_code"]) == (130, 130), stderr
     assert (envelope["command"], envelope["errors"][0]["code"]) == ("smoke", "interrupted")
+
+
+def test_an_instance_that_does_not_run_is_not_judged_by_who_has_its_port(
+    rig: Rig, free_port: int
+) -> None:
+    profile = rig.profile(ports={"api": free_port})
+    never = rig.run("smoke", profile, "--json")
+    assert (never.rc, rig.errors(never)) == (3, ["instance-not-ready"])
+    assert "nothing runs under the name one" in never.json["errors"][0]["message"]
+    assert rig.run("up", profile).rc == 0
+    asked = rig.run("smoke", "one", "--check", "health", "--json")
+    assert asked.rc == 0, asked.said()
+    rig.down()
+    with serve(port=free_port):
+        for target in ("one", profile):
+            ran = rig.run("smoke", target, "--json")
+            assert (ran.rc, rig.errors(ran)) == (3, ["instance-not-ready"])
+            (error,) = ran.json["errors"]
+            assert error["message"] == "one is stopped"
+            assert "`ernie-deploy up " in error["remedy"]
+
+
+def test_of_an_instance_that_loads_or_failed_its_state_is_said(rig: Rig) -> None:
+    go = rig.place("go")
+    starting = rig.spawn("up", rig.profile(script={"before": [{"wait": go}, {"exit": 3}]}))
+    rig.wait_for_state("loading")
+    loading = rig.run("smoke", "one")
+    Path(go).touch()
+    assert starting.wait(60) == 4
+    failed = rig.run("smoke", "one")
+    assert (loading.rc, failed.rc) == (3, 3)
+    assert "one is loading" in loading.stderr
+    assert "waits until it is ready" in loading.stderr
+    assert "one has failed" in failed.stderr
+
+
+def test_a_port_that_is_not_the_instances_own_is_not_asked(rig: Rig) -> None:
+    rig.up()
+    plan = rig.instance() / "plan.json"
+    kept = plan.read_text()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        changed = json.loads(kept)
+        (use,) = changed["ports"]
+        use["number"] = other.getsockname()[1]
+        plan.write_text(json.dumps(changed))
+        ran = rig.run("smoke", "one", "--json")
+    plan.write_text(kept)
+    assert (ran.rc, rig.errors(ran)) == (3, ["port-not-ours"])
+    assert f"port {use['number']}: pid " in ran.json["errors"][0]["message"]
+    rig.down()

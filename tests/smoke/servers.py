@@ -84,8 +84,8 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
 
-    def __init__(self, defect: Defect | None = None, key: str | None = None) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, defect: Defect | None = None, key: str | None = None, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
         self.defect = defect
         self.key = key
         self.seats = threading.BoundedSemaphore(SEATS)
@@ -108,9 +108,9 @@ class Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serve(defect: Defect | None = None, key: str | None = None) -> Iterator[Server]:
+def serve(defect: Defect | None = None, key: str | None = None, port: int = 0) -> Iterator[Server]:
     """A running server, gone at the end with every thread of its own released."""
-    server = Server(defect, key)
+    server = Server(defect, key, port)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

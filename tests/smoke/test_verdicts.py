@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import time
 
 import pytest
 
-from launcher.errors import ProfileError, UsageError
+from launcher.errors import UsageError
 from launcher.smoke import deviations
 from launcher.smoke.check import REGISTRY, Check, Outcome, all_checks, passed
 from launcher.smoke.deviations import Deviation
 from launcher.smoke.resolve import base_url, resolve
-from launcher.smoke.section import validate
+from launcher.smoke.rules import problems
 from launcher.smoke.suite import select, smoke
 from tests.smoke.defects import DEFECTS
 from tests.smoke.servers import Defect, serve
 from tests.smoke.targets import target_of
+
+MINE = {"name": "own", "request": {"messages": []}, "expect": {"matches": "x"}}
 
 
 def only(result):
@@ -166,6 +167,11 @@ def test_checks_of_entry_points_run_with_the_rest(monkeypatch) -> None:
     assert "theirs" not in REGISTRY
 
 
+def wrong(section: dict) -> str:
+    """Everything that is said about a section."""
+    return "\n".join(p.message for p in problems(section, all_checks(), lambda path: "p.yaml:3:1"))
+
+
 def test_a_wrong_section_gets_every_problem_at_once() -> None:
     section = {
         "promises": ["tool"],
@@ -173,18 +179,22 @@ def test_a_wrong_section_gets_every_problem_at_once() -> None:
         "thresholds": {"chat": {"latency": "soon"}, "pass-rate": 2},
         "custom": [{"name": "empty", "request": {"messages": []}, "expect": {}}],
     }
-    with pytest.raises(ProfileError) as caught:
-        validate(section, [c.name for c in all_checks()], "p.yaml:3:1")
-    said = str(caught.value)
+    found = wrong(section)
     for part in ("'tools'", "'chat'", "regular expression", "'soon'", "pass-rate", "cannot fail"):
-        assert part in said
+        assert part in found
 
 
 @pytest.mark.parametrize(
     ("section", "said"),
     [
-        ({"expect": {"tool-call": {"tool": "get_weather"}}}, "in checks of `smoke.custom` only"),
-        ({"thresholds": {"stream-order": {"prompt": "Hello!"}}}, "unknown key 'prompt'"),
+        (
+            {"expect": {"tool-call": {"tool": "get_weather"}}},
+            "judged in checks of `smoke.custom` only",
+        ),
+        (
+            {"thresholds": {"stream-order": {"prompt": "Hello!"}}},
+            "smoke.thresholds.stream-order.prompt: unknown key",
+        ),
         (
             {
                 "custom": [
@@ -200,8 +210,37 @@ def test_a_wrong_section_gets_every_problem_at_once() -> None:
     ],
 )
 def test_an_expectation_that_nobody_would_judge_is_an_error(section: dict, said: str) -> None:
-    with pytest.raises(ProfileError, match=re.escape(said)):
-        validate(section, [c.name for c in all_checks()], "p.yaml:3:1")
+    assert said in wrong(section)
+
+
+@pytest.mark.parametrize(
+    ("section", "path"),
+    [
+        ({"checks": "chat"}, "smoke.checks"),
+        ({"tags": ["quik"]}, "smoke.tags.0"),
+        ({"expect": ["chat"]}, "smoke.expect"),
+        ({"thresholds": 3}, "smoke.thresholds"),
+        ({"custom": {"name": "x"}}, "smoke.custom"),
+        ({"custom": ["chat"]}, "smoke.custom.0"),
+        ({"custom": [{**MINE, "name": "chat"}]}, "smoke.custom.0.name"),
+        ({"custom": [{**MINE, "tags": "quick"}]}, "smoke.custom.0.tags"),
+        ({"custom": [{**MINE, "needs": [{"tools": 1}]}]}, "smoke.custom.0.needs.0"),
+        ({"custom": [{**MINE, "expect": {"status": "good"}}]}, "smoke.custom.0.expect.status"),
+        (
+            {"custom": [{**MINE, "expect": {"json-schema": {"pattern": "("}}}]},
+            "smoke.custom.0.expect.json-schema",
+        ),
+        ({"needle-tokens": ["many"]}, "smoke.needle-tokens"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_named_by_its_path(section: dict, path: str) -> None:
+    (found,) = problems(section, all_checks(), lambda path: "p.yaml:3:1")
+    assert found.message.startswith(f"{path}: ")
+
+
+def test_checks_and_tags_of_ones_own_can_be_asked_for() -> None:
+    section = {"custom": [{**MINE, "tags": ["mine"]}], "checks": ["own"], "tags": ["mine"]}
+    assert wrong(section) == ""
 
 
 def test_an_answer_to_match_is_missed_where_a_check_gets_none() -> None:

@@ -2,6 +2,7 @@
 
 A timeout of `requests` bounds one read, not the answer; every loop here looks at the deadline
 between reads, and the runner gives up on a check whose server feeds it a byte at a time.
+`requests` is imported with the first request: `validate` reads the checks' names and sends none.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-
-import requests
-import urllib3
 
 from launcher.smoke.clients.base import CheckLog, Deadline, TransportError
 from launcher.smoke.transcript import Exchange
+
+if TYPE_CHECKING:
+    import requests
 
 READ_SIZE = 65_536
 CONNECT_SECONDS = 10.0
@@ -158,6 +159,9 @@ def _open(
     log: CheckLog,
     client: str,
 ) -> tuple[requests.Response, Exchange, float]:
+    import requests
+    import urllib3
+
     sent = {"Accept": "*/*", **headers}
     if body is not None:
         sent.setdefault("Content-Type", "application/json")
@@ -212,6 +216,9 @@ def _guarded(
     entry: Exchange,
     begun: float,
 ) -> Iterator[bytes]:
+    import requests
+    import urllib3
+
     total = 0
     try:
         for piece in pieces:
@@ -232,6 +239,9 @@ def _guarded(
 
 
 def _transport(error: Exception, entry: Exchange, begun: float) -> TransportError:
+    import requests
+    import urllib3
+
     seconds = time.monotonic() - begun
     text = str(error)
     if isinstance(error, (requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError, TimeoutError)):

@@ -1,0 +1,223 @@
+"""What may stand in a profile's `smoke:` section; everything wrong is said at once, at its place.
+
+Also asked by `validate`, `plan` and `up`: a section that is wrong must not be found out after the
+model was loaded. So nothing here, nor in the checks' modules, imports an HTTP client.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from launcher.engines.base import CAPABILITIES
+from launcher.engines.common import in_file_order
+from launcher.errors import Problem, ProfileError
+from launcher.profile.model import Profile
+from launcher.smoke.check import TAGS, Check, all_checks
+from launcher.smoke.schema import unknown_words
+from launcher.smoke.section import LIMITS, seconds
+
+KEYS = frozenset(
+    [
+        "checks",
+        "tags",
+        "expect",
+        "thresholds",
+        "custom",
+        "repeat",
+        "timeout",
+        "request-timeout",
+        "promises",
+        "not-promised",
+        "max-tokens",
+        "needle-tokens",
+    ]
+)
+EXPECTATIONS = frozenset(
+    [
+        "matches",
+        "status",
+        "reasoning",
+        "finish-reason",
+        "tool",
+        "json-schema",
+        "latency",
+        "first-token",
+        "tokens-per-second",
+        "longest-gap",
+    ]
+)
+CUSTOM_KEYS = frozenset(["name", "purpose", "tags", "needs", "request", "stream", "expect"])
+
+Wrong = Callable[[str, str], None]
+"""Notes what is wrong at a key's path."""
+
+
+def validate(profile: Profile) -> None:
+    """Judge a profile's section as far as the profile's schema cannot.
+
+    Raises:
+        ProfileError: every problem at once, in file order.
+    """
+    found = problems_of(profile)
+    if found:
+        raise ProfileError(found)
+
+
+def problems_of(profile: Profile) -> list[Problem]:
+    """What is wrong in a profile's section, in file order.
+
+    Raises:
+        PreconditionError: a third party's checks cannot be loaded.
+    """
+    return problems(profile.smoke, all_checks(), profile.where) if profile.smoke else []
+
+
+def problems(
+    section: Mapping[str, Any], checks: Sequence[Check], where: Callable[[str], str | None]
+) -> list[Problem]:
+    """What is wrong in a section; `where` tells the place of a key's path."""
+    found: list[Problem] = []
+
+    def wrong(path: str, message: str) -> None:
+        place = where(path)
+        found.append(
+            Problem(
+                "bad-smoke-section",
+                f"{path}: {message}",
+                f"--set {path}" if place == "--set" else place,
+            )
+        )
+
+    for key in sorted(set(section) - KEYS):
+        wrong(f"smoke.{key}", f"unknown key{_near(key, KEYS)}")
+    for key in ("promises", "not-promised"):
+        _words(section.get(key), f"smoke.{key}", "capability", CAPABILITIES, wrong)
+    own = _custom(section.get("custom"), {c.name for c in checks}, wrong)
+    names = {c.name for c in checks} | {str(c["name"]) for c in own if "name" in c}
+    tags = {*TAGS, *(t for c in checks for t in c.tags)}
+    if own:
+        tags |= {"custom", *(str(t) for c in own for t in _list(c.get("tags")))}
+    _words(section.get("checks"), "smoke.checks", "check", names, wrong)
+    _words(section.get("tags"), "smoke.tags", "tag", tags, wrong)
+    for key in ("expect", "thresholds"):
+        _by_check(section.get(key), f"smoke.{key}", names, wrong)
+    lengths = section.get("needle-tokens")
+    if lengths is not None and not (
+        isinstance(lengths, list) and all(type(n) is int and n > 0 for n in lengths)
+    ):
+        wrong("smoke.needle-tokens", f"a list of numbers of tokens is needed, not {lengths!r}")
+    return in_file_order(found)
+
+
+def _words(given: Any, path: str, what: str, known: Iterable[str], wrong: Wrong) -> None:
+    if given is None:
+        return
+    if not isinstance(given, list):
+        wrong(path, f"a list is needed, not {given!r}")
+        return
+    for position, word in enumerate(given):
+        if not isinstance(word, str) or word not in known:
+            wrong(f"{path}.{position}", f"there is no {what} {word!r}{_near(word, known)}")
+
+
+def _by_check(given: Any, path: str, names: Iterable[str], wrong: Wrong) -> None:
+    """Expectations or thresholds, which stand under the name of the check that they are of."""
+    if given is None:
+        return
+    if not isinstance(given, Mapping):
+        wrong(path, "a mapping of checks is needed")
+        return
+    for name, item in given.items():
+        here = f"{path}.{name}"
+        if path.endswith(".thresholds") and name == "pass-rate":
+            number = isinstance(item, (int, float)) and not isinstance(item, bool)
+            if not number or not 0 < item <= 1:
+                wrong(here, "a number above 0, at most 1, is needed")
+            continue
+        if name not in names:
+            wrong(here, f"there is no check {name!r}{_near(name, names)}")
+        _expectations(item, here, _judged_for(name), wrong)
+
+
+def _custom(given: Any, taken: Iterable[str], wrong: Wrong) -> list[Mapping[str, Any]]:
+    """Judge the checks of the profile's own, and return those that are mappings."""
+    if given is not None and not isinstance(given, list):
+        wrong("smoke.custom", "a list of checks is needed")
+    own = []
+    names = set(taken)
+    for position, item in enumerate(_list(given)):
+        here = f"smoke.custom.{position}"
+        if not isinstance(item, Mapping):
+            wrong(here, "a check is a mapping with name, request and expect")
+            continue
+        own.append(item)
+        _one_custom(item, here, wrong)
+        name = item.get("name")
+        if isinstance(name, str):
+            if name in names:
+                wrong(f"{here}.name", f"there is a check {name!r} already")
+            names.add(name)
+    return own
+
+
+def _one_custom(item: Mapping[str, Any], here: str, wrong: Wrong) -> None:
+    for key in sorted(set(item) - CUSTOM_KEYS):
+        wrong(f"{here}.{key}", f"unknown key{_near(key, CUSTOM_KEYS)}")
+    if not isinstance(item.get("name"), str) or not item["name"]:
+        wrong(f"{here}.name", "a check needs a name")
+    request = item.get("request")
+    if not isinstance(request, Mapping) or not isinstance(request.get("messages"), list):
+        wrong(f"{here}.request", "a check needs request.messages, a list")
+    if not isinstance(item.get("stream", False), bool):
+        wrong(f"{here}.stream", f"true or false is needed, not {item['stream']!r}")
+    if not isinstance(item.get("tags", []), list):
+        wrong(f"{here}.tags", f"a list is needed, not {item['tags']!r}")
+    _words(item.get("needs"), f"{here}.needs", "capability", CAPABILITIES, wrong)
+    if not item.get("expect"):
+        wrong(f"{here}.expect", "a check that expects nothing cannot fail: it needs `expect`")
+    else:
+        _expectations(item["expect"], f"{here}.expect", EXPECTATIONS, wrong)
+
+
+def _judged_for(name: str) -> frozenset[str]:
+    """What a section can expect of a check that has a request of its own."""
+    return frozenset(["matches", *LIMITS, *(["prompt"] if name == "chat" else [])])
+
+
+def _expectations(item: Any, here: str, known: frozenset[str], wrong: Wrong) -> None:
+    if not isinstance(item, Mapping):
+        wrong(here, "expectations are a mapping")
+        return
+    for key in sorted(set(item) - known):
+        if key in EXPECTATIONS:
+            wrong(f"{here}.{key}", "this is judged in checks of `smoke.custom` only")
+        else:
+            wrong(f"{here}.{key}", f"unknown key{_near(key, known)}")
+    for message in unknown_words(item["json-schema"]) if "json-schema" in item else []:
+        wrong(f"{here}.json-schema", message)
+    for key in ("matches", "reasoning"):
+        try:
+            re.compile(str(item.get(key, "")))
+        except re.error as error:
+            wrong(f"{here}.{key}", f"this is no regular expression: {error}")
+    if type(item.get("status", 200)) is not int:
+        wrong(f"{here}.status", f"an HTTP status is needed, not {item['status']!r}")
+    for key, (_, above) in LIMITS.items():
+        try:
+            if key in item:
+                _ = seconds(item[key]) if above else float(item[key])
+        except (TypeError, ValueError):
+            kind = "duration" if above else "number"
+            wrong(f"{here}.{key}", f"this is no {kind}: {item[key]!r}")
+
+
+def _list(given: Any) -> list[Any]:
+    return given if isinstance(given, list) else []
+
+
+def _near(word: Any, having: Iterable[str]) -> str:
+    near = difflib.get_close_matches(str(word), list(having), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""

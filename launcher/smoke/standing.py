@@ -1,0 +1,75 @@
+"""Is it our instance that would answer: it is ready, and its own process has the port.
+
+A port outlives its instance: whoever listens there now may serve the same model under the same
+name, and every check would be green for an instance that does not run.
+"""
+
+from __future__ import annotations
+
+from launcher.errors import PreconditionError
+from launcher.instance.store import InstanceDir, check_readable, instance, open_instance, view
+from launcher.keeper.identity import descendants
+from launcher.keeper.state import State
+from launcher.probe.sockets import describe_holder, holder, listeners
+
+COMING = ("starting", "loading")
+
+
+def serving(name: str, profile: str | None = None) -> InstanceDir:
+    """The instance called `name`, which is ready and listens; `profile` is the file that was given.
+
+    Raises:
+        UsageError: no such instance (where it was asked for by its name).
+        PreconditionError: it is not ready, or its port belongs to somebody else.
+    """
+    found = instance(name)
+    check_readable(found)
+    if profile is None:
+        open_instance(name)
+    elif not (found.exists or (found.folder / "state.json").exists()):
+        raise PreconditionError.of(
+            "instance-not-ready",
+            f"nothing runs under the name {name}",
+            profile,
+            f"`ernie-deploy up {profile}` starts it",
+        )
+    state, stored, note = view(found)
+    if state != "ready" or stored is None:
+        said = f"{name} {'has' if state in ('failed', 'died') else 'is'} {state}"
+        raise PreconditionError.of(
+            "instance-not-ready",
+            f"{said}: {note}" if note else said,
+            profile,
+            _remedy(name, state, profile),
+        )
+    _holds_its_port(found, stored)
+    return found
+
+
+def _remedy(name: str, state: str, profile: str | None) -> str:
+    up = f"`ernie-deploy up {profile or 'PROFILE'}`"
+    if state in COMING:
+        return f"{up} waits until it is ready; `ernie-deploy status {name}` says how far it is"
+    if state == "foreign":
+        return "ask there, or by its address: `ernie-deploy smoke http://HOST:PORT`"
+    if state == "damaged":
+        return f"`ernie-deploy down {name}` takes away what is left of it"
+    again = "" if profile else f", `ernie-deploy restart {name}` starts what ran before"
+    return f"{up} starts it{again}"
+
+
+def _holds_its_port(found: InstanceDir, state: State) -> None:
+    """The rule of the first rung of readiness, looked at from outside the keeper."""
+    plan = found.plan()
+    number = plan.port(plan.readiness.port).number
+    ours = [process.pid for process in descendants(int(state.keeper["pid"]))]
+    if any(holder(one.inode, ours) is not None for one in listeners(number)):
+        return
+    who = describe_holder(number)
+    raise PreconditionError.of(
+        "port-not-ours",
+        f"{found.name} is ready, but no process of it listens on port {number}: "
+        + (f"{who} does" if who else "nobody does"),
+        None,
+        f"`ernie-deploy diagnose {found.name}`",
+    )
