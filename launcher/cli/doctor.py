@@ -34,10 +34,10 @@ def command(
     if profile is None:
         subject = doctor.machine()
     else:
-        from launcher.instance.store import runs
+        from launcher.instance.store import instance, keeper_of
 
         loaded = load_profile(profile, overlays, sets, name)
-        subject = doctor.of_profile(loaded, runs=runs(loaded.name))
+        subject = doctor.of_profile(loaded, keeper=keeper_of(instance(loaded.name)))
     findings = doctor.run(subject, only_fast=fast)
     failed = [f for f in findings if f.answer == "FAIL"]
     counts = {a: sum(f.answer == a for f in findings) for a in ("PASS", "WARN", "FAIL", "UNKNOWN")}

@@ -41,5 +41,5 @@ def command(
     return restart(
         loaded,
         on_event=listener(as_json),
-        preflight=lambda prepared: preflight(prepared, force),
+        preflight=lambda prepared, keeper: preflight(prepared, force, keeper),
     )

@@ -51,7 +51,7 @@ def command(
         loaded,
         on_event=listener(as_json),
         foreground=foreground,
-        preflight=lambda prepared: preflight(prepared, force),
+        preflight=lambda prepared, keeper: preflight(prepared, force, keeper),
     )
 
 

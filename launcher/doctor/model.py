@@ -65,8 +65,8 @@ class Subject:
 
     `installed` and `plan` are None where they could not be had: `engine_problems` and
     `profile_problems` then say why. `auto_ports` names ports whose number is chosen at the start:
-    their numbers in the plan are placeholders. `owned` are pids of the instance itself, where it
-    runs already.
+    their numbers in the plan are placeholders. `running`: an instance of this name is at work, and
+    `keeper` is the process that holds its leases.
     """
 
     profile: Profile | None = None
@@ -77,6 +77,7 @@ class Subject:
     profile_problems: tuple[Problem, ...] = ()
     auto_ports: frozenset[str] = frozenset()
     running: bool = False
+    keeper: int | None = None
     host: Host = field(default_factory=Host)
 
     def is_engine(self, *names: str) -> bool:

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from launcher.preparing.prepare import Prepared
 
 
-def preflight(prepared: Prepared, force: Sequence[str]) -> tuple[str, ...]:
+def preflight(
+    prepared: Prepared, force: Sequence[str], keeper: int | None = None
+) -> tuple[str, ...]:
     """Run the fast checks; returns the names of failed checks that `--force` overrides.
+
+    `keeper` is the pid of the instance's own keeper where it still runs.
 
     Raises:
         PreconditionError: a check says FAIL and is not forced.
     """
     from launcher import doctor
 
-    return doctor.gate(doctor.of_prepared(prepared), force)
+    return doctor.gate(doctor.of_prepared(prepared, keeper), force)

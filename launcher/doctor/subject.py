@@ -25,20 +25,23 @@ def machine() -> Subject:
     return Subject(host=Host())
 
 
-def of_prepared(prepared: Prepared) -> Subject:
-    """What `up` has prepared: ports are leased, nothing runs."""
+def of_prepared(prepared: Prepared, keeper: int | None = None) -> Subject:
+    """What `up` has prepared: ports are leased, and nothing runs unless there is a `keeper`."""
     return Subject(
         profile=prepared.profile,
         engine=prepared.engine,
         installed=prepared.installed,
         plan=prepared.plan,
+        running=keeper is not None,
+        keeper=keeper,
     )
 
 
-def of_profile(profile: Profile, *, runs: bool = False) -> Subject:
+def of_profile(profile: Profile, *, keeper: int | None = None) -> Subject:
     """A profile as far as this machine lets it come; what stands in the way is part of it.
 
-    `runs`: an instance of this name is at work, its ports and memory are then its own.
+    `keeper` is the pid of the keeper where an instance of this name is at work: its ports, GPUs
+    and memory are then its own.
 
     Raises:
         UsageError: the engine does not exist.
@@ -68,7 +71,8 @@ def of_profile(profile: Profile, *, runs: bool = False) -> Subject:
         engine_problems,
         profile_problems,
         auto,
-        runs,
+        running=keeper is not None,
+        keeper=keeper,
     )
 
 

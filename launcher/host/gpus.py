@@ -10,12 +10,16 @@ import importlib
 import shutil
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 SMI_DEADLINE = 10.0
 """Seconds nvidia-smi may take; without persistence mode the driver wakes every card first."""
 
 MIB = 1024 * 1024
+
+DEVICES = Path("/dev")
+"""Where the driver makes a node `nvidiaN` for each GPU."""
 
 _GPU_FIELDS = "index,uuid,name,compute_cap,memory.total,memory.free,driver_version"
 _PROCESS_FIELDS = "gpu_uuid,pid,used_memory"
@@ -192,3 +196,9 @@ def _mib(text: str) -> int | None:
 def _capability(text: str) -> tuple[int, int] | None:
     major, _, minor = text.partition(".")
     return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else None
+
+
+def device_numbers() -> tuple[int, ...]:
+    """The GPUs that have a device node here, by number: known without asking the driver."""
+    names = (path.name.removeprefix("nvidia") for path in DEVICES.glob("nvidia[0-9]*"))
+    return tuple(sorted(int(name) for name in names if name.isdigit()))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from launcher.errors import ExitCode, PreconditionError
+from launcher.errors import ExitCode
 from launcher.instance.ending import down
 from launcher.instance.following import OnEvent
 from launcher.instance.start import resolve_secrets
-from launcher.instance.store import InstanceDir, instance, view
-from launcher.instance.up import Preflight, running_plans, up
+from launcher.instance.store import InstanceDir, instance, keeper_of, view
+from launcher.instance.up import Preflight, up
 from launcher.keeper.state import LIVE
 from launcher.preparing import prepare
 from launcher.profile.model import Profile
@@ -27,7 +27,7 @@ def restart(profile: Profile, *, on_event: OnEvent, preflight: Preflight) -> Res
     found = instance(profile.name)
     ports = found.ports()
     if view(found)[0] in LIVE:
-        _rehearse(found, profile, ports)
+        _rehearse(found, profile, ports, preflight)
     else:
         prepare.engine_of(profile)
     stopped = down(found)
@@ -38,12 +38,12 @@ def restart(profile: Profile, *, on_event: OnEvent, preflight: Preflight) -> Res
     return Result("restart", data, started.instance, started.exit_code, started.errors)
 
 
-def _rehearse(found: InstanceDir, profile: Profile, ports: Mapping[str, int]) -> None:
+def _rehearse(
+    found: InstanceDir, profile: Profile, ports: Mapping[str, int], preflight: Preflight
+) -> None:
     prepared = prepare.prepare(profile, preferred=ports, running=True)
     try:
-        problems = prepare.shared_gpus(prepared.plan, running_plans(found.name))
-        if problems:
-            raise PreconditionError(problems)
+        preflight(prepared, keeper_of(found))
         resolve_secrets(prepared.plan)
     finally:
         prepared.leases.release()

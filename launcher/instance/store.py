@@ -252,6 +252,7 @@ def view(found: InstanceDir) -> tuple[str, State | None, str | None]:
     return "lost", state, "its keeper was killed; `down` cleans up, `up` cleans and starts"
 
 
-def runs(name: str) -> bool:
-    """True while an instance of this name is at work."""
-    return view(instance(name))[0] in LIVE
+def keeper_of(found: InstanceDir) -> int | None:
+    """The pid of the keeper while the instance is at work, else None."""
+    state, stored, _ = view(found)
+    return int(stored.keeper["pid"]) if stored is not None and state in LIVE else None

@@ -10,20 +10,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from launcher import paths
-from launcher.errors import DeployError, ExitCode, PreconditionError, Problem
+from launcher.errors import ExitCode, PreconditionError, Problem
 from launcher.instance import ending, start
 from launcher.instance.differences import differences
 from launcher.instance.following import OnEvent, follow, ready_result
 from launcher.instance.interrupt import Interrupt, interruptible
-from launcher.instance.store import InstanceDir, Lock, every_instance, instance, view
+from launcher.instance.store import InstanceDir, Lock, instance
 from launcher.keeper.control import Client
-from launcher.plan.model import LaunchPlan
 from launcher.preparing import prepare
 from launcher.profile.model import Profile
 from launcher.result import Result
 
-Preflight = Callable[[prepare.Prepared], tuple[str, ...]]
-"""Refuses by raising, or returns the names of the checks that were overridden."""
+Preflight = Callable[[prepare.Prepared, int | None], tuple[str, ...]]
+"""Refuses by raising, or returns the names of the checks that were overridden.
+
+The number is the keeper's of an instance that still runs while its restart is rehearsed.
+"""
 
 BUSY_DEADLINE = 60.0
 """Seconds to wait for another `up` or `down` of the same instance to get to a state."""
@@ -103,10 +105,7 @@ class _Start:
             prepared = prepare.prepare(
                 self.profile, temporary=str(start.temporary_path()), preferred=self.preferred
             )
-            problems = prepare.shared_gpus(prepared.plan, running_plans(found.name))
-            if problems:
-                raise PreconditionError(problems)
-            forced = self.preflight(prepared) if self.preflight else ()
+            forced = self.preflight(prepared, None) if self.preflight else ()
             secrets = start.resolve_secrets(prepared.plan)
             if foreground:
                 # What comes from here on waits for the keeper, which is this process.
@@ -137,21 +136,6 @@ def _learn(result: Result, prepared: prepare.Prepared) -> Result:
     folder = Path(prepared.plan.log_folder)
     row = learn(prepared.profile, prepared.installed.release, folder)
     return replace(result, data={**result.data, "memory": row}) if row else result
-
-
-def running_plans(besides: str) -> dict[str, LaunchPlan]:
-    """The plans of all instances that are alive, but for the one called `besides`."""
-    plans = {}
-    for other in every_instance():
-        if other.name == besides:
-            continue
-        state, _, _ = view(other)
-        if state in ("starting", "loading", "ready", "stopping"):
-            try:
-                plans[other.name] = other.plan()
-            except DeployError:
-                continue
-    return plans
 
 
 def _join(

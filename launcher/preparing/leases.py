@@ -93,10 +93,12 @@ def _take_fixed(
     for port in range(number, number + need.span):
         if port in own:
             continue
-        descriptor = _lock(f"port-{port}")
+        name = f"port-{port}"
+        descriptor = _lock(name)
         if descriptor is None:
             return Problem(
-                "port-leased", f"port {port} ({need.name}) is leased by {_lessee(port)}", where,
+                "port-leased",
+                f"port {port} ({need.name}) is leased by {_told(_lessees(name))}", where,
                 f"choose another port, or `ports: {{{need.name}: auto}}`",
             )  # fmt: skip
         leases.descriptors.append(descriptor)
@@ -114,15 +116,39 @@ def _take_fixed(
     return None
 
 
-def _lessee(port: int) -> str:
-    """Who holds the lease of `port`, for a message."""
-    path = str(FOLDER / f"port-{port}")
-    for pid in (name for name in os.listdir("/proc") if name.isdigit()):
+def take_gpu(leases: Leases, card: str) -> None:
+    """Add the lease of a GPU to `leases`, if nobody holds it."""
+    descriptor = _lock(f"gpu-{card}")
+    if descriptor is not None:
+        leases.descriptors.append(descriptor)
+
+
+def holder_of_gpu(card: str, besides: Collection[int]) -> str | None:
+    """Who holds the lease of a GPU, other than the processes `besides`; None where nobody does."""
+    name = f"gpu-{card}"
+    descriptor = _lock(name)
+    if descriptor is not None:
+        os.close(descriptor)
+        return None
+    pids = _lessees(name)
+    if any(pid in besides for pid in pids):
+        return None
+    return _told(pids)
+
+
+def _lessees(name: str) -> list[int]:
+    """The processes that have the lease `name` open, as far as we may look into them."""
+    path, found = str(FOLDER / name), []
+    for pid in (int(entry) for entry in os.listdir("/proc") if entry.isdigit()):
         with contextlib.suppress(OSError):
-            for descriptor in os.listdir(f"/proc/{pid}/fd"):
-                if os.readlink(f"/proc/{pid}/fd/{descriptor}") == path:
-                    return f"pid {pid} ({command_line(int(pid))})"
-    return "another user's instance"
+            descriptors = os.listdir(f"/proc/{pid}/fd")
+            if any(os.readlink(f"/proc/{pid}/fd/{one}") == path for one in descriptors):
+                found.append(pid)
+    return found
+
+
+def _told(pids: list[int]) -> str:
+    return f"pid {pids[0]} ({command_line(pids[0])})" if pids else "another user's instance"
 
 
 def _why_not(error: OSError, need: PortNeed, port: int) -> Problem:

@@ -10,9 +10,9 @@ from pathlib import Path
 from launcher import engines, environments, paths
 from launcher.engines.base import Engine, Installed, PlanContext, Release
 from launcher.environments import question
-from launcher.errors import PreconditionError, Problem, ProfileError
+from launcher.errors import PreconditionError, ProfileError
 from launcher.plan.model import LaunchPlan
-from launcher.preparing import leases
+from launcher.preparing import gpus, leases
 from launcher.preparing.leases import Leases
 from launcher.profile.model import Profile
 
@@ -74,7 +74,8 @@ def prepare(
     assume: str | None = None,
     running: bool = False,
 ) -> Prepared:
-    """The launch plan of `profile` on this machine, its ports leased.
+    """The launch plan of `profile` on this machine, its ports and those of its GPUs leased
+    that nobody else holds.
 
     `preferred` are ports an `auto` should get again if they are free. `assume` plans for a
     version that need not be installed (`plan --engine-version`). `running` says that the instance
@@ -106,26 +107,9 @@ def prepare(
             distributions=installed.distributions,
         )
         plan = engine.plan(profile, context)
+        if assume is None and not running:
+            gpus.take(gpus.cards(plan, os.environ), taken)
     except BaseException:
         taken.release()
         raise
     return Prepared(profile, engine, installed, plan, taken)
-
-
-def shared_gpus(plan: LaunchPlan, others: Mapping[str, LaunchPlan]) -> list[Problem]:
-    """A problem for each GPU that a running instance uses too; `others` are those, by name."""
-    if plan.gpus is None:
-        return []
-    problems = []
-    for name, other in others.items():
-        both = sorted(set(plan.gpus) & set(other.gpus or ()))
-        if both:
-            problems.append(
-                Problem(
-                    "gpu-shared",
-                    f"GPU {', '.join(both)} is used by the running instance {name}",
-                    "gpus",
-                    "choose other `gpus`, or take that instance down",
-                )
-            )
-    return problems

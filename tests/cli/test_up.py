@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 from tests.support import cli
@@ -140,3 +141,37 @@ def test_the_folder_of_the_caller_is_not_searched_for_modules(rig: Rig) -> None:
         _, stderr = process.communicate(timeout=120)
     assert process.returncode == 0, stderr
     rig.nothing_left()
+
+
+def test_two_instances_never_share_a_gpu_unknowingly(rig: Rig) -> None:
+    card = f"GPU-{uuid.uuid4().hex}"
+    rig.up("one", gpus=[card])
+    second = rig.profile("two", gpus=[card])
+
+    refused = rig.run("up", second, "--json")
+
+    assert (refused.rc, rig.errors(refused)) == (3, ["gpu-shared"]), refused.said()
+    problem = refused.json["errors"][0]
+    assert f"GPU {card} is used by pid {rig.keeper('one')} (" in problem["message"]
+    assert "--force gpu-shared" in problem["remedy"]
+    assert not rig.instance("two").exists()
+
+    forced = rig.run("up", second, "--force", "gpu-shared", "--json")
+
+    assert forced.rc == 0, forced.said()
+    assert rig.stored("two")["forced"] == ["gpu-shared"]
+    assert rig.run("down", "two").rc == 0
+    restarted = rig.run("restart", rig.profile("one", gpus=[card]), "--json")
+    assert restarted.rc == 0, "its own GPU is no obstacle: " + restarted.said()
+    rig.down("one")
+
+
+def test_a_restart_onto_a_gpu_of_another_is_refused_while_it_serves(rig: Rig) -> None:
+    card = f"GPU-{uuid.uuid4().hex}"
+    rig.up("one", gpus=[card])
+    rig.up("two")
+    ran = rig.run("restart", rig.profile("two", gpus=[card]), "--json")
+    assert (ran.rc, rig.errors(ran)) == (3, ["gpu-shared"]), ran.said()
+    assert rig.stored("two")["state"] == "ready"
+    assert rig.run("down", "one").rc == 0
+    rig.down("two")

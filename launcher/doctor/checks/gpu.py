@@ -8,6 +8,7 @@ from launcher.doctor.model import Check, Outcome, Subject, fail, gib, ok, unknow
 from launcher.engines.fastdeploy.asked import Asked
 from launcher.environments import recipes
 from launcher.host.gpus import Gpu
+from launcher.preparing import gpus
 
 CUDA = (12, 3)
 """Oldest CUDA that the driver must support for FastDeploy's wheels (docs/.../nvidia_gpu.md)."""
@@ -205,6 +206,22 @@ def _built_for(subject: Subject) -> str | None:
     return None
 
 
+def shared(subject: Subject) -> Outcome | None:
+    """No other instance of ernie-deploy, of whatever user, is on the same GPU."""
+    if subject.plan is None:
+        return None
+    wanted = gpus.cards(subject.plan, os.environ)
+    if not wanted:
+        return None
+    own = (os.getpid(), *([subject.keeper] if subject.keeper else []))
+    taken = gpus.holders(wanted, own)
+    if not taken:
+        return ok(f"GPU {', '.join(wanted)}: no other instance holds it")
+    said = "; ".join(f"GPU {card} is used by {who}" for card, who in taken.items())
+    unsaid = "" if subject.plan.gpus is not None else " (the profile names no `gpus`)"
+    return fail(f"{said}{unsaid}", "name other `gpus`, or take that instance down")
+
+
 CHECKS = (
     Check(
         "driver",
@@ -220,6 +237,12 @@ CHECKS = (
         "the list becomes the launcher's device list: workers too many, or `substring not found`",
         visible,
         engines=("fastdeploy",),
+    ),
+    Check(
+        "gpu-shared",
+        "no other instance uses the same GPU",
+        "the second server gets what memory the first has left, and both may run out of it later",
+        shared,
     ),
     Check(
         "gpu-count",

@@ -190,6 +190,7 @@ class FastDeploy:
             vital=watching.VITAL,
             told_to_stop=watching.TOLD_TO_STOP,
             notes=_notes(profile, context),
+            gpu_ranks=Asked(profile).local_ranks,
             **common_parts(profile, context),
         )
 

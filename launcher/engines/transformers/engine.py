@@ -160,6 +160,7 @@ class Transformers:
                 ready=(StopStage("SIGTERM", "main", profile.stop.grace),),
             ),
             notes=_notes(profile, server),
+            gpu_ranks=0 if profile.engine_args.get("device") == "cpu" else 1,
             **common_parts(profile, context),
         )
 

@@ -170,11 +170,7 @@ def _ranges(profile: Profile) -> list[Problem]:
             found.append(
                 problem(profile, option, "out-of-range", f"{option} is {value}; at least {limit}")
             )
-    ranks = asked(profile, "tensor-parallel-size")
-    ranks = ranks if isinstance(ranks, int) and ranks > 0 else 1
-    others = [asked(profile, o) for o in ("pipeline-parallel-size", "data-parallel-size")]
-    for other in others:
-        ranks *= other if isinstance(other, int) and not isinstance(other, bool) else 1
+    ranks = gpu_ranks(profile)
     if profile.gpus and len(profile.gpus) != ranks:
         found.append(
             problem(profile, "gpus", "impossible-combination",
@@ -184,3 +180,13 @@ def _ranges(profile: Profile) -> list[Problem]:
     if profile.gpus and len(set(profile.gpus)) != len(profile.gpus):
         found.append(problem(profile, "gpus", "wrong-value", "a GPU is named twice"))
     return found
+
+
+def gpu_ranks(profile: Profile) -> int:
+    """How many GPUs of this host the parallel sizes come to."""
+    ranks = 1
+    for name in ("tensor-parallel-size", "pipeline-parallel-size", "data-parallel-size"):
+        size = asked(profile, name)
+        whole = isinstance(size, int) and not isinstance(size, bool)
+        ranks *= size if whole and size > 0 else 1
+    return ranks

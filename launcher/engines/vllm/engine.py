@@ -28,7 +28,7 @@ from launcher.engines.common import (
 from launcher.engines.options import canonical
 from launcher.engines.rules import failure_rules, noise
 from launcher.engines.vllm import checks, watching
-from launcher.engines.vllm.checks import TOP, asked, catalogue, parser_name
+from launcher.engines.vllm.checks import TOP, asked, catalogue, gpu_ranks, parser_name
 from launcher.engines.vllm.flags import QUESTION
 from launcher.errors import PreconditionError, Problem, ProfileError
 from launcher.plan.model import (
@@ -181,6 +181,7 @@ class Vllm:
                 drain=profile.stop.drain,
             ),
             notes=_notes(profile, context, cpu),
+            gpu_ranks=0 if cpu else gpu_ranks(profile),
             **common_parts(profile, context),
         )
 
