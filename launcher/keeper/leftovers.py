@@ -127,8 +127,8 @@ class Claims:
         """Claim what appeared between the keeper's last look and a death that nobody survived.
 
         The living prove nothing any more, so it has to be ours by user and time, and nobody may
-        use it; of a queue, one of our processes has to be the last that sent or received, or it
-        was never used at all.
+        use it; of a queue, whoever sent or received last has to be dead as well. (That it was one
+        of ours cannot be asked for: its worker may never have been seen.)
         """
         everybody = [int(name) for name in os.listdir("/proc") if name.isdigit()]
         for name in self.spec.shm:
@@ -143,7 +143,7 @@ class Claims:
             if queue is None or key in self.queues or not self._new(queue):
                 continue
             last = {queue.last_sender, queue.last_receiver} - {0}
-            if not last or last & self.seen:
+            if not any(os.path.exists(f"/proc/{pid}") for pid in last):
                 self.queues[key] = _queue_claim(queue, path)
         self._look_for_temporary([])
 

@@ -238,7 +238,7 @@ def test_the_key_is_wrong(rig: Rig) -> None:
 
 
 def test_the_key_cannot_be_sent(rig: Rig) -> None:
-    rig.env["MY_SECRET"] = "two\nlines-of-secret"
+    rig.env["MY_SECRET"] = "key-of-lines-of-secret-\N{EURO SIGN}"  # no header can hold that sign
     error = refused(rig, 4, "key-unusable", api_key="env:MY_SECRET")
     assert "lines-of-secret" not in json.dumps(error)
 

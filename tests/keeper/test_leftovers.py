@@ -2,6 +2,8 @@
 
 import ctypes
 import os
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -114,6 +116,33 @@ def test_a_queue_of_the_second_of_the_start_is_not_claimed(tmp_path: Path) -> No
         claims.look([])
         claims.look_after_death()
         assert claims.queues == {}
+    finally:
+        remove_queue(number)
+
+
+SEND = """
+import ctypes, sys
+message = ctypes.create_string_buffer(b"\\1" + b"\\0" * 7 + b"x", 9)
+assert ctypes.CDLL(None).msgsnd(int(sys.argv[1]), message, 1, 0) == 0
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+def test_after_a_death_a_queue_is_ours_unless_its_last_user_lives(tmp_path: Path) -> None:
+    """A worker that was never seen may have used it; somebody who still does may not be ours."""
+    number = make_queue(tmp_path, 66)
+    words = [sys.executable, "-c", SEND, str(number)]
+    try:
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as user:
+            assert user.stdout is not None
+            user.stdout.readline()
+            claims = Claims(Leftovers(queues=(FtokKey(str(tmp_path), 66),)), "/")
+            claims.look_after_death()
+            assert claims.queues == {}
+            user.communicate()
+        claims.look_after_death()
+        assert [claim["id"] for claim in claims.queues.values()] == [number]
     finally:
         remove_queue(number)
 
