@@ -64,7 +64,7 @@ def command(
 
 
 def _of_folder(folder: Path, engine: str | None, exit_code: int | None, ready: bool) -> Result:
-    from launcher.diagnose import of_folder
+    from launcher.diagnose import of_folder, recognised
 
     if not folder.exists():
         raise UsageError.of("no-logs", f"there is no {folder}", "--logs")
@@ -73,5 +73,13 @@ def _of_folder(folder: Path, engine: str | None, exit_code: int | None, ready: b
     if not found.files:
         reasons = "; ".join(found.notes) or "it holds no log"
         raise PreconditionError.of("no-logs", f"nothing to read in {folder}: {reasons}", "--logs")
+    if not found.found and not recognised(folder):
+        raise PreconditionError.of(
+            "no-logs",
+            f"{folder} is not recognised as logs: none of the {found.files} file(s) read has a"
+            " line in a form that servers' logs have",
+            "--logs",
+            "name the folder that FD_LOG_DIR had, or the file with the server's output",
+        )
     code = ExitCode.NEGATIVE if found.found else ExitCode.DONE
     return Result("diagnose", {**found.to_json(), "source": str(folder)}, None, code)

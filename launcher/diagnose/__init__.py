@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from launcher.diagnose.diagnosis import Diagnosis, Evidence, Finding
 from launcher.diagnose.engine import diagnose
-from launcher.diagnose.instance import of_folder, of_instance
+from launcher.diagnose.instance import of_folder, of_instance, recognised
 from launcher.diagnose.matching import Matcher, compile_rules
 from launcher.diagnose.sources import LogFile, below, log_file
 
@@ -23,4 +23,5 @@ __all__ = [
     "log_file",
     "of_folder",
     "of_instance",
+    "recognised",
 ]

@@ -24,7 +24,7 @@ from launcher.diagnose.matching import (
     span_of,
     time_near,
 )
-from launcher.diagnose.sources import LogFile, contents, log_file
+from launcher.diagnose.sources import LogFile, contents, is_binary, log_file
 from launcher.plan.model import FailureRule
 
 INCIDENT = 5.0
@@ -119,6 +119,7 @@ class _Reader:
         self.kept: list[LogFile] = []
         self.size = 0
         self.notes: list[str] = []
+        self.binary: list[str] = []
 
     def read(self, index: int, source: LogFile) -> None:
         try:
@@ -126,6 +127,9 @@ class _Reader:
             modified = source.path.stat().st_mtime
         except OSError as error:
             self.notes.append(f"{source.name} was not read: {error.strerror}")
+            return
+        if is_binary(data):
+            self.binary.append(source.name)
             return
         if skipped:
             self.notes.append(f"{source.name} is large: {skipped} lines in its middle were skipped")
@@ -153,6 +157,9 @@ class _Reader:
             self.found.append(_Found(rule, hit.index, span, index, hit, evidence))
 
     def conclude(self, exit_code: int | None, state: str, symptoms: dict[str, str]) -> Diagnosis:
+        if self.binary:
+            note = f"binary files are not read ({some(self.binary)})"
+            self.notes.append(note)
         floor, several = self._floor()
         fresh = [f for f in self.found if f.span.may_be_since(floor, several=several)]
         fresh.sort(key=_place)
@@ -286,6 +293,11 @@ def _finding(found: _Found) -> Finding:
     kind = "summary" if rule.summary else rule.kind
     cause, remedy = fill(rule.cause, groups), fill(rule.remedy, groups)
     return Finding(rule.id, cause, remedy, rule.retry, kind, found.evidence)
+
+
+def some(names: list[str]) -> str:
+    """The first three of `names`, and that there are more."""
+    return ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
 
 
 def _named(name: str, sources: tuple[str, ...]) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from launcher.diagnose.diagnosis import Diagnosis, fill
-from launcher.diagnose.engine import diagnose
-from launcher.diagnose.sources import LogFile, below, log_file, packed
+from launcher.diagnose.engine import diagnose, some
+from launcher.diagnose.lines import is_log
+from launcher.diagnose.sources import LogFile, below, is_binary, log_file, packed
 from launcher.engines import rules as rulebooks
 from launcher.plan.model import FailureRule
 
@@ -83,7 +84,7 @@ def of_folder(
     unread = packed(folder) if folder.is_dir() else []
     if not unread:
         return found
-    named = ", ".join(unread[:3]) + (" ..." if len(unread) > 3 else "")
+    named = some(unread)
     note = f"compressed logs are not read ({named}): unpack them if it failed before the rotation"
     return dataclasses.replace(found, notes=(*found.notes, note))
 
@@ -91,16 +92,30 @@ def of_folder(
 def whose(folder: Path) -> list[str]:
     """The engine whose words stand most often in the logs, or all engines."""
     known = [e for e in rulebooks.engines_with_rules() if e != rulebooks.COMMON]
-    files = [f.path for f in below(folder)] if folder.is_dir() else [folder]
     count = dict.fromkeys(known, 0)
-    for path in files:
-        with contextlib.suppress(OSError), path.open("rb") as stream:
-            head = stream.read(_HEAD)
-            for name in known:
-                signs = rulebooks.book(name).signs
-                count[name] += sum(head.count(sign.encode()) for sign in signs)
+    for head in _heads(folder):
+        for name in known:
+            signs = rulebooks.book(name).signs
+            count[name] += sum(head.count(sign.encode()) for sign in signs)
     best = max(known, key=lambda name: count[name])
     return [best] if count[best] else known
+
+
+def recognised(folder: Path) -> bool:
+    """True where at least one line below `folder` has a form that logs have.
+
+    Of anything else "nothing is wrong" would be said without knowing what was read.
+    """
+    return any(is_log(head) for head in _heads(folder))
+
+
+def _heads(folder: Path) -> Iterator[bytes]:
+    """The beginning of each file that is no binary one."""
+    for path in [f.path for f in below(folder)] if folder.is_dir() else [folder]:
+        with contextlib.suppress(OSError), path.open("rb") as stream:
+            head = stream.read(_HEAD)
+            if not is_binary(head):
+                yield head
 
 
 def _age(path: Path) -> int:

@@ -30,6 +30,20 @@ _RECORD = re.compile(
     r"\[?(DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL|FATAL)\b"
 )
 
+_LEVELS = r"(?:DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL|FATAL)\b"
+_ANY_LOG = re.compile(
+    (
+        r"^(?:\x1b\[[\d;]*m)?(?:"
+        r"\d{4}-\d\d-\d\dT\S{8,40} (?:stdout|stderr) [FP]"  # CRI
+        rf"|(?:\([^)\n]{{1,60}}\) )?(?:\[[^\]\n]{{1,40}}\] )*\[?{_LEVELS}"
+        rf"|\[?\d{{4}}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d[^\n]{{0,60}}\b{_LEVELS}"
+        r"|[IWEF]\d{4,8} \d\d:\d\d:\d\d"  # glog
+        r"|Traceback \(most recent call last\):"
+        r")"
+    ).encode(),
+    re.MULTILINE,
+)
+
 _REDACTOR = Redactor()
 
 
@@ -90,6 +104,11 @@ def parse_time(text: str) -> float | None:
 def segments(content: str) -> list[str]:
     r"""What a terminal would have shown one after the other: `\r` begins a line anew."""
     return [part for part in content.rstrip("\n").split("\r") if part]
+
+
+def is_log(data: bytes) -> bool:
+    """True where at least one line has a head that logs of servers have, or begins a traceback."""
+    return _ANY_LOG.search(data) is not None
 
 
 def is_chatter(level: str | None) -> bool:

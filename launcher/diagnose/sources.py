@@ -15,6 +15,8 @@ LIMIT = 256 * 1024 * 1024
 PACKED = (".gz", ".bz2", ".xz", ".zst")
 """How logrotate leaves old logs; they are not read, and that is said."""
 
+_HEAD = 8 * 1024
+
 _BINARY = (*PACKED, ".json", ".db", ".pid", ".sock", ".safetensors")
 
 
@@ -60,6 +62,15 @@ def packed(folder: Path) -> list[str]:
     """Compressed files below `folder`, relative to it."""
     found = (Path(base, name) for base, _, names in os.walk(folder) for name in names)
     return sorted(str(p.relative_to(folder)) for p in found if p.name.endswith(PACKED))
+
+
+def is_binary(data: bytes) -> bool:
+    """True for what no log begins with: NUL bytes between others.
+
+    A log that was emptied under its writer (`copytruncate`) begins with a hole, which reads as
+    nothing but NUL bytes.
+    """
+    return b"\0" in data[:_HEAD].lstrip(b"\0")
 
 
 def contents(path: Path) -> tuple[bytes, int]:

@@ -5,6 +5,8 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.support.cli import Ran
 from tests.support.rig import Rig
 
@@ -39,6 +41,61 @@ def test_healthy_logs(run_cli: Callable[..., Ran], tmp_path: Path) -> None:
     ran = run_cli("diagnose", "--logs", str(tmp_path))
     assert (ran.rc, ran.stderr) == (0, "")
     assert ran.stdout.startswith("the logs show nothing wrong")
+
+
+@pytest.mark.parametrize("text", ["milk\nbread\n", "name,when\nx,2026-01-09\n", "\n\n"])
+def test_what_is_no_log_is_not_well(text: str, run_cli: Callable[..., Ran], tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text(text)
+    for place in (tmp_path, tmp_path / "notes.txt"):
+        ran = run_cli("diagnose", "--logs", str(place), "--json")
+        assert ran.rc == 3, ran.said()
+        (error,) = ran.json["errors"]
+        assert error["code"] == "no-logs"
+        assert "is not recognised as logs" in error["message"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "2026-01-09T10:00:00.0Z stdout F hello",
+        "\x1b[32mINFO\x1b[0m:     Started server process [1]",
+        "(EngineCore pid=7) INFO 01-09 10:00:00 [core.py:1] up",
+        "[2026-01-09 10:00:00 +0000] [7] [INFO] Listening at: http://127.0.0.1:8180",
+        "[2026-01-09 10:00:00,123] [    INFO] - loading",
+        "I0109 10:00:00.000000    7 init.cc:1] hello",
+    ],
+)
+def test_forms_of_logs_that_are_known(
+    line: str, run_cli: Callable[..., Ran], tmp_path: Path
+) -> None:
+    (tmp_path / "a.log").write_text(f"banner\n{line}\n")
+    assert run_cli("diagnose", "--logs", str(tmp_path)).rc == 0
+
+
+def test_binary_files_are_named_and_passed_over(
+    run_cli: Callable[..., Ran], tmp_path: Path
+) -> None:
+    (tmp_path / "core").write_bytes(b"\x7fELF\0\0" + LINE.encode() + b"\n")
+    (tmp_path / "a.log").write_text("INFO all is well\n")
+    ran = run_cli("diagnose", "--logs", str(tmp_path), "--json")
+    assert ran.rc == 0, ran.said()
+    assert ran.json["data"]["notes"] == ["binary files are not read (core)"]
+    # A log that was emptied under its writer begins with a hole.
+    (tmp_path / "a.log").write_bytes(bytes(100) + f"\n{LINE}\n".encode())
+    assert run_cli("diagnose", "--logs", str(tmp_path)).rc == 1
+    (tmp_path / "a.log").unlink()
+    only = run_cli("diagnose", "--logs", str(tmp_path), "--json")
+    assert only.rc == 3
+    assert "binary files are not read (core)" in only.json["errors"][0]["message"]
+
+
+def test_nothing_in_a_log_steers_the_terminal(run_cli: Callable[..., Ran], tmp_path: Path) -> None:
+    name = "a\x1b[2J.log"
+    (tmp_path / name).write_text("\x1b]0;mine\x07INFO up\nValueError: \x1b[31m\x07\x9b2Jno\n")
+    ran = run_cli("diagnose", "--logs", str(tmp_path))
+    assert ran.rc == 1, ran.said()
+    assert "ValueError: no" in ran.stdout
+    assert ran.stdout.replace("\n", "").isprintable()
 
 
 def test_an_exit_code_helps_where_logs_are_silent(
