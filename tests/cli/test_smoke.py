@@ -100,6 +100,23 @@ def test_an_unknown_check_is_a_usage_error() -> None:
     assert "did you mean 'health'" in done.stderr
 
 
+def test_that_nobody_is_there_is_said_once(free_port: int) -> None:
+    url = f"http://127.0.0.1:{free_port}"
+    done = run(url)
+    assert done.return_value == 3
+    assert done.output.count("connection refused") == 1
+    assert f"cannot connect to {url}: connection refused (" in done.stdout
+    assert "model list" not in done.output
+    assert done.stdout.splitlines()[-1].startswith("COULD NOT CHECK: ")
+
+
+@pytest.mark.parametrize("given", ["localhost:8180", "127.0.0.1:8180/v1", "[::1]:8180"])
+def test_an_address_without_its_scheme_is_completed_in_the_hint(given: str) -> None:
+    done = run(given)
+    assert done.return_value == 2
+    assert f"did you mean http://{given}?" in done.stderr
+
+
 def test_an_unknown_instance_is_a_usage_error() -> None:
     done = run("no-such-instance")
     assert done.return_value == 2
