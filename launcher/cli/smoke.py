@@ -91,7 +91,7 @@ def command(
     Exit codes: 0 every check passed, could not be checked, or failed as the release is known to;
     1 a check failed or was inconclusive; 3 nothing could be checked.
     """
-    from launcher.report.files import write_reports
+    from launcher.report.files import check_writable, write_reports
     from launcher.smoke.resolve import resolve
     from launcher.smoke.runner import CheckRun
     from launcher.smoke.suite import smoke
@@ -99,6 +99,7 @@ def command(
     def progress(run: CheckRun) -> None:
         click.echo(f"  {run.check.name}: {run.outcome.verdict}", err=True)
 
+    check_writable(junit=junit, html=html, markdown=markdown)
     found = resolve(
         target,
         model=model,
@@ -116,8 +117,8 @@ def command(
         repeat=repeat,
         progress=progress if sys.stderr.isatty() and not as_json else None,
     )
-    write_reports(result, junit=junit, html=html, markdown=markdown)
-    return replace(result, errors=_problems(result))
+    told = replace(result, errors=(*result.errors, *_problems(result)))
+    return write_reports(told, junit=junit, html=html, markdown=markdown)
 
 
 def _problems(result: Result) -> tuple[Problem, ...]:

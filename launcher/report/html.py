@@ -155,6 +155,8 @@ def _lines(headers: Mapping[str, str]) -> str:
 
 
 def _pretty(value: Any) -> str:
+    if value is None:
+        return ""
     if isinstance(value, str):
         try:
             value = json.loads(value)

@@ -98,9 +98,13 @@ def _evidence(one: Mapping[str, Any]) -> str:
         f"expected {f['expected']}\ngot      {f['got']} [{f['code']}]" for f in one["findings"]
     ]
     for exchange in one["evidence"][-4:]:
-        lines.append(f"{exchange['method']} {exchange['url']} -> {exchange['status']}")
-        lines.append(f"  request  {str(exchange['request'])[:600]}")
-        lines.append(f"  response {str(exchange['response'] or exchange['events'])[:600]}")
+        status, answer = exchange["status"], exchange["response"] or exchange["events"]
+        came = f"no answer: {exchange['error']}" if status is None else f"HTTP {status}"
+        lines.append(f"{exchange['method']} {exchange['url']} -> {came}")
+        if exchange["request"] is not None:
+            lines.append(f"  request  {str(exchange['request'])[:600]}")
+        if answer:
+            lines.append(f"  response {str(answer)[:600]}")
     return _text("\n".join(lines))
 
 

@@ -24,7 +24,9 @@ def smoke(result: Result) -> str:
     lines += [f"  note: {note}" for note in target["notes"]]
     several = len({c["client"] for c in data["checks"]} - {"http"}) > 1
     width = max((len(_name(c, several)) for c in data["checks"]), default=0)
-    for one in data["checks"]:
+    if data["unreachable"]:
+        lines.append(f"  ----  {data['unreachable']} ({len(data['checks'])} checks)")
+    for one in () if data["unreachable"] else data["checks"]:
         lines += check_lines(one, width, several)
     for difference in data["differences"]:
         seen = ", ".join(f"{c}: {v}" for c, v in difference["verdicts"].items())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from launcher.errors import ExitCode, PreconditionError, UsageError
+from launcher.errors import ExitCode, PreconditionError, Problem, UsageError
 from launcher.result import Result
 from launcher.smoke import toolset
 from launcher.smoke.cost import cost, list_price, prices, throughput
@@ -38,6 +39,7 @@ def compare(
 
     Raises:
         UsageError: a file is missing or wrong, an unknown check or tag, or a target twice.
+        PreconditionError: the baseline could not be stored.
     """
     twice = sorted({t.name for t in targets if [o.name for o in targets].count(t.name) > 1})
     if twice:
@@ -47,6 +49,9 @@ def compare(
     asked = toolset.prompts(prompts)
     entries = prices(price_file) if gpu_hour is not None else []
     stored = _read(baseline) if baseline else None
+    problem = _written(save, None) if save else None
+    if problem:
+        raise PreconditionError(problem)
     columns = [_column(t, asked, names, tags) for t in targets]
     if gpu_hour is not None:
         for column, target in zip(columns, targets, strict=True):
@@ -62,15 +67,18 @@ def compare(
         "saved": str(save) if save else None,
         "regressions": regressions,
     }
-    if save:
-        _write(save, columns)
+    # A baseline that could not be stored after all must not take the comparison with it.
+    problem = _written(save, columns) if save else None
     if any(c["verdict"] == "could not check" for c in columns):
         code = ExitCode.PRECONDITION
     else:
         code = ExitCode.NEGATIVE if regressions else ExitCode.DONE
     if regressions:
         code = ExitCode.NEGATIVE
-    return Result("compare", data, None, code)
+    if problem:
+        data["saved"] = None
+        code = code or ExitCode.PRECONDITION
+    return Result("compare", data, None, code, (problem,) if problem else ())
 
 
 def regressed(
@@ -174,7 +182,8 @@ def _table(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return table
 
 
-def _write(path: Path, columns: Sequence[Mapping[str, Any]]) -> None:
+def _written(path: Path, columns: Sequence[Mapping[str, Any]] | None) -> Problem | None:
+    """Store the baseline, or only try to where there is none yet; what stood in the way."""
     kept = {
         "schema": BASELINE_SCHEMA,
         "targets": {
@@ -182,15 +191,22 @@ def _write(path: Path, columns: Sequence[Mapping[str, Any]]) -> None:
                 "verdicts": c["verdicts"],
                 "tools": {rate: c["tools"][rate] for rate in RATES},
             }
-            for c in columns
+            for c in columns or ()
         },
     }
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        try:
+            text = json.dumps(kept, indent=1, ensure_ascii=False) + "\n"
+            temporary.write_text(text, encoding="utf-8")
+            if columns is not None:
+                temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise PreconditionError.of(
-            "baseline-not-written", f"the baseline cannot be written: {error.strerror}", str(path)
-        ) from error
+        said = f"the baseline cannot be written: {error.strerror}"
+        return Problem("baseline-not-written", said, str(path))
+    return None
 
 
 def _read(path: Path) -> Mapping[str, Any]:

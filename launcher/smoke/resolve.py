@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,6 +19,10 @@ from launcher.smoke.transcript import Transcript
 
 ASK_SECONDS = 20.0
 """How long the model list may take while a target is looked at."""
+NOBODY = "takes no connections"
+"""Why there is no model list, where the run itself will say that nobody is there."""
+ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):\d{1,5}(/.*)?$")
+"""A host and a port without `http://`: neither a name nor a profile."""
 CONTEXT_KEYS = ("max_model_len", "context_length", "max_context_length")
 
 
@@ -60,6 +66,13 @@ def resolve(
         raise UsageError.of(
             "no-profile", "--set and --overlay change a profile, and this is none", target
         )
+    if ADDRESS.match(target) and not os.path.exists(target):
+        raise UsageError.of(
+            "bad-url",
+            f"{target!r} is no URL",
+            "TARGET",
+            f"did you mean http://{target}?",
+        )
     if is_url(target):
         made = of_url(target, model=model, key=_secret(key), dialect=dialect or "openai")
     else:
@@ -97,11 +110,13 @@ def of_url(
         else:
             model = "default"
             why = missing or f"lists {len(names)} models"
-            notes.append(f"the server {why}: asked for the model `default` (see --model)")
+            # Where nobody is, the run says so, once; the list of models is not to blame.
+            if missing != NOBODY:
+                notes.append(f"the server {why}: asked for the model `default` (see --model)")
     for entry in entries:
         if entry.get("id") == model or len(entries) == 1:
             context = next((entry[k] for k in CONTEXT_KEYS if isinstance(entry.get(k), int)), None)
-    if missing:
+    if missing and missing != NOBODY:
         notes.append("without a model list the server is judged on the rest")
     endpoint = replace(bare, model=model)
     return Target(
@@ -175,6 +190,8 @@ def model_list(endpoint: Endpoint) -> tuple[list[Mapping[str, Any]], str | None]
             log=log,
         )
     except TransportError as error:
+        if error.kind == "refused":
+            return [], NOBODY
         return [], f"gave no model list ({log.transcript.redactor.text(error.message)})"
     body = reply.json()
     data = body.get("data") if isinstance(body, dict) else None

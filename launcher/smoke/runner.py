@@ -86,7 +86,7 @@ def run(
 
     for job in gate:
         one(job)
-    unreachable = next((j[0].outcome.message for j in gate if _unreachable(j[0].outcome)), None)
+    unreachable = never_connected([job[0] for job in gate])
     if unreachable:
         for job in (*calm, *alone):
             job[0].outcomes = [Outcome("could not check", unreachable)]
@@ -113,8 +113,13 @@ def _silence(ended: Sequence[CheckRun]) -> str | None:
     return f"no chat was ever answered, and {names} waited in vain: {silent[0].outcome.message}"
 
 
-def _unreachable(outcome: Outcome) -> bool:
-    return any(f.code == "unreachable" for f in outcome.findings)
+def never_connected(runs: Sequence[CheckRun]) -> str | None:
+    """Why no check could so much as connect; None where one could, or none was made."""
+    made = [o for run in runs for o in run.outcomes if o.verdict != "could not check"]
+    found = [f for outcome in made for f in outcome.findings]
+    if all(o.findings for o in made) and found and all(f.code == "unreachable" for f in found):
+        return found[0].got
+    return None
 
 
 def _side_by_side(

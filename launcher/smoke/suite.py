@@ -11,12 +11,12 @@ from typing import Any
 from launcher import __version__
 from launcher.errors import ExitCode, UsageError
 from launcher.result import Result
-from launcher.smoke.check import TAGS, VERDICTS, Check, all_checks
+from launcher.smoke.check import TAGS, VERDICTS, Check, Outcome, all_checks
 from launcher.smoke.clients import DIALECTS, client
 from launcher.smoke.clients.base import Client
 from launcher.smoke.clients_agree import disagreements
 from launcher.smoke.deviations import explained
-from launcher.smoke.runner import CheckRun, Progress, run
+from launcher.smoke.runner import CheckRun, Progress, never_connected, run
 from launcher.smoke.target import Target
 from launcher.smoke.transcript import Redactor
 
@@ -83,6 +83,11 @@ def smoke(
     started = datetime.datetime.now(datetime.timezone.utc)
     through = [client(n) for n in used]
     runs = run(target, chosen, through, repeat=repeat, progress=progress)
+    nowhere = never_connected(runs)
+    if nowhere:
+        # Nothing was asked, so nothing is judged: not even the checks that found it out.
+        for one in runs:
+            one.outcomes = [Outcome("could not check", nowhere)]
     shown = [_shown(target, one, repeat) for one in runs]
     differences = [*_differences(shown), *_disagreements(target, through, shown)]
     data: dict[str, Any] = {
@@ -94,6 +99,7 @@ def smoke(
         "repeat": repeat,
         "checks": shown,
         "counts": _counts(shown),
+        "unreachable": Redactor(target.secrets).text(nowhere) if nowhere else None,
         "differences": differences,
     }
     code = exit_code(shown, data["differences"])

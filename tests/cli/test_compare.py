@@ -12,7 +12,7 @@ from launcher.cli.main import group
 from launcher.smoke.cost import cost, list_price, prices
 from launcher.smoke.toolset import agreement, counted
 from tests.smoke.defects import DEFECTS
-from tests.smoke.servers import serve
+from tests.smoke.servers import Defect, serve
 
 PROMPTS = {
     "prompts": [
@@ -51,7 +51,7 @@ def test_a_target_that_is_not_there_is_exit_code_3(prompts: list[str], free_port
         done = run(server.url, f"http://127.0.0.1:{free_port}", "--check", "chat", *prompts)
     assert done.return_value == 3
     assert "B  could not be checked: " in done.stdout
-    assert "Connection refused" in done.stdout
+    assert "connection refused" in done.stdout
 
 
 def test_the_same_target_twice_is_a_usage_error(prompts: list[str]) -> None:
@@ -93,6 +93,34 @@ def test_a_file_that_is_no_baseline_is_refused_before_anything_runs(tmp_path: Pa
         assert server.counters["requests_total"] == 0
     assert done.return_value == 2
     assert "not a baseline" in done.stderr
+
+
+def test_a_baseline_that_cannot_be_stored_is_said_before_anything_runs(tmp_path: Path) -> None:
+    with serve() as server:
+        done = run(server.url, "--save-baseline", str(tmp_path / "missing" / "baseline.json"))
+        assert server.counters["requests_total"] == 0
+    assert done.return_value == 3
+    assert "the baseline cannot be written: No such file or directory" in done.stderr
+
+
+def test_a_baseline_that_cannot_be_stored_afterwards_does_not_hide_the_comparison(
+    prompts: list[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "baselines"
+    folder.mkdir()
+
+    def take_away(server, method, path, data, headers):
+        if method == "POST" and folder.exists():
+            folder.rmdir()
+
+    with serve(Defect("takes-away", "chat", route=take_away)) as server:
+        words = (server.url, "--check", "chat", "--save-baseline", str(folder / "b.json"))
+        done = run(*words, *prompts, "--json")
+    said = json.loads(done.stdout)
+    assert (done.return_value, said["exit_code"]) == (3, 3)
+    assert [e["code"] for e in said["errors"]] == ["baseline-not-written"]
+    assert said["data"]["saved"] is None
+    assert said["data"]["checks"] == [{"check": "chat", "verdicts": ["pass"], "same": True}]
 
 
 def test_cost_comes_with_its_formula(prompts: list[str]) -> None:

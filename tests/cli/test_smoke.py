@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import signal
 import socket
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
 from click.testing import CliRunner, Result
 
 from launcher.cli.main import group
 from tests.smoke.defects import DEFECTS
-from tests.smoke.servers import serve
+from tests.smoke.servers import Defect, serve
 from tests.support import cli
 from tests.support.rig import Rig
 
@@ -59,11 +61,65 @@ def test_a_key_is_a_reference_and_never_shown(monkeypatch) -> None:
     assert "sk-smoke-test-key" not in plain.output
 
 
+@pytest.mark.parametrize("kind", ["junit", "html", "markdown"])
+def test_a_report_that_cannot_be_written_is_said_before_anything_is_asked(
+    kind: str, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def note(server, method, path, data, headers):
+        asked.append(path)
+
+    missing = tmp_path / "missing" / "report"
+    with serve(Defect("notes", "health", route=note)) as server:
+        done = run(server.url, f"--{kind}", str(missing))
+    assert (done.return_value, asked) == (3, [])
+    assert f"--{kind} {missing}: the {kind} report cannot be written" in done.stderr
+
+
+@pytest.mark.parametrize(("broken", "code"), [(None, 3), ("usage-missing", 1)])
+def test_a_report_that_cannot_be_written_afterwards_does_not_hide_the_run(
+    broken: str | None, code: int, tmp_path: Path
+) -> None:
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    honest = Defect("honest", "usage")
+    defect = DEFECTS[broken] if broken else honest
+
+    def take_away(server, method, path, data, headers):
+        if folder.exists():
+            folder.rmdir()
+        return defect.route(server, method, path, data, headers) if defect.route else None
+
+    with serve(replace(defect, route=take_away)) as server:
+        done = run(server.url, "--check", "usage", "--junit", str(folder / "x.xml"))
+    assert done.return_value == code
+    assert ("PASS: 1 passed" if code == 3 else "FAIL: ") in done.stdout
+    assert "the junit report cannot be written: No such file or directory" in done.stderr
+
+
 def test_an_unknown_check_is_a_usage_error() -> None:
     with serve() as server:
         done = run(server.url, "--check", "helth")
     assert done.return_value == 2
     assert "did you mean 'health'" in done.stderr
+
+
+def test_that_nobody_is_there_is_said_once(free_port: int) -> None:
+    url = f"http://127.0.0.1:{free_port}"
+    done = run(url)
+    assert done.return_value == 3
+    assert done.output.count("connection refused") == 1
+    assert f"cannot connect to {url}: connection refused (" in done.stdout
+    assert "model list" not in done.output
+    assert done.stdout.splitlines()[-1].startswith("COULD NOT CHECK: ")
+
+
+@pytest.mark.parametrize("given", ["localhost:8180", "127.0.0.1:8180/v1", "[::1]:8180"])
+def test_an_address_without_its_scheme_is_completed_in_the_hint(given: str) -> None:
+    done = run(given)
+    assert done.return_value == 2
+    assert f"did you mean http://{given}?" in done.stderr
 
 
 def test_an_unknown_instance_is_a_usage_error() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -115,3 +116,18 @@ def test_text_shows_expected_and_got(result: Result) -> None:
     assert "expected status 200" in lines[at + 1]
     assert "HTTP 503" in lines[at + 2]
     assert lines[-1].startswith("FAIL: 3 passed, 1 failed, 1 could not be checked in ")
+
+
+def test_what_was_not_sent_and_did_not_come_is_not_shown_as_a_value() -> None:
+    def hangs_up(server, method, path, data, headers):
+        return 0, ""
+
+    with serve(Defect("hangs-up", "health", route=hangs_up)) as server:
+        target = replace(target_of(server), engine=None, release=None)
+        run = smoke(target, names=["health"])
+    (case,) = ElementTree.fromstring(junit.render(run)).iter("testcase")
+    said = str(case.findtext("failure"))
+    assert "/health -> no answer: the connection broke" in said
+    for text in (junit.render(run), html.render(run)):
+        assert "None" not in text
+        assert "null" not in text

@@ -92,3 +92,12 @@ def test_without_a_target_the_fixtures_skip(tmp_path: Path) -> None:
     said = pytest_run(tmp_path)
     assert "2 skipped" in said
     assert "needs --ernie-target" in said
+
+
+def test_a_server_that_is_not_there_is_never_green(tmp_path: Path, free_port: int) -> None:
+    url = f"http://127.0.0.1:{free_port}"
+    said = pytest_run(
+        tmp_path, "--ernie-target", url, "--ernie-smoke", "quick", tests="def test_it(): pass"
+    )
+    assert f"cannot connect to {url}: connection refused" in said
+    assert "FAILED ::smoke::chat" in said

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import socket
 import time
+from dataclasses import replace
 
 import pytest
 
 from launcher.errors import UsageError
 from launcher.smoke import deviations
 from launcher.smoke.check import REGISTRY, Check, Outcome, all_checks, passed
+from launcher.smoke.clients.base import Endpoint
 from launcher.smoke.deviations import Deviation
 from launcher.smoke.resolve import base_url, resolve
 from launcher.smoke.rules import problems
@@ -309,12 +311,34 @@ def test_a_server_that_never_answers_is_a_failure_in_bounded_time() -> None:
     assert time.monotonic() - begun < 60
 
 
-def test_a_server_that_is_not_there_is_exit_code_1_with_the_rest_unchecked() -> None:
+@pytest.mark.parametrize("client", ["requests", "openai", "anthropic"])
+@pytest.mark.parametrize("names", [("health", "chat"), ("chat", "stream-order", "tool-call")])
+def test_of_a_server_that_is_not_there_nothing_could_be_checked(
+    names: tuple[str, ...], client: str
+) -> None:
     with serve() as server:
-        target = target_of(server)
-    result = smoke(target, names=["health", "chat"])
-    verdicts = {c["name"]: c["verdict"] for c in result.data["checks"]}
-    assert verdicts == {"health": "fail", "chat": "could not check"}
+        dialect = "anthropic" if client == "anthropic" else "openai"
+        target = replace(
+            target_of(server), endpoint=Endpoint(f"{server.url}/v1", "m", None, dialect)
+        )
+    result = smoke(target, names=names, clients=[client])
+    cause = f"cannot connect to {server.url}: connection refused"
+    assert {(c["verdict"], c["message"]) for c in result.data["checks"]} == {
+        ("could not check", cause)
+    }
+    assert result.data["unreachable"] == cause
+    assert result.exit_code == 3
+
+
+def test_a_server_that_goes_away_in_between_has_failed() -> None:
+    def goes_away(server, method, path, data, headers):
+        if method == "POST":
+            server.socket.close()
+        return
+
+    with serve(Defect("goes-away", "chat", route=goes_away)) as server:
+        result = smoke(target_of(server), names=["health", "chat", "usage", "max-tokens"])
+    assert result.data["unreachable"] is None
     assert result.exit_code == 1
 
 

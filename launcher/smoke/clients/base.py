@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from launcher.smoke.answers import Answer
 from launcher.smoke.transcript import Transcript
@@ -23,6 +24,25 @@ class TransportError(Exception):
         super().__init__(message)
         self.kind = kind
         self.message = message
+
+
+def not_connected(url: str, error: BaseException, through: str = "") -> TransportError:
+    """That nobody takes connections at `url`, and why; `through` names what stands between."""
+    parts = urlsplit(url)
+    reason = innermost(error)
+    said = reason.strerror if isinstance(reason, OSError) and reason.strerror else str(reason)
+    text = (
+        f"cannot connect to {parts.scheme}://{parts.netloc}: {through}{said[:1].lower()}{said[1:]}"
+    )
+    return TransportError("refused", text)
+
+
+def innermost(error: BaseException) -> BaseException:
+    """The first reason, without what libraries wrapped around it."""
+    seen = error
+    while (inner := seen.__cause__ or seen.__context__) is not None and inner is not seen:
+        seen = inner
+    return seen
 
 
 class UnsupportedError(Exception):

@@ -16,6 +16,7 @@ from launcher.smoke.clients.base import (
     Endpoint,
     TransportError,
     UnsupportedError,
+    not_connected,
 )
 from launcher.smoke.clients.wire import CONNECT_SECONDS, is_local
 from launcher.smoke.transcript import Exchange
@@ -126,6 +127,6 @@ def broken(error: Any, entry: Exchange, begun: float) -> TransportError:
     if "Timeout" in type(error).__name__ or "Timeout" in type(cause).__name__:
         kind, said = "timeout", f"no whole answer for {seconds:.1f} s"
     elif "Connection refused" in said or "ConnectError" in type(cause).__name__:
-        kind = "refused"
+        kind, said = "refused", not_connected(entry.url, error).message
     entry.error, entry.seconds = said, seconds
     return TransportError(kind, said)

@@ -14,7 +14,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from launcher.smoke.clients.base import CheckLog, Deadline, TransportError
+from launcher.smoke.clients.base import (
+    CheckLog,
+    Deadline,
+    TransportError,
+    innermost,
+    not_connected,
+)
 from launcher.smoke.transcript import Exchange
 
 if TYPE_CHECKING:
@@ -249,9 +255,11 @@ def _transport(error: Exception, entry: Exchange, begun: float) -> TransportErro
         said = "no answer" if entry.status is None else "the answer began and then nothing came"
         message = f"{said} for {seconds:.1f} s"
     elif isinstance(error, requests.ConnectTimeout):
-        kind, message = "refused", f"no connection within {seconds:.1f} s"
+        late = TimeoutError(f"no connection within {seconds:.1f} s")
+        kind, message = "refused", not_connected(entry.url, late).message
     elif "refused" in text or "NewConnectionError" in text or "NameResolution" in text:
-        kind, message = "refused", f"cannot connect: {_cause(error)}"
+        between = "by the proxy: " if isinstance(error, requests.exceptions.ProxyError) else ""
+        kind, message = "refused", not_connected(entry.url, error, between).message
     else:
         kind, message = "closed", f"the connection broke: {_cause(error)}"
     entry.error, entry.seconds = message, seconds
@@ -259,11 +267,5 @@ def _transport(error: Exception, entry: Exchange, begun: float) -> TransportErro
 
 
 def _cause(error: BaseException) -> str:
-    """The innermost reason, without the address and object noise around it."""
-    seen: BaseException = error
-    while seen.__cause__ is not None or seen.__context__ is not None:
-        inner = seen.__cause__ or seen.__context__
-        if inner is None or inner is seen:
-            break
-        seen = inner
-    return f"{type(seen).__name__}: {seen}"
+    reason = innermost(error)
+    return f"{type(reason).__name__}: {reason}"
