@@ -130,11 +130,12 @@ def _problems(result: Result) -> tuple[Problem, ...]:
         reason = next((c["message"] for c in checks if c["message"]), "no check applies")
         return (Problem("nothing-checked", f"nothing could be checked: {reason}"),)
     found = []
-    for verdict, code in (("fail", "checks-failed"), ("inconclusive", "checks-inconclusive")):
+    for verdict in ("fail", "inconclusive"):
         names = dict.fromkeys(
             c["name"] for c in checks if c["verdict"] == verdict and not c["deviations"]
         )
         if names:
+            code = "checks-failed" if verdict == "fail" else "checks-inconclusive"
             found.append(Problem(code, f"{verdict}: {', '.join(names)}"))
     differing = [d["check"] for d in result.data["differences"] if not d["known"]]
     if differing:

@@ -13,7 +13,7 @@ from typing import Any
 
 from launcher.engines.base import CAPABILITIES
 from launcher.engines.common import in_file_order
-from launcher.errors import Problem, ProfileError
+from launcher.errors import DeployError, Problem, ProfileError
 from launcher.profile.model import Profile
 from launcher.smoke.check import TAGS, Check, all_checks
 from launcher.smoke.schema import unknown_words
@@ -110,6 +110,16 @@ def problems(
     ):
         wrong("smoke.needle-tokens", f"a list of numbers of tokens is needed, not {lengths!r}")
     return in_file_order(found)
+
+
+def with_section(wrong: DeployError | None, found: Profile) -> DeployError | None:
+    """`wrong` with what is wrong in the `smoke:` section: it must not be found after the load."""
+    more = problems_of(found)
+    if not more:
+        return wrong
+    both = ProfileError(in_file_order([*(wrong.problems if wrong else ()), *more]))
+    both.partial = found
+    return both
 
 
 def _words(given: Any, path: str, what: str, known: Iterable[str], wrong: Wrong) -> None:

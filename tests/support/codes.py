@@ -102,6 +102,9 @@ class _File:
         """The codes that the argument can be; one that is passed on was named elsewhere."""
         if isinstance(node, ast.Name) and node.id in self.constants:
             node = self.constants[node.id]
+        elif isinstance(node, ast.Name):
+            for value in self._assigned(node):
+                yield from self._literals(value, where)
         if isinstance(node, ast.Constant):
             yield node.value
         elif isinstance(node, ast.IfExp):
@@ -115,6 +118,19 @@ class _File:
             assert named, f"{where}: a code is a literal, so that `explain` can know it"
             if isinstance(node, ast.Call):  # error.get("code", DEFAULT)
                 yield from self._literals(node.args[1], where)
+
+    def _assigned(self, name: ast.Name) -> Iterator[ast.expr]:
+        """Choices between literals that the function around gives to the name."""
+        above: Any = name
+        while not isinstance(above, ast.FunctionDef | ast.AsyncFunctionDef | None):
+            above = self.parents.get(above)
+        for node in ast.walk(above) if above else ():
+            if (
+                isinstance(node, ast.Assign)
+                and isinstance(node.value, ast.IfExp | ast.Constant)
+                and name.id in (ast.unparse(target) for target in node.targets)
+            ):
+                yield node.value
 
     def _beside(self, node: ast.Call, name: str, owner: str) -> int | None:
         if owner in ERRORS:
