@@ -13,15 +13,16 @@ from launcher.result import Result
 
 
 @click.command("smoke")
-@click.argument("target", shell_complete=completing.targets)
+@click.argument("target", required=False, shell_complete=completing.targets)
 @click.option("--check", "names", multiple=True, help="Run this check (repeatable).")
 @click.option(
     "--tag",
     "tags",
     multiple=True,
     help="Run the checks with this tag: quick (the default), full, tools, reasoning, "
-    "long, load, security (repeatable).",
+    "long, load, security, and others (repeatable).",
 )
+@click.option("--list", "listing", is_flag=True, help="List the checks and tags; takes no TARGET.")
 @click.option(
     "--client",
     "clients",
@@ -56,9 +57,10 @@ from launcher.result import Result
 @json_option
 @verb
 def command(
-    target: str,
+    target: str | None,
     names: tuple[str, ...],
     tags: tuple[str, ...],
+    listing: bool,
     clients: tuple[str, ...],
     repeat: int | None,
     model: str | None,
@@ -77,6 +79,10 @@ def command(
     Exit codes: 0 every check passed, could not be checked, or failed as the release is known to;
     1 a check failed or was inconclusive; 3 nothing could be checked.
     """
+    if listing:
+        return _listing(target, names, tags)
+    if target is None:
+        raise click.UsageError("Missing argument 'TARGET'.")
     from launcher.report.files import check_writable, write_reports
     from launcher.smoke.resolve import resolve
     from launcher.smoke.runner import CheckRun
@@ -104,3 +110,11 @@ def command(
         progress=progress if sys.stderr.isatty() and not as_json else None,
     )
     return write_reports(result, junit=junit, html=html, markdown=markdown)
+
+
+def _listing(target: str | None, names: tuple[str, ...], tags: tuple[str, ...]) -> Result:
+    if target is not None:
+        raise click.UsageError("--list takes no TARGET: it says what there is, and asks nobody.")
+    from launcher.smoke.suite import catalogue
+
+    return catalogue(names, tags)

@@ -47,6 +47,28 @@ def select(
     return [c for c in checks if c.name in names or c.tags & set(tags)]
 
 
+def catalogue(names: Sequence[str] = (), tags: Sequence[str] = ()) -> Result:
+    """What can be checked, without a target: every check, or those of these names and tags.
+
+    Raises:
+        UsageError: a name or tag that does not exist.
+    """
+    checks = all_checks()
+    chosen = select(checks, names, tags if names or tags else ("full",))
+    shown = [
+        {
+            "name": c.name,
+            "purpose": c.purpose,
+            "kind": c.kind,
+            "tags": sorted(c.tags),
+            "needs": list(c.needs),
+        }
+        for c in chosen
+    ]
+    more = sorted({t for c in checks for t in c.tags} - set(TAGS))
+    return Result("smoke", {"checks": shown, "tags": {**TAGS, **dict.fromkeys(more, "")}})
+
+
 def clients_for(target: Target, asked: Sequence[str]) -> list[str]:
     """The names of the clients to ask through; `all` means those of the target's dialect."""
     names: list[str] = []
