@@ -62,7 +62,11 @@ def load_profile(
         found = profile.load(path, overlays=overlays, sets=sets, name=name, resolved=resolved)
     except DeployError as error:
         wrong, found = error, error.partial
-    wrong = _with_smoke(wrong, found)
+    if found is not None and found.smoke:
+        # The profile's room knows no checks; it takes a moment, so only where there is a section.
+        from launcher.smoke.rules import with_section
+
+        wrong = with_section(wrong, found)
     if wrong is not None:
         from launcher.environments.judge import completed
 
@@ -79,26 +83,6 @@ def words_of(
     given = [("--overlay", one) for one in overlays] + [("--set", one) for one in sets]
     given += [("--name", name)] if name is not None else []
     return [path, *(word for pair in given for word in pair)]
-
-
-def _with_smoke(wrong: DeployError | None, found: Profile | None) -> DeployError | None:
-    """`wrong` with what is wrong in the `smoke:` section: it must not be found after the load.
-
-    The profile's room knows no checks, so this is asked here; of profiles that have a section, for
-    it takes a moment.
-    """
-    if found is None or not found.smoke:
-        return wrong
-    from launcher.engines.common import in_file_order
-    from launcher.errors import ProfileError
-    from launcher.smoke.rules import problems_of
-
-    more = problems_of(found)
-    if not more:
-        return wrong
-    both = ProfileError(in_file_order([*(wrong.problems if wrong else ()), *more]))
-    both.partial = found
-    return both
 
 
 def duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from launcher.engines.base import CAPABILITIES
 from launcher.engines.common import in_file_order
-from launcher.errors import Problem, ProfileError
+from launcher.errors import DeployError, Problem, ProfileError
 from launcher.profile.model import Profile
 from launcher.smoke.check import TAGS, Check, all_checks
 from launcher.smoke.schema import unknown_words
@@ -221,3 +221,13 @@ def _list(given: Any) -> list[Any]:
 def _near(word: Any, having: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(word), list(having), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def with_section(wrong: DeployError | None, found: Profile) -> DeployError | None:
+    """`wrong` with what is wrong in the `smoke:` section: it must not be found after the load."""
+    more = problems_of(found)
+    if not more:
+        return wrong
+    both = ProfileError(in_file_order([*(wrong.problems if wrong else ()), *more]))
+    both.partial = found
+    return both
