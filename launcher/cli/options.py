@@ -63,7 +63,7 @@ def load_profile(
     except DeployError as error:
         wrong, found = error, error.partial
     if found is not None and found.smoke:
-        # The profile's room knows no checks; asked of such profiles only, for it takes a moment.
+        # The profile's room knows no checks; it takes a moment, so only where there is a section.
         from launcher.smoke.rules import with_section
 
         wrong = with_section(wrong, found)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -11,7 +10,6 @@ import click
 from launcher.cli import completing
 from launcher.cli.examples import TARGET_OR_URL, examples
 from launcher.cli.verb import json_option, verb
-from launcher.errors import ExitCode, Problem
 from launcher.result import Result
 
 CLIENTS = ("requests", "openai", "anthropic", "all")
@@ -25,7 +23,7 @@ CLIENTS = ("requests", "openai", "anthropic", "all")
         words=TARGET_OR_URL,
     ),
 )
-@click.argument("target", shell_complete=completing.targets)
+@click.argument("target", required=False, shell_complete=completing.targets)
 @click.option("--check", "names", multiple=True, help="Run this check (repeatable).")
 @click.option(
     "--tag",
@@ -33,8 +31,9 @@ CLIENTS = ("requests", "openai", "anthropic", "all")
     multiple=True,
     shell_complete=completing.tags,
     help="Run the checks with this tag: quick (the default), full, tools, reasoning, "
-    "long, load, security (repeatable).",
+    "long, load, security, and others (repeatable).",
 )
+@click.option("--list", "listing", is_flag=True, help="List the checks and tags; takes no TARGET.")
 @click.option(
     "--client",
     "clients",
@@ -70,9 +69,10 @@ CLIENTS = ("requests", "openai", "anthropic", "all")
 @json_option
 @verb
 def command(
-    target: str,
+    target: str | None,
     names: tuple[str, ...],
     tags: tuple[str, ...],
+    listing: bool,
     clients: tuple[str, ...],
     repeat: int | None,
     model: str | None,
@@ -91,6 +91,10 @@ def command(
     Exit codes: 0 every check passed, could not be checked, or failed as the release is known to;
     1 a check failed or was inconclusive; 3 nothing could be checked.
     """
+    if listing:
+        return _listing(target, names, tags)
+    if target is None:
+        raise click.UsageError("Missing argument 'TARGET'.")
     from launcher.report.files import check_writable, write_reports
     from launcher.smoke.resolve import resolve
     from launcher.smoke.runner import CheckRun
@@ -117,27 +121,12 @@ def command(
         repeat=repeat,
         progress=progress if sys.stderr.isatty() and not as_json else None,
     )
-    told = replace(result, errors=(*result.errors, *_problems(result)))
-    return write_reports(told, junit=junit, html=html, markdown=markdown)
+    return write_reports(result, junit=junit, html=html, markdown=markdown)
 
 
-def _problems(result: Result) -> tuple[Problem, ...]:
-    """What made the exit code, by the names of the checks."""
-    if result.exit_code is ExitCode.DONE:
-        return ()
-    checks = result.data["checks"]
-    if result.exit_code is ExitCode.PRECONDITION:
-        reason = next((c["message"] for c in checks if c["message"]), "no check applies")
-        return (Problem("nothing-checked", f"nothing could be checked: {reason}"),)
-    found = []
-    for verdict in ("fail", "inconclusive"):
-        names = dict.fromkeys(
-            c["name"] for c in checks if c["verdict"] == verdict and not c["deviations"]
-        )
-        if names:
-            code = "checks-failed" if verdict == "fail" else "checks-inconclusive"
-            found.append(Problem(code, f"{verdict}: {', '.join(names)}"))
-    differing = [d["check"] for d in result.data["differences"] if not d["known"]]
-    if differing:
-        found.append(Problem("clients-differ", f"clients differ: {', '.join(differing)}"))
-    return tuple(found)
+def _listing(target: str | None, names: tuple[str, ...], tags: tuple[str, ...]) -> Result:
+    if target is not None:
+        raise click.UsageError("--list takes no TARGET: it says what there is, and asks nobody.")
+    from launcher.smoke.suite import catalogue
+
+    return catalogue(names, tags)

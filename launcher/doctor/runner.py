@@ -77,4 +77,7 @@ def gate(subject: Subject, force: Sequence[str]) -> tuple[str, ...]:
 def _applies(check: Check, subject: Subject) -> bool:
     if check.needs_profile and subject.profile is None:
         return False
+    if subject.is_engine("hosted") and "hosted" not in check.engines:
+        # Nothing of it runs here: only what is said of the profile itself holds there too.
+        return check.id == "profile"
     return not check.engines or subject.profile is None or subject.is_engine(*check.engines)

@@ -14,8 +14,10 @@ MARKS = {"pass": "PASS", "fail": "FAIL", "inconclusive": "DOUBT", "could not che
 
 
 def smoke(result: Result) -> str:
-    """The whole run."""
+    """The whole run, or the list of what there is to run."""
     data = result.data
+    if "target" not in data:
+        return listing(data)
     target = data["target"]
     what = " ".join(w for w in (target["engine"], target["release"]) if w)
     lines = [
@@ -33,6 +35,21 @@ def smoke(result: Result) -> str:
         known = " (a known deviation)" if difference["known"] else ""
         lines.append(f"  clients differ in {difference['check']}: {seen}{known}")
     lines.append(summary(data))
+    return "\n".join(lines)
+
+
+def listing(data: Mapping[str, Any]) -> str:
+    """Every check on a line, and below it its tags and what a server has to promise for it."""
+    width = max((len(c["name"]) for c in data["checks"]), default=0)
+    lines = ["checks:"]
+    for one in data["checks"]:
+        tags = ", ".join(t for t in one["tags"] if t != "full") or "full only"
+        needs = ", ".join(one["needs"]) or "nothing"
+        lines.append(f"  {one['name']:<{width}}  {one['purpose']}")
+        lines.append(f"  {'':<{width}}  tags: {tags}; needs: {needs}")
+    lines += ["", "tags:"]
+    width = max(map(len, data["tags"]))
+    lines += [f"  {tag:<{width}}  {meaning}".rstrip() for tag, meaning in data["tags"].items()]
     return "\n".join(lines)
 
 

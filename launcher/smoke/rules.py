@@ -112,16 +112,6 @@ def problems(
     return in_file_order(found)
 
 
-def with_section(wrong: DeployError | None, found: Profile) -> DeployError | None:
-    """`wrong` with what is wrong in the `smoke:` section: it must not be found after the load."""
-    more = problems_of(found)
-    if not more:
-        return wrong
-    both = ProfileError(in_file_order([*(wrong.problems if wrong else ()), *more]))
-    both.partial = found
-    return both
-
-
 def _words(given: Any, path: str, what: str, known: Iterable[str], wrong: Wrong) -> None:
     if given is None:
         return
@@ -231,3 +221,13 @@ def _list(given: Any) -> list[Any]:
 def _near(word: Any, having: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(word), list(having), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def with_section(wrong: DeployError | None, found: Profile) -> DeployError | None:
+    """`wrong` with what is wrong in the `smoke:` section: it must not be found after the load."""
+    more = problems_of(found)
+    if not more:
+        return wrong
+    both = ProfileError(in_file_order([*(wrong.problems if wrong else ()), *more]))
+    both.partial = found
+    return both

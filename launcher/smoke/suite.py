@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from launcher import __version__
-from launcher.errors import ExitCode, UsageError
+from launcher.errors import ExitCode, Problem, UsageError
 from launcher.result import Result
 from launcher.smoke.check import TAGS, VERDICTS, Check, Outcome, all_checks
 from launcher.smoke.clients import DIALECTS, client
@@ -45,6 +45,28 @@ def select(
     if not names and not tags:
         tags = ("quick",)
     return [c for c in checks if c.name in names or c.tags & set(tags)]
+
+
+def catalogue(names: Sequence[str] = (), tags: Sequence[str] = ()) -> Result:
+    """What can be checked, without a target: every check, or those of these names and tags.
+
+    Raises:
+        UsageError: a name or tag that does not exist.
+    """
+    checks = all_checks()
+    chosen = select(checks, names, tags if names or tags else ("full",))
+    shown = [
+        {
+            "name": c.name,
+            "purpose": c.purpose,
+            "kind": c.kind,
+            "tags": sorted(c.tags),
+            "needs": list(c.needs),
+        }
+        for c in chosen
+    ]
+    more = sorted({t for c in checks for t in c.tags} - set(TAGS))
+    return Result("smoke", {"checks": shown, "tags": {**TAGS, **dict.fromkeys(more, "")}})
 
 
 def clients_for(target: Target, asked: Sequence[str]) -> list[str]:
@@ -104,7 +126,34 @@ def smoke(
     }
     code = exit_code(shown, data["differences"])
     data["verdict"] = {0: "pass", 1: "fail", 3: "could not check"}[int(code)]
-    return Result("smoke", data, target.name if target.kind == "instance" else None, code)
+    name = target.name if target.kind == "instance" else None
+    return Result("smoke", data, name, code, _reasons(code, shown, differences))
+
+
+def _reasons(
+    code: ExitCode, shown: Sequence[Mapping[str, Any]], differences: Sequence[Mapping[str, Any]]
+) -> tuple[Problem, ...]:
+    """What made the exit code, by the names of the checks."""
+    if code is ExitCode.DONE:
+        return ()
+    if code is ExitCode.PRECONDITION:
+        reason = next((c["message"] for c in shown if c["message"]), "no check applies")
+        return (Problem("nothing-checked", f"nothing could be checked: {reason}"),)
+    found = []
+    failed, vague = _named(shown, "fail"), _named(shown, "inconclusive")
+    if failed:
+        found.append(Problem("checks-failed", f"fail: {failed}"))
+    if vague:
+        found.append(Problem("checks-inconclusive", f"inconclusive: {vague}"))
+    differing = [d["check"] for d in differences if not d["known"]]
+    if differing:
+        found.append(Problem("clients-differ", f"clients differ: {', '.join(differing)}"))
+    return tuple(found)
+
+
+def _named(shown: Sequence[Mapping[str, Any]], verdict: str) -> str:
+    names = (c["name"] for c in shown if c["verdict"] == verdict and not c["deviations"])
+    return ", ".join(dict.fromkeys(names))
 
 
 def _asked_by_profile(target: Target, custom: Sequence[Check]) -> tuple[list[str], list[str]]:

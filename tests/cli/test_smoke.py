@@ -10,9 +10,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from click import UsageError
 from click.testing import CliRunner, Result
 
 from launcher.cli.main import group
+from launcher.smoke.check import TAGS, all_checks
 from tests.smoke.defects import DEFECTS
 from tests.smoke.servers import Defect, serve
 from tests.support import cli
@@ -109,7 +111,7 @@ def test_that_nobody_is_there_is_said_once(free_port: int) -> None:
     url = f"http://127.0.0.1:{free_port}"
     done = run(url)
     assert done.return_value == 3
-    assert done.output.count("connection refused") == 1
+    assert done.stdout.count("connection refused") == 1
     assert f"cannot connect to {url}: connection refused (" in done.stdout
     assert "model list" not in done.output
     assert done.stdout.splitlines()[-1].startswith("COULD NOT CHECK: ")
@@ -192,3 +194,38 @@ def test_a_port_that_is_not_the_instances_own_is_not_asked(rig: Rig) -> None:
     assert (ran.rc, rig.errors(ran)) == (3, ["port-not-ours"])
     assert f"port {use['number']}: pid " in ran.json["errors"][0]["message"]
     rig.down()
+
+
+def test_checks_and_tags_can_be_listed() -> None:
+    done = run("--list")
+    assert done.return_value == 0
+    for check in all_checks():
+        assert f"  {check.name} " in done.stdout
+        assert check.purpose in done.stdout
+    for tag, meaning in TAGS.items():
+        assert f"  {tag} " in done.stdout
+        assert meaning in done.stdout
+
+
+def test_the_list_as_json_and_of_one_tag() -> None:
+    data = json.loads(run("--list", "--json").stdout)["data"]
+    by_name = {c["name"]: c for c in data["checks"]}
+    assert len(by_name) == len(all_checks())
+    assert by_name["health"] == {
+        "name": "health",
+        "purpose": "GET /health is exactly 200",
+        "kind": "protocol",
+        "tags": ["full", "quick"],
+        "needs": ["health"],
+    }
+    assert set(TAGS) <= set(data["tags"])
+    tools = json.loads(run("--list", "--tag", "tools", "--json").stdout)["data"]["checks"]
+    assert {c["name"] for c in tools} == {n for n, c in by_name.items() if "tools" in c["tags"]}
+    assert run("--list", "--tag", "tols").return_value == 2
+
+
+@pytest.mark.parametrize("words", [(), ("--list", "http://127.0.0.1:9")])
+def test_without_a_target_there_is_a_list_or_nothing(words: tuple[str, ...]) -> None:
+    error = run(*words).exception
+    assert isinstance(error, UsageError)
+    assert "TARGET" in str(error)

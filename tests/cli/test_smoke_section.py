@@ -12,6 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 from launcher.cli.main import group
+from launcher.profile.schema import schema
+from launcher.smoke.check import all_checks
+from launcher.smoke.rules import problems
 from tests.support.rig import Rig
 
 WRONG = """\
@@ -86,6 +89,12 @@ def test_of_an_instance_the_file_is_named_that_holds_the_section(rig: Rig) -> No
     assert ran.rc == 2, ran.said()
     assert [e["where"] for e in ran.json["errors"]] == [str(path)]
     rig.down()
+
+
+def test_the_examples_of_the_reference_are_right() -> None:
+    examples = {name: key.example for name, key in schema()["smoke"].keys.items()}
+    assert examples["custom"]
+    assert problems(examples, all_checks(), lambda path: None) == []
 
 
 def test_judging_it_imports_no_client(wrong: Path) -> None:

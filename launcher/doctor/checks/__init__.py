@@ -6,6 +6,7 @@ from launcher.doctor.checks import (
     disk,
     exposure,
     gpu,
+    hosted,
     kernel,
     leftovers,
     memory,
@@ -26,5 +27,6 @@ REGISTRY: tuple[Check, ...] = (
     *leftovers.CHECKS,
     *disk.CHECKS,
     *time.CHECKS,
+    *hosted.CHECKS,
     *exposure.CHECKS,
 )

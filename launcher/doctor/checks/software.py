@@ -21,9 +21,13 @@ def profile(subject: Subject) -> Outcome | None:
             "; ".join(p.text() for p in subject.profile_problems),
             f"correct it; `ernie-deploy validate {subject.profile.path}` says when it is right",
         )
+    name = subject.profile.engine
+    if name == "hosted":
+        return ok("right for an endpoint that somebody else runs")
     release = subject.installed.release if subject.installed else None
-    judged = release.version if release else "every claimed release"
-    return ok(f"right for {subject.profile.engine} {judged}")
+    if release is None:
+        return ok(f"right for every release of {name} that it admits")
+    return ok(f"right for {name} {release.version}")
 
 
 def engine(subject: Subject) -> Outcome | None:
