@@ -103,8 +103,9 @@ def _release(engine: Engine, profile: Profile, version: str | None) -> tuple[Rel
     except PreconditionError as error:
         if any(problem.code != "missing-engine" for problem in error.problems):
             raise
-        wanted = profile.engine_version or "any version"
-        return None, f"not installed: every known release that {wanted} admits"
+        wanted = profile.engine_version
+        admitted = f" that {wanted} admits" if wanted else ""
+        return None, f"not installed: every known release{admitted}"
     from launcher.environments.question import ask
 
     ask(engine, found)

@@ -13,6 +13,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -178,9 +179,12 @@ def card_of(profile: Profile, gpu: str | None) -> Card:
     if gpu is not None:
         cards = json.loads(_CARDS.read_text(encoding="utf-8"))["cards"]
         if gpu not in cards:
+            near = [c for c in cards if c.startswith(gpu)] or get_close_matches(gpu, cards, n=1)
+            meant = f"; did you mean {near[0]!r}?" if near else ""
             raise UsageError.of(
-                "unknown-gpu", f"the table has no card {gpu!r}", None, f"one of: {', '.join(cards)}"
-            )
+                "unknown-gpu", f"the table has no card {gpu!r}{meant}", None,
+                f"one of: {', '.join(cards)}",
+            )  # fmt: skip
         entry = cards[gpu]
         return Card(entry["title"], entry["total_mib"] * MIB, "table")
     from launcher.host import gpus

@@ -40,7 +40,8 @@ def diagnose(result: Result) -> str:
             if other["evidence"]:
                 lines += [f"      {_place(other['evidence'])}"]
     lines += [f"note: {note}" for note in data["notes"]]
-    lines += ["", f"read {data['files']} files, {data['bytes'] / 1e6:.1f} MB, in {data['source']}"]
+    files = "1 file" if data["files"] == 1 else f"{data['files']} files"
+    lines += ["", f"read {files}, {data['bytes'] / 1e6:.1f} MB, in {data['source']}"]
     if data["rule"]:
         lines += [f"more: ernie-deploy explain {data['rule']}"]
     return "\n".join(lines)

@@ -9,7 +9,8 @@ def validate(result: Result) -> str:
     """One line that says OK, then the notes."""
     data = result.data
     release = f" {data['release']}" if data["release"] else ""
-    checked = ", ".join(f"{count} {what}" for what, count in data["checked"].items() if count)
+    counts = ((count, what) for what, count in data["checked"].items() if count)
+    checked = ", ".join(f"{n} {what.removesuffix('s') if n == 1 else what}" for n, what in counts)
     lines = [
         f"{data['profile'] or data['name']}: OK for {data['engine']}{release} ({data['judged']})"
     ]

@@ -184,6 +184,28 @@ def test_traces_of_a_dead_server_in_shm(examine: Any) -> None:
         trace.unlink()
 
 
+def test_every_trace_is_in_the_remedy_and_a_bound_socket_is_none(examine: Any) -> None:
+    number = free_port()
+    signals = ("worker_ready", "cache_ready", "loaded_model", "exist_task", "prefix_tree")
+    ends = {"prefix_tree": "status"}
+    names = [f"{name}_{ends.get(name, 'signal')}.{number}" for name in signals]
+    made = [Path("/dev/shm", name) for name in names]
+    bound = Path("/dev/shm", f"router_{number}.ipc")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(bound))
+        try:
+            for path in made:
+                path.touch()
+            found = examine()["shm-leftovers"]
+        finally:
+            for path in (*made, bound):
+                path.unlink(missing_ok=True)
+    assert found.remedy.startswith("cd /dev/shm && rm -- ")
+    listed = found.remedy.partition("rm -- ")[2].partition(" (")[0].split()
+    assert set(names) <= set(listed)
+    assert bound.name not in listed
+
+
 def test_a_worker_whose_server_is_gone() -> None:
     """Started by a shell that ends at once, as paddle's launcher leaves its worker."""
     script = f"'{sys.executable}' -c 'import time; time.sleep(600)' " + (
@@ -386,6 +408,9 @@ def test_a_key_in_the_command_line(examine: Any) -> None:
     assert plan is not None
     leaky = dataclasses.replace(plan, argv=(*plan.argv, "--api-key", "x"))
     seen.subject = dataclasses.replace(seen.subject, plan=leaky)
+    assert seen["exposed-key"].answer == "FAIL"
+    router = dataclasses.replace(plan, argv=(*plan.argv, "--router", "http://me:pass-word@proxy"))
+    seen.subject = dataclasses.replace(seen.subject, plan=router)
     assert seen["exposed-key"].answer == "FAIL"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from launcher.doctor.model import Check, Outcome, Subject, fail, ok, warn
 from launcher.plan.model import PortUse
+from launcher.redact import holds_secret
 
 _QUEUES = ("engine-worker-queue", "cache-queue")
 
@@ -71,10 +72,9 @@ def argv(subject: Subject) -> Outcome | None:
     plan = subject.plan
     if plan is None:
         return None
-    shown = [w for w in plan.argv if w.startswith("--api-key")]
-    if shown:
+    if any(word.startswith("--api-key") or holds_secret(word) for word in plan.argv):
         return fail(
-            "the API key would stand in the command line, which `ps` shows to everyone",
+            "a key or password would stand in the command line, which `ps` shows to everyone",
             "give it as `api-key: env:NAME`; FastDeploy before 2.3 has no other way: leave it out",
         )
     return ok("no secret in the command line")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 from pathlib import Path
 
 from launcher.doctor.model import Check, Outcome, Subject, ok, warn
@@ -12,23 +13,28 @@ from launcher.host.memory import SHM
 from launcher.host.network import trace
 
 _WORKER = re.compile(rb"fastdeploy[/.]worker[/.]worker_process|fastdeploy/cache_manager/|VLLM::")
+_SERVER = re.compile(rb"api_server|gunicorn|vllm")
+"""The front ends whose workers these are."""
 
 
 def segments(subject: Subject) -> Outcome | None:
     """FastDeploy's names below /dev/shm whose port no process mentions any more."""
-    alive = _ports_in_use()
+    # Names first, the living afterwards: a server that starts in between is not accused. The
+    # latest death is what a reader wants to know of.
+    names = sorted(os.listdir(SHM), key=_changed, reverse=True)
+    alive, bound = _ports_in_use(), _bound_sockets()
     dead = []
-    # The latest death is what a reader wants to know of.
-    for name in sorted(os.listdir(SHM), key=_changed, reverse=True):
+    for name in names:
         traced = trace(name)
-        if traced is not None and traced.port not in alive:
+        if traced is not None and traced.port not in alive and f"{SHM}/{name}" not in bound:
             dead.append(name)
     if not dead:
         return ok(f"no trace of a dead server in {SHM}")
     shown = ", ".join(dead[:4]) + (f" and {len(dead) - 4} more" if len(dead) > 4 else "")
     return warn(
-        f"{shown}: no running process has that port",
-        "rm -- " + " ".join(f"{SHM}/{name}" for name in dead[:4]),
+        f"{shown}: no process that can be seen from here has that port",
+        f"cd {SHM} && rm -- {shlex.join(dead)}"
+        f" (where containers share this {SHM}, look for their servers first)",
     )
 
 
@@ -41,7 +47,8 @@ def orphans(subject: Subject) -> Outcome | None:
                 continue
             stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
             state, parent = stat.rpartition(")")[2].split()[:2]
-            if int(parent) == 1 and state != "Z":
+            # In a container the server itself may be process 1.
+            if int(parent) == 1 and state != "Z" and not _is_server(1):
                 found.append(pid)
     if not found:
         return ok("no worker without a parent")
@@ -51,6 +58,23 @@ def orphans(subject: Subject) -> Outcome | None:
         f"look at them (ps -o pid,user,lstart,args -p {shown.replace(' ', '')}); if no server of "
         f"theirs runs: kill {' '.join(str(pid) for pid in found)}",
     )
+
+
+def _is_server(pid: int) -> bool:
+    try:
+        return bool(_SERVER.search(Path(f"/proc/{pid}/cmdline").read_bytes()))
+    except OSError:
+        return False
+
+
+def _bound_sockets() -> set[str]:
+    """Paths of the Unix sockets that some process of this network namespace has bound."""
+    try:
+        table = Path("/proc/net/unix").read_text(errors="replace")
+    except OSError:
+        return set()
+    columns = (line.split(maxsplit=7) for line in table.splitlines())
+    return {row[7] for row in columns if len(row) == 8}
 
 
 def _changed(name: str) -> float:
