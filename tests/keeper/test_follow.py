@@ -22,8 +22,9 @@ class Followed:
         self.lines: list[tuple[str, str, str]] = []
         self.follower: Follower | None = None
 
-    def begin(self) -> None:
+    def begin(self) -> Follower:
         self.follower = Follower(self.loop, self.folder, SOURCES, self._line)
+        return self.follower
 
     def _line(self, source: str, file: str, text: str, final: bool) -> None:
         if final:
@@ -74,3 +75,15 @@ def test_a_link_beside_its_target_is_read_once(followed: Followed) -> None:
     followed.write("worker.log.2026", "one\n")
     followed.write("worker.log.2026", "two\n")
     assert followed.wait_for(2) == ["one", "two"]
+
+
+def test_what_came_after_the_last_reading_can_be_asked_for_later(followed: Followed) -> None:
+    """Of a server that was ready nothing is followed; when it dies the last words matter."""
+    follower = followed.begin()
+    followed.write("worker.log", "while it was followed\n")
+    followed.wait_for(1)
+    follower.close()
+    followed.follower = None
+    followed.write("worker.log", "Exit code 7\n")
+    assert list(follower.rest({"worker"})) == [("worker", "Exit code 7")]
+    assert list(follower.rest({"another"})) == []
