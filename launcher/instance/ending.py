@@ -14,7 +14,7 @@ from launcher.errors import DeadlineError, DeployError, ExitCode, PreconditionEr
 from launcher.instance.store import InstanceDir, Lock, unknown, view
 from launcher.keeper import ending
 from launcher.keeper.control import Client
-from launcher.keeper.identity import this_host
+from launcher.keeper.identity import look, this_host
 from launcher.keeper.leftovers import file_identity
 from launcher.keeper.state import DamagedState, Events, State, write_state
 from launcher.plan.model import PortUse
@@ -304,11 +304,13 @@ def _claim_what_can_be_proved(found: InstanceDir, state: State) -> None:
         state.temporary.append(temporary)
     claims = Claims(plan.leftovers, plan.cwd)
     claims.started = state.started_at
-    claims.pid = state.engine.get("pid")
+    recorded = [p for p in (*state.processes, state.engine) if p and not _reused(p)]
+    if state.engine in recorded:
+        claims.pid = state.engine["pid"]
     claims.shm = {c["path"]: c for c in state.shm}
     claims.queues = {c["key"]: c for c in state.queues}
     claims.temporary = {c["path"]: c for c in state.temporary}
-    claims.seen = {int(p["pid"]) for p in state.processes}
+    claims.seen = {int(p["pid"]) for p in recorded}
     pids = [p.pid for p in ending.strays(state)]
     if not pids and not state.engine:
         return  # the engine was never started: whatever is there, it made none of it
@@ -319,6 +321,12 @@ def _claim_what_can_be_proved(found: InstanceDir, state: State) -> None:
     state.shm = list(claims.shm.values())
     state.queues = list(claims.queues.values())
     state.temporary = list(claims.temporary.values())
+
+
+def _reused(recorded: Mapping[str, Any]) -> bool:
+    """True where the pid is another process's by now: names that hold it prove nothing."""
+    now = look(int(recorded["pid"]))
+    return now is not None and now.start != recorded.get("start")
 
 
 def _private(path: str) -> bool:

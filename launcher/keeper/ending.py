@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from launcher.keeper import identity, leftovers
+from launcher.keeper import identity, leftovers, sessions
 from launcher.keeper.identity import Process
 from launcher.keeper.state import State
 from launcher.plan.model import PortUse
@@ -23,44 +23,29 @@ def strays(state: State) -> list[Process]:
     """Every living process that is proved to be of this instance.
 
     Proofs: the recorded pid and start ticks; the instance's token in its environment; a session
-    that was recorded while alive; or descent from one of these. Never the calling process.
+    that was recorded and has lived on since; or descent from one of these. Never the calling
+    process.
     """
     host = identity.this_host()
     here = (host.machine, host.boot, host.pid_namespace)
     if (state.machine, state.boot, state.pid_namespace) != here:
         return []
     recorded = {(p["pid"], p["start"]) for p in state.processes}
-    starts = {p["pid"]: p["start"] for p in state.processes}
-    everything = {p.pid: p for p in identity.every_process() if p.state not in "ZX"}
+    everything = [p for p in identity.every_process() if p.state not in "ZX"]
+    ours = sessions.still_ours(sessions.claims_of(state.sessions), everything, recorded)
     found: dict[int, Process] = {}
-    for process in everything.values():
-        ours = (process.pid, process.start) in recorded
-        if state.token and not ours:
-            ours = identity.environment_token(process.pid) == state.token
-        ours = ours or _in_recorded_session(process, state.sessions, starts, everything)
-        if ours:
-            found[process.pid] = process
-            for child in identity.descendants(process.pid):
-                if child.state not in "ZX":
-                    found[child.pid] = child
-    own = {os.getpid(), os.getppid(), int(state.keeper.get("pid", 0))}
-    return [p for p in found.values() if p.pid not in own]
-
-
-def _in_recorded_session(
-    process: Process,
-    sessions: Sequence[int],
-    starts: Mapping[int, int],
-    everything: Mapping[int, Process],
-) -> bool:
-    """A session's number cannot be reused while a member lives, so a dead leader proves enough.
-
-    A living leader that is not the recorded one means that the number was reused.
-    """
-    if process.session not in sessions:
-        return False
-    leader = everything.get(process.session)
-    return leader is None or leader.start == starts.get(process.session)
+    for process in everything:
+        if (
+            (process.pid, process.start) in recorded
+            or process.session in ours
+            or (state.token and identity.environment_token(process.pid) == state.token)
+        ):
+            for one in (process, *identity.descendants(process)):
+                if one.state not in "ZX":
+                    found[one.pid] = one
+    own = {os.getpid(), os.getppid()}
+    keeper = (state.keeper.get("pid"), state.keeper.get("start"))
+    return [p for p in found.values() if p.pid not in own and (p.pid, p.start) != keeper]
 
 
 def kill(processes: Sequence[Process]) -> list[Process]:

@@ -138,21 +138,36 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def descendants(root: int) -> list[Process]:
-    """Every process below `root`, zombies included; `root` itself is not."""
+def descendants(root: Process) -> list[Process]:
+    """Every process below `root`, zombies included; `root` itself is not.
+
+    A pid that was read from the kernel's list may be another process's when it is looked at, so a
+    child counts only while its parent is the one that was asked for children (or `root`, which
+    may adopt), and that parent still lives.
+    """
     found: list[Process] = []
-    seen = {root}
-    todo = children(root)
+    seen = {root.pid}
+    todo = [root]
     while todo:
-        pid = todo.pop()
-        if pid in seen:
-            continue
-        seen.add(pid)
-        process = look(pid)
-        if process is not None:
-            found.append(process)
-            todo += children(pid)
+        parent = todo.pop()
+        below = [look(pid) for pid in children(parent.pid) if pid not in seen]
+        now = look(parent.pid)
+        if now is None or now.start != parent.start:
+            continue  # whose children those were cannot be told any more
+        for process in below:
+            if process is not None and process.parent in (parent.pid, root.pid):
+                seen.add(process.pid)
+                found.append(process)
+                todo.append(process)
     return found
+
+
+def myself() -> Process:
+    """The calling process."""
+    me = look(os.getpid())
+    if me is None:
+        raise RuntimeError("/proc does not show this process")
+    return me
 
 
 def every_process() -> list[Process]:

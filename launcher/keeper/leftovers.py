@@ -88,7 +88,11 @@ class Claims:
     pid: int | None = None
     """The engine's first process, which some names hold (`{pid}` in the plan)."""
     seen: set[int] = field(default_factory=set)
-    """Every process that has been looked for: names that hold its pid prove what it left."""
+    """Processes of the last look: names that hold their pid prove what they left, dead or not.
+
+    Only of the last look: an older number may be another server's process by now, and what it
+    makes in a folder that servers share would pass for ours.
+    """
 
     def look_before(self, now: float) -> list[MessageQueue]:
         """Remember what exists before the start; returns queues that must not be inherited."""
@@ -168,9 +172,7 @@ class Claims:
                 self.queues[key] = _queue_claim(queue, path)
 
     def _look_for_temporary(self, pids: list[int]) -> None:
-        self.seen.update(pids)
-        if self.pid is not None:
-            self.seen.add(self.pid)
+        named, self.seen = self.seen | set(pids), set(pids)
         for pattern in self.spec.temporary:
             for path in glob.glob(pattern):
                 if path in self.temporary:
@@ -180,7 +182,7 @@ class Claims:
                     continue
                 if os.stat(path, follow_symlinks=False).st_uid != os.getuid():
                     continue
-                if users(path, pids) or _named_after(path, self.seen):
+                if users(path, pids) or _named_after(path, named):
                     self.temporary[path] = {**found, "shared": True}
 
 

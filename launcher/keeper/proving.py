@@ -8,7 +8,6 @@ a server that hangs must not hang its keeper.
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import threading
 import time
@@ -112,7 +111,7 @@ class Prover:
     def _ownership(self) -> Rung:
         """Rung 1: whose socket is it? Runs in the probe's thread and only reads."""
         use = self._plan.port(self._plan.readiness.port)
-        ours = [p.pid for p in identity.descendants(os.getpid())]
+        ours = [p.pid for p in identity.descendants(identity.myself())]
         sockets = listeners(use.number)
         for listener in sockets:
             pid = holder(listener.inode, ours)

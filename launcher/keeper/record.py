@@ -99,8 +99,9 @@ class Record:
 
     def remember(self) -> None:
         """Take the living tree and what is claimed into the state."""
+        self._tree.refresh()
         self.state.processes = [p.to_json() for p in self._tree.processes]
-        self.state.sessions = sorted(self._tree.sessions)
+        self.state.sessions = self._tree.sessions()
         own = [c for c in self.state.temporary if c["path"] == self._plan.temporary_folder]
         self.state.temporary = own + list(self.claims.temporary.values())
         self.state.shm = list(self.claims.shm.values())

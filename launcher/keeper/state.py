@@ -42,7 +42,8 @@ class State:
     keeper: dict[str, Any] = field(default_factory=dict)
     engine: dict[str, Any] = field(default_factory=dict)
     processes: list[dict[str, Any]] = field(default_factory=list)
-    sessions: list[int] = field(default_factory=list)
+    sessions: list[Any] = field(default_factory=list)
+    """See `launcher.keeper.sessions`; records of older keepers hold bare numbers."""
     shm: list[dict[str, Any]] = field(default_factory=list)
     queues: list[dict[str, Any]] = field(default_factory=list)
     temporary: list[dict[str, Any]] = field(default_factory=list)
@@ -164,7 +165,6 @@ _SHAPES: dict[str, tuple[Any, dict[str, Any]]] = {
     "queues": (list, {"key": int, "id": int, "created": int}),
     "ports": (dict, {}),
     "evidence": (dict, {}),
-    "sessions": (list, {}),
 }
 
 
@@ -173,8 +173,8 @@ def _check(state: State) -> None:
     words = (state.instance, state.token, state.state, state.machine, state.boot)
     if not all(isinstance(word, str) for word in words):
         raise TypeError("instance, token, state, machine and boot are texts")
-    if not all(isinstance(number, int) for number in state.sessions):
-        raise TypeError("sessions are numbers")
+    if not isinstance(state.sessions, list) or not all(map(_is_session, state.sessions)):
+        raise TypeError("sessions are numbers with a last sight")
     if not isinstance(state.started_at, (int, float)):
         raise TypeError("started_at is a time")
     for name, (kind, fields) in _SHAPES.items():
@@ -186,6 +186,12 @@ def _check(state: State) -> None:
             for key, wanted in fields.items():
                 if not isinstance(entry, dict) or not isinstance(entry.get(key), wanted):
                     raise TypeError(f"{name}: no {key}")
+
+
+def _is_session(entry: object) -> bool:
+    if isinstance(entry, dict):
+        return isinstance(entry.get("id"), int) and isinstance(entry.get("seen"), int)
+    return isinstance(entry, int)
 
 
 class Events:

@@ -14,7 +14,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from launcher.keeper import identity
+from launcher.keeper import identity, sessions
 from launcher.keeper.identity import Process
 from launcher.keeper.loop import Loop
 
@@ -47,6 +47,8 @@ def die_with_parent() -> None:
 class _Tracked:
     process: Process
     descriptor: int
+    seen: int
+    """Ticks since boot when it was last known to exist."""
 
 
 class Tree:
@@ -57,7 +59,6 @@ class Tree:
         self._loop = loop
         self._on_exit = on_exit
         self._tracked: dict[int, _Tracked] = {}
-        self.sessions: set[int] = set()
         self.exits: dict[int, int] = {}
         """Wait status by pid of children that were reaped."""
 
@@ -71,6 +72,19 @@ class Tree:
         """Their pids."""
         return list(self._tracked)
 
+    def sessions(self) -> list[dict[str, int]]:
+        """The sessions that the living are in, as `state.json` keeps them.
+
+        Only theirs: the number of a session whose last member is dead may be anybody's. The
+        keeper's own session is not the engine's (in a terminal it is the user's shell's).
+        """
+        seen: dict[int, int] = {}
+        for tracked in self._tracked.values():
+            number = tracked.process.session
+            seen[number] = max(tracked.seen, seen.get(number, 0))
+        seen.pop(os.getsid(0), None)
+        return [sessions.claim(number, at) for number, at in sorted(seen.items())]
+
     def discover(self) -> list[Process]:
         """Look for new processes; returns those found now.
 
@@ -78,7 +92,7 @@ class Tree:
         first milliseconds ever noticed.
         """
         found = []
-        for process in identity.descendants(os.getpid()):
+        for process in identity.descendants(identity.myself()):
             dead = process.state in "ZX"
             if process.pid in self._tracked or (dead and process.parent != os.getpid()):
                 continue
@@ -86,12 +100,12 @@ class Tree:
                 descriptor = os.pidfd_open(process.pid)
             except ProcessLookupError:
                 continue
-            now = identity.look(process.pid)
+            at, now = sessions.ticks_now(), identity.look(process.pid)
             if now is None or now.start != process.start:
                 os.close(descriptor)
                 continue
-            self._tracked[process.pid] = _Tracked(process, descriptor)
-            self.sessions.add(process.session)
+            self._tracked[process.pid] = _Tracked(now, descriptor, at)
+            self.exits.pop(process.pid, None)  # an earlier process's that had this number
             self._loop.add_reader(descriptor, functools.partial(self._gone, process.pid))
             found.append(process)
         return found
@@ -99,10 +113,10 @@ class Tree:
     def refresh(self) -> None:
         """Look again at names and sessions, which change (setsid, exec, setproctitle)."""
         for tracked in self._tracked.values():
+            at = sessions.ticks_now()
             now = identity.look(tracked.process.pid)
             if now is not None and now.start == tracked.process.start:
-                tracked.process = now
-                self.sessions.add(now.session)
+                tracked.process, tracked.seen = now, at
 
     def _gone(self, pid: int) -> None:
         tracked = self._tracked.pop(pid, None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from launcher.errors import PreconditionError
 from launcher.instance.store import InstanceDir, check_readable, instance, open_instance, view
-from launcher.keeper.identity import descendants
+from launcher.keeper.identity import descendants, look
 from launcher.keeper.state import State
 from launcher.probe.sockets import describe_holder, holder, listeners
 
@@ -62,7 +62,8 @@ def _holds_its_port(found: InstanceDir, state: State) -> None:
     """The rule of the first rung of readiness, looked at from outside the keeper."""
     plan = found.plan()
     number = plan.port(plan.readiness.port).number
-    ours = [process.pid for process in descendants(int(state.keeper["pid"]))]
+    keeper = look(int(state.keeper["pid"]))
+    ours = [process.pid for process in descendants(keeper)] if keeper is not None else []
     if any(holder(one.inode, ours) is not None for one in listeners(number)):
         return
     who = describe_holder(number)

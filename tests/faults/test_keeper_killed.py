@@ -162,8 +162,9 @@ def test_after_a_reboot_nothing_runs(rig: Rig) -> None:
     stranger = os.getpid()
     start = int(Path(f"/proc/{stranger}/stat").read_text().rpartition(")")[2].split()[19])
     me = {"pid": stranger, "start": start, "session": os.getsid(0), "name": "python"}
+    session = {"id": os.getsid(0), "seen": 1 << 60}
     change(
-        rig, **{**stored, "boot": "an-earlier-boot", "processes": [me], "sessions": [os.getsid(0)],
+        rig, **{**stored, "boot": "an-earlier-boot", "processes": [me], "sessions": [session],
                 "keeper": {"pid": stranger, "start": start}}
     )  # fmt: skip
 

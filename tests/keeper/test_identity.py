@@ -1,5 +1,6 @@
 """Which process is which."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,7 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 from launcher.keeper import ending, identity
+from launcher.keeper.sessions import claim
 from launcher.keeper.state import State
+from tests.support import ROOT
 from tests.support.processes import alive
 from tests.support.waiting import wait_for
 
@@ -82,11 +85,11 @@ def test_descendants_are_found_over_several_generations() -> None:
     assert process.stdout is not None
     grandchild = int(process.stdout.readline())
     try:
-        found = {p.pid for p in identity.descendants(process.pid)}
+        found = {p.pid for p in identity.descendants(look(process.pid))}
         assert grandchild in found
         assert len(found) == 2
     finally:
-        for child in identity.descendants(process.pid):
+        for child in identity.descendants(look(process.pid)):
             os.kill(child.pid, signal.SIGKILL)
         process.kill()
         process.communicate()
@@ -124,12 +127,13 @@ def test_a_reused_pid_is_not(sleeper: "subprocess.Popen[bytes]") -> None:
 
 def test_a_reused_session_number_is_not(sleeper: "subprocess.Popen[bytes]") -> None:
     other = {**look(sleeper.pid).to_json(), "start": 1}
-    state = state_of(processes=[other], sessions=[sleeper.pid])
+    state = state_of(processes=[other], sessions=[claim(sleeper.pid, 1)])
     assert ending.strays(state) == []
 
 
-def test_a_member_of_a_recorded_session_is_ours() -> None:
-    """Its leader is dead, it carries no mark and was never recorded itself."""
+@pytest.fixture
+def orphan() -> Iterator[tuple[int, int]]:
+    """A session's number, and its only member: the leader is dead, nothing marks the member."""
     leader = subprocess.Popen(
         ["sh", "-c", "sleep 600 & echo $!"], stdout=subprocess.PIPE, start_new_session=True, env={}
     )
@@ -137,19 +141,120 @@ def test_a_member_of_a_recorded_session_is_ours() -> None:
     member = int(leader.stdout.readline())
     leader.wait()
     leader.stdout.close()
+    yield leader.pid, member
+    if alive(member):
+        os.kill(member, signal.SIGKILL)
+
+
+def test_a_member_of_a_recorded_session_is_ours(orphan: tuple[int, int]) -> None:
+    """It was there when the session was last seen, so that session has lived on since."""
+    session, member = orphan
+    state = state_of(sessions=[claim(session, look(member).start + 1)])
+    assert [p.pid for p in ending.strays(state)] == [member]
+    assert ending.kill_strays(state) == (1, [])
+    assert not alive(member)
+
+
+@pytest.mark.parametrize("before", [0, 1, 1000])
+def test_a_session_seen_last_before_its_members_were_born_is_another(
+    orphan: tuple[int, int], before: int
+) -> None:
+    """The recorded session died, and its number was given to a stranger whose leader died too."""
+    session, member = orphan
+    state = state_of(sessions=[claim(session, look(member).start - before)])
+    assert ending.strays(state) == []
+
+
+def test_the_bare_number_in_an_older_keepers_record_proves_nothing(orphan: tuple[int, int]) -> None:
+    session, member = orphan
+    assert ending.strays(state_of(sessions=[session])) == []
+    state = state_of(sessions=[session], processes=[look(member).to_json()])
+    assert [p.pid for p in ending.strays(state)] == [member]
+
+
+def test_one_member_that_is_recorded_proves_the_later_ones() -> None:
+    """A number cannot be given away while a member lives."""
+    shell = subprocess.Popen(
+        ["sh", "-c", "sleep 600 & echo $!; sleep 600 & echo $!"], stdout=subprocess.PIPE,
+        start_new_session=True, env={},
+    )  # fmt: skip
+    assert shell.stdout is not None
+    first, second = int(shell.stdout.readline()), int(shell.stdout.readline())
+    shell.wait()
+    shell.stdout.close()
     try:
-        state = state_of(sessions=[leader.pid])
-        assert [p.pid for p in ending.strays(state)] == [member]
-        assert ending.kill_strays(state) == (1, [])
-        assert not alive(member)
+        state = state_of(sessions=[claim(shell.pid, 1)], processes=[look(first).to_json()])
+        assert {p.pid for p in ending.strays(state)} == {first, second}
     finally:
-        if alive(member):
-            os.kill(member, signal.SIGKILL)
+        for pid in (first, second):
+            os.kill(pid, signal.SIGKILL)
+
+
+REUSED = """
+import json, os, subprocess, sys, time
+from launcher.keeper import ending, identity
+from launcher.keeper.sessions import claim, ticks_now
+from launcher.keeper.state import State
+
+def orphan():
+    sh = subprocess.Popen(["sh", "-c", "sleep 600 & echo $!"], stdout=subprocess.PIPE,
+                          start_new_session=True, env={})
+    member = int(sh.stdout.readline())
+    sh.wait()
+    return sh.pid, member
+
+session, ours = orphan()
+here = identity.this_host()
+time.sleep(0.05)
+state = State("one", "", machine=here.machine, boot=here.boot, pid_namespace=here.pid_namespace,
+              sessions=[claim(session, ticks_now())])
+said = {"ours": [p.pid for p in ending.strays(state)] == [ours]}
+os.kill(ours, 9)
+while os.path.exists(f"/proc/{ours}"):
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        pass
+    time.sleep(0.01)
+open("/proc/sys/kernel/ns_last_pid", "w").write(str(session - 1))
+number, stranger = orphan()
+said["reused"] = number == session
+said["strangers"] = [p.pid for p in ending.strays(state)]
+said["killed"] = ending.kill_strays(state)[0]
+said["alive"] = identity.look(stranger) is not None
+print(json.dumps(said))
+"""
+
+
+def test_a_session_number_that_the_kernel_gave_to_a_stranger() -> None:
+    """The real thing, in a pid namespace of its own: everything in it ends with it."""
+    inside = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]
+    if subprocess.run([*inside, "true"], capture_output=True).returncode != 0:
+        pytest.skip("a pid namespace is not to be had here")
+    ran = subprocess.run(
+        [*inside, sys.executable, "-c", REUSED], text=True, capture_output=True, timeout=240,
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    expected = {"ours": True, "reused": True, "strangers": [], "killed": 0, "alive": True}
+    assert json.loads(ran.stdout) == expected
+
+
+def test_a_child_whose_number_was_given_away_between_two_looks_is_no_descendant(
+    sleeper: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel's list names a number; who has it a moment later is another parent's child."""
+    monkeypatch.setattr(identity, "children", lambda pid: [sleeper.pid, 1])
+    own = identity.myself()
+    assert [p.pid for p in identity.descendants(own)] == [sleeper.pid]
+    assert identity.descendants(identity.Process(os.getppid(), 0, 0, 0, "gone")) == []
 
 
 @pytest.mark.parametrize("field", ["machine", "boot", "pid_namespace"])
 def test_pids_of_another_place_mean_nothing(sleeper: "subprocess.Popen[bytes]", field: str) -> None:
-    state = state_of(processes=[look(sleeper.pid).to_json()], sessions=[sleeper.pid])
+    state = state_of(
+        processes=[look(sleeper.pid).to_json()], sessions=[claim(sleeper.pid, 1 << 60)]
+    )
     setattr(state, field, "another")
     assert ending.strays(state) == []
 

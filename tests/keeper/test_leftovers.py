@@ -211,3 +211,20 @@ def test_what_cannot_be_removed_is_said() -> None:
     assert claim is not None
     assert not leftovers.remove_file(claim)
     assert leftovers.still_there(claim)
+
+
+def test_a_number_that_was_ours_long_ago_claims_nothing(tmp_path: Path) -> None:
+    """Another server's process may have it by now, and name its files in a shared folder by it."""
+    claims = Claims(Leftovers(temporary=(str(tmp_path / "prom_*"),)), str(tmp_path))
+    claims.look_before(time.time())
+    claims.look([999_001])
+    (tmp_path / "prom_mine").mkdir()
+    (tmp_path / "prom_mine" / "counter_999001.db").touch()
+    claims.look([999_002])  # the first one died meanwhile: what it had made is claimed
+    assert list(claims.temporary) == [str(tmp_path / "prom_mine")]
+
+    claims.look([999_002])
+    (tmp_path / "prom_theirs").mkdir()
+    (tmp_path / "prom_theirs" / "counter_999001.db").touch()
+    claims.look([999_002])
+    assert list(claims.temporary) == [str(tmp_path / "prom_mine")]

@@ -69,7 +69,7 @@ def daemon():
     own = (os.getsid(0), child.pid)
     return [p for p in watched.processes if p.session not in own and p.parent == os.getpid()]
 said["adopted"] = loop.run_until(lambda: len(daemon()) == 1 and len(watched.pids) == 1, 60)
-said["session noted"] = daemon()[0].session in watched.sessions
+said["session noted"] = daemon()[0].session in [s["id"] for s in watched.sessions()]
 watched.kill_all()
 said["ended"] = loop.run_until(lambda: not watched.pids, 60)
 """)
@@ -105,7 +105,7 @@ def ended():
     watched.kill_all()
     return not watched.discover() and not watched.pids
 said["ended"] = loop.run_until(ended, 60)
-said["children"] = len(tree.identity.descendants(os.getpid()))
+said["children"] = len(tree.identity.descendants(tree.identity.myself()))
 """)
     assert said == {"ended": True, "children": 0}
 
@@ -124,3 +124,23 @@ said["bytes"] = after[1] - before[1] >= 2_000_000
 said["nobody"] = tree.usage([2**22 + 1])
 """)
     assert said == {"seconds": True, "bytes": True, "nobody": [0.0, 0]}
+
+
+def test_sessions_that_ended_are_forgotten_and_the_keepers_own_is_no_proof() -> None:
+    """After 200 restarts a record of every session ever seen would name 400 numbers to kill."""
+    said = keeping("""
+def child(**how):
+    return subprocess.Popen(["sh", "-c", "read x"], stdin=subprocess.PIPE, **how)
+for _ in range(5):
+    one = child(start_new_session=True)
+    watched.discover()
+    said["noted"] = [s["id"] for s in watched.sessions()] == [one.pid]
+    one.stdin.close()
+    assert loop.run_until(lambda: not watched.pids, 60)
+said["left"] = watched.sessions()
+mine = child()
+watched.discover()
+said["own"] = watched.sessions()
+mine.stdin.close()
+""")
+    assert said == {"noted": True, "left": [], "own": []}
