@@ -14,9 +14,10 @@ from launcher.errors import DeadlineError, DeployError, ExitCode, PreconditionEr
 from launcher.instance.store import InstanceDir, Lock, unknown, view
 from launcher.keeper import ending
 from launcher.keeper.control import Client
+from launcher.keeper.events import Events
 from launcher.keeper.identity import look, this_host
 from launcher.keeper.leftovers import file_identity
-from launcher.keeper.state import DamagedState, Events, State, write_state
+from launcher.keeper.state import DamagedState, State, write_state
 from launcher.plan.model import PortUse
 from launcher.result import Result
 
@@ -172,8 +173,6 @@ def _down_without_keeper(found: InstanceDir, started: float) -> Result:
         if ending.nothing_left(state.receipt or {}):
             _acknowledge(found, state)
         return _result(found, was, state, started)
-    if state.live:  # the machine was restarted
-        state = _clean(found, state, started)
     _acknowledge(found, state)
     data = {"state": "stopped", "was": was, "receipt": state.receipt, "note": note}
     return Result("down", data, found.name)
@@ -232,8 +231,7 @@ def clean_if_lost(found: InstanceDir) -> dict[str, Any] | None:
             "foreign-state", f"the state of {found.name} is not this machine's: {note}",
             str(found.folder), f"`--name` starts another instance; {_elsewhere(found)}",
         )  # fmt: skip
-    restarted = state is not None and state.live and was == "stopped"
-    if was not in ("lost", "damaged") and not restarted:
+    if was not in ("lost", "damaged"):
         return None
     state = _clean(found, state, time.monotonic())
     receipt = state.receipt or {}
@@ -302,6 +300,10 @@ def _claim_what_can_be_proved(found: InstanceDir, state: State) -> None:
     if temporary and plan.temporary_folder not in known and _private(plan.temporary_folder):
         # Its name was drawn for this start, so it is ours even if nobody had time to note it.
         state.temporary.append(temporary)
+    if state.boot != this_host().boot:
+        # Neither shared memory nor queues outlive a reboot: what has their names is others'.
+        state.shm, state.queues = [], []
+        return
     claims = Claims(plan.leftovers, plan.cwd)
     claims.started = state.started_at
     recorded = [p for p in (*state.processes, state.engine) if p and not _reused(p)]

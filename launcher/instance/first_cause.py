@@ -14,7 +14,9 @@ from typing import Any
 from launcher.diagnose import of_instance
 from launcher.errors import ExitCode, PreconditionError
 from launcher.instance.store import InstanceDir, view
-from launcher.keeper.state import State, read_events
+from launcher.keeper.events import read_events
+from launcher.keeper.identity import this_host
+from launcher.keeper.state import State
 from launcher.result import Result
 
 
@@ -67,6 +69,11 @@ def first_cause(found: InstanceDir) -> Result:
 def _told(found: InstanceDir, name: str, state: State | None, note: str | None) -> Told | None:
     """What the record says of an instance that does not run, None where it runs."""
     here = found.name
+    if name == "lost" and state is not None and state.boot != this_host().boot:
+        return Told(
+            "rebooted", f"{here} is LOST: {note}", None,
+            f"`ernie-deploy up` starts it, `ernie-deploy down {here}` acknowledges it",
+        )  # fmt: skip
     if name == "lost":
         keeper = f" (pid {state.keeper['pid']})" if state and state.keeper else ""
         return Told(
@@ -94,11 +101,6 @@ def _told(found: InstanceDir, name: str, state: State | None, note: str | None) 
             error.get("where"),
             error.get("remedy"),
         )
-    if state.live:
-        return Told(
-            "rebooted", f"{here} ran when the machine went down: {note}", None,
-            f"`ernie-deploy up` starts it, `ernie-deploy down {here}` acknowledges it",
-        )  # fmt: skip
     return _stopped(found, state)
 
 

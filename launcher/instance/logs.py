@@ -183,6 +183,6 @@ def _format(line: str, times: bool, redactor: Redactor) -> str:
 
 def events(found: InstanceDir) -> list[dict[str, object]]:
     """The instance's history, for `--json`."""
-    from launcher.keeper.state import read_events
+    from launcher.keeper.events import read_events
 
     return read_events(found.folder)

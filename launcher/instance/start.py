@@ -16,8 +16,9 @@ from pathlib import Path
 import launcher
 from launcher import paths
 from launcher.errors import PreconditionError, Problem
+from launcher.files import write_atomically
 from launcher.instance.store import InstanceDir, Lock
-from launcher.keeper.state import write_atomically
+from launcher.keeper.events import histories
 from launcher.plan.model import LaunchPlan
 from launcher.preparing.prepare import Prepared
 from launcher.profile.secrets import resolve
@@ -79,13 +80,13 @@ def _put_aside(found: InstanceDir) -> None:
     Only one is kept. FastDeploy appends to its logs across starts, hence its folder too.
     """
     old = [path for path in found.logs.iterdir() if path.name != "previous"]
-    history = found.folder / "events.jsonl"
-    if not history.exists():
+    history = [path for path in histories(found.folder) if path.exists()]
+    if not history:
         return
     previous = found.logs / "previous"
     shutil.rmtree(previous, ignore_errors=True)
     previous.mkdir(mode=0o700)
-    for path in (*old, history):
+    for path in (*old, *history):
         path.rename(previous / path.name)
     paths.private_folder(found.logs / "engine")
 

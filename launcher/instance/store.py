@@ -226,8 +226,8 @@ def foreign_host(state: State) -> str | None:
 def view(found: InstanceDir) -> tuple[str, State | None, str | None]:
     """What an instance is now: (state, stored state, note).
 
-    The state is one of `launcher.keeper.state.State`'s, or `lost` (the keeper was killed),
-    `stopped` after a reboot, `foreign` (another machine's), `damaged`, `absent`.
+    The state is one of `launcher.keeper.state.State`'s, or `lost` (the keeper was killed, or the
+    machine was restarted), `foreign` (another machine's), `damaged`, `absent`.
     """
     try:
         state = found.state()
@@ -243,7 +243,8 @@ def view(found: InstanceDir) -> tuple[str, State | None, str | None]:
     if other:
         return "foreign", state, other
     if state.boot != this_host().boot:
-        return "stopped", state, "the machine was restarted since; nothing of it runs"
+        note = f"the machine was restarted while it was {state.state}"
+        return "lost", state, f"{note}; `up` starts it again, `down` acknowledges it"
     keeper = state.keeper
     if keeper and same(int(keeper["pid"]), int(keeper["start"])):
         return state.state, state, None

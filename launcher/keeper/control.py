@@ -13,31 +13,24 @@ command line can speak politely with a keeper that has run for months.
 
 from __future__ import annotations
 
-import collections
-import contextlib
 import json
 import os
 import select
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from launcher.keeper.loop import Loop
-
 PROTOCOL = 1
-LONGEST_REQUEST = 64 * 1024
-REMEMBERED = 128 * 1024
-"""Bytes of the last events, kept for those who come late: what a socket takes at once (a reader
-that has just come cannot have read any of it). The whole history is in events.jsonl."""
 LONGEST_POLL = 24 * 3600.0
 """Seconds of one wait for a line; poll counts milliseconds in 32 bits, deadlines may be longer."""
 
-Handler = Callable[[dict[str, Any]], dict[str, Any]]
+CONNECT_RETRY = 0.02
+"""Seconds between two tries where the keeper's queue of new clients is full."""
 
 
-def _address(folder: Path) -> tuple[int, str]:
+def folder_address(folder: Path) -> tuple[int, str]:
     """A descriptor of `folder` and a short path to the socket in it.
 
     A Unix socket's path has 107 characters at most, state paths may be longer: the way through
@@ -45,108 +38,6 @@ def _address(folder: Path) -> tuple[int, str]:
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     return descriptor, f"/proc/self/fd/{descriptor}/control.sock"
-
-
-class Server:
-    """The keeper's end."""
-
-    def __init__(self, loop: Loop, folder: Path, handler: Handler) -> None:
-        """Listen in `folder`; `handler` answers each request.
-
-        Raises:
-            OSError: the socket cannot be made.
-        """
-        self._loop = loop
-        self._handler = handler
-        self._path = folder / "control.sock"
-        self._buffers: dict[socket.socket, bytes] = {}
-        self._followers: list[socket.socket] = []
-        self._past: collections.deque[bytes] = collections.deque()
-        self._past_size = 0
-        self._path.unlink(missing_ok=True)
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        descriptor, address = _address(folder)
-        try:
-            self._socket.bind(address)
-        finally:
-            os.close(descriptor)
-        os.chmod(self._path, 0o600)
-        self._socket.listen(16)
-        self._socket.setblocking(False)
-        loop.add_reader(self._socket.fileno(), self._accept)
-
-    def _accept(self) -> None:
-        # Nothing to accept any more, or no descriptors left: the keeper itself must go on.
-        with contextlib.suppress(OSError):
-            connection, _ = self._socket.accept()
-            connection.setblocking(False)
-            self._buffers[connection] = b""
-            self._loop.add_reader(connection.fileno(), lambda: self._readable(connection))
-
-    def _readable(self, connection: socket.socket) -> None:
-        try:
-            data = connection.recv(65536)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data or len(self._buffers[connection]) > LONGEST_REQUEST:
-            self._drop(connection)
-            return
-        *lines, rest = (self._buffers[connection] + data).split(b"\n")
-        self._buffers[connection] = rest
-        for line in lines:
-            self._answer(connection, line)
-
-    def _answer(self, connection: socket.socket, line: bytes) -> None:
-        try:
-            request = json.loads(line)
-        except (ValueError, RecursionError):
-            request = {}
-        if not isinstance(request, dict):
-            request = {}
-        answer = self._handler(request)
-        self._send(connection, _encoded({"v": PROTOCOL, **answer}))
-        if request.get("op") == "follow" and connection in self._buffers:
-            self._followers.append(connection)
-            # In one piece: the kernel counts some 800 bytes for each, however short it is.
-            self._send(connection, b"".join(self._past))
-
-    def _send(self, connection: socket.socket, data: bytes) -> None:
-        try:
-            connection.sendall(data)
-        except OSError:
-            # Gone, or so slow that its buffer is full: events.jsonl has everything.
-            self._drop(connection)
-
-    def _drop(self, connection: socket.socket) -> None:
-        if connection in self._followers:
-            self._followers.remove(connection)
-        if self._buffers.pop(connection, None) is not None:
-            self._loop.remove_reader(connection.fileno())
-            connection.close()
-
-    def publish(self, event: dict[str, Any]) -> None:
-        """Send an event to everybody who follows, and keep it for who comes later."""
-        data = _encoded(event)
-        self._past.append(data)
-        self._past_size += len(data)
-        while self._past_size > REMEMBERED:
-            self._past_size -= len(self._past.popleft())
-        for connection in list(self._followers):
-            self._send(connection, data)
-
-    def close(self) -> None:
-        """Stop listening and end all connections; the clients see the end."""
-        for connection in list(self._buffers):
-            self._drop(connection)
-        self._loop.remove_reader(self._socket.fileno())
-        self._socket.close()
-        self._path.unlink(missing_ok=True)
-
-
-def _encoded(message: dict[str, Any]) -> bytes:
-    return (json.dumps(message) + "\n").encode()
 
 
 class Client:
@@ -160,15 +51,25 @@ class Client:
         """
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         self._socket.settimeout(timeout)
-        descriptor, address = _address(folder)
         try:
-            self._socket.connect(address)
+            descriptor, address = folder_address(folder)
+            try:
+                self._connect(address, time.monotonic() + timeout)
+            finally:
+                os.close(descriptor)
         except OSError:
             self._socket.close()
             raise
-        finally:
-            os.close(descriptor)
         self._buffer = b""
+
+    def _connect(self, address: str, end: float) -> None:
+        while True:
+            try:
+                return self._socket.connect(address)
+            except BlockingIOError:  # many clients at once; a stream socket does not wait here
+                if time.monotonic() > end:
+                    raise TimeoutError("the keeper takes no more clients") from None
+                time.sleep(CONNECT_RETRY)
 
     def request(self, op: str, **fields: Any) -> dict[str, Any]:
         """Ask and return the answer.

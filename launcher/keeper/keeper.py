@@ -24,12 +24,12 @@ from typing import Any
 
 from launcher.errors import ExitCode, Problem
 from launcher.keeper import ending, identity, requests, tree
-from launcher.keeper.control import Server
 from launcher.keeper.failure import Failure
 from launcher.keeper.loop import Loop
 from launcher.keeper.notify import Notifier
 from launcher.keeper.record import Record
 from launcher.keeper.run import Run
+from launcher.keeper.server import Server
 from launcher.keeper.stopping import StopRequest
 from launcher.plan.model import LaunchPlan
 

@@ -51,12 +51,31 @@ class Loop:
 
     def add_reader(self, descriptor: int, callback: Callback) -> None:
         """Call `callback` whenever `descriptor` can be read."""
-        self._selector.register(descriptor, selectors.EVENT_READ, callback)
+        self._watch(descriptor, selectors.EVENT_READ, callback)
 
     def remove_reader(self, descriptor: int) -> None:
-        """Stop watching `descriptor`; it is not closed."""
+        """Stop watching `descriptor` for input; it is not closed."""
+        self._watch(descriptor, selectors.EVENT_READ, None)
+
+    def add_writer(self, descriptor: int, callback: Callback) -> None:
+        """Call `callback` whenever `descriptor` can be written."""
+        self._watch(descriptor, selectors.EVENT_WRITE, callback)
+
+    def remove_writer(self, descriptor: int) -> None:
+        """Stop watching `descriptor` for room; it is not closed."""
+        self._watch(descriptor, selectors.EVENT_WRITE, None)
+
+    def _watch(self, descriptor: int, event: int, callback: Callback | None) -> None:
+        callbacks: dict[int, Callback] = {}
         with contextlib.suppress(KeyError, ValueError):
+            callbacks = dict(self._selector.get_key(descriptor).data)
             self._selector.unregister(descriptor)
+        if callback is None:
+            callbacks.pop(event, None)
+        else:
+            callbacks[event] = callback
+        if callbacks:
+            self._selector.register(descriptor, sum(callbacks), callbacks)
 
     def call_later(self, seconds: float, callback: Callback) -> Timer:
         """Call `callback` once, `seconds` from now."""
@@ -87,10 +106,12 @@ class Loop:
             wait = min(wait, LONGEST_WAIT)
         if self._handed:
             wait = 0.0
-        for key, _ in self._selector.select(wait):
-            # An earlier callback of this round may have closed it.
-            if key.fileobj in self._selector.get_map():
-                key.data()
+        for key, events in self._selector.select(wait):
+            for event in (selectors.EVENT_READ, selectors.EVENT_WRITE):
+                # An earlier callback of this round may have closed it, or stopped watching it.
+                watched = self._selector.get_map().get(key.fileobj)
+                if events & event and watched is not None and event in watched.data:
+                    watched.data[event]()
         # Only what is here now: a callback that hands itself over again must not starve timers.
         for _ in range(len(self._handed)):
             self._handed.popleft()()

@@ -11,9 +11,10 @@ from typing import Any, TextIO
 
 from launcher.errors import Problem
 from launcher.keeper import identity
-from launcher.keeper.control import Server
+from launcher.keeper.events import Events
 from launcher.keeper.leftovers import Claims
-from launcher.keeper.state import Events, State, write_state
+from launcher.keeper.server import Server
+from launcher.keeper.state import State, write_state
 from launcher.keeper.tree import Tree
 from launcher.plain import plain
 from launcher.plan.model import LaunchPlan

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,6 +11,8 @@ from launcher.errors import ExitCode
 
 OPERATIONS = ("hello", "status", "stop", "follow")
 
+LONGEST_REASON = 200
+"""Characters; it becomes part of the history."""
 LONGEST_DRAIN = 1e6
 """Seconds; more is a mistake, and infinity no number a timer can take."""
 
@@ -29,12 +30,14 @@ def answer(
         return {"ok": True, "state": dict(snapshot())}
     if op == "stop":
         code = ExitCode.INTERRUPTED if request.get("interrupt") else ExitCode.DONE
-        stop(str(request.get("reason", "down")), code, _drain(request.get("drain")))
+        reason = str(request.get("reason", "down"))[:LONGEST_REASON]
+        stop(reason.encode(errors="replace").decode(), code, _drain(request.get("drain")))
         return {"ok": True}
     return {"ok": False, "error": f"unknown op {op!r}", "ops": list(OPERATIONS)}
 
 
 def _drain(asked: object) -> float | None:
-    if not isinstance(asked, (int, float)) or math.isnan(asked):
+    if isinstance(asked, bool) or not isinstance(asked, (int, float)) or asked != asked:
         return None
-    return min(max(float(asked), 0.0), LONGEST_DRAIN)
+    # A whole number of JSON may be too large for a float.
+    return float(min(max(asked, 0), LONGEST_DRAIN))

@@ -1,18 +1,17 @@
-"""`state.json` and `events.jsonl`: what an instance is, and what happened to it.
+"""`state.json`: what an instance is.
 
-The holder of the instance's lock is the only writer. `state.json` is replaced atomically and
-carries a version; `events.jsonl` is append only.
+The holder of the instance's lock is the only writer. The file is replaced atomically and carries a
+version.
 """
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from launcher import files
 
 STATE_SCHEMA = "ernie-deploy/state/1"
 
@@ -73,57 +72,18 @@ class DamagedState(ValueError):  # noqa: N818 - reads as what it is: a damaged s
     """`state.json` exists but cannot be believed."""
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace `path` by `text`, mode 0600; a reader sees the old or the new, never a half.
-
-    Raises:
-        OSError: the disk is full or the folder is gone; the old file is untouched then.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
 def write_state(folder: Path, state: State) -> None:
-    """Store `state`; see `write_atomically`.
+    """Store `state`; see `files.write_atomically`.
 
     On a full disk it is written over the old one where that has the room: the last word about an
     instance must not be an old one.
     """
     text, path = json.dumps(asdict(state)), folder / "state.json"
     try:
-        write_atomically(path, text)
+        files.write_atomically(path, text)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not _write_over(path, text):
+        if not files.is_full(error) or not files.write_over(path, text):
             raise
-
-
-def _write_over(path: Path, text: str) -> bool:
-    data = text.encode()
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
-        return False
-    try:
-        if os.fstat(descriptor).st_blocks * 512 < len(data):
-            return False
-        if os.write(descriptor, data) != len(data):
-            return False
-        os.ftruncate(descriptor, len(data))
-        os.fsync(descriptor)
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
 
 
 def read_state(folder: Path) -> State | None:
@@ -133,7 +93,7 @@ def read_state(folder: Path) -> State | None:
         DamagedState: the file is not a state of a version we know.
     """
     try:
-        text = (folder / "state.json").read_text(encoding="utf-8")
+        text = files.read_text(folder / "state.json")
     except FileNotFoundError:
         return None
     except UnicodeDecodeError as error:
@@ -192,54 +152,3 @@ def _is_session(entry: object) -> bool:
     if isinstance(entry, dict):
         return isinstance(entry.get("id"), int) and isinstance(entry.get("seen"), int)
     return isinstance(entry, int)
-
-
-class Events:
-    """The append-only history of an instance, and those who listen to it."""
-
-    def __init__(self, folder: Path) -> None:
-        """Continue the history in `folder`."""
-        self._path = folder / "events.jsonl"
-        self._descriptor = os.open(
-            self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
-        )
-        self.lost: int = 0
-        """Events that could not be written (disk full); they still reached the listeners."""
-        self._torn = False
-
-    def append(self, kind: str, **fields: Any) -> dict[str, Any]:
-        """Write one event and return it; a full disk loses the line, never the keeper."""
-        event = {"time": round(time.time(), 3), "event": kind, **fields}
-        line = (json.dumps(event, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
-        if self._torn:
-            line = b"\n" + line
-        try:
-            written = os.write(self._descriptor, line)
-        except OSError:
-            written = 0
-        if written < len(line):
-            self.lost += 1
-        if written:
-            self._torn = written < len(line)
-        return event
-
-    def close(self) -> None:
-        """Close the file."""
-        os.close(self._descriptor)
-
-
-def read_events(folder: Path) -> list[dict[str, Any]]:
-    """Every event that can be read; a torn last line (crash, full disk) is left out."""
-    events = []
-    try:
-        text = (folder / "events.jsonl").read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return []
-    for line in text.splitlines():
-        try:
-            event = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(event, dict):
-            events.append(event)
-    return events

@@ -20,7 +20,7 @@ import pytest
 from launcher import doctor
 from launcher.doctor.checks import time as time_checks
 from launcher.host import kernel
-from launcher.keeper.state import Events
+from launcher.keeper.events import Events
 from tests.doctor.conftest import make_model
 from tests.support import ROOT, cli
 from tests.support.checkpoints import write_shard
@@ -243,7 +243,7 @@ def test_host_memory_that_is_too_small(examine: Any, tmp_path: Path) -> None:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time that the keeper's history is written with, in a list of one."""
     now = [1000.0]
-    monkeypatch.setattr("launcher.keeper.state.time", SimpleNamespace(time=lambda: now[0]))
+    monkeypatch.setattr("launcher.keeper.events.time", SimpleNamespace(time=lambda: now[0]))
     return now
 
 

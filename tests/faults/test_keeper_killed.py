@@ -152,7 +152,8 @@ def test_what_ended_on_another_machine_does_not_stand_in_the_way(rig: Rig) -> No
     rig.down()
 
 
-def test_after_a_reboot_nothing_runs(rig: Rig) -> None:
+@pytest.mark.parametrize("was", ["starting", "loading", "ready", "stopping"])
+def test_after_a_reboot_it_is_lost_until_somebody_acknowledges_it(rig: Rig, was: str) -> None:
     """The boot id differs; the recorded pids belong to strangers by now."""
     rig.up()
     stored = rig.stored()
@@ -164,14 +165,24 @@ def test_after_a_reboot_nothing_runs(rig: Rig) -> None:
     me = {"pid": stranger, "start": start, "session": os.getsid(0), "name": "python"}
     session = {"id": os.getsid(0), "seen": 1 << 60}
     change(
-        rig, **{**stored, "boot": "an-earlier-boot", "processes": [me], "sessions": [session],
-                "keeper": {"pid": stranger, "start": start}}
+        rig, **{**stored, "state": was, "boot": "an-earlier-boot", "processes": [me],
+                "sessions": [session], "keeper": {"pid": stranger, "start": start}}
     )  # fmt: skip
 
     status = rig.run("status", "one", "--json")
-    assert status.json["data"]["instances"][0]["state"] == "stopped"
-    down = rig.run("down", "one", "--json")
-    assert down.rc == 0, down.said()
+    assert status.rc == 1, status.said()
+    row = status.json["data"]["instances"][0]
+    assert row["state"] == "lost"
+    assert "the machine was restarted" in row["note"]
+    assert rig.run("status", "--json").rc == 1, "monitoring asks for all"
+    diagnose = rig.run("diagnose", "one", "--json")
+    assert diagnose.rc == 1, diagnose.said()
+    assert diagnose.json["data"]["state"]["name"] == "rebooted"
+
+    if was != "ready":
+        down = rig.run("down", "one", "--json")
+        assert (down.rc, down.json["data"]["was"]) == (0, "lost"), down.said()
+        assert rig.run("status", "--json").rc == 0
     assert alive(stranger)
     rig.up()
     rig.down()

@@ -14,9 +14,9 @@ from launcher.instance.following import follow
 from launcher.instance.interrupt import Interrupt
 from launcher.instance.store import InstanceDir
 from launcher.keeper import requests
-from launcher.keeper.control import Server
 from launcher.keeper.identity import look, this_host
 from launcher.keeper.loop import Loop
+from launcher.keeper.server import Server
 from launcher.keeper.state import State, write_state
 from launcher.result import Result
 from tests.support.waiting import wait_for
@@ -61,7 +61,7 @@ class Keeping:
         """What happens to a reader that was too slow."""
 
         def drop() -> None:
-            for connection in list(self.server._followers):
+            for connection in list(self.server._connections):
                 self.server._drop(connection)
 
         self.loop.call_soon(drop)

@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ import pytest
 
 from launcher.errors import ExitCode
 from launcher.keeper import requests
-from launcher.keeper.control import Client, Server
+from launcher.keeper.control import Client
 from launcher.keeper.loop import Loop
+from launcher.keeper.server import MOST_CONNECTIONS, Server
 from tests.support.waiting import wait_for
 
 
@@ -24,6 +26,8 @@ class Served:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.stopped: list[tuple[str, ExitCode, float | None]] = []
+        self.cost = 0.0
+        self.defect: Exception | None = None
         self._ended = threading.Event()
         self.loop = Loop()
         self.server = Server(self.loop, folder, self._answer)
@@ -34,6 +38,9 @@ class Served:
         def stop(reason: str, code: ExitCode, drain: float | None) -> None:
             self.stopped.append((reason, code, drain))
 
+        if self.defect is not None:
+            raise self.defect
+        time.sleep(self.cost)
         return requests.answer(request, lambda: {"state": "ready"}, stop)
 
     def _run(self) -> None:
@@ -118,7 +125,18 @@ def test_a_request_without_an_end_is_hung_up_on(served: Served) -> None:
 
 @pytest.mark.parametrize(
     ("asked", "taken"),
-    [(None, None), (5, 5.0), (-1, 0.0), (float("inf"), 1e6), (float("nan"), None), ("soon", None)],
+    [
+        (None, None),
+        (5, 5.0),
+        (-1, 0.0),
+        (float("inf"), 1e6),
+        (float("nan"), None),
+        ("soon", None),
+        (10**400, 1e6),
+        (-(10**400), 0.0),
+        (True, None),
+        ([5], None),
+    ],
 )
 def test_a_drain_becomes_a_number_a_timer_can_take(
     served: Served, asked: object, taken: float | None
@@ -237,3 +255,110 @@ def test_a_wait_may_be_longer_than_poll_can_count(served: Served) -> None:
         events = one.events(1e12)
         served.publish(event="some day")
         assert next(events) == {"event": "some day"}
+
+
+# -- floods, the slow and the silent: a normal client is answered within a bound -----------------
+
+BOUND = 2.0
+"""Seconds that `status` waits for a keeper's answer."""
+
+
+def answered(served: Served) -> None:
+    """A normal client is, within the time that `status` gives a keeper."""
+    for _ in range(20):
+        one = Client(served.folder, BOUND)
+        try:
+            assert one.request("status")["state"] == {"state": "ready"}
+        finally:
+            one.close()
+
+
+@contextlib.contextmanager
+def connected(served: Served, count: int) -> Iterator[list[socket.socket]]:
+    made = [socket.socket(socket.AF_UNIX) for _ in range(count)]
+    try:
+        for one in made:
+            one.connect(str(served.folder / "control.sock"))
+        yield made
+    finally:
+        for one in made:
+            one.close()
+
+
+def test_pipelined_requests_are_all_answered_and_hold_nobody_up(served: Served) -> None:
+    served.cost = 0.002  # what a status of a large tree takes
+    with connected(served, 1) as (flood,):
+        flood.settimeout(240)
+        writer = threading.Thread(target=flood.sendall, args=(b'{"op": "status"}\n' * 4000,))
+        writer.start()
+        answered(served)
+        file = flood.makefile("rb")
+        assert all(json.loads(file.readline())["ok"] for _ in range(4000))
+        file.close()
+        writer.join()
+
+
+def test_a_flood_whose_answers_are_never_read_holds_nobody_up(served: Served) -> None:
+    with connected(served, 8) as floods:
+        for flood in floods:
+            flood.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    flood.send(b'{"op": "status"}\n' * 1000)
+        answered(served)
+
+
+@pytest.mark.parametrize("sent", [b"", b'{"op": "hel', b'{"op": "follow"}\n'])
+def test_clients_that_stay_make_room_for_newer_ones(served: Served, sent: bytes) -> None:
+    with connected(served, 4 * MOST_CONNECTIONS) as idle:
+        for one in idle:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                one.sendall(sent)
+        answered(served)
+    assert len(os.listdir("/proc/self/fd")) < 4 * MOST_CONNECTIONS
+
+
+def test_many_at_once_are_all_answered(served: Served) -> None:
+    """More than the kernel's queue of new connections holds."""
+
+    def ask() -> None:
+        one = Client(served.folder, 60)
+        said.append(one.request("hello")["ok"])
+        one.close()
+
+    said: list[bool] = []
+    threads = [threading.Thread(target=ask) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert said == [True] * 40
+
+
+def test_a_defect_in_an_answer_ends_no_keeper(
+    served: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served.defect = ZeroDivisionError("oh")
+    with client(served) as one:
+        assert "ZeroDivisionError" in one.request("status")["error"]
+        served.defect = None
+        assert one.request("status")["ok"]
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_a_reason_that_no_terminal_can_show_is_taken_as_text(served: Served) -> None:
+    assert raw(served, b'{"op": "stop", "reason": "\\ud800' + b"x" * 9000 + b'"}\n')[0]["ok"]
+    assert len(served.stopped[0][0]) == 200
+    served.stopped[0][0].encode()
+
+
+def test_the_last_word_reaches_a_reader_that_is_behind(served: Served) -> None:
+    with client(served) as one:
+        one.request("follow")
+        for number in range(100):
+            served.publish(event="phase", number=number, text="x" * 3000)
+        closing = threading.Thread(target=served.close)
+        closing.start()
+        seen = [event["number"] for event in one.events(60) if event]
+        closing.join()
+    assert seen == list(range(100))

@@ -1,4 +1,4 @@
-"""`state.json` and `events.jsonl`: whole or not at all, and believed only when they can be."""
+"""`state.json`: whole or not at all, and believed only when it can be."""
 
 import json
 import os
@@ -11,11 +11,8 @@ import pytest
 from launcher.keeper.state import (
     STATE_SCHEMA,
     DamagedState,
-    Events,
     State,
-    read_events,
     read_state,
-    write_atomically,
     write_state,
 )
 
@@ -32,7 +29,6 @@ def test_a_state_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_there_may_be_none(tmp_path: Path) -> None:
     assert read_state(tmp_path) is None
-    assert read_events(tmp_path) == []
 
 
 def test_keys_of_a_newer_writer_are_left_out(tmp_path: Path) -> None:
@@ -104,39 +100,9 @@ def test_a_reader_never_sees_a_half(tmp_path: Path) -> None:
     assert all(seen)
 
 
-def test_a_write_that_fails_leaves_the_old(tmp_path: Path) -> None:
-    path = tmp_path / "plan.json"
-    write_atomically(path, "old")
-    with pytest.raises(UnicodeEncodeError):
-        write_atomically(path, "\ud800")
-    assert path.read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["plan.json"]
-
-
 def test_a_path_that_is_no_text_can_be_stored(tmp_path: Path) -> None:
     name = os.fsdecode(b"/models/\xff")
     write_state(tmp_path, State("one", "t", evidence={"path": name}))
     state = read_state(tmp_path)
     assert state is not None
     assert state.evidence == {"path": name}
-
-
-def test_events_are_appended_and_torn_ones_left_out(tmp_path: Path) -> None:
-    events = Events(tmp_path)
-    events.append("state", state="loading")
-    events.close()
-    with (tmp_path / "events.jsonl").open("a") as file:
-        file.write('{"event": "torn", "ti\n[1]\n')
-    events = Events(tmp_path)
-    events.append("state", state="ready", text="\ud800 上海")
-    events.close()
-    assert [e.get("state") for e in read_events(tmp_path)] == ["loading", "ready"]
-
-
-def test_a_full_disk_loses_events_and_says_how_many(tmp_path: Path) -> None:
-    (tmp_path / "events.jsonl").symlink_to("/dev/full")
-    events = Events(tmp_path)
-    told = events.append("phase", phase="weights")
-    events.close()
-    assert told["phase"] == "weights", "who listens gets it all the same"
-    assert events.lost == 1

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from launcher.keeper import identity
-from launcher.keeper.state import read_events
+from launcher.keeper.events import read_events
 from launcher.probe import sockets
 from tests.support import cli, processes, scripted_engine
 from tests.support.waiting import wait_for

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from launcher import paths
+from launcher import files, paths
 from launcher.doctor.model import Check, Outcome, Subject, ok, unknown, warn
 
 FLOOR = {"fastdeploy": 25.0, "vllm": 20.0, "transformers": 8.0}
@@ -56,9 +56,12 @@ def _earlier(name: str) -> list[float]:
     """
     folder = paths.instances() / name
     seconds: list[float] = []
-    for path in (folder / "logs" / "previous" / "events.jsonl", folder / "events.jsonl"):
+    names = ("events.jsonl.1", "events.jsonl")
+    for path in (
+        where / name for where in (folder / "logs" / "previous", folder) for name in names
+    ):
         try:
-            text = path.read_text(encoding="utf-8", errors="replace")
+            text = files.read_text(path, errors="replace")
         except OSError:
             continue
         seconds += _loads(text)

@@ -1,0 +1,180 @@
+"""Files of the state, read and written so that whatever lies in their place does no harm.
+
+Anybody who may write in a state folder can put a pipe, a link, a folder or a device there. Reading
+takes plain files only, never waits and has a bound; writing replaces what is in the way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import stat
+from pathlib import Path
+
+LONGEST_TEXT = 64 * 1024 * 1024
+"""Bytes of the longest file that is read; ours have some kilobytes."""
+
+_SAFE = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+def open_plain(path: Path, flags: int, mode: int = 0o600) -> int:
+    """A descriptor of the plain file at `path`.
+
+    Raises:
+        OSError: it is not there, cannot be opened, or is no plain file.
+    """
+    descriptor = os.open(path, flags | _SAFE, mode)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a plain file", str(path))
+    return descriptor
+
+
+def read_bytes(path: Path) -> bytes:
+    """The whole file.
+
+    Raises:
+        OSError: it is not there, cannot be read, is no plain file or too long.
+    """
+    descriptor = open_plain(path, os.O_RDONLY)
+    with os.fdopen(descriptor, "rb") as file:
+        data = file.read(LONGEST_TEXT + 1)
+    if len(data) > LONGEST_TEXT:
+        raise OSError(errno.EFBIG, f"it has more than {LONGEST_TEXT} bytes", str(path))
+    return data
+
+
+def read_text(path: Path, errors: str = "strict") -> str:
+    """The whole file as UTF-8.
+
+    Raises:
+        OSError: see `read_bytes`.
+        UnicodeDecodeError: it is no text.
+    """
+    return read_bytes(path).decode(errors=errors)
+
+
+def open_append(path: Path) -> int:
+    """A descriptor that appends to the plain file at `path`, which is made where it is not there.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
+    try:
+        return open_plain(path, flags)
+    except OSError as error:
+        if _is_plain(path) or not os.path.lexists(path):
+            raise
+        try:
+            clear(path)
+        except OSError:
+            raise error from None
+        return open_plain(path, flags)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace `path` by `text`, mode 0600; a reader sees the old or the new, never a half.
+
+    Raises:
+        OSError: the disk is full or the folder is gone; the old file is untouched then.
+    """
+    data = text.encode()
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE
+    try:
+        descriptor = os.open(temporary, flags, 0o600)
+    except FileExistsError:
+        clear(temporary)
+        descriptor = os.open(temporary, flags, 0o600)
+    try:
+        try:
+            write_all(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if os.path.isdir(path) and not os.path.islink(path):
+            clear(path)
+        os.replace(temporary, path)
+    except BaseException:
+        # The first error is the one to tell; what cannot be removed is cleared by the next write.
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write every byte.
+
+    Raises:
+        OSError: the disk is full; some of it may have been written.
+    """
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def write_over(path: Path, text: str) -> bool:
+    """Write `text` into the blocks that the file at `path` has; False where they are too few.
+
+    For a full disk, on which nothing can be replaced.
+    """
+    data = text.encode()
+    try:
+        descriptor = open_plain(path, os.O_WRONLY)
+    except OSError:
+        return False
+    try:
+        if os.fstat(descriptor).st_blocks * 512 < len(data):
+            return False
+        write_all(descriptor, data)
+        os.ftruncate(descriptor, len(data))
+        os.fsync(descriptor)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def is_full(error: OSError) -> bool:
+    """True where the error says that the disk, or the user's share of it, is full."""
+    return error.errno in _NO_SPACE
+
+
+def clear(path: Path) -> None:
+    """Make room at `path`: a folder with something in it is moved aside, anything else removed.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    try:
+        is_folder = stat.S_ISDIR(os.lstat(path).st_mode)
+    except FileNotFoundError:
+        return
+    if not is_folder:
+        path.unlink(missing_ok=True)
+        return
+    try:
+        path.rmdir()
+    except OSError:
+        aside = path.with_name(f".{path.name}.replaced")
+        shutil.rmtree(aside, ignore_errors=True)
+        path.rename(aside)
+
+
+def is_same(path: Path, descriptor: int) -> bool:
+    """True where `path` names the open file `descriptor`."""
+    try:
+        return os.path.samestat(os.lstat(path), os.fstat(descriptor))
+    except OSError:
+        return False
+
+
+def _is_plain(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except OSError:
+        return False

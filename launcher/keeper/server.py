@@ -1,0 +1,253 @@
+"""The keeper's end of its socket; the protocol is told in `launcher.keeper.control`.
+
+Nothing that a client does may hold up the keeper or another client: each connection gets one
+answer per turn of the loop, is not read while answers to it wait, and makes room for a newer one
+when there are too many.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import json
+import os
+import select
+import shutil
+import socket
+import stat
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from launcher.keeper.control import PROTOCOL, folder_address
+from launcher.keeper.leftovers import file_identity
+from launcher.keeper.loop import Loop
+
+LONGEST_REQUEST = 64 * 1024
+REMEMBERED = 128 * 1024
+"""Bytes of the last events, kept for those who come late: what a socket takes at once (a reader
+that has just come cannot have read any of it). The whole history is in events.jsonl."""
+LONGEST_DELAY = 256 * 1024
+"""Bytes that wait for a slow reader before it is hung up on."""
+MOST_CONNECTIONS = 64
+"""More are not needed; the one that was silent for the longest time makes room."""
+LAST_WORDS = 1.0
+"""Seconds in which, at the end, readers may take what still waits for them."""
+
+Handler = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class _Connection:
+    def __init__(self, connection: socket.socket) -> None:
+        self.socket = connection
+        self.incoming = b""
+        self.outgoing = bytearray()
+        self.follows = False
+        self.heard = time.monotonic()
+
+    @property
+    def has_request(self) -> bool:
+        return b"\n" in self.incoming
+
+
+class Server:
+    """Listens in an instance's folder."""
+
+    def __init__(self, loop: Loop, folder: Path, handler: Handler) -> None:
+        """Listen in `folder`; `handler` answers each request.
+
+        Raises:
+            OSError: the socket cannot be made.
+        """
+        self._loop = loop
+        self._handler = handler
+        self._folder = folder
+        self._path = folder / "control.sock"
+        self._connections: list[_Connection] = []
+        self._past: collections.deque[bytes] = collections.deque()
+        self._past_size = 0
+        self._socket, self._identity = self._listen()
+
+    def _listen(self) -> tuple[socket.socket, dict[str, Any] | None]:
+        _clear(self._path)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        try:
+            descriptor, address = folder_address(self._folder)
+            try:
+                listener.bind(address)
+            finally:
+                os.close(descriptor)
+            os.chmod(self._path, 0o600)
+            listener.listen(128)
+            listener.setblocking(False)
+        except BaseException:
+            listener.close()
+            raise
+        self._loop.add_reader(listener.fileno(), self._accept)
+        return listener, file_identity(self._path)
+
+    def in_place(self) -> bool:
+        """True while the socket that clients find in the folder is the one we listen on."""
+        return self._identity is not None and file_identity(self._path) == self._identity
+
+    def listen_again(self) -> None:
+        """Make the socket anew after somebody removed or replaced it; connections stay.
+
+        Raises:
+            OSError: it cannot be made now; the old one is listened on further.
+        """
+        old = self._socket
+        self._socket, self._identity = self._listen()
+        self._loop.remove_reader(old.fileno())
+        old.close()
+
+    # -- connections ------------------------------------------------------------------------
+
+    def _accept(self) -> None:
+        # Nothing to accept any more, or no descriptors left: the keeper itself must go on.
+        with contextlib.suppress(OSError):
+            accepted, _ = self._socket.accept()
+            accepted.setblocking(False)
+            if len(self._connections) >= MOST_CONNECTIONS:
+                self._drop(min(self._connections, key=lambda one: (one.follows, one.heard)))
+            connection = _Connection(accepted)
+            self._connections.append(connection)
+            self._listen_to(connection)
+
+    def _listen_to(self, connection: _Connection) -> None:
+        self._loop.add_reader(connection.socket.fileno(), lambda: self._readable(connection))
+
+    def _readable(self, connection: _Connection) -> None:
+        try:
+            data = connection.socket.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        connection.incoming += data
+        connection.heard = time.monotonic()
+        too_long = len(connection.incoming) > LONGEST_REQUEST and not connection.has_request
+        if not data or too_long:
+            self._drop(connection)
+        elif connection.has_request:
+            # What is sent meanwhile waits in the kernel, which halts whoever sends too much.
+            self._loop.remove_reader(connection.socket.fileno())
+            self._loop.call_soon(lambda: self._take_turn(connection))
+
+    def _take_turn(self, connection: _Connection) -> None:
+        """Answer one request, and let the others have their turn before the next."""
+        if connection not in self._connections or connection.outgoing:
+            return
+        if not connection.has_request:
+            self._listen_to(connection)
+            return
+        line, _, connection.incoming = connection.incoming.partition(b"\n")
+        self._answer(connection, line)
+        self._loop.call_soon(lambda: self._take_turn(connection))
+
+    def _answer(self, connection: _Connection, line: bytes) -> None:
+        try:
+            request = json.loads(line)
+        except (ValueError, RecursionError):
+            request = {}
+        if not isinstance(request, dict):
+            request = {}
+        try:
+            answer = self._handler(request)
+        except Exception as error:  # a request that we do not understand must not end an engine
+            traceback.print_exc()
+            answer = {"ok": False, "error": f"a defect of the keeper: {error!r}"}
+        self._send(connection, _encoded({"v": PROTOCOL, **answer}))
+        if request.get("op") == "follow" and not connection.follows:
+            connection.follows = True
+            # In one piece: the kernel counts some 800 bytes for each, however short it is.
+            self._send(connection, b"".join(self._past))
+
+    def _send(self, connection: _Connection, data: bytes) -> None:
+        if connection not in self._connections:
+            return
+        waiting = bool(connection.outgoing)
+        connection.outgoing += data
+        if not waiting:
+            self._flush(connection)
+            if connection.outgoing:
+                descriptor = connection.socket.fileno()
+                self._loop.add_writer(descriptor, lambda: self._writable(connection))
+        if len(connection.outgoing) > LONGEST_DELAY:
+            self._drop(connection)  # so slow that events.jsonl is the better source
+
+    def _flush(self, connection: _Connection) -> None:
+        try:
+            sent = connection.socket.send(connection.outgoing)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._drop(connection)
+            return
+        del connection.outgoing[:sent]
+
+    def _writable(self, connection: _Connection) -> None:
+        self._flush(connection)
+        if connection in self._connections and not connection.outgoing:
+            connection.heard = time.monotonic()
+            self._loop.remove_writer(connection.socket.fileno())
+            self._take_turn(connection)
+
+    def _drop(self, connection: _Connection) -> None:
+        if connection in self._connections:
+            self._connections.remove(connection)
+            connection.outgoing.clear()
+            self._loop.remove_reader(connection.socket.fileno())
+            self._loop.remove_writer(connection.socket.fileno())
+            connection.socket.close()
+
+    # -- events -----------------------------------------------------------------------------
+
+    def publish(self, event: dict[str, Any]) -> None:
+        """Send an event to everybody who follows, and keep it for who comes later."""
+        data = _encoded(event)
+        self._past.append(data)
+        self._past_size += len(data)
+        while self._past_size > REMEMBERED and len(self._past) > 1:
+            self._past_size -= len(self._past.popleft())
+        for connection in list(self._connections):
+            if connection.follows:
+                self._send(connection, data)
+
+    def close(self) -> None:
+        """Stop listening and end all connections; the clients see the end."""
+        end = time.monotonic() + LAST_WORDS
+        for connection in list(self._connections):
+            while connection.outgoing and (left := end - time.monotonic()) > 0:
+                select.select([], [connection.socket], [], left)
+                self._flush(connection)
+            self._drop(connection)
+        self._loop.remove_reader(self._socket.fileno())
+        if self.in_place():
+            # Gone already, or the disk is read-only: a socket that nobody listens on is harmless.
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+        self._socket.close()
+
+
+def _clear(path: Path) -> None:
+    """Make room for the socket: whatever has its name goes; a folder with something in it aside."""
+    try:
+        is_folder = stat.S_ISDIR(os.lstat(path).st_mode)
+    except FileNotFoundError:
+        return
+    if not is_folder:
+        path.unlink(missing_ok=True)
+        return
+    try:
+        path.rmdir()
+    except OSError:
+        aside = path.with_name(f"{path.name}.replaced")
+        shutil.rmtree(aside, ignore_errors=True)
+        path.rename(aside)
+
+
+def _encoded(message: dict[str, Any]) -> bytes:
+    return (json.dumps(message) + "\n").encode()
