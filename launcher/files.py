@@ -76,13 +76,13 @@ def open_append(path: Path) -> int:
         return open_plain(path, flags)
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str | bytes) -> None:
     """Replace `path` by `text`, mode 0600; a reader sees the old or the new, never a half.
 
     Raises:
         OSError: the disk is full or the folder is gone; the old file is untouched then.
     """
-    data = text.encode()
+    data = text.encode() if isinstance(text, str) else text
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE
     try:

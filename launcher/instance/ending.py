@@ -6,18 +6,20 @@ import contextlib
 import os
 import select
 import shutil
+import signal
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from launcher.errors import DeadlineError, DeployError, ExitCode, PreconditionError, Problem
-from launcher.instance.store import InstanceDir, Lock, unknown, view
+from launcher.instance import start, survivors
+from launcher.instance.store import InstanceDir, Lock, make_folder, unknown, view
 from launcher.keeper import ending
 from launcher.keeper.control import Client
 from launcher.keeper.events import Events
-from launcher.keeper.identity import look, this_host
+from launcher.keeper.identity import look, send, this_host
 from launcher.keeper.leftovers import file_identity
-from launcher.keeper.state import DamagedState, State, write_state
+from launcher.keeper.state import LIVE, DamagedState, State, write_state
 from launcher.plan.model import PortUse
 from launcher.result import Result
 
@@ -25,6 +27,8 @@ LOCK_DEADLINE = 60.0
 """Seconds to wait for another command's lock where no keeper answers."""
 LOCK_POLL = 0.05
 """Seconds between two looks at a lock: the kernel tells nobody when an flock is released."""
+SOCKET_DEADLINE = 2.0
+"""Seconds in which a keeper whose socket was deleted has made it anew."""
 KEEPER_END = 2.0
 """Seconds that a keeper gets to end after it has closed its socket."""
 MARGIN = 60.0
@@ -44,16 +48,20 @@ def down(found: InstanceDir, *, drain: float | None = None) -> Result:
     started = time.monotonic()
     end = started + LOCK_DEADLINE
     while True:
-        lock = Lock.take(found.folder) if found.folder.is_dir() else None
+        if not found.folder.is_dir() and survivors.keeper_of(found.folder) is None:
+            if not survivors.engine_of(found.folder):
+                data = {"state": "absent", "was": "absent", "note": unknown(found.name)}
+                return Result("down", data, found.name)
+            make_folder(found)  # for the record of what is cleaned up now
+        lock = take_if_free(found)
         if lock is not None:
             try:
                 return _down_without_keeper(found, started)
             finally:
                 lock.release()
-        if not found.folder.is_dir():
-            data = {"state": "absent", "was": "absent", "note": unknown(found.name)}
-            return Result("down", data, found.name)
         result = _down_with_keeper(found, started, drain)
+        if result is None and time.monotonic() > started + SOCKET_DEADLINE:
+            result = _signal_keeper(found, started, drain)
         if result is not None:
             return result
         if time.monotonic() > end:
@@ -61,6 +69,52 @@ def down(found: InstanceDir, *, drain: float | None = None) -> Result:
                 "locked", f"another command holds {found.name}", str(found.folder / "lock")
             )
         time.sleep(LOCK_POLL)
+
+
+def take_if_free(found: InstanceDir) -> Lock | None:
+    """The lock where no keeper lives; None where one does, even if its lock was deleted.
+
+    Raises:
+        PreconditionError: the lock cannot be made.
+    """
+    lock = Lock.take(found.folder) if found.folder.is_dir() else None
+    if lock is not None and survivors.keeper_of(found.folder) is not None:
+        lock.release()
+        return None
+    return lock
+
+
+def _signal_keeper(found: InstanceDir, started: float, drain: float | None) -> Result | None:
+    """Stop a keeper that cannot be reached by its socket: SIGTERM does the same as a `stop`."""
+    was, state, _ = view(found)
+    keeper = survivors.keeper_of(found.folder, state)
+    if keeper is None:
+        return None
+    descriptor = _pidfd(keeper.pid)
+    if descriptor is None:
+        return None
+    limit = _limit(found, drain)
+    try:
+        if not send(keeper.pid, keeper.start, signal.SIGTERM):
+            return None
+        poller = select.poll()
+        poller.register(descriptor, select.POLLIN)
+        if not poller.poll(limit * 1000):
+            raise DeadlineError.of(
+                "keeper-hangs",
+                f"the keeper of {found.name} does not end; its socket does not answer either",
+                str(found.folder),
+                f"end it (`kill -9 {keeper.pid}`), then `ernie-deploy down {found.name}`",
+            )
+    finally:
+        os.close(descriptor)
+    try:
+        state = found.state()
+    except DamagedState:
+        state = None
+    if state is None or state.live or not state.receipt:
+        return None  # it could not say how it ended: look without it
+    return _result(found, was, state, started)
 
 
 def _down_with_keeper(found: InstanceDir, started: float, drain: float | None) -> Result | None:
@@ -75,6 +129,7 @@ def _down_with_keeper(found: InstanceDir, started: float, drain: float | None) -
         told = client.request("status").get("state", {})
         was = told.get("state", "loading")
         keeper = _pidfd((told.get("keeper") or {}).get("pid"))
+        was = was if isinstance(was, str) else "loading"
         answer = client.request("stop", reason="down", drain=drain)
         if not answer.get("ok"):
             raise PreconditionError.of(
@@ -97,7 +152,7 @@ def _down_with_keeper(found: InstanceDir, started: float, drain: float | None) -
     except TimeoutError:
         raise DeadlineError.of(
             "keeper-hangs", f"the keeper of {found.name} does not answer", str(found.folder),
-            f"end it (`kill -9 {_stored_keeper(found)}`), then `ernie-deploy down {found.name}`",
+            f"end it ({_how_to_end_keeper(found)}), then `ernie-deploy down {found.name}`",
         ) from None  # fmt: skip
     except ConnectionError:
         return None
@@ -132,12 +187,10 @@ def _wait_for_end(keeper: int | None) -> None:
         poller.poll(KEEPER_END * 1000)
 
 
-def _stored_keeper(found: InstanceDir) -> object:
-    try:
-        state = found.state()
-    except DamagedState:
-        state = None
-    return state.keeper.get("pid", "its pid") if state else "its pid"
+def _how_to_end_keeper(found: InstanceDir) -> str:
+    """Only a pid that is proved to be the keeper's is named: it would be killed."""
+    keeper = survivors.keeper_of(found.folder)
+    return "its pid cannot be found" if keeper is None else f"`kill -9 {keeper.pid}`"
 
 
 def _limit(found: InstanceDir, drain: float | None) -> float:
@@ -203,9 +256,9 @@ def _not_writable(found: InstanceDir, what: str, error: OSError) -> Precondition
 
 
 def view_unlocked(found: InstanceDir) -> tuple[str, State | None, str | None]:
-    """`view` for the holder of the lock: a live state means that its keeper is gone."""
+    """`view` for the holder of the lock (see `take_if_free`): no keeper lives, whatever it says."""
     state_name, state, note = view(found)
-    if state_name == "starting":
+    if state_name in LIVE:
         return ("lost" if state else "absent"), state, note
     return state_name, state, note
 
@@ -268,18 +321,22 @@ def _clean(found: InstanceDir, state: State | None, started: float) -> State:
 def _reconstruct(found: InstanceDir) -> State:
     """A state for an instance whose `state.json` is damaged: the token still proves processes."""
     here = this_host()
-    try:
-        token = (found.folder / "token").read_text().strip()
-    except OSError:
-        token = ""
+    living = survivors.engine_of(found.folder)
+    token = found.token() or next((one.token for one in living), "")
     state = State(
         found.name, token, machine=here.machine, boot=here.boot, pid_namespace=here.pid_namespace
     )
+    state.processes = [one.process.to_json() for one in living]
+    for path in {one.temporary for one in living if one.temporary}:
+        # Its name was drawn for that start (see `start.temporary_path`).
+        if start.TEMPORARY.fullmatch(path) and os.path.isdir(path) and _private(path):
+            claim = file_identity(path)
+            state.temporary += [claim] if claim is not None else []
     try:
         temporary = file_identity(found.plan().temporary_folder)
     except DeployError:
         temporary = None
-    if temporary is not None:
+    if temporary is not None and temporary not in state.temporary:
         state.temporary.append(temporary)
     return state
 

@@ -136,10 +136,7 @@ class _Following:
             time.sleep(POLL)
 
     def _token(self) -> str:
-        try:
-            return (self._found.folder / "token").read_text(encoding="utf-8").strip()
-        except OSError:
-            return ""
+        return self._found.token()
 
     def _detached(self) -> Result:
         problem = Problem(

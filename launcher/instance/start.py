@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets as random_source
 import shutil
 import socket
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import launcher
-from launcher import paths
+from launcher import files, paths
 from launcher.errors import PreconditionError, Problem
 from launcher.files import write_atomically
 from launcher.instance.store import InstanceDir, Lock
@@ -43,6 +44,9 @@ class Started:
         else:
             # It outlives us on purpose; Popen would warn of a child that still runs.
             self.process.returncode = 0
+
+
+TEMPORARY = re.compile(r"/tmp/ed-[a-z0-9]{8}")  # noqa: S108 - only what `temporary_path` makes
 
 
 def temporary_path() -> Path:
@@ -147,7 +151,10 @@ def start(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        text = (found.logs / "keeper.log").read_text(errors="replace")
+        try:
+            text = files.read_text(found.logs / "keeper.log", errors="replace")
+        except OSError:
+            text = ""
         last = next((line for line in reversed(text.splitlines()) if line.strip()), "")
         raise PreconditionError.of(
             "keeper-failed", f"the keeper did not start: {last or 'it said nothing'}",
@@ -159,8 +166,7 @@ def start(
 def _spawn(
     found: InstanceDir, words: list[str], env: dict[str, str], descriptors: list[int]
 ) -> subprocess.Popen[bytes]:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-    log = os.open(found.logs / "keeper.log", flags, 0o600)
+    log = files.open_append(found.logs / "keeper.log")
     try:
         return subprocess.Popen(
             words,

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher import paths
+from launcher import files, paths
 from launcher.errors import PreconditionError, UsageError
-from launcher.keeper.identity import same, this_host
+from launcher.instance import survivors
+from launcher.keeper.identity import look, this_host
 from launcher.keeper.state import LIVE, DamagedState, State, read_state
 from launcher.plan.model import LaunchPlan
 
@@ -50,7 +51,7 @@ class InstanceDir:
     @property
     def exists(self) -> bool:
         """True once an `up` got as far as a plan."""
-        return (self.folder / "plan.json").exists()
+        return os.path.lexists(self.folder / "plan.json")
 
     def plan(self) -> LaunchPlan:
         """The plan that was started.
@@ -59,8 +60,11 @@ class InstanceDir:
             PreconditionError: there is none, or it cannot be read.
         """
         try:
-            return LaunchPlan.from_json(json.loads((self.folder / "plan.json").read_text()))
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+            plan = LaunchPlan.from_json(json.loads(files.read_text(self.folder / "plan.json")))
+            if plan.instance != self.name:
+                raise ValueError(f"it is the plan of {plan.instance!r}")
+            return plan
+        except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
             raise PreconditionError.of(
                 "no-plan", f"the plan of {self.name} cannot be read: {error}", str(self.folder)
             ) from None
@@ -75,8 +79,8 @@ class InstanceDir:
     def profile(self) -> dict[str, Any]:
         """The resolved profile, keys in kebab-case; empty where it cannot be read."""
         try:
-            data = json.loads((self.folder / "profile.json").read_text())
-        except (OSError, ValueError):
+            data = json.loads(files.read_text(self.folder / "profile.json"))
+        except (OSError, ValueError, RecursionError):
             return {}
         return data if isinstance(data, dict) else {}
 
@@ -86,7 +90,20 @@ class InstanceDir:
         Raises:
             DamagedState: there is one that cannot be believed.
         """
-        return read_state(self.folder)
+        state = read_state(self.folder)
+        if state is not None and state.instance != self.name:
+            raise DamagedState(
+                f"{self.folder / 'state.json'} is of the instance {state.instance!r}"
+            )
+        return state
+
+    def token(self) -> str:
+        """The last start's token, which marks its processes; empty where it cannot be read."""
+        try:
+            token = files.read_text(self.folder / "token").strip()
+        except (OSError, UnicodeDecodeError):
+            return ""
+        return token if token.startswith(f"{self.name}:") else ""
 
 
 def instance(name: str) -> InstanceDir:
@@ -112,7 +129,7 @@ def open_instance(name: str) -> InstanceDir:
     """
     found = instance(name)
     check_readable(found)
-    if found.exists or (found.folder / "state.json").exists():
+    if found.exists or os.path.lexists(found.folder / "state.json") or _lives(found):
         return found
     raise UsageError.of(
         "unknown-instance",
@@ -145,11 +162,30 @@ def every_instance() -> list[InstanceDir]:
     Raises:
         PreconditionError: the state directory is another user's, or no folder.
     """
-    if not paths.check_readable(paths.instances()):
-        return []
-    names = sorted(os.listdir(paths.instances()))
-    folders = [paths.instances() / name for name in names if _NAME.fullmatch(name)]
-    return [InstanceDir(folder) for folder in folders if folder.is_dir()]
+    top = paths.instances()
+    listed = os.listdir(top) if paths.check_readable(top) else []
+    names = {name for name in listed if (top / name).is_dir()} | survivors.names(top)
+    return [InstanceDir(top / name) for name in sorted(names) if _NAME.fullmatch(name)]
+
+
+def _lives(found: InstanceDir) -> bool:
+    """True where a process of the instance lives, whatever became of its files."""
+    return bool(survivors.keeper_of(found.folder) or survivors.engine_of(found.folder))
+
+
+def make_folder(found: InstanceDir) -> None:
+    """Make the instance's folder.
+
+    Raises:
+        PreconditionError: it cannot be made.
+    """
+    try:
+        paths.private_folder(found.folder)
+    except OSError as error:
+        raise PreconditionError.of(
+            "state-not-writable", f"{found.folder}: {error.strerror}", None,
+            "set ERNIE_DEPLOY_HOME to a folder that can be written",
+        ) from None  # fmt: skip
 
 
 class Lock:
@@ -172,7 +208,7 @@ class Lock:
         """
         path = folder / "lock"
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = files.open_append(path)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -198,9 +234,9 @@ class Lock:
 def held(folder: Path) -> bool:
     """True while somebody holds the lock of `folder`."""
     try:
-        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
+        descriptor = files.open_plain(folder / "lock", os.O_RDONLY)
+    except OSError:
+        return False  # not there, or not a lock of ours
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -232,10 +268,15 @@ def view(found: InstanceDir) -> tuple[str, State | None, str | None]:
     try:
         state = found.state()
     except DamagedState as error:
+        if survivors.keeper_of(found.folder) is not None:
+            return "starting", None, None  # it knows better than its file
         return "damaged", None, str(error)
     if state is None:
-        if held(found.folder):
+        if held(found.folder) or survivors.keeper_of(found.folder) is not None:
             return "starting", None, None
+        count = len(survivors.engine_of(found.folder))
+        if count:
+            return "lost", None, f"its files were deleted, {count} processes of it still run"
         return "absent", None, "its start ended before a server was started; `down` removes it"
     if not state.live:
         return state.state, state, None  # it ended: nobody has to care where
@@ -246,9 +287,13 @@ def view(found: InstanceDir) -> tuple[str, State | None, str | None]:
         note = f"the machine was restarted while it was {state.state}"
         return "lost", state, f"{note}; `up` starts it again, `down` acknowledges it"
     keeper = state.keeper
-    if keeper and same(int(keeper["pid"]), int(keeper["start"])):
+    living = look(int(keeper["pid"])) if keeper else None
+    if living is not None and living.start == keeper["start"] and living.state not in "ZX":
+        kept = survivors.folder_kept_by(living)
+        if kept is not None and os.path.realpath(kept) != os.path.realpath(found.folder):
+            return "foreign", state, f"it is a copy: the instance runs in {kept}"
         return state.state, state, None
-    if held(found.folder):
+    if held(found.folder) or survivors.keeper_of(found.folder) is not None:
         return "starting", state, None
     return "lost", state, "its keeper was killed; `down` cleans up, `up` cleans and starts"
 
@@ -256,4 +301,7 @@ def view(found: InstanceDir) -> tuple[str, State | None, str | None]:
 def keeper_of(found: InstanceDir) -> int | None:
     """The pid of the keeper while the instance is at work, else None."""
     state, stored, _ = view(found)
-    return int(stored.keeper["pid"]) if stored is not None and state in LIVE else None
+    if stored is None or state not in LIVE:
+        return None
+    keeper = survivors.keeper_of(found.folder, stored)
+    return keeper.pid if keeper is not None else None

@@ -10,13 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from launcher import paths
 from launcher.errors import ExitCode, PreconditionError, Problem
 from launcher.instance import ending, start
 from launcher.instance.differences import differences
 from launcher.instance.following import OnEvent, follow, ready_result
 from launcher.instance.interrupt import Interrupt, interruptible
-from launcher.instance.store import InstanceDir, Lock, instance
+from launcher.instance.store import InstanceDir, Lock, instance, make_folder
 from launcher.keeper.control import Client
 from launcher.preparing import prepare
 from launcher.profile.model import Profile
@@ -57,8 +56,8 @@ def up(
         try:
             end = time.monotonic() + BUSY_DEADLINE
             while time.monotonic() < end:
-                _make_folder(found)
-                lock = Lock.take(found.folder)
+                make_folder(found)
+                lock = ending.take_if_free(found)
                 if lock is not None:
                     begin = _Start(found, profile, on_event, interrupt, preflight, preferred)
                     return begin.run(lock, foreground)
@@ -73,16 +72,6 @@ def up(
         "locked", f"another command has been working on {found.name} for {BUSY_DEADLINE:g} s",
         str(found.folder / "lock"), "find it with `fuser` on that file",
     )  # fmt: skip
-
-
-def _make_folder(found: InstanceDir) -> None:
-    try:
-        paths.private_folder(found.folder)
-    except OSError as error:
-        raise PreconditionError.of(
-            "state-not-writable", f"{found.folder}: {error.strerror}", None,
-            "set ERNIE_DEPLOY_HOME to a folder that can be written",
-        ) from None  # fmt: skip
 
 
 @dataclass

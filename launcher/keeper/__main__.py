@@ -45,6 +45,7 @@ def main() -> int:
         environ=dict(os.environ),
         parent=given["parent"],
         forced=tuple(given["forced"]),
+        lock=given["lock"],
     )
     # Everything made so far lives as long as the process; do not visit it in every collection.
     gc.collect()

@@ -10,11 +10,16 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 TOKEN_VARIABLE = "ERNIE_DEPLOY_INSTANCE"  # noqa: S105 - a variable's name, not a secret
 """Variable that marks every process of an instance; its value is `<name>:<random>`."""
+
+
+FOLDER_VARIABLE = "ERNIE_DEPLOY_FOLDER"
+"""Variable that tells each of them the folder of its instance, which somebody may delete."""
 
 
 @dataclass(frozen=True)
@@ -90,15 +95,22 @@ def environment_token(pid: int) -> str | None:
     setproctitle overwrites `/proc/PID/environ` (gunicorn's master does) unless SPT_NOENV=1 was
     set; a missing token therefore proves nothing.
     """
+    return environment(pid, (TOKEN_VARIABLE,)).get(TOKEN_VARIABLE)
+
+
+def environment(pid: int, names: Collection[str]) -> dict[str, str]:
+    """Those variables of these names that a process was started with and that can be read."""
     try:
         raw = Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
-        return None
-    prefix = TOKEN_VARIABLE.encode() + b"="
-    for item in raw.split(b"\0"):
-        if item.startswith(prefix):
-            return item[len(prefix) :].decode(errors="replace")
-    return None
+        return {}
+    found: dict[str, str] = {}
+    for name in names:
+        key = name.encode() + b"="
+        at = 0 if raw.startswith(key) else raw.find(b"\0" + key) + 1
+        if at or raw.startswith(key):
+            found[name] = os.fsdecode(raw[at + len(key) :].partition(b"\0")[0])
+    return found
 
 
 def send(pid: int, start: int, number: signal.Signals) -> bool:

@@ -27,6 +27,7 @@ from launcher.keeper import ending, identity, requests, tree
 from launcher.keeper.failure import Failure
 from launcher.keeper.loop import Loop
 from launcher.keeper.notify import Notifier
+from launcher.keeper.own_files import OwnFiles
 from launcher.keeper.record import Record
 from launcher.keeper.run import Run
 from launcher.keeper.server import Server
@@ -47,8 +48,9 @@ class Keeper:
         environ: Mapping[str, str],
         parent: int | None = None,
         forced: tuple[str, ...] = (),
+        lock: int | None = None,
     ) -> None:
-        """Own the instance in `folder`, whose lock this process holds.
+        """Own the instance in `folder`, whose lock this process holds by the descriptor `lock`.
 
         `parent` is a socket that ends when the `up` that started us dies, and is told once the
         control socket listens; None in the foreground.
@@ -60,6 +62,7 @@ class Keeper:
         self._record = Record(folder, plan, token, self.tree, forced)
         self._record.echo = sys.stderr if parent is None else None
         self.state = self._record.state
+        self._lock = lock
         self._secrets = dict(secrets)
         self._environ = environ
         self._parent = parent
@@ -78,9 +81,12 @@ class Keeper:
                 os.write(self._parent, b"listening\n")
         self._notifier.feed_watchdog(self.loop, self._engine_lives)
         self._record.set("starting")
+        own = OwnFiles(self.loop, self.folder, self._record, server, self._lock)
         code = self._run.live()
         while code is ExitCode.DIED and self._may_restart():
             code = self._restart()
+        own.check()  # the last word needs its place
+        own.close()
         self._record.write()
         server.close()
         return int(code)

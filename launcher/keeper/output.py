@@ -12,8 +12,13 @@ import re
 import time
 from pathlib import Path
 
+from launcher import files, paths
+
 LONGEST_RECORD = 64 * 1024
 """Bytes after which a line without an end is cut into pieces."""
+
+LOOK = 1.0
+"""Seconds between two looks whether the log is still where readers find it."""
 
 _ENDS = re.compile(rb"\r\n|\n|\r")
 
@@ -67,11 +72,11 @@ class LogFile:
         self.lost_bytes = 0
         """Bytes that could not be written, the disk being full."""
         self._torn = False
+        self._look_at = 0.0
         self._open()
 
     def _open(self) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._descriptor = os.open(self._path, flags, 0o600)
+        self._descriptor = files.open_append(self._path)
         self._size = os.fstat(self._descriptor).st_size
 
     def write(self, stream: str, lines: list[tuple[bytes, bool]]) -> None:
@@ -86,6 +91,9 @@ class LogFile:
         )
         if self._size and self._size + len(data) > self._max_size:
             self._rotate()
+        if now >= self._look_at:
+            self._look_at = now + LOOK
+            self._take_place()
         if self._torn:
             # A half record stands at the end: what follows must not become a part of it.
             data = b"\n" + data
@@ -101,6 +109,19 @@ class LogFile:
             self._torn = False
             self._size += written
             data = data[written:]
+
+    def _take_place(self) -> None:
+        """Begin the file anew where somebody removed or replaced it: readers look there."""
+        if files.is_same(self._path, self._descriptor):
+            return
+        old = self._descriptor
+        try:
+            paths.private_folder(self._path.parent)
+            self._descriptor = files.open_append(self._path)
+        except OSError:
+            return  # tried again a moment later
+        self._size = os.fstat(self._descriptor).st_size
+        os.close(old)
 
     def _rotate(self) -> None:
         """Begin a new file; where that fails (disk full), the old one is written on."""

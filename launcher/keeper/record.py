@@ -39,6 +39,8 @@ class Record:
         self.claims = Claims(plan.leftovers, plan.cwd)
         self.server: Server | None = None
         self.dirty = False
+        self._write_failed = False
+        self._stamp: tuple[int, ...] | None = None
         self.echo: TextIO | None = None
         """Where a person or a supervisor reads along: stderr of `up --foreground`."""
         self.state = State(
@@ -114,17 +116,54 @@ class Record:
         return asdict(self.state)
 
     def write(self) -> None:
-        """Write `state.json`; a failure is told and tried again at the next change."""
+        """Write `state.json`; a failure is told once and tried again until it succeeds."""
         self.remember()
         self.dirty = False
         try:
             write_state(self._folder, self.state)
         except OSError as error:
             self.dirty = True
-            if self.server is not None:
-                message = f"state.json cannot be written: {error.strerror}"
-                now = round(time.time(), 3)
-                self.server.publish({"event": "warning", "message": message, "time": now})
+            if not self._write_failed:
+                self._write_failed = True
+                self.event("warning", message=f"state.json cannot be written: {error.strerror}")
+            return
+        self._stamp = file_stamp(self._folder / "state.json")
+        self._write_failed = False
+
+    def restore_state(self) -> bool:
+        """Write `state.json` again where it is not as we left it; True where that was so.
+
+        Raises:
+            OSError: that is not possible now.
+        """
+        if not self.dirty and file_stamp(self._folder / "state.json") == self._stamp:
+            return False
+        replaced = not self.dirty
+        self.remember()
+        write_state(self._folder, self.state)
+        self._stamp = file_stamp(self._folder / "state.json")
+        self.dirty = self._write_failed = False
+        return replaced
+
+    def restore_events(self) -> bool:
+        """Make `events.jsonl` anew where it was removed or replaced; True where that was so.
+
+        Raises:
+            OSError: that is not possible now.
+        """
+        if self._events.in_place():
+            return False
+        self._events.restore()
+        return True
+
+
+def file_stamp(path: Path) -> tuple[int, ...] | None:
+    """Tells a file from one that somebody wrote or put there later."""
+    try:
+        info = os.lstat(path)
+    except OSError:
+        return None
+    return info.st_dev, info.st_ino, info.st_mode, info.st_size, info.st_mtime_ns, info.st_ctime_ns
 
 
 def _state_text(fields: Mapping[str, Any]) -> str:

@@ -129,6 +129,7 @@ class Run:
         self._follow_logs()  # before the engine can write: what stands there is an earlier run's
         env = environment(self._plan, self._environ, self._secrets)
         env[identity.TOKEN_VARIABLE] = self._state.token
+        env[identity.FOLDER_VARIABLE] = str(self._folder)
         try:
             self._engine = EngineProcess(
                 self._loop, self._plan, env, self._folder / "logs" / "engine.log", self._line

@@ -17,7 +17,15 @@ def remove(path: Path) -> None:
 
 
 def put(thing: str, path: Path) -> None:
-    """Replace `path` by one of `THINGS`."""
+    """Replace `path` by one of `THINGS`; a keeper that makes it anew meanwhile is the slower."""
+    while True:
+        try:
+            return _put(thing, path)
+        except FileExistsError:
+            continue
+
+
+def _put(thing: str, path: Path) -> None:
     remove(path)
     if thing == "empty":
         path.touch(0o600)

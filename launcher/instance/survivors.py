@@ -1,0 +1,105 @@
+"""Processes of an instance, found without its files: they may be deleted while it lives.
+
+A keeper is known by its command line, which names the folder; an engine's process by its
+environment, which names the folder and the start. Only processes of our own user are looked at.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher.keeper.identity import (
+    FOLDER_VARIABLE,
+    TOKEN_VARIABLE,
+    Process,
+    environment,
+    every_process,
+    look,
+)
+from launcher.keeper.state import State
+
+KEEPER = ("-m", "launcher.keeper")
+
+
+@dataclass(frozen=True)
+class Survivor:
+    """A living process of an engine."""
+
+    process: Process
+    folder: str
+    token: str
+    temporary: str | None
+    """Its TMPDIR: the private folder of that start."""
+
+
+def keeper_of(folder: Path, state: State | None = None) -> Process | None:
+    """The living keeper of the instance in `folder`, whatever became of its files.
+
+    Where `state` records it, that process is looked at first.
+    """
+    recorded = state.keeper if state is not None else {}
+    if recorded:
+        process = look(int(recorded["pid"]))
+        if process is not None and process.start == recorded["start"] and _keeps(process, folder):
+            return process
+    return next((process for process in _own() if _keeps(process, folder)), None)
+
+
+def folder_kept_by(process: Process) -> str | None:
+    """The folder of the instance whose keeper this is; None where it is no keeper."""
+    if process.state in "ZX":
+        return None
+    try:
+        raw = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+    except OSError:
+        return None
+    argv = [os.fsdecode(word) for word in raw.split(b"\0")[:-1]]
+    if len(argv) < 3 or tuple(argv[-3:-1]) != KEEPER:
+        return None
+    return argv[-1]
+
+
+def engine_of(folder: Path) -> list[Survivor]:
+    """The living processes of engines that were started for the instance in `folder`."""
+    wanted = os.path.realpath(folder)
+    return [one for one in _engines() if os.path.realpath(one.folder) == wanted]
+
+
+def names(instances: Path) -> set[str]:
+    """The names of all instances below `instances` of which a process lives."""
+    folders = {one.folder for one in _engines()}
+    folders |= {kept for process in _own() if (kept := folder_kept_by(process))}
+    wanted = os.path.realpath(instances)
+    return {
+        os.path.basename(folder)
+        for folder in folders
+        if os.path.realpath(os.path.dirname(folder)) == wanted
+    }
+
+
+def _keeps(process: Process, folder: Path) -> bool:
+    kept = folder_kept_by(process)
+    return kept is not None and os.path.realpath(kept) == os.path.realpath(folder)
+
+
+def _own() -> Iterator[Process]:
+    user = os.getuid()
+    for process in every_process():
+        try:
+            if process.pid != os.getpid() and os.stat(f"/proc/{process.pid}").st_uid == user:
+                yield process
+        except OSError:
+            continue
+
+
+def _engines() -> Iterator[Survivor]:
+    for process in _own():
+        if process.state in "ZX":
+            continue
+        variables = environment(process.pid, (TOKEN_VARIABLE, FOLDER_VARIABLE, "TMPDIR"))
+        token, folder = variables.get(TOKEN_VARIABLE), variables.get(FOLDER_VARIABLE)
+        if token and folder and token.startswith(f"{os.path.basename(folder)}:"):
+            yield Survivor(process, folder, token, variables.get("TMPDIR"))
