@@ -210,13 +210,11 @@ def _down_without_keeper(found: InstanceDir, started: float) -> Result:
             "foreign-state", f"the state of {found.name} is not this machine's: {note}",
             str(found.folder), _elsewhere(found),
         )  # fmt: skip
-    if was == "absent" and not ending.strays(_reconstruct(found)):
+    if was == "absent":
         # An `up` ended before its keeper lived: there is nothing but what it had written.
         shutil.rmtree(found.folder)
         note = "no server of it was ever started; the files are removed"
         return Result("down", {"state": "absent", "was": was, "note": note}, found.name)
-    if was == "absent":
-        was = "lost"  # the file that said so is gone, its processes are not
     if state is None or was == "lost":
         state = _clean(found, state, started)
         return _result(found, was, state, started)
@@ -257,10 +255,12 @@ def _not_writable(found: InstanceDir, what: str, error: OSError) -> Precondition
 
 def view_unlocked(found: InstanceDir) -> tuple[str, State | None, str | None]:
     """`view` for the holder of the lock (see `take_if_free`): no keeper lives, whatever it says."""
-    state_name, state, note = view(found)
-    if state_name in LIVE:
-        return ("lost" if state else "absent"), state, note
-    return state_name, state, note
+    name, state, note = view(found)
+    if name in LIVE:
+        name = "lost" if state else "absent"
+    if name == "absent" and ending.strays(_reconstruct(found)):
+        name = "lost"  # the file that said so is gone, its processes are not
+    return name, state, note
 
 
 def _elsewhere(found: InstanceDir) -> str:

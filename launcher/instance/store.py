@@ -9,6 +9,7 @@ logs/engine/    the engine's own logs         logs/keeper.log
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -208,7 +209,13 @@ class Lock:
         """
         path = folder / "lock"
         try:
-            descriptor = files.open_append(path)
+            try:
+                descriptor = files.open_append(path)
+            except OSError as error:
+                if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC):
+                    raise
+                # Who cannot write can still learn whether a keeper holds it, and ask that one.
+                descriptor = files.open_plain(path, os.O_RDONLY)
         except FileNotFoundError:
             return None
         except OSError as error:
