@@ -98,6 +98,9 @@ class Keeper:
         self._run.failure = Failure(problem, ExitCode.DEFECT)
         try:
             return int(self._run.end())
+        except Exception as second:  # the first one is told in full; the tree is ended anyway
+            sys.stderr.write(f"ending the engine after that failed as well: {second!r}\n")
+            return int(ExitCode.DEFECT)
         finally:
             self.tree.kill_all()
 

@@ -1,0 +1,87 @@
+"""The record: what the keeper knows outlives every failure to write it down."""
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launcher import files
+from launcher.keeper.events import read_events
+from launcher.keeper.loop import Loop
+from launcher.keeper.record import Record
+from launcher.keeper.state import read_state
+from launcher.keeper.tree import Tree
+from launcher.plan.model import LaunchPlan, Leftovers
+
+CALLS = ("open", "write", "fsync", "replace", "unlink")
+
+
+class Plan:
+    """As much of a launch plan as a record needs."""
+
+    instance = "one"
+    leftovers = Leftovers()
+    cwd = "/"
+    ports = ()
+    base_url = ""
+    temporary_folder = "/tmp/ed-nothere"
+
+
+def record(folder: Path) -> Record:
+    plan: Any = Plan()
+    assert not isinstance(plan, LaunchPlan)
+    return Record(folder, plan, "one:abc", Tree(Loop(), lambda process: None), ())
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EIO, errno.EACCES])
+def test_no_failing_file_operation_ends_it_and_all_is_written_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
+) -> None:
+    one = record(tmp_path)
+
+    def refuse(*arguments: object, **others: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(files.os, call, refuse)
+    one.set("loading")
+    one.event("phase", phase="weights", title="load weights", new=True)
+    one.set("ready")
+    assert one.state.state == "ready"
+    monkeypatch.undo()
+    one.restore_state()
+    one.event("stop", reason="down")
+
+    stored = read_state(tmp_path)
+    assert stored is not None
+    assert stored.state == "ready"
+    assert read_events(tmp_path)[-1]["event"] == "stop"
+
+
+def test_a_failure_is_told_once_and_not_at_every_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = record(tmp_path)
+
+    def refuse(*arguments: object, **others: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(files.os, "replace", refuse)
+    for _ in range(50):
+        one.write()
+    monkeypatch.undo()
+    told = [e for e in read_events(tmp_path) if e["event"] == "warning"]
+    assert [e["message"] for e in told] == ["state.json cannot be written: Read-only file system"]
+
+
+def test_what_somebody_wrote_over_it_is_written_again(tmp_path: Path) -> None:
+    one = record(tmp_path)
+    one.set("ready")
+    assert not one.restore_state()
+    path = tmp_path / "state.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "state": "stopped"}))
+    assert one.restore_state()
+    assert json.loads(path.read_text())["state"] == "ready"
