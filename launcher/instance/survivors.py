@@ -7,7 +7,7 @@ environment, which names the folder and the start. Only processes of our own use
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +16,13 @@ from launcher.keeper.identity import (
     TOKEN_VARIABLE,
     Process,
     environment,
-    every_process,
     look,
 )
 from launcher.keeper.state import State
 
 KEEPER = ("-m", "launcher.keeper")
+MARK = b"ERNIE_DEPLOY_"
+"""Begins the names of the variables by which keepers are handed their task, engines marked."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,14 @@ def folder_kept_by(process: Process) -> str | None:
 def engine_of(folder: Path) -> list[Survivor]:
     """The living processes of engines that were started for the instance in `folder`."""
     wanted = os.path.realpath(folder)
-    return [one for one in _engines() if os.path.realpath(one.folder) == wanted]
+    return [one for one in _engines(_own()) if os.path.realpath(one.folder) == wanted]
 
 
 def names(instances: Path) -> set[str]:
     """The names of all instances below `instances` of which a process lives."""
-    folders = {one.folder for one in _engines()}
-    folders |= {kept for process in _own() if (kept := folder_kept_by(process))}
+    marked = list(_own())
+    folders = {one.folder for one in _engines(marked)}
+    folders |= {kept for process in marked if (kept := folder_kept_by(process))}
     wanted = os.path.realpath(instances)
     return {
         os.path.basename(folder)
@@ -86,19 +88,21 @@ def _keeps(process: Process, folder: Path) -> bool:
 
 
 def _own() -> Iterator[Process]:
-    user = os.getuid()
-    for process in every_process():
+    """Living processes that an `up` or a keeper has marked; only our own can be read."""
+    for name in os.listdir("/proc"):
+        if not name.isdigit() or int(name) == os.getpid():
+            continue
         try:
-            if process.pid != os.getpid() and os.stat(f"/proc/{process.pid}").st_uid == user:
-                yield process
+            marked = MARK in Path("/proc", name, "environ").read_bytes()
         except OSError:
             continue
+        process = look(int(name)) if marked else None
+        if process is not None and process.state not in "ZX":
+            yield process
 
 
-def _engines() -> Iterator[Survivor]:
-    for process in _own():
-        if process.state in "ZX":
-            continue
+def _engines(marked: Iterable[Process]) -> Iterator[Survivor]:
+    for process in marked:
         variables = environment(process.pid, (TOKEN_VARIABLE, FOLDER_VARIABLE, "TMPDIR"))
         token, folder = variables.get(TOKEN_VARIABLE), variables.get(FOLDER_VARIABLE)
         if token and folder and token.startswith(f"{os.path.basename(folder)}:"):
