@@ -77,7 +77,12 @@ def take_if_free(found: InstanceDir) -> Lock | None:
     Raises:
         PreconditionError: the lock cannot be made.
     """
-    lock = Lock.take(found.folder) if found.folder.is_dir() else None
+    try:
+        lock = Lock.take(found.folder) if found.folder.is_dir() else None
+    except PreconditionError:
+        if survivors.keeper_of(found.folder) is None:
+            raise
+        return None  # who lives can be asked, whatever its folder takes
     if lock is not None and survivors.keeper_of(found.folder) is not None:
         lock.release()
         return None

@@ -215,7 +215,10 @@ class Lock:
                 if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC):
                     raise
                 # Who cannot write can still learn whether a keeper holds it, and ask that one.
-                descriptor = files.open_plain(path, os.O_RDONLY)
+                try:
+                    descriptor = files.open_plain(path, os.O_RDONLY)
+                except OSError:
+                    raise error from None
         except FileNotFoundError:
             return None
         except OSError as error:

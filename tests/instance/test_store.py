@@ -1,5 +1,6 @@
 """An instance on disk: its name, its lock, and what it is now."""
 
+import errno
 import fcntl
 import os
 import subprocess
@@ -103,11 +104,32 @@ def test_a_lock_in_a_folder_that_was_removed_is_nobodys(found: InstanceDir) -> N
     assert Lock.take(found.folder.with_name("gone")) is None
 
 
-def test_a_lock_that_cannot_be_made(found: InstanceDir) -> None:
-    (found.folder / "lock").mkdir()
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EIO, errno.EACCES])
+def test_a_lock_that_cannot_be_made(
+    found: InstanceDir, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(path: Path) -> int:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(store.files, "open_append", refuse)
     with pytest.raises(PreconditionError) as caught:
         Lock.take(found.folder)
     assert caught.value.problems[0].code == "state-not-writable"
+    if number == errno.EIO:
+        return
+    # Who cannot write it can still learn that a keeper holds it.
+    (found.folder / "lock").touch()
+    lock = Lock.take(found.folder)
+    assert lock is not None
+    assert store.held(found.folder)
+    lock.release()
+
+
+def test_what_lies_in_the_locks_place_makes_room(found: InstanceDir) -> None:
+    (found.folder / "lock").mkdir()
+    lock = Lock.take(found.folder)
+    assert lock is not None
+    lock.release()
 
 
 @pytest.mark.parametrize("state", ["stopped", "failed", "died"])

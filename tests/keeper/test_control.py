@@ -356,7 +356,10 @@ def test_the_last_word_reaches_a_reader_that_is_behind(served: Served) -> None:
     with client(served) as one:
         one.request("follow")
         for number in range(100):
-            served.publish(event="phase", number=number, text="x" * 3000)
+            served.publish(event="phase", number=number, text="x" * 2000)
+        published = threading.Event()
+        served.loop.call_soon(published.set)
+        published.wait(60)
         closing = threading.Thread(target=served.close)
         closing.start()
         seen = [event["number"] for event in one.events(60) if event]

@@ -1,8 +1,11 @@
 """The engine's output: cut into lines, stamped, rotated, and never lost."""
 
+import errno
+import os
 import re
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -111,11 +114,16 @@ def test_a_rotation_that_fails_goes_on_with_the_old_file(tmp_path: Path) -> None
     assert texts(tmp_path / "engine.log") == [f"line {n}" for n in range(20)]
 
 
-def test_a_full_disk_costs_lines_and_nothing_else(tmp_path: Path) -> None:
-    """/dev/full answers every write with ENOSPC."""
-    path = tmp_path / "engine.log"
-    path.symlink_to("/dev/full")
-    log = LogFile(path, max_size=1000, keep=1)
+def test_a_full_disk_costs_lines_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = LogFile(tmp_path / "engine.log", max_size=1000, keep=1)
+
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
     log.write("stdout", [(b"lost", True)])
+    monkeypatch.undo()
     log.close()
     assert log.lost_bytes > len(b"lost")
