@@ -115,9 +115,12 @@ class Failure:
         """Neither phase lines nor work for the time the profile allows."""
         stopped = [p for p in processes if p.state in "Tt"]
         where = f" in phase {state.phase!r}" if state.phase else ""
+        rule = plan.progress
+        whose = " by each worker" if rule.workers else ""
         message = (
-            f"no progress for {plan.deadlines.no_progress:g} s{where}: no phase line, under 5 % of"
-            " a core and under 1 MiB of input and output"
+            f"no progress for {plan.deadlines.no_progress:g} s{where}: no phase line, and on"
+            f" average under {rule.cpu:.0%} of a core and {rule.io / 1024:g} KiB/s of input and"
+            f" output{whose}"
         )
         remedy: str | None = "if this load is that quiet, raise `health.no-progress-timeout`"
         if stopped:

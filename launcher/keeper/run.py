@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.errors import ExitCode, Problem
-from launcher.keeper import ending, identity, tree
+from launcher.keeper import command_line, ending, identity, tree
 from launcher.keeper.engine_process import EngineProcess, prepare_folders
 from launcher.keeper.failure import Failure, explain, without_secrets
 from launcher.keeper.follow import Follower
@@ -32,7 +32,6 @@ from launcher.keeper.watch import Watcher
 from launcher.plan.command import environment
 from launcher.plan.model import LaunchPlan
 from launcher.probe.readiness import Rung
-from launcher.probe.sockets import command_line
 from launcher.redact import Redactor
 
 LOADING_TICK = 1.0
@@ -144,7 +143,7 @@ class Run:
         first_phase = self._watcher.begin()
         if first_phase is not None:
             self._phase(first_phase, None)
-        self._progress = Progress(self._plan.deadlines)
+        self._progress = Progress(self._plan.progress, self._plan.deadlines.no_progress)
         self._prover = Prover(
             self._loop, self._plan, self._secrets, self._tree, self._proof_failed, self._climbed
         )
@@ -272,12 +271,12 @@ class Run:
 
     def _on_tick(self) -> None:
         self._ticks += 1
-        self._discover()
+        lines = self._discover()
         if self._state.state == "loading" and self._progress:
             if self._notifier.active:
                 # systemd's start time-out is in microseconds from now.
                 self._notifier.send("EXTEND_TIMEOUT_USEC=30000000")
-            if self._progress.stalled(self._tree.processes):
+            if self._progress.stalled(self._tree.processes, lines):
                 self._fail(Failure.no_progress(self._plan, self._state, self._tree.processes))
         if self._state.state == "ready" and self._ticks % UPKEEP_TICKS == 0:
             for message in bound_engine_logs(self._plan):
@@ -289,18 +288,21 @@ class Run:
             self._record.write()
         self._schedule_tick()
 
-    def _discover(self) -> None:
+    def _discover(self) -> dict[int, str]:
+        """Take in what is new in the tree; returns the command lines of its processes."""
         found = self._tree.discover()
         self._tree.refresh()
-        for process in self._tree.processes:
-            line = command_line(process.pid)
-            if any(pattern.search(line) for pattern in self._vital):
-                self._vital_pids[process.pid] = line
+        lines = command_line.read_all(self._tree.processes)
+        vital = command_line.matching(self._tree.processes, lines, self._vital)
+        # Those known stay vital: a process that is about to be told dead has no command line.
+        living = {pid: line for pid, line in self._vital_pids.items() if pid in lines}
+        self._vital_pids = {**living, **vital}
         claimed = self._record.claims.look(self._tree.pids)
         if found or claimed:
             self._record.dirty = True
         if self._state.state != "ready" and self._record.dirty:
             self._record.write()
+        return lines
 
     # -- the end --------------------------------------------------------------------------------
 

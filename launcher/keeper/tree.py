@@ -152,24 +152,6 @@ class Tree:
                 return
 
 
-def usage(pids: list[int]) -> tuple[float, int]:
-    """(CPU seconds, bytes of I/O) that these processes have used so far."""
-    tick = os.sysconf("SC_CLK_TCK")
-    seconds, transferred = 0.0, 0
-    for pid in pids:
-        try:
-            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-                fields = file.read().rpartition(")")[2].split()
-            seconds += (int(fields[11]) + int(fields[12])) / tick
-            with open(f"/proc/{pid}/io", encoding="utf-8") as file:
-                counters = dict(line.split(": ") for line in file.read().splitlines())
-            # Weights read through mmap appear only in read_bytes, pipes only in rchar.
-            transferred += sum(int(counters[k]) for k in ("rchar", "wchar", "read_bytes"))
-        except (OSError, ValueError, KeyError):
-            continue
-    return seconds, transferred
-
-
 def exit_code(status: int) -> int:
     """A wait status as subprocess says it: the exit code, or minus the signal's number."""
     return os.waitstatus_to_exitcode(status)

@@ -7,7 +7,9 @@ of `up` and a text that names the cause. Nothing may be left of any of them.
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,23 @@ def test_a_start_that_never_ends_is_ended_by_a_deadline(
     up = server.up("--json")
     assert up.rc == 5, up.said()
     assert cause in up.json["errors"][0]["message"], up.said()
+    assert server.left() == []
+
+
+def test_a_stopped_worker_is_not_hidden_by_its_busy_front_end(fastdeploy: Make) -> None:
+    """The front end draws, polls and reads in bursts; only the worker carries the load."""
+    server = fastdeploy(
+        "late-start@phase=load@seconds=6000",
+        health={"startup-timeout": 60, "no-progress-timeout": 5}, stop={"grace": 5},
+    )  # fmt: skip
+    process = server.spawn_up()
+    server.wait_phase("load weights")
+    os.kill(server.worker, signal.SIGSTOP)
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 5, stdout + stderr
+    message = server.status()["error"]["message"]
+    assert "no progress for 5 s in phase 'load weights'" in message
+    assert "stopped by a signal" in message
     assert server.left() == []
 
 

@@ -189,6 +189,7 @@ class FastDeploy:
             exit_codes=watching.EXIT_CODES,
             vital=watching.VITAL,
             told_to_stop=watching.TOLD_TO_STOP,
+            progress=watching.PROGRESS,
             notes=_notes(profile, context),
             gpu_ranks=Asked(profile).local_ranks,
             **common_parts(profile, context),

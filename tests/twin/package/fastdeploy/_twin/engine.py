@@ -79,11 +79,12 @@ class Engine:
         logs.console(WAITING[release.RELEASE], "engine.py", 151)
         assert config.tokens is not None
         config.tokens.prepare()
-        clock.pause(5)
-        if not self._follow_load():
-            return False
-        self._take_profile()
-        self._reach_ready()
+        with clock.Waiting():
+            clock.pause(5)
+            if not self._follow_load():
+                return False
+            self._take_profile()
+            self._reach_ready()
         elapsed = clock.unscaled(time.monotonic() - begun)
         logs.console(f"Worker processes are launched with {elapsed} seconds.", "engine.py", 202)
         blocks, size = config.gpu_blocks, config.block_size
