@@ -20,6 +20,7 @@ from launcher.keeper import command_line, ending, identity, tree
 from launcher.keeper.engine_process import EngineProcess, prepare_folders
 from launcher.keeper.failure import Failure, explain, without_secrets
 from launcher.keeper.follow import Follower
+from launcher.keeper.guard_process import Guard
 from launcher.keeper.leftovers import file_identity
 from launcher.keeper.loop import Loop, Timer
 from launcher.keeper.notify import Notifier
@@ -80,6 +81,7 @@ class Run:
         self._vital = [re.compile(pattern) for pattern in plan.vital]
         self._vital_pids: dict[int, str] = {}
         self._engine: EngineProcess | None = None
+        self._guard: Guard | None = None
         self._follower: Follower | None = None
         self._closed_follower: Follower | None = None
         self._prover: Prover | None = None
@@ -126,6 +128,7 @@ class Run:
                 " queue another port",
             )
         self._follow_logs()  # before the engine can write: what stands there is an earlier run's
+        self._start_guard()
         env = environment(self._plan, self._environ, self._secrets)
         env[identity.TOKEN_VARIABLE] = self._state.token
         try:
@@ -154,6 +157,18 @@ class Run:
     def _refuse(self, code: str, message: str, remedy: str | None = None) -> bool:
         self.failure = Failure(Problem(code, message, None, remedy), ExitCode.PRECONDITION)
         return False
+
+    def _start_guard(self) -> None:
+        """Before the engine, so that there is no moment in which nobody would end it."""
+        stages = self._plan.stop.ready
+        try:
+            self._guard = Guard(
+                self._loop, self._tree, self._folder, self._state.token,
+                sum(stage.wait for stage in stages),
+            )  # fmt: skip
+        except OSError as error:
+            message = f"the engine has no guard, should the keeper be killed: {error}"
+            self._record.event("warning", message=message)
 
     def _follow_logs(self) -> None:
         try:
@@ -332,6 +347,8 @@ class Run:
                 self._state.engine_exit = tree.exit_code(self._tree.exits[self._engine.pid])
             self._engine.close()
             self._engine.process.returncode = self._state.engine_exit or 0
+        if self._guard:
+            self._guard.close()
         self._look_up_worker_exit(besides=OUR_SIGNALS)
         self._state.worker_exit = self._watcher.worker_exit
         self._record.remember()

@@ -35,12 +35,15 @@ def become_subreaper() -> None:
         raise OSError(ctypes.get_errno(), "PR_SET_CHILD_SUBREAPER was refused")
 
 
-def die_with_parent() -> None:
-    """In a fresh child: be terminated when the keeper dies, for instance by `kill -9`.
+def die_with_parent(parent: int) -> None:
+    """In a fresh child of `parent`: be terminated when that dies, for instance by `kill -9`.
 
-    Only the engine's first process is reached by this; the rest is what `down` is for.
+    Only the engine's first process is reached by this, and a ready server ends well by it; the
+    rest is what the guard is for.
     """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+    if os.getppid() != parent:  # it died before it could be asked for
+        os._exit(1)
 
 
 @dataclass
@@ -58,6 +61,8 @@ class Tree:
         self._on_exit = on_exit
         self._tracked: dict[int, _Tracked] = {}
         self.sessions: set[int] = set()
+        self.helpers: set[int] = set()
+        """Children that are the keeper's own, not the engine's."""
         self.exits: dict[int, int] = {}
         """Wait status by pid of children that were reaped."""
 
@@ -81,6 +86,8 @@ class Tree:
         for process in identity.descendants(os.getpid()):
             dead = process.state in "ZX"
             if process.pid in self._tracked or (dead and process.parent != os.getpid()):
+                continue
+            if process.pid in self.helpers:
                 continue
             try:
                 descriptor = os.pidfd_open(process.pid)

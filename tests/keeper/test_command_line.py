@@ -1,6 +1,5 @@
 """Which processes are of a kind: by the whole command line, and not by a fork's."""
 
-import os
 import re
 import subprocess
 import sys
@@ -38,7 +37,3 @@ def test_a_process_without_a_command_line_is_of_no_kind() -> None:
     assert command_line.read(2**22 + 1) == ""
     gone = Process(2**22 + 1, 1, 1, 1, "gone")
     assert command_line.matching([gone], command_line.read_all([gone]), [re.compile("")]) == {}
-
-
-def test_our_own() -> None:
-    assert "python" in command_line.read(os.getpid())
