@@ -24,6 +24,7 @@ from launcher.keeper.guard_process import Guard
 from launcher.keeper.leftovers import file_identity
 from launcher.keeper.loop import Loop, Timer
 from launcher.keeper.notify import Notifier
+from launcher.keeper.port_watch import PortWatch, is_held
 from launcher.keeper.progress import Progress
 from launcher.keeper.proving import Prover
 from launcher.keeper.record import Record
@@ -86,6 +87,7 @@ class Run:
         self._closed_follower: Follower | None = None
         self._prover: Prover | None = None
         self._progress: Progress | None = None
+        self._port_watch = PortWatch(plan.ports)
         self._tick: Timer | None = None
         self._deadline: Timer | None = None
         self._ticks = 0
@@ -219,10 +221,12 @@ class Run:
             self._take_last_words()
             self._fail(Failure.from_exit(code, self._state.state))
         elif process.pid in self._vital_pids and self.failure is None:
+            status = self._tree.exits.get(process.pid)
+            code = tree.exit_code(status) if status is not None else None
+            self._watcher.worker_exit = self._watcher.worker_exit or code
             self._take_last_words()
-            self._fail(
-                Failure.from_vital(self._vital_pids[process.pid], process, self._state.state)
-            )
+            line = self._vital_pids[process.pid]
+            self._fail(Failure.from_vital(line, process, self._state.state, code))
 
     def _take_last_words(self) -> None:
         if self._engine:
@@ -291,6 +295,9 @@ class Run:
             if self._notifier.active:
                 # systemd's start time-out is in microseconds from now.
                 self._notifier.send("EXTEND_TIMEOUT_USEC=30000000")
+            thief = self._port_watch.look(self._tree.pids)
+            if thief is not None:
+                self._fail(Failure.from_rung(thief))
             if self._progress.stalled(self._tree.processes, lines):
                 self._fail(Failure.no_progress(self._plan, self._state, self._tree.processes))
         if self._state.state == "ready" and self._ticks % UPKEEP_TICKS == 0:
@@ -333,7 +340,9 @@ class Run:
                 timer.cancel()
         self._deadline = self._tick = None
         self._discover()
-        policy = self._plan.stop.ready if was_ready else self._plan.stop.loading
+        # What listens already stops as a ready server does, whether or not it was proved.
+        serves = was_ready or is_held(self._plan.port(self._plan.readiness.port), self._tree.pids)
+        policy = self._plan.stop.ready if serves else self._plan.stop.loading
         extra = max(0.0, (self._stop.drain or 0.0) - self._plan.stop.drain) if was_ready else 0.0
         main = self._engine.pid if self._engine else -1
         self._look_up_worker_exit()

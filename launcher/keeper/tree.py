@@ -64,7 +64,7 @@ class Tree:
         self.helpers: set[int] = set()
         """Children that are the keeper's own, not the engine's."""
         self.exits: dict[int, int] = {}
-        """Wait status by pid of children that were reaped."""
+        """Wait status by pid of those that ended, as far as it could be learnt."""
 
     @property
     def processes(self) -> list[Process]:
@@ -117,6 +117,9 @@ class Tree:
             return
         self._loop.remove_reader(tracked.descriptor)
         os.close(tracked.descriptor)
+        status = zombie_status(tracked.process)
+        if status:
+            self._note_exit(pid, status)
         self.reap()
         # What it left behind has just become our child; see it before it can fork on.
         self.discover()
@@ -129,9 +132,12 @@ class Tree:
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if pid == 0:
                     return
-                self.exits[pid] = status
-                if len(self.exits) > REMEMBERED_EXITS:
-                    del self.exits[next(iter(self.exits))]
+                self._note_exit(pid, status)
+
+    def _note_exit(self, pid: int, status: int) -> None:
+        self.exits[pid] = status
+        if len(self.exits) > REMEMBERED_EXITS:
+            del self.exits[next(iter(self.exits))]
 
     def send(self, pid: int, number: signal.Signals) -> bool:
         """Signal one tracked process through its pidfd; False where it is gone."""
@@ -157,6 +163,22 @@ class Tree:
                 self.send(pid, signal.SIGKILL)
             if not self.discover():
                 return
+
+
+def zombie_status(process: Process) -> int | None:
+    """The wait status of a dead process that its parent has not waited for yet (proc(5), field 52).
+
+    None where the parent was faster, or the kernel does not show it to us. An engine's launcher
+    asks for its workers every second or two, and is ended by us before it has told their code.
+    """
+    try:
+        with open(f"/proc/{process.pid}/stat", encoding="utf-8", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+        if fields[0] != "Z" or int(fields[19]) != process.start:
+            return None
+        return int(fields[49])
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def exit_code(status: int) -> int:

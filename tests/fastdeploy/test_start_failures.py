@@ -18,8 +18,8 @@ from tests.fastdeploy.conftest import MODEL, Make, judge_start
 
 IN_THE_LOAD = [
     # fault, exit code, the cause as the operator reads it
-    ("worker-dies-in-init@code=3", 4, "a worker ended with exit code 3"),
-    ("worker-dies-in-load@code=7", 4, "a worker ended with exit code 7"),
+    ("worker-dies-in-init@code=3", 4, "ended with exit code 3"),
+    ("worker-dies-in-load@code=7", 4, "ended with exit code 7"),
     ("worker-dies-in-load@signal=9", 4, "killed"),
     ("worker-out-of-memory", 4, "do not fit into GPU memory"),
     ("worker-dies-in-profiling", 4, "no GPU memory is left for the KV cache"),
@@ -50,8 +50,12 @@ def test_a_context_that_the_kv_cache_cannot_hold(fastdeploy: Make) -> None:
 
 
 def test_a_server_that_runs_with_other_settings(fastdeploy: Make) -> None:
+    """It listens: SIGTERM ends it, SIGINT would take up to half a minute or abort."""
     server = fastdeploy("config-differs@max_model_len=1024")
-    judge_start(server, server.up("--json"), 4, "max-model-len: asked 2048, runs 1024")
+    up = server.up("--json")
+    judge_start(server, up, 4, "max-model-len: asked 2048, runs 1024")
+    assert [e["signal"] for e in up.events if e["event"] == "signal"] == ["SIGTERM"]
+    assert not [e for e in up.events if e["event"] == "kill"]
 
 
 @pytest.mark.parametrize(

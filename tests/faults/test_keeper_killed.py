@@ -1,4 +1,4 @@
-"""`kill -9` of the keeper and its guard, damaged and foreign states, a reboot: what verbs say to it.
+"""`kill -9` of the keeper and its guard, damaged and foreign states, a reboot: what verbs say.
 
 What the guard does by itself is in test_guard.py.
 """

@@ -67,8 +67,10 @@ PHASE_RULES = (
 EXIT_CODES = (
     ExitCodeSource("launch", r"LAUNCH INFO .*?\bExit code (?P<code>-?\d+)"),
     ExitCodeSource("launch", r"^code (?P<code>-?\d+) log "),
+    ExitCodeSource("engine", r"Worker process has died .*?\(code=(?!0\)|-15\))(?P<code>-?\d+)\)"),
 )
-"""The console's `Worker process has died (code=0)` is always 0: gunicorn reaps the child first."""
+"""The console's `Worker process has died (code=N)` has the code at times only: where gunicorn
+collects the child first it is 0, and -15 where the server itself was told to stop."""
 
 TOLD_TO_STOP = (
     r"\] Handling signal: (?P<signal>term|int|quit)\s*$",
