@@ -20,8 +20,8 @@ class PortWatch:
     """Remembers what listened at the last look: one that is there at two looks has come to stay."""
 
     def __init__(self, ports: Sequence[PortUse]) -> None:
-        """Watch these."""
-        self._ports = ports
+        """Watch those of them that the engine binds."""
+        self._ports = [use for use in ports if use.bound]
         self._suspects: set[int] = set()
         self._harmless: set[int] = set()
 

@@ -50,13 +50,15 @@ class PortUse:
     """One TCP port the engine listens on.
 
     `address` is where the engine binds it: the profile's host, or `0.0.0.0` where the engine
-    ignores the host. `shown_as` says what a person would call it.
+    ignores the host. `shown_as` says what a person would call it. `bound` is False where the
+    number is only an option's value: the engine listens on something else, a Unix socket.
     """
 
     name: str
     number: int
     address: str
     shown_as: str = ""
+    bound: bool = True
 
 
 @dataclass(frozen=True)

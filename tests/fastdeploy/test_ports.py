@@ -68,7 +68,8 @@ def test_a_port_stolen_during_the_load_is_told_at_once(
     """Not after the load, which here would never end."""
     number = free_port()
     late = f"late-start@phase={phase}@seconds=6000"
-    server = fastdeploy(late, ports={name: number}, stop={"grace": 5})
+    tcp = {"FD_ENGINE_TASK_QUEUE_WITH_SHM": "0"}  # else the queue binds no port, and none is lost
+    server = fastdeploy(late, ports={name: number}, stop={"grace": 5}, env=tcp)
     with server.spawn_up() as up:
         server.wait_phase("load weights" if phase == "load" else "import")
         with socket.socket() as thief:
@@ -79,6 +80,18 @@ def test_a_port_stolen_during_the_load_is_told_at_once(
     assert f"port {number} ({name}) was taken by another process" in stderr
     assert f"pid {os.getpid()}" in stderr
     assert server.left() == []
+
+
+def test_the_number_of_a_queue_on_a_unix_socket_may_be_anybodys_port(fastdeploy: Make) -> None:
+    number = free_port()
+    server = fastdeploy("late-start@phase=load@seconds=60", ports={"engine-worker-queue": number})
+    with server.spawn_up() as up:
+        server.wait_phase("load weights")
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", number))
+            other.listen()
+            _, stderr = up.communicate(timeout=120)
+    assert up.returncode == 0, stderr
 
 
 def test_two_servers_side_by_side_answer_their_own_requests(fastdeploy: Make) -> None:

@@ -13,8 +13,6 @@ from launcher.plan.model import PortUse
 from tests.support import ROOT
 from tests.support.ports import free_port
 
-METRICS = PortUse("metrics", 0, "0.0.0.0")
-
 
 @pytest.fixture
 def thief() -> Iterator[int]:
@@ -48,6 +46,11 @@ def test_another_process_listens(thief: int, address: str) -> None:
     assert (rung.verdict, rung.code) == ("failed", "port-stolen")
     assert f"port {thief} (metrics)" in rung.message
     assert f"pid {os.getpid()}" in rung.message
+
+
+def test_a_port_that_the_engine_does_not_bind_may_be_anybodys(thief: int) -> None:
+    watched = PortWatch((PortUse("queue", thief, "0.0.0.0", bound=False),))
+    assert [watched.look([]) for _ in range(3)] == [None] * 3
 
 
 def test_another_address_is_no_obstacle(thief: int) -> None:
