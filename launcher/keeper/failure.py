@@ -173,7 +173,8 @@ def _explained(failure: Failure, plan: LaunchPlan, folder: Path, state: State) -
         folder / "logs" / "engine.log",
         plan.failure_rules,
         engine=plan.engine,
-        exit_code=state.engine_exit,
+        # What its first process ended with, after a worker had died, is how we ended it.
+        exit_code=state.worker_exit if failure.problem.code == "worker-died" else state.engine_exit,
         state=when,
         noise=plan.noise,
         since=state.started_at,
