@@ -1,4 +1,4 @@
-"""The guard: ends an engine whose keeper was killed; started by path, `python -I -S guard.py`.
+"""The guard: ends an engine whose keeper was killed; started as a program of its own.
 
 `kill -9` of a keeper leaves its engine without anybody: the kernel's parent-death signal reaches
 the first process only, and a FastDeploy that gets SIGTERM while it loads leaves its worker, its

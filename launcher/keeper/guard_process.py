@@ -19,6 +19,13 @@ from launcher.keeper.identity import TOKEN_VARIABLE
 from launcher.keeper.loop import Loop, Timer
 from launcher.keeper.tree import Tree
 
+PROGRAM = "ERNIE_DEPLOY_GUARD"
+"""Variable with the path of the guard's program."""
+BOOT = f"""# ernie-deploy guard
+import os
+with open(os.environ["{PROGRAM}"], encoding="utf-8") as file:
+    exec(compile(file.read(), file.name, "exec"))"""
+"""Not by its path: `pkill -9 -f launcher.keeper` would find it beside the keeper."""
 AGAIN = 1.0
 """Seconds until a guard that died is replaced."""
 
@@ -34,11 +41,11 @@ class Guard:
         """
         self._loop = loop
         self._tree = tree
+        package = Path(launcher.__file__).resolve().parent.parent
         self._argv = [
-            sys.executable, "-I", "-S", guard.__file__, str(folder),
-            str(Path(launcher.__file__).resolve().parent.parent), str(grace),
+            sys.executable, "-I", "-S", "-c", BOOT, str(folder), str(package), str(grace)
         ]  # fmt: skip
-        self._token = token
+        self._env = {TOKEN_VARIABLE: token, PROGRAM: guard.__file__}
         self._again: Timer | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._descriptor = -1
@@ -57,7 +64,7 @@ class Guard:
                 stdin=me,
                 stdout=subprocess.DEVNULL,
                 cwd="/",
-                env={TOKEN_VARIABLE: self._token},
+                env=self._env,
                 start_new_session=True,
             )
         finally:

@@ -1,6 +1,7 @@
 """`kill -9` of the keeper: its guard ends the engine, without a verb, and touches nothing else."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -68,6 +69,40 @@ def test_nothing_lives_whenever_the_keeper_was_killed(rig: Rig) -> None:
         kill_keeper(rig)
         up.communicate(timeout=60)
         rig.down()
+
+
+def test_a_keeper_in_the_foreground_is_guarded(rig: Rig) -> None:
+    """There the keeper is the process that systemd or a container started."""
+    profile = rig.profile(script=TOUGH, stop={"grace": 1})
+    up = rig.spawn("up", profile, "--foreground")
+    rig.wait_for_state("ready")
+    assert rig.keeper() == up.pid
+    token = (rig.instance() / "token").read_text()
+    recorded = [p["pid"] for p in rig.stored()["processes"]]
+    up.kill()
+    up.communicate(timeout=60)
+    gone_by_itself(token, recorded)
+    rig.down()
+
+
+def test_who_kills_keepers_by_their_command_line_does_not_hit_guards(rig: Rig) -> None:
+    rig.up()
+    line, keeper = processes.command(rig.guard() or 0), processes.command(rig.keeper())
+    for pattern in (rb"launcher.keeper", rb"-m launcher", rb"keeper"):
+        assert re.search(pattern, keeper.replace(b"\0", b" "))
+        assert not re.search(pattern, line.replace(b"\0", b" ")), line
+    rig.down()
+
+
+def test_a_keeper_killed_while_it_stops_its_engine(rig: Rig) -> None:
+    """Nobody finishes what it began but the guard: the `down` that asked is killed first."""
+    rig.up(script=TOUGH, stop={"grace": 60})
+    down = rig.spawn("down", "one")
+    rig.wait_for_state("stopping")
+    down.kill()
+    down.communicate(timeout=60)
+    kill_keeper(rig)
+    rig.down()
 
 
 def test_a_ready_engine_may_end_by_itself(rig: Rig) -> None:

@@ -123,7 +123,7 @@ class Rig:
     def guard(self, name: str = "one") -> int | None:
         """The pid of the keeper's guard, None where it has none (any more)."""
         pids = processes.with_token((self.instance(name) / "token").read_text())
-        return next((p for p in pids if b"guard.py" in processes.command(p)), None)
+        return next((p for p in pids if b"ernie-deploy guard" in processes.command(p)), None)
 
     def lose(self, name: str = "one") -> None:
         """`kill -9` of the keeper and of its guard: nobody is left who would end the engine."""
