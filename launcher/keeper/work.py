@@ -28,6 +28,12 @@ class Usage:
     waited: float
     io: int
 
+    def at_least(self, before: Usage) -> Usage:
+        """Without falls: a counter that may not be read for a moment has not been undone."""
+        return Usage(
+            max(self.cpu, before.cpu), max(self.waited, before.waited), max(self.io, before.io)
+        )
+
 
 @dataclass(frozen=True)
 class Work:
@@ -91,8 +97,9 @@ class Meter:
                     continue
                 key = (process.pid, process.start)
                 before = self._seen[key].usage if key in self._seen else nothing
+                usage = usage.at_least(before)
                 seen[key] = _Seen(group, process.parent, usage)
-                own[group] += max(0.0, usage.cpu - before.cpu)
+                own[group] += usage.cpu - before.cpu
                 waited[group] += usage.waited - before.waited
                 io[group] += usage.io - before.io
         accounts = {pid: entry.group for (pid, _), entry in seen.items()}

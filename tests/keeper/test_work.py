@@ -94,6 +94,13 @@ def test_a_child_that_nobody_waits_for_hides_no_work(kernel: Kernel) -> None:
     assert meter.look({None: [process(1)]}) == {None: Work(0.5, 0)}
 
 
+def test_a_counter_that_cannot_be_read_for_a_moment_is_no_work_afterwards(kernel: Kernel) -> None:
+    meter = Meter()
+    for io, work_done in ((5000, 5000), (0, 0), (5000, 0), (5100, 100)):
+        kernel.usage[1] = Usage(1.0, 0.0, io)
+        assert meter.look({None: [process(1)]})[None].io == work_done
+
+
 def test_a_number_that_is_used_again_is_another_process(kernel: Kernel) -> None:
     meter = Meter()
     kernel.usage[5] = Usage(7.0, 0.0, 0)

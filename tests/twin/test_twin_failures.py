@@ -328,7 +328,7 @@ def test_a_hang_in_load_stays_at_its_percentage(start: Start) -> None:
 def test_the_front_end_works_while_it_waits(start: Start) -> None:
     """With the worker stopped: bursts of more than 5 % of a core, and 40 KiB/s of reading."""
     twin = start(fault="worker-hangs-in-load")
-    twin.wait_said("\rLoading Weights:   0%")
+    twin.wait_said("Loading safetensors", "workerlog.0")
 
     def used() -> tuple[int, int]:
         stat = Path(f"/proc/{twin.process.pid}/stat").read_text().rpartition(")")[2].split()
