@@ -29,14 +29,18 @@ def read_all(processes: Iterable[Process]) -> dict[int, str]:
 def matching(
     processes: Sequence[Process], lines: Mapping[int, str], patterns: Sequence[re.Pattern[str]]
 ) -> dict[int, str]:
-    """Command line by pid of those that match one of `patterns`.
-
-    A process that has the same command line as its parent is left out: it is a fork that has not
-    executed its program yet, or a helper, and its end says nothing about its parent.
-    """
+    """Command line by pid of those that match one of `patterns`."""
     found = {}
     for process in processes:
         line = lines.get(process.pid, "")
-        if line and line != lines.get(process.parent) and any(p.search(line) for p in patterns):
+        if line and any(pattern.search(line) for pattern in patterns):
             found[process.pid] = line
     return found
+
+
+def forks(processes: Sequence[Process], lines: Mapping[int, str]) -> set[int]:
+    """Those with the command line of their parent.
+
+    Such a process was forked and has not executed a program of its own: not yet, or it never will.
+    """
+    return {p.pid for p in processes if lines.get(p.pid) and lines[p.pid] == lines.get(p.parent)}

@@ -97,6 +97,8 @@ class Progress:
     ) -> dict[Hashable, list[Process]]:
         """The processes by worker; those below no worker are under None."""
         found = command_line.matching(processes, lines, self._workers)
+        for pid in command_line.forks(processes, lines):
+            found.pop(pid, None)  # it works for its parent
         by_pid = {process.pid: process for process in processes}
         groups: dict[Hashable, list[Process]] = {None: []}
         for process in processes:

@@ -81,6 +81,7 @@ class Run:
         self._watcher = Watcher(plan)
         self._vital = [re.compile(pattern) for pattern in plan.vital]
         self._vital_pids: dict[int, str] = {}
+        self._forks: set[int] = set()
         self._engine: EngineProcess | None = None
         self._guard: Guard | None = None
         self._follower: Follower | None = None
@@ -220,13 +221,18 @@ class Run:
             self._state.engine_exit = code
             self._take_last_words()
             self._fail(Failure.from_exit(code, self._state.state))
-        elif process.pid in self._vital_pids and self.failure is None:
+        elif self._is_vital(process) and self.failure is None:
             status = self._tree.exits.get(process.pid)
             code = tree.exit_code(status) if status is not None else None
             self._watcher.worker_exit = self._watcher.worker_exit or code
             self._take_last_words()
             line = self._vital_pids[process.pid]
             self._fail(Failure.from_vital(line, process, self._state.state, code))
+
+    def _is_vital(self, process: identity.Process) -> bool:
+        """Not where it was only seen between fork and exec: then it was some helper."""
+        helper = process.pid in self._forks and tree.died_after_exec(process)
+        return process.pid in self._vital_pids and not helper
 
     def _take_last_words(self) -> None:
         if self._engine:
@@ -316,9 +322,10 @@ class Run:
         self._tree.refresh()
         lines = command_line.read_all(self._tree.processes)
         vital = command_line.matching(self._tree.processes, lines, self._vital)
-        # Those known stay vital: a process that is about to be told dead has no command line.
-        living = {pid: line for pid, line in self._vital_pids.items() if pid in lines}
-        self._vital_pids = {**living, **vital}
+        # A process that is about to be told dead has no command line, and stays what it was.
+        dying = {pid: line for pid, line in self._vital_pids.items() if lines.get(pid) == ""}
+        self._vital_pids = {**vital, **dying}
+        self._forks = command_line.forks(self._tree.processes, lines)
         claimed = self._record.claims.look(self._tree.pids)
         if found or claimed:
             self._record.dirty = True

@@ -19,6 +19,7 @@ from launcher.keeper.identity import Process
 from launcher.keeper.loop import Loop
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_PF_FORKNOEXEC = 0x40
 
 REMEMBERED_EXITS = 1000
 """A keeper reaps for months what its engine leaves to it; only the last are of interest."""
@@ -171,14 +172,25 @@ def zombie_status(process: Process) -> int | None:
     None where the parent was faster, or the kernel does not show it to us. An engine's launcher
     asks for its workers every second or two, and is ended by us before it has told their code.
     """
+    fields = _zombie(process)
+    return int(fields[49]) if fields else None
+
+
+def died_after_exec(process: Process) -> bool:
+    """True where a dead process is known to have executed a program after it was forked."""
+    fields = _zombie(process)
+    return bool(fields) and not int(fields[6]) & _PF_FORKNOEXEC
+
+
+def _zombie(process: Process) -> list[str]:
+    """The fields after the name in a zombie's stat; none where its parent has waited for it."""
     try:
         with open(f"/proc/{process.pid}/stat", encoding="utf-8", errors="replace") as file:
             fields = file.read().rpartition(")")[2].split()
-        if fields[0] != "Z" or int(fields[19]) != process.start:
-            return None
-        return int(fields[49])
-    except (OSError, ValueError, IndexError):
-        return None
+    except OSError:
+        return []
+    whole = len(fields) > 49 and fields[0] == "Z" and int(fields[19]) == process.start
+    return fields if whole else []
 
 
 def exit_code(status: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -13,6 +14,7 @@ import pytest
 from tests.fastdeploy.conftest import SOON, Make, Server, judge, judge_death
 from tests.support import processes
 from tests.support.waiting import wait_for
+from tests.twin.driver import accepts
 
 LATE = "late-start@phase=load@seconds=200"
 """A load that is still under way whenever the test gets there."""
@@ -108,6 +110,27 @@ def test_a_strangers_signal_while_loading_fails_the_start_and_leaves_nothing(
     error = server.status()["error"]
     assert error["message"] in stderr
     judge(server, error, number.name, sent)
+
+
+@pytest.mark.parametrize("how", ["interrupt", "down"])
+def test_what_listens_but_is_not_proved_is_stopped_as_a_ready_server(
+    fastdeploy: Make, how: str
+) -> None:
+    """SIGINT while it listens took 6 to 32 s; SIGTERM while it does not would orphan its worker."""
+    server = fastdeploy("chat-hangs", health={"probe-timeout": 90})
+    with server.spawn_up() as up:
+        server.wait_state("loading")
+        wait_for(lambda: accepts(server.port("api")), "an open port")
+        if how == "down":
+            assert receipt(server.down("--json"))["seconds"] < 60
+        else:
+            up.send_signal(signal.SIGINT)
+        up.communicate(timeout=120)
+    events = [json.loads(x) for x in (server.files.folder / "events.jsonl").read_text().split("\n")
+              if x]  # fmt: skip
+    assert [e["signal"] for e in events if e["event"] == "signal"] == ["SIGTERM"]
+    assert not [e for e in events if e["event"] == "kill"]
+    assert server.left() == []
 
 
 def test_sighup_and_an_http_worker_that_ends_do_not_end_it(fastdeploy: Make) -> None:

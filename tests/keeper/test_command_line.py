@@ -25,12 +25,14 @@ def test_a_name_behind_long_paths_is_found() -> None:
         child.communicate(b"\n")
 
 
-def test_a_fork_before_its_exec_is_not_of_the_kind() -> None:
-    worker, fork = Process(10, 1, 1, 1, "python"), Process(11, 1, 1, 10, "python")
+def test_a_fork_is_told_from_a_program_by_its_parents_command_line() -> None:
+    worker, child = Process(10, 1, 1, 1, "python"), Process(11, 1, 1, 10, "python")
     lines = {10: "python worker/worker_process.py", 11: "python worker/worker_process.py"}
-    assert list(command_line.matching([worker, fork], lines, VITAL)) == [10]
+    assert list(command_line.matching([worker, child], lines, VITAL)) == [10, 11]
+    assert command_line.forks([worker, child], lines) == {11}
     lines[11] = "nvidia-smi"
-    assert list(command_line.matching([worker, fork], lines, VITAL)) == [10]
+    assert list(command_line.matching([worker, child], lines, VITAL)) == [10]
+    assert command_line.forks([worker, child], lines) == set()
 
 
 def test_a_process_without_a_command_line_is_of_no_kind() -> None:

@@ -148,3 +148,25 @@ said["code"] = tree.exit_code(watched.exits[child])
 parent.kill()
 """)
     assert said == {"told": True, "code": 7}
+
+
+def test_whether_a_dead_process_had_executed_a_program_is_known() -> None:
+    """A worker's helper that was seen between fork and exec is not the worker."""
+    said = keeping("""
+PARENT = (
+    "import os, time\\n"
+    "os.fork() or os._exit(7)\\n"
+    "os.fork() or os.execv('/bin/false', ['false'])\\n"
+    "time.sleep(600)\\n"
+)
+parent = subprocess.Popen([sys.executable, "-I", "-c", PARENT])
+def dead():
+    children = [tree.identity.look(pid) for pid in tree.identity.children(parent.pid)]
+    return sorted((c for c in children if c.state == "Z"), key=lambda c: c.pid)
+end = time.monotonic() + 60
+while len(dead()) != 2 and time.monotonic() < end:
+    time.sleep(0.01)
+said["executed"] = [tree.died_after_exec(process) for process in dead()]
+parent.kill()
+""")
+    assert said == {"executed": [False, True]}
