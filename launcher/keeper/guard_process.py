@@ -18,6 +18,7 @@ from launcher.keeper import guard
 from launcher.keeper.identity import TOKEN_VARIABLE
 from launcher.keeper.loop import Loop, Timer
 from launcher.keeper.tree import Tree
+from launcher.plan.model import StopPolicy
 
 PROGRAM = "ERNIE_DEPLOY_GUARD"
 """Variable with the path of the guard's program."""
@@ -33,14 +34,17 @@ AGAIN = 1.0
 class Guard:
     """Waits, in a process of its own, for this process's death; see `launcher.keeper.guard`."""
 
-    def __init__(self, loop: Loop, tree: Tree, folder: Path, token: str, grace: float) -> None:
-        """Start it; `grace` is how long a ready engine may take to end by itself, in seconds.
+    def __init__(
+        self, loop: Loop, tree: Tree, folder: Path, token: str, policy: StopPolicy
+    ) -> None:
+        """Start it; by `policy` a ready engine may take its time to end by itself.
 
         Raises:
             OSError: it cannot be started.
         """
         self._loop = loop
         self._tree = tree
+        grace = sum(stage.wait for stage in policy.ready)
         package = Path(launcher.__file__).resolve().parent.parent
         self._argv = [
             sys.executable, "-I", "-S", "-c", BOOT, str(folder), str(package), str(grace)

@@ -163,12 +163,9 @@ class Run:
 
     def _start_guard(self) -> None:
         """Before the engine, so that there is no moment in which nobody would end it."""
-        stages = self._plan.stop.ready
+        token, policy = self._state.token, self._plan.stop
         try:
-            self._guard = Guard(
-                self._loop, self._tree, self._folder, self._state.token,
-                sum(stage.wait for stage in stages),
-            )  # fmt: skip
+            self._guard = Guard(self._loop, self._tree, self._folder, token, policy)
         except OSError as error:
             message = f"the engine has no guard, should the keeper be killed: {error}"
             self._record.event("warning", message=message)
