@@ -79,7 +79,7 @@ def _told(found: InstanceDir, name: str, state: State | None, note: str | None) 
         return Told(
             "lost",
             f"{here} is LOST: its keeper{keeper} was killed, by somebody's kill -9 or for want of"
-            " memory, and took no leave of its engine",
+            " memory; its guard ends the engine within 30 s",
             None,
             f"`ernie-deploy up` cleans up and starts, `ernie-deploy down {here}` cleans up; the"
             " kernel's word on memory: `dmesg -T | grep -i 'killed process'`",

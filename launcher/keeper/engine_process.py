@@ -67,7 +67,7 @@ class EngineProcess:
             stderr=subprocess.PIPE,
             start_new_session=True,
             umask=0o077,
-            preexec_fn=tree.die_with_parent,  # safe: no other thread runs yet
+            preexec_fn=functools.partial(tree.die_with_parent, os.getpid()),  # no other thread yet
         )
         self.pid = self.process.pid
         self._streams: dict[int, tuple[str, Splitter]] = {}

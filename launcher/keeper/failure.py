@@ -80,11 +80,11 @@ class Failure:
         return cls(problem, code, retry=True)
 
     @classmethod
-    def from_vital(cls, line: str, process: Process, state: str) -> Failure:
-        """A process without which the engine cannot work has died."""
+    def from_vital(cls, line: str, process: Process, state: str, code: int | None) -> Failure:
+        """A process without which the engine cannot work has died; `code` where it is known."""
         words = [os.path.basename(word) for word in line.split() if not word.startswith("-")]
         what = next((w for w in words[1:] if w), process.name)
-        message = f"the engine's process {process.pid} ({what}) ended"
+        message = f"the engine's process {process.pid} ({what}) {ended(code)}"
         if state == "ready":
             return cls(Problem("worker-died", message), ExitCode.DIED, certain=False, retry=True)
         return cls(Problem("worker-died", message), ExitCode.DID_NOT_START, certain=False)
@@ -115,9 +115,12 @@ class Failure:
         """Neither phase lines nor work for the time the profile allows."""
         stopped = [p for p in processes if p.state in "Tt"]
         where = f" in phase {state.phase!r}" if state.phase else ""
+        rule = plan.progress
+        whose = " by each worker" if rule.workers else ""
         message = (
-            f"no progress for {plan.deadlines.no_progress:g} s{where}: no phase line, under 5 % of"
-            " a core and under 1 MiB of input and output"
+            f"no progress for {plan.deadlines.no_progress:g} s{where}: no phase line, and on"
+            f" average under {rule.cpu:.0%} of a core and {rule.io / 1024:g} KiB/s of input and"
+            f" output{whose}"
         )
         remedy: str | None = "if this load is that quiet, raise `health.no-progress-timeout`"
         if stopped:
@@ -170,7 +173,8 @@ def _explained(failure: Failure, plan: LaunchPlan, folder: Path, state: State) -
         folder / "logs" / "engine.log",
         plan.failure_rules,
         engine=plan.engine,
-        exit_code=state.engine_exit,
+        # What its first process ended with, after a worker had died, is how we ended it.
+        exit_code=state.worker_exit if failure.problem.code == "worker-died" else state.engine_exit,
         state=when,
         noise=plan.noise,
         since=state.started_at,
@@ -187,16 +191,18 @@ def _explained(failure: Failure, plan: LaunchPlan, folder: Path, state: State) -
         remedy = f"df -h {full}; free some space"
         problem = Problem("disk-full", own.message + said, where, remedy)
         return dataclasses.replace(failure, problem=problem, retry=False)
+    worker = ""
+    # With 0 it was told to go, which is no cause.
+    if state.worker_exit and ended(state.worker_exit) not in own.message:
+        worker = f" (a worker {ended(state.worker_exit)})"
     if found.rule_id is None:
-        said = f"; the first error in its logs: {seen.text}" if seen else "; its logs name no cause"
+        nothing = "" if state.worker_exit else "; its logs name no cause"  # the code is known
+        said = worker + (f"; the first error in its logs: {seen.text}" if seen else nothing)
         if own.remedy:
             # Somebody's signal is the cause already; what then failed is its consequence.
             said, where = "", own.where
         problem = Problem(own.code, own.message + said, where, own.remedy or remedy)
         return dataclasses.replace(failure, problem=problem)
-    worker = ""
-    if state.worker_exit:  # with 0 it was told to go, which is no cause
-        worker = f" (a worker {ended(state.worker_exit)})"
     if found.kind == "summary" and (found.first_errors or worker):
         # A line that only sums up is no cause; what no rule knows may be one.
         error = next(iter(found.first_errors), None)

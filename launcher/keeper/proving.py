@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 
 from launcher.keeper import identity
 from launcher.keeper.loop import Loop, Timer
+from launcher.keeper.port_watch import taken
 from launcher.keeper.tree import Tree
 from launcher.plan.model import LaunchPlan
 from launcher.probe.readiness import Rung, climb
@@ -121,12 +122,7 @@ class Prover:
         who = describe_holder(use.number)
         if not sockets or who is None:
             return Rung("listening", "retry", f"nothing listens on port {use.number} yet")
-        return Rung(
-            "listening", "failed",
-            f"port {use.number} ({use.name}) was taken by another program while the engine"
-            f" loaded: {who}", {"holder": who}, "port-stolen",
-            "end that program, or give the profile another port (`auto` leases one)",
-        )  # fmt: skip
+        return taken(use, who)
 
 
 def _open(address: str, port: int) -> bool:

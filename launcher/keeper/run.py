@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from launcher.errors import ExitCode, Problem
-from launcher.keeper import ending, identity, tree
+from launcher.keeper import command_line, ending, identity, tree
 from launcher.keeper.engine_process import EngineProcess, prepare_folders
 from launcher.keeper.failure import Failure, explain, without_secrets
 from launcher.keeper.follow import Follower
+from launcher.keeper.guard_process import Guard
 from launcher.keeper.leftovers import file_identity
 from launcher.keeper.loop import Loop, Timer
 from launcher.keeper.notify import Notifier
+from launcher.keeper.port_watch import PortWatch, is_held
 from launcher.keeper.progress import Progress
 from launcher.keeper.proving import Prover
 from launcher.keeper.record import Record
@@ -32,7 +34,6 @@ from launcher.keeper.watch import Watcher
 from launcher.plan.command import environment
 from launcher.plan.model import LaunchPlan
 from launcher.probe.readiness import Rung
-from launcher.probe.sockets import command_line
 from launcher.redact import Redactor
 
 LOADING_TICK = 1.0
@@ -80,11 +81,14 @@ class Run:
         self._watcher = Watcher(plan)
         self._vital = [re.compile(pattern) for pattern in plan.vital]
         self._vital_pids: dict[int, str] = {}
+        self._forks: set[int] = set()
         self._engine: EngineProcess | None = None
+        self._guard: Guard | None = None
         self._follower: Follower | None = None
         self._closed_follower: Follower | None = None
         self._prover: Prover | None = None
         self._progress: Progress | None = None
+        self._port_watch = PortWatch(plan.ports)
         self._tick: Timer | None = None
         self._deadline: Timer | None = None
         self._ticks = 0
@@ -127,6 +131,7 @@ class Run:
                 " queue another port",
             )
         self._follow_logs()  # before the engine can write: what stands there is an earlier run's
+        self._start_guard()
         env = environment(self._plan, self._environ, self._secrets)
         env[identity.TOKEN_VARIABLE] = self._state.token
         env[identity.FOLDER_VARIABLE] = str(self._folder)
@@ -145,7 +150,7 @@ class Run:
         first_phase = self._watcher.begin()
         if first_phase is not None:
             self._phase(first_phase, None)
-        self._progress = Progress(self._plan.deadlines)
+        self._progress = Progress(self._plan.progress, self._plan.deadlines.no_progress)
         self._prover = Prover(
             self._loop, self._plan, self._secrets, self._tree, self._proof_failed, self._climbed
         )
@@ -156,6 +161,15 @@ class Run:
     def _refuse(self, code: str, message: str, remedy: str | None = None) -> bool:
         self.failure = Failure(Problem(code, message, None, remedy), ExitCode.PRECONDITION)
         return False
+
+    def _start_guard(self) -> None:
+        """Before the engine, so that there is no moment in which nobody would end it."""
+        token, policy = self._state.token, self._plan.stop
+        try:
+            self._guard = Guard(self._loop, self._tree, self._folder, token, policy)
+        except OSError as error:
+            message = f"the engine has no guard, should the keeper be killed: {error}"
+            self._record.event("warning", message=message)
 
     def _follow_logs(self) -> None:
         try:
@@ -205,11 +219,18 @@ class Run:
             self._state.engine_exit = code
             self._take_last_words()
             self._fail(Failure.from_exit(code, self._state.state))
-        elif process.pid in self._vital_pids and self.failure is None:
+        elif self._is_vital(process) and self.failure is None:
+            status = self._tree.exits.get(process.pid)
+            code = tree.exit_code(status) if status is not None else None
+            self._watcher.worker_exit = self._watcher.worker_exit or code
             self._take_last_words()
-            self._fail(
-                Failure.from_vital(self._vital_pids[process.pid], process, self._state.state)
-            )
+            line = self._vital_pids[process.pid]
+            self._fail(Failure.from_vital(line, process, self._state.state, code))
+
+    def _is_vital(self, process: identity.Process) -> bool:
+        """Not where it was only seen between fork and exec: then it was some helper."""
+        helper = process.pid in self._forks and tree.died_after_exec(process)
+        return process.pid in self._vital_pids and not helper
 
     def _take_last_words(self) -> None:
         if self._engine:
@@ -273,12 +294,15 @@ class Run:
 
     def _on_tick(self) -> None:
         self._ticks += 1
-        self._discover()
+        lines = self._discover()
         if self._state.state == "loading" and self._progress:
             if self._notifier.active:
                 # systemd's start time-out is in microseconds from now.
                 self._notifier.send("EXTEND_TIMEOUT_USEC=30000000")
-            if self._progress.stalled(self._tree.processes):
+            thief = self._port_watch.look(self._tree.pids)
+            if thief is not None:
+                self._fail(Failure.from_rung(thief))
+            if self._progress.stalled(self._tree.processes, lines):
                 self._fail(Failure.no_progress(self._plan, self._state, self._tree.processes))
         if self._state.state == "ready" and self._ticks % UPKEEP_TICKS == 0:
             for message in bound_engine_logs(self._plan):
@@ -290,18 +314,22 @@ class Run:
             self._record.write()
         self._schedule_tick()
 
-    def _discover(self) -> None:
+    def _discover(self) -> dict[int, str]:
+        """Take in what is new in the tree; returns the command lines of its processes."""
         found = self._tree.discover()
         self._tree.refresh()
-        for process in self._tree.processes:
-            line = command_line(process.pid)
-            if any(pattern.search(line) for pattern in self._vital):
-                self._vital_pids[process.pid] = line
+        lines = command_line.read_all(self._tree.processes)
+        vital = command_line.matching(self._tree.processes, lines, self._vital)
+        # A process that is about to be told dead has no command line, and stays what it was.
+        dying = {pid: line for pid, line in self._vital_pids.items() if lines.get(pid) == ""}
+        self._vital_pids = {**vital, **dying}
+        self._forks = command_line.forks(self._tree.processes, lines)
         claimed = self._record.claims.look(self._tree.pids)
         if found or claimed:
             self._record.dirty = True
         if self._state.state != "ready" and self._record.dirty:
             self._record.write()
+        return lines
 
     # -- the end --------------------------------------------------------------------------------
 
@@ -317,7 +345,9 @@ class Run:
                 timer.cancel()
         self._deadline = self._tick = None
         self._discover()
-        policy = self._plan.stop.ready if was_ready else self._plan.stop.loading
+        # What listens already stops as a ready server does, whether or not it was proved.
+        serves = was_ready or is_held(self._plan.port(self._plan.readiness.port), self._tree.pids)
+        policy = self._plan.stop.ready if serves else self._plan.stop.loading
         extra = max(0.0, (self._stop.drain or 0.0) - self._plan.stop.drain) if was_ready else 0.0
         main = self._engine.pid if self._engine else -1
         self._look_up_worker_exit()
@@ -331,6 +361,8 @@ class Run:
                 self._state.engine_exit = tree.exit_code(self._tree.exits[self._engine.pid])
             self._engine.close()
             self._engine.process.returncode = self._state.engine_exit or 0
+        if self._guard:
+            self._guard.close()
         self._look_up_worker_exit(besides=OUR_SIGNALS)
         self._state.worker_exit = self._watcher.worker_exit
         self._record.remember()

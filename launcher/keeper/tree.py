@@ -19,6 +19,7 @@ from launcher.keeper.identity import Process
 from launcher.keeper.loop import Loop
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_PF_FORKNOEXEC = 0x40
 
 REMEMBERED_EXITS = 1000
 """A keeper reaps for months what its engine leaves to it; only the last are of interest."""
@@ -35,12 +36,15 @@ def become_subreaper() -> None:
         raise OSError(ctypes.get_errno(), "PR_SET_CHILD_SUBREAPER was refused")
 
 
-def die_with_parent() -> None:
-    """In a fresh child: be terminated when the keeper dies, for instance by `kill -9`.
+def die_with_parent(parent: int) -> None:
+    """In a fresh child of `parent`: be terminated when that dies, for instance by `kill -9`.
 
-    Only the engine's first process is reached by this; the rest is what `down` is for.
+    Only the engine's first process is reached by this, and a ready server ends well by it; the
+    rest is what the guard is for.
     """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+    if os.getppid() != parent:  # it died before it could be asked for
+        os._exit(1)
 
 
 @dataclass
@@ -59,8 +63,10 @@ class Tree:
         self._loop = loop
         self._on_exit = on_exit
         self._tracked: dict[int, _Tracked] = {}
+        self.helpers: set[int] = set()
+        """Children that are the keeper's own, not the engine's."""
         self.exits: dict[int, int] = {}
-        """Wait status by pid of children that were reaped."""
+        """Wait status by pid of those that ended, as far as it could be learnt."""
 
     @property
     def processes(self) -> list[Process]:
@@ -96,6 +102,8 @@ class Tree:
             dead = process.state in "ZX"
             if process.pid in self._tracked or (dead and process.parent != os.getpid()):
                 continue
+            if process.pid in self.helpers:
+                continue
             try:
                 descriptor = os.pidfd_open(process.pid)
             except ProcessLookupError:
@@ -124,6 +132,9 @@ class Tree:
             return
         self._loop.remove_reader(tracked.descriptor)
         os.close(tracked.descriptor)
+        status = zombie_status(tracked.process)
+        if status:
+            self._note_exit(pid, status)
         self.reap()
         # What it left behind has just become our child; see it before it can fork on.
         self.discover()
@@ -136,9 +147,12 @@ class Tree:
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if pid == 0:
                     return
-                self.exits[pid] = status
-                if len(self.exits) > REMEMBERED_EXITS:
-                    del self.exits[next(iter(self.exits))]
+                self._note_exit(pid, status)
+
+    def _note_exit(self, pid: int, status: int) -> None:
+        self.exits[pid] = status
+        if len(self.exits) > REMEMBERED_EXITS:
+            del self.exits[next(iter(self.exits))]
 
     def send(self, pid: int, number: signal.Signals) -> bool:
         """Signal one tracked process through its pidfd; False where it is gone."""
@@ -166,22 +180,31 @@ class Tree:
                 return
 
 
-def usage(pids: list[int]) -> tuple[float, int]:
-    """(CPU seconds, bytes of I/O) that these processes have used so far."""
-    tick = os.sysconf("SC_CLK_TCK")
-    seconds, transferred = 0.0, 0
-    for pid in pids:
-        try:
-            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-                fields = file.read().rpartition(")")[2].split()
-            seconds += (int(fields[11]) + int(fields[12])) / tick
-            with open(f"/proc/{pid}/io", encoding="utf-8") as file:
-                counters = dict(line.split(": ") for line in file.read().splitlines())
-            # Weights read through mmap appear only in read_bytes, pipes only in rchar.
-            transferred += sum(int(counters[k]) for k in ("rchar", "wchar", "read_bytes"))
-        except (OSError, ValueError, KeyError):
-            continue
-    return seconds, transferred
+def zombie_status(process: Process) -> int | None:
+    """The wait status of a dead process that its parent has not waited for yet (proc(5), field 52).
+
+    None where the parent was faster, or the kernel does not show it to us. An engine's launcher
+    asks for its workers every second or two, and is ended by us before it has told their code.
+    """
+    fields = _zombie(process)
+    return int(fields[49]) if fields else None
+
+
+def died_after_exec(process: Process) -> bool:
+    """True where a dead process is known to have executed a program after it was forked."""
+    fields = _zombie(process)
+    return bool(fields) and not int(fields[6]) & _PF_FORKNOEXEC
+
+
+def _zombie(process: Process) -> list[str]:
+    """The fields after the name in a zombie's stat; none where its parent has waited for it."""
+    try:
+        with open(f"/proc/{process.pid}/stat", encoding="utf-8", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return []
+    whole = len(fields) > 49 and fields[0] == "Z" and int(fields[19]) == process.start
+    return fields if whole else []
 
 
 def exit_code(status: int) -> int:

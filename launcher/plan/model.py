@@ -50,13 +50,15 @@ class PortUse:
     """One TCP port the engine listens on.
 
     `address` is where the engine binds it: the profile's host, or `0.0.0.0` where the engine
-    ignores the host. `shown_as` says what a person would call it.
+    ignores the host. `shown_as` says what a person would call it. `bound` is False where the
+    number is only an option's value: the engine listens on something else, a Unix socket.
     """
 
     name: str
     number: int
     address: str
     shown_as: str = ""
+    bound: bool = True
 
 
 @dataclass(frozen=True)
@@ -213,6 +215,24 @@ class Deadlines:
 
 
 @dataclass(frozen=True)
+class ProgressRule:
+    """How much work, on average over the no-progress deadline, shows that a load goes on.
+
+    `workers` are patterns of command lines. While a process that matches one is alive, it and its
+    descendants are judged, every worker for itself, against `cpu` (cores) and `io` (bytes per
+    second); the rest of the tree, which only waits for them, against `background_cpu` and
+    `background_io`: more than the engine uses while it waits. Where no such process is alive
+    (not yet, or the engine has none), the whole tree is judged against `cpu` and `io`.
+    """
+
+    workers: tuple[str, ...] = ()
+    cpu: float = 0.05
+    io: float = 64 * 1024
+    background_cpu: float = 0.25
+    background_io: float = 256 * 1024
+
+
+@dataclass(frozen=True)
 class LaunchPlan:
     """One engine process to be started, watched and stopped.
 
@@ -257,6 +277,7 @@ class LaunchPlan:
     exit_codes: tuple[ExitCodeSource, ...] = ()
     vital: tuple[str, ...] = ()
     told_to_stop: tuple[str, ...] = ()
+    progress: ProgressRule = ProgressRule()
     folders: tuple[str, ...] = ()
     deadlines: Deadlines = Deadlines()
     restart_policy: str = "never"

@@ -63,7 +63,7 @@ class Health:
     """Deadlines and intervals of start-up, all in seconds.
 
     `startup_timeout` bounds the whole start. `no_progress_timeout` bounds a silence in which no
-    phase line came and the tree used less than 5 % of a core and 1 MiB of I/O. `probe_timeout`
+    phase line came and the engine's workers did next to nothing on average. `probe_timeout`
     bounds one readiness question. `allow_differences` names settings in which the running server
     may differ from the profile.
     """

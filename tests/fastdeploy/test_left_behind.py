@@ -11,16 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from launcher.engines.fastdeploy.catalogue import LINES as RELEASES
 from launcher.engines.fastdeploy.watching import PHASE_RULES, PHASES
-from launcher.keeper import ending, leftovers
+from launcher.keeper import ending, guard, leftovers
 from launcher.keeper.identity import this_host
 from launcher.keeper.leftovers import Claims
 from launcher.keeper.state import State
 from launcher.keeper.watch import Watcher
 from launcher.plan.model import FtokKey, Leftovers
+from launcher.probe.sockets import listeners
 from tests.engines.making import plan, profile
 from tests.fastdeploy.conftest import Make
-from tests.support import processes
+from tests.support import cli, processes
 from tests.support.waiting import wait_for
 from tests.twin.driver import queue_key, remove_queue
 
@@ -178,6 +180,44 @@ def test_a_killed_keeper_is_lost_and_its_server_ends_or_is_cleaned(
     wait_for(lambda: not processes.alive(main), "the end of the engine's first process")
     assert server.status()["state"] == "lost"
     assert server.run("status", server.name).rc == 1
+    down = server.down("--json")
+    assert down.rc == 0, down.said()
+    assert not down.json["data"]["receipt"]["left"]
+    assert server.left() == []
+
+
+LATE = "late-start@phase={}@seconds=6000"
+KILLED_WHEN = [
+    *((release, "load weights", LATE.format("load")) for release in RELEASES),
+    *((release, "ready", "") for release in RELEASES),
+    (RELEASES[-1], "import", LATE.format("import")),
+    (RELEASES[-1], "load layers", LATE.format("profile")),
+    (RELEASES[-1], "ready", "stop-hangs"),
+    (RELEASES[-1], "ready", "worker-ignores-sigterm"),
+]
+
+
+@pytest.mark.parametrize(("release", "phase", "fault"), KILLED_WHEN)
+def test_nothing_of_a_server_lives_after_its_keeper_was_killed(
+    fastdeploy: Make, release: str, phase: str, fault: str
+) -> None:
+    """No verb is run. While loading, SIGTERM ends the first process only; the guard the rest."""
+    server = fastdeploy(fault, release=release, stop={"grace": 5})
+    force = ("--force", "weight-format", "--force", "architecture")  # of a model newer than 2.2
+    with cli.spawn("up", str(server.profile), *force, home=server.home) as up:
+        if phase == "ready":
+            _, stderr = up.communicate(timeout=120)
+            assert up.returncode == 0, stderr
+        else:
+            server.wait_phase(phase)
+        stored = server.files.state()
+        assert stored is not None
+        os.kill(int(stored.keeper["pid"]), signal.SIGKILL)
+        up.communicate(timeout=60)
+    wait_for(lambda: not server.processes(), "the end of all of it", deadline=guard.LONGEST + 30)
+    plan = server.files.plan()
+    assert not [use for use in plan.ports if listeners(use.number)]
+    assert server.status()["state"] == "lost"
     down = server.down("--json")
     assert down.rc == 0, down.said()
     assert not down.json["data"]["receipt"]["left"]

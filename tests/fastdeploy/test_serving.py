@@ -149,6 +149,13 @@ def test_the_phases_are_named_with_their_per_cent(fastdeploy: Make) -> None:
     assert loading[-1] == 100
 
 
+def test_phases_that_never_show_are_not_waited_for(fastdeploy: Make) -> None:
+    up = fastdeploy("few-phases").up("--json")
+    assert up.rc == 0, up.said()
+    phases = {e["phase"] for e in up.events if e["event"] == "phase"}
+    assert not phases & {"profile KV cache", "warm up"}
+
+
 def test_a_difference_that_the_profile_allows_is_no_failure(fastdeploy: Make) -> None:
     health = {"allow-differences": ["max-model-len"]}
     server = fastdeploy("config-differs@max_model_len=1024", health=health)

@@ -76,7 +76,9 @@ EXPECTED = {
     "exit-hangs": FINE,
     "stop-hangs": FINE,
     "term-aborts": FINE,
-    "int-clean": FINE,
+    "int-aborts": FINE,
+    "http-term-ends": FINE,
+    "few-phases": FINE,
     "stop-slow": FINE,
     "front-dies": Expected(
         (0, 4, 6), "SIGKILL", ("died",), ("@phase=import", "@phase=load", "@phase=serve")
@@ -260,7 +262,9 @@ FATAL = (
 
 
 def a_strangers_signal(soak: Soak) -> Server:
-    server = soak.server(soak.dice.choice(("", "", "int-clean", "exit-hangs", "noise")))
+    server = soak.server(
+        soak.dice.choice(("", "", "int-aborts", "exit-hangs", "noise", "few-phases"))
+    )
     number, group = soak.dice.choice(FATAL)
     target = soak.dice.choice(("main", "main", "worker"))
     up = soak.start(server)

@@ -7,7 +7,9 @@ of `up` and a text that names the cause. Nothing may be left of any of them.
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,8 +18,8 @@ from tests.fastdeploy.conftest import MODEL, Make, judge_start
 
 IN_THE_LOAD = [
     # fault, exit code, the cause as the operator reads it
-    ("worker-dies-in-init@code=3", 4, "a worker ended with exit code 3"),
-    ("worker-dies-in-load@code=7", 4, "a worker ended with exit code 7"),
+    ("worker-dies-in-init@code=3", 4, "ended with exit code 3"),
+    ("worker-dies-in-load@code=7", 4, "ended with exit code 7"),
     ("worker-dies-in-load@signal=9", 4, "killed"),
     ("worker-out-of-memory", 4, "do not fit into GPU memory"),
     ("worker-dies-in-profiling", 4, "no GPU memory is left for the KV cache"),
@@ -48,8 +50,12 @@ def test_a_context_that_the_kv_cache_cannot_hold(fastdeploy: Make) -> None:
 
 
 def test_a_server_that_runs_with_other_settings(fastdeploy: Make) -> None:
+    """It listens: SIGTERM ends it, SIGINT would take up to half a minute or abort."""
     server = fastdeploy("config-differs@max_model_len=1024")
-    judge_start(server, server.up("--json"), 4, "max-model-len: asked 2048, runs 1024")
+    up = server.up("--json")
+    judge_start(server, up, 4, "max-model-len: asked 2048, runs 1024")
+    assert [e["signal"] for e in up.events if e["event"] == "signal"] == ["SIGTERM"]
+    assert not [e for e in up.events if e["event"] == "kill"]
 
 
 @pytest.mark.parametrize(
@@ -68,6 +74,23 @@ def test_a_start_that_never_ends_is_ended_by_a_deadline(
     up = server.up("--json")
     assert up.rc == 5, up.said()
     assert cause in up.json["errors"][0]["message"], up.said()
+    assert server.left() == []
+
+
+def test_a_stopped_worker_is_not_hidden_by_its_busy_front_end(fastdeploy: Make) -> None:
+    """The front end draws, polls and reads in bursts; only the worker carries the load."""
+    server = fastdeploy(
+        "late-start@phase=load@seconds=6000",
+        health={"startup-timeout": 60, "no-progress-timeout": 5}, stop={"grace": 5},
+    )  # fmt: skip
+    process = server.spawn_up()
+    server.wait_phase("load weights")
+    os.kill(server.worker, signal.SIGSTOP)
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 5, stdout + stderr
+    message = server.status()["error"]["message"]
+    assert "no progress for 5 s in phase 'load weights'" in message
+    assert "stopped by a signal" in message
     assert server.left() == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -11,7 +12,9 @@ from typing import Any
 import pytest
 
 from tests.fastdeploy.conftest import SOON, Make, Server, judge, judge_death
+from tests.support import processes
 from tests.support.waiting import wait_for
+from tests.twin.driver import accepts
 
 LATE = "late-start@phase=load@seconds=200"
 """A load that is still under way whenever the test gets there."""
@@ -73,10 +76,13 @@ def test_an_ignored_sigint_that_we_inherited_does_not_reach_the_engine(fastdeplo
         (signal.SIGKILL, False), (signal.SIGTERM, True), (signal.SIGKILL, True),
     ],
 )  # fmt: skip
+@pytest.mark.parametrize("fault", ["", "int-aborts"])
 def test_a_strangers_signal_to_a_ready_server_is_a_death_and_leaves_nothing(
-    fastdeploy: Make, number: signal.Signals, group: bool
+    fastdeploy: Make, number: signal.Signals, group: bool, fault: str
 ) -> None:
-    server = fastdeploy()
+    if fault and number not in (signal.SIGINT, signal.SIGQUIT):
+        pytest.skip("the fault is about SIGINT and SIGQUIT")
+    server = fastdeploy(fault)
     assert server.up().rc == 0
     main, sent = server.main, time.time()
     (os.killpg if group else os.kill)(main, number)
@@ -106,18 +112,43 @@ def test_a_strangers_signal_while_loading_fails_the_start_and_leaves_nothing(
     judge(server, error, number.name, sent)
 
 
-def test_sighup_and_a_killed_http_worker_do_not_end_it(fastdeploy: Make) -> None:
+@pytest.mark.parametrize("how", ["interrupt", "down"])
+def test_what_listens_but_is_not_proved_is_stopped_as_a_ready_server(
+    fastdeploy: Make, how: str
+) -> None:
+    """SIGINT while it listens took 6 to 32 s; SIGTERM while it does not would orphan its worker."""
+    server = fastdeploy("chat-hangs", health={"probe-timeout": 90})
+    with server.spawn_up() as up:
+        server.wait_state("loading")
+        wait_for(lambda: accepts(server.port("api")), "an open port")
+        if how == "down":
+            assert receipt(server.down("--json"))["seconds"] < 60
+        else:
+            up.send_signal(signal.SIGINT)
+        up.communicate(timeout=120)
+    events = [json.loads(x) for x in (server.files.folder / "events.jsonl").read_text().split("\n")
+              if x]  # fmt: skip
+    assert [e["signal"] for e in events if e["event"] == "signal"] == ["SIGTERM"]
+    assert not [e for e in events if e["event"] == "kill"]
+    assert server.left() == []
+
+
+def test_sighup_and_an_http_worker_that_ends_do_not_end_it(fastdeploy: Make) -> None:
     server = fastdeploy()
     assert server.up().rc == 0
     os.kill(server.main, signal.SIGHUP)
     wait_for(lambda: _answers(server), "an answer after SIGHUP")
-    os.kill(server.pid("gunicorn: worker"), signal.SIGKILL)
-    wait_for(lambda: _answers(server), "an answer from a new HTTP worker")
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        helper = server.pid("gunicorn: worker")
+        os.kill(helper, number)
+        wait_for(lambda helper=helper: not processes.alive(helper), "the end of the HTTP worker")
+        wait_for(lambda: _answers(server), "an answer from a new HTTP worker")
     assert server.state() == "ready"
 
 
-def test_sigterm_to_the_http_worker_kills_the_server_and_is_seen(fastdeploy: Make) -> None:
-    server = fastdeploy()
+def test_a_sigterm_to_the_http_worker_that_ends_the_server_is_seen(fastdeploy: Make) -> None:
+    """Seen in one measurement of two."""
+    server = fastdeploy("http-term-ends")
     assert server.up().rc == 0
     helper, sent = server.pid("gunicorn: worker"), time.time()
     os.kill(helper, signal.SIGTERM)

@@ -1,4 +1,7 @@
-"""`kill -9` of the keeper, damaged and foreign states, a reboot: what the verbs say to it."""
+"""`kill -9` of the keeper and its guard, damaged and foreign states, a reboot: what verbs say.
+
+What the guard does by itself is in test_guard.py.
+"""
 
 import json
 import os
@@ -33,7 +36,7 @@ def test_a_killed_keeper_is_seen_and_cleaned_up_by_down(rig: Rig, phase: str) ->
     process = rig.spawn("up", rig.profile(script=script), "--json")
     rig.wait_for_state(phase)
     wait_for(lambda: len(rig.stored()["processes"]) == 2 or None, "both processes in the state")
-    rig.kill(rig.keeper())
+    rig.lose()
     stdout, _ = process.communicate(timeout=60)
     if phase == "loading":
         assert process.returncode == 4
@@ -65,7 +68,7 @@ def test_up_after_a_killed_keeper_cleans_and_starts(rig: Rig) -> None:
     rig.up(script=TOUGH)
     old = rig.stored()["processes"]
     temporary = rig.stored(file="plan.json")["temporary_folder"]
-    rig.kill(rig.keeper())
+    rig.lose()
 
     ran = rig.up(script=TOUGH, stop={"grace": 1})
 
@@ -82,7 +85,7 @@ def test_a_process_without_any_mark_is_found_by_its_recorded_session(rig: Rig) -
     wait_for(lambda: len(rig.stored()["processes"]) == 2 or None, "the bare process in the state")
     child = next(p["pid"] for p in rig.stored()["processes"] if p["pid"] != rig.engine())
     assert b"ERNIE" not in Path(f"/proc/{child}/environ").read_bytes()
-    rig.kill(rig.keeper())
+    rig.lose()
     assert alive(child)
 
     rig.down()
@@ -97,7 +100,7 @@ def test_a_process_without_any_mark_is_found_by_its_recorded_session(rig: Rig) -
 )  # fmt: skip
 def test_a_damaged_state_of_a_killed_keeper(rig: Rig, text: str) -> None:
     rig.up(script=TOUGH)
-    rig.kill(rig.keeper())
+    rig.lose()
     (rig.instance() / "state.json").write_text(text, encoding="latin-1")
 
     status = rig.run("status", "one", "--json")
@@ -110,7 +113,7 @@ def test_a_damaged_state_of_a_killed_keeper(rig: Rig, text: str) -> None:
 
 def test_up_over_a_damaged_state_cleans_and_starts(rig: Rig) -> None:
     rig.up(script=TOUGH)
-    rig.kill(rig.keeper())
+    rig.lose()
     (rig.instance() / "state.json").write_text("{")
     assert rig.up().events[0]["event"] == "cleaned"
     rig.down()
@@ -127,7 +130,7 @@ def test_a_damaged_state_below_a_living_keeper_harms_nothing(rig: Rig) -> None:
 def test_the_state_of_another_machine_is_refused(rig: Rig) -> None:
     rig.up(script=TOUGH)
     old = rig.stored()
-    rig.kill(rig.keeper())
+    rig.lose()
     change(rig, machine="somebody-elses-machine")
 
     up = rig.run("up", rig.profile(script=TOUGH), "--json")

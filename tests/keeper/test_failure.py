@@ -78,7 +78,7 @@ def test_a_rule_that_cannot_be_used_does_not_hide_the_end(
 
 
 def test_a_failure_quotes_no_secret() -> None:
-    failure = Failure.from_vital("python --api-key hush-hush-hush", _process(), "ready")
+    failure = Failure.from_vital("python --api-key hush-hush-hush", _process(), "ready", None)
     hidden = failure.without_secrets(Redactor(["hush-hush-hush"]))
     assert "hush" not in hidden.problem.message
 
@@ -118,3 +118,14 @@ def test_a_signal_that_somebody_sent_is_the_cause(tmp_path: Path, state: str) ->
     assert found.problem.message.endswith("which ernie-deploy did not send")
     assert found.problem.remedy
     assert "find who sent it" in found.problem.remedy
+
+
+def test_a_vital_process_is_told_with_its_exit_code() -> None:
+    """Also where no rule knows its logs."""
+    line = "/venv/bin/python -u /site/fastdeploy/worker/worker_process.py --model m"
+    failure = Failure.from_vital(line, _process(), "loading", 7)
+    assert "(worker_process.py) ended with exit code 7" in failure.problem.message
+    killed = Failure.from_vital(line, _process(), "ready", -9)
+    assert "(worker_process.py) was killed by SIGKILL" in killed.problem.message
+    unknown = Failure.from_vital(line, _process(), "ready", None)
+    assert unknown.problem.message.endswith("(worker_process.py) ended")

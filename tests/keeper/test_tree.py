@@ -9,7 +9,7 @@ from typing import Any
 from tests.support import ROOT
 
 PROGRAM = """
-import json, os, signal, subprocess, sys, time
+import dataclasses, json, os, signal, subprocess, sys, time
 from launcher.keeper import tree
 from launcher.keeper.loop import Loop
 tree.become_subreaper()
@@ -110,20 +110,66 @@ said["children"] = len(tree.identity.descendants(tree.identity.myself()))
     assert said == {"ended": True, "children": 0}
 
 
-def test_work_is_measured() -> None:
+def test_the_exit_code_of_anothers_child_is_read_before_its_parent_asks() -> None:
+    """paddle's launcher asks for its workers every second or two; until then they are zombies."""
     said = keeping("""
-before = tree.usage([os.getpid()])
-end = time.process_time() + 0.1
-while time.process_time() < end:
-    pass
-with open("/dev/null", "wb") as sink:
-    sink.write(b"x" * 2_000_000)
-after = tree.usage([os.getpid()])
-said["seconds"] = after[0] - before[0] >= 0.05
-said["bytes"] = after[1] - before[1] >= 2_000_000
-said["nobody"] = tree.usage([2**22 + 1])
+PARENT = "import os, time; os.fork() or os._exit(7); time.sleep(600)"
+parent = subprocess.Popen([sys.executable, "-I", "-c", PARENT])
+while not tree.identity.children(parent.pid):
+    time.sleep(0.01)
+(child,) = tree.identity.children(parent.pid)
+process = tree.identity.look(child)
+end = time.monotonic() + 60
+while tree.zombie_status(process) is None and time.monotonic() < end:
+    time.sleep(0.01)
+said["became a zombie"] = tree.identity.look(child).state == "Z"
+said["code"] = tree.exit_code(tree.zombie_status(process))
+said["another's"] = tree.zombie_status(dataclasses.replace(process, start=1))
+parent.kill()
 """)
-    assert said == {"seconds": True, "bytes": True, "nobody": [0.0, 0]}
+    assert said == {"became a zombie": True, "code": 7, "another's": None}
+
+
+def test_the_exit_code_of_a_grandchild_is_told_with_its_end() -> None:
+    said = keeping("""
+PARENT = (
+    "import subprocess, sys, time\\n"
+    "child = subprocess.Popen(['sh', '-c', 'read x; exit 7'], stdin=sys.stdin)\\n"
+    "time.sleep(600)\\n"
+)
+parent = subprocess.Popen([sys.executable, "-I", "-c", PARENT], stdin=subprocess.PIPE)
+while len(watched.pids) != 2:
+    watched.discover()
+    time.sleep(0.01)
+child = next(pid for pid in watched.pids if pid != parent.pid)
+parent.stdin.close()
+said["told"] = loop.run_until(lambda: gone == [child], 60)
+said["code"] = tree.exit_code(watched.exits[child])
+parent.kill()
+""")
+    assert said == {"told": True, "code": 7}
+
+
+def test_whether_a_dead_process_had_executed_a_program_is_known() -> None:
+    """A worker's helper that was seen between fork and exec is not the worker."""
+    said = keeping("""
+PARENT = (
+    "import os, time\\n"
+    "os.fork() or os._exit(7)\\n"
+    "os.fork() or os.execv('/bin/false', ['false'])\\n"
+    "time.sleep(600)\\n"
+)
+parent = subprocess.Popen([sys.executable, "-I", "-c", PARENT])
+def dead():
+    children = [tree.identity.look(pid) for pid in tree.identity.children(parent.pid)]
+    return sorted((c for c in children if c.state == "Z"), key=lambda c: c.pid)
+end = time.monotonic() + 60
+while len(dead()) != 2 and time.monotonic() < end:
+    time.sleep(0.01)
+said["executed"] = [tree.died_after_exec(process) for process in dead()]
+parent.kill()
+""")
+    assert said == {"executed": [False, True]}
 
 
 def test_sessions_that_ended_are_forgotten_and_the_keepers_own_is_no_proof() -> None:

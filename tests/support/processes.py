@@ -52,6 +52,11 @@ def with_token(token: str) -> list[int]:
     return [pid for pid in _pids() if identity.environment_token(pid) == token]
 
 
+def command(pid: int) -> bytes:
+    """The command line of a process as the kernel has it, words ended by NUL."""
+    return _read(pid, "cmdline")
+
+
 def alive(pid: int) -> bool:
     """True while a process runs under this number (a zombie has ended)."""
     stat = _stat(pid)

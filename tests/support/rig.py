@@ -120,6 +120,19 @@ class Rig:
         pid: int = self.stored(name)["keeper"]["pid"]
         return pid
 
+    def guard(self, name: str = "one") -> int | None:
+        """The pid of the keeper's guard, None where it has none (any more)."""
+        pids = processes.with_token((self.instance(name) / "token").read_text())
+        return next((p for p in pids if b"ernie-deploy guard" in processes.command(p)), None)
+
+    def lose(self, name: str = "one") -> None:
+        """`kill -9` of the keeper and of its guard: nobody is left who would end the engine."""
+        keeper = self.keeper(name)
+        os.kill(keeper, signal.SIGSTOP)  # it would replace its guard
+        guard = wait_for(lambda: self.guard(name), "the guard")
+        self.kill(guard)
+        self.kill(keeper)
+
     def kill(self, pid: int, number: signal.Signals = signal.SIGKILL) -> None:
         """A signal, and for SIGKILL the end it brings."""
         os.kill(pid, number)

@@ -325,6 +325,22 @@ def test_a_hang_in_load_stays_at_its_percentage(start: Start) -> None:
     assert "100%" not in twin.said
 
 
+def test_the_front_end_works_while_it_waits(start: Start) -> None:
+    """With the worker stopped: bursts of more than 5 % of a core, and 40 KiB/s of reading."""
+    twin = start(fault="worker-hangs-in-load")
+    twin.wait_said("Loading safetensors", "workerlog.0")
+
+    def used() -> tuple[int, int]:
+        stat = Path(f"/proc/{twin.process.pid}/stat").read_text().rpartition(")")[2].split()
+        io = Path(f"/proc/{twin.process.pid}/io").read_text().split()
+        return int(stat[11]) + int(stat[12]), int(io[io.index("rchar:") + 1])
+
+    os.kill(twin.worker, signal.SIGSTOP)
+    ticks, read = used()
+    wait_for("two bursts", lambda: used()[0] >= ticks + 20 and used()[1] >= read + 120_000)
+    os.kill(twin.worker, signal.SIGCONT)
+
+
 def test_a_worker_that_spins_in_load(start: Start) -> None:
     twin = start(fault="worker-spins-in-load")
     twin.wait_said("\rLoading Weights:  12%")

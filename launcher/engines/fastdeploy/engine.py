@@ -189,6 +189,7 @@ class FastDeploy:
             exit_codes=watching.EXIT_CODES,
             vital=watching.VITAL,
             told_to_stop=watching.TOLD_TO_STOP,
+            progress=watching.PROGRESS,
             notes=_notes(profile, context),
             gpu_ranks=Asked(profile).local_ranks,
             **common_parts(profile, context),
@@ -197,11 +198,14 @@ class FastDeploy:
 
 def _uses(profile: Profile, context: PlanContext) -> tuple[PortUse, ...]:
     found = []
+    unix = surroundings.queue_is_unix_socket(profile, context)
     for need in ports(profile, context.release):
         first = context.ports[need.name]
+        bound = not (unix and need.name == "engine-worker-queue")
         for i in range(need.span):
             name = need.name if i == 0 else f"{need.name}-{i + 1}"
-            found.append(PortUse(name, first + i, need.address or profile.host, need.shown_as))
+            address = need.address or profile.host
+            found.append(PortUse(name, first + i, address, need.shown_as, bound))
     return tuple(found)
 
 

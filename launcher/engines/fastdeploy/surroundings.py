@@ -10,6 +10,9 @@ from launcher.profile.model import Profile
 
 API_KEY = "FD_API_KEY"
 
+SHM_QUEUE = "FD_ENGINE_TASK_QUEUE_WITH_SHM"
+"""Makes the task queue a Unix socket instead of a port, in the releases that have it."""
+
 KEPT_DAYS = "2"
 """Rotated daily files FastDeploy keeps of each log; its own default is 7, without a size limit."""
 
@@ -38,13 +41,19 @@ def variables(profile: Profile, context: PlanContext) -> tuple[EnvVar, ...]:
             EnvVar("FD_MODEL_CACHE", profile.cache_dir, "the profile's cache-dir",
                    profile.where("cache-dir"))
         )  # fmt: skip
-    shm_queue = "FD_ENGINE_TASK_QUEUE_WITH_SHM"
-    if line in environment()[shm_queue]["in"] and shm_queue not in given:
+    if line in environment()[SHM_QUEUE]["in"] and SHM_QUEUE not in given:
         ours.append(
-            EnvVar(shm_queue, "1", "the task queue unpickles what it is sent: a unix socket "
+            EnvVar(SHM_QUEUE, "1", "the task queue unpickles what it is sent: a unix socket "
                    "instead of a port on every address")
         )  # fmt: skip
     return (*(variable for variable in ours if variable.name not in given), *plain)
+
+
+def queue_is_unix_socket(profile: Profile, context: PlanContext) -> bool:
+    """True where the task queue listens on a Unix socket and its port's number is only a name."""
+    if context.release.line not in environment()[SHM_QUEUE]["in"]:
+        return False
+    return any(v.name == SHM_QUEUE and v.value == "1" for v in variables(profile, context))
 
 
 def secrets(profile: Profile) -> dict[str, str]:

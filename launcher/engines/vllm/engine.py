@@ -163,6 +163,7 @@ class Vllm:
             failure_rules=failure_rules(self.name),
             noise=noise(self.name),
             vital=watching.VITAL,
+            progress=watching.PROGRESS,
             readiness=Readiness(
                 address=profile.host,
                 model=served or profile.model,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launcher.plan.model import Phase, PhaseRule
+from launcher.plan.model import Phase, PhaseRule, ProgressRule
 
 PHASES = (
     Phase("import", "import libraries"),
@@ -31,3 +31,5 @@ PHASE_RULES = (
 
 VITAL = (r"^VLLM::(?:EngineCore|Worker)",)
 """Process titles; without multiprocessing there are none and the main process does the work."""
+
+PROGRESS = ProgressRule(workers=VITAL)

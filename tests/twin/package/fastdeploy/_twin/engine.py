@@ -53,6 +53,7 @@ class Engine:
         self.ending = "clean"
         self.queue_pid = self.cache_pid = self.shell_pid = 0
         self.shell_reaped = False
+        self.shell_status = 0
         self.stop_requested = threading.Event()
         self.monitor_fired = threading.Event()
         self._log_size = self._percent = 0
@@ -79,11 +80,12 @@ class Engine:
         logs.console(WAITING[release.RELEASE], "engine.py", 151)
         assert config.tokens is not None
         config.tokens.prepare()
-        clock.pause(5)
-        if not self._follow_load():
-            return False
-        self._take_profile()
-        self._reach_ready()
+        with clock.Waiting():
+            clock.pause(5)
+            if not self._follow_load():
+                return False
+            self._take_profile()
+            self._reach_ready()
         elapsed = clock.unscaled(time.monotonic() - begun)
         logs.console(f"Worker processes are launched with {elapsed} seconds.", "engine.py", 202)
         blocks, size = config.gpu_blocks, config.block_size
@@ -141,7 +143,9 @@ class Engine:
 
     def _worker_lives(self) -> bool:
         if not self.shell_reaped:
-            self.shell_reaped = os.waitpid(self.shell_pid, os.WNOHANG)[0] != 0
+            pid, status = os.waitpid(self.shell_pid, os.WNOHANG)
+            self.shell_reaped = pid != 0
+            self.shell_status = status if pid else 0
         return not self.shell_reaped
 
     def _follow_load(self) -> bool:
@@ -195,7 +199,8 @@ class Engine:
                 told = True
             clock.pause(0.5)
         blocks = self.signals.get("get_profile_block_num")
-        logs.log("config", f"Doing profile, the total_block_num:{blocks}", "config.py", 1420)
+        if not fault("few-phases"):
+            logs.log("config", f"Doing profile, the total_block_num:{blocks}", "config.py", 1420)
         config.set_blocks(blocks)
         logs.log(
             "config",
@@ -233,7 +238,9 @@ class Engine:
         threading.Thread(target=server.run, daemon=True).start()
 
     def watch_worker(self) -> None:
-        """api_server.py:754-770: polls every 5 s; the code it reports is always 0.
+        """api_server.py:754-770: polls every 5 s; the code it reports is 0, but for rare times.
+
+        Whoever of monitor and gunicorn collects the child first knows its code.
 
         Nobody looks before 2.3: /health is 200 for 30 s more, then 404, and the server runs on.
         """
@@ -248,9 +255,12 @@ class Engine:
                     except ChildProcessError:
                         self.shell_reaped = True
                 if self.shell_reaped:
+                    dies = fault("worker-dies-after-ready")
+                    status = self.shell_status if dies and dies["told"] else 0
+                    code = os.waitstatus_to_exitcode(status)
                     logs.console(
-                        "Worker process has died in the background (code=0). API server is forced "
-                        "to stop.",
+                        f"Worker process has died in the background (code={code}). "
+                        "API server is forced to stop.",
                         "api_server.py",
                         763,
                         "ERROR",

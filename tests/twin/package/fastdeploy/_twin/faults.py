@@ -83,7 +83,7 @@ FAULTS: dict[str, Fault] = {
         "1: worker dies after ready; api_server.py:754-770",
         0,
         _DIED,
-        keys=(("after", "2"), ("code", "7"), ("signal", "0"), ("on", "time")),
+        keys=(("after", "2"), ("code", "7"), ("signal", "0"), ("on", "time"), ("told", "")),
     ),
     "worker-hangs-in-load": Fault(
         "the progress bar stands still for ever",
@@ -169,10 +169,21 @@ FAULTS: dict[str, Fault] = {
         -6,
         _POLLIN,
     ),
-    "int-clean": Fault(
-        "SIGINT or SIGQUIT when ready ends cleanly (2 of 6 runs; the default is rc -6)",
+    "int-aborts": Fault(
+        "SIGINT or SIGQUIT when ready: rc -6, the cache queue's process stays (4 of 6 runs once)",
         "4: SIGINT or SIGQUIT -> A, ready",
+        -6,
+        _POLLIN,
+    ),
+    "http-term-ends": Fault(
+        "SIGTERM to one HTTP worker ends the whole server (the default boots another one)",
+        "3: a gunicorn worker that gets SIGTERM by itself",
         0,
+    ),
+    "few-phases": Fault(
+        "the lines of profiling and of warm-up never show",
+        "7: phases that may never show",
+        None,
     ),
     "stop-slow": Fault(
         "a clean stop takes this long (2.6 to 13.9 s were measured)",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import select
 import time
 
 from fastdeploy._twin import release
@@ -92,6 +93,13 @@ def stderr(text: str) -> None:
     """Write as the logging module does: a reader that went away is not noticed."""
     with contextlib.suppress(BrokenPipeError):
         write(text)
+
+
+def is_unread() -> bool:
+    """True where file descriptor 2 is a pipe that nobody reads any more."""
+    poller = select.poll()
+    poller.register(2, 0)
+    return any(events & select.POLLERR for _, events in poller.poll(0))
 
 
 def write(text: str) -> None:

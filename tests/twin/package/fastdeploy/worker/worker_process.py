@@ -60,6 +60,8 @@ def die(parameters: dict[str, str], text: str = "") -> NoReturn:
 
 
 def note(message: str, number: int, name: str = "worker_process") -> None:
+    if fault("few-phases") and name != "gpu_model_runner":
+        return
     text = logs.log(name, message, f"{name}.py", number)
     if RANK == 0:
         print(text, end="", file=sys.stderr, flush=True)
@@ -126,11 +128,13 @@ def profile(signals: Signals) -> None:
 
 def warm_up() -> None:
     dies = fault("worker-dies-in-warmup")
-    note("Warm up the model with the batch size:1, num tokens:64", 2175, "gpu_model_runner")
+    if not fault("few-phases"):
+        note("Warm up the model with the batch size:1, num tokens:64", 2175, "gpu_model_runner")
     if RANK == 0 and dies:
         die(dies, "OSError: (External) CUDA error(700), an illegal memory access was encountered.")
     clock.pause(1 + late("warmup"))
-    note("Cuda Graph capturing took 0.8 seconds", 2196, "gpu_model_runner")
+    if not fault("few-phases"):
+        note("Cuda Graph capturing took 0.8 seconds", 2196, "gpu_model_runner")
 
 
 class Loop:

@@ -17,6 +17,9 @@ from types import FrameType
 from fastdeploy._twin import clock, say
 from fastdeploy._twin.faults import fault, strike
 
+LEAST_ASK_S = 0.3
+"""Real seconds: at any scale long enough for who is told of the death at once to be first."""
+
 
 def say_line(level: str, text: str) -> None:
     now = time.time()
@@ -93,7 +96,11 @@ def main() -> int:
         workers[start_worker(folder, rank, device, command)] = rank
     failure = 0
     while workers:
-        pid, status = os.waitpid(-1, 0)
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == 0:
+            # pod.watch: asks now and then, so a dead worker is a zombie for a second or two
+            time.sleep(max(LEAST_ASK_S, clock.scaled(2)))
+            continue
         rank = workers.pop(pid)
         code = os.waitstatus_to_exitcode(status)
         if code and not failure and not stopping:

@@ -1,0 +1,46 @@
+"""Which processes of a tree are of a kind, by their command lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from launcher.keeper.identity import Process
+
+LONGEST = 64 * 1024
+"""Bytes of a command line that are read: the script's name stands after the interpreter's path."""
+
+
+def read(pid: int) -> str:
+    """The command line of a process, words separated by spaces; empty where it has none."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            raw = file.read(LONGEST)
+    except OSError:
+        return ""
+    return raw.replace(b"\0", b" ").decode(errors="replace").strip()
+
+
+def read_all(processes: Iterable[Process]) -> dict[int, str]:
+    """Command line by pid."""
+    return {process.pid: read(process.pid) for process in processes}
+
+
+def matching(
+    processes: Sequence[Process], lines: Mapping[int, str], patterns: Sequence[re.Pattern[str]]
+) -> dict[int, str]:
+    """Command line by pid of those that match one of `patterns`."""
+    found = {}
+    for process in processes:
+        line = lines.get(process.pid, "")
+        if line and any(pattern.search(line) for pattern in patterns):
+            found[process.pid] = line
+    return found
+
+
+def forks(processes: Sequence[Process], lines: Mapping[int, str]) -> set[int]:
+    """Those with the command line of their parent.
+
+    Such a process was forked and has not executed a program of its own: not yet, or it never will.
+    """
+    return {p.pid for p in processes if lines.get(p.pid) and lines[p.pid] == lines.get(p.parent)}

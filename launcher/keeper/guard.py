@@ -1,0 +1,121 @@
+"""The guard: ends an engine whose keeper was killed; started as a program of its own.
+
+`kill -9` of a keeper leaves its engine without anybody: the kernel's parent-death signal reaches
+the first process only, and a FastDeploy that gets SIGTERM while it loads leaves its worker, its
+launcher and its queues behind. So a second process waits for the keeper's end, which its pidfd on
+stdin tells, and then does what `down` would do to the processes. It writes no file and takes no
+lock: the instance stays LOST until a verb has cleaned up.
+
+It lives as long as the keeper, hence it imports what it needs only when that has died.
+Arguments: the instance's folder, the folder that holds `launcher`, seconds a ready engine gets.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from launcher.keeper.state import State
+
+SETTLE = 2.0
+"""Seconds that the rest of the tree gets once its first process has ended."""
+QUIET = 1.0
+"""Seconds without a process of the engine after which it is gone: one may not have executed yet."""
+LONGEST = 28.0
+"""Seconds after the keeper's end in which the guard is done, whatever happens."""
+IMPORT_TRIES = 5
+"""Seconds, a try each, until an upgrade that replaces our files has to be done."""
+LOOK = 0.2
+"""Seconds between two looks at what is left; there is no parent any more whom the kernel tells."""
+
+
+def main() -> int:
+    """Wait for the end of the keeper, then for that of its engine, and help it along."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        # Who stops every process of a service or a terminal stops the keeper too; we come last.
+        signal.signal(number, signal.SIG_IGN)
+    folder, package, grace = sys.argv[1], sys.argv[2], float(sys.argv[3])
+    poller = select.poll()
+    poller.register(0, select.POLLIN)
+    while not poller.poll():
+        continue
+    died = time.monotonic()
+    sys.path.insert(0, package)
+    for _ in range(IMPORT_TRIES):
+        try:
+            import launcher.keeper.ending  # noqa: F401 - to see whether all of it is there
+        except Exception:  # half of an upgrade; the last failure is told below, by a traceback
+            time.sleep(1.0)
+        else:
+            break
+    ended, left = end_engine(folder, died, grace)
+    if ended or left:
+        say(f"the keeper of {folder} died; its guard ended {ended} processes, {left} are left")
+    return 1 if left else 0
+
+
+def end_engine(folder: str, died: float, grace: float) -> tuple[int, int]:
+    """(processes that were killed, processes that would not go)."""
+    from launcher.keeper import ending, identity
+
+    state = state_of(folder)
+    patience = grace if state.ready_at is not None else 0.0
+    end = died + min(patience, LONGEST - ending.KILL_DEADLINE)
+    first = state.engine
+    if first and not identity.same(int(first["pid"]), int(first["start"])):
+        end = min(end, died + SETTLE)
+    if first and patience:
+        # A stopped process sees the kernel's SIGTERM only once it goes on.
+        identity.send(int(first["pid"]), int(first["start"]), signal.SIGCONT)
+    ended, quiet_since = 0, None
+    while True:
+        now = time.monotonic()
+        found = ending.strays(state)
+        if not found:
+            quiet_since = quiet_since or now
+            if now - quiet_since >= QUIET:
+                return ended, 0
+        else:
+            quiet_since = None
+            if first and not identity.same(int(first["pid"]), int(first["start"])):
+                end = min(end, now + SETTLE)
+            if now >= end:
+                ended += len(found) - len(ending.kill(found))
+        if now - died > LONGEST:
+            return ended, len(found)
+        time.sleep(LOOK)
+
+
+def state_of(folder: str) -> State:
+    """The keeper's last state; where it cannot be read, what our own token proves."""
+    from pathlib import Path
+
+    from launcher.keeper.identity import TOKEN_VARIABLE, this_host
+    from launcher.keeper.state import DamagedState, State, read_state
+
+    token, here = os.environ[TOKEN_VARIABLE], this_host()
+    try:
+        stored = read_state(Path(folder))
+    except DamagedState:
+        stored = None
+    if stored is not None and stored.token == token:
+        return stored
+    return State("", token, machine=here.machine, boot=here.boot, pid_namespace=here.pid_namespace)
+
+
+def say(text: str) -> None:
+    """A line in the keeper's log, if that can still be written."""
+    try:
+        sys.stderr.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {text}\n")
+        sys.stderr.flush()
+    except OSError:
+        return
+
+
+if __name__ == "__main__":
+    sys.exit(main())
