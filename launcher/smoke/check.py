@@ -50,6 +50,7 @@ MODULES = (
     "errors",
     "server",
     "anthropic",
+    "answers",
 )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from launcher.smoke.check import Check, Finding, Outcome, Stop
 from launcher.smoke.clients.base import Client, TransportError, UnsupportedError
+from launcher.smoke.ledger import Ledger
 from launcher.smoke.section import expected
 from launcher.smoke.session import Session
 from launcher.smoke.target import Target
@@ -65,6 +66,7 @@ def run(
 ) -> list[CheckRun]:
     """Run `checks` through `clients`; the order of the result is the order of the checks."""
     transcript = Transcript(target.secrets)
+    ledger = Ledger()
     jobs: list[tuple[CheckRun, Client]] = []
     for check in checks:
         for client in clients if check.via == "client" else clients[:1]:
@@ -79,7 +81,7 @@ def run(
         if silence:
             job[0].outcomes = [Outcome("could not check", silence)]
         else:
-            _run_check(job[0], job[1], target, transcript, repeat)
+            _run_check(job[0], job[1], target, transcript, ledger, repeat)
         ended.append(job[0])
         if progress:
             progress(job[0])
@@ -151,7 +153,12 @@ def _side_by_side(
 
 
 def _run_check(
-    run: CheckRun, client: Client, target: Target, transcript: Transcript, repeat: int
+    run: CheckRun,
+    client: Client,
+    target: Target,
+    transcript: Transcript,
+    ledger: Ledger,
+    repeat: int,
 ) -> None:
     missing = [n for n in run.check.needs if target.promised(n) is False]
     if missing:
@@ -160,7 +167,7 @@ def _run_check(
         return
     begun = time.monotonic()
     for _ in range(repeat):
-        session = Session(target, run.check, client, transcript)
+        session = Session(target, run.check, client, transcript, ledger=ledger)
         run.outcomes.append(_bounded(session))
         if run.outcomes[-1].verdict == "could not check":
             break

@@ -10,6 +10,7 @@ from launcher.smoke.answers import Choice, ToolCall
 from launcher.smoke.check import inconclusive
 from launcher.smoke.schema import violations
 from launcher.smoke.session import Session
+from launcher.smoke.template_marks import TAGS
 
 CARD_QUESTION = "How 's the weather in Beijing today?"
 """As the card of baidu/ERNIE-4.5-21B-A3B-Thinking asks it, the blank included."""
@@ -50,25 +51,6 @@ TIME: dict[str, Any] = {
         "strict": True,
     },
 }
-
-TAGS = (
-    "<think>",
-    "</think>",
-    "<response>",
-    "</response>",
-    "<tool_call>",
-    "</tool_call>",
-    "<|im_start|>",
-    "<|im_end|>",
-)
-"""Marks of ERNIE's template that no reader of an answer may see."""
-
-
-def without_tags(text: str) -> str:
-    """`text` without the template's tags and without the blanks around it."""
-    for tag in TAGS:
-        text = text.replace(tag, "")
-    return text.strip()
 
 
 def named(tool: Mapping[str, Any]) -> dict[str, Any]:

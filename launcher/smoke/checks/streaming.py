@@ -12,7 +12,7 @@ from launcher.smoke.checks.basic import COUNT, usage_adds_up
 from launcher.smoke.checks.language import QUESTIONS
 from launcher.smoke.clients.plain import DONE
 from launcher.smoke.session import REJECTED, Session
-from launcher.smoke.toolbox import without_tags
+from launcher.smoke.template_marks import without_tags
 
 PARAGRAPH = "Tell me a story."
 TRIES = 3
