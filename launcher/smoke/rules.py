@@ -29,6 +29,8 @@ KEYS = frozenset(
         "repeat",
         "timeout",
         "request-timeout",
+        "budget",
+        "liveness-timeout",
         "promises",
         "not-promised",
         "max-tokens",
