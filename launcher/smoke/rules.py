@@ -49,6 +49,7 @@ EXPECTATIONS = frozenset(
         "first-token",
         "tokens-per-second",
         "longest-gap",
+        "tail",
     ]
 )
 CUSTOM_KEYS = frozenset(["name", "purpose", "tags", "needs", "request", "stream", "expect"])

@@ -87,6 +87,12 @@ def judge_calls(
         f"finish_reason {finish}",
         choice.finish_reason,
     )
+    session.expect(
+        not called_in_text(choice, names) or "{" not in choice.text,
+        "call-doubled",
+        "the call in tool_calls alone",
+        f"and in the content {choice.content!r}",
+    )
     leaked = [t for t in TAGS if t in (choice.content or "")]
     session.expect(not leaked, "tags-in-content", "no template tags in the content", leaked)
     return choice.calls
