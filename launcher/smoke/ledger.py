@@ -93,11 +93,12 @@ def _together(good: list[Entry]) -> Iterator[tuple[Finding, str]]:
         ("answer-id-reused", "an id of its own on every answer", _answer_ids),
         ("tool-id-reused", "an id of its own on every call", _call_ids),
     ):
-        owners: dict[str, int] = {}
-        for position, entry in enumerate(good):
+        # A gateway may answer the same request again from its cache, ids and all.
+        owners: dict[str, str] = {}
+        for entry in good:
             for identity in ids_of(entry.answer):
-                if owners.setdefault(identity, position) != position:
-                    yield Finding(code, what, f"{identity} twice"), entry.check
+                if owners.setdefault(identity, entry.request) != entry.request:
+                    yield Finding(code, what, f"{identity} for two requests"), entry.check
     yield from _differing(
         good,
         "usage-prompt-varies",

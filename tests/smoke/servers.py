@@ -332,6 +332,7 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
             data = hook(self.server, self, data)
         self.send_response(status)
         kind = "text/plain" if isinstance(body, str) else "application/json"
+        kind = vars(self).get("kind", kind)
         self.send_header("Content-Type", kind)
         if location := self.server.memory.get("location"):
             self.send_header("Location", location)

@@ -41,4 +41,5 @@ def every_answer(session: Session) -> Outcome:
 def _with_tools(session: Session, stream: bool) -> None:
     """A server may refuse tools that nobody promised: that is tool-call's to say."""
     ask = session.stream if stream else session.chat
-    ask(CARD_QUESTION, tools=[WEATHER], tool_choice="auto")
+    for question in (CARD_QUESTION, CARD_QUESTION.replace("Beijing", "Paris")):
+        ask(question, tools=[WEATHER], tool_choice="auto")

@@ -44,8 +44,10 @@ def keep_alive(session: Session) -> Outcome:
     reused = sum(k.reused for k, _ in kept)
     for position, ((question, _), (_, answer)) in enumerate(zip(_ROW, kept, strict=True)):
         _compare(session, f"{question!r} as request {position + 1}", alone, position, answer)
-    ids = [a.id for _, a in kept if a.id]
-    session.expect(len(set(ids)) == len(ids), "answer-id-reused", "an id on each answer", ids)
+    ids = {a.id: q for (q, _), (_, a) in zip(_ROW, kept, strict=True) if a.id}
+    for (question, _), (_, answer) in zip(_ROW, kept, strict=True):
+        good = not answer.id or ids[answer.id] == question
+        session.expect(good, "answer-id-reused", "an id on each answer", answer.id)
     if not reused and not session.findings:
         raise could_not_check("the server closes every connection: none can be kept open")
     return session.outcome(f"{len(kept)} answers, {reused} on a connection kept open")
