@@ -121,7 +121,7 @@ defect(
     payload=_cached(lambda b: str(b["messages"][-1]["content"])),
 )
 defect("cache-by-the-model", "own-answer", payload=_cached(lambda b: str(b["model"])))
-defect("cache-without-the-parameters", "logprobs", payload=_cached(lambda b: str(b["messages"])))
+defect("cache-without-the-parameters", "stop-forms", payload=_cached(lambda b: str(b["messages"])))
 defect(
     "system-prompt-not-counted",
     "whole-prompt",
