@@ -10,6 +10,7 @@ from launcher.smoke.answers import Choice, ToolCall
 from launcher.smoke.check import inconclusive
 from launcher.smoke.schema import violations
 from launcher.smoke.session import Session
+from launcher.smoke.template_marks import TAGS
 
 CARD_QUESTION = "How 's the weather in Beijing today?"
 """As the card of baidu/ERNIE-4.5-21B-A3B-Thinking asks it, the blank included."""
@@ -51,25 +52,6 @@ TIME: dict[str, Any] = {
     },
 }
 
-TAGS = (
-    "<think>",
-    "</think>",
-    "<response>",
-    "</response>",
-    "<tool_call>",
-    "</tool_call>",
-    "<|im_start|>",
-    "<|im_end|>",
-)
-"""Marks of ERNIE's template that no reader of an answer may see."""
-
-
-def without_tags(text: str) -> str:
-    """`text` without the template's tags and without the blanks around it."""
-    for tag in TAGS:
-        text = text.replace(tag, "")
-    return text.strip()
-
 
 def named(tool: Mapping[str, Any]) -> dict[str, Any]:
     """The `tool_choice` that forces `tool`."""
@@ -104,6 +86,12 @@ def judge_calls(
         "tool-finish",
         f"finish_reason {finish}",
         choice.finish_reason,
+    )
+    session.expect(
+        not called_in_text(choice, names) or "{" not in choice.text,
+        "call-doubled",
+        "the call in tool_calls alone",
+        f"and in the content {choice.content!r}",
     )
     leaked = [t for t in TAGS if t in (choice.content or "")]
     session.expect(not leaked, "tags-in-content", "no template tags in the content", leaked)

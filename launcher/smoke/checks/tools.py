@@ -37,6 +37,9 @@ def tool_call_stream(session: Session) -> Outcome:
     calls = judge_calls(session, answer.choice, WEATHER)
     names = _names_streamed(answer)
     session.expect(len(names) == len(calls), "tool-name-repeated", "each call's name once", names)
+    plain = session.answered(CARD_QUESTION, tools=[WEATHER], tool_choice="auto")
+    if plain.choice.calls:
+        _same_calls(session, plain.choice.calls, calls)
     return session.outcome(_shown(calls), seconds=answer.seconds)
 
 
@@ -122,6 +125,30 @@ def tool_parallel(session: Session) -> Outcome:
             both, "parallel-calls", f"a call for Paris and one for Tokyo ({how})", _shown(calls)
         )
     return session.outcome("two cities, two calls")
+
+
+def _same_calls(
+    session: Session, plain: tuple[ToolCall, ...], streamed: tuple[ToolCall, ...]
+) -> None:
+    """At temperature 0 the same calls; each request's calls have ids of their own."""
+    ids = {c.id for c in plain} & {c.id for c in streamed}
+    session.expect(
+        not ids, "tool-id-reused", "ids that no other request's calls had", sorted(map(str, ids))
+    )
+    seen = [[(c.name, _value(c.arguments)) for c in calls] for calls in (plain, streamed)]
+    if seen[0] != seen[1]:
+        again = session.answered(CARD_QUESTION, tools=[WEATHER], tool_choice="auto").choice.calls
+        steady = [(c.name, _value(c.arguments)) for c in again] == seen[0]
+        session.expect(
+            not steady, "tool-stream-differs", f"{_shown(plain)} as plain", _shown(streamed)
+        )
+
+
+def _value(arguments: str) -> Any:
+    try:
+        return json.loads(arguments)
+    except ValueError:
+        return arguments
 
 
 def _with_results(question: Messages, calls: tuple[ToolCall, ...], results: list[str]) -> list[Any]:

@@ -122,8 +122,10 @@ def listen(
                 continue
             *whole, last = _normal(bytes(rest)).split(b"\n\n")
             rest = bytearray(last)
+            # What was read at once came at once, however long it takes to look at it.
+            at = time.monotonic() - begun
             for block in whole:
-                _take(block, result, time.monotonic() - begun)
+                _take(block, result, at)
             if stop_after is not None and len(result.events) >= stop_after:
                 break
     result.body, result.trailing = (bytes(rest), b"") if plain else (b"", bytes(rest).strip())
