@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from launcher.errors import ExitCode, PreconditionError, Problem
+from launcher.report.escape import visible
 from launcher.result import Result
 
 RENDERERS = {
@@ -39,7 +40,7 @@ def write_reports(result: Result, **files: Path | None) -> Result:
     given = {kind: path for kind, path in files.items() if path is not None}
     problems = []
     for kind, path in given.items():
-        text = importlib.import_module(RENDERERS[kind]).render(result)
+        text = visible(importlib.import_module(RENDERERS[kind]).render(result))
         problem = _write(kind, path, text)
         if problem:
             problems.append(problem)

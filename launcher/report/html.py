@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from html import escape
 from typing import Any
 
+from launcher.report.escape import html as escape
 from launcher.report.smoke_text import summary
 from launcher.result import Result
 

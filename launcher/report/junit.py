@@ -6,15 +6,12 @@ its name, because CI would otherwise be red for what the release cannot do.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
-from xml.sax.saxutils import escape, quoteattr
 
+from launcher.report.escape import xml_attribute as _attr
+from launcher.report.escape import xml_text as _text
 from launcher.result import Result
-
-NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 cannot hold, not even escaped."""
 
 
 def render(result: Result) -> str:
@@ -106,11 +103,3 @@ def _evidence(one: Mapping[str, Any]) -> str:
         if answer:
             lines.append(f"  response {str(answer)[:600]}")
     return _text("\n".join(lines))
-
-
-def _text(value: str) -> str:
-    return escape(NOT_XML.sub("\ufffd", value))
-
-
-def _attr(value: str) -> str:
-    return quoteattr(NOT_XML.sub("\ufffd", value))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from launcher.report.escape import markdown as cell
+from launcher.report.escape import markdown_code as code
 from launcher.report.smoke_text import MARKS, summary
 from launcher.result import Result
 
@@ -17,9 +19,9 @@ def render(result: Result) -> str:
     lines = [
         f"# Smoke: {cell(target['name'])}",
         "",
-        f"`{target['model']}` at {target['url']} ({engine}), {data['started']}",
+        f"{code(target['model'])} at {cell(target['url'])} ({cell(engine)}), {data['started']}",
         "",
-        f"**{summary(data)}**",
+        f"**{cell(summary(data))}**",
         "",
         *(f"- {cell(note)}" for note in target["notes"]),
         "",
@@ -29,7 +31,7 @@ def render(result: Result) -> str:
     for one in data["checks"]:
         mark = "KNOWN" if one["deviations"] else MARKS[one["verdict"]]
         lines.append(
-            f"| {mark} | {cell(one['name'])} | {one['client']} | {one['seconds']:.2f} s "
+            f"| {mark} | {cell(one['name'])} | {cell(one['client'])} | {one['seconds']:.2f} s "
             f"| {cell(one['message'])} |"
         )
     for one in data["checks"]:
@@ -44,25 +46,23 @@ def render(result: Result) -> str:
 
 
 def _details(one: Mapping[str, Any]) -> list[str]:
-    lines = ["", f"## {one['name']} ({one['client']}): {one['verdict']}", "", one["purpose"], ""]
+    lines = [
+        "",
+        f"## {cell(one['name'])} ({cell(one['client'])}): {one['verdict']}",
+        "",
+        cell(one["purpose"]),
+        "",
+    ]
     for finding in one["findings"]:
         lines.append(
             f"- expected {cell(finding['expected'])}, got {cell(finding['got'])} "
-            f"(`{finding['code']}`)"
+            f"({code(finding['code'])})"
         )
     if not one["findings"]:
         lines.append(f"- {cell(one['message'])}")
     for deviation in one["deviations"]:
         lines.append(
-            f"- known deviation **{deviation['id']}** ({deviation['releases']}): "
+            f"- known deviation **{cell(deviation['id'])}** ({cell(deviation['releases'])}): "
             f"{cell(deviation['title'])}. {cell(deviation['source'])}"
         )
     return lines
-
-
-def cell(text: str) -> str:
-    """Text that cannot break a table or become markup: what a server says is not ours."""
-    safe = " ".join(text.split())
-    for character in "\\`*_[]<>|":
-        safe = safe.replace(character, f"\\{character}" if character not in "<>" else character)
-    return safe.replace("<", "&lt;").replace(">", "&gt;")
