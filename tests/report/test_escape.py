@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launcher.errors import ExitCode
-from launcher.report import escape, html, junit, markdown
+from launcher.report import escape, html, markdown
 from launcher.report.files import write_reports
 from launcher.result import Result
 
