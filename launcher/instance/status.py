@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import threading
 import time
 from collections.abc import Sequence
@@ -138,7 +137,7 @@ def _living(state: State) -> dict[str, Any]:
 def _ask_health(row: dict[str, Any], plan: LaunchPlan) -> None:
     try:
         rung = health(plan.readiness, plan.port(plan.readiness.port).number, timeout=HEALTH_TIMEOUT)
-    except (OSError, http.client.HTTPException, KeyError) as error:
+    except (OSError, KeyError) as error:
         row["healthy"], row["health"] = False, str(error)
         return
     row["healthy"], row["health"] = rung.verdict == "passed", rung.message

@@ -11,7 +11,6 @@ A rung is `passed`, `retry` (not yet) or `failed` (waiting will not help).
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 import time
@@ -20,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from launcher.plan.model import LaunchPlan, Readiness
+from launcher.probe import http
 from launcher.probe.sockets import reachable
 
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]+")
@@ -67,29 +67,25 @@ def ask(
     key: str | None = None,
     timeout: float = 10.0,
 ) -> Answer:
-    """One HTTP request; `timeout` in seconds bounds each wait for the socket.
+    """One HTTP request; `timeout` in seconds bounds the whole answer.
 
     Raises:
-        OSError: no connection, or no answer in time.
-        http.client.HTTPException: the answer is not HTTP.
+        OSError: no connection, no whole answer in time, or an answer that is not HTTP.
     """
-    headers = {"Accept": "application/json", "Connection": "close"}
-    data = None
+    headers = {"Accept": "application/json"}
+    data = b""
     if body is not None:
         data = json.dumps(body).encode()
         headers["Content-Type"] = "application/json"
     if key:
         headers["Authorization"] = f"Bearer {key}"
+    method = "GET" if body is None else "POST"
     started = time.monotonic()
-    connection = http.client.HTTPConnection(reachable(address), port, timeout=timeout)
-    try:
-        connection.request("POST" if data is not None else "GET", path, data, headers)
-        response = connection.getresponse()
-        content = response.read(LARGEST_ANSWER)
-        ended = time.monotonic()
-        return Answer(response.status, content, ended - started, ended)
-    finally:
-        connection.close()
+    status, content = http.request(
+        reachable(address), port, method, path, headers, data, timeout=timeout, limit=LARGEST_ANSWER
+    )
+    ended = time.monotonic()
+    return Answer(status, content, ended - started, ended)
 
 
 def climb(plan: LaunchPlan, ownership: Callable[[], Rung], secret: str | None) -> list[Rung]:
@@ -119,7 +115,7 @@ def health(readiness: Readiness, port: int, timeout: float = 10.0) -> Rung:
     """Rung 2; the answer must be exactly 200."""
     try:
         answer = ask(readiness.address, port, readiness.health_path, timeout=timeout)
-    except (OSError, http.client.HTTPException) as error:
+    except OSError as error:
         return Rung("health", "retry", f"{readiness.health_path}: {_said(error)}")
     evidence = {"status": answer.status, "seconds": round(answer.seconds, 4)}
     text = f"{readiness.health_path} answered {answer.status}"
@@ -134,7 +130,7 @@ def models(plan: LaunchPlan, secret: str | None) -> Rung:
     port = plan.port(readiness.port).number
     try:
         answer = ask(readiness.address, port, readiness.models_path, key=secret)
-    except (OSError, http.client.HTTPException) as error:
+    except OSError as error:
         return Rung("models", "retry", f"{readiness.models_path}: {_said(error)}")
     if answer.status in (401, 403):
         return _refused("models", readiness.models_path, answer)
@@ -167,7 +163,7 @@ def settings(plan: LaunchPlan, secret: str | None) -> Rung:
         if answer.status in (401, 403):
             return _refused("settings", readiness.settings_path, answer)
         told = answer.json() if answer.status == 200 else None
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except (OSError, ValueError) as error:
         return Rung("settings", "retry", f"{readiness.settings_path}: {_said(error)}")
     if not isinstance(told, Mapping):
         return Rung("settings", "retry", f"{readiness.settings_path} answered {answer.status}")
@@ -210,7 +206,7 @@ def completion(plan: LaunchPlan, secret: str | None) -> Rung:
             code="completion-hangs",
             remedy="the engine accepts requests and does not work: `ernie-deploy diagnose`",
         )  # fmt: skip
-    except (OSError, http.client.HTTPException) as error:
+    except OSError as error:
         return Rung("completion", "retry", f"{readiness.completion_path}: {_said(error)}")
     if answer.status in (401, 403):
         return _refused("completion", readiness.completion_path, answer)
