@@ -5,16 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from launcher.errors import DeployError, ExitCode, Problem
 from launcher.instance.store import InstanceDir, check_readable, foreign_host, held, view
-from launcher.keeper.control import Client
 from launcher.keeper.identity import same
 from launcher.keeper.state import State
-from launcher.plan.model import LaunchPlan
-from launcher.probe.readiness import health
 from launcher.result import Result
+
+if TYPE_CHECKING:
+    from launcher.plan.model import LaunchPlan
 
 HEALTH_TIMEOUT = 2.0
 """Seconds a ready server gets to answer its health question."""
@@ -80,6 +80,8 @@ def describe(found: InstanceDir) -> dict[str, Any]:
     if name == "damaged" and held(found.folder):
         name = "starting"  # a keeper lives that knows better than its file
     if name in ("starting", "loading", "ready", "stopping"):
+        from launcher.keeper.control import Client
+
         try:
             client = Client(found.folder, KEEPER_TIMEOUT)
             try:
@@ -135,6 +137,8 @@ def _living(state: State) -> dict[str, Any]:
 
 
 def _ask_health(row: dict[str, Any], plan: LaunchPlan) -> None:
+    from launcher.probe.readiness import health
+
     try:
         rung = health(plan.readiness, plan.port(plan.readiness.port).number, timeout=HEALTH_TIMEOUT)
     except (OSError, KeyError) as error:

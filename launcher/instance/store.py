@@ -15,13 +15,15 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from launcher import paths
 from launcher.errors import PreconditionError, UsageError
 from launcher.keeper.identity import same, this_host
 from launcher.keeper.state import LIVE, DamagedState, State, read_state
-from launcher.plan.model import LaunchPlan
+
+if TYPE_CHECKING:
+    from launcher.plan.model import LaunchPlan
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,47}")
 
@@ -58,6 +60,9 @@ class InstanceDir:
         Raises:
             PreconditionError: there is none, or it cannot be read.
         """
+        # Its classes take as long to make as all that `status` of stopped instances needs.
+        from launcher.plan.model import LaunchPlan
+
         try:
             return LaunchPlan.from_json(json.loads((self.folder / "plan.json").read_text()))
         except (OSError, ValueError, TypeError, AttributeError) as error:

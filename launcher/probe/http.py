@@ -125,11 +125,11 @@ class _Answer:
         self._lines += 1
         if self._lines > MOST_LINES:
             raise NotHttpError("the answer has too many header lines")
-        while b"\n" not in self._rest:
-            if len(self._rest) > LONGEST_LINE:
-                raise NotHttpError("the answer has a line without an end")
+        while b"\n" not in self._rest and len(self._rest) <= LONGEST_LINE:
             self._more()
         line, _, rest = self._rest.partition(b"\n")
+        if len(line) > LONGEST_LINE:
+            raise NotHttpError("the answer has a line that is too long")
         self._rest = rest
         return bytes(line).rstrip(b"\r")
 
