@@ -25,6 +25,8 @@ from launcher.keeper.state import LIVE, DamagedState, State, read_state
 if TYPE_CHECKING:
     from launcher.plan.model import LaunchPlan
 
+PLANS = "ernie-deploy/plan/"
+"""How the schema of every launch plan begins."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,47}")
 
 
@@ -53,6 +55,22 @@ class InstanceDir:
     def exists(self) -> bool:
         """True once an `up` got as far as a plan."""
         return (self.folder / "plan.json").exists()
+
+    def plan_data(self) -> dict[str, Any]:
+        """The plan that was started as plain JSON: a `LaunchPlan` takes ten times as long.
+
+        Raises:
+            PreconditionError: there is none, or it cannot be read.
+        """
+        try:
+            found = json.loads((self.folder / "plan.json").read_text())
+            if not isinstance(found, dict) or not str(found.get("schema")).startswith(PLANS):
+                raise ValueError("it is not a launch plan")
+        except (OSError, ValueError, RecursionError) as error:
+            raise PreconditionError.of(
+                "no-plan", f"the plan of {self.name} cannot be read: {error}", str(self.folder)
+            ) from None
+        return found
 
     def plan(self) -> LaunchPlan:
         """The plan that was started.

@@ -16,11 +16,13 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from launcher.plan.model import LaunchPlan, Readiness
 from launcher.probe import http
 from launcher.probe.sockets import reachable
+
+if TYPE_CHECKING:
+    from launcher.plan.model import LaunchPlan
 
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]+")
 
@@ -111,7 +113,19 @@ def climb(plan: LaunchPlan, ownership: Callable[[], Rung], secret: str | None) -
     return asked
 
 
-def health(readiness: Readiness, port: int, timeout: float = 10.0) -> Rung:
+class HealthQuestion(Protocol):
+    """What is known of the health question: a plan's `Readiness`, or a part of it."""
+
+    @property
+    def address(self) -> str:
+        """Where the server listens."""
+
+    @property
+    def health_path(self) -> str:
+        """What it is asked."""
+
+
+def health(readiness: HealthQuestion, port: int, timeout: float = 10.0) -> Rung:
     """Rung 2; the answer must be exactly 200."""
     try:
         answer = ask(readiness.address, port, readiness.health_path, timeout=timeout)
