@@ -14,14 +14,14 @@ from launcher.report.escape import html as escape
 from launcher.report.html_check import render_check
 from launcher.report.page import Anchors, filters, mark, page
 from launcher.report.smoke_text import summary
-from launcher.report.verdict import SHOWN, count_verdicts, failures_first, verdict_of
+from launcher.report.verdict import SHOWN, count_verdicts, verdict_of
 from launcher.result import Result
 
 
 def render(result: Result) -> str:
     """The whole page."""
     data = result.data
-    checks = failures_first(data["checks"])
+    checks = data["checks"]
     anchors = Anchors()
     names = {id(one): anchors.new("check", one["name"], one["client"]) for one in checks}
     causes = group_by_cause(checks)

@@ -126,6 +126,12 @@ def test_a_byte_now_and_then_does_not_extend_the_deadline(pieces: tuple[bytes, .
         assert time.monotonic() - began < 10
 
 
+def test_a_flood_does_not_extend_the_deadline() -> None:
+    flood = (b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536)
+    with answering(*flood, forever=True) as port, pytest.raises(TimeoutError):
+        request("127.0.0.1", port, "GET", "/", {}, timeout=0.3, limit=1 << 40)
+
+
 @pytest.mark.parametrize("path", ["/a b", "/a\r\nX: y", "/\x00", "/ä"])
 def test_a_path_that_would_be_more_than_a_path_is_not_sent(path: str) -> None:
     with answering(b"") as port, pytest.raises(NotHttpError):

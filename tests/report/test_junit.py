@@ -132,6 +132,8 @@ def test_what_is_worse_than_the_baseline_fails_in_its_target() -> None:
     name = "compare old: no worse than the baseline: chat"
     assert outcomes(RESULTS["worse"])[name] == "failure"
     assert outcomes(RESULTS["target gone"])[name] == "failure"
+    suites = {kind: junit.render(RESULTS[kind]).count("<testsuite ") for kind in RESULTS}
+    assert (suites["worse"], suites["target gone"]) == (1, 2)
 
 
 def test_a_target_that_does_not_answer_is_an_error() -> None:
