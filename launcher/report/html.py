@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from launcher.probe.bounded_json import loads
 from launcher.report.escape import html as escape
 from launcher.report.smoke_text import summary
 from launcher.result import Result
@@ -159,7 +160,7 @@ def _pretty(value: Any) -> str:
         return ""
     if isinstance(value, str):
         try:
-            value = json.loads(value)
+            value = loads(value, strict=False)
         except ValueError:
             return str(value)
     text: str = json.dumps(value, ensure_ascii=False, indent=1)
