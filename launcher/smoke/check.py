@@ -37,12 +37,17 @@ TAGS: Mapping[str, str] = {
 ENTRY_POINT_GROUP = "ernie_deploy.smoke_checks"
 MODULES = (
     "basic",
+    "belonging",
+    "stops",
     "streaming",
+    "stream_shape",
     "tools",
     "tool_choice",
     "reasoning",
+    "turns",
     "structured",
     "sampling",
+    "logprobs",
     "language",
     "long",
     "load",
@@ -50,6 +55,8 @@ MODULES = (
     "errors",
     "server",
     "anthropic",
+    "messages_stream",
+    "answers",
 )
 
 

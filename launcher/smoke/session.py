@@ -11,6 +11,7 @@ from launcher.smoke.check import Check, Finding, Outcome, Stop, could_not_check,
 from launcher.smoke.clients import messages_dialect
 from launcher.smoke.clients.base import CheckLog, Client, Deadline, Endpoint
 from launcher.smoke.clients.wire import EventStream, Reply, ask, listen
+from launcher.smoke.ledger import Entry, Ledger
 from launcher.smoke.target import Target
 from launcher.smoke.transcript import Transcript
 from launcher.smoke.waiting import waited
@@ -35,6 +36,7 @@ class Session:
     findings: list[Finding] = field(default_factory=list)
     measures: dict[str, float] = field(default_factory=dict)
     last: Answer | None = None
+    ledger: Ledger = field(default_factory=Ledger)
 
     # --- asking -------------------------------------------------------------------------------
 
@@ -60,10 +62,10 @@ class Session:
             TransportError: no whole answer came in time.
         """
         before = waited()
-        answer = self.client.chat(
-            self.target.endpoint, self.body(messages, **params), self.deadline(), self.log
-        )
+        body = self.body(messages, **params)
+        answer = self.client.chat(self.target.endpoint, body, self.deadline(), self.log)
         answer = replace(answer, waited=waited() - before)
+        self.ledger.note(Entry(self.check.name, self.client.name, body, answer))
         self.last = answer
         return answer
 

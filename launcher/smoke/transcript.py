@@ -129,6 +129,17 @@ class Transcript:
             text = f"{self.redactor.text(text)[:TEXT_LIMIT]} ... ({more} more bytes)"
         entry.response = text
 
+    def progress(self) -> tuple[int, int]:
+        """A mark that changes with everything that comes from the server: statuses and events."""
+        with self._lock:
+            answered = sum(e.status is not None for e in self._exchanges)
+            return answered, sum(len(e.events) for e in self._exchanges)
+
+    def waiting(self) -> bool:
+        """True where a request has neither ended nor failed."""
+        with self._lock:
+            return any(e.seconds is None and e.error is None for e in self._exchanges)
+
     def of(self, check: str, client: str, since: int = 0) -> list[dict[str, Any]]:
         """The entries of one check as plain JSON, redacted and cut to size."""
         with self._lock:

@@ -1,4 +1,4 @@
-"""Every reader of the smoke suite against every hostile server: a verdict, in time and in memory."""
+"""Every reader of the smoke suite against every hostile server: a verdict, bounded in all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from launcher.smoke.target import Target
 from launcher.smoke.transcript import Transcript
 from tests.support.hostile_server import BEHAVIOURS, hostile
 
-SECONDS = 1.0
+SECONDS = 0.5
 """The deadline of one request."""
 LATE = 6.0
 """Seconds beyond it on a slow machine; a server that is not bounded never ends."""
@@ -44,12 +44,11 @@ def test_a_client_ends_in_time_with_an_answer_or_a_reason(
         begun = time.monotonic()
         try:
             answer = asking.chat(endpoint, {**body, "stream": stream}, Deadline.after(SECONDS), log)
+            message = answer.error or ""
         except TransportError as error:
-            assert error.message
-            assert len(error.message) < 2000
-        else:
-            assert answer.choices is not None
+            message = error.message
         assert time.monotonic() - begun < SECONDS + LATE
+    assert len(message) < 5000
     assert server.visits == 1, "no redirect is followed, nothing is tried twice"
     (entry,) = log.transcript.of("x", name)
     assert len(json.dumps(entry)) < 1_000_000
@@ -67,7 +66,7 @@ def test_a_body_without_an_end_costs_little_memory(behaviour: str, name: str, st
         endpoint = Endpoint(f"{server.url}/v1", "m", "key", dialect)
         tracemalloc.start()
         try:
-            client(name).chat(endpoint, {**body, "stream": stream}, Deadline.after(3.0), log)
+            client(name).chat(endpoint, {**body, "stream": stream}, Deadline.after(1.0), log)
         except TransportError:
             pass
         finally:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from launcher.probe.bounded_json import loads
 from launcher.smoke.answers import Chunk
 from launcher.smoke.clients.base import UnsupportedError
 
@@ -185,7 +186,7 @@ def _message(message: Mapping[str, Any]) -> dict[str, Any]:
                     "type": "tool_use",
                     "id": call.get("id"),
                     "name": function["name"],
-                    "input": json.loads(function["arguments"]),
+                    "input": loads(function["arguments"], strict=False),
                 }
             )
         return {"role": "assistant", "content": blocks}

@@ -128,8 +128,10 @@ def listen(
             if plain:
                 rest += piece
                 continue
+            # What was read at once came at once, however long it takes to look at it.
+            at = time.monotonic() - begun
             for data in reader.feed(piece):
-                _take(data, result, time.monotonic() - begun)
+                _take(data, result, at)
             if stop_after is not None and len(result.events) >= stop_after:
                 break
     result.body, result.trailing = bytes(rest), reader.trailing
