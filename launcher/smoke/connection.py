@@ -138,7 +138,7 @@ class Connection:
             if guard.expired:
                 raise _late(entry, begun) from error
             how = "on a connection that was kept open " if reused else ""
-            entry.error = f"the connection broke {how}({type(error).__name__}: {error})"
+            entry.error = f"the connection broke {how}({type(error).__name__}: {str(error)[:300]})"
             closed = isinstance(error, OSError)
             raise TransportError("closed" if closed else "garbled", entry.error) from error
         self._log.transcript.answered(entry, data)
