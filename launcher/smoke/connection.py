@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from launcher.probe.bounded_json import loads
+from launcher.probe.decoding import decoded
 from launcher.smoke.clients.base import CheckLog, Deadline, TransportError, not_connected
-from launcher.smoke.clients.decoding import decoded
 from launcher.smoke.clients.guard import Guard
 from launcher.smoke.clients.wire import is_local
 from launcher.smoke.transcript import Exchange

@@ -366,6 +366,11 @@ def _(visit: Visit) -> None:
 # --- shape ------------------------------------------------------------------------------------
 
 
+@behaviour("gzip as it should be")
+def _(visit: Visit) -> None:
+    visit.whole(gzip.compress(answer()), JSON, b"Content-Encoding: gzip\r\n")
+
+
 @behaviour("gzip that is none")
 def _(visit: Visit) -> None:
     visit.whole(answer(), JSON, b"Content-Encoding: gzip\r\n")

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from launcher.probe.bounded_json import loads
+from launcher.probe.decoding import decoded
 from launcher.smoke.answers import Answer, Chunk
 from launcher.smoke.clients.base import Deadline, TransportError, not_connected
-from launcher.smoke.clients.decoding import decoded
 from launcher.smoke.clients.events import EventReader
 from launcher.smoke.clients.guard import Guard
 from launcher.smoke.clients.wire import BODY_LIMIT, SHOWN, is_local, refuse_redirect

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from launcher.probe.bounded_json import loads
+from launcher.probe.decoding import decoded
 from launcher.smoke.clients.base import (
     CheckLog,
     Deadline,
@@ -24,7 +25,6 @@ from launcher.smoke.clients.base import (
     innermost,
     not_connected,
 )
-from launcher.smoke.clients.decoding import decoded
 from launcher.smoke.clients.events import EventReader
 from launcher.smoke.clients.guard import Guard
 from launcher.smoke.transcript import Exchange
