@@ -5,10 +5,12 @@ We ask for `identity`; servers and gateways that compress anyway are read as any
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from collections.abc import Iterator
 
 ENCODINGS = ("gzip", "x-gzip", "deflate", "identity", "")
+PIECE = 65_536
 MOST = 3
 """Encodings on top of each other; more is an attack."""
 
@@ -22,24 +24,23 @@ class Decoder:
         self._object = zlib.decompressobj(31 if self._gzip else 15)
         self._fresh = True
 
-    def feed(self, data: bytes, most: int) -> bytes:
-        """The bytes behind `data`.
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The bytes behind `data`, in pieces of at most `PIECE`: a bomb does not go off at once.
 
         Raises:
-            ValueError: not of this encoding, or more than `most` bytes.
+            ValueError: not of this encoding.
         """
-        made = bytearray()
-        while data:
-            made += self._decompress(data, most - len(made) + 1)
-            if len(made) > most:
-                raise ValueError(f"more than {most} bytes after decompression")
+        full = False
+        while data or full:
+            made = self._decompress(data)
+            full = len(made) == PIECE  # zlib may hold more of what it has read
+            yield made
             data = self._object.unconsumed_tail
             if self._object.eof:
                 data = self._object.unused_data
                 if not self._gzip or not data.strip(b"\0"):
                     break  # zeros after the end are padding
-                self._object = zlib.decompressobj(31)
-        return bytes(made)
+                self._object, full = zlib.decompressobj(31), False
 
     def end(self) -> None:
         """Say that no more data comes.
@@ -50,9 +51,9 @@ class Decoder:
         if not self._object.eof and not self._fresh:
             raise ValueError("the compressed body is cut off")
 
-    def _decompress(self, data: bytes, most: int) -> bytes:
+    def _decompress(self, data: bytes) -> bytes:
         try:
-            made = self._object.decompress(data, most)
+            made = self._object.decompress(data, PIECE)
         except zlib.error as error:
             if self._gzip or not self._fresh:
                 raise ValueError(
@@ -61,7 +62,7 @@ class Decoder:
             # Some servers send raw deflate data without zlib's head.
             self._object = zlib.decompressobj(-15)
             self._fresh = False
-            return self._decompress(data, most)
+            return self._decompress(data)
         self._fresh = False
         return made
 
@@ -92,10 +93,14 @@ def decoded(pieces: Iterator[bytes], content_encoding: str, most: int) -> Iterat
         read += len(piece)
         if read > most:
             raise ValueError(f"more than {most} bytes in one answer")
+        parts: Iterator[bytes] = iter((piece,))
         for decoder in chain:
-            piece = decoder.feed(piece, most - made)
-        made += len(piece)
-        if piece:
-            yield piece
+            parts = itertools.chain.from_iterable(map(decoder.feed, parts))
+        for part in parts:
+            made += len(part)
+            if made > most:
+                raise ValueError(f"more than {most} bytes after decompression")
+            if part:
+                yield part
     for decoder in chain:
         decoder.end()

@@ -13,6 +13,8 @@ EVENT_LIMIT = 8 << 20
 """Bytes of one event."""
 EVENTS_LIMIT = 200_000
 """Events of one answer: more than ERNIE's longest context has tokens."""
+LINES_LIMIT = 1_000_000
+"""Lines of one answer, comments and empty ones among them."""
 
 
 class EventReader:
@@ -25,7 +27,8 @@ class EventReader:
         self._size = 0
         self._after_cr = False
         self._bom = True
-        self.events = 0
+        self._events = 0
+        self._ended = 0
 
     def feed(self, piece: bytes) -> list[bytes]:
         """The data of each event that `piece` completes; events without data are left out.
@@ -37,6 +40,9 @@ class EventReader:
             piece = piece[1:]
         self._after_cr = piece.endswith(b"\r")
         *whole, rest = LINE_END.split(piece)
+        self._ended += len(whole)
+        if self._ended > LINES_LIMIT:
+            raise ValueError(f"more than {LINES_LIMIT} lines in one answer")
         made = []
         for line in whole:
             self._line += line
@@ -46,8 +52,8 @@ class EventReader:
         self._line += rest
         if self._size + len(self._line) > EVENT_LIMIT:
             raise ValueError(f"more than {EVENT_LIMIT} bytes in one event")
-        self.events += len(made)
-        if self.events > EVENTS_LIMIT:
+        self._events += len(made)
+        if self._events > EVENTS_LIMIT:
             raise ValueError(f"more than {EVENTS_LIMIT} events in one answer")
         return made
 

@@ -132,6 +132,8 @@ def listen(
             at = time.monotonic() - begun
             for data in reader.feed(piece):
                 _take(data, result, at)
+            if time.monotonic() > deadline.end:
+                raise TimeoutError
             if stop_after is not None and len(result.events) >= stop_after:
                 break
     result.body, result.trailing = bytes(rest), reader.trailing
