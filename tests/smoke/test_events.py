@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +24,7 @@ def test_events_do_not_hang_on_pieces_or_line_ends(end: bytes, cuts: list[int]) 
     stream = STREAM.replace(b"\n", end)
     reader = EventReader()
     where = [0, *sorted(cuts), len(stream)]
-    pieces = [stream[a:b] for a, b in zip(where, where[1:], strict=False)]
+    pieces = [stream[a:b] for a, b in pairwise(where)]
     found = [data for piece in pieces if piece for data in reader.feed(piece)]
     assert found == DATA
     assert reader.trailing == b""
@@ -49,6 +51,10 @@ def test_a_flood_is_an_error(piece: bytes, why: str, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(events, "EVENTS_LIMIT", 50_000)
     monkeypatch.setattr(events, "LINES_LIMIT", 200_000)
     reader = EventReader()
-    with pytest.raises(ValueError, match=why):
+
+    def flood() -> None:
         for _ in range(100):
             reader.feed(piece)
+
+    with pytest.raises(ValueError, match=why):
+        flood()
