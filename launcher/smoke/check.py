@@ -47,6 +47,7 @@ MODULES = (
     "turns",
     "structured",
     "sampling",
+    "greedy",
     "logprobs",
     "language",
     "long",

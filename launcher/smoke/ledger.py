@@ -47,7 +47,17 @@ class Entry:
     def request(self) -> str:
         """All that was asked except how it is sent, as a key."""
         plain = {k: v for k, v in self.body.items() if k not in ("stream", "stream_options")}
+        plain["messages"] = [_flat(m) for m in self.body.get("messages") or ()]
         return json.dumps(plain, sort_keys=True, default=str)
+
+
+def _flat(message: Any) -> Any:
+    """A message in parts as the same message in one text."""
+    content = message.get("content") if isinstance(message, Mapping) else None
+    if not isinstance(content, list):
+        return message
+    texts = [str(p.get("text") or "") for p in content if isinstance(p, Mapping)]
+    return {**message, "content": "".join(texts)}
 
 
 @dataclass

@@ -321,7 +321,9 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
                 data = f"data: {text}\n\n".encode()
             if hook := self.server.hook("wire"):
                 data = hook(self.server, {}, data)
-            self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+            size = 1 if self.server.memory.get("bytewise") else len(data)
+            for piece in (data[i : i + size] for i in range(0, len(data), size)):
+                self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
             self.wfile.flush()
         self.wfile.write(b"0\r\n\r\n")
 

@@ -40,7 +40,8 @@ def stream_order(session: Session) -> Outcome:
     session.expect(
         answer.choice.role == "assistant", "role", "role assistant in a delta", answer.choice.role
     )
-    ids = {c.raw.get("id") for c in answer.chunks}
+    # A gateway's own first chunk, without choices, has no id (Azure's content filter).
+    ids = {c.raw.get("id") for c in answer.chunks if c.choices or c.raw.get("id")}
     session.expect(len(ids) == 1, "stream-ids", "one id in all chunks", sorted(map(str, ids)))
     _in_order(session, answer)
     _reasoning_first(session, answer)
@@ -180,8 +181,9 @@ def stream_timing(session: Session) -> Outcome:
                 f"{len(times)} chunks came within {spread:.3f} s, but this side waited for a "
                 f"processor for {answer.waited:.2f} of {answer.seconds:.2f} s"
             )
-        queued = session.answered(PARAGRAPH, stream=True, max_tokens=1).seconds
-        if spread >= AT_ONCE * (answer.seconds - queued):
+        single = session.answered(PARAGRAPH, stream=True, max_tokens=1)
+        queued = single.first_token or single.seconds
+        if spread >= AT_ONCE * (times[-1] - queued):
             raise inconclusive(
                 f"a single token takes {queued:.2f} s: the server is too busy to see it stream"
             )
@@ -241,7 +243,8 @@ def _at_once(answer: Answer, times: list[float]) -> bool:
     spread = times[-1] - times[0]
     if 3 <= len(times) < 20 and spread < LUMP_SECONDS * len(times):
         return True
-    return len(times) >= 20 and answer.seconds >= 0.2 and spread < AT_ONCE * answer.seconds
+    # Up to the last text: an end that comes late is the tail's to judge.
+    return len(times) >= 20 and times[-1] >= 0.2 and spread < AT_ONCE * times[-1]
 
 
 def _in_order(session: Session, answer: Answer) -> None:

@@ -13,6 +13,8 @@ from launcher.smoke.toolbox import CARD_QUESTION, WEATHER
 QUESTION = "What is the capital of France?"
 RESULT = {"temperature": 17, "condition": "stormy"}
 TAGS = ("<think>", "</think>")
+BEGINNING = 10
+"""Characters with which a model's thoughts begin, such as `The user `."""
 
 
 @check(
@@ -36,6 +38,7 @@ def reasoning_turns(session: Session) -> Outcome:
     ]
     streams = session.target.promised("stream") is not False
     tools = session.target.promised("tools") is not False
+    results: list[tuple[Answer, str]] = []
     for stream in (False, True) if streams else (False,):
         how = "streamed" if stream else "plain"
         _judge(session, session.answered(history, stream=stream), first, f"turn 2, {how}")
@@ -47,7 +50,12 @@ def reasoning_turns(session: Session) -> Outcome:
             _judge(session, offered, first, f"tools present, {how}")
         after = ask(_told(), tools=[WEATHER], tool_choice="auto")
         if after.status == 200 and not after.choice.calls:
-            _judge(session, after, None, f"after a tool's result, {how}")
+            results.append((after, f"after a tool's result, {how}"))
+    # The answer that split its thought shows what the other should have been.
+    split = next((a for a, _ in results if (a.choice.reasoning or "").strip()), None)
+    for answer, where in results:
+        _judge(session, answer, split, where)
+        _begins_as_thought(session, answer, first, where)
     return session.outcome(f"{len(thought)} characters of thought, apart in every turn")
 
 
@@ -62,6 +70,21 @@ def _told() -> Messages:
         {"role": "assistant", "content": "", "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "call_1", "content": json.dumps(RESULT)},
     ]
+
+
+def _begins_as_thought(session: Session, answer: Answer, first: Answer, where: str) -> None:
+    """An answer without a thought that begins as the first turn's thought did, not its answer."""
+    if (answer.choice.reasoning or "").strip() or session.findings:
+        return
+    start = without_tags(first.choice.reasoning or "")[:BEGINNING]
+    said = without_tags(answer.choice.text)
+    own = without_tags(first.choice.text).startswith(start)
+    session.expect(
+        own or not said.startswith(start),
+        "reasoning-in-content",
+        f"no reasoning in the content ({where})",
+        said,
+    )
 
 
 def _judge(session: Session, answer: Answer, first: Answer | None, where: str) -> None:

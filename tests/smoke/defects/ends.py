@@ -254,3 +254,11 @@ def _choices_swapped(events: list[Any], body: Body) -> list[Any]:
 
 defect("choices-from-one-in-streams", "n-stream", events=deltas(_choices_swapped))
 defect("n-ignored-in-streams", "n-stream", request=_when_streamed(lambda b: b.pop("n", None)))
+
+
+def _drawn_at_zero(server: Server, body: Body) -> None:
+    if body.get("temperature") == 0:
+        body["temperature"] = 1
+
+
+defect("temperature-0-draws", "greedy", request=_drawn_at_zero)
