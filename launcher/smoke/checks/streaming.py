@@ -279,8 +279,9 @@ def _reasoning_first(session: Session, answer: Answer) -> None:
     for chunk in answer.chunks:
         for delta in chunk.deltas:
             said, thought = delta.get("content"), reasoning_of(delta) or ""
-            answering = answering or (isinstance(said, str) and bool(said.strip()))
+            # Within one delta there is no order: it may hold the last thought and the first text.
             late = late or (answering and bool(thought.strip()))
+            answering = answering or (isinstance(said, str) and bool(said.strip()))
     session.expect(not late, "reasoning-late", "reasoning before the answer", "reasoning after it")
 
 
