@@ -43,6 +43,7 @@ MODULES = (
     "stream_shape",
     "tools",
     "tool_choice",
+    "tool_arguments",
     "reasoning",
     "turns",
     "structured",

@@ -127,7 +127,7 @@ def _together(good: list[Entry]) -> Iterator[tuple[Finding, str]]:
 
 def _differing(
     good: list[Entry],
-    code: str,
+    finding_code: str,
     key: Callable[[Entry], Hashable],
     value: Callable[[Entry], int | None],
     what: str,
@@ -136,7 +136,7 @@ def _differing(
     for entry in good:
         count = value(entry)
         if count is not None and (before := first.setdefault(key(entry), count)) != count:
-            yield Finding(code, f"{before} {what}", str(count)), entry.check
+            yield Finding(finding_code, f"{before} {what}", str(count)), entry.check
 
 
 def _now_and_then(good: list[Entry]) -> Iterator[tuple[Finding, str]]:

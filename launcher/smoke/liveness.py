@@ -87,7 +87,7 @@ class Liveness:
         finding = Finding("unresponsive", "an answer", self.reason)
         return Outcome("fail", self.reason, (finding,))
 
-    def _stop(self, kind: Literal["unresponsive", "budget"], reason: str) -> None:
+    def _end_run(self, kind: Literal["unresponsive", "budget"], reason: str) -> None:
         with self._lock:
             self.stopped, self.reason = kind, reason
             for box in self._boxes:
@@ -101,7 +101,7 @@ class Liveness:
             now = time.monotonic()
             if now >= self._end:
                 said = f"the budget of {self._budget:g} s for the whole run is used up"
-                self._stop("budget", f"{said} (--budget or smoke.budget sets it)")
+                self._end_run("budget", f"{said} (--budget or smoke.budget sets it)")
                 return
             current = self._transcript.progress()
             if current != seen:
@@ -114,7 +114,7 @@ class Liveness:
             elif self._transcript.progress() == seen and not self._ended.is_set():
                 quiet = time.monotonic() - since
                 limit = self._limit
-                self._stop(
+                self._end_run(
                     "unresponsive",
                     f"the server does not answer: no request got anything for {quiet:.0f} s, nor "
                     f"did a question of one token within {limit:.0f} s",

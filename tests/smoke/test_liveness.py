@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from launcher.smoke import liveness
+from launcher.smoke import liveness, toolset
 from launcher.smoke.clients.base import Endpoint
 from launcher.smoke.suite import smoke
 from launcher.smoke.target import Target
@@ -121,3 +121,13 @@ def test_a_failure_beats_a_budget_that_ended() -> None:
     with serve(Defect("ill", "health", route=ill, request=slow)) as server:
         result = smoke(target_of(server), names=["health", "chat"], budget=1)
     assert result.exit_code == 1
+
+
+def test_a_set_of_tool_prompts_is_not_asked_to_the_end_of_a_server_that_hangs() -> None:
+    asked = [{"prompt": f"Question {i}?", "call": None} for i in range(40)]
+    with deaf() as url:
+        target = Target(url, "url", Endpoint(f"{url}/v1", "m"), "m", request_timeout=1)
+        begun = time.monotonic()
+        counted = toolset.measure(target, asked)
+    assert time.monotonic() - begun < 20
+    assert (counted["prompts"], counted["answered"]) == (40, 0)

@@ -7,8 +7,9 @@ from launcher.smoke.check import Outcome, check, could_not_check, inconclusive
 from launcher.smoke.checks.basic import COUNT, stop_string
 from launcher.smoke.session import REJECTED, Session
 
-NEVER = "\u00a7no-such-text\u00a7"
-"""A stop string that no answer holds: it must not take the place of the others."""
+NEVER = "\u00a7\u00a7"
+"""A stop string that no answer holds: it must not take the place of the others. FastDeploy takes at
+most five, of at most eight tokens each."""
 LIMIT = 8
 
 

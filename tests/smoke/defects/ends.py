@@ -262,3 +262,27 @@ def _drawn_at_zero(server: Server, body: Body) -> None:
 
 
 defect("temperature-0-draws", "greedy", request=_drawn_at_zero)
+
+
+def _cut_inside(c: Body) -> None:
+    """Cut at 128 characters and closed again: JSON, but not the whole."""
+    text = c["function"]["arguments"]
+    if len(text) > 128:
+        c["function"]["arguments"] = json.dumps({"text": json.loads(text)["text"][:128]})
+
+
+defect(
+    "tool-arguments-cut-at-128",
+    "tool-arguments",
+    payload=_call(lambda c: c["function"].update(arguments=c["function"]["arguments"][:128])),
+)
+defect("tool-arguments-cut-inside", "tool-arguments", payload=_call(_cut_inside))
+defect(
+    "tool-arguments-lose-emoji-in-streams",
+    "tool-arguments",
+    events=_streamed_call(
+        lambda c, i: c["function"].update(
+            arguments=c["function"].get("arguments", "").replace("🙂", "\ufffd")
+        )
+    ),
+)
