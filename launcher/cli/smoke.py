@@ -9,9 +9,11 @@ import click
 
 from launcher.cli import completing
 from launcher.cli.examples import TARGET_OR_URL, examples
+from launcher.cli.options import duration
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
+ENGINES = ("fastdeploy", "vllm", "transformers", "hosted")
 CLIENTS = ("requests", "openai", "anthropic", "all")
 
 
@@ -46,6 +48,12 @@ CLIENTS = ("requests", "openai", "anthropic", "all")
     type=click.IntRange(1, 1000),
     help="Draw every check so often and report a rate; default: once.",
 )
+@click.option(
+    "--budget",
+    callback=duration,
+    metavar="DURATION",
+    help="Stop after this time in all and say what was not checked; default: 15m.",
+)
 @click.option("--model", help="The model to ask for; default: the only one the server lists.")
 @click.option("--api-key", "key", help="Reference to the key: env:NAME, file:PATH or cmd:COMMAND.")
 @click.option(
@@ -53,6 +61,12 @@ CLIENTS = ("requests", "openai", "anthropic", "all")
     type=click.Choice(["openai", "anthropic"]),
     help="How a URL is spoken to; default: openai.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    help="Say what a URL is; default: recognized by its model list or metrics.",
+)
+@click.option("--release", help="Release of --engine, for its known deviations.")
 @click.option(
     "--promise",
     "promises",
@@ -75,9 +89,12 @@ def command(
     listing: bool,
     clients: tuple[str, ...],
     repeat: int | None,
+    budget: float | None,
     model: str | None,
     key: str | None,
     dialect: str | None,
+    engine: str | None,
+    release: str | None,
     promises: tuple[str, ...],
     sets: tuple[str, ...],
     overlays: tuple[str, ...],
@@ -89,7 +106,7 @@ def command(
     """Prove that TARGET works.
 
     Exit codes: 0 every check passed, could not be checked, or failed as the release is known to;
-    1 a check failed or was inconclusive; 3 nothing could be checked.
+    1 a check failed or was inconclusive; 3 nothing could be checked; 5 the budget ended first.
     """
     if listing:
         return _listing(target, names, tags)
@@ -109,6 +126,8 @@ def command(
         model=model,
         key=key,
         dialect=dialect,
+        engine=engine,
+        release=release,
         promises=promises,
         overlays=overlays,
         sets=sets,
@@ -119,6 +138,7 @@ def command(
         tags=tags,
         clients=clients,
         repeat=repeat,
+        budget=budget,
         progress=progress if sys.stderr.isatty() and not as_json else None,
     )
     return write_reports(result, junit=junit, html=html, markdown=markdown)

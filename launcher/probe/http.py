@@ -31,8 +31,10 @@ def request(
     *,
     timeout: float,
     limit: int,
-) -> tuple[int, bytes]:
-    """The status and at most `limit` bytes of the body; `timeout` in seconds bounds it all.
+) -> tuple[int, dict[str, str], bytes]:
+    """The status, the header (names in lower case) and the body.
+
+    `timeout` in seconds bounds it all; a body of more than `limit` bytes is an error.
 
     Raises:
         OSError: no connection, no whole answer in time (TimeoutError), or none of HTTP.
@@ -54,13 +56,15 @@ def request(
         while 100 <= status < 200 and status != 101:
             status, fields = answer.status(), answer.fields()
         if method == "HEAD" or status in (101, 204, 304):
-            return status, b""
-        if "chunked" in fields.get("transfer-encoding", "").lower():
-            return status, answer.chunks(limit)
+            return status, fields, b""
         length = fields.get("content-length", "")
-        if length.isascii() and length.isdigit():
-            return status, answer.exactly(min(int(length[:18]), limit))
-        return status, answer.to_the_end(limit)
+        if "chunked" in fields.get("transfer-encoding", "").lower():
+            content = answer.chunks(limit)
+        elif length.isascii() and length.isdigit():
+            content = answer.exactly(int(length[:18]), limit)
+        else:
+            content = answer.to_the_end(limit)
+        return status, fields, content
 
 
 class _Answer:
@@ -90,8 +94,9 @@ class _Answer:
             found[name.strip().lower().decode("latin-1")] = value.strip().decode("latin-1")
         return found
 
-    def exactly(self, size: int) -> bytes:
+    def exactly(self, size: int, limit: int) -> bytes:
         """So many bytes."""
+        _refuse_more(size, limit)
         while len(self._rest) < size:
             self._more()
         taken = bytes(self._rest[:size])
@@ -99,27 +104,29 @@ class _Answer:
         return taken
 
     def chunks(self, limit: int) -> bytes:
-        """The pieces of a chunked body."""
+        """The pieces of a chunked body, its trailers read to their end."""
         body = bytearray()
-        while len(body) < limit:
+        while True:
             self._lines = 0
             line = self._line().partition(b";")[0].strip()
             try:
                 size = int(line[:16], 16)
             except ValueError:
-                raise NotHttpError("the answer has a broken chunk") from None
-            if size <= 0:
-                break
-            body += self.exactly(min(size, limit - len(body)))
-            if len(body) < limit:
-                self._line()
-        return bytes(body)
+                size = -1
+            if size < 0:
+                raise NotHttpError("the answer has a broken chunk")
+            if size == 0:
+                self.fields()
+                return bytes(body)
+            body += self.exactly(size, limit - len(body))
+            self._line()
 
     def to_the_end(self, limit: int) -> bytes:
         """Everything up to the end of the connection."""
-        while len(self._rest) < limit and self._read():
-            pass
-        return bytes(self._rest[:limit])
+        while self._read():
+            _refuse_more(len(self._rest), limit)
+        _refuse_more(len(self._rest), limit)
+        return bytes(self._rest)
 
     def _line(self) -> bytes:
         self._lines += 1
@@ -145,3 +152,8 @@ class _Answer:
         piece = self._connection.recv(PIECE)
         self._rest += piece
         return bool(piece)
+
+
+def _refuse_more(size: int, limit: int) -> None:
+    if size > limit:
+        raise NotHttpError("the answer has more bytes than are read")

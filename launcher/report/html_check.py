@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from launcher.probe.bounded_json import loads
 from launcher.report.curl import HIDDEN, KEY_VARIABLE, curl
 from launcher.report.escape import html as escape
 from launcher.report.page import Anchors, attribute, mark
@@ -135,11 +136,8 @@ def _pretty(value: Any) -> str:
         return ""
     if isinstance(value, str):
         try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
+            value = loads(value)
+        except ValueError:
             return str(value)
-    try:
-        text: str = json.dumps(value, ensure_ascii=False, indent=1)
-    except RecursionError:
-        return str(value)
+    text: str = json.dumps(value, ensure_ascii=False, indent=1)
     return text

@@ -37,12 +37,19 @@ TAGS: Mapping[str, str] = {
 ENTRY_POINT_GROUP = "ernie_deploy.smoke_checks"
 MODULES = (
     "basic",
+    "belonging",
+    "stops",
     "streaming",
+    "stream_shape",
     "tools",
     "tool_choice",
+    "tool_arguments",
     "reasoning",
+    "turns",
     "structured",
     "sampling",
+    "greedy",
+    "logprobs",
     "language",
     "long",
     "load",
@@ -50,6 +57,8 @@ MODULES = (
     "errors",
     "server",
     "anthropic",
+    "messages_stream",
+    "answers",
 )
 
 

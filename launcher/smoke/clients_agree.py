@@ -11,7 +11,8 @@ from launcher.smoke.check import Check, Outcome, passed
 from launcher.smoke.clients.base import Client, TransportError
 from launcher.smoke.session import Session, shorten
 from launcher.smoke.target import Target
-from launcher.smoke.toolbox import CARD_QUESTION, WEATHER, without_tags
+from launcher.smoke.template_marks import without_tags
+from launcher.smoke.toolbox import CARD_QUESTION, WEATHER
 from launcher.smoke.transcript import Redactor, Transcript
 
 DIALECT_OF = {"openai": "openai", "anthropic": "anthropic"}

@@ -29,6 +29,8 @@ KEYS = frozenset(
         "repeat",
         "timeout",
         "request-timeout",
+        "budget",
+        "liveness-timeout",
         "promises",
         "not-promised",
         "max-tokens",
@@ -47,6 +49,7 @@ EXPECTATIONS = frozenset(
         "first-token",
         "tokens-per-second",
         "longest-gap",
+        "tail",
     ]
 )
 CUSTOM_KEYS = frozenset(["name", "purpose", "tags", "needs", "request", "stream", "expect"])

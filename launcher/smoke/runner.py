@@ -14,8 +14,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from launcher.smoke import overload
 from launcher.smoke.check import Check, Finding, Outcome, Stop
 from launcher.smoke.clients.base import Client, TransportError, UnsupportedError
+from launcher.smoke.ledger import Ledger
+from launcher.smoke.liveness import BUDGET_SECONDS, Liveness
 from launcher.smoke.section import expected
 from launcher.smoke.session import Session
 from launcher.smoke.target import Target
@@ -28,7 +31,10 @@ CHECK_FACTOR = 3.0
 
 SILENT = 3
 """So many checks wait in vain before the rest is spared."""
-SILENT_CODES = frozenset({"timeout", "stalled", "hang", "unreachable"})
+SILENT_CODES = frozenset({"timeout", "stalled", "hang", "unreachable", "unresponsive"})
+
+PATIENT = frozenset({"long", "load"})
+"""Tags of the checks that may keep an honest server silent for long."""
 
 Progress = Callable[["CheckRun"], None]
 
@@ -55,6 +61,26 @@ class CheckRun:
         return sum(o.verdict == "pass" for o in self.outcomes)
 
 
+@dataclass
+class Run:
+    """A run that is over: its checks in the order that was asked for, and what cut it short."""
+
+    checks: list[CheckRun]
+    stopped: str | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What all checks of a run have in common."""
+
+    target: Target
+    transcript: Transcript
+    ledger: Ledger
+    liveness: Liveness
+    repeat: int
+
+
 def run(
     target: Target,
     checks: Sequence[Check],
@@ -62,24 +88,36 @@ def run(
     *,
     repeat: int = 1,
     progress: Progress | None = None,
-) -> list[CheckRun]:
+    budget: float = BUDGET_SECONDS,
+) -> Run:
     """Run `checks` through `clients`; the order of the result is the order of the checks."""
     transcript = Transcript(target.secrets)
+    liveness = Liveness(target, transcript, budget)
+    shared = _Shared(target, transcript, Ledger(), liveness, repeat)
     jobs: list[tuple[CheckRun, Client]] = []
     for check in checks:
         for client in clients if check.via == "client" else clients[:1]:
             jobs.append((CheckRun(check, "http" if check.via == "http" else client.name), client))
+    with liveness.watching():
+        _run_jobs(jobs, shared, progress)
+    return Run([job[0] for job in jobs], liveness.stopped, liveness.reason)
+
+
+def _run_jobs(
+    jobs: Sequence[tuple[CheckRun, Client]], shared: _Shared, progress: Progress | None
+) -> None:
+    target, liveness = shared.target, shared.liveness
     gate = [job for job in jobs if job[0].check.name == "health"]
     calm = [job for job in jobs if not job[0].check.disturbs and job not in gate]
     alone = [job for job in jobs if job[0].check.disturbs]
     ended: list[CheckRun] = []
 
     def one(job: tuple[CheckRun, Client]) -> None:
-        silence = _silence(ended)
+        silence = liveness.reason or _silence(ended)
         if silence:
             job[0].outcomes = [Outcome("could not check", silence)]
         else:
-            _run_check(job[0], job[1], target, transcript, repeat)
+            _run_check(job[0], job[1], shared)
         ended.append(job[0])
         if progress:
             progress(job[0])
@@ -90,11 +128,11 @@ def run(
     if unreachable:
         for job in (*calm, *alone):
             job[0].outcomes = [Outcome("could not check", unreachable)]
-        return [job[0] for job in jobs]
+        return
     _side_by_side(calm, one, min(SIDE_BY_SIDE, target.max_num_seqs or SIDE_BY_SIDE))
     for job in alone:
+        liveness.patient = bool(job[0].check.tags & PATIENT)
         one(job)
-    return [job[0] for job in jobs]
 
 
 def _silence(ended: Sequence[CheckRun]) -> str | None:
@@ -150,25 +188,24 @@ def _side_by_side(
         raise broken[0]
 
 
-def _run_check(
-    run: CheckRun, client: Client, target: Target, transcript: Transcript, repeat: int
-) -> None:
+def _run_check(run: CheckRun, client: Client, shared: _Shared) -> None:
+    target = shared.target
     missing = [n for n in run.check.needs if target.promised(n) is False]
     if missing:
         who = f"{target.engine} {target.release or ''}".strip() if target.engine else target.name
         run.outcomes = [Outcome("could not check", f"{who} does not promise {', '.join(missing)}")]
         return
     begun = time.monotonic()
-    for _ in range(repeat):
-        session = Session(target, run.check, client, transcript)
-        run.outcomes.append(_bounded(session))
-        if run.outcomes[-1].verdict == "could not check":
+    for _ in range(shared.repeat):
+        session = Session(target, run.check, client, shared.transcript, ledger=shared.ledger)
+        run.outcomes.append(_bounded(session, shared.liveness))
+        if run.outcomes[-1].verdict == "could not check" or shared.liveness.stopped:
             break
     run.seconds = time.monotonic() - begun
-    run.evidence = transcript.of(run.check.name, client.name)
+    run.evidence = shared.transcript.of(run.check.name, client.name)
 
 
-def _bounded(session: Session) -> Outcome:
+def _bounded(session: Session, liveness: Liveness) -> Outcome:
     box: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
 
     def work() -> None:
@@ -180,7 +217,8 @@ def _bounded(session: Session) -> Outcome:
     limit = session.target.check_timeout or session.target.request_timeout * CHECK_FACTOR
     threading.Thread(target=work, daemon=True, name=session.check.name).start()
     try:
-        result = box.get(timeout=limit)
+        with liveness.told(box):
+            result = box.get(timeout=limit)
     except queue.Empty:
         finding = Finding("hang", f"an end within {limit:.0f} s", "none")
         return Outcome("fail", f"the check had not ended after {limit:.0f} s", (finding,))
@@ -206,6 +244,9 @@ def judge(session: Session) -> Outcome:
         return Outcome("could not check", str(error))
     except TransportError as error:
         code = "unreachable" if error.kind == "refused" else error.kind
+        feature = overload.of_a_feature(session.check) and not session.findings
+        if feature and code in overload.LATE:
+            return overload.late(session.check, code, error.message)
         session.expect(False, code, "a whole answer", error.message)
         return session.outcome("")
     except AssertionError as error:

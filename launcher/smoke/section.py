@@ -32,9 +32,16 @@ LIMITS: Mapping[str, tuple[str, bool]] = {
     "latency": ("seconds", True),
     "first-token": ("first_token_seconds", True),
     "longest-gap": ("longest_gap_seconds", True),
+    "tail": ("tail_seconds", True),
     "tokens-per-second": ("tokens_per_second", False),
 }
 """Threshold to the measure it bounds, and whether from above."""
+DEFAULTS: Mapping[str, Mapping[str, str]] = {
+    "health": {"latency": "10s"},
+    "stream-timing": {"first-token": "60s", "longest-gap": "10s", "tail": "10s"},
+}
+"""Limits that hold where the profile's `smoke.thresholds` sets none: a health route that takes
+longer fails every probe, and a stream that stands still for so long has been given up by users."""
 DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h)?\s*$")
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 
@@ -58,6 +65,7 @@ def expected(session: Session, outcome: Outcome) -> Outcome:
     smoke = session.target.smoke
     name = session.check.name
     wanted = {
+        **(DEFAULTS.get(name) or {}),
         **((smoke.get("expect") or {}).get(name) or {}),
         **((smoke.get("thresholds") or {}).get(name) or {}),
     }

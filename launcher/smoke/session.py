@@ -11,6 +11,8 @@ from launcher.smoke.check import Check, Finding, Outcome, Stop, could_not_check,
 from launcher.smoke.clients import messages_dialect
 from launcher.smoke.clients.base import CheckLog, Client, Deadline, Endpoint
 from launcher.smoke.clients.wire import EventStream, Reply, ask, listen
+from launcher.smoke.ledger import Entry, Ledger
+from launcher.smoke.overload import is_busy
 from launcher.smoke.target import Target
 from launcher.smoke.transcript import Transcript
 from launcher.smoke.waiting import waited
@@ -35,6 +37,7 @@ class Session:
     findings: list[Finding] = field(default_factory=list)
     measures: dict[str, float] = field(default_factory=dict)
     last: Answer | None = None
+    ledger: Ledger = field(default_factory=Ledger)
 
     # --- asking -------------------------------------------------------------------------------
 
@@ -60,10 +63,10 @@ class Session:
             TransportError: no whole answer came in time.
         """
         before = waited()
-        answer = self.client.chat(
-            self.target.endpoint, self.body(messages, **params), self.deadline(), self.log
-        )
+        body = self.body(messages, **params)
+        answer = self.client.chat(self.target.endpoint, body, self.deadline(), self.log)
         answer = replace(answer, waited=waited() - before)
+        self.ledger.note(Entry(self.check.name, self.client.name, body, answer))
         self.last = answer
         return answer
 
@@ -166,6 +169,8 @@ class Session:
         if answer.status == 200 and answer.error is None:
             return
         said = f"HTTP {answer.status}: {shorten(answer.error)}"
+        if is_busy(self.check, answer.status):
+            raise inconclusive(f"the server is busy ({said}); nothing else was seen")
         if answer.status in REJECTED and not self.promised():
             raise could_not_check(f"the server does not take this request ({said})")
         self.require(False, "status", "an answer with status 200", said)

@@ -16,9 +16,18 @@ from launcher.smoke.clients import DIALECTS, client
 from launcher.smoke.clients.base import Client
 from launcher.smoke.clients_agree import disagreements
 from launcher.smoke.deviations import explained
+from launcher.smoke.liveness import BUDGET_SECONDS
 from launcher.smoke.runner import CheckRun, Progress, never_connected, run
+from launcher.smoke.section import seconds
 from launcher.smoke.target import Target
 from launcher.smoke.transcript import Redactor
+
+VERDICT_OF = {
+    ExitCode.DONE: "pass",
+    ExitCode.NEGATIVE: "fail",
+    ExitCode.PRECONDITION: "could not check",
+    ExitCode.DEADLINE: "could not check",
+}
 
 
 def select(
@@ -85,9 +94,12 @@ def smoke(
     tags: Sequence[str] = (),
     clients: Sequence[str] = (),
     repeat: int | None = None,
+    budget: float | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Run the suite and judge it; what is not said here, the profile's section says.
+
+    `budget` bounds the whole run, in seconds.
 
     Raises:
         UsageError: an unknown check, tag or client, or a wrong `smoke:` section.
@@ -104,14 +116,18 @@ def smoke(
     begun = time.monotonic()
     started = datetime.datetime.now(datetime.timezone.utc)
     through = [client(n) for n in used]
-    runs = run(target, chosen, through, repeat=repeat, progress=progress)
+    if budget is None:
+        budget = seconds(target.smoke.get("budget") or BUDGET_SECONDS)
+    ended = run(target, chosen, through, repeat=repeat, progress=progress, budget=budget)
+    runs = ended.checks
     nowhere = never_connected(runs)
     if nowhere:
         # Nothing was asked, so nothing is judged: not even the checks that found it out.
         for one in runs:
             one.outcomes = [Outcome("could not check", nowhere)]
     shown = [_shown(target, one, repeat) for one in runs]
-    differences = [*_differences(shown), *_disagreements(target, through, shown)]
+    disagreements = [] if ended.stopped else _disagreements(target, through, shown)
+    differences = [*_differences(shown), *disagreements]
     data: dict[str, Any] = {
         "target": describe(target),
         "started": started.isoformat(timespec="seconds"),
@@ -123,9 +139,13 @@ def smoke(
         "counts": _counts(shown),
         "unreachable": Redactor(target.secrets).text(nowhere) if nowhere else None,
         "differences": differences,
+        "stopped": {"code": ended.stopped, "message": ended.reason} if ended.stopped else None,
     }
     code = exit_code(shown, data["differences"])
-    data["verdict"] = {0: "pass", 1: "fail", 3: "could not check"}[int(code)]
+    if ended.stopped == "budget" and code is not ExitCode.NEGATIVE:
+        # What was not asked may be wrong: a run that was cut short is no pass.
+        code = ExitCode.DEADLINE
+    data["verdict"] = VERDICT_OF[code]
     name = target.name if target.kind == "instance" else None
     return Result("smoke", data, name, code, _reasons(code, shown, differences))
 
@@ -136,6 +156,10 @@ def _reasons(
     """What made the exit code, by the names of the checks."""
     if code is ExitCode.DONE:
         return ()
+    if code is ExitCode.DEADLINE:
+        left = [c for c in shown if c["verdict"] == "could not check"]
+        reason = left[-1]["message"] if left else ""
+        return (Problem("budget-used-up", f"{len(left)} checks were not carried out: {reason}"),)
     if code is ExitCode.PRECONDITION:
         reason = next((c["message"] for c in shown if c["message"]), "no check applies")
         return (Problem("nothing-checked", f"nothing could be checked: {reason}"),)
@@ -161,7 +185,7 @@ def _asked_by_profile(target: Target, custom: Sequence[Check]) -> tuple[list[str
     names = [str(n) for n in target.smoke.get("checks") or ()]
     tags = [str(t) for t in target.smoke.get("tags") or ()]
     if not names and not tags:
-        tags = ["quick"]
+        tags = ["quick", "dialect"] if target.endpoint.dialect == "anthropic" else ["quick"]
     return [*names, *(c.name for c in custom)], tags
 
 

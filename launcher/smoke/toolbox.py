@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from launcher.probe.bounded_json import loads
 from launcher.smoke.answers import Choice, ToolCall
 from launcher.smoke.check import inconclusive
 from launcher.smoke.schema import violations
 from launcher.smoke.session import Session
+from launcher.smoke.template_marks import TAGS
 
 CARD_QUESTION = "How 's the weather in Beijing today?"
 """As the card of baidu/ERNIE-4.5-21B-A3B-Thinking asks it, the blank included."""
@@ -51,25 +52,6 @@ TIME: dict[str, Any] = {
     },
 }
 
-TAGS = (
-    "<think>",
-    "</think>",
-    "<response>",
-    "</response>",
-    "<tool_call>",
-    "</tool_call>",
-    "<|im_start|>",
-    "<|im_end|>",
-)
-"""Marks of ERNIE's template that no reader of an answer may see."""
-
-
-def without_tags(text: str) -> str:
-    """`text` without the template's tags and without the blanks around it."""
-    for tag in TAGS:
-        text = text.replace(tag, "")
-    return text.strip()
-
 
 def named(tool: Mapping[str, Any]) -> dict[str, Any]:
     """The `tool_choice` that forces `tool`."""
@@ -105,6 +87,12 @@ def judge_calls(
         f"finish_reason {finish}",
         choice.finish_reason,
     )
+    session.expect(
+        not called_in_text(choice, names) or "{" not in choice.text,
+        "call-doubled",
+        "the call in tool_calls alone",
+        f"and in the content {choice.content!r}",
+    )
     leaked = [t for t in TAGS if t in (choice.content or "")]
     session.expect(not leaked, "tags-in-content", "no template tags in the content", leaked)
     return choice.calls
@@ -113,7 +101,7 @@ def judge_calls(
 def judge_arguments(session: Session, call: ToolCall, schema: Mapping[str, Any]) -> None:
     """The arguments of one call: JSON, and valid."""
     try:
-        arguments = json.loads(call.arguments)
+        arguments = loads(call.arguments, strict=False)
     except ValueError:
         session.expect(False, "tool-json", "arguments that are JSON", call.arguments)
         return
@@ -131,7 +119,7 @@ def called_in_text(choice: Choice, names: list[str]) -> bool:
 
 def _whole(call: ToolCall) -> bool:
     try:
-        json.loads(call.arguments)
+        loads(call.arguments, strict=False)
     except ValueError:
         return False
     return True

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.errors import UsageError
+from launcher.probe.bounded_json import loads
 from launcher.smoke.answers import Answer
 from launcher.smoke.check import Check, Outcome, passed
 from launcher.smoke.clients.base import TransportError
@@ -28,6 +29,9 @@ from launcher.smoke.transcript import Transcript
 
 DATA = Path(__file__).parent / "data" / "tool_prompts.json"
 WIDTH = 4
+SILENT = 4
+"""So many prompts wait in vain, before any is answered, until the rest is not asked."""
+UNANSWERED = "the server does not answer: {count} prompts before this one waited in vain"
 TOOLS = (WEATHER, TIME)
 SCHEMAS = {t["function"]["name"]: t["function"]["parameters"] for t in TOOLS}
 
@@ -64,6 +68,13 @@ def measure(target: Target, asked: Sequence[Mapping[str, Any]]) -> dict[str, Any
                 position = waiting.get_nowait()
             except queue.Empty:
                 return
+            silent = sum(bool(r.get("silent")) for r in list(rows.values()))
+            if silent >= SILENT and silent == len(rows):
+                rows[position] = {
+                    "error": UNANSWERED.format(count=silent),
+                    "silent": True,
+                }
+                continue
             rows[position] = _row(session, asked[position])
 
     threads = [
@@ -109,7 +120,8 @@ def _row(session: Session, item: Mapping[str, Any]) -> dict[str, Any]:
     try:
         answer = session.chat(item["prompt"], tools=list(TOOLS), tool_choice="auto")
     except TransportError as error:
-        return {"error": session.safe(error.message)}
+        silent = error.kind in ("timeout", "stalled", "refused")
+        return {"error": session.safe(error.message), "silent": silent}
     if answer.status != 200:
         return {"error": session.safe(f"HTTP {answer.status}: {answer.error}")}
     names = {c.name for c in answer.choice.calls}
@@ -126,7 +138,7 @@ def _valid(answer: Answer) -> int:
     good = 0
     for call in answer.choice.calls:
         try:
-            arguments = json.loads(call.arguments)
+            arguments = loads(call.arguments, strict=False)
         except ValueError:
             continue
         good += call.name in SCHEMAS and not violations(arguments, SCHEMAS[call.name])

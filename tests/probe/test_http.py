@@ -48,10 +48,9 @@ def answering(*pieces: bytes, pause: float = 0.0, forever: bool = False) -> Iter
             thread.join()
 
 
-def ask(
-    port: int, method: str = "GET", timeout: float = 20.0, path: str = "/"
-) -> tuple[int, bytes]:
-    return request("127.0.0.1", port, method, path, {}, timeout=timeout, limit=1000)
+def ask(port: int, *, timeout: float = 20.0, path: str = "/") -> tuple[int, bytes]:
+    status, _, body = request("127.0.0.1", port, "GET", path, {}, timeout=timeout, limit=1000)
+    return status, body
 
 
 @pytest.mark.parametrize(
@@ -70,12 +69,6 @@ def ask(
         (
             b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx",
             (200, b"x"),
-        ),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + b"y" * 5000, (200, b"y" * 1000)),
-        (b"HTTP/1.1 200 OK\r\n\r\n" + b"y" * 5000, (200, b"y" * 1000)),
-        (
-            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1388\r\n" + b"y" * 5000,
-            (200, b"y" * 1000),
         ),
     ],
 )
@@ -97,6 +90,10 @@ def test_an_answer_is_read_in_every_form(answer: bytes, expected: tuple[int, byt
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok",
         b"HTTP/1.1 200 OK\r\nContent-Len",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + b"y" * 5000,
+        b"HTTP/1.1 200 OK\r\n\r\n" + b"y" * 5000,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1388\r\n" + b"y" * 5000,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n" + b"y" * 5000,
         b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 5000 + b"\r\n",
         b"HTTP/1.1 200 OK\r\na: " + b"b" * 100_000 + b"\r\n\r\n",
         b"HTTP/1.1 100 Continue\r\n\r\n" * 5000,

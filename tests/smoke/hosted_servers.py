@@ -59,7 +59,8 @@ class AimlHandler(Handler):
     def _asked(self, body: Any, data: bytes) -> Body:
         if isinstance(body, dict) and body.get("model") not in self.models:
             raise BadRequestError("unknown model", 404)
-        plain = {**body, "model": "tiny-ernie"} if isinstance(body, dict) else None
+        named = {"model": "tiny-ernie", "answer-as": (body or {}).get("model")}
+        plain = {**body, **named} if isinstance(body, dict) else None
         return self._checked(data if plain is None else json.dumps(plain).encode())
 
     def _send(self, status: int, body: Any) -> None:
@@ -93,7 +94,9 @@ class ModelsLabHandler(AimlHandler):
     def _asked(self, body: Any, data: bytes) -> Body:
         if body.get("model_id") not in self.models:
             raise BadRequestError("model_id is required")
-        return self._checked(json.dumps({**body, "model": "tiny-ernie"}).encode())
+        return self._checked(
+            json.dumps({**body, "model": "tiny-ernie", "answer-as": body["model_id"]}).encode()
+        )
 
     def _send(self, status: int, body: Any) -> None:
         Handler._send(self, status, body)

@@ -118,9 +118,12 @@ class MessagesMixin:
         counted = {"output_tokens": usage["output_tokens"]}
         events.append({"type": "message_delta", "delta": ended, "usage": counted})
         events.append({"type": "message_stop"})
-        self._send_events(
-            [f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode() for e in events]
-        )
+        made: list[Any] = [
+            f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode() for e in events
+        ]
+        if hook := self.server.hook("events"):
+            made = hook(self.server, asked, made)
+        self._send_events(made)
 
     def messages_error(self, kind: str, text: str) -> Body:
         return {"type": "error", "error": {"type": kind, "message": text}}

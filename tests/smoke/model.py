@@ -120,6 +120,10 @@ def _calls(question: str, tools: dict[str, Any], choice: Any) -> list[dict[str, 
         wanted = ["get_time"]
     else:
         wanted = [next(iter(tools))] if choice == "required" else []
+    note = re.search(r"Save this note word for word: (.+)", question, re.S)
+    if note and "save_note" in tools:
+        given = json.dumps({"text": note[1]}, ensure_ascii=False)
+        return [{"name": "save_note", "arguments": given}]
     cities = re.findall(r"Paris|Tokyo|Beijing", question) or ["Beijing"]
     calls = []
     for name in wanted:

@@ -8,6 +8,8 @@
     events    the chunks of a stream, each a JSON object, `[DONE]` or raw bytes
     route     the answer of any route, before the honest one; None leaves it alone
     pause     seconds to wait before each chunk, by its position
+    wire      the bytes of each event of a stream, as they are sent
+    body      the bytes of any other answer, with the handler: one per connection
 """
 
 from __future__ import annotations
@@ -31,28 +33,6 @@ CONTEXT = 2048
 SEATS = 4
 DONE = "[DONE]"
 TOKEN_SECONDS = 0.002
-KNOWN = frozenset(
-    [
-        "model",
-        "messages",
-        "temperature",
-        "max_tokens",
-        "stream",
-        "stream_options",
-        "tools",
-        "tool_choice",
-        "stop",
-        "seed",
-        "n",
-        "logprobs",
-        "top_logprobs",
-        "top_p",
-        "frequency_penalty",
-        "presence_penalty",
-        "response_format",
-        "chat_template_kwargs",
-    ]
-)
 
 
 @dataclass
@@ -67,6 +47,8 @@ class Defect:
     events: Callable[[Server, Body, list[Any]], list[Any]] | None = None
     route: Callable[[Server, str, str, bytes, Any], tuple[int, Any] | None] | None = None
     pause: Callable[[int], float] | None = None
+    wire: Callable[[Server, Body, bytes], bytes] | None = None
+    body: Callable[[Server, Any, bytes], bytes] | None = None
     settings: tuple[tuple[str, Any], ...] = ()
 
 
@@ -195,6 +177,9 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
         limit = body.get("max_tokens", 256)
         if not isinstance(limit, int) or limit < 1:
             raise BadRequestError("max_tokens must be at least 1")
+        for message in messages:
+            if isinstance(message, dict) and isinstance(message.get("content"), list):
+                message["content"] = "".join(str(p.get("text", "")) for p in message["content"])
         if model.prompt_tokens(body) >= CONTEXT:
             raise BadRequestError(f"the prompt is longer than {CONTEXT} tokens")
         return body
@@ -218,7 +203,11 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
             "total_tokens": given + made,
             "completion_tokens_details": {"reasoning_tokens": thought},
         }
-        head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": 1, "model": "tiny-ernie"}
+        head = {
+            "id": f"chatcmpl-{uuid.uuid4().hex}",
+            "created": int(time.time()),
+            "model": body.get("answer-as") or body["model"],
+        }
         with server.lock:
             server.counters["requests_total"] += 1
             server.counters["generation_tokens_total"] += made
@@ -245,10 +234,10 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
             hook(server, body, reply)
         thought, said = model.tokens(reply.reasoning), model.tokens(reply.content)
         finish = "tool_calls" if reply.calls else "stop"
-        for word in _stops(body):
-            if word in reply.content:
-                said = model.tokens(reply.content.partition(word)[0])
-        room = body.get("max_tokens", 256)
+        places = [p for word in _stops(body) if (p := reply.content.find(word)) >= 0]
+        if places:
+            said = model.tokens(reply.content[: min(places)])
+        room = body.get("max_completion_tokens") or body.get("max_tokens", 256)
         if len(thought) + len(said) > room:
             finish = "length"
         thought = thought[:room]
@@ -266,10 +255,9 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
         arguments = [model.tokens(c["function"]["arguments"]) for c in calls]
         plain: Body = {"index": index, "message": message, "finish_reason": finish}
         if body.get("logprobs"):
-            entry = {"token": "x", "logprob": -0.1}
-            top = [entry, {"token": "y", "logprob": -3.0}][: body.get("top_logprobs", 0)]
-            count = len(thought) + len(said)
-            plain["logprobs"] = {"content": [{**entry, "top_logprobs": top}] * count}
+            count = body.get("top_logprobs", 0)
+            entries = [_logprob(token, count) for token in (*thought, *said)]
+            plain["logprobs"] = {"content": entries}
         return {
             "plain": plain,
             "thought": len(thought),
@@ -280,8 +268,12 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
     def _stream(self, body: Body, head: Body, choices: list[Body], usage: Body) -> None:
         events: list[Any] = []
 
-        def chunk(index: int, delta: Body, finish: str | None = None) -> None:
-            choice = {"index": index, "delta": delta, "finish_reason": finish}
+        def chunk(
+            index: int, delta: Body, finish: str | None = None, entry: Body | None = None
+        ) -> None:
+            choice: Body = {"index": index, "delta": delta, "finish_reason": finish}
+            if entry is not None:
+                choice["logprobs"] = {"content": [entry]}
             events.append({**head, "object": "chat.completion.chunk", "choices": [choice]})
 
         for choice in choices:
@@ -289,10 +281,11 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
             thought, said, arguments = choice["pieces"]
             index = plain["index"]
             chunk(index, {"role": "assistant", "content": ""})
+            entries = iter((plain.get("logprobs") or {}).get("content") or [])
             for piece in thought:
-                chunk(index, {"reasoning_content": piece})
+                chunk(index, {"reasoning_content": piece}, entry=next(entries, None))
             for piece in said:
-                chunk(index, {"content": piece})
+                chunk(index, {"content": piece}, entry=next(entries, None))
             for position, call in enumerate(plain["message"]["tool_calls"] or []):
                 function = {"name": call["function"]["name"], "arguments": ""}
                 start = {"index": position, "id": call["id"], "type": "function"}
@@ -326,15 +319,22 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
             else:
                 text = event if isinstance(event, str) else json.dumps(event, ensure_ascii=False)
                 data = f"data: {text}\n\n".encode()
-            self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+            if hook := self.server.hook("wire"):
+                data = hook(self.server, {}, data)
+            size = 1 if self.server.memory.get("bytewise") else len(data)
+            for piece in (data[i : i + size] for i in range(0, len(data), size)):
+                self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
             self.wfile.flush()
         self.wfile.write(b"0\r\n\r\n")
 
     def _send(self, status: int, body: Any) -> None:
         text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
         data = text.encode()
+        if hook := self.server.hook("body"):
+            data = hook(self.server, self, data)
         self.send_response(status)
         kind = "text/plain" if isinstance(body, str) else "application/json"
+        kind = vars(self).get("kind", kind)
         self.send_header("Content-Type", kind)
         if location := self.server.memory.get("location"):
             self.send_header("Location", location)
@@ -352,6 +352,13 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
         else:
             self.close_connection = True
         return True
+
+
+def _logprob(token: str, count: int) -> Body:
+    """A token with its likelihood; the next likely ones are less so."""
+    tops = [(token, -0.1), ("~", -3.0), ("^", -4.0)][: max(count, 1)]
+    entries = [{"token": t, "logprob": p, "bytes": list(t.encode())} for t, p in tops]
+    return {**entries[0], "top_logprobs": entries[:count]}
 
 
 def _stops(body: Body) -> list[str]:

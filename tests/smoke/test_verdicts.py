@@ -393,7 +393,12 @@ def test_the_profile_says_what_runs_by_default() -> None:
     section = {"checks": ["health"], "tags": ["dialect"], "repeat": 2}
     with serve(key="k") as server:
         result = smoke(target_of(server, smoke=section))
-    assert [c["name"] for c in result.data["checks"]] == ["health", "messages", "count-tokens"]
+    assert [c["name"] for c in result.data["checks"]] == [
+        "health",
+        "messages",
+        "count-tokens",
+        "messages-stream",
+    ]
     assert result.data["repeat"] == 2
     assert {c["rate"]["draws"] for c in result.data["checks"]} == {2}
 
@@ -414,3 +419,21 @@ def test_what_one_client_sees_and_another_does_not_is_a_finding() -> None:
     seen = [d["verdicts"] for d in result.data["differences"]]
     assert {"requests": "The capital of France is Paris.", "openai": "something else"} in seen
     assert result.exit_code == 1
+
+
+def test_the_dialect_of_a_target_is_checked_by_default() -> None:
+    with serve(DEFECTS["no-message-stop"], key="k") as server:
+        target = target_of(server)
+        endpoint = replace(target.endpoint, dialect="anthropic")
+        result = smoke(replace(target, endpoint=endpoint), clients=["requests"])
+    verdicts = {c["name"]: c["verdict"] for c in result.data["checks"]}
+    assert verdicts["messages-stream"] == "fail"
+    assert {"messages", "count-tokens"} <= set(verdicts)
+    assert result.exit_code == 1
+
+
+def test_a_mix_up_is_the_servers_even_if_the_model_repeats_no_marker() -> None:
+    with serve(DEFECTS["mixed-although-no-marker-is-repeated"], key="k") as server:
+        found = only(smoke(target_of(server), names=["concurrency"]))
+    assert {f["code"] for f in found["findings"]} == {"answers-mixed"}
+    assert "the model does not repeat" not in found["message"]

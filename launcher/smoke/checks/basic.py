@@ -123,7 +123,7 @@ def stop(session: Session) -> Outcome:
     """The answer ends before a string from the middle of the free answer, and says stop."""
     free = session.answered(COUNT)
     text = session.speaks(free)
-    word = _stop_string(text, free.choice.reasoning or "")
+    word = stop_string(text, free.choice.reasoning or "")
     if word is None:
         raise inconclusive(
             f"the answer holds nothing to stop at that its reasoning does not: {text[:80]!r}"
@@ -142,7 +142,7 @@ def stop(session: Session) -> Outcome:
     return session.outcome(f"stopped before {word!r}: {kept.strip()[-20:]!r}")
 
 
-def _stop_string(text: str, reasoning: str) -> str | None:
+def stop_string(text: str, reasoning: str) -> str | None:
     """The 7 of an answer that counts, else a piece of its middle.
 
     A string that the reasoning holds would end the thought instead of the answer.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import threading
-import time
 
 from launcher.smoke.answers import Answer
 from launcher.smoke.check import Outcome, check, could_not_check, inconclusive
 from launcher.smoke.clients.base import TransportError
+from launcher.smoke.crowd import alone, at_once, judge
 from launcher.smoke.session import Session
 
 SEATS = 8
@@ -16,40 +15,25 @@ SEATS = 8
 MOST = 256
 """Requests at once at most: beyond, this side would be what is tested."""
 DISCONNECT_TRIES = 2
-MOST_ASKED_AGAIN = 3
-WORDS = (
-    "apple",
-    "tiger",
-    "marble",
-    "lantern",
-    "copper",
-    "falcon",
-    "meadow",
-    "velvet",
-    "harbor",
-    "thunder",
-    "silver",
-    "pumpkin",
-)
 
 
 @check(
     "concurrency",
-    "as many requests as there are seats: every answer carries its own marker",
+    "as many requests as there are seats: every one gets its own answer",
     tags="load",
     needs="chat",
     disturbs=True,
 )
 def concurrency(session: Session) -> Outcome:
-    """All answered, none with another's marker, half of them streamed."""
+    """All answered, none with another's answer, half of them streamed."""
     count = min(session.target.max_num_seqs or SEATS, MOST)
-    echoes = _echoes(session)
-    answers, seconds = _all_at_once(session, count, echoes)
+    crowd = alone(session)
+    answers, seconds = at_once(session, count, crowd)
     refused = [a for a in answers.values() if isinstance(a, Answer) and a.status == 429]
     session.expect(
         not refused, "refused-within-seats", f"{count} answers", f"{len(refused)} of 429"
     )
-    _judge(session, answers, echoes)
+    judge(session, answers, crowd)
     return session.outcome(f"{count} at once in {seconds:.2f} s", seconds=seconds)
 
 
@@ -66,11 +50,11 @@ def over_capacity(session: Session) -> Outcome:
     if seats > MOST:
         raise could_not_check(f"{seats} seats are more than the {MOST} requests asked at once")
     count = seats + min(seats, SEATS * 4) + 4
-    echoes = _echoes(session)
-    answers, seconds = _all_at_once(session, count, echoes)
+    crowd = alone(session)
+    answers, seconds = at_once(session, count, crowd)
     refused = sum(isinstance(a, Answer) and a.status == 429 for a in answers.values())
     session.expect(refused < count, "all-refused", "answers", "429 for every request")
-    _judge(session, answers, echoes)
+    judge(session, answers, crowd)
     return session.outcome(
         f"{count} at once in {seconds:.2f} s, {refused} told 429", seconds=seconds
     )
@@ -113,10 +97,10 @@ def disconnect(session: Session) -> Outcome:
             return session.outcome(f"answered {after.seconds:.2f} s after {count} clients hung up")
         starved = max(starved, after.waited)
     # What was slow alone afterwards, too, was not slow because of the streams.
-    alone = session.answered("Hello!").seconds
-    if starved > allowed / 2 or alone > allowed / 2:
+    calm = session.answered("Hello!").seconds
+    if starved > allowed / 2 or calm > allowed / 2:
         raise inconclusive(
-            f"answered after {after.seconds:.1f} s, but alone it takes {alone:.1f} s now, and this "
+            f"answered after {after.seconds:.1f} s, but alone it takes {calm:.1f} s now, and this "
             f"side waited for a processor for {starved:.1f} s"
         )
     session.expect(
@@ -130,92 +114,3 @@ def _hang_up(session: Session, question: str) -> None:
         session.wire(question, stop_after=2)
     except TransportError:
         return
-
-
-def _echoes(session: Session) -> bool:
-    """True where the model repeats a marker when nobody else asks."""
-    return "marker-417" in _alone(session, "marker-417")
-
-
-def _all_at_once(
-    session: Session, count: int, echoes: bool
-) -> tuple[dict[str, Answer | TransportError], float]:
-    source = random.Random(0)  # noqa: S311 - markers, no secrets
-    markers: list[str] = []
-    while len(markers) < count:
-        marker = f"{source.choice(WORDS)}-{source.randint(100, 999)}"
-        if marker not in markers:
-            markers.append(marker)
-    answers: dict[str, Answer | TransportError] = {}
-    # Without markers only loss can be seen, for which a few tokens are enough.
-    bound = {} if echoes else {"max_tokens": 16}
-    gate = threading.Barrier(count + 1)
-
-    def one(position: int, marker: str) -> None:
-        gate.wait()
-        try:
-            ask = session.stream if position % 2 else session.chat
-            answers[marker] = ask(f"Reply with exactly: {marker}", **bound)
-        except TransportError as error:
-            answers[marker] = error
-
-    threads = [
-        threading.Thread(target=one, args=(i, m), daemon=True) for i, m in enumerate(markers)
-    ]
-    for thread in threads:
-        thread.start()
-    gate.wait()
-    begun = time.monotonic()
-    for thread in threads:
-        thread.join(max(0.1, begun + session.target.request_timeout * 2 - time.monotonic()))
-    for marker in markers:
-        if marker not in answers:
-            answers[marker] = TransportError("timeout", "no answer at all")
-    return answers, time.monotonic() - begun
-
-
-def _judge(session: Session, answers: dict[str, Answer | TransportError], echoes: bool) -> None:
-    own = 0
-    said: dict[str, str] = {}
-    for marker, answer in answers.items():
-        if isinstance(answer, TransportError):
-            session.expect(False, "request-lost", f"an answer to {marker}", answer.message)
-            continue
-        if answer.status == 429:
-            continue
-        session.expect(
-            answer.status == 200,
-            "request-failed",
-            "status 200 or 429",
-            f"HTTP {answer.status} {answer.error}",
-        )
-        said[marker] = (answer.choice.content or "") + (answer.choice.reasoning or "")
-        own += marker in said[marker]
-    for marker, text in said.items():
-        others = [m for m in answers if m != marker and m in text]
-        session.expect(
-            not others,
-            "answers-mixed",
-            f"the answer to {marker}",
-            f"the marker {', '.join(others)}",
-        )
-    if own == len(said) or session.findings:
-        return
-    missing = [m for m, text in said.items() if m not in text]
-    if not echoes:
-        doubt = "nothing was lost, but the model does not repeat markers: mixing cannot be seen"
-        raise inconclusive(doubt) if session.promised("skill-echo") else could_not_check(doubt)
-    unable = [m for m in missing[:MOST_ASKED_AGAIN] if m not in _alone(session, m)]
-    if len(unable) == len(missing[:MOST_ASKED_AGAIN]):
-        raise inconclusive(f"the model does not repeat {', '.join(unable)} alone either")
-    session.expect(
-        False,
-        "answer-wrong-under-load",
-        "the marker each was asked for",
-        f"{len(missing)} without: {', '.join(missing[:3])}",
-    )
-
-
-def _alone(session: Session, marker: str) -> str:
-    answer = session.chat(f"Reply with exactly: {marker}")
-    return (answer.choice.content or "") + (answer.choice.reasoning or "")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from launcher.probe.bounded_json import loads
 from launcher.smoke.answers import Answer
 from launcher.smoke.check import Outcome, check
 from launcher.smoke.schema import violations
@@ -41,26 +41,31 @@ def json_mode(session: Session) -> Outcome:
 
 @check("json-schema", "response_format json_schema is enforced", tags="quick", needs="json-schema")
 def json_schema(session: Session) -> Outcome:
-    """A question that asks for the schema, and a greeting that does not."""
+    """A question that asks for the schema, and a greeting that does not; plain and streamed."""
     asked = "Give me a person as JSON with name and age."
+    streams = session.target.promised("stream") is not False
     for question, schema in ((asked, PERSON), ("Hello!", ODD)):
-        wanted = {"name": "answer", "strict": True, "schema": schema}
-        answer = session.answered(
-            question, response_format={"type": "json_schema", "json_schema": wanted}
-        )
-        value = _parsed(session, answer)
-        if value is not None:
-            wrong = violations(value, schema)
-            session.expect(
-                not wrong, "json-schema", "an answer valid against the schema", "; ".join(wrong)
+        for stream in (False, True) if streams else (False,):
+            wanted = {"name": "answer", "strict": True, "schema": schema}
+            answer = session.answered(
+                question,
+                response_format={"type": "json_schema", "json_schema": wanted},
+                stream=stream,
             )
+            value = _parsed(session, answer)
+            if value is None:
+                continue
+            wrong = violations(value, schema)
+            how = "streamed" if stream else "plain"
+            expected = f"an answer valid against the schema ({how})"
+            session.expect(not wrong, "json-schema", expected, "; ".join(wrong))
     return session.outcome("valid against the schema, asked for in words and not")
 
 
 def _parsed(session: Session, answer: Answer) -> Any:
     text = session.speaks(answer)
     try:
-        return json.loads(text)
+        return loads(text, strict=False)
     except ValueError:
         session.expect(False, "json-broken", "JSON and nothing else", text)
         return None

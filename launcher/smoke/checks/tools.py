@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from launcher.probe.bounded_json import loads
 from launcher.smoke.answers import Answer, ToolCall, calls_of
 from launcher.smoke.check import Outcome, check, inconclusive
 from launcher.smoke.session import Messages, Session
@@ -37,6 +38,9 @@ def tool_call_stream(session: Session) -> Outcome:
     calls = judge_calls(session, answer.choice, WEATHER)
     names = _names_streamed(answer)
     session.expect(len(names) == len(calls), "tool-name-repeated", "each call's name once", names)
+    plain = session.answered(CARD_QUESTION, tools=[WEATHER], tool_choice="auto")
+    if plain.choice.calls:
+        _same_calls(session, plain.choice.calls, calls)
     return session.outcome(_shown(calls), seconds=answer.seconds)
 
 
@@ -124,6 +128,30 @@ def tool_parallel(session: Session) -> Outcome:
     return session.outcome("two cities, two calls")
 
 
+def _same_calls(
+    session: Session, plain: tuple[ToolCall, ...], streamed: tuple[ToolCall, ...]
+) -> None:
+    """At temperature 0 the same calls; each request's calls have ids of their own."""
+    ids = {c.id for c in plain} & {c.id for c in streamed}
+    session.expect(
+        not ids, "tool-id-reused", "ids that no other request's calls had", sorted(map(str, ids))
+    )
+    seen = [[(c.name, _value(c.arguments)) for c in calls] for calls in (plain, streamed)]
+    if seen[0] != seen[1]:
+        again = session.answered(CARD_QUESTION, tools=[WEATHER], tool_choice="auto").choice.calls
+        steady = [(c.name, _value(c.arguments)) for c in again] == seen[0]
+        session.expect(
+            not steady, "tool-stream-differs", f"{_shown(plain)} as plain", _shown(streamed)
+        )
+
+
+def _value(arguments: str) -> Any:
+    try:
+        return loads(arguments, strict=False)
+    except ValueError:
+        return arguments
+
+
 def _with_results(question: Messages, calls: tuple[ToolCall, ...], results: list[str]) -> list[Any]:
     asked = {
         "role": "assistant",
@@ -138,7 +166,7 @@ def _with_results(question: Messages, calls: tuple[ToolCall, ...], results: list
         ],
     }
     try:
-        [json.loads(c.arguments) for c in calls]
+        [loads(c.arguments, strict=False) for c in calls]
     except ValueError as error:
         raise inconclusive("the first call's arguments are no JSON: see tool-call") from error
     told = [

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from typing import Any
+
 from tests.smoke.defects.planting import (
     defect,
     path_answers,
 )
+from tests.smoke.servers import Body, Server
 
 MESSAGE = {
     "id": "m",
@@ -23,4 +28,37 @@ defect(
     "count-tokens-differs",
     "count-tokens",
     route=path_answers("/v1/messages/count_tokens", 200, {"input_tokens": 1}, "POST"),
+)
+
+
+def _events(change: Callable[[list[Body]], list[Body]]) -> Callable[..., list[Any]]:
+    """A hook that changes the events of a Messages stream."""
+
+    def hook(server: Server, body: Body, events: list[Any]) -> list[Any]:
+        if not isinstance(events[0], bytes):
+            return events
+        parsed = [json.loads(e.split(b"data: ", 1)[1]) for e in events]
+        return [f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode() for e in change(parsed)]
+
+    return hook
+
+
+def _without(name: str) -> Callable[..., list[Any]]:
+    return _events(lambda events: [e for e in events if e["type"] != name])
+
+
+defect("no-message-stop", "messages-stream", events=_without("message_stop"))
+defect("no-message-start", "messages-stream", events=_without("message_start"))
+defect("no-message-delta", "messages-stream", events=_without("message_delta"))
+defect("blocks-never-closed", "messages-stream", events=_without("content_block_stop"))
+defect("blocks-never-opened", "messages-stream", events=_without("content_block_start"))
+defect(
+    "blocks-all-zero",
+    "messages-stream",
+    events=_events(lambda events: [{**e, "index": 0} if "index" in e else e for e in events]),
+)
+defect(
+    "stop-before-the-last-delta",
+    "messages-stream",
+    events=_events(lambda events: [*events[:-2], events[-1], events[-2]]),
 )

@@ -1,0 +1,159 @@
+"""Log-probabilities: each is of the token beside it, plain and streamed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from launcher.smoke.answers import Answer
+from launcher.smoke.check import Outcome, check, could_not_check
+from launcher.smoke.session import Session
+from launcher.smoke.template_marks import TAGS
+
+TOKENS = 16
+PART = "bytes:"
+"""How FastDeploy spells a token that is a part of a character."""
+
+
+@check(
+    "logprobs-tokens",
+    "every log-probability belongs to its token: text, bytes, alternatives; also in streams",
+    tags="sampling",
+    needs="logprobs",
+    disturbs=True,
+)
+def logprobs_tokens(session: Session) -> Outcome:
+    """Joined, the tokens are the answer; streamed, they are the same ones."""
+    streams = session.target.promised("stream") is not False
+    seen: list[list[tuple[Any, Any]]] = []
+    for stream in (False, True) if streams else (False,):
+        how = "streamed" if stream else "plain"
+        answer = session.answered(
+            "Hello!", logprobs=True, top_logprobs=2, max_tokens=TOKENS, stream=stream
+        )
+        entries = entries_of(answer.choice.logprobs)
+        if not entries and not stream and not session.promised():
+            raise could_not_check("there are no logprobs: see logprobs")
+        session.require(bool(entries), "logprobs-missing", f"logprobs ({how})", "none")
+        _texts(session, answer, entries, how)
+        _bytes(session, entries, how)
+        _alternatives(session, entries, how)
+        made = answer.usage.completion if answer.usage else None
+        if made is not None and answer.choice.finish_reason == "length":
+            session.expect(
+                len(entries) == made, "logprobs-count", f"{made} entries ({how})", len(entries)
+            )
+        if stream:
+            _by_chunk(session, answer)
+        seen.append([(e.get("token"), e.get("logprob")) for e in entries])
+    if len(seen) == 2:
+        _same(session, *seen)
+    return session.outcome(f"{len(seen[0])} tokens, each with its own")
+
+
+def entries_of(logprobs: Any) -> Sequence[Mapping[str, Any]]:
+    """The entries of a choice's logprobs.
+
+    Raises:
+        Stop: they have a shape of their own.
+    """
+    if logprobs is None:
+        return []
+    if not isinstance(logprobs, dict) or not isinstance(logprobs.get("content"), list):
+        raise could_not_check(f"logprobs in a shape of their own: {str(logprobs)[:80]}")
+    return [e for e in logprobs["content"] if isinstance(e, dict)]
+
+
+def _texts(
+    session: Session, answer: Answer, entries: Sequence[Mapping[str, Any]], how: str
+) -> None:
+    """The answer's texts stand in the joined tokens; marks of the template may be between."""
+    joined = "".join(str(e.get("token") or "") for e in entries)
+    if "\ufffd" in joined or PART in joined:
+        raw = [b for e in entries for b in e.get("bytes") or []]
+        joined = bytes(raw).decode("utf-8", "replace")
+    for name, text in (("reasoning", answer.choice.reasoning), ("content", answer.choice.content)):
+        wanted = (text or "").strip()
+        for tag in TAGS:
+            wanted = wanted.replace(tag, "").strip()
+        # FastDeploy decodes each token alone, which drops its blank.
+        session.expect(
+            _solid(wanted) in _solid(joined),
+            "logprobs-shifted",
+            f"the {name} {wanted!r} in the tokens ({how})",
+            joined,
+        )
+
+
+def _solid(text: str) -> str:
+    return "".join(text.split())
+
+
+def _bytes(session: Session, entries: Sequence[Mapping[str, Any]], how: str) -> None:
+    wrong = []
+    for entry in entries:
+        for one in (entry, *(entry.get("top_logprobs") or [])):
+            token, raw = str(one.get("token") or ""), one.get("bytes")
+            if raw is None or "\ufffd" in token or token.startswith(PART):
+                continue
+            if not isinstance(raw, list) or raw != list(token.encode()):
+                wrong.append(f"{token!r}: {raw}")
+    session.expect(
+        not wrong, "logprobs-bytes", f"the bytes of each token ({how})", "; ".join(wrong[:3])
+    )
+
+
+def _alternatives(session: Session, entries: Sequence[Mapping[str, Any]], how: str) -> None:
+    wrong = []
+    for entry in entries:
+        tops = {t.get("token"): t.get("logprob") for t in entry.get("top_logprobs") or []}
+        token, value = entry.get("token"), entry.get("logprob")
+        numbers = [v for v in (*tops.values(), value) if isinstance(v, (int, float))]
+        if not tops or len(numbers) != len(tops) + 1:
+            continue
+        if token not in tops and float(value or 0) > min(numbers[:-1]) + 0.01:
+            wrong.append(f"{token!r} at {value}, alternatives {tops}")
+        elif token in tops and abs(float(tops[token] or 0) - float(value or 0)) > 0.01:
+            wrong.append(f"{token!r} at {value} and at {tops[token]}")
+    session.expect(
+        not wrong,
+        "logprobs-shifted",
+        f"each token among its own alternatives, with the same number ({how})",
+        "; ".join(wrong[:2]),
+    )
+
+
+def _by_chunk(session: Session, answer: Answer) -> None:
+    """A chunk's tokens are its text; where a parser holds some text back, most are still."""
+    pairs = []
+    for chunk in answer.chunks:
+        for item in chunk.choices:
+            delta = item.get("delta")
+            delta = delta if isinstance(delta, Mapping) else {}
+            said = "".join(
+                str(delta.get(n) or "") for n in ("reasoning_content", "reasoning", "content")
+            )
+            told = "".join(str(e.get("token") or "") for e in entries_of(item.get("logprobs")))
+            if _solid(said) and _solid(told):
+                pairs.append((_solid(said), _solid(told)))
+    aligned = sum(said == told for said, told in pairs)
+    session.expect(
+        len(pairs) < 6 or aligned >= len(pairs) // 4,
+        "logprobs-shifted",
+        "each chunk's tokens to be its text",
+        f"{aligned} of {len(pairs)} are: {pairs[:3]}",
+    )
+
+
+def _same(session: Session, plain: list[tuple[Any, Any]], streamed: list[tuple[Any, Any]]) -> None:
+    tokens = [[t for t, _ in entries] for entries in (plain, streamed)]
+    session.expect(
+        tokens[0] == tokens[1], "logprobs-stream", f"the tokens {tokens[0]} as plain", tokens[1]
+    )
+    if tokens[0] == tokens[1]:
+        far = [
+            (t, a, b)
+            for (t, a), (_, b) in zip(plain, streamed, strict=True)
+            if isinstance(a, (int, float)) and isinstance(b, (int, float)) and abs(a - b) > 0.5
+        ]
+        session.expect(not far, "logprobs-stream", "the same numbers as plain", far[:3])

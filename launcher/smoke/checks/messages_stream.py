@@ -1,0 +1,129 @@
+"""A stream in Anthropic's dialect, event by event.
+
+Order: https://docs.anthropic.com/en/api/messages-streaming (message_start, content blocks that open
+and close, message_delta, message_stop; ping anywhere).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from launcher.probe.bounded_json import loads
+from launcher.smoke.check import Outcome, check, could_not_check
+from launcher.smoke.checks.basic import COUNT, GREETING
+from launcher.smoke.clients import messages_dialect
+from launcher.smoke.clients.wire import listen
+from launcher.smoke.session import REJECTED, Session
+
+REASONS = ("end_turn", "max_tokens", "stop_sequence", "tool_use")
+FREE = ("ping", "error")
+
+
+@check(
+    "messages-stream",
+    "a stream of messages opens, closes and ends every part in order",
+    tags="dialect",
+    needs="anthropic",
+    via="http",
+)
+def messages_stream(session: Session) -> Outcome:
+    """A whole answer and one that is cut; message_stop is the last event of both."""
+    total = 0
+    for question, limit, reasons in (
+        (GREETING, session.target.budget, REASONS),
+        (COUNT, 8, ("max_tokens",)),
+    ):
+        events = _events(session, question, limit)
+        total += len(events)
+        _judge(session, [e for e in events if e.get("type") not in FREE], reasons)
+    return session.outcome(f"{total} events in order")
+
+
+def _events(session: Session, question: str, limit: int) -> list[Mapping[str, Any]]:
+    endpoint = replace(session.target.endpoint, dialect="anthropic")
+    body = messages_dialect.request(session.body(question, stream=True, max_tokens=limit))
+    stream = listen(
+        endpoint.chat_url,
+        headers={**endpoint.all_headers(), "Accept": "text/event-stream"},
+        body=endpoint.addressed(body),
+        deadline=session.deadline(),
+        log=session.log,
+    )
+    if stream.status in REJECTED and not session.promised():
+        raise could_not_check(f"the server has no messages (HTTP {stream.status})")
+    session.require(stream.status == 200, "status", "status 200", f"HTTP {stream.status}")
+    kind = stream.headers.get("content-type", "")
+    session.require("text/event-stream" in kind, "no-stream", "text/event-stream", kind)
+    session.expect(not stream.trailing, "stream-cut", "an end at an event's end", stream.trailing)
+    found = []
+    for _, data in stream.events:
+        if data == "[DONE]":
+            continue
+        try:
+            event = loads(data, strict=False)
+        except ValueError:
+            event = None
+        session.require(isinstance(event, dict), "event-broken", "JSON in every event", data)
+        found.append(event)
+    return found
+
+
+def _judge(session: Session, events: list[Mapping[str, Any]], reasons: tuple[str, ...]) -> None:
+    names = [str(e.get("type")) for e in events]
+    session.require(bool(names), "empty-answer", "events", "none")
+    session.expect(names[0] == "message_start", "messages-order", "message_start first", names[0])
+    session.expect(names[-1] == "message_stop", "stream-done", "message_stop last", names[-1])
+    for name in ("message_start", "message_stop", "message_delta"):
+        count = names.count(name)
+        good = count == 1 or (name == "message_delta" and count > 1)
+        session.expect(good, "messages-order", f"one {name}", count)
+    _blocks(session, events)
+    given = [(e.get("delta") or {}).get("stop_reason") for e in events if _is_delta(e)]
+    given = [g for g in given if g]
+    session.expect(
+        len(given) == 1 and given[0] in reasons,
+        "stream-finish",
+        f"one stop_reason of {', '.join(reasons)}",
+        given,
+    )
+    start = next((e.get("message") for e in events if e.get("type") == "message_start"), None)
+    start = start if isinstance(start, Mapping) else {}
+    session.expect(bool(start.get("id")), "no-id", "an id in message_start", start.get("id"))
+    role = start.get("role")
+    session.expect(role == "assistant", "role", "role assistant in message_start", role)
+
+
+def _is_delta(event: Mapping[str, Any]) -> bool:
+    return event.get("type") == "message_delta" and isinstance(event.get("delta"), Mapping)
+
+
+def _blocks(session: Session, events: list[Mapping[str, Any]]) -> None:
+    """Every block opens once, gets its deltas while it is open, and closes once."""
+    opened: set[Any] = set()
+    closed: set[Any] = set()
+    text = False
+    for event in events:
+        name, index = event.get("type"), event.get("index")
+        if name == "content_block_start":
+            good = index not in opened
+            opened.add(index)
+        elif name in ("content_block_delta", "content_block_stop"):
+            good = index in opened and index not in closed
+            delta = event.get("delta")
+            text = text or (isinstance(delta, Mapping) and len(delta) > 1)
+            if name == "content_block_stop":
+                closed.add(index)
+        elif name in ("message_delta", "message_stop"):
+            good = opened == closed
+        else:
+            good = name == "message_start"
+        session.expect(good, "messages-order", f"{name} of block {index} in its place", dict(event))
+    session.expect(text, "empty-answer", "a block with text", f"{len(opened)} blocks")
+    session.expect(
+        sorted(map(str, opened)) == [str(i) for i in range(len(opened))],
+        "messages-index",
+        "blocks 0, 1 ...",
+        sorted(map(str, opened)),
+    )

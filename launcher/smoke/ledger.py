@@ -1,0 +1,179 @@
+"""Every answer of a run, and what shows only when they are looked at together.
+
+A server that is wrong now and then is rarely wrong in the check that exists for it: the answers of
+all checks are judged once more, side by side.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from launcher.smoke.answers import Answer
+from launcher.smoke.check import Finding
+from launcher.smoke.shape import faults, is_empty
+from launcher.smoke.target import Target
+from launcher.smoke.template_marks import without_tags
+
+PROMPT_FIELDS = (
+    "model", "messages", "tools", "tool_choice", "response_format", "chat_template_kwargs"
+)  # fmt: skip
+"""What decides the prompt, and so its number of tokens."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One answer: the check and client that asked, the request's body, what came back."""
+
+    check: str
+    client: str
+    body: Mapping[str, Any]
+    answer: Answer
+
+    @property
+    def good(self) -> bool:
+        """True for an answer that is no error."""
+        return self.answer.status == 200 and self.answer.error is None
+
+    @property
+    def prompt(self) -> str:
+        """What decides the prompt, as a key."""
+        return json.dumps([self.body.get(n) for n in PROMPT_FIELDS], sort_keys=True, default=str)
+
+    @property
+    def request(self) -> str:
+        """All that was asked except how it is sent, as a key."""
+        plain = {k: v for k, v in self.body.items() if k not in ("stream", "stream_options")}
+        plain["messages"] = [_flat(m) for m in self.body.get("messages") or ()]
+        return json.dumps(plain, sort_keys=True, default=str)
+
+
+def _flat(message: Any) -> Any:
+    """A message in parts as the same message in one text."""
+    content = message.get("content") if isinstance(message, Mapping) else None
+    if not isinstance(content, list):
+        return message
+    texts = [str(p.get("text") or "") for p in content if isinstance(p, Mapping)]
+    return {**message, "content": "".join(texts)}
+
+
+@dataclass
+class Ledger:
+    """The answers of a run, from every thread."""
+
+    entries: list[Entry] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def note(self, entry: Entry) -> None:
+        """Keep one answer."""
+        with self._lock:
+            self.entries.append(entry)
+
+    def of(self, client: str) -> list[Entry]:
+        """The answers that one client got."""
+        with self._lock:
+            return [e for e in self.entries if e.client == client]
+
+
+def judge(entries: list[Entry], target: Target) -> list[Finding]:
+    """What is wrong in these answers: each code once, with how many answers show it."""
+    good = [e for e in entries if e.good]
+    seen: dict[str, list[tuple[Finding, str]]] = {}
+    for entry in good:
+        for finding in faults(entry.answer, entry.body, target):
+            seen.setdefault(finding.code, []).append((finding, entry.check))
+    for finding, check in (*_together(good), *_now_and_then(good)):
+        seen.setdefault(finding.code, []).append((finding, check))
+    return [_counted(found, len(good)) for found in seen.values()]
+
+
+def _counted(found: list[tuple[Finding, str]], total: int) -> Finding:
+    first = found[0][0]
+    checks = ", ".join(sorted({check for _, check in found})[:3])
+    often = f" (in {len(found)} of {total} answers; asked by {checks})"
+    return Finding(first.code, first.expected, first.got + often)
+
+
+def _together(good: list[Entry]) -> Iterator[tuple[Finding, str]]:
+    """Ids that come back, and counts that differ where nothing differs."""
+    for code, what, ids_of in (
+        ("answer-id-reused", "an id of its own on every answer", _answer_ids),
+        ("tool-id-reused", "an id of its own on every call", _call_ids),
+    ):
+        # A gateway may answer the same request again from its cache, ids and all.
+        owners: dict[str, str] = {}
+        for entry in good:
+            for identity in ids_of(entry.answer):
+                if owners.setdefault(identity, entry.request) != entry.request:
+                    yield Finding(code, what, f"{identity} for two requests"), entry.check
+    yield from _differing(
+        good,
+        "usage-prompt-varies",
+        lambda e: e.prompt,
+        lambda e: e.answer.usage.prompt if e.answer.usage else None,
+        "prompt tokens for the same prompt",
+    )
+    yield from _differing(
+        [e for e in good if e.body.get("temperature") == 0 and len(e.answer.choices) == 1],
+        "usage-completion-varies",
+        lambda e: (e.request, _text(e.answer)),
+        lambda e: e.answer.usage.completion if e.answer.usage else None,
+        "completion tokens for the same answer",
+    )
+
+
+def _differing(
+    good: list[Entry],
+    finding_code: str,
+    key: Callable[[Entry], Hashable],
+    value: Callable[[Entry], int | None],
+    what: str,
+) -> Iterator[tuple[Finding, str]]:
+    first: dict[Hashable, int] = {}
+    for entry in good:
+        count = value(entry)
+        if count is not None and (before := first.setdefault(key(entry), count)) != count:
+            yield Finding(finding_code, f"{before} {what}", str(count)), entry.check
+
+
+def _now_and_then(good: list[Entry]) -> Iterator[tuple[Finding, str]]:
+    """What most streams have and some have not: an end mark, usage, a text."""
+    streams = [e for e in good if e.answer.chunks]
+    done = [e for e in streams if e.answer.done is not None]
+    if any(e.answer.done for e in done):
+        for entry in done:
+            if not entry.answer.done:
+                yield Finding("stream-done", "the end mark in every stream", "none"), entry.check
+    asked = [e for e in streams if (e.body.get("stream_options") or {}).get("include_usage")]
+    for group in (asked, [e for e in good if not e.answer.chunks]):
+        if any(e.answer.usage for e in group):
+            for entry in group:
+                if entry.answer.usage is None:
+                    yield Finding("usage-missing", "usage in every answer", "none"), entry.check
+    spoken = {e.request for e in good if not all(map(is_empty, e.answer.choices))}
+    for entry in good:
+        if entry.request in spoken and any(map(is_empty, entry.answer.choices)):
+            got = "an answer without any, while the same question was answered before or after"
+            yield Finding("empty-answer", "a text, a thought or a call", got), entry.check
+
+
+def _answer_ids(answer: Answer) -> set[str]:
+    return {answer.id} if answer.id else set()
+
+
+def _call_ids(answer: Answer) -> set[str]:
+    return {c.id for choice in answer.choices for c in choice.calls if c.id}
+
+
+def _text(answer: Answer) -> tuple[Any, ...]:
+    """An answer's text as all servers give it: tags and blanks around it differ in streams."""
+    choice = answer.choice
+    return (
+        without_tags(choice.content or ""),
+        without_tags(choice.reasoning or ""),
+        tuple((c.name, c.arguments.strip()) for c in choice.calls),
+        choice.finish_reason,
+    )

@@ -1,0 +1,252 @@
+"""The shape every answer must have, whatever was asked: OpenAI's schema, field by field.
+
+Sources: https://platform.openai.com/docs/api-reference/chat/object and .../chat/streaming. What
+servers are known to do differently without harm is allowed: `finish_reason` absent until the end,
+null or repeated roles, empty `tool_calls`, a first chunk without choices (Azure), usage in every
+chunk (vLLM's continuous_usage_stats).
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from launcher.smoke.answers import REASONING_FIELDS, Answer, Choice, calls_of, choices_of
+from launcher.smoke.check import Finding
+from launcher.smoke.target import Target
+
+FINISH_REASONS = ("stop", "length", "tool_calls", "content_filter", "function_call")
+CLOCK_SECONDS = 86_400.0
+"""How far the clocks of two machines may be apart; milliseconds are wrong by a thousand times."""
+ECHO_LENGTH = 24
+"""Characters of a question that a model does not repeat by chance; a greeting may be returned."""
+THOUGHT_LENGTH = 40
+"""Characters of a thought that an answer does not begin with by chance."""
+
+
+def faults(answer: Answer, body: Mapping[str, Any], target: Target) -> list[Finding]:
+    """Every way in which a 200 `answer` to the chat request `body` breaks the schema."""
+    if answer.status != 200 or answer.error is not None:
+        return []
+    found = [*_choices(answer), *_usage(answer, body, target), *_model(answer, body, target)]
+    for choice in answer.choices:
+        found += _choice(choice, answer, body)
+    if answer.chunks:
+        found += _chunks(answer)
+    elif answer.raw:
+        found += _plain(answer)
+    if target.endpoint.dialect == "openai":
+        for raw in [c.raw for c in answer.chunks] or [answer.raw]:
+            found += _head(raw, "chat.completion.chunk" if answer.chunks else "chat.completion")
+    return list({f.code: f for f in reversed(found)}.values())[::-1]
+
+
+def same_model(asked: str, named: str, target: Target) -> bool:
+    """True where `named`, the model of an answer, is the one that was `asked` for.
+
+    Servers without a served name answer with the path (`transformers serve` adds `@revision`),
+    hosts leave their own prefix out or add a version.
+    """
+    if asked in ("default", named):
+        return True
+    one, other = (re.sub(r"@[\w.-]+$", "", n).rstrip("/") for n in (asked, named))
+    if one == other or one.rpartition("/")[2].lower() == other.rpartition("/")[2].lower():
+        return True
+    if target.kind == "instance":
+        return False
+    long, short = sorted((one.lower(), other.lower()), key=len, reverse=True)
+    suffix = re.escape(short)
+    return re.fullmatch(rf"(.*[/-]{suffix})|({suffix}[-@:][v\d][\w.-]*)", long) is not None
+
+
+def is_empty(choice: Choice) -> bool:
+    """True where a choice holds no text, no thought and no call."""
+    return not (choice.text or (choice.reasoning or "").strip() or choice.calls)
+
+
+def _choices(answer: Answer) -> Iterator[Finding]:
+    if not answer.choices:
+        yield Finding("no-choices", "at least one choice", "none")
+        return
+    indices = sorted(c.index for c in answer.choices)
+    if indices != list(range(len(indices))):
+        yield Finding("choice-index", f"choices 0 to {len(indices) - 1}", str(indices))
+    if not answer.id:
+        yield Finding("no-id", "an id", repr(answer.id))
+
+
+def _model(answer: Answer, body: Mapping[str, Any], target: Target) -> Iterator[Finding]:
+    asked = str(body.get("model"))
+    named = [c.raw.get("model") for c in answer.chunks if c.choices] or [answer.model]
+    for name in dict.fromkeys(map(str, named)):
+        if name in ("None", ""):
+            yield Finding("no-model", "the model's name", repr(answer.model))
+        elif not same_model(asked, name, target):
+            yield Finding("model-name", f"an answer of the model {asked}", f"one of {name}")
+
+
+def _choice(choice: Choice, answer: Answer, body: Mapping[str, Any]) -> Iterator[Finding]:
+    if choice.role != "assistant":
+        yield Finding("role", "role assistant", repr(choice.role))
+    reason = choice.finish_reason
+    if reason not in FINISH_REASONS:
+        yield Finding("finish-reason", "finish_reason stop, length or tool_calls", repr(reason))
+    if reason == "tool_calls" and not choice.calls:
+        yield Finding("finish-reason", "finish_reason stop without a call", "tool_calls")
+    if reason == "stop" and is_empty(choice) and not body.get("stop"):
+        yield Finding("empty-answer", "a text, a thought or a call", "an answer without any")
+    ids = [c.id for c in choice.calls]
+    if not all(ids) or len(set(ids)) != len(ids):
+        yield Finding("tool-id", "an id of its own on every call", repr(ids))
+    for call in choice.calls:
+        written = [f'"{call.name}"' in choice.text, f"{call.name}(" in choice.text]
+        if call.arguments.strip() in choice.text or (any(written) and "{" in choice.text):
+            yield Finding(
+                "call-doubled", f"the call of {call.name} once", f"and in {choice.text!r}"
+            )
+    said, thought = choice.text, (choice.reasoning or "").strip()
+    if len(thought) >= THOUGHT_LENGTH and said != thought and said.startswith(thought):
+        yield Finding("reasoning-in-content", "no reasoning in the content", repr(said))
+    asked = _question(body)
+    if len(asked) >= ECHO_LENGTH and asked in (said, thought):
+        yield Finding("prompt-echoed", "an answer", f"the question itself: {asked!r}")
+
+
+def _question(body: Mapping[str, Any]) -> str:
+    messages = body.get("messages")
+    last = messages[-1] if isinstance(messages, list) and messages else {}
+    content = last.get("content") if isinstance(last, Mapping) else None
+    return content.strip() if isinstance(content, str) else ""
+
+
+def _plain(answer: Answer) -> Iterator[Finding]:
+    for item in choices_of(answer.raw):
+        message = item.get("message")
+        if not isinstance(message, Mapping):
+            yield Finding("message-shape", "a message in each choice", repr(message))
+            continue
+        yield from _texts(message)
+        for call in calls_of(message):
+            if call.get("type") != "function":
+                yield Finding("tool-type", "a call of type function", repr(call.get("type")))
+            yield from _function(call.get("function"))
+
+
+def _texts(message: Mapping[str, Any]) -> Iterator[Finding]:
+    for name in ("content", *REASONING_FIELDS):
+        value = message.get(name)
+        if value is not None and not isinstance(value, str):
+            yield Finding("content-shape", f"text or null in `{name}`", repr(value)[:200])
+    calls = message.get("tool_calls")
+    if calls is not None and not isinstance(calls, list):
+        yield Finding("tool-shape", "a list of calls", repr(calls)[:200])
+
+
+def _function(function: Any) -> Iterator[Finding]:
+    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+        yield Finding("tool-shape", "a function with a name", repr(function)[:200])
+    elif not isinstance(function.get("arguments"), str):
+        got = repr(function.get("arguments"))[:200]
+        yield Finding("tool-json", "arguments that are a text of JSON", got)
+
+
+def _head(raw: Mapping[str, Any], kind: str) -> Iterator[Finding]:
+    """What stands beside the choices; a chunk without choices may be a gateway's own."""
+    if not choices_of(raw):
+        return
+    if raw.get("object") != kind:
+        yield Finding("object", f"object {kind}", repr(raw.get("object")))
+    created = raw.get("created")
+    seconds = isinstance(created, int) and not isinstance(created, bool)
+    if not seconds or abs(float(created or 0) - time.time()) > CLOCK_SECONDS:
+        now = int(time.time())
+        yield Finding("created", f"created in whole seconds, about {now}", repr(created))
+
+
+def _chunks(answer: Answer) -> Iterator[Finding]:
+    ids = {c.raw.get("id") for c in answer.chunks if c.choices}
+    if len(ids) > 1:
+        yield Finding("stream-ids", "one id in all chunks", f"{len(ids)}")
+    finished: set[int] = set()
+    totals = 0
+    for chunk in answer.chunks:
+        totals += bool(chunk.raw.get("usage")) and not chunk.choices
+        for item in chunk.choices:
+            index = item.get("index")
+            if not isinstance(index, int):
+                yield Finding("choice-index", "an index on each choice", repr(index))
+                continue
+            delta = item.get("delta")
+            delta = delta if isinstance(delta, Mapping) else {}
+            yield from _texts(delta)
+            if index in finished and (_carries(delta) or item.get("finish_reason")):
+                yield Finding("text-after-end", "nothing of a choice after its end", repr(delta))
+            if item.get("finish_reason"):
+                finished.add(index)
+    if totals > 1:
+        yield Finding("usage-repeated", "the final usage once", f"{totals} times")
+    yield from _streamed_calls(answer)
+
+
+def _carries(delta: Mapping[str, Any]) -> bool:
+    return bool(any(delta.get(n) for n in ("content", *REASONING_FIELDS)) or calls_of(delta))
+
+
+def _streamed_calls(answer: Answer) -> Iterator[Finding]:
+    heads: dict[tuple[Any, Any], list[tuple[Any, Any]]] = {}
+    for chunk in answer.chunks:
+        for item in chunk.choices:
+            delta = item.get("delta")
+            for call in calls_of(delta) if isinstance(delta, Mapping) else []:
+                function = call.get("function")
+                name = function.get("name") if isinstance(function, Mapping) else None
+                place = (item.get("index"), call.get("index"))
+                heads.setdefault(place, []).append((call.get("id"), name))
+                if call.get("id") and call.get("type") != "function":
+                    yield Finding("tool-type", "a call of type function", repr(call.get("type")))
+    by_choice: dict[Any, list[Any]] = {}
+    for choice, position in heads:
+        by_choice.setdefault(choice, []).append(position)
+    for positions in by_choice.values():
+        if positions != list(range(len(positions))):
+            yield Finding("tool-index", "calls 0, 1 ... in this order", repr(positions))
+    for seen in heads.values():
+        ids, names = ([x for x in part if x] for part in zip(*seen, strict=True))
+        if len(set(ids)) > 1 or len(names) != 1 or not (seen[0][0] and seen[0][1]):
+            said = f"ids {ids[:3]}, names {names[:3]}"
+            yield Finding("tool-head", "id and name in a call's first piece, once", said)
+
+
+def _usage(answer: Answer, body: Mapping[str, Any], target: Target) -> Iterator[Finding]:
+    usage = answer.usage
+    if usage is None:
+        return
+    counts = (usage.prompt, usage.completion, usage.total)
+    if any(c is None or c < 0 for c in counts):
+        yield Finding("usage-missing", "prompt, completion and total tokens", str(counts))
+        return
+    prompt, completion, total = (int(c or 0) for c in counts)
+    if prompt + completion != total:
+        yield Finding("usage-sum", f"{prompt} + {completion} = total_tokens", str(total))
+    if usage.reasoning is not None and usage.reasoning > completion:
+        said = str(usage.reasoning)
+        yield Finding("reasoning-miscounted", f"at most {completion} reasoning tokens", said)
+    if not completion and not all(map(is_empty, answer.choices)):
+        yield Finding("usage-zero", "completion tokens above 0", str(completion))
+    limit = body.get("max_tokens") or body.get("max_completion_tokens")
+    if not isinstance(limit, int) or len(answer.choices) != 1:
+        return
+    if completion > limit:
+        yield Finding("usage-over-limit", f"at most {limit} completion tokens", str(completion))
+    within = prompt + limit < (target.max_model_len or 0) or limit <= 64
+    cut = answer.choices[0].finish_reason == "length"
+    if cut and within and completion < limit:
+        said = f"{limit} completion tokens where finish_reason is length"
+        yield Finding("usage-at-length", said, str(completion))
+
+
+def text_pieces(chunks: Sequence[Any]) -> int:
+    """The deltas of a stream that carry text or a call."""
+    return sum(_carries(d) for c in chunks for d in c.deltas)
