@@ -77,7 +77,7 @@ format: venv  ## let ruff format and mend what it can
 	$(BIN)/ruff format .
 
 # The peers are other people's packages: where they cannot be had, the rest is measured alone.
-$(PEERS)/.made: tests/benchmarks/peers.txt | $(VENV)/.made
+$(PEERS)/.made: $(wildcard tests/benchmarks/peers.txt) | $(VENV)/.made
 	@$(BIN)/python -m venv --clear $(PEERS) && \
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check \
 	-r tests/benchmarks/peers.txt && touch $@ || \
