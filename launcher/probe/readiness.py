@@ -11,15 +11,16 @@ A rung is `passed`, `retry` (not yet) or `failed` (waiting will not help).
 
 from __future__ import annotations
 
-import http.client
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from launcher.plan.model import LaunchPlan, Readiness
 from launcher.probe.bounded_json import loads
 from launcher.probe.request import Answer, ask
+
+if TYPE_CHECKING:
+    from launcher.plan.model import LaunchPlan
 
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]+")
 
@@ -64,11 +65,23 @@ def climb(plan: LaunchPlan, ownership: Callable[[], Rung], secret: str | None) -
     return asked
 
 
-def health(readiness: Readiness, port: int, timeout: float = 10.0) -> Rung:
+class HealthQuestion(Protocol):
+    """What is known of the health question: a plan's `Readiness`, or a part of it."""
+
+    @property
+    def address(self) -> str:
+        """Where the server listens."""
+
+    @property
+    def health_path(self) -> str:
+        """What it is asked."""
+
+
+def health(readiness: HealthQuestion, port: int, timeout: float = 10.0) -> Rung:
     """Rung 2; the answer must be exactly 200."""
     try:
         answer = ask(readiness.address, port, readiness.health_path, timeout=timeout)
-    except (OSError, http.client.HTTPException) as error:
+    except OSError as error:
         return Rung("health", "retry", f"{readiness.health_path}: {_said(error)}")
     evidence = {"status": answer.status, "seconds": round(answer.seconds, 4)}
     text = f"{readiness.health_path} answered {answer.status}"
@@ -83,7 +96,7 @@ def models(plan: LaunchPlan, secret: str | None) -> Rung:
     port = plan.port(readiness.port).number
     try:
         answer = ask(readiness.address, port, readiness.models_path, key=secret)
-    except (OSError, http.client.HTTPException) as error:
+    except OSError as error:
         return Rung("models", "retry", f"{readiness.models_path}: {_said(error)}")
     if answer.status in (401, 403):
         return _refused("models", readiness.models_path, answer)
@@ -117,7 +130,7 @@ def settings(plan: LaunchPlan, secret: str | None) -> Rung:
         if answer.status in (401, 403):
             return _refused("settings", readiness.settings_path, answer)
         told = answer.json() if answer.status == 200 else None
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except (OSError, ValueError) as error:
         return Rung("settings", "retry", f"{readiness.settings_path}: {_said(error)}")
     if not isinstance(told, Mapping):
         return Rung("settings", "retry", f"{readiness.settings_path} answered {answer.status}")
@@ -160,7 +173,7 @@ def completion(plan: LaunchPlan, secret: str | None) -> Rung:
             code="completion-hangs",
             remedy="the engine accepts requests and does not work: `ernie-deploy diagnose`",
         )  # fmt: skip
-    except (OSError, http.client.HTTPException) as error:
+    except OSError as error:
         return Rung("completion", "retry", f"{readiness.completion_path}: {_said(error)}")
     if answer.status in (401, 403):
         return _refused("completion", readiness.completion_path, answer)

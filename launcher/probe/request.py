@@ -1,26 +1,23 @@
 """One HTTP request to a server on this machine, bounded in time and size as a whole.
 
-The keeper asks with it for months, so it is `http.client` and a socket. A time-out of a socket
-bounds one wait; here every read and write gets what is left of the request's whole time, and the
-bytes are counted, headers and all.
+`launcher.probe.http` reads it within its deadline; here the body is counted, decompressed where a
+server compresses unasked, and read as JSON within bounds.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
-import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from launcher.probe import http
 from launcher.probe.bounded_json import loads
 from launcher.probe.sockets import reachable
 
 LARGEST_ANSWER = 4 << 20
 """Bytes of an answer that are read at most; more is an error."""
-PIECE = 65_536
 
 
 @dataclass(frozen=True)
@@ -53,84 +50,39 @@ def ask(
     """Send one HTTP request and read its answer, all of it within `timeout` seconds.
 
     Raises:
-        OSError: no connection; TimeoutError, a kind of it: no whole answer in time.
-        http.client.HTTPException: the answer is not HTTP, cut off, or too large.
+        OSError: no connection; no whole answer in time (TimeoutError); an answer that is not HTTP,
+            cut off or too large (NotHttpError).
     """
-    headers = {"Accept": "application/json", "Connection": "close"}
-    data = None
+    headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+    data = b""
     if body is not None:
         data = json.dumps(body).encode()
         headers["Content-Type"] = "application/json"
     if key:
         headers["Authorization"] = f"Bearer {key}"
+    method = "GET" if body is None else "POST"
     started = time.monotonic()
-    where = reachable(address)
-    connection = http.client.HTTPConnection(where, port, timeout=timeout)
     try:
-        connection.sock = _connected(where, port, started + timeout)
-        connection.request("POST" if data is not None else "GET", path, data, headers)
-        response = connection.getresponse()
-        content = _content(response)
-        ended = time.monotonic()
-        return Answer(response.status, content, ended - started, ended)
+        status, fields, content = http.exchange(
+            reachable(address), port, method, path, headers, data,
+            timeout=timeout, limit=LARGEST_ANSWER + 1,
+        )  # fmt: skip
     except TimeoutError:
         raise TimeoutError(f"no whole answer within {timeout:g} s") from None
-    except ValueError as error:  # what http.client did not think of, and bounds of ours
-        raise http.client.HTTPException(str(error)) from error
-    finally:
-        connection.close()
+    if len(content) > LARGEST_ANSWER:
+        raise http.NotHttpError(f"an answer of more than {LARGEST_ANSWER} bytes")
+    content = _decoded(content, fields.get("content-encoding", ""))
+    ended = time.monotonic()
+    return Answer(status, content, ended - started, ended)
 
 
-def _content(response: http.client.HTTPResponse) -> bytes:
-    encoding = response.getheader("content-encoding") or ""
-    pieces = _pieces(response)
-    if encoding.strip().lower() not in ("", "identity"):
-        # Not asked for, and rare: the keeper does without zlib until then.
-        from launcher.probe.decoding import decoded
+def _decoded(content: bytes, encoding: str) -> bytes:
+    if not content or encoding.strip().lower() in ("", "identity"):
+        return content
+    # Not asked for, and rare: the keeper does without zlib until then.
+    from launcher.probe.decoding import decoded
 
-        pieces = decoded(pieces, encoding, LARGEST_ANSWER)
-    content = b"".join(pieces)
-    if response.length:
-        raise http.client.IncompleteRead(b"", response.length)
-    return content
-
-
-def _pieces(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    while piece := response.read1(PIECE):
-        yield piece
-
-
-def _connected(address: str, port: int, end: float) -> _Bounded:
-    plain = socket.create_connection((address, port), max(0.001, end - time.monotonic()))
     try:
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return _Bounded(plain, end)
-    finally:
-        plain.close()
-
-
-class _Bounded(socket.socket):
-    """A socket that ends at a moment of the monotonic clock, and after so many bytes."""
-
-    def __init__(self, connected: socket.socket, end: float) -> None:
-        super().__init__(fileno=connected.detach())
-        self._end = end
-        self._room = LARGEST_ANSWER + PIECE
-
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        self._arm()
-        count = super().recv_into(*args, **kwargs)
-        self._room -= count
-        if self._room < 0:
-            raise http.client.HTTPException(f"an answer of more than {LARGEST_ANSWER} bytes")
-        return count
-
-    def sendall(self, *args: Any, **kwargs: Any) -> None:
-        self._arm()
-        super().sendall(*args, **kwargs)
-
-    def _arm(self) -> None:
-        left = self._end - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        self.settimeout(left)
+        return b"".join(decoded(iter((content,)), encoding, LARGEST_ANSWER))
+    except ValueError as error:
+        raise http.NotHttpError(str(error)) from None
