@@ -74,7 +74,7 @@ def ask(
 
 
 def _decoded(content: bytes, encoding: str) -> bytes:
-    if encoding.strip().lower() in ("", "identity"):
+    if not content or encoding.strip().lower() in ("", "identity"):
         return content
     # Not asked for, and rare: the keeper does without zlib until then.
     from launcher.probe.decoding import decoded

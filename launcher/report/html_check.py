@@ -136,8 +136,11 @@ def _pretty(value: Any) -> str:
         return ""
     if isinstance(value, str):
         try:
-            value = loads(value)
-        except ValueError:
+            value = loads(value, strict=False)
+        except (ValueError, RecursionError):
             return str(value)
-    text: str = json.dumps(value, ensure_ascii=False, indent=1)
+    try:
+        text: str = json.dumps(value, ensure_ascii=False, indent=1)
+    except RecursionError:
+        return str(value)
     return text

@@ -21,13 +21,13 @@ def of_a_feature(check: Check) -> bool:
     return check.kind == "skill" or bool(check.tags & FEATURES) or check.name in NAMES
 
 
-def late(check: Check, code: str, message: str) -> Outcome:
+def late(check: Check, kind: str, message: str) -> Outcome:
     """The outcome of a check of a feature whose request had no whole answer in time."""
     return Outcome(
         "inconclusive",
         f"{message}: the server is overloaded, slow, or hangs with this request; "
         f"nothing was seen of {check.name!r}",
-        (Finding(code, "a whole answer", message),),
+        (Finding(kind, "a whole answer", message),),
     )
 
 
