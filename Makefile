@@ -17,6 +17,7 @@ ED := $(BIN)/ernie-deploy
 # Targets for other people's pipelines keep their state where ERNIE_DEPLOY_HOME says. What is tried
 # or removed here lies in this folder, whatever is exported: it may be production's.
 HERE := $(CURDIR)/.ernie-deploy
+PEERS := $(HERE)/peers
 ERNIE_DEPLOY_HOME ?= $(HERE)
 export ERNIE_DEPLOY_HOME
 setup engine-transformers engine-vllm-cpu demo demo-vllm test bench soak clean: \
@@ -75,9 +76,19 @@ format: venv  ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup  ## measure, each figure beside its peer or floor
-	@for script in tests/benchmarks/bench_*.py; do \
-	echo "== $$script"; $(BIN)/python -m "tests.benchmarks.$$(basename "$$script" .py)"; done
+# The peers are other people's packages: where they cannot be had, the rest is measured alone.
+$(PEERS)/.made: $(wildcard tests/benchmarks/peers.txt) | $(VENV)/.made
+	@$(BIN)/python -m venv --clear $(PEERS) && \
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check \
+	-r tests/benchmarks/peers.txt && touch $@ || \
+	echo "the peers could not be installed: only ernie-deploy is measured" >&2
+
+bench: setup $(PEERS)/.made  ## measure, each figure beside a peer or a floor of the same run
+	@failed=; for script in tests/benchmarks/bench_*.py; do \
+	echo "== $$script"; ERNIE_BENCH_PEERS=$(PEERS)/bin/python \
+	$(BIN)/python -m "tests.benchmarks.$$(basename "$$script" .py)" || \
+	failed="$$failed $$(basename "$$script")"; done; \
+	test -z "$$failed" || { echo "broken:$$failed" >&2; exit 1; }
 
 soak: setup  ## the long runs (hours)
 	ERNIE_TEST_REQUIRE_ENGINES=1 $(BIN)/python -m pytest -m soak --timeout 0 -s $(PYTEST_ARGS)

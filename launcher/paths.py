@@ -10,6 +10,7 @@ State: `$ERNIE_DEPLOY_HOME`, else `$XDG_STATE_HOME/ernie-deploy`, else
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -121,3 +122,38 @@ def shipped(*parts: str) -> Path:
     packaged = package / "_shipped"
     base = packaged if packaged.is_dir() else package.parent
     return base.joinpath(*parts)
+
+
+def write_file(path: Path, text: str | None) -> None:
+    """Write a user's file whole or not at all; with None only try whether that would work.
+
+    Symbolic links are followed. What is no regular file (`/dev/stdout`, a pipe) is written to and
+    never replaced: root would put a file in the place of the device.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    try:
+        is_special = not stat.S_ISREG(path.stat().st_mode)
+    except FileNotFoundError:
+        is_special = False
+    if is_special or str(path.absolute()).startswith(("/dev/std", "/dev/fd/", "/proc/")):
+        # A pipe without a reader is an error here, and nothing to wait for.
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)
+        with open(descriptor, "w", encoding="utf-8") as stream:
+            os.set_blocking(descriptor, True)
+            stream.write(text or "")
+        return
+    path = Path(os.path.realpath(path))
+    temporary = path.with_name(f".{path.name[:200]}.{os.urandom(6).hex()}")
+    # O_EXCL: a link that another user of the folder put there is not followed.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    descriptor = os.open(temporary, flags, 0o666)
+    try:
+        with open(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text or "")
+        if text is not None:
+            temporary.replace(path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()

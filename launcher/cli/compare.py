@@ -19,6 +19,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     epilog=examples(
         "compare ernie-tiny-cpu http://gpu7:8180 --tag tools",
         "compare ernie-tiny-cpu --save-baseline baseline.json",
+        "compare ernie-tiny-cpu http://gpu7:8180 --html compare.html",
         words=TARGET_OR_URL,
     ),
 )
@@ -49,6 +50,9 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     help="GPUs behind a target, for --gpu-hour.",
 )
 @click.option("--prices", "price_file", type=FILE, help="Price list of hosted models (YAML).")
+@click.option("--junit", type=FILE, help="Write a JUnit XML report, one suite per target.")
+@click.option("--html", type=FILE, help="Write an HTML report.")
+@click.option("--markdown", type=FILE, help="Write a Markdown report.")
 @json_option
 @verb
 def command(
@@ -63,20 +67,25 @@ def command(
     gpu_hour: float | None,
     gpus: int,
     price_file: Path | None,
+    junit: Path | None,
+    html: Path | None,
+    markdown: Path | None,
 ) -> Result:
     """Run the smoke suite against several TARGETS and show verdicts, speed and tool calls.
 
     Tool calls are compared with the first target. Exit codes: 0 done, 1 worse than the baseline,
     3 a target could not be checked at all.
     """
+    from launcher.report.files import check_writable, write_reports
     from launcher.smoke.compare import compare
     from launcher.smoke.resolve import is_url, resolve
 
+    check_writable(junit=junit, html=html, markdown=markdown)
     found = [
         resolve(t, model=model if is_url(t) else None, key=key if is_url(t) else None)
         for t in targets
     ]
-    return compare(
+    result = compare(
         found,
         names=names,
         tags=tags,
@@ -87,3 +96,4 @@ def command(
         gpus=gpus,
         price_file=price_file,
     )
+    return write_reports(result, junit=junit, html=html, markdown=markdown)

@@ -6,8 +6,6 @@ Verbs are imported only when they are asked for, so that `--version` and complet
 from __future__ import annotations
 
 import importlib
-import io
-import os
 import sys
 from typing import Any
 
@@ -15,8 +13,7 @@ import click
 
 from launcher import __version__
 from launcher.cli.examples import TARGET, examples
-from launcher.cli.verb import show_usage_error
-from launcher.errors import ExitCode
+from launcher.cli.outcome import prepare_streams, stop_writing
 
 VERBS: dict[str, tuple[str, str]] = {
     "up": ("launcher.cli.up", "Bring a profile's server up and prove that it works."),
@@ -93,25 +90,21 @@ def main(argv: list[str] | None = None) -> None:
         SystemExit: always.
     """
     words = sys.argv[1:] if argv is None else argv
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # In an ASCII or GBK terminal some characters cannot be shown; that must stop no verb.
-            stream.reconfigure(errors="backslashreplace")
+    prepare_streams()
     try:
         code: Any = group.main(
             args=words, prog_name="ernie-deploy", standalone_mode=False, obj=words
         )
     except click.UsageError as error:
+        from launcher.cli.verb import show_usage_error
+
         code = show_usage_error(error, words)
     except (click.exceptions.Abort, KeyboardInterrupt):
         from launcher.report.interrupted import show_interrupted
 
         code = show_interrupted(words)
     except BrokenPipeError:
-        # The reader (`| head`) went away: nothing more can be said, and Python must not try to
-        # flush into the closed pipe at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = ExitCode.DONE
+        code = stop_writing(0)
     except Exception:
         from launcher.cli.crash import show_crash
 

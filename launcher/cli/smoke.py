@@ -13,6 +13,7 @@ from launcher.cli.options import duration
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
+ENGINES = ("fastdeploy", "vllm", "transformers", "hosted")
 CLIENTS = ("requests", "openai", "anthropic", "all")
 
 
@@ -61,6 +62,12 @@ CLIENTS = ("requests", "openai", "anthropic", "all")
     help="How a URL is spoken to; default: openai.",
 )
 @click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    help="Say what a URL is; default: recognized by its model list or metrics.",
+)
+@click.option("--release", help="Release of --engine, for its known deviations.")
+@click.option(
     "--promise",
     "promises",
     multiple=True,
@@ -86,6 +93,8 @@ def command(
     model: str | None,
     key: str | None,
     dialect: str | None,
+    engine: str | None,
+    release: str | None,
     promises: tuple[str, ...],
     sets: tuple[str, ...],
     overlays: tuple[str, ...],
@@ -117,6 +126,8 @@ def command(
         model=model,
         key=key,
         dialect=dialect,
+        engine=engine,
+        release=release,
         promises=promises,
         overlays=overlays,
         sets=sets,

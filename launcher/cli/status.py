@@ -6,7 +6,7 @@ import click
 
 from launcher.cli import completing
 from launcher.cli.examples import TARGET, examples
-from launcher.cli.options import target_instance
+from launcher.cli.targets import show_status
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
@@ -22,9 +22,4 @@ def command(target: str | None) -> Result:
     should run is: what was stopped does not count, what failed, died or was lost does until a
     `down` of it.
     """
-    from launcher.instance.status import status
-    from launcher.instance.store import every_instance
-
-    if target is not None:
-        return status([target_instance(target)], one=True)
-    return status(every_instance(), one=False)
+    return show_status(target)

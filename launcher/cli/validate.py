@@ -6,7 +6,8 @@ import click
 
 from launcher.cli import completing
 from launcher.cli.examples import PROFILE, examples
-from launcher.cli.options import load_profile, profile_options
+from launcher.cli.options import profile_options
+from launcher.cli.targets import validate_profile
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
@@ -33,7 +34,4 @@ def command(
 
     Nothing is started and nothing is downloaded.
     """
-    loaded = load_profile(profile, overlays, sets, name, engine_version)
-    from launcher.environments.judge import judge
-
-    return Result("validate", judge(loaded, engine_version))
+    return validate_profile(profile, overlays, sets, name, engine_version)

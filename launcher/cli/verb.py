@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-import os
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
-from launcher.errors import DeployError, ExitCode, Problem
+from launcher.cli.outcome import run_verb
+from launcher.errors import ExitCode, Problem
 from launcher.result import Result
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -32,44 +32,18 @@ def verb(function: Callable[..., Result]) -> Callable[..., int]:
 
     @functools.wraps(function)
     def run(*args: Any, as_json: bool = False, **options: Any) -> int:
-        from launcher.report import emit
-
         context = click.get_current_context()
-        name = context.command_path.partition(" ")[2]
-        try:
-            if wants_json:
-                options["as_json"] = as_json
-            result = function(*args, **options)
-        except DeployError as error:
-            result = Result.from_error(name, error)
-        except BrokenPipeError:
-            return _nobody_reads(ExitCode.DONE)
-        except KeyboardInterrupt:
-            from launcher.report.interrupted import INTERRUPTED
-
-            result = Result(name, exit_code=ExitCode.INTERRUPTED, errors=(INTERRUPTED,))
-        except (click.ClickException, click.exceptions.Exit, click.exceptions.Abort):
-            raise
-        except Exception:
-            from launcher.cli.crash import show_crash
-
-            return int(show_crash(name, context.obj or sys.argv[1:], as_json=as_json))
-        try:
-            emit(result, as_json=as_json)
-        except BrokenPipeError:
-            return _nobody_reads(result.exit_code)
-        return int(result.exit_code)
+        if wants_json:
+            options["as_json"] = as_json
+        return run_verb(
+            context.command_path.partition(" ")[2],
+            lambda: function(*args, **options),
+            context.obj or sys.argv[1:],
+            as_json=as_json,
+            passing=(click.ClickException, click.exceptions.Exit, click.exceptions.Abort),
+        )
 
     return run
-
-
-def _nobody_reads(code: ExitCode) -> int:
-    """The reader (`| head`) went away; click would call that exit code 1, a negative verdict.
-
-    Python must not try to flush into the closed pipe at exit either.
-    """
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return int(code)
 
 
 def show_usage_error(error: click.UsageError, words: list[str]) -> ExitCode:

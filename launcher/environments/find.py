@@ -11,7 +11,6 @@ from launcher.engines.base import Engine, Installed
 from launcher.engines.common import specifier
 from launcher.environments import store
 from launcher.errors import PreconditionError, Problem, UsageError
-from launcher.host.interpreter import inspect
 from launcher.profile.model import Profile
 
 
@@ -98,6 +97,9 @@ def find(engine: Engine, profile: Profile, *, version: str | None = None) -> Ins
 
 
 def _look(engine: Engine, profile: Profile, python: str) -> Installed:
+    # Imported here: most profiles are judged without a look into an interpreter.
+    from launcher.host.interpreter import inspect
+
     try:
         seen = inspect(python, engine.distributions, pythonpath=profile.env.get("PYTHONPATH"))
     except PreconditionError as error:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import http.client
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from launcher.errors import DeployError, ExitCode, Problem
 from launcher.instance.store import InstanceDir, check_readable, foreign_host, held, view
-from launcher.keeper.control import Client
 from launcher.keeper.identity import same
 from launcher.keeper.state import State
-from launcher.plan.model import LaunchPlan
-from launcher.probe.readiness import health
 from launcher.result import Result
 
 HEALTH_TIMEOUT = 2.0
@@ -30,6 +26,10 @@ def status(found: Sequence[InstanceDir], *, one: bool) -> Result:
     With `one` the exit code is 0 only if that instance is ready; else stopped instances do not
     count and any other that is not ready makes it 1.
     """
+    if found:
+        # Imported now rather than by all threads at once, each waiting for the others.
+        import launcher.keeper.control
+        import launcher.probe.readiness  # noqa: F401
     rows: list[dict[str, Any]] = [{} for _ in found]
     threads = [
         threading.Thread(target=_fill, args=(rows, index, item), daemon=True)
@@ -81,6 +81,8 @@ def describe(found: InstanceDir) -> dict[str, Any]:
     if name == "damaged" and held(found.folder):
         name = "starting"  # a keeper lives that knows better than its file
     if name in ("starting", "loading", "ready", "stopping"):
+        from launcher.keeper.control import Client
+
         try:
             client = Client(found.folder, KEEPER_TIMEOUT)
             try:
@@ -98,11 +100,10 @@ def describe(found: InstanceDir) -> dict[str, Any]:
     if name == "lost":
         row["remedy"] = f"`ernie-deploy down {found.name}`"
     try:
-        plan = found.plan()
+        plan = found.plan_data()
     except DeployError:
         return row
-    row.update(engine=plan.engine, release=plan.release, model=plan.model)
-    row["base_url"] = plan.base_url
+    row.update({key: plan.get(key) for key in ("engine", "release", "model", "base_url")})
     if row["state"] == "ready":
         _ask_health(row, plan)
     return row
@@ -135,10 +136,20 @@ def _living(state: State) -> dict[str, Any]:
     }
 
 
-def _ask_health(row: dict[str, Any], plan: LaunchPlan) -> None:
+class _Question(NamedTuple):
+    address: str
+    health_path: str
+
+
+def _ask_health(row: dict[str, Any], plan: dict[str, Any]) -> None:
+    from launcher.probe.readiness import health
+
     try:
-        rung = health(plan.readiness, plan.port(plan.readiness.port).number, timeout=HEALTH_TIMEOUT)
-    except (OSError, http.client.HTTPException, KeyError) as error:
+        asked = plan["readiness"]
+        (port,) = (use["number"] for use in plan["ports"] if use["name"] == asked["port"])
+        question = _Question(asked["address"], asked["health_path"])
+        rung = health(question, port, timeout=HEALTH_TIMEOUT)
+    except (OSError, KeyError, TypeError, ValueError) as error:
         row["healthy"], row["health"] = False, str(error)
         return
     row["healthy"], row["health"] = rung.verdict == "passed", rung.message

@@ -14,12 +14,8 @@ import sys
 import traceback
 from pathlib import Path
 
-# The keeper speaks plain HTTP to its own engine: without TLS http.client is 2 MB smaller, and a
-# keeper lives for months beside every engine.
-sys.modules["ssl"] = None  # type: ignore[assignment]
-
-from launcher.keeper.keeper import Keeper  # noqa: E402
-from launcher.plan.model import LaunchPlan  # noqa: E402
+from launcher.keeper.keeper import Keeper
+from launcher.plan.model import LaunchPlan
 
 HANDOVER = "ERNIE_DEPLOY_KEEPER"
 """JSON: {"lock": fd, "leases": [fd], "parent": fd or null, "secrets": fd, "token", "forced"}."""

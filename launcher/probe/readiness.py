@@ -11,21 +11,23 @@ A rung is `passed`, `retry` (not yet) or `failed` (waiting will not help).
 
 from __future__ import annotations
 
-import http.client
-import json
 import re
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from launcher.plan.model import LaunchPlan, Readiness
-from launcher.probe.sockets import reachable
+from launcher.probe.bounded_json import loads
+from launcher.probe.request import Answer, ask
+
+if TYPE_CHECKING:
+    from launcher.plan.model import LaunchPlan
 
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]+")
 
-LARGEST_ANSWER = 4 << 20
-"""Bytes of an answer that are read at most."""
+SHOWN = 200
+"""Characters of a server's text that are kept as evidence."""
+LISTED = 20
+"""Models of a server's list that are kept as evidence."""
 
 
 @dataclass(frozen=True)
@@ -38,58 +40,6 @@ class Rung:
     evidence: Mapping[str, Any] = field(default_factory=dict)
     code: str = ""
     remedy: str | None = None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An HTTP answer; `seconds` from sending to the last byte, `at` is monotonic time then."""
-
-    status: int
-    body: bytes
-    seconds: float
-    at: float
-
-    def json(self) -> Any:
-        """The body as JSON.
-
-        Raises:
-            ValueError: it is not.
-        """
-        return json.loads(self.body)
-
-
-def ask(
-    address: str,
-    port: int,
-    path: str,
-    *,
-    body: Mapping[str, Any] | None = None,
-    key: str | None = None,
-    timeout: float = 10.0,
-) -> Answer:
-    """One HTTP request; `timeout` in seconds bounds each wait for the socket.
-
-    Raises:
-        OSError: no connection, or no answer in time.
-        http.client.HTTPException: the answer is not HTTP.
-    """
-    headers = {"Accept": "application/json", "Connection": "close"}
-    data = None
-    if body is not None:
-        data = json.dumps(body).encode()
-        headers["Content-Type"] = "application/json"
-    if key:
-        headers["Authorization"] = f"Bearer {key}"
-    started = time.monotonic()
-    connection = http.client.HTTPConnection(reachable(address), port, timeout=timeout)
-    try:
-        connection.request("POST" if data is not None else "GET", path, data, headers)
-        response = connection.getresponse()
-        content = response.read(LARGEST_ANSWER)
-        ended = time.monotonic()
-        return Answer(response.status, content, ended - started, ended)
-    finally:
-        connection.close()
 
 
 def climb(plan: LaunchPlan, ownership: Callable[[], Rung], secret: str | None) -> list[Rung]:
@@ -115,11 +65,23 @@ def climb(plan: LaunchPlan, ownership: Callable[[], Rung], secret: str | None) -
     return asked
 
 
-def health(readiness: Readiness, port: int, timeout: float = 10.0) -> Rung:
+class HealthQuestion(Protocol):
+    """What is known of the health question: a plan's `Readiness`, or a part of it."""
+
+    @property
+    def address(self) -> str:
+        """Where the server listens."""
+
+    @property
+    def health_path(self) -> str:
+        """What it is asked."""
+
+
+def health(readiness: HealthQuestion, port: int, timeout: float = 10.0) -> Rung:
     """Rung 2; the answer must be exactly 200."""
     try:
         answer = ask(readiness.address, port, readiness.health_path, timeout=timeout)
-    except (OSError, http.client.HTTPException) as error:
+    except OSError as error:
         return Rung("health", "retry", f"{readiness.health_path}: {_said(error)}")
     evidence = {"status": answer.status, "seconds": round(answer.seconds, 4)}
     text = f"{readiness.health_path} answered {answer.status}"
@@ -134,7 +96,7 @@ def models(plan: LaunchPlan, secret: str | None) -> Rung:
     port = plan.port(readiness.port).number
     try:
         answer = ask(readiness.address, port, readiness.models_path, key=secret)
-    except (OSError, http.client.HTTPException) as error:
+    except OSError as error:
         return Rung("models", "retry", f"{readiness.models_path}: {_said(error)}")
     if answer.status in (401, 403):
         return _refused("models", readiness.models_path, answer)
@@ -144,13 +106,14 @@ def models(plan: LaunchPlan, secret: str | None) -> Rung:
         listed = [str(entry["id"]) for entry in answer.json()["data"]]
     except (ValueError, KeyError, TypeError):
         return Rung("models", "retry", f"{readiness.models_path} gave no model list")
-    evidence = {"listed": listed, "seconds": round(answer.seconds, 4)}
+    shown = [_shown(name) for name in listed[:LISTED]]
+    evidence = {"listed": shown, "seconds": round(answer.seconds, 4)}
     if readiness.model is None or readiness.model in listed:
-        said = f"names {', '.join(map(str, listed))}" if listed else "is empty, as this engine's is"
+        said = f"names {', '.join(shown)}" if listed else "is empty, as this engine's is"
         return Rung("models", "passed", f"the model list {said}", evidence)
     return Rung(
         "models", "failed",
-        f"the server serves {listed}, not {readiness.model!r} as the profile asks", evidence,
+        f"the server serves {shown}, not {readiness.model!r} as the profile asks", evidence,
         "wrong-model", "compare `model` and `served-model-name` with the server's arguments",
     )  # fmt: skip
 
@@ -167,7 +130,7 @@ def settings(plan: LaunchPlan, secret: str | None) -> Rung:
         if answer.status in (401, 403):
             return _refused("settings", readiness.settings_path, answer)
         told = answer.json() if answer.status == 200 else None
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except (OSError, ValueError) as error:
         return Rung("settings", "retry", f"{readiness.settings_path}: {_said(error)}")
     if not isinstance(told, Mapping):
         return Rung("settings", "retry", f"{readiness.settings_path} answered {answer.status}")
@@ -179,7 +142,7 @@ def settings(plan: LaunchPlan, secret: str | None) -> Rung:
         elif _equal(value, check.expected):
             equal.append(check.key)
         else:
-            differences.append({"key": check.key, "asked": check.expected, "runs": value})
+            differences.append({"key": check.key, "asked": check.expected, "runs": _kept(value)})
     evidence = {"equal": equal, "differences": differences, "unknown": unknown}
     refused = [d for d in differences if d["key"] not in plan.allow_differences]
     if refused:
@@ -210,11 +173,11 @@ def completion(plan: LaunchPlan, secret: str | None) -> Rung:
             code="completion-hangs",
             remedy="the engine accepts requests and does not work: `ernie-deploy diagnose`",
         )  # fmt: skip
-    except (OSError, http.client.HTTPException) as error:
+    except OSError as error:
         return Rung("completion", "retry", f"{readiness.completion_path}: {_said(error)}")
     if answer.status in (401, 403):
         return _refused("completion", readiness.completion_path, answer)
-    shown = answer.body[:300].decode(errors="replace")
+    shown = _shown(answer.body[:300].decode(errors="replace"), 300)
     if answer.status != 200:
         verdict: Literal["retry", "failed"] = "failed" if answer.status < 500 else "retry"
         return Rung(
@@ -227,7 +190,7 @@ def completion(plan: LaunchPlan, secret: str | None) -> Rung:
             "completion", "retry", f"a completion came back without any text: {shown}",
             code="completion-empty",
         )  # fmt: skip
-    evidence = {"text": text[:120], "seconds": round(answer.seconds, 4), "at": answer.at}
+    evidence = {"text": _shown(text, 120), "seconds": round(answer.seconds, 4), "at": answer.at}
     return Rung("completion", "passed", f"answered in {answer.seconds:.2f} s", evidence)
 
 
@@ -242,7 +205,7 @@ def generated(body: bytes) -> str:
 
 def _text_of(body: bytes) -> str:
     try:
-        choice = json.loads(body)["choices"][0]
+        choice = loads(body, strict=False)["choices"][0]
     except (ValueError, KeyError, IndexError, TypeError):
         return ""
     if not isinstance(choice, Mapping):
@@ -278,5 +241,18 @@ def _equal(told: Any, expected: Any) -> bool:
     return told == expected or str(told) == str(expected)
 
 
+def _shown(text: str, most: int = SHOWN) -> str:
+    """A server's text as evidence: cut, and without half surrogates, which no file can hold."""
+    return text[:most].encode(errors="backslashreplace").decode()
+
+
+def _kept(value: Any) -> Any:
+    """A server's value as evidence: a short one as it is, else its start as text."""
+    number = isinstance(value, (int, float)) and abs(value) < 1 << 63  # NaN is not
+    if value is None or number:
+        return value
+    return _shown(value if isinstance(value, str) else str(value))
+
+
 def _said(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    return _shown(str(error)) or type(error).__name__

@@ -2,40 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from launcher.report.smoke_text import MARKS
+from launcher.report.verdict import SHOWN, letters
 from launcher.result import Result
 
 Column = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Number:
+    """One figure of a comparison; `best` picks the best of several, None where none is better."""
+
+    name: str
+    value: Callable[[Column], Any]
+    form: str
+    best: Callable[[Iterable[Any]], Any] | None = None
+
+
+NUMBERS = (
+    Number("first token", lambda c: c["first_token_seconds"], "{:.3f} s", min),
+    Number("tokens per second, one stream", lambda c: c["tokens_per_second"], "{:.1f}", max),
+    Number("chat, whole answer", lambda c: c["chat_seconds"], "{:.2f} s", min),
+    Number("chat, completion tokens", lambda c: c["completion_tokens"], "{:.0f}"),
+    Number("tool prompts answered", lambda c: c["tools"]["answered"], "{:d}", max),
+    Number("trigger rate", lambda c: c["tools"]["trigger_rate"], "{:.0%}"),
+    Number("trigger accuracy", lambda c: c["tools"]["trigger_accuracy"], "{:.0%}", max),
+    Number("schema accuracy of calls", lambda c: c["tools"]["schema_accuracy"], "{:.0%}", max),
+    Number("trigger agreement with A", lambda c: c["tools"]["agreement"], "{:.0%}"),
+)
 
 
 def compare(result: Result) -> str:
     """The tables, the formulas, the regressions."""
     data = result.data
     columns: Sequence[Column] = data["targets"]
-    letters = [chr(ord("A") + i) for i in range(len(columns))]
+    names = letters(len(columns))
     lines = []
-    for letter, column in zip(letters, columns, strict=True):
+    for letter, column in zip(names, columns, strict=True):
         target = column["target"]
         what = " ".join(w for w in (target["engine"], target["release"]) if w)
         lines.append(f"{letter}  {column['name']}  {target['model']} {what}".rstrip())
-    rows = [["check", *letters]]
+    rows = [["check", *names]]
     for row in data["checks"]:
-        marks = [
-            "KNOWN" if c["deviations"].get(row["check"]) else MARKS.get(v, v)
-            for c, v in zip(columns, row["verdicts"], strict=True)
-        ]
+        marks = [SHOWN[v].mark if v in SHOWN else v for v in row["shown"]]
         rows.append([("" if row["same"] else "* ") + row["check"], *marks])
-    rows += [["", *["" for _ in letters]], *_numbers(columns)]
+    rows += [["", *["" for _ in names]], *_numbers(columns)]
     lines += ["", *_aligned(rows), "  * differs between the targets"]
     lines += [
         f"{letter}  could not be checked: {column['problem']}"
-        for letter, column in zip(letters, columns, strict=True)
+        for letter, column in zip(names, columns, strict=True)
         if column["problem"]
     ]
-    lines += _costs(letters, columns)
+    lines += cost_lines(names, columns)
     if data["regressions"]:
         lines.append(f"WORSE than {data['baseline']}:")
         lines += [
@@ -50,26 +71,18 @@ def compare(result: Result) -> str:
 
 
 def _numbers(columns: Sequence[Column]) -> list[list[str]]:
-    wanted: list[tuple[str, Callable[[Column], Any], str]] = [
-        ("first token", lambda c: c["first_token_seconds"], "{:.3f} s"),
-        ("tokens per second, one stream", lambda c: c["tokens_per_second"], "{:.1f}"),
-        ("chat, whole answer", lambda c: c["chat_seconds"], "{:.2f} s"),
-        ("chat, completion tokens", lambda c: c["completion_tokens"], "{:.0f}"),
-        ("tool prompts answered", lambda c: c["tools"]["answered"], "{:d}"),
-        ("trigger rate", lambda c: c["tools"]["trigger_rate"], "{:.0%}"),
-        ("trigger accuracy", lambda c: c["tools"]["trigger_accuracy"], "{:.0%}"),
-        ("schema accuracy of calls", lambda c: c["tools"]["schema_accuracy"], "{:.0%}"),
-        ("trigger agreement with A", lambda c: c["tools"]["agreement"], "{:.0%}"),
-    ]
-    return [
-        [name, *("-" if get(c) is None else form.format(get(c)) for c in columns)]
-        for name, get, form in wanted
-    ]
+    return [[n.name, *(format_number(n, n.value(c)) for c in columns)] for n in NUMBERS]
 
 
-def _costs(letters: Sequence[str], columns: Sequence[Column]) -> list[str]:
+def format_number(number: Number, value: Any) -> str:
+    """A figure with its unit; a hyphen where it is not known."""
+    return "-" if value is None else number.form.format(value)
+
+
+def cost_lines(names: Sequence[str], columns: Sequence[Column]) -> list[str]:
+    """Each target's cost per million tokens with its formula, and its list price."""
     lines: list[str] = []
-    for letter, column in zip(letters, columns, strict=True):
+    for letter, column in zip(names, columns, strict=True):
         cost = column.get("cost")
         if not cost:
             continue

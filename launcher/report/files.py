@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import importlib
-import os
 from dataclasses import replace
 from pathlib import Path
 
-from launcher.errors import ExitCode, PreconditionError, Problem
+from launcher.errors import ExitCode, PreconditionError, Problem, UsageError
+from launcher.paths import write_file
+from launcher.report.escape import visible
 from launcher.result import Result
 
 RENDERERS = {
-    "junit": "launcher.report.junit",
-    "html": "launcher.report.html",
-    "markdown": "launcher.report.markdown",
+    ("smoke", "junit"): "launcher.report.junit",
+    ("smoke", "html"): "launcher.report.html",
+    ("smoke", "markdown"): "launcher.report.markdown",
+    ("compare", "junit"): "launcher.report.junit",
+    ("compare", "html"): "launcher.report.html_compare",
+    ("compare", "markdown"): "launcher.report.markdown_compare",
 }
+"""(Command, kind of report) to the module whose `render` makes it."""
 
 
 def check_writable(**files: Path | None) -> None:
     """Try that each named file could be written: a run takes minutes and is lost without it.
 
     Raises:
+        UsageError: two of them are one file.
         PreconditionError: some cannot, each with its reason.
     """
     given = {kind: path for kind, path in files.items() if path is not None}
+    by_path: dict[Path, str] = {}
+    for kind, path in given.items():
+        other = by_path.setdefault(path.absolute(), kind)
+        if other != kind and (not path.exists() or path.is_file()):
+            raise UsageError.of(
+                "report-path-twice",
+                f"--{other} and --{kind} name the same file: one would replace the other",
+                str(path),
+            )
     problems = [p for kind, path in given.items() if (p := _write(kind, path, None))]
     if problems:
         raise PreconditionError(problems)
@@ -39,7 +54,8 @@ def write_reports(result: Result, **files: Path | None) -> Result:
     given = {kind: path for kind, path in files.items() if path is not None}
     problems = []
     for kind, path in given.items():
-        text = importlib.import_module(RENDERERS[kind]).render(result)
+        module = importlib.import_module(RENDERERS[result.command, kind])
+        text = visible(module.render(result))
         problem = _write(kind, path, text)
         if problem:
             problems.append(problem)
@@ -51,14 +67,8 @@ def write_reports(result: Result, **files: Path | None) -> Result:
 
 def _write(kind: str, path: Path, text: str | None) -> Problem | None:
     """Write `text`, or only try to where there is none; what stood in the way."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        try:
-            temporary.write_text(text or "", encoding="utf-8")
-            if text is not None:
-                temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_file(path, text)
     except OSError as error:
         return Problem(
             "report-not-written",

@@ -1,95 +1,151 @@
-"""A smoke run as JUnit XML, the form CI systems read.
+"""A smoke run or a comparison as JUnit XML, the form CI systems read.
 
 fail = failure, inconclusive = error, could not check = skipped; a known deviation is skipped with
-its name, because CI would otherwise be red for what the release cannot do.
+its name, because CI would otherwise be red for what the release cannot do. One suite per target.
+
+The document is valid against the schema of Ant's JUnit task, the strictest of those in use (its
+order of elements, one outcome per case, a time without a zone, a host and a package for every
+suite), and holds what Jenkins and GitLab read beside it.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
-from xml.sax.saxutils import escape, quoteattr
 
+from launcher.report.escape import xml_attribute as _attr
+from launcher.report.escape import xml_text as _text
+from launcher.report.verdict import KNOWN, verdict_of
 from launcher.result import Result
 
-NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 cannot hold, not even escaped."""
+EVIDENCE = 4
+TEXT_LIMIT = 600
+"""Characters of a request or an answer; the HTML report has more."""
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One test case; `outcome` is `failure`, `error`, `skipped` or empty where it passed."""
+
+    name: str
+    seconds: float = 0.0
+    outcome: str = ""
+    kind: str = ""
+    message: str = ""
+    text: str = ""
 
 
 def render(result: Result) -> str:
     """The XML document."""
-    data = result.data
-    checks = data["checks"]
-    counts = data["counts"]
+    suites = _compared(result.data) if result.command == "compare" else [_smoke(result.data)]
+    lines = ['<?xml version="1.0" encoding="UTF-8"?>', "<testsuites>"]
+    for number, (data, prefix, cases) in enumerate(suites):
+        lines += _suite(number, prefix, data, cases)
+    return "\n".join([*lines, "</testsuites>"]) + "\n"
+
+
+_Suite = tuple[Mapping[str, Any], str, list[_Case]]
+
+
+def _smoke(data: Mapping[str, Any]) -> _Suite:
+    cases = [_case(one) for one in data["checks"]]
+    return data, "smoke", [*cases, *map(_difference, data["differences"])]
+
+
+def _compared(data: Mapping[str, Any]) -> list[_Suite]:
+    """A suite per target; what is worse than the baseline fails in its target's."""
+    suites: list[_Suite] = []
+    regressions: dict[str, list[_Case]] = {}
+    for one in data["regressions"]:
+        message = f"{one['what']} was {one['was']} in {data['baseline']}, is {one['is']}"
+        name = f"no worse than the baseline: {one['what']}"
+        case = _Case(name, 0.0, "failure", "regression", message, message)
+        regressions.setdefault(one["target"], []).append(case)
+    for column in data["targets"]:
+        by_name = {one["name"]: one for one in column["checks"]}
+        cases = [
+            _case(by_name[name])
+            if name in by_name
+            else _Case(f"{name} [requests]", text=column["messages"][name])
+            for name in column["verdicts"]
+        ]
+        if column["problem"]:
+            cases.append(
+                _Case(
+                    "reachable", 0.0, "error", "not-checked", column["problem"], column["problem"]
+                )
+            )
+        suites.append((column, "compare", [*cases, *regressions.pop(column["name"], [])]))
+    for name, cases in regressions.items():
+        gone = {"target": {"name": name}, "started": data["started"], "seconds": 0.0}
+        suites.append((gone, "compare", cases))
+    return suites
+
+
+def _suite(
+    number: int, prefix: str, data: Mapping[str, Any], cases: Iterable[_Case]
+) -> Iterable[str]:
     target = data["target"]
-    known = counts["known deviation"]
-    differences = data["differences"]
-    unknown = sum(not d["known"] for d in differences)
-    total = len(checks) + len(differences)
-    attributes = (
-        f'name={_attr("smoke " + target["name"])} tests="{total}" '
-        f'failures="{counts["fail"] - known + unknown}" errors="{counts["inconclusive"]}" '
-        f'skipped="{counts["could not check"] + known + len(differences) - unknown}" '
-        f'time="{data["seconds"]:.3f}"'
+    cases = list(cases)
+    outcomes = [case.outcome for case in cases]
+    classname = _attr(f"{prefix}.{target['name']}")
+    yield (
+        f'<testsuite id="{number}" package={_attr("ernie-deploy." + prefix)} '
+        f"name={_attr(prefix + ' ' + target['name'])} "
+        f'timestamp="{data["started"][:19]}" hostname={_attr(os.uname().nodename or "localhost")} '
+        f'tests="{len(cases)}" failures="{outcomes.count("failure")}" '
+        f'errors="{outcomes.count("error")}" skipped="{outcomes.count("skipped")}" '
+        f'time="{data["seconds"]:.3f}">'
     )
-    lines = [
-        '<?xml version="1.0" encoding="UTF-8"?>',
-        f'<testsuites name="ernie-deploy" tests="{total}">',
-        f"<testsuite {attributes} timestamp={_attr(data['started'])}>",
-        "<properties>",
-        *(
-            f"<property name={_attr(k)} value={_attr(str(target[k]))}/>"
-            for k in ("url", "model", "engine", "release")
-            if target[k] is not None
-        ),
-        "</properties>",
-    ]
-    for one in checks:
-        lines += _case(one, target["name"])
-    for difference in differences:
-        lines += _difference(difference, target["name"])
-    lines += ["</testsuite>", "</testsuites>"]
-    return "\n".join(lines) + "\n"
+    yield "<properties>"
+    for key in ("url", "model", "engine", "release"):
+        if target.get(key) is not None:
+            yield f"<property name={_attr(key)} value={_attr(str(target[key]))}/>"
+    yield "</properties>"
+    for case in cases:
+        yield (
+            f'<testcase classname={classname} name={_attr(case.name)} time="{case.seconds:.3f}">'
+        )
+        if case.outcome == "skipped":
+            yield f"<skipped message={_attr(case.message)}/>"
+        elif case.outcome:
+            yield (
+                f"<{case.outcome} type={_attr(case.kind)} message={_attr(case.message)}>"
+                f"{_text(case.text)}</{case.outcome}>"
+            )
+        yield "</testcase>"
+    passed = [f"{case.name}: {case.text}" for case in cases if not case.outcome]
+    yield f"<system-out>{_text(chr(10).join(passed))}</system-out>"
+    yield "<system-err></system-err>"
+    yield "</testsuite>"
 
 
-def _case(one: Mapping[str, Any], target: str) -> list[str]:
-    name = _attr(f"{one['name']} [{one['client']}]")
-    head = (
-        f'<testcase classname={_attr("smoke." + target)} name={name} time="{one["seconds"]:.3f}">'
-    )
-    body: list[str] = []
-    message = _attr(one["message"])
-    if one["deviations"]:
-        said = "; ".join(f"{d['id']}: {d['title']} ({d['source']})" for d in one["deviations"])
-        body = [f"<skipped message={_attr('known deviation ' + said)}/>"]
-    elif one["verdict"] == "fail":
-        kind = _attr(one["findings"][0]["code"] if one["findings"] else "fail")
-        body = [f"<failure type={kind} message={message}>{_evidence(one)}</failure>"]
-    elif one["verdict"] == "inconclusive":
-        body = [f'<error type="inconclusive" message={message}>{_evidence(one)}</error>']
-    elif one["verdict"] == "could not check":
-        body = [f"<skipped message={message}/>"]
-    if one["verdict"] == "pass":
-        body = [f"<system-out>{_text(one['message'])}</system-out>"]
-    return [head, *body, "</testcase>"]
+def _case(one: Mapping[str, Any]) -> _Case:
+    name = f"{one['name']} [{one['client']}]"
+    seconds, message = one["seconds"], one["message"]
+    verdict = verdict_of(one)
+    if verdict == KNOWN:
+        known = "; ".join(f"{d['id']}: {d['title']} ({d['source']})" for d in one["deviations"])
+        return _Case(name, seconds, "skipped", message=f"known deviation {known}")
+    if verdict == "could not check":
+        return _Case(name, seconds, "skipped", message=message)
+    if verdict == "fail":
+        kind = one["findings"][0]["code"] if one["findings"] else "fail"
+        return _Case(name, seconds, "failure", kind, message, _evidence(one))
+    if verdict == "inconclusive":
+        return _Case(name, seconds, "error", "inconclusive", message, _evidence(one))
+    return _Case(name, seconds, text=message)
 
 
-def _difference(one: Mapping[str, Any], target: str) -> list[str]:
+def _difference(one: Mapping[str, Any]) -> _Case:
     """What the clients see differently fails a run, so a CI has to see it, too."""
-    seen = ", ".join(f"{client}: {what}" for client, what in one["verdicts"].items())
-    name = _attr(f"clients agree: {one['check']}")
-    message = _attr(f"the clients differ: {seen}")
-    body = (
-        f"<skipped message={_attr('known deviation, ' + seen)}/>"
-        if one["known"]
-        else f'<failure type="clients-differ" message={message}>{_text(seen)}</failure>'
-    )
-    return [
-        f'<testcase classname={_attr("smoke." + target)} name={name} time="0.000">',
-        body,
-        "</testcase>",
-    ]
+    seen = ", ".join(f"{client}: {verdict}" for client, verdict in one["verdicts"].items())
+    name = f"clients agree: {one['check']}"
+    if one["known"]:
+        return _Case(name, 0.0, "skipped", message=f"known deviation, {seen}")
+    return _Case(name, 0.0, "failure", "clients-differ", f"the clients differ: {seen}", seen)
 
 
 def _evidence(one: Mapping[str, Any]) -> str:
@@ -97,20 +153,12 @@ def _evidence(one: Mapping[str, Any]) -> str:
     lines += [
         f"expected {f['expected']}\ngot      {f['got']} [{f['code']}]" for f in one["findings"]
     ]
-    for exchange in one["evidence"][-4:]:
+    for exchange in one["evidence"][-EVIDENCE:]:
         status, answer = exchange["status"], exchange["response"] or exchange["events"]
         came = f"no answer: {exchange['error']}" if status is None else f"HTTP {status}"
         lines.append(f"{exchange['method']} {exchange['url']} -> {came}")
         if exchange["request"] is not None:
-            lines.append(f"  request  {str(exchange['request'])[:600]}")
+            lines.append(f"  request  {str(exchange['request'])[:TEXT_LIMIT]}")
         if answer:
-            lines.append(f"  response {str(answer)[:600]}")
-    return _text("\n".join(lines))
-
-
-def _text(value: str) -> str:
-    return escape(NOT_XML.sub("\ufffd", value))
-
-
-def _attr(value: str) -> str:
-    return quoteattr(NOT_XML.sub("\ufffd", value))
+            lines.append(f"  response {str(answer)[:TEXT_LIMIT]}")
+    return "\n".join(lines)

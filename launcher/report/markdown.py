@@ -1,11 +1,19 @@
-"""A smoke run as Markdown, for a pull request or a job's summary."""
+"""A smoke run as GitHub-flavoured Markdown, for a pull request or a job's summary.
+
+The causes first, each once with the checks that it hit; then a table of all checks, failures
+first. A known deviation is called one, in the table and in headings.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from launcher.report.smoke_text import MARKS, summary
+from launcher.report.causes import Cause, group_by_cause
+from launcher.report.escape import markdown as cell
+from launcher.report.escape import markdown_code as code
+from launcher.report.smoke_text import summary
+from launcher.report.verdict import SHOWN, failures_first, verdict_of
 from launcher.result import Result
 
 
@@ -14,55 +22,70 @@ def render(result: Result) -> str:
     data = result.data
     target = data["target"]
     engine = " ".join(w for w in (target["engine"], target["release"]) if w) or "unknown engine"
+    checks = failures_first(data["checks"])
+    causes = group_by_cause(checks)
+    stopped = data.get("stopped")
     lines = [
         f"# Smoke: {cell(target['name'])}",
         "",
-        f"`{target['model']}` at {target['url']} ({engine}), {data['started']}",
+        f"{code(target['model'])} at {cell(target['url'])} ({cell(engine)}), {data['started']}",
         "",
-        f"**{summary(data)}**",
+        f"**{cell(summary(data))}**",
         "",
         *(f"- {cell(note)}" for note in target["notes"]),
-        "",
-        "| verdict | check | client | time | what was seen |",
-        "| --- | --- | --- | ---: | --- |",
+        *([f"- {cell(stopped['message'])}"] if stopped else []),
     ]
-    for one in data["checks"]:
-        mark = "KNOWN" if one["deviations"] else MARKS[one["verdict"]]
-        lines.append(
-            f"| {mark} | {cell(one['name'])} | {one['client']} | {one['seconds']:.2f} s "
-            f"| {cell(one['message'])} |"
-        )
-    for one in data["checks"]:
-        if one["verdict"] in ("fail", "inconclusive"):
-            lines += _details(one)
+    for verdict in SHOWN:
+        lines += _section(verdict, [c for c in causes if c.verdict == verdict])
     if data["differences"]:
         lines += ["", "## What the clients see differently", ""]
         for difference in data["differences"]:
             seen = ", ".join(f"{c}: {v}" for c, v in difference["verdicts"].items())
-            lines.append(f"- {cell(difference['check'])}: {cell(seen)}")
+            known = " (known deviation)" if difference["known"] else ""
+            lines.append(f"- {cell(difference['check'])}: {cell(seen)}{known}")
+    lines += ["", "## Checks", "", *table_head("verdict", "check", "client", "time", "result")]
+    for one in checks:
+        lines.append(
+            table_row(
+                SHOWN[verdict_of(one)].label,
+                one["name"],
+                one["client"],
+                f"{one['seconds']:.2f} s",
+                one["message"],
+            )
+        )
     return "\n".join(lines) + "\n"
 
 
-def _details(one: Mapping[str, Any]) -> list[str]:
-    lines = ["", f"## {one['name']} ({one['client']}): {one['verdict']}", "", one["purpose"], ""]
-    for finding in one["findings"]:
-        lines.append(
-            f"- expected {cell(finding['expected'])}, got {cell(finding['got'])} "
-            f"(`{finding['code']}`)"
-        )
-    if not one["findings"]:
-        lines.append(f"- {cell(one['message'])}")
-    for deviation in one["deviations"]:
-        lines.append(
-            f"- known deviation **{deviation['id']}** ({deviation['releases']}): "
-            f"{cell(deviation['title'])}. {cell(deviation['source'])}"
-        )
+def table_head(*names: str) -> list[str]:
+    """The first two lines of a table."""
+    return [table_row(*names), f"| {' | '.join('---' for _ in names)} |"]
+
+
+def table_row(*values: Any) -> str:
+    """One line of a table, every value escaped."""
+    return f"| {' | '.join(cell(str(value)) for value in values)} |"
+
+
+def _section(verdict: str, causes: Sequence[Cause]) -> list[str]:
+    if not causes:
+        return []
+    lines = ["", f"## {SHOWN[verdict].title}"]
+    for cause in causes:
+        several = f" ({len(cause.checks)} checks)" if cause.checks[1:] else ""
+        lines += ["", f"**{cell(cause.text)}**{several}", ""]
+        lines += [f"- {line}" for one in cause.checks for line in _check(one)]
     return lines
 
 
-def cell(text: str) -> str:
-    """Text that cannot break a table or become markup: what a server says is not ours."""
-    safe = " ".join(text.split())
-    for character in "\\`*_[]<>|":
-        safe = safe.replace(character, f"\\{character}" if character not in "<>" else character)
-    return safe.replace("<", "&lt;").replace(">", "&gt;")
+def _check(one: Mapping[str, Any]) -> list[str]:
+    """A check under its cause; the first line names it, the others say what else was wrong."""
+    head = f"{cell(one['name'])} ({cell(one['client'])}): {cell(one['purpose'])}"
+    rest = one["findings"] if one["deviations"] else one["findings"][1:]
+    lines = [
+        f"expected {cell(f['expected'])}, got {cell(f['got'])} ({code(f['code'])})" for f in rest
+    ]
+    lines += [
+        f"{code(d['id'])} ({cell(d['releases'])}): {cell(d['source'])}" for d in one["deviations"]
+    ]
+    return [head, *lines]

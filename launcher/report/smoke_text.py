@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from launcher.report.causes import group_by_cause
+from launcher.report.verdict import KNOWN, SHOWN, verdict_of
 from launcher.result import Result
 
-SHOWN = 3
+FINDINGS = 3
 """Findings of one check that are shown; a check under load can have one a request."""
-
-MARKS = {"pass": "PASS", "fail": "FAIL", "inconclusive": "DOUBT", "could not check": "----"}
+SAME_CAUSE = 3
+"""From so many checks on, a cause is told once and the other checks name the first."""
 
 
 def smoke(result: Result) -> str:
@@ -28,8 +30,9 @@ def smoke(result: Result) -> str:
     width = max((len(_name(c, several)) for c in data["checks"]), default=0)
     if data["unreachable"]:
         lines.append(f"  ----  {data['unreachable']} ({len(data['checks'])} checks)")
+    first = _first_of_cause(data["checks"], several)
     for one in () if data["unreachable"] else data["checks"]:
-        lines += check_lines(one, width, several)
+        lines += check_lines(one, width, several, same_as=first.get(id(one)))
     for difference in data["differences"]:
         seen = ", ".join(f"{c}: {v}" for c, v in difference["verdicts"].items())
         known = " (a known deviation)" if difference["known"] else ""
@@ -53,18 +56,36 @@ def listing(data: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def check_lines(one: Mapping[str, Any], width: int, several: bool = False) -> list[str]:
-    """One check: its line, and below it what was wrong."""
-    mark = "KNOWN" if one["deviations"] else MARKS[one["verdict"]]
+def _first_of_cause(checks: Sequence[Mapping[str, Any]], several: bool) -> dict[int, str]:
+    """By the identity of a check that failed for a cause that is shown already: where it is."""
+    return {
+        id(one): _name(cause.checks[0], several)
+        for cause in group_by_cause(checks)
+        if cause.verdict in ("fail", KNOWN) and len(cause.checks) >= SAME_CAUSE
+        for one in cause.checks[1:]
+        if len(one["findings"]) == 1
+    }
+
+
+def check_lines(
+    one: Mapping[str, Any], width: int, several: bool = False, same_as: str | None = None
+) -> list[str]:
+    """One check: its line, and below it what was wrong.
+
+    `same_as` names the check that failed before for the same cause: it is not told again.
+    """
+    mark = SHOWN[verdict_of(one)].mark
     head = f"  {mark:<5} {_name(one, several):<{width}}  {one['seconds']:6.2f} s  "
     if one["verdict"] != "fail":
         return [head + _rate(one) + one["message"]]
+    if same_as:
+        return [f"{head}{_rate(one)}same cause as {same_as}"]
     lines = [head + _rate(one) + one["purpose"]]
-    for finding in one["findings"][:SHOWN]:
+    for finding in one["findings"][:FINDINGS]:
         lines.append(f"        expected {finding['expected']}")
         lines.append(f"        got      {finding['got']}  [{finding['code']}]")
-    if len(one["findings"]) > SHOWN:
-        lines.append(f"        and {len(one['findings']) - SHOWN} more (see --json or --html)")
+    if len(one["findings"]) > FINDINGS:
+        lines.append(f"        and {len(one['findings']) - FINDINGS} more (see --json or --html)")
     if not one["findings"]:
         lines.append(f"        {one['message']}")
     for deviation in one["deviations"]:

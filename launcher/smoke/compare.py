@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
 import json
-import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from launcher import __version__
 from launcher.errors import ExitCode, PreconditionError, Problem, UsageError
+from launcher.paths import write_file
 from launcher.result import Result
 from launcher.smoke import toolset
 from launcher.smoke.cost import cost, list_price, prices, throughput
@@ -19,6 +22,8 @@ from launcher.smoke.target import Target
 BASELINE_SCHEMA = "ernie-deploy/baseline/1"
 RATES = ("trigger_rate", "trigger_accuracy", "schema_accuracy")
 NO_ANSWER = SILENT_CODES | {"closed", "redirected"}
+EVIDENCE = 3
+"""So many requests of a check that did not pass are kept."""
 TOLERANCE = 0.05
 """By how much a rate may fall before it is a regression: one draw in twenty prompts."""
 
@@ -52,6 +57,8 @@ def compare(
     problem = _written(save, None) if save else None
     if problem:
         raise PreconditionError(problem)
+    begun = time.monotonic()
+    started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     columns = [_column(t, asked, names, tags) for t in targets]
     if gpu_hour is not None:
         for column, target in zip(columns, targets, strict=True):
@@ -61,6 +68,9 @@ def compare(
         column["tools"]["agreement"] = toolset.agreement(reference, column["tools"]["triggered"])
     regressions = regressed(stored, columns) if stored else []
     data = {
+        "started": started,
+        "seconds": round(time.monotonic() - begun, 3),
+        "version": __version__,
         "targets": columns,
         "checks": _table(columns),
         "baseline": str(baseline) if baseline else None,
@@ -125,6 +135,9 @@ def _column(
         "counts": data["counts"],
         "verdicts": {c["name"]: c["verdict"] for c in data["checks"]},
         "messages": {c["name"]: c["message"] for c in data["checks"]},
+        "started": data["started"],
+        "seconds": data["seconds"],
+        "checks": [_without_old_evidence(c) for c in data["checks"] if c["verdict"] != "pass"],
         "deviations": {c["name"]: [d["id"] for d in c["deviations"]] for c in data["checks"]},
         "first_token_seconds": timing.get("first_token_seconds"),
         "tokens_per_second": timing.get("tokens_per_second"),
@@ -134,6 +147,11 @@ def _column(
         if reachable
         else toolset.counted([{"error": "not reachable"}] * len(asked)),
     }
+
+
+def _without_old_evidence(one: Mapping[str, Any]) -> dict[str, Any]:
+    """A check with its last requests: what ended it; `smoke` shows all."""
+    return {**one, "evidence": one["evidence"][-EVIDENCE:]}
 
 
 def _never_answered(shown: Sequence[Mapping[str, Any]]) -> bool:
@@ -178,7 +196,12 @@ def _table(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     table = []
     for name in names:
         verdicts = [c["verdicts"].get(name, "not run") for c in columns]
-        table.append({"check": name, "verdicts": verdicts, "same": len(set(verdicts)) == 1})
+        shown = [
+            "known deviation" if c["deviations"].get(name) else v
+            for c, v in zip(columns, verdicts, strict=True)
+        ]
+        same = len(set(shown)) == 1
+        table.append({"check": name, "verdicts": verdicts, "shown": shown, "same": same})
     return table
 
 
@@ -194,15 +217,9 @@ def _written(path: Path, columns: Sequence[Mapping[str, Any]] | None) -> Problem
             for c in columns or ()
         },
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    text = json.dumps(kept, indent=1, ensure_ascii=False) + "\n"
     try:
-        try:
-            text = json.dumps(kept, indent=1, ensure_ascii=False) + "\n"
-            temporary.write_text(text, encoding="utf-8")
-            if columns is not None:
-                temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_file(path, text if columns is not None else None)
     except OSError as error:
         said = f"the baseline cannot be written: {error.strerror}"
         return Problem("baseline-not-written", said, str(path))

@@ -5,15 +5,20 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
+from launcher.probe.bounded_json import loads
+from launcher.probe.decoding import decoded
 from launcher.smoke.clients.base import CheckLog, Deadline, TransportError, not_connected
+from launcher.smoke.clients.guard import Guard
 from launcher.smoke.clients.wire import is_local
+from launcher.smoke.transcript import Exchange
 
 READ_SIZE = 65_536
 ANSWER_LIMIT = 8 * 1024 * 1024
@@ -38,7 +43,7 @@ class Response:
         found = []
         for line in lines:
             try:
-                found.append(json.loads(line))
+                found.append(loads(line, strict=False))
             except ValueError:
                 continue
         return [x for x in found if isinstance(x, dict)]
@@ -56,6 +61,14 @@ class Connection:
         self._wire = kind(parts.hostname or "", parts.port)
         self._url, self._path, self._log = url, parts.path, log
         self.sent = 0
+        self._guard: Guard | None = None
+        self._wire._create_connection = self._connect  # type: ignore[attr-defined]
+
+    def _connect(self, *args: Any, **kwargs: Any) -> socket.socket:
+        made = socket.create_connection(*args, **kwargs)
+        if self._guard is not None:
+            self._guard.watch(made)
+        return made
 
     def __enter__(self) -> Connection:
         """The connection."""
@@ -83,22 +96,32 @@ class Connection:
         """
         sent = {**headers, "Content-Type": "application/json", "Accept-Encoding": "identity"}
         entry = self._log.transcript.begin(self._log.check, "http", "POST", self._url, sent, body)
+        with Guard(deadline.end) as guard:
+            return self._posted(body, sent, deadline, entry, guard)
+
+    def _posted(
+        self,
+        body: Any,
+        sent: Mapping[str, str],
+        deadline: Deadline,
+        entry: Exchange,
+        guard: Guard,
+    ) -> Response:
         begun = time.monotonic()
         reused = self._wire.sock is not None
+        self._guard = guard
         try:
             self._wire.timeout = deadline.left
             if self._wire.sock is not None:
                 self._wire.sock.settimeout(deadline.left)
+                guard.watch(self._wire.sock)
             self._wire.request("POST", self._path, json.dumps(body).encode(), sent)
             answer = self._wire.getresponse()
             entry.status = answer.status
-            data = bytearray()
-            while piece := answer.read1(READ_SIZE):
-                data += piece
-                if time.monotonic() > deadline.end:
-                    raise TransportError("timeout", "the answer had not ended in time")
-                if len(data) > ANSWER_LIMIT:
-                    raise TransportError("garbled", f"more than {ANSWER_LIMIT} bytes in one answer")
+            encoding = answer.getheader("content-encoding") or ""
+            data = b"".join(decoded(_pieces(answer, deadline), encoding, ANSWER_LIMIT))
+            if guard.expired:
+                raise TimeoutError
             if answer.length:
                 raise TransportError("closed", f"{answer.length} bytes of the answer are missing")
             answer.close()
@@ -106,24 +129,37 @@ class Connection:
             entry.error = error.message
             raise
         except TimeoutError as error:
-            entry.error = f"no whole answer for {time.monotonic() - begun:.1f} s"
-            raise TransportError("timeout", entry.error) from error
+            raise _late(entry, begun) from error
         except ConnectionRefusedError as error:
             refused = not_connected(self._url, error)
             entry.error = refused.message
             raise refused from error
         except (OSError, http.client.HTTPException, ValueError) as error:
+            if guard.expired:
+                raise _late(entry, begun) from error
             how = "on a connection that was kept open " if reused else ""
-            entry.error = f"the connection broke {how}({type(error).__name__}: {error})"
+            entry.error = f"the connection broke {how}({type(error).__name__}: {str(error)[:300]})"
             closed = isinstance(error, OSError)
             raise TransportError("closed" if closed else "garbled", entry.error) from error
-        entry.response = bytes(data).decode("utf-8", "replace")
+        self._log.transcript.answered(entry, data)
         entry.response_headers = dict(answer.getheaders())
         entry.seconds = time.monotonic() - begun
         self.sent += 1
         return Response(
-            answer.status, (answer.getheader("content-type") or "").lower(), bytes(data), reused
+            answer.status, (answer.getheader("content-type") or "").lower(), data, reused
         )
+
+
+def _pieces(answer: http.client.HTTPResponse, deadline: Deadline) -> Iterator[bytes]:
+    while piece := answer.read1(READ_SIZE):
+        yield piece
+        if time.monotonic() > deadline.end:
+            raise TimeoutError
+
+
+def _late(entry: Exchange, begun: float) -> TransportError:
+    entry.error = f"no whole answer for {time.monotonic() - begun:.1f} s"
+    return TransportError("timeout", entry.error)
 
 
 def behind_proxy(url: str) -> bool:

@@ -36,11 +36,12 @@ class Deviation:
     source: str
 
     def concerns(self, release: str | None) -> bool:
-        """True where the release is one of those."""
+        """True where the release is one of those; an unknown one where all later ones are."""
+        releases = SpecifierSet(self.releases, prereleases=True)
         if release is None:
-            return False
+            return all(one.operator in (">=", ">") for one in releases)
         try:
-            return Version(release) in SpecifierSet(self.releases, prereleases=True)
+            return Version(release) in releases
         except InvalidVersion:
             return False
 

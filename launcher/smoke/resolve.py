@@ -13,16 +13,19 @@ from launcher.engines.base import CAPABILITIES
 from launcher.errors import PreconditionError, UsageError
 from launcher.smoke.clients.base import CheckLog, Deadline, Endpoint, TransportError
 from launcher.smoke.clients.wire import ask
+from launcher.smoke.recognition import Recognition, recognize, served_name
 from launcher.smoke.skills import skills_of
 from launcher.smoke.target import Target
 from launcher.smoke.transcript import Transcript
 
 ASK_SECONDS = 20.0
 """How long the model list may take while a target is looked at."""
+SILENT = "gave no model list"
 NOBODY = "takes no connections"
 """Why there is no model list, where the run itself will say that nobody is there."""
 ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):\d{1,5}(/.*)?$")
 """A host and a port without `http://`: neither a name nor a profile."""
+LONE = re.compile("[\ud800-\udfff]")
 CONTEXT_KEYS = ("max_model_len", "context_length", "max_context_length")
 
 
@@ -43,12 +46,15 @@ def resolve(
     key: str | None = None,
     dialect: str | None = None,
     promises: Sequence[str] = (),
+    engine: str | None = None,
+    release: str | None = None,
     overlays: tuple[str, ...] = (),
     sets: tuple[str, ...] = (),
 ) -> Target:
     """The target behind a word of the command line.
 
-    `key` is a secret reference (`env:NAME`), `promises` capabilities the user vouches for.
+    `key` is a secret reference (`env:NAME`), `promises` capabilities the user vouches for,
+    `engine` and `release` what a URL is known to be.
 
     Raises:
         UsageError: a URL that is none, an unknown capability.
@@ -66,6 +72,12 @@ def resolve(
         raise UsageError.of(
             "no-profile", "--set and --overlay change a profile, and this is none", target
         )
+    if engine is None and release is not None:
+        raise UsageError.of("no-engine", "a release belongs to an engine", "--release", "--engine")
+    if engine is not None and not is_url(target):
+        raise UsageError.of(
+            "no-url", "--engine says what a URL is; of this target it is known", target
+        )
     if ADDRESS.match(target) and not os.path.exists(target):
         raise UsageError.of(
             "bad-url",
@@ -74,7 +86,14 @@ def resolve(
             f"did you mean http://{target}?",
         )
     if is_url(target):
-        made = of_url(target, model=model, key=_secret(key), dialect=dialect or "openai")
+        made = of_url(
+            target,
+            model=model,
+            key=_secret(key),
+            dialect=dialect or "openai",
+            engine=engine,
+            release=release,
+        )
     else:
         from launcher.smoke.instances import of_instance, of_profile
 
@@ -96,14 +115,17 @@ def of_url(
     model: str | None = None,
     key: str | None = None,
     dialect: str = "openai",
+    engine: str | None = None,
+    release: str | None = None,
 ) -> Target:
-    """A target of which only the address is known; asks the model list for the model's name."""
+    """A target of which only the address is known; asks for its model's name and its engine."""
     base = base_url(url)
     bare = Endpoint(base, model or "default", key, dialect)
     entries, missing = model_list(bare)
     notes: list[str] = []
     context: int | None = None
-    names = [str(e.get("id")) for e in entries if e.get("id")]
+    names = [e["id"] for e in entries if _is_name(e.get("id"))]
+    answers = missing is None or not missing.startswith((NOBODY, SILENT))
     if model is None:
         if len(names) == 1:
             model = names[0]
@@ -111,19 +133,33 @@ def of_url(
             model = "default"
             why = missing or f"lists {len(names)} models"
             # Where nobody is, the run says so, once; the list of models is not to blame.
-            if missing != NOBODY:
+            if answers:
+                served = served_name(replace(bare, model=model), names)
+                model, by = served or (model, "")
+                because = f", because {by}" if by else ""
+                notes.append(
+                    f"the server {why}: asked for the model `{model}`{because} (see --model)"
+                )
+            elif missing != NOBODY:
                 notes.append(f"the server {why}: asked for the model `default` (see --model)")
     for entry in entries:
         if entry.get("id") == model or len(entries) == 1:
-            context = next((entry[k] for k in CONTEXT_KEYS if isinstance(entry.get(k), int)), None)
+            context = next((entry[k] for k in CONTEXT_KEYS if _is_context(entry.get(k))), None)
     if missing and missing != NOBODY:
         notes.append("without a model list the server is judged on the rest")
     endpoint = replace(bare, model=model)
+    known = Recognition(engine, release)
+    if engine is None and answers:
+        known = recognize(endpoint, entries)
+        if known.engine:
+            notes.append(f"taken for {known.engine}, because {known.evidence} (see --engine)")
     return Target(
         name=url,
         kind="url",
         endpoint=endpoint,
         model=model,
+        engine=known.engine,
+        release=known.release,
         extra=skills_of(model),
         max_model_len=context,
         health_url=f"{endpoint.root_url}/health",
@@ -192,7 +228,7 @@ def model_list(endpoint: Endpoint) -> tuple[list[Mapping[str, Any]], str | None]
     except TransportError as error:
         if error.kind == "refused":
             return [], NOBODY
-        return [], f"gave no model list ({log.transcript.redactor.text(error.message)})"
+        return [], f"{SILENT} ({log.transcript.redactor.text(error.message)})"
     body = reply.json()
     data = body.get("data") if isinstance(body, dict) else None
     if reply.status == 404:
@@ -200,6 +236,15 @@ def model_list(endpoint: Endpoint) -> tuple[list[Mapping[str, Any]], str | None]
     if reply.status != 200 or not isinstance(data, list):
         return [], f"answers HTTP {reply.status} and no list where its models should be"
     return [e for e in data if isinstance(e, dict)], None
+
+
+def _is_context(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 31
+
+
+def _is_name(value: Any) -> bool:
+    """True for a model's name that a request can hold; half a surrogate pair cannot be sent."""
+    return isinstance(value, str) and bool(value) and not LONE.search(value)
 
 
 def _secret(reference: str | None) -> str | None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from launcher.smoke import overload
 from launcher.smoke.check import Check, Finding, Outcome, Stop
 from launcher.smoke.clients.base import Client, TransportError, UnsupportedError
 from launcher.smoke.ledger import Ledger
@@ -243,6 +244,9 @@ def judge(session: Session) -> Outcome:
         return Outcome("could not check", str(error))
     except TransportError as error:
         code = "unreachable" if error.kind == "refused" else error.kind
+        feature = overload.of_a_feature(session.check) and not session.findings
+        if feature and code in overload.LATE:
+            return overload.late(session.check, code, error.message)
         session.expect(False, code, "a whole answer", error.message)
         return session.outcome("")
     except AssertionError as error:

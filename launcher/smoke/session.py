@@ -12,6 +12,7 @@ from launcher.smoke.clients import messages_dialect
 from launcher.smoke.clients.base import CheckLog, Client, Deadline, Endpoint
 from launcher.smoke.clients.wire import EventStream, Reply, ask, listen
 from launcher.smoke.ledger import Entry, Ledger
+from launcher.smoke.overload import is_busy
 from launcher.smoke.target import Target
 from launcher.smoke.transcript import Transcript
 from launcher.smoke.waiting import waited
@@ -168,6 +169,8 @@ class Session:
         if answer.status == 200 and answer.error is None:
             return
         said = f"HTTP {answer.status}: {shorten(answer.error)}"
+        if is_busy(self.check, answer.status):
+            raise inconclusive(f"the server is busy ({said}); nothing else was seen")
         if answer.status in REJECTED and not self.promised():
             raise could_not_check(f"the server does not take this request ({said})")
         self.require(False, "status", "an answer with status 200", said)

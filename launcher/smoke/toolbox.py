@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from launcher.probe.bounded_json import loads
 from launcher.smoke.answers import Choice, ToolCall
 from launcher.smoke.check import inconclusive
 from launcher.smoke.schema import violations
@@ -101,7 +101,7 @@ def judge_calls(
 def judge_arguments(session: Session, call: ToolCall, schema: Mapping[str, Any]) -> None:
     """The arguments of one call: JSON, and valid."""
     try:
-        arguments = json.loads(call.arguments)
+        arguments = loads(call.arguments, strict=False)
     except ValueError:
         session.expect(False, "tool-json", "arguments that are JSON", call.arguments)
         return
@@ -119,7 +119,7 @@ def called_in_text(choice: Choice, names: list[str]) -> bool:
 
 def _whole(call: ToolCall) -> bool:
     try:
-        json.loads(call.arguments)
+        loads(call.arguments, strict=False)
     except ValueError:
         return False
     return True

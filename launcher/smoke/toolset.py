@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.errors import UsageError
+from launcher.probe.bounded_json import loads
 from launcher.smoke.answers import Answer
 from launcher.smoke.check import Check, Outcome, passed
 from launcher.smoke.clients.base import TransportError
@@ -137,7 +138,7 @@ def _valid(answer: Answer) -> int:
     good = 0
     for call in answer.choice.calls:
         try:
-            arguments = json.loads(call.arguments)
+            arguments = loads(call.arguments, strict=False)
         except ValueError:
             continue
         good += call.name in SCHEMAS and not violations(arguments, SCHEMAS[call.name])

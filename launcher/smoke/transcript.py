@@ -10,8 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+from launcher.probe.bounded_json import loads
+
 TEXT_LIMIT = 16_000
 """Characters of a body that are kept; the rest is counted, not stored."""
+PARSED_LIMIT = 256_000
+"""Bytes of a body up to which fields with secrets are looked for; many larger ones are not kept."""
+HEADER_LIMIT = 2_000
+"""Characters of one header that are kept."""
+HEADERS = 60
+"""Headers of an answer that are kept."""
 EVENT_LIMIT = 400
 """Events of a stream that are kept."""
 
@@ -73,8 +81,10 @@ class Redactor:
     def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
         """Headers without keys and cookies."""
         return {
-            name: HIDDEN if name.lower() in SECRET_HEADERS else self.text(str(value))
-            for name, value in headers.items()
+            _cut(name, HEADER_LIMIT): HIDDEN
+            if name.lower() in SECRET_HEADERS
+            else _cut(self.text(str(value)), HEADER_LIMIT)
+            for name, value in list(headers.items())[:HEADERS]
         }
 
 
@@ -110,6 +120,14 @@ class Transcript:
             entry = Exchange(len(self._exchanges) + 1, check, client, method, url, headers, request)
             self._exchanges.append(entry)
         return entry
+
+    def answered(self, entry: Exchange, body: bytes) -> None:
+        """Keep an answer's body; of a large one only what is shown."""
+        text = body[: 4 * PARSED_LIMIT].decode("utf-8", "replace")
+        if len(body) > PARSED_LIMIT:
+            more = len(body) - TEXT_LIMIT
+            text = f"{self.redactor.text(text)[:TEXT_LIMIT]} ... ({more} more bytes)"
+        entry.response = text
 
     def progress(self) -> tuple[int, int]:
         """A mark that changes with everything that comes from the server: statuses and events."""
@@ -165,13 +183,13 @@ class Transcript:
 
     def _response(self, text: str) -> str:
         try:
-            parsed = json.loads(text)
+            parsed = loads(text, strict=False)
         except ValueError:
             return _cut(self.redactor.text(text))
         return _cut(json.dumps(self.redactor.json(parsed), ensure_ascii=False))
 
 
-def _cut(text: str) -> str:
-    if len(text) <= TEXT_LIMIT:
+def _cut(text: str, limit: int = TEXT_LIMIT) -> str:
+    if len(text) <= limit:
         return text
-    return f"{text[:TEXT_LIMIT]} ... ({len(text) - TEXT_LIMIT} more characters)"
+    return f"{text[:limit]} ... ({len(text) - limit} more characters)"

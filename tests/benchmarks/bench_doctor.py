@@ -1,55 +1,48 @@
-"""How long `ernie-deploy doctor --fast` takes on a FastDeploy profile: under one second.
+"""How long `ernie-deploy doctor --fast` takes on a FastDeploy profile, beside bare Python.
 
-python tests/benchmarks/bench_doctor.py [ROUNDS]
+python -m tests.benchmarks.bench_doctor [ROUNDS]
 """
 
 import json
-import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from tests.twin.interpreter import make_interpreter  # noqa: E402 - needs the path above
-
-BAR = 1.0
-"""Seconds of the wall clock, median."""
+from tests.benchmarks.measure import ROUNDS, alternate, command, environment, machine, table
+from tests.support import ROOT, cli
+from tests.twin.interpreter import make_interpreter
 
 
-def main() -> int:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
+def main() -> None:
+    """The first run asks the interpreter what it has; the answer is kept for the others."""
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
+    machine()
     with tempfile.TemporaryDirectory() as folder:
         python = make_interpreter(Path(folder, "env"), "2.4")
         profile = Path(folder, "profile.yaml")
-        model = ROOT / "profiles" / "tiny-ernie"
         profile.write_text(
-            f"name: bench\nengine: fastdeploy\npython: {python}\nmodel: {model}\n"
-            "max-model-len: 2048\n"
+            f"name: bench\nengine: fastdeploy\npython: {python}\n"
+            f"model: {ROOT / 'profiles' / 'tiny-ernie'}\nmax-model-len: 2048\n"
         )
-        env = os.environ | {"ERNIE_DEPLOY_HOME": folder, "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-m", "launcher", "doctor", "--fast", "--json", str(profile)]
-        seconds = []
-        for _ in range(rounds + 1):
-            begun = time.perf_counter()
-            done = subprocess.run(command, env=env, capture_output=True, text=True)
-            seconds.append(time.perf_counter() - begun)
-            assert json.loads(done.stdout)["data"]["findings"], done.stderr
-    # The first round asks the interpreter what it has; the answer is kept for the others.
-    first, median = seconds[0], statistics.median(seconds[1:])
-    found = {
-        "benchmark": "doctor --fast",
-        "s": round(median, 3),
-        "first": round(first, 3),
-        "bar": BAR,
-    }
-    print(json.dumps(found))
-    return 0 if median < BAR else 1
+        env = environment(ERNIE_DEPLOY_HOME=folder)
+        env["PYTHONPATH"] = str(ROOT)
+        words = cli.argv("doctor", "--fast", "--json", str(profile))
+        began = time.perf_counter()
+        first = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
+        print(f"the first run, which asks the interpreter: {time.perf_counter() - began:.2f} s")
+        if not json.loads(first.stdout)["data"]["findings"]:
+            raise RuntimeError(f"doctor found nothing to say: {first.stderr}")
+        bare = "bare Python"
+        works = {
+            bare: partial(command, (sys.executable, "-c", ""), env),
+            # 1 and 3 are its verdict about this machine.
+            "ernie-deploy doctor --fast": partial(command, words, env, (0, 1, 3)),
+        }
+        table(alternate(works, rounds), bare)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

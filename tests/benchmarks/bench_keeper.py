@@ -1,15 +1,14 @@
-"""What a keeper costs while it keeps: memory and CPU."""
+"""What a keeper costs while it keeps, beside supervisord and circusd with one program each."""
 
 import os
+import tempfile
 import time
 from pathlib import Path
 
+from tests.benchmarks import peers
 from tests.benchmarks.measure import bench, machine
-from tests.support.rig import Rig
 
 IDLE = 20.0
-SUPERVISORD = 25.0
-"""MB that supervisord takes for the same work."""
 
 
 def resident(pid: int) -> float:
@@ -26,26 +25,27 @@ def cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def measure(rig: Rig) -> None:
-    """Of one idle instance."""
-    pid = rig.keeper("bench")
-    time.sleep(2)
-    before, began = cpu(pid), time.monotonic()
-    time.sleep(IDLE)
-    share = (cpu(pid) - before) / (time.monotonic() - began) * 100
-    memory = resident(pid)
-    print(f"keeper, resident memory   {memory:6.1f} MB   target at most 25 MB")
-    print(f"  times supervisord       {memory / SUPERVISORD:6.2f} x (25 MB)")
-    print(f"keeper, idle for {IDLE:.0f} s     {share:6.2f} % of a core   target under 0.2 %")
-
-
 def main() -> None:
-    """Start one instance and watch its keeper."""
+    """Start one instance and the peers, leave all alone, and look at them at the same time."""
     machine()
-    with bench() as rig:
+    with bench() as rig, tempfile.TemporaryDirectory(prefix="edt-peers-") as folder:
         rig.up("bench")
         try:
-            measure(rig)
+            with peers.supervisors(Path(folder), 1) as others:
+                watched = {"the keeper of one instance": rig.keeper("bench")}
+                watched |= {f"{peer.name}, one program": peer.pid for peer in others}
+                time.sleep(2)
+                before, began = {p: cpu(p) for p in watched.values()}, time.monotonic()
+                time.sleep(IDLE)
+                passed = time.monotonic() - began
+                ours = resident(watched["the keeper of one instance"])
+                for name, pid in watched.items():
+                    share = (cpu(pid) - before[pid]) / passed * 100
+                    memory = resident(pid)
+                    print(
+                        f"{name:<32} {memory:6.1f} MB ({memory / ours:4.2f} x ours)   "
+                        f"idle for {IDLE:.0f} s: {share:5.2f} % of a core"
+                    )
         finally:
             rig.run("down", "bench")
 

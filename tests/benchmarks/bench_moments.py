@@ -87,8 +87,9 @@ def main() -> None:
         ours = show("kill -9 of the engine to the keeper's word", seen, target="within 100 ms")
         for name, peer in PEERS.items():
             print(f"  peer {name:<26} {peer:>7} ms, {peer / ours:10.0f} x ours")
-        after = show("last exit to the return of `down`", returned, target="within 200 ms")
-        ratio("share of the whole `down`", after, show("`down` as a whole", whole))
+        show("last exit to the return of `down`", returned, target="within 200 ms")
+        show("`down` as a whole", whole)
+        ratio("share of the whole `down`", returned, whole)
 
 
 if __name__ == "__main__":

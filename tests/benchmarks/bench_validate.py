@@ -1,63 +1,55 @@
-"""How long `ernie-deploy validate` takes on the model card's profile: at most 180 ms.
+"""What `validate` of the model card's profile costs in processor time, beside bare Python.
 
-python tests/benchmarks/bench_validate.py [ROUNDS]
+python -m tests.benchmarks.bench_validate [ROUNDS]
 """
 
-import json
-import os
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.benchmarks.measure import ROUNDS, command, environment, machine, ratio, show
+from tests.support import ROOT
+
 PROFILE = ROOT / "profiles" / "ernie-4.5-21b-a3b-thinking.yaml"
 
-BAR = 180.0
-"""Milliseconds of processor time, median: the wall clock of a busy machine measures its load."""
-
-HTTP = ("http", "httpx", "requests", "urllib.request", "urllib3", "aiohttp", "ssl")
+HTTP = ("http.client", "httpx", "requests", "urllib.request", "urllib3", "aiohttp", "ssl")
 """Modules that talk HTTP: none may be loaded for a question about a file."""
 
 
 def spent(work: Callable[[], object]) -> float:
-    """Milliseconds of processor time that `work` and the processes it waits for take."""
+    """Seconds of processor time that `work` and the processes it waits for take."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     work()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return 1000 * (after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
-def main() -> int:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 15
+def main() -> None:
+    """In turns, so that a slow hour is slow for both."""
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
+    machine()
     with tempfile.TemporaryDirectory() as folder:
-        env = os.environ | {"ERNIE_DEPLOY_HOME": folder, "PYTHONPATH": str(ROOT)}
-        # Bytecode is cached on the first round, as it is for an operator.
-        env |= {"PYTHONPYCACHEPREFIX": folder}
-        env.pop("PYTHONDONTWRITEBYTECODE", None)
-
-        def run(*words: str) -> subprocess.CompletedProcess[str]:
-            command = [sys.executable, *words]
-            return subprocess.run(command, env=env, capture_output=True, text=True, check=True)
-
-        validate = ("-m", "launcher", "validate", str(PROFILE))
-        loaded = run("-X", "importtime", *validate).stderr
-        talkers = {line.rpartition("|")[2].strip() for line in loaded.splitlines()} & set(HTTP)
-        assert not talkers, talkers
-        bare = statistics.median(spent(lambda: run("-c", "")) for _ in range(rounds))
-        median = statistics.median(spent(lambda: run(*validate)) for _ in range(rounds))
-    found = {
-        "benchmark": "validate",
-        "cpu_ms": round(median),
-        "bare_python_cpu_ms": round(bare),
-        "bar": BAR,
-    }
-    print(json.dumps(found))
-    return 0 if median <= BAR else 1
+        env = environment(ERNIE_DEPLOY_HOME=folder, PYTHONPYCACHEPREFIX=folder)
+        env["PYTHONPATH"] = str(ROOT)
+        bare = (sys.executable, "-c", "")
+        validate = (sys.executable, "-m", "launcher", "validate", str(PROFILE))
+        listed = subprocess.run(
+            (sys.executable, "-X", "importtime", *validate[1:]),
+            env=env, capture_output=True, text=True, check=True,
+        ).stderr  # fmt: skip
+        talkers = {line.rpartition("|")[2].strip() for line in listed.splitlines()} & set(HTTP)
+        if talkers:
+            raise RuntimeError(f"validate imports {', '.join(sorted(talkers))}")
+        floor, ours = [], []
+        for _ in range(rounds):
+            floor.append(spent(lambda: command(bare, env)))
+            ours.append(spent(lambda: command(validate, env)))
+        show("bare Python, processor time", floor)
+        show("ernie-deploy validate, processor time", ours)
+        ratio("times bare Python", ours, floor)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

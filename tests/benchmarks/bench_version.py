@@ -1,35 +1,46 @@
-"""Start of the command line, beside the bare interpreter and other launchers."""
+"""Start of the command line, beside the bare interpreter and other supervisors, in turns."""
 
-import os
-import subprocess
 import sys
+import tempfile
+from functools import partial
 
-from tests.benchmarks.measure import machine, ratio, seconds, show
-from tests.support import cli
+from tests.benchmarks import peers
+from tests.benchmarks.measure import alternate, command, environment, machine, table
+from tests.support import ROOT, cli
 
-PEERS = {"honcho": 80, "supervisorctl": 101, "pipx": 116, "RamaLama": 208, "httpie": 239}
-"""Milliseconds of their `--version` on a 2-core machine on which bare Python took 14."""
-PEERS_PYTHON = 14
+PROFILE = "profiles/ernie-4.5-21b-a3b-thinking.yaml"
+BARE = "bare Python"
+AIMS = {
+    "ernie-deploy --version": "2.0",
+    "ernie-deploy status (no instances)": "3.5",
+    "ernie-deploy validate PROFILE": "4.0",
+}
+"""Times bare Python, as it starts in the environment of a checkout."""
 
 
 def main() -> None:
-    """Measure `--version`, `--help` and a verb's `--help`."""
+    """Measure `--version`, `--help`, `status` of nothing and `validate`."""
     machine()
-    env = {**os.environ, "PYTHONPATH": str(cli.ROOT)}
-
-    def run(*words: str) -> None:
-        subprocess.run(words, env=env, check=True, stdout=subprocess.DEVNULL)
-
-    bare = show(
-        "bare Python (`python -c pass`)", seconds(lambda: run(sys.executable, "-c", ""), 21)
-    )
-    for words in (("--version",), ("--help",), ("up", "--help")):
-        ours = show(
-            f"ernie-deploy {' '.join(words)}", seconds(lambda w=words: run(*cli.argv(*w)), 21)
-        )
-        ratio("times bare Python", ours, bare, "at most 7" if words == ("--version",) else "")
-    for name, peer in PEERS.items():
-        print(f"  peer {name:<20} {peer / PEERS_PYTHON:6.1f} x bare Python ({peer} ms)")
+    with tempfile.TemporaryDirectory() as folder:
+        env = environment(ERNIE_DEPLOY_HOME=folder, PYTHONPYCACHEPREFIX=f"{folder}/pyc")
+        env["PYTHONPATH"] = str(ROOT)
+        lines = {
+            BARE: (sys.executable, "-c", ""),
+            "ernie-deploy --version": cli.argv("--version"),
+            "ernie-deploy up --help": cli.argv("up", "--help"),
+            "ernie-deploy status (no instances)": cli.argv("status"),
+            "ernie-deploy validate PROFILE": cli.argv("validate", str(ROOT / PROFILE)),
+        }
+        works = {name: partial(command, words, env) for name, words in lines.items()}
+        table(alternate(works), BARE, AIMS)
+        starts = peers.starts()
+        if not starts:
+            return
+        print()
+        # One environment for all, and its own bare Python: an editable install is slow to start.
+        python = peers.python() or ""
+        mine = {name: (python, *words[1:]) for name, words in lines.items()}
+        table(alternate({n: partial(command, w, env) for n, w in (mine | starts).items()}), BARE)
 
 
 if __name__ == "__main__":

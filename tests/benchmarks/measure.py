@@ -1,19 +1,26 @@
-"""What the benchmarks share: repeated measurements, a bench of scripted engines, one way to print.
+"""What the benchmarks share: measurements that alternate, a bench of scripted engines, printing.
 
-Figures are printed beside a peer or a floor and never fail: a slow or busy machine is no defect.
+Machines drift: the same command takes four times as long in another hour. So what is compared is
+run in turns (A B A B), and what is printed is the ratio. No figure fails a run; a benchmark ends
+with an error only where the thing that it measures is broken.
 """
 
 import os
 import statistics
+import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support import home as homes
 from tests.support import scripted_engine
 from tests.support.rig import Rig
+
+ROUNDS = int(os.environ.get("ERNIE_BENCH_ROUNDS", "21"))
+UNCACHED = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
+"""Variables of a container under which every start compiles everything again."""
 
 
 @contextmanager
@@ -25,21 +32,71 @@ def bench() -> Iterator[Rig]:
         scripted_engine.registered(Path(folder)) as pythonpath,
     ):
         rig = Rig(home, Path(folder), pythonpath)
+        rig.env |= dict.fromkeys(UNCACHED)
         try:
             yield rig
         finally:
             rig.close()
 
 
-def seconds(work: Callable[[], object], repeat: int) -> list[float]:
-    """How long `work` takes, measured `repeat` times after one that is thrown away."""
-    work()
-    times = []
-    for _ in range(repeat):
-        began = time.monotonic()
-        work()
-        times.append(time.monotonic() - began)
+def environment(**more: str) -> dict[str, str]:
+    """Ours for a measured command: bytecode is cached, as it is for an operator."""
+    env = {**os.environ, **more}
+    for name in UNCACHED:
+        env.pop(name, None)
+    return env
+
+
+def command(words: Sequence[str], env: Mapping[str, str], codes: Sequence[int] = (0,)) -> None:
+    """Run a command to its end.
+
+    Raises:
+        RuntimeError: its exit code is none of `codes`: what is measured is broken.
+    """
+    ran = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
+    if ran.returncode not in codes:
+        raise RuntimeError(f"{' '.join(words)} ended with {ran.returncode}:\n{ran.stderr}")
+
+
+def alternate(
+    works: Mapping[str, Callable[[], object]], rounds: int = ROUNDS
+) -> dict[str, list[float]]:
+    """Seconds of each of `works`, run in turns, after one turn that is thrown away."""
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for turn in range(rounds + 1):
+        for name, work in works.items():
+            began = time.perf_counter()
+            work()
+            if turn:
+                times[name].append(time.perf_counter() - began)
     return times
+
+
+def ratios(ours: Sequence[float], floor: Sequence[float]) -> tuple[float, float, float, float]:
+    """(ratio of the medians, ratio of the minima, least and largest ratio of one turn)."""
+    turns = [a / b for a, b in zip(ours, floor, strict=True)]
+    return (
+        statistics.median(ours) / statistics.median(floor),
+        min(ours) / min(floor),
+        min(turns),
+        max(turns),
+    )
+
+
+def table(
+    times: Mapping[str, list[float]], floor: str, aims: Mapping[str, str] | None = None
+) -> None:
+    """Print each measurement with its ratio to `floor`, one of them."""
+    print(f"{'':<44} {'median':>9} {'min':>9}   times {floor}: of medians, of minima (turns)")
+    for name, seconds in times.items():
+        median, least, low, high = ratios(seconds, times[floor])
+        aim = (aims or {}).get(name)
+        print(
+            f"{name:<44} {statistics.median(seconds) * 1000:6.1f} ms {min(seconds) * 1000:6.1f} ms"
+            f"   {median:6.2f} {least:6.2f} ({low:.2f} to {high:.2f})"
+            + (f"   aim {aim}" if aim else ""),
+            flush=True,
+        )
 
 
 def show(what: str, times: list[float], unit: str = "ms", target: str = "") -> float:
@@ -52,10 +109,13 @@ def show(what: str, times: list[float], unit: str = "ms", target: str = "") -> f
     return median
 
 
-def ratio(what: str, ours: float, theirs: float, target: str = "") -> None:
-    """Print how many times a floor or a peer our figure is."""
-    aim = f"   target {target}" if target else ""
-    print(f"{'  ' + what:<52} {ours / theirs:8.2f} x{aim}", flush=True)
+def ratio(what: str, ours: Sequence[float], floor: Sequence[float]) -> None:
+    """Print how many times a floor ours is, both measured in turns."""
+    median, least, low, high = ratios(ours, floor)
+    print(
+        f"{'  ' + what:<52} {median:8.2f} x    ({low:.2f} to {high:.2f}; minima {least:.2f})",
+        flush=True,
+    )
 
 
 def machine() -> None:

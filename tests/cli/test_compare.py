@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from launcher.cli.main import group
 from launcher.smoke.cost import cost, list_price, prices
 from launcher.smoke.toolset import agreement, counted
+from tests.report.ant_schema import violations
 from tests.smoke.defects import DEFECTS
 from tests.smoke.servers import Defect, serve
 
@@ -120,7 +121,9 @@ def test_a_baseline_that_cannot_be_stored_afterwards_does_not_hide_the_compariso
     assert (done.return_value, said["exit_code"]) == (3, 3)
     assert [e["code"] for e in said["errors"]] == ["baseline-not-written"]
     assert said["data"]["saved"] is None
-    assert said["data"]["checks"] == [{"check": "chat", "verdicts": ["pass"], "same": True}]
+    assert said["data"]["checks"] == [
+        {"check": "chat", "verdicts": ["pass"], "shown": ["pass"], "same": True}
+    ]
 
 
 def test_cost_comes_with_its_formula(prompts: list[str]) -> None:
@@ -153,3 +156,28 @@ def test_rates() -> None:
     assert (found["trigger_rate"], found["schema_accuracy"]) == (0.5, 0.5)
     assert found["triggered"] == [True, False, None]
     assert agreement([True, False, None], [True, True, True]) == 0.5
+
+
+def test_reports_of_a_comparison(prompts: list[str], tmp_path: Path) -> None:
+    files = {kind: tmp_path / kind for kind in ("html", "junit", "markdown")}
+    options = [word for kind, path in files.items() for word in (f"--{kind}", str(path))]
+    with serve() as good, serve(DEFECTS["tool-enum-ignored"]) as bad:
+        words = (good.url, bad.url, "--check", "tool-call", "--check", "chat", *options)
+        done = run(*words, *prompts)
+    assert done.return_value == 0
+    junit = files["junit"].read_text()
+    assert violations(junit) == []
+    assert junit.count("<testsuite ") == 2
+    assert junit.count("<failure ") == 1
+    assert "| tool-call | PASS | FAIL |" in files["markdown"].read_text()
+    page = files["html"].read_text()
+    assert "curl --silent" in page
+    assert "checks that differ: 1" in page
+
+
+def test_a_report_that_cannot_be_written_is_said_before_the_targets_are_asked(
+    tmp_path: Path, free_port: int
+) -> None:
+    done = run(f"http://127.0.0.1:{free_port}", "--html", str(tmp_path / "no" / "r.html"))
+    assert done.return_value == 3
+    assert "the html report cannot be written" in done.stderr

@@ -64,7 +64,7 @@ def test_junit_says_failure_and_skipped(result: Result) -> None:
     outcome = {c.get("name"): [e.tag for e in c] for c in suite.findall("testcase")}
     assert outcome["health [http]"] == ["failure"]
     assert outcome["settings [http]"] == ["skipped"]
-    assert outcome["chat [requests]"] == ["system-out"]
+    assert outcome["chat [requests]"] == []
 
 
 def test_inconclusive_is_an_error_in_junit() -> None:
@@ -100,10 +100,12 @@ def test_html_stands_alone_and_escapes_what_servers_say(result: Result) -> None:
     class Reader(HTMLParser):
         def handle_starttag(self, tag, attrs):
             tags.append(tag)
-            assert not {"src", "href"} & {name for name, _ in attrs}
+            for name, value in attrs:
+                assert name != "src"
+                assert name != "href" or str(value).startswith("#")
 
     Reader().feed(page)
-    assert "script" not in tags
+    assert tags.count("script") == 1
     assert "&lt;script&gt;" in page
     assert page.count("<details") == page.count("</details>")
     assert "POST" in page

@@ -6,11 +6,11 @@ and close, message_delta, message_stop; ping anywhere).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from launcher.probe.bounded_json import loads
 from launcher.smoke.check import Outcome, check, could_not_check
 from launcher.smoke.checks.basic import COUNT, GREETING
 from launcher.smoke.clients import messages_dialect
@@ -62,7 +62,7 @@ def _events(session: Session, question: str, limit: int) -> list[Mapping[str, An
         if data == "[DONE]":
             continue
         try:
-            event = json.loads(data)
+            event = loads(data, strict=False)
         except ValueError:
             event = None
         session.require(isinstance(event, dict), "event-broken", "JSON in every event", data)

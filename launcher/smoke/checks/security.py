@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from launcher.smoke.check import Outcome, check, could_not_check
+from collections.abc import Mapping
+from typing import Any
+
+from launcher.smoke.check import Outcome, check, could_not_check, inconclusive
 from launcher.smoke.checks.errors import HELLO
+from launcher.smoke.clients.base import TransportError
+from launcher.smoke.overload import OVERLOADED
 from launcher.smoke.session import Session
 
 WRONG = "ernie-deploy-wrong-key"
+USUAL = ("HTTP 401", "HTTP 403")
 
 
 @check(
@@ -16,7 +22,7 @@ WRONG = "ernie-deploy-wrong-key"
     via="http",
 )
 def auth(session: Session) -> Outcome:
-    """401 or 403 on the chat route; model lists are open at some hosts."""
+    """401 or 403 on the chat route is usual; any refusal counts that only the key explains."""
     endpoint = session.target.endpoint
     if not endpoint.guarded:
         if session.target.promised("auth") is True:
@@ -27,14 +33,54 @@ def auth(session: Session) -> Outcome:
     session.require(
         right.status == 200, "right-key-refused", "200 with the right key", f"HTTP {right.status}"
     )
+    refusals = []
     for name, key in (("missing", None), ("wrong", WRONG)):
         other = endpoint.with_key(key)
         headers = {**endpoint.headers, **other.auth_headers()}
-        reply = session.raw_chat(session.wired(body, other), headers)
-        session.expect(
-            reply.status in (401, 403),
-            f"{name}-key-accepted",
-            f"401 with a {name} key",
-            f"HTTP {reply.status}",
+        asked = session.wired(body, other)
+        refusal = _refusal(session, asked, headers)
+        if refusal is None:
+            session.expect(
+                False, f"{name}-key-accepted", f"401 with a {name} key", "an answer with HTTP 200"
+            )
+            continue
+        if refusal not in USUAL:
+            _by_the_key(session, refusal, name, asked, headers)
+        refusals.append(f"{name}: {refusal}")
+    return session.outcome(f"only the right key is taken ({', '.join(refusals)})")
+
+
+def _refusal(session: Session, body: Any, headers: Mapping[str, str]) -> str | None:
+    """How a request is refused; None where it is answered."""
+    try:
+        reply = session.raw_chat(body, headers)
+    except TransportError as error:
+        if error.kind == "redirected":
+            return "sent to another address"
+        raise
+    if reply.status != 200:
+        return f"HTTP {reply.status}"
+    # Some gateways put their refusal into the body of a 200.
+    body = reply.json()
+    answer = body if isinstance(body, dict) else {}
+    refused = not (answer.get("choices") or answer.get("content"))
+    return "an error in the body of HTTP 200" if refused else None
+
+
+def _by_the_key(
+    session: Session, refusal: str, name: str, body: Any, headers: Mapping[str, str]
+) -> None:
+    """Go on where it is the key that is refused: any status will do, the same one twice.
+
+    Raises:
+        Stop: the right key fails now, too, or the refusal was chance.
+    """
+    if refusal in [f"HTTP {status}" for status in OVERLOADED]:
+        raise inconclusive(f"{refusal} with a {name} key: the server may be overloaded")
+    again = _refusal(session, body, headers)
+    right = session.raw_chat(session.wired(session.body(HELLO, max_tokens=8)))
+    if again != refusal or right.status != 200:
+        raise inconclusive(
+            f"with a {name} key: {refusal}, then {again or 'an answer'}; "
+            f"with the right key: HTTP {right.status}"
         )
-    return session.outcome("only the right key is taken")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from itertools import pairwise
 from typing import Any
 
+from launcher.probe.bounded_json import loads
 from launcher.smoke.answers import Answer, choices_of, reasoning_of
 from launcher.smoke.check import Outcome, check, could_not_check, inconclusive
 from launcher.smoke.checks.basic import COUNT, GREETING, usage_adds_up
@@ -258,7 +258,7 @@ def _in_order(session: Session, answer: Answer) -> None:
 def _object(session: Session, data: str) -> dict[str, Any]:
     """An event's JSON object; an empty one, and a finding, where it holds none."""
     try:
-        found = json.loads(data)
+        found = loads(data, strict=False)
     except ValueError:
         found = None
     if isinstance(found, dict):
@@ -279,8 +279,9 @@ def _reasoning_first(session: Session, answer: Answer) -> None:
     for chunk in answer.chunks:
         for delta in chunk.deltas:
             said, thought = delta.get("content"), reasoning_of(delta) or ""
-            answering = answering or (isinstance(said, str) and bool(said.strip()))
+            # Within one delta there is no order: it may hold the last thought and the first text.
             late = late or (answering and bool(thought.strip()))
+            answering = answering or (isinstance(said, str) and bool(said.strip()))
     session.expect(not late, "reasoning-late", "reasoning before the answer", "reasoning after it")
 
 

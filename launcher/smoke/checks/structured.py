@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from launcher.probe.bounded_json import loads
 from launcher.smoke.answers import Answer
 from launcher.smoke.check import Outcome, check
 from launcher.smoke.schema import violations
@@ -65,7 +65,7 @@ def json_schema(session: Session) -> Outcome:
 def _parsed(session: Session, answer: Answer) -> Any:
     text = session.speaks(answer)
     try:
-        return json.loads(text)
+        return loads(text, strict=False)
     except ValueError:
         session.expect(False, "json-broken", "JSON and nothing else", text)
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from launcher.probe.bounded_json import loads
 from launcher.smoke.answers import Answer, ToolCall, calls_of
 from launcher.smoke.check import Outcome, check, inconclusive
 from launcher.smoke.session import Messages, Session
@@ -146,7 +147,7 @@ def _same_calls(
 
 def _value(arguments: str) -> Any:
     try:
-        return json.loads(arguments)
+        return loads(arguments, strict=False)
     except ValueError:
         return arguments
 
@@ -165,7 +166,7 @@ def _with_results(question: Messages, calls: tuple[ToolCall, ...], results: list
         ],
     }
     try:
-        [json.loads(c.arguments) for c in calls]
+        [loads(c.arguments, strict=False) for c in calls]
     except ValueError as error:
         raise inconclusive("the first call's arguments are no JSON: see tool-call") from error
     told = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -12,9 +11,9 @@ import anthropic
 from launcher.smoke.answers import Answer, from_chunks, from_json, with_exchange
 from launcher.smoke.clients import messages_dialect
 from launcher.smoke.clients.base import CheckLog, Deadline, Endpoint
-from launcher.smoke.clients.openai_sdk import NO_KEY, broken, refused, timed
-from launcher.smoke.clients.wire import CONNECT_SECONDS, is_local
-from launcher.smoke.transcript import Exchange
+from launcher.smoke.clients.sdk import IDENTITY, NO_KEY, asking, http_client, kept, refused, timed
+from launcher.smoke.clients.wire import CONNECT_SECONDS
+from launcher.smoke.transcript import Exchange, Transcript
 
 BEYOND = frozenset({"chat_template_kwargs"})
 
@@ -37,23 +36,25 @@ class AnthropicClient:
         entry = log.transcript.begin(
             log.check, self.name, "POST", url, endpoint.all_headers(), {**sent, **extra}
         )
-        begun = time.monotonic()
-        with anthropic.Anthropic(
-            base_url=endpoint.root_url,
-            max_retries=0,
-            timeout=anthropic.Timeout(deadline.read, connect=min(CONNECT_SECONDS, deadline.left)),
-            http_client=anthropic.DefaultHttpxClient(trust_env=not is_local(endpoint.base_url)),
-            default_headers=dict(endpoint.headers),
-            **_credential(endpoint),
-        ) as client:
+        with (
+            asking(anthropic, deadline, entry, log.transcript) as (guard, begun),
+            http_client(anthropic.DefaultHttpxClient, endpoint.base_url, guard, entry) as http,
+            anthropic.Anthropic(
+                base_url=endpoint.root_url,
+                max_retries=0,
+                timeout=anthropic.Timeout(
+                    deadline.read, connect=min(CONNECT_SECONDS, deadline.left)
+                ),
+                http_client=http,
+                default_headers={**IDENTITY, **endpoint.headers},
+                **_credential(endpoint),
+            ) as client,
+        ):
             try:
-                return with_exchange(
-                    self._ask(client, sent, extra, deadline, entry, begun), entry.number
-                )
+                answer = self._ask(client, sent, extra, deadline, entry, begun, log.transcript)
             except anthropic.APIStatusError as error:
-                return with_exchange(refused(error, entry, begun), entry.number)
-            except anthropic.APIError as error:
-                raise broken(error, entry, begun) from error
+                answer = refused(error, log.transcript, entry, begun)
+        return with_exchange(answer, entry.number)
 
     def _ask(
         self,
@@ -63,6 +64,7 @@ class AnthropicClient:
         deadline: Deadline,
         entry: Exchange,
         begun: float,
+        transcript: Transcript,
     ) -> Answer:
         words: dict[str, Any] = dict(sent)
         # The SDK has dropped parameters that servers still take: they travel beside it.
@@ -71,10 +73,8 @@ class AnthropicClient:
         made: Any = client.messages.create(**words, extra_body=body)
         entry.status = 200
         if not sent.get("stream"):
-            seconds = time.monotonic() - begun
-            raw = made.model_dump(exclude_unset=True, warnings=False)
-            entry.response, entry.seconds = json.dumps(raw, ensure_ascii=False), seconds
-            return from_json(messages_dialect.response(raw), 200, seconds)
+            raw = kept(made, transcript, entry, begun)
+            return from_json(messages_dialect.response(raw), 200, entry.seconds or 0.0)
         events = tuple(timed(made, deadline, entry, begun))
         entry.seconds = time.monotonic() - begun
         chunks, done = messages_dialect.chunks(events)

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from launcher.probe.bounded_json import loads
 from launcher.smoke.answers import Chunk
 from launcher.smoke.clients.base import UnsupportedError
 
@@ -20,6 +21,8 @@ STOP_REASONS = {
 }
 SAME = ("model", "temperature", "top_p", "stream", "chat_template_kwargs")
 TRANSLATED = ("messages", "max_tokens", "stop", "tools", "tool_choice", "stream_options")
+CACHED = ("cache_read_input_tokens", "cache_creation_input_tokens")
+"""Prompt tokens that `input_tokens` leaves out: docs.anthropic.com, prompt caching, usage."""
 DEFAULT_MAX_TOKENS = 1024
 """The dialect requires `max_tokens`."""
 
@@ -157,6 +160,10 @@ def _usage(raw: Any) -> dict[str, Any] | None:
     if not isinstance(raw, Mapping):
         return None
     given, made = raw.get("input_tokens"), raw.get("output_tokens")
+    if isinstance(given, int):
+        # With prompt caching `input_tokens` counts only what was neither read nor written there.
+        cached = (raw.get(name) for name in CACHED)
+        given += sum(n for n in cached if isinstance(n, int) and not isinstance(n, bool))
     both = isinstance(given, int) and isinstance(made, int)
     return {
         "prompt_tokens": given,
@@ -185,7 +192,7 @@ def _message(message: Mapping[str, Any]) -> dict[str, Any]:
                     "type": "tool_use",
                     "id": call.get("id"),
                     "name": function["name"],
-                    "input": json.loads(function["arguments"]),
+                    "input": loads(function["arguments"], strict=False),
                 }
             )
         return {"role": "assistant", "content": blocks}

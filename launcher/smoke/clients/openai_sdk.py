@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import openai
 
-from launcher.smoke.answers import Answer, Chunk, from_chunks, from_json, with_exchange
+from launcher.smoke.answers import Answer, from_chunks, from_json, with_exchange
 from launcher.smoke.clients.base import (
     CheckLog,
     Deadline,
     Endpoint,
-    TransportError,
     UnsupportedError,
-    not_connected,
 )
-from launcher.smoke.clients.wire import CONNECT_SECONDS, is_local
-from launcher.smoke.transcript import Exchange
+from launcher.smoke.clients.sdk import IDENTITY, NO_KEY, asking, http_client, kept, refused, timed
+from launcher.smoke.clients.wire import CONNECT_SECONDS
+from launcher.smoke.transcript import Exchange, Transcript
 
-NO_KEY = "none"
-"""The client wants a key even where the server has none."""
 BEYOND = frozenset({"chat_template_kwargs"})
 """Parameters of our servers that the client only takes as `extra_body`."""
 
@@ -49,24 +45,24 @@ class OpenAIClient:
             endpoint.all_headers(),
             {**sent, **extra},
         )
-        begun = time.monotonic()
         # A session of its own per request: a shared pool would hide what a new user meets.
-        with openai.OpenAI(
-            base_url=endpoint.base_url,
-            api_key=endpoint.key or NO_KEY,
-            max_retries=0,
-            timeout=openai.Timeout(deadline.read, connect=min(CONNECT_SECONDS, deadline.left)),
-            http_client=openai.DefaultHttpxClient(trust_env=not is_local(endpoint.base_url)),
-            default_headers=dict(endpoint.headers),
-        ) as client:
+        with (
+            asking(openai, deadline, entry, log.transcript) as (guard, begun),
+            http_client(openai.DefaultHttpxClient, endpoint.base_url, guard, entry) as http,
+            openai.OpenAI(
+                base_url=endpoint.base_url,
+                api_key=endpoint.key or NO_KEY,
+                max_retries=0,
+                timeout=openai.Timeout(deadline.read, connect=min(CONNECT_SECONDS, deadline.left)),
+                http_client=http,
+                default_headers={**IDENTITY, **endpoint.headers},
+            ) as client,
+        ):
             try:
-                return with_exchange(
-                    self._ask(client, sent, extra, deadline, entry, begun), entry.number
-                )
+                answer = self._ask(client, sent, extra, deadline, entry, begun, log.transcript)
             except openai.APIStatusError as error:
-                return with_exchange(refused(error, entry, begun), entry.number)
-            except openai.APIError as error:
-                raise broken(error, entry, begun) from error
+                answer = refused(error, log.transcript, entry, begun)
+        return with_exchange(answer, entry.number)
 
     def _ask(
         self,
@@ -76,57 +72,13 @@ class OpenAIClient:
         deadline: Deadline,
         entry: Exchange,
         begun: float,
+        transcript: Transcript,
     ) -> Answer:
         made: Any = client.chat.completions.create(**sent, extra_body=extra or None)
         entry.status = 200
         if not sent.get("stream"):
-            seconds = time.monotonic() - begun
-            raw = made.model_dump(exclude_unset=True, warnings=False)
-            entry.response, entry.seconds = json.dumps(raw, ensure_ascii=False), seconds
-            return from_json(raw, 200, seconds)
+            raw = kept(made, transcript, entry, begun)
+            return from_json(raw, 200, entry.seconds or 0.0)
         chunks = tuple(timed(made, deadline, entry, begun))
         entry.seconds = time.monotonic() - begun
         return from_chunks(chunks, entry.seconds, None)
-
-
-def timed(stream: Any, deadline: Deadline, entry: Exchange, begun: float) -> Iterator[Chunk]:
-    """The chunks of an SDK's stream with their time.
-
-    Raises:
-        TransportError: the deadline passed, or an event the SDK cannot read.
-    """
-    try:
-        for item in stream:
-            at = time.monotonic() - begun
-            raw = item.model_dump(exclude_unset=True, warnings=False)
-            entry.events.append((at, json.dumps(raw, ensure_ascii=False)))
-            yield Chunk(at, raw)
-            if time.monotonic() > deadline.end:
-                entry.error = f"the answer had not ended after {at:.1f} s"
-                raise TransportError("timeout", entry.error)
-    except (ValueError, TypeError, AttributeError) as error:
-        entry.error = f"the client cannot read the stream: {error}"
-        raise TransportError("garbled", entry.error) from error
-
-
-def refused(error: Any, entry: Exchange, begun: float) -> Answer:
-    """The answer that an SDK's status error stands for."""
-    seconds = time.monotonic() - begun
-    entry.status, entry.seconds = error.status_code, seconds
-    entry.response = error.response.text
-    raw = error.body if isinstance(error.body, dict) else {"error": error.body or error.message}
-    return Answer(error.status_code, seconds, error=str(error.message), raw=raw)
-
-
-def broken(error: Any, entry: Exchange, begun: float) -> TransportError:
-    """The transport error that an SDK's other errors stand for."""
-    seconds = time.monotonic() - begun
-    cause = error.__cause__
-    said = f"{type(error).__name__}: {cause or error}"
-    kind = "closed"
-    if "Timeout" in type(error).__name__ or "Timeout" in type(cause).__name__:
-        kind, said = "timeout", f"no whole answer for {seconds:.1f} s"
-    elif "Connection refused" in said or "ConnectError" in type(cause).__name__:
-        kind, said = "refused", not_connected(entry.url, error).message
-    entry.error, entry.seconds = said, seconds
-    return TransportError(kind, said)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from launcher.probe.bounded_json import loads
 from launcher.smoke.answers import (
     Answer,
     Chunk,
@@ -61,15 +62,16 @@ def plain(status: int, body: bytes, seconds: float, anthropic: bool) -> Answer:
     Raises:
         TransportError: a 200 whose body is no JSON object.
     """
+    why = ""
     try:
-        raw = json.loads(body)
-    except ValueError:
-        raw = None
+        raw = loads(body)
+    except ValueError as error:
+        raw, why = None, _why(error)
     if not isinstance(raw, dict):
-        text = body.decode("utf-8", "replace")
+        text = body[:4000].decode("utf-8", "replace")
         if status == 200:
             raise TransportError(
-                "garbled", f"200 with a body that is no JSON object: {text[:200]!r}"
+                "garbled", f"200 with a body that is no JSON object{why}: {text[:200]!r}"
             )
         return Answer(status, seconds, error=text[:500].strip() or "an empty body")
     if anthropic and status == 200:
@@ -94,13 +96,19 @@ def streamed(stream: EventStream, anthropic: bool) -> Answer:
         if data == DONE:
             done = True
             continue
+        why = ""
         try:
-            raw = json.loads(data)
-        except ValueError:
-            raw = None
+            raw = loads(data)
+        except ValueError as error:
+            raw, why = None, _why(error)
         if not isinstance(raw, dict):
-            raise TransportError("garbled", f"an event that is no JSON object: {data[:200]!r}")
+            raise TransportError("garbled", f"an event that is no JSON object{why}: {data[:200]!r}")
         chunks.append(Chunk(at, raw))
     if anthropic:
         chunks, done = messages_dialect.chunks(chunks)
     return from_chunks(tuple(chunks), stream.seconds, done)
+
+
+def _why(error: ValueError) -> str:
+    """The reason where it is a bound; that text is no JSON can be seen in the text."""
+    return "" if isinstance(error, (json.JSONDecodeError, UnicodeError)) else f" ({error})"

@@ -1,19 +1,23 @@
-"""HTTP by `requests`, bounded in time: one request, its bytes, and server-sent events.
+"""HTTP by `requests`, bounded in time and size: one request, its bytes, and server-sent events.
 
-A timeout of `requests` bounds one read, not the answer; every loop here looks at the deadline
-between reads, and the runner gives up on a check whose server feeds it a byte at a time.
-`requests` is imported with the first request: `validate` reads the checks' names and sends none.
+A guard ends the connection at the deadline, whatever the server sends until then. No redirect is
+followed. `requests` is imported with the first request: `validate` reads the checks' names and
+sends none.
 """
 
 from __future__ import annotations
 
+import http.client
 import json
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from launcher.probe.bounded_json import loads
+from launcher.probe.decoding import decoded
 from launcher.smoke.clients.base import (
     CheckLog,
     Deadline,
@@ -21,6 +25,8 @@ from launcher.smoke.clients.base import (
     innermost,
     not_connected,
 )
+from launcher.smoke.clients.events import EventReader
+from launcher.smoke.clients.guard import Guard
 from launcher.smoke.transcript import Exchange
 
 if TYPE_CHECKING:
@@ -28,8 +34,10 @@ if TYPE_CHECKING:
 
 READ_SIZE = 65_536
 CONNECT_SECONDS = 10.0
-BODY_LIMIT = 64 * 1024 * 1024
-"""Bytes of an answer that are read; more is a server out of control."""
+BODY_LIMIT = 16 << 20
+"""Bytes of an answer that are read, compressed or not; more is a server out of control."""
+SHOWN = 300
+"""Characters of an error of the HTTP library: it may quote what the server sent."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,7 @@ class Reply:
     def json(self) -> Any:
         """The body as JSON, or None where it is none."""
         try:
-            return json.loads(self.body)
+            return loads(self.body, strict=False)
         except ValueError:
             return None
 
@@ -82,14 +90,15 @@ def ask(
     """Send one request and read the whole answer. `body`: JSON value, or bytes sent as they are.
 
     Raises:
-        TransportError: refused, closed early, or not whole before the deadline.
+        TransportError: refused, closed early, not whole before the deadline, or not HTTP.
     """
-    stream, entry, begun = _open(method, url, headers, body, deadline, log, client)
-    with stream:
-        data = b"".join(_guarded(_pieces(stream), deadline, entry, begun))
-    entry.response = data.decode("utf-8", "replace")
+    with _exchange(method, url, headers, body, deadline, log, client) as (stream, entry, begun):
+        encoding = stream.headers.get("content-encoding", "")
+        data = b"".join(decoded(_pieces(stream, deadline), encoding, BODY_LIMIT))
+        lower = _lower(stream.headers)
+    log.transcript.answered(entry, data)
     entry.seconds = time.monotonic() - begun
-    return Reply(stream.status_code, _lower(stream.headers), data, entry.seconds, entry.number)
+    return Reply(stream.status_code, lower, data, entry.seconds, entry.number)
 
 
 def listen(
@@ -107,41 +116,34 @@ def listen(
     `stop_after`: hang up after so many events, as a client that goes away.
 
     Raises:
-        TransportError: refused, closed early, silent for too long or not ended in time.
+        TransportError: refused, closed early, silent for too long, not ended in time, or not HTTP.
     """
-    stream, entry, begun = _open("POST", url, headers, body, deadline, log, client)
-    result = EventStream(stream.status_code, _lower(stream.headers), exchange=entry.number)
-    plain = "text/event-stream" not in result.headers.get("content-type", "")
-    rest = bytearray()
-    entry.events = result.events
-    with stream:
-        for piece in _guarded(_pieces(stream), deadline, entry, begun):
-            rest += piece
-            # Only what has just come can hold a line's end; long events come in many pieces.
-            if plain or b"\n" not in piece:
+    with _exchange("POST", url, headers, body, deadline, log, client) as (stream, entry, begun):
+        result = EventStream(stream.status_code, _lower(stream.headers), exchange=entry.number)
+        plain = "text/event-stream" not in result.headers.get("content-type", "").lower()
+        entry.events = result.events
+        reader, rest = EventReader(), bytearray()
+        encoding = result.headers.get("content-encoding", "")
+        for piece in decoded(_pieces(stream, deadline), encoding, BODY_LIMIT):
+            if plain:
+                rest += piece
                 continue
-            *whole, last = _normal(bytes(rest)).split(b"\n\n")
-            rest = bytearray(last)
             # What was read at once came at once, however long it takes to look at it.
             at = time.monotonic() - begun
-            for block in whole:
-                _take(block, result, at)
+            for data in reader.feed(piece):
+                _take(data, result, at)
+            if time.monotonic() > deadline.end:
+                raise TimeoutError
             if stop_after is not None and len(result.events) >= stop_after:
                 break
-    result.body, result.trailing = (bytes(rest), b"") if plain else (b"", bytes(rest).strip())
-    entry.response = result.body.decode("utf-8", "replace") if plain else None
+    result.body, result.trailing = bytes(rest), reader.trailing
+    if plain:
+        log.transcript.answered(entry, result.body)
     result.seconds = entry.seconds = time.monotonic() - begun
     return result
 
 
-def _take(block: bytes, result: EventStream, at: float) -> None:
-    lines = []
-    for line in block.split(b"\n"):
-        if line.startswith(b"data:"):
-            lines.append(line[5:].removeprefix(b" "))
-    if not lines:
-        return
-    data = b"\n".join(lines)
+def _take(data: bytes, result: EventStream, at: float) -> None:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
@@ -150,15 +152,12 @@ def _take(block: bytes, result: EventStream, at: float) -> None:
     result.events.append((at, text))
 
 
-def _normal(data: bytes) -> bytes:
-    return data.replace(b"\r\n", b"\n")
-
-
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
 
-def _open(
+@contextmanager
+def _exchange(
     method: str,
     url: str,
     headers: Mapping[str, str],
@@ -166,40 +165,62 @@ def _open(
     deadline: Deadline,
     log: CheckLog,
     client: str,
-) -> tuple[requests.Response, Exchange, float]:
+) -> Iterator[tuple[requests.Response, Exchange, float]]:
+    """An answer whose head has come; whatever breaks until it is read is a TransportError."""
     import requests
     import urllib3
 
-    sent = {"Accept": "*/*", **headers}
+    from launcher.smoke.clients.guarded_session import guarded_session
+
+    # Compressed events are timed wrongly; what is compressed all the same is decoded here.
+    sent = {"Accept": "*/*", "Accept-Encoding": "identity", **headers}
     if body is not None:
         sent.setdefault("Content-Type", "application/json")
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     entry = log.transcript.begin(log.check, client, method, url, sent, body)
     begun = time.monotonic()
-    try:
-        session = requests.Session()
+    with Guard(deadline.end) as guard, guarded_session(guard) as session:
         # A proxy or a .netrc of the user's environment must not come between us and the server.
         session.trust_env = not is_local(url)
-        stream = session.request(
-            method,
-            url,
-            headers=sent,
-            data=data,
-            stream=True,
-            timeout=(min(CONNECT_SECONDS, deadline.left), deadline.read),
-            allow_redirects=False,
-        )
-    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-        raise _transport(error, entry, begun) from error
-    entry.status = stream.status_code
-    entry.response_headers = dict(stream.headers)
-    if stream.is_redirect:
-        # Followed, a POST would become a GET, and a key would go to who knows whom.
-        entry.error = f"HTTP {stream.status_code} sends to {stream.headers['location']}: ask there"
-        entry.seconds = time.monotonic() - begun
-        stream.close()
-        raise TransportError("redirected", entry.error)
-    return stream, entry, begun
+        try:
+            with session.request(
+                method,
+                url,
+                headers=sent,
+                data=data,
+                stream=True,
+                timeout=(min(CONNECT_SECONDS, deadline.left), deadline.read),
+                allow_redirects=False,
+            ) as stream:
+                entry.status = stream.status_code
+                entry.headers = dict(stream.request.headers)
+                entry.response_headers = dict(stream.headers)
+                refuse_redirect(stream.status_code, stream.headers.get("location"))
+                yield stream, entry, begun
+            if guard.expired:
+                # The end that we made looks like the server's where the body has no length.
+                raise TimeoutError
+        except TransportError as error:
+            entry.error, entry.seconds = error.message, time.monotonic() - begun
+            raise
+        except (
+            requests.RequestException,
+            urllib3.exceptions.HTTPError,
+            http.client.HTTPException,
+            OSError,
+            ValueError,  # a bound of ours, or one of the many shapes of "this is not HTTP"
+        ) as error:
+            raise _transport(error, entry, begun, expired=guard.expired) from error
+
+
+def refuse_redirect(status: int, location: str | None) -> None:
+    """Stop at a redirect: followed, a POST would become a GET, and the key would go elsewhere.
+
+    Raises:
+        TransportError: it is one.
+    """
+    if status in (301, 302, 303, 307, 308) and location is not None:
+        raise TransportError("redirected", f"HTTP {status} sends to {location[:SHOWN]}: ask there")
 
 
 def is_local(url: str) -> bool:
@@ -208,51 +229,26 @@ def is_local(url: str) -> bool:
     return host in ("localhost", "::1", "0.0.0.0") or host.startswith("127.")  # noqa: S104
 
 
-def _pieces(stream: requests.Response) -> Iterator[bytes]:
+def _pieces(stream: requests.Response, deadline: Deadline) -> Iterator[bytes]:
     """Bytes as they arrive; `iter_content` waits for full blocks where there are no HTTP chunks."""
     raw = stream.raw
-    while True:
-        piece = raw.read1(READ_SIZE)
-        if not piece:
-            return
+    while piece := raw.read1(READ_SIZE):
         yield piece
+        if time.monotonic() > deadline.end:
+            raise TimeoutError
 
 
-def _guarded(
-    pieces: Iterator[bytes],
-    deadline: Deadline,
-    entry: Exchange,
-    begun: float,
-) -> Iterator[bytes]:
-    import requests
-    import urllib3
-
-    total = 0
-    try:
-        for piece in pieces:
-            total += len(piece)
-            yield piece
-            if total > BODY_LIMIT:
-                raise TransportError("garbled", f"more than {BODY_LIMIT} bytes in one answer")
-            if time.monotonic() > deadline.end:
-                raise TransportError(
-                    "timeout",
-                    f"the answer had not ended after {time.monotonic() - begun:.1f} s",
-                )
-    except TransportError as error:
-        entry.error, entry.seconds = error.message, time.monotonic() - begun
-        raise
-    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-        raise _transport(error, entry, begun) from error
-
-
-def _transport(error: Exception, entry: Exchange, begun: float) -> TransportError:
+def _transport(error: Exception, entry: Exchange, begun: float, *, expired: bool) -> TransportError:
     import requests
     import urllib3
 
     seconds = time.monotonic() - begun
     text = str(error)
-    if isinstance(error, (requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError, TimeoutError)):
+    silent = (requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError, TimeoutError)
+    if expired or type(error) is TimeoutError:
+        what = "the answer" if entry.status is not None else "the answer's headers"
+        kind, message = "timeout", f"{what} had not ended after {seconds:.1f} s"
+    elif isinstance(error, silent):
         kind = "timeout" if entry.status is None else "stalled"
         said = "no answer" if entry.status is None else "the answer began and then nothing came"
         message = f"{said} for {seconds:.1f} s"
@@ -262,6 +258,8 @@ def _transport(error: Exception, entry: Exchange, begun: float) -> TransportErro
     elif "refused" in text or "NewConnectionError" in text or "NameResolution" in text:
         between = "by the proxy: " if isinstance(error, requests.exceptions.ProxyError) else ""
         kind, message = "refused", not_connected(entry.url, error, between).message
+    elif isinstance(error, ValueError) and not isinstance(error, requests.RequestException):
+        kind, message = "garbled", f"the answer cannot be read: {_short(text)}"
     else:
         kind, message = "closed", f"the connection broke: {_cause(error)}"
     entry.error, entry.seconds = message, seconds
@@ -270,4 +268,9 @@ def _transport(error: Exception, entry: Exchange, begun: float) -> TransportErro
 
 def _cause(error: BaseException) -> str:
     reason = innermost(error)
-    return f"{type(reason).__name__}: {reason}"
+    return f"{type(reason).__name__}: {_short(str(reason))}"
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

@@ -1,0 +1,55 @@
+"""The command lines that monitoring and editors run again and again, answered without click.
+
+Importing click takes a third of their time. Only the plainest forms are taken here (`status
+[TARGET] [--json]`, `validate PROFILE [--json]`); everything else, wrong command lines included, is
+click's. The answers are the same: a test compares them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from launcher.result import Result
+
+COMPLETION = "_ERNIE_DEPLOY_COMPLETE"
+"""Variable by which a shell asks click what could come next."""
+
+
+def run_quick(words: list[str]) -> int | None:
+    """The exit code, or None where click has to look at the words."""
+    if os.environ.get(COMPLETION):
+        return None
+    verb, *rest = words or [""]
+    targets = [word for word in rest if word != "--json"]
+    if verb not in VERBS or any(not word or word.startswith("-") for word in targets):
+        return None
+    least, most, function = VERBS[verb]
+    if not least <= len(targets) <= most:
+        return None
+    from launcher.cli.outcome import prepare_streams, run_verb
+
+    prepare_streams()
+    as_json = len(targets) < len(rest)
+    return run_verb(verb, lambda: function(targets), words, as_json=as_json)
+
+
+def _status(targets: list[str]) -> Result:
+    from launcher.cli.targets import show_status
+
+    return show_status(targets[0] if targets else None)
+
+
+def _validate(targets: list[str]) -> Result:
+    from launcher.cli.targets import validate_profile
+
+    return validate_profile(targets[0])
+
+
+VERBS: dict[str, tuple[int, int, Callable[[list[str]], Result]]] = {
+    "status": (0, 1, _status),
+    "validate": (1, 1, _validate),
+}
+"""Verb to the least and the largest number of its words, and what answers."""

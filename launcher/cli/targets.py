@@ -1,0 +1,113 @@
+"""How a TARGET and a PROFILE of a command line are understood; free of click."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from launcher.errors import DeployError
+    from launcher.instance.store import InstanceDir
+    from launcher.profile.model import Profile
+    from launcher.result import Result
+
+
+def load_profile(
+    path: str,
+    overlays: tuple[str, ...],
+    sets: tuple[str, ...],
+    name: str | None,
+    version: str | None = None,
+    *,
+    resolved: bool = False,
+) -> Profile:
+    """The profile as given on the command line; `version` of the engine is judged for.
+
+    With `resolved`, `path` is an instance's own.
+
+    Raises:
+        ProfileError: with every problem, those that only the engine knows of included.
+    """
+    from launcher import profile
+    from launcher.errors import DeployError
+
+    wrong: DeployError | None = None
+    try:
+        found = profile.load(path, overlays=overlays, sets=sets, name=name, resolved=resolved)
+    except DeployError as error:
+        wrong, found = error, error.partial
+    if found is not None and found.smoke:
+        # The profile's room knows no checks; it takes a moment, so only where there is a section.
+        from launcher.smoke.rules import with_section
+
+        wrong = with_section(wrong, found)
+    if wrong is not None:
+        from launcher.environments.judge import completed
+
+        raise completed(wrong, version)
+    if not os.path.exists(os.path.expanduser(path)):
+        sys.stderr.write(f"the profile is {found.path}, which ships with ernie-deploy\n")
+    return found
+
+
+def is_profile(target: str) -> bool:
+    """True where a TARGET names a profile's file rather than an instance."""
+    return "/" in target or target.endswith((".yaml", ".yml"))
+
+
+def target_instance(target: str, *, must_exist: bool = True) -> InstanceDir:
+    """The instance that a profile or a name stands for.
+
+    Raises:
+        UsageError: it does not exist although it must.
+        PreconditionError: its state may not be read.
+        ProfileError: the profile cannot be read.
+    """
+    from launcher.instance.store import check_readable, instance, open_instance
+
+    name = target
+    if is_profile(target):
+        # Only the name is needed: `down` must work although a variable is unset by now.
+        from launcher.profile import instance_name
+
+        name = instance_name(target)
+    if must_exist:
+        return open_instance(name)
+    found = instance(name)
+    check_readable(found)
+    return found
+
+
+def show_status(target: str | None) -> Result:
+    """The result of `status`: of TARGET, or of all instances.
+
+    Raises:
+        DeployError: there is no such instance, or its state may not be read.
+    """
+    from launcher.instance.status import status
+    from launcher.instance.store import every_instance
+
+    if target is not None:
+        return status([target_instance(target)], one=True)
+    return status(every_instance(), one=False)
+
+
+def validate_profile(
+    path: str,
+    overlays: tuple[str, ...] = (),
+    sets: tuple[str, ...] = (),
+    name: str | None = None,
+    version: str | None = None,
+) -> Result:
+    """The result of `validate`.
+
+    Raises:
+        ProfileError: with every problem of the profile.
+    """
+    from launcher.result import Result
+
+    loaded = load_profile(path, overlays, sets, name, version)
+    from launcher.environments.judge import judge
+
+    return Result("validate", judge(loaded, version))

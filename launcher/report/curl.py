@@ -1,0 +1,85 @@
+"""A recorded request as a command line that repeats it.
+
+The line is pasted into a shell, and the model's name, the prompt and the address come from
+elsewhere: every value is quoted for POSIX shells, and nothing that it holds can name a file to
+curl (`--data-raw`, no globs). The key is neither in the line nor in the arguments of a process:
+the shell's own `printf` writes the header, and curl reads it from its standard input.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from launcher.report.escape import visible
+
+KEY_VARIABLE = "ERNIE_API_KEY"
+HIDDEN = "***"
+"""What stands where a secret stood in a transcript."""
+
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_URL = re.compile(r"https?://\S+")
+_METHOD = re.compile(r"[A-Z]{1,20}")
+_CUT = re.compile(r"\.\.\. \(\d+ more characters\)\Z")
+_OF_THE_CONNECTION = frozenset(
+    {"accept-encoding", "connection", "content-length", "host", "transfer-encoding"}
+)
+"""Headers that curl sets itself; a compressed answer could not be read on a terminal."""
+
+
+def curl(exchange: Mapping[str, Any]) -> str | None:
+    """The line, or None where the transcript does not hold enough to repeat the request."""
+    url, method, body = str(exchange["url"]), str(exchange["method"]), exchange["request"]
+    if not (_URL.fullmatch(url) and visible(url) == url and _METHOD.fullmatch(method)):
+        return None
+    data = _data(body)
+    if data is None:
+        return None
+    words = ["curl", "--silent", "--show-error", "--globoff"]
+    if exchange["events_total"] or (isinstance(body, Mapping) and body.get("stream") is True):
+        words.append("--no-buffer")
+    if method != ("POST" if data else "GET"):
+        words += ["--head"] if method == "HEAD" else ["--request", method]
+    secret: list[str] = []
+    sent = {}
+    for name, value in exchange["headers"].items():
+        text = str(value)
+        if name.lower() in _OF_THE_CONNECTION or not _TOKEN.fullmatch(name):
+            continue
+        if visible(text) != text or "\n" in text:
+            return None
+        if HIDDEN in text:
+            if text == HIDDEN and name.lower() == "authorization":
+                text = f"Bearer {HIDDEN}"
+            secret.append(f"{name}: {text}".replace("%", "%%").replace(HIDDEN, "%s"))
+            continue
+        sent[name.lower()] = f"{name}: {text}" if text else f"{name};"
+    if data and "content-type" not in sent:
+        sent["content-type"] = "Content-Type: application/json"
+    for header in sent.values():
+        words += ["--header", header]
+    if secret:
+        words += ["--header", "@-"]
+    if data:
+        words += ["--data-raw", data]
+    line = shlex.join([*words, "--url", url])
+    if not secret:
+        return line
+    form = "".join(one.replace("\\", "\\\\") + "\\n" for one in secret)
+    keys = " ".join([f'"${KEY_VARIABLE}"'] * "".join(secret).replace("%%", "").count("%s"))
+    return f"printf {shlex.quote(form)} {keys} | {line}"
+
+
+def _data(body: Any) -> str | None:
+    """The body as an argument; empty where there is none, None where it is not known exactly."""
+    if body is None:
+        return ""
+    if isinstance(body, str):
+        # Bytes that were sent as they are: what cannot be shown cannot be pasted either.
+        exact = visible(body) == body and "\ufffd" not in body and not _CUT.search(body)
+        return body if exact else None
+    # Within JSON, `\u001b` is the same character: `visible` changes its spelling, not its meaning.
+    return visible(json.dumps(body, ensure_ascii=False))

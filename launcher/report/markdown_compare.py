@@ -1,0 +1,65 @@
+"""A comparison as GitHub-flavoured Markdown: regressions, differences, then everything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from launcher.report.causes import group_by_cause
+from launcher.report.compare_text import NUMBERS, cost_lines, format_number
+from launcher.report.escape import markdown as cell
+from launcher.report.escape import markdown_block as block
+from launcher.report.escape import markdown_code as code
+from launcher.report.markdown import table_head, table_row
+from launcher.report.verdict import SHOWN, letters
+from launcher.result import Result
+
+
+def render(result: Result) -> str:
+    """The Markdown document."""
+    data = result.data
+    columns: Sequence[Mapping[str, Any]] = data["targets"]
+    names = letters(len(columns))
+    lines = [f"# Compare: {len(columns)} targets", "", f"{data['started']}", ""]
+    for name, column in zip(names, columns, strict=True):
+        target = column["target"]
+        engine = " ".join(w for w in (target["engine"], target["release"]) if w) or "unknown engine"
+        problem = column["problem"]
+        lines.append(
+            f"- **{name}**: {cell(column['name'])}, {code(target['model'])} ({cell(engine)})"
+            + (f": could not be checked: {cell(problem)}" if problem else "")
+        )
+    if data["regressions"]:
+        lines += ["", f"## Worse than {cell(data['baseline'])}", ""]
+        lines += table_head("target", "what", "was", "is")
+        lines += [table_row(r["target"], r["what"], r["was"], r["is"]) for r in data["regressions"]]
+    elif data["baseline"]:
+        lines += ["", f"No worse than {cell(data['baseline'])}."]
+    for title, is_same in (("Differences", False), ("The same everywhere", True)):
+        rows = [row for row in data["checks"] if row["same"] is is_same]
+        if rows:
+            lines += ["", f"## {title}", "", *table_head("check", *names)]
+            lines += [table_row(row["check"], *map(_label, row["shown"])) for row in rows]
+    lines += _messages(names, columns)
+    lines += ["", "## Speed and tool calls", "", *table_head("figure", *names)]
+    lines += [table_row(n.name, *(format_number(n, n.value(c)) for c in columns)) for n in NUMBERS]
+    costs = cost_lines(names, columns)
+    if costs:
+        lines += ["", "## Cost", "", *block("\n".join(costs))]
+    return "\n".join(lines) + "\n"
+
+
+def _label(verdict: str) -> str:
+    return SHOWN[verdict].label if verdict in SHOWN else verdict
+
+
+def _messages(names: Sequence[str], columns: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The causes of what did not pass, each once for a target, with the checks that it hit."""
+    lines = [
+        f"- {name}, {SHOWN[cause.verdict].label}: {cell(cause.text)} "
+        f"({cell(', '.join(one['name'] for one in cause.checks))})"
+        for name, column in zip(names, columns, strict=True)
+        if not column["problem"]
+        for cause in group_by_cause(column["checks"])
+    ]
+    return ["", "## What did not pass", "", *lines] if lines else []

@@ -1,0 +1,82 @@
+"""The total deadline of one request, whatever library reads its answer.
+
+Time-outs of HTTP libraries bound one wait for the socket: a server that sends a byte of a header,
+a chunk's size or a 1xx answer now and then keeps them waiting without an end. A guard holds a
+duplicate of the connection's socket, shuts the connection down at the deadline, and remembers it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from types import TracebackType
+from typing import Any
+
+GRACE = 0.2
+"""Seconds after the deadline: the library's own time-out, which says more, has to come first."""
+
+
+class Guard:
+    """Shuts down the sockets that it watches after `end`, a moment of the monotonic clock."""
+
+    def __init__(self, end: float) -> None:
+        """Nothing runs before the `with` block begins."""
+        self.expired = False
+        self._end = end + GRACE
+        self._lock = threading.Lock()
+        self._watched: list[socket.socket] = []
+        self._timer: threading.Timer | None = None
+
+    def __enter__(self) -> Guard:
+        """Start the clock."""
+        self._timer = threading.Timer(max(0.0, self._end - time.monotonic()), self._expire)
+        self._timer.daemon = True
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop the clock and let go of the sockets."""
+        if self._timer is not None:
+            self._timer.cancel()
+        with self._lock:
+            for watched in self._watched:
+                watched.close()
+            self._watched.clear()
+
+    def watch(self, connected: socket.socket) -> None:
+        """Bound what is read from and written to `connected`, before TLS is put on it."""
+        watched = socket.socket(fileno=os.dup(connected.fileno()))
+        with self._lock:
+            self._watched.append(watched)
+            if self.expired:
+                _shut_down(watched)
+
+    def _expire(self) -> None:
+        with self._lock:
+            self.expired = True
+            for watched in self._watched:
+                _shut_down(watched)
+
+
+def watching(connection_class: type[Any], guard: Guard) -> type[Any]:
+    """A urllib3 connection class whose sockets `guard` watches."""
+
+    def new_conn(self: Any) -> socket.socket:
+        made: socket.socket = connection_class._new_conn(self)
+        guard.watch(made)
+        return made
+
+    return type(connection_class.__name__, (connection_class,), {"_new_conn": new_conn})
+
+
+def _shut_down(watched: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # the other side has closed it already
+        watched.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,74 @@
+"""Compression is taken off whatever the pieces are, and nothing else is."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from launcher.probe.decoding import PIECE, decoded
+
+MOST = 10 * PIECE
+
+
+def raw_deflate(data: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-15)
+    return packer.compress(data) + packer.flush()
+
+
+PACKERS = {
+    "gzip": gzip.compress,
+    "x-gzip": gzip.compress,
+    "GZIP ": gzip.compress,
+    "deflate": zlib.compress,
+    "identity": bytes,
+    "": bytes,
+    "gzip, identity": gzip.compress,
+    "deflate, gzip": lambda data: gzip.compress(zlib.compress(data)),
+}
+
+
+def pieces(data: bytes, size: int) -> list[bytes]:
+    return [data[i : i + size] for i in range(0, len(data), size)]
+
+
+@pytest.mark.parametrize("encoding", PACKERS)
+@given(data=st.binary(max_size=300), size=st.integers(1, 200))
+def test_what_was_packed_comes_out(encoding: str, data: bytes, size: int) -> None:
+    packed = PACKERS[encoding](data)
+    assert b"".join(decoded(iter(pieces(packed, size)), encoding, MOST)) == data
+
+
+@pytest.mark.parametrize("length", [PIECE - 1, PIECE, PIECE + 1, 3 * PIECE])
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+def test_pieces_are_small_and_nothing_is_left_behind(length: int, size: int) -> None:
+    packed = gzip.compress(b"a" * length, mtime=0)
+    made = list(decoded(iter(pieces(packed, size)), "gzip", MOST))
+    assert max(map(len, made)) <= PIECE
+    assert sum(map(len, made)) == length
+
+
+def test_deflate_without_its_head_several_members_and_padding() -> None:
+    assert b"".join(decoded(iter([raw_deflate(b"hello")]), "deflate", MOST)) == b"hello"
+    members = gzip.compress(b"one", mtime=0) + gzip.compress(b"two", mtime=0) + bytes(20)
+    assert b"".join(decoded(iter(pieces(members, 5)), "gzip", MOST)) == b"onetwo"
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "why"),
+    [
+        (b"hello", "gzip", "not what its Content-Encoding says"),
+        (b"hello hello", "deflate", "not what its Content-Encoding says"),
+        (gzip.compress(b"hello", mtime=0)[:-3], "gzip", "cut off"),
+        (gzip.compress(bytes(MOST + 1), mtime=0), "gzip", "after decompression"),
+        (bytes(MOST + 1), "", "bytes in one answer"),
+        (b"hello", "br", "does not accept"),
+        (b"hello", "gzip, gzip, gzip, gzip", "does not accept"),
+    ],
+)
+def test_what_cannot_be_read_is_said(body: bytes, encoding: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        list(decoded(iter([body]), encoding, MOST))

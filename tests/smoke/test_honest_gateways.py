@@ -1,0 +1,323 @@
+"""Honest servers behind gateways and in other shapes: the whole suite finds nothing wrong."""
+
+from __future__ import annotations
+
+import gzip
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from launcher.smoke.check import all_checks
+from launcher.smoke.clients.messages_dialect import response
+from launcher.smoke.suite import smoke
+from tests.smoke.defects.planting import deltas, pieces
+from tests.smoke.servers import Body, Defect, Handler, Server, serve
+from tests.smoke.targets import target_of
+
+KEY = "right"
+
+
+def doubts(result: Any) -> dict[str, str]:
+    return {
+        f"{c['name']} ({c['client']})": c["message"]
+        for c in result.data["checks"]
+        if c["verdict"] in ("fail", "inconclusive")
+    }
+
+
+@contextmanager
+def served_by(handler: type[Handler], defect: Defect | None = None) -> Iterator[Server]:
+    server = Server(defect, KEY)
+    server.RequestHandlerClass = handler
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.hang.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class Compressing(Handler):
+    """Compresses everything, asked or not, streams piece by piece."""
+
+    encoding = "gzip"
+    only_where_accepted = False
+
+    def end_headers(self) -> None:
+        self.packer = None
+        accepted = self.encoding in self.headers.get("Accept-Encoding", "")
+        if accepted or not self.only_where_accepted:
+            self.send_header("Content-Encoding", self.encoding)
+            self.packer = zlib.compressobj(wbits=31 if self.encoding == "gzip" else 15)
+        super().end_headers()
+
+    def _send(self, status: int, body: Any) -> None:
+        hook = self.server.defect
+        self.server.defect = None
+        try:
+            self._send_whole(status, body)
+        finally:
+            self.server.defect = hook
+
+    def _send_whole(self, status: int, body: Any) -> None:
+        import json
+
+        text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
+        accepted = self.encoding in self.headers.get("Accept-Encoding", "")
+        data = text.encode()
+        if accepted or not self.only_where_accepted:
+            data = gzip.compress(data) if self.encoding == "gzip" else zlib.compress(data)
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json" if text[:1] in "{[" else "text/plain")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def _send_events(self, events: list[Any]) -> None:
+        plain, self.wfile = self.wfile, _Packed(self)
+        try:
+            super()._send_events(events)
+        finally:
+            self.wfile = plain
+
+
+class _Packed:
+    """Compresses the chunks of a stream, each at once, as nginx with `gzip on` does."""
+
+    def __init__(self, handler: Any) -> None:
+        self.handler, self.wire = handler, handler.wfile
+        self.head = False
+
+    def write(self, data: bytes) -> None:
+        packer = self.handler.packer if self.head else None
+        if not self.head:
+            self.head = True
+            self.wire.write(data)
+        elif packer is None:
+            self.wire.write(data)
+        elif data == b"0\r\n\r\n":
+            self._chunk(packer.flush())
+            self.wire.write(data)
+        else:
+            _, _, body = data.partition(b"\r\n")
+            packed = packer.compress(body[:-2]) + packer.flush(zlib.Z_SYNC_FLUSH)
+            self._chunk(packed)
+
+    def flush(self) -> None:
+        self.wire.flush()
+
+    def _chunk(self, data: bytes) -> None:
+        if data:
+            self.wire.write(b"%x\r\n" % len(data) + data + b"\r\n")
+
+
+class Deflating(Compressing):
+    encoding = "deflate"
+
+
+class Polite(Compressing):
+    only_where_accepted = True
+
+
+@pytest.mark.parametrize(
+    ("handler", "tag"), [(Compressing, "full"), (Deflating, "quick"), (Polite, "quick")]
+)
+@pytest.mark.parametrize("client", ["requests", "openai"])
+def test_a_gateway_that_compresses(handler: type[Handler], tag: str, client: str) -> None:
+    with served_by(handler) as server:
+        result = smoke(target_of(server), tags=[tag], clients=[client])
+    assert doubts(result) == {}
+    assert result.exit_code == 0
+
+
+def test_the_transcript_has_every_header_that_was_sent() -> None:
+    with serve(key=KEY) as server:
+        result = smoke(target_of(server), names=["chat"], clients=["all"])
+    for check in result.data["checks"]:
+        for exchange in check["evidence"]:
+            sent = {name.lower() for name in exchange["headers"]}
+            assert {"accept-encoding", "user-agent", "content-type", "authorization"} <= sent
+
+
+def join_thought_and_answer(events: list[Any], body: Body) -> list[Any]:
+    """The last thought and the first text in one delta, as parsers do that cut at a tag."""
+    thoughts, texts = pieces(events, "reasoning_content"), pieces(events, "content")
+    if (body.get("n") or 1) == 1 and thoughts and texts:
+        last, first = events[thoughts[-1]], events[texts[0]]
+        first["choices"][0]["delta"].update(last["choices"][0]["delta"])
+        if first["choices"][0].get("logprobs"):
+            before = last["choices"][0]["logprobs"]["content"]
+            first["choices"][0]["logprobs"]["content"][:0] = before
+        events.remove(last)
+    return events
+
+
+def test_the_last_thought_and_the_first_text_in_one_delta() -> None:
+    with serve(Defect("joined", "", events=deltas(join_thought_and_answer)), key=KEY) as server:
+        result = smoke(target_of(server), tags=["full"], clients=["all"])
+    assert doubts(result) == {}
+
+
+def test_a_thought_after_the_answer_is_still_late() -> None:
+    def late(events: list[Any], body: Body) -> list[Any]:
+        thoughts, texts = pieces(events, "reasoning_content"), pieces(events, "content")
+        if thoughts and texts:
+            event = events.pop(thoughts[-1])
+            events.insert(texts[-1], event)
+        return events
+
+    with serve(Defect("late", "", events=deltas(late)), key=KEY) as server:
+        result = smoke(target_of(server), names=["stream-order"])
+    assert "reasoning before the answer" in result.data["checks"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("usage", "prompt"),
+    [
+        ({"input_tokens": 5, "output_tokens": 2}, 5),
+        ({"input_tokens": 5, "cache_read_input_tokens": 100, "output_tokens": 2}, 105),
+        ({"input_tokens": 5, "cache_creation_input_tokens": 30, "output_tokens": 2}, 35),
+        ({"input_tokens": 5, "cache_read_input_tokens": None, "output_tokens": 2}, 5),
+        ({"input_tokens": 5, "cache_read_input_tokens": "x", "output_tokens": 2}, 5),
+        ({"input_tokens": None, "cache_read_input_tokens": 7, "output_tokens": 2}, None),
+    ],
+)
+def test_anthropics_input_tokens_leave_out_the_cache(usage: Body, prompt: int | None) -> None:
+    made = response({"usage": usage})["usage"]
+    assert made["prompt_tokens"] == prompt
+    assert made["total_tokens"] == (None if prompt is None else prompt + 2)
+
+
+class Caching(Handler):
+    """Anthropic's usage with prompt caching: most of the prompt is in the cache."""
+
+    def messages_usage(self, usage: Body) -> Body:
+        kept = usage["input_tokens"] - 2
+        return {**usage, "input_tokens": 2, "cache_read_input_tokens": kept // 2} | {
+            "cache_creation_input_tokens": kept - kept // 2
+        }
+
+    def _send(self, status: int, body: Any) -> None:
+        if status == 200 and isinstance(body, dict) and body.get("type") == "message":
+            body["usage"] = self.messages_usage(body["usage"])
+        super()._send(status, body)
+
+
+def test_an_anthropic_server_with_prompt_caching() -> None:
+    names = [c.name for c in all_checks() if "dialect" in c.tags]
+    with served_by(Caching) as server:
+        result = smoke(target_of(server), names=names)
+    assert doubts(result) == {}
+
+
+# --- refusals of a key ----------------------------------------------------------------------
+
+
+def refusing(status: int, body: Any) -> Callable[..., Any]:
+    def route(server: Server, method: str, path: str, data: bytes, headers: Any) -> Any:
+        wrong = headers.get("Authorization") != f"Bearer {KEY}"
+        return (status, body) if method == "POST" and wrong else None
+
+    return route
+
+
+NGINX = "<html><head><title>500 Internal Server Error</title></head></html>"
+
+
+@pytest.mark.parametrize("body", [{"error": {"message": "bad key"}}, "", NGINX])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 407, 418, 422, 500, 501])
+def test_any_refusal_that_only_the_key_explains_will_do(status: int, body: Any) -> None:
+    with serve(Defect("gateway", "", route=refusing(status, body)), key=KEY) as server:
+        result = smoke(target_of(server), names=["auth"])
+    assert doubts(result) == {}
+    assert f"HTTP {status}" in result.data["checks"][0]["message"]
+
+
+def test_a_refusal_in_the_body_of_a_200() -> None:
+    body = {"status": "error", "message": "Invalid API key"}
+    with serve(Defect("gateway", "", route=refusing(200, body)), key=KEY) as server:
+        result = smoke(target_of(server), names=["auth"])
+    assert doubts(result) == {}
+
+
+def test_a_redirect_to_a_login_is_a_refusal() -> None:
+    with serve(Defect("gateway", "", route=refusing(302, "")), key=KEY) as server:
+        server.memory["location"] = "/login"
+        result = smoke(target_of(server), names=["auth"])
+    assert doubts(result) == {}
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_server_says_nothing_of_keys(status: int) -> None:
+    with serve(Defect("gateway", "", route=refusing(status, "")), key=KEY) as server:
+        (check,) = smoke(target_of(server), names=["auth"]).data["checks"]
+    assert (check["verdict"], "overloaded" in check["message"]) == ("inconclusive", True)
+
+
+def test_a_refusal_by_chance_is_a_doubt() -> None:
+    seen: list[bytes] = []
+
+    def route(server: Server, method: str, path: str, data: bytes, headers: Any) -> Any:
+        if method != "POST":
+            return None
+        seen.append(data)
+        return (500, "") if len(seen) % 2 == 0 else None
+
+    with serve(Defect("chance", "", route=route)) as server:
+        target = target_of(server)
+        keyed = smoke(
+            type(target)(**{**target.__dict__, "endpoint": target.endpoint.with_key(None)}),
+            names=["auth"],
+        )
+        assert keyed.data["checks"][0]["verdict"] == "could not check"
+
+
+def test_a_key_that_is_not_looked_at_is_a_failure() -> None:
+    with serve(key=None) as server:
+        target = target_of(server)
+        endpoint = type(target.endpoint)(**{**target.endpoint.__dict__, "key": KEY})
+        result = smoke(type(target)(**{**target.__dict__, "endpoint": endpoint}), names=["auth"])
+    (check,) = result.data["checks"]
+    assert [f["code"] for f in check["findings"]] == ["missing-key-accepted", "wrong-key-accepted"]
+
+
+# --- busy servers ---------------------------------------------------------------------------
+
+SUBJECTS = ("temperature", "tool-call", "reasoning", "chinese", "json-mode", "echo-unicode")
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504, 529])
+def test_a_busy_server_fails_no_check_of_a_feature(status: int) -> None:
+    def route(server: Server, method: str, path: str, data: bytes, headers: Any) -> Any:
+        return (status, {"error": {"message": "try later"}}) if method == "POST" else None
+
+    with serve(Defect("busy", "", route=route), key=KEY) as server:
+        result = smoke(target_of(server), names=["chat", *SUBJECTS])
+    verdicts = {c["name"]: c["verdict"] for c in result.data["checks"]}
+    assert verdicts.pop("chat") == ("inconclusive" if status == 429 else "fail")
+    assert set(verdicts.values()) == {"inconclusive"}
+    assert all(f"HTTP {status}" in c["message"] for c in result.data["checks"])
+    assert result.exit_code == 1
+
+
+@pytest.mark.parametrize("client", ["requests", "openai"])
+def test_a_time_out_under_load_is_told_as_that(client: str) -> None:
+    def hot(server: Server, body: Body) -> None:
+        if body.get("temperature"):
+            server.hang.wait(30)
+
+    with serve(Defect("slow", "", request=hot), key=KEY) as server:
+        target = target_of(server, request_timeout=1.5)
+        result = smoke(target, names=["chat", "temperature"], clients=[client])
+    verdicts = {c["name"]: c["verdict"] for c in result.data["checks"]}
+    assert verdicts == {"chat": "pass", "temperature": "inconclusive"}
+    said = result.data["checks"][1]["message"]
+    assert "overloaded, slow, or hangs" in said
+    assert "nothing was seen of 'temperature'" in said

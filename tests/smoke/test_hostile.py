@@ -1,0 +1,115 @@
+"""Every reader of the smoke suite against every hostile server: a verdict, bounded in all."""
+
+from __future__ import annotations
+
+import json
+import time
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from launcher.report import emit
+from launcher.report.files import write_reports
+from launcher.smoke.clients import client
+from launcher.smoke.clients.base import CheckLog, Deadline, Endpoint, TransportError
+from launcher.smoke.clients.wire import ask
+from launcher.smoke.resolve import of_url
+from launcher.smoke.suite import smoke
+from launcher.smoke.target import Target
+from launcher.smoke.transcript import Transcript
+from tests.support.hostile_server import BEHAVIOURS, hostile
+
+SECONDS = 0.5
+"""The deadline of one request."""
+LATE = 6.0
+"""Seconds beyond it on a slow machine; a server that is not bounded never ends."""
+MEMORY = 200 << 20
+
+CLIENTS = [("requests", False), ("requests", True), ("openai", False), ("openai", True)]
+CLIENTS += [("anthropic", False), ("anthropic", True)]
+
+
+@pytest.mark.parametrize(("name", "stream"), CLIENTS)
+@pytest.mark.parametrize("behaviour", BEHAVIOURS)
+def test_a_client_ends_in_time_with_an_answer_or_a_reason(
+    behaviour: str, name: str, stream: bool
+) -> None:
+    log = CheckLog(Transcript(), "x")
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 8}
+    asking = client(name)
+    with hostile(behaviour) as server:
+        dialect = "anthropic" if name == "anthropic" else "openai"
+        endpoint = Endpoint(f"{server.url}/v1", "m", "key", dialect)
+        begun = time.monotonic()
+        try:
+            answer = asking.chat(endpoint, {**body, "stream": stream}, Deadline.after(SECONDS), log)
+            message = answer.error or ""
+        except TransportError as error:
+            message = error.message
+        assert time.monotonic() - begun < SECONDS + LATE
+    assert len(message) < 5000
+    assert server.visits == 1, "no redirect is followed, nothing is tried twice"
+    (entry,) = log.transcript.of("x", name)
+    assert len(json.dumps(entry)) < 1_000_000
+    assert entry["status"] is not None or entry["error"]
+
+
+@pytest.mark.parametrize("behaviour", [b for b in BEHAVIOURS if "endless" in b or "bomb" in b])
+@pytest.mark.parametrize(("name", "stream"), CLIENTS[:4])
+def test_a_body_without_an_end_costs_little_memory(behaviour: str, name: str, stream: bool) -> None:
+    client(name)  # its import is not what is measured
+    log = CheckLog(Transcript(), "x")
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 8}
+    with hostile(behaviour) as server:
+        dialect = "anthropic" if name == "anthropic" else "openai"
+        endpoint = Endpoint(f"{server.url}/v1", "m", "key", dialect)
+        tracemalloc.start()
+        try:
+            client(name).chat(endpoint, {**body, "stream": stream}, Deadline.after(1.0), log)
+        except TransportError:
+            pass
+        finally:
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+    assert peak < MEMORY
+
+
+@pytest.mark.parametrize("behaviour", BEHAVIOURS)
+def test_the_whole_command_gives_a_verdict_and_reports(
+    behaviour: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("launcher.smoke.resolve.ASK_SECONDS", SECONDS)
+    monkeypatch.setattr("launcher.smoke.session.GET_SECONDS", SECONDS)
+    paths = {kind: tmp_path / kind for kind in ("junit", "html", "markdown")}
+    with hostile(behaviour) as server:
+        begun = time.monotonic()
+        found = of_url(server.url)
+        target = Target(**{**found.__dict__, "request_timeout": SECONDS})
+        names = ["health", "models", "chat", "stream-end", "metrics", "tool-call", "count-tokens"]
+        names += ["keep-alive", "auth", "logprobs"]
+        result = smoke(target, names=names)
+        assert time.monotonic() - begun < 60
+    assert result.exit_code in (0, 1, 3)
+    messages = [c["message"] for c in result.data["checks"]]
+    assert not [m for m in messages if "the check itself broke" in m]
+    written = write_reports(result, **paths)
+    assert "report-not-written" not in [e.code for e in written.errors]
+    emit(written, as_json=True)
+    emit(written, as_json=False)
+
+
+def test_a_redirect_with_a_key_goes_nowhere_else() -> None:
+    log = CheckLog(Transcript(("sk-1",)), "x")
+    with hostile("a redirect to itself") as server:
+        with pytest.raises(TransportError, match="307 sends to") as caught:
+            ask(
+                "GET",
+                f"{server.url}/v1/models",
+                headers={"Authorization": "Bearer sk-1"},
+                body=None,
+                deadline=Deadline.after(5),
+                log=log,
+            )
+        assert caught.value.kind == "redirected"
+        assert server.visits == 1
