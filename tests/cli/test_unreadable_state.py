@@ -2,8 +2,11 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +52,26 @@ VERBS = [
 ]
 
 
-def said(home: Path, *verbs: tuple[str, ...], prepare: str = "") -> list[dict[str, Any]]:
-    """The envelope of each of `verbs`."""
+@pytest.fixture(scope="module")
+def readable_by_all() -> Iterator[Path]:
+    """A copy of the project that every user can read; a checkout may lie in root's own home."""
+    folder = Path(tempfile.mkdtemp(prefix="edt-src-", dir="/tmp"))
+    folder.chmod(0o755)
+    for name in ("launcher", "profiles", "deploy"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    subprocess.run(["chmod", "-R", "a+rX", str(folder)], check=True)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def said(
+    home: Path, *verbs: tuple[str, ...], prepare: str = "", project: Path = ROOT
+) -> list[dict[str, Any]]:
+    """The envelope of each of `verbs`, as the code in `project` answers them."""
     ran = subprocess.run(
         [sys.executable, "-c", prepare + EACH, json.dumps(verbs)], text=True, capture_output=True,
-        env=cli.environment(home), cwd=ROOT, timeout=240, check=False,
+        env={**cli.environment(home), "PYTHONPATH": str(project)}, cwd=project, timeout=240,
+        check=False,
     )  # fmt: skip
     assert (ran.returncode, ran.stderr) == (0, "")
     envelopes = [json.loads(line) for line in ran.stdout.splitlines()]
@@ -80,23 +98,27 @@ needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become s
 
 
 @needs_root
-def test_another_users_state(home: Path) -> None:
+def test_another_users_state(home: Path, readable_by_all: Path) -> None:
     make_instance(home, "one")
     (home / "engines").mkdir()
     home.chmod(0o700)
-    for envelope in said(home, *VERBS, prepare=AS_NOBODY):
+    for envelope in said(home, *VERBS, prepare=AS_NOBODY, project=readable_by_all):
         error = refused(envelope)
         assert error["where"] == str(home)
         assert f"run it as root, the owner of {home}" in error["remedy"]
 
 
 @needs_root
-def test_one_instance_of_another_user_does_not_hide_the_others(home: Path) -> None:
+def test_one_instance_of_another_user_does_not_hide_the_others(
+    home: Path, readable_by_all: Path
+) -> None:
     mine, theirs = make_instance(home, "mine"), make_instance(home, "theirs")
     os.chown(mine, NOBODY, NOBODY)
     home.chmod(0o755)
     theirs.chmod(0o700)
-    every, down = said(home, ("status",), ("down", "theirs"), prepare=AS_NOBODY)
+    every, down = said(
+        home, ("status",), ("down", "theirs"), prepare=AS_NOBODY, project=readable_by_all
+    )
     rows = {row["name"]: row for row in every["data"]["instances"]}
     assert (every["exit_code"], rows["theirs"]["state"]) == (1, "unknown")
     assert "run it as root" in rows["theirs"]["note"]
@@ -105,10 +127,10 @@ def test_one_instance_of_another_user_does_not_hide_the_others(home: Path) -> No
 
 
 @needs_root
-def test_ones_own_folder_without_its_rights(home: Path) -> None:
+def test_ones_own_folder_without_its_rights(home: Path, readable_by_all: Path) -> None:
     os.chown(home, NOBODY, NOBODY)
     home.chmod(0)
-    (envelope,) = said(home, ("status",), prepare=AS_NOBODY)
+    (envelope,) = said(home, ("status",), prepare=AS_NOBODY, project=readable_by_all)
     assert f"chmod u+rwx {home}" in refused(envelope)["remedy"]
 
 

@@ -29,7 +29,23 @@ def used() -> dict[str, str]:
     return found
 
 
+def provided(distribution: str) -> set[str]:
+    """The top-level modules that an installed distribution brings, by its list of files.
+
+    `metadata.packages_distributions` answers differently from one Python to the next for wheels
+    without `top_level.txt`, and lists two owners where two distributions share a name.
+    """
+    names = set()
+    for file in metadata.files(distribution) or ():
+        if file.suffix in (".py", ".so") and ".." not in file.parts:
+            names.add(file.parts[0].partition(".")[0])
+    return names
+
+
 def test_the_dependencies_are_what_the_code_imports() -> None:
-    owners = metadata.packages_distributions()
-    needed = {owners[top][0].lower() for top in used() if top not in OPTIONAL}
-    assert needed == declared()
+    needed = {top: where for top, where in used().items() if top not in OPTIONAL}
+    modules_of = {name: provided(name) for name in declared()}
+    missing = needed.keys() - set().union(*modules_of.values())
+    assert not missing, {top: needed[top] for top in missing}
+    unused = [name for name, names in modules_of.items() if not names & needed.keys()]
+    assert not unused
