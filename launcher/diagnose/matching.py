@@ -14,7 +14,17 @@ from launcher.plan.model import FailureRule
 _LONGEST_LINE = 64 * 1024
 """Bytes of a line that are looked at; a log without newlines must not stall a diagnosis."""
 
-_FRAME = re.compile(r'^\s*File ".*", line \d+')
+_FRAME = re.compile(r'^\s*File "[^"\n]*", line \d+')
+
+# What stands before each line of a traceback: the process and logger of vLLM, and the margin of
+# an exception group. Every part may be absent, so it matches any text.
+_HEAD = re.compile(
+    r"(?:\([^)\n]{1,60}\) )?"
+    r"(?:\[?(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) +[\d-]{5,10} [\d:.,]{8,15} \[[^\]\n]{1,80}\] ?)?"
+    r"(?: {1,20}\| )?"
+)
+_LONGEST_STATEMENT = 16
+"""Lines of source of one frame that are looked through; Python shows fewer."""
 
 # Lines are emptied, not removed, so that they keep their numbers.
 _CHATTER = re.compile(
@@ -261,11 +271,32 @@ def chatter(hit: Hit, data: bytes, *, logger_only: bool) -> bool:
 
 
 def _is_code(data: bytes, start: int, content: str) -> bool:
-    """True for a line of source that a traceback shows: it holds the message's template."""
-    if not content.startswith("    ") or start == 0:
+    """True for a line of source that a traceback shows: it holds the message's template.
+
+    Source stands below its frame, deeper than it and on several lines where the statement has
+    several, so the search goes up through the indented lines to the frame.
+    """
+    source = _without_head(content)
+    if not source.startswith("    ") or start == 0:
         return False
-    above = _line_at(data, data.rfind(b"\n", 0, start - 1) + 1)
-    return content.lstrip().startswith("raise ") or bool(_FRAME.match(above.content))
+    if source.lstrip().startswith("raise "):
+        return True
+    at = start
+    for _ in range(_LONGEST_STATEMENT):
+        if at == 0:
+            return False
+        at = data.rfind(b"\n", 0, at - 1) + 1
+        above = _without_head(_line_at(data, at).content)
+        if _FRAME.match(above):
+            return True
+        if not above.startswith("    "):
+            return False
+    return False
+
+
+def _without_head(content: str) -> str:
+    """A traceback's line without its process, its logger's head and its group's margin."""
+    return _HEAD.sub("", content, count=1)
 
 
 def _compile(index: int, text: str) -> Pattern:

@@ -377,3 +377,52 @@ def test_source_lines_of_a_traceback_are_no_evidence(tmp_path: Path) -> None:
     answer = of_folder(tmp_path)
     assert answer.rule_id == "ED-TF-CONFIG-NOT-JSON"
     assert answer.cause == "/m/config.json is not JSON"
+
+
+HEADS = (
+    "",
+    "(EngineCore_DP0 pid=2) ",
+    "ERROR 01-09 10:00:09 [core.py:396] ",
+    "(EngineCore_DP0 pid=2) ERROR 01-09 10:00:09 [core.py:396] ",
+    "  | ",
+    "(APIServer pid=1)   | ",
+)
+SOURCES = (
+    '    check(quant, f"ValueError: Invalid quantization method: {quant}")\n    ^^^^^^^^^^^^',
+    '    check(\n        "ValueError: Invalid quantization method: " + quant,\n    )',
+    '    raise ValueError("ValueError: Invalid quantization method: {}")',
+)
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_traceback_is_quoted_by_its_exception_line(
+    tmp_path: Path, head: str, source: str
+) -> None:
+    """Not by the source that it shows, whatever stands before each of its lines."""
+    lines = [
+        "Traceback (most recent call last):",
+        '  File "worker_process.py", line 1, in <module>',
+        *source.split("\n"),
+        "ValueError: Invalid quantization method: nope",
+    ]
+    logs = write(tmp_path / "log", workerlog__0="".join(f"{head}{line}\n" for line in lines))
+    answer = of_folder(logs, "fastdeploy")
+    assert answer.rule_id == "ED-FD-QUANTIZATION-INVALID"
+    assert answer.evidence is not None
+    assert answer.evidence.line == len(lines)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "h11._util.LocalProtocolError: Too much data for declared Content-Length",
+        "RuntimeError: Response content longer than Content-Length",
+    ],
+)
+def test_a_304_with_a_body_is_known_from_both_of_uvicorns_parsers(
+    tmp_path: Path, line: str
+) -> None:
+    """Uvicorn uses httptools where it is installed, and h11 elsewhere."""
+    logs = write(tmp_path / "log", stderr__log=f"Traceback (most recent call last):\n{line}\n")
+    assert of_folder(logs, "fastdeploy").rule_id == "ED-FD-WEIGHTS-CLEARED"
