@@ -277,7 +277,7 @@ def _is_code(data: bytes, start: int, content: str) -> bool:
     several, so the search goes up through the indented lines to the frame.
     """
     source = _without_head(content)
-    if not source.startswith("    ") or start == 0:
+    if not source.startswith("    "):
         return False
     if source.lstrip().startswith("raise "):
         return True

@@ -426,3 +426,16 @@ def test_a_304_with_a_body_is_known_from_both_of_uvicorns_parsers(
     """Uvicorn uses httptools where it is installed, and h11 elsewhere."""
     logs = write(tmp_path / "log", stderr__log=f"Traceback (most recent call last):\n{line}\n")
     assert of_folder(logs, "fastdeploy").rule_id == "ED-FD-WEIGHTS-CLEARED"
+
+
+def test_source_on_the_first_line_of_a_log_is_not_quoted(tmp_path: Path) -> None:
+    """A log may begin in the middle of a traceback (a rotation, a paste)."""
+    head = "(APIServer pid=966592) "
+    source = '    raise KeyError(f"invalid tool call parser: {args.tool_call_parser} "\n'
+    error = "KeyError: 'invalid tool call parser: openai (chose from { hermes })'\n"
+    logs = write(tmp_path / "log", console__log=f"{head}{source}{head}{error}")
+    answer = of_folder(logs, "vllm")
+    assert answer.rule_id == "ED-VLLM-TOOL-PARSER"
+    assert "openai" in answer.cause
+    assert answer.evidence is not None
+    assert answer.evidence.line == 2
