@@ -99,6 +99,41 @@ def test_a_queue_of_an_earlier_server(examine: Any) -> None:
     assert f"ipcrm -q {ident}" in found.remedy
 
 
+@pytest.mark.parametrize("seen_by", ["command-line", "last-sender"])
+def test_a_queue_of_a_living_server_is_never_offered_for_removal(
+    examine: Any, seen_by: str
+) -> None:
+    """A sibling with the same low byte uses it: ipcrm would end its answers."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    number = free_port()
+    key = kernel.ftok("/dev/shm", number)
+    assert key is not None
+    create = 0o1000 | 0o600  # IPC_CREAT
+    ident = libc.msgget(ctypes.c_int(key - (1 << 32) if key >= 1 << 31 else key), create)
+    if ident < 0:
+        pytest.skip(f"System V queues are refused here: {os.strerror(ctypes.get_errno())}")
+    words = ["server"]
+    script = "import sys; print(1, flush=True); sys.stdin.read()"
+    if seen_by == "command-line":
+        words = ["api_server", "--engine-worker-queue-port", str(number - 256)]
+    else:
+        send = f"ctypes.CDLL(None).msgsnd({ident}, ctypes.byref((ctypes.c_long * 2)(1, 1)), 8, 0)"
+        script = f"import ctypes; {send}; {script}"
+    command = [sys.executable, "-c", script, *words]
+    try:
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            found = examine(ports={"engine-worker-queue": number})["message-queues"]
+            process.kill()
+    finally:
+        libc.msgctl(ident, 0, None)  # IPC_RMID
+    assert found.answer == "FAIL"
+    assert found.remedy is not None
+    assert "ipcrm" not in found.remedy
+    assert f"pid {process.pid}" in found.evidence
+
+
 def test_messages_too_small_for_logprobs(examine: Any) -> None:
     size = kernel.sysctl("kernel.msgmax")
     if size is None or size >= 1024 * 1024:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from launcher.doctor.model import Check, Outcome, Subject, fail, ok, unknown, warn
-from launcher.host import kernel
+from launcher.host import kernel, tcp
+from launcher.host.memory import SHM
 
 MSGMAX = 1024 * 1024
 """A logprob message takes 133 to 803 KB (PaddlePaddle/FastDeploy#6508)."""
@@ -49,12 +50,42 @@ def queues(subject: Subject) -> Outcome | None:
     stale = [q for q in subject.host.queues if q.key in wanted]
     if not stale:
         return ok(f"none of {len(subject.host.queues)} System V queues has this plan's key")
-    shown = ", ".join(f"id {q.ident} key {q.key:#010x}, {q.messages} messages" for q in stale)
+    users = {q.ident: _queue_user(q, subject) for q in stale}
+    shown = ", ".join(
+        f"id {q.ident} key {q.key:#010x}, {q.messages} messages{users[q.ident] or ''}"
+        for q in stale
+    )
+    if any(users.values()):
+        # Removing the queue of a live server stops its answers: no such command is shown.
+        return fail(
+            f"exists before the start: {shown}",
+            "set `engine-worker-queue: auto` under `ports:`; do not remove the queue of a server "
+            "that runs",
+        )
     ids = " ".join(f"-q {q.ident}" for q in stale)
     return fail(
         f"exists before the start: {shown}",
         f"ipcrm {ids} (no server may be using it), or set the queue port to auto",
     )
+
+
+def _queue_user(queue: kernel.MessageQueue, subject: Subject) -> str | None:
+    """Which live process may use the queue, as a text for the evidence; None where none is seen.
+
+    A process number may have been reused since the last message: such a queue is left alone too.
+    """
+    for pid in (queue.last_sender, queue.last_receiver):
+        if pid > 0 and os.path.exists(f"/proc/{pid}"):
+            return f", last used by pid {pid}, which is alive"
+    listening = {one.port for one in tcp.listeners()}
+    for port in subject.host.queue_ports:
+        if kernel.ftok(SHM, port.port) != queue.key:
+            continue
+        if port.pid is not None:
+            return f", of the server with queue port {port.port} (pid {port.pid})"
+        if port.port in listening:
+            return f", of the server that listens on queue port {port.port}"
+    return None
 
 
 def open_files(subject: Subject) -> Outcome | None:
