@@ -43,8 +43,8 @@ def ask(engine: Engine, installed: Installed) -> bool:
         if done.returncode is None:
             return False
         answer = question.parse(done.text)
+        # The distribution's version is what later calls ask by; the module may have another.
+        question.remember({**answer, "version": installed.release.version}, paths.cache())
     except (OSError, ValueError):
         return False
-    # The distribution's version is what later calls ask by; the module may call itself otherwise.
-    question.remember({**answer, "version": installed.release.version}, paths.cache())
     return True

@@ -1,4 +1,4 @@
-"""Each file operation of each verb fails in turn: a message and a documented code, never a defect."""
+"""Each file operation of each verb fails in turn: a documented exit code, and never a defect."""
 
 import errno
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def each_failure(rig: Rig, failing: FailingFiles, *words: str) -> Iterator[tuple
     never = failing.env(10**9, errno.EIO)
     ran = cli.run(*words, home=rig.home, env={**rig.env, **never})
     total = failing.counted()
-    assert total < 200, total
+    assert 0 < total < 200, total
     yield "none", ran
     for at in range(1, total + 1):
         error = ERRORS[at % len(ERRORS)]
@@ -74,24 +74,24 @@ def test_down_of_a_lost_instance(rig: Rig, failing: FailingFiles) -> None:
 
 
 @pytest.mark.parametrize("words", [
-    ("status", "--json"),
-    ("status", "one", "--json"),
-    ("logs", "one", "--json"),
-    ("diagnose", "one", "--json"),
-    ("smoke", "one", "--check", "health", "--json"),
-    ("doctor", "--json"),
-    ("engine", "list", "--json"),
+    ("status",), ("status", "one"), ("logs", "one"), ("diagnose", "one"), ("doctor",),
+    ("smoke", "one", "--check", "health"), ("engine", "list"), ("plan", "--memory", "PROFILE"),
 ], ids=" ".join)  # fmt: skip
-def test_verbs_that_only_look(rig: Rig, failing: FailingFiles, words: tuple[str, ...]) -> None:
+def test_verbs_that_only_look_change_no_file(
+    rig: Rig, failing: FailingFiles, words: tuple[str, ...]
+) -> None:
     rig.up()
-    for failed, ran in each_failure(rig, failing, *words):
-        check(failed, ran)
+    words = tuple(rig.profile() if word == "PROFILE" else word for word in words)
+    never = failing.env(10**9, errno.EIO)
+    check("none", cli.run(*words, "--json", home=rig.home, env={**rig.env, **never}))
+    assert failing.counted() == 0
     rig.down()
 
 
-@pytest.mark.parametrize("words", [("validate",), ("plan",), ("plan", "--memory")], ids=" ".join)
-def test_verbs_on_a_profile(rig: Rig, failing: FailingFiles, words: tuple[str, ...]) -> None:
-    for failed, ran in each_failure(rig, failing, *words, rig.profile(), "--json"):
+@pytest.mark.parametrize("verb", ["validate", "plan"])
+def test_verbs_on_a_profile(rig: Rig, failing: FailingFiles, verb: str) -> None:
+    """They keep an interpreter's answer for the next time, which may fail."""
+    for failed, ran in each_failure(rig, failing, verb, rig.profile(), "--json"):
         check(failed, ran)
 
 
