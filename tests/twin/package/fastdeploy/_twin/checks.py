@@ -54,7 +54,7 @@ class Config:
         self.blocks_override: int | None = override
         self.gpu_blocks = 0
         metrics_port = args.metrics_port
-        same = metrics_port is None or metrics_port == args.port
+        same = metrics_port is None or (metrics_port == args.port and release.at_least("2.4"))
         self.metrics_port: int | None = None if same else metrics_port
         self.queue_port = self.cache_port = 0
         self._pid = os.getpid()
@@ -63,6 +63,16 @@ class Config:
             os.environ.get("CUDA_VISIBLE_DEVICES")
             or ",".join(map(str, range(self.tensor_parallel_size)))
         )  # fmt: skip
+
+    @property
+    def wants_cache_queue(self) -> bool:
+        """common_engine.py, start_worker_queue_service: C needs prefix caching or a role."""
+        role = getattr(self.args, "splitwise_role", None) or "mixed"
+        caching = bool(getattr(self.args, "enable_prefix_caching", False))
+        speculative = getattr(self.args, "speculative_config", None) is not None
+        if speculative and not release.at_least("2.4"):
+            caching = False  # args_utils.py
+        return caching or role != "mixed"
 
     @property
     def segments(self) -> int:

@@ -69,7 +69,8 @@ class Engine:
         self.signals = Signals(config.segments, create=True)
         self.signals.put("model_weights_status", 0)
         self.queue_pid = queues.fork_server(config.queue_port, relay=True)
-        self.cache_pid = queues.fork_server(config.cache_port, relay=False)
+        if config.wants_cache_queue:
+            self.cache_pid = queues.fork_server(config.cache_port, relay=False)
         clock.until(10)
         config.open_tokenizer()
         code = say.front("engine")
@@ -370,7 +371,7 @@ class Engine:
 
     def kill_from_fork(self) -> NoReturn:
         """What LLMEngine's finalizer does in a gunicorn worker that gets a SIGTERM of its own."""
-        for pid in (self.queue_pid, self.cache_pid):
+        for pid in filter(None, (self.queue_pid, self.cache_pid)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
         with contextlib.suppress(ProcessLookupError):
