@@ -41,7 +41,9 @@ def open_all() -> Iterator[tuple[int, ...]]:
                 _add(opened, path, (NAME,))
         for path in _state(os.environ):
             # Homes are shared between machines: a port of one is not a port of the other.
-            if _is_there(path) and _add(opened, path.resolve(), (NAME, _machine())):
+            # No Path.resolve: before Python 3.13 it raises for a link to itself.
+            real = Path(os.path.realpath(path))
+            if _is_there(path) and _add(opened, real, (NAME, _machine())):
                 break
         yield tuple(opened.values())
     finally:

@@ -257,6 +257,17 @@ def test_a_relative_runtime_folder_is_left_out(
     assert not list(runtime.iterdir())
 
 
+@pytest.mark.parametrize("name", ["XDG_RUNTIME_DIR", "XDG_STATE_HOME", "HOME", "ERNIE_DEPLOY_HOME"])
+def test_a_link_to_itself_is_left_out(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    home.rmdir()  # nothing better is found before
+    (tmp_path / "loop").symlink_to("loop")
+    monkeypatch.setenv(name, str(tmp_path / "loop"))
+    with taken() as found:
+        assert not found.descriptors
+
+
 def replaced_by_a_link(path: Path) -> None:
     target = path.parent / "precious"
     target.mkdir()
