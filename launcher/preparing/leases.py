@@ -193,16 +193,17 @@ def _take_free(
 ) -> None:
     top = _ephemeral_start()
     unusable, doubtful = _low_bytes_in_use() if need.unique_low_byte else (set(), set())
+    blocked = _blocked()
     later = []
     for number in _candidates(f"{os.geteuid()}/{instance}/{need.name}", preferred, top):
         if number & 255 in unusable:
             continue
-        if number & 255 in doubtful:
+        if number & 255 in doubtful or number in blocked:
             later.append(number)
         elif _take_span(leases, need, number, host, top):
             leases.ports[need.name] = number
             return
-    for number in later:
+    for number in sorted(later, key=blocked.__contains__):
         if _take_span(leases, need, number, host, top):
             leases.ports[need.name] = number
             return
@@ -245,6 +246,12 @@ def _low_bytes_in_use() -> tuple[set[int], set[int]]:
 
     hinted = {found.port & 255 for found in network.queue_ports()}
     return {queue.key >> 24 & 255 for queue in kernel.message_queues()}, hinted
+
+
+def _blocked() -> set[int]:
+    from launcher.host import network
+
+    return network.blocked_ports()
 
 
 def _take_span(leases: Leases, need: PortNeed, number: int, host: str, top: int) -> bool:

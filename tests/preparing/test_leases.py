@@ -181,6 +181,18 @@ def test_names_that_any_user_can_make_up_block_nothing(
     assert take(taken, QUEUE, name="edt-two")["queue"] >= leases.LOWEST
 
 
+def test_a_port_whose_name_another_user_has_comes_last(
+    taken: list[Leases], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FastDeploy could not make `/dev/shm/PORT.socket`."""
+    first = take(taken, API, name="edt-blocked")["api"]
+    taken.pop().release()
+    monkeypatch.setattr(network, "blocked_ports", lambda: {first})
+    assert take(taken, API, name="edt-blocked")["api"] != first
+    monkeypatch.setattr(network, "blocked_ports", lambda: set(range(1024, 65536)))
+    assert take(taken, API, name="edt-blocked")["api"] >= leases.LOWEST
+
+
 def test_users_with_one_profile_start_at_different_ports(
     taken: list[Leases], monkeypatch: pytest.MonkeyPatch
 ) -> None:
