@@ -408,6 +408,14 @@ def test_what_is_exposed_is_said(examine: Any) -> None:
     assert seen["exposed-metrics"].answer == "WARN"
     assert seen["exposed-api"].answer == "WARN"
     assert "nft add rule" in (seen["exposed-queues"].remedy or "")
+    assert "is the unix socket /dev/shm/fd_task_queue_" in seen["exposed-queues"].evidence
+
+
+def test_a_queue_that_does_not_listen_is_not_exposed(examine: Any) -> None:
+    arguments = {"enable-prefix-caching": False}
+    found = examine(host="0.0.0.0", **{"engine-args": arguments})["exposed-queues"]
+    assert found.answer == "PASS"
+    assert "cache-queue does not listen with these settings" in found.evidence
 
 
 def test_a_log_folder_that_others_can_read(examine: Any, state: Path) -> None:
