@@ -110,7 +110,7 @@ def _state(environ: Mapping[str, str]) -> Iterator[Path]:
             yield Path(chosen, *rest)
     chosen = environ.get("ERNIE_DEPLOY_HOME", "")
     if chosen:
-        yield Path(chosen).absolute()
+        yield Path(chosen)
 
 
 def _add(opened: dict[tuple[int, int], int], base: Path, names: tuple[str, ...]) -> bool:

@@ -268,6 +268,25 @@ def test_a_link_to_itself_is_left_out(
         assert not found.descriptors
 
 
+def test_a_state_folder_that_the_user_linked_elsewhere_is_used(home: Path) -> None:
+    (home / ".local").mkdir()
+    (home / "disk").mkdir(mode=0o700)
+    (home / ".local" / "state").symlink_to(home / "disk")
+    assert [one.is_relative_to(home / "disk") for one in folders()] == [True]
+
+
+@pytest.mark.parametrize("odd", ["/" + "x" * 5000, "~nobody/x", "a/../..", "/proc/self/fd"])
+def test_odd_settings_of_the_environment_refuse_nothing(
+    home: Path, monkeypatch: pytest.MonkeyPatch, odd: str
+) -> None:
+    home.rmdir()  # nothing better is found before
+    for name in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME", "HOME", "ERNIE_DEPLOY_HOME"):
+        monkeypatch.setenv(name, odd)
+    assert folders() == []
+    with taken() as found:
+        assert found.ports["api"] >= leases.LOWEST
+
+
 def replaced_by_a_link(path: Path) -> None:
     target = path.parent / "precious"
     target.mkdir()
