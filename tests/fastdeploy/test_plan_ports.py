@@ -20,6 +20,9 @@ CASES: list[tuple[str, dict[str, str], dict[str, Any]]] = [
     ("2.2", {}, {"host": "0.0.0.0"}),
     ("2.4", {}, {"host": "0.0.0.0", "engine-args": {"enable-prefix-caching": False}}),
     ("2.1", {}, {"engine-args": {"enable-prefix-caching": True}}),
+    ("2.1", {}, {"tensor-parallel-size": 2}),
+    ("2.3", {}, {"ports": {"pd-comm": "auto"}}),
+    ("2.4", {}, {"ports": {"pd-comm": "auto"}}),
 ]
 
 

@@ -178,7 +178,7 @@ class FastDeploy:
             secrets=surroundings.secrets(profile),
             folders=surroundings.folders(context),
             ports=port_uses(profile, context),
-            sockets=sockets(context),
+            sockets=sockets(profile, context),
             served_model=command.served(profile),
             log_sources=watching.LOG_SOURCES,
             phases=watching.PHASES,
@@ -218,6 +218,12 @@ def _notes(profile: Profile, context: PlanContext) -> tuple[str, ...]:
         f"{', '.join(everywhere)} listen on {EVERYWHERE} whatever `host` is: close their ports "
         "in the firewall"
     )
+    if profile.env.get("FD_ENABLE_INTERNAL_ADAPTER") not in (None, "", "0"):
+        said.append(
+            "FD_ENABLE_INTERNAL_ADAPTER opens the ports of FD_ZMQ_RECV_REQUEST_SERVER_PORT, "
+            "FD_ZMQ_SEND_RESPONSE_SERVER_PORT and FD_ZMQ_CONTROL_CMD_SERVER_PORTS on every "
+            "address too; they are not leased"
+        )
     if line in ("2.0", "2.1", "2.2"):
         said.append(f"FastDeploy {line} keeps metrics in /tmp/prom_main, shared by all servers "
                     "of the host")  # fmt: skip

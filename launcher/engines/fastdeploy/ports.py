@@ -56,11 +56,24 @@ def ports(profile: Profile, release: Release | None) -> tuple[PortNeed, ...]:
     return tuple(needs)
 
 
+_ONE_PORT = {
+    "2.0": ("engine-worker-queue",),
+    "2.1": ("engine-worker-queue",),
+    "2.3": ("cache-queue",),
+}
+"""Needs of several numbers of which only the first is a port that is opened.
+
+2.0 and 2.1 name a System V queue by each further number (gpu_model_runner.py adds the rank), 2.3
+has one cache queue for all data-parallel groups.
+"""
+
+
 def uses(profile: Profile, context: PlanContext) -> tuple[PortUse, ...]:
     """Each number that FastDeploy is given, and what listens there."""
     found = []
+    line = context.release.line
     unix = surroundings.queue_is_unix_socket(profile, context)
-    unused = _unused(profile, context.release.line)
+    unused = _unused(profile, line)
     for need in ports(profile, context.release):
         first = context.ports[need.name]
         for number in range(first, first + need.span):
@@ -69,18 +82,26 @@ def uses(profile: Profile, context: PlanContext) -> tuple[PortUse, ...]:
             if unix and need.name == "engine-worker-queue":
                 path = f"/dev/shm/fd_task_queue_{number}.sock"  # noqa: S108 - FastDeploy's name
             bound = path is None and need.name not in unused
+            if number != first and need.name in _ONE_PORT.get(line, ()):
+                bound = False
             address = need.address or profile.host
             found.append(PortUse(name, number, address, need.shown_as, bound, path))
     return tuple(found)
 
 
-def sockets(context: PlanContext) -> tuple[SocketUse, ...]:
-    """The Unix sockets between the API and the engine (ZeroMQ), which have no port's option."""
+def sockets(profile: Profile, context: PlanContext) -> tuple[SocketUse, ...]:
+    """The Unix sockets within the server that have no port's option."""
     name = "{pid}" if context.release.line in ("2.0", "2.1") else str(context.ports["api"])
-    return (
+    found = [
         SocketUse(f"/dev/shm/{name}.socket", "requests to the engine"),  # noqa: S108
         SocketUse(f"/dev/shm/router_{name}.ipc", "answers of the engine"),  # noqa: S108
-    )
+    ]
+    if profile.env.get("FD_USE_GET_SAVE_OUTPUT_V1") == "1":
+        found += [
+            SocketUse(f"/dev/shm/get_save_output_rank{rank}.socket", "tokens")  # noqa: S108
+            for rank in range(Asked(profile).local_ranks)
+        ]
+    return tuple(found)
 
 
 def _unused(profile: Profile, line: str) -> tuple[str, ...]:
@@ -94,7 +115,8 @@ def _unused(profile: Profile, line: str) -> tuple[str, ...]:
         caching = option is not None and option.default
     if line == "2.3" and asked.value("speculative-config") is not None:
         caching = False  # args_utils.py turns it off
-    split = ("pd-comm", "rdma-comm")
+    # Before 2.4 a number given is bound whatever the role (splitwise_connector.py).
+    split = ("pd-comm", "rdma-comm") if line == "2.4" else ("rdma-comm",)
     return split if caching else ("cache-queue", *split)
 
 

@@ -56,7 +56,7 @@ class Config:
         metrics_port = args.metrics_port
         same = metrics_port is None or (metrics_port == args.port and release.at_least("2.4"))
         self.metrics_port: int | None = None if same else metrics_port
-        self.queue_port = self.cache_port = 0
+        self.queue_port = self.cache_port = self.comm_port = 0
         self._pid = os.getpid()
         self.tokens: Tokens | None = None
         self.devices = (
@@ -123,7 +123,9 @@ class Config:
         self.queue_port = self._port("engine_worker_queue_port")[0]
         self.cache_port = self._port("cache_queue_port")[0]
         self._port("rdma_comm_ports", self.tensor_parallel_size)
-        self._port("pd_comm_port")
+        comm = self._port("pd_comm_port")[0]
+        if getattr(self.args, "pd_comm_port", None) and not release.at_least("2.4"):
+            self.comm_port = comm  # splitwise_connector.py binds it whatever the role
 
     def _port(self, name: str, count: int = 1) -> list[int]:
         given = getattr(self.args, name, None)
