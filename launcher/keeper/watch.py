@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from launcher.diagnose.diagnosis import fill
+from launcher.diagnose.literals import required
 from launcher.plain import plain
 from launcher.plan.model import FailureRule, LaunchPlan
 
@@ -52,8 +53,17 @@ class Watcher:
         self._order = {phase.name: i for i, phase in enumerate(plan.phases)}
         self._phase_rules = [(r.phase, r.source, re.compile(r.pattern)) for r in plan.phase_rules]
         self._fatal = [
-            (rule, re.compile(rule.pattern)) for rule in plan.failure_rules if rule.fatal
+            (rule, re.compile(rule.pattern), required(rule.pattern))
+            for rule in plan.failure_rules
+            if rule.fatal
         ]
+        self.texts = _texts(
+            *(rule.pattern for rule in plan.phase_rules),
+            *(rule.pattern for rule in plan.failure_rules if rule.fatal),
+            *plan.told_to_stop,
+            *(source.pattern for source in plan.exit_codes),
+        )
+        """Every line that matters holds one of these; None where that is not known."""
         self._noise = [re.compile(pattern) for pattern in plan.noise]
         self._told_to_stop = [re.compile(pattern) for pattern in plan.told_to_stop]
         self._exit_codes = [(s.source, re.compile(s.pattern)) for s in plan.exit_codes]
@@ -96,7 +106,7 @@ class Watcher:
     def note_exit(self, source: str, text: str, *, besides: frozenset[int] = frozenset()) -> None:
         """Remember the exit code of a worker that a line tells, unless it is one of `besides`."""
         for wanted, pattern in self._exit_codes:
-            match = pattern.search(text) if wanted == source else None
+            match = pattern.search(text[:LONGEST_LINE]) if wanted == source else None
             if match and int(match.group("code")) not in besides:
                 self.worker_exit = int(match.group("code"))
 
@@ -104,7 +114,9 @@ class Watcher:
         """The fatal rule that knows this line in this state, if any."""
         text = plain(text[:LONGEST_LINE])
         self.note_exit(source, text)
-        for rule, pattern in self._fatal:
+        for rule, pattern, texts in self._fatal:
+            if texts is not None and not any(known in text for known in texts):
+                continue
             if rule.when not in ("any", state) or (rule.sources and source not in rule.sources):
                 continue
             match = pattern.search(text)
@@ -112,6 +124,13 @@ class Watcher:
                 groups = {k: v for k, v in match.groupdict().items() if v is not None}
                 return Seen(rule, source, file, text.strip(), groups)
         return None
+
+
+def _texts(*patterns: str) -> tuple[str, ...] | None:
+    known = [required(pattern) for pattern in patterns]
+    if any(texts is None for texts in known):
+        return None
+    return tuple(dict.fromkeys(text for texts in known for text in texts or ()))
 
 
 def _percent(groups: Mapping[str, str | None]) -> float | None:

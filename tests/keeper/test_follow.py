@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher.keeper.attention import Attention
 from launcher.keeper.follow import Follower
 from launcher.keeper.loop import Loop
 from launcher.plan.model import LogSource
@@ -20,10 +21,12 @@ class Followed:
         self.folder = folder
         self.loop = Loop()
         self.lines: list[tuple[str, str, str]] = []
+        self.drops: list[int] = []
         self.follower: Follower | None = None
 
     def begin(self) -> Follower:
-        self.follower = Follower(self.loop, self.folder, SOURCES, self._line)
+        self.attention = Attention(self.loop, self._line, None, lambda: self.drops.append(1))
+        self.follower = Follower(self.loop, self.folder, SOURCES, self.attention)
         return self.follower
 
     def _line(self, source: str, file: str, text: str, final: bool) -> None:
