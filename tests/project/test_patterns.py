@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.support.patterns import Used, attacks, everything
+from tests.support.patterns import Used, ambiguous, attacks, everything
 
 SHORTEST, SHORT, LONG = 1024, 8 * 1024, 32 * 1024
 FLOOR = 0.05
@@ -44,3 +44,28 @@ def test_a_pattern_takes_linear_time_for_lines_made_against_it(used: Used) -> No
         growth = spent / max(cpu(used, short, runs=5), FLOOR / 16)
         assert spent < MOST, f"{spent:.2f} s for {said}"
         assert spent < FLOOR or growth < 8, f"{spent:.3f} s, {growth:.1f} x for 4 x: {said}"
+
+
+@pytest.mark.parametrize("used", PATTERNS, ids=lambda used: f"{used.where}-{used.way}")
+def test_a_pattern_leaves_one_way_to_divide_a_text(used: Used) -> None:
+    assert ambiguous(used.regex.pattern, used.regex.flags) is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "clear"),
+    [
+        (r"(a+)+b", False),
+        (r"(?:a*)*b", False),
+        (r"(?:\d+|x)*,", True),
+        (r"\s*[\[(]?\s*=", False),
+        (r"\w+\d*x", False),
+        (r"a*(?:b*c)?", True),
+        (r"\S+.*x", False),
+        (r"(:[a-z]+)*", True),
+        (r"\s+\S+\s+\S.*", True),
+        (r"[0-9a-f.]*:[0-9a-f:.]*", True),
+        (r"(?:x|(\w+)+y)", False),
+    ],
+)
+def test_the_check_knows_what_is_ambiguous(pattern: str, clear: bool) -> None:
+    assert (ambiguous(pattern) is None) == clear

@@ -84,7 +84,7 @@ def _of_data() -> Iterator[Used]:
     yield from used("skills.json", [entry["model"] for entry in skills["models"]], re.I)
     prices = yaml.safe_load((data / "smoke/data/prices.yaml").read_text())
     yield from used("prices.yaml", [entry["model"] for entry in prices["prices"]])
-    yield from used("skill suffix", [r"(.*[/-]a)|(a[-@:][v\d][\w.-]*)"])
+    yield Used("shape.py", re.compile(r"(.*[/-]a)|(a[-@:][v\d][\w.-]*)"), "fullmatch")
 
 
 def _of_modules() -> Iterator[Used]:
@@ -235,30 +235,128 @@ PROBES = "a1 .:/-_'\"A0fx=,;[](){}<>%@#\t\x9d\x1b\x00\u4e00"
 
 
 def _members(code: Any, value: Any) -> list[str]:
+    """Some characters that one item of a pattern matches, those it names first."""
     if code is opcodes.LITERAL:
         return [chr(value)]
-    single = re.compile("(?s:.)")
+    named: list[str] = []
+    if code is opcodes.IN and value[0][0] is not opcodes.NEGATE:
+        named = [chr(v if op is opcodes.LITERAL else v[0]) for op, v in value
+                 if op in (opcodes.LITERAL, opcodes.RANGE)]  # fmt: skip
+    return list(dict.fromkeys([*named, *(c for c in PROBES if _matches(code, value, c))]))[:8]
+
+
+def _matches(code: Any, value: Any, char: str) -> bool:
+    if code is opcodes.LITERAL or code is opcodes.NOT_LITERAL:
+        return (ord(char) == value) == (code is opcodes.LITERAL)
     if code is opcodes.ANY:
-        return [c for c in PROBES if single.match(c)][:6]
-    if code is opcodes.NOT_LITERAL:
-        return [c for c in PROBES if ord(c) != value][:6]
-    if code is opcodes.IN:
-        negated = any(op is opcodes.NEGATE for op, _ in value)
-        literal = [chr(v) for op, v in value if op is opcodes.LITERAL]
-        literal += [chr(v[0]) for op, v in value if op is opcodes.RANGE]
-        kinds = [str(v) for op, v in value if op is opcodes.CATEGORY]
-        spans = [v for op, v in value if op is opcodes.RANGE]
-        if not negated:
-            known = [c for c in PROBES if any(_of_kind(c, kind) for kind in kinds)]
-            return [*literal, *known][:8]
-        return [
-            c
-            for c in PROBES
-            if c not in literal
-            and not any(_of_kind(c, kind) for kind in kinds)
-            and not any(low <= ord(c) <= high for low, high in spans)
-        ][:8]
+        return char != "\n"
+    if code is not opcodes.IN:
+        return False
+    found = any(
+        (op is opcodes.LITERAL and ord(char) == v)
+        or (op is opcodes.RANGE and v[0] <= ord(char) <= v[1])
+        or (op is opcodes.CATEGORY and _of_kind(char, str(v)))
+        for op, v in value
+    )
+    return found != (value[0][0] is opcodes.NEGATE)
+
+
+ALPHABET = "".join(map(chr, range(160))) + "\u4e00"
+
+
+def ambiguous(pattern: str | bytes, flags: int = 0) -> str | None:
+    """Why a text may be divided in many ways among the unbounded repeats of `pattern`, or None.
+
+    Two of them beside each other that take the same characters, or one within another without
+    anything that tells where a round of the outer one ends.
+    """
+    text = pattern if isinstance(pattern, str) else pattern.decode("latin-1")
+    tree = parser.parse(text, flags & ~re.UNICODE if isinstance(pattern, bytes) else flags)
+    return _ambiguous(list(tree))
+
+
+def _ambiguous(items: list[Any]) -> str | None:
+    before: set[str] = set()
+    for code, value in items:
+        for inner in _inside(code, value):
+            if (why := _ambiguous(inner)) is not None:
+                return why
+        if code in (opcodes.AT, opcodes.ASSERT, opcodes.ASSERT_NOT):
+            continue
+        repeated = code in (opcodes.MAX_REPEAT, opcodes.MIN_REPEAT)
+        if repeated and value[1] is opcodes.MAXREPEAT:
+            chars = _alphabet(list(value[2]))
+            if shared := before & _first(list(value[2])):
+                return f"two repeats beside each other take {min(shared)!r}"
+            for at, part in enumerate(value[2]):
+                others = [item for n, item in enumerate(value[2]) if n != at]
+                inner_chars = _endless(part)
+                if inner_chars and not (_alphabet(others) - inner_chars):
+                    return "a repeat within a repeat"
+            before = chars if value[0] else before | chars
+        elif _may_be_empty(code, value):
+            before |= _endless((code, value))
+        else:
+            before = set()
+    return None
+
+
+def _inside(code: Any, value: Any) -> list[list[Any]]:
+    if code is opcodes.SUBPATTERN:
+        return [list(value[-1])]
+    if code is opcodes.BRANCH:
+        return [list(branch) for branch in value[1]]
+    if code in (opcodes.MAX_REPEAT, opcodes.MIN_REPEAT):
+        return [list(value[2])]
+    if code in (opcodes.ASSERT, opcodes.ASSERT_NOT):
+        return [list(value[1])]
     return []
+
+
+def _alphabet(items: list[Any]) -> set[str]:
+    """Every character that may be a part of what the items match."""
+    found: set[str] = set()
+    for code, value in items:
+        inside = _inside(code, value)
+        for inner in inside:
+            found |= _alphabet(inner)
+        if not inside:
+            found |= {char for char in ALPHABET if _matches(code, value, char)}
+    return found
+
+
+def _first(items: list[Any]) -> set[str]:
+    """Every character with which the items may begin."""
+    found: set[str] = set()
+    for code, value in items:
+        inside = _inside(code, value)
+        found |= _alphabet([(code, value)]) if not inside else set()
+        if code not in (opcodes.ASSERT, opcodes.ASSERT_NOT):
+            for inner in inside:
+                found |= _first(inner)
+        if not _may_be_empty(code, value):
+            break
+    return found
+
+
+def _endless(item: Any) -> set[str]:
+    """What an item consists of if it is an unbounded repeat, or a group of nothing else."""
+    code, value = item
+    if code in (opcodes.MAX_REPEAT, opcodes.MIN_REPEAT):
+        return _alphabet(list(value[2])) if value[1] is opcodes.MAXREPEAT else set()
+    if code is opcodes.SUBPATTERN and len(value[-1]) == 1:
+        return _endless(value[-1][0])
+    return set()
+
+
+def _may_be_empty(code: Any, value: Any) -> bool:
+    if code in (opcodes.MAX_REPEAT, opcodes.MIN_REPEAT):
+        return value[0] == 0
+    if code in (opcodes.AT, opcodes.ASSERT, opcodes.ASSERT_NOT):
+        return True
+    if code is opcodes.SUBPATTERN:
+        return all(_may_be_empty(*item) for item in value[-1])
+    return False
 
 
 def _of_kind(char: str, kind: str) -> bool:
