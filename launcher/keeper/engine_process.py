@@ -108,6 +108,11 @@ class EngineProcess:
         self._attention.unfinished("engine", name, splitter.unfinished(LONGEST))
         return True
 
+    @property
+    def ended(self) -> bool:
+        """True once all its output has been taken and nobody can write more."""
+        return not self._streams
+
     def drain(self) -> None:
         """Take everything that has been written so far: the last words before a death.
 
