@@ -20,6 +20,7 @@ LONGEST_RECORD = 64 * 1024
 LOOK = 1.0
 """Seconds between two looks whether the log is still where readers find it."""
 
+
 class Splitter:
     r"""Cuts a byte stream into lines at `\n`, `\r\n` and `\r`; keeps what is unfinished."""
 

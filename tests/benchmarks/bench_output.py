@@ -24,7 +24,7 @@ ROUNDS = 3
 KINDS = {
     "ordinary lines": "INFO:     127.0.0.1:43210 - "
     '"POST /v1/chat/completions HTTP/1.1" 200 OK in 0.213 s\n',
-    "progress lines": "Loading safetensors checkpoint shards:  40%|####      | 4/10 [00:07<00:11]\n",
+    "progress lines": "Loading safetensors checkpoint shards:  40%|####   | 4/10 [00:07]\n",
     "lines of errors": "ERROR    2026-01-09 10:00:01,123 42 engine.py[line:90] request failed\n",
     "bars without newlines": "Loading Layers:  40%|####      | 4/10\r",
     "newlines": "\n",

@@ -1,5 +1,6 @@
 """Whatever an engine writes, and however fast: it is recorded, and the keeper's loop goes on."""
 
+import itertools
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -103,7 +104,7 @@ def test_a_flood_is_recorded_whole_and_the_loop_goes_on(
     assert one.loop.run_until(lambda: one.engine.ended, 240.0)
     assert time.thread_time() - begun < 20.0, "CPU seconds for a megabyte"
     # Whoever asks on the control socket gets an answer between two pieces of the flood.
-    assert max(b - a for a, b in zip(turns, turns[1:], strict=False)) < 2.0
+    assert max(b - a for a, b in itertools.pairwise(turns)) < 2.0
     one.attention.last_words()
     assert one.phases == ["load layers"]
     assert one.failures[-1:] == ["ED-FD-CUDA-OOM"]

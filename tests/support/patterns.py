@@ -116,9 +116,10 @@ def _ways(tree: ast.AST) -> dict[str, set[str]]:
     """How each name of the module is applied: `_LINE.fullmatch(...)`."""
     found: dict[str, set[str]] = {}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and node.attr in WAYS:
-            if isinstance(node.value, ast.Name):
-                found.setdefault(node.value.id, set()).add(node.attr)
+        if not isinstance(node, ast.Attribute) or node.attr not in WAYS:
+            continue
+        if isinstance(node.value, ast.Name):
+            found.setdefault(node.value.id, set()).add(node.attr)
     return found
 
 
