@@ -119,7 +119,7 @@ def limited(kind: int, value: int, home: Path, check: str) -> dict[str, Any]:
     process = cli.spawn(
         "doctor", "--json", home=home, preexec_fn=lambda: resource.setrlimit(kind, (value, value))
     )
-    stdout, _ = process.communicate(timeout=120)
+    stdout, _ = process.communicate(timeout=600)
     findings = json.loads(stdout)["data"]["findings"]
     return next(f for f in findings if f["check"] == check) | {"rc": process.returncode}
 
@@ -139,7 +139,7 @@ def unshared(script: str, *, map_root: bool = False) -> subprocess.CompletedProc
     )
     if probe.returncode:
         pytest.skip(f"no private mount namespace here: {probe.stderr.strip()}")
-    return subprocess.run([*words, script], capture_output=True, text=True, timeout=120)
+    return subprocess.run([*words, script], capture_output=True, text=True, timeout=600)
 
 
 def doctor_words(*more: str) -> str:

@@ -127,7 +127,7 @@ def test_following_loses_nothing_over_rotations(found: InstanceDir) -> None:
             wait_for(lambda n=number: seen[-1] == f"line {n}", "the followed line")
     log.close()
     live(found, "stopped")
-    follower.join(60)
+    follower.join(600)
     assert seen == [f"line {n}" for n in range(15, 60)]
 
 
@@ -146,7 +146,7 @@ def test_following_shows_a_last_line_without_an_end(found: InstanceDir) -> None:
         file.write("two\nlast words")
     wait_for(lambda: seen == ["one", "two"], "the second line")
     live(found, "died")
-    follower.join(60)
+    follower.join(600)
     assert seen == ["one", "two", "last words"]
 
 
