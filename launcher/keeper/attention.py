@@ -1,6 +1,6 @@
 """Which of the engine's lines are looked at, so that no output can stall keeper or engine.
 
-Every byte goes into the log; rules are tried within a budget of processor time. A rule can match
+Every byte goes into the log; rules are tried within a budget of time. A rule can match
 only a line with one of its fixed texts, so most pieces of output are passed over with a few fast
 searches and nothing is missed. What comes faster than even that allows is put aside: the newest
 lines, and the newest that speak of errors; they are looked at as soon as there is time, and before
@@ -22,9 +22,10 @@ OnLine = Callable[[str, str, str, bool], None]
 LONGEST = 16 * 1024
 """Bytes of a line that are looked at: the rules go by fewer characters."""
 SHARE = 0.3
-"""Part of one processor that may be spent on looking at lines, in the long run."""
-BURST = 0.3
-"""Seconds of processor time that may be spent at once, after a rest."""
+"""Part of the time that may be spent on looking at lines, in the long run. Not of the processor's:
+on a busy machine that would leave nothing for the recording, and the engine would wait for us."""
+BURST = 0.5
+"""Seconds that may be spent at once, after a rest."""
 ASIDE = 100
 """Lines that are kept aside of either kind."""
 LATER = 0.1
@@ -49,7 +50,7 @@ class Attention:
         texts: Sequence[str] | None,
         on_drop: Callable[[], None],
         *,
-        spent: Callable[[], float] = time.thread_time,
+        spent: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         """`texts`: every line that matters holds one of them (None: unknown).

@@ -57,11 +57,6 @@ class Splitter:
         """The beginning of the unfinished line: a progress bar stands here until overwritten."""
         return self._pending[:most].rstrip(b"\r")
 
-    @property
-    def pending(self) -> str:
-        """The unfinished line."""
-        return self.unfinished().decode(errors="replace")
-
     def finish(self) -> list[tuple[bytes, bool]]:
         """The unfinished line, at the end of the stream."""
         rest = self._pending.rstrip(b"\r")

@@ -51,7 +51,10 @@ class Watcher:
     def __init__(self, plan: LaunchPlan) -> None:
         """Compile the rules of `plan`."""
         self._order = {phase.name: i for i, phase in enumerate(plan.phases)}
-        self._phase_rules = [(r.phase, r.source, re.compile(r.pattern)) for r in plan.phase_rules]
+        self._phase_rules = [
+            (r.phase, r.source, re.compile(r.pattern), required(r.pattern))
+            for r in plan.phase_rules
+        ]
         self._fatal = [
             (rule, re.compile(rule.pattern), required(rule.pattern))
             for rule in plan.failure_rules
@@ -80,8 +83,8 @@ class Watcher:
     def phase_of(self, source: str, text: str) -> PhaseSeen | None:
         """The phase a line shows, if it is news."""
         text = plain(text[:LONGEST_LINE])
-        for phase, wanted, pattern in self._phase_rules:
-            if wanted != source:
+        for phase, wanted, pattern, texts in self._phase_rules:
+            if wanted != source or (texts and not any(known in text for known in texts)):
                 continue
             match = pattern.search(text)
             if match is None:

@@ -85,7 +85,7 @@ def floor(folder: Path, source: Path) -> float:
 
 def main() -> None:
     """In turns, so that a slow hour is slow for both."""
-    megabytes = float(sys.argv[1]) if len(sys.argv) > 1 else 16.0
+    megabytes = float(sys.argv[1]) if len(sys.argv) > 1 else 8.0
     machine()
     print(f"{'':<28} {'keeper':>12} {'cat':>12}   times cat's seconds")
     for kind, text in KINDS.items():

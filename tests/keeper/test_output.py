@@ -32,11 +32,11 @@ def test_a_carriage_return_at_the_end_may_be_half_of_an_ending() -> None:
 def test_a_progress_bar_can_be_read_before_it_is_overwritten() -> None:
     splitter = Splitter()
     splitter.feed(b"Loading: 40%")
-    assert splitter.pending == "Loading: 40%"
+    assert splitter.unfinished() == b"Loading: 40%"
     splitter.feed(b"\r")
-    assert splitter.pending == "Loading: 40%"
+    assert splitter.unfinished() == b"Loading: 40%"
     splitter.feed(b"Loading: 50%")
-    assert splitter.pending == "Loading: 50%"
+    assert splitter.unfinished() == b"Loading: 50%"
 
 
 def test_a_line_without_an_end_is_cut_into_records() -> None:
