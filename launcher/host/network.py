@@ -17,7 +17,7 @@ from launcher.host.memory import SHM
 PROC = Path("/proc")
 _QUEUE_OPTION = re.compile(r"^--engine[-_]worker[-_]queue[-_]port(?:=(.*))?$", re.DOTALL)
 _QUEUE_NAME = re.compile(
-    r"(?:\w+_signal|get_profile_block_num|(?:kv_cache|model_weights|prefix_tree)_status)"
+    r"(?:\w{1,80}_signal|get_profile_block_num|(?:kv_cache|model_weights|prefix_tree)_status)"
     r"\.(?P<segment>\d{2,5})"
     r"|fd_task_queue_(?P<socket>\d{2,5})\.sock"
 )

@@ -17,6 +17,7 @@ from typing import Any
 
 from launcher.errors import ExitCode, Problem
 from launcher.keeper import command_line, ending, identity, tree
+from launcher.keeper.attention import Attention
 from launcher.keeper.engine_process import EngineProcess, prepare_folders
 from launcher.keeper.failure import Failure, explain, without_secrets
 from launcher.keeper.follow import Follower
@@ -82,6 +83,7 @@ class Run:
         self._environ = environ
         self._on_ready = on_ready
         self._watcher = Watcher(plan)
+        self._attention = Attention(loop, self._line, self._watcher.texts, self._overwhelmed)
         self._vital = [re.compile(pattern) for pattern in plan.vital]
         self._vital_pids: dict[int, str] = {}
         self._forks: set[int] = set()
@@ -139,7 +141,7 @@ class Run:
         env[identity.FOLDER_VARIABLE] = str(self._folder)
         try:
             self._engine = EngineProcess(
-                self._loop, self._plan, env, self._folder / "logs" / "engine.log", self._line
+                self._loop, self._plan, env, self._folder / "logs" / "engine.log", self._attention
             )
         except OSError as error:
             return self._refuse("cannot-execute", f"the engine cannot be started: {error}")
@@ -176,7 +178,7 @@ class Run:
     def _follow_logs(self) -> None:
         try:
             self._follower = Follower(
-                self._loop, Path(self._plan.log_folder), self._plan.log_sources, self._line
+                self._loop, Path(self._plan.log_folder), self._plan.log_sources, self._attention
             )
         except OSError as error:
             # Phases will be coarser and causes found later; the engine itself is not affected.
@@ -200,6 +202,14 @@ class Run:
             asked = self._watcher.asked_to_stop(source, text)
             if asked is not None:
                 self._fail(Failure.from_stranger(asked, text, self._state.state))
+
+    def _overwhelmed(self) -> None:
+        self._record.event(
+            "warning",
+            message="the engine writes faster than its lines can be looked at: its output is"
+            " recorded in full, but for phases and failures only the newest lines are read,"
+            " those that speak of errors first",
+        )
 
     def _phase(self, phase: str, percent: float | None) -> None:
         news = phase != self._state.phase
@@ -239,6 +249,7 @@ class Run:
             self._engine.drain()
         if self._follower:
             self._follower.read_all()
+        self._attention.last_words()
 
     def _fail(self, failure: Failure) -> None:
         if self.failure is None and not self._stop.asked:
@@ -362,6 +373,7 @@ class Run:
             if self._state.engine_exit is None and self._engine.pid in self._tree.exits:
                 self._state.engine_exit = tree.exit_code(self._tree.exits[self._engine.pid])
             self._engine.close()
+            self._attention.close()
             self._engine.process.returncode = self._state.engine_exit or 0
         if self._guard:
             self._guard.close()

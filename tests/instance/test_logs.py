@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,25 @@ def test_rotated_files_come_first(found: InstanceDir) -> None:
     assert shown(found, last=2) == ["line 28", "line 29"]
     assert shown(found, last=0) == []
     assert shown(found, last=1, times=True)[0].endswith("Z stdout line 29")
+
+
+@pytest.mark.parametrize("text", ["x" * 12_000_000, "40%\r" * 3_000_000, "\n" * 6_000_000])
+def test_a_log_without_newlines_or_of_nothing_else_fills_no_memory(
+    found: InstanceDir, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = found.logs / "engine" / "own.log"
+    own.write_text(text + "\nthe last line\n")
+    monkeypatch.setattr(logs, "view", lambda found: ("stopped", None))
+    followed: list[str] = []
+    tracemalloc.start()
+    try:
+        assert shown(found, "own.log", last=1) == ["the last line"]
+        logs.follow(found, "own.log", last=2, times=False, redactor=Redactor([]),
+                    show=followed.append)  # fmt: skip
+        assert tracemalloc.get_traced_memory()[1] < 8_000_000
+    finally:
+        tracemalloc.stop()
+    assert followed[-1] == "the last line"
 
 
 def test_colours_and_secrets_are_taken_out(found: InstanceDir) -> None:
