@@ -27,10 +27,10 @@ _CERTAIN = (
 _PATTERNS = (
     *_CERTAIN,
     # "HF_TOKEN": "a b c"; a quoted value ends with its quote
-    re.compile(rf"(?i)({_NAMES}[\"']?\s*[=:]\s*[\[(]?\s*\")([^\"]{{4,}})"),
-    re.compile(rf"(?i)({_NAMES}[\"']?\s*[=:]\s*[\[(]?\s*')([^']{{4,}})"),
+    re.compile(rf"(?i)({_NAMES}[\"']?\s*[=:]\s*(?:[\[(]\s*)?\")([^\"]{{4,}})"),
+    re.compile(rf"(?i)({_NAMES}[\"']?\s*[=:]\s*(?:[\[(]\s*)?')([^']{{4,}})"),
     # FD_API_KEY=abc
-    re.compile(rf"(?i)({_NAMES}[\"']?\s*[=:]\s*[\[(]?\s*)([^\s\"',;\])}}]{{6,}})"),
+    re.compile(rf"(?i)({_NAMES}[\"']?\s*[=:]\s*(?:[\[(]\s*)?)([^\s\"',;\])}}]{{6,}})"),
     # --api-key abc, but not "the token limit"
     re.compile(rf"(?i)(--[\w-]{{0,40}}{_NAMES}[\"']?,?\s+[\"']?)([^\s\"',;\])}}]{{4,}})"),
 )

@@ -112,7 +112,7 @@ def test_the_commands_print_what_the_page_says(
         started = cli.run("up", str(path), home=home)
         ran = subprocess.run(
             ["bash", "-c", script(page)],
-            env=env, cwd=tmp_path, capture_output=True, text=True, timeout=240,
+            env=env, cwd=tmp_path, capture_output=True, text=True, timeout=600,
         )  # fmt: skip
     finally:
         cli.run("down", "night", home=home)

@@ -102,5 +102,5 @@ def fill(text: str, groups: Mapping[str, str]) -> str:
     """
     filled = _GROUP.sub(lambda m: groups.get(m[1]) or _ABSENT, text)
     filled = re.sub(rf" ?\([ {_ABSENT}]*\)", _ABSENT, filled)
-    filled = re.sub(rf" ?{_ABSENT}+(?=:|$)", "", filled)
+    filled = re.sub(rf"(?: |(?<!{_ABSENT})){_ABSENT}+(?=:|$)", "", filled)
     return re.sub(r"  +", " ", filled.replace(_ABSENT, "")).strip()

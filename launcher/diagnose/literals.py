@@ -6,14 +6,20 @@ The extraction is conservative: where it is not sure, it says so, and the regex 
 
 from __future__ import annotations
 
+import re
+
 SHORTEST = 4
 """A shorter text is too common to spare work."""
 
+_FLAGS = re.compile(r"\(\?[aLmsu]{0,9}[ix]")
+"""Case or layout that does not matter: the pattern's text is not the line's."""
 _PLAIN_ESCAPES = ".()[]{}*+?|^$/'\"`-: \\"
 
 
 def required(pattern: str) -> tuple[str, ...] | None:
     """Texts of which at least one is in every match of `pattern`; None where that is not known."""
+    if _FLAGS.search(pattern):
+        return None
     texts: list[str] = []
     for branch in _branches(pattern):
         text = _longest(branch)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from launcher.diagnose.lines import Line, is_chatter, read, segments
 from launcher.diagnose.literals import required
+from launcher.diagnose.newlines import BLOCK, Newlines
 from launcher.diagnose.sieve import WORTH, Sieve
 from launcher.plan.model import FailureRule
 
@@ -87,7 +88,7 @@ class Matcher:
         found = []
         # Patterns that look at everything need no text without chatter: it is made on demand.
         quiet = all(p.index in talkative for p in self._patterns)
-        sifted = _Sifted(data, b"" if quiet else _CHATTER.sub(b"", data), self._sieve)
+        sifted = _Sifted(data, b"" if quiet else _without_chatter(data), self._sieve)
         for pattern in self._patterns:
             lines: set[int] = set()
             for start in sifted.starts(pattern, whole=pattern.index in talkative):
@@ -122,12 +123,14 @@ class _Sifted:
         self._quiet = quiet
         self._small = quiet
         self._from: list[int] | None = None
-        self._whole: list[int] | None = None
+        self._numbers: tuple[Newlines, Newlines] | None = None
         if len(quiet) > WORTH:
             self._from = sieve.lines(quiet)
+        if self._from is not None:
             ends = (quiet.find(b"\n", at) for at in self._from)
             pairs = zip(self._from, ends, strict=True)
             self._small = b"\n".join(quiet[at : end if end >= 0 else None] for at, end in pairs)
+            self._small_numbers = Newlines(self._small)
 
     def starts(self, pattern: Pattern, *, whole: bool) -> Iterator[int]:
         """Where lines of the data begin that may match; `whole`: also those of chatter."""
@@ -135,16 +138,17 @@ class _Sifted:
             yield from _line_starts(pattern, self._data)
         elif self._from is not None and pattern.texts is not None:
             for at in _line_starts(pattern, self._small):
-                yield self._original(self._from[self._small.count(b"\n", 0, at)])
+                yield self._original(self._from[self._small_numbers.line_of(at)])
         else:
             for at in _line_starts(pattern, self._quiet):
                 yield self._original(at)
 
     def _original(self, at: int) -> int:
         """The place in the data of a line of the quiet text: lines keep their numbers."""
-        if self._whole is None:
-            self._whole = [0, *(match.end() for match in re.finditer(rb"\n", self._data))]
-        return self._whole[self._quiet.count(b"\n", 0, at)]
+        if self._numbers is None:
+            self._numbers = Newlines(self._quiet), Newlines(self._data)
+        quiet, data = self._numbers
+        return data.start_of(quiet.line_of(at))
 
 
 def compile_rules(rules: Iterable[FailureRule], noise: Iterable[str] = ()) -> Matcher:
@@ -157,12 +161,14 @@ def logical_line(data: bytes, start: int) -> Line:
     line = _line_at(data, start)
     parts = [line.content]
     following = line
+    room = _LONGEST_LINE - len(line.content)
     while following.partial:
         start = data.find(b"\n", start) + 1
-        if start <= 0 or start >= len(data) or len(parts) > 64:
+        if start <= 0 or start >= len(data) or len(parts) > 64 or room <= 0:
             break
         following = _line_at(data, start)
         parts.append(following.content)
+        room -= len(following.content)
     if len(parts) == 1:
         return line
     return Line("".join(parts), line.time, line.level)
@@ -297,6 +303,16 @@ def _is_code(data: bytes, start: int, content: str) -> bool:
 def _without_head(content: str) -> str:
     """A traceback's line without its process, its logger's head and its group's margin."""
     return _HEAD.sub("", content, count=1)
+
+
+def _without_chatter(data: bytes) -> bytes:
+    """In blocks: of one long text with a match in every line the pieces would fill the memory."""
+    blocks, at = [], 0
+    while at < len(data):
+        end = data.find(b"\n", at + BLOCK) + 1 or len(data)
+        blocks.append(_CHATTER.sub(b"", data[at:end]))
+        at = end
+    return b"".join(blocks)
 
 
 def _compile(index: int, text: str) -> Pattern:

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 WORTH = 2 * 1024 * 1024
 """Bytes below which choosing pieces costs more than it saves."""
 
+MOST = 500_000
+"""Lines beyond which a log is not worth sifting: their starts alone take 50 MB."""
 _LENGTHS = (4, 6)
 _SAMPLE = 32 * 1024
 _RARE = 30
@@ -33,13 +35,18 @@ class Sieve:
                     found.setdefault(text[at : at + length], set()).add(index)
         self._pieces = {piece: frozenset(holders) for piece, holders in found.items()}
 
-    def lines(self, data: bytes) -> list[int]:
-        """Starts, in order, of all lines of `data` that may hold one of the texts."""
+    def lines(self, data: bytes) -> list[int] | None:
+        """Starts, in order, of all lines of `data` that may hold one of the texts.
+
+        None where they are so many that sifting saves nothing and costs memory.
+        """
         starts: set[int] = set()
         for piece in self._choose(data):
             at = data.find(piece)
             while at >= 0:
                 starts.add(data.rfind(b"\n", 0, at) + 1)
+                if len(starts) > MOST:
+                    return None
                 after = data.find(b"\n", at)
                 at = data.find(piece, after) if after >= 0 else -1
         return sorted(starts)

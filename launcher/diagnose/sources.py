@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ PACKED = (".gz", ".bz2", ".xz", ".zst")
 """How logrotate leaves old logs; they are not read, and that is said."""
 
 _HEAD = 8 * 1024
+_CAPTURED = re.compile(rb"\d{4}-\d\d-\d\dT[^\s\0]{9,30} std(?:out|err) [FP] ")
 
 _BINARY = (*PACKED, ".json", ".db", ".pid", ".sock", ".safetensors")
 
@@ -68,9 +70,9 @@ def is_binary(data: bytes) -> bool:
     """True for what no log begins with: NUL bytes between others.
 
     A log that was emptied under its writer (`copytruncate`) begins with a hole, which reads as
-    nothing but NUL bytes.
+    nothing but NUL bytes. Output that we captured is text, whatever the engine wrote into it.
     """
-    return b"\0" in data[:_HEAD].lstrip(b"\0")
+    return not _CAPTURED.match(data) and b"\0" in data[:_HEAD].lstrip(b"\0")
 
 
 def contents(path: Path) -> tuple[bytes, int]:

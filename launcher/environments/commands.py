@@ -22,7 +22,7 @@ _BUSY = re.compile(
     r"^\s*(?P<what>Collecting|Downloading|Using cached|Processing|Building wheels? for|"
     r"Installing collected packages:)\s+(?P<which>.*)$"
 )
-_CREDENTIALS = re.compile(r"(?P<scheme>[a-z+]+://)[^/@\s]+@")
+_CREDENTIALS = re.compile(r"(?P<scheme>://)[^/@\s]+@")
 
 
 @dataclass(frozen=True)

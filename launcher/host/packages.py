@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-_LINE = re.compile(r"^\s*(?P<name>[A-Za-z][\w .-]*?)\s*[:=]\s*(?P<value>\S.*?)\s*$")
+_LINE = re.compile(r"^\s*(?P<name>[A-Za-z][\w \t.-]*)[:=]\s*(?P<value>\S.*)$")
 
 
 @dataclass(frozen=True)
@@ -53,5 +53,5 @@ def build_note(python: str) -> BuildNote | None:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return None
-    values = {m["name"].lower(): m["value"] for m in map(_LINE.match, lines) if m}
+    values = {m["name"].strip().lower(): m["value"].strip() for m in map(_LINE.match, lines) if m}
     return BuildNote(str(path), values)

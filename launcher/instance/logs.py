@@ -17,6 +17,8 @@ from launcher.plain import plain
 from launcher.profile.secrets import resolve
 from launcher.redact import Redactor
 
+LONGEST = 128 * 1024
+"""Of a line that is longer (an engine's own log may have no newline at all) pieces are shown."""
 FOLLOW_POLL = 0.2
 """Seconds between two looks at a followed file: a person reads it, and any filesystem can hold it
 (inotify tells nothing of a file changed by another host)."""
@@ -33,9 +35,10 @@ def sources(found: InstanceDir) -> dict[str, Path]:
     if own.is_dir():
         every = sorted(own.rglob("*"))
         # FastDeploy's NAME.log is a link to NAME.log.DATE: one file, under the name people know.
-        shown = {path.resolve() for path in every if path.is_symlink()}
+        # (No Path.resolve: before Python 3.13 it raises for a link to itself.)
+        shown = {os.path.realpath(path) for path in every if path.is_symlink()}
         for path in every:
-            again = not path.is_symlink() and path.resolve() in shown
+            again = not path.is_symlink() and os.path.realpath(path) in shown
             if path.is_file() and not again and path.name not in named:
                 named[str(path.relative_to(own))] = path
     return named
@@ -90,7 +93,7 @@ def follow(
     """Show the last lines and then whatever comes, until the instance has ended."""
     path = choose(found, source)
     tail = _Tail(path)
-    begun = tail.new()
+    begun = collections.deque(tail.new(), maxlen=last)
     recent = collections.deque(_raw(_rotated(path)[:-1]), maxlen=last)
     recent.extend(begun)
     for raw in recent:
@@ -112,21 +115,19 @@ class _Tail:
         self._file: BinaryIO | None = None
         self._rest = b""
 
-    def new(self, *, final: bool = False) -> list[str]:
+    def new(self, *, final: bool = False) -> Iterator[str]:
         """The lines that came since; with `final` also one that has no end."""
-        found: list[str] = []
         while self._file is not None or self._open():
-            found += self._read()
+            yield from self._read()
             if not self._replaced():
                 break
-            found += self._read()  # between the last read and the rotation
+            yield from self._read()  # between the last read and the rotation
             self._close()
         if final and self._rest:
-            found.append(self._rest.decode(errors="replace"))
+            yield self._rest.decode(errors="replace")
             self._rest = b""
         if final:
             self._close()
-        return found
 
     def _open(self) -> bool:
         with contextlib.suppress(OSError):
@@ -145,13 +146,20 @@ class _Tail:
             return False  # in the middle of a rotation, or gone for good
         return self._file is not None and not os.path.samestat(os.fstat(self._file.fileno()), now)
 
-    def _read(self) -> list[str]:
+    def _read(self) -> Iterator[str]:
         if self._file is None:
-            return []
-        if os.fstat(self._file.fileno()).st_size < self._file.tell():
+            return
+        size = os.fstat(self._file.fileno()).st_size
+        if size < self._file.tell():
             self._file.seek(0)  # emptied in place
-        *whole, self._rest = (self._rest + self._file.read()).split(b"\n")
-        return [raw.decode(errors="replace") for raw in whole]
+        # Up to its end as it is now: who writes faster than we show must not keep us here.
+        while self._file.tell() < size and (data := self._file.read(LONGEST)):
+            *whole, self._rest = (self._rest + data).split(b"\n")
+            for raw in whole:
+                yield raw.decode(errors="replace")
+            if len(self._rest) > LONGEST:
+                yield self._rest.decode(errors="replace")
+                self._rest = b""
 
 
 def _rotated(path: Path) -> list[Path]:
@@ -167,9 +175,9 @@ def _raw(files: list[Path]) -> Iterator[str]:
     for path in files:
         if not path.exists():
             continue
-        with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
-            for line in file:
-                yield line.rstrip("\n")
+        with path.open("rb") as file:
+            while line := file.readline(LONGEST):
+                yield line.removesuffix(b"\n").decode(errors="replace")
 
 
 def _format(line: str, times: bool, redactor: Redactor) -> str:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import os
 import signal
 import stat
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from launcher.keeper import tree
+from launcher.keeper.attention import LONGEST, Attention
 from launcher.keeper.loop import Loop
 from launcher.keeper.output import LogFile, Splitter
 from launcher.plan.model import LaunchPlan
 
-READ_AT_ONCE = 256 * 1024
-"""Bytes taken from a pipe before the loop gets its turn again."""
-
-OnLine = Callable[[str, str, str, bool], None]
+READ_AT_ONCE = 32 * 1024
+"""Bytes taken from a pipe before the loop gets its turn again: lines may be one byte long, and
+memory is short."""
 
 
 def prepare_folders(plan: LaunchPlan) -> None:
@@ -45,7 +46,7 @@ class EngineProcess:
     """
 
     def __init__(
-        self, loop: Loop, plan: LaunchPlan, env: Mapping[str, str], log: Path, on_line: OnLine
+        self, loop: Loop, plan: LaunchPlan, env: Mapping[str, str], log: Path, attention: Attention
     ) -> None:
         """Start it.
 
@@ -53,7 +54,7 @@ class EngineProcess:
             OSError: argv[0] cannot be executed.
         """
         self._loop = loop
-        self._on_line = on_line
+        self._attention = attention
         self._log = LogFile(log, plan.log_max_size, plan.log_keep)
         # A handler that is installed is reset by exec to the default; SIG_IGN would be inherited
         # (a FastDeploy that inherited an ignored SIGINT cannot be interrupted while it loads).
@@ -97,26 +98,31 @@ class EngineProcess:
         if not data:
             lines = splitter.finish()
             self._log.write(name, lines)
-            self._tell(name, lines)
+            self._attention.lines("engine", name, lines)
             self._loop.remove_reader(descriptor)
             del self._streams[descriptor]
             return False
         lines = splitter.feed(data)
         self._log.write(name, lines)
-        self._tell(name, lines)
-        if splitter.pending:
-            self._on_line("engine", name, splitter.pending, False)
+        self._attention.lines("engine", name, lines)
+        self._attention.unfinished("engine", name, splitter.unfinished(LONGEST))
         return True
 
-    def _tell(self, name: str, lines: list[tuple[bytes, bool]]) -> None:
-        for text, _ in lines:
-            self._on_line("engine", name, text.decode(errors="replace"), True)
+    @property
+    def ended(self) -> bool:
+        """True once all its output has been taken and nobody can write more."""
+        return not self._streams
 
     def drain(self) -> None:
-        """Take everything that has been written so far: the last words before a death."""
+        """Take everything that has been written so far: the last words before a death.
+
+        No more than the pipe holds: whoever lives on may write faster than we read.
+        """
         for descriptor in list(self._streams):
-            while descriptor in self._streams and self._take(descriptor):
-                continue
+            pieces = fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ) // READ_AT_ONCE + 1
+            for _ in range(pieces):
+                if descriptor not in self._streams or not self._take(descriptor):
+                    break
 
     def close(self) -> None:
         """Take the rest and close the pipes."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ctypes
 import fnmatch
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from launcher.keeper.attention import LONGEST, Attention
 from launcher.keeper.loop import Loop
 from launcher.keeper.output import Splitter
 from launcher.plan.model import LogSource
@@ -18,8 +19,10 @@ _IN_NONBLOCK, _IN_CLOEXEC = os.O_NONBLOCK, os.O_CLOEXEC
 READ_AT_ONCE = 1 << 20
 """Bytes taken from one file before the loop gets its turn again."""
 
-OnLine = Callable[[str, str, str, bool], None]
-"""Called with (source, file name, text, final); not final is an unfinished progress line."""
+PIECE = 64 * 1024
+"""Bytes that are cut into lines at once: a line may be one byte long, and memory is short."""
+BEHIND = 16 * READ_AT_ONCE
+"""Bytes unread of one file beyond which only its end is read: nothing holds its writer back."""
 
 
 class Follower:
@@ -31,7 +34,7 @@ class Follower:
     """
 
     def __init__(
-        self, loop: Loop, folder: Path, sources: tuple[LogSource, ...], on_line: OnLine
+        self, loop: Loop, folder: Path, sources: tuple[LogSource, ...], attention: Attention
     ) -> None:
         """Start following; `folder` must exist.
 
@@ -41,7 +44,8 @@ class Follower:
         self._loop = loop
         self._folder = folder
         self._sources = [(s.name, s.glob) for s in sources if s.glob]
-        self._on_line = on_line
+        self._attention = attention
+        self._again = self._closed = False
         self._offsets: dict[str, int] = {}
         self._splitters: dict[str, Splitter] = {}
         libc = ctypes.CDLL(None, use_errno=True)
@@ -61,7 +65,15 @@ class Follower:
             os.read(self._descriptor, 65536)
         except BlockingIOError:
             return
-        self.read_all()
+        self._read_some()
+
+    def _read_some(self) -> None:
+        """Read a part of what is new in each file; the rest after the loop had its turn."""
+        self._again = False
+        unread = [self._read(source, entry.name) for entry, source in self._files()]
+        if any(unread) and not self._again and not self._closed:
+            self._again = True
+            self._loop.call_soon(self._read_some)
 
     def _source_of(self, name: str) -> str | None:
         for source, pattern in self._sources:
@@ -72,7 +84,9 @@ class Follower:
     def read_all(self) -> None:
         """Read everything new now: at a death the last lines matter before the loop turns."""
         for entry, source in self._files():
-            self._read(source, entry.name)
+            for _ in range(BEHIND // READ_AT_ONCE + 1):
+                if not self._read(source, entry.name):
+                    break
 
     def _files(self) -> list[tuple[os.DirEntry[str], str]]:
         """The files to follow, each with its source."""
@@ -88,25 +102,33 @@ class Follower:
             and entry.is_file()
         ]
 
-    def _read(self, source: str, name: str) -> None:
+    def _read(self, source: str, name: str) -> bool:
+        """Read at most `READ_AT_ONCE` bytes of what is new in a file; True if there is more."""
         splitter = self._splitters.setdefault(name, Splitter())
+        offset = self._offsets.get(name, 0)
         try:
             with open(self._folder / name, "rb") as file:
-                if os.fstat(file.fileno()).st_size < self._offsets.get(name, 0):
-                    self._offsets[name] = 0  # begun anew
-                file.seek(self._offsets.get(name, 0))
-                data = file.read(READ_AT_ONCE)
+                size = os.fstat(file.fileno()).st_size
+                if size < offset:
+                    offset = 0  # begun anew
+                if size - offset > BEHIND:
+                    offset = size - READ_AT_ONCE
+                    splitter.finish()  # its other half is not read
+                    self._attention.drop()
+                file.seek(offset)
+                end = min(size, offset + READ_AT_ONCE)
+                while offset < end:
+                    data = file.read(min(PIECE, end - offset))
+                    if not data:
+                        break
+                    offset += len(data)
+                    self._attention.lines(source, name, splitter.feed(data))
         except OSError:
-            return
-        if not data:
-            return
-        self._offsets[name] = self._offsets.get(name, 0) + len(data)
-        for text, _ in splitter.feed(data):
-            self._on_line(source, name, text.decode(errors="replace"), True)
-        if splitter.pending:
-            self._on_line(source, name, splitter.pending, False)
-        if len(data) == READ_AT_ONCE:
-            self._loop.call_soon(self.read_all)
+            return False
+        if offset != self._offsets.get(name, 0):
+            self._offsets[name] = offset
+            self._attention.unfinished(source, name, splitter.unfinished(LONGEST))
+        return offset < size
 
     def rest(self, names: Collection[str]) -> Iterator[tuple[str, str]]:
         """(source, line) of what the files of these sources got since they were last read.
@@ -123,10 +145,11 @@ class Follower:
                     data = file.read(READ_AT_ONCE)
             except OSError:
                 continue
-            for line in data.decode(errors="replace").splitlines():
-                yield source, line
+            for line in data.splitlines():
+                yield source, line[:LONGEST].decode(errors="replace")
 
     def close(self) -> None:
         """Stop following."""
+        self._closed = True
         self._loop.remove_reader(self._descriptor)
         os.close(self._descriptor)

@@ -8,8 +8,8 @@ was overwritten by a carriage return (progress bars) or is too long for one reco
 from __future__ import annotations
 
 import os
-import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from launcher import files, paths
@@ -19,8 +19,6 @@ LONGEST_RECORD = 64 * 1024
 
 LOOK = 1.0
 """Seconds between two looks whether the log is still where readers find it."""
-
-_ENDS = re.compile(rb"\r\n|\n|\r")
 
 
 class Splitter:
@@ -36,29 +34,47 @@ class Splitter:
         A `\r` at the very end waits for the next byte: it may be half of `\r\n`.
         """
         buffer = self._pending + data
-        lines = []
-        start = 0
-        for match in _ENDS.finditer(buffer):
-            if match.group() == b"\r" and match.end() == len(buffer):
-                break
-            lines.append((buffer[start : match.start()], match.group() != b"\r"))
-            start = match.end()
-        self._pending = buffer[start:]
-        while len(self._pending) > LONGEST_RECORD:
-            lines.append((self._pending[:LONGEST_RECORD], False))
-            self._pending = self._pending[LONGEST_RECORD:]
+        held = b"\r" if buffer.endswith(b"\r") else b""
+        *whole, rest = (buffer[:-1] if held else buffer).split(b"\n")
+        if b"\r" in buffer:
+            lines = []
+            for line in whole:
+                *overwritten, last = line.removesuffix(b"\r").split(b"\r")
+                lines += [(text, False) for text in overwritten]
+                lines.append((last, True))
+            *overwritten, rest = rest.split(b"\r")
+            lines += [(text, False) for text in overwritten]
+        else:
+            lines = [(line, True) for line in whole]
+        if len(buffer) > LONGEST_RECORD:
+            lines = [piece for line in lines for piece in _cut(*line)]
+            *pieces, (rest, _) = _cut(rest, False)
+            lines += pieces
+        self._pending = rest + held
         return lines
 
-    @property
-    def pending(self) -> str:
-        """The unfinished line: a progress bar stands here until it is overwritten."""
-        return self._pending.rstrip(b"\r").decode(errors="replace")
+    def unfinished(self, most: int = LONGEST_RECORD) -> bytes:
+        """The beginning of the unfinished line: a progress bar stands here until overwritten."""
+        return self._pending[:most].rstrip(b"\r")
 
     def finish(self) -> list[tuple[bytes, bool]]:
         """The unfinished line, at the end of the stream."""
         rest = self._pending.rstrip(b"\r")
         self._pending = b""
         return [(rest, True)] if rest else []
+
+
+def _cut(text: bytes, whole: bool) -> Iterator[tuple[bytes, bool]]:
+    """Pieces of at most `LONGEST_RECORD` bytes; no character of UTF-8 is cut in two."""
+    while len(text) > LONGEST_RECORD:
+        at = LONGEST_RECORD
+        while at > LONGEST_RECORD - 3 and text[at] & 0xC0 == 0x80:
+            at -= 1
+        if text[at] & 0xC0 == 0x80:
+            at = LONGEST_RECORD  # no UTF-8 at all
+        yield text[:at], False
+        text = text[at:]
+    yield text, whole
 
 
 class LogFile:

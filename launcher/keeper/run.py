@@ -17,6 +17,7 @@ from typing import Any
 
 from launcher.errors import ExitCode, Problem
 from launcher.keeper import command_line, ending, identity, tree
+from launcher.keeper.attention import Attention
 from launcher.keeper.engine_process import EngineProcess, prepare_folders
 from launcher.keeper.failure import Failure, explain, without_secrets
 from launcher.keeper.follow import Follower
@@ -28,6 +29,7 @@ from launcher.keeper.port_watch import PortWatch, is_held
 from launcher.keeper.progress import Progress
 from launcher.keeper.proving import Prover
 from launcher.keeper.record import Record
+from launcher.keeper.restarting import may_restart
 from launcher.keeper.stopping import StopRequest, stop_tree
 from launcher.keeper.upkeep import bound_engine_logs
 from launcher.keeper.watch import Watcher
@@ -66,6 +68,8 @@ class Run:
     ) -> None:
         """Nothing is started yet; `stop` is filled in from outside, `on_ready` called once."""
         self.failure: Failure | None = None
+        self.restarts = False
+        """Another run follows this one, which has ended."""
         self._folder = folder
         self._plan = plan
         self._loop = loop
@@ -79,6 +83,7 @@ class Run:
         self._environ = environ
         self._on_ready = on_ready
         self._watcher = Watcher(plan)
+        self._attention = Attention(loop, self._line, self._watcher.texts, self._overwhelmed)
         self._vital = [re.compile(pattern) for pattern in plan.vital]
         self._vital_pids: dict[int, str] = {}
         self._forks: set[int] = set()
@@ -117,8 +122,7 @@ class Run:
         try:
             prepare_folders(self._plan)
             temporary = file_identity(self._plan.temporary_folder)
-            if temporary and temporary not in self._state.temporary:
-                self._state.temporary.append(temporary)
+            self._state.temporary = [temporary] if temporary else []
         except OSError as error:
             return self._refuse("folder", f"a folder cannot be made: {error}")
         for queue in self._record.claims.look_before(time.time()):
@@ -137,7 +141,7 @@ class Run:
         env[identity.FOLDER_VARIABLE] = str(self._folder)
         try:
             self._engine = EngineProcess(
-                self._loop, self._plan, env, self._folder / "logs" / "engine.log", self._line
+                self._loop, self._plan, env, self._folder / "logs" / "engine.log", self._attention
             )
         except OSError as error:
             return self._refuse("cannot-execute", f"the engine cannot be started: {error}")
@@ -174,7 +178,7 @@ class Run:
     def _follow_logs(self) -> None:
         try:
             self._follower = Follower(
-                self._loop, Path(self._plan.log_folder), self._plan.log_sources, self._line
+                self._loop, Path(self._plan.log_folder), self._plan.log_sources, self._attention
             )
         except OSError as error:
             # Phases will be coarser and causes found later; the engine itself is not affected.
@@ -198,6 +202,14 @@ class Run:
             asked = self._watcher.asked_to_stop(source, text)
             if asked is not None:
                 self._fail(Failure.from_stranger(asked, text, self._state.state))
+
+    def _overwhelmed(self) -> None:
+        self._record.event(
+            "warning",
+            message="the engine writes faster than its lines can be looked at: its output is"
+            " recorded in full, but for phases and failures only the newest lines are read,"
+            " those that speak of errors first",
+        )
 
     def _phase(self, phase: str, percent: float | None) -> None:
         news = phase != self._state.phase
@@ -237,6 +249,7 @@ class Run:
             self._engine.drain()
         if self._follower:
             self._follower.read_all()
+        self._attention.last_words()
 
     def _fail(self, failure: Failure) -> None:
         if self.failure is None and not self._stop.asked:
@@ -360,13 +373,19 @@ class Run:
             if self._state.engine_exit is None and self._engine.pid in self._tree.exits:
                 self._state.engine_exit = tree.exit_code(self._tree.exits[self._engine.pid])
             self._engine.close()
+            self._attention.close()
             self._engine.process.returncode = self._state.engine_exit or 0
         if self._guard:
             self._guard.close()
         self._look_up_worker_exit(besides=OUR_SIGNALS)
         self._state.worker_exit = self._watcher.worker_exit
         self._record.remember()
-        receipt = ending.clean(self._state, self._plan.ports, started)
+        if self.failure is not None:
+            self.failure = explain(self.failure, self._plan, self._folder, self._state)
+        self.restarts = may_restart(self._plan, self._state, self._stop, self.failure)
+        # Its name is known by now: if it were free during the delay, another user could take it.
+        keep = self._plan.temporary_folder if self.restarts else None
+        receipt = ending.clean(self._state, self._plan.ports, started, keep)
         self._state.receipt = receipt
         self._state.ended_at = time.time()
         return self._conclude(was_ready, receipt)
@@ -386,7 +405,6 @@ class Run:
 
     def _conclude(self, was_ready: bool, receipt: Mapping[str, Any]) -> ExitCode:
         if self.failure is not None:
-            self.failure = explain(self.failure, self._plan, self._folder, self._state)
             problem = without_secrets(self.failure.problem, self._redactor)
             code = self.failure.exit_code
             self._state.error = {

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from launcher.diagnose.diagnosis import fill
+from launcher.diagnose.literals import required
 from launcher.plain import plain
 from launcher.plan.model import FailureRule, LaunchPlan
 
@@ -50,10 +51,22 @@ class Watcher:
     def __init__(self, plan: LaunchPlan) -> None:
         """Compile the rules of `plan`."""
         self._order = {phase.name: i for i, phase in enumerate(plan.phases)}
-        self._phase_rules = [(r.phase, r.source, re.compile(r.pattern)) for r in plan.phase_rules]
-        self._fatal = [
-            (rule, re.compile(rule.pattern)) for rule in plan.failure_rules if rule.fatal
+        self._phase_rules = [
+            (r.phase, r.source, re.compile(r.pattern), required(r.pattern))
+            for r in plan.phase_rules
         ]
+        self._fatal = [
+            (rule, re.compile(rule.pattern), required(rule.pattern))
+            for rule in plan.failure_rules
+            if rule.fatal
+        ]
+        self.texts = _texts(
+            *(rule.pattern for rule in plan.phase_rules),
+            *(rule.pattern for rule in plan.failure_rules if rule.fatal),
+            *plan.told_to_stop,
+            *(source.pattern for source in plan.exit_codes),
+        )
+        """Every line that matters holds one of these; None where that is not known."""
         self._noise = [re.compile(pattern) for pattern in plan.noise]
         self._told_to_stop = [re.compile(pattern) for pattern in plan.told_to_stop]
         self._exit_codes = [(s.source, re.compile(s.pattern)) for s in plan.exit_codes]
@@ -70,8 +83,8 @@ class Watcher:
     def phase_of(self, source: str, text: str) -> PhaseSeen | None:
         """The phase a line shows, if it is news."""
         text = plain(text[:LONGEST_LINE])
-        for phase, wanted, pattern in self._phase_rules:
-            if wanted != source:
+        for phase, wanted, pattern, texts in self._phase_rules:
+            if wanted != source or (texts and not any(known in text for known in texts)):
                 continue
             match = pattern.search(text)
             if match is None:
@@ -96,7 +109,7 @@ class Watcher:
     def note_exit(self, source: str, text: str, *, besides: frozenset[int] = frozenset()) -> None:
         """Remember the exit code of a worker that a line tells, unless it is one of `besides`."""
         for wanted, pattern in self._exit_codes:
-            match = pattern.search(text) if wanted == source else None
+            match = pattern.search(text[:LONGEST_LINE]) if wanted == source else None
             if match and int(match.group("code")) not in besides:
                 self.worker_exit = int(match.group("code"))
 
@@ -104,7 +117,9 @@ class Watcher:
         """The fatal rule that knows this line in this state, if any."""
         text = plain(text[:LONGEST_LINE])
         self.note_exit(source, text)
-        for rule, pattern in self._fatal:
+        for rule, pattern, texts in self._fatal:
+            if texts is not None and not any(known in text for known in texts):
+                continue
             if rule.when not in ("any", state) or (rule.sources and source not in rule.sources):
                 continue
             match = pattern.search(text)
@@ -112,6 +127,13 @@ class Watcher:
                 groups = {k: v for k, v in match.groupdict().items() if v is not None}
                 return Seen(rule, source, file, text.strip(), groups)
         return None
+
+
+def _texts(*patterns: str) -> tuple[str, ...] | None:
+    known = [required(pattern) for pattern in patterns]
+    if any(texts is None for texts in known):
+        return None
+    return tuple(dict.fromkeys(text for texts in known for text in texts or ()))
 
 
 def _percent(groups: Mapping[str, str | None]) -> float | None:

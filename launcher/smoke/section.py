@@ -42,7 +42,7 @@ DEFAULTS: Mapping[str, Mapping[str, str]] = {
 }
 """Limits that hold where the profile's `smoke.thresholds` sets none: a health route that takes
 longer fails every probe, and a stream that stands still for so long has been given up by users."""
-DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h)?\s*$")
+DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)(?:\s*(ms|s|m|h))?\s*$")
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 
 

@@ -35,7 +35,7 @@ def typed(rig: Rig, keys: str) -> str:
                 said += data
         except OSError:  # the terminal's other end was closed
             pass
-        shell.wait(60)
+        shell.wait(600)
     os.close(ours)
     return said.decode(errors="replace").rpartition("GOT:")[2].partition("exit")[0].strip()
 

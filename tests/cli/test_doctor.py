@@ -79,14 +79,14 @@ def few_files() -> None:
 
 def test_up_refuses_on_fail_and_force_is_recorded(rig: Rig) -> None:
     refused = rig.spawn("up", rig.profile(), "--json", preexec_fn=few_files)
-    said, _ = refused.communicate(timeout=120)
+    said, _ = refused.communicate(timeout=600)
     assert refused.returncode == 3, said
     (error,) = json.loads(said.splitlines()[-1])["errors"]
     assert error["code"] == "open-files"
     assert "--force open-files" in error["remedy"]
     assert not rig.instance().exists()
     started = rig.spawn("up", rig.profile(), "--force", "open-files", preexec_fn=few_files)
-    said, _ = started.communicate(timeout=120)
+    said, _ = started.communicate(timeout=600)
     assert started.returncode == 0, said
     assert rig.stored()["forced"] == ["open-files"]
     status = rig.run("status", "one")

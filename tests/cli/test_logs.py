@@ -38,7 +38,7 @@ def test_followed_as_json_lines_until_an_interrupt(rig: Rig) -> None:
     line = json.loads(follower.stdout.readline())
     assert line == {"event": "line", "source": "engine", "text": "last"}
     follower.send_signal(signal.SIGINT)
-    rest, _ = follower.communicate(timeout=120)
+    rest, _ = follower.communicate(timeout=600)
     envelope = json.loads(rest)
     assert (follower.returncode, envelope["exit_code"]) == (130, 130)
     assert [e["code"] for e in envelope["errors"]] == ["interrupted"]
@@ -66,7 +66,7 @@ def test_followed_to_the_end_of_the_instance(rig: Rig) -> None:
     open(go, "w").close()
     assert follower.stdout.readline() == "late\n"
     assert rig.run("down", "one").rc == 0
-    rest, _ = follower.communicate(timeout=60)
+    rest, _ = follower.communicate(timeout=600)
     assert (rest, follower.returncode) == ("", 0)
 
 
@@ -76,7 +76,7 @@ def test_following_may_be_interrupted(rig: Rig) -> None:
     assert follower.stdout is not None
     follower.stdout.readline()
     follower.send_signal(signal.SIGINT)
-    rest, _ = follower.communicate(timeout=60)
+    rest, _ = follower.communicate(timeout=600)
     assert follower.returncode == 130
     assert json.loads(rest.splitlines()[-1])["exit_code"] == 130
     rig.down()
@@ -90,7 +90,7 @@ def test_a_reader_may_stop_reading(rig: Rig) -> None:
     follower.stdout.close()
     follower.stdout = None
     rig.run("down", "one")
-    follower.wait(60)
+    follower.wait(600)
     assert follower.returncode == 0
 
 

@@ -142,7 +142,7 @@ def test_reading_a_profile_imports_nothing_that_talks_http() -> None:
     import subprocess
 
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True,
-                          env=cli.environment(None), timeout=60, check=True)  # fmt: skip
+                          env=cli.environment(None), timeout=600, check=True)  # fmt: skip
     assert done.stdout.strip() == "[]"
 
 
@@ -151,5 +151,5 @@ def test_the_keeper_s_imports_carry_no_yaml() -> None:
     import subprocess
 
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True,
-                          env=cli.environment(None), timeout=60, check=True)  # fmt: skip
+                          env=cli.environment(None), timeout=600, check=True)  # fmt: skip
     assert done.stdout.strip() == "False"

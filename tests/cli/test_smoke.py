@@ -138,7 +138,7 @@ def test_an_interrupt_is_told_as_json_too(tmp_path: Path) -> None:
         connection, _ = server.accept()
         with connection:
             process.send_signal(signal.SIGINT)
-            stdout, stderr = process.communicate(timeout=120)
+            stdout, stderr = process.communicate(timeout=600)
     envelope = json.loads(stdout)
     assert (process.returncode, envelope["exit_code"]) == (130, 130), stderr
     assert (envelope["command"], envelope["errors"][0]["code"]) == ("smoke", "interrupted")
@@ -170,7 +170,7 @@ def test_of_an_instance_that_loads_or_failed_its_state_is_said(rig: Rig) -> None
     rig.wait_for_state("loading")
     loading = rig.run("smoke", "one")
     Path(go).touch()
-    assert starting.wait(60) == 4
+    assert starting.wait(600) == 4
     failed = rig.run("smoke", "one")
     assert (loading.rc, failed.rc) == (3, 3)
     assert "one is loading" in loading.stderr

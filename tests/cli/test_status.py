@@ -63,7 +63,7 @@ def test_while_it_loads(rig: Rig) -> None:
     ran = rig.run("status", "one", "--json")
     assert (ran.rc, rows(ran)) == (1, {"one": "loading"})
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=120)
+    process.communicate(timeout=600)
 
 
 def test_a_server_that_went_bad(rig: Rig) -> None:

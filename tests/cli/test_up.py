@@ -147,7 +147,7 @@ def test_the_folder_of_the_caller_is_not_searched_for_modules(rig: Rig) -> None:
         rig.wait_for_state("ready")
     finally:
         process.send_signal(signal.SIGTERM)
-        _, stderr = process.communicate(timeout=120)
+        _, stderr = process.communicate(timeout=600)
     assert process.returncode == 0, stderr
     rig.nothing_left()
 

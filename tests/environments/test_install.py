@@ -191,9 +191,9 @@ def test_an_interrupted_install_leaves_nothing(
     env = wheels.offline(tmp_path / "wheels")
     mark = home / "engines" / "pid"
     with cli.spawn("engine", "install", "transformers", *PYTHON, home=home, env=env) as running:
-        wait_for(mark.exists, "the last step of the install", deadline=120)
+        wait_for(mark.exists, "the last step of the install", deadline=600)
         running.send_signal(number)
-        _, said = running.communicate(timeout=60)
+        _, said = running.communicate(timeout=600)
 
     assert running.returncode == rc, said
     assert not processes.alive(int(mark.read_text()))
@@ -205,9 +205,9 @@ def test_after_kill_9_the_next_install_cleans_up(run_cli: Run, home: Path, tmp_p
     env = wheels.offline(tmp_path / "wheels")
     mark = home / "engines" / "pid"
     with cli.spawn("engine", "install", "transformers", *PYTHON, home=home, env=env) as running:
-        wait_for(mark.exists, "the last step of the install", deadline=120)
+        wait_for(mark.exists, "the last step of the install", deadline=600)
         running.kill()
-        running.communicate(timeout=60)
+        running.communicate(timeout=600)
     pid = int(mark.read_text())
     wait_for(lambda: not processes.alive(pid), "the end of what it had started")
 
@@ -227,7 +227,7 @@ def test_two_installs_at_once_make_one_environment(home: Path, tmp_path: Path) -
     env = wheels.offline(tmp_path / "wheels")
     words = ("engine", "install", "transformers", *PYTHON, "--json")
     both = [cli.spawn(*words, home=home, env=env) for _ in range(2)]
-    said = [one.communicate(timeout=240) for one in both]
+    said = [one.communicate(timeout=600) for one in both]
 
     assert [one.returncode for one in both] == [0, 0], said
     new = [json.loads(out)["data"]["new"] for out, _ in said]

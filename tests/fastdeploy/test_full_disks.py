@@ -24,7 +24,7 @@ def refusal() -> str:
     """Why no private mount namespace is to be had here, empty where it is."""
     words = [*namespace(), "mount -t tmpfs -o size=64k none /mnt"]
     try:
-        ran = subprocess.run(words, capture_output=True, text=True, timeout=60)
+        ran = subprocess.run(words, capture_output=True, text=True, timeout=600)
     except OSError as error:
         return f"no unshare: {error}"
     return ran.stderr.strip() if ran.returncode else ""
@@ -61,7 +61,7 @@ def in_namespace(server: Server, prepare: str, *commands: str) -> list[tuple[int
     ran = subprocess.run(
         [*namespace(), "\n".join(script)],
         env=cli.environment(server.home), cwd=server.profile.parent,
-        capture_output=True, text=True, timeout=280,
+        capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     found = []

@@ -170,12 +170,12 @@ def test_a_killed_keeper_is_lost_and_its_server_ends_or_is_cleaned(
             server.wait_phase("load weights")
         else:
             server.wait_state("ready")
-            up.communicate(timeout=60)
+            up.communicate(timeout=600)
         stored = server.files.state()
         assert stored is not None
         main = server.main
         os.kill(int(stored.keeper["pid"]), signal.SIGKILL)
-        _, stderr = up.communicate(timeout=60) if when == "loading" else ("", "")
+        _, stderr = up.communicate(timeout=600) if when == "loading" else ("", "")
     assert up.returncode == (4 if when == "loading" else 0), stderr
     wait_for(lambda: not processes.alive(main), "the end of the engine's first process")
     assert server.status()["state"] == "lost"
@@ -206,14 +206,14 @@ def test_nothing_of_a_server_lives_after_its_keeper_was_killed(
     force = ("--force", "weight-format", "--force", "architecture")  # of a model newer than 2.2
     with cli.spawn("up", str(server.profile), *force, home=server.home) as up:
         if phase == "ready":
-            _, stderr = up.communicate(timeout=120)
+            _, stderr = up.communicate(timeout=600)
             assert up.returncode == 0, stderr
         else:
             server.wait_phase(phase)
         stored = server.files.state()
         assert stored is not None
         os.kill(int(stored.keeper["pid"]), signal.SIGKILL)
-        up.communicate(timeout=60)
+        up.communicate(timeout=600)
     wait_for(lambda: not server.processes(), "the end of all of it", deadline=guard.LONGEST + 30)
     plan = server.files.plan()
     assert not [use for use in plan.ports if listeners(use.number)]
@@ -242,7 +242,7 @@ def test_what_appeared_after_the_last_look_of_a_killed_keeper_is_removed(
         processes.kill([keeper])
         while running := list(server.processes()):
             processes.kill(running)
-        up.communicate(timeout=60)
+        up.communicate(timeout=600)
     down = server.down("--json")
     try:
         assert down.rc == 0, down.said()

@@ -54,7 +54,7 @@ def test_a_stream_that_is_longer_than_the_drain_is_cut(fastdeploy: Make) -> None
     client.start()
     wait_for(lambda: _running(server) > 0, "the stream to be running")
     down = server.down("--json")
-    client.join(60)
+    client.join(600)
     assert down.rc == 0, down.said()
     assert not result[0][0]
     assert server.left() == []

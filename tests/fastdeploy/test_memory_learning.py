@@ -61,4 +61,4 @@ def test_a_start_that_nobody_waited_for_is_learnt_from_later(
             assert row["reported"] == 20000
     finally:
         server.down()
-        keeper.communicate(timeout=120)
+        keeper.communicate(timeout=600)

@@ -49,7 +49,7 @@ def test_the_api_port_stolen_during_the_load_is_seen_whatever_ending_fastdeploy_
         with socket.socket() as thief:
             thief.bind(("127.0.0.1", number))
             thief.listen()
-            _, stderr = up.communicate(timeout=120)
+            _, stderr = up.communicate(timeout=600)
     assert up.returncode == 4, stderr
     assert f"port {number} (api) was taken by another process while the engine loaded" in stderr
     assert f"pid {os.getpid()}" in stderr
@@ -75,7 +75,7 @@ def test_a_port_stolen_during_the_load_is_told_at_once(
         with socket.socket() as thief:
             thief.bind((address, number))
             thief.listen()
-            _, stderr = up.communicate(timeout=60)
+            _, stderr = up.communicate(timeout=600)
     assert up.returncode == 4, stderr
     assert f"port {number} ({name}) was taken by another process" in stderr
     assert f"pid {os.getpid()}" in stderr
@@ -90,7 +90,7 @@ def test_the_number_of_a_queue_on_a_unix_socket_may_be_anybodys_port(fastdeploy:
         with socket.socket() as other:
             other.bind(("127.0.0.1", number))
             other.listen()
-            _, stderr = up.communicate(timeout=120)
+            _, stderr = up.communicate(timeout=600)
     assert up.returncode == 0, stderr
 
 

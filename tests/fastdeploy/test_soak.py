@@ -138,7 +138,7 @@ class Soak:
 
     def ended(self, server: Server, up: subprocess.Popen[str]) -> tuple[int, str]:
         """`up`'s exit code and its error as the operator reads it."""
-        stdout, stderr = up.communicate(timeout=240)
+        stdout, stderr = up.communicate(timeout=600)
         self.remember(server)
         try:
             envelope = json.loads(stdout.strip().splitlines()[-1])
@@ -187,7 +187,7 @@ class Soak:
         self.expect(down.rc == 0, f"down: {down.said()}")
         left = server.left()
         with contextlib.suppress(AssertionError):
-            wait_for(lambda: not processes.of_home(server.home), "the end", deadline=10)
+            wait_for(lambda: not processes.of_home(server.home), "the end", deadline=600)
         left += [f"process {leak}" for leak in processes.of_home(server.home)]
         for use in server.files.plan().ports:
             if not is_free(use.number):

@@ -86,7 +86,7 @@ def test_a_stopped_worker_is_not_hidden_by_its_busy_front_end(fastdeploy: Make) 
     process = server.spawn_up()
     server.wait_phase("load weights")
     os.kill(server.worker, signal.SIGSTOP)
-    stdout, stderr = process.communicate(timeout=120)
+    stdout, stderr = process.communicate(timeout=600)
     assert process.returncode == 5, stdout + stderr
     message = server.status()["error"]["message"]
     assert "no progress for 5 s in phase 'load weights'" in message

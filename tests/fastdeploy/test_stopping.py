@@ -46,7 +46,7 @@ def test_down_in_the_middle_of_the_load_interrupts_it(fastdeploy: Make, phase: s
         if phase in ("launch workers", "load weights"):
             server.wait_phase("load weights")
         down = server.down("--json")
-        up.communicate(timeout=60)
+        up.communicate(timeout=600)
     assert down.rc == 0, down.said()
     receipt(down)
     assert server.left() == []
@@ -63,7 +63,7 @@ def test_an_ignored_sigint_that_we_inherited_does_not_reach_the_engine(fastdeplo
     with server.spawn_up(preexec_fn=ignore) as up:
         server.wait_phase("load weights")
         down = server.down("--json")
-        up.communicate(timeout=60)
+        up.communicate(timeout=600)
     assert receipt(down)["seconds"] < 10
     events = (server.files.folder / "events.jsonl").read_text()
     assert '"kill"' not in events, "SIGINT alone was enough"
@@ -105,7 +105,7 @@ def test_a_strangers_signal_while_loading_fails_the_start_and_leaves_nothing(
         server.wait_phase("load weights")
         main, sent = server.main, time.time()
         (os.killpg if group else os.kill)(main, number)
-        _, stderr = up.communicate(timeout=60)
+        _, stderr = up.communicate(timeout=600)
     assert up.returncode == 4, stderr
     error = server.status()["error"]
     assert error["message"] in stderr
@@ -125,7 +125,7 @@ def test_what_listens_but_is_not_proved_is_stopped_as_a_ready_server(
             assert receipt(server.down("--json"))["seconds"] < 60
         else:
             up.send_signal(signal.SIGINT)
-        up.communicate(timeout=120)
+        up.communicate(timeout=600)
     events = [json.loads(x) for x in (server.files.folder / "events.jsonl").read_text().split("\n")
               if x]  # fmt: skip
     assert [e["signal"] for e in events if e["event"] == "signal"] == ["SIGTERM"]
@@ -226,7 +226,7 @@ def test_running_streams_are_drained_as_the_profile_says(
     client.start()
     wait_for(lambda: _running(server) > 0, "the stream to be running")
     down = server.down("--json")
-    client.join(60)
+    client.join(600)
     assert down.rc == 0, down.said()
     assert result[0][0] == whole, result[0][1][-300:]
 

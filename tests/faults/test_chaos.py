@@ -44,7 +44,7 @@ def accident(rig: Rig, dice: random.Random, profile: str) -> tuple[str, int | No
             os.kill(pid, number)
     except ProcessLookupError:
         pass
-    stdout, stderr = process.communicate(timeout=120)
+    stdout, stderr = process.communicate(timeout=600)
     assert "defect" not in stderr, (what, stderr)
     assert "Traceback" not in stdout + stderr, (what, stderr)
     assert process.returncode in ENDS, (what, stderr)

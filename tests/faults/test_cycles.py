@@ -30,7 +30,7 @@ def cycle(rig: Rig, number: int) -> int:
 
 
 @pytest.mark.engine("transformers")
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 def test_ten_cycles_of_the_real_engine(rig: Rig) -> None:
     assert sum(cycle(rig, number) for number in range(10)) == 0
 

@@ -51,7 +51,7 @@ def test_nothing_lives_after_the_keeper_was_killed(rig: Rig, phase: str) -> None
     rig.wait_for_state(phase)
     wait_for(lambda: len(rig.stored()["processes"]) == 3 or None, "all three in the state")
     kill_keeper(rig)
-    up.communicate(timeout=60)
+    up.communicate(timeout=600)
     status = rig.run("status", "one", "--json")
     assert (status.rc, status.json["data"]["instances"][0]["state"]) == (1, "lost")
     assert "its guard ended" in (rig.instance() / "logs" / "keeper.log").read_text()
@@ -67,7 +67,7 @@ def test_nothing_lives_whenever_the_keeper_was_killed(rig: Rig) -> None:
         wait_for(lambda wait=wait: rig.stored().get("state") in ("starting", "loading") and wait(),
                  "the moment")  # fmt: skip
         kill_keeper(rig)
-        up.communicate(timeout=60)
+        up.communicate(timeout=600)
         rig.down()
 
 
@@ -80,7 +80,7 @@ def test_a_keeper_in_the_foreground_is_guarded(rig: Rig) -> None:
     token = (rig.instance() / "token").read_text()
     recorded = [p["pid"] for p in rig.stored()["processes"]]
     up.kill()
-    up.communicate(timeout=60)
+    up.communicate(timeout=600)
     gone_by_itself(token, recorded)
     rig.down()
 
@@ -100,7 +100,7 @@ def test_a_keeper_killed_while_it_stops_its_engine(rig: Rig) -> None:
     down = rig.spawn("down", "one")
     rig.wait_for_state("stopping")
     down.kill()
-    down.communicate(timeout=60)
+    down.communicate(timeout=600)
     kill_keeper(rig)
     rig.down()
 

@@ -20,7 +20,7 @@ NEVER_HEALTHY = {"health": 503}
 
 def finish(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
     """Exit code and output of a command that was signalled."""
-    stdout, stderr = process.communicate(timeout=120)
+    stdout, stderr = process.communicate(timeout=600)
     return process.returncode, stdout, stderr
 
 
@@ -154,7 +154,7 @@ def test_killing_up_after_ready_changes_nothing(rig: Rig) -> None:
     process = rig.spawn("up", rig.profile(), "--json", stdout=write)
     rig.wait_for_state("ready")
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=600)
     os.close(write)
     os.close(read)
 
@@ -190,7 +190,7 @@ def test_a_reader_that_goes_away_does_not_end_the_start(rig: Rig) -> None:
     process.stdout.close()
     Path(go).touch()
     process.stdout = None
-    process.communicate(timeout=120)
+    process.communicate(timeout=600)
 
     rig.wait_for_state("ready")
     rig.down()

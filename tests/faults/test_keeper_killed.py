@@ -37,7 +37,7 @@ def test_a_killed_keeper_is_seen_and_cleaned_up_by_down(rig: Rig, phase: str) ->
     rig.wait_for_state(phase)
     wait_for(lambda: len(rig.stored()["processes"]) == 2 or None, "both processes in the state")
     rig.lose()
-    stdout, _ = process.communicate(timeout=60)
+    stdout, _ = process.communicate(timeout=600)
     if phase == "loading":
         assert process.returncode == 4
         assert json.loads(stdout.splitlines()[-1])["errors"][0]["code"] == "keeper-lost"

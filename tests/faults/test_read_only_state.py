@@ -23,7 +23,7 @@ def read_only(rig: Rig, *words: str) -> "subprocess.CompletedProcess[str]":
     line = f"mount --bind {home} {home} && mount -o remount,bind,ro {home} && "
     command = shlex.join([sys.executable, "-m", "launcher", *words])
     return subprocess.run(
-        [*INSIDE, "sh", "-c", line + command], text=True, capture_output=True, timeout=240,
+        [*INSIDE, "sh", "-c", line + command], text=True, capture_output=True, timeout=600,
         env=cli.environment(rig.home, rig.env),
     )  # fmt: skip
 

@@ -21,7 +21,7 @@ PROFILE = "profiles/ernie-tiny-cpu.yaml"
 CHECKPOINT = ROOT / "profiles" / "tiny-ernie"
 NAME = "real"
 
-pytestmark = [pytest.mark.engine("transformers"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.engine("transformers"), pytest.mark.timeout(3600)]
 
 
 def words(verb: str, *more: str, **sets: str) -> list[str]:
@@ -115,7 +115,7 @@ def test_a_signal_in_the_load(
         "up": process.pid, "engine": state["engine"]["pid"], "keeper": state["keeper"]["pid"]
     }  # fmt: skip
     os.kill(target[whom], number)
-    stdout, stderr = process.communicate(timeout=240)
+    stdout, stderr = process.communicate(timeout=600)
     envelope = json.loads(stdout.splitlines()[-1])
     assert (process.returncode, envelope["errors"][0]["code"]) == (code, word), stderr
     assert rig.run("down", NAME).rc == 0
@@ -126,7 +126,7 @@ def test_stopped_in_the_load(rig: Rig) -> None:
     process = rig.spawn(*words("up", health__no_progress_timeout="3"))
     pid = rig.wait_for_state("loading", NAME)["engine"]["pid"]
     os.kill(pid, signal.SIGSTOP)
-    stdout, stderr = process.communicate(timeout=240)
+    stdout, stderr = process.communicate(timeout=600)
     error = json.loads(stdout.splitlines()[-1])["errors"][0]
     assert (process.returncode, error["code"]) == (5, "no-progress"), stderr
     assert str(pid) in error["message"]
@@ -138,7 +138,7 @@ def test_the_port_stolen_during_the_load(rig: Rig, free_port: int) -> None:
     rig.wait_for_state("loading", NAME)
     thief = subprocess.Popen([sys.executable, "-I", "-S", "-c", _THIEF, str(free_port)])
     try:
-        stdout, stderr = process.communicate(timeout=240)
+        stdout, stderr = process.communicate(timeout=600)
     finally:
         thief.kill()
         thief.wait()

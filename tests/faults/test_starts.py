@@ -54,7 +54,7 @@ def test_the_port_is_stolen_during_the_load_by_a_server_that_answers(
          str(free_port), "{}"]
     )  # fmt: skip
     try:
-        stdout, _ = process.communicate(timeout=120)
+        stdout, _ = process.communicate(timeout=600)
     finally:
         thief.kill()
         thief.wait()
@@ -96,7 +96,7 @@ def test_an_engine_killed_in_load(rig: Rig, name: str) -> None:
         # Its handler may not be installed yet: then the signal ends it, else it exits with 0.
         wait_for(lambda: b"fake" in Path(f"/proc/{pid}/cmdline").read_bytes(), "exec")
     os.kill(pid, getattr(signal, f"SIG{name}"))
-    stdout, _ = process.communicate(timeout=120)
+    stdout, _ = process.communicate(timeout=600)
     error = json.loads(stdout.splitlines()[-1])["errors"][0]
     assert (process.returncode, error["code"]) == (4, "engine-exited")
     assert name in error["message"] or name == "TERM"
@@ -305,7 +305,7 @@ def small_disk() -> list[str]:
 
 def on_small_disk(words: list[str], rig: Rig, script: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [*words[:-1], words[-1] + script], text=True, capture_output=True, timeout=240,
+        [*words[:-1], words[-1] + script], text=True, capture_output=True, timeout=600,
         env=cli.environment(rig.home, rig.env), cwd=cli.ROOT,
     )  # fmt: skip
 
@@ -348,7 +348,7 @@ def test_the_disk_fills_up_while_the_engine_runs(rig: Rig, small_disk: list[str]
 def test_two_ups_at_once_start_one_engine(rig: Rig) -> None:
     profile = rig.profile(script={"before": [{"sleep": 0.5}]})
     both = [rig.spawn("up", profile, "--json") for _ in range(2)]
-    said = [process.communicate(timeout=120)[0] for process in both]
+    said = [process.communicate(timeout=600)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     pids = {json.loads(text.splitlines()[-1])["data"]["pid"] for text in said}
     assert pids == {rig.engine()}
@@ -389,7 +389,7 @@ def test_two_downs_at_once(rig: Rig) -> None:
     rig.up(script={"sigterm": "slow:0.5"})
     both = [rig.spawn("down", "one", "--json") for _ in range(2)]
     for process in both:
-        stdout, stderr = process.communicate(timeout=120)
+        stdout, stderr = process.communicate(timeout=600)
         assert process.returncode == 0, stdout + stderr
     rig.nothing_left()
 
@@ -398,7 +398,7 @@ def test_down_during_the_load(rig: Rig) -> None:
     process = rig.spawn("up", rig.profile(script={"before": [{"sleep": 600}]}), "--json")
     rig.wait_for_state("loading")
     rig.down()
-    stdout, _ = process.communicate(timeout=60)
+    stdout, _ = process.communicate(timeout=600)
     error = json.loads(stdout.splitlines()[-1])["errors"][0]
     assert (process.returncode, error["code"]) == (4, "stopped")
 

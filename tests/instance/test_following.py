@@ -105,7 +105,7 @@ class Follower:
         wait_for(lambda: any(e["event"] == kind for e in self.seen), f"the event {kind}")
 
     def result(self) -> Result:
-        self._thread.join(60)
+        self._thread.join(600)
         assert self._results, "it still follows"
         os.close(self._wake)
         os.close(self.interrupt)

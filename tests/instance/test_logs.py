@@ -1,7 +1,9 @@
 """`logs`: one source or all of it, over rotations, followed to the end, secrets out."""
 
 import json
+import os
 import threading
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,25 @@ def test_rotated_files_come_first(found: InstanceDir) -> None:
     assert shown(found, last=1, times=True)[0].endswith("Z stdout line 29")
 
 
+@pytest.mark.parametrize("text", ["x" * 12_000_000, "40%\r" * 3_000_000, "\n" * 6_000_000])
+def test_a_log_without_newlines_or_of_nothing_else_fills_no_memory(
+    found: InstanceDir, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = found.logs / "engine" / "own.log"
+    own.write_text(text + "\nthe last line\n")
+    monkeypatch.setattr(logs, "view", lambda found: ("stopped", None))
+    followed: list[str] = []
+    tracemalloc.start()
+    try:
+        assert shown(found, "own.log", last=1) == ["the last line"]
+        logs.follow(found, "own.log", last=2, times=False, redactor=Redactor([]),
+                    show=followed.append)  # fmt: skip
+        assert tracemalloc.get_traced_memory()[1] < 8_000_000
+    finally:
+        tracemalloc.stop()
+    assert followed[-1] == "the last line"
+
+
 def test_colours_and_secrets_are_taken_out(found: InstanceDir) -> None:
     log = LogFile(found.engine_log, max_size=10_000, keep=1)
     log.write("stderr", [(b"\x1b[31mkey hush-hush\x1b[0m", True), (b"\xff\xfe", True)])
@@ -82,6 +103,14 @@ def test_a_log_that_a_link_names_is_one_source(found: InstanceDir) -> None:
     assert shown(found, "dated.log") == ["2026-01-09"]
 
 
+def test_links_that_lead_nowhere_and_pipes_are_no_sources(found: InstanceDir) -> None:
+    (found.logs / "engine").mkdir(exist_ok=True, parents=True)
+    (found.logs / "engine" / "loop.log").symlink_to("loop.log")
+    (found.logs / "engine" / "gone.log").symlink_to("nothing")
+    os.mkfifo(found.logs / "engine" / "pipe.log")
+    assert not {"loop.log", "gone.log", "pipe.log"} & set(logs.sources(found))
+
+
 @pytest.mark.parametrize("source", ["nothing", "../state.json", "/etc/passwd", ""])
 def test_an_unknown_source_names_those_there_are(found: InstanceDir, source: str) -> None:
     with pytest.raises(UsageError) as caught:
@@ -107,7 +136,7 @@ def test_following_loses_nothing_over_rotations(found: InstanceDir) -> None:
             wait_for(lambda n=number: seen[-1] == f"line {n}", "the followed line")
     log.close()
     live(found, "stopped")
-    follower.join(60)
+    follower.join(600)
     assert seen == [f"line {n}" for n in range(15, 60)]
 
 
@@ -126,7 +155,7 @@ def test_following_shows_a_last_line_without_an_end(found: InstanceDir) -> None:
         file.write("two\nlast words")
     wait_for(lambda: seen == ["one", "two"], "the second line")
     live(found, "died")
-    follower.join(60)
+    follower.join(600)
     assert seen == ["one", "two", "last words"]
 
 

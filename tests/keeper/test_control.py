@@ -76,7 +76,7 @@ def raw(served: Served, *lines: bytes) -> list[dict[str, Any]]:
     """What the server answers to these bytes, one answer each."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(served.folder / "control.sock"))
-        connection.settimeout(60)
+        connection.settimeout(600)
         connection.sendall(b"".join(lines))
         file = connection.makefile("rb")
         with file:
@@ -115,7 +115,7 @@ def test_garbage_is_answered_and_harms_nobody(served: Served, line: bytes) -> No
 def test_a_request_without_an_end_is_hung_up_on(served: Served) -> None:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(served.folder / "control.sock"))
-        connection.settimeout(60)
+        connection.settimeout(600)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             connection.sendall(b"x" * 1_000_000)
             assert connection.recv(10) == b""
@@ -359,7 +359,7 @@ def test_the_last_word_reaches_a_reader_that_is_behind(served: Served) -> None:
             served.publish(event="phase", number=number, text="x" * 2000)
         published = threading.Event()
         served.loop.call_soon(published.set)
-        published.wait(60)
+        published.wait(600)
         closing = threading.Thread(target=served.close)
         closing.start()
         seen = [event["number"] for event in one.events(60) if event]

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from launcher.keeper import follow
+from launcher.keeper.attention import Attention
 from launcher.keeper.follow import Follower
 from launcher.keeper.loop import Loop
 from launcher.plan.model import LogSource
@@ -20,10 +22,12 @@ class Followed:
         self.folder = folder
         self.loop = Loop()
         self.lines: list[tuple[str, str, str]] = []
+        self.drops: list[int] = []
         self.follower: Follower | None = None
 
     def begin(self) -> Follower:
-        self.follower = Follower(self.loop, self.folder, SOURCES, self._line)
+        self.attention = Attention(self.loop, self._line, None, lambda: self.drops.append(1))
+        self.follower = Follower(self.loop, self.folder, SOURCES, self.attention)
         return self.follower
 
     def _line(self, source: str, file: str, text: str, final: bool) -> None:
@@ -87,3 +91,32 @@ def test_what_came_after_the_last_reading_can_be_asked_for_later(followed: Follo
     followed.write("worker.log", "Exit code 7\n")
     assert list(follower.rest({"worker"})) == [("worker", "Exit code 7")]
     assert list(follower.rest({"another"})) == []
+
+
+def test_of_a_file_that_grows_too_fast_only_the_end_is_read(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing holds the writer of a file back: whoever read all of it would fall behind."""
+    monkeypatch.setattr(follow, "BEHIND", 5000)
+    monkeypatch.setattr(follow, "READ_AT_ONCE", 1000)
+    followed.begin()
+    followed.write("worker.log", "half a line")
+    followed.write("worker.log", "".join(f"line {n:04}\n" for n in range(1000)))
+    followed.loop.run_until(lambda: "line 0999" in [text for _, _, text in followed.lines], 30.0)
+    texts = [text for _, _, text in followed.lines]
+    assert texts[-1] == "line 0999"
+    assert len(texts) < 200
+    assert followed.drops
+
+
+def test_at_a_death_every_file_is_read_to_its_end(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "READ_AT_ONCE", 100)
+    monkeypatch.setattr(follow, "BEHIND", 1500)
+    follower = followed.begin()
+    followed.write("worker.log", "".join(f"line {n:04}\n" for n in range(100)) + "last words\n")
+    follower.read_all()
+    followed.attention.last_words()
+    assert followed.lines[-1] == ("worker", "worker.log", "last words")
+    assert len(followed.lines) == 101

@@ -232,7 +232,7 @@ def test_a_session_number_that_the_kernel_gave_to_a_stranger() -> None:
     if subprocess.run([*inside, "true"], capture_output=True).returncode != 0:
         pytest.skip("a pid namespace is not to be had here")
     ran = subprocess.run(
-        [*inside, sys.executable, "-c", REUSED], text=True, capture_output=True, timeout=240,
+        [*inside, sys.executable, "-c", REUSED], text=True, capture_output=True, timeout=600,
         cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr

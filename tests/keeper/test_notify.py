@@ -112,7 +112,7 @@ def test_a_whole_life_under_systemd(rig: Rig, supervisor: Supervisor) -> None:
     os.kill(rig.engine(), signal.SIGSTOP)  # the first process lives: that is what is asked
     os.kill(rig.engine(), signal.SIGCONT)
     process.send_signal(signal.SIGTERM)
-    _, stderr = process.communicate(timeout=120)
+    _, stderr = process.communicate(timeout=600)
 
     assert process.returncode == 0, stderr
     assert any(m.startswith("STOPPING=1") for m in supervisor.listen())

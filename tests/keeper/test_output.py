@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -31,17 +32,45 @@ def test_a_carriage_return_at_the_end_may_be_half_of_an_ending() -> None:
 def test_a_progress_bar_can_be_read_before_it_is_overwritten() -> None:
     splitter = Splitter()
     splitter.feed(b"Loading: 40%")
-    assert splitter.pending == "Loading: 40%"
+    assert splitter.unfinished() == b"Loading: 40%"
     splitter.feed(b"\r")
-    assert splitter.pending == "Loading: 40%"
+    assert splitter.unfinished() == b"Loading: 40%"
     splitter.feed(b"Loading: 50%")
-    assert splitter.pending == "Loading: 50%"
+    assert splitter.unfinished() == b"Loading: 50%"
 
 
 def test_a_line_without_an_end_is_cut_into_records() -> None:
     lines = fed(b"x" * (2 * LONGEST_RECORD + 5))
     assert [len(text) for text, _ in lines] == [LONGEST_RECORD, LONGEST_RECORD, 5]
     assert [whole for _, whole in lines] == [False, False, True]
+
+
+def test_a_line_is_cut_at_the_same_places_however_it_comes() -> None:
+    line = b"x" * (2 * LONGEST_RECORD + 5) + b"\n"
+    assert fed(line) == fed(line[:7], line[7:100_000], line[100_000:])
+    assert [len(text) for text, _ in fed(line)] == [LONGEST_RECORD, LONGEST_RECORD, 5]
+
+
+@pytest.mark.parametrize("shift", range(4))
+def test_no_character_is_cut_in_two(shift: int) -> None:
+    text = "x" * shift + "\U0001f600你" * 30_000
+    pieces = [piece for piece, _ in fed(text.encode())]
+    assert len(pieces) > 3
+    assert "".join(piece.decode() for piece in pieces) == text
+
+
+def test_an_endless_line_costs_no_memory() -> None:
+    """6 MB without a newline, and as many bars that overwrite each other."""
+    for piece in (b"\x9d" * 65536, b"50%\r" * 16384, b"\x00" * 65536, b"\x1b[1m" * 16384):
+        splitter = Splitter()
+        tracemalloc.start()
+        try:
+            for _ in range(100):
+                for text, _ in splitter.feed(piece):
+                    assert len(text) <= LONGEST_RECORD
+            assert tracemalloc.get_traced_memory()[1] < 8 * 1024 * 1024
+        finally:
+            tracemalloc.stop()
 
 
 @given(st.lists(st.binary(max_size=20), max_size=12))

@@ -22,7 +22,7 @@ def keeping(code: str) -> Any:
     """What `code` says in a process that is a subreaper, as the keeper is; pytest stays none."""
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM + code + "\nprint(json.dumps(said))"], text=True,
-        capture_output=True, timeout=120, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, timeout=600, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout)

@@ -27,7 +27,7 @@ def answering(*pieces: bytes, pause: float = 0.0, forever: bool = False) -> Iter
                 except TimeoutError:
                     continue
                 with connection:
-                    connection.settimeout(5)
+                    connection.settimeout(600)
                     try:
                         connection.recv(65536)
                         for piece in pieces:

@@ -125,7 +125,7 @@ def test_the_judge_sees(case: str, text: str, problem: str | None) -> None:
 
 
 @pytest.mark.engine("transformers")
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(3600)
 def test_it_answers_its_behaviour_list() -> None:
     answers = answers_of(TINY, engines.require("transformers"))
     assert judge.judge(LISTED, answers) == {}

@@ -79,7 +79,7 @@ def repeat(line: str, folder: Path, key: str = "sk-1") -> str:
         env={"PATH": os.environ["PATH"], "HOME": str(folder), "ERNIE_API_KEY": key},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     assert not list(folder.iterdir())

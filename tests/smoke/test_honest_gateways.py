@@ -311,7 +311,7 @@ def test_a_busy_server_fails_no_check_of_a_feature(status: int) -> None:
 def test_a_time_out_under_load_is_told_as_that(client: str) -> None:
     def hot(server: Server, body: Body) -> None:
         if body.get("temperature"):
-            server.hang.wait(30)
+            server.hang.wait(600)
 
     with serve(Defect("slow", "", request=hot), key=KEY) as server:
         target = target_of(server, request_timeout=1.5)

@@ -42,7 +42,7 @@ def pytest_run(folder: Path, *words: str, tests: str = TESTS) -> str:
     ]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        command, cwd=folder, env=env, capture_output=True, text=True, timeout=240, check=False
+        command, cwd=folder, env=env, capture_output=True, text=True, timeout=600, check=False
     )
     return done.stdout + done.stderr
 

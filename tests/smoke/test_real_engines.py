@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import cli, engines
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = pytest.mark.timeout(3600)
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def ran(request: pytest.FixtureRequest, module_home: Path) -> Iterator[cli.Ran]:
             deadline=900,
         )
     finally:
-        down = cli.run("down", profile, "--json", home=module_home, deadline=120)
+        down = cli.run("down", profile, "--json", home=module_home, deadline=600)
         assert down.rc == 0, down.said()
 
 

@@ -94,7 +94,7 @@ def run(
     home: Path | None = None,
     env: Mapping[str, str | None] | None = None,
     cwd: Path = ROOT,
-    deadline: float = 240.0,
+    deadline: float = 600.0,
     stdin: str | None = None,
 ) -> Ran:
     """Run a command to its end; fails where it needs longer than `deadline` seconds."""

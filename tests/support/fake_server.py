@@ -14,7 +14,7 @@ Steps, run in order before the port opens (`before`) and after it (`after`):
     {"shm": name}  {"queue": [path, project]}  {"folder": path}
     {"log": [file, text]}               appends a line to a file
     {"spin": 0.3}                       uses a core
-    {"flood": [lines, text]}            prints many lines at once
+    {"flood": [lines, text]}            prints many lines at once; 0 lines: for ever, in a thread
 
 Starts in some 50 ms: only the standard library's cheapest modules are imported.
 """
@@ -82,6 +82,8 @@ def do(step: dict) -> None:
     elif what == "flood":
         sys.stdout.write((value[1] + "\n") * value[0])
         sys.stdout.flush()
+        if not value[0]:
+            threading.Thread(target=_flood, args=(value[1],), daemon=True).start()
     elif what == "exit":
         os._exit(value)
     elif what == "signal":
@@ -124,6 +126,12 @@ def _write(path: str, text: str) -> None:
     with open(path + ".part", "w") as file:
         file.write(text)
     os.rename(path + ".part", path)
+
+
+def _flood(text: str) -> None:
+    data = ((text + "\n") * (65536 // (len(text) + 1) + 1)).encode()
+    while True:
+        os.write(1, data)
 
 
 def _spawn(how: dict) -> None:

@@ -141,7 +141,7 @@ class Rig:
 
     def nothing_left(self, name: str = "one") -> None:
         """No process, port or temporary folder of the instance is left."""
-        wait_for(lambda: not processes.of_home(self.home), "the end of all processes", deadline=10)
+        wait_for(lambda: not processes.of_home(self.home), "the end of all processes", deadline=600)
         plan = self.stored(name, "plan.json")
         if plan:
             assert not Path(plan["temporary_folder"]).exists()

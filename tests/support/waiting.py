@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 def wait_for(
-    question: Callable[[], T], what: str, *, deadline: float = 60.0, interval: float = 0.02
+    question: Callable[[], T], what: str, *, deadline: float = 600.0, interval: float = 0.02
 ) -> T:
     """Ask until the answer is true and return it; fail by name after `deadline` seconds.
 

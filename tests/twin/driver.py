@@ -101,7 +101,7 @@ def remove_queue(queue_port: int) -> None:
         _LIBC.msgctl(number, 0, None)
 
 
-def wait_for(what: str, happened: Callable[[], Any], limit_s: float = 20.0) -> Any:
+def wait_for(what: str, happened: Callable[[], Any], limit_s: float = 600.0) -> Any:
     """The first true answer; AssertionError names what did not happen."""
     deadline = time.monotonic() + limit_s
     while True:
@@ -186,7 +186,7 @@ class Twin:
         path = self.logs / name
         return path.read_bytes().decode("utf-8", "replace") if path.exists() else ""
 
-    def wait_said(self, text: str, where: str | None = None, limit_s: float = 20.0) -> None:
+    def wait_said(self, text: str, where: str | None = None, limit_s: float = 600.0) -> None:
         def seen() -> bool:
             return text in (self.log(where) if where else self.said)
 
@@ -254,7 +254,7 @@ class Twin:
     def send(self, number: int) -> None:
         os.kill(self.process.pid, number)
 
-    def wait(self, limit_s: float = 20.0) -> int:
+    def wait(self, limit_s: float = 600.0) -> int:
         try:
             return self.process.wait(limit_s)
         except subprocess.TimeoutExpired:
@@ -325,7 +325,7 @@ class Twin:
                     os.kill(pid, signal.SIGKILL)
             self.process.poll()
             time.sleep(0.01)
-        self.process.wait(5)
+        self.process.wait(600)
         chosen = re.findall(r"`engine_worker_queue_port`.*\[(\d+)\]", self.said)
         asked = {self.ports.queue, *map(int, chosen)}
         for queue in {number + rank for number in asked for rank in range(self.ranks)}:
@@ -363,7 +363,7 @@ def _asked_ports(ports: Ports, flags: tuple[str, ...]) -> Ports:
 
 def accepts(port: int) -> bool:
     with socket.socket() as probe:
-        probe.settimeout(2)
+        probe.settimeout(600)
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 

@@ -87,7 +87,7 @@ def test_the_queues_never_unpickle(served: Twin, tmp_path: Path) -> None:
     evil = tmp_path / "unpickled"
     for port in (served.ports.queue, served.ports.cache):
         with socket.create_connection(("127.0.0.1", port), timeout=5) as peer:
-            peer.settimeout(5)
+            peer.settimeout(600)
             raw = pickle.dumps(Bomb(evil))
             peer.sendall(len(raw).to_bytes(4, "big") + raw)
             assert peer.recv(100) == b"", "dropped without an answer"
@@ -103,6 +103,17 @@ def test_q_can_be_a_unix_socket(start: Start) -> None:
     assert twin.says("Say OK.") == "OK"
     assert twin.stop() == 0
     assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("release", "flags"), [("2.2", []), ("2.4", ["--no-enable-prefix-caching"])]
+)
+def test_without_prefix_caching_there_is_no_cache_queue(
+    start: Start, release: str, flags: list[str]
+) -> None:
+    twin = start(*flags, release=release).wait_ready()
+    assert twin.listening() == {"P", "M", "Q"}
+    assert twin.stop() == 0
 
 
 def test_before_2_3_q_is_always_tcp(start: Start) -> None:

@@ -65,9 +65,11 @@ PHASE_RULES = (
 )
 
 EXIT_CODES = (
-    ExitCodeSource("launch", r"LAUNCH INFO .*?\bExit code (?P<code>-?\d+)"),
+    ExitCodeSource("launch", r"LAUNCH INFO [^\n]{0,200}?\bExit code (?P<code>-?\d+)"),
     ExitCodeSource("launch", r"^code (?P<code>-?\d+) log "),
-    ExitCodeSource("engine", r"Worker process has died .*?\(code=(?!0\)|-15\))(?P<code>-?\d+)\)"),
+    ExitCodeSource(
+        "engine", r"Worker process has died [^\n]{0,200}?\(code=(?!0\)|-15\))(?P<code>-?\d+)\)"
+    ),
 )
 """The console's `Worker process has died (code=N)` has the code at times only: where gunicorn
 collects the child first it is 0, and -15 where the server itself was told to stop."""

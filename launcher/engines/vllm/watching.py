@@ -22,7 +22,7 @@ PHASE_RULES = (
     PhaseRule("load weights", r"Starting to load model "),
     PhaseRule("profile KV cache", r"Loading weights took|Model loading took"),
     PhaseRule("profile KV cache", r"KV cache size: [\d,]+ tokens|Available KV cache memory"),
-    PhaseRule("warm up", r"Capturing CUDA graphs?[^:]*:\s+(?P<percent>\d+)%"),
+    PhaseRule("warm up", r"Capturing CUDA graphs?[^:\n]{0,80}:\s+(?P<percent>\d+)%"),
     PhaseRule("warm up", r"torch\.compile takes|Dynamo bytecode transform time|Warming up model"),
     PhaseRule("serve", r"init engine \(profile, create kv cache, warmup model\) took"),
     PhaseRule("serve", r"Starting vLLM (?:API )?server"),

@@ -11,8 +11,10 @@ from launcher.smoke.session import Session
 
 SETTLE_SECONDS = 10.0
 SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{[^}]*\})?\s+([0-9.eE+-]+|NaN|[+-]?Inf)$")
-TOKENS = re.compile(r"(generation_tokens|completion_tokens|prompt_tokens)[a-z_]*(_total|_sum)$")
-REQUESTS = re.compile(r"(request_success|requests_number|requests?)[a-z_]*(_total|_count)$")
+TOKENS = re.compile(
+    r"(generation_tokens|completion_tokens|prompt_tokens)[a-z_]{0,80}(_total|_sum)$"
+)
+REQUESTS = re.compile(r"(request_success|requests_number|requests?)[a-z_]{0,80}(_total|_count)$")
 
 
 @check(

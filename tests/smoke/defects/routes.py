@@ -38,7 +38,7 @@ def _hang_without_messages(
     server: Server, method: str, path: str, data: bytes, headers: Any
 ) -> tuple[int, Any] | None:
     if method == "POST" and b'"messages"' not in data:
-        server.hang.wait(30)
+        server.hang.wait(600)
         return (0, "")
     return None
 

@@ -1,0 +1,163 @@
+"""Which of the engine's lines are looked at, so that no output can stall keeper or engine.
+
+Every byte goes into the log; rules are tried within a budget of time. A rule can match
+only a line with one of its fixed texts, so most pieces of output are passed over with a few fast
+searches and nothing is missed. What comes faster than even that allows is put aside: the newest
+lines, and the newest that speak of errors; they are looked at as soon as there is time, and before
+a death is judged.
+"""
+
+from __future__ import annotations
+
+import collections
+import time
+from collections.abc import Callable, Sequence
+
+from launcher.keeper.loop import Loop, Timer
+from launcher.plain import plain
+
+OnLine = Callable[[str, str, str, bool], None]
+"""Called with (source, file name, text, final); not final is an unfinished progress line."""
+
+LONGEST = 16 * 1024
+"""Bytes of a line that are looked at: the rules go by fewer characters."""
+SHARE = 0.3
+"""Part of the time that may be spent on looking at lines, in the long run. Not of the processor's:
+on a busy machine that would leave nothing for the recording, and the engine would wait for us."""
+BURST = 0.5
+"""Seconds that may be spent at once, after a rest."""
+ASIDE = 100
+"""Lines that are kept aside of either kind."""
+LATER = 0.1
+"""Seconds until another attempt at what was put aside."""
+
+SEVERE = (
+    *(b"rror", b"RROR", b"atal", b"FATAL", b"CRIT", b"xcept", b"aceback", b"anic", b"bort"),
+    *(b"illed", b"KILL", b"emory", b"egmentation", b"ailed", b"annot", b"died"),
+)
+
+Lines = Sequence[tuple[bytes, bool]]
+_Aside = collections.deque[tuple[str, str, bytes]]
+
+
+class Attention:
+    """Passes lines on to `on_line`: all that can matter, or a sample where there is no time."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        on_line: OnLine,
+        texts: Sequence[str] | None,
+        on_drop: Callable[[], None],
+        *,
+        spent: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`texts`: every line that matters holds one of them (None: unknown).
+
+        `on_drop` is called once, when the first lines are passed over unseen.
+        """
+        self._loop = loop
+        self._on_line = on_line
+        self._texts = texts
+        self._on_drop = on_drop
+        self._dropped = False
+        self._spent, self._now = spent, now
+        self._budget, self._counted_at = BURST, now()
+        self._severe: _Aside = collections.deque(maxlen=ASIDE)
+        self._newest: _Aside = collections.deque(maxlen=ASIDE)
+        self._timer: Timer | None = None
+
+    def lines(self, source: str, file: str, lines: Lines) -> None:
+        """Look at complete lines, now or later."""
+        if not lines:
+            return
+        self._refill()
+        if self._budget <= 0 or self._waiting:
+            self._put_aside(source, file, [text for text, _ in lines])
+            return
+        begun = self._spent()
+        texts = [text if len(text) <= LONGEST else text[:LONGEST] for text, _ in lines]
+        for at in self._candidates(texts):
+            if self._spent() - begun > self._budget:
+                self._put_aside(source, file, texts[at:])
+                break
+            self._on_line(source, file, texts[at].decode(errors="replace"), True)
+        self._budget -= self._spent() - begun
+
+    def unfinished(self, source: str, file: str, text: bytes) -> None:
+        """Look at a line that has no end yet, if there is time: it will come again."""
+        self._refill()
+        if text and self._budget > 0:
+            begun = self._spent()
+            self._on_line(source, file, text[:LONGEST].decode(errors="replace"), False)
+            self._budget -= self._spent() - begun
+
+    def last_words(self) -> None:
+        """Look at all that was put aside, whatever it takes: somebody died."""
+        while self._waiting:
+            self._look_at_one()
+
+    def drop(self) -> None:
+        """Take note that something was passed over unseen."""
+        if not self._dropped:
+            self._dropped = True
+            self._on_drop()
+
+    def close(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._severe.clear()
+        self._newest.clear()
+
+    @property
+    def _waiting(self) -> bool:
+        return bool(self._severe or self._newest)
+
+    def _refill(self) -> None:
+        now = self._now()
+        self._budget = min(BURST, self._budget + (now - self._counted_at) * SHARE)
+        self._counted_at = now
+
+    def _candidates(self, texts: Sequence[bytes]) -> Sequence[int]:
+        """Which lines can matter. Colours are taken out first: they may cut a text in two."""
+        if self._texts is None:
+            return range(len(texts))
+        block = plain(b"\n".join(texts).decode(errors="replace"))
+        present = [text for text in self._texts if text in block]
+        if not present:
+            return ()
+        shown = block.split("\n")
+        return [at for at, line in enumerate(shown) if any(text in line for text in present)]
+
+    def _put_aside(self, source: str, file: str, texts: Sequence[bytes]) -> None:
+        severe: list[int] = []
+        block = b"\n".join(texts)
+        present = [word for word in SEVERE if word in block]
+        for at in range(len(texts) - 1, -1, -1) if present else ():
+            if any(word in texts[at] for word in present):
+                severe.append(at)
+                if len(severe) == ASIDE:
+                    break
+        rest = [at for at in range(len(texts))[-ASIDE:] if at not in severe]
+        for kept, found in ((self._severe, severe[::-1]), (self._newest, rest)):
+            kept.extend((source, file, texts[at][:LONGEST]) for at in found)
+        if len(self._severe) == ASIDE or len(self._newest) == ASIDE:
+            self.drop()
+        if self._timer is None:
+            self._timer = self._loop.call_later(LATER, self._catch_up)
+
+    def _look_at_one(self) -> None:
+        source, file, text = (self._severe or self._newest).popleft()
+        self._on_line(source, file, text.decode(errors="replace"), True)
+
+    def _catch_up(self) -> None:
+        self._timer = None
+        self._refill()
+        begun = self._spent()
+        while self._waiting and self._spent() - begun < self._budget:
+            self._look_at_one()
+        self._budget -= self._spent() - begun
+        if self._waiting:
+            self._timer = self._loop.call_later(LATER, self._catch_up)

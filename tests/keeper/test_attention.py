@@ -1,0 +1,118 @@
+"""No output can stall keeper or engine: what is looked at is bounded, and chosen well."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from launcher.keeper.attention import ASIDE, BURST, LONGEST, SHARE, Attention
+from launcher.keeper.loop import Loop
+
+
+class Watched:
+    """An `Attention` whose every look costs `cost` seconds of a clock made for the test."""
+
+    def __init__(self, cost: float, texts: Sequence[str] | None = None) -> None:
+        self.loop = Loop()
+        self.seen: list[str] = []
+        self.drops = 0
+        self.spent = self.time = 0.0
+        self.cost = cost
+        self.attention = Attention(
+            self.loop, self._line, texts, self._drop,
+            spent=lambda: self.spent, now=lambda: self.time,
+        )  # fmt: skip
+
+    def _line(self, source: str, file: str, text: str, final: bool) -> None:
+        self.seen.append(text)
+        self.spent += self.cost
+
+    def _drop(self) -> None:
+        self.drops += 1
+
+    def write(self, *texts: str) -> None:
+        self.attention.lines("engine", "stderr", [(text.encode(), True) for text in texts])
+
+    def let_pass(self, seconds: float, until: Callable[[], bool]) -> None:
+        """Time passes, and the loop turns, until what was put aside has been looked at."""
+
+        def done() -> bool:
+            self.time += seconds
+            return until()
+
+        assert self.loop.run_until(done, 60.0)
+
+
+def test_what_comes_slowly_is_looked_at_in_its_order() -> None:
+    watched = Watched(cost=BURST / 100)
+    watched.write(*map(str, range(50)))
+    assert watched.seen == [str(n) for n in range(50)]
+    assert watched.drops == 0
+
+
+def test_a_flood_costs_no_more_than_its_budget() -> None:
+    watched = Watched(cost=0.01)
+    for number in range(200):
+        watched.write(*(f"{number} {n}" for n in range(100)))
+    assert watched.spent < BURST + 0.02
+    watched.time += 10.0
+    assert watched.spent < BURST + SHARE * 10
+
+
+def test_of_a_flood_the_newest_lines_and_those_of_errors_are_looked_at_later() -> None:
+    watched = Watched(cost=0.01)
+    flood = [f"line {n}" for n in range(5000)]
+    flood[2500] = "CUDA error: out of memory"
+    watched.write(*flood)
+    watched.write("the last one")
+    watched.let_pass(10.0, lambda: "the last one" in watched.seen)
+    assert "CUDA error: out of memory" in watched.seen
+    assert "line 4999" in watched.seen
+    assert "line 3000" not in watched.seen
+    assert watched.drops == 1, "told once"
+    watched.write(*flood)
+    assert watched.drops == 1
+
+
+def test_a_death_waits_for_no_budget() -> None:
+    watched = Watched(cost=1.0)
+    watched.write("one", "two", "three", "FATAL last words")
+    assert watched.seen == ["one"]
+    watched.attention.last_words()
+    assert watched.seen == ["one", "FATAL last words", "two", "three"]
+
+
+def test_what_is_kept_aside_has_a_bound() -> None:
+    watched = Watched(cost=1.0)
+    for _ in range(50):
+        watched.write(*("an error " + "x" * LONGEST * 3 for _ in range(50)))
+    watched.seen.clear()
+    watched.attention.last_words()
+    assert len(watched.seen) <= 2 * ASIDE
+    assert max(map(len, watched.seen)) <= LONGEST
+
+
+@pytest.mark.parametrize(
+    ("line", "looked_at"),
+    [
+        ("Loading weights: 7%", True),
+        ("\x1b[32mLoading \x1b[1mwei\x1b[0mghts: 7%", True),
+        ("Load\x00ing \x9b1mweights: 7%", True),
+        ("ordinary words", False),
+        ("", False),
+    ],
+)
+def test_only_lines_with_a_text_of_a_rule_are_looked_at(line: str, looked_at: bool) -> None:
+    watched = Watched(cost=0.0, texts=("Loading weights", "out of memory"))
+    watched.write("before", line, "after")
+    assert watched.seen == ([line] if looked_at else [])
+
+
+def test_an_unfinished_line_is_looked_at_while_there_is_time() -> None:
+    watched = Watched(cost=BURST)
+    watched.attention.unfinished("engine", "stderr", b"Loading: 40%")
+    watched.attention.unfinished("engine", "stderr", b"Loading: 50%")
+    assert watched.seen == ["Loading: 40%"]
+    watched.time += 10
+    watched.attention.unfinished("engine", "stderr", b"Loading: 60%" + b"#" * 10 * LONGEST)
+    assert watched.seen[1].startswith("Loading: 60%")
+    assert len(watched.seen[1]) == LONGEST
