@@ -25,6 +25,10 @@ def up(result: Result) -> str:
     for name in ("listening", "health", "models", "settings", "completion"):
         if name in evidence:
             lines.append(f"  {name:<12} {evidence[name]['message']}")
+    if data.get("forced"):
+        lines.append(f"  forced   started past the check {', '.join(data['forced'])} (`--force`)")
+    if data.get("note"):
+        lines.append(f"  note     {data['note']}")
     if "stopped" in data and (data["stopped"] or {}).get("receipt"):
         lines.insert(0, f"{result.instance}: {_receipt(data['stopped']['receipt'])}")
     return "\n".join(lines)
