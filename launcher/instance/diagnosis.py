@@ -36,7 +36,7 @@ def diagnose_instance(instance: InstanceDir) -> Result:
     row = describe(instance)
     if row["state"] == "ready":
         return _of_ready(instance, row)
-    result = first_cause(instance)
+    result = _no_request(first_cause(instance))
     if result.data["state"] is not None or row["state"] not in (*LIVE, "unknown"):
         return result
     told = Told(row["state"], message(row))
@@ -122,6 +122,18 @@ def _without_requests(data: Mapping[str, Any]) -> dict[str, Any]:
         note = f"its logs hold error lines, the first at {one['file']}:{one['line']}: {one['text']}"
         left["notes"] = [*left["notes"], f"{note} (the server answers)"]
     return left
+
+
+def _no_request(result: Result) -> Result:
+    """The same where one refused request is all that its logs hold: nothing ended by that."""
+    if result.data["kind"] != "request":
+        return result
+    data, told = _set_aside(result.data), result.data["state"]
+    if told is not None:
+        data["cause"], data["remedy"] = told["message"], told["remedy"] or ""
+    ended_well = told is None or told["name"] == "stopped"
+    code = ExitCode.DONE if ended_well else ExitCode.NEGATIVE
+    return Result("diagnose", data, result.instance, code)
 
 
 def _set_aside(data: Mapping[str, Any]) -> dict[str, Any]:

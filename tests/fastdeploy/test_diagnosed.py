@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 
@@ -11,6 +10,7 @@ import requests
 from tests.fastdeploy.conftest import Make
 from tests.support.waiting import wait_for
 
+JSON = {"Content-Type": "application/json"}
 SICK = "is unhealthy: GET /health answered 404 Worker Service Not Healthy"
 
 
@@ -81,8 +81,10 @@ def test_the_bad_requests_of_smoke_make_no_server_ill(fastdeploy: Make) -> None:
     url = f"http://127.0.0.1:{server.port('api')}/v1/chat/completions"
     for body in ({"messages": []}, {"messages": [{"role": "user", "content": "x"}], "logprobs": 1}):
         assert requests.post(url, json=body, timeout=60).status_code >= 400
+    assert requests.post(url, data=b"{bad", headers=JSON, timeout=60).status_code == 500
+    errors = (server.files.logs / "engine" / "api_server.log").read_text()
+    assert "generator error: messages can not be an empty list" in errors
     ran = server.run("diagnose", server.name, "--json")
-    print(json.dumps(ran.json["data"], indent=1))
     assert (ran.rc, ran.json["data"]["rule"]) == (0, None), ran.said()
     assert server.down().rc == 0
     after = server.run("diagnose", server.name, "--json")
