@@ -44,9 +44,10 @@ def command(
 ) -> Result:
     """Find the first cause in the logs of TARGET, or of a server that somebody else started.
 
-    Of TARGET its state comes first: a killed keeper, who stopped it, what it was given up for.
-    Exit code 0 when nothing is wrong, 1 when a cause or an error was found or it has failed,
-    died or is lost, 3 when there is no log to judge.
+    Of TARGET its state comes first: what a ready server answers to GET /health and to a short
+    completion, a killed keeper, who stopped it, what it was given up for. Exit code 0 when nothing
+    is wrong, 1 when a cause or an error was found or it is unhealthy, has failed, died or is lost,
+    3 when there is no log to judge. Refused requests are not the fault of a server that answers.
     """
     if (target is None) == (folder is None):
         raise UsageError.of(
@@ -58,9 +59,9 @@ def command(
         return _of_folder(Path(folder), engine, exit_code, ready)
     if engine or exit_code is not None or ready:
         raise UsageError.of("usage", "--engine, --exit-code and --ready go with --logs DIR")
-    from launcher.instance.first_cause import first_cause
+    from launcher.instance.diagnosis import diagnose_instance
 
-    return first_cause(target_instance(target or ""))
+    return diagnose_instance(target_instance(target or ""))
 
 
 def _of_folder(folder: Path, engine: str | None, exit_code: int | None, ready: bool) -> Result:

@@ -43,11 +43,16 @@ def profile_options(function: Function) -> Function:
 
 
 def words_of(
-    path: str, overlays: tuple[str, ...], sets: tuple[str, ...], name: str | None
+    path: str,
+    overlays: tuple[str, ...],
+    sets: tuple[str, ...],
+    name: str | None,
+    force: tuple[str, ...] = (),
 ) -> list[str]:
     """The words that ask for the same profile again."""
     given = [("--overlay", one) for one in overlays] + [("--set", one) for one in sets]
     given += [("--name", name)] if name is not None else []
+    given += [("--force", one) for one in force]
     return [path, *(word for pair in given for word in pair)]
 
 

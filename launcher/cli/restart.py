@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,6 +21,9 @@ from launcher.cli.up import listener
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
+if TYPE_CHECKING:
+    from launcher.instance.store import InstanceDir
+
 
 @click.command(
     "restart",
@@ -29,7 +33,12 @@ from launcher.result import Result
 )
 @click.argument("target", shell_complete=completing.targets)
 @profile_options
-@click.option("--force", multiple=True, metavar="CHECK", help="As for `up`.")
+@click.option(
+    "--force",
+    multiple=True,
+    metavar="CHECK",
+    help="Start although this doctor check fails; by name, those of `up` too.",
+)
 @json_option
 @verb
 def command(
@@ -42,7 +51,8 @@ def command(
 ) -> Result:
     """Take TARGET down and bring it up again, on the ports it had.
 
-    A profile is read anew; an instance's name restarts what ran. The profile, its engine, its
+    A profile is read anew; an instance's name restarts what ran, past the checks that `up` was told
+    to `--force`. The profile, its engine, its
     secrets and its ports are checked before anything is stopped.
     """
     from launcher.doctor.preflight import preflight
@@ -53,6 +63,7 @@ def command(
     else:
         found = target_instance(target)
         path = found.folder / "profile.json"
+        force = _with_recorded(found, force)
         loaded = load_profile(str(path), overlays, sets, name, resolved=True)
         with contextlib.suppress(OSError, UnicodeDecodeError):
             # What ran is told by the resolved profile; what its owner wrote is kept as it is.
@@ -62,5 +73,16 @@ def command(
         loaded,
         on_event=listener(as_json),
         preflight=lambda prepared, keeper: preflight(prepared, force, keeper),
-        asked=words_of(target, overlays, sets, name),
+        asked=words_of(target, overlays, sets, name, force),
+        force=force,
     )
+
+
+def _with_recorded(instance: InstanceDir, force: tuple[str, ...]) -> tuple[str, ...]:
+    """`force` and the checks that `up` was told to force, but for one that exists no more."""
+    from launcher.doctor import REGISTRY
+    from launcher.instance.options import read_options
+
+    known = {check.id for check in REGISTRY}
+    recorded = [name for name in read_options(instance).force if name in known]
+    return tuple(dict.fromkeys((*recorded, *force)))

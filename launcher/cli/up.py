@@ -67,7 +67,8 @@ def command(
         on_event=listener(as_json),
         foreground=foreground,
         preflight=lambda prepared, keeper: preflight(prepared, force, keeper),
-        asked=words_of(profile, overlays, sets, name),
+        asked=words_of(profile, overlays, sets, name, force),
+        force=force,
     )
 
 

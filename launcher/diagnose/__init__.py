@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from launcher.diagnose.diagnosis import Diagnosis, Evidence, Finding
 from launcher.diagnose.engine import diagnose
-from launcher.diagnose.instance import of_folder, of_instance, recognised
+from launcher.diagnose.instance import (
+    newest_of_instance,
+    of_folder,
+    of_instance,
+    recognised,
+    rule_of_answer,
+)
 from launcher.diagnose.matching import Matcher, compile_rules
 from launcher.diagnose.sources import LogFile, below, log_file
 
@@ -21,7 +27,9 @@ __all__ = [
     "compile_rules",
     "diagnose",
     "log_file",
+    "newest_of_instance",
     "of_folder",
     "of_instance",
     "recognised",
+    "rule_of_answer",
 ]

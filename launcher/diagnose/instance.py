@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from launcher.diagnose.diagnosis import Diagnosis, fill
+from launcher.diagnose.diagnosis import TEXT_LIMIT, Diagnosis, Evidence, Finding, fill
 from launcher.diagnose.engine import diagnose, some
-from launcher.diagnose.lines import is_log
+from launcher.diagnose.lines import is_log, redact
+from launcher.diagnose.matching import compile_rules
+from launcher.diagnose.newest import newest_lines
 from launcher.diagnose.sources import LogFile, below, is_binary, log_file, packed
 from launcher.engines import rules as rulebooks
 from launcher.plan.model import FailureRule
@@ -56,6 +58,38 @@ def of_instance(
         since=since,
         symptoms=_symptom(engine, symptom),
     )
+
+
+def newest_of_instance(
+    log_folder: Path,
+    engine_log: Path,
+    *,
+    engine: str = "fastdeploy",
+    noise: Iterable[str] = (),
+    since: float | None = None,
+    unwanted: Sequence[str] = (),
+) -> tuple[Evidence, ...]:
+    """The newest telling lines of an instance's logs, see `newest_lines`."""
+    book = rulebooks.book(engine)
+    files = [LogFile(engine_log, engine_log.name, raw=True)]
+    files += below(log_folder, book.private_logs, book.logger_logs)
+    return newest_lines(files, noise, since or 0.0, unwanted)
+
+
+def rule_of_answer(
+    engine: str, rules: Iterable[FailureRule], status: int | None, body: str
+) -> Finding | None:
+    """The rule for what the health question was answered with; None where no rule knows it."""
+    ordered = tuple(rules)
+    matched = compile_rules(ordered).first(body) if body else None
+    by_status = {e.health_status: e.rule() for e in rulebooks.book(engine).entries}
+    rule = ordered[matched[0]] if matched else by_status.get(status) if status else None
+    if rule is None:
+        return None
+    groups = {k: v for k, v in matched[1].groupdict().items() if v} if matched else {}
+    shown = Evidence("GET /health", 0, redact(f"{status} {body}".strip())[:TEXT_LIMIT])
+    cause, remedy = fill(rule.cause, groups), fill(rule.remedy, groups)
+    return Finding(rule.id, cause, remedy, rule.retry, rule.kind, shown)
 
 
 def of_folder(

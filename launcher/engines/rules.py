@@ -29,7 +29,8 @@ class RuleEntry:
     they show by what does not happen. `releases` are the release lines in which the text exists
     (empty: any). `sample` is a line the pattern matches, `before` what can be checked before a
     start, `origin` where the text or the report comes from.
-    `consequence`: it often follows another failure, see `FailureRule`.
+    `consequence`: it often follows another failure, see `FailureRule`. `health_status`: the status
+    of the health answer that shows it, where that answer has no text to match.
     """
 
     id: str
@@ -50,6 +51,7 @@ class RuleEntry:
     sample: str | None
     sources: tuple[str, ...] = ()
     consequence: bool = False
+    health_status: int | None = None
 
     def rule(self) -> FailureRule:
         """The part of it that travels in a launch plan."""
@@ -179,6 +181,7 @@ def _entry(raw: Mapping[str, Any]) -> RuleEntry:
         sample=raw.get("sample"),
         sources=tuple(raw.get("sources") or ()),
         consequence=bool(raw.get("consequence")),
+        health_status=raw.get("health_status"),
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from launcher.errors import ExitCode
 from launcher.instance.ending import down
 from launcher.instance.following import OnEvent
+from launcher.instance.options import read_options
 from launcher.instance.start import resolve_secrets
 from launcher.instance.store import InstanceDir, instance, keeper_of, view
 from launcher.instance.up import Preflight, up
@@ -16,13 +17,24 @@ from launcher.preparing import prepare
 from launcher.profile.model import Profile
 from launcher.result import Result
 
+FOREGROUND = (
+    "it was started with --foreground; now it runs in the background, and the program that had"
+    " started it (systemd, a container's runtime) has seen it end"
+)
+
 
 def restart(
-    profile: Profile, *, on_event: OnEvent, preflight: Preflight, asked: Sequence[str] = ()
+    profile: Profile,
+    *,
+    on_event: OnEvent,
+    preflight: Preflight,
+    asked: Sequence[str] = (),
+    force: Sequence[str] = (),
 ) -> Result:
     """Take the profile's instance down and bring it up again, on the ports it had.
 
-    `asked` are the words that ask for it, which a remedy repeats.
+    `asked` are the words that ask for it, which a remedy repeats; `force` names the checks that
+    `preflight` may override.
 
     Raises:
         DeployError: as for `up`. A missing engine, model or secret, and a port or GPU that
@@ -30,6 +42,7 @@ def restart(
     """
     found = instance(profile.name)
     ports = found.ports()
+    foreground = read_options(found).foreground and view(found)[0] in LIVE
     if view(found)[0] in LIVE:
         _rehearse(found, profile, ports, preflight)
     else:
@@ -37,8 +50,12 @@ def restart(
     stopped = down(found)
     if stopped.exit_code is not ExitCode.DONE:
         return replace(stopped, command="restart")
-    started = up(profile, on_event=on_event, preflight=preflight, preferred=ports, asked=asked)
-    data = {**started.data, "stopped": dict(stopped.data)}
+    started = up(
+        profile, on_event=on_event, preflight=preflight, preferred=ports, asked=asked, force=force
+    )
+    data = {**started.data, "stopped": dict(stopped.data), "forced": list(force)}
+    if foreground:
+        data["note"] = FOREGROUND
     return Result("restart", data, started.instance, started.exit_code, started.errors)
 
 

@@ -18,6 +18,8 @@ import launcher
 from launcher import files, paths
 from launcher.errors import PreconditionError, Problem
 from launcher.files import write_atomically
+from launcher.instance.options import FILE as OPTIONS
+from launcher.instance.options import StartOptions
 from launcher.instance.store import InstanceDir, Lock
 from launcher.keeper.events import histories
 from launcher.plan.model import LaunchPlan
@@ -61,8 +63,8 @@ def temporary_path() -> Path:
     return Path("/tmp", f"ed-{name}")  # noqa: S108 - 0700, and its name cannot be guessed
 
 
-def write_files(found: InstanceDir, prepared: Prepared) -> None:
-    """Store profile and plan; the previous run's logs and history move to `logs/previous`.
+def write_files(found: InstanceDir, prepared: Prepared, options: StartOptions) -> None:
+    """Store profile, options and plan; the previous run's logs and history move to `logs/previous`.
 
     Raises:
         PreconditionError: the disk is full or not writable; earlier files are as they were.
@@ -74,6 +76,7 @@ def write_files(found: InstanceDir, prepared: Prepared) -> None:
         # ASCII: YAML, as which `restart` reads it, has its own ideas of U+0085 and U+007F.
         resolved = json.dumps(dict(profile.resolved), indent=1)
         write_atomically(folder / "profile.json", resolved)
+        write_atomically(folder / OPTIONS, options.to_json())
         write_atomically(folder / "plan.json", json.dumps(prepared.plan.to_json()))
         _put_aside(found)
     except OSError as error:

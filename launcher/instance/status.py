@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from launcher.errors import DeployError, ExitCode, Problem
+from launcher.instance.health import HEALTH_TIMEOUT, ask_health
 from launcher.instance.store import InstanceDir, check_readable, foreign_host, held, view
 from launcher.keeper.identity import same
 from launcher.keeper.state import State
 from launcher.result import Result
 
-HEALTH_TIMEOUT = 2.0
-"""Seconds a ready server gets to answer its health question."""
 KEEPER_TIMEOUT = 2.0
 """Seconds a keeper gets to answer; it does nothing that takes longer than milliseconds."""
 WANTED = ("ready",)
@@ -42,10 +41,11 @@ def status(found: Sequence[InstanceDir], *, one: bool) -> Result:
     for row, item in zip(rows, found, strict=True):
         row.setdefault("name", item.name)
         row.setdefault("state", "unknown")
+        row["message"] = message(row)
     counted = rows if one else [r for r in rows if r["state"] not in ("stopped", "absent")]
     good = all(r["state"] in WANTED and r.get("healthy", True) for r in counted)
     errors = tuple(
-        Problem("not-ready", f"{r['name']} {_is(r)}: {_why(r)}", None, r.get("remedy"))
+        Problem("not-ready", r["message"], None, r.get("remedy"))
         for r in counted
         if not (r["state"] in WANTED and r.get("healthy", True))
     )
@@ -54,14 +54,23 @@ def status(found: Sequence[InstanceDir], *, one: bool) -> Result:
     return Result("status", {"instances": rows}, name, code, errors)
 
 
-def _is(row: dict[str, Any]) -> str:
-    verb = "has" if row["state"] in ("failed", "died") else "is"
-    return f"{verb} {row['state']}"
-
-
-def _why(row: dict[str, Any]) -> str:
-    error = row.get("error") or {}
-    return str(row.get("note") or error.get("message") or row.get("health") or "not ready")
+def message(row: Mapping[str, Any]) -> str:
+    """One sentence: what the instance is, and why where that is known."""
+    name, state, why = row["name"], row["state"], row.get("note")
+    if state == "ready":
+        if row.get("healthy", True):
+            return f"{name} is ready"
+        return f"{name} is unhealthy: {row['health']}"
+    if state == "unknown":
+        return f"the state of {name} is unknown: {why or 'it could not be read in time'}"
+    if state in ("failed", "died"):
+        why = why or (row.get("error") or {}).get("message")
+    elif state in ("starting", "loading") and row.get("phase"):
+        percent = f" {row['percent']:.0f} %" if row.get("percent") is not None else ""
+        why = why or f"phase {row['phase']}{percent}"
+    verb = "has" if state in ("failed", "died") else "is"
+    said = f"{name} {verb} {state.upper() if state == 'lost' else state}"
+    return f"{said}: {why}" if why else said
 
 
 def _fill(rows: list[dict[str, Any]], index: int, found: InstanceDir) -> None:
@@ -78,6 +87,7 @@ def describe(found: InstanceDir) -> dict[str, Any]:
     """Everything `status` says about one instance."""
     name, state, note = view(found)
     row: dict[str, Any] = {"name": found.name, "state": name, "note": note}
+    pids: list[int] = []
     if name == "damaged" and held(found.folder):
         name = "starting"  # a keeper lives that knows better than its file
     if name in ("starting", "loading", "ready", "stopping"):
@@ -91,6 +101,7 @@ def describe(found: InstanceDir) -> dict[str, Any]:
                 client.close()
             row["state"] = told["state"]
             row.update(_from_state(told))
+            pids = [process["pid"] for process in told.get("processes") or ()]
         except (OSError, KeyError) as error:
             row["note"] = f"the keeper does not answer ({error})"
             row["state"] = "unknown"
@@ -105,7 +116,11 @@ def describe(found: InstanceDir) -> dict[str, Any]:
         return row
     row.update({key: plan.get(key) for key in ("engine", "release", "model", "base_url")})
     if row["state"] == "ready":
-        _ask_health(row, plan)
+        asked = ask_health(plan, pids, row.get("keeper_pid"), HEALTH_TIMEOUT)
+        row["healthy"], row["health"] = asked.well, asked.message
+        row["health_status"], row["health_body"] = asked.status, asked.body
+        if not asked.well:
+            row["remedy"] = f"`ernie-deploy diagnose {found.name}` names the cause"
     return row
 
 
@@ -134,22 +149,3 @@ def _living(state: State) -> dict[str, Any]:
         "keeper_pid": None,
         "processes": len(pids) or None,
     }
-
-
-class _Question(NamedTuple):
-    address: str
-    health_path: str
-
-
-def _ask_health(row: dict[str, Any], plan: dict[str, Any]) -> None:
-    from launcher.probe.readiness import health
-
-    try:
-        asked = plan["readiness"]
-        (port,) = (use["number"] for use in plan["ports"] if use["name"] == asked["port"])
-        question = _Question(asked["address"], asked["health_path"])
-        rung = health(question, port, timeout=HEALTH_TIMEOUT)
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        row["healthy"], row["health"] = False, str(error)
-        return
-    row["healthy"], row["health"] = rung.verdict == "passed", rung.message

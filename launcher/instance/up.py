@@ -15,6 +15,7 @@ from launcher.instance import ending, start
 from launcher.instance.differences import differences
 from launcher.instance.following import OnEvent, follow, ready_result
 from launcher.instance.interrupt import Interrupt, interruptible
+from launcher.instance.options import StartOptions
 from launcher.instance.store import InstanceDir, Lock, instance, make_folder
 from launcher.keeper.control import Client
 from launcher.preparing import prepare
@@ -41,12 +42,14 @@ def up(
     preflight: Preflight | None = None,
     preferred: Mapping[str, int] | None = None,
     asked: Sequence[str] = (),
+    force: Sequence[str] = (),
 ) -> Result:
     """Bring the profile's instance up, or find it running identically, and return when ready.
 
     Events of the start go to `on_event` as they happen. With `foreground` this process becomes
     the keeper and does not return. `asked` are the words that ask a verb for this profile, with
-    its options; a remedy repeats them.
+    its options; a remedy repeats them. `force` names the checks that `preflight` may override; they
+    are recorded for a restart by name.
 
     Raises:
         DeployError: with the documented exit codes; nothing is half done then.
@@ -59,8 +62,11 @@ def up(
                 make_folder(found)
                 lock = ending.take_if_free(found)
                 if lock is not None:
-                    begin = _Start(found, profile, on_event, interrupt, preflight, preferred)
-                    return begin.run(lock, foreground)
+                    options = StartOptions(tuple(force), foreground)
+                    begin = _Start(
+                        found, profile, on_event, interrupt, preflight, preferred, options
+                    )
+                    return begin.run(lock)
                 joined = _join(found, profile, on_event, interrupt, asked)
                 if joined is not None:
                     return joined
@@ -84,10 +90,11 @@ class _Start:
     interrupt: Interrupt
     preflight: Preflight | None
     preferred: Mapping[str, int] | None
+    options: StartOptions
 
-    def run(self, lock: Lock, foreground: bool) -> Result:
+    def run(self, lock: Lock) -> Result:
         """Prepare, hand over to a keeper, follow it; until then all can be as it was before."""
-        found = self.found
+        found, foreground = self.found, self.options.foreground
         fresh = not found.exists
         prepared = None
         try:
@@ -103,7 +110,7 @@ class _Start:
                 # What comes from here on waits for the keeper, which is this process.
                 signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
             self.interrupt.hold()
-            start.write_files(found, prepared)
+            start.write_files(found, prepared, self.options)
             if foreground:
                 start.become_keeper(found, prepared, lock, secrets, forced)
             started = start.start(found, prepared, lock, secrets, forced)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from launcher.plain import plain
 from launcher.probe.bounded_json import loads
 from launcher.probe.request import Answer, ask
 
@@ -79,13 +80,18 @@ class HealthQuestion(Protocol):
 
 def health(readiness: HealthQuestion, port: int, timeout: float = 10.0) -> Rung:
     """Rung 2; the answer must be exactly 200."""
+    asked = f"GET {readiness.health_path}"
     try:
         answer = ask(readiness.address, port, readiness.health_path, timeout=timeout)
     except OSError as error:
-        return Rung("health", "retry", f"{readiness.health_path}: {_said(error)}")
-    evidence = {"status": answer.status, "seconds": round(answer.seconds, 4)}
-    text = f"{readiness.health_path} answered {answer.status}"
-    return Rung("health", "passed" if answer.status == 200 else "retry", text, evidence)
+        return Rung("health", "retry", f"{asked} {_unanswered(error, timeout)}")
+    evidence: dict[str, Any] = {"status": answer.status, "seconds": round(answer.seconds, 4)}
+    text = f"{asked} answered {answer.status}"
+    if answer.status == 200:
+        return Rung("health", "passed", text, evidence)
+    body = " ".join(plain(answer.body[:SHOWN].decode(errors="replace")).split())
+    evidence["body"] = _shown(body)
+    return Rung("health", "retry", f"{text} {_shown(body, 80)}".rstrip(), evidence)
 
 
 def models(plan: LaunchPlan, secret: str | None) -> Rung:
@@ -252,6 +258,15 @@ def _kept(value: Any) -> Any:
     if value is None or number:
         return value
     return _shown(value if isinstance(value, str) else str(value))
+
+
+def _unanswered(error: OSError, timeout: float) -> str:
+    """What became of a request that brought no answer."""
+    if isinstance(error, TimeoutError):
+        return f"timed out after {timeout:g} s"
+    if isinstance(error, ConnectionRefusedError):
+        return "failed: connection refused"
+    return f"failed: {_said(error)}"
 
 
 def _said(error: Exception) -> str:

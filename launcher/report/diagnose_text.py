@@ -28,6 +28,10 @@ def diagnose(result: Result) -> str:
         lines += ["", "first errors in the logs that no rule knows:"]
         for error in data["first_errors"]:
             lines += _quote(error)
+    if data.get("newest"):
+        lines += ["", "newest lines of its logs:"]
+        for line in data["newest"]:
+            lines += _quote(line)
     if data["remedy"] and not (told and data["remedy"] == told["remedy"]):
         again = "starting again unchanged can help" if data["retry"] else "it will fail again"
         lines += ["", *_field("do", data["remedy"])]

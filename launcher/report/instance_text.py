@@ -25,6 +25,10 @@ def up(result: Result) -> str:
     for name in ("listening", "health", "models", "settings", "completion"):
         if name in evidence:
             lines.append(f"  {name:<12} {evidence[name]['message']}")
+    if data.get("forced"):
+        lines.append(f"  forced   started past the check {', '.join(data['forced'])} (`--force`)")
+    if data.get("note"):
+        lines.append(f"  note     {data['note']}")
     if "stopped" in data and (data["stopped"] or {}).get("receipt"):
         lines.insert(0, f"{result.instance}: {_receipt(data['stopped']['receipt'])}")
     return "\n".join(lines)
@@ -61,7 +65,8 @@ def status(result: Result) -> str:
         lines += [f"{r['name']}: {r['note']}" for r in rows if r["state"] == "absent"]
         return "\n".join(lines)
     row = rows[0]
-    lines = [f"{row['name']} {_verb(row)} {_state(row)}"]
+    first = f"{row['name']} {_verb(row)} {_state(row)}"
+    lines = [row["message"] if _state(row) in ("unhealthy", "unknown") else first]
     for key in ("base_url", "model", "engine", "release", "pid", "keeper_pid", "processes"):
         if row.get(key) is not None:
             lines.append(f"  {key.replace('_', ' '):<12} {row[key]}")
@@ -71,7 +76,7 @@ def status(result: Result) -> str:
         percent = f" {row['percent']:.0f} %" if row.get("percent") is not None else ""
         lines.append(f"  {'phase':<12} {row['phase']}{percent}")
     for key in ("health", "note"):
-        if row.get(key):
+        if row.get(key) and str(row[key]) not in lines[0]:
             lines.append(f"  {key:<12} {row[key]}")
     if row.get("forced"):
         lines.append(f"  {'forced':<12} it was started past the check {', '.join(row['forced'])}")

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.cli import Ran
 from tests.support.rig import Rig
+from tests.support.waiting import wait_for
 
 LINE = "KeyError: \"tool helper: 'hermes' not found in tool_parsers\""
 
@@ -192,9 +193,81 @@ def test_what_it_was_given_up_for_comes_before_the_logs(rig: Rig) -> None:
     assert rig.run("diagnose", "one").stdout == ran.stdout
 
 
-def test_one_that_runs_is_judged_by_its_logs(rig: Rig) -> None:
+def test_one_that_runs_is_asked_and_judged_by_its_logs(rig: Rig) -> None:
     rig.up()
     ran = rig.run("diagnose", "one")
     assert ran.rc == 0, ran.said()
-    assert ran.stdout.startswith("the logs show nothing wrong")
+    assert ran.stdout.startswith("one is ready: GET /health answered 200 and POST /v1/chat/")
+    assert "its logs show nothing wrong" in ran.stdout
     rig.down()
+
+
+@pytest.mark.parametrize(
+    ("later", "said"),
+    [
+        ({"health": 404, "health_text": "Sick"}, "GET /health answered 404 Sick"),
+        ({"health": 304}, "GET /health answered 304"),
+        ({"health": "hang"}, "GET /health timed out after 2 s"),
+        ({"completion": "hang"}, "POST /v1/chat/completions timed out after 1 s"),
+        ({"completion": "empty"}, "without any text"),
+        ({"completion": "500"}, "answered with 500"),
+    ],
+)
+def test_a_ready_server_that_does_not_work(rig: Rig, later: dict[str, object], said: str) -> None:
+    """The logs show nothing: only the question does. `status` asks no completion."""
+    switch = Path(rig.place("later"))
+    words = [{"error": "WARNING 2030-01-09 10:00:00,000 pid file.py[line:1] something is odd"}]
+    rig.up(script={"later": str(switch), "after": words}, health={"probe-timeout": 1})
+    assert rig.run("diagnose", "one").rc == 0
+    switch.write_text(json.dumps(later))
+    ran = rig.run("diagnose", "one")
+    assert ran.rc == 1, ran.said()
+    assert ran.stdout.startswith("one is unhealthy: ")
+    assert said in ran.stdout
+    assert "nothing wrong" not in ran.stdout
+    assert "newest lines of its logs:" in ran.stdout
+    assert "something is odd" in ran.stdout
+    assert "`ernie-deploy restart one`" in " ".join(ran.stdout.split())
+    if "health" in later:
+        status = rig.run("status", "one")
+        assert status.rc == 1
+        assert status.stdout.splitlines()[0] == ran.stdout.splitlines()[0]
+    rig.down()
+
+
+def test_a_keeper_that_does_not_answer_is_said(rig: Rig) -> None:
+    rig.up()
+    keeper = rig.keeper()
+    rig.kill(keeper, signal.SIGSTOP)
+    try:
+        status = rig.run("status", "one")
+        ran = rig.run("diagnose", "one")
+    finally:
+        rig.kill(keeper, signal.SIGCONT)
+    assert (status.rc, ran.rc) == (1, 1), ran.said()
+    assert status.stdout.startswith("the state of one is unknown: the keeper does not answer")
+    assert ran.stdout.splitlines()[0] == status.stdout.splitlines()[0]
+    rig.down()
+
+
+def test_while_it_loads_that_is_said(rig: Rig) -> None:
+    script = {"before": [{"print": "PHASE weights 25%"}, {"sleep": 600}]}
+    process = rig.spawn("up", rig.profile(script=script), "--json")
+    rig.wait_for_state("loading")
+    wait_for(lambda: "weights 25 %" in rig.run("status", "one").stdout, "the phase")
+    ran = rig.run("diagnose", "one")
+    assert ran.rc == 0, ran.said()
+    assert ran.stdout.startswith("one is loading: phase weights 25 %")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=120)
+
+
+def test_error_lines_of_a_server_that_answers_are_a_note(rig: Rig) -> None:
+    """Refused requests leave tracebacks in the logs of every healthy server."""
+    rig.up(script={"after": [{"error": "ValueError: messages is no list"}]})
+    wait_for(lambda: b"no list" in (rig.instance() / "logs/engine.log").read_bytes(), "the line")
+    ran = rig.run("diagnose", "one")
+    assert ran.rc == 0, ran.said()
+    assert "engine.log:1: ValueError: messages is no list (the server answers)" in ran.stdout
+    rig.down()
+    assert rig.run("diagnose", "one").rc == 1, "it does not answer any more"

@@ -8,6 +8,7 @@ import socket
 import stat
 from pathlib import Path
 
+from tests.cli.test_doctor import few_files
 from tests.support.rig import Rig
 from tests.support.waiting import wait_for
 
@@ -25,6 +26,65 @@ def test_by_name_what_ran_runs_again_on_its_ports(rig: Rig) -> None:
     assert ran.json["data"]["stopped"]["receipt"]["left"] == []
     assert rig.run("restart", name).stdout.splitlines()[1] == f"{name} is ready"
     rig.down(name)
+
+
+def test_by_name_the_checks_that_up_forced_are_forced_again(rig: Rig) -> None:
+    """`--force` is of the start, not of the profile: it has to be recorded."""
+    started = rig.spawn("up", rig.profile(), "--force", "open-files", preexec_fn=few_files)
+    said, _ = started.communicate(timeout=120)
+    assert started.returncode == 0, said
+    for words in (["restart", "one"], ["restart", "one", "--force", "ports"]):
+        again = rig.spawn(*words, preexec_fn=few_files)
+        said, errors = again.communicate(timeout=120)
+        assert again.returncode == 0, (said, errors)
+        assert "started past the check open-files" in said
+        assert rig.stored()["forced"] == ["open-files"]
+    assert rig.stored(file="options.json")["force"] == ["open-files", "ports"]
+    rig.down()
+    stopped = rig.spawn("restart", "one", preexec_fn=few_files)
+    said, errors = stopped.communicate(timeout=120)
+    assert stopped.returncode == 0, (said, errors)
+    # A profile is read anew, with the options that are given with it.
+    refused = rig.spawn("restart", rig.profile(), "--json", preexec_fn=few_files)
+    said, _ = refused.communicate(timeout=120)
+    assert refused.returncode == 3, said
+    assert rig.run("status", "one").rc == 0, "nothing was stopped"
+    rig.down()
+
+
+def test_by_name_what_an_older_release_recorded_counts_too(rig: Rig) -> None:
+    """Its state names the failed checks; a check that no longer exists is no obstacle."""
+    started = rig.spawn("up", rig.profile(), "--force", "open-files", preexec_fn=few_files)
+    started.communicate(timeout=120)
+    rig.down()
+    (rig.instance() / "options.json").unlink()
+    state = rig.stored()
+    state["forced"].append("a-check-of-the-past")
+    (rig.instance() / "state.json").write_text(json.dumps(state))
+    again = rig.spawn("restart", "one", preexec_fn=few_files)
+    said, errors = again.communicate(timeout=120)
+    assert again.returncode == 0, (said, errors)
+    rig.down()
+
+
+def test_the_remedy_of_another_configuration_repeats_force(rig: Rig) -> None:
+    rig.up()
+    ran = rig.run("up", rig.profile(health={"probe-timeout": 9}), "--force", "ports", "--json")
+    (error,) = ran.json["errors"]
+    assert "--force ports`" in error["remedy"]
+    rig.down()
+
+
+def test_by_name_one_of_the_foreground_is_in_the_background_and_that_is_said(rig: Rig) -> None:
+    supervised = rig.spawn("up", rig.profile(), "--foreground")
+    rig.wait_for_state("ready")
+    ran = rig.run("restart", "one")
+    assert ran.rc == 0, ran.said()
+    assert "it was started with --foreground" in ran.stdout
+    assert supervised.wait(timeout=60) == 0
+    again = rig.run("restart", "one")
+    assert (again.rc, "--foreground" in again.stdout) == (0, False), again.said()
+    rig.down()
 
 
 def test_by_name_the_profile_as_given_is_kept(rig: Rig) -> None:

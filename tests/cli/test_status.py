@@ -71,8 +71,10 @@ def test_a_server_that_went_bad(rig: Rig) -> None:
     while rig.run("status", "one").rc == 0:
         pass  # asked until its healthy answers are used up
     ran = rig.run("status", "one")
-    assert (ran.rc, ran.stdout.splitlines()[0]) == (1, "one is unhealthy")
-    assert "/health answered 503" in ran.stdout
+    said = 'one is unhealthy: GET /health answered 503 {"status": 503}'
+    assert (ran.rc, ran.stdout.splitlines()[0]) == (1, said)
+    assert f"ernie-deploy: {said}" in ran.stderr
+    assert "is ready" not in ran.stdout + ran.stderr
     os.kill(rig.engine(), 0)
     rig.down()
 

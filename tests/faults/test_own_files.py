@@ -17,7 +17,7 @@ from tests.support.wrong_things import THINGS, put, remove
 
 FILES = (
     "control.sock", "lock", "state.json", "plan.json", "profile.json", "profile.yaml", "token",
-    "events.jsonl",
+    "options.json", "events.jsonl",
 )  # fmt: skip
 TOUGH = {
     "sigterm": "ignore",
@@ -62,7 +62,8 @@ def healed(rig: Rig, name: str, before: bytes | None) -> None:
 def test_a_living_keeper_makes_each_of_its_files_anew(rig: Rig, thing: str) -> None:
     rig.up()
     fixed = {name: (rig.instance() / name).read_bytes() for name in FILES
-             if name in ("plan.json", "profile.json", "profile.yaml", "token")}  # fmt: skip
+             if name in ("plan.json", "profile.json", "profile.yaml", "options.json",
+                         "token")}  # fmt: skip
     for name in FILES:
         put(thing, rig.instance() / name)
         status = rig.run("status", "one", "--json")

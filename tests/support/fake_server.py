@@ -36,6 +36,8 @@ DEFAULTS = {
     "models": None,  # another list of names, or a status
     "health": 200,  # a status, "hang", or a list of statuses given one after the other
     "completion": "ok",  # ok, reasoning, empty, hang, garbage, slow:SECONDS, or a status
+    "health_text": None,  # the body of its answer
+    "later": None,  # a JSON file: once it is there, what it holds replaces this script's
     "settings": None,
     "key": None,
     "sigterm": "exit",  # exit, ignore, slow:SECONDS, code:N
@@ -229,6 +231,9 @@ class Server:
                 file.write(f"{now} {what} {path}\n")
 
     def _answer(self, method: str, path: str, headers: dict) -> tuple:
+        if self._script["later"] and os.path.exists(self._script["later"]):
+            with open(self._script["later"]) as file:
+                self._script = {**self._script, **json.load(file)}
         script = self._script
         if path == "/health":
             return self._health()
@@ -252,6 +257,8 @@ class Server:
             said = said[min(self._healths, len(said)) - 1]
         if said == "hang":
             time.sleep(3600)
+        if self._script["health_text"] is not None:
+            return said, self._script["health_text"].encode()
         return (304, b"") if said == 304 else (said, {"status": said})
 
     def _completion(self) -> tuple:

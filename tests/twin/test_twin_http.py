@@ -187,6 +187,19 @@ def test_bad_requests(
         assert "Logprobs" in text or "Traceback" in error["message"]
 
 
+def test_refused_requests_are_in_the_logs(start: Start) -> None:
+    """As errors with tracebacks, none of which says that the server is ill."""
+    twin = start().wait_ready()
+    for body in ({}, {"messages": []}, {"messages": HELLO, "logprobs": True}):
+        assert twin.http("POST", CHAT, body)[0] in (400, 500)
+    assert twin.http("POST", CHAT, b"{bad")[0] == 500
+    errors = (twin.folder / "log" / "api_server.log").read_text()
+    assert f"{CHAT} messages Field required" in errors
+    assert "] generator error: messages can not be an empty list" in errors
+    assert "\nValueError: Logprobs is disabled" in errors
+    twin.wait_said("ERROR:    Exception in ASGI application")
+
+
 def test_bad_bodies(served: Twin) -> None:
     status, error = refused(served, b"{bad")
     assert (status, error["type"]) == (500, "internal_error")

@@ -35,6 +35,40 @@ def failure(
     return web.json_response({"error": error}, status)
 
 
+def _log(
+    request: web.Request,
+    chat: bool,
+    status: int,
+    message: str,
+    kind: str,
+    param: str | None = None,
+    code: str | None = None,
+) -> None:
+    """What a refused request leaves in the logs: a record of the error, mostly with a traceback."""
+    first = message.partition(TRACE[:20])[0]
+    trace = "Traceback (most recent call last):\n"
+    name = "chat" if chat else "completion"
+    if status == 400:
+        host = request.headers.get("host", "")
+        text = f"{kind}: http://{host}{request.path} {param} {first}"
+        logs.log("api_server", text, "utils.py", 202, "ERROR")
+    elif code == "model_not_support":
+        logs.log("api_server", first, f"serving_{name}.py", 117, "ERROR")
+    elif kind == "invalid_request_error":
+        text = (
+            f"request[{name[:4]}cmpl-{uuid.uuid4()}] generator error: {first}, {trace}"
+            f'  File "/opt/fastdeploy/serving_{name}.py", line 142, in create\n'
+            "    prompt_token_ids = await self.engine_client.format_and_add_data(request)\n"
+            f"ValueError: {first}\n"
+        )
+        logs.log("api_server", text, f"serving_{name}.py", 159, "ERROR")
+    else:  # no handler of its own: the framework answers, raises it again, and the server prints it
+        logs.stderr(
+            f"ERROR:    Exception in ASGI application\n{trace}"
+            f'  File "/opt/starlette/routing.py", line 74, in app\nAttributeError: {first}\n'
+        )
+
+
 class Completions:
     """Answers completions for one worker process."""
 
@@ -53,6 +87,7 @@ class Completions:
             body = check(request, chat, self.site.args)
             return self._generate(body, chat)
         except RejectedError as refusal:
+            _log(request, chat, *refusal.args)
             return failure(*refusal.args)
 
     # Generation ------------------------------------------------------------------------------

@@ -111,9 +111,10 @@ FAULTS: dict[str, Fault] = {
         keys=(("after", "0"),),
     ),
     "chat-hangs": Fault(
-        "every completion hangs while /health stays 200",
+        "every completion hangs while /health stays 200 (after: answers that it gives before)",
         "8: /health is 200 while every chat hangs",
         None,
+        keys=(("after", "0"),),
     ),
     "weights-cleared": Fault(
         "the weights are cleared: /health 304 with an empty body",

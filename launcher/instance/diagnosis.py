@@ -1,0 +1,153 @@
+"""`diagnose NAME`: of a ready instance its server is asked first, as `status` asks it.
+
+A log cannot tell that a server hangs, nor that it is well: 500s that bad requests brought stand
+in the logs of every healthy server. So the answers decide, and the logs say why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from launcher.diagnose import newest_of_instance, rule_of_answer
+from launcher.diagnose.diagnosis import Diagnosis
+from launcher.errors import ExitCode, PreconditionError
+from launcher.instance.first_cause import Told, first_cause
+from launcher.instance.health import Health, ask_completion
+from launcher.instance.status import describe, message
+from launcher.instance.store import InstanceDir, view
+from launcher.keeper.state import LIVE
+from launcher.result import Result
+
+CAUSES = ("failure", "summary", "symptom")
+"""Kinds of rules that can be why a server does not answer: one refused request is not."""
+
+
+def diagnose_instance(instance: InstanceDir) -> Result:
+    """What the instance is, what its server answers, and the first cause that its logs show.
+
+    The exit code is not 0 where `status` says that a ready instance is not well.
+
+    Raises:
+        PreconditionError: nothing is known: its plan cannot be read, or it runs and has no logs.
+    """
+    row = describe(instance)
+    if row["state"] == "ready":
+        return _of_ready(instance, row)
+    result = _no_request(first_cause(instance))
+    if result.data["state"] is not None or row["state"] not in (*LIVE, "unknown"):
+        return result
+    told = Told(row["state"], message(row))
+    if row["state"] != "unknown":
+        return _with(instance.name, result.data, told, result.exit_code)
+    # The keeper does not answer: `status` cannot tell either how the server is.
+    remedy = (
+        f"`ernie-deploy logs {instance.name} --source keeper`;"
+        f" `ernie-deploy down {instance.name}` ends it"
+    )
+    told = Told("unknown", message(row), None, remedy)
+    return _with(instance.name, result.data, told, ExitCode.NEGATIVE)
+
+
+def _of_ready(instance: InstanceDir, row: Mapping[str, Any]) -> Result:
+    plan = instance.plan()
+    health = Health(
+        row.get("healthy"), str(row.get("health")), row.get("health_status"),
+        str(row.get("health_body") or ""),
+    )  # fmt: skip
+    completion = ask_completion(plan) if health.well else None
+    ill = next((one for one in (health, completion) if one and one.well is False), None)
+    if ill is not None and view(instance)[0] not in LIVE:
+        return first_cause(instance)  # it ended while it was asked
+    result = _logs(instance)
+    answers = {"health": health.message, "completion": completion and completion.message}
+    if ill is None:
+        said = " and ".join(one.message for one in (health, completion) if one)
+        told = Told("ready", f"{instance.name} is ready: {said}")
+        data = _without_requests(result.data)
+        code = ExitCode.NEGATIVE if data["rule"] else ExitCode.DONE
+        return _with(instance.name, data, told, code, answers=answers)
+    data = dict(result.data)
+    if data["kind"] not in CAUSES:
+        data = _set_aside(data)
+        found = rule_of_answer(plan.engine, plan.failure_rules, ill.status, ill.body)
+        if found is not None:
+            others = [one for one in data["others"] if one["rule"] != found.rule_id]
+            data = {**data, **found.to_json(), "others": others}
+    state = instance.state()
+    newest = newest_of_instance(
+        Path(plan.log_folder),
+        instance.engine_log,
+        engine=plan.engine,
+        noise=plan.noise,
+        since=state.started_at if state else None,
+        unwanted=(f" {plan.readiness.health_path} ", f" {plan.readiness.completion_path} "),
+    )
+    data["newest"] = [line.to_json() for line in newest]
+    remedy = None if data["rule"] else _remedy(instance, row, ill)
+    told = Told("unhealthy", f"{instance.name} is unhealthy: {ill.message}", None, remedy)
+    return _with(instance.name, data, told, ExitCode.NEGATIVE, answers=answers)
+
+
+def _remedy(instance: InstanceDir, row: Mapping[str, Any], ill: Health) -> str:
+    restart = f"`ernie-deploy restart {instance.name}` ends it and starts it again"
+    if ill.message.startswith("port "):
+        return f"end that process; then {restart}"
+    if "timed out" in ill.message:
+        where = f"before that, `py-spy dump --pid {row.get('pid')}` shows where it hangs"
+        return f"{restart}; {where}; a server with many requests may only be busy"
+    return f"{restart}; `ernie-deploy logs {instance.name}` shows what it printed"
+
+
+def _logs(instance: InstanceDir) -> Result:
+    """What the logs show; nothing where there are none: the server has answered."""
+    try:
+        return first_cause(instance)
+    except PreconditionError as error:
+        if error.problems[0].code != "no-logs":
+            raise
+        nothing = Diagnosis(None, "there are no logs", "", retry=False).to_json()
+        return Result("diagnose", {**nothing, "source": str(instance.logs), "state": None})
+
+
+def _without_requests(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The logs of a server that answers: what was refused, or failed and passed, is no cause."""
+    left = _set_aside(data) if data["kind"] == "request" else dict(data)
+    errors, left["first_errors"] = left["first_errors"], []
+    if errors:
+        one = errors[0]
+        left["remedy"] = left["remedy"] if left["rule"] else ""
+        note = f"its logs hold error lines, the first at {one['file']}:{one['line']}: {one['text']}"
+        left["notes"] = [*left["notes"], f"{note} (the server answers)"]
+    return left
+
+
+def _no_request(result: Result) -> Result:
+    """The same where one refused request is all that its logs hold: nothing ended by that."""
+    if result.data["kind"] != "request":
+        return result
+    data, told = _set_aside(result.data), result.data["state"]
+    if told is not None:
+        data["cause"], data["remedy"] = told["message"], told["remedy"] or ""
+    ended_well = told is None or told["name"] == "stopped"
+    code = ExitCode.DONE if ended_well else ExitCode.NEGATIVE
+    return Result("diagnose", data, result.instance, code)
+
+
+def _set_aside(data: Mapping[str, Any]) -> dict[str, Any]:
+    """`data` with its first rule among the others."""
+    keys = ("rule", "kind", "cause", "remedy", "retry", "evidence")
+    left = {**data, "rule": None, "kind": "", "cause": "", "remedy": "", "retry": False}
+    left["evidence"] = None
+    if data["rule"]:
+        left["others"] = [{key: data[key] for key in keys}, *data["others"]]
+    return left
+
+
+def _with(name: str, found: Mapping[str, Any], told: Told, code: ExitCode, **more: Any) -> Result:
+    data = {**found, **more, "state": asdict(told)}
+    if not data["rule"] and not data["first_errors"]:
+        data["cause"], data["remedy"] = told.message, told.remedy or ""
+    return Result("diagnose", data, name, code)

@@ -1,0 +1,124 @@
+"""What the server of a ready instance answers now, asked from outside its keeper.
+
+`status` asks GET /health, and `diagnose` a short completion too: a FastDeploy whose worker hangs
+answers 200 for 30 s more, and one whose queues are mixed up with another's for good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from launcher.errors import DeployError
+
+if TYPE_CHECKING:
+    from launcher.plan.model import LaunchPlan
+
+HEALTH_TIMEOUT = 2.0
+"""Seconds a ready server gets to answer its health question."""
+COMPLETION_TIMEOUT = 20.0
+"""Seconds a ready server gets for a short completion; `health.probe-timeout` where that is less."""
+
+
+@dataclass(frozen=True)
+class Health:
+    """One answer: `well` None where it could not be asked, or says nothing about the server.
+
+    `status` and `body` are those of the HTTP answer, where there was one.
+    """
+
+    well: bool | None
+    message: str
+    status: int | None = None
+    body: str = ""
+    remedy: str | None = None
+
+
+class _Question(NamedTuple):
+    address: str
+    health_path: str
+
+
+def ask_health(
+    plan: Mapping[str, Any], pids: Iterable[int], keeper: int | None, timeout: float
+) -> Health:
+    """Who holds the API port, and what GET /health answers there.
+
+    `plan` is the launch plan as plain JSON; `pids` are the recorded processes of the instance,
+    `keeper` the pid whose descendants are looked at where none of those holds the port.
+    """
+    from launcher.probe.readiness import health
+
+    try:
+        asked = plan["readiness"]
+        (port,) = (use["number"] for use in plan["ports"] if use["name"] == asked["port"])
+        question = _Question(asked["address"], asked["health_path"])
+        stranger = _other_holder(port, list(pids), keeper)
+        if stranger is not None:
+            return Health(False, f"port {port} is held by another process, {stranger}")
+        rung = health(question, port, timeout=timeout)
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        return Health(False, f"its server cannot be asked: {error!r}")
+    status, body = rung.evidence.get("status"), rung.evidence.get("body", "")
+    return Health(rung.verdict == "passed", rung.message, status, body)
+
+
+def ask_completion(plan: LaunchPlan) -> Health:
+    """What a short completion brings, with a deadline of its own."""
+    from dataclasses import replace
+
+    from launcher.probe.readiness import completion
+
+    readiness = plan.readiness
+    try:
+        key = _key(plan)
+    except DeployError as error:
+        return Health(None, f"no completion was asked for: {error}")
+    seconds = min(readiness.probe_timeout, COMPLETION_TIMEOUT)
+    bounded = replace(plan, readiness=replace(readiness, probe_timeout=seconds))
+    rung = completion(bounded, key)
+    status = rung.evidence.get("status")
+    if rung.code == "completion-hangs":
+        return Health(
+            False,
+            f"GET {readiness.health_path} answered 200, but POST {readiness.completion_path} timed"
+            f" out after {seconds:g} s",
+        )
+    said = f"POST {readiness.completion_path}: {rung.message}"
+    # It answers: with another key it would do so with text, and a busy one a little later.
+    answers = rung.code == "key-refused" or status == 429
+    return Health(rung.verdict == "passed" or (None if answers else False), said, status)
+
+
+def _key(plan: LaunchPlan) -> str | None:
+    """The API key of the plan.
+
+    Raises:
+        DeployError: it cannot be resolved here, or only by a command, which may ask a person.
+    """
+    from launcher.errors import PreconditionError
+    from launcher.profile.secrets import resolve
+
+    name = plan.readiness.auth_secret
+    if name is None or name not in plan.secrets:
+        return None
+    if plan.secrets[name].startswith("cmd:"):
+        raise PreconditionError.of("missing-secret", "its API key comes from a command")
+    return resolve(plan.secrets[name])
+
+
+def _other_holder(port: int, pids: list[int], keeper: int | None) -> str | None:
+    """Who listens on `port` where no process of the instance does; None where nobody else does."""
+    from launcher.keeper.identity import descendants, look
+    from launcher.probe.sockets import describe_holder, holder, listeners
+
+    sockets = listeners(port)
+    if not sockets or any(holder(one.inode, pids) is not None for one in sockets):
+        return None
+    # A worker that was booted a moment ago is not recorded yet.
+    root = look(keeper) if keeper is not None else None
+    below = [process.pid for process in descendants(root)] if root is not None else []
+    if any(holder(one.inode, below) is not None for one in sockets):
+        return None
+    return describe_holder(port)
