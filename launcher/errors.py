@@ -35,6 +35,18 @@ class ExitCode(enum.IntEnum):
     TERMINATED = 143
 
 
+LONGEST_TEXT = 2000
+"""Characters of a problem's message, place and remedy, each."""
+
+
+def shorten(text: str, longest: int = LONGEST_TEXT) -> str:
+    """`text` without its middle where it has more than `longest` characters."""
+    if len(text) <= longest:
+        return text
+    half = longest // 2 - 20
+    return f"{text[:half]} [{len(text) - 2 * half} characters] {text[-half:]}"
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong, said so that the reader can mend it.
@@ -48,6 +60,13 @@ class Problem:
     message: str
     where: str | None = None
     remedy: str | None = None
+
+    def __post_init__(self) -> None:
+        """Cut what quotes a very long key, value or file name: the reader needs its two ends."""
+        for name in ("message", "where", "remedy"):
+            value = getattr(self, name)
+            if value is not None and len(value) > LONGEST_TEXT:
+                object.__setattr__(self, name, shorten(value))
 
     def text(self) -> str:
         """The problem on one line, `where: message (remedy)`, as compilers print it."""

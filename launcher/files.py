@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import select
 import shutil
 import stat
+import time
 from pathlib import Path
 
 LONGEST_TEXT = 64 * 1024 * 1024
@@ -45,6 +47,40 @@ def read_bytes(path: Path) -> bytes:
     if len(data) > LONGEST_TEXT:
         raise OSError(errno.EFBIG, f"it has more than {LONGEST_TEXT} bytes", str(path))
     return data
+
+
+def read_input(path: str | os.PathLike[str], limit: int, deadline: float) -> bytes:
+    """What the user named: a file or a pipe (`<(command)`), and at most `limit` bytes and one more.
+
+    Unlike the files of the state it may be a link or a pipe, so it has a deadline, in seconds.
+
+    Raises:
+        OSError: it is not there, is a folder or a socket, cannot be read, or its writer is silent.
+        ValueError: the path holds a NUL.
+    """
+    end = time.monotonic() + deadline
+    data = bytearray()
+    # A pipe that has no writer would otherwise hold the caller until one comes.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EISDIR, "is a folder", str(path))
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        while len(data) <= limit:
+            if not poll.poll(max(0.0, end - time.monotonic()) * 1000):
+                message = f"nothing came within {deadline:g} s"
+                raise TimeoutError(errno.ETIMEDOUT, message, str(path))
+            try:
+                more = os.read(descriptor, limit + 1 - len(data))
+            except BlockingIOError:
+                continue
+            if not more:
+                break
+            data += more
+    finally:
+        os.close(descriptor)
+    return bytes(data)
 
 
 def read_text(path: Path, errors: str = "strict") -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from launcher import subprocesses
 from launcher.errors import PreconditionError, Problem
 from launcher.host.interpreter import inspect
 
+_DEADLINE = 60.0
+"""Seconds in which an interpreter has to say whether it can make environments."""
 _CAN_MAKE_ENVIRONMENTS = "import ensurepip, ssl, venv"
 
 
@@ -71,19 +73,15 @@ def _judge(python: str, minors: tuple[str, ...]) -> tuple[Base | None, str]:
     if seen.python_version.rpartition(".")[0] not in minors:
         return None, f"is Python {seen.python_version}"
     try:
-        answer = subprocess.run(
-            [seen.python, "-I", "-c", _CAN_MAKE_ENVIRONMENTS],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
+        answer = subprocesses.run(
+            [seen.python, "-I", "-c", _CAN_MAKE_ENVIRONMENTS], deadline=_DEADLINE
         )
-    except subprocess.TimeoutExpired:
+    except OSError as error:
+        return None, f"cannot be started ({error.strerror})"
+    if answer.returncode is None:
         return None, "gives no answer"
     if answer.returncode:
-        missing = answer.stderr.strip().splitlines()[-1:] or ["no reason given"]
-        return None, f"cannot make environments ({missing[0]})"
+        return None, f"cannot make environments ({answer.complaint or 'no reason given'})"
     return Base(seen.python, seen.python_version), ""
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import tempfile
 
-from launcher import paths
+from launcher import paths, subprocesses
 from launcher.engines.base import Engine, Installed, Question
 
 DEADLINE = 180.0
 """Seconds the question may take: vLLM's imports took 10 to 27 s on 2 busy cores."""
+LONGEST_ANSWER = 8 * 1024 * 1024
+"""Bytes of the answer: vLLM's some 300 flags take a few hundred kilobytes."""
 
 
 def ask(engine: Engine, installed: Installed) -> bool:
@@ -35,20 +36,15 @@ def ask(engine: Engine, installed: Installed) -> bool:
     try:
         # In an empty folder, or a file called `vllm.py` beside the caller would be asked instead.
         with tempfile.TemporaryDirectory() as folder:
-            done = subprocess.run(
-                [installed.python, *question.words],
-                env=environment,
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=DEADLINE,
-                check=False,
+            words = [installed.python, *question.words]
+            done = subprocesses.run(
+                words, deadline=DEADLINE, limit=LONGEST_ANSWER, env=environment, cwd=folder
             )
-        answer = question.parse(done.stdout)
-    except (OSError, ValueError, subprocess.TimeoutExpired):
+        if done.returncode is None:
+            return False
+        answer = question.parse(done.text)
+        # The distribution's version is what later calls ask by; the module may have another.
+        question.remember({**answer, "version": installed.release.version}, paths.cache())
+    except (OSError, ValueError):
         return False
-    # The distribution's version is what later calls ask by; the module may call itself otherwise.
-    question.remember({**answer, "version": installed.release.version}, paths.cache())
     return True

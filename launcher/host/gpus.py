@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import importlib
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from launcher import subprocesses
 
 SMI_DEADLINE = 10.0
 """Seconds nvidia-smi may take; without persistence mode the driver wakes every card first."""
@@ -161,23 +162,18 @@ def _smi_rows(smi: str, question: str) -> tuple[list[list[str]], str | None]:
 
 def _run(argv: list[str]) -> tuple[str, str | None]:
     try:
-        done = subprocess.run(
-            argv,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=SMI_DEADLINE,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return "", f"nvidia-smi did not answer within {SMI_DEADLINE:.0f} s"
+        done = subprocesses.run(argv, deadline=SMI_DEADLINE)
     except OSError as error:
         return "", f"nvidia-smi could not be run: {error.strerror}"
+    if done.timed_out:
+        return "", f"nvidia-smi did not answer within {SMI_DEADLINE:.0f} s"
+    if done.too_long:
+        return "", "nvidia-smi printed more than any list of GPUs has"
     if done.returncode:
-        said = (done.stdout + done.stderr).strip().splitlines()
-        return "", f"nvidia-smi exited with {done.returncode}: {said[0] if said else 'silent'}"
-    return done.stdout, None
+        lines = (done.text + done.stderr.decode(errors="replace")).strip().splitlines()
+        reason = lines[0][:200] if lines else "silent"
+        return "", f"nvidia-smi exited with {done.returncode}: {reason}"
+    return done.text, None
 
 
 def _smi_cuda(smi: str) -> str | None:

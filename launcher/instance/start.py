@@ -27,6 +27,8 @@ from launcher.profile.secrets import resolve
 KEEPER_DEADLINE = 30.0
 """Seconds in which a keeper's socket must listen; it takes about 0.1 s on an idle machine."""
 HANDOVER = "ERNIE_DEPLOY_KEEPER"
+LONGEST_SECRETS = 512 * 1024
+"""Bytes of all secrets together: the kernel takes 2 MiB of arguments and environment (execve)."""
 
 
 @dataclass
@@ -110,9 +112,19 @@ def resolve_secrets(plan: LaunchPlan) -> dict[str, str]:
     """The secrets of the plan, by variable.
 
     Raises:
-        PreconditionError: one cannot be resolved.
+        PreconditionError: one cannot be resolved, or all together are more than an environment
+            takes.
     """
-    return {name: resolve(reference) for name, reference in plan.secrets.items()}
+    secrets = {name: resolve(reference) for name, reference in plan.secrets.items()}
+    size = sum(len(name) + len(value.encode()) for name, value in secrets.items())
+    if size > LONGEST_SECRETS:
+        raise PreconditionError.of(
+            "secrets-too-long",
+            f"the profile's {len(secrets)} secrets have {size // 1024} KiB together, more than "
+            f"{LONGEST_SECRETS // 1024} KiB",
+            remedy="give the engine a file that holds them, and its path under `env`",
+        )
+    return secrets
 
 
 def start(
@@ -214,9 +226,10 @@ def _handover(
     """argv, environment and descriptors of the keeper; the first descriptor is the secrets'."""
     token = f"{found.name}:{random_source.token_hex(8)}"
     write_atomically(found.folder / "token", token)
-    read, write = os.pipe()
-    os.write(write, json.dumps(secrets).encode())
-    os.close(write)
+    # In memory and not in a pipe, which takes 64 KiB and then waits for its reader.
+    read = os.memfd_create("secrets")
+    files.write_all(read, json.dumps(secrets).encode())
+    os.lseek(read, 0, os.SEEK_SET)
     leases = list(prepared.leases.descriptors)
     given = {
         "lock": lock.descriptor,

@@ -1,8 +1,8 @@
 """`python -m launcher.keeper FOLDER`: the keeper's process.
 
 What it needs comes by inherited descriptors named in its environment, which it does not pass on:
-the instance's lock, the port leases, a pipe that ends with the `up` that started it, and a pipe
-with the secrets as JSON. Nothing of that is in its argv.
+the instance's lock, the port leases, a pipe that ends with the `up` that started it, and a file
+in memory with the secrets as JSON. Nothing of that is in its argv.
 """
 
 from __future__ import annotations

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import select
 import shlex
-import subprocess
-import time
 from pathlib import Path
 
+from launcher import files, subprocesses
 from launcher.errors import PreconditionError
 
 COMMAND_DEADLINE = 30.0
 """Seconds a `cmd:` reference may take: password managers ask over the network."""
 LONGEST = 16 * 1024
 """Bytes of a secret. A header or a variable takes no more, and `file:` may name a whole disk."""
+_TOO_LONG = f"more than {LONGEST // 1024} KiB, so it is no key"
 
 
 def resolve(reference: str) -> str:
@@ -41,7 +40,7 @@ def resolve(reference: str) -> str:
     else:
         problem = "a secret is given as env:NAME, file:PATH or cmd:COMMAND"
     if len(secret.encode()) > LONGEST:
-        secret, problem = "", f"it is longer than {LONGEST // 1024} KiB, so it is no key"
+        secret, problem = "", f"it has {_TOO_LONG}"
     elif not secret.isprintable():
         secret, problem = "", "it has a line break or a control character, so it is no key"
     if not secret:
@@ -58,38 +57,25 @@ def _from_file(path: Path) -> str:
         OSError: it cannot be read, or its writer (`<(pass ernie)`) takes longer than a command may.
         ValueError: it is not text, or the path holds a NUL.
     """
-    end = time.monotonic() + COMMAND_DEADLINE
-    data = b""
-    # A pipe that nobody writes to would otherwise hold the verb for ever.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    try:
-        while len(data) <= LONGEST:
-            if not select.select([descriptor], [], [], max(0.0, end - time.monotonic()))[0]:
-                raise TimeoutError
-            more = os.read(descriptor, LONGEST)
-            if not more:
-                break
-            data += more
-    finally:
-        os.close(descriptor)
-    return data.decode().rstrip("\r\n")
+    return files.read_input(path, LONGEST, COMMAND_DEADLINE).decode().rstrip("\r\n")
 
 
 def _from_command(value: str) -> tuple[str, str]:
     try:
-        done = subprocess.run(
-            shlex.split(value),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_DEADLINE,
-            check=False,
+        done = subprocesses.run(
+            shlex.split(value), deadline=COMMAND_DEADLINE, limit=LONGEST, terminal=True
         )
-    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        if done.too_long:
+            return "", f"the command printed {_TOO_LONG}"
+        if done.timed_out:
+            return "", f"the command did not end within {COMMAND_DEADLINE:g} s"
+        if done.returncode:
+            return "", f"the command exited with {done.returncode}"
+        return done.stdout.decode().rstrip("\r\n"), "the command printed nothing"
+    except UnicodeDecodeError:
+        return "", "the command printed something that is not UTF-8 text"
+    except (OSError, ValueError) as error:
         return "", f"the command could not be run ({type(error).__name__})"
-    if done.returncode:
-        return "", f"the command exited with {done.returncode}"
-    return done.stdout.rstrip("\r\n"), "the command printed nothing"
 
 
 def _remedy(kind: str) -> str:

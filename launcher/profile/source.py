@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 
+from launcher import files
 from launcher.errors import Problem
 from launcher.profile.nodes import MAX_BYTES, SourceError
 
+DEADLINE = 30.0
+"""Seconds a pipe that is named as a profile may be silent: `<(render-profile)` may be slow."""
 _FORBIDDEN = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 """What YAML does not allow in a text, however it is quoted."""
 
@@ -21,10 +23,7 @@ def read(path: str, shown: str) -> str:
         SourceError: it is missing, unreadable, too large, or not text in UTF-8.
     """
     try:
-        if os.path.isdir(path):
-            raise IsADirectoryError(21, "is a folder")
-        with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = files.read_input(path, MAX_BYTES, DEADLINE)
     except FileNotFoundError as error:
         raise SourceError(Problem("missing-profile", f"there is no file {shown}", shown)) from error
     except (OSError, ValueError) as error:

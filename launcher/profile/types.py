@@ -26,7 +26,9 @@ _INTEGER = r"[-+]?(0|[1-9][0-9]*)"
 _FLOAT = r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
 _DURATION = r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*(ms|s|m|h|d)?"
 _SIZE = r"([0-9]+(?:\.[0-9]+)?)\s*([KMGTkmgt][iI]?[bB]|[bB])?"
-_HOST = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(?:%\w+)?"
+_HOST = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
+_LONGEST_HOST = 253
+"""Characters of a host's name (RFC 1035)."""
 _URL = r"https?://[^\s/?#@]+(/[^\s?#]*)?"
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, None: 1}
 _DIGITS = 18
@@ -35,6 +37,10 @@ _DIGITS = 18
 NAME = r"[a-z0-9][a-z0-9.-]{0,47}"
 REFERENCE = r"(env:[A-Za-z_][A-Za-z0-9_]*|file:(?!//)\S.*|cmd:\s*\S.*)"
 DEVICE = r"[0-9]+|(?:GPU|MIG)-[A-Za-z0-9./-]+"
+
+
+LONGEST_LINE = 4096
+"""Characters of a value on one line, such as a path: Linux takes no longer ones."""
 
 
 class ScalarError(Exception):
@@ -62,6 +68,11 @@ def text(node: Scalar) -> str:
 def line(node: Scalar) -> str:
     """What was written, on one line."""
     value = text(node)
+    if len(value) > LONGEST_LINE:
+        raise ScalarError(
+            f"{shown(value)} has {len(value)} characters, more than {LONGEST_LINE}",
+            code="out-of-range",
+        )
     if any(ord(c) < 32 or c in "\x7f\x85\u2028\u2029" for c in value):
         raise ScalarError(
             "is one line of text, this has a line break or a control character", code="bad-value"
@@ -110,13 +121,27 @@ def version(node: Scalar) -> str:
 def host(node: Scalar) -> str:
     """An address or a host's name, without scheme and port."""
     value = line(node)
-    if not re.fullmatch(_HOST, value):
+    if not _is_host(value):
         raise ScalarError(
             f"{shown(value)} is no address or host name",
             "such as 127.0.0.1, 0.0.0.0 or ::1; the port goes under `ports`",
             "bad-host",
         )
     return value
+
+
+def _is_host(value: str) -> bool:
+    if len(value) > _LONGEST_HOST:
+        return False
+    if ":" not in value:
+        return bool(re.fullmatch(_HOST, value))
+    import ipaddress
+
+    try:
+        ipaddress.IPv6Address(value)
+    except ValueError:
+        return False
+    return True
 
 
 def url(node: Scalar) -> str:

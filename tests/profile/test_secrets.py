@@ -90,7 +90,7 @@ def test_a_secret_from_a_pipe_is_waited_for() -> None:
     ("content", "said"),
     [
         (b"", "is empty"),
-        (b"x" * 20_000, "longer than 16 KiB"),
+        (b"x" * 20_000, "more than 16 KiB"),
         (b"one\ntwo", "line break"),
         (b"one\0two", "control character"),
         (b"\xff\xfe", "cannot be read (UnicodeDecodeError)"),
@@ -110,7 +110,7 @@ def test_what_is_no_secret(tmp_path: Path, content: bytes, said: str) -> None:
 
 
 def test_a_whole_disk_is_no_secret() -> None:
-    with pytest.raises(PreconditionError, match="longer than 16 KiB"):
+    with pytest.raises(PreconditionError, match="more than 16 KiB"):
         resolve("file:/dev/zero")
 
 
@@ -122,3 +122,10 @@ def test_a_pipe_without_a_writer_holds_nobody(
     os.mkfifo(path)
     with pytest.raises(PreconditionError, match=r"cannot be read \(TimeoutError\)"):
         resolve(f"file:{path}")
+
+
+def test_a_command_without_an_end_is_no_secret() -> None:
+    with pytest.raises(PreconditionError, match="printed more than 16 KiB"):
+        resolve("cmd:cat /dev/zero")
+    with pytest.raises(PreconditionError, match="not UTF-8"):
+        resolve(r"cmd:printf '\377\376'")
