@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -40,11 +41,11 @@ def of_instance(
     book = rulebooks.book(engine)
     captured = sorted(engine_log.parent.glob(engine_log.name + "*"), key=_age, reverse=True)
     files = [LogFile(path, path.name, raw=True) for path in captured]
-    known = {path.resolve() for path in captured}
+    known = {os.path.realpath(path) for path in captured}
     files += [
         f
         for f in below(log_folder, book.private_logs, book.logger_logs)
-        if f.path.resolve() not in known
+        if os.path.realpath(f.path) not in known
     ]
     return diagnose(
         files,

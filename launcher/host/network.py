@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher.host import tcp
+from launcher.host import kernel, tcp
 from launcher.host.memory import SHM
 
 PROC = Path("/proc")
@@ -45,12 +45,22 @@ class Holder:
 class QueuePort:
     """A FastDeploy engine-worker-queue port in use on this host, and how it was learnt.
 
-    `pid` is the server that was seen to use it, None for traces below /dev/shm.
+    `pid` is the server that was seen to use it, None for traces below /dev/shm. `uid` owns that
+    process or trace: any user can make up either (see `is_confirmed`).
     """
 
     port: int
     pid: int | None
     how: str
+    uid: int | None = None
+
+    def is_confirmed(self) -> bool:
+        """True where it is this user's own, or the kernel shows a listener or the queue's key."""
+        if self.uid in (None, os.geteuid()):
+            return True
+        if any(one.port == self.port for one in tcp.listeners()):
+            return True
+        return any(queue.key >> 24 & 255 == self.port & 255 for queue in kernel.message_queues())
 
 
 def holders(ports: Iterable[int]) -> tuple[Holder, ...]:
@@ -96,13 +106,33 @@ def queue_ports() -> tuple[QueuePort, ...]:
     found: dict[int, QueuePort] = {}
     for pid, words in _command_lines():
         for port in _queue_option(words):
-            found.setdefault(port, QueuePort(port, pid, f"command line of pid {pid}"))
+            how = f"command line of pid {pid}"
+            found.setdefault(port, QueuePort(port, pid, how, _owner(PROC / str(pid))))
     with contextlib.suppress(OSError):
         for name in sorted(os.listdir(SHM)):
             traced = trace(name)
             if traced is not None and traced.queue:
-                found.setdefault(traced.port, QueuePort(traced.port, None, f"{SHM}/{name}"))
+                path = f"{SHM}/{name}"
+                found.setdefault(traced.port, QueuePort(traced.port, None, path, _owner(path)))
     return tuple(found[port] for port in sorted(found))
+
+
+def _owner(path: str | Path) -> int | None:
+    try:
+        return os.lstat(path).st_uid
+    except OSError:
+        return None
+
+
+def blocked_ports() -> set[int]:
+    """Ports whose names below /dev/shm another user has: a server there could not make its own."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for name in os.listdir(SHM):
+            traced = trace(name)
+            if traced is not None and _owner(f"{SHM}/{name}") not in (None, os.geteuid()):
+                found.add(traced.port)
+    return found
 
 
 @dataclass(frozen=True)
@@ -128,7 +158,9 @@ def _queue_option(words: list[str]) -> list[int]:
         match = _QUEUE_OPTION.match(word)
         if match:
             values.append(match[1] if match[1] is not None else " ".join(words[at + 1 : at + 2]))
-    return [int(part) for value in values for part in value.split(",") if part.strip().isdigit()]
+    parts = (part.strip() for value in values for part in value.split(","))
+    # Any user's command line comes here: no other digits than ASCII's, no number without a bound.
+    return [int(part) for part in parts if re.fullmatch("[0-9]{1,5}", part)]
 
 
 def _command_lines() -> list[tuple[int, list[str]]]:

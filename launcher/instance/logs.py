@@ -35,9 +35,10 @@ def sources(found: InstanceDir) -> dict[str, Path]:
     if own.is_dir():
         every = sorted(own.rglob("*"))
         # FastDeploy's NAME.log is a link to NAME.log.DATE: one file, under the name people know.
-        shown = {path.resolve() for path in every if path.is_symlink()}
+        # (No Path.resolve: before Python 3.13 it raises for a link to itself.)
+        shown = {os.path.realpath(path) for path in every if path.is_symlink()}
         for path in every:
-            again = not path.is_symlink() and path.resolve() in shown
+            again = not path.is_symlink() and os.path.realpath(path) in shown
             if path.is_file() and not again and path.name not in named:
                 named[str(path.relative_to(own))] = path
     return named

@@ -88,8 +88,12 @@ def kill_strays(state: State) -> tuple[int, list[Process]]:
     return killed, strays(state)
 
 
-def clean(state: State, ports: Sequence[PortUse], started: float) -> dict[str, Any]:
+def clean(
+    state: State, ports: Sequence[PortUse], started: float, keep: str | None = None
+) -> dict[str, Any]:
     """Remove what is claimed in `state` and write the receipt.
+
+    `keep` is the folder that a restart will use: it is emptied and stays.
 
     The receipt counts what is left of processes, ports, shm, queues and temporary paths (all 0
     when the instance went away without a trace), the seconds since `started` (monotonic), and
@@ -103,7 +107,7 @@ def clean(state: State, ports: Sequence[PortUse], started: float) -> dict[str, A
         others = leftovers.used_by_others(claim, [p.pid for p in left_processes])
         if others:
             shared.append(f"{claim['path']} is used by pid {others[0]} as well")
-        elif not leftovers.remove_file(claim):
+        elif not (leftovers.empty if claim["path"] == keep else leftovers.remove_file)(claim):
             temporary.append(claim)
     foreign = [c["path"] for c in (*shm, *temporary) if not leftovers.still_there(c)]
     foreign += shared

@@ -83,7 +83,7 @@ class Keeper:
         self._record.set("starting")
         own = OwnFiles(self.loop, self.folder, self._record, server, self._lock)
         code = self._run.live()
-        while code is ExitCode.DIED and self._may_restart():
+        while self._run.restarts:
             code = self._restart()
         own.check()  # the last word needs its place
         own.close()
@@ -119,13 +119,6 @@ class Keeper:
             environ=self._environ,
             on_ready=self._let_go_of_up,
         )
-
-    def _may_restart(self) -> bool:
-        allowed = self.plan.restart_policy == "on-failure"
-        left = self.state.restarts < self.plan.max_restarts
-        failure = self._run.failure
-        hopeless = failure is not None and not failure.retry
-        return allowed and left and not hopeless and not self._stop.asked
 
     def _restart(self) -> ExitCode:
         """Wait for the profile's delay, then run the engine again."""

@@ -272,6 +272,21 @@ def remove_file(claim: dict[str, Any]) -> bool:
     return True
 
 
+def empty(claim: dict[str, Any]) -> bool:
+    """Remove what is in a claimed folder and keep the folder; True where nothing is in it."""
+    if not still_there(claim):
+        return True
+    try:
+        for entry in os.scandir(claim["path"]):
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path)
+            else:
+                os.unlink(entry.path)
+    except OSError:
+        return False
+    return True
+
+
 def remove_queue(claim: dict[str, Any]) -> bool:
     """Remove a claimed message queue if it is still the same one; True where it is gone."""
     queue = queues_by_key().get(int(claim["key"]))

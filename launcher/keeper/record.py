@@ -66,8 +66,9 @@ class Record:
         self.state.phase = self.state.percent = None
         self.state.evidence.clear()
         self.state.started_at = time.time()
-        # The folder of the run that ended is gone; its successor has the same path.
-        self.state.temporary = []
+        # Emptied and kept for the next run; what else there was is gone.
+        own = [c for c in self.state.temporary if c["path"] == self._plan.temporary_folder]
+        self.state.temporary = own
         self.state.engine = {}
 
     def set(self, state: str, **fields: Any) -> None:

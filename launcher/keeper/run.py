@@ -29,6 +29,7 @@ from launcher.keeper.port_watch import PortWatch, is_held
 from launcher.keeper.progress import Progress
 from launcher.keeper.proving import Prover
 from launcher.keeper.record import Record
+from launcher.keeper.restarting import may_restart
 from launcher.keeper.stopping import StopRequest, stop_tree
 from launcher.keeper.upkeep import bound_engine_logs
 from launcher.keeper.watch import Watcher
@@ -67,6 +68,8 @@ class Run:
     ) -> None:
         """Nothing is started yet; `stop` is filled in from outside, `on_ready` called once."""
         self.failure: Failure | None = None
+        self.restarts = False
+        """Another run follows this one, which has ended."""
         self._folder = folder
         self._plan = plan
         self._loop = loop
@@ -119,8 +122,7 @@ class Run:
         try:
             prepare_folders(self._plan)
             temporary = file_identity(self._plan.temporary_folder)
-            if temporary and temporary not in self._state.temporary:
-                self._state.temporary.append(temporary)
+            self._state.temporary = [temporary] if temporary else []
         except OSError as error:
             return self._refuse("folder", f"a folder cannot be made: {error}")
         for queue in self._record.claims.look_before(time.time()):
@@ -378,7 +380,12 @@ class Run:
         self._look_up_worker_exit(besides=OUR_SIGNALS)
         self._state.worker_exit = self._watcher.worker_exit
         self._record.remember()
-        receipt = ending.clean(self._state, self._plan.ports, started)
+        if self.failure is not None:
+            self.failure = explain(self.failure, self._plan, self._folder, self._state)
+        self.restarts = may_restart(self._plan, self._state, self._stop, self.failure)
+        # Its name is known by now: if it were free during the delay, another user could take it.
+        keep = self._plan.temporary_folder if self.restarts else None
+        receipt = ending.clean(self._state, self._plan.ports, started, keep)
         self._state.receipt = receipt
         self._state.ended_at = time.time()
         return self._conclude(was_ready, receipt)
@@ -398,7 +405,6 @@ class Run:
 
     def _conclude(self, was_ready: bool, receipt: Mapping[str, Any]) -> ExitCode:
         if self.failure is not None:
-            self.failure = explain(self.failure, self._plan, self._folder, self._state)
             problem = without_secrets(self.failure.problem, self._redactor)
             code = self.failure.exit_code
             self._state.error = {

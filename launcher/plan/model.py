@@ -51,7 +51,8 @@ class PortUse:
 
     `address` is where the engine binds it: the profile's host, or `0.0.0.0` where the engine
     ignores the host. `shown_as` says what a person would call it. `bound` is False where the
-    number is only an option's value: the engine listens on something else, a Unix socket.
+    number is only an option's value: the engine listens on the Unix socket `socket` instead, or
+    on nothing where that is None.
     """
 
     name: str
@@ -59,6 +60,18 @@ class PortUse:
     address: str
     shown_as: str = ""
     bound: bool = True
+    socket: str | None = None
+
+
+@dataclass(frozen=True)
+class SocketUse:
+    """A Unix socket the engine listens on that belongs to no port.
+
+    `{pid}` in `path` stands for the engine's first process, known only once it runs.
+    """
+
+    path: str
+    shown_as: str = ""
 
 
 @dataclass(frozen=True)
@@ -279,6 +292,7 @@ class LaunchPlan:
     told_to_stop: tuple[str, ...] = ()
     progress: ProgressRule = ProgressRule()
     folders: tuple[str, ...] = ()
+    sockets: tuple[SocketUse, ...] = ()
     deadlines: Deadlines = Deadlines()
     restart_policy: str = "never"
     max_restarts: int = 0

@@ -1,16 +1,42 @@
 """GPUs: leased like ports while an instance lives, so that two never share one unknowingly.
 
-The lease is host-wide: it also tells of the instances of other users and state directories.
+The lease tells of all instances of this user, whatever their state directory. What other users
+have on a GPU only the driver knows.
 """
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from launcher.host.gpus import device_numbers
+from launcher.host.gpus import GpuReport, device_numbers
 from launcher.plan.model import LaunchPlan
 from launcher.preparing import leases
 from launcher.preparing.leases import Leases
+from launcher.probe.sockets import command_line
+
+KEEPER = (b"-m", b"launcher.keeper")
+"""In the command line of every keeper, which is an ancestor of its engine's processes."""
+
+ANCESTORS = 64
+"""How far up they are looked for."""
+
+
+@dataclass(frozen=True)
+class ForeignUse:
+    """A process of another user on a GPU; `instance`: one of ernie-deploy's servers."""
+
+    card: str
+    pid: int
+    owner: int
+    command: str
+    instance: bool
+
+    def describe(self) -> str:
+        """`pid 1234 of uid 1001 (python ...)`."""
+        return f"pid {self.pid} of uid {self.owner} ({self.command or 'command line unknown'})"
 
 
 def cards(plan: LaunchPlan, environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -42,3 +68,47 @@ def holders(wanted: tuple[str, ...], besides: tuple[int, ...] = ()) -> dict[str,
     """
     found = {card: leases.holder_of_gpu(card, besides) for card in wanted}
     return {card: who for card, who in found.items() if who is not None}
+
+
+def foreign(wanted: tuple[str, ...], report: GpuReport) -> tuple[ForeignUse, ...]:
+    """What other users run on these GPUs, as the driver reports it.
+
+    A pid that this pid namespace does not have is left out: the driver gives the host's numbers.
+    """
+    found = []
+    for card in wanted:
+        for gpu in report.gpus:
+            if card not in (str(gpu.index), gpu.uuid):
+                continue
+            for process in gpu.processes:
+                owner = _owner(process.pid)
+                if owner not in (None, os.getuid()):
+                    command = command_line(process.pid)
+                    found.append(
+                        ForeignUse(card, process.pid, owner, command, _has_keeper(process.pid))
+                    )
+    return tuple(found)
+
+
+def _owner(pid: int) -> int | None:
+    try:
+        return os.stat(f"/proc/{pid}").st_uid
+    except OSError:
+        return None
+
+
+def _has_keeper(pid: int) -> bool:
+    """True where a keeper is among the ancestors of `pid`."""
+    for _ in range(ANCESTORS):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                argv = file.read(8192).split(b"\0")
+            if KEEPER in itertools.pairwise(argv):
+                return True
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                pid = int(file.read(8192).rpartition(b")")[2].split()[1])
+        except (OSError, IndexError, ValueError):
+            break
+        if pid <= 1:
+            break
+    return False

@@ -1,7 +1,8 @@
 """Ports: leased host-wide while an instance lives, so that two `auto`s never meet.
 
-A lease is an flock on a file in a sticky folder that all users share; it is handed to the keeper
-and ends with it, however it ends.
+A lease is an flock on a file in the user's own folders (see `lease_folder`); it is handed to the
+keeper and ends with it, however it ends. Of other users only the kernel is asked: what listens,
+what can be bound, which queues exist. Whatever else they can write is at most a hint.
 """
 
 from __future__ import annotations
@@ -11,17 +12,17 @@ import errno
 import fcntl
 import math
 import os
+import random
 import zlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from launcher.engines.base import PortNeed
 from launcher.errors import PreconditionError, Problem
 from launcher.host.tcp import bind_error
+from launcher.preparing import lease_folder
 from launcher.probe.sockets import command_line, describe_holder
 
-FOLDER = Path("/tmp/ernie-deploy-leases")  # noqa: S108 - sticky and shared on purpose
 LOWEST = 20000
 """`auto` takes ports from here up to below the kernel's ephemeral range (usually 32768)."""
 
@@ -35,8 +36,7 @@ class Leases:
 
     def release(self) -> None:
         """Give all leases back, unless a keeper has inherited them."""
-        for descriptor in self.descriptors:
-            os.close(descriptor)
+        _close(self.descriptors)
         self.descriptors.clear()
 
 
@@ -94,14 +94,14 @@ def _take_fixed(
         if port in own:
             continue
         name = f"port-{port}"
-        descriptor = _lock(name)
-        if descriptor is None:
+        lock = _lock(name)
+        if lock is None:
             return Problem(
                 "port-leased",
                 f"port {port} ({need.name}) is leased by {_told(_lessees(name))}", where,
                 f"choose another port, or `ports: {{{need.name}: auto}}`",
             )  # fmt: skip
-        leases.descriptors.append(descriptor)
+        leases.descriptors += lock
         error = bind_error(need.address or host, port)
         if error is not None:
             return _why_not(error, need, port)
@@ -118,17 +118,15 @@ def _take_fixed(
 
 def take_gpu(leases: Leases, card: str) -> None:
     """Add the lease of a GPU to `leases`, if nobody holds it."""
-    descriptor = _lock(f"gpu-{card}")
-    if descriptor is not None:
-        leases.descriptors.append(descriptor)
+    leases.descriptors += _lock(f"gpu-{card}") or ()
 
 
 def holder_of_gpu(card: str, besides: Collection[int]) -> str | None:
     """Who holds the lease of a GPU, other than the processes `besides`; None where nobody does."""
     name = f"gpu-{card}"
-    descriptor = _lock(name)
-    if descriptor is not None:
-        os.close(descriptor)
+    lock = _lock(name)
+    if lock is not None:
+        _close(lock)
         return None
     pids = _lessees(name)
     if any(pid in besides for pid in pids):
@@ -137,18 +135,35 @@ def holder_of_gpu(card: str, besides: Collection[int]) -> str | None:
 
 
 def _lessees(name: str) -> list[int]:
-    """The processes that have the lease `name` open, as far as we may look into them."""
-    path, found = str(FOLDER / name), []
+    """The processes of this user that have the lease `name` open."""
+    files: set[tuple[int, int]] = set()
+    with lease_folder.open_all() as folders:
+        for folder in folders:
+            with contextlib.suppress(OSError):
+                info = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                files.add((info.st_dev, info.st_ino))
+    found = []
     for pid in (int(entry) for entry in os.listdir("/proc") if entry.isdigit()):
         with contextlib.suppress(OSError):
-            descriptors = os.listdir(f"/proc/{pid}/fd")
-            if any(os.readlink(f"/proc/{pid}/fd/{one}") == path for one in descriptors):
+            if any(_is_open(f"/proc/{pid}/fd/{one}", name, files)
+                   for one in os.listdir(f"/proc/{pid}/fd")):  # fmt: skip
                 found.append(pid)
     return found
 
 
+def _is_open(descriptor: str, name: str, files: Collection[tuple[int, int]]) -> bool:
+    try:
+        # Only files of that name are looked at: a stat of a dead network mount would hang.
+        if not os.readlink(descriptor).endswith(f"/{name}"):
+            return False
+        info = os.stat(descriptor)
+    except OSError:
+        return False
+    return (info.st_dev, info.st_ino) in files
+
+
 def _told(pids: list[int]) -> str:
-    return f"pid {pids[0]} ({command_line(pids[0])})" if pids else "another user's instance"
+    return f"pid {pids[0]} ({command_line(pids[0])})" if pids else "another instance of this user"
 
 
 def _why_not(error: OSError, need: PortNeed, port: int) -> Problem:
@@ -177,17 +192,19 @@ def _take_free(
     leases: Leases, need: PortNeed, host: str, instance: str, preferred: int | None
 ) -> None:
     top = _ephemeral_start()
-    width = top - LOWEST
-    # The same name gets the same ports as long as they are free: easier for firewalls and eyes.
-    first = zlib.crc32(f"{instance}/{need.name}".encode()) % width
-    # The stride must not divide the width, or only a part of all ports would ever be tried.
-    stride = next(n for n in range(7, width + 8) if math.gcd(n, width) == 1)
-    candidates = [LOWEST + (first + i * stride) % width for i in range(width)]
-    if preferred is not None:
-        candidates.insert(0, preferred)
-    avoided = _low_bytes_in_use() if need.unique_low_byte else set()
-    for number in candidates:
-        if number & 255 not in avoided and _take_span(leases, need, number, host, top):
+    unusable, doubtful = _low_bytes_in_use() if need.unique_low_byte else (set(), set())
+    blocked = _blocked()
+    later = []
+    for number in _candidates(f"{os.geteuid()}/{instance}/{need.name}", preferred, top):
+        if number & 255 in unusable:
+            continue
+        if number & 255 in doubtful or number in blocked:
+            later.append(number)
+        elif _take_span(leases, need, number, host, top):
+            leases.ports[need.name] = number
+            return
+    for number in sorted(later, key=blocked.__contains__):
+        if _take_span(leases, need, number, host, top):
             leases.ports[need.name] = number
             return
     raise PreconditionError.of(
@@ -195,16 +212,46 @@ def _take_free(
     )
 
 
-def _low_bytes_in_use() -> set[int]:
-    """Low bytes that `auto` leaves alone: of servers that hold no lease of ours, and of queues.
+def _candidates(name: str, preferred: int | None, top: int) -> Iterator[int]:
+    """Every port of the range once: the preferred one, the name's own, the rest in no order.
+
+    The same name of the same user gets the same port while it is free: easier for firewalls and
+    eyes. No further one can be foretold and taken beforehand.
+    """
+    width = top - LOWEST
+    first = LOWEST + zlib.crc32(name.encode()) % width
+    early = [first] if preferred is None else [preferred, first]
+    yield from dict.fromkeys(early)
+    draw = random.SystemRandom()
+    start = draw.randrange(width)
+    stride = draw.randrange(1, width)
+    # A stride that divides the range would visit a part of it only.
+    while math.gcd(stride, width) != 1:
+        stride = draw.randrange(1, width)
+    for i in range(width):
+        number = LOWEST + (start + i * stride) % width
+        if number not in early:
+            yield number
+
+
+def _low_bytes_in_use() -> tuple[set[int], set[int]]:
+    """Low bytes that `auto` does not take, and those that it takes where there is no other.
 
     A System V queue that nobody uses any more would still stop the start: it is never inherited.
     The highest byte of an ftok key is the project, which is where FastDeploy puts the port.
+    Command lines and names below /dev/shm can be made up by any user of the machine, all 256 of
+    them, hence they only come last.
     """
     from launcher.host import kernel, network
 
-    used = {found.port & 255 for found in network.queue_ports()}
-    return used | {queue.key >> 24 & 255 for queue in kernel.message_queues()}
+    hinted = {found.port & 255 for found in network.queue_ports()}
+    return {queue.key >> 24 & 255 for queue in kernel.message_queues()}, hinted
+
+
+def _blocked() -> set[int]:
+    from launcher.host import network
+
+    return network.blocked_ports()
 
 
 def _take_span(leases: Leases, need: PortNeed, number: int, host: str, top: int) -> bool:
@@ -213,62 +260,61 @@ def _take_span(leases: Leases, need: PortNeed, number: int, host: str, top: int)
     taken: list[int] = []
     good = True
     for port in range(number, number + need.span):
-        descriptor = _lock(f"port-{port}")
-        if descriptor is None:
+        lock = _lock(f"port-{port}", strict=True)
+        if lock is None:
             good = False
             break
-        taken.append(descriptor)
+        taken += lock
         if bind_error(need.address or host, port) is not None:
             good = False
             break
     if good and need.unique_low_byte:
         good = _take_low_byte(leases, number)
     if not good:
-        for descriptor in taken:
-            os.close(descriptor)
+        _close(taken)
         return False
     leases.descriptors += taken
     return True
 
 
 def _take_low_byte(leases: Leases, number: int) -> bool:
-    descriptor = _lock(f"low-byte-{number & 255}")
-    if descriptor is None:
+    lock = _lock(f"low-byte-{number & 255}")
+    if lock is None:
         return False
-    leases.descriptors.append(descriptor)
+    leases.descriptors += lock
     return True
 
 
-def _lock(name: str) -> int | None:
-    """A descriptor that holds the lease `name`, or None where somebody else does."""
-    try:
-        with contextlib.suppress(FileExistsError):
-            FOLDER.mkdir(mode=0o1777)
-            FOLDER.chmod(0o1777)
-        descriptor = _open(FOLDER / name)
-    except OSError as error:
-        raise PreconditionError.of(
-            "no-lease", f"ports cannot be leased: {error.strerror}", str(error.filename),
-            f"{FOLDER} must be a folder that everybody may write to, with its sticky bit",
-        ) from None  # fmt: skip
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+def _lock(name: str, *, strict: bool = False) -> tuple[int, ...] | None:
+    """Descriptors that hold the lease `name` in every folder, or None where another process does.
+
+    Without a folder, or where it is full or read-only, the tuple is empty: the bind probe decides
+    alone then. `strict`: None as well where something odd lies in the lease's place everywhere.
+    """
+    held: list[int] = []
+    odd = False
+    with lease_folder.open_all() as folders:
+        for folder in folders:
+            try:
+                descriptor = lease_folder.open_file(folder, name)
+            except OSError as error:
+                odd = odd or isinstance(error, lease_folder.UnsafeError)
+                continue
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                _close((*held, descriptor))
+                return None
+            except OSError:  # a file system without locks
+                os.close(descriptor)
+                continue
+            held.append(descriptor)
+    return None if strict and odd and not held else tuple(held)
+
+
+def _close(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
         os.close(descriptor)
-        return None
-    return descriptor
-
-
-def _open(path: Path) -> int:
-    try:
-        # Without O_CREAT first: fs.protected_regular refuses O_CREAT on another user's file in
-        # a sticky folder, even where it exists.
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-        with contextlib.suppress(PermissionError):
-            os.fchmod(descriptor, 0o644)
-        return descriptor
 
 
 def _ephemeral_start() -> int:

@@ -30,10 +30,8 @@ def plan(result: Result) -> str:
     for name, reference in made["secrets"].items():
         lines.append(f"  {name + '=<' + reference + '>':<50} # a secret, resolved at start")
     lines.append(f"  passed on: {', '.join(made['pass_env'])}")
-    lines += ["", "ports"]
-    for port in made["ports"]:
-        shown = port["shown_as"] or port["name"]
-        lines.append(f"  {port['number']:<6} on {port['address']:<16} {shown}")
+    lines += ["", "ports", *(_port(port) for port in made["ports"] if port["bound"])]
+    lines += _elsewhere(made)
     lines += ["", "files and folders"]
     lines += [f"  {f['path']}  ({f['purpose']})" for f in data["files"]]
     lines += [f"  {folder}/" for folder in data["folders"]]
@@ -57,6 +55,29 @@ def plan(result: Result) -> str:
         lines += ["", "notes", *(f"  {note}" for note in data["notes"])]
     lines += ["", "as one line", f"  {data['shell']}"]
     return "\n".join(lines)
+
+
+def _port(port: Mapping[str, Any]) -> str:
+    return f"  {port['number']:<6} on {port['address']:<16} {port['shown_as'] or port['name']}"
+
+
+def _elsewhere(made: Mapping[str, Any]) -> list[str]:
+    """Unix sockets, and numbers that are given to the engine although nothing listens there."""
+    lines = []
+    for port in made["ports"]:
+        shown = port["shown_as"] or port["name"]
+        if port["socket"]:
+            lines.append(f"  {port['socket']}  {shown}; {port['number']} is no port, only its name")
+    for one in made["sockets"]:
+        path = one["path"].replace("{pid}", "PID")
+        lines.append(f"  {path}  {one['shown_as']}")
+    if lines:
+        lines = ["", "unix sockets", *lines]
+    unused = [p for p in made["ports"] if not p["bound"] and not p["socket"]]
+    if unused:
+        lines += ["", "leased, and not listened on with these settings"]
+        lines += [f"  {p['number']:<6} {p['shown_as'] or p['name']}" for p in unused]
+    return lines
 
 
 def _running(running: Mapping[str, Any] | None) -> list[str]:

@@ -5,6 +5,7 @@ import os
 import shlex
 import signal
 import socket
+import stat
 from pathlib import Path
 
 from tests.support.rig import Rig
@@ -112,6 +113,40 @@ def test_down_between_two_runs(rig: Rig) -> None:
     assert ran.json["data"]["state"] == "stopped"
     assert rig.stored()["state"] == "stopped"
     assert rig.run("status", "one", "--json").json["data"]["instances"][0]["state"] == "stopped"
+
+
+def test_the_temporary_folder_stays_ours_between_two_runs(rig: Rig) -> None:
+    """Its name can be seen in /tmp: another user would make it, and the restart would fail."""
+    rig.up(restart={**POLICY, "delay": 600})
+    folder = Path(rig.stored(file="plan.json")["temporary_folder"])
+    (folder / "sub").mkdir()
+    (folder / "sub" / "file").touch()
+    (folder / "link").symlink_to(rig.instance())
+    held = os.open(folder, os.O_RDONLY)  # nothing else gets its inode number meanwhile
+    os.kill(rig.engine(), signal.SIGKILL)
+    wait_for(lambda: rig.stored()["restarts"] == 1, "the wait for the restart")
+    info = folder.lstat()
+    assert info.st_ino == os.fstat(held).st_ino, "not removed and made again either"
+    assert (stat.S_IMODE(info.st_mode), info.st_uid) == (0o700, os.getuid())
+    os.close(held)
+    assert list(folder.iterdir()) == []
+    assert rig.instance().exists()
+    rig.down()
+    assert not folder.exists()
+
+
+def test_a_keeper_killed_between_two_runs_leaves_nothing_that_down_does_not_remove(
+    rig: Rig,
+) -> None:
+    rig.up(restart={**POLICY, "delay": 600})
+    folder = Path(rig.stored(file="plan.json")["temporary_folder"])
+    os.kill(rig.engine(), signal.SIGKILL)
+    wait_for(lambda: rig.stored()["restarts"] == 1, "the wait for the restart")
+    rig.kill(rig.keeper())
+    assert folder.exists()
+    ran = rig.run("down", "one", "--json")
+    assert (ran.rc, ran.json["data"]["receipt"]["left"]) == (0, []), ran.said()
+    assert not folder.exists()
 
 
 def test_a_restart_that_does_not_start_is_the_end(rig: Rig) -> None:

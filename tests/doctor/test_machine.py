@@ -81,6 +81,30 @@ def test_another_server_with_the_same_low_byte(examine: Any) -> None:
     assert f"{other} (command line of pid {process.pid})" in found.evidence
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user, hence root")
+@pytest.mark.parametrize(("listens", "answer"), [(False, "WARN"), (True, "FAIL")])
+def test_what_another_user_made_up_refuses_no_queue_port(
+    examine: Any, listens: bool, answer: str
+) -> None:
+    """His name below /dev/shm counts as far as the kernel confirms it."""
+    number = free_port()
+    other = number - 256
+    made_up = Path(f"/dev/shm/fd_task_queue_{other}.sock")
+    made_up.touch()
+    try:
+        os.chown(made_up, 65533, 65533)
+        with socket.socket() as queue:
+            queue.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            queue.bind(("127.0.0.1", other))
+            if listens:
+                queue.listen()
+            found = examine(ports={"engine-worker-queue": number})["queue-low-byte"]
+    finally:
+        made_up.unlink()
+    assert found.answer == answer, found
+    assert str(made_up) in found.evidence
+
+
 def test_a_queue_of_an_earlier_server(examine: Any) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     number = free_port()
@@ -384,6 +408,14 @@ def test_what_is_exposed_is_said(examine: Any) -> None:
     assert seen["exposed-metrics"].answer == "WARN"
     assert seen["exposed-api"].answer == "WARN"
     assert "nft add rule" in (seen["exposed-queues"].remedy or "")
+    assert "is the unix socket /dev/shm/fd_task_queue_" in seen["exposed-queues"].evidence
+
+
+def test_a_queue_that_does_not_listen_is_not_exposed(examine: Any) -> None:
+    arguments = {"enable-prefix-caching": False}
+    found = examine(host="0.0.0.0", **{"engine-args": arguments})["exposed-queues"]
+    assert found.answer == "PASS"
+    assert "cache-queue does not listen with these settings" in found.evidence
 
 
 def test_a_log_folder_that_others_can_read(examine: Any, state: Path) -> None:

@@ -153,6 +153,40 @@ def test_ports_are_named_with_the_address_they_really_bind() -> None:
     assert any("0.0.0.0" in note for note in made.notes)
 
 
+SHM = "FD_ENGINE_TASK_QUEUE_WITH_SHM"
+PREFILL = {"splitwise-role": "prefill", "router": "10.0.0.1:9000"}
+OFF = {"enable-prefix-caching": False}
+
+
+@pytest.mark.parametrize(
+    ("version", "env", "arguments", "unix", "unused"),
+    [
+        ("2.2.1", {}, {}, False, {"cache-queue"}),
+        ("2.2.1", {}, {"enable-prefix-caching": True}, False, set()),
+        ("2.3.0", {}, {}, True, set()),
+        ("2.4.0", {}, {}, True, set()),
+        ("2.4.0", {SHM: "0"}, {}, False, set()),
+        ("2.4.0", {SHM: " 1"}, {}, True, set()),
+        ("2.4.0", {SHM: "7"}, {}, True, set()),
+        ("2.4.0", {}, OFF, True, {"cache-queue"}),
+        ("2.4.0", {}, {**OFF, **PREFILL}, True, set()),
+        ("2.3.0", {}, {"speculative-config": '{"method": "mtp"}'}, True, {"cache-queue"}),
+        ("2.4.0", {}, {"speculative-config": '{"method": "mtp"}'}, True, set()),
+    ],
+)
+def test_which_numbers_are_ports(
+    version: str, env: dict[str, str], arguments: dict[str, object], unix: bool, unused: set[str]
+) -> None:
+    made = making.plan(making.profile(env=env, engine_args=arguments), version)
+    queue = made.port("engine-worker-queue")
+    assert queue.socket == ("/dev/shm/fd_task_queue_8182.sock" if unix else None)
+    assert queue.bound is not unix
+    assert {use.name for use in made.ports if not use.bound and not use.socket} == unused
+    (note,) = (note for note in made.notes if "whatever `host` is" in note)
+    for use in made.ports[1:]:
+        assert (use.name in note) is use.bound
+
+
 def test_the_queue_port_counts_up_by_rank_in_2_0_and_2_1() -> None:
     made = making.profile(tensor_parallel_size=4)
     fastdeploy = get("fastdeploy")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from launcher.host import disk, kernel, memory, network, packages
+from tests.support.ports import free_port
 from tests.support.waiting import wait_for
 
 
@@ -46,6 +47,30 @@ def test_queue_ports_are_read_from_command_lines_in_all_spellings() -> None:
         mine = {p.port for p in network.queue_ports() if p.pid == one.pid}
         one.communicate(b"\n")
     assert mine == {9123, 9124, 9125}
+
+
+def test_command_lines_that_are_no_numbers_harm_nobody() -> None:
+    """Any user of the machine writes them: superscripts are digits to `str.isdigit`."""
+    option = "--engine-worker-queue-port"
+    words = [option, "\u00b2", option, "9" * 5000, f"{option}=\u0663,,-1,9126,1e3,0x10"]
+    with subprocess.Popen([sys.executable, "-c", "input()", *words], stdin=subprocess.PIPE) as one:
+        wait_for(lambda: one.pid in {p.pid for p in network.queue_ports()}, "its command line")
+        mine = {p.port for p in network.queue_ports() if p.pid == one.pid}
+        one.communicate(b"\n")
+    assert mine == {9126}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user, hence root")
+def test_a_name_that_another_user_made_below_dev_shm_blocks_its_port_only() -> None:
+    port = free_port()
+    path = Path(f"/dev/shm/router_{port}.ipc")
+    path.touch(mode=0o600)
+    try:
+        assert port not in network.blocked_ports(), "our own: the server replaces it"
+        os.chown(path, 65533, 65533)
+        assert port in network.blocked_ports()
+    finally:
+        path.unlink()
 
 
 def test_memory_agrees_with_sysconf() -> None:

@@ -1,6 +1,7 @@
 """`logs`: one source or all of it, over rotations, followed to the end, secrets out."""
 
 import json
+import os
 import threading
 import tracemalloc
 from pathlib import Path
@@ -100,6 +101,14 @@ def test_a_log_that_a_link_names_is_one_source(found: InstanceDir) -> None:
     dated = {name for name in logs.sources(found) if name.startswith("dated")}
     assert dated == {"dated.log", "dated.log.2026-01-08"}
     assert shown(found, "dated.log") == ["2026-01-09"]
+
+
+def test_links_that_lead_nowhere_and_pipes_are_no_sources(found: InstanceDir) -> None:
+    (found.logs / "engine").mkdir(exist_ok=True, parents=True)
+    (found.logs / "engine" / "loop.log").symlink_to("loop.log")
+    (found.logs / "engine" / "gone.log").symlink_to("nothing")
+    os.mkfifo(found.logs / "engine" / "pipe.log")
+    assert not {"loop.log", "gone.log", "pipe.log"} & set(logs.sources(found))
 
 
 @pytest.mark.parametrize("source", ["nothing", "../state.json", "/etc/passwd", ""])

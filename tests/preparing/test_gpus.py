@@ -1,12 +1,15 @@
 """Which GPUs a start will be on, and whose they are."""
 
 import os
+import subprocess
+import sys
 import uuid
 from pathlib import Path
 
 import pytest
 
 from launcher.host import gpus as host
+from launcher.host.gpus import Gpu, GpuProcess, GpuReport
 from launcher.plan.model import LaunchPlan
 from launcher.preparing import gpus
 from launcher.preparing.leases import Leases
@@ -54,3 +57,42 @@ def test_a_gpu_is_held_by_one_at_a_time() -> None:
     finally:
         first.release()
     assert gpus.holders((card,)) == {}
+
+
+SERVER = """
+import signal, subprocess, sys
+engine = subprocess.Popen(["sleep", "60"], user=65533)
+print(engine.pid, flush=True)
+signal.signal(signal.SIGTERM, lambda *_: engine.terminate())
+engine.wait()
+"""
+
+
+def card(index: int, *pids: int) -> Gpu:
+    return Gpu(index, f"GPU-{index}", "H100", (9, 0), 80 << 30, 80 << 30,
+               tuple(GpuProcess(pid, None) for pid in pids))  # fmt: skip
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user, hence root")
+def test_what_another_user_has_on_a_gpu_the_driver_tells() -> None:
+    """Leases are one user's; a server is told from other programs by its keeper."""
+    sleeper = subprocess.Popen(["sleep", "60"], user=65533)
+    server = subprocess.Popen(
+        [sys.executable, "-c", SERVER, "-m", "launcher.keeper", "/folder"],
+        stdout=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        assert server.stdout is not None
+        engine = int(server.stdout.readline())
+        report = GpuReport((card(0, sleeper.pid, os.getpid(), 2**22 + 5), card(1, engine)))
+        first, second = gpus.foreign(("0", "GPU-1"), report)
+        assert (first.card, first.pid, first.owner, first.instance) == (
+            "0", sleeper.pid, 65533, False
+        )  # fmt: skip
+        assert (second.card, second.pid, second.instance) == ("GPU-1", engine, True)
+        assert second.describe() == f"pid {engine} of uid 65533 (sleep 60)"
+        assert gpus.foreign(("2",), report) == ()
+    finally:
+        for process in (sleeper, server):
+            process.terminate()
+            process.communicate()

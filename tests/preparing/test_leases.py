@@ -11,6 +11,8 @@ import pytest
 
 from launcher.engines.base import PortNeed
 from launcher.errors import PreconditionError
+from launcher.host import network
+from launcher.host.network import QueuePort
 from launcher.preparing import leases
 from launcher.preparing.leases import Leases
 from tests.support import ROOT, ports
@@ -163,3 +165,57 @@ def test_every_free_port_is_tried(taken: list[Leases], monkeypatch: pytest.Monke
     monkeypatch.setattr(leases, "_take_span", none)
     assert [code for code, _ in refusal(API)] == ["no-free-port"]
     assert len(set(asked)) == len(asked) > 10_000
+
+
+def test_names_that_any_user_can_make_up_block_nothing(
+    taken: list[Leases], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Command lines and names below /dev/shm come in all 256 low bytes if somebody likes."""
+    free = 77
+    hints = tuple(QueuePort(20480 + byte, None, "made up") for byte in range(256))
+    monkeypatch.setattr(
+        network, "queue_ports", lambda: tuple(q for q in hints if q.port & 255 != free)
+    )
+    assert take(taken, QUEUE)["queue"] & 255 == free, "one that is not hinted at comes first"
+    monkeypatch.setattr(network, "queue_ports", lambda: hints)
+    assert take(taken, QUEUE, name="edt-two")["queue"] >= leases.LOWEST
+
+
+def test_a_port_whose_name_another_user_has_comes_last(
+    taken: list[Leases], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FastDeploy could not make `/dev/shm/PORT.socket`."""
+    first = take(taken, API, name="edt-blocked")["api"]
+    taken.pop().release()
+    monkeypatch.setattr(network, "blocked_ports", lambda: {first})
+    assert take(taken, API, name="edt-blocked")["api"] != first
+    monkeypatch.setattr(network, "blocked_ports", lambda: set(range(1024, 65536)))
+    assert take(taken, API, name="edt-blocked")["api"] >= leases.LOWEST
+
+
+def test_users_with_one_profile_start_at_different_ports(
+    taken: list[Leases], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their leases do not see each other, and some ports are bound only after the load."""
+    monkeypatch.setattr(leases, "_lock", lambda name, **_: ())
+    first = []
+    for uid in range(5000, 5008):
+        monkeypatch.setattr(os, "geteuid", lambda uid=uid: uid)
+        first.append(take(taken, API)["api"])
+    assert len(set(first)) == 8
+
+
+def test_the_order_of_the_candidates_cannot_be_foretold(monkeypatch: pytest.MonkeyPatch) -> None:
+    orders: list[list[int]] = []
+
+    def none(held: Leases, need: PortNeed, number: int, *more: object) -> bool:
+        orders[-1].append(number)
+        return False
+
+    monkeypatch.setattr(leases, "_take_span", none)
+    for _ in range(2):
+        orders.append([])
+        refusal(API)
+    assert orders[0][0] == orders[1][0], "the name's own port comes first"
+    assert orders[0][1:50] != orders[1][1:50]
+    assert set(orders[0]) == set(orders[1])

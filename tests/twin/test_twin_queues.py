@@ -105,6 +105,17 @@ def test_q_can_be_a_unix_socket(start: Start) -> None:
     assert not path.exists()
 
 
+@pytest.mark.parametrize(
+    ("release", "flags"), [("2.2", []), ("2.4", ["--no-enable-prefix-caching"])]
+)
+def test_without_prefix_caching_there_is_no_cache_queue(
+    start: Start, release: str, flags: list[str]
+) -> None:
+    twin = start(*flags, release=release).wait_ready()
+    assert twin.listening() == {"P", "M", "Q"}
+    assert twin.stop() == 0
+
+
 def test_before_2_3_q_is_always_tcp(start: Start) -> None:
     twin = start(release="2.2", environment={"FD_ENGINE_TASK_QUEUE_WITH_SHM": "1"}).wait_ready()
     assert accepts(twin.ports.queue)

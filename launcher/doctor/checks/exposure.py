@@ -18,16 +18,13 @@ def queues(subject: Subject) -> Outcome | None:
     plan = subject.plan
     if plan is None:
         return None
-    open_ = [p for p in plan.ports if p.name in _QUEUES and _public(p.address)]
-    env = {e.name: e.value for e in plan.env}
-    closed = []
-    if env.get("FD_ENGINE_TASK_QUEUE_WITH_SHM") == "1":
-        open_ = [p for p in open_ if p.name != "engine-worker-queue"]
-        closed.append("the task queue is a unix socket (FD_ENGINE_TASK_QUEUE_WITH_SHM=1)")
+    queues = [p for p in plan.ports if p.name.startswith(_QUEUES)]
+    open_ = [p for p in queues if p.bound and _public(p.address)]
+    closed = [_closed(p) for p in queues if not p.bound]
     if not open_:
         return ok("; ".join(closed) or "no queue listens on other addresses")
     shown = ", ".join(_shown(subject, p) for p in open_)
-    note = f"; {closed[0]}" if closed else ""
+    note = "".join(f"; {one}" for one in closed)
     return warn(
         f"{shown} accept anyone who knows a constant of the source, and unpickle what they send"
         f"{note}",
@@ -41,7 +38,7 @@ def metrics(subject: Subject) -> Outcome | None:
     if plan is None:
         return None
     use = next((p for p in plan.ports if p.name == "metrics"), None)
-    if use is None or not _public(use.address):
+    if use is None or not use.bound or not _public(use.address):
         return ok("the metrics are not on a port of their own")
     env = {e.name: e.value for e in plan.env}
     key = "FD_API_KEY" in env or "FD_API_KEY" in plan.secrets
@@ -109,6 +106,13 @@ def _public(address: str) -> bool:
         return not ipaddress.ip_address(address).is_loopback
     except ValueError:
         return True
+
+
+def _closed(use: PortUse) -> str:
+    """A queue that listens on no port."""
+    if use.socket is None:
+        return f"{use.name} does not listen with these settings"
+    return f"{use.name} is the unix socket {use.socket}"
 
 
 def _shown(subject: Subject, use: PortUse) -> str:

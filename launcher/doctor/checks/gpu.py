@@ -207,7 +207,7 @@ def _built_for(subject: Subject) -> str | None:
 
 
 def shared(subject: Subject) -> Outcome | None:
-    """No other instance of ernie-deploy, of whatever user, is on the same GPU."""
+    """No other instance is on the same GPU: ours by their leases, other users' by the driver."""
     if subject.plan is None:
         return None
     wanted = gpus.cards(subject.plan, os.environ)
@@ -215,11 +215,15 @@ def shared(subject: Subject) -> Outcome | None:
         return None
     own = (os.getpid(), *([subject.keeper] if subject.keeper else []))
     taken = gpus.holders(wanted, own)
-    if not taken:
+    uses = [f"GPU {card} is used by {who}" for card, who in taken.items()]
+    foreign = gpus.foreign(wanted, subject.host.gpus)
+    uses += [f"GPU {use.card} is used by {use.describe()}" for use in foreign]
+    if not uses:
         return ok(f"GPU {', '.join(wanted)}: no other instance holds it")
-    said = "; ".join(f"GPU {card} is used by {who}" for card, who in taken.items())
     unsaid = "" if subject.plan.gpus is not None else " (the profile names no `gpus`)"
-    return fail(f"{said}{unsaid}", "name other `gpus`, or take that instance down")
+    if not taken and not any(use.instance for use in foreign):
+        return warn(f"{'; '.join(uses)}{unsaid}", "name other `gpus`, or ask that user")
+    return fail(f"{'; '.join(uses)}{unsaid}", "name other `gpus`, or take that instance down")
 
 
 CHECKS = (

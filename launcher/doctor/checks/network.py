@@ -43,6 +43,13 @@ def low_byte(subject: Subject) -> Outcome | None:
         return ok("chosen at the start, with a low byte that no other server has leased")
     others = [q for q in subject.host.queue_ports if q.port & 0xFF == number & 0xFF]
     shown = ", ".join(f"{q.port} ({q.how})" for q in subject.host.queue_ports) or "none"
+    if others and not any(q.is_confirmed() for q in others):
+        return warn(
+            f"queue port {number} equals modulo 256 what another user's "
+            + ", ".join(f"{q.how} ({q.port})" for q in others)
+            + " names; the kernel shows no such queue",
+            "if that is a server which has just been started, set `engine-worker-queue: auto`",
+        )
     if others:
         return fail(
             f"queue port {number} equals modulo 256 that of another server: "

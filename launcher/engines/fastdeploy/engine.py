@@ -29,11 +29,12 @@ from launcher.engines.fastdeploy import (
 from launcher.engines.fastdeploy.asked import Asked
 from launcher.engines.fastdeploy.catalogue import LINES
 from launcher.engines.fastdeploy.leftovers import leftovers
-from launcher.engines.fastdeploy.ports import EVERYWHERE, ports
+from launcher.engines.fastdeploy.ports import EVERYWHERE, ports, sockets
+from launcher.engines.fastdeploy.ports import uses as port_uses
 from launcher.engines.fastdeploy.readiness import readiness
 from launcher.engines.fastdeploy.shell import refuse_unsafe
 from launcher.errors import PreconditionError, Problem, ProfileError
-from launcher.plan.model import LaunchPlan, PortUse, StopPolicy, StopStage
+from launcher.plan.model import LaunchPlan, StopPolicy, StopStage
 from launcher.profile.model import Profile
 
 WHEELS = ("fastdeploy-gpu", "fastdeploy-xpu")
@@ -176,7 +177,8 @@ class FastDeploy:
             env=surroundings.variables(profile, context),
             secrets=surroundings.secrets(profile),
             folders=surroundings.folders(context),
-            ports=_uses(profile, context),
+            ports=port_uses(profile, context),
+            sockets=sockets(profile, context),
             served_model=command.served(profile),
             log_sources=watching.LOG_SOURCES,
             phases=watching.PHASES,
@@ -196,19 +198,6 @@ class FastDeploy:
         )
 
 
-def _uses(profile: Profile, context: PlanContext) -> tuple[PortUse, ...]:
-    found = []
-    unix = surroundings.queue_is_unix_socket(profile, context)
-    for need in ports(profile, context.release):
-        first = context.ports[need.name]
-        bound = not (unix and need.name == "engine-worker-queue")
-        for i in range(need.span):
-            name = need.name if i == 0 else f"{need.name}-{i + 1}"
-            address = need.address or profile.host
-            found.append(PortUse(name, first + i, address, need.shown_as, bound))
-    return tuple(found)
-
-
 def _stop(profile: Profile) -> StopPolicy:
     """SIGTERM while loading orphans the workers, SIGINT when ready the cache queue: measured."""
     grace = profile.stop.grace
@@ -222,10 +211,19 @@ def _stop(profile: Profile) -> StopPolicy:
 def _notes(profile: Profile, context: PlanContext) -> tuple[str, ...]:
     line = context.release.line
     said = list(checks.notes(profile, line))
+    everywhere = [
+        use.name for use in port_uses(profile, context) if use.bound and use.name != "api"
+    ]
     said.append(
-        f"metrics and the queues listen on {EVERYWHERE} whatever `host` is: close their ports in "
-        "the firewall"
+        f"{', '.join(everywhere)} listen on {EVERYWHERE} whatever `host` is: close their ports "
+        "in the firewall"
     )
+    if profile.env.get("FD_ENABLE_INTERNAL_ADAPTER") not in (None, "", "0"):
+        said.append(
+            "FD_ENABLE_INTERNAL_ADAPTER opens the ports of FD_ZMQ_RECV_REQUEST_SERVER_PORT, "
+            "FD_ZMQ_SEND_RESPONSE_SERVER_PORT and FD_ZMQ_CONTROL_CMD_SERVER_PORTS on every "
+            "address too; they are not leased"
+        )
     if line in ("2.0", "2.1", "2.2"):
         said.append(f"FastDeploy {line} keeps metrics in /tmp/prom_main, shared by all servers "
                     "of the host")  # fmt: skip

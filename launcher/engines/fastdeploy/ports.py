@@ -1,14 +1,19 @@
 """The ports a FastDeploy server listens on, and where.
 
 Measured on 2.4: only the API port keeps to `--host`; metrics and both queues bind 0.0.0.0
-(api_server.py:663, config.py:1657). The queue port's low byte names a System V message queue, so
-it must be unique on the host (custom_ops/gpu_ops/get_output.cc).
+(api_server.py:663, config.py:1657). Every release opens the cache queue only with prefix caching
+or with a split into prefill and decode (common_engine.py, start_worker_queue_service). The queue
+port's low byte names a System V message queue, so it must be unique on the host
+(custom_ops/gpu_ops/get_output.cc).
 """
 
 from __future__ import annotations
 
-from launcher.engines.base import PortNeed, Release
+from launcher.engines.base import PlanContext, PortNeed, Release
+from launcher.engines.fastdeploy import surroundings
 from launcher.engines.fastdeploy.asked import Asked
+from launcher.engines.fastdeploy.catalogue import table
+from launcher.plan.model import PortUse, SocketUse
 from launcher.profile.model import Profile
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - where FastDeploy listens, not where we do
@@ -49,6 +54,70 @@ def ports(profile: Profile, release: Release | None) -> tuple[PortNeed, ...]:
     if rdma or "rdma-comm" in profile.ports:
         needs.append(PortNeed("rdma-comm", span=ranks, address=EVERYWHERE, shown_as="RDMA"))
     return tuple(needs)
+
+
+_ONE_PORT = {
+    "2.0": ("engine-worker-queue",),
+    "2.1": ("engine-worker-queue",),
+    "2.3": ("cache-queue",),
+}
+"""Needs of several numbers of which only the first is a port that is opened.
+
+2.0 and 2.1 name a System V queue by each further number (gpu_model_runner.py adds the rank), 2.3
+has one cache queue for all data-parallel groups.
+"""
+
+
+def uses(profile: Profile, context: PlanContext) -> tuple[PortUse, ...]:
+    """Each number that FastDeploy is given, and what listens there."""
+    found = []
+    line = context.release.line
+    unix = surroundings.queue_is_unix_socket(profile, context)
+    unused = _unused(profile, line)
+    for need in ports(profile, context.release):
+        first = context.ports[need.name]
+        for number in range(first, first + need.span):
+            name = need.name if number == first else f"{need.name}-{number - first + 1}"
+            path = None
+            if unix and need.name == "engine-worker-queue":
+                path = f"/dev/shm/fd_task_queue_{number}.sock"  # noqa: S108 - FastDeploy's name
+            bound = path is None and need.name not in unused
+            if number != first and need.name in _ONE_PORT.get(line, ()):
+                bound = False
+            address = need.address or profile.host
+            found.append(PortUse(name, number, address, need.shown_as, bound, path))
+    return tuple(found)
+
+
+def sockets(profile: Profile, context: PlanContext) -> tuple[SocketUse, ...]:
+    """The Unix sockets within the server that have no port's option."""
+    name = "{pid}" if context.release.line in ("2.0", "2.1") else str(context.ports["api"])
+    found = [
+        SocketUse(f"/dev/shm/{name}.socket", "requests to the engine"),  # noqa: S108
+        SocketUse(f"/dev/shm/router_{name}.ipc", "answers of the engine"),  # noqa: S108
+    ]
+    if profile.env.get("FD_USE_GET_SAVE_OUTPUT_V1") == "1":
+        found += [
+            SocketUse(f"/dev/shm/get_save_output_rank{rank}.socket", "tokens")  # noqa: S108
+            for rank in range(Asked(profile).local_ranks)
+        ]
+    return tuple(found)
+
+
+def _unused(profile: Profile, line: str) -> tuple[str, ...]:
+    """The ports that FastDeploy takes as options and does not open with these settings."""
+    asked = Asked(profile)
+    if asked.role != "mixed":
+        return ()
+    caching = asked.value("enable-prefix-caching")
+    if caching is None:
+        option = table(line).get("enable-prefix-caching")
+        caching = option is not None and option.default
+    if line == "2.3" and asked.value("speculative-config") is not None:
+        caching = False  # args_utils.py turns it off
+    # Before 2.4 a number given is bound whatever the role (splitwise_connector.py).
+    split = ("pd-comm", "rdma-comm") if line == "2.4" else ("rdma-comm",)
+    return split if caching else ("cache-queue", *split)
 
 
 def _protocol(line: str) -> str:

@@ -53,7 +53,11 @@ def queue_is_unix_socket(profile: Profile, context: PlanContext) -> bool:
     """True where the task queue listens on a Unix socket and its port's number is only a name."""
     if context.release.line not in environment()[SHM_QUEUE]["in"]:
         return False
-    return any(v.name == SHM_QUEUE and v.value == "1" for v in variables(profile, context))
+    value = next((v.value for v in variables(profile, context) if v.name == SHM_QUEUE), "0")
+    try:
+        return int(value) != 0  # as envs.py reads it: `2` and ` 1` mean yes as well
+    except ValueError:
+        return False  # FastDeploy ends with a ValueError
 
 
 def secrets(profile: Profile) -> dict[str, str]:

@@ -54,15 +54,25 @@ class Config:
         self.blocks_override: int | None = override
         self.gpu_blocks = 0
         metrics_port = args.metrics_port
-        same = metrics_port is None or metrics_port == args.port
+        same = metrics_port is None or (metrics_port == args.port and release.at_least("2.4"))
         self.metrics_port: int | None = None if same else metrics_port
-        self.queue_port = self.cache_port = 0
+        self.queue_port = self.cache_port = self.comm_port = 0
         self._pid = os.getpid()
         self.tokens: Tokens | None = None
         self.devices = (
             os.environ.get("CUDA_VISIBLE_DEVICES")
             or ",".join(map(str, range(self.tensor_parallel_size)))
         )  # fmt: skip
+
+    @property
+    def wants_cache_queue(self) -> bool:
+        """common_engine.py, start_worker_queue_service: C needs prefix caching or a role."""
+        role = getattr(self.args, "splitwise_role", None) or "mixed"
+        caching = bool(getattr(self.args, "enable_prefix_caching", False))
+        speculative = getattr(self.args, "speculative_config", None) is not None
+        if speculative and not release.at_least("2.4"):
+            caching = False  # args_utils.py
+        return caching or role != "mixed"
 
     @property
     def segments(self) -> int:
@@ -113,7 +123,9 @@ class Config:
         self.queue_port = self._port("engine_worker_queue_port")[0]
         self.cache_port = self._port("cache_queue_port")[0]
         self._port("rdma_comm_ports", self.tensor_parallel_size)
-        self._port("pd_comm_port")
+        comm = self._port("pd_comm_port")[0]
+        if getattr(self.args, "pd_comm_port", None) and not release.at_least("2.4"):
+            self.comm_port = comm  # splitwise_connector.py binds it whatever the role
 
     def _port(self, name: str, count: int = 1) -> list[int]:
         given = getattr(self.args, name, None)

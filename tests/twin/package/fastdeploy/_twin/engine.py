@@ -7,13 +7,14 @@ import os
 import re
 import resource
 import signal
+import socket
 import sys
 import threading
 import time
 import traceback
 from typing import NoReturn
 
-from fastdeploy._twin import clock, logs, queues, release, say, web
+from fastdeploy._twin import clock, logs, ports, queues, release, say, web
 from fastdeploy._twin.checks import Config
 from fastdeploy._twin.family import alive, descendants
 from fastdeploy._twin.faults import fault, strike
@@ -52,6 +53,7 @@ class Engine:
         self.exit_delay = 12.0
         self.ending = "clean"
         self.queue_pid = self.cache_pid = self.shell_pid = 0
+        self.comm: socket.socket | None = None
         self.shell_reaped = False
         self.shell_status = 0
         self.stop_requested = threading.Event()
@@ -69,7 +71,10 @@ class Engine:
         self.signals = Signals(config.segments, create=True)
         self.signals.put("model_weights_status", 0)
         self.queue_pid = queues.fork_server(config.queue_port, relay=True)
-        self.cache_pid = queues.fork_server(config.cache_port, relay=False)
+        if config.wants_cache_queue:
+            self.cache_pid = queues.fork_server(config.cache_port, relay=False)
+        if config.comm_port:
+            self.comm = ports.listen("0.0.0.0", config.comm_port)
         clock.until(10)
         config.open_tokenizer()
         code = say.front("engine")
@@ -231,7 +236,6 @@ class Engine:
 
     def serve_metrics(self, port: int) -> None:
         """M: a thread of this process; the socket is inherited by gunicorn's workers."""
-        from fastdeploy._twin import ports
 
         assert self.scheduler is not None
         server = web.Server(ports.listen("0.0.0.0", port), metrics_app(self.scheduler))
@@ -370,7 +374,7 @@ class Engine:
 
     def kill_from_fork(self) -> NoReturn:
         """What LLMEngine's finalizer does in a gunicorn worker that gets a SIGTERM of its own."""
-        for pid in (self.queue_pid, self.cache_pid):
+        for pid in filter(None, (self.queue_pid, self.cache_pid)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
         with contextlib.suppress(ProcessLookupError):

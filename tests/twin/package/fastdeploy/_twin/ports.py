@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import random
 import socket
 
@@ -53,4 +54,13 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError:
         listener.close()
         raise
+    note(host, port)
     return listener
+
+
+def note(host: str, port: int) -> None:
+    """Append to TWIN_LISTENS where the real server would listen."""
+    path = os.environ.get("TWIN_LISTENS")
+    if path:
+        with open(path, "a", encoding="ascii") as stream:
+            stream.write(f"{host} {port}\n")

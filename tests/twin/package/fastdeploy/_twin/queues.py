@@ -15,14 +15,14 @@ import socket
 import sys
 import time
 
-from fastdeploy._twin import clock, release
+from fastdeploy._twin import clock, ports, release
 
 GREETING = b'{"hello": '
 
 
 def task_path(queue_port: int) -> str | None:
     """The unix socket of Q, if this release has it and it is asked for."""
-    if release.at_least("2.3") and os.environ.get("FD_ENGINE_TASK_QUEUE_WITH_SHM") == "1":
+    if release.at_least("2.3") and int(os.environ.get("FD_ENGINE_TASK_QUEUE_WITH_SHM", "0")):
         return f"/dev/shm/fd_task_queue_{queue_port}.sock"
     return None
 
@@ -87,6 +87,7 @@ def _listen(port: int, path: str | None) -> socket.socket:
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
+        ports.note("0.0.0.0", port)
     listener.listen(16)
     return listener
 

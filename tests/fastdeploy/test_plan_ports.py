@@ -1,0 +1,90 @@
+"""What `plan` says will be listened on is what the started server has open, no more and no less."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launcher.host import tcp
+from tests.fastdeploy.conftest import Make, Server
+
+SHM = "FD_ENGINE_TASK_QUEUE_WITH_SHM"
+LINES = ("2.0", "2.1", "2.2", "2.3", "2.4")
+CASES: list[tuple[str, dict[str, str], dict[str, Any]]] = [
+    *((line, {}, {}) for line in LINES),
+    *((line, {SHM: "0"}, {}) for line in ("2.3", "2.4")),
+    ("2.4", {SHM: "2"}, {}),
+    ("2.2", {}, {"host": "0.0.0.0"}),
+    ("2.4", {}, {"host": "0.0.0.0", "engine-args": {"enable-prefix-caching": False}}),
+    ("2.1", {}, {"engine-args": {"enable-prefix-caching": True}}),
+    ("2.1", {}, {"tensor-parallel-size": 2}),
+    ("2.3", {}, {"ports": {"pd-comm": "auto"}}),
+    ("2.4", {}, {"ports": {"pd-comm": "auto"}}),
+]
+
+
+def open_files(server: Server) -> dict[int, int]:
+    """Inodes of the sockets that the server's processes have open, each with its pid."""
+    found = {}
+    for pid in server.processes():
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            target = os.readlink(entry)
+            if target.startswith("socket:["):
+                found[int(target[8:-1])] = pid
+    return found
+
+
+def unix_listeners() -> dict[int, str]:
+    """Inode and path of every listening Unix socket of this network namespace."""
+    found = {}
+    for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
+        words = line.split()
+        if len(words) == 8 and int(words[3], 16) & 0x10000:
+            found[int(words[6])] = words[7]
+    return found
+
+
+@pytest.mark.parametrize(("line", "env", "keys"), CASES)
+def test_the_plan_names_exactly_what_is_listened_on(
+    fastdeploy: Make, tmp_path: Path, line: str, env: dict[str, str], keys: dict[str, Any]
+) -> None:
+    told = tmp_path / "listens"
+    env = {**env, "TWIN_LISTENS": str(told)}
+    server = fastdeploy(release=line, env=env, **keys)
+    # The tiny model is of a layout that releases before 2.3 refuse; the twin takes it.
+    forced = ("--force", "weight-format", "--force", "architecture")
+    up = server.up("--json", *(forced if line < "2.3" else ()))
+    assert up.rc == 0, up.said()
+    plan = server.run("plan", str(server.profile), "--json").json["data"]["plan"]
+    text = server.run("plan", str(server.profile)).stdout
+
+    ours = open_files(server)
+    numbers = sorted(one.port for one in tcp.listeners() if one.inode in ours)
+    bound = [use for use in plan["ports"] if use["bound"]]
+    assert sorted(use["number"] for use in bound) == numbers
+
+    where = {tuple(row.split()) for row in told.read_text().splitlines()}
+    assert {(use["address"], str(use["number"])) for use in bound} == where
+    for use in bound:
+        assert f"  {use['number']:<6} on {use['address']:<16} " in text
+
+    paths = {path for inode, path in unix_listeners().items() if inode in ours}
+    paths.discard(str(server.files.folder / "control.sock"))
+    planned = [use["socket"] for use in plan["ports"] if use["socket"]]
+    planned += [one["path"].replace("{pid}", str(server.main)) for one in plan["sockets"]]
+    assert sorted(planned) == sorted(paths)
+    for path in planned:
+        assert path.replace(str(server.main), "PID") in text or path in text
+    for use in plan["ports"]:
+        if not use["bound"]:
+            assert f"  {use['number']:<6} on " not in text
+    assert server.down("--json").rc == 0
+
+
+def test_metrics_on_the_api_port_are_refused_before_anything_listens(fastdeploy: Make) -> None:
+    server = fastdeploy(ports={"api": 21801, "metrics": 21801})
+    ran = server.run("plan", str(server.profile), "--json")
+    assert (ran.rc, ran.json["errors"][0]["code"]) == (2, "port-twice"), ran.said()
