@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from launcher.diagnose.diagnosis import Diagnosis, fill
@@ -29,12 +29,15 @@ def of_instance(
     state: str = "loading",
     noise: Iterable[str] = (),
     since: float | None = None,
+    until: Mapping[str, int] | None = None,
     symptom: str | None = None,
 ) -> Diagnosis:
     """The first cause in an instance's logs.
 
     `engine_log` is the captured output (its rotated parts `.1`, `.2` ... are read too),
     `log_folder` the engine's own logs. `since` is when this start began, in epoch seconds.
+    `until` is how long each log was when we sent the first signal (`sources.lengths`): whatever
+    the engine wrote after it, it wrote because of us.
     `symptom` names the rule for what was seen from outside where no line may tell:
     `no-progress` (a load that stands still) or a rule id.
     """
