@@ -123,7 +123,7 @@ class _Reader:
 
     def read(self, index: int, source: LogFile) -> None:
         try:
-            data, skipped = contents(source.path)
+            data, skipped = contents(source.path, source.length)
             modified = source.path.stat().st_mtime
         except OSError as error:
             self.notes.append(f"{source.name} was not read: {error.strerror}")

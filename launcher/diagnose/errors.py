@@ -27,7 +27,7 @@ def first_errors(
     found: list[tuple[float, int, Evidence]] = []
     for source in files:
         try:
-            data, _ = contents(source.path)
+            data, _ = contents(source.path, source.length)
             modified = source.path.stat().st_mtime
         except OSError:
             # It was read a moment ago: a rotation took it, and its content with it.

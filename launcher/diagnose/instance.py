@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from launcher.diagnose.diagnosis import TEXT_LIMIT, Diagnosis, Evidence, Finding, fill
@@ -13,7 +13,7 @@ from launcher.diagnose.engine import diagnose, some
 from launcher.diagnose.lines import is_log, redact
 from launcher.diagnose.matching import compile_rules
 from launcher.diagnose.newest import newest_lines
-from launcher.diagnose.sources import LogFile, below, is_binary, log_file, packed
+from launcher.diagnose.sources import LogFile, below, cut, is_binary, log_file, packed
 from launcher.engines import rules as rulebooks
 from launcher.plan.model import FailureRule
 
@@ -31,12 +31,15 @@ def of_instance(
     state: str = "loading",
     noise: Iterable[str] = (),
     since: float | None = None,
+    until: Mapping[str, int] | None = None,
     symptom: str | None = None,
 ) -> Diagnosis:
     """The first cause in an instance's logs.
 
     `engine_log` is the captured output (its rotated parts `.1`, `.2` ... are read too),
     `log_folder` the engine's own logs. `since` is when this start began, in epoch seconds.
+    `until` is how long each log was when we sent the first signal (`sources.lengths`): whatever
+    the engine wrote after it, it wrote because of us.
     `symptom` names the rule for what was seen from outside where no line may tell:
     `no-progress` (a load that stands still) or a rule id.
     """
@@ -49,6 +52,8 @@ def of_instance(
         for f in below(log_folder, book.private_logs, book.logger_logs)
         if os.path.realpath(f.path) not in known
     ]
+    if until is not None:
+        files = cut(files, until)
     return diagnose(
         files,
         rules,

@@ -6,10 +6,13 @@ import contextlib
 import fnmatch
 import os
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+MOST_FILES = 1000
+"""Files whose lengths are noted: FastDeploy has some 60."""
 LIMIT = 256 * 1024 * 1024
 """Bytes read of one file: of a longer one the beginning and the end, where causes stand."""
 
@@ -33,6 +36,8 @@ class LogFile:
     path: Path
     name: str
     raw: bool
+    length: int | None = None
+    """Bytes to read; what follows was written later than what is asked about."""
 
 
 def log_file(path: Path, root: Path | None = None, loggers: Iterable[str] = ()) -> LogFile:
@@ -54,9 +59,9 @@ def below(folder: Path, private: Iterable[str] = (), loggers: Iterable[str] = ()
             if name.endswith(_BINARY) or any(fnmatch.fnmatch(name, glob) for glob in globs):
                 continue
             with contextlib.suppress(OSError):
-                stat = path.stat()
-                if path.is_file() and stat.st_size:
-                    found.setdefault((stat.st_dev, stat.st_ino), log_file(path, folder, logged))
+                info = path.stat()
+                if path.is_file() and info.st_size:
+                    found.setdefault((info.st_dev, info.st_ino), log_file(path, folder, logged))
     return list(found.values())
 
 
@@ -75,16 +80,42 @@ def is_binary(data: bytes) -> bool:
     return not _CAPTURED.match(data) and b"\0" in data[:_HEAD].lstrip(b"\0")
 
 
-def contents(path: Path) -> tuple[bytes, int]:
+def lengths(folder: Path) -> dict[str, int]:
+    """How many bytes each file below `folder` has now, by inode: a rotation changes its name."""
+    found: dict[str, int] = {}
+    for base, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                info = os.lstat(os.path.join(base, name))
+                if stat.S_ISREG(info.st_mode) and len(found) < MOST_FILES:
+                    found[str(info.st_ino)] = info.st_size
+    return found
+
+
+def cut(logs: Iterable[LogFile], known: Mapping[str, int]) -> list[LogFile]:
+    """`logs` as long as they were when `known` was taken; those that came later are left out."""
+    kept = []
+    for log in logs:
+        with contextlib.suppress(OSError):
+            length = known.get(str(log.path.stat().st_ino))
+            if length:
+                kept.append(replace(log, length=length))
+    return kept
+
+
+def contents(path: Path, length: int | None = None) -> tuple[bytes, int]:
     """The file's bytes and how many lines are missing before their second half (usually 0).
+
+    Of a file with a `length` no more than that many bytes are read.
 
     Raises:
         OSError: it cannot be read.
     """
     with path.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
+        size = size if length is None else min(size, length)
         if size <= LIMIT:
-            return stream.read(), 0
+            return stream.read(size), 0
         head = stream.read(LIMIT // 4)
         skipped = 0
         to_skip = size - LIMIT
@@ -94,4 +125,4 @@ def contents(path: Path) -> tuple[bytes, int]:
                 break
             skipped += piece.count(b"\n")
             to_skip -= len(piece)
-        return head + b"\n" + stream.read(), skipped
+        return head + b"\n" + stream.read(size - stream.tell()), skipped

@@ -46,11 +46,12 @@ def first_cause(found: InstanceDir) -> Result:
         plan.failure_rules,
         engine=plan.engine,
         # Of a server that we stopped the code tells only which signal we sent.
-        exit_code=state.engine_exit if state and not ended_by_us else None,
+        exit_code=state.evident_exit if state and not ended_by_us else None,
         state="ready" if state and state.ready_at else "loading",
         noise=plan.noise,
         # Of a damaged state the logs tell what happened, of every start they hold.
         since=state.started_at if state else None,
+        until=state.log_lengths if state and not state.live else None,
     )
     if not seen.files and told is None:
         raise PreconditionError.of(
@@ -60,6 +61,9 @@ def first_cause(found: InstanceDir) -> Result:
     data: dict[str, Any] = {**seen.to_json(), "source": str(found.logs), "state": None}
     if told is not None:
         data["state"] = asdict(told)
+        if state is not None and state.error:
+            # What the keeper decided, with all that it saw: an unknown line in a log knows less.
+            data["retry"] = bool(state.error.get("retry", data["retry"]))
         if not seen.found:
             data["cause"], data["remedy"] = told.message, told.remedy or ""
     bad = seen.found or (told is not None and not ended_by_us)

@@ -173,11 +173,11 @@ def _explained(failure: Failure, plan: LaunchPlan, folder: Path, state: State) -
         folder / "logs" / "engine.log",
         plan.failure_rules,
         engine=plan.engine,
-        # What its first process ended with, after a worker had died, is how we ended it.
-        exit_code=state.worker_exit if failure.problem.code == "worker-died" else state.engine_exit,
+        exit_code=state.evident_exit,
         state=when,
         noise=plan.noise,
         since=state.started_at,
+        until=state.log_lengths,
     )
     own = failure.problem
     seen = found.evidence or next(iter(found.first_errors), None)

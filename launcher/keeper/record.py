@@ -62,7 +62,8 @@ class Record:
         self.state.restarts += 1
         self.state.error = self.state.exit_code = self.state.receipt = None
         self.state.ready_at = self.state.ended_at = None
-        self.state.engine_exit = self.state.worker_exit = None
+        self.state.engine_exit = self.state.worker_exit = self.state.log_lengths = None
+        self.state.exit_is_ours = False
         self.state.phase = self.state.percent = None
         self.state.evidence.clear()
         self.state.started_at = time.time()

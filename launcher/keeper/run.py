@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from launcher.diagnose.sources import lengths
 from launcher.errors import ExitCode, Problem
 from launcher.keeper import command_line, ending, identity, tree
 from launcher.keeper.attention import Attention
@@ -45,7 +46,10 @@ READY_TICK = 5.0
 UPKEEP_TICKS = 12
 """Ready ticks between two looks at the size of the engine's own logs: once a minute."""
 
-OUR_SIGNALS = frozenset((-signal.SIGTERM, -signal.SIGINT, -signal.SIGKILL))
+LAST_WORDS = 0.3
+"""Seconds after a failure in which the logs may still tell its cause, before we end the rest."""
+
+OUR_SIGNALS = frozenset((0, -signal.SIGTERM, -signal.SIGINT, -signal.SIGKILL, -signal.SIGABRT))
 """Exit codes of workers that say nothing: we ended them, since another one had died."""
 
 
@@ -364,6 +368,7 @@ class Run:
         extra = max(0.0, (self._stop.drain or 0.0) - self._plan.stop.drain) if was_ready else 0.0
         main = self._engine.pid if self._engine else -1
         self._look_up_worker_exit()
+        self._note_what_was_written()
         stop_tree(self._loop, self._tree, main, policy, extra, self._record.event, self._claim_more)
         if self._follower:
             self._follower.read_all()
@@ -371,6 +376,7 @@ class Run:
             self._follower = None
         if self._engine:
             if self._state.engine_exit is None and self._engine.pid in self._tree.exits:
+                self._state.exit_is_ours = True
                 self._state.engine_exit = tree.exit_code(self._tree.exits[self._engine.pid])
             self._engine.close()
             self._attention.close()
@@ -389,6 +395,19 @@ class Run:
         self._state.receipt = receipt
         self._state.ended_at = time.time()
         return self._conclude(was_ready, receipt)
+
+    def _note_what_was_written(self) -> None:
+        """How long the logs are before our first signal: what comes then is no cause.
+
+        A failure is often told by one process while another still writes the reason.
+        """
+        if self.failure is not None:
+            self._loop.run_until(lambda: not self._tree.processes, LAST_WORDS)
+        self._take_last_words()
+        self._state.log_lengths = {
+            **lengths(self._folder / "logs"),
+            **lengths(Path(self._plan.log_folder)),
+        }
 
     def _look_up_worker_exit(self, besides: frozenset[int] = frozenset()) -> None:
         """Of a server that was ready: with what code its worker died, which the logs may tell."""
@@ -409,7 +428,7 @@ class Run:
             code = self.failure.exit_code
             self._state.error = {
                 "code": problem.code, "message": problem.message,
-                "where": problem.where, "remedy": problem.remedy,
+                "where": problem.where, "remedy": problem.remedy, "retry": self.failure.retry,
             }  # fmt: skip
             final = "died" if was_ready and code is ExitCode.DIED else "failed"
         else:

@@ -55,6 +55,10 @@ class State:
     evidence: dict[str, Any] = field(default_factory=dict)
     engine_exit: int | None = None
     worker_exit: int | None = None
+    exit_is_ours: bool = False
+    """True where the engine ended after we had sent it a signal: its exit code is no evidence."""
+    log_lengths: dict[str, int] | None = None
+    """Bytes of each log, by inode, when we sent the first signal; None where we sent none."""
     error: dict[str, Any] | None = None
     exit_code: int | None = None
     receipt: dict[str, Any] | None = None
@@ -66,6 +70,17 @@ class State:
     def live(self) -> bool:
         """True in the states in which a keeper is at work."""
         return self.state in LIVE
+
+    @property
+    def evident_exit(self) -> int | None:
+        """The exit code that tells of the cause: a worker's, or the engine's if it ended by itself.
+
+        What we ended, ended as we ended it: with our signal, by a crash on the way out (-6 from
+        zmq), or with 0.
+        """
+        if self.worker_exit:
+            return self.worker_exit
+        return None if self.exit_is_ours else self.engine_exit
 
 
 class DamagedState(ValueError):  # noqa: N818 - reads as what it is: a damaged state
@@ -135,6 +150,11 @@ def _check(state: State) -> None:
         raise TypeError("instance, token, state, machine and boot are texts")
     if not isinstance(state.sessions, list) or not all(map(_is_session, state.sessions)):
         raise TypeError("sessions are numbers with a last sight")
+    lengths = state.log_lengths
+    if lengths is not None and not (
+        isinstance(lengths, dict) and all(isinstance(size, int) for size in lengths.values())
+    ):
+        raise TypeError("log_lengths are numbers of bytes")
     if not isinstance(state.started_at, (int, float)):
         raise TypeError("started_at is a time")
     for name, (kind, fields) in _SHAPES.items():

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from launcher.errors import ExitCode
+from launcher.diagnose.sources import lengths
+from launcher.errors import ExitCode, Problem
 from launcher.keeper.failure import Failure, ended, explain
 from launcher.keeper.state import State
 from launcher.plan.model import FailureRule
@@ -129,3 +130,56 @@ def test_a_vital_process_is_told_with_its_exit_code() -> None:
     assert "(worker_process.py) was killed by SIGKILL" in killed.problem.message
     unknown = Failure.from_vital(line, _process(), "ready", None)
     assert unknown.problem.message.endswith("(worker_process.py) ended")
+
+
+CAUSES = {
+    "a rule": ("ValueError: layer 7", None, None, "layer 7 is bad"),
+    "an unknown error": ("KeyError: 'odd'", None, None, "KeyError: 'odd'"),
+    "a worker's code": ("", 7, None, "exit code 7"),
+    "the engine's own code": ("", None, 3, "exit code 3"),
+}
+"""What stood in the logs before our first signal, the worker's and the engine's code, the words."""
+STOPS = {
+    "as asked": ("", 0),
+    "by SIGTERM": ("", -15),
+    "killed": ("", -9),
+    "aborted": ("Assertion failed: pfd.revents & POLLIN (src/signaler.cpp:238)", -6),
+    "interrupted": ("KeyboardInterrupt\nFailed to launch worker processes", -2),
+    "with a traceback": ("Traceback (most recent call last):\nValueError: a queue is gone", 1),
+}
+"""What the engine wrote after our first signal, and what it ended with."""
+LATE = (
+    FailureRule("ED-X-ZMQ", "Assertion failed", "zmq aborted", "x", fatal=False, retry=True),
+    FailureRule("ED-X-LAUNCH", "Failed to launch", "a launch failed", "x", fatal=False),
+    FailureRule("ED-KILLED", "never in a log", "the memory killer", "x", fatal=False, retry=True),
+)
+
+
+@pytest.mark.parametrize("stop", STOPS)
+@pytest.mark.parametrize("cause", CAUSES)
+def test_what_follows_our_first_signal_is_no_cause(cause: str, stop: str, tmp_path: Path) -> None:
+    text, worker, own, words = CAUSES[cause]
+    late, code = STOPS[stop]
+    folder = logged(tmp_path, f"Loading\n{text}")
+    state = State("one", "t", log_lengths=lengths(folder / "logs"), worker_exit=worker)
+    with (folder / "logs" / "engine.log").open("a") as log:
+        log.writelines(f"2026-01-02T03:04:09.000000Z stderr F {x}\n" for x in late.splitlines())
+    (folder / "logs" / "later.log").write_text(f"{late}\n")
+    state.engine_exit, state.exit_is_ours = (code, True) if own is None else (own, False)
+    plan = replace(PLAN, failure_rules=(RULE, *LATE), log_folder=str(folder / "logs"))
+    died = Failure.from_exit(own, "ready")
+    found = explain(died, plan, folder, state)
+    assert words in found.problem.message
+    for wrong in ("zmq", "launch failed", "memory killer", "queue is gone"):
+        assert wrong not in found.problem.message
+    assert found.problem.code in ("ED-X-CAUSE", "engine-died")
+
+
+@pytest.mark.parametrize("name", ["no-progress", "startup-timeout", "settings-differ"])
+@pytest.mark.parametrize("stop", STOPS)
+def test_what_is_certain_stays_what_it_is(name: str, stop: str, tmp_path: Path) -> None:
+    late, code = STOPS[stop]
+    folder = logged(tmp_path, late)
+    state = State("one", "t", log_lengths={}, engine_exit=code, exit_is_ours=True)
+    failure = Failure(Problem(name, "why"), ExitCode.DEADLINE)
+    assert explain(failure, replace(PLAN, failure_rules=LATE), folder, state) == failure

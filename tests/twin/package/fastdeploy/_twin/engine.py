@@ -313,6 +313,7 @@ class Engine:
         if not self.shell_pid:
             return
         family = descendants(self.shell_pid)
+        was_loading = self.scheduler is None and not self.shell_reaped
         try:
             if self.shell_reaped:
                 raise ProcessLookupError(3, os.strerror(3))
@@ -328,7 +329,9 @@ class Engine:
         while any(alive(pid) for pid in family) and time.monotonic() < limit:
             self._reap(self.shell_pid)
             time.sleep(0.005)
-        self._reap(self.shell_pid)
+        if self._reap(self.shell_pid) and was_loading:
+            # engine.py:152-155: the thread that waits for the workers sees them go, by SIGINT too.
+            logs.console(FAILED, "engine.py", 155, "ERROR")
 
     def _end_queue(self) -> None:
         self._end_child(self.queue_pid)
