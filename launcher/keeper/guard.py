@@ -55,7 +55,7 @@ def main() -> int:
             break
     ended, left = end_engine(folder, died, grace)
     if ended or left:
-        say(f"the keeper of {folder} died; its guard ended {ended} processes, {left} are left")
+        tell(f"the keeper of {folder} died; its guard ended {ended} processes, {left} are left")
     return 1 if left else 0
 
 
@@ -108,7 +108,7 @@ def state_of(folder: str) -> State:
     return State("", token, machine=here.machine, boot=here.boot, pid_namespace=here.pid_namespace)
 
 
-def say(text: str) -> None:
+def tell(text: str) -> None:
     """A line in the keeper's log, if that can still be written."""
     try:
         sys.stderr.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {text}\n")
