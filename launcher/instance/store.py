@@ -66,7 +66,7 @@ class InstanceDir:
             PreconditionError: there is none, or it cannot be read.
         """
         try:
-            found = json.loads((self.folder / "plan.json").read_text())
+            found = json.loads(files.read_text(self.folder / "plan.json"))
             if not isinstance(found, dict) or not str(found.get("schema")).startswith(PLANS):
                 raise ValueError("it is not a launch plan")
         except (OSError, ValueError, RecursionError) as error:

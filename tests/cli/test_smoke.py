@@ -182,7 +182,7 @@ def test_a_port_that_is_not_the_instances_own_is_not_asked(rig: Rig) -> None:
     rig.up()
     plan = rig.instance() / "plan.json"
     kept = plan.read_text()
-    with socket.socket() as other:
+    with socket.socket() as other, rig.paused_keeper():
         other.bind(("127.0.0.1", 0))
         other.listen()
         changed = json.loads(kept)
@@ -190,7 +190,7 @@ def test_a_port_that_is_not_the_instances_own_is_not_asked(rig: Rig) -> None:
         use["number"] = other.getsockname()[1]
         plan.write_text(json.dumps(changed))
         ran = rig.run("smoke", "one", "--json")
-    plan.write_text(kept)
+        plan.write_text(kept)
     assert (ran.rc, rig.errors(ran)) == (3, ["port-not-ours"])
     assert f"port {use['number']}: pid " in ran.json["errors"][0]["message"]
     rig.down()

@@ -83,9 +83,10 @@ def test_of_an_instance_the_file_is_named_that_holds_the_section(rig: Rig) -> No
     rig.up(smoke={"checks": ["health"]})
     path = rig.instance() / "profile.json"
     kept = path.read_text()
-    path.write_text(json.dumps({**json.loads(kept), "smoke": {"checks": ["heallth"]}}))
-    ran = rig.run("smoke", "one", "--json")
-    path.write_text(kept)
+    with rig.paused_keeper():
+        path.write_text(json.dumps({**json.loads(kept), "smoke": {"checks": ["heallth"]}}))
+        ran = rig.run("smoke", "one", "--json")
+        path.write_text(kept)
     assert ran.rc == 2, ran.said()
     assert [e["where"] for e in ran.json["errors"]] == [str(path)]
     rig.down()

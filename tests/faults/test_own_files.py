@@ -172,7 +172,7 @@ def test_after_a_killed_keeper_nothing_is_called_absent(rig: Rig, name: str, thi
     engine = rig.engine()
     wait_for(lambda: len(rig.stored()["processes"]) == 2 or None, "both processes in the state")
     pids = [p["pid"] for p in rig.stored()["processes"]]
-    rig.kill(rig.keeper())
+    rig.lose()
     put(thing, rig.instance() / name)
     status = rig.run("status", "one", "--json")
     assert status.rc == 1, status.said()
@@ -189,8 +189,8 @@ def test_without_keeper_and_folder_the_engine_is_found_by_its_marks(rig: Rig, ve
     rig.up(script=TOUGH)
     temporary = Path(rig.stored(file="plan.json")["temporary_folder"])
     pids = [p.pid for p in processes.of_home(rig.home)]
-    keeper, engine = rig.keeper(), rig.engine()
-    rig.kill(keeper)
+    engine = rig.engine()
+    rig.lose()
     shutil.rmtree(rig.instance())
 
     status = rig.run("status", "one", "--json")

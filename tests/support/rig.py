@@ -1,6 +1,7 @@
 """A bench for whole instances: profiles of the scripted engine, the command line, and a look around
 afterwards for what was left."""
 
+import contextlib
 import json
 import os
 import signal
@@ -138,6 +139,16 @@ class Rig:
         os.kill(pid, number)
         if number == signal.SIGKILL:
             wait_for(lambda: not processes.alive(pid), f"the end of {pid}")
+
+    @contextlib.contextmanager
+    def paused_keeper(self, name: str = "one") -> Iterator[None]:
+        """While a test writes into the instance's files: its keeper would write them anew."""
+        keeper = self.keeper(name)
+        os.kill(keeper, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(keeper, signal.SIGCONT)
 
     def nothing_left(self, name: str = "one") -> None:
         """No process, port or temporary folder of the instance is left."""
