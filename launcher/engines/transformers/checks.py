@@ -71,7 +71,7 @@ def _validate(profile: Profile, server: Serve) -> list[Problem]:
     found += check_ports(profile, TITLE, ("api",))
     found += check_hub_keys(profile)
     found += check_env(profile, OWNED_ENV)
-    found += check_options(profile, server.options, OWNED_FLAGS, elsewhere=_elsewhere(server))
+    found += check_options(profile, server.options, OWNED_FLAGS, elsewhere=_elsewhere(server).get)
     found += _quantization(profile, server)
     if profile.model_is_path and "@" in profile.model:
         found.append(
