@@ -14,13 +14,14 @@ import time
 from collections.abc import Callable, Sequence
 
 from launcher.keeper.loop import Loop, Timer
+from launcher.keeper.watch import LONGEST_LINE
 from launcher.plain import plain
 
 OnLine = Callable[[str, str, str, bool], None]
 """Called with (source, file name, text, final); not final is an unfinished progress line."""
 
-LONGEST = 16 * 1024
-"""Bytes of a line that are looked at: the rules go by fewer characters."""
+LONGEST = 4 * LONGEST_LINE
+"""Bytes of a line that can hold the characters by which the rules go."""
 SHARE = 0.3
 """Part of the time that may be spent on looking at lines, in the long run. Not of the processor's:
 on a busy machine that would leave nothing for the recording, and the engine would wait for us."""
@@ -73,11 +74,11 @@ class Attention:
         if not lines:
             return
         self._refill()
+        texts = [text if len(text) <= LONGEST_LINE else _beginning(text) for text, _ in lines]
         if self._budget <= 0 or self._waiting:
-            self._put_aside(source, file, [text for text, _ in lines])
+            self._put_aside(source, file, texts)
             return
         begun = self._spent()
-        texts = [text if len(text) <= LONGEST else text[:LONGEST] for text, _ in lines]
         for at in self._candidates(texts):
             if self._spent() - begun > self._budget:
                 self._put_aside(source, file, texts[at:])
@@ -90,7 +91,7 @@ class Attention:
         self._refill()
         if text and self._budget > 0:
             begun = self._spent()
-            self._on_line(source, file, text[:LONGEST].decode(errors="replace"), False)
+            self._on_line(source, file, _beginning(text).decode(errors="replace"), False)
             self._budget -= self._spent() - begun
 
     def last_words(self) -> None:
@@ -142,7 +143,7 @@ class Attention:
                     break
         rest = [at for at in range(len(texts))[-ASIDE:] if at not in severe]
         for kept, found in ((self._severe, severe[::-1]), (self._newest, rest)):
-            kept.extend((source, file, texts[at][:LONGEST]) for at in found)
+            kept.extend((source, file, texts[at]) for at in found)
         if len(self._severe) == ASIDE or len(self._newest) == ASIDE:
             self.drop()
         if self._timer is None:
@@ -161,3 +162,14 @@ class Attention:
         self._budget -= self._spent() - begun
         if self._waiting:
             self._timer = self._loop.call_later(LATER, self._catch_up)
+
+
+def _beginning(text: bytes) -> bytes:
+    """The characters of a line that the rules read: whatever follows costs no search.
+
+    A search may take ten times as long in text that resembles what is looked for (dots for `...`).
+    """
+    head = text[:LONGEST]
+    if head.isascii():
+        return head[:LONGEST_LINE]
+    return head.decode(errors="replace")[:LONGEST_LINE].encode()

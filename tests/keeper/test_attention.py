@@ -6,6 +6,7 @@ import pytest
 
 from launcher.keeper.attention import ASIDE, BURST, LONGEST, SHARE, Attention
 from launcher.keeper.loop import Loop
+from launcher.keeper.watch import LONGEST_LINE
 
 
 class Watched:
@@ -107,6 +108,24 @@ def test_only_lines_with_a_text_of_a_rule_are_looked_at(line: str, looked_at: bo
     assert watched.seen == ([line] if looked_at else [])
 
 
+@pytest.mark.parametrize("filler", [".", "n", "\u009d", "\u4e00", "\U0001f600"])
+def test_of_a_long_line_is_searched_what_the_rules_read_and_no_more(filler: str) -> None:
+    text = "out of memory"
+    watched = Watched(cost=0.0, texts=(text,))
+    inside = filler * (LONGEST_LINE - len(text)) + text
+    watched.write(inside + filler * LONGEST, filler * LONGEST_LINE + text, "after")
+    assert watched.seen == [inside]
+
+
+def test_a_line_is_kept_aside_for_what_the_rules_read_of_it() -> None:
+    watched = Watched(cost=BURST * 2)
+    late = "." * LONGEST_LINE + "FATAL"
+    watched.write("first", *("." * 40 for _ in range(ASIDE)), late, "FATAL", "last")
+    watched.attention.last_words()
+    assert watched.seen[:2] == ["first", "FATAL"]
+    assert late[:LONGEST_LINE] in watched.seen
+
+
 def test_an_unfinished_line_is_looked_at_while_there_is_time() -> None:
     watched = Watched(cost=BURST)
     watched.attention.unfinished("engine", "stderr", b"Loading: 40%")
@@ -115,4 +134,4 @@ def test_an_unfinished_line_is_looked_at_while_there_is_time() -> None:
     watched.time += 10
     watched.attention.unfinished("engine", "stderr", b"Loading: 60%" + b"#" * 10 * LONGEST)
     assert watched.seen[1].startswith("Loading: 60%")
-    assert len(watched.seen[1]) == LONGEST
+    assert len(watched.seen[1]) == LONGEST_LINE
