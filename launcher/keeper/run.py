@@ -36,6 +36,7 @@ from launcher.keeper.upkeep import bound_engine_logs
 from launcher.keeper.watch import Watcher
 from launcher.plan.command import environment
 from launcher.plan.model import LaunchPlan
+from launcher.preparing.owners import Owners, queue_remedy
 from launcher.probe.readiness import Rung
 from launcher.redact import Redactor
 
@@ -130,13 +131,14 @@ class Run:
         except OSError as error:
             return self._refuse("folder", f"a folder cannot be made: {error}")
         for queue in self._record.claims.look_before(time.time()):
+            # Of this instance's own earlier run none is left: that was cleaned up before.
+            whose, remedy = queue_remedy(queue, Owners(), "give the queue another port")
             return self._refuse(
                 "queue-exists",
                 "a System V message queue that this engine would use exists already"
-                f" (id {queue.ident}, {queue.messages} unread messages, uid {queue.uid}):"
+                f" (id {queue.ident}, {queue.messages} unread messages, uid {queue.uid}; {whose}):"
                 " it would mix up answers",
-                f"make sure that no server uses it, then `ipcrm -q {queue.ident}`; or give the"
-                " queue another port",
+                remedy,
             )
         self._follow_logs()  # before the engine can write: what stands there is an earlier run's
         self._start_guard()
