@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from launcher.errors import DeadlineError, DeployError, ExitCode, PreconditionError, Problem
-from launcher.instance import start, survivors
+from launcher.instance import last_word, start, survivors
 from launcher.instance.store import InstanceDir, Lock, make_folder, unknown, view
 from launcher.keeper import ending
 from launcher.keeper.control import Client
@@ -172,7 +172,8 @@ def _down_with_keeper(found: InstanceDir, started: float, drain: float | None) -
     if state is not None and not state.live:
         return _result(found, was, state, started)
     if final.get("receipt"):  # it could not be written down: the disk is full
-        last = State(found.name, "", state=final["state"], receipt=final["receipt"])
+        last = last_word.from_event({**told, "instance": found.name}, final)
+        last_word.write(found, last)
         return _result(found, was, last, started)
     return None  # the keeper died on the way: clean up without it
 

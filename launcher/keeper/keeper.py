@@ -15,6 +15,7 @@ the engine: the control socket, the signals, the `up` that waits, and restarts.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -91,8 +92,20 @@ class Keeper:
         own.check()  # the last word needs its place
         own.close()
         self._record.write()
+        self._tell_up()
         server.close()
         return int(code)
+
+    def _tell_up(self) -> None:
+        """How it ended, to the `up` that waits, where that could not be written down.
+
+        It may end before that `up` has come to the control socket.
+        """
+        if self._parent is None or not self._record.dirty:
+            return
+        with contextlib.suppress(OSError):  # it is gone
+            os.set_blocking(self._parent, False)
+            os.write(self._parent, json.dumps(self._record.snapshot()).encode() + b"\n")
 
     def _refuse(self, error: OSError) -> int:
         """Start no engine that nobody could ask for, nor stop, and say why."""
