@@ -131,19 +131,19 @@ def _down_with_keeper(found: InstanceDir, started: float, drain: float | None) -
     keeper = None
     final: Mapping[str, Any] = {}
     try:
-        told = client.request("status").get("state", {})
+        # Before the stop: an engine may be gone so fast that the end would be missed.
+        told = client.request("follow").get("state", {})
         was = told.get("state", "loading")
         keeper = _pidfd((told.get("keeper") or {}).get("pid"))
         was = was if isinstance(was, str) else "loading"
-        answer = client.request("stop", reason="down", drain=drain)
+        with contextlib.closing(Client(found.folder)) as asking:
+            answer = asking.request("stop", reason="down", drain=drain)
         if not answer.get("ok"):
             raise PreconditionError.of(
                 "keeper-refused", f"the keeper does not know how to stop: {answer.get('error')}"
             )
         limit = _limit(found, drain)
         try:
-            with contextlib.suppress(ConnectionError):
-                client.request("follow")
             for event in client.events(limit):
                 if event and event["event"] == "state":
                     final = event
