@@ -7,6 +7,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from launcher.smoke.check import all_checks
 from launcher.smoke.clients.messages_dialect import response
 from launcher.smoke.suite import smoke
 from tests.smoke.defects.planting import deltas, pieces
+from tests.smoke.gateways import GATEWAYS
 from tests.smoke.servers import Body, Defect, Handler, Server, serve
 from tests.smoke.targets import target_of
 
@@ -215,6 +217,30 @@ def test_an_anthropic_server_with_prompt_caching() -> None:
     with served_by(Caching) as server:
         result = smoke(target_of(server), names=names)
     assert doubts(result) == {}
+
+
+@pytest.mark.parametrize("name", GATEWAYS)
+def test_a_well_known_server_or_gateway(name: str) -> None:
+    """The whole suite through `requests` and `openai`, the Messages routes among its checks."""
+    with serve(GATEWAYS[name], key=KEY) as server:
+        result = smoke(target_of(server), tags=["full"], clients=["all"])
+    assert doubts(result) == {}
+    assert [d for d in result.data["differences"] if not d["known"]] == []
+
+
+SPOKEN = ["chat", "stream-end", "usage", "keep-alive", "auth"]
+"""Checks of what the loopback server does in the Messages dialect."""
+
+
+@pytest.mark.parametrize("name", GATEWAYS)
+def test_a_gateway_of_the_messages_dialect(name: str) -> None:
+    names = SPOKEN + [c.name for c in all_checks() if "dialect" in c.tags]
+    with serve(GATEWAYS[name], key=KEY) as server:
+        target = target_of(server)
+        target = replace(target, endpoint=replace(target.endpoint, dialect="anthropic"))
+        result = smoke(target, names=names, clients=["all"])
+    assert doubts(result) == {}
+    assert result.data["clients"] == ["requests", "anthropic"]
 
 
 # --- refusals of a key ----------------------------------------------------------------------
