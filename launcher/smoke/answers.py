@@ -115,6 +115,11 @@ def calls_of(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return _list(message.get("tool_calls"))
 
 
+def alternatives_of(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The `top_logprobs` of a token's entry; those without a token as text are left out."""
+    return [one for one in _list(entry.get("top_logprobs")) if isinstance(one.get("token"), str)]
+
+
 def reasoning_of(message: Mapping[str, Any]) -> str | None:
     """The reasoning text of a message or delta under either name."""
     found: str | None = None
