@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.support.hostile.visit import BEHAVIOURS, Behaviour, Visit
+from tests.support.hostile.visit import BEHAVIOURS, PREPARED, Behaviour, Visit
 
 
 class HostileServer:
@@ -60,6 +60,8 @@ class HostileServer:
 @contextmanager
 def hostile(how: str | Behaviour) -> Iterator[HostileServer]:
     """A running server that behaves as told: by a name of `BEHAVIOURS`, or by a function."""
+    if isinstance(how, str) and how in PREPARED:
+        PREPARED[how]()
     server = HostileServer(BEHAVIOURS[how] if isinstance(how, str) else how)
     try:
         yield server

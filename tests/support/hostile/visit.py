@@ -74,9 +74,17 @@ Behaviour = Callable[[Visit], None]
 BEHAVIOURS: dict[str, Behaviour] = {}
 
 
-def behaviour(name: str) -> Callable[[Behaviour], Behaviour]:
+PREPARED: dict[str, Callable[[], object]] = {}
+"""What a behaviour needs and takes long to make: made before the server listens."""
+
+
+def behaviour(
+    name: str, prepare: Callable[[], object] | None = None
+) -> Callable[[Behaviour], Behaviour]:
     def add(function: Behaviour) -> Behaviour:
         BEHAVIOURS[name] = function
+        if prepare is not None:
+            PREPARED[name] = prepare
         return function
 
     return add
