@@ -65,6 +65,12 @@ class Chunk:
         return choices_of(self.raw)
 
     @property
+    def id(self) -> str | None:
+        """Its id as text, whatever type it has: one that changes is seen, too."""
+        value = self.raw.get("id")
+        return None if value is None else str(value)
+
+    @property
     def deltas(self) -> list[Mapping[str, Any]]:
         """The deltas of its choices."""
         found = [item.get("delta") for item in self.choices]
