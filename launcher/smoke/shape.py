@@ -160,8 +160,9 @@ def _head(raw: Mapping[str, Any], kind: str) -> Iterator[Finding]:
         yield Finding("object", f"object {kind}", repr(raw.get("object")))
     created = raw.get("created")
     now = int(time.time())
+    # Whole numbers are compared: one of any size is no error.
     seconds = isinstance(created, int) and not isinstance(created, bool)
-    if not seconds or abs(created - now) > CLOCK_SECONDS:  # whole numbers: any size can be compared
+    if not seconds or abs(int(created or 0) - now) > CLOCK_SECONDS:
         said = repr(created)[:80]
         yield Finding("created", f"created in whole seconds, about {now}", said)
 
