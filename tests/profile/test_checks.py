@@ -22,8 +22,8 @@ health:
     assert refused(text) == [
         ("missing-key", "p.yaml:1:1", "model: is required",
          "add `model: OWNER/NAME` or a folder such as `model: ./weights`"),
-        ("bad-name", "p.yaml:1:7", "name: 'Ernie 21B' is not a name: lower-case letters, digits, dots and "
-         "dashes, not beginning with a dot or a dash, at most 48", "such as ernie-21b"),
+        ("bad-name", "p.yaml:1:7", "name: 'Ernie 21B' is not a name: lower-case letters, digits, "
+         "dots and dashes, not beginning with a dot or a dash, at most 48", "such as ernie-21b"),
         ("unknown-engine", "p.yaml:2:9", "engine: 'fastdeply' is not an engine",
          "did you mean 'fastdeploy'? one of: fastdeploy, vllm, transformers, hosted"),
         ("unknown-key", "p.yaml:3:1", "max_model_len: there is no such key",
