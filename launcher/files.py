@@ -26,7 +26,7 @@ def open_plain(path: Path, flags: int, mode: int = 0o600) -> int:
     """A descriptor of the plain file at `path`.
 
     Raises:
-        OSError: it is not there, cannot be opened, or is no plain file.
+        OSError: it is not there, cannot be opened, or is not a plain file.
     """
     descriptor = os.open(path, flags | _SAFE, mode)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -39,7 +39,7 @@ def read_bytes(path: Path) -> bytes:
     """The whole file.
 
     Raises:
-        OSError: it is not there, cannot be read, is no plain file or too long.
+        OSError: it is not there, cannot be read, is not a plain file or too long.
     """
     descriptor = open_plain(path, os.O_RDONLY)
     with os.fdopen(descriptor, "rb") as file:
@@ -88,7 +88,7 @@ def read_text(path: Path, errors: str = "strict") -> str:
 
     Raises:
         OSError: see `read_bytes`.
-        UnicodeDecodeError: it is no text.
+        UnicodeDecodeError: it is not text.
     """
     return read_bytes(path).decode(errors=errors)
 
@@ -113,7 +113,7 @@ def open_append(path: Path) -> int:
 
 
 def _private(descriptor: int) -> int:
-    """The same file, mode 0600: logrotate makes new ones that everybody may read."""
+    """The same file, mode 0600: logrotate makes new ones that every user can read."""
     info = os.fstat(descriptor)
     if info.st_mode & 0o077 and info.st_uid == os.geteuid():
         with contextlib.suppress(OSError):  # a file system without modes

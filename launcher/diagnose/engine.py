@@ -56,7 +56,7 @@ class _Match:
 
     @property
     def any_process(self) -> bool:
-        """True for rules of no engine: `ED-` and a word that is no engine's prefix."""
+        """True for rules of no engine: `ED-` and a word that is not an engine's prefix."""
         return is_common(self.rule.id)
 
 

@@ -150,7 +150,7 @@ def recognised(folder: Path) -> bool:
 
 
 def _heads(folder: Path) -> Iterator[bytes]:
-    """The beginning of each file that is no binary one."""
+    """The beginning of each file that is not binary."""
     for path in [f.path for f in below(folder)] if folder.is_dir() else [folder]:
         with contextlib.suppress(OSError), path.open("rb") as stream:
             head = stream.read(_HEAD)
@@ -165,7 +165,7 @@ def _age(path: Path) -> int:
 
 
 def _symptom(engine: str, name: str | None) -> dict[str, str] | None:
-    """The texts of a symptom's rule, None where there is no such symptom."""
+    """The texts of a symptom's rule, None if the symptom is unknown."""
     if name is None:
         return None
     symptom = {"no-progress": "LOAD-HANG"}.get(name, name)

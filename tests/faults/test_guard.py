@@ -95,7 +95,7 @@ def test_who_kills_keepers_by_their_command_line_does_not_hit_guards(rig: Rig) -
 
 
 def test_a_keeper_killed_while_it_stops_its_engine(rig: Rig) -> None:
-    """Nobody finishes what it began but the guard: the `down` that asked is killed first."""
+    """Only the guard finishes what it began: the `down` that asked is killed first."""
     rig.up(script=TOUGH, stop={"grace": 60})
     down = rig.spawn("down", "one")
     rig.wait_for_state("stopping")

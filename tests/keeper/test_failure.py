@@ -44,7 +44,7 @@ def logged(tmp_path: Path, text: str) -> Path:
     return tmp_path
 
 
-RULE = FailureRule("ED-X-CAUSE", "ValueError: (?P<what>.+)", "{what} is bad", "mend {what}",
+RULE = FailureRule("ED-X-CAUSE", "ValueError: (?P<what>.+)", "{what} is bad", "fix {what}",
                    fatal=False)  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def test_the_cause_is_looked_up_in_the_logs(tmp_path: Path) -> None:
     failure = explain(Failure.from_exit(1, "loading"), plan, folder, State("one", "t"))
     assert failure.problem.code == "ED-X-CAUSE"
     assert "layer 7 is bad" in failure.problem.message
-    assert failure.problem.remedy == "mend layer 7"
+    assert failure.problem.remedy == "fix layer 7"
 
 
 def test_without_a_rule_the_first_error_is_shown(tmp_path: Path) -> None:

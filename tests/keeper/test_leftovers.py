@@ -22,7 +22,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 @pytest.fixture
 def shm() -> Iterator[str]:
-    """A name in /dev/shm that is nobody's."""
+    """A name in /dev/shm that has no owner."""
     name = f"edt-{uuid.uuid4().hex[:8]}"
     yield name
     (leftovers.SHM / name).unlink(missing_ok=True)
@@ -65,7 +65,7 @@ def test_shared_memory_made_since_the_start_is_removed(tmp_path: Path, shm: str)
     assert claims.look_before(0) == []
     (leftovers.SHM / shm).write_text("x")
     assert claims.look([])
-    assert not claims.look([]), "the same is no news"
+    assert not claims.look([]), "the same is not news"
     (claim,) = claims.shm.values()
     assert leftovers.remove_file(claim)
     assert not (leftovers.SHM / shm).exists()
@@ -73,7 +73,7 @@ def test_shared_memory_made_since_the_start_is_removed(tmp_path: Path, shm: str)
 
 
 def test_shared_memory_that_was_there_before_is_not_ours(tmp_path: Path, shm: str) -> None:
-    (leftovers.SHM / shm).write_text("somebody's")
+    (leftovers.SHM / shm).write_text("foreign")
     claims = Claims(Leftovers(shm=(shm,)), str(tmp_path))
     claims.look_before(0)
     assert not claims.look([])
@@ -157,7 +157,7 @@ sys.stdin.read()
 
 
 def test_after_a_death_a_queue_is_ours_unless_its_last_user_lives(tmp_path: Path) -> None:
-    """A worker that was never seen may have used it; somebody who still does may not be ours."""
+    """A worker that was never seen may have used it; a process that still does may not be ours."""
     number = make_queue(tmp_path, 66)
     argv = [sys.executable, "-c", SEND, str(number)]
     try:

@@ -207,7 +207,7 @@ def test_a_wrong_section_gets_every_problem_at_once() -> None:
                     }
                 ]
             },
-            "$.a: there is no type 'objekt'",
+            "$.a: unknown type 'objekt'",
         ),
     ],
 )

@@ -132,7 +132,7 @@ def test_parser_names_by_release(start: Start) -> None:
 
 @pytest.fixture
 def taken() -> socket.socket:
-    """A listening socket of somebody else."""
+    """A listening socket of another process."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen(1)

@@ -157,11 +157,11 @@ def test_the_oldest_releases_name_by_pid_and_take_a_queue_for_each_rank(
     assert not [name for name in names if name.endswith(f".{queue}")]
     assert twin.says("Say OK.") == "OK"
     assert twin.stop() == 0
-    assert queue_exists(queue + 1), "nobody removes it"
+    assert queue_exists(queue + 1), "it is not removed"
 
 
 def test_one_metrics_folder_for_all_servers_of_the_host_up_to_2_2(start: Start) -> None:
-    """metrics.py: it is removed and made anew under whoever runs already."""
+    """metrics.py: it is removed and made anew under a server that runs already."""
     first = start(release="2.2").wait_ready()
     second = start(release="2.2").wait_ready()
     assert Path("/tmp/prom_main").is_dir()

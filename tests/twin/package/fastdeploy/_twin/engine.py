@@ -27,7 +27,7 @@ ABORT = "Assertion failed: pfd.revents & POLLIN (src/signaler.cpp:238)\n"
 #: Unlinked before the worker is told to go (engine.py:430); the others after Q is gone.
 FIRST = ("worker_ready_signal", "loaded_model_signal", "get_profile_block_num")
 SHARDS = re.compile(rb"\rLoading safetensors checkpoint shards: +(\d+)%")
-#: Three spellings (logs of the releases); nobody has mended them back.
+#: Three spellings (logs of the releases); they were never corrected.
 WAITING = {
     "2.0": "Waitting worker processes ready...",
     "2.1": "Waiting worker processes ready...",
@@ -244,7 +244,7 @@ class Engine:
     def watch_worker(self) -> None:
         """api_server.py:754-770: polls every 5 s; the code it reports is 0, but for rare times.
 
-        Whoever of monitor and gunicorn collects the child first knows its code.
+        The first of monitor and gunicorn to collect the child knows its code.
 
         Nobody looks before 2.3: /health is 200 for 30 s more, then 404, and the server runs on.
         """

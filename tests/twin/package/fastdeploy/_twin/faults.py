@@ -62,7 +62,7 @@ FAULTS: dict[str, Fault] = {
         "workerlog.0",
     ),
     "worker-dies-in-profiling": Fault(
-        "the worker dies while the KV cache is profiled; the front end waits for ever",
+        "the worker dies while the KV cache is profiled; the front end waits forever",
         "1: worker dies in KV-cache profiling; engine.py:695",
         None,
         _FAILED,
@@ -86,14 +86,14 @@ FAULTS: dict[str, Fault] = {
         keys=(("after", "2"), ("code", "7"), ("signal", "0"), ("on", "time"), ("told", "")),
     ),
     "worker-hangs-in-load": Fault(
-        "the progress bar stands still for ever",
+        "the progress bar stands still",
         "7: FastDeploy has no load time-out; failure load-hang",
         None,
         "Loading Weights:",
         keys=(("at", "0"),),
     ),
     "worker-spins-in-load": Fault(
-        "the worker burns CPU for ever in load, without a line",
+        "the worker burns CPU in load without an end, without a line",
         "7: FastDeploy has no load time-out",
         None,
     ),
@@ -148,7 +148,7 @@ FAULTS: dict[str, Fault] = {
         "Exception: The parameter `port`:",
     ),
     "port-stolen": Fault(
-        "somebody binds P between FastDeploy's check and gunicorn's bind",
+        "another process binds P between FastDeploy's check and gunicorn's bind",
         "12: ports are checked long before they are bound",
         1,
         "Connection in use: (",
@@ -236,7 +236,7 @@ FAULTS: dict[str, Fault] = {
     "answer-no-usage": Fault("usage is missing or null", "10: for the smoke suite", None),
     "answer-bad-usage": Fault("usage does not add up", "10: for the smoke suite", None),
     "answer-no-tools": Fault("tools are answered in prose", "10: for the smoke suite", None),
-    "answer-bad-tools": Fault("tool arguments are no JSON", "10: for the smoke suite", None),
+    "answer-bad-tools": Fault("tool arguments are not JSON", "10: for the smoke suite", None),
     "answer-leaks-thinking": Fault("thinking stands in content", "10: smoke suite", None),
     "answer-no-stop": Fault("stop strings and max_tokens are ignored", "10: smoke suite", None),
     "answer-forgets": Fault("only the last message is read", "10: smoke suite", None),

@@ -128,7 +128,7 @@ class Arbiter:
         engine = self.engine
         slow = fault("stop-slow")
         streaming = bool(engine.scheduler and engine.scheduler.running)
-        # With nobody at its output the processes were still there 8 s after the signal.
+        # Without a reader of its output the processes were still there 8 s after the signal.
         busy = streaming or logs.is_unread()
         engine.exit_delay = float(slow["seconds"]) if slow else 11.0 if busy else 3.0
         engine.ending = "abort" if fault("term-aborts") else "clean"
