@@ -174,7 +174,8 @@ def refused(twin: Twin, body: Any, **options: Any) -> tuple[int, dict[str, Any]]
          "Logprobs is disabled, please enable it in startup config."),
         ({"messages": [{"role": "user", "content": "word " * 3000}]}, 500, "invalid_request_error",
          None,
-         "Input text is too long, input_ids_len (2047) + min_tokens(1) >= max_model_len(2048)"),
+         "] generator error: Input text is too long, input_ids_len (2047) + min_tokens(1) >= "
+         "max_model_len(2048), Traceback (most recent call last):\n"),
     ],
 )  # fmt: skip
 def test_bad_requests(
