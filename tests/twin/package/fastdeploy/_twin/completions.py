@@ -95,9 +95,10 @@ def _log(
         text = message if message.startswith("request[") else text
         logs.log("api_server", text, f"serving_{name}.py", 159, "ERROR")
     else:  # no handler of its own: the framework answers, raises it again, and the server prints it
-        logs.stderr(
-            f"ERROR:    Exception in ASGI application\n{trace}"
-            f'  File "/opt/starlette/routing.py", line 74, in app\nAttributeError: {first}\n'
+        logs.gunicorn(
+            f"Exception in ASGI application\n{trace}"
+            f'  File "/opt/starlette/routing.py", line 74, in app\nAttributeError: {first}',
+            "ERROR",
         )
 
 
