@@ -304,6 +304,10 @@ class Engine:
             return
         self._ended = True
         self.stop_requested.set()
+        released = threading.Event()
+        if self.ending == "hang" and signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+            # From the first moment: a SIGTERM that comes while it goes into the hang counts too.
+            signal.signal(signal.SIGTERM, lambda *_: released.set())
         deadline = time.monotonic() + clock.scaled(self.exit_delay)
         if self.signals is not None:
             self.signals.unlink(*FIRST)
@@ -315,7 +319,7 @@ class Engine:
             self.ending = "stuck"
         self._end_queue()
         if self.scheduler is not None and self.ending in ("hang", "abort", "stuck"):
-            self._end_in_zmq(deadline)
+            self._end_in_zmq(deadline, released)
         time.sleep(max(0.0, deadline - time.monotonic()))
         if self.ending != "orphan":
             self._end_child(self.cache_pid)
@@ -366,15 +370,12 @@ class Engine:
         if self.signals is not None:
             self.signals.unlink(*(name for name in SHARED + OWN if name not in FIRST))
 
-    def _end_in_zmq(self, deadline: float) -> None:
+    def _end_in_zmq(self, deadline: float, released: threading.Event) -> None:
         if self.ending == "abort":
             time.sleep(max(0.0, deadline - time.monotonic()))
             logs.stderr(ABORT)
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no core file in a test's folder
             os.abort()
-        released = threading.Event()
-        if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, lambda *_: released.set())
         while self.ending == "stuck" or not released.is_set():
             time.sleep(0.05)
         clock.pause(2.5)
