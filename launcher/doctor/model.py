@@ -13,6 +13,7 @@ from launcher.host.gpus import GpuReport
 from launcher.host.kernel import MessageQueue
 from launcher.host.memory import FileSystem, Limit, Memory
 from launcher.host.network import QueuePort
+from launcher.preparing.owners import Owners
 
 if TYPE_CHECKING:
     from launcher.engines.base import Engine, Installed
@@ -57,6 +58,11 @@ class Host:
     def queue_ports(self) -> tuple[QueuePort, ...]:
         """Queue ports of FastDeploy servers on this host."""
         return network.queue_ports()
+
+    @cached_property
+    def owners(self) -> Owners:
+        """Which instance of this user something belongs to."""
+        return Owners()
 
 
 @dataclass(frozen=True)

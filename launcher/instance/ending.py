@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from launcher.errors import DeadlineError, DeployError, ExitCode, PreconditionError, Problem
-from launcher.instance import start, survivors
+from launcher.instance import last_word, start, survivors
 from launcher.instance.store import InstanceDir, Lock, make_folder, unknown, view
 from launcher.keeper import ending
 from launcher.keeper.control import Client
@@ -131,19 +131,19 @@ def _down_with_keeper(found: InstanceDir, started: float, drain: float | None) -
     keeper = None
     final: Mapping[str, Any] = {}
     try:
-        told = client.request("status").get("state", {})
+        # Before the stop: an engine may be gone so fast that the end would be missed.
+        told = client.request("follow").get("state", {})
         was = told.get("state", "loading")
         keeper = _pidfd((told.get("keeper") or {}).get("pid"))
         was = was if isinstance(was, str) else "loading"
-        answer = client.request("stop", reason="down", drain=drain)
+        with contextlib.closing(Client(found.folder)) as asking:
+            answer = asking.request("stop", reason="down", drain=drain)
         if not answer.get("ok"):
             raise PreconditionError.of(
                 "keeper-refused", f"the keeper does not know how to stop: {answer.get('error')}"
             )
         limit = _limit(found, drain)
         try:
-            with contextlib.suppress(ConnectionError):
-                client.request("follow")
             for event in client.events(limit):
                 if event and event["event"] == "state":
                     final = event
@@ -172,7 +172,8 @@ def _down_with_keeper(found: InstanceDir, started: float, drain: float | None) -
     if state is not None and not state.live:
         return _result(found, was, state, started)
     if final.get("receipt"):  # it could not be written down: the disk is full
-        last = State(found.name, "", state=final["state"], receipt=final["receipt"])
+        last = last_word.from_event({**told, "instance": found.name}, final)
+        last_word.write(found, last)
         return _result(found, was, last, started)
     return None  # the keeper died on the way: clean up without it
 

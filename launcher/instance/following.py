@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from launcher.errors import ExitCode, Problem
-from launcher.instance import start
+from launcher.instance import last_word, start
 from launcher.instance.interrupt import Interrupt
+from launcher.instance.last_word import FINAL
 from launcher.instance.store import InstanceDir, held, view
 from launcher.keeper.control import Client
 from launcher.keeper.state import DamagedState
@@ -17,7 +18,6 @@ from launcher.result import Result
 
 OnEvent = Callable[[Mapping[str, Any]], None]
 
-FINAL = ("stopped", "failed", "died")
 END_DEADLINE = 60.0
 """Seconds that a keeper which closed its socket gets to end."""
 POLL = 0.02
@@ -31,7 +31,7 @@ def follow(
 
     Who `started` it takes it down when interrupted; who merely watches (None) goes away.
     """
-    following = _Following(found, on_event, interrupt, owner=started is not None)
+    following = _Following(found, on_event, interrupt, started)
     result = None
     try:
         while result is None:
@@ -45,15 +45,22 @@ def follow(
 
 class _Following:
     def __init__(
-        self, found: InstanceDir, on_event: OnEvent, interrupt: Interrupt, *, owner: bool
+        self,
+        found: InstanceDir,
+        on_event: OnEvent,
+        interrupt: Interrupt,
+        started: start.Started | None,
     ) -> None:
         self._found = found
         self._on_event: OnEvent | None = on_event
         self._interrupt = interrupt
-        self._owner = owner
+        self._started = started
         self._asked = False
         self._seen = 0.0
         self._seen_before = 0.0
+        self._told: Mapping[str, Any] = {}
+        self._final: Mapping[str, Any] | None = None
+        """How it ended, as the keeper told it: it may be unable to write that down."""
 
     def once(self) -> Result | None:
         """Follow one connection to its end; None where another one has to be made."""
@@ -64,12 +71,12 @@ class _Following:
             return self._without_keeper()
         try:
             with contextlib.suppress(ConnectionError):
-                state = client.request("follow").get("state", {})
+                self._told = state = client.request("follow").get("state", {})
                 if state.get("state") == "ready" and self._seen:
                     return ready_result(self._found, state, already=False)
             for event in client.events(wake=self._interrupt.wake):
                 if event is None:
-                    if not self._owner:
+                    if self._started is None:
                         return self._detached()
                     self._stop()
                 elif (result := self._heard(event)) is not None:
@@ -85,6 +92,8 @@ class _Following:
         if event["time"] < self._seen_before:
             return None  # told by an earlier connection
         self._seen = event["time"]
+        if event["event"] in ("state", "restart"):
+            self._final = event if event.get("state") in FINAL else None
         if self._on_event is not None:
             try:
                 self._on_event(event)
@@ -132,8 +141,20 @@ class _Following:
                     Client(self._found.folder).close()
                     return None
             else:
-                return _ended(self._found, None, self._interrupt)
+                return _ended(self._found, self._last_word(), self._interrupt)
             time.sleep(POLL)
+
+    def _last_word(self) -> Mapping[str, Any] | None:
+        """The end as it was told; written down for those who ask later, where that is possible."""
+        told, final = self._told, self._final
+        if final is None and self._started is not None:
+            told = self._started.last_word()
+            final = told if told.get("state") in FINAL else None
+        if final is None:
+            return None
+        last = last_word.from_event({**told, "instance": self._found.name}, final)
+        last_word.write(self._found, last)
+        return last.__dict__
 
     def _token(self) -> str:
         return self._found.token()

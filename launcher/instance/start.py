@@ -13,6 +13,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import launcher
 from launcher import files, paths
@@ -28,6 +29,7 @@ from launcher.profile.secrets import resolve
 
 KEEPER_DEADLINE = 30.0
 """Seconds in which a keeper's socket must listen; it takes about 0.1 s on an idle machine."""
+LONGEST_STATE = 4 * 1024 * 1024
 HANDOVER = "ERNIE_DEPLOY_KEEPER"
 LONGEST_SECRETS = 512 * 1024
 """Bytes of all secrets together: the kernel takes 2 MiB of arguments and environment (execve)."""
@@ -39,6 +41,17 @@ class Started:
 
     process: subprocess.Popen[bytes]
     link: socket.socket
+
+    def last_word(self) -> dict[str, Any]:
+        """The final state that a keeper which has ended could not write down; empty: none."""
+        data = b""
+        try:
+            while len(data) < LONGEST_STATE and (more := self.link.recv(65536)):
+                data += more
+            told = json.loads(data)
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return told if isinstance(told, dict) else {}
 
     def let_go(self, *, wait: bool) -> None:
         """Close the link; with `wait` return only when the keeper has ended."""
@@ -156,7 +169,7 @@ def start(
         theirs.close()
     ours.settimeout(KEEPER_DEADLINE)
     try:
-        said = ours.recv(64)
+        said = ours.recv(len(b"listening\n"))  # what may follow is its last word
     except OSError:
         said = b""
     if not said:

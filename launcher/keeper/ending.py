@@ -101,10 +101,16 @@ def clean(
     """
     left_processes = strays(state)
     shm = [c for c in state.shm if not leftovers.remove_file(c)]
-    queues = [c for c in state.queues if not leftovers.remove_queue(c)]
-    temporary, shared = [], []
+    pids = [p.pid for p in left_processes]
+    queues, temporary, shared = [], [], []
+    for claim in state.queues:
+        user = leftovers.queue_user(claim, pids)
+        if user is not None:
+            shared.append(f"message queue {claim['id']} is used by pid {user} as well")
+        elif not leftovers.remove_queue(claim):
+            queues.append(claim)
     for claim in state.temporary:
-        others = leftovers.used_by_others(claim, [p.pid for p in left_processes])
+        others = leftovers.used_by_others(claim, pids)
         if others:
             shared.append(f"{claim['path']} is used by pid {others[0]} as well")
         elif not (leftovers.empty if claim["path"] == keep else leftovers.remove_file)(claim):
@@ -114,7 +120,6 @@ def clean(
     shm = [c for c in shm if leftovers.still_there(c)]
     temporary = [c for c in temporary if leftovers.still_there(c)]
     left_ports = []
-    pids = [p.pid for p in left_processes]
     for use in ports:
         for listener in listeners(use.number):
             pid = holder(listener.inode, pids)
@@ -125,7 +130,7 @@ def clean(
     details = [f"process {p.pid} ({command_line(p.pid)})" for p in left_processes]
     details += [f"port {number}" for number in left_ports]
     details += [str(c["path"]) for c in (*shm, *temporary)]
-    details += [f"message queue {c['id']}: ipcrm -q {c['id']}" for c in queues]
+    details += [f"message queue {c['id']} (key {c['key']:#010x})" for c in queues]
     return {
         "processes": len(left_processes),
         "ports": len(left_ports),

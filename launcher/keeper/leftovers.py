@@ -146,8 +146,7 @@ class Claims:
             queue = queues_by_key().get(key)
             if queue is None or key in self.queues or not self._new(queue):
                 continue
-            last = {queue.last_sender, queue.last_receiver} - {0}
-            if not any(os.path.exists(f"/proc/{pid}") for pid in last):
+            if kernel.queue_user(queue) is None:
                 self.queues[key] = _queue_claim(queue, path)
         self._look_for_temporary([])
 
@@ -287,10 +286,24 @@ def empty(claim: dict[str, Any]) -> bool:
     return True
 
 
-def remove_queue(claim: dict[str, Any]) -> bool:
-    """Remove a claimed message queue if it is still the same one; True where it is gone."""
+def queue_user(claim: dict[str, Any], ours: Iterable[int]) -> int | None:
+    """A living process other than `ours` that used a claimed queue last; None where none does."""
+    queue = _claimed_queue(claim)
+    return None if queue is None else kernel.queue_user(queue, {os.getpid(), *ours})
+
+
+def _claimed_queue(claim: dict[str, Any]) -> MessageQueue | None:
+    """The queue if it is still the same one."""
     queue = queues_by_key().get(int(claim["key"]))
     if queue is None or queue.ident != claim["id"] or queue.created != claim["created"]:
+        return None
+    return queue
+
+
+def remove_queue(claim: dict[str, Any]) -> bool:
+    """Remove a claimed message queue if it is still the same one; True where it is gone."""
+    queue = _claimed_queue(claim)
+    if queue is None:
         return True
     libc = ctypes.CDLL(None, use_errno=True)
     return bool(libc.msgctl(queue.ident, _IPC_RMID, None) == 0)

@@ -17,9 +17,6 @@ from launcher import files, paths
 LONGEST_RECORD = 64 * 1024
 """Bytes after which a line without an end is cut into pieces."""
 
-LOOK = 1.0
-"""Seconds between two looks whether the log is still where readers find it."""
-
 
 class Splitter:
     r"""Cuts a byte stream into lines at `\n`, `\r\n` and `\r`; keeps what is unfinished."""
@@ -88,7 +85,8 @@ class LogFile:
         self.lost_bytes = 0
         """Bytes that could not be written, the disk being full."""
         self._torn = False
-        self._look_at = 0.0
+        self._grace = 0
+        """Bytes beyond `max_size` that the file may grow to, since a rotation failed."""
         self._open()
 
     def _open(self) -> None:
@@ -105,11 +103,9 @@ class LogFile:
         data = b"".join(
             prefix + (b"F " if whole else b"P ") + text + b"\n" for text, whole in lines
         )
-        if self._size and self._size + len(data) > self._max_size:
+        self._take_place()
+        if self._size and self._size + len(data) > self._max_size + self._grace:
             self._rotate()
-        if now >= self._look_at:
-            self._look_at = now + LOOK
-            self._take_place()
         if self._torn:
             # A half record stands at the end: what follows must not become a part of it.
             data = b"\n" + data
@@ -127,8 +123,15 @@ class LogFile:
             data = data[written:]
 
     def _take_place(self) -> None:
-        """Begin the file anew where somebody removed or replaced it: readers look there."""
+        """Begin the file anew where somebody removed, moved or replaced it: readers look there.
+
+        Two calls of the kernel at each write, so that no line goes to a file nobody reads.
+        """
         if files.is_same(self._path, self._descriptor):
+            size = os.fstat(self._descriptor).st_size
+            if size < self._size:  # emptied, as `copytruncate` does
+                self._torn, self._grace = False, 0
+            self._size = size
             return
         old = self._descriptor
         try:
@@ -137,6 +140,7 @@ class LogFile:
         except OSError:
             return  # tried again a moment later
         self._size = os.fstat(self._descriptor).st_size
+        self._torn, self._grace = False, 0
         os.close(old)
 
     def _rotate(self) -> None:
@@ -149,16 +153,18 @@ class LogFile:
                 if number == 1:
                     newer = self._path
                 if newer.exists():
+                    if older.is_dir():  # somebody's; a file cannot take its place
+                        files.clear(older)
                     newer.replace(older)
             if self._keep == 0:
                 self._path.unlink(missing_ok=True)
             self._open()
         except OSError:
             self._descriptor = old
-            self._size = 0  # not tried again before another whole file's worth
+            self._grace += self._max_size  # not tried again before another whole file's worth
             return
         os.close(old)
-        self._torn = False
+        self._torn, self._grace = False, 0
 
     def close(self) -> None:
         """Close the file."""

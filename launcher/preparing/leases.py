@@ -19,8 +19,10 @@ from dataclasses import dataclass, field
 
 from launcher.engines.base import PortNeed
 from launcher.errors import PreconditionError, Problem
+from launcher.host import tcp
 from launcher.host.tcp import bind_error
 from launcher.preparing import lease_folder
+from launcher.preparing.owners import Owner, Owners
 from launcher.probe.sockets import command_line, describe_holder
 
 LOWEST = 20000
@@ -96,10 +98,11 @@ def _take_fixed(
         name = f"port-{port}"
         lock = _lock(name)
         if lock is None:
+            pids = _lessees(name)
             return Problem(
                 "port-leased",
-                f"port {port} ({need.name}) is leased by {_told(_lessees(name))}", where,
-                f"choose another port, or `ports: {{{need.name}: auto}}`",
+                f"port {port} ({need.name}) is leased by {_told(pids)}", where,
+                f"{_down(pids)}choose another port, or `ports: {{{need.name}: auto}}`",
             )  # fmt: skip
         leases.descriptors += lock
         error = bind_error(need.address or host, port)
@@ -108,8 +111,8 @@ def _take_fixed(
     if need.unique_low_byte and number not in own and not _take_low_byte(leases, number):
         return Problem(
             "queue-port-low-byte",
-            f"port {number} ({need.name}) has the low byte {number & 255} of another server's"
-            " queue port on this host: FastDeploy would mix up their answers",
+            f"port {number} ({need.name}) has the low byte {number & 255} of the queue port of"
+            f" {_told(_lessees(_low_byte(number)))}: FastDeploy would mix up their answers",
             where, "choose a number that differs modulo 256, or `auto`",
         )  # fmt: skip
     leases.ports[need.name] = number
@@ -163,18 +166,45 @@ def _is_open(descriptor: str, name: str, files: Collection[tuple[int, int]]) -> 
 
 
 def _told(pids: list[int]) -> str:
-    return f"pid {pids[0]} ({command_line(pids[0])})" if pids else "another instance of this user"
+    if not pids:
+        return "another instance of this user"
+    owner = _owner(pids)
+    if owner is not None:
+        return owner.describe()
+    return f"pid {pids[0]} ({command_line(pids[0])})"
+
+
+def _owner(pids: list[int]) -> Owner | None:
+    owners = Owners()
+    return next((owner for pid in pids if (owner := owners.of_process(pid)) is not None), None)
+
+
+def _down(pids: list[int]) -> str:
+    """The way out that ends a dead instance's remains, to be read before the others."""
+    owner = _owner(pids)
+    return f"`{owner.down()}`, or " if owner is not None and owner.is_dead else ""
 
 
 def _why_not(error: OSError, need: PortNeed, port: int) -> Problem:
     where = f"ports.{need.name}"
     if error.errno == errno.EADDRINUSE:
         who = describe_holder(port) or "a program that cannot be looked at from here"
+        owner = _owner(_holders(port))
+        remedy = "end that program"
+        if owner is not None:
+            who, remedy = f"{owner.describe()}: {who}", f"`{owner.down()}`"
         return Problem(
             "port-taken", f"port {port} ({need.name}) is in use by {who}", where,
-            f"end that program, or choose another port, or `ports: {{{need.name}: auto}}`",
+            f"{remedy}, or choose another port, or `ports: {{{need.name}: auto}}`",
         )  # fmt: skip
     return Problem("port-refused", f"port {port} ({need.name}): {error.strerror}", where)
+
+
+def _holders(port: int) -> list[int]:
+    """The processes that listen on a port, as far as they can be seen."""
+    pids = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
+    found = tcp.owners({one.inode for one in tcp.listeners() if one.port == port}, pids)
+    return sorted(set(found.values()))
 
 
 def _host_problem(host: str, error: OSError) -> Problem:
@@ -277,8 +307,12 @@ def _take_span(leases: Leases, need: PortNeed, number: int, host: str, top: int)
     return True
 
 
+def _low_byte(number: int) -> str:
+    return f"low-byte-{number & 255}"
+
+
 def _take_low_byte(leases: Leases, number: int) -> bool:
-    lock = _lock(f"low-byte-{number & 255}")
+    lock = _lock(_low_byte(number))
     if lock is None:
         return False
     leases.descriptors += lock

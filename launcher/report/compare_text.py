@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from launcher.report.smoke_text import ended_early
 from launcher.report.verdict import SHOWN, letters
 from launcher.result import Result
 
@@ -55,6 +56,11 @@ def compare(result: Result) -> str:
         f"{letter}  could not be checked: {column['problem']}"
         for letter, column in zip(names, columns, strict=True)
         if column["problem"]
+    ]
+    lines += [
+        f"{letter}  {ended}"
+        for letter, column in zip(names, columns, strict=True)
+        if (ended := ended_early(column)) and not column["problem"]
     ]
     lines += cost_lines(names, columns)
     if data["regressions"]:

@@ -13,7 +13,7 @@ from launcher.report.causes import Cause, group_by_cause
 from launcher.report.escape import html as escape
 from launcher.report.html_check import render_check
 from launcher.report.page import Anchors, filters, mark, page
-from launcher.report.smoke_text import summary
+from launcher.report.smoke_text import ended_early, summary
 from launcher.report.verdict import SHOWN, count_verdicts, verdict_of
 from launcher.result import Result
 
@@ -72,9 +72,8 @@ def _header(data: Mapping[str, Any]) -> str:
         f"ernie-deploy {escape(data['version'])}",
     )
     notes = "".join(f'<p class="dim">{escape(note)}</p>' for note in target["notes"])
-    stopped = data.get("stopped")
-    if stopped:
-        notes += f'<p class="doubt">{escape(stopped["message"])}</p>'
+    if ended := ended_early(data):
+        notes += f'<p class="doubt">{escape(ended)}</p>'
     return (
         f'<header class="{style}"><h1>Smoke: {escape(target["name"])}</h1>'
         f'<div class="verdict">{escape(summary(data))}</div>'

@@ -10,6 +10,7 @@ from launcher.report.escape import html as escape
 from launcher.report.html import describe_target
 from launcher.report.html_check import render_check
 from launcher.report.page import Anchors, attribute, filters, mark, page
+from launcher.report.smoke_text import ended_early
 from launcher.report.verdict import ORDER, SHOWN, letters
 from launcher.result import Result
 
@@ -75,12 +76,13 @@ def _cards(names: Sequence[str], columns: Sequence[Column]) -> str:
     items = ""
     for name, column in zip(names, columns, strict=True):
         target = column["target"]
-        problem = column["problem"]
+        problem, ended = column["problem"], ended_early(column)
         items += (
             f"<li><b>{name}</b> {mark(column['verdict'])}<br><b>{escape(column['name'])}</b><br>"
             f'<span class="dim">{escape(target["model"])} at {escape(target["url"])}<br>'
             f"{escape(describe_target(target))}</span>"
             + (f'<p class="fail">could not be checked: {escape(problem)}</p>' if problem else "")
+            + (f'<p class="doubt">{escape(ended)}</p>' if ended and not problem else "")
             + "</li>"
         )
     return f'<ul class="cards">{items}</ul>'

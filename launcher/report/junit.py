@@ -17,6 +17,7 @@ from typing import Any
 
 from launcher.report.escape import xml_attribute as _attr
 from launcher.report.escape import xml_text as _text
+from launcher.report.smoke_text import ended_early
 from launcher.report.verdict import KNOWN, verdict_of
 from launcher.result import Result
 
@@ -51,7 +52,15 @@ _Suite = tuple[Mapping[str, Any], str, list[_Case]]
 
 def _smoke(data: Mapping[str, Any]) -> _Suite:
     cases = [_case(one) for one in data["checks"]]
-    return data, "smoke", [*cases, *map(_difference, data["differences"])]
+    return data, "smoke", [*cases, *map(_difference, data["differences"]), *_ended_early(data)]
+
+
+def _ended_early(data: Mapping[str, Any]) -> list[_Case]:
+    """A case of its own: CI does not show a check that was left out, because it is skipped."""
+    ended = ended_early(data)
+    if ended is None:
+        return []
+    return [_Case("all checks carried out", 0.0, "error", data["stopped"]["code"], ended, ended)]
 
 
 def _compared(data: Mapping[str, Any]) -> list[_Suite]:
@@ -77,6 +86,7 @@ def _compared(data: Mapping[str, Any]) -> list[_Suite]:
                     "reachable", 0.0, "error", "not-checked", column["problem"], column["problem"]
                 )
             )
+        cases += _ended_early(column)
         suites.append((column, "compare", [*cases, *regressions.pop(column["name"], [])]))
     for name, cases in regressions.items():
         gone = {"target": {"name": name}, "started": data["started"], "seconds": 0.0}

@@ -12,7 +12,7 @@ from typing import Any
 from launcher.report.causes import Cause, group_by_cause
 from launcher.report.escape import markdown as cell
 from launcher.report.escape import markdown_code as code
-from launcher.report.smoke_text import summary
+from launcher.report.smoke_text import ended_early, summary
 from launcher.report.verdict import SHOWN, failures_first, verdict_of
 from launcher.result import Result
 
@@ -24,7 +24,7 @@ def render(result: Result) -> str:
     engine = " ".join(w for w in (target["engine"], target["release"]) if w) or "unknown engine"
     checks = failures_first(data["checks"])
     causes = group_by_cause(checks)
-    stopped = data.get("stopped")
+    ended = ended_early(data)
     lines = [
         f"# Smoke: {cell(target['name'])}",
         "",
@@ -33,7 +33,7 @@ def render(result: Result) -> str:
         f"**{cell(summary(data))}**",
         "",
         *(f"- {cell(note)}" for note in target["notes"]),
-        *([f"- {cell(stopped['message'])}"] if stopped else []),
+        *([f"- {cell(ended)}"] if ended else []),
     ]
     for verdict in SHOWN:
         lines += _section(verdict, [c for c in causes if c.verdict == verdict])

@@ -11,6 +11,7 @@ from launcher.report.escape import markdown as cell
 from launcher.report.escape import markdown_block as block
 from launcher.report.escape import markdown_code as code
 from launcher.report.markdown import table_head, table_row
+from launcher.report.smoke_text import ended_early
 from launcher.report.verdict import SHOWN, letters
 from launcher.result import Result
 
@@ -24,10 +25,11 @@ def render(result: Result) -> str:
     for name, column in zip(names, columns, strict=True):
         target = column["target"]
         engine = " ".join(w for w in (target["engine"], target["release"]) if w) or "unknown engine"
-        problem = column["problem"]
+        problem, ended = column["problem"], ended_early(column)
         lines.append(
             f"- **{name}**: {cell(column['name'])}, {code(target['model'])} ({cell(engine)})"
             + (f": could not be checked: {cell(problem)}" if problem else "")
+            + (f": {cell(ended)}" if ended and not problem else "")
         )
     if data["regressions"]:
         lines += ["", f"## Worse than {cell(data['baseline'])}", ""]

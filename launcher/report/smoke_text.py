@@ -37,8 +37,16 @@ def smoke(result: Result) -> str:
         seen = ", ".join(f"{c}: {v}" for c, v in difference["verdicts"].items())
         known = " (a known deviation)" if difference["known"] else ""
         lines.append(f"  clients differ in {difference['check']}: {seen}{known}")
+    if ended := ended_early(data):
+        lines.append(f"  {ended}")
     lines.append(summary(data))
     return "\n".join(lines)
+
+
+def ended_early(data: Mapping[str, Any]) -> str | None:
+    """Why a run, or a target's run in a comparison, ended before its last check; None if not."""
+    stopped = data.get("stopped")
+    return f"the run ended early: {stopped['message']}" if stopped else None
 
 
 def listing(data: Mapping[str, Any]) -> str:

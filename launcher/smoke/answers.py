@@ -65,6 +65,12 @@ class Chunk:
         return choices_of(self.raw)
 
     @property
+    def id(self) -> str | None:
+        """Its id as text, whatever type it has: one that changes is seen, too."""
+        value = self.raw.get("id")
+        return None if value is None else str(value)
+
+    @property
     def deltas(self) -> list[Mapping[str, Any]]:
         """The deltas of its choices."""
         found = [item.get("delta") for item in self.choices]
@@ -113,6 +119,11 @@ def choices_of(raw: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def calls_of(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The tool calls of a message or delta."""
     return _list(message.get("tool_calls"))
+
+
+def alternatives_of(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The `top_logprobs` of a token's entry; those without a token as text are left out."""
+    return [one for one in _list(entry.get("top_logprobs")) if isinstance(one.get("token"), str)]
 
 
 def reasoning_of(message: Mapping[str, Any]) -> str | None:

@@ -131,7 +131,8 @@ def _column(
         "name": target.name,
         "target": data["target"],
         "verdict": data["verdict"] if reachable else "could not check",
-        "problem": None if reachable else _why(data["checks"]),
+        "problem": None if reachable else _why(data),
+        "stopped": data["stopped"],
         "counts": data["counts"],
         "verdicts": {c["name"]: c["verdict"] for c in data["checks"]},
         "messages": {c["name"]: c["message"] for c in data["checks"]},
@@ -162,9 +163,11 @@ def _never_answered(shown: Sequence[Mapping[str, Any]]) -> bool:
     )
 
 
-def _why(shown: Sequence[Mapping[str, Any]]) -> str:
+def _why(data: Mapping[str, Any]) -> str:
     """The first thing that stood in the way."""
-    order = sorted(shown, key=lambda c: c["verdict"] != "fail")
+    if data["stopped"]:
+        return str(data["stopped"]["message"])
+    order = sorted(data["checks"], key=lambda c: c["verdict"] != "fail")
     return str(order[0]["message"]) if order else "no check was chosen"
 
 

@@ -159,14 +159,16 @@ def _head(raw: Mapping[str, Any], kind: str) -> Iterator[Finding]:
     if raw.get("object") != kind:
         yield Finding("object", f"object {kind}", repr(raw.get("object")))
     created = raw.get("created")
+    now = int(time.time())
+    # Whole numbers are compared: one of any size is no error.
     seconds = isinstance(created, int) and not isinstance(created, bool)
-    if not seconds or abs(float(created or 0) - time.time()) > CLOCK_SECONDS:
-        now = int(time.time())
-        yield Finding("created", f"created in whole seconds, about {now}", repr(created))
+    if not seconds or abs(int(created or 0) - now) > CLOCK_SECONDS:
+        said = repr(created)[:80]
+        yield Finding("created", f"created in whole seconds, about {now}", said)
 
 
 def _chunks(answer: Answer) -> Iterator[Finding]:
-    ids = {c.raw.get("id") for c in answer.chunks if c.choices}
+    ids = {c.id for c in answer.chunks if c.choices}
     if len(ids) > 1:
         yield Finding("stream-ids", "one id in all chunks", f"{len(ids)}")
     finished: set[int] = set()
@@ -202,7 +204,7 @@ def _streamed_calls(answer: Answer) -> Iterator[Finding]:
             for call in calls_of(delta) if isinstance(delta, Mapping) else []:
                 function = call.get("function")
                 name = function.get("name") if isinstance(function, Mapping) else None
-                place = (item.get("index"), call.get("index"))
+                place = (_key(item.get("index")), _key(call.get("index")))
                 heads.setdefault(place, []).append((call.get("id"), name))
                 if call.get("id") and call.get("type") != "function":
                     yield Finding("tool-type", "a call of type function", repr(call.get("type")))
@@ -214,9 +216,14 @@ def _streamed_calls(answer: Answer) -> Iterator[Finding]:
             yield Finding("tool-index", "calls 0, 1 ... in this order", repr(positions))
     for seen in heads.values():
         ids, names = ([x for x in part if x] for part in zip(*seen, strict=True))
-        if len(set(ids)) > 1 or len(names) != 1 or not (seen[0][0] and seen[0][1]):
+        if len(set(map(_key, ids))) > 1 or len(names) != 1 or not (seen[0][0] and seen[0][1]):
             said = f"ids {ids[:3]}, names {names[:3]}"
             yield Finding("tool-head", "id and name in a call's first piece, once", said)
+
+
+def _key(value: Any) -> Any:
+    """A server's value as a key of a dictionary: an odd type is told by its text."""
+    return value if value is None or isinstance(value, (int, str)) else repr(value)
 
 
 def _usage(answer: Answer, body: Mapping[str, Any], target: Target) -> Iterator[Finding]:

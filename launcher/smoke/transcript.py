@@ -26,6 +26,8 @@ EVENT_LIMIT = 400
 HIDDEN = "***"
 SECRET_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "cookie", "set-cookie"})
 SECRET_FIELD = re.compile(r"(?i)(^|[-_])(api[-_]?key|key|token|secret|password)$")
+WRONG_KEY = "ernie-deploy-wrong-key"
+"""Sent to be refused, and no secret: a request that has it can only be repeated with it."""
 TOKEN_COUNTS = re.compile(r"(?i)(max|min|logprob|_ids?$)")
 
 
@@ -82,19 +84,23 @@ class Redactor:
         """Headers without keys and cookies."""
         return {
             _cut(name, HEADER_LIMIT): HIDDEN
-            if name.lower() in SECRET_HEADERS
+            if name.lower() in SECRET_HEADERS and not _is_wrong_key(str(value))
             else _cut(self.text(str(value)), HEADER_LIMIT)
             for name, value in list(headers.items())[:HEADERS]
         }
 
 
 def _is_secret(name: str, value: Any) -> bool:
-    return (
-        isinstance(value, str)
-        and SECRET_FIELD.search(name) is not None
-        and not TOKEN_COUNTS.search(name)
-        and value != ""
-    )
+    return isinstance(value, str) and is_secret_field(name) and value != "" and value != WRONG_KEY
+
+
+def is_secret_field(name: str) -> bool:
+    """True where a text in a field of this name is hidden in reports."""
+    return SECRET_FIELD.search(name) is not None and not TOKEN_COUNTS.search(name)
+
+
+def _is_wrong_key(value: str) -> bool:
+    return value.removeprefix("Bearer ") == WRONG_KEY
 
 
 class Transcript:

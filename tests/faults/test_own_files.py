@@ -241,6 +241,39 @@ def test_the_engines_log_goes_on_where_readers_look(rig: Rig) -> None:
     rig.down()
 
 
+@pytest.mark.parametrize("name", ["keeper.log", "engine.log", "events.jsonl"])
+@pytest.mark.parametrize("how", ["deleted", "moved", "created"])
+def test_files_that_others_rotate_are_opened_anew(rig: Rig, name: str, how: str) -> None:
+    """logrotate, or somebody who needs room: the keeper writes where readers look."""
+    go = rig.place("go")
+    rig.up(script={"after": [{"wait": go}, {"print": "said after the rotation"}]})
+    path = rig.instance() / name if name == "events.jsonl" else rig.instance() / "logs" / name
+    old = path.stat().st_ino
+    if how == "deleted":
+        path.unlink()
+    else:
+        path.rename(path.with_name(f"{name}-20260102"))
+    if how == "created":
+        path.touch(0o644)
+    Path(go).touch()
+    wait_for(path.exists, f"the new {name}")
+
+    def is_open() -> bool:
+        folder = Path(f"/proc/{rig.keeper()}/fd")
+        return any(os.readlink(one) == str(path) for one in folder.iterdir())
+
+    wait_for(is_open, f"a keeper that has the new {name} open")
+    assert path.stat().st_ino != old or how == "deleted"
+    if name == "keeper.log":
+        outputs = [os.readlink(f"/proc/{rig.keeper()}/fd/{number}") for number in (1, 2)]
+        assert outputs == [str(path)] * 2
+    if name == "engine.log":
+        wait_for(lambda: "said after" in path.read_text(), "the line in the new log")
+    wait_for(lambda: path.stat().st_mode & 0o777 == 0o600, "a file that others cannot read")
+    assert rig.run("status", "one").rc == 0
+    rig.down()
+
+
 def test_a_state_that_names_a_strangers_process_as_keeper_harms_nobody(rig: Rig) -> None:
     rig.up()
     stored = rig.stored()

@@ -131,3 +131,30 @@ def test_what_lies_in_its_place_makes_room(tmp_path: Path, thing: str) -> None:
     events.restore()
     events.close()
     assert [e["state"] for e in read_events(tmp_path)] == ["ready"], "with what it held"
+
+
+@pytest.mark.parametrize("name", ["events.jsonl.1", "events.jsonl-20260102"])
+def test_a_history_that_others_rotated_is_told_once(tmp_path: Path, name: str) -> None:
+    """logrotate moves it, possibly to the very name of our own older history."""
+    events = Events(tmp_path)
+    events.append("state", state="loading")
+    (tmp_path / "events.jsonl").rename(tmp_path / name)
+    events.append("state", state="ready")
+    assert not events.in_place()
+    events.restore()
+    events.append("state", state="stopped")
+    events.close()
+    assert [e["state"] for e in read_events(tmp_path)] == ["loading", "ready", "stopped"]
+
+
+def test_a_history_that_was_copied_and_truncated_goes_on(tmp_path: Path) -> None:
+    events = Events(tmp_path)
+    events.append("state", state="loading")
+    path = tmp_path / "events.jsonl"
+    (tmp_path / "events.jsonl.1").write_bytes(path.read_bytes())
+    path.write_bytes(b"")
+    assert events.in_place()
+    events.append("state", state="ready")
+    events.close()
+    assert [e["state"] for e in read_events(tmp_path)] == ["loading", "ready"]
+    assert b"\0" not in path.read_bytes()

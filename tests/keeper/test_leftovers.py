@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from launcher.host import kernel
-from launcher.keeper import leftovers
+from launcher.keeper import ending, leftovers
 from launcher.keeper.leftovers import Claims
+from launcher.keeper.state import State
 from launcher.plan.model import FtokKey, Leftovers
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -103,6 +104,32 @@ def test_a_queue_made_since_the_start_is_removed(tmp_path: Path) -> None:
         assert leftovers.remove_queue(claim)
         assert number not in queue_ids()
         assert leftovers.remove_queue(claim), "gone is gone"
+    finally:
+        remove_queue(number)
+
+
+def test_a_claimed_queue_that_a_stranger_uses_is_left_to_him(tmp_path: Path) -> None:
+    """He found it by its key, as FastDeploy does; without it his answers would stop."""
+    claims = Claims(Leftovers(queues=(FtokKey(str(tmp_path), 61),)), "/")
+    claims.look_before(time.time())
+    number = make_queue(tmp_path, 61)
+    send = f"ctypes.CDLL(None).msgsnd({number}, ctypes.byref((ctypes.c_long * 2)(1, 1)), 8, 0)"
+    script = f"import ctypes; {send}; print(1, flush=True); input()"
+    command = [sys.executable, "-c", script]
+    try:
+        assert claims.look([])
+        state = State("one", "", queues=list(claims.queues.values()))
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            receipt = ending.clean(state, (), time.monotonic())
+            process.kill()
+        assert number in queue_ids()
+        told = f"message queue {number} is used by pid {process.pid} as well"
+        assert (receipt["queues"], receipt["foreign"]) == (0, [told])
+        receipt = ending.clean(state, (), time.monotonic())
+        assert (receipt["queues"], receipt["foreign"]) == (0, [])
+        assert number not in queue_ids()
     finally:
         remove_queue(number)
 

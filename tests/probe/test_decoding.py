@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher.probe.decoding import PIECE, decoded
+from launcher.probe.decoding import MEMBERS, PIECE, decoded
 
 MOST = 10 * PIECE
 
@@ -72,3 +72,23 @@ def test_deflate_without_its_head_several_members_and_padding() -> None:
 def test_what_cannot_be_read_is_said(body: bytes, encoding: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         list(decoded(iter([body]), encoding, MOST))
+
+
+def test_empty_members_are_counted() -> None:
+    """They are work without output: no bound on the output ends them."""
+    packed = gzip.compress(b"", mtime=0) * (MEMBERS + 1)
+    with pytest.raises(ValueError, match="gzip members"):
+        list(decoded(iter(pieces(packed, PIECE)), "gzip", MOST))
+
+
+def test_what_lies_between_two_encodings_is_bounded() -> None:
+    """The outer one makes more than `MOST`, of which the inner one makes nothing."""
+    inner = gzip.compress(b"", mtime=0) + b"\0" * (MOST + PIECE)
+    with pytest.raises(ValueError, match="after decompression"):
+        list(decoded(iter([gzip.compress(inner)]), "gzip, gzip", MOST))
+
+
+def test_a_member_may_begin_with_a_piece_and_padding_may_end_the_last() -> None:
+    first, second = gzip.compress(b"one "), gzip.compress(b"two")
+    came = decoded(iter([first, second, b"\0" * 9, b"\0"]), "gzip", MOST)
+    assert b"".join(came) == b"one two"

@@ -1,4 +1,4 @@
-"""README's architecture holds: one direction of imports, those inside of functions included."""
+"""The documented architecture holds: one direction of imports, also inside functions."""
 
 import re
 
@@ -58,8 +58,8 @@ def test_every_room_is_listed() -> None:
     assert files == {*SHARED, *(room(name) for name in TOP)}
 
 
-def test_readme_has_the_rooms_in_this_order() -> None:
-    text = (ROOT / "README.md").read_text()
+def test_the_architecture_page_has_the_rooms_in_this_order() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
     assert tuple(re.findall(r"^\| `launcher/([a-z]+)/` \|", text, re.MULTILINE)) == ROOMS
 
 

@@ -116,6 +116,7 @@ def column(name: str, *checks: dict[str, Any], **changes: Any) -> dict[str, Any]
         "target": target(name),
         "verdict": "pass",
         "problem": None,
+        "stopped": None,
         "counts": counts(checks),
         "started": "2026-01-02T03:04:05+00:00",
         "seconds": 1.5,

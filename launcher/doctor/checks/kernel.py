@@ -7,6 +7,7 @@ import os
 from launcher.doctor.model import Check, Outcome, Subject, fail, ok, unknown, warn
 from launcher.host import kernel, tcp
 from launcher.host.memory import SHM
+from launcher.preparing.owners import queue_remedy
 
 MSGMAX = 1024 * 1024
 """A logprob message takes 133 to 803 KB (PaddlePaddle/FastDeploy#6508)."""
@@ -50,41 +51,32 @@ def queues(subject: Subject) -> Outcome | None:
     stale = [q for q in subject.host.queues if q.key in wanted]
     if not stale:
         return ok(f"none of {len(subject.host.queues)} System V queues has this plan's key")
-    users = {q.ident: _queue_user(q, subject) for q in stale}
-    shown = ", ".join(
-        f"id {q.ident} key {q.key:#010x}, {q.messages} messages{users[q.ident] or ''}"
-        for q in stale
-    )
-    if any(users.values()):
+    auto = "set `engine-worker-queue: auto` under `ports:`"
+    shown, remedies = [], []
+    for queue in stale:
+        whose, remedy = _queue_user(queue, subject), ""
+        if whose is None:
+            whose, remedy = queue_remedy(queue, subject.host.owners, auto)
+        text = f"id {queue.ident} key {queue.key:#010x}, {queue.messages} messages, {whose}"
+        shown.append(text)
         # Removing the queue of a live server stops its answers: no such command is shown.
-        return fail(
-            f"exists before the start: {shown}",
-            "set `engine-worker-queue: auto` under `ports:`; do not remove the queue of a server "
-            "that runs",
-        )
-    ids = " ".join(f"-q {q.ident}" for q in stale)
-    return fail(
-        f"exists before the start: {shown}",
-        f"ipcrm {ids} (no server may be using it), or set the queue port to auto",
-    )
+        remedies.append(remedy or f"{auto}; do not remove the queue of a server that runs")
+    return fail(f"exists before the start: {'; '.join(shown)}", "; ".join(dict.fromkeys(remedies)))
 
 
 def _queue_user(queue: kernel.MessageQueue, subject: Subject) -> str | None:
-    """Which live process may use the queue, as a text for the evidence; None where none is seen.
-
-    A process number may have been reused since the last message: such a queue is left alone too.
-    """
-    for pid in (queue.last_sender, queue.last_receiver):
-        if pid > 0 and os.path.exists(f"/proc/{pid}"):
-            return f", last used by pid {pid}, which is alive"
+    """Which server of anybody may use the queue, by its queue port; None where none is seen."""
+    owner = subject.host.owners.of_queue(queue)
+    if owner is not None and owner.is_dead:
+        return None  # processes of it that still live are `down`'s to end
     listening = {one.port for one in tcp.listeners()}
     for port in subject.host.queue_ports:
         if kernel.ftok(SHM, port.port) != queue.key:
             continue
         if port.pid is not None:
-            return f", of the server with queue port {port.port} (pid {port.pid})"
+            return f"of the server with queue port {port.port} (pid {port.pid})"
         if port.port in listening:
-            return f", of the server that listens on queue port {port.port}"
+            return f"of the server that listens on queue port {port.port}"
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from launcher.smoke.answers import Answer
+from launcher.smoke.answers import Answer, alternatives_of
 from launcher.smoke.check import Outcome, check, could_not_check
 from launcher.smoke.session import Session
 from launcher.smoke.template_marks import TAGS
@@ -92,7 +92,7 @@ def _solid(text: str) -> str:
 def _bytes(session: Session, entries: Sequence[Mapping[str, Any]], how: str) -> None:
     wrong = []
     for entry in entries:
-        for one in (entry, *(entry.get("top_logprobs") or [])):
+        for one in (entry, *alternatives_of(entry)):
             token, raw = str(one.get("token") or ""), one.get("bytes")
             if raw is None or "\ufffd" in token or token.startswith(PART):
                 continue
@@ -106,8 +106,8 @@ def _bytes(session: Session, entries: Sequence[Mapping[str, Any]], how: str) -> 
 def _alternatives(session: Session, entries: Sequence[Mapping[str, Any]], how: str) -> None:
     wrong = []
     for entry in entries:
-        tops = {t.get("token"): t.get("logprob") for t in entry.get("top_logprobs") or []}
-        token, value = entry.get("token"), entry.get("logprob")
+        tops = {t.get("token"): t.get("logprob") for t in alternatives_of(entry)}
+        token, value = str(entry.get("token")), entry.get("logprob")
         numbers = [v for v in (*tops.values(), value) if isinstance(v, (int, float))]
         if not tops or len(numbers) != len(tops) + 1:
             continue

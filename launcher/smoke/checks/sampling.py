@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from launcher.smoke.answers import Answer
+from launcher.smoke.answers import Answer, alternatives_of
 from launcher.smoke.check import Outcome, check, could_not_check, inconclusive
 from launcher.smoke.checks.basic import COUNT
 from launcher.smoke.session import Session
@@ -128,12 +128,14 @@ def logprobs(session: Session) -> Outcome:
     values = [e.get("logprob") for e in entries]
     good = all(isinstance(v, (int, float)) and v <= 0.0001 for v in values)
     session.expect(good, "logprobs-range", "numbers of at most 0", values[:8])
-    tops = {len(e.get("top_logprobs") or []) for e in entries}
+    tops = {len(alternatives_of(e)) for e in entries}
     session.expect(min(tops) >= 2, "logprobs-top", "2 alternatives a token", sorted(tops))
-    greedy = [
-        max((t["logprob"] for t in e.get("top_logprobs") or []), default=None) for e in entries
+    greedy = [max(_numbers(alternatives_of(e)), default=None) for e in entries]
+    chosen = [
+        v
+        for v, g in zip(values, greedy, strict=True)
+        if g is not None and isinstance(v, (int, float)) and v < g - 0.01
     ]
-    chosen = [v for v, g in zip(values, greedy, strict=True) if g is not None and v < g - 0.01]
     session.expect(
         not chosen,
         "logprobs-greedy",
@@ -157,6 +159,11 @@ def _draws(session: Session, count: int = DRAWS, **params: Any) -> set[str]:
 
 def _text(answer: Answer) -> str:
     return f"{answer.choice.reasoning or ''}|{answer.choice.content or ''}"
+
+
+def _numbers(entries: Iterable[Mapping[str, Any]]) -> list[float]:
+    values = [one.get("logprob") for one in entries]
+    return [v for v in values if isinstance(v, (int, float))]
 
 
 def _entries(logprobs: Any) -> Sequence[dict[str, Any]]:

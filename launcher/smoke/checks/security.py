@@ -10,8 +10,8 @@ from launcher.smoke.checks.errors import HELLO
 from launcher.smoke.clients.base import TransportError
 from launcher.smoke.overload import OVERLOADED
 from launcher.smoke.session import Session
+from launcher.smoke.transcript import WRONG_KEY
 
-WRONG = "ernie-deploy-wrong-key"
 USUAL = ("HTTP 401", "HTTP 403")
 
 
@@ -34,7 +34,7 @@ def auth(session: Session) -> Outcome:
         right.status == 200, "right-key-refused", "200 with the right key", f"HTTP {right.status}"
     )
     refusals = []
-    for name, key in (("missing", None), ("wrong", WRONG)):
+    for name, key in (("missing", None), ("wrong", WRONG_KEY)):
         other = endpoint.with_key(key)
         headers = {**endpoint.headers, **other.auth_headers()}
         asked = session.wired(body, other)

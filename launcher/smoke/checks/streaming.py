@@ -41,7 +41,7 @@ def stream_order(session: Session) -> Outcome:
         answer.choice.role == "assistant", "role", "role assistant in a delta", answer.choice.role
     )
     # A gateway's own first chunk, without choices, has no id (Azure's content filter).
-    ids = {c.raw.get("id") for c in answer.chunks if c.choices or c.raw.get("id")}
+    ids = {c.id for c in answer.chunks if c.choices or c.raw.get("id")}
     session.expect(len(ids) == 1, "stream-ids", "one id in all chunks", sorted(map(str, ids)))
     _in_order(session, answer)
     _reasoning_first(session, answer)
