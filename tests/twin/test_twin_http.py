@@ -112,9 +112,20 @@ def test_cleared_weights_are_304_without_a_body(start: Start) -> None:
         lock.unlink()
 
 
-def test_cleared_weights_as_a_fault(start: Start) -> None:
-    twin = start(fault="weights-cleared")
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ("weights-cleared", "RuntimeError: Response content longer than Content-Length"),
+        (
+            "weights-cleared@parser=h11",
+            "h11._util.LocalProtocolError: Too much data for declared Content-Length",
+        ),
+    ],
+)
+def test_cleared_weights_as_a_fault(start: Start, fault: str, error: str) -> None:
+    twin = start(fault=fault)
     wait_for("304", lambda: twin.health() == 304)
+    twin.wait_said(f"\n{error}\n")
 
 
 def test_keys_protect_only_v1(start: Start) -> None:

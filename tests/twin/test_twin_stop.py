@@ -180,6 +180,16 @@ def test_sigint_while_the_worker_is_stopped_leaves_it_and_its_launcher(start: St
     assert not twin.shm()
 
 
+def test_a_stopped_worker_does_not_outlive_the_twins_lifetime(start: Start) -> None:
+    """SIGALRM cannot end it: its launcher does, so that no test run leaves it behind."""
+    lifetime = {"TWIN_MAX_LIFETIME": "8"}
+    twin = start(fault="worker-hangs-in-load@stopped=1", environment=lifetime)
+    wait_for("every process's end", lambda: twin.process.poll() is not None)
+    assert twin.process.returncode == -signal.SIGALRM
+    assert "Loading safetensors" in twin.log("workerlog.0")
+    twin.wait_gone(60)
+
+
 def role(words: str) -> str:
     """The part of a process of the worker's tree."""
     if words.startswith("/bin/sh"):

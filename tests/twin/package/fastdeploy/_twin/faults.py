@@ -86,7 +86,7 @@ FAULTS: dict[str, Fault] = {
         keys=(("after", "2"), ("code", "7"), ("signal", "0"), ("on", "time"), ("told", "")),
     ),
     "worker-hangs-in-load": Fault(
-        "the progress bar stands still for ever (stopped=1: the worker reacts to SIGKILL alone)",
+        "the progress bar never moves (stopped=1: the worker reacts to SIGKILL alone)",
         "7: FastDeploy has no load time-out; failure load-hang",
         None,
         "Loading Weights:",

@@ -93,9 +93,16 @@ def main() -> int:
         for pid in workers:
             os.kill(pid, signal.SIGTERM)
 
+    def expire(number: int, frame: FrameType | None) -> None:
+        """The end of the lifetime: a stopped worker does not see its own alarm."""
+        for pid in workers:
+            os.kill(pid, signal.SIGKILL)
+        os._exit(1)
+
     signal.signal(signal.SIGTERM, stop)
     for rank, device in enumerate(devices):
         workers[start_worker(folder, rank, device, command)] = rank
+    signal.signal(signal.SIGALRM, expire)
     count = len(devices)
     say_line("INFO", "Job: default, mode collective, replicas 1[1:1], elastic False")
     say_line("INFO", f"Run Pod: {pod}, replicas {count}, status ready")
