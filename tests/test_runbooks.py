@@ -37,13 +37,13 @@ class Block:
 
 def blocks(page: str) -> list[Block]:
     """The command blocks of a page."""
-    found = []
+    found_blocks = []
     for match in _BLOCK.finditer((FOLDER / f"{page}.md").read_text()):
         block = Block(match["tag"].strip(), match["text"])
         for promise in _PROMISE.finditer(match["after"]):
             block.promises[promise["state"]] = re.findall(r"`([^`]+)`", promise["quoted"])
-        found.append(block)
-    return found
+        found_blocks.append(block)
+    return found_blocks
 
 
 def fault(page: str) -> str:
@@ -122,6 +122,6 @@ def test_the_commands_print_what_the_page_says(
     assert len(outputs) == len(listed), ran.stdout + ran.stderr
     for block, output in zip(listed, outputs, strict=True):
         for text in block.promises.get(state, []):
-            assert text in output, f"{block.text}\n{output}\n{started.said()}"
+            assert text in output, f"{block.text}\n{output}\n{started.output()}"
         if state == WORKING:
-            assert "=== rc 0" in output, f"{block.text}\n{output}\n{started.said()}"
+            assert "=== rc 0" in output, f"{block.text}\n{output}\n{started.output()}"

@@ -95,8 +95,8 @@ class Subject:
 
         A flag may be spelled with underscores or with its dashes in front.
         """
-        given = self.profile.engine_args if self.profile else {}
-        return next((v for key, v in given.items() if canonical(key) == name), None)
+        engine_args = self.profile.engine_args if self.profile else {}
+        return next((v for key, v in engine_args.items() if canonical(key) == name), None)
 
     def number(self, name: str, default: float) -> float:
         """An engine argument as a number; `default` where it is absent or (see `profile`) wrong."""

@@ -11,7 +11,7 @@ from launcher.errors import ExitCode, Problem
 from launcher.instance import last_word, start
 from launcher.instance.interrupt import Interrupt
 from launcher.instance.last_word import FINAL
-from launcher.instance.store import InstanceDir, held, view
+from launcher.instance.store import InstanceDir, is_locked, view
 from launcher.keeper.control import Client
 from launcher.keeper.state import DamagedState
 from launcher.result import Result
@@ -25,13 +25,13 @@ POLL = 0.02
 
 
 def follow(
-    found: InstanceDir, on_event: OnEvent, interrupt: Interrupt, started: start.Started | None
+    instance: InstanceDir, on_event: OnEvent, interrupt: Interrupt, started: start.Started | None
 ) -> Result:
     """Pass events on until the start is decided.
 
     Who `started` it takes it down when interrupted; who merely watches (None) goes away.
     """
-    following = _Following(found, on_event, interrupt, started)
+    following = _Following(instance, on_event, interrupt, started)
     result = None
     try:
         while result is None:
@@ -46,12 +46,12 @@ def follow(
 class _Following:
     def __init__(
         self,
-        found: InstanceDir,
+        instance: InstanceDir,
         on_event: OnEvent,
         interrupt: Interrupt,
         started: start.Started | None,
     ) -> None:
-        self._found = found
+        self._found = instance
         self._on_event: OnEvent | None = on_event
         self._interrupt = interrupt
         self._started = started
@@ -109,8 +109,8 @@ class _Following:
         with contextlib.suppress(OSError):
             client = Client(self._found.folder)
             try:
-                told: Mapping[str, Any] = client.request("status")["state"]
-                return told
+                reported: Mapping[str, Any] = client.request("status")["state"]
+                return reported
             finally:
                 client.close()
         return None
@@ -134,7 +134,7 @@ class _Following:
                 stored = None
             name = view(self._found)[0]
             if stored is not None and stored.state in FINAL and stored.token == self._token():
-                if not held(self._found.folder) or time.monotonic() > end:
+                if not is_locked(self._found.folder) or time.monotonic() > end:
                     return _ended(self._found, stored.__dict__, self._interrupt)
             elif name in ("starting", "loading", "ready", "stopping") and time.monotonic() < end:
                 with contextlib.suppress(OSError):
@@ -146,13 +146,13 @@ class _Following:
 
     def _last_word(self) -> Mapping[str, Any] | None:
         """The end as it was told; written down for those who ask later, where that is possible."""
-        told, final = self._told, self._final
+        reported, final = self._told, self._final
         if final is None and self._started is not None:
-            told = self._started.last_word()
-            final = told if told.get("state") in FINAL else None
+            reported = self._started.last_word()
+            final = reported if reported.get("state") in FINAL else None
         if final is None:
             return None
-        last = last_word.from_event({**told, "instance": self._found.name}, final)
+        last = last_word.from_event({**reported, "instance": self._found.name}, final)
         last_word.write(self._found, last)
         return last.__dict__
 
@@ -168,11 +168,13 @@ class _Following:
         return Result("up", data, self._found.name, self._interrupt.exit_code, (problem,))
 
 
-def ready_result(found: InstanceDir, state: Mapping[str, Any] | None, *, already: bool) -> Result:
+def ready_result(
+    instance: InstanceDir, state: Mapping[str, Any] | None, *, already: bool
+) -> Result:
     """The result of an `up` whose instance is ready; `state` None reads the stored one."""
     if state is None:
         try:
-            stored = found.state()
+            stored = instance.state()
         except DamagedState:
             stored = None
         state = stored.__dict__ if stored else {}
@@ -185,17 +187,17 @@ def ready_result(found: InstanceDir, state: Mapping[str, Any] | None, *, already
         "evidence": state.get("evidence"),
         "pid": (state.get("engine") or {}).get("pid"),
     }
-    return Result("up", data, found.name)
+    return Result("up", data, instance.name)
 
 
-def _ended(found: InstanceDir, final: Mapping[str, Any] | None, interrupt: Interrupt) -> Result:
+def _ended(instance: InstanceDir, final: Mapping[str, Any] | None, interrupt: Interrupt) -> Result:
     """The result of a start that did not get ready."""
     if final is None:
         problem = Problem(
-            "keeper-lost", f"the keeper of {found.name} ended in the middle of the start",
-            str(found.logs / "keeper.log"), f"`ernie-deploy down {found.name}` cleans up",
+            "keeper-lost", f"the keeper of {instance.name} ended in the middle of the start",
+            str(instance.logs / "keeper.log"), f"`ernie-deploy down {instance.name}` cleans up",
         )  # fmt: skip
-        return Result("up", {"state": "lost"}, found.name, ExitCode.DID_NOT_START, (problem,))
+        return Result("up", {"state": "lost"}, instance.name, ExitCode.DID_NOT_START, (problem,))
     data = {"state": final["state"], "receipt": final.get("receipt")}
     if final["state"] == "stopped":
         code = interrupt.exit_code
@@ -203,10 +205,10 @@ def _ended(found: InstanceDir, final: Mapping[str, Any] | None, interrupt: Inter
         if interrupt.number is None:
             code = ExitCode.DID_NOT_START
             problem = Problem("stopped", "the start was stopped by a `down`")
-        return Result("up", data, found.name, code, (problem,))
+        return Result("up", data, instance.name, code, (problem,))
     error = final.get("error") or {}
     problem = Problem(
         error.get("code", "failed"), error.get("message", "the start failed"),
         error.get("where"), error.get("remedy"),
     )  # fmt: skip
-    return Result("up", data, found.name, ExitCode(final["exit_code"]), (problem,))
+    return Result("up", data, instance.name, ExitCode(final["exit_code"]), (problem,))

@@ -20,13 +20,13 @@ from launcher.keeper.state import DamagedState, State, write_state
 FINAL = ("stopped", "failed", "died")
 
 
-def from_event(told: Mapping[str, Any], event: Mapping[str, Any]) -> State:
+def from_event(reported: Mapping[str, Any], event: Mapping[str, Any]) -> State:
     """The final state: `told` is the keeper's last answer, `event` the one that ended it.
 
     The latter may be a whole state as well.
     """
-    known = {key: value for key, value in told.items() if key in State.__dataclass_fields__}
-    state = State(**{"instance": "", "token": "", **known})
+    fields = {key: value for key, value in reported.items() if key in State.__dataclass_fields__}
+    state = State(**{"instance": "", "token": "", **fields})
     state.state = event["state"]
     state.receipt, state.error = event.get("receipt"), event.get("error")
     state.exit_code = event.get("exit_code")
@@ -35,23 +35,23 @@ def from_event(told: Mapping[str, Any], event: Mapping[str, Any]) -> State:
     return state
 
 
-def write(found: InstanceDir, state: State) -> bool:
+def write(instance: InstanceDir, state: State) -> bool:
     """Store it if nothing newer is there and no keeper lives; True where it stands there now."""
-    if state.instance != found.name:
+    if state.instance != instance.name:
         return False
     lock = None
     with contextlib.suppress(DeployError):  # not even a lock can be made there
-        lock = Lock.take(found.folder)
+        lock = Lock.take(instance.folder)
     if lock is None:
         return False
     try:
-        if survivors.keeper_of(found.folder) is not None:
+        if survivors.keeper_of(instance.folder) is not None:
             return False
         with contextlib.suppress(DamagedState):
-            stored = found.state()
+            stored = instance.state()
             if stored is not None and (stored.token != state.token or not stored.live):
                 return False
-        write_state(found.folder, state)
+        write_state(instance.folder, state)
     except OSError:
         return False  # then it counts as lost: `down` will say what it cleans up
     finally:

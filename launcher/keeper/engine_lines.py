@@ -37,17 +37,17 @@ class EngineLines:
     def take(self, source: str, file: str, text: str, final: bool) -> None:
         """One line, or the beginning of one that is not `final`."""
         if self._state.state == "loading":
-            seen = self._watcher.phase_of(source, text)
-            if seen is not None:
+            phase_match = self._watcher.phase_of(source, text)
+            if phase_match is not None:
                 self._noted()
-                self.phase(seen.phase, seen.percent)
+                self.phase(phase_match.phase, phase_match.percent)
         if final and not self._has_failed() and self._state.state in ("loading", "ready"):
             failure = self._watcher.failure_of(self._state.state, source, file, text)
             if failure is not None:
                 self._fail(Failure.from_line(failure, self._state.state))
-            asked = self._watcher.asked_to_stop(source, text)
-            if asked is not None:
-                self._fail(Failure.from_stranger(asked, text, self._state.state))
+            is_stop = self._watcher.asked_to_stop(source, text)
+            if is_stop is not None:
+                self._fail(Failure.from_stranger(is_stop, text, self._state.state))
 
     def overwhelmed(self) -> None:
         """Tell once that not every line is read any more."""
@@ -60,10 +60,10 @@ class EngineLines:
 
     def phase(self, phase: str, percent: float | None) -> None:
         """Enter a phase of the load, or go on in it."""
-        news = phase != self._state.phase
+        is_new = phase != self._state.phase
         self._state.phase, self._state.percent = phase, percent
         self._record.dirty = True
         title = next((p.title for p in self._plan.phases if p.name == phase), phase)
-        self._record.event("phase", phase=phase, title=title, percent=percent, new=news)
+        self._record.event("phase", phase=phase, title=title, percent=percent, new=is_new)
         if self._notifier.active:
             self._notifier.send(f"STATUS={title}")

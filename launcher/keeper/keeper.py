@@ -156,7 +156,7 @@ class Keeper:
         self._record.event("restart", number=number, delay=delay)
         self._run = self._new_run()
         self._record.set("starting")
-        stopped = self.loop.run_until(lambda: self._stop.asked, delay)
+        stopped = self.loop.run_until(lambda: self._stop.requested, delay)
         return self._run.end() if stopped else self._run.live()
 
     def _process_ended(self, process: identity.Process) -> None:
@@ -183,7 +183,7 @@ class Keeper:
     def _request_stop(
         self, reason: str, code: ExitCode = ExitCode.DONE, drain: float | None = None
     ) -> None:
-        if not self._stop.asked:
+        if not self._stop.requested:
             self._stop.reason, self._stop.code, self._stop.drain = reason, code, drain
             self._record.event("stop", reason=reason)
             stages = (*self.plan.stop.ready, *self.plan.stop.loading)

@@ -31,23 +31,23 @@ class Splitter:
         A `\r` at the very end waits for the next byte: it may be half of `\r\n`.
         """
         buffer = self._pending + data
-        held = b"\r" if buffer.endswith(b"\r") else b""
-        *whole, rest = (buffer[:-1] if held else buffer).split(b"\n")
+        carried = b"\r" if buffer.endswith(b"\r") else b""
+        *complete, rest = (buffer[:-1] if carried else buffer).split(b"\n")
         if b"\r" in buffer:
             lines = []
-            for line in whole:
+            for line in complete:
                 *overwritten, last = line.removesuffix(b"\r").split(b"\r")
                 lines += [(text, False) for text in overwritten]
                 lines.append((last, True))
             *overwritten, rest = rest.split(b"\r")
             lines += [(text, False) for text in overwritten]
         else:
-            lines = [(line, True) for line in whole]
+            lines = [(line, True) for line in complete]
         if len(buffer) > LONGEST_RECORD:
             lines = [piece for line in lines for piece in _cut(*line)]
             *pieces, (rest, _) = _cut(rest, False)
             lines += pieces
-        self._pending = rest + held
+        self._pending = rest + carried
         return lines
 
     def unfinished(self, most: int = LONGEST_RECORD) -> bytes:
@@ -61,7 +61,7 @@ class Splitter:
         return [(rest, True)] if rest else []
 
 
-def _cut(text: bytes, whole: bool) -> Iterator[tuple[bytes, bool]]:
+def _cut(text: bytes, is_complete: bool) -> Iterator[tuple[bytes, bool]]:
     """Pieces of at most `LONGEST_RECORD` bytes; no character of UTF-8 is cut in two."""
     while len(text) > LONGEST_RECORD:
         at = LONGEST_RECORD
@@ -71,7 +71,7 @@ def _cut(text: bytes, whole: bool) -> Iterator[tuple[bytes, bool]]:
             at = LONGEST_RECORD  # no UTF-8 at all
         yield text[:at], False
         text = text[at:]
-    yield text, whole
+    yield text, is_complete
 
 
 class LogFile:
@@ -101,7 +101,7 @@ class LogFile:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
         prefix = f"{stamp}.{int(now % 1 * 1e6):06d}Z {stream} ".encode()
         data = b"".join(
-            prefix + (b"F " if whole else b"P ") + text + b"\n" for text, whole in lines
+            prefix + (b"F " if is_complete else b"P ") + text + b"\n" for text, is_complete in lines
         )
         self._take_place()
         if self._size and self._size + len(data) > self._max_size + self._grace:
@@ -109,14 +109,14 @@ class LogFile:
         if self._torn:
             # A half record stands at the end: what follows must not become a part of it.
             data = b"\n" + data
-        whole = len(data)
+        is_complete = len(data)
         while data:
             try:
                 written = os.write(self._descriptor, data)
             except OSError:
                 # A full disk must not stop the engine: it would block on its pipe.
                 self.lost_bytes += len(data)
-                self._torn = self._torn or len(data) < whole
+                self._torn = self._torn or len(data) < is_complete
                 return
             self._torn = False
             self._size += written

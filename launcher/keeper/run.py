@@ -110,9 +110,9 @@ class Run:
 
     def live(self) -> ExitCode:
         """One run of the engine, from nothing to nothing."""
-        if not self._stop.asked and self._start():
+        if not self._stop.requested and self._start():
             self._loop.run_until(self._decided)
-            if self.failure is None and not self._stop.asked:
+            if self.failure is None and not self._stop.requested:
                 self._become_ready()
                 self._loop.run_until(self._over)
         return self.end()
@@ -122,7 +122,7 @@ class Run:
         return proved or self._over()
 
     def _over(self) -> bool:
-        return self.failure is not None or self._stop.asked
+        return self.failure is not None or self._stop.requested
 
     # -- start ------------------------------------------------------------------------------
 
@@ -213,7 +213,7 @@ class Run:
         self._attention.last_words()
 
     def _fail(self, failure: Failure) -> None:
-        if self.failure is None and not self._stop.asked:
+        if self.failure is None and not self._stop.requested:
             self.failure = failure = failure.without_secrets(self._redactor)
             self._record.event(
                 "failure", code=failure.problem.code, message=failure.problem.message
@@ -289,12 +289,12 @@ class Run:
 
     def _discover(self) -> dict[int, str]:
         """Take in what is new in the tree; returns the command lines of its processes."""
-        found = self._tree.discover()
+        processes = self._tree.discover()
         self._tree.refresh()
         lines = command_line.read_all(self._tree.processes)
         self._vital.look(self._tree.processes, lines)
         claimed = self._record.claims.look(self._tree.pids)
-        if found or claimed:
+        if processes or claimed:
             self._record.dirty = True
         if self._state.state != "ready" and self._record.dirty:
             self._record.write()

@@ -45,7 +45,7 @@ class Leases:
 def take(
     name: str,
     needs: Iterable[PortNeed],
-    asked: Mapping[str, int | str],
+    requested: Mapping[str, int | str],
     host: str,
     preferred: Mapping[str, int],
     own: Collection[int] = (),
@@ -64,7 +64,7 @@ def take(
     if error is not None:
         raise PreconditionError(_host_problem(host, error))
     needs = list(needs)
-    fixed = {n.name: asked.get(n.name, n.default) for n in needs}
+    fixed = {n.name: requested.get(n.name, n.default) for n in needs}
     try:
         for need in needs:
             number = fixed[need.name]
@@ -101,7 +101,7 @@ def _take_fixed(
             pids = _lessees(name)
             return Problem(
                 "port-leased",
-                f"port {port} ({need.name}) is leased by {_told(pids)}", where,
+                f"port {port} ({need.name}) is leased by {_describe_holders(pids)}", where,
                 f"{_down(pids)}choose another port, or `ports: {{{need.name}: auto}}`",
             )  # fmt: skip
         leases.descriptors += lock
@@ -112,7 +112,8 @@ def _take_fixed(
         return Problem(
             "queue-port-low-byte",
             f"port {number} ({need.name}) has the low byte {number & 255} of the queue port of"
-            f" {_told(_lessees(_low_byte(number)))}: FastDeploy would mix up their answers",
+            f" {_describe_holders(_lessees(_low_byte(number)))}:"
+            " FastDeploy would mix up their answers",
             where, "choose a number that differs modulo 256, or `auto`",
         )  # fmt: skip
     leases.ports[need.name] = number
@@ -134,7 +135,7 @@ def holder_of_gpu(card: str, besides: Collection[int]) -> str | None:
     pids = _lessees(name)
     if any(pid in besides for pid in pids):
         return None
-    return _told(pids)
+    return _describe_holders(pids)
 
 
 def _lessees(name: str) -> list[int]:
@@ -145,13 +146,13 @@ def _lessees(name: str) -> list[int]:
             with contextlib.suppress(OSError):
                 info = os.stat(name, dir_fd=folder, follow_symlinks=False)
                 files.add((info.st_dev, info.st_ino))
-    found = []
+    holders_ = []
     for pid in (int(entry) for entry in os.listdir("/proc") if entry.isdigit()):
         with contextlib.suppress(OSError):
             if any(_is_open(f"/proc/{pid}/fd/{one}", name, files)
                    for one in os.listdir(f"/proc/{pid}/fd")):  # fmt: skip
-                found.append(pid)
-    return found
+                holders_.append(pid)
+    return holders_
 
 
 def _is_open(descriptor: str, name: str, files: Collection[tuple[int, int]]) -> bool:
@@ -165,7 +166,7 @@ def _is_open(descriptor: str, name: str, files: Collection[tuple[int, int]]) -> 
     return (info.st_dev, info.st_ino) in files
 
 
-def _told(pids: list[int]) -> str:
+def _describe_holders(pids: list[int]) -> str:
     if not pids:
         return "another instance of this user"
     owner = _owner(pids)
@@ -203,17 +204,17 @@ def _why_not(error: OSError, need: PortNeed, port: int) -> Problem:
 def _holders(port: int) -> list[int]:
     """The processes that listen on a port, as far as they can be seen."""
     pids = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
-    found = tcp.owners({one.inode for one in tcp.listeners() if one.port == port}, pids)
-    return sorted(set(found.values()))
+    pids_by_inode = tcp.owners({one.inode for one in tcp.listeners() if one.port == port}, pids)
+    return sorted(set(pids_by_inode.values()))
 
 
 def _host_problem(host: str, error: OSError) -> Problem:
     """Said now: a server would only find out when it binds, after the whole model load."""
-    said = "is not an address of this machine"
+    summary = "is not an address of this machine"
     if error.errno != errno.EADDRNOTAVAIL:
-        said = f"cannot be listened on: {error.strerror}"
+        summary = f"cannot be listened on: {error.strerror}"
     return Problem(
-        "host-not-here", f"{host} {said}", "host",
+        "host-not-here", f"{host} {summary}", "host",
         "`host: 127.0.0.1` serves this machine only, `host: 0.0.0.0` all its addresses",
     )  # fmt: skip
 
@@ -274,7 +275,7 @@ def _low_bytes_in_use() -> tuple[set[int], set[int]]:
     """
     from launcher.host import kernel, network
 
-    hinted = {found.port & 255 for found in network.queue_ports()}
+    hinted = {low_bytes.port & 255 for low_bytes in network.queue_ports()}
     return {queue.key >> 24 & 255 for queue in kernel.message_queues()}, hinted
 
 
@@ -288,19 +289,19 @@ def _take_span(leases: Leases, need: PortNeed, number: int, host: str, top: int)
     if number + need.span > max(top, number + 1):
         return False
     taken: list[int] = []
-    good = True
+    is_free = True
     for port in range(number, number + need.span):
         lock = _lock(f"port-{port}", strict=True)
         if lock is None:
-            good = False
+            is_free = False
             break
         taken += lock
         if bind_error(need.address or host, port) is not None:
-            good = False
+            is_free = False
             break
-    if good and need.unique_low_byte:
-        good = _take_low_byte(leases, number)
-    if not good:
+    if is_free and need.unique_low_byte:
+        is_free = _take_low_byte(leases, number)
+    if not is_free:
         _close(taken)
         return False
     leases.descriptors += taken
@@ -325,7 +326,7 @@ def _lock(name: str, *, strict: bool = False) -> tuple[int, ...] | None:
     Without a folder, or where it is full or read-only, the tuple is empty: the bind probe decides
     alone then. `strict`: None as well where something odd lies in the lease's place everywhere.
     """
-    held: list[int] = []
+    descriptors: list[int] = []
     odd = False
     with lease_folder.open_all() as folders:
         for folder in folders:
@@ -337,13 +338,13 @@ def _lock(name: str, *, strict: bool = False) -> tuple[int, ...] | None:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                _close((*held, descriptor))
+                _close((*descriptors, descriptor))
                 return None
             except OSError:  # a file system without locks
                 os.close(descriptor)
                 continue
-            held.append(descriptor)
-    return None if strict and odd and not held else tuple(held)
+            descriptors.append(descriptor)
+    return None if strict and odd and not descriptors else tuple(descriptors)
 
 
 def _close(descriptors: Iterable[int]) -> None:

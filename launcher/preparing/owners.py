@@ -202,9 +202,9 @@ def _marked_processes() -> Iterator[tuple[int, str, bool]]:
             continue
         folder, is_keeper = None, False
         with contextlib.suppress(OSError):
-            words = Path("/proc", name, "cmdline").read_bytes().split(b"\0")[:-1]
-            if len(words) > 2 and words[-3:-1] == KEEPER:
-                folder, is_keeper = words[-1], True
+            argv = Path("/proc", name, "cmdline").read_bytes().split(b"\0")[:-1]
+            if len(argv) > 2 and argv[-3:-1] == KEEPER:
+                folder, is_keeper = argv[-1], True
             else:
                 raw = b"\0" + Path("/proc", name, "environ").read_bytes()
                 at = raw.find(b"\0" + FOLDER)
@@ -231,7 +231,7 @@ def _stat(pid: int) -> tuple[int, int] | None:
 def _record(folder: str, keeper: int | None, lives: bool) -> _Record:
     """Read leniently: the files may be damaged, and this is only for a message."""
     state, plan = _json(folder, "state.json"), _json(folder, "plan.json")
-    ports = {number for use in _list(plan, "ports") if (number := _whole(use, "number")) > 0}
+    ports = {number for use in _list(plan, "ports") if (number := _integer(use, "number")) > 0}
     numbers = state.get("ports")
     if isinstance(numbers, dict):
         ports |= {number for number in numbers.values() if isinstance(number, int)}
@@ -253,11 +253,11 @@ def _record(folder: str, keeper: int | None, lives: bool) -> _Record:
         float(started) if isinstance(started, (int, float)) else 0.0,
         frozenset(ports),
         frozenset(
-            (str(claim.get("path")), _whole(claim, "device"), _whole(claim, "inode"))
+            (str(claim.get("path")), _integer(claim, "device"), _integer(claim, "inode"))
             for claim in _list(state, "shm")
         ),
-        frozenset((_whole(c, "id"), _whole(c, "created")) for c in _list(state, "queues")),
-        frozenset((_whole(p, "pid"), _whole(p, "start")) for p in _list(state, "processes")),
+        frozenset((_integer(c, "id"), _integer(c, "created")) for c in _list(state, "queues")),
+        frozenset((_integer(p, "pid"), _integer(p, "start")) for p in _list(state, "processes")),
     )
 
 
@@ -299,6 +299,6 @@ def _list(data: dict[str, Any], key: str) -> list[dict[str, Any]]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
-def _whole(data: dict[str, Any], key: str) -> int:
+def _integer(data: dict[str, Any], key: str) -> int:
     value = data.get(key)
     return value if isinstance(value, int) else -1

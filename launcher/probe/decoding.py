@@ -41,13 +41,13 @@ class Decoder:
                 if not data:
                     return
                 self._begin_member()
-            made = self._decompress(data)
-            self._left -= len(made)
+            output = self._decompress(data)
+            self._left -= len(output)
             if self._left < 0:
                 raise ValueError(f"more than {self._most} bytes after decompression")
             # zlib may hold more of what it has read.
-            full = len(made) == PIECE and not self._object.eof
-            yield made
+            full = len(output) == PIECE and not self._object.eof
+            yield output
             data = self._object.unused_data if self._object.eof else self._object.unconsumed_tail
 
     def _begin_member(self) -> None:
@@ -68,7 +68,7 @@ class Decoder:
 
     def _decompress(self, data: bytes) -> bytes:
         try:
-            made = self._object.decompress(data, PIECE)
+            output = self._object.decompress(data, PIECE)
         except zlib.error as error:
             if self._gzip or not self._fresh:
                 raise ValueError(
@@ -79,7 +79,7 @@ class Decoder:
             self._fresh = False
             return self._decompress(data)
         self._fresh = False
-        return made
+        return output
 
 
 def decoders(content_encoding: str, most: int) -> list[Decoder]:
@@ -94,8 +94,8 @@ def decoders(content_encoding: str, most: int) -> list[Decoder]:
     names = [name.strip().lower() for name in content_encoding.split(",")]
     unknown = [name for name in names if name not in ENCODINGS]
     if unknown or len(names) > MOST:
-        shown = ", ".join(names)[:80]
-        raise ValueError(f"Content-Encoding {shown!r}, which the request does not accept")
+        encodings = ", ".join(names)[:80]
+        raise ValueError(f"Content-Encoding {encodings!r}, which the request does not accept")
     return [Decoder(name, most) for name in reversed(names) if name not in ("identity", "")]
 
 

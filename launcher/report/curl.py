@@ -42,11 +42,11 @@ def curl(exchange: Mapping[str, Any]) -> str | None:
     data = _data(_mark_keys(body, mark))
     if data is None:
         return None
-    words = ["curl", "--silent", "--show-error", "--globoff"]
+    argv = ["curl", "--silent", "--show-error", "--globoff"]
     if exchange["events_total"] or (isinstance(body, Mapping) and body.get("stream") is True):
-        words.append("--no-buffer")
+        argv.append("--no-buffer")
     if method != ("POST" if data else "GET"):
-        words += ["--head"] if method == "HEAD" else ["--request", method]
+        argv += ["--head"] if method == "HEAD" else ["--request", method]
     secret: list[str] = []
     sent = {}
     for name, value in exchange["headers"].items():
@@ -64,20 +64,20 @@ def curl(exchange: Mapping[str, Any]) -> str | None:
     if data and "content-type" not in sent:
         sent["content-type"] = "Content-Type: application/json"
     for header in sent.values():
-        words += ["--header", header]
+        argv += ["--header", header]
     if mark in data:
-        return _with_config(words, url, secret, data, mark)
+        return _with_config(argv, url, secret, data, mark)
     if secret:
-        words += ["--header", "@-"]
+        argv += ["--header", "@-"]
     if data:
-        words += ["--data-raw", data]
-    line = shlex.join([*words, "--url", url])
+        argv += ["--data-raw", data]
+    line = shlex.join([*argv, "--url", url])
     if not secret:
         return line
     return _with_keys("".join(one.replace("\\", "\\\\") + "\\n" for one in secret), line)
 
 
-def _with_config(words: list[str], url: str, secret: list[str], data: str, mark: str) -> str:
+def _with_config(argv: list[str], url: str, secret: list[str], data: str, mark: str) -> str:
     """The line for a request with keys in its body: curl reads headers and body as a config."""
     config = [("header", one) for one in secret]
     config.append(("data-raw", data.replace("%", "%%").replace(mark, "%s")))
@@ -85,7 +85,7 @@ def _with_config(words: list[str], url: str, secret: list[str], data: str, mark:
     for option, value in config:
         quoted = value.replace("\\", "\\\\").replace('"', '\\"')
         form += f'{option} = "{quoted}"'.replace("\\", "\\\\") + "\\n"
-    return _with_keys(form, shlex.join([*words, "--config", "-", "--url", url]))
+    return _with_keys(form, shlex.join([*argv, "--config", "-", "--url", url]))
 
 
 def _with_keys(form: str, line: str) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 from launcher.report.escape import xml_attribute as _attr
 from launcher.report.escape import xml_text as _text
 from launcher.report.smoke_text import ended_early
-from launcher.report.verdict import KNOWN, verdict_of
+from launcher.report.verdict import KNOWN_DEVIATION, verdict_of
 from launcher.result import Result
 
 EVIDENCE = 4
@@ -136,9 +136,11 @@ def _case(one: Mapping[str, Any]) -> _Case:
     name = f"{one['name']} [{one['client']}]"
     seconds, message = one["seconds"], one["message"]
     verdict = verdict_of(one)
-    if verdict == KNOWN:
-        known = "; ".join(f"{d['id']}: {d['title']} ({d['source']})" for d in one["deviations"])
-        return _Case(name, seconds, "skipped", message=f"known deviation {known}")
+    if verdict == KNOWN_DEVIATION:
+        deviations = "; ".join(
+            f"{d['id']}: {d['title']} ({d['source']})" for d in one["deviations"]
+        )
+        return _Case(name, seconds, "skipped", message=f"known deviation {deviations}")
     if verdict == "could not check":
         return _Case(name, seconds, "skipped", message=message)
     if verdict == "fail":
@@ -151,11 +153,13 @@ def _case(one: Mapping[str, Any]) -> _Case:
 
 def _difference(one: Mapping[str, Any]) -> _Case:
     """What the clients see differently fails a run, so a CI has to see it, too."""
-    seen = ", ".join(f"{client}: {verdict}" for client, verdict in one["verdicts"].items())
+    verdicts = ", ".join(f"{client}: {verdict}" for client, verdict in one["verdicts"].items())
     name = f"clients agree: {one['check']}"
     if one["known"]:
-        return _Case(name, 0.0, "skipped", message=f"known deviation, {seen}")
-    return _Case(name, 0.0, "failure", "clients-differ", f"the clients differ: {seen}", seen)
+        return _Case(name, 0.0, "skipped", message=f"known deviation, {verdicts}")
+    return _Case(
+        name, 0.0, "failure", "clients-differ", f"the clients differ: {verdicts}", verdicts
+    )
 
 
 def _evidence(one: Mapping[str, Any]) -> str:

@@ -45,13 +45,13 @@ class Response:
                 lines = EventReader().feed(self.body + b"\n\n")
             except ValueError:  # beyond a bound: no event of it is believed
                 return []
-        found = []
+        objects_ = []
         for line in lines:
             try:
-                found.append(loads(line, strict=False))
+                objects_.append(loads(line, strict=False))
             except ValueError:
                 continue
-        return [x for x in found if isinstance(x, dict)]
+        return [x for x in objects_ if isinstance(x, dict)]
 
 
 class Connection:
@@ -71,10 +71,10 @@ class Connection:
         self._wire._create_connection = self._connect  # type: ignore[attr-defined]
 
     def _connect(self, *args: Any, **kwargs: Any) -> socket.socket:
-        made = socket.create_connection(*args, **kwargs)
+        sock = socket.create_connection(*args, **kwargs)
         if self._guard is not None:
-            self._guard.watch(made)
-        return made
+            self._guard.watch(sock)
+        return sock
 
     def __enter__(self) -> Connection:
         """The connection."""

@@ -154,9 +154,9 @@ class Transcript:
                 for e in self._exchanges[since:]
                 if e.check == check and e.client in (client, "http")
             ]
-        return [self.shown(entry) for entry in chosen]
+        return [self.to_json(entry) for entry in chosen]
 
-    def shown(self, entry: Exchange) -> dict[str, Any]:
+    def to_json(self, entry: Exchange) -> dict[str, Any]:
         """One entry as plain JSON, redacted and cut to size."""
         redact = self.redactor
         return {
@@ -183,9 +183,9 @@ class Transcript:
             body = body.decode("utf-8", "replace")
         if isinstance(body, str):
             return _cut(self.redactor.text(body))
-        shown = self.redactor.json(body)
-        text = json.dumps(shown, ensure_ascii=False)
-        return shown if len(text) <= TEXT_LIMIT else _cut(text)
+        body_json = self.redactor.json(body)
+        text = json.dumps(body_json, ensure_ascii=False)
+        return body_json if len(text) <= TEXT_LIMIT else _cut(text)
 
     def _response(self, text: str) -> str:
         try:

@@ -64,11 +64,16 @@ def command(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [str(python), "-P" if sys.version_info >= (3, 11) else "-s", "-m", "launcher"]
 
 
-def run(command: list[str], home: Path, *words: str) -> dict:
+def run(command: list[str], home: Path, *arguments: str) -> dict:
     env = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     env["ERNIE_DEPLOY_HOME"] = str(home)
     done = subprocess.run(
-        [*command, *words, "--json"], cwd="/", env=env, capture_output=True, text=True, check=False
+        [*command, *arguments, "--json"],
+        cwd="/",
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout)["data"]

@@ -37,17 +37,17 @@ def ask(rig: Rig) -> dict[str, object]:
 
 def live(rig: Rig, env: dict[str, str]) -> None:
     """A whole life in which something fails; what holds in each of them."""
-    die = Path(rig.place("die"))
+    die = Path(rig.path("die"))
     die.unlink(missing_ok=True)
     script = {"before": [{"print": "PHASE import"}],
               "after": [{"wait": str(die)}, {"remove": str(die)}, {"exit": 3}]}  # fmt: skip
     restart = {"policy": "on-failure", "max-restarts": 2, "delay": 0}
     profile = rig.profile("one", script, restart=restart)
     up = cli.run("up", profile, "--json", home=rig.home, env={**rig.env, **env})
-    told(up)
+    message_of(up)
     if up.rc:
-        assert up.rc == 3, up.said()
-        assert os.strerror(int(env["FAIL_ERRNO"])) in up.json["errors"][0]["message"], up.said()
+        assert up.rc == 3, up.output()
+        assert os.strerror(int(env["FAIL_ERRNO"])) in up.json["errors"][0]["message"], up.output()
     engine = None
     if up.rc == 0:
         state = ask(rig)
@@ -62,37 +62,37 @@ def live(rig: Rig, env: dict[str, str]) -> None:
 
         state = wait_for(again, "the engine's second start")
         status = rig.run("status", "one", "--json")
-        told(status)
+        message_of(status)
         if state["state"] == "ready":
             engine = state["engine"]["pid"]  # type: ignore[index]
             row = status.json["data"]["instances"][0]
-            assert (status.rc, row["state"]) == (0, "ready"), status.said()
+            assert (status.rc, row["state"]) == (0, "ready"), status.output()
     down = rig.run("down", "one", "--json")
-    told(down)
+    message_of(down)
     if engine is not None:
         assert not alive(engine)
-        assert down.json["data"]["was"] == "ready", down.said()
+        assert down.json["data"]["was"] == "ready", down.output()
     if down.rc:
         # What could not be removed was said, and can be removed by now.
-        assert down.json["data"]["receipt"]["left"], down.said()
+        assert down.json["data"]["receipt"]["left"], down.output()
         down = rig.run("down", "one", "--json")
-    assert down.rc == 0, down.said()
+    assert down.rc == 0, down.output()
     assert down.json["data"].get("receipt", {}).get("left", []) == []
     rig.nothing_left()
     status = rig.run("status", "one", "--json")
-    told(status)
+    message_of(status)
     if status.rc == 2:
         assert rig.errors(status) == ["unknown-instance"]
     else:
-        assert status.json["data"]["instances"][0]["state"] == "stopped", status.said()
+        assert status.json["data"]["instances"][0]["state"] == "stopped", status.output()
     log = rig.instance() / "logs" / "keeper.log"
     if log.exists():
         assert "Traceback" not in log.read_text(), log.read_text()
 
 
-def told(ran: cli.Ran) -> None:
-    assert ran.rc in range(7), ran.said()
-    assert "Traceback" not in ran.stderr, ran.said()
+def message_of(ran: cli.Ran) -> None:
+    assert ran.rc in range(7), ran.output()
+    assert "Traceback" not in ran.stderr, ran.output()
     assert ran.json["exit_code"] == ran.rc
 
 

@@ -39,9 +39,9 @@ def test_a_full_disk_loses_events_and_says_how_many(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(module.os, "write", full)
-    told = events.append("phase", phase="weights")
+    is_written = events.append("phase", phase="weights")
     events.close()
-    assert told["phase"] == "weights", "who listens gets it all the same"
+    assert is_written["phase"] == "weights", "who listens gets it all the same"
     assert events.lost == 1
 
 
@@ -90,7 +90,7 @@ def test_a_disk_that_takes_no_new_file_keeps_it_bounded(
 ) -> None:
     events = Events(tmp_path)
 
-    def refuse(*arguments: object, **others: object) -> None:
+    def refuse(*arguments: object, **keywords: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(module.files.os, call, refuse)

@@ -125,8 +125,8 @@ def test_a_claimed_queue_that_a_stranger_uses_is_left_to_him(tmp_path: Path) -> 
             receipt = ending.clean(state, (), time.monotonic())
             process.kill()
         assert number in queue_ids()
-        told = f"message queue {number} is used by pid {process.pid} as well"
-        assert (receipt["queues"], receipt["foreign"]) == (0, [told])
+        message = f"message queue {number} is used by pid {process.pid} as well"
+        assert (receipt["queues"], receipt["foreign"]) == (0, [message])
         receipt = ending.clean(state, (), time.monotonic())
         assert (receipt["queues"], receipt["foreign"]) == (0, [])
         assert number not in queue_ids()
@@ -159,9 +159,9 @@ sys.stdin.read()
 def test_after_a_death_a_queue_is_ours_unless_its_last_user_lives(tmp_path: Path) -> None:
     """A worker that was never seen may have used it; somebody who still does may not be ours."""
     number = make_queue(tmp_path, 66)
-    words = [sys.executable, "-c", SEND, str(number)]
+    argv = [sys.executable, "-c", SEND, str(number)]
     try:
-        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as user:
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as user:
             assert user.stdout is not None
             user.stdout.readline()
             claims = Claims(Leftovers(queues=(FtokKey(str(tmp_path), 66),)), "/")
@@ -178,8 +178,8 @@ def test_a_queue_that_exists_before_is_told_and_never_claimed(tmp_path: Path) ->
     number = make_queue(tmp_path, 62)
     try:
         claims = Claims(Leftovers(queues=(FtokKey(str(tmp_path), 62),)), "/")
-        (found,) = claims.look_before(2e10)
-        assert (found.ident, found.uid) == (number, os.getuid())
+        (queue,) = claims.look_before(2e10)
+        assert (queue.ident, queue.uid) == (number, os.getuid())
         assert not claims.look([])
         assert number in queue_ids()
     finally:

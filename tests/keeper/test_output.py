@@ -43,7 +43,7 @@ def test_a_progress_bar_can_be_read_before_it_is_overwritten() -> None:
 def test_a_line_without_an_end_is_cut_into_records() -> None:
     lines = fed(b"x" * (2 * LONGEST_RECORD + 5))
     assert [len(text) for text, _ in lines] == [LONGEST_RECORD, LONGEST_RECORD, 5]
-    assert [whole for _, whole in lines] == [False, False, True]
+    assert [is_complete for _, is_complete in lines] == [False, False, True]
 
 
 def test_a_line_is_cut_at_the_same_places_however_it_comes() -> None:
@@ -76,9 +76,9 @@ def test_an_endless_line_costs_no_memory() -> None:
 
 @given(st.lists(st.binary(max_size=20), max_size=12))
 def test_however_the_stream_is_cut_its_text_is_the_same(pieces: list[bytes]) -> None:
-    whole = fed(b"".join(pieces))
-    assert fed(*pieces) == whole
-    joined = b"".join(text for text, _ in whole)
+    rebuilt = fed(b"".join(pieces))
+    assert fed(*pieces) == rebuilt
+    joined = b"".join(text for text, _ in rebuilt)
     assert joined == re.sub(rb"[\r\n]", b"", b"".join(pieces))
 
 

@@ -54,8 +54,8 @@ def port_of(rig: Rig, name: str = "one") -> int:
 
 
 def finding(ran: cli.Ran, check: str) -> dict[str, Any]:
-    found: dict[str, Any] = next(f for f in ran.json["data"]["findings"] if f["check"] == check)
-    return found
+    matching: dict[str, Any] = next(f for f in ran.json["data"]["findings"] if f["check"] == check)
+    return matching
 
 
 def test_the_words_are_the_keepers() -> None:
@@ -69,36 +69,36 @@ def test_a_port_of_a_dead_instance_is_its_own_trace(rig: Rig) -> None:
     two = rig.profile("two", ports={"api": port})
 
     up = rig.run("up", two, "--json")
-    assert (up.rc, rig.errors(up)) == (3, ["port-taken"]), up.said()
+    assert (up.rc, rig.errors(up)) == (3, ["port-taken"]), up.output()
     error = up.json["errors"][0]
     assert "what is left of the instance one" in error["message"]
     assert "`ernie-deploy down one`" in error["remedy"]
 
-    found = finding(rig.run("doctor", two, "--fast", "--json"), "ports")
-    assert found["answer"] == "FAIL"
-    assert "what is left of the instance one" in found["evidence"]
-    assert "`ernie-deploy down one`" in found["remedy"]
-    assert "stop that process" not in found["remedy"]
+    result = finding(rig.run("doctor", two, "--fast", "--json"), "ports")
+    assert result["answer"] == "FAIL"
+    assert "what is left of the instance one" in result["evidence"]
+    assert "`ernie-deploy down one`" in result["remedy"]
+    assert "stop that process" not in result["remedy"]
 
     one = rig.profile("one", script=TOUGH, ports={"api": port})
-    found = finding(rig.run("doctor", one, "--fast", "--json"), "ports")
-    assert found["answer"] == "WARN", "`up` of the same instance cleans up first"
+    result = finding(rig.run("doctor", one, "--fast", "--json"), "ports")
+    assert result["answer"] == "WARN", "`up` of the same instance cleans up first"
     rig.down()
-    found = finding(rig.run("doctor", two, "--fast", "--json"), "ports")
-    assert found["answer"] == "PASS"
+    result = finding(rig.run("doctor", two, "--fast", "--json"), "ports")
+    assert result["answer"] == "PASS"
 
 
 def test_a_port_of_a_living_sibling_is_not_offered_for_anything(rig: Rig) -> None:
     rig.up()
     two = rig.profile("two", ports={"api": port_of(rig)})
     up = rig.run("up", two, "--json")
-    assert (up.rc, rig.errors(up)) == (3, ["port-leased"]), up.said()
+    assert (up.rc, rig.errors(up)) == (3, ["port-leased"]), up.output()
     error = up.json["errors"][0]
     assert f"the instance one, which runs (keeper pid {rig.keeper()})" in error["message"]
     assert "down" not in error["remedy"]
-    found = finding(rig.run("doctor", two, "--fast", "--json"), "ports")
-    assert "the instance one, which runs" in found["evidence"]
-    assert "what is left" not in found["evidence"]
+    result = finding(rig.run("doctor", two, "--fast", "--json"), "ports")
+    assert "the instance one, which runs" in result["evidence"]
+    assert "what is left" not in result["evidence"]
     rig.down()
 
 
@@ -111,12 +111,12 @@ def test_a_strangers_port_stays_a_strangers(rig: Rig) -> None:
         server.listen()
         two = rig.profile("two", ports={"api": port_of(rig)})
         up = rig.run("up", two, "--json")
-        found = finding(rig.run("doctor", two, "--fast", "--json"), "ports")
-    assert rig.errors(up) == ["port-taken"], up.said()
+        result = finding(rig.run("doctor", two, "--fast", "--json"), "ports")
+    assert rig.errors(up) == ["port-taken"], up.output()
     assert f"pid {os.getpid()}" in up.json["errors"][0]["message"]
     assert "one" not in up.json["errors"][0]["message"].replace("(api)", "").split()
-    assert "stop that process" in found["remedy"]
-    assert "ernie-deploy down" not in found["remedy"]
+    assert "stop that process" in result["remedy"]
+    assert "ernie-deploy down" not in result["remedy"]
     rig.down()
 
 
@@ -131,8 +131,8 @@ def traced(here: Rig) -> Iterator[tuple[Rig, Path]]:
 
 
 def shm_leftovers() -> tuple[str, str]:
-    found = next(f for f in doctor.run(doctor.machine()) if f.check == "shm-leftovers")
-    return found.evidence, found.remedy or ""
+    finding = next(f for f in doctor.run(doctor.machine()) if f.check == "shm-leftovers")
+    return finding.evidence, finding.remedy or ""
 
 
 def test_shared_memory_of_a_living_instance_is_nobodys_leftover(traced: tuple[Rig, Path]) -> None:
@@ -233,7 +233,7 @@ def test_a_queue_of_an_instance(here: Rig, alive: bool) -> None:
     assert "ipcrm" not in remedy
     assert ("`ernie-deploy down one`" in remedy) is not alive
     two = here.run("up", here.profile("two", args={"queue": [[str(queues), 72]]}), "--json")
-    assert here.errors(two) == ["queue-exists"], two.said()
+    assert here.errors(two) == ["queue-exists"], two.output()
     assert whose in two.json["errors"][0]["message"]
     assert remedy.startswith("`ernie-deploy down one`") is not alive
     here.run("down", "two")
@@ -287,8 +287,8 @@ def test_damaged_files_end_no_message(here: Rig, name: str, text: str) -> None:
     folder = here.instance()
     folder.mkdir(parents=True)
     (folder / name).write_text(text)
-    found = Owners()
-    assert found.of_port(1) is None
-    assert found.of_process(os.getpid()) is None
-    assert found.of_file("/dev/shm", 1) is None
-    assert found.of_queue(a_queue()) is None
+    owners = Owners()
+    assert owners.of_port(1) is None
+    assert owners.of_process(os.getpid()) is None
+    assert owners.of_file("/dev/shm", 1) is None
+    assert owners.of_queue(a_queue()) is None

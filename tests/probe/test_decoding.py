@@ -46,9 +46,9 @@ def test_what_was_packed_comes_out(encoding: str, data: bytes, size: int) -> Non
 @pytest.mark.parametrize("size", [1, 7, 100_000])
 def test_pieces_are_small_and_nothing_is_left_behind(length: int, size: int) -> None:
     packed = gzip.compress(b"a" * length, mtime=0)
-    made = list(decoded(iter(pieces(packed, size)), "gzip", MOST))
-    assert max(map(len, made)) <= PIECE
-    assert sum(map(len, made)) == length
+    output = list(decoded(iter(pieces(packed, size)), "gzip", MOST))
+    assert max(map(len, output)) <= PIECE
+    assert sum(map(len, output)) == length
 
 
 def test_deflate_without_its_head_several_members_and_padding() -> None:

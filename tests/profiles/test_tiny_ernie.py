@@ -86,13 +86,13 @@ def test_older_libraries_find_what_they_look_for() -> None:
 
 
 def test_the_list_asks_the_cards_request_in_two_languages_and_both_modes() -> None:
-    asked = {
+    questions = {
         (case["messages"][-1]["content"], case.get("enable_thinking"))
         for case in CASES.values()
         if case.get("tools") == ["card"]
     }
     assert {(CARD, None), (CARD, False), ("北京今天天气怎么样？", None),
-            ("北京今天天气怎么样？", False)} <= asked  # fmt: skip
+            ("北京今天天气怎么样？", False)} <= questions  # fmt: skip
     function = LISTED["tools"]["card"]["function"]
     assert function["strict"] is True
     assert function["parameters"]["additionalProperties"] is False
@@ -100,32 +100,48 @@ def test_the_list_asks_the_cards_request_in_two_languages_and_both_modes() -> No
 
 
 CALL = '</think>\n\n<tool_call>\n{"name": "get_weather", "arguments": %s}\n</tool_call>\n'
-GOOD = "I call get_weather.\n" + CALL % '{"location": "Beijing", "unit": "c"}'
+RIGHT_ANSWER = "I call get_weather.\n" + CALL % '{"location": "Beijing", "unit": "c"}'
 
 
 @pytest.mark.parametrize(
     ("case", "text", "problem"),
     [
-        ("card-en-default", GOOD, None),
-        ("card-en-default", GOOD.replace('"c"', '"celsius"'), "$.unit: 'celsius' is not one of"),
-        ("card-en-default", GOOD.replace('"unit": "c"', '"date": "c"'), "'unit' is a required"),
-        ("card-en-default", GOOD.replace("Beijing", "Paris"), "'Paris' does not match"),
-        ("card-en-default", GOOD.replace("<tool_call>", ""), "tool calls are []"),
-        ("card-en-default", GOOD + CALL.partition("\n\n")[2] % "{}", "tool calls are ['get_wea"),
-        ("card-en-default", GOOD.partition("\n")[2], "thinking is on and the reasoning is ''"),
-        ("card-en-no-thinking", GOOD, "thinking is off and the reasoning is"),
-        ("card-en-default", GOOD + "[no end]", "does not end"),
+        ("card-en-default", RIGHT_ANSWER, None),
+        (
+            "card-en-default",
+            RIGHT_ANSWER.replace('"c"', '"celsius"'),
+            "$.unit: 'celsius' is not one of",
+        ),
+        (
+            "card-en-default",
+            RIGHT_ANSWER.replace('"unit": "c"', '"date": "c"'),
+            "'unit' is a required",
+        ),
+        ("card-en-default", RIGHT_ANSWER.replace("Beijing", "Paris"), "'Paris' does not match"),
+        ("card-en-default", RIGHT_ANSWER.replace("<tool_call>", ""), "tool calls are []"),
+        (
+            "card-en-default",
+            RIGHT_ANSWER + CALL.partition("\n\n")[2] % "{}",
+            "tool calls are ['get_wea",
+        ),
+        (
+            "card-en-default",
+            RIGHT_ANSWER.partition("\n")[2],
+            "thinking is on and the reasoning is ''",
+        ),
+        ("card-en-no-thinking", RIGHT_ANSWER, "thinking is off and the reasoning is"),
+        ("card-en-default", RIGHT_ANSWER + "[no end]", "does not end"),
         ("greet-no-thinking", "</think>\n\n<response>\nHello! How can I help you today?", "a tag"),
         ("greet-no-thinking", "</think>\n\n<response>\nBye\n</response>\n", "does not match"),
         ("json-mode-no-thinking", "</think>{'name'", "not JSON"),
     ],
 )
 def test_the_judge_sees(case: str, text: str, problem: str | None) -> None:
-    found = judge.problems(CASES[case], judge.parse(text))
+    problems = judge.problems(CASES[case], judge.parse(text))
     if problem is None:
-        assert found == []
+        assert problems == []
     else:
-        assert any(problem in one for one in found), found
+        assert any(problem in one for one in problems), problems
 
 
 @pytest.mark.engine("transformers")

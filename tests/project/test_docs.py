@@ -50,16 +50,16 @@ def without_code(text: str) -> str:
 
 def anchors(page: Path) -> set[str]:
     """The fragments that forges make of headings: lower case, no punctuation, dashes for spaces."""
-    found: set[str] = set()
+    anchors_: set[str] = set()
     for heading in re.findall(r"^#+ +(.+)$", _FENCE.sub("", page.read_text()), re.MULTILINE):
-        words = re.sub(r"[^\w\- ]", "", heading.strip().lower())
-        fragment = base = words.replace(" ", "-")
+        title = re.sub(r"[^\w\- ]", "", heading.strip().lower())
+        fragment = base = title.replace(" ", "-")
         number = 0
-        while fragment in found:
+        while fragment in anchors_:
             number += 1
             fragment = f"{base}-{number}"
-        found.add(fragment)
-    return found
+        anchors_.add(fragment)
+    return anchors_
 
 
 def broken_links(page: Path) -> list[str]:
@@ -84,14 +84,14 @@ def blocks(page: Path, tag: str) -> list[str]:
 def command_lines() -> Iterator[tuple[str, list[str]]]:
     """Each `ernie-deploy ...` of a block of commands, split as a shell splits it."""
     for page in DOCS:
-        shown = [line for text in blocks(page, "bash") for line in text.splitlines()]
-        shown += [
+        lines = [line for text in blocks(page, "bash") for line in text.splitlines()]
+        lines += [
             line.removeprefix("$ ")
             for text in blocks(page, "console")
             for line in text.splitlines()
             if line.startswith("$ ")
         ]
-        for line in shown:
+        for line in lines:
             for part in re.split(r" \| | && |<\(|\)(?= |$)", line):
                 if part.strip().startswith("ernie-deploy "):
                     yield f"{name_of(page)}: {line}", shlex.split(part, comments=True)
@@ -180,8 +180,8 @@ def test_readme_shows_a_profile() -> None:
 
 
 def test_readme_shows_checks_that_exist() -> None:
-    (shown,) = blocks(ROOT / "README.md", "console")
-    names = re.findall(r"^  PASS  ([a-z-]+) ", shown, re.MULTILINE)
+    (picture,) = blocks(ROOT / "README.md", "console")
+    names = re.findall(r"^  PASS  ([a-z-]+) ", picture, re.MULTILINE)
     assert names
     assert set(names) <= {check.name for check in all_checks()}
 

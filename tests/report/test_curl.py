@@ -117,11 +117,11 @@ def test_every_value_is_one_word_for_a_shell_and_steers_no_terminal(text: str) -
     line = curl(exchange(request={"model": text}))
     assert line is not None
     assert visible(line) == line
-    words = shlex.split(line)
-    assert words[:4] == ["curl", "--silent", "--show-error", "--globoff"]
-    assert json.loads(words[words.index("--data-raw") + 1]) == {"model": text}
-    assert words[-2:] == ["--url", "http://127.0.0.1:1/v1/chat/completions"]
-    assert len(words) == 10
+    words_ = shlex.split(line)
+    assert words_[:4] == ["curl", "--silent", "--show-error", "--globoff"]
+    assert json.loads(words_[words_.index("--data-raw") + 1]) == {"model": text}
+    assert words_[-2:] == ["--url", "http://127.0.0.1:1/v1/chat/completions"]
+    assert len(words_) == 10
 
 
 @needs_curl
@@ -137,10 +137,10 @@ def test_the_key_comes_from_the_environment_and_is_no_argument(key: str, tmp_pat
         assert first.startswith("printf ")
         assert "$" not in second
         repeat(line, tmp_path, key)
-    ((_, _, seen, _),) = server.seen
-    assert seen["Authorization"] == f"Bearer {key}"
-    assert seen["x-api-key"] == key
-    assert seen["X-100%"] == f"50%s \\ {key}"
+    ((_, _, received_headers, _),) = server.seen
+    assert received_headers["Authorization"] == f"Bearer {key}"
+    assert received_headers["x-api-key"] == key
+    assert received_headers["X-100%"] == f"50%s \\ {key}"
 
 
 @needs_curl
@@ -170,14 +170,18 @@ def test_headers_are_kept_but_for_those_of_the_connection(tmp_path: Path) -> Non
         line = curl(exchange(url=url, headers=headers))
         assert line is not None
         repeat(line, tmp_path)
-    ((_, _, seen, body),) = server.seen
-    assert (seen["Accept"], seen["User-Agent"], seen["X-Empty"]) == (
+    ((_, _, received_headers, body),) = server.seen
+    assert (
+        received_headers["Accept"],
+        received_headers["User-Agent"],
+        received_headers["X-Empty"],
+    ) == (
         "text/event-stream",
         "it's",
         "",
     )
     assert json.loads(body) == {"model": "tiny-ernie"}
-    assert "Accept-Encoding" not in seen
+    assert "Accept-Encoding" not in received_headers
     assert "passwd" not in line
 
 
@@ -224,7 +228,7 @@ def test_a_stream_is_shown_as_it_comes(changes: dict[str, Any], streams: bool) -
     assert ("--no-buffer" in shlex.split(line)) is streams
 
 
-def same(data: bytes) -> Any:
+def normalized(data: bytes) -> Any:
     """A body as it is compared: JSON by its meaning."""
     try:
         return json.loads(data)
@@ -235,24 +239,24 @@ def same(data: bytes) -> Any:
 @needs_curl
 def test_the_line_of_each_check_sends_what_the_check_sent(tmp_path: Path) -> None:
     """The wrong and the missing key of `auth` among them."""
-    seen: list[tuple[Any, ...]] = []
+    requests_sent: list[tuple[Any, ...]] = []
 
     def note(server: Any, method: str, path: str, data: bytes, headers: Any) -> None:
         keys = [headers.get(name) for name in ("Authorization", "x-api-key", "anthropic-version")]
-        seen.append((method, path, *keys, same(data)))
+        requests_sent.append((method, path, *keys, normalized(data)))
 
     with serve(Defect("note", "", route=note), key="sk-secret") as server:
         checks = smoke(target_of(server), tags=["full"]).data["checks"]
-        sent = list(seen)
+        sent = list(requests_sent)
         for check in checks:
             evidence = check["evidence"]
             chosen = evidence if check["name"] == "auth" else [*evidence[:1], *evidence[-1:]]
             for line in {line for one in chosen if (line := curl(one))}:
-                seen.clear()
+                requests_sent.clear()
                 done = run_line(line, tmp_path, "sk-secret")
                 assert done.returncode in (0, 18, 52, 56), (line, done.stderr)
-                assert len(seen) == 1, (check["name"], line)
-                assert seen[0] in sent, (check["name"], line, seen[0])
+                assert len(requests_sent) == 1, (check["name"], line)
+                assert requests_sent[0] in sent, (check["name"], line, requests_sent[0])
     assert {one[2] for one in sent} >= {None, "Bearer sk-secret", f"Bearer {WRONG_KEY}"}
 
 

@@ -33,9 +33,9 @@ def test_a_smoke_report(render: Callable[[Result], str]) -> None:
 
 @pytest.mark.parametrize("render", COMPARE)
 def test_a_comparison(render: Callable[[Result], str]) -> None:
-    cut, whole = column("a", check("x"), stopped=STOPPED), column("b", check("x"), stopped=None)
-    assert render(compare_result(cut, whole)).count(STOPPED["message"]) >= 1
-    assert "ended early" not in render(compare_result(whole))
+    cut, complete = column("a", check("x"), stopped=STOPPED), column("b", check("x"), stopped=None)
+    assert render(compare_result(cut, complete)).count(STOPPED["message"]) >= 1
+    assert "ended early" not in render(compare_result(complete))
 
 
 def test_junit_counts_it_as_an_error() -> None:

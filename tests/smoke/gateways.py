@@ -24,11 +24,11 @@ def _chunks(events: list[Any]) -> list[Body]:
 # --- vLLM -------------------------------------------------------------------------------------
 
 
-def _vllm_payload(server: Server, body: Body, made: Body) -> None:
-    made |= {"service_tier": None, "system_fingerprint": None, "prompt_logprobs": None}
-    made |= {"prompt_token_ids": None, "kv_transfer_params": None}
-    made["usage"]["prompt_tokens_details"] = None
-    for choice in made["choices"]:
+def _vllm_payload(server: Server, body: Body, answer: Body) -> None:
+    answer |= {"service_tier": None, "system_fingerprint": None, "prompt_logprobs": None}
+    answer |= {"prompt_token_ids": None, "kv_transfer_params": None}
+    answer["usage"]["prompt_tokens_details"] = None
+    for choice in answer["choices"]:
         message = choice["message"]
         _rename_reasoning(message)
         message["tool_calls"] = message["tool_calls"] or []
@@ -55,10 +55,10 @@ def _vllm_events(server: Server, body: Body, events: list[Any]) -> list[Any]:
 # --- LiteLLM's proxy --------------------------------------------------------------------------
 
 
-def _litellm_payload(server: Server, body: Body, made: Body) -> None:
-    made["usage"]["prompt_tokens_details"] = {"cached_tokens": 0, "audio_tokens": None}
-    made["service_tier"] = None
-    for choice in made["choices"]:
+def _litellm_payload(server: Server, body: Body, answer: Body) -> None:
+    answer["usage"]["prompt_tokens_details"] = {"cached_tokens": 0, "audio_tokens": None}
+    answer["service_tier"] = None
+    for choice in answer["choices"]:
         message = choice["message"]
         message |= {"function_call": None, "provider_specific_fields": {"refusal": None}}
         if not message["reasoning_content"]:
@@ -81,10 +81,10 @@ def _litellm_events(server: Server, body: Body, events: list[Any]) -> list[Any]:
 
 
 def _litellm_route(server: Server, method: str, path: str, data: bytes, headers: Any) -> Any:
-    given = headers.get("Authorization") or f"Bearer {headers.get('x-api-key')}"
-    if path.startswith("/v1") and given != f"Bearer {server.key}":
-        said = "Authentication Error, Invalid proxy server token passed"
-        error = {"message": said, "type": "auth_error", "param": "None", "code": "400"}
+    token = headers.get("Authorization") or f"Bearer {headers.get('x-api-key')}"
+    if path.startswith("/v1") and token != f"Bearer {server.key}":
+        message = "Authentication Error, Invalid proxy server token passed"
+        error = {"message": message, "type": "auth_error", "param": "None", "code": "400"}
         return 400, {"error": error}
     if path == "/metrics":
         return 200, "# HELP a b\n# TYPE a counter\n" + "".join(
@@ -101,10 +101,10 @@ FILTERED = {
 }
 
 
-def _azure_payload(server: Server, body: Body, made: Body) -> None:
-    made["system_fingerprint"] = "fp_1"
-    made["prompt_filter_results"] = [{"prompt_index": 0, "content_filter_results": FILTERED}]
-    for choice in made["choices"]:
+def _azure_payload(server: Server, body: Body, answer: Body) -> None:
+    answer["system_fingerprint"] = "fp_1"
+    answer["prompt_filter_results"] = [{"prompt_index": 0, "content_filter_results": FILTERED}]
+    for choice in answer["choices"]:
         choice["content_filter_results"] = FILTERED
         choice.setdefault("logprobs", None)
         message = {k: v for k, v in choice["message"].items() if v is not None or k == "content"}
@@ -143,7 +143,7 @@ def cached(usage: Body) -> Body:
 
 
 def _caching_events(server: Server, body: Body, events: list[Any]) -> list[Any]:
-    made: list[Any] = []
+    events_: list[Any] = []
     start: Body = {}
     for one in events:
         if not isinstance(one, bytes):
@@ -154,20 +154,20 @@ def _caching_events(server: Server, body: Body, events: list[Any]) -> list[Any]:
         if event["type"] == "message_delta":
             # The counts of the end are those of the whole answer, the cache's among them.
             event["usage"] = {**start, **event["usage"]}
-        made.append(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
+        events_.append(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
         if event["type"] == "message_start":
-            made.append(b'event: ping\ndata: {"type": "ping"}\n\n')
-    return made
+            events_.append(b'event: ping\ndata: {"type": "ping"}\n\n')
+    return events_
 
 
 def _caching_body(server: Server, handler: Any, data: bytes) -> bytes:
     if not handler.path.endswith("/messages"):
         return data
-    made = json.loads(data)
-    if made.get("type") == "message":
-        made["usage"] = cached(made["usage"])
-        made |= {"container": None, "context_management": None}
-    return json.dumps(made).encode()
+    document = json.loads(data)
+    if document.get("type") == "message":
+        document["usage"] = cached(document["usage"])
+        document |= {"container": None, "context_management": None}
+    return json.dumps(document).encode()
 
 
 GATEWAYS = {

@@ -192,9 +192,9 @@ def test_a_thought_after_the_answer_is_still_late() -> None:
     ],
 )
 def test_anthropics_input_tokens_leave_out_the_cache(usage: Body, prompt: int | None) -> None:
-    made = response({"usage": usage})["usage"]
-    assert made["prompt_tokens"] == prompt
-    assert made["total_tokens"] == (None if prompt is None else prompt + 2)
+    usage_ = response({"usage": usage})["usage"]
+    assert usage_["prompt_tokens"] == prompt
+    assert usage_["total_tokens"] == (None if prompt is None else prompt + 2)
 
 
 class Caching(Handler):
@@ -302,7 +302,7 @@ BROKEN = (500, {"error": {"message": "internal error"}})
 
 
 @pytest.mark.parametrize(
-    ("answers", "said"),
+    ("answers", "expected"),
     [
         # right, without a key, without a key again, right again
         ((OK, BROKEN, OK, OK), "with a missing key: HTTP 500, then an answer"),
@@ -314,11 +314,11 @@ BROKEN = (500, {"error": {"message": "internal error"}})
         ((OK, (401, ""), BROKEN, BROKEN, BROKEN), "with the *** key: HTTP 500"),
     ],
 )
-def test_a_refusal_by_chance_is_a_doubt(answers: tuple[Any, ...], said: str) -> None:
+def test_a_refusal_by_chance_is_a_doubt(answers: tuple[Any, ...], expected: str) -> None:
     with serve(Defect("chance", "", route=by_turns(*answers)), key=KEY) as server:
         (check,) = smoke(target_of(server), names=["auth"]).data["checks"]
     assert (check["verdict"], check["findings"]) == ("inconclusive", [])
-    assert said in check["message"]
+    assert expected in check["message"]
 
 
 def test_a_key_that_is_not_looked_at_is_a_failure() -> None:
@@ -360,6 +360,6 @@ def test_a_time_out_under_load_is_told_as_that(client: str) -> None:
         result = smoke(target, names=["chat", "temperature"], clients=[client])
     verdicts = {c["name"]: c["verdict"] for c in result.data["checks"]}
     assert verdicts == {"chat": "pass", "temperature": "inconclusive"}
-    said = result.data["checks"][1]["message"]
-    assert "overloaded, slow, or hangs" in said
-    assert "nothing was seen of 'temperature'" in said
+    message = result.data["checks"][1]["message"]
+    assert "overloaded, slow, or hangs" in message
+    assert "nothing was seen of 'temperature'" in message

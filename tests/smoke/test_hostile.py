@@ -93,8 +93,8 @@ def test_the_whole_command_gives_a_verdict_and_reports(
     paths = {kind: tmp_path / kind for kind in ("junit", "html", "markdown")}
     with hostile(behaviour) as server:
         begun = time.monotonic()
-        found = of_url(server.url)
-        target = Target(**{**found.__dict__, "request_timeout": SECONDS})
+        smoke_target = of_url(server.url)
+        target = Target(**{**smoke_target.__dict__, "request_timeout": SECONDS})
         names = ["health", "models", "chat", "stream-end", "metrics", "tool-call", "count-tokens"]
         names += ["keep-alive", "auth", "logprobs"]
         result = smoke(target, names=names)
@@ -166,12 +166,12 @@ def test_a_kept_connection_ends_in_time_with_an_answer_or_a_reason(behaviour: st
 def test_no_client_takes_the_key_to_another_host(name: str, stream: bool, status: int) -> None:
     log = CheckLog(Transcript(("sk-1",)), "x")
     body = {"model": "m", "messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 8}
-    with hostile("a body longer than its length") as other:
+    with hostile("a body longer than its length") as second:
 
         def send_there(visit: Visit) -> None:
-            visit.whole(
+            visit.send_response(
                 b"",
-                b"Location: %s/v1/chat/completions\r\n" % other.url.encode(),
+                b"Location: %s/v1/chat/completions\r\n" % second.url.encode(),
                 status=b"HTTP/1.1 %d There\r\n" % status,
             )
 
@@ -181,7 +181,7 @@ def test_no_client_takes_the_key_to_another_host(name: str, stream: bool, status
             with pytest.raises(TransportError) as caught:
                 client(name).chat(endpoint, {**body, "stream": stream}, Deadline.after(20), log)
         assert caught.value.kind == "redirected"
-        assert other.visits == 0
+        assert second.visits == 0
 
 
 def test_a_redirect_with_a_key_goes_nowhere_else() -> None:

@@ -39,14 +39,14 @@ def run(seed: int, clients: list[str]) -> list[str]:
     """What broke with the answers of this seed."""
     draw = random.Random(seed)
 
-    def payload(server: Server, body: Body, made: Body) -> None:
-        spoil(made, draw)
+    def payload(server: Server, body: Body, answer: Body) -> None:
+        spoil(answer, draw)
 
-    def events(server: Server, body: Body, made: list[Any]) -> list[Any]:
-        for one in made:
+    def events(server: Server, body: Body, sent: list[Any]) -> list[Any]:
+        for one in sent:
             if isinstance(one, dict) and draw.random() < 0.3:
                 spoil(one, draw)
-        return made
+        return sent
 
     with serve(Defect("odd", "", payload=payload, events=events), key="sk-1") as server:
         target = target_of(server, request_timeout=5.0)

@@ -64,7 +64,7 @@ def test_metrics_are_on_the_main_port_if_there_is_no_other(start: Start) -> None
         twin = start(*flags, ports=ports).wait_ready()
     assert twin.http("GET", "/metrics")[0] == 200, "and not covered by the key"
     assert twin.http("GET", "/config-info")[0] == 200
-    assert "Launching metrics service at http://0.0.0.0:" + str(ports.port) in twin.said
+    assert "Launching metrics service at http://0.0.0.0:" + str(ports.port) in twin.output
 
 
 def test_a_hung_worker_is_404_and_chats_hang(start: Start) -> None:
@@ -105,7 +105,7 @@ def test_cleared_weights_are_304_without_a_body(start: Start) -> None:
     twin.wait_said("\nRuntimeError: Response content longer than Content-Length\n")
     assert b"ontent-" not in answer, "neither type nor length"
     access, error = '"GET /health HTTP/1.1" 304', "[ERROR] Exception in ASGI application"
-    assert twin.said.index(access) < twin.said.index(error)
+    assert twin.output.index(access) < twin.output.index(error)
     assert twin.http("GET", "/update_model_weight")[0] == 200
     assert twin.health() == 200
     for lock in Path("/tmp").glob(f"fd_weight_clear_update_lock__pid*_port{twin.ports.port}.lock"):

@@ -37,7 +37,7 @@ def test_sigterm_when_ready(start: Start) -> None:
     twin = start().wait_ready()
     assert twin.stop() == 0
     assert gone(twin)
-    assert "Worker process has died in the background (code=-15)" in twin.said
+    assert "Worker process has died in the background (code=-15)" in twin.output
     assert queue_exists(twin.ports.queue), "the System V queue is never removed"
 
 
@@ -50,7 +50,7 @@ def test_the_workers_tracker_complains_at_a_clean_stop(start: Start) -> None:
 def test_sigterm_that_aborts(start: Start) -> None:
     twin = start(fault="term-aborts").wait_ready()
     assert twin.stop() == -signal.SIGABRT
-    assert ABORT in twin.said
+    assert ABORT in twin.output
     assert twin.listening() == {"C"}
     (orphan,) = twin.find("api_server --model")
     assert len(twin.find("resource_tracker")) == 1
@@ -127,12 +127,12 @@ def test_sigterm_while_loading_lets_the_worker_finish(start: Start) -> None:
     twin = start(fault="late-start@phase=load@seconds=60")
     twin.wait_said(LOADING)
     wait_for("the worker in load", lambda: "Loading safetensors" in twin.log("workerlog.0"))
-    lines, worker = re.split(r"[\r\n]+", twin.said), twin.worker
+    lines, worker = re.split(r"[\r\n]+", twin.output), twin.worker
     assert twin.stop() == -signal.SIGTERM
     wait_for("the load's end", lambda: "shards: 100%" in twin.log("workerlog.0"))
     wait_for("the worker's loop", lambda: "connect task queue" in twin.log("workerlog.0"))
     assert twin.worker == worker
-    new = re.split(r"[\r\n]+", twin.said)[len(lines) :]
+    new = re.split(r"[\r\n]+", twin.output)[len(lines) :]
     assert not [line for line in new if not line.startswith("Loading Weights")]
 
 
@@ -143,7 +143,7 @@ def test_sigint_while_loading_is_clean(start: Start) -> None:
     assert twin.wait() == 1
     assert "Exit with signal 15" in twin.log("launch_worker.log").splitlines()[-1]
     # The thread that waits for the workers takes their end for a failed launch.
-    assert "Failed to launch worker processes" in twin.said.partition("KeyboardInterrupt")[2]
+    assert "Failed to launch worker processes" in twin.output.partition("KeyboardInterrupt")[2]
     assert gone(twin)
 
 
@@ -154,7 +154,7 @@ def test_sigint_before_the_load(start: Start, until: str) -> None:
     twin.wait_said(until)
     twin.send(signal.SIGINT)
     assert twin.wait() == -signal.SIGINT
-    assert "Failed to launch" not in twin.said
+    assert "Failed to launch" not in twin.output
     assert gone(twin)
 
 
@@ -291,8 +291,8 @@ def test_an_http_worker_told_to_end_is_replaced(start: Start) -> None:
     os.kill(old, signal.SIGTERM)
     wait_for("a new one", lambda: twin.find("gunicorn: worker") not in ([], [old]))
     assert twin.says("Say OK.") == "OK"
-    assert f"[INFO] Worker (pid:{old}) was sent SIGTERM!" in twin.said
-    assert f"[{old}] [INFO] Finished server process [{old}]" in twin.said
+    assert f"[INFO] Worker (pid:{old}) was sent SIGTERM!" in twin.output
+    assert f"[{old}] [INFO] Finished server process [{old}]" in twin.output
     assert twin.process.poll() is None
 
 

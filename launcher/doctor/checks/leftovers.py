@@ -31,22 +31,22 @@ def segments(subject: Subject) -> Outcome | None:
             dead.append((name, traced.port))
     used = _in_use({f"{SHM}/{name}" for name, _ in dead}) if dead else set()
     own: dict[Owner, None] = {}
-    removable, foreign, seen = [], [], []
+    removable, foreign, checked = [], [], []
     for name, port in dead:
         path = f"{SHM}/{name}"
         owner, uid = subject.host.owners.of_file(path, port), _uid(path)
         if uid is None or path in used or (owner is not None and not owner.is_dead):
             continue
-        seen.append(name)
+        checked.append(name)
         if owner is not None:
             own[owner] = None
         elif uid != os.geteuid():
             foreign.append(f"{name} belongs to uid {uid}")
         else:
             removable.append(path)
-    if not seen:
+    if not checked:
         return ok(f"no trace of a dead server in {SHM}")
-    evidence = f"{_first(seen)}: no process that can be seen from here has that port"
+    evidence = f"{_first(checked)}: no process that can be seen from here has that port"
     if own:
         evidence += f"; that is {' and '.join(owner.describe() for owner in own)}"
     if foreign:
@@ -64,7 +64,7 @@ def segments(subject: Subject) -> Outcome | None:
 
 def orphans(subject: Subject) -> Outcome | None:
     """Workers whose parent is gone: they hold GPU memory and queue ports for good."""
-    found = []
+    pids = []
     for pid in _pids():
         with contextlib.suppress(OSError, IndexError, ValueError):
             if not _WORKER.search(Path(f"/proc/{pid}/cmdline").read_bytes()):
@@ -73,22 +73,22 @@ def orphans(subject: Subject) -> Outcome | None:
             state, parent = stat.rpartition(")")[2].split()[:2]
             # In a container the server itself may be process 1.
             if int(parent) == 1 and state != "Z" and not _is_server(1):
-                found.append(pid)
-    owners = {pid: subject.host.owners.of_process(pid) for pid in found}
+                pids.append(pid)
+    owners = {pid: subject.host.owners.of_process(pid) for pid in pids}
     # One of a living instance is its keeper's to look after.
-    found = [pid for pid in found if (owner := owners[pid]) is None or owner.is_dead]
-    if not found:
+    pids = [pid for pid in pids if (owner := owners[pid]) is None or owner.is_dead]
+    if not pids:
         return ok("no worker without a parent")
-    own = list(dict.fromkeys(owner for pid in found if (owner := owners[pid]) is not None))
-    others = [pid for pid in found if owners[pid] is None]
-    evidence = f"workers without a parent: pid {', '.join(str(pid) for pid in found)}"
+    own = list(dict.fromkeys(owner for pid in pids if (owner := owners[pid]) is not None))
+    unowned = [pid for pid in pids if owners[pid] is None]
+    evidence = f"workers without a parent: pid {', '.join(str(pid) for pid in pids)}"
     if own:
         evidence += f"; that is {' and '.join(owner.describe() for owner in own)}"
     remedies = [f"`{owner.down()}`" for owner in own]
-    if others:
-        listed = ",".join(str(pid) for pid in others)
+    if unowned:
+        listed = ",".join(str(pid) for pid in unowned)
         remedies.append(f"look at them (ps -o pid,user,lstart,args -p {listed})")
-        ours = [str(pid) for pid in others if _uid(f"/proc/{pid}") == os.geteuid()]
+        ours = [str(pid) for pid in unowned if _uid(f"/proc/{pid}") == os.geteuid()]
         if ours:
             remedies.append(f"if no server of theirs runs: kill {' '.join(ours)}")
     return warn(evidence, "; ".join(remedies))

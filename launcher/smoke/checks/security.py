@@ -35,17 +35,17 @@ def auth(session: Session) -> Outcome:
     )
     refusals = []
     for name, key in (("missing", None), ("wrong", WRONG_KEY)):
-        other = endpoint.with_key(key)
-        headers = {**endpoint.headers, **other.auth_headers()}
-        asked = session.wired(body, other)
-        refusal = _refusal(session, asked, headers)
+        wrong_key = endpoint.with_key(key)
+        headers = {**endpoint.headers, **wrong_key.auth_headers()}
+        request = session.wired(body, wrong_key)
+        refusal = _refusal(session, request, headers)
         if refusal is None:
             session.expect(
                 False, f"{name}-key-accepted", f"401 with a {name} key", "an answer with HTTP 200"
             )
             continue
         if refusal not in USUAL:
-            _by_the_key(session, refusal, name, asked, headers)
+            _by_the_key(session, refusal, name, request, headers)
         refusals.append(f"{name}: {refusal}")
     return session.outcome(f"only the right key is taken ({', '.join(refusals)})")
 

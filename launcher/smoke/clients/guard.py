@@ -72,9 +72,9 @@ def watching(connection_class: type[Any], guard: Guard) -> type[Any]:
     """A urllib3 connection class whose sockets `guard` watches; it skips interim responses."""
 
     def new_conn(self: Any) -> socket.socket:
-        made: socket.socket = connection_class._new_conn(self)
-        guard.watch(made)
-        return made
+        connection: socket.socket = connection_class._new_conn(self)
+        guard.watch(connection)
+        return connection
 
     members = {"_new_conn": new_conn, "response_class": FinalResponse}
     return type(connection_class.__name__, (connection_class,), members)

@@ -52,9 +52,9 @@ def _calls(change: Any) -> Any:
     return deltas(changed)
 
 
-def _thought_in_the_last_turn(server: Server, body: Body, made: Body) -> None:
+def _thought_in_the_last_turn(server: Server, body: Body, answer: Body) -> None:
     if len(body["messages"]) > 2:
-        one = message(made)
+        one = message(answer)
         if one["content"] and one["reasoning_content"]:
             one["content"] = one["reasoning_content"] + "\n\n" + one["content"]
             one["reasoning_content"] = None

@@ -70,10 +70,10 @@ def _bodies() -> dict[str, bytes]:
 
 BODIES = _bodies()
 for _name, _body in BODIES.items():
-    BEHAVIOURS[f"body: {_name}"] = lambda visit, body=_body: visit.whole(body, JSON)
-    BEHAVIOURS[f"event: {_name}"] = lambda visit, body=_body: visit.whole(
+    BEHAVIOURS[f"body: {_name}"] = lambda visit, body=_body: visit.send_response(body, JSON)
+    BEHAVIOURS[f"event: {_name}"] = lambda visit, body=_body: visit.send_response(
         b"data: " + body + b"\n\ndata: [DONE]\n\n", EVENTS
     )
-    BEHAVIOURS[f"error: {_name}"] = lambda visit, body=_body: visit.whole(
+    BEHAVIOURS[f"error: {_name}"] = lambda visit, body=_body: visit.send_response(
         body, JSON, status=b"HTTP/1.1 500 \x1b[2J\r\n"
     )

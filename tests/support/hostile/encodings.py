@@ -41,22 +41,22 @@ def _raw_deflate(data: bytes) -> bytes:
 
 @behaviour("a gzip bomb", lambda: bomb(b" "))
 def _(visit: Visit) -> None:
-    visit.whole(bomb(b" "), JSON, GZIP)
+    visit.send_response(bomb(b" "), JSON, GZIP)
 
 
 @behaviour("a gzip bomb of events", lambda: bomb(b"\n"))
 def _(visit: Visit) -> None:
-    visit.whole(bomb(b"\n"), EVENTS, GZIP)
+    visit.send_response(bomb(b"\n"), EVENTS, GZIP)
 
 
 @behaviour("a gzip bomb of errors", lambda: bomb(b" "))
 def _(visit: Visit) -> None:
-    visit.whole(bomb(b" "), JSON, GZIP, status=b"HTTP/1.1 500 No\r\n")
+    visit.send_response(bomb(b" "), JSON, GZIP, status=b"HTTP/1.1 500 No\r\n")
 
 
 @behaviour("a bomb in a bomb in a bomb", bomb_in_bombs)
 def _(visit: Visit) -> None:
-    visit.whole(bomb_in_bombs(), JSON, b"Content-Encoding: gzip, gzip, gzip\r\n")
+    visit.send_response(bomb_in_bombs(), JSON, b"Content-Encoding: gzip, gzip, gzip\r\n")
 
 
 @behaviour("gzip of endless empty members")
@@ -67,7 +67,7 @@ def _(visit: Visit) -> None:
 
 @behaviour("a bomb of empty gzip members", members_in_gzip)
 def _(visit: Visit) -> None:
-    visit.whole(members_in_gzip(), JSON, b"Content-Encoding: gzip, gzip\r\n")
+    visit.send_response(members_in_gzip(), JSON, b"Content-Encoding: gzip, gzip\r\n")
 
 
 @behaviour("gzip with an endless file name")
@@ -88,52 +88,54 @@ def _(visit: Visit) -> None:
     body = answer()
     for _ in range(4):
         body = gzip.compress(body)
-    visit.whole(body, JSON, b"Content-Encoding: gzip, gzip, gzip, gzip\r\n")
+    visit.send_response(body, JSON, b"Content-Encoding: gzip, gzip, gzip, gzip\r\n")
 
 
 @behaviour("gzip that is none")
 def _(visit: Visit) -> None:
-    visit.whole(answer(), JSON, GZIP)
+    visit.send_response(answer(), JSON, GZIP)
 
 
 @behaviour("gzip that is cut")
 def _(visit: Visit) -> None:
-    visit.whole(gzip.compress(answer())[:-12], JSON, GZIP)
+    visit.send_response(gzip.compress(answer())[:-12], JSON, GZIP)
 
 
 @behaviour("gzip with a wrong checksum")
 def _(visit: Visit) -> None:
-    visit.whole(gzip.compress(answer())[:-8] + b"\0" * 8, JSON, GZIP)
+    visit.send_response(gzip.compress(answer())[:-8] + b"\0" * 8, JSON, GZIP)
 
 
 @behaviour("gzip and then garbage")
 def _(visit: Visit) -> None:
-    visit.whole(gzip.compress(answer()) + b"garbage", JSON, GZIP)
+    visit.send_response(gzip.compress(answer()) + b"garbage", JSON, GZIP)
 
 
 @behaviour("an unknown encoding")
 def _(visit: Visit) -> None:
-    visit.whole(answer(), JSON, b"Content-Encoding: br\x1b[2J\r\n")
+    visit.send_response(answer(), JSON, b"Content-Encoding: br\x1b[2J\r\n")
 
 
 @behaviour("br that nobody asked for")
 def _(visit: Visit) -> None:
-    visit.whole(b"\x0b\x02\x80{}\x03", JSON, b"Content-Encoding: br\r\n")
+    visit.send_response(b"\x0b\x02\x80{}\x03", JSON, b"Content-Encoding: br\r\n")
 
 
 @behaviour("zstd that nobody asked for")
 def _(visit: Visit) -> None:
-    visit.whole(b"\x28\xb5\x2f\xfd\x04\x00" + b"a" * 100, JSON, b"Content-Encoding: zstd\r\n")
+    visit.send_response(
+        b"\x28\xb5\x2f\xfd\x04\x00" + b"a" * 100, JSON, b"Content-Encoding: zstd\r\n"
+    )
 
 
 @behaviour("a thousand encodings")
 def _(visit: Visit) -> None:
-    visit.whole(answer(), JSON, b"Content-Encoding: " + b"identity, " * 1000 + b"gzip\r\n")
+    visit.send_response(answer(), JSON, b"Content-Encoding: " + b"identity, " * 1000 + b"gzip\r\n")
 
 
 @behaviour("an encoding twice")
 def _(visit: Visit) -> None:
-    visit.whole(gzip.compress(answer()), JSON, GZIP, GZIP)
+    visit.send_response(gzip.compress(answer()), JSON, GZIP, GZIP)
 
 
 HONEST = {
@@ -149,4 +151,4 @@ for _name, (_body, _encoding) in HONEST.items():
 
     @behaviour(_name)
     def _(visit: Visit, body: bytes = _body, encoding: bytes = _encoding) -> None:
-        visit.whole(body, JSON, b"Content-Encoding: " + encoding + b"\r\n")
+        visit.send_response(body, JSON, b"Content-Encoding: " + encoding + b"\r\n")

@@ -27,7 +27,7 @@ for _name, _before in HONEST.items():
     @behaviour(_name)
     def _(visit: Visit, before: bytes = _before) -> None:
         visit.send(before)
-        visit.whole(answer(), JSON)
+        visit.send_response(answer(), JSON)
 
 
 @behaviour("a 103 that comes in parts")
@@ -36,7 +36,7 @@ def _(visit: Visit) -> None:
     visit.closing.wait(0.05)
     visit.send(HINTS[20:])
     visit.closing.wait(0.05)
-    visit.whole(answer(), JSON)
+    visit.send_response(answer(), JSON)
 
 
 @behaviour("a 103 and no answer")
@@ -65,7 +65,7 @@ def _(visit: Visit) -> None:
 @behaviour("thousands of 103 before the answer")
 def _(visit: Visit) -> None:
     visit.send(HINTS * 5000)
-    visit.whole(answer(), JSON)
+    visit.send_response(answer(), JSON)
 
 
 @behaviour("100 Continue now and then")

@@ -55,12 +55,12 @@ def every(*, where: str = "") -> list[Any]:
 
 def unbounded() -> list[Any]:
     """The behaviours that would fill the memory of a reader without bounds."""
-    words = ("endless", "without an end", "bomb", "flood", "beyond memory", "members")
+    marks = ("endless", "without an end", "bomb", "flood", "beyond memory", "members")
     honest = {*interim.HONEST, *encodings.HONEST}
     return [
         one
         for one in every()
-        if (name := _name(one)) not in honest and any(word in name for word in words)
+        if (name := _name(one)) not in honest and any(word in name for word in marks)
     ]
 
 

@@ -110,7 +110,7 @@ def _(visit: Visit) -> None:
 
 @behaviour("status 999")
 def _(visit: Visit) -> None:
-    visit.whole(answer(), JSON, status=b"HTTP/1.1 999 No\r\n")
+    visit.send_response(answer(), JSON, status=b"HTTP/1.1 999 No\r\n")
 
 
 @behaviour("status 101")
@@ -130,33 +130,33 @@ def _(visit: Visit) -> None:
 
 @behaviour("headers beyond ASCII")
 def _(visit: Visit) -> None:
-    visit.whole(answer(), JSON, "X-Header: 你好 \x9b31m\r\n".encode())
+    visit.send_response(answer(), JSON, "X-Header: 你好 \x9b31m\r\n".encode())
 
 
 @behaviour("a charset that nobody knows")
 def _(visit: Visit) -> None:
-    visit.whole(answer(), b"Content-Type: application/json; charset=\x1b-17\r\n")
+    visit.send_response(answer(), b"Content-Type: application/json; charset=\x1b-17\r\n")
 
 
 @behaviour("a type that is none")
 def _(visit: Visit) -> None:
-    visit.whole(answer(), b"Content-Type: ;;;=,\x00\r\n")
+    visit.send_response(answer(), b"Content-Type: ;;;=,\x00\r\n")
 
 
 @behaviour("a redirect to itself")
 def _(visit: Visit) -> None:
-    visit.whole(b"", b"Location: /v1/models\r\n", status=b"HTTP/1.1 307 Here\r\n")
+    visit.send_response(b"", b"Location: /v1/models\r\n", status=b"HTTP/1.1 307 Here\r\n")
 
 
 @behaviour("a redirect to nowhere")
 def _(visit: Visit) -> None:
     where = b"Location: http://[::bad\x1b[2J/" + b"a" * 5000 + b"\r\n"
-    visit.whole(b"", where, status=b"HTTP/1.1 302 There\r\n")
+    visit.send_response(b"", where, status=b"HTTP/1.1 302 There\r\n")
 
 
 @behaviour("a redirect to a file")
 def _(visit: Visit) -> None:
-    visit.whole(b"", b"Location: file:///etc/passwd\r\n", status=b"HTTP/1.1 301 There\r\n")
+    visit.send_response(b"", b"Location: file:///etc/passwd\r\n", status=b"HTTP/1.1 301 There\r\n")
 
 
 @behaviour("cookies")
@@ -164,22 +164,22 @@ def _(visit: Visit) -> None:
     lines = b"".join(
         b"Set-Cookie: a%d=%s; expires=Wed, 9999\r\n" % (i, b"b" * 500) for i in range(80)
     )
-    visit.whole(answer(), JSON, lines)
+    visit.send_response(answer(), JSON, lines)
 
 
 @behaviour("a header with a NUL")
 def _(visit: Visit) -> None:
-    visit.whole(answer(), JSON, b"X-Nul\x00: a\x00b\r\nX-\x00: \x00\r\n")
+    visit.send_response(answer(), JSON, b"X-Nul\x00: a\x00b\r\nX-\x00: \x00\r\n")
 
 
 @behaviour("a header with a lone carriage return")
 def _(visit: Visit) -> None:
-    visit.whole(answer(), JSON, b"X-Cr: a\rContent-Length: 3\r\n")
+    visit.send_response(answer(), JSON, b"X-Cr: a\rContent-Length: 3\r\n")
 
 
 @behaviour("a header with spaces in its name")
 def _(visit: Visit) -> None:
-    visit.whole(answer(), JSON, b"X Spaced : 1\r\n")
+    visit.send_response(answer(), JSON, b"X Spaced : 1\r\n")
 
 
 @behaviour("a length with a sign")
@@ -225,23 +225,23 @@ def _(visit: Visit) -> None:
 
 @behaviour("status 205 with a body")
 def _(visit: Visit) -> None:
-    visit.whole(answer(), JSON, status=b"HTTP/1.1 205 Reset Content\r\n")
+    visit.send_response(answer(), JSON, status=b"HTTP/1.1 205 Reset Content\r\n")
 
 
 @behaviour("status 300 with an address")
 def _(visit: Visit) -> None:
-    visit.whole(answer(), b"Location: /v1/other\r\n", status=b"HTTP/1.1 300 Choices\r\n")
+    visit.send_response(answer(), b"Location: /v1/other\r\n", status=b"HTTP/1.1 300 Choices\r\n")
 
 
 @behaviour("a redirect with many addresses")
 def _(visit: Visit) -> None:
-    visit.whole(b"", b"Location: /a\r\n" * 50, status=b"HTTP/1.1 308 There\r\n")
+    visit.send_response(b"", b"Location: /a\r\n" * 50, status=b"HTTP/1.1 308 There\r\n")
 
 
 @behaviour("two answers to one request")
 def _(visit: Visit) -> None:
-    visit.whole(answer(), JSON)
-    visit.whole(answer("This is not yours."), JSON)
+    visit.send_response(answer(), JSON)
+    visit.send_response(answer("This is not yours."), JSON)
 
 
 @behaviour("HTTP/2 frames")

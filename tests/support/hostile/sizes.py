@@ -63,7 +63,7 @@ def _(visit: Visit) -> None:
 @behaviour("long headers")
 def _(visit: Visit) -> None:
     lines = b"".join(b"X-%d: %s\r\n" % (i, b"a" * 60_000) for i in range(90))
-    visit.whole(answer(), JSON, lines)
+    visit.send_response(answer(), JSON, lines)
 
 
 @behaviour("an endless line of an event")

@@ -61,7 +61,7 @@ class Visit:
             if pause and self.closing.wait(pause):
                 return
 
-    def whole(self, body: bytes, *headers: bytes, status: bytes = OK) -> None:
+    def send_response(self, body: bytes, *headers: bytes, status: bytes = OK) -> None:
         """A complete answer."""
         self.send(status, *headers, b"Content-Length: %d\r\n" % len(body), b"\r\n", body)
 

@@ -125,8 +125,8 @@ def main() -> int:
                 f"code {code} log {folder}/workerlog.{rank}\n"
             )
             say_line("INFO", f"{' ERROR LOG DETAIL ':-^68}")
-            for other in workers:
-                os.kill(other, signal.SIGTERM)
+            for sibling in workers:
+                os.kill(sibling, signal.SIGTERM)
     if stopping:
         # Only now: it waits for its workers, for ever where one is stopped.
         say_line("INFO", f"Exit with signal {stopping[0]}")
