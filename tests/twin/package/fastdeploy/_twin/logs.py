@@ -95,6 +95,12 @@ def stderr(text: str) -> None:
         write(text)
 
 
+def gunicorn(message: str, level: str = "INFO") -> None:
+    """A line of gunicorn's error log; uvicorn, which it runs, writes there as well."""
+    stamp = time.strftime("%Y-%m-%d %H:%M:%S +0000", time.gmtime())
+    stderr(f"[{stamp}] [{os.getpid()}] [{level}] {message}\n")
+
+
 def is_unread() -> bool:
     """True where file descriptor 2 is a pipe without a reader."""
     poller = select.poll()
