@@ -11,6 +11,7 @@ from pathlib import Path
 from launcher.diagnose.diagnosis import TEXT_LIMIT, Diagnosis, Evidence, Finding, fill
 from launcher.diagnose.engine import diagnose, some
 from launcher.diagnose.lines import is_log, redact
+from launcher.diagnose.log_lengths import cut_by_records
 from launcher.diagnose.matching import compile_rules
 from launcher.diagnose.newest import newest_lines
 from launcher.diagnose.sources import LogFile, below, cut, is_binary, log_file, packed
@@ -19,6 +20,7 @@ from launcher.plan.model import FailureRule
 
 _HEAD = 1024 * 1024
 """Bytes of each file in which an engine names itself."""
+OUR_STOP = "lines written after ernie-deploy began to stop the engine are left out"
 
 
 def of_instance(
@@ -38,7 +40,7 @@ def of_instance(
 
     `engine_log` is the captured output (its rotated parts `.1`, `.2` ... are read too),
     `log_folder` the engine's own logs. `since` is when this start began, in epoch seconds.
-    `until` is how long each log was when we sent the first signal (`sources.lengths`): whatever
+    `until` is how long each log was when we sent the first signal (`files.lengths`): whatever
     the engine wrote after it, it wrote because of us.
     `symptom` names the rule for what was seen from outside where no line may tell:
     `no-progress` (a load that stands still) or a rule id.
@@ -113,6 +115,7 @@ def of_folder(
         files = below(folder, [glob for book in books for glob in book.private_logs], loggers)
     else:
         files = [log_file(folder, folder.parent, loggers)]
+    files, was_cut = cut_by_records(files, folder)
     found = diagnose(
         files,
         [rule for book in (*books, common) for rule in book.rules()],
@@ -121,6 +124,8 @@ def of_folder(
         noise=[text for book in (*books, common) for text in book.noise()],
         start_marks=[mark for book in books for mark in book.start_marks],
     )
+    if was_cut:
+        found = dataclasses.replace(found, notes=(*found.notes, OUR_STOP))
     unread = packed(folder) if folder.is_dir() else []
     if not unread:
         return found

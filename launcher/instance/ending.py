@@ -8,17 +8,21 @@ import select
 import shutil
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from launcher.diagnose import log_lengths
 from launcher.errors import DeadlineError, DeployError, ExitCode, PreconditionError, Problem
+from launcher.files import lengths
 from launcher.instance import start, survivors
 from launcher.instance.store import InstanceDir, Lock, make_folder, unknown, view
 from launcher.keeper import ending
 from launcher.keeper.control import Client
 from launcher.keeper.events import Events
-from launcher.keeper.identity import look, send, this_host
+from launcher.keeper.identity import Process, look, send, this_host
 from launcher.keeper.leftovers import file_identity
+from launcher.keeper.sessions import ticks_now
 from launcher.keeper.state import LIVE, DamagedState, State, write_state
 from launcher.plan.model import PortUse
 from launcher.result import Result
@@ -306,6 +310,7 @@ def _clean(found: InstanceDir, state: State | None, started: float) -> State:
         state = _reconstruct(found)
     events = Events(found.folder)
     _claim_what_can_be_proved(found, state)
+    _note_what_was_written(found, state)
     killed, _ = ending.kill_strays(state)
     events.append("cleaned", killed=killed)
     state.receipt = ending.clean(state, _ports(found), started)
@@ -321,6 +326,25 @@ def _clean(found: InstanceDir, state: State | None, started: float) -> State:
     events.append("state", state=state.state, receipt=state.receipt)
     events.close()
     return state
+
+
+def _note_what_was_written(found: InstanceDir, state: State) -> None:
+    """How long the logs were before the first signal: the keeper's, its guard's, or ours now.
+
+    Where no process is left, nothing is signalled, and the logs count to their end.
+    """
+    if state.log_lengths is not None:
+        return
+    state.log_lengths = log_lengths.of_start(found.logs, state.token)
+    if state.log_lengths is not None or not ending.strays(state):
+        return
+    folders = [found.logs]
+    with contextlib.suppress(DeployError):  # its plan is gone: its own logs are not known either
+        folders.append(Path(found.plan().log_folder))
+    state.log_lengths = lengths(*folders)
+    # Without it, a reader of the folder alone takes the end for a cause; `diagnose NAME` does not.
+    with contextlib.suppress(OSError):
+        log_lengths.write(found.logs, state.token, state.log_lengths)
 
 
 def _reconstruct(found: InstanceDir) -> State:
@@ -351,8 +375,12 @@ def _claim_what_can_be_proved(found: InstanceDir, state: State) -> None:
 
     Where processes are still alive, what they use is proved by their use.
     """
-    from launcher.keeper.leftovers import Claims
+    from launcher.keeper.leftovers import Claims, used_shm
 
+    # By use, and first: without its plan nothing else tells what it leaves.
+    living = ending.strays(state)
+    claimed = {c["path"] for c in state.shm}
+    state.shm += used_shm([p.pid for p in living], _begun(state, living), claimed)
     try:
         plan = found.plan()
     except DeployError:
@@ -375,7 +403,7 @@ def _claim_what_can_be_proved(found: InstanceDir, state: State) -> None:
     claims.queues = {c["key"]: c for c in state.queues}
     claims.temporary = {c["path"]: c for c in state.temporary}
     claims.seen = {int(p["pid"]) for p in recorded}
-    pids = [p.pid for p in ending.strays(state)]
+    pids = [p.pid for p in living]
     if not pids and not state.engine:
         return  # the engine was never started: whatever is there, it made none of it
     if pids:
@@ -385,6 +413,13 @@ def _claim_what_can_be_proved(found: InstanceDir, state: State) -> None:
     state.shm = list(claims.shm.values())
     state.queues = list(claims.queues.values())
     state.temporary = list(claims.temporary.values())
+
+
+def _begun(state: State, living: Sequence[Process]) -> float:
+    """When it was started, in Unix seconds; by its oldest process where its state is lost."""
+    ages = [ticks_now() - process.start for process in living]
+    oldest = max(ages, default=0) / os.sysconf("SC_CLK_TCK")
+    return state.started_at or time.time() - oldest - 1.0
 
 
 def _reused(recorded: Mapping[str, Any]) -> bool:

@@ -7,11 +7,12 @@ given up for stands in its state: the logs alone would say "nothing wrong" where
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher.diagnose import of_instance
+from launcher.diagnose import log_lengths, of_instance
 from launcher.errors import ExitCode, PreconditionError
 from launcher.instance.store import InstanceDir, view
 from launcher.keeper.events import read_events
@@ -51,7 +52,7 @@ def first_cause(found: InstanceDir) -> Result:
         noise=plan.noise,
         # Of a damaged state the logs tell what happened, of every start they hold.
         since=state.started_at if state else None,
-        until=state.log_lengths if state and not state.live else None,
+        until=_until(found, state),
     )
     if not seen.files and told is None:
         raise PreconditionError.of(
@@ -64,10 +65,41 @@ def first_cause(found: InstanceDir) -> Result:
         if state is not None and state.error:
             # What the keeper decided, with all that it saw: an unknown line in a log knows less.
             data["retry"] = bool(state.error.get("retry", data["retry"]))
-        if not seen.found:
+        if state is not None and state.error and state.error.get("certain"):
+            data = _as_decided(data, state.error, told)
+        elif not seen.found:
             data["cause"], data["remedy"] = told.message, told.remedy or ""
-    bad = seen.found or (told is not None and not ended_by_us)
+    if ended_by_us and not data["rule"] and data["first_errors"]:
+        # What no rule knows did not end it: we did.
+        first = data["first_errors"][0]
+        note = f"its logs hold error lines, the first at {first['file']}:{first['line']}"
+        data |= {"first_errors": [], "notes": [*data["notes"], f"{note}: {first['text']}"]}
+        data |= {"cause": told.message, "remedy": told.remedy or ""} if told else {}
+    bad = bool(data["rule"] or data["first_errors"]) or (told is not None and not ended_by_us)
     return Result("diagnose", data, found.name, ExitCode.NEGATIVE if bad else ExitCode.DONE)
+
+
+def _until(found: InstanceDir, state: State | None) -> dict[str, int] | None:
+    """How long the logs were before the first signal; of a killed keeper its guard noted that."""
+    if state is None or state.log_lengths is not None:
+        return state.log_lengths if state else None
+    return log_lengths.of_start(found.logs, state.token)
+
+
+def _as_decided(data: dict[str, Any], error: Mapping[str, Any], told: Told) -> dict[str, Any]:
+    """The keeper's certain verdict is the rule or, where no rule has its name, the cause.
+
+    What else the logs hold stands behind it: the keeper saw it too, and decided otherwise.
+    """
+    keys = ("rule", "kind", "cause", "remedy", "retry", "evidence")
+    first = {key: data[key] for key in keys}
+    findings = [first, *data["others"]] if data["rule"] else data["others"]
+    chosen = next((one for one in findings if one["rule"] == error.get("code")), None)
+    if chosen is None:
+        chosen = {"rule": None, "kind": "", "evidence": None}
+    others = [one for one in findings if one["rule"] != chosen["rule"]]
+    decided = {"cause": told.message, "remedy": told.remedy or "", "retry": data["retry"]}
+    return {**data, **decided, **chosen, "retry": data["retry"], "others": others}
 
 
 def _told(found: InstanceDir, name: str, state: State | None, note: str | None) -> Told | None:

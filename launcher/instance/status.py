@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from launcher.errors import DeployError, ExitCode, Problem
-from launcher.instance.health import HEALTH_TIMEOUT, ask_health
+from launcher.instance.health import HEALTH_TIMEOUT, ask_health, with_stopped
 from launcher.instance.store import InstanceDir, check_readable, foreign_host, held, view
 from launcher.keeper.identity import same
 from launcher.keeper.state import State
@@ -87,7 +87,7 @@ def describe(found: InstanceDir) -> dict[str, Any]:
     """Everything `status` says about one instance."""
     name, state, note = view(found)
     row: dict[str, Any] = {"name": found.name, "state": name, "note": note}
-    pids: list[int] = []
+    processes: list[dict[str, Any]] = []
     if name == "damaged" and held(found.folder):
         name = "starting"  # a keeper lives that knows better than its file
     if name in ("starting", "loading", "ready", "stopping"):
@@ -101,7 +101,7 @@ def describe(found: InstanceDir) -> dict[str, Any]:
                 client.close()
             row["state"] = told["state"]
             row.update(_from_state(told))
-            pids = [process["pid"] for process in told.get("processes") or ()]
+            processes = list(told.get("processes") or ())
         except (OSError, KeyError) as error:
             row["note"] = f"the keeper does not answer ({error})"
             row["state"] = "unknown"
@@ -116,10 +116,14 @@ def describe(found: InstanceDir) -> dict[str, Any]:
         return row
     row.update({key: plan.get(key) for key in ("engine", "release", "model", "base_url")})
     if row["state"] == "ready":
-        asked = ask_health(plan, pids, row.get("keeper_pid"), HEALTH_TIMEOUT)
+        pids = [process["pid"] for process in processes]
+        asked = with_stopped(
+            ask_health(plan, pids, row.get("keeper_pid"), HEALTH_TIMEOUT), processes
+        )
         row["healthy"], row["health"] = asked.well, asked.message
         row["health_status"], row["health_body"] = asked.status, asked.body
         if not asked.well:
+            row["health_remedy"] = asked.remedy
             row["remedy"] = f"`ernie-deploy diagnose {found.name}` names the cause"
     return row
 

@@ -15,8 +15,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from launcher.diagnose.sources import lengths
+from launcher.diagnose import log_lengths
 from launcher.errors import ExitCode, Problem
+from launcher.files import lengths
 from launcher.keeper import command_line, ending, identity, tree
 from launcher.keeper.attention import Attention
 from launcher.keeper.engine_process import EngineProcess, prepare_folders
@@ -138,6 +139,7 @@ class Run:
                 f"make sure that no server uses it, then `ipcrm -q {queue.ident}`; or give the"
                 " queue another port",
             )
+        log_lengths.forget(self._folder / "logs")  # an earlier run's, where this is a restart
         self._follow_logs()  # before the engine can write: what stands there is an earlier run's
         self._start_guard()
         env = environment(self._plan, self._environ, self._secrets)
@@ -172,9 +174,9 @@ class Run:
 
     def _start_guard(self) -> None:
         """Before the engine, so that there is no moment in which nobody would end it."""
-        token, policy = self._state.token, self._plan.stop
+        token, policy, logs = self._state.token, self._plan.stop, self._plan.log_folder
         try:
-            self._guard = Guard(self._loop, self._tree, self._folder, token, policy)
+            self._guard = Guard(self._loop, self._tree, self._folder, token, policy, logs)
         except OSError as error:
             message = f"the engine has no guard, should the keeper be killed: {error}"
             self._record.event("warning", message=message)
@@ -320,7 +322,8 @@ class Run:
             if thief is not None:
                 self._fail(Failure.from_rung(thief))
             if self._progress.stalled(self._tree.processes, lines):
-                self._fail(Failure.no_progress(self._plan, self._state, self._tree.processes))
+                processes = self._tree.processes
+                self._fail(Failure.no_progress(self._plan, self._state, processes, lines))
         if self._state.state == "ready" and self._ticks % UPKEEP_TICKS == 0:
             for message in bound_engine_logs(self._plan):
                 self._record.event("warning", message=message)
@@ -404,10 +407,14 @@ class Run:
         if self.failure is not None:
             self._loop.run_until(lambda: not self._tree.processes, LAST_WORDS)
         self._take_last_words()
-        self._state.log_lengths = {
-            **lengths(self._folder / "logs"),
-            **lengths(Path(self._plan.log_folder)),
-        }
+        self._record.claims.look_at_use(self._tree.pids)
+        logs = self._folder / "logs"
+        self._state.log_lengths = lengths(logs, self._plan.log_folder)
+        try:
+            log_lengths.write(logs, self._state.token, self._state.log_lengths)
+        except OSError as error:
+            self._record.event("warning", message=f"the logs' lengths are not noted: {error}")
+        self._record.write()  # should the keeper be killed from here on
 
     def _look_up_worker_exit(self, besides: frozenset[int] = frozenset()) -> None:
         """Of a server that was ready: with what code its worker died, which the logs may tell."""
@@ -420,6 +427,7 @@ class Run:
     def _claim_more(self) -> None:
         """Workers go on for a while after their front end has died, and make what they leave."""
         self._record.claims.look(self._tree.pids)
+        self._record.claims.look_at_use(self._tree.pids)
         self._record.remember()
 
     def _conclude(self, was_ready: bool, receipt: Mapping[str, Any]) -> ExitCode:
@@ -429,6 +437,7 @@ class Run:
             self._state.error = {
                 "code": problem.code, "message": problem.message,
                 "where": problem.where, "remedy": problem.remedy, "retry": self.failure.retry,
+                "certain": self.failure.certain,
             }  # fmt: skip
             final = "died" if was_ready and code is ExitCode.DIED else "failed"
         else:

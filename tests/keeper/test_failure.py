@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from launcher.diagnose.sources import lengths
 from launcher.errors import ExitCode, Problem
+from launcher.files import lengths
 from launcher.keeper.failure import Failure, ended, explain
 from launcher.keeper.state import State
 from launcher.plan.model import FailureRule
