@@ -207,16 +207,27 @@ def used_shm(
         for text in _mentions(pid, ("maps",)):
             paths |= {os.fsdecode(path) for path in _IN_SHM.findall(text)}
     paths |= {path for path, inode in _unix_sockets() if holder(inode, list(pids)) is not None}
-    claims = []
+    fresh = [path for path in sorted(paths) if path not in known and is_in_shm(path)]
+    found = [one for path in fresh if (one := file_identity(path)) is not None]
+    made = [one for one in found if _made_since(one, started)]
+    foreign = _used_elsewhere([one["path"] for one in made], pids) if made else set()
+    return [one for one in made if one["path"] not in foreign and not _bound(one["path"], pids)]
+
+
+def _used_elsewhere(paths: Collection[str], pids: Collection[int]) -> set[str]:
+    """Those of `paths` in /dev/shm that a process other than `pids` maps or has open.
+
+    Each process is looked at once, whatever the number of paths: a server has some twenty.
+    """
+    wanted, used = set(paths), set()
     everybody = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    others = [pid for pid in everybody if pid not in pids]
-    for path in sorted(paths):
-        found = file_identity(path) if path not in known and is_in_shm(path) else None
-        if found is None or not _made_since(found, started):
+    for pid in everybody:
+        if pid in pids:
             continue
-        if not users(path, others) and not _bound(path, pids):
-            claims.append(found)
-    return claims
+        for text in _mentions(pid, ("maps",)):
+            if b"/dev/shm/" in text:
+                used |= wanted & {os.fsdecode(path) for path in _IN_SHM.findall(text)}
+    return used
 
 
 def is_in_shm(path: str) -> bool:

@@ -24,6 +24,7 @@ from launcher.keeper.engine_process import EngineProcess, prepare_folders
 from launcher.keeper.failure import Failure, explain, without_secrets
 from launcher.keeper.follow import Follower
 from launcher.keeper.guard_process import Guard
+from launcher.keeper.last_words import wait_for_last_words
 from launcher.keeper.leftovers import file_identity
 from launcher.keeper.loop import Loop, Timer
 from launcher.keeper.notify import Notifier
@@ -46,9 +47,6 @@ READY_TICK = 5.0
 """The same when ready: deaths are told by pidfd, only new processes need looking for."""
 UPKEEP_TICKS = 12
 """Ready ticks between two looks at the size of the engine's own logs: once a minute."""
-
-LAST_WORDS = 0.3
-"""Seconds after a failure in which the logs may still tell its cause, before we end the rest."""
 
 OUR_SIGNALS = frozenset((0, -signal.SIGTERM, -signal.SIGINT, -signal.SIGKILL, -signal.SIGABRT))
 """Exit codes of workers that say nothing: we ended them, since another one had died."""
@@ -405,16 +403,21 @@ class Run:
         A failure is often told by one process while another still writes the reason.
         """
         if self.failure is not None:
-            self._loop.run_until(lambda: not self._tree.processes, LAST_WORDS)
+            wait_for_last_words(self._loop, self._tree, self._written)
         self._take_last_words()
         self._record.claims.look_at_use(self._tree.pids)
-        logs = self._folder / "logs"
-        self._state.log_lengths = lengths(logs, self._plan.log_folder)
+        self._state.log_lengths = self._log_lengths()
         try:
-            log_lengths.write(logs, self._state.token, self._state.log_lengths)
+            log_lengths.write(self._folder / "logs", self._state.token, self._state.log_lengths)
         except OSError as error:
             self._record.event("warning", message=f"the logs' lengths are not noted: {error}")
         self._record.write()  # should the keeper be killed from here on
+
+    def _log_lengths(self) -> dict[str, int]:
+        return lengths(self._folder / "logs", self._plan.log_folder)
+
+    def _written(self) -> int:
+        return sum(self._log_lengths().values())
 
     def _look_up_worker_exit(self, besides: frozenset[int] = frozenset()) -> None:
         """Of a server that was ready: with what code its worker died, which the logs may tell."""
