@@ -34,6 +34,7 @@ def of_instance(
     noise: Iterable[str] = (),
     since: float | None = None,
     until: Mapping[str, int] | None = None,
+    served: float | None = None,
     symptom: str | None = None,
 ) -> Diagnosis:
     """The first cause in an instance's logs.
@@ -42,6 +43,8 @@ def of_instance(
     `log_folder` the engine's own logs. `since` is when this start began, in epoch seconds.
     `until` is how long each log was when we sent the first signal (`files.lengths`): whatever
     the engine wrote after it, it wrote because of us.
+    `served` is when it was proved to work, in epoch seconds: unknown errors before that did not
+    keep it from working.
     `symptom` names the rule for what was seen from outside where no line may tell:
     `no-progress` (a load that stands still) or a rule id.
     """
@@ -63,6 +66,7 @@ def of_instance(
         state=state,
         noise=noise,
         since=since,
+        served=served,
         symptoms=_symptom(engine, symptom),
     )
 

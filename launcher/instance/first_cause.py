@@ -53,6 +53,7 @@ def first_cause(found: InstanceDir) -> Result:
         # Of a damaged state the logs tell what happened, of every start they hold.
         since=state.started_at if state else None,
         until=_until(found, state),
+        served=state.ready_at if state else None,
     )
     if not seen.files and told is None:
         raise PreconditionError.of(

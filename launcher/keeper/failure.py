@@ -189,6 +189,7 @@ def _explained(failure: Failure, plan: LaunchPlan, folder: Path, state: State) -
         noise=plan.noise,
         since=state.started_at,
         until=state.log_lengths,
+        served=state.ready_at,
     )
     own = failure.problem
     seen = found.evidence or next(iter(found.first_errors), None)
