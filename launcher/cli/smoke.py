@@ -22,7 +22,7 @@ CLIENTS = ("requests", "openai", "anthropic", "all")
     epilog=examples(
         "smoke ernie-tiny-cpu --tag full --junit report.xml",
         "smoke http://gpu7:8180 --api-key env:ERNIE_API_KEY --client all",
-        words=TARGET_OR_URL,
+        arguments=TARGET_OR_URL,
     ),
 )
 @click.argument("target", required=False, shell_complete=completing.targets)
@@ -121,7 +121,7 @@ def command(
         click.echo(f"  {run.check.name}: {run.outcome.verdict}", err=True)
 
     check_writable(junit=junit, html=html, markdown=markdown)
-    found = resolve(
+    smoke_target = resolve(
         target,
         model=model,
         key=key,
@@ -133,7 +133,7 @@ def command(
         sets=sets,
     )
     result = smoke(
-        found,
+        smoke_target,
         names=names,
         tags=tags,
         clients=clients,

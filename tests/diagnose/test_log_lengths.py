@@ -30,14 +30,14 @@ def stopped(logs: Path, before: str, late: str = LATE) -> Path:
 @pytest.mark.parametrize("part", ["", "engine.log", "engine", "engine/console.log"])
 def test_a_folder_of_logs_ends_at_our_signal(part: str, tmp_path: Path) -> None:
     found = of_folder(stopped(tmp_path / "logs", "INFO loading\n") / part)
-    assert (found.rule_id, found.others, found.first_errors) == (None, (), ())
+    assert (found.rule_id, found.alternatives, found.first_errors) == (None, (), ())
     assert "left out" in " ".join(found.notes)
 
 
 def test_what_came_before_is_the_cause(tmp_path: Path) -> None:
     found = of_folder(stopped(tmp_path / "logs", CAUSE))
     assert found.rule_id == "ED-FD-QUANTIZATION-INVALID"
-    assert found.others == ()
+    assert found.alternatives == ()
 
 
 def test_logs_that_were_put_aside_are_cut_as_well(tmp_path: Path) -> None:
