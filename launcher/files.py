@@ -10,7 +10,6 @@ import contextlib
 import errno
 import os
 import select
-import shutil
 import stat
 import time
 from pathlib import Path
@@ -206,6 +205,8 @@ def clear(path: Path) -> None:
         path.rmdir()
     except OSError:
         aside = path.with_name(f".{path.name}.replaced")
+        import shutil  # here: it brings every kind of archive along, and few verbs remove folders
+
         shutil.rmtree(aside, ignore_errors=True)
         path.rename(aside)
 
