@@ -1,7 +1,7 @@
 """Runs a command for its answer: with a deadline, a limit of output, and an end for all it started.
 
 `subprocess.run` keeps whatever a command prints (`cat /dev/zero` fills the memory until the
-deadline), and after its deadline it waits for whoever else holds the pipes.
+deadline), and after its deadline it waits for every process that still holds the pipes.
 """
 
 from __future__ import annotations
@@ -150,12 +150,12 @@ def _tree(pid: int) -> list[int]:
     """The process and its descendants, stopped on the way down so that none slips away."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGSTOP)
-    found = [pid]
+    pids = [pid]
     try:
         with open(f"/proc/{pid}/task/{pid}/children") as file:
             children = [int(word) for word in file.read(65536).split()]
     except OSError:
         children = []
     for child in children[:1000]:
-        found += _tree(child)
-    return found
+        pids += _tree(child)
+    return pids

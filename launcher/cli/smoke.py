@@ -22,7 +22,7 @@ CLIENTS = ("requests", "openai", "anthropic", "all")
     epilog=examples(
         "smoke ernie-tiny-cpu --tag full --junit report.xml",
         "smoke http://gpu7:8180 --api-key env:ERNIE_API_KEY --client all",
-        words=TARGET_OR_URL,
+        arguments=TARGET_OR_URL,
     ),
 )
 @click.argument("target", required=False, shell_complete=completing.targets)
@@ -46,7 +46,7 @@ CLIENTS = ("requests", "openai", "anthropic", "all")
 @click.option(
     "--repeat",
     type=click.IntRange(1, 1000),
-    help="Draw every check so often and report a rate; default: once.",
+    help="Run each check N times and report the pass rate; default: once.",
 )
 @click.option(
     "--budget",
@@ -121,7 +121,7 @@ def command(
         click.echo(f"  {run.check.name}: {run.outcome.verdict}", err=True)
 
     check_writable(junit=junit, html=html, markdown=markdown)
-    found = resolve(
+    smoke_target = resolve(
         target,
         model=model,
         key=key,
@@ -133,7 +133,7 @@ def command(
         sets=sets,
     )
     result = smoke(
-        found,
+        smoke_target,
         names=names,
         tags=tags,
         clients=clients,
@@ -146,7 +146,7 @@ def command(
 
 def _listing(target: str | None, names: tuple[str, ...], tags: tuple[str, ...]) -> Result:
     if target is not None:
-        raise click.UsageError("--list takes no TARGET: it says what there is, and asks nobody.")
+        raise click.UsageError("--list takes no TARGET: it lists the checks and sends no request.")
     from launcher.smoke.suite import catalogue
 
     return catalogue(names, tags)

@@ -21,7 +21,7 @@ from launcher.result import Result
     epilog=examples(
         "up profiles/ernie-tiny-cpu.yaml",
         "up profile.yaml --set max-model-len=32768 --name second",
-        words=PROFILE,
+        arguments=PROFILE,
     ),
 )
 @click.argument("profile", shell_complete=completing.profiles)
@@ -67,7 +67,7 @@ def command(
         on_event=listener(as_json),
         foreground=foreground,
         preflight=lambda prepared, keeper: preflight(prepared, force, keeper),
-        asked=words_of(profile, overlays, sets, name, force),
+        arguments=words_of(profile, overlays, sets, name, force),
         force=force,
     )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from launcher.diagnose.diagnosis import TEXT_LIMIT, Diagnosis, Evidence, Finding, fill
 from launcher.diagnose.engine import diagnose, some
 from launcher.diagnose.lines import is_log, redact
+from launcher.diagnose.log_lengths import cut_by_records
 from launcher.diagnose.matching import compile_rules
 from launcher.diagnose.newest import newest_lines
 from launcher.diagnose.sources import LogFile, below, cut, is_binary, log_file, packed
@@ -19,6 +20,7 @@ from launcher.plan.model import FailureRule
 
 _HEAD = 1024 * 1024
 """Bytes of each file in which an engine names itself."""
+OUR_STOP = "lines written after ernie-deploy began to stop the engine are left out"
 
 
 def of_instance(
@@ -32,25 +34,28 @@ def of_instance(
     noise: Iterable[str] = (),
     since: float | None = None,
     until: Mapping[str, int] | None = None,
+    served: float | None = None,
     symptom: str | None = None,
 ) -> Diagnosis:
     """The first cause in an instance's logs.
 
     `engine_log` is the captured output (its rotated parts `.1`, `.2` ... are read too),
     `log_folder` the engine's own logs. `since` is when this start began, in epoch seconds.
-    `until` is how long each log was when we sent the first signal (`sources.lengths`): whatever
+    `until` is how long each log was when we sent the first signal (`files.lengths`): whatever
     the engine wrote after it, it wrote because of us.
+    `served` is when it was proved to work, in epoch seconds: unknown errors before that did not
+    keep it from working.
     `symptom` names the rule for what was seen from outside where no line may tell:
     `no-progress` (a load that stands still) or a rule id.
     """
     book = rulebooks.book(engine)
     captured = sorted(engine_log.parent.glob(engine_log.name + "*"), key=_age, reverse=True)
     files = [LogFile(path, path.name, raw=True) for path in captured]
-    known = {os.path.realpath(path) for path in captured}
+    captured_paths = {os.path.realpath(path) for path in captured}
     files += [
         f
         for f in below(log_folder, book.private_logs, book.logger_logs)
-        if os.path.realpath(f.path) not in known
+        if os.path.realpath(f.path) not in captured_paths
     ]
     if until is not None:
         files = cut(files, until)
@@ -61,6 +66,7 @@ def of_instance(
         state=state,
         noise=noise,
         since=since,
+        served=served,
         symptoms=_symptom(engine, symptom),
     )
 
@@ -92,9 +98,9 @@ def rule_of_answer(
     if rule is None:
         return None
     groups = {k: v for k, v in matched[1].groupdict().items() if v} if matched else {}
-    shown = Evidence("GET /health", 0, redact(f"{status} {body}".strip())[:TEXT_LIMIT])
+    evidence = Evidence("GET /health", 0, redact(f"{status} {body}".strip())[:TEXT_LIMIT])
     cause, remedy = fill(rule.cause, groups), fill(rule.remedy, groups)
-    return Finding(rule.id, cause, remedy, rule.retry, rule.kind, shown)
+    return Finding(rule.id, cause, remedy, rule.retry, rule.kind, evidence)
 
 
 def of_folder(
@@ -113,7 +119,8 @@ def of_folder(
         files = below(folder, [glob for book in books for glob in book.private_logs], loggers)
     else:
         files = [log_file(folder, folder.parent, loggers)]
-    found = diagnose(
+    files, was_cut = cut_by_records(files, folder)
+    diagnosis = diagnose(
         files,
         [rule for book in (*books, common) for rule in book.rules()],
         exit_code=exit_code,
@@ -121,24 +128,26 @@ def of_folder(
         noise=[text for book in (*books, common) for text in book.noise()],
         start_marks=[mark for book in books for mark in book.start_marks],
     )
+    if was_cut:
+        diagnosis = dataclasses.replace(diagnosis, notes=(*diagnosis.notes, OUR_STOP))
     unread = packed(folder) if folder.is_dir() else []
     if not unread:
-        return found
+        return diagnosis
     named = some(unread)
     note = f"compressed logs are not read ({named}): unpack them if it failed before the rotation"
-    return dataclasses.replace(found, notes=(*found.notes, note))
+    return dataclasses.replace(diagnosis, notes=(*diagnosis.notes, note))
 
 
 def whose(folder: Path) -> list[str]:
     """The engine whose words stand most often in the logs, or all engines."""
-    known = [e for e in rulebooks.engines_with_rules() if e != rulebooks.COMMON]
-    count = dict.fromkeys(known, 0)
+    engines = [e for e in rulebooks.engines_with_rules() if e != rulebooks.COMMON]
+    count = dict.fromkeys(engines, 0)
     for head in _heads(folder):
-        for name in known:
+        for name in engines:
             signs = rulebooks.book(name).signs
             count[name] += sum(head.count(sign.encode()) for sign in signs)
-    best = max(known, key=lambda name: count[name])
-    return [best] if count[best] else known
+    best = max(engines, key=lambda name: count[name])
+    return [best] if count[best] else engines
 
 
 def recognised(folder: Path) -> bool:
@@ -150,7 +159,7 @@ def recognised(folder: Path) -> bool:
 
 
 def _heads(folder: Path) -> Iterator[bytes]:
-    """The beginning of each file that is no binary one."""
+    """The beginning of each file that is not binary."""
     for path in [f.path for f in below(folder)] if folder.is_dir() else [folder]:
         with contextlib.suppress(OSError), path.open("rb") as stream:
             head = stream.read(_HEAD)
@@ -165,12 +174,12 @@ def _age(path: Path) -> int:
 
 
 def _symptom(engine: str, name: str | None) -> dict[str, str] | None:
-    """The texts of a symptom's rule, None where there is no such symptom."""
+    """The texts of a symptom's rule, None if the symptom is unknown."""
     if name is None:
         return None
-    wanted = {"no-progress": "LOAD-HANG"}.get(name, name)
+    symptom = {"no-progress": "LOAD-HANG"}.get(name, name)
     for entry in rulebooks.book(engine).symptoms():
-        if entry.id == wanted or entry.id.endswith(f"-{wanted}"):
+        if entry.id == symptom or entry.id.endswith(f"-{symptom}"):
             return {
                 "rule": entry.id,
                 "cause": fill(entry.cause, {}),

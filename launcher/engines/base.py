@@ -134,7 +134,7 @@ class Question(Protocol):
     """
 
     @property
-    def words(self) -> Sequence[str]:
+    def arguments(self) -> Sequence[str]:
         """Arguments of the interpreter that print the answer."""
         ...
 
@@ -143,7 +143,7 @@ class Question(Protocol):
         """Variables it is asked with, beside those that any program needs."""
         ...
 
-    def known(self, version: str, cache_dir: Path) -> Mapping[str, Any] | None:
+    def cached_answer(self, version: str, cache_dir: Path) -> Mapping[str, Any] | None:
         """The answer of this version where it is known already."""
         ...
 

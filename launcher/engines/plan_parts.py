@@ -7,7 +7,7 @@ from typing import Any
 
 from launcher.engines.base import PlanContext
 from launcher.engines.common import REFERENCE
-from launcher.engines.options import Option, words
+from launcher.engines.options import Option, option_arguments
 from launcher.plan.environment import PASS_ENV
 from launcher.plan.model import Deadlines, EnvVar, Flag
 from launcher.profile.model import Profile
@@ -27,11 +27,11 @@ def split_env(profile: Profile) -> tuple[tuple[EnvVar, ...], dict[str, str]]:
 def option_flag(
     option: Option, value: Any, reason: str, origin: str | None, key: str
 ) -> Flag | None:
-    """`value` as the flag of a plan; None where nothing has to be said on the command line."""
-    said = words(option, value)
-    if not said:
+    """`value` as the flag of a plan; None where nothing has to be arguments on the command line."""
+    arguments = option_arguments(option, value)
+    if not arguments:
         return None
-    return Flag(said[0], tuple(said[1:]), reason, origin, key)
+    return Flag(arguments[0], tuple(arguments[1:]), reason, origin, key)
 
 
 def argv_of(python: str, module: Sequence[str], flags: Iterable[Flag]) -> tuple[str, ...]:
@@ -41,10 +41,10 @@ def argv_of(python: str, module: Sequence[str], flags: Iterable[Flag]) -> tuple[
 
 def base_url(host: str, port: int) -> str:
     """What a client on this machine is given: the API's root."""
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
-    if ":" in shown and not shown.startswith("["):
-        shown = f"[{shown}]"
-    return f"http://{shown}:{port}/v1"
+    client_host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
+    if ":" in client_host and not client_host.startswith("["):
+        client_host = f"[{client_host}]"
+    return f"http://{client_host}:{port}/v1"
 
 
 def common_parts(profile: Profile, context: PlanContext) -> dict[str, Any]:

@@ -66,11 +66,11 @@ def completed(error: DeployError, version: str | None = None) -> DeployError:
         release, _ = _release(engine, profile, version)
     except DeployError:
         return error
-    said = {problem.where for problem in error.problems}
+    problem_paths = {problem.where for problem in error.problems}
     more = [
         problem
         for problem in engine.validate(profile, release)
-        if problem.code in OF_ONE_KEY and problem.where not in said
+        if problem.code in OF_ONE_KEY and problem.where not in problem_paths
     ]
     return ProfileError(in_file_order([*error.problems, *more])) if more else error
 
@@ -89,26 +89,26 @@ def compare_releases(profile: Profile, old: str, new: str) -> dict[str, Any]:
             profile.where("engine"),
             "another profile, or --set engine=fastdeploy",
         )
-    found: dict[str, Any] = diff(profile, old, new)
-    return found
+    changes: dict[str, Any] = diff(profile, old, new)
+    return changes
 
 
 def _release(engine: Engine, profile: Profile, version: str | None) -> tuple[Release | None, str]:
     if version is not None:
         return engine.release(version), "the release named by --engine-version"
     if engine.name == "hosted":
-        return None, "an endpoint that somebody else runs"
+        return None, "an endpoint that a third party runs"
     from launcher.environments import find
 
     try:
-        found = find(engine, profile)
+        installed = find(engine, profile)
     except PreconditionError as error:
         if any(problem.code != "missing-engine" for problem in error.problems):
             raise
-        wanted = profile.engine_version
-        admitted = f" that {wanted} admits" if wanted else ""
+        constraint_text = profile.engine_version
+        admitted = f" that {constraint_text} admits" if constraint_text else ""
         return None, f"not installed: every known release{admitted}"
     from launcher.environments.question import ask
 
-    ask(engine, found)
-    return found.release, f"the release installed in {found.python}"
+    ask(engine, installed)
+    return installed.release, f"the release installed in {installed.python}"

@@ -7,7 +7,7 @@ answers 200 for 30 s more, and one whose queues are mixed up with another's for 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from launcher.errors import DeployError
@@ -51,9 +51,9 @@ def ask_health(
     from launcher.probe.readiness import health
 
     try:
-        asked = plan["readiness"]
-        (port,) = (use["number"] for use in plan["ports"] if use["name"] == asked["port"])
-        question = _Question(asked["address"], asked["health_path"])
+        readiness_data = plan["readiness"]
+        (port,) = (use["number"] for use in plan["ports"] if use["name"] == readiness_data["port"])
+        question = _Question(readiness_data["address"], readiness_data["health_path"])
         stranger = _other_holder(port, list(pids), keeper)
         if stranger is not None:
             return Health(False, f"port {port} is held by another process, {stranger}")
@@ -64,10 +64,32 @@ def ask_health(
     return Health(rung.verdict == "passed", rung.message, status, body)
 
 
+def with_stopped(answered: Health, processes: Iterable[Mapping[str, Any]]) -> Health:
+    """`asked`, and whether a process of the server is stopped by SIGSTOP: then it is not well.
+
+    A FastDeploy whose worker stands still goes on answering 200 for 30 s.
+    """
+    from launcher.keeper import command_line
+    from launcher.keeper.identity import look
+
+    stopped = []
+    for recorded in processes:
+        now = look(int(recorded["pid"]))
+        if now is not None and now.start == recorded.get("start") and now.state == "T":
+            stopped.append(now)
+    if not stopped:
+        return answered
+    names = ", ".join(
+        f"{p.pid} ({command_line.program(command_line.read(p.pid), p.name)})" for p in stopped
+    )
+    message = f"{answered.message}; stopped by a signal (SIGSTOP): {names}"
+    pids = " ".join(str(p.pid) for p in stopped)
+    remedy = f"`kill -CONT {pids}` lets it continue; find who stopped it"
+    return replace(answered, well=False, message=message, remedy=remedy)
+
+
 def ask_completion(plan: LaunchPlan) -> Health:
     """What a short completion brings, with a deadline of its own."""
-    from dataclasses import replace
-
     from launcher.probe.readiness import completion
 
     readiness = plan.readiness
@@ -85,10 +107,10 @@ def ask_completion(plan: LaunchPlan) -> Health:
             f"GET {readiness.health_path} answered 200, but POST {readiness.completion_path} timed"
             f" out after {seconds:g} s",
         )
-    said = f"POST {readiness.completion_path}: {rung.message}"
+    summary = f"POST {readiness.completion_path}: {rung.message}"
     # It answers: with another key it would do so with text, and a busy one a little later.
     answers = rung.code == "key-refused" or status == 429
-    return Health(rung.verdict == "passed" or (None if answers else False), said, status)
+    return Health(rung.verdict == "passed" or (None if answers else False), summary, status)
 
 
 def _key(plan: LaunchPlan) -> str | None:

@@ -155,21 +155,21 @@ class Attention:
         present = self._sieve.present(block)
         if not present:
             return ()
-        shown = block.split("\n")
-        return [at for at, line in enumerate(shown) if any(text in line for text in present)]
+        lines = block.split("\n")
+        return [at for at, line in enumerate(lines) if any(text in line for text in present)]
 
     def _put_aside(self, source: str, file: str, texts: Sequence[bytes]) -> None:
         severe: list[int] = []
         present = _SEVERE.present(b"\n".join(texts).decode("latin-1"))
-        words = [word.encode() for word in present]
+        fragments = [word.encode() for word in present]
         for at in range(len(texts) - 1, -1, -1) if present else ():
-            if any(word in texts[at] for word in words):
+            if any(word in texts[at] for word in fragments):
                 severe.append(at)
                 if len(severe) == ASIDE:
                     break
         rest = [at for at in range(len(texts))[-ASIDE:] if at not in severe]
-        for kept, found in ((self._severe, severe[::-1]), (self._newest, rest)):
-            kept.extend((source, file, texts[at]) for at in found)
+        for kept, lines in ((self._severe, severe[::-1]), (self._newest, rest)):
+            kept.extend((source, file, texts[at]) for at in lines)
         if len(self._severe) == ASIDE or len(self._newest) == ASIDE:
             self.drop()
         if self._timer is None:

@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from launcher.plan.model import Leftovers
 from launcher.probe.sockets import holder
 
 SHM = Path("/dev/shm")  # noqa: S108 - POSIX shared memory is what this is about
+_IN_SHM = re.compile(rb"/dev/shm/[^/\n]+(?<! \(deleted\))$", re.M)
 _STATX_BTIME = 0x800
 _AT_FDCWD, _AT_SYMLINK_NOFOLLOW = -100, 0x100
 _IPC_RMID = 0
@@ -57,9 +58,9 @@ def queue_keys(spec: Leftovers, cwd: str) -> dict[int, str]:
     Computed rather than listed because the device number differs per mount namespace.
     """
     keys = {}
-    for wanted in spec.queues:
-        path = str(Path(cwd, wanted.path))
-        key = kernel.ftok(path, wanted.project)
+    for queue in spec.queues:
+        path = str(Path(cwd, queue.path))
+        key = kernel.ftok(path, queue.project)
         if key is not None:
             keys[key] = path
     return keys
@@ -87,7 +88,7 @@ class Claims:
     """Unix seconds of the start; the engine was executed later than that."""
     pid: int | None = None
     """The engine's first process, which some names hold (`{pid}` in the plan)."""
-    seen: set[int] = field(default_factory=set)
+    seen_ids: set[int] = field(default_factory=set)
     """Processes of the last look: names that hold their pid prove what they left, dead or not.
 
     Only of the last look: an older number may be another server's process by now, and what it
@@ -98,14 +99,14 @@ class Claims:
         """Remember what exists before the start; returns queues that must not be inherited."""
         self.started = now
         for name in self.spec.shm:
-            found = file_identity(SHM / name)
-            if found is not None:
-                self.before[found["path"]] = found
+            path_identity = file_identity(SHM / name)
+            if path_identity is not None:
+                self.before[path_identity["path"]] = path_identity
         for pattern in self.spec.temporary:
             for path in glob.glob(pattern):
-                found = file_identity(path)
-                if found is not None:
-                    self.before[path] = found
+                path_identity = file_identity(path)
+                if path_identity is not None:
+                    self.before[path] = path_identity
         existing = queues_by_key()
         found_queues = [existing[k] for k in queue_keys(self.spec, self.cwd) if k in existing]
         self.queues_before = {queue.ident for queue in found_queues}
@@ -120,12 +121,25 @@ class Claims:
             path = str(SHM / name.replace("{pid}", str(self.pid)))
             if path in self.shm:
                 continue
-            found = file_identity(path)
-            if found is not None and found != self.before.get(path) and not _bound(path, pids):
-                self.shm[path] = found
+            path_identity = file_identity(path)
+            if (
+                path_identity is not None
+                and path_identity != self.before.get(path)
+                and not _bound(path, pids)
+            ):
+                self.shm[path] = path_identity
         self._look_for_queues()
         self._look_for_temporary(pids)
         return count != len(self.shm) + len(self.queues) + len(self.temporary)
+
+    def look_at_use(self, pids: list[int]) -> None:
+        """Claim shared memory that the living tree uses, whatever its name is.
+
+        A release may make what its predecessor, by which the plan was written, did not.
+        """
+        for path_identity in used_shm(pids, self.started, self.shm):
+            if path_identity != self.before.get(path_identity["path"]):
+                self.shm[path_identity["path"]] = path_identity
 
     def look_after_death(self) -> None:
         """Claim what appeared between the keeper's last look and a death that nobody survived.
@@ -137,17 +151,20 @@ class Claims:
         everybody = [int(name) for name in os.listdir("/proc") if name.isdigit()]
         for name in self.spec.shm:
             path = str(SHM / name.replace("{pid}", str(self.pid)))
-            found = file_identity(path)
-            if found is None or path in self.shm or not self._made_since(found):
+            path_identity = file_identity(path)
+            if (
+                path_identity is None
+                or path in self.shm
+                or not _made_since(path_identity, self.started)
+            ):
                 continue
             if not users(path, everybody) and not _bound(path, []):
-                self.shm[path] = found
+                self.shm[path] = path_identity
         for key, path in queue_keys(self.spec, self.cwd).items():
             queue = queues_by_key().get(key)
             if queue is None or key in self.queues or not self._new(queue):
                 continue
-            last = {queue.last_sender, queue.last_receiver} - {0}
-            if not any(os.path.exists(f"/proc/{pid}") for pid in last):
+            if kernel.queue_user(queue) is None:
                 self.queues[key] = _queue_claim(queue, path)
         self._look_for_temporary([])
 
@@ -155,11 +172,6 @@ class Claims:
         """True for a queue of our user that was not there before the start."""
         ours = queue.uid == os.getuid() and queue.created >= int(self.started)
         return ours and queue.ident not in self.queues_before
-
-    def _made_since(self, found: dict[str, Any]) -> bool:
-        info = os.stat(found["path"], follow_symlinks=False)
-        born = found["born"] / 1e9 if found["born"] is not None else info.st_mtime
-        return info.st_uid == os.getuid() and born >= self.started
 
     def _look_for_queues(self) -> None:
         missing = {k: p for k, p in queue_keys(self.spec, self.cwd).items() if k not in self.queues}
@@ -172,22 +184,84 @@ class Claims:
                 self.queues[key] = _queue_claim(queue, path)
 
     def _look_for_temporary(self, pids: list[int]) -> None:
-        named, self.seen = self.seen | set(pids), set(pids)
+        named, self.seen_ids = self.seen_ids | set(pids), set(pids)
         for pattern in self.spec.temporary:
             for path in glob.glob(pattern):
                 if path in self.temporary:
                     continue
-                found = file_identity(path)
-                if found is None or found == self.before.get(path):
+                path_identity = file_identity(path)
+                if path_identity is None or path_identity == self.before.get(path):
                     continue
                 if os.stat(path, follow_symlinks=False).st_uid != os.getuid():
                     continue
                 if users(path, pids) or _named_after(path, named):
-                    self.temporary[path] = {**found, "shared": True}
+                    self.temporary[path] = {**path_identity, "shared": True}
 
 
 def _queue_claim(queue: MessageQueue, path: str) -> dict[str, Any]:
     return {"key": queue.key, "id": queue.ident, "created": queue.created, "path": path}
+
+
+def used_shm(
+    pids: Collection[int], started: float, known_names: Container[str] = ()
+) -> list[dict[str, Any]]:
+    """The files and sockets in /dev/shm that only `pids` use, made since `started` by our user.
+
+    Use proves whose they are; what another process has open as well is nobody's alone.
+    """
+    paths: set[str] = set()
+    for pid in pids:
+        for text in _mentions(pid, ("maps",)):
+            paths |= {os.fsdecode(path) for path in _IN_SHM.findall(text)}
+    paths |= {path for path, inode in _unix_sockets() if holder(inode, list(pids)) is not None}
+    fresh = [path for path in sorted(paths) if path not in known_names and is_in_shm(path)]
+    identities = [one for path in fresh if (one := file_identity(path)) is not None]
+    own_files = [one for one in identities if _made_since(one, started)]
+    foreign = _used_elsewhere([one["path"] for one in own_files], pids) if own_files else set()
+    return [
+        one for one in own_files if one["path"] not in foreign and not _bound(one["path"], pids)
+    ]
+
+
+def _used_elsewhere(paths: Collection[str], pids: Collection[int]) -> set[str]:
+    """Those of `paths` in /dev/shm that a process other than `pids` maps or has open.
+
+    Each process is looked at once, whatever the number of paths: a server has some twenty.
+    """
+    remaining, used = set(paths), set()
+    everybody = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    for pid in everybody:
+        if pid in pids:
+            continue
+        for text in _mentions(pid, ("maps",)):
+            if b"/dev/shm/" in text:
+                used |= remaining & {os.fsdecode(path) for path in _IN_SHM.findall(text)}
+    return used
+
+
+def is_in_shm(path: str) -> bool:
+    """True for a file directly in /dev/shm."""
+    return os.path.dirname(path) == str(SHM)
+
+
+def _made_since(path_identity: dict[str, Any], started: float) -> bool:
+    try:
+        info = os.stat(path_identity["path"], follow_symlinks=False)
+    except OSError:
+        return False
+    born = path_identity["born"] / 1e9 if path_identity["born"] is not None else info.st_mtime
+    plain = stat.S_ISREG(info.st_mode) or stat.S_ISSOCK(info.st_mode)
+    return plain and info.st_uid == os.getuid() and born >= started
+
+
+def _unix_sockets() -> list[tuple[str, int]]:
+    """Paths in /dev/shm at which somebody listens, with the sockets' inodes."""
+    try:
+        table = Path("/proc/net/unix").read_text(errors="replace")
+    except OSError:
+        return []
+    rows = [line.split(maxsplit=7) for line in table.splitlines()[1:]]
+    return [(row[7], int(row[6])) for row in rows if len(row) > 7 and is_in_shm(row[7])]
 
 
 def _bound(path: str, pids: Iterable[int]) -> bool:
@@ -235,8 +309,8 @@ def _named_after(path: str, pids: set[int]) -> bool:
     return any(int(number) in pids for name in names for number in _PID_IN_NAME.findall(name))
 
 
-def _mentions(pid: int) -> Iterator[bytes]:
-    for name in ("environ", "maps"):
+def _mentions(pid: int, names: Iterable[str] = ("environ", "maps")) -> Iterator[bytes]:
+    for name in names:
         with contextlib.suppress(OSError):
             yield Path(f"/proc/{pid}/{name}").read_bytes()
     with contextlib.suppress(OSError):
@@ -287,10 +361,24 @@ def empty(claim: dict[str, Any]) -> bool:
     return True
 
 
-def remove_queue(claim: dict[str, Any]) -> bool:
-    """Remove a claimed message queue if it is still the same one; True where it is gone."""
+def queue_user(claim: dict[str, Any], ours: Iterable[int]) -> int | None:
+    """A living process other than `ours` that used a claimed queue last; None where none does."""
+    queue = _claimed_queue(claim)
+    return None if queue is None else kernel.queue_user(queue, {os.getpid(), *ours})
+
+
+def _claimed_queue(claim: dict[str, Any]) -> MessageQueue | None:
+    """The queue if it is still the same one."""
     queue = queues_by_key().get(int(claim["key"]))
     if queue is None or queue.ident != claim["id"] or queue.created != claim["created"]:
+        return None
+    return queue
+
+
+def remove_queue(claim: dict[str, Any]) -> bool:
+    """Remove a claimed message queue if it is still the same one; True where it is gone."""
+    queue = _claimed_queue(claim)
+    if queue is None:
         return True
     libc = ctypes.CDLL(None, use_errno=True)
     return bool(libc.msgctl(queue.ident, _IPC_RMID, None) == 0)

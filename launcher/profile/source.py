@@ -14,7 +14,7 @@ _FORBIDDEN = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U000100
 """What YAML does not allow in a text, however it is quoted."""
 
 
-def read(path: str, shown: str) -> str:
+def read(path: str, label: str) -> str:
     """The file's text; a byte order mark is dropped, line ends become newlines.
 
     `shown` is the file's name in messages.
@@ -25,20 +25,20 @@ def read(path: str, shown: str) -> str:
     try:
         data = files.read_input(path, MAX_BYTES, DEADLINE)
     except FileNotFoundError as error:
-        raise SourceError(Problem("missing-profile", f"there is no file {shown}", shown)) from error
+        raise SourceError(Problem("missing-profile", f"file not found: {label}", label)) from error
     except (OSError, ValueError) as error:
-        said = getattr(error, "strerror", None) or str(error)
+        reason = getattr(error, "strerror", None) or str(error)
         raise SourceError(
-            Problem("unreadable-profile", f"{shown} cannot be read: {said.lower()}", shown)
+            Problem("unreadable-profile", f"{label} cannot be read: {reason.lower()}", label)
         ) from error
     if len(data) > MAX_BYTES:
         raise SourceError(
-            Problem("too-large", f"larger than {MAX_BYTES // 1024} KiB, so not a profile", shown)
+            Problem("too-large", f"larger than {MAX_BYTES // 1024} KiB, so not a profile", label)
         )
-    return decode(data, shown)
+    return decode(data, label)
 
 
-def decode(data: bytes, shown: str) -> str:
+def decode(data: bytes, label: str) -> str:
     """`data` as text.
 
     Raises:
@@ -52,26 +52,26 @@ def decode(data: bytes, shown: str) -> str:
             Problem(
                 "not-utf8",
                 f"byte 0x{data[error.start]:02x} is not UTF-8",
-                f"{shown}:{_place(before)}",
+                f"{label}:{_line_and_column(before)}",
                 "save the file as UTF-8",
             )
         ) from error
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     # The pattern takes milliseconds to compile, and nearly every profile does without.
     printable = text.replace("\n", "").replace("\t", "").isprintable()
-    bad = None if printable else re.search(_FORBIDDEN, text)
-    if bad:
+    forbidden = None if printable else re.search(_FORBIDDEN, text)
+    if forbidden:
         raise SourceError(
             Problem(
                 "control-character",
-                f"the character U+{ord(bad.group()):04X} cannot stand in YAML",
-                f"{shown}:{_place(text[: bad.start()])}",
+                f"the character U+{ord(forbidden.group()):04X} cannot stand in YAML",
+                f"{label}:{_line_and_column(text[: forbidden.start()])}",
                 'write it as "\\u...." in double quotes, or remove it',
             )
         )
     return text
 
 
-def _place(before: str) -> str:
+def _line_and_column(before: str) -> str:
     """`line:column` of the character that follows `before`."""
     return f"{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"

@@ -45,16 +45,16 @@ class ProgressLines:
 
     def _show_phase(self, event: Mapping[str, Any]) -> None:
         percent = event.get("percent")
-        said = f"{event['title']}" + (f" {percent:3.0f} %" if percent is not None else "")
+        text = f"{event['title']}" + (f" {percent:3.0f} %" if percent is not None else "")
         new = event["phase"] != self._phase
         if new:
             self._phase, self._shown_percent = event["phase"], percent or 0.0
-            self._line(event, f"{'loading':<12} {said}", keep_open=True)
+            self._line(event, f"{'loading':<12} {text}", keep_open=True)
         elif self._live:
-            self._line(event, f"{'loading':<12} {said}", keep_open=True, replace=True)
+            self._line(event, f"{'loading':<12} {text}", keep_open=True, replace=True)
         elif percent is not None and (percent - self._shown_percent >= STEP or percent >= 100):
             self._shown_percent = percent
-            self._line(event, f"{'loading':<12} {said}")
+            self._line(event, f"{'loading':<12} {text}")
 
     def _show_state(self, event: Mapping[str, Any]) -> None:
         texts = {

@@ -1,6 +1,6 @@
 """How fast the keeper takes an engine's output, beside `cat` through the same kind of pipe.
 
-Every kind is what some engine, or somebody who sends it requests, can make it print. FastDeploy's
+Every kind is what some engine, or a client that sends it requests, can make it print. FastDeploy's
 rules are tried on it as while it loads. python -m tests.benchmarks.bench_output [MEGABYTES]
 """
 
@@ -50,8 +50,8 @@ def plan(folder: Path, source: Path) -> LaunchPlan:
 
 def ours(folder: Path, source: Path) -> tuple[float, bool]:
     """(seconds from start to the last byte in the log, whether lines were passed over)."""
-    loop, made = Loop(), plan(folder, source)
-    watcher, drops = Watcher(made), []
+    loop, plan_ = Loop(), plan(folder, source)
+    watcher, drops = Watcher(plan_), []
     watcher.begin()
 
     def line(name: str, file: str, text: str, final: bool) -> None:
@@ -63,7 +63,7 @@ def ours(folder: Path, source: Path) -> tuple[float, bool]:
     attention = Attention(loop, line, watcher.texts, lambda: drops.append(1))
     log = folder / "engine.log"
     begun = time.perf_counter()
-    engine = EngineProcess(loop, made, {}, log, attention)
+    engine = EngineProcess(loop, plan_, {}, log, attention)
     loop.run_until(lambda: engine.ended)
     seconds = time.perf_counter() - begun
     engine.process.wait()

@@ -1,4 +1,4 @@
-"""Texts that are no profile: each is refused with its place, never with a traceback."""
+"""Texts that are not a profile: each is refused with its place, never with a traceback."""
 
 import os
 from typing import Any
@@ -12,7 +12,7 @@ from launcher.profile import nodes
 
 
 @pytest.mark.parametrize(
-    ("text", "code", "place", "message"),
+    ("text", "code", "location", "message"),
     [
         ("", "empty-profile", "1:1", "the file says nothing"),
         ("# only a comment\n", "empty-profile", "1:1", "the file says nothing"),
@@ -31,16 +31,16 @@ from launcher.profile import nodes
          "a flow sequence)"),
         ("name: a: b\n", "yaml", "1:8", "not YAML: mapping values are not allowed in this "
          "context"),
-        ("name: *nobody\n", "unknown-alias", "1:7", "*nobody names nothing above it"),
+        ("name: *unknown\n", "unknown-alias", "1:7", "*unknown names nothing above it"),
         ("name: &a [*a]\n", "alias-loop", "1:11", "*a stands inside of what it names"),
         ("? [a, b]\n: c\n", "bad-key", "1:3", "a key is a word, not a list, a mapping or nothing"),
         ("description: !!python/object:os.system x\n", "tag", "1:14",
          "tags such as tag:yaml.org,2002:python/object:os.system are not used in profiles"),
     ],
 )  # fmt: skip
-def test_no_profile(refused: Any, text: Any, code: str, place: str, message: str) -> None:
-    found = next(problem for problem in refused(text) if problem[0] != "missing-key")
-    assert found[:3] == (code, f"p.yaml:{place}", message)
+def test_no_profile(refused: Any, text: Any, code: str, location: str, message: str) -> None:
+    found_problem = next(problem for problem in refused(text) if problem[0] != "missing-key")
+    assert found_problem[:3] == (code, f"p.yaml:{location}", message)
 
 
 def test_every_tab_is_said_at_once(refused: Any) -> None:

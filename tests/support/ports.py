@@ -8,22 +8,22 @@ import tempfile
 from pathlib import Path
 
 _LEASES = Path(tempfile.gettempdir()) / "ernie-deploy-test-ports"
-_held: dict[int, int] = {}
+_leased: dict[int, int] = {}
 
 
 def ephemeral_start() -> int:
-    """The first port the kernel gives to clients; below it nobody takes one by accident."""
+    """The first port the kernel gives to clients; below it no port is taken by accident."""
     return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
 
 
 def free_port() -> int:
-    """A port nobody listens on, leased to this test process until it ends."""
+    """A port without a listener, leased to this test process until it ends."""
     _LEASES.mkdir(mode=0o777, exist_ok=True)
     top = min(ephemeral_start(), 65000) - 1
     numbers = list(range(max(1024, top - 8000), top))
     random.SystemRandom().shuffle(numbers)
     for number in numbers:
-        if number not in _held and _lease(number):
+        if number not in _leased and _lease(number):
             return number
     raise RuntimeError("no free port below the ephemeral range")
 
@@ -50,5 +50,5 @@ def _lease(number: int) -> bool:
         os.close(file)
         return False
     # Kept open on purpose: the lease lives as long as this process.
-    _held[number] = file
+    _leased[number] = file
     return True

@@ -1,4 +1,4 @@
-"""What can be known of an endpoint that somebody else runs, before anything is asked of it."""
+"""What can be known of an endpoint that a third party runs, before anything is asked of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from launcher.profile.secrets import resolve
 DIAL = 3.0
 """Seconds to connect to one address."""
 DEADLINE = 8.0
-"""Seconds for all of it: a resolver that nobody answers takes its own, much longer time."""
+"""Seconds for all of it: a resolver without an answer takes its own, much longer time."""
 
 
 def endpoint(subject: Subject) -> Outcome | None:
@@ -29,16 +29,18 @@ def endpoint(subject: Subject) -> Outcome | None:
     except (ValueError, KeyError):
         host, port = None, 0
     if not host:
-        return fail("`base-url` is no http or https URL", "give it as `base-url: https://.../v1`")
+        return fail(
+            "`base-url` is not an http or https URL", "give it as `base-url: https://.../v1`"
+        )
     local = host == "localhost" or host.startswith("127.") or host == "::1"
     through_proxy = urllib.request.getproxies().get(parts.scheme)
     if through_proxy and not local and not urllib.request.proxy_bypass(host):
         return unknown(f"{host} would be asked through a proxy; that is not tried here")
-    said: list[str | None] = []
-    thread = threading.Thread(target=lambda: said.append(_dial(host, port)), daemon=True)
+    summaries: list[str | None] = []
+    thread = threading.Thread(target=lambda: summaries.append(_dial(host, port)), daemon=True)
     thread.start()
     thread.join(DEADLINE)
-    problem = said[0] if said else f"no answer in {DEADLINE:g} s"
+    problem = summaries[0] if summaries else f"no answer in {DEADLINE:g} s"
     if problem is None:
         return ok(f"{host}:{port} accepts connections")
     return fail(

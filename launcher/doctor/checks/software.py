@@ -23,7 +23,7 @@ def profile(subject: Subject) -> Outcome | None:
         )
     name = subject.profile.engine
     if name == "hosted":
-        return ok("right for an endpoint that somebody else runs")
+        return ok("right for an endpoint that a third party runs")
     release = subject.installed.release if subject.installed else None
     if release is None:
         return ok(f"right for every release of {name} that it admits")
@@ -58,14 +58,14 @@ def python_version(subject: Subject) -> Outcome | None:
     numbers = tuple(int(n) for n in re.findall(r"\d+", installed.python_version)[:2])
     if not numbers:
         return unknown(f"{installed.python} did not tell its version")
-    wanted = f"{low[0]}.{low[1]} to {high[0]}.{high[1]}"
+    supported = f"{low[0]}.{low[1]} to {high[0]}.{high[1]}"
     if low <= numbers <= high:
-        return ok(f"Python {installed.python_version}; {recipe.name} is installed for {wanted}")
-    said = f"Python {installed.python_version}; {recipe.name} is installed for {wanted}"
+        return ok(f"Python {installed.python_version}; {recipe.name} is installed for {supported}")
+    summary = f"Python {installed.python_version}; {recipe.name} is installed for {supported}"
     if "architectures" in recipe.data:
         # Its wheels are compiled for these and no other.
-        return fail(said, _install(subject))
-    return warn(f"{said}, others are not tried", _install(subject))
+        return fail(summary, _install(subject))
+    return warn(f"{summary}, others are not tried", _install(subject))
 
 
 def paddle_build(subject: Subject) -> Outcome | None:
@@ -101,13 +101,15 @@ def compiler(subject: Subject) -> Outcome | None:
         there = "is" if shutil.which("ccache") else "is not"
         return ok(f"FastDeploy's wheels are compiled; ccache {there} there and is not needed")
     eager = subject.argument("enforce-eager") in (True, "true")
-    found = next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), None)
-    if eager or found:
+    compiler_path = next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), None)
+    if eager or compiler_path:
         return ok(
-            "nothing is compiled (enforce-eager)" if eager else f"{shutil.which(found or '')}"
+            "nothing is compiled (enforce-eager)"
+            if eager
+            else f"{shutil.which(compiler_path or '')}"
         )
     return fail(
-        "there is no C compiler on PATH, and vLLM compiles kernels while it starts",
+        "no C compiler is on PATH, and vLLM compiles kernels while it starts",
         "install gcc (apt-get install -y gcc), or set `enforce-eager: true` under engine-args",
     )
 

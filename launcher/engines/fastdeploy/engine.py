@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from packaging.version import InvalidVersion, Version
 
 from launcher.engines.fastdeploy import checks
-from launcher.engines.fastdeploy.asked import Asked
 from launcher.engines.fastdeploy.catalogue import LINES
+from launcher.engines.fastdeploy.requested import Requested
 from launcher.errors import PreconditionError, Problem, ProfileError
 from launcher.profile.model import Profile
 
@@ -91,7 +91,7 @@ class FastDeploy:
         """The release a version belongs to.
 
         Raises:
-            PreconditionError: it is no version, or of a line whose facts are not known.
+            PreconditionError: it is not a version, or of a line whose facts are not known.
         """
         from launcher.engines.base import Release
 
@@ -99,7 +99,7 @@ class FastDeploy:
             parts = Version(version).release
         except InvalidVersion as error:
             raise PreconditionError.of(
-                "unknown-release", f"{version!r} is no version of FastDeploy"
+                "unknown-release", f"{version!r} is not a version of FastDeploy"
             ) from error
         line = f"{parts[0]}.{(*parts, 0)[1]}"
         if line not in LINES:
@@ -137,7 +137,7 @@ class FastDeploy:
 
         FastDeploy answers many bad requests with 500, so `bad-request-4xx` is never promised.
         """
-        asked = Asked(profile)
+        requested = Requested(profile)
         line = release.line if release else LINES[-1]
         promised = {
             "health", "chat", "completions", "stream", "stream-done", "stream-usage", "usage",
@@ -147,17 +147,17 @@ class FastDeploy:
             promised.add("models")
         if line >= "2.3":
             promised.add("settings")
-        if asked.value("reasoning-parser"):
+        if requested.value("reasoning-parser"):
             promised.add("reasoning")
-        if asked.value("tool-call-parser"):
+        if requested.value("tool-call-parser"):
             promised |= {"tools", "tools-stream"}
-        if asked.value("enable-logprob") is True:
+        if requested.value("enable-logprob") is True:
             promised.add("logprobs")
-        if asked.value("guided-decoding-backend") not in (None, "off"):
+        if requested.value("guided-decoding-backend") not in (None, "off"):
             promised |= {"json-mode", "json-schema"}
         if profile.api_key is not None:
             promised.add("auth")
-        if asked.served_name:
+        if requested.served_name:
             promised.add("unknown-model-error")
         return frozenset(promised)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from launcher.engines.base import PlanContext
 from launcher.engines.fastdeploy import checks, command, failures, surroundings, watching
-from launcher.engines.fastdeploy.asked import Asked
 from launcher.engines.fastdeploy.leftovers import leftovers
 from launcher.engines.fastdeploy.ports import EVERYWHERE, sockets
 from launcher.engines.fastdeploy.ports import uses as port_uses
 from launcher.engines.fastdeploy.readiness import readiness
+from launcher.engines.fastdeploy.requested import Requested
 from launcher.engines.fastdeploy.shell import refuse_unsafe
 from launcher.engines.plan_parts import argv_of, common_parts
 from launcher.plan.model import LaunchPlan, StopPolicy, StopStage
@@ -25,7 +25,7 @@ def launch_plan(profile: Profile, context: PlanContext) -> LaunchPlan:
         PreconditionError: a path of ours cannot go through FastDeploy's shell command.
     """
     refuse_unsafe({"the log folder": str(context.log_folder), "the Python": context.python})
-    asked = Asked(profile)
+    requested = Requested(profile)
     flags = command.flags(profile, context)
     return LaunchPlan(
         argv=argv_of(context.python, command.MODULE, flags),
@@ -36,7 +36,7 @@ def launch_plan(profile: Profile, context: PlanContext) -> LaunchPlan:
         folders=surroundings.folders(context),
         ports=port_uses(profile, context),
         sockets=sockets(profile, context),
-        served_model=asked.served_name,
+        served_model=requested.served_name,
         log_sources=watching.LOG_SOURCES,
         phases=watching.PHASES,
         phase_rules=watching.PHASE_RULES,
@@ -50,7 +50,7 @@ def launch_plan(profile: Profile, context: PlanContext) -> LaunchPlan:
         told_to_stop=watching.TOLD_TO_STOP,
         progress=watching.PROGRESS,
         notes=_notes(profile, context),
-        gpu_ranks=asked.local_ranks,
+        gpu_ranks=requested.local_ranks,
         **common_parts(profile, context),
     )
 
@@ -67,28 +67,28 @@ def _stop(profile: Profile) -> StopPolicy:
 
 def _notes(profile: Profile, context: PlanContext) -> tuple[str, ...]:
     line = context.release.line
-    said = list(checks.notes(profile, line))
+    notes = list(checks.notes(profile, line))
     everywhere = [
         use.name for use in port_uses(profile, context) if use.bound and use.name != "api"
     ]
-    said.append(
+    notes.append(
         f"{', '.join(everywhere)} listen on {EVERYWHERE} whatever `host` is: close their ports "
         "in the firewall"
     )
     if profile.env.get("FD_ENABLE_INTERNAL_ADAPTER") not in (None, "", "0"):
-        said.append(
+        notes.append(
             "FD_ENABLE_INTERNAL_ADAPTER opens the ports of FD_ZMQ_RECV_REQUEST_SERVER_PORT, "
             "FD_ZMQ_SEND_RESPONSE_SERVER_PORT and FD_ZMQ_CONTROL_CMD_SERVER_PORTS on every "
             "address too; they are not leased"
         )
     if line in ("2.0", "2.1", "2.2"):
-        said.append(f"FastDeploy {line} keeps metrics in /tmp/prom_main, shared by all servers "
+        notes.append(f"FastDeploy {line} keeps metrics in /tmp/prom_main, shared by all servers "
                     "of the host")  # fmt: skip
     if not profile.stop.drain:
-        said.append(
+        notes.append(
             "running streams are cut when it stops"
             + ("; `stop: {drain: SECONDS}` lets them end" if line >= "2.3" else "")
         )
     if profile.api_key is not None:
-        said.append("/config-info on the metrics port shows FD_API_KEY in clear to everybody")
-    return tuple(said)
+        notes.append("/config-info on the metrics port shows FD_API_KEY in clear to anyone")
+    return tuple(notes)

@@ -81,13 +81,13 @@ class Transformers:
         """The release of a transformers version.
 
         Raises:
-            PreconditionError: it is no version, or older than 4.54.
+            PreconditionError: it is not a version, or older than 4.54.
         """
         try:
             parsed = Version(version)
         except InvalidVersion as error:
             raise PreconditionError.of(
-                "unknown-release", f"{version!r} is no version of transformers"
+                "unknown-release", f"{version!r} is not a version of transformers"
             ) from error
         if parsed.release[:2] < Version(OLDEST).release[:2]:
             raise PreconditionError.of(
@@ -194,8 +194,8 @@ def _flags(profile: Profile, context: PlanContext, server: Serve, model: str) ->
         option = server.options.get(key)
         if option is None:
             raise AssertionError(f"engine-args.{key} was not validated")
-        place = f"engine-args.{key}"
-        flag = option_flag(option, value, option.meaning, profile.where(place), place)
+        path = f"engine-args.{key}"
+        flag = option_flag(option, value, option.meaning, profile.where(path), path)
         if flag is not None:
             flags.append(flag)
     if "model-timeout" not in {canonical(key) for key in profile.engine_args} and (

@@ -16,7 +16,37 @@ from fastdeploy._twin.validation import RejectedError, check
 if TYPE_CHECKING:
     from fastdeploy._twin.routes import Site
 
-TRACE = '\nTraceback (most recent call last):\n  File "serving_chat.py", line 160, in create\n'
+
+def _too_long(tokens: int, limit: int, chat: bool) -> RejectedError | None:
+    """The refusal of a prompt, None where it is short enough.
+
+    The processor cuts what is over `limit` tokens to one less (ernie4_5_processor.py), and the
+    engine's client then wants room for one token more than it needs (engine_client.py, the same in
+    2.0 to 2.6): `limit - 2` tokens are the most. The status of 2.0 to 2.2 is made in `failure`.
+    """
+    counted = limit - 1 if tokens > limit else tokens
+    if counted + 1 < limit:
+        return None
+    text = (
+        f"Input text is too long, input_ids_len ({counted}) + min_tokens(1) >= "
+        f"max_model_len({limit})"
+    )
+    kind = "invalid_request_error"
+    if not chat:
+        return RejectedError(500, text, kind, None, "invalid_value")
+    if not release.at_least("2.2"):
+        return RejectedError(500, text, kind)
+    traceback = (
+        "Traceback (most recent call last):\n"
+        '  File "/opt/fastdeploy/entrypoints/openai/serving_chat.py", line 129, in '
+        "create_chat_completion\n"
+        "    prompt_token_ids = await self.engine_client.format_and_add_data(current_req_dict)\n"
+        '  File "/opt/fastdeploy/entrypoints/engine_client.py", line 331, in add_requests\n'
+        "    raise EngineError(error_msg, error_code=400)\n"
+        f"fastdeploy.utils.EngineError: {text}\n"
+    )
+    message = f"request[chatcmpl-{uuid.uuid4()}] generator error: {text}, {traceback}"
+    return RejectedError(500, message, kind)
 
 
 def failure(
@@ -45,7 +75,7 @@ def _log(
     code: str | None = None,
 ) -> None:
     """What a refused request leaves in the logs: a record of the error, mostly with a traceback."""
-    first = message.partition(TRACE[:20])[0]
+    first = message.partition("\nTraceback")[0]
     trace = "Traceback (most recent call last):\n"
     name = "chat" if chat else "completion"
     if status == 400:
@@ -61,11 +91,14 @@ def _log(
             "    prompt_token_ids = await self.engine_client.format_and_add_data(request)\n"
             f"ValueError: {first}\n"
         )
+        # The answer of a chat that the engine's client refused is the record, as it stands.
+        text = message if message.startswith("request[") else text
         logs.log("api_server", text, f"serving_{name}.py", 159, "ERROR")
     else:  # no handler of its own: the framework answers, raises it again, and the server prints it
-        logs.stderr(
-            f"ERROR:    Exception in ASGI application\n{trace}"
-            f'  File "/opt/starlette/routing.py", line 74, in app\nAttributeError: {first}\n'
+        logs.gunicorn(
+            f"Exception in ASGI application\n{trace}"
+            f'  File "/opt/starlette/routing.py", line 74, in app\nAttributeError: {first}',
+            "ERROR",
         )
 
 
@@ -111,7 +144,7 @@ class Completions:
         shape = shapes.Shape(identity, self.site.model_name, chat, body, self.tokens)
         if body.get("stream"):
             return web.Response(body=shape.stream(plays), kind="text/event-stream; charset=utf-8")
-        return web.json_response(shape.whole(plays))
+        return web.json_response(shape.document(plays))
 
     def _play(self, body: dict[str, Any], prompt: Any, chat: bool, index: int) -> shapes.Play:
         """Script one answer, hand it to the engine, and read it back token by token."""
@@ -123,21 +156,17 @@ class Completions:
             messages = [{"role": "user", "content": self.tokens.decode(ids)}]
         else:
             ids = self.tokens.encode(text)
-        if len(ids) >= limit:
-            raise RejectedError(
-                500,
-                f"Input text is too long, input_ids_len ({limit - 1}) + min_tokens(1) >= "
-                f"max_model_len({limit}){TRACE}",
-                "invalid_request_error",
-            )
+        refusal = _too_long(len(ids), limit, chat)
+        if refusal is not None:
+            raise refusal
         logs.log(
             "data_processor",
             f"Processed request: {{'prompt': {text!r}, 'prompt_token_ids': {ids}}}",
             "ernie4_5_processor.py",
             120,
         )
-        asked = body.get("max_completion_tokens") or body.get("max_tokens") or limit - len(ids)
-        budget = min(int(asked), limit - len(ids))
+        limit_ = body.get("max_completion_tokens") or body.get("max_tokens") or limit - len(ids)
+        budget = min(int(limit_), limit - len(ids))
         script, reason = self._script(messages, body, budget, index)
         peer = socket.socket(socket.AF_UNIX)
         peer.connect(f"/dev/shm/{self.site.config.link}.socket")
@@ -167,41 +196,41 @@ class Completions:
     ) -> tuple[list[int], str]:
         """Token ids of the whole answer and its finish reason."""
         config = self.site.config
-        told = answers.answer(messages, body, index)
-        text = self._raw(told, config.reasoning, config.tool_parser)
+        reply = answers.answer(messages, body, index)
+        text = self._raw(reply, config.reasoning, config.tool_parser)
         reason = "stop"
         stops = body.get("stop") or []
         if not fault("answer-no-stop"):
             stops = [stops] if isinstance(stops, str) else stops
             places = [(text.find(stop), stop) for stop in stops if stop and stop in text]
             if places:
-                place, stop = min(places)
+                position, stop = min(places)
                 keep = len(stop) if body.get("include_stop_str_in_output") else 0
-                text = text[: place + keep]
+                text = text[: position + keep]
         ids = [*self.tokens.encode(text), self.tokens.end]
         if len(ids) > budget and not fault("answer-no-stop"):
             return ids[:budget], "length"
-        return ids, "tool_calls" if told.calls and config.tool_parser else reason
+        return ids, "tool_calls" if reply.calls and config.tool_parser else reason
 
     @staticmethod
-    def _raw(told: answers.Answer, reasoning: str | None, tools: str | None) -> str:
+    def _raw(reply: answers.Answer, reasoning: str | None, tools: str | None) -> str:
         """The model's own text, with its tags."""
         calls = ""
-        for name, arguments in told.calls:
+        for name, arguments in reply.calls:
             written = json.dumps(arguments, ensure_ascii=False)
             if fault("answer-bad-tools"):
                 written = written[:-1].replace(":", "", 1) + ",}"
             calls += f'<tool_call>\n{{"name": "{name}", "arguments": {written}}}\n</tool_call>\n'
         if reasoning is None:
-            return calls or told.content
+            return calls or reply.content
         if fault("answer-leaks-thinking"):
-            return f"</think>\n<response>\n{told.thought} </think> {told.content}\n</response>\n"
-        thinking = f"{told.thought}\n</think>\n"
+            return f"</think>\n<response>\n{reply.thought} </think> {reply.content}\n</response>\n"
+        thinking = f"{reply.thought}\n</think>\n"
         if calls:
             return f"{thinking}\n{calls}"
         if reasoning == "ernie-x1":
-            return f"{thinking}<response>\n{told.content}\n</response>\n"
-        return f"{thinking}{told.content}"
+            return f"{thinking}<response>\n{reply.content}\n</response>\n"
+        return f"{thinking}{reply.content}"
 
 
 def _prompts(prompt: Any) -> list[Any]:
