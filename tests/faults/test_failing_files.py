@@ -11,6 +11,12 @@ from tests.support.failing_files import ERRORS, FailingFiles
 from tests.support.rig import Rig
 
 DOCUMENTED = (0, 1, 2, 3, 4, 5, 6)
+STEP = 3
+"""Each third operation fails in the normal suite, the others in `make soak`; no divisor of the
+number of errors, so that each error is used."""
+first_operations = pytest.mark.parametrize(
+    "first", [1, *(pytest.param(first, marks=pytest.mark.soak) for first in range(2, STEP + 1))]
+)
 
 
 @pytest.fixture
@@ -19,15 +25,18 @@ def failing(rig: Rig, tmp_path: Path) -> FailingFiles:
 
 
 def each_failure(
-    rig: Rig, failing: FailingFiles, *arguments: str, step: int = 1
+    rig: Rig, failing: FailingFiles, *arguments: str, first: int = 1, step: int = 1
 ) -> Iterator[tuple[str, cli.Ran]]:
-    """`ernie-deploy words` with every operation in order, then with each `step`-th that fails."""
+    """`ernie-deploy arguments` with every operation in order, then with one that fails.
+
+    These are each `step`-th operation, from `first` on.
+    """
     never = failing.env(10**9, errno.EIO)
     ran = cli.run(*arguments, home=rig.home, env={**rig.env, **never})
     total = failing.counted()
     assert 0 < total < 200, total
     yield "none", ran
-    for at in range(1, total + 1, step):
+    for at in range(first, total + 1, step):
         error = ERRORS[at % len(ERRORS)]
         env = failing.env(at, error, once=error == errno.EIO)
         ran = cli.run(*arguments, home=rig.home, env={**rig.env, **env})
@@ -40,9 +49,10 @@ def check(failed: str, ran: cli.Ran) -> None:
     assert ran.json["exit_code"] == ran.rc
 
 
-def test_up(rig: Rig, failing: FailingFiles) -> None:
+@first_operations
+def test_up(rig: Rig, failing: FailingFiles, first: int) -> None:
     profile = rig.profile()
-    for failed, ran in each_failure(rig, failing, "up", profile, "--json"):
+    for failed, ran in each_failure(rig, failing, "up", profile, "--json", first=first, step=STEP):
         check(failed, ran)
         assert ran.rc in (0, 3), f"{failed}\n{ran.output()}"
         if ran.rc:
@@ -53,19 +63,21 @@ def test_up(rig: Rig, failing: FailingFiles) -> None:
         rig.nothing_left()
 
 
-def test_down(rig: Rig, failing: FailingFiles) -> None:
+@first_operations
+def test_down(rig: Rig, failing: FailingFiles, first: int) -> None:
     rig.up()
-    for failed, ran in each_failure(rig, failing, "down", "one", "--json"):
+    for failed, ran in each_failure(rig, failing, "down", "one", "--json", first=first, step=STEP):
         check(failed, ran)
         rig.nothing_left()
         rig.up()
     rig.down()
 
 
-def test_down_of_a_lost_instance(rig: Rig, failing: FailingFiles) -> None:
+@first_operations
+def test_down_of_a_lost_instance(rig: Rig, failing: FailingFiles, first: int) -> None:
     rig.up()
     rig.lose()
-    for failed, ran in each_failure(rig, failing, "down", "one", "--json"):
+    for failed, ran in each_failure(rig, failing, "down", "one", "--json", first=first, step=STEP):
         check(failed, ran)
         again = rig.run("down", "one", "--json")
         assert again.rc == 0, f"{failed}\n{again.output()}"

@@ -35,9 +35,16 @@ class Checkout:
         for home in (self.own, self.elsewhere):
             (home / "instances").mkdir(parents=True)
 
+    def with_cores(self, cores: int | None) -> None:
+        """Make `nproc` print that number, or fail."""
+        nproc = self.folder.parent / "nproc"
+        nproc.write_text(f"#!/bin/sh\necho {cores}\n" if cores else "#!/bin/sh\nexit 127\n")
+        nproc.chmod(0o755)
+
     def make(self, *arguments: str) -> int:
         env = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
         env["ERNIE_DEPLOY_HOME"] = str(self.elsewhere)
+        env["PATH"] = f"{self.folder.parent}:{env['PATH']}"
         return subprocess.run(
             ["make", *arguments], cwd=self.folder, env=env, capture_output=True, check=False
         ).returncode
@@ -90,3 +97,18 @@ def test_pipelines_may_keep_their_state_elsewhere(checkout: Checkout, target: st
     """All of them alike: `up` has to find what `engine` installed."""
     assert checkout.make(target) == 0
     assert {line.split()[0] for line in checkout.noted()} == {str(checkout.elsewhere)}
+
+
+@pytest.mark.parametrize(("cores", "jobs"), [(1, 2), (2, 4), (3, 6), (4, 8), (64, 8), (None, 2)])
+def test_two_test_processes_for_each_core_and_at_most_eight(
+    checkout: Checkout, cores: int | None, jobs: int
+) -> None:
+    checkout.with_cores(cores)
+    assert checkout.make("test") == 0
+    assert f"-m pytest -n {jobs} " in checkout.noted()[-1]
+
+
+def test_the_number_of_test_processes_can_be_given(checkout: Checkout) -> None:
+    checkout.with_cores(4)
+    assert checkout.make("test", "JOBS=3") == 0
+    assert "-m pytest -n 3 " in checkout.noted()[-1]
