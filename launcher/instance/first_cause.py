@@ -53,7 +53,8 @@ def first_cause(instance: InstanceDir) -> Result:
         # Of a damaged state the logs tell what happened, of every start they hold.
         since=state.started_at if state else None,
         until=_until(instance, state),
-        served=state.ready_at if state else None,
+        # Of one that runs, every error line is worth a note: nothing has ended.
+        served=state.ready_at if state and not state.live else None,
     )
     if not diagnosis.files and report is None:
         raise PreconditionError.of(
