@@ -13,6 +13,7 @@ import click
 
 from launcher import __version__
 from launcher.cli.examples import TARGET, examples
+from launcher.cli.nearest import ALIASES, no_such_verb
 from launcher.cli.outcome import prepare_streams, stop_writing
 
 VERBS: dict[str, tuple[str, str]] = {
@@ -58,12 +59,9 @@ class _Verbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        args = [ALIASES.get(args[0], args[0]), *args[1:]] if args else args
         if args and args[0] not in VERBS and not args[0].startswith("-"):
-            import difflib
-
-            near = difflib.get_close_matches(args[0], VERBS, n=1)
-            meant = f"; did you mean {near[0]!r}?" if near else ""
-            ctx.fail(f"no such verb: {args[0]!r}{meant}")
+            ctx.fail(no_such_verb(args[0], VERBS))
         return super().resolve_command(ctx, args)
 
 

@@ -13,9 +13,7 @@ RECORDED = Path(__file__).with_name("plain")
 
 
 @pytest.mark.parametrize("name", RESULTS)
-def test_the_text_of_a_pipe_is_the_recorded_one(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_text_of_a_pipe_is_the_recorded_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("FORCE_COLOR", "CLICOLOR_FORCE"):
         monkeypatch.delenv(variable, raising=False)
     out, err = io.StringIO(), io.StringIO()

@@ -1,0 +1,190 @@
+"""Lines of a profile as an error may quote them: what may be a secret is masked.
+
+A profile holds no secret if it is right; the one that is quoted is wrong. So a value is masked as
+soon as its key is named like a secret's by any rule that we have, or an error says that it is one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from launcher.profile.kinds import names_secret
+from launcher.profile.types import REFERENCE
+from launcher.redact import MASK, Redactor
+
+LONGEST_LINE = 20_000
+"""Characters of a line that are looked at: a profile in JSON may be one line."""
+_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
+_NAMED = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)[\"']?\s*[:=]")
+_VALUE = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)[\"']?\s*[:=]\s*(?P<value>[^\s,}\]#][^,}\]]*)")
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_HIDDEN = "\ue000"
+"""Stands for a mask while others are looked for, so that none is masked twice."""
+_Place = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Quote:
+    """A line of a file, masked, and the column (from 0) of the place in it."""
+
+    text: str
+    column: int
+
+
+def quote(text: str, line: int, column: int, secret: Collection[_Place] = ()) -> Quote | None:
+    """The line `line` of `text` with the place `column`, both from 1; None where there is none.
+
+    `secret` are the places (line, column) at which an error says that a secret stands.
+    """
+    lines = _BREAK.split(text)
+    if not 0 < line <= len(lines):
+        return None
+    content = lines[line - 1]
+    at = max(0, min(column - 1, len(content)))
+    if len(content) > LONGEST_LINE:
+        content = content[:LONGEST_LINE]
+        if at > LONGEST_LINE:
+            return None
+    spans = _masked(text, lines, line - 1, secret)
+    spans += _by_name(content)
+    spans = [(begin, min(end, len(content))) for begin, end in spans if begin < len(content)]
+    hidden, at = _redacted(*_replace(content, spans, at))
+    return Quote(hidden.replace(_HIDDEN, MASK), at + hidden[:at].count(_HIDDEN) * (len(MASK) - 1))
+
+
+def _masked(
+    text: str, lines: list[str], line: int, secret: Collection[_Place]
+) -> list[tuple[int, int]]:
+    """Columns of the line that hold (a part of) a secret's value."""
+    scan = _Scan()
+    broken = False
+    try:
+        for event in yaml.parse(text, Loader=_Loader):
+            scan.take(event)
+    except yaml.YAMLError:
+        broken = True
+    spans = []
+    told = {(row - 1, col - 1) for row, col in secret}
+    for begin, end, hidden in scan.values:
+        if (hidden or begin in told) and begin[0] <= line <= end[0]:
+            first = begin[1] if begin[0] == line else _indent(lines[line])
+            spans.append((first, end[1] if end[0] == line else len(lines[line])))
+    if broken and line >= scan.line:
+        # Nothing is known of this part: a quote that is not closed may hold the rest of a secret.
+        before = lines[scan.line : line]
+        if any(names_secret(match["name"]) for one in before for match in _NAMED.finditer(one)):
+            spans.append((_indent(lines[line]), len(lines[line])))
+    return spans
+
+
+class _Scan:
+    """Collects where values stand (from, to) and whether they belong to a secret's name."""
+
+    def __init__(self) -> None:
+        self.values: list[tuple[_Place, _Place, bool]] = []
+        self.line = 0
+        self._levels: list[_Level] = []
+        self._anchors: dict[str, tuple[int, int]] = {}
+
+    def take(self, event: Any) -> None:
+        """Follow the parser by one event."""
+        self.line = event.end_mark.line
+        if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+            mapping = isinstance(event, yaml.MappingStartEvent)
+            level = _Level(mapping, self._hidden(), event.anchor or "", len(self.values))
+            self._levels.append(level)
+        elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
+            level = self._levels.pop()
+            self._anchors[level.anchor] = (level.first, len(self.values))
+            self._node_ended()
+        elif isinstance(event, yaml.ScalarEvent):
+            self._scalar(event)
+        elif isinstance(event, yaml.AliasEvent):
+            if self._hidden():
+                for index in range(*self._anchors.get(event.anchor or "", (0, 0))):
+                    self.values[index] = (*self.values[index][:2], True)
+            self._node_ended()
+
+    def _scalar(self, event: Any) -> None:
+        level = self._levels[-1] if self._levels else None
+        if level is not None and level.mapping and level.key_next:
+            level.secret = names_secret(event.value)
+        else:
+            begin = (event.start_mark.line, event.start_mark.column)
+            end = (event.end_mark.line, event.end_mark.column)
+            harmless = bool(re.fullmatch(REFERENCE, event.value))
+            self._anchors[event.anchor or ""] = (len(self.values), len(self.values) + 1)
+            self.values.append((begin, end, self._hidden() and not harmless))
+        self._node_ended()
+
+    def _hidden(self) -> bool:
+        """True where the value that comes now belongs to a secret's name, or lies below one."""
+        level = self._levels[-1] if self._levels else None
+        return level is not None and (level.hidden or (not level.key_next and level.secret))
+
+    def _node_ended(self) -> None:
+        if self._levels and self._levels[-1].mapping:
+            self._levels[-1].key_next = not self._levels[-1].key_next
+
+
+@dataclass
+class _Level:
+    """A mapping or list that is open; `secret` is about the key whose value comes now."""
+
+    mapping: bool
+    hidden: bool
+    anchor: str
+    first: int
+    secret: bool = False
+    key_next: bool = True
+
+
+def _by_name(content: str) -> list[tuple[int, int]]:
+    """`NAME: value` and `NAME=value` within a line, comments and broken YAML included."""
+    return [
+        match.span("value")
+        for match in _VALUE.finditer(content)
+        if names_secret(match["name"]) and not re.match(r"[\"']?(env|file|cmd):", match["value"])
+    ]
+
+
+def _replace(content: str, spans: list[tuple[int, int]], at: int) -> tuple[str, int]:
+    """`content` with each span masked, and where the place `at` is now."""
+    parts: list[str] = []
+    done, column = 0, -1
+    for begin, end in sorted(spans):
+        if end <= done:
+            continue
+        begin = max(begin, done)
+        if column < 0 and at < begin:
+            column = sum(map(len, parts)) + at - done
+        parts.append(content[done:begin])
+        if column < 0 and at < end:
+            column = sum(map(len, parts))
+        parts.append(_HIDDEN)
+        done = end
+    if column < 0:
+        column = sum(map(len, parts)) + at - done
+    return "".join([*parts, content[done:]]), column
+
+
+def _redacted(text: str, column: int) -> tuple[str, int]:
+    """What looks like a secret is masked too, wherever it stands."""
+    safe = Redactor().text(text)
+    if safe == text:
+        return text, column
+    safe = safe.replace(MASK, _HIDDEN)
+    pairs = enumerate(zip(text, safe, strict=False))
+    start = next((index for index, (a, b) in pairs if a != b), min(len(text), len(safe)))
+    if column <= start:
+        return safe, column
+    return safe, min(max(start, column + len(safe) - len(text)), len(safe))
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
