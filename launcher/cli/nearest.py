@@ -67,8 +67,9 @@ def nearest(word: str, known: Iterable[str], group: str = "") -> tuple[str, ...]
     spelled = word.lower().replace("_", "-").strip("-")
     if spelled in meant:
         return meant[spelled]
-    near = difflib.get_close_matches(spelled, meant, n=1, cutoff=0.7)
-    near = near or difflib.get_close_matches(spelled, verbs, n=1)
+    near = difflib.get_close_matches(spelled, meant, n=9, cutoff=0.7)
+    swapped = [name for name in near if sorted(name) == sorted(spelled)]
+    near = swapped or near or difflib.get_close_matches(spelled, verbs, n=1)
     return meant[near[0]] if near else ()
 
 

@@ -23,8 +23,9 @@ _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 _NAMED = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)[\"']?\s*[:=]")
 _VALUE = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)[\"']?\s*[:=]\s*(?P<value>[^\s,}\]#][^,}\]]*)")
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_HIDDEN = "\ue000"
-"""Stands for a mask while others are looked for, so that none is masked twice."""
+_HIDDEN, _KEPT = "\ue000", "\ue001"
+"""Stand for a mask, and for a reference, while other secrets are looked for."""
+_SAFE_REFERENCE = re.compile(r"\benv:[A-Za-z_]\w*|\bfile:[\w./~-]+")
 _Place = tuple[int, int]
 
 
@@ -46,6 +47,7 @@ def quote(text: str, line: int, column: int, secret: Collection[_Place] = ()) ->
         return None
     content = lines[line - 1]
     at = max(0, min(column - 1, len(content)))
+    content = content.replace(_HIDDEN, "?").replace(_KEPT, "?")
     if len(content) > LONGEST_LINE:
         content = content[:LONGEST_LINE]
         if at > LONGEST_LINE:
@@ -53,8 +55,7 @@ def quote(text: str, line: int, column: int, secret: Collection[_Place] = ()) ->
     spans = _masked(text, lines, line - 1, secret)
     spans += _by_name(content)
     spans = [(begin, min(end, len(content))) for begin, end in spans if begin < len(content)]
-    hidden, at = _redacted(*_replace(content, spans, at))
-    return Quote(hidden.replace(_HIDDEN, MASK), at + hidden[:at].count(_HIDDEN) * (len(MASK) - 1))
+    return Quote(*_redacted(*_replace(content, spans, at)))
 
 
 def _masked(
@@ -77,7 +78,10 @@ def _masked(
     if broken and line >= scan.line:
         # Nothing is known of this part: a quote that is not closed may hold the rest of a secret.
         before = lines[scan.line : line]
-        if any(names_secret(match["name"]) for one in before for match in _NAMED.finditer(one)):
+        inside = scan.is_inside_secret()
+        if inside or any(
+            names_secret(match["name"]) for one in before for match in _NAMED.finditer(one)
+        ):
             spans.append((_indent(lines[line]), len(lines[line])))
     return spans
 
@@ -114,7 +118,7 @@ class _Scan:
         level = self._levels[-1] if self._levels else None
         if level is not None and level.mapping and level.key_next:
             level.secret = names_secret(event.value)
-        else:
+        if level is None or not level.mapping or not level.key_next or level.hidden:
             begin = (event.start_mark.line, event.start_mark.column)
             end = (event.end_mark.line, event.end_mark.column)
             harmless = bool(re.fullmatch(REFERENCE, event.value))
@@ -126,6 +130,10 @@ class _Scan:
         """True where the value that comes now belongs to a secret's name, or lies below one."""
         level = self._levels[-1] if self._levels else None
         return level is not None and (level.hidden or (not level.key_next and level.secret))
+
+    def is_inside_secret(self) -> bool:
+        """True where a secret's value is open, or comes next."""
+        return self._hidden() or any(level.hidden for level in self._levels)
 
     def _node_ended(self) -> None:
         if self._levels and self._levels[-1].mapping:
@@ -153,8 +161,10 @@ def _by_name(content: str) -> list[tuple[int, int]]:
     ]
 
 
-def _replace(content: str, spans: list[tuple[int, int]], at: int) -> tuple[str, int]:
-    """`content` with each span masked, and where the place `at` is now."""
+def _replace(
+    content: str, spans: list[tuple[int, int]], at: int, sign: str = "\ue000"
+) -> tuple[str, int]:
+    """`content` with `sign` for each span, and where the place `at` is now."""
     parts: list[str] = []
     done, column = 0, -1
     for begin, end in sorted(spans):
@@ -166,7 +176,7 @@ def _replace(content: str, spans: list[tuple[int, int]], at: int) -> tuple[str, 
         parts.append(content[done:begin])
         if column < 0 and at < end:
             column = sum(map(len, parts))
-        parts.append(_HIDDEN)
+        parts.append(sign)
         done = end
     if column < 0:
         column = sum(map(len, parts)) + at - done
@@ -174,16 +184,19 @@ def _replace(content: str, spans: list[tuple[int, int]], at: int) -> tuple[str, 
 
 
 def _redacted(text: str, column: int) -> tuple[str, int]:
-    """What looks like a secret is masked too, wherever it stands."""
-    safe = Redactor().text(text)
-    if safe == text:
-        return text, column
-    safe = safe.replace(MASK, _HIDDEN)
+    """What looks like a secret is masked too, wherever it stands; references are none."""
+    references = [match.span() for match in _SAFE_REFERENCE.finditer(text)]
+    kept = [text[begin:end] for begin, end in references]
+    text, column = _replace(text, references, column, _KEPT)
+    safe = Redactor().text(text).replace(MASK, _HIDDEN)
     pairs = enumerate(zip(text, safe, strict=False))
     start = next((index for index, (a, b) in pairs if a != b), min(len(text), len(safe)))
-    if column <= start:
-        return safe, column
-    return safe, min(max(start, column + len(safe) - len(text)), len(safe))
+    if column > start:
+        column = min(max(start, column + len(safe) - len(text)), len(safe))
+    parts = []
+    for sign in safe:
+        parts.append(MASK if sign == _HIDDEN else kept.pop(0) if sign == _KEPT and kept else sign)
+    return "".join(parts), sum(map(len, parts[:column]))
 
 
 def _indent(line: str) -> int:

@@ -72,7 +72,8 @@ RESULTS: dict[str, Result] = {
         "ports": {"api": 8180}, "seconds": 12.5, "evidence": {},
     }, "chat"),
     "errors": Result("validate", {}, None, ExitCode.USAGE, (
-        Problem("unknown-key", "modle: there is no such key", "p.yaml:3:1", "did you mean `model`?"),
+        Problem("unknown-key", "modle: there is no such key", "p.yaml:3:1",
+                "did you mean `model`?"),
         Problem("locked", "another command works on chat"),
     )),
 }  # fmt: skip
