@@ -5,12 +5,13 @@ do. As compilers and linters print them.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 from launcher.errors import Problem
 from launcher.plain import plain
 from launcher.report.escape import visible
-from launcher.report.terminal import Terminal, cells, character_cells, one_line, wrap
+from launcher.report.terminal import Terminal, cells, one_line, wrap
 
 TAB = 4
 """Columns of a tab in a quoted line."""
@@ -122,15 +123,12 @@ def _window(text: str, begin: int, end: int, room: int, terminal: Terminal) -> l
 
 
 def _sign(character: str) -> str:
-    """How one character of a file is shown: tabs as spaces, controls spelled."""
+    """How one character of a file is shown: tabs as spaces, what cannot be seen by its number."""
     if character == "\t":
         return " " * TAB
-    if character.isascii() and character.isprintable():
+    if character.isprintable() or unicodedata.combining(character):
         return character
-    shown = visible(character)
-    if shown != character:
-        return shown
-    return character if character.isprintable() or character_cells(character) == 0 else "?"
+    return f"\\u{ord(character):04x}"
 
 
 def _lines(text: str, terminal: Terminal, indent: str) -> list[str]:

@@ -147,6 +147,8 @@ class ProgressLines:
         percent = "" if self._percent is None else f" {self._percent:.0f} %"
         what = f"{head} {one_line(self._title)}{percent}".rstrip()
         room = shown.width - 1
+        if cells(what) > room and self._title:
+            what = f"{elapsed:7.1f} s  {one_line(self._title)}{percent}"
         late = self._expected is not None and elapsed > LATE * self._expected + GRACE
         for tail in self._expectations(elapsed, late):
             if cells(what) + cells(tail) <= room:

@@ -112,11 +112,12 @@ def engines(result: Result, terminal: Terminal) -> str | None:
     there = {e["name"] for e in data["installed"]}
     missing = [a for a in data["available"] if a["name"] not in there]
     if missing:
-        heading = "Available: ernie-deploy engine install ENGINE"
-        lines += ["", terminal.style(heading, "bold", "blue")]
+        lines += ["", terminal.style("Available", "bold", "blue")]
         heads = (Column("ENGINE", None), Column("DEFAULT", None), Column("SUPPORTED", 10))
         rows = [(a["name"], a["default"], a["supported"]) for a in missing]
         lines += table(terminal, heads, rows)
+        how = "`ernie-deploy engine install ENGINE` installs one."
+        lines += ["", *wrap(how, terminal.width)]
     return "\n".join(lines)
 
 

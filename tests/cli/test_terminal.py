@@ -2,11 +2,15 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from tests.support import cli
 from tests.support.rig import Rig
 from tests.support.terminals import Terminal, show, width
 
@@ -31,7 +35,7 @@ def profile(folder: Path, *lines: str) -> str:
 
 def carets(lines: list[str]) -> Iterator[tuple[str, str]]:
     """The quoted line and what the carets below it stand under, for each error."""
-    for quoted, below in zip(lines, lines[1:], strict=False):
+    for quoted, below in pairwise(lines):
         if not re.fullmatch(r" +\| +\^+", below):
             continue
         start = width(below[: below.index("^")])
@@ -120,7 +124,7 @@ def test_profiles_are_listed_in_groups(home: Path) -> None:
     [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False), ({"CLICOLOR": "0"}, False)],
 )
 def test_colours_on_a_terminal(home: Path, env: dict[str, str], coloured: bool) -> None:
-    for words in (["validate", "profiles/ernie-tiny-cpu.yaml"], ["down", "absent"], ["explain"]):
+    for words in (["validate", "profiles/ernie-tiny-cpu.yaml"], ["status", "absent"], ["explain"]):
         shown = show(*words, home=home, env=env)
         assert shown.coloured is coloured, (words, shown.raw)
         assert shown.clean
@@ -137,9 +141,15 @@ def test_a_pipe_gets_colours_only_where_they_are_forced(rig: Rig) -> None:
     json.loads(as_json.stdout)
 
 
-def test_a_pipe_imports_nothing_of_the_terminal(rig: Rig) -> None:
-    ran = rig.run("status", "absent")
-    assert ran.stderr.startswith("ernie-deploy: there is no instance 'absent'")
+@pytest.mark.parametrize("words", ["--version", "status", "validate profiles/ernie-tiny-cpu.yaml"])
+def test_a_pipe_imports_nothing_of_the_terminal(rig: Rig, words: str) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "launcher", *words.split()], text=True,
+        capture_output=True, env=cli.environment(rig.home), cwd=cli.ROOT, check=True,
+    )  # fmt: skip
+    imported = {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()}
+    shown = {"terminal", "table", "frames", "paint", "screens", "live"}
+    assert not imported & {"rich", "pyte", "curses", *(f"launcher.report.{one}" for one in shown)}
 
 
 def gated(rig: Rig) -> dict[str, object]:

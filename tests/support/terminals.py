@@ -125,8 +125,9 @@ class Terminal:
         """Read until `seen(raw)`; fails where the command ends or the time passes before."""
         end = time.monotonic() + deadline
         while not seen(self.raw):
-            assert time.monotonic() < end, f"not seen in {deadline:g} s:\n{self.raw}"
-            assert self._read(1.0), f"it ended before:\n{self.raw}"
+            if time.monotonic() > end or not self._read(1.0):
+                self.close()
+                raise AssertionError(f"not seen:\n{self.raw[-3000:]}")
         return self.raw
 
     def interrupt(self) -> None:
@@ -138,7 +139,7 @@ class Terminal:
         end = time.monotonic() + deadline
         try:
             while self._read(1.0):
-                assert time.monotonic() < end, f"no end in {deadline:g} s:\n{self.raw}"
+                assert time.monotonic() < end, f"no end in {deadline:g} s:\n{self.raw[-3000:]}"
             return Shown(self.process.wait(deadline), self.raw)
         finally:
             self.close()
