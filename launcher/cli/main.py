@@ -13,7 +13,6 @@ import click
 
 from launcher import __version__
 from launcher.cli.examples import TARGET, examples
-from launcher.cli.nearest import ALIASES, no_such_verb
 from launcher.cli.outcome import prepare_streams, stop_writing
 
 VERBS: dict[str, tuple[str, str]] = {
@@ -59,6 +58,8 @@ class _Verbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        from launcher.cli.nearest import ALIASES, no_such_verb
+
         args = [ALIASES.get(args[0], args[0]), *args[1:]] if args else args
         if args and args[0] not in VERBS and not args[0].startswith("-"):
             ctx.fail(no_such_verb(args[0], VERBS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -171,8 +172,9 @@ def wrapped(text: str, terminal: Terminal) -> str:
         if line.lstrip().startswith("do:"):
             lines.append(line)  # a command: a line break that is copied with it would run a half
             continue
-        indent = len(line) - len(line.lstrip())
-        lines += wrap(line, terminal.width, " " * min(indent + 4, terminal.width // 3))
+        # Below the last column of the line, which two spaces set off.
+        gaps = [match.end() for match in re.finditer(r" {2,}", line[: terminal.width // 2])]
+        lines += wrap(line, terminal.width, " " * (gaps[-1] if gaps else 4))
     return "\n".join(lines)
 
 
