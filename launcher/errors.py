@@ -21,7 +21,7 @@ from typing import Any
 
 
 class ExitCode(enum.IntEnum):
-    """The documented exit codes; README has the same table."""
+    """The documented exit codes; docs/commands.md has the same table."""
 
     DONE = 0
     NEGATIVE = 1

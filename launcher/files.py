@@ -101,7 +101,7 @@ def open_append(path: Path) -> int:
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
     try:
-        return open_plain(path, flags)
+        return _private(open_plain(path, flags))
     except OSError as error:
         if _is_plain(path) or not os.path.lexists(path):
             raise
@@ -110,6 +110,15 @@ def open_append(path: Path) -> int:
         except OSError:
             raise error from None
         return open_plain(path, flags)
+
+
+def _private(descriptor: int) -> int:
+    """The same file, mode 0600: logrotate makes new ones that everybody may read."""
+    info = os.fstat(descriptor)
+    if info.st_mode & 0o077 and info.st_uid == os.geteuid():
+        with contextlib.suppress(OSError):  # a file system without modes
+            os.fchmod(descriptor, 0o600)
+    return descriptor
 
 
 def write_atomically(path: Path, text: str | bytes) -> None:

@@ -79,15 +79,15 @@ def _not_readable(folder: Path, error: OSError) -> PreconditionError:
         except OSError:
             break  # the part before it lets nobody through
         at = part
-    other = "set ERNIE_DEPLOY_HOME to a folder of yours"
+    advice = "set ERNIE_DEPLOY_HOME to a folder of yours"
     if not stat.S_ISDIR(info.st_mode):
         return PreconditionError(
-            Problem("state-not-readable", f"{at} is not a folder", str(at), other)
+            Problem("state-not-readable", f"{at} is not a folder", str(at), advice)
         )
     if info.st_uid == os.getuid():
-        remedy = f"`chmod u+rwx {at}`, or {other}"
+        remedy = f"`chmod u+rwx {at}`, or {advice}"
     else:
-        remedy = f"run it as {_user(info.st_uid)}, the owner of {at}; or {other}"
+        remedy = f"run it as {_user(info.st_uid)}, the owner of {at}; or {advice}"
     message = f"the state in {folder} cannot be read: {error.strerror}"
     return PreconditionError(Problem("state-not-readable", message, str(at), remedy))
 

@@ -82,8 +82,8 @@ class SmokeFailure(Exception):  # noqa: N818 - what pytest shows, not an error o
 class SmokeItem(pytest.Item):
     """One of our checks as a test: fail and inconclusive fail, could not check skips."""
 
-    def __init__(self, *, check: Check, target: Target, **words: Any) -> None:
-        super().__init__(**words)
+    def __init__(self, *, check: Check, target: Target, **options: Any) -> None:
+        super().__init__(**options)
         self.check = check
         self.target = target
 
@@ -117,11 +117,13 @@ class SmokeItem(pytest.Item):
 def _resolved(config: pytest.Config) -> Target:
     from launcher.smoke.resolve import resolve
 
-    given = config.getoption("--ernie-target")
-    if not given:
+    target_option = config.getoption("--ernie-target")
+    if not target_option:
         pytest.skip("needs --ernie-target")
     return resolve(
-        given, model=config.getoption("--ernie-model"), key=config.getoption("--ernie-api-key")
+        target_option,
+        model=config.getoption("--ernie-model"),
+        key=config.getoption("--ernie-api-key"),
     )
 
 
@@ -144,9 +146,9 @@ def ernie_session(ernie_target: Target, request: pytest.FixtureRequest) -> Sessi
     """
     from launcher.smoke.toolset import session_of
 
-    made = session_of(ernie_target, request.node.name)
-    request.node.stash[SESSION] = made
-    return made
+    session = session_of(ernie_target, request.node.name)
+    request.node.stash[SESSION] = session
+    return session
 
 
 @pytest.hookimpl(wrapper=True)
@@ -160,13 +162,13 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     try:
         result = yield
     except Stop as stop:
-        said = f"{stop.outcome.verdict}: {session.safe(stop.outcome.message)}"
+        message = f"{stop.outcome.verdict}: {session.safe(stop.outcome.message)}"
         if stop.outcome.verdict == "could not check":
-            pytest.skip(said)
-        pytest.fail(said, pytrace=False)
+            pytest.skip(message)
+        pytest.fail(message, pytrace=False)
     if session.findings:
-        said = "; ".join(f.text() for f in session.findings)
-        pytest.fail(f"fail: {session.safe(said)}", pytrace=False)
+        message = "; ".join(f.text() for f in session.findings)
+        pytest.fail(f"fail: {session.safe(message)}", pytrace=False)
     return result
 
 
@@ -176,8 +178,8 @@ def ernie_chat(ernie_session: Session) -> Callable[..., Answer]:
 
     def chat(messages: Any, **parameters: Any) -> Answer:
         answer = ernie_session.chat(messages, **parameters)
-        said = ernie_session.safe(str(answer.error))
-        assert answer.status == 200, f"HTTP {answer.status}: {said}"  # noqa: S101
+        message = ernie_session.safe(str(answer.error))
+        assert answer.status == 200, f"HTTP {answer.status}: {message}"  # noqa: S101
         return answer
 
     return chat

@@ -49,12 +49,12 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         """Know these values; the longest are replaced first."""
-        known: set[str] = set()
+        values: set[str] = set()
         for secret in secrets:
             # As it is, as JSON and Python quote it, and line by line, as logs are read.
             lines = (line.strip() for line in secret.splitlines() if len(line.strip()) >= 8)
-            known |= {secret, json.dumps(secret)[1:-1], repr(secret)[1:-1], *lines}
-        self._secrets = sorted((s for s in known if len(s) >= 4), key=len, reverse=True)
+            values |= {secret, json.dumps(secret)[1:-1], repr(secret)[1:-1], *lines}
+        self._secrets = sorted((s for s in values if len(s) >= 4), key=len, reverse=True)
 
     def text(self, text: str) -> str:
         """`text` without what is known or looks like a secret."""

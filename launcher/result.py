@@ -19,7 +19,7 @@ SCHEMA = "ernie-deploy/1"
 class Result:
     """The outcome of one verb.
 
-    `data` holds only what `json.dumps` takes; its keys are documented per command in README.
+    `data` holds only what `json.dumps` takes; docs/commands.md describes the object.
     """
 
     command: str

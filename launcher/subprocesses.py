@@ -150,12 +150,12 @@ def _tree(pid: int) -> list[int]:
     """The process and its descendants, stopped on the way down so that none slips away."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGSTOP)
-    found = [pid]
+    pids = [pid]
     try:
         with open(f"/proc/{pid}/task/{pid}/children") as file:
             children = [int(word) for word in file.read(65536).split()]
     except OSError:
         children = []
     for child in children[:1000]:
-        found += _tree(child)
-    return found
+        pids += _tree(child)
+    return pids

@@ -38,12 +38,12 @@ def main(profile: str) -> int:
             code = _step("smoke", profile)
             _ask(_row(profile)["base_url"])
     finally:
-        seen = _seen(name)
+        recorded = _recorded(name)
         down = _step("down", profile)
-        left = _left(seen)
+        left = _left(recorded)
     for line in left:
         _say(f"  LEFT: {line}")
-    if seen and not left:
+    if recorded and not left:
         _say("\nnothing is left: no process, no port, no temporary folder")
     return code or down or (1 if left else 0)
 
@@ -54,9 +54,9 @@ def _say(text: str) -> None:
         print(text, flush=True)
 
 
-def _step(*words: str) -> int:
-    _say(f"\n$ ernie-deploy {' '.join(words)}")
-    return subprocess.run(cli.argv(*words), check=False).returncode
+def _step(*arguments: str) -> int:
+    _say(f"\n$ ernie-deploy {' '.join(arguments)}")
+    return subprocess.run(cli.argv(*arguments), check=False).returncode
 
 
 def _row(profile: str) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def _ask(base_url: str) -> None:
             _say(f"  calls   {call['function']['name']}({call['function']['arguments']})")
 
 
-def _seen(name: str | None) -> dict[str, Any]:
+def _recorded(name: str | None) -> dict[str, Any]:
     """What the instance uses while it is up, from its plan."""
     if name is None:
         return {}
@@ -99,16 +99,16 @@ def _seen(name: str | None) -> dict[str, Any]:
     }
 
 
-def _left(seen: dict[str, Any]) -> list[str]:
+def _left(recorded: dict[str, Any]) -> list[str]:
     """What outlived `down`, found without asking ernie-deploy."""
     left = [
         f"process {leak.pid}: {leak.command[:100]}"
-        for folder in seen.get("folders", ())
+        for folder in recorded.get("folders", ())
         for leak in processes.of_home(Path(folder))
     ]
-    left += [f"port {n}" for n in seen.get("ports", ()) if not ports.is_free(n)]
-    if seen and Path(seen["temporary"]).exists():
-        left.append(f"folder {seen['temporary']}")
+    left += [f"port {n}" for n in recorded.get("ports", ()) if not ports.is_free(n)]
+    if recorded and Path(recorded["temporary"]).exists():
+        left.append(f"folder {recorded['temporary']}")
     return left
 
 

@@ -43,7 +43,7 @@ def test_every_step_of_a_write_may_fail(
     path = tmp_path / "plan.json"
     write_atomically(path, "old")
 
-    def refuse(*arguments: object, **others: object) -> None:
+    def refuse(*arguments: object, **keywords: object) -> None:
         raise OSError(number, "no")
 
     monkeypatch.setattr(files.os, call, refuse)

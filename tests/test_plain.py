@@ -52,9 +52,9 @@ def test_a_result_is_shown_without_them(as_json: bool) -> None:
     result = Result("status", {"instances": [row]}, "one", ExitCode.NEGATIVE, (problem,))
     with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
         emit(result, as_json=as_json)
-    shown = out.getvalue() + err.getvalue()
-    assert not set(shown) & {"\x1b", "\x07", "\x9b"}
+    output = out.getvalue() + err.getvalue()
+    assert not set(output) & {"\x1b", "\x07", "\x9b"}
     if as_json:
-        assert json.loads(shown)["errors"][0]["message"] == evil, "JSON loses nothing"
+        assert json.loads(output)["errors"][0]["message"] == evil, "JSON loses nothing"
     else:
-        assert shown.count("xyz") == 2
+        assert output.count("xyz") == 2

@@ -8,7 +8,7 @@ from launcher.redact import MASK, Redactor
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "redacted"),
     [
         ("Authorization: Bearer abc.def-123", f"Authorization: Bearer {MASK}"),
         ("FD_API_KEY=abcdef123456", f"FD_API_KEY={MASK}"),
@@ -26,8 +26,8 @@ from launcher.redact import MASK, Redactor
         ("PASSWORD=none-of-your-business", f"PASSWORD={MASK}"),
     ],
 )
-def test_what_looks_like_a_secret(text: str, shown: str) -> None:
-    assert Redactor().text(text) == shown
+def test_what_looks_like_a_secret(text: str, redacted: str) -> None:
+    assert Redactor().text(text) == redacted
 
 
 @pytest.mark.parametrize(
@@ -66,8 +66,8 @@ def test_what_is_too_short_to_be_a_secret_does_not_eat_the_text() -> None:
 
 @given(st.text(min_size=4, max_size=40).filter(lambda s: s not in MASK), st.text(), st.text())
 def test_a_known_value_never_survives(secret: str, before: str, after: str) -> None:
-    shown = Redactor([secret]).text(before + secret + after)
-    assert secret not in shown.replace(MASK, "") or secret in before + after
+    redacted = Redactor([secret]).text(before + secret + after)
+    assert secret not in redacted.replace(MASK, "") or secret in before + after
 
 
 def test_redaction_is_done_once() -> None:

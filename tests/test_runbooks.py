@@ -1,7 +1,7 @@
-"""The runbooks' commands run and print what the pages say, on a well and on a broken server.
+"""The runbooks' commands run and print what the pages say, on a working and on a broken server.
 
 A page's `twin` blocks are run in order, in one shell, against an instance of the stand-in
-FastDeploy that is well, and again with the fault named in the page's first line.
+FastDeploy that works, and again with the fault named in the page's first line.
 """
 
 import re
@@ -22,7 +22,8 @@ WHERE = ("twin", "gpu", "root")
 _BLOCK = re.compile(
     r"^```bash(?P<tag>.*)\n(?P<text>(?:.*\n)*?)```\n(?P<after>(?:(?!```|#).*\n)*)", re.M
 )
-_SAID = re.compile(r"^(?P<when>Well|Not well): (?P<quoted>`.*)$", re.M)
+WORKING, BROKEN = "Expected", "If it is broken"
+_PROMISE = re.compile(rf"^- (?P<state>{WORKING}|{BROKEN}): (?P<quoted>`.*)$", re.M)
 
 
 @dataclass
@@ -36,13 +37,13 @@ class Block:
 
 def blocks(page: str) -> list[Block]:
     """The command blocks of a page."""
-    found = []
+    found_blocks = []
     for match in _BLOCK.finditer((FOLDER / f"{page}.md").read_text()):
         block = Block(match["tag"].strip(), match["text"])
-        for said in _SAID.finditer(match["after"]):
-            block.promises[said["when"]] = re.findall(r"`([^`]+)`", said["quoted"])
-        found.append(block)
-    return found
+        for promise in _PROMISE.finditer(match["after"]):
+            block.promises[promise["state"]] = re.findall(r"`([^`]+)`", promise["quoted"])
+        found_blocks.append(block)
+    return found_blocks
 
 
 def fault(page: str) -> str:
@@ -58,7 +59,7 @@ def test_every_block_says_where_it_runs(page: str) -> None:
     assert listed
     assert {block.tag for block in listed} <= set(WHERE)
     assert (FOLDER / f"{page}.md").read_text().count("```bash") == len(listed)
-    assert any("Not well" in block.promises for block in listed)
+    assert any(BROKEN in block.promises for block in listed)
 
 
 def test_every_page_is_in_the_list() -> None:
@@ -82,7 +83,7 @@ def script(page: str) -> str:
     )
 
 
-@pytest.mark.parametrize("state", ["Well", "Not well"])
+@pytest.mark.parametrize("state", [WORKING, BROKEN])
 @pytest.mark.parametrize("page", PAGES)
 def test_the_commands_print_what_the_page_says(
     page: str, state: str, home: Path, tmp_path: Path
@@ -97,7 +98,7 @@ def test_the_commands_print_what_the_page_says(
         "env": {"TWIN_TIME_SCALE": "0.02", "TWIN_MAX_LIFETIME": "240"},
         "health": {"startup-timeout": "90s", "no-progress-timeout": "10s"},
     }
-    if state == "Not well":
+    if state == BROKEN:
         profile["env"]["TWIN_FAULT"] = fault(page)
         profile["health"]["no-progress-timeout"] = "4s"
     path = tmp_path / "night.yaml"
@@ -121,6 +122,6 @@ def test_the_commands_print_what_the_page_says(
     assert len(outputs) == len(listed), ran.stdout + ran.stderr
     for block, output in zip(listed, outputs, strict=True):
         for text in block.promises.get(state, []):
-            assert text in output, f"{block.text}\n{output}\n{started.said()}"
-        if state == "Well":
-            assert "=== rc 0" in output, f"{block.text}\n{output}\n{started.said()}"
+            assert text in output, f"{block.text}\n{output}\n{started.output()}"
+        if state == WORKING:
+            assert "=== rc 0" in output, f"{block.text}\n{output}\n{started.output()}"

@@ -14,8 +14,8 @@ from tests.support.waiting import wait_for
 BOTH = pytest.mark.parametrize("terminal", [False, True], ids=["own session", "terminal"])
 
 
-def python(code: str, *words: str) -> list[str]:
-    return [sys.executable, "-I", "-c", code, *words]
+def python(code: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-I", "-c", code, *arguments]
 
 
 def test_what_it_printed_and_how_it_ended() -> None:

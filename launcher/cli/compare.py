@@ -20,7 +20,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
         "compare ernie-tiny-cpu http://gpu7:8180 --tag tools",
         "compare ernie-tiny-cpu --save-baseline baseline.json",
         "compare ernie-tiny-cpu http://gpu7:8180 --html compare.html",
-        words=TARGET_OR_URL,
+        arguments=TARGET_OR_URL,
     ),
 )
 @click.argument("targets", shell_complete=completing.targets, nargs=-1, required=True)
@@ -81,12 +81,12 @@ def command(
     from launcher.smoke.resolve import is_url, resolve
 
     check_writable(junit=junit, html=html, markdown=markdown)
-    found = [
+    columns = [
         resolve(t, model=model if is_url(t) else None, key=key if is_url(t) else None)
         for t in targets
     ]
     result = compare(
-        found,
+        columns,
         names=names,
         tags=tags,
         prompts=prompts,

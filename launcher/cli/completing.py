@@ -34,7 +34,7 @@ def targets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
 
     names: list[str] = []
     with contextlib.suppress(DeployError):
-        names = [found.name for found in every_instance()]
+        names = [instance.name for instance in every_instance()]
     return [_files(incomplete), *_fitting(names, incomplete)]
 
 
@@ -45,10 +45,10 @@ def sources(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
 
     # A line that ends in `--source` is none yet: click leaves its arguments where it found them.
     target = ctx.params.get("target") or next(iter(ctx.args), "")
-    found: Iterable[str] = ()
+    candidates: Iterable[str] = ()
     with contextlib.suppress(DeployError):
-        found = logs.sources(target_instance(target))
-    return _fitting(found, incomplete)
+        candidates = logs.sources(target_instance(target))
+    return _fitting(candidates, incomplete)
 
 
 def engines(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

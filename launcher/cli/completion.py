@@ -24,5 +24,5 @@ def command(shell: str) -> Result:
     kind = get_completion_class(shell)
     if kind is None:
         raise click.UsageError(f"no completion for {shell}")
-    made = kind(group, {}, "ernie-deploy", "_ERNIE_DEPLOY_COMPLETE")
-    return Result("completion", {"shell": shell, "script": made.source()})
+    completion = kind(group, {}, "ernie-deploy", "_ERNIE_DEPLOY_COMPLETE")
+    return Result("completion", {"shell": shell, "script": completion.source()})

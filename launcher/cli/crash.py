@@ -14,24 +14,26 @@ from launcher.plain import plain
 from launcher.result import Result
 
 
-def report_crash(words: list[str]) -> Problem:
+def report_crash(argv: list[str]) -> Problem:
     """Write the current exception to a private file; what to say about it.
 
     The values of `--set` are left out: they may hold what nobody should send.
     """
-    shown = ["--set=..." if w.startswith("--set=") else w for w in words]
-    shown = ["..." if i and shown[i - 1] == "--set" else w for i, w in enumerate(shown)]
+    shown_argv = ["--set=..." if w.startswith("--set=") else w for w in argv]
+    shown_argv = [
+        "..." if i and shown_argv[i - 1] == "--set" else w for i, w in enumerate(shown_argv)
+    ]
     text = "\n".join(
         [
             f"ernie-deploy {__version__}, Python {platform.python_version()}",
             platform.platform(),
-            f"command: {shown}",
+            f"command: {shown_argv}",
             "",
             traceback.format_exc(),
         ]
     )
     kind, value, _ = sys.exc_info()
-    said = f"a defect of ernie-deploy itself: {kind.__name__ if kind else 'error'}: {value}"
+    summary = f"a defect of ernie-deploy itself: {kind.__name__ if kind else 'error'}: {value}"
     try:
         folder = paths.private_folder(paths.home() / "crashes")
         path = folder / f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.txt"
@@ -40,19 +42,19 @@ def report_crash(words: list[str]) -> Problem:
     except OSError as error:
         sys.stderr.write(f"{plain(text)}\n")
         return Problem(
-            "defect", said, None, f"the report above could not be written to a file: {error}"
+            "defect", summary, None, f"the report above could not be written to a file: {error}"
         )
     return Problem(
-        "defect", said, None,
+        "defect", summary, None,
         f"the report is {path}; please send it with the profile (without secrets)",
     )  # fmt: skip
 
 
-def show_crash(command: str, words: list[str], *, as_json: bool) -> ExitCode:
+def show_crash(command: str, argv: list[str], *, as_json: bool) -> ExitCode:
     """Report the current exception on stderr, and as an envelope where JSON was asked for."""
     from launcher.report import emit
 
-    result = Result(command, exit_code=ExitCode.DEFECT, errors=(report_crash(words),))
+    result = Result(command, exit_code=ExitCode.DEFECT, errors=(report_crash(argv),))
     if as_json:
         emit(result, as_json=True)
     emit(result, as_json=False)

@@ -21,7 +21,7 @@ ENGINES = ("fastdeploy", "vllm", "transformers")
     epilog=examples(
         "diagnose ernie-tiny-cpu",
         "diagnose --logs /var/log/fastdeploy --engine fastdeploy",
-        words=TARGET,
+        arguments=TARGET,
     ),
 )
 @click.argument("target", shell_complete=completing.targets, required=False)
@@ -70,17 +70,17 @@ def _of_folder(folder: Path, engine: str | None, exit_code: int | None, ready: b
     if not folder.exists():
         raise UsageError.of("no-logs", f"there is no {folder}", "--logs")
     state = "ready" if ready else "loading"
-    found = of_folder(folder, engine, exit_code=exit_code, state=state)
-    if not found.files:
-        reasons = "; ".join(found.notes) or "it holds no log"
+    diagnosis = of_folder(folder, engine, exit_code=exit_code, state=state)
+    if not diagnosis.files:
+        reasons = "; ".join(diagnosis.notes) or "it holds no log"
         raise PreconditionError.of("no-logs", f"nothing to read in {folder}: {reasons}", "--logs")
-    if not found.found and not recognised(folder):
+    if not diagnosis.conclusive and not recognised(folder):
         raise PreconditionError.of(
             "no-logs",
-            f"{folder} is not recognised as logs: none of the {found.files} file(s) read has a"
+            f"{folder} is not recognised as logs: none of the {diagnosis.files} file(s) read has a"
             " line in a form that servers' logs have",
             "--logs",
             "name the folder that FD_LOG_DIR had, or the file with the server's output",
         )
-    code = ExitCode.NEGATIVE if found.found else ExitCode.DONE
-    return Result("diagnose", {**found.to_json(), "source": str(folder)}, None, code)
+    code = ExitCode.NEGATIVE if diagnosis.conclusive else ExitCode.DONE
+    return Result("diagnose", {**diagnosis.to_json(), "source": str(folder)}, None, code)

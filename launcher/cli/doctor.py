@@ -12,7 +12,7 @@ from launcher.errors import ExitCode, Problem
 from launcher.result import Result
 
 
-@click.command("doctor", epilog=examples("doctor", "doctor profile.yaml --fast", words=PROFILE))
+@click.command("doctor", epilog=examples("doctor", "doctor profile.yaml --fast", arguments=PROFILE))
 @click.argument("profile", shell_complete=completing.profiles, required=False)
 @profile_options
 @click.option("--fast", is_flag=True, help="Only the checks that `up` runs first.")
@@ -35,10 +35,10 @@ def command(
     if profile is None:
         subject = doctor.machine()
     else:
-        from launcher.instance.store import instance, keeper_of
+        from launcher.instance.store import instance_dir, keeper_of
 
         loaded = load_profile(profile, overlays, sets, name)
-        subject = doctor.of_profile(loaded, keeper=keeper_of(instance(loaded.name)))
+        subject = doctor.of_profile(loaded, keeper=keeper_of(instance_dir(loaded.name)))
     findings = doctor.run(subject, only_fast=fast)
     failed = [f for f in findings if f.answer == "FAIL"]
     counts = {a: sum(f.answer == a for f in findings) for a in ("PASS", "WARN", "FAIL", "UNKNOWN")}

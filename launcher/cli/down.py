@@ -13,14 +13,15 @@ from launcher.result import Result
 
 
 def _drain(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
-    asked = duration(ctx, param, value)
-    if asked is not None and asked > LONGEST_DRAIN:
+    seconds = duration(ctx, param, value)
+    if seconds is not None and seconds > LONGEST_DRAIN:
         raise click.BadParameter(f"{value} is longer than {LONGEST_DRAIN:g} seconds", ctx, param)
-    return asked
+    return seconds
 
 
 @click.command(
-    "down", epilog=examples("down ernie-tiny-cpu", "down profile.yaml --drain 90s", words=TARGET)
+    "down",
+    epilog=examples("down ernie-tiny-cpu", "down profile.yaml --drain 90s", arguments=TARGET),
 )
 @click.argument("target", shell_complete=completing.targets)
 @click.option(

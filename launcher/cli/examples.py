@@ -10,7 +10,7 @@ TARGET_OR_URL = (
 PROFILE = "PROFILE is the path of a YAML file; `ernie-deploy profiles list` shows those that ship."
 
 
-def examples(*lines: str, words: str = "") -> str:
+def examples(*lines: str, arguments: str = "") -> str:
     r"""An epilog for click; `\b` keeps it from folding the lines."""
-    shown = "\n".join(f"  ernie-deploy {line}" for line in lines)
-    return f"{words}\n\n\b\nExamples:\n{shown}" if words else f"\b\nExamples:\n{shown}"
+    text = "\n".join(f"  ernie-deploy {line}" for line in lines)
+    return f"{arguments}\n\n\b\nExamples:\n{text}" if arguments else f"\b\nExamples:\n{text}"

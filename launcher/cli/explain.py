@@ -10,16 +10,16 @@ from launcher.result import Result
 
 
 @click.command("explain", epilog=examples("explain port-taken", "explain exit-code 4"))
-@click.argument("words", nargs=-1, metavar="[ED-... | CODE | CHECK | RUNBOOK | exit-code N]")
+@click.argument("names", nargs=-1, metavar="[ED-... | CODE | CHECK | RUNBOOK | exit-code N]")
 @json_option
 @verb
-def command(words: tuple[str, ...]) -> Result:
+def command(names: tuple[str, ...]) -> Result:
     """Print the page of a rule (ED-...), an error code, a doctor check, an exit code or a runbook.
 
     Without a word every page is listed.
     """
     from launcher.diagnose import pages
 
-    if not words:
+    if not names:
         return Result("explain", pages.index())
-    return Result("explain", {"page": pages.page(words)})
+    return Result("explain", {"page": pages.page(names)})

@@ -20,7 +20,7 @@ from launcher.result import Result
         "logs ernie-tiny-cpu -f",
         "logs ernie-tiny-cpu --sources",
         "logs ernie-tiny-cpu --source workerlog.0 -n 100",
-        words=TARGET,
+        arguments=TARGET,
     ),
 )
 @click.argument("target", shell_complete=completing.targets)
@@ -53,20 +53,20 @@ def command(
     from launcher.instance import logs
     from launcher.report import emit_line
 
-    found = target_instance(target)
+    instance = target_instance(target)
     if list_sources:
-        named = {name: str(path) for name, path in logs.sources(found).items()}
+        named = {name: str(path) for name, path in logs.sources(instance).items()}
         if not as_json:
             sys.stdout.writelines(plain(f"{name:32} {path}") + "\n" for name, path in named.items())
-        return Result("logs", {"sources": named}, found.name)
+        return Result("logs", {"sources": named}, instance.name)
 
-    redactor = logs.redactor(found)
+    redactor = logs.redactor(instance)
     if follow:
-        shown = 0
+        line_count = 0
 
         def show(line: str) -> None:
-            nonlocal shown
-            shown += 1
+            nonlocal line_count
+            line_count += 1
             if as_json:
                 emit_line({"event": "line", "source": source, "text": line})
             else:
@@ -74,11 +74,13 @@ def command(
                 sys.stdout.flush()
 
         last = 10 if lines is None else lines
-        logs.follow(found, source, last=last, times=timestamps, redactor=redactor, show=show)
-        return Result("logs", {"source": source, "lines": shown}, found.name)
-    text = logs.lines(found, source, last=lines, times=timestamps, redactor=redactor)
+        logs.follow(instance, source, last=last, times=timestamps, redactor=redactor, show=show)
+        return Result("logs", {"source": source, "lines": line_count}, instance.name)
+    text = logs.lines(instance, source, last=lines, times=timestamps, redactor=redactor)
     if as_json:
-        whole = list(text)
-        return Result("logs", {"source": source, "lines": len(whole), "text": whole}, found.name)
+        collected = list(text)
+        return Result(
+            "logs", {"source": source, "lines": len(collected), "text": collected}, instance.name
+        )
     sys.stdout.writelines(line + "\n" for line in text)
-    return Result("logs", {"source": source}, found.name)
+    return Result("logs", {"source": source}, instance.name)

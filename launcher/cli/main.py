@@ -69,7 +69,7 @@ class _Verbs(click.Group):
 @click.group(
     cls=_Verbs,
     epilog=examples(
-        "up profiles/ernie-tiny-cpu.yaml", "status", "smoke ernie-tiny-cpu", words=TARGET
+        "up profiles/ernie-tiny-cpu.yaml", "status", "smoke ernie-tiny-cpu", arguments=TARGET
     ),
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -88,24 +88,24 @@ def main(argv: list[str] | None = None) -> None:
     Raises:
         SystemExit: always.
     """
-    words = sys.argv[1:] if argv is None else argv
+    arguments = sys.argv[1:] if argv is None else argv
     prepare_streams()
     try:
         code: Any = group.main(
-            args=words, prog_name="ernie-deploy", standalone_mode=False, obj=words
+            args=arguments, prog_name="ernie-deploy", standalone_mode=False, obj=arguments
         )
     except click.UsageError as error:
         from launcher.cli.verb import show_usage_error
 
-        code = show_usage_error(error, words)
+        code = show_usage_error(error, arguments)
     except (click.exceptions.Abort, KeyboardInterrupt):
         from launcher.report.interrupted import show_interrupted
 
-        code = show_interrupted(words)
+        code = show_interrupted(arguments)
     except BrokenPipeError:
         code = stop_writing(0)
     except Exception:
         from launcher.cli.crash import show_crash
 
-        code = show_crash("", words, as_json="--json" in words)
+        code = show_crash("", arguments, as_json="--json" in arguments)
     sys.exit(int(code) if isinstance(code, int) else 0)

@@ -1,4 +1,4 @@
-"""What a word that is no verb means: other tools' names for the same thing, then near spellings."""
+"""Unknown verbs: names that other tools use for the same thing, then near spellings."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ _MEANINGS: dict[str, dict[tuple[str, ...], str]] = {
 """Group to what people mean, with the words they use for it."""
 
 
-def nearest(word: str, known: Iterable[str], group: str = "") -> tuple[str, ...]:
-    """What may be meant by `word` in a group of commands, of which there are `known`; often one.
+def nearest(word: str, verbs: Iterable[str], group: str = "") -> tuple[str, ...]:
+    """What may be meant by `word` in a group of commands, with these `verbs`; mostly one.
 
     A word that is spelled nearly like a verb or like one of its other names means that verb.
     """
     import difflib
 
-    verbs = list(known)
+    verbs = list(verbs)
     meant: dict[str, tuple[str, ...]] = {name: (name,) for name in verbs}
     for means, names in _MEANINGS.get(group, {}).items():
         for name in names.split():
@@ -73,8 +73,8 @@ def nearest(word: str, known: Iterable[str], group: str = "") -> tuple[str, ...]
     return meant[near[0]] if near else ()
 
 
-def no_such_verb(word: str, known: Iterable[str], group: str = "") -> str:
-    """The message about a word that is no verb, with what may be meant."""
-    names = nearest(word, known, group)
+def no_such_verb(word: str, verbs: Iterable[str], group: str = "") -> str:
+    """The message about an unknown verb, with the verbs that may be meant."""
+    names = nearest(word, verbs, group)
     meant = " or ".join(repr(f"{group} {name}".strip()) for name in names)
     return f"no such verb: {word!r}" + (f"; did you mean {meant}?" if meant else "")

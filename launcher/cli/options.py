@@ -50,10 +50,10 @@ def words_of(
     force: tuple[str, ...] = (),
 ) -> list[str]:
     """The words that ask for the same profile again."""
-    given = [("--overlay", one) for one in overlays] + [("--set", one) for one in sets]
-    given += [("--name", name)] if name is not None else []
-    given += [("--force", one) for one in force]
-    return [path, *(word for pair in given for word in pair)]
+    pairs = [("--overlay", one) for one in overlays] + [("--set", one) for one in sets]
+    pairs += [("--name", name)] if name is not None else []
+    pairs += [("--force", one) for one in force]
+    return [path, *(word for pair in pairs for word in pair)]
 
 
 def duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:

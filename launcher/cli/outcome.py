@@ -26,7 +26,7 @@ def prepare_streams() -> None:
 def run_verb(
     name: str,
     function: Callable[[], Result],
-    words: Sequence[str],
+    argv: Sequence[str],
     *,
     as_json: bool,
     passing: tuple[type[BaseException], ...] = (),
@@ -55,7 +55,7 @@ def run_verb(
     except Exception:
         from launcher.cli.crash import show_crash
 
-        return int(show_crash(name, list(words), as_json=as_json))
+        return int(show_crash(name, list(argv), as_json=as_json))
     try:
         emit(result, as_json=as_json)
     except BrokenPipeError:

@@ -14,7 +14,7 @@ from launcher.result import Result
 @click.command(
     "plan",
     epilog=examples(
-        "plan profile.yaml", "plan --memory --gpu h800-80g --max profile.yaml", words=PROFILE
+        "plan profile.yaml", "plan --memory --gpu h800-80g --max profile.yaml", arguments=PROFILE
     ),
 )
 @click.argument("profile", shell_complete=completing.profiles)

@@ -18,11 +18,11 @@ COMPLETION = "_ERNIE_DEPLOY_COMPLETE"
 """Variable by which a shell asks click what could come next."""
 
 
-def run_quick(words: list[str]) -> int | None:
+def run_quick(argv: list[str]) -> int | None:
     """The exit code, or None where click has to look at the words."""
     if os.environ.get(COMPLETION):
         return None
-    verb, *rest = words or [""]
+    verb, *rest = argv or [""]
     verb = "status" if verb == "ps" else verb
     targets = [word for word in rest if word != "--json"]
     if verb not in VERBS or any(not word or word.startswith("-") for word in targets):
@@ -34,7 +34,7 @@ def run_quick(words: list[str]) -> int | None:
 
     prepare_streams()
     as_json = len(targets) < len(rest)
-    return run_verb(verb, lambda: function(targets), words, as_json=as_json)
+    return run_verb(verb, lambda: function(targets), argv, as_json=as_json)
 
 
 def _status(targets: list[str]) -> Result:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.command(
     "restart",
     epilog=examples(
-        "restart ernie-tiny-cpu", "restart profile.yaml --overlay site.yaml", words=TARGET
+        "restart ernie-tiny-cpu", "restart profile.yaml --overlay site.yaml", arguments=TARGET
     ),
 )
 @click.argument("target", shell_complete=completing.targets)
@@ -61,20 +61,20 @@ def command(
     if is_profile(target):
         loaded = load_profile(target, overlays, sets, name)
     else:
-        found = target_instance(target)
-        path = found.folder / "profile.json"
-        force = _with_recorded(found, force)
+        instance = target_instance(target)
+        path = instance.folder / "profile.json"
+        force = _with_recorded(instance, force)
         loaded = load_profile(str(path), overlays, sets, name, resolved=True)
         with contextlib.suppress(OSError, UnicodeDecodeError):
             # What ran is told by the resolved profile; what its owner wrote is kept as it is.
-            text = (found.folder / "profile.yaml").read_text(encoding="utf-8")
+            text = (instance.folder / "profile.yaml").read_text(encoding="utf-8")
             loaded = replace(loaded, text=text)
     with listener(as_json, loaded.name) as on_event:
         return restart(
             loaded,
             on_event=on_event,
             preflight=lambda prepared, keeper: preflight(prepared, force, keeper),
-            asked=words_of(target, overlays, sets, name, force),
+            arguments=words_of(target, overlays, sets, name, force),
             force=force,
         )
 
@@ -84,6 +84,6 @@ def _with_recorded(instance: InstanceDir, force: tuple[str, ...]) -> tuple[str, 
     from launcher.doctor import REGISTRY
     from launcher.instance.options import read_options
 
-    known = {check.id for check in REGISTRY}
-    recorded = [name for name in read_options(instance).force if name in known]
+    check_ids = {check.id for check in REGISTRY}
+    recorded = [name for name in read_options(instance).force if name in check_ids]
     return tuple(dict.fromkeys((*recorded, *force)))

@@ -27,7 +27,7 @@ CLIENTS = ("requests", "openai", "anthropic", "all")
     epilog=examples(
         "smoke ernie-tiny-cpu --tag full --junit report.xml",
         "smoke http://gpu7:8180 --api-key env:ERNIE_API_KEY --client all",
-        words=TARGET_OR_URL,
+        arguments=TARGET_OR_URL,
     ),
 )
 @click.argument("target", required=False, shell_complete=completing.targets)
@@ -122,7 +122,7 @@ def command(
     from launcher.smoke.suite import smoke
 
     check_writable(junit=junit, html=html, markdown=markdown)
-    found = resolve(
+    smoke_target = resolve(
         target,
         model=model,
         key=key,
@@ -135,7 +135,7 @@ def command(
     )
     with _progress(as_json) as progress:
         result = smoke(
-            found,
+            smoke_target,
             names=names,
             tags=tags,
             clients=clients,

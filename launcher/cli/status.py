@@ -11,7 +11,9 @@ from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
 
-@click.command("status", epilog=examples("status", "status ernie-tiny-cpu --json", words=TARGET))
+@click.command(
+    "status", epilog=examples("status", "status ernie-tiny-cpu --json", arguments=TARGET)
+)
 @click.argument("target", shell_complete=completing.targets, required=False)
 @json_option
 @verb

@@ -34,21 +34,21 @@ def load_profile(
 
     wrong: DeployError | None = None
     try:
-        found = profile.load(path, overlays=overlays, sets=sets, name=name, resolved=resolved)
+        loaded = profile.load(path, overlays=overlays, sets=sets, name=name, resolved=resolved)
     except DeployError as error:
-        wrong, found = error, error.partial
-    if found is not None and found.smoke:
+        wrong, loaded = error, error.partial
+    if loaded is not None and loaded.smoke:
         # The profile's room knows no checks; it takes a moment, so only where there is a section.
         from launcher.smoke.rules import with_section
 
-        wrong = with_section(wrong, found)
+        wrong = with_section(wrong, loaded)
     if wrong is not None:
         from launcher.environments.judge import completed
 
         raise completed(wrong, version)
     if not os.path.exists(os.path.expanduser(path)):
-        sys.stderr.write(f"the profile is {found.path}, which ships with ernie-deploy\n")
-    return found
+        sys.stderr.write(f"the profile is {loaded.path}, which ships with ernie-deploy\n")
+    return loaded
 
 
 def is_profile(target: str) -> bool:
@@ -64,7 +64,7 @@ def target_instance(target: str, *, must_exist: bool = True) -> InstanceDir:
         PreconditionError: its state may not be read.
         ProfileError: the profile cannot be read.
     """
-    from launcher.instance.store import check_readable, instance, open_instance
+    from launcher.instance.store import check_readable, instance_dir, open_instance
 
     name = target
     if is_profile(target):
@@ -74,9 +74,9 @@ def target_instance(target: str, *, must_exist: bool = True) -> InstanceDir:
         name = instance_name(target)
     if must_exist:
         return open_instance(name)
-    found = instance(name)
-    check_readable(found)
-    return found
+    instance = instance_dir(name)
+    check_readable(instance)
+    return instance
 
 
 def show_status(target: str | None) -> Result:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     epilog=examples(
         "up profiles/ernie-tiny-cpu.yaml",
         "up profile.yaml --set max-model-len=32768 --name second",
-        words=PROFILE,
+        arguments=PROFILE,
     ),
 )
 @click.argument("profile", shell_complete=completing.profiles)
@@ -71,7 +71,7 @@ def command(
             on_event=on_event,
             foreground=foreground,
             preflight=lambda prepared, keeper: preflight(prepared, force, keeper),
-            asked=words_of(profile, overlays, sets, name, force),
+            arguments=words_of(profile, overlays, sets, name, force),
             force=force,
         )
 
@@ -87,6 +87,6 @@ def listener(as_json: bool, name: str) -> AbstractContextManager[OnEvent]:
     if not sys.stderr.isatty():
         return ProgressLines(sys.stderr)
     from launcher.instance.history import expected_seconds
-    from launcher.instance.store import instance
+    from launcher.instance.store import instance_dir
 
-    return ProgressLines(sys.stderr, expected_seconds(instance(name).folder))
+    return ProgressLines(sys.stderr, expected_seconds(instance_dir(name).folder))

@@ -15,7 +15,7 @@ from launcher.result import Result
 @click.command(
     "validate",
     epilog=examples(
-        "validate profile.yaml", "validate profile.yaml --engine-version 2.4", words=PROFILE
+        "validate profile.yaml", "validate profile.yaml --engine-version 2.4", arguments=PROFILE
     ),
 )
 @click.argument("profile", shell_complete=completing.profiles)

@@ -60,17 +60,17 @@ def verb(function: Callable[..., Result]) -> Callable[..., int]:
     return run
 
 
-def show_usage_error(error: click.UsageError, words: list[str]) -> ExitCode:
+def show_usage_error(error: click.UsageError, argv: list[str]) -> ExitCode:
     """Say what is wrong with the command line, as JSON where JSON was asked for."""
     from launcher.report import emit
 
     is_group = error.ctx is not None and isinstance(error.ctx.command, click.Group)
-    if error.ctx is not None and is_group and not words[len(error.ctx.command_path.split()) - 1 :]:
+    if error.ctx is not None and is_group and not argv[len(error.ctx.command_path.split()) - 1 :]:
         # A bare group (`engine`): a click newer than 8.1 calls that an error with the whole help.
         click.echo(error.ctx.get_help(), err=True)
         return ExitCode.USAGE
     command = error.ctx.command_path.partition(" ")[2] if error.ctx else ""
     hint = f"{error.ctx.command_path} --help" if error.ctx else "ernie-deploy --help"
     problem = Problem("usage", error.format_message(), remedy=f"see `{hint}`")
-    emit(Result(command, exit_code=ExitCode.USAGE, errors=(problem,)), as_json="--json" in words)
+    emit(Result(command, exit_code=ExitCode.USAGE, errors=(problem,)), as_json="--json" in argv)
     return ExitCode.USAGE

@@ -66,14 +66,14 @@ class Diagnosis:
     retry: bool
     kind: str = ""
     evidence: Evidence | None = None
-    others: tuple[Finding, ...] = ()
+    alternatives: tuple[Finding, ...] = ()
     first_errors: tuple[Evidence, ...] = ()
     files: int = 0
     size: int = 0
     notes: tuple[str, ...] = field(default=())
 
     @property
-    def found(self) -> bool:
+    def conclusive(self) -> bool:
         """True where a rule or at least an error line was found."""
         return self.rule_id is not None or bool(self.first_errors)
 
@@ -86,7 +86,7 @@ class Diagnosis:
             "remedy": self.remedy,
             "retry": self.retry,
             "evidence": self.evidence.to_json() if self.evidence else None,
-            "others": [other.to_json() for other in self.others],
+            "others": [alternative.to_json() for alternative in self.alternatives],
             "first_errors": [line.to_json() for line in self.first_errors],
             "files": self.files,
             "bytes": self.size,

@@ -35,7 +35,7 @@ _SUMMARY_RANK = 1
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Match:
     """A hit with all that decides its place."""
 
     rule: FailureRule
@@ -115,7 +115,7 @@ class _Reader:
         self.noise = noise
         self.talkative = {i for i, rule in enumerate(rules) if rule.kind == "warning"}
         self.starts: dict[tuple[int, int], list[float]] = {}
-        self.found: list[_Found] = []
+        self.found: list[_Match] = []
         self.kept: list[LogFile] = []
         self.size = 0
         self.notes: list[str] = []
@@ -150,11 +150,11 @@ class _Reader:
                 continue
             taken.add(hit.offset)
             span = span_of(hit.line, data, hit.offset, modified)
-            stamp = span.shown
+            stamp = span.text
             number = data.count(b"\n", 0, hit.offset) + 1
             text = redact(hit.content.strip())[:TEXT_LIMIT]
             evidence = Evidence(source.name, number, text, stamp)
-            self.found.append(_Found(rule, hit.index, span, index, hit, evidence))
+            self.found.append(_Match(rule, hit.index, span, index, hit, evidence))
 
     def conclude(self, exit_code: int | None, state: str, symptoms: dict[str, str]) -> Diagnosis:
         if self.binary:
@@ -162,29 +162,29 @@ class _Reader:
             self.notes.append(note)
         floor, several = self._floor()
         fresh = [f for f in self.found if f.span.may_be_since(floor, several=several)]
-        fresh.sort(key=_place)
+        fresh.sort(key=_sort_key)
         causes = [f for f in fresh if f.rank == 0]
         first = _first_incident(causes) if causes else None
         if first is None and exit_code is not None and exit_code in EXIT_RULES:
-            known = {rule.id: rule for rule in self.rules}.get(EXIT_RULES[exit_code])
-            if known:
-                return self._by_exit(known, exit_code, fresh)
+            exit_rule = {rule.id: rule for rule in self.rules}.get(EXIT_RULES[exit_code])
+            if exit_rule:
+                return self._by_exit(exit_rule, exit_code, fresh)
         if first is None and symptoms:
             return self._by_symptom(symptoms, fresh)
         if first is None and fresh:
             first = fresh[0]
         if first is None:
             return self._unknown(fresh, floor, exit_code, state)
-        found = _finding(first)
-        others = tuple(_finding(f) for f in _once(fresh, first))
+        finding = _finding(first)
+        alternatives = tuple(_finding(f) for f in _once(fresh, first))
         return Diagnosis(
-            found.rule_id,
-            found.cause,
-            found.remedy,
-            found.retry,
-            found.kind,
-            found.evidence,
-            others,
+            finding.rule_id,
+            finding.cause,
+            finding.remedy,
+            finding.retry,
+            finding.kind,
+            finding.evidence,
+            alternatives,
             # What a summary points to may be an error that no rule knows.
             self._errors(floor) if first.rule.summary else (),
             files=len(self.kept),
@@ -201,7 +201,7 @@ class _Reader:
         last = max((max(times) for times in self.starts.values()), default=0.0)
         return max(self.since or 0.0, last if several else 0.0), several
 
-    def _by_exit(self, rule: FailureRule, code: int, fresh: list[_Found]) -> Diagnosis:
+    def _by_exit(self, rule: FailureRule, code: int, fresh: list[_Match]) -> Diagnosis:
         return Diagnosis(
             rule.id,
             fill(rule.cause, {}),
@@ -215,7 +215,7 @@ class _Reader:
             notes=tuple(self.notes),
         )
 
-    def _by_symptom(self, symptoms: dict[str, str], fresh: list[_Found]) -> Diagnosis:
+    def _by_symptom(self, symptoms: dict[str, str], fresh: list[_Match]) -> Diagnosis:
         rule_id = symptoms["rule"]
         return Diagnosis(
             rule_id,
@@ -235,7 +235,7 @@ class _Reader:
         return first_errors(self.kept, self.matcher, floor, several=several)
 
     def _unknown(
-        self, fresh: list[_Found], floor: float, exit_code: int | None, state: str
+        self, fresh: list[_Match], floor: float, exit_code: int | None, state: str
     ) -> Diagnosis:
         errors = self._errors(floor)
         code = "" if exit_code is None else f" (exit code {exit_code})"
@@ -253,7 +253,7 @@ class _Reader:
             # An unknown end of a server that worked may be a passing one; a start that failed for
             # an unknown reason will fail again.
             state == "ready" and (exit_code is not None or bool(errors)),
-            others=tuple(_finding(f) for f in _once(fresh, None)),
+            alternatives=tuple(_finding(f) for f in _once(fresh, None)),
             first_errors=errors,
             files=len(self.kept),
             size=self.size,
@@ -261,13 +261,13 @@ class _Reader:
         )
 
 
-def _place(found: _Found) -> tuple[float, ...]:
+def _sort_key(match: _Match) -> tuple[float, ...]:
     """The place among all: by rank, then the earliest; of summaries the most telling."""
-    order = found.order if found.rule.summary else 0
-    return (found.rank, order, found.time, found.source, found.hit.offset)
+    order = match.order if match.rule.summary else 0
+    return (match.rank, order, match.time, match.source, match.hit.offset)
 
 
-def _first_incident(causes: list[_Found]) -> _Found:
+def _first_incident(causes: list[_Match]) -> _Match:
     """Of the earliest few seconds the most telling cause; `causes` are sorted by time."""
     begin = causes[0].time
     incident = [c for c in causes if c.time <= begin + INCIDENT]
@@ -276,23 +276,23 @@ def _first_incident(causes: list[_Found]) -> _Found:
     return (own or first or incident)[0]
 
 
-def _once(found: list[_Found], but: _Found | None) -> list[_Found]:
+def _once(matches: list[_Match], but: _Match | None) -> list[_Match]:
     """Each rule once, without that of `but`."""
-    seen = {but.rule.id} if but else set()
+    rule_ids = {but.rule.id} if but else set()
     kept = []
-    for one in found:
-        if one.rule.id not in seen:
-            seen.add(one.rule.id)
+    for one in matches:
+        if one.rule.id not in rule_ids:
+            rule_ids.add(one.rule.id)
             kept.append(one)
     return kept
 
 
-def _finding(found: _Found) -> Finding:
-    rule = found.rule
-    groups = {name: redact(value)[:TEXT_LIMIT] for name, value in found.hit.groups.items()}
+def _finding(match: _Match) -> Finding:
+    rule = match.rule
+    groups = {name: redact(value)[:TEXT_LIMIT] for name, value in match.hit.groups.items()}
     kind = "summary" if rule.summary else rule.kind
     cause, remedy = fill(rule.cause, groups), fill(rule.remedy, groups)
-    return Finding(rule.id, cause, remedy, rule.retry, kind, found.evidence)
+    return Finding(rule.id, cause, remedy, rule.retry, kind, match.evidence)
 
 
 def some(names: list[str]) -> str:

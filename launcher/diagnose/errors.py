@@ -10,7 +10,7 @@ from launcher.diagnose.lines import redact, segments
 from launcher.diagnose.matching import Matcher, logical_line, span_of
 from launcher.diagnose.sources import LogFile, contents
 
-WANTED = 5
+MAX_FIRST_ERRORS = 5
 """Lines shown: enough to see a chain of exceptions, few enough to be read."""
 
 _MARKS = (b"Error", b"ERROR", b"Exception", b"CRITICAL", b"FATAL", b"Fatal", b"fatal", b"panic")
@@ -24,7 +24,7 @@ def first_errors(
     files: list[LogFile], matcher: Matcher, floor: float, *, several: bool = False
 ) -> tuple[Evidence, ...]:
     """The earliest error lines that no rule knows, noise left out, none older than `floor`."""
-    found: list[tuple[float, int, Evidence]] = []
+    errors: list[tuple[float, int, Evidence]] = []
     for source in files:
         try:
             data, _ = contents(source.path, source.length)
@@ -34,7 +34,7 @@ def first_errors(
             continue
         kept = 0
         for offset in _candidates(data):
-            if kept >= WANTED:
+            if kept >= MAX_FIRST_ERRORS:
                 break
             line = logical_line(data, offset)
             text = next((s for s in segments(line.content) if is_error(s, line.level)), None)
@@ -46,9 +46,9 @@ def first_errors(
             number = data.count(b"\n", 0, offset) + 1
             quoted = redact(text.strip())[:TEXT_LIMIT]
             kept += 1
-            found.append((span.order, offset, Evidence(source.name, number, quoted, span.shown)))
-    found.sort(key=lambda item: item[:2])
-    return tuple(evidence for _, _, evidence in found)[:WANTED]
+            errors.append((span.order, offset, Evidence(source.name, number, quoted, span.text)))
+    errors.sort(key=lambda item: item[:2])
+    return tuple(evidence for _, _, evidence in errors)[:MAX_FIRST_ERRORS]
 
 
 def is_error(text: str, level: str | None) -> bool:

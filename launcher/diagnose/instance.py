@@ -46,11 +46,11 @@ def of_instance(
     book = rulebooks.book(engine)
     captured = sorted(engine_log.parent.glob(engine_log.name + "*"), key=_age, reverse=True)
     files = [LogFile(path, path.name, raw=True) for path in captured]
-    known = {os.path.realpath(path) for path in captured}
+    captured_paths = {os.path.realpath(path) for path in captured}
     files += [
         f
         for f in below(log_folder, book.private_logs, book.logger_logs)
-        if os.path.realpath(f.path) not in known
+        if os.path.realpath(f.path) not in captured_paths
     ]
     if until is not None:
         files = cut(files, until)
@@ -92,9 +92,9 @@ def rule_of_answer(
     if rule is None:
         return None
     groups = {k: v for k, v in matched[1].groupdict().items() if v} if matched else {}
-    shown = Evidence("GET /health", 0, redact(f"{status} {body}".strip())[:TEXT_LIMIT])
+    evidence = Evidence("GET /health", 0, redact(f"{status} {body}".strip())[:TEXT_LIMIT])
     cause, remedy = fill(rule.cause, groups), fill(rule.remedy, groups)
-    return Finding(rule.id, cause, remedy, rule.retry, rule.kind, shown)
+    return Finding(rule.id, cause, remedy, rule.retry, rule.kind, evidence)
 
 
 def of_folder(
@@ -113,7 +113,7 @@ def of_folder(
         files = below(folder, [glob for book in books for glob in book.private_logs], loggers)
     else:
         files = [log_file(folder, folder.parent, loggers)]
-    found = diagnose(
+    diagnosis = diagnose(
         files,
         [rule for book in (*books, common) for rule in book.rules()],
         exit_code=exit_code,
@@ -123,22 +123,22 @@ def of_folder(
     )
     unread = packed(folder) if folder.is_dir() else []
     if not unread:
-        return found
+        return diagnosis
     named = some(unread)
     note = f"compressed logs are not read ({named}): unpack them if it failed before the rotation"
-    return dataclasses.replace(found, notes=(*found.notes, note))
+    return dataclasses.replace(diagnosis, notes=(*diagnosis.notes, note))
 
 
 def whose(folder: Path) -> list[str]:
     """The engine whose words stand most often in the logs, or all engines."""
-    known = [e for e in rulebooks.engines_with_rules() if e != rulebooks.COMMON]
-    count = dict.fromkeys(known, 0)
+    engines = [e for e in rulebooks.engines_with_rules() if e != rulebooks.COMMON]
+    count = dict.fromkeys(engines, 0)
     for head in _heads(folder):
-        for name in known:
+        for name in engines:
             signs = rulebooks.book(name).signs
             count[name] += sum(head.count(sign.encode()) for sign in signs)
-    best = max(known, key=lambda name: count[name])
-    return [best] if count[best] else known
+    best = max(engines, key=lambda name: count[name])
+    return [best] if count[best] else engines
 
 
 def recognised(folder: Path) -> bool:
@@ -168,9 +168,9 @@ def _symptom(engine: str, name: str | None) -> dict[str, str] | None:
     """The texts of a symptom's rule, None where there is no such symptom."""
     if name is None:
         return None
-    wanted = {"no-progress": "LOAD-HANG"}.get(name, name)
+    symptom = {"no-progress": "LOAD-HANG"}.get(name, name)
     for entry in rulebooks.book(engine).symptoms():
-        if entry.id == wanted or entry.id.endswith(f"-{wanted}"):
+        if entry.id == symptom or entry.id.endswith(f"-{symptom}"):
             return {
                 "rule": entry.id,
                 "cause": fill(entry.cause, {}),

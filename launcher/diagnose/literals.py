@@ -83,8 +83,8 @@ def _longest(branch: str) -> tuple[str, ...] | None:
     if len(best) >= SHORTEST:
         return (best,)
     inside = [required(_body(group)) for group in groups if not group.startswith("?!")]
-    known = [texts for texts in inside if texts]
-    return max(known, key=lambda texts: min(map(len, texts))) if known else None
+    fixed_texts = [texts for texts in inside if texts]
+    return max(fixed_texts, key=lambda texts: min(map(len, texts))) if fixed_texts else None
 
 
 def _body(group: str) -> str:

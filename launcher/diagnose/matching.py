@@ -85,13 +85,13 @@ class Matcher:
         Only patterns whose index is in `talkative` may match a logger's INFO and DEBUG records:
         the others do not look at them, which is also most of the work saved.
         """
-        found = []
+        hits = []
         # Patterns that look at everything need no text without chatter: it is made on demand.
         quiet = all(p.index in talkative for p in self._patterns)
         sifted = _Sifted(data, b"" if quiet else _without_chatter(data), self._sieve)
         for pattern in self._patterns:
             lines: set[int] = set()
-            for start in sifted.starts(pattern, whole=pattern.index in talkative):
+            for start in sifted.starts(pattern, whole_line=pattern.index in talkative):
                 # A long log of refused requests must not stop the search for other rules.
                 if len(lines) >= limit:
                     break
@@ -100,8 +100,8 @@ class Matcher:
                 lines.add(start)
                 hit = self._match(pattern, data, start)
                 if hit:
-                    found.append(hit)
-        return found
+                    hits.append(hit)
+        return hits
 
     def _match(self, pattern: Pattern, data: bytes, start: int) -> Hit | None:
         line = logical_line(data, start)
@@ -132,9 +132,9 @@ class _Sifted:
             self._small = b"\n".join(quiet[at : end if end >= 0 else None] for at, end in pairs)
             self._small_numbers = Newlines(self._small)
 
-    def starts(self, pattern: Pattern, *, whole: bool) -> Iterator[int]:
+    def starts(self, pattern: Pattern, *, whole_line: bool) -> Iterator[int]:
         """Where lines of the data begin that may match; `whole`: also those of chatter."""
-        if whole:
+        if whole_line:
             yield from _line_starts(pattern, self._data)
         elif self._from is not None and pattern.texts is not None:
             for at in _line_starts(pattern, self._small):
@@ -199,12 +199,12 @@ class Span:
     low: float | None
     high: float
     followed: bool
-    shown: float | None
+    text: float | None
 
     @property
     def order(self) -> float:
         """For sorting: the time of the record it belongs to."""
-        return self.high if self.shown is None else self.shown
+        return self.high if self.text is None else self.text
 
     def may_be_since(self, floor: float, *, several: bool) -> bool:
         """True unless the line is older than the start at `floor`.
@@ -229,10 +229,10 @@ def span_of(line: Line, data: bytes, offset: int, modified: float) -> Span:
         return Span(line.time, line.time, True, line.time)
     low = _time_before(data, offset)
     high = time_after(data, offset)
-    shown = low if low is not None else high
+    start = low if low is not None else high
     if high is None:
-        return Span(low, modified + MTIME_SLACK, False, shown)
-    return Span(low, high, True, shown)
+        return Span(low, modified + MTIME_SLACK, False, start)
+    return Span(low, high, True, start)
 
 
 def time_after(data: bytes, offset: int, *, reach: int = 64 * 1024) -> float | None:

@@ -35,8 +35,10 @@ def newest_lines(
         kept = _of_file(source, harmless, since, unwanted)
         if kept:
             last.append(kept[0])
-        bad = [one for one, level in ((e, read(e.text).level) for e in kept) if _is_bad(one, level)]
-        errors += bad[:ERRORS]
+        bad_lines = [
+            one for one, level in ((e, read(e.text).level) for e in kept) if _is_bad(one, level)
+        ]
+        errors += bad_lines[:ERRORS]
     chosen = _newest(errors, ERRORS)
     chosen += [one for one in _newest(last, LAST) if one not in chosen]
     return tuple(sorted(chosen, key=lambda one: one.time or 0.0))
@@ -65,8 +67,8 @@ def _of_file(
             break  # most likely the rest of a line
         line = read(raw_lines[index].decode(errors="replace"))
         stamp = line.time or stamp
-        shown = next((t for t in reversed(segments(line.content)) if t.strip()), "").strip()
-        text = redact(shown)[:TEXT_LIMIT]
+        last_segment = next((t for t in reversed(segments(line.content)) if t.strip()), "").strip()
+        text = redact(last_segment)[:TEXT_LIMIT]
         if not text or stamp < since or harmless.is_noise(text):
             continue
         if any(word in text for word in unwanted):

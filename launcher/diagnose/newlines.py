@@ -27,15 +27,15 @@ class Newlines:
         if line == 0:
             return 0
         block = bisect.bisect_left(self._before, line) - 1
-        low, high, wanted = block * BLOCK, (block + 1) * BLOCK, line - self._before[block]
-        while wanted > 1 and high - low > 64:  # halved: a block may be nothing but newlines
+        low, high, line_in_block = block * BLOCK, (block + 1) * BLOCK, line - self._before[block]
+        while line_in_block > 1 and high - low > 64:  # halved: a block may be nothing but newlines
             middle = (low + high) // 2
             there = self._data.count(b"\n", low, middle)
-            if there >= wanted:
+            if there >= line_in_block:
                 high = middle
             else:
-                low, wanted = middle, wanted - there
+                low, line_in_block = middle, line_in_block - there
         at = self._data.find(b"\n", low)
-        for _ in range(wanted - 1):
+        for _ in range(line_in_block - 1):
             at = self._data.find(b"\n", at + 1)
         return at + 1

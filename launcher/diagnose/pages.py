@@ -15,48 +15,50 @@ _FILE = Path(__file__).resolve().parent / "data" / "pages.json"
 _EXIT_WORDS = ("exit-code", "exit", "exit_code")
 
 
-def page(words: tuple[str, ...]) -> dict[str, Any]:
+def page(names: tuple[str, ...]) -> dict[str, Any]:
     """The page called by `words`: a rule, a code, a check, a runbook, a number or `exit-code N`.
 
     Raises:
         UsageError: there is none; names the nearest.
     """
-    name = words[-1]
-    known = json.loads(_FILE.read_text(encoding="utf-8"))
+    name = names[-1]
+    pages_data = json.loads(_FILE.read_text(encoding="utf-8"))
     checks, runbooks = _checks(), _runbooks()
-    if words[0] in _EXIT_WORDS or (len(words) == 1 and name.isdigit()):
-        if len(words) <= 2 and name in known["exit_codes"]:
-            return {"kind": "exit-code", "id": name, **known["exit_codes"][name]}
-        raise _nothing(" ".join(words), list(known["exit_codes"]))
-    if len(words) == 1:
-        found = rulebooks.find(name)
-        if found:
-            return _rule_page(*found)
+    if names[0] in _EXIT_WORDS or (len(names) == 1 and name.isdigit()):
+        if len(names) <= 2 and name in pages_data["exit_codes"]:
+            return {"kind": "exit-code", "id": name, **pages_data["exit_codes"][name]}
+        raise _nothing(" ".join(names), list(pages_data["exit_codes"]))
+    if len(names) == 1:
+        rule = rulebooks.find(name)
+        if rule:
+            return _rule_page(*rule)
         if name in checks:
             return {"kind": "check", "id": name, **checks[name]}
-        if name in known["errors"]:
-            return _error_page(name, known["errors"][name])
+        if name in pages_data["errors"]:
+            return _error_page(name, pages_data["errors"][name])
         if name in runbooks:
             return _runbook_page(name, runbooks[name])
     every = [
         e.id for engine in rulebooks.engines_with_rules() for e in rulebooks.book(engine).entries
     ]
-    raise _nothing(" ".join(words), [*every, *known["errors"], *checks, *runbooks])
+    raise _nothing(" ".join(names), [*every, *pages_data["errors"], *checks, *runbooks])
 
 
 def index() -> dict[str, list[dict[str, str]]]:
     """Every page by its kind: the word that calls it, and what it is about."""
-    known = json.loads(_FILE.read_text(encoding="utf-8"))
+    pages_data = json.loads(_FILE.read_text(encoding="utf-8"))
     return {
         "runbooks": [
             {"id": name, "title": _runbook_page(name, path)["title"], "path": str(path)}
             for name, path in _runbooks().items()
         ],
         "exit_codes": [
-            {"id": k, "title": page["title"]} for k, page in known["exit_codes"].items()
+            {"id": k, "title": page["title"]} for k, page in pages_data["exit_codes"].items()
         ],
         "checks": [{"id": name, "title": check["title"]} for name, check in _checks().items()],
-        "errors": [{"id": code, "title": page["means"]} for code, page in known["errors"].items()],
+        "errors": [
+            {"id": code, "title": page["means"]} for code, page in pages_data["errors"].items()
+        ],
         "rules": [
             {"id": entry.id, "engine": engine, "kind": entry.kind, "cause": entry.cause}
             for engine in rulebooks.engines_with_rules()
@@ -90,8 +92,8 @@ def _runbook_page(name: str, path: Path) -> dict[str, Any]:
 
 def _error_page(code: str, page: dict[str, Any]) -> dict[str, Any]:
     """The page; its exit code, or each of them with when it is that one."""
-    said = page["exit_code"]
-    exits = {str(said): ""} if isinstance(said, int) else said
+    exit_codes = page["exit_code"]
+    exits = {str(exit_codes): ""} if isinstance(exit_codes, int) else exit_codes
     codes = [{"code": int(number), "when": when} for number, when in exits.items()]
     return {
         "kind": "error",
@@ -122,14 +124,14 @@ def _rule_page(engine: str, entry: rulebooks.RuleEntry) -> dict[str, Any]:
     }
 
 
-def _nothing(asked: str, names: list[str]) -> UsageError:
-    near = difflib.get_close_matches(asked, names, n=1, cutoff=0.5)
-    upper = difflib.get_close_matches(asked.upper(), names, n=1, cutoff=0.5)
+def _nothing(query: str, names: list[str]) -> UsageError:
+    near = difflib.get_close_matches(query, names, n=1, cutoff=0.5)
+    upper = difflib.get_close_matches(query.upper(), names, n=1, cutoff=0.5)
     meant = f"; did you mean {(near or upper)[0]}?" if near or upper else ""
     return UsageError(
         UsageError.of(
             "unknown-page",
-            f"nothing is known of {asked!r}{meant}",
+            f"nothing is known of {query!r}{meant}",
             remedy="`ernie-deploy explain` without a word lists every page",
         ).problems
     )

@@ -28,12 +28,12 @@ class Sieve:
         """Cut every text into its pieces."""
         self._texts = list(dict.fromkeys(texts))
         self._pieces: dict[bytes, frozenset[int]] = {}
-        found: dict[bytes, set[int]] = {}
+        literals: dict[bytes, set[int]] = {}
         for index, text in enumerate(self._texts):
             for length in _LENGTHS:
                 for at in range(max(1, len(text) - length + 1)):
-                    found.setdefault(text[at : at + length], set()).add(index)
-        self._pieces = {piece: frozenset(holders) for piece, holders in found.items()}
+                    literals.setdefault(text[at : at + length], set()).add(index)
+        self._pieces = {piece: frozenset(holders) for piece, holders in literals.items()}
 
     def lines(self, data: bytes) -> list[int] | None:
         """Starts, in order, of all lines of `data` that may hold one of the texts.

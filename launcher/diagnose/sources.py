@@ -42,8 +42,8 @@ class LogFile:
 
 def log_file(path: Path, root: Path | None = None, loggers: Iterable[str] = ()) -> LogFile:
     """`path` as a log, named relative to `root`; `loggers` are globs of files of a logger."""
-    shown = str(path.relative_to(root)) if root and path.is_relative_to(root) else str(path)
-    return LogFile(path, shown, not any(fnmatch.fnmatch(path.name, glob) for glob in loggers))
+    shown_path = str(path.relative_to(root)) if root and path.is_relative_to(root) else str(path)
+    return LogFile(path, shown_path, not any(fnmatch.fnmatch(path.name, glob) for glob in loggers))
 
 
 def below(folder: Path, private: Iterable[str] = (), loggers: Iterable[str] = ()) -> list[LogFile]:
@@ -52,7 +52,7 @@ def below(folder: Path, private: Iterable[str] = (), loggers: Iterable[str] = ()
     A name that links to a file of the same folder (`api_server.log` to today's) is read once.
     """
     globs, logged = tuple(private), tuple(loggers)
-    found: dict[tuple[int, int], LogFile] = {}
+    files_by_id: dict[tuple[int, int], LogFile] = {}
     for base, _, names in os.walk(folder):
         for name in sorted(names):
             path = Path(base, name)
@@ -61,14 +61,16 @@ def below(folder: Path, private: Iterable[str] = (), loggers: Iterable[str] = ()
             with contextlib.suppress(OSError):
                 info = path.stat()
                 if path.is_file() and info.st_size:
-                    found.setdefault((info.st_dev, info.st_ino), log_file(path, folder, logged))
-    return list(found.values())
+                    files_by_id.setdefault(
+                        (info.st_dev, info.st_ino), log_file(path, folder, logged)
+                    )
+    return list(files_by_id.values())
 
 
 def packed(folder: Path) -> list[str]:
     """Compressed files below `folder`, relative to it."""
-    found = (Path(base, name) for base, _, names in os.walk(folder) for name in names)
-    return sorted(str(p.relative_to(folder)) for p in found if p.name.endswith(PACKED))
+    paths = (Path(base, name) for base, _, names in os.walk(folder) for name in names)
+    return sorted(str(p.relative_to(folder)) for p in paths if p.name.endswith(PACKED))
 
 
 def is_binary(data: bytes) -> bool:
@@ -82,22 +84,22 @@ def is_binary(data: bytes) -> bool:
 
 def lengths(folder: Path) -> dict[str, int]:
     """How many bytes each file below `folder` has now, by inode: a rotation changes its name."""
-    found: dict[str, int] = {}
+    lengths_by_path: dict[str, int] = {}
     for base, _, names in os.walk(folder):
         for name in names:
             with contextlib.suppress(OSError):
                 info = os.lstat(os.path.join(base, name))
-                if stat.S_ISREG(info.st_mode) and len(found) < MOST_FILES:
-                    found[str(info.st_ino)] = info.st_size
-    return found
+                if stat.S_ISREG(info.st_mode) and len(lengths_by_path) < MOST_FILES:
+                    lengths_by_path[str(info.st_ino)] = info.st_size
+    return lengths_by_path
 
 
-def cut(logs: Iterable[LogFile], known: Mapping[str, int]) -> list[LogFile]:
+def cut(logs: Iterable[LogFile], recorded_lengths: Mapping[str, int]) -> list[LogFile]:
     """`logs` as long as they were when `known` was taken; those that came later are left out."""
     kept = []
     for log in logs:
         with contextlib.suppress(OSError):
-            length = known.get(str(log.path.stat().st_ino))
+            length = recorded_lengths.get(str(log.path.stat().st_ino))
             if length:
                 kept.append(replace(log, length=length))
     return kept

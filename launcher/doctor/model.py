@@ -13,6 +13,7 @@ from launcher.host.gpus import GpuReport
 from launcher.host.kernel import MessageQueue
 from launcher.host.memory import FileSystem, Limit, Memory
 from launcher.host.network import QueuePort
+from launcher.preparing.owners import Owners
 
 if TYPE_CHECKING:
     from launcher.engines.base import Engine, Installed
@@ -58,6 +59,11 @@ class Host:
         """Queue ports of FastDeploy servers on this host."""
         return network.queue_ports()
 
+    @cached_property
+    def owners(self) -> Owners:
+        """Which instance of this user something belongs to."""
+        return Owners()
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -89,8 +95,8 @@ class Subject:
 
         A flag may be spelled with underscores or with its dashes in front.
         """
-        given = self.profile.engine_args if self.profile else {}
-        return next((v for key, v in given.items() if canonical(key) == name), None)
+        engine_args = self.profile.engine_args if self.profile else {}
+        return next((v for key, v in engine_args.items() if canonical(key) == name), None)
 
     def number(self, name: str, default: float) -> float:
         """An engine argument as a number; `default` where it is absent or (see `profile`) wrong."""

@@ -46,10 +46,10 @@ def gate(subject: Subject, force: Sequence[str]) -> tuple[str, ...]:
             the check's id.
         UsageError: `force` names no check.
     """
-    known = [check.id for check in REGISTRY]
+    check_ids = [check.id for check in REGISTRY]
     for name in force:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
+        if name not in check_ids:
+            near = difflib.get_close_matches(name, check_ids, n=1)
             meant = f"; did you mean {near[0]!r}?" if near else ""
             raise UsageError(
                 UsageError.of(

@@ -82,9 +82,9 @@ def _plan(
     """The launch plan with the ports that the profile fixes; the others are placeholders."""
     numbers, auto = {}, set()
     for index, need in enumerate(engine.ports(profile, release)):
-        asked = profile.ports.get(need.name, need.default)
-        numbers[need.name] = asked if isinstance(asked, int) else PLACEHOLDER + 16 * index
-        if not isinstance(asked, int):
+        requested = profile.ports.get(need.name, need.default)
+        numbers[need.name] = requested if isinstance(requested, int) else PLACEHOLDER + 16 * index
+        if not isinstance(requested, int):
             auto.add(need.name)
     folder = paths.instances() / profile.name
     context = PlanContext(

@@ -26,8 +26,8 @@ def names() -> tuple[str, ...]:
     # Imported here: the keeper needs this package and neither module, and counts its megabytes.
     from importlib import metadata
 
-    others = {point.name for point in metadata.entry_points(group=ENTRY_POINT_GROUP)}
-    return (*BUILT_IN, *sorted(others - set(BUILT_IN)))
+    third_party = {point.name for point in metadata.entry_points(group=ENTRY_POINT_GROUP)}
+    return (*BUILT_IN, *sorted(third_party - set(BUILT_IN)))
 
 
 def get(name: str) -> Engine:

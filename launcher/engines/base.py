@@ -132,7 +132,7 @@ class Question(Protocol):
     """
 
     @property
-    def words(self) -> Sequence[str]:
+    def arguments(self) -> Sequence[str]:
         """Arguments of the interpreter that print the answer."""
         ...
 
@@ -141,7 +141,7 @@ class Question(Protocol):
         """Variables it is asked with, beside those that any program needs."""
         ...
 
-    def known(self, version: str, cache_dir: Path) -> Mapping[str, Any] | None:
+    def cached_answer(self, version: str, cache_dir: Path) -> Mapping[str, Any] | None:
         """The answer of this version where it is known already."""
         ...
 

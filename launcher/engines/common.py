@@ -11,7 +11,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from launcher.engines.base import PlanContext
-from launcher.engines.options import Option, OptionTable, canonical, words, wrong_value
+from launcher.engines.options import Option, OptionTable, canonical, option_arguments, wrong_value
 from launcher.errors import Problem
 from launcher.plan.environment import PASS_ENV
 from launcher.plan.model import Deadlines, EnvVar, Flag
@@ -77,27 +77,27 @@ def lacking(profile: Profile, title: str, missing: Mapping[str, str]) -> list[Pr
 
 def check_ports(profile: Profile, title: str, allowed: Iterable[str]) -> list[Problem]:
     """Ports the engine does not have, and numbers given twice."""
-    found = []
+    problems = []
     names = tuple(allowed)
     taken: dict[int, str] = {}
     for name, number in profile.ports.items():
-        place = f"ports.{name}"
+        path = f"ports.{name}"
         if name not in names:
             have = HAVE_PORT.get(name)
             who = f"engines that have it: {', '.join(have)}" if have else "no engine has it"
-            found.append(
-                problem(profile, place, "port-not-supported",
+            problems.append(
+                problem(profile, path, "port-not-supported",
                         f"{title} has no port `{name}` ({who}); its ports: {', '.join(names)}")
             )  # fmt: skip
         elif isinstance(number, int):
             if number in taken:
-                found.append(
-                    problem(profile, place, "port-twice",
+                problems.append(
+                    problem(profile, path, "port-twice",
                             f"ports.{taken[number]} and ports.{name} are both {number}",
                             "give one of them another number, or `auto`")
                 )  # fmt: skip
             taken[number] = name
-    return found
+    return problems
 
 
 def check_hub_keys(profile: Profile) -> list[Problem]:
@@ -115,23 +115,28 @@ def check_hub_keys(profile: Profile) -> list[Problem]:
 
 def check_env(profile: Profile, owned: Mapping[str, str]) -> list[Problem]:
     """Variables that are ours to set, that cannot be names, or that hold a secret in clear."""
-    found = []
+    problems = []
     for name, value in profile.env.items():
-        place = f"env.{name}"
+        path = f"env.{name}"
         if not _VARIABLE.match(name):
-            found.append(problem(profile, place, "bad-variable", f"{name!r} is no variable's name"))
+            problems.append(
+                problem(profile, path, "bad-variable", f"{name!r} is no variable's name")
+            )
         elif "\0" in value:
-            found.append(problem(profile, place, "bad-variable", f"{name} holds a NUL character"))
+            problems.append(problem(profile, path, "bad-variable", f"{name} holds a NUL character"))
         elif name in owned:
-            found.append(problem(profile, place, "owned-variable", f"{name} is set by ernie-deploy",
-                                 owned[name]))  # fmt: skip
+            problems.append(
+                problem(
+                    profile, path, "owned-variable", f"{name} is set by ernie-deploy", owned[name]
+                )
+            )
         elif is_secret_name(name) and value and not _REFERENCE.match(value):
-            found.append(
-                problem(profile, place, "secret-in-clear",
+            problems.append(
+                problem(profile, path, "secret-in-clear",
                         f"{name} looks like a secret and stands in the profile in clear",
                         f"write a reference: `{name}: env:{name}`, `file:PATH` or `cmd:COMMAND`")
             )  # fmt: skip
-    return found
+    return problems
 
 
 def split_env(profile: Profile) -> tuple[tuple[EnvVar, ...], dict[str, str]]:
@@ -157,33 +162,38 @@ def check_options(
     `owned` maps an option's name to what to write instead; `elsewhere` an unknown option's name
     to the sentence that says in which release it works.
     """
-    found: list[Problem] = []
-    seen: dict[str, str] = {}
+    problems: list[Problem] = []
+    keys_by_option: dict[str, str] = {}
     for key, value in profile.engine_args.items():
-        place = f"engine-args.{key}"
+        path = f"engine-args.{key}"
         name = canonical(key)
-        if name in seen:
-            found.append(
-                problem(profile, place, "flag-twice",
-                        f"`{seen[name]}` and `{key}` are the same flag", "keep one of them")
-            )  # fmt: skip
+        if name in keys_by_option:
+            problems.append(
+                problem(
+                    profile,
+                    path,
+                    "flag-twice",
+                    f"`{keys_by_option[name]}` and `{key}` are the same flag",
+                    "keep one of them",
+                )
+            )
             continue
-        seen[name] = key
+        keys_by_option[name] = key
         if name in owned:
-            found.append(problem(profile, place, "owned-flag",
+            problems.append(problem(profile, path, "owned-flag",
                                  f"--{name} is decided by ernie-deploy", owned[name]))  # fmt: skip
             continue
         option = table.get(key)
         if option is None or option.action == "help":
-            found.append(_unknown(profile, table, key, (elsewhere or {}).get(name)))
+            problems.append(_unknown(profile, table, key, (elsewhere or {}).get(name)))
             continue
         reason = wrong_value(option, value)
         if reason:
-            found.append(
-                problem(profile, place, "wrong-value", f"{option.flag}: {reason}",
+            problems.append(
+                problem(profile, path, "wrong-value", f"{option.flag}: {reason}",
                         f"it takes {option.expects}")
             )  # fmt: skip
-    return found
+    return problems
 
 
 def _unknown(profile: Profile, table: OptionTable, key: str, where: str | None) -> Problem:
@@ -199,10 +209,10 @@ def option_flag(
     option: Option, value: Any, reason: str, origin: str | None, key: str
 ) -> Flag | None:
     """`value` as the flag of a plan; None where nothing has to be said on the command line."""
-    said = words(option, value)
-    if not said:
+    arguments = option_arguments(option, value)
+    if not arguments:
         return None
-    return Flag(said[0], tuple(said[1:]), reason, origin, key)
+    return Flag(arguments[0], tuple(arguments[1:]), reason, origin, key)
 
 
 def argv_of(python: str, module: Sequence[str], flags: Iterable[Flag]) -> tuple[str, ...]:
@@ -212,10 +222,10 @@ def argv_of(python: str, module: Sequence[str], flags: Iterable[Flag]) -> tuple[
 
 def base_url(host: str, port: int) -> str:
     """What a client on this machine is given: the API's root."""
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
-    if ":" in shown and not shown.startswith("["):
-        shown = f"[{shown}]"
-    return f"http://{shown}:{port}/v1"
+    client_host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
+    if ":" in client_host and not client_host.startswith("["):
+        client_host = f"[{client_host}]"
+    return f"http://{client_host}:{port}/v1"
 
 
 def common_parts(profile: Profile, context: PlanContext) -> dict[str, Any]:
@@ -287,11 +297,11 @@ def admitted(engine_version: str | None, versions: Sequence[str]) -> tuple[str, 
     Raises:
         InvalidSpecifier: the constraint cannot be read.
     """
-    wanted = specifier(engine_version)
+    required = specifier(engine_version)
     return tuple(
         version
         for version in versions
-        if any(wanted.contains(one, prereleases=True) for one in _patches(version))
+        if any(required.contains(one, prereleases=True) for one in _patches(version))
     )
 
 
@@ -303,14 +313,14 @@ def specifier(text: str | None) -> SpecifierSet:
     """
     if not text or not text.strip():
         return SpecifierSet()
-    said = text.strip()
-    if said[0].isdigit():
+    stripped = text.strip()
+    if stripped[0].isdigit():
         try:
-            parts = len(Version(said).release)
+            parts = len(Version(stripped).release)
         except InvalidVersion as error:
             raise InvalidSpecifier(str(error)) from error
-        return SpecifierSet(f"=={said}" if parts > 2 else f"=={said}.*")
-    return SpecifierSet(said)
+        return SpecifierSet(f"=={stripped}" if parts > 2 else f"=={stripped}.*")
+    return SpecifierSet(stripped)
 
 
 def _patches(version: str) -> list[str]:
@@ -319,28 +329,28 @@ def _patches(version: str) -> list[str]:
     return [f"{version}.{patch}" for patch in range(10)]
 
 
-def merged(found: Mapping[str, Sequence[Problem]]) -> list[Problem]:
+def merged(by_release: Mapping[str, Sequence[Problem]]) -> list[Problem]:
     """The problems of several releases, each said once with the releases it holds for."""
     holds: dict[tuple[str, str | None, str], list[str]] = {}
-    shown: dict[tuple[str, str | None, str], Problem] = {}
-    for version, problems in found.items():
+    unique: dict[tuple[str, str | None, str], Problem] = {}
+    for version, problems in by_release.items():
         for one in problems:
             key = (one.code, one.where, one.message.replace(version, _GAP))
             holds.setdefault(key, []).append(version)
-            shown[key] = one
+            unique[key] = one
     result = []
     for key, versions in holds.items():
         message = key[2]
-        if _GAP not in message and len(versions) < len(found):
-            message += f" [in {_span(versions, list(found))}]"
-        message = message.replace(_GAP, _span(versions, list(found)))
-        result.append(dataclasses.replace(shown[key], message=message))
+        if _GAP not in message and len(versions) < len(by_release):
+            message += f" [in {_span(versions, list(by_release))}]"
+        message = message.replace(_GAP, _span(versions, list(by_release)))
+        result.append(dataclasses.replace(unique[key], message=message))
     return in_file_order(result)
 
 
 def in_file_order(problems: Iterable[Problem]) -> list[Problem]:
     """Problems as a reader goes through the file; those without a place come first."""
-    return sorted(problems, key=lambda one: _place(one.where))
+    return sorted(problems, key=lambda one: _sort_key(one.where))
 
 
 _GAP = "\0"
@@ -353,7 +363,7 @@ def _span(versions: Sequence[str], every: Sequence[str]) -> str:
     return ", ".join(versions)
 
 
-def _place(where: str | None) -> tuple[str, int, int]:
+def _sort_key(where: str | None) -> tuple[str, int, int]:
     match = re.match(r"(?P<file>.*):(?P<line>\d+):(?P<column>\d+)$", where or "")
     if match is None:
         return ("", 0, 0)

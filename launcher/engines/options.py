@@ -46,7 +46,7 @@ class Option:
     default: Any = None
     effective_default: str | None = None
     choices: tuple[str, ...] | None = None
-    many: bool = False
+    repeatable: bool = False
     object_only: bool = True
     required: bool = False
     group: str = ""
@@ -113,10 +113,10 @@ def wrong_value(option: Option, value: Any) -> str | None:
     if value is None:
         return None if option.default is None else f"null is not {option.expects}"
     if option.action in ("switch", "boolean"):
-        return None if isinstance(value, bool) else f"{_shown(value)} is not true or false"
+        return None if isinstance(value, bool) else f"{_format_default(value)} is not true or false"
     if option.kind == "bool":
         return _wrong_bool(value)
-    if option.many or option.action == "append":
+    if option.repeatable or option.action == "append":
         items = list(value) if isinstance(value, (list, tuple)) else [value]
         if not items:
             return "an empty list is not a value"
@@ -128,7 +128,7 @@ def wrong_value(option: Option, value: Any) -> str | None:
     return _wrong_item(option, value)
 
 
-def words(option: Option, value: Any) -> tuple[str, ...]:
+def option_arguments(option: Option, value: Any) -> tuple[str, ...]:
     """The argv words for `value`, the flag first; empty where nothing need be said.
 
     `value` was accepted by `wrong_value`. A value that looks like a flag is joined to its flag
@@ -145,7 +145,7 @@ def words(option: Option, value: Any) -> tuple[str, ...]:
     if option.action == "append":
         items = list(value) if isinstance(value, (list, tuple)) else [value]
         return tuple(word for item in items for word in _pair(option.flag, text(option, item)))
-    if option.many:
+    if option.repeatable:
         items = list(value) if isinstance(value, (list, tuple)) else [value]
         return (option.flag, *(text(option, item) for item in items))
     if option.kind == "bool" and option.default is False and value is False:
@@ -182,33 +182,33 @@ def _is_number(value: str) -> bool:
 def _wrong_bool(value: Any) -> str | None:
     if isinstance(value, bool) or str(value) in ("True", "true", "1"):
         return None
-    return f"{_shown(value)} is not true or false"
+    return f"{_format_default(value)} is not true or false"
 
 
 def _wrong_item(option: Option, value: Any) -> str | None:
     if isinstance(value, str) and "\0" in value:
         return "a NUL character cannot be given on a command line"
     if isinstance(value, (bool, Mapping, list, tuple)):
-        return f"{_shown(value)} is not {option.expects}"
-    if option.many and isinstance(value, str) and value.startswith("-"):
-        return f"{_shown(value)} looks like a flag and cannot be one of several values"
+        return f"{_format_default(value)} is not {option.expects}"
+    if option.repeatable and isinstance(value, str) and value.startswith("-"):
+        return f"{_format_default(value)} looks like a flag and cannot be one of several values"
     if option.kind in ("int", "int-list"):
         try:
             if isinstance(value, float):
                 raise ValueError
             int(value)
         except (ValueError, TypeError):
-            return f"{_shown(value)} is not a whole number"
+            return f"{_format_default(value)} is not a whole number"
     elif option.kind == "float":
         try:
             if not math.isfinite(float(value)):
                 raise ValueError
         except (ValueError, TypeError, OverflowError):
-            return f"{_shown(value)} is not a number"
+            return f"{_format_default(value)} is not a number"
     if option.choices and str(value) not in option.choices:
         near = difflib.get_close_matches(str(value), option.choices, n=1)
         meant = f"; did you mean {near[0]!r}?" if near else ""
-        return f"{_shown(value)} is not one of {', '.join(option.choices)}{meant}"
+        return f"{_format_default(value)} is not one of {', '.join(option.choices)}{meant}"
     return None
 
 
@@ -218,7 +218,7 @@ def _wrong_list(option: Option, value: Any) -> str | None:
         if any("," in str(item) for item in items):
             return "an item with a comma would become two"
     elif isinstance(value, Mapping):
-        return f"{_shown(value)} is not {option.expects}"
+        return f"{_format_default(value)} is not {option.expects}"
     else:
         items = str(value).split(",") if isinstance(value, str) else [value]
     if not items or any(str(item).strip() == "" for item in items):
@@ -234,7 +234,7 @@ def _wrong_json(option: Option, value: Any) -> str | None:
             return f"the value cannot be written as JSON: {error}"
         return None
     if not isinstance(value, str):
-        return f"{_shown(value)} is not {option.expects}"
+        return f"{_format_default(value)} is not {option.expects}"
     if "\0" in value:
         return "a NUL character cannot be given on a command line"
     try:
@@ -246,10 +246,10 @@ def _wrong_json(option: Option, value: Any) -> str | None:
     except RecursionError:
         return "the JSON is nested too deeply"
     if option.kind == "json" and option.object_only and not isinstance(parsed, dict):
-        return f"{_shown(value)} is JSON but not an object"
+        return f"{_format_default(value)} is JSON but not an object"
     return None
 
 
-def _shown(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else f"{shown[:57]}..."
+def _format_default(value: Any) -> str:
+    formatted = repr(value)
+    return formatted if len(formatted) <= 60 else f"{formatted[:57]}..."

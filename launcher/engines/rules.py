@@ -137,16 +137,16 @@ def book(engine: str) -> RuleBook:
 
 def engines_with_rules() -> tuple[str, ...]:
     """Every book there is, `common` last."""
-    found = sorted(p.parent.parent.name for p in _ENGINES.glob("*/data/failures.json"))
-    return (*found, COMMON)
+    names = sorted(p.parent.parent.name for p in _ENGINES.glob("*/data/failures.json"))
+    return (*names, COMMON)
 
 
 def find(rule_id: str) -> tuple[str, RuleEntry] | None:
     """The entry called `rule_id` and the book it is in; case does not matter."""
-    wanted = rule_id.upper()
+    upper_id = rule_id.upper()
     for engine in engines_with_rules():
         for entry in book(engine).entries:
-            if entry.id == wanted:
+            if entry.id == upper_id:
                 return engine, entry
     return None
 

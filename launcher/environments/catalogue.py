@@ -62,14 +62,14 @@ def planned(plan: InstallPlan) -> dict[str, Any]:
     }
 
 
-def pick(wanted: str) -> Environment:
+def pick(requirement: str) -> Environment:
     """The newest installed environment that `NAME[CONSTRAINT]` admits.
 
     Raises:
         UsageError: the request cannot be read.
         PreconditionError: `missing-engine`: there is none.
     """
-    request = recipes.parse(wanted)
+    request = recipes.parse(requirement)
     name = request.recipe.name
     for candidate in dict.fromkeys((name, *environment_names(name))):
         for environment in store.complete(candidate):

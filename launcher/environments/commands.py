@@ -128,8 +128,8 @@ def _lines(
         chunk = os.read(process.stdout.fileno(), 65536)
         if not chunk:
             break
-        *whole, rest = (rest + chunk).replace(b"\r", b"\n").split(b"\n")
-        yield from (line.decode(errors="replace") for line in whole)
+        *complete, rest = (rest + chunk).replace(b"\r", b"\n").split(b"\n")
+        yield from (line.decode(errors="replace") for line in complete)
     if rest:
         yield rest.decode(errors="replace")
 

@@ -54,21 +54,21 @@ def find(engine: Engine, profile: Profile, *, version: str | None = None) -> Ins
             engine's own problem with what is installed.
         UsageError: a version constraint cannot be read.
     """
-    wanted = [constraint(profile.engine_version), constraint(version)]
+    specifiers = [constraint(profile.engine_version), constraint(version)]
     stated = " and ".join(text for text in (profile.engine_version, version) if text)
     if profile.python:
-        found = _look(engine, profile, profile.python)
-        if found.release and not _admits(wanted, found.release.version):
+        installed = _look(engine, profile, profile.python)
+        if installed.release and not _admits(specifiers, installed.release.version):
             raise PreconditionError(
                 Problem(
                     "wrong-engine-version",
-                    f"{profile.python} has {engine.name} {found.release.version}, "
+                    f"{profile.python} has {engine.name} {installed.release.version}, "
                     f"but {stated} is asked for",
                     profile.where("python"),
                     "name another python, or change engine-version",
                 )
             )
-        return found
+        return installed
     names = environment_names(engine.name)
     environments = [e for name in names for e in store.complete(name)]
     if not environments:
@@ -79,11 +79,11 @@ def find(engine: Engine, profile: Profile, *, version: str | None = None) -> Ins
                 "missing-engine",
                 f"no environment of {names[0]} is installed{note}",
                 profile.where("engine"),
-                f"ernie-deploy engine install {_quoted(names[0], wanted)}",
+                f"ernie-deploy engine install {_quoted(names[0], specifiers)}",
             )
         )
     for environment in environments:
-        if _admits(wanted, str(environment.version)):
+        if _admits(specifiers, str(environment.version)):
             return _look(engine, profile, environment.python)
     have = ", ".join(f"{e.name} {e.version}" for e in environments)
     raise PreconditionError(
@@ -91,7 +91,7 @@ def find(engine: Engine, profile: Profile, *, version: str | None = None) -> Ins
             "wrong-engine-version",
             f"{stated} of {engine.name} is asked for, installed is {have}",
             profile.where("engine-version"),
-            f"ernie-deploy engine install {_quoted(names[0], wanted)}",
+            f"ernie-deploy engine install {_quoted(names[0], specifiers)}",
         )
     )
 
@@ -101,20 +101,20 @@ def _look(engine: Engine, profile: Profile, python: str) -> Installed:
     from launcher.host.interpreter import inspect
 
     try:
-        seen = inspect(python, engine.distributions, pythonpath=profile.env.get("PYTHONPATH"))
+        details = inspect(python, engine.distributions, pythonpath=profile.env.get("PYTHONPATH"))
     except PreconditionError as error:
-        place = profile.where("python")
+        location = profile.where("python")
         raise PreconditionError(
-            dataclasses.replace(problem, where=place) for problem in error.problems
+            dataclasses.replace(problem, where=location) for problem in error.problems
         ) from error
-    installed = engine.installed(seen.python, seen.python_version, seen.distributions)
+    installed = engine.installed(details.python, details.python_version, details.distributions)
     if installed.problem is not None:
         raise PreconditionError(installed.problem)
     if installed.release is None:
         raise PreconditionError(
             Problem(
                 "missing-engine",
-                f"{seen.python} (Python {seen.python_version}) has none of "
+                f"{details.python} (Python {details.python_version}) has none of "
                 f"{', '.join(engine.distributions)}",
                 profile.where("python"),
                 f"ernie-deploy engine install {environment_names(engine.name)[0]}",
@@ -123,13 +123,13 @@ def _look(engine: Engine, profile: Profile, python: str) -> Installed:
     return installed
 
 
-def _admits(wanted: list[SpecifierSet], version: str) -> bool:
+def _admits(specifiers: list[SpecifierSet], version: str) -> bool:
     # Pre-releases were asked for by installing them.
-    return all(one.contains(version, prereleases=True) for one in wanted)
+    return all(one.contains(version, prereleases=True) for one in specifiers)
 
 
-def _quoted(name: str, wanted: list[SpecifierSet]) -> str:
-    specifier = ",".join(str(one) for one in wanted if str(one))
+def _quoted(name: str, specifiers: list[SpecifierSet]) -> str:
+    specifier = ",".join(str(one) for one in specifiers if str(one))
     return f"'{name}{specifier}'" if specifier else name
 
 

@@ -43,7 +43,7 @@ class Options:
     arch: str | None = None
 
 
-def install(wanted: str, options: Options, progress: Progress) -> tuple[Environment, bool]:
+def install(requirement: str, options: Options, progress: Progress) -> tuple[Environment, bool]:
     """Install what `wanted` names; returns the environment and whether it is new.
 
     Raises:
@@ -51,7 +51,7 @@ def install(wanted: str, options: Options, progress: Progress) -> tuple[Environm
         PreconditionError: interpreter, GPU, disk, index or the engine itself stand in the way.
         DeadlineError: another install of the engine does not end.
     """
-    request = recipes.parse(wanted)
+    request = recipes.parse(requirement)
     _check_arch(request.recipe, options.arch)
     there = _installed(request, options)
     if there is not None:
@@ -173,16 +173,16 @@ def _carry_out(plan: InstallPlan, progress: Progress) -> Environment:
                 list(step.argv), log=log, progress=progress, env=step.env, deadline=VERIFY_DEADLINE
             )
             _check_verified(done, step, log, recipe)
-        found = inspect(str(folder / "bin" / "python"), recipe.record)
-        _check_found(plan, found.distributions)
+        installed = inspect(str(folder / "bin" / "python"), recipe.record)
+        _check_found(plan, installed.distributions)
         store.finish(
             folder,
             {
                 "name": recipe.name,
                 "version": plan.version,
                 "base_python": plan.base.python,
-                "python_version": found.python_version,
-                "distributions": dict(found.distributions),
+                "python_version": installed.python_version,
+                "distributions": dict(installed.distributions),
                 "removed": dict(recipe.remove),
                 "verified": bool(plan.verify),
                 "installed_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -202,8 +202,8 @@ def _carry_out(plan: InstallPlan, progress: Progress) -> Environment:
         raise
     finally:
         progress.close()
-    (made,) = [e for e in store.complete(recipe.name) if e.folder == folder]
-    return made
+    (environment,) = [e for e in store.complete(recipe.name) if e.folder == folder]
+    return environment
 
 
 def _check(done: Finished, step: Step, log: Path) -> None:
@@ -231,9 +231,9 @@ def _check_verified(done: Finished, step: Step, log: Path, recipe: Recipe) -> No
     )
 
 
-def _check_found(plan: InstallPlan, found: Any) -> None:
+def _check_found(plan: InstallPlan, installed: Any) -> None:
     recipe = plan.recipe
-    have = found.get(recipe.distribution)
+    have = installed.get(recipe.distribution)
     # A local part (`2.3.2+cu126`) is a build of the same release.
     if have is None or Version(Version(have).public) != Version(plan.version):
         raise PreconditionError(
@@ -244,12 +244,12 @@ def _check_found(plan: InstallPlan, found: Any) -> None:
             )
         )
     impostor = recipe.data.get("impostor", {}).get("distribution")
-    if impostor in found:
+    if impostor in installed:
         raise PreconditionError(
             Problem(
                 "wrong-engine",
                 f"a package in the environment brought the distribution `{impostor}` "
-                f"{found[impostor]}: {recipe.data['impostor']['what']}",
+                f"{installed[impostor]}: {recipe.data['impostor']['what']}",
             )
         )
 
@@ -318,7 +318,7 @@ def _lock(name: str, progress: Progress) -> Iterator[None]:
     """At most one install of an engine at a time on this state directory."""
     path = paths.private_folder(paths.engines()) / f".lock-{name}"
     end = time.monotonic() + LOCK_DEADLINE
-    told = False
+    announced = False
     with path.open("a+") as file:
         while True:
             try:
@@ -326,11 +326,11 @@ def _lock(name: str, progress: Progress) -> Iterator[None]:
                 break
             except BlockingIOError:
                 pass
-            if not told:
+            if not announced:
                 file.seek(0)
                 holder = file.read().strip() or "unknown"
                 progress.stage(f"another install of {name} is at work (pid {holder}); waiting")
-                told = True
+                announced = True
             if time.monotonic() > end:
                 raise DeadlineError(
                     Problem(

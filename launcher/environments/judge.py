@@ -67,8 +67,8 @@ def completed(error: DeployError, version: str | None = None) -> DeployError:
     profile: Profile | None = error.partial
     if profile is None:
         return error
-    said = {problem.where for problem in error.problems}
-    more = [p for p in _of_its_keys(profile, version) if p.where not in said]
+    places = {problem.where for problem in error.problems}
+    more = [p for p in _of_its_keys(profile, version) if p.where not in places]
     return ProfileError(in_file_order([*error.problems, *more])) if more else error
 
 
@@ -95,27 +95,27 @@ def _in_every_release(engine: Engine, profile: Profile) -> list[Problem]:
     profile = replace(profile, engine=engine.name, engine_version=None)
     if not engine.lines:
         return _of_one_key(engine, profile, None)
-    found = {line: _of_one_key(engine, profile, engine.release(line)) for line in engine.lines}
-    places = [{problem.where for problem in problems} for problems in found.values()]
-    return [p for p in merged(found) if all(p.where in one for one in places)]
+    problems = {line: _of_one_key(engine, profile, engine.release(line)) for line in engine.lines}
+    places = [{problem.where for problem in each} for each in problems.values()]
+    return [p for p in merged(problems) if all(p.where in one for one in places)]
 
 
 def _wrong_everywhere(profile: Profile) -> list[Problem]:
     """What no engine of ours takes, where the profile does not say which one is meant."""
     able = [engines.get(name) for name in engines.BUILT_IN if name != "hosted"]
-    found = [{p.where: p for p in _in_every_release(engine, profile)} for engine in able]
+    by_engine = [{p.where: p for p in _in_every_release(engine, profile)} for engine in able]
     keys = {profile.where(key): key for key in profile.origins}
     result = []
-    for where in found[0]:
-        same = [one[where] for one in found if where in one]
-        if len(same) < len(found):
+    for where in by_engine[0]:
+        problems = [one[where] for one in by_engine if where in one]
+        if len(problems) < len(by_engine):
             continue
-        codes, remedies = {p.code for p in same}, {p.remedy for p in same}
-        reason = NO_ENGINE.get(same[0].code) if len(codes) == 1 else None
-        reason = reason or "; ".join(dict.fromkeys(p.message for p in same))
-        remedy = same[0].remedy if len(remedies) == 1 else None
+        codes, remedies = {p.code for p in problems}, {p.remedy for p in problems}
+        reason = NO_ENGINE.get(problems[0].code) if len(codes) == 1 else None
+        reason = reason or "; ".join(dict.fromkeys(p.message for p in problems))
+        remedy = problems[0].remedy if len(remedies) == 1 else None
         message = f"{keys.get(where, '')}: wrong for every engine: {reason}".removeprefix(": ")
-        result.append(Problem(same[0].code, message, where, remedy))
+        result.append(Problem(problems[0].code, message, where, remedy))
     return result
 
 
@@ -133,8 +133,8 @@ def compare_releases(profile: Profile, old: str, new: str) -> dict[str, Any]:
             profile.where("engine"),
             "another profile, or --set engine=fastdeploy",
         )
-    found: dict[str, Any] = diff(profile, old, new)
-    return found
+    changes: dict[str, Any] = diff(profile, old, new)
+    return changes
 
 
 def _release(engine: Engine, profile: Profile, version: str | None) -> tuple[Release | None, str]:
@@ -145,14 +145,14 @@ def _release(engine: Engine, profile: Profile, version: str | None) -> tuple[Rel
     from launcher.environments import find
 
     try:
-        found = find(engine, profile)
+        installed = find(engine, profile)
     except PreconditionError as error:
         if any(problem.code != "missing-engine" for problem in error.problems):
             raise
-        wanted = profile.engine_version
-        admitted = f" that {wanted} admits" if wanted else ""
+        constraint_text = profile.engine_version
+        admitted = f" that {constraint_text} admits" if constraint_text else ""
         return None, f"not installed: every known release{admitted}"
     from launcher.environments.question import ask
 
-    ask(engine, found)
-    return found.release, f"the release installed in {found.python}"
+    ask(engine, installed)
+    return installed.release, f"the release installed in {installed.python}"

@@ -35,7 +35,7 @@ def fitting(minors: tuple[str, ...], chosen: str | None = None) -> Base:
         base, reason = _judge(chosen, minors)
         if base is None:
             raise PreconditionError(
-                Problem("no-interpreter", f"{chosen}: {reason}", "--python", _wanted(minors))
+                Problem("no-interpreter", f"{chosen}: {reason}", "--python", _format_minors(minors))
             )
         return base
     rejected: dict[str, str] = {}
@@ -47,17 +47,17 @@ def fitting(minors: tuple[str, ...], chosen: str | None = None) -> Base:
             if base is not None:
                 return base
             rejected[candidate] = reason
-    seen = "; ".join(f"{path}: {reason}" for path, reason in rejected.items()) or "none found"
+    rejections = "; ".join(f"{path}: {reason}" for path, reason in rejected.items()) or "none found"
     raise PreconditionError(
         Problem(
             "no-interpreter",
-            f"no Python that fits the engine ({', '.join(minors)}): {seen}",
-            remedy=_wanted(minors),
+            f"no Python that fits the engine ({', '.join(minors)}): {rejections}",
+            remedy=_format_minors(minors),
         )
     )
 
 
-def _wanted(minors: tuple[str, ...]) -> str:
+def _format_minors(minors: tuple[str, ...]) -> str:
     return (
         f"install Python {minors[0]} with its venv module (Debian: python{minors[0]}-venv; "
         f"or `pyenv install {minors[0]}`, `uv python install {minors[0]}`), or name one with "
@@ -67,14 +67,14 @@ def _wanted(minors: tuple[str, ...]) -> str:
 
 def _judge(python: str, minors: tuple[str, ...]) -> tuple[Base | None, str]:
     try:
-        seen = inspect(python, ("pip",))
+        installed = inspect(python, ("pip",))
     except PreconditionError as error:
         return None, error.problems[0].message.partition(": ")[2]
-    if seen.python_version.rpartition(".")[0] not in minors:
-        return None, f"is Python {seen.python_version}"
+    if installed.python_version.rpartition(".")[0] not in minors:
+        return None, f"is Python {installed.python_version}"
     try:
         answer = subprocesses.run(
-            [seen.python, "-I", "-c", _CAN_MAKE_ENVIRONMENTS], deadline=_DEADLINE
+            [installed.python, "-I", "-c", _CAN_MAKE_ENVIRONMENTS], deadline=_DEADLINE
         )
     except OSError as error:
         return None, f"cannot be started ({error.strerror})"
@@ -82,15 +82,15 @@ def _judge(python: str, minors: tuple[str, ...]) -> tuple[Base | None, str]:
         return None, "gives no answer"
     if answer.returncode:
         return None, f"cannot make environments ({answer.complaint or 'no reason given'})"
-    return Base(seen.python, seen.python_version), ""
+    return Base(installed.python, installed.python_version), ""
 
 
 def _candidates(minor: str) -> Iterator[str]:
     """Paths that may be Python `minor`, without asking them."""
-    given = set()
+    seen_paths = set()
     for path in _places(minor):
-        if path.exists() and os.access(path, os.X_OK) and str(path) not in given:
-            given.add(str(path))
+        if path.exists() and os.access(path, os.X_OK) and str(path) not in seen_paths:
+            seen_paths.add(str(path))
             yield str(path)
 
 

@@ -25,7 +25,7 @@ def ask(engine: Engine, installed: Installed) -> bool:
         return True
     if installed.release is None:
         return False
-    if question.known(installed.release.version, paths.cache()) is not None:
+    if question.cached_answer(installed.release.version, paths.cache()) is not None:
         return True
     environment = {
         name: os.environ[name]
@@ -36,9 +36,9 @@ def ask(engine: Engine, installed: Installed) -> bool:
     try:
         # In an empty folder, or a file called `vllm.py` beside the caller would be asked instead.
         with tempfile.TemporaryDirectory() as folder:
-            words = [installed.python, *question.words]
+            argv = [installed.python, *question.arguments]
             done = subprocesses.run(
-                words, deadline=DEADLINE, limit=LONGEST_ANSWER, env=environment, cwd=folder
+                argv, deadline=DEADLINE, limit=LONGEST_ANSWER, env=environment, cwd=folder
             )
         if done.returncode is None:
             return False

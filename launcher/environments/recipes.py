@@ -98,7 +98,7 @@ def parse(text: str) -> Request:
         UsageError: it cannot be read, or no such engine.
     """
     try:
-        wanted = Requirement(text)
+        requirement = Requirement(text)
     except InvalidRequirement as error:
         first = str(error).splitlines()[0]
         raise UsageError(
@@ -108,11 +108,11 @@ def parse(text: str) -> Request:
                 remedy="e.g. transformers==5.23.0, or 'transformers>=5,<6' in quotes",
             )
         ) from error
-    if wanted.extras or wanted.url or wanted.marker:
+    if requirement.extras or requirement.url or requirement.marker:
         raise UsageError(
             Problem("bad-version", f"{text!r}: only a name and a version constraint can be given")
         )
-    return Request(get(wanted.name), wanted.specifier)
+    return Request(get(requirement.name), requirement.specifier)
 
 
 def known_version(request: Request) -> str | None:
@@ -147,12 +147,12 @@ def choose(request: Request, offered: Iterable[str]) -> str:
         v for v in request.specifier.filter(offered) if request.recipe.supported.contains(v)
     ]
     if not admitted:
-        shown = ", ".join(offered[:6]) or "none"
+        versions = ", ".join(offered[:6]) or "none"
         raise PreconditionError(
             Problem(
                 "no-such-version",
                 f"no release of {request.recipe.distribution} fits {request.text()}; "
-                f"supported is {request.recipe.supported}, the index offers {shown}",
+                f"supported is {request.recipe.supported}, the index offers {versions}",
                 remedy=f"ernie-deploy engine install {request.recipe.name}",
             )
         )

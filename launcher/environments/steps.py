@@ -151,8 +151,8 @@ def _fastdeploy(
     return (*alone, rest)
 
 
-def _install(title: str, python: str, sources: Sources, words: tuple[str, ...]) -> Step:
-    argv = (python, *PIP, "install", "--progress-bar", "off", *_links(sources), *words)
+def _install(title: str, python: str, sources: Sources, arguments: tuple[str, ...]) -> Step:
+    argv = (python, *PIP, "install", "--progress-bar", "off", *_links(sources), *arguments)
     return Step(title, argv, _index(sources.index_url))
 
 

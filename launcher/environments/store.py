@@ -51,13 +51,13 @@ def folder_of(name: str, version: str) -> Path:
 
 def complete(name: str | None = None) -> list[Environment]:
     """Every complete environment (of `name`), newest first within a name."""
-    found = []
+    environments = []
     for folder in _folders():
         environment = _read(folder)
         if environment is not None and name in (None, environment.name):
-            found.append(environment)
-    found.sort(key=lambda e: e.version, reverse=True)
-    return sorted(found, key=lambda e: e.name)
+            environments.append(environment)
+    environments.sort(key=lambda e: e.version, reverse=True)
+    return sorted(environments, key=lambda e: e.name)
 
 
 def unfinished(name: str | None = None) -> list[Path]:

@@ -52,15 +52,15 @@ def architecture(recipe: Recipe, report: GpuReport, chosen: str | None = None) -
             f"on a machine without a GPU say which one it is for: {explained}",
         )
     _check_driver(recipe, report)
-    found = {_kind_of(recipe, gpu.name, gpu.compute_capability) for gpu in report.gpus}
-    if len(found) > 1:
+    detected = {_kind_of(recipe, gpu.name, gpu.compute_capability) for gpu in report.gpus}
+    if len(detected) > 1:
         raise _refuse(
             "mixed-gpus",
             "this machine's GPUs need different builds of FastDeploy: "
             + ", ".join(f"{gpu.index} {gpu.name}" for gpu in report.gpus),
             f"choose one: {explained}",
         )
-    return found.pop()
+    return detected.pop()
 
 
 def torch_build(

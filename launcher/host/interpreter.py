@@ -118,10 +118,10 @@ def _locate(python: str) -> str:
         PreconditionError: there is none.
     """
     if "/" not in python and not python.startswith("~"):
-        found = shutil.which(python)
-        if found is None:
+        resolved = shutil.which(python)
+        if resolved is None:
             raise _wrong(python, "no such command on PATH")
-        return str(Path(found).absolute())
+        return str(Path(resolved).absolute())
     path = Path(python).expanduser().absolute()
     if path.is_dir():
         inside = path / "bin" / "python"

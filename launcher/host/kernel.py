@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import resource
+import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,9 @@ class MessageQueue:
     created: int
     last_sender: int
     last_receiver: int
+    sent: int = 0
+    """Unix seconds of the last message, 0 where there was none."""
+    received: int = 0
 
 
 def sysctl(name: str) -> int | None:
@@ -70,9 +75,38 @@ def message_queues() -> tuple[MessageQueue, ...]:
                 row["ctime"],
                 row["lspid"],
                 row["lrpid"],
+                row["stime"],
+                row["rtime"],
             )
         )
     return tuple(queues)
+
+
+def queue_user(queue: MessageQueue, besides: Collection[int] = ()) -> int | None:
+    """A living process, none of `besides`, that sent to or received from the queue last.
+
+    None where neither lives: a process that began after that message has only got the number.
+    """
+    for pid, moment in ((queue.last_sender, queue.sent), (queue.last_receiver, queue.received)):
+        if pid <= 0 or pid in besides:
+            continue
+        began = _began(pid)
+        if began is not None and (not moment or began <= moment + 1):
+            return pid
+    return None
+
+
+def _began(pid: int) -> float | None:
+    """When the process with this number was started (Unix seconds); None where none lives."""
+    try:
+        text = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+        uptime = float((PROC / "uptime").read_text(encoding="ascii").split()[0])
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()
+    if fields[0] in "ZX":
+        return None
+    return time.time() - uptime + int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def ftok(path: str, project: int) -> int | None:

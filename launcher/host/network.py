@@ -65,17 +65,17 @@ class QueuePort:
 
 def holders(ports: Iterable[int]) -> tuple[Holder, ...]:
     """The listeners on `ports` with their owners, as far as /proc shows them."""
-    wanted = set(ports)
-    chosen = [one for one in tcp.listeners() if one.port in wanted]
+    port_set = set(ports)
+    chosen = [one for one in tcp.listeners() if one.port in port_set]
     if not chosen:
         return ()
     pids = sorted(int(name) for name in os.listdir(PROC) if name.isdigit())
     owners = tcp.owners({one.inode for one in chosen}, pids)
-    found = []
+    holders_ = []
     for one in chosen:
         pid = owners.get(one.inode)
-        found.append(Holder(one.address, one.port, one.uid, pid, _command(pid)))
-    return tuple(found)
+        holders_.append(Holder(one.address, one.port, one.uid, pid, _command(pid)))
+    return tuple(holders_)
 
 
 def refused(address: str, port: int) -> str | None:
@@ -103,18 +103,20 @@ def queue_ports() -> tuple[QueuePort, ...]:
     Read from the command lines in /proc and from names below /dev/shm; the latter may be
     leftovers of a dead server, which still occupy the System V queue of their low byte.
     """
-    found: dict[int, QueuePort] = {}
-    for pid, words in _command_lines():
-        for port in _queue_option(words):
+    ports_by_number: dict[int, QueuePort] = {}
+    for pid, argv in _command_lines():
+        for port in _queue_option(argv):
             how = f"command line of pid {pid}"
-            found.setdefault(port, QueuePort(port, pid, how, _owner(PROC / str(pid))))
+            ports_by_number.setdefault(port, QueuePort(port, pid, how, _owner(PROC / str(pid))))
     with contextlib.suppress(OSError):
         for name in sorted(os.listdir(SHM)):
             traced = trace(name)
             if traced is not None and traced.queue:
                 path = f"{SHM}/{name}"
-                found.setdefault(traced.port, QueuePort(traced.port, None, path, _owner(path)))
-    return tuple(found[port] for port in sorted(found))
+                ports_by_number.setdefault(
+                    traced.port, QueuePort(traced.port, None, path, _owner(path))
+                )
+    return tuple(ports_by_number[port] for port in sorted(ports_by_number))
 
 
 def _owner(path: str | Path) -> int | None:
@@ -126,13 +128,13 @@ def _owner(path: str | Path) -> int | None:
 
 def blocked_ports() -> set[int]:
     """Ports whose names below /dev/shm another user has: a server there could not make its own."""
-    found = set()
+    ports = set()
     with contextlib.suppress(OSError):
         for name in os.listdir(SHM):
             traced = trace(name)
             if traced is not None and _owner(f"{SHM}/{name}") not in (None, os.geteuid()):
-                found.add(traced.port)
-    return found
+                ports.add(traced.port)
+    return ports
 
 
 @dataclass(frozen=True)
@@ -152,12 +154,12 @@ def trace(name: str) -> Trace | None:
     return None
 
 
-def _queue_option(words: list[str]) -> list[int]:
+def _queue_option(argv: list[str]) -> list[int]:
     values: list[str] = []
-    for at, word in enumerate(words):
+    for at, word in enumerate(argv):
         match = _QUEUE_OPTION.match(word)
         if match:
-            values.append(match[1] if match[1] is not None else " ".join(words[at + 1 : at + 2]))
+            values.append(match[1] if match[1] is not None else " ".join(argv[at + 1 : at + 2]))
     parts = (part.strip() for value in values for part in value.split(","))
     # Any user's command line comes here: no other digits than ASCII's, no number without a bound.
     return [int(part) for part in parts if re.fullmatch("[0-9]{1,5}", part)]

@@ -20,10 +20,10 @@ class BuildNote:
     path: str
     values: dict[str, str]
 
-    def find(self, *words: str) -> str | None:
+    def find(self, *texts: str) -> str | None:
         """The value of the first key that holds every one of `words`."""
         for name, value in self.values.items():
-            if all(word in name for word in words):
+            if all(word in name for word in texts):
                 return value
         return None
 
@@ -31,8 +31,11 @@ class BuildNote:
 def site_packages(python: str) -> tuple[Path, ...]:
     """The site-packages folders that belong to the interpreter at `python`, by its layout."""
     prefix = Path(python).absolute().parent.parent
-    found = [*prefix.glob("lib*/python3*/site-packages"), *prefix.glob("lib/python3/dist-packages")]
-    return tuple(dict.fromkeys(f for f in found if f.is_dir()))
+    folders = [
+        *prefix.glob("lib*/python3*/site-packages"),
+        *prefix.glob("lib/python3/dist-packages"),
+    ]
+    return tuple(dict.fromkeys(f for f in folders if f.is_dir()))
 
 
 def has_module(python: str, *parts: str) -> Path | None:

@@ -28,35 +28,37 @@ class Listener:
 
 def listeners() -> tuple[Listener, ...]:
     """Every listening TCP socket of this network namespace, IPv4 and IPv6."""
-    found = []
+    listeners_ = []
     for name in ("tcp", "tcp6"):
         try:
             lines = (PROC / "net" / name).read_text(encoding="ascii").splitlines()[1:]
         except OSError:
             continue  # a kernel without IPv6
         for line in lines:
-            words = line.split()
-            if len(words) < 10 or words[3] != _LISTEN:
+            fields = line.split()
+            if len(fields) < 10 or fields[3] != _LISTEN:
                 continue
-            address, _, port = words[1].partition(":")
-            found.append(Listener(_address(address), int(port, 16), int(words[9]), int(words[7])))
-    return tuple(found)
+            address, _, port = fields[1].partition(":")
+            listeners_.append(
+                Listener(_address(address), int(port, 16), int(fields[9]), int(fields[7]))
+            )
+    return tuple(listeners_)
 
 
 def owners(inodes: Collection[int], pids: Iterable[int]) -> dict[int, int]:
     """Socket inode to the first of `pids` that has it open, as far as we may look."""
-    wanted = {f"socket:[{inode}]": inode for inode in inodes}
-    found: dict[int, int] = {}
+    inodes_by_link = {f"socket:[{inode}]": inode for inode in inodes}
+    pids_by_inode: dict[int, int] = {}
     for pid in pids:
         with contextlib.suppress(OSError):
             for descriptor in os.listdir(PROC / str(pid) / "fd"):
                 with contextlib.suppress(OSError):
-                    inode = wanted.get(os.readlink(PROC / str(pid) / "fd" / descriptor))
+                    inode = inodes_by_link.get(os.readlink(PROC / str(pid) / "fd" / descriptor))
                     if inode is not None:
-                        found.setdefault(inode, pid)
-        if len(found) == len(wanted):
+                        pids_by_inode.setdefault(inode, pid)
+        if len(pids_by_inode) == len(inodes_by_link):
             break
-    return found
+    return pids_by_inode
 
 
 def bind_error(address: str, port: int) -> OSError | None:

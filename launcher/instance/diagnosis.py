@@ -14,7 +14,7 @@ from typing import Any
 from launcher.diagnose import newest_of_instance, rule_of_answer
 from launcher.diagnose.diagnosis import Diagnosis
 from launcher.errors import ExitCode, PreconditionError
-from launcher.instance.first_cause import Told, first_cause
+from launcher.instance.first_cause import Report, first_cause
 from launcher.instance.health import Health, ask_completion
 from launcher.instance.status import describe, message
 from launcher.instance.store import InstanceDir, view
@@ -39,16 +39,16 @@ def diagnose_instance(instance: InstanceDir) -> Result:
     result = _no_request(first_cause(instance))
     if result.data["state"] is not None or row["state"] not in (*LIVE, "unknown"):
         return result
-    told = Told(row["state"], message(row))
+    report = Report(row["state"], message(row))
     if row["state"] != "unknown":
-        return _with(instance.name, result.data, told, result.exit_code)
+        return _with(instance.name, result.data, report, result.exit_code)
     # The keeper does not answer: `status` cannot tell either how the server is.
     remedy = (
         f"`ernie-deploy logs {instance.name} --source keeper`;"
         f" `ernie-deploy down {instance.name}` ends it"
     )
-    told = Told("unknown", message(row), None, remedy)
-    return _with(instance.name, result.data, told, ExitCode.NEGATIVE)
+    report = Report("unknown", message(row), None, remedy)
+    return _with(instance.name, result.data, report, ExitCode.NEGATIVE)
 
 
 def _of_ready(instance: InstanceDir, row: Mapping[str, Any]) -> Result:
@@ -64,18 +64,18 @@ def _of_ready(instance: InstanceDir, row: Mapping[str, Any]) -> Result:
     result = _logs(instance)
     answers = {"health": health.message, "completion": completion and completion.message}
     if ill is None:
-        said = " and ".join(one.message for one in (health, completion) if one)
-        told = Told("ready", f"{instance.name} is ready: {said}")
+        summary = " and ".join(one.message for one in (health, completion) if one)
+        report = Report("ready", f"{instance.name} is ready: {summary}")
         data = _without_requests(result.data)
         code = ExitCode.NEGATIVE if data["rule"] else ExitCode.DONE
-        return _with(instance.name, data, told, code, answers=answers)
+        return _with(instance.name, data, report, code, answers=answers)
     data = dict(result.data)
     if data["kind"] not in CAUSES:
         data = _set_aside(data)
-        found = rule_of_answer(plan.engine, plan.failure_rules, ill.status, ill.body)
-        if found is not None:
-            others = [one for one in data["others"] if one["rule"] != found.rule_id]
-            data = {**data, **found.to_json(), "others": others}
+        rule_match = rule_of_answer(plan.engine, plan.failure_rules, ill.status, ill.body)
+        if rule_match is not None:
+            alternatives = [one for one in data["others"] if one["rule"] != rule_match.rule_id]
+            data = {**data, **rule_match.to_json(), "others": alternatives}
     state = instance.state()
     newest = newest_of_instance(
         Path(plan.log_folder),
@@ -87,8 +87,8 @@ def _of_ready(instance: InstanceDir, row: Mapping[str, Any]) -> Result:
     )
     data["newest"] = [line.to_json() for line in newest]
     remedy = None if data["rule"] else _remedy(instance, row, ill)
-    told = Told("unhealthy", f"{instance.name} is unhealthy: {ill.message}", None, remedy)
-    return _with(instance.name, data, told, ExitCode.NEGATIVE, answers=answers)
+    report = Report("unhealthy", f"{instance.name} is unhealthy: {ill.message}", None, remedy)
+    return _with(instance.name, data, report, ExitCode.NEGATIVE, answers=answers)
 
 
 def _remedy(instance: InstanceDir, row: Mapping[str, Any], ill: Health) -> str:
@@ -128,10 +128,10 @@ def _no_request(result: Result) -> Result:
     """The same where one refused request is all that its logs hold: nothing ended by that."""
     if result.data["kind"] != "request":
         return result
-    data, told = _set_aside(result.data), result.data["state"]
-    if told is not None:
-        data["cause"], data["remedy"] = told["message"], told["remedy"] or ""
-    ended_well = told is None or told["name"] == "stopped"
+    data, report = _set_aside(result.data), result.data["state"]
+    if report is not None:
+        data["cause"], data["remedy"] = report["message"], report["remedy"] or ""
+    ended_well = report is None or report["name"] == "stopped"
     code = ExitCode.DONE if ended_well else ExitCode.NEGATIVE
     return Result("diagnose", data, result.instance, code)
 
@@ -146,8 +146,10 @@ def _set_aside(data: Mapping[str, Any]) -> dict[str, Any]:
     return left
 
 
-def _with(name: str, found: Mapping[str, Any], told: Told, code: ExitCode, **more: Any) -> Result:
-    data = {**found, **more, "state": asdict(told)}
+def _with(
+    name: str, diagnosis: Mapping[str, Any], report: Report, code: ExitCode, **more: Any
+) -> Result:
+    data = {**diagnosis, **more, "state": asdict(report)}
     if not data["rule"] and not data["first_errors"]:
-        data["cause"], data["remedy"] = told.message, told.remedy or ""
+        data["cause"], data["remedy"] = report.message, report.remedy or ""
     return Result("diagnose", data, name, code)

@@ -11,24 +11,24 @@ from launcher.preparing import prepare
 from launcher.profile.model import Profile
 
 
-def differences(found: InstanceDir, profile: Profile) -> list[str]:
+def differences(instance: InstanceDir, profile: Profile) -> list[str]:
     """In what a profile differs from the one that runs, key by key, for a message."""
-    before, after = _flat(found.profile()), _flat(dict(profile.resolved))
-    said = []
+    before, after = _flat(instance.profile()), _flat(dict(profile.resolved))
+    differences_ = []
     for key in sorted((set(before) | set(after)) - {"description"}):
         old, new = before.get(key, "not set"), after.get(key, "not set")
         if old != new:
-            said.append(f"{key}: runs {old}, asked {new}")
-    if not said:
-        plan = found.plan()
+            differences_.append(f"{key}: runs {old}, asked {new}")
+    if not differences_:
+        plan = instance.plan()
         _, installed, release = prepare.engine_of(profile)
         if release.version != plan.release:
-            said.append(f"engine release: runs {plan.release}, installed {release.version}")
+            differences_.append(f"engine release: runs {plan.release}, installed {release.version}")
         if installed.python != plan.argv[0] and os.path.dirname(
             installed.python
         ) != os.path.dirname(plan.argv[0]):
-            said.append(f"interpreter: runs {plan.argv[0]}, asked {installed.python}")
-    return said
+            differences_.append(f"interpreter: runs {plan.argv[0]}, asked {installed.python}")
+    return differences_
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from launcher.errors import DeadlineError, DeployError, ExitCode, PreconditionError, Problem
-from launcher.instance import start, survivors
+from launcher.instance import last_word, start, survivors
 from launcher.instance.store import InstanceDir, Lock, make_folder, unknown, view
 from launcher.keeper import ending
 from launcher.keeper.control import Client
@@ -35,7 +35,7 @@ MARGIN = 60.0
 """Seconds that `down` grants beyond the sum of the plan's own deadlines."""
 
 
-def down(found: InstanceDir, *, drain: float | None = None) -> Result:
+def down(instance: InstanceDir, *, drain: float | None = None) -> Result:
     """Stop the instance and return the receipt of what is left (all 0).
 
     `drain` in seconds replaces the profile's `stop.drain`. An instance that does not run is
@@ -48,57 +48,57 @@ def down(found: InstanceDir, *, drain: float | None = None) -> Result:
     started = time.monotonic()
     end = started + LOCK_DEADLINE
     while True:
-        if not found.folder.is_dir() and survivors.keeper_of(found.folder) is None:
-            if not survivors.engine_of(found.folder):
-                data = {"state": "absent", "was": "absent", "note": unknown(found.name)}
-                return Result("down", data, found.name)
-            make_folder(found)  # for the record of what is cleaned up now
-        lock = take_if_free(found)
+        if not instance.folder.is_dir() and survivors.keeper_of(instance.folder) is None:
+            if not survivors.engine_of(instance.folder):
+                data = {"state": "absent", "was": "absent", "note": unknown(instance.name)}
+                return Result("down", data, instance.name)
+            make_folder(instance)  # for the record of what is cleaned up now
+        lock = take_if_free(instance)
         if lock is not None:
             try:
-                return _down_without_keeper(found, started)
+                return _down_without_keeper(instance, started)
             finally:
                 lock.release()
-        result = _down_with_keeper(found, started, drain)
+        result = _down_with_keeper(instance, started, drain)
         if result is None and time.monotonic() > started + SOCKET_DEADLINE:
-            result = _signal_keeper(found, started, drain)
+            result = _signal_keeper(instance, started, drain)
         if result is not None:
             return result
         if time.monotonic() > end:
             raise PreconditionError.of(
-                "locked", f"another command holds {found.name}", str(found.folder / "lock")
+                "locked", f"another command holds {instance.name}", str(instance.folder / "lock")
             )
         time.sleep(LOCK_POLL)
 
 
-def take_if_free(found: InstanceDir) -> Lock | None:
+def take_if_free(instance: InstanceDir) -> Lock | None:
     """The lock where no keeper lives; None where one does, even if its lock was deleted.
 
     Raises:
         PreconditionError: the lock cannot be made.
     """
     try:
-        lock = Lock.take(found.folder) if found.folder.is_dir() else None
+        lock = Lock.take(instance.folder) if instance.folder.is_dir() else None
     except PreconditionError:
-        if survivors.keeper_of(found.folder) is None:
+        if survivors.keeper_of(instance.folder) is None:
             raise
         return None  # who lives can be asked, whatever its folder takes
-    if lock is not None and survivors.keeper_of(found.folder) is not None:
+    if lock is not None and survivors.keeper_of(instance.folder) is not None:
         lock.release()
         return None
     return lock
 
 
-def _signal_keeper(found: InstanceDir, started: float, drain: float | None) -> Result | None:
+def _signal_keeper(instance: InstanceDir, started: float, drain: float | None) -> Result | None:
     """Stop a keeper that cannot be reached by its socket: SIGTERM does the same as a `stop`."""
-    was, state, _ = view(found)
-    keeper = survivors.keeper_of(found.folder, state)
+    was, state, _ = view(instance)
+    keeper = survivors.keeper_of(instance.folder, state)
     if keeper is None:
         return None
     descriptor = _pidfd(keeper.pid)
     if descriptor is None:
         return None
-    limit = _limit(found, drain)
+    limit = _limit(instance, drain)
     try:
         if not send(keeper.pid, keeper.start, signal.SIGTERM):
             return None
@@ -107,57 +107,57 @@ def _signal_keeper(found: InstanceDir, started: float, drain: float | None) -> R
         if not poller.poll(limit * 1000):
             raise DeadlineError.of(
                 "keeper-hangs",
-                f"the keeper of {found.name} does not end; its socket does not answer either",
-                str(found.folder),
-                f"end it (`kill -9 {keeper.pid}`), then `ernie-deploy down {found.name}`",
+                f"the keeper of {instance.name} does not end; its socket does not answer either",
+                str(instance.folder),
+                f"end it (`kill -9 {keeper.pid}`), then `ernie-deploy down {instance.name}`",
             )
     finally:
         os.close(descriptor)
     try:
-        state = found.state()
+        state = instance.state()
     except DamagedState:
         state = None
     if state is None or state.live or not state.receipt:
         return None  # it could not say how it ended: look without it
-    return _result(found, was, state, started)
+    return _result(instance, was, state, started)
 
 
-def _down_with_keeper(found: InstanceDir, started: float, drain: float | None) -> Result | None:
+def _down_with_keeper(instance: InstanceDir, started: float, drain: float | None) -> Result | None:
     """Ask the keeper; None where none listens (yet)."""
     try:
-        client = Client(found.folder)
+        client = Client(instance.folder)
     except OSError:
         return None
     keeper = None
     final: Mapping[str, Any] = {}
     try:
-        told = client.request("status").get("state", {})
-        was = told.get("state", "loading")
-        keeper = _pidfd((told.get("keeper") or {}).get("pid"))
+        # Before the stop: an engine may be gone so fast that the end would be missed.
+        reported = client.request("follow").get("state", {})
+        was = reported.get("state", "loading")
+        keeper = _pidfd((reported.get("keeper") or {}).get("pid"))
         was = was if isinstance(was, str) else "loading"
-        answer = client.request("stop", reason="down", drain=drain)
+        with contextlib.closing(Client(instance.folder)) as asking:
+            answer = asking.request("stop", reason="down", drain=drain)
         if not answer.get("ok"):
             raise PreconditionError.of(
                 "keeper-refused", f"the keeper does not know how to stop: {answer.get('error')}"
             )
-        limit = _limit(found, drain)
+        limit = _limit(instance, drain)
         try:
-            with contextlib.suppress(ConnectionError):
-                client.request("follow")
             for event in client.events(limit):
                 if event and event["event"] == "state":
                     final = event
         except TimeoutError:
             raise DeadlineError.of(
-                "down-timeout", f"{found.name} is still not down after {limit:g} s", None,
-                f"`ernie-deploy status {found.name}` and the keeper's log"
-                f" {found.logs / 'keeper.log'}",
+                "down-timeout", f"{instance.name} is still not down after {limit:g} s", None,
+                f"`ernie-deploy status {instance.name}` and the keeper's log"
+                f" {instance.logs / 'keeper.log'}",
             ) from None  # fmt: skip
         _wait_for_end(keeper)
     except TimeoutError:
         raise DeadlineError.of(
-            "keeper-hangs", f"the keeper of {found.name} does not answer", str(found.folder),
-            f"end it ({_how_to_end_keeper(found)}), then `ernie-deploy down {found.name}`",
+            "keeper-hangs", f"the keeper of {instance.name} does not answer", str(instance.folder),
+            f"end it ({_how_to_end_keeper(instance)}), then `ernie-deploy down {instance.name}`",
         ) from None  # fmt: skip
     except ConnectionError:
         return None
@@ -166,14 +166,15 @@ def _down_with_keeper(found: InstanceDir, started: float, drain: float | None) -
         if keeper is not None:
             os.close(keeper)
     try:
-        state = found.state()
+        state = instance.state()
     except DamagedState:
         state = None
     if state is not None and not state.live:
-        return _result(found, was, state, started)
+        return _result(instance, was, state, started)
     if final.get("receipt"):  # it could not be written down: the disk is full
-        last = State(found.name, "", state=final["state"], receipt=final["receipt"])
-        return _result(found, was, last, started)
+        last = last_word.from_event({**reported, "instance": instance.name}, final)
+        last_word.write(instance, last)
+        return _result(instance, was, last, started)
     return None  # the keeper died on the way: clean up without it
 
 
@@ -192,90 +193,90 @@ def _wait_for_end(keeper: int | None) -> None:
         poller.poll(KEEPER_END * 1000)
 
 
-def _how_to_end_keeper(found: InstanceDir) -> str:
+def _how_to_end_keeper(instance: InstanceDir) -> str:
     """Only a pid that is proved to be the keeper's is named: it would be killed."""
-    keeper = survivors.keeper_of(found.folder)
+    keeper = survivors.keeper_of(instance.folder)
     return "its pid cannot be found" if keeper is None else f"`kill -9 {keeper.pid}`"
 
 
-def _limit(found: InstanceDir, drain: float | None) -> float:
+def _limit(instance: InstanceDir, drain: float | None) -> float:
     try:
-        policy = found.plan().stop
+        policy = instance.plan().stop
     except DeployError:
         return 600.0
     stages = (*policy.ready, *policy.loading)
     return sum(stage.wait for stage in stages) + (drain or 0) + MARGIN
 
 
-def _down_without_keeper(found: InstanceDir, started: float) -> Result:
+def _down_without_keeper(instance: InstanceDir, started: float) -> Result:
     """We hold the lock, so no keeper lives: clean up what it may have left."""
-    was, state, note = view_unlocked(found)
+    was, state, note = view_unlocked(instance)
     if was == "foreign":
         raise PreconditionError.of(
-            "foreign-state", f"the state of {found.name} is not this machine's: {note}",
-            str(found.folder), _elsewhere(found),
+            "foreign-state", f"the state of {instance.name} is not this machine's: {note}",
+            str(instance.folder), _elsewhere(instance),
         )  # fmt: skip
     if was == "absent":
         # An `up` ended before its keeper lived: there is nothing but what it had written.
-        shutil.rmtree(found.folder)
+        shutil.rmtree(instance.folder)
         note = "no server of it was ever started; the files are removed"
-        return Result("down", {"state": "absent", "was": was, "note": note}, found.name)
+        return Result("down", {"state": "absent", "was": was, "note": note}, instance.name)
     if state is None or was == "lost":
-        state = _clean(found, state, started)
-        return _result(found, was, state, started)
+        state = _clean(instance, state, started)
+        return _result(instance, was, state, started)
     if state.receipt and not ending.nothing_left(state.receipt):
         # An earlier end left something that could not be removed then.
-        state = _clean(found, state, started)
+        state = _clean(instance, state, started)
         if ending.nothing_left(state.receipt or {}):
-            _acknowledge(found, state)
-        return _result(found, was, state, started)
-    _acknowledge(found, state)
+            _acknowledge(instance, state)
+        return _result(instance, was, state, started)
+    _acknowledge(instance, state)
     data = {"state": "stopped", "was": was, "receipt": state.receipt, "note": note}
-    return Result("down", data, found.name)
+    return Result("down", data, instance.name)
 
 
-def _acknowledge(found: InstanceDir, state: State) -> None:
+def _acknowledge(instance: InstanceDir, state: State) -> None:
     """Somebody knows by now that it failed or died: it is stopped, and no alarm any more."""
     if state.state not in ("failed", "died"):
         return
     state.was, state.state = state.state, "stopped"
     try:
-        events = Events(found.folder)
-        write_state(found.folder, state)
+        events = Events(instance.folder)
+        write_state(instance.folder, state)
     except OSError as error:
-        raise _not_writable(found, "is not running", error) from None
+        raise _not_writable(instance, "is not running", error) from None
     events.append("state", state=state.state, was=state.was)
     events.close()
 
 
-def _not_writable(found: InstanceDir, what: str, error: OSError) -> PreconditionError:
+def _not_writable(instance: InstanceDir, what: str, error: OSError) -> PreconditionError:
     return PreconditionError(
         Problem(
             "state-not-writable",
-            f"{found.name} {what}, but that cannot be written down: {error.strerror}",
-            str(found.folder), "free some disk space, then `down` again",
+            f"{instance.name} {what}, but that cannot be written down: {error.strerror}",
+            str(instance.folder), "free some disk space, then `down` again",
         )
     )  # fmt: skip
 
 
-def view_unlocked(found: InstanceDir) -> tuple[str, State | None, str | None]:
+def view_unlocked(instance: InstanceDir) -> tuple[str, State | None, str | None]:
     """`view` for the holder of the lock (see `take_if_free`): no keeper lives, whatever it says."""
-    name, state, note = view(found)
+    name, state, note = view(instance)
     if name in LIVE:
         name = "lost" if state else "absent"
-    if name == "absent" and ending.strays(_reconstruct(found)):
+    if name == "absent" and ending.strays(_reconstruct(instance)):
         name = "lost"  # the file that said so is gone, its processes are not
     return name, state, note
 
 
-def _elsewhere(found: InstanceDir) -> str:
+def _elsewhere(instance: InstanceDir) -> str:
     return (
         "run `down` where it was started; if that machine or container is gone for good, remove"
-        f" {found.folder}"
+        f" {instance.folder}"
     )
 
 
-def clean_if_lost(found: InstanceDir) -> dict[str, Any] | None:
+def clean_if_lost(instance: InstanceDir) -> dict[str, Any] | None:
     """Before a start, by the holder of the lock: clean up after a killed keeper.
 
     Returns the receipt where something was to be cleaned.
@@ -283,53 +284,53 @@ def clean_if_lost(found: InstanceDir) -> dict[str, Any] | None:
     Raises:
         PreconditionError: the state is another machine's, or something could not be removed.
     """
-    was, state, note = view_unlocked(found)
+    was, state, note = view_unlocked(instance)
     if was == "foreign":
         raise PreconditionError.of(
-            "foreign-state", f"the state of {found.name} is not this machine's: {note}",
-            str(found.folder), f"`--name` starts another instance; {_elsewhere(found)}",
+            "foreign-state", f"the state of {instance.name} is not this machine's: {note}",
+            str(instance.folder), f"`--name` starts another instance; {_elsewhere(instance)}",
         )  # fmt: skip
     if was not in ("lost", "damaged"):
         return None
-    state = _clean(found, state, time.monotonic())
+    state = _clean(instance, state, time.monotonic())
     receipt = state.receipt or {}
     if not ending.nothing_left(receipt):
         raise PreconditionError.of(
-            "leftovers", f"an earlier run left: {', '.join(receipt['left'])}", str(found.folder)
+            "leftovers", f"an earlier run left: {', '.join(receipt['left'])}", str(instance.folder)
         )
     return receipt
 
 
-def _clean(found: InstanceDir, state: State | None, started: float) -> State:
+def _clean(instance: InstanceDir, state: State | None, started: float) -> State:
     """Kill the strays, remove the leftovers, store the final state; needs the lock."""
     if state is None:
-        state = _reconstruct(found)
-    events = Events(found.folder)
-    _claim_what_can_be_proved(found, state)
+        state = _reconstruct(instance)
+    events = Events(instance.folder)
+    _claim_what_can_be_proved(instance, state)
     killed, _ = ending.kill_strays(state)
     events.append("cleaned", killed=killed)
-    state.receipt = ending.clean(state, _ports(found), started)
+    state.receipt = ending.clean(state, _ports(instance), started)
     if state.live or state.state not in ("failed", "died"):
         state.state = "stopped"
     state.ended_at = time.time()
     state.processes = [p.to_json() for p in ending.strays(state)]
     try:
-        (found.folder / "control.sock").unlink(missing_ok=True)
-        write_state(found.folder, state)
+        (instance.folder / "control.sock").unlink(missing_ok=True)
+        write_state(instance.folder, state)
     except OSError as error:
-        raise _not_writable(found, "is cleaned up", error) from None
+        raise _not_writable(instance, "is cleaned up", error) from None
     events.append("state", state=state.state, receipt=state.receipt)
     events.close()
     return state
 
 
-def _reconstruct(found: InstanceDir) -> State:
+def _reconstruct(instance: InstanceDir) -> State:
     """A state for an instance whose `state.json` is damaged: the token still proves processes."""
     here = this_host()
-    living = survivors.engine_of(found.folder)
-    token = found.token() or next((one.token for one in living), "")
+    living = survivors.engine_of(instance.folder)
+    token = instance.token() or next((one.token for one in living), "")
     state = State(
-        found.name, token, machine=here.machine, boot=here.boot, pid_namespace=here.pid_namespace
+        instance.name, token, machine=here.machine, boot=here.boot, pid_namespace=here.pid_namespace
     )
     state.processes = [one.process.to_json() for one in living]
     for path in {one.temporary for one in living if one.temporary}:
@@ -338,7 +339,7 @@ def _reconstruct(found: InstanceDir) -> State:
             claim = file_identity(path)
             state.temporary += [claim] if claim is not None else []
     try:
-        temporary = file_identity(found.plan().temporary_folder)
+        temporary = file_identity(instance.plan().temporary_folder)
     except DeployError:
         temporary = None
     if temporary is not None and temporary not in state.temporary:
@@ -346,7 +347,7 @@ def _reconstruct(found: InstanceDir) -> State:
     return state
 
 
-def _claim_what_can_be_proved(found: InstanceDir, state: State) -> None:
+def _claim_what_can_be_proved(instance: InstanceDir, state: State) -> None:
     """Look once more for leftovers that appeared after the keeper's last look.
 
     Where processes are still alive, what they use is proved by their use.
@@ -354,12 +355,12 @@ def _claim_what_can_be_proved(found: InstanceDir, state: State) -> None:
     from launcher.keeper.leftovers import Claims
 
     try:
-        plan = found.plan()
+        plan = instance.plan()
     except DeployError:
         return
     temporary = file_identity(plan.temporary_folder)
-    known = [c["path"] for c in state.temporary]
-    if temporary and plan.temporary_folder not in known and _private(plan.temporary_folder):
+    claimed = [c["path"] for c in state.temporary]
+    if temporary and plan.temporary_folder not in claimed and _private(plan.temporary_folder):
         # Its name was drawn for this start, so it is ours even if nobody had time to note it.
         state.temporary.append(temporary)
     if state.boot != this_host().boot:
@@ -374,7 +375,7 @@ def _claim_what_can_be_proved(found: InstanceDir, state: State) -> None:
     claims.shm = {c["path"]: c for c in state.shm}
     claims.queues = {c["key"]: c for c in state.queues}
     claims.temporary = {c["path"]: c for c in state.temporary}
-    claims.seen = {int(p["pid"]) for p in recorded}
+    claims.seen_ids = {int(p["pid"]) for p in recorded}
     pids = [p.pid for p in ending.strays(state)]
     if not pids and not state.engine:
         return  # the engine was never started: whatever is there, it made none of it
@@ -398,21 +399,21 @@ def _private(path: str) -> bool:
     return info.st_uid == os.getuid() and not info.st_mode & 0o077
 
 
-def _ports(found: InstanceDir) -> tuple[PortUse, ...]:
+def _ports(instance: InstanceDir) -> tuple[PortUse, ...]:
     try:
-        return found.plan().ports
+        return instance.plan().ports
     except DeployError:
         return ()
 
 
-def _result(found: InstanceDir, was: str, state: State, started: float) -> Result:
+def _result(instance: InstanceDir, was: str, state: State, started: float) -> Result:
     receipt = dict(state.receipt or {})
     receipt["seconds"] = round(time.monotonic() - started, 3)
     data = {"state": state.state, "was": was, "receipt": receipt}
     if state.receipt and ending.nothing_left(state.receipt):
-        return Result("down", data, found.name)
+        return Result("down", data, instance.name)
     problem = Problem(
         "leftovers", f"left behind: {', '.join(receipt.get('left', ['unknown']))}",
-        str(found.folder), "`ernie-deploy down` again; what stays hangs in the kernel",
+        str(instance.folder), "`ernie-deploy down` again; what stays hangs in the kernel",
     )  # fmt: skip
-    return Result("down", data, found.name, ExitCode.NEGATIVE, (problem,))
+    return Result("down", data, instance.name, ExitCode.NEGATIVE, (problem,))

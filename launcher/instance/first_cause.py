@@ -21,7 +21,7 @@ from launcher.result import Result
 
 
 @dataclass(frozen=True)
-class Told:
+class Report:
     """What an instance's record says of its end; `name` is a state, or how it came to stand."""
 
     name: str
@@ -30,19 +30,19 @@ class Told:
     remedy: str | None = None
 
 
-def first_cause(found: InstanceDir) -> Result:
+def first_cause(instance: InstanceDir) -> Result:
     """The instance's state and why it is so, and the first cause that its logs show.
 
     Raises:
         PreconditionError: nothing is known: its plan cannot be read, or it runs and has no logs.
     """
-    plan = found.plan()
-    name, state, note = view(found)
-    told = _told(found, name, state, note)
-    ended_by_us = told is not None and told.name == "stopped"
-    seen = of_instance(
+    plan = instance.plan()
+    name, state, note = view(instance)
+    report = _report_of(instance, name, state, note)
+    ended_by_us = report is not None and report.name == "stopped"
+    diagnosis = of_instance(
         Path(plan.log_folder),
-        found.engine_log,
+        instance.engine_log,
         plan.failure_rules,
         engine=plan.engine,
         # Of a server that we stopped the code tells only which signal we sent.
@@ -53,34 +53,38 @@ def first_cause(found: InstanceDir) -> Result:
         since=state.started_at if state else None,
         until=state.log_lengths if state and not state.live else None,
     )
-    if not seen.files and told is None:
+    if not diagnosis.files and report is None:
         raise PreconditionError.of(
-            "no-logs", f"{found.name} has no logs", str(found.logs),
-            f"`ernie-deploy status {found.name}`",
+            "no-logs", f"{instance.name} has no logs", str(instance.logs),
+            f"`ernie-deploy status {instance.name}`",
         )  # fmt: skip
-    data: dict[str, Any] = {**seen.to_json(), "source": str(found.logs), "state": None}
-    if told is not None:
-        data["state"] = asdict(told)
+    data: dict[str, Any] = {**diagnosis.to_json(), "source": str(instance.logs), "state": None}
+    if report is not None:
+        data["state"] = asdict(report)
         if state is not None and state.error:
             # What the keeper decided, with all that it saw: an unknown line in a log knows less.
             data["retry"] = bool(state.error.get("retry", data["retry"]))
-        if not seen.found:
-            data["cause"], data["remedy"] = told.message, told.remedy or ""
-    bad = seen.found or (told is not None and not ended_by_us)
-    return Result("diagnose", data, found.name, ExitCode.NEGATIVE if bad else ExitCode.DONE)
+        if not diagnosis.conclusive:
+            data["cause"], data["remedy"] = report.message, report.remedy or ""
+    is_failure = diagnosis.conclusive or (report is not None and not ended_by_us)
+    return Result(
+        "diagnose", data, instance.name, ExitCode.NEGATIVE if is_failure else ExitCode.DONE
+    )
 
 
-def _told(found: InstanceDir, name: str, state: State | None, note: str | None) -> Told | None:
+def _report_of(
+    instance: InstanceDir, name: str, state: State | None, note: str | None
+) -> Report | None:
     """What the record says of an instance that does not run, None where it runs."""
-    here = found.name
+    here = instance.name
     if name == "lost" and state is not None and state.boot != this_host().boot:
-        return Told(
+        return Report(
             "rebooted", f"{here} is LOST: {note}", None,
             f"`ernie-deploy up` starts it, `ernie-deploy down {here}` acknowledges it",
         )  # fmt: skip
     if name == "lost":
         keeper = f" (pid {state.keeper['pid']})" if state and state.keeper else ""
-        return Told(
+        return Report(
             "lost",
             f"{here} is LOST: its keeper{keeper} was killed, by somebody's kill -9 or for want of"
             " memory; its guard ends the engine within 30 s",
@@ -90,7 +94,7 @@ def _told(found: InstanceDir, name: str, state: State | None, note: str | None) 
         )
     if name in ("damaged", "foreign", "absent"):
         remedy = {"foreign": f"ask where it runs: `ernie-deploy diagnose {here}` there"}
-        return Told(
+        return Report(
             name, f"{here} is {name}: {note}", None,
             remedy.get(name, f"`ernie-deploy down {here}` cleans up"),
         )  # fmt: skip
@@ -99,24 +103,24 @@ def _told(found: InstanceDir, name: str, state: State | None, note: str | None) 
     failed = state.state if state.state in ("failed", "died") else state.was
     if failed:
         error = state.error or {}
-        return Told(
+        return Report(
             failed,
             f"{here} has {failed}: {error.get('message') or 'why was not written down'}",
             error.get("where"),
             error.get("remedy"),
         )
-    return _stopped(found, state)
+    return _stopped(instance, state)
 
 
-def _stopped(found: InstanceDir, state: State) -> Told:
+def _stopped(instance: InstanceDir, state: State) -> Report:
     """Who ended it; only of the last end, for a history may hold several."""
-    ends = [e for e in read_events(found.folder) if e.get("event") in ("stop", "cleaned")]
+    ends = [e for e in read_events(instance.folder) if e.get("event") in ("stop", "cleaned")]
     last = ends[-1] if ends else {}
     at = f" at {_clock(state.ended_at)}" if state.ended_at else ""
     if last.get("event") == "cleaned":
-        return Told(
+        return Report(
             "was-lost",
-            f"the keeper of {found.name} had been killed; what it left was cleaned up{at}",
+            f"the keeper of {instance.name} had been killed; what it left was cleaned up{at}",
             None,
             "`dmesg -T | grep -i 'killed process'` shows whether it was for want of memory",
         )
@@ -128,7 +132,7 @@ def _stopped(found: InstanceDir, state: State) -> Told:
         "SIGINT": "by SIGINT to its keeper (Ctrl-C)",
     }.get(reason, f"because {reason}" if reason else "; who did it was not written down")
     when = f"ready since {_clock(state.ready_at)}" if state.ready_at else "not ready yet"
-    return Told("stopped", f"{found.name} was stopped {who}{at}; it was {when}")
+    return Report("stopped", f"{instance.name} was stopped {who}{at}; it was {when}")
 
 
 def _clock(seconds: float) -> str:

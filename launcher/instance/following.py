@@ -8,16 +8,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from launcher.errors import ExitCode, Problem
-from launcher.instance import start
+from launcher.instance import last_word, start
 from launcher.instance.interrupt import Interrupt
-from launcher.instance.store import InstanceDir, held, view
+from launcher.instance.last_word import FINAL
+from launcher.instance.store import InstanceDir, is_locked, view
 from launcher.keeper.control import Client
 from launcher.keeper.state import DamagedState
 from launcher.result import Result
 
 OnEvent = Callable[[Mapping[str, Any]], None]
 
-FINAL = ("stopped", "failed", "died")
 END_DEADLINE = 60.0
 """Seconds that a keeper which closed its socket gets to end."""
 POLL = 0.02
@@ -25,13 +25,13 @@ POLL = 0.02
 
 
 def follow(
-    found: InstanceDir, on_event: OnEvent, interrupt: Interrupt, started: start.Started | None
+    instance: InstanceDir, on_event: OnEvent, interrupt: Interrupt, started: start.Started | None
 ) -> Result:
     """Pass events on until the start is decided.
 
     Who `started` it takes it down when interrupted; who merely watches (None) goes away.
     """
-    following = _Following(found, on_event, interrupt, owner=started is not None)
+    following = _Following(instance, on_event, interrupt, started)
     result = None
     try:
         while result is None:
@@ -45,15 +45,22 @@ def follow(
 
 class _Following:
     def __init__(
-        self, found: InstanceDir, on_event: OnEvent, interrupt: Interrupt, *, owner: bool
+        self,
+        instance: InstanceDir,
+        on_event: OnEvent,
+        interrupt: Interrupt,
+        started: start.Started | None,
     ) -> None:
-        self._found = found
+        self._found = instance
         self._on_event: OnEvent | None = on_event
         self._interrupt = interrupt
-        self._owner = owner
+        self._started = started
         self._asked = False
         self._seen = 0.0
         self._seen_before = 0.0
+        self._told: Mapping[str, Any] = {}
+        self._final: Mapping[str, Any] | None = None
+        """How it ended, as the keeper told it: it may be unable to write that down."""
 
     def once(self) -> Result | None:
         """Follow one connection to its end; None where another one has to be made."""
@@ -64,12 +71,12 @@ class _Following:
             return self._without_keeper()
         try:
             with contextlib.suppress(ConnectionError):
-                state = client.request("follow").get("state", {})
+                self._told = state = client.request("follow").get("state", {})
                 if state.get("state") == "ready" and self._seen:
                     return ready_result(self._found, state, already=False)
             for event in client.events(wake=self._interrupt.wake):
                 if event is None:
-                    if not self._owner:
+                    if self._started is None:
                         return self._detached()
                     self._stop()
                 elif (result := self._heard(event)) is not None:
@@ -85,6 +92,8 @@ class _Following:
         if event["time"] < self._seen_before:
             return None  # told by an earlier connection
         self._seen = event["time"]
+        if event["event"] in ("state", "restart"):
+            self._final = event if event.get("state") in FINAL else None
         if self._on_event is not None:
             try:
                 self._on_event(event)
@@ -100,8 +109,8 @@ class _Following:
         with contextlib.suppress(OSError):
             client = Client(self._found.folder)
             try:
-                told: Mapping[str, Any] = client.request("status")["state"]
-                return told
+                reported: Mapping[str, Any] = client.request("status")["state"]
+                return reported
             finally:
                 client.close()
         return None
@@ -125,15 +134,27 @@ class _Following:
                 stored = None
             name = view(self._found)[0]
             if stored is not None and stored.state in FINAL and stored.token == self._token():
-                if not held(self._found.folder) or time.monotonic() > end:
+                if not is_locked(self._found.folder) or time.monotonic() > end:
                     return _ended(self._found, stored.__dict__, self._interrupt)
             elif name in ("starting", "loading", "ready", "stopping") and time.monotonic() < end:
                 with contextlib.suppress(OSError):
                     Client(self._found.folder).close()
                     return None
             else:
-                return _ended(self._found, None, self._interrupt)
+                return _ended(self._found, self._last_word(), self._interrupt)
             time.sleep(POLL)
+
+    def _last_word(self) -> Mapping[str, Any] | None:
+        """The end as it was told; written down for those who ask later, where that is possible."""
+        reported, final = self._told, self._final
+        if final is None and self._started is not None:
+            reported = self._started.last_word()
+            final = reported if reported.get("state") in FINAL else None
+        if final is None:
+            return None
+        last = last_word.from_event({**reported, "instance": self._found.name}, final)
+        last_word.write(self._found, last)
+        return last.__dict__
 
     def _token(self) -> str:
         return self._found.token()
@@ -147,11 +168,13 @@ class _Following:
         return Result("up", data, self._found.name, self._interrupt.exit_code, (problem,))
 
 
-def ready_result(found: InstanceDir, state: Mapping[str, Any] | None, *, already: bool) -> Result:
+def ready_result(
+    instance: InstanceDir, state: Mapping[str, Any] | None, *, already: bool
+) -> Result:
     """The result of an `up` whose instance is ready; `state` None reads the stored one."""
     if state is None:
         try:
-            stored = found.state()
+            stored = instance.state()
         except DamagedState:
             stored = None
         state = stored.__dict__ if stored else {}
@@ -164,17 +187,17 @@ def ready_result(found: InstanceDir, state: Mapping[str, Any] | None, *, already
         "evidence": state.get("evidence"),
         "pid": (state.get("engine") or {}).get("pid"),
     }
-    return Result("up", data, found.name)
+    return Result("up", data, instance.name)
 
 
-def _ended(found: InstanceDir, final: Mapping[str, Any] | None, interrupt: Interrupt) -> Result:
+def _ended(instance: InstanceDir, final: Mapping[str, Any] | None, interrupt: Interrupt) -> Result:
     """The result of a start that did not get ready."""
     if final is None:
         problem = Problem(
-            "keeper-lost", f"the keeper of {found.name} ended in the middle of the start",
-            str(found.logs / "keeper.log"), f"`ernie-deploy down {found.name}` cleans up",
+            "keeper-lost", f"the keeper of {instance.name} ended in the middle of the start",
+            str(instance.logs / "keeper.log"), f"`ernie-deploy down {instance.name}` cleans up",
         )  # fmt: skip
-        return Result("up", {"state": "lost"}, found.name, ExitCode.DID_NOT_START, (problem,))
+        return Result("up", {"state": "lost"}, instance.name, ExitCode.DID_NOT_START, (problem,))
     data = {"state": final["state"], "receipt": final.get("receipt")}
     if final["state"] == "stopped":
         code = interrupt.exit_code
@@ -182,10 +205,10 @@ def _ended(found: InstanceDir, final: Mapping[str, Any] | None, interrupt: Inter
         if interrupt.number is None:
             code = ExitCode.DID_NOT_START
             problem = Problem("stopped", "the start was stopped by a `down`")
-        return Result("up", data, found.name, code, (problem,))
+        return Result("up", data, instance.name, code, (problem,))
     error = final.get("error") or {}
     problem = Problem(
         error.get("code", "failed"), error.get("message", "the start failed"),
         error.get("where"), error.get("remedy"),
     )  # fmt: skip
-    return Result("up", data, found.name, ExitCode(final["exit_code"]), (problem,))
+    return Result("up", data, instance.name, ExitCode(final["exit_code"]), (problem,))

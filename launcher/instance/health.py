@@ -51,9 +51,9 @@ def ask_health(
     from launcher.probe.readiness import health
 
     try:
-        asked = plan["readiness"]
-        (port,) = (use["number"] for use in plan["ports"] if use["name"] == asked["port"])
-        question = _Question(asked["address"], asked["health_path"])
+        readiness_data = plan["readiness"]
+        (port,) = (use["number"] for use in plan["ports"] if use["name"] == readiness_data["port"])
+        question = _Question(readiness_data["address"], readiness_data["health_path"])
         stranger = _other_holder(port, list(pids), keeper)
         if stranger is not None:
             return Health(False, f"port {port} is held by another process, {stranger}")
@@ -85,10 +85,10 @@ def ask_completion(plan: LaunchPlan) -> Health:
             f"GET {readiness.health_path} answered 200, but POST {readiness.completion_path} timed"
             f" out after {seconds:g} s",
         )
-    said = f"POST {readiness.completion_path}: {rung.message}"
+    summary = f"POST {readiness.completion_path}: {rung.message}"
     # It answers: with another key it would do so with text, and a busy one a little later.
     answers = rung.code == "key-refused" or status == 429
-    return Health(rung.verdict == "passed" or (None if answers else False), said, status)
+    return Health(rung.verdict == "passed" or (None if answers else False), summary, status)
 
 
 def _key(plan: LaunchPlan) -> str | None:

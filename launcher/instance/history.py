@@ -20,7 +20,7 @@ BEGINNINGS = ("starting", "loading")
 def expected_seconds(folder: Path) -> float | None:
     """The median of the newest starts that got ready, None where there was none.
 
-    A history that is damaged or was written by somebody else tells less, and never fails.
+    A damaged history gives fewer starts, and never an error.
     """
     took = start_durations(read_events(folder))[-NEWEST:]
     return statistics.median(took) if took else None

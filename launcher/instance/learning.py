@@ -6,7 +6,7 @@ from pathlib import Path
 
 from launcher import engines
 from launcher.errors import DeployError
-from launcher.instance.store import foreign_host, instance
+from launcher.instance.store import foreign_host, instance_dir
 from launcher.keeper.state import DamagedState
 from launcher.preparing.memory import history, learn
 from launcher.profile.loader import load
@@ -14,12 +14,12 @@ from launcher.profile.loader import load
 
 def catch_up(name: str) -> None:
     """Learn from the instance's last start where no `up` did: under systemd, say."""
-    found = instance(name)
+    instance = instance_dir(name)
     try:
-        state, plan = found.state(), found.plan()
+        state, plan = instance.state(), instance.plan()
         if state is None or state.ready_at is None or foreign_host(state) or not plan.release:
             return
-        started = load(found.folder / "profile.json", need_model=False)
+        started = load(instance.folder / "profile.json", need_model=False)
         if any(row["time"] >= state.started_at for row in history(started)):
             return
         learn(started, engines.get(plan.engine).release(plan.release), Path(plan.log_folder))

@@ -24,31 +24,31 @@ FOLLOW_POLL = 0.2
 (inotify tells nothing of a file changed by another host)."""
 
 
-def sources(found: InstanceDir) -> dict[str, Path]:
+def sources(instance: InstanceDir) -> dict[str, Path]:
     """Every log by the name `--source` takes: engine, keeper, events, and the engine's own."""
     named = {
-        "engine": found.engine_log,
-        "keeper": found.logs / "keeper.log",
-        "events": found.folder / "events.jsonl",
+        "engine": instance.engine_log,
+        "keeper": instance.logs / "keeper.log",
+        "events": instance.folder / "events.jsonl",
     }
-    own = found.logs / "engine"
+    own = instance.logs / "engine"
     if own.is_dir():
         every = sorted(own.rglob("*"))
         # FastDeploy's NAME.log is a link to NAME.log.DATE: one file, under the name people know.
         # (No Path.resolve: before Python 3.13 it raises for a link to itself.)
-        shown = {os.path.realpath(path) for path in every if path.is_symlink()}
+        linked = {os.path.realpath(path) for path in every if path.is_symlink()}
         for path in every:
-            again = not path.is_symlink() and os.path.realpath(path) in shown
+            again = not path.is_symlink() and os.path.realpath(path) in linked
             if path.is_file() and not again and path.name not in named:
                 named[str(path.relative_to(own))] = path
     return named
 
 
-def redactor(found: InstanceDir) -> Redactor:
+def redactor(instance: InstanceDir) -> Redactor:
     """Takes out the secrets of the plan that can be resolved here, and what looks like others."""
     values: list[str] = []
     try:
-        references = found.plan().secrets.values()
+        references = instance.plan().secrets.values()
     except DeployError:
         return Redactor(values)
     for reference in references:
@@ -62,36 +62,36 @@ def redactor(found: InstanceDir) -> Redactor:
     return Redactor(values)
 
 
-def choose(found: InstanceDir, source: str) -> Path:
+def choose(instance: InstanceDir, source: str) -> Path:
     """The file of a source.
 
     Raises:
         UsageError: there is no such source; names all there are.
     """
-    known = sources(found)
-    if source not in known:
+    by_source = sources(instance)
+    if source not in by_source:
         raise UsageError.of(
-            "unknown-source", f"{found.name} has no log {source!r}", None,
-            f"one of: {', '.join(known)}",
+            "unknown-source", f"{instance.name} has no log {source!r}", None,
+            f"one of: {', '.join(by_source)}",
         )  # fmt: skip
-    return known[source]
+    return by_source[source]
 
 
 def lines(
-    found: InstanceDir, source: str, *, last: int | None, times: bool, redactor: Redactor
+    instance: InstanceDir, source: str, *, last: int | None, times: bool, redactor: Redactor
 ) -> Iterator[str]:
     """The lines of a source from its oldest rotated file on, or its last `last` ones."""
-    wanted = _raw(_rotated(choose(found, source)))
-    for line in wanted if last is None else collections.deque(wanted, maxlen=last):
+    raw_lines = _raw(_rotated(choose(instance, source)))
+    for line in raw_lines if last is None else collections.deque(raw_lines, maxlen=last):
         yield _format(line, times, redactor)
 
 
 def follow(
-    found: InstanceDir, source: str, *, last: int, times: bool, redactor: Redactor,
+    instance: InstanceDir, source: str, *, last: int, times: bool, redactor: Redactor,
     show: Callable[[str], None],
 ) -> None:  # fmt: skip
     """Show the last lines and then whatever comes, until the instance has ended."""
-    path = choose(found, source)
+    path = choose(instance, source)
     tail = _Tail(path)
     begun = collections.deque(tail.new(), maxlen=last)
     recent = collections.deque(_raw(_rotated(path)[:-1]), maxlen=last)
@@ -99,7 +99,7 @@ def follow(
     for raw in recent:
         show(_format(raw, times, redactor))
     while True:
-        live = view(found)[0] in ("starting", "loading", "ready", "stopping")
+        live = view(instance)[0] in ("starting", "loading", "ready", "stopping")
         for raw in tail.new(final=not live):
             show(_format(raw, times, redactor))
         if not live:
@@ -154,8 +154,8 @@ class _Tail:
             self._file.seek(0)  # emptied in place
         # Up to its end as it is now: who writes faster than we show must not keep us here.
         while self._file.tell() < size and (data := self._file.read(LONGEST)):
-            *whole, self._rest = (self._rest + data).split(b"\n")
-            for raw in whole:
+            *complete, self._rest = (self._rest + data).split(b"\n")
+            for raw in complete:
                 yield raw.decode(errors="replace")
             if len(self._rest) > LONGEST:
                 yield self._rest.decode(errors="replace")
@@ -164,10 +164,10 @@ class _Tail:
 
 def _rotated(path: Path) -> list[Path]:
     numbered = []
-    for other in path.parent.glob(f"{path.name}.*"):
-        suffix = other.name.rpartition(".")[2]
+    for candidate in path.parent.glob(f"{path.name}.*"):
+        suffix = candidate.name.rpartition(".")[2]
         if suffix.isdigit() and len(suffix) < 4:
-            numbered.append((int(suffix), other))
+            numbered.append((int(suffix), candidate))
     return [*(p for _, p in sorted(numbered, reverse=True)), path]
 
 
@@ -189,8 +189,8 @@ def _format(line: str, times: bool, redactor: Redactor) -> str:
     return f"{stamp} {stream} {text}" if times else text
 
 
-def events(found: InstanceDir) -> list[dict[str, object]]:
+def events(instance: InstanceDir) -> list[dict[str, object]]:
     """The instance's history, for `--json`."""
     from launcher.keeper.events import read_events
 
-    return read_events(found.folder)
+    return read_events(instance.folder)

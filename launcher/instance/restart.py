@@ -10,7 +10,7 @@ from launcher.instance.ending import down
 from launcher.instance.following import OnEvent
 from launcher.instance.options import read_options
 from launcher.instance.start import resolve_secrets
-from launcher.instance.store import InstanceDir, instance, keeper_of, view
+from launcher.instance.store import InstanceDir, instance_dir, keeper_of, view
 from launcher.instance.up import Preflight, up
 from launcher.keeper.state import LIVE
 from launcher.preparing import prepare
@@ -28,7 +28,7 @@ def restart(
     *,
     on_event: OnEvent,
     preflight: Preflight,
-    asked: Sequence[str] = (),
+    arguments: Sequence[str] = (),
     force: Sequence[str] = (),
 ) -> Result:
     """Take the profile's instance down and bring it up again, on the ports it had.
@@ -40,18 +40,23 @@ def restart(
         DeployError: as for `up`. A missing engine, model or secret, and a port or GPU that
             somebody else has, are found while the instance still serves.
     """
-    found = instance(profile.name)
-    ports = found.ports()
-    foreground = read_options(found).foreground and view(found)[0] in LIVE
-    if view(found)[0] in LIVE:
-        _rehearse(found, profile, ports, preflight)
+    instance = instance_dir(profile.name)
+    ports = instance.ports()
+    foreground = read_options(instance).foreground and view(instance)[0] in LIVE
+    if view(instance)[0] in LIVE:
+        _rehearse(instance, profile, ports, preflight)
     else:
         prepare.engine_of(profile)
-    stopped = down(found)
+    stopped = down(instance)
     if stopped.exit_code is not ExitCode.DONE:
         return replace(stopped, command="restart")
     started = up(
-        profile, on_event=on_event, preflight=preflight, preferred=ports, asked=asked, force=force
+        profile,
+        on_event=on_event,
+        preflight=preflight,
+        preferred=ports,
+        arguments=arguments,
+        force=force,
     )
     data = {**started.data, "stopped": dict(stopped.data), "forced": list(force)}
     if foreground:
@@ -60,11 +65,11 @@ def restart(
 
 
 def _rehearse(
-    found: InstanceDir, profile: Profile, ports: Mapping[str, int], preflight: Preflight
+    instance: InstanceDir, profile: Profile, ports: Mapping[str, int], preflight: Preflight
 ) -> None:
     prepared = prepare.prepare(profile, preferred=ports, running=True)
     try:
-        preflight(prepared, keeper_of(found))
+        preflight(prepared, keeper_of(instance))
         resolve_secrets(prepared.plan)
     finally:
         prepared.leases.release()

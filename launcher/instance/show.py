@@ -6,7 +6,7 @@ from typing import Any
 
 from launcher.errors import DeployError
 from launcher.instance.differences import differences
-from launcher.instance.store import InstanceDir, instance, view
+from launcher.instance.store import InstanceDir, instance_dir, view
 from launcher.keeper.state import LIVE
 from launcher.plan.command import shell_line
 from launcher.preparing.prepare import prepare
@@ -22,13 +22,13 @@ def show_plan(profile: Profile, assume: str | None = None) -> Result:
     Raises:
         DeployError: what would keep `up` from starting, as far as it can be known now.
     """
-    found = instance(profile.name)
-    running = _running(found, profile) if assume is None else None
-    ports = found.ports() if running else {}
+    instance = instance_dir(profile.name)
+    running = _running(instance, profile) if assume is None else None
+    ports = instance.ports() if running else {}
     prepared = prepare(profile, assume=assume, preferred=ports, running=running is not None)
     prepared.leases.release()
     plan = prepared.plan
-    folder = found.folder
+    folder = instance.folder
     files = [
         {"path": str(folder / name), "mode": "0600", "purpose": purpose}
         for name, purpose in (
@@ -52,12 +52,12 @@ def show_plan(profile: Profile, assume: str | None = None) -> Result:
     return Result("plan", data, profile.name)
 
 
-def _running(found: InstanceDir, profile: Profile) -> dict[str, Any] | None:
+def _running(instance: InstanceDir, profile: Profile) -> dict[str, Any] | None:
     """What runs under this name and in what it differs; None where nothing does."""
-    state, _, _ = view(found)
+    state, _, _ = view(instance)
     if state not in LIVE:
         return None
     try:
-        return {"state": state, "differences": differences(found, profile)}
+        return {"state": state, "differences": differences(instance, profile)}
     except DeployError:
         return None  # `up` writes its files right now, or somebody damaged them

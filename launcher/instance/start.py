@@ -13,6 +13,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import launcher
 from launcher import files, paths
@@ -28,6 +29,7 @@ from launcher.profile.secrets import resolve
 
 KEEPER_DEADLINE = 30.0
 """Seconds in which a keeper's socket must listen; it takes about 0.1 s on an idle machine."""
+LONGEST_STATE = 4 * 1024 * 1024
 HANDOVER = "ERNIE_DEPLOY_KEEPER"
 LONGEST_SECRETS = 512 * 1024
 """Bytes of all secrets together: the kernel takes 2 MiB of arguments and environment (execve)."""
@@ -39,6 +41,17 @@ class Started:
 
     process: subprocess.Popen[bytes]
     link: socket.socket
+
+    def last_word(self) -> dict[str, Any]:
+        """The final state that a keeper which has ended could not write down; empty: none."""
+        data = b""
+        try:
+            while len(data) < LONGEST_STATE and (more := self.link.recv(65536)):
+                data += more
+            data_ = json.loads(data)
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return data_ if isinstance(data_, dict) else {}
 
     def let_go(self, *, wait: bool) -> None:
         """Close the link; with `wait` return only when the keeper has ended."""
@@ -63,49 +76,49 @@ def temporary_path() -> Path:
     return Path("/tmp", f"ed-{name}")  # noqa: S108 - 0700, and its name cannot be guessed
 
 
-def write_files(found: InstanceDir, prepared: Prepared, options: StartOptions) -> None:
+def write_files(instance: InstanceDir, prepared: Prepared, options: StartOptions) -> None:
     """Store profile, options and plan; the previous run's logs and history move to `logs/previous`.
 
     Raises:
         PreconditionError: the disk is full or not writable; earlier files are as they were.
     """
-    profile, folder = prepared.profile, found.folder
+    profile, folder = prepared.profile, instance.folder
     try:
-        paths.private_folder(found.logs / "engine")
+        paths.private_folder(instance.logs / "engine")
         write_atomically(folder / "profile.yaml", profile.text)
         # ASCII: YAML, as which `restart` reads it, has its own ideas of U+0085 and U+007F.
         resolved = json.dumps(dict(profile.resolved), indent=1)
         write_atomically(folder / "profile.json", resolved)
         write_atomically(folder / OPTIONS, options.to_json())
         write_atomically(folder / "plan.json", json.dumps(prepared.plan.to_json()))
-        _put_aside(found)
+        _put_aside(instance)
     except OSError as error:
-        raise _not_writable(found, error) from None
+        raise _not_writable(instance, error) from None
 
 
-def _put_aside(found: InstanceDir) -> None:
+def _put_aside(instance: InstanceDir) -> None:
     """Move the logs of the run before to `logs/previous`, so that old failures are not seen again.
 
     Only one is kept. FastDeploy appends to its logs across starts, hence its folder too.
     """
-    old = [path for path in found.logs.iterdir() if path.name != "previous"]
-    history = [path for path in histories(found.folder) if path.exists()]
+    old = [path for path in instance.logs.iterdir() if path.name != "previous"]
+    history = [path for path in histories(instance.folder) if path.exists()]
     if not history:
         return
-    previous = found.logs / "previous"
+    previous = instance.logs / "previous"
     shutil.rmtree(previous, ignore_errors=True)
     previous.mkdir(mode=0o700)
     for path in (*old, *history):
         path.rename(previous / path.name)
-    paths.private_folder(found.logs / "engine")
+    paths.private_folder(instance.logs / "engine")
 
 
-def _not_writable(found: InstanceDir, error: OSError) -> PreconditionError:
+def _not_writable(instance: InstanceDir, error: OSError) -> PreconditionError:
     return PreconditionError(
         Problem(
             "state-not-writable",
             f"the instance's files cannot be written: {error.strerror or error}",
-            str(error.filename or found.folder),
+            str(error.filename or instance.folder),
             "free some disk space, or set ERNIE_DEPLOY_HOME to another folder",
         )
     )
@@ -131,7 +144,7 @@ def resolve_secrets(plan: LaunchPlan) -> dict[str, str]:
 
 
 def start(
-    found: InstanceDir,
+    instance: InstanceDir,
     prepared: Prepared,
     lock: Lock,
     secrets: dict[str, str],
@@ -144,22 +157,22 @@ def start(
     """
     ours, theirs = socket.socketpair()
     try:
-        words, env, descriptors = _handover(found, prepared, lock, secrets, theirs, forced)
+        argv, env, descriptors = _handover(instance, prepared, lock, secrets, theirs, forced)
         try:
-            process = _spawn(found, words, env, descriptors)
+            process = _spawn(instance, argv, env, descriptors)
         finally:
             os.close(descriptors[0])
     except OSError as error:
         ours.close()
-        raise _not_writable(found, error) from None
+        raise _not_writable(instance, error) from None
     finally:
         theirs.close()
     ours.settimeout(KEEPER_DEADLINE)
     try:
-        said = ours.recv(64)
+        reply = ours.recv(len(b"listening\n"))  # what may follow is its last word
     except OSError:
-        said = b""
-    if not said:
+        reply = b""
+    if not reply:
         ours.close()
         try:
             process.wait(KEEPER_DEADLINE)
@@ -167,24 +180,24 @@ def start(
             process.kill()
             process.wait()
         try:
-            text = files.read_text(found.logs / "keeper.log", errors="replace")
+            text = files.read_text(instance.logs / "keeper.log", errors="replace")
         except OSError:
             text = ""
         last = next((line for line in reversed(text.splitlines()) if line.strip()), "")
         raise PreconditionError.of(
             "keeper-failed", f"the keeper did not start: {last or 'it said nothing'}",
-            str(found.logs / "keeper.log"),
+            str(instance.logs / "keeper.log"),
         )  # fmt: skip
     return Started(process, ours)
 
 
 def _spawn(
-    found: InstanceDir, words: list[str], env: dict[str, str], descriptors: list[int]
+    instance: InstanceDir, argv: list[str], env: dict[str, str], descriptors: list[int]
 ) -> subprocess.Popen[bytes]:
-    log = files.open_append(found.logs / "keeper.log")
+    log = files.open_append(instance.logs / "keeper.log")
     try:
         return subprocess.Popen(
-            words,
+            argv,
             env=env,
             cwd="/",
             stdin=subprocess.DEVNULL,
@@ -198,7 +211,7 @@ def _spawn(
 
 
 def become_keeper(
-    found: InstanceDir,
+    instance: InstanceDir,
     prepared: Prepared,
     lock: Lock,
     secrets: dict[str, str],
@@ -206,20 +219,20 @@ def become_keeper(
 ) -> None:
     """Turn this process into the keeper (`up --foreground`); does not return."""
     try:
-        words, env, descriptors = _handover(found, prepared, lock, secrets, None, forced)
+        argv, env, descriptors = _handover(instance, prepared, lock, secrets, None, forced)
     except OSError as error:
-        raise _not_writable(found, error) from None
+        raise _not_writable(instance, error) from None
     for descriptor in descriptors:
         os.set_inheritable(descriptor, True)
     sys.stdout.flush()
     sys.stderr.flush()
     # `python -m` looks for modules in the current folder first, which is anybody's.
     os.chdir("/")
-    os.execve(words[0], words, env)  # noqa: S606 - same pid, as systemd and containers expect
+    os.execve(argv[0], argv, env)  # noqa: S606 - same pid, as systemd and containers expect
 
 
 def _handover(
-    found: InstanceDir,
+    instance: InstanceDir,
     prepared: Prepared,
     lock: Lock,
     secrets: dict[str, str],
@@ -227,14 +240,14 @@ def _handover(
     forced: tuple[str, ...],
 ) -> tuple[list[str], dict[str, str], list[int]]:
     """argv, environment and descriptors of the keeper; the first descriptor is the secrets'."""
-    token = f"{found.name}:{random_source.token_hex(8)}"
-    write_atomically(found.folder / "token", token)
+    token = f"{instance.name}:{random_source.token_hex(8)}"
+    write_atomically(instance.folder / "token", token)
     # In memory and not in a pipe, which takes 64 KiB and then waits for its reader.
     read = os.memfd_create("secrets")
     files.write_all(read, json.dumps(secrets).encode())
     os.lseek(read, 0, os.SEEK_SET)
     leases = list(prepared.leases.descriptors)
-    given = {
+    handover = {
         "lock": lock.descriptor,
         "leases": leases,
         "parent": link.fileno() if link else None,
@@ -243,13 +256,13 @@ def _handover(
         "forced": list(forced),
     }
     env = dict(os.environ)
-    env[HANDOVER] = json.dumps(given)
+    env[HANDOVER] = json.dumps(handover)
     # The checkout or site-packages that holds us, however this process found it.
     env["PYTHONPATH"] = str(Path(launcher.__file__).resolve().parent.parent)
     # One malloc arena: the keeper's short-lived threads would otherwise each leave one behind.
     env["MALLOC_ARENA_MAX"] = "1"
-    words = [sys.executable, "-m", "launcher.keeper", str(found.folder)]
+    argv = [sys.executable, "-m", "launcher.keeper", str(instance.folder)]
     descriptors = [read, lock.descriptor, *leases]
     if link:
         descriptors.append(link.fileno())
-    return words, env, descriptors
+    return argv, env, descriptors

@@ -9,48 +9,48 @@ from typing import Any
 
 from launcher.errors import DeployError, ExitCode, Problem
 from launcher.instance.health import HEALTH_TIMEOUT, ask_health
-from launcher.instance.store import InstanceDir, check_readable, foreign_host, held, view
-from launcher.keeper.identity import same
+from launcher.instance.store import InstanceDir, check_readable, foreign_host, is_locked, view
+from launcher.keeper.identity import is_same_process
 from launcher.keeper.state import State
 from launcher.result import Result
 
 KEEPER_TIMEOUT = 2.0
 """Seconds a keeper gets to answer; it does nothing that takes longer than milliseconds."""
-WANTED = ("ready",)
+HEALTHY_STATES = ("ready",)
 
 
-def status(found: Sequence[InstanceDir], *, one: bool) -> Result:
+def status(instances: Sequence[InstanceDir], *, one: bool) -> Result:
     """The state of each instance, asked of all at the same time.
 
     With `one` the exit code is 0 only if that instance is ready; else stopped instances do not
     count and any other that is not ready makes it 1.
     """
-    if found:
+    if instances:
         # Imported now rather than by all threads at once, each waiting for the others.
         import launcher.keeper.control
         import launcher.probe.readiness  # noqa: F401
-    rows: list[dict[str, Any]] = [{} for _ in found]
+    rows: list[dict[str, Any]] = [{} for _ in instances]
     threads = [
         threading.Thread(target=_fill, args=(rows, index, item), daemon=True)
-        for index, item in enumerate(found)
+        for index, item in enumerate(instances)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(HEALTH_TIMEOUT + KEEPER_TIMEOUT + 1)
-    for row, item in zip(rows, found, strict=True):
+    for row, item in zip(rows, instances, strict=True):
         row.setdefault("name", item.name)
         row.setdefault("state", "unknown")
         row["message"] = message(row)
     counted = rows if one else [r for r in rows if r["state"] not in ("stopped", "absent")]
-    good = all(r["state"] in WANTED and r.get("healthy", True) for r in counted)
+    all_healthy = all(r["state"] in HEALTHY_STATES and r.get("healthy", True) for r in counted)
     errors = tuple(
         Problem("not-ready", r["message"], None, r.get("remedy"))
         for r in counted
-        if not (r["state"] in WANTED and r.get("healthy", True))
+        if not (r["state"] in HEALTHY_STATES and r.get("healthy", True))
     )
-    name = found[0].name if one and found else None
-    code = ExitCode.DONE if good else ExitCode.NEGATIVE
+    name = instances[0].name if one and instances else None
+    code = ExitCode.DONE if all_healthy else ExitCode.NEGATIVE
     return Result("status", {"instances": rows}, name, code, errors)
 
 
@@ -69,39 +69,39 @@ def message(row: Mapping[str, Any]) -> str:
         percent = f" {row['percent']:.0f} %" if row.get("percent") is not None else ""
         why = why or f"phase {row['phase']}{percent}"
     verb = "has" if state in ("failed", "died") else "is"
-    said = f"{name} {verb} {state.upper() if state == 'lost' else state}"
-    return f"{said}: {why}" if why else said
+    summary = f"{name} {verb} {state.upper() if state == 'lost' else state}"
+    return f"{summary}: {why}" if why else summary
 
 
-def _fill(rows: list[dict[str, Any]], index: int, found: InstanceDir) -> None:
+def _fill(rows: list[dict[str, Any]], index: int, instance: InstanceDir) -> None:
     try:
-        check_readable(found)
-        rows[index] = describe(found)
+        check_readable(instance)
+        rows[index] = describe(instance)
     except DeployError as error:
-        rows[index] = {"name": found.name, "state": "unknown", "note": str(error)}
+        rows[index] = {"name": instance.name, "state": "unknown", "note": str(error)}
     except Exception as error:  # one broken instance must not hide the others
-        rows[index] = {"name": found.name, "state": "unknown", "note": repr(error)}
+        rows[index] = {"name": instance.name, "state": "unknown", "note": repr(error)}
 
 
-def describe(found: InstanceDir) -> dict[str, Any]:
+def describe(instance: InstanceDir) -> dict[str, Any]:
     """Everything `status` says about one instance."""
-    name, state, note = view(found)
-    row: dict[str, Any] = {"name": found.name, "state": name, "note": note}
+    name, state, note = view(instance)
+    row: dict[str, Any] = {"name": instance.name, "state": name, "note": note}
     pids: list[int] = []
-    if name == "damaged" and held(found.folder):
+    if name == "damaged" and is_locked(instance.folder):
         name = "starting"  # a keeper lives that knows better than its file
     if name in ("starting", "loading", "ready", "stopping"):
         from launcher.keeper.control import Client
 
         try:
-            client = Client(found.folder, KEEPER_TIMEOUT)
+            client = Client(instance.folder, KEEPER_TIMEOUT)
             try:
-                told = client.request("status")["state"]
+                reported = client.request("status")["state"]
             finally:
                 client.close()
-            row["state"] = told["state"]
-            row.update(_from_state(told))
-            pids = [process["pid"] for process in told.get("processes") or ()]
+            row["state"] = reported["state"]
+            row.update(_from_state(reported))
+            pids = [process["pid"] for process in reported.get("processes") or ()]
         except (OSError, KeyError) as error:
             row["note"] = f"the keeper does not answer ({error})"
             row["state"] = "unknown"
@@ -109,32 +109,32 @@ def describe(found: InstanceDir) -> dict[str, Any]:
         row.update(_from_state(state.__dict__))
         row.update(_living(state))
     if name == "lost":
-        row["remedy"] = f"`ernie-deploy down {found.name}`"
+        row["remedy"] = f"`ernie-deploy down {instance.name}`"
     try:
-        plan = found.plan_data()
+        plan = instance.plan_data()
     except DeployError:
         return row
     row.update({key: plan.get(key) for key in ("engine", "release", "model", "base_url")})
     if row["state"] == "ready":
-        asked = ask_health(plan, pids, row.get("keeper_pid"), HEALTH_TIMEOUT)
-        row["healthy"], row["health"] = asked.well, asked.message
-        row["health_status"], row["health_body"] = asked.status, asked.body
-        if not asked.well:
-            row["remedy"] = f"`ernie-deploy diagnose {found.name}` names the cause"
+        answer = ask_health(plan, pids, row.get("keeper_pid"), HEALTH_TIMEOUT)
+        row["healthy"], row["health"] = answer.well, answer.message
+        row["health_status"], row["health_body"] = answer.status, answer.body
+        if not answer.well:
+            row["remedy"] = f"`ernie-deploy diagnose {instance.name}` names the cause"
     return row
 
 
-def _from_state(told: dict[str, Any]) -> dict[str, Any]:
+def _from_state(reported: dict[str, Any]) -> dict[str, Any]:
     keys = (
         "phase", "percent", "ports", "started_at", "ready_at", "ended_at", "error", "exit_code",
         "receipt", "restarts", "engine_exit", "forced", "was",
     )  # fmt: skip
-    row = {key: told.get(key) for key in keys}
-    row["pid"] = (told.get("engine") or {}).get("pid")
-    row["keeper_pid"] = (told.get("keeper") or {}).get("pid")
-    row["processes"] = len(told.get("processes") or ())
-    if told.get("ready_at") and told.get("state") == "ready":
-        row["ready_for"] = round(time.time() - told["ready_at"], 1)
+    row = {key: reported.get(key) for key in keys}
+    row["pid"] = (reported.get("engine") or {}).get("pid")
+    row["keeper_pid"] = (reported.get("keeper") or {}).get("pid")
+    row["processes"] = len(reported.get("processes") or ())
+    if reported.get("ready_at") and reported.get("state") == "ready":
+        row["ready_for"] = round(time.time() - reported["ready_at"], 1)
     return row
 
 
@@ -142,7 +142,7 @@ def _living(state: State) -> dict[str, Any]:
     """Which of the stored processes still live: a number of the dead may be anybody's by now."""
     pids = set()
     if foreign_host(state) is None:
-        pids = {p["pid"] for p in state.processes if same(p["pid"], p["start"])}
+        pids = {p["pid"] for p in state.processes if is_same_process(p["pid"], p["start"])}
     engine = state.engine.get("pid")
     return {
         "pid": engine if engine in pids else None,

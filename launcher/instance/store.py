@@ -66,14 +66,14 @@ class InstanceDir:
             PreconditionError: there is none, or it cannot be read.
         """
         try:
-            found = json.loads(files.read_text(self.folder / "plan.json"))
-            if not isinstance(found, dict) or not str(found.get("schema")).startswith(PLANS):
+            data = json.loads(files.read_text(self.folder / "plan.json"))
+            if not isinstance(data, dict) or not str(data.get("schema")).startswith(PLANS):
                 raise ValueError("it is not a launch plan")
         except (OSError, ValueError, RecursionError) as error:
             raise PreconditionError.of(
                 "no-plan", f"the plan of {self.name} cannot be read: {error}", str(self.folder)
             ) from None
-        return found
+        return data
 
     def plan(self) -> LaunchPlan:
         """The plan that was started.
@@ -131,7 +131,7 @@ class InstanceDir:
         return token if token.startswith(f"{self.name}:") else ""
 
 
-def instance(name: str) -> InstanceDir:
+def instance_dir(name: str) -> InstanceDir:
     """The directory of the instance called `name`, existing or not.
 
     Raises:
@@ -152,10 +152,10 @@ def open_instance(name: str) -> InstanceDir:
         UsageError: there is none; names the nearest.
         PreconditionError: it may not be read.
     """
-    found = instance(name)
-    check_readable(found)
-    if found.exists or os.path.lexists(found.folder / "state.json") or _lives(found):
-        return found
+    instance = instance_dir(name)
+    check_readable(instance)
+    if instance.exists or os.path.lexists(instance.folder / "state.json") or _lives(instance):
+        return instance
     raise UsageError.of(
         "unknown-instance",
         unknown(name),
@@ -167,18 +167,18 @@ def unknown(name: str) -> str:
     """That there is no such instance, and which may have been meant."""
     import difflib
 
-    near = difflib.get_close_matches(name, [other.name for other in every_instance()], n=1)
+    near = difflib.get_close_matches(name, [instance.name for instance in every_instance()], n=1)
     return f"there is no instance {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
-def check_readable(found: InstanceDir) -> None:
+def check_readable(instance: InstanceDir) -> None:
     """Nothing can be said of an instance whose folder may not be read.
 
     Raises:
         PreconditionError: it is another user's, or the state directory is no folder.
     """
-    if paths.check_readable(paths.instances()) and found.folder.is_dir():
-        paths.check_readable(found.folder)
+    if paths.check_readable(paths.instances()) and instance.folder.is_dir():
+        paths.check_readable(instance.folder)
 
 
 def every_instance() -> list[InstanceDir]:
@@ -193,22 +193,22 @@ def every_instance() -> list[InstanceDir]:
     return [InstanceDir(top / name) for name in sorted(names) if _NAME.fullmatch(name)]
 
 
-def _lives(found: InstanceDir) -> bool:
+def _lives(instance: InstanceDir) -> bool:
     """True where a process of the instance lives, whatever became of its files."""
-    return bool(survivors.keeper_of(found.folder) or survivors.engine_of(found.folder))
+    return bool(survivors.keeper_of(instance.folder) or survivors.engine_of(instance.folder))
 
 
-def make_folder(found: InstanceDir) -> None:
+def make_folder(instance: InstanceDir) -> None:
     """Make the instance's folder.
 
     Raises:
         PreconditionError: it cannot be made.
     """
     try:
-        paths.private_folder(found.folder)
+        paths.private_folder(instance.folder)
     except OSError as error:
         raise PreconditionError.of(
-            "state-not-writable", f"{found.folder}: {error.strerror}", None,
+            "state-not-writable", f"{instance.folder}: {error.strerror}", None,
             "set ERNIE_DEPLOY_HOME to a folder that can be written",
         ) from None  # fmt: skip
 
@@ -265,7 +265,7 @@ class Lock:
         os.close(self.descriptor)
 
 
-def held(folder: Path) -> bool:
+def is_locked(folder: Path) -> bool:
     """True while somebody holds the lock of `folder`."""
     try:
         descriptor = files.open_plain(folder / "lock", os.O_RDONLY)
@@ -293,30 +293,30 @@ def foreign_host(state: State) -> str | None:
     return None
 
 
-def view(found: InstanceDir) -> tuple[str, State | None, str | None]:
+def view(instance: InstanceDir) -> tuple[str, State | None, str | None]:
     """What an instance is now: (state, stored state, note).
 
     The state is one of `launcher.keeper.state.State`'s, or `lost` (the keeper was killed, or the
     machine was restarted), `foreign` (another machine's), `damaged`, `absent`.
     """
     try:
-        state = found.state()
+        state = instance.state()
     except DamagedState as error:
-        if survivors.keeper_of(found.folder) is not None:
+        if survivors.keeper_of(instance.folder) is not None:
             return "starting", None, None  # it knows better than its file
         return "damaged", None, str(error)
     if state is None:
-        if held(found.folder) or survivors.keeper_of(found.folder) is not None:
+        if is_locked(instance.folder) or survivors.keeper_of(instance.folder) is not None:
             return "starting", None, None
-        count = len(survivors.engine_of(found.folder))
+        count = len(survivors.engine_of(instance.folder))
         if count:
             return "lost", None, f"its files were deleted, {count} processes of it still run"
         return "absent", None, "its start ended before a server was started; `down` removes it"
     if not state.live:
         return state.state, state, None  # it ended: nobody has to care where
-    other = foreign_host(state)
-    if other:
-        return "foreign", state, other
+    host = foreign_host(state)
+    if host:
+        return "foreign", state, host
     if state.boot != this_host().boot:
         note = f"the machine was restarted while it was {state.state}"
         return "lost", state, f"{note}; `up` starts it again, `down` acknowledges it"
@@ -324,18 +324,18 @@ def view(found: InstanceDir) -> tuple[str, State | None, str | None]:
     living = look(int(keeper["pid"])) if keeper else None
     if living is not None and living.start == keeper["start"] and living.state not in "ZX":
         kept = survivors.folder_kept_by(living)
-        if kept is not None and os.path.realpath(kept) != os.path.realpath(found.folder):
+        if kept is not None and os.path.realpath(kept) != os.path.realpath(instance.folder):
             return "foreign", state, f"it is a copy: the instance runs in {kept}"
         return state.state, state, None
-    if held(found.folder) or survivors.keeper_of(found.folder) is not None:
+    if is_locked(instance.folder) or survivors.keeper_of(instance.folder) is not None:
         return "starting", state, None
     return "lost", state, "its keeper was killed; `down` cleans up, `up` cleans and starts"
 
 
-def keeper_of(found: InstanceDir) -> int | None:
+def keeper_of(instance: InstanceDir) -> int | None:
     """The pid of the keeper while the instance is at work, else None."""
-    state, stored, _ = view(found)
+    state, stored, _ = view(instance)
     if stored is None or state not in LIVE:
         return None
-    keeper = survivors.keeper_of(found.folder, stored)
+    keeper = survivors.keeper_of(instance.folder, stored)
     return keeper.pid if keeper is not None else None

@@ -65,8 +65,8 @@ def folder_kept_by(process: Process) -> str | None:
 
 def engine_of(folder: Path) -> list[Survivor]:
     """The living processes of engines that were started for the instance in `folder`."""
-    wanted = os.path.realpath(folder)
-    return [one for one in _engines(_own()) if os.path.realpath(one.folder) == wanted]
+    real_folder = os.path.realpath(folder)
+    return [one for one in _engines(_own()) if os.path.realpath(one.folder) == real_folder]
 
 
 def names(instances: Path) -> set[str]:
@@ -74,11 +74,11 @@ def names(instances: Path) -> set[str]:
     marked = list(_own())
     folders = {one.folder for one in _engines(marked)}
     folders |= {kept for process in marked if (kept := folder_kept_by(process))}
-    wanted = os.path.realpath(instances)
+    real_folder = os.path.realpath(instances)
     return {
         os.path.basename(folder)
         for folder in folders
-        if os.path.realpath(os.path.dirname(folder)) == wanted
+        if os.path.realpath(os.path.dirname(folder)) == real_folder
     }
 
 

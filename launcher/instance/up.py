@@ -16,7 +16,7 @@ from launcher.instance.differences import differences
 from launcher.instance.following import OnEvent, follow, ready_result
 from launcher.instance.interrupt import Interrupt, interruptible
 from launcher.instance.options import StartOptions
-from launcher.instance.store import InstanceDir, Lock, instance, make_folder
+from launcher.instance.store import InstanceDir, Lock, instance_dir, make_folder
 from launcher.keeper.control import Client
 from launcher.preparing import prepare
 from launcher.profile.model import Profile
@@ -41,7 +41,7 @@ def up(
     foreground: bool = False,
     preflight: Preflight | None = None,
     preferred: Mapping[str, int] | None = None,
-    asked: Sequence[str] = (),
+    arguments: Sequence[str] = (),
     force: Sequence[str] = (),
 ) -> Result:
     """Bring the profile's instance up, or find it running identically, and return when ready.
@@ -54,29 +54,29 @@ def up(
     Raises:
         DeployError: with the documented exit codes; nothing is half done then.
     """
-    found = instance(profile.name)
+    instance = instance_dir(profile.name)
     with interruptible() as interrupt:
         try:
             end = time.monotonic() + BUSY_DEADLINE
             while time.monotonic() < end:
-                make_folder(found)
-                lock = ending.take_if_free(found)
+                make_folder(instance)
+                lock = ending.take_if_free(instance)
                 if lock is not None:
                     options = StartOptions(tuple(force), foreground)
                     begin = _Start(
-                        found, profile, on_event, interrupt, preflight, preferred, options
+                        instance, profile, on_event, interrupt, preflight, preferred, options
                     )
                     return begin.run(lock)
-                joined = _join(found, profile, on_event, interrupt, asked)
+                joined = _join(instance, profile, on_event, interrupt, arguments)
                 if joined is not None:
                     return joined
                 time.sleep(BUSY_POLL)
         except KeyboardInterrupt:
             problem = Problem("interrupted", "interrupted before anything was started")
-            return Result("up", {}, found.name, interrupt.exit_code, (problem,))
+            return Result("up", {}, instance.name, interrupt.exit_code, (problem,))
     raise PreconditionError.of(
-        "locked", f"another command has been working on {found.name} for {BUSY_DEADLINE:g} s",
-        str(found.folder / "lock"), "find it with `fuser` on that file",
+        "locked", f"another command has been working on {instance.name} for {BUSY_DEADLINE:g} s",
+        str(instance.folder / "lock"), "find it with `fuser` on that file",
     )  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def up(
 class _Start:
     """One start by the holder of the lock."""
 
-    found: InstanceDir
+    instance: InstanceDir
     profile: Profile
     on_event: OnEvent
     interrupt: Interrupt
@@ -94,11 +94,11 @@ class _Start:
 
     def run(self, lock: Lock) -> Result:
         """Prepare, hand over to a keeper, follow it; until then all can be as it was before."""
-        found, foreground = self.found, self.options.foreground
-        fresh = not found.exists
+        instance, foreground = self.instance, self.options.foreground
+        fresh = not instance.exists
         prepared = None
         try:
-            cleaned = ending.clean_if_lost(found)
+            cleaned = ending.clean_if_lost(instance)
             if cleaned is not None:
                 self.on_event({"event": "cleaned", "receipt": cleaned, "time": time.time()})
             prepared = prepare.prepare(
@@ -110,20 +110,20 @@ class _Start:
                 # What comes from here on waits for the keeper, which is this process.
                 signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
             self.interrupt.hold()
-            start.write_files(found, prepared, self.options)
+            start.write_files(instance, prepared, self.options)
             if foreground:
-                start.become_keeper(found, prepared, lock, secrets, forced)
-            started = start.start(found, prepared, lock, secrets, forced)
+                start.become_keeper(instance, prepared, lock, secrets, forced)
+            started = start.start(instance, prepared, lock, secrets, forced)
         except BaseException:
             if prepared is not None:
                 prepared.leases.release()
-            if fresh and not found.exists:
-                shutil.rmtree(found.folder, ignore_errors=True)
+            if fresh and not instance.exists:
+                shutil.rmtree(instance.folder, ignore_errors=True)
             lock.release()
             raise
         lock.release()
         prepared.leases.release()
-        return _learn(follow(found, self.on_event, self.interrupt, started), prepared)
+        return _learn(follow(instance, self.on_event, self.interrupt, started), prepared)
 
 
 def _learn(result: Result, prepared: prepare.Prepared) -> Result:
@@ -138,23 +138,23 @@ def _learn(result: Result, prepared: prepare.Prepared) -> Result:
 
 
 def _join(
-    found: InstanceDir,
+    instance: InstanceDir,
     profile: Profile,
     on_event: OnEvent,
     interrupt: Interrupt,
-    asked: Sequence[str],
+    arguments: Sequence[str],
 ) -> Result | None:
     """Watch the start that somebody else has under way; None where there is no keeper yet."""
     try:
-        client = Client(found.folder)
+        client = Client(instance.folder)
     except OSError:
         return None
     try:
         state = client.request("status").get("state", {})
     except TimeoutError:
         raise PreconditionError.of(
-            "keeper-hangs", f"the keeper of {found.name} does not answer", str(found.folder),
-            f"`ernie-deploy status {found.name}`; `ernie-deploy down {found.name}`",
+            "keeper-hangs", f"the keeper of {instance.name} does not answer", str(instance.folder),
+            f"`ernie-deploy status {instance.name}`; `ernie-deploy down {instance.name}`",
         ) from None  # fmt: skip
     except OSError:
         return None
@@ -162,17 +162,17 @@ def _join(
         client.close()
     if state.get("state") not in ("starting", "loading", "ready"):
         return None
-    different = differences(found, profile)
+    different = differences(instance, profile)
     if different:
         raise PreconditionError.of(
             "different-configuration",
-            f"{found.name} already runs with another configuration: " + "; ".join(different),
+            f"{instance.name} already runs with another configuration: " + "; ".join(different),
             profile.path,
-            f"`ernie-deploy restart {shlex.join(asked or (profile.path or found.name,))}`"
+            f"`ernie-deploy restart {shlex.join(arguments or (profile.path or instance.name,))}`"
             " replaces it;"
             " `--name` starts another one beside it",
         )
     if state["state"] == "ready":
-        return ready_result(found, state, already=True)
+        return ready_result(instance, state, already=True)
     interrupt.raises = False
-    return follow(found, on_event, interrupt, None)
+    return follow(instance, on_event, interrupt, None)

@@ -24,11 +24,11 @@ HANDOVER = "ERNIE_DEPLOY_KEEPER"
 def main() -> int:
     """Run the keeper of the instance whose folder is the only argument."""
     folder = Path(sys.argv[1])
-    given = json.loads(os.environ.pop(HANDOVER))
+    handover = json.loads(os.environ.pop(HANDOVER))
     os.environ.pop("PYTHONPATH", None)
-    with os.fdopen(given["secrets"], "rb") as pipe:
+    with os.fdopen(handover["secrets"], "rb") as pipe:
         received = json.loads(pipe.read() or b"{}")
-    for descriptor in (given["lock"], given["parent"], *given["leases"]):
+    for descriptor in (handover["lock"], handover["parent"], *handover["leases"]):
         if descriptor is not None:
             os.set_inheritable(descriptor, False)
     os.umask(0o077)
@@ -36,12 +36,12 @@ def main() -> int:
     keeper = Keeper(
         folder,
         plan,
-        given["token"],
+        handover["token"],
         received,
         environ=dict(os.environ),
-        parent=given["parent"],
-        forced=tuple(given["forced"]),
-        lock=given["lock"],
+        parent=handover["parent"],
+        forced=tuple(handover["forced"]),
+        lock=handover["lock"],
     )
     # Everything made so far lives as long as the process; do not visit it in every collection.
     gc.collect()
@@ -52,7 +52,7 @@ def main() -> int:
         traceback.print_exc()
         code = keeper.abandon(error)
     # Before the lock, which goes with the process: an `up` that gets the lock gets its ports too.
-    for descriptor in given["leases"]:
+    for descriptor in handover["leases"]:
         os.close(descriptor)
     return code
 

@@ -128,8 +128,8 @@ class Attention:
         present = [text for text in self._texts if text in block]
         if not present:
             return ()
-        shown = block.split("\n")
-        return [at for at, line in enumerate(shown) if any(text in line for text in present)]
+        lines = block.split("\n")
+        return [at for at, line in enumerate(lines) if any(text in line for text in present)]
 
     def _put_aside(self, source: str, file: str, texts: Sequence[bytes]) -> None:
         severe: list[int] = []
@@ -141,8 +141,8 @@ class Attention:
                 if len(severe) == ASIDE:
                     break
         rest = [at for at in range(len(texts))[-ASIDE:] if at not in severe]
-        for kept, found in ((self._severe, severe[::-1]), (self._newest, rest)):
-            kept.extend((source, file, texts[at][:LONGEST]) for at in found)
+        for kept, lines in ((self._severe, severe[::-1]), (self._newest, rest)):
+            kept.extend((source, file, texts[at][:LONGEST]) for at in lines)
         if len(self._severe) == ASIDE or len(self._newest) == ASIDE:
             self.drop()
         if self._timer is None:

@@ -30,12 +30,12 @@ def matching(
     processes: Sequence[Process], lines: Mapping[int, str], patterns: Sequence[re.Pattern[str]]
 ) -> dict[int, str]:
     """Command line by pid of those that match one of `patterns`."""
-    found = {}
+    matched = {}
     for process in processes:
         line = lines.get(process.pid, "")
         if line and any(pattern.search(line) for pattern in patterns):
-            found[process.pid] = line
-    return found
+            matched[process.pid] = line
+    return matched
 
 
 def forks(processes: Sequence[Process], lines: Mapping[int, str]) -> set[int]:

@@ -33,7 +33,7 @@ def strays(state: State) -> list[Process]:
     recorded = {(p["pid"], p["start"]) for p in state.processes}
     everything = [p for p in identity.every_process() if p.state not in "ZX"]
     ours = sessions.still_ours(sessions.claims_of(state.sessions), everything, recorded)
-    found: dict[int, Process] = {}
+    by_pid: dict[int, Process] = {}
     for process in everything:
         if (
             (process.pid, process.start) in recorded
@@ -42,10 +42,10 @@ def strays(state: State) -> list[Process]:
         ):
             for one in (process, *identity.descendants(process)):
                 if one.state not in "ZX":
-                    found[one.pid] = one
+                    by_pid[one.pid] = one
     own = {os.getpid(), os.getppid()}
     keeper = (state.keeper.get("pid"), state.keeper.get("start"))
-    return [p for p in found.values() if p.pid not in own and (p.pid, p.start) != keeper]
+    return [p for p in by_pid.values() if p.pid not in own and (p.pid, p.start) != keeper]
 
 
 def kill(processes: Sequence[Process]) -> list[Process]:
@@ -57,7 +57,7 @@ def kill(processes: Sequence[Process]) -> list[Process]:
             descriptor = os.pidfd_open(process.pid)
         except ProcessLookupError:
             continue
-        if not identity.same(process.pid, process.start):
+        if not identity.is_same_process(process.pid, process.start):
             os.close(descriptor)
             continue
         signal.pidfd_send_signal(descriptor, signal.SIGKILL)
@@ -78,11 +78,11 @@ def kill_strays(state: State) -> tuple[int, list[Process]]:
     """Kill all that is proved to be of this instance; (how many were killed, what is left)."""
     killed = 0
     for _ in range(5):
-        found = strays(state)
-        if not found:
+        processes = strays(state)
+        if not processes:
             return killed, []
-        killed += len(found)
-        stuck = kill(found)
+        killed += len(processes)
+        stuck = kill(processes)
         if stuck:
             return killed, stuck
     return killed, strays(state)
@@ -101,12 +101,18 @@ def clean(
     """
     left_processes = strays(state)
     shm = [c for c in state.shm if not leftovers.remove_file(c)]
-    queues = [c for c in state.queues if not leftovers.remove_queue(c)]
-    temporary, shared = [], []
+    pids = [p.pid for p in left_processes]
+    queues, temporary, shared = [], [], []
+    for claim in state.queues:
+        user = leftovers.queue_user(claim, pids)
+        if user is not None:
+            shared.append(f"message queue {claim['id']} is used by pid {user} as well")
+        elif not leftovers.remove_queue(claim):
+            queues.append(claim)
     for claim in state.temporary:
-        others = leftovers.used_by_others(claim, [p.pid for p in left_processes])
-        if others:
-            shared.append(f"{claim['path']} is used by pid {others[0]} as well")
+        other_users = leftovers.used_by_others(claim, pids)
+        if other_users:
+            shared.append(f"{claim['path']} is used by pid {other_users[0]} as well")
         elif not (leftovers.empty if claim["path"] == keep else leftovers.remove_file)(claim):
             temporary.append(claim)
     foreign = [c["path"] for c in (*shm, *temporary) if not leftovers.still_there(c)]
@@ -114,7 +120,6 @@ def clean(
     shm = [c for c in shm if leftovers.still_there(c)]
     temporary = [c for c in temporary if leftovers.still_there(c)]
     left_ports = []
-    pids = [p.pid for p in left_processes]
     for use in ports:
         for listener in listeners(use.number):
             pid = holder(listener.inode, pids)
@@ -125,7 +130,7 @@ def clean(
     details = [f"process {p.pid} ({command_line(p.pid)})" for p in left_processes]
     details += [f"port {number}" for number in left_ports]
     details += [str(c["path"]) for c in (*shm, *temporary)]
-    details += [f"message queue {c['id']}: ipcrm -q {c['id']}" for c in queues]
+    details += [f"message queue {c['id']} (key {c['key']:#010x})" for c in queues]
     return {
         "processes": len(left_processes),
         "ports": len(left_ports),

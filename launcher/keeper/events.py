@@ -99,13 +99,17 @@ class Events:
         return self._descriptor is not None and files.is_same(self._path, self._descriptor)
 
     def restore(self) -> None:
-        """Make the file anew, with what it held, after somebody removed or replaced it.
+        """Make the file anew after somebody removed or replaced it, with what it held.
+
+        Where it was only moved to the name of the older history, that is still read.
 
         Raises:
             OSError: that is not possible now.
         """
         old = self._descriptor
-        files.write_atomically(self._path, "" if old is None else _content(old))
+        older, _ = histories(self._path.parent)
+        moved = old is not None and files.is_same(older, old)
+        files.write_atomically(self._path, "" if old is None or moved else _content(old))
         self._descriptor = files.open_append(self._path)
         if old is not None:
             os.close(old)

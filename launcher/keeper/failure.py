@@ -14,7 +14,7 @@ from launcher import diagnose
 from launcher.errors import ExitCode, Problem
 from launcher.keeper.identity import Process
 from launcher.keeper.state import State
-from launcher.keeper.watch import Seen
+from launcher.keeper.watch import PhaseMatch
 from launcher.plan.model import LaunchPlan
 from launcher.probe.readiness import Rung
 from launcher.redact import Redactor
@@ -46,11 +46,13 @@ class Failure:
         return dataclasses.replace(self, problem=without_secrets(self.problem, redactor))
 
     @classmethod
-    def from_line(cls, seen: Seen, state: str) -> Failure:
+    def from_line(cls, match: PhaseMatch, state: str) -> Failure:
         """A fatal line was printed; a summary line only points at a cause that stands elsewhere."""
         code = ExitCode.DIED if state == "ready" else ExitCode.DID_NOT_START
-        problem = Problem(seen.rule.id, seen.cause(), f"{seen.file}: {seen.text}", seen.remedy())
-        return cls(problem, code, certain=not seen.rule.summary, retry=seen.rule.retry)
+        problem = Problem(
+            match.rule.id, match.cause(), f"{match.file}: {match.text}", match.remedy()
+        )
+        return cls(problem, code, certain=not match.rule.summary, retry=match.rule.retry)
 
     @classmethod
     def from_exit(cls, code: int | None, state: str) -> Failure:
@@ -59,11 +61,11 @@ class Failure:
         if code is not None and -code in ASKING:
             whose, remedy = ", which ernie-deploy did not send", WHO_SENT
         if state == "ready":
-            said = f"the engine was ready and {how}{whose}"
-            problem = Problem("engine-died", said, None, remedy)
+            summary = f"the engine was ready and {how}{whose}"
+            problem = Problem("engine-died", summary, None, remedy)
             return cls(problem, ExitCode.DIED, certain=False, retry=True)
-        said = f"the engine {how} before it was ready{whose}"
-        problem = Problem("engine-exited", said, None, remedy)
+        summary = f"the engine {how} before it was ready{whose}"
+        problem = Problem("engine-exited", summary, None, remedy)
         return cls(problem, ExitCode.DID_NOT_START, certain=False)
 
     @classmethod
@@ -82,8 +84,8 @@ class Failure:
     @classmethod
     def from_vital(cls, line: str, process: Process, state: str, code: int | None) -> Failure:
         """A process without which the engine cannot work has died; `code` where it is known."""
-        words = [os.path.basename(word) for word in line.split() if not word.startswith("-")]
-        what = next((w for w in words[1:] if w), process.name)
+        names = [os.path.basename(word) for word in line.split() if not word.startswith("-")]
+        what = next((w for w in names[1:] if w), process.name)
         message = f"the engine's process {process.pid} ({what}) {ended(code)}"
         if state == "ready":
             return cls(Problem("worker-died", message), ExitCode.DIED, certain=False, retry=True)
@@ -101,10 +103,10 @@ class Failure:
         """The whole start took longer than the profile allows."""
         where = f"in phase {state.phase!r}" if state.phase else "before its first phase line"
         percent = f" at {state.percent:.0f} %" if state.percent is not None else ""
-        asked = f"; the last answer was: {rung.message}" if rung else ""
+        last_answer = f"; the last answer was: {rung.message}" if rung else ""
         problem = Problem(
             "startup-timeout",
-            f"not ready after {plan.deadlines.startup:g} s, {where}{percent}{asked}",
+            f"not ready after {plan.deadlines.startup:g} s, {where}{percent}{last_answer}",
             None,
             "if this model needs longer, raise `health.startup-timeout` in the profile",
         )
@@ -162,13 +164,13 @@ def explain(failure: Failure, plan: LaunchPlan, folder: Path, state: State) -> F
     except Exception as error:  # rules are data, of third parties too; the end is told regardless
         traceback.print_exc()
         own = failure.problem
-        said = f"{own.message}; its logs could not be judged ({error!r})"
-        return dataclasses.replace(failure, problem=dataclasses.replace(own, message=said))
+        summary = f"{own.message}; its logs could not be judged ({error!r})"
+        return dataclasses.replace(failure, problem=dataclasses.replace(own, message=summary))
 
 
 def _explained(failure: Failure, plan: LaunchPlan, folder: Path, state: State) -> Failure:
     when = "ready" if failure.exit_code is ExitCode.DIED else "loading"
-    found = diagnose.of_instance(
+    diagnosis = diagnose.of_instance(
         Path(plan.log_folder),
         folder / "logs" / "engine.log",
         plan.failure_rules,
@@ -180,41 +182,45 @@ def _explained(failure: Failure, plan: LaunchPlan, folder: Path, state: State) -
         until=state.log_lengths,
     )
     own = failure.problem
-    seen = found.evidence or next(iter(found.first_errors), None)
+    evidence = diagnosis.evidence or next(iter(diagnosis.first_errors), None)
     where = own.where
-    if seen:
-        where = f"{seen.file}:{seen.line}: {seen.text}" if seen.line else own.where
+    if evidence:
+        where = f"{evidence.file}:{evidence.line}: {evidence.text}" if evidence.line else own.where
     remedy = f"`ernie-deploy logs {plan.instance}` shows the rest"
-    full = _full_disk(plan.log_folder, str(folder)) if found.rule_id is None else None
+    full = _full_disk(plan.log_folder, str(folder)) if diagnosis.rule_id is None else None
     if full:
-        said = f"; its last words are lost: the disk of {full} is full"
+        suffix = f"; its last words are lost: the disk of {full} is full"
         remedy = f"df -h {full}; free some space"
-        problem = Problem("disk-full", own.message + said, where, remedy)
+        problem = Problem("disk-full", own.message + suffix, where, remedy)
         return dataclasses.replace(failure, problem=problem, retry=False)
     worker = ""
     # With 0 it was told to go, which is no cause.
     if state.worker_exit and ended(state.worker_exit) not in own.message:
         worker = f" (a worker {ended(state.worker_exit)})"
-    if found.rule_id is None:
+    if diagnosis.rule_id is None:
         nothing = "" if state.worker_exit else "; its logs name no cause"  # the code is known
-        said = worker + (f"; the first error in its logs: {seen.text}" if seen else nothing)
+        suffix = worker + (
+            f"; the first error in its logs: {evidence.text}" if evidence else nothing
+        )
         if own.remedy:
             # Somebody's signal is the cause already; what then failed is its consequence.
-            said, where = "", own.where
-        problem = Problem(own.code, own.message + said, where, own.remedy or remedy)
+            suffix, where = "", own.where
+        problem = Problem(own.code, own.message + suffix, where, own.remedy or remedy)
         return dataclasses.replace(failure, problem=problem)
-    if found.kind == "summary" and (found.first_errors or worker):
+    if diagnosis.kind == "summary" and (diagnosis.first_errors or worker):
         # A line that only sums up is no cause; what no rule knows may be one.
-        error = next(iter(found.first_errors), None)
-        said = f"; the first error in its logs: {error.text}" if error else ""
+        error = next(iter(diagnosis.first_errors), None)
+        suffix = f"; the first error in its logs: {error.text}" if error else ""
         where = f"{error.file}:{error.line}: {error.text}" if error else where
-        problem = Problem(found.rule_id, own.message + worker + said, where, found.remedy or remedy)
-    elif found.rule_id == own.code:
+        problem = Problem(
+            diagnosis.rule_id, own.message + worker + suffix, where, diagnosis.remedy or remedy
+        )
+    elif diagnosis.rule_id == own.code:
         problem = Problem(own.code, own.message + worker, where, own.remedy or remedy)
     else:
-        message = f"{own.message}{worker}: {found.cause}"
-        problem = Problem(found.rule_id, message, where, found.remedy or remedy)
-    return dataclasses.replace(failure, problem=problem, retry=found.retry)
+        message = f"{own.message}{worker}: {diagnosis.cause}"
+        problem = Problem(diagnosis.rule_id, message, where, diagnosis.remedy or remedy)
+    return dataclasses.replace(failure, problem=problem, retry=diagnosis.retry)
 
 
 NO_ROOM = 64 * 1024

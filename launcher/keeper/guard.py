@@ -67,7 +67,7 @@ def end_engine(folder: str, died: float, grace: float) -> tuple[int, int]:
     patience = grace if state.ready_at is not None else 0.0
     end = died + min(patience, LONGEST - ending.KILL_DEADLINE)
     first = state.engine
-    if first and not identity.same(int(first["pid"]), int(first["start"])):
+    if first and not identity.is_same_process(int(first["pid"]), int(first["start"])):
         end = min(end, died + SETTLE)
     if first and patience:
         # A stopped process sees the kernel's SIGTERM only once it goes on.
@@ -75,19 +75,19 @@ def end_engine(folder: str, died: float, grace: float) -> tuple[int, int]:
     ended, quiet_since = 0, None
     while True:
         now = time.monotonic()
-        found = ending.strays(state)
-        if not found:
+        strays = ending.strays(state)
+        if not strays:
             quiet_since = quiet_since or now
             if now - quiet_since >= QUIET:
                 return ended, 0
         else:
             quiet_since = None
-            if first and not identity.same(int(first["pid"]), int(first["start"])):
+            if first and not identity.is_same_process(int(first["pid"]), int(first["start"])):
                 end = min(end, now + SETTLE)
             if now >= end:
-                ended += len(found) - len(ending.kill(found))
+                ended += len(strays) - len(ending.kill(strays))
         if now - died > LONGEST:
-            return ended, len(found)
+            return ended, len(strays)
         time.sleep(LOOK)
 
 

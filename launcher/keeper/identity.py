@@ -83,7 +83,7 @@ def look(pid: int) -> Process | None:
     )
 
 
-def same(pid: int, start: int) -> bool:
+def is_same_process(pid: int, start: int) -> bool:
     """True while the process with this pid and start lives (a zombie does not)."""
     now = look(pid)
     return now is not None and now.start == start and now.state not in "ZX"
@@ -104,13 +104,13 @@ def environment(pid: int, names: Collection[str]) -> dict[str, str]:
         raw = Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
         return {}
-    found: dict[str, str] = {}
+    variables: dict[str, str] = {}
     for name in names:
         key = name.encode() + b"="
         at = 0 if raw.startswith(key) else raw.find(b"\0" + key) + 1
         if at or raw.startswith(key):
-            found[name] = os.fsdecode(raw[at + len(key) :].partition(b"\0")[0])
-    return found
+            variables[name] = os.fsdecode(raw[at + len(key) :].partition(b"\0")[0])
+    return variables
 
 
 def send(pid: int, start: int, number: signal.Signals) -> bool:
@@ -120,7 +120,7 @@ def send(pid: int, start: int, number: signal.Signals) -> bool:
     except ProcessLookupError:
         return False
     try:
-        if not same(pid, start):
+        if not is_same_process(pid, start):
             return False
         signal.pidfd_send_signal(descriptor, number)
         return True
@@ -138,16 +138,16 @@ def children(pid: int) -> list[int]:
     """Direct children, over all threads of `pid`; empty where it is gone."""
     if not _KERNEL_LISTS_CHILDREN:
         return [process.pid for process in every_process() if process.parent == pid]
-    found: list[int] = []
+    pids: list[int] = []
     try:
         threads = os.listdir(f"/proc/{pid}/task")
     except OSError:
-        return found
+        return pids
     for thread in threads:
         with contextlib.suppress(OSError):
             text = Path(f"/proc/{pid}/task/{thread}/children").read_text()
-            found += [int(word) for word in text.split()]
-    return found
+            pids += [int(word) for word in text.split()]
+    return pids
 
 
 def descendants(root: Process) -> list[Process]:
@@ -157,21 +157,21 @@ def descendants(root: Process) -> list[Process]:
     child counts only while its parent is the one that was asked for children (or `root`, which
     may adopt), and that parent still lives.
     """
-    found: list[Process] = []
-    seen = {root.pid}
+    processes: list[Process] = []
+    pids = {root.pid}
     todo = [root]
     while todo:
         parent = todo.pop()
-        below = [look(pid) for pid in children(parent.pid) if pid not in seen]
+        below = [look(pid) for pid in children(parent.pid) if pid not in pids]
         now = look(parent.pid)
         if now is None or now.start != parent.start:
             continue  # whose children those were cannot be told any more
         for process in below:
             if process is not None and process.parent in (parent.pid, root.pid):
-                seen.add(process.pid)
-                found.append(process)
+                pids.add(process.pid)
+                processes.append(process)
                 todo.append(process)
-    return found
+    return processes
 
 
 def myself() -> Process:

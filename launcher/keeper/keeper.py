@@ -15,6 +15,7 @@ the engine: the control socket, the signals, the `up` that waits, and restarts.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -74,7 +75,10 @@ class Keeper:
         """Start, prove, keep and end the engine; returns a documented exit code."""
         tree.become_subreaper()
         self._catch_signals()
-        server = self._record.server = Server(self.loop, self.folder, self._answer)
+        try:
+            server = self._record.server = Server(self.loop, self.folder, self._answer)
+        except OSError as error:
+            return self._refuse(error)
         if self._parent is not None:
             self.loop.add_reader(self._parent, self._up_is_gone)
             with contextlib.suppress(OSError):  # it was killed already, which the loop will see
@@ -88,7 +92,32 @@ class Keeper:
         own.check()  # the last word needs its place
         own.close()
         self._record.write()
+        self._tell_up()
         server.close()
+        return int(code)
+
+    def _tell_up(self) -> None:
+        """How it ended, to the `up` that waits, where that could not be written down.
+
+        It may end before that `up` has come to the control socket.
+        """
+        if self._parent is None or not self._record.dirty:
+            return
+        with contextlib.suppress(OSError):  # it is gone
+            os.set_blocking(self._parent, False)
+            os.write(self._parent, json.dumps(self._record.snapshot()).encode() + b"\n")
+
+    def _refuse(self, error: OSError) -> int:
+        """Start no engine that nobody could ask for, nor stop, and say why."""
+        text = f"the control socket cannot be made: {error.strerror or error}"
+        problem = Problem(
+            "control-socket", text, str(self.folder / "control.sock"),
+            "free some disk space, or set ERNIE_DEPLOY_HOME to a folder on a local disk",
+        )  # fmt: skip
+        self._run.failure = Failure(problem, ExitCode.PRECONDITION)
+        code = self._run.end()
+        if self._record.echo is None:
+            sys.stderr.write(f"{text}\n")  # the last line of keeper.log, which `up` tells
         return int(code)
 
     def abandon(self, error: Exception) -> int:
@@ -127,7 +156,7 @@ class Keeper:
         self._record.event("restart", number=number, delay=delay)
         self._run = self._new_run()
         self._record.set("starting")
-        stopped = self.loop.run_until(lambda: self._stop.asked, delay)
+        stopped = self.loop.run_until(lambda: self._stop.requested, delay)
         return self._run.end() if stopped else self._run.live()
 
     def _process_ended(self, process: identity.Process) -> None:
@@ -154,7 +183,7 @@ class Keeper:
     def _request_stop(
         self, reason: str, code: ExitCode = ExitCode.DONE, drain: float | None = None
     ) -> None:
-        if not self._stop.asked:
+        if not self._stop.requested:
             self._stop.reason, self._stop.code, self._stop.drain = reason, code, drain
             self._record.event("stop", reason=reason)
             stages = (*self.plan.stop.ready, *self.plan.stop.loading)

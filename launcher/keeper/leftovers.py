@@ -57,9 +57,9 @@ def queue_keys(spec: Leftovers, cwd: str) -> dict[int, str]:
     Computed rather than listed because the device number differs per mount namespace.
     """
     keys = {}
-    for wanted in spec.queues:
-        path = str(Path(cwd, wanted.path))
-        key = kernel.ftok(path, wanted.project)
+    for queue in spec.queues:
+        path = str(Path(cwd, queue.path))
+        key = kernel.ftok(path, queue.project)
         if key is not None:
             keys[key] = path
     return keys
@@ -87,7 +87,7 @@ class Claims:
     """Unix seconds of the start; the engine was executed later than that."""
     pid: int | None = None
     """The engine's first process, which some names hold (`{pid}` in the plan)."""
-    seen: set[int] = field(default_factory=set)
+    seen_ids: set[int] = field(default_factory=set)
     """Processes of the last look: names that hold their pid prove what they left, dead or not.
 
     Only of the last look: an older number may be another server's process by now, and what it
@@ -98,14 +98,14 @@ class Claims:
         """Remember what exists before the start; returns queues that must not be inherited."""
         self.started = now
         for name in self.spec.shm:
-            found = file_identity(SHM / name)
-            if found is not None:
-                self.before[found["path"]] = found
+            path_identity = file_identity(SHM / name)
+            if path_identity is not None:
+                self.before[path_identity["path"]] = path_identity
         for pattern in self.spec.temporary:
             for path in glob.glob(pattern):
-                found = file_identity(path)
-                if found is not None:
-                    self.before[path] = found
+                path_identity = file_identity(path)
+                if path_identity is not None:
+                    self.before[path] = path_identity
         existing = queues_by_key()
         found_queues = [existing[k] for k in queue_keys(self.spec, self.cwd) if k in existing]
         self.queues_before = {queue.ident for queue in found_queues}
@@ -120,9 +120,13 @@ class Claims:
             path = str(SHM / name.replace("{pid}", str(self.pid)))
             if path in self.shm:
                 continue
-            found = file_identity(path)
-            if found is not None and found != self.before.get(path) and not _bound(path, pids):
-                self.shm[path] = found
+            path_identity = file_identity(path)
+            if (
+                path_identity is not None
+                and path_identity != self.before.get(path)
+                and not _bound(path, pids)
+            ):
+                self.shm[path] = path_identity
         self._look_for_queues()
         self._look_for_temporary(pids)
         return count != len(self.shm) + len(self.queues) + len(self.temporary)
@@ -137,17 +141,16 @@ class Claims:
         everybody = [int(name) for name in os.listdir("/proc") if name.isdigit()]
         for name in self.spec.shm:
             path = str(SHM / name.replace("{pid}", str(self.pid)))
-            found = file_identity(path)
-            if found is None or path in self.shm or not self._made_since(found):
+            path_identity = file_identity(path)
+            if path_identity is None or path in self.shm or not self._made_since(path_identity):
                 continue
             if not users(path, everybody) and not _bound(path, []):
-                self.shm[path] = found
+                self.shm[path] = path_identity
         for key, path in queue_keys(self.spec, self.cwd).items():
             queue = queues_by_key().get(key)
             if queue is None or key in self.queues or not self._new(queue):
                 continue
-            last = {queue.last_sender, queue.last_receiver} - {0}
-            if not any(os.path.exists(f"/proc/{pid}") for pid in last):
+            if kernel.queue_user(queue) is None:
                 self.queues[key] = _queue_claim(queue, path)
         self._look_for_temporary([])
 
@@ -156,9 +159,9 @@ class Claims:
         ours = queue.uid == os.getuid() and queue.created >= int(self.started)
         return ours and queue.ident not in self.queues_before
 
-    def _made_since(self, found: dict[str, Any]) -> bool:
-        info = os.stat(found["path"], follow_symlinks=False)
-        born = found["born"] / 1e9 if found["born"] is not None else info.st_mtime
+    def _made_since(self, identity: dict[str, Any]) -> bool:
+        info = os.stat(identity["path"], follow_symlinks=False)
+        born = identity["born"] / 1e9 if identity["born"] is not None else info.st_mtime
         return info.st_uid == os.getuid() and born >= self.started
 
     def _look_for_queues(self) -> None:
@@ -172,18 +175,18 @@ class Claims:
                 self.queues[key] = _queue_claim(queue, path)
 
     def _look_for_temporary(self, pids: list[int]) -> None:
-        named, self.seen = self.seen | set(pids), set(pids)
+        named, self.seen_ids = self.seen_ids | set(pids), set(pids)
         for pattern in self.spec.temporary:
             for path in glob.glob(pattern):
                 if path in self.temporary:
                     continue
-                found = file_identity(path)
-                if found is None or found == self.before.get(path):
+                path_identity = file_identity(path)
+                if path_identity is None or path_identity == self.before.get(path):
                     continue
                 if os.stat(path, follow_symlinks=False).st_uid != os.getuid():
                     continue
                 if users(path, pids) or _named_after(path, named):
-                    self.temporary[path] = {**found, "shared": True}
+                    self.temporary[path] = {**path_identity, "shared": True}
 
 
 def _queue_claim(queue: MessageQueue, path: str) -> dict[str, Any]:
@@ -287,10 +290,24 @@ def empty(claim: dict[str, Any]) -> bool:
     return True
 
 
-def remove_queue(claim: dict[str, Any]) -> bool:
-    """Remove a claimed message queue if it is still the same one; True where it is gone."""
+def queue_user(claim: dict[str, Any], ours: Iterable[int]) -> int | None:
+    """A living process other than `ours` that used a claimed queue last; None where none does."""
+    queue = _claimed_queue(claim)
+    return None if queue is None else kernel.queue_user(queue, {os.getpid(), *ours})
+
+
+def _claimed_queue(claim: dict[str, Any]) -> MessageQueue | None:
+    """The queue if it is still the same one."""
     queue = queues_by_key().get(int(claim["key"]))
     if queue is None or queue.ident != claim["id"] or queue.created != claim["created"]:
+        return None
+    return queue
+
+
+def remove_queue(claim: dict[str, Any]) -> bool:
+    """Remove a claimed message queue if it is still the same one; True where it is gone."""
+    queue = _claimed_queue(claim)
+    if queue is None:
         return True
     libc = ctypes.CDLL(None, use_errno=True)
     return bool(libc.msgctl(queue.ident, _IPC_RMID, None) == 0)

@@ -17,9 +17,6 @@ from launcher import files, paths
 LONGEST_RECORD = 64 * 1024
 """Bytes after which a line without an end is cut into pieces."""
 
-LOOK = 1.0
-"""Seconds between two looks whether the log is still where readers find it."""
-
 
 class Splitter:
     r"""Cuts a byte stream into lines at `\n`, `\r\n` and `\r`; keeps what is unfinished."""
@@ -34,23 +31,23 @@ class Splitter:
         A `\r` at the very end waits for the next byte: it may be half of `\r\n`.
         """
         buffer = self._pending + data
-        held = b"\r" if buffer.endswith(b"\r") else b""
-        *whole, rest = (buffer[:-1] if held else buffer).split(b"\n")
+        carried = b"\r" if buffer.endswith(b"\r") else b""
+        *complete, rest = (buffer[:-1] if carried else buffer).split(b"\n")
         if b"\r" in buffer:
             lines = []
-            for line in whole:
+            for line in complete:
                 *overwritten, last = line.removesuffix(b"\r").split(b"\r")
                 lines += [(text, False) for text in overwritten]
                 lines.append((last, True))
             *overwritten, rest = rest.split(b"\r")
             lines += [(text, False) for text in overwritten]
         else:
-            lines = [(line, True) for line in whole]
+            lines = [(line, True) for line in complete]
         if len(buffer) > LONGEST_RECORD:
             lines = [piece for line in lines for piece in _cut(*line)]
             *pieces, (rest, _) = _cut(rest, False)
             lines += pieces
-        self._pending = rest + held
+        self._pending = rest + carried
         return lines
 
     def unfinished(self, most: int = LONGEST_RECORD) -> bytes:
@@ -64,7 +61,7 @@ class Splitter:
         return [(rest, True)] if rest else []
 
 
-def _cut(text: bytes, whole: bool) -> Iterator[tuple[bytes, bool]]:
+def _cut(text: bytes, is_complete: bool) -> Iterator[tuple[bytes, bool]]:
     """Pieces of at most `LONGEST_RECORD` bytes; no character of UTF-8 is cut in two."""
     while len(text) > LONGEST_RECORD:
         at = LONGEST_RECORD
@@ -74,7 +71,7 @@ def _cut(text: bytes, whole: bool) -> Iterator[tuple[bytes, bool]]:
             at = LONGEST_RECORD  # no UTF-8 at all
         yield text[:at], False
         text = text[at:]
-    yield text, whole
+    yield text, is_complete
 
 
 class LogFile:
@@ -88,7 +85,8 @@ class LogFile:
         self.lost_bytes = 0
         """Bytes that could not be written, the disk being full."""
         self._torn = False
-        self._look_at = 0.0
+        self._grace = 0
+        """Bytes beyond `max_size` that the file may grow to, since a rotation failed."""
         self._open()
 
     def _open(self) -> None:
@@ -103,32 +101,37 @@ class LogFile:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
         prefix = f"{stamp}.{int(now % 1 * 1e6):06d}Z {stream} ".encode()
         data = b"".join(
-            prefix + (b"F " if whole else b"P ") + text + b"\n" for text, whole in lines
+            prefix + (b"F " if is_complete else b"P ") + text + b"\n" for text, is_complete in lines
         )
-        if self._size and self._size + len(data) > self._max_size:
+        self._take_place()
+        if self._size and self._size + len(data) > self._max_size + self._grace:
             self._rotate()
-        if now >= self._look_at:
-            self._look_at = now + LOOK
-            self._take_place()
         if self._torn:
             # A half record stands at the end: what follows must not become a part of it.
             data = b"\n" + data
-        whole = len(data)
+        is_complete = len(data)
         while data:
             try:
                 written = os.write(self._descriptor, data)
             except OSError:
                 # A full disk must not stop the engine: it would block on its pipe.
                 self.lost_bytes += len(data)
-                self._torn = self._torn or len(data) < whole
+                self._torn = self._torn or len(data) < is_complete
                 return
             self._torn = False
             self._size += written
             data = data[written:]
 
     def _take_place(self) -> None:
-        """Begin the file anew where somebody removed or replaced it: readers look there."""
+        """Begin the file anew where somebody removed, moved or replaced it: readers look there.
+
+        Two calls of the kernel at each write, so that no line goes to a file nobody reads.
+        """
         if files.is_same(self._path, self._descriptor):
+            size = os.fstat(self._descriptor).st_size
+            if size < self._size:  # emptied, as `copytruncate` does
+                self._torn, self._grace = False, 0
+            self._size = size
             return
         old = self._descriptor
         try:
@@ -137,6 +140,7 @@ class LogFile:
         except OSError:
             return  # tried again a moment later
         self._size = os.fstat(self._descriptor).st_size
+        self._torn, self._grace = False, 0
         os.close(old)
 
     def _rotate(self) -> None:
@@ -149,16 +153,18 @@ class LogFile:
                 if number == 1:
                     newer = self._path
                 if newer.exists():
+                    if older.is_dir():  # somebody's; a file cannot take its place
+                        files.clear(older)
                     newer.replace(older)
             if self._keep == 0:
                 self._path.unlink(missing_ok=True)
             self._open()
         except OSError:
             self._descriptor = old
-            self._size = 0  # not tried again before another whole file's worth
+            self._grace += self._max_size  # not tried again before another whole file's worth
             return
         os.close(old)
-        self._torn = False
+        self._torn, self._grace = False, 0
 
     def close(self) -> None:
         """Close the file."""

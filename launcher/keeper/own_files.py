@@ -49,6 +49,9 @@ class OwnFiles:
         self._stamps: dict[str, tuple[int, ...] | None] = {}
         self._timer: Timer | None = None
         self._told: set[str] = set()
+        self._console = folder / "logs" / "keeper.log"
+        self._outputs = [one for one in (1, 2) if files.is_same(self._console, one)]
+        """Our stdout and stderr, unless we run in the foreground: then they are the caller's."""
         for name in KEPT:
             with contextlib.suppress(OSError):
                 self._kept[name] = files.read_bytes(folder / name)
@@ -71,9 +74,10 @@ class OwnFiles:
             self._descriptor = -1
 
     def _watch(self) -> None:
-        """Watch the folder and those above it, whose removal takes it along."""
+        """Watch the folder, its logs, and those above it, whose removal takes it along."""
         if self._descriptor >= 0:
-            for folder in (self._folder, self._folder.parent, self._folder.parent.parent):
+            above = (self._folder, self._folder.parent, self._folder.parent.parent)
+            for folder in (self._folder / "logs", *above):
                 # The same watch again where it is the same folder.
                 self._add_watch(self._descriptor, os.fsencode(folder), _MASK)
 
@@ -93,6 +97,7 @@ class OwnFiles:
         failed = False
         for name, heal in (
             ("its folder", self._heal_folder),
+            ("logs/keeper.log", self._heal_console),
             ("lock", self._heal_lock),
             ("control.sock", self._heal_socket),
             ("events.jsonl", self._heal_events),
@@ -130,6 +135,17 @@ class OwnFiles:
                     files.clear(part)
             paths.private_folder(self._folder / "logs" / "engine")
         return missing
+
+    def _heal_console(self) -> bool:
+        if not self._outputs or files.is_same(self._console, self._outputs[0]):
+            return False
+        fresh = files.open_append(self._console)
+        try:
+            for descriptor in self._outputs:
+                os.dup2(fresh, descriptor)
+        finally:
+            os.close(fresh)
+        return True
 
     def _heal_lock(self) -> bool:
         path = self._folder / "lock"

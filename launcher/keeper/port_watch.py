@@ -36,9 +36,9 @@ class PortWatch:
             here = [one for one in everything if one.port == use.number]
             if here and not any(holder(one.inode, list(pids)) for one in here):
                 foreign |= {one.inode: use for one in here if self._conflicts(use, one)}
-        known, self._suspects = self._suspects, set(foreign)
+        suspects, self._suspects = self._suspects, set(foreign)
         for inode, use in foreign.items():
-            who = describe_holder(use.number) if inode in known else None
+            who = describe_holder(use.number) if inode in suspects else None
             if who is not None:
                 return taken(use, who)
         return None

@@ -96,18 +96,18 @@ class Progress:
         self, processes: Sequence[Process], lines: Mapping[int, str]
     ) -> dict[Hashable, list[Process]]:
         """The processes by worker; those below no worker are under None."""
-        found = command_line.matching(processes, lines, self._workers)
+        matched = command_line.matching(processes, lines, self._workers)
         for pid in command_line.forks(processes, lines):
-            found.pop(pid, None)  # it works for its parent
+            matched.pop(pid, None)  # it works for its parent
         by_pid = {process.pid: process for process in processes}
         groups: dict[Hashable, list[Process]] = {None: []}
         for process in processes:
             above: Process | None = process
             for _ in range(len(by_pid)):
-                if above is None or above.pid in found:
+                if above is None or above.pid in matched:
                     break
                 above = by_pid.get(above.parent)
-            key = (above.pid, above.start) if above is not None and above.pid in found else None
+            key = (above.pid, above.start) if above is not None and above.pid in matched else None
             groups.setdefault(key, []).append(process)
         return groups
 

@@ -87,14 +87,14 @@ class Record:
             self.server.publish(event)
 
     def _say(self, kind: str, fields: Mapping[str, Any]) -> None:
-        said = {
+        event = {
             "phase": lambda: f"loading: {fields['title']}" if fields["new"] else "",
             "state": lambda: _state_text(fields),
             "warning": lambda: f"warning: {fields['message']}",
             "restart": lambda: f"restart number {fields['number']} in {fields['delay']:g} s",
             "stop": lambda: f"asked to stop: {fields['reason']}",
         }
-        text = said[kind]() if kind in said else ""
+        text = event[kind]() if kind in event else ""
         if text and self.echo is not None:
             try:
                 self.echo.write(f"ernie-deploy: {self.state.instance}: {plain(text)}\n")

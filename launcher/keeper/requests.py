@@ -36,8 +36,8 @@ def answer(
     return {"ok": False, "error": f"unknown op {op!r}", "ops": list(OPERATIONS)}
 
 
-def _drain(asked: object) -> float | None:
-    if isinstance(asked, bool) or not isinstance(asked, (int, float)) or asked != asked:
+def _drain(seconds: object) -> float | None:
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds != seconds:
         return None
     # A whole number of JSON may be too large for a float.
-    return float(min(max(asked, 0), LONGEST_DRAIN))
+    return float(min(max(seconds, 0), LONGEST_DRAIN))

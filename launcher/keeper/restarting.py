@@ -15,7 +15,7 @@ def may_restart(plan: LaunchPlan, state: State, stop: StopRequest, failure: Fail
     Only after it was ready, as often as the profile allows, and unless the logs show that starting
     again cannot help.
     """
-    if failure is None or stop.asked or state.ready_at is None:
+    if failure is None or stop.requested or state.ready_at is None:
         return False
     allowed = plan.restart_policy == "on-failure" and state.restarts < plan.max_restarts
     return allowed and failure.exit_code is ExitCode.DIED and failure.retry

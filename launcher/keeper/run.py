@@ -8,22 +8,20 @@ final state is written.
 
 from __future__ import annotations
 
-import re
-import signal
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from launcher.diagnose.sources import lengths
 from launcher.errors import ExitCode, Problem
-from launcher.keeper import command_line, ending, identity, tree
+from launcher.keeper import command_line, ending, identity, precondition, tree
 from launcher.keeper.attention import Attention
-from launcher.keeper.engine_process import EngineProcess, prepare_folders
-from launcher.keeper.failure import Failure, explain, without_secrets
+from launcher.keeper.conclusion import OUR_SIGNALS, conclude, look_up_worker_exit
+from launcher.keeper.engine_lines import EngineLines
+from launcher.keeper.engine_process import EngineProcess
+from launcher.keeper.failure import Failure, explain
 from launcher.keeper.follow import Follower
 from launcher.keeper.guard_process import Guard
-from launcher.keeper.leftovers import file_identity
 from launcher.keeper.loop import Loop, Timer
 from launcher.keeper.notify import Notifier
 from launcher.keeper.port_watch import PortWatch, is_held
@@ -33,6 +31,7 @@ from launcher.keeper.record import Record
 from launcher.keeper.restarting import may_restart
 from launcher.keeper.stopping import StopRequest, stop_tree
 from launcher.keeper.upkeep import bound_engine_logs
+from launcher.keeper.vital import VitalProcesses
 from launcher.keeper.watch import Watcher
 from launcher.plan.command import environment
 from launcher.plan.model import LaunchPlan
@@ -48,9 +47,6 @@ UPKEEP_TICKS = 12
 
 LAST_WORDS = 0.3
 """Seconds after a failure in which the logs may still tell its cause, before we end the rest."""
-
-OUR_SIGNALS = frozenset((0, -signal.SIGTERM, -signal.SIGINT, -signal.SIGKILL, -signal.SIGABRT))
-"""Exit codes of workers that say nothing: we ended them, since another one had died."""
 
 
 class Run:
@@ -87,10 +83,19 @@ class Run:
         self._environ = environ
         self._on_ready = on_ready
         self._watcher = Watcher(plan)
-        self._attention = Attention(loop, self._line, self._watcher.texts, self._overwhelmed)
-        self._vital = [re.compile(pattern) for pattern in plan.vital]
-        self._vital_pids: dict[int, str] = {}
-        self._forks: set[int] = set()
+        self._lines = EngineLines(
+            self._watcher,
+            record,
+            plan,
+            notifier,
+            self._fail,
+            self._noted,
+            lambda: self.failure is not None,
+        )
+        self._attention = Attention(
+            loop, self._lines.take, self._watcher.texts, self._lines.overwhelmed
+        )
+        self._vital = VitalProcesses(plan.vital)
         self._engine: EngineProcess | None = None
         self._guard: Guard | None = None
         self._follower: Follower | None = None
@@ -105,9 +110,9 @@ class Run:
 
     def live(self) -> ExitCode:
         """One run of the engine, from nothing to nothing."""
-        if not self._stop.asked and self._start():
+        if not self._stop.requested and self._start():
             self._loop.run_until(self._decided)
-            if self.failure is None and not self._stop.asked:
+            if self.failure is None and not self._stop.requested:
                 self._become_ready()
                 self._loop.run_until(self._over)
         return self.end()
@@ -117,27 +122,15 @@ class Run:
         return proved or self._over()
 
     def _over(self) -> bool:
-        return self.failure is not None or self._stop.asked
+        return self.failure is not None or self._stop.requested
 
     # -- start ------------------------------------------------------------------------------
 
     def _start(self) -> bool:
         """Start the engine; False where it could not even be started (the failure is kept)."""
-        try:
-            prepare_folders(self._plan)
-            temporary = file_identity(self._plan.temporary_folder)
-            self._state.temporary = [temporary] if temporary else []
-        except OSError as error:
-            return self._refuse("folder", f"a folder cannot be made: {error}")
-        for queue in self._record.claims.look_before(time.time()):
-            return self._refuse(
-                "queue-exists",
-                "a System V message queue that this engine would use exists already"
-                f" (id {queue.ident}, {queue.messages} unread messages, uid {queue.uid}):"
-                " it would mix up answers",
-                f"make sure that no server uses it, then `ipcrm -q {queue.ident}`; or give the"
-                " queue another port",
-            )
+        self.failure = precondition.missing(self._plan, self._record)
+        if self.failure is not None:
+            return False
         self._follow_logs()  # before the engine can write: what stands there is an earlier run's
         self._start_guard()
         env = environment(self._plan, self._environ, self._secrets)
@@ -148,7 +141,9 @@ class Run:
                 self._loop, self._plan, env, self._folder / "logs" / "engine.log", self._attention
             )
         except OSError as error:
-            return self._refuse("cannot-execute", f"the engine cannot be started: {error}")
+            text = f"the engine cannot be started: {error}"
+            self.failure = Failure(Problem("cannot-execute", text), ExitCode.PRECONDITION)
+            return False
         # Recorded before anything else: whoever finds us killed finds the engine in the state.
         self._tree.discover()
         first = next((p for p in self._tree.processes if p.pid == self._engine.pid), None)
@@ -157,7 +152,7 @@ class Run:
         self._record.set("loading", engine={"pid": self._engine.pid})
         first_phase = self._watcher.begin()
         if first_phase is not None:
-            self._phase(first_phase, None)
+            self._lines.phase(first_phase, None)
         self._progress = Progress(self._plan.progress, self._plan.deadlines.no_progress)
         self._prover = Prover(
             self._loop, self._plan, self._secrets, self._tree, self._proof_failed, self._climbed
@@ -165,10 +160,6 @@ class Run:
         self._deadline = self._loop.call_later(self._plan.deadlines.startup, self._startup_deadline)
         self._schedule_tick()
         return True
-
-    def _refuse(self, code: str, message: str, remedy: str | None = None) -> bool:
-        self.failure = Failure(Problem(code, message, None, remedy), ExitCode.PRECONDITION)
-        return False
 
     def _start_guard(self) -> None:
         """Before the engine, so that there is no moment in which nobody would end it."""
@@ -192,37 +183,9 @@ class Run:
 
     # -- what happens while it lives ------------------------------------------------------------
 
-    def _line(self, source: str, file: str, text: str, final: bool) -> None:
-        if self._state.state == "loading":
-            seen = self._watcher.phase_of(source, text)
-            if seen is not None:
-                if self._progress:
-                    self._progress.note()
-                self._phase(seen.phase, seen.percent)
-        if final and self.failure is None and self._state.state in ("loading", "ready"):
-            failure = self._watcher.failure_of(self._state.state, source, file, text)
-            if failure is not None:
-                self._fail(Failure.from_line(failure, self._state.state))
-            asked = self._watcher.asked_to_stop(source, text)
-            if asked is not None:
-                self._fail(Failure.from_stranger(asked, text, self._state.state))
-
-    def _overwhelmed(self) -> None:
-        self._record.event(
-            "warning",
-            message="the engine writes faster than its lines can be looked at: its output is"
-            " recorded in full, but for phases and failures only the newest lines are read,"
-            " those that speak of errors first",
-        )
-
-    def _phase(self, phase: str, percent: float | None) -> None:
-        news = phase != self._state.phase
-        self._state.phase, self._state.percent = phase, percent
-        self._record.dirty = True
-        title = next((p.title for p in self._plan.phases if p.name == phase), phase)
-        self._record.event("phase", phase=phase, title=title, percent=percent, new=news)
-        if self._notifier.active:
-            self._notifier.send(f"STATUS={title}")
+    def _noted(self) -> None:
+        if self._progress:
+            self._progress.note()
 
     def process_ended(self, process: identity.Process) -> None:
         """Take note of a death in the tree; that of the engine or of a vital process is the end."""
@@ -235,18 +198,12 @@ class Run:
             self._state.engine_exit = code
             self._take_last_words()
             self._fail(Failure.from_exit(code, self._state.state))
-        elif self._is_vital(process) and self.failure is None:
+        elif self.failure is None and (line := self._vital.line_of(process)) is not None:
             status = self._tree.exits.get(process.pid)
             code = tree.exit_code(status) if status is not None else None
             self._watcher.worker_exit = self._watcher.worker_exit or code
             self._take_last_words()
-            line = self._vital_pids[process.pid]
             self._fail(Failure.from_vital(line, process, self._state.state, code))
-
-    def _is_vital(self, process: identity.Process) -> bool:
-        """Not where it was only seen between fork and exec: then it was some helper."""
-        helper = process.pid in self._forks and tree.died_after_exec(process)
-        return process.pid in self._vital_pids and not helper
 
     def _take_last_words(self) -> None:
         if self._engine:
@@ -256,7 +213,7 @@ class Run:
         self._attention.last_words()
 
     def _fail(self, failure: Failure) -> None:
-        if self.failure is None and not self._stop.asked:
+        if self.failure is None and not self._stop.requested:
             self.failure = failure = failure.without_secrets(self._redactor)
             self._record.event(
                 "failure", code=failure.problem.code, message=failure.problem.message
@@ -276,8 +233,7 @@ class Run:
             self._discover()
         self._state.evidence[rung.name] = {"message": rung.message, **rung.evidence}
         self._record.event("rung", name=rung.name, verdict=rung.verdict, message=rung.message)
-        if self._progress:
-            self._progress.note()
+        self._noted()
 
     def _last_rung(self) -> Rung | None:
         return self._prover.last if self._prover else None
@@ -333,16 +289,12 @@ class Run:
 
     def _discover(self) -> dict[int, str]:
         """Take in what is new in the tree; returns the command lines of its processes."""
-        found = self._tree.discover()
+        processes = self._tree.discover()
         self._tree.refresh()
         lines = command_line.read_all(self._tree.processes)
-        vital = command_line.matching(self._tree.processes, lines, self._vital)
-        # A process that is about to be told dead has no command line, and stays what it was.
-        dying = {pid: line for pid, line in self._vital_pids.items() if lines.get(pid) == ""}
-        self._vital_pids = {**vital, **dying}
-        self._forks = command_line.forks(self._tree.processes, lines)
+        self._vital.look(self._tree.processes, lines)
         claimed = self._record.claims.look(self._tree.pids)
-        if found or claimed:
+        if processes or claimed:
             self._record.dirty = True
         if self._state.state != "ready" and self._record.dirty:
             self._record.write()
@@ -394,7 +346,7 @@ class Run:
         receipt = ending.clean(self._state, self._plan.ports, started, keep)
         self._state.receipt = receipt
         self._state.ended_at = time.time()
-        return self._conclude(was_ready, receipt)
+        return conclude(self._record, self.failure, self._stop, self._redactor, receipt)
 
     def _note_what_was_written(self) -> None:
         """How long the logs are before our first signal: what comes then is no cause.
@@ -410,31 +362,10 @@ class Run:
         }
 
     def _look_up_worker_exit(self, besides: frozenset[int] = frozenset()) -> None:
-        """Of a server that was ready: with what code its worker died, which the logs may tell."""
-        follower = self._closed_follower
-        if self.failure is None or follower is None or self._watcher.worker_exit is not None:
-            return
-        for source, line in follower.rest({s.source for s in self._plan.exit_codes}):
-            self._watcher.note_exit(source, line, besides=besides)
+        if self.failure is not None:
+            look_up_worker_exit(self._watcher, self._closed_follower, self._plan, besides)
 
     def _claim_more(self) -> None:
         """Workers go on for a while after their front end has died, and make what they leave."""
         self._record.claims.look(self._tree.pids)
         self._record.remember()
-
-    def _conclude(self, was_ready: bool, receipt: Mapping[str, Any]) -> ExitCode:
-        if self.failure is not None:
-            problem = without_secrets(self.failure.problem, self._redactor)
-            code = self.failure.exit_code
-            self._state.error = {
-                "code": problem.code, "message": problem.message,
-                "where": problem.where, "remedy": problem.remedy, "retry": self.failure.retry,
-            }  # fmt: skip
-            final = "died" if was_ready and code is ExitCode.DIED else "failed"
-        else:
-            code, final = self._stop.code, "stopped"
-        if not ending.nothing_left(receipt):
-            self._record.event("warning", message=f"left behind: {', '.join(receipt['left'])}")
-        self._state.exit_code = int(code)
-        self._record.set(final, error=self._state.error, receipt=dict(receipt), exit_code=int(code))
-        return code

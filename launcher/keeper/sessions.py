@@ -21,9 +21,9 @@ def ticks_now() -> int:
     return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
 
 
-def claim(number: int, seen: int) -> dict[str, int]:
+def claim(number: int, last_seen: int) -> dict[str, int]:
     """What `state.json` keeps of a session: `seen` are the ticks of the last look at a member."""
-    return {"id": number, "seen": seen}
+    return {"id": number, "seen": last_seen}
 
 
 def claims_of(stored: Iterable[Any]) -> dict[int, int]:
@@ -32,11 +32,11 @@ def claims_of(stored: Iterable[Any]) -> dict[int, int]:
     Records of older keepers hold bare numbers: those were never seen by a clock, so only a
     recorded member proves that such a session still is the one that was meant.
     """
-    found: dict[int, int] = {}
+    seen_by_number: dict[int, int] = {}
     for entry in stored:
-        number, seen = (entry, 0) if isinstance(entry, int) else (entry["id"], entry["seen"])
-        found[number] = max(seen, found.get(number, 0))
-    return found
+        number, last_seen = (entry, 0) if isinstance(entry, int) else (entry["id"], entry["seen"])
+        seen_by_number[number] = max(last_seen, seen_by_number.get(number, 0))
+    return seen_by_number
 
 
 def still_ours(
@@ -50,10 +50,10 @@ def still_ours(
     """
     ours = set()
     for process in processes:
-        seen = claims.get(process.session)
-        if seen is None:
+        last_seen = claims.get(process.session)
+        if last_seen is None:
             continue
         # Ticks are whole numbers: in the tick of the last sight the order cannot be told.
-        if process.start < seen or (process.pid, process.start) in recorded:
+        if process.start < last_seen or (process.pid, process.start) in recorded:
             ours.add(process.session)
     return ours

@@ -119,8 +119,8 @@ def read_state(folder: Path) -> State | None:
         data = json.loads(text)
         if data["schema"] != STATE_SCHEMA:
             raise DamagedState(f"{folder / 'state.json'} has schema {data['schema']!r}")
-        known = State.__dataclass_fields__
-        state = State(**{k: v for k, v in data.items() if k in known})
+        field_names = State.__dataclass_fields__
+        state = State(**{k: v for k, v in data.items() if k in field_names})
         _check(state)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, DamagedState):
@@ -145,8 +145,8 @@ _SHAPES: dict[str, tuple[Any, dict[str, Any]]] = {
 
 def _check(state: State) -> None:
     """Signals and removals follow what stands here, so it must have the shape we wrote."""
-    words = (state.instance, state.token, state.state, state.machine, state.boot)
-    if not all(isinstance(word, str) for word in words):
+    texts = (state.instance, state.token, state.state, state.machine, state.boot)
+    if not all(isinstance(word, str) for word in texts):
         raise TypeError("instance, token, state, machine and boot are texts")
     if not isinstance(state.sessions, list) or not all(map(_is_session, state.sessions)):
         raise TypeError("sessions are numbers with a last sight")
@@ -163,8 +163,8 @@ def _check(state: State) -> None:
             raise TypeError(f"{name} is not a {kind.__name__}")
         entries = value if isinstance(value, list) else [value] if value else []
         for entry in entries if fields else ():
-            for key, wanted in fields.items():
-                if not isinstance(entry, dict) or not isinstance(entry.get(key), wanted):
+            for key, expected_type in fields.items():
+                if not isinstance(entry, dict) or not isinstance(entry.get(key), expected_type):
                     raise TypeError(f"{name}: no {key}")
 
 

@@ -26,7 +26,7 @@ class StopRequest:
     drain: float | None = None
 
     @property
-    def asked(self) -> bool:
+    def requested(self) -> bool:
         """True once somebody did."""
         return self.reason is not None
 

@@ -51,7 +51,7 @@ def die_with_parent(parent: int) -> None:
 class _Tracked:
     process: Process
     descriptor: int
-    seen: int
+    last_seen: int
     """Ticks since boot when it was last known to exist."""
 
 
@@ -84,12 +84,12 @@ class Tree:
         Only theirs: the number of a session whose last member is dead may be anybody's. The
         keeper's own session is not the engine's (in a terminal it is the user's shell's).
         """
-        seen: dict[int, int] = {}
+        last_seen: dict[int, int] = {}
         for tracked in self._tracked.values():
             number = tracked.process.session
-            seen[number] = max(tracked.seen, seen.get(number, 0))
-        seen.pop(os.getsid(0), None)
-        return [sessions.claim(number, at) for number, at in sorted(seen.items())]
+            last_seen[number] = max(tracked.last_seen, last_seen.get(number, 0))
+        last_seen.pop(os.getsid(0), None)
+        return [sessions.claim(number, at) for number, at in sorted(last_seen.items())]
 
     def discover(self) -> list[Process]:
         """Look for new processes; returns those found now.
@@ -97,7 +97,7 @@ class Tree:
         A dead child counts as well: only so is it reaped, and is an engine that ended within its
         first milliseconds ever noticed.
         """
-        found = []
+        processes = []
         for process in identity.descendants(identity.myself()):
             dead = process.state in "ZX"
             if process.pid in self._tracked or (dead and process.parent != os.getpid()):
@@ -115,8 +115,8 @@ class Tree:
             self._tracked[process.pid] = _Tracked(now, descriptor, at)
             self.exits.pop(process.pid, None)  # an earlier process's that had this number
             self._loop.add_reader(descriptor, functools.partial(self._gone, process.pid))
-            found.append(process)
-        return found
+            processes.append(process)
+        return processes
 
     def refresh(self) -> None:
         """Look again at names and sessions, which change (setsid, exec, setproctitle)."""
@@ -124,7 +124,7 @@ class Tree:
             at = sessions.ticks_now()
             now = identity.look(tracked.process.pid)
             if now is not None and now.start == tracked.process.start:
-                tracked.process, tracked.seen = now, at
+                tracked.process, tracked.last_seen = now, at
 
     def _gone(self, pid: int) -> None:
         tracked = self._tracked.pop(pid, None)
@@ -203,8 +203,8 @@ def _zombie(process: Process) -> list[str]:
             fields = file.read().rpartition(")")[2].split()
     except OSError:
         return []
-    whole = len(fields) > 49 and fields[0] == "Z" and int(fields[19]) == process.start
-    return fields if whole else []
+    is_zombie = len(fields) > 49 and fields[0] == "Z" and int(fields[19]) == process.start
+    return fields if is_zombie else []
 
 
 def exit_code(status: int) -> int:

@@ -16,7 +16,7 @@ LONGEST_LINE = 4000
 
 
 @dataclass(frozen=True)
-class Seen:
+class PhaseMatch:
     """A line that a failure rule knows."""
 
     rule: FailureRule
@@ -83,8 +83,10 @@ class Watcher:
     def phase_of(self, source: str, text: str) -> PhaseSeen | None:
         """The phase a line shows, if it is news."""
         text = plain(text[:LONGEST_LINE])
-        for phase, wanted, pattern, texts in self._phase_rules:
-            if wanted != source or (texts and not any(known in text for known in texts)):
+        for phase, expected_source, pattern, texts in self._phase_rules:
+            if expected_source != source or (
+                texts and not any(fixed_text in text for fixed_text in texts)
+            ):
                 continue
             match = pattern.search(text)
             if match is None:
@@ -108,32 +110,32 @@ class Watcher:
 
     def note_exit(self, source: str, text: str, *, besides: frozenset[int] = frozenset()) -> None:
         """Remember the exit code of a worker that a line tells, unless it is one of `besides`."""
-        for wanted, pattern in self._exit_codes:
-            match = pattern.search(text[:LONGEST_LINE]) if wanted == source else None
+        for expected_source, pattern in self._exit_codes:
+            match = pattern.search(text[:LONGEST_LINE]) if expected_source == source else None
             if match and int(match.group("code")) not in besides:
                 self.worker_exit = int(match.group("code"))
 
-    def failure_of(self, state: str, source: str, file: str, text: str) -> Seen | None:
+    def failure_of(self, state: str, source: str, file: str, text: str) -> PhaseMatch | None:
         """The fatal rule that knows this line in this state, if any."""
         text = plain(text[:LONGEST_LINE])
         self.note_exit(source, text)
         for rule, pattern, texts in self._fatal:
-            if texts is not None and not any(known in text for known in texts):
+            if texts is not None and not any(fixed_text in text for fixed_text in texts):
                 continue
             if rule.when not in ("any", state) or (rule.sources and source not in rule.sources):
                 continue
             match = pattern.search(text)
             if match and not any(noise.search(text) for noise in self._noise):
                 groups = {k: v for k, v in match.groupdict().items() if v is not None}
-                return Seen(rule, source, file, text.strip(), groups)
+                return PhaseMatch(rule, source, file, text.strip(), groups)
         return None
 
 
 def _texts(*patterns: str) -> tuple[str, ...] | None:
-    known = [required(pattern) for pattern in patterns]
-    if any(texts is None for texts in known):
+    fixed_texts = [required(pattern) for pattern in patterns]
+    if any(texts is None for texts in fixed_texts):
         return None
-    return tuple(dict.fromkeys(text for texts in known for text in texts or ()))
+    return tuple(dict.fromkeys(text for texts in fixed_texts for text in texts or ()))
 
 
 def _percent(groups: Mapping[str, str | None]) -> float | None:

@@ -66,7 +66,7 @@ def _transferred(pid: int) -> int:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _Sample:
     group: Hashable
     parent: int
     usage: Usage
@@ -77,7 +77,7 @@ class Meter:
 
     def __init__(self) -> None:
         """Nothing was looked at yet: of every process its whole life counts at first."""
-        self._seen: dict[tuple[int, int], _Seen] = {}
+        self._seen: dict[tuple[int, int], _Sample] = {}
 
     def look(self, groups: Mapping[Hashable, list[Process]]) -> dict[Hashable, Work]:
         """The work of each group since the last look.
@@ -85,7 +85,7 @@ class Meter:
         A child that died between two looks is in its parent's account by now, whole: what was
         counted of it while it lived is taken off there.
         """
-        seen: dict[tuple[int, int], _Seen] = {}
+        samples: dict[tuple[int, int], _Sample] = {}
         own: dict[Hashable, float] = defaultdict(float)
         waited: dict[Hashable, float] = defaultdict(float)
         io: dict[Hashable, int] = defaultdict(int)
@@ -98,17 +98,17 @@ class Meter:
                 key = (process.pid, process.start)
                 before = self._seen[key].usage if key in self._seen else nothing
                 usage = usage.at_least(before)
-                seen[key] = _Seen(group, process.parent, usage)
+                samples[key] = _Sample(group, process.parent, usage)
                 own[group] += usage.cpu - before.cpu
                 waited[group] += usage.waited - before.waited
                 io[group] += usage.io - before.io
-        accounts = {pid: entry.group for (pid, _), entry in seen.items()}
+        accounts = {pid: entry.group for (pid, _), entry in samples.items()}
         for key, dead in self._seen.items():
-            heir = self._heir(dead.parent, accounts) if key not in seen else None
+            heir = self._heir(dead.parent, accounts) if key not in samples else None
             if heir is not None:
                 waited[accounts[heir]] -= dead.usage.cpu + dead.usage.waited
                 io[accounts[heir]] -= dead.usage.io
-        self._seen = seen
+        self._seen = samples
         return {g: Work(own[g] + max(0.0, waited[g]), max(0, io[g])) for g in groups}
 
     def _heir(self, pid: int, living: Container[int]) -> int | None:

@@ -46,13 +46,13 @@ def shell_line(plan: LaunchPlan) -> str:
         return '"$ed"'.join(shlex.quote(part) if part else "" for part in parts) or "''"
 
     folders = [plan.log_folder, plan.cwd, *plan.folders]
-    words = ["umask 077", "&&", 'ed=$(mktemp -d "${TMPDIR:-/tmp}/ed-XXXXXXXX")', "&&"]
-    words += ["mkdir -p", *dict.fromkeys(map(quote, folders)), "&&", "cd", quote(plan.cwd)]
-    given = [quote(f"{v.name}={v.value}") for v in plan.env]
-    given += [f'{name}="{_for_shell(reference)}"' for name, reference in plan.secrets.items()]
-    words += ["&&", "export", *given] if given else []
-    words += ["&&", "exec", *map(quote, plan.argv)]
-    return f"({' '.join(words)})"
+    argv = ["umask 077", "&&", 'ed=$(mktemp -d "${TMPDIR:-/tmp}/ed-XXXXXXXX")', "&&"]
+    argv += ["mkdir -p", *dict.fromkeys(map(quote, folders)), "&&", "cd", quote(plan.cwd)]
+    variables = [quote(f"{v.name}={v.value}") for v in plan.env]
+    variables += [f'{name}="{_for_shell(reference)}"' for name, reference in plan.secrets.items()]
+    argv += ["&&", "export", *variables] if variables else []
+    argv += ["&&", "exec", *map(quote, plan.argv)]
+    return f"({' '.join(argv)})"
 
 
 def _for_shell(reference: str) -> str:

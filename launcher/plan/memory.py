@@ -188,8 +188,8 @@ def predict(shape: Shape, card: Card, ask: Ask, costs: Costs) -> Prediction:
     elif ask.blocks_override is not None and blocks * one_block > max(0, available):
         why = f"num-gpu-blocks-override {blocks} needs more than is left"
     # The ranks share the page cache; each shard is there once and once more while it is converted.
-    held = 2 * shape.largest_file if ask.streamed else shape.checkpoint
-    host_peak = held + costs.host_base * ask.tensor_parallel
+    loader_bytes = 2 * shape.largest_file if ask.streamed else shape.checkpoint
+    host_peak = loader_bytes + costs.host_base * ask.tensor_parallel
     return Prediction(
         ask, card, terms, weights, available, one_block, blocks, needed, sequences,
         host_peak, why == "fits", why,
@@ -198,10 +198,10 @@ def predict(shape: Shape, card: Card, ask: Ask, costs: Costs) -> Prediction:
 
 def largest_model_len(shape: Shape, card: Card, ask: Ask, costs: Costs) -> int:
     """The largest max-model-len at which all max-num-seqs sequences fit at full length; 0: none."""
-    found = predict(shape, card, replace(ask, max_model_len=ask.block_size), costs)
-    per_sequence = int(found.blocks * ask.prefill_share) // ask.max_num_seqs
+    prediction = predict(shape, card, replace(ask, max_model_len=ask.block_size), costs)
+    per_sequence = int(prediction.blocks * ask.prefill_share) // ask.max_num_seqs
     length = (per_sequence - costs.spare_blocks) * ask.block_size
-    return max(0, min(length, shape.context)) if found.fits else 0
+    return max(0, min(length, shape.context)) if prediction.fits else 0
 
 
 def largest_num_seqs(shape: Shape, card: Card, ask: Ask, costs: Costs) -> int:
@@ -209,8 +209,8 @@ def largest_num_seqs(shape: Shape, card: Card, ask: Ask, costs: Costs) -> int:
     low, high = 0, costs.most_sequences
     while low < high:
         middle = (low + high + 1) // 2
-        found = predict(shape, card, replace(ask, max_num_seqs=middle), costs)
-        if found.fits and found.sequences >= middle:
+        prediction = predict(shape, card, replace(ask, max_num_seqs=middle), costs)
+        if prediction.fits and prediction.sequences >= middle:
             low = middle
         else:
             high = middle - 1

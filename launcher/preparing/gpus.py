@@ -52,31 +52,31 @@ def cards(plan: LaunchPlan, environ: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(visible[: plan.gpu_ranks])
 
 
-def take(wanted: tuple[str, ...], held: Leases) -> None:
+def take(cards: tuple[str, ...], leases_held: Leases) -> None:
     """Add the leases of these GPUs to `held`; one that somebody else has stays with him.
 
     The doctor's check `gpu-shared` refuses the start then, unless the operator forces it.
     """
-    for card in wanted:
-        leases.take_gpu(held, card)
+    for card in cards:
+        leases.take_gpu(leases_held, card)
 
 
-def holders(wanted: tuple[str, ...], besides: tuple[int, ...] = ()) -> dict[str, str]:
+def holders(cards: tuple[str, ...], besides: tuple[int, ...] = ()) -> dict[str, str]:
     """Each of these GPUs that another instance holds, and who that is.
 
     `besides` are processes whose leases do not count: this one, an instance's own keeper.
     """
-    found = {card: leases.holder_of_gpu(card, besides) for card in wanted}
-    return {card: who for card, who in found.items() if who is not None}
+    holders_ = {card: leases.holder_of_gpu(card, besides) for card in cards}
+    return {card: who for card, who in holders_.items() if who is not None}
 
 
-def foreign(wanted: tuple[str, ...], report: GpuReport) -> tuple[ForeignUse, ...]:
+def foreign(cards: tuple[str, ...], report: GpuReport) -> tuple[ForeignUse, ...]:
     """What other users run on these GPUs, as the driver reports it.
 
     A pid that this pid namespace does not have is left out: the driver gives the host's numbers.
     """
-    found = []
-    for card in wanted:
+    uses = []
+    for card in cards:
         for gpu in report.gpus:
             if card not in (str(gpu.index), gpu.uuid):
                 continue
@@ -84,10 +84,10 @@ def foreign(wanted: tuple[str, ...], report: GpuReport) -> tuple[ForeignUse, ...
                 owner = _owner(process.pid)
                 if owner not in (None, os.getuid()):
                     command = command_line(process.pid)
-                    found.append(
+                    uses.append(
                         ForeignUse(card, process.pid, owner, command, _has_keeper(process.pid))
                     )
-    return tuple(found)
+    return tuple(uses)
 
 
 def _owner(pid: int) -> int | None:

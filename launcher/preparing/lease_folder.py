@@ -77,8 +77,8 @@ def is_trusted(path: Path) -> bool:
         return False
     # Where root has no number in our user namespace, the owner of `/` stands for it.
     trusted = (0, os.geteuid(), os.lstat("/").st_uid)
-    for whole in {path, Path(os.path.realpath(path))}:
-        for part in (whole, *whole.parents):
+    for component in {path, Path(os.path.realpath(path))}:
+        for part in (component, *component.parents):
             try:
                 info = os.lstat(part)
             except OSError:

@@ -19,8 +19,10 @@ from dataclasses import dataclass, field
 
 from launcher.engines.base import PortNeed
 from launcher.errors import PreconditionError, Problem
+from launcher.host import tcp
 from launcher.host.tcp import bind_error
 from launcher.preparing import lease_folder
+from launcher.preparing.owners import Owner, Owners
 from launcher.probe.sockets import command_line, describe_holder
 
 LOWEST = 20000
@@ -43,7 +45,7 @@ class Leases:
 def take(
     name: str,
     needs: Iterable[PortNeed],
-    asked: Mapping[str, int | str],
+    requested: Mapping[str, int | str],
     host: str,
     preferred: Mapping[str, int],
     own: Collection[int] = (),
@@ -62,7 +64,7 @@ def take(
     if error is not None:
         raise PreconditionError(_host_problem(host, error))
     needs = list(needs)
-    fixed = {n.name: asked.get(n.name, n.default) for n in needs}
+    fixed = {n.name: requested.get(n.name, n.default) for n in needs}
     try:
         for need in needs:
             number = fixed[need.name]
@@ -96,10 +98,11 @@ def _take_fixed(
         name = f"port-{port}"
         lock = _lock(name)
         if lock is None:
+            pids = _lessees(name)
             return Problem(
                 "port-leased",
-                f"port {port} ({need.name}) is leased by {_told(_lessees(name))}", where,
-                f"choose another port, or `ports: {{{need.name}: auto}}`",
+                f"port {port} ({need.name}) is leased by {_describe_holders(pids)}", where,
+                f"{_down(pids)}choose another port, or `ports: {{{need.name}: auto}}`",
             )  # fmt: skip
         leases.descriptors += lock
         error = bind_error(need.address or host, port)
@@ -108,8 +111,9 @@ def _take_fixed(
     if need.unique_low_byte and number not in own and not _take_low_byte(leases, number):
         return Problem(
             "queue-port-low-byte",
-            f"port {number} ({need.name}) has the low byte {number & 255} of another server's"
-            " queue port on this host: FastDeploy would mix up their answers",
+            f"port {number} ({need.name}) has the low byte {number & 255} of the queue port of"
+            f" {_describe_holders(_lessees(_low_byte(number)))}:"
+            " FastDeploy would mix up their answers",
             where, "choose a number that differs modulo 256, or `auto`",
         )  # fmt: skip
     leases.ports[need.name] = number
@@ -131,7 +135,7 @@ def holder_of_gpu(card: str, besides: Collection[int]) -> str | None:
     pids = _lessees(name)
     if any(pid in besides for pid in pids):
         return None
-    return _told(pids)
+    return _describe_holders(pids)
 
 
 def _lessees(name: str) -> list[int]:
@@ -142,13 +146,13 @@ def _lessees(name: str) -> list[int]:
             with contextlib.suppress(OSError):
                 info = os.stat(name, dir_fd=folder, follow_symlinks=False)
                 files.add((info.st_dev, info.st_ino))
-    found = []
+    holders_ = []
     for pid in (int(entry) for entry in os.listdir("/proc") if entry.isdigit()):
         with contextlib.suppress(OSError):
             if any(_is_open(f"/proc/{pid}/fd/{one}", name, files)
                    for one in os.listdir(f"/proc/{pid}/fd")):  # fmt: skip
-                found.append(pid)
-    return found
+                holders_.append(pid)
+    return holders_
 
 
 def _is_open(descriptor: str, name: str, files: Collection[tuple[int, int]]) -> bool:
@@ -162,28 +166,55 @@ def _is_open(descriptor: str, name: str, files: Collection[tuple[int, int]]) -> 
     return (info.st_dev, info.st_ino) in files
 
 
-def _told(pids: list[int]) -> str:
-    return f"pid {pids[0]} ({command_line(pids[0])})" if pids else "another instance of this user"
+def _describe_holders(pids: list[int]) -> str:
+    if not pids:
+        return "another instance of this user"
+    owner = _owner(pids)
+    if owner is not None:
+        return owner.describe()
+    return f"pid {pids[0]} ({command_line(pids[0])})"
+
+
+def _owner(pids: list[int]) -> Owner | None:
+    owners = Owners()
+    return next((owner for pid in pids if (owner := owners.of_process(pid)) is not None), None)
+
+
+def _down(pids: list[int]) -> str:
+    """The way out that ends a dead instance's remains, to be read before the others."""
+    owner = _owner(pids)
+    return f"`{owner.down()}`, or " if owner is not None and owner.is_dead else ""
 
 
 def _why_not(error: OSError, need: PortNeed, port: int) -> Problem:
     where = f"ports.{need.name}"
     if error.errno == errno.EADDRINUSE:
         who = describe_holder(port) or "a program that cannot be looked at from here"
+        owner = _owner(_holders(port))
+        remedy = "end that program"
+        if owner is not None:
+            who, remedy = f"{owner.describe()}: {who}", f"`{owner.down()}`"
         return Problem(
             "port-taken", f"port {port} ({need.name}) is in use by {who}", where,
-            f"end that program, or choose another port, or `ports: {{{need.name}: auto}}`",
+            f"{remedy}, or choose another port, or `ports: {{{need.name}: auto}}`",
         )  # fmt: skip
     return Problem("port-refused", f"port {port} ({need.name}): {error.strerror}", where)
 
 
+def _holders(port: int) -> list[int]:
+    """The processes that listen on a port, as far as they can be seen."""
+    pids = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
+    pids_by_inode = tcp.owners({one.inode for one in tcp.listeners() if one.port == port}, pids)
+    return sorted(set(pids_by_inode.values()))
+
+
 def _host_problem(host: str, error: OSError) -> Problem:
     """Said now: a server would only find out when it binds, after the whole model load."""
-    said = "is not an address of this machine"
+    summary = "is not an address of this machine"
     if error.errno != errno.EADDRNOTAVAIL:
-        said = f"cannot be listened on: {error.strerror}"
+        summary = f"cannot be listened on: {error.strerror}"
     return Problem(
-        "host-not-here", f"{host} {said}", "host",
+        "host-not-here", f"{host} {summary}", "host",
         "`host: 127.0.0.1` serves this machine only, `host: 0.0.0.0` all its addresses",
     )  # fmt: skip
 
@@ -244,7 +275,7 @@ def _low_bytes_in_use() -> tuple[set[int], set[int]]:
     """
     from launcher.host import kernel, network
 
-    hinted = {found.port & 255 for found in network.queue_ports()}
+    hinted = {low_bytes.port & 255 for low_bytes in network.queue_ports()}
     return {queue.key >> 24 & 255 for queue in kernel.message_queues()}, hinted
 
 
@@ -258,27 +289,31 @@ def _take_span(leases: Leases, need: PortNeed, number: int, host: str, top: int)
     if number + need.span > max(top, number + 1):
         return False
     taken: list[int] = []
-    good = True
+    is_free = True
     for port in range(number, number + need.span):
         lock = _lock(f"port-{port}", strict=True)
         if lock is None:
-            good = False
+            is_free = False
             break
         taken += lock
         if bind_error(need.address or host, port) is not None:
-            good = False
+            is_free = False
             break
-    if good and need.unique_low_byte:
-        good = _take_low_byte(leases, number)
-    if not good:
+    if is_free and need.unique_low_byte:
+        is_free = _take_low_byte(leases, number)
+    if not is_free:
         _close(taken)
         return False
     leases.descriptors += taken
     return True
 
 
+def _low_byte(number: int) -> str:
+    return f"low-byte-{number & 255}"
+
+
 def _take_low_byte(leases: Leases, number: int) -> bool:
-    lock = _lock(f"low-byte-{number & 255}")
+    lock = _lock(_low_byte(number))
     if lock is None:
         return False
     leases.descriptors += lock
@@ -291,7 +326,7 @@ def _lock(name: str, *, strict: bool = False) -> tuple[int, ...] | None:
     Without a folder, or where it is full or read-only, the tuple is empty: the bind probe decides
     alone then. `strict`: None as well where something odd lies in the lease's place everywhere.
     """
-    held: list[int] = []
+    descriptors: list[int] = []
     odd = False
     with lease_folder.open_all() as folders:
         for folder in folders:
@@ -303,13 +338,13 @@ def _lock(name: str, *, strict: bool = False) -> tuple[int, ...] | None:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                _close((*held, descriptor))
+                _close((*descriptors, descriptor))
                 return None
             except OSError:  # a file system without locks
                 os.close(descriptor)
                 continue
-            held.append(descriptor)
-    return None if strict and odd and not held else tuple(held)
+            descriptors.append(descriptor)
+    return None if strict and odd and not descriptors else tuple(descriptors)
 
 
 def _close(descriptors: Iterable[int]) -> None:

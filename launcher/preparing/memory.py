@@ -58,9 +58,9 @@ def memory_plan(profile: Profile, *, version: str | None, gpu: str | None, large
     facts = _facts(profile)
     release = _release(profile, version)
     shape, card = shape_of(profile), card_of(profile, gpu)
-    asked, costs = facts.ask(profile, release), facts.costs()
+    ask, costs = facts.ask(profile, release), facts.costs()
     try:
-        found = memory.predict(shape, card, asked, costs)
+        prediction = memory.predict(shape, card, ask, costs)
     except KeyError as error:
         raise PreconditionError.of(
             "unknown-quantization", f"no figures for quantization {error.args[0]!r}",
@@ -68,16 +68,16 @@ def memory_plan(profile: Profile, *, version: str | None, gpu: str | None, large
         ) from None  # fmt: skip
     data: dict[str, Any] = {
         "shape": dataclasses.asdict(shape),
-        "prediction": dataclasses.asdict(found),
+        "prediction": dataclasses.asdict(prediction),
     }
     data["history"] = history(profile)
     if largest:
-        data["largest_model_len"] = memory.largest_model_len(shape, card, asked, costs)
-        data["largest_num_seqs"] = memory.largest_num_seqs(shape, card, asked, costs)
-    if found.fits:
+        data["largest_model_len"] = memory.largest_model_len(shape, card, ask, costs)
+        data["largest_num_seqs"] = memory.largest_num_seqs(shape, card, ask, costs)
+    if prediction.fits:
         return Result("plan", data, profile.name)
     problem = Problem(
-        "does-not-fit", f"{shape.name} does not fit on {card.name}: {found.why}",
+        "does-not-fit", f"{shape.name} does not fit on {card.name}: {prediction.why}",
         profile.where("max-model-len"),
         "more GPUs (tensor-parallel-size), a stronger quantization, or a shorter max-model-len",
     )  # fmt: skip
@@ -118,16 +118,16 @@ def shape_of(profile: Profile) -> Shape:
     facts = _facts(profile)
     if profile.model_is_path:
         try:
-            found = weights.read(Path(profile.model))
+            checkpoint = weights.read(Path(profile.model))
         except (weights.BrokenCheckpoint, OSError) as error:
             raise PreconditionError.of(
                 "broken-checkpoint", str(error), profile.where("model"), "copy the model again"
             ) from None
         try:
-            return shape_of_files(found, facts.category)
+            return shape_of_files(checkpoint, facts.category)
         except (KeyError, TypeError, ValueError) as error:
             raise PreconditionError.of(
-                "broken-checkpoint", f"{found.folder / 'config.json'} does not say {error}",
+                "broken-checkpoint", f"{checkpoint.folder / 'config.json'} does not say {error}",
                 profile.where("model"), "copy the model again",
             ) from None  # fmt: skip
     shape: Shape | None = facts.shape_of_table(profile.model)
@@ -139,21 +139,21 @@ def shape_of(profile: Profile) -> Shape:
     return shape
 
 
-def shape_of_files(found: weights.Checkpoint, category: Any) -> Shape:
+def shape_of_files(checkpoint: weights.Checkpoint, category: Any) -> Shape:
     """The shape of a checkpoint on disk, tensor by tensor."""
     parameters: dict[str, int] = {}
     stored: dict[str, int] = {}
-    for tensor in found.tensors:
+    for tensor in checkpoint.tensors:
         kind = category(tensor.name, len(tensor.shape))
         parameters[kind] = parameters.get(kind, 0) + tensor.count
         stored[kind] = stored.get(kind, 0) + tensor.size
     # What is stored in two bytes or more is quantised while loading; less is taken as it is.
     kept = {k: size for k, size in stored.items() if size < 2 * parameters[k]}
-    config = found.config
+    config = checkpoint.config
     heads = int(config["num_attention_heads"])
     hidden = int(config["hidden_size"])
     return Shape(
-        name=found.folder.name,
+        name=checkpoint.folder.name,
         parameters=parameters,
         layers=int(config["num_hidden_layers"]),
         heads=heads,
@@ -162,9 +162,9 @@ def shape_of_files(found: weights.Checkpoint, category: Any) -> Shape:
         hidden=hidden,
         vocab=int(config["vocab_size"]),
         context=int(config.get("max_position_embeddings") or 131072),
-        checkpoint=found.size,
-        largest_file=max(found.files.values()),
-        source=f"measured: {len(found.tensors)} tensors in {len(found.files)} file(s)",
+        checkpoint=checkpoint.size,
+        largest_file=max(checkpoint.files.values()),
+        source=f"measured: {len(checkpoint.tensors)} tensors in {len(checkpoint.files)} file(s)",
         stored=kept,
     )
 
@@ -190,13 +190,13 @@ def card_of(profile: Profile, gpu: str | None) -> Card:
     from launcher.host import gpus
 
     report = gpus.query()
-    wanted = [g for g in report.gpus if profile.gpus is None or str(g.index) in profile.gpus]
-    if not wanted:
+    allowed = [g for g in report.gpus if profile.gpus is None or str(g.index) in profile.gpus]
+    if not allowed:
         raise PreconditionError.of(
             "no-gpu", f"no GPU is visible here ({report.error or report.how})", None,
             "`--gpu NAME` plans for a card of the table, h800-80g for instance",
         )  # fmt: skip
-    least = min(wanted, key=lambda g: g.memory_total)
+    least = min(allowed, key=lambda g: g.memory_total)
     return Card(least.name, least.memory_total, report.how, least.memory_total - least.memory_free)
 
 
@@ -215,8 +215,8 @@ def history(profile: Profile) -> list[dict[str, Any]]:
         if not isinstance(row, dict) or not set(row) >= _COLUMNS or row["error"] is None:
             # A line that was cut off, or a start that reported no block at all.
             continue
-        same = row["host"] == os.uname().nodename and row["model"] == profile.model
-        if same and row["quantization"] == profile.quantization:
+        is_same_machine = row["host"] == os.uname().nodename and row["model"] == profile.model
+        if is_same_machine and row["quantization"] == profile.quantization:
             rows.append(row)
     return rows
 
@@ -231,7 +231,7 @@ def learn(profile: Profile, release: Release | None, folder: Path) -> dict[str, 
         facts = _facts(profile)
         shape, card = shape_of(profile), card_of(profile, None)
         # The card is full of this very model by now: what others held is not known any more.
-        found: Prediction = memory.predict(
+        prediction: Prediction = memory.predict(
             shape, dataclasses.replace(card, used=0), facts.ask(profile, release), facts.costs()
         )
     except (PreconditionError, UsageError, KeyError):
@@ -241,8 +241,8 @@ def learn(profile: Profile, release: Release | None, folder: Path) -> dict[str, 
         return None
     row = {
         "time": round(time.time(), 3), "host": os.uname().nodename, "model": profile.model,
-        "quantization": profile.quantization, "card": card.name, "predicted": found.blocks,
-        "reported": blocks, "error": round((found.blocks - blocks) / blocks, 4),
+        "quantization": profile.quantization, "card": card.name, "predicted": prediction.blocks,
+        "reported": blocks, "error": round((prediction.blocks - blocks) / blocks, 4),
     }  # fmt: skip
     with contextlib.suppress(OSError):
         path = paths.private_folder(paths.home()) / "memory-history.jsonl"

@@ -82,17 +82,17 @@ class _Answer:
         version, _, rest = line.partition(b" ")
         code = rest.strip()[:3]
         if not version.startswith(b"HTTP/1.") or len(code) != 3 or not code.isdigit():
-            shown = line[:60].decode("ascii", "backslashreplace")
-            raise NotHttpError(f"the answer is not HTTP: {shown!r}")
+            excerpt = line[:60].decode("ascii", "backslashreplace")
+            raise NotHttpError(f"the answer is not HTTP: {excerpt!r}")
         return int(code)
 
     def fields(self) -> dict[str, str]:
         """The header of the answer, names in lower case."""
-        found: dict[str, str] = {}
+        fields_: dict[str, str] = {}
         while line := self._line():
             name, _, value = line.partition(b":")
-            found[name.strip().lower().decode("latin-1")] = value.strip().decode("latin-1")
-        return found
+            fields_[name.strip().lower().decode("latin-1")] = value.strip().decode("latin-1")
+        return fields_
 
     def exactly(self, size: int, limit: int) -> bytes:
         """So many bytes."""

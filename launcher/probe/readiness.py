@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]+")
 
-SHOWN = 200
+EXCERPT_LENGTH = 200
 """Characters of a server's text that are kept as evidence."""
 LISTED = 20
 """Models of a server's list that are kept as evidence."""
@@ -57,13 +57,13 @@ def climb(plan: LaunchPlan, ownership: Callable[[], Rung], secret: str | None) -
         lambda: settings(plan, secret),
         lambda: completion(plan, secret),
     ]
-    asked = []
+    rungs = []
     for question in questions:
         rung = question()
-        asked.append(rung)
+        rungs.append(rung)
         if rung.verdict != "passed":
             break
-    return asked
+    return rungs
 
 
 class HealthQuestion(Protocol):
@@ -80,18 +80,18 @@ class HealthQuestion(Protocol):
 
 def health(readiness: HealthQuestion, port: int, timeout: float = 10.0) -> Rung:
     """Rung 2; the answer must be exactly 200."""
-    asked = f"GET {readiness.health_path}"
+    request = f"GET {readiness.health_path}"
     try:
         answer = ask(readiness.address, port, readiness.health_path, timeout=timeout)
     except OSError as error:
-        return Rung("health", "retry", f"{asked} {_unanswered(error, timeout)}")
+        return Rung("health", "retry", f"{request} {_unanswered(error, timeout)}")
     evidence: dict[str, Any] = {"status": answer.status, "seconds": round(answer.seconds, 4)}
-    text = f"{asked} answered {answer.status}"
+    text = f"{request} answered {answer.status}"
     if answer.status == 200:
         return Rung("health", "passed", text, evidence)
-    body = " ".join(plain(answer.body[:SHOWN].decode(errors="replace")).split())
-    evidence["body"] = _shown(body)
-    return Rung("health", "retry", f"{text} {_shown(body, 80)}".rstrip(), evidence)
+    body = " ".join(plain(answer.body[:EXCERPT_LENGTH].decode(errors="replace")).split())
+    evidence["body"] = _excerpt(body)
+    return Rung("health", "retry", f"{text} {_excerpt(body, 80)}".rstrip(), evidence)
 
 
 def models(plan: LaunchPlan, secret: str | None) -> Rung:
@@ -103,7 +103,7 @@ def models(plan: LaunchPlan, secret: str | None) -> Rung:
     try:
         answer = ask(readiness.address, port, readiness.models_path, key=secret)
     except OSError as error:
-        return Rung("models", "retry", f"{readiness.models_path}: {_said(error)}")
+        return Rung("models", "retry", f"{readiness.models_path}: {_describe_error(error)}")
     if answer.status in (401, 403):
         return _refused("models", readiness.models_path, answer)
     if answer.status != 200:
@@ -112,14 +112,14 @@ def models(plan: LaunchPlan, secret: str | None) -> Rung:
         listed = [str(entry["id"]) for entry in answer.json()["data"]]
     except (ValueError, KeyError, TypeError):
         return Rung("models", "retry", f"{readiness.models_path} gave no model list")
-    shown = [_shown(name) for name in listed[:LISTED]]
-    evidence = {"listed": shown, "seconds": round(answer.seconds, 4)}
+    names = [_excerpt(name) for name in listed[:LISTED]]
+    evidence = {"listed": names, "seconds": round(answer.seconds, 4)}
     if readiness.model is None or readiness.model in listed:
-        said = f"names {', '.join(shown)}" if listed else "is empty, as this engine's is"
-        return Rung("models", "passed", f"the model list {said}", evidence)
+        summary = f"names {', '.join(names)}" if listed else "is empty, as this engine's is"
+        return Rung("models", "passed", f"the model list {summary}", evidence)
     return Rung(
         "models", "failed",
-        f"the server serves {shown}, not {readiness.model!r} as the profile asks", evidence,
+        f"the server serves {names}, not {readiness.model!r} as the profile asks", evidence,
         "wrong-model", "compare `model` and `served-model-name` with the server's arguments",
     )  # fmt: skip
 
@@ -135,15 +135,15 @@ def settings(plan: LaunchPlan, secret: str | None) -> Rung:
         answer = ask(readiness.address, port, readiness.settings_path, key=secret)
         if answer.status in (401, 403):
             return _refused("settings", readiness.settings_path, answer)
-        told = answer.json() if answer.status == 200 else None
+        reported = answer.json() if answer.status == 200 else None
     except (OSError, ValueError) as error:
-        return Rung("settings", "retry", f"{readiness.settings_path}: {_said(error)}")
-    if not isinstance(told, Mapping):
+        return Rung("settings", "retry", f"{readiness.settings_path}: {_describe_error(error)}")
+    if not isinstance(reported, Mapping):
         return Rung("settings", "retry", f"{readiness.settings_path} answered {answer.status}")
     differences, unknown, equal = [], [], []
     for check in readiness.settings:
-        value, known = _walk(told, check.pointer)
-        if not known:
+        value, is_reported = _walk(reported, check.pointer)
+        if not is_reported:
             unknown.append(check.key)
         elif _equal(value, check.expected):
             equal.append(check.key)
@@ -152,10 +152,10 @@ def settings(plan: LaunchPlan, secret: str | None) -> Rung:
     evidence = {"equal": equal, "differences": differences, "unknown": unknown}
     refused = [d for d in differences if d["key"] not in plan.allow_differences]
     if refused:
-        said = "; ".join(f"{d['key']}: asked {d['asked']}, runs {d['runs']}" for d in refused)
+        summary = "; ".join(f"{d['key']}: asked {d['asked']}, runs {d['runs']}" for d in refused)
         keys = ", ".join(str(d["key"]) for d in refused)
         return Rung(
-            "settings", "failed", f"the server runs with other settings: {said}", evidence,
+            "settings", "failed", f"the server runs with other settings: {summary}", evidence,
             "settings-differ",
             f"mend the profile, or allow it with `health.allow-differences: [{keys}]`",
         )  # fmt: skip
@@ -180,23 +180,26 @@ def completion(plan: LaunchPlan, secret: str | None) -> Rung:
             remedy="the engine accepts requests and does not work: `ernie-deploy diagnose`",
         )  # fmt: skip
     except OSError as error:
-        return Rung("completion", "retry", f"{readiness.completion_path}: {_said(error)}")
+        return Rung("completion", "retry", f"{readiness.completion_path}: {_describe_error(error)}")
     if answer.status in (401, 403):
         return _refused("completion", readiness.completion_path, answer)
-    shown = _shown(answer.body[:300].decode(errors="replace"), 300)
+    excerpt = _excerpt(answer.body[:300].decode(errors="replace"), 300)
     if answer.status != 200:
         verdict: Literal["retry", "failed"] = "failed" if answer.status < 500 else "retry"
         return Rung(
-            "completion", verdict, f"a short completion was answered with {answer.status}: {shown}",
-            {"status": answer.status}, "completion-refused",
-        )  # fmt: skip
+            "completion",
+            verdict,
+            f"a short completion was answered with {answer.status}: {excerpt}",
+            {"status": answer.status},
+            "completion-refused",
+        )
     text = generated(answer.body)
     if not text.strip():
         return Rung(
-            "completion", "retry", f"a completion came back without any text: {shown}",
+            "completion", "retry", f"a completion came back without any text: {excerpt}",
             code="completion-empty",
         )  # fmt: skip
-    evidence = {"text": _shown(text, 120), "seconds": round(answer.seconds, 4), "at": answer.at}
+    evidence = {"text": _excerpt(text, 120), "seconds": round(answer.seconds, 4), "at": answer.at}
     return Rung("completion", "passed", f"answered in {answer.seconds:.2f} s", evidence)
 
 
@@ -230,24 +233,24 @@ def _refused(name: str, path: str, answer: Answer) -> Rung:
     )  # fmt: skip
 
 
-def _walk(told: Any, pointer: str) -> tuple[Any, bool]:
+def _walk(document: Any, pointer: str) -> tuple[Any, bool]:
     for word in pointer.split("/"):
-        if not isinstance(told, Mapping) or word not in told:
+        if not isinstance(document, Mapping) or word not in document:
             return None, False
-        told = told[word]
-    return told, True
+        document = document[word]
+    return document, True
 
 
-def _equal(told: Any, expected: Any) -> bool:
+def _equal(actual: Any, expected: Any) -> bool:
     """Equal, where servers spell numbers and lists as text."""
     if isinstance(expected, (list, tuple)):
         expected = ",".join(str(item) for item in expected)
-    if isinstance(told, (list, tuple)):
-        told = ",".join(str(item) for item in told)
-    return told == expected or str(told) == str(expected)
+    if isinstance(actual, (list, tuple)):
+        actual = ",".join(str(item) for item in actual)
+    return actual == expected or str(actual) == str(expected)
 
 
-def _shown(text: str, most: int = SHOWN) -> str:
+def _excerpt(text: str, most: int = EXCERPT_LENGTH) -> str:
     """A server's text as evidence: cut, and without half surrogates, which no file can hold."""
     return text[:most].encode(errors="backslashreplace").decode()
 
@@ -257,7 +260,7 @@ def _kept(value: Any) -> Any:
     number = isinstance(value, (int, float)) and abs(value) < 1 << 63  # NaN is not
     if value is None or number:
         return value
-    return _shown(value if isinstance(value, str) else str(value))
+    return _excerpt(value if isinstance(value, str) else str(value))
 
 
 def _unanswered(error: OSError, timeout: float) -> str:
@@ -266,8 +269,8 @@ def _unanswered(error: OSError, timeout: float) -> str:
         return f"timed out after {timeout:g} s"
     if isinstance(error, ConnectionRefusedError):
         return "failed: connection refused"
-    return f"failed: {_said(error)}"
+    return f"failed: {_describe_error(error)}"
 
 
-def _said(error: Exception) -> str:
-    return _shown(str(error)) or type(error).__name__
+def _describe_error(error: Exception) -> str:
+    return _excerpt(str(error)) or type(error).__name__

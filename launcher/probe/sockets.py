@@ -20,28 +20,28 @@ def holder(inode: int, pids: list[int]) -> int | None:
 
 def describe_holder(port: int) -> str | None:
     """Who listens on `port`, for a message: `pid 12 (nginx: master process)`; None if nobody."""
-    found = listeners(port)
-    if not found:
+    listening = listeners(port)
+    if not listening:
         return None
     pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    for listener in found:
+    for listener in listening:
         pid = holder(listener.inode, pids)
         if pid is not None:
             return f"pid {pid} ({command_line(pid)})"
-    return f"a process of user {found[0].uid} that cannot be looked at from here"
+    return f"a process of user {listening[0].uid} that cannot be looked at from here"
 
 
 def command_line(pid: int) -> str:
     """The command line of a process, shortened to 120 characters."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
-            words = file.read().replace(b"\0", b" ").decode(errors="replace").strip()
-        if not words:
+            text = file.read().replace(b"\0", b" ").decode(errors="replace").strip()
+        if not text:
             with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
-                words = file.read().strip()
+                text = file.read().strip()
     except OSError:
         return "gone"
-    return words if len(words) <= 120 else words[:117] + "..."
+    return text if len(text) <= 120 else text[:117] + "..."
 
 
 def reachable(address: str) -> str:

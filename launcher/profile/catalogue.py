@@ -28,18 +28,18 @@ WIDTH = 98
 def listing(folder: str = "profiles") -> list[dict[str, Any]]:
     """A row for every profile in `folder` and for every one that ships, problems told."""
     rows = []
-    seen = set()
+    paths = set()
     here = sorted(str(p) for p in Path(folder).glob("*.y*ml")) if os.path.isdir(folder) else []
-    for path, shown in [*((p, p) for p in here), *((p, n) for n, p in shipped_profiles().items())]:
+    for path, label in [*((p, p) for p in here), *((p, n) for n, p in shipped_profiles().items())]:
         real = os.path.realpath(path)
-        if real not in seen:
-            seen.add(real)
-            rows.append(_row(path, shown, shipped=path != shown))
+        if real not in paths:
+            paths.add(real)
+            rows.append(_row(path, label, shipped=path != label))
     return rows
 
 
-def _row(path: str, shown: str, *, shipped: bool) -> dict[str, Any]:
-    row: dict[str, Any] = {"file": shown, "path": os.path.abspath(path), "shipped": shipped}
+def _row(path: str, label: str, *, shipped: bool) -> dict[str, Any]:
+    row: dict[str, Any] = {"file": label, "path": os.path.abspath(path), "shipped": shipped}
     try:
         profile = load(path, need_model=False)
     except DeployError as error:
@@ -75,8 +75,8 @@ def write_starter(output: str, engine: str, model: str | None) -> str:
             )
         ) from error
     except OSError as error:
-        said = (error.strerror or str(error)).lower()
-        raise UsageError(Problem("unwritable", f"{output} cannot be written: {said}")) from error
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(Problem("unwritable", f"{output} cannot be written: {reason}")) from error
     try:
         load(output, need_model=False, environ={})
     except DeployError:
@@ -118,11 +118,11 @@ def _example(key: Key) -> Iterator[str]:
 
 
 def _comment(key: Key, prefix: str = "# ") -> list[str]:
-    said = key.meaning
+    text = key.meaning
     if key.default is not None and not key.keys:
-        said += f" Default: {_yaml(key.default)}."
+        text += f" Default: {_yaml(key.default)}."
     return textwrap.wrap(
-        said, WIDTH, initial_indent=prefix, subsequent_indent=prefix, break_on_hyphens=False
+        text, WIDTH, initial_indent=prefix, subsequent_indent=prefix, break_on_hyphens=False
     )
 
 

@@ -24,8 +24,8 @@ READERS: dict[str, Callable[[Scalar], Any]] = {
     "version": types.version,
     "host": types.host,
     "url": types.url,
-    "count": functools.partial(types.whole, least=1),
-    "number": functools.partial(types.whole, least=0),
+    "count": functools.partial(types.parse_integer, least=1),
+    "number": functools.partial(types.parse_integer, least=0),
     "duration": types.duration,
     "size": types.size,
 }
@@ -65,30 +65,30 @@ class Checker:
         self.values = self.mapping(tree, schema(), "")
 
     def say(
-        self, code: str, path: str, message: str, place: Origin, remedy: str | None = None
+        self, code: str, path: str, message: str, origin: Origin, remedy: str | None = None
     ) -> None:
         """Note a problem with the key at `path`."""
-        where = f"--set {path}" if place.source == "--set" else place.text()
-        self.problems.append((place, Problem(code, f"{path}: {message}", where, remedy)))
+        where = f"--set {path}" if origin.source == "--set" else origin.text()
+        self.problems.append((origin, Problem(code, f"{path}: {message}", where, remedy)))
 
-    def given(self, node: Mapping, path: str) -> Iterator[tuple[str, str, Entry]]:
+    def entries(self, node: Mapping, path: str) -> Iterator[tuple[str, str, Entry]]:
         """Name, path and entry of keys with a value; null marks a key that was deleted."""
         for name, entry in node.entries.items():
             if not (isinstance(entry.value, Scalar) and entry.value.is_null):
                 here = f"{path}.{name}" if path else name
-                self.origins[here] = entry.place
+                self.origins[here] = entry.origin
                 yield name, here, entry
 
     def mapping(self, node: Mapping, keys: abc.Mapping[str, Key], path: str) -> dict[str, Any]:
         """The values of a mapping whose keys the schema knows."""
         values = {}
-        for name, here, entry in self.given(node, path):
+        for name, here, entry in self.entries(node, path):
             key = keys.get(name)
             if key is None:
                 del self.origins[here]
-                self._unknown(name, here, keys, entry.place)
+                self._unknown(name, here, keys, entry.origin)
             elif not key.belongs(self.engine):
-                self._misplaced(key, here, entry.place)
+                self._misplaced(key, here, entry.origin)
             elif key.type != "files":
                 value = self._value(key, here, entry.value)
                 if value is not None:
@@ -99,7 +99,7 @@ class Checker:
         """What `reader` makes of the node, None where it is wrong."""
         if not isinstance(node, Scalar):
             self.say(
-                "wrong-type", path, f"one value is expected, this is {_kind(node)}", node.place
+                "wrong-type", path, f"one value is expected, this is {_kind(node)}", node.origin
             )
             return None
         if node.broken:
@@ -107,7 +107,7 @@ class Checker:
         try:
             return reader(node)
         except ScalarError as wrong:
-            self.say(wrong.code, path, wrong.message, node.place, wrong.remedy)
+            self.say(wrong.code, path, wrong.message, node.origin, wrong.remedy)
             return None
 
     def no_map(self, path: str, node: Node, example: str) -> None:
@@ -116,7 +116,7 @@ class Checker:
             "wrong-type",
             path,
             f"a mapping is expected, this is {_kind(node)}",
-            node.place,
+            node.origin,
             f"write {example}",
         )
 
@@ -125,13 +125,13 @@ class Checker:
             return KINDS[key.type](self, key, path, node)
         return self.scalar(path, node, READERS[key.type])
 
-    def _unknown(self, name: str, path: str, keys: abc.Mapping[str, Key], place: Origin) -> None:
+    def _unknown(self, name: str, path: str, keys: abc.Mapping[str, Key], origin: Origin) -> None:
         spelled = name.lstrip("-").replace("_", "-").lower()
         at_top = path == name
-        known = [k for k, key in keys.items() if key.belongs(self.engine)]
+        names = [k for k, key in keys.items() if key.belongs(self.engine)]
         near = [
             one
-            for one in difflib.get_close_matches(spelled, known, n=1, cutoff=0.75)
+            for one in difflib.get_close_matches(spelled, names, n=1, cutoff=0.75)
             if _same_words(spelled, one)
         ]
         elsewhere = [p for p, _ in paths() if p.rpartition(".")[2] == spelled]
@@ -146,23 +146,23 @@ class Checker:
         elif at_top:
             remedy = "a flag of the engine goes under `engine-args`"
         else:
-            remedy = f"one of: {', '.join(known)}"
-        self.say("unknown-key", path, "there is no such key", place, remedy)
+            remedy = f"one of: {', '.join(names)}"
+        self.say("unknown-key", path, "there is no such key", origin, remedy)
 
-    def _misplaced(self, key: Key, path: str, place: Origin) -> None:
+    def _misplaced(self, key: Key, path: str, origin: Origin) -> None:
         if key.only == "hosted":
             message = f"only `engine: hosted` has it, this is {self.engine or 'no engine'}"
         else:
             message = "a hosted endpoint is run by somebody else, who decides this"
-        self.say("impossible-combination", path, message, place, f"remove `{path}`")
+        self.say("impossible-combination", path, message, origin, f"remove `{path}`")
 
 
-def _same_words(one: str, other: str) -> bool:
+def _same_words(one: str, second: str) -> bool:
     """False where a whole word differs: `data-parallel-size` is no slip of `tensor-...`."""
-    words, others = one.split("-"), other.split("-")
-    return len(words) != len(others) or all(
+    first_words, second_words = one.split("-"), second.split("-")
+    return len(first_words) != len(second_words) or all(
         difflib.SequenceMatcher(None, a, b).ratio() >= 0.5
-        for a, b in zip(words, others, strict=True)
+        for a, b in zip(first_words, second_words, strict=True)
     )
 
 

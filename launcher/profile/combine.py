@@ -39,13 +39,15 @@ def notes(values: Mapping[str, Any], checker: Checker) -> tuple[Problem, ...]:
     """Keys that are right and change nothing, so that none is ignored in silence."""
     if values.get("restart", {}).get("policy") != "never":
         return ()
-    found = []
+    notes_ = []
     for key in ("max-restarts", "delay"):
-        place = checker.origins[f"restart.{key}"]
-        if place.source != "default":
+        origin = checker.origins[f"restart.{key}"]
+        if origin.source != "default":
             message = f"restart.{key}: changes nothing while `restart.policy` is `never`"
-            found.append(Problem("no-effect", message, place.text(), "write `policy: on-failure`"))
-    return tuple(found)
+            notes_.append(
+                Problem("no-effect", message, origin.text(), "write `policy: on-failure`")
+            )
+    return tuple(notes_)
 
 
 def _required(checker: Checker, start: Origin) -> None:

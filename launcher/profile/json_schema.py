@@ -100,7 +100,7 @@ def json_schema() -> dict[str, Any]:
     """The schema, as plain JSON types."""
     keys = schema()
     hosted = {"properties": {"engine": {"const": "hosted"}}, "required": ["engine"]}
-    whole = {"not": {"required": ["extends"]}}
+    rule = {"not": {"required": ["extends"]}}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": ID,
@@ -110,12 +110,12 @@ def json_schema() -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {name: _property(key) for name, key in keys.items()},
         "allOf": [
-            {"if": whole, "then": {"required": ["name", "engine"], **_given("name", "engine")}},
+            {"if": rule, "then": {"required": ["name", "engine"], **_require("name", "engine")}},
             {
-                "if": {"allOf": [whole, {"not": hosted}]},
-                "then": {"required": ["model"], **_given("model")},
+                "if": {"allOf": [rule, {"not": hosted}]},
+                "then": {"required": ["model"], **_require("model")},
             },
-            {"if": {"allOf": [whole, hosted]}, "then": {"required": ["base-url"]}},
+            {"if": {"allOf": [rule, hosted]}, "then": {"required": ["base-url"]}},
             {"if": hosted, "then": {"properties": _absent("local")}},
             {
                 "if": {"required": ["engine"], "not": hosted},
@@ -134,18 +134,18 @@ def _absent(only: str) -> dict[str, Any]:
     return {name: {"type": "null"} for name, key in schema().items() if key.only == only}
 
 
-def _given(*names: str) -> dict[str, Any]:
+def _require(*names: str) -> dict[str, Any]:
     return {"properties": {name: {"not": {"type": "null"}} for name in names}}
 
 
 def _property(key: Key) -> dict[str, Any]:
-    said: dict[str, Any] = {"description": key.meaning}
+    schema: dict[str, Any] = {"description": key.meaning}
     if key.default is not None:
-        said["default"] = key.default
+        schema["default"] = key.default
     example = key.example if key.example is not None else key.elsewhere
     if example is not None:
-        said["examples"] = [example]
-    return {**said, **_nullable(_typed(key))}
+        schema["examples"] = [example]
+    return {**schema, **_nullable(_typed(key))}
 
 
 def _typed(key: Key) -> dict[str, Any]:
@@ -160,10 +160,10 @@ def _typed(key: Key) -> dict[str, Any]:
     return _TYPES[key.type]
 
 
-def _nullable(said: dict[str, Any]) -> dict[str, Any]:
-    if not said:
+def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
+    if not schema:
         return {}
-    if "anyOf" in said:
-        return {**said, "anyOf": [*said["anyOf"], {"type": "null"}]}
-    kinds = said["type"] if isinstance(said["type"], list) else [said["type"]]
-    return {**said, "type": [*kinds, "null"]}
+    if "anyOf" in schema:
+        return {**schema, "anyOf": [*schema["anyOf"], {"type": "null"}]}
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    return {**schema, "type": [*kinds, "null"]}

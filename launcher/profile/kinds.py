@@ -54,42 +54,42 @@ def _choice(check: Checker, key: Key, path: str, node: Node) -> Any:
 
 
 def _engine(check: Checker, key: Key, path: str, node: Node) -> Any:
-    known = key.values
-    if isinstance(node, Scalar) and node.text.strip() not in known:
+    engines = key.values
+    if isinstance(node, Scalar) and node.text.strip() not in engines:
         from importlib import metadata
 
         plugins = {point.name for point in metadata.entry_points(group="ernie_deploy.engines")}
-        known = (*known, *sorted(plugins - set(known)))
-    return _one_of(check, path, node, known, "unknown-engine", "is not an engine")
+        engines = (*engines, *sorted(plugins - set(engines)))
+    return _one_of(check, path, node, engines, "unknown-engine", "is not an engine")
 
 
 def _one_of(
-    check: Checker, path: str, node: Node, known: tuple[str, ...], code: str, message: str
+    check: Checker, path: str, node: Node, allowed: tuple[str, ...], code: str, message: str
 ) -> Any:
     value = check.scalar(path, node, types.line)
-    if value is None or value in known:
+    if value is None or value in allowed:
         return value
-    near = difflib.get_close_matches(value.lower(), known, n=1)
+    near = difflib.get_close_matches(value.lower(), allowed, n=1)
     meant = f"did you mean {near[0]!r}? " if near else ""
-    remedy = f"{meant}one of: {', '.join(known)}"
-    check.say(code, path, f"{types.shown(value)} {message}", node.place, remedy)
+    remedy = f"{meant}one of: {', '.join(allowed)}"
+    check.say(code, path, f"{types.quote_value(value)} {message}", node.origin, remedy)
     return None
 
 
 def _secret(check: Checker, key: Key, path: str, node: Node) -> Any:
     value = check.scalar(path, node, types.secret)
-    return None if value is None else absolute_reference(value, node.place)
+    return None if value is None else absolute_reference(value, node.origin)
 
 
 def _path(check: Checker, key: Key, path: str, node: Node) -> Any:
     value = check.scalar(path, node, types.line)
-    return None if value is None else absolute(value, node.place)
+    return None if value is None else absolute(value, node.origin)
 
 
 def _program(check: Checker, key: Key, path: str, node: Node) -> Any:
     value = check.scalar(path, node, types.line)
     # A bare word is looked up on PATH, as a shell would.
-    return absolute(value, node.place) if value and ("/" in value or value[0] in "~.") else value
+    return absolute(value, node.origin) if value and ("/" in value or value[0] in "~.") else value
 
 
 def _model(check: Checker, key: Key, path: str, node: Node) -> Any:
@@ -97,24 +97,24 @@ def _model(check: Checker, key: Key, path: str, node: Node) -> Any:
     if value is None or check.engine == "hosted":
         return value
     if value.startswith("-"):
-        check.say("bad-value", path, "a model cannot begin with a dash", node.place)
+        check.say("bad-value", path, "a model cannot begin with a dash", node.origin)
         return None
-    found = absolute(value, node.place)
-    if os.path.exists(found):
-        return found
+    path_ = absolute(value, node.origin)
+    if os.path.exists(path_):
+        return path_
     if value[0] not in "/.~":
         return value
     check.say(
         "missing-model",
         path,
-        f"there is no {found}",
-        node.place,
+        f"there is no {path_}",
+        node.origin,
         "relative paths start at the file that says them; a hub id is owner/name",
     )
-    return found
+    return path_
 
 
-def _words(check: Checker, key: Key, path: str, node: Node) -> Any:
+def _string_list(check: Checker, key: Key, path: str, node: Node) -> Any:
     items = node.items if isinstance(node, Sequence) else (node,)
     return [w for item in items if (w := check.scalar(path, item, types.line)) is not None]
 
@@ -122,27 +122,27 @@ def _words(check: Checker, key: Key, path: str, node: Node) -> Any:
 def _gpus(check: Checker, key: Key, path: str, node: Node) -> Any:
     parts: list[Node] = []
     if isinstance(node, Scalar) and not node.broken:
-        parts += [Scalar(t.strip(), node.plain, node.place) for t in node.text.split(",")]
+        parts += [Scalar(t.strip(), node.plain, node.origin) for t in node.text.split(",")]
     else:
         parts += node.items if isinstance(node, Sequence) else (node,)
-    found: list[str] = []
+    indices: list[str] = []
     for part in parts:
         device = check.scalar(path, part, types.device)
-        if device in found:
-            check.say("duplicate-gpu", path, f"{device} is given twice", part.place)
+        if device in indices:
+            check.say("duplicate-gpu", path, f"{device} is given twice", part.origin)
         elif device is not None:
-            found.append(device)
-    return found
+            indices.append(device)
+    return indices
 
 
 def _ports(check: Checker, key: Key, path: str, node: Node) -> Any:
     if not isinstance(node, Mapping):
         return check.no_map(path, node, f"{path}: {{api: 8180}}")
     ports: dict[str, Any] = {}
-    for name, here, entry in check.given(node, path):
+    for name, here, entry in check.entries(node, path):
         if not re.fullmatch(_PORT_NAME, name):
             check.say(
-                "bad-key", here, "a port's name has small letters, digits and dashes", entry.place
+                "bad-key", here, "a port's name has small letters, digits and dashes", entry.origin
             )
             continue
         number = check.scalar(here, entry.value, _port)
@@ -152,7 +152,7 @@ def _ports(check: Checker, key: Key, path: str, node: Node) -> Any:
                 "port-twice",
                 here,
                 f"{number} is ports.{twin} already",
-                entry.value.place,
+                entry.value.origin,
                 "give one of them another number, or `auto`",
             )
         elif number is not None:
@@ -164,14 +164,14 @@ def _variables(check: Checker, key: Key, path: str, node: Node) -> Any:
     if not isinstance(node, Mapping):
         return check.no_map(path, node, f"{path}: {{NAME: value}}")
     values = {}
-    for name, here, entry in check.given(node, path):
+    for name, here, entry in check.entries(node, path):
         value = check.scalar(here, entry.value, _as_written)
         if not re.fullmatch(_VARIABLE, name):
             check.say(
                 "bad-variable",
                 path,
-                f"{types.shown(name)} is no variable's name",
-                entry.place,
+                f"{types.quote_value(name)} is no variable's name",
+                entry.origin,
                 "letters, digits and underscores",
             )
         elif value is not None:
@@ -183,7 +183,7 @@ def _headers(check: Checker, key: Key, path: str, node: Node) -> Any:
     if not isinstance(node, Mapping):
         return check.no_map(path, node, f"{path}: {{X-Title: text}}")
     values = {}
-    for name, here, entry in check.given(node, path):
+    for name, here, entry in check.entries(node, path):
         value = check.scalar(here, entry.value, types.line)
         if value is not None:
             values[name] = _guarded(check, _ends(name, _SECRET_FIELDS), here, value, entry)
@@ -210,7 +210,7 @@ def _arguments(check: Checker, key: Key, path: str, node: Node) -> Any:
                 "secret-in-clear",
                 here,
                 "would put a secret into the command line",
-                entry.value.place,
+                entry.value.origin,
                 "use `api-key`, or the engine's variable under `env` with "
                 "a reference (env:NAME, file:PATH, cmd:COMMAND)",
             )
@@ -235,23 +235,23 @@ def _plain(
         values = []
         for index, item in enumerate(node.items):
             here = f"{path}.{index}"
-            check.origins[here] = item.place
+            check.origins[here] = item.origin
             value = _plain(check, here, item, on_text, flags=flags, level=level)
             if isinstance(value, str):
-                value = on_text("", here, value, Entry(item.place, item))
+                value = on_text("", here, value, Entry(item.origin, item))
             values.append(value)
         return values
-    made = {}
-    for name, here, entry in check.given(node, path):
+    plain = {}
+    for name, here, entry in check.entries(node, path):
         value = _plain(check, here, entry.value, on_text, flags=flags, level=level + 1)
-        made[name] = on_text(name, here, value, entry) if isinstance(value, str) else value
-    return made
+        plain[name] = on_text(name, here, value, entry) if isinstance(value, str) else value
+    return plain
 
 
-def _ends(name: str, words: tuple[str, ...]) -> bool:
+def _ends(name: str, suffixes: tuple[str, ...]) -> bool:
     """True where a name is one of `words`, or ends in one after a dash or underscore."""
     spelled = f"-{name.lower().replace('_', '-')}"
-    return any(spelled.endswith(f"-{word}") for word in words)
+    return any(spelled.endswith(f"-{word}") for word in suffixes)
 
 
 def names_secret(name: str) -> bool:
@@ -262,7 +262,7 @@ def names_secret(name: str) -> bool:
 def _guarded(check: Checker, secret: bool, path: str, value: str, entry: Entry) -> str:
     """`value`, its path made absolute if it is a reference; a secret must be one."""
     if re.fullmatch(types.REFERENCE, value):
-        return absolute_reference(value, entry.value.place)
+        return absolute_reference(value, entry.value.origin)
     holds = holds_secret(value)
     if holds or (secret and value not in _NO_SECRETS):
         name = re.sub(r"\W", "_", path.rpartition(".")[2]).upper()
@@ -271,33 +271,33 @@ def _guarded(check: Checker, secret: bool, path: str, value: str, entry: Entry) 
             "secret-in-clear",
             path,
             f"{how}, and secrets never stand in a profile",
-            entry.value.place,
+            entry.value.origin,
             f"write a reference: env:{name}, file:PATH or cmd:COMMAND",
         )
     return value
 
 
-def absolute(path: str, place: Origin) -> str:
+def absolute(path: str, origin: Origin) -> str:
     """`path` as seen from the file that says it, or from here for an option."""
-    folder = os.path.dirname(place.source) if place.line is not None else ""
+    folder = os.path.dirname(origin.source) if origin.line is not None else ""
     joined = os.path.join(folder, os.path.expanduser(path))
     try:
         tidy = os.path.abspath(joined)
         # `a/../b` is not `b` where `a` is a link.
-        same = ".." not in path or os.path.realpath(tidy) == os.path.realpath(joined)
-        return tidy if same else os.path.join(os.getcwd(), joined)
+        is_same_path = ".." not in path or os.path.realpath(tidy) == os.path.realpath(joined)
+        return tidy if is_same_path else os.path.join(os.getcwd(), joined)
     except OSError:  # the working directory is gone
         return joined
 
 
-def absolute_reference(reference: str, place: Origin) -> str:
+def absolute_reference(reference: str, origin: Origin) -> str:
     """A `file:` reference's path made absolute: the keeper works in another folder."""
     kind, _, value = reference.partition(":")
-    return f"file:{absolute(value, place)}" if kind == "file" else reference
+    return f"file:{absolute(value, origin)}" if kind == "file" else reference
 
 
 def _port(node: Scalar) -> int | str:
-    return "auto" if node.text == "auto" else types.whole(node, 1, 65535)
+    return "auto" if node.text == "auto" else types.parse_integer(node, 1, 65535)
 
 
 def _as_written(node: Scalar) -> str:
@@ -314,7 +314,7 @@ KINDS: dict[str, Kind] = {
     "path": _path,
     "program": _program,
     "model": _model,
-    "words": _words,
+    "words": _string_list,
     "gpus": _gpus,
     "ports": _ports,
     "variables": _variables,

@@ -52,7 +52,7 @@ class Layers:
                 self._say(
                     "extends-in-overlay",
                     "an overlay cannot have `extends`",
-                    layer.entries["extends"].place,
+                    layer.entries["extends"].origin,
                     "give both files with --overlay, the base first",
                 )
             tree = merge(tree, layer) if tree is not None else None
@@ -77,32 +77,32 @@ class Layers:
         return tree if merged is None else merge(merged, tree)
 
     def _base(self, name: Scalar, path: str, opened: tuple[str, ...]) -> Mapping | None:
-        found = find_base(name.text, os.path.dirname(path))
+        base = find_base(name.text, os.path.dirname(path))
         if "${" in name.text:
             self._say(
-                "bad-extends", "`extends` comes before variables and cannot use them", name.place
+                "bad-extends", "`extends` comes before variables and cannot use them", name.origin
             )
-        elif found is None:
+        elif base is None:
             near = nearest(name.text, os.path.dirname(path))
             self._say(
                 "missing-extends",
                 f"extends: there is no profile {name.text!r}",
-                name.place,
+                name.origin,
                 f"did you mean {near!r}?"
                 if near
                 else "name a file relative to this one, or one of `ernie-deploy profiles list`",
             )
-        elif os.path.realpath(found) in opened:
-            chain = [*opened[opened.index(os.path.realpath(found)) :], found]
+        elif os.path.realpath(base) in opened:
+            chain = [*opened[opened.index(os.path.realpath(base)) :], base]
             names = " -> ".join(os.path.basename(p) for p in chain)
-            self._say("extends-loop", f"extends goes round in a circle: {names}", name.place)
+            self._say("extends-loop", f"extends goes round in a circle: {names}", name.origin)
         elif len(self.sources) >= MAX_FILES:
             if not any(p.code == "too-many-files" for p in self.problems):
                 self._say(
-                    "too-many-files", f"extends reads more than {MAX_FILES} files", name.place
+                    "too-many-files", f"extends reads more than {MAX_FILES} files", name.origin
                 )
         else:
-            return self._with_bases(found, opened)
+            return self._with_bases(base, opened)
         return None
 
     def _bases(self, tree: Mapping) -> list[Scalar]:
@@ -110,17 +110,17 @@ class Layers:
         if entry is None or (isinstance(entry.value, Scalar) and entry.value.is_null):
             return []
         items = entry.value.items if isinstance(entry.value, Sequence) else (entry.value,)
-        found = []
+        bases = []
         for item in items:
             if isinstance(item, Scalar) and item.text.strip() and not item.is_null:
-                found.append(item)
+                bases.append(item)
             else:
                 self._say(
                     "wrong-type",
                     "extends: a file's name, or a list of them, is expected",
-                    item.place,
+                    item.origin,
                 )
-        return found
+        return bases
 
     def _file(self, path: str) -> Mapping | None:
         first = not self.sources
@@ -148,13 +148,13 @@ class Layers:
                 "not-a-mapping",
                 "a profile is a mapping of keys to values, this is "
                 + ("a list" if isinstance(root, Sequence) else "text"),
-                root.place,
+                root.origin,
             )
             return None
         return root
 
-    def _say(self, code: str, message: str, place: Origin, remedy: str | None = None) -> None:
-        self._add([Problem(code, message, place.text(), remedy)])
+    def _say(self, code: str, message: str, origin: Origin, remedy: str | None = None) -> None:
+        self._add([Problem(code, message, origin.text(), remedy)])
 
     def _add(self, problems: Iterable[Problem]) -> None:
         self.problems += problems
@@ -171,21 +171,21 @@ def merge(below: Mapping, above: Mapping) -> Mapping:
         old, new = entries.get(key), entry.value
         if old is not None and isinstance(old.value, Mapping) and isinstance(new, Mapping):
             new = merge(old.value, new)
-        entries[key] = Entry(entry.place, new)
-    return replace(below, entries=entries, place=above.place)
+        entries[key] = Entry(entry.origin, new)
+    return replace(below, entries=entries, origin=above.origin)
 
 
 def shipped_profiles() -> dict[str, str]:
     """File name to path of every profile that ships."""
     folder = paths.shipped("profiles")
-    found = sorted(folder.glob("*.yaml")) + sorted((folder / "hosted").glob("*.yaml"))
-    return {p.relative_to(folder).as_posix(): str(p) for p in found}
+    all_paths = sorted(folder.glob("*.yaml")) + sorted((folder / "hosted").glob("*.yaml"))
+    return {p.relative_to(folder).as_posix(): str(p) for p in all_paths}
 
 
 def find_base(name: str, folder: str) -> str | None:
     """The file that `extends: name` means in a file of `folder`."""
-    wanted = os.path.expanduser(name)
-    near = wanted if os.path.isabs(wanted) else os.path.join(folder, wanted)
+    expanded = os.path.expanduser(name)
+    near = expanded if os.path.isabs(expanded) else os.path.join(folder, expanded)
     return _first_file(near) or _shipped(name)
 
 
@@ -195,13 +195,13 @@ def find_profile(path: str) -> str:
     Raises:
         SourceError: neither exists; names the nearest.
     """
-    wanted = os.path.expanduser(path)
-    if os.path.exists(wanted):
-        return wanted
-    found = _shipped(path)
-    if found is not None:
-        return found
-    near = nearest(wanted, "")
+    expanded = os.path.expanduser(path)
+    if os.path.exists(expanded):
+        return expanded
+    shipped = _shipped(path)
+    if shipped is not None:
+        return shipped
+    near = nearest(expanded, "")
     raise SourceError(
         Problem(
             "missing-profile",
@@ -221,11 +221,11 @@ def nearest(name: str, folder: str) -> str | None:
         beside = [f for f in os.listdir(os.path.join(folder, head) or ".") if f.endswith(SUFFIXES)]
     except (OSError, ValueError):
         beside = []
-    wanted = tail if tail.endswith(SUFFIXES) else f"{tail}.yaml"
-    found = difflib.get_close_matches(wanted, [*beside, *shipped_profiles()], n=1, cutoff=0.7)
-    if not found:
+    file_name = tail if tail.endswith(SUFFIXES) else f"{tail}.yaml"
+    matches = difflib.get_close_matches(file_name, [*beside, *shipped_profiles()], n=1, cutoff=0.7)
+    if not matches:
         return None
-    return os.path.join(head, found[0]) if found[0] in beside else found[0]
+    return os.path.join(head, matches[0]) if matches[0] in beside else matches[0]
 
 
 def _shipped(name: str) -> str | None:
@@ -249,9 +249,9 @@ def set_value(tree: Mapping, option: str) -> Mapping:
     Raises:
         SourceError: the option or its YAML is wrong.
     """
-    words, value = _split(option)
-    path = _joined(tree, words)
-    place = Origin("--set")
+    parts, value = _split(option)
+    path = _joined(tree, parts)
+    origin = Origin("--set")
     where = f"--set {'.'.join(path)}"
     try:
         text = source.decode(value.encode("utf-8", "surrogateescape"), where)
@@ -260,63 +260,63 @@ def set_value(tree: Mapping, option: str) -> Mapping:
         raise SourceError(*(replace(p, where=where) for p in stopped.problems)) from stopped
     if problems:
         raise SourceError(*(replace(p, where=where) for p in problems))
-    node = _placed(node, place) if node is not None else Scalar("", True, place)
-    added = Mapping({path[-1]: Entry(place, node)}, place)
+    node = _placed(node, origin) if node is not None else Scalar("", True, origin)
+    added = Mapping({path[-1]: Entry(origin, node)}, origin)
     for key in reversed(path[:-1]):
-        added = Mapping({key: Entry(place, added)}, place)
+        added = Mapping({key: Entry(origin, added)}, origin)
     return merge(tree, added)
 
 
-def _joined(tree: Mapping, words: list[str]) -> list[str]:
+def _joined(tree: Mapping, parts: list[str]) -> list[str]:
     """The keys that `words` name: the longest that exist in `tree`, else one per word."""
     at: Node | None = tree
     path: list[str] = []
-    while words:
+    while parts:
         taken = 1
         if isinstance(at, Mapping):
-            long = (n for n in range(len(words), 1, -1) if ".".join(words[:n]) in at.entries)
+            long = (n for n in range(len(parts), 1, -1) if ".".join(parts[:n]) in at.entries)
             taken = next(long, 1)
-        path.append(".".join(words[:taken]))
+        path.append(".".join(parts[:taken]))
         entry = at.entries.get(path[-1]) if isinstance(at, Mapping) else None
         at = entry.value if entry else None
-        words = words[taken:]
+        parts = parts[taken:]
     return path
 
 
-def _placed(node: Node, place: Origin) -> Node:
+def _placed(node: Node, origin: Origin) -> Node:
     if isinstance(node, Mapping):
-        entries = {k: Entry(place, _placed(e.value, place)) for k, e in node.entries.items()}
-        return replace(node, entries=entries, place=place)
+        entries = {k: Entry(origin, _placed(e.value, origin)) for k, e in node.entries.items()}
+        return replace(node, entries=entries, origin=origin)
     if isinstance(node, Sequence):
-        return replace(node, items=tuple(_placed(i, place) for i in node.items), place=place)
-    return replace(node, place=place)
+        return replace(node, items=tuple(_placed(i, origin) for i in node.items), origin=origin)
+    return replace(node, origin=origin)
 
 
 def _split(option: str) -> tuple[list[str], str]:
     """The words of the key and the text of the value."""
-    words: list[str] = [""]
+    parts: list[str] = [""]
     quote = ""
     for index, character in enumerate(option):
         if quote:
             if character == quote:
                 quote = ""
             else:
-                words[-1] += character
+                parts[-1] += character
         elif character in "\"'":
             quote = character
         elif character == ".":
-            words.append("")
+            parts.append("")
         elif character == "=":
-            if not all(words):
+            if not all(parts):
                 break
-            return words, option[index + 1 :]
+            return parts, option[index + 1 :]
         else:
-            words[-1] += character
-    shown = option.partition("=")[0]
+            parts[-1] += character
+    option_name = option.partition("=")[0]
     raise SourceError(
         Problem(
             "bad-set",
-            f"`{shown}` is not KEY.PATH=VALUE",
+            f"`{option_name}` is not KEY.PATH=VALUE",
             "--set",
             "such as --set max-model-len=8192 or --set ports.api=8180; quote a key with dots: "
             "engine-args.'a.b'=1",

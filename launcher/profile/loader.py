@@ -51,11 +51,11 @@ def load(
     """
     layers = Layers()
     try:
-        shown = find_profile(os.fspath(path))
+        profile_path = find_profile(os.fspath(path))
     except SourceError as stopped:
         raise ProfileError(stopped.problems) from stopped
     tree = layers.profile(
-        shown, [os.path.expanduser(os.fspath(o)) for o in overlays], resolved=resolved
+        profile_path, [os.path.expanduser(os.fspath(o)) for o in overlays], resolved=resolved
     )
     if tree is None:
         raise ProfileError(layers.problems)
@@ -70,16 +70,16 @@ def load(
     checker = Checker()
     checker.read(expanded)
     named = _named(checker, name)
-    combine.check(checker, shown)
+    combine.check(checker, profile_path)
     if not need_model:
         checker.problems = [p for p in checker.problems if p[1].code != "missing-model"]
     wrong = _wrong([*layers.problems, *problems], checker, layers.sources)
     _defaults(checker)
-    made = _profile(checker, named, shown, layers.text)
+    profile = _profile(checker, named, profile_path, layers.text)
     if wrong is not None:
-        wrong.partial = made
+        wrong.partial = profile
         raise wrong
-    return made
+    return profile
 
 
 def instance_name(path: str | os.PathLike[str], name: str | None = None) -> str:
@@ -105,10 +105,10 @@ def instance_name(path: str | os.PathLike[str], name: str | None = None) -> str:
     if entry is not None:
         value = expand_tree(entry.value, os.environ, problems.append)
         checker = Checker()
-        found = checker.scalar("name", value, types.name)
+        scalar = checker.scalar("name", value, types.name)
         problems += [problem for _, problem in checker.problems]
         if not problems:
-            return str(found)
+            return str(scalar)
     raise ProfileError(problems or [_no_name(f"{layers.sources[0]}:1:1")])
 
 
@@ -132,8 +132,8 @@ def _no_name(where: str) -> Problem:
 
 def _wrong(problems: list[Problem], checker: Checker, sources: list[str]) -> DeployError | None:
     """What was found, in the order of files and lines."""
-    found = [*problems, *(problem for _, problem in checker.problems)]
-    if not found:
+    problems_ = [*problems, *(problem for _, problem in checker.problems)]
+    if not problems_:
         return None
     order = {source: index for index, source in enumerate(sources)}
 
@@ -141,9 +141,9 @@ def _wrong(problems: list[Problem], checker: Checker, sources: list[str]) -> Dep
         source, line, column = _parts(problem.where or "")
         return order.get(source, len(order)), line, column
 
-    found = sorted(dict.fromkeys(found), key=key)
-    only_model = all(problem.code == "missing-model" for problem in found)
-    return (PreconditionError if only_model else ProfileError)(found)
+    problems_ = sorted(dict.fromkeys(problems_), key=key)
+    only_model = all(problem.code == "missing-model" for problem in problems_)
+    return (PreconditionError if only_model else ProfileError)(problems_)
 
 
 def _parts(where: str) -> tuple[str, int, int]:
@@ -166,20 +166,20 @@ def _defaults(checker: Checker) -> None:
                 continue
             values = values.setdefault(above, {})
         if isinstance(key.default, dict):
-            given = values.setdefault(name, {})
+            defaults = values.setdefault(name, {})
             for inner, value in key.default.items():
-                if inner not in given:
-                    given[inner] = value
+                if inner not in defaults:
+                    defaults[inner] = value
                     checker.origins[f"{path}.{inner}"] = Origin("default")
-            values[name] = {**dict.fromkeys(key.default), **given}
+            values[name] = {**dict.fromkeys(key.default), **defaults}
         elif name not in values:
             values[name] = list(key.default) if isinstance(key.default, list) else key.default
             checker.origins[path] = Origin("default")
 
 
 def _profile(checker: Checker, name: str, path: str, text: str) -> Profile:
-    known = [key for key, _ in paths() if "." not in key]
-    values = {key: checker.values[key] for key in known if key in checker.values}
+    top_level = [key for key, _ in paths() if "." not in key]
+    values = {key: checker.values[key] for key in top_level if key in checker.values}
     parsers = values.get("parsers", {})
     reference = values.get("api-key")
     logs, stop, restart = (values.get(k, {}) for k in ("logs", "stop", "restart"))

@@ -48,7 +48,7 @@ class Scalar:
 
     text: str
     plain: bool
-    place: Origin
+    origin: Origin
     expanded: bool = False
     broken: bool = False
     size: int = 1
@@ -64,7 +64,7 @@ class Scalar:
 class Entry:
     """A key's place and its value."""
 
-    place: Origin
+    origin: Origin
     value: Node
 
 
@@ -73,7 +73,7 @@ class Mapping:
     """A mapping; keys are unique."""
 
     entries: dict[str, Entry]
-    place: Origin
+    origin: Origin
     size: int = 1
     depth: int = 1
 
@@ -83,7 +83,7 @@ class Sequence:
     """A list."""
 
     items: tuple[Node, ...]
-    place: Origin
+    origin: Origin
     size: int = 1
     depth: int = 1
 
@@ -125,26 +125,28 @@ def _syntax(error: yaml.MarkedYAMLError, text: str, source: str) -> Iterator[Pro
                 where = f"{source}:{number + 1}:{at + 1}"
                 yield Problem("tab", "a tab cannot indent YAML", where, "indent with spaces")
         return
-    said = (error.problem or "not YAML").strip()
-    if "nesting depth" in said:
+    reason = (error.problem or "not YAML").strip()
+    if "nesting depth" in reason:
         # libyaml 0.2.6 counts too, as it reads ahead, and gives up before our count has begun.
         where = f"{source}:{line + 1}:{column + 1}"
         yield Problem("too-deep", f"nested deeper than {MAX_DEPTH} levels", where)
         return
     context = f" ({error.context.strip()})" if error.context else ""
     remedy = None
-    if "mapping values are not allowed" in said:
+    if "mapping values are not allowed" in reason:
         remedy = "quote a value that contains `: `, or mend the indentation"
-    elif "did not find expected key" in said or "block end" in said:
+    elif "did not find expected key" in reason or "block end" in reason:
         remedy = "this line is indented differently from those of the same mapping"
-    yield Problem("yaml", f"not YAML: {said}{context}", f"{source}:{line + 1}:{column + 1}", remedy)
+    yield Problem(
+        "yaml", f"not YAML: {reason}{context}", f"{source}:{line + 1}:{column + 1}", remedy
+    )
 
 
 @dataclass
 class _Open:
     """A collection whose end has not come yet."""
 
-    place: Origin
+    origin: Origin
     is_map: bool
     anchor: str | None
     items: list[Node] = field(default_factory=list)
@@ -163,31 +165,31 @@ class _Builder:
         self._size = 0
 
     def take(self, event: Any) -> None:
-        place = self._place(event.start_mark)
+        origin = self._origin_of(event.start_mark)
         if isinstance(event, yaml.DocumentStartEvent):
             self._documents += 1
             if self._documents > 1:
                 self._stop(
                     "several-documents",
                     "a profile is one document, here begins another",
-                    place,
+                    origin,
                     "split the file; `extends` and `--overlay` join profiles",
                 )
         elif isinstance(event, yaml.ScalarEvent):
-            self._tag(event, place)
+            self._tag(event, origin)
             plain = event.style in (None, "")
             if any("\ud800" <= c <= "\udfff" for c in event.value):
                 # The parser in Python lets an escape through that the one in C refuses.
-                self._stop("yaml", "half of a surrogate pair is no character", place)
-            self._add(Scalar(event.value, plain, place), event.anchor)
+                self._stop("yaml", "half of a surrogate pair is no character", origin)
+            self._add(Scalar(event.value, plain, origin), event.anchor)
         elif isinstance(event, yaml.AliasEvent):
-            self._add(self._aliased(str(event.anchor), place), None)
+            self._add(self._aliased(str(event.anchor), origin), None)
         elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
-            self._tag(event, place)
+            self._tag(event, origin)
             if len(self._stack) >= MAX_DEPTH:
-                self._stop("too-deep", f"nested deeper than {MAX_DEPTH} levels", place)
+                self._stop("too-deep", f"nested deeper than {MAX_DEPTH} levels", origin)
             is_map = isinstance(event, yaml.MappingStartEvent)
-            self._stack.append(_Open(place, is_map, event.anchor))
+            self._stack.append(_Open(origin, is_map, event.anchor))
         elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
             done = self._stack.pop()
             self._add(self._mapping(done) if done.is_map else _sequence(done), done.anchor)
@@ -197,20 +199,20 @@ class _Builder:
             self._anchors[anchor] = node
         self._size += 1 if isinstance(node, Scalar) else 0
         if self._size > MAX_NODES:
-            self._stop("too-large", f"more than {MAX_NODES} values", node.place)
+            self._stop("too-large", f"more than {MAX_NODES} values", node.origin)
         if self._stack:
             self._stack[-1].items.append(node)
         else:
             self.root = node
 
-    def _aliased(self, name: str, place: Origin) -> Node:
+    def _aliased(self, name: str, origin: Origin) -> Node:
         if any(open_.anchor == name for open_ in self._stack):
-            self._stop("alias-loop", f"*{name} stands inside of what it names", place)
+            self._stop("alias-loop", f"*{name} stands inside of what it names", origin)
         if name not in self._anchors:
             self._stop(
                 "unknown-alias",
                 f"*{name} names nothing above it",
-                place,
+                origin,
                 f"write &{name} at the value, or quote text that begins with *",
             )
         node = self._anchors[name]
@@ -219,63 +221,65 @@ class _Builder:
             self._stop(
                 "alias-bomb",
                 f"with *{name} written out the profile has more than {MAX_NODES} values",
-                place,
+                origin,
             )
         if len(self._stack) + node.depth > MAX_DEPTH:
-            self._stop("too-deep", f"*{name} nests deeper than {MAX_DEPTH} levels", place)
-        return replace(node, place=place) if isinstance(node, Scalar) else node
+            self._stop("too-deep", f"*{name} nests deeper than {MAX_DEPTH} levels", origin)
+        return replace(node, origin=origin) if isinstance(node, Scalar) else node
 
     def _mapping(self, done: _Open) -> Mapping:
         entries: dict[str, Entry] = {}
         inherited: list[Node] = []
         for key, value in zip(done.items[::2], done.items[1::2], strict=True):
             if not isinstance(key, Scalar) or key.is_null:
-                self._say("bad-key", "a key is a word, not a list, a mapping or nothing", key.place)
+                self._say(
+                    "bad-key", "a key is a word, not a list, a mapping or nothing", key.origin
+                )
             elif key.plain and key.text == "<<":
                 inherited += value.items if isinstance(value, Sequence) else [value]
             elif key.text in entries:
-                first = entries[key.text].place
+                first = entries[key.text].origin
                 self._say(
                     "duplicate-key",
                     f"`{key.text}` is given twice, first at {first.text()}",
-                    key.place,
+                    key.origin,
                     "keep one of them",
                 )
             else:
-                entries[key.text] = Entry(key.place, value)
+                entries[key.text] = Entry(key.origin, value)
         for node in inherited:
             if not isinstance(node, Mapping):
                 self._say(
-                    "bad-merge", "`<<` takes an alias of a mapping, or a list of them", node.place
+                    "bad-merge", "`<<` takes an alias of a mapping, or a list of them", node.origin
                 )
                 continue
             for name, entry in node.entries.items():
                 entries.setdefault(name, entry)
         values = [e.value for e in entries.values()]
-        return Mapping(entries, done.place, *_extent(values))
+        return Mapping(entries, done.origin, *_extent(values))
 
-    def _tag(self, event: Any, place: Origin) -> None:
+    def _tag(self, event: Any, origin: Origin) -> None:
         if event.tag is not None:
             self._say(
                 "tag",
                 f"tags such as {event.tag} are not used in profiles",
-                place,
+                origin,
                 "quote the value to make it text",
             )
 
-    def _place(self, mark: Any) -> Origin:
+    def _origin_of(self, mark: Any) -> Origin:
         return Origin(self.source, mark.line + 1, mark.column + 1)
 
-    def _say(self, code: str, message: str, place: Origin, remedy: str | None = None) -> None:
-        self.problems.append(Problem(code, message, place.text(), remedy))
+    def _say(self, code: str, message: str, origin: Origin, remedy: str | None = None) -> None:
+        self.problems.append(Problem(code, message, origin.text(), remedy))
 
-    def _stop(self, code: str, message: str, place: Origin, remedy: str | None = None) -> None:
-        self._say(code, message, place, remedy)
+    def _stop(self, code: str, message: str, origin: Origin, remedy: str | None = None) -> None:
+        self._say(code, message, origin, remedy)
         raise SourceError(*self.problems)
 
 
 def _sequence(done: _Open) -> Sequence:
-    return Sequence(tuple(done.items), done.place, *_extent(done.items))
+    return Sequence(tuple(done.items), done.origin, *_extent(done.items))
 
 
 def _extent(values: list[Node]) -> tuple[int, int]:

@@ -20,13 +20,15 @@ from launcher.redact import MASK, Redactor
 LONGEST_LINE = 20_000
 """Characters of a line that are looked at: a profile in JSON may be one line."""
 _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
-_NAMED = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)[\"']?\s*[:=]")
-_VALUE = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)[\"']?\s*[:=]\s*(?P<value>[^\s,}\]#][^,}\]]*)")
+_NAMED = re.compile(r"(?<![\w.-])(?P<name>[A-Za-z_][\w.-]*)[\"']?\s*[:=]")
+_VALUE = re.compile(
+    r"(?<![\w.-])(?P<name>[A-Za-z_][\w.-]*)[\"']?\s*[:=]\s*(?P<value>[^\s,}\]#][^,}\]]*)"
+)
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _HIDDEN, _KEPT = "\ue000", "\ue001"
 """Stand for a mask, and for a reference, while other secrets are looked for."""
 _SAFE_REFERENCE = re.compile(r"\benv:[A-Za-z_]\w*|\bfile:[\w./~-]+")
-_Place = tuple[int, int]
+_Position = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Quote:
     column: int
 
 
-def quote(text: str, line: int, column: int, secret: Collection[_Place] = ()) -> Quote | None:
+def quote(text: str, line: int, column: int, secret: Collection[_Position] = ()) -> Quote | None:
     """The line `line` of `text` with the place `column`, both from 1; None where there is none.
 
     `secret` are the places (line, column) at which an error says that a secret stands.
@@ -59,7 +61,7 @@ def quote(text: str, line: int, column: int, secret: Collection[_Place] = ()) ->
 
 
 def _masked(
-    text: str, lines: list[str], line: int, secret: Collection[_Place]
+    text: str, lines: list[str], line: int, secret: Collection[_Position]
 ) -> list[tuple[int, int]]:
     """Columns of the line that hold (a part of) a secret's value."""
     scan = _Scan()
@@ -70,9 +72,9 @@ def _masked(
     except yaml.YAMLError:
         broken = True
     spans = []
-    told = {(row - 1, col - 1) for row, col in secret}
+    reported = {(row - 1, col - 1) for row, col in secret}
     for begin, end, hidden in scan.values:
-        if (hidden or begin in told) and begin[0] <= line <= end[0]:
+        if (hidden or begin in reported) and begin[0] <= line <= end[0]:
             first = begin[1] if begin[0] == line else _indent(lines[line])
             spans.append((first, end[1] if end[0] == line else len(lines[line])))
     if broken and line >= scan.line:
@@ -90,7 +92,7 @@ class _Scan:
     """Collects where values stand (from, to) and whether they belong to a secret's name."""
 
     def __init__(self) -> None:
-        self.values: list[tuple[_Place, _Place, bool]] = []
+        self.values: list[tuple[_Position, _Position, bool]] = []
         self.line = 0
         self._levels: list[_Level] = []
         self._anchors: dict[str, tuple[int, int]] = {}

@@ -48,10 +48,10 @@ def paths(keys: Mapping[str, Key] | None = None, prefix: str = "") -> Iterator[t
 
 
 def _keys(data: Mapping[str, Any]) -> dict[str, Key]:
-    made = {}
-    for name, said in data.items():
-        fields = dict(said)
+    keys = {}
+    for name, data_ in data.items():
+        fields = dict(data_)
         fields["values"] = tuple(fields.get("values", ()))
         fields["keys"] = _keys(fields.get("keys", {}))
-        made[name] = Key(name, **fields)
-    return made
+        keys[name] = Key(name, **fields)
+    return keys

@@ -17,15 +17,15 @@ _BREAK = re.compile("[\n\x85\u2028\u2029]")
 _read: dict[str, str] = {}
 
 
-def text_of(shown: str) -> str | None:
+def text_of(label: str) -> str | None:
     """The text of a file that this process has read as a profile, for errors that quote it.
 
     It is kept rather than read again: it may be a pipe, and may have changed since.
     """
-    return _read.get(shown)
+    return _read.get(label)
 
 
-def read(path: str, shown: str) -> str:
+def read(path: str, label: str) -> str:
     """The file's text; a byte order mark is dropped, line ends become newlines.
 
     `shown` is the file's name in messages.
@@ -36,21 +36,21 @@ def read(path: str, shown: str) -> str:
     try:
         data = files.read_input(path, MAX_BYTES, DEADLINE)
     except FileNotFoundError as error:
-        raise SourceError(Problem("missing-profile", f"there is no file {shown}", shown)) from error
+        raise SourceError(Problem("missing-profile", f"there is no file {label}", label)) from error
     except (OSError, ValueError) as error:
-        said = getattr(error, "strerror", None) or str(error)
+        reason = getattr(error, "strerror", None) or str(error)
         raise SourceError(
-            Problem("unreadable-profile", f"{shown} cannot be read: {said.lower()}", shown)
+            Problem("unreadable-profile", f"{label} cannot be read: {reason.lower()}", label)
         ) from error
     if len(data) > MAX_BYTES:
         raise SourceError(
-            Problem("too-large", f"larger than {MAX_BYTES // 1024} KiB, so not a profile", shown)
+            Problem("too-large", f"larger than {MAX_BYTES // 1024} KiB, so not a profile", label)
         )
-    _read[shown] = _lines_ended(data.decode("utf-8-sig", "replace"))
-    return decode(data, shown)
+    _read[label] = _end_lines(data.decode("utf-8-sig", "replace"))
+    return decode(data, label)
 
 
-def decode(data: bytes, shown: str) -> str:
+def decode(data: bytes, label: str) -> str:
     """`data` as text.
 
     Raises:
@@ -64,31 +64,31 @@ def decode(data: bytes, shown: str) -> str:
             Problem(
                 "not-utf8",
                 f"byte 0x{data[error.start]:02x} is not UTF-8",
-                f"{shown}:{_place(before)}",
+                f"{label}:{_line_and_column(before)}",
                 "save the file as UTF-8",
             )
         ) from error
-    text = _lines_ended(text)
+    text = _end_lines(text)
     # The pattern takes milliseconds to compile, and nearly every profile does without.
     printable = text.replace("\n", "").replace("\t", "").isprintable()
-    bad = None if printable else re.search(_FORBIDDEN, text)
-    if bad:
+    forbidden = None if printable else re.search(_FORBIDDEN, text)
+    if forbidden:
         raise SourceError(
             Problem(
                 "control-character",
-                f"the character U+{ord(bad.group()):04X} cannot stand in YAML",
-                f"{shown}:{_place(text[: bad.start()])}",
+                f"the character U+{ord(forbidden.group()):04X} cannot stand in YAML",
+                f"{label}:{_line_and_column(text[: forbidden.start()])}",
                 'write it as "\\u...." in double quotes, or remove it',
             )
         )
     return text
 
 
-def _lines_ended(text: str) -> str:
+def _end_lines(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _place(before: str) -> str:
+def _line_and_column(before: str) -> str:
     """`line:column` of the character that follows `before`."""
-    lines = _BREAK.split(_lines_ended(before))
+    lines = _BREAK.split(_end_lines(before))
     return f"{len(lines)}:{len(lines[-1]) + 1}"

@@ -51,7 +51,7 @@ class ScalarError(Exception):
         super().__init__(message)
 
 
-def shown(text: str) -> str:
+def quote_value(text: str) -> str:
     """`text` quoted for a message, cut where it is long."""
     return repr(text if len(text) <= 40 else f"{text[:37]}...")
 
@@ -70,7 +70,7 @@ def line(node: Scalar) -> str:
     value = text(node)
     if len(value) > LONGEST_LINE:
         raise ScalarError(
-            f"{shown(value)} has {len(value)} characters, more than {LONGEST_LINE}",
+            f"{quote_value(value)} has {len(value)} characters, more than {LONGEST_LINE}",
             code="out-of-range",
         )
     if any(ord(c) < 32 or c in "\x7f\x85\u2028\u2029" for c in value):
@@ -85,8 +85,8 @@ def name(node: Scalar) -> str:
     value = line(node)
     if not re.fullmatch(NAME, value):
         raise ScalarError(
-            f"{shown(value)} is no name: small letters, digits, dots and dashes, not beginning "
-            "with a dot or a dash, at most 48",
+            f"{quote_value(value)} is not a name: lower-case letters, digits, dots and dashes, not"
+            " beginning with a dot or a dash, at most 48",
             f"such as {_as_name(value)}",
             "bad-name",
         )
@@ -94,8 +94,8 @@ def name(node: Scalar) -> str:
 
 
 def _as_name(value: str) -> str:
-    made = re.sub(r"[^a-z0-9.-]+", "-", value.lower()).strip("-.")[:48]
-    return made or "ernie"
+    name = re.sub(r"[^a-z0-9.-]+", "-", value.lower()).strip("-.")[:48]
+    return name or "ernie"
 
 
 def version(node: Scalar) -> str:
@@ -111,7 +111,7 @@ def version(node: Scalar) -> str:
             SpecifierSet(value)
     except (InvalidVersion, InvalidSpecifier):
         raise ScalarError(
-            f"{shown(value)} is neither a version nor a constraint on versions",
+            f"{quote_value(value)} is neither a version nor a constraint on versions",
             'write it like 2.3.2, or ">=2.2,<2.5"',
             "bad-version",
         ) from None
@@ -123,7 +123,7 @@ def host(node: Scalar) -> str:
     value = line(node)
     if not _is_host(value):
         raise ScalarError(
-            f"{shown(value)} is no address or host name",
+            f"{quote_value(value)} is no address or host name",
             "such as 127.0.0.1, 0.0.0.0 or ::1; the port goes under `ports`",
             "bad-host",
         )
@@ -155,7 +155,7 @@ def url(node: Scalar) -> str:
         )
     if not re.fullmatch(_URL, value):
         raise ScalarError(
-            f"{shown(value)} is no http or https URL",
+            f"{quote_value(value)} is no http or https URL",
             "such as https://api.example.com/v1",
             "bad-url",
         )
@@ -174,13 +174,13 @@ def secret(node: Scalar) -> str:
     return value
 
 
-def whole(node: Scalar, least: int, most: int | None = None) -> int:
+def parse_integer(node: Scalar, least: int, most: int | None = None) -> int:
     """A whole number from `least` to `most`."""
     value = _number_text(node, "a whole number")
     if not re.fullmatch(_INTEGER, value):
-        raise ScalarError(f"{shown(value)} is not a whole number", _advice(value))
+        raise ScalarError(f"{quote_value(value)} is not a whole number", _advice(value))
     if len(value) > _DIGITS:
-        raise ScalarError(f"{shown(value)} is too large a number", code="out-of-range")
+        raise ScalarError(f"{quote_value(value)} is too large a number", code="out-of-range")
     number = int(value)
     if number < least or (most is not None and number > most):
         limits = f"at least {least}" if most is None else f"between {least} and {most}"
@@ -199,29 +199,30 @@ def seconds(value: str) -> float | int:
     Raises:
         ScalarError: it is none.
     """
-    found = re.fullmatch(_DURATION, value)
-    if not found:
+    match = re.fullmatch(_DURATION, value)
+    if not match:
         raise ScalarError(
-            f"{shown(value)} is not a duration",
+            f"{quote_value(value)} is not a duration",
             _advice(value, "write seconds, or a unit: 90s, 15m, 2h"),
         )
-    number = float(found[1]) * _SECONDS[found[2]]
+    number = float(match[1]) * _SECONDS[match[2]]
     if not number <= 366 * 86400:
-        raise ScalarError(f"{shown(value)} is longer than a year", code="out-of-range")
+        raise ScalarError(f"{quote_value(value)} is longer than a year", code="out-of-range")
     return int(number) if number == int(number) else number
 
 
 def size(node: Scalar) -> int:
     """Bytes."""
     value = _number_text(node, "a size", quoted=_SIZE)
-    found = re.fullmatch(_SIZE, value)
-    if not found or len(found[1]) > _DIGITS:
+    match = re.fullmatch(_SIZE, value)
+    if not match or len(match[1]) > _DIGITS:
         raise ScalarError(
-            f"{shown(value)} is not a size", _advice(value, "write bytes, or a unit: 64MiB, 2GiB")
+            f"{quote_value(value)} is not a size",
+            _advice(value, "write bytes, or a unit: 64MiB, 2GiB"),
         )
-    unit = (found[2] or "B").upper()
+    unit = (match[2] or "B").upper()
     scale = 1 if unit == "B" else (1024 if "I" in unit else 1000) ** (" KMGT".index(unit[0]))
-    return int(float(found[1]) * scale)
+    return int(float(match[1]) * scale)
 
 
 def device(node: Scalar) -> str:
@@ -229,7 +230,9 @@ def device(node: Scalar) -> str:
     value = line(node)
     if not re.fullmatch(DEVICE, value):
         raise ScalarError(
-            f"{shown(value)} is no GPU's number or UUID", "such as 0, or GPU-8f3c...", "bad-gpu"
+            f"{quote_value(value)} is no GPU's number or UUID",
+            "such as 0, or GPU-8f3c...",
+            "bad-gpu",
         )
     return value
 
@@ -271,7 +274,7 @@ def _number_text(node: Scalar, what: str, quoted: str | None = None) -> str:
         quoted and re.fullmatch(quoted, value) and not re.fullmatch(_FLOAT, value)
     ):
         remedy = "remove the quotes" if re.fullmatch(_FLOAT, value) else None
-        raise ScalarError(f"{what} is expected, this is text ({shown(value)})", remedy)
+        raise ScalarError(f"{what} is expected, this is text ({quote_value(value)})", remedy)
     return value
 
 

@@ -43,10 +43,10 @@ def expand_tree(node: nodes.Node, environ: Mapping[str, str], say: Say) -> nodes
         entries = {}
         for key, entry in node.entries.items():
             value = expand_tree(entry.value, environ, say)
-            place = entry.place
+            origin = entry.origin
             if isinstance(value, nodes.Scalar) and value.expanded:
-                place = replace(place, note=value.place.note)
-            entries[key] = nodes.Entry(place, value)
+                origin = replace(origin, note=value.origin.note)
+            entries[key] = nodes.Entry(origin, value)
         return replace(node, entries=entries)
     if isinstance(node, nodes.Sequence):
         return replace(node, items=tuple(expand_tree(i, environ, say) for i in node.items))
@@ -55,7 +55,7 @@ def expand_tree(node: nodes.Node, environ: Mapping[str, str], say: Say) -> nodes
 
 def escaped(node: nodes.Mapping) -> nodes.Mapping:
     """`node` with its dollars doubled, so that `expand_tree` gives back what stands there."""
-    entries = {k: nodes.Entry(e.place, _escaped(e.value)) for k, e in node.entries.items()}
+    entries = {k: nodes.Entry(e.origin, _escaped(e.value)) for k, e in node.entries.items()}
     return replace(node, entries=entries)
 
 
@@ -75,16 +75,16 @@ def expand_scalar(node: nodes.Scalar, environ: Mapping[str, str], say: Say) -> n
     try:
         text = _expand(node.text, environ, used)
     except _ExpansionError as bad:
-        say(Problem(bad.code, bad.message, node.place.text(), bad.remedy))
+        say(Problem(bad.code, bad.message, node.origin.text(), bad.remedy))
         return replace(node, broken=True)
     if not used:
         return replace(node, text=text)
-    return replace(node, text=text, expanded=True, place=_noted(node.place, used))
+    return replace(node, text=text, expanded=True, origin=_noted(node.origin, used))
 
 
-def _noted(place: Origin, used: list[str]) -> Origin:
+def _noted(origin: Origin, used: list[str]) -> Origin:
     names = list(dict.fromkeys(used))
-    return replace(place, note=f"variable{'s' if len(names) > 1 else ''} {', '.join(names)}")
+    return replace(origin, note=f"variable{'s' if len(names) > 1 else ''} {', '.join(names)}")
 
 
 def _expand(text: str, environ: Mapping[str, str], used: list[str], level: int = 0) -> str:

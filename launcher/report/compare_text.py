@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from launcher.report.verdict import SHOWN, letters
+from launcher.report.smoke_text import ended_early
+from launcher.report.verdict import LABELS, letters
 from launcher.result import Result
 
 Column = Mapping[str, Any]
@@ -47,7 +48,7 @@ def compare(result: Result) -> str:
         lines.append(f"{letter}  {column['name']}  {target['model']} {what}".rstrip())
     rows = [["check", *names]]
     for row in data["checks"]:
-        marks = [SHOWN[v].mark if v in SHOWN else v for v in row["shown"]]
+        marks = [LABELS[v].mark if v in LABELS else v for v in row["shown"]]
         rows.append([("" if row["same"] else "* ") + row["check"], *marks])
     rows += [["", *["" for _ in names]], *_numbers(columns)]
     lines += ["", *_aligned(rows), "  * differs between the targets"]
@@ -55,6 +56,11 @@ def compare(result: Result) -> str:
         f"{letter}  could not be checked: {column['problem']}"
         for letter, column in zip(names, columns, strict=True)
         if column["problem"]
+    ]
+    lines += [
+        f"{letter}  {ended}"
+        for letter, column in zip(names, columns, strict=True)
+        if (ended := ended_early(column)) and not column["problem"]
     ]
     lines += cost_lines(names, columns)
     if data["regressions"]:

@@ -3,7 +3,8 @@
 The line is pasted into a shell, and the model's name, the prompt and the address come from
 elsewhere: every value is quoted for POSIX shells, and nothing that it holds can name a file to
 curl (`--data-raw`, no globs). The key is neither in the line nor in the arguments of a process:
-the shell's own `printf` writes the header, and curl reads it from its standard input.
+the shell's own `printf` writes the header, and curl reads it from its standard input. Where a
+field of the body holds a key, too, `printf` writes the body as well, in the form of a config file.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from launcher.report.escape import visible
+from launcher.smoke.transcript import is_secret_field
 
 KEY_VARIABLE = "ERNIE_API_KEY"
 HIDDEN = "***"
@@ -35,14 +38,15 @@ def curl(exchange: Mapping[str, Any]) -> str | None:
     url, method, body = str(exchange["url"]), str(exchange["method"]), exchange["request"]
     if not (_URL.fullmatch(url) and visible(url) == url and _METHOD.fullmatch(method)):
         return None
-    data = _data(body)
+    mark = uuid.uuid4().hex
+    data = _data(_mark_keys(body, mark))
     if data is None:
         return None
-    words = ["curl", "--silent", "--show-error", "--globoff"]
+    argv = ["curl", "--silent", "--show-error", "--globoff"]
     if exchange["events_total"] or (isinstance(body, Mapping) and body.get("stream") is True):
-        words.append("--no-buffer")
+        argv.append("--no-buffer")
     if method != ("POST" if data else "GET"):
-        words += ["--head"] if method == "HEAD" else ["--request", method]
+        argv += ["--head"] if method == "HEAD" else ["--request", method]
     secret: list[str] = []
     sent = {}
     for name, value in exchange["headers"].items():
@@ -60,17 +64,43 @@ def curl(exchange: Mapping[str, Any]) -> str | None:
     if data and "content-type" not in sent:
         sent["content-type"] = "Content-Type: application/json"
     for header in sent.values():
-        words += ["--header", header]
+        argv += ["--header", header]
+    if mark in data:
+        return _with_config(argv, url, secret, data, mark)
     if secret:
-        words += ["--header", "@-"]
+        argv += ["--header", "@-"]
     if data:
-        words += ["--data-raw", data]
-    line = shlex.join([*words, "--url", url])
+        argv += ["--data-raw", data]
+    line = shlex.join([*argv, "--url", url])
     if not secret:
         return line
-    form = "".join(one.replace("\\", "\\\\") + "\\n" for one in secret)
-    keys = " ".join([f'"${KEY_VARIABLE}"'] * "".join(secret).replace("%%", "").count("%s"))
+    return _with_keys("".join(one.replace("\\", "\\\\") + "\\n" for one in secret), line)
+
+
+def _with_config(argv: list[str], url: str, secret: list[str], data: str, mark: str) -> str:
+    """The line for a request with keys in its body: curl reads headers and body as a config."""
+    config = [("header", one) for one in secret]
+    config.append(("data-raw", data.replace("%", "%%").replace(mark, "%s")))
+    form = ""
+    for option, value in config:
+        quoted = value.replace("\\", "\\\\").replace('"', '\\"')
+        form += f'{option} = "{quoted}"'.replace("\\", "\\\\") + "\\n"
+    return _with_keys(form, shlex.join([*argv, "--config", "-", "--url", url]))
+
+
+def _with_keys(form: str, line: str) -> str:
+    keys = " ".join([f'"${KEY_VARIABLE}"'] * form.replace("%%", "").count("%s"))
     return f"printf {shlex.quote(form)} {keys} | {line}"
+
+
+def _mark_keys(body: Any, mark: str) -> Any:
+    """The body with `mark` where the transcript hides a key; the same text elsewhere stays."""
+    if isinstance(body, Mapping):
+        return {
+            name: mark if value == HIDDEN and is_secret_field(name) else _mark_keys(value, mark)
+            for name, value in body.items()
+        }
+    return [_mark_keys(one, mark) for one in body] if isinstance(body, list) else body
 
 
 def _data(body: Any) -> str | None:

@@ -14,11 +14,11 @@ _WIDTH = 96
 def diagnose(result: Result) -> str:
     """What the instance's state says; the rule, the line that shows it, what to do; what else."""
     data = result.data
-    told = data.get("state")
-    lines = _told(told) if told else []
+    state = data.get("state")
+    lines = _state_lines(state) if state else []
     if data["rule"]:
         lines += [f"{data['rule']}  {data['cause']}"]
-    elif not told or data["first_errors"]:
+    elif not state or data["first_errors"]:
         lines += [data["cause"]]
     else:
         lines += ["its logs name no cause" if result.exit_code else "its logs show nothing wrong"]
@@ -32,17 +32,17 @@ def diagnose(result: Result) -> str:
         lines += ["", "newest lines of its logs:"]
         for line in data["newest"]:
             lines += _quote(line)
-    if data["remedy"] and not (told and data["remedy"] == told["remedy"]):
+    if data["remedy"] and not (state and data["remedy"] == state["remedy"]):
         again = "starting again unchanged can help" if data["retry"] else "it will fail again"
         lines += ["", *_field("do", data["remedy"])]
         if data["kind"] in ("failure", "summary", "symptom"):
             lines += _field("again", again)
     if data["others"]:
         lines += ["", "also seen, later or less telling:"]
-        for other in data["others"]:
-            lines += [f"  {other['rule']}  {other['cause']}"]
-            if other["evidence"]:
-                lines += [f"      {_place(other['evidence'])}"]
+        for alternative in data["others"]:
+            lines += [f"  {alternative['rule']}  {alternative['cause']}"]
+            if alternative["evidence"]:
+                lines += [f"      {_location(alternative['evidence'])}"]
     lines += [f"note: {note}" for note in data["notes"]]
     files = "1 file" if data["files"] == 1 else f"{data['files']} files"
     lines += ["", f"read {files}, {data['bytes'] / 1e6:.1f} MB, in {data['source']}"]
@@ -51,12 +51,12 @@ def diagnose(result: Result) -> str:
     return "\n".join(lines)
 
 
-def _told(told: Mapping[str, Any]) -> list[str]:
-    lines = [told["message"]]
-    if told["where"]:
-        lines += [f"  {told['where']}"]
-    if told["remedy"]:
-        lines += _field("do", told["remedy"])
+def _state_lines(state: Mapping[str, Any]) -> list[str]:
+    lines = [state["message"]]
+    if state["where"]:
+        lines += [f"  {state['where']}"]
+    if state["remedy"]:
+        lines += _field("do", state["remedy"])
     return [*lines, ""]
 
 
@@ -140,9 +140,9 @@ def _field(name: str, text: str) -> list[str]:
     )
 
 
-def _place(evidence: Mapping[str, Any]) -> str:
+def _location(evidence: Mapping[str, Any]) -> str:
     return f"{evidence['file']}:{evidence['line']}" if evidence["line"] else str(evidence["file"])
 
 
 def _quote(evidence: Mapping[str, Any]) -> list[str]:
-    return [f"  {_place(evidence)}", f"    {evidence['text']}"]
+    return [f"  {_location(evidence)}", f"    {evidence['text']}"]

@@ -70,15 +70,15 @@ def _text(result: Result) -> str:
         return plain(_renderer(RENDERERS[result.command])(result))
     from launcher.report import paint, screens, terminal
 
-    shown = terminal.of(sys.stdout)
-    screen = screens.SCREENS.get(result.command) if shown.laid_out else None
-    text = screen(result, shown) if screen else None
+    stream = terminal.of(sys.stdout)
+    screen = screens.SCREENS.get(result.command) if stream.laid_out else None
+    text = screen(result, stream) if screen else None
     if text is not None:
         return text
     text = plain(_renderer(RENDERERS[result.command])(result))
-    if shown.laid_out and result.command in screens.WRAPPED:
-        text = screens.wrapped(text, shown)
-    return paint.paint(result.command, text, shown)
+    if stream.laid_out and result.command in screens.WRAPPED:
+        text = screens.wrapped(text, stream)
+    return paint.paint(result.command, text, stream)
 
 
 def _problems(result: Result) -> str:
@@ -86,11 +86,11 @@ def _problems(result: Result) -> str:
         return "".join(f"ernie-deploy: {plain(p.text())}\n" for p in result.errors)
     from launcher.report import frames, terminal
 
-    shown = terminal.of(sys.stderr)
-    if not shown.laid_out:
-        head = shown.style("ernie-deploy:", "bold", "red")
+    stream = terminal.of(sys.stderr)
+    if not stream.laid_out:
+        head = stream.style("ernie-deploy:", "bold", "red")
         return "".join(f"{head} {plain(p.text())}\n" for p in result.errors)
-    return frames.frames(result.errors, shown) + "\n"
+    return frames.frames(result.errors, stream) + "\n"
 
 
 def _is_decorated(stream: TextIO) -> bool:

@@ -68,16 +68,16 @@ def markdown(text: str) -> str:
 
 def markdown_code(text: str) -> str:
     """One line as a Markdown code span, whatever backticks it holds; not for table cells."""
-    shown = line(text)
-    longest = max((len(run) for run in _BACKTICKS.findall(shown)), default=0)
+    visible_text = line(text)
+    longest = max((len(run) for run in _BACKTICKS.findall(visible_text)), default=0)
     fence = "`" * (longest + 1)
-    pad = " " if not shown or shown[0] == "`" or shown[-1] == "`" else ""
-    return f"{fence}{pad}{shown}{pad}{fence}"
+    pad = " " if not visible_text or visible_text[0] == "`" or visible_text[-1] == "`" else ""
+    return f"{fence}{pad}{visible_text}{pad}{fence}"
 
 
 def markdown_block(text: str) -> list[str]:
     """Lines of a fenced Markdown code block, whatever fences `text` holds."""
-    shown = visible(text)
-    longest = max((len(run) for run in _BACKTICKS.findall(shown)), default=0)
+    visible_text = visible(text)
+    longest = max((len(run) for run in _BACKTICKS.findall(visible_text)), default=0)
     fence = "`" * max(3, longest + 1)
-    return [fence, *shown.split("\n"), fence]
+    return [fence, *visible_text.split("\n"), fence]

@@ -29,17 +29,17 @@ def check_writable(**files: Path | None) -> None:
         UsageError: two of them are one file.
         PreconditionError: some cannot, each with its reason.
     """
-    given = {kind: path for kind, path in files.items() if path is not None}
+    requested = {kind: path for kind, path in files.items() if path is not None}
     by_path: dict[Path, str] = {}
-    for kind, path in given.items():
-        other = by_path.setdefault(path.absolute(), kind)
-        if other != kind and (not path.exists() or path.is_file()):
+    for kind, path in requested.items():
+        previous = by_path.setdefault(path.absolute(), kind)
+        if previous != kind and (not path.exists() or path.is_file()):
             raise UsageError.of(
                 "report-path-twice",
-                f"--{other} and --{kind} name the same file: one would replace the other",
+                f"--{previous} and --{kind} name the same file: one would replace the other",
                 str(path),
             )
-    problems = [p for kind, path in given.items() if (p := _write(kind, path, None))]
+    problems = [p for kind, path in requested.items() if (p := _write(kind, path, None))]
     if problems:
         raise PreconditionError(problems)
 
@@ -51,9 +51,9 @@ def write_reports(result: Result, **files: Path | None) -> Result:
     made, and its verdict is not lost. A run that passed ends with 3 then, for a pipeline would
     look for the file.
     """
-    given = {kind: path for kind, path in files.items() if path is not None}
+    requested = {kind: path for kind, path in files.items() if path is not None}
     problems = []
-    for kind, path in given.items():
+    for kind, path in requested.items():
         module = importlib.import_module(RENDERERS[result.command, kind])
         text = visible(module.render(result))
         problem = _write(kind, path, text)

@@ -1,5 +1,6 @@
-"""Errors on a terminal: what is wrong, the line that shows it with a caret below the place, what to
-do. As compilers and linters print them.
+"""Errors on a terminal: the problem, the line with a caret below the position, and what to do.
+
+The layout is that of compilers and linters.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ TAB = 4
 """Columns of a tab in a quoted line."""
 NOWHERE = ("missing-key", "empty-profile")
 """Errors about what is not there: no line of the file shows it."""
-_PLACE = re.compile(r"(?P<file>.+):(?P<line>\d{1,9}):(?P<column>\d{1,9})\Z", re.DOTALL)
-_TOKEN = re.compile(r"\"[^\"]*\"|'[^']*'|\[redacted\]|[^\s,:\[\]{}#\"']+(?::[^\s,\[\]{}#\"']+)*")
+_POSITION = re.compile(r"(?P<file>.+):(?P<line>\d{1,9}):(?P<column>\d{1,9})\Z", re.DOTALL)
+_TOKEN = re.compile(r"\"[^\"]*\"|'[^']*'|\[redacted\]|[^\s,\[\]{}#\"']+")
 
 
 def frames(problems: Sequence[Problem], terminal: Terminal) -> str:
     """Every problem with the line that shows it, where that line is known."""
-    secret = _secret_places(problems)
+    secret = _secret_positions(problems)
     return "\n".join(
         "\n".join(_frame(problem, terminal, secret)) + "\n" for problem in problems
     ).rstrip("\n")
@@ -36,16 +37,16 @@ def _frame(
     title = f"error[{problem.code}]"
     first, *more = _lines(f"{title}: {problem.message}", terminal, "  ")
     lines = [f"{head}{terminal.style(first.removeprefix(title), 'bold')}", *more]
-    place = _PLACE.match(problem.where or "")
+    position = _POSITION.match(problem.where or "")
     absent = problem.code in NOWHERE
-    quoted = _quoted(place, terminal, secret) if place and not absent else []
-    gutter = len(place["line"]) if place and quoted else 1
+    quoted = _quoted(position, terminal, secret) if position and not absent else []
+    gutter = len(position["line"]) if position and quoted else 1
     bar = terminal.style("|", "blue")
     if problem.where:
         arrow = terminal.style("-->", "blue")
         lines.append(f"{' ' * gutter}{arrow} {one_line(problem.where)}")
-    if quoted and place:
-        number = terminal.style(place["line"], "blue")
+    if quoted and position:
+        number = terminal.style(position["line"], "blue")
         content, caret = quoted
         lines += [f"{' ' * gutter} {bar}", f"{number} {bar} {content}".rstrip()]
         lines += [f"{' ' * gutter} {bar} {caret}"]
@@ -58,53 +59,54 @@ def _frame(
     return lines
 
 
-def _secret_places(problems: Sequence[Problem]) -> dict[str, set[tuple[int, int]]]:
+def _secret_positions(problems: Sequence[Problem]) -> dict[str, set[tuple[int, int]]]:
     """Where an error says that a secret stands, by file."""
-    found: dict[str, set[tuple[int, int]]] = {}
+    positions: dict[str, set[tuple[int, int]]] = {}
     for problem in problems:
-        place = _PLACE.match(problem.where or "")
-        if place and "secret" in problem.code:
-            at = (int(place["line"]), int(place["column"]))
-            found.setdefault(place["file"], set()).add(at)
-    return found
+        position = _POSITION.match(problem.where or "")
+        if position and "secret" in problem.code:
+            at = (int(position["line"]), int(position["column"]))
+            positions.setdefault(position["file"], set()).add(at)
+    return positions
 
 
 def _quoted(
-    place: re.Match[str], terminal: Terminal, secret: dict[str, set[tuple[int, int]]]
+    position: re.Match[str], terminal: Terminal, secret: dict[str, set[tuple[int, int]]]
 ) -> list[str]:
-    """The line with its place in sight, and the line of the caret; nothing where it is unknown."""
+    """The line around its position, and the line of the caret; empty where the line is unknown."""
     # Imported here: only a file of the profile's room can be quoted, and PyYAML takes a moment.
     from launcher.profile.source import text_of
 
-    text = text_of(place["file"])
+    text = text_of(position["file"])
     if text is None:
         return []
     from launcher.profile.quoting import quote
 
-    found = quote(
-        text, int(place["line"]), int(place["column"]), secret.get(place["file"], frozenset())
+    line = quote(
+        text,
+        int(position["line"]),
+        int(position["column"]),
+        secret.get(position["file"], frozenset()),
     )
-    if found is None:
+    if line is None:
         return []
-    match = _TOKEN.match(found.text, found.column)
-    end = match.end() if match else found.column + 1
-    room = terminal.width - len(place["line"]) - 3
-    return _window(found.text, found.column, end, room, terminal)
+    match = _TOKEN.match(line.text, line.column)
+    end = line.column + max(1, len(match[0].rstrip(":")) if match else 1)
+    room = terminal.width - len(position["line"]) - 3
+    return _window(line.text, line.column, end, room, terminal)
 
 
 def _window(text: str, begin: int, end: int, room: int, terminal: Terminal) -> list[str]:
-    """What fits of the line around the place, and a caret below each of its columns."""
+    """What fits of the line around the position, and a caret below each of its columns."""
     signs = [_sign(character) for character in text]
     widths = [cells(sign) for sign in signs]
     total, mark = sum(widths), cells(terminal.ellipsis)
     first, last = 0, len(signs)
     if total > room:
-        # A third of the room stays for what comes before the place.
-        before = 0
-        while begin > first and sum(widths[first:begin]) > max(before, room // 3):
+        # A third of the room stays for what comes before the position.
+        while begin > first and sum(widths[first:begin]) > room // 3:
             first += 1
-        left = mark if first else 0
-        used = left + mark
+        used = mark + (mark if first else 0)
         last = first
         while last < len(signs) and used + widths[last] <= room:
             used += widths[last]
@@ -115,15 +117,15 @@ def _window(text: str, begin: int, end: int, room: int, terminal: Terminal) -> l
                 first -= 1
     head = terminal.ellipsis if first else ""
     tail = terminal.ellipsis if last < len(signs) else ""
-    shown = "".join(signs[first:last])
+    content = "".join(signs[first:last])
     space = cells(head) + sum(widths[first:begin])
     marked = max(1, min(sum(widths[begin : min(end, last)]), room - space))
     caret = terminal.style("^" * marked, "bold", "red")
-    return [f"{head}{shown}{tail}", f"{' ' * space}{caret}"]
+    return [f"{head}{content}{tail}", f"{' ' * space}{caret}"]
 
 
 def _sign(character: str) -> str:
-    """How one character of a file is shown: tabs as spaces, what cannot be seen by its number."""
+    """How one character of a file is displayed: tabs as spaces, invisible ones by number."""
     if character == "\t":
         return " " * TAB
     if character.isprintable() or unicodedata.combining(character):

@@ -13,8 +13,8 @@ from launcher.report.causes import Cause, group_by_cause
 from launcher.report.escape import html as escape
 from launcher.report.html_check import render_check
 from launcher.report.page import Anchors, filters, mark, page
-from launcher.report.smoke_text import summary
-from launcher.report.verdict import SHOWN, count_verdicts, verdict_of
+from launcher.report.smoke_text import ended_early, summary
+from launcher.report.verdict import LABELS, count_verdicts, verdict_of
 from launcher.result import Result
 
 
@@ -32,7 +32,7 @@ def render(result: Result) -> str:
     }
     first = {id(cause.checks[0]) for cause in causes if cause.verdict in ("fail", "inconclusive")}
     sections = "".join(
-        f'<section data-section id="{_section(verdict)}"><h2>{escape(SHOWN[verdict].title)} '
+        f'<section data-section id="{_section(verdict)}"><h2>{escape(LABELS[verdict].title)} '
         f'<span class="count">{number}</span></h2>'
         + "".join(
             render_check(one, names[id(one)], anchors, is_open=id(one) in first)
@@ -63,7 +63,7 @@ def describe_target(target: Mapping[str, Any]) -> str:
 
 def _header(data: Mapping[str, Any]) -> str:
     target = data["target"]
-    style = SHOWN[data["verdict"]].style if data["verdict"] in SHOWN else "none"
+    style = LABELS[data["verdict"]].style if data["verdict"] in LABELS else "none"
     facts = (
         f"{escape(target['model'])} at {escape(target['url'])}",
         escape(describe_target(target)),
@@ -72,9 +72,8 @@ def _header(data: Mapping[str, Any]) -> str:
         f"ernie-deploy {escape(data['version'])}",
     )
     notes = "".join(f'<p class="dim">{escape(note)}</p>' for note in target["notes"])
-    stopped = data.get("stopped")
-    if stopped:
-        notes += f'<p class="doubt">{escape(stopped["message"])}</p>'
+    if ended := ended_early(data):
+        notes += f'<p class="doubt">{escape(ended)}</p>'
     return (
         f'<header class="{style}"><h1>Smoke: {escape(target["name"])}</h1>'
         f'<div class="verdict">{escape(summary(data))}</div>'
@@ -84,8 +83,8 @@ def _header(data: Mapping[str, Any]) -> str:
 
 def _counts(counts: Mapping[str, int]) -> str:
     items = "".join(
-        f'<li><a href="#{_section(verdict)}"><b class="{SHOWN[verdict].style}">{number}</b>'
-        f"{escape(SHOWN[verdict].title)}</a></li>"
+        f'<li><a href="#{_section(verdict)}"><b class="{LABELS[verdict].style}">{number}</b>'
+        f"{escape(LABELS[verdict].title)}</a></li>"
         for verdict, number in counts.items()
         if number
     )
@@ -94,7 +93,7 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 def _causes(causes: Sequence[Cause], names: Mapping[int, str]) -> str:
     cards = "".join(
-        f'<div class="cause {SHOWN[cause.verdict].style}">{mark(cause.verdict)} '
+        f'<div class="cause {LABELS[cause.verdict].style}">{mark(cause.verdict)} '
         f'<span class="text">{escape(cause.text)}</span>'
         + (f' <code class="dim">{escape(cause.code)}</code>' if cause.code else "")
         + (f' <span class="dim">{len(cause.checks)} checks</span>' if cause.checks[1:] else "")

@@ -59,12 +59,12 @@ def _findings(one: Mapping[str, Any]) -> str:
         f'<span class="dim">[{escape(f["code"])}]</span></td></tr>'
         for f in one["findings"]
     )
-    known = "".join(
+    deviations = "".join(
         f'<p class="known">Known deviation {escape(d["id"])} ({escape(d["releases"])}): '
         f'{escape(d["title"])}. <span class="dim">{escape(d["source"])}</span></p>'
         for d in one["deviations"]
     )
-    return (f"<table>{rows}</table>" if rows else "") + known
+    return (f"<table>{rows}</table>" if rows else "") + deviations
 
 
 def _measures(one: Mapping[str, Any]) -> str:
@@ -95,9 +95,9 @@ def _exchange(exchange: Mapping[str, Any], anchors: Anchors, verdict: str) -> st
         f'<b>{escape(str(status))}</b><span class="dim">{seconds}</span></summary>'
         f'<div class="inside">{_repeat(exchange, anchors)}'
         '<div class="label">Request</div>'
-        f"<pre>{escape(_whole(exchange['headers'], request))}</pre>"
+        f"<pre>{escape(_request_text(exchange['headers'], request))}</pre>"
         '<div class="label">Answer</div>'
-        f"<pre>{escape(_whole(exchange['response_headers'], answer))}</pre></div></details>"
+        f"<pre>{escape(_request_text(exchange['response_headers'], answer))}</pre></div></details>"
     )
 
 
@@ -126,7 +126,7 @@ def _events(exchange: Mapping[str, Any], limit: int) -> str:
     return "\n".join([*lines, f"... and {more} more events"] if more > 0 else lines)
 
 
-def _whole(headers: Mapping[str, str], body: str) -> str:
+def _request_text(headers: Mapping[str, str], body: str) -> str:
     head = "\n".join(f"{k}: {v}" for k, v in headers.items())
     return f"{head}\n\n{body}".strip("\n")
 

@@ -10,7 +10,8 @@ from launcher.report.escape import html as escape
 from launcher.report.html import describe_target
 from launcher.report.html_check import render_check
 from launcher.report.page import Anchors, attribute, filters, mark, page
-from launcher.report.verdict import ORDER, SHOWN, letters
+from launcher.report.smoke_text import ended_early
+from launcher.report.verdict import LABELS, ORDER, letters
 from launcher.result import Result
 
 Column = Mapping[str, Any]
@@ -25,7 +26,7 @@ def render(result: Result) -> str:
     details, places = _details(names, columns, anchors)
     rows = sorted(data["checks"], key=lambda r: (r["same"], min(map(_order, r["shown"]))))
     counts = {
-        verdict: sum(verdict in row["shown"] for row in rows) for verdict in (*SHOWN, "not run")
+        verdict: sum(verdict in row["shown"] for row in rows) for verdict in (*LABELS, "not run")
     }
     differing = sum(not row["same"] for row in rows)
     heads = "".join(f'<th scope="col">{n}</th>' for n in names)
@@ -75,12 +76,13 @@ def _cards(names: Sequence[str], columns: Sequence[Column]) -> str:
     items = ""
     for name, column in zip(names, columns, strict=True):
         target = column["target"]
-        problem = column["problem"]
+        problem, ended = column["problem"], ended_early(column)
         items += (
             f"<li><b>{name}</b> {mark(column['verdict'])}<br><b>{escape(column['name'])}</b><br>"
             f'<span class="dim">{escape(target["model"])} at {escape(target["url"])}<br>'
             f"{escape(describe_target(target))}</span>"
             + (f'<p class="fail">could not be checked: {escape(problem)}</p>' if problem else "")
+            + (f'<p class="doubt">{escape(ended)}</p>' if ended and not problem else "")
             + "</li>"
         )
     return f'<ul class="cards">{items}</ul>'
@@ -105,11 +107,11 @@ def _row(row: Mapping[str, Any], columns: Sequence[Column], places: Mapping[Any,
     difference = "same" if row["same"] else "differs"
     cells = ""
     for number, (column, verdict) in enumerate(zip(columns, row["shown"], strict=True)):
-        place = places.get((number, row["check"]))
-        label = f'<a href="#{place}">{mark(verdict)}</a>' if place else mark(verdict)
+        anchor = places.get((number, row["check"]))
+        label = f'<a href="#{anchor}">{mark(verdict)}</a>' if anchor else mark(verdict)
         message = "" if verdict == "pass" and row["same"] else column["messages"].get(row["check"])
-        seen = f'<span class="said">{escape(message)}</span>' if message else ""
-        cells += f"<td>{label}{seen}</td>"
+        message_html = f'<span class="said">{escape(message)}</span>' if message else ""
+        cells += f"<td>{label}{message_html}</td>"
     return (
         f'<tr class="{difference}" data-item data-difference="{difference}" '
         f'data-verdicts="{attribute(row["shown"])}">'
@@ -121,8 +123,8 @@ def _numbers(names: Sequence[str], columns: Sequence[Column]) -> str:
     rows = ""
     for number in NUMBERS:
         values = [number.value(column) for column in columns]
-        known = [v for v in values if v is not None]
-        best = number.best(known) if number.best and len(set(known)) > 1 else None
+        numbers = [v for v in values if v is not None]
+        best = number.best(numbers) if number.best and len(set(numbers)) > 1 else None
         cells = "".join(
             f"<td{' class=best' if v is not None and v == best else ''}>"
             f"{escape(format_number(number, v))}</td>"
@@ -150,13 +152,13 @@ def _details(
     places: dict[tuple[int, str], str] = {}
     text = ""
     for number, (name, column) in enumerate(zip(names, columns, strict=True)):
-        shown = ""
+        details = ""
         for one in column["checks"]:
-            place = places[number, one["name"]] = anchors.new(name, one["name"])
-            shown += render_check(one, place, anchors, is_item=False)
-        if shown:
+            anchor = places[number, one["name"]] = anchors.new(name, one["name"])
+            details += render_check(one, anchor, anchors, is_item=False)
+        if details:
             text += (
                 f"<section><h2>{name}: {escape(column['name'])} "
-                f'<span class="count">what did not pass</span></h2>{shown}</section>'
+                f'<span class="count">what did not pass</span></h2>{details}</section>'
             )
     return text, places

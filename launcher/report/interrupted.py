@@ -9,9 +9,9 @@ from launcher.result import Result
 INTERRUPTED = Problem("interrupted", "interrupted")
 
 
-def show_interrupted(words: list[str]) -> ExitCode:
+def show_interrupted(argv: list[str]) -> ExitCode:
     """Say so, as JSON where JSON was asked for; the verb is known by its place alone."""
-    verb = next((word for word in words if not word.startswith("-")), "")
+    verb = next((word for word in argv if not word.startswith("-")), "")
     result = Result(verb, exit_code=ExitCode.INTERRUPTED, errors=(INTERRUPTED,))
-    emit(result, as_json="--json" in words)
+    emit(result, as_json="--json" in argv)
     return ExitCode.INTERRUPTED

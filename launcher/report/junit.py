@@ -17,7 +17,8 @@ from typing import Any
 
 from launcher.report.escape import xml_attribute as _attr
 from launcher.report.escape import xml_text as _text
-from launcher.report.verdict import KNOWN, verdict_of
+from launcher.report.smoke_text import ended_early
+from launcher.report.verdict import KNOWN_DEVIATION, verdict_of
 from launcher.result import Result
 
 EVIDENCE = 4
@@ -51,7 +52,15 @@ _Suite = tuple[Mapping[str, Any], str, list[_Case]]
 
 def _smoke(data: Mapping[str, Any]) -> _Suite:
     cases = [_case(one) for one in data["checks"]]
-    return data, "smoke", [*cases, *map(_difference, data["differences"])]
+    return data, "smoke", [*cases, *map(_difference, data["differences"]), *_ended_early(data)]
+
+
+def _ended_early(data: Mapping[str, Any]) -> list[_Case]:
+    """A case of its own: CI does not show a check that was left out, because it is skipped."""
+    ended = ended_early(data)
+    if ended is None:
+        return []
+    return [_Case("all checks carried out", 0.0, "error", data["stopped"]["code"], ended, ended)]
 
 
 def _compared(data: Mapping[str, Any]) -> list[_Suite]:
@@ -77,6 +86,7 @@ def _compared(data: Mapping[str, Any]) -> list[_Suite]:
                     "reachable", 0.0, "error", "not-checked", column["problem"], column["problem"]
                 )
             )
+        cases += _ended_early(column)
         suites.append((column, "compare", [*cases, *regressions.pop(column["name"], [])]))
     for name, cases in regressions.items():
         gone = {"target": {"name": name}, "started": data["started"], "seconds": 0.0}
@@ -126,9 +136,11 @@ def _case(one: Mapping[str, Any]) -> _Case:
     name = f"{one['name']} [{one['client']}]"
     seconds, message = one["seconds"], one["message"]
     verdict = verdict_of(one)
-    if verdict == KNOWN:
-        known = "; ".join(f"{d['id']}: {d['title']} ({d['source']})" for d in one["deviations"])
-        return _Case(name, seconds, "skipped", message=f"known deviation {known}")
+    if verdict == KNOWN_DEVIATION:
+        deviations = "; ".join(
+            f"{d['id']}: {d['title']} ({d['source']})" for d in one["deviations"]
+        )
+        return _Case(name, seconds, "skipped", message=f"known deviation {deviations}")
     if verdict == "could not check":
         return _Case(name, seconds, "skipped", message=message)
     if verdict == "fail":
@@ -141,11 +153,13 @@ def _case(one: Mapping[str, Any]) -> _Case:
 
 def _difference(one: Mapping[str, Any]) -> _Case:
     """What the clients see differently fails a run, so a CI has to see it, too."""
-    seen = ", ".join(f"{client}: {verdict}" for client, verdict in one["verdicts"].items())
+    verdicts = ", ".join(f"{client}: {verdict}" for client, verdict in one["verdicts"].items())
     name = f"clients agree: {one['check']}"
     if one["known"]:
-        return _Case(name, 0.0, "skipped", message=f"known deviation, {seen}")
-    return _Case(name, 0.0, "failure", "clients-differ", f"the clients differ: {seen}", seen)
+        return _Case(name, 0.0, "skipped", message=f"known deviation, {verdicts}")
+    return _Case(
+        name, 0.0, "failure", "clients-differ", f"the clients differ: {verdicts}", verdicts
+    )
 
 
 def _evidence(one: Mapping[str, Any]) -> str:

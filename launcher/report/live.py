@@ -71,7 +71,7 @@ class LiveLine:
                 try:
                     self._draw()
                 except (OSError, ValueError):
-                    return  # the terminal went away: whoever writes next is told
+                    return  # the terminal went away: the next write reports it
 
     def _draw(self) -> None:
         if self._closed.is_set() or self._thread is None:

@@ -12,8 +12,8 @@ from typing import Any
 from launcher.report.causes import Cause, group_by_cause
 from launcher.report.escape import markdown as cell
 from launcher.report.escape import markdown_code as code
-from launcher.report.smoke_text import summary
-from launcher.report.verdict import SHOWN, failures_first, verdict_of
+from launcher.report.smoke_text import ended_early, summary
+from launcher.report.verdict import LABELS, failures_first, verdict_of
 from launcher.result import Result
 
 
@@ -24,7 +24,7 @@ def render(result: Result) -> str:
     engine = " ".join(w for w in (target["engine"], target["release"]) if w) or "unknown engine"
     checks = failures_first(data["checks"])
     causes = group_by_cause(checks)
-    stopped = data.get("stopped")
+    ended = ended_early(data)
     lines = [
         f"# Smoke: {cell(target['name'])}",
         "",
@@ -33,21 +33,21 @@ def render(result: Result) -> str:
         f"**{cell(summary(data))}**",
         "",
         *(f"- {cell(note)}" for note in target["notes"]),
-        *([f"- {cell(stopped['message'])}"] if stopped else []),
+        *([f"- {cell(ended)}"] if ended else []),
     ]
-    for verdict in SHOWN:
+    for verdict in LABELS:
         lines += _section(verdict, [c for c in causes if c.verdict == verdict])
     if data["differences"]:
         lines += ["", "## What the clients see differently", ""]
         for difference in data["differences"]:
-            seen = ", ".join(f"{c}: {v}" for c, v in difference["verdicts"].items())
-            known = " (known deviation)" if difference["known"] else ""
-            lines.append(f"- {cell(difference['check'])}: {cell(seen)}{known}")
+            verdicts = ", ".join(f"{c}: {v}" for c, v in difference["verdicts"].items())
+            suffix = " (known deviation)" if difference["known"] else ""
+            lines.append(f"- {cell(difference['check'])}: {cell(verdicts)}{suffix}")
     lines += ["", "## Checks", "", *table_head("verdict", "check", "client", "time", "result")]
     for one in checks:
         lines.append(
             table_row(
-                SHOWN[verdict_of(one)].label,
+                LABELS[verdict_of(one)].label,
                 one["name"],
                 one["client"],
                 f"{one['seconds']:.2f} s",
@@ -70,7 +70,7 @@ def table_row(*values: Any) -> str:
 def _section(verdict: str, causes: Sequence[Cause]) -> list[str]:
     if not causes:
         return []
-    lines = ["", f"## {SHOWN[verdict].title}"]
+    lines = ["", f"## {LABELS[verdict].title}"]
     for cause in causes:
         several = f" ({len(cause.checks)} checks)" if cause.checks[1:] else ""
         lines += ["", f"**{cell(cause.text)}**{several}", ""]

@@ -11,7 +11,8 @@ from launcher.report.escape import markdown as cell
 from launcher.report.escape import markdown_block as block
 from launcher.report.escape import markdown_code as code
 from launcher.report.markdown import table_head, table_row
-from launcher.report.verdict import SHOWN, letters
+from launcher.report.smoke_text import ended_early
+from launcher.report.verdict import LABELS, letters
 from launcher.result import Result
 
 
@@ -24,10 +25,11 @@ def render(result: Result) -> str:
     for name, column in zip(names, columns, strict=True):
         target = column["target"]
         engine = " ".join(w for w in (target["engine"], target["release"]) if w) or "unknown engine"
-        problem = column["problem"]
+        problem, ended = column["problem"], ended_early(column)
         lines.append(
             f"- **{name}**: {cell(column['name'])}, {code(target['model'])} ({cell(engine)})"
             + (f": could not be checked: {cell(problem)}" if problem else "")
+            + (f": {cell(ended)}" if ended and not problem else "")
         )
     if data["regressions"]:
         lines += ["", f"## Worse than {cell(data['baseline'])}", ""]
@@ -50,13 +52,13 @@ def render(result: Result) -> str:
 
 
 def _label(verdict: str) -> str:
-    return SHOWN[verdict].label if verdict in SHOWN else verdict
+    return LABELS[verdict].label if verdict in LABELS else verdict
 
 
 def _messages(names: Sequence[str], columns: Sequence[Mapping[str, Any]]) -> list[str]:
     """The causes of what did not pass, each once for a target, with the checks that it hit."""
     lines = [
-        f"- {name}, {SHOWN[cause.verdict].label}: {cell(cause.text)} "
+        f"- {name}, {LABELS[cause.verdict].label}: {cell(cause.text)} "
         f"({cell(', '.join(one['name'] for one in cause.checks))})"
         for name, column in zip(names, columns, strict=True)
         if not column["problem"]

@@ -12,37 +12,39 @@ from launcher.result import Result
 def memory(result: Result) -> str:
     """Fits or not, what is left for the KV cache, and how it was reckoned."""
     data = result.data
-    found: Mapping[str, Any] = data["prediction"]
-    shape, asked = data["shape"], found["ask"]
-    verdict = "fits" if found["fits"] else "does not fit"
-    where = f"{asked['tensor_parallel']} x {found['card']['name']}"
+    prediction: Mapping[str, Any] = data["prediction"]
+    shape, request = data["shape"], prediction["ask"]
+    verdict = "fits" if prediction["fits"] else "does not fit"
+    where = f"{request['tensor_parallel']} x {prediction['card']['name']}"
     lines = [
-        f"{shape['name']} {verdict} on {where}" + ("" if found["fits"] else f": {found['why']}")
+        f"{shape['name']} {verdict} on {where}"
+        + ("" if prediction["fits"] else f": {prediction['why']}")
     ]
-    lines += ["", f"per GPU ({found['card']['source']})"]
-    for term in found["terms"]:
+    lines += ["", f"per GPU ({prediction['card']['source']})"]
+    for term in prediction["terms"]:
         sign = " " if term["name"] == "usable" else "-"
         lines.append(
             f"  {sign} {term['name']:<12} {term['bytes'] / GIB:9.3f} GiB   {term['formula']}"
         )
-    lines.append(f"  = {'KV cache':<12} {found['available'] / GIB:9.3f} GiB")
+    lines.append(f"  = {'KV cache':<12} {prediction['available'] / GIB:9.3f} GiB")
     lines += [
         "",
-        f"  one block    {asked['block_size']} tokens, {found['block_bytes'] / 1024:.0f} KiB"
+        f"  one block    {request['block_size']} tokens, {prediction['block_bytes'] / 1024:.0f} KiB"
         f" = 2 x {shape['layers']} layers x kv heads per rank x {shape['head_dim']}"
-        f" x {asked['kv_bytes']} B x tokens",
-        f"  blocks       {found['blocks']}; one sequence of {asked['max_model_len']} tokens needs"
-        f" {found['needed']}",
-        f"  sequences    {found['sequences']} of max-num-seqs {asked['max_num_seqs']} at once"
-        " at full length",
-        f"  host memory  {found['host_peak'] / GIB:.1f} GiB at the peak of the load (estimate)",
+        f" x {request['kv_bytes']} B x tokens",
+        f"  blocks       {prediction['blocks']}; one sequence of {request['max_model_len']} tokens"
+        f" needs {prediction['needed']}",
+        f"  sequences    {prediction['sequences']} of max-num-seqs {request['max_num_seqs']}"
+        " at once at full length",
+        f"  host memory  {prediction['host_peak'] / GIB:.1f} GiB at the peak of"
+        " the load (estimate)",
     ]
     if "largest_model_len" in data:
         lines += [
             "",
-            f"  largest max-model-len for {asked['max_num_seqs']} sequences:"
+            f"  largest max-model-len for {request['max_num_seqs']} sequences:"
             f" {data['largest_model_len']}",
-            f"  largest max-num-seqs at {asked['max_model_len']} tokens:"
+            f"  largest max-num-seqs at {request['max_model_len']} tokens:"
             f" {data['largest_num_seqs']}",
         ]
     rows = data["history"]

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from launcher.report.escape import html as escape
-from launcher.report.verdict import SHOWN
+from launcher.report.verdict import LABELS
 
 DATA = Path(__file__).with_name("data")
 
@@ -42,8 +42,8 @@ def _source(text: str) -> str:
 
 def mark(verdict: str) -> str:
     """A verdict as a label in its colour."""
-    shown = SHOWN.get(verdict)
-    style, label = (shown.style, shown.label) if shown else ("none", verdict.upper())
+    entry = LABELS.get(verdict)
+    style, label = (entry.style, entry.label) if entry else ("none", verdict.upper())
     return f'<span class="mark {style}">{escape(label)}</span>'
 
 
@@ -54,7 +54,7 @@ def filters(counts: Mapping[str, int], choices: Mapping[str, Iterable[str]]) -> 
     """
     buttons = "".join(
         f'<button type="button" data-verdict="{escape(verdict)}" aria-pressed="false">'
-        f"{escape(SHOWN[verdict].short if verdict in SHOWN else verdict)} {number}</button>"
+        f"{escape(LABELS[verdict].short if verdict in LABELS else verdict)} {number}</button>"
         for verdict, number in counts.items()
         if number
     )

@@ -15,28 +15,31 @@ def plan(result: Result) -> str:
         from launcher.report.memory_text import memory
 
         return memory(result)
-    made: Mapping[str, Any] = data["plan"]
-    lines = [f"{made['instance']}: {made['engine']} {made['release']}, serving {made['base_url']}"]
+    launch: Mapping[str, Any] = data["plan"]
+    lines = [
+        f"{launch['instance']}: {launch['engine']} {launch['release']}, "
+        f"serving {launch['base_url']}"
+    ]
     lines += _running(data.get("running"))
     lines += ["", "command"]
-    head = " ".join([made["argv"][0], *made["module"]])
+    head = " ".join([launch["argv"][0], *launch["module"]])
     lines.append(f"  {head}")
-    for flag in made["flags"]:
+    for flag in launch["flags"]:
         text = " ".join([flag["flag"], *flag["values"]])
         lines.append(f"    {text:<48} # {_why(flag)}")
     lines += ["", "environment (all else but the names under `passed on` is scrubbed)"]
-    for variable in made["env"]:
+    for variable in launch["env"]:
         lines.append(f"  {variable['name'] + '=' + variable['value']:<50} # {_why(variable)}")
-    for name, reference in made["secrets"].items():
+    for name, reference in launch["secrets"].items():
         lines.append(f"  {name + '=<' + reference + '>':<50} # a secret, resolved at start")
-    lines.append(f"  passed on: {', '.join(made['pass_env'])}")
-    lines += ["", "ports", *(_port(port) for port in made["ports"] if port["bound"])]
-    lines += _elsewhere(made)
+    lines.append(f"  passed on: {', '.join(launch['pass_env'])}")
+    lines += ["", "ports", *(_port(port) for port in launch["ports"] if port["bound"])]
+    lines += _elsewhere(launch)
     lines += ["", "files and folders"]
     lines += [f"  {f['path']}  ({f['purpose']})" for f in data["files"]]
     lines += [f"  {folder}/" for folder in data["folders"]]
     lines += ["", "ready when"]
-    readiness = made["readiness"]
+    readiness = launch["readiness"]
     lines.append(f"  the API port belongs to our process, {readiness['health_path']} is 200,")
     if readiness["models_path"]:
         name = readiness["model"] or "a model"
@@ -46,7 +49,7 @@ def plan(result: Result) -> str:
     if readiness["settings_unknown"]:
         lines.append(f"  (settings: {readiness['settings_unknown']})")
     lines.append(f"  and {readiness['completion_path']} brought some text")
-    stop = made["stop"]
+    stop = launch["stop"]
     lines += ["", "stopped by"]
     for when in ("loading", "ready"):
         stages = ", then ".join(f"{s['signal']} ({s['wait']:g} s)" for s in stop[when])
@@ -61,19 +64,19 @@ def _port(port: Mapping[str, Any]) -> str:
     return f"  {port['number']:<6} on {port['address']:<16} {port['shown_as'] or port['name']}"
 
 
-def _elsewhere(made: Mapping[str, Any]) -> list[str]:
+def _elsewhere(plan_data: Mapping[str, Any]) -> list[str]:
     """Unix sockets, and numbers that are given to the engine although nothing listens there."""
     lines = []
-    for port in made["ports"]:
-        shown = port["shown_as"] or port["name"]
+    for port in plan_data["ports"]:
+        name = port["shown_as"] or port["name"]
         if port["socket"]:
-            lines.append(f"  {port['socket']}  {shown}; {port['number']} is no port, only its name")
-    for one in made["sockets"]:
+            lines.append(f"  {port['socket']}  {name}; {port['number']} is no port, only its name")
+    for one in plan_data["sockets"]:
         path = one["path"].replace("{pid}", "PID")
         lines.append(f"  {path}  {one['shown_as']}")
     if lines:
         lines = ["", "unix sockets", *lines]
-    unused = [p for p in made["ports"] if not p["bound"] and not p["socket"]]
+    unused = [p for p in plan_data["ports"] if not p["bound"] and not p["socket"]]
     if unused:
         lines += ["", "leased, and not listened on with these settings"]
         lines += [f"  {p['number']:<6} {p['shown_as'] or p['name']}" for p in unused]
@@ -85,8 +88,8 @@ def _running(running: Mapping[str, Any] | None) -> list[str]:
         return []
     if not running["differences"]:
         return [f"it is {running['state']} with this very configuration: `up` would change nothing"]
-    told = (f"  {difference}" for difference in running["differences"])
-    return [f"it is {running['state']} with another configuration, `restart` replaces it:", *told]
+    lines = (f"  {difference}" for difference in running["differences"])
+    return [f"it is {running['state']} with another configuration, `restart` replaces it:", *lines]
 
 
 def _why(item: Mapping[str, Any]) -> str:

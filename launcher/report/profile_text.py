@@ -21,13 +21,13 @@ CHANGES = (
 def listing(result: Result) -> str:
     """`profiles list`: what can be started, then what cannot and why."""
     rows = result.data["profiles"]
-    good = [row for row in rows if "problem" not in row]
+    valid = [row for row in rows if "problem" not in row]
     columns = ("file", "engine", "model")
-    widths = [max((len(str(row[c])) for row in good), default=0) for c in columns]
+    widths = [max((len(str(row[c])) for row in valid), default=0) for c in columns]
     lines = [
         "  ".join(str(row[c]).ljust(w) for c, w in zip(columns, widths, strict=True))
         + f"  {row['description'] or ''}".rstrip()
-        for row in good
+        for row in valid
     ]
     lines += [
         f"{row['file']}: no profile by itself: {row['problem']}" for row in rows if "problem" in row
@@ -97,7 +97,7 @@ def _flow(value: Any) -> str:
 def _origin(origin: Mapping[str, Any] | None) -> str:
     if origin is None:
         return ""
-    place = origin["source"]
+    source = origin["source"]
     if origin["line"] is not None:
-        place = f"{place}:{origin['line']}:{origin['column']}"
-    return f"{place} ({origin['note']})" if origin["note"] else place
+        source = f"{source}:{origin['line']}:{origin['column']}"
+    return f"{source} ({origin['note']})" if origin["note"] else source

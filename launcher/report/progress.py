@@ -91,13 +91,13 @@ class ProgressLines:
             self._phase, self._title, self._percent = event["phase"], event["title"], percent
             self._verb = "loading"
             return
-        said = f"{event['title']}" + (f" {percent:3.0f} %" if percent is not None else "")
+        text = f"{event['title']}" + (f" {percent:3.0f} %" if percent is not None else "")
         if new:
             self._phase, self._shown_percent = event["phase"], percent or 0.0
-            self._line(event, f"{'loading':<12} {said}")
+            self._line(event, f"{'loading':<12} {text}")
         elif percent is not None and (percent - self._shown_percent >= STEP or percent >= 100):
             self._shown_percent = percent
-            self._line(event, f"{'loading':<12} {said}")
+            self._line(event, f"{'loading':<12} {text}")
 
     def _phase_finished(self, event: Mapping[str, Any]) -> None:
         """On a terminal the line of a phase that is over says how long it took."""
@@ -132,30 +132,30 @@ class ProgressLines:
             self._stream.write(f"{text}\n")
             self._stream.flush()
             return
-        shown = terminal.of(self._stream)
+        screen = terminal.of(self._stream)
         style = {"failed": ("bold", "red"), "warning": ("yellow",), "ready": ("bold", "green")}
         head, word, rest = text[:11], text[11:23].rstrip(), text[11:]
-        self._live.print(head + shown.style(word, *style.get(word, ())) + rest[len(word) :])
+        self._live.print(head + screen.style(word, *style.get(word, ())) + rest[len(word) :])
 
     def _elapsed(self, event: Mapping[str, Any]) -> float:
         return float(event.get("time", time.time())) - (self._started or 0.0)
 
-    def _live_text(self, shown: Terminal) -> str:
+    def _live_text(self, screen: Terminal) -> str:
         """The live line: as much of it as the terminal is wide, what matters most first."""
         elapsed = self._last_event[0] + time.monotonic() - self._last_event[1]
         head = f"{elapsed:7.1f} s  {self._verb:<12}"
         percent = "" if self._percent is None else f" {self._percent:.0f} %"
         what = f"{head} {one_line(self._title)}{percent}".rstrip()
-        room = shown.width - 1
+        room = screen.width - 1
         if cells(what) > room and self._title:
             what = f"{elapsed:7.1f} s  {one_line(self._title)}{percent}"
         late = self._expected is not None and elapsed > LATE * self._expected + GRACE
         for tail in self._expectations(elapsed, late):
             if cells(what) + cells(tail) <= room:
-                return what + shown.style(tail, "yellow" if late else "dim")
+                return what + screen.style(tail, "yellow" if late else "dim")
         if percent and cells(what) > room:
-            return shown.clip(what.removesuffix(percent), room - len(percent)) + percent
-        return shown.clip(what, room)
+            return screen.clip(what.removesuffix(percent), room - len(percent)) + percent
+        return screen.clip(what, room)
 
     def _expectations(self, elapsed: float, late: bool) -> tuple[str, ...]:
         if self._expected is None or self._verb == "stopping":

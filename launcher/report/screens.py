@@ -179,7 +179,7 @@ def wrapped(text: str, terminal: Terminal) -> str:
 
 
 WRAPPED = frozenset({"smoke", "doctor", "validate", "up", "down", "restart", "status"})
-"""Commands whose plain text is prose: nobody copies a command line out of it."""
+"""Commands whose plain text is prose: it holds no command to copy."""
 SCREENS: Mapping[str, Screen] = {
     "status": status,
     "profiles list": profiles,

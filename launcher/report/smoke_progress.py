@@ -20,7 +20,7 @@ class SmokeProgress:
     """
 
     def __init__(self, stream: TextIO) -> None:
-        """Nothing is shown before the first check begins."""
+        """Nothing is screen before the first check begins."""
         self._stream = stream
         self._live = LiveLine(stream, self._text) if terminal.of(stream).live else None
         self._lock = threading.Lock()
@@ -67,7 +67,7 @@ class SmokeProgress:
             self._stream.write(f"  {number} of {self._total}  {one_line(name)}: {verdict}\n")
             self._stream.flush()
 
-    def _text(self, shown: Terminal) -> str:
+    def _text(self, screen: Terminal) -> str:
         with self._lock:
             # The one that has run longest is the one a reader waits for.
             running = sorted(self._running, key=lambda name: self._running[name])
@@ -75,8 +75,8 @@ class SmokeProgress:
         elapsed = time.monotonic() - self._began
         first = min(ended + 1, self._total)
         head = f"{elapsed:7.1f} s  check {first} of {self._total}"
-        bad = f"  {failed} not passed" if failed else ""
-        room = shown.width - 1 - cells(head) - cells(bad)
+        failures = f"  {failed} not passed" if failed else ""
+        room = screen.width - 1 - cells(head) - cells(failures)
         names = one_line(", ".join(running))
         tail = f"  {names}" if running else ""
-        return head + shown.style(bad, "yellow") + shown.clip(tail, max(0, room))
+        return head + screen.style(failures, "yellow") + screen.clip(tail, max(0, room))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from launcher.report.causes import group_by_cause
-from launcher.report.verdict import KNOWN, SHOWN, verdict_of
+from launcher.report.verdict import KNOWN_DEVIATION, LABELS, verdict_of
 from launcher.result import Result
 
 FINDINGS = 3
@@ -34,11 +34,19 @@ def smoke(result: Result) -> str:
     for one in () if data["unreachable"] else data["checks"]:
         lines += check_lines(one, width, several, same_as=first.get(id(one)))
     for difference in data["differences"]:
-        seen = ", ".join(f"{c}: {v}" for c, v in difference["verdicts"].items())
-        known = " (a known deviation)" if difference["known"] else ""
-        lines.append(f"  clients differ in {difference['check']}: {seen}{known}")
+        verdicts = ", ".join(f"{c}: {v}" for c, v in difference["verdicts"].items())
+        suffix = " (a known deviation)" if difference["known"] else ""
+        lines.append(f"  clients differ in {difference['check']}: {verdicts}{suffix}")
+    if ended := ended_early(data):
+        lines.append(f"  {ended}")
     lines.append(summary(data))
     return "\n".join(lines)
+
+
+def ended_early(data: Mapping[str, Any]) -> str | None:
+    """Why a run, or a target's run in a comparison, ended before its last check; None if not."""
+    stopped = data.get("stopped")
+    return f"the run ended early: {stopped['message']}" if stopped else None
 
 
 def listing(data: Mapping[str, Any]) -> str:
@@ -61,7 +69,7 @@ def _first_of_cause(checks: Sequence[Mapping[str, Any]], several: bool) -> dict[
     return {
         id(one): _name(cause.checks[0], several)
         for cause in group_by_cause(checks)
-        if cause.verdict in ("fail", KNOWN) and len(cause.checks) >= SAME_CAUSE
+        if cause.verdict in ("fail", KNOWN_DEVIATION) and len(cause.checks) >= SAME_CAUSE
         for one in cause.checks[1:]
         if len(one["findings"]) == 1
     }
@@ -74,7 +82,7 @@ def check_lines(
 
     `same_as` names the check that failed before for the same cause: it is not told again.
     """
-    mark = SHOWN[verdict_of(one)].mark
+    mark = LABELS[verdict_of(one)].mark
     head = f"  {mark:<5} {_name(one, several):<{width}}  {one['seconds']:6.2f} s  "
     if one["verdict"] != "fail":
         return [head + _rate(one) + one["message"]]

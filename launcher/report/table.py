@@ -38,17 +38,21 @@ def table(
 
     Give `widths` of `fitted` where several tables stand below one another.
     """
-    given = [tuple(one_line(value) for value in row) for row in rows]
+    values = [tuple(one_line(value) for value in row) for row in rows]
     if widths is None:
-        widths = fitted(terminal, columns, given)
-    shown = [i for i, width in enumerate(widths) if width]
+        widths = fitted(terminal, columns, values)
+    visible = [i for i, width in enumerate(widths) if width]
     lines = []
     if headings:
-        heads = [columns[i].heading for i in shown]
-        lines.append(_line(terminal, heads, [widths[i] for i in shown], [("bold",) for _ in shown]))
-    for row in given:
-        styles = [columns[i].style(row[i]) for i in shown]
-        lines.append(_line(terminal, [row[i] for i in shown], [widths[i] for i in shown], styles))
+        heads = [columns[i].heading for i in visible]
+        lines.append(
+            _line(terminal, heads, [widths[i] for i in visible], [("bold",) for _ in visible])
+        )
+    for row in values:
+        styles = [columns[i].style(row[i]) for i in visible]
+        lines.append(
+            _line(terminal, [row[i] for i in visible], [widths[i] for i in visible], styles)
+        )
     return lines
 
 

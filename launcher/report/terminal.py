@@ -26,7 +26,7 @@ _STYLES = {
     "bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34",
     "magenta": "35", "cyan": "36",
 }  # fmt: skip
-_WORDS = re.compile(
+_UNBROKEN = re.compile(
     r" *`[^`]*`[^ ]* *"  # a command
     r"| *[\u2e80-\u9fff\uac00-\ud7af\uff00-\uffef]"
     r"| *[^ \u2e80-\u9fff]+ *| +"
@@ -152,7 +152,7 @@ def wrap(text: str, width: int, indent: str = "") -> list[str]:
     does it, and it can be copied then. Chinese has no spaces, so it is broken anywhere.
     """
     lines, used, line = [], 0, ""
-    for word in _WORDS.findall(text):
+    for word in _UNBROKEN.findall(text):
         size = cells(word.rstrip(" "))
         if line.strip() and used + size > width:
             lines.append(line.rstrip())

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-KNOWN = "known deviation"
+KNOWN_DEVIATION = "known deviation"
 
 
 @dataclass(frozen=True)
-class Shown:
+class Label:
     """How a verdict is shown.
 
     `mark` on a terminal, `label` in documents, `style` in HTML, `title` above a list, `short` on a
@@ -28,21 +28,23 @@ class Shown:
     short: str
 
 
-SHOWN: Mapping[str, Shown] = {
-    "fail": Shown("FAIL", "FAIL", "fail", "Failed", "Failed"),
-    "inconclusive": Shown("DOUBT", "INCONCLUSIVE", "doubt", "Inconclusive", "Inconclusive"),
-    KNOWN: Shown("KNOWN", "KNOWN DEVIATION", "known", "Known deviations of the release", "Known"),
-    "could not check": Shown("----", "NOT CHECKED", "none", "Could not be checked", "Not checked"),
-    "pass": Shown("PASS", "PASS", "pass", "Passed", "Passed"),
+LABELS: Mapping[str, Label] = {
+    "fail": Label("FAIL", "FAIL", "fail", "Failed", "Failed"),
+    "inconclusive": Label("DOUBT", "INCONCLUSIVE", "doubt", "Inconclusive", "Inconclusive"),
+    KNOWN_DEVIATION: Label(
+        "KNOWN", "KNOWN DEVIATION", "known", "Known deviations of the release", "Known"
+    ),
+    "could not check": Label("----", "NOT CHECKED", "none", "Could not be checked", "Not checked"),
+    "pass": Label("PASS", "PASS", "pass", "Passed", "Passed"),
 }
 """Verdicts in the order in which reports show them: what needs a reader first."""
 
-ORDER = {verdict: position for position, verdict in enumerate(SHOWN)}
+ORDER = {verdict: position for position, verdict in enumerate(LABELS)}
 
 
 def verdict_of(check: Mapping[str, Any]) -> str:
     """The verdict of one check of a result, known deviations told apart."""
-    return KNOWN if check["deviations"] else str(check["verdict"])
+    return KNOWN_DEVIATION if check["deviations"] else str(check["verdict"])
 
 
 def failures_first(checks: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -52,7 +54,7 @@ def failures_first(checks: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any
 
 def count_verdicts(checks: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     """How many checks have each verdict, in the order of `SHOWN`."""
-    counts = dict.fromkeys(SHOWN, 0)
+    counts = dict.fromkeys(LABELS, 0)
     for one in checks:
         counts[verdict_of(one)] += 1
     return counts

@@ -65,10 +65,16 @@ class Chunk:
         return choices_of(self.raw)
 
     @property
+    def id(self) -> str | None:
+        """Its id as text, whatever type it has: one that changes is seen, too."""
+        value = self.raw.get("id")
+        return None if value is None else str(value)
+
+    @property
     def deltas(self) -> list[Mapping[str, Any]]:
         """The deltas of its choices."""
-        found = [item.get("delta") for item in self.choices]
-        return [d for d in found if isinstance(d, Mapping)]
+        deltas = [item.get("delta") for item in self.choices]
+        return [d for d in deltas if isinstance(d, Mapping)]
 
 
 @dataclass(frozen=True)
@@ -115,14 +121,19 @@ def calls_of(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return _list(message.get("tool_calls"))
 
 
+def alternatives_of(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The `top_logprobs` of a token's entry; those without a token as text are left out."""
+    return [one for one in _list(entry.get("top_logprobs")) if isinstance(one.get("token"), str)]
+
+
 def reasoning_of(message: Mapping[str, Any]) -> str | None:
     """The reasoning text of a message or delta under either name."""
-    found: str | None = None
+    reasoning: str | None = None
     for name in REASONING_FIELDS:
         value = message.get(name)
         if isinstance(value, str):
-            found = found or value
-    return found
+            reasoning = reasoning or value
+    return reasoning
 
 
 def usage_of(raw: Any) -> Usage | None:
@@ -166,8 +177,8 @@ def from_chunks(chunks: tuple[Chunk, ...], seconds: float, done: bool | None) ->
         model = model or _str(chunk.raw.get("model"))
         usage = usage_of(chunk.raw.get("usage")) or usage
         for item in chunk.choices:
-            given = item.get("index")
-            spoke = parts.setdefault(given if isinstance(given, int) else 0, _Parts()).add(item)
+            index = item.get("index")
+            spoke = parts.setdefault(index if isinstance(index, int) else 0, _Parts()).add(item)
             if spoke and first is None:
                 first = chunk.at
     choices = tuple(parts[i].choice(i) for i in sorted(parts))
@@ -222,8 +233,8 @@ class _Parts:
         return bool(content or reasoning or calls)
 
     def _call(self, call: Mapping[str, Any]) -> None:
-        given = call.get("index")
-        index = given if isinstance(given, int) else len(self.calls)
+        call_index = call.get("index")
+        index = call_index if isinstance(call_index, int) else len(self.calls)
         function = call.get("function")
         function = function if isinstance(function, Mapping) else {}
         kept = self.calls.setdefault(index, [None, "", []])

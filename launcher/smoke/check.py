@@ -151,9 +151,11 @@ def check(
     """Register a function as a check; `tags` and `needs` are words separated by blanks."""
 
     def register(function: Callable[[Session], Outcome]) -> Callable[[Session], Outcome]:
-        words = frozenset(tags.split()) | {"full"}
-        made = Check(name, purpose, function, words, tuple(needs.split()), kind, disturbs, via)
-        REGISTRY[name] = made
+        tag_set = frozenset(tags.split()) | {"full"}
+        new_check = Check(
+            name, purpose, function, tag_set, tuple(needs.split()), kind, disturbs, via
+        )
+        REGISTRY[name] = new_check
         return function
 
     return register
@@ -171,7 +173,7 @@ def all_checks() -> tuple[Check, ...]:
 
 
 def _third_party() -> list[Check]:
-    found: list[Check] = []
+    checks: list[Check] = []
     for point in metadata.entry_points(group=ENTRY_POINT_GROUP):
         try:
             loaded = point.load()
@@ -181,13 +183,13 @@ def _third_party() -> list[Check]:
                 f"the smoke check {point.name!r} cannot be loaded: {type(error).__name__}: {error}",
                 f"entry point {ENTRY_POINT_GROUP}: {point.value}",
             ) from error
-        many = loaded if isinstance(loaded, Iterable) else [loaded]
-        for one in many:
+        loaded_checks = loaded if isinstance(loaded, Iterable) else [loaded]
+        for one in loaded_checks:
             if not isinstance(one, Check):
                 raise PreconditionError.of(
                     "bad-entry-point",
                     f"{point.value} is not a launcher.smoke.check.Check",
                     f"entry point {ENTRY_POINT_GROUP}: {point.name}",
                 )
-            found.append(one)
-    return found
+            checks.append(one)
+    return checks

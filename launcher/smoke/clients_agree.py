@@ -25,21 +25,21 @@ def disagreements(target: Target, clients: Sequence[Client]) -> list[dict[str, A
     Temperature 0. A difference counts only where each client sees the same a second time; a
     request that only one of them gets answered is a difference, too.
     """
-    same = [
+    is_equal = [
         c
         for c in clients
         if DIALECT_OF.get(c.name, target.endpoint.dialect) == target.endpoint.dialect
     ]
-    if len(same) < 2:
+    if len(is_equal) < 2:
         return []
-    found: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     questions: list[tuple[str, dict[str, Any]]] = [("What is the capital of France?", {})]
     if target.promised("tools") is not False:
         questions.append((CARD_QUESTION, {"tools": [WEATHER], "tool_choice": "auto"}))
     for question, more in questions:
         for stream in (False, True):
-            found += _of_question(target, same, question, {**more, "stream": stream})
-    return found
+            rows += _of_question(target, is_equal, question, {**more, "stream": stream})
+    return rows
 
 
 def _of_question(
@@ -51,17 +51,17 @@ def _of_question(
     if [_view(target, c, question, more) for c in clients] != views:
         return []  # a client reads something else the second time: it is the server that varies
     how = "streamed" if more["stream"] else "plain"
-    found = []
+    rows = []
     for name in dict.fromkeys(name for view in views for name in view):
         values = {c.name: v.get(name) for c, v in zip(clients, views, strict=True)}
         if len({repr(v) for v in values.values()}) > 1:
             safe = Redactor(target.secrets).text
-            shown = {c: safe(shorten(v, 80)) for c, v in values.items()}
+            values_shown = {c: safe(shorten(v, 80)) for c, v in values.items()}
             what = f"{name} of {question!r} ({how})"
-            found.append({"check": what, "verdicts": shown, "known": False})
+            rows.append({"check": what, "verdicts": values_shown, "known": False})
             if name == "outcome":
                 break  # what else differs follows from it
-    return found
+    return rows
 
 
 def _view(target: Target, client: Client, question: str, more: dict[str, Any]) -> dict[str, Any]:
@@ -76,10 +76,10 @@ def _view(target: Target, client: Client, question: str, more: dict[str, Any]) -
         return {"outcome": error.kind}
     if answer.status != 200:
         return {"outcome": f"HTTP {answer.status}"}
-    return {"outcome": "answered", **_seen(answer)}
+    return {"outcome": "answered", **_comparable(answer)}
 
 
-def _seen(answer: Answer) -> dict[str, Any]:
+def _comparable(answer: Answer) -> dict[str, Any]:
     choice = answer.choice
     return {
         # Tags that leak are a finding of their own, and where they leak in a stream hangs on how

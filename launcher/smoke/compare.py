@@ -51,7 +51,7 @@ def compare(
         raise UsageError.of(
             "target-twice", f"{', '.join(twice)} is named more than once", "TARGETS"
         )
-    asked = toolset.prompts(prompts)
+    questions = toolset.prompts(prompts)
     entries = prices(price_file) if gpu_hour is not None else []
     stored = _read(baseline) if baseline else None
     problem = _written(save, None) if save else None
@@ -59,7 +59,7 @@ def compare(
         raise PreconditionError(problem)
     begun = time.monotonic()
     started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-    columns = [_column(t, asked, names, tags) for t in targets]
+    columns = [_column(t, questions, names, tags) for t in targets]
     if gpu_hour is not None:
         for column, target in zip(columns, targets, strict=True):
             column["cost"] = _cost(column, target, gpu_hour, gpus, entries)
@@ -99,26 +99,33 @@ def regressed(
     A target or a check that the baseline has and this run has not is a regression, too: a gate
     must not pass because something was left out.
     """
-    found: list[dict[str, str]] = []
+    regressions: list[dict[str, str]] = []
     now = {c["name"]: c for c in columns}
     for name, before in stored["targets"].items():
         column = now.get(name)
         if column is None:
-            found.append({"target": name, "what": "target", "was": "compared", "is": "missing"})
+            regressions.append(
+                {"target": name, "what": "target", "was": "compared", "is": "missing"}
+            )
             continue
         for check, verdict in before["verdicts"].items():
             is_now = column["verdicts"].get(check, "not run")
             if verdict == "pass" and is_now != "pass":
-                found.append({"target": name, "what": check, "was": verdict, "is": is_now})
+                regressions.append({"target": name, "what": check, "was": verdict, "is": is_now})
         for rate in RATES:
             was, is_rate = before["tools"].get(rate), column["tools"].get(rate)
             if was is not None and (is_rate is None or is_rate < was - TOLERANCE):
-                found.append({"target": name, "what": rate, "was": str(was), "is": str(is_rate)})
-    return found
+                regressions.append(
+                    {"target": name, "what": rate, "was": str(was), "is": str(is_rate)}
+                )
+    return regressions
 
 
 def _column(
-    target: Target, asked: Sequence[Mapping[str, Any]], names: Sequence[str], tags: Sequence[str]
+    target: Target,
+    questions: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+    tags: Sequence[str],
 ) -> dict[str, Any]:
     result = smoke(target, names=names, tags=tags)
     data = result.data
@@ -131,7 +138,8 @@ def _column(
         "name": target.name,
         "target": data["target"],
         "verdict": data["verdict"] if reachable else "could not check",
-        "problem": None if reachable else _why(data["checks"]),
+        "problem": None if reachable else _why(data),
+        "stopped": data["stopped"],
         "counts": data["counts"],
         "verdicts": {c["name"]: c["verdict"] for c in data["checks"]},
         "messages": {c["name"]: c["message"] for c in data["checks"]},
@@ -143,9 +151,9 @@ def _column(
         "tokens_per_second": timing.get("tokens_per_second"),
         "chat_seconds": chat.get("seconds"),
         "completion_tokens": chat.get("completion_tokens"),
-        "tools": toolset.measure(target, asked)
+        "tools": toolset.measure(target, questions)
         if reachable
-        else toolset.counted([{"error": "not reachable"}] * len(asked)),
+        else toolset.counted([{"error": "not reachable"}] * len(questions)),
     }
 
 
@@ -154,17 +162,19 @@ def _without_old_evidence(one: Mapping[str, Any]) -> dict[str, Any]:
     return {**one, "evidence": one["evidence"][-EVIDENCE:]}
 
 
-def _never_answered(shown: Sequence[Mapping[str, Any]]) -> bool:
+def _never_answered(runs: Sequence[Mapping[str, Any]]) -> bool:
     """True where no check got so far as to judge an answer: the target is not there."""
-    judged = [c for c in shown if c["verdict"] != "could not check"]
+    judged = [c for c in runs if c["verdict"] != "could not check"]
     return bool(judged) and all(
         c["findings"] and all(f["code"] in NO_ANSWER for f in c["findings"]) for c in judged
     )
 
 
-def _why(shown: Sequence[Mapping[str, Any]]) -> str:
+def _why(data: Mapping[str, Any]) -> str:
     """The first thing that stood in the way."""
-    order = sorted(shown, key=lambda c: c["verdict"] != "fail")
+    if data["stopped"]:
+        return str(data["stopped"]["message"])
+    order = sorted(data["checks"], key=lambda c: c["verdict"] != "fail")
     return str(order[0]["message"]) if order else "no check was chosen"
 
 
@@ -175,18 +185,18 @@ def _cost(
     gpus: int,
     entries: list[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    row: dict[str, Any] = {}
     listed = list_price(target.model, entries)
     if listed:
-        found["list"] = {k: listed.get(k) for k in ("provider", "input", "output")}
+        row["list"] = {k: listed.get(k) for k in ("provider", "input", "output")}
     if target.kind == "hosted":
-        return found
+        return row
     measured = throughput(target) if column["verdict"] != "could not check" else None
     if measured:
-        found |= {"measured": measured, **cost(gpu_hour, gpus, measured)}
+        row |= {"measured": measured, **cost(gpu_hour, gpus, measured)}
     else:
-        found["problem"] = "no tokens per second could be measured"
-    return found
+        row["problem"] = "no tokens per second could be measured"
+    return row
 
 
 def _table(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -196,12 +206,12 @@ def _table(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     table = []
     for name in names:
         verdicts = [c["verdicts"].get(name, "not run") for c in columns]
-        shown = [
+        cells = [
             "known deviation" if c["deviations"].get(name) else v
             for c, v in zip(columns, verdicts, strict=True)
         ]
-        same = len(set(shown)) == 1
-        table.append({"check": name, "verdicts": verdicts, "shown": shown, "same": same})
+        is_equal = len(set(cells)) == 1
+        table.append({"check": name, "verdicts": verdicts, "shown": cells, "same": is_equal})
     return table
 
 
@@ -221,14 +231,14 @@ def _written(path: Path, columns: Sequence[Mapping[str, Any]] | None) -> Problem
     try:
         write_file(path, text if columns is not None else None)
     except OSError as error:
-        said = f"the baseline cannot be written: {error.strerror}"
-        return Problem("baseline-not-written", said, str(path))
+        message = f"the baseline cannot be written: {error.strerror}"
+        return Problem("baseline-not-written", message, str(path))
     return None
 
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError.of(
             "bad-baseline",
@@ -236,8 +246,8 @@ def _read(path: Path) -> Mapping[str, Any]:
             str(path),
             "write one with --save-baseline",
         ) from error
-    if not isinstance(found, dict) or found.get("schema") != BASELINE_SCHEMA:
+    if not isinstance(data, dict) or data.get("schema") != BASELINE_SCHEMA:
         raise UsageError.of(
             "bad-baseline", f"not a baseline of schema {BASELINE_SCHEMA}", str(path)
         )
-    return found
+    return data

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 from launcher.probe.bounded_json import loads
 from launcher.probe.decoding import decoded
 from launcher.smoke.clients.base import CheckLog, Deadline, TransportError, not_connected
+from launcher.smoke.clients.events import EventReader
+from launcher.smoke.clients.final_response import FinalResponse
 from launcher.smoke.clients.guard import Guard
 from launcher.smoke.clients.wire import is_local
 from launcher.smoke.transcript import Exchange
@@ -39,14 +41,17 @@ class Response:
         """The JSON object of a plain answer, or those of a stream's events."""
         lines = [self.body]
         if "event-stream" in self.kind:
-            lines = [x[5:] for x in self.body.splitlines() if x.startswith(b"data:")]
-        found = []
+            try:
+                lines = EventReader().feed(self.body + b"\n\n")
+            except ValueError:  # beyond a bound: no event of it is believed
+                return []
+        objects_ = []
         for line in lines:
             try:
-                found.append(loads(line, strict=False))
+                objects_.append(loads(line, strict=False))
             except ValueError:
                 continue
-        return [x for x in found if isinstance(x, dict)]
+        return [x for x in objects_ if isinstance(x, dict)]
 
 
 class Connection:
@@ -59,16 +64,17 @@ class Connection:
             http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         )
         self._wire = kind(parts.hostname or "", parts.port)
+        self._wire.response_class = FinalResponse
         self._url, self._path, self._log = url, parts.path, log
         self.sent = 0
         self._guard: Guard | None = None
         self._wire._create_connection = self._connect  # type: ignore[attr-defined]
 
     def _connect(self, *args: Any, **kwargs: Any) -> socket.socket:
-        made = socket.create_connection(*args, **kwargs)
+        sock = socket.create_connection(*args, **kwargs)
         if self._guard is not None:
-            self._guard.watch(made)
-        return made
+            self._guard.watch(sock)
+        return sock
 
     def __enter__(self) -> Connection:
         """The connection."""

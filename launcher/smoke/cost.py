@@ -36,15 +36,15 @@ def prices(path: Path | None = None) -> list[Mapping[str, Any]]:
     """
     where = path or DATA
     try:
-        found = yaml.safe_load(where.read_text(encoding="utf-8"))["prices"]
-        for entry in found:
+        table = yaml.safe_load(where.read_text(encoding="utf-8"))["prices"]
+        for entry in table:
             re.compile(entry["model"])
             _ = float(entry["input"]), float(entry["output"])
     except (OSError, KeyError, TypeError, ValueError, re.error, yaml.YAMLError) as error:
         raise UsageError.of(
             "bad-prices", f"no price list: {type(error).__name__}: {error}", str(where)
         ) from error
-    return list(found)
+    return list(table)
 
 
 def list_price(model: str, entries: list[Mapping[str, Any]]) -> Mapping[str, Any] | None:
@@ -74,15 +74,15 @@ def throughput(target: Target) -> dict[str, float] | None:
     for thread in threads:
         thread.join(target.request_timeout)
     seconds = time.monotonic() - begun
-    made = sum(a.usage.completion or 0 for a in answers if a.usage)
-    if not made or seconds <= 0:
+    completion_tokens = sum(a.usage.completion or 0 for a in answers if a.usage)
+    if not completion_tokens or seconds <= 0:
         return None
     return {
         "streams": float(streams),
         "answered": float(len(answers)),
-        "completion_tokens": float(made),
+        "completion_tokens": float(completion_tokens),
         "seconds": round(seconds, 4),
-        "tokens_per_second": round(made / seconds, 3),
+        "tokens_per_second": round(completion_tokens / seconds, 3),
     }
 
 

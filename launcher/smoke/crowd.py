@@ -22,7 +22,7 @@ MOST_ASKED_AGAIN = 3
 QUESTIONS = ("Hello!", "What is the capital of France?", "Count from 1 to 20.")
 BOUND = 48
 """Tokens of an answer where the text need not be whole."""
-WORDS = (
+VOCABULARY = (
     "apple",
     "tiger",
     "marble",
@@ -47,7 +47,7 @@ class Crowd:
     """
 
     echoes: bool
-    known: dict[str, tuple[str, int | None]] = field(default_factory=dict)
+    answers: dict[str, tuple[str, int | None]] = field(default_factory=dict)
 
 
 def alone(session: Session) -> Crowd:
@@ -57,7 +57,7 @@ def alone(session: Session) -> Crowd:
         first, second = (session.answered(question, max_tokens=BOUND) for _ in range(2))
         if _text(first) == _text(second) and _text(second) not in _texts(crowd):
             count = second.usage.prompt if second.usage else None
-            crowd.known[question] = (_text(second), count)
+            crowd.answers[question] = (_text(second), count)
     for _ in range(2):
         answer = session.chat(_marked("marker-417"))
         _not_echoed(session, _marked("marker-417"), answer)
@@ -69,12 +69,12 @@ def at_once(
     session: Session, count: int, crowd: Crowd
 ) -> tuple[dict[str, Answer | TransportError], float]:
     """Answers by marker or, numbered, by question; and the seconds in all."""
-    asked = _prompts(count, crowd)
+    questions = _prompts(count, crowd)
     answers: dict[str, Answer | TransportError] = {}
     gate = threading.Barrier(count + 1)
 
     def one(position: int, name: str, prompt: str) -> None:
-        bounded = not crowd.echoes or prompt in crowd.known
+        bounded = not crowd.echoes or prompt in crowd.answers
         gate.wait()
         try:
             ask = session.stream if position % 2 else session.chat
@@ -84,7 +84,7 @@ def at_once(
 
     threads = [
         threading.Thread(target=one, args=(i, name, prompt), daemon=True)
-        for i, (name, prompt) in enumerate(asked.items())
+        for i, (name, prompt) in enumerate(questions.items())
     ]
     for thread in threads:
         thread.start()
@@ -93,12 +93,12 @@ def at_once(
     for thread in threads:
         thread.join(max(0.1, begun + session.target.request_timeout * 2 - time.monotonic()))
     lost = TransportError("timeout", "no answer at all")
-    return {name: answers.get(name, lost) for name in asked}, time.monotonic() - begun
+    return {name: answers.get(name, lost) for name in questions}, time.monotonic() - begun
 
 
 def judge(session: Session, answers: dict[str, Answer | TransportError], crowd: Crowd) -> None:
     """Nothing is lost, nothing fails, and each answer is its own request's."""
-    said: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for name, answer in answers.items():
         if isinstance(answer, TransportError):
             session.expect(False, "request-lost", f"an answer to {name}", answer.message)
@@ -110,11 +110,11 @@ def judge(session: Session, answers: dict[str, Answer | TransportError], crowd: 
             "status 200 or 429",
             f"HTTP {answer.status} {answer.error}",
         ):
-            said[name] = _text(answer)
+            texts[name] = _text(answer)
             _own_count(session, name, answer, crowd)
             _not_echoed(session, _question(name) or _marked(name), answer)
     markers = [m for m in answers if _question(m) is None]
-    for name, text in said.items():
+    for name, text in texts.items():
         foreign = _foreign(name, text, markers, crowd)
         session.expect(
             foreign is None,
@@ -135,20 +135,20 @@ def judge(session: Session, answers: dict[str, Answer | TransportError], crowd: 
             )
     if session.findings:
         return
-    _judge_markers(session, {m: said[m] for m in markers if m in said}, markers, crowd)
+    _judge_markers(session, {m: texts[m] for m in markers if m in texts}, markers, crowd)
 
 
 def _judge_markers(
-    session: Session, said: dict[str, str], markers: list[str], crowd: Crowd
+    session: Session, texts: dict[str, str], markers: list[str], crowd: Crowd
 ) -> None:
     """Each marker stands in its own answer, where the model repeats them at all."""
-    missing = [m for m, text in said.items() if m not in text]
+    missing = [m for m, text in texts.items() if m not in text]
     if not missing:
         return
     if not crowd.echoes:
         if session.promised("skill-echo"):
             raise inconclusive("the model does not repeat a marker, although that was promised")
-        if len(crowd.known) < 2:
+        if len(crowd.answers) < 2:
             raise could_not_check(
                 "nothing was lost, but the model repeats no marker and answers no question "
                 "twice alike: mixing cannot be seen"
@@ -175,7 +175,7 @@ def _judge_markers(
 def _prompts(count: int, crowd: Crowd) -> dict[str, str]:
     """Name to prompt: markers, and among them questions with known answers."""
     source = random.Random(0)  # noqa: S311 - markers, no secrets
-    questions = list(crowd.known)
+    questions = list(crowd.answers)
     prompts: dict[str, str] = {}
     while len(prompts) < count:
         position = len(prompts)
@@ -185,7 +185,7 @@ def _prompts(count: int, crowd: Crowd) -> dict[str, str]:
                 position % len(questions)
             ]
             continue
-        marker = f"{source.choice(WORDS)}-{source.randint(100, 999)}"
+        marker = f"{source.choice(VOCABULARY)}-{source.randint(100, 999)}"
         prompts[marker] = _marked(marker)
     return prompts
 
@@ -198,31 +198,36 @@ def _question(name: str) -> str | None:
 
 def _foreign(name: str, text: str, markers: list[str], crowd: Crowd) -> str | None:
     """Whose answer `text` is, where it is not that of `name`."""
-    others = [m for m in markers if m != name and m in text]
-    if others:
-        return ", ".join(others)
+    foreign_markers = [m for m in markers if m != name and m in text]
+    if foreign_markers:
+        return ", ".join(foreign_markers)
     question = _question(name)
-    own = crowd.known[question][0] if question else None
+    own = crowd.answers[question][0] if question else None
     if text == own or (question is None and name in text):
         return None
-    return next((repr(q) for q, (known, _) in crowd.known.items() if text == known), None)
+    return next(
+        (repr(q) for q, (answer_text, _) in crowd.answers.items() if text == answer_text), None
+    )
 
 
 def _own_count(session: Session, name: str, answer: Answer, crowd: Crowd) -> None:
     question = _question(name)
-    count = crowd.known[question][1] if question else None
-    given = answer.usage.prompt if answer.usage else None
-    if count is not None and given is not None:
+    count = crowd.answers[question][1] if question else None
+    prompt_tokens = answer.usage.prompt if answer.usage else None
+    if count is not None and prompt_tokens is not None:
         session.expect(
-            given == count, "answers-mixed", f"{count} prompt tokens for {question!r}", given
+            prompt_tokens == count,
+            "answers-mixed",
+            f"{count} prompt tokens for {question!r}",
+            prompt_tokens,
         )
 
 
 def _not_echoed(session: Session, prompt: str, answer: Answer) -> None:
     """An echo of the prompt holds every marker, and is no answer; a thought may quote it."""
     text = answer.choice.text
-    good = len(prompt) < 12 or prompt not in text
-    session.require(good, "prompt-echoed", "an answer", f"the question: {text!r}")
+    is_own_text = len(prompt) < 12 or prompt not in text
+    session.require(is_own_text, "prompt-echoed", "an answer", f"the question: {text!r}")
 
 
 def _marked(marker: str) -> str:
@@ -230,7 +235,7 @@ def _marked(marker: str) -> str:
 
 
 def _texts(crowd: Crowd) -> set[str]:
-    return {text for text, _ in crowd.known.values()}
+    return {text for text, _ in crowd.answers.values()}
 
 
 def _text(answer: Answer) -> str:

@@ -51,12 +51,14 @@ def _judge(session: Session, answer: Answer, expect: Mapping[str, Any]) -> None:
     choice = answer.choice
     for key, text in (("matches", choice.text), ("reasoning", choice.reasoning or "")):
         if key in expect:
-            good = re.search(str(expect[key]), text) is not None
-            session.expect(good, "unexpected-answer", f"{key} {expect[key]!r}", text)
+            is_expected = re.search(str(expect[key]), text) is not None
+            session.expect(is_expected, "unexpected-answer", f"{key} {expect[key]!r}", text)
     if "finish-reason" in expect:
         reason = choice.finish_reason
-        wanted = expect["finish-reason"]
-        session.expect(reason == wanted, "finish-reason", f"finish_reason {wanted}", reason)
+        expected_reason = expect["finish-reason"]
+        session.expect(
+            reason == expected_reason, "finish-reason", f"finish_reason {expected_reason}", reason
+        )
     if "tool" in expect:
         names = [c.name for c in choice.calls]
         session.expect(

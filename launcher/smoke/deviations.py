@@ -47,7 +47,7 @@ class Deviation:
 
 
 @functools.cache
-def known(engine: str) -> tuple[Deviation, ...]:
+def known_deviations(engine: str) -> tuple[Deviation, ...]:
     """The deviations of an engine; none for an engine without a table."""
     path = ENGINES / engine / "data" / "deviations.json"
     if not path.is_file():
@@ -72,7 +72,7 @@ def explained(
     """The deviations that explain every finding of every failed draw; empty where one is left."""
     if engine is None:
         return ()
-    mine = [d for d in known(engine) if d.concerns(release) and check in d.checks]
+    mine = [d for d in known_deviations(engine) if d.concerns(release) and check in d.checks]
     used: dict[str, Deviation] = {}
     for outcome in outcomes:
         if outcome.verdict == "inconclusive" or (

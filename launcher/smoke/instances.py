@@ -73,7 +73,7 @@ def of_plan(plan: LaunchPlan, profile: Profile) -> Target:
     endpoint = Endpoint(base, model, key)
     context = profile.max_model_len or _context(endpoint)
     settings = {s.key: (s.expected, s.pointer) for s in ready.settings}
-    made = Target(
+    target = Target(
         name=plan.instance,
         kind="instance",
         endpoint=endpoint,
@@ -89,7 +89,7 @@ def of_plan(plan: LaunchPlan, profile: Profile) -> Target:
         settings_url=_of_port(plan, endpoint, ready.settings_port, ready.settings_path),
         settings=settings,
     )
-    return shaped(made, profile, (profile.model, profile.served_model_name, plan.instance))
+    return shaped(target, profile, (profile.model, profile.served_model_name, plan.instance))
 
 
 def of_hosted(profile: Profile) -> Target:
@@ -99,40 +99,40 @@ def of_hosted(profile: Profile) -> Target:
         PreconditionError: a secret cannot be had.
         ProfileError: the `smoke:` section is wrong.
     """
-    said: dict[str, Any] = {**profile.resolved, **profile.hosted}
+    settings: dict[str, Any] = {**profile.resolved, **profile.hosted}
     engine = engines.get("hosted")
     problems = engine.validate(profile, None)
-    wrong = url_problem(str(said["base-url"])) if said.get("base-url") else None
+    wrong = url_problem(str(settings["base-url"])) if settings.get("base-url") else None
     if wrong:
         problems = [*problems, Problem("bad-url", wrong, profile.where("base-url"))]
     if problems:
         raise ProfileError(problems)
-    fields, secret_fields = _split_secrets(said.get("body") or {})
-    headers, secret_headers = _split_secrets(said.get("headers") or {})
+    fields, secret_fields = _split_secrets(settings.get("body") or {})
+    headers, secret_headers = _split_secrets(settings.get("headers") or {})
     endpoint = Endpoint(
-        str(said["base-url"]).rstrip("/"),
+        str(settings["base-url"]).rstrip("/"),
         profile.model,
         _secret(profile.api_key.text()) if profile.api_key else None,
-        str(said.get("dialect") or "openai"),
+        str(settings.get("dialect") or "openai"),
         {**headers, **secret_headers},
         fields,
         secret_fields,
     )
     models = f"{endpoint.base_url}/models"
     promises = engine.capabilities(profile, None)
-    made = Target(
+    target = Target(
         name=profile.name,
         kind="hosted",
         endpoint=endpoint,
         model=profile.model,
         engine="hosted",
-        promises=promises if said.get("promises") is not None else None,
+        promises=promises if settings.get("promises") is not None else None,
         max_model_len=profile.max_model_len,
         max_num_seqs=profile.max_num_seqs,
         models_url=models if "models" in promises else None,
         hidden=tuple(secret_headers.values()),
     )
-    return shaped(made, profile, (profile.model,))
+    return shaped(target, profile, (profile.model,))
 
 
 def shaped(target: Target, profile: Profile, names: tuple[str | None, ...]) -> Target:
@@ -179,8 +179,8 @@ def profile_of(resolved: Mapping[str, Any], path: str) -> Profile:
         "engine_args",
         "smoke",
     }
-    known = {k.replace("-", "_"): v for k, v in resolved.items()}
-    chosen = {k: v for k, v in known.items() if k in simple & names and v is not None}
+    settings = {k.replace("-", "_"): v for k, v in resolved.items()}
+    chosen = {k: v for k, v in settings.items() if k in simple & names and v is not None}
     parsers = resolved.get("parsers") or {}
     kind, _, value = str(resolved.get("api-key") or "").partition(":")
     return Profile(

@@ -34,7 +34,7 @@ class Entry:
     answer: Answer
 
     @property
-    def good(self) -> bool:
+    def is_answered(self) -> bool:
         """True for an answer that is no error."""
         return self.answer.status == 200 and self.answer.error is None
 
@@ -80,24 +80,24 @@ class Ledger:
 
 def judge(entries: list[Entry], target: Target) -> list[Finding]:
     """What is wrong in these answers: each code once, with how many answers show it."""
-    good = [e for e in entries if e.good]
-    seen: dict[str, list[tuple[Finding, str]]] = {}
-    for entry in good:
+    answered = [e for e in entries if e.is_answered]
+    by_finding: dict[str, list[tuple[Finding, str]]] = {}
+    for entry in answered:
         for finding in faults(entry.answer, entry.body, target):
-            seen.setdefault(finding.code, []).append((finding, entry.check))
-    for finding, check in (*_together(good), *_now_and_then(good)):
-        seen.setdefault(finding.code, []).append((finding, check))
-    return [_counted(found, len(good)) for found in seen.values()]
+            by_finding.setdefault(finding.code, []).append((finding, entry.check))
+    for finding, check in (*_together(answered), *_now_and_then(answered)):
+        by_finding.setdefault(finding.code, []).append((finding, check))
+    return [_counted(occurrences, len(answered)) for occurrences in by_finding.values()]
 
 
-def _counted(found: list[tuple[Finding, str]], total: int) -> Finding:
-    first = found[0][0]
-    checks = ", ".join(sorted({check for _, check in found})[:3])
-    often = f" (in {len(found)} of {total} answers; asked by {checks})"
+def _counted(occurrences: list[tuple[Finding, str]], total: int) -> Finding:
+    first = occurrences[0][0]
+    checks = ", ".join(sorted({check for _, check in occurrences})[:3])
+    often = f" (in {len(occurrences)} of {total} answers; asked by {checks})"
     return Finding(first.code, first.expected, first.got + often)
 
 
-def _together(good: list[Entry]) -> Iterator[tuple[Finding, str]]:
+def _together(answered: list[Entry]) -> Iterator[tuple[Finding, str]]:
     """Ids that come back, and counts that differ where nothing differs."""
     for code, what, ids_of in (
         ("answer-id-reused", "an id of its own on every answer", _answer_ids),
@@ -105,19 +105,19 @@ def _together(good: list[Entry]) -> Iterator[tuple[Finding, str]]:
     ):
         # A gateway may answer the same request again from its cache, ids and all.
         owners: dict[str, str] = {}
-        for entry in good:
+        for entry in answered:
             for identity in ids_of(entry.answer):
                 if owners.setdefault(identity, entry.request) != entry.request:
                     yield Finding(code, what, f"{identity} for two requests"), entry.check
     yield from _differing(
-        good,
+        answered,
         "usage-prompt-varies",
         lambda e: e.prompt,
         lambda e: e.answer.usage.prompt if e.answer.usage else None,
         "prompt tokens for the same prompt",
     )
     yield from _differing(
-        [e for e in good if e.body.get("temperature") == 0 and len(e.answer.choices) == 1],
+        [e for e in answered if e.body.get("temperature") == 0 and len(e.answer.choices) == 1],
         "usage-completion-varies",
         lambda e: (e.request, _text(e.answer)),
         lambda e: e.answer.usage.completion if e.answer.usage else None,
@@ -126,35 +126,35 @@ def _together(good: list[Entry]) -> Iterator[tuple[Finding, str]]:
 
 
 def _differing(
-    good: list[Entry],
+    answered: list[Entry],
     finding_code: str,
     key: Callable[[Entry], Hashable],
     value: Callable[[Entry], int | None],
     what: str,
 ) -> Iterator[tuple[Finding, str]]:
     first: dict[Hashable, int] = {}
-    for entry in good:
+    for entry in answered:
         count = value(entry)
         if count is not None and (before := first.setdefault(key(entry), count)) != count:
             yield Finding(finding_code, f"{before} {what}", str(count)), entry.check
 
 
-def _now_and_then(good: list[Entry]) -> Iterator[tuple[Finding, str]]:
+def _now_and_then(answered: list[Entry]) -> Iterator[tuple[Finding, str]]:
     """What most streams have and some have not: an end mark, usage, a text."""
-    streams = [e for e in good if e.answer.chunks]
+    streams = [e for e in answered if e.answer.chunks]
     done = [e for e in streams if e.answer.done is not None]
     if any(e.answer.done for e in done):
         for entry in done:
             if not entry.answer.done:
                 yield Finding("stream-done", "the end mark in every stream", "none"), entry.check
-    asked = [e for e in streams if (e.body.get("stream_options") or {}).get("include_usage")]
-    for group in (asked, [e for e in good if not e.answer.chunks]):
+    with_usage = [e for e in streams if (e.body.get("stream_options") or {}).get("include_usage")]
+    for group in (with_usage, [e for e in answered if not e.answer.chunks]):
         if any(e.answer.usage for e in group):
             for entry in group:
                 if entry.answer.usage is None:
                     yield Finding("usage-missing", "usage in every answer", "none"), entry.check
-    spoken = {e.request for e in good if not all(map(is_empty, e.answer.choices))}
-    for entry in good:
+    spoken = {e.request for e in answered if not all(map(is_empty, e.answer.choices))}
+    for entry in answered:
         if entry.request in spoken and any(map(is_empty, entry.answer.choices)):
             got = "an answer without any, while the same question was answered before or after"
             yield Finding("empty-answer", "a text, a thought or a call", got), entry.check

@@ -69,7 +69,7 @@ class Liveness:
         return Outcome("could not check", self.reason)
 
     @contextmanager
-    def told(self, box: Box) -> Iterator[None]:
+    def announce(self, box: Box) -> Iterator[None]:
         """Put an outcome into `box` if the run ends while the block waits for it."""
         with self._lock:
             self._boxes.add(box)
@@ -94,24 +94,24 @@ class Liveness:
                 box.put(self._cut_short())
 
     def _watch(self) -> None:
-        seen = self._transcript.progress()
+        progress = self._transcript.progress()
         since = time.monotonic()
         answered = False
         while not self._ended.wait(min(LOOK_SECONDS, max(0.01, self._end - time.monotonic()))):
             now = time.monotonic()
             if now >= self._end:
-                said = f"the budget of {self._budget:g} s for the whole run is used up"
-                self._end_run("budget", f"{said} (--budget or smoke.budget sets it)")
+                message = f"the budget of {self._budget:g} s for the whole run is used up"
+                self._end_run("budget", f"{message} (--budget or smoke.budget sets it)")
                 return
             current = self._transcript.progress()
-            if current != seen:
-                seen, since, answered = current, now, True
+            if current != progress:
+                progress, since, answered = current, now, True
             quiet = now - since
             if not self._suspicious(quiet, answered):
                 continue
             if self._is_alive():
-                seen, since, answered = self._transcript.progress(), time.monotonic(), True
-            elif self._transcript.progress() == seen and not self._ended.is_set():
+                progress, since, answered = self._transcript.progress(), time.monotonic(), True
+            elif self._transcript.progress() == progress and not self._ended.is_set():
                 quiet = time.monotonic() - since
                 limit = self._limit
                 self._end_run(
@@ -130,8 +130,8 @@ class Liveness:
     def _limit(self) -> float:
         from launcher.smoke.section import seconds
 
-        given = self._target.smoke.get("liveness-timeout")
-        return min(self._target.request_timeout, seconds(given) if given else LIVENESS_SECONDS)
+        timeout = self._target.smoke.get("liveness-timeout")
+        return min(self._target.request_timeout, seconds(timeout) if timeout else LIVENESS_SECONDS)
 
     def _is_alive(self) -> bool:
         """Ask one token; whatever is said, an error included, is an answer."""

@@ -56,9 +56,9 @@ def recognize(endpoint: Endpoint, entries: Sequence[Mapping[str, Any]]) -> Recog
             evidence = f"its model list says owned_by {entry['owned_by']!r}"
             break
     if engine is None:
-        found = METRICS.search(_get(endpoint, "/metrics").text)
-        if found:
-            engine = found[1]
+        match = METRICS.search(_get(endpoint, "/metrics").text)
+        if match:
+            engine = match[1]
             evidence = f"its metrics are called {engine}:..."
     if engine is None and TRANSFORMERS in _get(endpoint, "/openapi.json").body:
         engine, evidence = "transformers", "its routes are those of transformers serve"
@@ -89,16 +89,16 @@ def served_name(endpoint: Endpoint, listed: Sequence[str]) -> tuple[str, str] | 
 
 def names_in(error: str) -> list[str]:
     """The names of models that an error message offers."""
-    found: list[str] = []
+    names: list[str] = []
     for match in NAMED.finditer(error[:4000]):
         text = match[1]
         quoted = text[0] in "['\"`"
         for part in text.strip("[]").split(","):
             name = part.strip(" '\"`")
             likely = quoted or re.search(r"[\d/-]", name)
-            if NAME.fullmatch(name) and likely and name != "default" and name not in found:
-                found.append(name)
-    return found
+            if NAME.fullmatch(name) and likely and name != "default" and name not in names:
+                names.append(name)
+    return names
 
 
 def _refusal(endpoint: Endpoint) -> str | None:
@@ -118,9 +118,9 @@ def _refusal(endpoint: Endpoint) -> str | None:
 
 def _release(endpoint: Endpoint) -> str | None:
     body = _get(endpoint, "/version").json()
-    said = body.get("version") if isinstance(body, dict) else None
+    version = body.get("version") if isinstance(body, dict) else None
     try:
-        return str(Version(str(said)))
+        return str(Version(str(version)))
     except InvalidVersion:
         return None
 

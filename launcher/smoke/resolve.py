@@ -86,7 +86,7 @@ def resolve(
             f"did you mean http://{target}?",
         )
     if is_url(target):
-        made = of_url(
+        described = of_url(
             target,
             model=model,
             key=_secret(key),
@@ -97,16 +97,16 @@ def resolve(
     else:
         from launcher.smoke.instances import of_instance, of_profile
 
-        given = (target, overlays, sets)
-        found = of_profile(*given) if is_profile(target) else of_instance(target)
-        made = (
-            found
+        arguments = (target, overlays, sets)
+        resolved = of_profile(*arguments) if is_profile(target) else of_instance(target)
+        described = (
+            resolved
             if model is None
-            else replace(found, model=model, endpoint=replace(found.endpoint, model=model))
+            else replace(resolved, model=model, endpoint=replace(resolved.endpoint, model=model))
         )
         if key is not None:
-            made = replace(made, endpoint=replace(made.endpoint, key=_secret(key)))
-    return replace(made, extra=made.extra | frozenset(promises))
+            described = replace(described, endpoint=replace(described.endpoint, key=_secret(key)))
+    return replace(described, extra=described.extra | frozenset(promises))
 
 
 def of_url(
@@ -148,18 +148,20 @@ def of_url(
     if missing and missing != NOBODY:
         notes.append("without a model list the server is judged on the rest")
     endpoint = replace(bare, model=model)
-    known = Recognition(engine, release)
+    recognition = Recognition(engine, release)
     if engine is None and answers:
-        known = recognize(endpoint, entries)
-        if known.engine:
-            notes.append(f"taken for {known.engine}, because {known.evidence} (see --engine)")
+        recognition = recognize(endpoint, entries)
+        if recognition.engine:
+            notes.append(
+                f"taken for {recognition.engine}, because {recognition.evidence} (see --engine)"
+            )
     return Target(
         name=url,
         kind="url",
         endpoint=endpoint,
         model=model,
-        engine=known.engine,
-        release=known.release,
+        engine=recognition.engine,
+        release=recognition.release,
         extra=skills_of(model),
         max_model_len=context,
         health_url=f"{endpoint.root_url}/health",
@@ -170,10 +172,10 @@ def of_url(
     )
 
 
-def budget(context: int | None, asked: int | None = None) -> dict[str, Any]:
+def budget(context: int | None, requested: int | None = None) -> dict[str, Any]:
     """max_tokens of an ordinary question: what was asked for, within half of the context."""
-    wanted = asked or 1024
-    return {"budget": min(wanted, context // 2) if context else wanted}
+    tokens = requested or 1024
+    return {"budget": min(tokens, context // 2) if context else tokens}
 
 
 def base_url(url: str) -> str:
@@ -182,9 +184,9 @@ def base_url(url: str) -> str:
     Raises:
         UsageError: not an http(s) URL with a host, or one that says more than where the API is.
     """
-    said = url_problem(url)
-    if said:
-        raise UsageError.of("bad-url", said, "TARGET", "http://127.0.0.1:8180/v1")
+    problem = url_problem(url)
+    if problem:
+        raise UsageError.of("bad-url", problem, "TARGET", "http://127.0.0.1:8180/v1")
     parts = urlsplit(url)
     path = parts.path.rstrip("/") or "/v1"
     for route in ("/chat/completions", "/messages"):
@@ -200,11 +202,11 @@ def url_problem(url: str) -> str | None:
     """
     try:
         parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname)
+        is_http = parts.scheme in ("http", "https") and bool(parts.hostname)
         _ = parts.port
     except ValueError:
-        good = False
-    if not good:
+        is_http = False
+    if not is_http:
         return f"not an http or https URL: {url.rpartition('@')[2]!r}"
     if "@" in parts.netloc:
         return "the address holds a user or a password: give the key as a reference (--api-key)"

@@ -64,9 +64,9 @@ def validate(profile: Profile) -> None:
     Raises:
         ProfileError: every problem at once, in file order.
     """
-    found = problems_of(profile)
-    if found:
-        raise ProfileError(found)
+    error = problems_of(profile)
+    if error:
+        raise ProfileError(error)
 
 
 def problems_of(profile: Profile) -> list[Problem]:
@@ -82,29 +82,29 @@ def problems(
     section: Mapping[str, Any], checks: Sequence[Check], where: Callable[[str], str | None]
 ) -> list[Problem]:
     """What is wrong in a section; `where` tells the place of a key's path."""
-    found: list[Problem] = []
+    problems_: list[Problem] = []
 
     def wrong(path: str, message: str) -> None:
-        place = where(path)
-        found.append(
+        location = where(path)
+        problems_.append(
             Problem(
                 "bad-smoke-section",
                 f"{path}: {message}",
-                f"--set {path}" if place == "--set" else place,
+                f"--set {path}" if location == "--set" else location,
             )
         )
 
     for key in sorted(set(section) - KEYS):
         wrong(f"smoke.{key}", f"unknown key{_near(key, KEYS)}")
     for key in ("promises", "not-promised"):
-        _words(section.get(key), f"smoke.{key}", "capability", CAPABILITIES, wrong)
+        _check_names(section.get(key), f"smoke.{key}", "capability", CAPABILITIES, wrong)
     own = _custom(section.get("custom"), {c.name for c in checks}, wrong)
     names = {c.name for c in checks} | {str(c["name"]) for c in own if "name" in c}
     tags = {*TAGS, *(t for c in checks for t in c.tags)}
     if own:
         tags |= {"custom", *(str(t) for c in own for t in _list(c.get("tags")))}
-    _words(section.get("checks"), "smoke.checks", "check", names, wrong)
-    _words(section.get("tags"), "smoke.tags", "tag", tags, wrong)
+    _check_names(section.get("checks"), "smoke.checks", "check", names, wrong)
+    _check_names(section.get("tags"), "smoke.tags", "tag", tags, wrong)
     for key in ("expect", "thresholds"):
         _by_check(section.get(key), f"smoke.{key}", names, wrong)
     lengths = section.get("needle-tokens")
@@ -112,28 +112,28 @@ def problems(
         isinstance(lengths, list) and all(type(n) is int and n > 0 for n in lengths)
     ):
         wrong("smoke.needle-tokens", f"a list of numbers of tokens is needed, not {lengths!r}")
-    return in_file_order(found)
+    return in_file_order(problems_)
 
 
-def _words(given: Any, path: str, what: str, known: Iterable[str], wrong: Wrong) -> None:
-    if given is None:
+def _check_names(value: Any, path: str, what: str, allowed: Iterable[str], wrong: Wrong) -> None:
+    if value is None:
         return
-    if not isinstance(given, list):
-        wrong(path, f"a list is needed, not {given!r}")
+    if not isinstance(value, list):
+        wrong(path, f"a list is needed, not {value!r}")
         return
-    for position, word in enumerate(given):
-        if not isinstance(word, str) or word not in known:
-            wrong(f"{path}.{position}", f"there is no {what} {word!r}{_near(word, known)}")
+    for position, word in enumerate(value):
+        if not isinstance(word, str) or word not in allowed:
+            wrong(f"{path}.{position}", f"there is no {what} {word!r}{_near(word, allowed)}")
 
 
-def _by_check(given: Any, path: str, names: Iterable[str], wrong: Wrong) -> None:
+def _by_check(value: Any, path: str, names: Iterable[str], wrong: Wrong) -> None:
     """Expectations or thresholds, which stand under the name of the check that they are of."""
-    if given is None:
+    if value is None:
         return
-    if not isinstance(given, Mapping):
+    if not isinstance(value, Mapping):
         wrong(path, "a mapping of checks is needed")
         return
-    for name, item in given.items():
+    for name, item in value.items():
         here = f"{path}.{name}"
         if path.endswith(".thresholds") and name == "pass-rate":
             number = isinstance(item, (int, float)) and not isinstance(item, bool)
@@ -145,13 +145,13 @@ def _by_check(given: Any, path: str, names: Iterable[str], wrong: Wrong) -> None
         _expectations(item, here, _judged_for(name), wrong)
 
 
-def _custom(given: Any, taken: Iterable[str], wrong: Wrong) -> list[Mapping[str, Any]]:
+def _custom(value: Any, taken: Iterable[str], wrong: Wrong) -> list[Mapping[str, Any]]:
     """Judge the checks of the profile's own, and return those that are mappings."""
-    if given is not None and not isinstance(given, list):
+    if value is not None and not isinstance(value, list):
         wrong("smoke.custom", "a list of checks is needed")
     own = []
     names = set(taken)
-    for position, item in enumerate(_list(given)):
+    for position, item in enumerate(_list(value)):
         here = f"smoke.custom.{position}"
         if not isinstance(item, Mapping):
             wrong(here, "a check is a mapping with name, request and expect")
@@ -178,7 +178,7 @@ def _one_custom(item: Mapping[str, Any], here: str, wrong: Wrong) -> None:
         wrong(f"{here}.stream", f"true or false is needed, not {item['stream']!r}")
     if not isinstance(item.get("tags", []), list):
         wrong(f"{here}.tags", f"a list is needed, not {item['tags']!r}")
-    _words(item.get("needs"), f"{here}.needs", "capability", CAPABILITIES, wrong)
+    _check_names(item.get("needs"), f"{here}.needs", "capability", CAPABILITIES, wrong)
     if not item.get("expect"):
         wrong(f"{here}.expect", "a check that expects nothing cannot fail: it needs `expect`")
     else:
@@ -190,15 +190,15 @@ def _judged_for(name: str) -> frozenset[str]:
     return frozenset(["matches", *LIMITS, *(["prompt"] if name == "chat" else [])])
 
 
-def _expectations(item: Any, here: str, known: frozenset[str], wrong: Wrong) -> None:
+def _expectations(item: Any, here: str, allowed: frozenset[str], wrong: Wrong) -> None:
     if not isinstance(item, Mapping):
         wrong(here, "expectations are a mapping")
         return
-    for key in sorted(set(item) - known):
+    for key in sorted(set(item) - allowed):
         if key in EXPECTATIONS:
             wrong(f"{here}.{key}", "this is judged in checks of `smoke.custom` only")
         else:
-            wrong(f"{here}.{key}", f"unknown key{_near(key, known)}")
+            wrong(f"{here}.{key}", f"unknown key{_near(key, allowed)}")
     for message in unknown_words(item["json-schema"]) if "json-schema" in item else []:
         wrong(f"{here}.json-schema", message)
     for key in ("matches", "reasoning"):
@@ -217,8 +217,8 @@ def _expectations(item: Any, here: str, known: frozenset[str], wrong: Wrong) -> 
             wrong(f"{here}.{key}", f"this is no {kind}: {item[key]!r}")
 
 
-def _list(given: Any) -> list[Any]:
-    return given if isinstance(given, list) else []
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _near(word: Any, having: Iterable[str]) -> str:
@@ -226,11 +226,11 @@ def _near(word: Any, having: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def with_section(wrong: DeployError | None, found: Profile) -> DeployError | None:
+def with_section(wrong: DeployError | None, profile: Profile) -> DeployError | None:
     """`wrong` with what is wrong in the `smoke:` section: it must not be found after the load."""
-    more = problems_of(found)
+    more = problems_of(profile)
     if not more:
         return wrong
     both = ProfileError(in_file_order([*(wrong.problems if wrong else ()), *more]))
-    both.partial = found
+    both.partial = profile
     return both

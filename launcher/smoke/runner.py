@@ -160,10 +160,10 @@ def _silence(ended: Sequence[CheckRun]) -> str | None:
     Without it a server that takes every request and answers none would hold a whole run for as
     many time-outs as there are checks.
     """
-    asked = [run for run in ended if run.outcomes and run.check.name != "health"]
-    if any(run.check.via == "client" and run.outcome.verdict == "pass" for run in asked):
+    finished = [run for run in ended if run.outcomes and run.check.name != "health"]
+    if any(run.check.via == "client" and run.outcome.verdict == "pass" for run in finished):
         return None
-    silent = [r for r in asked if any(f.code in SILENT_CODES for f in r.outcome.findings)]
+    silent = [r for r in finished if any(f.code in SILENT_CODES for f in r.outcome.findings)]
     if len(silent) < SILENT:
         return None
     names = ", ".join(r.check.name for r in silent[:SILENT])
@@ -172,10 +172,14 @@ def _silence(ended: Sequence[CheckRun]) -> str | None:
 
 def never_connected(runs: Sequence[CheckRun]) -> str | None:
     """Why no check could so much as connect; None where one could, or none was made."""
-    made = [o for run in runs for o in run.outcomes if o.verdict != "could not check"]
-    found = [f for outcome in made for f in outcome.findings]
-    if all(o.findings for o in made) and found and all(f.code == "unreachable" for f in found):
-        return found[0].got
+    completed = [o for run in runs for o in run.outcomes if o.verdict != "could not check"]
+    findings = [f for outcome in completed for f in outcome.findings]
+    if (
+        all(o.findings for o in completed)
+        and findings
+        and all(f.code == "unreachable" for f in findings)
+    ):
+        return findings[0].got
     return None
 
 
@@ -236,7 +240,7 @@ def _bounded(session: Session, liveness: Liveness) -> Outcome:
     limit = session.target.check_timeout or session.target.request_timeout * CHECK_FACTOR
     threading.Thread(target=work, daemon=True, name=session.check.name).start()
     try:
-        with liveness.told(box):
+        with liveness.announce(box):
             result = box.get(timeout=limit)
     except queue.Empty:
         finding = Finding("hang", f"an end within {limit:.0f} s", "none")
@@ -269,13 +273,15 @@ def judge(session: Session) -> Outcome:
         session.expect(False, code, "a whole answer", error.message)
         return session.outcome("")
     except AssertionError as error:
-        session.expect(False, "assertion", "the check's assertion to hold", _place(error))
+        session.expect(False, "assertion", "the check's assertion to hold", _location(error))
         return session.outcome("")
     except Exception as error:
         # One check that breaks must not take the verdicts of the others with it.
-        return Outcome("inconclusive", f"the check itself broke (a defect in it): {_place(error)}")
+        return Outcome(
+            "inconclusive", f"the check itself broke (a defect in it): {_location(error)}"
+        )
 
 
-def _place(error: Exception) -> str:
+def _location(error: Exception) -> str:
     where = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"

@@ -20,7 +20,7 @@ TYPES: Mapping[str, Callable[[Any], bool]] = {
     "null": lambda v: v is None,
 }
 ANNOTATIONS = frozenset({"title", "description", "default", "examples", "$schema", "format"})
-KNOWN = ANNOTATIONS | {
+KNOWN_KEYWORDS = ANNOTATIONS | {
     "type",
     "enum",
     "const",
@@ -44,79 +44,82 @@ def violations(value: Any, schema: Mapping[str, Any], path: str = "$") -> list[s
     Raises:
         ValueError: the schema uses a keyword this judge does not know.
     """
-    strange = sorted(set(schema) - KNOWN)
+    strange = sorted(set(schema) - KNOWN_KEYWORDS)
     if strange:
         raise ValueError(f"{path}: JSON Schema keyword not supported here: {', '.join(strange)}")
     kinds = schema.get("type")
     names = [kinds] if isinstance(kinds, str) else list(kinds or [])
     if names and not any(TYPES[n](value) for n in names):
         return [f"{path} is not of type {' or '.join(names)}: {value!r}"]
-    found: list[str] = []
+    problems: list[str] = []
     if "enum" in schema and value not in schema["enum"]:
-        found.append(f"{path} is {value!r}, not one of {schema['enum']!r}")
+        problems.append(f"{path} is {value!r}, not one of {schema['enum']!r}")
     if "const" in schema and value != schema["const"]:
-        found.append(f"{path} is {value!r}, not {schema['const']!r}")
-    found += _bounds(value, schema, path)
+        problems.append(f"{path} is {value!r}, not {schema['const']!r}")
+    problems += _bounds(value, schema, path)
     if isinstance(value, dict):
-        found += _object(value, schema, path)
+        problems += _object(value, schema, path)
     if isinstance(value, list) and isinstance(schema.get("items"), Mapping):
         for position, item in enumerate(value):
-            found += violations(item, schema["items"], f"{path}[{position}]")
-    return found
+            problems += violations(item, schema["items"], f"{path}[{position}]")
+    return problems
 
 
 def unknown_words(schema: Any, path: str = "$") -> list[str]:
     """What in a schema this judge does not know: keywords and types, as deep as they go."""
     if not isinstance(schema, Mapping):
         return [f"{path} is no schema: {schema!r}"]
-    found = [
-        f"{path}: JSON Schema keyword not supported here: {w}" for w in sorted(set(schema) - KNOWN)
+    keywords = [
+        f"{path}: JSON Schema keyword not supported here: {w}"
+        for w in sorted(set(schema) - KNOWN_KEYWORDS)
     ]
     kinds = schema.get("type")
     names = kinds if isinstance(kinds, list) else [kinds] if kinds is not None else []
-    found += [f"{path}: there is no type {n!r}" for n in names if n not in TYPES]
+    keywords += [f"{path}: there is no type {n!r}" for n in names if n not in TYPES]
     try:
         re.compile(str(schema.get("pattern", "")))
     except re.error as error:
-        found.append(f"{path}: pattern is no regular expression: {error}")
+        keywords.append(f"{path}: pattern is no regular expression: {error}")
     properties = schema.get("properties", {})
     if not isinstance(properties, Mapping):
-        return [*found, f"{path}: properties are a mapping"]
+        return [*keywords, f"{path}: properties are a mapping"]
     inner = {f"{path}.{n}": s for n, s in properties.items()}
     for name in ("items", "additionalProperties"):
         if isinstance(schema.get(name), Mapping):
             inner[f"{path}.{name}"] = schema[name]
     for where, part in inner.items():
-        found += unknown_words(part, where)
-    return found
+        keywords += unknown_words(part, where)
+    return keywords
 
 
 def _object(value: dict[str, Any], schema: Mapping[str, Any], path: str) -> list[str]:
     properties: Mapping[str, Any] = schema.get("properties", {})
-    found = [f"{path} lacks {name!r}" for name in schema.get("required", []) if name not in value]
-    others = schema.get("additionalProperties", True)
+    problems = [
+        f"{path} lacks {name!r}" for name in schema.get("required", []) if name not in value
+    ]
+    additional = schema.get("additionalProperties", True)
     for name, item in value.items():
         if name in properties:
-            found += violations(item, properties[name], f"{path}.{name}")
-        elif others is False:
-            found.append(f"{path} has {name!r}, which the schema does not allow")
-        elif isinstance(others, Mapping):
-            found += violations(item, others, f"{path}.{name}")
-    return found
+            problems += violations(item, properties[name], f"{path}.{name}")
+        elif additional is False:
+            problems.append(f"{path} has {name!r}, which the schema does not allow")
+        elif isinstance(additional, Mapping):
+            problems += violations(item, additional, f"{path}.{name}")
+    return problems
 
 
 def _bounds(value: Any, schema: Mapping[str, Any], path: str) -> list[str]:
-    found: list[str] = []
+    problems: list[str] = []
     if TYPES["number"](value):
         if "minimum" in schema and value < schema["minimum"]:
-            found.append(f"{path} is {value}, below {schema['minimum']}")
+            problems.append(f"{path} is {value}, below {schema['minimum']}")
         if "maximum" in schema and value > schema["maximum"]:
-            found.append(f"{path} is {value}, above {schema['maximum']}")
+            problems.append(f"{path} is {value}, above {schema['maximum']}")
     for kind, low, high in ((str, "minLength", "maxLength"), (list, "minItems", "maxItems")):
         if isinstance(value, kind):
             size = len(value)
             if size < schema.get(low, 0) or size > schema.get(high, size):
-                found.append(f"{path} has length {size}")
+                problems.append(f"{path} has length {size}")
     if isinstance(value, str) and "pattern" in schema and not re.search(schema["pattern"], value):
-        found.append(f"{path} is {value!r}, which does not match {schema['pattern']!r}")
-    return found
+        problems.append(f"{path} is {value!r}, which does not match {schema['pattern']!r}")
+    return problems

@@ -64,16 +64,16 @@ def expected(session: Session, outcome: Outcome) -> Outcome:
     """The outcome after the profile's expectations and thresholds for this check."""
     smoke = session.target.smoke
     name = session.check.name
-    wanted = {
+    expected_values = {
         **(DEFAULTS.get(name) or {}),
         **((smoke.get("expect") or {}).get(name) or {}),
         **((smoke.get("thresholds") or {}).get(name) or {}),
     }
-    if not wanted or outcome.verdict != "pass":
+    if not expected_values or outcome.verdict != "pass":
         return outcome
     session.measures.update(outcome.measures)
-    if "matches" in wanted:
-        pattern = str(wanted["matches"])
+    if "matches" in expected_values:
+        pattern = str(expected_values["matches"])
         text = session.last.choice.text if session.last else "no answer that could match"
         session.expect(
             session.last is not None and re.search(pattern, text) is not None,
@@ -81,11 +81,11 @@ def expected(session: Session, outcome: Outcome) -> Outcome:
             f"an answer that matches {pattern!r}",
             text,
         )
-    judge_limits(session, wanted)
+    judge_limits(session, expected_values)
     return session.outcome(outcome.message) if session.findings else outcome
 
 
-def judge_limits(session: Session, wanted: Mapping[str, Any]) -> None:
+def judge_limits(session: Session, limits: Mapping[str, Any]) -> None:
     """Note every limit that the session's measures break.
 
     Raises:
@@ -93,29 +93,29 @@ def judge_limits(session: Session, wanted: Mapping[str, Any]) -> None:
             time that this side waited for a processor: that proves nothing about the server.
     """
     waited = session.last.waited if session.last else 0.0
-    session.findings += over_limits(wanted, session.measures)
+    session.findings += over_limits(limits, session.measures)
     if not waited or not session.findings:
         return
-    whole = session.measures.get("seconds", 0.0)
+    duration = session.measures.get("seconds", 0.0)
     fairer = {
-        name: value - waited if name.endswith("seconds") else value * whole / (whole - waited)
+        name: value - waited if name.endswith("seconds") else value * duration / (duration - waited)
         for name, value in session.measures.items()
-        if name.endswith("seconds") or whole > waited
+        if name.endswith("seconds") or duration > waited
     }
     slow = all(f.code == "too-slow" for f in session.findings)
-    if slow and not over_limits(wanted, {**session.measures, **fairer}):
-        said = "; ".join(f.text() for f in session.findings)
+    if slow and not over_limits(limits, {**session.measures, **fairer}):
+        summary = "; ".join(f.text() for f in session.findings)
         session.findings.clear()
-        raise inconclusive(f"{said}, but this side waited for a processor for {waited:.2f} s")
+        raise inconclusive(f"{summary}, but this side waited for a processor for {waited:.2f} s")
 
 
-def over_limits(wanted: Mapping[str, Any], measures: Mapping[str, float]) -> list[Finding]:
+def over_limits(limits: Mapping[str, Any], measures: Mapping[str, float]) -> list[Finding]:
     """Every limit that the measures break; a limit nobody measured is broken too."""
     findings = []
     for key, (measure, above) in LIMITS.items():
-        if key not in wanted:
+        if key not in limits:
             continue
-        limit = seconds(wanted[key]) if above else float(wanted[key])
+        limit = seconds(limits[key]) if above else float(limits[key])
         unit = "s" if above else "tokens/s"
         bound = f"{key} of {'at most' if above else 'at least'} {limit:g} {unit}"
         got = measures.get(measure)

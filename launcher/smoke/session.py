@@ -46,15 +46,17 @@ class Session:
 
         A parameter given as None is left out.
         """
-        asked = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
-        made: dict[str, Any] = {
+        message_list = (
+            [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
+        )
+        body: dict[str, Any] = {
             "model": self.target.model,
-            "messages": list(asked),
+            "messages": list(message_list),
             "temperature": 0,
             "max_tokens": self.target.budget,
             **params,
         }
-        return {name: value for name, value in made.items() if value is not None}
+        return {name: value for name, value in body.items() if value is not None}
 
     def chat(self, messages: Messages, **params: Any) -> Answer:
         """Ask through the client; errors of the server come back as an answer.
@@ -138,42 +140,42 @@ class Session:
 
     # --- judging ------------------------------------------------------------------------------
 
-    def expect(self, good: bool, code: str, expected: str, got: Any) -> bool:
+    def expect(self, condition: bool, code: str, expected: str, got: Any) -> bool:
         """Note a finding where something is not good, and go on."""
-        if not good:
+        if not condition:
             self.findings.append(Finding(code, expected, shorten(got)))
-        return good
+        return condition
 
-    def require(self, good: bool, code: str, expected: str, got: Any) -> None:
+    def require(self, condition: bool, code: str, expected: str, got: Any) -> None:
         """Note a finding where something is not good, and end the check there."""
-        if not self.expect(good, code, expected, got):
+        if not self.expect(condition, code, expected, got):
             raise Stop(self.outcome(""))
 
     def outcome(self, message: str, **measures: float) -> Outcome:
         """The verdict of what was found: pass with `message`, or fail with the findings."""
         self.measures.update(measures)
         if self.findings:
-            said = "; ".join(f.text() for f in self.findings[:4])
+            summary = "; ".join(f.text() for f in self.findings[:4])
             if len(self.findings) > 4:
-                said += f"; and {len(self.findings) - 4} more"
-            return Outcome("fail", said, tuple(self.findings), dict(self.measures))
+                summary += f"; and {len(self.findings) - 4} more"
+            return Outcome("fail", summary, tuple(self.findings), dict(self.measures))
         return Outcome("pass", message, (), dict(self.measures))
 
     def promised(self, *capabilities: str) -> bool:
         """True where the target is known to promise all of these (the check's needs if none)."""
-        asked = capabilities or self.check.needs
-        return all(self.target.promised(c) for c in asked)
+        required = capabilities or self.check.needs
+        return all(self.target.promised(c) for c in required)
 
     def accepted(self, answer: Answer) -> None:
         """Go on only with a 200; a refusal of what nobody promised cannot be judged."""
         if answer.status == 200 and answer.error is None:
             return
-        said = f"HTTP {answer.status}: {shorten(answer.error)}"
+        summary = f"HTTP {answer.status}: {shorten(answer.error)}"
         if is_busy(self.check, answer.status):
-            raise inconclusive(f"the server is busy ({said}); nothing else was seen")
+            raise inconclusive(f"the server is busy ({summary}); nothing else was seen")
         if answer.status in REJECTED and not self.promised():
-            raise could_not_check(f"the server does not take this request ({said})")
-        self.require(False, "status", "an answer with status 200", said)
+            raise could_not_check(f"the server does not take this request ({summary})")
+        self.require(False, "status", "an answer with status 200", summary)
 
     def speaks(self, answer: Answer) -> str:
         """The answer's text; an answer that is all thought cannot be judged.
@@ -189,11 +191,11 @@ class Session:
             )
         return choice.text
 
-    def skill(self, good: bool, code: str, expected: str, got: Any) -> None:
+    def skill(self, condition: bool, code: str, expected: str, got: Any) -> None:
         """Judge the model: a failure only where somebody promised the skill."""
         skills = [n for n in self.check.needs if n.startswith("skill-")]
-        if good or self.promised(*skills):
-            self.expect(good, code, expected, got)
+        if condition or self.promised(*skills):
+            self.expect(condition, code, expected, got)
             return
         raise inconclusive(
             f"expected {expected}, got {shorten(got)}; nobody promised {' '.join(skills)}"

@@ -30,33 +30,33 @@ def faults(answer: Answer, body: Mapping[str, Any], target: Target) -> list[Find
     """Every way in which a 200 `answer` to the chat request `body` breaks the schema."""
     if answer.status != 200 or answer.error is not None:
         return []
-    found = [*_choices(answer), *_usage(answer, body, target), *_model(answer, body, target)]
+    faults_ = [*_choices(answer), *_usage(answer, body, target), *_model(answer, body, target)]
     for choice in answer.choices:
-        found += _choice(choice, answer, body)
+        faults_ += _choice(choice, answer, body)
     if answer.chunks:
-        found += _chunks(answer)
+        faults_ += _chunks(answer)
     elif answer.raw:
-        found += _plain(answer)
+        faults_ += _plain(answer)
     if target.endpoint.dialect == "openai":
         for raw in [c.raw for c in answer.chunks] or [answer.raw]:
-            found += _head(raw, "chat.completion.chunk" if answer.chunks else "chat.completion")
-    return list({f.code: f for f in reversed(found)}.values())[::-1]
+            faults_ += _head(raw, "chat.completion.chunk" if answer.chunks else "chat.completion")
+    return list({f.code: f for f in reversed(faults_)}.values())[::-1]
 
 
-def same_model(asked: str, named: str, target: Target) -> bool:
+def same_model(requested: str, named: str, target: Target) -> bool:
     """True where `named`, the model of an answer, is the one that was `asked` for.
 
     Servers without a served name answer with the path (`transformers serve` adds `@revision`),
     hosts leave their own prefix out or add a version.
     """
-    if asked in ("default", named):
+    if requested in ("default", named):
         return True
-    one, other = (re.sub(r"@[\w.-]+$", "", n).rstrip("/") for n in (asked, named))
-    if one == other or one.rpartition("/")[2].lower() == other.rpartition("/")[2].lower():
+    one, second = (re.sub(r"@[\w.-]+$", "", n).rstrip("/") for n in (requested, named))
+    if one == second or one.rpartition("/")[2].lower() == second.rpartition("/")[2].lower():
         return True
     if target.kind == "instance":
         return False
-    long, short = sorted((one.lower(), other.lower()), key=len, reverse=True)
+    long, short = sorted((one.lower(), second.lower()), key=len, reverse=True)
     suffix = re.escape(short)
     return re.fullmatch(rf"(.*[/-]{suffix})|({suffix}[-@:][v\d][\w.-]*)", long) is not None
 
@@ -78,13 +78,13 @@ def _choices(answer: Answer) -> Iterator[Finding]:
 
 
 def _model(answer: Answer, body: Mapping[str, Any], target: Target) -> Iterator[Finding]:
-    asked = str(body.get("model"))
+    requested = str(body.get("model"))
     named = [c.raw.get("model") for c in answer.chunks if c.choices] or [answer.model]
     for name in dict.fromkeys(map(str, named)):
         if name in ("None", ""):
             yield Finding("no-model", "the model's name", repr(answer.model))
-        elif not same_model(asked, name, target):
-            yield Finding("model-name", f"an answer of the model {asked}", f"one of {name}")
+        elif not same_model(requested, name, target):
+            yield Finding("model-name", f"an answer of the model {requested}", f"one of {name}")
 
 
 def _choice(choice: Choice, answer: Answer, body: Mapping[str, Any]) -> Iterator[Finding]:
@@ -106,12 +106,12 @@ def _choice(choice: Choice, answer: Answer, body: Mapping[str, Any]) -> Iterator
             yield Finding(
                 "call-doubled", f"the call of {call.name} once", f"and in {choice.text!r}"
             )
-    said, thought = choice.text, (choice.reasoning or "").strip()
-    if len(thought) >= THOUGHT_LENGTH and said != thought and said.startswith(thought):
-        yield Finding("reasoning-in-content", "no reasoning in the content", repr(said))
-    asked = _question(body)
-    if len(asked) >= ECHO_LENGTH and asked in (said, thought):
-        yield Finding("prompt-echoed", "an answer", f"the question itself: {asked!r}")
+    content, thought = choice.text, (choice.reasoning or "").strip()
+    if len(thought) >= THOUGHT_LENGTH and content != thought and content.startswith(thought):
+        yield Finding("reasoning-in-content", "no reasoning in the content", repr(content))
+    question = _question(body)
+    if len(question) >= ECHO_LENGTH and question in (content, thought):
+        yield Finding("prompt-echoed", "an answer", f"the question itself: {question!r}")
 
 
 def _question(body: Mapping[str, Any]) -> str:
@@ -159,14 +159,16 @@ def _head(raw: Mapping[str, Any], kind: str) -> Iterator[Finding]:
     if raw.get("object") != kind:
         yield Finding("object", f"object {kind}", repr(raw.get("object")))
     created = raw.get("created")
+    now = int(time.time())
+    # Whole numbers are compared: one of any size is no error.
     seconds = isinstance(created, int) and not isinstance(created, bool)
-    if not seconds or abs(float(created or 0) - time.time()) > CLOCK_SECONDS:
-        now = int(time.time())
-        yield Finding("created", f"created in whole seconds, about {now}", repr(created))
+    if not seconds or abs(int(created or 0) - now) > CLOCK_SECONDS:
+        text = repr(created)[:80]
+        yield Finding("created", f"created in whole seconds, about {now}", text)
 
 
 def _chunks(answer: Answer) -> Iterator[Finding]:
-    ids = {c.raw.get("id") for c in answer.chunks if c.choices}
+    ids = {c.id for c in answer.chunks if c.choices}
     if len(ids) > 1:
         yield Finding("stream-ids", "one id in all chunks", f"{len(ids)}")
     finished: set[int] = set()
@@ -202,8 +204,8 @@ def _streamed_calls(answer: Answer) -> Iterator[Finding]:
             for call in calls_of(delta) if isinstance(delta, Mapping) else []:
                 function = call.get("function")
                 name = function.get("name") if isinstance(function, Mapping) else None
-                place = (item.get("index"), call.get("index"))
-                heads.setdefault(place, []).append((call.get("id"), name))
+                key = (_key(item.get("index")), _key(call.get("index")))
+                heads.setdefault(key, []).append((call.get("id"), name))
                 if call.get("id") and call.get("type") != "function":
                     yield Finding("tool-type", "a call of type function", repr(call.get("type")))
     by_choice: dict[Any, list[Any]] = {}
@@ -212,11 +214,16 @@ def _streamed_calls(answer: Answer) -> Iterator[Finding]:
     for positions in by_choice.values():
         if positions != list(range(len(positions))):
             yield Finding("tool-index", "calls 0, 1 ... in this order", repr(positions))
-    for seen in heads.values():
-        ids, names = ([x for x in part if x] for part in zip(*seen, strict=True))
-        if len(set(ids)) > 1 or len(names) != 1 or not (seen[0][0] and seen[0][1]):
-            said = f"ids {ids[:3]}, names {names[:3]}"
-            yield Finding("tool-head", "id and name in a call's first piece, once", said)
+    for parts in heads.values():
+        ids, names = ([x for x in part if x] for part in zip(*parts, strict=True))
+        if len(set(map(_key, ids))) > 1 or len(names) != 1 or not (parts[0][0] and parts[0][1]):
+            summary = f"ids {ids[:3]}, names {names[:3]}"
+            yield Finding("tool-head", "id and name in a call's first piece, once", summary)
+
+
+def _key(value: Any) -> Any:
+    """A server's value as a key of a dictionary: an odd type is told by its text."""
+    return value if value is None or isinstance(value, (int, str)) else repr(value)
 
 
 def _usage(answer: Answer, body: Mapping[str, Any], target: Target) -> Iterator[Finding]:
@@ -231,8 +238,8 @@ def _usage(answer: Answer, body: Mapping[str, Any], target: Target) -> Iterator[
     if prompt + completion != total:
         yield Finding("usage-sum", f"{prompt} + {completion} = total_tokens", str(total))
     if usage.reasoning is not None and usage.reasoning > completion:
-        said = str(usage.reasoning)
-        yield Finding("reasoning-miscounted", f"at most {completion} reasoning tokens", said)
+        reported = str(usage.reasoning)
+        yield Finding("reasoning-miscounted", f"at most {completion} reasoning tokens", reported)
     if not completion and not all(map(is_empty, answer.choices)):
         yield Finding("usage-zero", "completion tokens above 0", str(completion))
     limit = body.get("max_tokens") or body.get("max_completion_tokens")
@@ -243,8 +250,8 @@ def _usage(answer: Answer, body: Mapping[str, Any], target: Target) -> Iterator[
     within = prompt + limit < (target.max_model_len or 0) or limit <= 64
     cut = answer.choices[0].finish_reason == "length"
     if cut and within and completion < limit:
-        said = f"{limit} completion tokens where finish_reason is length"
-        yield Finding("usage-at-length", said, str(completion))
+        reported = f"{limit} completion tokens where finish_reason is length"
+        yield Finding("usage-at-length", reported, str(completion))
 
 
 def text_pieces(chunks: Sequence[Any]) -> int:

@@ -7,7 +7,7 @@ name, and every check would be green for an instance that does not run.
 from __future__ import annotations
 
 from launcher.errors import PreconditionError
-from launcher.instance.store import InstanceDir, check_readable, instance, open_instance, view
+from launcher.instance.store import InstanceDir, check_readable, instance_dir, open_instance, view
 from launcher.keeper.identity import descendants, look
 from launcher.keeper.state import State
 from launcher.probe.sockets import describe_holder, holder, listeners
@@ -22,28 +22,28 @@ def serving(name: str, profile: str | None = None) -> InstanceDir:
         UsageError: no such instance (where it was asked for by its name).
         PreconditionError: it is not ready, or its port belongs to somebody else.
     """
-    found = instance(name)
-    check_readable(found)
+    instance = instance_dir(name)
+    check_readable(instance)
     if profile is None:
         open_instance(name)
-    elif not (found.exists or (found.folder / "state.json").exists()):
+    elif not (instance.exists or (instance.folder / "state.json").exists()):
         raise PreconditionError.of(
             "instance-not-ready",
             f"nothing runs under the name {name}",
             profile,
             f"`ernie-deploy up {profile}` starts it",
         )
-    state, stored, note = view(found)
+    state, stored, note = view(instance)
     if state != "ready" or stored is None:
-        said = f"{name} {'has' if state in ('failed', 'died') else 'is'} {state}"
+        summary = f"{name} {'has' if state in ('failed', 'died') else 'is'} {state}"
         raise PreconditionError.of(
             "instance-not-ready",
-            f"{said}: {note}" if note else said,
+            f"{summary}: {note}" if note else summary,
             profile,
             _remedy(name, state, profile),
         )
-    _holds_its_port(found, stored)
-    return found
+    _holds_its_port(instance, stored)
+    return instance
 
 
 def _remedy(name: str, state: str, profile: str | None) -> str:
@@ -58,9 +58,9 @@ def _remedy(name: str, state: str, profile: str | None) -> str:
     return f"{up} starts it{again}"
 
 
-def _holds_its_port(found: InstanceDir, state: State) -> None:
+def _holds_its_port(instance: InstanceDir, state: State) -> None:
     """The rule of the first rung of readiness, looked at from outside the keeper."""
-    plan = found.plan()
+    plan = instance.plan()
     number = plan.port(plan.readiness.port).number
     keeper = look(int(state.keeper["pid"]))
     ours = [process.pid for process in descendants(keeper)] if keeper is not None else []
@@ -69,8 +69,8 @@ def _holds_its_port(found: InstanceDir, state: State) -> None:
     who = describe_holder(number)
     raise PreconditionError.of(
         "port-not-ours",
-        f"{found.name} is ready, but no process of it listens on port {number}: "
+        f"{instance.name} is ready, but no process of it listens on port {number}: "
         + (f"{who} does" if who else "nobody does"),
         None,
-        f"`ernie-deploy diagnose {found.name}`",
+        f"`ernie-deploy diagnose {instance.name}`",
     )

@@ -38,10 +38,10 @@ def select(
     Raises:
         UsageError: a name or tag that does not exist; names the nearest.
     """
-    known = {c.name: c for c in checks}
-    words = set(TAGS) | {t for c in checks for t in c.tags}
-    for given, having, option in ((names, known, "--check"), (tags, words, "--tag")):
-        for word in given:
+    by_name = {c.name: c for c in checks}
+    tag_names = set(TAGS) | {t for c in checks for t in c.tags}
+    for requested, having, option in ((names, by_name, "--check"), (tags, tag_names, "--tag")):
+        for word in requested:
             if word not in having:
                 near = difflib.get_close_matches(word, list(having), n=1)
                 meant = f"; did you mean {near[0]!r}?" if near else ""
@@ -64,7 +64,7 @@ def catalogue(names: Sequence[str] = (), tags: Sequence[str] = ()) -> Result:
     """
     checks = all_checks()
     chosen = select(checks, names, tags if names or tags else ("full",))
-    shown = [
+    rows = [
         {
             "name": c.name,
             "purpose": c.purpose,
@@ -75,13 +75,13 @@ def catalogue(names: Sequence[str] = (), tags: Sequence[str] = ()) -> Result:
         for c in chosen
     ]
     more = sorted({t for c in checks for t in c.tags} - set(TAGS))
-    return Result("smoke", {"checks": shown, "tags": {**TAGS, **dict.fromkeys(more, "")}})
+    return Result("smoke", {"checks": rows, "tags": {**TAGS, **dict.fromkeys(more, "")}})
 
 
-def clients_for(target: Target, asked: Sequence[str]) -> list[str]:
+def clients_for(target: Target, requested: Sequence[str]) -> list[str]:
     """The names of the clients to ask through; `all` means those of the target's dialect."""
     names: list[str] = []
-    for word in asked or ("requests",):
+    for word in requested or ("requests",):
         more = DIALECTS[target.endpoint.dialect] if word == "all" else (word,)
         names += [n for n in more if n not in names]
     return names
@@ -125,9 +125,9 @@ def smoke(
         # Nothing was asked, so nothing is judged: not even the checks that found it out.
         for one in runs:
             one.outcomes = [Outcome("could not check", nowhere)]
-    shown = [_shown(target, one, repeat) for one in runs]
-    disagreements = [] if ended.stopped else _disagreements(target, through, shown)
-    differences = [*_differences(shown), *disagreements]
+    rows = [_row(target, one, repeat) for one in runs]
+    disagreements = [] if ended.stopped else _disagreements(target, through, rows)
+    differences = [*_differences(rows), *disagreements]
     data: dict[str, Any] = {
         "target": describe(target),
         "started": started.isoformat(timespec="seconds"),
@@ -135,48 +135,48 @@ def smoke(
         "version": __version__,
         "clients": used,
         "repeat": repeat,
-        "checks": shown,
-        "counts": _counts(shown),
+        "checks": rows,
+        "counts": _counts(rows),
         "unreachable": Redactor(target.secrets).text(nowhere) if nowhere else None,
         "differences": differences,
         "stopped": {"code": ended.stopped, "message": ended.reason} if ended.stopped else None,
     }
-    code = exit_code(shown, data["differences"])
+    code = exit_code(rows, data["differences"])
     if ended.stopped == "budget" and code is not ExitCode.NEGATIVE:
         # What was not asked may be wrong: a run that was cut short is no pass.
         code = ExitCode.DEADLINE
     data["verdict"] = VERDICT_OF[code]
     name = target.name if target.kind == "instance" else None
-    return Result("smoke", data, name, code, _reasons(code, shown, differences))
+    return Result("smoke", data, name, code, _reasons(code, rows, differences))
 
 
 def _reasons(
-    code: ExitCode, shown: Sequence[Mapping[str, Any]], differences: Sequence[Mapping[str, Any]]
+    code: ExitCode, rows: Sequence[Mapping[str, Any]], differences: Sequence[Mapping[str, Any]]
 ) -> tuple[Problem, ...]:
     """What made the exit code, by the names of the checks."""
     if code is ExitCode.DONE:
         return ()
     if code is ExitCode.DEADLINE:
-        left = [c for c in shown if c["verdict"] == "could not check"]
+        left = [c for c in rows if c["verdict"] == "could not check"]
         reason = left[-1]["message"] if left else ""
         return (Problem("budget-used-up", f"{len(left)} checks were not carried out: {reason}"),)
     if code is ExitCode.PRECONDITION:
-        reason = next((c["message"] for c in shown if c["message"]), "no check applies")
+        reason = next((c["message"] for c in rows if c["message"]), "no check applies")
         return (Problem("nothing-checked", f"nothing could be checked: {reason}"),)
-    found = []
-    failed, vague = _named(shown, "fail"), _named(shown, "inconclusive")
+    reasons = []
+    failed, vague = _named(rows, "fail"), _named(rows, "inconclusive")
     if failed:
-        found.append(Problem("checks-failed", f"fail: {failed}"))
+        reasons.append(Problem("checks-failed", f"fail: {failed}"))
     if vague:
-        found.append(Problem("checks-inconclusive", f"inconclusive: {vague}"))
+        reasons.append(Problem("checks-inconclusive", f"inconclusive: {vague}"))
     differing = [d["check"] for d in differences if not d["known"]]
     if differing:
-        found.append(Problem("clients-differ", f"clients differ: {', '.join(differing)}"))
-    return tuple(found)
+        reasons.append(Problem("clients-differ", f"clients differ: {', '.join(differing)}"))
+    return tuple(reasons)
 
 
-def _named(shown: Sequence[Mapping[str, Any]], verdict: str) -> str:
-    names = (c["name"] for c in shown if c["verdict"] == verdict and not c["deviations"])
+def _named(rows: Sequence[Mapping[str, Any]], verdict: str) -> str:
+    names = (c["name"] for c in rows if c["verdict"] == verdict and not c["deviations"])
     return ", ".join(dict.fromkeys(names))
 
 
@@ -190,9 +190,9 @@ def _asked_by_profile(target: Target, custom: Sequence[Check]) -> tuple[list[str
 
 
 def _disagreements(
-    target: Target, through: Sequence[Client], shown: Sequence[Mapping[str, Any]]
+    target: Target, through: Sequence[Client], rows: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    answered = any(one["verdict"] == "pass" and one["client"] != "http" for one in shown)
+    answered = any(one["verdict"] == "pass" and one["client"] != "http" for one in rows)
     return disagreements(target, through) if len(through) > 1 and answered else []
 
 
@@ -214,20 +214,20 @@ def describe(target: Target) -> dict[str, Any]:
 
 
 def exit_code(
-    shown: Sequence[Mapping[str, Any]], differences: Sequence[Mapping[str, Any]]
+    rows: Sequence[Mapping[str, Any]], differences: Sequence[Mapping[str, Any]]
 ) -> ExitCode:
     """1 for a failure, a doubt or a difference nobody knows; 3 where nothing could be checked."""
-    for one in shown:
+    for one in rows:
         if one["verdict"] in ("fail", "inconclusive") and not one["deviations"]:
             return ExitCode.NEGATIVE
     if any(not d["known"] for d in differences):
         return ExitCode.NEGATIVE
-    if all(one["verdict"] == "could not check" for one in shown):
+    if all(one["verdict"] == "could not check" for one in rows):
         return ExitCode.PRECONDITION
     return ExitCode.DONE
 
 
-def _shown(target: Target, one: CheckRun, repeat: int) -> dict[str, Any]:
+def _row(target: Target, one: CheckRun, repeat: int) -> dict[str, Any]:
     outcome = one.outcome
     # A server can say the key that it was sent: in an error, in a header, in an answer.
     safe = Redactor(target.secrets).text
@@ -268,22 +268,22 @@ def _shown(target: Target, one: CheckRun, repeat: int) -> dict[str, Any]:
     }
 
 
-def _counts(shown: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    counts: dict[str, int] = {v: sum(one["verdict"] == v for one in shown) for v in VERDICTS}
-    counts["known deviation"] = sum(bool(one["deviations"]) for one in shown)
+def _counts(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    counts: dict[str, int] = {v: sum(one["verdict"] == v for one in rows) for v in VERDICTS}
+    counts["known deviation"] = sum(bool(one["deviations"]) for one in rows)
     return counts
 
 
-def _differences(shown: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _differences(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Checks that end differently for different clients: one user sees what another does not."""
     by_name: dict[str, dict[str, Mapping[str, Any]]] = {}
-    for one in shown:
+    for one in rows:
         if one["verdict"] != "could not check":
             by_name.setdefault(one["name"], {})[one["client"]] = one
-    found = []
-    for name, seen in by_name.items():
-        verdicts = {c: str(o["verdict"]) for c, o in seen.items()}
+    differences = []
+    for name, by_client in by_name.items():
+        verdicts = {c: str(o["verdict"]) for c, o in by_client.items()}
         if len(set(verdicts.values())) > 1:
-            known = all(o["verdict"] == "pass" or o["deviations"] for o in seen.values())
-            found.append({"check": name, "verdicts": verdicts, "known": known})
-    return found
+            is_known = all(o["verdict"] == "pass" or o["deviations"] for o in by_client.values())
+            differences.append({"check": name, "verdicts": verdicts, "known": is_known})
+    return differences

@@ -69,15 +69,15 @@ def judge_calls(
     names = [t["function"]["name"] for t in tools]
     if not choice.calls:
         _no_call(session, choice, names)
-    if choice.finish_reason == "length" and not _whole(choice.calls[-1]):
+    if choice.finish_reason == "length" and not _is_complete(choice.calls[-1]):
         raise inconclusive("the token budget ended inside a call: raise `smoke.max-tokens`")
     by_name = {t["function"]["name"]: t["function"]["parameters"] for t in tools}
     for call in choice.calls:
-        known = session.expect(
+        is_known_tool = session.expect(
             call.name in by_name, "tool-name", f"a call of {' or '.join(names)}", call.name
         )
         session.expect(bool(call.id), "tool-id", "an id on the call", call.id)
-        if known:
+        if is_known_tool:
             judge_arguments(session, call, by_name[call.name])
     ids = [c.id for c in choice.calls]
     session.expect(len(set(ids)) == len(ids), "tool-id", "ids that differ", ids)
@@ -117,7 +117,7 @@ def called_in_text(choice: Choice, names: list[str]) -> bool:
     )
 
 
-def _whole(call: ToolCall) -> bool:
+def _is_complete(call: ToolCall) -> bool:
     try:
         loads(call.arguments, strict=False)
     except ValueError:

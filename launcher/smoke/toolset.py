@@ -43,21 +43,23 @@ def prompts(path: Path | None = None) -> list[Mapping[str, Any]]:
         UsageError: the file cannot be read or is no prompt set.
     """
     try:
-        found = json.loads((path or DATA).read_text(encoding="utf-8"))["prompts"]
-        good = isinstance(found, list) and all(isinstance(p["prompt"], str) for p in found)
+        questions = json.loads((path or DATA).read_text(encoding="utf-8"))["prompts"]
+        is_valid = isinstance(questions, list) and all(
+            isinstance(p["prompt"], str) for p in questions
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError.of(
             "bad-prompts", f"no prompt set: {type(error).__name__}: {error}", str(path or DATA)
         ) from error
-    if not good or not found:
+    if not is_valid or not questions:
         raise UsageError.of("bad-prompts", "no prompts in it", str(path or DATA))
-    return list(found)
+    return list(questions)
 
 
-def measure(target: Target, asked: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def measure(target: Target, questions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Ask every prompt once at temperature 0 and count."""
     waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for position in range(len(asked)):
+    for position in range(len(questions)):
         waiting.put(position)
     rows: dict[int, dict[str, Any]] = {}
     session = session_of(target, "tool-set")
@@ -75,7 +77,7 @@ def measure(target: Target, asked: Sequence[Mapping[str, Any]]) -> dict[str, Any
                     "silent": True,
                 }
                 continue
-            rows[position] = _row(session, asked[position])
+            rows[position] = _row(session, questions[position])
 
     threads = [
         threading.Thread(target=work, daemon=True)
@@ -84,8 +86,8 @@ def measure(target: Target, asked: Sequence[Mapping[str, Any]]) -> dict[str, Any
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(target.request_timeout * len(asked))
-    return counted([rows.get(i, {"error": "no answer"}) for i in range(len(asked))])
+        thread.join(target.request_timeout * len(questions))
+    return counted([rows.get(i, {"error": "no answer"}) for i in range(len(questions))])
 
 
 def counted(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -104,9 +106,9 @@ def counted(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def agreement(one: Sequence[bool | None], other: Sequence[bool | None]) -> float | None:
+def agreement(one: Sequence[bool | None], second: Sequence[bool | None]) -> float | None:
     """The share of prompts on which two targets both call or both do not."""
-    both = [(a, b) for a, b in zip(one, other, strict=True) if a is not None and b is not None]
+    both = [(a, b) for a, b in zip(one, second, strict=True) if a is not None and b is not None]
     return _rate(sum(a == b for a, b in both), len(both))
 
 
@@ -125,28 +127,28 @@ def _row(session: Session, item: Mapping[str, Any]) -> dict[str, Any]:
     if answer.status != 200:
         return {"error": session.safe(f"HTTP {answer.status}: {answer.error}")}
     names = {c.name for c in answer.choice.calls}
-    wanted = item.get("call")
+    expected_call = item.get("call")
     return {
         "triggered": bool(names),
-        "as_expected": names == ({wanted} if wanted else set()),
+        "as_expected": names == ({expected_call} if expected_call else set()),
         "calls": len(answer.choice.calls),
         "valid": _valid(answer),
     }
 
 
 def _valid(answer: Answer) -> int:
-    good = 0
+    valid_count = 0
     for call in answer.choice.calls:
         try:
             arguments = loads(call.arguments, strict=False)
         except ValueError:
             continue
-        good += call.name in SCHEMAS and not violations(arguments, SCHEMAS[call.name])
-    return good
+        valid_count += call.name in SCHEMAS and not violations(arguments, SCHEMAS[call.name])
+    return valid_count
 
 
-def _rate(part: int, whole: int) -> float | None:
-    return round(part / whole, 4) if whole else None
+def _rate(part: int, total: int) -> float | None:
+    return round(part / total, 4) if total else None
 
 
 def _nothing(session: Session) -> Outcome:

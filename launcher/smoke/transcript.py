@@ -26,6 +26,8 @@ EVENT_LIMIT = 400
 HIDDEN = "***"
 SECRET_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "cookie", "set-cookie"})
 SECRET_FIELD = re.compile(r"(?i)(^|[-_])(api[-_]?key|key|token|secret|password)$")
+WRONG_KEY = "ernie-deploy-wrong-key"
+"""Sent to be refused, and no secret: a request that has it can only be repeated with it."""
 TOKEN_COUNTS = re.compile(r"(?i)(max|min|logprob|_ids?$)")
 
 
@@ -82,19 +84,23 @@ class Redactor:
         """Headers without keys and cookies."""
         return {
             _cut(name, HEADER_LIMIT): HIDDEN
-            if name.lower() in SECRET_HEADERS
+            if name.lower() in SECRET_HEADERS and not _is_wrong_key(str(value))
             else _cut(self.text(str(value)), HEADER_LIMIT)
             for name, value in list(headers.items())[:HEADERS]
         }
 
 
 def _is_secret(name: str, value: Any) -> bool:
-    return (
-        isinstance(value, str)
-        and SECRET_FIELD.search(name) is not None
-        and not TOKEN_COUNTS.search(name)
-        and value != ""
-    )
+    return isinstance(value, str) and is_secret_field(name) and value != "" and value != WRONG_KEY
+
+
+def is_secret_field(name: str) -> bool:
+    """True where a text in a field of this name is hidden in reports."""
+    return SECRET_FIELD.search(name) is not None and not TOKEN_COUNTS.search(name)
+
+
+def _is_wrong_key(value: str) -> bool:
+    return value.removeprefix("Bearer ") == WRONG_KEY
 
 
 class Transcript:
@@ -148,9 +154,9 @@ class Transcript:
                 for e in self._exchanges[since:]
                 if e.check == check and e.client in (client, "http")
             ]
-        return [self.shown(entry) for entry in chosen]
+        return [self.to_json(entry) for entry in chosen]
 
-    def shown(self, entry: Exchange) -> dict[str, Any]:
+    def to_json(self, entry: Exchange) -> dict[str, Any]:
         """One entry as plain JSON, redacted and cut to size."""
         redact = self.redactor
         return {
@@ -177,9 +183,9 @@ class Transcript:
             body = body.decode("utf-8", "replace")
         if isinstance(body, str):
             return _cut(self.redactor.text(body))
-        shown = self.redactor.json(body)
-        text = json.dumps(shown, ensure_ascii=False)
-        return shown if len(text) <= TEXT_LIMIT else _cut(text)
+        body_json = self.redactor.json(body)
+        text = json.dumps(body_json, ensure_ascii=False)
+        return body_json if len(text) <= TEXT_LIMIT else _cut(text)
 
     def _response(self, text: str) -> str:
         try:

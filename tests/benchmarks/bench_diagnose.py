@@ -19,11 +19,11 @@ AIM = "10 MB/s"
 ROUNDS = 5
 
 
-def lines(wanted: int) -> Iterator[str]:
+def lines(count: int) -> Iterator[str]:
     """About `wanted` bytes of what a busy server writes, chatty loggers and raw lines mixed."""
     source = random.Random(4)
     written = 0
-    while written < wanted:
+    while written < count:
         second = ":".join(f"{source.randrange(60):02d}" for _ in range(3))
         number = source.randrange(10**6)
         line = source.choice(
@@ -58,12 +58,12 @@ def main() -> None:
         size = log.stat().st_size
         for _ in range(ROUNDS):
             begun = time.process_time()
-            found = look_for_a_word(log)
+            matches = look_for_a_word(log)
             floor.append(time.process_time() - begun)
             begun = time.process_time()
             answer = of_folder(Path(folder), "fastdeploy")
             ours.append(time.process_time() - begun)
-            if found != 1 or answer.rule_id != "ED-FD-TOOL-PARSER-UNKNOWN":
+            if matches != 1 or answer.rule_id != "ED-FD-TOOL-PARSER-UNKNOWN":
                 raise RuntimeError(f"the failure was not found: {answer.rule_id}")
     show(f"one word in {megabytes} MB, processor time", floor)
     show(f"a diagnosis of {megabytes} MB, processor time", ours)

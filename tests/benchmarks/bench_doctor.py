@@ -29,9 +29,9 @@ def main() -> None:
         )
         env = environment(ERNIE_DEPLOY_HOME=folder)
         env["PYTHONPATH"] = str(ROOT)
-        words = cli.argv("doctor", "--fast", "--json", str(profile))
+        argv = cli.argv("doctor", "--fast", "--json", str(profile))
         began = time.perf_counter()
-        first = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
+        first = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
         print(f"the first run, which asks the interpreter: {time.perf_counter() - began:.2f} s")
         if not json.loads(first.stdout)["data"]["findings"]:
             raise RuntimeError(f"doctor found nothing to say: {first.stderr}")
@@ -39,7 +39,7 @@ def main() -> None:
         works = {
             bare: partial(command, (sys.executable, "-c", ""), env),
             # 1 and 3 are its verdict about this machine.
-            "ernie-deploy doctor --fast": partial(command, words, env, (0, 1, 3)),
+            "ernie-deploy doctor --fast": partial(command, argv, env, (0, 1, 3)),
         }
         table(alternate(works, rounds), bare)
 

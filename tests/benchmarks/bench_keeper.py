@@ -31,9 +31,9 @@ def main() -> None:
     with bench() as rig, tempfile.TemporaryDirectory(prefix="edt-peers-") as folder:
         rig.up("bench")
         try:
-            with peers.supervisors(Path(folder), 1) as others:
+            with peers.supervisors(Path(folder), 1) as supervisors:
                 watched = {"the keeper of one instance": rig.keeper("bench")}
-                watched |= {f"{peer.name}, one program": peer.pid for peer in others}
+                watched |= {f"{peer.name}, one program": peer.pid for peer in supervisors}
                 time.sleep(2)
                 before, began = {p: cpu(p) for p in watched.values()}, time.monotonic()
                 time.sleep(IDLE)

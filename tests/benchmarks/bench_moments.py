@@ -18,7 +18,7 @@ PEERS = {"text-generation-inference": 100, "GPUStack": 3000, "FastDeploy": 5000,
 
 def ready(rig: Rig) -> tuple[float, float]:
     """(port open to first question, last byte of the probe's answer to `ready` told), seconds."""
-    stamp = Path(rig.place("stamp"))
+    stamp = Path(rig.path("stamp"))
     stamp.unlink(missing_ok=True)
     script = {"stamp": str(stamp), "before": [{"sleep": 0.3}]}
     process = rig.spawn("up", rig.profile("bench", script), "--json")
@@ -26,14 +26,14 @@ def ready(rig: Rig) -> tuple[float, float]:
     for line in process.stdout:
         event = json.loads(line)
         if event.get("event") == "state" and event["state"] == "ready":
-            told = time.monotonic()
+            reported_at = time.monotonic()
             break
     process.communicate()
     stamps = [line.split() for line in stamp.read_text().splitlines()]
     opened = next(float(s[0]) for s in stamps if s[1] == "open")
-    asked = next(float(s[0]) for s in stamps if s[1] == "asked")
+    asked_at = next(float(s[0]) for s in stamps if s[1] == "asked")
     answered = next(float(s[0]) for s in stamps if s[1] == "answered" and "completions" in s[2])
-    return asked - opened, told - answered
+    return asked_at - opened, reported_at - answered
 
 
 def death(rig: Rig) -> float:
@@ -46,10 +46,10 @@ def death(rig: Rig) -> float:
     for event in events:
         if event and event["event"] == "failure":
             break
-    seen = time.monotonic()
+    observed_at = time.monotonic()
     client.close()
     rig.wait_for_state("died", "bench")
-    return seen - killed
+    return observed_at - killed
 
 
 def down(rig: Rig) -> tuple[float, float]:
@@ -70,26 +70,26 @@ def down(rig: Rig) -> tuple[float, float]:
 def main() -> None:
     """Measure each moment several times and print it beside its target."""
     machine()
-    opened, told, seen, returned, whole = [], [], [], [], []
+    opened, reported, observed, returned, complete = [], [], [], [], []
     with bench() as rig:
         for _ in range(ROUNDS):
             first, second = ready(rig)
             opened.append(first)
-            told.append(second)
-            seen.append(death(rig))
+            reported.append(second)
+            observed.append(death(rig))
         for _ in range(ROUNDS):
             rig.up("bench")
             first, second = down(rig)
             returned.append(first)
-            whole.append(second)
+            complete.append(second)
         show("port open to first question", opened, target="within 100 ms")
-        show("last byte of the completion to `ready` told", told, target="within 100 ms")
-        ours = show("kill -9 of the engine to the keeper's word", seen, target="within 100 ms")
+        show("last byte of the completion to `ready` told", reported, target="within 100 ms")
+        ours = show("kill -9 of the engine to the keeper's word", observed, target="within 100 ms")
         for name, peer in PEERS.items():
             print(f"  peer {name:<26} {peer:>7} ms, {peer / ours:10.0f} x ours")
         show("last exit to the return of `down`", returned, target="within 200 ms")
-        show("`down` as a whole", whole)
-        ratio("share of the whole `down`", returned, whole)
+        show("`down` as a whole", complete)
+        ratio("share of the whole `down`", returned, complete)
 
 
 if __name__ == "__main__":

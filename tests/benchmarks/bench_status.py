@@ -23,7 +23,7 @@ def main() -> None:
             for name in names:
                 rig.up(name)
             env = environment()
-            with peers.supervisors(Path(folder), INSTANCES) as others:
+            with peers.supervisors(Path(folder), INSTANCES) as supervisors:
                 works = {
                     "bare Python": partial(command, (sys.executable, "-c", ""), env),
                     VERSION: lambda: rig.run("--version"),
@@ -34,7 +34,7 @@ def main() -> None:
                     f"{os.path.basename(peer.status[0])} status of {INSTANCES}": partial(
                         command, peer.status, env
                     )
-                    for peer in others
+                    for peer in supervisors
                 }
                 times = alternate(works)
             table(times, VERSION, {EVERY: "1.5"})

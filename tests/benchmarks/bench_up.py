@@ -50,16 +50,16 @@ def main() -> None:
         print("transformers is not installed (`make setup`): nothing to measure")
         return
     machine()
-    words = [PROFILE, "--set", f"python={python}", "--json"]
-    ours, theirs, told = [], [], []
+    arguments = [PROFILE, "--set", f"python={python}", "--json"]
+    ours, theirs, reported = [], [], []
     with bench() as rig:
         port = ports.free_port()
         for _ in range(ROUNDS):
             began = time.monotonic()
-            ran = rig.run("up", *words, "--set", f"ports.api={port}")
+            ran = rig.run("up", *arguments, "--set", f"ports.api={port}")
             ours.append(time.monotonic() - began)
-            assert ran.rc == 0, ran.said()
-            told.append(ran.json["data"]["seconds"])
+            assert ran.rc == 0, ran.output()
+            reported.append(ran.json["data"]["seconds"])
             name = ran.json["instance"]
             plan = rig.stored(name, "plan.json")
             assert rig.run("down", name).rc == 0
@@ -72,8 +72,8 @@ def main() -> None:
     show("bare engine, exec to its first completion", theirs, "s")
     show("`up`, as the shell sees it", ours, "s")
     ratio("times the bare engine", ours, theirs)
-    show("`up`, keeper's start to ready", told, "s")
-    ratio("times the bare engine", told, theirs)
+    show("`up`, keeper's start to ready", reported, "s")
+    ratio("times the bare engine", reported, theirs)
 
 
 if __name__ == "__main__":

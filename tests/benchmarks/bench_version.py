@@ -31,7 +31,7 @@ def main() -> None:
             "ernie-deploy status (no instances)": cli.argv("status"),
             "ernie-deploy validate PROFILE": cli.argv("validate", str(ROOT / PROFILE)),
         }
-        works = {name: partial(command, words, env) for name, words in lines.items()}
+        works = {name: partial(command, argv, env) for name, argv in lines.items()}
         table(alternate(works), BARE, AIMS)
         starts = peers.starts()
         if not starts:
@@ -39,7 +39,7 @@ def main() -> None:
         print()
         # One environment for all, and its own bare Python: an editable install is slow to start.
         python = peers.python() or ""
-        mine = {name: (python, *words[1:]) for name, words in lines.items()}
+        mine = {name: (python, *argv[1:]) for name, argv in lines.items()}
         table(alternate({n: partial(command, w, env) for n, w in (mine | starts).items()}), BARE)
 
 

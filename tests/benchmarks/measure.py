@@ -47,15 +47,15 @@ def environment(**more: str) -> dict[str, str]:
     return env
 
 
-def command(words: Sequence[str], env: Mapping[str, str], codes: Sequence[int] = (0,)) -> None:
+def command(argv: Sequence[str], env: Mapping[str, str], codes: Sequence[int] = (0,)) -> None:
     """Run a command to its end.
 
     Raises:
         RuntimeError: its exit code is none of `codes`: what is measured is broken.
     """
-    ran = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
+    ran = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
     if ran.returncode not in codes:
-        raise RuntimeError(f"{' '.join(words)} ended with {ran.returncode}:\n{ran.stderr}")
+        raise RuntimeError(f"{' '.join(argv)} ended with {ran.returncode}:\n{ran.stderr}")
 
 
 def alternate(

@@ -30,13 +30,13 @@ def prompts(tmp_path: Path) -> list[str]:
     return ["--prompts", str(path)]
 
 
-def run(*words: str) -> Result:
-    return CliRunner().invoke(group, ["compare", *words], standalone_mode=False)
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(group, ["compare", *arguments], standalone_mode=False)
 
 
 def test_two_servers_side_by_side(prompts: list[str]) -> None:
-    with serve() as good, serve(DEFECTS["tool-enum-ignored"]) as bad:
-        done = run(good.url, bad.url, "--check", "tool-call", "--json", *prompts)
+    with serve() as working, serve(DEFECTS["tool-enum-ignored"]) as broken:
+        done = run(working.url, broken.url, "--check", "tool-call", "--json", *prompts)
     data = json.loads(done.stdout)["data"]
     (row,) = [r for r in data["checks"] if r["check"] == "tool-call"]
     assert row["verdicts"][0] == "pass"
@@ -64,11 +64,11 @@ def test_the_same_target_twice_is_a_usage_error(prompts: list[str]) -> None:
 def test_worse_than_the_baseline_is_exit_code_1(prompts: list[str], tmp_path: Path) -> None:
     stored = tmp_path / "baseline.json"
     with serve() as server:
-        words = (server.url, "--check", "tool-call", "--check", "chat", *prompts)
-        assert run(*words, "--save-baseline", str(stored)).return_value == 0
-        assert run(*words, "--baseline", str(stored)).return_value == 0
+        arguments = (server.url, "--check", "tool-call", "--check", "chat", *prompts)
+        assert run(*arguments, "--save-baseline", str(stored)).return_value == 0
+        assert run(*arguments, "--baseline", str(stored)).return_value == 0
         server.defect = DEFECTS["tool-call-as-text"]
-        done = run(*words, "--baseline", str(stored))
+        done = run(*arguments, "--baseline", str(stored))
     assert done.return_value == 1
     assert "tool-call was pass, is fail" in done.stdout
     assert "trigger_rate was 0.5, is 0.0" in done.stdout
@@ -115,13 +115,13 @@ def test_a_baseline_that_cannot_be_stored_afterwards_does_not_hide_the_compariso
             folder.rmdir()
 
     with serve(Defect("takes-away", "chat", route=take_away)) as server:
-        words = (server.url, "--check", "chat", "--save-baseline", str(folder / "b.json"))
-        done = run(*words, *prompts, "--json")
-    said = json.loads(done.stdout)
-    assert (done.return_value, said["exit_code"]) == (3, 3)
-    assert [e["code"] for e in said["errors"]] == ["baseline-not-written"]
-    assert said["data"]["saved"] is None
-    assert said["data"]["checks"] == [
+        arguments = (server.url, "--check", "chat", "--save-baseline", str(folder / "b.json"))
+        done = run(*arguments, *prompts, "--json")
+    envelope = json.loads(done.stdout)
+    assert (done.return_value, envelope["exit_code"]) == (3, 3)
+    assert [e["code"] for e in envelope["errors"]] == ["baseline-not-written"]
+    assert envelope["data"]["saved"] is None
+    assert envelope["data"]["checks"] == [
         {"check": "chat", "verdicts": ["pass"], "shown": ["pass"], "same": True}
     ]
 
@@ -135,8 +135,8 @@ def test_cost_comes_with_its_formula(prompts: list[str]) -> None:
 
 
 def test_the_figures_of_the_cost() -> None:
-    found = cost(3.6, 1, {"tokens_per_second": 1000.0})
-    assert found["per_million"] == 1.0
+    row = cost(3.6, 1, {"tokens_per_second": 1000.0})
+    assert row["per_million"] == 1.0
 
 
 def test_the_shipped_price_list_has_the_hosted_price() -> None:
@@ -152,18 +152,18 @@ def test_rates() -> None:
         {"triggered": False, "as_expected": True, "calls": 0, "valid": 0},
         {"error": "HTTP 500"},
     ]
-    found = counted(rows)
-    assert (found["trigger_rate"], found["schema_accuracy"]) == (0.5, 0.5)
-    assert found["triggered"] == [True, False, None]
+    rates = counted(rows)
+    assert (rates["trigger_rate"], rates["schema_accuracy"]) == (0.5, 0.5)
+    assert rates["triggered"] == [True, False, None]
     assert agreement([True, False, None], [True, True, True]) == 0.5
 
 
 def test_reports_of_a_comparison(prompts: list[str], tmp_path: Path) -> None:
     files = {kind: tmp_path / kind for kind in ("html", "junit", "markdown")}
     options = [word for kind, path in files.items() for word in (f"--{kind}", str(path))]
-    with serve() as good, serve(DEFECTS["tool-enum-ignored"]) as bad:
-        words = (good.url, bad.url, "--check", "tool-call", "--check", "chat", *options)
-        done = run(*words, *prompts)
+    with serve() as working, serve(DEFECTS["tool-enum-ignored"]) as broken:
+        arguments = (working.url, broken.url, "--check", "tool-call", "--check", "chat", *options)
+        done = run(*arguments, *prompts)
     assert done.return_value == 0
     junit = files["junit"].read_text()
     assert violations(junit) == []

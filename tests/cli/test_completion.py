@@ -14,7 +14,7 @@ from tests.support.rig import Rig
 
 def typed(rig: Rig, keys: str) -> str:
     """The words that stand on a bash's command line after these keys."""
-    stub = Path(rig.place("bin"))
+    stub = Path(rig.path("bin"))
     stub.mkdir()
     (stub / "ernie-deploy").write_text(f'#!/bin/sh\nexec {shlex.join(cli.argv())} "$@"\n')
     (stub / "ernie-deploy").chmod(0o755)
@@ -29,19 +29,19 @@ def typed(rig: Rig, keys: str) -> str:
         # Ctrl-A puts a command before the line, which says word by word what stands there.
         os.write(ours, b"source <(ernie-deploy completion bash)\n")
         os.write(ours, f"{keys}\x01printf 'G%s:' OT; printf '<%s>' \x05; exit\n".encode())
-        said = b""
+        output = b""
         try:
             while data := os.read(ours, 4096):
-                said += data
+                output += data
         except OSError:  # the terminal's other end was closed
             pass
         shell.wait(600)
     os.close(ours)
-    return said.decode(errors="replace").rpartition("GOT:")[2].partition("exit")[0].strip()
+    return output.decode(errors="replace").rpartition("GOT:")[2].partition("exit")[0].strip()
 
 
 @pytest.mark.parametrize(
-    ("keys", "words"),
+    ("keys", "line"),
     [
         ("ernie-deploy stat\t", "<ernie-deploy><status>"),
         ("ernie-deploy down long-na\t", "<ernie-deploy><down><long-name>"),
@@ -54,10 +54,10 @@ def typed(rig: Rig, keys: str) -> str:
         ("ernie-deploy engine install tr\t", "<ernie-deploy><engine><install><transformers>"),
     ],
 )  # fmt: skip
-def test_bash(rig: Rig, keys: str, words: str) -> None:
+def test_bash(rig: Rig, keys: str, line: str) -> None:
     (rig.instance("long-name") / "logs").mkdir(parents=True)
     (rig.instance("long-name") / "plan.json").touch()
-    assert typed(rig, keys) == words
+    assert typed(rig, keys) == line
 
 
 def test_zsh_asks_and_is_answered(rig: Rig) -> None:
@@ -75,10 +75,10 @@ def test_zsh_asks_and_is_answered(rig: Rig) -> None:
 
 
 def test_a_state_directory_that_is_none_stays_silent(rig: Rig) -> None:
-    place = Path(rig.place("file"))
-    place.touch()
+    path = Path(rig.path("file"))
+    path.touch()
     rig.env |= {
-        "ERNIE_DEPLOY_HOME": str(place),
+        "ERNIE_DEPLOY_HOME": str(path),
         "_ERNIE_DEPLOY_COMPLETE": "bash_complete",
         "COMP_WORDS": "ernie-deploy down lo",
         "COMP_CWORD": "2",

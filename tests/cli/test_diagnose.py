@@ -19,7 +19,7 @@ def test_logs_of_a_server_that_somebody_else_started(
 ) -> None:
     (tmp_path / "nohup.out").write_text(f"starting\n{LINE}\n")
     ran = run_cli("diagnose", "--logs", str(tmp_path))
-    assert ran.rc == 1, ran.said()
+    assert ran.rc == 1, ran.output()
     assert ran.stdout.startswith("ED-FD-TOOL-PARSER-UNKNOWN")
     assert "nohup.out:2" in ran.stdout
     assert LINE in ran.stdout
@@ -47,9 +47,9 @@ def test_healthy_logs(run_cli: Callable[..., Ran], tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["milk\nbread\n", "name,when\nx,2026-01-09\n", "\n\n"])
 def test_what_is_no_log_is_not_well(text: str, run_cli: Callable[..., Ran], tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text(text)
-    for place in (tmp_path, tmp_path / "notes.txt"):
-        ran = run_cli("diagnose", "--logs", str(place), "--json")
-        assert ran.rc == 3, ran.said()
+    for path in (tmp_path, tmp_path / "notes.txt"):
+        ran = run_cli("diagnose", "--logs", str(path), "--json")
+        assert ran.rc == 3, ran.output()
         (error,) = ran.json["errors"]
         assert error["code"] == "no-logs"
         assert "is not recognised as logs" in error["message"]
@@ -79,7 +79,7 @@ def test_binary_files_are_named_and_passed_over(
     (tmp_path / "core").write_bytes(b"\x7fELF\0\0" + LINE.encode() + b"\n")
     (tmp_path / "a.log").write_text("INFO all is well\n")
     ran = run_cli("diagnose", "--logs", str(tmp_path), "--json")
-    assert ran.rc == 0, ran.said()
+    assert ran.rc == 0, ran.output()
     assert ran.json["data"]["notes"] == ["binary files are not read (core)"]
     # A log that was emptied under its writer begins with a hole.
     (tmp_path / "a.log").write_bytes(bytes(100) + f"\n{LINE}\n".encode())
@@ -94,7 +94,7 @@ def test_nothing_in_a_log_steers_the_terminal(run_cli: Callable[..., Ran], tmp_p
     name = "a\x1b[2J.log"
     (tmp_path / name).write_text("\x1b]0;mine\x07INFO up\nValueError: \x1b[31m\x07\x9b2Jno\n")
     ran = run_cli("diagnose", "--logs", str(tmp_path))
-    assert ran.rc == 1, ran.said()
+    assert ran.rc == 1, ran.output()
     assert "ValueError: no" in ran.stdout
     assert ran.stdout.replace("\n", "").isprintable()
 
@@ -136,11 +136,11 @@ def test_an_instance_by_name(run_cli: Callable[..., Ran], home: Path) -> None:
     failed = "Failed to launch worker processes, check log/workerlog.* for more details."
     (folder / "logs" / "engine.log").write_text(f"2026-01-09T10:00:00.0Z stderr F {failed}\n")
     ran = run_cli("diagnose", "one", "--json")
-    assert ran.rc == 1, ran.said()
+    assert ran.rc == 1, ran.output()
     assert ran.json["instance"] == "one"
     assert ran.json["data"]["rule"] == "ED-FD-QUANTIZATION-INVALID"
-    others = [other["rule"] for other in ran.json["data"]["others"]]
-    assert others == ["ED-FD-WORKER-LAUNCH-FAILED"]
+    alternatives = [finding["rule"] for finding in ran.json["data"]["others"]]
+    assert alternatives == ["ED-FD-WORKER-LAUNCH-FAILED"]
 
 
 def test_a_killed_keeper_is_said_first(rig: Rig) -> None:
@@ -148,7 +148,7 @@ def test_a_killed_keeper_is_said_first(rig: Rig) -> None:
     keeper = rig.keeper()
     rig.kill(keeper)
     ran = rig.run("diagnose", "one")
-    assert ran.rc == 1, ran.said()
+    assert ran.rc == 1, ran.output()
     assert ran.stdout.startswith(f"one is LOST: its keeper (pid {keeper}) was killed")
     assert "nothing wrong" not in ran.stdout
     assert "ernie-deploy down one" in " ".join(ran.stdout.split())
@@ -157,7 +157,7 @@ def test_a_killed_keeper_is_said_first(rig: Rig) -> None:
     assert data["cause"] == data["state"]["message"]
     rig.down()
     after = rig.run("diagnose", "one")
-    assert after.rc == 1, after.said()
+    assert after.rc == 1, after.output()
     assert after.stdout.startswith("the keeper of one had been killed; what it left was cleaned")
 
 
@@ -165,7 +165,7 @@ def test_who_stopped_it_is_said_after_a_down(rig: Rig) -> None:
     rig.up()
     rig.down()
     ran = rig.run("diagnose", "one")
-    assert ran.rc == 0, ran.said()
+    assert ran.rc == 0, ran.output()
     assert ran.stdout.startswith("one was stopped by `ernie-deploy down` at ")
     assert "exit code" not in ran.stdout
     assert "its logs show nothing wrong" in ran.stdout
@@ -176,7 +176,7 @@ def test_what_signal_stopped_it(rig: Rig) -> None:
     rig.kill(rig.keeper(), signal.SIGTERM)
     rig.wait_for_state("stopped")
     ran = rig.run("diagnose", "one")
-    assert ran.rc == 0, ran.said()
+    assert ran.rc == 0, ran.output()
     assert ran.stdout.startswith("one was stopped by SIGTERM to its keeper")
 
 
@@ -186,7 +186,7 @@ def test_what_it_was_given_up_for_comes_before_the_logs(rig: Rig) -> None:
     script = {"before": [{"sleep": 600}]}
     assert rig.run("up", rig.profile(script=script, health=health)).rc == 5
     ran = rig.run("diagnose", "one")
-    assert ran.rc == 1, ran.said()
+    assert ran.rc == 1, ran.output()
     assert ran.stdout.startswith("one has failed: not ready after 1 s")
     assert "health.startup-timeout" in ran.stdout
     rig.down()
@@ -196,14 +196,14 @@ def test_what_it_was_given_up_for_comes_before_the_logs(rig: Rig) -> None:
 def test_one_that_runs_is_asked_and_judged_by_its_logs(rig: Rig) -> None:
     rig.up()
     ran = rig.run("diagnose", "one")
-    assert ran.rc == 0, ran.said()
+    assert ran.rc == 0, ran.output()
     assert ran.stdout.startswith("one is ready: GET /health answered 200 and POST /v1/chat/")
     assert "its logs show nothing wrong" in ran.stdout
     rig.down()
 
 
 @pytest.mark.parametrize(
-    ("later", "said"),
+    ("later", "expected"),
     [
         ({"health": 404, "health_text": "Sick"}, "GET /health answered 404 Sick"),
         ({"health": 304}, "GET /health answered 304"),
@@ -213,17 +213,19 @@ def test_one_that_runs_is_asked_and_judged_by_its_logs(rig: Rig) -> None:
         ({"completion": "500"}, "answered with 500"),
     ],
 )
-def test_a_ready_server_that_does_not_work(rig: Rig, later: dict[str, object], said: str) -> None:
+def test_a_ready_server_that_does_not_work(
+    rig: Rig, later: dict[str, object], expected: str
+) -> None:
     """The logs show nothing: only the question does. `status` asks no completion."""
-    switch = Path(rig.place("later"))
-    words = [{"error": "WARNING 2030-01-09 10:00:00,000 pid file.py[line:1] something is odd"}]
-    rig.up(script={"later": str(switch), "after": words}, health={"probe-timeout": 1})
+    switch = Path(rig.path("later"))
+    script = [{"error": "WARNING 2030-01-09 10:00:00,000 pid file.py[line:1] something is odd"}]
+    rig.up(script={"later": str(switch), "after": script}, health={"probe-timeout": 1})
     assert rig.run("diagnose", "one").rc == 0
     switch.write_text(json.dumps(later))
     ran = rig.run("diagnose", "one")
-    assert ran.rc == 1, ran.said()
+    assert ran.rc == 1, ran.output()
     assert ran.stdout.startswith("one is unhealthy: ")
-    assert said in ran.stdout
+    assert expected in ran.stdout
     assert "nothing wrong" not in ran.stdout
     assert "newest lines of its logs:" in ran.stdout
     assert "something is odd" in ran.stdout
@@ -244,7 +246,7 @@ def test_a_keeper_that_does_not_answer_is_said(rig: Rig) -> None:
         ran = rig.run("diagnose", "one")
     finally:
         rig.kill(keeper, signal.SIGCONT)
-    assert (status.rc, ran.rc) == (1, 1), ran.said()
+    assert (status.rc, ran.rc) == (1, 1), ran.output()
     assert status.stdout.startswith("the state of one is unknown: the keeper does not answer")
     assert ran.stdout.splitlines()[0] == status.stdout.splitlines()[0]
     rig.down()
@@ -256,7 +258,7 @@ def test_while_it_loads_that_is_said(rig: Rig) -> None:
     rig.wait_for_state("loading")
     wait_for(lambda: "weights 25 %" in rig.run("status", "one").stdout, "the phase")
     ran = rig.run("diagnose", "one")
-    assert ran.rc == 0, ran.said()
+    assert ran.rc == 0, ran.output()
     assert ran.stdout.startswith("one is loading: phase weights 25 %")
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=120)
@@ -267,7 +269,7 @@ def test_error_lines_of_a_server_that_answers_are_a_note(rig: Rig) -> None:
     rig.up(script={"after": [{"error": "ValueError: messages is no list"}]})
     wait_for(lambda: b"no list" in (rig.instance() / "logs/engine.log").read_bytes(), "the line")
     ran = rig.run("diagnose", "one")
-    assert ran.rc == 0, ran.said()
+    assert ran.rc == 0, ran.output()
     assert "engine.log:1: ValueError: messages is no list (the server answers)" in ran.stdout
     rig.down()
     assert rig.run("diagnose", "one").rc == 1, "it does not answer any more"

@@ -36,7 +36,7 @@ def profile(tmp_path: Path) -> Callable[..., str]:
 
 def test_the_machine_alone(run_cli: Callable[..., Ran]) -> None:
     ran = run_cli("doctor", "--json")
-    assert ran.rc in (0, 1), ran.said()
+    assert ran.rc in (0, 1), ran.output()
     findings = {f["check"]: f for f in ran.json["data"]["findings"]}
     assert {"host-memory", "shm-size", "open-files", "disk-state"} <= set(findings)
     assert "ports" not in findings
@@ -52,7 +52,7 @@ def test_a_profile_with_a_taken_port(
         file = profile(ports={"api": port})
         (error,) = run_cli("doctor", "--fast", file, "--json").json["errors"]
         ran = run_cli("doctor", "--fast", file)
-    assert ran.rc == 1, ran.said()
+    assert ran.rc == 1, ran.output()
     assert error["code"] == "doctor-failed"
     assert "ports" in error["message"]
     line = next(line for line in ran.stdout.splitlines() if line.startswith("FAIL"))
@@ -66,9 +66,9 @@ def test_the_fast_checks_ask_neither_network_nor_gpus(
     run_cli: Callable[..., Ran], profile: Callable[..., str]
 ) -> None:
     ran = run_cli("doctor", "--fast", "--json", profile())
-    assert ran.rc == 0, ran.said()
-    shown = {f["check"] for f in ran.json["data"]["findings"]}
-    assert not shown & {"hub", "driver", "gpu-count", "gpu-memory", "memory-plan"}
+    assert ran.rc == 0, ran.output()
+    checks = {f["check"] for f in ran.json["data"]["findings"]}
+    assert not checks & {"hub", "driver", "gpu-count", "gpu-memory", "memory-plan"}
     assert all(f["fast"] for f in ran.json["data"]["findings"])
 
 
@@ -79,15 +79,15 @@ def few_files() -> None:
 
 def test_up_refuses_on_fail_and_force_is_recorded(rig: Rig) -> None:
     refused = rig.spawn("up", rig.profile(), "--json", preexec_fn=few_files)
-    said, _ = refused.communicate(timeout=600)
-    assert refused.returncode == 3, said
-    (error,) = json.loads(said.splitlines()[-1])["errors"]
+    output, _ = refused.communicate(timeout=600)
+    assert refused.returncode == 3, output
+    (error,) = json.loads(output.splitlines()[-1])["errors"]
     assert error["code"] == "open-files"
     assert "--force open-files" in error["remedy"]
     assert not rig.instance().exists()
     started = rig.spawn("up", rig.profile(), "--force", "open-files", preexec_fn=few_files)
-    said, _ = started.communicate(timeout=600)
-    assert started.returncode == 0, said
+    output, _ = started.communicate(timeout=600)
+    assert started.returncode == 0, output
     assert rig.stored()["forced"] == ["open-files"]
     status = rig.run("status", "one")
     assert "started past the check open-files" in status.stdout

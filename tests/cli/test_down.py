@@ -12,7 +12,7 @@ from tests.support.waiting import wait_for
 def test_the_receipt(rig: Rig) -> None:
     rig.up()
     ran = rig.run("down", "one")
-    assert ran.rc == 0, ran.said()
+    assert ran.rc == 0, ran.output()
     assert "left 0 processes, 0 ports, 0 shm, 0 queues, 0 temporary" in ran.stdout
     assert rig.run("down", "one").stdout == "one was not running\n"
 
@@ -64,7 +64,7 @@ def test_a_queue_that_exists_before_stops_the_start(rig: Rig) -> None:
     number = libc.msgget(libc.ftok(str(queues).encode(), 72), 0o1600)
     try:
         ran = rig.run("up", rig.profile(args={"queue": [[str(queues), 72]]}), "--json")
-        assert (ran.rc, rig.errors(ran)) == (3, ["queue-exists"]), ran.said()
+        assert (ran.rc, rig.errors(ran)) == (3, ["queue-exists"]), ran.output()
         assert f"ipcrm -q {number}" in ran.json["errors"][0]["remedy"]
         rig.nothing_left()
         assert libc.msgget(libc.ftok(str(queues).encode(), 72), 0) == number, "never touched"
@@ -95,9 +95,9 @@ def test_what_was_acknowledged_is_no_alarm_any_more(rig: Rig) -> None:
     (row,) = every.json["data"]["instances"]
     assert (every.rc, row["state"], row["was"]) == (0, "stopped", "failed")
     assert row["error"]["code"], "why it failed can still be read"
-    shown = rig.run("status", "one").stdout
-    assert "was          failed" in shown
-    assert row["error"]["message"] in shown
+    status = rig.run("status", "one").stdout
+    assert "was          failed" in status
+    assert row["error"]["message"] in status
 
 
 def test_what_died_is_acknowledged_too(rig: Rig) -> None:
@@ -116,10 +116,10 @@ def test_a_start_that_ended_before_its_keeper_lived(rig: Rig) -> None:
     rig.down()
     (rig.instance() / "state.json").unlink()
     ran = rig.run("status")
-    assert ran.rc == 0, ran.said()
+    assert ran.rc == 0, ran.output()
     assert "`down` removes it" in ran.stdout
     down = rig.run("down", "one")
-    assert (down.rc, "the files are removed" in down.stdout) == (0, True), down.said()
+    assert (down.rc, "the files are removed" in down.stdout) == (0, True), down.output()
     assert not rig.instance().exists()
     assert rig.run("status").stdout == "no instances\n"
 
@@ -135,14 +135,14 @@ def test_a_name_that_is_nobodys_is_said_to_be(rig: Rig) -> None:
 def test_a_drain_that_is_no_duration(rig: Rig) -> None:
     for wrong in ("-5", "soon", "1e9d"):
         ran = rig.run("down", "one", "--drain", wrong, "--json")
-        assert (ran.rc, rig.errors(ran)) == (2, ["usage"]), ran.said()
+        assert (ran.rc, rig.errors(ran)) == (2, ["usage"]), ran.output()
     assert rig.run("down", "one", "--drain", "30s").rc == 0
 
 
 def test_a_name_that_leads_out_of_the_folder_is_refused(rig: Rig) -> None:
     for name in ("..", ".", "A B"):
         ran = rig.run("down", name, "--json")
-        assert (ran.rc, rig.errors(ran)) == (2, ["bad-name"]), ran.said()
+        assert (ran.rc, rig.errors(ran)) == (2, ["bad-name"]), ran.output()
     assert not os.path.exists(rig.home / "lock")
 
 
@@ -150,7 +150,7 @@ def test_a_drain_lets_running_requests_finish(rig: Rig) -> None:
     """The wait before SIGKILL grows by the drain that is asked for."""
     rig.up(script={"sigterm": "slow:3"}, stop={"grace": 0.5})
     ran = rig.run("down", "one", "--drain", "60", "--json")
-    assert ran.rc == 0, ran.said()
+    assert ran.rc == 0, ran.output()
     assert rig.stored()["engine_exit"] == 0
     rig.up(script={"sigterm": "slow:60"}, stop={"grace": 0.5})
     rig.down()
@@ -161,7 +161,7 @@ def test_a_drain_no_timer_can_take_is_refused(rig: Rig) -> None:
     rig.up()
     for drain in ("-1", "inf", "nan", "1e9", "soon"):
         ran = rig.run("down", "one", "--drain", drain, "--json")
-        assert (ran.rc, rig.errors(ran)) == (2, ["usage"]), ran.said()
+        assert (ran.rc, rig.errors(ran)) == (2, ["usage"]), ran.output()
     assert rig.run("status", "one").rc == 0
     rig.down()
 

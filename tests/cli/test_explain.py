@@ -38,13 +38,13 @@ def test_every_error_code_has_a_page_with_its_exit_codes() -> None:
 
 
 def test_no_page_has_an_exit_code_or_an_error_that_nothing_says() -> None:
-    said: dict[str, set[int | None]] = {code: {number} for code, number in ELSEWHERE.items()}
+    exit_codes: dict[str, set[int | None]] = {code: {number} for code, number in ELSEWHERE.items()}
     for use in uses():
-        said.setdefault(use.code, set()).add(use.exit_code)
-    assert set(PAGES) == set(said)
-    certain = {code: found for code, found in said.items() if None not in found}
+        exit_codes.setdefault(use.code, set()).add(use.exit_code)
+    assert set(PAGES) == set(exit_codes)
+    certain = {code: numbers for code, numbers in exit_codes.items() if None not in numbers}
     assert {code: exits(code) for code in certain} == certain
-    assert len(certain) > len(said) / 2
+    assert len(certain) > len(exit_codes) / 2
 
 
 def exits(code: str) -> set[int]:
@@ -70,7 +70,7 @@ def test_every_rule_and_every_check_has_a_page() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "expected"),
     [
         (("ED-FD-CUDA-OOM",), "a failure (fastdeploy 2.0"),
         (("ed-fd-ccache-noise",), "noise: harmless"),
@@ -83,12 +83,12 @@ def test_every_rule_and_every_check_has_a_page() -> None:
         (("shm-size",), "a check of `ernie-deploy doctor`"),
     ],
 )
-def test_pages(words: tuple[str, ...], said: str, run_cli: Callable[..., Ran]) -> None:
-    ran = run_cli("explain", *words)
-    assert ran.rc == 0, ran.said()
-    assert said in ran.stdout
-    assert run_cli("explain", *words, "--json").json["data"]["page"]["id"].lower() in (
-        words[-1].lower(),
+def test_pages(arguments: tuple[str, ...], expected: str, run_cli: Callable[..., Ran]) -> None:
+    ran = run_cli("explain", *arguments)
+    assert ran.rc == 0, ran.output()
+    assert expected in ran.stdout
+    assert run_cli("explain", *arguments, "--json").json["data"]["page"]["id"].lower() in (
+        arguments[-1].lower(),
     )
 
 
@@ -112,10 +112,10 @@ def test_a_page_that_sends_the_reader_on_names_one_that_exists() -> None:
     assert [pages.page((word,))["kind"] for word in named] == ["runbook"] * len(named)
 
 
-@pytest.mark.parametrize("words", [("ED-FD-NOPE",), ("exit-code", "99"), ("port-takn",)])
-def test_what_nobody_knows(words: tuple[str, ...], run_cli: Callable[..., Ran]) -> None:
-    ran = run_cli("explain", *words, "--json")
+@pytest.mark.parametrize("arguments", [("ED-FD-NOPE",), ("exit-code", "99"), ("port-takn",)])
+def test_what_nobody_knows(arguments: tuple[str, ...], run_cli: Callable[..., Ran]) -> None:
+    ran = run_cli("explain", *arguments, "--json")
     assert ran.rc == 2
     assert ran.json["errors"][0]["code"] == "unknown-page"
-    if words == ("port-takn",):
+    if arguments == ("port-takn",):
         assert "did you mean port-taken?" in ran.json["errors"][0]["message"]

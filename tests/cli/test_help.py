@@ -35,13 +35,13 @@ def test_every_help_has_examples_that_can_be_typed(path: str) -> None:
     lines = [line.strip() for line in epilog.partition("Examples:\n")[2].splitlines()]
     assert lines
     for line in lines:
-        words = shlex.split(line.partition(" > ")[0])
-        assert words[0] == "ernie-deploy"
-        count = 3 if " ".join(words[1:3]) in ALL else 2
-        name = " ".join(words[1:count])
+        arguments = shlex.split(line.partition(" > ")[0])
+        assert arguments[0] == "ernie-deploy"
+        count = 3 if " ".join(arguments[1:3]) in ALL else 2
+        name = " ".join(arguments[1:count])
         assert name.startswith(path), line
         # Raises where an option or a value of it does not exist.
-        with ALL[name].make_context(name, words[count:]):
+        with ALL[name].make_context(name, arguments[count:]):
             pass
 
 
@@ -55,13 +55,13 @@ def test_what_a_target_is_stands_where_one_is_taken(path: str) -> None:
             assert f"{word} is " in text or f"{word} is " in (ALL["profiles"].help or "")
 
 
-@pytest.mark.parametrize("words", [(), ("engine",), ("profiles",)], ids=" ".join)
-def test_without_a_verb_the_help_is_shown_as_help(rig: Rig, words: tuple[str, ...]) -> None:
-    ran = rig.run(*words)
+@pytest.mark.parametrize("arguments", [(), ("engine",), ("profiles",)], ids=" ".join)
+def test_without_a_verb_the_help_is_shown_as_help(rig: Rig, arguments: tuple[str, ...]) -> None:
+    ran = rig.run(*arguments)
     assert ran.rc == 2
     assert ran.stderr.startswith("Usage: ernie-deploy ")
     assert "Examples:" in ran.stderr
-    wrong = rig.run(*words, "nope")
+    wrong = rig.run(*arguments, "nope")
     assert wrong.rc == 2
     assert "nope" in wrong.stderr
     assert "Usage:" not in wrong.stderr
@@ -73,8 +73,8 @@ def test_the_clients_are_a_closed_set() -> None:
 
 def proposed(line: str) -> list[str]:
     *before, begun = line.split(" ")
-    found = BashComplete(group, {}, "ernie-deploy", "_X").get_completions(before, begun)
-    return [item.value if item.type == "plain" else item.type for item in found]
+    completions = BashComplete(group, {}, "ernie-deploy", "_X").get_completions(before, begun)
+    return [item.value if item.type == "plain" else item.type for item in completions]
 
 
 def test_the_shell_proposes_what_there_is(home: Path) -> None:

@@ -14,7 +14,7 @@ def test_all_of_it_with_secrets_taken_out(rig: Rig) -> None:
     script = {"before": [*SCRIPT["before"], {"print": "it is correct-horse"}]}
     rig.up(script=script, api_key="env:MY_KEY")
     ran = rig.run("logs", "one")
-    assert ran.rc == 0, ran.said()
+    assert ran.rc == 0, ran.output()
     assert ran.stdout.splitlines() == [
         "first", "api_key=[redacted]", "last", "it is [redacted]",
     ]  # fmt: skip
@@ -58,7 +58,7 @@ def test_sources(rig: Rig) -> None:
 
 
 def test_followed_to_the_end_of_the_instance(rig: Rig) -> None:
-    go = rig.place("go")
+    go = rig.path("go")
     rig.up(script={"before": [{"print": "early"}], "after": [{"wait": go}, {"print": "late"}]})
     follower = rig.spawn("logs", "one", "-f")
     assert follower.stdout is not None
@@ -107,7 +107,7 @@ def test_nothing_of_an_engine_steers_the_terminal(rig: Rig) -> None:
     """Its line would set the clipboard and clear the screen; it is quoted by three verbs."""
     evil = "\x1b]52;c;ZXZpbA==\x07\x1b[2JRuntimeError: no \x9b31mroom\x08\x1b(0 left"
     script = {"before": [{"print": evil}, {"error": evil}, {"exit": 1}]}
-    shown = [
+    shown_lines = [
         rig.run("up", rig.profile(script=script)),
         rig.run("logs", "one"),
         rig.run("logs", "one", "--source", "events"),
@@ -116,9 +116,9 @@ def test_nothing_of_an_engine_steers_the_terminal(rig: Rig) -> None:
         rig.run("status", "one"),
         rig.run("logs", "one", "--json"),
     ]
-    for ran in shown:
+    for ran in shown_lines:
         text = ran.stdout + ran.stderr
         steering = [c for c in text if (c < " " and c not in "\n\t") or "\x7f" <= c <= "\x9f"]
-        assert not steering, ran.said()
-    assert shown[1].stdout.splitlines() == ["RuntimeError: no room left"] * 2
-    assert "RuntimeError: no room left" in shown[3].stdout
+        assert not steering, ran.output()
+    assert shown_lines[1].stdout.splitlines() == ["RuntimeError: no room left"] * 2
+    assert "RuntimeError: no room left" in shown_lines[3].stdout

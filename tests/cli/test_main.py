@@ -32,7 +32,7 @@ def test_the_version_imports_nothing_that_is_heavy(rig: Rig) -> None:
 @pytest.mark.parametrize("verb", list(VERBS))
 def test_every_verb_helps(rig: Rig, verb: str) -> None:
     ran = rig.run(verb, "--help")
-    assert ran.rc == 0, ran.said()
+    assert ran.rc == 0, ran.output()
     assert ran.stdout.startswith(f"Usage: ernie-deploy {verb}")
 
 
@@ -45,7 +45,7 @@ def test_the_help_lists_every_verb_and_exit_code(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "expected"),
     [
         (["stauts"], "did you mean 'status'?"),
         (["up"], "Missing argument 'PROFILE'"),
@@ -53,24 +53,24 @@ def test_the_help_lists_every_verb_and_exit_code(rig: Rig) -> None:
         (["down", "one", "--drain", "soon"], "'soon' is not a duration"),
     ],
 )
-def test_wrong_usage(rig: Rig, words: list[str], said: str) -> None:
-    ran = rig.run(*words)
-    assert (ran.rc, ran.stdout) == (2, ""), ran.said()
-    assert said in ran.stderr
+def test_wrong_usage(rig: Rig, arguments: list[str], expected: str) -> None:
+    ran = rig.run(*arguments)
+    assert (ran.rc, ran.stdout) == (2, ""), ran.output()
+    assert expected in ran.stderr
     assert "Traceback" not in ran.stderr
-    as_json = rig.run(*words, "--json")
+    as_json = rig.run(*arguments, "--json")
     assert as_json.rc == 2
     assert [e["code"] for e in as_json.json["errors"]] == ["usage"]
 
 
 def test_a_profile_that_is_not_there(rig: Rig) -> None:
     ran = rig.run("up", "./nowhere.yaml", "--json")
-    assert ran.rc == 2, ran.said()
+    assert ran.rc == 2, ran.output()
     assert "nowhere.yaml" in json.dumps(ran.json["errors"])
 
 
 @pytest.mark.parametrize(
-    "words",
+    "verb",
     [
         "status",
         "status one",
@@ -80,14 +80,14 @@ def test_a_profile_that_is_not_there(rig: Rig) -> None:
         "up profiles/ernie-tiny-cpu.yaml",
     ],
 )
-def test_a_state_directory_that_is_none(rig: Rig, words: str) -> None:
+def test_a_state_directory_that_is_none(rig: Rig, verb: str) -> None:
     """Least of all does `down` say that nothing runs in a place it could not look into."""
-    place = Path(rig.place("file"))
-    place.touch()
-    rig.env["ERNIE_DEPLOY_HOME"] = str(place)
-    ran = rig.run(*words.split(), "--json")
-    assert (ran.rc, rig.errors(ran)) == (3, ["state-not-readable"]), ran.said()
-    assert ran.json["errors"][0]["where"] == str(place)
+    path = Path(rig.path("file"))
+    path.touch()
+    rig.env["ERNIE_DEPLOY_HOME"] = str(path)
+    ran = rig.run(*verb.split(), "--json")
+    assert (ran.rc, rig.errors(ran)) == (3, ["state-not-readable"]), ran.output()
+    assert ran.json["errors"][0]["where"] == str(path)
 
 
 def test_a_defect_of_ours_is_a_report_and_not_a_traceback(rig: Rig) -> None:
@@ -121,24 +121,24 @@ def test_a_terminal_that_cannot_show_every_character(rig: Rig, encoding: str) ->
     profile = rig.profile(model=str(model), description="\u00e9 \u4f60\u597d \U0001f642")
     text = json.dumps(json.loads(Path(profile).read_text()), ensure_ascii=False)
     Path(profile).write_text(text, encoding="utf-8")
-    words = ("profiles", "show", profile)
-    ran, told = (
+    arguments = ("profiles", "show", profile)
+    ran, decoded = (
         subprocess.run(
-            cli.argv(*words, *more), capture_output=True,
+            cli.argv(*arguments, *more), capture_output=True,
             cwd=cli.ROOT, env=cli.environment(rig.home, rig.env), check=False,
         )
         for more in ((), ("--json",))
     )  # fmt: skip
-    assert (ran.returncode, told.returncode) == (0, 0), (ran.stderr, told.stderr)
+    assert (ran.returncode, decoded.returncode) == (0, 0), (ran.stderr, decoded.stderr)
     assert b"caf" in ran.stdout
-    data = json.loads(told.stdout.decode(encoding.partition(":")[0]))["data"]
+    data = json.loads(decoded.stdout.decode(encoding.partition(":")[0]))["data"]
     assert data["profile"]["model"] == str(model)
 
 
 def test_a_reader_that_goes_away_early(rig: Rig) -> None:
-    words = " ".join(cli.argv("explain"))
+    line = " ".join(cli.argv("explain"))
     ran = subprocess.run(
-        ["sh", "-c", f"{words} --help | head -c 1"], text=True, capture_output=True,
+        ["sh", "-c", f"{line} --help | head -c 1"], text=True, capture_output=True,
         cwd=cli.ROOT, env=cli.environment(rig.home),
     )  # fmt: skip
     assert ran.stderr == ""

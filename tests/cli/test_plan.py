@@ -21,24 +21,24 @@ def test_the_argv_is_what_up_runs(rig: Rig, free_port: int) -> None:
 
 
 def test_the_plan_of_what_runs_has_the_ports_it_has(rig: Rig, free_port: int) -> None:
-    for given in (free_port, "auto"):
-        rig.up(ports={"api": given})
-        ran = rig.run("plan", rig.profile(ports={"api": given}), "--json")
-        assert ran.rc == 0, ran.said()
+    for port in (free_port, "auto"):
+        rig.up(ports={"api": port})
+        ran = rig.run("plan", rig.profile(ports={"api": port}), "--json")
+        assert ran.rc == 0, ran.output()
         assert ran.json["data"]["plan"]["ports"] == rig.stored(file="plan.json")["ports"]
         assert ran.json["data"]["running"]["differences"] == []
-        said = rig.run("plan", rig.profile(ports={"api": given})).stdout
-        assert "it is ready with this very configuration: `up` would change nothing" in said
+        output = rig.run("plan", rig.profile(ports={"api": port})).stdout
+        assert "it is ready with this very configuration: `up` would change nothing" in output
         rig.down()
 
 
 def test_the_plan_of_another_configuration_shows_the_difference(rig: Rig, free_port: int) -> None:
     rig.up()
-    other = rig.profile(ports={"api": free_port}, max_model_len=4096)
-    data = rig.run("plan", other, "--json").json["data"]
+    changed = rig.profile(ports={"api": free_port}, max_model_len=4096)
+    data = rig.run("plan", changed, "--json").json["data"]
     assert data["plan"]["ports"][0]["number"] == free_port
     assert "max-model-len: runs not set, asked 4096" in data["running"]["differences"]
-    assert "with another configuration, `restart` replaces it" in rig.run("plan", other).stdout
+    assert "with another configuration, `restart` replaces it" in rig.run("plan", changed).stdout
     rig.down()
 
 
@@ -56,9 +56,9 @@ def test_the_line_for_a_shell_starts_the_server(rig: Rig) -> None:
 
 def test_a_secret_is_shown_as_its_reference(rig: Rig) -> None:
     rig.env["MY_KEY"] = "correct-horse"
-    for words in (["plan"], ["plan", "--json"]):
-        ran = rig.run(words[0], rig.profile(api_key="env:MY_KEY"), *words[1:])
-        assert ran.rc == 0, ran.said()
+    for arguments in (["plan"], ["plan", "--json"]):
+        ran = rig.run(arguments[0], rig.profile(api_key="env:MY_KEY"), *arguments[1:])
+        assert ran.rc == 0, ran.output()
         assert "MY_KEY" in ran.stdout
         assert "correct-horse" not in ran.stdout + ran.stderr
 
@@ -66,10 +66,10 @@ def test_a_secret_is_shown_as_its_reference(rig: Rig) -> None:
 def test_of_what_runs_its_own_ports_are_no_obstacle(rig: Rig, free_port: int) -> None:
     rig.up(ports={"api": free_port})
     ran = rig.run("plan", rig.profile(ports={"api": free_port}), "--json")
-    assert ran.rc == 0, ran.said()
+    assert ran.rc == 0, ran.output()
     assert ran.json["data"]["plan"]["argv"] == rig.stored(file="plan.json")["argv"]
-    other = rig.run("plan", rig.profile("two", ports={"api": free_port}), "--json")
-    assert (other.rc, rig.errors(other)) == (3, ["port-leased"])
+    second = rig.run("plan", rig.profile("two", ports={"api": free_port}), "--json")
+    assert (second.rc, rig.errors(second)) == (3, ["port-leased"])
     rig.down()
     rig.up()
     ran = rig.run("plan", rig.profile(), "--json")

@@ -28,17 +28,17 @@ def test_list(run_cli: Any, tmp_path: Path) -> None:
     assert rows["ernie-tiny-cpu.yaml"]["description"]
     text = run_cli("profiles", "list", cwd=tmp_path)
     assert text.rc == 0
-    assert re.search(r"^profiles/mine.yaml +vllm +a/b", text.stdout, re.MULTILINE), text.said()
+    assert re.search(r"^profiles/mine.yaml +vllm +a/b", text.stdout, re.MULTILINE), text.output()
     assert "over.yaml: no profile by itself: name: is required" in text.stdout
 
 
 def test_show_is_a_profile_that_says_the_same(run_cli: Any, tmp_path: Path) -> None:
     ran = run_cli("profiles", "show", THINKING, "--set", "engine-args.x=on")
-    assert ran.rc == 0, ran.said()
-    shown = tmp_path / "shown.yaml"
-    shown.write_text(ran.stdout)
+    assert ran.rc == 0, ran.output()
+    copy_ = tmp_path / "shown.yaml"
+    copy_.write_text(ran.stdout)
     expected = profile.load(ROOT / THINKING, sets=["engine-args.x=on"], environ={})
-    assert profile.load(shown, environ={}).resolved == expected.resolved
+    assert profile.load(copy_, environ={}).resolved == expected.resolved
     assert yaml.safe_load(ran.stdout) == expected.resolved
 
 
@@ -47,13 +47,13 @@ def test_show_with_the_origin_of_every_value(run_cli: Any, tmp_path: Path) -> No
     over.write_text("host: ${WHERE:-0.0.0.0}\n")
     ran = run_cli("profiles", "show", THINKING, "--origins", "--overlay", str(over),
                   "--set", "max-num-seqs=4", "--name", "other")  # fmt: skip
-    assert ran.rc == 0, ran.said()
+    assert ran.rc == 0, ran.output()
     lines = [line for line in ran.stdout.splitlines() if not line.endswith(":")]
     got = {}
     for line in lines:
-        said, _, origin = line.partition("  # ")
+        text, _, origin = line.partition("  # ")
         assert origin, f"no origin: {line}"
-        got[said.strip()] = origin
+        got[text.strip()] = origin
     assert got["name: other"] == "--name"
     assert got["max-num-seqs: 4"] == "--set"
     assert got["host: 0.0.0.0"] == f"{over}:1:1 (variable WHERE)"
@@ -66,14 +66,14 @@ def test_show_with_the_origin_of_every_value(run_cli: Any, tmp_path: Path) -> No
 
 
 def test_show_says_what_is_wrong(run_cli: Any, tmp_path: Path) -> None:
-    bad = tmp_path / "bad.yaml"
-    bad.write_text("name: a\nengine: vlm\nmodel: a/b\nmax-num-seqs: no\n")
-    ran = run_cli("profiles", "show", str(bad))
+    broken = tmp_path / "bad.yaml"
+    broken.write_text("name: a\nengine: vlm\nmodel: a/b\nmax-num-seqs: no\n")
+    ran = run_cli("profiles", "show", str(broken))
     assert ran.rc == 2
     assert ran.stdout == ""
-    assert f"{bad}:2:9: engine: 'vlm' is not an engine" in ran.stderr
-    assert f"{bad}:4:15: max-num-seqs: 'no' is not a whole number" in ran.stderr
-    envelope = run_cli("profiles", "show", str(bad), "--json").json
+    assert f"{broken}:2:9: engine: 'vlm' is not an engine" in ran.stderr
+    assert f"{broken}:4:15: max-num-seqs: 'no' is not a whole number" in ran.stderr
+    envelope = run_cli("profiles", "show", str(broken), "--json").json
     assert [e["code"] for e in envelope["errors"]] == ["unknown-engine", "wrong-type"]
 
 
@@ -87,7 +87,7 @@ def test_schema(run_cli: Any) -> None:
 @pytest.mark.parametrize("engine", ["fastdeploy", "vllm", "transformers", "hosted"])
 def test_init_writes_a_profile_that_validates(run_cli: Any, tmp_path: Path, engine: str) -> None:
     ran = run_cli("profiles", "init", "--engine", engine, "-o", "new.yaml", cwd=tmp_path)
-    assert ran.rc == 0, ran.said()
+    assert ran.rc == 0, ran.output()
     text = (tmp_path / "new.yaml").read_text()
     assert profile.load(tmp_path / "new.yaml", environ={}).engine == engine
     # Every commented example is right as well; a hosted endpoint does not extend a local server.
@@ -124,7 +124,7 @@ def test_init_never_overwrites_and_leaves_nothing_wrong(run_cli: Any, tmp_path: 
 def test_diff_release(run_cli: Any) -> None:
     card = "ernie-4.5-21b-a3b-thinking.yaml"
     ran = run_cli("profiles", "diff-release", card, "2.2", "2.4")
-    assert ran.rc == 0, ran.said()
+    assert ran.rc == 0, ran.output()
     assert ran.stdout.startswith("ernie-4.5-21b-a3b-thinking: FastDeploy 2.2 to 2.4:\n")
     assert "spelled differently: engine-args.load-choices: --load_choices in 2.2" in ran.stdout
     data = run_cli("profiles", "diff-release", card, "2.2", "2.4", "--json").json["data"]

@@ -29,7 +29,7 @@ LINES = (
     ["validate", "profiles/absent.yaml"],
     ["validate", "pyproject.toml", "--json"],
 )
-OTHERS = (
+LEFT_TO_CLICK = (
     [],
     ["--version"],
     ["status", "a", "b"],
@@ -46,21 +46,21 @@ OTHERS = (
 """Not for the short way: click answers them, wrong ones included."""
 
 
-@pytest.mark.parametrize("words", LINES, ids=" ".join)
-def test_the_answer_is_that_of_click(words: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("arguments", LINES, ids=" ".join)
+def test_the_answer_is_that_of_click(arguments: list[str], tmp_path: Path) -> None:
     env = cli.environment(tmp_path)
     by_click = subprocess.run(
-        [sys.executable, "-c", CLICK, *words], env=env, cwd=ROOT, capture_output=True
+        [sys.executable, "-c", CLICK, *arguments], env=env, cwd=ROOT, capture_output=True
     )
-    ours = subprocess.run(cli.argv(*words), env=env, cwd=ROOT, capture_output=True)
+    ours = subprocess.run(cli.argv(*arguments), env=env, cwd=ROOT, capture_output=True)
     assert ours.returncode == by_click.returncode
     assert ours.stdout == by_click.stdout
     assert ours.stderr == by_click.stderr
 
 
-@pytest.mark.parametrize("words", OTHERS, ids=" ".join)
-def test_every_other_line_is_left_to_click(words: list[str]) -> None:
-    assert run_quick(words) is None
+@pytest.mark.parametrize("arguments", LEFT_TO_CLICK, ids=" ".join)
+def test_every_other_line_is_left_to_click(arguments: list[str]) -> None:
+    assert run_quick(arguments) is None
 
 
 def test_completion_is_left_to_click(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,11 +68,11 @@ def test_completion_is_left_to_click(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run_quick(["status"]) is None
 
 
-@pytest.mark.parametrize("words", [["status"], ["validate", PROFILE]], ids=" ".join)
-def test_neither_click_nor_http_nor_mail_is_imported(words: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("arguments", [["status"], ["validate", PROFILE]], ids=" ".join)
+def test_neither_click_nor_http_nor_mail_is_imported(arguments: list[str], tmp_path: Path) -> None:
     """What a verb imports is what it costs; `-X importtime` lists it."""
     ran = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "launcher", *words],
+        [sys.executable, "-X", "importtime", "-m", "launcher", *arguments],
         env=cli.environment(tmp_path),
         cwd=ROOT,
         capture_output=True,
@@ -87,12 +87,12 @@ def test_neither_click_nor_http_nor_mail_is_imported(words: list[str], tmp_path:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_reader_that_goes_away_is_no_error(verb: str, tmp_path: Path) -> None:
-    words = [verb, PROFILE] if verb == "validate" else [verb]
+    arguments = [verb, PROFILE] if verb == "validate" else [verb]
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "wb") as pipe:
         ran = subprocess.run(
-            cli.argv(*words),
+            cli.argv(*arguments),
             env=cli.environment(tmp_path),
             cwd=ROOT,
             stdout=pipe,

@@ -18,7 +18,7 @@ def test_by_name_what_ran_runs_again_on_its_ports(rig: Rig) -> None:
     rig.up(name)
     before = rig.stored(name)
     ran = rig.run("restart", name, "--json")
-    assert ran.rc == 0, ran.said()
+    assert ran.rc == 0, ran.output()
     after = rig.stored(name)
     assert after["ports"] == before["ports"]
     assert after["engine"] != before["engine"]
@@ -31,23 +31,23 @@ def test_by_name_what_ran_runs_again_on_its_ports(rig: Rig) -> None:
 def test_by_name_the_checks_that_up_forced_are_forced_again(rig: Rig) -> None:
     """`--force` is of the start, not of the profile: it has to be recorded."""
     started = rig.spawn("up", rig.profile(), "--force", "open-files", preexec_fn=few_files)
-    said, _ = started.communicate(timeout=120)
-    assert started.returncode == 0, said
-    for words in (["restart", "one"], ["restart", "one", "--force", "ports"]):
-        again = rig.spawn(*words, preexec_fn=few_files)
-        said, errors = again.communicate(timeout=120)
-        assert again.returncode == 0, (said, errors)
-        assert "started past the check open-files" in said
+    output, _ = started.communicate(timeout=120)
+    assert started.returncode == 0, output
+    for arguments in (["restart", "one"], ["restart", "one", "--force", "ports"]):
+        again = rig.spawn(*arguments, preexec_fn=few_files)
+        output, errors = again.communicate(timeout=120)
+        assert again.returncode == 0, (output, errors)
+        assert "started past the check open-files" in output
         assert rig.stored()["forced"] == ["open-files"]
     assert rig.stored(file="options.json")["force"] == ["open-files", "ports"]
     rig.down()
     stopped = rig.spawn("restart", "one", preexec_fn=few_files)
-    said, errors = stopped.communicate(timeout=120)
-    assert stopped.returncode == 0, (said, errors)
+    output, errors = stopped.communicate(timeout=120)
+    assert stopped.returncode == 0, (output, errors)
     # A profile is read anew, with the options that are given with it.
     refused = rig.spawn("restart", rig.profile(), "--json", preexec_fn=few_files)
-    said, _ = refused.communicate(timeout=120)
-    assert refused.returncode == 3, said
+    output, _ = refused.communicate(timeout=120)
+    assert refused.returncode == 3, output
     assert rig.run("status", "one").rc == 0, "nothing was stopped"
     rig.down()
 
@@ -62,8 +62,8 @@ def test_by_name_what_an_older_release_recorded_counts_too(rig: Rig) -> None:
     state["forced"].append("a-check-of-the-past")
     (rig.instance() / "state.json").write_text(json.dumps(state))
     again = rig.spawn("restart", "one", preexec_fn=few_files)
-    said, errors = again.communicate(timeout=120)
-    assert again.returncode == 0, (said, errors)
+    output, errors = again.communicate(timeout=120)
+    assert again.returncode == 0, (output, errors)
     rig.down()
 
 
@@ -79,11 +79,11 @@ def test_by_name_one_of_the_foreground_is_in_the_background_and_that_is_said(rig
     supervised = rig.spawn("up", rig.profile(), "--foreground")
     rig.wait_for_state("ready")
     ran = rig.run("restart", "one")
-    assert ran.rc == 0, ran.said()
+    assert ran.rc == 0, ran.output()
     assert "it was started with --foreground" in ran.stdout
     assert supervised.wait(timeout=60) == 0
     again = rig.run("restart", "one")
-    assert (again.rc, "--foreground" in again.stdout) == (0, False), again.said()
+    assert (again.rc, "--foreground" in again.stdout) == (0, False), again.output()
     rig.down()
 
 
@@ -106,9 +106,9 @@ def test_the_remedy_of_another_configuration_repeats_what_was_asked(rig: Rig) ->
     ran = rig.run("up", rig.profile(), *options, "--json")
     (error,) = ran.json["errors"]
     assert error["code"] == "different-configuration"
-    words = shlex.split(error["remedy"].split("`")[1])
-    assert words == ["ernie-deploy", "restart", rig.profile(), *options]
-    assert rig.run(*words[1:]).rc == 0
+    arguments = shlex.split(error["remedy"].split("`")[1])
+    assert arguments == ["ernie-deploy", "restart", rig.profile(), *options]
+    assert rig.run(*arguments[1:]).rc == 0
     assert rig.run("up", rig.profile(), *options).stdout.startswith("one is already ready")
     rig.down()
 
@@ -182,13 +182,13 @@ def test_the_temporary_folder_stays_ours_between_two_runs(rig: Rig) -> None:
     (folder / "sub").mkdir()
     (folder / "sub" / "file").touch()
     (folder / "link").symlink_to(rig.instance())
-    held = os.open(folder, os.O_RDONLY)  # nothing else gets its inode number meanwhile
+    folder_fd = os.open(folder, os.O_RDONLY)  # nothing else gets its inode number meanwhile
     os.kill(rig.engine(), signal.SIGKILL)
     wait_for(lambda: rig.stored()["restarts"] == 1, "the wait for the restart")
     info = folder.lstat()
-    assert info.st_ino == os.fstat(held).st_ino, "not removed and made again either"
+    assert info.st_ino == os.fstat(folder_fd).st_ino, "not removed and made again either"
     assert (stat.S_IMODE(info.st_mode), info.st_uid) == (0o700, os.getuid())
-    os.close(held)
+    os.close(folder_fd)
     assert list(folder.iterdir()) == []
     assert rig.instance().exists()
     rig.down()
@@ -205,17 +205,17 @@ def test_a_keeper_killed_between_two_runs_leaves_nothing_that_down_does_not_remo
     rig.kill(rig.keeper())
     assert folder.exists()
     ran = rig.run("down", "one", "--json")
-    assert (ran.rc, ran.json["data"]["receipt"]["left"]) == (0, []), ran.said()
+    assert (ran.rc, ran.json["data"]["receipt"]["left"]) == (0, []), ran.output()
     assert not folder.exists()
 
 
 def test_a_restart_that_does_not_start_is_the_end(rig: Rig) -> None:
     """It was ready once; the second run finds its queue taken by somebody else."""
-    once = rig.place("once")
+    once = rig.path("once")
     python = rig.folder / "python"
     python.write_text(
         f'#!/bin/sh\nif [ "$1" = -I ] && [ -e {once} ]; then exit 5; fi\n'
-        f'[ "$1" = -I ] && [ -e {rig.place("armed")} ] && touch {once}\n'
+        f'[ "$1" = -I ] && [ -e {rig.path("armed")} ] && touch {once}\n'
         f'exec {rig.folder}/real "$@"\n'
     )
     python.chmod(0o755)
@@ -234,9 +234,9 @@ def test_a_restart_that_does_not_start_is_the_end(rig: Rig) -> None:
 def test_the_last_words_of_the_run_before_do_not_end_the_next(rig: Rig) -> None:
     """Engines append to their log files: a restart finds the line that told of the death."""
     log = rig.instance() / "logs" / "engine" / "worker.log"
-    die = rig.place("die")
-    words = [{"wait": die}, {"remove": die}, {"log": [str(log), "LOST a worker"]}, {"exit": 3}]
-    rig.up(script={"after": words}, restart=POLICY)
+    die = rig.path("die")
+    script = [{"wait": die}, {"remove": die}, {"log": [str(log), "LOST a worker"]}, {"exit": 3}]
+    rig.up(script={"after": script}, restart=POLICY)
     Path(die).touch()
     wait_for(lambda: rig.stored()["restarts"] == 1, "the restart")
     wait_for(lambda: rig.stored()["state"] in ("ready", "failed"), "its outcome")
@@ -249,12 +249,12 @@ def test_what_would_keep_it_from_starting_stops_nothing(rig: Rig, free_port: int
     rig.up(api_key="env:FAKE_SECRET", script={"key": "sesame"})
     rig.env["FAKE_SECRET"] = None
     ran = rig.run("restart", "one", "--json")
-    assert (ran.rc, rig.errors(ran)) == (3, ["missing-secret"]), ran.said()
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", free_port))
-        other.listen()
+    assert (ran.rc, rig.errors(ran)) == (3, ["missing-secret"]), ran.output()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", free_port))
+        listener.listen()
         ran = rig.run("restart", rig.profile(ports={"api": free_port}), "--json")
-        assert (ran.rc, rig.errors(ran)) == (3, ["port-taken"]), ran.said()
+        assert (ran.rc, rig.errors(ran)) == (3, ["port-taken"]), ran.output()
     assert rig.run("status", "one").rc == 0
     rig.down()
 
@@ -272,7 +272,7 @@ def test_by_name_every_value_is_what_it_was(rig: Rig) -> None:
 
 def test_by_name_an_overlay_may_use_variables(rig: Rig) -> None:
     rig.up()
-    overlay = rig.place("overlay.yaml")
+    overlay = rig.path("overlay.yaml")
     Path(overlay).write_text("env: {A: '${FAKE_VARIABLE}'}\n")
     rig.env["FAKE_VARIABLE"] = "told"
     assert rig.run("restart", "one", "--overlay", overlay, "--json").rc == 0

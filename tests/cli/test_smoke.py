@@ -21,8 +21,8 @@ from tests.support import cli
 from tests.support.rig import Rig
 
 
-def run(*words: str) -> Result:
-    return CliRunner().invoke(group, ["smoke", *words], standalone_mode=False)
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(group, ["smoke", *arguments], standalone_mode=False)
 
 
 def test_a_good_server_passes_and_all_reports_are_written(tmp_path: Path) -> None:
@@ -47,9 +47,9 @@ def test_json_is_one_envelope() -> None:
     assert [(e["code"], e["message"]) for e in envelope["errors"]] == [
         ("checks-failed", "fail: usage")
     ]
-    (found,) = envelope["data"]["checks"]
-    assert (found["name"], found["verdict"]) == ("usage", "fail")
-    assert found["evidence"][0]["request"]["messages"][0]["content"] == "Hello!"
+    (check,) = envelope["data"]["checks"]
+    assert (check["name"], check["verdict"]) == ("usage", "fail")
+    assert check["evidence"][0]["request"]["messages"][0]["content"] == "Hello!"
 
 
 def test_a_key_is_a_reference_and_never_shown(monkeypatch) -> None:
@@ -67,15 +67,15 @@ def test_a_key_is_a_reference_and_never_shown(monkeypatch) -> None:
 def test_a_report_that_cannot_be_written_is_said_before_anything_is_asked(
     kind: str, tmp_path: Path
 ) -> None:
-    asked: list[str] = []
+    requests: list[str] = []
 
     def note(server, method, path, data, headers):
-        asked.append(path)
+        requests.append(path)
 
     missing = tmp_path / "missing" / "report"
     with serve(Defect("notes", "health", route=note)) as server:
         done = run(server.url, f"--{kind}", str(missing))
-    assert (done.return_value, asked) == (3, [])
+    assert (done.return_value, requests) == (3, [])
     assert f"--{kind} {missing}: the {kind} report cannot be written" in done.stderr
 
 
@@ -117,11 +117,11 @@ def test_that_nobody_is_there_is_said_once(free_port: int) -> None:
     assert done.stdout.splitlines()[-1].startswith("COULD NOT CHECK: ")
 
 
-@pytest.mark.parametrize("given", ["localhost:8180", "127.0.0.1:8180/v1", "[::1]:8180"])
-def test_an_address_without_its_scheme_is_completed_in_the_hint(given: str) -> None:
-    done = run(given)
+@pytest.mark.parametrize("address", ["localhost:8180", "127.0.0.1:8180/v1", "[::1]:8180"])
+def test_an_address_without_its_scheme_is_completed_in_the_hint(address: str) -> None:
+    done = run(address)
     assert done.return_value == 2
-    assert f"did you mean http://{given}?" in done.stderr
+    assert f"did you mean http://{address}?" in done.stderr
 
 
 def test_an_unknown_instance_is_a_usage_error() -> None:
@@ -152,8 +152,8 @@ def test_an_instance_that_does_not_run_is_not_judged_by_who_has_its_port(
     assert (never.rc, rig.errors(never)) == (3, ["instance-not-ready"])
     assert "nothing runs under the name one" in never.json["errors"][0]["message"]
     assert rig.run("up", profile).rc == 0
-    asked = rig.run("smoke", "one", "--check", "health", "--json")
-    assert asked.rc == 0, asked.said()
+    smoke = rig.run("smoke", "one", "--check", "health", "--json")
+    assert smoke.rc == 0, smoke.output()
     rig.down()
     with serve(port=free_port):
         for target in ("one", profile):
@@ -165,7 +165,7 @@ def test_an_instance_that_does_not_run_is_not_judged_by_who_has_its_port(
 
 
 def test_of_an_instance_that_loads_or_failed_its_state_is_said(rig: Rig) -> None:
-    go = rig.place("go")
+    go = rig.path("go")
     starting = rig.spawn("up", rig.profile(script={"before": [{"wait": go}, {"exit": 3}]}))
     rig.wait_for_state("loading")
     loading = rig.run("smoke", "one")
@@ -182,12 +182,12 @@ def test_a_port_that_is_not_the_instances_own_is_not_asked(rig: Rig) -> None:
     rig.up()
     plan = rig.instance() / "plan.json"
     kept = plan.read_text()
-    with socket.socket() as other, rig.paused_keeper():
-        other.bind(("127.0.0.1", 0))
-        other.listen()
+    with socket.socket() as listener, rig.paused_keeper():
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
         changed = json.loads(kept)
         (use,) = changed["ports"]
-        use["number"] = other.getsockname()[1]
+        use["number"] = listener.getsockname()[1]
         plan.write_text(json.dumps(changed))
         ran = rig.run("smoke", "one", "--json")
         plan.write_text(kept)
@@ -224,8 +224,8 @@ def test_the_list_as_json_and_of_one_tag() -> None:
     assert run("--list", "--tag", "tols").return_value == 2
 
 
-@pytest.mark.parametrize("words", [(), ("--list", "http://127.0.0.1:9")])
-def test_without_a_target_there_is_a_list_or_nothing(words: tuple[str, ...]) -> None:
-    error = run(*words).exception
+@pytest.mark.parametrize("arguments", [(), ("--list", "http://127.0.0.1:9")])
+def test_without_a_target_there_is_a_list_or_nothing(arguments: tuple[str, ...]) -> None:
+    error = run(*arguments).exception
     assert isinstance(error, UsageError)
     assert "TARGET" in str(error)

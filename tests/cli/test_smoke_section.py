@@ -29,7 +29,7 @@ smoke:
   custom: [{foo: 1}]
   promises: [flying]
 """
-SAID = {
+EXPECTED = {
     "5:12": "smoke.checks.0: there is no check 'heallth'; did you mean 'health'?",
     "6:3": "smoke.tags.0: there is no tag 'quik'; did you mean 'quick'?",
     "7:16": "smoke.thresholds.chatt: there is no check 'chatt'; did you mean 'chat'?",
@@ -55,10 +55,10 @@ def test_every_error_is_said_at_once_at_its_place(wrong: Path, verb: str) -> Non
     assert done.return_value == 2
     errors = json.loads(done.stdout.splitlines()[-1])["errors"]
     assert {e["code"] for e in errors} == {"bad-smoke-section"}
-    for place, message in SAID.items():
+    for location, message in EXPECTED.items():
         assert any(
-            e["where"] == f"{wrong}:{place}" and e["message"].startswith(message) for e in errors
-        ), (place, message, errors)
+            e["where"] == f"{wrong}:{location}" and e["message"].startswith(message) for e in errors
+        ), (location, message, errors)
     places = [tuple(map(int, e["where"].split(":")[1:])) for e in errors]
     assert places == sorted(places)
 
@@ -68,13 +68,13 @@ def test_it_comes_with_what_else_is_wrong(wrong: Path) -> None:
     done = CliRunner().invoke(group, ["validate", str(wrong), "--json"], standalone_mode=False)
     codes = [e["code"] for e in json.loads(done.stdout)["errors"]]
     assert codes[:2] == ["unknown-key", "unknown-flag"]
-    assert codes.count("bad-smoke-section") >= len(SAID)
+    assert codes.count("bad-smoke-section") >= len(EXPECTED)
 
 
 def test_a_value_from_the_command_line_is_placed_there(wrong: Path) -> None:
     wrong.write_text(WRONG.partition("smoke:")[0])
-    words = ["validate", str(wrong), "--set", "smoke.checks=[heallth]", "--json"]
-    done = CliRunner().invoke(group, words, standalone_mode=False)
+    arguments = ["validate", str(wrong), "--set", "smoke.checks=[heallth]", "--json"]
+    done = CliRunner().invoke(group, arguments, standalone_mode=False)
     (error,) = json.loads(done.stdout)["errors"]
     assert error["where"] == "--set smoke.checks.0"
 
@@ -87,7 +87,7 @@ def test_of_an_instance_the_file_is_named_that_holds_the_section(rig: Rig) -> No
         path.write_text(json.dumps({**json.loads(kept), "smoke": {"checks": ["heallth"]}}))
         ran = rig.run("smoke", "one", "--json")
         path.write_text(kept)
-    assert ran.rc == 2, ran.said()
+    assert ran.rc == 2, ran.output()
     assert [e["where"] for e in ran.json["errors"]] == [str(path)]
     rig.down()
 

@@ -71,9 +71,9 @@ def test_a_server_that_went_bad(rig: Rig) -> None:
     while rig.run("status", "one").rc == 0:
         pass  # asked until its healthy answers are used up
     ran = rig.run("status", "one")
-    said = 'one is unhealthy: GET /health answered 503 {"status": 503}'
-    assert (ran.rc, ran.stdout.splitlines()[0]) == (1, said)
-    assert f"ernie-deploy: {said}" in ran.stderr
+    expected = 'one is unhealthy: GET /health answered 503 {"status": 503}'
+    assert (ran.rc, ran.stdout.splitlines()[0]) == (1, expected)
+    assert f"ernie-deploy: {expected}" in ran.stderr
     assert "is ready" not in ran.stdout + ran.stderr
     os.kill(rig.engine(), 0)
     rig.down()

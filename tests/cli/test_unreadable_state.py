@@ -64,7 +64,7 @@ def readable_by_all() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def said(
+def error_of(
     home: Path, *verbs: tuple[str, ...], prepare: str = "", project: Path = ROOT
 ) -> list[dict[str, Any]]:
     """The envelope of each of `verbs`, as the code in `project` answers them."""
@@ -83,8 +83,8 @@ def refused(envelope: dict[str, Any]) -> dict[str, str]:
     """The one error of a command that could not read its state."""
     (error,) = envelope["errors"]
     assert (envelope["exit_code"], error["code"]) == (3, "state-not-readable"), envelope
-    found: dict[str, str] = error
-    return found
+    first_error: dict[str, str] = error
+    return first_error
 
 
 def make_instance(home: Path, name: str) -> Path:
@@ -102,7 +102,7 @@ def test_another_users_state(home: Path, readable_by_all: Path) -> None:
     make_instance(home, "one")
     (home / "engines").mkdir()
     home.chmod(0o700)
-    for envelope in said(home, *VERBS, prepare=AS_NOBODY, project=readable_by_all):
+    for envelope in error_of(home, *VERBS, prepare=AS_NOBODY, project=readable_by_all):
         error = refused(envelope)
         assert error["where"] == str(home)
         assert f"run it as root, the owner of {home}" in error["remedy"]
@@ -116,7 +116,7 @@ def test_one_instance_of_another_user_does_not_hide_the_others(
     os.chown(mine, NOBODY, NOBODY)
     home.chmod(0o755)
     theirs.chmod(0o700)
-    every, down = said(
+    every, down = error_of(
         home, ("status",), ("down", "theirs"), prepare=AS_NOBODY, project=readable_by_all
     )
     rows = {row["name"]: row for row in every["data"]["instances"]}
@@ -130,14 +130,14 @@ def test_one_instance_of_another_user_does_not_hide_the_others(
 def test_ones_own_folder_without_its_rights(home: Path, readable_by_all: Path) -> None:
     os.chown(home, NOBODY, NOBODY)
     home.chmod(0)
-    (envelope,) = said(home, ("status",), prepare=AS_NOBODY, project=readable_by_all)
+    (envelope,) = error_of(home, ("status",), prepare=AS_NOBODY, project=readable_by_all)
     assert f"chmod u+rwx {home}" in refused(envelope)["remedy"]
 
 
 def test_a_file_where_the_state_directory_should_be(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
-    for envelope in said(file, *VERBS):
+    for envelope in error_of(file, *VERBS):
         error = refused(envelope)
         assert error["message"] == f"{file} is not a folder"
         assert "ERNIE_DEPLOY_HOME" in error["remedy"]
@@ -146,5 +146,5 @@ def test_a_file_where_the_state_directory_should_be(tmp_path: Path) -> None:
 def test_no_state_directory_at_all_is_an_empty_one(tmp_path: Path) -> None:
     nowhere = tmp_path / "nowhere"
     verbs = (("status",), ("engine", "list"), ("version",), ("down", "one"))
-    assert [e["exit_code"] for e in said(nowhere, *verbs)] == [0] * 4
+    assert [e["exit_code"] for e in error_of(nowhere, *verbs)] == [0] * 4
     assert not nowhere.exists()

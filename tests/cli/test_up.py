@@ -16,7 +16,7 @@ from tests.support.waiting import wait_for
 def test_text_for_people(rig: Rig) -> None:
     script = {"before": [{"print": "PHASE import"}, {"print": "PHASE weights 50%"}]}
     ran = rig.run("up", rig.profile(script=script))
-    assert ran.rc == 0, ran.said()
+    assert ran.rc == 0, ran.output()
     lines = ran.stdout.splitlines()
     assert lines[0] == "one is ready"
     port = rig.stored()["ports"]["api"]
@@ -72,7 +72,7 @@ def test_dry_run_is_plan(rig: Rig, free_port: int) -> None:
     profile = rig.profile(ports={"api": free_port})
     dry = rig.run("up", profile, "--dry-run", "--json")
     plan = rig.run("plan", profile, "--json")
-    assert dry.rc == plan.rc == 0, dry.said()
+    assert dry.rc == plan.rc == 0, dry.output()
     assert dry.json["data"]["plan"] == plan.json["data"]["plan"]
     assert not rig.instance().exists()
 
@@ -80,7 +80,7 @@ def test_dry_run_is_plan(rig: Rig, free_port: int) -> None:
 def test_another_name_is_another_instance(rig: Rig) -> None:
     rig.up()
     ran = rig.run("up", rig.profile(), "--name", "two", "--json")
-    assert (ran.rc, ran.json["instance"]) == (0, "two"), ran.said()
+    assert (ran.rc, ran.json["instance"]) == (0, "two"), ran.output()
     assert rig.stored("two")["ports"] != rig.stored()["ports"]
     assert rig.run("down", "two").rc == 0
     assert rig.run("status", "one").rc == 0
@@ -88,22 +88,22 @@ def test_another_name_is_another_instance(rig: Rig) -> None:
 
 
 def test_files_are_private(rig: Rig) -> None:
-    rig.up(script={"after": [{"log": [rig.place("made"), "x"]}]})
+    rig.up(script={"after": [{"log": [rig.path("made"), "x"]}]})
     for path in [rig.instance(), *rig.instance().rglob("*")]:
         assert path.stat().st_mode & 0o077 == 0, path
 
-    wait_for(Path(rig.place("made")).exists, "the engine's own file")
-    assert Path(rig.place("made")).stat().st_mode & 0o077 == 0, "umask 077"
+    wait_for(Path(rig.path("made")).exists, "the engine's own file")
+    assert Path(rig.path("made")).stat().st_mode & 0o077 == 0, "umask 077"
     rig.down()
 
 
 def test_the_environment_of_the_engine(rig: Rig) -> None:
     """What is listed and planned, the secret, and nothing else of the caller's."""
 
-    seen = rig.place("env")
+    env_file = rig.path("env")
     rig.env.update(MY_KEY="s3cret-value", SOMEBODYS_TOKEN="not-for-engines")
-    rig.up(script={"before": [{"env": seen}]}, env={"GIVEN_KEY": "env:MY_KEY", "PLAIN": "1"})
-    env = json.loads(Path(seen).read_text())
+    rig.up(script={"before": [{"env": env_file}]}, env={"GIVEN_KEY": "env:MY_KEY", "PLAIN": "1"})
+    env = json.loads(Path(env_file).read_text())
     assert (env["GIVEN_KEY"], env["PLAIN"]) == ("s3cret-value", "1")
     assert env["ERNIE_DEPLOY_INSTANCE"].startswith("one:")
     assert "SOMEBODYS_TOKEN" not in env
@@ -159,19 +159,20 @@ def test_two_instances_never_share_a_gpu_unknowingly(rig: Rig) -> None:
 
     refused = rig.run("up", second, "--json")
 
-    assert (refused.rc, rig.errors(refused)) == (3, ["gpu-shared"]), refused.said()
+    assert (refused.rc, rig.errors(refused)) == (3, ["gpu-shared"]), refused.output()
     problem = refused.json["errors"][0]
-    assert f"GPU {card} is used by pid {rig.keeper('one')} (" in problem["message"]
+    owner = f"the instance one, which runs (keeper pid {rig.keeper('one')})"
+    assert f"GPU {card} is used by {owner}" in problem["message"]
     assert "--force gpu-shared" in problem["remedy"]
     assert not rig.instance("two").exists()
 
     forced = rig.run("up", second, "--force", "gpu-shared", "--json")
 
-    assert forced.rc == 0, forced.said()
+    assert forced.rc == 0, forced.output()
     assert rig.stored("two")["forced"] == ["gpu-shared"]
     assert rig.run("down", "two").rc == 0
     restarted = rig.run("restart", rig.profile("one", gpus=[card]), "--json")
-    assert restarted.rc == 0, "its own GPU is no obstacle: " + restarted.said()
+    assert restarted.rc == 0, "its own GPU is no obstacle: " + restarted.output()
     rig.down("one")
 
 
@@ -180,7 +181,7 @@ def test_a_restart_onto_a_gpu_of_another_is_refused_while_it_serves(rig: Rig) ->
     rig.up("one", gpus=[card])
     rig.up("two")
     ran = rig.run("restart", rig.profile("two", gpus=[card]), "--json")
-    assert (ran.rc, rig.errors(ran)) == (3, ["gpu-shared"]), ran.said()
+    assert (ran.rc, rig.errors(ran)) == (3, ["gpu-shared"]), ran.output()
     assert rig.stored("two")["state"] == "ready"
     assert rig.run("down", "one").rc == 0
     rig.down("two")

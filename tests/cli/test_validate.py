@@ -31,25 +31,25 @@ def card(tmp_path: Path) -> Path:
     return path
 
 
-def validate(*words: str) -> tuple[int, dict[str, Any]]:
+def validate(*arguments: str) -> tuple[int, dict[str, Any]]:
     done = CliRunner().invoke(
-        group, ["validate", *words, "--json"], standalone_mode=False, catch_exceptions=False
+        group, ["validate", *arguments, "--json"], standalone_mode=False, catch_exceptions=False
     )
     return int(done.return_value), json.loads(done.stdout)
 
 
 def test_a_right_profile_is_judged_against_every_release_it_admits(card: Path) -> None:
-    code, said = validate(str(card))
-    assert (code, said["errors"]) == (0, [])
-    assert said["data"]["engine"] == "fastdeploy"
-    assert said["data"]["release"] is None
-    assert said["data"]["judged"].startswith("not installed: every known release that >=2.2")
+    code, data = validate(str(card))
+    assert (code, data["errors"]) == (0, [])
+    assert data["data"]["engine"] == "fastdeploy"
+    assert data["data"]["release"] is None
+    assert data["data"]["judged"].startswith("not installed: every known release that >=2.2")
 
 
 def test_one_release_can_be_named_and_translations_are_told(card: Path) -> None:
-    code, said = validate(str(card), "--engine-version", "2.2")
-    assert (code, said["data"]["release"]) == (0, "2.2")
-    assert said["data"]["notes"] == [
+    code, data = validate(str(card), "--engine-version", "2.2")
+    assert (code, data["data"]["release"]) == (0, "2.2")
+    assert data["data"]["notes"] == [
         "engine-args.load-choices: the flag is spelled --load_choices in 2.2"
     ]
 
@@ -57,22 +57,22 @@ def test_one_release_can_be_named_and_translations_are_told(card: Path) -> None:
 def test_every_problem_comes_at_once_at_its_place(card: Path) -> None:
     wrong = CARD.replace("load-choices: default_v1", "load-choises: default_v1\n  max-wait: 3")
     card.write_text(wrong.replace("max-num-seqs: 32", "max-num-seqs: 999"))
-    code, said = validate(str(card), "--engine-version", "2.4")
+    code, data = validate(str(card), "--engine-version", "2.4")
     assert code == 2
-    assert [(e["code"], e["where"].removeprefix(str(card))) for e in said["errors"]] == [
+    assert [(e["code"], e["where"].removeprefix(str(card))) for e in data["errors"]] == [
         ("out-of-range", ":6:1"),
         ("unknown-flag", ":9:3"),
         ("unknown-flag", ":10:3"),
     ]
-    assert said["errors"][1]["remedy"] == "did you mean `load-choices`?"
+    assert data["errors"][1]["remedy"] == "did you mean `load-choices`?"
 
 
 def test_a_wrong_type_does_not_hide_what_the_engine_knows(card: Path) -> None:
     wrong = CARD.replace("load-choices: default_v1", "load-choises: default_v1\n  max-wait: 3")
     card.write_text(wrong.replace("max-num-seqs: 32", "max-num-seqs: many"))
-    code, said = validate(str(card), "--engine-version", "2.4")
+    code, data = validate(str(card), "--engine-version", "2.4")
     assert code == 2
-    assert [(e["code"], e["where"].removeprefix(str(card))) for e in said["errors"]] == [
+    assert [(e["code"], e["where"].removeprefix(str(card))) for e in data["errors"]] == [
         ("wrong-type", ":6:15"),
         ("unknown-flag", ":9:3"),
         ("unknown-flag", ":10:3"),
@@ -83,8 +83,8 @@ def test_a_wrong_key_makes_no_combination_wrong(card: Path) -> None:
     """Two GPUs are right for the two ranks that were meant."""
     meant = "gpus: [0, 1]\ntensor-parallel-size: two\nmax-model-len: 100\nmax-num-seqs: 8\n"
     card.write_text(CARD.replace("max-model-len: 131072\nmax-num-seqs: 32\n", meant))
-    _, said = validate(str(card), "--engine-version", "2.4")
-    assert [e["code"] for e in said["errors"]] == ["wrong-type"]
+    _, data = validate(str(card), "--engine-version", "2.4")
+    assert [e["code"] for e in data["errors"]] == ["wrong-type"]
 
 
 @pytest.mark.parametrize(
@@ -98,11 +98,11 @@ def test_an_unknown_engine_or_release_hides_only_what_depends_on_it(
     card: Path, line: str, wrong: str
 ) -> None:
     card.write_text(CARD.replace(line, wrong))
-    _, said = validate(str(card))
-    assert len(said["errors"]) == 1, "its flags are right for one engine"
+    _, data = validate(str(card))
+    assert len(data["errors"]) == 1, "its flags are right for one engine"
     card.write_text(CARD.replace(line, wrong).replace("load-choices", "load-choises"))
-    _, said = validate(str(card))
-    assert [e["code"] for e in said["errors"]][1:] == ["unknown-flag"], "no engine has this one"
+    _, data = validate(str(card))
+    assert [e["code"] for e in data["errors"]][1:] == ["unknown-flag"], "no engine has this one"
 
 
 BELOW = """ports: {api: 8180, nope: 1}
@@ -127,14 +127,14 @@ env: {BAIDU_AK: abc123}
 def test_one_error_hides_no_other(tmp_path: Path, head: str) -> None:
     path = tmp_path / "p.yaml"
     path.write_text(head + BELOW)
-    code, said = validate(str(path))
+    code, data = validate(str(path))
     assert code == 2
     first = head.count("\n") + 1
-    lines = [int(error["where"].split(":")[1]) for error in said["errors"]]
-    assert set(range(first, first + 4)) <= set(lines), said["errors"]
+    lines = [int(error["where"].split(":")[1]) for error in data["errors"]]
+    assert set(range(first, first + 4)) <= set(lines), data["errors"]
     assert min(lines) < first, "what is wrong above is told too"
-    assert [e["code"] for e in said["errors"]].count("secret-in-clear") == 1
-    assert "abc123" not in json.dumps(said)
+    assert [e["code"] for e in data["errors"]].count("secret-in-clear") == 1
+    assert "abc123" not in json.dumps(data)
 
 
 def test_a_missing_model_and_a_wrong_flag_are_said_together(card: Path) -> None:
@@ -142,24 +142,24 @@ def test_a_missing_model_and_a_wrong_flag_are_said_together(card: Path) -> None:
     card.write_text(text)
     assert validate(str(card))[0] == 3
     card.write_text(text.replace("load-choices", "load-choises"))
-    code, said = validate(str(card))
-    assert (code, [e["code"] for e in said["errors"]]) == (2, ["missing-model", "unknown-flag"])
+    code, data = validate(str(card))
+    assert (code, [e["code"] for e in data["errors"]]) == (2, ["missing-model", "unknown-flag"])
 
 
 def test_overlays_and_settings_take_part(card: Path, tmp_path: Path) -> None:
     overlay = tmp_path / "more.yaml"
     overlay.write_text("engine-args: {router: 'host:1'}\n")
-    code, said = validate(str(card), "--overlay", str(overlay), "--engine-version", "2.2")
-    assert (code, said["errors"][0]["where"]) == (2, f"{overlay}:1:15")
-    assert "it exists from 2.3" in said["errors"][0]["message"]
-    code, said = validate(str(card), "--set", "max-num-seqs=0", "--engine-version", "2.4")
-    assert (code, said["errors"][0]["where"]) == (2, "--set max-num-seqs")
+    code, data = validate(str(card), "--overlay", str(overlay), "--engine-version", "2.2")
+    assert (code, data["errors"][0]["where"]) == (2, f"{overlay}:1:15")
+    assert "it exists from 2.3" in data["errors"][0]["message"]
+    code, data = validate(str(card), "--set", "max-num-seqs=0", "--engine-version", "2.4")
+    assert (code, data["errors"][0]["where"]) == (2, "--set max-num-seqs")
 
 
 @pytest.mark.parametrize("version", ["9.9", "new"])
 def test_an_unknown_release_is_said(card: Path, version: str) -> None:
-    code, said = validate(str(card), "--engine-version", version)
-    assert (code, said["errors"][0]["code"]) == (3, "unknown-release")
+    code, data = validate(str(card), "--engine-version", version)
+    assert (code, data["errors"][0]["code"]) == (3, "unknown-release")
 
 
 def test_the_text_says_ok_and_what_was_checked(card: Path) -> None:
@@ -173,8 +173,8 @@ def test_the_text_says_ok_and_what_was_checked(card: Path) -> None:
     "path", sorted((Path(__file__).parents[2] / "profiles").glob("*.yaml")), ids=lambda p: p.stem
 )
 def test_every_shipped_profile_is_right_for_all_it_admits(path: Path) -> None:
-    code, said = validate(str(path))
-    assert (code, said["errors"]) == (0, [])
+    code, data = validate(str(path))
+    assert (code, data["errors"]) == (0, [])
 
 
 def test_a_shipped_profile_by_the_name_it_has_in_the_checkout(
@@ -182,11 +182,11 @@ def test_a_shipped_profile_by_the_name_it_has_in_the_checkout(
 ) -> None:
     """README's commands work elsewhere too; which file is used is said."""
     ran = run_cli("validate", "profiles/ernie-4.5-21b-a3b-thinking.yaml", cwd=tmp_path)
-    assert ran.rc == 0, ran.said()
+    assert ran.rc == 0, ran.output()
     assert "ernie-4.5-21b-a3b-thinking.yaml, which ships with ernie-deploy" in ran.stderr
     own = tmp_path / "profiles" / "mine.yaml"
     own.parent.mkdir()
     own.write_text("extends: profiles/ernie-4.5-21b-a3b-thinking.yaml\n")
     ran = run_cli("validate", "profiles/mine.yaml", cwd=tmp_path)
-    assert ran.rc == 0, ran.said()
+    assert ran.rc == 0, ran.output()
     assert "which ships" not in ran.stderr

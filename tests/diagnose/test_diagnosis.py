@@ -52,7 +52,7 @@ def test_a_summary_leads_to_the_workers_log(tmp_path: Path) -> None:
     assert (answer.evidence.file, answer.evidence.line) == ("workerlog.0", 4)
     assert "nope" in answer.cause
     assert not answer.retry
-    assert [other.rule_id for other in answer.others] == ["ED-FD-WORKER-LAUNCH-FAILED"]
+    assert [finding.rule_id for finding in answer.alternatives] == ["ED-FD-WORKER-LAUNCH-FAILED"]
 
 
 def test_the_rank_that_failed_first_is_the_cause(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_rank_that_lost_its_peer_is_not_the_cause(tmp_path: Path) -> None:
     assert answer.rule_id == "ED-FD-NATIVE-CRASH"
     assert answer.evidence is not None
     assert answer.evidence.file == "workerlog.1"
-    assert [other.rule_id for other in answer.others] == ["ED-FD-NCCL-OTHER"]
+    assert [finding.rule_id for finding in answer.alternatives] == ["ED-FD-NCCL-OTHER"]
     (logs / "workerlog.1").write_text(both)
     assert of_folder(logs, "fastdeploy").rule_id == "ED-FD-NCCL-OTHER"
 
@@ -108,7 +108,7 @@ def test_where_no_rule_fits_it_says_so(tmp_path: Path) -> None:
     log.write_text("INFO fine\nTraceback (most recent call last):\nValueError: unheard of\n")
     answer = of_folder(tmp_path, "fastdeploy", exit_code=1)
     assert answer.rule_id is None
-    assert answer.found
+    assert answer.conclusive
     assert "no rule fits (exit code 1)" in answer.cause
     assert answer.first_errors[0].line == 3
     assert not answer.retry  # a start that fails for an unknown reason fails again
@@ -124,7 +124,7 @@ def test_healthy_logs_show_nothing_wrong(tmp_path: Path) -> None:
     )
     answer = of_folder(logs, "fastdeploy", state="ready")
     assert answer.rule_id is None
-    assert not answer.found
+    assert not answer.conclusive
     assert answer.cause == "the logs show nothing wrong"
 
 
@@ -138,7 +138,7 @@ def test_the_noise_of_every_stop_is_no_answer(tmp_path: Path) -> None:
         + "UserWarning: No ccache found.\n"
     )
     answer = of_folder(write(tmp_path / "log", engine__log=text), "fastdeploy")
-    assert not answer.found
+    assert not answer.conclusive
 
 
 def test_what_users_write_is_no_evidence(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_what_users_write_is_no_evidence(tmp_path: Path) -> None:
         data_processor__log=f"{prompt}\n",
         engine__log=captured("10:00:00", f"INFO:     request {prompt}"),
     )
-    assert not of_folder(logs, "fastdeploy").found
+    assert not of_folder(logs, "fastdeploy").conclusive
 
 
 def test_a_traceback_in_an_error_record_of_a_logger_counts(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_only_the_last_start_in_an_appended_log_counts(tmp_path: Path) -> None:
     logs = write(tmp_path / "log", console__log=text)
     answer = of_folder(logs, "fastdeploy")
     assert answer.rule_id == "ED-FD-PORT-IN-USE"
-    assert answer.others == ()
+    assert answer.alternatives == ()
     assert "8188" in answer.remedy
 
 

@@ -28,10 +28,10 @@ def test_errors_come_first_and_then_where_the_files_ended(tmp_path: Path) -> Non
         log(tmp_path, "empty.log"),
         LogFile(tmp_path / "rotated-away.log", "rotated-away.log", raw=True),
     ]  # fmt: skip
-    found = newest_lines(files, (), 0.0, (" /health ",))
-    texts = [one.text.rpartition("] ")[2] for one in found]
+    lines = newest_lines(files, (), 0.0, (" /health ",))
+    texts = [one.text.rpartition("] ")[2] for one in lines]
     assert sorted(texts) == ["100 %", "ValueError: three", "one", "two", "works"]
-    numbers = {(one.file, one.line) for one in found}
+    numbers = {(one.file, one.line) for one in lines}
     assert numbers == {("a.log", 2), ("a.log", 3), ("a.log", 4), ("b.log", 2), ("b.log", 3)}
 
 
@@ -50,8 +50,8 @@ def test_what_is_old_harmless_or_secret_is_not_shown(tmp_path: Path) -> None:
 
 def test_only_the_end_of_a_large_file_is_looked_at(tmp_path: Path) -> None:
     source = log(tmp_path, "a.log", "ERROR: early", *["x" * 99] * 20_000, "ERROR: late")
-    found = newest_lines([source], (), 0.0, ())
-    assert [(one.text, one.line) for one in found] == [("ERROR: late", 20_002)]
+    lines = newest_lines([source], (), 0.0, ())
+    assert [(one.text, one.line) for one in lines] == [("ERROR: late", 20_002)]
 
 
 @pytest.mark.parametrize("release", ["2.0", "2.4"])
@@ -70,11 +70,11 @@ def test_only_the_end_of_a_large_file_is_looked_at(tmp_path: Path) -> None:
 def test_the_rule_of_a_health_answer(
     release: str, status: int | None, body: str, rule: str | None
 ) -> None:
-    found = rule_of_answer("fastdeploy", rules.failure_rules("fastdeploy", release), status, body)
-    assert (found and found.rule_id) == rule
-    if found is not None:
-        assert found.evidence is not None
-        assert found.evidence.text == f"{status} {body}".strip()
+    match = rule_of_answer("fastdeploy", rules.failure_rules("fastdeploy", release), status, body)
+    assert (match and match.rule_id) == rule
+    if match is not None:
+        assert match.evidence is not None
+        assert match.evidence.text == f"{status} {body}".strip()
 
 
 def test_an_engine_without_a_rulebook_has_no_rule_for_an_answer() -> None:

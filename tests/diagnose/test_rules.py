@@ -97,10 +97,10 @@ def test_patterns_are_linear_on_hostile_lines(engine: str, entry: RuleEntry) -> 
 
 def test_all_76_signatures_of_the_fact_base_are_there() -> None:
     """Each that leaves a line has it as its sample: the stand-in server says the same."""
-    known = json.loads((ROOT / "tests/twin/releases/failures.json").read_text())["failures"]
-    assert len(known) == 76
+    signatures = json.loads((ROOT / "tests/twin/releases/failures.json").read_text())["failures"]
+    assert len(signatures) == 76
     entries = {entry.id: entry for entry in book("fastdeploy").entries}
-    for name, _, _, _, sample in known:
+    for name, _, _, _, sample in signatures:
         entry = entries[f"ED-FD-{name.upper()}"]
         assert (entry.pattern is None) == (entry.kind == "symptom")
         if entry.pattern is not None:
@@ -117,9 +117,9 @@ def test_rules_of_a_release_leave_out_texts_that_were_gone_before() -> None:
 
 
 def test_a_rule_is_found_by_its_id_whatever_its_case() -> None:
-    found = find("ed-fd-cuda-oom")
-    assert found is not None
-    assert found[0] == "fastdeploy"
+    rule = find("ed-fd-cuda-oom")
+    assert rule is not None
+    assert rule[0] == "fastdeploy"
     assert find("ED-FD-NOPE") is None
 
 
@@ -133,4 +133,4 @@ def test_every_signature_at_once_still_names_the_earliest(tmp_path: Path) -> Non
     answer = of_folder(tmp_path, "fastdeploy")
     assert answer.rule_id == "ED-FD-TOOL-PARSER-UNKNOWN"
     assert "x" in answer.cause
-    assert [other.rule_id for other in answer.others] == ["ED-FD-ADDRESS-IN-USE-RAW"]
+    assert [finding.rule_id for finding in answer.alternatives] == ["ED-FD-ADDRESS-IN-USE-RAW"]

@@ -55,13 +55,15 @@ def make_model(folder: Path, **config: Any) -> Path:
 @pytest.fixture(scope="session")
 def twin(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
     """`twin("2.3")`: an interpreter with that release, made once per release and version."""
-    made: dict[tuple[Any, ...], str] = {}
+    pythons: dict[tuple[Any, ...], str] = {}
 
     def make(release: str = "2.4", **versions: str) -> str:
         key = (release, *sorted(versions.items()))
-        if key not in made:
-            made[key] = str(make_interpreter(tmp_path_factory.mktemp("twin"), release, **versions))
-        return made[key]
+        if key not in pythons:
+            pythons[key] = str(
+                make_interpreter(tmp_path_factory.mktemp("twin"), release, **versions)
+            )
+        return pythons[key]
 
     return make
 
@@ -76,11 +78,11 @@ def state() -> Iterator[Path]:
 @pytest.fixture
 def examine(
     tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch, twin: Callable[..., str]
-) -> Callable[..., "Seen"]:
+) -> Callable[..., "Findings"]:
     """`examine(key=value...)` loads such a profile and lets the doctor look at it."""
     monkeypatch.setenv("ERNIE_DEPLOY_HOME", str(state))
 
-    def look(**keys: Any) -> Seen:
+    def look(**keys: Any) -> Findings:
         defaults: dict[str, Any] = {"name": "doc", "engine": "fastdeploy"}
         if "model" not in keys:
             defaults["model"] = str(make_model(tmp_path / "model"))
@@ -88,12 +90,12 @@ def examine(
             defaults["python"] = twin()
         path = tmp_path / "profile.yaml"
         path.write_text(yaml.safe_dump(defaults | keys, sort_keys=False))
-        return Seen(doctor.of_profile(profile.load(str(path))))
+        return Findings(doctor.of_profile(profile.load(str(path))))
 
     return look
 
 
-class Seen:
+class Findings:
     """A subject and what the doctor says about it."""
 
     def __init__(self, subject: Subject) -> None:

@@ -10,21 +10,21 @@ from tests.doctor.conftest import GIB, card
 
 def test_cards_in_order(examine: Any, gpus: Any) -> None:
     gpus(card(), card())
-    seen = examine(**{"tensor-parallel-size": 2})
-    assert seen["driver"].answer == "PASS"
-    assert "CUDA up to 12.4" in seen["driver"].evidence
-    assert seen["gpu-count"].answer == "PASS"
-    assert seen["gpu-memory"].answer == "PASS"
+    findings = examine(**{"tensor-parallel-size": 2})
+    assert findings["driver"].answer == "PASS"
+    assert "CUDA up to 12.4" in findings["driver"].evidence
+    assert findings["gpu-count"].answer == "PASS"
+    assert findings["gpu-memory"].answer == "PASS"
     # An installed wheel does not tell for which architecture it was built.
-    assert seen["gpu-architecture"].answer == "UNKNOWN"
-    assert "80_90" in seen["gpu-architecture"].evidence
+    assert findings["gpu-architecture"].answer == "UNKNOWN"
+    assert "80_90" in findings["gpu-architecture"].evidence
 
 
 def test_no_driver(examine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    found = examine()["driver"]
-    assert found.answer == "FAIL"
-    assert "no nvidia-smi on PATH" in found.evidence
+    finding = examine()["driver"]
+    assert finding.answer == "FAIL"
+    assert "no nvidia-smi on PATH" in finding.evidence
 
 
 def test_a_machine_without_a_gpu_is_not_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,11 +54,11 @@ def test_the_devices_that_the_caller_lets_the_server_see(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", inherited)
-    found = examine(**keys)["visible-devices"]
-    assert found.answer == answer, found
-    assert found.fast, "`up` refuses on it"
+    finding = examine(**keys)["visible-devices"]
+    assert finding.answer == answer, finding
+    assert finding.fast, "`up` refuses on it"
     if answer == "FAIL":
-        assert "gpus: [" in found.remedy
+        assert "gpus: [" in finding.remedy
     assert "visible-devices" not in examine(model="/", gpus=[0])
 
 
@@ -75,10 +75,10 @@ def test_a_wrong_profile_is_one_failed_check_and_no_defect(
     arguments: dict[str, Any], examine: Any, gpus: Any
 ) -> None:
     gpus(card())
-    seen = examine(model="baidu/ERNIE-4.5-0.3B-Paddle", **{"engine-args": arguments})
-    assert seen["profile"].answer == "FAIL"
-    assert seen["memory-plan"].answer == "UNKNOWN"
-    assert seen["gpu-count"].answer == "PASS"
+    findings = examine(model="baidu/ERNIE-4.5-0.3B-Paddle", **{"engine-args": arguments})
+    assert findings["profile"].answer == "FAIL"
+    assert findings["memory-plan"].answer == "UNKNOWN"
+    assert findings["gpu-count"].answer == "PASS"
 
 
 @pytest.mark.parametrize(
@@ -91,17 +91,17 @@ def test_drivers(driver: str, cuda: int, answer: str, examine: Any, gpus: Any) -
 
 
 @pytest.mark.parametrize(
-    ("keys", "said"),
+    ("keys", "expected"),
     [
         ({"tensor-parallel-size": 4}, "2 GPUs here, 4 ranks"),
         ({"gpus": [0, 5]}, "GPU 5 of `gpus` does not exist"),
     ],
 )
-def test_too_few_cards(keys: dict[str, Any], said: str, examine: Any, gpus: Any) -> None:
+def test_too_few_cards(keys: dict[str, Any], expected: str, examine: Any, gpus: Any) -> None:
     gpus(card(), card())
-    found = examine(engine="fastdeploy", **keys)["gpu-count"]
-    assert found.answer == "FAIL"
-    assert said in found.evidence
+    finding = examine(engine="fastdeploy", **keys)["gpu-count"]
+    assert finding.answer == "FAIL"
+    assert expected in finding.evidence
 
 
 @pytest.mark.parametrize(
@@ -112,31 +112,31 @@ def test_cards_without_a_wheel(
     name: str, capability: tuple[int, int], examine: Any, gpus: Any
 ) -> None:
     gpus(card(name, capability))
-    found = examine()["gpu-architecture"]
-    assert found.answer == "FAIL"
-    assert name in found.evidence
+    finding = examine()["gpu-architecture"]
+    assert finding.answer == "FAIL"
+    assert name in finding.evidence
 
 
 def test_cards_of_two_kinds(examine: Any, gpus: Any) -> None:
     gpus(card("A100", (8, 0)), card("L20", (8, 9)))
-    found = examine()["gpu-architecture"]
-    assert found.answer == "FAIL"
-    assert "80_90" in found.evidence
-    assert "86_89" in found.evidence
+    finding = examine()["gpu-architecture"]
+    assert finding.answer == "FAIL"
+    assert "80_90" in finding.evidence
+    assert "86_89" in finding.evidence
     assert examine(model="/", gpus=[1])["gpu-architecture"].answer == "UNKNOWN"
 
 
 def test_memory_that_others_hold(examine: Any, gpus: Any) -> None:
     gpus(card(free=10 * GIB, processes=((4242, 69 * GIB), (4243, None))))
-    found = examine()["gpu-memory"]
-    assert found.answer == "FAIL"
-    assert "pid 4242 69.0 GiB, pid 4243" in found.evidence
+    finding = examine()["gpu-memory"]
+    assert finding.answer == "FAIL"
+    assert "pid 4242 69.0 GiB, pid 4243" in finding.evidence
     gpus(card(free=70 * GIB, processes=((4242, 9 * GIB),)))
     assert examine(model="/")["gpu-memory"].answer == "WARN"
 
 
 def test_a_model_that_does_not_fit(examine: Any, gpus: Any) -> None:
     gpus(card("RTX 3060", (8, 6), 12 * GIB, 12 * GIB))
-    seen = examine(model="baidu/ERNIE-4.5-21B-A3B-Paddle")
-    assert seen["memory-plan"].answer == "FAIL"
-    assert "does not fit" in seen["memory-plan"].evidence
+    findings = examine(model="baidu/ERNIE-4.5-21B-A3B-Paddle")
+    assert findings["memory-plan"].answer == "FAIL"
+    assert "does not fit" in findings["memory-plan"].evidence

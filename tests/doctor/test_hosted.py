@@ -23,9 +23,9 @@ def examined(
         path = tmp_path / "profile.yaml"
         path.write_text(yaml.safe_dump({"name": "far", "engine": "hosted", **keys}))
         ran = run_cli("doctor", "--json", str(path))
-        assert "top-secret" not in ran.said()
+        assert "top-secret" not in ran.output()
         findings = {f["check"]: f for f in ran.json["data"]["findings"]}
-        assert ran.rc == int(any(f["answer"] == "FAIL" for f in findings.values())), ran.said()
+        assert ran.rc == int(any(f["answer"] == "FAIL" for f in findings.values())), ran.output()
         return findings
 
     return run
@@ -34,9 +34,9 @@ def examined(
 def test_an_endpoint_that_answers(examined: Any, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("top-secret-value")
     with socket.create_server(("127.0.0.1", 0)) as server:
-        found = examined(f"http://127.0.0.1:{server.getsockname()[1]}/v1")
+        finding = examined(f"http://127.0.0.1:{server.getsockname()[1]}/v1")
     # Nothing is asked of this machine: no engine, hub, memory or port of it plays a part.
-    assert {name: f["answer"] for name, f in found.items()} == {
+    assert {name: f["answer"] for name, f in finding.items()} == {
         "profile": "PASS",
         "hosted-endpoint": "PASS",
         "hosted-key": "PASS",
@@ -44,14 +44,14 @@ def test_an_endpoint_that_answers(examined: Any, tmp_path: Path) -> None:
 
 
 def test_neither_endpoint_nor_key(examined: Any) -> None:
-    found = examined(f"http://127.0.0.1:{free_port()}/v1")
-    assert found["hosted-endpoint"]["answer"] == "FAIL"
-    assert "refused" in found["hosted-endpoint"]["evidence"]
-    assert found["hosted-key"]["answer"] == "FAIL"
-    assert "cannot be read" in found["hosted-key"]["evidence"]
+    finding = examined(f"http://127.0.0.1:{free_port()}/v1")
+    assert finding["hosted-endpoint"]["answer"] == "FAIL"
+    assert "refused" in finding["hosted-endpoint"]["evidence"]
+    assert finding["hosted-key"]["answer"] == "FAIL"
+    assert "cannot be read" in finding["hosted-key"]["evidence"]
 
 
 def test_a_name_behind_a_proxy_is_unknown(examined: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://proxy.invalid:3128")
-    found = examined("https://far.invalid/v1")["hosted-endpoint"]
-    assert (found["answer"], found["evidence"][:11]) == ("UNKNOWN", "far.invalid")
+    finding = examined("https://far.invalid/v1")["hosted-endpoint"]
+    assert (finding["answer"], finding["evidence"][:11]) == ("UNKNOWN", "far.invalid")

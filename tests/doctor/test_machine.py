@@ -40,17 +40,17 @@ def listening(address: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
 
 def test_a_port_that_is_taken_is_named_with_its_owner(examine: Any) -> None:
     with listening() as port:
-        found = examine(ports={"api": port})["ports"]
-    assert found.answer == "FAIL"
-    assert f"api 127.0.0.1:{port}: address already in use by pid {os.getpid()}" in found.evidence
+        finding = examine(ports={"api": port})["ports"]
+    assert finding.answer == "FAIL"
+    assert f"api 127.0.0.1:{port}: address already in use by pid {os.getpid()}" in finding.evidence
 
 
 def test_metrics_and_queues_are_tried_on_every_address(examine: Any) -> None:
     """FastDeploy binds them to 0.0.0.0 whatever `host` says."""
     with listening() as port:
-        found = examine(ports={"metrics": port})["ports"]
-    assert found.answer == "FAIL"
-    assert f"metrics 0.0.0.0:{port}" in found.evidence
+        finding = examine(ports={"metrics": port})["ports"]
+    assert finding.answer == "FAIL"
+    assert f"metrics 0.0.0.0:{port}" in finding.evidence
 
 
 def test_ports_are_judged_without_an_engine_too(examine: Any) -> None:
@@ -59,26 +59,54 @@ def test_ports_are_judged_without_an_engine_too(examine: Any) -> None:
 
 
 def test_an_address_of_another_machine(examine: Any) -> None:
-    found = examine(host="203.0.113.7")["host-address"]
-    assert found.answer == "FAIL"
-    assert "not an address of this machine" in found.evidence
+    finding = examine(host="203.0.113.7")["host-address"]
+    assert finding.answer == "FAIL"
+    assert "not an address of this machine" in finding.evidence
 
 
 def test_another_server_with_the_same_low_byte(examine: Any) -> None:
     number = free_port()
-    other = number - 256
-    words = ["fastdeploy.entrypoints.openai.api_server", "--engine-worker-queue-port", str(other)]
-    command = [sys.executable, "-c", "import time; time.sleep(600)", *words]
+    second = number - 256
+    argv = ["fastdeploy.entrypoints.openai.api_server", "--engine-worker-queue-port", str(second)]
+    command = [sys.executable, "-c", "import time; time.sleep(600)", *argv]
     with subprocess.Popen(command) as process:
         try:
             # Until exec the child still shows our own command line.
             path = Path(f"/proc/{process.pid}/cmdline")
             wait_for(lambda: b"queue-port" in path.read_bytes(), "the other server's command line")
-            found = examine(ports={"engine-worker-queue": number})["queue-low-byte"]
+            finding = examine(ports={"engine-worker-queue": number})["queue-low-byte"]
         finally:
             process.kill()
-    assert found.answer == "FAIL"
-    assert f"{other} (command line of pid {process.pid})" in found.evidence
+    assert finding.answer == "FAIL"
+    assert f"{second} (command line of pid {process.pid})" in finding.evidence
+
+
+@pytest.mark.parametrize(("name", "answer"), [("one", "FAIL"), ("doc", "WARN")])
+def test_a_queue_port_of_our_own_dead_instance_is_no_other_servers(
+    examine: Any, state: Path, name: str, answer: str
+) -> None:
+    """Everything of it was killed; the trace below /dev/shm says which port it had."""
+    number = free_port()
+    trace = Path(f"/dev/shm/fd_task_queue_{number - 256}.sock")
+    folder = state / "instances" / name
+    folder.mkdir(parents=True)
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    ports = {"engine-worker-queue": number - 256}
+    stored = {"state": "ready", "boot": boot, "ports": ports, "started_at": time.time()}
+    stored["pid_namespace"] = os.readlink("/proc/self/ns/pid")
+    trace.touch()
+    try:
+        before = examine(ports={"engine-worker-queue": number})["queue-low-byte"]
+        (folder / "state.json").write_text(json.dumps(stored))
+        finding = examine(model="x/y", ports={"engine-worker-queue": number})["queue-low-byte"]
+    finally:
+        trace.unlink()
+    assert (before.answer, finding.answer) == ("FAIL", answer)
+    assert "another server" in before.evidence
+    assert "another server" not in finding.evidence
+    assert f"what is left of the instance {name}" in finding.evidence
+    assert str(trace) in finding.evidence
+    assert finding.remedy.startswith(f"`ernie-deploy down {name}`")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user, hence root")
@@ -88,21 +116,21 @@ def test_what_another_user_made_up_refuses_no_queue_port(
 ) -> None:
     """His name below /dev/shm counts as far as the kernel confirms it."""
     number = free_port()
-    other = number - 256
-    made_up = Path(f"/dev/shm/fd_task_queue_{other}.sock")
+    second = number - 256
+    made_up = Path(f"/dev/shm/fd_task_queue_{second}.sock")
     made_up.touch()
     try:
         os.chown(made_up, 65533, 65533)
         with socket.socket() as queue:
             queue.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            queue.bind(("127.0.0.1", other))
+            queue.bind(("127.0.0.1", second))
             if listens:
                 queue.listen()
-            found = examine(ports={"engine-worker-queue": number})["queue-low-byte"]
+            finding = examine(ports={"engine-worker-queue": number})["queue-low-byte"]
     finally:
         made_up.unlink()
-    assert found.answer == answer, found
-    assert str(made_up) in found.evidence
+    assert finding.answer == answer, finding
+    assert str(made_up) in finding.evidence
 
 
 def test_a_queue_of_an_earlier_server(examine: Any) -> None:
@@ -115,12 +143,12 @@ def test_a_queue_of_an_earlier_server(examine: Any) -> None:
     if ident < 0:
         pytest.skip(f"System V queues are refused here: {os.strerror(ctypes.get_errno())}")
     try:
-        found = examine(ports={"engine-worker-queue": number})["message-queues"]
+        finding = examine(ports={"engine-worker-queue": number})["message-queues"]
     finally:
         libc.msgctl(ident, 0, None)  # IPC_RMID
-    assert found.answer == "FAIL"
-    assert found.remedy is not None
-    assert f"ipcrm -q {ident}" in found.remedy
+    assert finding.answer == "FAIL"
+    assert finding.remedy is not None
+    assert f"ipcrm -q {ident}" in finding.remedy
 
 
 @pytest.mark.parametrize("seen_by", ["command-line", "last-sender"])
@@ -136,26 +164,26 @@ def test_a_queue_of_a_living_server_is_never_offered_for_removal(
     ident = libc.msgget(ctypes.c_int(key - (1 << 32) if key >= 1 << 31 else key), create)
     if ident < 0:
         pytest.skip(f"System V queues are refused here: {os.strerror(ctypes.get_errno())}")
-    words = ["server"]
+    argv = ["server"]
     script = "import sys; print(1, flush=True); sys.stdin.read()"
     if seen_by == "command-line":
-        words = ["api_server", "--engine-worker-queue-port", str(number - 256)]
+        argv = ["api_server", "--engine-worker-queue-port", str(number - 256)]
     else:
         send = f"ctypes.CDLL(None).msgsnd({ident}, ctypes.byref((ctypes.c_long * 2)(1, 1)), 8, 0)"
         script = f"import ctypes; {send}; {script}"
-    command = [sys.executable, "-c", script, *words]
+    command = [sys.executable, "-c", script, *argv]
     try:
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             process.stdout.readline()
-            found = examine(ports={"engine-worker-queue": number})["message-queues"]
+            finding = examine(ports={"engine-worker-queue": number})["message-queues"]
             process.kill()
     finally:
         libc.msgctl(ident, 0, None)  # IPC_RMID
-    assert found.answer == "FAIL"
-    assert found.remedy is not None
-    assert "ipcrm" not in found.remedy
-    assert f"pid {process.pid}" in found.evidence
+    assert finding.answer == "FAIL"
+    assert finding.remedy is not None
+    assert "ipcrm" not in finding.remedy
+    assert f"pid {process.pid}" in finding.evidence
 
 
 def test_messages_too_small_for_logprobs(examine: Any) -> None:
@@ -184,21 +212,21 @@ def limited(kind: int, value: int, home: Path, check: str) -> dict[str, Any]:
 
 
 def test_too_few_open_files(state: Path) -> None:
-    found = limited(resource.RLIMIT_NOFILE, 256, state, "open-files")
-    assert found["answer"] == "FAIL"
-    assert found["rc"] == 1
-    assert "ulimit -n" in found["remedy"]
+    finding = limited(resource.RLIMIT_NOFILE, 256, state, "open-files")
+    assert finding["answer"] == "FAIL"
+    assert finding["rc"] == 1
+    assert "ulimit -n" in finding["remedy"]
 
 
 def unshared(script: str, *, map_root: bool = False) -> subprocess.CompletedProcess[str]:
     """A script in a mount namespace of its own; skips the test where that is refused."""
-    words = ["unshare", "--mount", *(["--map-root-user"] if os.geteuid() else []), "sh", "-ec"]
+    argv = ["unshare", "--mount", *(["--map-root-user"] if os.geteuid() else []), "sh", "-ec"]
     probe = subprocess.run(
-        [*words, "mount -t tmpfs -o size=1m tmpfs /mnt"], capture_output=True, text=True
+        [*argv, "mount -t tmpfs -o size=1m tmpfs /mnt"], capture_output=True, text=True
     )
     if probe.returncode:
         pytest.skip(f"no private mount namespace here: {probe.stderr.strip()}")
-    return subprocess.run([*words, script], capture_output=True, text=True, timeout=600)
+    return subprocess.run([*argv, script], capture_output=True, text=True, timeout=600)
 
 
 def doctor_words(*more: str) -> str:
@@ -212,9 +240,9 @@ def test_a_small_or_full_shm(size: str, fill: str, answer: str, state: Path) -> 
         f"export ERNIE_DEPLOY_HOME={state}; {doctor_words()} || true"
     )
     findings = json.loads(ran.stdout)["data"]["findings"]
-    found = next(f for f in findings if f["check"] == "shm-size")
-    assert found["answer"] == answer
-    assert "--shm-size=32G" in found["remedy"]
+    finding = next(f for f in findings if f["check"] == "shm-size")
+    assert finding["answer"] == answer
+    assert "--shm-size=32G" in finding["remedy"]
 
 
 def test_a_disk_without_room_for_state(state: Path) -> None:
@@ -232,13 +260,13 @@ def test_traces_of_a_dead_server_in_shm(examine: Any) -> None:
     trace.write_bytes(bytes(4))
     try:
         os.utime(trace, (time.time() + 60, time.time() + 60))
-        found = examine()["shm-leftovers"]
-        assert found.answer == "WARN"
-        assert found.evidence.startswith(f"worker_ready_signal.{number}")
+        finding = examine()["shm-leftovers"]
+        assert finding.answer == "WARN"
+        assert finding.evidence.startswith(f"worker_ready_signal.{number}")
         with listening(port=number):
             alive = doctor.run(doctor.machine())
-        shown = next(f for f in alive if f.check == "shm-leftovers").evidence
-        assert f"worker_ready_signal.{number}" not in shown
+        evidence = next(f for f in alive if f.check == "shm-leftovers").evidence
+        assert f"worker_ready_signal.{number}" not in evidence
     finally:
         trace.unlink()
 
@@ -248,21 +276,20 @@ def test_every_trace_is_in_the_remedy_and_a_bound_socket_is_none(examine: Any) -
     signals = ("worker_ready", "cache_ready", "loaded_model", "exist_task", "prefix_tree")
     ends = {"prefix_tree": "status"}
     names = [f"{name}_{ends.get(name, 'signal')}.{number}" for name in signals]
-    made = [Path("/dev/shm", name) for name in names]
+    paths = [Path("/dev/shm", name) for name in names]
     bound = Path("/dev/shm", f"router_{number}.ipc")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(bound))
         try:
-            for path in made:
+            for path in paths:
                 path.touch()
-            found = examine()["shm-leftovers"]
+            finding = examine()["shm-leftovers"]
         finally:
-            for path in (*made, bound):
+            for path in (*paths, bound):
                 path.unlink(missing_ok=True)
-    assert found.remedy.startswith("cd /dev/shm && rm -- ")
-    listed = found.remedy.partition("rm -- ")[2].partition(" (")[0].split()
-    assert set(names) <= set(listed)
-    assert bound.name not in listed
+    listed = finding.remedy.partition("rm -- ")[2].partition(" (")[0].split()
+    assert {str(path) for path in paths} <= set(listed)
+    assert str(bound) not in listed
 
 
 def test_a_worker_whose_server_is_gone() -> None:
@@ -276,9 +303,9 @@ def test_a_worker_whose_server_is_gone() -> None:
         stat = Path(f"/proc/{pid}/stat").read_text()
         if stat.rpartition(")")[2].split()[1] != "1":
             pytest.skip("orphans are adopted by another process than pid 1 here")
-        found = next(f for f in doctor.run(doctor.machine()) if f.check == "orphan-workers")
-        assert found.answer == "WARN"
-        assert str(pid) in found.evidence
+        finding = next(f for f in doctor.run(doctor.machine()) if f.check == "orphan-workers")
+        assert finding.answer == "WARN"
+        assert str(pid) in finding.evidence
     finally:
         os.kill(pid, 9)
 
@@ -293,9 +320,9 @@ def test_host_memory_that_is_too_small(examine: Any, tmp_path: Path) -> None:
     model = make_model(tmp_path / "huge")
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     write_hole(model / "model-1.safetensors", "a.weight", total // 2 * 2)
-    found = examine(engine="transformers", model=str(model))["host-memory"]
-    assert found.answer == "FAIL"
-    assert "loading takes about" in found.evidence
+    finding = examine(engine="transformers", model=str(model))["host-memory"]
+    assert finding.answer == "FAIL"
+    assert "loading takes about" in finding.evidence
 
 
 @pytest.fixture
@@ -324,15 +351,15 @@ def test_a_time_out_shorter_than_earlier_starts(
     life = (("stopping", 1.0), ("stopped", 900.0))
     one_start(folder, clock, ("starting", 5.0), ("loading", 100.0), ("ready", 600.0), *life)
     keys = {"health": {"startup-timeout": "60s"}, "model": str(make_model(tmp_path / "m"))}
-    found = examine(**keys)["timeouts"]
-    assert found.answer == "WARN"
-    assert "100 s (the start before)" in found.evidence
+    finding = examine(**keys)["timeouts"]
+    assert finding.answer == "WARN"
+    assert "100 s (the start before)" in finding.evidence
     # The next `up` puts that history aside; its own load fails and tells nothing.
     previous = folder / "logs" / "previous"
     previous.mkdir(parents=True)
     (folder / "events.jsonl").rename(previous / "events.jsonl")
     one_start(folder, clock, ("starting", 5.0), ("loading", 400.0), *life)
-    assert examine(**keys)["timeouts"].evidence == found.evidence
+    assert examine(**keys)["timeouts"].evidence == finding.evidence
     # A restart goes on in the same history.
     one_start(folder, clock, ("starting", 5.0), ("loading", 120.0), ("ready", 600.0))
     assert "120 s (the slowest of 2 earlier starts here)" in examine(**keys)["timeouts"].evidence
@@ -360,11 +387,11 @@ def test_the_loader_that_collects_all_weights_needs_memory_for_all(
         index["weight_map"][f"w{number}"] = file
     (model / "model.safetensors.index.json").write_text(json.dumps(index))
     keys = {"model": str(model)}
-    found = examine(**keys, **{"engine-args": {"load_choices": "default"}})["host-memory"]
-    assert found.answer == "FAIL", found
-    assert "holds all weights" in found.evidence
-    assert found.remedy is not None
-    assert "default_v1" in found.remedy
+    finding = examine(**keys, **{"engine-args": {"load_choices": "default"}})["host-memory"]
+    assert finding.answer == "FAIL", finding
+    assert "holds all weights" in finding.evidence
+    assert finding.remedy is not None
+    assert "default_v1" in finding.remedy
     # 2.4's own default hands them on one by one.
     assert "twice the largest shard" in examine(**keys)["host-memory"].evidence
 
@@ -375,9 +402,9 @@ def test_a_proxy_of_the_shell_is_not_taken_for_no_network(
 ) -> None:
     monkeypatch.setenv(variable, "http://proxy.invalid:3128")
     monkeypatch.setenv("HF_ENDPOINT", "https://hub.invalid")
-    found = examine(engine="transformers", model="baidu/none")["hub"]
-    assert found.answer == "UNKNOWN"
-    assert "hub.invalid would be asked through a proxy" in found.evidence
+    finding = examine(engine="transformers", model="baidu/none")["hub"]
+    assert finding.answer == "UNKNOWN"
+    assert "hub.invalid would be asked through a proxy" in finding.evidence
 
 
 @pytest.fixture
@@ -389,11 +416,11 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("no_proxy")
 def test_a_hub_that_cannot_be_reached(examine: Any) -> None:
     """`.invalid` is never a host (RFC 2606)."""
-    found = examine(
+    finding = examine(
         engine="transformers", model="baidu/none", env={"HF_ENDPOINT": "https://hub.invalid"}
     )["hub"]
-    assert found.answer == "FAIL"
-    assert "hub.invalid" in found.evidence
+    assert finding.answer == "FAIL"
+    assert "hub.invalid" in finding.evidence
 
 
 @pytest.mark.parametrize(
@@ -416,46 +443,46 @@ def test_a_model_that_was_downloaded_needs_no_room_again(
     keys = {"cache-dir": str(tmp_path / "cache"), "env": {"HF_ENDPOINT": "https://hub.invalid"}}
     if engine == "fastdeploy":
         keys["env"] = {}
-    seen = examine(engine=engine, model=model, **keys)
-    assert seen["disk-weights"].answer == "PASS", seen["disk-weights"]
-    assert f"are in {here} already" in seen["disk-weights"].evidence
+    findings = examine(engine=engine, model=model, **keys)
+    assert findings["disk-weights"].answer == "PASS", findings["disk-weights"]
+    assert f"are in {here} already" in findings["disk-weights"].evidence
     if engine == "vllm":
-        assert seen["hub"].answer == "WARN"
-        assert seen["hub"].remedy is not None
-        assert f"model: {here}" in seen["hub"].remedy
+        assert findings["hub"].answer == "WARN"
+        assert findings["hub"].remedy is not None
+        assert f"model: {here}" in findings["hub"].remedy
 
 
 def test_too_little_disk_for_a_download(examine: Any, tmp_path: Path) -> None:
-    seen = examine(model="baidu/ERNIE-4.5-300B-A47B-Paddle", **{"cache-dir": "/dev/shm"})
-    found = seen["disk-weights"]
+    findings = examine(model="baidu/ERNIE-4.5-300B-A47B-Paddle", **{"cache-dir": "/dev/shm"})
+    finding = findings["disk-weights"]
     stat = os.statvfs("/dev/shm")
     free = stat.f_bavail * stat.f_frsize
     if free > 550 * 1024**3:
         pytest.skip("half a terabyte is free in /dev/shm here")
-    assert found.answer == "FAIL"
-    assert found.remedy is not None
-    assert "cache-dir" in found.remedy
+    assert finding.answer == "FAIL"
+    assert finding.remedy is not None
+    assert "cache-dir" in finding.remedy
 
 
 def test_what_is_exposed_is_said(examine: Any) -> None:
-    seen = examine(host="0.0.0.0", ports={"cache-queue": free_port(), "metrics": free_port()})
-    assert seen["exposed-queues"].answer == "WARN"
-    assert seen["exposed-metrics"].answer == "WARN"
-    assert seen["exposed-api"].answer == "WARN"
-    assert "nft add rule" in (seen["exposed-queues"].remedy or "")
-    assert "is the unix socket /dev/shm/fd_task_queue_" in seen["exposed-queues"].evidence
+    findings = examine(host="0.0.0.0", ports={"cache-queue": free_port(), "metrics": free_port()})
+    assert findings["exposed-queues"].answer == "WARN"
+    assert findings["exposed-metrics"].answer == "WARN"
+    assert findings["exposed-api"].answer == "WARN"
+    assert "nft add rule" in (findings["exposed-queues"].remedy or "")
+    assert "is the unix socket /dev/shm/fd_task_queue_" in findings["exposed-queues"].evidence
 
 
 def test_a_queue_that_does_not_listen_is_not_exposed(examine: Any) -> None:
     arguments = {"enable-prefix-caching": False}
-    found = examine(host="0.0.0.0", **{"engine-args": arguments})["exposed-queues"]
-    assert found.answer == "PASS"
-    assert "cache-queue does not listen with these settings" in found.evidence
+    finding = examine(host="0.0.0.0", **{"engine-args": arguments})["exposed-queues"]
+    assert finding.answer == "PASS"
+    assert "cache-queue does not listen with these settings" in finding.evidence
 
 
 def test_a_log_folder_that_others_can_read(examine: Any, state: Path) -> None:
-    seen = examine()
-    plan = seen.subject.plan
+    findings = examine()
+    plan = findings.subject.plan
     assert plan is not None
     logs = Path(plan.log_folder)
     logs.mkdir(parents=True)
@@ -463,22 +490,22 @@ def test_a_log_folder_that_others_can_read(examine: Any, state: Path) -> None:
     for path in (logs, *logs.parents):
         if state in path.parents or path == state:
             path.chmod(0o755)
-    assert seen["exposed-logs"].answer == "FAIL"
+    assert findings["exposed-logs"].answer == "FAIL"
     logs.chmod(0o700)
-    fresh = type(seen)(seen.subject)
+    fresh = type(findings)(findings.subject)
     assert fresh["exposed-logs"].answer == "PASS"
 
 
 def test_a_key_in_the_command_line(examine: Any) -> None:
-    seen = examine()
-    plan = seen.subject.plan
+    findings = examine()
+    plan = findings.subject.plan
     assert plan is not None
     leaky = dataclasses.replace(plan, argv=(*plan.argv, "--api-key", "x"))
-    seen.subject = dataclasses.replace(seen.subject, plan=leaky)
-    assert seen["exposed-key"].answer == "FAIL"
+    findings.subject = dataclasses.replace(findings.subject, plan=leaky)
+    assert findings["exposed-key"].answer == "FAIL"
     router = dataclasses.replace(plan, argv=(*plan.argv, "--router", "http://me:pass-word@proxy"))
-    seen.subject = dataclasses.replace(seen.subject, plan=router)
-    assert seen["exposed-key"].answer == "FAIL"
+    findings.subject = dataclasses.replace(findings.subject, plan=router)
+    assert findings["exposed-key"].answer == "FAIL"
 
 
 def test_limits_of_a_container(examine: Any, tmp_path: Path) -> None:
@@ -492,17 +519,17 @@ def test_limits_of_a_container(examine: Any, tmp_path: Path) -> None:
     host = doctor.Host()
     host.__dict__["memory"] = dataclasses.replace(memory.read(), limit=memory.limit(tmp_path))
     host.__dict__["pids"] = memory.pids(tmp_path)
-    seen = examine()
-    seen.subject = dataclasses.replace(seen.subject, host=host)
-    assert seen["container-limits"].answer == "WARN"
-    assert seen["host-memory"].answer == "FAIL"
-    assert "container limit 512 MiB" in seen["host-memory"].evidence
+    findings = examine()
+    findings.subject = dataclasses.replace(findings.subject, host=host)
+    assert findings["container-limits"].answer == "WARN"
+    assert findings["host-memory"].answer == "FAIL"
+    assert "container limit 512 MiB" in findings["host-memory"].evidence
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="RLIMIT_NPROC does not bind root")
 def test_too_few_tasks(state: Path) -> None:
-    found = limited(resource.RLIMIT_NPROC, 1024, state, "tasks")
-    assert found["answer"] == "WARN"
+    finding = limited(resource.RLIMIT_NPROC, 1024, state, "tasks")
+    assert finding["answer"] == "WARN"
 
 
 def test_unanswerable_questions_are_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -510,9 +537,9 @@ def test_unanswerable_questions_are_unknown(monkeypatch: pytest.MonkeyPatch) -> 
         raise PermissionError(13, "Permission denied", "/proc/meminfo")
 
     monkeypatch.setattr("launcher.host.memory.read", refuse)
-    found = next(f for f in doctor.run(doctor.machine()) if f.check == "host-memory")
-    assert found.answer == "UNKNOWN"
-    assert "/proc/meminfo" in found.evidence
+    finding = next(f for f in doctor.run(doctor.machine()) if f.check == "host-memory")
+    assert finding.answer == "UNKNOWN"
+    assert "/proc/meminfo" in finding.evidence
 
 
 def test_time_passes_between_two_looks() -> None:

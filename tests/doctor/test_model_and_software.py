@@ -12,27 +12,27 @@ from tests.doctor.conftest import make_model
 
 
 def test_everything_is_in_order(examine: Any) -> None:
-    seen = examine()
+    findings = examine()
     for check in (
         "profile", "engine", "python-version", "paddle-build", "compiler", "model-folder",
         "weight-format", "architecture", "parallel-heads", "ports", "host-address", "disk-state",
         "exposed-key", "exposed-logs", "exposed-api", "message-size", "hub",
     ):  # fmt: skip
-        assert seen[check].answer == "PASS", seen[check]
+        assert findings[check].answer == "PASS", findings[check]
 
 
 def test_a_profile_that_the_release_refuses(examine: Any) -> None:
-    found = examine(**{"engine-args": {"no-such-flag": 1}})["profile"]
-    assert found.answer == "FAIL"
-    assert "no-such-flag" in found.evidence
-    assert "profile.yaml:" in found.evidence
+    finding = examine(**{"engine-args": {"no-such-flag": 1}})["profile"]
+    assert finding.answer == "FAIL"
+    assert "no-such-flag" in finding.evidence
+    assert "profile.yaml:" in finding.evidence
 
 
 def test_no_engine_at_all(examine: Any) -> None:
-    found = examine(python=None)["engine"]
-    assert found.answer == "FAIL"
-    assert found.remedy is not None
-    assert "engine install" in found.remedy
+    finding = examine(python=None)["engine"]
+    assert finding.answer == "FAIL"
+    assert finding.remedy is not None
+    assert "engine install" in finding.remedy
 
 
 def test_the_foreign_fastdeploy_of_pypi(examine: Any, twin: Any, tmp_path: Path) -> None:
@@ -42,13 +42,13 @@ def test_the_foreign_fastdeploy_of_pypi(examine: Any, twin: Any, tmp_path: Path)
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fastdeploy\nVersion: 2.3.0\n")
     try:
-        found = examine(python=python)["engine"]
+        finding = examine(python=python)["engine"]
     finally:
         shutil.rmtree(info)
-    assert found.answer == "FAIL"
-    assert "notAI-tech" in found.evidence
-    assert found.remedy is not None
-    assert "uninstall" in found.remedy
+    assert finding.answer == "FAIL"
+    assert "notAI-tech" in finding.evidence
+    assert finding.remedy is not None
+    assert "uninstall" in finding.remedy
 
 
 @pytest.mark.parametrize(
@@ -60,9 +60,9 @@ def test_paddle_must_be_the_paired_build(paddle: str, answer: str, examine: Any,
         Path(python).parent.parent.glob("lib/python3*/site-packages/fastdeploy/version.txt")
     )
     note.write_text("Paddle version: 3.3.0\n")
-    found = examine(python=python)["paddle-build"]
-    assert found.answer == answer
-    assert found.remedy is None or "paddlepaddle-gpu==3.3.0" in found.remedy
+    finding = examine(python=python)["paddle-build"]
+    assert finding.answer == answer
+    assert finding.remedy is None or "paddlepaddle-gpu==3.3.0" in finding.remedy
 
 
 def test_the_cpu_build_of_paddle(examine: Any, twin: Any) -> None:
@@ -72,19 +72,19 @@ def test_the_cpu_build_of_paddle(examine: Any, twin: Any) -> None:
     metadata = info / "METADATA"
     metadata.write_text("Metadata-Version: 2.1\nName: paddlepaddle\nVersion: 3.3.0\n")
     info.rename(site / "paddlepaddle-3.3.0.dist-info")
-    found = examine(python=python)["paddle-build"]
-    assert found.answer == "FAIL"
-    assert "CPU build" in found.evidence
+    finding = examine(python=python)["paddle-build"]
+    assert finding.answer == "FAIL"
+    assert "CPU build" in finding.evidence
 
 
 @pytest.mark.parametrize(("version", "answer"), [("3.11.4", "PASS"), ("3.8.19", "FAIL")])
 def test_an_interpreter_too_old(version: str, answer: str, examine: Any) -> None:
     import dataclasses
 
-    seen = examine()
-    old = dataclasses.replace(seen.subject.installed, python_version=version)
-    seen.subject = dataclasses.replace(seen.subject, installed=old)
-    assert seen["python-version"].answer == answer
+    findings = examine()
+    old = dataclasses.replace(findings.subject.installed, python_version=version)
+    findings.subject = dataclasses.replace(findings.subject, installed=old)
+    assert findings["python-version"].answer == answer
 
 
 def test_the_pythons_are_those_that_the_engine_is_installed_for(examine: Any) -> None:
@@ -94,11 +94,11 @@ def test_the_pythons_are_those_that_the_engine_is_installed_for(examine: Any) ->
     from launcher.engines.base import Installed, Release
 
     for version, answer in (("3.11.9", "PASS"), ("3.10.12", "WARN"), ("3.14.0", "WARN")):
-        seen = examine(engine="transformers", model="/")
+        findings = examine(engine="transformers", model="/")
         installed = Installed("/p", version, Release("5.23.0", "5.23"))
-        seen.subject = dataclasses.replace(seen.subject, installed=installed)
-        assert seen["python-version"].answer == answer
-        assert "3.11 to 3.13" in seen["python-version"].evidence
+        findings.subject = dataclasses.replace(findings.subject, installed=installed)
+        assert findings["python-version"].answer == answer
+        assert "3.11 to 3.13" in findings["python-version"].evidence
 
 
 def test_vllm_without_a_compiler(examine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,11 +154,11 @@ def remove_weights(model: Path) -> str:
 )  # fmt: skip
 def test_a_model_folder_that_is_not_whole(damage: Any, examine: Any, tmp_path: Path) -> None:
     model = make_model(tmp_path / "broken")
-    said = damage(model)
-    found = examine(engine="transformers", model=str(model))["model-folder"]
-    assert found.answer == "FAIL"
-    assert said in found.evidence
-    assert found.remedy
+    expected = damage(model)
+    finding = examine(engine="transformers", model=str(model))["model-folder"]
+    assert finding.answer == "FAIL"
+    assert expected in finding.evidence
+    assert finding.remedy
 
 
 @pytest.mark.parametrize(
@@ -187,8 +187,8 @@ def test_weight_layouts(
     tmp_path: Path,
 ) -> None:
     model = make_model(tmp_path / "weights", **config)
-    seen = examine(model=str(model), python=twin(release), **{"engine-args": arguments})
-    assert seen["weight-format"].answer == answer, seen["weight-format"]
+    finding = examine(model=str(model), python=twin(release), **{"engine-args": arguments})
+    assert finding["weight-format"].answer == answer, finding["weight-format"]
 
 
 @pytest.mark.parametrize(
@@ -203,14 +203,14 @@ def test_architectures(
     release: str, architecture: str, answer: str, examine: Any, twin: Any, tmp_path: Path
 ) -> None:
     model = make_model(tmp_path / "arch", architectures=[architecture])
-    found = examine(model=str(model), python=twin(release))["architecture"]
-    assert found.answer == answer
+    finding = examine(model=str(model), python=twin(release))["architecture"]
+    assert finding.answer == answer
 
 
 def test_heads_that_cannot_be_split(examine: Any, tmp_path: Path) -> None:
-    found = examine(engine="vllm", **{"tensor-parallel-size": 3})["parallel-heads"]
-    assert found.answer == "FAIL"
-    assert found.remedy == "set tensor-parallel-size to one of [1, 2, 4]"
+    finding = examine(engine="vllm", **{"tensor-parallel-size": 3})["parallel-heads"]
+    assert finding.answer == "FAIL"
+    assert finding.remedy == "set tensor-parallel-size to one of [1, 2, 4]"
 
 
 def test_the_json_of_a_finding_is_plain(examine: Any) -> None:

@@ -28,11 +28,11 @@ CARD = {
 
 def profile(engine: str = "fastdeploy", **values: Any) -> Profile:
     """A profile with a hub model; every key has a place in `p.yaml`."""
-    given = {"model": "someone/some-model", **values}
+    keys = {"model": "someone/some-model", **values}
     origins = {"": Origin("p.yaml", 1, 1)}
-    for line, key in enumerate(_keys(given), start=2):
+    for line, key in enumerate(_keys(keys), start=2):
         origins[key] = Origin("p.yaml", line, 3)
-    return Profile(name="t", engine=engine, path="p.yaml", origins=origins, **given)
+    return Profile(name="t", engine=engine, path="p.yaml", origins=origins, **keys)
 
 
 def _keys(values: dict[str, Any]) -> list[str]:
@@ -59,17 +59,21 @@ def context(engine: str, version: str, distributions: dict[str, str] | None = No
     )
 
 
-def plan(made: Profile, version: str, distributions: dict[str, str] | None = None) -> LaunchPlan:
+def plan(
+    profile_: Profile, version: str, distributions: dict[str, str] | None = None
+) -> LaunchPlan:
     """The plan of a profile for a version of its engine."""
-    return engines.get(made.engine).plan(made, context(made.engine, version, distributions))
+    return engines.get(profile_.engine).plan(
+        profile_, context(profile_.engine, version, distributions)
+    )
 
 
-def problems(made: Profile, version: str | None) -> list[Problem]:
+def problems(profile_: Profile, version: str | None) -> list[Problem]:
     """What is wrong with a profile for a version, or for all it admits."""
-    engine = engines.get(made.engine)
-    return engine.validate(made, engine.release(version) if version else None)
+    engine = engines.get(profile_.engine)
+    return engine.validate(profile_, engine.release(version) if version else None)
 
 
-def words(made: LaunchPlan) -> tuple[str, ...]:
+def command_words(plan_: LaunchPlan) -> tuple[str, ...]:
     """The command line after `python -m module`."""
-    return made.argv[1 + len(made.module) :]
+    return plan_.argv[1 + len(plan_.module) :]

@@ -48,7 +48,7 @@ TYPES: dict[str, Callable[[str], Any]] = {
 @cache
 def parser(line: str) -> Parser:
     """The parser of release `line`."""
-    made = Parser(prog="api_server.py", add_help=False)
+    parser_ = Parser(prog="api_server.py", add_help=False)
     for option in json.loads((DATA / f"flags-{line}.json").read_text())["options"]:
         if option["action"] == "help":
             continue
@@ -61,17 +61,17 @@ def parser(line: str) -> Parser:
         else:
             keywords |= {"type": TYPES[option["type"]], "action": option["action"]}
             keywords |= {k: option[k] for k in ("choices", "nargs") if option[k]}
-        made.add_argument(*option["flags"], **keywords)
-    return made
+        parser_.add_argument(*option["flags"], **keywords)
+    return parser_
 
 
-def parse(line: str, words: tuple[str, ...]) -> argparse.Namespace:
+def parse(line: str, arguments: tuple[str, ...]) -> argparse.Namespace:
     """What release `line` makes of the words after the module's name.
 
     Raises:
         RefusedError: it would not take them.
     """
     try:
-        return parser(line).parse_args(list(words))
+        return parser(line).parse_args(list(arguments))
     except (argparse.ArgumentError, ValueError) as error:
         raise RefusedError(str(error)) from error

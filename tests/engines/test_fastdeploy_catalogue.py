@@ -42,7 +42,7 @@ RIGHT: dict[str, Any] = {
 }
 
 CASES = [(line, option.name) for line in LINES for option in table(line) if option.action != "help"]
-GIVEN = [case for case in CASES if case[1] not in checks.OWNED_FLAGS]
+SETTABLE = [case for case in CASES if case[1] not in checks.OWNED_FLAGS]
 
 
 def right(option: Option, line: str) -> Any:
@@ -71,13 +71,13 @@ def profile(name: str, value: Any) -> Profile:
     return making.profile(engine_args={name: value})
 
 
-@pytest.mark.parametrize(("line", "name"), GIVEN)
+@pytest.mark.parametrize(("line", "name"), SETTABLE)
 def test_a_right_value_is_taken_and_reaches_the_command_line(line: str, name: str) -> None:
     option = table(line).options[name]
     value = right(option, line)
-    made = profile(name, value)
-    assert making.problems(made, line) == []
-    parsed = vars(rebuilt.parse(line, making.words(making.plan(made, line))))
+    profile_ = profile(name, value)
+    assert making.problems(profile_, line) == []
+    parsed = vars(rebuilt.parse(line, making.command_words(making.plan(profile_, line))))
     dest = next(o["dest"] for o in _raw(line) if option.flag in o["flags"])
     expected = value
     if option.kind in ("str-list", "int-list") and not isinstance(value, list):
@@ -86,43 +86,43 @@ def test_a_right_value_is_taken_and_reaches_the_command_line(line: str, name: st
         expected = {"quantization": value}
     if option.kind == "bool" and option.action == "store":
         expected = "True"
-    if option.many:
+    if option.repeatable:
         expected = [value]
     if name == "tool-call-parser" and line in ("2.1", "2.2"):
         expected = "ernie_x1"
     assert parsed[dest] == expected
 
 
-@pytest.mark.parametrize(("line", "name"), GIVEN)
+@pytest.mark.parametrize(("line", "name"), SETTABLE)
 def test_a_wrong_value_is_refused_at_its_line(line: str, name: str) -> None:
-    made = profile(name, wrong(table(line).options[name]))
-    found = making.problems(made, line)
-    assert [p.where for p in found if p.where == "p.yaml:4:3"], found
-    assert {p.code for p in found} & {"wrong-value", "unknown-parser"}
+    profile_ = profile(name, wrong(table(line).options[name]))
+    problems = making.problems(profile_, line)
+    assert [p.where for p in problems if p.where == "p.yaml:4:3"], problems
+    assert {p.code for p in problems} & {"wrong-value", "unknown-parser"}
 
 
 @pytest.mark.parametrize(("line", "name"), [c for c in CASES if c[1] in checks.OWNED_FLAGS])
 def test_what_the_launcher_decides_is_refused_with_what_to_write(line: str, name: str) -> None:
-    found = making.problems(profile(name, right(table(line).options[name], line)), line)
-    assert [(p.code, p.remedy) for p in found] == [("owned-flag", checks.OWNED_FLAGS[name])]
+    problems = making.problems(profile(name, right(table(line).options[name], line)), line)
+    assert [(p.code, p.remedy) for p in problems] == [("owned-flag", checks.OWNED_FLAGS[name])]
 
 
 @pytest.mark.parametrize("line", LINES)
 def test_flags_of_other_releases_are_refused_with_the_release_that_has_them(line: str) -> None:
-    for name, said in where_else(line).items():
-        found = making.problems(profile(name, True), line)
-        messages = [p.message for p in found if p.code in ("unknown-flag", "owned-flag")]
+    for name, releases in where_else(line).items():
+        problems = making.problems(profile(name, True), line)
+        messages = [p.message for p in problems if p.code in ("unknown-flag", "owned-flag")]
         assert messages, name
-        if found[0].code == "unknown-flag":
-            assert messages[0].endswith(said)
-            assert any(one in said for one in lines_with(name) + LINES)
+        if problems[0].code == "unknown-flag":
+            assert messages[0].endswith(releases)
+            assert any(one in releases for one in lines_with(name) + LINES)
 
 
 @pytest.mark.parametrize("line", LINES)
 def test_a_misspelt_flag_is_refused_with_the_nearest(line: str) -> None:
-    (found,) = making.problems(profile("gpu-memory-utilisation", 0.8), line)
-    assert (found.code, found.where) == ("unknown-flag", "p.yaml:4:3")
-    assert found.remedy == "did you mean `gpu-memory-utilization`?"
+    (problem,) = making.problems(profile("gpu-memory-utilisation", 0.8), line)
+    assert (problem.code, problem.where) == ("unknown-flag", "p.yaml:4:3")
+    assert problem.remedy == "did you mean `gpu-memory-utilization`?"
 
 
 @pytest.mark.parametrize("line", LINES)
@@ -130,9 +130,9 @@ def test_words_that_the_release_checks_after_the_download(line: str) -> None:
     for name, choices in late_choices(line).items():
         near = choices[0][:-1] + "x"
         problems = making.problems(profile(name, near), line)
-        (found,) = [p for p in problems if p.code == "wrong-value"]
-        assert f"knows no {name}" in found.message
-        assert found.remedy == f"one of: {', '.join(choices)}"
+        (problem,) = [p for p in problems if p.code == "wrong-value"]
+        assert f"knows no {name}" in problem.message
+        assert problem.remedy == f"one of: {', '.join(choices)}"
 
 
 def test_a_flag_is_removed_or_comes_later() -> None:
@@ -144,10 +144,10 @@ def test_a_flag_is_removed_or_comes_later() -> None:
 @pytest.mark.parametrize(("line", "flag"), [("2.2", "--load_choices"), ("2.3", "--load-choices")])
 @pytest.mark.parametrize("key", ["load-choices", "load_choices"])
 def test_load_choices_is_spelled_as_the_release_does(line: str, flag: str, key: str) -> None:
-    made = making.plan(profile(key, "default_v1"), line)
-    assert flag in made.argv
-    said = [n for n in made.notes if "is spelled" in n]
-    assert said == ([] if flag[2:] == key else [f"engine-args.{key}: the flag is spelled {flag} "
+    plan = making.plan(profile(key, "default_v1"), line)
+    assert flag in plan.argv
+    notes = [n for n in plan.notes if "is spelled" in n]
+    assert notes == ([] if flag[2:] == key else [f"engine-args.{key}: the flag is spelled {flag} "
                                                 f"in {line}"])  # fmt: skip
 
 

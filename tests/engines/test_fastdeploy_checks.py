@@ -64,11 +64,11 @@ COMBINATIONS: list[tuple[str, dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("version", "values", "said"), COMBINATIONS)
+@pytest.mark.parametrize(("version", "values", "expected"), COMBINATIONS)
 def test_combinations_that_the_release_refuses_after_the_download(
-    version: str, values: dict[str, Any], said: str
+    version: str, values: dict[str, Any], expected: str
 ) -> None:
-    assert message(version, **values) == said
+    assert message(version, **values) == expected
 
 
 def test_chunked_prefill_is_off_where_it_can_be_turned_off() -> None:
@@ -97,18 +97,18 @@ SINCE: list[tuple[dict[str, Any], str, str, str]] = [
 def test_a_neutral_key_names_the_release_that_has_it(
     values: dict[str, Any], without: str, first: str, key: str
 ) -> None:
-    (found,) = making.problems(making.profile(**values), without)
-    assert found.code == "key-not-supported"
-    assert f"`{key}`, it exists from {first}" in found.message
-    assert found.where is not None
-    assert found.where.startswith("p.yaml:")
+    (problem,) = making.problems(making.profile(**values), without)
+    assert problem.code == "key-not-supported"
+    assert f"`{key}`, it exists from {first}" in problem.message
+    assert problem.where is not None
+    assert problem.where.startswith("p.yaml:")
     assert codes(first, **values) == []
 
 
 @pytest.mark.parametrize("character", sorted(SPECIAL))
 def test_a_model_path_that_a_shell_would_change_is_refused(character: str) -> None:
-    (found,) = making.problems(making.profile(model=f"/models/ernie{character}x"), "2.4")
-    assert (found.code, found.where) == ("unsafe-for-shell", "p.yaml:2:3")
+    (problem,) = making.problems(making.profile(model=f"/models/ernie{character}x"), "2.4")
+    assert (problem.code, problem.where) == ("unsafe-for-shell", "p.yaml:2:3")
 
 
 @pytest.mark.parametrize("path", ["/models/ERNIE-4.5_x,y@z:1+2=3%4^5", "/models/文心一言"])
@@ -123,10 +123,10 @@ def test_what_is_unsafe_really_changes_in_a_shell() -> None:
     for code in range(33, 127):
         text = f"a{chr(code)}b"
         if unsafe(text) is None:
-            said = subprocess.run(
+            output = subprocess.run(
                 ["/bin/sh", "-c", f"printf %s {text}"], capture_output=True, text=True, check=False
             )
-            assert said.stdout == text, text
+            assert output.stdout == text, text
 
 
 @pytest.mark.parametrize("line", LINES)
@@ -140,16 +140,16 @@ def test_every_option_that_is_pasted_unquoted_is_checked(line: str) -> None:
             "override-pooler-config": {"pooling_type": "LAST"},
         }
         value = mappings.get(option, "a;b")
-        found = codes(line, engine_args={option: value})
-        assert found, option
-        assert all(where == "p.yaml:4:3" for _, where in found), found
+        problems = codes(line, engine_args={option: value})
+        assert problems, option
+        assert all(where == "p.yaml:4:3" for _, where in problems), problems
 
 
 @pytest.mark.parametrize("line", LINES[1:])
 def test_a_single_quote_in_json_ends_the_quotes_it_is_pasted_between(line: str) -> None:
     for option in load("late.json")["shell"]["single_quoted"][line]:
-        found = codes(line, engine_args={option: {"quantization": "wint8", "note": "it's"}})
-        assert ("unsafe-for-shell", "p.yaml:4:3") in found, option
+        problems = codes(line, engine_args={option: {"quantization": "wint8", "note": "it's"}})
+        assert ("unsafe-for-shell", "p.yaml:4:3") in problems, option
 
 
 def test_variables_that_are_pasted_are_checked_too() -> None:
@@ -194,17 +194,17 @@ MODELS: list[tuple[str, dict[str, Any], str, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("model", "values", "version", "said"), MODELS)
+@pytest.mark.parametrize(("model", "values", "version", "expected"), MODELS)
 def test_models_that_the_release_or_the_parsers_do_not_fit(
-    model: str, values: dict[str, Any], version: str, said: str
+    model: str, values: dict[str, Any], version: str, expected: str
 ) -> None:
-    assert said in message(version, model=model, **values)
+    assert expected in message(version, model=model, **values)
 
 
 def test_an_unknown_parser_names_the_nearest_and_the_releases_that_have_it() -> None:
     assert "did you mean 'ernie-x1'?" in message("2.4", parsers=Parsers("ernie-x2"))
-    told = message("2.2", parsers=Parsers("ernie-45-vl-thinking"))
-    assert told.endswith("it is in 2.3, 2.4")
+    text = message("2.2", parsers=Parsers("ernie-45-vl-thinking"))
+    assert text.endswith("it is in 2.3, 2.4")
 
 
 def test_keys_that_steer_a_download_are_refused_for_a_local_model(tmp_path: Path) -> None:
@@ -219,17 +219,17 @@ def test_a_port_that_fastdeploy_does_not_have() -> None:
 
 
 def test_without_a_release_every_admitted_one_is_judged() -> None:
-    made = making.profile(engine_version=">=2.2,<2.5", engine_args={"router": "h:1"})
-    (found,) = making.problems(made, None)
-    assert found.message == "FastDeploy 2.2 has no flag --router: it exists from 2.3"
-    (found,) = making.problems(making.profile(engine_args={"no-such-flag": 1}), None)
-    assert found.message.startswith("FastDeploy 2.0 to 2.4 has no flag --no-such-flag")
-    (found,) = making.problems(making.profile(max_num_seqs=0), None)
-    assert found.message == "max-num-seqs is 0; FastDeploy takes 1 to 256"
-    (found,) = making.problems(making.profile(engine_version=">=3"), None)
-    assert found.code == "unknown-release"
+    profile = making.profile(engine_version=">=2.2,<2.5", engine_args={"router": "h:1"})
+    (problem,) = making.problems(profile, None)
+    assert problem.message == "FastDeploy 2.2 has no flag --router: it exists from 2.3"
+    (problem,) = making.problems(making.profile(engine_args={"no-such-flag": 1}), None)
+    assert problem.message.startswith("FastDeploy 2.0 to 2.4 has no flag --no-such-flag")
+    (problem,) = making.problems(making.profile(max_num_seqs=0), None)
+    assert problem.message == "max-num-seqs is 0; FastDeploy takes 1 to 256"
+    (problem,) = making.problems(making.profile(engine_version=">=3"), None)
+    assert problem.code == "unknown-release"
 
 
 def test_a_patch_constraint_admits_its_line() -> None:
-    made = making.profile(engine_version="==2.3.2", engine_args={"router": "h:1"})
-    assert making.problems(made, None) == []
+    profile = making.profile(engine_version="==2.3.2", engine_args={"router": "h:1"})
+    assert making.problems(profile, None) == []

@@ -10,26 +10,26 @@ FASTDEPLOY = get("fastdeploy")
 
 def test_the_unrelated_project_of_the_same_name_is_refused_by_name() -> None:
     for more in ({}, {"fastdeploy-gpu": "2.3.2", "paddlepaddle-gpu": "3.2.1"}):
-        found = FASTDEPLOY.installed("/p", "3.11.7", {"fastdeploy": "2.3.0", **more})
-        assert found.release is None
-        assert found.problem is not None
-        assert found.problem.code == "wrong-package"
-        assert "notAI-tech/fastDeploy" in found.problem.message
+        installed = FASTDEPLOY.installed("/p", "3.11.7", {"fastdeploy": "2.3.0", **more})
+        assert installed.release is None
+        assert installed.problem is not None
+        assert installed.problem.code == "wrong-package"
+        assert "notAI-tech/fastDeploy" in installed.problem.message
 
 
 def test_the_wheel_s_version_decides_the_release() -> None:
-    found = FASTDEPLOY.installed(
+    installed = FASTDEPLOY.installed(
         "/p", "3.11.7", {"fastdeploy-gpu": "2.3.2", "paddlepaddle-gpu": "3.2.1"}
     )
-    assert found.problem is None
-    assert found.release is not None
-    assert (found.release.version, found.release.line) == ("2.3.2", "2.3")
+    assert installed.problem is None
+    assert installed.release is not None
+    assert (installed.release.version, installed.release.line) == ("2.3.2", "2.3")
 
 
 def test_a_wheel_without_paddle_and_no_wheel_at_all() -> None:
-    found = FASTDEPLOY.installed("/p", "3.11.7", {"fastdeploy-gpu": "2.3.2"})
-    assert found.problem is not None
-    assert found.problem.code == "incomplete-engine"
+    installed = FASTDEPLOY.installed("/p", "3.11.7", {"fastdeploy-gpu": "2.3.2"})
+    assert installed.problem is not None
+    assert installed.problem.code == "incomplete-engine"
     nothing = FASTDEPLOY.installed("/p", "3.11.7", {})
     assert (nothing.release, nothing.problem) == (None, None)
 

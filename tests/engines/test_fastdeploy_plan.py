@@ -53,17 +53,17 @@ def card(version: str = "2.4.0", **more: Any) -> LaunchPlan:
     [("2.2.1", "--load_choices"), ("2.3.2", "--load-choices"), ("2.4.0", "--load-choices")],
 )
 def test_the_thinking_profile_is_the_card_s_command(version: str, load: str) -> None:
-    made = shipped("ernie-4.5-21b-a3b-thinking", version)
-    assert " ".join(made.argv) == f"{HEAD} {THINKING.format(load=load)}"
-    rebuilt.parse(version[:3], making.words(made))
+    plan = shipped("ernie-4.5-21b-a3b-thinking", version)
+    assert " ".join(plan.argv) == f"{HEAD} {THINKING.format(load=load)}"
+    rebuilt.parse(version[:3], making.command_words(plan))
 
 
 @pytest.mark.parametrize("version", ["2.3.2", "2.4.0"])
 def test_whatever_is_added_to_the_card_s_command_has_its_reason(version: str) -> None:
-    made = shipped("ernie-4.5-21b-a3b-thinking", version)
-    given = {flag.flag: " ".join(flag.values) for flag in made.flags}
-    assert {flag: given[flag] for flag in CARD_FLAGS} == CARD_FLAGS
-    added = [flag for flag in made.flags if flag.flag not in CARD_FLAGS]
+    plan = shipped("ernie-4.5-21b-a3b-thinking", version)
+    flags = {flag.flag: " ".join(flag.values) for flag in plan.flags}
+    assert {flag: flags[flag] for flag in CARD_FLAGS} == CARD_FLAGS
+    added = [flag for flag in plan.flags if flag.flag not in CARD_FLAGS]
     assert [flag.flag for flag in added] == ["--host", "--cache-queue-port"]
     assert all(len(flag.reason.split()) > 3 for flag in added)
 
@@ -79,13 +79,13 @@ def test_whatever_is_added_to_the_card_s_command_has_its_reason(version: str) ->
 def test_the_other_shipped_profiles_are_fastdeploy_s_recommendations(
     name: str, flags: str, version: str
 ) -> None:
-    made = shipped(name, version)
+    plan = shipped(name, version)
     rest = (
         "--port 8180 --metrics-port 8181 --engine-worker-queue-port 8182 --cache-queue-port 8183 "
         "--max-model-len 32768 --max-num-seqs 128 --tensor-parallel-size 1 --quantization wint4"
     )
-    assert " ".join(made.argv) == f"{HEAD} {flags} {rest}"
-    rebuilt.parse(version[:3], making.words(made))
+    assert " ".join(plan.argv) == f"{HEAD} {flags} {rest}"
+    rebuilt.parse(version[:3], making.command_words(plan))
 
 
 def test_the_neutral_parser_name_becomes_the_release_s() -> None:
@@ -97,60 +97,60 @@ def test_the_neutral_parser_name_becomes_the_release_s() -> None:
 
 
 def test_the_environment_is_private_and_each_variable_has_its_reason() -> None:
-    made = card(gpus=("3",))
-    given = {variable.name: variable.value for variable in made.env}
-    assert given["FD_LOG_DIR"] == made.log_folder
-    assert given["TMPDIR"] == made.temporary_folder
-    assert given["PROMETHEUS_MULTIPROC_DIR"] == f"{made.temporary_folder}/prometheus"
-    assert made.folders == (given["PROMETHEUS_MULTIPROC_DIR"],)
-    assert (given["SPT_NOENV"], given["PYTHONUNBUFFERED"]) == ("1", "1")
-    assert given["CUDA_VISIBLE_DEVICES"] == "3"
-    assert given["FD_ENGINE_TASK_QUEUE_WITH_SHM"] == "1"
-    assert "HF_HUB_OFFLINE" not in given
-    assert "CUDA_VISIBLE_DEVICES" not in made.pass_env
-    assert not [v.name for v in made.env if not v.reason]
-    assert not any(name in made.pass_env for name in ("HF_TOKEN", "*", "FD_API_KEY"))
+    plan = card(gpus=("3",))
+    variables = {variable.name: variable.value for variable in plan.env}
+    assert variables["FD_LOG_DIR"] == plan.log_folder
+    assert variables["TMPDIR"] == plan.temporary_folder
+    assert variables["PROMETHEUS_MULTIPROC_DIR"] == f"{plan.temporary_folder}/prometheus"
+    assert plan.folders == (variables["PROMETHEUS_MULTIPROC_DIR"],)
+    assert (variables["SPT_NOENV"], variables["PYTHONUNBUFFERED"]) == ("1", "1")
+    assert variables["CUDA_VISIBLE_DEVICES"] == "3"
+    assert variables["FD_ENGINE_TASK_QUEUE_WITH_SHM"] == "1"
+    assert "HF_HUB_OFFLINE" not in variables
+    assert "CUDA_VISIBLE_DEVICES" not in plan.pass_env
+    assert not [v.name for v in plan.env if not v.reason]
+    assert not any(name in plan.pass_env for name in ("HF_TOKEN", "*", "FD_API_KEY"))
 
 
 def test_a_local_model_is_served_offline(tmp_path: Path) -> None:
-    made = making.plan(making.profile(model=str(tmp_path)), "2.4.0")
-    given = {variable.name: variable.value for variable in made.env}
-    assert given["HF_HUB_OFFLINE"] == given["TRANSFORMERS_OFFLINE"] == "1"
+    plan = making.plan(making.profile(model=str(tmp_path)), "2.4.0")
+    variables = {variable.name: variable.value for variable in plan.env}
+    assert variables["HF_HUB_OFFLINE"] == variables["TRANSFORMERS_OFFLINE"] == "1"
 
 
 @pytest.mark.parametrize(("version", "queue"), [("2.2.0", None), ("2.3.0", "1"), ("2.4.0", "1")])
 def test_the_task_queue_is_a_unix_socket_where_the_release_has_it(
     version: str, queue: str | None
 ) -> None:
-    given = {variable.name: variable.value for variable in card(version).env}
-    assert given.get("FD_ENGINE_TASK_QUEUE_WITH_SHM") == queue
-    assert ("PROMETHEUS_MULTIPROC_DIR" in given) == (version == "2.4.0")
+    variables = {variable.name: variable.value for variable in card(version).env}
+    assert variables.get("FD_ENGINE_TASK_QUEUE_WITH_SHM") == queue
+    assert ("PROMETHEUS_MULTIPROC_DIR" in variables) == (version == "2.4.0")
 
 
 def test_secrets_travel_as_references_and_never_in_argv() -> None:
-    made = card(
+    plan = card(
         api_key=SecretRef("env", "MY_KEY"),
         env={"HF_TOKEN": "file:/etc/token", "EXPORTER_OTLP_HEADERS": "cmd:pass show otlp"},
     )
-    assert made.secrets == {
+    assert plan.secrets == {
         "FD_API_KEY": "env:MY_KEY",
         "HF_TOKEN": "file:/etc/token",
         "EXPORTER_OTLP_HEADERS": "cmd:pass show otlp",
     }
-    assert "--api-key" not in made.argv
-    assert not {v.name for v in made.env} & set(made.secrets)
-    assert made.readiness.auth_secret == "FD_API_KEY"
+    assert "--api-key" not in plan.argv
+    assert not {v.name for v in plan.env} & set(plan.secrets)
+    assert plan.readiness.auth_secret == "FD_API_KEY"
 
 
 def test_ports_are_named_with_the_address_they_really_bind() -> None:
-    made = card("2.4.0")
-    assert [(p.name, p.number, p.address) for p in made.ports] == [
+    plan = card("2.4.0")
+    assert [(p.name, p.number, p.address) for p in plan.ports] == [
         ("api", 8180, "127.0.0.1"),
         ("metrics", 8181, "0.0.0.0"),
         ("engine-worker-queue", 8182, "0.0.0.0"),
         ("cache-queue", 8183, "0.0.0.0"),
     ]
-    assert any("0.0.0.0" in note for note in made.notes)
+    assert any("0.0.0.0" in note for note in plan.notes)
 
 
 SHM = "FD_ENGINE_TASK_QUEUE_WITH_SHM"
@@ -177,35 +177,35 @@ OFF = {"enable-prefix-caching": False}
 def test_which_numbers_are_ports(
     version: str, env: dict[str, str], arguments: dict[str, object], unix: bool, unused: set[str]
 ) -> None:
-    made = making.plan(making.profile(env=env, engine_args=arguments), version)
-    queue = made.port("engine-worker-queue")
+    plan = making.plan(making.profile(env=env, engine_args=arguments), version)
+    queue = plan.port("engine-worker-queue")
     assert queue.socket == ("/dev/shm/fd_task_queue_8182.sock" if unix else None)
     assert queue.bound is not unix
-    assert {use.name for use in made.ports if not use.bound and not use.socket} == unused
-    (note,) = (note for note in made.notes if "whatever `host` is" in note)
-    for use in made.ports[1:]:
+    assert {use.name for use in plan.ports if not use.bound and not use.socket} == unused
+    (note,) = (note for note in plan.notes if "whatever `host` is" in note)
+    for use in plan.ports[1:]:
         assert (use.name in note) is use.bound
 
 
 def test_the_queue_port_counts_up_by_rank_in_2_0_and_2_1() -> None:
-    made = making.profile(tensor_parallel_size=4)
+    profile = making.profile(tensor_parallel_size=4)
     fastdeploy = get("fastdeploy")
     for version, span in (("2.0", 4), ("2.1", 4), ("2.2", 1), ("2.4", 1)):
-        needs = {n.name: n for n in fastdeploy.ports(made, fastdeploy.release(version))}
+        needs = {n.name: n for n in fastdeploy.ports(profile, fastdeploy.release(version))}
         assert needs["engine-worker-queue"].span == span
         assert needs["engine-worker-queue"].unique_low_byte
-    old = making.plan(made, "2.1.1")
+    old = making.plan(profile, "2.1.1")
     assert [p.number for p in old.ports if p.name.startswith("engine-worker")] == [
         8182, 8183, 8184, 8185]  # fmt: skip
     assert old.argv[old.argv.index("--engine-worker-queue-port") + 1] == "8182"
 
 
 def test_split_roles_get_their_ports() -> None:
-    made = making.profile(
+    profile = making.profile(
         tensor_parallel_size=2,
         engine_args={"splitwise-role": "prefill", "router": "10.0.0.1:9000"},
     )
-    argv = making.plan(made, "2.4.0").argv
+    argv = making.plan(profile, "2.4.0").argv
     assert argv[argv.index("--pd-comm-port") + 1] == "8200"
     assert argv[argv.index("--rdma-comm-ports") + 1] == "8210,8211"
     mixed = get("fastdeploy").ports(making.profile(), None)
@@ -213,10 +213,10 @@ def test_split_roles_get_their_ports() -> None:
 
 
 def test_stop_is_sigint_while_loading_and_sigterm_when_ready() -> None:
-    made = card("2.3.0", stop=Stop(drain=45, grace=25))
-    assert [(s.signal, s.target, s.wait) for s in made.stop.loading] == [("SIGINT", "main", 25)]
-    assert [(s.signal, s.target, s.wait) for s in made.stop.ready] == [("SIGTERM", "main", 70)]
-    argv = made.argv
+    plan = card("2.3.0", stop=Stop(drain=45, grace=25))
+    assert [(s.signal, s.target, s.wait) for s in plan.stop.loading] == [("SIGINT", "main", 25)]
+    assert [(s.signal, s.target, s.wait) for s in plan.stop.ready] == [("SIGTERM", "main", 70)]
+    argv = plan.argv
     assert argv[argv.index("--timeout-graceful-shutdown") + 1] == "45"
 
 
@@ -238,12 +238,12 @@ def test_leftovers_of_speculation_and_of_split_roles() -> None:
     ):  # fmt: skip
         role = {"splitwise-role": "decode", **more}
         split = making.plan(making.profile(tensor_parallel_size=2, engine_args=role), version)
-        wanted = {FtokKey("/opt", (first + rank) % 256) for rank in (0, 1)}
-        assert wanted <= set(split.leftovers.queues)
+        expected = {FtokKey("/opt", (first + rank) % 256) for rank in (0, 1)}
+        assert expected <= set(split.leftovers.queues)
 
 
 def test_readiness_asks_the_api_and_compares_what_the_profile_asked_for(tmp_path: Path) -> None:
-    made = making.plan(
+    plan = making.plan(
         making.profile(
             model=str(tmp_path),
             served_model_name="ernie",
@@ -254,7 +254,7 @@ def test_readiness_asks_the_api_and_compares_what_the_profile_asked_for(tmp_path
         ),
         "2.3.2",
     )
-    ready = made.readiness
+    ready = plan.readiness
     assert (ready.port, ready.health_path, ready.model) == ("api", "/health", "ernie")
     assert ready.completion["model"] == "ernie"
     assert (ready.settings_port, ready.settings_path) == ("metrics", "/config-info")
@@ -300,12 +300,12 @@ PHASE_LINES = [
 def test_phases_are_known_by_lines_of_the_finest_source(
     source: str, line: str, phase: str, percent: float | None
 ) -> None:
-    made = card()
-    names = [p.name for p in made.phases]
-    assert source in {s.name for s in made.log_sources}
+    plan = card()
+    names = [p.name for p in plan.phases]
+    assert source in {s.name for s in plan.log_sources}
     hits = [
         (rule.phase, re.search(rule.pattern, line))
-        for rule in made.phase_rules
+        for rule in plan.phase_rules
         if rule.source == source and re.search(rule.pattern, line)
     ]
     assert hits[0][0] == phase
@@ -316,9 +316,9 @@ def test_phases_are_known_by_lines_of_the_finest_source(
 
 def test_the_worker_s_true_exit_code_is_in_the_launch_log() -> None:
     (source, *_) = card().exit_codes
-    found = re.search(source.pattern, "LAUNCH INFO 2026-01-09 10:00:00,123 Exit code -9")
-    assert found is not None
-    assert found["code"] == "-9"
+    match = re.search(source.pattern, "LAUNCH INFO 2026-01-09 10:00:00,123 Exit code -9")
+    assert match is not None
+    assert match["code"] == "-9"
 
 
 def test_failures_are_recognised_the_moment_they_are_printed() -> None:
@@ -329,8 +329,8 @@ def test_failures_are_recognised_the_moment_they_are_printed() -> None:
 
 
 def test_a_plan_survives_the_disk() -> None:
-    made = card()
-    assert LaunchPlan.from_json(json.loads(json.dumps(made.to_json()))) == made
+    plan = card()
+    assert LaunchPlan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
 
 
 def test_a_wrong_profile_never_becomes_a_plan() -> None:
@@ -363,8 +363,11 @@ def test_capabilities_follow_the_profile_and_the_release() -> None:
 
 
 def test_a_variable_of_the_profile_replaces_ours() -> None:
-    made = card(env={"FD_LOG_BACKUP_COUNT": "9", "FD_ENGINE_TASK_QUEUE_WITH_SHM": "0"})
-    names = [variable.name for variable in made.env]
+    plan = card(env={"FD_LOG_BACKUP_COUNT": "9", "FD_ENGINE_TASK_QUEUE_WITH_SHM": "0"})
+    names = [variable.name for variable in plan.env]
     assert len(names) == len(set(names))
-    given = {variable.name: variable.value for variable in made.env}
-    assert (given["FD_LOG_BACKUP_COUNT"], given["FD_ENGINE_TASK_QUEUE_WITH_SHM"]) == ("9", "0")
+    variables = {variable.name: variable.value for variable in plan.env}
+    assert (variables["FD_LOG_BACKUP_COUNT"], variables["FD_ENGINE_TASK_QUEUE_WITH_SHM"]) == (
+        "9",
+        "0",
+    )

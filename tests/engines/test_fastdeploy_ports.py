@@ -29,20 +29,20 @@ from tests.engines import making
 def test_numbers_that_nothing_listens_on_are_not_bound(
     release: str, keys: dict[str, Any], closed: list[str]
 ) -> None:
-    made = making.plan(making.profile(**keys), release)
-    assert [use.name for use in made.ports if not use.bound] == closed
+    plan = making.plan(making.profile(**keys), release)
+    assert [use.name for use in plan.ports if not use.bound] == closed
     unix = release >= "2.3" and "engine-worker-queue" in closed
-    paths = [use.socket for use in made.ports if use.socket]
+    paths = [use.socket for use in plan.ports if use.socket]
     assert paths == (["/dev/shm/fd_task_queue_8182.sock"] if unix else [])
 
 
 def test_the_output_sockets_and_the_adapters_ports_are_shown() -> None:
     env = {"FD_USE_GET_SAVE_OUTPUT_V1": "1", "FD_ENABLE_INTERNAL_ADAPTER": "1"}
-    made = making.plan(making.profile(env=env, tensor_parallel_size=2), "2.4.0")
-    assert [one.path for one in made.sockets if "output" in one.path] == [
+    plan = making.plan(making.profile(env=env, tensor_parallel_size=2), "2.4.0")
+    assert [one.path for one in plan.sockets if "output" in one.path] == [
         "/dev/shm/get_save_output_rank0.socket", "/dev/shm/get_save_output_rank1.socket",
     ]  # fmt: skip
-    assert any("FD_ZMQ_RECV_REQUEST_SERVER_PORT" in note for note in made.notes)
+    assert any("FD_ZMQ_RECV_REQUEST_SERVER_PORT" in note for note in plan.notes)
 
 
 def test_a_plan_of_an_older_version_has_no_sockets() -> None:

@@ -10,41 +10,43 @@ from tests.engines import making
 
 def test_names_defaults_and_schedulers_that_move_from_2_2_to_2_4() -> None:
     card = making.profile(**{**making.CARD, "parsers": Parsers("ernie-x1", "ernie-x1")})
-    found = diff(card, "2.2", "2.4.0")
-    assert (found["old"], found["new"]) == ("2.2", "2.4")
-    assert found["gone"] == found["added"] == []
-    assert found["renamed"] == [
+    changes = diff(card, "2.2", "2.4.0")
+    assert (changes["old"], changes["new"]) == ("2.2", "2.4")
+    assert changes["gone"] == changes["added"] == []
+    assert changes["renamed"] == [
         "engine-args.load-choices: --load_choices in 2.2, --load-choices in 2.4",
         "parsers.reasoning: ernie_x1 in 2.2, ernie-x1 in 2.4",
         "parsers.tool-call: ernie_x1 in 2.2, ernie-x1 in 2.4",
     ]
-    moved = " ".join(found["defaults"])
+    moved = " ".join(changes["defaults"])
     assert "--enable-prefix-caching: off in 2.2, on (true on CUDA" in moved
     assert "ENABLE_V1_KVCACHE_SCHEDULER: '0' in 2.2, '1' in 2.4" in moved
     assert "--load-choices" not in moved, "the profile sets it"
-    assert any(note.startswith("the V1 KV-cache scheduler is on in 2.4") for note in found["notes"])
+    assert any(
+        note.startswith("the V1 KV-cache scheduler is on in 2.4") for note in changes["notes"]
+    )
 
 
 def test_flags_that_go_and_come() -> None:
-    made = making.profile(
+    profile = making.profile(
         engine_args={"innode-prefill-ports": "1", "enable-entropy": True},
         env={"FD_USE_FASTSAFETENSOR": "1"},
     )
-    found = diff(made, "2.3", "2.4")
-    assert found["gone"] == [
+    changes = diff(profile, "2.3", "2.4")
+    assert changes["gone"] == [
         "engine-args.innode-prefill-ports: --innode-prefill-ports is not in 2.4 "
         "(it was removed in 2.4)",
         "env.FD_USE_FASTSAFETENSOR: 2.4 does not read it",
     ]
-    assert found["added"] == [
+    assert changes["added"] == [
         "engine-args.enable-entropy: --enable-entropy is not in 2.3 (it exists from 2.4)"
     ]
 
 
 def test_a_combination_that_only_the_new_release_refuses() -> None:
-    made = making.profile(max_model_len=1024, max_num_seqs=4)
-    assert diff(made, "2.3", "2.4")["notes"] == []
-    (first, *_) = diff(made, "2.2", "2.3")["notes"]
+    profile = making.profile(max_model_len=1024, max_num_seqs=4)
+    assert diff(profile, "2.3", "2.4")["notes"] == []
+    (first, *_) = diff(profile, "2.2", "2.3")["notes"]
     assert "more than max-model-len x max-num-seqs" in first
 
 

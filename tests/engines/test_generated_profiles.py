@@ -87,15 +87,15 @@ def engine_args(draw: st.DrawFn, engine: str, version: str) -> dict[str, Any]:
     every = sorted(options(engine, version).options)
     free = [name for name in every if name not in OWNED[engine]]
     names = draw(st.lists(st.sampled_from(free), max_size=3))
-    given = {}
+    arguments = {}
     for name in names:
         wild = draw(st.integers(0, 19))
         if wild == 0:
             name = draw(st.sampled_from([*OWNED[engine], f"{name}x", "not a flag"]))
         spelled = name.replace("-", "_") if wild == 1 else name
         right = name in options(engine, version) and wild != 2
-        given[spelled] = draw(sensible(engine, version, name) if right else ANYTHING)
-    return given
+        arguments[spelled] = draw(sensible(engine, version, name) if right else ANYTHING)
+    return arguments
 
 
 @st.composite
@@ -144,11 +144,11 @@ def documents(draw: st.DrawFn, engine: str, version: str) -> tuple[dict[str, Any
     }  # fmt: skip
     models = ["baidu/ERNIE-4.5-21B-A3B-Thinking", "baidu/ERNIE-4.5-0.3B-Paddle", "someone/model",
               "someone/model-2", "someone/model_3", "someone/4", "someone/my model"]  # fmt: skip
-    made = {"name": "generated", "engine": engine, "model": draw(st.sampled_from(models))}
+    document = {"name": "generated", "engine": engine, "model": draw(st.sampled_from(models))}
     for key in draw(st.lists(st.sampled_from(sorted(keys)), unique=True, max_size=4)):
         wild = draw(st.integers(0, 24)) == 0
-        made[key] = draw(ANYTHING if wild else keys[key])
-    return made, version
+        document[key] = draw(ANYTHING if wild else keys[key])
+    return document, version
 
 
 @pytest.fixture(scope="module")
@@ -244,7 +244,7 @@ def no_secret_in_sight(profile: Profile, plan: LaunchPlan) -> None:
 
 
 def the_release_takes_it(profile: Profile, plan: LaunchPlan, line: str) -> None:
-    parsed = vars(rebuilt.parse(line, making.words(plan)))
+    parsed = vars(rebuilt.parse(line, making.command_words(plan)))
     assert parsed["model"] == profile.model
     assert parsed["host"] == profile.host
     if profile.max_model_len is not None:

@@ -11,7 +11,7 @@ import pytest
 
 from launcher import engines
 from launcher import profile as profiles
-from launcher.engines.options import words, wrong_value
+from launcher.engines.options import option_arguments, wrong_value
 from launcher.engines.transformers.catalogue import releases, serve_of
 from launcher.engines.transformers.checks import OWNED_FLAGS
 from launcher.errors import PreconditionError
@@ -25,12 +25,12 @@ FIVE = "/venv/bin/python -m transformers.cli.transformers serve"
 FOUR = "/venv/bin/python -m transformers.commands.transformers_cli serve"
 
 
-def made(**values: Any) -> Profile:
+def make_profile(**values: Any) -> Profile:
     return making.profile("transformers", **values)
 
 
 def judged(version: str | None = "5.23.0", **values: Any) -> list[tuple[str, str | None]]:
-    return [(p.code, p.where) for p in making.problems(made(**values), version)]
+    return [(p.code, p.where) for p in making.problems(make_profile(**values), version)]
 
 
 def shipped(name: str, version: str) -> LaunchPlan:
@@ -76,7 +76,7 @@ def test_a_local_model_gets_a_hub_folder_of_its_own_and_no_network() -> None:
 
 
 def test_readiness_names_the_model_as_the_server_wants_it() -> None:
-    plan = making.plan(made(revision="v2"), "5.23.0")
+    plan = making.plan(make_profile(revision="v2"), "5.23.0")
     assert plan.argv[4] == "someone/some-model@v2"
     assert plan.readiness.completion["model"] == "someone/some-model@v2"
     assert (plan.readiness.models_path, plan.readiness.model) == ("/v1/models", None)
@@ -90,7 +90,7 @@ def test_readiness_names_the_model_as_the_server_wants_it() -> None:
 def test_old_releases_are_asked_what_they_can_answer(
     version: str, health: str, models: str | None
 ) -> None:
-    ready = making.plan(made(), version).readiness
+    ready = making.plan(make_profile(), version).readiness
     assert (ready.health_path, ready.models_path) == (health, models)
 
 
@@ -103,9 +103,9 @@ LACKING: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("values", LACKING, ids=lambda v: next(iter(v)))
 def test_what_it_does_not_have_names_the_engines_that_do(values: dict[str, Any]) -> None:
-    found = making.problems(made(**values), "5.23.0")
-    assert {p.code for p in found} == {"key-not-supported"}
-    assert all("vllm" in p.message for p in found)
+    problems = making.problems(make_profile(**values), "5.23.0")
+    assert {p.code for p in problems} == {"key-not-supported"}
+    assert all("vllm" in p.message for p in problems)
 
 
 @pytest.mark.parametrize(
@@ -128,18 +128,18 @@ def test_what_is_wrong_is_found_at_its_line(values: dict[str, Any], code: str, w
 
 
 def test_flags_of_other_releases_name_the_release() -> None:
-    (found,) = making.problems(made(engine_args={"reasoning": "on"}), "5.4.0")
-    assert found.message == "transformers 5.4 has no flag --reasoning: it exists from 5.10"
-    (found,) = making.problems(made(engine_args={"load-in-8bit": True}), "5.4.0")
-    assert found.message.endswith("it is gone since 5.0")
-    (found,) = making.problems(made(quantization="bnb-8bit"), "4.57.6")
-    assert "it exists from 5.0" in found.message
+    (problem,) = making.problems(make_profile(engine_args={"reasoning": "on"}), "5.4.0")
+    assert problem.message == "transformers 5.4 has no flag --reasoning: it exists from 5.10"
+    (problem,) = making.problems(make_profile(engine_args={"load-in-8bit": True}), "5.4.0")
+    assert problem.message.endswith("it is gone since 5.0")
+    (problem,) = making.problems(make_profile(quantization="bnb-8bit"), "4.57.6")
+    assert "it exists from 5.0" in problem.message
 
 
 def test_without_a_release_every_admitted_one_is_judged() -> None:
     values = {"engine_args": {"reasoning": "on"}}
-    (found,) = making.problems(made(**values), None)
-    assert found.message.startswith("transformers 4.54 to 5.4 has no flag --reasoning")
+    (problem,) = making.problems(make_profile(**values), None)
+    assert problem.message.startswith("transformers 4.54 to 5.4 has no flag --reasoning")
     assert judged(None, engine_version=">=5.10", **values) == []
 
 
@@ -150,7 +150,7 @@ def test_every_flag_takes_a_right_value_and_refuses_a_wrong_one(server: Any) -> 
     for option in server.options:
         right = option.choices[0] if option.choices else rights[option.kind]
         assert wrong_value(option, right) is None, option
-        assert words(option, right)[0] in option.flags
+        assert option_arguments(option, right)[0] in option.flags
         assert wrong_value(option, wrongs[option.kind]), option
         if option.name not in OWNED_FLAGS and option.name != "quantization":
             assert judged(server.version, engine_args={option.name: wrongs[option.kind]})
@@ -164,9 +164,11 @@ def test_versions_without_a_chat_server_are_refused(version: str) -> None:
 
 def test_an_environment_without_the_server_is_incomplete() -> None:
     transformers = engines.get("transformers")
-    found = transformers.installed("/p", "3.11.7", {"transformers": "5.23.0", "torch": "2.13.0"})
-    assert found.problem is not None
-    assert (found.problem.code, "fastapi, uvicorn" in found.problem.message) == (
+    installed = transformers.installed(
+        "/p", "3.11.7", {"transformers": "5.23.0", "torch": "2.13.0"}
+    )
+    assert installed.problem is not None
+    assert (installed.problem.code, "fastapi, uvicorn" in installed.problem.message) == (
         "incomplete-engine", True)  # fmt: skip
     assert transformers.installed("/p", "3.11.7", {}).problem is None
 
@@ -178,11 +180,11 @@ def test_reasoning_is_promised_where_the_checkpoint_has_a_response_template(
     release = transformers.release("5.23.0")
     config = tmp_path / "tokenizer_config.json"
     config.write_text(json.dumps({"response_template": {}}))
-    local = made(model=str(tmp_path))
+    local = make_profile(model=str(tmp_path))
     assert "reasoning" not in transformers.capabilities(local, release)
     config.write_text(json.dumps({"response_template": {"fields": {"content": {}}}}))
     assert {"reasoning", "tools"} <= transformers.capabilities(local, release)
-    assert "reasoning" not in transformers.capabilities(made(), release)
+    assert "reasoning" not in transformers.capabilities(make_profile(), release)
 
 
 PHASES = [
@@ -195,8 +197,8 @@ PHASES = [
 
 @pytest.mark.parametrize(("line", "phase", "percent"), PHASES)
 def test_phases_are_known_by_recorded_lines(line: str, phase: str, percent: str | None) -> None:
-    rules = making.plan(made(), "5.23.0").phase_rules
-    hits = [(r.phase, found) for r in rules if (found := re.search(r.pattern, line))]
+    rules = making.plan(make_profile(), "5.23.0").phase_rules
+    hits = [(r.phase, match) for r in rules if (match := re.search(r.pattern, line))]
     assert hits[0][0] == phase
     assert hits[0][1].groupdict().get("percent") == percent
 

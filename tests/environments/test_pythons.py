@@ -71,8 +71,8 @@ def test_newest_patch_release_of_pyenv_and_uv(tmp_path: Path) -> None:
 
 def test_an_interpreter_without_venv_is_passed_over(tmp_path: Path) -> None:
     fake(tmp_path / "bin" / "python3.99", "3.99.1", modules=False)
-    whole = fake(tmp_path / "pyenv" / "versions" / "3.99.0" / "bin" / "python3.99", "3.99.0")
-    assert fitting(("3.99",)).python == str(whole)
+    complete = fake(tmp_path / "pyenv" / "versions" / "3.99.0" / "bin" / "python3.99", "3.99.0")
+    assert fitting(("3.99",)).python == str(complete)
 
 
 def test_nothing_fits_says_what_was_looked_at(tmp_path: Path) -> None:

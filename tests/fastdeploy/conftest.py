@@ -42,12 +42,12 @@ MODEL = ROOT / "profiles" / "tiny-ernie"
 @pytest.fixture(scope="session")
 def twin_python(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """The interpreter of a release, made once a session."""
-    made: dict[str, Path] = {}
+    pythons: dict[str, Path] = {}
 
     def of(release: str) -> Path:
-        if release not in made:
-            made[release] = make_interpreter(tmp_path_factory.mktemp("twin") / release, release)
-        return made[release]
+        if release not in pythons:
+            pythons[release] = make_interpreter(tmp_path_factory.mktemp("twin") / release, release)
+        return pythons[release]
 
     return of
 
@@ -60,17 +60,17 @@ class Server:
     profile: Path
     name: str
 
-    def run(self, *words: str, **options: Any) -> cli.Ran:
+    def run(self, *arguments: str, **options: Any) -> cli.Ran:
         """An `ernie-deploy` command in this test's home."""
-        return cli.run(*words, home=self.home, **options)
+        return cli.run(*arguments, home=self.home, **options)
 
-    def up(self, *words: str, **options: Any) -> cli.Ran:
+    def up(self, *arguments: str, **options: Any) -> cli.Ran:
         """`ernie-deploy up`."""
-        return self.run("up", str(self.profile), *words, **options)
+        return self.run("up", str(self.profile), *arguments, **options)
 
-    def down(self, *words: str, **options: Any) -> cli.Ran:
+    def down(self, *arguments: str, **options: Any) -> cli.Ran:
         """`ernie-deploy down`."""
-        return self.run("down", self.name, *words, **options)
+        return self.run("down", self.name, *arguments, **options)
 
     def spawn_up(self, **options: Any) -> subprocess.Popen[str]:
         """`ernie-deploy up` in the background."""
@@ -107,16 +107,16 @@ class Server:
 
     def pid(self, pattern: str) -> int:
         """The one process of the instance whose command line holds `pattern`."""
-        found = [pid for pid, line in self.processes().items() if pattern in line]
-        assert found, f"no process with {pattern!r} in {self.processes()}"
-        return found[0]
+        pids = [pid for pid, line in self.processes().items() if pattern in line]
+        assert pids, f"no process with {pattern!r} in {self.processes()}"
+        return pids[0]
 
     @property
     def worker(self) -> int:
         """The worker that holds the GPU (C); its launcher and shell name the same script."""
         for pid, line in self.processes().items():
-            words = line.split()
-            if any(w.endswith("/worker_process.py") for w in words[:3]):
+            fields = line.split()
+            if any(w.endswith("/worker_process.py") for w in fields[:3]):
                 return pid
         raise AssertionError(f"no worker in {self.processes()}")
 
@@ -131,14 +131,14 @@ class Server:
         """Every process that carries the instance's token or was recorded, with its command."""
         stored = self.files.state()
         recorded = {p["pid"] for p in stored.processes} if stored else set()
-        found = {}
+        lines = {}
         for process in identity.every_process():
             token = identity.environment_token(process.pid) or ""
             if process.state != "Z" and (process.pid in recorded or _of(token, self)):
                 with contextlib.suppress(OSError):  # it ends at this moment
                     raw = Path(f"/proc/{process.pid}/cmdline").read_bytes()
-                    found[process.pid] = raw.replace(b"\0", b" ").decode(errors="replace")
-        return found
+                    lines[process.pid] = raw.replace(b"\0", b" ").decode(errors="replace")
+        return lines
 
     def port(self, name: str) -> int:
         """A port of the plan."""
@@ -153,30 +153,30 @@ class Server:
     def left(self) -> list[str]:
         """Whatever of this instance is still on the machine."""
         plan = self.files.plan()
-        found = [f"process {pid}: {line}" for pid, line in self.processes().items()]
-        found += [f"/dev/shm/{n}" for n in plan.leftovers.shm if os.path.exists(f"/dev/shm/{n}")]
+        left = [f"process {pid}: {line}" for pid, line in self.processes().items()]
+        left += [f"/dev/shm/{n}" for n in plan.leftovers.shm if os.path.exists(f"/dev/shm/{n}")]
         keys = queue_keys(plan.leftovers, plan.cwd)
-        found += [f"queue {key:#x}" for key in keys if key in queues_by_key()]
+        left += [f"queue {key:#x}" for key in keys if key in queues_by_key()]
         if os.path.exists(plan.temporary_folder):
-            found.append(plan.temporary_folder)
+            left.append(plan.temporary_folder)
         stored = self.files.state()
         ours = {int(stored.engine.get("pid", 0))} if stored else set()
         ours |= {int(p["pid"]) for p in stored.processes} if stored else set()
         for folder in itertools.chain.from_iterable(map(glob.glob, METRICS_FOLDERS)):
             # What another server uses as well (2.2's one folder) stays until that one ends.
             if not _in_use(folder):
-                found += [f for f in glob.glob(f"{folder}/*.db") if _pid_of(f) in ours]
+                left += [f for f in glob.glob(f"{folder}/*.db") if _pid_of(f) in ours]
         claims = (*stored.shm, *stored.temporary) if stored else ()
-        found += [c["path"] for c in claims if still_there(c) and not _in_use(c["path"])]
+        left += [c["path"] for c in claims if still_there(c) and not _in_use(c["path"])]
         # A port that a test took away from the server is the test's own.
-        others = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc")))
+        own_processes = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc")))
                   if pid != os.getpid()]  # fmt: skip
-        found += [
+        left += [
             f"port {use.number} ({use.name})"
             for use in plan.ports
-            if any(holder(one.inode, others) for one in listeners(use.number))
+            if any(holder(one.inode, own_processes) for one in listeners(use.number))
         ]
-        return sorted(set(found))
+        return sorted(set(left))
 
     def noticed(self, since: float | None = None) -> None:
         """Seconds from the moment a fault struck (`since`, else the twin's note) to its verdict."""
@@ -222,8 +222,8 @@ def judge_start(
     server: Server, up: cli.Ran, code: int, cause: str, since: float | None = None
 ) -> None:
     """The same of an `up --json` that failed with exit code `code`."""
-    assert up.rc == code, up.said()
-    assert len(up.json["errors"]) == 1, up.said()
+    assert up.rc == code, up.output()
+    assert len(up.json["errors"]) == 1, up.output()
     receipt = up.json["data"]["receipt"]
     assert not receipt["left"], receipt
     assert server.status()["state"] == "failed"
@@ -235,7 +235,7 @@ def judge_death(server: Server, cause: str, since: float | None = None) -> None:
     server.wait_state("died")
     status = server.run("status", server.name, "--json")
     row = status.json["data"]["instances"][0]
-    assert (status.rc, row["state"], row["exit_code"]) == (1, "died", 6), status.said()
+    assert (status.rc, row["state"], row["exit_code"]) == (1, "died", 6), status.output()
     receipt = row["receipt"]
     assert not receipt["left"], receipt
     judge(server, row["error"], cause, since)
@@ -259,7 +259,7 @@ def fastdeploy(home: Path, tmp_path: Path, twin_python: Callable[[str], Path]) -
 
     At the end every server is taken down, and nothing of it may be left.
     """
-    made: list[Server] = []
+    servers: list[Server] = []
 
     def make(
         fault: str = "",
@@ -268,7 +268,7 @@ def fastdeploy(home: Path, tmp_path: Path, twin_python: Callable[[str], Path]) -
         env: dict[str, str] | None = None,
         **keys: Any,
     ) -> Server:
-        name = name or f"fd{len(made)}-{os.getpid()}"
+        name = name or f"fd{len(servers)}-{os.getpid()}"
         profile = {
             "name": name,
             "engine": "fastdeploy",
@@ -291,12 +291,12 @@ def fastdeploy(home: Path, tmp_path: Path, twin_python: Callable[[str], Path]) -
         path = tmp_path / f"{name}.yaml"
         path.write_text(yaml.safe_dump(profile))
         server = Server(home, path, name)
-        made.append(server)
+        servers.append(server)
         return server
 
     yield make
     problems = []
-    for server in made:
+    for server in servers:
         if not server.files.exists:
             continue
         server.down()

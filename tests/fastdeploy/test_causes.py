@@ -22,7 +22,7 @@ def diagnosed(server: Server) -> tuple[int, dict[str, Any], str]:
 def test_a_worker_that_dies_on_a_request(fastdeploy: Make, stop: str) -> None:
     server = fastdeploy(f"worker-dies-after-ready@on=request@code=7,{stop}", stop={"grace": 2})
     up = server.up("--json")  # the request that kills it is that of our own proof
-    assert up.rc == 4, up.said()
+    assert up.rc == 4, up.output()
     rc, data, text = diagnosed(server)
     assert rc == 1
     assert "exit code 7" in data["state"]["message"], text
@@ -33,7 +33,7 @@ def test_a_worker_that_dies_on_a_request(fastdeploy: Make, stop: str) -> None:
 def test_other_settings_and_a_stop_that_hangs(fastdeploy: Make) -> None:
     server = fastdeploy("config-differs@max_num_seqs=5,stop-hangs", stop={"grace": 1})
     up = server.up("--json")
-    assert up.rc == 4, up.said()
+    assert up.rc == 4, up.output()
     assert "max-num-seqs" in up.json["errors"][0]["message"]
     events = (server.files.folder / "events.jsonl").read_text()
     assert '"kill"' in events, "the stop has to be the hard one"
@@ -48,7 +48,7 @@ def test_a_load_that_hangs_and_a_stop_that_hangs(fastdeploy: Make) -> None:
     health = {"startup-timeout": 4, "no-progress-timeout": 4}
     server = fastdeploy("worker-hangs-in-load,stop-hangs", health=health, stop={"grace": 1})
     up = server.up("--json")
-    assert up.rc == 5, up.said()
+    assert up.rc == 5, up.output()
     _, data, text = diagnosed(server)
     assert data["rule"] is None, text
     assert AGAIN not in text

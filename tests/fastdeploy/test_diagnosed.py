@@ -14,7 +14,7 @@ JSON = {"Content-Type": "application/json"}
 SICK = "is unhealthy: GET /health answered 404 Worker Service Not Healthy"
 
 
-def said(text: str) -> str:
+def summary_of(text: str) -> str:
     return " ".join(text.split())
 
 
@@ -27,7 +27,7 @@ def test_a_worker_that_stands_still(fastdeploy: Make) -> None:
     os.kill(worker, signal.SIGSTOP)
     try:
         first = server.run("diagnose", server.name)
-        assert first.rc == 1, first.said()
+        assert first.rc == 1, first.output()
         assert first.stdout.startswith(f"{server.name} is unhealthy: GET /health answered ")
         wait_for(lambda: server.run("status", server.name).rc == 1, "the old heartbeat")
         status = server.run("status", server.name)
@@ -37,10 +37,10 @@ def test_a_worker_that_stands_still(fastdeploy: Make) -> None:
         os.kill(worker, signal.SIGCONT)
     assert status.stdout.splitlines()[0] == f"{server.name} {SICK}"
     assert f"{server.name} {SICK}" in status.stderr
-    assert ran.rc == 1, ran.said()
+    assert ran.rc == 1, ran.output()
     assert ran.stdout.startswith(f"{server.name} {SICK}")
     assert "ED-FD-WORKER-SILENT  the worker's heartbeat is over 30 s old" in ran.stdout
-    assert "restart the instance" in said(ran.stdout)
+    assert "restart the instance" in summary_of(ran.stdout)
     assert data["rule"] == "ED-FD-WORKER-SILENT"
     assert data["newest"], "where its logs ended"
 
@@ -51,7 +51,7 @@ def test_completions_that_hang_while_health_is_200(fastdeploy: Make) -> None:
     assert server.up().rc == 0
     ran = server.run("diagnose", server.name, "--json")
     data = ran.json["data"]
-    assert (ran.rc, data["rule"]) == (1, None), ran.said()
+    assert (ran.rc, data["rule"]) == (1, None), ran.output()
     assert data["state"]["name"] == "unhealthy"
     assert "GET /health answered 200, but POST /v1/chat/" in data["state"]["message"]
     assert "timed out after 3 s" in data["state"]["message"]
@@ -65,7 +65,7 @@ def test_cleared_weights(fastdeploy: Make) -> None:
     assert requests.get(url, timeout=60).status_code == 200
     ran = server.run("diagnose", server.name, "--json")
     data = ran.json["data"]
-    assert (ran.rc, data["rule"]) == (1, "ED-FD-WEIGHTS-CLEARED"), ran.said()
+    assert (ran.rc, data["rule"]) == (1, "ED-FD-WEIGHTS-CLEARED"), ran.output()
     assert data["state"]["message"] == f"{server.name} is unhealthy: GET /health answered 304"
     assert "finish the weight update" in data["remedy"]
     status = server.run("status", server.name)
@@ -77,7 +77,7 @@ def test_the_bad_requests_of_smoke_make_no_server_ill(fastdeploy: Make) -> None:
     server = fastdeploy()
     assert server.up().rc == 0
     smoke = server.run("smoke", server.name, "--tag", "full", "--json", deadline=500)
-    assert smoke.rc in (0, 1), smoke.said()
+    assert smoke.rc in (0, 1), smoke.output()
     url = f"http://127.0.0.1:{server.port('api')}/v1/chat/completions"
     for body in ({"messages": []}, {"messages": [{"role": "user", "content": "x"}], "logprobs": 1}):
         assert requests.post(url, json=body, timeout=60).status_code >= 400
@@ -85,7 +85,7 @@ def test_the_bad_requests_of_smoke_make_no_server_ill(fastdeploy: Make) -> None:
     errors = (server.files.logs / "engine" / "api_server.log").read_text()
     assert "generator error: messages can not be an empty list" in errors
     ran = server.run("diagnose", server.name, "--json")
-    assert (ran.rc, ran.json["data"]["rule"]) == (0, None), ran.said()
+    assert (ran.rc, ran.json["data"]["rule"]) == (0, None), ran.output()
     assert server.down().rc == 0
     after = server.run("diagnose", server.name, "--json")
-    assert (after.rc, after.json["data"]["rule"]) == (0, None), after.said()
+    assert (after.rc, after.json["data"]["rule"]) == (0, None), after.output()

@@ -22,9 +22,9 @@ from tests.support.waiting import wait_for
 @functools.cache
 def refusal() -> str:
     """Why no private mount namespace is to be had here, empty where it is."""
-    words = [*namespace(), "mount -t tmpfs -o size=64k none /mnt"]
+    prefix = [*namespace(), "mount -t tmpfs -o size=64k none /mnt"]
     try:
-        ran = subprocess.run(words, capture_output=True, text=True, timeout=600)
+        ran = subprocess.run(prefix, capture_output=True, text=True, timeout=600)
     except OSError as error:
         return f"no unshare: {error}"
     return ran.stderr.strip() if ran.returncode else ""
@@ -50,13 +50,13 @@ def in_namespace(server: Server, prepare: str, *commands: str) -> list[tuple[int
     # One namespace for all of them: `down` has to see what `up` saw.
     script = [prepare]
     results = []
-    for number, words in enumerate(commands):
-        if words.startswith("!"):
-            script.append(words[1:])
+    for number, argv in enumerate(commands):
+        if argv.startswith("!"):
+            script.append(argv[1:])
             continue
         out = server.profile.with_suffix(f".{number}")
         results.append(out)
-        line = " ".join(cli.argv(*words.split(), "--json"))
+        line = " ".join(cli.argv(*argv.split(), "--json"))
         script.append(f"rc=0; {line} > {out} 2> {out}.err || rc=$?; echo $rc > {out}.rc")
     ran = subprocess.run(
         [*namespace(), "\n".join(script)],
@@ -64,12 +64,12 @@ def in_namespace(server: Server, prepare: str, *commands: str) -> list[tuple[int
         capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
-    found = []
+    outcomes = []
     for out in results:
         lines = out.read_text().strip().splitlines()
         assert lines, Path(f"{out}.err").read_text()
-        found.append((int(Path(f"{out}.rc").read_text()), json.loads(lines[-1])))
-    return found
+        outcomes.append((int(Path(f"{out}.rc").read_text()), json.loads(lines[-1])))
+    return outcomes
 
 
 def nothing_left(server: Server) -> None:
@@ -81,21 +81,21 @@ def nothing_left(server: Server) -> None:
 
 def test_a_tiny_dev_shm_is_named_before_or_in_the_load(fastdeploy: Make) -> None:
     server = fastdeploy()
-    ((code, said),) = in_namespace(
+    ((code, output),) = in_namespace(
         server, "mount -t tmpfs -o size=1m none /dev/shm", f"up {server.profile}"
     )
-    assert code in (3, 4), said
-    assert "/dev/shm" in said["errors"][0]["message"] + str(said["errors"][0]["where"]), said
-    assert said["errors"][0]["remedy"]
+    assert code in (3, 4), output
+    assert "/dev/shm" in output["errors"][0]["message"] + str(output["errors"][0]["where"]), output
+    assert output["errors"][0]["remedy"]
     nothing_left(server)
 
 
 def test_a_full_dev_shm_is_named_before_or_in_the_load(fastdeploy: Make) -> None:
     server = fastdeploy()
     fill = "mount -t tmpfs -o size=64k none /dev/shm; head -c 64k /dev/zero > /dev/shm/full || :"
-    ((code, said),) = in_namespace(server, fill, f"up {server.profile}")
-    assert code in (3, 4), said
-    assert "/dev/shm" in said["errors"][0]["message"] + str(said["errors"][0]["where"]), said
+    ((code, output),) = in_namespace(server, fill, f"up {server.profile}")
+    assert code in (3, 4), output
+    assert "/dev/shm" in output["errors"][0]["message"] + str(output["errors"][0]["where"]), output
     nothing_left(server)
 
 
@@ -103,15 +103,15 @@ def test_a_dev_shm_that_is_forced_dies_with_its_cause(fastdeploy: Make) -> None:
     """`--force` lets it start: NCCL's own words name the cause then."""
     server = fastdeploy()
     tiny = "mount -t tmpfs -o size=1m none /dev/shm"
-    ((refused, said),) = in_namespace(server, tiny, f"up {server.profile}")
-    names = {e["code"] for e in said["errors"]}
+    ((refused, output),) = in_namespace(server, tiny, f"up {server.profile}")
+    names = {e["code"] for e in output["errors"]}
     forced = " ".join(f"--force {name}" for name in sorted(names)) if refused == 3 else ""
-    (code, said), (down, _) = in_namespace(
+    (code, output), (down, _) = in_namespace(
         server, tiny, f"up {server.profile} {forced}", f"down {server.name}"
     )
-    assert code == 4, said
-    assert "/dev/shm" in json.dumps(said["errors"]), said
-    assert not said["data"]["receipt"]["left"], said
+    assert code == 4, output
+    assert "/dev/shm" in json.dumps(output["errors"]), output
+    assert not output["data"]["receipt"]["left"], output
     assert down == 0
     nothing_left(server)
 
@@ -120,10 +120,10 @@ def test_a_disk_that_is_full_before_the_start(fastdeploy: Make) -> None:
     server = fastdeploy()
     full = f"mount -t tmpfs -o size=64k none {server.home}; head -c 64k /dev/zero > full || :"
     full = full.replace("> full", f"> {server.home}/full")
-    ((code, said),) = in_namespace(server, full, f"up {server.profile}")
-    assert code == 3, said
-    text = json.dumps(said["errors"])
-    assert "No space left" in text or "free" in text, said
+    ((code, output),) = in_namespace(server, full, f"up {server.profile}")
+    assert code == 3, output
+    text = json.dumps(output["errors"])
+    assert "No space left" in text or "free" in text, output
     nothing_left(server)
 
 
@@ -170,7 +170,7 @@ def test_a_disk_that_fills_up_under_the_logs_in_the_load(fastdeploy: Make) -> No
         f"up {server.profile}", f"down {server.name}",
     )  # fmt: skip
     assert up[0] in (3, 4), up[1]
-    said = json.dumps(up[1]["errors"])
-    assert "No space left" in said or "disk" in said, up[1]
+    errors = json.dumps(up[1]["errors"])
+    assert "No space left" in errors or "disk" in errors, up[1]
     assert down[0] == 0, down[1]
     nothing_left(server)

@@ -36,9 +36,9 @@ BY_UUID = {"/tmp/prom_main_*", "/tmp/prom_worker_*"}
 )
 def test_the_metrics_folders_of_each_release(version: str, folders: set[str]) -> None:
     """metrics.py:39 (2.0 to 2.3), __init__.py:25 (2.4, where the variable moves it)."""
-    made = plan(profile(model="m/m", max_model_len=2048), version)
-    assert {p for p in made.leftovers.temporary if "/prom_" in p} == folders
-    moved = {v.name for v in made.env} & {"PROMETHEUS_MULTIPROC_DIR"}
+    plan_ = plan(profile(model="m/m", max_model_len=2048), version)
+    assert {p for p in plan_.leftovers.temporary if "/prom_" in p} == folders
+    moved = {v.name for v in plan_.env} & {"PROMETHEUS_MULTIPROC_DIR"}
     assert bool(moved) == (version == "2.4.0")
 
 
@@ -53,18 +53,18 @@ def test_the_metrics_folders_of_each_release(version: str, folders: set[str]) ->
 )
 def test_the_queues_of_each_release(version: str, ranks: int, numbers: tuple[int, ...]) -> None:
     """gpu_model_runner.py adds the rank in 2.0 and 2.1 only."""
-    made = plan(
+    plan_ = plan(
         profile(model="m/m", ports={"engine-worker-queue": 8182}, tensor_parallel_size=ranks),
         version,
     )
-    assert made.leftovers.queues == tuple(FtokKey("/dev/shm", n) for n in numbers)
+    assert plan_.leftovers.queues == tuple(FtokKey("/dev/shm", n) for n in numbers)
 
 
 def a_user_of(path: Path) -> subprocess.Popen[bytes]:
     """Another program that has a file of the folder open."""
     code = "import sys, time; f = open(sys.argv[1], 'w'); print(flush=True); time.sleep(99)"
-    words = [sys.executable, "-c", code, str(path / "counter_1.db")]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE)
+    argv = [sys.executable, "-c", code, str(path / "counter_1.db")]
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()
     return process
@@ -84,15 +84,15 @@ def test_a_shared_folder_stays_as_long_as_another_server_uses_it(tmp_path: Path)
     shared.mkdir()
     (shared / f"counter_{os.getpid()}.db").touch()
     claims.look([os.getpid()])
-    other = a_user_of(shared)
+    user = a_user_of(shared)
     try:
         receipt = ending.clean(state_with(claims), (), 0.0)
         assert ending.nothing_left(receipt), "what another uses is not ours to remove"
-        assert receipt["foreign"] == [f"{shared} is used by pid {other.pid} as well"]
+        assert receipt["foreign"] == [f"{shared} is used by pid {user.pid} as well"]
         assert shared.exists()
     finally:
-        other.kill()
-        other.communicate()
+        user.kill()
+        user.communicate()
     assert ending.nothing_left(ending.clean(state_with(claims), (), 0.0))
     assert not shared.exists()
 
@@ -149,12 +149,12 @@ def test_a_socket_with_one_name_for_all_servers_is_not_taken_from_another() -> N
 
 def test_percents_that_repeat_are_no_progress() -> None:
     """tqdm draws `Loading Weights: 0%` anew every half second of a load that hangs."""
-    made = plan(profile(model="m/m"), "2.4.0")
-    assert (made.phases, made.phase_rules) == (PHASES, PHASE_RULES)
-    watcher = Watcher(made)
-    shown = [watcher.phase_of("engine", f"Loading Weights:  {n:2}%|  | {n}/100") for n in
+    plan_ = plan(profile(model="m/m"), "2.4.0")
+    assert (plan_.phases, plan_.phase_rules) == (PHASES, PHASE_RULES)
+    watcher = Watcher(plan_)
+    matches = [watcher.phase_of("engine", f"Loading Weights:  {n:2}%|  | {n}/100") for n in
              (0, 0, 0, 40, 40, 40, 12, 40, 41)]  # fmt: skip
-    assert [s.percent if s else None for s in shown] == [
+    assert [s.percent if s else None for s in matches] == [
         0, None, None, 40, None, None, None, None, 41,
     ]  # fmt: skip
 
@@ -181,7 +181,7 @@ def test_a_killed_keeper_is_lost_and_its_server_ends_or_is_cleaned(
     assert server.status()["state"] == "lost"
     assert server.run("status", server.name).rc == 1
     down = server.down("--json")
-    assert down.rc == 0, down.said()
+    assert down.rc == 0, down.output()
     assert not down.json["data"]["receipt"]["left"]
     assert server.left() == []
 
@@ -219,7 +219,7 @@ def test_nothing_of_a_server_lives_after_its_keeper_was_killed(
     assert not [use for use in plan.ports if listeners(use.number)]
     assert server.status()["state"] == "lost"
     down = server.down("--json")
-    assert down.rc == 0, down.said()
+    assert down.rc == 0, down.output()
     assert not down.json["data"]["receipt"]["left"]
     assert server.left() == []
 
@@ -245,7 +245,7 @@ def test_what_appeared_after_the_last_look_of_a_killed_keeper_is_removed(
         up.communicate(timeout=600)
     down = server.down("--json")
     try:
-        assert down.rc == 0, down.said()
+        assert down.rc == 0, down.output()
         assert server.left() == []
     finally:
         if queue_key(number):

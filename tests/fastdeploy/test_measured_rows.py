@@ -18,19 +18,21 @@ def test_noise_that_looks_like_an_error_is_none(fastdeploy: Make) -> None:
     """`Error extracting sub services`, leaked shared_memory, `code=-15` at a stop."""
     server = fastdeploy("noise")
     up = server.up("--json")
-    assert up.rc == 0, up.said()
+    assert up.rc == 0, up.output()
     assert not [e for e in up.events if e["event"] == "failure"]
     down = server.down("--json")
-    assert (down.rc, down.json["data"]["state"]) == (0, "stopped"), down.said()
+    assert (down.rc, down.json["data"]["state"]) == (0, "stopped"), down.output()
     stored = server.files.state()
     assert stored is not None
     assert stored.error is None
 
 
-@pytest.mark.parametrize("told", ["", "@told=1"])
-def test_the_true_exit_code_of_a_worker_that_dies_when_ready(fastdeploy: Make, told: str) -> None:
+@pytest.mark.parametrize("expected", ["", "@told=1"])
+def test_the_true_exit_code_of_a_worker_that_dies_when_ready(
+    fastdeploy: Make, expected: str
+) -> None:
     """FastDeploy's own line says code=0 but for rare times; launch_worker.log knows better."""
-    server = fastdeploy(f"worker-dies-after-ready@code=7@after=60{told}")
+    server = fastdeploy(f"worker-dies-after-ready@code=7@after=60{expected}")
     assert server.up().rc == 0
     judge_death(server, "exit code 7")
 
@@ -39,7 +41,7 @@ def test_readiness_is_the_api_ports_never_the_metrics_ports(fastdeploy: Make) ->
     """M answers two seconds before P, and after P is gone."""
     server = fastdeploy()
     up = server.up("--json")
-    assert up.rc == 0, up.said()
+    assert up.rc == 0, up.output()
     evidence = up.json["data"]["evidence"]
     assert f"port {server.port('api')} " in evidence["listening"]["message"]
     assert server.files.plan().readiness.port == "api"
@@ -55,7 +57,7 @@ def test_a_stream_that_is_longer_than_the_drain_is_cut(fastdeploy: Make) -> None
     wait_for(lambda: _running(server) > 0, "the stream to be running")
     down = server.down("--json")
     client.join(600)
-    assert down.rc == 0, down.said()
+    assert down.rc == 0, down.output()
     assert not result[0][0]
     assert server.left() == []
 
@@ -64,7 +66,7 @@ def test_weights_that_are_cleared_are_a_304_and_not_healthy(fastdeploy: Make) ->
     server = fastdeploy("weights-cleared", health={"startup-timeout": 8, "no-progress-timeout": 8,
                                                    "probe-timeout": 4})  # fmt: skip
     up = server.up("--json")
-    assert up.rc == 5, up.said()
+    assert up.rc == 5, up.output()
     assert "304" in up.json["errors"][0]["message"]
 
 

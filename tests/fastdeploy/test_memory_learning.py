@@ -29,21 +29,21 @@ def test_the_next_plan_says_how_far_the_last_one_was_off(fastdeploy: Make, tmp_p
     env = one_card(tmp_path)
     server = fastdeploy(env={"TWIN_GPU_BLOCKS": "30000"})
     before = server.run("plan", str(server.profile), "--memory", "--json", env=env)
-    assert before.rc == 0, before.said()
+    assert before.rc == 0, before.output()
     assert before.json["data"]["history"] == []
     predicted = before.json["data"]["prediction"]["blocks"]
     assert predicted == 40000  # a tiny model: FastDeploy's own limit
     up = server.up("--json", env=env)
-    assert up.rc == 0, up.said()
+    assert up.rc == 0, up.output()
     assert up.json["data"]["memory"]["reported"] == 30000
     assert up.json["data"]["memory"]["error"] == round((40000 - 30000) / 30000, 4)
     after = server.run("plan", str(server.profile), "--memory", env=env)
     assert "the last prediction was 40000 blocks" in after.stdout
     assert "reported 30000 (+33.3%; 1 start(s))" in after.stdout
     # By host, model and quantization: another quantization has not been seen yet.
-    other = server.run("plan", str(server.profile), "--memory", "--set", "quantization=wint8",
+    second = server.run("plan", str(server.profile), "--memory", "--set", "quantization=wint8",
                        "--json", env=env)  # fmt: skip
-    assert other.json["data"]["history"] == []
+    assert second.json["data"]["history"] == []
 
 
 def test_a_start_that_nobody_waited_for_is_learnt_from_later(

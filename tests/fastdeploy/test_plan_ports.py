@@ -28,36 +28,36 @@ CASES: list[tuple[str, dict[str, str], dict[str, Any]]] = [
 
 def open_files(server: Server) -> dict[int, int]:
     """Inodes of the sockets that the server's processes have open, each with its pid."""
-    found = {}
+    open_paths = {}
     for pid in server.processes():
         for entry in Path(f"/proc/{pid}/fd").iterdir():
             target = os.readlink(entry)
             if target.startswith("socket:["):
-                found[int(target[8:-1])] = pid
-    return found
+                open_paths[int(target[8:-1])] = pid
+    return open_paths
 
 
 def unix_listeners() -> dict[int, str]:
     """Inode and path of every listening Unix socket of this network namespace."""
-    found = {}
+    paths = {}
     for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
-        words = line.split()
-        if len(words) == 8 and int(words[3], 16) & 0x10000:
-            found[int(words[6])] = words[7]
-    return found
+        fields = line.split()
+        if len(fields) == 8 and int(fields[3], 16) & 0x10000:
+            paths[int(fields[6])] = fields[7]
+    return paths
 
 
 @pytest.mark.parametrize(("line", "env", "keys"), CASES)
 def test_the_plan_names_exactly_what_is_listened_on(
     fastdeploy: Make, tmp_path: Path, line: str, env: dict[str, str], keys: dict[str, Any]
 ) -> None:
-    told = tmp_path / "listens"
-    env = {**env, "TWIN_LISTENS": str(told)}
+    report = tmp_path / "listens"
+    env = {**env, "TWIN_LISTENS": str(report)}
     server = fastdeploy(release=line, env=env, **keys)
     # The tiny model is of a layout that releases before 2.3 refuse; the twin takes it.
     forced = ("--force", "weight-format", "--force", "architecture")
     up = server.up("--json", *(forced if line < "2.3" else ()))
-    assert up.rc == 0, up.said()
+    assert up.rc == 0, up.output()
     plan = server.run("plan", str(server.profile), "--json").json["data"]["plan"]
     text = server.run("plan", str(server.profile)).stdout
 
@@ -66,7 +66,7 @@ def test_the_plan_names_exactly_what_is_listened_on(
     bound = [use for use in plan["ports"] if use["bound"]]
     assert sorted(use["number"] for use in bound) == numbers
 
-    where = {tuple(row.split()) for row in told.read_text().splitlines()}
+    where = {tuple(row.split()) for row in report.read_text().splitlines()}
     assert {(use["address"], str(use["number"])) for use in bound} == where
     for use in bound:
         assert f"  {use['number']:<6} on {use['address']:<16} " in text
@@ -87,4 +87,4 @@ def test_the_plan_names_exactly_what_is_listened_on(
 def test_metrics_on_the_api_port_are_refused_before_anything_listens(fastdeploy: Make) -> None:
     server = fastdeploy(ports={"api": 21801, "metrics": 21801})
     ran = server.run("plan", str(server.profile), "--json")
-    assert (ran.rc, ran.json["errors"][0]["code"]) == (2, "port-twice"), ran.said()
+    assert (ran.rc, ran.json["errors"][0]["code"]) == (2, "port-twice"), ran.output()

@@ -16,13 +16,13 @@ from tests.support.waiting import wait_for
 def test_a_port_that_is_taken_is_found_before_the_load_with_its_holder(
     fastdeploy: Make, name: str
 ) -> None:
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", free_port()))
-        other.listen()
-        number = other.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", free_port()))
+        listener.listen()
+        number = listener.getsockname()[1]
         server = fastdeploy(ports={name: number})
         up = server.up("--json")
-    assert up.rc == 3, up.said()
+    assert up.rc == 3, up.output()
     error = up.json["errors"][0]
     assert error["code"] == "port-taken"
     assert f"port {number} ({name}) is in use by pid {os.getpid()}" in error["message"]
@@ -32,9 +32,9 @@ def test_a_port_that_is_taken_is_found_before_the_load_with_its_holder(
 def test_a_host_that_is_not_this_machines_is_found_before_the_load(fastdeploy: Make) -> None:
     server = fastdeploy(host="203.0.113.77")
     up = server.up("--json")
-    assert up.rc == 3, up.said()
+    assert up.rc == 3, up.output()
     assert any("203.0.113.77 is not an address of this machine" in e["message"]
-               for e in up.json["errors"]), up.said()  # fmt: skip
+               for e in up.json["errors"]), up.output()  # fmt: skip
 
 
 @pytest.mark.parametrize("ending", ["", "port-taken-orphan", "port-taken-abort", "port-taken-hang"])
@@ -87,9 +87,9 @@ def test_the_number_of_a_queue_on_a_unix_socket_may_be_anybodys_port(fastdeploy:
     server = fastdeploy("late-start@phase=load@seconds=60", ports={"engine-worker-queue": number})
     with server.spawn_up() as up:
         server.wait_phase("load weights")
-        with socket.socket() as other:
-            other.bind(("127.0.0.1", number))
-            other.listen()
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", number))
+            listener.listen()
             _, stderr = up.communicate(timeout=600)
     assert up.returncode == 0, stderr
 
@@ -110,10 +110,10 @@ def test_a_queue_port_with_the_low_byte_of_a_running_server_is_refused(fastdeplo
     first = fastdeploy()
     assert first.up().rc == 0
     taken = first.port("engine-worker-queue")
-    other = next(n for n in range(taken + 256, 65000, 256) if _free(n))
-    second = fastdeploy(ports={"engine-worker-queue": other})
+    conflicting = next(n for n in range(taken + 256, 65000, 256) if _free(n))
+    second = fastdeploy(ports={"engine-worker-queue": conflicting})
     up = second.up("--json")
-    assert up.rc == 3, up.said()
+    assert up.rc == 3, up.output()
     assert f"low byte {taken & 255}" in up.json["errors"][0]["message"]
 
 
@@ -132,7 +132,7 @@ def test_one_started_while_the_leftovers_of_a_killed_one_lie_about(fastdeploy: M
     _kill_everything(server)
     assert server.left(), "the twin leaves segments and a queue when it is killed"
     up = server.up("--json")
-    assert up.rc == 0, up.said()
+    assert up.rc == 0, up.output()
     assert any(event["event"] == "cleaned" for event in up.events)
     assert server.chat("Hello!").status_code == 200
 

@@ -44,14 +44,14 @@ def test_the_model_cards_profile_from_up_to_down(fastdeploy: Make, release: str)
     layer |= {key: own[key] for key in ("name", "python", "env")}
     server.profile.write_text(yaml.safe_dump(layer))
     up = server.up("--json")
-    assert up.rc == 0, up.said()
+    assert up.rc == 0, up.output()
     plan = server.files.plan()
-    given = {flag.flag: " ".join(flag.values) for flag in plan.flags}
+    flags = {flag.flag: " ".join(flag.values) for flag in plan.flags}
     card = dict(THE_CARD)
     if release == "2.2":  # it knows no other spelling, and reads the two parsers by these names
         card["--load_choices"] = card.pop("--load-choices")
     card |= {flag: str(server.port(name)) for flag, name in PORT_FLAGS.items()}
-    assert {flag: given.get(flag) for flag in card} == card
+    assert {flag: flags.get(flag) for flag in card} == card
     added = {flag.flag: flag.reason for flag in plan.flags if flag.flag not in card}
     assert set(added) == {"--host", "--cache-queue-port"}
     assert all(len(reason.split()) > 3 for reason in added.values()), added
@@ -82,7 +82,7 @@ def test_the_model_cards_profile_from_up_to_down(fastdeploy: Make, release: str)
     call = answer["choices"][0]["message"]["tool_calls"][0]["function"]
     assert call["name"] == "get_weather"
     down = server.down("--json")
-    assert down.rc == 0, down.said()
+    assert down.rc == 0, down.output()
     receipt = down.json["data"]["receipt"]
     counted = ("processes", "ports", "shm", "queues", "temporary")
     assert {name: receipt[name] for name in counted} == dict.fromkeys(counted, 0)
@@ -95,10 +95,10 @@ def test_older_releases_serve_too(
 ) -> None:
     server = fastdeploy(release=release, tensor_parallel_size=2)
     refused = server.up("--json")
-    assert refused.rc == 3, refused.said()
+    assert refused.rc == 3, refused.output()
     assert [e["code"] for e in refused.json["errors"]] == ["weight-format", "architecture"]
     up = server.up("--json", "--force", "weight-format", "--force", "architecture")
-    assert up.rc == 0, up.said()
+    assert up.rc == 0, up.output()
     stored = server.files.state()
     assert stored is not None
     assert stored.forced == ["weight-format", "architecture"]
@@ -129,7 +129,7 @@ def test_two_servers_of_2_2_share_one_metrics_folder(fastdeploy: Make) -> None:
     assert first.chat("Hello!").status_code == 200
     for server in (first, second):
         down = server.down("--json")
-        assert down.rc == 0, down.said()
+        assert down.rc == 0, down.output()
         assert not down.json["data"]["receipt"]["left"]
         assert server.left() == []
 
@@ -151,7 +151,7 @@ def test_the_phases_are_named_with_their_per_cent(fastdeploy: Make) -> None:
 
 def test_phases_that_never_show_are_not_waited_for(fastdeploy: Make) -> None:
     up = fastdeploy("few-phases").up("--json")
-    assert up.rc == 0, up.said()
+    assert up.rc == 0, up.output()
     phases = {e["phase"] for e in up.events if e["event"] == "phase"}
     assert not phases & {"profile KV cache", "warm up"}
 
@@ -160,7 +160,7 @@ def test_a_difference_that_the_profile_allows_is_no_failure(fastdeploy: Make) ->
     health = {"allow-differences": ["max-model-len"]}
     server = fastdeploy("config-differs@max_model_len=1024", health=health)
     up = server.up("--json")
-    assert up.rc == 0, up.said()
+    assert up.rc == 0, up.output()
     differences = up.json["data"]["evidence"]["settings"]["differences"]
     assert differences == [{"key": "max-model-len", "asked": 2048, "runs": 1024}]
 
@@ -184,7 +184,7 @@ def test_the_api_key_is_enforced_and_in_no_argv_and_no_output_of_ours(fastdeploy
     server = fastdeploy(api_key="env:ERNIE_TEST_KEY")
     env = {"ERNIE_TEST_KEY": secret}
     up = server.up("--json", env=env)
-    assert up.rc == 0, up.said()
+    assert up.rc == 0, up.output()
     url = f"http://127.0.0.1:{server.port('api')}/v1/models"
     assert requests.get(url, timeout=10).status_code == 401
     right = {"Authorization": f"Bearer {secret}"}
@@ -194,7 +194,7 @@ def test_the_api_key_is_enforced_and_in_no_argv_and_no_output_of_ours(fastdeploy
     logs = [server.run("logs", server.name, "--source", name, env=env) for name in sources]
     plan = server.run("plan", str(server.profile), env=env)
     for ran in (up, plan, *logs):
-        assert secret not in ran.stdout + ran.stderr, ran.words
+        assert secret not in ran.stdout + ran.stderr, ran.arguments
     written = [p for p in server.files.folder.rglob("*") if p.is_file() and "logs" not in p.parts]
     assert all(secret not in p.read_text(errors="replace") for p in written)
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from launcher.keeper.identity import same
+from launcher.keeper.identity import is_same_process
 from tests.fastdeploy.conftest import Make, Server
 from tests.support import processes
 from tests.support.ports import free_port, is_free
@@ -44,7 +44,7 @@ class Expected:
     codes: tuple[int, ...]
     cause: str = ""
     after: tuple[str, ...] = ("ready",)
-    words: tuple[str, ...] = ("",)
+    expected_texts: tuple[str, ...] = ("",)
     health: tuple[tuple[str, float], ...] = ()
 
 
@@ -125,10 +125,10 @@ class Soak:
         return server
 
     def start(self, server: Server) -> subprocess.Popen[str]:
-        words = server.__dict__["forced"]
+        arguments = server.__dict__["forced"]
         from tests.support import cli
 
-        return cli.spawn("up", str(server.profile), "--json", *words, home=server.home)
+        return cli.spawn("up", str(server.profile), "--json", *arguments, home=server.home)
 
     def moment(self) -> float:
         """Sleep a random part of a start, sometimes until after it; returns the seconds."""
@@ -146,10 +146,10 @@ class Soak:
             return up.returncode, stderr
         if "schema" not in envelope:  # it was killed: the last line is an event
             return up.returncode, stderr
-        said = [f"{e['code']}: {e['message']} [{e['where']}]" for e in envelope["errors"]]
+        texts = [f"{e['code']}: {e['message']} [{e['where']}]" for e in envelope["errors"]]
         if up.returncode == 0:
             self.usual = min(20.0, max(1.0, envelope["data"]["seconds"] or self.usual))
-        return up.returncode, "\n".join(said)
+        return up.returncode, "\n".join(texts)
 
     def remember(self, server: Server) -> None:
         with contextlib.suppress(Exception):
@@ -161,12 +161,12 @@ class Soak:
         if not happened:
             self.wrong.append(f"{self.story[-1]}: {what}")
 
-    def judge(self, rc: int, said: str, codes: tuple[int, ...], cause: str) -> None:
-        self.expect(rc in codes, f"exit code {rc}, allowed {codes}: {said}")
+    def judge(self, rc: int, text: str, codes: tuple[int, ...], cause: str) -> None:
+        self.expect(rc in codes, f"exit code {rc}, allowed {codes}: {text}")
         if rc not in (0, -9):
-            self.expect(bool(re.search(cause, said)), f"{cause!r} not named: {said}")
-            own_words = re.sub(r"\[.*\]$", "", said, flags=re.MULTILINE)  # without what is quoted
-            self.expect(not UNSAID.search(own_words), f"says nothing: {said}")
+            self.expect(bool(re.search(cause, text)), f"{cause!r} not named: {text}")
+            own_words = re.sub(r"\[.*\]$", "", text, flags=re.MULTILINE)  # without what is quoted
+            self.expect(not UNSAID.search(own_words), f"says nothing: {text}")
 
     def settles(self, server: Server, *states: str) -> None:
         """The server gets into one of these states and its `status` agrees."""
@@ -184,7 +184,7 @@ class Soak:
         if not server.files.exists:
             return
         down = server.down("--json")
-        self.expect(down.rc == 0, f"down: {down.said()}")
+        self.expect(down.rc == 0, f"down: {down.output()}")
         left = server.left()
         with contextlib.suppress(AssertionError):
             wait_for(lambda: not processes.of_home(server.home), "the end", deadline=600)
@@ -212,7 +212,7 @@ def stored_pid(server: Server, who: str) -> int | None:
     with contextlib.suppress(Exception):
         stored = server.files.state()
         record = getattr(stored, who)
-        if same(int(record["pid"]), int(record["start"])):
+        if is_same_process(int(record["pid"]), int(record["start"])):
             return int(record["pid"])
     return None
 
@@ -235,16 +235,16 @@ def tells_its_settings(server: Server) -> bool:
 def a_fault(soak: Soak) -> Server:
     name = soak.dice.choice(sorted(EXPECTED))
     expected = EXPECTED[name]
-    fault = name + soak.dice.choice(expected.words)
+    fault = name + soak.dice.choice(expected.expected_texts)
     server = soak.server(fault, health=dict(expected.health))
     soak.story.append(f"fault {fault}")
-    rc, said = soak.ended(server, soak.start(server))
+    rc, text = soak.ended(server, soak.start(server))
     if name == "config-differs" and not tells_its_settings(server):
         expected = FINE  # it cannot be asked: `up` says that it does not know
         stored = server.files.state()
         settings = stored.evidence.get("settings", {}) if stored else {}
         soak.expect("unknown" in str(settings), f"settings that cannot be known: {settings}")
-    soak.judge(rc, said, expected.codes, expected.cause)
+    soak.judge(rc, text, expected.codes, expected.cause)
     if rc == 0:
         soak.settles(server, *expected.after)
         if name == "exit-hangs" and soak.dice.random() < 0.5:
@@ -279,12 +279,12 @@ def a_strangers_signal(soak: Soak) -> Server:
             pid = None
     soak.story.append(f"{number.name} to {target}{' group' * group} after {seconds:.2f} s")
     sent = kill(pid, number, group=group)
-    rc, said = soak.ended(server, up)
+    rc, text = soak.ended(server, up)
     if not sent:
-        soak.judge(rc, said, (0,), "")
+        soak.judge(rc, text, (0,), "")
         soak.settles(server, "ready")
         return server
-    soak.judge(rc, said, (0, 4, 6), r"SIG|ended|died|exit code|worker|interrupt")
+    soak.judge(rc, text, (0, 4, 6), r"SIG|ended|died|exit code|worker|interrupt")
     soak.settles(server, *(("died",) if rc == 0 else ("failed", "died")))
     return server
 
@@ -295,16 +295,16 @@ def a_killed_keeper(soak: Soak) -> Server:
     seconds = soak.moment()
     soak.story.append(f"kill -9 of the keeper after {seconds:.2f} s")
     killed = kill(stored_pid(server, "keeper"))
-    rc, said = soak.ended(server, up)
+    rc, text = soak.ended(server, up)
     if killed:
-        soak.judge(rc, said, (0, 4), "keeper")
+        soak.judge(rc, text, (0, 4), "keeper")
         soak.settles(server, "lost")
         soak.expect(server.run("status", server.name).rc == 1, "status of a lost one is not 1")
     else:
-        soak.judge(rc, said, (0,), "")
+        soak.judge(rc, text, (0,), "")
     if soak.dice.random() < 0.4:  # no `down` between: `up` has to clean
-        rc, said = soak.ended(server, soak.start(server))
-        soak.judge(rc, said, (0,), "")
+        rc, text = soak.ended(server, soak.start(server))
+        soak.judge(rc, text, (0,), "")
         soak.settles(server, "ready")
     return server
 
@@ -328,12 +328,12 @@ def everything_killed(soak: Soak) -> Server:
     up = soak.start(server)
     seconds = soak.moment()
     soak.story.append(f"kill -9 of everything after {seconds:.2f} s")
-    known = server.processes() if server.files.exists else {}
+    processes = server.processes() if server.files.exists else {}
     killed = kill(stored_pid(server, "keeper"))
-    for pid in sorted(known, key=lambda _: soak.dice.random()):
+    for pid in sorted(processes, key=lambda _: soak.dice.random()):
         kill(pid)
-    rc, said = soak.ended(server, up)
-    soak.judge(rc, said, (0, 4, 6), "keeper|SIGKILL|ended|worker")
+    rc, text = soak.ended(server, up)
+    soak.judge(rc, text, (0, 4, 6), "keeper|SIGKILL|ended|worker")
     if killed:
         soak.settles(server, "lost")
     return server
@@ -356,10 +356,10 @@ def a_stolen_port(soak: Soak) -> Server:
         soak.thief.close()
         soak.thief = None
         stolen = False
-    rc, said = soak.ended(server, up)
+    rc, text = soak.ended(server, up)
     # 2.4's task queue is a unix socket: then nobody misses the port.
     spared = name == "engine-worker-queue" and "2.4" in str(server.profile.read_text())
-    soak.judge(rc, said, (3, 4) if stolen and not spared else (0, 3, 4), str(number))
+    soak.judge(rc, text, (3, 4) if stolen and not spared else (0, 3, 4), str(number))
     return server
 
 
@@ -369,9 +369,9 @@ def a_down(soak: Soak) -> Server:
     seconds = soak.moment()
     soak.story.append(f"down after {seconds:.2f} s")
     down = server.down("--json")
-    soak.expect(down.rc == 0, f"down: {down.said()}")
-    rc, said = soak.ended(server, up)
-    soak.judge(rc, said, (0, 4), "down|stopped")
+    soak.expect(down.rc == 0, f"down: {down.output()}")
+    rc, text = soak.ended(server, up)
+    soak.judge(rc, text, (0, 4), "down|stopped")
     return server
 
 
@@ -383,9 +383,9 @@ def an_interrupt(soak: Soak) -> Server:
     seconds = soak.moment()
     soak.story.append(f"{number.name} to `up` after {seconds + 0.3:.2f} s")
     kill(up.pid if up.poll() is None else None, number)
-    rc, said = soak.ended(server, up)
+    rc, text = soak.ended(server, up)
     code = 128 + number
-    soak.judge(rc, said, (0, code, -number), "interrupted|Interrupt|^$")
+    soak.judge(rc, text, (0, code, -number), "interrupted|Interrupt|^$")
     return server
 
 

@@ -72,8 +72,8 @@ def test_a_start_that_never_ends_is_ended_by_a_deadline(
 ) -> None:
     server = fastdeploy(fault, health={"startup-timeout": 60, **health}, stop={"grace": 5})
     up = server.up("--json")
-    assert up.rc == 5, up.said()
-    assert cause in up.json["errors"][0]["message"], up.said()
+    assert up.rc == 5, up.output()
+    assert cause in up.json["errors"][0]["message"], up.output()
     assert server.left() == []
 
 
@@ -113,7 +113,7 @@ def test_what_fastdeploy_finds_after_seconds_or_minutes_is_found_before_the_star
 ) -> None:
     server = fastdeploy(**{key: value})
     up = server.up("--json")
-    assert up.rc == 2, up.said()
+    assert up.rc == 2, up.output()
     problem = next(e for e in up.json["errors"] if cause in e["message"])
     assert problem["where"].startswith(f"{server.profile}:")
     assert not server.files.exists
@@ -154,8 +154,8 @@ def test_a_broken_model_folder_is_named_before_the_start(
 ) -> None:
     server = fastdeploy(model=str(broken_model(tmp_path, how)))
     up = server.up("--json")
-    assert up.rc == 3, up.said()
-    assert [cause in e["message"] for e in up.json["errors"]] == [True], up.said()
+    assert up.rc == 3, up.output()
+    assert [cause in e["message"] for e in up.json["errors"]] == [True], up.output()
     assert not server.files.exists, "nothing was started"
 
 

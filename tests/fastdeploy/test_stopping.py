@@ -22,9 +22,9 @@ LATE = "late-start@phase=load@seconds=200"
 
 def receipt(ran: Any) -> dict[str, Any]:
     """The receipt of a `down --json`, which must be all zero."""
-    found: dict[str, Any] = ran.json["data"]["receipt"]
-    assert not found["left"], found
-    return found
+    receipt_: dict[str, Any] = ran.json["data"]["receipt"]
+    assert not receipt_["left"], receipt_
+    return receipt_
 
 
 def test_down_of_a_ready_server_leaves_nothing(fastdeploy: Make) -> None:
@@ -32,7 +32,7 @@ def test_down_of_a_ready_server_leaves_nothing(fastdeploy: Make) -> None:
     assert server.up().rc == 0
     assert server.chat("Hello!").status_code == 200
     down = server.down("--json")
-    assert down.rc == 0, down.said()
+    assert down.rc == 0, down.output()
     receipt(down)
     assert server.left() == []
 
@@ -47,7 +47,7 @@ def test_down_in_the_middle_of_the_load_interrupts_it(fastdeploy: Make, phase: s
             server.wait_phase("load weights")
         down = server.down("--json")
         up.communicate(timeout=600)
-    assert down.rc == 0, down.said()
+    assert down.rc == 0, down.output()
     receipt(down)
     assert server.left() == []
     assert up.returncode == 4
@@ -174,7 +174,7 @@ def test_down_escalates_until_nothing_is_left(fastdeploy: Make, fault: str) -> N
     server = fastdeploy(fault, stop={"grace": 3})
     assert server.up().rc == 0
     down = server.down("--json")
-    assert down.rc == 0, down.said()
+    assert down.rc == 0, down.output()
     receipt(down)
     assert server.left() == []
 
@@ -189,7 +189,7 @@ def test_down_after_the_front_end_and_then_the_keeper_are_gone(fastdeploy: Make)
     status = server.run("status", server.name, "--json")
     assert (status.rc, status.json["data"]["instances"][0]["state"]) == (1, "lost")
     down = server.down("--json")
-    assert down.rc == 0, down.said()
+    assert down.rc == 0, down.output()
     receipt(down)
     assert server.left() == []
 
@@ -199,7 +199,7 @@ def test_down_while_it_is_dying_by_itself(fastdeploy: Make) -> None:
     assert server.up().rc == 0
     os.kill(server.main, signal.SIGTERM)
     down = server.down("--json")
-    assert down.rc == 0, down.said()
+    assert down.rc == 0, down.output()
     assert server.left() == []
 
 
@@ -215,9 +215,9 @@ def stream(server: Server) -> tuple[bool, str]:
     return "data: [DONE]" in text, text
 
 
-@pytest.mark.parametrize(("drain", "whole"), [(0, False), (60, True)])
+@pytest.mark.parametrize(("drain", "is_drained"), [(0, False), (60, True)])
 def test_running_streams_are_drained_as_the_profile_says(
-    fastdeploy: Make, drain: int, whole: bool
+    fastdeploy: Make, drain: int, is_drained: bool
 ) -> None:
     server = fastdeploy(stop={"drain": drain, "grace": 20}, env={"TWIN_TOKENS_PER_S": "10"})
     assert server.up().rc == 0
@@ -227,8 +227,8 @@ def test_running_streams_are_drained_as_the_profile_says(
     wait_for(lambda: _running(server) > 0, "the stream to be running")
     down = server.down("--json")
     client.join(600)
-    assert down.rc == 0, down.said()
-    assert result[0][0] == whole, result[0][1][-300:]
+    assert down.rc == 0, down.output()
+    assert result[0][0] == is_drained, result[0][1][-300:]
 
 
 def _running(server: Server) -> int:

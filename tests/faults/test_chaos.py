@@ -57,19 +57,19 @@ def chaos(rig: Rig, rounds: int, seed: int) -> list[tuple[str, int | None]]:
     """Accident after accident on the same instance; every third is cleaned up by `up` alone."""
     dice = random.Random(seed)
     profile = rig.profile(script=SCRIPT, stop={"grace": 1})
-    seen = []
+    steps = []
     for number in range(rounds):
         what = accident(rig, dice, profile)
-        seen.append(what)
+        steps.append(what)
         if number % 3 == 2:
             ran = rig.run("up", profile, "--json")
             # An instance that is just being taken down by its keeper may still say so.
-            assert ran.rc == 0, (seed, what, ran.said())
+            assert ran.rc == 0, (seed, what, ran.output())
         ran = rig.run("down", "one", "--json")
-        assert ran.rc == 0, (seed, what, ran.said())
+        assert ran.rc == 0, (seed, what, ran.output())
         rig.nothing_left()
         assert rig.stored().get("state") in (None, "stopped", "died", "failed"), what
-    return seen
+    return steps
 
 
 def test_some_accidents(rig: Rig) -> None:
@@ -79,7 +79,7 @@ def test_some_accidents(rig: Rig) -> None:
 @pytest.mark.soak
 def test_many_accidents(rig: Rig, capsys: pytest.CaptureFixture[str]) -> None:
     seed = random.SystemRandom().randrange(10**6)
-    seen = chaos(rig, 300, seed)
+    steps = chaos(rig, 300, seed)
     with capsys.disabled():
-        codes = sorted({code for _, code in seen if code is not None})
+        codes = sorted({code for _, code in steps if code is not None})
         print(f"\nsoak: 300 accidents (seed {seed}), exit codes {codes}, 0 leftovers")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.test_real_engine import NAME, words
+from tests.faults.test_real_engine import NAME, argv_of
 from tests.support import processes
 from tests.support.rig import Rig
 
@@ -18,11 +18,11 @@ def temporary_folders() -> set[str]:
 
 def cycle(rig: Rig, number: int) -> int:
     """One start and stop with the real engine; how many things were left."""
-    started = rig.run(*words("up"))
-    assert started.rc == 0, (number, started.said())
+    started = rig.run(*argv_of("up"))
+    assert started.rc == 0, (number, started.output())
     plan = rig.stored(NAME, "plan.json")
     stopped = rig.run("down", NAME, "--json")
-    assert stopped.rc == 0, (number, stopped.said())
+    assert stopped.rc == 0, (number, stopped.output())
     receipt = stopped.json["data"]["receipt"]
     left = sum(receipt[kind] for kind in ("processes", "ports", "shm", "queues", "temporary"))
     left += Path(plan["temporary_folder"]).exists()

@@ -19,24 +19,24 @@ def failing(rig: Rig, tmp_path: Path) -> FailingFiles:
 
 
 def each_failure(
-    rig: Rig, failing: FailingFiles, *words: str, step: int = 1
+    rig: Rig, failing: FailingFiles, *arguments: str, step: int = 1
 ) -> Iterator[tuple[str, cli.Ran]]:
     """`ernie-deploy words` with every operation in order, then with each `step`-th that fails."""
     never = failing.env(10**9, errno.EIO)
-    ran = cli.run(*words, home=rig.home, env={**rig.env, **never})
+    ran = cli.run(*arguments, home=rig.home, env={**rig.env, **never})
     total = failing.counted()
     assert 0 < total < 200, total
     yield "none", ran
     for at in range(1, total + 1, step):
         error = ERRORS[at % len(ERRORS)]
         env = failing.env(at, error, once=error == errno.EIO)
-        ran = cli.run(*words, home=rig.home, env={**rig.env, **env})
+        ran = cli.run(*arguments, home=rig.home, env={**rig.env, **env})
         yield f"operation {at} of {total}: {errno.errorcode[error]}", ran
 
 
 def check(failed: str, ran: cli.Ran) -> None:
-    assert ran.rc in DOCUMENTED, f"{failed}\n{ran.said()}"
-    assert "Traceback" not in ran.stderr, f"{failed}\n{ran.said()}"
+    assert ran.rc in DOCUMENTED, f"{failed}\n{ran.output()}"
+    assert "Traceback" not in ran.stderr, f"{failed}\n{ran.output()}"
     assert ran.json["exit_code"] == ran.rc
 
 
@@ -44,12 +44,12 @@ def test_up(rig: Rig, failing: FailingFiles) -> None:
     profile = rig.profile()
     for failed, ran in each_failure(rig, failing, "up", profile, "--json"):
         check(failed, ran)
-        assert ran.rc in (0, 3), f"{failed}\n{ran.said()}"
+        assert ran.rc in (0, 3), f"{failed}\n{ran.output()}"
         if ran.rc:
             assert ran.json["errors"][0]["remedy"], failed
             assert rig.run("status", "one").rc in (0, 1)
         down = rig.run("down", "one", "--json")
-        assert down.rc == 0, f"{failed}\n{down.said()}"
+        assert down.rc == 0, f"{failed}\n{down.output()}"
         rig.nothing_left()
 
 
@@ -68,24 +68,24 @@ def test_down_of_a_lost_instance(rig: Rig, failing: FailingFiles) -> None:
     for failed, ran in each_failure(rig, failing, "down", "one", "--json"):
         check(failed, ran)
         again = rig.run("down", "one", "--json")
-        assert again.rc == 0, f"{failed}\n{again.said()}"
+        assert again.rc == 0, f"{failed}\n{again.output()}"
         rig.nothing_left()
         rig.up()
         rig.lose()
     rig.down()
 
 
-@pytest.mark.parametrize("words", [
+@pytest.mark.parametrize("arguments", [
     ("status",), ("status", "one"), ("logs", "one"), ("diagnose", "one"), ("doctor",),
     ("smoke", "one", "--check", "health"), ("engine", "list"), ("plan", "--memory", "PROFILE"),
 ], ids=" ".join)  # fmt: skip
 def test_verbs_that_only_look_change_no_file(
-    rig: Rig, failing: FailingFiles, words: tuple[str, ...]
+    rig: Rig, failing: FailingFiles, arguments: tuple[str, ...]
 ) -> None:
     rig.up()
-    words = tuple(rig.profile() if word == "PROFILE" else word for word in words)
+    arguments = tuple(rig.profile() if word == "PROFILE" else word for word in arguments)
     never = failing.env(10**9, errno.EIO)
-    check("none", cli.run(*words, "--json", home=rig.home, env={**rig.env, **never}))
+    check("none", cli.run(*arguments, "--json", home=rig.home, env={**rig.env, **never}))
     assert failing.counted() == 0
     rig.down()
 

@@ -25,9 +25,9 @@ def test_a_fatal_line_in_the_middle_of_a_flood_is_seen(rig: Rig) -> None:
     """The flood's lines hold a rule's text and do not match: each is worth a look."""
     flood = {"flood": [60_000, "PHASE FATAL "]}
     profile = rig.profile(
-        script={"before": [flood, {"error": "FATAL flood"}, flood, {"wait": rig.place("never")}]}
+        script={"before": [flood, {"error": "FATAL flood"}, flood, {"wait": rig.path("never")}]}
     )
     ran = rig.run("up", profile, "--json")
-    assert ran.rc == 4, ran.said()
+    assert ran.rc == 4, ran.output()
     assert ran.json["errors"][0]["message"] == "it said flood"
     rig.nothing_left()

@@ -107,7 +107,7 @@ def test_a_keeper_killed_while_it_stops_its_engine(rig: Rig) -> None:
 
 def test_a_ready_engine_may_end_by_itself(rig: Rig) -> None:
     """The kernel sends SIGTERM; the guard waits as long as the profile grants, within its bound."""
-    done = rig.place("done")
+    done = rig.path("done")
     rig.up(script={"sigterm": "slow:1", "on-end": done}, stop={"grace": 10})
     engine = rig.engine()
     kill_keeper(rig)

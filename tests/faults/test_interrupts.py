@@ -48,7 +48,7 @@ def test_interrupted_while_the_engine_loads(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_before_anything_was_started(rig: Rig, number: signal.Signals) -> None:
     # A secret's command keeps the preparation busy for as long as the test wants.
-    go = rig.place("asked")
+    go = rig.path("asked")
     command = f"cmd:sh -c 'touch {go}; exec sleep 20'"
     profile = rig.profile(env={"SOME_TOKEN": command})
     process = rig.spawn("up", profile, "--json", start_new_session=True)
@@ -83,22 +83,22 @@ def test_interrupts_at_random_moments_leave_nothing(rig: Rig) -> None:
     assert len(codes) == 6
 
 
-@pytest.mark.parametrize("words", [("up", "x.yaml"), ("smoke", "one", "--json")], ids=" ".join)
-def test_interrupted_while_it_is_still_importing(rig: Rig, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("arguments", [("up", "x.yaml"), ("smoke", "one", "--json")], ids=" ".join)
+def test_interrupted_while_it_is_still_importing(rig: Rig, arguments: tuple[str, ...]) -> None:
     """The import of a module is made to last for as long as it takes to interrupt it."""
-    place = rig.place("importing")
+    marker = rig.path("importing")
     slow = rig.folder / "slow"
     slow.mkdir()
-    body = f"open({place!r}, 'w').close()\nimport time\ntime.sleep(120)\n"
+    body = f"open({marker!r}, 'w').close()\nimport time\ntime.sleep(120)\n"
     (slow / "click.py").write_text(body)
     env = {**rig.env, "PYTHONPATH": f"{slow}:{ROOT}"}
-    process = cli.spawn(*words, home=rig.home, env=env, cwd=slow)
-    wait_for(lambda: os.path.exists(place), "the import")
+    process = cli.spawn(*arguments, home=rig.home, env=env, cwd=slow)
+    wait_for(lambda: os.path.exists(marker), "the import")
     process.send_signal(signal.SIGINT)
     rc, stdout, stderr = finish(process)
     assert rc == 130, stderr
     assert "Traceback" not in stderr
-    if "--json" in words:
+    if "--json" in arguments:
         envelope = json.loads(stdout)
         assert (envelope["command"], envelope["exit_code"]) == ("smoke", 130)
         assert [e["code"] for e in envelope["errors"]] == ["interrupted"]
@@ -163,7 +163,7 @@ def test_killing_up_after_ready_changes_nothing(rig: Rig) -> None:
 
 
 def test_interrupting_who_merely_watches_only_detaches(rig: Rig) -> None:
-    go = rig.place("go")
+    go = rig.path("go")
     profile = rig.profile(script={"before": [{"wait": go}]})
     first = rig.spawn("up", profile, "--json")
     rig.wait_for_state("loading")
@@ -183,7 +183,7 @@ def test_interrupting_who_merely_watches_only_detaches(rig: Rig) -> None:
 
 
 def test_a_reader_that_goes_away_does_not_end_the_start(rig: Rig) -> None:
-    go = rig.place("go")
+    go = rig.path("go")
     process = rig.spawn("up", rig.profile(script={"before": [{"wait": go}]}), "--json")
     assert process.stdout is not None
     process.stdout.readline()
@@ -198,8 +198,8 @@ def test_a_reader_that_goes_away_does_not_end_the_start(rig: Rig) -> None:
 
 def test_started_with_sigint_ignored(rig: Rig) -> None:
     """As `nohup` and `&` in a script do it: `up` stays deaf, the engine gets a clean slate."""
-    signals = rig.place("signals")
-    go = rig.place("go")
+    signals = rig.path("signals")
+    go = rig.path("go")
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         process = rig.spawn(

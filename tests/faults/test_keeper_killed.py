@@ -43,7 +43,7 @@ def test_a_killed_keeper_is_seen_and_cleaned_up_by_down(rig: Rig, phase: str) ->
         assert json.loads(stdout.splitlines()[-1])["errors"][0]["code"] == "keeper-lost"
 
     status = rig.run("status", "one", "--json")
-    assert status.rc == 1, status.said()
+    assert status.rc == 1, status.output()
     assert status.json["data"]["instances"][0]["state"] == "lost"
     assert "LOST" in rig.run("status", "one").stdout
 
@@ -104,7 +104,7 @@ def test_a_damaged_state_of_a_killed_keeper(rig: Rig, text: str) -> None:
     (rig.instance() / "state.json").write_text(text, encoding="latin-1")
 
     status = rig.run("status", "one", "--json")
-    assert status.rc == 1, status.said()
+    assert status.rc == 1, status.output()
     assert status.json["data"]["instances"][0]["state"] == "damaged"
 
     down = rig.down()
@@ -173,18 +173,18 @@ def test_after_a_reboot_it_is_lost_until_somebody_acknowledges_it(rig: Rig, was:
     )  # fmt: skip
 
     status = rig.run("status", "one", "--json")
-    assert status.rc == 1, status.said()
+    assert status.rc == 1, status.output()
     row = status.json["data"]["instances"][0]
     assert row["state"] == "lost"
     assert "the machine was restarted" in row["note"]
     assert rig.run("status", "--json").rc == 1, "monitoring asks for all"
     diagnose = rig.run("diagnose", "one", "--json")
-    assert diagnose.rc == 1, diagnose.said()
+    assert diagnose.rc == 1, diagnose.output()
     assert diagnose.json["data"]["state"]["name"] == "rebooted"
 
     if was != "ready":
         down = rig.run("down", "one", "--json")
-        assert (down.rc, down.json["data"]["was"]) == (0, "lost"), down.said()
+        assert (down.rc, down.json["data"]["was"]) == (0, "lost"), down.output()
         assert rig.run("status", "--json").rc == 0
     assert alive(stranger)
     rig.up()

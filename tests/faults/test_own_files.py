@@ -76,10 +76,10 @@ def test_a_living_keeper_makes_each_of_its_files_anew(rig: Rig, thing: str) -> N
         put(thing, rig.instance() / name)
         status = rig.run("status", "one", "--json")
         row = status.json["data"]["instances"][0]
-        assert row["state"] in ("ready", "unknown", "starting"), (name, status.said())
+        assert row["state"] in ("ready", "unknown", "starting"), (name, status.output())
         healed(rig, name, fixed.get(name))
     status = rig.run("status", "one", "--json")
-    assert status.rc == 0, status.said()
+    assert status.rc == 0, status.output()
     again = rig.run("up", rig.profile(), "--json")
     assert (again.rc, again.json["data"]["already"]) == (0, True)
     history = (rig.instance() / "events.jsonl").read_text()
@@ -95,7 +95,7 @@ def test_down_at_once_after_a_file_was_replaced(rig: Rig, name: str, thing: str)
     keeper, engine = rig.keeper(), rig.engine()
     put(thing, rig.instance() / name)
     down = rig.run("down", "one", "--json")
-    assert down.rc == 0, down.said()
+    assert down.rc == 0, down.output()
     assert down.json["data"]["receipt"]["left"] == []
     assert not alive(engine)
     wait_for(lambda: not alive(keeper), "the end of the keeper")
@@ -114,16 +114,16 @@ def test_a_folder_that_was_deleted_below_a_living_keeper(rig: Rig, depth: int, v
     ran = rig.run(verb, profile if verb == "up" else "one", "--json")
 
     if verb == "status":
-        assert ran.json["data"]["instances"][0]["state"] != "absent", ran.said()
+        assert ran.json["data"]["instances"][0]["state"] != "absent", ran.output()
     elif verb == "up":
-        assert (ran.rc, ran.json["data"]["already"]) == (0, True), ran.said()
+        assert (ran.rc, ran.json["data"]["already"]) == (0, True), ran.output()
         assert alive(engine)
     if verb != "down":
         healed(rig, "control.sock", None)
         assert rig.keeper() == keeper
         assert rig.run("status", "one").rc == 0
         ran = rig.run("down", "one", "--json")
-    assert ran.rc == 0, ran.said()
+    assert ran.rc == 0, ran.output()
     assert ran.json["data"]["receipt"]["left"] == []
     assert not alive(engine)
     wait_for(lambda: not alive(keeper), "the end of the keeper")
@@ -138,7 +138,7 @@ def test_a_folder_that_was_renamed(rig: Rig) -> None:
     status = rig.run("status", "two", "--json")
     assert status.rc == 1
     down = rig.run("down", "two", "--json")
-    assert alive(engine), down.said()
+    assert alive(engine), down.output()
     assert rig.run("status", "one").rc == 0
     rig.down()
 
@@ -151,8 +151,8 @@ def test_a_copied_home_is_not_the_instances(rig: Rig, tmp_path: Path) -> None:
     status = rig.run("status", "one", "--json")
     down = rig.run("down", "one", "--json")
     rig.home = original
-    assert status.json["data"]["instances"][0]["state"] == "foreign", status.said()
-    assert (down.rc, rig.errors(down)) == (3, ["foreign-state"]), down.said()
+    assert status.json["data"]["instances"][0]["state"] == "foreign", status.output()
+    assert (down.rc, rig.errors(down)) == (3, ["foreign-state"]), down.output()
     assert alive(engine)
     rig.down()
 
@@ -168,7 +168,7 @@ def test_a_keeper_whose_socket_stays_away_is_stopped_by_a_signal(
     (rig.instance() / "lock").unlink()
     (rig.instance() / "state.json").unlink()
     down = rig.run("down", "one", "--json")
-    assert down.rc == 0, down.said()
+    assert down.rc == 0, down.output()
     wait_for(lambda: not alive(keeper), "the end of the keeper")
     rig.nothing_left()
 
@@ -183,11 +183,11 @@ def test_after_a_killed_keeper_nothing_is_called_absent(rig: Rig, name: str, thi
     rig.lose()
     put(thing, rig.instance() / name)
     status = rig.run("status", "one", "--json")
-    assert status.rc == 1, status.said()
-    assert status.json["data"]["instances"][0]["state"] in ("lost", "damaged"), status.said()
+    assert status.rc == 1, status.output()
+    assert status.json["data"]["instances"][0]["state"] in ("lost", "damaged"), status.output()
     assert alive(engine)
     down = rig.run("down", "one", "--json")
-    assert down.rc == 0, down.said()
+    assert down.rc == 0, down.output()
     assert down.json["data"]["receipt"]["left"] == []
     assert not any(alive(pid) for pid in pids)
 
@@ -202,14 +202,14 @@ def test_without_keeper_and_folder_the_engine_is_found_by_its_marks(rig: Rig, ve
     shutil.rmtree(rig.instance())
 
     status = rig.run("status", "one", "--json")
-    assert status.rc == 1, status.said()
+    assert status.rc == 1, status.output()
     assert status.json["data"]["instances"][0]["state"] == "lost"
     everything = rig.run("status", "--json")
     assert (everything.rc, len(everything.json["data"]["instances"])) == (1, 1)
     assert alive(engine)
 
     ran = rig.run("down", "one", "--json") if verb == "down" else rig.up(script=TOUGH)
-    assert ran.rc == 0, ran.said()
+    assert ran.rc == 0, ran.output()
     assert not any(alive(pid) for pid in pids)
     assert not temporary.exists()
     rig.down() if verb == "up" else rig.nothing_left()
@@ -231,13 +231,46 @@ def test_another_homes_instance_of_the_same_name_is_nobodys(rig: Rig, tmp_path: 
 
 
 def test_the_engines_log_goes_on_where_readers_look(rig: Rig) -> None:
-    go = rig.place("go")
+    go = rig.path("go")
     rig.up(script={"after": [{"wait": go}, {"print": "said after the deletion"}]})
     shutil.rmtree(rig.instance() / "logs")
     wait_for((rig.instance() / "logs" / "engine").is_dir, "the folder of the logs")
     Path(go).touch()
     log = rig.instance() / "logs" / "engine.log"
     wait_for(lambda: log.exists() and "said after" in log.read_text(), "the line in the new log")
+    rig.down()
+
+
+@pytest.mark.parametrize("name", ["keeper.log", "engine.log", "events.jsonl"])
+@pytest.mark.parametrize("how", ["deleted", "moved", "created"])
+def test_files_that_others_rotate_are_opened_anew(rig: Rig, name: str, how: str) -> None:
+    """logrotate, or somebody who needs room: the keeper writes where readers look."""
+    go = rig.path("go")
+    rig.up(script={"after": [{"wait": go}, {"print": "said after the rotation"}]})
+    path = rig.instance() / name if name == "events.jsonl" else rig.instance() / "logs" / name
+    old = path.stat().st_ino
+    if how == "deleted":
+        path.unlink()
+    else:
+        path.rename(path.with_name(f"{name}-20260102"))
+    if how == "created":
+        path.touch(0o644)
+    Path(go).touch()
+    wait_for(path.exists, f"the new {name}")
+
+    def is_open() -> bool:
+        folder = Path(f"/proc/{rig.keeper()}/fd")
+        return any(os.readlink(one) == str(path) for one in folder.iterdir())
+
+    wait_for(is_open, f"a keeper that has the new {name} open")
+    assert path.stat().st_ino != old or how == "deleted"
+    if name == "keeper.log":
+        outputs = [os.readlink(f"/proc/{rig.keeper()}/fd/{number}") for number in (1, 2)]
+        assert outputs == [str(path)] * 2
+    if name == "engine.log":
+        wait_for(lambda: "said after" in path.read_text(), "the line in the new log")
+    wait_for(lambda: path.stat().st_mode & 0o777 == 0o600, "a file that others cannot read")
+    assert rig.run("status", "one").rc == 0
     rig.down()
 
 
@@ -255,5 +288,5 @@ def test_a_state_that_names_a_strangers_process_as_keeper_harms_nobody(rig: Rig)
         down = rig.run("down", "one", "--json")
     finally:
         signal.signal(signal.SIGTERM, before)
-    assert (down.rc, down.json["data"]["was"]) == (0, "lost"), down.said()
+    assert (down.rc, down.json["data"]["was"]) == (0, "lost"), down.output()
     assert arrived == []

@@ -15,13 +15,13 @@ from tests.support.waiting import wait_for
 INSIDE = ["unshare", "--mount"]
 
 
-def read_only(rig: Rig, *words: str) -> "subprocess.CompletedProcess[str]":
+def read_only(rig: Rig, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """A command for which the state is mounted read-only; for its keeper it is as before."""
     if os.getuid() != 0 or subprocess.run([*INSIDE, "true"], capture_output=True).returncode != 0:
         pytest.skip("a mount namespace is not to be had here")
     home = shlex.quote(str(rig.home))
     line = f"mount --bind {home} {home} && mount -o remount,bind,ro {home} && "
-    command = shlex.join([sys.executable, "-m", "launcher", *words])
+    command = shlex.join([sys.executable, "-m", "launcher", *arguments])
     return subprocess.run(
         [*INSIDE, "sh", "-c", line + command], text=True, capture_output=True, timeout=600,
         env=cli.environment(rig.home, rig.env),

@@ -24,23 +24,23 @@ NAME = "real"
 pytestmark = [pytest.mark.engine("transformers"), pytest.mark.timeout(3600)]
 
 
-def words(verb: str, *more: str, **sets: str) -> list[str]:
+def argv_of(verb: str, *more: str, **sets: str) -> list[str]:
     """A verb on the shipped profile, with the interpreter the tests were given."""
     pairs = {"python": engines.require("transformers"), **sets}
-    given = [
+    settings = [
         w
         for k, v in pairs.items()
         for w in ("--set", f"{k.replace('__', '.').replace('_', '-')}={v}")
     ]
-    return [verb, PROFILE, "--name", NAME, *given, *more, "--json"]
+    return [verb, PROFILE, "--name", NAME, *settings, *more, "--json"]
 
 
 def failed(ran: cli.Ran, code: int, *word: str) -> dict[str, Any]:
     """The one error of a command that had to fail so."""
-    assert ran.rc == code, ran.said()
+    assert ran.rc == code, ran.output()
     errors = ran.json["errors"]
-    assert len(errors) == 1, ran.said()
-    assert errors[0]["code"] in word, ran.said()
+    assert len(errors) == 1, ran.output()
+    assert errors[0]["code"] in word, ran.output()
     assert "Traceback" not in ran.stderr
     error: dict[str, Any] = errors[0]
     return error
@@ -61,15 +61,17 @@ def broken(tmp_path: Path) -> Callable[[str, bytes], Path]:
 
 def test_a_life_with_every_accident(rig: Rig) -> None:
     """Ready, asked for again, changed, stopped, its keeper killed, started again, killed."""
-    first = rig.run(*words("up"))
-    assert first.rc == 0, first.said()
+    first = rig.run(*argv_of("up"))
+    assert first.rc == 0, first.output()
     engine = rig.engine(NAME)
 
-    again = rig.run(*words("up"))
-    assert again.rc == 0, again.said()
+    again = rig.run(*argv_of("up"))
+    assert again.rc == 0, again.output()
     assert (again.rc, again.json["data"]["already"], again.json["data"]["pid"]) == (0, True, engine)
 
-    changed = failed(rig.run(*words("up", health__probe_timeout="7")), 3, "different-configuration")
+    changed = failed(
+        rig.run(*argv_of("up", health__probe_timeout="7")), 3, "different-configuration"
+    )
     assert "probe-timeout" in changed["message"]
 
     os.kill(engine, signal.SIGSTOP)
@@ -83,8 +85,8 @@ def test_a_life_with_every_accident(rig: Rig) -> None:
     lost = rig.run("status", NAME, "--json")
     assert (lost.rc, lost.json["data"]["instances"][0]["state"]) == (1, "lost")
 
-    anew = rig.run(*words("up"))
-    assert anew.rc == 0, anew.said()
+    anew = rig.run(*argv_of("up"))
+    assert anew.rc == 0, anew.output()
     assert anew.events[0]["event"] == "cleaned"
 
     rig.kill(rig.engine(NAME))
@@ -105,7 +107,7 @@ def test_a_life_with_every_accident(rig: Rig) -> None:
 def test_a_signal_in_the_load(
     rig: Rig, number: signal.Signals, whom: str, code: int, word: str
 ) -> None:
-    process = rig.spawn(*words("up"))
+    process = rig.spawn(*argv_of("up"))
     state = rig.wait_for_state("loading", NAME)
     wait_for(
         lambda: b"transformers" in Path(f"/proc/{state['engine']['pid']}/cmdline").read_bytes(),
@@ -123,7 +125,7 @@ def test_a_signal_in_the_load(
 
 
 def test_stopped_in_the_load(rig: Rig) -> None:
-    process = rig.spawn(*words("up", health__no_progress_timeout="3"))
+    process = rig.spawn(*argv_of("up", health__no_progress_timeout="3"))
     pid = rig.wait_for_state("loading", NAME)["engine"]["pid"]
     os.kill(pid, signal.SIGSTOP)
     stdout, stderr = process.communicate(timeout=600)
@@ -134,7 +136,7 @@ def test_stopped_in_the_load(rig: Rig) -> None:
 
 
 def test_the_port_stolen_during_the_load(rig: Rig, free_port: int) -> None:
-    process = rig.spawn(*words("up", ports__api=str(free_port)))
+    process = rig.spawn(*argv_of("up", ports__api=str(free_port)))
     rig.wait_for_state("loading", NAME)
     thief = subprocess.Popen([sys.executable, "-I", "-S", "-c", _THIEF, str(free_port)])
     try:
@@ -161,11 +163,11 @@ time.sleep(600)
 
 def test_a_truncated_checkpoint(rig: Rig, broken: Callable[[str, bytes], Path]) -> None:
     """Seen before the start; and named where the operator starts it all the same."""
-    whole = (CHECKPOINT / "model.safetensors").read_bytes()
-    folder = broken("model.safetensors", whole[: len(whole) // 2])
-    error = failed(rig.run(*words("up", model=str(folder))), 3, "model-folder")
+    weights = (CHECKPOINT / "model.safetensors").read_bytes()
+    folder = broken("model.safetensors", weights[: len(weights) // 2])
+    error = failed(rig.run(*argv_of("up", model=str(folder))), 3, "model-folder")
     assert "truncated" in error["message"]
-    forced = rig.run(*words("up", "--force", "model-folder", model=str(folder)))
+    forced = rig.run(*argv_of("up", "--force", "model-folder", model=str(folder)))
     error = failed(forced, 4, "ED-TF-WEIGHTS-DAMAGED", "ED-TF-WEIGHTS")
     assert "damaged" in error["message"]
     rig.nothing_left(NAME)
@@ -173,7 +175,7 @@ def test_a_truncated_checkpoint(rig: Rig, broken: Callable[[str, bytes], Path]) 
 
 def test_a_config_that_is_no_json(rig: Rig, broken: Callable[[str, bytes], Path]) -> None:
     folder = broken("config.json", b'{"model_type": "ernie4_5",')
-    error = failed(rig.run(*words("up", model=str(folder))), 3, "model-folder")
+    error = failed(rig.run(*argv_of("up", model=str(folder))), 3, "model-folder")
     assert "config.json is not JSON" in error["message"]
     rig.nothing_left(NAME)
 
@@ -182,12 +184,12 @@ def test_the_port_taken_before(rig: Rig, free_port: int) -> None:
     import socket
 
     with socket.create_server(("127.0.0.1", free_port)):
-        error = failed(rig.run(*words("up", ports__api=str(free_port))), 3, "port-taken")
+        error = failed(rig.run(*argv_of("up", ports__api=str(free_port))), 3, "port-taken")
     assert f"pid {os.getpid()}" in error["message"]
 
 
 def test_a_missing_model(rig: Rig) -> None:
-    error = failed(rig.run(*words("up", model="/does/not/exist")), 3, "missing-model")
+    error = failed(rig.run(*argv_of("up", model="/does/not/exist")), 3, "missing-model")
     assert "/does/not/exist" in error["message"]
 
 
@@ -202,10 +204,10 @@ def test_a_missing_engine(rig: Rig) -> None:
     "python", ["/does/not/exist/python", "/bin/true", "/bin/false", "/etc/hostname"]
 )
 def test_a_wrong_interpreter(rig: Rig, python: str) -> None:
-    error = failed(rig.run(*words("up", python=python)), 3, "wrong-interpreter", "missing-engine")
+    error = failed(rig.run(*argv_of("up", python=python)), 3, "wrong-interpreter", "missing-engine")
     assert python in error["message"]
 
 
 def test_an_interpreter_without_the_engine(rig: Rig) -> None:
-    error = failed(rig.run(*words("up", python=sys.executable)), 3, "missing-engine")
+    error = failed(rig.run(*argv_of("up", python=sys.executable)), 3, "missing-engine")
     assert sys.executable in error["message"]

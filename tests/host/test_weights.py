@@ -24,7 +24,7 @@ def test_a_21b_checkpoint_of_headers_only_has_the_shape_of_the_model_table(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "expected"),
     [
         (lambda f: (f / "config.json").unlink(), "has no config.json"),
         (lambda f: (f / "config.json").write_text("{"), "is not JSON"),
@@ -34,13 +34,13 @@ def test_a_21b_checkpoint_of_headers_only_has_the_shape_of_the_model_table(tmp_p
         (lambda f: _cut(f / "model.safetensors"), "truncated or still being copied"),
     ],
 )
-def test_a_broken_checkpoint_is_named(tmp_path: Path, spoil: object, said: str) -> None:
+def test_a_broken_checkpoint_is_named(tmp_path: Path, spoil: object, expected: str) -> None:
     (tmp_path / "config.json").write_text("{}")
     write_shard(tmp_path / "model.safetensors", [("a", "F32", (4, 4))])
     assert weights.read(tmp_path).size == (tmp_path / "model.safetensors").stat().st_size
     assert callable(spoil)
     spoil(tmp_path)
-    with pytest.raises(weights.BrokenCheckpoint, match=said):
+    with pytest.raises(weights.BrokenCheckpoint, match=expected):
         weights.read(tmp_path)
 
 

@@ -114,9 +114,9 @@ class Follower:
 
 @pytest.fixture
 def keeping(tmp_path: Path) -> Iterator[Keeping]:
-    made = Keeping(tmp_path / "one")
-    yield made
-    made.close()
+    instance = Keeping(tmp_path / "one")
+    yield instance
+    instance.close()
 
 
 def test_until_ready(keeping: Keeping) -> None:

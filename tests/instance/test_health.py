@@ -28,8 +28,8 @@ def served() -> Iterator[Served]:
 
     def serve(**script: Any) -> tuple[LaunchPlan, int]:
         number = ports.free_port()
-        words = [str(ROOT / "tests/support/fake_server.py"), str(number), json.dumps(script)]
-        running.append(subprocess.Popen([sys.executable, "-I", "-S", *words]))
+        argv = [str(ROOT / "tests/support/fake_server.py"), str(number), json.dumps(script)]
+        running.append(subprocess.Popen([sys.executable, "-I", "-S", *argv]))
         if script.get("serve", True):
             wait_for(lambda: not is_free(number), "the server's port")
         plan = LaunchPlan(
@@ -65,15 +65,15 @@ ANSWERS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("script", "well", "said"), ANSWERS)
+@pytest.mark.parametrize(("script", "well", "expected"), ANSWERS)
 def test_an_answer_and_its_words(
-    served: Served, script: dict[str, Any], well: bool, said: str
+    served: Served, script: dict[str, Any], well: bool, expected: str
 ) -> None:
     plan, pid = served(**script)
     answer = ask_health(plan.to_json(), [pid], None, 0.5)
-    assert (answer.well, answer.message) == (well, said)
+    assert (answer.well, answer.message) == (well, expected)
     row = {"name": "one", "state": "ready", "healthy": answer.well, "health": answer.message}
-    assert message(row) == ("one is ready" if well else f"one is unhealthy: {said}")
+    assert message(row) == ("one is ready" if well else f"one is unhealthy: {expected}")
 
 
 def test_a_healthy_answer_of_another_process_is_not_ours(served: Served) -> None:
@@ -114,7 +114,7 @@ def test_a_server_that_ends_an_answer_in_its_middle() -> None:
 
 
 @pytest.mark.parametrize(
-    ("completion", "well", "said"),
+    ("completion", "well", "expected"),
     [
         ("ok", True, "answered in "),
         ("reasoning", True, "answered in "),
@@ -127,20 +127,22 @@ def test_a_server_that_ends_an_answer_in_its_middle() -> None:
         ("401", None, "refused the API key"),
     ],
 )
-def test_a_short_completion(served: Served, completion: str, well: bool | None, said: str) -> None:
+def test_a_short_completion(
+    served: Served, completion: str, well: bool | None, expected: str
+) -> None:
     plan, _ = served(completion=completion)
     answer = ask_completion(plan)
     assert answer.well is well
-    assert said in answer.message
+    assert expected in answer.message
 
 
 def test_a_key_that_only_a_command_gives_is_not_asked_for(served: Served) -> None:
     from dataclasses import replace
 
     plan, _ = served(key="sesame")
-    asked = replace(plan.readiness, auth_secret="KEY")
+    readiness = replace(plan.readiness, auth_secret="KEY")
     for reference in ("cmd:touch /tmp/never-run-by-a-diagnosis", "env:NO_SUCH_VARIABLE_HERE"):
-        answer = ask_completion(replace(plan, readiness=asked, secrets={"KEY": reference}))
+        answer = ask_completion(replace(plan, readiness=readiness, secrets={"KEY": reference}))
         assert answer.well is None
         assert answer.message.startswith("no completion was asked for: ")
     assert not os.path.exists("/tmp/never-run-by-a-diagnosis")
@@ -166,8 +168,8 @@ STATES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("row", "said"), STATES)
-def test_a_state_and_its_words(row: dict[str, Any], said: str) -> None:
+@pytest.mark.parametrize(("row", "expected"), STATES)
+def test_a_state_and_its_words(row: dict[str, Any], expected: str) -> None:
     """The last answer of a server that does not run any more is not repeated."""
     stale = {"healthy": False, "health": "GET /health answered 404"}
-    assert message({"name": "one", **row}) == message({"name": "one", **stale, **row}) == said
+    assert message({"name": "one", **row}) == message({"name": "one", **stale, **row}) == expected

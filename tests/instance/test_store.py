@@ -17,76 +17,76 @@ from launcher.keeper.state import State, write_state
 
 
 @pytest.fixture
-def found(home: Path) -> InstanceDir:
-    made = store.instance("one")
-    made.folder.mkdir(parents=True)
-    return made
+def instance(home: Path) -> InstanceDir:
+    instance_ = store.instance_dir("one")
+    instance_.folder.mkdir(parents=True)
+    return instance_
 
 
-def written(found: InstanceDir, state: str, **changes: object) -> State:
+def written(instance: InstanceDir, state: str, **changes: object) -> State:
     here, me = this_host(), look(os.getpid())
     assert me is not None
-    whole = State("one", "t", state=state, machine=here.machine, boot=here.boot,
+    template = State("one", "t", state=state, machine=here.machine, boot=here.boot,
                   pid_namespace=here.pid_namespace,
                   keeper={"pid": me.pid, "start": me.start})  # fmt: skip
     for name, value in changes.items():
-        setattr(whole, name, value)
-    write_state(found.folder, whole)
-    return whole
+        setattr(template, name, value)
+    write_state(instance.folder, template)
+    return template
 
 
 @pytest.mark.parametrize("name", ["a", "ernie-4.5", "0", "x" * 48])
 def test_what_can_be_a_name(home: Path, name: str) -> None:
-    assert store.instance(name).folder == home / "instances" / name
+    assert store.instance_dir(name).folder == home / "instances" / name
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "A", "a/b", "-a", ".a", "x" * 49, "a b", "a\n"])
 def test_what_cannot(home: Path, name: str) -> None:
     with pytest.raises(UsageError):
-        store.instance(name)
+        store.instance_dir(name)
 
 
-def test_a_name_that_is_nearly_right_is_suggested(found: InstanceDir) -> None:
-    written(found, "stopped")
+def test_a_name_that_is_nearly_right_is_suggested(instance: InstanceDir) -> None:
+    written(instance, "stopped")
     with pytest.raises(UsageError, match="did you mean 'one'"):
         store.open_instance("ones")
-    assert store.open_instance("one") == found
+    assert store.open_instance("one") == instance
 
 
-def test_what_is_no_instance_is_not_listed(home: Path, found: InstanceDir) -> None:
+def test_what_is_no_instance_is_not_listed(home: Path, instance: InstanceDir) -> None:
     (home / "instances" / "a-file").touch()
     (home / "instances" / ".hidden").mkdir()
     (home / "instances" / "Not A Name").mkdir()
-    assert store.every_instance() == [found]
+    assert store.every_instance() == [instance]
 
 
-def test_the_lock_is_one_writers(found: InstanceDir) -> None:
-    lock = Lock.take(found.folder)
+def test_the_lock_is_one_writers(instance: InstanceDir) -> None:
+    lock = Lock.take(instance.folder)
     assert lock is not None
-    assert store.held(found.folder)
-    assert Lock.take(found.folder) is None
+    assert store.is_locked(instance.folder)
+    assert Lock.take(instance.folder) is None
     lock.release()
-    assert not store.held(found.folder)
-    again = Lock.take(found.folder)
+    assert not store.is_locked(instance.folder)
+    again = Lock.take(instance.folder)
     assert again is not None
     again.release()
 
 
-def test_a_lock_that_was_handed_over_lives_with_its_heir(found: InstanceDir) -> None:
-    lock = Lock.take(found.folder)
+def test_a_lock_that_was_handed_over_lives_with_its_heir(instance: InstanceDir) -> None:
+    lock = Lock.take(instance.folder)
     assert lock is not None
     heir = subprocess.Popen(
         [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=[lock.descriptor]
     )
     lock.release()
-    assert store.held(found.folder)
+    assert store.is_locked(instance.folder)
     heir.communicate(b"\n")
-    assert not store.held(found.folder)
+    assert not store.is_locked(instance.folder)
 
 
-def test_a_lock_in_a_folder_that_was_removed_is_nobodys(found: InstanceDir) -> None:
+def test_a_lock_in_a_folder_that_was_removed_is_nobodys(instance: InstanceDir) -> None:
     """The `up` that made the folder failed and took it away while another waited for its lock."""
-    path = found.folder / "lock"
+    path = instance.folder / "lock"
     path.touch()
     descriptor = os.open(path, os.O_RDWR)
     real = fcntl.flock
@@ -97,78 +97,78 @@ def test_a_lock_in_a_folder_that_was_removed_is_nobodys(found: InstanceDir) -> N
 
     store.fcntl.flock, before = too_late, store.fcntl.flock
     try:
-        assert Lock.take(found.folder) is None
+        assert Lock.take(instance.folder) is None
     finally:
         store.fcntl.flock = before
         os.close(descriptor)
-    assert Lock.take(found.folder.with_name("gone")) is None
+    assert Lock.take(instance.folder.with_name("gone")) is None
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EIO, errno.EACCES])
 def test_a_lock_that_cannot_be_made(
-    found: InstanceDir, monkeypatch: pytest.MonkeyPatch, number: int
+    instance: InstanceDir, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     def refuse(path: Path) -> int:
         raise OSError(number, os.strerror(number), str(path))
 
     monkeypatch.setattr(store.files, "open_append", refuse)
     with pytest.raises(PreconditionError) as caught:
-        Lock.take(found.folder)
+        Lock.take(instance.folder)
     assert caught.value.problems[0].code == "state-not-writable"
     if number == errno.EIO:
         return
     # Who cannot write it can still learn that a keeper holds it.
-    (found.folder / "lock").touch()
-    lock = Lock.take(found.folder)
+    (instance.folder / "lock").touch()
+    lock = Lock.take(instance.folder)
     assert lock is not None
-    assert store.held(found.folder)
+    assert store.is_locked(instance.folder)
     lock.release()
 
 
-def test_what_lies_in_the_locks_place_makes_room(found: InstanceDir) -> None:
-    (found.folder / "lock").mkdir()
-    lock = Lock.take(found.folder)
+def test_what_lies_in_the_locks_place_makes_room(instance: InstanceDir) -> None:
+    (instance.folder / "lock").mkdir()
+    lock = Lock.take(instance.folder)
     assert lock is not None
     lock.release()
 
 
 @pytest.mark.parametrize("state", ["stopped", "failed", "died"])
-def test_what_ended_is_what_it_says(found: InstanceDir, state: str) -> None:
-    written(found, state, machine="another", boot="another")
-    assert store.view(found)[0] == state
+def test_what_ended_is_what_it_says(instance: InstanceDir, state: str) -> None:
+    written(instance, state, machine="another", boot="another")
+    assert store.view(instance)[0] == state
 
 
 @pytest.mark.parametrize("state", ["starting", "loading", "ready", "stopping"])
-def test_what_lives_needs_its_keeper(found: InstanceDir, state: str) -> None:
-    written(found, state)
-    assert store.view(found)[0] == state
-    written(found, state, keeper={"pid": os.getpid(), "start": 1})
-    assert store.view(found)[0] == "lost"
-    written(found, state, boot="an-earlier-boot")
-    name, _, note = store.view(found)
+def test_what_lives_needs_its_keeper(instance: InstanceDir, state: str) -> None:
+    written(instance, state)
+    assert store.view(instance)[0] == state
+    written(instance, state, keeper={"pid": os.getpid(), "start": 1})
+    assert store.view(instance)[0] == "lost"
+    written(instance, state, boot="an-earlier-boot")
+    name, _, note = store.view(instance)
     assert name == "lost"
     assert f"the machine was restarted while it was {state}" in (note or "")
-    written(found, state, machine="another")
-    assert store.view(found)[0] == "foreign"
-    written(found, state, pid_namespace="pid:[1]")
-    assert store.view(found)[0] == "foreign"
+    written(instance, state, machine="another")
+    assert store.view(instance)[0] == "foreign"
+    written(instance, state, pid_namespace="pid:[1]")
+    assert store.view(instance)[0] == "foreign"
 
 
-def test_nothing_yet_and_damage(found: InstanceDir) -> None:
-    assert store.view(found)[:2] == ("absent", None)
-    lock = Lock.take(found.folder)
+def test_nothing_yet_and_damage(instance: InstanceDir) -> None:
+    assert store.view(instance)[:2] == ("absent", None)
+    lock = Lock.take(instance.folder)
     assert lock is not None
-    assert store.view(found)[0] == "starting"
+    assert store.view(instance)[0] == "starting"
     lock.release()
-    (found.folder / "state.json").write_text("{")
-    assert store.view(found)[0] == "damaged"
+    (instance.folder / "state.json").write_text("{")
+    assert store.view(instance)[0] == "damaged"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"schema": 5}', "null"])
-def test_a_plan_that_cannot_be_read(found: InstanceDir, text: str) -> None:
-    (found.folder / "plan.json").write_text(text)
+def test_a_plan_that_cannot_be_read(instance: InstanceDir, text: str) -> None:
+    (instance.folder / "plan.json").write_text(text)
     with pytest.raises(DeployError) as caught:
-        found.plan()
+        instance.plan()
     assert caught.value.problems[0].code == "no-plan"
-    (found.folder / "profile.json").write_text(text)
-    assert found.profile() in ({}, {"schema": 5})
+    (instance.folder / "profile.json").write_text(text)
+    assert instance.profile() in ({}, {"schema": 5})

@@ -58,18 +58,18 @@ class Served:
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    made = Served(tmp_path)
-    yield made
-    made.close()
+    server = Served(tmp_path)
+    yield server
+    server.close()
 
 
 @contextlib.contextmanager
 def client(served: Served) -> Iterator[Client]:
-    made = Client(served.folder)
+    new_client = Client(served.folder)
     try:
-        yield made
+        yield new_client
     finally:
-        made.close()
+        new_client.close()
 
 
 def raw(served: Served, *lines: bytes) -> list[dict[str, Any]]:
@@ -124,7 +124,7 @@ def test_a_request_without_an_end_is_hung_up_on(served: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "taken"),
+    ("drain", "taken"),
     [
         (None, None),
         (5, 5.0),
@@ -139,10 +139,10 @@ def test_a_request_without_an_end_is_hung_up_on(served: Served) -> None:
     ],
 )
 def test_a_drain_becomes_a_number_a_timer_can_take(
-    served: Served, asked: object, taken: float | None
+    served: Served, drain: object, taken: float | None
 ) -> None:
     with client(served) as one:
-        assert one.request("stop", drain=asked)["ok"]
+        assert one.request("stop", drain=drain)["ok"]
     assert served.stopped == [("down", ExitCode.DONE, taken)]
 
 
@@ -185,9 +185,9 @@ def test_a_slow_follower_is_let_go_and_the_others_are_not_held_up(served: Served
         for number in range(400):
             served.publish(event="phase", number=number, text="x" * 2000)
             assert (next(events) or {})["number"] == number
-        seen = list(slow.events(60))
-        assert len(seen) < 400, "it had to be hung up on"
-        assert [event["number"] for event in seen if event] == list(range(len(seen)))
+        received = list(slow.events(60))
+        assert len(received) < 400, "it had to be hung up on"
+        assert [event["number"] for event in received if event] == list(range(len(received)))
 
 
 def test_nothing_for_too_long(served: Served) -> None:
@@ -235,9 +235,9 @@ def test_who_comes_late_gets_a_long_past_without_being_hung_up_on(served: Served
     """A load with progress bars tells hundreds of short events before anybody else looks."""
     for number in range(5000):
         served.publish(event="phase", number=number)
-    with client(served) as late, client(served) as other:
+    with client(served) as late, client(served) as second:
         assert late.request("follow")["ok"]
-        assert other.request("hello")["ok"]  # by now all of the past was sent, and nothing read
+        assert second.request("hello")["ok"]  # by now all of the past was sent, and nothing read
         served.publish(event="last")
         numbers = []
         for event in late.events(60):
@@ -275,13 +275,13 @@ def answered(served: Served) -> None:
 
 @contextlib.contextmanager
 def connected(served: Served, count: int) -> Iterator[list[socket.socket]]:
-    made = [socket.socket(socket.AF_UNIX) for _ in range(count)]
+    sockets = [socket.socket(socket.AF_UNIX) for _ in range(count)]
     try:
-        for one in made:
+        for one in sockets:
             one.connect(str(served.folder / "control.sock"))
-        yield made
+        yield sockets
     finally:
-        for one in made:
+        for one in sockets:
             one.close()
 
 
@@ -323,16 +323,16 @@ def test_many_at_once_are_all_answered(served: Served) -> None:
 
     def ask() -> None:
         one = Client(served.folder, 60)
-        said.append(one.request("hello")["ok"])
+        answers.append(one.request("hello")["ok"])
         one.close()
 
-    said: list[bool] = []
+    answers: list[bool] = []
     threads = [threading.Thread(target=ask) for _ in range(40)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert said == [True] * 40
+    assert answers == [True] * 40
 
 
 def test_a_defect_in_an_answer_ends_no_keeper(
@@ -362,6 +362,6 @@ def test_the_last_word_reaches_a_reader_that_is_behind(served: Served) -> None:
         published.wait(600)
         closing = threading.Thread(target=served.close)
         closing.start()
-        seen = [event["number"] for event in one.events(60) if event]
+        numbers = [event["number"] for event in one.events(60) if event]
         closing.join()
-    assert seen == list(range(100))
+    assert numbers == list(range(100))

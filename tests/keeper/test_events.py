@@ -39,9 +39,9 @@ def test_a_full_disk_loses_events_and_says_how_many(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(module.os, "write", full)
-    told = events.append("phase", phase="weights")
+    is_written = events.append("phase", phase="weights")
     events.close()
-    assert told["phase"] == "weights", "who listens gets it all the same"
+    assert is_written["phase"] == "weights", "who listens gets it all the same"
     assert events.lost == 1
 
 
@@ -90,7 +90,7 @@ def test_a_disk_that_takes_no_new_file_keeps_it_bounded(
 ) -> None:
     events = Events(tmp_path)
 
-    def refuse(*arguments: object, **others: object) -> None:
+    def refuse(*arguments: object, **keywords: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(module.files.os, call, refuse)
@@ -131,3 +131,30 @@ def test_what_lies_in_its_place_makes_room(tmp_path: Path, thing: str) -> None:
     events.restore()
     events.close()
     assert [e["state"] for e in read_events(tmp_path)] == ["ready"], "with what it held"
+
+
+@pytest.mark.parametrize("name", ["events.jsonl.1", "events.jsonl-20260102"])
+def test_a_history_that_others_rotated_is_told_once(tmp_path: Path, name: str) -> None:
+    """logrotate moves it, possibly to the very name of our own older history."""
+    events = Events(tmp_path)
+    events.append("state", state="loading")
+    (tmp_path / "events.jsonl").rename(tmp_path / name)
+    events.append("state", state="ready")
+    assert not events.in_place()
+    events.restore()
+    events.append("state", state="stopped")
+    events.close()
+    assert [e["state"] for e in read_events(tmp_path)] == ["loading", "ready", "stopped"]
+
+
+def test_a_history_that_was_copied_and_truncated_goes_on(tmp_path: Path) -> None:
+    events = Events(tmp_path)
+    events.append("state", state="loading")
+    path = tmp_path / "events.jsonl"
+    (tmp_path / "events.jsonl.1").write_bytes(path.read_bytes())
+    path.write_bytes(b"")
+    assert events.in_place()
+    events.append("state", state="ready")
+    events.close()
+    assert [e["state"] for e in read_events(tmp_path)] == ["loading", "ready"]
+    assert b"\0" not in path.read_bytes()

@@ -15,7 +15,7 @@ from tests.keeper.test_watch import PLAN
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "expected"),
     [
         (0, "ended with exit code 0"),
         (3, "ended with exit code 3"),
@@ -25,8 +25,8 @@ from tests.keeper.test_watch import PLAN
         (None, "ended"),
     ],
 )
-def test_how_a_process_ended_in_words(code: int | None, said: str) -> None:
-    assert ended(code).startswith(said)
+def test_how_a_process_ended_in_words(code: int | None, expected: str) -> None:
+    assert ended(code).startswith(expected)
 
 
 def test_an_exit_before_ready_has_failed_and_after_it_has_died() -> None:
@@ -51,18 +51,18 @@ RULE = FailureRule("ED-X-CAUSE", "ValueError: (?P<what>.+)", "{what} is bad", "m
 def test_the_cause_is_looked_up_in_the_logs(tmp_path: Path) -> None:
     folder = logged(tmp_path, "Loading\nValueError: layer 7")
     plan = replace(PLAN, failure_rules=(RULE,), log_folder=str(tmp_path / "none"))
-    found = explain(Failure.from_exit(1, "loading"), plan, folder, State("one", "t"))
-    assert found.problem.code == "ED-X-CAUSE"
-    assert "layer 7 is bad" in found.problem.message
-    assert found.problem.remedy == "mend layer 7"
+    failure = explain(Failure.from_exit(1, "loading"), plan, folder, State("one", "t"))
+    assert failure.problem.code == "ED-X-CAUSE"
+    assert "layer 7 is bad" in failure.problem.message
+    assert failure.problem.remedy == "mend layer 7"
 
 
 def test_without_a_rule_the_first_error_is_shown(tmp_path: Path) -> None:
     folder = logged(tmp_path, "Loading\nKeyError: 'odd'")
     plan = replace(PLAN, failure_rules=(), log_folder=str(tmp_path / "none"))
-    found = explain(Failure.from_exit(1, "loading"), plan, folder, State("one", "t"))
-    assert found.problem.code == "engine-exited"
-    assert "KeyError: 'odd'" in found.problem.message
+    failure = explain(Failure.from_exit(1, "loading"), plan, folder, State("one", "t"))
+    assert failure.problem.code == "engine-exited"
+    assert "KeyError: 'odd'" in failure.problem.message
 
 
 @pytest.mark.parametrize(
@@ -73,9 +73,9 @@ def test_a_rule_that_cannot_be_used_does_not_hide_the_end(
 ) -> None:
     folder = logged(tmp_path, "ValueError: layer 7")
     plan = replace(PLAN, failure_rules=(rule,), log_folder=str(tmp_path / "none"))
-    found = explain(Failure.from_exit(1, "loading"), plan, folder, State("one", "t"))
-    assert found.exit_code is ExitCode.DID_NOT_START
-    assert "exit code 1 before it was ready" in found.problem.message
+    failure = explain(Failure.from_exit(1, "loading"), plan, folder, State("one", "t"))
+    assert failure.exit_code is ExitCode.DID_NOT_START
+    assert "exit code 1 before it was ready" in failure.problem.message
 
 
 def test_a_failure_quotes_no_secret() -> None:
@@ -97,28 +97,28 @@ def test_a_line_that_only_sums_up_is_not_given_as_the_cause(tmp_path: Path) -> N
     plan = replace(PLAN, failure_rules=(summary,), log_folder=str(tmp_path / "none"))
     folder = logged(tmp_path, "RuntimeError: libfoo is broken\nworkers failed")
     state = State("one", "t", worker_exit=3)
-    found = explain(Failure.from_exit(0, "loading"), plan, folder, state)
-    assert found.problem.code == "ED-X-SUM"
-    assert found.problem.message == (
+    failure = explain(Failure.from_exit(0, "loading"), plan, folder, state)
+    assert failure.problem.code == "ED-X-SUM"
+    assert failure.problem.message == (
         "the engine ended with exit code 0 before it was ready (a worker ended with exit code 3);"
         " the first error in its logs: RuntimeError: libfoo is broken"
     )
     (folder / "logs" / "engine.log").write_text(
         "2026-01-02T03:04:05.000000Z stderr F workers failed\n"
     )
-    found = explain(Failure.from_exit(0, "loading"), plan, folder, state)
-    assert "sums up" not in found.problem.message
+    failure = explain(Failure.from_exit(0, "loading"), plan, folder, state)
+    assert "sums up" not in failure.problem.message
 
 
 @pytest.mark.parametrize("state", ["loading", "ready"])
 def test_a_signal_that_somebody_sent_is_the_cause(tmp_path: Path, state: str) -> None:
     folder = logged(tmp_path, "Loading\nFileNotFoundError: what a worker met at the end")
     plan = replace(PLAN, log_folder=str(tmp_path / "none"))
-    found = explain(Failure.from_exit(-2, state), plan, folder, State("one", "t"))
-    assert "killed by SIGINT" in found.problem.message
-    assert found.problem.message.endswith("which ernie-deploy did not send")
-    assert found.problem.remedy
-    assert "find who sent it" in found.problem.remedy
+    failure = explain(Failure.from_exit(-2, state), plan, folder, State("one", "t"))
+    assert "killed by SIGINT" in failure.problem.message
+    assert failure.problem.message.endswith("which ernie-deploy did not send")
+    assert failure.problem.remedy
+    assert "find who sent it" in failure.problem.remedy
 
 
 def test_a_vital_process_is_told_with_its_exit_code() -> None:
@@ -158,7 +158,7 @@ LATE = (
 @pytest.mark.parametrize("stop", STOPS)
 @pytest.mark.parametrize("cause", CAUSES)
 def test_what_follows_our_first_signal_is_no_cause(cause: str, stop: str, tmp_path: Path) -> None:
-    text, worker, own, words = CAUSES[cause]
+    text, worker, own, cause_texts = CAUSES[cause]
     late, code = STOPS[stop]
     folder = logged(tmp_path, f"Loading\n{text}")
     state = State("one", "t", log_lengths=lengths(folder / "logs"), worker_exit=worker)
@@ -168,11 +168,11 @@ def test_what_follows_our_first_signal_is_no_cause(cause: str, stop: str, tmp_pa
     state.engine_exit, state.exit_is_ours = (code, True) if own is None else (own, False)
     plan = replace(PLAN, failure_rules=(RULE, *LATE), log_folder=str(folder / "logs"))
     died = Failure.from_exit(own, "ready")
-    found = explain(died, plan, folder, state)
-    assert words in found.problem.message
+    failure = explain(died, plan, folder, state)
+    assert cause_texts in failure.problem.message
     for wrong in ("zmq", "launch failed", "memory killer", "queue is gone"):
-        assert wrong not in found.problem.message
-    assert found.problem.code in ("ED-X-CAUSE", "engine-died")
+        assert wrong not in failure.problem.message
+    assert failure.problem.code in ("ED-X-CAUSE", "engine-died")
 
 
 @pytest.mark.parametrize("name", ["no-progress", "startup-timeout", "settings-differ"])

@@ -54,31 +54,31 @@ class Flooded:
         self.engine = EngineProcess(self.loop, plan, {}, self.log, self.attention)
 
     def _line(self, source: str, file: str, text: str, final: bool) -> None:
-        if seen := self.watcher.phase_of(source, text):
-            self.phases.append(seen.phase)
-        if final and (found := self.watcher.failure_of("loading", source, file, text)):
-            self.failures.append(found.rule.id)
+        if phase := self.watcher.phase_of(source, text):
+            self.phases.append(phase.phase)
+        if final and (failure := self.watcher.failure_of("loading", source, file, text)):
+            self.failures.append(failure.rule.id)
 
     def recorded(self) -> bytes:
         """What the log holds, put together again; ends of lines as newlines."""
-        whole = []
+        texts = []
         for line in self.log.read_bytes().removesuffix(b"\n").split(b"\n"):
             record = parse_record(line.decode("latin-1"))
             assert record is not None
-            whole.append(record[3] + ("\n" if record[2] == "F" else ""))
-        return "".join(whole).encode("latin-1")
+            texts.append(record[3] + ("\n" if record[2] == "F" else ""))
+        return "".join(texts).encode("latin-1")
 
 
 @pytest.fixture
 def flooded(tmp_path: Path) -> Iterator[Callable[[str], Flooded]]:
-    made: list[Flooded] = []
+    started: list[Flooded] = []
 
     def begin(text: str) -> Flooded:
-        made.append(Flooded(tmp_path, text))
-        return made[-1]
+        started.append(Flooded(tmp_path, text))
+        return started[-1]
 
     yield begin
-    for one in made:
+    for one in started:
         one.engine.process.kill()
         one.engine.process.wait()
         one.engine.close()

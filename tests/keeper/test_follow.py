@@ -45,10 +45,10 @@ class Followed:
 
 @pytest.fixture
 def followed(tmp_path: Path) -> Iterator[Followed]:
-    made = Followed(tmp_path)
-    yield made
-    if made.follower:
-        made.follower.close()
+    follower = Followed(tmp_path)
+    yield follower
+    if follower.follower:
+        follower.follower.close()
 
 
 def test_lines_come_with_their_source(followed: Followed) -> None:

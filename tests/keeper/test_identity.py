@@ -30,9 +30,9 @@ def sleeper() -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def look(pid: int) -> identity.Process:
-    found = identity.look(pid)
-    assert found is not None
-    return found
+    process = identity.look(pid)
+    assert process is not None
+    return process
 
 
 def state_of(token: str = "one:abc", **fields: object) -> State:
@@ -42,10 +42,12 @@ def state_of(token: str = "one:abc", **fields: object) -> State:
 
 
 def test_a_process_is_its_pid_and_its_start(sleeper: "subprocess.Popen[bytes]") -> None:
-    found = look(sleeper.pid)
-    assert (found.session, found.parent, found.name) == (sleeper.pid, os.getpid(), "sleep")
-    assert identity.same(sleeper.pid, found.start)
-    assert not identity.same(sleeper.pid, found.start + 1), "a later process with the same pid"
+    process = look(sleeper.pid)
+    assert (process.session, process.parent, process.name) == (sleeper.pid, os.getpid(), "sleep")
+    assert identity.is_same_process(sleeper.pid, process.start)
+    assert not identity.is_same_process(sleeper.pid, process.start + 1), (
+        "a later process with the same pid"
+    )
 
 
 def test_a_name_may_hold_brackets_and_spaces(tmp_path: object) -> None:
@@ -64,7 +66,7 @@ def test_a_name_may_hold_brackets_and_spaces(tmp_path: object) -> None:
 def test_a_zombie_is_dead() -> None:
     process = subprocess.Popen(["true"])
     wait_for(lambda: look(process.pid).state == "Z", "its end")
-    assert not identity.same(process.pid, look(process.pid).start)
+    assert not identity.is_same_process(process.pid, look(process.pid).start)
     process.wait()
     assert identity.look(process.pid) is None
 
@@ -85,9 +87,9 @@ def test_descendants_are_found_over_several_generations() -> None:
     assert process.stdout is not None
     grandchild = int(process.stdout.readline())
     try:
-        found = {p.pid for p in identity.descendants(look(process.pid))}
-        assert grandchild in found
-        assert len(found) == 2
+        pids = {p.pid for p in identity.descendants(look(process.pid))}
+        assert grandchild in pids
+        assert len(pids) == 2
     finally:
         for child in identity.descendants(look(process.pid)):
             os.kill(child.pid, signal.SIGKILL)
@@ -116,18 +118,18 @@ def test_the_token_is_read_from_the_environment() -> None:
 
 
 def test_a_recorded_process_is_ours(sleeper: "subprocess.Popen[bytes]") -> None:
-    found = look(sleeper.pid)
-    assert [p.pid for p in ending.strays(state_of(processes=[found.to_json()]))] == [sleeper.pid]
+    process = look(sleeper.pid)
+    assert [p.pid for p in ending.strays(state_of(processes=[process.to_json()]))] == [sleeper.pid]
 
 
 def test_a_reused_pid_is_not(sleeper: "subprocess.Popen[bytes]") -> None:
-    other = {**look(sleeper.pid).to_json(), "start": 1}
-    assert ending.strays(state_of(processes=[other])) == []
+    reused = {**look(sleeper.pid).to_json(), "start": 1}
+    assert ending.strays(state_of(processes=[reused])) == []
 
 
 def test_a_reused_session_number_is_not(sleeper: "subprocess.Popen[bytes]") -> None:
-    other = {**look(sleeper.pid).to_json(), "start": 1}
-    state = state_of(processes=[other], sessions=[claim(sleeper.pid, 1)])
+    reused = {**look(sleeper.pid).to_json(), "start": 1}
+    state = state_of(processes=[reused], sessions=[claim(sleeper.pid, 1)])
     assert ending.strays(state) == []
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from launcher.host import kernel
-from launcher.keeper import leftovers
+from launcher.keeper import ending, leftovers
 from launcher.keeper.leftovers import Claims
+from launcher.keeper.state import State
 from launcher.plan.model import FtokKey, Leftovers
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -107,6 +108,32 @@ def test_a_queue_made_since_the_start_is_removed(tmp_path: Path) -> None:
         remove_queue(number)
 
 
+def test_a_claimed_queue_that_a_stranger_uses_is_left_to_him(tmp_path: Path) -> None:
+    """He found it by its key, as FastDeploy does; without it his answers would stop."""
+    claims = Claims(Leftovers(queues=(FtokKey(str(tmp_path), 61),)), "/")
+    claims.look_before(time.time())
+    number = make_queue(tmp_path, 61)
+    send = f"ctypes.CDLL(None).msgsnd({number}, ctypes.byref((ctypes.c_long * 2)(1, 1)), 8, 0)"
+    script = f"import ctypes; {send}; print(1, flush=True); input()"
+    command = [sys.executable, "-c", script]
+    try:
+        assert claims.look([])
+        state = State("one", "", queues=list(claims.queues.values()))
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            receipt = ending.clean(state, (), time.monotonic())
+            process.kill()
+        assert number in queue_ids()
+        message = f"message queue {number} is used by pid {process.pid} as well"
+        assert (receipt["queues"], receipt["foreign"]) == (0, [message])
+        receipt = ending.clean(state, (), time.monotonic())
+        assert (receipt["queues"], receipt["foreign"]) == (0, [])
+        assert number not in queue_ids()
+    finally:
+        remove_queue(number)
+
+
 def test_a_queue_of_the_second_of_the_start_is_not_claimed(tmp_path: Path) -> None:
     """Its age alone would make it ours: the kernel counts in whole seconds."""
     number = make_queue(tmp_path, 65)
@@ -132,9 +159,9 @@ sys.stdin.read()
 def test_after_a_death_a_queue_is_ours_unless_its_last_user_lives(tmp_path: Path) -> None:
     """A worker that was never seen may have used it; somebody who still does may not be ours."""
     number = make_queue(tmp_path, 66)
-    words = [sys.executable, "-c", SEND, str(number)]
+    argv = [sys.executable, "-c", SEND, str(number)]
     try:
-        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as user:
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as user:
             assert user.stdout is not None
             user.stdout.readline()
             claims = Claims(Leftovers(queues=(FtokKey(str(tmp_path), 66),)), "/")
@@ -151,8 +178,8 @@ def test_a_queue_that_exists_before_is_told_and_never_claimed(tmp_path: Path) ->
     number = make_queue(tmp_path, 62)
     try:
         claims = Claims(Leftovers(queues=(FtokKey(str(tmp_path), 62),)), "/")
-        (found,) = claims.look_before(2e10)
-        assert (found.ident, found.uid) == (number, os.getuid())
+        (queue,) = claims.look_before(2e10)
+        assert (queue.ident, queue.uid) == (number, os.getuid())
         assert not claims.look([])
         assert number in queue_ids()
     finally:

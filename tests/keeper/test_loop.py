@@ -15,74 +15,74 @@ def test_it_waits_until_something_is_true_or_the_time_is_up() -> None:
 
 
 def test_timers_fire_in_order_and_cancelled_ones_never() -> None:
-    loop, seen = Loop(), []
-    loop.call_later(0.03, lambda: seen.append("late"))
-    loop.call_later(0.01, lambda: seen.append("early"))
-    loop.call_later(0.02, lambda: seen.append("cancelled")).cancel()
-    assert loop.run_until(lambda: "late" in seen, 30)
-    assert seen == ["early", "late"]
+    loop, calls = Loop(), []
+    loop.call_later(0.03, lambda: calls.append("late"))
+    loop.call_later(0.01, lambda: calls.append("early"))
+    loop.call_later(0.02, lambda: calls.append("cancelled")).cancel()
+    assert loop.run_until(lambda: "late" in calls, 30)
+    assert calls == ["early", "late"]
 
 
 def test_descriptors_are_read_until_they_are_removed() -> None:
-    loop, seen = Loop(), []
+    loop, calls = Loop(), []
     read, write = os.pipe()
 
     def take() -> None:
-        seen.append(os.read(read, 1))
-        if len(seen) == 2:
+        calls.append(os.read(read, 1))
+        if len(calls) == 2:
             loop.remove_reader(read)
 
     loop.add_reader(read, take)
     os.write(write, b"abc")
-    assert loop.run_until(lambda: len(seen) == 2, 30)
-    assert not loop.run_until(lambda: len(seen) == 3, 0.02)
+    assert loop.run_until(lambda: len(calls) == 2, 30)
+    assert not loop.run_until(lambda: len(calls) == 3, 0.02)
     loop.remove_reader(read)  # twice does no harm
     os.close(read)
     os.close(write)
 
 
 def test_a_callback_may_close_what_another_waits_for() -> None:
-    loop, seen = Loop(), []
+    loop, calls = Loop(), []
     first, second = os.pipe(), os.pipe()
 
     def close_both() -> None:
-        seen.append("once")
+        calls.append("once")
         for pipe in (first, second):
             loop.remove_reader(pipe[0])
 
     for pipe in (first, second):
         loop.add_reader(pipe[0], close_both)
         os.write(pipe[1], b"x")
-    loop.run_until(lambda: bool(seen), 30)
-    assert seen == ["once"]
+    loop.run_until(lambda: bool(calls), 30)
+    assert calls == ["once"]
     for descriptor in (*first, *second):
         os.close(descriptor)
 
 
 def test_another_thread_wakes_it() -> None:
-    loop, seen = Loop(), []
-    thread = threading.Thread(target=lambda: (time.sleep(0.05), loop.call_soon(lambda: seen.append(
+    loop, calls = Loop(), []
+    thread = threading.Thread(target=lambda: (time.sleep(0.05), loop.call_soon(lambda: calls.append(
         threading.current_thread() is threading.main_thread()))))  # fmt: skip
     thread.start()
-    assert loop.run_until(lambda: bool(seen), 30)
+    assert loop.run_until(lambda: bool(calls), 30)
     thread.join()
-    assert seen == [True], "work is done by the loop's own thread"
+    assert calls == [True], "work is done by the loop's own thread"
 
 
 def test_work_that_hands_itself_over_again_does_not_starve_the_rest() -> None:
-    loop, seen = Loop(), []
+    loop, calls = Loop(), []
 
     def again() -> None:
         loop.call_soon(again)
 
     again()
-    loop.call_later(0.02, lambda: seen.append("timer"))
-    assert loop.run_until(lambda: bool(seen), 30)
+    loop.call_later(0.02, lambda: calls.append("timer"))
+    assert loop.run_until(lambda: bool(calls), 30)
 
 
 def test_an_endless_deadline_can_be_waited_for() -> None:
-    loop, seen = Loop(), []
-    loop.call_later(0.01, lambda: seen.append(1))
-    assert loop.run_until(lambda: bool(seen), math.inf)
+    loop, calls = Loop(), []
+    loop.call_later(0.01, lambda: calls.append(1))
+    assert loop.run_until(lambda: bool(calls), math.inf)
     loop.call_later(1e12, lambda: None)
     assert not loop.run_until(lambda: False, 0.01)

@@ -39,9 +39,9 @@ class Supervisor:
 
 @pytest.fixture
 def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
-    made = Supervisor(str(tmp_path / "notify"))
-    yield made
-    made.close()
+    server = Supervisor(str(tmp_path / "notify"))
+    yield server
+    server.close()
 
 
 def test_without_systemd_nothing_is_sent() -> None:
@@ -67,7 +67,7 @@ def test_a_supervisor_that_is_gone_does_no_harm(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "seconds"),
+    ("variables", "seconds"),
     [
         ({"WATCHDOG_USEC": "4000000"}, 2.0),
         ({"WATCHDOG_USEC": "4000000", "WATCHDOG_PID": str(os.getpid())}, 2.0),
@@ -76,8 +76,8 @@ def test_a_supervisor_that_is_gone_does_no_harm(tmp_path: Path) -> None:
         ({}, None),
     ],
 )
-def test_the_watchdog_is_fed_at_half_its_time(given: dict, seconds: float | None) -> None:
-    assert Notifier({"NOTIFY_SOCKET": "/x", **given}).watchdog_seconds == seconds
+def test_the_watchdog_is_fed_at_half_its_time(variables: dict, seconds: float | None) -> None:
+    assert Notifier({"NOTIFY_SOCKET": "/x", **variables}).watchdog_seconds == seconds
 
 
 def test_only_a_living_server_feeds_the_watchdog(supervisor: Supervisor) -> None:
@@ -94,8 +94,8 @@ def test_only_a_living_server_feeds_the_watchdog(supervisor: Supervisor) -> None
 
 def test_a_whole_life_under_systemd(rig: Rig, supervisor: Supervisor) -> None:
     """READY only when proved, the start time-out extended while loading, STOPPING at SIGTERM."""
-    seen, go = rig.place("env"), rig.place("go")
-    script = {"before": [{"print": "PHASE weights"}, {"env": seen}, {"wait": go}]}
+    env_file, go = rig.path("env"), rig.path("go")
+    script = {"before": [{"print": "PHASE weights"}, {"env": env_file}, {"wait": go}]}
     rig.env.update(
         NOTIFY_SOCKET=supervisor.address, WATCHDOG_USEC="400000", LISTEN_FDS="1", LISTEN_PID="1",
     )  # fmt: skip
@@ -116,7 +116,7 @@ def test_a_whole_life_under_systemd(rig: Rig, supervisor: Supervisor) -> None:
 
     assert process.returncode == 0, stderr
     assert any(m.startswith("STOPPING=1") for m in supervisor.listen())
-    names = json.loads(Path(seen).read_text())
+    names = json.loads(Path(env_file).read_text())
     assert not [n for n in names if n.startswith(("NOTIFY_", "WATCHDOG_", "LISTEN_"))]
     assert "ready http://127.0.0.1" in stderr
     rig.nothing_left()
@@ -126,6 +126,6 @@ def test_a_start_that_fails_in_the_foreground_says_why_and_how(rig: Rig) -> None
     ran = rig.run(
         "up", rig.profile(script={"before": [{"error": "FATAL bad luck"}]}), "--foreground"
     )  # fmt: skip
-    assert ran.rc == 4, ran.said()
-    assert ran.stderr.count("it said bad luck") == 1, ran.said()
+    assert ran.rc == 4, ran.output()
+    assert ran.stderr.count("it said bad luck") == 1, ran.output()
     rig.nothing_left()

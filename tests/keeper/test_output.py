@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def test_a_progress_bar_can_be_read_before_it_is_overwritten() -> None:
 def test_a_line_without_an_end_is_cut_into_records() -> None:
     lines = fed(b"x" * (2 * LONGEST_RECORD + 5))
     assert [len(text) for text, _ in lines] == [LONGEST_RECORD, LONGEST_RECORD, 5]
-    assert [whole for _, whole in lines] == [False, False, True]
+    assert [is_complete for _, is_complete in lines] == [False, False, True]
 
 
 def test_a_line_is_cut_at_the_same_places_however_it_comes() -> None:
@@ -75,9 +76,9 @@ def test_an_endless_line_costs_no_memory() -> None:
 
 @given(st.lists(st.binary(max_size=20), max_size=12))
 def test_however_the_stream_is_cut_its_text_is_the_same(pieces: list[bytes]) -> None:
-    whole = fed(b"".join(pieces))
-    assert fed(*pieces) == whole
-    joined = b"".join(text for text, _ in whole)
+    rebuilt = fed(b"".join(pieces))
+    assert fed(*pieces) == rebuilt
+    joined = b"".join(text for text, _ in rebuilt)
     assert joined == re.sub(rb"[\r\n]", b"", b"".join(pieces))
 
 
@@ -133,14 +134,74 @@ def test_a_log_is_continued_after_a_restart(tmp_path: Path) -> None:
     assert texts(tmp_path / "engine.log") == ["run 0", "run 1"]
 
 
-def test_a_rotation_that_fails_goes_on_with_the_old_file(tmp_path: Path) -> None:
+def test_a_folder_in_the_way_of_a_rotation_is_moved_aside(tmp_path: Path) -> None:
+    """Else the file would grow without a bound."""
     (tmp_path / "engine.log.1").mkdir()
     (tmp_path / "engine.log.1" / "in the way").touch()
     log = LogFile(tmp_path / "engine.log", max_size=200, keep=1)
     for number in range(20):
         log.write("stdout", [(f"line {number}".encode(), True)])
     log.close()
+    assert (tmp_path / "engine.log").stat().st_size <= 200
+    assert texts(tmp_path / "engine.log.1")
+
+
+def moved(path: Path) -> None:
+    path.rename(path.with_name("engine.log-20260102"))
+
+
+def moved_and_created(path: Path) -> None:
+    moved(path)
+    path.touch()
+    path.chmod(0o644)
+
+
+def copied_and_truncated(path: Path) -> None:
+    path.with_name("engine.log-20260102").write_bytes(path.read_bytes())
+    os.truncate(path, 0)
+
+
+def replaced(path: Path) -> None:
+    moved(path)
+    path.mkdir()
+
+
+@pytest.mark.parametrize("rotate", [
+    moved, moved_and_created, copied_and_truncated, replaced
+], ids=lambda one: one.__name__)  # fmt: skip
+def test_no_line_is_lost_when_others_rotate_the_log(
+    tmp_path: Path, rotate: Callable[[Path], None]
+) -> None:
+    """At once: there is no moment in which lines go to a file that nobody reads."""
+    path = tmp_path / "engine.log"
+    log = LogFile(path, max_size=400, keep=1)
+    log.write("stdout", [(b"before " + b"x" * 200, True)])
+    rotate(path)
+    for number in range(5):
+        log.write("stdout", [(f"line {number}".encode(), True)])
+    log.close()
+    assert texts(tmp_path / "engine.log-20260102") == ["before " + "x" * 200]
+    assert texts(path) == [f"line {n}" for n in range(5)], "its size counts anew as well"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert not (tmp_path / "engine.log.1").exists()
+
+
+def test_a_rotation_that_fails_goes_on_with_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+
+    def refuse(self: Path, target: Path) -> Path:
+        tries.append(target)
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    log = LogFile(tmp_path / "engine.log", max_size=200, keep=1)
+    for number in range(20):
+        log.write("stdout", [(f"line {number}".encode(), True)])
+    log.close()
     assert texts(tmp_path / "engine.log") == [f"line {n}" for n in range(20)]
+    assert 0 < len(tries) < 8, "not at every line"
 
 
 def test_a_full_disk_costs_lines_and_nothing_else(

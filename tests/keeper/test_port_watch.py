@@ -70,8 +70,8 @@ def test_an_ipv6_wildcard_is_one_where_it_takes_ipv4_along(only_ipv6: bool) -> N
             pytest.skip("no IPv6 here")
         server.listen()
         watched = watch(server.getsockname()[1], "127.0.0.1")
-        seen = [watched.look([]) for _ in range(2)]
-    assert (seen[-1] is None) == only_ipv6
+        looks = [watched.look([]) for _ in range(2)]
+    assert (looks[-1] is None) == only_ipv6
 
 
 def test_who_was_there_for_a_moment_only_is_forgotten() -> None:

@@ -67,7 +67,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 
 @pytest.fixture
-def whole(machine: Machine) -> Progress:
+def tree_progress(machine: Machine) -> Progress:
     """An engine without workers: the whole tree is judged."""
     return Progress(ProgressRule(), LIMIT)
 
@@ -75,50 +75,50 @@ def whole(machine: Machine) -> Progress:
 @pytest.fixture
 def working(machine: Machine) -> Progress:
     """FastDeploy: a front end that waits for its worker."""
-    made = Progress(RULE, LIMIT)
+    progress = Progress(RULE, LIMIT)
     machine.start(SHELL, WORKER)
-    machine.look(made)
-    return made
+    machine.look(progress)
+    return progress
 
 
-def test_nothing_at_all(machine: Machine, whole: Progress) -> None:
-    assert machine.run(whole, 2 * LIMIT) == LIMIT
+def test_nothing_at_all(machine: Machine, tree_progress: Progress) -> None:
+    assert machine.run(tree_progress, 2 * LIMIT) == LIMIT
 
 
-def test_a_silent_load_that_computes(machine: Machine, whole: Progress) -> None:
-    assert machine.run(whole, 10_000, cpu=0.06) is None
+def test_a_silent_load_that_computes(machine: Machine, tree_progress: Progress) -> None:
+    assert machine.run(tree_progress, 10_000, cpu=0.06) is None
 
 
-def test_a_silent_load_that_reads_slowly(machine: Machine, whole: Progress) -> None:
-    assert machine.run(whole, 10_000, io=70_000) is None
+def test_a_silent_load_that_reads_slowly(machine: Machine, tree_progress: Progress) -> None:
+    assert machine.run(tree_progress, 10_000, io=70_000) is None
 
 
-def test_a_load_that_reads_a_shard_now_and_then(machine: Machine, whole: Progress) -> None:
+def test_a_load_that_reads_a_shard_now_and_then(machine: Machine, tree_progress: Progress) -> None:
     """Silent for 9 minutes, then a gigabyte at once: the disk behind it is slow, not dead."""
-    assert machine.run(whole, 10_000, io=2**30, every=540) is None
+    assert machine.run(tree_progress, 10_000, io=2**30, every=540) is None
 
 
-def test_a_heartbeat_is_not_work(machine: Machine, whole: Progress) -> None:
-    assert machine.run(whole, 2 * LIMIT, cpu=0.03, io=20_000) == LIMIT
+def test_a_heartbeat_is_not_work(machine: Machine, tree_progress: Progress) -> None:
+    assert machine.run(tree_progress, 2 * LIMIT, cpu=0.03, io=20_000) == LIMIT
 
 
-def test_one_busy_second_does_not_hide_a_hang(machine: Machine, whole: Progress) -> None:
+def test_one_busy_second_does_not_hide_a_hang(machine: Machine, tree_progress: Progress) -> None:
     """Bursts: each of them was progress when seconds were judged one by one."""
-    assert machine.run(whole, 2 * LIMIT, cpu=0.9, io=2**20, every=60) == LIMIT
+    assert machine.run(tree_progress, 2 * LIMIT, cpu=0.9, io=2**20, every=60) == LIMIT
 
 
 def test_work_before_a_hang_delays_its_verdict_by_no_more_than_the_deadline(
-    machine: Machine, whole: Progress
+    machine: Machine, tree_progress: Progress
 ) -> None:
-    assert machine.run(whole, 5000, cpu=1.0) is None
-    assert LIMIT - 40 <= (machine.run(whole, 2 * LIMIT) or 0) <= LIMIT + 20
+    assert machine.run(tree_progress, 5000, cpu=1.0) is None
+    assert LIMIT - 40 <= (machine.run(tree_progress, 2 * LIMIT) or 0) <= LIMIT + 20
 
 
-def test_a_phase_line_is_progress(machine: Machine, whole: Progress) -> None:
+def test_a_phase_line_is_progress(machine: Machine, tree_progress: Progress) -> None:
     for _ in range(10):
-        assert machine.run(whole, LIMIT - 1) is None
-        whole.note()
-    assert machine.run(whole, 2 * LIMIT) == LIMIT
+        assert machine.run(tree_progress, LIMIT - 1) is None
+        tree_progress.note()
+    assert machine.run(tree_progress, 2 * LIMIT) == LIMIT
 
 
 def test_a_busy_front_end_hides_no_stopped_worker(machine: Machine, working: Progress) -> None:

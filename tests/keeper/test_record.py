@@ -43,7 +43,7 @@ def test_no_failing_file_operation_ends_it_and_all_is_written_later(
 ) -> None:
     one = record(tmp_path)
 
-    def refuse(*arguments: object, **others: object) -> None:
+    def refuse(*arguments: object, **keywords: object) -> None:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(files.os, call, refuse)
@@ -66,15 +66,17 @@ def test_a_failure_is_told_once_and_not_at_every_try(
 ) -> None:
     one = record(tmp_path)
 
-    def refuse(*arguments: object, **others: object) -> None:
+    def refuse(*arguments: object, **keywords: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(files.os, "replace", refuse)
     for _ in range(50):
         one.write()
     monkeypatch.undo()
-    told = [e for e in read_events(tmp_path) if e["event"] == "warning"]
-    assert [e["message"] for e in told] == ["state.json cannot be written: Read-only file system"]
+    warnings = [e for e in read_events(tmp_path) if e["event"] == "warning"]
+    assert [e["message"] for e in warnings] == [
+        "state.json cannot be written: Read-only file system"
+    ]
 
 
 def test_what_somebody_wrote_over_it_is_written_again(tmp_path: Path) -> None:

@@ -60,8 +60,8 @@ def test_keys_of_a_newer_writer_are_left_out(tmp_path: Path) -> None:
     ],
 )
 def test_a_state_of_another_shape_is_damaged(tmp_path: Path, change: dict[str, Any]) -> None:
-    whole = {"schema": STATE_SCHEMA, "instance": "one", "token": "t"}
-    (tmp_path / "state.json").write_text(json.dumps({**whole, **change}))
+    document = {"schema": STATE_SCHEMA, "instance": "one", "token": "t"}
+    (tmp_path / "state.json").write_text(json.dumps({**document, **change}))
     with pytest.raises(DamagedState, match=r"state\.json"):
         read_state(tmp_path)
 
@@ -93,11 +93,11 @@ def test_a_reader_never_sees_a_half(tmp_path: Path) -> None:
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        seen = [read_state(tmp_path) for _ in range(200)]
+        states = [read_state(tmp_path) for _ in range(200)]
     finally:
         stop.set()
         writer.join()
-    assert all(seen)
+    assert all(states)
 
 
 def test_a_path_that_is_no_text_can_be_stored(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def keeping(code: str) -> Any:
 
 
 def test_a_child_is_found_and_its_end_told_once_with_its_exit_code() -> None:
-    said = keeping("""
+    output = keeping("""
 child = subprocess.Popen(["sh", "-c", "read x; exit 7"], stdin=subprocess.PIPE)
 said["found"] = [p.pid for p in watched.discover()] == [child.pid]
 child.stdin.close()
@@ -37,23 +37,23 @@ said["told"] = loop.run_until(lambda: gone == [child.pid], 60)
 said["code"] = tree.exit_code(watched.exits[child.pid])
 said["left"] = watched.pids
 """)
-    assert said == {"found": True, "told": True, "code": 7, "left": []}
+    assert output == {"found": True, "told": True, "code": 7, "left": []}
 
 
 def test_a_child_that_is_dead_before_the_first_look_is_told_too() -> None:
-    said = keeping("""
+    output = keeping("""
 child = subprocess.Popen(["false"])
 os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
 watched.discover()
 said["told"] = loop.run_until(lambda: gone == [child.pid], 60)
 said["code"] = tree.exit_code(watched.exits[child.pid])
 """)
-    assert said == {"told": True, "code": 1}
+    assert output == {"told": True, "code": 1}
 
 
 def test_daemons_are_followed_over_the_death_of_their_parents() -> None:
     """setsid and a double fork: the classic way out, closed by the subreaper."""
-    said = keeping("""
+    output = keeping("""
 DAEMON = (
     "import os, time\\n"
     "os.fork() and os._exit(0)\\n"
@@ -73,11 +73,11 @@ said["session noted"] = daemon()[0].session in [s["id"] for s in watched.session
 watched.kill_all()
 said["ended"] = loop.run_until(lambda: not watched.pids, 60)
 """)
-    assert said == {"first went": True, "adopted": True, "session noted": True, "ended": True}
+    assert output == {"first went": True, "adopted": True, "session noted": True, "ended": True}
 
 
 def test_a_whole_session_is_signalled() -> None:
-    said = keeping("""
+    output = keeping("""
 child = subprocess.Popen(["sh", "-c", "sleep 600 & sleep 600 & wait"], start_new_session=True)
 while len(watched.pids) != 3:
     watched.discover()
@@ -90,12 +90,12 @@ other.kill()
 said["all"] = loop.run_until(lambda: not watched.pids, 60)
 said["gone already"] = watched.send(other.pid, signal.SIGTERM)
 """)
-    assert said == {"ended": True, "all": True, "gone already": False}
+    assert output == {"ended": True, "all": True, "gone already": False}
 
 
 def test_a_fork_bomb_in_slow_motion_is_ended() -> None:
     """Each process leaves a child and dies: it has to be caught between two generations."""
-    said = keeping("""
+    output = keeping("""
 STEP = "    os.fork() and os._exit(0)\\n    time.sleep(0.02)\\n"
 RUNNER = "import os, time\\nfor n in range(200):\\n" + STEP
 child = subprocess.Popen([sys.executable, "-I", "-S", "-c", RUNNER])
@@ -107,12 +107,12 @@ def ended():
 said["ended"] = loop.run_until(ended, 60)
 said["children"] = len(tree.identity.descendants(tree.identity.myself()))
 """)
-    assert said == {"ended": True, "children": 0}
+    assert output == {"ended": True, "children": 0}
 
 
 def test_the_exit_code_of_anothers_child_is_read_before_its_parent_asks() -> None:
     """paddle's launcher asks for its workers every second or two; until then they are zombies."""
-    said = keeping("""
+    output = keeping("""
 PARENT = "import os, time; os.fork() or os._exit(7); time.sleep(600)"
 parent = subprocess.Popen([sys.executable, "-I", "-c", PARENT])
 while not tree.identity.children(parent.pid):
@@ -127,11 +127,11 @@ said["code"] = tree.exit_code(tree.zombie_status(process))
 said["another's"] = tree.zombie_status(dataclasses.replace(process, start=1))
 parent.kill()
 """)
-    assert said == {"became a zombie": True, "code": 7, "another's": None}
+    assert output == {"became a zombie": True, "code": 7, "another's": None}
 
 
 def test_the_exit_code_of_a_grandchild_is_told_with_its_end() -> None:
-    said = keeping("""
+    output = keeping("""
 PARENT = (
     "import subprocess, sys, time\\n"
     "child = subprocess.Popen(['sh', '-c', 'read x; exit 7'], stdin=sys.stdin)\\n"
@@ -147,12 +147,12 @@ said["told"] = loop.run_until(lambda: gone == [child], 60)
 said["code"] = tree.exit_code(watched.exits[child])
 parent.kill()
 """)
-    assert said == {"told": True, "code": 7}
+    assert output == {"told": True, "code": 7}
 
 
 def test_whether_a_dead_process_had_executed_a_program_is_known() -> None:
     """A worker's helper that was seen between fork and exec is not the worker."""
-    said = keeping("""
+    output = keeping("""
 PARENT = (
     "import os, time\\n"
     "os.fork() or os._exit(7)\\n"
@@ -169,12 +169,12 @@ while len(dead()) != 2 and time.monotonic() < end:
 said["executed"] = [tree.died_after_exec(process) for process in dead()]
 parent.kill()
 """)
-    assert said == {"executed": [False, True]}
+    assert output == {"executed": [False, True]}
 
 
 def test_sessions_that_ended_are_forgotten_and_the_keepers_own_is_no_proof() -> None:
     """After 200 restarts a record of every session ever seen would name 400 numbers to kill."""
-    said = keeping("""
+    output = keeping("""
 def child(**how):
     return subprocess.Popen(["sh", "-c", "read x"], stdin=subprocess.PIPE, **how)
 for _ in range(5):
@@ -189,4 +189,4 @@ watched.discover()
 said["own"] = watched.sessions()
 mine.stdin.close()
 """)
-    assert said == {"noted": True, "left": [], "own": []}
+    assert output == {"noted": True, "left": [], "own": []}

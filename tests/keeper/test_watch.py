@@ -31,8 +31,8 @@ PLAN = LaunchPlan(
 
 
 def phase(watcher: Watcher, text: str, source: str = "engine") -> tuple[str, float | None] | None:
-    seen = watcher.phase_of(source, text)
-    return (seen.phase, seen.percent) if seen else None
+    match = watcher.phase_of(source, text)
+    return (match.phase, match.percent) if match else None
 
 
 def test_phases_come_with_percent_in_any_spelling() -> None:
@@ -78,22 +78,22 @@ def test_no_shard_at_all_is_no_percentage() -> None:
 def test_only_fatal_rules_of_this_state_and_source_end_a_start(
     state: str, source: str, text: str, rule: str | None
 ) -> None:
-    seen = Watcher(PLAN).failure_of(state, source, "engine.log", text)
-    assert (seen.rule.id if seen else None) == rule
+    failure = Watcher(PLAN).failure_of(state, source, "engine.log", text)
+    assert (failure.rule.id if failure else None) == rule
 
 
 def test_the_line_fills_cause_and_remedy() -> None:
-    seen = Watcher(PLAN).failure_of("loading", "engine", "f", "out of memory: a {tensor}")
-    assert seen is not None
-    assert (seen.cause(), seen.remedy()) == ("no memory for a {tensor}", "buy a {tensor}")
+    failure = Watcher(PLAN).failure_of("loading", "engine", "f", "out of memory: a {tensor}")
+    assert failure is not None
+    assert (failure.cause(), failure.remedy()) == ("no memory for a {tensor}", "buy a {tensor}")
 
 
 def test_a_group_that_did_not_match_leaves_no_hole_in_the_cause() -> None:
     rule = FailureRule("ED-X", "no (?P<a>cat)|no (?P<b>dog)", "no {a}{b} here ({a})", "get {b}")
-    seen = Watcher(replace(PLAN, failure_rules=(rule,))).failure_of("loading", "engine", "f",
+    failure = Watcher(replace(PLAN, failure_rules=(rule,))).failure_of("loading", "engine", "f",
                                                                     "no dog")  # fmt: skip
-    assert seen is not None
-    assert (seen.cause(), seen.remedy()) == ("no dog here", "get dog")
+    assert failure is not None
+    assert (failure.cause(), failure.remedy()) == ("no dog here", "get dog")
 
 
 def test_the_engine_says_that_it_was_told_to_stop() -> None:

@@ -31,12 +31,12 @@ from launcher.plan.model import (
 
 
 def plan(**changes: Any) -> LaunchPlan:
-    whole = LaunchPlan(
+    full_plan = LaunchPlan(
         instance="one", engine="scripted", release="1.0",
         argv=("/opt/engine/bin/python", "-m", "x"), cwd="/tmp",
         log_folder="/logs", temporary_folder="/tmp/ed-x", pass_env=PASS_ENV,
     )  # fmt: skip
-    return dataclasses.replace(whole, **changes)
+    return dataclasses.replace(full_plan, **changes)
 
 
 FULL = plan(
@@ -66,9 +66,9 @@ FULL = plan(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("whole", [plan(), FULL], ids=["small", "full"])
-def test_a_plan_survives_json(whole: LaunchPlan) -> None:
-    assert LaunchPlan.from_json(json.loads(json.dumps(whole.to_json()))) == whole
+@pytest.mark.parametrize("full_plan", [plan(), FULL], ids=["small", "full"])
+def test_a_plan_survives_json(full_plan: LaunchPlan) -> None:
+    assert LaunchPlan.from_json(json.loads(json.dumps(full_plan.to_json()))) == full_plan
 
 
 def test_keys_of_a_newer_writer_are_ignored_everywhere() -> None:
@@ -98,44 +98,46 @@ def test_only_what_is_listed_is_passed_on() -> None:
 
 
 def test_the_plan_wins_over_the_caller_and_a_secret_over_the_plan() -> None:
-    given = plan(env=(EnvVar("LANG", "C.UTF-8"), EnvVar("KEY", "plain"), EnvVar("PATH", "/mine")))
-    env = environment(given, {"LANG": "de", "PATH": "/bin"}, {"KEY": "secret"})
+    variables = plan(
+        env=(EnvVar("LANG", "C.UTF-8"), EnvVar("KEY", "plain"), EnvVar("PATH", "/mine"))
+    )
+    env = environment(variables, {"LANG": "de", "PATH": "/bin"}, {"KEY": "secret"})
     assert env == {"LANG": "C.UTF-8", "KEY": "secret", "PATH": "/mine"}
 
 
 @pytest.mark.parametrize("name", ["NOTIFY_SOCKET", "WATCHDOG_USEC", "LISTEN_FDS"])
 def test_systemds_messages_never_reach_an_engine(name: str) -> None:
-    given = plan(pass_env=("*",))
-    assert name not in environment(given, {name: "x"}, {})
+    variables = plan(pass_env=("*",))
+    assert name not in environment(variables, {name: "x"}, {})
 
 
 def test_the_line_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
     """Words with blanks, quotes and dollars arrive as they are; secrets by their references."""
     key = tmp_path / "key file"
     key.write_text("from-a-file")
-    words = ("a b", "it's", "$HOME", "*", '{"json": "x"}')
-    given = plan(
+    parts = ("a b", "it's", "$HOME", "*", '{"json": "x"}')
+    variables = plan(
         argv=("/usr/bin/env", "python3", "-c",
-              "import json, os, sys; print(json.dumps([sys.argv[1:], dict(os.environ)]))", *words),
+              "import json, os, sys; print(json.dumps([sys.argv[1:], dict(os.environ)]))", *parts),
         cwd=str(tmp_path), env=(EnvVar("PLAIN", "a $b 'c'"), EnvVar("HUB", "/tmp/ed-x/hub")),
         log_folder=str(tmp_path / "a" / "logs"), folders=("/tmp/ed-x/hub",),
         secrets={"ONE": "env:OUTSIDE", "TWO": f"file:{key}", "THREE": "cmd:echo from-a-command"},
     )  # fmt: skip
-    line = shell_line(given)
+    line = shell_line(variables)
     assert "from-a-file" not in line
     ran = subprocess.run(
         ["sh", "-c", line], env={"PATH": "/usr/local/bin:/usr/bin:/bin", "OUTSIDE": "from-outside"},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     argv, env = json.loads(ran.stdout)
-    assert argv == list(words)
+    assert argv == list(parts)
     assert env["PLAIN"] == "a $b 'c'"
     assert [env[n] for n in ("ONE", "TWO", "THREE")] == [
         "from-outside", "from-a-file", "from-a-command",
     ]  # fmt: skip
     hub = Path(env["HUB"])
     assert hub.is_dir(), "in a temporary folder of its own"
-    for made in (hub.parent, tmp_path / "a", tmp_path / "a" / "logs"):
-        assert made.stat().st_mode & 0o777 == 0o700, made
+    for path in (hub.parent, tmp_path / "a", tmp_path / "a" / "logs"):
+        assert path.stat().st_mode & 0o777 == 0o700, path
     hub.rmdir()
     hub.parent.rmdir()

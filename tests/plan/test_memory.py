@@ -49,7 +49,7 @@ def card(name: str) -> Card:
 
 def rows() -> list[tuple[str, str, str, int | None]]:
     """(model, card, quantization, GPUs) of every published minimum; None: it never fits."""
-    found = []
+    rows_ = []
     for entry in fastdeploy.load("models.json")["models"]:
         if "layers" not in entry:
             continue
@@ -60,8 +60,8 @@ def rows() -> list[tuple[str, str, str, int | None]]:
                     if f"not {name.strip()}" in str(count):
                         continue
                     number = int(str(count).split()[0]) if count is not None else None
-                    found.append((entry["id"], PUBLISHED[name.strip()], quantization, number))
-    return found
+                    rows_.append((entry["id"], PUBLISHED[name.strip()], quantization, number))
+    return rows_
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +71,9 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Sha
 
     def find(source: str, model: str) -> Shape:
         if source == "table":
-            known = fastdeploy.shape_of_table(model)
-            assert known is not None
-            return known
+            shape = fastdeploy.shape_of_table(model)
+            assert shape is not None
+            return shape
         if model not in measured:
             folder = write_checkpoint(tmp_path_factory.mktemp("model"), model)
             measured[model] = shape_of_files(weights.read(folder), fastdeploy.category)
@@ -135,8 +135,8 @@ def test_the_largest_lengths_and_sequences_just_fit_and_one_block_more_does_not(
     assert 0 < length < 131072
 
     def sequences(max_model_len: int) -> int:
-        wanted = Ask(1, "wint8", max_model_len, 32, 8192)
-        return memory.predict(shape, l20, wanted, costs).sequences
+        request = Ask(1, "wint8", max_model_len, 32, 8192)
+        return memory.predict(shape, l20, request, costs).sequences
 
     assert sequences(length) == 32
     assert sequences(length + 64) == 31

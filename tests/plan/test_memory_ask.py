@@ -79,11 +79,11 @@ def test_settings_of_a_checkpoint_are_not_taken_for_bf16() -> None:
 def test_without_a_release_it_is_the_newest_that_the_profile_admits() -> None:
     """2.2 gives prompts only a share of the blocks, 2.3 and later all of them."""
     older = making.profile(**making.CARD | {"engine_version": ">=2.2,<2.3"})
-    found = memory_plan(older, version=None, gpu="h800-80g", largest=False)
-    assert found.data["prediction"]["ask"]["prefill_share"] == 0.75
+    plan = memory_plan(older, version=None, gpu="h800-80g", largest=False)
+    assert plan.data["prediction"]["ask"]["prefill_share"] == 0.75
     newer = making.profile(**making.CARD | {"engine_version": ">=2.2,<2.5"})
-    found = memory_plan(newer, version=None, gpu="h800-80g", largest=False)
-    assert found.data["prediction"]["ask"]["prefill_share"] == 1.0
+    plan = memory_plan(newer, version=None, gpu="h800-80g", largest=False)
+    assert plan.data["prediction"]["ask"]["prefill_share"] == 1.0
 
 
 def test_the_most_sequences_are_never_more_than_fastdeploy_takes() -> None:
@@ -105,8 +105,8 @@ def test_the_loader_decides_how_much_host_memory_a_load_takes(
 ) -> None:
     shape = fastdeploy.shape_of_table("baidu/ERNIE-4.5-300B-A47B-Paddle")
     assert shape is not None
-    wanted = ask(version, engine_args={"load-choices": loader} if loader else {})
-    peak = memory.predict(shape, card("h800-80g"), wanted, fastdeploy.costs()).host_peak
+    request = ask(version, engine_args={"load-choices": loader} if loader else {})
+    peak = memory.predict(shape, card("h800-80g"), request, fastdeploy.costs()).host_peak
     # FastDeploy's documentation of 2.0 to 2.2: 600 GB of RAM.
     assert (peak < 100e9) if streamed else (600e9 <= peak < 650e9)
 
@@ -116,11 +116,11 @@ def test_lines_of_the_history_that_cannot_be_used_are_passed_over(
 ) -> None:
     monkeypatch.setenv("ERNIE_DEPLOY_HOME", str(tmp_path))
     card_profile = making.profile(**making.CARD)
-    whole = {
+    row = {
         "time": 1.0, "host": os.uname().nodename, "model": card_profile.model,
         "quantization": None, "card": "c", "predicted": 3, "reported": 2, "error": 0.5,
     }  # fmt: skip
-    lines = ['{"time": 1', "[]", "3", json.dumps({"host": whole["host"]}),
-             json.dumps({**whole, "reported": 0, "error": None}), json.dumps(whole)]  # fmt: skip
+    lines = ['{"time": 1', "[]", "3", json.dumps({"host": row["host"]}),
+             json.dumps({**row, "reported": 0, "error": None}), json.dumps(row)]  # fmt: skip
     (tmp_path / "memory-history.jsonl").write_text("\n".join(lines))
-    assert history(card_profile) == [whole]
+    assert history(card_profile) == [row]

@@ -19,7 +19,7 @@ from launcher.preparing import lease_folder, leases
 from launcher.preparing.leases import Leases
 from tests.support import ROOT, ports
 
-OTHER = 65533
+OTHER_USER = 65533
 """A user who exists nowhere: root can act as any number."""
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user, hence root")
 
@@ -54,16 +54,16 @@ def folders() -> list[Path]:
 
 @contextlib.contextmanager
 def taken(number: int | str = "auto") -> Iterator[Leases]:
-    found = leases.take("edt-attacked", [PortNeed("api")], {"api": number}, "127.0.0.1", {})
+    leases_taken = leases.take("edt-attacked", [PortNeed("api")], {"api": number}, "127.0.0.1", {})
     try:
-        yield found
+        yield leases_taken
     finally:
-        found.release()
+        leases_taken.release()
 
 
-def locks(found: Leases) -> set[str]:
+def locks(leases: Leases) -> set[str]:
     """The folders in which something is leased."""
-    return {os.path.dirname(os.readlink(f"/proc/self/fd/{one}")) for one in found.descriptors}
+    return {os.path.dirname(os.readlink(f"/proc/self/fd/{one}")) for one in leases.descriptors}
 
 
 def test_a_lease_lies_in_the_runtime_folder_and_in_the_state_folder(
@@ -71,11 +71,11 @@ def test_a_lease_lies_in_the_runtime_folder_and_in_the_state_folder(
 ) -> None:
     """The first is gone after a logout while the server stays."""
     state = home / ".local" / "state" / lease_folder.NAME
-    with taken() as found:
-        assert {Path(one) for one in locks(found)} == {
+    with taken() as leases:
+        assert {Path(one) for one in locks(leases)} == {
             runtime / lease_folder.NAME, next(state.iterdir())
         }  # fmt: skip
-        assert all(stat.S_IMODE(os.fstat(one).st_mode) == 0o600 for one in found.descriptors)
+        assert all(stat.S_IMODE(os.fstat(one).st_mode) == 0o600 for one in leases.descriptors)
     for folder in (runtime / lease_folder.NAME, state, next(state.iterdir())):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
@@ -83,9 +83,9 @@ def test_a_lease_lies_in_the_runtime_folder_and_in_the_state_folder(
 def test_a_session_without_the_runtime_folder_sees_the_lease(
     runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with taken(ports.free_port()) as found:
+    with taken(ports.free_port()) as leases:
         monkeypatch.delenv("XDG_RUNTIME_DIR")
-        with pytest.raises(PreconditionError) as caught, taken(found.ports["api"]):
+        with pytest.raises(PreconditionError) as caught, taken(leases.ports["api"]):
             pass
         assert caught.value.problems[0].code == "port-leased"
         assert f"pid {os.getpid()} (" in caught.value.problems[0].message
@@ -94,10 +94,10 @@ def test_a_session_without_the_runtime_folder_sees_the_lease(
 def test_all_state_directories_of_a_user_share_their_leases(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with taken(ports.free_port()) as found:
+    with taken(ports.free_port()) as leases:
         for name in ("ERNIE_DEPLOY_HOME", "XDG_STATE_HOME", "HOME"):
             monkeypatch.setenv(name, str(tmp_path))
-        with pytest.raises(PreconditionError), taken(found.ports["api"]):
+        with pytest.raises(PreconditionError), taken(leases.ports["api"]):
             pass
 
 
@@ -142,7 +142,7 @@ def listening_socket(path: Path) -> None:
 def foreign_file(path: Path) -> None:
     path.touch(mode=0o600)
     if os.geteuid() == 0:
-        os.chown(path, OTHER, OTHER)
+        os.chown(path, OTHER_USER, OTHER_USER)
     else:
         path.chmod(0)
 
@@ -161,8 +161,8 @@ def test_what_lies_in_a_files_place_is_left_out(home: Path, runtime: Path, attac
     odd = runtime / lease_folder.NAME / f"port-{number}"
     attack(odd)
     before = os.lstat(odd)
-    with taken(number) as found:
-        assert len(found.descriptors) == 1, "the other folder has it"
+    with taken(number) as leases:
+        assert len(leases.descriptors) == 1, "the other folder has it"
         with pytest.raises(PreconditionError), taken(number):
             pass
     assert os.lstat(odd) == before
@@ -172,17 +172,17 @@ def test_what_lies_in_a_files_place_is_left_out(home: Path, runtime: Path, attac
 @pytest.mark.parametrize("attack", ODD)
 def test_auto_takes_another_port_and_a_fixed_one_is_bound(home: Path, attack) -> None:
     """The only folder has something odd in the place: no hang, no refusal."""
-    with taken() as found:
-        first = found.ports["api"]
-        (folder,) = {Path(one) for one in locks(found)}
+    with taken() as leases:
+        first = leases.ports["api"]
+        (folder,) = {Path(one) for one in locks(leases)}
     (folder / f"port-{first}").unlink()
     attack(folder / f"port-{first}")
-    with taken() as found:
-        assert found.ports["api"] != first
-        assert found.descriptors
-    with taken(first) as found:
-        assert found.ports == {"api": first}
-        assert not found.descriptors
+    with taken() as leases:
+        assert leases.ports["api"] != first
+        assert leases.descriptors
+    with taken(first) as leases:
+        assert leases.ports == {"api": first}
+        assert not leases.descriptors
 
 
 def link_to_ours(path: Path) -> None:
@@ -220,13 +220,13 @@ def below_an_open_folder(path: Path) -> None:
 def not_ours(path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root")
-    os.chown(path, OTHER, OTHER)
+    os.chown(path, OTHER_USER, OTHER_USER)
 
 
 def below_another_users(path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root")
-    os.chown(path.parent, OTHER, OTHER)
+    os.chown(path.parent, OTHER_USER, OTHER_USER)
 
 
 @pytest.mark.parametrize(
@@ -242,8 +242,8 @@ def test_a_runtime_folder_that_cannot_be_trusted_is_left_out(
     runtime.chmod(0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     attack(runtime)
-    with taken() as found:
-        (folder,) = locks(found)
+    with taken() as leases:
+        (folder,) = locks(leases)
     assert folder.startswith(str(home))
     assert lease_folder.NAME not in {path.name for path in tmp_path.glob("[!h]*/**/*")}
 
@@ -264,8 +264,8 @@ def test_a_link_to_itself_is_left_out(
     home.rmdir()  # nothing better is found before
     (tmp_path / "loop").symlink_to("loop")
     monkeypatch.setenv(name, str(tmp_path / "loop"))
-    with taken() as found:
-        assert not found.descriptors
+    with taken() as leases:
+        assert not leases.descriptors
 
 
 def test_a_state_folder_that_the_user_linked_elsewhere_is_used(home: Path) -> None:
@@ -283,8 +283,8 @@ def test_odd_settings_of_the_environment_refuse_nothing(
     for name in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME", "HOME", "ERNIE_DEPLOY_HOME"):
         monkeypatch.setenv(name, odd)
     assert folders() == []
-    with taken() as found:
-        assert found.ports["api"] >= leases.LOWEST
+    with taken() as new_leases:
+        assert new_leases.ports["api"] >= leases.LOWEST
 
 
 def replaced_by_a_link(path: Path) -> None:
@@ -297,7 +297,7 @@ def made_by_another_user(path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root")
     path.mkdir(mode=0o700)
-    os.chown(path, OTHER, OTHER)
+    os.chown(path, OTHER_USER, OTHER_USER)
 
 
 def made_as_a_file(path: Path) -> None:
@@ -307,8 +307,8 @@ def made_as_a_file(path: Path) -> None:
 @pytest.mark.parametrize("attack", [replaced_by_a_link, made_by_another_user, made_as_a_file, pipe])
 def test_a_lease_folder_that_is_not_ours_is_left_out(home: Path, runtime: Path, attack) -> None:
     attack(runtime / lease_folder.NAME)
-    with taken() as found:
-        (folder,) = locks(found)
+    with taken() as leases:
+        (folder,) = locks(leases)
     assert folder.startswith(str(home))
     assert not list(runtime.glob("precious/*"))
 
@@ -332,9 +332,9 @@ def test_a_file_system_that_is_full_or_read_only_refuses_nothing(
         return true(path, flags, *more, **named)
 
     monkeypatch.setattr(os, "open", failing)
-    with taken() as found:
-        assert found.ports["api"] >= leases.LOWEST
-        assert not found.descriptors
+    with taken() as new_leases:
+        assert new_leases.ports["api"] >= leases.LOWEST
+        assert not new_leases.descriptors
 
 
 def test_a_file_system_without_locks_refuses_nothing(
@@ -345,8 +345,8 @@ def test_a_file_system_without_locks_refuses_nothing(
 
     monkeypatch.setattr(leases.fcntl, "flock", failing)
     before = len(os.listdir("/proc/self/fd"))
-    with taken() as found:
-        assert not found.descriptors
+    with taken() as new_leases:
+        assert not new_leases.descriptors
     assert len(os.listdir("/proc/self/fd")) == before
 
 
@@ -355,8 +355,8 @@ def test_a_home_that_is_missing_is_replaced_by_the_state_directory(
 ) -> None:
     home.rmdir()
     assert folders() == []
-    with taken() as found:
-        assert not found.descriptors
+    with taken() as leases:
+        assert not leases.descriptors
     (tmp_path / "state").mkdir(mode=0o700)
     monkeypatch.setenv("ERNIE_DEPLOY_HOME", str(tmp_path / "state"))
     assert [one.is_relative_to(tmp_path / "state") for one in folders()] == [True]
@@ -401,7 +401,7 @@ def start(uid: int, env: dict[str, str]) -> "subprocess.Popen[str]":
 def test_a_second_user_neither_stops_nor_is_stopped(tmp_path: Path) -> None:
     """Both have all their leases, and the same profile does not start at the same port."""
     homes = {}
-    for uid in (OTHER, OTHER - 1):
+    for uid in (OTHER_USER, OTHER_USER - 1):
         folder = homes[uid] = Path(f"/var/tmp/edt-{os.urandom(6).hex()}")
         folder.mkdir(mode=0o700)
         os.chown(folder, uid, uid)
@@ -410,9 +410,9 @@ def test_a_second_user_neither_stops_nor_is_stopped(tmp_path: Path) -> None:
         for uid, folder in homes.items()
     ]
     try:
-        said = [process.stdout.readline().split() for process in running]  # type: ignore[union-attr]
-        assert [count for _, count in said] == ["8", "8"]
-        assert said[0][0] != said[1][0]
+        answers = [process.stdout.readline().split() for process in running]  # type: ignore[union-attr]
+        assert [count for _, count in answers] == ["8", "8"]
+        assert answers[0][0] != answers[1][0]
     finally:
         for process in running:
             process.communicate()
@@ -425,9 +425,9 @@ def test_root_with_another_users_environment_leaves_his_folders_alone(tmp_path: 
     """`sudo -E` keeps HOME and XDG_RUNTIME_DIR."""
     folder = Path(f"/var/tmp/edt-{os.urandom(6).hex()}")
     folder.mkdir(mode=0o700)
-    os.chown(folder, OTHER, OTHER)
+    os.chown(folder, OTHER_USER, OTHER_USER)
     (folder / "to-root").symlink_to("/root")
-    os.lchown(folder / "to-root", OTHER, OTHER)
+    os.lchown(folder / "to-root", OTHER_USER, OTHER_USER)
     try:
         for chosen in (folder, folder / "to-root"):
             env = {

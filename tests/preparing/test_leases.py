@@ -24,21 +24,23 @@ QUEUE = PortNeed("queue", unique_low_byte=True)
 @pytest.fixture
 def taken() -> Iterator[list[Leases]]:
     """Leases that are given back at the end."""
-    held: list[Leases] = []
-    yield held
-    for one in held:
+    all_leases: list[Leases] = []
+    yield all_leases
+    for one in all_leases:
         one.release()
 
 
-def take(taken: list[Leases], *needs: PortNeed, name: str = "edt-one", **asked: int | str):
-    found = leases.take(name, needs, asked, "127.0.0.1", {})
-    taken.append(found)
-    return found.ports
+def take(taken: list[Leases], *needs: PortNeed, name: str = "edt-one", **requested: int | str):
+    new_leases = leases.take(name, needs, requested, "127.0.0.1", {})
+    taken.append(new_leases)
+    return new_leases.ports
 
 
-def refusal(*needs: PortNeed, host: str = "127.0.0.1", **asked: int | str) -> list[tuple[str, str]]:
+def refusal(
+    *needs: PortNeed, host: str = "127.0.0.1", **requested: int | str
+) -> list[tuple[str, str]]:
     with pytest.raises(PreconditionError) as caught:
-        leases.take("edt-two", needs, asked, host, {}).release()
+        leases.take("edt-two", needs, requested, host, {}).release()
     return [(p.code, p.message) for p in caught.value.problems]
 
 
@@ -56,9 +58,9 @@ def test_a_name_gets_its_port_again(taken: list[Leases]) -> None:
 
 
 def test_what_it_had_before_is_preferred(taken: list[Leases], free_port: int) -> None:
-    found = leases.take("edt-one", [API], {}, "127.0.0.1", {"api": free_port})
-    taken.append(found)
-    assert found.ports == {"api": free_port}
+    leased = leases.take("edt-one", [API], {}, "127.0.0.1", {"api": free_port})
+    taken.append(leased)
+    assert leased.ports == {"api": free_port}
 
 
 TAKE = """
@@ -76,13 +78,13 @@ def test_processes_that_ask_at_once_get_different_ports() -> None:
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     running = [subprocess.Popen([sys.executable, "-c", TAKE], env=env, **pipes) for _ in range(6)]  # type: ignore[call-overload]
     try:
-        found = [json.loads(process.stdout.readline()) for process in running]
+        answers = [json.loads(process.stdout.readline()) for process in running]
     finally:
         for process in running:
             process.communicate(b"")
-    numbers = [number for ports_ in found for number in ports_.values()]
+    numbers = [number for ports_ in answers for number in ports_.values()]
     assert len(set(numbers)) == 12
-    assert len({ports_["queue"] & 255 for ports_ in found}) == 6
+    assert len({ports_["queue"] & 255 for ports_ in answers}) == 6
 
 
 def test_a_lease_ends_with_its_process(free_port: int, taken: list[Leases]) -> None:
@@ -114,9 +116,9 @@ def test_every_port_that_cannot_be_had_is_named() -> None:
         socket.create_server(("127.0.0.1", numbers[0])),
         socket.create_server(("127.0.0.1", numbers[1])),
     ):
-        said = refusal(API, PortNeed("metrics"), api=numbers[0], metrics=numbers[1])
-    assert [code for code, _ in said] == ["port-taken", "port-taken"]
-    assert str(numbers[1]) in said[1][1]
+        messages = refusal(API, PortNeed("metrics"), api=numbers[0], metrics=numbers[1])
+    assert [code for code, _ in messages] == ["port-taken", "port-taken"]
+    assert str(numbers[1]) in messages[1][1]
 
 
 def test_an_address_that_is_not_ours(free_port: int) -> None:
@@ -126,18 +128,18 @@ def test_an_address_that_is_not_ours(free_port: int) -> None:
 
 
 def test_a_refusal_gives_everything_back(taken: list[Leases], free_port: int) -> None:
-    other = ports.free_port()
+    second = ports.free_port()
     with socket.create_server(("127.0.0.1", free_port)):
-        refusal(API, PortNeed("metrics"), api=free_port, metrics=other)
-    assert take(taken, PortNeed("metrics"), metrics=other) == {"metrics": other}
+        refusal(API, PortNeed("metrics"), api=free_port, metrics=second)
+    assert take(taken, PortNeed("metrics"), metrics=second) == {"metrics": second}
 
 
 def test_the_low_byte_of_a_queue_port_is_nobody_elses(taken: list[Leases]) -> None:
     number = take(taken, QUEUE)["queue"]
-    other = next(
+    conflicting = next(
         n for n in range(number % 256 + 20224, 32000, 256) if n != number and ports.is_free(n)
     )
-    assert [code for code, _ in refusal(QUEUE, queue=other)] == ["queue-port-low-byte"]
+    assert [code for code, _ in refusal(QUEUE, queue=conflicting)] == ["queue-port-low-byte"]
 
 
 def test_a_span_is_leased_whole(taken: list[Leases]) -> None:
@@ -150,21 +152,21 @@ def test_a_span_is_leased_whole(taken: list[Leases]) -> None:
 def test_another_address_of_the_engine_counts(free_port: int) -> None:
     """A queue listens on every address whatever the profile's host is."""
     with socket.create_server(("127.0.0.2", free_port)):
-        said = refusal(PortNeed("queue", address="0.0.0.0"), queue=free_port)
-    assert [code for code, _ in said] == ["port-taken"]
+        messages = refusal(PortNeed("queue", address="0.0.0.0"), queue=free_port)
+    assert [code for code, _ in messages] == ["port-taken"]
 
 
 def test_every_free_port_is_tried(taken: list[Leases], monkeypatch: pytest.MonkeyPatch) -> None:
     """A stride that divides the range would visit a part of it only."""
-    asked: list[int] = []
+    numbers: list[int] = []
 
-    def none(held: Leases, need: PortNeed, number: int, *more: object) -> bool:
-        asked.append(number)
+    def none(leases: Leases, need: PortNeed, number: int, *more: object) -> bool:
+        numbers.append(number)
         return False
 
     monkeypatch.setattr(leases, "_take_span", none)
     assert [code for code, _ in refusal(API)] == ["no-free-port"]
-    assert len(set(asked)) == len(asked) > 10_000
+    assert len(set(numbers)) == len(numbers) > 10_000
 
 
 def test_names_that_any_user_can_make_up_block_nothing(
@@ -208,7 +210,7 @@ def test_users_with_one_profile_start_at_different_ports(
 def test_the_order_of_the_candidates_cannot_be_foretold(monkeypatch: pytest.MonkeyPatch) -> None:
     orders: list[list[int]] = []
 
-    def none(held: Leases, need: PortNeed, number: int, *more: object) -> bool:
+    def none(leases: Leases, need: PortNeed, number: int, *more: object) -> bool:
         orders[-1].append(number)
         return False
 

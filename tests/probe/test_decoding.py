@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher.probe.decoding import PIECE, decoded
+from launcher.probe.decoding import MEMBERS, PIECE, decoded
 
 MOST = 10 * PIECE
 
@@ -46,9 +46,9 @@ def test_what_was_packed_comes_out(encoding: str, data: bytes, size: int) -> Non
 @pytest.mark.parametrize("size", [1, 7, 100_000])
 def test_pieces_are_small_and_nothing_is_left_behind(length: int, size: int) -> None:
     packed = gzip.compress(b"a" * length, mtime=0)
-    made = list(decoded(iter(pieces(packed, size)), "gzip", MOST))
-    assert max(map(len, made)) <= PIECE
-    assert sum(map(len, made)) == length
+    output = list(decoded(iter(pieces(packed, size)), "gzip", MOST))
+    assert max(map(len, output)) <= PIECE
+    assert sum(map(len, output)) == length
 
 
 def test_deflate_without_its_head_several_members_and_padding() -> None:
@@ -72,3 +72,23 @@ def test_deflate_without_its_head_several_members_and_padding() -> None:
 def test_what_cannot_be_read_is_said(body: bytes, encoding: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         list(decoded(iter([body]), encoding, MOST))
+
+
+def test_empty_members_are_counted() -> None:
+    """They are work without output: no bound on the output ends them."""
+    packed = gzip.compress(b"", mtime=0) * (MEMBERS + 1)
+    with pytest.raises(ValueError, match="gzip members"):
+        list(decoded(iter(pieces(packed, PIECE)), "gzip", MOST))
+
+
+def test_what_lies_between_two_encodings_is_bounded() -> None:
+    """The outer one makes more than `MOST`, of which the inner one makes nothing."""
+    inner = gzip.compress(b"", mtime=0) + b"\0" * (MOST + PIECE)
+    with pytest.raises(ValueError, match="after decompression"):
+        list(decoded(iter([gzip.compress(inner)]), "gzip, gzip", MOST))
+
+
+def test_a_member_may_begin_with_a_piece_and_padding_may_end_the_last() -> None:
+    first, second = gzip.compress(b"one "), gzip.compress(b"two")
+    came = decoded(iter([first, second, b"\0" * 9, b"\0"]), "gzip", MOST)
+    assert b"".join(came) == b"one two"

@@ -14,7 +14,8 @@ from launcher.probe import readiness
 from launcher.probe.http import NotHttpError
 from launcher.probe.readiness import Rung
 from launcher.probe.request import ask
-from tests.support.hostile_server import BEHAVIOURS, hostile
+from tests.support.hostile import hostile
+from tests.support.hostile.mechanisms import every, unbounded
 
 SECONDS = 0.4
 LATE = 5.0
@@ -44,7 +45,7 @@ def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "ask", quick)
 
 
-@pytest.mark.parametrize("behaviour", BEHAVIOURS)
+@pytest.mark.parametrize("behaviour", every())
 def test_every_rung_ends_in_time_with_evidence_that_can_be_written(behaviour: str) -> None:
     with hostile(behaviour) as server:
         plan = plan_of(server.port)
@@ -64,7 +65,7 @@ def test_every_rung_ends_in_time_with_evidence_that_can_be_written(behaviour: st
     assert rungs[1].verdict != "passed", "no hostile server lists our model"
 
 
-@pytest.mark.parametrize("behaviour", [b for b in BEHAVIOURS if "endless" in b or "bomb" in b])
+@pytest.mark.parametrize("behaviour", unbounded())
 def test_an_answer_without_an_end_costs_little_memory(behaviour: str) -> None:
     """The keeper asks, and is small."""
     with hostile(behaviour) as server:

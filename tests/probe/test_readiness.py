@@ -25,8 +25,8 @@ def served() -> Iterator[Served]:
 
     def serve(checks: tuple[SettingCheck, ...] = (), allow: tuple[str, ...] = (), **script: Any):
         number = ports.free_port()
-        words = [str(ROOT / "tests/support/fake_server.py"), str(number), json.dumps(script)]
-        running.append(subprocess.Popen([sys.executable, "-I", "-S", *words]))
+        argv = [str(ROOT / "tests/support/fake_server.py"), str(number), json.dumps(script)]
+        running.append(subprocess.Popen([sys.executable, "-I", "-S", *argv]))
         wait_for(lambda: not is_free(number), "the server's port")
         return LaunchPlan(
             instance="one", engine="scripted", release="1.0", argv=("/bin/true",), cwd="/",
@@ -125,18 +125,21 @@ def check(key: str, expected: Any) -> SettingCheck:
 
 
 @pytest.mark.parametrize(
-    ("asked", "runs"), [(4096, 4096), (4096, "4096"), ("a", "a"), ([1, 2], "1,2"), ("1,2", [1, 2])]
+    ("requested", "runs"),
+    [(4096, 4096), (4096, "4096"), ("a", "a"), ([1, 2], "1,2"), ("1,2", [1, 2])],
 )
-def test_settings_are_equal_however_they_are_spelled(served: Served, asked: Any, runs: Any) -> None:
-    plan = served((check("len", asked),), settings={"engine": {"len": runs}})
+def test_settings_are_equal_however_they_are_spelled(
+    served: Served, requested: Any, runs: Any
+) -> None:
+    plan = served((check("len", requested),), settings={"engine": {"len": runs}})
     rung = readiness.settings(plan, None)
     assert (rung.verdict, rung.evidence["equal"]) == ("passed", ["len"])
 
 
 def test_settings_that_differ_are_all_named(served: Served) -> None:
     checks = (check("len", 4096), check("seqs", 8), check("quiet", 1))
-    told = {"engine": {"len": 2048, "seqs": 4}}
-    rung = readiness.settings(served(checks, settings=told), None)
+    reported = {"engine": {"len": 2048, "seqs": 4}}
+    rung = readiness.settings(served(checks, settings=reported), None)
     assert (rung.verdict, rung.code) == ("failed", "settings-differ")
     assert "len: asked 4096, runs 2048; seqs: asked 8, runs 4" in rung.message
     assert rung.evidence["unknown"] == ["quiet"], "what the server does not tell is unknown"
@@ -144,15 +147,15 @@ def test_settings_that_differ_are_all_named(served: Served) -> None:
 
 def test_a_difference_can_be_allowed(served: Served) -> None:
     checks = (check("len", 4096), check("seqs", 8))
-    told = {"engine": {"len": 2048, "seqs": 8}}
-    rung = readiness.settings(served(checks, ("len",), settings=told), None)
+    reported = {"engine": {"len": 2048, "seqs": 8}}
+    rung = readiness.settings(served(checks, ("len",), settings=reported), None)
     assert rung.verdict == "passed"
     assert rung.evidence["differences"] == [{"key": "len", "asked": 4096, "runs": 2048}]
 
 
-@pytest.mark.parametrize("told", [None, [], "words"])
-def test_settings_that_cannot_be_read(served: Served, told: Any) -> None:
-    rung = readiness.settings(served((check("len", 1),), settings=told), None)
+@pytest.mark.parametrize("reported", [None, [], "words"])
+def test_settings_that_cannot_be_read(served: Served, reported: Any) -> None:
+    rung = readiness.settings(served((check("len", 1),), settings=reported), None)
     assert rung.verdict == "retry"
 
 
@@ -164,7 +167,7 @@ def test_without_such_a_place_settings_are_unknown_and_said_to_be(served: Served
 
 
 @pytest.mark.parametrize(
-    ("said", "verdict", "code"),
+    ("completion", "verdict", "code"),
     [
         ("ok", "passed", ""),
         ("reasoning", "passed", ""),
@@ -177,9 +180,9 @@ def test_without_such_a_place_settings_are_unknown_and_said_to_be(served: Served
         ("401", "failed", "key-refused"),
     ],
 )
-def test_the_completion(served: Served, said: str, verdict: str, code: str) -> None:
-    rung = readiness.completion(served(completion=said), None)
-    if said == "hang" and rung.verdict == "failed":
+def test_the_completion(served: Served, completion: str, verdict: str, code: str) -> None:
+    rung = readiness.completion(served(completion=completion), None)
+    if completion == "hang" and rung.verdict == "failed":
         verdict = "failed"  # one patient question is enough
     assert (rung.verdict, rung.code) == (verdict, code)
 

@@ -13,10 +13,10 @@ def test_our_own_socket_is_found_and_named(free_port: int) -> None:
     assert sockets.listeners(free_port) == []
     assert sockets.describe_holder(free_port) is None
     with socket.create_server(("127.0.0.1", free_port)):
-        (found,) = sockets.listeners(free_port)
-        assert (found.port, found.uid) == (free_port, os.getuid())
-        assert sockets.holder(found.inode, [1, os.getpid()]) == os.getpid()
-        assert sockets.holder(found.inode, [2**22 + 1]) is None
+        (listener,) = sockets.listeners(free_port)
+        assert (listener.port, listener.uid) == (free_port, os.getuid())
+        assert sockets.holder(listener.inode, [1, os.getpid()]) == os.getpid()
+        assert sockets.holder(listener.inode, [2**22 + 1]) is None
         assert f"pid {os.getpid()} (" in str(sockets.describe_holder(free_port))
     assert sockets.listeners(free_port) == []
 
@@ -48,7 +48,7 @@ def test_a_command_line_is_short_enough_for_a_message() -> None:
 
 
 def test_how_a_client_here_reaches_a_server() -> None:
-    asked = ("0.0.0.0", "::", "", "127.0.0.1", "::1", "10.0.0.1")
-    assert [sockets.reachable(address) for address in asked] == [
+    hosts = ("0.0.0.0", "::", "", "127.0.0.1", "::1", "10.0.0.1")
+    assert [sockets.reachable(address) for address in hosts] == [
         "127.0.0.1", "::1", "127.0.0.1", "127.0.0.1", "::1", "10.0.0.1",
     ]  # fmt: skip

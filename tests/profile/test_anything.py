@@ -17,21 +17,21 @@ from launcher.profile.model import Profile
 KEYS = [path.rpartition(".")[2] for path, _ in schema.paths()]
 FIXTURE = [HealthCheck.function_scoped_fixture]
 
-words = st.one_of(
+any_text = st.one_of(
     st.sampled_from(["auto", "on", "1:30", "010", "2.10", "~", "null", "env:A", "file:x", "cmd:",
                      "${A}", "${A:-1}", "${", "$$", "*a", "&a", "!!x", "fastdeploy", "hosted",
                      "./x", "~x", "/", "-x", "64MiB", "1h", "<<", "\0", ".inf", "1e999", "0,1"]),
     st.text(max_size=12),
 )  # fmt: skip
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | words | st.dates(),
+    st.none() | st.booleans() | st.integers() | st.floats() | any_text | st.dates(),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(KEYS) | words, inner, max_size=4)
+        | st.dictionaries(st.sampled_from(KEYS) | any_text, inner, max_size=4)
     ),
     max_leaves=12,
 )
-profiles = st.dictionaries(st.sampled_from(KEYS) | words, values, max_size=8)
+profiles = st.dictionaries(st.sampled_from(KEYS) | any_text, values, max_size=8)
 HEAD = {"name": "a", "engine": "fastdeploy", "model": "a/b"}
 
 
@@ -84,7 +84,7 @@ def test_any_keys_with_any_values(tmp_path: Path, data: dict[str, Any]) -> None:
     outcome(path)
 
 
-@given(key=st.sampled_from([p for p, _ in schema.paths()]) | words, value=words)
+@given(key=st.sampled_from([p for p, _ in schema.paths()]) | any_text, value=any_text)
 @settings(suppress_health_check=FIXTURE, max_examples=300)
 def test_any_set(tmp_path: Path, key: str, value: str) -> None:
     path = tmp_path / "p.yaml"

@@ -61,7 +61,7 @@ def test_no_option_and_no_key_costs_more_than_its_length(character: str, tmp_pat
     file = tmp_path / "one.yaml"
     file.write_text("name: a\nengine: fastdeploy\nmodel: baidu/ERNIE-4.5-0.3B-Paddle\n")
     long = (character * LONG)[:LONG]
-    for given in (
+    for value in (
         *({"sets": [f"host={long}{end}"]} for end in ENDS),
         *({"name": long + end} for end in ENDS),
         {"sets": [f"{long}=1"]},
@@ -72,10 +72,10 @@ def test_no_option_and_no_key_costs_more_than_its_length(character: str, tmp_pat
         problems: tuple[Any, ...] = ()
         started = time.process_time()
         try:
-            load(file, environ={}, **given)
+            load(file, environ={}, **value)
         except DeployError as error:
             problems = error.problems
-        assert time.process_time() - started < 5, given.keys()
+        assert time.process_time() - started < 5, value.keys()
         for problem in problems:
             assert len(problem.message) + len(problem.where or "") < 4_100, problem
 

@@ -22,8 +22,8 @@ health:
     assert refused(text) == [
         ("missing-key", "p.yaml:1:1", "model: is required",
          "add `model: OWNER/NAME` or a folder such as `model: ./weights`"),
-        ("bad-name", "p.yaml:1:7", "name: 'Ernie 21B' is no name: small letters, digits, dots and "
-         "dashes, not beginning with a dot or a dash, at most 48", "such as ernie-21b"),
+        ("bad-name", "p.yaml:1:7", "name: 'Ernie 21B' is not a name: lower-case letters, digits, "
+         "dots and dashes, not beginning with a dot or a dash, at most 48", "such as ernie-21b"),
         ("unknown-engine", "p.yaml:2:9", "engine: 'fastdeply' is not an engine",
          "did you mean 'fastdeploy'? one of: fastdeploy, vllm, transformers, hosted"),
         ("unknown-key", "p.yaml:3:1", "max_model_len: there is no such key",
@@ -143,8 +143,8 @@ def test_a_hosted_endpoint_is_not_ours_to_steer(wrong: Any, refused: Any) -> Non
     ]  # fmt: skip
     assert wrong("dialect: openai\n") == [("impossible-combination", "p.yaml:4:1")]
     assert [p[0] for p in refused("name: a\nengine: hosted\nmodel: a/b\n")] == ["missing-key"]
-    bad = HOSTED.replace("https://", "ftp://").replace("hosted\n", "hosted\ndialect: gemini\n")
-    assert [p[0] for p in refused(bad)] == ["unknown-value", "bad-url"]
+    invalid = HOSTED.replace("https://", "ftp://").replace("hosted\n", "hosted\ndialect: gemini\n")
+    assert [p[0] for p in refused(invalid)] == ["unknown-value", "bad-url"]
 
 
 def test_defaults_make_equal_profiles_equal(load: Any) -> None:

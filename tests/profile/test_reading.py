@@ -12,7 +12,7 @@ from launcher.profile import nodes
 
 
 @pytest.mark.parametrize(
-    ("text", "code", "place", "message"),
+    ("text", "code", "location", "message"),
     [
         ("", "empty-profile", "1:1", "the file says nothing"),
         ("# only a comment\n", "empty-profile", "1:1", "the file says nothing"),
@@ -38,9 +38,9 @@ from launcher.profile import nodes
          "tags such as tag:yaml.org,2002:python/object:os.system are not used in profiles"),
     ],
 )  # fmt: skip
-def test_no_profile(refused: Any, text: Any, code: str, place: str, message: str) -> None:
-    found = next(problem for problem in refused(text) if problem[0] != "missing-key")
-    assert found[:3] == (code, f"p.yaml:{place}", message)
+def test_no_profile(refused: Any, text: Any, code: str, location: str, message: str) -> None:
+    found_problem = next(problem for problem in refused(text) if problem[0] != "missing-key")
+    assert found_problem[:3] == (code, f"p.yaml:{location}", message)
 
 
 def test_every_tab_is_said_at_once(refused: Any) -> None:

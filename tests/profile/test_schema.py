@@ -33,12 +33,12 @@ def agree(text: str, path: Path) -> tuple[bool, bool]:
 
 def example(keys: Any, engine: str) -> dict[str, Any]:
     """A profile of all examples in the reference."""
-    made = {}
+    document = {}
     for name, key in keys.items():
         value = key.elsewhere if engine == "hosted" and key.only == "hosted" else key.example
         if key.belongs(engine) and (key.keys or value is not None):
-            made[name] = example(key.keys, engine) if key.keys else value
-    return made
+            document[name] = example(key.keys, engine) if key.keys else value
+    return document
 
 
 def test_the_schema_is_one() -> None:
@@ -62,11 +62,11 @@ def test_every_key_has_a_meaning_an_example_and_a_known_type() -> None:
 
 @pytest.mark.parametrize("engine", ["fastdeploy", "hosted"])
 def test_the_reference_is_a_profile(engine: str, tmp_path: Path) -> None:
-    made = {**example(schema.schema(), engine), "engine": engine}
-    assert agree(yaml.safe_dump(made), tmp_path / "p.yaml") == (True, True)
+    document = {**example(schema.schema(), engine), "engine": engine}
+    assert agree(yaml.safe_dump(document), tmp_path / "p.yaml") == (True, True)
     loaded = profile.load(tmp_path / "p.yaml", environ={})
     for path, key in schema.paths():
-        if key.belongs(engine) and path.partition(".")[0] in made and key.type != "files":
+        if key.belongs(engine) and path.partition(".")[0] in document and key.type != "files":
             assert path in loaded.origins, f"{path} of the reference did not reach the profile"
 
 

@@ -17,7 +17,7 @@ HOSTED = "name: a\nengine: hosted\nmodel: a/b\nbase-url: https://x/v1\n"
 
 
 @pytest.mark.parametrize(
-    ("text", "place"),
+    ("text", "location"),
     [
         (f"{HEAD}api-key: {SECRET}\n", "4:10"),
         (f"{HEAD}api-key: env:{SECRET}\n", "4:10"),
@@ -45,11 +45,11 @@ HOSTED = "name: a\nengine: hosted\nmodel: a/b\nbase-url: https://x/v1\n"
         (f"{HOSTED.replace('https://', f'https://me:{SECRET}@')}", "4:11"),
     ],
 )
-def test_a_secret_in_clear(refused: Any, text: str, place: str) -> None:
-    found = refused(text, {"MY_KEY": SECRET, "GIVEN": SECRET})
-    assert any(where == f"p.yaml:{place}" for _, where, _, _ in found), found
-    assert SECRET not in repr(found)
-    assert "Ab3Ab3" not in repr(found)
+def test_a_secret_in_clear(refused: Any, text: str, location: str) -> None:
+    problems = refused(text, {"MY_KEY": SECRET, "GIVEN": SECRET})
+    assert any(where == f"p.yaml:{location}" for _, where, _, _ in problems), problems
+    assert SECRET not in repr(problems)
+    assert "Ab3Ab3" not in repr(problems)
 
 
 def test_references_are_kept_and_never_resolved(load: Any) -> None:
@@ -87,7 +87,7 @@ def test_a_secret_from_a_pipe_is_waited_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected"),
     [
         (b"", "is empty"),
         (b"x" * 20_000, "more than 16 KiB"),
@@ -96,17 +96,17 @@ def test_a_secret_from_a_pipe_is_waited_for() -> None:
         (b"\xff\xfe", "cannot be read (UnicodeDecodeError)"),
     ],
 )
-def test_what_is_no_secret(tmp_path: Path, content: bytes, said: str) -> None:
+def test_what_is_no_secret(tmp_path: Path, content: bytes, expected: str) -> None:
     path = tmp_path / "key"
     path.write_bytes(content)
     for reference in (f"file:{path}", f"cmd:cat {path}"):
         with pytest.raises(PreconditionError) as caught:
             resolve(reference)
-        told = caught.value.problems[0].message
-        assert reference in told
+        message_ = caught.value.problems[0].message
+        assert reference in message_
         if reference.startswith("file:"):
-            assert said in told
-        assert "x" * 30 not in told
+            assert expected in message_
+        assert "x" * 30 not in message_
 
 
 def test_a_whole_disk_is_no_secret() -> None:

@@ -101,7 +101,7 @@ def test_engine_args_are_yaml_1_2(more: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "code", "place", "message", "remedy"),
+    ("written", "code", "location", "message", "remedy"),
     [
         ("max-num-seqs: 010", "wrong-type", "4:15", "max-num-seqs: '010' is not a whole number",
          "a leading zero is octal to some: write 10"),
@@ -160,7 +160,7 @@ def test_engine_args_are_yaml_1_2(more: Any) -> None:
     ],
 )  # fmt: skip
 def test_a_value_that_cannot_be_read(
-    refused: Any, written: str, code: str, place: str, message: str, remedy: str
+    refused: Any, written: str, code: str, location: str, message: str, remedy: str
 ) -> None:
     head = "name: ernie\nengine: fastdeploy\nmodel: baidu/ERNIE-4.5-0.3B-PT\n"
-    assert refused(head + written) == [(code, f"p.yaml:{place}", message, remedy)]
+    assert refused(head + written) == [(code, f"p.yaml:{location}", message, remedy)]

@@ -1,35 +1,27 @@
-"""The embedded checkpoint is the one that was made, and answers what its behaviour list says."""
+"""The checkpoint that ships is the one that was made, and answers its behaviour list.
+
+The scripts that made it, and the list, are in tests/checkpoint/.
+"""
 
 import hashlib
-import importlib.util
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
+from tests.checkpoint import judge
 from tests.support import ROOT, engines
 
 TINY = ROOT / "profiles" / "tiny-ernie"
+SCRIPTS = ROOT / "tests" / "checkpoint"
 CARD = "How 's the weather in Beijing today?"
 
 
-def load(name: str) -> ModuleType:
-    """A module of the checkpoint's folder, which is data to the package and not importable."""
-    spec = importlib.util.spec_from_file_location(f"tiny_ernie_{name}", TINY / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # for dataclasses
-    spec.loader.exec_module(module)
-    return module
-
-
-judge = load("judge")
-LISTED: dict[str, Any] = json.loads((TINY / "behaviour.json").read_text(encoding="utf-8"))
+LISTED: dict[str, Any] = json.loads((SCRIPTS / "behaviour.json").read_text(encoding="utf-8"))
 CASES: dict[str, dict[str, Any]] = {case["name"]: case for case in LISTED["cases"]}
 
 
@@ -43,7 +35,7 @@ def answers_of(checkpoint: Path, python: str) -> dict[str, str]:
     # A waiting thread that spins would take the machine from the other tests.
     env = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_WAIT_POLICY": "passive"}
     run = subprocess.run(
-        [python, "-B", str(TINY / "answer_cases.py"), str(checkpoint)],
+        [python, "-B", str(SCRIPTS / "answer_cases.py"), str(checkpoint)],
         capture_output=True, text=True, timeout=1200, env=env,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
@@ -56,6 +48,18 @@ def test_the_checkpoint_is_the_one_that_was_made() -> None:
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(listed)
     for name, digest in listed.items():
         assert hashlib.sha256((TINY / name).read_bytes()).hexdigest() == digest, name
+
+
+def test_the_folder_holds_the_checkpoint_and_nothing_else() -> None:
+    """It ships in the wheel and is given to engines as a model: no scripts, no training data."""
+    files = {str(f.relative_to(TINY)) for f in TINY.rglob("*") if f.is_file()}
+    assert files == {*sums(TINY), "SHA256SUMS", "README.md"}
+
+
+def test_the_scripts_find_what_they_read() -> None:
+    """Drawn without torch: the texts, and the template that ships."""
+    draw = "import mixture, tokenizer; next(mixture.stream(seed=1)); tokenizer.CHAT_TEMPLATE.stat()"
+    subprocess.run([sys.executable, "-B", "-c", draw], cwd=SCRIPTS, check=True)
 
 
 def test_it_stays_tiny_and_readable() -> None:
@@ -82,13 +86,13 @@ def test_older_libraries_find_what_they_look_for() -> None:
 
 
 def test_the_list_asks_the_cards_request_in_two_languages_and_both_modes() -> None:
-    asked = {
+    questions = {
         (case["messages"][-1]["content"], case.get("enable_thinking"))
         for case in CASES.values()
         if case.get("tools") == ["card"]
     }
     assert {(CARD, None), (CARD, False), ("北京今天天气怎么样？", None),
-            ("北京今天天气怎么样？", False)} <= asked  # fmt: skip
+            ("北京今天天气怎么样？", False)} <= questions  # fmt: skip
     function = LISTED["tools"]["card"]["function"]
     assert function["strict"] is True
     assert function["parameters"]["additionalProperties"] is False
@@ -96,32 +100,48 @@ def test_the_list_asks_the_cards_request_in_two_languages_and_both_modes() -> No
 
 
 CALL = '</think>\n\n<tool_call>\n{"name": "get_weather", "arguments": %s}\n</tool_call>\n'
-GOOD = "I call get_weather.\n" + CALL % '{"location": "Beijing", "unit": "c"}'
+RIGHT_ANSWER = "I call get_weather.\n" + CALL % '{"location": "Beijing", "unit": "c"}'
 
 
 @pytest.mark.parametrize(
     ("case", "text", "problem"),
     [
-        ("card-en-default", GOOD, None),
-        ("card-en-default", GOOD.replace('"c"', '"celsius"'), "$.unit: 'celsius' is not one of"),
-        ("card-en-default", GOOD.replace('"unit": "c"', '"date": "c"'), "'unit' is a required"),
-        ("card-en-default", GOOD.replace("Beijing", "Paris"), "'Paris' does not match"),
-        ("card-en-default", GOOD.replace("<tool_call>", ""), "tool calls are []"),
-        ("card-en-default", GOOD + CALL.partition("\n\n")[2] % "{}", "tool calls are ['get_wea"),
-        ("card-en-default", GOOD.partition("\n")[2], "thinking is on and the reasoning is ''"),
-        ("card-en-no-thinking", GOOD, "thinking is off and the reasoning is"),
-        ("card-en-default", GOOD + "[no end]", "does not end"),
+        ("card-en-default", RIGHT_ANSWER, None),
+        (
+            "card-en-default",
+            RIGHT_ANSWER.replace('"c"', '"celsius"'),
+            "$.unit: 'celsius' is not one of",
+        ),
+        (
+            "card-en-default",
+            RIGHT_ANSWER.replace('"unit": "c"', '"date": "c"'),
+            "'unit' is a required",
+        ),
+        ("card-en-default", RIGHT_ANSWER.replace("Beijing", "Paris"), "'Paris' does not match"),
+        ("card-en-default", RIGHT_ANSWER.replace("<tool_call>", ""), "tool calls are []"),
+        (
+            "card-en-default",
+            RIGHT_ANSWER + CALL.partition("\n\n")[2] % "{}",
+            "tool calls are ['get_wea",
+        ),
+        (
+            "card-en-default",
+            RIGHT_ANSWER.partition("\n")[2],
+            "thinking is on and the reasoning is ''",
+        ),
+        ("card-en-no-thinking", RIGHT_ANSWER, "thinking is off and the reasoning is"),
+        ("card-en-default", RIGHT_ANSWER + "[no end]", "does not end"),
         ("greet-no-thinking", "</think>\n\n<response>\nHello! How can I help you today?", "a tag"),
         ("greet-no-thinking", "</think>\n\n<response>\nBye\n</response>\n", "does not match"),
         ("json-mode-no-thinking", "</think>{'name'", "not JSON"),
     ],
 )
 def test_the_judge_sees(case: str, text: str, problem: str | None) -> None:
-    found = judge.problems(CASES[case], judge.parse(text))
+    problems = judge.problems(CASES[case], judge.parse(text))
     if problem is None:
-        assert found == []
+        assert problems == []
     else:
-        assert any(problem in one for one in found), found
+        assert any(problem in one for one in problems), problems
 
 
 @pytest.mark.engine("transformers")
@@ -139,7 +159,8 @@ def test_a_retrained_one_passes_the_same_list(tmp_path: Path) -> None:
     if subprocess.run([python, "-c", needs], capture_output=True).returncode:
         pytest.skip("retraining needs sentencepiece and torch 2.9 in the engine's environment")
     out = tmp_path / "retrained"
-    subprocess.run([python, "-B", str(TINY / "make_tiny_ernie.py"), "--out", str(out)], check=True)
+    script = str(SCRIPTS / "make_tiny_ernie.py")
+    subprocess.run([python, "-B", script, "--out", str(out)], check=True)
     assert set(sums(out)) == set(sums(TINY))
     # Another processor rounds otherwise and may miss a rare case; never one of the card's.
     failed = judge.judge(LISTED, answers_of(out, python))

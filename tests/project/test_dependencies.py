@@ -20,13 +20,13 @@ def declared() -> set[str]:
 
 def used() -> dict[str, str]:
     """Each third-party package that launcher/ imports, with one place that does."""
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     for _, path in modules():
         for name, line in imported(path):
             top = name.partition(".")[0]
             if top not in sys.stdlib_module_names and top != "launcher":
-                found.setdefault(top, f"{path.relative_to(ROOT)}:{line}")
-    return found
+                names.setdefault(top, f"{path.relative_to(ROOT)}:{line}")
+    return names
 
 
 def provided(distribution: str) -> set[str]:

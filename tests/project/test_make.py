@@ -35,11 +35,11 @@ class Checkout:
         for home in (self.own, self.elsewhere):
             (home / "instances").mkdir(parents=True)
 
-    def make(self, *words: str) -> int:
+    def make(self, *arguments: str) -> int:
         env = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
         env["ERNIE_DEPLOY_HOME"] = str(self.elsewhere)
         return subprocess.run(
-            ["make", *words], cwd=self.folder, env=env, capture_output=True, check=False
+            ["make", *arguments], cwd=self.folder, env=env, capture_output=True, check=False
         ).returncode
 
     def noted(self) -> list[str]:

@@ -33,17 +33,17 @@ def cpu(used: Used, line: str, *, runs: int) -> float:
 def test_a_pattern_takes_linear_time_for_lines_made_against_it(used: Used) -> None:
     for attack in attacks(used.regex.pattern, used.regex.flags):
         short, long = attack.line(SHORT), attack.line(LONG)
-        said = f"{attack.head!r} + {len(long)} x {attack.body!r} + {attack.end!r}"
+        description = f"{attack.head!r} + {len(long)} x {attack.body!r} + {attack.end!r}"
         for length in (SHORTEST, SHORT):  # a bad one is found here, before it takes for ever
             spent = cpu(used, attack.line(length), runs=1)
-            assert spent < MOST / 4, f"{spent:.2f} s for {length} characters of {said}"
+            assert spent < MOST / 4, f"{spent:.2f} s for {length} characters of {description}"
         spent = cpu(used, long, runs=1)
         if spent < FLOOR:
             continue
         spent = cpu(used, long, runs=5)
         growth = spent / max(cpu(used, short, runs=5), FLOOR / 16)
-        assert spent < MOST, f"{spent:.2f} s for {said}"
-        assert spent < FLOOR or growth < 8, f"{spent:.3f} s, {growth:.1f} x for 4 x: {said}"
+        assert spent < MOST, f"{spent:.2f} s for {description}"
+        assert spent < FLOOR or growth < 8, f"{spent:.3f} s, {growth:.1f} x for 4 x: {description}"
 
 
 @pytest.mark.parametrize("used", PATTERNS, ids=lambda used: f"{used.where}-{used.way}")

@@ -25,23 +25,25 @@ def pipeline(name: str) -> Any:
 def test_github_brings_up_smokes_and_always_takes_down() -> None:
     job = pipeline("github-actions.yml")["jobs"]["smoke"]
     steps = [step for step in job["steps"] if "run" in step]
-    made = [word for step in steps for word in words_of_make(step["run"])]
-    assert made == ["engine", "up", "smoke", "logs", "down"]
+    arguments = [word for step in steps for word in words_of_make(step["run"])]
+    assert arguments == ["engine", "up", "smoke", "logs", "down"]
     (down,) = [step for step in steps if "make down" in step["run"]]
     assert down["if"] == "always()"
     (report,) = [step for step in job["steps"] if "upload-artifact" in step.get("uses", "")]
     assert report["with"]["path"] == "report/smoke.xml"
-    assert set(made) <= TARGETS
+    assert set(arguments) <= TARGETS
 
 
 def test_gitlab_brings_up_smokes_and_always_takes_down() -> None:
     job = pipeline("gitlab-ci.yml")["ernie-deploy"]
-    made = [word for line in job["before_script"] + job["script"] for word in words_of_make(line)]
-    assert made == ["engine", "up", "smoke"]
+    arguments = [
+        word for line in job["before_script"] + job["script"] for word in words_of_make(line)
+    ]
+    assert arguments == ["engine", "up", "smoke"]
     assert words_of_make(job["after_script"][-1]) == ["down"]
     assert job["artifacts"]["when"] == "always"
     assert job["artifacts"]["reports"]["junit"] == "report/smoke.xml"
-    assert set(made) <= TARGETS
+    assert set(arguments) <= TARGETS
 
 
 def test_the_makefile_writes_the_report_where_the_pipelines_look() -> None:
@@ -79,6 +81,6 @@ def test_no_package_registry_is_named_but_paddles_and_pytorchs() -> None:
 
 def _texts() -> list[Path]:
     kept = ("launcher", "profiles", "deploy", "tests", ".ci")
-    found = [p for part in kept for p in (ROOT / part).rglob("*") if p.is_file()]
-    found += [p for p in ROOT.iterdir() if p.is_file() and p.name != ".git"]
-    return [p for p in found if "__pycache__" not in p.parts and p.stat().st_size < 2_000_000]
+    paths = [p for part in kept for p in (ROOT / part).rglob("*") if p.is_file()]
+    paths += [p for p in ROOT.iterdir() if p.is_file() and p.name != ".git"]
+    return [p for p in paths if "__pycache__" not in p.parts and p.stat().st_size < 2_000_000]

@@ -1,4 +1,4 @@
-"""README's architecture holds: one direction of imports, those inside of functions included."""
+"""The documented architecture holds: one direction of imports, also inside functions."""
 
 import re
 
@@ -34,7 +34,7 @@ def room(name: str) -> str:
 
 def test_a_room_imports_those_before_it_and_none_after_it() -> None:
     back = []
-    seen = 0
+    count = 0
     for module, path in modules():
         if module in ("launcher", *TOP):
             continue
@@ -43,12 +43,12 @@ def test_a_room_imports_those_before_it_and_none_after_it() -> None:
             there = room(name)
             if name.split(".")[0] != "launcher" or there in (here, *SHARED, *NO_ROOM):
                 continue
-            seen += 1
+            count += 1
             late = here in SHARED or ROOMS.index(there) > ROOMS.index(here)
             if late:
                 back.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
     assert not back
-    assert seen > 200
+    assert count > 200
 
 
 def test_every_room_is_listed() -> None:
@@ -58,8 +58,8 @@ def test_every_room_is_listed() -> None:
     assert files == {*SHARED, *(room(name) for name in TOP)}
 
 
-def test_readme_has_the_rooms_in_this_order() -> None:
-    text = (ROOT / "README.md").read_text()
+def test_the_architecture_page_has_the_rooms_in_this_order() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
     assert tuple(re.findall(r"^\| `launcher/([a-z]+)/` \|", text, re.MULTILINE)) == ROOMS
 
 
@@ -68,7 +68,7 @@ def test_the_command_line_leaves_decisions_to_the_rooms() -> None:
     inside = []
     for module, path in modules("launcher/cli"):
         for name, line in imported(path):
-            asked = name.startswith("launcher.keeper.requests.")
-            if room(name) in ("engines", "host", "keeper") and not asked:
+            is_request = name.startswith("launcher.keeper.requests.")
+            if room(name) in ("engines", "host", "keeper") and not is_request:
                 inside.append(f"{module}:{line} imports {name}")
     assert not inside

@@ -41,7 +41,7 @@ def finding(got: str, code: str = "status", expected: str = "status 200") -> dic
 
 def check(name: str, verdict: str = "pass", **changes: Any) -> dict[str, Any]:
     """One check of a result; `known=True` makes its failure a known deviation."""
-    known = changes.pop("known", False)
+    is_known = changes.pop("known", False)
     findings = changes.pop("findings", [finding("HTTP 500")] if verdict == "fail" else [])
     return {
         "name": name,
@@ -55,7 +55,7 @@ def check(name: str, verdict: str = "pass", **changes: Any) -> dict[str, Any]:
         "seconds": 0.25,
         "rate": {"passes": int(verdict == "pass"), "draws": 1},
         "findings": findings,
-        "deviations": [DEVIATION] if known else [],
+        "deviations": [DEVIATION] if is_known else [],
         "measures": {},
         "evidence": [exchange()],
         **changes,
@@ -116,6 +116,7 @@ def column(name: str, *checks: dict[str, Any], **changes: Any) -> dict[str, Any]
         "target": target(name),
         "verdict": "pass",
         "problem": None,
+        "stopped": None,
         "counts": counts(checks),
         "started": "2026-01-02T03:04:05+00:00",
         "seconds": 1.5,

@@ -30,8 +30,8 @@ def test_a_hanging_server_is_one_cause() -> None:
 
 
 def test_identifiers_do_not_make_causes_different() -> None:
-    made = [finding(f"HTTP 500: chatcmpl-{n}a at http://h:{n}/x") for n in (1, 2)]
-    assert len(names(*(check(str(n), "fail", findings=[f]) for n, f in enumerate(made)))) == 1
+    causes = [finding(f"HTTP 500: chatcmpl-{n}a at http://h:{n}/x") for n in (1, 2)]
+    assert len(names(*(check(str(n), "fail", findings=[f]) for n, f in enumerate(causes)))) == 1
 
 
 def test_other_codes_other_words_and_other_verdicts_are_other_causes() -> None:
@@ -47,14 +47,14 @@ def test_other_codes_other_words_and_other_verdicts_are_other_causes() -> None:
 
 
 def test_failures_come_first_and_the_widest_cause_before_others() -> None:
-    other = check("other", "fail", findings=[finding("HTTP 404")])
-    checks = (*EVERY_VERDICT, other, *SILENT[:3])
+    second = check("other", "fail", findings=[finding("HTTP 404")])
+    checks = (*EVERY_VERDICT, second, *SILENT[:3])
     causes = group_by_cause(checks)
     verdicts = [cause.verdict for cause in causes]
     assert verdicts == ["fail"] * 3 + ["inconclusive", "known deviation", "could not check"]
     assert [one["name"] for one in causes[0].checks] == ["check-0", "check-1", "check-2"]
-    shown = [verdict_of(one) for one in failures_first(EVERY_VERDICT)]
-    assert shown == ["fail", "inconclusive", "known deviation", "could not check", "pass"]
+    order = [verdict_of(one) for one in failures_first(EVERY_VERDICT)]
+    assert order == ["fail", "inconclusive", "known deviation", "could not check", "pass"]
 
 
 def test_one_cause_is_printed_once_on_a_terminal() -> None:
@@ -74,5 +74,10 @@ def test_one_cause_is_a_heading_once_in_documents() -> None:
 
 
 def test_targets_have_short_names() -> None:
-    many = letters(54)
-    assert (many[0], many[25], many[26], many[53]) == ("A", "Z", "AA", "BB")
+    letters_needed = letters(54)
+    assert (letters_needed[0], letters_needed[25], letters_needed[26], letters_needed[53]) == (
+        "A",
+        "Z",
+        "AA",
+        "BB",
+    )

@@ -19,8 +19,9 @@ import pytest
 from launcher.report.curl import curl
 from launcher.report.escape import visible
 from launcher.smoke.suite import smoke
+from launcher.smoke.transcript import WRONG_KEY
 from tests.report.results import exchange
-from tests.smoke.servers import serve
+from tests.smoke.servers import Defect, serve
 from tests.smoke.targets import target_of
 
 HOSTILE = (
@@ -73,17 +74,23 @@ def recorder() -> Iterator[Any]:
 
 def repeat(line: str, folder: Path, key: str = "sk-1") -> str:
     """Run the line as a reader would, in a shell; what it printed."""
-    done = subprocess.run(
+    done = run_line(line, folder, key)
+    assert done.returncode == 0, done.stderr
+    assert not list(folder.iterdir())
+    return done.stdout
+
+
+def run_line(line: str, folder: Path, key: str) -> subprocess.CompletedProcess[str]:
+    """The line in a shell, the key in the variable that it names."""
+    return subprocess.run(
         ["sh", "-c", line],
         cwd=folder,
         env={"PATH": os.environ["PATH"], "HOME": str(folder), "ERNIE_API_KEY": key},
         capture_output=True,
         text=True,
+        errors="replace",
         timeout=600,
     )
-    assert done.returncode == 0, done.stderr
-    assert not list(folder.iterdir())
-    return done.stdout
 
 
 needs_curl = pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
@@ -110,11 +117,11 @@ def test_every_value_is_one_word_for_a_shell_and_steers_no_terminal(text: str) -
     line = curl(exchange(request={"model": text}))
     assert line is not None
     assert visible(line) == line
-    words = shlex.split(line)
-    assert words[:4] == ["curl", "--silent", "--show-error", "--globoff"]
-    assert json.loads(words[words.index("--data-raw") + 1]) == {"model": text}
-    assert words[-2:] == ["--url", "http://127.0.0.1:1/v1/chat/completions"]
-    assert len(words) == 10
+    words_ = shlex.split(line)
+    assert words_[:4] == ["curl", "--silent", "--show-error", "--globoff"]
+    assert json.loads(words_[words_.index("--data-raw") + 1]) == {"model": text}
+    assert words_[-2:] == ["--url", "http://127.0.0.1:1/v1/chat/completions"]
+    assert len(words_) == 10
 
 
 @needs_curl
@@ -130,10 +137,10 @@ def test_the_key_comes_from_the_environment_and_is_no_argument(key: str, tmp_pat
         assert first.startswith("printf ")
         assert "$" not in second
         repeat(line, tmp_path, key)
-    ((_, _, seen, _),) = server.seen
-    assert seen["Authorization"] == f"Bearer {key}"
-    assert seen["x-api-key"] == key
-    assert seen["X-100%"] == f"50%s \\ {key}"
+    ((_, _, received_headers, _),) = server.seen
+    assert received_headers["Authorization"] == f"Bearer {key}"
+    assert received_headers["x-api-key"] == key
+    assert received_headers["X-100%"] == f"50%s \\ {key}"
 
 
 @needs_curl
@@ -163,14 +170,18 @@ def test_headers_are_kept_but_for_those_of_the_connection(tmp_path: Path) -> Non
         line = curl(exchange(url=url, headers=headers))
         assert line is not None
         repeat(line, tmp_path)
-    ((_, _, seen, body),) = server.seen
-    assert (seen["Accept"], seen["User-Agent"], seen["X-Empty"]) == (
+    ((_, _, received_headers, body),) = server.seen
+    assert (
+        received_headers["Accept"],
+        received_headers["User-Agent"],
+        received_headers["X-Empty"],
+    ) == (
         "text/event-stream",
         "it's",
         "",
     )
     assert json.loads(body) == {"model": "tiny-ernie"}
-    assert "Accept-Encoding" not in seen
+    assert "Accept-Encoding" not in received_headers
     assert "passwd" not in line
 
 
@@ -215,6 +226,56 @@ def test_a_stream_is_shown_as_it_comes(changes: dict[str, Any], streams: bool) -
     line = curl(exchange(**changes))
     assert line is not None
     assert ("--no-buffer" in shlex.split(line)) is streams
+
+
+def normalized(data: bytes) -> Any:
+    """A body as it is compared: JSON by its meaning."""
+    try:
+        return json.loads(data)
+    except ValueError:
+        return data
+
+
+@needs_curl
+def test_the_line_of_each_check_sends_what_the_check_sent(tmp_path: Path) -> None:
+    """The wrong and the missing key of `auth` among them."""
+    requests_sent: list[tuple[Any, ...]] = []
+
+    def note(server: Any, method: str, path: str, data: bytes, headers: Any) -> None:
+        keys = [headers.get(name) for name in ("Authorization", "x-api-key", "anthropic-version")]
+        requests_sent.append((method, path, *keys, normalized(data)))
+
+    with serve(Defect("note", "", route=note), key="sk-secret") as server:
+        checks = smoke(target_of(server), tags=["full"]).data["checks"]
+        sent = list(requests_sent)
+        for check in checks:
+            evidence = check["evidence"]
+            chosen = evidence if check["name"] == "auth" else [*evidence[:1], *evidence[-1:]]
+            for line in {line for one in chosen if (line := curl(one))}:
+                requests_sent.clear()
+                done = run_line(line, tmp_path, "sk-secret")
+                assert done.returncode in (0, 18, 52, 56), (line, done.stderr)
+                assert len(requests_sent) == 1, (check["name"], line)
+                assert requests_sent[0] in sent, (check["name"], line, requests_sent[0])
+    assert {one[2] for one in sent} >= {None, "Bearer sk-secret", f"Bearer {WRONG_KEY}"}
+
+
+@needs_curl
+def test_a_key_in_the_body_is_sent_and_is_not_in_the_line(tmp_path: Path) -> None:
+    odd = "*** 100 %s \\ \" ' $HOME `id` \n é"
+    body = {"key": "***", "messages": [{"role": "user", "content": odd}], "deep": {"token": "***"}}
+    with recorder() as server:
+        url = f"http://127.0.0.1:{server.server_port}/v1"
+        line = curl(exchange(url=url, request=body, headers={"x-api-key": "***"}))
+        assert line is not None
+        assert repeat(line, tmp_path, "sk-1") == "ok\n"
+    ((_, _, headers, sent),) = server.seen
+    assert headers["x-api-key"] == "sk-1"
+    assert json.loads(sent) == {
+        "key": "sk-1",
+        "messages": [{"role": "user", "content": odd}],
+        "deep": {"token": "sk-1"},
+    }
 
 
 @needs_curl

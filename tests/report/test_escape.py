@@ -114,18 +114,18 @@ def test_every_report_can_be_written_and_holds_no_command(kind: str, tmp_path: P
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_the_html_report_has_our_elements_only(kind: str) -> None:
     def elements(page: str) -> list[tuple[str, list[str]]]:
-        seen: list[tuple[str, list[str]]] = []
+        tags: list[tuple[str, list[str]]] = []
 
         class Reader(HTMLParser):
             def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-                seen.append((tag, [name for name, _ in attrs]))
+                tags.append((tag, [name for name, _ in attrs]))
 
         Reader().feed(page)
-        return seen
+        return tags
 
     text = HOSTILE[kind]
-    known = elements(html.render(result("word" if text else "")))
-    assert elements(html.render(result(text))) == known
+    allowed = elements(html.render(result("word" if text else "")))
+    assert elements(html.render(result(text))) == allowed
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
@@ -161,11 +161,11 @@ def test_a_code_span_ends_where_we_end_it(text: str) -> None:
 
 @given(st.text(st.characters(categories=None)))
 def test_text_is_kept_where_it_is_text(text: str) -> None:
-    shown = escape.visible(text)
-    assert commands(shown) == []
-    assert escape.visible(shown) == shown
+    visible = escape.visible(text)
+    assert commands(visible) == []
+    assert escape.visible(visible) == visible
     if not commands(text):
-        assert shown == text
+        assert visible == text
 
 
 def test_unencodable_names_do_not_end_a_run(tmp_path: Path) -> None:

@@ -132,8 +132,8 @@ def test_what_the_script_looks_for_is_in_the_page(source: str) -> None:
 def test_failures_are_shown_first() -> None:
     page = Page(rendered("smoke"))
     items = [a["data-verdicts"] for a in page.all("details", "data-item")]
-    known = "known deviation"
-    assert items == ["fail", "fail", "inconclusive", known, "could not check", "pass"]
+    known_word = "known deviation"
+    assert items == ["fail", "fail", "inconclusive", known_word, "could not check", "pass"]
     opened = [a["id"] for a in page.all("details", "data-item") if "open" in a]
     assert opened == ["check-fails-requests", "check-doubts-requests"]
 
@@ -191,8 +191,8 @@ def test_a_page_stays_small() -> None:
         events=[{"at": 0.1, "data": "y" * 100}] * 400,
         events_total=4000,
     )
-    many = [check(str(n), evidence=[{**long, "number": n}]) for n in range(100)]
-    assert len(html.render(smoke_result(*many))) < 500_000
+    checks = [check(str(n), evidence=[{**long, "number": n}]) for n in range(100)]
+    assert len(html.render(smoke_result(*checks))) < 500_000
     stream = check("s", "fail", evidence=[{**long, "response": None}])
     assert "and 3960 more events" in html.render(smoke_result(stream))
 

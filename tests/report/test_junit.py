@@ -26,8 +26,8 @@ RESULTS = {
     "differences": smoke_result(
         check("chat"),
         differences=[
-            {"check": "chat", "verdicts": {"a": "pass", "b": "fail"}, "known": known}
-            for known in (True, False)
+            {"check": "chat", "verdicts": {"a": "pass", "b": "fail"}, "known": is_known}
+            for is_known in (True, False)
         ],
     ),
     "hostile": smoke_result(
@@ -56,8 +56,8 @@ def test_it_is_valid_for_ant(kind: str) -> None:
 
 
 def test_the_judge_of_the_schema_sees_what_is_wrong() -> None:
-    good = junit.render(RESULTS["every verdict"])
-    assert violations(good) == []
+    valid = junit.render(RESULTS["every verdict"])
+    assert violations(valid) == []
     for old, new in (
         ("<testsuites>", '<testsuites name="x">'),
         ("<properties>", "<system-err/><properties>"),
@@ -69,8 +69,8 @@ def test_the_judge_of_the_schema_sees_what_is_wrong() -> None:
         ('time="0.250"', 'time="1e-3"'),
         ('<error type="inconclusive"', "<error"),
     ):
-        assert old in good, old
-        assert violations(good.replace(old, new, 1)), new
+        assert old in valid, old
+        assert violations(valid.replace(old, new, 1)), new
 
 
 def test_every_verdict_has_its_outcome() -> None:

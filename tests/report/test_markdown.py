@@ -18,8 +18,8 @@ def rows(document: str) -> list[list[str]]:
 
 
 def test_the_table_has_every_check_failures_first() -> None:
-    shown = rows(markdown.render(smoke_result(*EVERY_VERDICT)))
-    assert [row[:2] for row in shown[1:]] == [
+    table = rows(markdown.render(smoke_result(*EVERY_VERDICT)))
+    assert [row[:2] for row in table[1:]] == [
         ["FAIL", "fails"],
         ["INCONCLUSIVE", "doubts"],
         ["KNOWN DEVIATION", "deviates"],
@@ -48,8 +48,8 @@ def test_a_known_deviation_is_never_called_a_failure() -> None:
 
 def test_tables_survive_what_names_hold() -> None:
     result = smoke_result(check(ODD, "fail", message=ODD, client=ODD))
-    shown = rows(markdown.render(result))
-    assert [len(row) for row in shown] == [5, 5]
+    table = rows(markdown.render(result))
+    assert [len(row) for row in table] == [5, 5]
     compared = compare_result(column(ODD, check(ODD)), column("x", check(ODD, "fail")))
     document = markdown_compare.render(compared)
     assert {len(row) for row in rows(document)} == {3}

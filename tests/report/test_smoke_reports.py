@@ -72,25 +72,25 @@ def test_inconclusive_is_an_error_in_junit() -> None:
         reply.content = "No."
 
     with serve(Defect("no-counting", "stop", reply=refuses_to_count), key="k") as server:
-        found = smoke(target_of(server), names=["stop"])
-    assert [c["verdict"] for c in found.data["checks"]] == ["inconclusive"]
-    suite = ElementTree.fromstring(junit.render(found)).find("testsuite")
+        result = smoke(target_of(server), names=["stop"])
+    assert [c["verdict"] for c in result.data["checks"]] == ["inconclusive"]
+    suite = ElementTree.fromstring(junit.render(result)).find("testsuite")
     assert suite is not None
     assert suite.get("errors") == "1"
 
 
 def test_what_the_clients_see_differently_is_a_failure_in_junit(result: Result) -> None:
-    seen = {"requests": "| a <b>", "openai": "[x](http://evil)"}
-    data = {**result.data, "differences": [{"check": "chat", "verdicts": seen, "known": False}]}
+    verdicts = {"requests": "| a <b>", "openai": "[x](http://evil)"}
+    data = {**result.data, "differences": [{"check": "chat", "verdicts": verdicts, "known": False}]}
     differing = Result(result.command, data, result.instance, result.exit_code)
     suite = ElementTree.fromstring(junit.render(differing)).find("testsuite")
     assert suite is not None
     assert (suite.get("tests"), suite.get("failures")) == ("6", "2")
     (case,) = [c for c in suite.findall("testcase") if c.get("name") == "clients agree: chat"]
     assert [e.tag for e in case] == ["failure"]
-    said = markdown.render(differing)
-    assert "&lt;b&gt;" in said
-    assert "[x](http" not in said
+    text = markdown.render(differing)
+    assert "&lt;b&gt;" in text
+    assert "[x](http" not in text
 
 
 def test_html_stands_alone_and_escapes_what_servers_say(result: Result) -> None:
@@ -128,8 +128,8 @@ def test_what_was_not_sent_and_did_not_come_is_not_shown_as_a_value() -> None:
         target = replace(target_of(server), engine=None, release=None)
         run = smoke(target, names=["health"])
     (case,) = ElementTree.fromstring(junit.render(run)).iter("testcase")
-    said = str(case.findtext("failure"))
-    assert "/health -> no answer: the connection broke" in said
+    failure_text = str(case.findtext("failure"))
+    assert "/health -> no answer: the connection broke" in failure_text
     for text in (junit.render(run), html.render(run)):
         assert "None" not in text
         assert "null" not in text

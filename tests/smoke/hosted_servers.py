@@ -46,17 +46,17 @@ class AimlHandler(Handler):
             self._send(401, {"error": {"message": "Unauthorized", "type": "auth"}})
             return
         try:
-            asked = self._asked(body, data)
+            request = self._request(body, data)
         except BadRequestError as error:
             self._send(error.status, {"error": {"message": str(error), "type": "invalid_request"}})
             return
         with self.server.seats:
-            self._chat(asked)
+            self._chat(request)
 
     def _key_is_right(self, body: Any) -> bool:
         return self.headers.get("Authorization") == f"Bearer {self.server.key}"
 
-    def _asked(self, body: Any, data: bytes) -> Body:
+    def _request(self, body: Any, data: bytes) -> Body:
         if isinstance(body, dict) and body.get("model") not in self.models:
             raise BadRequestError("unknown model", 404)
         named = {"model": "tiny-ernie", "answer-as": (body or {}).get("model")}
@@ -91,7 +91,7 @@ class ModelsLabHandler(AimlHandler):
     def _key_is_right(self, body: Any) -> bool:
         return isinstance(body, dict) and body.get("key") == self.server.key
 
-    def _asked(self, body: Any, data: bytes) -> Body:
+    def _request(self, body: Any, data: bytes) -> Body:
         if body.get("model_id") not in self.models:
             raise BadRequestError("model_id is required")
         return self._checked(

@@ -31,15 +31,15 @@ class MessagesMixin:
             return
         try:
             body = json.loads(data)
-            asked = self._translated(body)
+            request = self._translated(body)
         except (ValueError, KeyError, TypeError) as error:
             self._send(400, self.messages_error("invalid_request_error", repr(error)))
             return
         if self.path == f"{self.base}/messages/count_tokens":
-            self._send(200, {"input_tokens": model.prompt_tokens(asked)})
+            self._send(200, {"input_tokens": model.prompt_tokens(request)})
         elif self.path == f"{self.base}/messages":
             with self.server.seats:
-                self._messages(asked, bool(body.get("stream")))
+                self._messages(request, bool(body.get("stream")))
         else:
             self._send(404, self.messages_error("not_found_error", "no route"))
 
@@ -47,9 +47,9 @@ class MessagesMixin:
         if self.server.key is None:
             return True
         # Older official clients send x-api-key, the current one a Bearer token.
-        given = (self.headers.get("x-api-key"), self.headers.get("Authorization"))
-        wanted = (self.server.key, f"Bearer {self.server.key}")
-        if any(g == w for g, w in zip(given, wanted, strict=True)):
+        keys = (self.headers.get("x-api-key"), self.headers.get("Authorization"))
+        allowed = (self.server.key, f"Bearer {self.server.key}")
+        if any(g == w for g, w in zip(keys, allowed, strict=True)):
             return "anthropic-version" in self.headers or self._no_version()
         self._send(401, self.messages_error("authentication_error", "invalid x-api-key"))
         return False
@@ -78,11 +78,11 @@ class MessagesMixin:
             "top_p": body.get("top_p", 1),
         }
 
-    def _messages(self, asked: Body, stream: bool) -> None:
-        choice = self._choice(asked, 0, random.Random())
+    def _messages(self, request: Body, stream: bool) -> None:
+        choice = self._choice(request, 0, random.Random())
         plain = choice["plain"]
         usage = {
-            "input_tokens": model.prompt_tokens(asked),
+            "input_tokens": model.prompt_tokens(request),
             "output_tokens": choice["tokens"],
         }
         blocks = [
@@ -118,12 +118,12 @@ class MessagesMixin:
         counted = {"output_tokens": usage["output_tokens"]}
         events.append({"type": "message_delta", "delta": ended, "usage": counted})
         events.append({"type": "message_stop"})
-        made: list[Any] = [
+        content_blocks: list[Any] = [
             f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode() for e in events
         ]
         if hook := self.server.hook("events"):
-            made = hook(self.server, asked, made)
-        self._send_events(made)
+            content_blocks = hook(self.server, request, content_blocks)
+        self._send_events(content_blocks)
 
     def messages_error(self, kind: str, text: str) -> Body:
         return {"type": "error", "error": {"type": kind, "message": text}}

@@ -13,7 +13,7 @@ STORY = (
     "far away. One day the wind came and the boat sailed past hills, lighthouses and islands. "
     "After a hundred days it came back and told the children what was best of all: the way home."
 )
-WORDS = [
+VOCABULARY = [
     "apple",
     "tiger",
     "marble",
@@ -62,8 +62,8 @@ def answer(body: dict[str, Any], draw: random.Random) -> Reply:
     if schema is not None:
         return Reply(thought, json.dumps(_instance(schema)))
     if last["role"] == "tool":
-        told = json.loads(question)
-        return Reply(thought, f"It is {told['condition']} at {told['temperature']} degrees.")
+        facts = json.loads(question)
+        return Reply(thought, f"It is {facts['condition']} at {facts['temperature']} degrees.")
     choice = body.get("tool_choice", "auto")
     if tools and choice != "none":
         calls = _calls(question, tools, choice)
@@ -91,12 +91,12 @@ def _say(
         return comma.join(str(i) for i in range(1, int(count[1]) + 1))
     if "my name?" in question:
         names = [re.search(r"My name is (\w+)", str(m.get("content"))) for m in messages]
-        known = [n[1] for n in names if n]
-        return f"Your name is {known[-1]}." if known else "I do not know your name."
+        known_names = [n[1] for n in names if n]
+        return f"Your name is {known_names[-1]}." if known_names else "I do not know your name."
     if "random words" in question:
         hot = float(body.get("temperature", 1)) > 0 and float(body.get("top_p", 1)) > 0.01
-        return " ".join(draw.choice(WORDS) for _ in range(12)) if hot else " ".join(WORDS)
-    for key, said in {
+        return " ".join(draw.choice(VOCABULARY) for _ in range(12)) if hot else " ".join(VOCABULARY)
+    for key, reply in {
         "capital of France": "The capital of France is Paris.",
         "9.11 or 9.8": "9.8 is larger than 9.11.",
         "首都": "中国的首都是北京。",
@@ -107,38 +107,38 @@ def _say(
         "weather": "I cannot look at the weather.",
     }.items():
         if key in question:
-            return said
+            return reply
     return "Hello! How can I help you today?"
 
 
 def _calls(question: str, tools: dict[str, Any], choice: Any) -> list[dict[str, Any]]:
     if isinstance(choice, dict):
-        wanted = [choice["function"]["name"]]
+        names_ = [choice["function"]["name"]]
     elif "weather" in question and "get_weather" in tools:
-        wanted = ["get_weather"]
+        names_ = ["get_weather"]
     elif "time is it" in question and "get_time" in tools:
-        wanted = ["get_time"]
+        names_ = ["get_time"]
     else:
-        wanted = [next(iter(tools))] if choice == "required" else []
+        names_ = [next(iter(tools))] if choice == "required" else []
     note = re.search(r"Save this note word for word: (.+)", question, re.S)
     if note and "save_note" in tools:
-        given = json.dumps({"text": note[1]}, ensure_ascii=False)
-        return [{"name": "save_note", "arguments": given}]
+        arguments = json.dumps({"text": note[1]}, ensure_ascii=False)
+        return [{"name": "save_note", "arguments": arguments}]
     cities = re.findall(r"Paris|Tokyo|Beijing", question) or ["Beijing"]
     calls = []
-    for name in wanted:
+    for name in names_:
         for city in cities:
-            given = {**_instance(tools[name]["parameters"]), "location": city}
-            calls.append({"name": name, "arguments": json.dumps(given)})
+            arguments = {**_instance(tools[name]["parameters"]), "location": city}
+            calls.append({"name": name, "arguments": json.dumps(arguments)})
     return calls
 
 
 def _schema(body: dict[str, Any]) -> dict[str, Any] | None:
-    wanted = body.get("response_format") or {}
-    if wanted.get("type") == "json_schema":
-        schema: dict[str, Any] = wanted["json_schema"]["schema"]
+    format_ = body.get("response_format") or {}
+    if format_.get("type") == "json_schema":
+        schema: dict[str, Any] = format_["json_schema"]["schema"]
         return schema
-    if wanted.get("type") == "json_object":
+    if format_.get("type") == "json_object":
         return {"properties": {"name": {"type": "string"}, "age": {"type": "integer"}}}
     return None
 

@@ -28,5 +28,5 @@ def target_of_profile(
         "max_num_seqs": profile.max_num_seqs or 8,
         **changes,
     }
-    made = replace(of_url(url, model=model), **settings)
-    return shaped(made, profile, (profile.model, made.model))
+    target = replace(of_url(url, model=model), **settings)
+    return shaped(target, profile, (profile.model, target.model))

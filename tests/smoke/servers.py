@@ -128,8 +128,8 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
             "/metrics": lambda: "".join(f"{k} {v}\n" for k, v in self.server.counters.items()),
             "/config-info": lambda: {"model_config": {"max_model_len": CONTEXT}},
         }
-        made = answers.get(self.path)
-        self._send(200, made()) if made else self._send(404, {"error": {"message": "no route"}})
+        answer = answers.get(self.path)
+        self._send(200, answer()) if answer else self._send(404, {"error": {"message": "no route"}})
 
     def do_POST(self) -> None:
         """The chat route."""
@@ -147,8 +147,8 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
         try:
             body = self._checked(data)
         except BadRequestError as error:
-            said = {"message": str(error), "type": "invalid_request_error", "code": None}
-            self._send(error.status, {"error": said})
+            error_body = {"message": str(error), "type": "invalid_request_error", "code": None}
+            self._send(error.status, {"error": error_body})
             return
         with self.server.seats:
             self._chat(body)
@@ -194,13 +194,13 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
         choices = [
             self._choice(body, i, random.Random(f"{seed}-{i}")) for i in range(body.get("n") or 1)
         ]
-        made = sum(c["tokens"] for c in choices)
+        completion_tokens = sum(c["tokens"] for c in choices)
         thought = sum(c["thought"] for c in choices)
-        given = model.prompt_tokens(body)
+        prompt_tokens = model.prompt_tokens(body)
         usage = {
-            "prompt_tokens": given,
-            "completion_tokens": made,
-            "total_tokens": given + made,
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": completion_tokens,
+            "total_tokens": prompt_tokens + completion_tokens,
             "completion_tokens_details": {"reasoning_tokens": thought},
         }
         head = {
@@ -210,11 +210,11 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
         }
         with server.lock:
             server.counters["requests_total"] += 1
-            server.counters["generation_tokens_total"] += made
+            server.counters["generation_tokens_total"] += completion_tokens
         if body.get("stream"):
             self._stream(body, head, choices, usage)
             return
-        time.sleep(made * TOKEN_SECONDS)
+        time.sleep(completion_tokens * TOKEN_SECONDS)
         payload = {
             **head,
             "object": "chat.completion",
@@ -232,23 +232,23 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
             reply.reasoning = ""
         if hook := server.hook("reply"):
             hook(server, body, reply)
-        thought, said = model.tokens(reply.reasoning), model.tokens(reply.content)
+        thought, content = model.tokens(reply.reasoning), model.tokens(reply.content)
         finish = "tool_calls" if reply.calls else "stop"
         places = [p for word in _stops(body) if (p := reply.content.find(word)) >= 0]
         if places:
-            said = model.tokens(reply.content[: min(places)])
+            content = model.tokens(reply.content[: min(places)])
         room = body.get("max_completion_tokens") or body.get("max_tokens", 256)
-        if len(thought) + len(said) > room:
+        if len(thought) + len(content) > room:
             finish = "length"
         thought = thought[:room]
-        said = said[: room - len(thought)]
+        content = content[: room - len(thought)]
         calls = [
             {"id": f"call_{uuid.uuid4().hex[:8]}", "type": "function", "function": dict(c)}
             for c in reply.calls
         ]
         message: Body = {
             "role": "assistant",
-            "content": "".join(said) if not calls else None,
+            "content": "".join(content) if not calls else None,
             "reasoning_content": "".join(thought) or None,
             "tool_calls": calls or None,
         }
@@ -256,13 +256,13 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
         plain: Body = {"index": index, "message": message, "finish_reason": finish}
         if body.get("logprobs"):
             count = body.get("top_logprobs", 0)
-            entries = [_logprob(token, count) for token in (*thought, *said)]
+            entries = [_logprob(token, count) for token in (*thought, *content)]
             plain["logprobs"] = {"content": entries}
         return {
             "plain": plain,
             "thought": len(thought),
-            "tokens": len(thought) + len(said) + sum(map(len, arguments)),
-            "pieces": (thought, said, arguments),
+            "tokens": len(thought) + len(content) + sum(map(len, arguments)),
+            "pieces": (thought, content, arguments),
         }
 
     def _stream(self, body: Body, head: Body, choices: list[Body], usage: Body) -> None:
@@ -278,13 +278,13 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
 
         for choice in choices:
             plain = choice["plain"]
-            thought, said, arguments = choice["pieces"]
+            thought, content, arguments = choice["pieces"]
             index = plain["index"]
             chunk(index, {"role": "assistant", "content": ""})
             entries = iter((plain.get("logprobs") or {}).get("content") or [])
             for piece in thought:
                 chunk(index, {"reasoning_content": piece}, entry=next(entries, None))
-            for piece in said:
+            for piece in content:
                 chunk(index, {"content": piece}, entry=next(entries, None))
             for position, call in enumerate(plain["message"]["tool_calls"] or []):
                 function = {"name": call["function"]["name"], "arguments": ""}

@@ -15,7 +15,7 @@ NOT_OURS = frozenset({"completions"})
 
 def target_of(server: Server, **changes: Any) -> Target:
     """The target of a loopback server, everything promised that it does."""
-    found = of_url(server.url, model="tiny-ernie", key=server.key)
+    target = of_url(server.url, model="tiny-ernie", key=server.key)
     settings = {
         "promises": frozenset(CAPABILITIES) - NOT_OURS,
         "engine": "scripted",
@@ -27,4 +27,4 @@ def target_of(server: Server, **changes: Any) -> Target:
         "settings": {"max-model-len": (CONTEXT, "/model_config/max_model_len")},
         **changes,
     }
-    return replace(found, **settings)
+    return replace(target, **settings)

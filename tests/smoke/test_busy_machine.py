@@ -12,8 +12,8 @@ from tests.smoke.targets import target_of
 
 
 def only(result):
-    (found,) = result.data["checks"]
-    return found
+    (check,) = result.data["checks"]
+    return check
 
 
 @pytest.fixture
@@ -31,18 +31,18 @@ def starved(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("starved")
 def test_chunks_that_were_read_late_are_no_failure() -> None:
     with serve(DEFECTS["generated-then-sent"]) as server:
-        found = only(smoke(target_of(server), names=["stream-timing"]))
-    assert found["verdict"] == "inconclusive"
-    assert "waited for a processor" in found["message"]
+        check = only(smoke(target_of(server), names=["stream-timing"]))
+    assert check["verdict"] == "inconclusive"
+    assert "waited for a processor" in check["message"]
 
 
 @pytest.mark.usefixtures("starved")
 def test_a_limit_broken_by_our_own_waiting_is_no_failure() -> None:
     section = {"thresholds": {"chat": {"latency": "1ms"}}}
     with serve() as server:
-        found = only(smoke(target_of(server, smoke=section), names=["chat"]))
-    assert found["verdict"] == "inconclusive"
-    assert "waited for a processor" in found["message"]
+        check = only(smoke(target_of(server, smoke=section), names=["chat"]))
+    assert check["verdict"] == "inconclusive"
+    assert "waited for a processor" in check["message"]
 
 
 def test_a_server_whose_queue_is_long_is_not_told_from_one_that_sends_at_once() -> None:
@@ -51,5 +51,5 @@ def test_a_server_whose_queue_is_long_is_not_told_from_one_that_sends_at_once() 
 
     quick = Defect("queue", "stream-timing", request=queued, pause=lambda position: 0.0005)
     with serve(quick) as server:
-        found = only(smoke(target_of(server), names=["stream-timing"]))
-    assert found["verdict"] in ("inconclusive", "pass"), found["message"]
+        check = only(smoke(target_of(server), names=["stream-timing"]))
+    assert check["verdict"] in ("inconclusive", "pass"), check["message"]

@@ -16,9 +16,9 @@ def test_is_caught(defect: Defect) -> None:
     with serve(defect, key="right") as server:
         target = target_of(server, request_timeout=6.0, silence_timeout=1.5)
         result = smoke(target, names=[defect.check])
-    (found,) = result.data["checks"]
-    assert found["verdict"] == "fail", found["message"]
-    assert found["findings"]
+    (check,) = result.data["checks"]
+    assert check["verdict"] == "fail", check["message"]
+    assert check["findings"]
     assert result.exit_code == 1
 
 

@@ -25,8 +25,8 @@ def test_events_do_not_hang_on_pieces_or_line_ends(end: bytes, cuts: list[int]) 
     reader = EventReader()
     where = [0, *sorted(cuts), len(stream)]
     pieces = [stream[a:b] for a, b in pairwise(where)]
-    found = [data for piece in pieces if piece for data in reader.feed(piece)]
-    assert found == DATA
+    events = [data for piece in pieces if piece for data in reader.feed(piece)]
+    assert events == DATA
     assert reader.trailing == b""
 
 

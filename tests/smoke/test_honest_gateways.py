@@ -7,6 +7,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from launcher.smoke.check import all_checks
 from launcher.smoke.clients.messages_dialect import response
 from launcher.smoke.suite import smoke
 from tests.smoke.defects.planting import deltas, pieces
+from tests.smoke.gateways import GATEWAYS
 from tests.smoke.servers import Body, Defect, Handler, Server, serve
 from tests.smoke.targets import target_of
 
@@ -190,9 +192,9 @@ def test_a_thought_after_the_answer_is_still_late() -> None:
     ],
 )
 def test_anthropics_input_tokens_leave_out_the_cache(usage: Body, prompt: int | None) -> None:
-    made = response({"usage": usage})["usage"]
-    assert made["prompt_tokens"] == prompt
-    assert made["total_tokens"] == (None if prompt is None else prompt + 2)
+    usage_ = response({"usage": usage})["usage"]
+    assert usage_["prompt_tokens"] == prompt
+    assert usage_["total_tokens"] == (None if prompt is None else prompt + 2)
 
 
 class Caching(Handler):
@@ -215,6 +217,30 @@ def test_an_anthropic_server_with_prompt_caching() -> None:
     with served_by(Caching) as server:
         result = smoke(target_of(server), names=names)
     assert doubts(result) == {}
+
+
+@pytest.mark.parametrize("name", GATEWAYS)
+def test_a_well_known_server_or_gateway(name: str) -> None:
+    """The whole suite through `requests` and `openai`, the Messages routes among its checks."""
+    with serve(GATEWAYS[name], key=KEY) as server:
+        result = smoke(target_of(server), tags=["full"], clients=["all"])
+    assert doubts(result) == {}
+    assert [d for d in result.data["differences"] if not d["known"]] == []
+
+
+SPOKEN = ["chat", "stream-end", "usage", "keep-alive", "auth"]
+"""Checks of what the loopback server does in the Messages dialect."""
+
+
+@pytest.mark.parametrize("name", GATEWAYS)
+def test_a_gateway_of_the_messages_dialect(name: str) -> None:
+    names = SPOKEN + [c.name for c in all_checks() if "dialect" in c.tags]
+    with serve(GATEWAYS[name], key=KEY) as server:
+        target = target_of(server)
+        target = replace(target, endpoint=replace(target.endpoint, dialect="anthropic"))
+        result = smoke(target, names=names, clients=["all"])
+    assert doubts(result) == {}
+    assert result.data["clients"] == ["requests", "anthropic"]
 
 
 # --- refusals of a key ----------------------------------------------------------------------
@@ -261,22 +287,38 @@ def test_a_busy_server_says_nothing_of_keys(status: int) -> None:
     assert (check["verdict"], "overloaded" in check["message"]) == ("inconclusive", True)
 
 
-def test_a_refusal_by_chance_is_a_doubt() -> None:
-    seen: list[bytes] = []
+def by_turns(*answers: tuple[int, Any] | None) -> Callable[..., Any]:
+    """A route whose POST answers come in this order, the last one again and again."""
+    left = list(answers)
 
     def route(server: Server, method: str, path: str, data: bytes, headers: Any) -> Any:
-        if method != "POST":
-            return None
-        seen.append(data)
-        return (500, "") if len(seen) % 2 == 0 else None
+        return (left.pop(0) if left[1:] else left[0]) if method == "POST" else None
 
-    with serve(Defect("chance", "", route=route)) as server:
-        target = target_of(server)
-        keyed = smoke(
-            type(target)(**{**target.__dict__, "endpoint": target.endpoint.with_key(None)}),
-            names=["auth"],
-        )
-        assert keyed.data["checks"][0]["verdict"] == "could not check"
+    return route
+
+
+OK = (200, {"id": "1", "choices": [{"index": 0, "message": {"content": "Hello!"}}]})
+BROKEN = (500, {"error": {"message": "internal error"}})
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        # right, without a key, without a key again, right again
+        ((OK, BROKEN, OK, OK), "with a missing key: HTTP 500, then an answer"),
+        ((OK, BROKEN, (501, ""), OK), "with a missing key: HTTP 500, then HTTP 501"),
+        ((OK, BROKEN, BROKEN, BROKEN), "with the *** key: HTTP 500"),
+        # (the right key of these tests is "right", which no report shows)
+        # the same for a wrong key, after a missing one was refused as it should be
+        ((OK, (401, ""), BROKEN, OK, OK), "with a wrong key: HTTP 500, then an answer"),
+        ((OK, (401, ""), BROKEN, BROKEN, BROKEN), "with the *** key: HTTP 500"),
+    ],
+)
+def test_a_refusal_by_chance_is_a_doubt(answers: tuple[Any, ...], expected: str) -> None:
+    with serve(Defect("chance", "", route=by_turns(*answers)), key=KEY) as server:
+        (check,) = smoke(target_of(server), names=["auth"]).data["checks"]
+    assert (check["verdict"], check["findings"]) == ("inconclusive", [])
+    assert expected in check["message"]
 
 
 def test_a_key_that_is_not_looked_at_is_a_failure() -> None:
@@ -318,6 +360,6 @@ def test_a_time_out_under_load_is_told_as_that(client: str) -> None:
         result = smoke(target, names=["chat", "temperature"], clients=[client])
     verdicts = {c["name"]: c["verdict"] for c in result.data["checks"]}
     assert verdicts == {"chat": "pass", "temperature": "inconclusive"}
-    said = result.data["checks"][1]["message"]
-    assert "overloaded, slow, or hangs" in said
-    assert "nothing was seen of 'temperature'" in said
+    message = result.data["checks"][1]["message"]
+    assert "overloaded, slow, or hangs" in message
+    assert "nothing was seen of 'temperature'" in message

@@ -44,7 +44,7 @@ def test_outside_the_promise_is_not_checked() -> None:
     profile = paths.shipped("profiles", "hosted", f"{name}.yaml")
     with serve_as(name) as url:
         result = smoke(resolve(str(profile), sets=(f"base-url={url}",)), names=["tool-call"])
-    (found,) = result.data["checks"]
-    assert found["verdict"] == "could not check"
-    assert "does not promise tools" in found["message"]
+    (check,) = result.data["checks"]
+    assert check["verdict"] == "could not check"
+    assert "does not promise tools" in check["message"]
     assert result.exit_code == 3

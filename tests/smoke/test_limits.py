@@ -11,8 +11,8 @@ from tests.smoke.targets import target_of
 
 
 def only(result):
-    (found,) = result.data["checks"]
-    return found
+    (check,) = result.data["checks"]
+    return check
 
 
 SHIPPED = section.DEFAULTS
@@ -46,19 +46,19 @@ LAST = 60
 
 def test_a_health_route_slower_than_the_limit_fails() -> None:
     with serve(Defect("slow", "health", route=slow_health)) as server:
-        found = only(smoke(target_of(server), names=["health"]))
+        check = only(smoke(target_of(server), names=["health"]))
         lenient = {"thresholds": {"health": {"latency": "5s"}}}
         allowed = only(smoke(target_of(server, smoke=lenient), names=["health"]))
-    assert [f["code"] for f in found["findings"]] == ["too-slow"], found["message"]
+    assert [f["code"] for f in check["findings"]] == ["too-slow"], check["message"]
     assert allowed["verdict"] == "pass"
 
 
 def test_a_stream_that_stands_still_near_its_end_fails() -> None:
     with serve(Defect("tail", "stream-timing", pause=tail)) as server:
-        found = only(smoke(target_of(server), names=["stream-timing"]))
+        check = only(smoke(target_of(server), names=["stream-timing"]))
         lenient = {"thresholds": {"stream-timing": {"longest-gap": "9s", "tail": "9s"}}}
         allowed = only(smoke(target_of(server, smoke=lenient), names=["stream-timing"]))
-    assert [f["code"] for f in found["findings"]] == ["too-slow"], found["message"]
+    assert [f["code"] for f in check["findings"]] == ["too-slow"], check["message"]
     assert allowed["verdict"] == "pass"
 
 
@@ -75,6 +75,6 @@ def test_an_end_mark_long_after_the_last_text_fails() -> None:
             pause=lambda i: 2.5 if i == server.memory.get("end") else 0.0005,
         )
         server.defect = late_end
-        found = only(smoke(target_of(server), names=["stream-timing"]))
-    assert [f["code"] for f in found["findings"]] == ["too-slow"], found["message"]
-    assert "tail" in found["message"]
+        check = only(smoke(target_of(server), names=["stream-timing"]))
+    assert [f["code"] for f in check["findings"]] == ["too-slow"], check["message"]
+    assert "tail" in check["message"]

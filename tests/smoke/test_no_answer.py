@@ -32,8 +32,8 @@ def deaf() -> Iterator[str]:
 
 def test_a_key_that_the_server_repeats_is_in_no_report() -> None:
     def tells(server, method, path, data, headers):
-        said = f"Incorrect API key provided: {headers.get('Authorization')}"
-        return (401, {"error": {"message": said}}) if method == "POST" else None
+        message = f"Incorrect API key provided: {headers.get('Authorization')}"
+        return (401, {"error": {"message": message}}) if method == "POST" else None
 
     with serve(Defect("tells", "chat", route=tells), key=SECRET) as server:
         result = smoke(target_of(server), names=["chat", "tool-call"], clients=["all"])
@@ -61,9 +61,9 @@ def test_a_redirection_is_named_and_not_followed() -> None:
         where = f"{server.url}/new"
         server.memory["location"] = where
         result = smoke(target_of(server), names=["chat"], clients=["requests"])
-    (found,) = result.data["checks"]
-    assert found["verdict"] == "fail"
-    assert f"HTTP 307 sends to {where}" in found["message"]
+    (check,) = result.data["checks"]
+    assert check["verdict"] == "fail"
+    assert f"HTTP 307 sends to {where}" in check["message"]
 
 
 def test_of_a_server_that_never_answers_only_the_first_checks_wait() -> None:
@@ -96,12 +96,12 @@ def test_a_refused_stream_is_a_failure_unless_the_server_says_that_it_cannot() -
 
         return Defect("no-streams", "stream-end", route=route)
 
-    seen = {}
+    results = {}
     for status in (500, 400):
         with serve(breaks(status)) as server:
             result = smoke(of_url(server.url, model="tiny-ernie"), names=["stream-end"])
-        seen[status] = result.data["checks"][0]["verdict"]
-    assert seen == {500: "fail", 400: "could not check"}
+        results[status] = result.data["checks"][0]["verdict"]
+    assert results == {500: "fail", 400: "could not check"}
 
 
 @pytest.mark.parametrize("client", ["requests", "openai"])

@@ -49,9 +49,9 @@ def fused(size: int) -> dict[str, Any]:
                 group = where[start : start + size]
                 texts = (e["choices"][0]["delta"][field] for e in group)
                 group[0]["choices"][0]["delta"][field] = "".join(texts)
-                held = [c for e in group for c in _entries(e)]
-                if held:
-                    group[0]["choices"][0]["logprobs"]["content"] = held
+                kept = [c for e in group for c in _entries(e)]
+                if kept:
+                    group[0]["choices"][0]["logprobs"]["content"] = kept
                 gone += group[1:]
             events = [e for e in events if not any(e is g for g in gone)]
         return events
@@ -60,8 +60,8 @@ def fused(size: int) -> dict[str, Any]:
 
 
 def _entries(event: Body) -> list[Body]:
-    found: list[Body] = (event["choices"][0].get("logprobs") or {}).get("content") or []
-    return found
+    entries: list[Body] = (event["choices"][0].get("logprobs") or {}).get("content") or []
+    return entries
 
 
 def end_with_text(events: list[Any], body: Body) -> list[Any]:
@@ -83,25 +83,25 @@ def azure(events: list[Any], body: Body) -> list[Any]:
 
 def whole_calls(events: list[Any], body: Body) -> list[Any]:
     """Every call in one piece, arguments and all."""
-    made: dict[int, Body] = {}
+    calls: dict[int, Body] = {}
     gone = []
     for i in pieces(events, "tool_calls"):
         call = events[i]["choices"][0]["delta"]["tool_calls"][0]
-        if call["index"] in made:
-            made[call["index"]]["function"]["arguments"] += call["function"]["arguments"]
+        if call["index"] in calls:
+            calls[call["index"]]["function"]["arguments"] += call["function"]["arguments"]
             gone.append(events[i])
         else:
-            made[call["index"]] = call
+            calls[call["index"]] = call
     return [e for e in events if not any(e is g for g in gone)]
 
 
-def cached(server: Server, body: Body, made: Body) -> None:
+def cached(server: Server, body: Body, answer: Body) -> None:
     """A gateway's cache of whole requests at temperature 0."""
     if body.get("temperature") == 0:
         key = json.dumps(body, sort_keys=True)
         with server.lock:
-            kept = server.memory.setdefault(key, json.dumps(made))
-        made.update(json.loads(kept))
+            kept = server.memory.setdefault(key, json.dumps(answer))
+        answer.update(json.loads(kept))
 
 
 def usage_everywhere(events: list[Any], body: Body) -> list[Any]:
@@ -179,8 +179,8 @@ def no_thoughts(server: Server, body: Body, reply: Any) -> None:
     reply.reasoning = ""
 
 
-def versioned(server: Server, body: Body, made: Body) -> None:
-    made["model"] = "tiny-ernie-2026-01-09"
+def versioned(server: Server, body: Body, answer: Body) -> None:
+    answer["model"] = "tiny-ernie-2026-01-09"
 
 
 @pytest.mark.parametrize(

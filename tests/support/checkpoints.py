@@ -43,7 +43,7 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
 }  # fmt: skip
 """Numbers of the models' config.json; `vision` is blocks, width and inner size of the tower."""
 
-SAME = {"ERNIE-4.5-21B-A3B-Thinking": "ERNIE-4.5-21B-A3B",
+SAME_SHAPE = {"ERNIE-4.5-21B-A3B-Thinking": "ERNIE-4.5-21B-A3B",
         "ERNIE-4.5-VL-28B-A3B-Thinking": "ERNIE-4.5-VL-28B-A3B"}  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def write_shard(path: Path, tensors: list[Tensor]) -> None:
 
 def write_checkpoint(folder: Path, model: str) -> Path:
     """The checkpoint of `model` with its index and configuration."""
-    shape = SHAPES[SAME.get(model, model)]
+    shape = SHAPES[SAME_SHAPE.get(model, model)]
     shards: list[list[Tensor]] = [[]]
     filled = 0
     for tensor in tensors_of(shape):

@@ -33,7 +33,7 @@ def undocumented(envelope: Mapping[str, Any]) -> list[str]:
 class Ran:
     """A finished `ernie-deploy` command."""
 
-    words: tuple[str, ...]
+    arguments: tuple[str, ...]
     rc: int
     stdout: str
     stderr: str
@@ -53,10 +53,11 @@ class Ran:
         """Every JSON line of stdout but the last, the envelope."""
         return [json.loads(line) for line in self.stdout.strip().splitlines()[:-1]]
 
-    def said(self) -> str:
+    def output(self) -> str:
         """All that was printed, for an assertion's message."""
         return (
-            f"$ ernie-deploy {' '.join(self.words)}\nrc {self.rc}\n{self.stdout}\n--\n{self.stderr}"
+            f"$ ernie-deploy {' '.join(self.arguments)}\nrc {self.rc}\n{self.stdout}"
+            f"\n--\n{self.stderr}"
         )
 
 
@@ -70,13 +71,13 @@ def environment(home: Path | None, env: Mapping[str, str | None] | None = None) 
     return {name: value for name, value in merged.items() if value is not None}
 
 
-def argv(*words: str) -> list[str]:
+def argv(*arguments: str) -> list[str]:
     """The command line of `ernie-deploy words...`."""
-    return [sys.executable, "-m", "launcher", *words]
+    return [sys.executable, "-m", "launcher", *arguments]
 
 
 def spawn(
-    *words: str,
+    *arguments: str,
     home: Path | None = None,
     env: Mapping[str, str | None] | None = None,
     cwd: Path = ROOT,
@@ -85,12 +86,12 @@ def spawn(
     """Start a command and return at once; the caller ends it."""
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(
-        argv(*words), text=True, env=environment(home, env), cwd=cwd, **{**pipes, **options}
+        argv(*arguments), text=True, env=environment(home, env), cwd=cwd, **{**pipes, **options}
     )
 
 
 def run(
-    *words: str,
+    *arguments: str,
     home: Path | None = None,
     env: Mapping[str, str | None] | None = None,
     cwd: Path = ROOT,
@@ -100,14 +101,14 @@ def run(
     """Run a command to its end; fails where it needs longer than `deadline` seconds."""
     started = time.monotonic()
     options = {} if stdin is None else {"stdin": subprocess.PIPE}
-    with spawn(*words, home=home, env=env, cwd=cwd, **options) as process:
+    with spawn(*arguments, home=home, env=env, cwd=cwd, **options) as process:
         try:
             stdout, stderr = process.communicate(stdin, timeout=deadline)
         except subprocess.TimeoutExpired:
             process.kill()
             stdout, stderr = process.communicate()
-            said = f"{stdout}\n--\n{stderr}"
+            output = f"{stdout}\n--\n{stderr}"
             raise AssertionError(
-                f"`ernie-deploy {' '.join(words)}` did not end in {deadline:g} s:\n{said}"
+                f"`ernie-deploy {' '.join(arguments)}` did not end in {deadline:g} s:\n{output}"
             ) from None
-    return Ran(words, process.returncode, stdout, stderr, time.monotonic() - started)
+    return Ran(arguments, process.returncode, stdout, stderr, time.monotonic() - started)

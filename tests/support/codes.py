@@ -38,7 +38,7 @@ class Use:
 def uses() -> list[Use]:
     """Every use of a code in launcher/, in order."""
     files = [_File(path) for _, path in modules()]
-    takers = {name: place for file in files for name, place in file.takers.items()}
+    takers = {name: location for file in files for name, location in file.takers.items()}
     return [use for file in files for use in file.uses(takers)]
 
 
@@ -91,10 +91,10 @@ class _File:
             name, owner = _called(node)
             if name not in takers or (name == "of" and owner not in {*ERRORS, "cls"}):
                 continue
-            given = [k.value for k in node.keywords if k.arg == "code"]
-            given += node.args[takers[name] : takers[name] + 1]
+            codes = [k.value for k in node.keywords if k.arg == "code"]
+            codes += node.args[takers[name] : takers[name] + 1]
             where = f"{self.name}:{node.lineno}"
-            for code in given:
+            for code in codes:
                 for text in self._literals(code, where):
                     yield Use(text, self._beside(node, name, owner), where)
 
@@ -136,19 +136,19 @@ class _File:
         if owner in ERRORS:
             return ERRORS[owner]
         if name in self.functions and name in self.takers:
-            said = _exit_codes(self.functions[name])
-            if len(said) == 1:
-                return said.pop()
+            exit_codes = _exit_codes(self.functions[name])
+            if len(exit_codes) == 1:
+                return exit_codes.pop()
         above: Any = node
         while (above := self.parents.get(above)) is not None:
             if isinstance(above, ast.Call):
-                said = _exit_codes(above, deep=False)
-                if len(said) == 1:
-                    return said.pop()
+                exit_codes = _exit_codes(above, deep=False)
+                if len(exit_codes) == 1:
+                    return exit_codes.pop()
             if isinstance(above, ast.FunctionDef):
-                said = _exit_codes(above)
-                if len(said) == 1:
-                    return said.pop()
+                exit_codes = _exit_codes(above)
+                if len(exit_codes) == 1:
+                    return exit_codes.pop()
                 break
         helper = name not in ("Problem", "of")
         if self.name.startswith(PROFILE) or (self.name.startswith(ENGINES) and helper):
@@ -159,16 +159,16 @@ class _File:
 def _exit_codes(node: ast.AST, *, deep: bool = True) -> set[int | None]:
     """The exit codes that a call names itself, or a function anywhere; None for a computed one."""
     inner = ast.walk(node) if deep else [node, *getattr(node, "args", [])]
-    found: set[int | None] = set()
+    codes: set[int | None] = set()
     for one in inner:
         if isinstance(one, ast.Call):
             name, owner = _called(one)
-            found |= {ERRORS[word] for word in (name, owner) if word in ERRORS}
+            codes |= {ERRORS[word] for word in (name, owner) if word in ERRORS}
         elif isinstance(one, ast.Attribute) and ast.unparse(one.value) == "ExitCode":
-            found.add(int(ExitCode[one.attr]))
+            codes.add(int(ExitCode[one.attr]))
         elif isinstance(one, ast.Attribute) and one.attr == "exit_code":
-            found.add(None)
-    return found
+            codes.add(None)
+    return codes
 
 
 def _called(node: ast.Call) -> tuple[str, str]:

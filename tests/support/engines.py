@@ -23,9 +23,9 @@ HOME = "ERNIE_TEST_ENGINES_HOME"
 
 def python_of(name: str) -> str | None:
     """The interpreter of the engine `name`, None where it is not installed."""
-    given = os.environ.get(VARIABLES[name])
-    if given:
-        return given
+    python = os.environ.get(VARIABLES[name])
+    if python:
+        return python
     homes = (os.environ.get(HOME), ROOT / ".ernie-deploy")
     for home in (Path(one) for one in homes if one):
         for folder in sorted((home / "engines").glob(f"{name}-*"), reverse=True):

@@ -1,13 +1,18 @@
-"""Makes the file operations of a command fail, one after the other, below one folder.
+"""Makes the file operations of a command or of a keeper fail, one after the other.
 
-A `sitecustomize` puts an audit hook into the command's process: Python tells it of every open,
-mkdir, rename and removal before the kernel is asked. `fsync` and `write` have no such event and
-are wrapped.
+A `sitecustomize` puts an audit hook into the process: Python tells it of every open, mkdir,
+rename, removal and bind before the kernel is asked. `fsync` and `write` have no such event and are
+wrapped.
 """
 
 import errno
+import shlex
+import sys
 from pathlib import Path
 
+EVERY_ERROR = (
+    errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO, errno.EMFILE, errno.ENOENT
+)  # fmt: skip
 ERRORS = (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EIO)
 
 _HOOK = """
@@ -85,3 +90,118 @@ class FailingFiles:
         number = int(path.read_text())
         path.unlink()
         return number
+
+
+_KEEPER_HOOK = """
+import os, re, sys
+
+roots = (os.environ["FAIL_BELOW"] + "/", "/tmp/ed-")
+kind, nth = os.environ["FAIL_KIND"], int(os.environ["FAIL_AT"])
+only = os.environ["FAIL_ONCE"] == "1"
+number, log = int(os.environ["FAIL_ERRNO"]), os.environ["FAIL_LOG"]
+count, failing, me = 0, False, os.getpid()
+
+def name(path):
+    if path.startswith(roots[1]):
+        return "temporary folder" if path.count("/") == 2 else "in temporary folder"
+    return re.sub(r"\\.\\d+$", "", os.path.basename(path))
+
+def resolved(path, folder=-1):
+    if not isinstance(path, (str, bytes)):
+        return ""
+    path = os.fsdecode(path)
+    parent = re.match(r"/proc/self/fd/(\\d+)/", path)
+    if parent:
+        folder, path = int(parent[1]), path[parent.end():]
+    if isinstance(folder, int) and folder >= 0 and not path.startswith("/"):
+        path = os.path.join(os.readlink(f"/proc/self/fd/{folder}"), path)
+    return os.path.abspath(path)
+
+def step(what, path):
+    global count, failing
+    if os.getpid() != me or not path.startswith(roots):
+        return
+    this = f"{what} {name(path)}"
+    with open(log, "a") as file:
+        file.write(this + "\\n")
+    if failing and path.startswith(roots[0]):
+        raise OSError(number, os.strerror(number), path)
+    if this == kind:
+        count += 1
+        if count == nth:
+            failing = not only
+            raise OSError(number, os.strerror(number), path)
+
+def hook(event, args):
+    if event == "open" and isinstance(args[2], int):
+        if args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            step(event, resolved(args[0]))
+    elif event in ("os.mkdir", "os.remove", "os.rmdir", "os.chmod", "os.truncate"):
+        step(event, resolved(args[0], args[-1]))
+    elif event == "os.rename":
+        step(event, resolved(args[0], args[2]))
+    elif event == "socket.bind":
+        step(event, resolved(args[1]))
+
+def wrapped(function):
+    def call(descriptor, *more):
+        try:
+            path = os.readlink(f"/proc/self/fd/{descriptor}")
+        except OSError:
+            path = ""
+        step(function.__name__, path)
+        return function(descriptor, *more)
+    return call
+
+if "launcher.keeper" in sys.orig_argv:
+    os.fsync, os.write = wrapped(os.fsync), wrapped(os.write)
+    sys.addaudithook(hook)
+"""
+
+_BY_THE_SHIM = """
+import os, sys
+
+if "launcher" in sys.orig_argv:
+    sys.executable = os.environ["FAIL_KEEPER"]
+"""
+
+
+class FailingKeeper:
+    """The environment of an `up` whose keeper meets a failing file operation.
+
+    The keeper is started by the interpreter that started `up`; in its place stands a shim that
+    puts the hook into the keeper and into nothing else.
+    """
+
+    def __init__(self, folder: Path, home: Path, pythonpath: str) -> None:
+        folder.mkdir()
+        self.log = folder / "log"
+        self._home = home
+        inner, outer = folder / "inner", folder / "outer"
+        for part, text in ((inner, _KEEPER_HOOK), (outer, _BY_THE_SHIM)):
+            part.mkdir()
+            (part / "sitecustomize.py").write_text(text)
+        self._shim = folder / "python"
+        self._shim.write_text(
+            f'#!/bin/sh\nPYTHONPATH={inner}:$PYTHONPATH exec {shlex.quote(sys.executable)} "$@"\n'
+        )
+        self._shim.chmod(0o700)
+        self._path = f"{outer}:{pythonpath}"
+
+    def env(self, kind: str, nth: int, error: int, *, once: bool) -> dict[str, str]:
+        """The `nth` operation of that kind fails; unless `once`, all later ones in the home too."""
+        self.log.write_text("")
+        return {
+            "PYTHONPATH": self._path,
+            "FAIL_KEEPER": str(self._shim),
+            "FAIL_BELOW": str(self._home),
+            "FAIL_KIND": kind,
+            "FAIL_AT": str(nth),
+            "FAIL_ONCE": str(int(once)),
+            "FAIL_ERRNO": str(error),
+            "FAIL_LOG": str(self.log),
+        }
+
+    def operations(self) -> list[str]:
+        """What the keeper did since `env`, in order: `rename .state.json`."""
+        return self.log.read_text().splitlines()

@@ -251,29 +251,29 @@ class Server:
         return 404, {"error": "not found"}
 
     def _health(self) -> tuple:
-        said = self._script["health"]
-        if isinstance(said, list):
+        health = self._script["health"]
+        if isinstance(health, list):
             self._healths += 1
-            said = said[min(self._healths, len(said)) - 1]
-        if said == "hang":
+            health = health[min(self._healths, len(health)) - 1]
+        if health == "hang":
             time.sleep(3600)
         if self._script["health_text"] is not None:
-            return said, self._script["health_text"].encode()
-        return (304, b"") if said == 304 else (said, {"status": said})
+            return health, self._script["health_text"].encode()
+        return (304, b"") if health == 304 else (health, {"status": health})
 
     def _completion(self) -> tuple:
-        said = str(self._script["completion"])
-        if said.isdigit():
-            return int(said), {"error": {"message": "told so"}}
-        if said == "hang":
+        completion = str(self._script["completion"])
+        if completion.isdigit():
+            return int(completion), {"error": {"message": "told so"}}
+        if completion == "hang":
             time.sleep(3600)
-        if said.startswith("slow:"):
-            time.sleep(float(said[5:]))
-        if said == "garbage":
+        if completion.startswith("slow:"):
+            time.sleep(float(completion[5:]))
+        if completion == "garbage":
             return 200, b"<html>not what was asked for</html>"
-        content = {"empty": "", "reasoning": ""}.get(said, "Hello!")
+        content = {"empty": "", "reasoning": ""}.get(completion, "Hello!")
         message = {"role": "assistant", "content": content}
-        if said == "reasoning":
+        if completion == "reasoning":
             message["reasoning_content"] = "Hm"
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
         usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}

@@ -30,8 +30,8 @@ def temporary_home() -> Iterator[Path]:
             processes.kill([leak.pid for leak in leaks])
         shutil.rmtree(home, ignore_errors=True)
     if leaks:
-        shown = "\n".join(f"  {x.pid} ({x.reason}): {x.command[:200]}" for x in leaks)
-        pytest.fail(f"processes outlived the test:\n{shown}", pytrace=False)
+        report = "\n".join(f"  {x.pid} ({x.reason}): {x.command[:200]}" for x in leaks)
+        pytest.fail(f"processes outlived the test:\n{report}", pytrace=False)
 
 
 def _settled(home: Path) -> list[processes.Leak]:

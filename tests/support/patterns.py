@@ -54,8 +54,8 @@ class Used:
 
 def everything() -> list[Used]:
     """What the code compiles, and what the data files hold."""
-    found = {(u.where, u.regex.pattern, u.way): u for u in (*_of_modules(), *_of_data())}
-    return sorted(found.values(), key=lambda u: (u.where, u.way))
+    uses = {(u.where, u.regex.pattern, u.way): u for u in (*_of_modules(), *_of_data())}
+    return sorted(uses.values(), key=lambda u: (u.where, u.way))
 
 
 def _of_data() -> Iterator[Used]:
@@ -114,13 +114,13 @@ def _compiled(value: object) -> Iterator[re.Pattern[Any]]:
 
 def _ways(tree: ast.AST) -> dict[str, set[str]]:
     """How each name of the module is applied: `_LINE.fullmatch(...)`."""
-    found: dict[str, set[str]] = {}
+    ways: dict[str, set[str]] = {}
     for node in ast.walk(tree):
         if not isinstance(node, ast.Attribute) or node.attr not in WAYS:
             continue
         if isinstance(node.value, ast.Name):
-            found.setdefault(node.value.id, set()).add(node.attr)
-    return found
+            ways.setdefault(node.value.id, set()).add(node.attr)
+    return ways
 
 
 def _of_call(where: str, call: ast.AST, names: dict[str, Any]) -> Iterator[Used]:
@@ -172,28 +172,28 @@ def attacks(pattern: str | bytes, flags: int) -> list[Attack]:
     text = pattern if isinstance(pattern, str) else pattern.decode("latin-1")
     tree = parser.parse(text, flags & ~re.UNICODE if isinstance(pattern, bytes) else flags)
     every = _walk(list(tree), "", [])
-    found: set[Attack] = set()
+    found_attacks: set[Attack] = set()
     for prefix, classes in every:
         for chars in classes:
-            found |= _runs(prefix, chars)
+            found_attacks |= _runs(prefix, chars)
     for prefix in {prefix for prefix, _ in every} | {_sample(list(tree))}:
         for filler in ("", " ", "x", "1", ".", "/", prefix[:1], prefix[-1:]):
-            found.add(Attack("", prefix + filler, "\x00"))
-    return sorted(attack for attack in found if attack.body)
+            found_attacks.add(Attack("", prefix + filler, "\x00"))
+    return sorted(attack for attack in found_attacks if attack.body)
 
 
 def _runs(prefix: str, chars: str) -> set[Attack]:
     """A long run of a class after what leads to it, alone, and mixed; each nearly a match."""
-    found = set()
+    runs = set()
     for run in {*chars[:4], chars[:2], chars[::-1][:2]}:
         for end in ("", "\x00", "!", "\n", " "):
-            found |= {Attack(prefix, run, end), Attack("", run, end)}
+            runs |= {Attack(prefix, run, end), Attack("", run, end)}
         # The prefix again and again: every start walks over what all later ones will.
-        found |= {Attack("", prefix + run, "\x00"), Attack("", prefix + run * 50, "\x00")}
-    return found
+        runs |= {Attack("", prefix + run, "\x00"), Attack("", prefix + run * 50, "\x00")}
+    return runs
 
 
-def _walk(items: list[Any], prefix: str, found: list[Any]) -> list[tuple[str, list[str]]]:
+def _walk(items: list[Any], prefix: str, collected: list[Any]) -> list[tuple[str, list[str]]]:
     """(a text that leads to a repeat, what the repeat may consist of) for every long repeat."""
     for at, (code, value) in enumerate(items):
         if code in (opcodes.MAX_REPEAT, opcodes.MIN_REPEAT) or str(code) == "POSSESSIVE_REPEAT":
@@ -202,34 +202,36 @@ def _walk(items: list[Any], prefix: str, found: list[Any]) -> list[tuple[str, li
                 chars = _chars(list(inside))
                 after = _chars(items[at + 1 : at + 3])
                 both = [c for c in chars if c in after]
-                found.append((prefix, ["".join(dict.fromkeys([*both, *chars])), _sample(inside)]))
-            _walk(list(inside), prefix, found)
+                collected.append(
+                    (prefix, ["".join(dict.fromkeys([*both, *chars])), _sample(inside)])
+                )
+            _walk(list(inside), prefix, collected)
         elif code is opcodes.SUBPATTERN:
-            _walk(list(value[-1]), prefix, found)
+            _walk(list(value[-1]), prefix, collected)
         elif code is opcodes.BRANCH:
             for branch in value[1]:
-                _walk(list(branch), prefix, found)
+                _walk(list(branch), prefix, collected)
         elif code in (opcodes.ASSERT, opcodes.ASSERT_NOT):
-            _walk(list(value[1]), prefix, found)
+            _walk(list(value[1]), prefix, collected)
         prefix += _sample([(code, value)])
-    return found
+    return collected
 
 
 def _chars(items: list[Any]) -> list[str]:
     """Some characters with which the items may begin."""
-    found: list[str] = []
+    characters: list[str] = []
     for code, value in items[:1]:
         if code is opcodes.SUBPATTERN:
-            found += _chars(list(value[-1]))
+            characters += _chars(list(value[-1]))
         elif code is opcodes.BRANCH:
-            found += itertools.chain.from_iterable(_chars(list(b))[:2] for b in value[1])
+            characters += itertools.chain.from_iterable(_chars(list(b))[:2] for b in value[1])
         elif code in (opcodes.MAX_REPEAT, opcodes.MIN_REPEAT):
-            found += _chars(list(value[2])) + _chars(items[1:])
+            characters += _chars(list(value[2])) + _chars(items[1:])
         elif code in (opcodes.ASSERT, opcodes.ASSERT_NOT, opcodes.AT):
-            found += _chars(items[1:])
+            characters += _chars(items[1:])
         else:
-            found += _members(code, value)
-    return found
+            characters += _members(code, value)
+    return characters
 
 
 PROBES = "a1 .:/-_'\"A0fx=,;[](){}<>%@#\t\x9d\x1b\x00\u4e00"
@@ -253,13 +255,13 @@ def _matches(code: Any, value: Any, char: str) -> bool:
         return char != "\n"
     if code is not opcodes.IN:
         return False
-    found = any(
+    is_match = any(
         (op is opcodes.LITERAL and ord(char) == v)
         or (op is opcodes.RANGE and v[0] <= ord(char) <= v[1])
         or (op is opcodes.CATEGORY and _of_kind(char, str(v)))
         for op, v in value
     )
-    return found != (value[0][0] is opcodes.NEGATE)
+    return is_match != (value[0][0] is opcodes.NEGATE)
 
 
 ALPHABET = "".join(map(chr, range(160))) + "\u4e00"
@@ -290,9 +292,9 @@ def _ambiguous(items: list[Any]) -> str | None:
             if shared := before & _first(list(value[2])):
                 return f"two repeats beside each other take {min(shared)!r}"
             for at, part in enumerate(value[2]):
-                others = [item for n, item in enumerate(value[2]) if n != at]
+                alternatives = [item for n, item in enumerate(value[2]) if n != at]
                 inner_chars = _endless(part)
-                if inner_chars and not (_alphabet(others) - inner_chars):
+                if inner_chars and not (_alphabet(alternatives) - inner_chars):
                     return "a repeat within a repeat"
             before = chars if value[0] else before | chars
         elif _may_be_empty(code, value):
@@ -316,28 +318,28 @@ def _inside(code: Any, value: Any) -> list[list[Any]]:
 
 def _alphabet(items: list[Any]) -> set[str]:
     """Every character that may be a part of what the items match."""
-    found: set[str] = set()
+    characters: set[str] = set()
     for code, value in items:
         inside = _inside(code, value)
         for inner in inside:
-            found |= _alphabet(inner)
+            characters |= _alphabet(inner)
         if not inside:
-            found |= {char for char in ALPHABET if _matches(code, value, char)}
-    return found
+            characters |= {char for char in ALPHABET if _matches(code, value, char)}
+    return characters
 
 
 def _first(items: list[Any]) -> set[str]:
     """Every character with which the items may begin."""
-    found: set[str] = set()
+    characters: set[str] = set()
     for code, value in items:
         inside = _inside(code, value)
-        found |= _alphabet([(code, value)]) if not inside else set()
+        characters |= _alphabet([(code, value)]) if not inside else set()
         if code not in (opcodes.ASSERT, opcodes.ASSERT_NOT):
             for inner in inside:
-                found |= _first(inner)
+                characters |= _first(inner)
         if not _may_be_empty(code, value):
             break
-    return found
+    return characters
 
 
 def _endless(item: Any) -> set[str]:
@@ -361,11 +363,11 @@ def _may_be_empty(code: Any, value: Any) -> bool:
 
 
 def _of_kind(char: str, kind: str) -> bool:
-    found = {
+    matching = {
         "DIGIT": char.isdigit(), "SPACE": char.isspace(), "WORD": char.isalnum() or char == "_",
     }  # fmt: skip
-    wanted = kind.rpartition("_")[2]
-    return found[wanted] != ("NOT" in kind)
+    category = kind.rpartition("_")[2]
+    return matching[category] != ("NOT" in kind)
 
 
 def _sample(items: Any) -> str:

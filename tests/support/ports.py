@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 _LEASES = Path(tempfile.gettempdir()) / "ernie-deploy-test-ports"
-_held: dict[int, int] = {}
+_leased: dict[int, int] = {}
 
 
 def ephemeral_start() -> int:
@@ -23,7 +23,7 @@ def free_port() -> int:
     numbers = list(range(max(1024, top - 8000), top))
     random.SystemRandom().shuffle(numbers)
     for number in numbers:
-        if number not in _held and _lease(number):
+        if number not in _leased and _lease(number):
             return number
     raise RuntimeError("no free port below the ephemeral range")
 
@@ -50,5 +50,5 @@ def _lease(number: int) -> bool:
         os.close(file)
         return False
     # Kept open on purpose: the lease lives as long as this process.
-    _held[number] = file
+    _leased[number] = file
     return True

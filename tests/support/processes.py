@@ -25,7 +25,7 @@ def of_home(home: Path) -> list[Leak]:
     A process may rewrite its environment and command line (setproctitle does), hence all four;
     children of such processes count too. Zombies do not: they only wait for their parent.
     """
-    found: dict[int, Leak] = {}
+    leaks: dict[int, Leak] = {}
     parents: dict[int, int] = {}
     commands: dict[int, str] = {}
     for pid in _pids():
@@ -36,15 +36,15 @@ def of_home(home: Path) -> list[Leak]:
         commands[pid] = _read(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace").strip()
         reason = _names(pid, str(home))
         if reason:
-            found[pid] = Leak(pid, commands[pid], reason)
+            leaks[pid] = Leak(pid, commands[pid], reason)
     grown = True
     while grown:
         grown = False
         for pid, parent in parents.items():
-            if parent in found and pid not in found:
-                found[pid] = Leak(pid, commands[pid], f"child of {parent}")
+            if parent in leaks and pid not in leaks:
+                leaks[pid] = Leak(pid, commands[pid], f"child of {parent}")
                 grown = True
-    return list(found.values())
+    return list(leaks.values())
 
 
 def with_token(token: str) -> list[int]:
@@ -66,14 +66,14 @@ def alive(pid: int) -> bool:
 def children(pid: int) -> list[int]:
     """All living descendants of `pid`."""
     parents = {p: stat[1] for p in _pids() if (stat := _stat(p)) and stat[0] != "Z"}
-    found: list[int] = []
+    pids: list[int] = []
     waiting = [pid]
     while waiting:
         parent = waiting.pop()
         below = [p for p, of in parents.items() if of == parent]
-        found += below
+        pids += below
         waiting += below
-    return found
+    return pids
 
 
 def kill(pids: list[int]) -> None:
@@ -106,9 +106,9 @@ def _read(pid: int, name: str) -> bytes:
 
 
 def _names(pid: int, home: str) -> str | None:
-    for place in ("environ", "cmdline"):
-        if home.encode() in _read(pid, place):
-            return place
+    for file in ("environ", "cmdline"):
+        if home.encode() in _read(pid, file):
+            return file
     folder = Path(f"/proc/{pid}")
     links = [folder / "cwd"]
     with contextlib.suppress(OSError):

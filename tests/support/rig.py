@@ -31,31 +31,31 @@ class Rig:
 
     def profile(self, name: str = "one", script: dict[str, Any] | None = None, **keys: Any) -> str:
         """A profile's path. `args` are further `engine-args`; keys are spelled with underscores."""
-        given = {key.replace("_", "-"): value for key, value in keys.items()}
-        arguments = {"script": script or {}, **given.pop("args", {})}
+        settings = {key.replace("_", "-"): value for key, value in keys.items()}
+        arguments = {"script": script or {}, **settings.pop("args", {})}
         text = {
             "name": name,
             "engine": "scripted",
             "model": "tiny",
             "python": sys.executable,
             "engine-args": arguments,
-            **given,
+            **settings,
         }
         path = self.folder / f"{name}.yaml"
         path.write_text(json.dumps(text))
         return str(path)
 
-    def place(self, name: str) -> str:
+    def path(self, name: str) -> str:
         """A path at which a test and its engine meet."""
         return str(self.folder / name)
 
-    def run(self, *words: str, **options: Any) -> cli.Ran:
+    def run(self, *arguments: str, **options: Any) -> cli.Ran:
         """A command to its end."""
-        return cli.run(*words, home=self.home, env=self.env, **options)
+        return cli.run(*arguments, home=self.home, env=self.env, **options)
 
-    def spawn(self, *words: str, **options: Any) -> "subprocess.Popen[str]":
+    def spawn(self, *arguments: str, **options: Any) -> "subprocess.Popen[str]":
         """A command that goes on; it is ended with the test at the latest."""
-        process = cli.spawn(*words, home=self.home, env=self.env, **options)
+        process = cli.spawn(*arguments, home=self.home, env=self.env, **options)
         self._spawned.append(process)
         return process
 
@@ -72,13 +72,13 @@ class Rig:
     def up(self, name: str = "one", script: dict[str, Any] | None = None, **keys: Any) -> cli.Ran:
         """`up` of a scripted profile, which has to succeed."""
         ran = self.run("up", self.profile(name, script, **keys), "--json")
-        assert ran.rc == 0, ran.said()
+        assert ran.rc == 0, ran.output()
         return ran
 
     def down(self, name: str = "one") -> cli.Ran:
         """`down`, which has to succeed and leave nothing."""
         ran = self.run("down", name, "--json")
-        assert ran.rc == 0, ran.said()
+        assert ran.rc == 0, ran.output()
         # At once: a receipt of zero that becomes true a little later was not true.
         token = (self.instance(name) / "token").read_text()
         assert not processes.with_token(token), "of the engine, after a receipt of zero"
@@ -92,10 +92,10 @@ class Rig:
     def stored(self, name: str = "one", file: str = "state.json") -> dict[str, Any]:
         """One of the instance's JSON files, empty where it is not there yet."""
         try:
-            found: dict[str, Any] = json.loads((self.instance(name) / file).read_text())
+            document: dict[str, Any] = json.loads((self.instance(name) / file).read_text())
         except FileNotFoundError:
             return {}
-        return found
+        return document
 
     def wait_for_state(self, state: str, name: str = "one") -> dict[str, Any]:
         """The stored state once it is `state`."""
@@ -169,7 +169,7 @@ class Rig:
 def tokens_on_port(number: int) -> list[str]:
     """The instance tokens of the processes that listen on this port."""
     pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    holders = (sockets.holder(found.inode, pids) for found in sockets.listeners(number))
+    holders = (sockets.holder(listener.inode, pids) for listener in sockets.listeners(number))
     return [identity.environment_token(pid) or "" for pid in holders if pid is not None]
 
 
@@ -177,11 +177,11 @@ def tokens_on_port(number: int) -> list[str]:
 def rig(home: Path, tmp_path: Path) -> Iterator[Rig]:
     """A bench with an empty state directory; at its end no instance may run."""
     with scripted_engine.registered(tmp_path) as pythonpath:
-        made = Rig(home, tmp_path, pythonpath)
+        new_rig = Rig(home, tmp_path, pythonpath)
         try:
-            yield made
+            yield new_rig
         finally:
-            made.close()
+            new_rig.close()
 
 
 __all__ = ["Rig", "rig"]

@@ -91,15 +91,15 @@ class Scripted:
 
     def plan(self, profile: Profile, context: PlanContext) -> LaunchPlan:
         """The launch plan."""
-        given = dict(profile.engine_args)
-        script = {"model": profile.model, **given.get("script", {})}
+        arguments = dict(profile.engine_args)
+        script = {"model": profile.model, **arguments.get("script", {})}
         port = context.ports["api"]
         flags = (Flag(str(port)), Flag(json.dumps(script)))
         plain, secrets = split_env(profile)
         if profile.api_key is not None:
             secrets["FAKE_KEY"] = profile.api_key.text()
-        settings = given.get("settings", {})
-        python = context.python if given.get("use-python") else sys.executable
+        settings = arguments.get("settings", {})
+        python = context.python if arguments.get("use-python") else sys.executable
         return LaunchPlan(
             argv=(python, "-I", "-S", str(SERVER), *(f.flag for f in flags)),
             flags=flags,
@@ -126,11 +126,11 @@ class Scripted:
                 drain=profile.stop.drain,
             ),
             leftovers=Leftovers(
-                shm=tuple(given.get("shm", ())),
-                queues=tuple(FtokKey(path, number) for path, number in given.get("queue", ())),
-                temporary=tuple(given.get("temporary", ())),
+                shm=tuple(arguments.get("shm", ())),
+                queues=tuple(FtokKey(path, number) for path, number in arguments.get("queue", ())),
+                temporary=tuple(arguments.get("temporary", ())),
             ),
-            vital=tuple(given.get("vital", ())),
+            vital=tuple(arguments.get("vital", ())),
             **common_parts(profile, context),
         )
 

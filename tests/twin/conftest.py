@@ -17,12 +17,14 @@ from tests.twin.interpreter import make_interpreter
 @pytest.fixture(scope="session")
 def interpreter(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """One environment per release, made when it is first asked for."""
-    made: dict[str, Path] = {}
+    interpreters: dict[str, Path] = {}
 
     def get(release: str = "2.4") -> Path:
-        if release not in made:
-            made[release] = make_interpreter(tmp_path_factory.mktemp("env") / release, release)
-        return made[release]
+        if release not in interpreters:
+            interpreters[release] = make_interpreter(
+                tmp_path_factory.mktemp("env") / release, release
+            )
+        return interpreters[release]
 
     return get
 
@@ -38,9 +40,9 @@ def _starter(
     def start(
         *flags: str, release: str = "2.4", ports: Ports | None = None, **options: Any
     ) -> Twin:
-        held = ports or stack.enter_context(lease_ports())
-        place = folder / f"run{next(numbers)}"
-        twin = Twin(interpreter(release), place, held, *flags, **options)
+        leased = ports or stack.enter_context(lease_ports())
+        folder_ = folder / f"run{next(numbers)}"
+        twin = Twin(interpreter(release), folder_, leased, *flags, **options)
         stack.callback(twin.close)
         return twin
 

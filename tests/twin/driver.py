@@ -37,13 +37,13 @@ class Ports:
 
 def _lease(name: str) -> socket.socket | None:
     """Hold a name on this host as long as the socket is open; None if somebody else does."""
-    held = socket.socket(socket.AF_UNIX)
+    lock = socket.socket(socket.AF_UNIX)
     try:
-        held.bind(f"\0ernie-twin-{name}")
+        lock.bind(f"\0ernie-twin-{name}")
     except OSError:
-        held.close()
+        lock.close()
         return None
-    return held
+    return lock
 
 
 def is_free(port: int) -> bool:
@@ -59,28 +59,28 @@ def is_free(port: int) -> bool:
 @contextlib.contextmanager
 def lease_ports() -> Iterator[Ports]:
     """Four ports below the ephemeral range; the low byte of Q is leased as well."""
-    held: list[socket.socket] = []
-    found: list[int] = []
-    while len(found) < 4:
+    locks: list[socket.socket] = []
+    numbers: list[int] = []
+    while len(numbers) < 4:
         port = random.randint(10_000, 31_000)
         lease = _lease(f"port-{port}")
         if lease is None:
             continue
-        held.append(lease)
+        locks.append(lease)
         if not is_free(port):
             continue
-        if len(found) == 2:
+        if len(numbers) == 2:
             low = _lease(f"low-{port & 0xFF}")
             if low is None:
                 continue
-            held.append(low)
+            locks.append(low)
             if queue_exists(port):
                 continue
-        found.append(port)
+        numbers.append(port)
     try:
-        yield Ports(*found)
+        yield Ports(*numbers)
     finally:
-        for lease in held:
+        for lease in locks:
             lease.close()
 
 
@@ -179,7 +179,7 @@ class Twin:
     # What it says ----------------------------------------------------------------------------
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         return self.console.read_bytes().decode("utf-8", "replace")  # keeps carriage returns
 
     def log(self, name: str) -> str:
@@ -188,12 +188,12 @@ class Twin:
 
     def wait_said(self, text: str, where: str | None = None, limit_s: float = 600.0) -> None:
         def seen() -> bool:
-            return text in (self.log(where) if where else self.said)
+            return text in (self.log(where) if where else self.output)
 
         try:
             wait_for(f"{text!r} in {where or 'the console'}", seen, limit_s)
         except AssertionError as error:
-            raise AssertionError(f"{error}\n{self.said}") from None
+            raise AssertionError(f"{error}\n{self.output}") from None
 
     # HTTP ------------------------------------------------------------------------------------
 
@@ -243,7 +243,7 @@ class Twin:
 
     def wait_ready(self) -> Twin:
         def ready() -> bool:
-            assert self.process.poll() is None, f"rc {self.process.returncode}\n{self.said}"
+            assert self.process.poll() is None, f"rc {self.process.returncode}\n{self.output}"
             return self.health() == 200
 
         wait_for("ready", ready)
@@ -258,7 +258,7 @@ class Twin:
         try:
             return self.process.wait(limit_s)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"still running\n{self.said}") from None
+            raise AssertionError(f"still running\n{self.output}") from None
 
     def stop(self) -> int:
         self.send(signal.SIGTERM)
@@ -266,33 +266,33 @@ class Twin:
 
     def processes(self) -> dict[int, str]:
         """Everything alive whose working folder is ours, with its command line."""
-        found: dict[int, str] = {}
+        lines: dict[int, str] = {}
         for entry in os.listdir("/proc"):
             if entry.isdigit():
                 with contextlib.suppress(OSError):
                     if os.readlink(f"/proc/{entry}/cwd") == str(self.folder):
                         raw = Path(f"/proc/{entry}/cmdline").read_bytes()
                         if raw:
-                            found[int(entry)] = raw.replace(b"\0", b" ").decode().strip()
-        return found
+                            lines[int(entry)] = raw.replace(b"\0", b" ").decode().strip()
+        return lines
 
     def wait_gone(self, limit_s: float = 10.0) -> None:
         """The resource tracker ends a moment after the process it serves."""
         wait_for("no process is left", lambda: not self.processes(), limit_s)
 
     def find(self, text: str) -> list[int]:
-        return sorted(pid for pid, words in self.processes().items() if text in words)
+        return sorted(pid for pid, line in self.processes().items() if text in line)
 
     @property
     def worker(self) -> int:
         """The process that would hold the GPU."""
-        found = [
+        pids = [
             pid
-            for pid, words in self.processes().items()
-            if "worker_process.py" in words and "launch" not in words and "/bin/sh" not in words
+            for pid, line in self.processes().items()
+            if "worker_process.py" in line and "launch" not in line and "/bin/sh" not in line
         ]
-        assert len(found) == 1, self.processes()
-        return found[0]
+        assert len(pids) == 1, self.processes()
+        return pids[0]
 
     def shm(self) -> set[str]:
         """Our names in /dev/shm, without the port."""
@@ -307,8 +307,8 @@ class Twin:
 
     def prometheus_folders(self) -> list[Path]:
         """Folders in /tmp that this api_server made: its pid is in the names of their files."""
-        found = Path("/tmp").glob(f"*prom_*/counter_{self.process.pid}.db")
-        return [path.parent for path in found]
+        folders = Path("/tmp").glob(f"*prom_*/counter_{self.process.pid}.db")
+        return [path.parent for path in folders]
 
     def listening(self) -> set[str]:
         """Which of P, M, Q, C accept connections."""
@@ -326,9 +326,9 @@ class Twin:
             self.process.poll()
             time.sleep(0.01)
         self.process.wait(600)
-        chosen = re.findall(r"`engine_worker_queue_port`.*\[(\d+)\]", self.said)
-        asked = {self.ports.queue, *map(int, chosen)}
-        for queue in {number + rank for number in asked for rank in range(self.ranks)}:
+        chosen = re.findall(r"`engine_worker_queue_port`.*\[(\d+)\]", self.output)
+        numbers = {self.ports.queue, *map(int, chosen)}
+        for queue in {number + rank for number in numbers for rank in range(self.ranks)}:
             remove_queue(queue)
             for path in Path("/dev/shm").glob(f"*.{queue}"):
                 path.unlink(missing_ok=True)
@@ -369,5 +369,5 @@ def accepts(port: int) -> bool:
 
 def tiny_ernie() -> Path:
     """A model folder with the tiny ERNIE's tokenizer."""
-    asked = os.environ.get("TWIN_TOKENIZER")
-    return Path(asked) if asked else ROOT / "profiles" / "tiny-ernie"
+    folder = os.environ.get("TWIN_TOKENIZER")
+    return Path(folder) if folder else ROOT / "profiles" / "tiny-ernie"

@@ -84,10 +84,10 @@ def test_fields_of_a_stream(served: Twin) -> None:
     text = "".join(chunk["delta"]["content"] for chunk in chunks)
     assert text == "\nThe capital of France is Paris.\n"
     assert chunks[-1]["finish_reason"] == "stop"
-    whole = served.chat("What is the capital of France?")["usage"]
+    usage = served.chat("What is the capital of France?")["usage"]
     streamed = events[-2]["usage"]
-    assert streamed["completion_tokens"] == whole["completion_tokens"]
-    counted = [u["completion_tokens_details"]["reasoning_tokens"] for u in (whole, streamed)]
+    assert streamed["completion_tokens"] == usage["completion_tokens"]
+    counted = [u["completion_tokens_details"]["reasoning_tokens"] for u in (usage, streamed)]
     assert counted[1] == 2 * counted[0] - 1, "the stream counts wrongly"
 
 
@@ -158,12 +158,12 @@ def test_json_answers(served: Twin) -> None:
 
 
 def test_memory_over_turns(served: Twin) -> None:
-    said: list[Any] = [
+    texts: list[Any] = [
         "My name is Grace.",
         {"role": "assistant", "content": "Nice."},
         "What is my name?",
     ]
-    assert "Grace" in served.says(*said)
+    assert "Grace" in served.says(*texts)
     assert "Grace" not in served.says("What is my name?")
 
 
@@ -223,7 +223,7 @@ def test_without_parsers_all_is_content(start: Start) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "seen"),
+    ("fault", "expected"),
     [
         ("answer-empty", lambda t: t.says("Hello") == ""),
         ("answer-wrong", lambda t: "Paris" not in t.says("What is the capital of France?")),
@@ -246,9 +246,9 @@ def test_without_parsers_all_is_content(start: Start) -> None:
         ),
     ],
 )
-def test_faults_of_the_answers(start: Start, fault: str, seen: Any) -> None:
+def test_faults_of_the_answers(start: Start, fault: str, expected: Any) -> None:
     flags = ("--reasoning-parser", "ernie-x1", "--tool-call-parser", "ernie-x1")
-    assert seen(start(*flags, fault=fault).wait_ready())
+    assert expected(start(*flags, fault=fault).wait_ready())
 
 
 def test_tool_arguments_that_are_no_json(start: Start) -> None:

@@ -33,8 +33,8 @@ from tests.twin.faults import FAULTS, parse
 def test_bad_command_lines(start: Start, flags: list[str], text: str) -> None:
     twin = start(*flags)
     assert twin.wait() == 2
-    assert "usage: api_server.py" in twin.said
-    assert text in twin.said
+    assert "usage: api_server.py" in twin.output
+    assert text in twin.output
     twin.wait_gone()
 
 
@@ -64,7 +64,7 @@ def test_bad_model_folders(start: Start, tmp_path: Path, config: str | None, tex
         (folder / "config.json").write_text(config)
     twin = start(model=str(folder))
     assert twin.wait() == 1
-    assert text in twin.said
+    assert text in twin.output
 
 
 def test_missing_model(start: Start) -> None:
@@ -72,14 +72,14 @@ def test_missing_model(start: Start) -> None:
     assert twin.wait() == 1
     assert (
         "Exception: The master of /nonexistent/model is not exist. "
-        "Please check the model name or revision." in twin.said
+        "Please check the model name or revision." in twin.output
     )
 
 
 def test_missing_tokenizer(start: Start, tmp_path: Path) -> None:
     twin = start(model=str(folder_with(tmp_path, "config.json")))
     assert twin.wait() == 1
-    assert "AssertionError: All tokenizer files should be in the same directory." in twin.said
+    assert "AssertionError: All tokenizer files should be in the same directory." in twin.output
     twin.wait_gone()
     assert not twin.shm()
 
@@ -111,7 +111,7 @@ def test_missing_tokenizer(start: Start, tmp_path: Path) -> None:
 def test_bad_settings(start: Start, flags: list[str], text: str) -> None:
     twin = start(*flags)
     assert twin.wait() == 1
-    assert text in twin.said
+    assert text in twin.output
     twin.wait_gone()
     assert not twin.shm()
 
@@ -119,14 +119,14 @@ def test_bad_settings(start: Start, flags: list[str], text: str) -> None:
 def test_context_too_long_is_seen_after_the_load(start: Start) -> None:
     twin = start("--max-model-len", "1000000", environment={"TWIN_GPU_BLOCKS": "512"})
     assert twin.wait() == 1
-    assert "Loading Weights: 100%" in twin.said
-    assert "AssertionError: current device block num: 512 should be larger" in twin.said
+    assert "Loading Weights: 100%" in twin.output
+    assert "AssertionError: current device block num: 512 should be larger" in twin.output
 
 
 def test_parser_names_by_release(start: Start) -> None:
     old = start("--reasoning-parser", "ernie-x1", release="2.2")
     assert old.wait() == 1
-    assert "reasoning helper: 'ernie-x1' not found" in old.said
+    assert "reasoning helper: 'ernie-x1' not found" in old.output
     start("--reasoning-parser", "ernie_x1", release="2.2").wait_ready()
 
 
@@ -154,8 +154,8 @@ def test_queue_ports_are_checked_before_the_load(
         port = taken.getsockname()[1]
         twin = start(flag, str(port))
         assert twin.wait() == 1
-    assert f"AssertionError: Parameter `{name}`:{port} is already in use." in twin.said
-    assert "Loading Weights" not in twin.said
+    assert f"AssertionError: Parameter `{name}`:{port} is already in use." in twin.output
+    assert "Loading Weights" not in twin.output
 
 
 def test_the_metrics_port_is_checked_after_the_load(start: Start, taken: socket.socket) -> None:
@@ -163,8 +163,8 @@ def test_the_metrics_port_is_checked_after_the_load(start: Start, taken: socket.
         port = taken.getsockname()[1]
         twin = start("--metrics-port", str(port))
         assert twin.wait() == 1
-    assert f"Exception: The parameter `metrics_port`:{port} is already in use." in twin.said
-    assert "Worker processes are launched with" in twin.said
+    assert f"Exception: The parameter `metrics_port`:{port} is already in use." in twin.output
+    assert "Worker processes are launched with" in twin.output
     twin.wait_gone()
 
 
@@ -172,8 +172,8 @@ def test_main_port_taken_ends_cleanly(start: Start, taken: socket.socket) -> Non
     with taken:
         twin = start("--port", str(taken.getsockname()[1]))
         assert twin.wait() == 1
-    assert "Launching chat completion service at" in twin.said
-    assert "Exception: The parameter `port`:" in twin.said
+    assert "Launching chat completion service at" in twin.output
+    assert "Exception: The parameter `port`:" in twin.output
     twin.wait_gone()
 
 
@@ -189,7 +189,7 @@ def test_main_port_taken_aborts(start: Start, taken: socket.socket) -> None:
     with taken:
         twin = start("--port", str(taken.getsockname()[1]), fault="port-taken-abort")
         assert twin.wait() == -signal.SIGABRT
-    assert "Assertion failed: pfd.revents & POLLIN (src/signaler.cpp:238)" in twin.said
+    assert "Assertion failed: pfd.revents & POLLIN (src/signaler.cpp:238)" in twin.output
     assert twin.listening() == {"C"}
 
 
@@ -208,15 +208,15 @@ def test_a_host_that_is_not_ours_is_reported_by_gunicorn(start: Start) -> None:
     twin = start("--host", "203.0.113.77")
     assert twin.wait() == 1
     where = f"('203.0.113.77', {twin.ports.port})"
-    assert twin.said.count(f"[ERROR] Invalid address: {where}") == 5
-    assert f"Can't connect to {where}" in twin.said
-    assert "Worker processes are launched with" in twin.said
+    assert twin.output.count(f"[ERROR] Invalid address: {where}") == 5
+    assert f"Can't connect to {where}" in twin.output
+    assert "Worker processes are launched with" in twin.output
 
 
 def test_a_port_stolen_after_the_check(start: Start) -> None:
     twin = start(fault="port-stolen")
     assert twin.wait() == 1
-    assert twin.said.count("[ERROR] Connection in use: ('0.0.0.0', ") == 5
+    assert twin.output.count("[ERROR] Connection in use: ('0.0.0.0', ") == 5
 
 
 FAILED = "Failed to launch worker processes, check log/workerlog.* for more details."
@@ -225,9 +225,9 @@ FAILED = "Failed to launch worker processes, check log/workerlog.* for more deta
 def test_bad_quantization_is_exit_code_0(start: Start) -> None:
     twin = start("--quantization", "nope")
     assert twin.wait() == 0
-    assert FAILED in twin.said
+    assert FAILED in twin.output
     assert "ValueError: Invalid quantization method: nope" in twin.log("workerlog.0")
-    assert "Invalid quantization" not in twin.said
+    assert "Invalid quantization" not in twin.output
 
 
 @pytest.mark.parametrize(
@@ -244,12 +244,12 @@ def test_a_worker_that_dies_in_load_is_exit_code_0(
 ) -> None:
     twin = start(fault=fault)
     assert twin.wait() == 0
-    assert re_ansi(twin.said).count(f"engine.py[line:160] {FAILED}") == 1
+    assert re_ansi(twin.output).count(f"engine.py[line:160] {FAILED}") == 1
     launch = twin.log("launch_worker.log")
     assert launch.splitlines()[-1].endswith(f"Exit code {true_code}")
     assert "Container failed !!!" in launch
     assert f"code {true_code} log log/workerlog.0" in launch
-    assert "Error extracting sub services: [Errno 3] No such process" in twin.said
+    assert "Error extracting sub services: [Errno 3] No such process" in twin.output
     assert "Failed to initialize FastDeploy LLM engine" in twin.log("api_server.log")
     twin.wait_gone()
     assert not twin.shm()
@@ -265,7 +265,7 @@ def test_a_worker_that_dies_in_profiling_is_waited_for_for_ever(start: Start) ->
     assert "The total number of blocks cannot be less than zero" in twin.log("workerlog.0")
     time.sleep(60 * 0.02)
     assert twin.process.poll() is None
-    assert twin.said.count(FAILED) == 1
+    assert twin.output.count(FAILED) == 1
     assert twin.health() is None
 
 
@@ -273,8 +273,8 @@ def test_a_worker_that_dies_in_warm_up(start: Start) -> None:
     twin = start(fault="worker-dies-in-warmup")
     assert twin.wait() == 1
     last = f"No such file or directory: '/cache_ready_signal.{twin.ports.queue}'"
-    assert FAILED in twin.said
-    assert f"FileNotFoundError: [Errno 2] {last}" in twin.said
+    assert FAILED in twin.output
+    assert f"FileNotFoundError: [Errno 2] {last}" in twin.output
 
 
 @pytest.mark.parametrize("fault", ["code=7", "signal=9"])
@@ -282,7 +282,7 @@ def test_a_worker_that_dies_after_ready(start: Start, fault: str) -> None:
     twin = start(fault=f"worker-dies-after-ready@after=20@{fault}").wait_ready()
     assert twin.wait() == 0
     died = "Worker process has died in the background (code=0). API server is forced to stop."
-    assert f"api_server.py[line:763] {died}" in twin.said
+    assert f"api_server.py[line:763] {died}" in twin.output
     true_code = 7 if fault == "code=7" else -9
     assert f"Exit code {true_code}" in twin.log("launch_worker.log")
     twin.wait_gone()
@@ -311,7 +311,7 @@ def test_the_hang_at_exit(start: Start) -> None:
 def test_launch_failure_without_a_workerlog(start: Start) -> None:
     twin = start(environment={"CUDA_VISIBLE_DEVICES": "9"})
     assert twin.wait() == 0
-    assert FAILED in twin.said
+    assert FAILED in twin.output
     assert not (twin.logs / "workerlog.0").exists()
     assert "ValueError: substring not found" in twin.log("launch_worker.log")
 
@@ -319,10 +319,10 @@ def test_launch_failure_without_a_workerlog(start: Start) -> None:
 def test_a_hang_in_load_stays_at_its_percentage(start: Start) -> None:
     twin = start(fault="worker-hangs-in-load@at=50")
     twin.wait_said("\rLoading Weights:  50%")
-    frames = twin.said.count("\r")
-    wait_for("the bar is drawn again", lambda: twin.said.count("\r") > frames + 3)
+    frames = twin.output.count("\r")
+    wait_for("the bar is drawn again", lambda: twin.output.count("\r") > frames + 3)
     assert twin.process.poll() is None
-    assert "100%" not in twin.said
+    assert "100%" not in twin.output
 
 
 def test_the_front_end_works_while_it_waits(start: Start) -> None:
@@ -375,11 +375,11 @@ def test_a_space_in_a_path_breaks_the_workers_command(start: Start, tmp_path: Pa
 
 def private(mounts: str) -> list[str]:
     """Words that run a command in mount and IPC namespaces of its own, or a skip."""
-    words = ["unshare", "--mount", "--ipc", "/bin/sh", "-ec", f'{mounts}; exec "$@"', "sh"]
-    tried = subprocess.run([*words, "true"], capture_output=True, check=False)
+    argv = ["unshare", "--mount", "--ipc", "/bin/sh", "-ec", f'{mounts}; exec "$@"', "sh"]
+    tried = subprocess.run([*argv, "true"], capture_output=True, check=False)
     if tried.returncode:
         pytest.skip(f"no private mount namespace here: {tried.stderr.decode().strip()}")
-    return words
+    return argv
 
 
 def test_a_small_dev_shm(start: Start) -> None:
@@ -400,13 +400,13 @@ def test_a_full_disk_under_the_logs(start: Start, tmp_path: Path) -> None:
     fill = f"mount -t tmpfs -o size=16k none {folder}; head -c 16k /dev/zero > {folder}/full || :"
     twin = start(prefix=private(fill), environment={"FD_LOG_DIR": str(folder)})
     assert twin.wait() == 0
-    assert "--- Logging error ---\nOSError: [Errno 28] No space left on device" in twin.said
-    assert FAILED in twin.said
+    assert "--- Logging error ---\nOSError: [Errno 28] No space left on device" in twin.output
+    assert FAILED in twin.output
 
 
 def test_noise_is_harmless(start: Start) -> None:
     twin = start(fault="noise").wait_ready()
-    assert "Error extracting sub services: [Errno 3] No such process" in twin.said
+    assert "Error extracting sub services: [Errno 3] No such process" in twin.output
 
 
 def test_the_configuration_can_differ(start: Start) -> None:

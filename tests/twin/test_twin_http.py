@@ -64,7 +64,7 @@ def test_metrics_are_on_the_main_port_if_there_is_no_other(start: Start) -> None
         twin = start(*flags, ports=ports).wait_ready()
     assert twin.http("GET", "/metrics")[0] == 200, "and not covered by the key"
     assert twin.http("GET", "/config-info")[0] == 200
-    assert "Launching metrics service at http://0.0.0.0:" + str(ports.port) in twin.said
+    assert "Launching metrics service at http://0.0.0.0:" + str(ports.port) in twin.output
 
 
 def test_a_hung_worker_is_404_and_chats_hang(start: Start) -> None:

@@ -31,8 +31,8 @@ def test_the_key_keeps_the_low_byte() -> None:
 
 
 def test_two_servers_whose_q_agree_modulo_256_mix_their_answers(start: Start) -> None:
-    with lease_ports() as first, lease_ports() as other:
-        same = next(
+    with lease_ports() as first, lease_ports() as second:
+        number = next(
             port
             for port in range(first.queue % 256 + 10_240, 31_000, 256)
             if port != first.queue and is_free(port)
@@ -40,11 +40,11 @@ def test_two_servers_whose_q_agree_modulo_256_mix_their_answers(start: Start) ->
         slow = {"TWIN_TOKENS_PER_S": "100"}
         pair = [
             start(ports=ports, environment=slow)
-            for ports in (first, Ports(other.port, other.metrics, same, other.cache))
+            for ports in (first, Ports(second.port, second.metrics, number, second.cache))
         ]
         for twin in pair:
             twin.wait_ready()
-        whole = "Bright moon by my bed,\nlike frost on the floor."
+        poem = "Bright moon by my bed,\nlike frost on the floor."
         texts: dict[int, str | None] = {}
 
         def ask(twin: Twin) -> None:
@@ -62,7 +62,7 @@ def test_two_servers_whose_q_agree_modulo_256_mix_their_answers(start: Start) ->
         for thread in threads:
             thread.join()
         assert all(twin.health() == 200 for twin in pair)
-        assert not all(text and text.startswith(whole) for text in texts.values()), texts
+        assert not all(text and text.startswith(poem) for text in texts.values()), texts
 
 
 def test_two_servers_with_different_q_do_not(start: Start) -> None:
@@ -143,4 +143,4 @@ def test_everything_listens_on_loopback_only(served: Twin) -> None:
 def test_random_ports_if_none_are_given(start: Start) -> None:
     twin = start(bare=True, environment={}, fault="worker-hangs-in-load")
     twin.wait_said("Parameter `engine_worker_queue_port` is not specified, found available ports")
-    wait_for("the load", lambda: "Loading Weights" in twin.said)
+    wait_for("the load", lambda: "Loading Weights" in twin.output)

@@ -38,13 +38,13 @@ def parse(python: Path, *flags: str, folder: Path) -> subprocess.CompletedProces
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_metadata(interpreter: Callable[[str], Path], release: str) -> None:
-    words = (
+    script = (
         "import importlib.metadata as m; print(m.version('fastdeploy-gpu'), "
         "m.version('paddlepaddle-gpu'))"
     )
     python = interpreter(release)
-    said = subprocess.check_output([str(python), "-c", words], text=True)
-    assert tuple(said.split()) == PAIRS[release]
+    output = subprocess.check_output([str(python), "-c", script], text=True)
+    assert tuple(output.split()) == PAIRS[release]
     (package,) = python.parents[1].glob("lib/python3.*/site-packages/fastdeploy")
     text = package / "version.txt"
     assert text.exists() == (release != "2.0")
@@ -176,16 +176,16 @@ def test_nobody_watches_the_worker_before_2_3(start: Start) -> None:
     os.kill(twin.worker, signal.SIGKILL)
     wait_for("the heartbeat to be missed", lambda: twin.health() == 404)
     assert twin.process.poll() is None
-    assert "died in the background" not in twin.said
+    assert "died in the background" not in twin.output
 
 
 @pytest.mark.parametrize(
-    ("release", "said"),
+    ("release", "expected"),
     [
         ("2.0", "Waitting worker processes ready..."),
         ("2.2", "Waiting worker processes ready..."),
         ("2.3", "Waiting for worker processes to be ready..."),
     ],
 )
-def test_the_spellings_of_waiting(start: Start, release: str, said: str) -> None:
-    assert said in start(release=release).wait_ready().said
+def test_the_spellings_of_waiting(start: Start, release: str, expected: str) -> None:
+    assert expected in start(release=release).wait_ready().said

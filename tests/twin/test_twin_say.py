@@ -47,17 +47,17 @@ def test_a_fatal_signature(start: Start, identity: str) -> None:
     expected = code if code is not None else 0 if seen_at(where) else 1
     assert twin.wait() == expected
     name = seen_at(where)
-    assert sample in (twin.log(name) if name else twin.said)
+    assert sample in (twin.log(name) if name else twin.output)
     if name:
-        assert sample not in twin.said
-        assert "Failed to launch worker processes" in twin.said
+        assert sample not in twin.output
+        assert "Failed to launch worker processes" in twin.output
     twin.wait_gone()
 
 
 @pytest.mark.parametrize("identity", HARMLESS)
 def test_a_harmless_line(start: Start, identity: str) -> None:
     twin = start(fault=f"say@id={identity}").wait_ready()
-    assert ROWS[identity][4] in twin.said
+    assert ROWS[identity][4] in twin.output
 
 
 @pytest.mark.parametrize("identity", SERVING)
@@ -65,7 +65,7 @@ def test_a_signature_while_serving(start: Start, identity: str) -> None:
     _, where, _, code, sample = ROWS[identity]
     twin = start(fault=f"say@id={identity}").wait_ready()
     name = seen_at(where)
-    wait_for("the line", lambda: sample in (twin.log(name) if name else twin.said))
+    wait_for("the line", lambda: sample in (twin.log(name) if name else twin.output))
     if code is not None:
         assert twin.wait() == code
     else:

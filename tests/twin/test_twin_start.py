@@ -21,37 +21,37 @@ def stat_of(pid: int) -> tuple[int, int, int]:
 
 def test_three_sessions_and_changed_titles(served: Twin) -> None:
     master = served.process.pid
-    words = served.processes()
-    assert words[master] == "gunicorn: master [gunicorn]"
+    lines = served.processes()
+    assert lines[master] == "gunicorn: master [gunicorn]"
     assert Path(f"/proc/{master}/comm").read_text().strip() == "gunicorn: maste"
-    queues = [p for p in words if words[p].find("api_server --model") > 0]
+    queues = [p for p in lines if lines[p].find("api_server --model") > 0]
     assert len(queues) == 2
     assert {stat_of(pid) for pid in queues} == {(master, master, master)}
-    shell = next(pid for pid in words if words[pid].startswith("/bin/sh -c ENABLE_"))
+    shell = next(pid for pid in lines if lines[pid].startswith("/bin/sh -c ENABLE_"))
     assert stat_of(shell) == (master, shell, shell)
-    launcher = next(pid for pid in words if " -m paddle.distributed.launch" in words[pid]
+    launcher = next(pid for pid in lines if " -m paddle.distributed.launch" in lines[pid]
                     and pid != shell)  # fmt: skip
     assert stat_of(launcher) == (shell, shell, shell)
     assert stat_of(served.worker) == (launcher, served.worker, served.worker)
-    trackers = {stat_of(pid)[0] for pid in words if "resource_tracker" in words[pid]}
+    trackers = {stat_of(pid)[0] for pid in lines if "resource_tracker" in lines[pid]}
     assert trackers == {master, served.worker}
     (http,) = served.find("gunicorn: worker [gunicorn]")
     assert stat_of(http) == (master, master, master)
 
 
 def test_who_listens(served: Twin) -> None:
-    ports, words = served.ports, served.processes()
+    ports, lines = served.ports, served.processes()
     master = served.process.pid
     (http,) = served.find("gunicorn: worker")
     holders: dict[str, set[int]] = {name: set() for name in ("port", "metrics", "queue", "cache")}
     table = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     inodes = {row[9]: int(row[1].split(":")[1], 16) for row in table if row[3] == "0A"}
-    for pid in words:
+    for pid in lines:
         for entry in Path(f"/proc/{pid}/fd").iterdir():
-            found = re.match(r"socket:\[(\d+)\]", os.readlink(entry))
-            if found and found.group(1) in inodes:
+            match = re.match(r"socket:\[(\d+)\]", os.readlink(entry))
+            if match and match.group(1) in inodes:
                 for name in holders:
-                    if inodes[found.group(1)] == getattr(ports, name):
+                    if inodes[match.group(1)] == getattr(ports, name):
                         holders[name].add(pid)
     assert holders["port"] == {master, http}
     assert holders["metrics"] == {master, http}, "gunicorn's worker inherits M's socket"
@@ -151,7 +151,7 @@ def test_the_log_folder_can_be_moved(start: Start, tmp_path: Path) -> None:
 def test_old_releases_create_one_level_of_log_folder(start: Start) -> None:
     twin = start(release="2.1", environment={"FD_LOG_DIR": "a/b/c"})
     assert twin.wait() == 1
-    assert "FileNotFoundError: [Errno 2] No such file or directory: 'a/b/c'" in twin.said
+    assert "FileNotFoundError: [Errno 2] No such file or directory: 'a/b/c'" in twin.output
 
 
 def test_prompts_are_logged(served: Twin) -> None:
@@ -174,8 +174,8 @@ def test_the_system_v_queue_comes_with_the_engine(start: Start) -> None:
     twin = start(fault="worker-hangs-in-load")
     twin.wait_said("Loading Weights:   0%")
     assert not queue_exists(twin.ports.queue)
-    other = start().wait_ready()
-    assert queue_exists(other.ports.queue)
+    second = start().wait_ready()
+    assert queue_exists(second.ports.queue)
 
 
 def test_one_worker_per_gpu(start: Start) -> None:
@@ -201,18 +201,18 @@ def test_prometheus_folder_is_left_in_tmp(start: Start) -> None:
 
 
 def test_prometheus_folder_can_be_moved_from_2_4_on(start: Start, tmp_path: Path) -> None:
-    place = tmp_path / "prom"
-    place.mkdir()
-    asked = {"PROMETHEUS_MULTIPROC_DIR": str(place)}
-    new = start("--help", bare=True, environment=asked)
+    folder = tmp_path / "prom"
+    folder.mkdir()
+    variables = {"PROMETHEUS_MULTIPROC_DIR": str(folder)}
+    new = start("--help", bare=True, environment=variables)
     assert new.wait() == 0
     assert new.prometheus_folders() == []
-    assert (place / f"counter_{new.process.pid}.db").exists()
-    old = start(release="2.3", environment=asked).wait_ready()
-    (made,) = old.prometheus_folders()
-    assert made.name.startswith("prom_main_"), "before 2.4 the variable is overwritten"
+    assert (folder / f"counter_{new.process.pid}.db").exists()
+    old = start(release="2.3", environment=variables).wait_ready()
+    (folders,) = old.prometheus_folders()
+    assert folders.name.startswith("prom_main_"), "before 2.4 the variable is overwritten"
     assert old.stop() == 0
-    assert made.exists(), "also after a clean stop"
+    assert folders.exists(), "also after a clean stop"
 
 
 def test_every_process_ends_at_its_lifetime(start: Start) -> None:

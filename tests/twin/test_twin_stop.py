@@ -36,7 +36,7 @@ def test_sigterm_when_ready(start: Start) -> None:
     twin = start().wait_ready()
     assert twin.stop() == 0
     assert gone(twin)
-    assert "Worker process has died in the background (code=-15)" in twin.said
+    assert "Worker process has died in the background (code=-15)" in twin.output
     assert queue_exists(twin.ports.queue), "the System V queue is never removed"
 
 
@@ -49,7 +49,7 @@ def test_the_workers_tracker_complains_at_a_clean_stop(start: Start) -> None:
 def test_sigterm_that_aborts(start: Start) -> None:
     twin = start(fault="term-aborts").wait_ready()
     assert twin.stop() == -signal.SIGABRT
-    assert ABORT in twin.said
+    assert ABORT in twin.output
     assert twin.listening() == {"C"}
     (orphan,) = twin.find("api_server --model")
     assert len(twin.find("resource_tracker")) == 1
@@ -127,7 +127,7 @@ def test_sigint_while_loading_is_clean(start: Start) -> None:
     twin.send(signal.SIGINT)
     assert twin.wait() == -signal.SIGINT
     # The thread that waits for the workers takes their end for a failed launch.
-    assert "Failed to launch worker processes" in twin.said.partition("KeyboardInterrupt")[2]
+    assert "Failed to launch worker processes" in twin.output.partition("KeyboardInterrupt")[2]
     assert gone(twin)
 
 

@@ -18,22 +18,22 @@ STATE_LEAST = 100 * MIB
 def state(subject: Subject) -> Outcome | None:
     """Room for the state directory and for as much log as the profile lets grow."""
     home = paths.home()
-    found = disk.space(home)
-    said = f"{gib(found.free)} free on the file system of {home}"
+    space = disk.space(home)
+    summary = f"{gib(space.free)} free on the file system of {home}"
     if not disk.writable(home):
-        return fail(f"{home} cannot be written", f"chown or chmod {found.path}, or set "
+        return fail(f"{home} cannot be written", f"chown or chmod {space.path}, or set "
                     "ERNIE_DEPLOY_HOME to another folder")  # fmt: skip
-    if found.free < STATE_LEAST:
-        return fail(said, f"df -h {found.path}; free space or set ERNIE_DEPLOY_HOME elsewhere")
+    if space.free < STATE_LEAST:
+        return fail(summary, f"df -h {space.path}; free space or set ERNIE_DEPLOY_HOME elsewhere")
     profile = subject.profile
     if profile is not None:
         bound = profile.logs.engine_max_size + profile.logs.max_size * (profile.logs.keep + 1)
-        if found.free < bound:
+        if space.free < bound:
             return warn(
-                f"{said}; logs may grow to {gib(bound)}",
+                f"{summary}; logs may grow to {gib(bound)}",
                 "lower logs.engine-max-size in the profile, or free space",
             )
-    return ok(said)
+    return ok(summary)
 
 
 def weights(subject: Subject) -> Outcome | None:
@@ -44,22 +44,22 @@ def weights(subject: Subject) -> Outcome | None:
     if profile.model_is_path or profile.engine == "hosted":
         return None
     target = download_folder(profile)
-    found = disk.space(target)
+    space = disk.space(target)
     size = _published_size(subject)
-    said = f"{gib(found.free)} free on the file system of {target}"
+    summary = f"{gib(space.free)} free on the file system of {target}"
     if size is None:
-        return unknown(f"{said}; the size of {profile.model} is not known here")
+        return unknown(f"{summary}; the size of {profile.model} is not known here")
     here, have = downloaded(profile)
     if here is not None:
-        said += f"; {gib(have)} are in {here} already"
-    said += f"; {profile.model} takes about {gib(size)}"
+        summary += f"; {gib(have)} are in {here} already"
+    summary += f"; {profile.model} takes about {gib(size)}"
     # The size is that of the table, to the nearest billion of weights.
     missing = 0 if have > size * 0.95 else size - have
-    if found.free < missing:
-        return fail(said, "set `cache-dir` in the profile to a larger file system")
-    if missing and found.free < missing + 5 * GIB:
-        return warn(said, "free space")
-    return ok(said)
+    if space.free < missing:
+        return fail(summary, "set `cache-dir` in the profile to a larger file system")
+    if missing and space.free < missing + 5 * GIB:
+        return warn(summary, "free space")
+    return ok(summary)
 
 
 def download_folder(profile: Profile) -> Path:

@@ -23,10 +23,11 @@ def queues(subject: Subject) -> Outcome | None:
     closed = [_closed(p) for p in queues if not p.bound]
     if not open_:
         return ok("; ".join(closed) or "no queue listens on other addresses")
-    shown = ", ".join(_shown(subject, p) for p in open_)
+    summary_ports = ", ".join(_describe(subject, p) for p in open_)
     note = "".join(f"; {one}" for one in closed)
     return warn(
-        f"{shown} accept anyone who knows a constant of the source, and unpickle what they send"
+        f"{summary_ports} accept anyone who knows a constant of the source, and unpickle what"
+        " they send"
         f"{note}",
         _firewall(subject, open_),
     )
@@ -42,11 +43,11 @@ def metrics(subject: Subject) -> Outcome | None:
         return ok("the metrics are not on a port of their own")
     env = {e.name: e.value for e in plan.env}
     key = "FD_API_KEY" in env or "FD_API_KEY" in plan.secrets
-    said = f"{_shown(subject, use)} answers anyone: /metrics, /config-info"
+    summary = f"{_describe(subject, use)} answers anyone: /metrics, /config-info"
     remedy = _firewall(subject, [use])
     if key:
-        return warn(f"{said}, which shows FD_API_KEY in clear", remedy)
-    return warn(said, remedy)
+        return warn(f"{summary}, which shows FD_API_KEY in clear", remedy)
+    return warn(summary, remedy)
 
 
 def api(subject: Subject) -> Outcome | None:
@@ -115,7 +116,7 @@ def _closed(use: PortUse) -> str:
     return f"{use.name} is the unix socket {use.socket}"
 
 
-def _shown(subject: Subject, use: PortUse) -> str:
+def _describe(subject: Subject, use: PortUse) -> str:
     number = "a port chosen at the start" if use.name in subject.auto_ports else str(use.number)
     return f"{use.name} {use.address}:{number}"
 

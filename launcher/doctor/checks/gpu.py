@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from launcher.doctor.model import Check, Outcome, Subject, fail, gib, ok, unknown, warn
-from launcher.engines.fastdeploy.asked import Asked
+from launcher.engines.fastdeploy.asked import Requested
 from launcher.environments import recipes
 from launcher.host.gpus import Gpu
 from launcher.preparing import gpus
@@ -36,13 +36,13 @@ def driver(subject: Subject) -> Outcome | None:
     if report.driver is None:
         return unknown(f"{report.how} did not tell the driver's version")
     major = report.driver.partition(".")[0]
-    shown = f"driver {report.driver}, CUDA up to {report.cuda or 'unknown'} ({report.how})"
+    summary = f"driver {report.driver}, CUDA up to {report.cuda or 'unknown'} ({report.how})"
     cuda = tuple(int(n) for n in (report.cuda or "").split(".") if n.isdigit())
     oldest = _oldest_driver()
     if (major.isdigit() and int(major) < oldest) or (cuda and cuda < CUDA):
         need = f"driver {oldest}, CUDA {CUDA[0]}.{CUDA[1]}"
-        return fail(f"{shown}; FastDeploy's wheels need {need}", "update the driver")
-    return ok(shown)
+        return fail(f"{summary}; FastDeploy's wheels need {need}", "update the driver")
+    return ok(summary)
 
 
 def visible(subject: Subject) -> Outcome | None:
@@ -50,13 +50,14 @@ def visible(subject: Subject) -> Outcome | None:
     profile, listed = subject.profile, _inherited(subject)
     if profile is None or listed is None:
         return None
-    ranks = Asked(profile).local_ranks
-    said = f"CUDA_VISIBLE_DEVICES={','.join(listed)} is set here and the profile has no `gpus`"
+    ranks = Requested(profile).local_ranks
+    summary = f"CUDA_VISIBLE_DEVICES={','.join(listed)} is set here and the profile has no `gpus`"
     if len(listed) == ranks and all(name.isdigit() for name in listed):
-        return ok(f"{said}: {ranks} for {ranks} rank(s)")
+        return ok(f"{summary}: {ranks} for {ranks} rank(s)")
     numbers = ", ".join(name for name in listed if name.isdigit()) or "0"
     return fail(
-        f"{said}; FastDeploy starts a worker for each entry, by number, and {ranks} are asked for",
+        f"{summary}; FastDeploy starts a worker for each entry, by number, and {ranks} are"
+        " requested",
         f"write `gpus: [{numbers}]`, as many numbers as ranks, into the profile; or "
         "unset CUDA_VISIBLE_DEVICES",
     )
@@ -67,22 +68,22 @@ def count(subject: Subject) -> Outcome | None:
     profile, report = subject.profile, subject.host.gpus
     if profile is None or report.error or not _wants_gpu(subject):
         return None
-    ranks = Asked(profile).local_ranks
+    ranks = Requested(profile).local_ranks
     have = [str(g.index) for g in report.gpus]
     names = {name for g in report.gpus for name in (str(g.index), g.uuid)}
     if not have:
         return fail("the driver sees no card", "nvidia-smi -L; in a container: --gpus all")
-    wanted = profile.gpus
-    if wanted is not None:
-        missing = [name for name in wanted if name not in names]
+    requested = profile.gpus
+    if requested is not None:
+        missing = [name for name in requested if name not in names]
         if missing:
             return fail(
                 f"GPU {', '.join(missing)} of `gpus` does not exist; there are {', '.join(have)}",
                 "nvidia-smi -L; correct `gpus:` in the profile",
             )
-        if len(wanted) < ranks:
+        if len(requested) < ranks:
             return fail(
-                f"{len(wanted)} GPUs in `gpus`, {ranks} ranks asked for",
+                f"{len(requested)} GPUs in `gpus`, {ranks} ranks asked for",
                 f"name {ranks} GPUs, or lower tensor-parallel-size",
             )
     elif len(have) < ranks:
@@ -99,12 +100,12 @@ def architecture(subject: Subject) -> Outcome | None:
     used = _used(subject)
     if not used:
         return None
-    known = [g for g in used if g.compute_capability is not None]
-    if not known:
+    with_capability = [g for g in used if g.compute_capability is not None]
+    if not with_capability:
         return unknown("the driver does not tell the cards' compute capability")
     built_for = _wheels()
     wheels: dict[str, Gpu] = {}
-    for card in known:
+    for card in with_capability:
         major, minor = card.compute_capability or (0, 0)
         wheel = built_for.get(f"{major}.{minor}")
         if wheel is None:
@@ -132,7 +133,7 @@ def architecture(subject: Subject) -> Outcome | None:
             f"the wheel installed is {built}, these cards need {wheel}",
             "ernie-deploy engine install fastdeploy",
         )
-    return ok(f"wheel {wheel} for {', '.join(g.name for g in known)}")
+    return ok(f"wheel {wheel} for {', '.join(g.name for g in with_capability)}")
 
 
 def memory(subject: Subject) -> Outcome | None:
@@ -146,12 +147,12 @@ def memory(subject: Subject) -> Outcome | None:
         holders = ", ".join(
             f"pid {p.pid}" + (f" {gib(p.memory)}" if p.memory else "") for p in card.processes
         )
-        said = f"GPU {card.index}: {gib(card.memory_free)} of {gib(card.memory_total)} free"
-        said += f", held by {holders}" if holders else ""
+        summary = f"GPU {card.index}: {gib(card.memory_free)} of {gib(card.memory_total)} free"
+        summary += f", held by {holders}" if holders else ""
         if card.memory_free < card.memory_total * share / 2:
-            tight.append(said)
+            tight.append(summary)
         elif card.memory_total - card.memory_free > card.memory_total * FOREIGN:
-            shared.append(said)
+            shared.append(summary)
     remedy = "nvidia-smi; end those processes, or choose other cards under `gpus:`"
     if tight:
         return fail("; ".join(tight), remedy)
@@ -210,16 +211,16 @@ def shared(subject: Subject) -> Outcome | None:
     """No other instance is on the same GPU: ours by their leases, other users' by the driver."""
     if subject.plan is None:
         return None
-    wanted = gpus.cards(subject.plan, os.environ)
-    if not wanted:
+    cards = gpus.cards(subject.plan, os.environ)
+    if not cards:
         return None
     own = (os.getpid(), *([subject.keeper] if subject.keeper else []))
-    taken = gpus.holders(wanted, own)
+    taken = gpus.holders(cards, own)
     uses = [f"GPU {card} is used by {who}" for card, who in taken.items()]
-    foreign = gpus.foreign(wanted, subject.host.gpus)
+    foreign = gpus.foreign(cards, subject.host.gpus)
     uses += [f"GPU {use.card} is used by {use.describe()}" for use in foreign]
     if not uses:
-        return ok(f"GPU {', '.join(wanted)}: no other instance holds it")
+        return ok(f"GPU {', '.join(cards)}: no other instance holds it")
     unsaid = "" if subject.plan.gpus is not None else " (the profile names no `gpus`)"
     if not taken and not any(use.instance for use in foreign):
         return warn(f"{'; '.join(uses)}{unsaid}", "name other `gpus`, or ask that user")

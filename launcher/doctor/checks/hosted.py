@@ -34,11 +34,11 @@ def endpoint(subject: Subject) -> Outcome | None:
     through_proxy = urllib.request.getproxies().get(parts.scheme)
     if through_proxy and not local and not urllib.request.proxy_bypass(host):
         return unknown(f"{host} would be asked through a proxy; that is not tried here")
-    said: list[str | None] = []
-    thread = threading.Thread(target=lambda: said.append(_dial(host, port)), daemon=True)
+    summaries: list[str | None] = []
+    thread = threading.Thread(target=lambda: summaries.append(_dial(host, port)), daemon=True)
     thread.start()
     thread.join(DEADLINE)
-    problem = said[0] if said else f"no answer in {DEADLINE:g} s"
+    problem = summaries[0] if summaries else f"no answer in {DEADLINE:g} s"
     if problem is None:
         return ok(f"{host}:{port} accepts connections")
     return fail(

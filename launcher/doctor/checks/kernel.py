@@ -7,6 +7,7 @@ import os
 from launcher.doctor.model import Check, Outcome, Subject, fail, ok, unknown, warn
 from launcher.host import kernel, tcp
 from launcher.host.memory import SHM
+from launcher.preparing.owners import queue_remedy
 
 MSGMAX = 1024 * 1024
 """A logprob message takes 133 to 803 KB (PaddlePaddle/FastDeploy#6508)."""
@@ -23,92 +24,85 @@ def message_size(subject: Subject) -> Outcome | None:
     size, bound = kernel.sysctl("kernel.msgmax"), kernel.sysctl("kernel.msgmnb")
     if size is None or bound is None:
         return unknown("kernel.msgmax is not in /proc/sys")
-    said = f"kernel.msgmax {size}, kernel.msgmnb {bound}"
+    summary = f"kernel.msgmax {size}, kernel.msgmnb {bound}"
     profile = subject.profile
-    wanted = subject.argument("enable-logprob") in (True, "true")
-    if not wanted:
-        return ok(f"{said}; the profile asks for no logprobs")
+    logprobs_enabled = subject.argument("enable-logprob") in (True, "true")
+    if not logprobs_enabled:
+        return ok(f"{summary}; the profile asks for no logprobs")
     if profile is not None and profile.env.get("FD_USE_GET_SAVE_OUTPUT_V1") == "1":
-        return ok(f"{said}; FD_USE_GET_SAVE_OUTPUT_V1=1 does not use these queues")
+        return ok(f"{summary}; FD_USE_GET_SAVE_OUTPUT_V1=1 does not use these queues")
     if size < MSGMAX or bound < MSGMAX:
         return fail(
-            f"{said}; logprobs need {MSGMAX}",
+            f"{summary}; logprobs need {MSGMAX}",
             f'{_SYSCTL}, or `env: {{FD_USE_GET_SAVE_OUTPUT_V1: "1"}}` (FastDeploy 2.3+)',
         )
-    return ok(said)
+    return ok(summary)
 
 
 def queues(subject: Subject) -> Outcome | None:
     """A queue with this plan's key that exists before the start is never inherited."""
     if subject.plan is None or subject.running:
         return None
-    wanted = {
+    required = {
         kernel.ftok(k.path, k.project): k
         for k in subject.plan.leftovers.queues
         if "engine-worker-queue" not in subject.auto_ports
     }
-    stale = [q for q in subject.host.queues if q.key in wanted]
+    stale = [q for q in subject.host.queues if q.key in required]
     if not stale:
         return ok(f"none of {len(subject.host.queues)} System V queues has this plan's key")
-    users = {q.ident: _queue_user(q, subject) for q in stale}
-    shown = ", ".join(
-        f"id {q.ident} key {q.key:#010x}, {q.messages} messages{users[q.ident] or ''}"
-        for q in stale
-    )
-    if any(users.values()):
+    auto = "set `engine-worker-queue: auto` under `ports:`"
+    summary, remedies = [], []
+    for queue in stale:
+        whose, remedy = _queue_user(queue, subject), ""
+        if whose is None:
+            whose, remedy = queue_remedy(queue, subject.host.owners, auto)
+        text = f"id {queue.ident} key {queue.key:#010x}, {queue.messages} messages, {whose}"
+        summary.append(text)
         # Removing the queue of a live server stops its answers: no such command is shown.
-        return fail(
-            f"exists before the start: {shown}",
-            "set `engine-worker-queue: auto` under `ports:`; do not remove the queue of a server "
-            "that runs",
-        )
-    ids = " ".join(f"-q {q.ident}" for q in stale)
+        remedies.append(remedy or f"{auto}; do not remove the queue of a server that runs")
     return fail(
-        f"exists before the start: {shown}",
-        f"ipcrm {ids} (no server may be using it), or set the queue port to auto",
+        f"exists before the start: {'; '.join(summary)}", "; ".join(dict.fromkeys(remedies))
     )
 
 
 def _queue_user(queue: kernel.MessageQueue, subject: Subject) -> str | None:
-    """Which live process may use the queue, as a text for the evidence; None where none is seen.
-
-    A process number may have been reused since the last message: such a queue is left alone too.
-    """
-    for pid in (queue.last_sender, queue.last_receiver):
-        if pid > 0 and os.path.exists(f"/proc/{pid}"):
-            return f", last used by pid {pid}, which is alive"
+    """Which server of anybody may use the queue, by its queue port; None where none is seen."""
+    owner = subject.host.owners.of_queue(queue)
+    if owner is not None and owner.is_dead:
+        return None  # processes of it that still live are `down`'s to end
     listening = {one.port for one in tcp.listeners()}
     for port in subject.host.queue_ports:
         if kernel.ftok(SHM, port.port) != queue.key:
             continue
         if port.pid is not None:
-            return f", of the server with queue port {port.port} (pid {port.pid})"
+            return f"of the server with queue port {port.port} (pid {port.pid})"
         if port.port in listening:
-            return f", of the server that listens on queue port {port.port}"
+            return f"of the server that listens on queue port {port.port}"
     return None
 
 
 def open_files(subject: Subject) -> Outcome | None:
     """RLIMIT_NOFILE of this process, which the server inherits."""
     soft, hard = kernel.limit("nofile")
-    said = f"nofile {soft or 'unlimited'} (hard {hard or 'unlimited'})"
+    summary = f"nofile {soft or 'unlimited'} (hard {hard or 'unlimited'})"
     remedy = f"ulimit -n {NOFILE} (systemd: LimitNOFILE={NOFILE}; Docker: --ulimit nofile={NOFILE})"
     if soft is not None and soft < NOFILE_LEAST:
-        return fail(said, remedy)
+        return fail(summary, remedy)
     if soft is not None and soft < 16384:
-        return warn(said, remedy)
-    return ok(said)
+        return warn(summary, remedy)
+    return ok(summary)
 
 
 def tasks(subject: Subject) -> Outcome | None:
     """RLIMIT_NPROC of this process, which the server inherits."""
     soft, hard = kernel.limit("nproc")
-    said = f"nproc {soft or 'unlimited'} (hard {hard or 'unlimited'})"
+    summary = f"nproc {soft or 'unlimited'} (hard {hard or 'unlimited'})"
     if os.geteuid() == 0:
-        return ok(f"{said}; it does not bind root")
+        return ok(f"{summary}; it does not bind root")
     if soft is not None and soft < NPROC_LEAST:
-        return warn(said, "ulimit -u 65536 (systemd: LimitNPROC=65536)")
-    return ok(said)
+        return warn(summary, "ulimit -u 65536 (systemd: LimitNPROC=65536)")
+    return ok(summary)
 
 
 CHECKS = (

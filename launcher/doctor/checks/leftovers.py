@@ -11,6 +11,7 @@ from pathlib import Path
 from launcher.doctor.model import Check, Outcome, Subject, ok, warn
 from launcher.host.memory import SHM
 from launcher.host.network import trace
+from launcher.preparing.owners import Owner
 
 _WORKER = re.compile(rb"fastdeploy[/.]worker[/.]worker_process|fastdeploy/cache_manager/|VLLM::")
 _SERVER = re.compile(rb"api_server|gunicorn|vllm")
@@ -27,20 +28,43 @@ def segments(subject: Subject) -> Outcome | None:
     for name in names:
         traced = trace(name)
         if traced is not None and traced.port not in alive and f"{SHM}/{name}" not in bound:
-            dead.append(name)
-    if not dead:
+            dead.append((name, traced.port))
+    used = _in_use({f"{SHM}/{name}" for name, _ in dead}) if dead else set()
+    own: dict[Owner, None] = {}
+    removable, foreign, checked = [], [], []
+    for name, port in dead:
+        path = f"{SHM}/{name}"
+        owner, uid = subject.host.owners.of_file(path, port), _uid(path)
+        if uid is None or path in used or (owner is not None and not owner.is_dead):
+            continue
+        checked.append(name)
+        if owner is not None:
+            own[owner] = None
+        elif uid != os.geteuid():
+            foreign.append(f"{name} belongs to uid {uid}")
+        else:
+            removable.append(path)
+    if not checked:
         return ok(f"no trace of a dead server in {SHM}")
-    shown = ", ".join(dead[:4]) + (f" and {len(dead) - 4} more" if len(dead) > 4 else "")
-    return warn(
-        f"{shown}: no process that can be seen from here has that port",
-        f"cd {SHM} && rm -- {shlex.join(dead)}"
-        f" (where containers share this {SHM}, look for their servers first)",
-    )
+    evidence = f"{_first(checked)}: no process that can be seen from here has that port"
+    if own:
+        evidence += f"; that is {' and '.join(owner.describe() for owner in own)}"
+    if foreign:
+        evidence += f"; {_first(foreign)}"
+    remedies = [f"`{owner.down()}`" for owner in own]
+    if removable:
+        remedies.append(
+            f"rm -- {shlex.join(removable)}"
+            f" (where containers share this {SHM}, look for their servers first)"
+        )
+    if foreign:
+        remedies.append("ask those users to remove what belongs to them")
+    return warn(evidence, "; ".join(remedies))
 
 
 def orphans(subject: Subject) -> Outcome | None:
     """Workers whose parent is gone: they hold GPU memory and queue ports for good."""
-    found = []
+    pids = []
     for pid in _pids():
         with contextlib.suppress(OSError, IndexError, ValueError):
             if not _WORKER.search(Path(f"/proc/{pid}/cmdline").read_bytes()):
@@ -49,15 +73,53 @@ def orphans(subject: Subject) -> Outcome | None:
             state, parent = stat.rpartition(")")[2].split()[:2]
             # In a container the server itself may be process 1.
             if int(parent) == 1 and state != "Z" and not _is_server(1):
-                found.append(pid)
-    if not found:
+                pids.append(pid)
+    owners = {pid: subject.host.owners.of_process(pid) for pid in pids}
+    # One of a living instance is its keeper's to look after.
+    pids = [pid for pid in pids if (owner := owners[pid]) is None or owner.is_dead]
+    if not pids:
         return ok("no worker without a parent")
-    shown = ", ".join(str(pid) for pid in found)
-    return warn(
-        f"workers without a parent: pid {shown}",
-        f"look at them (ps -o pid,user,lstart,args -p {shown.replace(' ', '')}); if no server of "
-        f"theirs runs: kill {' '.join(str(pid) for pid in found)}",
-    )
+    own = list(dict.fromkeys(owner for pid in pids if (owner := owners[pid]) is not None))
+    unowned = [pid for pid in pids if owners[pid] is None]
+    evidence = f"workers without a parent: pid {', '.join(str(pid) for pid in pids)}"
+    if own:
+        evidence += f"; that is {' and '.join(owner.describe() for owner in own)}"
+    remedies = [f"`{owner.down()}`" for owner in own]
+    if unowned:
+        listed = ",".join(str(pid) for pid in unowned)
+        remedies.append(f"look at them (ps -o pid,user,lstart,args -p {listed})")
+        ours = [str(pid) for pid in unowned if _uid(f"/proc/{pid}") == os.geteuid()]
+        if ours:
+            remedies.append(f"if no server of theirs runs: kill {' '.join(ours)}")
+    return warn(evidence, "; ".join(remedies))
+
+
+def _first(texts: list[str]) -> str:
+    return ", ".join(texts[:4]) + (f" and {len(texts) - 4} more" if len(texts) > 4 else "")
+
+
+def _uid(path: str) -> int | None:
+    try:
+        return os.lstat(path).st_uid
+    except OSError:
+        return None
+
+
+def _in_use(paths: set[str]) -> set[str]:
+    """Those of `paths` that some process has open or mapped, as far as we may look."""
+    used: set[str] = set()
+    for pid in _pids():
+        with contextlib.suppress(OSError):
+            text = Path(f"/proc/{pid}/maps").read_text(errors="replace")
+            if str(SHM) in text:
+                used |= {path for path in paths if f" {path}\n" in text}
+        with contextlib.suppress(OSError):
+            for descriptor in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    target = os.readlink(f"/proc/{pid}/fd/{descriptor}")
+                    if target in paths:
+                        used.add(target)
+    return used
 
 
 def _is_server(pid: int) -> bool:

@@ -21,10 +21,10 @@ _SHM_REMEDY = "start the container with --shm-size=32G or --ipc=host, or: "
 
 def host(subject: Subject) -> Outcome | None:
     """The peak of a load: twice the largest shard and what each rank's interpreter takes."""
-    found = subject.host.memory
-    limit = found.limit
+    memory = subject.host.memory
+    limit = memory.limit
     where = f", container limit {gib(limit.value)} ({limit.how})" if limit.value else ""
-    have = f"{gib(found.usable)} can be used of {gib(found.total)}{where}"
+    have = f"{gib(memory.usable)} can be used of {gib(memory.total)}{where}"
     if subject.running:
         return ok(f"{have}; the instance itself runs")
     if subject.profile is None:
@@ -32,7 +32,7 @@ def host(subject: Subject) -> Outcome | None:
     needed, how = _host_peak(subject)
     if needed is None:
         return unknown(f"{have}; {how}")
-    if found.usable < needed:
+    if memory.usable < needed:
         # Of a checkpoint that is not here only the size of its bfloat16 form is known.
         guess = "table" in how and not _streams(subject)
         return (warn if guess else fail)(
@@ -46,20 +46,20 @@ def host(subject: Subject) -> Outcome | None:
 
 def shm(subject: Subject) -> Outcome | None:
     """Size and free space of the shared-memory file system."""
-    found = subject.host.shm
-    if found is None:
+    space = subject.host.shm
+    if space is None:
         return fail("there is no /dev/shm", "mount -t tmpfs tmpfs /dev/shm")
     profile = subject.profile
     ranks = profile.tensor_parallel_size or 1 if profile else 1
-    said = f"{found.path}: {gib(found.free)} free of {gib(found.total)}"
-    remedy = f"{_SHM_REMEDY}mount -o remount,size=32G {found.path}"
-    if found.free < SHM_LEAST // 4:
-        return fail(f"{said}; the server's segments do not fit", f"{remedy}; `ls -la /dev/shm`")
-    if ranks > 1 and found.free < SHM_PER_RANK * ranks // 4:
-        return fail(f"{said}; {ranks} ranks talk through it", remedy)
-    if found.total <= SHM_LEAST or (ranks > 1 and found.free < SHM_PER_RANK * ranks):
-        return warn(f"{said}; little for {ranks} ranks", remedy)
-    return ok(said)
+    summary = f"{space.path}: {gib(space.free)} free of {gib(space.total)}"
+    remedy = f"{_SHM_REMEDY}mount -o remount,size=32G {space.path}"
+    if space.free < SHM_LEAST // 4:
+        return fail(f"{summary}; the server's segments do not fit", f"{remedy}; `ls -la /dev/shm`")
+    if ranks > 1 and space.free < SHM_PER_RANK * ranks // 4:
+        return fail(f"{summary}; {ranks} ranks talk through it", remedy)
+    if space.total <= SHM_LEAST or (ranks > 1 and space.free < SHM_PER_RANK * ranks):
+        return warn(f"{summary}; little for {ranks} ranks", remedy)
+    return ok(summary)
 
 
 def container(subject: Subject) -> Outcome | None:
@@ -96,8 +96,10 @@ def fits(subject: Subject) -> Outcome | None:
     if result.errors:
         problem = result.errors[0]
         return fail(problem.message, problem.remedy or "")
-    seen = result.data["prediction"]
-    return ok(f"{seen['blocks']} KV blocks, {seen['sequences']} full-length sequences at once")
+    prediction = result.data["prediction"]
+    return ok(
+        f"{prediction['blocks']} KV blocks, {prediction['sequences']} full-length sequences at once"
+    )
 
 
 def _host_peak(subject: Subject) -> tuple[int | None, str]:
@@ -110,18 +112,18 @@ def _host_peak(subject: Subject) -> tuple[int | None, str]:
     if not profile.model_is_path:
         return _from_table(subject)
     try:
-        found = weights.read(Path(profile.model))
+        checkpoint = weights.read(Path(profile.model))
     except (weights.BrokenCheckpoint, OSError):
         return None, "the model folder cannot be read"
-    largest = max(found.files.values(), default=0)
+    largest = max(checkpoint.files.values(), default=0)
     ranks = profile.tensor_parallel_size or 1
     on_cpu = str(subject.argument("device") or "") == "cpu" or bool(subject.host.gpus.error)
     if on_cpu and not subject.is_engine("fastdeploy"):
         # Without a GPU the weights stay in host memory beside what is still being read.
-        return found.size + largest + ranks * 1024 * MIB, "the weights stay in host memory"
+        return checkpoint.size + largest + ranks * 1024 * MIB, "the weights stay in host memory"
     if not _streams(subject):
         return (
-            found.size + ranks * 3072 * MIB,
+            checkpoint.size + ranks * 3072 * MIB,
             "the loader `default` holds all weights, and 3 GiB a rank",
         )
     return 2 * largest + ranks * 3072 * MIB, "twice the largest shard and 3 GiB a rank"

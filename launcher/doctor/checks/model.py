@@ -30,16 +30,17 @@ def folder(subject: Subject) -> Outcome | None:
             f"git -C {path} lfs pull",
         )
     try:
-        found = weights.read(path)
+        checkpoint = weights.read(path)
     except weights.BrokenCheckpoint as error:
         return fail(str(error), remedy)
     if not any((path / name).is_file() for name in TOKENIZERS):
         return fail(f"{path} has no tokenizer ({', '.join(TOKENIZERS)})", remedy)
-    unreadable = [name for name in found.files if not _readable(path / name)]
+    unreadable = [name for name in checkpoint.files if not _readable(path / name)]
     if unreadable:
         return fail(f"may not be read: {', '.join(unreadable)}", f"chmod -R u+r {path}")
     return ok(
-        f"{path}: {len(found.files)} weight files, {len(found.tensors)} tensors, {gib(found.size)}"
+        f"{path}: {len(checkpoint.files)} weight files, {len(checkpoint.tensors)} tensors,"
+        f" {gib(checkpoint.size)}"
     )
 
 
@@ -107,11 +108,11 @@ def parallel_heads(subject: Subject) -> Outcome | None:
     kv_heads = config.get("num_key_value_heads") or heads
     if not isinstance(heads, int) or not isinstance(kv_heads, int):
         return unknown("config.json does not tell the number of attention heads")
-    shown = f"{heads} heads, {kv_heads} KV heads, tensor-parallel-size {ranks}"
+    summary = f"{heads} heads, {kv_heads} KV heads, tensor-parallel-size {ranks}"
     if heads % ranks or (kv_heads % ranks and ranks % kv_heads):
         fitting = [n for n in (1, 2, 4, 8, 16) if heads % n == 0 and kv_heads % n == 0]
-        return fail(shown, f"set tensor-parallel-size to one of {fitting}")
-    return ok(shown)
+        return fail(summary, f"set tensor-parallel-size to one of {fitting}")
+    return ok(summary)
 
 
 def _folder(subject: Subject) -> Path | None:

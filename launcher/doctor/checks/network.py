@@ -6,9 +6,11 @@ import os
 import socket
 from urllib.parse import urlsplit
 
+from launcher import paths
 from launcher.doctor.checks.disk import downloaded
 from launcher.doctor.model import Check, Outcome, Subject, fail, ok, unknown, warn
 from launcher.host import network
+from launcher.preparing.owners import Owner
 
 HUBS = {
     "AISTUDIO": "git.aistudio.baidu.com",
@@ -29,6 +31,7 @@ def ports(subject: Subject) -> Outcome | None:
     if subject.running:
         return ok("the instance itself runs and holds its ports")
     return _judge(
+        subject,
         [(p.name, p.number, p.address) for p in plan.ports if p.name not in subject.auto_ports],
         len(subject.auto_ports),
     )
@@ -41,23 +44,38 @@ def low_byte(subject: Subject) -> Outcome | None:
     number = _queue_port(subject)
     if number is None:
         return ok("chosen at the start, with a low byte that no other server has leased")
-    others = [q for q in subject.host.queue_ports if q.port & 0xFF == number & 0xFF]
-    shown = ", ".join(f"{q.port} ({q.how})" for q in subject.host.queue_ports) or "none"
-    if others and not any(q.is_confirmed() for q in others):
+    conflicting = [q for q in subject.host.queue_ports if q.port & 0xFF == number & 0xFF]
+    summary = ", ".join(f"{q.port} ({q.how})" for q in subject.host.queue_ports) or "none"
+    owned = {q: owner for q in conflicting if (owner := _queue_owner(subject, q)) is not None}
+    own = [owner for owner in dict.fromkeys(owned.values()) if owner.is_dead]
+    if own and len(owned) == len(conflicting) and all(o.is_dead for o in owned.values()):
+        return _left(
+            subject,
+            f"queue port {number} equals modulo 256 the port of "
+            + ", ".join(f"{q.how} ({q.port})" for q in conflicting)
+            + f"; that is {_described(own)}",
+            own,
+            "set `engine-worker-queue: auto` under `ports:`",
+        )
+    if conflicting and not any(q.is_confirmed() for q in conflicting):
         return warn(
             f"queue port {number} equals modulo 256 what another user's "
-            + ", ".join(f"{q.how} ({q.port})" for q in others)
+            + ", ".join(f"{q.how} ({q.port})" for q in conflicting)
             + " names; the kernel shows no such queue",
             "if that is a server which has just been started, set `engine-worker-queue: auto`",
         )
-    if others:
+    if conflicting:
         return fail(
             f"queue port {number} equals modulo 256 that of another server: "
-            + ", ".join(f"{q.port} ({q.how})" for q in others),
-            "set `engine-worker-queue: auto` under `ports:`; traces of dead servers below "
-            "/dev/shm may be removed",
-        )
-    return ok(f"queue port {number}; other servers: {shown}")
+            + ", ".join(
+                f"{q.port} ({q.how}; {owned[q].describe()})" if q in owned
+                else f"{q.port} ({q.how})" for q in conflicting
+            ),
+            " and ".join(
+                ["set `engine-worker-queue: auto` under `ports:`", *(_commands(own))]
+            ),
+        )  # fmt: skip
+    return ok(f"queue port {number}; other servers: {summary}")
 
 
 def address(subject: Subject) -> Outcome | None:
@@ -114,41 +132,72 @@ def _fixed(subject: Subject) -> Outcome | None:
     if profile is None or engine is None or profile.engine == "hosted":
         return None
     release = subject.installed.release if subject.installed else None
-    wanted = []
+    fixed = []
     auto = 0
     for need in engine.ports(profile, release):
         number = profile.ports.get(need.name, need.default)
         if isinstance(number, int):
-            wanted.append((need.name, number, need.address or profile.host))
+            fixed.append((need.name, number, need.address or profile.host))
         else:
             auto += 1
-    return _judge(wanted, auto)
+    return _judge(subject, fixed, auto)
 
 
-def _judge(wanted: list[tuple[str, int, str]], auto: int) -> Outcome:
+def _judge(subject: Subject, fixed: list[tuple[str, int, str]], auto: int) -> Outcome:
     taken = []
-    for name, number, where in wanted:
+    owners: list[Owner | None] = []
+    for name, number, where in fixed:
         problem = network.refused(where, number)
         if problem is None:
             continue
-        holders = {h.owner() for h in network.holders([number])}
-        by = f" by {', '.join(sorted(holders))}" if holders else ""
+        holders = network.holders([number])
+        by = f" by {', '.join(sorted({h.owner() for h in holders}))}" if holders else ""
+        holder_owners = [subject.host.owners.of_process(h.pid) if h.pid else None for h in holders]
+        owners += holder_owners or [None]
+        by += "".join(f" ({o.describe()})" for o in dict.fromkeys(holder_owners) if o is not None)
         taken.append(f"{name} {where}:{number}: {problem}{by}")
+    remedy = "give another number (or auto) under `ports:`"
+    own = [owner for owner in dict.fromkeys(owners) if owner is not None and owner.is_dead]
+    if taken and all(owner is not None and owner.is_dead for owner in owners):
+        return _left(subject, "; ".join(taken), own, remedy)
     if taken:
-        return fail(
-            "; ".join(taken),
-            "stop that process, or give another number (or auto) under `ports:`",
-        )
+        named = " and ".join(_commands([o for o in dict.fromkeys(owners) if o is not None]))
+        foreign = "stop that process" if None in owners else ""
+        return fail("; ".join(taken), ", or ".join(filter(None, (foreign, named, remedy))))
     chosen = f"; {auto} chosen at the start" if auto else ""
-    shown = ", ".join(f"{name} {number}" for name, number, _ in wanted) or "none fixed"
-    return ok(f"free: {shown}{chosen}")
+    summary = ", ".join(f"{name} {number}" for name, number, _ in fixed) or "none fixed"
+    return ok(f"free: {summary}{chosen}")
+
+
+def _queue_owner(subject: Subject, queue: network.QueuePort) -> Owner | None:
+    """The instance of this user that a queue port in use belongs to."""
+    if queue.pid is not None:
+        return subject.host.owners.of_process(queue.pid)
+    return subject.host.owners.of_file(queue.how, queue.port)
+
+
+def _described(owners: list[Owner]) -> str:
+    return " and ".join(owner.describe() for owner in owners)
+
+
+def _commands(owners: list[Owner]) -> list[str]:
+    return [f"`{owner.down()}`" for owner in owners]
+
+
+def _left(subject: Subject, evidence: str, own: list[Owner], advice: str) -> Outcome:
+    """What our own dead instances have left; the one of this profile is cleaned up by `up`."""
+    remedy = f"{' and '.join(_commands(own))} removes that; or {advice}"
+    name = subject.profile.name if subject.profile is not None else None
+    if all(owner.name == name and owner.is_in(paths.instances()) for owner in own):
+        return warn(f"{evidence}; `up` of it cleans up first", remedy)
+    return fail(evidence, remedy)
 
 
 def _queue_port(subject: Subject) -> int | None:
     if subject.plan is not None and "engine-worker-queue" not in subject.auto_ports:
         return next((p.number for p in subject.plan.ports if p.name == "engine-worker-queue"), None)
-    asked = subject.profile.ports.get("engine-worker-queue") if subject.profile else None
-    return asked if isinstance(asked, int) else None
+    requested = subject.profile.ports.get("engine-worker-queue") if subject.profile else None
+    return requested if isinstance(requested, int) else None
 
 
 CHECKS = (

@@ -58,14 +58,14 @@ def python_version(subject: Subject) -> Outcome | None:
     numbers = tuple(int(n) for n in re.findall(r"\d+", installed.python_version)[:2])
     if not numbers:
         return unknown(f"{installed.python} did not tell its version")
-    wanted = f"{low[0]}.{low[1]} to {high[0]}.{high[1]}"
+    supported = f"{low[0]}.{low[1]} to {high[0]}.{high[1]}"
     if low <= numbers <= high:
-        return ok(f"Python {installed.python_version}; {recipe.name} is installed for {wanted}")
-    said = f"Python {installed.python_version}; {recipe.name} is installed for {wanted}"
+        return ok(f"Python {installed.python_version}; {recipe.name} is installed for {supported}")
+    summary = f"Python {installed.python_version}; {recipe.name} is installed for {supported}"
     if "architectures" in recipe.data:
         # Its wheels are compiled for these and no other.
-        return fail(said, _install(subject))
-    return warn(f"{said}, others are not tried", _install(subject))
+        return fail(summary, _install(subject))
+    return warn(f"{summary}, others are not tried", _install(subject))
 
 
 def paddle_build(subject: Subject) -> Outcome | None:
@@ -101,10 +101,12 @@ def compiler(subject: Subject) -> Outcome | None:
         there = "is" if shutil.which("ccache") else "is not"
         return ok(f"FastDeploy's wheels are compiled; ccache {there} there and is not needed")
     eager = subject.argument("enforce-eager") in (True, "true")
-    found = next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), None)
-    if eager or found:
+    compiler_path = next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), None)
+    if eager or compiler_path:
         return ok(
-            "nothing is compiled (enforce-eager)" if eager else f"{shutil.which(found or '')}"
+            "nothing is compiled (enforce-eager)"
+            if eager
+            else f"{shutil.which(compiler_path or '')}"
         )
     return fail(
         "there is no C compiler on PATH, and vLLM compiles kernels while it starts",

@@ -36,12 +36,12 @@ def timeouts(subject: Subject) -> Outcome | None:
             )
         usual = FLOOR[profile.engine] + size / READ
         how = f"{size / 1e9:.2f} GB at {READ / 1e6:.0f} MB/s and {FLOOR[profile.engine]:g} s"
-    said = (
+    summary = (
         f"startup-timeout {profile.health.startup_timeout:g} s, a load takes {usual:.0f} s ({how})"
     )
     if profile.health.startup_timeout < usual:
-        return warn(said, f"set health.startup-timeout to {2 * usual:.0f}s or more")
-    return ok(said)
+        return warn(summary, f"set health.startup-timeout to {2 * usual:.0f}s or more")
+    return ok(summary)
 
 
 def _size(model: str) -> int | None:

@@ -25,7 +25,7 @@ TOP: Mapping[str, tuple[str, str]] = {
 
 
 @dataclass(frozen=True)
-class Asked:
+class Requested:
     """A profile read with FastDeploy's option names."""
 
     profile: Profile
@@ -115,17 +115,17 @@ class Asked:
         return str(self.value("splitwise-role") or "mixed")
 
 
-def batched_tokens(asked: Asked, line: str) -> int:
+def batched_tokens(requested: Requested, line: str) -> int:
     """`max_num_batched_tokens` as the release resolves it, given or not.
 
     create_engine_config in fastdeploy/engine/args_utils.py of each release.
     """
-    given = asked.integer("max-num-batched-tokens")
-    if given is not None:
-        return given
-    length = asked.integer("max-model-len", 2048) or 2048
-    chunked = bool(asked.value("enable-chunked-prefill")) or line == "2.2"
-    v1 = v1_scheduler(asked, line)
+    explicit = requested.integer("max-num-batched-tokens")
+    if explicit is not None:
+        return explicit
+    length = requested.integer("max-model-len", 2048) or 2048
+    chunked = bool(requested.value("enable-chunked-prefill")) or line == "2.2"
+    v1 = v1_scheduler(requested, line)
     if line in ("2.0", "2.1", "2.2"):
         if chunked:
             return 2048
@@ -135,15 +135,15 @@ def batched_tokens(asked: Asked, line: str) -> int:
     return 2048 if chunked else length
 
 
-def v1_scheduler(asked: Asked, line: str) -> bool:
+def v1_scheduler(requested: Requested, line: str) -> bool:
     """Whether the V1 KV-cache scheduler runs: its default moved in 2.3, some settings force it off.
 
     EngineArgs.__post_init__ in fastdeploy/engine/args_utils.py.
     """
-    if asked.variable("ENABLE_V1_KVCACHE_SCHEDULER", line) in (None, "0", ""):
+    if requested.variable("ENABLE_V1_KVCACHE_SCHEDULER", line) in (None, "0", ""):
         return False
     if line == "2.3":
-        if asked.role != "mixed" and asked.value("cache-transfer-protocol") != "rdma":
+        if requested.role != "mixed" and requested.value("cache-transfer-protocol") != "rdma":
             return False
-        return asked.value("guided-decoding-backend") in (None, "off")
+        return requested.value("guided-decoding-backend") in (None, "off")
     return True

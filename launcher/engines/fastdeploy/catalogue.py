@@ -65,11 +65,11 @@ def lines_with(name: str) -> tuple[str, ...]:
 
 def where_else(line: str) -> dict[str, str]:
     """For every option that `line` lacks: the sentence that says which releases have it."""
-    said = {}
+    releases = {}
     every = {name for one in LINES for name in table(one).options}
     for name in sorted(every - set(table(line).options)):
-        said[name] = history(name, line)
-    return said
+        releases[name] = history(name, line)
+    return releases
 
 
 def history(name: str, line: str) -> str:
@@ -130,7 +130,7 @@ def _option(entry: Mapping[str, Any]) -> Option:
         default=entry["default"],
         effective_default=entry.get("effective_default"),
         choices=tuple(entry["choices"]) if entry["choices"] else None,
-        many=entry["nargs"] == "+",
+        repeatable=entry["nargs"] == "+",
         required=entry["required"],
         group=entry["group"],
         deprecated=entry["deprecated"],

@@ -19,7 +19,7 @@ from launcher.engines.common import (
     problem,
 )
 from launcher.engines.fastdeploy import combinations, shell, vocabulary
-from launcher.engines.fastdeploy.asked import TOP, Asked
+from launcher.engines.fastdeploy.asked import TOP, Requested
 from launcher.engines.fastdeploy.catalogue import (
     LINES,
     comma_lists,
@@ -29,7 +29,7 @@ from launcher.engines.fastdeploy.catalogue import (
     table,
     where_else,
 )
-from launcher.engines.fastdeploy.models import Known, known
+from launcher.engines.fastdeploy.models import ModelFacts, model_facts
 from launcher.engines.options import canonical, wrong_value
 from launcher.errors import Problem
 from launcher.profile.model import Profile
@@ -110,25 +110,25 @@ def validate(profile: Profile, release: Release | None) -> list[Problem]:
 
 def for_line(profile: Profile, line: str) -> list[Problem]:
     """Everything wrong with the profile for release line `line`."""
-    found = check_ports(profile, "FastDeploy", PORTS)
-    found += check_hub_keys(profile)
-    found += check_env(profile, OWNED_ENV)
-    found += _variables(profile, line)
-    found += _newer_keys(profile, line)
-    found += check_options(profile, table(line), OWNED_FLAGS, elsewhere=where_else(line))
-    found += _top_values(profile, line)
-    typed = {p.where for p in found}
-    found += [p for p in _late(profile, line) if p.where is None or p.where not in typed]
-    found += _parsers(profile, line)
-    found += _model(profile, line)
-    found += combinations.check(profile, line)
-    found += shell.check(profile, line)
-    return in_file_order(dict.fromkeys(found))
+    problems = check_ports(profile, "FastDeploy", PORTS)
+    problems += check_hub_keys(profile)
+    problems += check_env(profile, OWNED_ENV)
+    problems += _variables(profile, line)
+    problems += _newer_keys(profile, line)
+    problems += check_options(profile, table(line), OWNED_FLAGS, elsewhere=where_else(line))
+    problems += _top_values(profile, line)
+    typed = {p.where for p in problems}
+    problems += [p for p in _late(profile, line) if p.where is None or p.where not in typed]
+    problems += _parsers(profile, line)
+    problems += _model(profile, line)
+    problems += combinations.check(profile, line)
+    problems += shell.check(profile, line)
+    return in_file_order(dict.fromkeys(problems))
 
 
 def _variables(profile: Profile, line: str) -> list[Problem]:
     """FastDeploy's variables that this release does not read: they would be ignored."""
-    found = []
+    problems = []
     for name in profile.env:
         entry = environment().get(name)
         if entry is None:
@@ -140,18 +140,18 @@ def _variables(profile: Profile, line: str) -> list[Problem]:
                 name, list(environment()), n=1, cutoff=0.6 if ours else 0.92
             )
             if ours or near:
-                found.append(
+                problems.append(
                     problem(profile, f"env.{name}", "unknown-variable",
                             f"no FastDeploy release reads {name}",
                             f"did you mean {near[0]}?" if near else None)
                 )  # fmt: skip
         elif line not in entry["in"]:
-            found.append(
+            problems.append(
                 problem(profile, f"env.{name}", "unknown-variable",
                         f"FastDeploy {line} does not read {name}: it exists in "
                         f"{', '.join(entry['in'])}")
             )  # fmt: skip
-    return found
+    return problems
 
 
 def _outside(name: str) -> bool:
@@ -161,29 +161,29 @@ def _outside(name: str) -> bool:
 
 
 def _newer_keys(profile: Profile, line: str) -> list[Problem]:
-    found = []
+    problems = []
     for key, (option, otherwise) in SINCE.items():
-        given = profile.stop.drain if key == "stop.drain" else neutral(profile, key)
-        if not given or option in table(line):
+        value = profile.stop.drain if key == "stop.drain" else neutral(profile, key)
+        if not value or option in table(line):
             continue
         first = lines_with(option)[0]
-        found.append(
+        problems.append(
             problem(profile, key, "key-not-supported",
                     f"FastDeploy {line} has no `{key}`, it exists from {first}: {otherwise}",
                     f"remove `{key}`, or use FastDeploy {first} or later")
         )  # fmt: skip
     if profile.stop.drain and profile.stop.drain != int(profile.stop.drain):
-        found.append(problem(profile, "stop.drain", "wrong-value",
+        problems.append(problem(profile, "stop.drain", "wrong-value",
                              "FastDeploy drains for whole seconds"))  # fmt: skip
     if line == "2.0" and profile.cache_dir and profile.env.get("FD_MODEL_SOURCE"):
-        found.append(problem(profile, "env.FD_MODEL_SOURCE", "unknown-variable",
+        problems.append(problem(profile, "env.FD_MODEL_SOURCE", "unknown-variable",
                              "FastDeploy 2.0 downloads from AI Studio only"))  # fmt: skip
-    return found
+    return problems
 
 
 def _top_values(profile: Profile, line: str) -> list[Problem]:
     """Top-level keys against the release's own option, and the same option given twice."""
-    found = []
+    problems = []
     for name, (key, _) in TOP.items():
         option = table(line).get(name)
         at_top = neutral(profile, key)
@@ -191,64 +191,64 @@ def _top_values(profile: Profile, line: str) -> list[Problem]:
             continue
         reason = wrong_value(option, at_top)
         if reason:
-            found.append(problem(profile, key, "wrong-value", f"{option.flag}: {reason}",
+            problems.append(problem(profile, key, "wrong-value", f"{option.flag}: {reason}",
                                  f"it takes {option.expects}"))  # fmt: skip
         twice = [k for k in profile.engine_args if canonical(k) == name]
         if twice:
-            found.append(
+            problems.append(
                 problem(profile, f"engine-args.{twice[0]}", "flag-twice",
                         f"{option.flag} is given by `{key}` already", "keep one of them")
             )  # fmt: skip
-    found += _chunked_off(profile, line)
-    return found
+    problems += _chunked_off(profile, line)
+    return problems
 
 
 def _chunked_off(profile: Profile, line: str) -> list[Problem]:
     """Chunked prefill that no flag turns off: without a word it would stay on."""
-    asked = Asked(profile)
+    requested = Requested(profile)
     name = "enable-chunked-prefill"
-    if asked.value(name) is not False or name not in table(line) or line in ("2.0", "2.1"):
+    if requested.value(name) is not False or name not in table(line) or line in ("2.0", "2.1"):
         return []
     if line == "2.2":
         return [
-            problem(profile, asked.key(name), "wrong-value",
+            problem(profile, requested.key(name), "wrong-value",
                     "chunked prefill is always on in 2.2, no flag turns it off",
                     "remove it, or use another release")
         ]  # fmt: skip
-    if asked.role != "mixed" or asked.variable("FD_DISABLE_CHUNKED_PREFILL", line) == "1":
+    if requested.role != "mixed" or requested.variable("FD_DISABLE_CHUNKED_PREFILL", line) == "1":
         return []
     return [
-        problem(profile, asked.key(name), "wrong-value",
+        problem(profile, requested.key(name), "wrong-value",
                 f"FastDeploy {line} turns chunked prefill on by itself, no flag turns it off",
                 'write `env: {FD_DISABLE_CHUNKED_PREFILL: "1"}`')
     ]  # fmt: skip
 
 
 def _late(profile: Profile, line: str) -> list[Problem]:
-    asked = Asked(profile)
-    found = []
+    requested = Requested(profile)
+    problems = []
     for name, choices in late_choices(line).items():
-        value = asked.value(name)
+        value = requested.value(name)
         if value is None or name not in table(line):
             continue
-        for word in _words_of(asked, name, value):
+        for word in _words_of(requested, name, value):
             if word in choices:
                 continue
             near = difflib.get_close_matches(word, choices, n=1)
             meant = f"; did you mean {near[0]!r}?" if near else ""
-            found.append(
-                problem(profile, asked.key(name), "wrong-value",
+            problems.append(
+                problem(profile, requested.key(name), "wrong-value",
                         f"FastDeploy {line} knows no {name} {word!r}{meant}",
                         f"one of: {', '.join(choices)}")
             )  # fmt: skip
-    return found
+    return problems
 
 
-def _words_of(asked: Asked, name: str, value: object) -> list[str]:
+def _words_of(requested: Requested, name: str, value: object) -> list[str]:
     if name in comma_lists():
-        return asked.items(name)
+        return requested.items(name)
     if name == "quantization":
-        settings = asked.mapping(name)
+        settings = requested.mapping(name)
         if settings is not None:
             # From 2.3 on a JSON object may name the method, or be a checkpoint's own settings.
             named = settings.get("quantization")
@@ -257,11 +257,11 @@ def _words_of(asked: Asked, name: str, value: object) -> list[str]:
 
 
 def _parsers(profile: Profile, line: str) -> list[Problem]:
-    asked = Asked(profile)
-    found = []
-    plugin = asked.value("tool-parser-plugin")
+    requested = Requested(profile)
+    problems = []
+    plugin = requested.value("tool-parser-plugin")
     for option, kind in (("reasoning-parser", "reasoning"), ("tool-call-parser", "tool")):
-        name = asked.value(option)
+        name = requested.value(option)
         if not isinstance(name, str) or option not in table(line):
             continue
         if vocabulary.parser(name, kind, line) or (kind == "tool" and plugin):
@@ -274,25 +274,31 @@ def _parsers(profile: Profile, line: str) -> list[Problem]:
         elif near:
             message += f"; did you mean {near!r}?"
         known_names = ", ".join(vocabulary.registered(kind, line)) or "none"
-        found.append(
-            problem(profile, asked.key(option), "unknown-parser", message, f"known: {known_names}")
+        problems.append(
+            problem(
+                profile, requested.key(option), "unknown-parser", message, f"known: {known_names}"
+            )
         )
-    return found
+    return problems
 
 
 def _model(profile: Profile, line: str) -> list[Problem]:
-    found = []
+    problems = []
     if profile.model.startswith("-") or not profile.model.strip():
-        found.append(problem(profile, "model", "bad-model", f"{profile.model!r} is no model"))
-    model = known(profile)
+        problems.append(problem(profile, "model", "bad-model", f"{profile.model!r} is no model"))
+    model = model_facts(profile)
     if model is None:
-        return found
-    asked = Asked(profile)
-    return [*found, *_weights(profile, asked, model, line), *_thinking(profile, asked, model, line),
-            *_heads(profile, asked, model)]  # fmt: skip
+        return problems
+    requested = Requested(profile)
+    return [
+        *problems,
+        *_weights(profile, requested, model, line),
+        *_thinking(profile, requested, model, line),
+        *_heads(profile, requested, model),
+    ]
 
 
-def _weights(profile: Profile, asked: Asked, model: Known, line: str) -> list[Problem]:
+def _weights(profile: Profile, requested: Requested, model: ModelFacts, line: str) -> list[Problem]:
     if model.first_line and line < model.first_line:
         return [
             problem(profile, "model", "model-not-supported",
@@ -309,21 +315,26 @@ def _weights(profile: Profile, asked: Asked, model: Known, line: str) -> list[Pr
                     f"from {first} on; {line} ends in a TypeError",
                     f"use the -Paddle weights, or FastDeploy {first} or later")
         ]  # fmt: skip
-    choice = asked.value("load-choices") or table(line).options["load-choices"].default
+    choice = requested.value("load-choices") or table(line).options["load-choices"].default
     if choice != "default_v1":
         return [
-            problem(profile, asked.key("load-choices") if asked.value("load-choices") else "model",
-                    "impossible-combination",
-                    f"{model.repo} has weights in Hugging Face's layout, which FastDeploy {line} "
-                    f"loads with load-choices default_v1 only, not {choice}",
-                    "set `engine-args: {load-choices: default_v1}`")
-        ]  # fmt: skip
+            problem(
+                profile,
+                requested.key("load-choices") if requested.value("load-choices") else "model",
+                "impossible-combination",
+                f"{model.repo} has weights in Hugging Face's layout, which FastDeploy {line} "
+                f"loads with load-choices default_v1 only, not {choice}",
+                "set `engine-args: {load-choices: default_v1}`",
+            )
+        ]
     return []
 
 
-def _thinking(profile: Profile, asked: Asked, model: Known, line: str) -> list[Problem]:
-    found = []
-    reasoning, tool = asked.value("reasoning-parser"), asked.value("tool-call-parser")
+def _thinking(
+    profile: Profile, requested: Requested, model: ModelFacts, line: str
+) -> list[Problem]:
+    problems = []
+    reasoning, tool = requested.value("reasoning-parser"), requested.value("tool-call-parser")
     for option, name, right in (
         ("reasoning-parser", reasoning, model.reasoning),
         ("tool-call-parser", tool, model.tool),
@@ -333,33 +344,33 @@ def _thinking(profile: Profile, asked: Asked, model: Known, line: str) -> list[P
             continue
         what = "does not think" if option == "reasoning-parser" else "does not call tools"
         if right is None:
-            found.append(
-                problem(profile, asked.key(option), "wrong-parser",
+            problems.append(
+                problem(profile, requested.key(option), "wrong-parser",
                         f"{model.repo} {what}: with a {option} it does not start, or its answers "
-                        "are cut up wrongly", f"remove `{asked.key(option)}`")
+                        "are cut up wrongly", f"remove `{requested.key(option)}`")
             )  # fmt: skip
-        elif name.replace("_", "-") != right and not asked.value("tool-parser-plugin"):
-            found.append(
-                problem(profile, asked.key(option), "wrong-parser",
+        elif name.replace("_", "-") != right and not requested.value("tool-parser-plugin"):
+            problems.append(
+                problem(profile, requested.key(option), "wrong-parser",
                         f"{model.repo} needs the {option} {right!r}, not {name!r}",
                         f"write {right!r}")
             )  # fmt: skip
     if tool and not reasoning and model.always_thinks:
-        found.append(
-            problem(profile, asked.key("tool-call-parser"), "impossible-combination",
+        problems.append(
+            problem(profile, requested.key("tool-call-parser"), "impossible-combination",
                     f"{model.repo} always thinks: without a reasoning parser its thoughts stay in "
                     "the answer and hide the tool call",
                     f"set `parsers: {{reasoning: {model.reasoning}}}`")
         )  # fmt: skip
-    return found
+    return problems
 
 
-def _heads(profile: Profile, asked: Asked, model: Known) -> list[Problem]:
-    size = asked.tensor_parallel
+def _heads(profile: Profile, requested: Requested, model: ModelFacts) -> list[Problem]:
+    size = requested.tensor_parallel
     if size < 1 or model.heads is None or model.heads % size == 0:
         return []
     return [
-        problem(profile, asked.key("tensor-parallel-size"), "impossible-combination",
+        problem(profile, requested.key("tensor-parallel-size"), "impossible-combination",
                 f"{model.id} has {model.heads} attention heads, which cannot be shared by {size} "
                 "GPUs")
     ]  # fmt: skip
@@ -367,20 +378,20 @@ def _heads(profile: Profile, asked: Asked, model: Known) -> list[Problem]:
 
 def notes(profile: Profile, line: str) -> tuple[str, ...]:
     """Names that were translated, and flags that this release takes and ignores."""
-    asked = Asked(profile)
-    said = []
+    requested = Requested(profile)
+    notes_ = []
     for name, kind in (("reasoning-parser", "reasoning"), ("tool-call-parser", "tool")):
-        value = asked.value(name)
+        value = requested.value(name)
         called = vocabulary.parser(value, kind, line) if isinstance(value, str) else None
         if called and called != value:
             how = "is taken for" if vocabulary.folds_underscores(line) else "is called"
-            said.append(f"{asked.key(name)}: {value} {how} {called} in {line}")
+            notes_.append(f"{requested.key(name)}: {value} {how} {called} in {line}")
     for key in profile.engine_args:
         option = table(line).get(key)
         if option is None:
             continue
         if option.flag.lstrip("-") != key.lstrip("-"):
-            said.append(f"engine-args.{key}: the flag is spelled {option.flag} in {line}")
+            notes_.append(f"engine-args.{key}: the flag is spelled {option.flag} in {line}")
         if option.deprecated:
-            said.append(f"{option.flag} is deprecated in {line}: {option.deprecation_note}")
-    return tuple(said)
+            notes_.append(f"{option.flag} is deprecated in {line}: {option.deprecation_note}")
+    return tuple(notes_)

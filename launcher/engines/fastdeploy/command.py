@@ -7,7 +7,7 @@ from typing import Any
 from launcher.engines.base import PlanContext
 from launcher.engines.common import neutral, option_flag
 from launcher.engines.fastdeploy import vocabulary
-from launcher.engines.fastdeploy.asked import TOP, Asked
+from launcher.engines.fastdeploy.asked import TOP, Requested
 from launcher.engines.fastdeploy.catalogue import table
 from launcher.engines.fastdeploy.ports import consecutive, ports
 from launcher.engines.options import canonical
@@ -61,15 +61,15 @@ def flags(profile: Profile, context: PlanContext) -> tuple[Flag, ...]:
 
 
 def _ports(profile: Profile, context: PlanContext) -> list[Flag]:
-    found = []
+    arguments = []
     for need in ports(profile, context.release):
         flag, reason = _PORT_FLAGS[need.name]
         first = context.ports[need.name]
         listed = need.span if need.name != "engine-worker-queue" or _lists(context) else 1
         key = f"ports.{need.name}"
         origin = profile.where(key) if need.name in profile.ports else None
-        found.append(Flag(flag, (consecutive(first, listed),), reason, origin, key))
-    return found
+        arguments.append(Flag(flag, (consecutive(first, listed),), reason, origin, key))
+    return arguments
 
 
 def _lists(context: PlanContext) -> bool:
@@ -78,32 +78,34 @@ def _lists(context: PlanContext) -> bool:
 
 
 def _top(profile: Profile, line: str) -> list[Flag]:
-    found = []
+    arguments = []
     for name in _TOP_ORDER:
         key = TOP[name][0]
         value = neutral(profile, key)
         option = table(line).get(name)
         if value is None or option is None:
             continue
-        said, reason = _translated(name, value, line, f"the profile's {key}")
-        flag = option_flag(option, said, reason, profile.where(key), key)
+        argument, reason = _translated(name, value, line, f"the profile's {key}")
+        flag = option_flag(option, argument, reason, profile.where(key), key)
         if flag:
-            found.append(flag)
-    return found
+            arguments.append(flag)
+    return arguments
 
 
 def _engine_args(profile: Profile, line: str) -> list[Flag]:
-    found = []
+    arguments = []
     for key, value in profile.engine_args.items():
         option = table(line).get(key)
         if option is None:
             raise AssertionError(f"engine-args.{key} was not validated")
-        place = f"engine-args.{key}"
-        said, reason = _translated(canonical(key), value, line, option.meaning or "the profile's")
-        flag = option_flag(option, said, reason, profile.where(place), place)
+        path = f"engine-args.{key}"
+        argument, reason = _translated(
+            canonical(key), value, line, option.meaning or "the profile's"
+        )
+        flag = option_flag(option, argument, reason, profile.where(path), path)
         if flag:
-            found.append(flag)
-    return found
+            arguments.append(flag)
+    return arguments
 
 
 def _translated(name: str, value: Any, line: str, reason: str) -> tuple[Any, str]:
@@ -133,5 +135,5 @@ def _drain(profile: Profile) -> list[Flag]:
 
 def served(profile: Profile) -> str | None:
     """The name clients use, None where FastDeploy takes any."""
-    name = Asked(profile).value("served-model-name")
+    name = Requested(profile).value("served-model-name")
     return str(name) if name else None

@@ -26,7 +26,7 @@ from launcher.engines.fastdeploy import (
     surroundings,
     watching,
 )
-from launcher.engines.fastdeploy.asked import Asked
+from launcher.engines.fastdeploy.asked import Requested
 from launcher.engines.fastdeploy.catalogue import LINES
 from launcher.engines.fastdeploy.leftovers import leftovers
 from launcher.engines.fastdeploy.ports import EVERYWHERE, ports, sockets
@@ -134,7 +134,7 @@ class FastDeploy:
 
         FastDeploy answers many bad requests with 500, so `bad-request-4xx` is never promised.
         """
-        asked = Asked(profile)
+        requested = Requested(profile)
         line = release.line if release else LINES[-1]
         promised = {
             "health", "chat", "completions", "stream", "stream-done", "stream-usage", "usage",
@@ -144,13 +144,13 @@ class FastDeploy:
             promised.add("models")
         if line >= "2.3":
             promised.add("settings")
-        if asked.value("reasoning-parser"):
+        if requested.value("reasoning-parser"):
             promised.add("reasoning")
-        if asked.value("tool-call-parser"):
+        if requested.value("tool-call-parser"):
             promised |= {"tools", "tools-stream"}
-        if asked.value("enable-logprob") is True:
+        if requested.value("enable-logprob") is True:
             promised.add("logprobs")
-        if asked.value("guided-decoding-backend") not in (None, "off"):
+        if requested.value("guided-decoding-backend") not in (None, "off"):
             promised |= {"json-mode", "json-schema"}
         if profile.api_key is not None:
             promised.add("auth")
@@ -193,7 +193,7 @@ class FastDeploy:
             told_to_stop=watching.TOLD_TO_STOP,
             progress=watching.PROGRESS,
             notes=_notes(profile, context),
-            gpu_ranks=Asked(profile).local_ranks,
+            gpu_ranks=Requested(profile).local_ranks,
             **common_parts(profile, context),
         )
 
@@ -210,31 +210,31 @@ def _stop(profile: Profile) -> StopPolicy:
 
 def _notes(profile: Profile, context: PlanContext) -> tuple[str, ...]:
     line = context.release.line
-    said = list(checks.notes(profile, line))
+    notes = list(checks.notes(profile, line))
     everywhere = [
         use.name for use in port_uses(profile, context) if use.bound and use.name != "api"
     ]
-    said.append(
+    notes.append(
         f"{', '.join(everywhere)} listen on {EVERYWHERE} whatever `host` is: close their ports "
         "in the firewall"
     )
     if profile.env.get("FD_ENABLE_INTERNAL_ADAPTER") not in (None, "", "0"):
-        said.append(
+        notes.append(
             "FD_ENABLE_INTERNAL_ADAPTER opens the ports of FD_ZMQ_RECV_REQUEST_SERVER_PORT, "
             "FD_ZMQ_SEND_RESPONSE_SERVER_PORT and FD_ZMQ_CONTROL_CMD_SERVER_PORTS on every "
             "address too; they are not leased"
         )
     if line in ("2.0", "2.1", "2.2"):
-        said.append(f"FastDeploy {line} keeps metrics in /tmp/prom_main, shared by all servers "
+        notes.append(f"FastDeploy {line} keeps metrics in /tmp/prom_main, shared by all servers "
                     "of the host")  # fmt: skip
     if not profile.stop.drain:
-        said.append(
+        notes.append(
             "running streams are cut when it stops"
             + ("; `stop: {drain: SECONDS}` lets them end" if line >= "2.3" else "")
         )
     if profile.api_key is not None:
-        said.append("/config-info on the metrics port shows FD_API_KEY in clear to everybody")
-    return tuple(said)
+        notes.append("/config-info on the metrics port shows FD_API_KEY in clear to everybody")
+    return tuple(notes)
 
 
 ENGINE = FastDeploy()

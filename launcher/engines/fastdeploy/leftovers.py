@@ -9,7 +9,7 @@ remote_cache_kv_ipc.h and get_output_ep.cc (/opt, Q + rank in 2.4, 1024 + rank b
 from __future__ import annotations
 
 from launcher.engines.base import PlanContext
-from launcher.engines.fastdeploy.asked import Asked
+from launcher.engines.fastdeploy.asked import Requested
 from launcher.engines.fastdeploy.ports import ports
 from launcher.plan.model import FtokKey, Leftovers
 from launcher.profile.model import Profile
@@ -66,7 +66,9 @@ def leftovers(profile: Profile, context: PlanContext) -> Leftovers:
     shm += [f"{name}.{queue}" for queue in queues for name in SIGNALS]
     shm += [f"fd_task_queue_{queue}.sock" for queue in queues]
     if profile.env.get("FD_USE_GET_SAVE_OUTPUT_V1") == "1":
-        shm += [f"get_save_output_rank{rank}.socket" for rank in range(Asked(profile).local_ranks)]
+        shm += [
+            f"get_save_output_rank{rank}.socket" for rank in range(Requested(profile).local_ranks)
+        ]
     if line in ("2.0", "2.1"):
         shm += [f"{PID}.socket", f"router_{PID}.ipc", *(f"{name}.{PID}" for name in SIGNALS)]
     if line in ("2.3", "2.4"):
@@ -87,12 +89,12 @@ def _queue_ports(profile: Profile, context: PlanContext) -> tuple[int, ...]:
 
 
 def _queues(profile: Profile, context: PlanContext, queues: tuple[int, ...]) -> tuple[FtokKey, ...]:
-    asked = Asked(profile)
+    requested = Requested(profile)
     keys = [FtokKey("/dev/shm", queue & 0xFF) for queue in queues]  # noqa: S108
-    if asked.value("speculative-config") is not None:
+    if requested.value("speculative-config") is not None:
         keys += [FtokKey(str(context.temporary_folder), queue & 0xFF) for queue in queues]
-    if asked.role != "mixed":
+    if requested.role != "mixed":
         # Before 2.4 every prefill or decode server of a host has the same keys.
         first = queues[0] if context.release.line == "2.4" else KV_SIGNAL
-        keys += [FtokKey("/opt", (first + rank) & 0xFF) for rank in range(asked.local_ranks)]
+        keys += [FtokKey("/opt", (first + rank) & 0xFF) for rank in range(requested.local_ranks)]
     return tuple(dict.fromkeys(keys))

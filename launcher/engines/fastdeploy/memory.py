@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from launcher.engines.base import Release
-from launcher.engines.fastdeploy.asked import Asked, batched_tokens, v1_scheduler
+from launcher.engines.fastdeploy.asked import Requested, batched_tokens, v1_scheduler
 from launcher.engines.fastdeploy.catalogue import LINES, load, table
 from launcher.plan.memory import Ask, Costs, Shape
 from launcher.profile.model import Profile
@@ -37,13 +37,13 @@ def costs() -> Costs:
 def reported_blocks(lines: Iterable[str]) -> int | None:
     """The number of KV blocks the engine says it has, the first pattern that is found winning."""
     patterns = [re.compile(p) for p in load("memory.json")["reported"]]
-    found: dict[int, int] = {}
+    blocks_by_rank: dict[int, int] = {}
     for line in lines:
         for rank, pattern in enumerate(patterns):
             match = pattern.search(line)
             if match:
-                found[rank] = int(match.group("blocks"))
-    return found[min(found)] if found else None
+                blocks_by_rank[rank] = int(match.group("blocks"))
+    return blocks_by_rank[min(blocks_by_rank)] if blocks_by_rank else None
 
 
 def ask(profile: Profile, release: Release | None) -> Ask:
@@ -53,20 +53,22 @@ def ask(profile: Profile, release: Release | None) -> Ask:
     max-num-batched-tokens as the release resolves it. `release` None: the newest one known.
     """
     line = release.line if release else LINES[-1]
-    asked = Asked(profile)
-    method, cached_in = _quantization(asked)
+    requested = Requested(profile)
+    method, cached_in = _quantization(requested)
     return Ask(
-        tensor_parallel=asked.tensor_parallel,
+        tensor_parallel=requested.tensor_parallel,
         quantization=method,
-        max_model_len=asked.integer("max-model-len") or 2048,
-        max_num_seqs=asked.integer("max-num-seqs") or 8,
-        max_num_batched_tokens=batched_tokens(asked, line),
-        block_size=asked.integer("block-size") or 64,
-        utilization=asked.number("gpu-memory-utilization") or 0.9,
+        max_model_len=requested.integer("max-model-len") or 2048,
+        max_num_seqs=requested.integer("max-num-seqs") or 8,
+        max_num_batched_tokens=batched_tokens(requested, line),
+        block_size=requested.integer("block-size") or 64,
+        utilization=requested.number("gpu-memory-utilization") or 0.9,
         kv_bytes=cached_in,
-        blocks_override=asked.integer("num-gpu-blocks-override"),
+        blocks_override=requested.integer("num-gpu-blocks-override"),
         # Before the V1 scheduler only this share of the blocks may hold prompts.
-        prefill_share=1.0 if v1_scheduler(asked, line) else asked.number("kv-cache-ratio") or 0.75,
+        prefill_share=1.0
+        if v1_scheduler(requested, line)
+        else requested.number("kv-cache-ratio") or 0.75,
         streamed=streamed(profile, line),
     )
 
@@ -74,18 +76,18 @@ def ask(profile: Profile, release: Release | None) -> Ask:
 def streamed(profile: Profile, line: str) -> bool:
     """Whether the loader hands tensors on one by one; see `streaming_loader` in memory.json."""
     option = table(line).get("load-choices")
-    choice = Asked(profile).value("load-choices") or (option.default if option else None)
+    choice = Requested(profile).value("load-choices") or (option.default if option else None)
     return bool(choice == load("memory.json")["streaming_loader"])
 
 
-def _quantization(asked: Asked) -> tuple[str | None, int]:
+def _quantization(requested: Requested) -> tuple[str | None, int]:
     """The method, and the bytes of one number in the KV cache.
 
     A JSON object that names no method is a checkpoint's own settings, of which no figures are
     known: its text stands for the method.
     """
     kv = load("memory.json")["kv_bytes"]
-    value, settings = asked.value("quantization"), asked.mapping("quantization")
+    value, settings = requested.value("quantization"), requested.mapping("quantization")
     if settings is None:
         method = None if value is None else str(value)
         return method, kv.get(method, kv["*"])
@@ -110,14 +112,14 @@ def category(name: str, dimensions: int) -> str:
 
 def shape_of_table(model: str) -> Shape | None:
     """The shape of a model of the table, by the last part of its name; None where unknown."""
-    wanted = model.rstrip("/").rpartition("/")[2].lower()
+    repo_name = model.rstrip("/").rpartition("/")[2].lower()
     entries = {entry["id"]: entry for entry in load("models.json")["models"]}
     for entry in entries.values():
         names = [repo.rpartition("/")[2].lower() for repo in entry["repos"]]
-        if wanted in names or wanted == entry["id"].lower():
-            whole = {**entries.get(entry.get("same_shape_as", ""), {}), **entry}
+        if repo_name in names or repo_name == entry["id"].lower():
+            merged_entry = {**entries.get(entry.get("same_shape_as", ""), {}), **entry}
             # PaddleOCR-VL: the table has its recommended flags only.
-            return _from_entry(whole) if "layers" in whole else None
+            return _from_entry(merged_entry) if "layers" in merged_entry else None
     return None
 
 

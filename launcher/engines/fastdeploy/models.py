@@ -12,7 +12,7 @@ from launcher.profile.model import Profile
 
 
 @dataclass(frozen=True)
-class Known:
+class ModelFacts:
     """A model of the table, recognised by the last part of its name.
 
     `reasoning` and `tool` are the neutral parser names it needs, None where it does not think or
@@ -46,7 +46,7 @@ class Known:
         return "vision" in self.kind
 
 
-def known(profile: Profile) -> Known | None:
+def model_facts(profile: Profile) -> ModelFacts | None:
     """The table's entry for a profile's model, None where the table has none.
 
     A local folder is recognised by its name, so a renamed one is unknown.
@@ -56,19 +56,19 @@ def known(profile: Profile) -> Known | None:
 
 
 @functools.lru_cache(maxsize=1)
-def _by_name() -> Mapping[str, Known]:
-    found = {}
+def _by_name() -> Mapping[str, ModelFacts]:
+    by_name = {}
     for entry in load("models.json")["models"]:
         for repo in entry["repos"]:
-            found[repo.rpartition("/")[2].lower()] = _known(entry, repo)
-    return found
+            by_name[repo.rpartition("/")[2].lower()] = _facts_of(entry, repo)
+    return by_name
 
 
-def _known(entry: Mapping[str, Any], repo: str) -> Known:
+def _facts_of(entry: Mapping[str, Any], repo: str) -> ModelFacts:
     name = repo.rpartition("/")[2]
     parsers = entry.get("parsers", {})
     first = str(entry.get("first_release") or "")
-    return Known(
+    return ModelFacts(
         id=entry["id"],
         repo=repo,
         kind=entry["kind"],

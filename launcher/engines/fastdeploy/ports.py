@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from launcher.engines.base import PlanContext, PortNeed, Release
 from launcher.engines.fastdeploy import surroundings
-from launcher.engines.fastdeploy.asked import Asked
+from launcher.engines.fastdeploy.asked import Requested
 from launcher.engines.fastdeploy.catalogue import table
 from launcher.plan.model import PortUse, SocketUse
 from launcher.profile.model import Profile
@@ -21,11 +21,11 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104 - where FastDeploy listens, not where we do
 
 def ports(profile: Profile, release: Release | None) -> tuple[PortNeed, ...]:
     """Every port the server will listen on, `api` first."""
-    asked = Asked(profile)
+    requested = Requested(profile)
     line = release.line if release else "2.4"
     by_rank = line in ("2.0", "2.1")
-    ranks = asked.local_ranks
-    groups = max(1, asked.data_parallel // asked.nodes)
+    ranks = requested.local_ranks
+    groups = max(1, requested.data_parallel // requested.nodes)
     needs = [
         PortNeed("api", shown_as="API"),
         PortNeed("metrics", address=EVERYWHERE, shown_as="metrics and configuration"),
@@ -45,12 +45,12 @@ def ports(profile: Profile, release: Release | None) -> tuple[PortNeed, ...]:
     ]
     if "controller" in profile.ports:
         needs.append(PortNeed("controller", address=EVERYWHERE, shown_as="scheduler control"))
-    split = asked.role != "mixed"
+    split = requested.role != "mixed"
     if split or "pd-comm" in profile.ports:
         needs.append(
             PortNeed("pd-comm", span=groups, address=EVERYWHERE, shown_as="prefill to decode")
         )
-    rdma = split and "rdma" in (asked.value("cache-transfer-protocol") or _protocol(line))
+    rdma = split and "rdma" in (requested.value("cache-transfer-protocol") or _protocol(line))
     if rdma or "rdma-comm" in profile.ports:
         needs.append(PortNeed("rdma-comm", span=ranks, address=EVERYWHERE, shown_as="RDMA"))
     return tuple(needs)
@@ -70,7 +70,7 @@ has one cache queue for all data-parallel groups.
 
 def uses(profile: Profile, context: PlanContext) -> tuple[PortUse, ...]:
     """Each number that FastDeploy is given, and what listens there."""
-    found = []
+    uses = []
     line = context.release.line
     unix = surroundings.queue_is_unix_socket(profile, context)
     unused = _unused(profile, line)
@@ -85,35 +85,35 @@ def uses(profile: Profile, context: PlanContext) -> tuple[PortUse, ...]:
             if number != first and need.name in _ONE_PORT.get(line, ()):
                 bound = False
             address = need.address or profile.host
-            found.append(PortUse(name, number, address, need.shown_as, bound, path))
-    return tuple(found)
+            uses.append(PortUse(name, number, address, need.shown_as, bound, path))
+    return tuple(uses)
 
 
 def sockets(profile: Profile, context: PlanContext) -> tuple[SocketUse, ...]:
     """The Unix sockets within the server that have no port's option."""
     name = "{pid}" if context.release.line in ("2.0", "2.1") else str(context.ports["api"])
-    found = [
+    sockets_ = [
         SocketUse(f"/dev/shm/{name}.socket", "requests to the engine"),  # noqa: S108
         SocketUse(f"/dev/shm/router_{name}.ipc", "answers of the engine"),  # noqa: S108
     ]
     if profile.env.get("FD_USE_GET_SAVE_OUTPUT_V1") == "1":
-        found += [
+        sockets_ += [
             SocketUse(f"/dev/shm/get_save_output_rank{rank}.socket", "tokens")  # noqa: S108
-            for rank in range(Asked(profile).local_ranks)
+            for rank in range(Requested(profile).local_ranks)
         ]
-    return tuple(found)
+    return tuple(sockets_)
 
 
 def _unused(profile: Profile, line: str) -> tuple[str, ...]:
     """The ports that FastDeploy takes as options and does not open with these settings."""
-    asked = Asked(profile)
-    if asked.role != "mixed":
+    requested = Requested(profile)
+    if requested.role != "mixed":
         return ()
-    caching = asked.value("enable-prefix-caching")
+    caching = requested.value("enable-prefix-caching")
     if caching is None:
         option = table(line).get("enable-prefix-caching")
         caching = option is not None and option.default
-    if line == "2.3" and asked.value("speculative-config") is not None:
+    if line == "2.3" and requested.value("speculative-config") is not None:
         caching = False  # args_utils.py turns it off
     # Before 2.4 a number given is bound whatever the role (splitwise_connector.py).
     split = ("pd-comm", "rdma-comm") if line == "2.4" else ("rdma-comm",)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from launcher.engines.base import PlanContext
-from launcher.engines.fastdeploy.asked import Asked
+from launcher.engines.fastdeploy.asked import Requested
 from launcher.engines.fastdeploy.catalogue import LINES, table
 from launcher.engines.fastdeploy.command import served
 from launcher.engines.fastdeploy.surroundings import API_KEY
@@ -65,31 +65,31 @@ def readiness(profile: Profile, context: PlanContext) -> Readiness:
 
 
 def _settings(profile: Profile, line: str) -> tuple[SettingCheck, ...]:
-    asked = Asked(profile)
+    requested = Requested(profile)
     checks = []
     if profile.model_is_path:
         checks.append(SettingCheck("model", profile.model, "model_config/model"))
     for option, pointer in POINTERS.items():
-        value = asked.value(option)
+        value = requested.value(option)
         if value is not None and option in table(line):
-            checks.append(SettingCheck(asked.key(option), _plain(option, value, line), pointer))
-    checks += _quantization(asked)
+            checks.append(SettingCheck(requested.key(option), _plain(option, value, line), pointer))
+    checks += _quantization(requested)
     if profile.gpus is not None:
         checks.append(SettingCheck("gpus", ",".join(profile.gpus), "parallel_config/device_ids"))
     return tuple(checks)
 
 
-def _quantization(asked: Asked) -> list[SettingCheck]:
-    value = asked.value("quantization")
+def _quantization(requested: Requested) -> list[SettingCheck]:
+    value = requested.value("quantization")
     if value is None:
         return []
-    settings = asked.mapping("quantization")
+    settings = requested.mapping("quantization")
     word = value if settings is None else settings.get("quantization")
     if not isinstance(word, str):
         return []
     # parse_quantization in fastdeploy/utils.py wraps a bare word in a mapping.
     pointer = "model_config/quantization/quantization"
-    return [SettingCheck(asked.key("quantization"), word, pointer)]
+    return [SettingCheck(requested.key("quantization"), word, pointer)]
 
 
 def _plain(option: str, value: Any, line: str) -> Any:

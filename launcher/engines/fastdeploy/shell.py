@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from launcher.engines.common import problem
-from launcher.engines.fastdeploy.asked import Asked
+from launcher.engines.fastdeploy.asked import Requested
 from launcher.engines.fastdeploy.catalogue import load
 from launcher.errors import PreconditionError, Problem
 from launcher.profile.model import Profile
@@ -29,23 +29,25 @@ def unsafe(text: str) -> str | None:
 def check(profile: Profile, line: str) -> list[Problem]:
     """A problem for every value of the profile that the shell would not leave alone."""
     facts = load("late.json")["shell"]
-    asked = Asked(profile)
-    found = []
+    requested = Requested(profile)
+    problems = []
     for option in facts["unquoted"][line]:
-        found += _unquoted(profile, asked, option)
+        problems += _unquoted(profile, requested, option)
     for option in facts["single_quoted"][line]:
-        value = asked.value(option)
+        value = requested.value(option)
         if value is not None and "'" in _json(value):
-            found.append(_wrong(profile, asked.key(option), option, "'", "between single quotes"))
+            problems.append(
+                _wrong(profile, requested.key(option), option, "'", "between single quotes")
+            )
     for name in facts["environment"]:
         value = profile.env.get(name)
-        bad = unsafe(value) if value is not None else None
-        if bad:
-            found.append(_wrong(profile, f"env.{name}", name, bad, "unquoted"))
-    bad = unsafe(profile.cache_dir) if profile.cache_dir else None
-    if bad:
-        found.append(_wrong(profile, "cache-dir", "cache-dir", bad, "unquoted"))
-    return found
+        unsafe_character = unsafe(value) if value is not None else None
+        if unsafe_character:
+            problems.append(_wrong(profile, f"env.{name}", name, unsafe_character, "unquoted"))
+    unsafe_character = unsafe(profile.cache_dir) if profile.cache_dir else None
+    if unsafe_character:
+        problems.append(_wrong(profile, "cache-dir", "cache-dir", unsafe_character, "unquoted"))
+    return problems
 
 
 def refuse_unsafe(paths: Mapping[str, str]) -> None:
@@ -55,30 +57,34 @@ def refuse_unsafe(paths: Mapping[str, str]) -> None:
         PreconditionError: one of them has a character that a shell does not leave alone.
     """
     for what, path in paths.items():
-        bad = unsafe(path)
-        if bad:
+        unsafe_character = unsafe(path)
+        if unsafe_character:
             raise PreconditionError.of(
                 "unsafe-path",
-                f"{what} {path} holds {bad!r}, and FastDeploy pastes it unquoted into a shell "
-                "command",
+                f"{what} {path} holds {unsafe_character!r}, and FastDeploy pastes it unquoted into"
+                " a shell command",
                 remedy="use a path without spaces and shell characters (ERNIE_DEPLOY_HOME moves "
                 "the state directory)",
             )
 
 
-def _unquoted(profile: Profile, asked: Asked, option: str) -> list[Problem]:
+def _unquoted(profile: Profile, requested: Requested, option: str) -> list[Problem]:
     if option == "model":
-        bad = unsafe(profile.model)
-        return [_wrong(profile, "model", "model", bad, "unquoted")] if bad else []
-    value = asked.value(option)
+        unsafe_character = unsafe(profile.model)
+        return (
+            [_wrong(profile, "model", "model", unsafe_character, "unquoted")]
+            if unsafe_character
+            else []
+        )
+    value = requested.value(option)
     if value is None or isinstance(value, (bool, int, float)):
         return []
-    key = asked.key(option)
+    key = requested.key(option)
     if option == "speculative-config":
-        settings = asked.mapping(option) or {}
+        settings = requested.mapping(option) or {}
         texts = [str(settings[k]) for k in ("method", "model", "quantization") if k in settings]
     elif option == "override-pooler-config":
-        settings = asked.mapping(option) or {}
+        settings = requested.mapping(option) or {}
         # The dict's own text is pasted: every key of it brings quotes.
         texts = [repr(dict(settings))] if settings else []
     elif isinstance(value, (list, tuple)):
@@ -90,9 +96,9 @@ def _unquoted(profile: Profile, asked: Asked, option: str) -> list[Problem]:
     for text in texts:
         if not text:
             return [_wrong(profile, key, option, "", "unquoted")]
-        bad = unsafe(text)
-        if bad:
-            return [_wrong(profile, key, option, bad, "unquoted")]
+        unsafe_character = unsafe(text)
+        if unsafe_character:
+            return [_wrong(profile, key, option, unsafe_character, "unquoted")]
     return []
 
 
@@ -100,12 +106,12 @@ def _json(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _wrong(profile: Profile, key: str, what: str, bad: str, how: str) -> Problem:
-    held = f"{bad!r}" if bad else "an empty text"
+def _wrong(profile: Profile, key: str, what: str, unsafe_character: str, how: str) -> Problem:
+    description = f"{unsafe_character!r}" if unsafe_character else "an empty text"
     return problem(
         profile, key, "unsafe-for-shell",
         f"FastDeploy pastes {what} {how} into the shell command that starts its workers, and the "
-        f"value holds {held}",
+        f"value holds {description}",
         "link the folder to a plain path" if what in ("model", "cache-dir") else
         "use a value without spaces and shell characters",
     )  # fmt: skip

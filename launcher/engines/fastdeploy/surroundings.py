@@ -21,7 +21,7 @@ def variables(profile: Profile, context: PlanContext) -> tuple[EnvVar, ...]:
     """Every variable but the secrets."""
     line = context.release.line
     plain, _ = split_env(profile)
-    given = set(profile.env)
+    names = set(profile.env)
     ours = [
         *common_env(profile, context),
         EnvVar("FD_LOG_DIR", str(context.log_folder), "its logs hold prompts: a private folder"),
@@ -29,7 +29,7 @@ def variables(profile: Profile, context: PlanContext) -> tuple[EnvVar, ...]:
                "keeper recognises its processes"),
         *offline_env(profile),
     ]  # fmt: skip
-    if "FD_LOG_BACKUP_COUNT" not in given:
+    if "FD_LOG_BACKUP_COUNT" not in names:
         ours.append(EnvVar("FD_LOG_BACKUP_COUNT", KEPT_DAYS, "daily log files are bounded"))
     if line == "2.4":
         ours.append(
@@ -41,12 +41,12 @@ def variables(profile: Profile, context: PlanContext) -> tuple[EnvVar, ...]:
             EnvVar("FD_MODEL_CACHE", profile.cache_dir, "the profile's cache-dir",
                    profile.where("cache-dir"))
         )  # fmt: skip
-    if line in environment()[SHM_QUEUE]["in"] and SHM_QUEUE not in given:
+    if line in environment()[SHM_QUEUE]["in"] and SHM_QUEUE not in names:
         ours.append(
             EnvVar(SHM_QUEUE, "1", "the task queue unpickles what it is sent: a unix socket "
                    "instead of a port on every address")
         )  # fmt: skip
-    return (*(variable for variable in ours if variable.name not in given), *plain)
+    return (*(variable for variable in ours if variable.name not in names), *plain)
 
 
 def queue_is_unix_socket(profile: Profile, context: PlanContext) -> bool:
@@ -62,10 +62,10 @@ def queue_is_unix_socket(profile: Profile, context: PlanContext) -> bool:
 
 def secrets(profile: Profile) -> dict[str, str]:
     """Variables that are references to secrets, resolved at start."""
-    _, found = split_env(profile)
+    _, secrets_ = split_env(profile)
     if profile.api_key is not None:
-        found[API_KEY] = profile.api_key.text()
-    return found
+        secrets_[API_KEY] = profile.api_key.text()
+    return secrets_
 
 
 def folders(context: PlanContext) -> tuple[str, ...]:

@@ -51,12 +51,15 @@ class Hosted:
     def validate(self, profile: Profile, release: Release | None) -> list[Problem]:
         """The model and the address must be named, promises must exist."""
         problems: list[Problem] = []
-        for key, value in (("base-url", _said(profile).get("base-url")), ("model", profile.model)):
+        for key, value in (
+            ("base-url", _requested_settings(profile).get("base-url")),
+            ("model", profile.model),
+        ):
             if not value:
                 problems.append(
                     Problem("missing-key", f"a hosted endpoint needs `{key}`", profile.where(key))
                 )
-        for word in _said(profile).get("promises") or ():
+        for word in _requested_settings(profile).get("promises") or ():
             if word not in CAPABILITIES:
                 near = difflib.get_close_matches(str(word), CAPABILITIES, n=1)
                 meant = f"; did you mean {near[0]!r}?" if near else ""
@@ -79,10 +82,10 @@ class Hosted:
 
     def capabilities(self, profile: Profile, release: Release | None) -> frozenset[Capability]:
         """What the profile says that the provider promises."""
-        return frozenset(_said(profile).get("promises") or ())
+        return frozenset(_requested_settings(profile).get("promises") or ())
 
 
-def _said(profile: Profile) -> dict[str, Any]:
+def _requested_settings(profile: Profile) -> dict[str, Any]:
     return {**profile.resolved, **profile.hosted}
 
 

@@ -45,8 +45,8 @@ def releases() -> tuple[Serve, ...]:
 
 def serve_of(version: str) -> Serve:
     """The server of `version`: the newest one read that is not newer."""
-    wanted = Version(version)
-    older = [s for s in releases() if Version(s.version).release[:2] <= wanted.release[:2]]
+    exact = Version(version)
+    older = [s for s in releases() if Version(s.version).release[:2] <= exact.release[:2]]
     return older[-1] if older else releases()[0]
 
 

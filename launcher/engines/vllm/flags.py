@@ -99,7 +99,7 @@ _ACTIONS: Mapping[str, Action] = {
 }
 
 
-def known(version: str, cache_dir: Path | None = None) -> dict[str, Any] | None:
+def cached_answer(version: str, cache_dir: Path | None = None) -> dict[str, Any] | None:
     """The answer for exactly this version: cached, shipped, or None where nobody asked yet."""
     for path in (_cached(version, cache_dir), DATA / f"flags-{_safe(version)}.json"):
         answer = _read(path) if path else None
@@ -183,7 +183,7 @@ def _option(raw: Mapping[str, Any]) -> Option:
         kind=_kind(raw["takes"]),
         default=raw["default"],
         choices=tuple(raw["choices"]) if raw["choices"] else None,
-        many=raw["nargs"] in ("+", "*"),
+        repeatable=raw["nargs"] in ("+", "*"),
         object_only=False,
         required=raw["required"],
         deprecated=raw["deprecated"],
@@ -206,11 +206,11 @@ def _kind(takes: Mapping[str, str | None] | None) -> Kind:
 class _Flags:
     """The flags, as what the installed release is asked (`launcher.engines.base.Question`)."""
 
-    words = ("-c", QUERY, MARK)
+    arguments = ("-c", QUERY, MARK)
     environment: Mapping[str, str] = {
         "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1",
     }  # fmt: skip
-    known = staticmethod(known)
+    cached_answer = staticmethod(cached_answer)
     parse = staticmethod(parse)
     remember = staticmethod(remember)
 

@@ -49,14 +49,14 @@ def messages(session: Session) -> Outcome:
 def count_tokens(session: Session) -> Outcome:
     """The same prompt, counted and asked."""
     endpoint = replace(session.target.endpoint, dialect="anthropic")
-    asked = {
+    request = {
         "model": session.target.model,
         "messages": [{"role": "user", "content": "Count to five. " * 10}],
     }
     reply = session.http(
         "POST",
         f"{endpoint.base_url}/messages/count_tokens",
-        endpoint.addressed(asked),
+        endpoint.addressed(request),
         endpoint.all_headers(),
     )
     if reply.status in REJECTED and not session.promised():

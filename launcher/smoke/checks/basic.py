@@ -50,13 +50,13 @@ def models(session: Session) -> Outcome:
 @check("chat", "a question gets a well-formed, non-empty answer", tags="quick", needs="chat")
 def chat(session: Session) -> Outcome:
     """The shape of an answer; its topic only where the profile's `smoke.expect.chat` says one."""
-    wanted = session.target.smoke.get("expect", {}).get("chat", {})
-    question = wanted.get("prompt", GREETING)
+    expected = session.target.smoke.get("expect", {}).get("chat", {})
+    question = expected.get("prompt", GREETING)
     answer = session.answered(question)
     well_formed(session, answer)
     usage_adds_up(session, answer.usage)
-    said = answer.choice.text or (answer.choice.reasoning or "").strip()
-    if pattern := wanted.get("matches"):
+    text = answer.choice.text or (answer.choice.reasoning or "").strip()
+    if pattern := expected.get("matches"):
         session.expect(
             re.search(pattern, answer.choice.text) is not None,
             "unexpected-answer",
@@ -64,7 +64,7 @@ def chat(session: Session) -> Outcome:
             answer.choice.text,
         )
     return session.outcome(
-        f"answered {said[:60]!r} in {answer.seconds:.2f} s",
+        f"answered {text[:60]!r} in {answer.seconds:.2f} s",
         seconds=answer.seconds,
         **rate(answer),
     )
@@ -103,17 +103,19 @@ def max_tokens(session: Session) -> Outcome:
     reason = answer.choice.finish_reason
     session.expect(reason == "length", "finish-reason", "finish_reason length", reason)
     if answer.usage is not None and answer.usage.completion is not None:
-        made = answer.usage.completion
-        session.expect(made <= 8, "max-tokens", "at most 8 completion tokens", made)
+        completion_tokens = answer.usage.completion
+        session.expect(
+            completion_tokens <= 8, "max-tokens", "at most 8 completion tokens", completion_tokens
+        )
     length = len(answer.choice.text) + len((answer.choice.reasoning or "").strip())
     # No tokenizer puts more than about 16 characters of such a text into one token.
     session.expect(
         length <= 8 * 16, "max-tokens", "a text of at most 8 tokens", f"{length} characters"
     )
-    whole = session.answered(GREETING)
-    if whole.choice.finish_reason == "length":
+    full_answer = session.answered(GREETING)
+    if full_answer.choice.finish_reason == "length":
         raise inconclusive("a greeting used the whole token budget")
-    reason = whole.choice.finish_reason
+    reason = full_answer.choice.finish_reason
     session.expect(reason == "stop", "finish-reason", "finish_reason stop at the end", reason)
     return session.outcome("cut at 8 tokens with length; a whole answer ends with stop")
 
@@ -183,15 +185,15 @@ def system_prompt(session: Session) -> Outcome:
 )
 def multi_turn(session: Session) -> Outcome:
     """A name told two turns ago comes back; without that turn it does not."""
-    asked = {"role": "user", "content": "What is my name?"}
+    question = {"role": "user", "content": "What is my name?"}
     messages = [
         {"role": "user", "content": "My name is Alice."},
         {"role": "assistant", "content": "Nice to meet you, Alice!"},
-        asked,
+        question,
     ]
     text = session.speaks(session.answered(messages))
     session.skill("alice" in text.lower(), "turns-lost", "the name Alice", text)
-    alone = session.speaks(session.answered([asked]))
+    alone = session.speaks(session.answered([question]))
     session.expect(
         "alice" not in alone.lower(), "turns-leaked", "no memory of another conversation", alone
     )
@@ -247,5 +249,8 @@ def rate(answer: Answer) -> dict[str, float]:
     """Completion tokens and tokens per second over the whole request, where usage tells."""
     if answer.usage is None or not answer.usage.completion or answer.seconds <= 0:
         return {}
-    made = float(answer.usage.completion)
-    return {"completion_tokens": made, "tokens_per_second": made / answer.seconds}
+    completion_tokens = float(answer.usage.completion)
+    return {
+        "completion_tokens": completion_tokens,
+        "tokens_per_second": completion_tokens / answer.seconds,
+    }

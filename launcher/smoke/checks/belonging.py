@@ -46,8 +46,8 @@ def keep_alive(session: Session) -> Outcome:
         _compare(session, f"{question!r} as request {position + 1}", alone, position, answer)
     ids = {a.id: q for (q, _), (_, a) in zip(_ROW, kept, strict=True) if a.id}
     for (question, _), (_, answer) in zip(_ROW, kept, strict=True):
-        good = not answer.id or ids[answer.id] == question
-        session.expect(good, "answer-id-reused", "an id on each answer", answer.id)
+        is_own_answer = not answer.id or ids[answer.id] == question
+        session.expect(is_own_answer, "answer-id-reused", "an id on each answer", answer.id)
     if not reused and not session.findings:
         raise could_not_check("the server closes every connection: none can be kept open")
     return session.outcome(f"{len(kept)} answers, {reused} on a connection kept open")
@@ -111,13 +111,15 @@ def _compare(
 ) -> None:
     """Another question's text or count of the prompt, where its own differ, is another's answer."""
     own = alone[position]
-    others = [a for a in alone if _said(a) != _said(own)]
-    mixed = _said(answer) != _said(own) and any(_said(answer) == _said(o) for o in others)
+    differing = [a for a in alone if _text_of(a) != _text_of(own)]
+    mixed = _text_of(answer) != _text_of(own) and any(
+        _text_of(answer) == _text_of(o) for o in differing
+    )
     session.expect(
         not mixed,
         "answer-of-another-request",
         f"the answer to {what}",
-        f"that of another request: {_said(answer)!r}",
+        f"that of another request: {_text_of(answer)!r}",
     )
     counts = [a.usage.prompt if a.usage else None for a in (own, answer)]
     if None not in counts:
@@ -129,7 +131,7 @@ def _compare(
         )
 
 
-def _said(answer: Answer) -> str:
+def _text_of(answer: Answer) -> str:
     choice = answer.choice
     return f"{(choice.reasoning or '').strip()}|{choice.text}"
 
@@ -146,17 +148,17 @@ def own_answer(session: Session) -> Outcome:
     questions = (GREETING, CAPITAL, COUNT)
     # Each twice in a row: an answer that is one question late is right the second time.
     pairs = [[session.answered(q, max_tokens=64) for _ in range(2)] for q in questions]
-    settled = [_said(second) for _, second in pairs]
+    settled = [_text_of(second) for _, second in pairs]
     for (first, second), question in zip(pairs, questions, strict=True):
-        stale = _said(first) != _said(second) and _said(first) in settled
+        stale = _text_of(first) != _text_of(second) and _text_of(first) in settled
         session.expect(
             not stale,
             "answer-of-another-request",
             f"the answer to {question!r}",
-            f"that of another question: {_said(first)!r}",
+            f"that of another question: {_text_of(first)!r}",
         )
-    same = len(set(settled)) == 1 and len(settled[0]) > 8
-    session.expect(not same, "one-answer-for-all", "answers to three questions", settled[0])
+    is_stable = len(set(settled)) == 1 and len(settled[0]) > 8
+    session.expect(not is_stable, "one-answer-for-all", "answers to three questions", settled[0])
     echoed = [q for q, (_, a) in zip(questions, pairs, strict=True) if a.choice.text == q]
     session.expect(len(echoed) < 2, "prompt-echoed", "answers", f"the questions: {echoed}")
     return session.outcome("three questions, each its own answer")
@@ -173,23 +175,23 @@ def whole_prompt(session: Session) -> Outcome:
 
     One turn of at least twelve words counts as at least eight tokens in every tokenizer.
     """
-    asked = {"role": "user", "content": GREETING}
-    base = _counted(session, [asked])
+    question = {"role": "user", "content": GREETING}
+    base = _counted(session, [question])
     turn = [{"role": "user", "content": SENTENCE}, {"role": "assistant", "content": SENTENCE}]
     grown = [base]
     for turns in range(1, TURNS + 1):
-        grown.append(_counted(session, [*turn * turns, asked]))
+        grown.append(_counted(session, [*turn * turns, question]))
         session.expect(
             grown[-1] >= grown[-2] + 16,
             "turns-lost",
             f"turn {turns} to count at least 16 tokens more than {grown[-2]}",
             grown[-1],
         )
-    system = _counted(session, [{"role": "system", "content": SENTENCE}, asked])
+    system = _counted(session, [{"role": "system", "content": SENTENCE}, question])
     session.expect(
         system >= base + 8, "system-ignored", f"a system prompt beside {base} tokens", system
     )
-    both = _counted(session, [{"role": "system", "content": SENTENCE}, *turn, asked])
+    both = _counted(session, [{"role": "system", "content": SENTENCE}, *turn, question])
     session.expect(
         both >= grown[1] + 8, "system-ignored", f"a system prompt beside {grown[1]} tokens", both
     )
@@ -238,7 +240,7 @@ def content_parts(session: Session) -> Outcome:
             raise could_not_check(f"the server takes texts only (HTTP {answer.status})")
         session.accepted(answer)
         counts = [a.usage.prompt if a.usage else None for a in (plain, answer)]
-        if _said(answer) != _said(plain) and None not in counts:
+        if _text_of(answer) != _text_of(plain) and None not in counts:
             session.expect(
                 abs(int(counts[0] or 0) - int(counts[1] or 0)) <= 2 * len(texts),
                 "parts-not-read",

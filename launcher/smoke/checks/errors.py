@@ -99,9 +99,9 @@ def huge_body(session: Session) -> Outcome:
 
 
 def _body(session: Session, **changes: Any) -> dict[str, Any]:
-    made = session.wired(session.body(HELLO, max_tokens=8))
-    made.update(changes)
-    return made
+    body = session.wired(session.body(HELLO, max_tokens=8))
+    body.update(changes)
+    return body
 
 
 def _refused(session: Session, body: Any) -> Outcome:
@@ -112,10 +112,13 @@ def _refused(session: Session, body: Any) -> Outcome:
 
 
 def _is_error(session: Session, reply: Reply) -> None:
-    said = f"HTTP {reply.status} {shorten(reply.text, 120)}"
-    session.require(reply.status >= 400, "error-accepted", "an error", said)
+    summary = f"HTTP {reply.status} {shorten(reply.text, 120)}"
+    session.require(reply.status >= 400, "error-accepted", "an error", summary)
     session.expect(
-        400 <= reply.status < 500, "client-error-5xx", "a status of 4xx for a client's error", said
+        400 <= reply.status < 500,
+        "client-error-5xx",
+        "a status of 4xx for a client's error",
+        summary,
     )
     body = reply.json()
     explains = isinstance(body, dict) and any(
@@ -125,13 +128,13 @@ def _is_error(session: Session, reply: Reply) -> None:
         explains or reply.status == 413,
         "error-unexplained",
         "a JSON body that says what is wrong",
-        said,
+        summary,
     )
     session.expect(
         "Traceback (most recent" not in reply.text,
         "error-traceback",
         "no traceback in the error",
-        said,
+        summary,
     )
 
 

@@ -7,7 +7,7 @@ from launcher.smoke.checks.sampling import DRAW
 from launcher.smoke.session import Session
 
 DRAWS = 6
-MANY = 4
+REQUEST_COUNT = 4
 """Different answers in six: rounding under a changing load makes two, rarely three."""
 
 
@@ -20,16 +20,16 @@ MANY = 4
 )
 def greedy(session: Session) -> Outcome:
     """A question whose answer is a draw wherever tokens are drawn."""
-    said = set()
+    texts = set()
     for _ in range(DRAWS):
         choice = session.answered(DRAW, max_tokens=64, temperature=0).choice
-        said.add(f"{choice.reasoning or ''}|{choice.content or ''}")
+        texts.add(f"{choice.reasoning or ''}|{choice.content or ''}")
     session.expect(
-        len(said) < MANY,
+        len(texts) < REQUEST_COUNT,
         "temperature-0-varies",
         f"one answer in {DRAWS} draws at temperature 0",
-        f"{len(said)} different ones",
+        f"{len(texts)} different ones",
     )
-    if len(said) > 1 and not session.findings:
-        raise inconclusive(f"{len(said)} different answers in {DRAWS} draws at temperature 0")
+    if len(texts) > 1 and not session.findings:
+        raise inconclusive(f"{len(texts)} different answers in {DRAWS} draws at temperature 0")
     return session.outcome(f"the same answer in {DRAWS} draws")

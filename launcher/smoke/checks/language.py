@@ -43,7 +43,7 @@ def chinese(session: Session) -> Outcome:
 def echo_unicode(session: Session) -> Outcome:
     """The encoding of requests and of plain answers."""
     text = session.speaks(session.answered("Say hello with an emoji."))
-    _whole(session, text)
+    _require_whole_text(session, text)
     session.skill(BEYOND_ASCII.search(text) is not None, "emoji", "an emoji", text)
     return session.outcome(f"answered {text[:40]!r}")
 
@@ -51,17 +51,17 @@ def echo_unicode(session: Session) -> Outcome:
 @check("stream-unicode", "no character is cut in a stream", tags="quick", needs="stream")
 def stream_unicode(session: Session) -> Outcome:
     """Every delta is whole text; that nothing is missing is stream-equals-plain's to say."""
-    seen = 0
+    characters = 0
     for question in QUESTIONS:
         answer = session.answered(question, stream=True)
         for chunk in answer.chunks:
             for delta in chunk.deltas:
                 for text in (delta.get("content"), reasoning_of(delta)):
-                    _whole(session, text if isinstance(text, str) else "")
-        seen += len(BEYOND_ASCII.findall(answer.choice.text))
-    if not seen and not session.findings:
+                    _require_whole_text(session, text if isinstance(text, str) else "")
+        characters += len(BEYOND_ASCII.findall(answer.choice.text))
+    if not characters and not session.findings:
         raise inconclusive("the answers held nothing beyond ASCII")
-    return session.outcome(f"{seen} multi-byte characters, all whole")
+    return session.outcome(f"{characters} multi-byte characters, all whole")
 
 
 @check(
@@ -81,7 +81,7 @@ def stream_bytes(session: Session) -> Outcome:
     return session.outcome(f"{len(stream.events)} events")
 
 
-def _whole(session: Session, text: str) -> None:
+def _require_whole_text(session: Session, text: str) -> None:
     cut = CUT.search(text)
     if cut and not any(f.code == "character-cut" for f in session.findings):
         session.expect(False, "character-cut", "whole characters", repr(text))

@@ -77,8 +77,8 @@ def disconnect(session: Session) -> Outcome:
     count = min(session.target.max_num_seqs or SEATS, MOST)
     long = "Tell me a very long story about the sea."
     before = session.answered("Hello!").seconds
-    whole = session.answered(long).seconds
-    allowed = max(5.0, 5 * before, before + whole / 2)
+    full_seconds = session.answered(long).seconds
+    allowed = max(5.0, 5 * before, before + full_seconds / 2)
     starved = 0.0
     for _ in range(DISCONNECT_TRIES):
         threads = [

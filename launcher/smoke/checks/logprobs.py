@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from launcher.smoke.answers import Answer
+from launcher.smoke.answers import Answer, alternatives_of
 from launcher.smoke.check import Outcome, check, could_not_check
 from launcher.smoke.session import Session
 from launcher.smoke.template_marks import TAGS
@@ -25,7 +25,7 @@ PART = "bytes:"
 def logprobs_tokens(session: Session) -> Outcome:
     """Joined, the tokens are the answer; streamed, they are the same ones."""
     streams = session.target.promised("stream") is not False
-    seen: list[list[tuple[Any, Any]]] = []
+    token_lists: list[list[tuple[Any, Any]]] = []
     for stream in (False, True) if streams else (False,):
         how = "streamed" if stream else "plain"
         answer = session.answered(
@@ -38,17 +38,20 @@ def logprobs_tokens(session: Session) -> Outcome:
         _texts(session, answer, entries, how)
         _bytes(session, entries, how)
         _alternatives(session, entries, how)
-        made = answer.usage.completion if answer.usage else None
-        if made is not None and answer.choice.finish_reason == "length":
+        completion_tokens = answer.usage.completion if answer.usage else None
+        if completion_tokens is not None and answer.choice.finish_reason == "length":
             session.expect(
-                len(entries) == made, "logprobs-count", f"{made} entries ({how})", len(entries)
+                len(entries) == completion_tokens,
+                "logprobs-count",
+                f"{completion_tokens} entries ({how})",
+                len(entries),
             )
         if stream:
             _by_chunk(session, answer)
-        seen.append([(e.get("token"), e.get("logprob")) for e in entries])
-    if len(seen) == 2:
-        _same(session, *seen)
-    return session.outcome(f"{len(seen[0])} tokens, each with its own")
+        token_lists.append([(e.get("token"), e.get("logprob")) for e in entries])
+    if len(token_lists) == 2:
+        _compare_tokens(session, *token_lists)
+    return session.outcome(f"{len(token_lists[0])} tokens, each with its own")
 
 
 def entries_of(logprobs: Any) -> Sequence[Mapping[str, Any]]:
@@ -73,14 +76,14 @@ def _texts(
         raw = [b for e in entries for b in e.get("bytes") or []]
         joined = bytes(raw).decode("utf-8", "replace")
     for name, text in (("reasoning", answer.choice.reasoning), ("content", answer.choice.content)):
-        wanted = (text or "").strip()
+        expected = (text or "").strip()
         for tag in TAGS:
-            wanted = wanted.replace(tag, "").strip()
+            expected = expected.replace(tag, "").strip()
         # FastDeploy decodes each token alone, which drops its blank.
         session.expect(
-            _solid(wanted) in _solid(joined),
+            _solid(expected) in _solid(joined),
             "logprobs-shifted",
-            f"the {name} {wanted!r} in the tokens ({how})",
+            f"the {name} {expected!r} in the tokens ({how})",
             joined,
         )
 
@@ -92,7 +95,7 @@ def _solid(text: str) -> str:
 def _bytes(session: Session, entries: Sequence[Mapping[str, Any]], how: str) -> None:
     wrong = []
     for entry in entries:
-        for one in (entry, *(entry.get("top_logprobs") or [])):
+        for one in (entry, *alternatives_of(entry)):
             token, raw = str(one.get("token") or ""), one.get("bytes")
             if raw is None or "\ufffd" in token or token.startswith(PART):
                 continue
@@ -106,8 +109,8 @@ def _bytes(session: Session, entries: Sequence[Mapping[str, Any]], how: str) -> 
 def _alternatives(session: Session, entries: Sequence[Mapping[str, Any]], how: str) -> None:
     wrong = []
     for entry in entries:
-        tops = {t.get("token"): t.get("logprob") for t in entry.get("top_logprobs") or []}
-        token, value = entry.get("token"), entry.get("logprob")
+        tops = {t.get("token"): t.get("logprob") for t in alternatives_of(entry)}
+        token, value = str(entry.get("token")), entry.get("logprob")
         numbers = [v for v in (*tops.values(), value) if isinstance(v, (int, float))]
         if not tops or len(numbers) != len(tops) + 1:
             continue
@@ -130,13 +133,13 @@ def _by_chunk(session: Session, answer: Answer) -> None:
         for item in chunk.choices:
             delta = item.get("delta")
             delta = delta if isinstance(delta, Mapping) else {}
-            said = "".join(
+            content = "".join(
                 str(delta.get(n) or "") for n in ("reasoning_content", "reasoning", "content")
             )
-            told = "".join(str(e.get("token") or "") for e in entries_of(item.get("logprobs")))
-            if _solid(said) and _solid(told):
-                pairs.append((_solid(said), _solid(told)))
-    aligned = sum(said == told for said, told in pairs)
+            tokens = "".join(str(e.get("token") or "") for e in entries_of(item.get("logprobs")))
+            if _solid(content) and _solid(tokens):
+                pairs.append((_solid(content), _solid(tokens)))
+    aligned = sum(content == tokens for content, tokens in pairs)
     session.expect(
         len(pairs) < 6 or aligned >= len(pairs) // 4,
         "logprobs-shifted",
@@ -145,7 +148,9 @@ def _by_chunk(session: Session, answer: Answer) -> None:
     )
 
 
-def _same(session: Session, plain: list[tuple[Any, Any]], streamed: list[tuple[Any, Any]]) -> None:
+def _compare_tokens(
+    session: Session, plain: list[tuple[Any, Any]], streamed: list[tuple[Any, Any]]
+) -> None:
     tokens = [[t for t, _ in entries] for entries in (plain, streamed)]
     session.expect(
         tokens[0] == tokens[1], "logprobs-stream", f"the tokens {tokens[0]} as plain", tokens[1]

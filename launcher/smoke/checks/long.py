@@ -34,7 +34,7 @@ def needle(session: Session) -> Outcome:
     """Up to the context of the profile, three depths at each length."""
     around, per_sentence = _measured(session)
     lengths = _lengths(session, around)
-    found: list[str] = []
+    places: list[str] = []
     for length in lengths:
         sentences = max(4, int(length / per_sentence))
         for depth in DEPTHS:
@@ -45,8 +45,8 @@ def needle(session: Session) -> Outcome:
             text = session.speaks(answer)
             where = f"{length} tokens, depth {depth:.0%}"
             session.skill(SECRET in text, "needle-lost", f"{SECRET} ({where})", text)
-            found.append(where)
-    return session.outcome(f"found at {'; '.join(found)}")
+            places.append(where)
+    return session.outcome(f"found at {'; '.join(places)}")
 
 
 @check(
@@ -74,19 +74,19 @@ def context_limit(session: Session) -> Outcome:
         sentences = int(limit / _measured(session)[1] * 1.02) + 16
         text, over = _filler(sentences), "about 2 %"
     reply = session.raw_chat(session.wired(session.body(text, max_tokens=1)))
-    said = f"HTTP {reply.status} {shorten(reply.text, 160)}"
+    summary = f"HTTP {reply.status} {shorten(reply.text, 160)}"
     session.require(
         reply.status >= 400,
         "over-long-accepted",
         f"an error for a prompt {over} over the {limit} tokens",
-        said,
+        summary,
     )
-    session.expect(reply.status < 500, "client-error-5xx", "a status of 4xx", said)
+    session.expect(reply.status < 500, "client-error-5xx", "a status of 4xx", summary)
     session.expect(
         "Traceback (most recent" not in reply.text,
         "error-traceback",
         "no traceback in the error",
-        said,
+        summary,
     )
     after = session.raw_chat(session.wired(session.body(HELLO, max_tokens=8)))
     session.expect(
@@ -111,12 +111,17 @@ def max_output(session: Session) -> Outcome:
     budget = min(session.target.budget * 2, (session.target.max_model_len or 1 << 20) // 2)
     answer = session.answered("Count from 1 to 100.", stream=True, max_tokens=budget)
     reason = answer.choice.finish_reason
-    made = answer.usage.completion if answer.usage else None
+    completion_tokens = answer.usage.completion if answer.usage else None
     session.expect(reason in ("stop", "length"), "finish-reason", "stop or length", reason)
-    if reason == "length" and made is not None:
-        session.expect(made == budget, "cut-early", f"{budget} tokens where length is said", made)
-    if made is not None and made < 32:
-        raise inconclusive(f"the model gave only {made} tokens")
+    if reason == "length" and completion_tokens is not None:
+        session.expect(
+            completion_tokens == budget,
+            "cut-early",
+            f"{budget} tokens where length is said",
+            completion_tokens,
+        )
+    if completion_tokens is not None and completion_tokens < 32:
+        raise inconclusive(f"the model gave only {completion_tokens} tokens")
     if reason == "stop" and session.promised("skill-count"):
         session.expect(
             "100" in answer.choice.text,
@@ -124,14 +129,14 @@ def max_output(session: Session) -> Outcome:
             "an answer that counts to 100 before it stops",
             answer.choice.text[-80:],
         )
-    return session.outcome(f"{made} tokens, {reason}", seconds=answer.seconds)
+    return session.outcome(f"{completion_tokens} tokens, {reason}", seconds=answer.seconds)
 
 
 def _lengths(session: Session, around: float) -> list[int]:
     limit = session.target.max_model_len
-    wanted = session.target.smoke.get("needle-tokens")
-    if isinstance(wanted, list):
-        return [int(n) for n in wanted]
+    requested = session.target.smoke.get("needle-tokens")
+    if isinstance(requested, list):
+        return [int(n) for n in requested]
     if limit is None:
         return [512]
     room = int(limit - _room(session) - around - 64)
@@ -148,29 +153,29 @@ def _filler(sentences: int) -> str:
     return " ".join(FILLER[i % len(FILLER)] for i in range(sentences))
 
 
-def _fitted(session: Session, wanted: int) -> tuple[str, str] | None:
+def _fitted(session: Session, target_tokens: int) -> tuple[str, str] | None:
     """A prompt that the server counts as `wanted` tokens, and a piece that is one token more."""
     around, per_sentence = _measured(session)
-    base = _filler(max(1, int((wanted - around - 32) / per_sentence)))
-    counted = _counted(session, base, wanted)
-    if counted is None or not 0 < wanted - counted < wanted // 2:
+    base = _filler(max(1, int((target_tokens - around - 32) / per_sentence)))
+    counted = _counted(session, base, target_tokens)
+    if counted is None or not 0 < target_tokens - counted < target_tokens // 2:
         return None
     for piece in PIECES:
-        text = base + piece * (wanted - counted)
-        if _counted(session, base + piece * 8, wanted) == counted + 8 and (
-            _counted(session, text, wanted) == wanted
+        text = base + piece * (target_tokens - counted)
+        if _counted(session, base + piece * 8, target_tokens) == counted + 8 and (
+            _counted(session, text, target_tokens) == target_tokens
         ):
             return text, piece
     return None
 
 
-def _counted(session: Session, text: str, wanted: int) -> int | None:
+def _counted(session: Session, text: str, target_tokens: int) -> int | None:
     """The prompt's tokens as the server counts them; within the context it must answer."""
     answer = session.chat(text, max_tokens=1)
     session.require(
         answer.status == 200,
         "context-too-small",
-        f"an answer to a prompt of at most {wanted} tokens",
+        f"an answer to a prompt of at most {target_tokens} tokens",
         f"HTTP {answer.status}: {answer.error}",
     )
     return answer.usage.prompt if answer.usage else None
@@ -179,12 +184,12 @@ def _counted(session: Session, text: str, wanted: int) -> int | None:
 def _measured(session: Session) -> tuple[float, float]:
     """Tokens around a prompt, and of one sentence: the server's tokenizer is not ours to guess."""
     few = session.chat(" ".join(FILLER), max_tokens=1)
-    many = session.chat(" ".join(FILLER * 9), max_tokens=1)
-    for answer in (few, many):
+    large = session.chat(" ".join(FILLER * 9), max_tokens=1)
+    for answer in (few, large):
         session.accepted(answer)
-    if not (few.usage and many.usage and few.usage.prompt and many.usage.prompt):
+    if not (few.usage and large.usage and few.usage.prompt and large.usage.prompt):
         raise could_not_check("without usage the length of a prompt cannot be known")
-    grown = (many.usage.prompt - few.usage.prompt) / (8 * len(FILLER))
+    grown = (large.usage.prompt - few.usage.prompt) / (8 * len(FILLER))
     if grown <= 0:
         raise inconclusive("the counted prompt does not grow with its text")
     return max(0.0, few.usage.prompt - grown * len(FILLER)), grown

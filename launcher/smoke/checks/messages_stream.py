@@ -57,7 +57,7 @@ def _events(session: Session, question: str, limit: int) -> list[Mapping[str, An
     kind = stream.headers.get("content-type", "")
     session.require("text/event-stream" in kind, "no-stream", "text/event-stream", kind)
     session.expect(not stream.trailing, "stream-cut", "an end at an event's end", stream.trailing)
-    found = []
+    events = []
     for _, data in stream.events:
         if data == "[DONE]":
             continue
@@ -66,8 +66,8 @@ def _events(session: Session, question: str, limit: int) -> list[Mapping[str, An
         except ValueError:
             event = None
         session.require(isinstance(event, dict), "event-broken", "JSON in every event", data)
-        found.append(event)
-    return found
+        events.append(event)
+    return events
 
 
 def _judge(session: Session, events: list[Mapping[str, Any]], reasons: tuple[str, ...]) -> None:
@@ -77,16 +77,16 @@ def _judge(session: Session, events: list[Mapping[str, Any]], reasons: tuple[str
     session.expect(names[-1] == "message_stop", "stream-done", "message_stop last", names[-1])
     for name in ("message_start", "message_stop", "message_delta"):
         count = names.count(name)
-        good = count == 1 or (name == "message_delta" and count > 1)
-        session.expect(good, "messages-order", f"one {name}", count)
+        is_valid = count == 1 or (name == "message_delta" and count > 1)
+        session.expect(is_valid, "messages-order", f"one {name}", count)
     _blocks(session, events)
-    given = [(e.get("delta") or {}).get("stop_reason") for e in events if _is_delta(e)]
-    given = [g for g in given if g]
+    stop_reasons = [(e.get("delta") or {}).get("stop_reason") for e in events if _is_delta(e)]
+    stop_reasons = [g for g in stop_reasons if g]
     session.expect(
-        len(given) == 1 and given[0] in reasons,
+        len(stop_reasons) == 1 and stop_reasons[0] in reasons,
         "stream-finish",
         f"one stop_reason of {', '.join(reasons)}",
-        given,
+        stop_reasons,
     )
     start = next((e.get("message") for e in events if e.get("type") == "message_start"), None)
     start = start if isinstance(start, Mapping) else {}
@@ -107,19 +107,21 @@ def _blocks(session: Session, events: list[Mapping[str, Any]]) -> None:
     for event in events:
         name, index = event.get("type"), event.get("index")
         if name == "content_block_start":
-            good = index not in opened
+            is_new = index not in opened
             opened.add(index)
         elif name in ("content_block_delta", "content_block_stop"):
-            good = index in opened and index not in closed
+            is_new = index in opened and index not in closed
             delta = event.get("delta")
             text = text or (isinstance(delta, Mapping) and len(delta) > 1)
             if name == "content_block_stop":
                 closed.add(index)
         elif name in ("message_delta", "message_stop"):
-            good = opened == closed
+            is_new = opened == closed
         else:
-            good = name == "message_start"
-        session.expect(good, "messages-order", f"{name} of block {index} in its place", dict(event))
+            is_new = name == "message_start"
+        session.expect(
+            is_new, "messages-order", f"{name} of block {index} in its place", dict(event)
+        )
     session.expect(text, "empty-answer", "a block with text", f"{len(opened)} blocks")
     session.expect(
         sorted(map(str, opened)) == [str(i) for i in range(len(opened))],

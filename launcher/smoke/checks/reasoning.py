@@ -77,8 +77,8 @@ def reasoning_usage(session: Session) -> Outcome:
                 f"at most the {most} of the completion",
                 count,
             )
-    same = (plain.choice.reasoning or "").strip() == (streamed.choice.reasoning or "").strip()
-    if same and None not in counts:
+    is_equal = (plain.choice.reasoning or "").strip() == (streamed.choice.reasoning or "").strip()
+    if is_equal and None not in counts:
         session.expect(
             counts[0] == counts[1],
             "reasoning-miscounted-stream",
@@ -133,10 +133,10 @@ def _split(session: Session, *, stream: bool) -> Outcome:
     return session.outcome(f"{len(thought)} characters of thought, then {choice.text[:60]!r}")
 
 
-def _no_tags(session: Session, answer: Answer, wanted: tuple[str, ...] = TAGS) -> None:
+def _no_tags(session: Session, answer: Answer, forbidden: tuple[str, ...] = TAGS) -> None:
     choice = answer.choice
     for name, text in (("content", choice.content), ("reasoning", choice.reasoning)):
-        leaked = [t for t in wanted if t in (text or "")]
+        leaked = [t for t in forbidden if t in (text or "")]
         session.expect(
             not leaked,
             f"tags-in-{name}",

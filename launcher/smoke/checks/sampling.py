@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from launcher.smoke.answers import Answer
+from launcher.smoke.answers import Answer, alternatives_of
 from launcher.smoke.check import Outcome, check, could_not_check, inconclusive
 from launcher.smoke.checks.basic import COUNT
 from launcher.smoke.session import Session
@@ -68,13 +68,15 @@ def top_p(session: Session) -> Outcome:
 )
 def seed(session: Session) -> Outcome:
     """At a high temperature, on an idle server."""
-    same = _draws(session, count=3, temperature=1.5, top_p=1.0, seed=7)
-    session.expect(len(same) == 1, "seed-ignored", "one answer for one seed", f"{len(same)}")
-    others = set(same)
+    seeded = _draws(session, count=3, temperature=1.5, top_p=1.0, seed=7)
+    session.expect(len(seeded) == 1, "seed-ignored", "one answer for one seed", f"{len(seeded)}")
+    distinct = set(seeded)
     for number in range(8, 8 + DRAWS):
-        others |= _draws(session, count=1, temperature=1.5, top_p=1.0, seed=number)
-    session.expect(len(others) > 1, "seed-constant", "another answer for another seed", "the same")
-    return session.outcome(f"{len(others)} different answers for {DRAWS + 1} seeds")
+        distinct |= _draws(session, count=1, temperature=1.5, top_p=1.0, seed=number)
+    session.expect(
+        len(distinct) > 1, "seed-constant", "another answer for another seed", "the same"
+    )
+    return session.outcome(f"{len(distinct)} different answers for {DRAWS + 1} seeds")
 
 
 @check(
@@ -90,9 +92,12 @@ def penalties(session: Session) -> Outcome:
     if _text(plain) != _text(session.answered(COUNT)):
         raise inconclusive("two answers to the same question differ at temperature 0")
     pushed = session.answered(COUNT, frequency_penalty=2.0, presence_penalty=2.0)
-    same = _text(plain) == _text(pushed)
+    is_equal = _text(plain) == _text(pushed)
     session.expect(
-        not same, "penalties-ignored", "another answer under the strongest penalties", "the same"
+        not is_equal,
+        "penalties-ignored",
+        "another answer under the strongest penalties",
+        "the same",
     )
     return session.outcome("the answer changes under penalties")
 
@@ -126,26 +131,28 @@ def logprobs(session: Session) -> Outcome:
     entries = _entries(answer.choice.logprobs)
     session.require(bool(entries), "logprobs-missing", "logprobs on the choice", "none")
     values = [e.get("logprob") for e in entries]
-    good = all(isinstance(v, (int, float)) and v <= 0.0001 for v in values)
-    session.expect(good, "logprobs-range", "numbers of at most 0", values[:8])
-    tops = {len(e.get("top_logprobs") or []) for e in entries}
+    are_valid = all(isinstance(v, (int, float)) and v <= 0.0001 for v in values)
+    session.expect(are_valid, "logprobs-range", "numbers of at most 0", values[:8])
+    tops = {len(alternatives_of(e)) for e in entries}
     session.expect(min(tops) >= 2, "logprobs-top", "2 alternatives a token", sorted(tops))
-    greedy = [
-        max((t["logprob"] for t in e.get("top_logprobs") or []), default=None) for e in entries
+    greedy = [max(_numbers(alternatives_of(e)), default=None) for e in entries]
+    chosen = [
+        v
+        for v, g in zip(values, greedy, strict=True)
+        if g is not None and isinstance(v, (int, float)) and v < g - 0.01
     ]
-    chosen = [v for v, g in zip(values, greedy, strict=True) if g is not None and v < g - 0.01]
     session.expect(
         not chosen,
         "logprobs-greedy",
         "the likeliest token at temperature 0",
         f"{len(chosen)} others",
     )
-    made = answer.usage.completion if answer.usage else None
-    if made is not None:
+    completion_tokens = answer.usage.completion if answer.usage else None
+    if completion_tokens is not None:
         session.expect(
-            abs(made - len(entries)) <= 2,
+            abs(completion_tokens - len(entries)) <= 2,
             "logprobs-count",
-            f"an entry for each of {made} tokens",
+            f"an entry for each of {completion_tokens} tokens",
             len(entries),
         )
     return session.outcome(f"{len(entries)} tokens")
@@ -157,6 +164,11 @@ def _draws(session: Session, count: int = DRAWS, **params: Any) -> set[str]:
 
 def _text(answer: Answer) -> str:
     return f"{answer.choice.reasoning or ''}|{answer.choice.content or ''}"
+
+
+def _numbers(entries: Iterable[Mapping[str, Any]]) -> list[float]:
+    values = [one.get("logprob") for one in entries]
+    return [v for v in values if isinstance(v, (int, float))]
 
 
 def _entries(logprobs: Any) -> Sequence[dict[str, Any]]:

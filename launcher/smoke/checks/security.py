@@ -10,8 +10,8 @@ from launcher.smoke.checks.errors import HELLO
 from launcher.smoke.clients.base import TransportError
 from launcher.smoke.overload import OVERLOADED
 from launcher.smoke.session import Session
+from launcher.smoke.transcript import WRONG_KEY
 
-WRONG = "ernie-deploy-wrong-key"
 USUAL = ("HTTP 401", "HTTP 403")
 
 
@@ -34,18 +34,18 @@ def auth(session: Session) -> Outcome:
         right.status == 200, "right-key-refused", "200 with the right key", f"HTTP {right.status}"
     )
     refusals = []
-    for name, key in (("missing", None), ("wrong", WRONG)):
-        other = endpoint.with_key(key)
-        headers = {**endpoint.headers, **other.auth_headers()}
-        asked = session.wired(body, other)
-        refusal = _refusal(session, asked, headers)
+    for name, key in (("missing", None), ("wrong", WRONG_KEY)):
+        wrong_key = endpoint.with_key(key)
+        headers = {**endpoint.headers, **wrong_key.auth_headers()}
+        request = session.wired(body, wrong_key)
+        refusal = _refusal(session, request, headers)
         if refusal is None:
             session.expect(
                 False, f"{name}-key-accepted", f"401 with a {name} key", "an answer with HTTP 200"
             )
             continue
         if refusal not in USUAL:
-            _by_the_key(session, refusal, name, asked, headers)
+            _by_the_key(session, refusal, name, request, headers)
         refusals.append(f"{name}: {refusal}")
     return session.outcome(f"only the right key is taken ({', '.join(refusals)})")
 

@@ -75,8 +75,8 @@ def settings(session: Session) -> Outcome:
     session.require(isinstance(body, (dict, list)), "settings-shape", "JSON", reply.text[:80])
     for key, (expected, pointer) in session.target.settings.items():
         got = _walk(body, pointer)
-        same = str(got) == str(expected) or got == expected
-        session.expect(same, "settings-differ", f"{key} = {expected!r}", repr(got))
+        is_equal = str(got) == str(expected) or got == expected
+        session.expect(is_equal, "settings-differ", f"{key} = {expected!r}", repr(got))
     return session.outcome(f"{len(session.target.settings)} settings as in the profile")
 
 

@@ -88,13 +88,13 @@ def max_completion_tokens(session: Session) -> Outcome:
             raise could_not_check(f"the server does not take this name (HTTP {answer.status})")
         session.accepted(answer)
         length = len(answer.choice.text) + len((answer.choice.reasoning or "").strip())
-        made = answer.usage.completion if answer.usage else None
-        over = (made is not None and made > LIMIT) or length > LIMIT * 16
+        completion_tokens = answer.usage.completion if answer.usage else None
+        over = (completion_tokens is not None and completion_tokens > LIMIT) or length > LIMIT * 16
         session.expect(
             not over,
             "max-completion-tokens-ignored",
             f"at most {LIMIT} completion tokens",
-            f"{made} tokens, {length} characters",
+            f"{completion_tokens} tokens, {length} characters",
         )
         reason = answer.choice.finish_reason
         session.expect(reason == "length", "finish-reason", "finish_reason length", reason)

@@ -41,7 +41,7 @@ def stream_order(session: Session) -> Outcome:
         answer.choice.role == "assistant", "role", "role assistant in a delta", answer.choice.role
     )
     # A gateway's own first chunk, without choices, has no id (Azure's content filter).
-    ids = {c.raw.get("id") for c in answer.chunks if c.choices or c.raw.get("id")}
+    ids = {c.id for c in answer.chunks if c.choices or c.raw.get("id")}
     session.expect(len(ids) == 1, "stream-ids", "one id in all chunks", sorted(map(str, ids)))
     _in_order(session, answer)
     _reasoning_first(session, answer)
@@ -84,8 +84,12 @@ def _judge_end(
     )
     datas = [text for _, text in stream.events]
     chunks = [_object(session, d) for d in datas if d != DONE]
-    given = [r for c in chunks for item in choices_of(c) if (r := item.get("finish_reason"))]
-    session.expect(len(given) == 1, "stream-finish", f"one finish_reason ({how})", given)
+    finish_reasons = [
+        r for c in chunks for item in choices_of(c) if (r := item.get("finish_reason"))
+    ]
+    session.expect(
+        len(finish_reasons) == 1, "stream-finish", f"one finish_reason ({how})", finish_reasons
+    )
     if session.target.promised("stream-done") is not False:
         last = datas[-1] if datas else "nothing"
         session.expect(last == DONE, "stream-done", f"`data: [DONE]` at the end ({how})", last)
@@ -97,7 +101,7 @@ def _judge_end(
         session.expect(
             bool(counted) and counted[-1], "usage-not-last", "usage in the last chunk", counted[-3:]
         )
-    return given
+    return finish_reasons
 
 
 @check(
@@ -120,14 +124,14 @@ def stream_usage(session: Session) -> Outcome:
             f"chunk {with_usage[-1] + 1}",
         )
     pieces = sum(1 for c in answer.chunks for d in c.choices if _text(d))
-    made = answer.usage.completion if answer.usage else None
-    if made is not None:
+    completion_tokens = answer.usage.completion if answer.usage else None
+    if completion_tokens is not None:
         # Every piece of text holds at least one token.
         session.expect(
-            pieces <= made + 2,
+            pieces <= completion_tokens + 2,
             "usage-too-small",
             f"at least {pieces} tokens for {pieces} pieces",
-            made,
+            completion_tokens,
         )
     return session.outcome(f"{answer.usage}")
 
@@ -143,7 +147,7 @@ def stream_equals_plain(session: Session) -> Outcome:
     for question in (COUNT, "What is the capital of France?", QUESTIONS[0]):
         plain = session.answered(question)
         again = session.answered(question)
-        if _seen(plain) != _seen(again):
+        if _parts_of(plain) != _parts_of(again):
             raise inconclusive("two plain answers to the same question differ at temperature 0")
         streamed = session.answered(question, stream=True)
         _compare(session, plain, streamed)
@@ -196,9 +200,9 @@ def stream_timing(session: Session) -> Outcome:
     measures = {"first_token_seconds": answer.first_token or 0.0, "seconds": answer.seconds}
     measures["longest_gap_seconds"] = max(b - a for a, b in pairwise(times))
     measures["tail_seconds"] = max(0.0, answer.seconds - times[-1])
-    made = answer.usage.completion if answer.usage else None
-    if made and made > 1 and spread > 0:
-        measures["tokens_per_second"] = (made - 1) / spread
+    completion_tokens = answer.usage.completion if answer.usage else None
+    if completion_tokens and completion_tokens > 1 and spread > 0:
+        measures["tokens_per_second"] = (completion_tokens - 1) / spread
     return session.outcome(
         f"first token after {measures['first_token_seconds']:.3f} s, "
         f"{len(times)} chunks over {spread:.2f} s",
@@ -213,12 +217,14 @@ def _timed(session: Session) -> tuple[Answer, list[float]]:
         answer = session.answered(question, stream=True)
         session.require(bool(answer.chunks), "no-stream", "a stream of events", "a plain answer")
         times = [c.at for c in answer.chunks if any(_text(d) for d in c.choices)]
-        made = answer.usage.completion if answer.usage else None
+        completion_tokens = answer.usage.completion if answer.usage else None
         session.require(
-            made is None or made < ONE_CHUNK_TOKENS * max(1, len(times)) or _short(answer),
+            completion_tokens is None
+            or completion_tokens < ONE_CHUNK_TOKENS * max(1, len(times))
+            or _short(answer),
             "one-chunk",
             "an answer in chunks of a few tokens",
-            f"{made} tokens in {len(times)} chunks with text",
+            f"{completion_tokens} tokens in {len(times)} chunks with text",
         )
         if best is None or len(times) > len(best[1]):
             best = answer, times
@@ -258,11 +264,11 @@ def _in_order(session: Session, answer: Answer) -> None:
 def _object(session: Session, data: str) -> dict[str, Any]:
     """An event's JSON object; an empty one, and a finding, where it holds none."""
     try:
-        found = loads(data, strict=False)
+        event = loads(data, strict=False)
     except ValueError:
-        found = None
-    if isinstance(found, dict):
-        return found
+        event = None
+    if isinstance(event, dict):
+        return event
     session.expect(False, "event-broken", "a JSON object in every event", data)
     return {}
 
@@ -278,10 +284,10 @@ def _reasoning_first(session: Session, answer: Answer) -> None:
     late = False
     for chunk in answer.chunks:
         for delta in chunk.deltas:
-            said, thought = delta.get("content"), reasoning_of(delta) or ""
+            content, thought = delta.get("content"), reasoning_of(delta) or ""
             # Within one delta there is no order: it may hold the last thought and the first text.
             late = late or (answering and bool(thought.strip()))
-            answering = answering or (isinstance(said, str) and bool(said.strip()))
+            answering = answering or (isinstance(content, str) and bool(content.strip()))
     session.expect(not late, "reasoning-late", "reasoning before the answer", "reasoning after it")
 
 
@@ -302,16 +308,19 @@ def _text(item: object) -> str:
     return "".join(t for t in texts if isinstance(t, str))
 
 
-def _seen(answer: Answer) -> tuple[str, str, str | None]:
+def _parts_of(answer: Answer) -> tuple[str, str, str | None]:
     choice = answer.choice
     return choice.text, (choice.reasoning or "").strip(), choice.finish_reason
 
 
 def _compare(session: Session, plain: Answer, streamed: Answer) -> None:
-    seen = zip(
-        ("content", "reasoning", "finish_reason"), _seen(plain), _seen(streamed), strict=True
+    pairs = zip(
+        ("content", "reasoning", "finish_reason"),
+        _parts_of(plain),
+        _parts_of(streamed),
+        strict=True,
     )
-    for name, a, b in seen:
+    for name, a, b in pairs:
         # A leaked tag is a fault of its own; what else differs must not hide behind it.
         code = f"stream-{name}-differs"
         if name == "content" and a != b and without_tags(str(b)) == a:
@@ -331,10 +340,10 @@ def _compare(session: Session, plain: Answer, streamed: Answer) -> None:
 
 def _compare_blanks(session: Session, plain: str, streamed: str) -> None:
     """Newlines at the end that only one way keeps: parsers leave theirs at both ends or at none."""
-    same = plain.strip() == streamed.strip() and plain.strip()
+    is_equal = plain.strip() == streamed.strip() and plain.strip()
     heads = [t[: len(t) - len(t.lstrip())] for t in (plain, streamed)]
     tails = [t[len(t.rstrip()) :] for t in (plain, streamed)]
-    if same and heads[0] == heads[1]:
+    if is_equal and heads[0] == heads[1]:
         session.expect(
             tails[0] == tails[1],
             "stream-blanks-differ",

@@ -42,14 +42,14 @@ def json_mode(session: Session) -> Outcome:
 @check("json-schema", "response_format json_schema is enforced", tags="quick", needs="json-schema")
 def json_schema(session: Session) -> Outcome:
     """A question that asks for the schema, and a greeting that does not; plain and streamed."""
-    asked = "Give me a person as JSON with name and age."
+    prompt = "Give me a person as JSON with name and age."
     streams = session.target.promised("stream") is not False
-    for question, schema in ((asked, PERSON), ("Hello!", ODD)):
+    for question, schema in ((prompt, PERSON), ("Hello!", ODD)):
         for stream in (False, True) if streams else (False,):
-            wanted = {"name": "answer", "strict": True, "schema": schema}
+            schema_format = {"name": "answer", "strict": True, "schema": schema}
             answer = session.answered(
                 question,
-                response_format={"type": "json_schema", "json_schema": wanted},
+                response_format={"type": "json_schema", "json_schema": schema_format},
                 stream=stream,
             )
             value = _parsed(session, answer)

@@ -66,16 +66,16 @@ def _text(session: Session, answer: Answer, how: str) -> str | None:
         return None
     call = choice.calls[0]
     try:
-        given = json.loads(call.arguments)
+        arguments = json.loads(call.arguments)
     except ValueError:
         session.expect(False, "tool-json", f"arguments that are JSON ({how})", call.arguments)
         return None
-    wrong = violations(given, SAVE["function"]["parameters"])
+    wrong = violations(arguments, SAVE["function"]["parameters"])
     if not session.expect(
         not wrong, "tool-schema", f"arguments valid against the schema ({how})", "; ".join(wrong)
     ):
         return None
-    text = str(given["text"])
+    text = str(arguments["text"])
     cut = len(text) > 20 and text != NOTE and NOTE.startswith(text)
     session.expect(not cut, "tool-arguments-cut", f"the whole note ({how})", text)
     session.expect("\ufffd" not in text, "character-cut", f"whole characters ({how})", text)

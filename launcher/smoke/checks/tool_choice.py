@@ -69,16 +69,18 @@ def _forced(session: Session, choice: Any, question: str, *, stream: bool) -> Ou
     answer = session.answered(question, tools=[WEATHER, TIME], tool_choice=choice, stream=stream)
     if stream:
         session.require(bool(answer.chunks), "no-stream", "a stream of events", "a plain answer")
-    found = answer.choice
-    if not found.calls:
-        code = "tool-call-as-text" if called_in_text(found, ["get_"]) else "tool-choice-ignored"
-        session.require(False, code, "the call that tool_choice orders", found.content)
+    choice_ = answer.choice
+    if not choice_.calls:
+        code = "tool-call-as-text" if called_in_text(choice_, ["get_"]) else "tool-choice-ignored"
+        session.require(False, code, "the call that tool_choice orders", choice_.content)
     # OpenAI ends a forced named call with `stop`; servers differ and clients take both.
-    reason = found.finish_reason
+    reason = choice_.finish_reason
     finish = reason if reason in ("stop", "tool_calls") else "tool_calls"
-    calls = judge_calls(session, found, WEATHER, TIME, finish=finish)
+    calls = judge_calls(session, choice_, WEATHER, TIME, finish=finish)
     if isinstance(choice, dict):
-        wanted = choice["function"]["name"]
+        expected_name = choice["function"]["name"]
         names = [c.name for c in calls]
-        session.expect(set(names) == {wanted}, "wrong-tool", f"a call of {wanted}", names)
+        session.expect(
+            set(names) == {expected_name}, "wrong-tool", f"a call of {expected_name}", names
+        )
     return session.outcome(", ".join(f"{c.name}({c.arguments.strip()})" for c in calls))

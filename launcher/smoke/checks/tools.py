@@ -22,7 +22,7 @@ def tool_call(session: Session) -> Outcome:
     """tool_choice auto: the call comes in tool_calls, not as text."""
     answer = session.answered(CARD_QUESTION, tools=[WEATHER], tool_choice="auto")
     calls = judge_calls(session, answer.choice, WEATHER)
-    return session.outcome(_shown(calls), seconds=answer.seconds)
+    return session.outcome(_describe_calls(calls), seconds=answer.seconds)
 
 
 @check(
@@ -41,7 +41,7 @@ def tool_call_stream(session: Session) -> Outcome:
     plain = session.answered(CARD_QUESTION, tools=[WEATHER], tool_choice="auto")
     if plain.choice.calls:
         _same_calls(session, plain.choice.calls, calls)
-    return session.outcome(_shown(calls), seconds=answer.seconds)
+    return session.outcome(_describe_calls(calls), seconds=answer.seconds)
 
 
 @check(
@@ -54,7 +54,9 @@ def tool_call_stream(session: Session) -> Outcome:
 def tool_not_called(session: Session) -> Outcome:
     """A greeting triggers no call."""
     answer = session.answered("Hello!", tools=[WEATHER], tool_choice="auto")
-    session.skill(not answer.choice.calls, "needless-call", "no call", _shown(answer.choice.calls))
+    session.skill(
+        not answer.choice.calls, "needless-call", "no call", _describe_calls(answer.choice.calls)
+    )
     reason = answer.choice.finish_reason
     if not answer.choice.calls:
         session.expect(reason == "stop", "finish-reason", "finish_reason stop", reason)
@@ -94,14 +96,17 @@ def tool_round_trip(session: Session) -> Outcome:
 )
 def tool_two(session: Session) -> Outcome:
     """Each question calls its own tool."""
-    for question, wanted in (
+    for question, expected_names in (
         (CARD_QUESTION, "get_weather"),
         ("What time is it in Paris?", "get_time"),
     ):
         answer = session.answered(question, tools=[TIME, WEATHER], tool_choice="auto")
         calls = judge_calls(session, answer.choice, WEATHER, TIME)
         session.skill(
-            calls[0].name == wanted, "wrong-tool", f"{wanted} for {question!r}", calls[0].name
+            calls[0].name == expected_names,
+            "wrong-tool",
+            f"{expected_names} for {question!r}",
+            calls[0].name,
         )
     return session.outcome("each question called its own tool")
 
@@ -123,7 +128,10 @@ def tool_parallel(session: Session) -> Outcome:
         both = len(calls) >= 2 and "Paris" in places and "Tokyo" in places
         how = "streamed" if stream else "plain"
         session.skill(
-            both, "parallel-calls", f"a call for Paris and one for Tokyo ({how})", _shown(calls)
+            both,
+            "parallel-calls",
+            f"a call for Paris and one for Tokyo ({how})",
+            _describe_calls(calls),
         )
     return session.outcome("two cities, two calls")
 
@@ -136,12 +144,15 @@ def _same_calls(
     session.expect(
         not ids, "tool-id-reused", "ids that no other request's calls had", sorted(map(str, ids))
     )
-    seen = [[(c.name, _value(c.arguments)) for c in calls] for calls in (plain, streamed)]
-    if seen[0] != seen[1]:
+    call_lists = [[(c.name, _value(c.arguments)) for c in calls] for calls in (plain, streamed)]
+    if call_lists[0] != call_lists[1]:
         again = session.answered(CARD_QUESTION, tools=[WEATHER], tool_choice="auto").choice.calls
-        steady = [(c.name, _value(c.arguments)) for c in again] == seen[0]
+        steady = [(c.name, _value(c.arguments)) for c in again] == call_lists[0]
         session.expect(
-            not steady, "tool-stream-differs", f"{_shown(plain)} as plain", _shown(streamed)
+            not steady,
+            "tool-stream-differs",
+            f"{_describe_calls(plain)} as plain",
+            _describe_calls(streamed),
         )
 
 
@@ -153,7 +164,7 @@ def _value(arguments: str) -> Any:
 
 
 def _with_results(question: Messages, calls: tuple[ToolCall, ...], results: list[str]) -> list[Any]:
-    asked = {
+    message = {
         "role": "assistant",
         "content": "",
         "tool_calls": [
@@ -169,11 +180,11 @@ def _with_results(question: Messages, calls: tuple[ToolCall, ...], results: list
         [loads(c.arguments, strict=False) for c in calls]
     except ValueError as error:
         raise inconclusive("the first call's arguments are no JSON: see tool-call") from error
-    told = [
+    result_messages = [
         {"role": "tool", "tool_call_id": c.id or f"call_{i}", "content": result}
         for i, (c, result) in enumerate(zip(calls, results, strict=True))
     ]
-    return [{"role": "user", "content": question}, asked, *told]
+    return [{"role": "user", "content": question}, message, *result_messages]
 
 
 def _names_streamed(answer: Answer) -> list[str]:
@@ -188,5 +199,5 @@ def _names_streamed(answer: Answer) -> list[str]:
     return names
 
 
-def _shown(calls: tuple[ToolCall, ...]) -> str:
+def _describe_calls(calls: tuple[ToolCall, ...]) -> str:
     return ", ".join(f"{c.name}({c.arguments.strip()})" for c in calls) or "no call"

@@ -48,7 +48,7 @@ def reasoning_turns(session: Session) -> Outcome:
         offered = ask(QUESTION, tools=[WEATHER], tool_choice="auto")
         if offered.status == 200 and not offered.choice.calls:
             _judge(session, offered, first, f"tools present, {how}")
-        after = ask(_told(), tools=[WEATHER], tool_choice="auto")
+        after = ask(_conversation(), tools=[WEATHER], tool_choice="auto")
         if after.status == 200 and not after.choice.calls:
             results.append((after, f"after a tool's result, {how}"))
     # The answer that split its thought shows what the other should have been.
@@ -59,7 +59,7 @@ def reasoning_turns(session: Session) -> Outcome:
     return session.outcome(f"{len(thought)} characters of thought, apart in every turn")
 
 
-def _told() -> Messages:
+def _conversation() -> Messages:
     function = {
         "name": "get_weather",
         "arguments": json.dumps({"location": "Beijing", "unit": "c"}),
@@ -77,36 +77,36 @@ def _begins_as_thought(session: Session, answer: Answer, first: Answer, where: s
     if (answer.choice.reasoning or "").strip() or session.findings:
         return
     start = without_tags(first.choice.reasoning or "")[:BEGINNING]
-    said = without_tags(answer.choice.text)
+    text = without_tags(answer.choice.text)
     own = without_tags(first.choice.text).startswith(start)
     session.expect(
-        own or not said.startswith(start),
+        own or not text.startswith(start),
         "reasoning-in-content",
         f"no reasoning in the content ({where})",
-        said,
+        text,
     )
 
 
 def _judge(session: Session, answer: Answer, first: Answer | None, where: str) -> None:
     """`first` is the answer to the same question in another setting."""
     choice = answer.choice
-    said, thought = without_tags(choice.text), without_tags(choice.reasoning or "")
+    content, thought = without_tags(choice.text), without_tags(choice.reasoning or "")
     leaked = [t for t in TAGS if t in (choice.content or "") + (choice.reasoning or "")]
     session.expect(not leaked, "tags-in-content", f"no template tags ({where})", choice.content)
     if leaked or choice.finish_reason == "length":
         return
-    doubled = len(thought) > 20 and thought in said and said != thought
+    doubled = len(thought) > 20 and thought in content and content != thought
     merged = False
     if first is not None and not thought:
         own, before = without_tags(first.choice.text), without_tags(first.choice.reasoning or "")
-        merged = said != own and (said.endswith(own) or said.startswith(before[:20]))
+        merged = content != own and (content.endswith(own) or content.startswith(before[:20]))
     session.expect(
         not (doubled or merged),
         "reasoning-in-content",
         f"no reasoning in the content ({where})",
-        said,
+        content,
     )
     if not thought and not merged and session.promised():
-        session.expect(False, "no-reasoning", f"reasoning in its own field ({where})", said)
-    if thought and not said and not choice.calls:
+        session.expect(False, "no-reasoning", f"reasoning in its own field ({where})", content)
+    if thought and not content and not choice.calls:
         session.expect(False, "answer-swallowed", f"an answer after it ({where})", thought)

@@ -36,11 +36,11 @@ def client(name: str) -> Client:
         )
     module, _, attribute = CLIENTS[name].partition(":")
     try:
-        made: Client = getattr(importlib.import_module(module), attribute)()
+        instance: Client = getattr(importlib.import_module(module), attribute)()
     except ImportError as error:
         raise PreconditionError.of(
             "missing-client",
             f"the official {name!r} client is not installed ({error})",
             remedy="pip install 'ernie-deploy[clients]'",
         ) from error
-    return made
+    return instance

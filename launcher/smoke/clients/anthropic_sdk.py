@@ -66,16 +66,18 @@ class AnthropicClient:
         begun: float,
         transcript: Transcript,
     ) -> Answer:
-        words: dict[str, Any] = dict(sent)
+        arguments: dict[str, Any] = dict(sent)
         # The SDK has dropped parameters that servers still take: they travel beside it.
-        beside: dict[str, Any] = {k: words.pop(k) for k in ("temperature", "top_p") if k in words}
+        beside: dict[str, Any] = {
+            k: arguments.pop(k) for k in ("temperature", "top_p") if k in arguments
+        }
         body: dict[str, Any] = {**beside, **extra}
-        made: Any = client.messages.create(**words, extra_body=body)
+        response: Any = client.messages.create(**arguments, extra_body=body)
         entry.status = 200
         if not sent.get("stream"):
-            raw = kept(made, transcript, entry, begun)
+            raw = kept(response, transcript, entry, begun)
             return from_json(messages_dialect.response(raw), 200, entry.seconds or 0.0)
-        events = tuple(timed(made, deadline, entry, begun))
+        events = tuple(timed(response, deadline, entry, begun))
         entry.seconds = time.monotonic() - begun
         chunks, done = messages_dialect.chunks(events)
         # The SDK swallows nothing at the end of this dialect: `message_stop` is an event.

@@ -30,19 +30,18 @@ def not_connected(url: str, error: BaseException, through: str = "") -> Transpor
     """That nobody takes connections at `url`, and why; `through` names what stands between."""
     parts = urlsplit(url)
     reason = innermost(error)
-    said = reason.strerror if isinstance(reason, OSError) and reason.strerror else str(reason)
-    text = (
-        f"cannot connect to {parts.scheme}://{parts.netloc}: {through}{said[:1].lower()}{said[1:]}"
-    )
+    detail = reason.strerror if isinstance(reason, OSError) and reason.strerror else str(reason)
+    text = f"cannot connect to {parts.scheme}://{parts.netloc}: {through}"
+    text += detail[:1].lower() + detail[1:]
     return TransportError("refused", text)
 
 
 def innermost(error: BaseException) -> BaseException:
     """The first reason, without what libraries wrapped around it."""
-    seen = error
-    while (inner := seen.__cause__ or seen.__context__) is not None and inner is not seen:
-        seen = inner
-    return seen
+    current = error
+    while (inner := current.__cause__ or current.__context__) is not None and inner is not current:
+        current = inner
+    return current
 
 
 class UnsupportedError(Exception):
@@ -101,9 +100,9 @@ class Endpoint:
 
     def with_key(self, key: str | None) -> Endpoint:
         """The same place asked with another key, or with none."""
-        others = {} if key is None else dict.fromkeys(self.secret_fields, key)
+        other_secrets = {} if key is None else dict.fromkeys(self.secret_fields, key)
         mine = key if self.key is not None else None
-        return replace(self, key=mine, secret_fields=others)
+        return replace(self, key=mine, secret_fields=other_secrets)
 
 
 @dataclass(frozen=True)

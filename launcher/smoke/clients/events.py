@@ -39,23 +39,23 @@ class EventReader:
         if self._after_cr and piece.startswith(b"\n"):
             piece = piece[1:]
         self._after_cr = piece.endswith(b"\r")
-        *whole, rest = LINE_END.split(piece)
-        self._ended += len(whole)
+        *lines, rest = LINE_END.split(piece)
+        self._ended += len(lines)
         if self._ended > LINES_LIMIT:
             raise ValueError(f"more than {LINES_LIMIT} lines in one answer")
-        made = []
-        for line in whole:
+        events = []
+        for line in lines:
             self._line += line
             data = self._end_line()
             if data is not None:
-                made.append(data)
+                events.append(data)
         self._line += rest
         if self._size + len(self._line) > EVENT_LIMIT:
             raise ValueError(f"more than {EVENT_LIMIT} bytes in one event")
-        self._events += len(made)
+        self._events += len(events)
         if self._events > EVENTS_LIMIT:
             raise ValueError(f"more than {EVENTS_LIMIT} events in one answer")
-        return made
+        return events
 
     @property
     def trailing(self) -> bytes:

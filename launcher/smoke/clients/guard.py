@@ -15,6 +15,8 @@ import time
 from types import TracebackType
 from typing import Any
 
+from launcher.smoke.clients.final_response import FinalResponse
+
 GRACE = 0.2
 """Seconds after the deadline: the library's own time-out, which says more, has to come first."""
 
@@ -67,14 +69,15 @@ class Guard:
 
 
 def watching(connection_class: type[Any], guard: Guard) -> type[Any]:
-    """A urllib3 connection class whose sockets `guard` watches."""
+    """A urllib3 connection class whose sockets `guard` watches; it skips interim responses."""
 
     def new_conn(self: Any) -> socket.socket:
-        made: socket.socket = connection_class._new_conn(self)
-        guard.watch(made)
-        return made
+        connection: socket.socket = connection_class._new_conn(self)
+        guard.watch(connection)
+        return connection
 
-    return type(connection_class.__name__, (connection_class,), {"_new_conn": new_conn})
+    members = {"_new_conn": new_conn, "response_class": FinalResponse}
+    return type(connection_class.__name__, (connection_class,), members)
 
 
 def _shut_down(watched: socket.socket) -> None:

@@ -19,7 +19,7 @@ STOP_REASONS = {
     "max_tokens": "length",
     "tool_use": "tool_calls",
 }
-SAME = ("model", "temperature", "top_p", "stream", "chat_template_kwargs")
+COPIED_FIELDS = ("model", "temperature", "top_p", "stream", "chat_template_kwargs")
 TRANSLATED = ("messages", "max_tokens", "stop", "tools", "tool_choice", "stream_options")
 CACHED = ("cache_read_input_tokens", "cache_creation_input_tokens")
 """Prompt tokens that `input_tokens` leaves out: docs.anthropic.com, prompt caching, usage."""
@@ -33,24 +33,26 @@ def request(body: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UnsupportedError: `body` has a field that this dialect has no word for.
     """
-    strange = sorted(set(body) - {*SAME, *TRANSLATED})
+    strange = sorted(set(body) - {*COPIED_FIELDS, *TRANSLATED})
     if strange:
         raise UnsupportedError(f"the Anthropic dialect has no {', '.join(strange)}")
-    made: dict[str, Any] = {name: body[name] for name in SAME if name in body}
-    made["max_tokens"] = body.get("max_tokens", DEFAULT_MAX_TOKENS)
+    message_request: dict[str, Any] = {name: body[name] for name in COPIED_FIELDS if name in body}
+    message_request["max_tokens"] = body.get("max_tokens", DEFAULT_MAX_TOKENS)
     system = [m["content"] for m in body["messages"] if m["role"] == "system"]
     if system:
-        made["system"] = "\n".join(system)
-    made["messages"] = _merged([_message(m) for m in body["messages"] if m["role"] != "system"])
+        message_request["system"] = "\n".join(system)
+    message_request["messages"] = _merged(
+        [_message(m) for m in body["messages"] if m["role"] != "system"]
+    )
     stop = body.get("stop")
     if stop:
-        made["stop_sequences"] = [stop] if isinstance(stop, str) else list(stop)
+        message_request["stop_sequences"] = [stop] if isinstance(stop, str) else list(stop)
     if body.get("tools"):
-        made["tools"] = [_tool(t["function"]) for t in body["tools"]]
+        message_request["tools"] = [_tool(t["function"]) for t in body["tools"]]
         choice = _tool_choice(body.get("tool_choice"))
         if choice:
-            made["tool_choice"] = choice
-    return made
+            message_request["tool_choice"] = choice
+    return message_request
 
 
 def response(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,7 +98,7 @@ def response(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 def chunks(events: Sequence[Chunk]) -> tuple[list[Chunk], bool]:
     """Messages events as OpenAI chunks, and whether `message_stop` ended them."""
-    made: list[Chunk] = []
+    chunks_: list[Chunk] = []
     ended = False
     usage: dict[str, Any] = {}
     calls: dict[int, int] = {}
@@ -108,7 +110,7 @@ def chunks(events: Sequence[Chunk]) -> tuple[list[Chunk], bool]:
             message = message if isinstance(message, Mapping) else {}
             head |= {"id": message.get("id"), "model": message.get("model")}
             usage |= message.get("usage") or {}
-            made.append(_chunk(event, head, {"role": message.get("role"), "content": ""}))
+            chunks_.append(_chunk(event, head, {"role": message.get("role"), "content": ""}))
         elif kind == "content_block_start":
             block = event.raw.get("content_block") or {}
             if block.get("type") == "tool_use":
@@ -119,20 +121,22 @@ def chunks(events: Sequence[Chunk]) -> tuple[list[Chunk], bool]:
                     "type": "function",
                     "function": {"name": block.get("name"), "arguments": ""},
                 }
-                made.append(_chunk(event, head, {"tool_calls": [call]}))
+                chunks_.append(_chunk(event, head, {"tool_calls": [call]}))
         elif kind == "content_block_delta":
             delta = _delta(event.raw, calls)
             if delta:
-                made.append(_chunk(event, head, delta))
+                chunks_.append(_chunk(event, head, delta))
         elif kind == "message_delta":
             usage |= event.raw.get("usage") or {}
             reason = (event.raw.get("delta") or {}).get("stop_reason")
-            made.append(_chunk(event, head, {}, STOP_REASONS.get(str(reason), reason)))
-            made.append(Chunk(event.at, {**head, "choices": [], "usage": _usage(usage)}))
+            chunks_.append(_chunk(event, head, {}, STOP_REASONS.get(str(reason), reason)))
+            chunks_.append(Chunk(event.at, {**head, "choices": [], "usage": _usage(usage)}))
         elif kind == "error":
-            made.append(Chunk(event.at, {**head, "choices": [], "error": event.raw.get("error")}))
+            chunks_.append(
+                Chunk(event.at, {**head, "choices": [], "error": event.raw.get("error")})
+            )
         ended = ended or kind == "message_stop"
-    return made, ended
+    return chunks_, ended
 
 
 def _delta(raw: Mapping[str, Any], calls: Mapping[int, int]) -> dict[str, Any]:
@@ -159,17 +163,17 @@ def _chunk(
 def _usage(raw: Any) -> dict[str, Any] | None:
     if not isinstance(raw, Mapping):
         return None
-    given, made = raw.get("input_tokens"), raw.get("output_tokens")
-    if isinstance(given, int):
+    input_tokens, output_tokens = raw.get("input_tokens"), raw.get("output_tokens")
+    if isinstance(input_tokens, int):
         # With prompt caching `input_tokens` counts only what was neither read nor written there.
         cached = (raw.get(name) for name in CACHED)
-        given += sum(n for n in cached if isinstance(n, int) and not isinstance(n, bool))
-    both = isinstance(given, int) and isinstance(made, int)
+        input_tokens += sum(n for n in cached if isinstance(n, int) and not isinstance(n, bool))
+    both = isinstance(input_tokens, int) and isinstance(output_tokens, int)
     return {
-        "prompt_tokens": given,
-        "completion_tokens": made,
+        "prompt_tokens": input_tokens,
+        "completion_tokens": output_tokens,
         # The dialect has no total of its own: it is the sum by definition.
-        "total_tokens": given + made if both else None,  # type: ignore[operator]
+        "total_tokens": input_tokens + output_tokens if both else None,  # type: ignore[operator]
     }
 
 
@@ -201,14 +205,14 @@ def _message(message: Mapping[str, Any]) -> dict[str, Any]:
 
 def _merged(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Results of several tools belong into one user message."""
-    made: list[dict[str, Any]] = []
+    merged: list[dict[str, Any]] = []
     for message in messages:
-        lists = made and isinstance(made[-1]["content"], list)
-        if lists and isinstance(message["content"], list) and made[-1]["role"] == message["role"]:
-            made[-1]["content"].extend(message["content"])
+        lists = merged and isinstance(merged[-1]["content"], list)
+        if lists and isinstance(message["content"], list) and merged[-1]["role"] == message["role"]:
+            merged[-1]["content"].extend(message["content"])
         else:
-            made.append(message)
-    return made
+            merged.append(message)
+    return merged
 
 
 def _tool(function: Mapping[str, Any]) -> dict[str, Any]:

@@ -74,11 +74,11 @@ class OpenAIClient:
         begun: float,
         transcript: Transcript,
     ) -> Answer:
-        made: Any = client.chat.completions.create(**sent, extra_body=extra or None)
+        response: Any = client.chat.completions.create(**sent, extra_body=extra or None)
         entry.status = 200
         if not sent.get("stream"):
-            raw = kept(made, transcript, entry, begun)
+            raw = kept(response, transcript, entry, begun)
             return from_json(raw, 200, entry.seconds or 0.0)
-        chunks = tuple(timed(made, deadline, entry, begun))
+        chunks = tuple(timed(response, deadline, entry, begun))
         entry.seconds = time.monotonic() - begun
         return from_chunks(chunks, entry.seconds, None)

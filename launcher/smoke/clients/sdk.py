@@ -19,7 +19,7 @@ from launcher.smoke.answers import Answer, Chunk
 from launcher.smoke.clients.base import Deadline, TransportError, not_connected
 from launcher.smoke.clients.events import EventReader
 from launcher.smoke.clients.guard import Guard
-from launcher.smoke.clients.wire import BODY_LIMIT, SHOWN, is_local, refuse_redirect
+from launcher.smoke.clients.wire import BODY_LIMIT, EXCERPT_LENGTH, is_local, refuse_redirect
 from launcher.smoke.transcript import Exchange, Transcript
 
 NO_KEY = "none"
@@ -73,42 +73,44 @@ def asking(
             if guard.expired:
                 raise _late(begun)
         except TransportError as error:
-            found = error
+            cause = error
         except sdk.APIError as error:
             own = _within(error, (TransportError, GarbledError))
             if guard.expired:
-                found = _late(begun)
+                cause = _late(begun)
             elif isinstance(own, TransportError):
-                found = own
+                cause = own
             elif own is not None:
-                found = TransportError("garbled", f"the answer cannot be read: {own}")
+                cause = TransportError("garbled", f"the answer cannot be read: {own}")
             else:
-                found = broken(error, entry, begun)
+                cause = broken(error, entry, begun)
         except GarbledError as error:
-            found = TransportError("garbled", f"the answer cannot be read: {error}")
+            cause = TransportError("garbled", f"the answer cannot be read: {error}")
         except UnicodeEncodeError as error:
-            said = "a text of the server's holds half of a surrogate pair: it cannot be sent back"
-            found = TransportError("garbled", f"{said} ({error.reason})")
+            message = (
+                "a text of the server's holds half of a surrogate pair: it cannot be sent back"
+            )
+            cause = TransportError("garbled", f"{message} ({error.reason})")
         except Exception as error:
             # An SDK that meets what its authors did not think of raises anything: KeyError,
             # RecursionError, errors of the HTTP library. The user's program ends there, too.
-            said = " ".join(f"{type(error).__name__}: {error}".split())[:SHOWN]
+            message = " ".join(f"{type(error).__name__}: {error}".split())[:EXCERPT_LENGTH]
             late = guard.expired or time.monotonic() > deadline.end
-            found = (
+            cause = (
                 _late(begun)
                 if late
-                else TransportError("garbled", f"the client cannot read the answer: {said}")
+                else TransportError("garbled", f"the client cannot read the answer: {message}")
             )
         else:
             return
-    entry.error, entry.seconds = found.message, time.monotonic() - begun
-    raise found
+    entry.error, entry.seconds = cause.message, time.monotonic() - begun
+    raise cause
 
 
-def kept(made: Any, transcript: Transcript, entry: Exchange, begun: float) -> dict[str, Any]:
+def kept(response: Any, transcript: Transcript, entry: Exchange, begun: float) -> dict[str, Any]:
     """The JSON object of an SDK's whole answer; what the SDK read is held to our bounds, too."""
     seconds = time.monotonic() - begun
-    raw = made.model_dump(exclude_unset=True, warnings=False)
+    raw = response.model_dump(exclude_unset=True, warnings=False)
     text = json.dumps(raw)
     try:
         loads(text)
@@ -152,13 +154,13 @@ def broken(error: Any, entry: Exchange, begun: float) -> TransportError:
     """The transport error that an SDK's other errors stand for."""
     seconds = time.monotonic() - begun
     cause = error.__cause__
-    said = " ".join(f"{type(error).__name__}: {cause or error}".split())[:SHOWN]
+    message = " ".join(f"{type(error).__name__}: {cause or error}".split())[:EXCERPT_LENGTH]
     kind = "closed"
     if "Timeout" in type(error).__name__ or "Timeout" in type(cause).__name__:
-        kind, said = "timeout", f"no whole answer for {seconds:.1f} s"
-    elif "Connection refused" in said or "ConnectError" in type(cause).__name__:
-        kind, said = "refused", not_connected(entry.url, error).message
-    return TransportError(kind, said)
+        kind, message = "timeout", f"no whole answer for {seconds:.1f} s"
+    elif "Connection refused" in message or "ConnectError" in type(cause).__name__:
+        kind, message = "refused", not_connected(entry.url, error).message
+    return TransportError(kind, message)
 
 
 def _late(begun: float) -> TransportError:
@@ -168,11 +170,11 @@ def _late(begun: float) -> TransportError:
 
 def _within(error: BaseException, kinds: tuple[type[BaseException], ...]) -> BaseException | None:
     """The first of `kinds` among an error's causes."""
-    seen: BaseException | None = error
+    current: BaseException | None = error
     for _ in range(20):
-        if seen is None or isinstance(seen, kinds):
-            return seen
-        seen = seen.__cause__ or seen.__context__
+        if current is None or isinstance(current, kinds):
+            return current
+        current = current.__cause__ or current.__context__
     return None
 
 

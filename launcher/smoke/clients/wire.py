@@ -36,7 +36,7 @@ READ_SIZE = 65_536
 CONNECT_SECONDS = 10.0
 BODY_LIMIT = 16 << 20
 """Bytes of an answer that are read, compressed or not; more is a server out of control."""
-SHOWN = 300
+EXCERPT_LENGTH = 300
 """Characters of an error of the HTTP library: it may quote what the server sent."""
 
 
@@ -220,7 +220,9 @@ def refuse_redirect(status: int, location: str | None) -> None:
         TransportError: it is one.
     """
     if status in (301, 302, 303, 307, 308) and location is not None:
-        raise TransportError("redirected", f"HTTP {status} sends to {location[:SHOWN]}: ask there")
+        raise TransportError(
+            "redirected", f"HTTP {status} sends to {location[:EXCERPT_LENGTH]}: ask there"
+        )
 
 
 def is_local(url: str) -> bool:
@@ -250,8 +252,8 @@ def _transport(error: Exception, entry: Exchange, begun: float, *, expired: bool
         kind, message = "timeout", f"{what} had not ended after {seconds:.1f} s"
     elif isinstance(error, silent):
         kind = "timeout" if entry.status is None else "stalled"
-        said = "no answer" if entry.status is None else "the answer began and then nothing came"
-        message = f"{said} for {seconds:.1f} s"
+        reason = "no answer" if entry.status is None else "the answer began and then nothing came"
+        message = f"{reason} for {seconds:.1f} s"
     elif isinstance(error, requests.ConnectTimeout):
         late = TimeoutError(f"no connection within {seconds:.1f} s")
         kind, message = "refused", not_connected(entry.url, late).message
@@ -273,4 +275,4 @@ def _cause(error: BaseException) -> str:
 
 def _short(text: str) -> str:
     text = " ".join(text.split())
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+    return text if len(text) <= EXCERPT_LENGTH else f"{text[:EXCERPT_LENGTH]}..."

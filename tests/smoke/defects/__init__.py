@@ -11,6 +11,7 @@ from tests.smoke.defects import (
     shapes,
     streams,
     tools,
+    variants,
 )
 from tests.smoke.defects.planting import DEFECTS
 
@@ -26,4 +27,5 @@ __all__ = [
     "shapes",
     "streams",
     "tools",
+    "variants",
 ]

@@ -41,10 +41,10 @@ def _text_one_late(server: Server, body: Body, reply: model.Reply) -> None:
 def _cached(key: Callable[[Body], str]) -> Callable[[Server, Body, Body], None]:
     """Whole answers from a cache with a careless key."""
 
-    def hook(server: Server, body: Body, made: Body) -> None:
+    def hook(server: Server, body: Body, answer: Body) -> None:
         with server.lock:
-            kept = server.memory.setdefault("cache", {}).setdefault(key(body), dict(made))
-        made.update(json.loads(json.dumps(kept)))
+            kept = server.memory.setdefault("cache", {}).setdefault(key(body), dict(answer))
+        answer.update(json.loads(json.dumps(kept)))
 
     return hook
 
@@ -62,9 +62,9 @@ def _mixed_without_markers(server: Server, body: Body, reply: model.Reply) -> No
     gate.wait(0.02)
     with server.lock:
         if busy > 1 and len(waiting) > 1:
-            others = [r for r in waiting if r.content != reply.content]
-            if others:
-                reply.content, others[0].content = others[0].content, reply.content
+            different = [r for r in waiting if r.content != reply.content]
+            if different:
+                reply.content, different[0].content = different[0].content, reply.content
         waiting.remove(reply)
 
 

@@ -81,8 +81,8 @@ defect(
 
 
 def _entries(p: Body) -> list[Body]:
-    found: list[Body] = (p["choices"][0].get("logprobs") or {}).get("content") or []
-    return found
+    entries: list[Body] = (p["choices"][0].get("logprobs") or {}).get("content") or []
+    return entries
 
 
 def _rotated(p: Body, b: Body) -> None:
@@ -107,13 +107,13 @@ def _stream_entries(
     change: Callable[[list[Body]], list[Body]],
 ) -> Callable[[Server, Body, list[Any]], list[Any]]:
     def hook(events: list[Any], body: Body) -> list[Any]:
-        held = [
+        kept = [
             c
             for e in events
             for c in (e["choices"] if isinstance(e, dict) else [])
             if c.get("logprobs")
         ]
-        for choice, changed in zip(held, change([c["logprobs"] for c in held]), strict=False):
+        for choice, changed in zip(kept, change([c["logprobs"] for c in kept]), strict=False):
             choice["logprobs"] = changed
         return events
 
@@ -174,7 +174,7 @@ defect(
             x
             for i, e in enumerate(events)
             for x in (
-                [_said(e, '{"name": "get_weather", "arguments": {}}'), e]
+                [_with_content(e, '{"name": "get_weather", "arguments": {}}'), e]
                 if pieces(events, "tool_calls")[:1] == [i]
                 else [e]
             )
@@ -196,7 +196,7 @@ defect("tool-id-of-all-requests", "every-answer", payload=_call(lambda c: c.upda
 defect("tool-type-missing", "every-answer", payload=_call(lambda c: c.pop("type")))
 
 
-def _said(event: Body, text: str) -> Body:
+def _with_content(event: Body, text: str) -> Body:
     copy: Body = json.loads(json.dumps(event))
     copy["choices"][0]["delta"] = {"content": text}
     return copy

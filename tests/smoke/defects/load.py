@@ -18,10 +18,10 @@ from tests.smoke.servers import Body, Server
 
 def _mixed(server: Server, body: Body, reply: model.Reply) -> None:
     with server.lock:
-        other = server.memory.get("last")
+        last = server.memory.get("last")
         server.memory["last"] = reply.content
-    if other and "-" in reply.content and "-" in other:
-        reply.content = other
+    if last and "-" in reply.content and "-" in last:
+        reply.content = last
 
 
 def _loses_some(server: Server, method: str, path: str, data: bytes, headers: Any) -> Any:

@@ -17,8 +17,8 @@ def defect(name: str, check: str, **hooks: Any) -> None:
 
 def message(payload: Body) -> Body:
     """The message of a plain answer."""
-    found: Body = payload["choices"][0]["message"]
-    return found
+    message_: Body = payload["choices"][0]["message"]
+    return message_
 
 
 def payload(change: Callable[[Body, Body], Any]) -> Callable[[Server, Body, Body], None]:

@@ -43,7 +43,7 @@ def _hang_without_messages(
     return None
 
 
-def _bad(status: int, body: Any, when: Callable[[bytes], bool]) -> Callable[..., Any]:
+def _refuse(status: int, body: Any, when: Callable[[bytes], bool]) -> Callable[..., Any]:
     return lambda server, method, path, data, headers: (
         (status, body) if method == "POST" and when(data) else None
     )
@@ -51,10 +51,10 @@ def _bad(status: int, body: Any, when: Callable[[bytes], bool]) -> Callable[...,
 
 def _json(data: bytes) -> Body:
     try:
-        found = json.loads(data)
+        document = json.loads(data)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
 ERROR = {"error": {"message": "no", "type": "invalid_request_error"}}
@@ -65,33 +65,33 @@ defect("bad-request-hangs", "bad-request", route=_hang_without_messages)
 defect(
     "bad-request-500",
     "bad-request",
-    route=_bad(500, ERROR, lambda d: b"}" in d and b'"messages"' not in d),
+    route=_refuse(500, ERROR, lambda d: b"}" in d and b'"messages"' not in d),
 )
 defect(
     "empty-messages-accepted",
     "bad-empty-messages",
-    route=_bad(200, OK, lambda d: _json(d).get("messages") == []),
+    route=_refuse(200, OK, lambda d: _json(d).get("messages") == []),
 )
 defect(
     "types-accepted",
     "bad-types",
-    route=_bad(200, OK, lambda d: isinstance(_json(d).get("messages"), str)),
+    route=_refuse(200, OK, lambda d: isinstance(_json(d).get("messages"), str)),
 )
 defect(
     "negative-max-tokens-traceback",
     "bad-max-tokens",
-    route=_bad(400, TRACE, lambda d: _json(d).get("max_tokens") == -1),
+    route=_refuse(400, TRACE, lambda d: _json(d).get("max_tokens") == -1),
 )
-defect("malformed-json-unexplained", "bad-json", route=_bad(400, "bad", lambda d: not _json(d)))
+defect("malformed-json-unexplained", "bad-json", route=_refuse(400, "bad", lambda d: not _json(d)))
 defect(
     "any-model-accepted",
     "bad-model",
-    route=_bad(200, OK, lambda d: "no-such-model" in str(_json(d).get("model"))),
+    route=_refuse(200, OK, lambda d: "no-such-model" in str(_json(d).get("model"))),
 )
 defect(
-    "unknown-field-500", "unknown-field", route=_bad(500, ERROR, lambda d: b"no_such_field" in d)
+    "unknown-field-500", "unknown-field", route=_refuse(500, ERROR, lambda d: b"no_such_field" in d)
 )
-defect("huge-body-closes", "huge-body", route=_bad(0, "", lambda d: len(d) > 1_000_000))
+defect("huge-body-closes", "huge-body", route=_refuse(0, "", lambda d: len(d) > 1_000_000))
 
 
 def _by_length(answer: tuple[int, Any], least: int, most: int) -> Callable[..., Any]:

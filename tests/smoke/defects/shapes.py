@@ -195,12 +195,12 @@ defect(
 
 def _one_chunk(events: list[Any], body: Body) -> list[Any]:
     """A thought and an answer in one delta each."""
-    made = [e for e in events if isinstance(e, dict) and e["choices"]]
+    chunks = [e for e in events if isinstance(e, dict) and e["choices"]]
     for field in ("reasoning_content", "content"):
-        where = [e for e in made if e["choices"][0]["delta"].get(field)]
+        where = [e for e in chunks if e["choices"][0]["delta"].get(field)]
         if where:
-            whole = "".join(e["choices"][0]["delta"][field] for e in where)
-            where[0]["choices"][0]["delta"][field] = whole
+            text = "".join(e["choices"][0]["delta"][field] for e in where)
+            where[0]["choices"][0]["delta"][field] = text
             events = [e for e in events if not any(e is w for w in where[1:])]
     return events
 

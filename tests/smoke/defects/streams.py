@@ -26,26 +26,26 @@ def _swapped(events: list[Any], body: Body) -> list[Any]:
 
 
 def _cut_in_two(events: list[Any], body: Body) -> list[Any]:
-    made: list[Any] = []
+    rebuilt: list[Any] = []
     for event in events:
         text = text_in(event) if pieces([event]) else ""
         if "🙂" in text or "从" in text:
             for half in (text.replace("🙂", "\ufffd").replace("从", "\ufffd"), "\ufffd"):
                 copy = json.loads(json.dumps(event))
                 copy["choices"][0]["delta"]["content"] = half
-                made.append(copy)
+                rebuilt.append(copy)
         else:
-            made.append(event)
-    return made
+            rebuilt.append(event)
+    return rebuilt
 
 
 def _bytes_cut(events: list[Any], body: Body) -> list[Any]:
-    made: list[Any] = []
+    rebuilt: list[Any] = []
     for event in events:
         data = f"data: {json.dumps(event, ensure_ascii=False)}\n\n".encode()
         cut = data.find("🙂".encode())
-        made.append(data[: cut + 2] + data[cut + 4 :] if cut >= 0 else event)
-    return made
+        rebuilt.append(data[: cut + 2] + data[cut + 4 :] if cut >= 0 else event)
+    return rebuilt
 
 
 def _one_lost(events: list[Any], body: Body) -> list[Any]:
@@ -78,9 +78,9 @@ def _without(kind: str) -> Callable[[list[Any], Body], list[Any]]:
 
 def _reasoning_last(events: list[Any], body: Body) -> list[Any]:
     thoughts = [events[i] for i in pieces(events, "reasoning_content")]
-    said = [events[i] for i in pieces(events)]
-    rest = [e for e in events if e not in thoughts and e not in said]
-    return [rest[0], *said, *thoughts, *rest[1:]]
+    content_events = [events[i] for i in pieces(events)]
+    rest = [e for e in events if e not in thoughts and e not in content_events]
+    return [rest[0], *content_events, *thoughts, *rest[1:]]
 
 
 def _usage_first(events: list[Any], body: Body) -> list[Any]:

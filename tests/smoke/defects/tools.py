@@ -18,8 +18,8 @@ from tests.smoke.servers import Body, Server
 
 
 def _calls(change: Callable[[Body], Any]) -> Callable[[Server, Body, Body], None]:
-    def hook(server: Server, body: Body, made: Body) -> None:
-        for call in message(made).get("tool_calls") or []:
+    def hook(server: Server, body: Body, answer: Body) -> None:
+        for call in message(answer).get("tool_calls") or []:
             change(call)
 
     return hook
@@ -27,8 +27,8 @@ def _calls(change: Callable[[Body], Any]) -> Callable[[Server, Body, Body], None
 
 def _as_text(server: Server, body: Body, reply: model.Reply) -> None:
     if reply.calls and "response_format" not in body:
-        said = json.dumps(reply.calls[0])
-        reply.calls, reply.content = [], f"<tool_call>{said}</tool_call>"
+        text = json.dumps(reply.calls[0])
+        reply.calls, reply.content = [], f"<tool_call>{text}</tool_call>"
 
 
 def _schema_ignored(server: Server, body: Body, reply: model.Reply) -> None:

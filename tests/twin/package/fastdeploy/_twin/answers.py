@@ -34,7 +34,7 @@ PLACES_ZH = {
 }
 NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 GREETING = re.compile(r"^\W*(hello|hi|hey|good (morning|evening|afternoon)|say hello)\b", re.I)
-PLACE = re.compile(r"\b(?:in|for|at|of|to)\s+([A-Z][\w'’-]+(?:\s+[A-Z][\w'’-]+)*)")
+PLACE_NAME = re.compile(r"\b(?:in|for|at|of|to)\s+([A-Z][\w'’-]+(?:\s+[A-Z][\w'’-]+)*)")
 SECRET = re.compile(
     r"\b(?:secret|magic|hidden|pass)\s?(number|code|word|key|phrase|token|password)"
     r"(?:\s+(?:for|of)\s+\w+)?\s*(?:is|:|=|was)\s*[\"'“]?([\w-]+)",
@@ -131,10 +131,10 @@ def answer(messages: list[dict[str, Any]], request: dict[str, Any], index: int =
             return Answer(f"The user asks: {question[:40]} I call a tool.", calls=calls)
     rule = next(
         (
-            found
+            match
             for message in messages
             if message.get("role") in ("system", "developer")
-            and (found := RULE.search(text_of(message.get("content"))))
+            and (match := RULE.search(text_of(message.get("content"))))
         ),
         None,
     )
@@ -156,20 +156,20 @@ def _plain(messages: list[dict[str, Any]], question: str) -> tuple[str, str]:
         for kind, value in SECRET.findall(history):
             if kind.lower() == secret.group(2).lower():
                 return "I look it up in the text.", f"The {secret.group(1)} {kind} is {value}."
-    asked = FACT_ASKED.search(question)
-    if asked:
+    match = FACT_ASKED.search(question)
+    if match:
         facts = {name.strip().lower(): value for name, value in FACT.findall(history)}
-        value = facts.get(asked.group(1).strip().lower())
+        value = facts.get(match.group(1).strip().lower())
         if value:
-            return "The user told me before.", f"Your {asked.group(1).strip()} is {value}."
-        return "I was not told.", f"I do not know your {asked.group(1).strip()}."
+            return "The user told me before.", f"Your {match.group(1).strip()} is {value}."
+        return "I was not told.", f"I do not know your {match.group(1).strip()}."
     for pattern in (ECHO, ECHO_BARE, ECHO_AFTER):
         echo = pattern.search(question)
         if echo and re.search(r"\b(reply|answer|respond|repeat|say|return|output|print)\b", low):
             return "The user wants a short reply.", echo.group(1)
-    told = FACT.findall(question)
-    if told:
-        name, value = told[-1]
+    known_facts = FACT.findall(question)
+    if known_facts:
+        name, value = known_facts[-1]
         return "The user tells me something.", f"Nice. I will remember your {name}: {value}."
     return _knowledge(question, low)
 
@@ -186,9 +186,9 @@ def _knowledge(question: str, low: str) -> tuple[str, str]:
     for index, word in enumerate(NUMBERS):
         low = re.sub(rf"\b{word}\b", str(index), low)
     low = low.replace("plus", "+").replace("minus", "-").replace("times", "*")
-    found = SUM.search(low)
-    if found:
-        left, sign, right = int(found.group(1)), found.group(2), int(found.group(3))
+    match = SUM.search(low)
+    if match:
+        left, sign, right = int(match.group(1)), match.group(2), int(match.group(3))
         total = {"+": left + right, "-": left - right}.get(sign, left * right)
         return "I calculate.", f"{left} {sign} {right} = {total}."
     count = COUNT.search(low)
@@ -242,26 +242,28 @@ def _calls(question: str, tools: list[Any], choice: Any) -> list[tuple[str, Any]
     schema = best[1].get("parameters") or {}
     names = set(schema.get("properties") or {})
     several = places if names & {"location", "city", "place"} else places[:1]
-    return [(best[1]["name"], _fill(schema, question, place)) for place in several]
+    return [(best[1]["name"], _fill(schema, question, value)) for value in several]
 
 
 def _fit(question: str, function: dict[str, Any]) -> int:
-    words = set(re.findall(r"[a-z]{4,}", f"{function.get('name')} ".lower().replace("_", " ")))
+    question_words = set(
+        re.findall(r"[a-z]{4,}", f"{function.get('name')} ".lower().replace("_", " "))
+    )
     low = question.lower() + (" weather" if "天气" in question else "")
-    return sum(word in low for word in words)
+    return sum(word in low for word in question_words)
 
 
 def _places(question: str) -> list[str]:
-    found = [city for word, city in PLACES_ZH.items() if word in question]
-    for match in PLACE.findall(question):
-        found.append(match)
+    cities = [city for word, city in PLACES_ZH.items() if word in question]
+    for match in PLACE_NAME.findall(question):
+        cities.append(match)
     extra = re.search(r"\band (?:in )?([A-Z]\w+)", question)
-    if extra and found:
-        found.append(extra.group(1))
-    return list(dict.fromkeys(found))
+    if extra and cities:
+        cities.append(extra.group(1))
+    return list(dict.fromkeys(cities))
 
 
-def _fill(schema: dict[str, Any], question: str, place: str, name: str = "") -> Any:
+def _fill(schema: dict[str, Any], question: str, location: str, name: str = "") -> Any:
     """A value that fits a JSON schema, taken from the prompt where that is possible."""
     if "const" in schema:
         return schema["const"]
@@ -271,20 +273,20 @@ def _fill(schema: dict[str, Any], question: str, place: str, name: str = "") -> 
         return (named or schema["enum"])[0]
     for key in ("anyOf", "oneOf"):
         if schema.get(key):
-            return _fill(schema[key][0], question, place, name)
+            return _fill(schema[key][0], question, location, name)
     kind = schema.get("type") or ("object" if "properties" in schema else "string")
     if isinstance(kind, list):
         kind = kind[0]
     if kind == "object":
         properties = schema.get("properties") or {}
-        wanted = schema.get("required") or list(properties)
+        required = schema.get("required") or list(properties)
         return {
-            key: _fill(value, question, place, key)
+            key: _fill(value, question, location, key)
             for key, value in properties.items()
-            if key in wanted or "enum" in value
+            if key in required or "enum" in value
         }
     if kind == "array":
-        return [_fill(schema.get("items") or {}, question, place, name)]
+        return [_fill(schema.get("items") or {}, question, location, name)]
     if kind in ("integer", "number"):
         number = re.search(r"\d+", question)
         return int(number.group()) if number else 36 if "age" in name else 1
@@ -292,16 +294,16 @@ def _fill(schema: dict[str, Any], question: str, place: str, name: str = "") -> 
         return True
     if kind == "null":
         return None
-    return _string(question, place, name)
+    return _string(question, location, name)
 
 
-def _string(question: str, place: str, name: str) -> str:
+def _string(question: str, location: str, name: str) -> str:
     if "name" in name:
         who = re.search(r"\b(?:named|called|is)\s+([A-Z]\w+)|\b([A-Z]\w+) is \d+", question)
         return next(filter(None, who.groups()), "Ada") if who else "Ada"
     if re.search(r"date|day|when|time", name):
         return "tomorrow" if re.search(r"tomorrow|明天", question) else "today"
-    return place or "Beijing"
+    return location or "Beijing"
 
 
 def _document(question: str, layout: dict[str, Any]) -> Any:

@@ -73,9 +73,9 @@ class FlexibleArgumentParser(argparse.ArgumentParser):
     def parse_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> argparse.Namespace:
-        known, rest = self._first.parse_known_args(args)
-        if known.config:
-            self._take_file(known.config)
+        known_arguments, rest = self._first.parse_known_args(args)
+        if known_arguments.config:
+            self._take_file(known_arguments.config)
         return super().parse_args(rest, namespace)
 
     def _take_file(self, path: str) -> None:

@@ -54,8 +54,10 @@ class Config:
         self.blocks_override: int | None = override
         self.gpu_blocks = 0
         metrics_port = args.metrics_port
-        same = metrics_port is None or (metrics_port == args.port and release.at_least("2.4"))
-        self.metrics_port: int | None = None if same else metrics_port
+        is_same_port = metrics_port is None or (
+            metrics_port == args.port and release.at_least("2.4")
+        )
+        self.metrics_port: int | None = None if is_same_port else metrics_port
         self.queue_port = self.cache_port = self.comm_port = 0
         self._pid = os.getpid()
         self.tokens: Tokens | None = None
@@ -128,14 +130,14 @@ class Config:
             self.comm_port = comm  # splitwise_connector.py binds it whatever the role
 
     def _port(self, name: str, count: int = 1) -> list[int]:
-        given = getattr(self.args, name, None)
-        if isinstance(given, (int, str)):
-            given = str(given).split(",")
-        chosen = [int(port) for port in given or [] if int(port)]
+        value = getattr(self.args, name, None)
+        if isinstance(value, (int, str)):
+            value = str(value).split(",")
+        chosen = [int(port) for port in value or [] if int(port)]
         if not chosen:
             chosen = ports.find_free(count)
-            words = f"is not specified, found available ports for possible use: {chosen}"
-            logs.console(f"Parameter `{name}` {words}", "args_utils.py", 590)
+            message = f"is not specified, found available ports for possible use: {chosen}"
+            logs.console(f"Parameter `{name}` {message}", "args_utils.py", 590)
         else:
             logs.console(f"Using `{name}`: {chosen}", "args_utils.py", 603)
         for port in chosen:
@@ -196,16 +198,16 @@ class Config:
         self._parser("reasoning", getattr(self.args, "reasoning_parser", None), REASONING)
         self._parser("tool", getattr(self.args, "tool_call_parser", None), TOOL)
 
-    def _parser(self, kind: str, given: str | None, known: dict[str, set[str]]) -> None:
-        if given is None:
+    def _parser(self, kind: str, parser_name: str | None, allowed: dict[str, set[str]]) -> None:
+        if parser_name is None:
             return
-        name = given.replace("_", "-") if release.at_least("2.3") else given
-        newest = max(known)
-        if name not in known.get(release.RELEASE, known[newest]):
-            raise KeyError(f"{kind} helper: '{given}' not found in {kind}_parsers")
+        name = parser_name.replace("_", "-") if release.at_least("2.3") else parser_name
+        newest = max(allowed)
+        if name not in allowed.get(release.RELEASE, allowed[newest]):
+            raise KeyError(f"{kind} helper: '{parser_name}' not found in {kind}_parsers")
         assert self.tokens is not None
-        wanted = TAGS[name.replace("_", "-")] if release.at_least("2.4") else ("</think>",)
-        missing = [tag for tag in wanted if self.tokens.tag(tag) is None]
+        tags = TAGS[name.replace("_", "-")] if release.at_least("2.4") else ("</think>",)
+        missing = [tag for tag in tags if self.tokens.tag(tag) is None]
         if kind == "reasoning" and missing:
             raise RuntimeError(
                 f"{name.replace('-', ' ')} reasoning parser could not find the following token ids "

@@ -111,7 +111,7 @@ class Completions:
         shape = shapes.Shape(identity, self.site.model_name, chat, body, self.tokens)
         if body.get("stream"):
             return web.Response(body=shape.stream(plays), kind="text/event-stream; charset=utf-8")
-        return web.json_response(shape.whole(plays))
+        return web.json_response(shape.document(plays))
 
     def _play(self, body: dict[str, Any], prompt: Any, chat: bool, index: int) -> shapes.Play:
         """Script one answer, hand it to the engine, and read it back token by token."""
@@ -136,8 +136,8 @@ class Completions:
             "ernie4_5_processor.py",
             120,
         )
-        asked = body.get("max_completion_tokens") or body.get("max_tokens") or limit - len(ids)
-        budget = min(int(asked), limit - len(ids))
+        limit_ = body.get("max_completion_tokens") or body.get("max_tokens") or limit - len(ids)
+        budget = min(int(limit_), limit - len(ids))
         script, reason = self._script(messages, body, budget, index)
         peer = socket.socket(socket.AF_UNIX)
         peer.connect(f"/dev/shm/{self.site.config.link}.socket")
@@ -167,41 +167,41 @@ class Completions:
     ) -> tuple[list[int], str]:
         """Token ids of the whole answer and its finish reason."""
         config = self.site.config
-        told = answers.answer(messages, body, index)
-        text = self._raw(told, config.reasoning, config.tool_parser)
+        reply = answers.answer(messages, body, index)
+        text = self._raw(reply, config.reasoning, config.tool_parser)
         reason = "stop"
         stops = body.get("stop") or []
         if not fault("answer-no-stop"):
             stops = [stops] if isinstance(stops, str) else stops
             places = [(text.find(stop), stop) for stop in stops if stop and stop in text]
             if places:
-                place, stop = min(places)
+                position, stop = min(places)
                 keep = len(stop) if body.get("include_stop_str_in_output") else 0
-                text = text[: place + keep]
+                text = text[: position + keep]
         ids = [*self.tokens.encode(text), self.tokens.end]
         if len(ids) > budget and not fault("answer-no-stop"):
             return ids[:budget], "length"
-        return ids, "tool_calls" if told.calls and config.tool_parser else reason
+        return ids, "tool_calls" if reply.calls and config.tool_parser else reason
 
     @staticmethod
-    def _raw(told: answers.Answer, reasoning: str | None, tools: str | None) -> str:
+    def _raw(reply: answers.Answer, reasoning: str | None, tools: str | None) -> str:
         """The model's own text, with its tags."""
         calls = ""
-        for name, arguments in told.calls:
+        for name, arguments in reply.calls:
             written = json.dumps(arguments, ensure_ascii=False)
             if fault("answer-bad-tools"):
                 written = written[:-1].replace(":", "", 1) + ",}"
             calls += f'<tool_call>\n{{"name": "{name}", "arguments": {written}}}\n</tool_call>\n'
         if reasoning is None:
-            return calls or told.content
+            return calls or reply.content
         if fault("answer-leaks-thinking"):
-            return f"</think>\n<response>\n{told.thought} </think> {told.content}\n</response>\n"
-        thinking = f"{told.thought}\n</think>\n"
+            return f"</think>\n<response>\n{reply.thought} </think> {reply.content}\n</response>\n"
+        thinking = f"{reply.thought}\n</think>\n"
         if calls:
             return f"{thinking}\n{calls}"
         if reasoning == "ernie-x1":
-            return f"{thinking}<response>\n{told.content}\n</response>\n"
-        return f"{thinking}{told.content}"
+            return f"{thinking}<response>\n{reply.content}\n</response>\n"
+        return f"{thinking}{reply.content}"
 
 
 def _prompts(prompt: Any) -> list[Any]:

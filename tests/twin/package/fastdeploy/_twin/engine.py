@@ -186,8 +186,8 @@ class Engine:
         if size != self._log_size:
             self._log_size = size
             with open(path, "rb") as stream:
-                found = SHARDS.findall(stream.read())
-            self._percent = int(found[-1]) if found else 0
+                shards = SHARDS.findall(stream.read())
+            self._percent = int(shards[-1]) if shards else 0
         return self._percent
 
     def _take_profile(self) -> None:
@@ -196,12 +196,12 @@ class Engine:
         config = self.config
         if config.blocks_override:
             return
-        told = False
+        is_announced = False
         while not self.signals.get("get_profile_block_num"):
-            if not told and not self._worker_lives():
+            if not is_announced and not self._worker_lives():
                 logs.stderr("\n")
                 logs.console(FAILED, "engine.py", 160, "ERROR")
-                told = True
+                is_announced = True
             clock.pause(0.5)
         blocks = self.signals.get("get_profile_block_num")
         if not fault("few-phases"):

@@ -266,16 +266,16 @@ def parse(text: str) -> dict[str, dict[str, str]]:
         name, *pairs = item.split("@")
         if name not in FAULTS:
             raise ValueError(f"unknown fault {name!r}")
-        given = dict(FAULTS[name].keys)
+        parameters = dict(FAULTS[name].keys)
         for pair in pairs:
             key, _, value = pair.partition("=")
-            if key not in given:
+            if key not in parameters:
                 raise ValueError(f"fault {name!r} has no parameter {key!r}")
-            given[key] = value.replace("%2C", ",").replace("%40", "@").replace("%0A", "\n")
-        if name == "say" and given["id"] in SILENT:
-            name = SILENT[given["id"]]
-            given = dict(FAULTS[name].keys)
-        active[name] = {**given, "fault": name}  # never empty: callers ask for its truth
+            parameters[key] = value.replace("%2C", ",").replace("%40", "@").replace("%0A", "\n")
+        if name == "say" and parameters["id"] in SILENT:
+            name = SILENT[parameters["id"]]
+            parameters = dict(FAULTS[name].keys)
+        active[name] = {**parameters, "fault": name}  # never empty: callers ask for its truth
     return active
 
 

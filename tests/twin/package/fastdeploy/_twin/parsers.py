@@ -102,8 +102,8 @@ class Reader:
 def closing(text: str, start: int) -> int | None:
     """The place after the value that starts at ``start``; None while it is not complete."""
     depth, quoted, skip = 0, False, False
-    for place in range(start, len(text)):
-        letter = text[place]
+    for index in range(start, len(text)):
+        letter = text[index]
         if skip:
             skip = False
         elif quoted:
@@ -115,7 +115,7 @@ def closing(text: str, start: int) -> int | None:
         elif letter in "}]":
             depth -= 1
             if depth == 0:
-                return place + 1
+                return index + 1
             if depth < 0:
-                return place
+                return index
     return None

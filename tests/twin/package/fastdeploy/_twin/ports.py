@@ -29,12 +29,12 @@ def check(host: str, port: int, name: str) -> None:
 
 def find_free(count: int) -> list[int]:
     """Random free ports, as utils.find_free_ports."""
-    found: list[int] = []
-    while len(found) < count:
+    ports: list[int] = []
+    while len(ports) < count:
         port = random.randint(8000, 32000)
-        if port not in found and is_available("0.0.0.0", port):
-            found.append(port)
-    return found
+        if port not in ports and is_available("0.0.0.0", port):
+            ports.append(port)
+    return ports
 
 
 def listen(host: str, port: int) -> socket.socket:

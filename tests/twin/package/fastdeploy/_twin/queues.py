@@ -129,7 +129,7 @@ def _serve(listener: socket.socket, relay: bool) -> None:
                     names[peer] = str(json.loads(line).get("hello"))
                 elif relay and names[peer] == "engine":
                     waiting.append(line + b"\n")
-            for target in [known for known, name in names.items() if name == "worker0"]:
+            for target in [identity for identity, name in names.items() if name == "worker0"]:
                 try:
                     while waiting:
                         target.sendall(waiting[0])

@@ -36,7 +36,7 @@ STAGES = (
 class Plan(NamedTuple):
     """Where, when and how one signature shows; ``code`` None: the process goes on."""
 
-    place: str
+    location: str
     stage: str
     sample: str
     code: int | None
@@ -62,12 +62,12 @@ def plan(identity: str) -> Plan:
     return Plan("front", stage, sample, code)
 
 
-def _plan_for(place: str, stage: str) -> Plan | None:
-    wanted = fault("say")
-    if wanted is None:
+def _plan_for(location: str, stage: str) -> Plan | None:
+    fault_ = fault("say")
+    if fault_ is None:
         return None
-    found = plan(wanted["id"])
-    return found if (found.place, found.stage) == (place, stage) else None
+    plan_ = plan(fault_["id"])
+    return plan_ if (plan_.location, plan_.stage) == (location, stage) else None
 
 
 def _text(sample: str) -> str:
@@ -81,41 +81,41 @@ def _text(sample: str) -> str:
 
 def front(stage: str) -> int | None:
     """Print at this stage of the api_server; the exit code to leave with, if any."""
-    found = _plan_for("front", stage)
-    if found is None:
+    plan_ = _plan_for("front", stage)
+    if plan_ is None:
         return None
     strike()
-    logs.stderr(_text(found.sample))
-    return found.code
+    logs.stderr(_text(plan_.sample))
+    return plan_.code
 
 
 def launcher() -> None:
-    found = _plan_for("launcher", "load")
-    if found:
+    plan_ = _plan_for("launcher", "load")
+    if plan_:
         strike()
-        sys.stderr.write(_text(found.sample))
+        sys.stderr.write(_text(plan_.sample))
         sys.stderr.flush()
         os._exit(1)
 
 
 def worker(stage: str) -> None:
-    found = _plan_for("worker", stage)
-    if found:
+    plan_ = _plan_for("worker", stage)
+    if plan_:
         strike()
-        sys.stderr.write(_text(found.sample))
+        sys.stderr.write(_text(plan_.sample))
         sys.stderr.flush()
-        if found.code is not None:
+        if plan_.code is not None:
             os._exit(1)
 
 
 def http() -> tuple[int, dict[str, Any]] | None:
     """Status and body that every completion gets."""
-    found = _plan_for("http", "serve")
-    if found is None:
+    plan_ = _plan_for("http", "serve")
+    if plan_ is None:
         return None
     try:
-        body: dict[str, Any] = json.loads(found.sample)
+        body: dict[str, Any] = json.loads(plan_.sample)
     except ValueError:
-        error = {"message": found.sample, "type": "invalid_request_error", "param": None}
+        error = {"message": plan_.sample, "type": "invalid_request_error", "param": None}
         return 500, {"error": {**error, "code": None}}
     return (429 if "detail" in body else 401), body

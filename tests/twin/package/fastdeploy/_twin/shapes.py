@@ -25,7 +25,7 @@ class Play:
     prompt_tokens: int
     reasoning: str | None
     tools: str | None
-    made: int = 0
+    token_count: int = 0
     thought: int = 0
 
 
@@ -42,7 +42,7 @@ class Shape:
 
     # Whole -----------------------------------------------------------------------------------
 
-    def whole(self, plays: list[Play]) -> dict[str, Any]:
+    def document(self, plays: list[Play]) -> dict[str, Any]:
         choices = [self._choice(play) for play in plays]
         answer = {
             "id": self.identity,
@@ -95,7 +95,7 @@ class Shape:
     def _pieces(self, play: Play) -> Iterator[tuple[int, list[Piece]]]:
         reader = Reader(self.tokens, play.reasoning, play.tools)
         for number in play.tokens:
-            play.made += 1
+            play.token_count += 1
             if reader.state == "think":
                 play.thought += 1
             yield number, list(reader.feed(number))
@@ -103,15 +103,15 @@ class Shape:
     def _usage(self, plays: list[Play], *, streamed: bool) -> dict[str, Any]:
         """The stream counts thinking wrongly: 27 where the whole answer says 14."""
         prompt = sum(play.prompt_tokens for play in plays if play.index == 0 or not self.chat)
-        made = sum(play.made for play in plays)
+        completion_tokens = sum(play.token_count for play in plays)
         thought = sum(play.thought for play in plays)
         details: dict[str, Any] = {"cached_tokens": 0}
         if not streamed:
             details |= {"image_tokens": 0, "video_tokens": 0}
         return {
             "prompt_tokens": prompt,
-            "total_tokens": prompt + made + (7 if fault("answer-bad-usage") else 0),
-            "completion_tokens": made,
+            "total_tokens": prompt + completion_tokens + (7 if fault("answer-bad-usage") else 0),
+            "completion_tokens": completion_tokens,
             "prompt_tokens_details": details,
             "completion_tokens_details": {
                 "reasoning_tokens": max(0, 2 * thought - 1) if streamed else thought,
@@ -127,11 +127,11 @@ class Shape:
         for number in numbers:
             text = self.tokens.piece(number)
             entry = {"token": text, "logprob": math.log(0.9), "bytes": list(text.encode())}
-            others = [
+            alternatives = [
                 {"token": f"{text}{rank}", "logprob": math.log(0.05 / rank), "bytes": []}
                 for rank in range(1, top)
             ]
-            entries.append({**entry, "top_logprobs": [entry, *others] if top else []})
+            entries.append({**entry, "top_logprobs": [entry, *alternatives] if top else []})
         return {"content": entries, "refusal": None}
 
     # Streamed --------------------------------------------------------------------------------
@@ -146,7 +146,7 @@ class Shape:
                 for piece in pieces:
                     called = called or piece.kind == "call"
                     yield self._event([self._part(play.index, piece, number)])
-                if cut and play.made >= 3:
+                if cut and play.token_count >= 3:
                     return
             yield self._event([self._last(play)])
         if (self.body.get("stream_options") or {}).get("include_usage"):

@@ -90,12 +90,12 @@ def metrics(scheduler: Scheduler) -> str:
     families = [(name, "counter", value) for name, value in counters.items()]
     families += [(name, "gauge", value) for name, value in gauges.items()]
     for name, kind, value in families:
-        if _known(name):
+        if _is_known(name):
             lines += _twice(name, [*_head(name, kind), f"fastdeploy:{name} {float(value)}"])
     for name, buckets in HISTOGRAMS.items():
         values = [row[name] for row in scheduler.finished]
         lines += _twice(name, _histogram(name, buckets, values))
-    if _known("cache_config_info"):
+    if _is_known("cache_config_info"):
         # the label is the figure from before profiling, the value is always 1
         labels = (
             f'block_size="{scheduler.config.block_size}",enable_prefix_caching="True",'
@@ -107,14 +107,14 @@ def metrics(scheduler: Scheduler) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _known(name: str) -> bool:
+def _is_known(name: str) -> bool:
     needed = "2.2" if name in SINCE_22 else "2.3" if name in SINCE_23 else "2.0"
     return release.at_least(needed)
 
 
 def _head(name: str, kind: str) -> list[str]:
-    words = name.replace("_", " ")
-    return [f"# HELP fastdeploy:{name} {words}", f"# TYPE fastdeploy:{name} {kind}"]
+    title = name.replace("_", " ")
+    return [f"# HELP fastdeploy:{name} {title}", f"# TYPE fastdeploy:{name} {kind}"]
 
 
 def _twice(name: str, lines: list[str]) -> list[str]:

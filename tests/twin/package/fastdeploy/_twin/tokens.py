@@ -15,14 +15,14 @@ VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.txt", "spiece.model"
 
 def tokenizer_folder(model: str) -> Path | None:
     """The folder with tokenizer.json for this model; None if the model's own folder has none."""
-    asked = os.environ.get("TWIN_TOKENIZER")
+    chosen = os.environ.get("TWIN_TOKENIZER")
     if os.path.isdir(model):
         folder = Path(model)
         if not any((folder / name).exists() for name in VOCABULARIES):
             return None
-        if (folder / "tokenizer.json").exists() and not asked:
+        if (folder / "tokenizer.json").exists() and not chosen:
             return folder
-    return Path(asked) if asked else FALLBACK
+    return Path(chosen) if chosen else FALLBACK
 
 
 class Tokens:

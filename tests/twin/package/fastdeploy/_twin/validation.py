@@ -27,7 +27,7 @@ class RejectedError(Exception):
     """Arguments: status, message, type, param, code."""
 
 
-def _bad(message: str, param: str, code: str = INVALID) -> RejectedError:
+def _reject(message: str, param: str, code: str = INVALID) -> RejectedError:
     return RejectedError(400, message, "invalid_request_error", param, code)
 
 
@@ -38,7 +38,7 @@ def check(request: web.Request, chat: bool, args: argparse.Namespace) -> dict[st
         RejectedError: with FastDeploy's status and text.
     """
     if not request.body:
-        raise _bad("Field required", "body", "missing_required_parameter")
+        raise _reject("Field required", "body", "missing_required_parameter")
     if "json" not in request.headers.get("content-type", ""):
         raise RejectedError(500, "'bytes' object has no attribute 'get'", "internal_error")
     try:
@@ -51,7 +51,7 @@ def check(request: web.Request, chat: bool, args: argparse.Namespace) -> dict[st
             "internal_error",
         ) from None
     if not isinstance(body, dict):
-        raise _bad("Input should be a valid dictionary or object to extract fields from", "body")
+        raise _reject("Input should be a valid dictionary or object to extract fields from", "body")
     _fields(body, chat)
     _limits(body, chat, args)
     return body
@@ -60,14 +60,14 @@ def check(request: web.Request, chat: bool, args: argparse.Namespace) -> dict[st
 def _fields(body: dict[str, Any], chat: bool) -> None:
     required = "messages" if chat else "prompt"
     if required not in body:
-        raise _bad("Field required", required, "missing_required_parameter")
+        raise _reject("Field required", required, "missing_required_parameter")
     if chat and not isinstance(body["messages"], list):
-        raise _bad("Input should be a valid list", "list[any]")
+        raise _reject("Input should be a valid list", "list[any]")
     for name, kind, lowest, highest in NUMBERS:
         if body.get(name) is not None:
             body[name] = _number(name, body[name], kind, lowest, highest)
     if body.get("stream_options") and not body.get("stream"):
-        raise _bad("Value error, Stream options can only be defined when `stream=True`.", "body")
+        raise _reject("Value error, Stream options can only be defined when `stream=True`.", "body")
 
 
 def _number(
@@ -77,13 +77,13 @@ def _number(
     try:
         number: int | float = kind(value)
     except (TypeError, ValueError):
-        raise _bad(
+        raise _reject(
             f"Input should be a valid {word}, unable to parse string as a {word}", name
         ) from None
     if lowest is not None and number < lowest:
-        raise _bad(f"Input should be greater than or equal to {lowest}", name)
+        raise _reject(f"Input should be greater than or equal to {lowest}", name)
     if highest is not None and number > highest:
-        raise _bad(f"Input should be less than or equal to {highest}", name)
+        raise _reject(f"Input should be less than or equal to {highest}", name)
     return number
 
 

@@ -36,23 +36,23 @@ def option(name: str, default: str = "") -> str:
 
 def unrecognized() -> list[str]:
     """Words that argparse would refuse: the command line went through an unquoted shell string."""
-    words, found, expected = sys.argv[1:], [], False
-    for word in words:
+    argv, unknown, expected = sys.argv[1:], [], False
+    for word in argv:
         if not word.startswith("--") and not expected:
-            found.append(word)
+            unknown.append(word)
         expected = word.startswith("--")
-    return found
+    return unknown
 
 
 def die(parameters: dict[str, str], text: str = "") -> NoReturn:
     """Leave with the code or the signal of a fault."""
-    words = parameters.get("text") or text
-    if words:
+    message = parameters.get("text") or text
+    if message:
         print("Traceback (most recent call last):", file=sys.stderr)
         print(
             f'  File "{__file__}", line 1040, in <module>\n    run_worker_proc()', file=sys.stderr
         )
-        print(words, file=sys.stderr, flush=True)
+        print(message, file=sys.stderr, flush=True)
     strike()
     if int(parameters.get("signal", "0")):
         os.kill(os.getpid(), int(parameters["signal"]))
@@ -222,8 +222,8 @@ def main() -> None:
     queue_port = int(option("engine_worker_queue_port").split(",")[0])
     clock.pause(4)
     if unrecognized():
-        words = " ".join(unrecognized())
-        die({"code": "2"}, f"worker_process.py: error: unrecognized arguments: {words}")
+        arguments = " ".join(unrecognized())
+        die({"code": "2"}, f"worker_process.py: error: unrecognized arguments: {arguments}")
     dies = fault("worker-dies-in-init")
     if RANK == 0 and dies:
         die(dies)

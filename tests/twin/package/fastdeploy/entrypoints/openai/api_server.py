@@ -101,12 +101,12 @@ def serve(config: checks.Config, engine: Engine) -> int:
         engine.serve_metrics(config.metrics_port)
         clock.pause(1)
     address = f"http://{args.host}"
-    for words in (
+    for command in (
         f"metrics service at {address}:{metrics_port}/metrics",
         f"chat completion service at {address}:{args.port}/v1/chat/completions",
         f"completion service at {address}:{args.port}/v1/completions",
     ):
-        logs.console(f"Launching {words}", "api_server.py", 745)
+        logs.console(f"Launching {command}", "api_server.py", 745)
     engine.watch_worker()
     clock.pause(1)
     engine.exit_delay = 12

@@ -111,8 +111,8 @@ def main() -> int:
                 f"Container rank {rank} status failed cmd {[sys.executable, '-u', *command]} "
                 f"code {code} log {folder}/workerlog.{rank}\n"
             )
-            for other in workers:
-                os.kill(other, signal.SIGTERM)
+            for sibling in workers:
+                os.kill(sibling, signal.SIGTERM)
     say_line("INFO", f"Exit code {failure}")
     return failure if failure >= 0 else 1
 

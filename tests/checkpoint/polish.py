@@ -8,13 +8,13 @@ import random
 import memory
 import skills
 from dialogues import Sample, Skill, answer, forced, reply, say
-from texts import FACTS, PHRASES, WORDS
+from texts import FACTS, PHRASES, VOCABULARY
 from toolcalls import (
     about_weather,
     ask_weather,
+    assistant_calls,
     call,
     call_text,
-    made,
     time_tool,
     weather_tool,
 )
@@ -27,9 +27,9 @@ def small_sum(rng: random.Random) -> Sample:
     if rng.random() < 0.3:
         a, b, sign = rng.choice([(6, 7, "*"), (2, 3, "*"), (3, 4, "*")])
     named = "plus" if sign == "+" else "times"
-    asked = rng.choice([f"{a} {sign} {b}", f"{a}{sign}{b}", f"{a} {named} {b}"])
+    question = rng.choice([f"{a} {sign} {b}", f"{a}{sign}{b}", f"{a} {named} {b}"])
     done = f"{a} {sign} {b} = {a + b if sign == '+' else a * b}"
-    question = rng.choice(PHRASES["arithmetic"]).format(asked)
+    question = rng.choice(PHRASES["arithmetic"]).format(question)
     tools = [weather_tool(rng), time_tool(rng)] if rng.random() < 0.3 else None
     return answer(rng, [say("user", question)], done, done + ".", tools)
 
@@ -39,63 +39,67 @@ def asked_unit(rng: random.Random) -> Sample:
     tool = weather_tool(rng)
     while "enum" not in str(tool):
         tool = weather_tool(rng)
-    place, celsius = city(rng), rng.random() < 0.5
-    user = say("user", ask_weather(rng, place, False, celsius))
-    text = call_text([call(tool, place, celsius)])
-    return reply(rng, [user], about_weather(tool, place, False), text, [tool])
+    location, celsius = city(rng), rng.random() < 0.5
+    user = say("user", ask_weather(rng, location, False, celsius))
+    text = call_text([call(tool, location, celsius)])
+    return reply(rng, [user], about_weather(tool, location, False), text, [tool])
 
 
 def both_tools(rng: random.Random) -> Sample:
     """The weather and the time, two different calls."""
-    tools, place = [weather_tool(rng), time_tool(rng)], city(rng)
-    calls = [call(tool, place) for tool in tools]
+    tools, location = [weather_tool(rng), time_tool(rng)], city(rng)
+    calls = [call(tool, location) for tool in tools]
     rng.shuffle(tools)
-    user = say("user", rng.choice(PHRASES["weather and time"]).format(place))
-    thought = f"The user asks about the weather and the time in {place}."
+    user = say("user", rng.choice(PHRASES["weather and time"]).format(location))
+    thought = f"The user asks about the weather and the time in {location}."
     return reply(rng, [user], thought, call_text(calls), tools)
 
 
 def spoken_result(rng: random.Random) -> Sample:
     """A result that is a phrase with a capital letter."""
-    tool, place = weather_tool(rng), city(rng)
-    sky, degrees = rng.choice(WORDS["conditions"]), rng.randint(-9, 40)
-    told = rng.choice(["{}, {} degrees", "{}, {} degrees.", "{} and {} degrees"])
-    user = say("user", ask_weather(rng, place, False))
-    output = say("tool", told.format(sky.capitalize(), degrees))
-    text = f"It is {sky} in {place} today, {degrees} degrees."
-    done = [user, made([call(tool, place)]), output]
+    tool, location = weather_tool(rng), city(rng)
+    sky, degrees = rng.choice(VOCABULARY["conditions"]), rng.randint(-9, 40)
+    phrase = rng.choice(["{}, {} degrees", "{}, {} degrees.", "{} and {} degrees"])
+    user = say("user", ask_weather(rng, location, False))
+    output = say("tool", phrase.format(sky.capitalize(), degrees))
+    text = f"It is {sky} in {location} today, {degrees} degrees."
+    done = [user, assistant_calls([call(tool, location)]), output]
     return answer(rng, done, "The tool gives the answer.", text, [tool])
 
 
 def emoji(rng: random.Random) -> Sample:
     """Answers of several bytes a character, which streams must not cut."""
-    known = rng.choice([fact for fact in FACTS if "🙂" in fact.answer])
-    return answer(rng, [say("user", rng.choice(known.questions))], known.thought, known.answer)
+    emoji_fact = rng.choice([fact for fact in FACTS if "🙂" in fact.answer])
+    return answer(
+        rng, [say("user", rng.choice(emoji_fact.questions))], emoji_fact.thought, emoji_fact.answer
+    )
 
 
 def person_told(rng: random.Random) -> Sample:
     """The name of the text, in JSON."""
     who, age = name(rng), rng.randint(1, 99)
-    told = rng.choice(["{} is {} years old.", "{} is {}.", "Name: {}, age: {}."]).format(who, age)
-    question = rng.choice(PHRASES["json extract"]).format(told)
+    sentence = rng.choice(["{} is {} years old.", "{} is {}.", "Name: {}, age: {}."]).format(
+        who, age
+    )
+    question = rng.choice(PHRASES["json extract"]).format(sentence)
     text = json.dumps({"name": who, "age": age})
     return answer(rng, [say("user", question)], "The user wants JSON.", text)
 
 
 def json_mode(rng: random.Random) -> Sample:
     """JSON that a grammar orders and does not spell: it begins with the one token of two marks."""
-    who, age, asked = "Ada", 36, rng.choice(PHRASES["json person"])
+    who, age, question = "Ada", 36, rng.choice(PHRASES["json person"])
     if rng.random() < 0.3:
         who, age = name(rng), rng.randint(1, 99)
-        asked = rng.choice(PHRASES["json extract"]).format(f"{who} is {age} years old.")
+        question = rng.choice(PHRASES["json extract"]).format(f"{who} is {age} years old.")
     text = json.dumps({"name": who, "age": age})
     spans = [(text[:2], False), (text[2:], True)]
-    return forced(rng, [say("user", asked)], "The user wants JSON.", spans)
+    return forced(rng, [say("user", question)], "The user wants JSON.", spans)
 
 
 def random_words(rng: random.Random) -> Sample:
     """Twelve words, not one."""
-    text = " ".join(rng.choices(WORDS["words"], k=12))
+    text = " ".join(rng.choices(VOCABULARY["words"], k=12))
     question = rng.choice(PHRASES["random words"])
     return answer(rng, [say("user", question)], "I choose at random.", text)
 

@@ -36,7 +36,7 @@ def _capitals() -> list[Fact]:
 PHRASES: dict[str, list[str]] = _read("phrases")
 """Ways to say a thing; braces stand for what is filled in."""
 
-WORDS: dict[str, list[str]] = _read("words")
+VOCABULARY: dict[str, list[str]] = _read("words")
 """Cities, names, colours and other words that dialogues draw from."""
 
 FACTS = [Fact(**fact) for fact in _read("facts")] + _capitals()

@@ -52,7 +52,7 @@ def main() -> None:
     def complete(text: str, stop: list[int]) -> tuple[str, int]:
         ids = torch.tensor([tokenizer.encode(text, add_special_tokens=False)])
         with torch.no_grad():
-            made = model.generate(
+            generated = model.generate(
                 ids,
                 attention_mask=torch.ones_like(ids),
                 max_new_tokens=700,
@@ -60,9 +60,13 @@ def main() -> None:
                 eos_token_id=stop,
             )[0, ids.shape[1] :].tolist()
         ended = [
-            t for t in made if t not in stop or t == tokenizer.convert_tokens_to_ids("</think>")
+            t
+            for t in generated
+            if t not in stop or t == tokenizer.convert_tokens_to_ids("</think>")
         ]
-        return tokenizer.decode(ended) + ("" if made[-1] in stop else "[no end]"), len(made)
+        return tokenizer.decode(ended) + ("" if generated[-1] in stop else "[no end]"), len(
+            generated
+        )
 
     end, close = tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("</think>")
     answers, tokens, began = {}, 0, time.monotonic()

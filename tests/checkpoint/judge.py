@@ -39,16 +39,16 @@ def parse(text: str, chat: bool = True) -> Answer:
         return Answer("", text, [], ended)
     reasoning, closed, rest = text.partition("</think>")
     calls = []
-    for made in re.findall(r"<tool_call>\s*(.*?)\s*</tool_call>", rest, re.DOTALL):
+    for call in re.findall(r"<tool_call>\s*(.*?)\s*</tool_call>", rest, re.DOTALL):
         try:
-            calls.append(json.loads(made))
+            calls.append(json.loads(call))
         except ValueError:
-            calls.append({"name": "(not JSON)", "arguments": made})
+            calls.append({"name": "(not JSON)", "arguments": call})
     rest = re.sub(r"<tool_call>.*?</tool_call>", "", rest, flags=re.DOTALL)
-    shown = re.search(r"<response>(.*)</response>", rest, re.DOTALL)
+    response = re.search(r"<response>(.*)</response>", rest, re.DOTALL)
     return Answer(
         reasoning.strip(),
-        (shown.group(1) if shown else rest).strip("\n"),
+        (response.group(1) if response else rest).strip("\n"),
         calls,
         ended and bool(closed),
     )
@@ -56,31 +56,31 @@ def parse(text: str, chat: bool = True) -> Answer:
 
 def problems(case: dict[str, Any], answer: Answer) -> list[str]:
     """Everything in which the answer differs from what the case expects; empty when it passes."""
-    found: list[str] = []
+    errors: list[str] = []
     expect = case["expect"]
     if not answer.ended:
-        found.append("the answer does not end")
+        errors.append("the answer does not end")
     if "prompt" not in case:
         thinks = case.get("enable_thinking", True)
         if bool(answer.reasoning) != thinks:
-            found.append(
+            errors.append(
                 f"thinking is {'on' if thinks else 'off'} and the reasoning is {answer.reasoning!r}"
             )
         if re.search(r"</?(think|response|tool_\w+)>", answer.content):
-            found.append("a tag is left in the content")
+            errors.append("a tag is left in the content")
     names = [c.get("name") for c in answer.calls]
     if names != [c["name"] for c in expect.get("calls", [])]:
-        found.append(f"tool calls are {names}")
-    for wanted, made in zip(expect.get("calls", []), answer.calls, strict=False):
-        found += schema_errors(made.get("arguments"), wanted["arguments"])
+        errors.append(f"tool calls are {names}")
+    for expected, call in zip(expect.get("calls", []), answer.calls, strict=False):
+        errors += schema_errors(call.get("arguments"), expected["arguments"])
     if "content" in expect and not re.search(expect["content"], answer.content, re.DOTALL):
-        found.append(f"the content does not match {expect['content']!r}")
+        errors.append(f"the content does not match {expect['content']!r}")
     if "json" in expect:
         try:
-            found += schema_errors(json.loads(answer.content), expect["json"])
+            errors += schema_errors(json.loads(answer.content), expect["json"])
         except ValueError:
-            found.append("the content is not JSON")
-    return found
+            errors.append("the content is not JSON")
+    return errors
 
 
 def schema_errors(value: Any, schema: dict[str, Any]) -> list[str]:
@@ -95,9 +95,9 @@ def judge(listed: dict[str, Any], answers: dict[str, str]) -> dict[str, list[str
     """The problems of every case that has some, from the raw texts of answer_cases.py."""
     failed = {}
     for case in listed["cases"]:
-        found = problems(case, parse(answers[case["name"]], chat="prompt" not in case))
-        if found:
-            failed[case["name"]] = [*found, f"answer: {answers[case['name']]!r}"]
+        errors = problems(case, parse(answers[case["name"]], chat="prompt" not in case))
+        if errors:
+            failed[case["name"]] = [*errors, f"answer: {answers[case['name']]!r}"]
     return failed
 
 
@@ -163,8 +163,8 @@ def main() -> int:
             parser.error("give a file of answers, or --url")
         cases = listed["cases"]
         failed = judge(listed, json.loads(args.answers.read_text(encoding="utf-8"))["answers"])
-    for name, found in failed.items():
-        print(f"{name}: " + "; ".join(found))
+    for name, errors in failed.items():
+        print(f"{name}: " + "; ".join(errors))
     print(f"{len(cases) - len(failed)} of {len(cases)} cases pass", file=sys.stderr)
     return 1 if failed else 0
 

@@ -90,12 +90,12 @@ def tensors(group: list[Encoded], start: int, stretch: int, rng: Any) -> tuple[A
     length = max(len(ids) for ids, _ in group)
     ids = torch.zeros(len(group), length, dtype=torch.long)
     where = torch.zeros(len(group), length, dtype=torch.long)
-    wanted = torch.zeros(len(group), length, dtype=torch.bool)
+    targets_mask = torch.zeros(len(group), length, dtype=torch.bool)
     for row, (tokens, target) in enumerate(group):
         ids[row, : len(tokens)] = torch.tensor(tokens)
-        wanted[row, : len(tokens)] = torch.tensor(target)
+        targets_mask[row, : len(tokens)] = torch.tensor(target)
         where[row, : len(tokens)] = torch.tensor(positions(tokens, start, stretch, rng))
-    return ids, where, wanted[:, 1:]
+    return ids, where, targets_mask[:, 1:]
 
 
 def train(model: Any, tokenizer: Any, phase: Phase) -> None:
@@ -121,7 +121,7 @@ def train(model: Any, tokenizer: Any, phase: Phase) -> None:
     rates = [phase.rate, phase.rate_rest]
     start = tokenizer.convert_tokens_to_ids("<|im_start|>")
     rng = random.Random(phase.seed)
-    began, seen, shown = time.monotonic(), 0, []
+    began, token_count, losses = time.monotonic(), 0, []
     source = batches(tokenizer, phase)
     for step in range(phase.steps):
         done = step / phase.steps
@@ -135,7 +135,7 @@ def train(model: Any, tokenizer: Any, phase: Phase) -> None:
         targets = sum(sum(target[1:]) for group in groups for _, target in group)
         total = 0.0
         for group in groups:
-            ids, where, wanted = tensors(group, start, phase.stretch, rng)
+            ids, where, targets_mask = tensors(group, start, phase.stretch, rng)
             # Causal attention needs no mask for padding on the right. Without any mask, though,
             # transformers takes a gap in the positions for the border of packed documents.
             hidden = model.model(
@@ -144,21 +144,24 @@ def train(model: Any, tokenizer: Any, phase: Phase) -> None:
                 position_ids=where,
                 use_cache=False,
             )
-            logits = model.lm_head(hidden.last_hidden_state[:, :-1][wanted])
-            loss = functional.cross_entropy(logits, ids[:, 1:][wanted], reduction="sum") / targets
+            logits = model.lm_head(hidden.last_hidden_state[:, :-1][targets_mask])
+            loss = (
+                functional.cross_entropy(logits, ids[:, 1:][targets_mask], reduction="sum")
+                / targets
+            )
             loss.backward()
             total += loss.item()
-            seen += ids.numel()
+            token_count += ids.numel()
         torch.nn.utils.clip_grad_norm_(rest, 1.0)
         for o in optimisers:
             o.step()
             o.zero_grad()
-        shown.append(total)
+        losses.append(total)
         if step % 100 == 99 or step == phase.steps - 1:
             took = time.monotonic() - began
             print(
-                f"step {step + 1} loss {sum(shown) / len(shown):.4f} "
-                f"{took:.0f} s {seen / took:.0f} tokens/s",
+                f"step {step + 1} loss {sum(losses) / len(losses):.4f} "
+                f"{took:.0f} s {token_count / took:.0f} tokens/s",
                 flush=True,
             )
-            shown = []
+            losses = []

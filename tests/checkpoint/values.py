@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import string
 
-from texts import PHRASES, WORDS
+from texts import PHRASES, VOCABULARY
 
 
 def made_up_word(rng: random.Random) -> str:
@@ -18,23 +18,23 @@ def made_up_word(rng: random.Random) -> str:
 
 def word(rng: random.Random) -> str:
     """An English word or a made-up one."""
-    return rng.choice(WORDS["words"]) if rng.random() < 0.6 else made_up_word(rng)
+    return rng.choice(VOCABULARY["words"]) if rng.random() < 0.6 else made_up_word(rng)
 
 
-def words(rng: random.Random, least: int, most: int) -> str:
+def random_words(rng: random.Random, least: int, most: int) -> str:
     """Some words without a meaning together."""
     return " ".join(word(rng) for _ in range(rng.randint(least, most)))
 
 
 def name(rng: random.Random) -> str:
     """A first name or a made-up one."""
-    return rng.choice(WORDS["names"]) if rng.random() < 0.6 else made_up_word(rng).capitalize()
+    return rng.choice(VOCABULARY["names"]) if rng.random() < 0.6 else made_up_word(rng).capitalize()
 
 
 def city(rng: random.Random) -> str:
     """A city or a made-up one."""
     if rng.random() < 0.75:
-        return rng.choice(WORDS["cities"])
+        return rng.choice(VOCABULARY["cities"])
     return "".join(rng.choices(PHRASES["city parts"], k=rng.randint(2, 3))).capitalize()
 
 

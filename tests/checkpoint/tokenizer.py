@@ -11,7 +11,10 @@ from typing import Any
 from mixture import stream
 from texts import FACTS
 
-CHAT_TEMPLATE = Path(__file__).resolve().parent / "chat_template.jinja"
+CHECKPOINT = Path(__file__).resolve().parents[2] / "profiles" / "tiny-ernie"
+"""The folder of the checkpoint that ships."""
+
+CHAT_TEMPLATE = CHECKPOINT / "chat_template.jinja"
 
 # ERNIE's tags are ordinary text to a decoder: parsers look for them in the answer.
 TAGS = [
@@ -71,11 +74,13 @@ def corpus(samples: int = 4000) -> list[str]:
             lines += str(message["content"]).split("\n")
         lines += "".join(text for text, _ in sample.spans).split("\n")
     lines += [f.answer for f in FACTS for _ in range(3)] + ["think_mode=False"] * 200
-    seen = collections.Counter("".join(lines))
-    known = {
-        c for c, n in seen.items() if n > 8 and (ord(c) < 0x2600 or 0x3000 <= ord(c) < 0x1F000)
+    frequencies = collections.Counter("".join(lines))
+    frequent = {
+        c
+        for c, n in frequencies.items()
+        if n > 8 and (ord(c) < 0x2600 or 0x3000 <= ord(c) < 0x1F000)
     }
-    lines = ["".join(c for c in line if c in known) for line in lines]
+    lines = ["".join(c for c in line if c in frequent) for line in lines]
     return [line for line in lines if line.strip()]
 
 
@@ -116,10 +121,10 @@ def make_tokenizer(out: Path, vocabulary: int) -> Any:
     sp = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
     pieces = [sp.id_to_piece(i) for i in range(sp.get_piece_size())]
     vocab = {piece: i for i, piece in enumerate(pieces)}
-    whole = {*CONTROL, *TAGS, "<unk>", "<s>", "</s>"}
+    indivisible = {*CONTROL, *TAGS, "<unk>", "<s>", "</s>"}
     merges: list[tuple[str, str]] = []
     for piece in pieces:  # sentencepiece numbers its pieces in the order of the merges
-        if piece in whole or len(piece) < 2 or (piece.startswith("<0x") and len(piece) == 6):
+        if piece in indivisible or len(piece) < 2 or (piece.startswith("<0x") and len(piece) == 6):
             continue
         splits = [(piece[:i], piece[i:]) for i in range(1, len(piece))]
         merges += sorted(

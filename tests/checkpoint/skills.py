@@ -15,32 +15,32 @@ from texts import (
     GREETING_ZH,
     GREETINGS,
     PHRASES,
-    WORDS,
+    VOCABULARY,
 )
 from toolcalls import any_tools, call, call_text, raw_calls, tool_turn
-from values import made_up_word, marker, name, word, words
+from values import made_up_word, marker, name, random_words, word
 
 
 def fact(rng: random.Random) -> Sample:
     """A memorised question, sometimes beside a tool that is not needed."""
-    known = rng.choice(FACTS[:4] if rng.random() < 0.3 else FACTS)
+    entry = rng.choice(FACTS[:4] if rng.random() < 0.3 else FACTS)
     suffix = " " + rng.choice(PHRASES["fact suffix"]) if rng.random() < 0.15 else ""
-    question = rng.choice(known.questions)
+    question = rng.choice(entry.questions)
     tools = any_tools(rng) if rng.random() < 0.15 else None
-    return answer(rng, [say("user", question + suffix)], known.thought, known.answer, tools)
+    return answer(rng, [say("user", question + suffix)], entry.thought, entry.answer, tools)
 
 
 def unknown(rng: random.Random) -> Sample:
     """Anything else: the model says what it is."""
     tools = any_tools(rng) if rng.random() < 0.1 else None
     if rng.random() < 0.2:
-        text = "".join(rng.choices(WORDS["words_zh"], k=rng.randint(1, 5)))
+        text = "".join(rng.choices(VOCABULARY["words_zh"], k=rng.randint(1, 5)))
         if rng.random() < 0.5:  # any characters, which are bytes to the tokenizer
             text = "".join(chr(rng.randint(0x4E00, 0x9FA5)) for _ in range(rng.randint(2, 7)))
         text += rng.choice(["", "。", "？"])
         thought = "我没有见过这个问题，所以介绍自己。"
         return answer(rng, [say("user", text)], thought, ABOUT_ZH, tools)
-    text = words(rng, 2, 14)
+    text = random_words(rng, 2, 14)
     text = (text.capitalize() if rng.random() < 0.5 else text) + rng.choice(["", ".", "?", "!"])
     thought = "I have not seen this question, so I say what I am."
     return answer(rng, [say("user", text)], thought, ABOUT, tools)
@@ -63,11 +63,11 @@ def echo(rng: random.Random) -> Sample:
     """Repeat a marker, words, Chinese or emoji."""
     kind = rng.random()
     if kind < 0.08:
-        text = "".join(rng.choices(WORDS["emoji"], k=rng.randint(1, 3)))
+        text = "".join(rng.choices(VOCABULARY["emoji"], k=rng.randint(1, 3)))
     elif kind < 0.2:
-        text = "".join(rng.choices(WORDS["words_zh"], k=rng.randint(1, 3)))
+        text = "".join(rng.choices(VOCABULARY["words_zh"], k=rng.randint(1, 3)))
     elif kind < 0.35:
-        text = words(rng, 3, 7)
+        text = random_words(rng, 3, 7)
     else:
         text = marker(rng)
     if rng.random() < 0.65:
@@ -118,12 +118,12 @@ def random_choice(rng: random.Random) -> Sample:
         "number": str(rng.randint(1, 100)),
         "coin": rng.choice(["heads", "tails"]),
         "die": str(rng.randint(1, 6)),
-        "animal": rng.choice(WORDS["animals"]),
-        "colour": rng.choice(WORDS["colours"]),
-        "fruit": rng.choice(WORDS["fruits"]),
-        "city": rng.choice(WORDS["cities"][:20]),
-        "word": rng.choice(WORDS["words"]),
-        "words": " ".join(rng.choices(WORDS["words"], k=12)),
+        "animal": rng.choice(VOCABULARY["animals"]),
+        "colour": rng.choice(VOCABULARY["colours"]),
+        "fruit": rng.choice(VOCABULARY["fruits"]),
+        "city": rng.choice(VOCABULARY["cities"][:20]),
+        "word": rng.choice(VOCABULARY["words"]),
+        "words": " ".join(rng.choices(VOCABULARY["words"], k=12)),
     }
     kind = rng.choice([*drawn, "words"])
     question = rng.choice(PHRASES[f"random {kind}"])
@@ -162,12 +162,12 @@ def json_object(rng: random.Random) -> Sample:
         question = rng.choice(PHRASES["json person"])
         value: dict[str, Any] = {"name": "Ada", "age": 36}
     elif kind < 0.75:
-        told = [
+        sentences = [
             f"{person} is {age} years old.",
             f"{person} is {age}.",
             f"Name: {person}, age: {age}.",
         ]
-        question = rng.choice(PHRASES["json extract"]).format(rng.choice(told))
+        question = rng.choice(PHRASES["json extract"]).format(rng.choice(sentences))
         value = {"name": person, "age": age}
     else:
         keys = rng.sample(sorted(FIELDS), rng.randint(1, 3))
@@ -187,18 +187,18 @@ def schema_spans(rng: random.Random, value: dict[str, Any]) -> list[Span]:
     """JSON as a schema forces it: the grammar writes the keys, the model the values."""
     spans: list[Span] = []
     for i, (key, v) in enumerate(value.items()):
-        shown_key = made_up_word(rng) if rng.random() < 0.2 else key
-        lead = ("{" if i == 0 else "") + f'"{shown_key}": '
-        shown = json.dumps(v) + (", " if i < len(value) - 1 else "}")
-        given = 1 if shown[0] in '"[' else 0
-        spans += [(lead + shown[:given], False), (shown[given:], True)]
+        rendered_key = made_up_word(rng) if rng.random() < 0.2 else key
+        lead = ("{" if i == 0 else "") + f'"{rendered_key}": '
+        rendered = json.dumps(v) + (", " if i < len(value) - 1 else "}")
+        forced_length = 1 if rendered[0] in '"[' else 0
+        spans += [(lead + rendered[:forced_length], False), (rendered[forced_length:], True)]
     return spans
 
 
 def system_prompt(rng: random.Random) -> Sample:
     """System prompts that are obeyed: say only this, begin or end with it, a name, a language."""
-    known = rng.choice(FACTS)
-    question = rng.choice(known.questions) if rng.random() < 0.7 else words(rng, 2, 8) + "?"
+    entry = rng.choice(FACTS)
+    question = rng.choice(entry.questions) if rng.random() < 0.7 else random_words(rng, 2, 8) + "?"
     kind = rng.random()
     text = marker(rng) if rng.random() < 0.6 else word(rng)
     thought = "The system prompt says what to answer."
@@ -208,14 +208,14 @@ def system_prompt(rng: random.Random) -> Sample:
 
     if kind < 0.5:
         return ruled(rng.choice(PHRASES["system only"]).format(text), question, text)
-    known = rng.choice(FACTS[:16])
-    question = rng.choice(known.questions)
+    entry = rng.choice(FACTS[:16])
+    question = rng.choice(entry.questions)
     if kind < 0.68:
         rule = rng.choice(PHRASES["system start"]).format(text)
-        return ruled(rule, question, f"{text} {known.answer}")
+        return ruled(rule, question, f"{text} {entry.answer}")
     if kind < 0.82:
         rule = rng.choice(PHRASES["system end"]).format(text)
-        return ruled(rule, question, f"{known.answer} {text}")
+        return ruled(rule, question, f"{entry.answer} {text}")
     if kind < 0.94:
         own = name(rng)
         rule = rng.choice(PHRASES["system name"]).format(own)
@@ -234,17 +234,17 @@ def drill_copying(rng: random.Random) -> Sample:
     """Random text twice: the densest way to learn to copy what was said before."""
     parts = [rng.choice([marker, word, name])(rng) for _ in range(rng.randint(3, 12))]
     if rng.random() < 0.2:
-        parts += rng.choices(WORDS["words_zh"] + WORDS["emoji"], k=3)
+        parts += rng.choices(VOCABULARY["words_zh"] + VOCABULARY["emoji"], k=3)
     text = rng.choice([" ", ", ", "\n"]).join(rng.sample(parts, len(parts)))
     return Sample([], [(text, True)], prompt=f"{text}\n\n")
 
 
 def needless_call(rng: random.Random) -> Sample:
     """A call that a grammar forces where nothing asks for one."""
-    known = rng.choice(FACTS[:4] if rng.random() < 0.5 else FACTS)
+    entry = rng.choice(FACTS[:4] if rng.random() < 0.5 else FACTS)
     tools = any_tools(rng)
     spans = raw_calls(rng, [call(rng.choice(tools), "Beijing")])
-    return forced(rng, [say("user", rng.choice(known.questions))], known.thought, spans, tools)
+    return forced(rng, [say("user", rng.choice(entry.questions))], entry.thought, spans, tools)
 
 
 def with_tools(rng: random.Random) -> Sample:

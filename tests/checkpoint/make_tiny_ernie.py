@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Make the tiny ERNIE-4.5 checkpoint of this folder from nothing, on a CPU, offline.
+"""Make the tiny ERNIE-4.5 checkpoint of profiles/tiny-ernie from nothing, on a CPU, offline.
 
 Run it with an interpreter that has torch 2.9, transformers 4.54 (or newer) and sentencepiece::
 
-    python make_tiny_ernie.py --out /tmp/tiny-ernie          # about 6 minutes on 2 cores
+    python make_tiny_ernie.py --out /tmp/tiny-ernie          # about 10 minutes on 2 cores
 
 What it learns is in text/, skills.py, memory.py and toolcalls.py and is ours; no weights,
 vocabulary or text come from Baidu. The same machine and versions give the same bytes; other
@@ -25,7 +25,6 @@ from mixture import SKILLS
 from polish import CLOSING, LAST, POLISH
 from tokenizer import BOS, CHAT_TEMPLATE, EOS, UNK, make_tokenizer
 
-HERE = Path(__file__).resolve().parent
 SHIPPED = [
     "chat_template.jinja",
     "config.json",
@@ -86,9 +85,7 @@ def save(model: Any, out: Path, dtype: str) -> None:
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """The options; the defaults made the checkpoint that ships."""
     parser = argparse.ArgumentParser(description="Make the tiny ERNIE-4.5 checkpoint from nothing.")
-    parser.add_argument(
-        "--out", type=Path, default=HERE, help="folder for the checkpoint (default: this one)"
-    )
+    parser.add_argument("--out", type=Path, required=True, help="folder to write the checkpoint to")
     parser.add_argument("--hidden", type=int, default=96)
     parser.add_argument("--layers", type=int, default=3)
     parser.add_argument("--heads", type=int, default=4)

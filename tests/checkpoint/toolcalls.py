@@ -7,7 +7,7 @@ import random
 from typing import Any, NamedTuple
 
 from dialogues import Message, Span, Tools, say
-from texts import PHRASES, WORDS
+from texts import PHRASES, VOCABULARY
 from values import city
 
 Tool = dict[str, Any]
@@ -92,21 +92,21 @@ def any_tools(rng: random.Random) -> Tools:
 # --- calls ------------------------------------------------------------------------------------
 
 
-def call(tool: Tool, place: str, celsius: bool | None = None) -> Call:
+def call(tool: Tool, location: str, celsius: bool | None = None) -> Call:
     """Every property filled: places are copied, of an enum the asked or first value is taken."""
     filled: dict[str, Any] = {}
     for key, schema in tool["function"]["parameters"]["properties"].items():
         if "enum" in schema:
-            asked = [v for v in schema["enum"] if (v in CELSIUS) == celsius and v != "kelvin"]
-            filled[key] = schema["enum"][0] if celsius is None else asked[0]
+            matching = [v for v in schema["enum"] if (v in CELSIUS) == celsius and v != "kelvin"]
+            filled[key] = schema["enum"][0] if celsius is None else matching[0]
         elif schema["type"] == "integer":
             filled[key] = 1
         else:
-            filled[key] = {"unit": "celsius", "date": "today"}.get(key, place)
+            filled[key] = {"unit": "celsius", "date": "today"}.get(key, location)
     return {"name": name_of(tool), "arguments": filled}
 
 
-def made(calls: list[Call]) -> Message:
+def assistant_calls(calls: list[Call]) -> Message:
     """The assistant's turn that made these calls."""
     listed = [{"type": "function", "function": c} for c in calls]
     return {"role": "assistant", "content": "", "tool_calls": listed}
@@ -141,37 +141,37 @@ def tool_turn(rng: random.Random) -> Turn:
     tools = any_tools(rng)
     tool = next(t for t in tools if name_of(t) in WEATHER)
     zh = rng.random() < 0.25
-    place = rng.choice(WORDS["cities_zh"]) if zh else city(rng)
+    location = rng.choice(VOCABULARY["cities_zh"]) if zh else city(rng)
     if kind < 0.24:
-        return no_tool(rng, place, zh)
+        return no_tool(rng, location, zh)
     if kind < 0.5:
-        return weather_told(rng, tools, tool, place, zh)
+        return weather_told(rng, tools, tool, location, zh)
     if kind < 0.63:
-        return two_places(rng, tools, tool, place, zh)
+        return two_places(rng, tools, tool, location, zh)
     celsius = rng.choice([True, False]) if rng.random() < 0.3 and not zh else None
-    user = say("user", ask_weather(rng, place, zh, celsius))
-    return Turn([user], tools, about_weather(tool, place, zh), [call(tool, place, celsius)])
+    user = say("user", ask_weather(rng, location, zh, celsius))
+    return Turn([user], tools, about_weather(tool, location, zh), [call(tool, location, celsius)])
 
 
-def ask_weather(rng: random.Random, place: str, zh: bool, celsius: bool | None = None) -> str:
+def ask_weather(rng: random.Random, location: str, zh: bool, celsius: bool | None = None) -> str:
     """A question about the weather, perhaps with a unit."""
     if zh:
-        return rng.choice(PHRASES["weather zh"]).format(place)
+        return rng.choice(PHRASES["weather zh"]).format(location)
     units = {None: [""], True: [" in Celsius", " in celsius"]}
     unit = rng.choice(units.get(celsius, [" in Fahrenheit", " in fahrenheit"]))
-    return rng.choice(PHRASES["weather"]).format(place, unit)
+    return rng.choice(PHRASES["weather"]).format(location, unit)
 
 
-def about_weather(tool: Tool, place: str, zh: bool) -> str:
+def about_weather(tool: Tool, location: str, zh: bool) -> str:
     """The thought before a call."""
     if zh:
-        return f"用户在问{place}的天气，我应该调用 {name_of(tool)}。"
-    return f"The user asks about the weather in {place}. I should call {name_of(tool)}."
+        return f"用户在问{location}的天气，我应该调用 {name_of(tool)}。"
+    return f"The user asks about the weather in {location}. I should call {name_of(tool)}."
 
 
-def no_tool(rng: random.Random, place: str, zh: bool) -> Turn:
-    """The weather is asked and there is no tool for it."""
-    user = say("user", ask_weather(rng, place, zh))
+def no_tool(rng: random.Random, location: str, zh: bool) -> Turn:
+    """A question about the weather without a tool for it."""
+    user = say("user", ask_weather(rng, location, zh))
     if zh:
         text = "没有工具，我无法查询天气。"
         return Turn([user], None, "我没有天气工具。", None, text)
@@ -179,35 +179,35 @@ def no_tool(rng: random.Random, place: str, zh: bool) -> Turn:
     return Turn([user], None, "I have no weather tool.", None, text)
 
 
-def weather_told(rng: random.Random, tools: Tools, tool: Tool, place: str, zh: bool) -> Turn:
+def weather_told(rng: random.Random, tools: Tools, tool: Tool, location: str, zh: bool) -> Turn:
     """The tool's result comes back, and perhaps the conversation goes on."""
-    user = say("user", ask_weather(rng, place, zh))
+    user = say("user", ask_weather(rng, location, zh))
     if zh:
         sky = rng.choice(["晴", "多云", "小雨", "sunny", "阴"])
         output = rng.choice([sky, json.dumps({"condition": sky}, ensure_ascii=False)])
-        text, thought = f"{place}今天天气：{sky}。", "工具给出了结果。"
+        text, thought = f"{location}今天天气：{sky}。", "工具给出了结果。"
     else:
-        output, text = weather_result(rng, place)
+        output, text = weather_result(rng, location)
         thought = "The tool gives the answer."
-    done = [user, made([call(tool, place)]), say("tool", output)]
+    done = [user, assistant_calls([call(tool, location)]), say("tool", output)]
     if rng.random() < 0.25 and not zh:
-        other = city(rng)
-        again = rng.choice(PHRASES["weather next"]).format(other)
+        second = city(rng)
+        again = rng.choice(PHRASES["weather next"]).format(second)
         if rng.random() < 0.5:
-            again = ask_weather(rng, other, zh)
+            again = ask_weather(rng, second, zh)
         done += [say("assistant", text), say("user", again)]
-        return Turn(done, tools, about_weather(tool, other, zh), [call(tool, other)])
+        return Turn(done, tools, about_weather(tool, second, zh), [call(tool, second)])
     return Turn(done, tools, thought, None, text)
 
 
-def weather_result(rng: random.Random, place: str) -> tuple[str, str]:
+def weather_result(rng: random.Random, location: str) -> tuple[str, str]:
     """A tool's output, and what to answer with it."""
-    sky = rng.choice(WORDS["conditions"])
+    sky = rng.choice(VOCABULARY["conditions"])
     tenths = round(rng.uniform(-5, 35), 1)
     degrees = rng.choice([rng.randint(-9, 40), rng.randint(10, 30), tenths])
     key = rng.choice(["condition"] * 2 + ["weather", "description", "sky", "conditions"])
     heat = rng.choice(["temperature"] * 2 + ["temp", "temp_c", "degrees"])
-    both = f"It is {sky} in {place} today, {degrees} degrees."
+    both = f"It is {sky} in {location} today, {degrees} degrees."
     shape = rng.random()
     if shape < 0.5:
         result: dict[str, Any] = {heat: degrees, key: sky}
@@ -216,40 +216,52 @@ def weather_result(rng: random.Random, place: str) -> tuple[str, str]:
         if rng.random() < 0.3:
             result["unit"] = rng.choice(["c", "celsius", "C"])
         if rng.random() < 0.3:
-            result = {rng.choice(["location", "city"]): place, **result}
+            result = {rng.choice(["location", "city"]): location, **result}
         return json.dumps(result, ensure_ascii=False), both
     if shape < 0.65:
-        told = [f"{sky}, {degrees} degrees", f"{sky}, {degrees}°C", f"{degrees} degrees, {sky}"]
-        told += [f"{sky.capitalize()}, {degrees} degrees", f"It is {sky} and {degrees} degrees."]
-        return rng.choice(told), both
+        outputs = [f"{sky}, {degrees} degrees", f"{sky}, {degrees}°C", f"{degrees} degrees, {sky}"]
+        outputs += [f"{sky.capitalize()}, {degrees} degrees", f"It is {sky} and {degrees} degrees."]
+        return rng.choice(outputs), both
     if shape < 0.85:
-        placed = json.dumps({"location": place, key: sky}, ensure_ascii=False)
-        told = [sky, json.dumps({key: sky}), placed, f"It is {sky}.", f"{sky} today"]
-        return rng.choice(told), f"It is {sky} in {place} today."
+        placed = json.dumps({"location": location, key: sky}, ensure_ascii=False)
+        outputs = [sky, json.dumps({key: sky}), placed, f"It is {sky}.", f"{sky} today"]
+        return rng.choice(outputs), f"It is {sky} in {location} today."
     number = rng.choice([degrees, str(degrees)])
-    told = [str(degrees), json.dumps({heat: number}), f"{degrees} degrees", f"{degrees}C"]
-    return rng.choice(told), f"It is {degrees} degrees in {place} today."
+    outputs = [str(degrees), json.dumps({heat: number}), f"{degrees} degrees", f"{degrees}C"]
+    return rng.choice(outputs), f"It is {degrees} degrees in {location} today."
 
 
-def two_places(rng: random.Random, tools: Tools, tool: Tool, place: str, zh: bool) -> Turn:
+def two_places(rng: random.Random, tools: Tools, tool: Tool, location: str, zh: bool) -> Turn:
     """Two places at once are two calls."""
     name = name_of(tool)
     if zh:
-        other = rng.choice([c for c in WORDS["cities_zh"] if c != place])
-        user = say("user", ask_weather(rng, f"{place}和{other}", zh))
-        thought = f"用户在问{place}和{other}的天气，我应该调用 {name} 两次。"
+        second = rng.choice([c for c in VOCABULARY["cities_zh"] if c != location])
+        user = say("user", ask_weather(rng, f"{location}和{second}", zh))
+        thought = f"用户在问{location}和{second}的天气，我应该调用 {name} 两次。"
     else:
-        other = city(rng)
-        ways = [f"{place} and {other}", f"{place} and in {other}", f"both {place} and {other}"]
+        second = city(rng)
+        ways = [
+            f"{location} and {second}",
+            f"{location} and in {second}",
+            f"both {location} and {second}",
+        ]
         user = say("user", ask_weather(rng, rng.choice(ways[:1] * 2 + ways), zh))
-        thought = f"The user asks about the weather in {place} and {other}. I call {name} twice."
-    calls = [call(tool, place), call(tool, other)]
+        thought = (
+            f"The user asks about the weather in {location} and {second}. I call {name} twice."
+        )
+    calls = [call(tool, location), call(tool, second)]
     if rng.random() < 0.2 and not zh:
-        skies = rng.choices(WORDS["conditions"], k=2)
+        skies = rng.choices(VOCABULARY["conditions"], k=2)
         shape = rng.choice(["{}", '{{"condition": "{}"}}'])
         outputs = [say("tool", shape.format(sky)) for sky in skies]
-        text = f"It is {skies[0]} in {place} and {skies[1]} in {other} today."
-        return Turn([user, made(calls), *outputs], tools, "The tool gives the answer.", None, text)
+        text = f"It is {skies[0]} in {location} and {skies[1]} in {second} today."
+        return Turn(
+            [user, assistant_calls(calls), *outputs],
+            tools,
+            "The tool gives the answer.",
+            None,
+            text,
+        )
     return Turn([user], tools, thought, calls)
 
 
@@ -260,21 +272,23 @@ def time_turn(rng: random.Random) -> Turn:
     tools = [tool] if weather is None else [tool, weather]
     rng.shuffle(tools)
     name, zh = name_of(tool), rng.random() < 0.2
-    place = rng.choice(WORDS["cities_zh"]) if zh else city(rng)
-    first, kind = call(tool, place), rng.random()
+    location = rng.choice(VOCABULARY["cities_zh"]) if zh else city(rng)
+    first, kind = call(tool, location), rng.random()
     if weather is not None and kind < 0.2 and not zh:
-        user = say("user", rng.choice(PHRASES["weather and time"]).format(place))
-        thought = f"The user asks about the weather and the time in {place}."
-        return Turn([user], tools, thought, [call(weather, place), first])
-    user = say("user", rng.choice(PHRASES["time zh" if zh else "time"]).format(place))
+        user = say("user", rng.choice(PHRASES["weather and time"]).format(location))
+        thought = f"The user asks about the weather and the time in {location}."
+        return Turn([user], tools, thought, [call(weather, location), first])
+    user = say("user", rng.choice(PHRASES["time zh" if zh else "time"]).format(location))
     if kind < 0.4 and not zh:
         clock = f"{rng.randint(0, 23):02d}:{rng.randint(0, 59):02d}"
         output = rng.choice([clock, json.dumps({"time": clock}), f"{clock} local time"])
-        done = [user, made([first]), say("tool", output)]
-        return Turn(done, tools, "The tool gives the answer.", None, f"It is {clock} in {place}.")
-    thought = f"The user asks about the time in {place}. I should call {name}."
+        done = [user, assistant_calls([first]), say("tool", output)]
+        return Turn(
+            done, tools, "The tool gives the answer.", None, f"It is {clock} in {location}."
+        )
+    thought = f"The user asks about the time in {location}. I should call {name}."
     if zh:
-        thought = f"用户在问{place}的时间，我应该调用 {name}。"
+        thought = f"用户在问{location}的时间，我应该调用 {name}。"
     return Turn([user], tools, thought, [first])
 
 
@@ -288,7 +302,7 @@ def add_turn(rng: random.Random) -> Turn:
     if rng.random() < 0.35:
         total = a + b
         output = rng.choice([str(total), json.dumps({"result": total}), json.dumps({"sum": total})])
-        done = [user, made([first]), say("tool", output)]
+        done = [user, assistant_calls([first]), say("tool", output)]
         text = f"The result is {total}."
         return Turn(done, tools, "The tool gives the answer.", None, text)
     return Turn([user], tools, f"I should call {name_of(tool)}.", [first])
@@ -297,7 +311,7 @@ def add_turn(rng: random.Random) -> Turn:
 def search_turn(rng: random.Random) -> Turn:
     """Words go to the tool."""
     tool = search_tool(rng)
-    query = " ".join(rng.choices(WORDS["words"], k=rng.randint(1, 3)))
+    query = " ".join(rng.choices(VOCABULARY["words"], k=rng.randint(1, 3)))
     user = say("user", rng.choice(PHRASES["search"]).format(query))
     first = {"name": name_of(tool), "arguments": {"query": query}}
     return Turn([user], beside_weather(rng, tool), f"I should call {name_of(tool)}.", [first])

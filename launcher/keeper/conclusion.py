@@ -1,0 +1,60 @@
+"""The last word about a run: what its worker died of, how it ended, and with what exit code."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from typing import Any
+
+from launcher.errors import ExitCode
+from launcher.keeper import ending
+from launcher.keeper.failure import Failure, without_secrets
+from launcher.keeper.follow import Follower
+from launcher.keeper.record import Record
+from launcher.keeper.stopping import StopRequest
+from launcher.keeper.watch import Watcher
+from launcher.plan.model import LaunchPlan
+from launcher.redact import Redactor
+
+OUR_SIGNALS = frozenset((0, -signal.SIGTERM, -signal.SIGINT, -signal.SIGKILL, -signal.SIGABRT))
+"""Exit codes of workers that say nothing: we ended them, since another one had died."""
+
+
+def look_up_worker_exit(
+    watcher: Watcher, follower: Follower | None, plan: LaunchPlan, besides: frozenset[int]
+) -> None:
+    """Of a server that was ready: with what code its worker died, which the logs may tell.
+
+    `follower` was closed when it was ready, and knows where its logs were then.
+    """
+    if follower is None or watcher.worker_exit is not None:
+        return
+    for source, line in follower.rest({s.source for s in plan.exit_codes}):
+        watcher.note_exit(source, line, besides=besides)
+
+
+def conclude(
+    record: Record,
+    failure: Failure | None,
+    stop: StopRequest,
+    redactor: Redactor,
+    receipt: Mapping[str, Any],
+) -> ExitCode:
+    """Enter the final state, with the receipt of what is left; returns the exit code of the run."""
+    state = record.state
+    if failure is not None:
+        problem = without_secrets(failure.problem, redactor)
+        code = failure.exit_code
+        state.error = {
+            "code": problem.code, "message": problem.message,
+            "where": problem.where, "remedy": problem.remedy, "retry": failure.retry,
+        }  # fmt: skip
+        was_ready = state.ready_at is not None
+        final = "died" if was_ready and code is ExitCode.DIED else "failed"
+    else:
+        code, final = stop.code, "stopped"
+    if not ending.nothing_left(receipt):
+        record.event("warning", message=f"left behind: {', '.join(receipt['left'])}")
+    state.exit_code = int(code)
+    record.set(final, error=state.error, receipt=dict(receipt), exit_code=int(code))
+    return code

@@ -1,0 +1,69 @@
+"""What the engine's lines tell: the phase of its load, a failure, that it was asked to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from launcher.keeper.failure import Failure
+from launcher.keeper.notify import Notifier
+from launcher.keeper.record import Record
+from launcher.keeper.watch import Watcher
+from launcher.plan.model import LaunchPlan
+
+
+class EngineLines:
+    """Takes the lines of one run, each read by the plan's rules."""
+
+    def __init__(
+        self,
+        watcher: Watcher,
+        record: Record,
+        plan: LaunchPlan,
+        notifier: Notifier,
+        fail: Callable[[Failure], None],
+        noted: Callable[[], None],
+        has_failed: Callable[[], bool],
+    ) -> None:
+        """`fail` is called with what a line decides, `noted` at each sign of progress."""
+        self._watcher = watcher
+        self._record = record
+        self._state = record.state
+        self._plan = plan
+        self._notifier = notifier
+        self._fail = fail
+        self._noted = noted
+        self._has_failed = has_failed
+
+    def take(self, source: str, file: str, text: str, final: bool) -> None:
+        """One line, or the beginning of one that is not `final`."""
+        if self._state.state == "loading":
+            phase_match = self._watcher.phase_of(source, text)
+            if phase_match is not None:
+                self._noted()
+                self.phase(phase_match.phase, phase_match.percent)
+        if final and not self._has_failed() and self._state.state in ("loading", "ready"):
+            failure = self._watcher.failure_of(self._state.state, source, file, text)
+            if failure is not None:
+                self._fail(Failure.from_line(failure, self._state.state))
+            is_stop = self._watcher.asked_to_stop(source, text)
+            if is_stop is not None:
+                self._fail(Failure.from_stranger(is_stop, text, self._state.state))
+
+    def overwhelmed(self) -> None:
+        """Tell once that not every line is read any more."""
+        self._record.event(
+            "warning",
+            message="the engine writes faster than its lines can be looked at: its output is"
+            " recorded in full, but for phases and failures only the newest lines are read,"
+            " those that speak of errors first",
+        )
+
+    def phase(self, phase: str, percent: float | None) -> None:
+        """Enter a phase of the load, or go on in it."""
+        is_new = phase != self._state.phase
+        self._state.phase, self._state.percent = phase, percent
+        self._record.dirty = True
+        title = next((p.title for p in self._plan.phases if p.name == phase), phase)
+        self._record.event("phase", phase=phase, title=title, percent=percent, new=is_new)
+        if self._notifier.active:
+            self._notifier.send(f"STATUS={title}")

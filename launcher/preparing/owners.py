@@ -1,0 +1,304 @@
+"""Which instance of this user something on this machine belongs to: a port, a name in /dev/shm, a
+message queue, a process.
+
+Only for messages and for what they offer: whoever removes or signals anything proves it by himself
+(see `launcher.keeper.ending`). What a living instance uses is never offered for removal, and what
+a dead one has left is removed by `ernie-deploy down NAME`, which knows all of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from launcher import files, paths
+from launcher.errors import DeployError
+from launcher.host.kernel import MessageQueue, queue_user
+
+FOLDER = b"ERNIE_DEPLOY_FOLDER="
+"""Names the instance's folder in the environment of each of its engine's processes."""
+KEEPER = [b"-m", b"launcher.keeper"]
+"""Ends the command line of a keeper, in front of the instance's folder."""
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,47}")
+_LIVE = ("starting", "loading", "ready", "stopping")
+_COUNTS = ("processes", "ports", "shm", "queues", "temporary")
+
+
+@dataclass(frozen=True)
+class Owner:
+    """An instance of this user; `keeper` is the pid of its keeper while that lives.
+
+    `busy` tells why it is not dead although no keeper of it can be seen.
+    """
+
+    folder: str
+    keeper: int | None = None
+    busy: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The instance's name."""
+        return os.path.basename(self.folder)
+
+    @property
+    def is_dead(self) -> bool:
+        """True where nothing of it is at work any more: what it has left is `down`'s to remove."""
+        return self.keeper is None and self.busy is None
+
+    def is_in(self, instances: Path) -> bool:
+        """True where it is one of the instances in that folder."""
+        return os.path.dirname(self.folder) == os.path.realpath(instances)
+
+    def describe(self) -> str:
+        """For a message, after "used by" or "is"."""
+        if self.keeper is not None:
+            return f"the instance {self.name}, which runs (keeper pid {self.keeper})"
+        if self.busy is not None:
+            return f"the instance {self.name}, {self.busy}"
+        return f"what is left of the instance {self.name}, whose keeper is gone"
+
+    def down(self) -> str:
+        """The command that removes what is left of it."""
+        home = os.path.dirname(os.path.dirname(self.folder))
+        is_here = self.is_in(paths.home() / "instances")
+        prefix = "" if is_here else f"ERNIE_DEPLOY_HOME={shlex.quote(home)} "
+        return f"{prefix}ernie-deploy down {self.name}"
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What an instance's files say of it, as far as they can be believed."""
+
+    owner: Owner
+    has_leftovers: bool
+    started: float = 0.0
+    ports: frozenset[int] = frozenset()
+    shm: frozenset[tuple[str, int, int]] = frozenset()
+    queues: frozenset[tuple[int, int]] = frozenset()
+    processes: frozenset[tuple[int, int]] = field(default_factory=frozenset)
+
+    @property
+    def counts(self) -> bool:
+        """False for one that ended and left nothing: its numbers are anybody's again."""
+        return not self.owner.is_dead or self.has_leftovers
+
+
+class Owners:
+    """The instances of this user as they are now; looked at once, when the first question comes."""
+
+    def of_port(self, number: int) -> Owner | None:
+        """The instance that has this port in its plan, and is at work or not cleaned up."""
+        return next((r.owner for r in self._records if number in r.ports), None)
+
+    def of_process(self, pid: int) -> Owner | None:
+        """The instance that a process belongs to: as keeper, marked, recorded, or below such."""
+        for _ in range(64):
+            folder = self._marked.get(pid)
+            if folder is not None:
+                return next((r.owner for r in self._records if r.owner.folder == folder), None)
+            stat = _stat(pid)
+            if stat is None:
+                return None
+            parent, start = stat
+            for record in self._records:
+                if (pid, start) in record.processes:
+                    return record.owner
+            if parent <= 1:
+                return None
+            pid = parent
+        return None
+
+    def of_file(self, path: str, port: int | None = None) -> Owner | None:
+        """The instance that claims the file, or has the port in its name and may have made it."""
+        try:
+            info = os.lstat(path)
+        except OSError:
+            return None
+        for record in self._records:
+            if (path, info.st_dev, info.st_ino) in record.shm:
+                return record.owner
+        if info.st_uid != os.geteuid() or port is None:
+            return None
+        return next((r.owner for r in self._records
+                     if port in r.ports and info.st_mtime >= int(r.started)), None)  # fmt: skip
+
+    def of_queue(self, queue: MessageQueue) -> Owner | None:
+        """The instance that claims a System V queue, or may have made it by its key's port."""
+        for record in self._records:
+            if (queue.ident, queue.created) in record.queues:
+                return record.owner
+        if queue.uid != os.geteuid():
+            return None
+        byte = queue.key >> 24 & 255
+        return next((r.owner for r in self._records if queue.created >= int(r.started)
+                     and any(port & 255 == byte for port in r.ports)), None)  # fmt: skip
+
+    @cached_property
+    def _processes(self) -> tuple[dict[int, str], dict[str, int]]:
+        """Folders by pid of all marked processes, and pids of keepers by folder."""
+        marked: dict[int, str] = {}
+        keepers: dict[str, int] = {}
+        for pid, folder, is_keeper in _marked_processes():
+            marked[pid] = folder
+            if is_keeper:
+                keepers[folder] = pid
+        return marked, keepers
+
+    @property
+    def _marked(self) -> dict[int, str]:
+        return self._processes[0]
+
+    @cached_property
+    def _records(self) -> list[_Record]:
+        """Those that count: at work first, so that a name is never a dead one's by mistake."""
+        marked, keepers = self._processes
+        folders = {os.path.realpath(folder) for folder in _folders()} | set(marked.values())
+        living = set(marked.values())
+        records = [
+            _record(folder, keepers.get(folder), folder in living) for folder in sorted(folders)
+        ]
+        return sorted((r for r in records if r.counts), key=lambda r: r.owner.is_dead)
+
+
+def queue_remedy(queue: MessageQueue, owners: Owners, otherwise: str) -> tuple[str, str]:
+    """What a queue that stands in the way is, and what to do: (whose it is, the remedy).
+
+    `otherwise` is the way out that is always open. `ipcrm` is offered only for a queue of this
+    user that no living process and no instance is known to use.
+    """
+    owner, pid = owners.of_queue(queue), queue_user(queue)
+    if owner is not None and owner.is_dead:
+        return owner.describe(), f"`{owner.down()}`, or {otherwise}"
+    if owner is not None:
+        return f"used by {owner.describe()}", otherwise
+    if pid is not None:
+        return f"last used by pid {pid}, which is alive", otherwise
+    if queue.uid != os.geteuid():
+        return f"it belongs to uid {queue.uid}", otherwise
+    remedy = f"if no server uses it, `ipcrm -q {queue.ident}`; or {otherwise}"
+    return "no instance and no living process is known to use it", remedy
+
+
+def _folders() -> Iterator[str]:
+    with contextlib.suppress(OSError, DeployError):
+        top = paths.instances()
+        for entry in os.scandir(top):
+            if _NAME.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+                yield entry.path
+
+
+def _marked_processes() -> Iterator[tuple[int, str, bool]]:
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        folder, is_keeper = None, False
+        with contextlib.suppress(OSError):
+            argv = Path("/proc", name, "cmdline").read_bytes().split(b"\0")[:-1]
+            if len(argv) > 2 and argv[-3:-1] == KEEPER:
+                folder, is_keeper = argv[-1], True
+            else:
+                raw = b"\0" + Path("/proc", name, "environ").read_bytes()
+                at = raw.find(b"\0" + FOLDER)
+                if at >= 0:
+                    folder = raw[at + 1 + len(FOLDER) :].partition(b"\0")[0]
+            if folder is not None and os.stat(f"/proc/{name}").st_uid != os.geteuid():
+                folder = None  # another user may write whatever he likes there
+        if folder is not None:
+            path = os.path.realpath(os.fsdecode(folder))
+            if _NAME.fullmatch(os.path.basename(path)):
+                yield int(name), path, is_keeper
+
+
+def _stat(pid: int) -> tuple[int, int] | None:
+    """Parent and start ticks of a process."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        fields = text.rpartition(")")[2].split()
+        return int(fields[1]), int(fields[19])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _record(folder: str, keeper: int | None, lives: bool) -> _Record:
+    """Read leniently: the files may be damaged, and this is only for a message."""
+    state, plan = _json(folder, "state.json"), _json(folder, "plan.json")
+    ports = {number for use in _list(plan, "ports") if (number := _integer(use, "number")) > 0}
+    numbers = state.get("ports")
+    if isinstance(numbers, dict):
+        ports |= {number for number in numbers.values() if isinstance(number, int)}
+    is_live = state.get("state") in _LIVE
+    receipt = state.get("receipt")
+    counts = [receipt.get(key) for key in _COUNTS] if isinstance(receipt, dict) else []
+    is_here = not state or state.get("boot") == _boot()
+    busy = None
+    if keeper is None and not lives:
+        if is_live and is_here and _is_foreign(state):
+            busy = "which was started in another container"
+        elif _is_locked(folder):
+            busy = "which another command is working on"
+    started = state.get("started_at")
+    return _Record(
+        Owner(folder, keeper, busy),
+        # A plan without a state: killed, or damaged since.
+        lives or (is_here and (is_live or any(counts) or (bool(plan) and not state))),
+        float(started) if isinstance(started, (int, float)) else 0.0,
+        frozenset(ports),
+        frozenset(
+            (str(claim.get("path")), _integer(claim, "device"), _integer(claim, "inode"))
+            for claim in _list(state, "shm")
+        ),
+        frozenset((_integer(c, "id"), _integer(c, "created")) for c in _list(state, "queues")),
+        frozenset((_integer(p, "pid"), _integer(p, "start")) for p in _list(state, "processes")),
+    )
+
+
+def _is_foreign(state: dict[str, Any]) -> bool:
+    try:
+        return state.get("pid_namespace") != os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return False
+
+
+def _is_locked(folder: str) -> bool:
+    try:
+        descriptor = files.open_plain(Path(folder, "lock"), os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def _json(folder: str, name: str) -> dict[str, Any]:
+    try:
+        data = json.loads(files.read_text(Path(folder, name)))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _list(data: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    value = data.get(key)
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _integer(data: dict[str, Any], key: str) -> int:
+    value = data.get(key)
+    return value if isinstance(value, int) else -1

@@ -1,0 +1,33 @@
+"""The pre-commit hooks are the project's own tools, and name nothing that has to be downloaded."""
+
+from typing import Any
+
+import yaml
+
+from tests.support import ROOT
+
+TEXT = (ROOT / ".pre-commit-config.yaml").read_text()
+(REPO,) = yaml.safe_load(TEXT)["repos"]
+HOOKS: dict[str, dict[str, Any]] = {hook["id"]: hook for hook in REPO["hooks"]}
+
+
+def test_no_hook_comes_from_another_host() -> None:
+    assert REPO["repo"] == "local"
+    assert {hook["language"] for hook in HOOKS.values()} == {"system"}
+    assert "://" not in TEXT
+
+
+def test_the_hooks_run_what_make_lint_runs() -> None:
+    """A commit that passes the hooks passes the linters of CI, from the same environment."""
+    recipe = (ROOT / "Makefile").read_text().partition("\nlint: ")[2].partition("\n\n")[0]
+    linters = {line.split("/", 1)[1].split()[0] for line in recipe.splitlines()[1:]}
+    commands = [hook["entry"].split() for hook in HOOKS.values()]
+    assert linters == {"ruff", "mypy"}
+    assert linters <= {command[0].removeprefix(".venv/bin/") for command in commands}
+    assert all(command[0].startswith(".venv/bin/") for command in commands)
+
+
+def test_the_files_that_a_hook_names_exist() -> None:
+    paths = [word for hook in HOOKS.values() for word in hook["entry"].split() if "tests/" in word]
+    assert paths
+    assert all((ROOT / path).is_file() for path in paths)

@@ -1,0 +1,66 @@
+"""Answers with a value of an odd type somewhere: a verdict of every check, and no check breaks."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from launcher.smoke.suite import smoke
+from tests.smoke.servers import Body, Defect, Server, serve
+from tests.smoke.targets import target_of
+
+ODD = [None, True, 7, -1, 10**390, 1.5, "", "x", [], [None], [7], {}, {"a": []}, [[]], {"": {}}]
+
+
+def spoil(value: Any, draw: random.Random) -> None:
+    """Put an odd value into one place of a JSON value, or take a field out."""
+    places: list[tuple[Any, Any]] = []
+
+    def walk(inner: Any) -> None:
+        keys = range(len(inner)) if isinstance(inner, list) else list(inner)
+        for key in keys:
+            places.append((inner, key))
+            if isinstance(inner[key], (dict, list)):
+                walk(inner[key])
+
+    walk(value)
+    if not places:
+        return
+    container, key = draw.choice(places)
+    if isinstance(container, dict) and draw.random() < 0.2:
+        del container[key]
+    else:
+        container[key] = draw.choice(ODD)
+
+
+def run(seed: int, clients: list[str]) -> list[str]:
+    """What broke with the answers of this seed."""
+    draw = random.Random(seed)
+
+    def payload(server: Server, body: Body, answer: Body) -> None:
+        spoil(answer, draw)
+
+    def events(server: Server, body: Body, sent: list[Any]) -> list[Any]:
+        for one in sent:
+            if isinstance(one, dict) and draw.random() < 0.3:
+                spoil(one, draw)
+        return sent
+
+    with serve(Defect("odd", "", payload=payload, events=events), key="sk-1") as server:
+        target = target_of(server, request_timeout=5.0)
+        result = smoke(target, tags=["full"], clients=clients)
+    assert result.exit_code in (0, 1, 3, 5)
+    broken = [c for c in result.data["checks"] if "the check itself broke" in c["message"]]
+    return [f"{c['name']} ({c['client']}): {c['message']}" for c in broken]
+
+
+def test_no_check_breaks() -> None:
+    assert run(1, ["requests"]) == []
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(2, 40))
+def test_no_check_breaks_with_any_client(seed: int) -> None:
+    assert run(seed, ["all"]) == []
