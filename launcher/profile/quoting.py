@@ -20,9 +20,9 @@ from launcher.redact import MASK, Redactor
 LONGEST_LINE = 20_000
 """Characters of a line that are looked at: a profile in JSON may be one line."""
 _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
-_NAMED = re.compile(r"(?<![\w.-])(?P<name>[A-Za-z_][\w.-]*)[\"']?\s*[:=]")
+_NAMED = re.compile(r"(?<![\w.-])-{0,2}(?P<name>[A-Za-z_][\w.-]*)[\"']?\s*[:=]")
 _VALUE = re.compile(
-    r"(?<![\w.-])(?P<name>[A-Za-z_][\w.-]*)[\"']?\s*[:=]\s*(?P<value>[^\s,}\]#][^,}\]]*)"
+    r"(?<![\w.-])-{0,2}(?P<name>[A-Za-z_][\w.-]*)[\"']?\s*[:=]\s*(?P<value>[^\s,}\]#][^,}\]]*)"
 )
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _HIDDEN, _KEPT = "\ue000", "\ue001"

@@ -30,6 +30,7 @@ def place(text: str, part: str) -> tuple[int, int]:
         f"a: &x [{SECRET}, HERE]\nenv: {{API_KEY: *x}}",
         f"a: &x k\nb: {{*x : 1, SECRET_KEY: {SECRET}, X: HERE}}",
         f"# API_KEY={SECRET} HERE",
+        f"# --access-key: {SECRET} HERE",
         f"url: http://me:{SECRET}@host # HERE",
         f"a: sk-{SECRET}{SECRET} HERE",
         f"API_KEY: \"{SECRET}\n  {SECRET} HERE",  # never closed: not YAML
