@@ -154,7 +154,7 @@ def test_a_pipe_imports_nothing_of_the_terminal(rig: Rig, words: str) -> None:
 
 def gated(rig: Rig) -> dict[str, object]:
     """A start that stays at 45 % of its weights until a file is there."""
-    before = [{"print": "PHASE weights 45%"}, {"wait": rig.place("go")}]
+    before = [{"print": "PHASE weights 45%"}, {"wait": rig.path("go")}]
     return {"before": before}
 
 
@@ -167,7 +167,7 @@ def test_up_shows_one_live_line(rig: Rig, columns: int) -> None:
     assert width(drawn) < columns
     terminal.resize(columns // 2)
     terminal.read_until(lambda raw: "load w" in raw.rpartition("load weights 45 %")[2] or raw)
-    Path(rig.place("go")).touch()
+    Path(rig.path("go")).touch()
     shown = terminal.finish()
     assert shown.rc == 0
     assert shown.clean
@@ -186,7 +186,7 @@ def test_up_tells_the_time_that_earlier_starts_took(rig: Rig) -> None:
         file.write('{"time": "x"}\n[\n{"event": "state", "time": NaN, "state": "ready"}\n')
     terminal = Terminal("up", rig.profile("one", gated(rig)), home=rig.home, env=rig.env)
     terminal.read_until(lambda raw: re.search(r"45 %.{0,8}  of about \d", raw))
-    Path(rig.place("go")).touch()
+    Path(rig.path("go")).touch()
     assert terminal.finish().rc == 0
     rig.down()
 
