@@ -81,7 +81,10 @@ class DeployError(Exception):
     exit_code: ExitCode = ExitCode.PRECONDITION
 
     partial: Any = None
-    """Where reading a profile failed: the `Profile` without its wrong keys, to look on in."""
+    """Where reading a profile failed: the `Profile` without its wrong keys, to look on in.
+
+    Its `engine` and `model` are empty where they are missing or wrong.
+    """
 
     def __init__(self, problems: Problem | Iterable[Problem]) -> None:
         """Keep the problems, of which there is at least one."""

@@ -29,6 +29,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["ERNIE_DEPLOY_HOME"] = fallback
     # A job scheduler's choice of GPUs is not part of a test; the doctor refuses a wrong one.
     os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+    for name in ("FORCE_COLOR", "CLICOLOR_FORCE"):  # many a CI sets one; tests read plain text
+        os.environ.pop(name, None)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

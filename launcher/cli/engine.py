@@ -6,11 +6,13 @@ import click
 
 from launcher.cli import completing
 from launcher.cli.examples import examples
-from launcher.cli.verb import json_option, verb
+from launcher.cli.verb import VerbGroup, json_option, verb
 from launcher.result import Result
 
 
-@click.group(name="engine", epilog=examples("engine list", "engine install fastdeploy==2.3.2"))
+@click.group(
+    name="engine", cls=VerbGroup, epilog=examples("engine list", "engine install fastdeploy==2.3.2")
+)
 def command() -> None:
     """List, install and find engines.
 

@@ -58,12 +58,11 @@ class _Verbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in VERBS and not args[0].startswith("-"):
-            import difflib
+        from launcher.cli.nearest import ALIASES, no_such_verb
 
-            near = difflib.get_close_matches(args[0], VERBS, n=1)
-            meant = f"; did you mean {near[0]!r}?" if near else ""
-            ctx.fail(f"no such verb: {args[0]!r}{meant}")
+        args = [ALIASES.get(args[0], args[0]), *args[1:]] if args else args
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            ctx.fail(no_such_verb(args[0], VERBS))
         return super().resolve_command(ctx, args)
 
 

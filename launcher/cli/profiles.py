@@ -7,12 +7,14 @@ import click
 from launcher.cli import completing
 from launcher.cli.examples import examples
 from launcher.cli.options import profile_options
-from launcher.cli.verb import json_option, verb
+from launcher.cli.verb import VerbGroup, json_option, verb
 from launcher.result import Result
 
 
 @click.group(
-    "profiles", epilog=examples("profiles list", "profiles init --model ./model -o profile.yaml")
+    "profiles",
+    cls=VerbGroup,
+    epilog=examples("profiles list", "profiles init --model ./model -o profile.yaml"),
 )
 def command() -> None:
     """List, show and start profiles; print the schema.

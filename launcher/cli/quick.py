@@ -23,6 +23,7 @@ def run_quick(argv: list[str]) -> int | None:
     if os.environ.get(COMPLETION):
         return None
     verb, *rest = argv or [""]
+    verb = "status" if verb == "ps" else verb
     targets = [word for word in rest if word != "--json"]
     if verb not in VERBS or any(not word or word.startswith("-") for word in targets):
         return None

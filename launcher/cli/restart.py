@@ -69,13 +69,14 @@ def command(
             # What ran is told by the resolved profile; what its owner wrote is kept as it is.
             text = (instance.folder / "profile.yaml").read_text(encoding="utf-8")
             loaded = replace(loaded, text=text)
-    return restart(
-        loaded,
-        on_event=listener(as_json),
-        preflight=lambda prepared, keeper: preflight(prepared, force, keeper),
-        arguments=words_of(target, overlays, sets, name, force),
-        force=force,
-    )
+    with listener(as_json, loaded.name) as on_event:
+        return restart(
+            loaded,
+            on_event=on_event,
+            preflight=lambda prepared, keeper: preflight(prepared, force, keeper),
+            arguments=words_of(target, overlays, sets, name, force),
+            force=force,
+        )
 
 
 def _with_recorded(instance: InstanceDir, force: tuple[str, ...]) -> tuple[str, ...]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +14,9 @@ from launcher.cli.examples import TARGET_OR_URL, examples
 from launcher.cli.options import duration
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
+
+if TYPE_CHECKING:
+    from launcher.smoke.runner import Progress
 
 ENGINES = ("fastdeploy", "vllm", "transformers", "hosted")
 CLIENTS = ("requests", "openai", "anthropic", "all")
@@ -114,11 +119,7 @@ def command(
         raise click.UsageError("Missing argument 'TARGET'.")
     from launcher.report.files import check_writable, write_reports
     from launcher.smoke.resolve import resolve
-    from launcher.smoke.runner import CheckRun
     from launcher.smoke.suite import smoke
-
-    def progress(run: CheckRun) -> None:
-        click.echo(f"  {run.check.name}: {run.outcome.verdict}", err=True)
 
     check_writable(junit=junit, html=html, markdown=markdown)
     smoke_target = resolve(
@@ -132,16 +133,26 @@ def command(
         overlays=overlays,
         sets=sets,
     )
-    result = smoke(
-        smoke_target,
-        names=names,
-        tags=tags,
-        clients=clients,
-        repeat=repeat,
-        budget=budget,
-        progress=progress if sys.stderr.isatty() and not as_json else None,
-    )
+    with _progress(as_json) as progress:
+        result = smoke(
+            smoke_target,
+            names=names,
+            tags=tags,
+            clients=clients,
+            repeat=repeat,
+            budget=budget,
+            progress=progress,
+        )
     return write_reports(result, junit=junit, html=html, markdown=markdown)
+
+
+def _progress(as_json: bool) -> AbstractContextManager[Progress | None]:
+    """What shows a person which check runs; a pipe is told at the end."""
+    if as_json or not sys.stderr.isatty():
+        return nullcontext()
+    from launcher.report.smoke_progress import SmokeProgress
+
+    return SmokeProgress(sys.stderr)
 
 
 def _listing(target: str | None, names: tuple[str, ...], tags: tuple[str, ...]) -> Result:

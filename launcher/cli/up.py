@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +14,9 @@ from launcher.cli.options import load_profile, profile_options, words_of
 from launcher.cli.verb import json_option, verb
 from launcher.errors import UsageError
 from launcher.result import Result
+
+if TYPE_CHECKING:
+    from launcher.instance.following import OnEvent
 
 
 @click.command(
@@ -62,25 +65,28 @@ def command(
     from launcher.doctor.preflight import preflight
     from launcher.instance.up import up
 
-    return up(
-        loaded,
-        on_event=listener(as_json),
-        foreground=foreground,
-        preflight=lambda prepared, keeper: preflight(prepared, force, keeper),
-        arguments=words_of(profile, overlays, sets, name, force),
-        force=force,
-    )
+    with listener(as_json, loaded.name) as on_event:
+        return up(
+            loaded,
+            on_event=on_event,
+            foreground=foreground,
+            preflight=lambda prepared, keeper: preflight(prepared, force, keeper),
+            arguments=words_of(profile, overlays, sets, name, force),
+            force=force,
+        )
 
 
-def listener(as_json: bool) -> Any:
-    """What shows the events of a start: JSON lines, or progress on stderr."""
+def listener(as_json: bool, name: str) -> AbstractContextManager[OnEvent]:
+    """What shows the events of a start of the instance: JSON lines, or progress on stderr."""
     if as_json:
         from launcher.report import emit_line
 
-        def on_event(event: Mapping[str, Any]) -> None:
-            emit_line(event)
-
-        return on_event
+        return nullcontext(emit_line)
     from launcher.report.progress import ProgressLines
 
-    return ProgressLines(sys.stderr)
+    if not sys.stderr.isatty():
+        return ProgressLines(sys.stderr)
+    from launcher.instance.history import expected_seconds
+    from launcher.instance.store import instance_dir
+
+    return ProgressLines(sys.stderr, expected_seconds(instance_dir(name).folder))

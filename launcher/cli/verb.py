@@ -16,6 +16,20 @@ from launcher.result import Result
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+class VerbGroup(click.Group):
+    """Verbs below a noun (`profiles list`): a word that is none of them names the nearest."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Click's, but for the message."""
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            from launcher.cli.nearest import no_such_verb
+
+            ctx.fail(no_such_verb(args[0], self.commands, ctx.info_name or ""))
+        return super().resolve_command(ctx, args)
+
+
 def json_option(function: Function) -> Function:
     """`--json`: one envelope on stdout."""
     return click.option(

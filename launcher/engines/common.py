@@ -16,6 +16,7 @@ from packaging.version import InvalidVersion, Version
 from launcher.engines.options import OptionTable, canonical, wrong_value
 from launcher.errors import Problem
 from launcher.profile.model import Profile
+from launcher.profile.variables import is_secret_name
 
 HAVE_PORT: Mapping[str, tuple[str, ...]] = {
     "api": ("fastdeploy", "vllm", "transformers"),
@@ -44,9 +45,6 @@ NEUTRAL: Mapping[str, str] = {
 
 REFERENCE = re.compile(r"^(env:[A-Za-z_]\w*|file:(?!//).+|cmd:.+)$", re.DOTALL)
 """A value of `env` that refers to a secret."""
-_SECRET_NAME = re.compile(
-    r"(^|_)(TOKEN|SECRET|SECRET_KEY|PASSWORD|PASSWD|API_KEY|ACCESS_KEY|AK|SK)$"
-)
 _VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 
 
@@ -133,7 +131,7 @@ def check_env(profile: Profile, owned: Mapping[str, str]) -> list[Problem]:
                     profile, path, "owned-variable", f"{name} is set by ernie-deploy", owned[name]
                 )
             )
-        elif _SECRET_NAME.search(name) and value and not REFERENCE.match(value):
+        elif is_secret_name(name) and value and not REFERENCE.match(value):
             problems.append(
                 problem(profile, path, "secret-in-clear",
                         f"{name} looks like a secret and stands in the profile in clear",

@@ -27,7 +27,7 @@ def split_env(profile: Profile) -> tuple[tuple[EnvVar, ...], dict[str, str]]:
 def option_flag(
     option: Option, value: Any, reason: str, origin: str | None, key: str
 ) -> Flag | None:
-    """`value` as the flag of a plan; None where nothing has to be arguments on the command line."""
+    """`value` as the flag of a plan; None if nothing goes on the command line."""
     arguments = option_arguments(option, value)
     if not arguments:
         return None

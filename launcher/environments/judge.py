@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from launcher import engines
-from launcher.engines.common import in_file_order
-from launcher.errors import DeployError, PreconditionError, ProfileError, UsageError
+from launcher.engines.common import in_file_order, merged
+from launcher.errors import DeployError, PreconditionError, Problem, ProfileError, UsageError
 from launcher.profile.model import Profile
 
 if TYPE_CHECKING:
@@ -18,6 +19,12 @@ OF_ONE_KEY = frozenset({
     "unsafe-for-shell", "wrong-value",
 })  # fmt: skip
 """Problems that a key has whatever the others say."""
+NO_ENGINE = {
+    "port-not-supported": "none has a port of this name",
+    "unknown-flag": "none has this flag",
+    "unknown-parser": "none has this parser",
+}
+"""Code to what it means where it holds for every engine."""
 
 
 def judge(profile: Profile, version: str | None = None) -> dict[str, Any]:
@@ -55,24 +62,63 @@ def judge(profile: Profile, version: str | None = None) -> dict[str, Any]:
 def completed(error: DeployError, version: str | None = None) -> DeployError:
     """`error` of reading a profile, with what the engine finds wrong in the keys that were right.
 
-    So that the operator mends everything at once. A combination is not judged: the key that was
-    wrong may be its other half.
+    So that the operator fixes everything at once. A combination is not judged: the key that was
+    wrong may be its other half. Where the engine or its release is what is wrong, only that is said
+    which holds for every engine, or every release.
     """
     profile: Profile | None = error.partial
     if profile is None:
         return error
+    places = {problem.where for problem in error.problems}
+    more = [p for p in _of_its_keys(profile, version) if p.where not in places]
+    return ProfileError(in_file_order([*error.problems, *more])) if more else error
+
+
+def _of_its_keys(profile: Profile, version: str | None) -> list[Problem]:
+    """What is wrong with single keys of a profile of which others could not be read."""
+    if not profile.engine:
+        return _wrong_everywhere(profile)
     engine = engines.get(profile.engine)
+    if "engine-version" in profile.origins and profile.engine_version is None:
+        return _in_every_release(engine, profile)
     try:
         release, _ = _release(engine, profile, version)
     except DeployError:
-        return error
-    problem_paths = {problem.where for problem in error.problems}
-    more = [
-        problem
-        for problem in engine.validate(profile, release)
-        if problem.code in OF_ONE_KEY and problem.where not in problem_paths
-    ]
-    return ProfileError(in_file_order([*error.problems, *more])) if more else error
+        return _in_every_release(engine, profile)
+    return _of_one_key(engine, profile, release)
+
+
+def _of_one_key(engine: Engine, profile: Profile, release: Release | None) -> list[Problem]:
+    return [p for p in engine.validate(profile, release) if p.code in OF_ONE_KEY]
+
+
+def _in_every_release(engine: Engine, profile: Profile) -> list[Problem]:
+    """What is wrong with a key whatever the engine's release is."""
+    profile = replace(profile, engine=engine.name, engine_version=None)
+    if not engine.lines:
+        return _of_one_key(engine, profile, None)
+    problems = {line: _of_one_key(engine, profile, engine.release(line)) for line in engine.lines}
+    places = [{problem.where for problem in each} for each in problems.values()]
+    return [p for p in merged(problems) if all(p.where in one for one in places)]
+
+
+def _wrong_everywhere(profile: Profile) -> list[Problem]:
+    """What no engine of ours takes, where the profile does not say which one is meant."""
+    able = [engines.get(name) for name in engines.BUILT_IN if name != "hosted"]
+    by_engine = [{p.where: p for p in _in_every_release(engine, profile)} for engine in able]
+    keys = {profile.where(key): key for key in profile.origins}
+    result = []
+    for where in by_engine[0]:
+        problems = [one[where] for one in by_engine if where in one]
+        if len(problems) < len(by_engine):
+            continue
+        codes, remedies = {p.code for p in problems}, {p.remedy for p in problems}
+        reason = NO_ENGINE.get(problems[0].code) if len(codes) == 1 else None
+        reason = reason or "; ".join(dict.fromkeys(p.message for p in problems))
+        remedy = problems[0].remedy if len(remedies) == 1 else None
+        message = f"{keys.get(where, '')}: wrong for every engine: {reason}".removeprefix(": ")
+        result.append(Problem(problems[0].code, message, where, remedy))
+    return result
 
 
 def compare_releases(profile: Profile, old: str, new: str) -> dict[str, Any]:

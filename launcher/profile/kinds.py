@@ -254,6 +254,11 @@ def _ends(name: str, suffixes: tuple[str, ...]) -> bool:
     return any(spelled.endswith(f"-{word}") for word in suffixes)
 
 
+def names_secret(name: str) -> bool:
+    """True where a value of this name is a secret by any of our rules: variable, header, flag."""
+    return is_secret_name(name) or _ends(name.rstrip("sS"), (*_SECRET_FIELDS, *_SECRET_FLAGS))
+
+
 def _guarded(check: Checker, secret: bool, path: str, value: str, entry: Entry) -> str:
     """`value`, its path made absolute if it is a reference; a secret must be one."""
     if re.fullmatch(types.REFERENCE, value):

@@ -74,8 +74,6 @@ def load(
     if not need_model:
         checker.problems = [p for p in checker.problems if p[1].code != "missing-model"]
     wrong = _wrong([*layers.problems, *problems], checker, layers.sources)
-    if wrong is not None and not _judgeable(checker):
-        raise wrong
     _defaults(checker)
     profile = _profile(checker, named, profile_path, layers.text)
     if wrong is not None:
@@ -148,12 +146,6 @@ def _wrong(problems: list[Problem], checker: Checker, sources: list[str]) -> Dep
     return (PreconditionError if only_model else ProfileError)(problems_)
 
 
-def _judgeable(checker: Checker) -> bool:
-    """True where an engine can say more: which one, what model and which releases are known."""
-    stated = "engine-version" not in checker.origins or "engine-version" in checker.values
-    return stated and {"engine", "model"} <= set(checker.values)
-
-
 def _parts(where: str) -> tuple[str, int, int]:
     head, _, column = where.rpartition(":")
     source, _, line = head.rpartition(":")
@@ -196,7 +188,7 @@ def _profile(checker: Checker, name: str, path: str, text: str) -> Profile:
     gpus = values.get("gpus")
     return Profile(
         name=name,
-        engine=values["engine"],
+        engine=values.get("engine", ""),
         model=values.get("model", ""),
         description=values.get("description"),
         engine_version=values.get("engine-version"),

@@ -12,6 +12,17 @@ DEADLINE = 30.0
 """Seconds a pipe that is named as a profile may be silent: `<(render-profile)` may be slow."""
 _FORBIDDEN = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 """What YAML does not allow in a text, however it is quoted."""
+_BREAK = re.compile("[\n\x85\u2028\u2029]")
+"""What ends a line for YAML."""
+_read: dict[str, str] = {}
+
+
+def text_of(label: str) -> str | None:
+    """The text of a file that this process has read as a profile, for errors that quote it.
+
+    It is kept rather than read again: it may be a pipe, and may have changed since.
+    """
+    return _read.get(label)
 
 
 def read(path: str, label: str) -> str:
@@ -35,6 +46,7 @@ def read(path: str, label: str) -> str:
         raise SourceError(
             Problem("too-large", f"larger than {MAX_BYTES // 1024} KiB, so not a profile", label)
         )
+    _read[label] = _end_lines(data.decode("utf-8-sig", "replace"))
     return decode(data, label)
 
 
@@ -56,7 +68,7 @@ def decode(data: bytes, label: str) -> str:
                 "save the file as UTF-8",
             )
         ) from error
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = _end_lines(text)
     # The pattern takes milliseconds to compile, and nearly every profile does without.
     printable = text.replace("\n", "").replace("\t", "").isprintable()
     forbidden = None if printable else re.search(_FORBIDDEN, text)
@@ -72,6 +84,11 @@ def decode(data: bytes, label: str) -> str:
     return text
 
 
+def _end_lines(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 def _line_and_column(before: str) -> str:
     """`line:column` of the character that follows `before`."""
-    return f"{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+    lines = _BREAK.split(_end_lines(before))
+    return f"{len(lines)}:{len(lines[-1]) + 1}"

@@ -2,20 +2,24 @@
 
 Stdout carries the answer (text, or one JSON envelope); errors as prose, progress and notes go to
 stderr. What steers a terminal is taken out here, whoever wrote it (an engine, a server, a log).
+A person at a terminal gets colours, lists that fit and errors that quote their line (`screens`,
+`paint`, `frames`); what a pipe gets never changes with it.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TextIO
 
 from launcher.plain import plain
 from launcher.result import Result
 
+_FORCING = ("FORCE_COLOR", "CLICOLOR_FORCE")
 _CONTROLS = re.compile(r"[\x7f-\x9f]")
 
 RENDERERS: dict[str, str] = {
@@ -51,13 +55,47 @@ def emit(result: Result, *, as_json: bool) -> None:
         emit_line(result.envelope())
         return
     if result.data and result.command in RENDERERS:
-        text = _renderer(RENDERERS[result.command])(result)
+        text = _text(result)
         if text:
-            sys.stdout.write(plain(text).rstrip("\n") + "\n")
+            sys.stdout.write(text.rstrip("\n") + "\n")
             sys.stdout.flush()
-    for problem in result.errors:
-        sys.stderr.write(f"ernie-deploy: {plain(problem.text())}\n")
+    if result.errors:
+        sys.stderr.write(_problems(result))
     sys.stderr.flush()
+
+
+def _text(result: Result) -> str:
+    """The answer, for a terminal or for a pipe."""
+    if not _is_decorated(sys.stdout):
+        return plain(_renderer(RENDERERS[result.command])(result))
+    from launcher.report import paint, screens, terminal
+
+    stream = terminal.of(sys.stdout)
+    screen = screens.SCREENS.get(result.command) if stream.laid_out else None
+    text = screen(result, stream) if screen else None
+    if text is not None:
+        return text
+    text = plain(_renderer(RENDERERS[result.command])(result))
+    if stream.laid_out and result.command in screens.WRAPPED:
+        text = screens.wrapped(text, stream)
+    return paint.paint(result.command, text, stream)
+
+
+def _problems(result: Result) -> str:
+    if not _is_decorated(sys.stderr):
+        return "".join(f"ernie-deploy: {plain(p.text())}\n" for p in result.errors)
+    from launcher.report import frames, terminal
+
+    stream = terminal.of(sys.stderr)
+    if not stream.laid_out:
+        head = stream.style("ernie-deploy:", "bold", "red")
+        return "".join(f"{head} {plain(p.text())}\n" for p in result.errors)
+    return frames.frames(result.errors, stream) + "\n"
+
+
+def _is_decorated(stream: TextIO) -> bool:
+    """True where more than plain text may be due; what decides is not imported for a pipe."""
+    return stream.isatty() or any(os.environ.get(name) for name in _FORCING)
 
 
 def emit_line(event: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ def listing(result: Result) -> str:
             e["name"],
             e["version"],
             f"Python {e.get('python_version', '?')}",
-            _size(e.get("size_bytes")),
+            size_text(e.get("size_bytes")),
             e["folder"],
         )
         for e in data["installed"]
@@ -41,7 +41,7 @@ def install(result: Result) -> str:
         lines = [
             f"would install {data['name']} {data['version']} in {data['folder']}",
             f"from {data['base_python']} (Python {data['python_version']}), "
-            f"needs {_size(data['disk_bytes'])} of disk",
+            f"needs {size_text(data['disk_bytes'])} of disk",
             *(f"note: {note}" for note in data["notes"]),
             *data["commands"],
         ]
@@ -51,7 +51,7 @@ def install(result: Result) -> str:
     parts = ", ".join(f"{name} {version}" for name, version in data["distributions"].items())
     lines = [
         f"installed {data['name']} {data['version']} in {data['seconds']:.0f} s, "
-        f"{_size(data['size_bytes'])}: {data['folder']}",
+        f"{size_text(data['size_bytes'])}: {data['folder']}",
         f"with {parts} on Python {data['python_version']}",
     ]
     if not data["verified"]:
@@ -64,7 +64,8 @@ def path(result: Result) -> str:
     return str(result.data["python"])
 
 
-def _size(size: Any) -> str:
+def size_text(size: Any) -> str:
+    """Bytes as `3.0 GiB`."""
     return f"{size / _GIB:.1f} GiB" if size else "?"
 
 

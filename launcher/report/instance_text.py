@@ -59,14 +59,14 @@ def status(result: Result) -> str:
         for row in rows:
             engine = f"{row.get('engine', '')} {row.get('release') or ''}".strip()
             lines.append(
-                f"{row['name']:<28} {_state(row):<9} {engine:<22} {_since(row):<9}"
+                f"{row['name']:<28} {state_of(row):<9} {engine:<22} {since(row):<9}"
                 f" {row.get('base_url') or ''}"
             )
         lines += [f"{r['name']}: {r['note']}" for r in rows if r["state"] == "absent"]
         return "\n".join(lines)
     row = rows[0]
-    first = f"{row['name']} {_verb(row)} {_state(row)}"
-    lines = [row["message"] if _state(row) in ("unhealthy", "unknown") else first]
+    first = f"{row['name']} {_verb(row)} {state_of(row)}"
+    lines = [row["message"] if state_of(row) in ("unhealthy", "unknown") else first]
     for key in ("base_url", "model", "engine", "release", "pid", "keeper_pid", "processes"):
         if row.get(key) is not None:
             lines.append(f"  {key.replace('_', ' '):<12} {row[key]}")
@@ -80,8 +80,8 @@ def status(result: Result) -> str:
             lines.append(f"  {key:<12} {row[key]}")
     if row.get("forced"):
         lines.append(f"  {'forced':<12} it was started past the check {', '.join(row['forced'])}")
-    if _since(row):
-        lines.append(f"  {'for':<12} {_since(row)}")
+    if since(row):
+        lines.append(f"  {'for':<12} {since(row)}")
     error = row.get("error")
     if row.get("was"):
         lines.append(f"  {'was':<12} {row['was']}")
@@ -114,13 +114,15 @@ def _verb(row: Mapping[str, Any]) -> str:
     return "has" if row["state"] in ("failed", "died") else "is"
 
 
-def _state(row: Mapping[str, Any]) -> str:
+def state_of(row: Mapping[str, Any]) -> str:
+    """The state as it is shown; LOST stands out."""
     if row["state"] == "ready" and not row.get("healthy", True):
         return "unhealthy"
     return str(row["state"]).upper() if row["state"] == "lost" else str(row["state"])
 
 
-def _since(row: Mapping[str, Any]) -> str:
+def since(row: Mapping[str, Any]) -> str:
+    """How long the instance has been ready, or has been loading; else empty."""
     if row["state"] == "ready" and row.get("ready_at"):
         seconds = int(time.time() - row["ready_at"])
     elif row["state"] in ("starting", "loading") and row.get("started_at"):

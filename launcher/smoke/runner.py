@@ -12,7 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from launcher.smoke import overload
 from launcher.smoke.check import Check, Finding, Outcome, Stop
@@ -36,7 +36,18 @@ SILENT_CODES = frozenset({"timeout", "stalled", "hang", "unreachable", "unrespon
 PATIENT = frozenset({"long", "load"})
 """Tags of the checks that may keep an honest server silent for long."""
 
-Progress = Callable[["CheckRun"], None]
+
+class Progress(Protocol):
+    """Is told how a run goes on; checks run side by side, so by several threads."""
+
+    def planned(self, names: Sequence[str]) -> None:
+        """These checks are going to run."""
+
+    def begun(self, name: str) -> None:
+        """A check begins."""
+
+    def ended(self, name: str, verdict: str) -> None:
+        """A check has ended."""
 
 
 @dataclass
@@ -111,8 +122,14 @@ def _run_jobs(
     calm = [job for job in jobs if not job[0].check.disturbs and job not in gate]
     alone = [job for job in jobs if job[0].check.disturbs]
     ended: list[CheckRun] = []
+    several = len({client.name for _, client in jobs}) > 1
+
+    def name(run: CheckRun) -> str:
+        return f"{run.check.name} ({run.client})" if several else run.check.name
 
     def one(job: tuple[CheckRun, Client]) -> None:
+        if progress:
+            progress.begun(name(job[0]))
         silence = liveness.reason or _silence(ended)
         if silence:
             job[0].outcomes = [Outcome("could not check", silence)]
@@ -120,8 +137,10 @@ def _run_jobs(
             _run_check(job[0], job[1], shared)
         ended.append(job[0])
         if progress:
-            progress(job[0])
+            progress.ended(name(job[0]), job[0].outcome.verdict)
 
+    if progress:
+        progress.planned([name(job[0]) for job in jobs])
     for job in gate:
         one(job)
     unreachable = never_connected([job[0] for job in gate])

@@ -94,10 +94,47 @@ def test_a_wrong_key_makes_no_combination_wrong(card: Path) -> None:
         ("engine: fastdeploy", "engine: fastdeplyo"),
     ],
 )
-def test_without_a_release_the_engine_is_not_asked(card: Path, line: str, wrong: str) -> None:
+def test_an_unknown_engine_or_release_hides_only_what_depends_on_it(
+    card: Path, line: str, wrong: str
+) -> None:
+    card.write_text(CARD.replace(line, wrong))
+    _, data = validate(str(card))
+    assert len(data["errors"]) == 1, "its flags are right for one engine"
     card.write_text(CARD.replace(line, wrong).replace("load-choices", "load-choises"))
     _, data = validate(str(card))
-    assert len(data["errors"]) == 1, data["errors"]
+    assert [e["code"] for e in data["errors"]][1:] == ["unknown-flag"], "no engine has this one"
+
+
+BELOW = """ports: {api: 8180, nope: 1}
+parsers: {reasoning: nope}
+engine-args: {max-modle-len: 3, host: x}
+env: {BAIDU_AK: abc123}
+"""
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "name: a\nengine: fastdeply\nmodel: baidu/x\n",
+        "name: a\nmodel: baidu/x\n",
+        "name: a\nengine: fastdeploy\n",
+        "name: a\nengine: fastdeploy\nengine-version: 9..2\nmodel: baidu/x\n",
+        "name: a\nengine: fastdeploy\nmodle: x\nmodel: baidu/x\n",
+        "name: a\nengine: vllm\nmodle: x\nmodel: baidu/x\n",
+        "name: Bad Name\nengine: transformers\nmodel: baidu/x\n",
+    ],
+)
+def test_one_error_hides_no_other(tmp_path: Path, head: str) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(head + BELOW)
+    code, data = validate(str(path))
+    assert code == 2
+    first = head.count("\n") + 1
+    lines = [int(error["where"].split(":")[1]) for error in data["errors"]]
+    assert set(range(first, first + 4)) <= set(lines), data["errors"]
+    assert min(lines) < first, "what is wrong above is told too"
+    assert [e["code"] for e in data["errors"]].count("secret-in-clear") == 1
+    assert "abc123" not in json.dumps(data)
 
 
 def test_a_missing_model_and_a_wrong_flag_are_said_together(card: Path) -> None:

@@ -1,0 +1,54 @@
+"""How long earlier starts of an instance took, by its own history of events."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from launcher.keeper.events import read_events
+
+NEWEST = 5
+"""Starts that count: an instance's model and disk change over the months."""
+LONGEST = 7 * 86400.0
+"""Seconds; a start that took longer is a clock that was set."""
+BEGINNINGS = ("starting", "loading")
+
+
+def expected_seconds(folder: Path) -> float | None:
+    """The median of the newest starts that got ready, None where there was none.
+
+    A damaged history gives fewer starts, and never an error.
+    """
+    took = start_durations(read_events(folder))[-NEWEST:]
+    return statistics.median(took) if took else None
+
+
+def start_durations(events: Iterable[Mapping[str, Any]]) -> list[float]:
+    """Seconds from the beginning of each start to ready, for those that got there."""
+    took = []
+    begun: float | None = None
+    for event in events:
+        state, time = event.get("state"), _time(event.get("time"))
+        if event.get("event") != "state":
+            continue
+        if state in BEGINNINGS:
+            begun = time if begun is None or state == BEGINNINGS[0] else begun
+            continue
+        if (
+            state == "ready"
+            and time is not None
+            and begun is not None
+            and 0 < time - begun < LONGEST
+        ):
+            took.append(time - begun)
+        begun = None
+    return took
+
+
+def _time(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if abs(value) < 1e12 and math.isfinite(value) else None

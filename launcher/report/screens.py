@@ -1,0 +1,190 @@
+"""Lists as a terminal shows them: headings, groups, columns that fit. Pipes get the plain text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from launcher.report.engine_text import size_text
+from launcher.report.instance_text import since, state_of
+from launcher.report.paint import STATES
+from launcher.report.table import Column, fitted, table
+from launcher.report.terminal import Terminal, one_line, wrap
+from launcher.result import Result
+
+Screen = Callable[[Result, Terminal], "str | None"]
+"""Text of a result for a terminal; None: the plain text is shown there too."""
+
+GROUPS = ("FastDeploy", "Other engines", "Hosted", "Tests (small enough for a CPU)")
+"""Headings of `profiles list`."""
+HERE = "In this folder"
+
+
+def status(result: Result, terminal: Terminal) -> str | None:
+    """All instances; a single one is told in words."""
+    rows = result.data.get("instances", [])
+    if not rows or result.instance is not None:
+        return None
+    columns = (
+        Column("NAME", None),
+        Column("STATE", None, 0, lambda value: STATES.get(value.split(" ")[0], ())),
+        Column("ENGINE", 8, 2),
+        Column("FOR", None, 1),
+        Column("URL", None, 3),
+    )
+    cells = [
+        (
+            row["name"],
+            _state(row),
+            f"{row.get('engine') or ''} {row.get('release') or ''}".strip(),
+            since(row),
+            row.get("base_url") or "",
+        )
+        for row in rows
+    ]
+    lines = table(terminal, columns, cells)
+    lines += [f"{r['name']}: {one_line(str(r['note']))}" for r in rows if r["state"] == "absent"]
+    return "\n".join(lines)
+
+
+def _state(row: Mapping[str, Any]) -> str:
+    percent = row.get("percent")
+    if row["state"] == "loading" and isinstance(percent, (int, float)):
+        return f"loading {percent:.0f} %"
+    return state_of(row)
+
+
+def profiles(result: Result, terminal: Terminal) -> str | None:
+    """Profiles by what they need: FastDeploy, another engine, a key, or nothing but a CPU."""
+    rows = result.data["profiles"]
+    groups: dict[str, list[tuple[str, str, str, str]]] = {name: [] for name in (HERE, *GROUPS)}
+    for row in rows:
+        if "problem" not in row:
+            cell = (row["file"], row["engine"], str(row["model"]), row["description"] or "")
+            groups[_group(row)].append(cell)
+    columns = (
+        Column("FILE", None), Column("ENGINE", 12, 2), Column("MODEL", 16, 1), Column("ABOUT", 24),
+    )  # fmt: skip
+    widths = fitted(terminal, columns, [row for some in groups.values() for row in some])
+    lines: list[str] = []
+    for name, some in groups.items():
+        if some:
+            lines += table(terminal, columns, some, headings=not lines, widths=widths)
+            lines.insert(len(lines) - len(some), terminal.style(name, "bold", "blue"))
+            lines.append("")
+    wrong = [(row["file"], str(row["problem"])) for row in rows if "problem" in row]
+    if wrong:
+        lines.append(terminal.style("Not profiles by themselves", "bold", "blue"))
+        why = (Column("FILE", None), Column("WHY", 12))
+        lines += table(terminal, why, wrong, headings=False)
+    return "\n".join(lines).rstrip("\n") or None
+
+
+def _group(row: Mapping[str, Any]) -> str:
+    """The heading of a profile; of the shipped ones the tiny model is for tests."""
+    if "tiny" in str(row["model"]).rpartition("/")[2]:
+        return GROUPS[3]
+    engine = str(row["engine"])
+    return {"fastdeploy": GROUPS[0], "hosted": GROUPS[2]}.get(engine, GROUPS[1])
+
+
+def engines(result: Result, terminal: Terminal) -> str | None:
+    """What is installed, then what can be."""
+    data = result.data
+    lines = [terminal.style("Installed", "bold", "blue")]
+    if data["installed"]:
+        columns = (
+            Column("ENGINE", None), Column("VERSION", None), Column("PYTHON", 6, 2),
+            Column("SIZE", 8, 1), Column("FOLDER", 20),
+        )  # fmt: skip
+        lines += table(
+            terminal,
+            columns,
+            [
+                (e["name"], e["version"], str(e.get("python_version", "?")),
+                 size_text(e.get("size_bytes")), e["folder"])
+                for e in data["installed"]
+            ],
+        )  # fmt: skip
+    else:
+        lines.append(f"no engine is installed in {one_line(str(data['folder']))}")
+    lines += [f"unfinished, not used: {one_line(str(folder))}" for folder in data["unfinished"]]
+    there = {e["name"] for e in data["installed"]}
+    missing = [a for a in data["available"] if a["name"] not in there]
+    if missing:
+        lines += ["", terminal.style("Available", "bold", "blue")]
+        heads = (Column("ENGINE", None), Column("DEFAULT", None), Column("SUPPORTED", 10))
+        rows = [(a["name"], a["default"], a["supported"]) for a in missing]
+        lines += table(terminal, heads, rows)
+        how = "`ernie-deploy engine install ENGINE` installs one."
+        lines += ["", *wrap(how, terminal.width)]
+    return "\n".join(lines)
+
+
+def explain(result: Result, terminal: Terminal) -> str | None:
+    """The list of pages, by kind."""
+    if "page" in result.data:
+        return None
+    columns = (Column("ID", None, 0, lambda value: ("cyan",)), Column("ABOUT", 12))
+    sections = {
+        kind.replace("_", " ").capitalize(): [
+            (str(page["id"]), str(page.get("title") or page["cause"])) for page in pages
+        ]
+        for kind, pages in result.data.items()
+    }
+    widths = fitted(terminal, columns, [row for rows in sections.values() for row in rows])
+    lines: list[str] = []
+    for heading, rows in sections.items():
+        lines += [terminal.style(heading, "bold", "blue")]
+        lines += [*table(terminal, columns, rows, headings=False, widths=widths), ""]
+    lines.append("`ernie-deploy explain ID` prints a page.")
+    return "\n".join(lines)
+
+
+def smoke(result: Result, terminal: Terminal) -> str | None:
+    """`smoke --list`: checks and tags; a run is told line by line."""
+    if "target" in result.data:
+        return None
+    columns = (
+        Column("CHECK", None, 0, lambda value: ("cyan",)), Column("WHAT IT PROVES", 40),
+        Column("TAGS", 10, 1), Column("NEEDS", 16, 2),
+    )  # fmt: skip
+    rows = [
+        (c["name"], c["purpose"], _tags(c["tags"]), ", ".join(c["needs"]) or "nothing")
+        for c in result.data["checks"]
+    ]
+    tags = list(result.data["tags"].items())
+    lines = [*table(terminal, columns, rows), ""]
+    meanings = (Column("TAG", None, 0, lambda value: ("cyan",)), Column("MEANING", 16))
+    lines += table(terminal, meanings, tags)
+    return "\n".join(lines)
+
+
+def _tags(names: Sequence[str]) -> str:
+    return ", ".join(name for name in names if name != "full") or "full only"
+
+
+def wrapped(text: str, terminal: Terminal) -> str:
+    """Plain text whose long lines continue below where they began, not at the left edge."""
+    lines: list[str] = []
+    for line in text.split("\n"):
+        if line.lstrip().startswith("do:"):
+            lines.append(line)  # a command: a line break that is copied with it would run a half
+            continue
+        # Below the last column of the line, which two spaces set off.
+        gaps = [match.end() for match in re.finditer(r" {2,}", line[: terminal.width // 2])]
+        lines += wrap(line, terminal.width, " " * (gaps[-1] if gaps else 4))
+    return "\n".join(lines)
+
+
+WRAPPED = frozenset({"smoke", "doctor", "validate", "up", "down", "restart", "status"})
+"""Commands whose plain text is prose: it holds no command to copy."""
+SCREENS: Mapping[str, Screen] = {
+    "status": status,
+    "profiles list": profiles,
+    "engine list": engines,
+    "explain": explain,
+    "smoke": smoke,
+}
+"""Command to what shows its list on a terminal."""
