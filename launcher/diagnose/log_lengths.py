@@ -39,8 +39,8 @@ def write(logs: Path, token: str, lengths: Mapping[str, int]) -> None:
     Raises:
         OSError: they cannot be written down.
     """
-    found = read(logs)
-    if found is None or found.token != token:
+    recorded = read(logs)
+    if recorded is None or recorded.token != token:
         record = {"schema": SCHEMA, "token": token, "lengths": dict(lengths)}
         files.write_atomically(logs / NAME, json.dumps(record))
 
