@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from launcher.engines.fastdeploy import memory as fastdeploy
 from launcher.host import weights
 from launcher.plan import memory
-from launcher.plan.memory import GIB, Ask, Card, Prediction, Shape
+from launcher.plan.memory import GIB, Ask, Card, Costs, Prediction, Shape
 from launcher.preparing.memory import shape_of_files
 from tests.support.checkpoints import write_checkpoint
 
@@ -41,6 +42,17 @@ MORE_THAN_NEEDED = {
     ("ERNIE-4.5-VL-424B-A47B", "h800-80g", "wint4"),
 }
 """Rows whose number of GPUs is not the smallest that memory allows."""
+
+SMALL = Shape(
+    name="small", parameters={"dense": 1_000_000, "norms": 1_000}, layers=2, heads=8, kv_heads=4,
+    head_dim=16, hidden=128, vocab=1_000, context=4_096, checkpoint=2_002_000,
+    largest_file=2_000_000, source="made up",
+)  # fmt: skip
+COSTS = Costs(
+    weight_bytes={"bf16": {"*": 2.0}, "wint8": {"dense": 1.0, "*": 2.0}}, replicated=("norms",),
+    context=3_000_000, graphs=2_000_000, per_rank_communication=500_000, activation_factor=4.0,
+    spare_blocks=2, most_blocks=40_000, host_base=1_000_000, most_sequences=64,
+)  # fmt: skip
 
 
 def card(name: str) -> Card:
@@ -154,3 +166,20 @@ def test_too_little_is_said_with_its_reason(shapes: Any) -> None:
 def test_an_unknown_quantization_is_not_guessed(shapes: Any) -> None:
     with pytest.raises(KeyError, match="wint3"):
         predict(shapes("table", "ERNIE-4.5-21B-A3B"), "a10-24g", "wint3", 1)
+
+
+@pytest.mark.parametrize(("ranks", "heads"), [(1, 4), (2, 2), (3, 1), (4, 1), (8, 1), (16, 1)])
+def test_a_rank_holds_at_least_one_kv_head(ranks: int, heads: int) -> None:
+    """With more ranks than heads each rank has a copy of one; nothing is never stored."""
+    shape = replace(SMALL, layers=3, kv_heads=4, head_dim=5)
+    ask = Ask(ranks, None, 2048, 8, 8192, block_size=7, kv_bytes=2)
+    assert memory.block_bytes(shape, ask) == 2 * 3 * heads * 5 * 2 * 7
+
+
+def test_a_model_with_fewer_heads_than_ranks_can_be_planned() -> None:
+    prediction = memory.predict(
+        replace(SMALL, kv_heads=2), Card("a card", 80 * GIB, "a test"), Ask(8, None, 2048, 8, 64),
+        COSTS,
+    )  # fmt: skip
+    assert prediction.fits
+    assert prediction.block_bytes > 0

@@ -107,7 +107,9 @@ DOCTOR = {
         "counts": {"PASS": 1, "WARN": 1, "FAIL": 1, "UNKNOWN": 0},
     }),
     "doctor-well": Result("doctor", {
-        "findings": [{"check": "gpu", "answer": "PASS", "evidence": "one", "why": "", "remedy": ""}],
+        "findings": [
+            {"check": "gpu", "answer": "PASS", "evidence": "one", "why": "", "remedy": ""},
+        ],
         "counts": {"PASS": 1, "WARN": 0, "FAIL": 0, "UNKNOWN": 0},
     }),
 }  # fmt: skip
