@@ -52,32 +52,31 @@ def guarded(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         return strays if rig.stubborn else []
 
     monkeypatch.setattr(guard, "LOOK", 0.25)
-    monkeypatch.setattr(guard, "state_of", lambda folder: rig.state)
     monkeypatch.setattr(ending, "strays", lambda state: list(rig.strays))
     monkeypatch.setattr(ending, "kill", kill)
     return rig
 
 
 def test_the_guard_is_done_once_it_was_quiet_for_its_time(guarded: SimpleNamespace) -> None:
-    assert guard.end_engine("/one", guarded.clock.now, 0.0) == (0, 0)
+    assert guard.end_engine(guarded.state, guarded.clock.now, 0.0) == (0, 0)
     assert guarded.clock.now == 1000.0 + guard.QUIET
 
 
 def test_the_guard_kills_an_engine_that_has_no_grace_at_once(guarded: SimpleNamespace) -> None:
     guarded.strays = ["one", "two"]
-    assert guard.end_engine("/one", guarded.clock.now, 5.0) == (2, 0)
+    assert guard.end_engine(guarded.state, guarded.clock.now, 5.0) == (2, 0)
     assert guarded.killed == [1000.0]
 
 
 def test_the_guard_kills_a_ready_engine_when_its_grace_is_over(guarded: SimpleNamespace) -> None:
     guarded.strays, guarded.state.ready_at = ["one"], 900.0
-    assert guard.end_engine("/one", guarded.clock.now, 5.0) == (1, 0)
+    assert guard.end_engine(guarded.state, guarded.clock.now, 5.0) == (1, 0)
     assert guarded.killed == [1005.0]
 
 
 def test_the_guard_never_lives_longer_than_its_longest(guarded: SimpleNamespace) -> None:
     guarded.strays, guarded.stubborn = ["one"], True
-    assert guard.end_engine("/one", guarded.clock.now, 0.0) == (0, 1)
+    assert guard.end_engine(guarded.state, guarded.clock.now, 0.0) == (0, 1)
     assert guarded.clock.now == 1000.0 + guard.LONGEST + guard.LOOK
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.keeper.test_notify import Supervisor
 from tests.support import ROOT
+from tests.support.waiting import wait_for
 
 SCRIPT = """
 import os, sys
@@ -56,7 +57,10 @@ def test_a_ready_engine_feeds_the_watchdog_only_while_it_lives(tmp_path: Path, l
     if lives:
         script = script.replace("Run.live = live", "Run.live, Run.engine_lives = live, True")
     try:
-        subprocess.run([sys.executable, "-c", script, str(folder)], env=env, check=True)
+        with subprocess.Popen([sys.executable, "-c", script, str(folder)], env=env) as process:
+            # A datagram socket that is not read holds its sender up after a few messages.
+            wait_for(lambda: (supervisor.listen(), process.poll())[1] is not None, "its end")
+        assert process.returncode == 0
         heard = [m for m in supervisor.listen() if m in ("WATCHDOG=1", "loading", "ready")]
     finally:
         supervisor.close()
