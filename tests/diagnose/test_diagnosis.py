@@ -10,6 +10,7 @@ from launcher.diagnose import below, diagnose, of_folder, of_instance
 from launcher.diagnose.diagnosis import fill
 from launcher.diagnose.lines import parse_time, read, redact
 from launcher.engines.fastdeploy import failures
+from launcher.plan.model import FailureRule
 
 SUMMARY = "Failed to launch worker processes, check log/workerlog.* for more details."
 
@@ -439,3 +440,30 @@ def test_source_on_the_first_line_of_a_log_is_not_quoted(tmp_path: Path) -> None
     assert "openai" in answer.cause
     assert answer.evidence is not None
     assert answer.evidence.line == 2
+
+
+OWN = FailureRule("ED-FD-OWN", "engine says (?P<what>.+)", "its own words: {what}", "do this")
+ANY = FailureRule("ED-ANY-PROCESS", "any process says", "some process", "do that")
+
+
+@pytest.mark.parametrize(
+    ("lines", "rule_id"),
+    [
+        ({"10:00:01": "any process says", "10:00:02": "engine says x"}, "ED-FD-OWN"),
+        ({"10:00:01": "engine says x", "10:00:02": "any process says"}, "ED-FD-OWN"),
+        ({"10:00:01": "any process says", "10:00:06": "engine says x"}, "ED-FD-OWN"),
+        ({"10:00:01": "any process says", "10:00:07": "engine says x"}, "ED-ANY-PROCESS"),
+        ({"10:00:01": "any process says"}, "ED-ANY-PROCESS"),
+    ],
+)
+@pytest.mark.parametrize("rules", [(OWN, ANY), (ANY, OWN)])
+def test_within_one_incident_the_engines_own_rule_says_more(
+    rules: tuple[FailureRule, ...], lines: dict[str, str], rule_id: str, tmp_path: Path
+) -> None:
+    text = "".join(record("ERROR", when, message) for when, message in lines.items())
+    log = write(tmp_path / "log", server__log=text) / "server.log"
+    answer = diagnose([log], rules)
+    assert answer.rule_id == rule_id
+    assert {answer.rule_id, *(other.rule_id for other in answer.alternatives)} == {
+        OWN.id if "engine" in line else ANY.id for line in lines.values()
+    }

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from launcher.engines.base import Installed, Release
-from launcher.environments import find
+from launcher.environments import catalogue, find
 from launcher.environments.find import constraint, environment_names
 from launcher.errors import ExitCode, PreconditionError, Problem, UsageError
 from launcher.profile.model import Origin, Profile
@@ -65,6 +65,24 @@ def test_engine_version_chooses_among_environments(home: Path) -> None:
 
     assert find(TRANSFORMERS, profile(engine_version="<5")).python == str(old)
     assert find(TRANSFORMERS, profile(), version="4.57").python == str(old)
+
+
+@pytest.mark.parametrize("constraint_", ["", ">=5", ">=5,<6", "==5.24.0rc1", ">4.57.6"])
+def test_a_pre_release_that_was_installed_is_used(home: Path, constraint_: str) -> None:
+    venvs.install(home, "transformers", "4.57.6")
+    newest = venvs.install(home, "transformers", "5.24.0rc1")
+
+    installed = find(TRANSFORMERS, profile(engine_version=constraint_ or None))
+    chosen = catalogue.pick(f"transformers{constraint_}")
+
+    assert installed.python == str(newest)
+    assert str(chosen.version) == "5.24.0rc1"
+
+
+def test_a_pre_release_of_the_profiles_own_python_is_used(home: Path, tmp_path: Path) -> None:
+    python = venvs.make(tmp_path / "own", transformers="5.24.0rc1")
+    installed = find(TRANSFORMERS, profile(python=str(python), engine_version=">=5"))
+    assert installed.release == Release("5.24.0rc1", "5.2")
 
 
 def test_python_in_the_profile_wins(home: Path, tmp_path: Path) -> None:

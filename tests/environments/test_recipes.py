@@ -99,3 +99,8 @@ def test_what_cannot_be_meant() -> None:
         assert error.exit_code == ExitCode.USAGE
     assert "did you mean 'vllm'" in refused("vlm").problems[0].message
     assert "did you mean 'fastdeploy'" in refused("fastdeploy-gpu").problems[0].message
+
+
+def test_a_pre_release_that_is_named_is_admitted() -> None:
+    assert known_version(parse("transformers==5.30.0rc1")) == "5.30.0rc1"
+    assert known_version(parse("vllm==0.33.0rc1")) == "0.33.0rc1"

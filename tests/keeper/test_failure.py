@@ -8,8 +8,9 @@ import pytest
 from launcher.errors import ExitCode, Problem
 from launcher.files import lengths
 from launcher.keeper.failure import Failure, ended, explain
+from launcher.keeper.identity import Process
 from launcher.keeper.state import State
-from launcher.plan.model import FailureRule
+from launcher.plan.model import FailureRule, ProgressRule
 from launcher.redact import Redactor
 from tests.keeper.test_watch import PLAN
 
@@ -183,6 +184,60 @@ def test_what_is_certain_stays_what_it_is(name: str, stop: str, tmp_path: Path) 
     state = State("one", "t", log_lengths={}, engine_exit=code, exit_is_ours=True)
     failure = Failure(Problem(name, "why"), ExitCode.DEADLINE)
     assert explain(failure, replace(PLAN, failure_rules=LATE), folder, state) == failure
+
+
+def test_a_load_without_progress_is_explained_with_both_bars() -> None:
+    plan = replace(PLAN, progress=ProgressRule(cpu=0.05, io=2048.0))
+    failure = Failure.no_progress(plan, State("one", "t"), [], {})
+    assert (failure.problem.code, failure.exit_code) == ("no-progress", ExitCode.DEADLINE)
+    assert failure.problem.message == (
+        f"no progress for {plan.deadlines.no_progress:g} s: no phase line, and on average under "
+        "5% of a core and 2 KiB/s of input and output"
+    )
+    assert failure.problem.remedy == (
+        "if this load is that quiet, raise `health.no-progress-timeout`"
+    )
+
+
+def test_a_stopped_process_explains_a_load_without_progress() -> None:
+    plan = replace(PLAN, progress=ProgressRule(workers=("worker",), cpu=0.05, io=2048.0))
+    processes = [
+        Process(5, 1, 5, 1, "ok", "S"), Process(6, 1, 5, 1, "halted", "T"),
+        Process(7, 1, 5, 1, "traced", "t"),
+    ]  # fmt: skip
+    state = State("one", "t", phase="weights")
+    problem = Failure.no_progress(plan, state, processes, {}).problem
+    assert " in phase 'weights': no phase line" in problem.message
+    assert problem.message.endswith(
+        "output by each worker; stopped by a signal (SIGSTOP): 6 (halted), 7 (traced)"
+    )
+    assert problem.remedy == "`kill -CONT 6` would let it go on; find who stopped it"
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (-9, "was killed by SIGKILL (out of memory, or somebody's kill -9)"),
+        (-8, "was killed by SIGFPE"),
+        (-10, "was killed by SIGUSR1"),
+        (-999, "was killed by signal 999"),
+    ],
+)
+def test_only_a_sigkill_hints_at_memory(code: int, words: str) -> None:
+    assert ended(code) == words
+
+
+def test_a_worker_that_ended_is_named_beside_the_cause(tmp_path: Path) -> None:
+    folder = logged(tmp_path, "ValueError: layer 7")
+    plan = replace(PLAN, failure_rules=(RULE,), log_folder=str(tmp_path / "none"))
+    state = State("one", "t", worker_exit=-11)
+    message = explain(Failure.from_exit(1, "loading"), plan, folder, state).problem.message
+    assert message.endswith(" (a worker was killed by SIGSEGV): layer 7 is bad"), message
+    known = replace(RULE, id=Failure.from_exit(1, "loading").problem.code)
+    same = replace(plan, failure_rules=(known,))
+    problem = explain(Failure.from_exit(1, "loading"), same, folder, state).problem
+    assert problem.message.endswith(" was ready (a worker was killed by SIGSEGV)")
+    assert problem.where == "engine.log:1: ValueError: layer 7"
 
 
 def test_an_unknown_error_from_before_it_worked_is_not_why_it_died(tmp_path: Path) -> None:

@@ -217,3 +217,31 @@ def test_a_full_disk_costs_lines_and_nothing_else(
     monkeypatch.undo()
     log.close()
     assert log.lost_bytes > len(b"lost")
+
+
+def test_a_record_of_three_fields_has_no_text() -> None:
+    assert parse_record("2026-01-02T03:04:05Z stdout F") == (
+        "2026-01-02T03:04:05Z", "stdout", "F", ""
+    )  # fmt: skip
+    assert parse_record("2026-01-02T03:04:05Z stdout F a b") == (
+        "2026-01-02T03:04:05Z", "stdout", "F", "a b"
+    )  # fmt: skip
+
+
+def test_every_line_that_ended_is_whole() -> None:
+    assert fed(b"a\nb\n\nc\n") == [(b"a", True), (b"b", True), (b"", True), (b"c", True)]
+    assert fed(b"a\rb\nc\nd") == [(b"a", False), (b"b", True), (b"c", True), (b"d", True)]
+
+
+@pytest.mark.parametrize("character", ["é", "上", "😀"])
+def test_a_record_is_cut_before_the_character_that_does_not_fit(character: str) -> None:
+    """As late as can be, whichever byte of the character stands on the border."""
+    size = len(character.encode())
+    for before in range(size + 1):
+        text = b"x" * (LONGEST_RECORD - before) + character.encode() + b"y" * 10
+        (first, first_whole), *rest = fed(text + b"\n")
+        fits = before in (0, size)
+        assert len(first) == (LONGEST_RECORD if fits else LONGEST_RECORD - before)
+        assert not first_whole
+        assert first + b"".join(piece for piece, _ in rest) == text
+        assert [whole for _, whole in rest] == [True]

@@ -1,5 +1,6 @@
 """`state.json`: whole or not at all, and believed only when it can be."""
 
+import errno
 import json
 import os
 import threading
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from launcher import files
 from launcher.keeper.state import (
     STATE_SCHEMA,
     DamagedState,
@@ -106,3 +108,33 @@ def test_a_path_that_is_no_text_can_be_stored(tmp_path: Path) -> None:
     state = read_state(tmp_path)
     assert state is not None
     assert state.evidence == {"path": name}
+
+
+@pytest.mark.parametrize(
+    ("number", "room", "written"),
+    [
+        (errno.ENOSPC, True, True),
+        (errno.EDQUOT, True, True),
+        (errno.ENOSPC, False, False),
+        (errno.EROFS, True, False),
+    ],
+)
+def test_on_a_full_disk_the_last_word_replaces_the_old_one_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, room: bool, written: bool
+) -> None:
+    write_state(tmp_path, State("one", "t", state="ready"))
+    over = files.write_over
+
+    def full(path: Path, text: str) -> None:
+        raise OSError(number, "no")
+
+    monkeypatch.setattr(files, "write_atomically", full)
+    monkeypatch.setattr(files, "write_over", lambda path, text: room and over(path, text))
+    if written:
+        write_state(tmp_path, State("one", "t", state="died"))
+    else:
+        with pytest.raises(OSError, match="no"):
+            write_state(tmp_path, State("one", "t", state="died"))
+    stored = read_state(tmp_path)
+    assert stored is not None
+    assert stored.state == ("died" if written else "ready")

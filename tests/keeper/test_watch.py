@@ -122,3 +122,16 @@ def test_a_plan_without_rules_knows_nothing() -> None:
     watcher = Watcher(replace(PLAN, phase_rules=(), failure_rules=()))
     assert watcher.phase_of("engine", "importing") is None
     assert watcher.failure_of("loading", "engine", "f", "it burns") is None
+
+
+def test_a_line_that_says_no_more_than_the_last_is_no_news() -> None:
+    watcher = Watcher(PLAN)
+    assert phase(watcher, "importing torch") == ("import", None)
+    assert phase(watcher, "importing torch again") is None, "the phase alone, a second time"
+    assert phase(watcher, "Loading weights:   0%") == ("weights", 0.0)
+    assert phase(watcher, "Loading weights:   0%") is None
+    assert phase(watcher, "shard 1/2") == ("weights", 50.0)
+    assert phase(watcher, "shard 1/2") is None, "an equal percentage"
+    assert phase(watcher, "Loading weights:  50%") is None, "whatever its spelling"
+    assert watcher.percent == 50.0
+    assert phase(watcher, "Loading weights:  51%") == ("weights", 51.0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from launcher.engines.fastdeploy import memory as fastdeploy
 from launcher.host import weights
 from launcher.plan import memory
-from launcher.plan.memory import GIB, Ask, Card, Prediction, Shape
+from launcher.plan.memory import GIB, Ask, Card, Costs, Prediction, Shape
 from launcher.preparing.memory import shape_of_files
 from tests.support.checkpoints import write_checkpoint
 
@@ -41,6 +42,17 @@ MORE_THAN_NEEDED = {
     ("ERNIE-4.5-VL-424B-A47B", "h800-80g", "wint4"),
 }
 """Rows whose number of GPUs is not the smallest that memory allows."""
+
+SMALL = Shape(
+    name="small", parameters={"dense": 1_000_000, "norms": 1_000}, layers=2, heads=8, kv_heads=4,
+    head_dim=16, hidden=128, vocab=1_000, context=4_096, checkpoint=2_002_000,
+    largest_file=2_000_000, source="made up",
+)  # fmt: skip
+COSTS = Costs(
+    weight_bytes={"bf16": {"*": 2.0}, "wint8": {"dense": 1.0, "*": 2.0}}, replicated=("norms",),
+    context=3_000_000, graphs=2_000_000, per_rank_communication=500_000, activation_factor=4.0,
+    spare_blocks=2, most_blocks=40_000, host_base=1_000_000, most_sequences=64,
+)  # fmt: skip
 
 
 def card(name: str) -> Card:
@@ -154,3 +166,112 @@ def test_too_little_is_said_with_its_reason(shapes: Any) -> None:
 def test_an_unknown_quantization_is_not_guessed(shapes: Any) -> None:
     with pytest.raises(KeyError, match="wint3"):
         predict(shapes("table", "ERNIE-4.5-21B-A3B"), "a10-24g", "wint3", 1)
+
+
+@pytest.mark.parametrize(("ranks", "heads"), [(1, 4), (2, 2), (3, 1), (4, 1), (8, 1), (16, 1)])
+def test_a_rank_holds_at_least_one_kv_head(ranks: int, heads: int) -> None:
+    """With more ranks than heads each rank has a copy of one; nothing is never stored."""
+    shape = replace(SMALL, layers=3, kv_heads=4, head_dim=5)
+    ask = Ask(ranks, None, 2048, 8, 8192, block_size=7, kv_bytes=2)
+    assert memory.block_bytes(shape, ask) == 2 * 3 * heads * 5 * 2 * 7
+
+
+def test_a_model_with_fewer_heads_than_ranks_can_be_planned() -> None:
+    prediction = memory.predict(
+        replace(SMALL, kv_heads=2), Card("a card", 80 * GIB, "a test"), Ask(8, None, 2048, 8, 64),
+        COSTS,
+    )  # fmt: skip
+    assert prediction.fits
+    assert prediction.block_bytes > 0
+
+
+def test_the_account_of_one_rank_term_by_term() -> None:
+    """Every number reckoned by hand: 10 tokens, 2 ranks, 3 sequences."""
+    ask = Ask(2, None, 1_000, 3, 10, block_size=64, utilization=0.5)
+    prediction = memory.predict(SMALL, Card("c", GIB, "a test", used=GIB // 4), ask, COSTS)
+    usable, weights = GIB // 2 - GIB // 4, 2 * 1_000_000 // 2 + 2 * 1_000
+    rows, logits = 10 * 128 * 4 * 2 // 2, 3 * 1_000 * 4 * 2
+    assert [(term.name, term.bytes, term.formula) for term in prediction.terms] == [
+        ("usable", usable, "1.0 GiB x 0.5 - 0.2 GiB used by others"),
+        ("weights", weights, "1,001,000 weights as bf16 / 2 rank(s); made up"),
+        ("activations", rows + logits, "10 tokens x hidden 128 x 4 x 2 B + 3 x vocabulary x 8 B"),
+        ("runtime", 3_500_000, "CUDA context, workspaces, communication buffers"),
+        ("cuda graphs", 2_000_000, "captured decode batches"),
+    ]
+    available = usable - weights - rows - logits - 5_500_000
+    assert (prediction.available, prediction.weights) == (available, weights)
+    assert prediction.block_bytes == 2 * 2 * 2 * 16 * 2 * 64
+    assert prediction.blocks == available // prediction.block_bytes
+    assert (prediction.needed, prediction.sequences) == (1_000 // 64 + 2, 3)
+    assert prediction.host_peak == 2 * 2_000_000 + 2 * 1_000_000
+    assert (prediction.fits, prediction.why) == (True, "fits")
+    whole = memory.predict(SMALL, prediction.card, replace(ask, streamed=False), COSTS)
+    assert whole.host_peak == SMALL.checkpoint + 2 * 1_000_000
+
+
+def test_one_rank_alone_has_no_communication() -> None:
+    ask = Ask(1, "wint8", 1_000, 3, 10)
+    prediction = memory.predict(replace(SMALL, stored={"norms": 5}), CARD, ask, COSTS)
+    runtime = next(term for term in prediction.terms if term.name == "runtime")
+    assert (runtime.bytes, runtime.formula) == (3_000_000, "CUDA context, workspaces")
+    weights = next(term for term in prediction.terms if term.name == "weights")
+    assert (weights.bytes, weights.formula) == (
+        1_000_005, "1,001,000 weights as wint8 / 1 rank(s); made up"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(99_999_999, "99,999,999 weights"), (100_000_000, "0.10e9 weights")]
+)
+def test_large_counts_are_given_in_billions(count: int, text: str) -> None:
+    large = replace(SMALL, parameters={"dense": count})
+    terms = memory.predict(large, CARD, Ask(1, None, 64, 1, 1), COSTS).terms
+    assert terms[1].formula == f"{text} as bf16 / 1 rank(s); made up"
+
+
+CARD = Card("c", GIB, "a test")
+
+
+@pytest.mark.parametrize(
+    ("total", "changes", "why"),
+    [
+        (8_000_000, {}, "fits"),
+        (2_002_000, {}, "the weights alone (0.0 GiB) exceed 0.0 GiB"),
+        (2_002_001, {}, "nothing is left for the KV cache"),
+        (7_030_000, {}, "nothing is left for the KV cache"),
+        (8_000_000, {"blocks_override": 16}, "128 tokens need 4 blocks, 3 are left"),
+        (8_000_000, {"blocks_override": 30}, "fits"),
+        (8_000_000, {"blocks_override": 31}, "num-gpu-blocks-override 31 needs more than is left"),
+        (7_050_000, {"blocks_override": 16}, "128 tokens need 4 blocks, 3 are left"),
+    ],
+)
+def test_each_reason_begins_where_the_one_before_ends(
+    total: int, changes: dict[str, Any], why: str
+) -> None:
+    share = 0.2 if changes.get("blocks_override") == 16 else 1.0
+    ask = Ask(1, None, 128, 1, 1, utilization=1.0, prefill_share=share, **changes)
+    prediction = memory.predict(SMALL, Card("c", total, "a test"), ask, COSTS)
+    assert (prediction.why, prediction.fits) == (why, why == "fits")
+
+
+def test_blocks_that_fit_exactly_are_not_too_many() -> None:
+    ask = Ask(1, None, 128, 1, 1, utilization=1.0)
+    free = memory.predict(SMALL, CARD, ask, COSTS)
+    exact = replace(CARD, total=GIB - free.available + 10 * free.block_bytes)
+    assert memory.predict(SMALL, exact, replace(ask, blocks_override=10), COSTS).fits
+    assert not memory.predict(SMALL, exact, replace(ask, blocks_override=11), COSTS).fits
+    assert memory.predict(SMALL, CARD, ask, COSTS).blocks == min(
+        free.available // free.block_bytes, COSTS.most_blocks
+    )
+    assert memory.predict(SMALL, replace(CARD, total=64 * GIB), ask, COSTS).blocks == 40_000
+
+
+def test_the_largest_values_of_a_small_model() -> None:
+    ask = Ask(1, None, 128, 4, 1, utilization=1.0)
+    blocks = memory.predict(SMALL, CARD, replace(ask, max_model_len=64), COSTS).blocks
+    assert memory.largest_model_len(SMALL, CARD, ask, COSTS) == 4_096, "never past its context"
+    long = replace(SMALL, context=10**9)
+    assert memory.largest_model_len(long, CARD, ask, COSTS) == (blocks // 4 - 2) * 64
+    assert memory.largest_num_seqs(SMALL, CARD, ask, COSTS) == 64, "never past the engine's"
+    assert memory.largest_num_seqs(SMALL, replace(CARD, total=1), ask, COSTS) == 0
+    assert memory.largest_model_len(SMALL, replace(CARD, total=1), ask, COSTS) == 0

@@ -11,7 +11,8 @@ import pytest
 
 from launcher.engines.base import PortNeed
 from launcher.errors import PreconditionError
-from launcher.host import network
+from launcher.host import kernel, network
+from launcher.host.kernel import MessageQueue
 from launcher.host.network import QueuePort
 from launcher.preparing import leases
 from launcher.preparing.leases import Leases
@@ -221,3 +222,19 @@ def test_the_order_of_the_candidates_cannot_be_foretold(monkeypatch: pytest.Monk
     assert orders[0][0] == orders[1][0], "the name's own port comes first"
     assert orders[0][1:50] != orders[1][1:50]
     assert set(orders[0]) == set(orders[1])
+
+
+@pytest.mark.parametrize("other_bytes", [0x000000, 0xFFFFFF, 0x00A5C3, 0xC3A500])
+def test_a_queue_takes_the_low_byte_that_its_key_has_at_the_top(
+    other_bytes: int, taken: list[Leases], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ftok(path, port): the port's low byte, the device's, then two bytes of the inode."""
+    free = 0x5A
+    queues = tuple(
+        MessageQueue((byte << 24) | other_bytes, byte, 0, 0, 0, 0, 0)
+        for byte in range(256)
+        if byte != free
+    )
+    monkeypatch.setattr(kernel, "message_queues", lambda: queues)
+    monkeypatch.setattr(network, "queue_ports", lambda: ())
+    assert take(taken, QUEUE)["queue"] & 255 == free

@@ -58,3 +58,8 @@ def test_what_readers_disagree_about_is_refused_in_answers_only(text: str, why: 
 
 def test_the_deepest_that_is_read() -> None:
     assert loads("[" * DEPTH + "]" * DEPTH)
+
+
+def test_the_message_names_the_depth() -> None:
+    with pytest.raises(ValueError, match=rf"^JSON nested more than {DEPTH} levels deep$"):
+        loads("[" * (DEPTH + 1) + "]" * (DEPTH + 1))

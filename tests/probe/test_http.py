@@ -138,3 +138,35 @@ def test_a_path_that_would_be_more_than_a_path_is_not_sent(path: str) -> None:
 def test_nobody_listens(free_port: int) -> None:
     with pytest.raises(ConnectionRefusedError):
         ask(free_port)
+
+
+def sent(method: str, path: str, body: bytes, **headers: str) -> bytes:
+    """The bytes of one request as they arrive."""
+    arrived: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                data = b""
+                while b"\r\n\r\n" not in data or not data.endswith(body):
+                    data += connection.recv(65536)
+                arrived.append(data)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        port = server.getsockname()[1]
+        request("127.0.0.1", port, method, path, headers, body, timeout=60, limit=100)
+        thread.join()
+    return arrived[0].replace(str(port).encode(), b"PORT")
+
+
+def test_a_request_byte_for_byte() -> None:
+    """A body without its length would be the next request."""
+    head = b" HTTP/1.1\r\nHost: 127.0.0.1:PORT\r\nConnection: close\r\n"
+    assert sent("GET", "/health", b"") == b"GET /health" + head + b"\r\n"
+    assert sent("POST", "/v1", b"", Accept="*/*") == (
+        b"POST /v1" + head + b"Accept: */*\r\nContent-Length: 0\r\n\r\n"
+    )
+    assert sent("POST", "/v1", b"{1}") == b"POST /v1" + head + b"Content-Length: 3\r\n\r\n{1}"

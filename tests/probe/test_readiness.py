@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from launcher.plan.model import LaunchPlan, PortUse, Readiness, SettingCheck
 from launcher.probe import readiness
 from launcher.probe.readiness import Rung
+from tests.probe.test_http import answering
 from tests.support import ROOT, ports
 from tests.support.ports import is_free
 from tests.support.waiting import wait_for
@@ -59,6 +61,9 @@ def test_all_the_way_up(served: Served) -> None:
     assert [r.name for r in rungs] == ["listening", "health", "models", "settings", "completion"]
     assert {r.verdict for r in rungs} == {"passed"}
     assert rungs[-1].evidence["text"] == "Hello!"
+    assert set(rungs[-1].evidence) == {"text", "seconds", "at"}
+    assert set(rungs[1].evidence) == {"status", "seconds"}
+    assert rungs[1].message == "GET /health answered 200"
 
 
 def test_nothing_is_asked_above_a_rung_that_does_not_hold(served: Served) -> None:
@@ -79,7 +84,7 @@ def test_nobody_listens(served: Served) -> None:
     plan = served(serve=True)
     gone = ports.free_port()
     rung = readiness.health(plan.readiness, gone)
-    assert rung.verdict == "retry"
+    assert rung == Rung("health", "retry", "GET /health failed: connection refused")
 
 
 def test_a_health_that_hangs(served: Served) -> None:
@@ -143,6 +148,7 @@ def test_settings_that_differ_are_all_named(served: Served) -> None:
     assert (rung.verdict, rung.code) == ("failed", "settings-differ")
     assert "len: asked 4096, runs 2048; seqs: asked 8, runs 4" in rung.message
     assert rung.evidence["unknown"] == ["quiet"], "what the server does not tell is unknown"
+    assert str(rung.remedy).endswith("`health.allow-differences: [len, seqs]`")
 
 
 def test_a_difference_can_be_allowed(served: Served) -> None:
@@ -204,3 +210,18 @@ def test_the_completion(served: Served, completion: str, verdict: str, code: str
 )
 def test_what_counts_as_generated(body: Any, text: str) -> None:
     assert readiness.generated(json.dumps(body).encode()) == text
+
+
+def test_without_a_model_list_nothing_is_asked(served: Served) -> None:
+    plan = served()
+    without = replace(plan, readiness=replace(plan.readiness, models_path=None))
+    assert readiness.models(without, None) == Rung(
+        "models", "passed", "the engine has no model list"
+    )
+
+
+def test_an_unhealthy_answer_is_quoted_on_one_line() -> None:
+    with answering(b"HTTP/1.1 503 Busy\r\nContent-Length: 10\r\n\r\nnot\n ready") as port:
+        rung = readiness.health(Readiness("127.0.0.1"), port, timeout=20)
+    assert (rung.verdict, rung.message) == ("retry", "GET /health answered 503 not ready")
+    assert rung.evidence["body"] == "not ready"

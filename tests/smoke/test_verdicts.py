@@ -15,6 +15,7 @@ from launcher.smoke.clients.base import Endpoint
 from launcher.smoke.deviations import Deviation
 from launcher.smoke.resolve import base_url, resolve
 from launcher.smoke.rules import problems
+from launcher.smoke.runner import CheckRun
 from launcher.smoke.suite import select, smoke
 from tests.smoke.defects import DEFECTS
 from tests.smoke.servers import Defect, serve
@@ -437,3 +438,18 @@ def test_a_mix_up_is_the_servers_even_if_the_model_repeats_no_marker() -> None:
         check = only(smoke(target_of(server), names=["concurrency"]))
     assert {f["code"] for f in check["findings"]} == {"answers-mixed"}
     assert "the model does not repeat" not in check["message"]
+
+
+WORST_FIRST = ("fail", "inconclusive", "could not check", "pass")
+
+
+@pytest.mark.parametrize("worse", WORST_FIRST)
+@pytest.mark.parametrize("better", WORST_FIRST)
+def test_the_worst_draw_is_the_verdict(worse: str, better: str) -> None:
+    """A draw that could not be checked is no pass, wherever it stands among those that passed."""
+    if WORST_FIRST.index(worse) > WORST_FIRST.index(better):
+        worse, better = better, worse
+    for verdicts in ((worse, better), (better, worse), (better, worse, better)):
+        run = CheckRun(all_checks()[0], "requests", [Outcome(v, f"a {v}") for v in verdicts])
+        assert run.outcome == Outcome(worse, f"a {worse}")
+        assert run.passes == verdicts.count("pass")

@@ -1,0 +1,69 @@
+"""The keeper as a whole, with a run of our own in the place of an engine's."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.keeper.test_notify import Supervisor
+from tests.support import ROOT
+from tests.support.waiting import wait_for
+
+SCRIPT = """
+import os, sys
+from pathlib import Path
+from launcher.errors import ExitCode
+from launcher.keeper.keeper import Keeper
+from launcher.keeper.run import Run
+from launcher.plan.model import LaunchPlan
+
+folder = Path(sys.argv[1])
+lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+plan = LaunchPlan(
+    instance="one", engine="scripted", release="1", argv=("/bin/true",), cwd="/",
+    log_folder=str(folder), temporary_folder=str(folder),
+)
+keeper = Keeper(folder, plan, "one:token", {}, environ=dict(os.environ), lock=lock)
+
+
+def live(run):
+    for state in ("loading", "ready"):
+        keeper.state.state = state
+        keeper._notifier.send(state)
+        fired = []
+        keeper.loop.call_later(0.3, lambda: fired.append(1))
+        assert keeper.loop.run_until(lambda: bool(fired), 60)
+    return ExitCode.DONE
+
+
+Run.live = live
+sys.exit(keeper.run())
+"""
+
+
+@pytest.mark.parametrize("lives", [True, False])
+def test_a_ready_engine_feeds_the_watchdog_only_while_it_lives(tmp_path: Path, lives: bool) -> None:
+    """A load has no engine to ask about yet; a server that is gone must be restarted by systemd."""
+    supervisor = Supervisor(str(tmp_path / "notify"))
+    folder = tmp_path / "one"
+    folder.mkdir()
+    env = {
+        **os.environ, "NOTIFY_SOCKET": supervisor.address, "WATCHDOG_USEC": "20000",
+        "PYTHONPATH": str(ROOT),
+    }  # fmt: skip
+    script = SCRIPT
+    if lives:
+        script = script.replace("Run.live = live", "Run.live, Run.engine_lives = live, True")
+    try:
+        with subprocess.Popen([sys.executable, "-c", script, str(folder)], env=env) as process:
+            # A datagram socket that is not read holds its sender up after a few messages.
+            wait_for(lambda: (supervisor.listen(), process.poll())[1] is not None, "its end")
+        assert process.returncode == 0
+        heard = [m for m in supervisor.listen() if m in ("WATCHDOG=1", "loading", "ready")]
+    finally:
+        supervisor.close()
+    ready = heard.index("ready")
+    assert "WATCHDOG=1" in heard[heard.index("loading") : ready]
+    assert ("WATCHDOG=1" in heard[ready:]) == lives

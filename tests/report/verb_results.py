@@ -1,0 +1,429 @@
+"""Results of each verb with every part that its text can show; `stored/` has the texts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from launcher.result import Result
+from tests.report.results import (
+    EVERY_VERDICT,
+    check,
+    column,
+    compare_result,
+    exchange,
+    finding,
+    smoke_result,
+)
+
+GIB = 1024**3
+NOW = 1_800_000_000.0
+"""Unix seconds at which the texts are made."""
+RECEIPT = {
+    "processes": 0, "ports": 1, "shm": 2, "queues": 3, "temporary": 4, "seconds": 0.5,
+    "left": ["port 8180"], "foreign": ["/dev/shm/x"],
+}  # fmt: skip
+EVIDENCE = {"file": "workerlog.0", "line": 7, "text": "CUDA out of memory", "time": 1.0}
+NO_LINE = {"file": "exit code", "line": 0, "text": "ended with exit code 9", "time": None}
+
+
+def diagnosis(**changes: Any) -> Result:
+    data = {
+        "rule": "ED-FD-CUDA-OOM", "kind": "failure", "cause": "the GPU has no memory left",
+        "remedy": "lower gpu-memory-utilization", "retry": False, "evidence": EVIDENCE,
+        "others": [], "first_errors": [], "files": 2, "bytes": 1_540_000, "notes": [],
+        "source": "/logs",
+    }  # fmt: skip
+    return Result("diagnose", {**data, **changes}, "ernie")
+
+
+def page(kind: str, **fields: Any) -> Result:
+    return Result("explain", {"page": {"id": "the-id", "kind": kind, **fields}})
+
+
+def rule(**changes: Any) -> Result:
+    fields = {
+        "cause": "the port is in use " * 8, "remedy": "choose another port", "retry": True,
+        "phase": "import", "where": "the console", "exit_code": 1, "sample": "Address in use",
+        "before": "`doctor` finds it", "evidence": "measured", "origin": ["2.3", "2.4"],
+        "engine": "fastdeploy", "releases": ["2.3", "2.4"],
+    }  # fmt: skip
+    return page("failure", **{**fields, **changes})
+
+
+def status_of(**changes: Any) -> Result:
+    row = {"name": "ernie", "state": "ready", "engine": "fastdeploy", "release": "2.3"}
+    return Result("status", {"instances": [{**row, **changes}]}, "ernie")
+
+
+DIAGNOSES = {
+    "diagnose": diagnosis(),
+    "diagnose-retry": diagnosis(
+        retry=True, kind="symptom", evidence=NO_LINE, files=1, notes=["x.log was not read"],
+        others=[
+            {"rule": "ED-B", "cause": "also this", "evidence": EVIDENCE},
+            {"rule": "ED-C", "cause": "and this", "evidence": None},
+        ],
+    ),
+    "diagnose-warning": diagnosis(kind="warning"),
+    "diagnose-unknown": diagnosis(
+        rule=None, kind="", cause="no rule fits", evidence=None, remedy="",
+        first_errors=[EVIDENCE, {**EVIDENCE, "line": 9}],
+    ),
+    "diagnose-state": diagnosis(
+        rule=None, kind="", evidence=None, remedy="look at the log", newest=[EVIDENCE],
+        state={"message": "ernie has died", "where": "/logs/x", "remedy": "look at the log"},
+    ),
+    "diagnose-state-and-rule": diagnosis(
+        state={"message": "ernie has died", "where": None, "remedy": None}
+    ),
+    "explain-runbook": page("runbook", path="does-not-start.md", text="# It does not start"),
+    "explain-exit-code": page("exit-code", title="busy", means="m " * 60, remedy="wait"),
+    "explain-error": page(
+        "error", means="it is locked", remedy="wait",
+        exit_codes=[{"code": 3, "when": None}, {"code": 5, "when": "the time is over"}],
+    ),
+    "explain-check": page("check", fast=True, title="is there a GPU?", means="it needs one"),
+    "explain-slow-check": page("check", fast=False, title="is there a GPU?", means="it needs one"),
+    "explain-rule": rule(),
+    "explain-common-rule": rule(
+        engine="common", releases=[], retry=False, exit_code=None, sample="", before=""
+    ),
+    "explain-rule-of-any-release": rule(releases=[]),
+    "explain-index": Result(
+        "explain",
+        {
+            "exit_codes": [{"id": "3", "title": "a precondition"}],
+            "failure_rules": [{"id": "ED-A", "title": "", "cause": "long " * 30}],
+        },
+    ),
+}  # fmt: skip
+DOCTOR = {
+    "doctor": Result("doctor", {
+        "findings": [
+            {"check": "gpu", "answer": "PASS", "evidence": "one", "why": "x", "remedy": "y"},
+            {"check": "shm", "answer": "FAIL", "evidence": "64 MB", "why": "small", "remedy": "y"},
+            {"check": "time", "answer": "WARN", "evidence": "1 s", "why": "short", "remedy": ""},
+        ],
+        "counts": {"PASS": 1, "WARN": 1, "FAIL": 1, "UNKNOWN": 0},
+    }),
+    "doctor-well": Result("doctor", {
+        "findings": [
+            {"check": "gpu", "answer": "PASS", "evidence": "one", "why": "", "remedy": ""},
+        ],
+        "counts": {"PASS": 1, "WARN": 0, "FAIL": 0, "UNKNOWN": 0},
+    }),
+}  # fmt: skip
+ENGINES = {
+    "engine-list": Result("engine list", {
+        "installed": [
+            {"name": "vllm", "version": "0.32.0", "python_version": "3.11.7",
+             "size_bytes": 3 * GIB, "folder": "/engines/vllm-0.32.0"},
+            {"name": "transformers", "version": "5.0", "folder": "/engines/t"},
+        ],
+        "unfinished": ["/engines/half"], "folder": "/engines",
+        "available": [
+            {"name": "vllm", "default": "0.32.0", "supported": ">=0.32"},
+            {"name": "fastdeploy", "default": "2.3.2", "supported": ">=2.0,<2.5"},
+        ],
+    }),
+    "engine-list-empty": Result("engine list", {
+        "installed": [], "unfinished": [], "available": [], "folder": "/engines"
+    }),
+    "engine-install": Result("engine install", {
+        "name": "vllm", "version": "0.32.0", "seconds": 61.6, "size_bytes": GIB, "new": True,
+        "folder": "/engines/v", "python_version": "3.11.7", "verified": False,
+        "distributions": {"vllm": "0.32.0", "torch": "2.9"},
+    }),
+    "engine-install-verified": Result("engine install", {
+        "name": "vllm", "version": "0.32.0", "seconds": 1.2, "size_bytes": 0, "new": True,
+        "folder": "/engines/v", "python_version": "3.11.7", "verified": True,
+        "distributions": {"vllm": "0.32.0"},
+    }),
+    "engine-install-again": Result("engine install", {
+        "name": "vllm", "version": "0.32.0", "new": False, "python": "/engines/v/bin/python"
+    }),
+    "engine-install-dry-run": Result("engine install", {
+        "dry_run": True, "name": "vllm", "version": "0.32.0", "folder": "/engines/v",
+        "base_python": "/usr/bin/python3", "python_version": "3.11.7", "disk_bytes": 2 * GIB,
+        "notes": ["no GPU"], "commands": ["python -m venv /engines/v", "pip install vllm"],
+    }),
+    "engine-path": Result("engine path", {"python": "/engines/v/bin/python"}),
+}  # fmt: skip
+READY = {
+    "state": "ready", "base_url": "http://127.0.0.1:8180/v1", "ports": {"api": 8180, "queue": 9},
+    "pid": 42, "seconds": 7.7,
+}  # fmt: skip
+RUNGS = ("completion", "health", "listening", "models", "settings", "other")
+ERROR = {"code": "engine-failed", "message": "it ended", "remedy": "look at the log"}
+INSTANCES = {
+    "up": Result("up", READY, "ernie"),
+    "up-already": Result("up", {
+        **READY, "already": True, "evidence": {n: {"message": f"{n} seen"} for n in RUNGS},
+        "forced": ["gpu", "shm"], "note": "the profile has changed",
+    }, "ernie"),
+    "up-restarted": Result("restart", {
+        **READY, "evidence": {"health": {"message": "not shown"}}, "stopped": {"receipt": RECEIPT},
+    }, "ernie"),
+    "up-restarted-nothing-ran": Result("restart", {**READY, "stopped": None}, "ernie"),
+    "up-failed": Result("up", {"state": "failed", "receipt": RECEIPT}, "ernie"),
+    "up-interrupted": Result("up", {"state": "stopped"}, "ernie"),
+    "down": Result("down", {"was": "ready", "state": "stopped", "receipt": RECEIPT}, "ernie"),
+    "down-no-receipt": Result("down", {"was": "ready", "state": "stopped"}, "ernie"),
+    "down-partial": Result("down", {
+        "was": "lost", "state": "stopped", "receipt": {"processes": 2, "seconds": 1}
+    }, "ernie"),
+    "down-stopped": Result("down", {"was": "stopped", "state": "stopped"}, "ernie"),
+    "down-absent": Result("down", {"was": "absent", "state": "absent", "note": "unknown"}, "ernie"),
+    "down-died": Result("down", {"was": "died", "state": "stopped"}, "ernie"),
+    "down-failed-again": Result("down", {
+        "was": "failed", "state": "failed", "receipt": RECEIPT
+    }, "ernie"),
+    "status-none": Result("status", {"instances": []}),
+    "status-all": Result("status", {"instances": [
+        {"name": "a", "state": "ready", "engine": "vllm", "release": None,
+         "ready_at": NOW - 90_000, "base_url": "http://a/v1"},
+        {"name": "b", "state": "loading", "engine": "fastdeploy", "release": "2.3",
+         "started_at": NOW - 62},
+        {"name": "c", "state": "ready", "healthy": False, "ready_at": NOW - 3_600},
+        {"name": "d", "state": "lost", "started_at": NOW - 5},
+        {"name": "e", "state": "absent", "note": "there is no such instance"},
+        {"name": "f", "state": "starting", "started_at": NOW - 86_399},
+        {"name": "g", "state": "stopped", "started_at": NOW - 5, "ready_at": NOW - 4},
+    ]}),
+    "status": status_of(
+        healthy=True, base_url="http://127.0.0.1:8180/v1", model="baidu/ERNIE", pid=1,
+        keeper_pid=2, processes=3, ports={"api": 8180}, health="GET /health answered 200",
+        note="changed", forced=["gpu"], ready_at=NOW - 3_661, percent=5, phase="not shown",
+    ),
+    "status-loading": status_of(
+        state="loading", phase="load weights", percent=41.6, started_at=NOW - 59, error=ERROR
+    ),
+    "status-starting": status_of(state="starting", phase="import", percent=None),
+    "status-unhealthy": status_of(
+        healthy=False, message="ernie is unhealthy: timed out", health="timed out", note="n",
+    ),
+    "status-unknown": status_of(state="unknown", message="its state cannot be read"),
+    "status-died": status_of(state="died", error=ERROR),
+    "status-failed": status_of(state="failed", error={**ERROR, "remedy": ""}),
+    "status-was": status_of(state="stopped", was="failed", error=ERROR),
+    "status-stopped": status_of(state="stopped", error=ERROR),
+    "status-lost": status_of(state="lost"),
+    "version": Result("version", {
+        "ernie-deploy": "0.2.0", "python": "3.11.7", "home": "/home/x",
+        "engines": [{"engine": "vllm", "version": "0.32.0", "path": "/engines/v"}],
+    }),
+    "completion": Result("completion", {"script": "complete -C ernie-deploy"}),
+    "logs": Result("logs", {"lines": 3}, "ernie"),
+}  # fmt: skip
+VALIDATED = {
+    "profile": "p.yaml", "name": "ernie", "engine": "fastdeploy", "release": "2.3",
+    "judged": "by its table", "checked": {"flags": 1, "ports": 2, "parsers": 0},
+    "notes": ["a note"],
+}  # fmt: skip
+PROFILES = {
+    "validate": Result("validate", VALIDATED, "ernie"),
+    "validate-hosted": Result("validate", {
+        **VALIDATED, "profile": None, "release": None, "checked": {"flags": 0}, "notes": [],
+    }, "ernie"),
+    "profiles-list": Result("profiles list", {"profiles": [
+        {"file": "a.yaml", "engine": "vllm", "model": "/m", "description": "the first"},
+        {"file": "longer.yaml", "engine": "fastdeploy", "model": "baidu/E", "description": None},
+        {"file": "base.yaml", "problem": "it has no model"},
+    ]}),
+    "profiles-list-empty": Result("profiles list", {"profiles": []}),
+    "profiles-show": Result("profiles show", {
+        "notes": ["two\nlines"], "profile": {"name": "ernie", "ports": {"api": 1}, "env": {}},
+    }),
+    "profiles-show-origins": Result("profiles show", {
+        "notes": [],
+        "profile": {
+            "name": "ernie", "ports": {"api": 1, "a: b": "x"}, "env": {}, "list": [1, "上海"],
+            "description": "d" * 70, "host": None,
+        },
+        "origins": {
+            "name": {"source": "p.yaml", "line": 1, "column": 7, "note": ""},
+            "ports.api": {"source": "--set", "line": None, "column": None, "note": ""},
+            "description": {"source": "q.yaml", "line": 2, "column": 3, "note": "extends"},
+        },
+    }),
+    "profiles-schema": Result("profiles schema", {"schema": {"type": "object", "title": "上海"}}),
+    "profiles-init": Result("profiles init", {"file": "p.yaml"}),
+    "profiles-diff": Result("profiles diff-release", {
+        "old": "2.2", "new": "2.3", "gone": ["--a"], "added": ["--b", "--c"],
+        "renamed": ["--d to --e"], "defaults": ["--f: 1 to 2"], "notes": ["n"],
+    }, "p.yaml"),
+    "profiles-diff-none": Result("profiles diff-release", {"old": "2.2", "new": "2.3"}, "p.yaml"),
+}  # fmt: skip
+SMOKES = {
+    "smoke": smoke_result(*EVERY_VERDICT),
+    "smoke-several-clients": smoke_result(
+        check("chat", rate={"passes": 9, "draws": 10}),
+        check("chat", "fail", client="openai", findings=[finding(f"HTTP 50{i}") for i in range(5)]),
+        check("a-long-name", "fail", client="http", findings=[], message="it ended"),
+        check("known", "fail", known=True, evidence=[
+            exchange(number=i, status=None, error="timed out", response=None) for i in range(6)
+        ]),
+        differences=[
+            {"check": "chat", "verdicts": {"requests": "pass", "openai": "fail"}, "known": False},
+            {"check": "tools", "verdicts": {"requests": "pass", "openai": "fail"}, "known": True},
+        ],
+        stopped={"code": "budget", "message": "the budget of 1 s is spent"},
+        target={
+            "name": "remote", "model": "m", "url": "http://r/v1", "engine": None, "release": None,
+            "notes": ["a note"],
+        },
+    ),
+    "smoke-one-cause": smoke_result(
+        *(check(f"check-{i}", "fail") for i in range(4)), check("passes"), check("two", "fail",
+        findings=[finding("HTTP 500"), finding("nothing", "empty", "text")]),
+    ),
+    "smoke-unreachable": smoke_result(
+        check("chat", "could not check"), unreachable="nothing answers", verdict="could not check"
+    ),
+    "smoke-evidence": smoke_result(
+        check("long", "fail", evidence=[
+            exchange(request={"text": "x" * 700}, response="y" * 700),
+            exchange(
+                method="GET", request=None, response="",
+                events=[{"at": 0.5, "data": "one"}], events_total=9,
+            ),
+        ])
+    ),
+    "compare": compare_result(
+        column("one", *EVERY_VERDICT, cost={
+            "per_million": 0.12345, "formula": "price / tokens", "worked": "1 / 2 = 0.5",
+            "measured": {"streams": 8.0, "tokens_per_second": 123.4},
+        }),
+        column(
+            "two", check("passes"), check("skips"), check("deviates"), check("doubts"),
+            check("fails", "fail"), first_token_seconds=0.25, tokens_per_second=None,
+            stopped={"code": "budget", "message": "the budget is spent"},
+            cost={"problem": "no price", "list": {
+                "input": 0.07, "output": 0.28, "provider": "hosting.example"}},
+        ),
+        column("three", problem="nothing answers", verdict="could not check"),
+        baseline="b.json", saved="c.json",
+        regressions=[
+            {"target": "two", "what": "fails", "was": "pass", "is": "fail"},
+            {"target": "gone", "what": "target", "was": "compared", "is": "missing"},
+        ],
+    ),
+    "compare-no-worse": compare_result(column("one", check("passes")), baseline="b.json"),
+}  # fmt: skip
+SMOKE_LISTING = {
+    "smoke-list": Result("smoke", {
+        "checks": [
+            {"name": "chat", "purpose": "it answers", "tags": ["full", "quick"], "needs": []},
+            {"name": "tool-call", "purpose": "it calls", "tags": ["full"], "needs": ["tools", "x"]},
+        ],
+        "tags": {"quick": "a minute", "full": ""},
+    }),
+}  # fmt: skip
+
+
+def _flag(flag: str, *values: str, **why: str) -> dict[str, Any]:
+    return {"flag": flag, "values": list(values), **why}
+
+
+def launch(**changes: Any) -> dict[str, Any]:
+    """A launch plan as `plan --json` has it, as far as its text shows."""
+    return {
+        "instance": "ernie", "engine": "fastdeploy", "release": "2.3",
+        "base_url": "http://127.0.0.1:8180/v1",
+        "argv": ["/engines/v/bin/python", "-m", "api_server"], "module": ["-m", "api_server"],
+        "flags": [
+            _flag("--model", "/m"), _flag("--port", "8180", reason="leased"),
+            _flag("--x", "1", "2", reason="translated", origin="p.yaml:3"),
+            _flag("--y", origin="q"),
+        ],
+        "env": [{"name": "FD_LOG_DIR", "value": "/logs", "reason": "to find them"}],
+        "secrets": {"FD_API_KEY": "env:KEY"}, "pass_env": ["PATH", "HOME"],
+        "ports": [
+            {"number": 8180, "address": "127.0.0.1", "name": "api", "shown_as": "", "bound": True,
+             "socket": ""},
+            {"number": 8181, "address": "0.0.0.0", "name": "queue", "shown_as": "engine queue",
+             "bound": True, "socket": ""},
+        ],
+        "sockets": [],
+        "readiness": {
+            "health_path": "/health", "models_path": "/v1/models", "model": "ernie",
+            "settings": [{"key": "max_model_len", "expected": 8192}], "settings_unknown": "",
+            "completion_path": "/v1/completions",
+        },
+        "stop": {
+            "loading": [{"signal": "SIGINT", "wait": 2.5}],
+            "ready": [{"signal": "SIGTERM", "wait": 30.0}, {"signal": "SIGINT", "wait": 5.0}],
+        },
+        **changes,
+    }  # fmt: skip
+
+
+def plan_of(plan: dict[str, Any], **changes: Any) -> Result:
+    data = {
+        "plan": plan, "running": None, "notes": [], "shell": "cd / && python -m api_server",
+        "files": [{"path": "/logs/x", "purpose": "its console"}], "folders": ["/logs", "/tmp/fd"],
+    }  # fmt: skip
+    return Result("plan", {**data, **changes}, "ernie")
+
+
+def memory_of(prediction: dict[str, Any], **changes: Any) -> Result:
+    ask = {
+        "tensor_parallel": 2, "block_size": 64, "kv_bytes": 2, "max_model_len": 4096,
+        "max_num_seqs": 8,
+    }  # fmt: skip
+    data = {
+        "shape": {"name": "ERNIE-4.5-21B", "layers": 28, "head_dim": 128},
+        "prediction": {
+            "ask": ask, "card": {"name": "A100 80GB", "source": "nvidia-smi"}, "fits": True,
+            "why": "fits", "available": 10 * GIB, "block_bytes": 1_835_008, "blocks": 5_851,
+            "needed": 66, "sequences": 8, "host_peak": 9 * GIB,
+            "terms": [
+                {"name": "usable", "bytes": 72 * GIB, "formula": "80 GiB x 0.9"},
+                {"name": "weights", "bytes": 21 * GIB + 1, "formula": "21e9 weights"},
+            ],
+            **prediction,
+        },
+        "history": [], **changes,
+    }  # fmt: skip
+    return Result("plan", data, "ernie")
+
+
+PLANS = {
+    "plan": plan_of(launch()),
+    "plan-elsewhere": plan_of(
+        launch(
+            ports=[
+                {"number": 1, "address": "", "name": "ipc", "shown_as": "", "bound": False,
+                 "socket": "/tmp/1.sock"},
+                {"number": 2, "address": "", "name": "rdma", "shown_as": "", "bound": False,
+                 "socket": ""},
+                {"number": 3, "address": "", "name": "pd", "shown_as": "cache queue",
+                 "bound": False, "socket": ""},
+            ],
+            sockets=[{"path": "/tmp/{pid}.sock", "shown_as": "metrics"}],
+            readiness={
+                "health_path": "/health", "models_path": "", "model": None, "settings": [],
+                "settings_unknown": "this release does not show them", "completion_path": "/c",
+            },
+        ),
+        notes=["a note"],
+        running={"state": "ready", "differences": ["max-num-seqs 8, was 4"]},
+    ),
+    "plan-running": plan_of(
+        launch(readiness={**launch()["readiness"], "model": None}),
+        running={"state": "ready", "differences": []},
+    ),
+    "plan-memory": memory_of(
+        {}, largest_model_len=8_192, largest_num_seqs=12,
+        history=[
+            {"predicted": 1, "reported": 2, "error": 1.0},
+            {"predicted": 5_851, "reported": 5_700, "error": 0.0265},
+        ],
+    ),
+    "plan-memory-too-small": memory_of({"fits": False, "why": "the weights alone exceed it"}),
+}  # fmt: skip
+
+TEXTS: dict[str, Result] = {
+    **DIAGNOSES, **DOCTOR, **ENGINES, **INSTANCES, **PROFILES, **SMOKES, **SMOKE_LISTING, **PLANS,
+}  # fmt: skip
+"""Every result by the name of its stored text."""
