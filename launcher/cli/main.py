@@ -59,10 +59,9 @@ class _Verbs(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in VERBS and not args[0].startswith("-"):
-            import difflib
+            from launcher.nearest import did_you_mean
 
-            near = difflib.get_close_matches(args[0], VERBS, n=1)
-            meant = f"; did you mean {near[0]!r}?" if near else ""
+            meant = did_you_mean(args[0], VERBS)
             ctx.fail(f"no such verb: {args[0]!r}{meant}")
         return super().resolve_command(ctx, args)
 

@@ -24,6 +24,7 @@ from launcher.errors import PreconditionError, UsageError
 from launcher.instance import survivors
 from launcher.keeper.identity import look, this_host
 from launcher.keeper.state import LIVE, DamagedState, State, read_state
+from launcher.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from launcher.plan.model import LaunchPlan
@@ -165,10 +166,8 @@ def open_instance(name: str) -> InstanceDir:
 
 def unknown(name: str) -> str:
     """That there is no such instance, and which may have been meant."""
-    import difflib
-
-    near = difflib.get_close_matches(name, [instance.name for instance in every_instance()], n=1)
-    return f"there is no instance {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+    names = [instance.name for instance in every_instance()]
+    return f"there is no instance {name!r}{did_you_mean(name, names)}"
 
 
 def check_readable(instance: InstanceDir) -> None:

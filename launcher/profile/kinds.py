@@ -6,13 +6,13 @@ was wrong and has been said.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import os
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from launcher.nearest import nearest
 from launcher.profile import types
 from launcher.profile.model import Origin
 from launcher.profile.nodes import Entry, Mapping, Node, Scalar, Sequence
@@ -69,8 +69,8 @@ def _one_of(
     value = check.scalar(path, node, types.line)
     if value is None or value in allowed:
         return value
-    near = difflib.get_close_matches(value.lower(), allowed, n=1)
-    meant = f"did you mean {near[0]!r}? " if near else ""
+    near = nearest(value.lower(), allowed)
+    meant = f"did you mean {near!r}? " if near else ""
     remedy = f"{meant}one of: {', '.join(allowed)}"
     check.say(code, path, f"{types.quote_value(value)} {message}", node.origin, remedy)
     return None

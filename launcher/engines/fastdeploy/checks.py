@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-
 from packaging.specifiers import InvalidSpecifier
 
 from launcher.engines.base import Release
@@ -32,6 +30,7 @@ from launcher.engines.fastdeploy.catalogue import (
 from launcher.engines.fastdeploy.models import ModelFacts, model_facts
 from launcher.engines.options import canonical, wrong_value
 from launcher.errors import Problem
+from launcher.nearest import did_you_mean, nearest
 from launcher.profile.model import Profile
 
 PORTS = (
@@ -136,14 +135,12 @@ def _variables(profile: Profile, line: str) -> list[Problem]:
             if name in OWNED_ENV or _outside(name):
                 continue
             # Any variable may be meant for a library; one letter off FastDeploy's is a slip.
-            near = difflib.get_close_matches(
-                name, list(environment()), n=1, cutoff=0.6 if ours else 0.92
-            )
+            near = nearest(name, environment(), cutoff=0.6 if ours else 0.92)
             if ours or near:
                 problems.append(
                     problem(profile, f"env.{name}", "unknown-variable",
                             f"no FastDeploy release reads {name}",
-                            f"did you mean {near[0]}?" if near else None)
+                            f"did you mean {near}?" if near else None)
                 )  # fmt: skip
         elif line not in entry["in"]:
             problems.append(
@@ -234,8 +231,7 @@ def _late(profile: Profile, line: str) -> list[Problem]:
         for word in _words_of(requested, name, value):
             if word in choices:
                 continue
-            near = difflib.get_close_matches(word, choices, n=1)
-            meant = f"; did you mean {near[0]!r}?" if near else ""
+            meant = did_you_mean(word, choices)
             problems.append(
                 problem(profile, requested.key(name), "wrong-value",
                         f"FastDeploy {line} knows no {name} {word!r}{meant}",
