@@ -11,7 +11,6 @@ logs/engine/    the engine's own logs         logs/keeper.log
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import re
@@ -250,11 +249,10 @@ class Lock:
                 "free some disk space, or set ERNIE_DEPLOY_HOME to a folder of yours",
             ) from None  # fmt: skip
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # An `up` that failed may have removed the folder since: that file is nobody's lock.
-            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+            # An `up` that failed may have removed the folder since: then the lock means nothing.
+            if files.try_lock(descriptor) and os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 return cls(descriptor)
-        except (BlockingIOError, FileNotFoundError):
+        except FileNotFoundError:
             pass
         os.close(descriptor)
         return None
@@ -266,17 +264,7 @@ class Lock:
 
 def is_locked(folder: Path) -> bool:
     """True while somebody holds the lock of `folder`."""
-    try:
-        descriptor = files.open_plain(folder / "lock", os.O_RDONLY)
-    except OSError:
-        return False  # not there, or not a lock of ours
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    return files.is_locked(folder / "lock")
 
 
 def foreign_host(state: State) -> str | None:

@@ -95,11 +95,11 @@ def test_a_lock_in_a_folder_that_was_removed_is_nobodys(instance: InstanceDir) -
         path.unlink(missing_ok=True)
         real(number, operation)
 
-    store.fcntl.flock, before = too_late, store.fcntl.flock
+    fcntl.flock, before = too_late, fcntl.flock
     try:
         assert Lock.take(instance.folder) is None
     finally:
-        store.fcntl.flock = before
+        fcntl.flock = before
         os.close(descriptor)
     assert Lock.take(instance.folder.with_name("gone")) is None
 

@@ -343,7 +343,7 @@ def test_a_file_system_without_locks_refuses_nothing(
     def failing(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(leases.fcntl, "flock", failing)
+    monkeypatch.setattr(files.fcntl, "flock", failing)
     before = len(os.listdir("/proc/self/fd"))
     with taken() as new_leases:
         assert not new_leases.descriptors

@@ -1,14 +1,21 @@
-"""Each fact and mechanism has one home: a second definition anywhere in launcher/ is noticed here."""
+"""Each fact has one home: a second definition anywhere in launcher/ is noticed here."""
 
 import ast
+import fcntl
+from pathlib import Path
 
 import pytest
 
+from launcher import files
 from launcher.nearest import LONGEST_NAME, did_you_mean, nearest
 from tests.support.imports import imported, modules
 
 HOMES = {
     "difflib": {"launcher.nearest"},
+    "fcntl": {
+        "launcher.files",  # flock
+        "launcher.keeper.engine_process",  # the size of a pipe
+    },
 }
 """Module of the standard library, and the modules that may import it."""
 
@@ -22,6 +29,52 @@ def test_a_mechanism_is_imported_at_its_home_only(library: str) -> None:
         if name.split(".")[0] == library
     }
     assert users == HOMES[library]
+
+
+def calls(name: str) -> set[str]:
+    """The modules that call `name`, written as `os.replace`, or `.replace` for any object's."""
+    callers = set()
+    for module, path in modules():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == name:
+                callers.add(module)
+    return callers
+
+
+def test_one_helper_takes_locks() -> None:
+    assert calls("fcntl.flock") == {"launcher.files"}
+    assert calls("fcntl.lockf") == set()
+
+
+def test_one_helper_puts_a_new_file_in_the_place_of_an_old_one() -> None:
+    assert calls("os.replace") == {"launcher.files"}
+    assert calls("os.rename") == set()
+    one_argument = {
+        module
+        for module, path in modules()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "replace"
+        and len(node.args) == 1
+        and not node.keywords
+    }
+    assert one_argument == {"launcher.keeper.output"}, "only the rotation of logs moves a whole file"
+
+
+def test_who_looks_at_a_lock_does_not_hide_it_from_another_that_looks(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.touch()
+    assert not files.is_locked(path)
+    with path.open() as looks:
+        fcntl.flock(looks, fcntl.LOCK_SH)
+        assert not files.is_locked(path)
+    with path.open("r+") as holds:
+        assert files.try_lock(holds.fileno())
+        assert files.is_locked(path)
+        with path.open("r+") as late:
+            assert not files.try_lock(late.fileno())
+    assert not files.is_locked(path)
 
 
 def test_the_hint_names_what_was_probably_meant() -> None:
