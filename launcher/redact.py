@@ -12,9 +12,21 @@ from collections.abc import Iterable
 
 MASK = "[redacted]"
 
-_NAMES = (
-    r"(?:api[_-]?key|access[_-]?key|private[_-]?key|token(?!iz)|secret|password|passwd"
-    r"|credential)s?(?:_id)?"
+NO_SECRETS = ("", "0", "1", "true", "false", "True", "False")
+"""Values of switches whose names end as a secret's, such as HF_HUB_DISABLE_IMPLICIT_TOKEN."""
+
+_QUALIFIED_KEY = r"(?:api|access|secret|private)[_-]?key"
+_ENDING = r"(?:secret|password|passwd|credential)s?"
+_NAMES = rf"(?:{_QUALIFIED_KEY}s?|{_ENDING}|token(?!iz)s?|(?<=_)[as]k)(?:_id)?"
+_NAME = re.compile(
+    rf"(?i)(?:{_QUALIFIED_KEY}|{_ENDING}|token"
+    r"|(?:^|[_.-])(?:key|ak|sk|authorization|cookie))$"
+)
+_COUNTS = re.compile(r"(?i)(?:^|[_-])(?:max|min|logprobs?)[_-](?:\w{0,40}[_-])?token$")
+"""`max_token` and `logprob_token` are no secrets."""
+_FLAG = re.compile(
+    rf"(?i)(?:{_QUALIFIED_KEY}|{_ENDING}"
+    r"|(?:^|[_.-])(?:hf|auth|access|api|bearer)[_-]token|^token)$"
 )
 _CERTAIN = (
     # Authorization: Bearer abc
@@ -35,8 +47,21 @@ _PATTERNS = (
     re.compile(rf"(?i)(--[\w-]{{0,40}}{_NAMES}[\"']?,?\s+[\"']?)([^\s\"',;\])}}]{{4,}})"),
 )
 # Searched first: logs have millions of lines, and next to none of them holds a secret.
-_HINT = re.compile(r"(?i)[_-]?key|token|secret|passw|credential|bearer|://|sk-|hf_")
+_HINT = re.compile(r"(?i)[_-]?key|token|secret|passw|credential|bearer|://|sk-|hf_|_[as]k\b")
 _HARMLESS = re.compile(r"(?i)(none|null|true|false|[\d.]+|<.*|\(.*|tokens?|--.*|\[redac.*)")
+
+
+def is_secret_name(name: str) -> bool:
+    """True for the names of variables, fields and headers that hold a secret.
+
+    `HF_TOKEN`, `BAIDU_AK`, `api-key`, `X-Api-Key`, `Cookie`; not `max_token` or `tokenizer`.
+    """
+    return _NAME.search(name) is not None and _COUNTS.search(name) is None
+
+
+def is_secret_flag(name: str) -> bool:
+    """True for an engine's flags that take a secret; `--pad-token` and `--lora-key` do not."""
+    return _FLAG.search(name) is not None
 
 
 def holds_secret(text: str) -> bool:

@@ -16,6 +16,7 @@ from launcher.errors import Problem
 from launcher.plan.environment import PASS_ENV
 from launcher.plan.model import Deadlines, EnvVar, Flag
 from launcher.profile.model import Profile
+from launcher.redact import NO_SECRETS, is_secret_name
 
 HAVE_PORT: Mapping[str, tuple[str, ...]] = {
     "api": ("fastdeploy", "vllm", "transformers"),
@@ -43,9 +44,6 @@ NEUTRAL: Mapping[str, str] = {
 """Keys of the profile that not every engine has, and the attribute of `Profile` behind each."""
 
 _REFERENCE = re.compile(r"^(env:[A-Za-z_]\w*|file:(?!//).+|cmd:.+)$", re.DOTALL)
-_SECRET_NAME = re.compile(
-    r"(^|_)(TOKEN|SECRET|SECRET_KEY|PASSWORD|PASSWD|API_KEY|ACCESS_KEY|AK|SK)$"
-)
 _VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 
 
@@ -132,7 +130,7 @@ def check_env(profile: Profile, owned: Mapping[str, str]) -> list[Problem]:
                     profile, path, "owned-variable", f"{name} is set by ernie-deploy", owned[name]
                 )
             )
-        elif _SECRET_NAME.search(name) and value and not _REFERENCE.match(value):
+        elif is_secret_name(name) and value not in NO_SECRETS and not _REFERENCE.match(value):
             problems.append(
                 problem(profile, path, "secret-in-clear",
                         f"{name} looks like a secret and stands in the profile in clear",

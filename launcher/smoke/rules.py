@@ -212,9 +212,9 @@ def _expectations(item: Any, here: str, allowed: frozenset[str], wrong: Wrong) -
         try:
             if key in item:
                 _ = seconds(item[key]) if above else float(item[key])
-        except (TypeError, ValueError):
-            kind = "duration" if above else "number"
-            wrong(f"{here}.{key}", f"this is no {kind}: {item[key]!r}")
+        except (TypeError, ValueError) as error:
+            message = str(error) if above else f"{item[key]!r} is not a number"
+            wrong(f"{here}.{key}", message)
 
 
 def _list(value: Any) -> list[Any]:

@@ -2,12 +2,17 @@
 
 import ast
 import fcntl
+import re
 from pathlib import Path
 
 import pytest
 
 from launcher import files
 from launcher.nearest import LONGEST_NAME, did_you_mean, nearest
+from launcher.profile import types
+from launcher.redact import is_secret_flag, is_secret_name
+from launcher.smoke import section
+from launcher.smoke.transcript import HIDDEN, Redactor
 from tests.support.imports import imported, modules
 
 HOMES = {
@@ -59,7 +64,7 @@ def test_one_helper_puts_a_new_file_in_the_place_of_an_old_one() -> None:
         and len(node.args) == 1
         and not node.keywords
     }
-    assert one_argument == {"launcher.keeper.output"}, "only the rotation of logs moves a whole file"
+    assert one_argument == {"launcher.keeper.output"}, "only logs are moved whole"
 
 
 def test_who_looks_at_a_lock_does_not_hide_it_from_another_that_looks(tmp_path: Path) -> None:
@@ -75,6 +80,60 @@ def test_who_looks_at_a_lock_does_not_hide_it_from_another_that_looks(tmp_path: 
         with path.open("r+") as late:
             assert not files.try_lock(late.fileno())
     assert not files.is_locked(path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["HF_TOKEN", "FD_API_KEY", "KEY", "BAIDU_AK", "SK", "DB_PASSWORD", "ADMIN_TOKEN", "apiKey",
+     "AWS_SECRET_ACCESS_KEY", "secretKey", "X-Api-Key", "authorization", "Set-Cookie", "HFTOKEN"],
+)  # fmt: skip
+def test_a_name_of_a_secret_is_one_everywhere(name: str) -> None:
+    assert is_secret_name(name)
+    assert Redactor({"x"}).json({name: "value-of-it"}) == {name: HIDDEN}
+
+
+@pytest.mark.parametrize(
+    "name", ["max_token", "min-token", "tokenizer", "monkey", "task", "BREAK", "stop_token_ids"]
+)
+def test_other_names_are_no_secrets(name: str) -> None:
+    assert not is_secret_name(name)
+
+
+@pytest.mark.parametrize(
+    ("flag", "is_one"),
+    [("api-key", True), ("hf_token", True), ("token", True), ("pad-token", False),
+     ("ssl-keyfile", False), ("lora-key", False), ("token-limit", False)],
+)  # fmt: skip
+def test_a_flag_of_an_engine_takes_a_secret(flag: str, is_one: bool) -> None:
+    assert is_secret_flag(flag) is is_one
+
+
+def test_one_module_spells_the_names_of_secrets() -> None:
+    spelled = {
+        module
+        for module, path in modules()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and "\n" not in node.value
+        and re.search(r"(?i)passw(or)?d\b.*\||\|passw(or)?d|^passwd$", node.value)
+    }
+    assert spelled == {"launcher.redact"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [(".5s", 0.5), ("500ms", 0.5), ("2m", 120), ("1d", 86400), ("30", 30)]
+)
+def test_a_duration_is_read_alike_in_every_key(text: str, expected: float) -> None:
+    assert types.seconds(text) == section.seconds(text) == expected
+
+
+@pytest.mark.parametrize("text", ["5 weeks", "", "-1s", "1e3s", "400d"])
+def test_what_is_no_duration_has_one_error(text: str) -> None:
+    with pytest.raises(types.ScalarError) as first:
+        types.seconds(text)
+    with pytest.raises(ValueError, match=re.escape(str(first.value))):
+        section.seconds(text)
 
 
 def test_the_hint_names_what_was_probably_meant() -> None:
