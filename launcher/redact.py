@@ -6,6 +6,7 @@ printed by us.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterable
@@ -18,16 +19,6 @@ NO_SECRETS = ("", "0", "1", "true", "false", "True", "False")
 _QUALIFIED_KEY = r"(?:api|access|secret|private)[_-]?key"
 _ENDING = r"(?:secret|password|passwd|credential)s?"
 _NAMES = rf"(?:{_QUALIFIED_KEY}s?|{_ENDING}|token(?!iz)s?|(?<=_)[as]k)(?:_id)?"
-_NAME = re.compile(
-    rf"(?i)(?:{_QUALIFIED_KEY}|{_ENDING}|token"
-    r"|(?:^|[_.-])(?:key|ak|sk|authorization|cookie))$"
-)
-_COUNTS = re.compile(r"(?i)(?:^|[_-])(?:max|min|logprobs?)[_-](?:\w{0,40}[_-])?token$")
-"""`max_token` and `logprob_token` are no secrets."""
-_FLAG = re.compile(
-    rf"(?i)(?:{_QUALIFIED_KEY}|{_ENDING}"
-    r"|(?:^|[_.-])(?:hf|auth|access|api|bearer)[_-]token|^token)$"
-)
 _CERTAIN = (
     # Authorization: Bearer abc
     re.compile(r"(?i)(\bbearer\s+)([^\s\"',;]{4,})"),
@@ -36,19 +27,33 @@ _CERTAIN = (
     re.compile(r"\b()(sk-[A-Za-z0-9_-]{16,}|hf_[A-Za-z0-9]{16,})"),
 )
 """What no other text looks like."""
-_PATTERNS = (
-    *_CERTAIN,
-    # "HF_TOKEN": "a b c"; a quoted value ends with its quote
-    re.compile(rf"(?i)({_NAMES}[\"']?\s*[=:]\s*(?:[\[(]\s*)?\")([^\"]{{4,}})"),
-    re.compile(rf"(?i)({_NAMES}[\"']?\s*[=:]\s*(?:[\[(]\s*)?')([^']{{4,}})"),
-    # FD_API_KEY=abc
-    re.compile(rf"(?i)({_NAMES}[\"']?\s*[=:]\s*(?:[\[(]\s*)?)([^\s\"',;\])}}]{{6,}})"),
-    # --api-key abc, but not "the token limit"
-    re.compile(rf"(?i)(--[\w-]{{0,40}}{_NAMES}[\"']?,?\s+[\"']?)([^\s\"',;\])}}]{{4,}})"),
-)
-# Searched first: logs have millions of lines, and next to none of them holds a secret.
-_HINT = re.compile(r"(?i)[_-]?key|token|secret|passw|credential|bearer|://|sk-|hf_|_[as]k\b")
-_HARMLESS = re.compile(r"(?i)(none|null|true|false|[\d.]+|<.*|\(.*|tokens?|--.*|\[redac.*)")
+
+
+@functools.cache
+def _patterns() -> tuple[re.Pattern[str], ...]:
+    """What is masked; compiled by whoever shows a log, not by whoever reads a profile."""
+    return (
+        *_CERTAIN,
+        # "HF_TOKEN": "a b c"; a quoted value ends with its quote
+        re.compile(rf"(?i)({_NAMES}[\"']?\s*[=:]\s*(?:[\[(]\s*)?\")([^\"]{{4,}})"),
+        re.compile(rf"(?i)({_NAMES}[\"']?\s*[=:]\s*(?:[\[(]\s*)?')([^']{{4,}})"),
+        # FD_API_KEY=abc
+        re.compile(rf"(?i)({_NAMES}[\"']?\s*[=:]\s*(?:[\[(]\s*)?)([^\s\"',;\])}}]{{6,}})"),
+        # --api-key abc, but not "the token limit"
+        re.compile(rf"(?i)(--[\w-]{{0,40}}{_NAMES}[\"']?,?\s+[\"']?)([^\s\"',;\])}}]{{4,}})"),
+    )
+
+
+@functools.cache
+def _hint() -> re.Pattern[str]:
+    """Searched first: logs have millions of lines, and next to none of them holds a secret."""
+    return re.compile(r"(?i)[_-]?key|token|secret|passw|credential|bearer|://|sk-|hf_|_[as]k\b")
+
+
+@functools.cache
+def _harmless() -> re.Pattern[str]:
+    """Values that are none, whatever stands before them."""
+    return re.compile(r"(?i)(none|null|true|false|[\d.]+|<.*|\(.*|tokens?|--.*|\[redac.*)")
 
 
 def is_secret_name(name: str) -> bool:
@@ -56,12 +61,16 @@ def is_secret_name(name: str) -> bool:
 
     `HF_TOKEN`, `BAIDU_AK`, `api-key`, `X-Api-Key`, `Cookie`; not `max_token` or `tokenizer`.
     """
-    return _NAME.search(name) is not None and _COUNTS.search(name) is None
+    if re.search(r"(?i)(?:^|[_-])(?:max|min|logprobs?)[_-](?:\w{0,40}[_-])?token$", name):
+        return False
+    one_word = r"(?:^|[_.-])(?:key|ak|sk|authorization|cookie)"
+    return re.search(rf"(?i)(?:{_QUALIFIED_KEY}|{_ENDING}|token|{one_word})$", name) is not None
 
 
 def is_secret_flag(name: str) -> bool:
     """True for an engine's flags that take a secret; `--pad-token` and `--lora-key` do not."""
-    return _FLAG.search(name) is not None
+    qualified = r"(?:^|[_.-])(?:hf|auth|access|api|bearer)[_-]token|^token"
+    return re.search(rf"(?i)(?:{_QUALIFIED_KEY}|{_ENDING}|{qualified})$", name) is not None
 
 
 def holds_secret(text: str) -> bool:
@@ -85,14 +94,14 @@ class Redactor:
         """`text` without what is known or looks like a secret."""
         for secret in self._secrets:
             text = text.replace(secret, MASK)
-        if _HINT.search(text):
-            for pattern in _PATTERNS:
+        if _hint().search(text):
+            for pattern in _patterns():
                 text = pattern.sub(self._mask, text)
         return text
 
     @staticmethod
     def _mask(match: re.Match[str]) -> str:
         value = match.group(2)
-        if _HARMLESS.fullmatch(value):
+        if _harmless().fullmatch(value):
             return match.group(0)
         return match.group(1) + MASK

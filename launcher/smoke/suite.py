@@ -46,7 +46,7 @@ def select(
                 meant = did_you_mean(word, having)
                 raise UsageError.of(
                     "unknown-check" if option == "--check" else "unknown-tag",
-                    f"there is no {option.strip('-')} {word!r}{meant}",
+                    f"unknown {option.strip('-')} {word!r}{meant}",
                     option,
                     f"one of: {', '.join(sorted(having))}",
                 )

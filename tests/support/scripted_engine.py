@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from launcher.engines.base import Installed, PlanContext, PortNeed, Release
-from launcher.engines.common import common_env, common_parts, split_env
+from launcher.engines.plan_parts import common_env, common_parts, split_env
 from launcher.errors import Problem
 from launcher.plan.model import (
     EnvVar,
@@ -47,7 +47,7 @@ FAILURES = (
         "ED-FAKE-LOST", r"LOST (?P<what>.+)", "it lost {what}", "find it", when="any", retry=True
     ),
     FailureRule("ED-FAKE-SUMMARY", r"it all went wrong", "something failed", "look", summary=True),
-    FailureRule("ED-FAKE-CAUSE", r"ValueError: the cause: (?P<what>.+)", "{what}", "mend it",
+    FailureRule("ED-FAKE-CAUSE", r"ValueError: the cause: (?P<what>.+)", "{what}", "fix it",
                 fatal=False),
     FailureRule("ED-FAKE-PORT", r"cannot bind port (?P<port>\d+)", "port {port} was taken",
                 "look who has it"),

@@ -63,13 +63,10 @@ def lines_with(name: str) -> tuple[str, ...]:
     return tuple(line for line in LINES if canonical(name) in table(line).options)
 
 
-def where_else(line: str) -> dict[str, str]:
-    """For every option that `line` lacks: the sentence that says which releases have it."""
-    releases = {}
-    every = {name for one in LINES for name in table(one).options}
-    for name in sorted(every - set(table(line).options)):
-        releases[name] = history(name, line)
-    return releases
+def where_else(name: str, line: str) -> str | None:
+    """The sentence that says which releases have an option, None where no or this one has it."""
+    have = lines_with(name)
+    return None if not have or line in have else history(name, line)
 
 
 def history(name: str, line: str) -> str:
@@ -113,7 +110,7 @@ def environment() -> Mapping[str, Mapping[str, Any]]:
 
 
 def environment_default(name: str, line: str) -> str | None:
-    """What variable `name` is in release `line` when nobody sets it; None: it has no such one."""
+    """The default of variable `name` in release `line`; None if the release does not have it."""
     entry = environment().get(name)
     value = (entry or {}).get("defaults", {}).get(line)
     return None if value is None else str(value)

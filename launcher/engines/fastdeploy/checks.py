@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from packaging.specifiers import InvalidSpecifier
 
-from launcher.engines.base import Release
 from launcher.engines.common import (
     admitted,
     check_env,
@@ -17,7 +18,6 @@ from launcher.engines.common import (
     problem,
 )
 from launcher.engines.fastdeploy import combinations, shell, vocabulary
-from launcher.engines.fastdeploy.asked import TOP, Requested
 from launcher.engines.fastdeploy.catalogue import (
     LINES,
     comma_lists,
@@ -28,10 +28,14 @@ from launcher.engines.fastdeploy.catalogue import (
     where_else,
 )
 from launcher.engines.fastdeploy.models import ModelFacts, model_facts
+from launcher.engines.fastdeploy.requested import TOP, Requested
 from launcher.engines.options import canonical, wrong_value
 from launcher.errors import Problem
 from launcher.nearest import did_you_mean, nearest
 from launcher.profile.model import Profile
+
+if TYPE_CHECKING:
+    from launcher.engines.base import Release
 
 PORTS = (
     "api",
@@ -53,10 +57,10 @@ OWNED_FLAGS = {
     "controller-port": "write it as `ports: {controller: NUMBER}`",
     "pd-comm-port": "write it as `ports: {pd-comm: NUMBER}`",
     "rdma-comm-ports": "write it as `ports: {rdma-comm: NUMBER}`",
-    "api-key": "write it as `api-key: env:NAME` at the top: on the command line everybody on the "
+    "api-key": "write it as `api-key: env:NAME` at the top: on the command line every user of the "
     "machine can read it",
     "timeout-graceful-shutdown": "write it as `stop: {drain: SECONDS}`",
-    "scheduler-password": "FastDeploy takes it on the command line only, where everybody on the "
+    "scheduler-password": "FastDeploy takes it on the command line only, where every user of the "
     "machine can read it: use a Redis without a password on a private network",
     "config": "write its settings into the profile: FastDeploy ignores what it does not know in "
     "such a file",
@@ -80,7 +84,7 @@ SINCE = {
     "served-model-name": ("served-model-name", "a client names the model's path"),
     "parsers.tool-call": ("tool-call-parser", "tool calls stay text in the answer"),
     "revision": ("revision", "the newest one is loaded"),
-    "api-key": ("api-key", "everybody who can connect is served"),
+    "api-key": ("api-key", "anyone who can connect is served"),
     "stop.drain": ("timeout-graceful-shutdown", "streams are cut when it stops"),
 }
 """Key of the profile to the option it needs, and what happens in a release without it."""
@@ -114,7 +118,9 @@ def for_line(profile: Profile, line: str) -> list[Problem]:
     problems += check_env(profile, OWNED_ENV)
     problems += _variables(profile, line)
     problems += _newer_keys(profile, line)
-    problems += check_options(profile, table(line), OWNED_FLAGS, elsewhere=where_else(line))
+    problems += check_options(
+        profile, table(line), OWNED_FLAGS, elsewhere=lambda name: where_else(name, line)
+    )
     problems += _top_values(profile, line)
     typed = {p.where for p in problems}
     problems += [p for p in _late(profile, line) if p.where is None or p.where not in typed]
@@ -281,7 +287,7 @@ def _parsers(profile: Profile, line: str) -> list[Problem]:
 def _model(profile: Profile, line: str) -> list[Problem]:
     problems = []
     if profile.model.startswith("-") or not profile.model.strip():
-        problems.append(problem(profile, "model", "bad-model", f"{profile.model!r} is no model"))
+        problems.append(problem(profile, "model", "bad-model", f"{profile.model!r} is not a model"))
     model = model_facts(profile)
     if model is None:
         return problems

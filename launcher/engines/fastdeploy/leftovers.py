@@ -9,14 +9,16 @@ remote_cache_kv_ipc.h and get_output_ep.cc (/opt, Q + rank in 2.4, 1024 + rank b
 from __future__ import annotations
 
 from launcher.engines.base import PlanContext
-from launcher.engines.fastdeploy.asked import Requested
 from launcher.engines.fastdeploy.ports import ports
+from launcher.engines.fastdeploy.requested import Requested
 from launcher.plan.model import FtokKey, Leftovers
 from launcher.profile.model import Profile
 
 SIGNALS = (
     "cache_ready_signal",
     "cache_task_broadcast_signal",
+    "cache_task_inflight",  # from the later 2.4 on, as is the next one
+    "cache_task_is_paused",
     "exist_prefill_task_signal",
     "exist_swapped_task_signal",
     "exist_task_signal",

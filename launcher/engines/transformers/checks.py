@@ -31,7 +31,7 @@ MISSING = {
     "have it)",
     "parsers.tool-call": "it splits by the checkpoint's response template (fastdeploy and vllm "
     "have it)",
-    "api-key": "it answers everybody who can connect (fastdeploy and vllm have it)",
+    "api-key": "it answers anyone who can connect (fastdeploy and vllm have it)",
 }
 
 OWNED_FLAGS = {
@@ -71,7 +71,9 @@ def _validate(profile: Profile, server: Serve) -> list[Problem]:
     problems += check_ports(profile, TITLE, ("api",))
     problems += check_hub_keys(profile)
     problems += check_env(profile, OWNED_ENV)
-    problems += check_options(profile, server.options, OWNED_FLAGS, elsewhere=_elsewhere(server))
+    problems += check_options(
+        profile, server.options, OWNED_FLAGS, elsewhere=_elsewhere(server).get
+    )
     problems += _quantization(profile, server)
     if profile.model_is_path and "@" in profile.model:
         problems.append(

