@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import select
 import stat
@@ -129,21 +130,31 @@ def write_atomically(path: Path, text: str | bytes) -> None:
     Raises:
         OSError: the disk is full or the folder is gone; the old file is untouched then.
     """
-    data = text.encode() if isinstance(text, str) else text
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE
-    try:
-        descriptor = os.open(temporary, flags, 0o600)
-    except FileExistsError:
-        clear(temporary)
-        descriptor = os.open(temporary, flags, 0o600)
+    clear(temporary)
+    write_through(temporary, path, text, mode=0o600, clears_folder=True)
+
+
+def write_through(
+    temporary: Path, path: Path, text: str | bytes, *, mode: int, clears_folder: bool = False
+) -> None:
+    """Write `text` to the new file `temporary` (same folder) and put that in the place of `path`.
+
+    `clears_folder`: a folder at `path` is moved out of the way.
+
+    Raises:
+        FileExistsError: something is at `temporary`; it is neither followed nor changed.
+        OSError: the disk is full or the folder is gone; the old file is untouched then.
+    """
+    data = text.encode() if isinstance(text, str) else text
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE, mode)
     try:
         try:
             write_all(descriptor, data)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        if os.path.isdir(path) and not os.path.islink(path):
+        if clears_folder and os.path.isdir(path) and not os.path.islink(path):
             clear(path)
         os.replace(temporary, path)
     except BaseException:
@@ -151,6 +162,39 @@ def write_atomically(path: Path, text: str | bytes) -> None:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def try_lock(descriptor: int) -> bool:
+    """Take the flock of an open file and return at once; False where another open file has it.
+
+    The lock belongs to the open file: a child that inherits the descriptor holds it, too.
+
+    Raises:
+        OSError: the file system has no locks.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def is_locked(path: Path) -> bool:
+    """True while the flock of the file at `path` is held; False where there is no plain file.
+
+    The lock is asked for as a shared one, so that two that look do not see each other.
+    """
+    try:
+        descriptor = open_plain(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:  # held, or a file system without locks, where it cannot be ruled out
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def write_all(descriptor: int, data: bytes) -> None:

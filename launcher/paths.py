@@ -15,6 +15,7 @@ import os
 import stat
 from pathlib import Path
 
+from launcher import files
 from launcher.errors import PreconditionError, Problem
 
 
@@ -146,14 +147,10 @@ def write_file(path: Path, text: str | None) -> None:
         return
     path = Path(os.path.realpath(path))
     temporary = path.with_name(f".{path.name[:200]}.{os.urandom(6).hex()}")
-    # O_EXCL: a link that another user of the folder put there is not followed.
+    if text is not None:
+        files.write_through(temporary, path, text, mode=0o666)
+        return
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    descriptor = os.open(temporary, flags, 0o666)
-    try:
-        with open(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text or "")
-        if text is not None:
-            temporary.replace(path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
+    os.close(os.open(temporary, flags, 0o666))
+    with contextlib.suppress(FileNotFoundError):
+        temporary.unlink()

@@ -13,10 +13,12 @@ from collections.abc import Iterable
 
 MASK = "[redacted]"
 
-_NAMES = (
-    r"(?:api[_-]?key|access[_-]?key|private[_-]?key|token(?!iz)|secret|password|passwd"
-    r"|credential)s?(?:_id)?"
-)
+NO_SECRETS = ("", "0", "1", "true", "false", "True", "False")
+"""Values of switches whose names end as a secret's, such as HF_HUB_DISABLE_IMPLICIT_TOKEN."""
+
+_QUALIFIED_KEY = r"(?:api|access|secret|private)[_-]?key"
+_ENDING = r"(?:secret|password|passwd|credential)s?"
+_NAMES = rf"(?:{_QUALIFIED_KEY}s?|{_ENDING}|token(?!iz)s?|(?<=_)[as]k)(?:_id)?"
 _CERTAIN = (
     # Authorization: Bearer abc
     re.compile(r"(?i)(\bbearer\s+)([^\s\"',;]{4,})"),
@@ -45,13 +47,30 @@ def _patterns() -> tuple[re.Pattern[str], ...]:
 @functools.cache
 def _hint() -> re.Pattern[str]:
     """Searched first: logs have millions of lines, and next to none of them holds a secret."""
-    return re.compile(r"(?i)[_-]?key|token|secret|passw|credential|bearer|://|sk-|hf_")
+    return re.compile(r"(?i)[_-]?key|token|secret|passw|credential|bearer|://|sk-|hf_|_[as]k\b")
 
 
 @functools.cache
 def _harmless() -> re.Pattern[str]:
     """Values that are none, whatever stands before them."""
     return re.compile(r"(?i)(none|null|true|false|[\d.]+|<.*|\(.*|tokens?|--.*|\[redac.*)")
+
+
+def is_secret_name(name: str) -> bool:
+    """True for the names of variables, fields and headers that hold a secret.
+
+    `HF_TOKEN`, `BAIDU_AK`, `api-key`, `X-Api-Key`, `Cookie`; not `max_token` or `tokenizer`.
+    """
+    if re.search(r"(?i)(?:^|[_-])(?:max|min|logprobs?)[_-](?:\w{0,40}[_-])?token$", name):
+        return False
+    one_word = r"(?:^|[_.-])(?:key|ak|sk|authorization|cookie)"
+    return re.search(rf"(?i)(?:{_QUALIFIED_KEY}|{_ENDING}|token|{one_word})$", name) is not None
+
+
+def is_secret_flag(name: str) -> bool:
+    """True for an engine's flags that take a secret; `--pad-token` and `--lora-key` do not."""
+    qualified = r"(?:^|[_.-])(?:hf|auth|access|api|bearer)[_-]token|^token"
+    return re.search(rf"(?i)(?:{_QUALIFIED_KEY}|{_ENDING}|{qualified})$", name) is not None
 
 
 def holds_secret(text: str) -> bool:

@@ -57,7 +57,7 @@ def nearest(word: str, verbs: Iterable[str], group: str = "") -> tuple[str, ...]
 
     A word that is spelled nearly like a verb or like one of its other names means that verb.
     """
-    import difflib
+    from launcher.nearest import nearest_all
 
     verbs = list(verbs)
     meant: dict[str, tuple[str, ...]] = {name: (name,) for name in verbs}
@@ -67,9 +67,9 @@ def nearest(word: str, verbs: Iterable[str], group: str = "") -> tuple[str, ...]
     spelled = word.lower().replace("_", "-").strip("-")
     if spelled in meant:
         return meant[spelled]
-    near = difflib.get_close_matches(spelled, meant, n=9, cutoff=0.7)
+    near = nearest_all(spelled, meant, 9, cutoff=0.7)
     swapped = [name for name in near if sorted(name) == sorted(spelled)]
-    near = swapped or near or difflib.get_close_matches(spelled, verbs, n=1)
+    near = swapped or near or nearest_all(spelled, verbs, 1)
     return meant[near[0]] if near else ()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from launcher import paths
 from launcher.engines import rules as rulebooks
 from launcher.errors import UsageError
+from launcher.nearest import nearest
 
 _FILE = Path(__file__).resolve().parent / "data" / "pages.json"
 _EXIT_WORDS = ("exit-code", "exit", "exit_code")
@@ -125,9 +125,8 @@ def _rule_page(engine: str, entry: rulebooks.RuleEntry) -> dict[str, Any]:
 
 
 def _nothing(query: str, names: list[str]) -> UsageError:
-    near = difflib.get_close_matches(query, names, n=1, cutoff=0.5)
-    upper = difflib.get_close_matches(query.upper(), names, n=1, cutoff=0.5)
-    meant = f"; did you mean {(near or upper)[0]}?" if near or upper else ""
+    near = nearest(query, names, cutoff=0.5) or nearest(query.upper(), names, cutoff=0.5)
+    meant = f"; did you mean {near}?" if near else ""
     return UsageError(
         UsageError.of(
             "unknown-page",

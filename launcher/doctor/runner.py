@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
 from launcher.doctor.checks import REGISTRY
 from launcher.doctor.model import Check, Finding, Subject, unknown
 from launcher.errors import PreconditionError, Problem, UsageError
+from launcher.nearest import did_you_mean
 
 
 def run(subject: Subject, *, only_fast: bool = False) -> tuple[Finding, ...]:
@@ -49,8 +49,7 @@ def gate(subject: Subject, force: Sequence[str]) -> tuple[str, ...]:
     check_ids = [check.id for check in REGISTRY]
     for name in force:
         if name not in check_ids:
-            near = difflib.get_close_matches(name, check_ids, n=1)
-            meant = f"; did you mean {near[0]!r}?" if near else ""
+            meant = did_you_mean(name, check_ids)
             raise UsageError(
                 UsageError.of(
                     "unknown-check",

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from launcher.errors import UsageError
+from launcher.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from launcher.engines.base import Engine
@@ -42,14 +43,12 @@ def get(name: str) -> Engine:
     if name in BUILT_IN:
         engine: Engine = importlib.import_module(BUILT_IN[name]).ENGINE
         return engine
-    import difflib
     from importlib import metadata
 
     for point in metadata.entry_points(group=ENTRY_POINT_GROUP, name=name):
         loaded: Engine = point.load()
         return loaded
-    near = difflib.get_close_matches(name, names(), n=1)
-    meant = f"; did you mean {near[0]!r}?" if near else ""
+    meant = did_you_mean(name, names())
     raise UsageError.of(
         "unknown-engine", f"unknown engine {name!r}{meant}", remedy=f"one of: {', '.join(names())}"
     )

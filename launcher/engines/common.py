@@ -16,7 +16,7 @@ from packaging.version import InvalidVersion, Version
 from launcher.engines.options import OptionTable, canonical, wrong_value
 from launcher.errors import Problem
 from launcher.profile.model import Profile
-from launcher.profile.variables import is_secret_name
+from launcher.redact import NO_SECRETS, is_secret_name
 
 HAVE_PORT: Mapping[str, tuple[str, ...]] = {
     "api": ("fastdeploy", "vllm", "transformers"),
@@ -131,7 +131,7 @@ def check_env(profile: Profile, owned: Mapping[str, str]) -> list[Problem]:
                     profile, path, "owned-variable", f"{name} is set by ernie-deploy", owned[name]
                 )
             )
-        elif is_secret_name(name) and value and not REFERENCE.match(value):
+        elif is_secret_name(name) and value not in NO_SECRETS and not REFERENCE.match(value):
             problems.append(
                 problem(profile, path, "secret-in-clear",
                         f"{name} looks like a secret and stands in the profile in clear",

@@ -6,12 +6,13 @@ those of `transformers serve` from its signature; all end as an `OptionTable`.
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from launcher.nearest import did_you_mean, nearest
 
 Action = Literal["store", "switch", "boolean", "append", "help"]
 Kind = Literal["int", "float", "str", "bool", "json", "json-or-word", "int-list", "str-list"]
@@ -104,8 +105,7 @@ class OptionTable:
 
     def nearest(self, key: str) -> str | None:
         """The option whose name looks most like `key`."""
-        near = difflib.get_close_matches(canonical(key), list(self.options), n=1, cutoff=0.7)
-        return near[0] if near else None
+        return nearest(canonical(key), self.options, cutoff=0.7)
 
 
 def wrong_value(option: Option, value: Any) -> str | None:
@@ -206,8 +206,7 @@ def _wrong_item(option: Option, value: Any) -> str | None:
         except (ValueError, TypeError, OverflowError):
             return f"{_format_default(value)} is not a number"
     if option.choices and str(value) not in option.choices:
-        near = difflib.get_close_matches(str(value), option.choices, n=1)
-        meant = f"; did you mean {near[0]!r}?" if near else ""
+        meant = did_you_mean(value, option.choices)
         return f"{_format_default(value)} is not one of {', '.join(option.choices)}{meant}"
     return None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import signal
@@ -16,7 +15,7 @@ from typing import Any, NoReturn
 
 from packaging.version import Version
 
-from launcher import paths
+from launcher import files, paths
 from launcher.environments import pythons, recipes, steps, store, wheels
 from launcher.environments.commands import Finished, run
 from launcher.environments.progress import Progress
@@ -271,8 +270,8 @@ def _check_disk(plan: InstallPlan) -> None:
 def size_of(folder: Path) -> int:
     """Bytes that a folder takes on disk."""
     total = 0
-    for root, _, files in os.walk(folder):
-        for name in files:
+    for root, _, names in os.walk(folder):
+        for name in names:
             with contextlib.suppress(OSError):
                 total += os.lstat(os.path.join(root, name)).st_blocks * 512
     return total
@@ -321,11 +320,8 @@ def _lock(name: str, progress: Progress) -> Iterator[None]:
     announced = False
     with path.open("a+") as file:
         while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if files.try_lock(file.fileno()):
                 break
-            except BlockingIOError:
-                pass
             if not announced:
                 file.seek(0)
                 holder = file.read().strip() or "unknown"

@@ -6,7 +6,6 @@ in the data, because that is the one that was tried.
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from packaging.version import InvalidVersion, Version
 
 from launcher import paths
 from launcher.errors import PreconditionError, Problem, UsageError
+from launcher.nearest import did_you_mean
 
 GIB = 1024**3
 
@@ -66,8 +66,7 @@ def get(name: str) -> Recipe:
         UsageError: there is none; names the nearest.
     """
     if name not in NAMES:
-        near = difflib.get_close_matches(name, NAMES, n=1)
-        meant = f"; did you mean {near[0]!r}?" if near else ""
+        meant = did_you_mean(name, NAMES)
         raise UsageError(
             Problem(
                 "unknown-engine",

@@ -16,7 +16,7 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
-from launcher import paths
+from launcher import files, paths
 from launcher.errors import PreconditionError, Problem
 
 MARKER = "ernie-deploy.json"
@@ -90,9 +90,7 @@ def begin(folder: Path) -> None:
 def finish(folder: Path, facts: Mapping[str, Any]) -> None:
     """Declare the environment in `folder` complete: the last step of an install."""
     text = json.dumps({"schema": MARKER_SCHEMA, **facts}, indent=2) + "\n"
-    fresh = folder / f".{MARKER}"
-    fresh.write_text(text)
-    fresh.replace(folder / MARKER)
+    files.write_atomically(folder / MARKER, text)
 
 
 def remove(folder: Path) -> None:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from launcher import paths
+from launcher import files, paths
 from launcher.errors import PreconditionError, Problem
 
 DEADLINE = 30.0
@@ -258,7 +258,4 @@ def _write_cache(
     # A cache that cannot be written (read-only home, full disk) only costs the next caller time.
     with contextlib.suppress(OSError):
         paths.private_folder(target.parent)
-        fresh = target.with_name(f".{target.name}.{os.getpid()}")
-        fresh.touch(mode=0o600)
-        fresh.write_text(json.dumps(kept))
-        fresh.replace(target)
+        files.write_atomically(target, json.dumps(kept))

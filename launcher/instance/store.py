@@ -11,7 +11,6 @@ logs/engine/    the engine's own logs         logs/keeper.log
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import re
@@ -24,6 +23,7 @@ from launcher.errors import PreconditionError, UsageError
 from launcher.instance import survivors
 from launcher.keeper.identity import look, this_host
 from launcher.keeper.state import LIVE, DamagedState, State, read_state
+from launcher.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from launcher.plan.model import LaunchPlan
@@ -165,10 +165,8 @@ def open_instance(name: str) -> InstanceDir:
 
 def unknown(name: str) -> str:
     """That there is no such instance, and which may have been meant."""
-    import difflib
-
-    near = difflib.get_close_matches(name, [instance.name for instance in every_instance()], n=1)
-    return f"there is no instance {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+    names = [instance.name for instance in every_instance()]
+    return f"there is no instance {name!r}{did_you_mean(name, names)}"
 
 
 def check_readable(instance: InstanceDir) -> None:
@@ -251,11 +249,10 @@ class Lock:
                 "free some disk space, or set ERNIE_DEPLOY_HOME to a folder of yours",
             ) from None  # fmt: skip
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # An `up` that failed may have removed the folder since: that file is nobody's lock.
-            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+            # An `up` that failed may have removed the folder since: then the lock means nothing.
+            if files.try_lock(descriptor) and os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 return cls(descriptor)
-        except (BlockingIOError, FileNotFoundError):
+        except FileNotFoundError:
             pass
         os.close(descriptor)
         return None
@@ -267,17 +264,7 @@ class Lock:
 
 def is_locked(folder: Path) -> bool:
     """True while somebody holds the lock of `folder`."""
-    try:
-        descriptor = files.open_plain(folder / "lock", os.O_RDONLY)
-    except OSError:
-        return False  # not there, or not a lock of ours
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    return files.is_locked(folder / "lock")
 
 
 def foreign_host(state: State) -> str | None:

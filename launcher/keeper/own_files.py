@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -152,10 +151,8 @@ class OwnFiles:
         if self._lock is None or files.is_same(path, self._lock):
             return False
         fresh = files.open_append(path)
-        try:
-            # A `down` or `up` that took it meanwhile finds us living, and lets go of it.
-            fcntl.flock(fresh, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        # A `down` or `up` that took it meanwhile finds us living, and lets go of it.
+        if not files.try_lock(fresh):
             os.close(fresh)
             self._schedule(SETTLE)
             return False

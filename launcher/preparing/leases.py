@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import math
 import os
 import random
@@ -19,6 +18,7 @@ from dataclasses import dataclass, field
 
 from launcher.engines.base import PortNeed
 from launcher.errors import PreconditionError, Problem
+from launcher.files import try_lock
 from launcher.host import tcp
 from launcher.host.tcp import bind_error
 from launcher.preparing import lease_folder
@@ -336,13 +336,13 @@ def _lock(name: str, *, strict: bool = False) -> tuple[int, ...] | None:
                 odd = odd or isinstance(error, lease_folder.UnsafeError)
                 continue
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                _close((*descriptors, descriptor))
-                return None
+                is_ours = try_lock(descriptor)
             except OSError:  # a file system without locks
                 os.close(descriptor)
                 continue
+            if not is_ours:
+                _close((*descriptors, descriptor))
+                return None
             descriptors.append(descriptor)
     return None if strict and odd and not descriptors else tuple(descriptors)
 

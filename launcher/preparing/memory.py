@@ -13,7 +13,6 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from launcher.errors import (
     UsageError,
 )
 from launcher.host import weights
+from launcher.nearest import did_you_mean
 from launcher.plan import memory
 from launcher.plan.memory import Card, Prediction, Shape
 from launcher.profile.model import Profile
@@ -179,8 +179,8 @@ def card_of(profile: Profile, gpu: str | None) -> Card:
     if gpu is not None:
         cards = json.loads(_CARDS.read_text(encoding="utf-8"))["cards"]
         if gpu not in cards:
-            near = [c for c in cards if c.startswith(gpu)] or get_close_matches(gpu, cards, n=1)
-            meant = f"; did you mean {near[0]!r}?" if near else ""
+            begins = next((card for card in cards if card.startswith(gpu)), None)
+            meant = f"; did you mean {begins!r}?" if begins else did_you_mean(gpu, cards)
             raise UsageError.of(
                 "unknown-gpu", f"the table has no card {gpu!r}{meant}", None,
                 f"one of: {', '.join(cards)}",

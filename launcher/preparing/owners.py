@@ -9,7 +9,6 @@ a dead one has left is removed by `ernie-deploy down NAME`, which knows all of i
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -243,7 +242,7 @@ def _record(folder: str, keeper: int | None, lives: bool) -> _Record:
     if keeper is None and not lives:
         if is_live and is_here and _is_foreign(state):
             busy = "which was started in another container"
-        elif _is_locked(folder):
+        elif files.is_locked(Path(folder, "lock")):
             busy = "which another command is working on"
     started = state.get("started_at")
     return _Record(
@@ -266,20 +265,6 @@ def _is_foreign(state: dict[str, Any]) -> bool:
         return state.get("pid_namespace") != os.readlink("/proc/self/ns/pid")
     except OSError:
         return False
-
-
-def _is_locked(folder: str) -> bool:
-    try:
-        descriptor = files.open_plain(Path(folder, "lock"), os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _boot() -> str:

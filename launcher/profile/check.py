@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections import abc
 from collections.abc import Callable, Iterator
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from launcher.errors import Problem
+from launcher.nearest import likeness, nearest
 from launcher.profile import types
 from launcher.profile.kinds import KINDS
 from launcher.profile.model import Origin
@@ -129,11 +129,8 @@ class Checker:
         spelled = name.lstrip("-").replace("_", "-").lower()
         at_top = path == name
         names = [k for k, key in keys.items() if key.belongs(self.engine)]
-        near = [
-            one
-            for one in difflib.get_close_matches(spelled, names, n=1, cutoff=0.75)
-            if _same_words(spelled, one)
-        ]
+        similar = nearest(spelled, names, cutoff=0.75)
+        near = [similar] if similar and _same_words(spelled, similar) else []
         elsewhere = [p for p, _ in paths() if p.rpartition(".")[2] == spelled]
         meant = [
             *([spelled] if spelled in keys else []),
@@ -161,8 +158,7 @@ def _same_words(one: str, second: str) -> bool:
     """False where a whole word differs: `data-parallel-size` is not a slip of `tensor-...`."""
     first_words, second_words = one.split("-"), second.split("-")
     return len(first_words) != len(second_words) or all(
-        difflib.SequenceMatcher(None, a, b).ratio() >= 0.5
-        for a, b in zip(first_words, second_words, strict=True)
+        likeness(a, b) >= 0.5 for a, b in zip(first_words, second_words, strict=True)
     )
 
 

@@ -6,20 +6,19 @@ was wrong and has been said.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import os
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from launcher.nearest import nearest
 from launcher.profile import types
 from launcher.profile.model import Origin
 from launcher.profile.nodes import Entry, Mapping, Node, Scalar, Sequence
 from launcher.profile.schema import Key
 from launcher.profile.types import ScalarError
-from launcher.profile.variables import is_secret_name
-from launcher.redact import holds_secret
+from launcher.redact import NO_SECRETS, holds_secret, is_secret_flag, is_secret_name
 
 if TYPE_CHECKING:
     from launcher.profile.check import Checker
@@ -29,17 +28,6 @@ OnText = Callable[[str, str, str, Entry], str]
 
 _PORT_NAME = r"[a-z][a-z0-9-]*"
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
-_SECRET_FLAGS = (
-    *("api-key", "apikey", "access-key", "secret-key", "private-key"),
-    *("hf-token", "auth-token", "access-token", "api-token", "bearer-token"),
-    *("secret", "password", "passwd"),
-)
-"""Ends of the names of flags that take a secret; `...-token` alone is often a special token."""
-_SECRET_FIELDS = (
-    *("key", "apikey", "token", "secret", "password", "passwd", "authorization", "cookie"),
-)
-_NO_SECRETS = ("", "0", "1", "true", "false", "True", "False")
-"""Values of switches whose names end like a secret's, such as HF_HUB_DISABLE_IMPLICIT_TOKEN."""
 
 
 def _map(check: Checker, key: Key, path: str, node: Node) -> Any:
@@ -69,8 +57,8 @@ def _one_of(
     value = check.scalar(path, node, types.line)
     if value is None or value in allowed:
         return value
-    near = difflib.get_close_matches(value.lower(), allowed, n=1)
-    meant = f"did you mean {near[0]!r}? " if near else ""
+    near = nearest(value.lower(), allowed)
+    meant = f"did you mean {near!r}? " if near else ""
     remedy = f"{meant}one of: {', '.join(allowed)}"
     check.say(code, path, f"{types.quote_value(value)} {message}", node.origin, remedy)
     return None
@@ -186,7 +174,7 @@ def _headers(check: Checker, key: Key, path: str, node: Node) -> Any:
     for name, here, entry in check.entries(node, path):
         value = check.scalar(here, entry.value, types.line)
         if value is not None:
-            values[name] = _guarded(check, _ends(name, _SECRET_FIELDS), here, value, entry)
+            values[name] = _guarded(check, is_secret_name(name), here, value, entry)
     return values
 
 
@@ -195,7 +183,7 @@ def _body(check: Checker, key: Key, path: str, node: Node) -> Any:
         return check.no_map(path, node, f"{path}: {{field: value}}")
 
     def guard(name: str, here: str, value: str, entry: Entry) -> str:
-        return _guarded(check, _ends(name, _SECRET_FIELDS), here, value, entry)
+        return _guarded(check, is_secret_name(name), here, value, entry)
 
     return _plain(check, path, node, guard)
 
@@ -205,7 +193,7 @@ def _arguments(check: Checker, key: Key, path: str, node: Node) -> Any:
         return check.no_map(path, node, f"{path}: {{flag: value}}")
 
     def guard(name: str, here: str, value: str, entry: Entry) -> str:
-        if _ends(name, _SECRET_FLAGS) or name.lower() == "token" or holds_secret(value):
+        if is_secret_flag(name) or holds_secret(value):
             check.say(
                 "secret-in-clear",
                 here,
@@ -248,23 +236,12 @@ def _plain(
     return plain
 
 
-def _ends(name: str, suffixes: tuple[str, ...]) -> bool:
-    """True where a name is one of `words`, or ends in one after a dash or underscore."""
-    spelled = f"-{name.lower().replace('_', '-')}"
-    return any(spelled.endswith(f"-{word}") for word in suffixes)
-
-
-def names_secret(name: str) -> bool:
-    """True where a value of this name is a secret by any of our rules: variable, header, flag."""
-    return is_secret_name(name) or _ends(name.rstrip("sS"), (*_SECRET_FIELDS, *_SECRET_FLAGS))
-
-
 def _guarded(check: Checker, secret: bool, path: str, value: str, entry: Entry) -> str:
     """`value`, its path made absolute if it is a reference; a secret must be one."""
     if re.fullmatch(types.REFERENCE, value):
         return absolute_reference(value, entry.value.origin)
     holds = holds_secret(value)
-    if holds or (secret and value not in _NO_SECRETS):
+    if holds or (secret and value not in NO_SECRETS):
         name = re.sub(r"\W", "_", path.rpartition(".")[2]).upper()
         how = "looks like a key or holds a password" if holds else "is named like a secret"
         check.say(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from launcher import paths
 from launcher.errors import Problem
+from launcher.nearest import nearest
 from launcher.profile import nodes, source
 from launcher.profile.model import Origin
 from launcher.profile.nodes import Entry, Mapping, Node, Scalar, Sequence, SourceError
@@ -83,7 +84,7 @@ class Layers:
                 "bad-extends", "`extends` comes before variables and cannot use them", name.origin
             )
         elif base is None:
-            near = nearest(name.text, os.path.dirname(path))
+            near = nearest_file(name.text, os.path.dirname(path))
             self._say(
                 "missing-extends",
                 f"extends: no profile is named {name.text!r}",
@@ -201,7 +202,7 @@ def find_profile(path: str) -> str:
     shipped = _shipped(path)
     if shipped is not None:
         return shipped
-    near = nearest(expanded, "")
+    near = nearest_file(expanded, "")
     raise SourceError(
         Problem(
             "missing-profile",
@@ -212,20 +213,16 @@ def find_profile(path: str) -> str:
     )
 
 
-def nearest(name: str, folder: str) -> str | None:
+def nearest_file(name: str, folder: str) -> str | None:
     """The file whose name looks most like `name`: beside it (from `folder`), or shipped."""
-    import difflib
-
     head, tail = os.path.split(name)
     try:
         beside = [f for f in os.listdir(os.path.join(folder, head) or ".") if f.endswith(SUFFIXES)]
     except (OSError, ValueError):
         beside = []
     file_name = tail if tail.endswith(SUFFIXES) else f"{tail}.yaml"
-    matches = difflib.get_close_matches(file_name, [*beside, *shipped_profiles()], n=1, cutoff=0.7)
-    if not matches:
-        return None
-    return os.path.join(head, matches[0]) if matches[0] in beside else matches[0]
+    near = nearest(file_name, [*beside, *shipped_profiles()], cutoff=0.7)
+    return os.path.join(head, near) if near in beside and near is not None else near
 
 
 def _shipped(name: str) -> str | None:

@@ -13,9 +13,8 @@ from typing import Any
 
 import yaml
 
-from launcher.profile.kinds import names_secret
 from launcher.profile.types import REFERENCE
-from launcher.redact import MASK, Redactor
+from launcher.redact import MASK, Redactor, is_secret_flag, is_secret_name
 
 LONGEST_LINE = 20_000
 """Characters of a line that are looked at: a profile in JSON may be one line."""
@@ -37,6 +36,11 @@ class Quote:
 
     text: str
     column: int
+
+
+def _names_secret(name: str) -> bool:
+    """True if a value of this name is a secret by any rule: variable, header, flag, plural."""
+    return any(is_secret_name(one) or is_secret_flag(one) for one in (name, name.rstrip("sS")))
 
 
 def quote(text: str, line: int, column: int, secret: Collection[_Position] = ()) -> Quote | None:
@@ -82,7 +86,7 @@ def _masked(
         before = lines[scan.line : line]
         inside = scan.is_inside_secret()
         if inside or any(
-            names_secret(match["name"]) for one in before for match in _NAMED.finditer(one)
+            _names_secret(match["name"]) for one in before for match in _NAMED.finditer(one)
         ):
             spans.append((_indent(lines[line]), len(lines[line])))
     return spans
@@ -119,7 +123,7 @@ class _Scan:
     def _scalar(self, event: Any) -> None:
         level = self._levels[-1] if self._levels else None
         if level is not None and level.mapping and level.key_next:
-            level.secret = names_secret(event.value)
+            level.secret = _names_secret(event.value)
         if level is None or not level.mapping or not level.key_next or level.hidden:
             begin = (event.start_mark.line, event.start_mark.column)
             end = (event.end_mark.line, event.end_mark.column)
@@ -159,7 +163,7 @@ def _by_name(content: str) -> list[tuple[int, int]]:
     return [
         match.span("value")
         for match in _VALUE.finditer(content)
-        if names_secret(match["name"]) and not re.match(r"[\"']?(env|file|cmd):", match["value"])
+        if _names_secret(match["name"]) and not re.match(r"[\"']?(env|file|cmd):", match["value"])
     ]
 
 

@@ -13,20 +13,12 @@ from dataclasses import replace
 from launcher.errors import Problem
 from launcher.profile import nodes
 from launcher.profile.model import Origin
+from launcher.redact import is_secret_name
 
 Say = Callable[[Problem], None]
 
 _MAX_LEVEL = 8
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SECRET_NAME = re.compile(
-    r"(_KEY|TOKEN|SECRET|PASSWORD|PASSWD|(^|_)(KEY|APIKEY|AK|SK))$", re.IGNORECASE
-)
-"""Ends of the names of variables; AK and SK are Baidu's access key and secret key."""
-
-
-def is_secret_name(name: str) -> bool:
-    """True for names of variables that hold secrets: `HF_TOKEN`, `FD_API_KEY`, `BAIDU_AK`."""
-    return bool(_SECRET_NAME.search(name))
 
 
 class _ExpansionError(Exception):

@@ -16,8 +16,8 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from launcher.redact import is_secret_name
 from launcher.report.escape import visible
-from launcher.smoke.transcript import is_secret_field
 
 KEY_VARIABLE = "ERNIE_API_KEY"
 HIDDEN = "***"
@@ -97,7 +97,7 @@ def _mark_keys(body: Any, mark: str) -> Any:
     """The body with `mark` where the transcript hides a key; the same text elsewhere stays."""
     if isinstance(body, Mapping):
         return {
-            name: mark if value == HIDDEN and is_secret_field(name) else _mark_keys(value, mark)
+            name: mark if value == HIDDEN and is_secret_name(name) else _mark_keys(value, mark)
             for name, value in body.items()
         }
     return [_mark_keys(one, mark) for one in body] if isinstance(body, list) else body

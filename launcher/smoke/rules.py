@@ -6,7 +6,6 @@ model was loaded. So nothing here, nor in the checks' modules, imports an HTTP c
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from launcher.engines.base import CAPABILITIES
 from launcher.engines.common import in_file_order
 from launcher.errors import DeployError, Problem, ProfileError
+from launcher.nearest import did_you_mean
 from launcher.profile.model import Profile
 from launcher.smoke.check import TAGS, Check, all_checks
 from launcher.smoke.schema import unknown_words
@@ -95,7 +95,7 @@ def problems(
         )
 
     for key in sorted(set(section) - KEYS):
-        wrong(f"smoke.{key}", f"unknown key{_near(key, KEYS)}")
+        wrong(f"smoke.{key}", f"unknown key{did_you_mean(key, KEYS)}")
     for key in ("promises", "not-promised"):
         _check_names(section.get(key), f"smoke.{key}", "capability", CAPABILITIES, wrong)
     own = _custom(section.get("custom"), {c.name for c in checks}, wrong)
@@ -123,7 +123,7 @@ def _check_names(value: Any, path: str, what: str, allowed: Iterable[str], wrong
         return
     for position, word in enumerate(value):
         if not isinstance(word, str) or word not in allowed:
-            wrong(f"{path}.{position}", f"unknown {what} {word!r}{_near(word, allowed)}")
+            wrong(f"{path}.{position}", f"unknown {what} {word!r}{did_you_mean(word, allowed)}")
 
 
 def _by_check(value: Any, path: str, names: Iterable[str], wrong: Wrong) -> None:
@@ -141,7 +141,7 @@ def _by_check(value: Any, path: str, names: Iterable[str], wrong: Wrong) -> None
                 wrong(here, "a number above 0, at most 1, is needed")
             continue
         if name not in names:
-            wrong(here, f"unknown check {name!r}{_near(name, names)}")
+            wrong(here, f"unknown check {name!r}{did_you_mean(name, names)}")
         _expectations(item, here, _judged_for(name), wrong)
 
 
@@ -168,7 +168,7 @@ def _custom(value: Any, taken: Iterable[str], wrong: Wrong) -> list[Mapping[str,
 
 def _one_custom(item: Mapping[str, Any], here: str, wrong: Wrong) -> None:
     for key in sorted(set(item) - CUSTOM_KEYS):
-        wrong(f"{here}.{key}", f"unknown key{_near(key, CUSTOM_KEYS)}")
+        wrong(f"{here}.{key}", f"unknown key{did_you_mean(key, CUSTOM_KEYS)}")
     if not isinstance(item.get("name"), str) or not item["name"]:
         wrong(f"{here}.name", "a check needs a name")
     request = item.get("request")
@@ -198,7 +198,7 @@ def _expectations(item: Any, here: str, allowed: frozenset[str], wrong: Wrong) -
         if key in EXPECTATIONS:
             wrong(f"{here}.{key}", "this is judged in checks of `smoke.custom` only")
         else:
-            wrong(f"{here}.{key}", f"unknown key{_near(key, allowed)}")
+            wrong(f"{here}.{key}", f"unknown key{did_you_mean(key, allowed)}")
     for message in unknown_words(item["json-schema"]) if "json-schema" in item else []:
         wrong(f"{here}.json-schema", message)
     for key in ("matches", "reasoning"):
@@ -212,18 +212,13 @@ def _expectations(item: Any, here: str, allowed: frozenset[str], wrong: Wrong) -
         try:
             if key in item:
                 _ = seconds(item[key]) if above else float(item[key])
-        except (TypeError, ValueError):
-            kind = "duration" if above else "number"
-            wrong(f"{here}.{key}", f"this is no {kind}: {item[key]!r}")
+        except (TypeError, ValueError) as error:
+            message = str(error) if above else f"{item[key]!r} is not a number"
+            wrong(f"{here}.{key}", message)
 
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
-
-
-def _near(word: Any, having: Iterable[str]) -> str:
-    near = difflib.get_close_matches(str(word), list(having), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def with_section(wrong: DeployError | None, profile: Profile) -> DeployError | None:

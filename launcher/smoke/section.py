@@ -22,6 +22,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from launcher.profile import types
 from launcher.smoke.check import Check, Finding, Outcome, inconclusive
 
 if TYPE_CHECKING:
@@ -42,22 +43,20 @@ DEFAULTS: Mapping[str, Mapping[str, str]] = {
 }
 """Limits that hold where the profile's `smoke.thresholds` sets none: a health route that takes
 longer fails every probe, and a stream that stands still for so long has been given up by users."""
-DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)(?:\s*(ms|s|m|h))?\s*$")
-UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 
 
 def seconds(value: Any) -> float:
     """A duration in seconds: a number, or a text such as `500ms`, `30s`, `2m`.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is none, or longer than a year.
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
-    match = DURATION.match(str(value))
-    if not match:
-        raise ValueError(f"not a duration: {value!r}")
-    return float(match[1]) * UNITS[match[2]]
+    try:
+        return float(types.seconds(str(value).strip()))
+    except types.ScalarError as error:
+        raise ValueError(str(error)) from None
 
 
 def expected(session: Session, outcome: Outcome) -> Outcome:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime
-import difflib
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from launcher import __version__
 from launcher.errors import ExitCode, Problem, UsageError
+from launcher.nearest import did_you_mean
 from launcher.result import Result
 from launcher.smoke.check import TAGS, VERDICTS, Check, Outcome, all_checks
 from launcher.smoke.clients import DIALECTS, client
@@ -43,8 +43,7 @@ def select(
     for requested, having, option in ((names, by_name, "--check"), (tags, tag_names, "--tag")):
         for word in requested:
             if word not in having:
-                near = difflib.get_close_matches(word, list(having), n=1)
-                meant = f"; did you mean {near[0]!r}?" if near else ""
+                meant = did_you_mean(word, having)
                 raise UsageError.of(
                     "unknown-check" if option == "--check" else "unknown-tag",
                     f"unknown {option.strip('-')} {word!r}{meant}",

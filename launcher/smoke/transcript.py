@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from launcher.probe.bounded_json import loads
+from launcher.redact import is_secret_name
 
 TEXT_LIMIT = 16_000
 """Characters of a body that are kept; the rest is counted, not stored."""
@@ -24,11 +24,8 @@ EVENT_LIMIT = 400
 """Events of a stream that are kept."""
 
 HIDDEN = "***"
-SECRET_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "cookie", "set-cookie"})
-SECRET_FIELD = re.compile(r"(?i)(^|[-_])(api[-_]?key|key|token|secret|password)$")
 WRONG_KEY = "ernie-deploy-wrong-key"
 """Sent to be refused, and no secret: a request that has it can only be repeated with it."""
-TOKEN_COUNTS = re.compile(r"(?i)(max|min|logprob|_ids?$)")
 
 
 @dataclass
@@ -84,19 +81,14 @@ class Redactor:
         """Headers without keys and cookies."""
         return {
             _cut(name, HEADER_LIMIT): HIDDEN
-            if name.lower() in SECRET_HEADERS and not _is_wrong_key(str(value))
+            if is_secret_name(name) and not _is_wrong_key(str(value))
             else _cut(self.text(str(value)), HEADER_LIMIT)
             for name, value in list(headers.items())[:HEADERS]
         }
 
 
 def _is_secret(name: str, value: Any) -> bool:
-    return isinstance(value, str) and is_secret_field(name) and value != "" and value != WRONG_KEY
-
-
-def is_secret_field(name: str) -> bool:
-    """True where a text in a field of this name is hidden in reports."""
-    return SECRET_FIELD.search(name) is not None and not TOKEN_COUNTS.search(name)
+    return isinstance(value, str) and is_secret_name(name) and value != "" and value != WRONG_KEY
 
 
 def _is_wrong_key(value: str) -> bool:

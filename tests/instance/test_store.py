@@ -84,7 +84,9 @@ def test_a_lock_that_was_handed_over_lives_with_its_heir(instance: InstanceDir) 
     assert not store.is_locked(instance.folder)
 
 
-def test_a_lock_in_a_folder_that_was_removed_is_nobodys(instance: InstanceDir) -> None:
+def test_a_lock_in_a_folder_that_was_removed_is_nobodys(
+    instance: InstanceDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The `up` that made the folder failed and took it away while another waited for its lock."""
     path = instance.folder / "lock"
     path.touch()
@@ -95,12 +97,10 @@ def test_a_lock_in_a_folder_that_was_removed_is_nobodys(instance: InstanceDir) -
         path.unlink(missing_ok=True)
         real(number, operation)
 
-    store.fcntl.flock, before = too_late, store.fcntl.flock
-    try:
+    with monkeypatch.context() as patched:
+        patched.setattr(fcntl, "flock", too_late)
         assert Lock.take(instance.folder) is None
-    finally:
-        store.fcntl.flock = before
-        os.close(descriptor)
+    os.close(descriptor)
     assert Lock.take(instance.folder.with_name("gone")) is None
 
 

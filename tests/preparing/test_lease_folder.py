@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import os
 import pwd
 import socket
@@ -343,7 +344,7 @@ def test_a_file_system_without_locks_refuses_nothing(
     def failing(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(leases.fcntl, "flock", failing)
+    monkeypatch.setattr(fcntl, "flock", failing)
     before = len(os.listdir("/proc/self/fd"))
     with taken() as new_leases:
         assert not new_leases.descriptors

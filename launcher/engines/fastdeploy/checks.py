@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 from packaging.specifiers import InvalidSpecifier
@@ -32,6 +31,7 @@ from launcher.engines.fastdeploy.models import ModelFacts, model_facts
 from launcher.engines.fastdeploy.requested import TOP, Requested
 from launcher.engines.options import canonical, wrong_value
 from launcher.errors import Problem
+from launcher.nearest import did_you_mean, nearest
 from launcher.profile.model import Profile
 
 if TYPE_CHECKING:
@@ -141,14 +141,12 @@ def _variables(profile: Profile, line: str) -> list[Problem]:
             if name in OWNED_ENV or _outside(name):
                 continue
             # Any variable may be meant for a library; one letter off FastDeploy's is a slip.
-            near = difflib.get_close_matches(
-                name, list(environment()), n=1, cutoff=0.6 if ours else 0.92
-            )
+            near = nearest(name, environment(), cutoff=0.6 if ours else 0.92)
             if ours or near:
                 problems.append(
                     problem(profile, f"env.{name}", "unknown-variable",
                             f"no FastDeploy release reads {name}",
-                            f"did you mean {near[0]}?" if near else None)
+                            f"did you mean {near}?" if near else None)
                 )  # fmt: skip
         elif line not in entry["in"]:
             problems.append(
@@ -239,8 +237,7 @@ def _late(profile: Profile, line: str) -> list[Problem]:
         for word in _words_of(requested, name, value):
             if word in choices:
                 continue
-            near = difflib.get_close_matches(word, choices, n=1)
-            meant = f"; did you mean {near[0]!r}?" if near else ""
+            meant = did_you_mean(word, choices)
             problems.append(
                 problem(profile, requested.key(name), "wrong-value",
                         f"FastDeploy {line} knows no {name} {word!r}{meant}",

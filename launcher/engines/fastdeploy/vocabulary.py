@@ -6,9 +6,8 @@ where the release takes it, so that a model card's command can be written down a
 
 from __future__ import annotations
 
-import difflib
-
 from launcher.engines.fastdeploy.catalogue import LINES, load
+from launcher.nearest import nearest
 
 
 def registered(kind: str, line: str) -> tuple[str, ...]:
@@ -41,5 +40,4 @@ def parser_lines(name: str, kind: str) -> tuple[str, ...]:
 
 def nearest_parser(name: str, kind: str, line: str) -> str | None:
     """The parser whose name looks most like `name`."""
-    near = difflib.get_close_matches(name, registered(kind, line), n=1)
-    return near[0] if near else None
+    return nearest(name, registered(kind, line))

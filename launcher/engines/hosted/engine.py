@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -17,6 +16,7 @@ from launcher.engines.base import (
     Release,
 )
 from launcher.errors import PreconditionError, Problem
+from launcher.nearest import did_you_mean
 from launcher.profile.model import Profile
 
 
@@ -61,8 +61,7 @@ class Hosted:
                 )
         for word in _requested_settings(profile).get("promises") or ():
             if word not in CAPABILITIES:
-                near = difflib.get_close_matches(str(word), CAPABILITIES, n=1)
-                meant = f"; did you mean {near[0]!r}?" if near else ""
+                meant = did_you_mean(word, CAPABILITIES)
                 problems.append(
                     Problem(
                         "unknown-capability",

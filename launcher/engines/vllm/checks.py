@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,7 @@ from launcher.engines.common import (
 from launcher.engines.options import OptionTable, canonical, wrong_value
 from launcher.engines.vllm import flags
 from launcher.errors import Problem
+from launcher.nearest import did_you_mean
 from launcher.profile.model import Profile
 
 PARSERS = {"ernie-x1": "ernie45"}
@@ -151,8 +151,7 @@ def _parsers(profile: Profile, flags_: Catalogue) -> list[Problem]:
         called = parser_name(name)
         if called in names:
             continue
-        near = difflib.get_close_matches(called, names, n=1)
-        meant = f"; did you mean {near[0]!r}?" if near else ""
+        meant = did_you_mean(called, names)
         key = TOP[option] if neutral(profile, TOP[option]) else f"engine-args.{option}"
         problems.append(
             problem(profile, key, "unknown-parser",

@@ -7,13 +7,13 @@ others (`remember`), and asked for with `QUERY` by who may start processes.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from launcher import files
 from launcher.engines.options import Action, Kind, Option, OptionTable, canonical
 
 DATA = Path(__file__).parent / "data"
@@ -127,11 +127,7 @@ def remember(answer: Mapping[str, Any], cache_dir: Path) -> Path:
     if path is None:
         raise ValueError("no cache folder")
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    scratch = path.with_suffix(f".{os.getpid()}")
-    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(answer, file)
-    scratch.replace(path)
+    files.write_atomically(path, json.dumps(answer))
     return path
 
 
