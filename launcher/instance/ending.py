@@ -19,7 +19,8 @@ from launcher.keeper.control import Client
 from launcher.keeper.events import Events
 from launcher.keeper.identity import look, send, this_host
 from launcher.keeper.leftovers import file_identity
-from launcher.keeper.state import LIVE, DamagedState, State, write_state
+from launcher.keeper.state import DamagedState, State, write_state
+from launcher.lifecycle import LIVE, UNSUCCESSFUL, InstanceState
 from launcher.plan.model import PortUse
 from launcher.result import Result
 
@@ -50,7 +51,11 @@ def down(instance: InstanceDir, *, drain: float | None = None) -> Result:
     while True:
         if not instance.folder.is_dir() and survivors.keeper_of(instance.folder) is None:
             if not survivors.engine_of(instance.folder):
-                data = {"state": "absent", "was": "absent", "note": unknown(instance.name)}
+                data = {
+                    "state": InstanceState.ABSENT,
+                    "was": InstanceState.ABSENT,
+                    "note": unknown(instance.name),
+                }
                 return Result("down", data, instance.name)
             make_folder(instance)  # for the record of what is cleaned up now
         lock = take_if_free(instance)
@@ -133,9 +138,8 @@ def _down_with_keeper(instance: InstanceDir, started: float, drain: float | None
     try:
         # Before the stop: an engine may be gone so fast that the end would be missed.
         reported = client.request("follow").get("state", {})
-        was = reported.get("state", "loading")
+        was = InstanceState.parse(reported.get("state", InstanceState.LOADING))
         keeper = _pidfd((reported.get("keeper") or {}).get("pid"))
-        was = was if isinstance(was, str) else "loading"
         with contextlib.closing(Client(instance.folder)) as asking:
             answer = asking.request("stop", reason="down", drain=drain)
         if not answer.get("ok"):
@@ -211,17 +215,19 @@ def _limit(instance: InstanceDir, drain: float | None) -> float:
 def _down_without_keeper(instance: InstanceDir, started: float) -> Result:
     """We hold the lock, so no keeper lives: clean up what it may have left."""
     was, state, note = view_unlocked(instance)
-    if was == "foreign":
+    if was == InstanceState.FOREIGN:
         raise PreconditionError.of(
             "foreign-state", f"the state of {instance.name} is not this machine's: {note}",
             str(instance.folder), _elsewhere(instance),
         )  # fmt: skip
-    if was == "absent":
+    if was == InstanceState.ABSENT:
         # An `up` ended before its keeper lived: there is nothing but what it had written.
         shutil.rmtree(instance.folder)
         note = "no server of it was ever started; the files are removed"
-        return Result("down", {"state": "absent", "was": was, "note": note}, instance.name)
-    if state is None or was == "lost":
+        return Result(
+            "down", {"state": InstanceState.ABSENT, "was": was, "note": note}, instance.name
+        )
+    if state is None or was == InstanceState.LOST:
         state = _clean(instance, state, started)
         return _result(instance, was, state, started)
     if state.receipt and not ending.nothing_left(state.receipt):
@@ -231,20 +237,23 @@ def _down_without_keeper(instance: InstanceDir, started: float) -> Result:
             _acknowledge(instance, state)
         return _result(instance, was, state, started)
     _acknowledge(instance, state)
-    data = {"state": "stopped", "was": was, "receipt": state.receipt, "note": note}
+    data = {"state": InstanceState.STOPPED, "was": was, "receipt": state.receipt, "note": note}
     return Result("down", data, instance.name)
 
 
 def _acknowledge(instance: InstanceDir, state: State) -> None:
     """Somebody knows by now that it failed or died: it is stopped, and no alarm any more."""
-    if state.state not in ("failed", "died"):
+    if state.state not in UNSUCCESSFUL:
         return
-    state.was, state.state = state.state, "stopped"
+    state.was = state.state
+    defect = state.enter(InstanceState.STOPPED, keeper_lives=False)
     try:
         events = Events(instance.folder)
         write_state(instance.folder, state)
     except OSError as error:
         raise _not_writable(instance, "is not running", error) from None
+    if defect is not None:
+        events.append("warning", message=defect)
     events.append("state", state=state.state, was=state.was)
     events.close()
 
@@ -259,13 +268,13 @@ def _not_writable(instance: InstanceDir, what: str, error: OSError) -> Precondit
     )  # fmt: skip
 
 
-def view_unlocked(instance: InstanceDir) -> tuple[str, State | None, str | None]:
+def view_unlocked(instance: InstanceDir) -> tuple[InstanceState, State | None, str | None]:
     """`view` for the holder of the lock (see `take_if_free`): no keeper lives, whatever it says."""
     name, state, note = view(instance)
     if name in LIVE:
-        name = "lost" if state else "absent"
-    if name == "absent" and ending.strays(_reconstruct(instance)):
-        name = "lost"  # the file that said so is gone, its processes are not
+        name = InstanceState.LOST if state else InstanceState.ABSENT
+    if name == InstanceState.ABSENT and ending.strays(_reconstruct(instance)):
+        name = InstanceState.LOST  # the file that said so is gone, its processes are not
     return name, state, note
 
 
@@ -285,12 +294,12 @@ def clean_if_lost(instance: InstanceDir) -> dict[str, Any] | None:
         PreconditionError: the state is another machine's, or something could not be removed.
     """
     was, state, note = view_unlocked(instance)
-    if was == "foreign":
+    if was == InstanceState.FOREIGN:
         raise PreconditionError.of(
             "foreign-state", f"the state of {instance.name} is not this machine's: {note}",
             str(instance.folder), f"`--name` starts another instance; {_elsewhere(instance)}",
         )  # fmt: skip
-    if was not in ("lost", "damaged"):
+    if was not in (InstanceState.LOST, InstanceState.DAMAGED):
         return None
     state = _clean(instance, state, time.monotonic())
     receipt = state.receipt or {}
@@ -310,8 +319,10 @@ def _clean(instance: InstanceDir, state: State | None, started: float) -> State:
     killed, _ = ending.kill_strays(state)
     events.append("cleaned", killed=killed)
     state.receipt = ending.clean(state, _ports(instance), started)
-    if state.live or state.state not in ("failed", "died"):
-        state.state = "stopped"
+    if state.live or state.state not in UNSUCCESSFUL:
+        defect = state.enter(InstanceState.STOPPED, keeper_lives=False)
+        if defect is not None:
+            events.append("warning", message=defect)
     state.ended_at = time.time()
     state.processes = [p.to_json() for p in ending.strays(state)]
     try:
@@ -406,7 +417,7 @@ def _ports(instance: InstanceDir) -> tuple[PortUse, ...]:
         return ()
 
 
-def _result(instance: InstanceDir, was: str, state: State, started: float) -> Result:
+def _result(instance: InstanceDir, was: InstanceState, state: State, started: float) -> Result:
     receipt = dict(state.receipt or {})
     receipt["seconds"] = round(time.monotonic() - started, 3)
     data = {"state": state.state, "was": was, "receipt": receipt}

@@ -10,10 +10,10 @@ from typing import Any
 from launcher.errors import ExitCode, Problem
 from launcher.instance import last_word, start
 from launcher.instance.interrupt import Interrupt
-from launcher.instance.last_word import FINAL
 from launcher.instance.store import InstanceDir, is_locked, view
 from launcher.keeper.control import Client
 from launcher.keeper.state import DamagedState
+from launcher.lifecycle import FINAL, LIVE, InstanceState
 from launcher.result import Result
 
 OnEvent = Callable[[Mapping[str, Any]], None]
@@ -72,7 +72,7 @@ class _Following:
         try:
             with contextlib.suppress(ConnectionError):
                 self._told = state = client.request("follow").get("state", {})
-                if state.get("state") == "ready" and self._seen:
+                if state.get("state") == InstanceState.READY and self._seen:
                     return ready_result(self._found, state, already=False)
             for event in client.events(wake=self._interrupt.wake):
                 if event is None:
@@ -100,7 +100,7 @@ class _Following:
             except BrokenPipeError:
                 # Nobody reads the progress any more; what becomes of the start still matters.
                 self._on_event = None
-        if event["event"] == "state" and event["state"] == "ready" and not self._asked:
+        if event["event"] == "state" and event["state"] == InstanceState.READY and not self._asked:
             return ready_result(self._found, self._state(), already=False)
         return None
 
@@ -136,7 +136,7 @@ class _Following:
             if stored is not None and stored.state in FINAL and stored.token == self._token():
                 if not is_locked(self._found.folder) or time.monotonic() > end:
                     return _ended(self._found, stored.__dict__, self._interrupt)
-            elif name in ("starting", "loading", "ready", "stopping") and time.monotonic() < end:
+            elif name in LIVE and time.monotonic() < end:
                 with contextlib.suppress(OSError):
                     Client(self._found.folder).close()
                     return None
@@ -179,7 +179,7 @@ def ready_result(
             stored = None
         state = stored.__dict__ if stored else {}
     data = {
-        "state": "ready",
+        "state": InstanceState.READY,
         "already": already,
         "base_url": state.get("base_url"),
         "ports": state.get("ports"),
@@ -197,9 +197,11 @@ def _ended(instance: InstanceDir, final: Mapping[str, Any] | None, interrupt: In
             "keeper-lost", f"the keeper of {instance.name} ended in the middle of the start",
             str(instance.logs / "keeper.log"), f"`ernie-deploy down {instance.name}` cleans up",
         )  # fmt: skip
-        return Result("up", {"state": "lost"}, instance.name, ExitCode.DID_NOT_START, (problem,))
+        return Result(
+            "up", {"state": InstanceState.LOST}, instance.name, ExitCode.DID_NOT_START, (problem,)
+        )
     data = {"state": final["state"], "receipt": final.get("receipt")}
-    if final["state"] == "stopped":
+    if final["state"] == InstanceState.STOPPED:
         code = interrupt.exit_code
         problem = Problem("interrupted", "the start was interrupted; what it had started is gone")
         if interrupt.number is None:

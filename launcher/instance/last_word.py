@@ -16,8 +16,7 @@ from launcher.errors import DeployError
 from launcher.instance import survivors
 from launcher.instance.store import InstanceDir, Lock
 from launcher.keeper.state import DamagedState, State, write_state
-
-FINAL = ("stopped", "failed", "died")
+from launcher.lifecycle import InstanceState
 
 
 def from_event(reported: Mapping[str, Any], event: Mapping[str, Any]) -> State:
@@ -27,7 +26,7 @@ def from_event(reported: Mapping[str, Any], event: Mapping[str, Any]) -> State:
     """
     fields = {key: value for key, value in reported.items() if key in State.__dataclass_fields__}
     state = State(**{"instance": "", "token": "", **fields})
-    state.state = event["state"]
+    state.state = InstanceState.parse(event["state"])
     state.receipt, state.error = event.get("receipt"), event.get("error")
     state.exit_code = event.get("exit_code")
     state.ended_at = event.get("time") or event.get("ended_at") or time.time()

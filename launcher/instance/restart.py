@@ -12,7 +12,7 @@ from launcher.instance.options import read_options
 from launcher.instance.start import resolve_secrets
 from launcher.instance.store import InstanceDir, instance_dir, keeper_of, view
 from launcher.instance.up import Preflight, up
-from launcher.keeper.state import LIVE
+from launcher.lifecycle import LIVE
 from launcher.preparing import prepare
 from launcher.profile.model import Profile
 from launcher.result import Result

@@ -7,7 +7,7 @@ from typing import Any
 from launcher.errors import DeployError
 from launcher.instance.differences import differences
 from launcher.instance.store import InstanceDir, instance_dir, view
-from launcher.keeper.state import LIVE
+from launcher.lifecycle import LIVE
 from launcher.plan.command import shell_line
 from launcher.preparing.prepare import prepare
 from launcher.profile.model import Profile

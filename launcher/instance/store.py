@@ -23,7 +23,8 @@ from launcher import files, paths
 from launcher.errors import PreconditionError, UsageError
 from launcher.instance import survivors
 from launcher.keeper.identity import look, this_host
-from launcher.keeper.state import LIVE, DamagedState, State, read_state
+from launcher.keeper.state import DamagedState, State, read_state
+from launcher.lifecycle import LIVE, InstanceState
 
 if TYPE_CHECKING:
     from launcher.plan.model import LaunchPlan
@@ -293,7 +294,7 @@ def foreign_host(state: State) -> str | None:
     return None
 
 
-def view(instance: InstanceDir) -> tuple[str, State | None, str | None]:
+def view(instance: InstanceDir) -> tuple[InstanceState, State | None, str | None]:
     """What an instance is now: (state, stored state, note).
 
     The state is one of `launcher.keeper.state.State`'s, or `lost` (the keeper was killed, or the
@@ -303,33 +304,45 @@ def view(instance: InstanceDir) -> tuple[str, State | None, str | None]:
         state = instance.state()
     except DamagedState as error:
         if survivors.keeper_of(instance.folder) is not None:
-            return "starting", None, None  # it knows better than its file
-        return "damaged", None, str(error)
+            return InstanceState.STARTING, None, None  # it knows better than its file
+        return InstanceState.DAMAGED, None, str(error)
     if state is None:
         if is_locked(instance.folder) or survivors.keeper_of(instance.folder) is not None:
-            return "starting", None, None
+            return InstanceState.STARTING, None, None
         count = len(survivors.engine_of(instance.folder))
         if count:
-            return "lost", None, f"its files were deleted, {count} processes of it still run"
-        return "absent", None, "its start ended before a server was started; `down` removes it"
+            return (
+                InstanceState.LOST,
+                None,
+                f"its files were deleted, {count} processes of it still run",
+            )
+        return (
+            InstanceState.ABSENT,
+            None,
+            "its start ended before a server was started; `down` removes it",
+        )
     if not state.live:
         return state.state, state, None  # it ended: nobody has to care where
     host = foreign_host(state)
     if host:
-        return "foreign", state, host
+        return InstanceState.FOREIGN, state, host
     if state.boot != this_host().boot:
         note = f"the machine was restarted while it was {state.state}"
-        return "lost", state, f"{note}; `up` starts it again, `down` acknowledges it"
+        return InstanceState.LOST, state, f"{note}; `up` starts it again, `down` acknowledges it"
     keeper = state.keeper
     living = look(int(keeper["pid"])) if keeper else None
     if living is not None and living.start == keeper["start"] and living.state not in "ZX":
         kept = survivors.folder_kept_by(living)
         if kept is not None and os.path.realpath(kept) != os.path.realpath(instance.folder):
-            return "foreign", state, f"it is a copy: the instance runs in {kept}"
+            return InstanceState.FOREIGN, state, f"it is a copy: the instance runs in {kept}"
         return state.state, state, None
     if is_locked(instance.folder) or survivors.keeper_of(instance.folder) is not None:
-        return "starting", state, None
-    return "lost", state, "its keeper was killed; `down` cleans up, `up` cleans and starts"
+        return InstanceState.STARTING, state, None
+    return (
+        InstanceState.LOST,
+        state,
+        "its keeper was killed; `down` cleans up, `up` cleans and starts",
+    )
 
 
 def keeper_of(instance: InstanceDir) -> int | None:

@@ -18,6 +18,7 @@ from launcher.instance.interrupt import Interrupt, interruptible
 from launcher.instance.options import StartOptions
 from launcher.instance.store import InstanceDir, Lock, instance_dir, make_folder
 from launcher.keeper.control import Client
+from launcher.lifecycle import COMING, InstanceState
 from launcher.preparing import prepare
 from launcher.profile.model import Profile
 from launcher.result import Result
@@ -160,7 +161,7 @@ def _join(
         return None
     finally:
         client.close()
-    if state.get("state") not in ("starting", "loading", "ready"):
+    if state.get("state") not in (*COMING, InstanceState.READY):
         return None
     different = differences(instance, profile)
     if different:
@@ -172,7 +173,7 @@ def _join(
             " replaces it;"
             " `--name` starts another one beside it",
         )
-    if state["state"] == "ready":
+    if state["state"] == InstanceState.READY:
         return ready_result(instance, state, already=True)
     interrupt.raises = False
     return follow(instance, on_event, interrupt, None)

@@ -13,6 +13,7 @@ from launcher.keeper.follow import Follower
 from launcher.keeper.record import Record
 from launcher.keeper.stopping import StopRequest
 from launcher.keeper.watch import Watcher
+from launcher.lifecycle import InstanceState
 from launcher.plan.model import LaunchPlan
 from launcher.redact import Redactor
 
@@ -50,9 +51,9 @@ def conclude(
             "where": problem.where, "remedy": problem.remedy, "retry": failure.retry,
         }  # fmt: skip
         was_ready = state.ready_at is not None
-        final = "died" if was_ready and code is ExitCode.DIED else "failed"
+        final = InstanceState.DIED if was_ready and code is ExitCode.DIED else InstanceState.FAILED
     else:
-        code, final = stop.code, "stopped"
+        code, final = stop.code, InstanceState.STOPPED
     if not ending.nothing_left(receipt):
         record.event("warning", message=f"left behind: {', '.join(receipt['left'])}")
     state.exit_code = int(code)

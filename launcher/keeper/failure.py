@@ -15,6 +15,7 @@ from launcher.errors import ExitCode, Problem
 from launcher.keeper.identity import Process
 from launcher.keeper.state import State
 from launcher.keeper.watch import PhaseMatch
+from launcher.lifecycle import InstanceState
 from launcher.plan.model import LaunchPlan
 from launcher.probe.readiness import Rung
 from launcher.redact import Redactor
@@ -46,21 +47,21 @@ class Failure:
         return dataclasses.replace(self, problem=without_secrets(self.problem, redactor))
 
     @classmethod
-    def from_line(cls, match: PhaseMatch, state: str) -> Failure:
+    def from_line(cls, match: PhaseMatch, state: InstanceState) -> Failure:
         """A fatal line was printed; a summary line only points at a cause that stands elsewhere."""
-        code = ExitCode.DIED if state == "ready" else ExitCode.DID_NOT_START
+        code = ExitCode.DIED if state == InstanceState.READY else ExitCode.DID_NOT_START
         problem = Problem(
             match.rule.id, match.cause(), f"{match.file}: {match.text}", match.remedy()
         )
         return cls(problem, code, certain=not match.rule.summary, retry=match.rule.retry)
 
     @classmethod
-    def from_exit(cls, code: int | None, state: str) -> Failure:
+    def from_exit(cls, code: int | None, state: InstanceState) -> Failure:
         """The first process ended; before ready that is a failure whatever its exit code says."""
         how, whose, remedy = ended(code), "", None
         if code is not None and -code in ASKING:
             whose, remedy = ", which ernie-deploy did not send", WHO_SENT
-        if state == "ready":
+        if state == InstanceState.READY:
             summary = f"the engine was ready and {how}{whose}"
             problem = Problem("engine-died", summary, None, remedy)
             return cls(problem, ExitCode.DIED, certain=False, retry=True)
@@ -69,25 +70,27 @@ class Failure:
         return cls(problem, ExitCode.DID_NOT_START, certain=False)
 
     @classmethod
-    def from_stranger(cls, signal_name: str, line: str, state: str) -> Failure:
+    def from_stranger(cls, signal_name: str, line: str, state: InstanceState) -> Failure:
         """The engine says that it was told to stop, and we had not told it."""
-        how = "was ready and " if state == "ready" else ""
+        how = "was ready and " if state == InstanceState.READY else ""
         problem = Problem(
             "stopped-by-stranger",
             f"the engine {how}was told to stop by {signal_name}, which ernie-deploy did not send",
             line.strip(),
             WHO_SENT,
         )
-        code = ExitCode.DIED if state == "ready" else ExitCode.DID_NOT_START
+        code = ExitCode.DIED if state == InstanceState.READY else ExitCode.DID_NOT_START
         return cls(problem, code, retry=True)
 
     @classmethod
-    def from_vital(cls, line: str, process: Process, state: str, code: int | None) -> Failure:
+    def from_vital(
+        cls, line: str, process: Process, state: InstanceState, code: int | None
+    ) -> Failure:
         """A process without which the engine cannot work has died; `code` where it is known."""
         names = [os.path.basename(word) for word in line.split() if not word.startswith("-")]
         what = next((w for w in names[1:] if w), process.name)
         message = f"the engine's process {process.pid} ({what}) {ended(code)}"
-        if state == "ready":
+        if state == InstanceState.READY:
             return cls(Problem("worker-died", message), ExitCode.DIED, certain=False, retry=True)
         return cls(Problem("worker-died", message), ExitCode.DID_NOT_START, certain=False)
 

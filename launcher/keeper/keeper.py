@@ -33,6 +33,7 @@ from launcher.keeper.record import Record
 from launcher.keeper.run import Run
 from launcher.keeper.server import Server
 from launcher.keeper.stopping import StopRequest
+from launcher.lifecycle import InstanceState
 from launcher.plan.model import LaunchPlan
 
 
@@ -84,7 +85,7 @@ class Keeper:
             with contextlib.suppress(OSError):  # it was killed already, which the loop will see
                 os.write(self._parent, b"listening\n")
         self._notifier.feed_watchdog(self.loop, self._engine_lives)
-        self._record.set("starting")
+        self._record.set(InstanceState.STARTING)
         own = OwnFiles(self.loop, self.folder, self._record, server, self._lock)
         code = self._run.live()
         while self._run.restarts:
@@ -155,7 +156,7 @@ class Keeper:
         number, delay = self.state.restarts, self.plan.restart_delay
         self._record.event("restart", number=number, delay=delay)
         self._run = self._new_run()
-        self._record.set("starting")
+        self._record.set(InstanceState.STARTING)
         stopped = self.loop.run_until(lambda: self._stop.requested, delay)
         return self._run.end() if stopped else self._run.live()
 
@@ -164,7 +165,7 @@ class Keeper:
 
     def _engine_lives(self) -> bool:
         """What systemd's watchdog asks; only this loop answers, so a hung keeper is seen too."""
-        return self.state.state != "ready" or self._run.engine_lives
+        return self.state.state != InstanceState.READY or self._run.engine_lives
 
     # -- being asked ------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ from launcher.keeper.stopping import StopRequest, stop_tree
 from launcher.keeper.upkeep import bound_engine_logs
 from launcher.keeper.vital import VitalProcesses
 from launcher.keeper.watch import Watcher
+from launcher.lifecycle import RUNNING, InstanceState
 from launcher.plan.command import environment
 from launcher.plan.model import LaunchPlan
 from launcher.probe.readiness import Rung
@@ -149,7 +150,7 @@ class Run:
         first = next((p for p in self._tree.processes if p.pid == self._engine.pid), None)
         self._state.engine = {"pid": self._engine.pid, "start": first.start if first else 0}
         self._record.claims.pid = self._engine.pid
-        self._record.set("loading", engine={"pid": self._engine.pid})
+        self._record.set(InstanceState.LOADING, engine={"pid": self._engine.pid})
         first_phase = self._watcher.begin()
         if first_phase is not None:
             self._lines.phase(first_phase, None)
@@ -190,7 +191,7 @@ class Run:
     def process_ended(self, process: identity.Process) -> None:
         """Take note of a death in the tree; that of the engine or of a vital process is the end."""
         self._record.dirty = True
-        if self._engine is None or self._state.state not in ("loading", "ready"):
+        if self._engine is None or self._state.state not in RUNNING:
             return
         if process.pid == self._engine.pid:
             status = self._tree.exits.get(process.pid)
@@ -220,7 +221,7 @@ class Run:
             )
 
     def _startup_deadline(self) -> None:
-        if self._state.state == "loading":
+        if self._state.state == InstanceState.LOADING:
             self._fail(Failure.startup_deadline(self._plan, self._state, self._last_rung()))
 
     def _proof_failed(self, rung: Rung) -> None:
@@ -241,7 +242,7 @@ class Run:
     def _become_ready(self) -> None:
         self._state.ready_at = time.time()
         seconds = round(self._state.ready_at - self._state.started_at, 3)
-        self._record.set("ready", seconds=seconds, base_url=self._plan.base_url)
+        self._record.set(InstanceState.READY, seconds=seconds, base_url=self._plan.base_url)
         self._notifier.send(f"READY=1\nSTATUS=ready at {self._plan.base_url}")
         if self._prover:
             self._prover.close()
@@ -262,13 +263,13 @@ class Run:
     def _schedule_tick(self) -> None:
         if self._tick is not None:
             self._tick.cancel()
-        wait = LOADING_TICK if self._state.state == "loading" else READY_TICK
+        wait = LOADING_TICK if self._state.state == InstanceState.LOADING else READY_TICK
         self._tick = self._loop.call_later(wait, self._on_tick)
 
     def _on_tick(self) -> None:
         self._ticks += 1
         lines = self._discover()
-        if self._state.state == "loading" and self._progress:
+        if self._state.state == InstanceState.LOADING and self._progress:
             if self._notifier.active:
                 # systemd's start time-out is in microseconds from now.
                 self._notifier.send("EXTEND_TIMEOUT_USEC=30000000")
@@ -277,7 +278,7 @@ class Run:
                 self._fail(Failure.from_rung(thief))
             if self._progress.stalled(self._tree.processes, lines):
                 self._fail(Failure.no_progress(self._plan, self._state, self._tree.processes))
-        if self._state.state == "ready" and self._ticks % UPKEEP_TICKS == 0:
+        if self._state.state == InstanceState.READY and self._ticks % UPKEEP_TICKS == 0:
             for message in bound_engine_logs(self._plan):
                 self._record.event("warning", message=message)
         if self._engine and self._engine.lost_bytes and not self._loss_told:
@@ -296,7 +297,7 @@ class Run:
         claimed = self._record.claims.look(self._tree.pids)
         if processes or claimed:
             self._record.dirty = True
-        if self._state.state != "ready" and self._record.dirty:
+        if self._state.state != InstanceState.READY and self._record.dirty:
             self._record.write()
         return lines
 
@@ -308,7 +309,7 @@ class Run:
         was_ready = self._state.ready_at is not None
         if self._prover:
             self._prover.close()
-        self._record.set("stopping", reason=self._stop.reason or "failure")
+        self._record.set(InstanceState.STOPPING, reason=self._stop.reason or "failure")
         for timer in (self._tick, self._deadline):
             if timer is not None:
                 timer.cancel()

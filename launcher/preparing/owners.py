@@ -23,13 +23,13 @@ from typing import Any
 from launcher import files, paths
 from launcher.errors import DeployError
 from launcher.host.kernel import MessageQueue, queue_user
+from launcher.lifecycle import LIVE
 
 FOLDER = b"ERNIE_DEPLOY_FOLDER="
 """Names the instance's folder in the environment of each of its engine's processes."""
 KEEPER = [b"-m", b"launcher.keeper"]
 """Ends the command line of a keeper, in front of the instance's folder."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,47}")
-_LIVE = ("starting", "loading", "ready", "stopping")
 _COUNTS = ("processes", "ports", "shm", "queues", "temporary")
 
 
@@ -235,7 +235,7 @@ def _record(folder: str, keeper: int | None, lives: bool) -> _Record:
     numbers = state.get("ports")
     if isinstance(numbers, dict):
         ports |= {number for number in numbers.values() if isinstance(number, int)}
-    is_live = state.get("state") in _LIVE
+    is_live = state.get("state") in LIVE
     receipt = state.get("receipt")
     counts = [receipt.get(key) for key in _COUNTS] if isinstance(receipt, dict) else []
     is_here = not state or state.get("boot") == _boot()

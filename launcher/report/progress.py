@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, TextIO
 
+from launcher.lifecycle import InstanceState
 from launcher.plain import plain
 
 STEP = 10.0
@@ -57,10 +58,11 @@ class ProgressLines:
             self._line(event, f"{'loading':<12} {text}")
 
     def _show_state(self, event: Mapping[str, Any]) -> None:
+        pid = event.get("engine", {}).get("pid", "")
         texts = {
-            "loading": f"started      engine process {event.get('engine', {}).get('pid', '')}",
-            "ready": f"ready        {event.get('base_url', '')}",
-            "stopping": "stopping     taking down what was started",
+            InstanceState.LOADING: f"started      engine process {pid}",
+            InstanceState.READY: f"ready        {event.get('base_url', '')}",
+            InstanceState.STOPPING: "stopping     taking down what was started",
         }
         if event["state"] in texts:
             self._line(event, texts[event["state"]])

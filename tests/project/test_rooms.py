@@ -5,7 +5,7 @@ import re
 from tests.support import ROOT
 from tests.support.imports import imported, modules
 
-SHARED = ("errors", "files", "redact", "plain", "paths", "result", "subprocesses")
+SHARED = ("errors", "files", "lifecycle", "redact", "plain", "paths", "result", "subprocesses")
 ROOMS = (
     "profile",
     "plan",
