@@ -1,4 +1,4 @@
-"""How ernie-deploy says no.
+"""The errors of ernie-deploy and their exit codes.
 
     DeployError                 one or more problems and an exit code
     |-- UsageError              2    the command line is wrong
@@ -6,8 +6,8 @@
     |-- PreconditionError       3    the world is not ready: port, model, engine, disk, lock
     `-- DeadlineError           5    a deadline passed
 
-The end of an engine (4: it did not start, 6: it was ready and died) is no exception: the keeper
-decides it, and a verb tells it as a result.
+The end of an engine (4: it did not start, 6: it was ready and died) is not an exception: the
+keeper decides it, and a verb returns it as a result.
 
 Anything else that reaches the top is a defect of ours: exit code 70 and a crash report.
 """
@@ -49,7 +49,7 @@ def shorten(text: str, longest: int = LONGEST_TEXT) -> str:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong, said so that the reader can mend it.
+    """One thing that is wrong, told so that the reader can fix it.
 
     `code` is a stable word for programs ("unknown-key"). `where` is `file:line:column`, a key's
     path, an option or a file, as precise as is known. `remedy` is what to do, as a command or a

@@ -18,6 +18,9 @@ from pathlib import Path
 LONGEST_TEXT = 64 * 1024 * 1024
 """Bytes of the longest file that is read; ours have some kilobytes."""
 
+MOST_LENGTHS = 1000
+"""Files of a folder whose lengths are told: FastDeploy has some 60 logs."""
+
 _SAFE = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
@@ -26,7 +29,7 @@ def open_plain(path: Path, flags: int, mode: int = 0o600) -> int:
     """A descriptor of the plain file at `path`.
 
     Raises:
-        OSError: it is not there, cannot be opened, or is no plain file.
+        OSError: it is not there, cannot be opened, or is not a plain file.
     """
     descriptor = os.open(path, flags | _SAFE, mode)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -39,7 +42,7 @@ def read_bytes(path: Path) -> bytes:
     """The whole file.
 
     Raises:
-        OSError: it is not there, cannot be read, is no plain file or too long.
+        OSError: it is not there, cannot be read, is not a plain file or too long.
     """
     descriptor = open_plain(path, os.O_RDONLY)
     with os.fdopen(descriptor, "rb") as file:
@@ -88,7 +91,7 @@ def read_text(path: Path, errors: str = "strict") -> str:
 
     Raises:
         OSError: see `read_bytes`.
-        UnicodeDecodeError: it is no text.
+        UnicodeDecodeError: it is not text.
     """
     return read_bytes(path).decode(errors=errors)
 
@@ -113,7 +116,7 @@ def open_append(path: Path) -> int:
 
 
 def _private(descriptor: int) -> int:
-    """The same file, mode 0600: logrotate makes new ones that everybody may read."""
+    """The same file, mode 0600: logrotate makes new ones that every user can read."""
     info = os.fstat(descriptor)
     if info.st_mode & 0o077 and info.st_uid == os.geteuid():
         with contextlib.suppress(OSError):  # a file system without modes
@@ -223,3 +226,16 @@ def _is_plain(path: Path) -> bool:
         return stat.S_ISREG(os.lstat(path).st_mode)
     except OSError:
         return False
+
+
+def lengths(*folders: str | os.PathLike[str]) -> dict[str, int]:
+    """Bytes of each plain file below `folders`, by inode: a rotation changes its name."""
+    found: dict[str, int] = {}
+    for folder in folders:
+        for base, _, names in os.walk(folder):
+            for name in names:
+                with contextlib.suppress(OSError):
+                    info = os.lstat(os.path.join(base, name))
+                    if stat.S_ISREG(info.st_mode) and len(found) < MOST_LENGTHS:
+                        found[str(info.st_ino)] = info.st_size
+    return found

@@ -77,7 +77,7 @@ def _not_readable(folder: Path, error: OSError) -> PreconditionError:
         try:
             info = part.stat()
         except OSError:
-            break  # the part before it lets nobody through
+            break  # the part before it cannot be entered
         at = part
     advice = "set ERNIE_DEPLOY_HOME to a folder of yours"
     if not stat.S_ISDIR(info.st_mode):
@@ -127,8 +127,8 @@ def shipped(*parts: str) -> Path:
 def write_file(path: Path, text: str | None) -> None:
     """Write a user's file whole or not at all; with None only try whether that would work.
 
-    Symbolic links are followed. What is no regular file (`/dev/stdout`, a pipe) is written to and
-    never replaced: root would put a file in the place of the device.
+    Symbolic links are followed. What is not a regular file (`/dev/stdout`, a pipe) is written to
+    and never replaced: root would put a file in the place of the device.
 
     Raises:
         OSError: it cannot be written.

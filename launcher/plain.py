@@ -10,7 +10,7 @@ import re
 
 _SEQUENCES = re.compile(
     # OSC, DCS, SOS, PM, APC: a string up to its end, which is BEL or ST. One that does not end
-    # loses only its introducer: the rest may be what somebody has to read. Neither does one in
+    # loses only its introducer: the rest may be what an operator has to read. Neither does one in
     # which another begins: else a line of nothing but beginnings were read once for each.
     r"(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x90\x98\x9c-\x9f\n]*(?:\x07|\x1b\\|\x9c)"
     r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor, modes

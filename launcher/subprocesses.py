@@ -1,7 +1,7 @@
 """Runs a command for its answer: with a deadline, a limit of output, and an end for all it started.
 
 `subprocess.run` keeps whatever a command prints (`cat /dev/zero` fills the memory until the
-deadline), and after its deadline it waits for whoever else holds the pipes.
+deadline), and after its deadline it waits for every process that still holds the pipes.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
     fallback = tempfile.mkdtemp(prefix="edt-none-", dir="/tmp")
     config.add_cleanup(lambda: shutil.rmtree(fallback, ignore_errors=True))
     os.environ["ERNIE_DEPLOY_HOME"] = fallback
-    # A job scheduler's choice of GPUs is no part of a test; the doctor refuses one that is wrong.
+    # A job scheduler's choice of GPUs is not part of a test; the doctor refuses a wrong one.
     os.environ.pop("CUDA_VISIBLE_DEVICES", None)
 
 

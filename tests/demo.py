@@ -49,7 +49,7 @@ def main(profile: str) -> int:
 
 
 def _say(text: str) -> None:
-    # `make demo | head`: the reader may go away, the server must be taken down all the same.
+    # `make demo | head`: the reader may go away, the server must be taken down anyway.
     with contextlib.suppress(BrokenPipeError):
         print(text, flush=True)
 

@@ -17,7 +17,7 @@ from launcher.result import Result
 def report_crash(argv: list[str]) -> Problem:
     """Write the current exception to a private file; what to say about it.
 
-    The values of `--set` are left out: they may hold what nobody should send.
+    The values of `--set` are left out: they may hold a secret.
     """
     shown_argv = ["--set=..." if w.startswith("--set=") else w for w in argv]
     shown_argv = [

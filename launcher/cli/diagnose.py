@@ -42,12 +42,12 @@ def command(
     exit_code: int | None,
     ready: bool,
 ) -> Result:
-    """Find the first cause in the logs of TARGET, or of a server that somebody else started.
+    """Find the first cause in the logs of TARGET, or of a server started outside ernie-deploy.
 
     Of TARGET its state comes first: what a ready server answers to GET /health and to a short
     completion, a killed keeper, who stopped it, what it was given up for. Exit code 0 when nothing
     is wrong, 1 when a cause or an error was found or it is unhealthy, has failed, died or is lost,
-    3 when there is no log to judge. Refused requests are not the fault of a server that answers.
+    3 when no log was found to judge. Refused requests are not the fault of a server that answers.
     """
     if (target is None) == (folder is None):
         raise UsageError.of(

@@ -46,7 +46,7 @@ CLIENTS = ("requests", "openai", "anthropic", "all")
 @click.option(
     "--repeat",
     type=click.IntRange(1, 1000),
-    help="Draw every check so often and report a rate; default: once.",
+    help="Run each check N times and report the pass rate; default: once.",
 )
 @click.option(
     "--budget",
@@ -146,7 +146,7 @@ def command(
 
 def _listing(target: str | None, names: tuple[str, ...], tags: tuple[str, ...]) -> Result:
     if target is not None:
-        raise click.UsageError("--list takes no TARGET: it says what there is, and asks nobody.")
+        raise click.UsageError("--list takes no TARGET: it lists the checks and sends no request.")
     from launcher.smoke.suite import catalogue
 
     return catalogue(names, tags)

@@ -83,7 +83,7 @@ def show_status(target: str | None) -> Result:
     """The result of `status`: of TARGET, or of all instances.
 
     Raises:
-        DeployError: there is no such instance, or its state may not be read.
+        DeployError: the instance does not exist, or its state may not be read.
     """
     from launcher.instance.status import status
     from launcher.instance.store import every_instance

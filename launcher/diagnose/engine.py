@@ -56,7 +56,7 @@ class _Match:
 
     @property
     def any_process(self) -> bool:
-        """True for rules of no engine: `ED-` and a word that is no engine's prefix."""
+        """True for rules of no engine: `ED-` and a word that is not an engine's prefix."""
         return is_common(self.rule.id)
 
 
@@ -74,18 +74,25 @@ def diagnose(
     noise: Iterable[str] = (),
     start_marks: Iterable[str] = (),
     since: float | None = None,
+    served: float | None = None,
     symptoms: Mapping[str, str] | None = None,
 ) -> Diagnosis:
     """Find the first cause in the files `sources`.
 
     `exit_code` is the server's as far as known (negative: a signal); `state` what it was when it
     failed. `start_marks` are patterns of lines that begin a new start: what is older than the last
-    one is not looked at, nor what is older than `since` (epoch seconds). `symptoms` says what was
-    seen from outside (a symptom rule's texts); it only decides where no line does.
+    one is not looked at, nor what is older than `since` (epoch seconds). Errors that no rule knows
+    are shown only from `served` on, when it was proved to work in spite of them. `symptoms` says
+    what was seen from outside (a symptom rule's texts); it only decides where no line does.
     """
     ordered = _prefer(tuple(rules), state)
     reader = _Reader(
-        compile_rules(ordered, noise), ordered, since, Matcher(tuple(start_marks)), tuple(noise)
+        compile_rules(ordered, noise),
+        ordered,
+        since,
+        Matcher(tuple(start_marks)),
+        tuple(noise),
+        served,
     )
     for index, source in enumerate(sources):
         reader.read(index, source if isinstance(source, LogFile) else log_file(source))
@@ -107,7 +114,9 @@ class _Reader:
         since: float | None,
         marks: Matcher,
         noise: tuple[str, ...],
+        served: float | None,
     ) -> None:
+        self.served = served
         self.matcher = matcher
         self.rules = rules
         self.since = since
@@ -232,6 +241,8 @@ class _Reader:
 
     def _errors(self, floor: float) -> tuple[Evidence, ...]:
         _, several = self._floor()
+        if self.served is not None:
+            floor, several = max(floor, self.served), True
         return first_errors(self.kept, self.matcher, floor, several=several)
 
     def _unknown(

@@ -11,6 +11,7 @@ from pathlib import Path
 from launcher.diagnose.diagnosis import TEXT_LIMIT, Diagnosis, Evidence, Finding, fill
 from launcher.diagnose.engine import diagnose, some
 from launcher.diagnose.lines import is_log, redact
+from launcher.diagnose.log_lengths import cut_by_records
 from launcher.diagnose.matching import compile_rules
 from launcher.diagnose.newest import newest_lines
 from launcher.diagnose.sources import LogFile, below, cut, is_binary, log_file, packed
@@ -19,6 +20,7 @@ from launcher.plan.model import FailureRule
 
 _HEAD = 1024 * 1024
 """Bytes of each file in which an engine names itself."""
+OUR_STOP = "lines written after ernie-deploy began to stop the engine are left out"
 
 
 def of_instance(
@@ -32,14 +34,17 @@ def of_instance(
     noise: Iterable[str] = (),
     since: float | None = None,
     until: Mapping[str, int] | None = None,
+    served: float | None = None,
     symptom: str | None = None,
 ) -> Diagnosis:
     """The first cause in an instance's logs.
 
     `engine_log` is the captured output (its rotated parts `.1`, `.2` ... are read too),
     `log_folder` the engine's own logs. `since` is when this start began, in epoch seconds.
-    `until` is how long each log was when we sent the first signal (`sources.lengths`): whatever
+    `until` is how long each log was when we sent the first signal (`files.lengths`): whatever
     the engine wrote after it, it wrote because of us.
+    `served` is when it was proved to work, in epoch seconds: unknown errors before that did not
+    keep it from working.
     `symptom` names the rule for what was seen from outside where no line may tell:
     `no-progress` (a load that stands still) or a rule id.
     """
@@ -61,6 +66,7 @@ def of_instance(
         state=state,
         noise=noise,
         since=since,
+        served=served,
         symptoms=_symptom(engine, symptom),
     )
 
@@ -113,6 +119,7 @@ def of_folder(
         files = below(folder, [glob for book in books for glob in book.private_logs], loggers)
     else:
         files = [log_file(folder, folder.parent, loggers)]
+    files, was_cut = cut_by_records(files, folder)
     diagnosis = diagnose(
         files,
         [rule for book in (*books, common) for rule in book.rules()],
@@ -121,6 +128,8 @@ def of_folder(
         noise=[text for book in (*books, common) for text in book.noise()],
         start_marks=[mark for book in books for mark in book.start_marks],
     )
+    if was_cut:
+        diagnosis = dataclasses.replace(diagnosis, notes=(*diagnosis.notes, OUR_STOP))
     unread = packed(folder) if folder.is_dir() else []
     if not unread:
         return diagnosis
@@ -150,7 +159,7 @@ def recognised(folder: Path) -> bool:
 
 
 def _heads(folder: Path) -> Iterator[bytes]:
-    """The beginning of each file that is no binary one."""
+    """The beginning of each file that is not binary."""
     for path in [f.path for f in below(folder)] if folder.is_dir() else [folder]:
         with contextlib.suppress(OSError), path.open("rb") as stream:
             head = stream.read(_HEAD)
@@ -165,7 +174,7 @@ def _age(path: Path) -> int:
 
 
 def _symptom(engine: str, name: str | None) -> dict[str, str] | None:
-    """The texts of a symptom's rule, None where there is no such symptom."""
+    """The texts of a symptom's rule, None if the symptom is unknown."""
     if name is None:
         return None
     symptom = {"no-progress": "LOAD-HANG"}.get(name, name)

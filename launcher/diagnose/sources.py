@@ -6,13 +6,10 @@ import contextlib
 import fnmatch
 import os
 import re
-import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-MOST_FILES = 1000
-"""Files whose lengths are noted: FastDeploy has some 60."""
 LIMIT = 256 * 1024 * 1024
 """Bytes read of one file: of a longer one the beginning and the end, where causes stand."""
 
@@ -82,20 +79,8 @@ def is_binary(data: bytes) -> bool:
     return not _CAPTURED.match(data) and b"\0" in data[:_HEAD].lstrip(b"\0")
 
 
-def lengths(folder: Path) -> dict[str, int]:
-    """How many bytes each file below `folder` has now, by inode: a rotation changes its name."""
-    lengths_by_path: dict[str, int] = {}
-    for base, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):
-                info = os.lstat(os.path.join(base, name))
-                if stat.S_ISREG(info.st_mode) and len(lengths_by_path) < MOST_FILES:
-                    lengths_by_path[str(info.st_ino)] = info.st_size
-    return lengths_by_path
-
-
 def cut(logs: Iterable[LogFile], recorded_lengths: Mapping[str, int]) -> list[LogFile]:
-    """`logs` as long as they were when `known` was taken; those that came later are left out."""
+    """`logs` as long as `recorded_lengths` says; those that came later are left out."""
     kept = []
     for log in logs:
         with contextlib.suppress(OSError):

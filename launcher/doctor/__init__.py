@@ -4,7 +4,7 @@
     findings = doctor.run(doctor.of_profile(profile), only_fast=True)
 
 A check is a small function in `launcher/doctor/checks/`; the registry lists them in the order in
-which they are shown. Nothing is mended here.
+which they are shown. Nothing is repaired here.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def gate(subject: Subject, force: Sequence[str]) -> tuple[str, ...]:
             raise UsageError(
                 UsageError.of(
                     "unknown-check",
-                    f"there is no check {name!r}{meant}",
+                    f"unknown check {name!r}{meant}",
                     "--force",
                     "`ernie-deploy doctor` lists them",
                 ).problems
@@ -67,7 +67,7 @@ def gate(subject: Subject, force: Sequence[str]) -> tuple[str, ...]:
                 f.check,
                 f"{f.evidence}; wanted: {f.title}",
                 None,
-                f"{f.remedy}; `--force {f.check}` starts all the same",
+                f"{f.remedy}; `--force {f.check}` starts anyway",
             )
             for f in refused
         )

@@ -122,7 +122,7 @@ def check_env(profile: Profile, owned: Mapping[str, str]) -> list[Problem]:
         path = f"env.{name}"
         if not _VARIABLE.match(name):
             problems.append(
-                problem(profile, path, "bad-variable", f"{name!r} is no variable's name")
+                problem(profile, path, "bad-variable", f"{name!r} is not a variable name")
             )
         elif "\0" in value:
             problems.append(problem(profile, path, "bad-variable", f"{name} holds a NUL character"))

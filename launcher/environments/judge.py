@@ -95,7 +95,7 @@ def _release(engine: Engine, profile: Profile, version: str | None) -> tuple[Rel
     if version is not None:
         return engine.release(version), "the release named by --engine-version"
     if engine.name == "hosted":
-        return None, "an endpoint that somebody else runs"
+        return None, "an endpoint that a third party runs"
     from launcher.environments import find
 
     try:

@@ -79,7 +79,7 @@ def query() -> GpuReport:
             reasons.append(f"NVML: {error}")
     smi = shutil.which("nvidia-smi")
     if smi is None:
-        reasons.append("there is no nvidia-smi on PATH")
+        reasons.append("nvidia-smi is not on PATH")
         return GpuReport(how="nvidia-ml-py, nvidia-smi", error="; ".join(reasons))
     report = _from_smi(smi)
     if report.error:

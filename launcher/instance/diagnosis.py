@@ -55,7 +55,7 @@ def _of_ready(instance: InstanceDir, row: Mapping[str, Any]) -> Result:
     plan = instance.plan()
     health = Health(
         row.get("healthy"), str(row.get("health")), row.get("health_status"),
-        str(row.get("health_body") or ""),
+        str(row.get("health_body") or ""), row.get("health_remedy"),
     )  # fmt: skip
     completion = ask_completion(plan) if health.well else None
     ill = next((one for one in (health, completion) if one and one.well is False), None)
@@ -86,13 +86,15 @@ def _of_ready(instance: InstanceDir, row: Mapping[str, Any]) -> Result:
         unwanted=(f" {plan.readiness.health_path} ", f" {plan.readiness.completion_path} "),
     )
     data["newest"] = [line.to_json() for line in newest]
-    remedy = None if data["rule"] else _remedy(instance, row, ill)
+    remedy = None if data["rule"] and not ill.remedy else _remedy(instance, row, ill)
     report = Report("unhealthy", f"{instance.name} is unhealthy: {ill.message}", None, remedy)
     return _with(instance.name, data, report, ExitCode.NEGATIVE, answers=answers)
 
 
 def _remedy(instance: InstanceDir, row: Mapping[str, Any], ill: Health) -> str:
     restart = f"`ernie-deploy restart {instance.name}` ends it and starts it again"
+    if ill.remedy:
+        return f"{ill.remedy}; {restart}"
     if ill.message.startswith("port "):
         return f"end that process; then {restart}"
     if "timed out" in ill.message:

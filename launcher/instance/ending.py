@@ -8,17 +8,21 @@ import select
 import shutil
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from launcher.diagnose import log_lengths
 from launcher.errors import DeadlineError, DeployError, ExitCode, PreconditionError, Problem
+from launcher.files import lengths
 from launcher.instance import last_word, start, survivors
 from launcher.instance.store import InstanceDir, Lock, make_folder, unknown, view
 from launcher.keeper import ending
 from launcher.keeper.control import Client
 from launcher.keeper.events import Events
-from launcher.keeper.identity import look, send, this_host
+from launcher.keeper.identity import Process, look, send, this_host
 from launcher.keeper.leftovers import file_identity
+from launcher.keeper.sessions import ticks_now
 from launcher.keeper.state import DamagedState, State, write_state
 from launcher.lifecycle import LIVE, UNSUCCESSFUL, InstanceState
 from launcher.plan.model import PortUse
@@ -316,6 +320,7 @@ def _clean(instance: InstanceDir, state: State | None, started: float) -> State:
         state = _reconstruct(instance)
     events = Events(instance.folder)
     _claim_what_can_be_proved(instance, state)
+    _note_what_was_written(instance, state)
     killed, _ = ending.kill_strays(state)
     events.append("cleaned", killed=killed)
     state.receipt = ending.clean(state, _ports(instance), started)
@@ -333,6 +338,25 @@ def _clean(instance: InstanceDir, state: State | None, started: float) -> State:
     events.append("state", state=state.state, receipt=state.receipt)
     events.close()
     return state
+
+
+def _note_what_was_written(instance: InstanceDir, state: State) -> None:
+    """How long the logs were before the first signal: the keeper's, its guard's, or ours now.
+
+    Where no process is left, nothing is signalled, and the logs count to their end.
+    """
+    if state.log_lengths is not None:
+        return
+    state.log_lengths = log_lengths.of_start(instance.logs, state.token)
+    if state.log_lengths is not None or not ending.strays(state):
+        return
+    folders = [instance.logs]
+    with contextlib.suppress(DeployError):  # its plan is gone: its own logs are not known either
+        folders.append(Path(instance.plan().log_folder))
+    state.log_lengths = lengths(*folders)
+    # Without it, a reader of the folder alone takes the end for a cause; `diagnose NAME` does not.
+    with contextlib.suppress(OSError):
+        log_lengths.write(instance.logs, state.token, state.log_lengths)
 
 
 def _reconstruct(instance: InstanceDir) -> State:
@@ -363,8 +387,12 @@ def _claim_what_can_be_proved(instance: InstanceDir, state: State) -> None:
 
     Where processes are still alive, what they use is proved by their use.
     """
-    from launcher.keeper.leftovers import Claims
+    from launcher.keeper.leftovers import Claims, used_shm
 
+    # By use, and first: without its plan nothing else tells what it leaves.
+    living = ending.strays(state)
+    known_shm = {c["path"] for c in state.shm}
+    state.shm += used_shm([p.pid for p in living], _begun(state, living), known_shm)
     try:
         plan = instance.plan()
     except DeployError:
@@ -387,7 +415,7 @@ def _claim_what_can_be_proved(instance: InstanceDir, state: State) -> None:
     claims.queues = {c["key"]: c for c in state.queues}
     claims.temporary = {c["path"]: c for c in state.temporary}
     claims.seen_ids = {int(p["pid"]) for p in recorded}
-    pids = [p.pid for p in ending.strays(state)]
+    pids = [p.pid for p in living]
     if not pids and not state.engine:
         return  # the engine was never started: whatever is there, it made none of it
     if pids:
@@ -397,6 +425,13 @@ def _claim_what_can_be_proved(instance: InstanceDir, state: State) -> None:
     state.shm = list(claims.shm.values())
     state.queues = list(claims.queues.values())
     state.temporary = list(claims.temporary.values())
+
+
+def _begun(state: State, living: Sequence[Process]) -> float:
+    """When it was started, in Unix seconds; by its oldest process where its state is lost."""
+    ages = [ticks_now() - process.start for process in living]
+    oldest = max(ages, default=0) / os.sysconf("SC_CLK_TCK")
+    return state.started_at or time.time() - oldest - 1.0
 
 
 def _reused(recorded: Mapping[str, Any]) -> bool:

@@ -7,11 +7,12 @@ given up for stands in its state: the logs alone would say "nothing wrong" where
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher.diagnose import of_instance
+from launcher.diagnose import log_lengths, of_instance
 from launcher.errors import ExitCode, PreconditionError
 from launcher.instance.store import InstanceDir, view
 from launcher.keeper.events import read_events
@@ -52,7 +53,8 @@ def first_cause(instance: InstanceDir) -> Result:
         noise=plan.noise,
         # Of a damaged state the logs tell what happened, of every start they hold.
         since=state.started_at if state else None,
-        until=state.log_lengths if state and not state.live else None,
+        until=_until(instance, state),
+        served=state.ready_at if state else None,
     )
     if not diagnosis.files and report is None:
         raise PreconditionError.of(
@@ -65,12 +67,45 @@ def first_cause(instance: InstanceDir) -> Result:
         if state is not None and state.error:
             # What the keeper decided, with all that it saw: an unknown line in a log knows less.
             data["retry"] = bool(state.error.get("retry", data["retry"]))
-        if not diagnosis.conclusive:
+        if state is not None and state.error and state.error.get("certain"):
+            data = _as_decided(data, state.error, report)
+        elif not diagnosis.conclusive:
             data["cause"], data["remedy"] = report.message, report.remedy or ""
-    is_failure = diagnosis.conclusive or (report is not None and not ended_by_us)
+    if ended_by_us and not data["rule"] and data["first_errors"]:
+        # What no rule knows did not end it: we did.
+        first = data["first_errors"][0]
+        note = f"its logs hold error lines, the first at {first['file']}:{first['line']}"
+        data |= {"first_errors": [], "notes": [*data["notes"], f"{note}: {first['text']}"]}
+        data |= {"cause": report.message, "remedy": report.remedy or ""} if report else {}
+    is_failure = bool(data["rule"] or data["first_errors"]) or (
+        report is not None and not ended_by_us
+    )
     return Result(
         "diagnose", data, instance.name, ExitCode.NEGATIVE if is_failure else ExitCode.DONE
     )
+
+
+def _until(instance: InstanceDir, state: State | None) -> dict[str, int] | None:
+    """How long the logs were before the first signal; of a killed keeper its guard noted that."""
+    if state is None or state.log_lengths is not None:
+        return state.log_lengths if state else None
+    return log_lengths.of_start(instance.logs, state.token)
+
+
+def _as_decided(data: dict[str, Any], error: Mapping[str, Any], report: Report) -> dict[str, Any]:
+    """The keeper's certain verdict is the rule or, where no rule has its name, the cause.
+
+    What else the logs hold stands behind it: the keeper saw it too, and decided otherwise.
+    """
+    keys = ("rule", "kind", "cause", "remedy", "retry", "evidence")
+    first = {key: data[key] for key in keys}
+    findings = [first, *data["others"]] if data["rule"] else data["others"]
+    chosen = next((one for one in findings if one["rule"] == error.get("code")), None)
+    if chosen is None:
+        chosen = {"rule": None, "kind": "", "evidence": None}
+    others = [one for one in findings if one["rule"] != chosen["rule"]]
+    decided = {"cause": report.message, "remedy": report.remedy or "", "retry": data["retry"]}
+    return {**data, **decided, **chosen, "retry": data["retry"], "others": others}
 
 
 def _report_of(

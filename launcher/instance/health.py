@@ -7,7 +7,7 @@ answers 200 for 30 s more, and one whose queues are mixed up with another's for 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from launcher.errors import DeployError
@@ -64,10 +64,32 @@ def ask_health(
     return Health(rung.verdict == "passed", rung.message, status, body)
 
 
+def with_stopped(asked: Health, processes: Iterable[Mapping[str, Any]]) -> Health:
+    """`asked`, and whether a process of the server is stopped by SIGSTOP: then it is not well.
+
+    A FastDeploy whose worker stands still goes on answering 200 for 30 s.
+    """
+    from launcher.keeper import command_line
+    from launcher.keeper.identity import look
+
+    stopped = []
+    for recorded in processes:
+        now = look(int(recorded["pid"]))
+        if now is not None and now.start == recorded.get("start") and now.state == "T":
+            stopped.append(now)
+    if not stopped:
+        return asked
+    names = ", ".join(
+        f"{p.pid} ({command_line.program(command_line.read(p.pid), p.name)})" for p in stopped
+    )
+    message = f"{asked.message}; stopped by a signal (SIGSTOP): {names}"
+    pids = " ".join(str(p.pid) for p in stopped)
+    remedy = f"`kill -CONT {pids}` lets it continue; find who stopped it"
+    return replace(asked, well=False, message=message, remedy=remedy)
+
+
 def ask_completion(plan: LaunchPlan) -> Health:
     """What a short completion brings, with a deadline of its own."""
-    from dataclasses import replace
-
     from launcher.probe.readiness import completion
 
     readiness = plan.readiness

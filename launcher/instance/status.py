@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from launcher.errors import DeployError, ExitCode, Problem
-from launcher.instance.health import HEALTH_TIMEOUT, ask_health
+from launcher.instance.health import HEALTH_TIMEOUT, ask_health, with_stopped
 from launcher.instance.store import InstanceDir, check_readable, foreign_host, is_locked, view
 from launcher.keeper.identity import is_same_process
 from launcher.keeper.state import State
@@ -92,7 +92,7 @@ def describe(instance: InstanceDir) -> dict[str, Any]:
     """Everything `status` says about one instance."""
     name, state, note = view(instance)
     row: dict[str, Any] = {"name": instance.name, "state": name, "note": note}
-    pids: list[int] = []
+    processes: list[dict[str, Any]] = []
     if name == InstanceState.DAMAGED and is_locked(instance.folder):
         name = InstanceState.STARTING  # a keeper lives that knows better than its file
     if name in LIVE:
@@ -108,7 +108,7 @@ def describe(instance: InstanceDir) -> dict[str, Any]:
             if row["state"] == InstanceState.UNKNOWN:  # a newer keeper's
                 row["note"] = f"the keeper reports the state {reported['state']!r}"
             row.update(_from_state(reported))
-            pids = [process["pid"] for process in reported.get("processes") or ()]
+            processes = list(reported.get("processes") or ())
         except (OSError, KeyError) as error:
             row["note"] = f"the keeper does not answer ({error})"
             row["state"] = InstanceState.UNKNOWN
@@ -123,10 +123,13 @@ def describe(instance: InstanceDir) -> dict[str, Any]:
         return row
     row.update({key: plan.get(key) for key in ("engine", "release", "model", "base_url")})
     if row["state"] == InstanceState.READY:
+        pids = [process["pid"] for process in processes]
         answer = ask_health(plan, pids, row.get("keeper_pid"), HEALTH_TIMEOUT)
+        answer = with_stopped(answer, processes)
         row["healthy"], row["health"] = answer.well, answer.message
         row["health_status"], row["health_body"] = answer.status, answer.body
         if not answer.well:
+            row["health_remedy"] = answer.remedy
             row["remedy"] = f"`ernie-deploy diagnose {instance.name}` names the cause"
     return row
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -44,3 +45,9 @@ def forks(processes: Sequence[Process], lines: Mapping[int, str]) -> set[int]:
     Such a process was forked and has not executed a program of its own: not yet, or it never will.
     """
     return {p.pid for p in processes if lines.get(p.pid) and lines[p.pid] == lines.get(p.parent)}
+
+
+def program(line: str, name: str) -> str:
+    """What a process runs: the script behind its interpreter; `name` where `line` is empty."""
+    words = [os.path.basename(word) for word in line.split() if not word.startswith("-")]
+    return next((word for word in words[1:] if word), name)

@@ -49,6 +49,7 @@ def conclude(
         state.error = {
             "code": problem.code, "message": problem.message,
             "where": problem.where, "remedy": problem.remedy, "retry": failure.retry,
+            "certain": failure.certain,
         }  # fmt: skip
         was_ready = state.ready_at is not None
         final = InstanceState.DIED if was_ready and code is ExitCode.DIED else InstanceState.FAILED

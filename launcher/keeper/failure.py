@@ -7,11 +7,13 @@ import dataclasses
 import os
 import signal
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from launcher import diagnose
 from launcher.errors import ExitCode, Problem
+from launcher.keeper.command_line import program
 from launcher.keeper.identity import Process
 from launcher.keeper.state import State
 from launcher.keeper.watch import PhaseMatch
@@ -87,9 +89,9 @@ class Failure:
         cls, line: str, process: Process, state: InstanceState, code: int | None
     ) -> Failure:
         """A process without which the engine cannot work has died; `code` where it is known."""
-        names = [os.path.basename(word) for word in line.split() if not word.startswith("-")]
-        what = next((w for w in names[1:] if w), process.name)
-        message = f"the engine's process {process.pid} ({what}) {ended(code)}"
+        message = (
+            f"the engine's process {process.pid} ({program(line, process.name)}) {ended(code)}"
+        )
         if state == InstanceState.READY:
             return cls(Problem("worker-died", message), ExitCode.DIED, certain=False, retry=True)
         return cls(Problem("worker-died", message), ExitCode.DID_NOT_START, certain=False)
@@ -116,8 +118,17 @@ class Failure:
         return cls(problem, ExitCode.DEADLINE)
 
     @classmethod
-    def no_progress(cls, plan: LaunchPlan, state: State, processes: list[Process]) -> Failure:
-        """Neither phase lines nor work for the time the profile allows."""
+    def no_progress(
+        cls,
+        plan: LaunchPlan,
+        state: State,
+        processes: list[Process],
+        lines: Mapping[int, str],
+    ) -> Failure:
+        """Neither phase lines nor work for the time the profile allows.
+
+        `lines` are the command lines of `processes`, by pid: a worker is named by its program.
+        """
         stopped = [p for p in processes if p.state in "Tt"]
         where = f" in phase {state.phase!r}" if state.phase else ""
         rule = plan.progress
@@ -129,7 +140,7 @@ class Failure:
         )
         remedy: str | None = "if this load is that quiet, raise `health.no-progress-timeout`"
         if stopped:
-            names = ", ".join(f"{p.pid} ({p.name})" for p in stopped)
+            names = ", ".join(f"{p.pid} ({program(lines.get(p.pid, ''), p.name)})" for p in stopped)
             message += f"; stopped by a signal (SIGSTOP): {names}"
             remedy = f"`kill -CONT {stopped[0].pid}` would let it go on; find who stopped it"
         return cls(Problem("no-progress", message, None, remedy), ExitCode.DEADLINE)
@@ -183,6 +194,7 @@ def _explained(failure: Failure, plan: LaunchPlan, folder: Path, state: State) -
         noise=plan.noise,
         since=state.started_at,
         until=state.log_lengths,
+        served=state.ready_at,
     )
     own = failure.problem
     evidence = diagnosis.evidence or next(iter(diagnosis.first_errors), None)
@@ -223,7 +235,9 @@ def _explained(failure: Failure, plan: LaunchPlan, folder: Path, state: State) -
     else:
         message = f"{own.message}{worker}: {diagnosis.cause}"
         problem = Problem(diagnosis.rule_id, message, where, diagnosis.remedy or remedy)
-    return dataclasses.replace(failure, problem=problem, retry=diagnosis.retry)
+    # A line that only sums up knows nothing of the cause, nor whether that comes again.
+    retry = failure.retry if diagnosis.kind == "summary" else diagnosis.retry
+    return dataclasses.replace(failure, problem=problem, retry=retry)
 
 
 NO_ROOM = 64 * 1024

@@ -3,11 +3,13 @@
 `kill -9` of a keeper leaves its engine without anybody: the kernel's parent-death signal reaches
 the first process only, and a FastDeploy that gets SIGTERM while it loads leaves its worker, its
 launcher and its queues behind. So a second process waits for the keeper's end, which its pidfd on
-stdin tells, and then does what `down` would do to the processes. It writes no file and takes no
-lock: the instance stays LOST until a verb has cleaned up.
+stdin tells, and then does what `down` would do to the processes. It takes no lock: the instance
+stays LOST until a verb has acknowledged that. The one file that it writes tells how long the logs
+were before its first signal: what the engine writes while it is ended is no cause.
 
 It lives as long as the keeper, hence it imports what it needs only when that has died.
-Arguments: the instance's folder, the folder that holds `launcher`, seconds a ready engine gets.
+Arguments: the instance's folder, the folder that holds `launcher`, seconds a ready engine gets,
+the folder of the engine's own logs.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from launcher.keeper.state import State
 
 SETTLE = 2.0
@@ -39,13 +43,14 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         # Who stops every process of a service or a terminal stops the keeper too; we come last.
         signal.signal(number, signal.SIG_IGN)
-    folder, package, grace = sys.argv[1], sys.argv[2], float(sys.argv[3])
+    folder, package, grace, logs = sys.argv[1], sys.argv[2], float(sys.argv[3]), sys.argv[4]
     poller = select.poll()
     poller.register(0, select.POLLIN)
     while not poller.poll():
         continue
     died = time.monotonic()
     sys.path.insert(0, package)
+    lengths = measure(os.path.join(folder, "logs"), logs)
     for _ in range(IMPORT_TRIES):
         try:
             import launcher.keeper.ending  # noqa: F401 - to see whether all of it is there
@@ -53,17 +58,46 @@ def main() -> int:
             time.sleep(1.0)
         else:
             break
-    ended, left = end_engine(folder, died, grace)
+    if lengths is not None:
+        note(folder, lengths)
+    state = state_of(folder)
+    ended, left = end_engine(state, died, grace)
+    if not left:
+        remove_leftovers(state)
     if ended or left:
         tell(f"the keeper of {folder} died; its guard ended {ended} processes, {left} are left")
     return 1 if left else 0
 
 
-def end_engine(folder: str, died: float, grace: float) -> tuple[int, int]:
+def measure(*folders: str) -> dict[str, int] | None:
+    """How long the logs are now; None where our files are just being replaced.
+
+    At once, before the slow imports: the kernel has sent the engine a signal by now.
+    """
+    try:
+        from launcher.files import lengths
+    except Exception:  # half of an upgrade: the logs are read to their end, then
+        return None
+    return lengths(*folders)
+
+
+def note(folder: str, lengths: Mapping[str, int]) -> None:
+    """Write the lengths beside the logs, for `diagnose`; the engine is ended even if that fails."""
+    from pathlib import Path
+
+    from launcher.diagnose import log_lengths
+    from launcher.keeper.identity import TOKEN_VARIABLE
+
+    try:
+        log_lengths.write(Path(folder, "logs"), os.environ[TOKEN_VARIABLE], lengths)
+    except OSError as error:
+        tell(f"the lengths of the logs of {folder} are not noted: {error}")
+
+
+def end_engine(state: State, died: float, grace: float) -> tuple[int, int]:
     """(processes that were killed, processes that would not go)."""
     from launcher.keeper import ending, identity
 
-    state = state_of(folder)
     patience = grace if state.ready_at is not None else 0.0
     end = died + min(patience, LONGEST - ending.KILL_DEADLINE)
     first = state.engine
@@ -89,6 +123,22 @@ def end_engine(folder: str, died: float, grace: float) -> tuple[int, int]:
         if now - died > LONGEST:
             return ended, len(strays)
         time.sleep(LOOK)
+
+
+def remove_leftovers(state: State) -> None:
+    """Remove what the keeper had claimed, if it still is what was claimed.
+
+    What it had no time to claim is left for `down`, which can tell what is the instance's.
+    """
+    from launcher.keeper import leftovers
+
+    for claim in state.shm:
+        leftovers.remove_file(claim)
+    for claim in state.queues:
+        leftovers.remove_queue(claim)
+    for claim in state.temporary:
+        if not leftovers.used_by_others(claim, ()):
+            leftovers.remove_file(claim)
 
 
 def state_of(folder: str) -> State:

@@ -35,9 +35,17 @@ class Guard:
     """Waits, in a process of its own, for this process's death; see `launcher.keeper.guard`."""
 
     def __init__(
-        self, loop: Loop, tree: Tree, folder: Path, token: str, policy: StopPolicy
+        self,
+        loop: Loop,
+        tree: Tree,
+        folder: Path,
+        token: str,
+        policy: StopPolicy,
+        log_folder: str,
     ) -> None:
         """Start it; by `policy` a ready engine may take its time to end by itself.
+
+        `log_folder` is where the engine writes its own logs.
 
         Raises:
             OSError: it cannot be started.
@@ -47,7 +55,8 @@ class Guard:
         grace = sum(stage.wait for stage in policy.ready)
         package = Path(launcher.__file__).resolve().parent.parent
         self._argv = [
-            sys.executable, "-I", "-S", "-c", BOOT, str(folder), str(package), str(grace)
+            sys.executable, "-I", "-S", "-c", BOOT, str(folder), str(package), str(grace),
+            log_folder,
         ]  # fmt: skip
         self._env = {TOKEN_VARIABLE: token, PROGRAM: guard.__file__}
         self._again: Timer | None = None

@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from launcher.plan.model import Leftovers
 from launcher.probe.sockets import holder
 
 SHM = Path("/dev/shm")  # noqa: S108 - POSIX shared memory is what this is about
+_IN_SHM = re.compile(rb"/dev/shm/[^/\n]+(?<! \(deleted\))$", re.M)
 _STATX_BTIME = 0x800
 _AT_FDCWD, _AT_SYMLINK_NOFOLLOW = -100, 0x100
 _IPC_RMID = 0
@@ -131,6 +132,15 @@ class Claims:
         self._look_for_temporary(pids)
         return count != len(self.shm) + len(self.queues) + len(self.temporary)
 
+    def look_at_use(self, pids: list[int]) -> None:
+        """Claim shared memory that the living tree uses, whatever its name is.
+
+        A release may make what its predecessor, by which the plan was written, did not.
+        """
+        for found in used_shm(pids, self.started, self.shm):
+            if found != self.before.get(found["path"]):
+                self.shm[found["path"]] = found
+
     def look_after_death(self) -> None:
         """Claim what appeared between the keeper's last look and a death that nobody survived.
 
@@ -142,7 +152,11 @@ class Claims:
         for name in self.spec.shm:
             path = str(SHM / name.replace("{pid}", str(self.pid)))
             path_identity = file_identity(path)
-            if path_identity is None or path in self.shm or not self._made_since(path_identity):
+            if (
+                path_identity is None
+                or path in self.shm
+                or not _made_since(path_identity, self.started)
+            ):
                 continue
             if not users(path, everybody) and not _bound(path, []):
                 self.shm[path] = path_identity
@@ -158,11 +172,6 @@ class Claims:
         """True for a queue of our user that was not there before the start."""
         ours = queue.uid == os.getuid() and queue.created >= int(self.started)
         return ours and queue.ident not in self.queues_before
-
-    def _made_since(self, identity: dict[str, Any]) -> bool:
-        info = os.stat(identity["path"], follow_symlinks=False)
-        born = identity["born"] / 1e9 if identity["born"] is not None else info.st_mtime
-        return info.st_uid == os.getuid() and born >= self.started
 
     def _look_for_queues(self) -> None:
         missing = {k: p for k, p in queue_keys(self.spec, self.cwd).items() if k not in self.queues}
@@ -191,6 +200,66 @@ class Claims:
 
 def _queue_claim(queue: MessageQueue, path: str) -> dict[str, Any]:
     return {"key": queue.key, "id": queue.ident, "created": queue.created, "path": path}
+
+
+def used_shm(
+    pids: Collection[int], started: float, known: Container[str] = ()
+) -> list[dict[str, Any]]:
+    """The files and sockets in /dev/shm that only `pids` use, made since `started` by our user.
+
+    Use proves whose they are; what another process has open as well is nobody's alone.
+    """
+    paths: set[str] = set()
+    for pid in pids:
+        for text in _mentions(pid, ("maps",)):
+            paths |= {os.fsdecode(path) for path in _IN_SHM.findall(text)}
+    paths |= {path for path, inode in _unix_sockets() if holder(inode, list(pids)) is not None}
+    fresh = [path for path in sorted(paths) if path not in known and is_in_shm(path)]
+    found = [one for path in fresh if (one := file_identity(path)) is not None]
+    made = [one for one in found if _made_since(one, started)]
+    foreign = _used_elsewhere([one["path"] for one in made], pids) if made else set()
+    return [one for one in made if one["path"] not in foreign and not _bound(one["path"], pids)]
+
+
+def _used_elsewhere(paths: Collection[str], pids: Collection[int]) -> set[str]:
+    """Those of `paths` in /dev/shm that a process other than `pids` maps or has open.
+
+    Each process is looked at once, whatever the number of paths: a server has some twenty.
+    """
+    wanted, used = set(paths), set()
+    everybody = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    for pid in everybody:
+        if pid in pids:
+            continue
+        for text in _mentions(pid, ("maps",)):
+            if b"/dev/shm/" in text:
+                used |= wanted & {os.fsdecode(path) for path in _IN_SHM.findall(text)}
+    return used
+
+
+def is_in_shm(path: str) -> bool:
+    """True for a file directly in /dev/shm."""
+    return os.path.dirname(path) == str(SHM)
+
+
+def _made_since(found: dict[str, Any], started: float) -> bool:
+    try:
+        info = os.stat(found["path"], follow_symlinks=False)
+    except OSError:
+        return False
+    born = found["born"] / 1e9 if found["born"] is not None else info.st_mtime
+    plain = stat.S_ISREG(info.st_mode) or stat.S_ISSOCK(info.st_mode)
+    return plain and info.st_uid == os.getuid() and born >= started
+
+
+def _unix_sockets() -> list[tuple[str, int]]:
+    """Paths in /dev/shm at which somebody listens, with the sockets' inodes."""
+    try:
+        table = Path("/proc/net/unix").read_text(errors="replace")
+    except OSError:
+        return []
+    rows = [line.split(maxsplit=7) for line in table.splitlines()[1:]]
+    return [(row[7], int(row[6])) for row in rows if len(row) > 7 and is_in_shm(row[7])]
 
 
 def _bound(path: str, pids: Iterable[int]) -> bool:
@@ -238,8 +307,8 @@ def _named_after(path: str, pids: set[int]) -> bool:
     return any(int(number) in pids for name in names for number in _PID_IN_NAME.findall(name))
 
 
-def _mentions(pid: int) -> Iterator[bytes]:
-    for name in ("environ", "maps"):
+def _mentions(pid: int, names: Iterable[str] = ("environ", "maps")) -> Iterator[bytes]:
+    for name in names:
         with contextlib.suppress(OSError):
             yield Path(f"/proc/{pid}/{name}").read_bytes()
     with contextlib.suppress(OSError):

@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from launcher.diagnose.sources import lengths
+from launcher.diagnose import log_lengths
 from launcher.errors import ExitCode, Problem
+from launcher.files import lengths
 from launcher.keeper import command_line, ending, identity, precondition, tree
 from launcher.keeper.attention import Attention
 from launcher.keeper.conclusion import OUR_SIGNALS, conclude, look_up_worker_exit
@@ -22,6 +23,7 @@ from launcher.keeper.engine_process import EngineProcess
 from launcher.keeper.failure import Failure, explain
 from launcher.keeper.follow import Follower
 from launcher.keeper.guard_process import Guard
+from launcher.keeper.last_words import wait_for_last_words
 from launcher.keeper.loop import Loop, Timer
 from launcher.keeper.notify import Notifier
 from launcher.keeper.port_watch import PortWatch, is_held
@@ -45,9 +47,6 @@ READY_TICK = 5.0
 """The same when ready: deaths are told by pidfd, only new processes need looking for."""
 UPKEEP_TICKS = 12
 """Ready ticks between two looks at the size of the engine's own logs: once a minute."""
-
-LAST_WORDS = 0.3
-"""Seconds after a failure in which the logs may still tell its cause, before we end the rest."""
 
 
 class Run:
@@ -132,6 +131,7 @@ class Run:
         self.failure = precondition.missing(self._plan, self._record)
         if self.failure is not None:
             return False
+        log_lengths.forget(self._folder / "logs")  # an earlier run's, where this is a restart
         self._follow_logs()  # before the engine can write: what stands there is an earlier run's
         self._start_guard()
         env = environment(self._plan, self._environ, self._secrets)
@@ -164,9 +164,9 @@ class Run:
 
     def _start_guard(self) -> None:
         """Before the engine, so that there is no moment in which nobody would end it."""
-        token, policy = self._state.token, self._plan.stop
+        token, policy, logs = self._state.token, self._plan.stop, self._plan.log_folder
         try:
-            self._guard = Guard(self._loop, self._tree, self._folder, token, policy)
+            self._guard = Guard(self._loop, self._tree, self._folder, token, policy, logs)
         except OSError as error:
             message = f"the engine has no guard, should the keeper be killed: {error}"
             self._record.event("warning", message=message)
@@ -277,7 +277,8 @@ class Run:
             if thief is not None:
                 self._fail(Failure.from_rung(thief))
             if self._progress.stalled(self._tree.processes, lines):
-                self._fail(Failure.no_progress(self._plan, self._state, self._tree.processes))
+                processes = self._tree.processes
+                self._fail(Failure.no_progress(self._plan, self._state, processes, lines))
         if self._state.state == InstanceState.READY and self._ticks % UPKEEP_TICKS == 0:
             for message in bound_engine_logs(self._plan):
                 self._record.event("warning", message=message)
@@ -355,12 +356,21 @@ class Run:
         A failure is often told by one process while another still writes the reason.
         """
         if self.failure is not None:
-            self._loop.run_until(lambda: not self._tree.processes, LAST_WORDS)
+            wait_for_last_words(self._loop, self._tree, self._written)
         self._take_last_words()
-        self._state.log_lengths = {
-            **lengths(self._folder / "logs"),
-            **lengths(Path(self._plan.log_folder)),
-        }
+        self._record.claims.look_at_use(self._tree.pids)
+        self._state.log_lengths = self._log_lengths()
+        try:
+            log_lengths.write(self._folder / "logs", self._state.token, self._state.log_lengths)
+        except OSError as error:
+            self._record.event("warning", message=f"the logs' lengths are not noted: {error}")
+        self._record.write()  # should the keeper be killed from here on
+
+    def _log_lengths(self) -> dict[str, int]:
+        return lengths(self._folder / "logs", self._plan.log_folder)
+
+    def _written(self) -> int:
+        return sum(self._log_lengths().values())
 
     def _look_up_worker_exit(self, besides: frozenset[int] = frozenset()) -> None:
         if self.failure is not None:
@@ -369,4 +379,5 @@ class Run:
     def _claim_more(self) -> None:
         """Workers go on for a while after their front end has died, and make what they leave."""
         self._record.claims.look(self._tree.pids)
+        self._record.claims.look_at_use(self._tree.pids)
         self._record.remember()

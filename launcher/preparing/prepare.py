@@ -40,7 +40,7 @@ def engine_of(profile: Profile) -> tuple[Engine, Installed, Release]:
     engine = engines.get(profile.engine)
     if profile.engine == "hosted":
         raise PreconditionError.of(
-            "hosted", f"profile {profile.name} describes an endpoint that somebody else runs",
+            "hosted", f"profile {profile.name} describes an endpoint that a third party runs",
             profile.where("engine"), "`ernie-deploy smoke` and `compare` take it; `up` cannot",
         )  # fmt: skip
     installed = environments.find(engine, profile)

@@ -157,7 +157,7 @@ def settings(plan: LaunchPlan, secret: str | None) -> Rung:
         return Rung(
             "settings", "failed", f"the server runs with other settings: {summary}", evidence,
             "settings-differ",
-            f"mend the profile, or allow it with `health.allow-differences: [{keys}]`",
+            f"fix the profile, or allow it with `health.allow-differences: [{keys}]`",
         )  # fmt: skip
     return Rung("settings", "passed", f"{len(equal)} settings are as asked", evidence)
 

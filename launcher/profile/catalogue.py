@@ -43,7 +43,7 @@ def _row(path: str, label: str, *, shipped: bool) -> dict[str, Any]:
     try:
         profile = load(path, need_model=False)
     except DeployError as error:
-        # An overlay or a base is no profile by itself; the reader sees why.
+        # An overlay or a base is not a profile by itself; the reader sees why.
         return {**row, "problem": error.problems[0].message}
     return {
         **row,
@@ -86,7 +86,7 @@ def write_starter(output: str, engine: str, model: str | None) -> str:
 
 
 def starter(engine: str, model: str | None, name: str) -> str:
-    """A profile with the keys everybody needs, and every other one as a comment."""
+    """A profile with the keys that every profile needs, and every other one as a comment."""
     chosen: dict[str, Any] = {"name": name, "engine": engine}
     if engine == "hosted":
         chosen["base-url"] = schema()["base-url"].elsewhere

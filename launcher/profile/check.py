@@ -147,18 +147,18 @@ class Checker:
             remedy = "a flag of the engine goes under `engine-args`"
         else:
             remedy = f"one of: {', '.join(names)}"
-        self.say("unknown-key", path, "there is no such key", origin, remedy)
+        self.say("unknown-key", path, "unknown key", origin, remedy)
 
     def _misplaced(self, key: Key, path: str, origin: Origin) -> None:
         if key.only == "hosted":
             message = f"only `engine: hosted` has it, this is {self.engine or 'no engine'}"
         else:
-            message = "a hosted endpoint is run by somebody else, who decides this"
+            message = "a hosted endpoint is run by a third party, who decides this"
         self.say("impossible-combination", path, message, origin, f"remove `{path}`")
 
 
 def _same_words(one: str, second: str) -> bool:
-    """False where a whole word differs: `data-parallel-size` is no slip of `tensor-...`."""
+    """False where a whole word differs: `data-parallel-size` is not a slip of `tensor-...`."""
     first_words, second_words = one.split("-"), second.split("-")
     return len(first_words) != len(second_words) or all(
         difflib.SequenceMatcher(None, a, b).ratio() >= 0.5

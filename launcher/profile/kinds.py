@@ -170,7 +170,7 @@ def _variables(check: Checker, key: Key, path: str, node: Node) -> Any:
             check.say(
                 "bad-variable",
                 path,
-                f"{types.quote_value(name)} is no variable's name",
+                f"{types.quote_value(name)} is not a variable name",
                 entry.origin,
                 "letters, digits and underscores",
             )

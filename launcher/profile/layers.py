@@ -86,7 +86,7 @@ class Layers:
             near = nearest(name.text, os.path.dirname(path))
             self._say(
                 "missing-extends",
-                f"extends: there is no profile {name.text!r}",
+                f"extends: no profile is named {name.text!r}",
                 name.origin,
                 f"did you mean {near!r}?"
                 if near
@@ -163,7 +163,7 @@ class Layers:
 def merge(below: Mapping, above: Mapping) -> Mapping:
     """`above` laid over `below`: maps merge, lists and scalars replace.
 
-    A null stays in the tree as the mark of a deleted key: whoever reads the merged tree passes
+    A null stays in the tree as the mark of a deleted key: a reader of the merged tree passes
     over it. Taking the key out here would forget the deletion in the next merge.
     """
     entries = dict(below.entries)
@@ -190,7 +190,7 @@ def find_base(name: str, folder: str) -> str | None:
 
 
 def find_profile(path: str) -> str:
-    """`path`, or the shipped profile of that name where there is no such file here.
+    """`path`, or the shipped profile of that name if the file does not exist here.
 
     Raises:
         SourceError: neither exists; names the nearest.
@@ -205,7 +205,7 @@ def find_profile(path: str) -> str:
     raise SourceError(
         Problem(
             "missing-profile",
-            f"there is no file {path}",
+            f"file not found: {path}",
             path,
             f"did you mean {near}?" if near else "`ernie-deploy profiles list` shows what ships",
         )

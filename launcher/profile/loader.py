@@ -38,7 +38,7 @@ def load(
     need_model: bool = True,
     resolved: bool = False,
 ) -> Profile:
-    """The profile in `path`, or the shipped one of that file name where there is no such file.
+    """The profile in `path`, or the shipped one of that file name if the file does not exist.
 
     `overlays` are files laid over it, `sets` are `KEY.PATH=VALUE` with VALUE in YAML, `name`
     replaces the profile's. Variables are taken from `environ`, else the process's environment.

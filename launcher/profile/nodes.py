@@ -97,7 +97,7 @@ def parse(text: str, source: str) -> tuple[Node | None, list[Problem]]:
     `source` names the text in places.
 
     Raises:
-        SourceError: the text is no YAML, or more of it than we take.
+        SourceError: the text is not YAML, or more of it than we take.
     """
     builder = _Builder(source)
     try:
@@ -134,7 +134,7 @@ def _syntax(error: yaml.MarkedYAMLError, text: str, source: str) -> Iterator[Pro
     context = f" ({error.context.strip()})" if error.context else ""
     remedy = None
     if "mapping values are not allowed" in reason:
-        remedy = "quote a value that contains `: `, or mend the indentation"
+        remedy = "quote a value that contains `: `, or fix the indentation"
     elif "did not find expected key" in reason or "block end" in reason:
         remedy = "this line is indented differently from those of the same mapping"
     yield Problem(
@@ -180,7 +180,7 @@ class _Builder:
             plain = event.style in (None, "")
             if any("\ud800" <= c <= "\udfff" for c in event.value):
                 # The parser in Python lets an escape through that the one in C refuses.
-                self._stop("yaml", "half of a surrogate pair is no character", origin)
+                self._stop("yaml", "half of a surrogate pair is not a character", origin)
             self._add(Scalar(event.value, plain, origin), event.anchor)
         elif isinstance(event, yaml.AliasEvent):
             self._add(self._aliased(str(event.anchor), origin), None)

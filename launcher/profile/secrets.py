@@ -13,7 +13,7 @@ COMMAND_DEADLINE = 30.0
 """Seconds a `cmd:` reference may take: password managers ask over the network."""
 LONGEST = 16 * 1024
 """Bytes of a secret. A header or a variable takes no more, and `file:` may name a whole disk."""
-_TOO_LONG = f"more than {LONGEST // 1024} KiB, so it is no key"
+_TOO_LONG = f"more than {LONGEST // 1024} KiB, so it is not a key"
 
 
 def resolve(reference: str) -> str:
@@ -42,7 +42,7 @@ def resolve(reference: str) -> str:
     if len(secret.encode()) > LONGEST:
         secret, problem = "", f"it has {_TOO_LONG}"
     elif not secret.isprintable():
-        secret, problem = "", "it has a line break or a control character, so it is no key"
+        secret, problem = "", "it has a line break or a control character, so it is not a key"
     if not secret:
         raise PreconditionError.of(
             "missing-secret", f"no secret behind {kind}:{value}: {problem}", remedy=_remedy(kind)

@@ -25,7 +25,7 @@ def read(path: str, label: str) -> str:
     try:
         data = files.read_input(path, MAX_BYTES, DEADLINE)
     except FileNotFoundError as error:
-        raise SourceError(Problem("missing-profile", f"there is no file {label}", label)) from error
+        raise SourceError(Problem("missing-profile", f"file not found: {label}", label)) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SourceError(

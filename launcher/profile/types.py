@@ -123,7 +123,7 @@ def host(node: Scalar) -> str:
     value = line(node)
     if not _is_host(value):
         raise ScalarError(
-            f"{quote_value(value)} is no address or host name",
+            f"{quote_value(value)} is not an address or host name",
             "such as 127.0.0.1, 0.0.0.0 or ::1; the port goes under `ports`",
             "bad-host",
         )
@@ -155,7 +155,7 @@ def url(node: Scalar) -> str:
         )
     if not re.fullmatch(_URL, value):
         raise ScalarError(
-            f"{quote_value(value)} is no http or https URL",
+            f"{quote_value(value)} is not an http or https URL",
             "such as https://api.example.com/v1",
             "bad-url",
         )
@@ -230,7 +230,7 @@ def device(node: Scalar) -> str:
     value = line(node)
     if not re.fullmatch(DEVICE, value):
         raise ScalarError(
-            f"{quote_value(value)} is no GPU's number or UUID",
+            f"{quote_value(value)} is not a GPU number or UUID",
             "such as 0, or GPU-8f3c...",
             "bad-gpu",
         )

@@ -126,7 +126,7 @@ def _value(inner: str, environ: Mapping[str, str], used: list[str], level: int) 
     if not _NAME.fullmatch(name):
         raise _ExpansionError(
             "bad-variable",
-            f"`${{{_short(name)}}}` is no variable",
+            f"`${{{_short(name)}}}` is not a variable",
             "write ${NAME} or ${NAME:-default}, and `$$` for a dollar",
         )
     if is_secret_name(name):

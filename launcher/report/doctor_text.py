@@ -20,7 +20,5 @@ def doctor(result: Result) -> str:
     counts = result.data["counts"]
     lines += ["", ", ".join(f"{number} {answer}" for answer, number in counts.items())]
     if counts["FAIL"]:
-        lines.append(
-            "`ernie-deploy explain CHECK` says more; `up --force CHECK` starts all the same"
-        )
+        lines.append("`ernie-deploy explain CHECK` says more; `up --force CHECK` starts anyway")
     return "\n".join(lines)

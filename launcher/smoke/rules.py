@@ -123,7 +123,7 @@ def _check_names(value: Any, path: str, what: str, allowed: Iterable[str], wrong
         return
     for position, word in enumerate(value):
         if not isinstance(word, str) or word not in allowed:
-            wrong(f"{path}.{position}", f"there is no {what} {word!r}{_near(word, allowed)}")
+            wrong(f"{path}.{position}", f"unknown {what} {word!r}{_near(word, allowed)}")
 
 
 def _by_check(value: Any, path: str, names: Iterable[str], wrong: Wrong) -> None:
@@ -141,7 +141,7 @@ def _by_check(value: Any, path: str, names: Iterable[str], wrong: Wrong) -> None
                 wrong(here, "a number above 0, at most 1, is needed")
             continue
         if name not in names:
-            wrong(here, f"there is no check {name!r}{_near(name, names)}")
+            wrong(here, f"unknown check {name!r}{_near(name, names)}")
         _expectations(item, here, _judged_for(name), wrong)
 
 
@@ -205,7 +205,7 @@ def _expectations(item: Any, here: str, allowed: frozenset[str], wrong: Wrong) -
         try:
             re.compile(str(item.get(key, "")))
         except re.error as error:
-            wrong(f"{here}.{key}", f"this is no regular expression: {error}")
+            wrong(f"{here}.{key}", f"this is not a regular expression: {error}")
     if type(item.get("status", 200)) is not int:
         wrong(f"{here}.status", f"an HTTP status is needed, not {item['status']!r}")
     for key, (_, above) in LIMITS.items():

@@ -75,7 +75,7 @@ def unknown_words(schema: Any, path: str = "$") -> list[str]:
     ]
     kinds = schema.get("type")
     names = kinds if isinstance(kinds, list) else [kinds] if kinds is not None else []
-    keywords += [f"{path}: there is no type {n!r}" for n in names if n not in TYPES]
+    keywords += [f"{path}: unknown type {n!r}" for n in names if n not in TYPES]
     try:
         re.compile(str(schema.get("pattern", "")))
     except re.error as error:

@@ -47,7 +47,7 @@ def select(
                 meant = f"; did you mean {near[0]!r}?" if near else ""
                 raise UsageError.of(
                     "unknown-check" if option == "--check" else "unknown-tag",
-                    f"there is no {option.strip('-')} {word!r}{meant}",
+                    f"unknown {option.strip('-')} {word!r}{meant}",
                     option,
                     f"one of: {', '.join(sorted(having))}",
                 )

@@ -1,6 +1,6 @@
 """How fast the keeper takes an engine's output, beside `cat` through the same kind of pipe.
 
-Every kind is what some engine, or somebody who sends it requests, can make it print. FastDeploy's
+Every kind is what some engine, or a client that sends it requests, can make it print. FastDeploy's
 rules are tried on it as while it loads. python -m tests.benchmarks.bench_output [MEGABYTES]
 """
 

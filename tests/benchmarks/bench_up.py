@@ -1,4 +1,4 @@
-"""`up` of the tiny ERNIE, beside the bare engine polled every 10 ms by somebody impatient."""
+"""`up` of the tiny ERNIE, beside the bare engine polled every 10 ms."""
 
 import http.client
 import json

@@ -113,7 +113,7 @@ def test_what_is_asked_wrongly(run_cli: Callable[..., Ran], tmp_path: Path) -> N
     assert run_cli("diagnose", "--logs", str(tmp_path / "nothing")).rc == 2
     empty = run_cli("diagnose", "--logs", str(tmp_path), "--json")
     assert (empty.rc, empty.json["errors"][0]["code"]) == (3, "no-logs")
-    unknown = run_cli("diagnose", "nobody", "--json")
+    unknown = run_cli("diagnose", "unknown", "--json")
     assert (unknown.rc, unknown.json["errors"][0]["code"]) == (2, "unknown-instance")
 
 
@@ -266,10 +266,10 @@ def test_while_it_loads_that_is_said(rig: Rig) -> None:
 
 def test_error_lines_of_a_server_that_answers_are_a_note(rig: Rig) -> None:
     """Refused requests leave tracebacks in the logs of every healthy server."""
-    rig.up(script={"after": [{"error": "ValueError: messages is no list"}]})
+    rig.up(script={"after": [{"error": "ValueError: messages is not a list"}]})
     wait_for(lambda: b"no list" in (rig.instance() / "logs/engine.log").read_bytes(), "the line")
     ran = rig.run("diagnose", "one")
     assert ran.rc == 0, ran.output()
-    assert "engine.log:1: ValueError: messages is no list (the server answers)" in ran.stdout
+    assert "engine.log:1: ValueError: messages is not a list (the server answers)" in ran.stdout
     rig.down()
     assert rig.run("diagnose", "one").rc == 1, "it does not answer any more"

@@ -53,7 +53,7 @@ def test_by_name_the_checks_that_up_forced_are_forced_again(rig: Rig) -> None:
 
 
 def test_by_name_what_an_older_release_recorded_counts_too(rig: Rig) -> None:
-    """Its state names the failed checks; a check that no longer exists is no obstacle."""
+    """Its state names the failed checks; a check that no longer exists is not an obstacle."""
     started = rig.spawn("up", rig.profile(), "--force", "open-files", preexec_fn=few_files)
     started.communicate(timeout=120)
     rig.down()
@@ -138,7 +138,7 @@ def test_what_does_not_run_is_started(rig: Rig) -> None:
 
 
 def test_an_unknown_name(rig: Rig) -> None:
-    ran = rig.run("restart", "nobody", "--json")
+    ran = rig.run("restart", "unknown", "--json")
     assert (ran.rc, rig.errors(ran)) == (2, ["unknown-instance"])
 
 
@@ -210,7 +210,7 @@ def test_a_keeper_killed_between_two_runs_leaves_nothing_that_down_does_not_remo
 
 
 def test_a_restart_that_does_not_start_is_the_end(rig: Rig) -> None:
-    """It was ready once; the second run finds its queue taken by somebody else."""
+    """It was ready once; the second run finds its queue taken by another process."""
     once = rig.path("once")
     python = rig.folder / "python"
     python.write_text(

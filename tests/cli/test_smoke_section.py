@@ -30,15 +30,15 @@ smoke:
   promises: [flying]
 """
 EXPECTED = {
-    "5:12": "smoke.checks.0: there is no check 'heallth'; did you mean 'health'?",
-    "6:3": "smoke.tags.0: there is no tag 'quik'; did you mean 'quick'?",
-    "7:16": "smoke.thresholds.chatt: there is no check 'chatt'; did you mean 'chat'?",
+    "5:12": "smoke.checks.0: unknown check 'heallth'; did you mean 'health'?",
+    "6:3": "smoke.tags.0: unknown tag 'quik'; did you mean 'quick'?",
+    "7:16": "smoke.thresholds.chatt: unknown check 'chatt'; did you mean 'chat'?",
     "7:24": "smoke.thresholds.chatt.latencyy: unknown key; did you mean 'latency'?",
     "8:19": "smoke.expect.chat.matchs: unknown key; did you mean 'matches'?",
-    "8:30": "smoke.expect.chat.matches: this is no regular expression: ",
+    "8:30": "smoke.expect.chat.matches: this is not a regular expression: ",
     "9:12": "smoke.custom.0.name: a check needs a name",
     "9:13": "smoke.custom.0.foo: unknown key",
-    "10:3": "smoke.promises.0: there is no capability 'flying'",
+    "10:3": "smoke.promises.0: unknown capability 'flying'",
 }
 
 

@@ -16,7 +16,7 @@ def test_nothing_at_all(rig: Rig) -> None:
 
 
 def test_an_unknown_instance(rig: Rig) -> None:
-    ran = rig.run("status", "nobody", "--json")
+    ran = rig.run("status", "unknown", "--json")
     assert (ran.rc, rig.errors(ran)) == (2, ["unknown-instance"])
 
 

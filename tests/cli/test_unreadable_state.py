@@ -17,7 +17,7 @@ from tests.support import ROOT, cli
 NOBODY = 65534
 
 # Everything is imported before the privileges go: the interpreter may lie in root's own home.
-AS_NOBODY = f"""
+AS_OTHER_USER = f"""
 import importlib, os, pkgutil
 import launcher
 for found in pkgutil.walk_packages(launcher.__path__, "launcher."):
@@ -94,7 +94,7 @@ def make_instance(home: Path, name: str) -> Path:
     return folder
 
 
-needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
+needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 
 
 @needs_root
@@ -102,7 +102,7 @@ def test_another_users_state(home: Path, readable_by_all: Path) -> None:
     make_instance(home, "one")
     (home / "engines").mkdir()
     home.chmod(0o700)
-    for envelope in error_of(home, *VERBS, prepare=AS_NOBODY, project=readable_by_all):
+    for envelope in error_of(home, *VERBS, prepare=AS_OTHER_USER, project=readable_by_all):
         error = refused(envelope)
         assert error["where"] == str(home)
         assert f"run it as root, the owner of {home}" in error["remedy"]
@@ -117,7 +117,7 @@ def test_one_instance_of_another_user_does_not_hide_the_others(
     home.chmod(0o755)
     theirs.chmod(0o700)
     every, down = error_of(
-        home, ("status",), ("down", "theirs"), prepare=AS_NOBODY, project=readable_by_all
+        home, ("status",), ("down", "theirs"), prepare=AS_OTHER_USER, project=readable_by_all
     )
     rows = {row["name"]: row for row in every["data"]["instances"]}
     assert (every["exit_code"], rows["theirs"]["state"]) == (1, "unknown")
@@ -130,7 +130,7 @@ def test_one_instance_of_another_user_does_not_hide_the_others(
 def test_ones_own_folder_without_its_rights(home: Path, readable_by_all: Path) -> None:
     os.chown(home, NOBODY, NOBODY)
     home.chmod(0)
-    (envelope,) = error_of(home, ("status",), prepare=AS_NOBODY, project=readable_by_all)
+    (envelope,) = error_of(home, ("status",), prepare=AS_OTHER_USER, project=readable_by_all)
     assert f"chmod u+rwx {home}" in refused(envelope)["remedy"]
 
 

@@ -23,7 +23,7 @@ def test_text_for_people(rig: Rig) -> None:
     assert f"  url      http://127.0.0.1:{port}/v1" in lines
     assert "import libraries" in ran.stderr, "progress goes to stderr"
     assert "load weights" in ran.stderr
-    assert "\r" not in ran.stderr, "plain lines where there is no terminal"
+    assert "\r" not in ran.stderr, "plain lines without a terminal"
     for rung in ("listening", "health", "models", "completion"):
         assert sum(rung in line.split() for line in lines + ran.stderr.splitlines()) == 1, rung
     again = rig.run("up", rig.profile(script=script))
@@ -131,7 +131,7 @@ def test_the_engine_inherits_no_descriptor_of_ours(rig: Rig) -> None:
 
 
 def test_the_folder_of_the_caller_is_not_searched_for_modules(rig: Rig) -> None:
-    """A `json.py` lying where somebody calls `up --foreground` is not the keeper's."""
+    """A `json.py` in the folder where a user calls `up --foreground` is not the keeper's."""
     folder = rig.folder / "elsewhere"
     (folder / "launcher").mkdir(parents=True)
     for name in ("json.py", "launcher/__init__.py"):
@@ -172,7 +172,7 @@ def test_two_instances_never_share_a_gpu_unknowingly(rig: Rig) -> None:
     assert rig.stored("two")["forced"] == ["gpu-shared"]
     assert rig.run("down", "two").rc == 0
     restarted = rig.run("restart", rig.profile("one", gpus=[card]), "--json")
-    assert restarted.rc == 0, "its own GPU is no obstacle: " + restarted.output()
+    assert restarted.rc == 0, "its own GPU is not an obstacle: " + restarted.output()
     rig.down("one")
 
 

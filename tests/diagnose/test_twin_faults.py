@@ -1,6 +1,6 @@
 """The stand-in FastDeploy fails in every recorded way; its logs get the right rule first.
 
-The server is started as somebody else would: no keeper, its output in a file, its logs in ./log.
+The server is started without ernie-deploy: no keeper, its output in a file, its logs in ./log.
 """
 
 from collections.abc import Callable
@@ -105,7 +105,7 @@ def test_the_noise_of_a_start(start: Start) -> None:
 def test_only_the_last_start_of_a_folder_counts(
     start: Start, interpreter: Callable[[str], Path]
 ) -> None:
-    """FastDeploy appends to its logs: an earlier failure is no answer for a healthy start."""
+    """FastDeploy appends to its logs: an earlier failure is not an answer for a healthy start."""
     first = start(fault="say@id=weight-not-found", scale=0.005)
     first.wait()
     assert diagnosed(first).rule_id == "ED-FD-WEIGHT-NOT-FOUND"

@@ -109,7 +109,7 @@ def test_a_queue_port_of_our_own_dead_instance_is_no_other_servers(
     assert finding.remedy.startswith(f"`ernie-deploy down {name}`")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user, hence root")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user, so root")
 @pytest.mark.parametrize(("listens", "answer"), [(False, "WARN"), (True, "FAIL")])
 def test_what_another_user_made_up_refuses_no_queue_port(
     examine: Any, listens: bool, answer: str

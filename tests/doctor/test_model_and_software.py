@@ -88,7 +88,7 @@ def test_an_interpreter_too_old(version: str, answer: str, examine: Any) -> None
 
 
 def test_the_pythons_are_those_that_the_engine_is_installed_for(examine: Any) -> None:
-    """The doctor and `engine install` read one file; what nobody tried is no failure."""
+    """The doctor and `engine install` read one file; what was not tried is not a failure."""
     import dataclasses
 
     from launcher.engines.base import Installed, Release

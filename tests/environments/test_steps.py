@@ -107,7 +107,7 @@ def gpu_refused(gpus: GpuReport) -> Problem:
 
 
 def test_machines_fastdeploy_cannot_be_installed_for() -> None:
-    nothing = gpu_refused(GpuReport(error="there is no nvidia-smi on PATH"))
+    nothing = gpu_refused(GpuReport(error="nvidia-smi is not on PATH"))
     assert nothing.code == "no-gpu"
     assert "nvidia-smi" in nothing.message
     assert "--arch 80_90" in (nothing.remedy or "")

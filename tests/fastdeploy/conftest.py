@@ -32,7 +32,7 @@ METRICS_FOLDERS = ("/tmp/fd_prom_*", "/tmp/prom_main*", "/tmp/prom_worker*")
 SOON = 10.0
 """Seconds within which a fault must have its verdict on a machine that is busy with other tests.
 
-What was measured is in README.md; FastDeploy itself needs up to 16 s, the whole load, or for ever.
+What was measured is in README.md; FastDeploy needs up to 16 s, the whole load, or never ends.
 """
 SCALE = "0.05"
 """The twin's seconds per measured second: 22 s of start-up become about one."""

@@ -1,7 +1,9 @@
 """What we do to a server that has failed is never told as the reason why it failed."""
 
 import json
+import shutil
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,7 +56,7 @@ def test_a_load_that_hangs_and_a_stop_that_hangs(fastdeploy: Make) -> None:
     assert AGAIN not in text
 
 
-def test_ctrl_c_while_it_loads(fastdeploy: Make) -> None:
+def test_ctrl_c_while_it_loads(fastdeploy: Make, tmp_path: Path) -> None:
     """FastDeploy takes the end of its workers for a failed launch, and says so."""
     server = fastdeploy("late-start@phase=load@seconds=200")
     with server.spawn_up() as up:
@@ -68,6 +70,10 @@ def test_ctrl_c_while_it_loads(fastdeploy: Make) -> None:
     assert (rc, data["rule"]) == (0, None), text
     assert "was stopped by Ctrl-C" in text
     assert "fail again" not in text
-    # The captured output alone: what comes after the interrupt is a consequence of it.
-    alone = server.run("diagnose", "--logs", str(log), "--json").json["data"]
+    # A reader of the folder alone finds beside the logs how long they were then.
+    beside = server.run("diagnose", "--logs", str(log), "--json").json["data"]
+    assert (beside["rule"], beside["others"]) == (None, []), json.dumps(beside, indent=1)
+    # A copy of the captured output: what comes after the interrupt is a consequence of it.
+    copy = shutil.copy(log, tmp_path)
+    alone = server.run("diagnose", "--logs", str(copy), "--json").json["data"]
     assert alone["rule"] == "ED-FD-INTERRUPTED", json.dumps(alone, indent=1)

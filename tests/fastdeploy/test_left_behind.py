@@ -98,7 +98,7 @@ def test_a_shared_folder_stays_as_long_as_another_server_uses_it(tmp_path: Path)
 
 
 def test_a_folder_that_another_server_made_anew_is_not_claimed(tmp_path: Path) -> None:
-    """2.0 to 2.2 remove the folder of whoever runs already; what is mapped is deleted then."""
+    """2.0 to 2.2 remove the folder of a server that runs already; what is mapped is deleted."""
     shared = tmp_path / "prom_main"
     claims = Claims(Leftovers(temporary=(str(shared),)), "/")
     claims.look_before(0)
@@ -238,7 +238,7 @@ def test_what_appeared_after_the_last_look_of_a_killed_keeper_is_removed(
         os.kill(keeper, signal.SIGSTOP)
         number = server.port("engine-worker-queue")
         names = [f"/dev/shm/{name}" for name in server.files.plan().leftovers.shm]
-        wait_for(lambda: any(map(os.path.exists, names)), "a segment that nobody has noted")
+        wait_for(lambda: any(map(os.path.exists, names)), "a segment that was not noted")
         processes.kill([keeper])
         while running := list(server.processes()):
             processes.kill(running)

@@ -112,7 +112,7 @@ def test_older_releases_serve_too(
 
 
 def test_a_dead_worker_is_seen_where_fastdeploy_itself_never_looks(fastdeploy: Make) -> None:
-    """2.0 to 2.2 have no monitor: the front end would go on for ever, /health for 30 s."""
+    """2.0 to 2.2 have no monitor: the front end would go on forever, /health for 30 s."""
     server = fastdeploy(release="2.2", engine_args={"load-choices": "default_v1"})
     assert server.up("--force", "architecture").rc == 0
     worker, killed = server.worker, time.time()

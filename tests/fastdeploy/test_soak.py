@@ -357,7 +357,7 @@ def a_stolen_port(soak: Soak) -> Server:
         soak.thief = None
         stolen = False
     rc, text = soak.ended(server, up)
-    # 2.4's task queue is a unix socket: then nobody misses the port.
+    # 2.4's task queue is a unix socket: then the port is not missed.
     spared = name == "engine-worker-queue" and "2.4" in str(server.profile.read_text())
     soak.judge(rc, text, (3, 4) if stolen and not spared else (0, 3, 4), str(number))
     return server

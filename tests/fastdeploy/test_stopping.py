@@ -161,7 +161,7 @@ def test_a_sigterm_to_the_http_worker_that_ends_the_server_is_seen(fastdeploy: M
 def test_a_dead_worker_ends_a_ready_server_even_where_the_front_end_hangs(
     fastdeploy: Make, fault: str
 ) -> None:
-    """FastDeploy's own monitor looks every 5 s, and may hang for ever in what follows."""
+    """FastDeploy's own monitor looks every 5 s, and may hang forever in what follows."""
     server = fastdeploy(fault)
     assert server.up().rc == 0
     worker, killed = server.worker, time.time()

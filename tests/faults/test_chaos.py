@@ -49,7 +49,7 @@ def accident(rig: Rig, dice: random.Random, profile: str) -> tuple[str, int | No
     assert "Traceback" not in stdout + stderr, (what, stderr)
     assert process.returncode in ENDS, (what, stderr)
     if whom != "up":
-        assert process.returncode >= 0, (what, "nobody signalled `up`")
+        assert process.returncode >= 0, (what, "`up` was not signalled")
     return what, process.returncode
 
 

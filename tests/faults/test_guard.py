@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from launcher.diagnose import log_lengths
 from launcher.keeper import guard
 from tests.support import processes
 from tests.support.processes import alive
@@ -95,7 +96,7 @@ def test_who_kills_keepers_by_their_command_line_does_not_hit_guards(rig: Rig) -
 
 
 def test_a_keeper_killed_while_it_stops_its_engine(rig: Rig) -> None:
-    """Nobody finishes what it began but the guard: the `down` that asked is killed first."""
+    """Only the guard finishes what it began: the `down` that asked is killed first."""
     rig.up(script=TOUGH, stop={"grace": 60})
     down = rig.spawn("down", "one")
     rig.wait_for_state("stopping")
@@ -213,4 +214,38 @@ def test_a_guard_is_small(rig: Rig) -> None:
     sizes = {w[0]: int(w[1]) for line in text.splitlines()[1:] if (w := line.split())[1].isdigit()}
     own = sizes["Private_Clean:"] + sizes["Private_Dirty:"]
     assert own < 6 * 1024, sizes
+    rig.down()
+
+
+@pytest.mark.parametrize("who", ["guard", "down"])
+def test_what_an_engine_writes_while_it_is_ended_is_no_cause(rig: Rig, who: str) -> None:
+    """The kernel's SIGTERM, the guard's and `down`'s signals are ours as well as the keeper's."""
+    own = rig.instance() / "logs" / "engine" / "own.log"
+    before = [*DAEMONS, {"log": [str(own), "INFO loading"]}]
+    rig.up(script={**TOUGH, "before": before}, stop={"grace": 1})
+    if who == "guard":
+        kill_keeper(rig)
+    else:
+        rig.lose()
+        rig.down()
+    with own.open("a") as log:
+        log.write("ValueError: the cause: its queue is gone\n")
+    data = rig.run("diagnose", "one", "--json").json["data"]
+    assert (data["rule"], data["others"], data["first_errors"]) == (None, [], [])
+    known = log_lengths.read(rig.instance() / "logs")
+    assert known is not None
+    assert known.lengths[str(own.stat().st_ino)] == len("INFO loading\n")
+    if who == "guard":
+        rig.down()
+    assert rig.stored()["log_lengths"] == known.lengths
+
+
+def test_shared_memory_of_a_killed_keeper_is_removed_without_a_verb(rig: Rig) -> None:
+    name = f"ernie-deploy-test-{os.getpid()}"
+    segment = Path("/dev/shm", name)
+    script = {**TOUGH, "before": [*DAEMONS, {"shm": name}]}
+    rig.up(script=script, args={"shm": [name]}, stop={"grace": 1})
+    wait_for(lambda: rig.stored()["shm"], "the claim")
+    kill_keeper(rig)
+    wait_for(lambda: not segment.exists(), "the end of the segment")
     rig.down()

@@ -131,7 +131,7 @@ def test_the_state_of_another_machine_is_refused(rig: Rig) -> None:
     rig.up(script=TOUGH)
     old = rig.stored()
     rig.lose()
-    change(rig, machine="somebody-elses-machine")
+    change(rig, machine="another-machine")
 
     up = rig.run("up", rig.profile(script=TOUGH), "--json")
     down = rig.run("down", "one", "--json")
@@ -139,7 +139,7 @@ def test_the_state_of_another_machine_is_refused(rig: Rig) -> None:
 
     assert (up.rc, rig.errors(up)) == (3, ["foreign-state"])
     assert (down.rc, rig.errors(down)) == (3, ["foreign-state"])
-    assert "somebody-elses-machine" in down.json["errors"][0]["message"]
+    assert "another-machine" in down.json["errors"][0]["message"]
     assert str(rig.instance()) in down.json["errors"][0]["remedy"]  # that machine may be gone
     assert (status.rc, status.json["data"]["instances"][0]["state"]) == (1, "foreign")
     assert all(alive(p["pid"]) for p in old["processes"]), "nothing of it may be touched"
@@ -150,7 +150,7 @@ def test_the_state_of_another_machine_is_refused(rig: Rig) -> None:
 def test_what_ended_on_another_machine_does_not_stand_in_the_way(rig: Rig) -> None:
     rig.up()
     rig.down()
-    change(rig, machine="somebody-elses-machine")
+    change(rig, machine="another-machine")
     rig.up()
     rig.down()
 
@@ -209,7 +209,7 @@ def test_a_keeper_that_hangs_is_named(rig: Rig) -> None:
 
 
 def test_an_instance_whose_folder_was_deleted_ends(rig: Rig) -> None:
-    """Nobody can reach this keeper any more; SIGTERM still ends everything."""
+    """This keeper cannot be reached any more; SIGTERM still ends everything."""
     rig.up()
     state, plan = rig.stored(), rig.stored(file="plan.json")
     shutil.rmtree(rig.instance())

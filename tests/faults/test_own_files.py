@@ -244,7 +244,7 @@ def test_the_engines_log_goes_on_where_readers_look(rig: Rig) -> None:
 @pytest.mark.parametrize("name", ["keeper.log", "engine.log", "events.jsonl"])
 @pytest.mark.parametrize("how", ["deleted", "moved", "created"])
 def test_files_that_others_rotate_are_opened_anew(rig: Rig, name: str, how: str) -> None:
-    """logrotate, or somebody who needs room: the keeper writes where readers look."""
+    """logrotate, or an operator who needs room: the keeper writes where readers look."""
     go = rig.path("go")
     rig.up(script={"after": [{"wait": go}, {"print": "said after the rotation"}]})
     path = rig.instance() / name if name == "events.jsonl" else rig.instance() / "logs" / name

@@ -162,7 +162,7 @@ time.sleep(600)
 
 
 def test_a_truncated_checkpoint(rig: Rig, broken: Callable[[str, bytes], Path]) -> None:
-    """Seen before the start; and named where the operator starts it all the same."""
+    """Seen before the start; and named if the operator starts it anyway."""
     weights = (CHECKPOINT / "model.safetensors").read_bytes()
     folder = broken("model.safetensors", weights[: len(weights) // 2])
     error = failed(rig.run(*argv_of("up", model=str(folder))), 3, "model-folder")

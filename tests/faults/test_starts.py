@@ -250,8 +250,8 @@ def test_the_key_is_missing(rig: Rig) -> None:
 
 
 def test_another_model_answers(rig: Rig) -> None:
-    error = refused(rig, 4, "wrong-model", script={"models": ["somebody-else"]})
-    assert "somebody-else" in error["message"]
+    error = refused(rig, 4, "wrong-model", script={"models": ["another-model"]})
+    assert "another-model" in error["message"]
 
 
 def test_settings_differ(rig: Rig) -> None:

@@ -93,4 +93,4 @@ def test_neither(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     report = gpus.query()
     assert report.gpus == ()
-    assert report.error == "nvidia-ml-py is not installed; there is no nvidia-smi on PATH"
+    assert report.error == "nvidia-ml-py is not installed; nvidia-smi is not on PATH"

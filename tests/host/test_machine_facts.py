@@ -60,7 +60,7 @@ def test_command_lines_that_are_no_numbers_harm_nobody() -> None:
     assert mine == {9126}
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user, hence root")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user, so root")
 def test_a_name_that_another_user_made_below_dev_shm_blocks_its_port_only() -> None:
     port = free_port()
     path = Path(f"/dev/shm/router_{port}.ipc")

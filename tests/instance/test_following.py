@@ -84,7 +84,7 @@ class Keeping:
 
 
 class Follower:
-    """`follow` in a thread, as somebody who merely watches."""
+    """`follow` in a thread, as a user who only watches."""
 
     def __init__(self, folder: Path) -> None:
         self.seen: list[dict[str, Any]] = []
@@ -156,7 +156,7 @@ def test_the_last_word_is_read_from_the_state(keeping: Keeping) -> None:
     follower = Follower(keeping.folder)
     keeping.tell("first")
     follower.saw("first")
-    error = {"code": "odd", "message": "it went wrong", "where": None, "remedy": "mend it"}
+    error = {"code": "odd", "message": "it went wrong", "where": None, "remedy": "fix it"}
     keeping.end("failed", error=error, exit_code=4, receipt={"left": []})
     result = follower.result()
     assert (result.exit_code, result.errors[0].code) == (ExitCode.DID_NOT_START, "odd")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -10,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from launcher.instance.health import ask_completion, ask_health
+from launcher.instance.health import Health, ask_completion, ask_health, with_stopped
 from launcher.instance.status import message
-from launcher.keeper.identity import myself
+from launcher.keeper.identity import look, myself
 from launcher.plan.model import LaunchPlan, PortUse, Readiness
 from tests.support import ROOT, ports
 from tests.support.ports import is_free
@@ -173,3 +174,27 @@ def test_a_state_and_its_words(row: dict[str, Any], expected: str) -> None:
     """The last answer of a server that does not run any more is not repeated."""
     stale = {"healthy": False, "health": "GET /health answered 404"}
     assert message({"name": "one", **row}) == message({"name": "one", **stale, **row}) == expected
+
+
+@pytest.mark.parametrize("well", [True, False])
+def test_a_stopped_process_is_named_whatever_the_server_answers(well: bool) -> None:
+    """A FastDeploy whose worker is stopped goes on answering 200 for 30 s."""
+    argv = [sys.executable, "-I", "-S", "-c", "input()", "worker_process.py"]
+    worker = subprocess.Popen(argv, stdin=subprocess.PIPE)
+    try:
+        found = look(worker.pid)
+        assert found is not None
+        asked = Health(well, "GET /health answered 200", 200)
+        assert with_stopped(asked, [found.to_json()]) == asked
+        worker.send_signal(signal.SIGSTOP)
+        os.waitpid(worker.pid, os.WUNTRACED)
+        told = with_stopped(asked, [found.to_json()])
+        assert told.well is False
+        assert told.message.startswith("GET /health answered 200; stopped by a signal (SIGSTOP): ")
+        assert f"{worker.pid} (" in told.message
+        assert f"kill -CONT {worker.pid}" in str(told.remedy)
+        another = {**found.to_json(), "start": found.start - 1}
+        assert with_stopped(asked, [another]) == asked, "its number is another's by now"
+    finally:
+        worker.kill()
+        worker.communicate()

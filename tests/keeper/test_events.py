@@ -41,7 +41,7 @@ def test_a_full_disk_loses_events_and_says_how_many(
     monkeypatch.setattr(module.os, "write", full)
     is_written = events.append("phase", phase="weights")
     events.close()
-    assert is_written["phase"] == "weights", "who listens gets it all the same"
+    assert is_written["phase"] == "weights", "a listener gets it anyway"
     assert events.lost == 1
 
 

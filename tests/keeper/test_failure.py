@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from launcher.diagnose.sources import lengths
 from launcher.errors import ExitCode, Problem
+from launcher.files import lengths
 from launcher.keeper.failure import Failure, ended, explain
 from launcher.keeper.state import State
 from launcher.plan.model import FailureRule
@@ -44,7 +44,7 @@ def logged(tmp_path: Path, text: str) -> Path:
     return tmp_path
 
 
-RULE = FailureRule("ED-X-CAUSE", "ValueError: (?P<what>.+)", "{what} is bad", "mend {what}",
+RULE = FailureRule("ED-X-CAUSE", "ValueError: (?P<what>.+)", "{what} is bad", "fix {what}",
                    fatal=False)  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def test_the_cause_is_looked_up_in_the_logs(tmp_path: Path) -> None:
     failure = explain(Failure.from_exit(1, "loading"), plan, folder, State("one", "t"))
     assert failure.problem.code == "ED-X-CAUSE"
     assert "layer 7 is bad" in failure.problem.message
-    assert failure.problem.remedy == "mend layer 7"
+    assert failure.problem.remedy == "fix layer 7"
 
 
 def test_without_a_rule_the_first_error_is_shown(tmp_path: Path) -> None:
@@ -183,3 +183,32 @@ def test_what_is_certain_stays_what_it_is(name: str, stop: str, tmp_path: Path) 
     state = State("one", "t", log_lengths={}, engine_exit=code, exit_is_ours=True)
     failure = Failure(Problem(name, "why"), ExitCode.DEADLINE)
     assert explain(failure, replace(PLAN, failure_rules=LATE), folder, state) == failure
+
+
+def test_an_unknown_error_from_before_it_worked_is_not_why_it_died(tmp_path: Path) -> None:
+    """FastDeploy logs errors at every start that do not matter to it."""
+    folder = logged(tmp_path, "KeyError: 'odd'")
+    plan = replace(PLAN, failure_rules=(), log_folder=str(tmp_path / "none"))
+    worked = 1767323045.0 + 60  # 2026-01-02T03:04:05Z is when the line was written
+    state = State("one", "t", started_at=1767323045.0 - 60, ready_at=worked)
+    found = explain(Failure.from_exit(7, "ready"), plan, folder, state)
+    assert "KeyError" not in found.problem.message
+    assert found.retry
+    with (folder / "logs" / "engine.log").open("a") as log:
+        log.write("2026-01-02T03:06:05.000000Z stderr F RuntimeError: it broke\n")
+    found = explain(Failure.from_exit(7, "ready"), plan, folder, state)
+    assert "RuntimeError: it broke" in found.problem.message
+    assert "KeyError" not in found.problem.message
+
+
+def test_a_line_that_only_sums_up_does_not_decide_about_a_retry(tmp_path: Path) -> None:
+    """A server that worked may work again; a start that failed for an unknown reason will not."""
+    for name, ready, retries in (("a", 1.0, True), ("b", None, False)):
+        summary = FailureRule("ED-X-SUM", "workers failed", "it only sums up", "see above",
+                              fatal=False, summary=True, retry=not retries)  # fmt: skip
+        plan = replace(PLAN, failure_rules=(summary,), log_folder=str(tmp_path / "none"))
+        (tmp_path / name).mkdir()
+        folder = logged(tmp_path / name, "workers failed")
+        state = State("one", "t", ready_at=ready, worker_exit=7)
+        failure = Failure.from_exit(7, "ready" if ready else "loading")
+        assert explain(failure, plan, folder, state).retry is retries

@@ -103,7 +103,7 @@ def test_a_flood_is_recorded_whole_and_the_loop_goes_on(
     begun = time.thread_time()
     assert one.loop.run_until(lambda: one.engine.ended, 240.0)
     assert time.thread_time() - begun < 20.0, "CPU seconds for a megabyte"
-    # Whoever asks on the control socket gets an answer between two pieces of the flood.
+    # A client of the control socket gets an answer between two pieces of the flood.
     assert max(b - a for a, b in itertools.pairwise(turns)) < 2.0
     one.attention.last_words()
     assert one.phases == ["load layers"]
@@ -122,7 +122,7 @@ def test_last_words_are_taken_though_somebody_goes_on_writing(
 
     def endless(descriptor: int) -> bool:
         taken.append(descriptor)
-        assert len(taken) < 1000, "for ever"
+        assert len(taken) < 1000, "endless"
         return True
 
     monkeypatch.setattr(one.engine, "_take", endless)

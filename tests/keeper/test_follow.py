@@ -54,7 +54,7 @@ def followed(tmp_path: Path) -> Iterator[Followed]:
 def test_lines_come_with_their_source(followed: Followed) -> None:
     followed.begin()
     followed.write("worker.log.0", "one\n")
-    followed.write("other.log", "nobody asked\n")
+    followed.write("other.log", "not asked\n")
     followed.wait_for(1)
     assert followed.lines == [("worker", "worker.log.0", "one")]
 
@@ -96,7 +96,7 @@ def test_what_came_after_the_last_reading_can_be_asked_for_later(followed: Follo
 def test_of_a_file_that_grows_too_fast_only_the_end_is_read(
     followed: Followed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing holds the writer of a file back: whoever read all of it would fall behind."""
+    """Nothing holds the writer of a file back: a reader of all of it would fall behind."""
     monkeypatch.setattr(follow, "BEHIND", 5000)
     monkeypatch.setattr(follow, "READ_AT_ONCE", 1000)
     followed.begin()

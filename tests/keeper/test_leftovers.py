@@ -1,12 +1,14 @@
 """Shared memory, message queues and temporary folders: claimed with proof, removed with proof."""
 
 import ctypes
+import mmap
 import os
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 @pytest.fixture
 def shm() -> Iterator[str]:
-    """A name in /dev/shm that is nobody's."""
+    """A name in /dev/shm that has no owner."""
     name = f"edt-{uuid.uuid4().hex[:8]}"
     yield name
     (leftovers.SHM / name).unlink(missing_ok=True)
@@ -65,7 +67,7 @@ def test_shared_memory_made_since_the_start_is_removed(tmp_path: Path, shm: str)
     assert claims.look_before(0) == []
     (leftovers.SHM / shm).write_text("x")
     assert claims.look([])
-    assert not claims.look([]), "the same is no news"
+    assert not claims.look([]), "the same is not news"
     (claim,) = claims.shm.values()
     assert leftovers.remove_file(claim)
     assert not (leftovers.SHM / shm).exists()
@@ -73,7 +75,7 @@ def test_shared_memory_made_since_the_start_is_removed(tmp_path: Path, shm: str)
 
 
 def test_shared_memory_that_was_there_before_is_not_ours(tmp_path: Path, shm: str) -> None:
-    (leftovers.SHM / shm).write_text("somebody's")
+    (leftovers.SHM / shm).write_text("foreign")
     claims = Claims(Leftovers(shm=(shm,)), str(tmp_path))
     claims.look_before(0)
     assert not claims.look([])
@@ -157,7 +159,7 @@ sys.stdin.read()
 
 
 def test_after_a_death_a_queue_is_ours_unless_its_last_user_lives(tmp_path: Path) -> None:
-    """A worker that was never seen may have used it; somebody who still does may not be ours."""
+    """A worker that was never seen may have used it; a process that still does may not be ours."""
     number = make_queue(tmp_path, 66)
     argv = [sys.executable, "-c", SEND, str(number)]
     try:
@@ -255,3 +257,51 @@ def test_a_number_that_was_ours_long_ago_claims_nothing(tmp_path: Path) -> None:
     (tmp_path / "prom_theirs" / "counter_999001.db").touch()
     claims.look([999_002])
     assert list(claims.temporary) == [str(tmp_path / "prom_mine")]
+
+
+HOLDER = """
+import mmap, socket, sys
+file = open(sys.argv[1], "w+b")
+file.truncate(4096)
+kept = mmap.mmap(file.fileno(), 4096)
+file.close()
+server = socket.socket(socket.AF_UNIX); server.bind(sys.argv[2]); server.listen()
+print("there", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def user_of(path: Path) -> Iterator[int]:
+    """A process that maps the file `path` and listens at `path`.sock."""
+    argv = [sys.executable, "-I", "-S", "-c", HOLDER, str(path), f"{path}.sock"]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(argv, stdin=pipe, stdout=pipe)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        yield process.pid
+    finally:
+        process.communicate(b"")
+        Path(f"{path}.sock").unlink(missing_ok=True)
+
+
+def test_shared_memory_is_known_by_its_use_whatever_its_name(tmp_path: Path, shm: str) -> None:
+    """A release may make what the plan does not know, and a plan may be lost."""
+    path, begun = leftovers.SHM / shm, time.time() - 1
+    claims = Claims(Leftovers(), str(tmp_path))
+    claims.look_before(begun)
+    with user_of(path) as pid:
+        both = {str(path), f"{path}.sock"}
+        claims.look_at_use([pid])
+        assert set(claims.shm) == both
+        assert {c["path"] for c in leftovers.used_shm([pid], begun)} == both
+        assert leftovers.used_shm([pid], begun, both) == []
+        assert leftovers.used_shm([pid], time.time() + 60) == [], "it was there before"
+        assert leftovers.used_shm([os.getpid()], begun) == [], "it is not ours"
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 4096, prot=mmap.PROT_READ):
+            file.close()
+            shared = {c["path"] for c in leftovers.used_shm([pid], begun)}
+            assert shared == {f"{path}.sock"}, "somebody else uses it too"
+    assert all(map(leftovers.remove_file, claims.shm.values()))
+    assert not path.exists()

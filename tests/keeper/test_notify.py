@@ -63,7 +63,7 @@ def test_an_abstract_socket() -> None:
 
 
 def test_a_supervisor_that_is_gone_does_no_harm(tmp_path: Path) -> None:
-    Notifier({"NOTIFY_SOCKET": str(tmp_path / "nobody")}).send("READY=1")
+    Notifier({"NOTIFY_SOCKET": str(tmp_path / "nothing")}).send("READY=1")
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,7 @@ def replaced(path: Path) -> None:
 def test_no_line_is_lost_when_others_rotate_the_log(
     tmp_path: Path, rotate: Callable[[Path], None]
 ) -> None:
-    """At once: there is no moment in which lines go to a file that nobody reads."""
+    """At once: at no moment do lines go to a file that is not read."""
     path = tmp_path / "engine.log"
     log = LogFile(path, max_size=400, keep=1)
     log.write("stdout", [(b"before " + b"x" * 200, True)])

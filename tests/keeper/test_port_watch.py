@@ -16,7 +16,7 @@ from tests.support.ports import free_port
 
 @pytest.fixture
 def thief() -> Iterator[int]:
-    """A port on which this process, which is no engine, listens at 127.0.0.1."""
+    """A port on which this process, which is not an engine, listens at 127.0.0.1."""
     with socket.create_server(("127.0.0.1", free_port())) as server:
         yield server.getsockname()[1]
 

@@ -1,4 +1,4 @@
-"""An engine that somebody else registers can have a memory plan, and one without says so."""
+"""An engine of a third party can have a memory plan, and one without says so."""
 
 from pathlib import Path
 from typing import Any

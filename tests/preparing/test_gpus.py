@@ -73,7 +73,7 @@ def card(index: int, *pids: int) -> Gpu:
                tuple(GpuProcess(pid, None) for pid in pids))  # fmt: skip
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user, hence root")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user, so root")
 def test_what_another_user_has_on_a_gpu_the_driver_tells() -> None:
     """Leases are one user's; a server is told from other programs by its keeper."""
     sleeper = subprocess.Popen(["sleep", "60"], user=65533)

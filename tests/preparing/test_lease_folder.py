@@ -1,4 +1,4 @@
-"""Nobody but the user himself decides whether his leases work: each way to try it."""
+"""Only the user decides whether the user's leases work: each way to try it."""
 
 import contextlib
 import errno
@@ -21,7 +21,7 @@ from tests.support import ROOT, ports
 
 OTHER_USER = 65533
 """A user who exists nowhere: root can act as any number."""
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user, hence root")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user, so root")
 
 
 @pytest.fixture
@@ -275,7 +275,7 @@ def test_a_state_folder_that_the_user_linked_elsewhere_is_used(home: Path) -> No
     assert [one.is_relative_to(home / "disk") for one in folders()] == [True]
 
 
-@pytest.mark.parametrize("odd", ["/" + "x" * 5000, "~nobody/x", "a/../..", "/proc/self/fd"])
+@pytest.mark.parametrize("odd", ["/" + "x" * 5000, "~nouser/x", "a/../..", "/proc/self/fd"])
 def test_odd_settings_of_the_environment_refuse_nothing(
     home: Path, monkeypatch: pytest.MonkeyPatch, odd: str
 ) -> None:

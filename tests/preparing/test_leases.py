@@ -172,7 +172,7 @@ def test_every_free_port_is_tried(taken: list[Leases], monkeypatch: pytest.Monke
 def test_names_that_any_user_can_make_up_block_nothing(
     taken: list[Leases], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Command lines and names below /dev/shm come in all 256 low bytes if somebody likes."""
+    """Command lines and names below /dev/shm come in all 256 low bytes if a user likes."""
     free = 77
     hints = tuple(QueuePort(20480 + byte, None, "made up") for byte in range(256))
     monkeypatch.setattr(

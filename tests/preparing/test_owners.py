@@ -174,7 +174,7 @@ def test_shared_memory_of_nobody_is_removed_by_its_exact_path(here: Rig) -> None
         path.unlink()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user, hence root")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user, so root")
 def test_shared_memory_of_another_user_is_not_offered(here: Rig) -> None:
     path = Path("/dev/shm", f"worker_ready_signal.{free_port()}")
     path.touch()

@@ -15,7 +15,7 @@ from launcher.probe.http import NotHttpError, request
 
 @contextmanager
 def answering(*pieces: bytes, pause: float = 0.0, forever: bool = False) -> Iterator[int]:
-    """A server that sends these pieces to whoever comes, whatever was asked; yields its port."""
+    """A server that sends these pieces to every client, whatever was asked; yields its port."""
     stop = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.05)

@@ -26,15 +26,15 @@ health:
          "dots and dashes, not beginning with a dot or a dash, at most 48", "such as ernie-21b"),
         ("unknown-engine", "p.yaml:2:9", "engine: 'fastdeply' is not an engine",
          "did you mean 'fastdeploy'? one of: fastdeploy, vllm, transformers, hosted"),
-        ("unknown-key", "p.yaml:3:1", "max_model_len: there is no such key",
+        ("unknown-key", "p.yaml:3:1", "max_model_len: unknown key",
          "did you mean `max-model-len`?"),
         ("port-twice", "p.yaml:4:29", "ports.metrics: 8180 is ports.api already",
          "give one of them another number, or `auto`"),
-        ("unknown-key", "p.yaml:5:11", "parsers.reasonning: there is no such key",
+        ("unknown-key", "p.yaml:5:11", "parsers.reasonning: unknown key",
          "did you mean `reasoning`?"),
         ("wrong-type", "p.yaml:6:6", "env: a mapping is expected, this is a list",
          "write env: {NAME: value}"),
-        ("unknown-key", "p.yaml:8:3", "health.start-timeout: there is no such key",
+        ("unknown-key", "p.yaml:8:3", "health.start-timeout: unknown key",
          "did you mean `startup-timeout`?"),
     ]  # fmt: skip
 
@@ -56,7 +56,7 @@ health:
 )
 def test_did_you_mean(refused: Any, key: str, remedy: str) -> None:
     (problem,) = refused(f"name: a\nengine: vllm\nmodel: a/b\n{key}: 1\n")
-    assert problem == ("unknown-key", "p.yaml:4:1", f"{key}: there is no such key", remedy)
+    assert problem == ("unknown-key", "p.yaml:4:1", f"{key}: unknown key", remedy)
 
 
 def test_the_least_there_must_be(refused: Any) -> None:
@@ -138,7 +138,7 @@ def test_a_hosted_endpoint(load: Any) -> None:
 def test_a_hosted_endpoint_is_not_ours_to_steer(wrong: Any, refused: Any) -> None:
     assert [p[:3] for p in refused(HOSTED + "gpus: 0\nstop: {grace: 3}\n")] == [
         ("impossible-combination", f"p.yaml:{line}:1",
-         f"{key}: a hosted endpoint is run by somebody else, who decides this")
+         f"{key}: a hosted endpoint is run by a third party, who decides this")
         for line, key in ((5, "gpus"), (6, "stop"))
     ]  # fmt: skip
     assert wrong("dialect: openai\n") == [("impossible-combination", "p.yaml:4:1")]

@@ -1,4 +1,4 @@
-"""Texts that are no profile: each is refused with its place, never with a traceback."""
+"""Texts that are not a profile: each is refused with its place, never with a traceback."""
 
 import os
 from typing import Any
@@ -31,7 +31,7 @@ from launcher.profile import nodes
          "a flow sequence)"),
         ("name: a: b\n", "yaml", "1:8", "not YAML: mapping values are not allowed in this "
          "context"),
-        ("name: *nobody\n", "unknown-alias", "1:7", "*nobody names nothing above it"),
+        ("name: *unknown\n", "unknown-alias", "1:7", "*unknown names nothing above it"),
         ("name: &a [*a]\n", "alias-loop", "1:11", "*a stands inside of what it names"),
         ("? [a, b]\n: c\n", "bad-key", "1:3", "a key is a word, not a list, a mapping or nothing"),
         ("description: !!python/object:os.system x\n", "tag", "1:14",

@@ -1,4 +1,4 @@
-"""What is written and what it means: YAML 1.1 surprises nobody here."""
+"""What is written and what it means: no surprises of YAML 1.1."""
 
 from typing import Any
 
@@ -139,19 +139,20 @@ def test_engine_args_are_yaml_1_2(more: Any) -> None:
         ("ports: {API: 8180}", "bad-key", "4:9",
          "ports.API: a port's name has small letters, digits and dashes", ""),
         ("gpus: [0, 0]", "duplicate-gpu", "4:11", "gpus: 0 is given twice", ""),
-        ("gpus: one", "bad-gpu", "4:7", "gpus: 'one' is no GPU's number or UUID",
+        ("gpus: one", "bad-gpu", "4:7", "gpus: 'one' is not a GPU number or UUID",
          "such as 0, or GPU-8f3c..."),
         ("engine-version: newest", "bad-version", "4:17",
          "engine-version: 'newest' is neither a version nor a constraint on versions",
          'write it like 2.3.2, or ">=2.2,<2.5"'),
-        ("host: http://x:80", "bad-host", "4:7", "host: 'http://x:80' is no address or host name",
+        ("host: http://x:80", "bad-host", "4:7",
+         "host: 'http://x:80' is not an address or host name",
          "such as 127.0.0.1, 0.0.0.0 or ::1; the port goes under `ports`"),
         ("restart: {policy: always}", "unknown-value", "4:19",
          "restart.policy: 'always' is not known", "one of: never, on-failure"),
         ("restart: {policy: on_failure}", "unknown-value", "4:19",
          "restart.policy: 'on_failure' is not known",
          "did you mean 'on-failure'? one of: never, on-failure"),
-        ("env: {1A: x}", "bad-variable", "4:7", "env: '1A' is no variable's name",
+        ("env: {1A: x}", "bad-variable", "4:7", "env: '1A' is not a variable name",
          "letters, digits and underscores"),
         ("revision: ''", "empty-value", "4:11", "revision: is empty",
          "give a value, or remove the key"),

@@ -42,9 +42,9 @@ def test_a_variable_is_typed_again(more: Any, written: str, key: str, value: Any
     [
         ("host: ${NO}", "unset-variable", "the variable NO is not set"),
         ("host: ${PORT", "bad-variable", "`${` is never closed"),
-        ("host: ${1A}", "bad-variable", "`${1A}` is no variable"),
-        ("host: ${}", "bad-variable", "`${}` is no variable"),
-        ("host: ${A-b}", "bad-variable", "`${A-b}` is no variable"),
+        ("host: ${1A}", "bad-variable", "`${1A}` is not a variable"),
+        ("host: ${}", "bad-variable", "`${}` is not a variable"),
+        ("host: ${A-b}", "bad-variable", "`${A-b}` is not a variable"),
         ("host: ${MY_TOKEN}", "secret-in-clear",
          "${MY_TOKEN} would put a secret into the profile"),
         ("host: ${A:-" + "${A:-" * 20 + "x" + "}" * 21, "bad-variable",

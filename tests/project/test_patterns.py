@@ -34,7 +34,7 @@ def test_a_pattern_takes_linear_time_for_lines_made_against_it(used: Used) -> No
     for attack in attacks(used.regex.pattern, used.regex.flags):
         short, long = attack.line(SHORT), attack.line(LONG)
         description = f"{attack.head!r} + {len(long)} x {attack.body!r} + {attack.end!r}"
-        for length in (SHORTEST, SHORT):  # a bad one is found here, before it takes for ever
+        for length in (SHORTEST, SHORT):  # a bad one is found here, before it takes too long
             spent = cpu(used, attack.line(length), runs=1)
             assert spent < MOST / 4, f"{spent:.2f} s for {length} characters of {description}"
         spent = cpu(used, long, runs=1)

@@ -1,4 +1,4 @@
-"""Report files: whole or not at all, and nothing that is no file is replaced."""
+"""Report files: whole or not at all, and only files are replaced."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_device_is_written_to_and_not_replaced(tmp_path: Path) -> None:
         os.close(reader)
     assert stat.S_ISFIFO(fifo.stat().st_mode)
     with pytest.raises(OSError, match="No such device or address"):
-        write_file(fifo, "nobody reads")
+        write_file(fifo, "not read")
     device = os.stat(os.devnull).st_rdev
     write_file(Path(os.devnull), "text")
     assert os.stat(os.devnull).st_rdev == device

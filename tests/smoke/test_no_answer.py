@@ -18,7 +18,7 @@ from launcher.smoke.target import Target
 from tests.smoke.servers import Defect, serve
 from tests.smoke.targets import target_of
 
-SECRET = "sk-a-key-that-nobody-may-see"
+SECRET = "sk-a-key-that-must-not-show"
 
 
 @contextmanager

@@ -61,7 +61,7 @@ def test_a_feature_that_an_unknown_server_rejects_is_never_a_pass() -> None:
 
 def test_a_known_deviation_is_named_and_does_not_fail_the_run(monkeypatch) -> None:
     deviation = Deviation("tags", ">=1", ("tags-stream",), ("tags-in-content",), "t", "measured")
-    monkeypatch.setattr(deviations, "known", lambda engine: (deviation,))
+    monkeypatch.setattr(deviations, "known_deviations", lambda engine: (deviation,))
     with serve(DEFECTS["tags-in-stream"], key="k") as server:
         result = smoke(target_of(server, release="1.2"), names=["tags-stream"])
         older = smoke(target_of(server, release="0.9"), names=["tags-stream"])
@@ -73,7 +73,7 @@ def test_a_known_deviation_is_named_and_does_not_fail_the_run(monkeypatch) -> No
 
 def test_a_deviation_explains_only_its_own_findings(monkeypatch) -> None:
     deviation = Deviation("sum", ">=1", ("usage",), ("usage-sum",), "t", "measured")
-    monkeypatch.setattr(deviations, "known", lambda engine: (deviation,))
+    monkeypatch.setattr(deviations, "known_deviations", lambda engine: (deviation,))
     with serve(DEFECTS["usage-missing"], key="k") as server:
         result = smoke(target_of(server, release="1.2"), names=["usage"])
     assert only(result)["deviations"] == []
@@ -207,7 +207,7 @@ def test_a_wrong_section_gets_every_problem_at_once() -> None:
                     }
                 ]
             },
-            "$.a: there is no type 'objekt'",
+            "$.a: unknown type 'objekt'",
         ),
     ],
 )

@@ -2,7 +2,7 @@
 
 A code is what is given to a parameter or a field called `code` that is text: to `Problem`, to
 `SomeError.of`, to a helper such as `self._say(code, ...)`. So a new helper need not be named here.
-(The findings of smoke checks have codes too: those are no errors and stand in a report's data.)
+(The findings of smoke checks have codes too: those are not errors and stand in a report's data.)
 """
 
 import ast

@@ -137,7 +137,7 @@ def _flood(text: str) -> None:
 
 
 def _spawn(how: dict) -> None:
-    """A process that outlives this one unless somebody ends it; returns once it is set up."""
+    """A process that outlives this one unless it is ended; returns once it is set up."""
     read, write = os.pipe()
     if os.fork() == 0:
         os.close(read)
@@ -195,7 +195,7 @@ class Server:
         self._stamp("open", "")
 
     def run(self) -> None:
-        """Answer for ever, each connection in a thread."""
+        """Answer until the end, each connection in a thread."""
         while True:
             connection, _ = self._socket.accept()
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()

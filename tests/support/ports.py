@@ -12,12 +12,12 @@ _leased: dict[int, int] = {}
 
 
 def ephemeral_start() -> int:
-    """The first port the kernel gives to clients; below it nobody takes one by accident."""
+    """The first port the kernel gives to clients; below it no port is taken by accident."""
     return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
 
 
 def free_port() -> int:
-    """A port nobody listens on, leased to this test process until it ends."""
+    """A port without a listener, leased to this test process until it ends."""
     _LEASES.mkdir(mode=0o777, exist_ok=True)
     top = min(ephemeral_start(), 65000) - 1
     numbers = list(range(max(1024, top - 8000), top))

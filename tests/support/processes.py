@@ -22,7 +22,7 @@ class Leak:
 def of_home(home: Path) -> list[Leak]:
     """Live processes whose environment, command line, folder or open files name `home`.
 
-    A process may rewrite its environment and command line (setproctitle does), hence all four;
+    A process may rewrite its environment and command line (setproctitle does), so all four;
     children of such processes count too. Zombies do not: they only wait for their parent.
     """
     leaks: dict[int, Leak] = {}

@@ -127,7 +127,7 @@ class Rig:
         return next((p for p in pids if b"ernie-deploy guard" in processes.command(p)), None)
 
     def lose(self, name: str = "one") -> None:
-        """`kill -9` of the keeper and of its guard: nobody is left who would end the engine."""
+        """`kill -9` of the keeper and of its guard: nothing is left that would end the engine."""
         keeper = self.keeper(name)
         os.kill(keeper, signal.SIGSTOP)  # it would replace its guard
         guard = wait_for(lambda: self.guard(name), "the guard")
@@ -158,7 +158,7 @@ class Rig:
             assert not Path(plan["temporary_folder"]).exists()
             token = (self.instance(name) / "token").read_text()
             for use in plan["ports"]:
-                # An `auto` port may be somebody else's by now: another test runs beside this one.
+                # An `auto` port may be another process's by now: another test runs beside this one.
                 assert token not in tokens_on_port(use["number"]), use
 
     def errors(self, ran: cli.Ran) -> list[str]:

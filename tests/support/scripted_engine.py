@@ -47,7 +47,7 @@ FAILURES = (
         "ED-FAKE-LOST", r"LOST (?P<what>.+)", "it lost {what}", "find it", when="any", retry=True
     ),
     FailureRule("ED-FAKE-SUMMARY", r"it all went wrong", "something failed", "look", summary=True),
-    FailureRule("ED-FAKE-CAUSE", r"ValueError: the cause: (?P<what>.+)", "{what}", "mend it",
+    FailureRule("ED-FAKE-CAUSE", r"ValueError: the cause: (?P<what>.+)", "{what}", "fix it",
                 fatal=False),
     FailureRule("ED-FAKE-PORT", r"cannot bind port (?P<port>\d+)", "port {port} was taken",
                 "look who has it"),

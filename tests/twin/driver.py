@@ -27,7 +27,7 @@ SCALE = 0.02
 
 @dataclass(frozen=True)
 class Ports:
-    """Ports of one server; nobody else on this host holds them or the low byte of Q."""
+    """Ports of one server; no other process on this host holds them or the low byte of Q."""
 
     port: int
     metrics: int
@@ -36,7 +36,7 @@ class Ports:
 
 
 def _lease(name: str) -> socket.socket | None:
-    """Hold a name on this host as long as the socket is open; None if somebody else does."""
+    """Hold a name on this host as long as the socket is open; None if another process does."""
     lock = socket.socket(socket.AF_UNIX)
     try:
         lock.bind(f"\0ernie-twin-{name}")
@@ -338,9 +338,9 @@ class Twin:
             if folder.name != "prom_main":
                 shutil.rmtree(folder, ignore_errors=True)
                 continue
-            for path in folder.glob(f"*_{self.process.pid}.db"):  # 2.2's folder is everybody's
+            for path in folder.glob(f"*_{self.process.pid}.db"):  # 2.2's folder is shared
                 path.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # somebody else's files are in it
+            with contextlib.suppress(OSError):  # files of others are in it
                 folder.rmdir()
         for path in Path("/dev/shm").glob(f"*{self.process.pid}*"):
             if re.search(rf"(^|\D){self.process.pid}(\D|$)", path.name):

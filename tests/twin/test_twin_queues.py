@@ -1,4 +1,4 @@
-"""Q, C and the System V queue: who takes whose tokens, and what nobody can do to them."""
+"""Q, C and the System V queue: who takes whose tokens, and what cannot be done to them."""
 
 from __future__ import annotations
 

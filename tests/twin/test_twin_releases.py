@@ -16,6 +16,7 @@ from tests.twin.driver import queue_exists, wait_for
 from tests.twin.interpreter import PAIRS, make_impostor
 
 RELEASES = sorted(PAIRS)
+CHAT = "/v1/chat/completions"
 CARD = [
     "--model", "baidu/ERNIE-4.5-21B-A3B-Thinking", "--load-choices", "default_v1",
     "--tensor-parallel-size", "1", "--max-model-len", "131072", "--reasoning-parser", "ernie_x1",
@@ -157,11 +158,11 @@ def test_the_oldest_releases_name_by_pid_and_take_a_queue_for_each_rank(
     assert not [name for name in names if name.endswith(f".{queue}")]
     assert twin.says("Say OK.") == "OK"
     assert twin.stop() == 0
-    assert queue_exists(queue + 1), "nobody removes it"
+    assert queue_exists(queue + 1), "it is not removed"
 
 
 def test_one_metrics_folder_for_all_servers_of_the_host_up_to_2_2(start: Start) -> None:
-    """metrics.py: it is removed and made anew under whoever runs already."""
+    """metrics.py: it is removed and made anew under a server that runs already."""
     first = start(release="2.2").wait_ready()
     second = start(release="2.2").wait_ready()
     assert Path("/tmp/prom_main").is_dir()
@@ -188,4 +189,28 @@ def test_nobody_watches_the_worker_before_2_3(start: Start) -> None:
     ],
 )
 def test_the_spellings_of_waiting(start: Start, release: str, expected: str) -> None:
-    assert expected in start(release=release).wait_ready().said
+    assert expected in start(release=release).wait_ready().output
+
+
+@pytest.mark.parametrize(
+    ("release", "status", "trace"),
+    [("2.0", 400, False), ("2.1", 400, False), ("2.2", 400, True), ("2.3", 500, True),
+     ("2.4", 500, True)],
+)  # fmt: skip
+def test_the_refusal_of_a_long_prompt(start: Start, release: str, status: int, trace: bool) -> None:
+    """The prompt is cut to 2047 of 2048 tokens, and 2047 are one too many: 2046 are the most."""
+    twin = start(release=release).wait_ready()
+    got, raw = twin.http(
+        "POST", CHAT, {"messages": [{"role": "user", "content": "word " * 3000}], "max_tokens": 1}
+    )
+    text = raw.decode()
+    assert got == status
+    assert "input_ids_len (2047) + min_tokens(1) >= max_model_len(2048)" in text
+    assert ("Traceback (most recent call last)" in text) == trace
+
+    def prompt(tokens: int) -> int:
+        body = {"messages": [], "prompt_token_ids": [5] * tokens, "max_tokens": 1}
+        return twin.http("POST", CHAT, body)[0]
+
+    if release == "2.4":
+        assert [prompt(tokens) for tokens in (2046, 2047, 2048, 2049)] == [200, 500, 500, 500]

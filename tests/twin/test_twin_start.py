@@ -59,6 +59,24 @@ def test_who_listens(served: Twin) -> None:
     assert holders["queue"] | holders["cache"] <= set(served.find("api_server --model"))
 
 
+def test_the_environment_is_hidden_where_the_title_can_change(start: Start) -> None:
+    """Importing setproctitle takes the environment's memory: 4 of 9 processes show nothing."""
+    twin = start(environment={"TOKEN_OF_OURS": "abc"}).wait_ready()
+    hidden = set()
+    for pid, words in twin.processes().items():
+        if b"TOKEN_OF_OURS=abc" not in Path(f"/proc/{pid}/environ").read_bytes():
+            hidden.add((words.split(" -m ")[-1].split(" --")[0], pid == twin.process.pid))
+    assert hidden == {
+        ("gunicorn: master [gunicorn]", True),
+        ("gunicorn: worker [gunicorn]", False),
+        ("fastdeploy.entrypoints.openai.api_server", False),
+    }
+    assert len(twin.processes()) == 9
+    for pid in twin.find("fastdeploy.entrypoints.openai.api_server --model"):
+        assert Path(f"/proc/{pid}/cmdline").read_bytes().count(b"\0") == 1
+        assert Path(f"/proc/{pid}/comm").read_text().strip() == twin.processes()[pid][:15]
+
+
 def test_the_title_leaves_the_environment_if_asked(start: Start) -> None:
     twin = start(environment={"SPT_NOENV": "1", "TOKEN_OF_OURS": "abc"}).wait_ready()
     assert b"TOKEN_OF_OURS=abc" in Path(f"/proc/{twin.process.pid}/environ").read_bytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import signal
 import threading
 import time
@@ -122,13 +123,80 @@ def test_sigterm_while_loading_leaves_everything(start: Start) -> None:
     assert len(twin.shm()) == 16
 
 
+def test_sigterm_while_loading_lets_the_worker_finish(start: Start) -> None:
+    twin = start(fault="late-start@phase=load@seconds=60")
+    twin.wait_said(LOADING)
+    wait_for("the worker in load", lambda: "Loading safetensors" in twin.log("workerlog.0"))
+    lines, worker = re.split(r"[\r\n]+", twin.output), twin.worker
+    assert twin.stop() == -signal.SIGTERM
+    wait_for("the load's end", lambda: "shards: 100%" in twin.log("workerlog.0"))
+    wait_for("the worker's loop", lambda: "connect task queue" in twin.log("workerlog.0"))
+    assert twin.worker == worker
+    new = re.split(r"[\r\n]+", twin.output)[len(lines) :]
+    assert not [line for line in new if not line.startswith("Loading Weights")]
+
+
 def test_sigint_while_loading_is_clean(start: Start) -> None:
+    """Exit code 1: the thread that reads the worker's progress evaluates a line of it."""
     twin = loading(start)
     twin.send(signal.SIGINT)
-    assert twin.wait() == -signal.SIGINT
+    assert twin.wait() == 1
+    assert "Exit with signal 15" in twin.log("launch_worker.log").splitlines()[-1]
     # The thread that waits for the workers takes their end for a failed launch.
     assert "Failed to launch worker processes" in twin.output.partition("KeyboardInterrupt")[2]
     assert gone(twin)
+
+
+@pytest.mark.parametrize("until", ["Number of api-server workers", "Waiting for worker processes"])
+def test_sigint_before_the_load(start: Start, until: str) -> None:
+    """Before anybody watches the worker its end is not called a failed launch."""
+    twin = start(scale=0.1)
+    twin.wait_said(until)
+    twin.send(signal.SIGINT)
+    assert twin.wait() == -signal.SIGINT
+    assert "Failed to launch" not in twin.output
+    assert gone(twin)
+
+
+def test_sigint_while_the_worker_hangs(start: Start) -> None:
+    twin = start(fault="worker-hangs-in-load")
+    twin.wait_said("Loading safetensors", "workerlog.0")
+    twin.send(signal.SIGINT)
+    assert twin.wait() == -signal.SIGINT, "no progress, so nothing is evaluated"
+    assert gone(twin)
+
+
+def test_sigint_while_the_worker_is_stopped_leaves_it_and_its_launcher(start: Start) -> None:
+    twin = start(fault="worker-hangs-in-load@stopped=1")
+    twin.wait_said("Loading safetensors", "workerlog.0")
+    wait_for("SIGSTOP", lambda: "T (stopped)" in Path(f"/proc/{twin.worker}/status").read_text())
+    twin.send(signal.SIGINT)
+    assert twin.wait() == -signal.SIGINT
+    left = {"worker", "launcher", "tracker"}  # the worker's own tracker, where it has one already
+    wait_for("only these are left", lambda: {role(w) for w in twin.processes().values()} <= left)
+    assert {role(w) for w in twin.processes().values()} >= {"worker", "launcher"}
+    assert twin.log("launch_worker.log").splitlines()[-1].endswith("Terminating with signal 15")
+    assert not twin.listening()
+    assert not twin.shm()
+
+
+def test_a_stopped_worker_does_not_outlive_the_twins_lifetime(start: Start) -> None:
+    """SIGALRM cannot end it: its launcher does, so that no test run leaves it behind."""
+    lifetime = {"TWIN_MAX_LIFETIME": "8"}
+    twin = start(fault="worker-hangs-in-load@stopped=1", environment=lifetime)
+    wait_for("every process's end", lambda: twin.process.poll() is not None)
+    assert twin.process.returncode == -signal.SIGALRM
+    assert "Loading safetensors" in twin.log("workerlog.0")
+    twin.wait_gone(60)
+
+
+def role(words: str) -> str:
+    """The part of a process of the worker's tree."""
+    if words.startswith("/bin/sh"):
+        return "shell"
+    if "resource_tracker" in words:
+        return "tracker"
+    return "launcher" if " -m paddle.distributed.launch" in words else "worker"
 
 
 def test_sigint_while_loading_ignored(start: Start) -> None:
@@ -180,6 +248,7 @@ def test_sigkill_when_ready(start: Start) -> None:
     assert len(twin.processes()) == 8
     assert twin.listening() == {"P", "M", "Q", "C"}
     assert len(twin.shm()) == 18
+    assert twin.health() == 200, "the orphaned HTTP worker keeps serving"
 
 
 def test_sigkill_to_the_group_when_ready(start: Start) -> None:
@@ -222,6 +291,9 @@ def test_an_http_worker_told_to_end_is_replaced(start: Start) -> None:
     os.kill(old, signal.SIGTERM)
     wait_for("a new one", lambda: twin.find("gunicorn: worker") not in ([], [old]))
     assert twin.says("Say OK.") == "OK"
+    assert f"[INFO] Worker (pid:{old}) was sent SIGTERM!" in twin.output
+    assert f"[{old}] [INFO] Finished server process [{old}]" in twin.output
+    assert twin.process.poll() is None
 
 
 def test_sigterm_to_the_http_worker_can_kill_the_server(start: Start) -> None:

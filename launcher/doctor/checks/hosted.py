@@ -1,4 +1,4 @@
-"""What can be known of an endpoint that somebody else runs, before anything is asked of it."""
+"""What can be known of an endpoint that a third party runs, before anything is asked of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from launcher.profile.secrets import resolve
 DIAL = 3.0
 """Seconds to connect to one address."""
 DEADLINE = 8.0
-"""Seconds for all of it: a resolver that nobody answers takes its own, much longer time."""
+"""Seconds for all of it: a resolver without an answer takes its own, much longer time."""
 
 
 def endpoint(subject: Subject) -> Outcome | None:
@@ -29,7 +29,9 @@ def endpoint(subject: Subject) -> Outcome | None:
     except (ValueError, KeyError):
         host, port = None, 0
     if not host:
-        return fail("`base-url` is no http or https URL", "give it as `base-url: https://.../v1`")
+        return fail(
+            "`base-url` is not an http or https URL", "give it as `base-url: https://.../v1`"
+        )
     local = host == "localhost" or host.startswith("127.") or host == "::1"
     through_proxy = urllib.request.getproxies().get(parts.scheme)
     if through_proxy and not local and not urllib.request.proxy_bypass(host):

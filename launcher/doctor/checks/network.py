@@ -17,7 +17,7 @@ HUBS = {
     "MODELSCOPE": "modelscope.cn",
     "HUGGINGFACE": "huggingface.co",
 }
-"""Where FastDeploy looks for a model that is no folder, by FD_MODEL_SOURCE (else AISTUDIO)."""
+"""Where FastDeploy looks for a model that is not a folder, by FD_MODEL_SOURCE (else AISTUDIO)."""
 
 DIAL = 3.0
 """Seconds to wait for a hub: more would make the doctor slow on an air-gapped host."""

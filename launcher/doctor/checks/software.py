@@ -23,7 +23,7 @@ def profile(subject: Subject) -> Outcome | None:
         )
     name = subject.profile.engine
     if name == "hosted":
-        return ok("right for an endpoint that somebody else runs")
+        return ok("right for an endpoint that a third party runs")
     release = subject.installed.release if subject.installed else None
     if release is None:
         return ok(f"right for every release of {name} that it admits")
@@ -109,7 +109,7 @@ def compiler(subject: Subject) -> Outcome | None:
             else f"{shutil.which(compiler_path or '')}"
         )
     return fail(
-        "there is no C compiler on PATH, and vLLM compiles kernels while it starts",
+        "no C compiler is on PATH, and vLLM compiles kernels while it starts",
         "install gcc (apt-get install -y gcc), or set `enforce-eager: true` under engine-args",
     )
 

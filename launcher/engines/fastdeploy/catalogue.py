@@ -113,7 +113,7 @@ def environment() -> Mapping[str, Mapping[str, Any]]:
 
 
 def environment_default(name: str, line: str) -> str | None:
-    """What variable `name` is in release `line` when nobody sets it; None: it has no such one."""
+    """The default of variable `name` in release `line`; None if the release does not have it."""
     entry = environment().get(name)
     value = (entry or {}).get("defaults", {}).get(line)
     return None if value is None else str(value)

@@ -54,10 +54,10 @@ OWNED_FLAGS = {
     "controller-port": "write it as `ports: {controller: NUMBER}`",
     "pd-comm-port": "write it as `ports: {pd-comm: NUMBER}`",
     "rdma-comm-ports": "write it as `ports: {rdma-comm: NUMBER}`",
-    "api-key": "write it as `api-key: env:NAME` at the top: on the command line everybody on the "
+    "api-key": "write it as `api-key: env:NAME` at the top: on the command line every user of the "
     "machine can read it",
     "timeout-graceful-shutdown": "write it as `stop: {drain: SECONDS}`",
-    "scheduler-password": "FastDeploy takes it on the command line only, where everybody on the "
+    "scheduler-password": "FastDeploy takes it on the command line only, where every user of the "
     "machine can read it: use a Redis without a password on a private network",
     "config": "write its settings into the profile: FastDeploy ignores what it does not know in "
     "such a file",
@@ -81,7 +81,7 @@ SINCE = {
     "served-model-name": ("served-model-name", "a client names the model's path"),
     "parsers.tool-call": ("tool-call-parser", "tool calls stay text in the answer"),
     "revision": ("revision", "the newest one is loaded"),
-    "api-key": ("api-key", "everybody who can connect is served"),
+    "api-key": ("api-key", "anyone who can connect is served"),
     "stop.drain": ("timeout-graceful-shutdown", "streams are cut when it stops"),
 }
 """Key of the profile to the option it needs, and what happens in a release without it."""
@@ -285,7 +285,7 @@ def _parsers(profile: Profile, line: str) -> list[Problem]:
 def _model(profile: Profile, line: str) -> list[Problem]:
     problems = []
     if profile.model.startswith("-") or not profile.model.strip():
-        problems.append(problem(profile, "model", "bad-model", f"{profile.model!r} is no model"))
+        problems.append(problem(profile, "model", "bad-model", f"{profile.model!r} is not a model"))
     model = model_facts(profile)
     if model is None:
         return problems

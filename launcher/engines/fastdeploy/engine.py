@@ -94,13 +94,13 @@ class FastDeploy:
         """The release a version belongs to.
 
         Raises:
-            PreconditionError: it is no version, or of a line whose facts are not known.
+            PreconditionError: it is not a version, or of a line whose facts are not known.
         """
         try:
             parts = Version(version).release
         except InvalidVersion as error:
             raise PreconditionError.of(
-                "unknown-release", f"{version!r} is no version of FastDeploy"
+                "unknown-release", f"{version!r} is not a version of FastDeploy"
             ) from error
         line = f"{parts[0]}.{(*parts, 0)[1]}"
         if line not in LINES:
@@ -233,7 +233,7 @@ def _notes(profile: Profile, context: PlanContext) -> tuple[str, ...]:
             + ("; `stop: {drain: SECONDS}` lets them end" if line >= "2.3" else "")
         )
     if profile.api_key is not None:
-        notes.append("/config-info on the metrics port shows FD_API_KEY in clear to everybody")
+        notes.append("/config-info on the metrics port shows FD_API_KEY in clear to anyone")
     return tuple(notes)
 
 

@@ -17,6 +17,8 @@ from launcher.profile.model import Profile
 SIGNALS = (
     "cache_ready_signal",
     "cache_task_broadcast_signal",
+    "cache_task_inflight",  # from the later 2.4 on, as is the next one
+    "cache_task_is_paused",
     "exist_prefill_task_signal",
     "exist_swapped_task_signal",
     "exist_task_signal",

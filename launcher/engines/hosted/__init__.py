@@ -1,4 +1,4 @@
-"""An endpoint that somebody else runs: known by its address, judged by what it promises."""
+"""An endpoint that a third party runs: known by its address, judged by what it promises."""
 
 from launcher.engines.hosted.engine import ENGINE
 

@@ -73,7 +73,7 @@ class Hosted:
         return problems
 
     def plan(self, profile: Profile, context: PlanContext) -> NoReturn:
-        """Never: somebody else runs it.
+        """Never: a third party runs it.
 
         Raises:
             PreconditionError: always.
@@ -92,7 +92,7 @@ def _requested_settings(profile: Profile) -> dict[str, Any]:
 def _refuse() -> NoReturn:
     raise PreconditionError.of(
         "hosted",
-        "a hosted endpoint is run by somebody else",
+        "a hosted endpoint is run by a third party",
         remedy="`ernie-deploy smoke` and `compare` take its profile; `up` cannot",
     )
 

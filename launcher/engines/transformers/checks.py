@@ -31,7 +31,7 @@ MISSING = {
     "have it)",
     "parsers.tool-call": "it splits by the checkpoint's response template (fastdeploy and vllm "
     "have it)",
-    "api-key": "it answers everybody who can connect (fastdeploy and vllm have it)",
+    "api-key": "it answers anyone who can connect (fastdeploy and vllm have it)",
 }
 
 OWNED_FLAGS = {

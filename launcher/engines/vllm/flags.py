@@ -100,7 +100,7 @@ _ACTIONS: Mapping[str, Action] = {
 
 
 def cached_answer(version: str, cache_dir: Path | None = None) -> dict[str, Any] | None:
-    """The answer for exactly this version: cached, shipped, or None where nobody asked yet."""
+    """The answer for exactly this version: cached, shipped, or None if it was not asked yet."""
     for path in (_cached(version, cache_dir), DATA / f"flags-{_safe(version)}.json"):
         answer = _read(path) if path else None
         if answer is not None:

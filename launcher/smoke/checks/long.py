@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+
 from launcher.smoke.check import Outcome, check, could_not_check, inconclusive
 from launcher.smoke.checks.errors import HELLO
 from launcher.smoke.session import Session, shorten
@@ -19,6 +22,12 @@ SHARES = (0.25, 0.5, 1.0)
 (`smoke.needle-tokens`)."""
 PIECES = (" a", " the", " 1", " no", ".", "!")
 """What most tokenizers make one token of, however often it stands there."""
+_LENGTH = re.compile(
+    r"(?:input|prompt|text|request|message|sequence)s?\b.{0,60}\b(?:too (?:long|large|many)|exceed)"
+    r"|max_model_len|max(?:imum)? (?:context|model|sequence|prompt|input)|context (?:length|window)"
+    r"|too many (?:input |prompt )?tokens",
+    re.IGNORECASE | re.DOTALL,
+)
 SECRET = "7391"  # noqa: S105 - what the model has to find
 
 
@@ -61,15 +70,15 @@ def context_limit(session: Session) -> Outcome:
     """All but one token of the context are taken; one token over is an error, and well afterwards.
 
     The prompts are fitted with the server's own counts. Where that cannot be done, a prompt a
-    little over has to do, and the message says so.
+    little over has to do, and the message says so. A server that takes one token less, and says
+    why, is asked for the rest as well: its errors must not hide behind that token.
     """
     limit = session.target.max_model_len
     if limit is None:
         raise could_not_check("the context is not known: nothing says where the limit is")
     fitted = _fitted(session, limit - 1)
     if fitted is not None:
-        text, piece = fitted
-        text, over = text + 2 * piece, "1 token"
+        text, over = fitted.text + 2 * fitted.piece, "1 token"
     else:
         sentences = int(limit / _measured(session)[1] * 1.02) + 16
         text, over = _filler(sentences), "about 2 %"
@@ -82,6 +91,13 @@ def context_limit(session: Session) -> Outcome:
         summary,
     )
     session.expect(reply.status < 500, "client-error-5xx", "a status of 4xx", summary)
+    # A server that broke answers 5xx too; only one that names the length refused the prompt.
+    session.expect(
+        reply.status < 500 or _names_length(reply.text),
+        "error-unexplained",
+        "an error that says that the prompt is too long",
+        summary,
+    )
     session.expect(
         "Traceback (most recent" not in reply.text,
         "error-traceback",
@@ -95,8 +111,8 @@ def context_limit(session: Session) -> Outcome:
         "an ordinary answer afterwards",
         f"HTTP {after.status}",
     )
-    taken = f"{limit - 1} tokens answered, " if fitted else ""
-    return session.outcome(f"{taken}HTTP {reply.status} for a prompt {over} over {limit}")
+    answered = f"{fitted.tokens} tokens answered, " if fitted else ""
+    return session.outcome(f"{answered}HTTP {reply.status} for a prompt {over} over {limit}")
 
 
 @check(
@@ -153,20 +169,57 @@ def _filler(sentences: int) -> str:
     return " ".join(FILLER[i % len(FILLER)] for i in range(sentences))
 
 
-def _fitted(session: Session, target_tokens: int) -> tuple[str, str] | None:
-    """A prompt that the server counts as `wanted` tokens, and a piece that is one token more."""
+@dataclass(frozen=True)
+class _Fitted:
+    """A prompt of one token less than the context, and how many tokens the server answered.
+
+    `piece` is a text that adds one token wherever it stands.
+    """
+
+    text: str
+    piece: str
+    tokens: int
+
+
+def _fitted(session: Session, expected: int) -> _Fitted | None:
+    """A prompt that the server counts as `expected` tokens, None where none can be made."""
     around, per_sentence = _measured(session)
-    base = _filler(max(1, int((target_tokens - around - 32) / per_sentence)))
-    counted = _counted(session, base, target_tokens)
-    if counted is None or not 0 < target_tokens - counted < target_tokens // 2:
+    base = _filler(max(1, int((expected - around - 32) / per_sentence)))
+    counted = _counted(session, base, expected)
+    if counted is None or not 8 < expected - counted < expected // 2:
         return None
     for piece in PIECES:
-        text = base + piece * (target_tokens - counted)
-        if _counted(session, base + piece * 8, target_tokens) == counted + 8 and (
-            _counted(session, text, target_tokens) == target_tokens
-        ):
-            return text, piece
+        if _counted(session, base + piece * 8, expected) != counted + 8:
+            continue
+        missing = expected - counted
+        text = base + piece * missing
+        answer = session.chat(text, max_tokens=1)
+        if answer.status == 200:
+            if answer.usage and answer.usage.prompt == expected:
+                return _Fitted(text, piece, expected)
+            continue
+        refusal = f"HTTP {answer.status}: {shorten(answer.error, 160)}"
+        shorter = session.chat(base + piece * (missing - 1), max_tokens=1)
+        answered = shorter.usage.prompt if shorter.status == 200 and shorter.usage else None
+        session.require(
+            answered == expected - 1 and _names_length(str(answer.error)),
+            "context-too-small",
+            f"an answer to a prompt of {expected} tokens",
+            refusal,
+        )
+        session.expect(
+            False,
+            "context-one-token-less",
+            f"an answer to a prompt of {expected} tokens and one of output",
+            f"{refusal}; {answered} tokens are answered",
+        )
+        return _Fitted(text, piece, expected - 1)
     return None
+
+
+def _names_length(text: str) -> bool:
+    """True for an error that says that the prompt, or the context, is what is wrong."""
+    return _LENGTH.search(text[:20_000]) is not None
 
 
 def _counted(session: Session, text: str, target_tokens: int) -> int | None:

@@ -30,7 +30,7 @@ def _one_late(server: Server, handler: Any, data: bytes) -> bytes:
 
 
 def _text_one_late(server: Server, body: Body, reply: model.Reply) -> None:
-    """Everybody gets the answer to the question before, with the right counts."""
+    """Every client gets the answer to the question before, with the right counts."""
     with server.lock:
         before = server.memory.get("before", reply.content)
         server.memory["before"] = reply.content

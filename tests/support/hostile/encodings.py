@@ -116,12 +116,12 @@ def _(visit: Visit) -> None:
     visit.send_response(answer(), JSON, b"Content-Encoding: br\x1b[2J\r\n")
 
 
-@behaviour("br that nobody asked for")
+@behaviour("br that was not requested")
 def _(visit: Visit) -> None:
     visit.send_response(b"\x0b\x02\x80{}\x03", JSON, b"Content-Encoding: br\r\n")
 
 
-@behaviour("zstd that nobody asked for")
+@behaviour("zstd that was not requested")
 def _(visit: Visit) -> None:
     visit.send_response(
         b"\x28\xb5\x2f\xfd\x04\x00" + b"a" * 100, JSON, b"Content-Encoding: zstd\r\n"

@@ -12,7 +12,7 @@ from tests.support.hostile.visit import BEHAVIOURS, PREPARED, Behaviour, Visit
 
 
 class HostileServer:
-    """Behaves in one way towards everybody."""
+    """Behaves in one way towards every client."""
 
     def __init__(self, behave: Behaviour) -> None:
         self._behave = behave
@@ -26,7 +26,7 @@ class HostileServer:
         self._accepting.start()
 
     def close(self) -> None:
-        """Let everybody go, and wait until they have gone."""
+        """Close every connection, and wait until all are closed."""
         self._closing.set()
         with contextlib.suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)

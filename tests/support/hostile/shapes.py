@@ -38,7 +38,7 @@ def _(visit: Visit) -> None:
     visit.send(OK, JSON, b"Content-Length: 10\r\n\r\n", answer())
 
 
-@behaviour("a length that is no number")
+@behaviour("a length that is not a number")
 def _(visit: Visit) -> None:
     visit.send(OK, JSON, b"Content-Length: many\r\n\r\n", answer())
 
@@ -98,7 +98,7 @@ def _(visit: Visit) -> None:
     visit.send(bytes(range(256)) * 300)
 
 
-@behaviour("a status that is no number")
+@behaviour("a status that is not a number")
 def _(visit: Visit) -> None:
     visit.send(b"HTTP/1.1 OK 200\r\n\r\n")
 
@@ -133,7 +133,7 @@ def _(visit: Visit) -> None:
     visit.send_response(answer(), JSON, "X-Header: 你好 \x9b31m\r\n".encode())
 
 
-@behaviour("a charset that nobody knows")
+@behaviour("an unknown charset")
 def _(visit: Visit) -> None:
     visit.send_response(answer(), b"Content-Type: application/json; charset=\x1b-17\r\n")
 
@@ -213,7 +213,7 @@ def _(visit: Visit) -> None:
     visit.send(OK, JSON, CHUNKED, b"\r\n" + b"F" * 60 + b"\r\n{}")
 
 
-@behaviour("a transfer encoding that nobody knows")
+@behaviour("an unknown transfer encoding")
 def _(visit: Visit) -> None:
     visit.send(OK, JSON, b"Transfer-Encoding: gzip, chunked\r\n\r\n", b"2\r\n{}\r\n0\r\n\r\n")
 

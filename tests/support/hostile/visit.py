@@ -55,7 +55,7 @@ class Visit:
                 return
 
     def for_ever(self, part: bytes, pause: float = 0.0) -> None:
-        """The same bytes until somebody goes."""
+        """The same bytes until the client goes."""
         while not self.closing.is_set():
             self.send(part)
             if pause and self.closing.wait(pause):

@@ -16,7 +16,37 @@ from fastdeploy._twin.validation import RejectedError, check
 if TYPE_CHECKING:
     from fastdeploy._twin.routes import Site
 
-TRACE = '\nTraceback (most recent call last):\n  File "serving_chat.py", line 160, in create\n'
+
+def _too_long(tokens: int, limit: int, chat: bool) -> RejectedError | None:
+    """The refusal of a prompt, None where it is short enough.
+
+    The processor cuts what is over `limit` tokens to one less (ernie4_5_processor.py), and the
+    engine's client then wants room for one token more than it needs (engine_client.py, the same in
+    2.0 to 2.6): `limit - 2` tokens are the most. The status of 2.0 to 2.2 is made in `failure`.
+    """
+    counted = limit - 1 if tokens > limit else tokens
+    if counted + 1 < limit:
+        return None
+    text = (
+        f"Input text is too long, input_ids_len ({counted}) + min_tokens(1) >= "
+        f"max_model_len({limit})"
+    )
+    kind = "invalid_request_error"
+    if not chat:
+        return RejectedError(500, text, kind, None, "invalid_value")
+    if not release.at_least("2.2"):
+        return RejectedError(500, text, kind)
+    traceback = (
+        "Traceback (most recent call last):\n"
+        '  File "/opt/fastdeploy/entrypoints/openai/serving_chat.py", line 129, in '
+        "create_chat_completion\n"
+        "    prompt_token_ids = await self.engine_client.format_and_add_data(current_req_dict)\n"
+        '  File "/opt/fastdeploy/entrypoints/engine_client.py", line 331, in add_requests\n'
+        "    raise EngineError(error_msg, error_code=400)\n"
+        f"fastdeploy.utils.EngineError: {text}\n"
+    )
+    message = f"request[chatcmpl-{uuid.uuid4()}] generator error: {text}, {traceback}"
+    return RejectedError(500, message, kind)
 
 
 def failure(
@@ -45,7 +75,7 @@ def _log(
     code: str | None = None,
 ) -> None:
     """What a refused request leaves in the logs: a record of the error, mostly with a traceback."""
-    first = message.partition(TRACE[:20])[0]
+    first = message.partition("\nTraceback")[0]
     trace = "Traceback (most recent call last):\n"
     name = "chat" if chat else "completion"
     if status == 400:
@@ -61,11 +91,14 @@ def _log(
             "    prompt_token_ids = await self.engine_client.format_and_add_data(request)\n"
             f"ValueError: {first}\n"
         )
+        # The answer of a chat that the engine's client refused is the record, as it stands.
+        text = message if message.startswith("request[") else text
         logs.log("api_server", text, f"serving_{name}.py", 159, "ERROR")
     else:  # no handler of its own: the framework answers, raises it again, and the server prints it
-        logs.stderr(
-            f"ERROR:    Exception in ASGI application\n{trace}"
-            f'  File "/opt/starlette/routing.py", line 74, in app\nAttributeError: {first}\n'
+        logs.gunicorn(
+            f"Exception in ASGI application\n{trace}"
+            f'  File "/opt/starlette/routing.py", line 74, in app\nAttributeError: {first}',
+            "ERROR",
         )
 
 
@@ -123,13 +156,9 @@ class Completions:
             messages = [{"role": "user", "content": self.tokens.decode(ids)}]
         else:
             ids = self.tokens.encode(text)
-        if len(ids) >= limit:
-            raise RejectedError(
-                500,
-                f"Input text is too long, input_ids_len ({limit - 1}) + min_tokens(1) >= "
-                f"max_model_len({limit}){TRACE}",
-                "invalid_request_error",
-            )
+        refusal = _too_long(len(ids), limit, chat)
+        if refusal is not None:
+            raise refusal
         logs.log(
             "data_processor",
             f"Processed request: {{'prompt': {text!r}, 'prompt_token_ids': {ids}}}",

@@ -6,11 +6,20 @@ import os
 
 
 def alive(pid: int) -> bool:
+    return _state(pid) not in (None, b"Z")
+
+
+def is_stopped(pid: int) -> bool:
+    """True after SIGSTOP: it reacts to SIGKILL and SIGCONT only."""
+    return _state(pid) in (b"T", b"t")
+
+
+def _state(pid: int) -> bytes | None:
     try:
         with open(f"/proc/{pid}/stat", "rb") as stream:
-            return stream.read().rpartition(b")")[2].split()[0] != b"Z"
+            return stream.read().rpartition(b")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
-        return False
+        return None
 
 
 def descendants(root: int) -> list[int]:

@@ -26,9 +26,11 @@ from fastdeploy._twin.routes import Site
 HANDLED = ("TERM", "INT", "QUIT", "HUP", "CHLD", "USR1", "USR2", "WINCH", "TTIN", "TTOU")
 
 
-def say_line(message: str, level: str = "INFO") -> None:
-    stamp = time.strftime("%Y-%m-%d %H:%M:%S +0000", time.gmtime())
-    logs.stderr(f"[{stamp}] [{os.getpid()}] [{level}] {message}\n")
+say_line = logs.gunicorn
+
+# gunicorn asks for the title when it is imported, which takes the memory of the environment: from
+# then on, in this process and its forks, /proc shows no variables and a command line of one word.
+setproctitle.getproctitle()
 
 
 class Arbiter:
@@ -128,7 +130,7 @@ class Arbiter:
         engine = self.engine
         slow = fault("stop-slow")
         streaming = bool(engine.scheduler and engine.scheduler.running)
-        # With nobody at its output the processes were still there 8 s after the signal.
+        # Without a reader of its output the processes were still there 8 s after the signal.
         busy = streaming or logs.is_unread()
         engine.exit_delay = float(slow["seconds"]) if slow else 11.0 if busy else 3.0
         engine.ending = "abort" if fault("term-aborts") else "clean"
@@ -139,7 +141,7 @@ class Arbiter:
         engine = self.engine
         if not engine.monitor_fired.is_set():
             engine.exit_delay = 3.0 if fault("int-aborts") else 12.0
-            engine.ending = "abort" if fault("int-aborts") else "clean"
+        engine.ending = "abort" if fault("int-aborts") else "clean"
         return self._stop(quick=True)
 
     def _stop(self, *, quick: bool, code: int = 0) -> int:
@@ -198,6 +200,8 @@ class Arbiter:
             code = os.waitstatus_to_exitcode(status)
             if code == -signal.SIGKILL:
                 say_line(f"Worker (pid:{pid}) was sent SIGKILL! Perhaps out of memory?", "ERROR")
+            elif code == -signal.SIGTERM:
+                say_line(f"Worker (pid:{pid}) was sent SIGTERM!")
             if len(self.workers) < self.config.args.workers:
                 self._boot()
 
@@ -233,9 +237,18 @@ class Worker:
         self.stopping.wait()
         if not self.by_master and fault("http-term-ends"):
             self.arbiter.engine.kill_from_fork()
+        say_line("Shutting down")
+        if not self.by_master:
+            say_line("Error while closing socket [Errno 9] Bad file descriptor")
         while server.active:
             time.sleep(0.01)
-        os._exit(0)
+        say_line("Waiting for application shutdown.")
+        say_line("Application shutdown complete.")
+        say_line(f"Finished server process [{os.getpid()}]")
+        # uvicorn gives itself the signal again, so the arbiter sees what ended it.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("unreachable")
 
     def _terminate(self, number: int, frame: FrameType | None) -> None:
         self.by_master = self.arbiter.shared[0] == 1

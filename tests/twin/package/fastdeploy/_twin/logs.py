@@ -95,8 +95,14 @@ def stderr(text: str) -> None:
         write(text)
 
 
+def gunicorn(message: str, level: str = "INFO") -> None:
+    """A line of gunicorn's error log; uvicorn, which it runs, writes there as well."""
+    stamp = time.strftime("%Y-%m-%d %H:%M:%S +0000", time.gmtime())
+    stderr(f"[{stamp}] [{os.getpid()}] [{level}] {message}\n")
+
+
 def is_unread() -> bool:
-    """True where file descriptor 2 is a pipe that nobody reads any more."""
+    """True where file descriptor 2 is a pipe without a reader."""
     poller = select.poll()
     poller.register(2, 0)
     return any(events & select.POLLERR for _, events in poller.poll(0))
@@ -106,7 +112,7 @@ def write(text: str) -> None:
     """Write to file descriptor 2.
 
     Raises:
-        BrokenPipeError: nobody reads; tqdm does not catch that, so a load ends there.
+        BrokenPipeError: no reader is left; tqdm does not catch that, so a load ends there.
     """
     raw = text.encode("utf-8", "replace")
     while raw:

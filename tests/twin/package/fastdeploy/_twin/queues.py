@@ -98,6 +98,9 @@ def _serve(listener: socket.socket, relay: bool) -> None:
     pending: dict[socket.socket, bytes] = {}
     names: dict[socket.socket, str] = {}
     waiting: list[bytes] = []
+    burning = clock.Waiting(0.025)
+    if relay:
+        burning.begin()
 
     def drop(peer: socket.socket) -> None:
         poller.unregister(peer)
@@ -127,6 +130,8 @@ def _serve(listener: socket.socket, relay: bool) -> None:
             for line in lines:
                 if peer not in names:
                     names[peer] = str(json.loads(line).get("hello"))
+                    if names[peer] == "engine":  # the scheduler: the load is over
+                        burning.end()
                 elif relay and names[peer] == "engine":
                     waiting.append(line + b"\n")
             for target in [identity for identity, name in names.items() if name == "worker0"]:

@@ -127,7 +127,7 @@ class Scheduler:
 
     @staticmethod
     def _push(job: Job, message: dict[str, int]) -> None:
-        with contextlib.suppress(OSError):  # the client went away; its tokens are made all the same
+        with contextlib.suppress(OSError):  # the client went away; its tokens are made anyway
             job.peer.sendall(json.dumps(message).encode() + b"\n")
 
     def _finish(self, slot: int, job: Job) -> None:

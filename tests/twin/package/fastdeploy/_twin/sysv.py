@@ -51,7 +51,7 @@ class TokenQueue:
             time.sleep(0.01)  # full: an unread queue holds the worker up, as on the real one
 
     def receive(self) -> tuple[int, int, int]:
-        """Block for the next message, whoever sent it."""
+        """Block for the next message of any sender."""
         buffer = _Buffer()
         size = MESSAGE.size
         while _LIBC.msgrcv(self._id, ctypes.byref(buffer), size, ctypes.c_long(0), 0) != size:

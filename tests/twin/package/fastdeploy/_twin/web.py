@@ -13,12 +13,26 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from fastdeploy._twin import logs
+from fastdeploy._twin.faults import fault
 
 REASONS = {
     200: "OK", 304: "Not Modified", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found",
     405: "Method Not Allowed", 422: "Unprocessable Entity", 429: "Too Many Requests",
     500: "Internal Server Error",
 }  # fmt: skip
+
+#: What a parser raises at a body that may not be there: its source line, and the exception.
+SURPLUS = {
+    "httptools": (
+        'raise RuntimeError("Response content longer than Content-Length")',
+        "RuntimeError",
+    ),
+    "h11": ("output = self.conn.send(event=h11.Data(data=data))", "h11._util.LocalProtocolError"),
+}
+TOO_MUCH = {
+    "httptools": "Response content longer than Content-Length",
+    "h11": "Too much data for declared Content-Length",
+}
 
 
 @dataclass
@@ -96,7 +110,7 @@ class Server:
         except HangupError:
             raise
         except Exception:
-            logs.stderr(f"Exception in ASGI application\n{traceback.format_exc()}")
+            logs.gunicorn(f"Exception in ASGI application\n{traceback.format_exc()}", "ERROR")
             response = Response(500, b"Internal Server Error")
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
         logs.stderr(
@@ -129,13 +143,18 @@ class Server:
 
     @staticmethod
     def _too_much(peer: socket.socket, lines: list[str], response: Response) -> bool:
-        """A 304 may not carry a body: h11 raises, the client sees the head only."""
-        assert isinstance(response.body, bytes)
-        lines.append(f"content-length: {len(response.body)}")
+        """A 304 may not carry a body: the parser raises, the client sees the head only.
+
+        httptools is installed with FastDeploy and is uvicorn's choice where it is.
+        """
         peer.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
-        logs.stderr(
-            "ERROR:    Exception in ASGI application\nTraceback (most recent call last):\n"
-            "h11._util.LocalProtocolError: Too much data for declared Content-Length\n"
+        parser = (fault("weights-cleared") or {"parser": "httptools"})["parser"]
+        raises, error = SURPLUS[parser]
+        logs.gunicorn(
+            "Exception in ASGI application\nTraceback (most recent call last):\n"
+            f'  File "/opt/uvicorn/protocols/http/{parser}_impl.py", line 548, in send\n'
+            f"    {raises}\n{error}: {TOO_MUCH[parser]}",
+            "ERROR",
         )
         return False
 

@@ -89,6 +89,8 @@ def load(signals: Signals) -> None:
         print(f"\rLoading safetensors checkpoint shards: {frame}", end="", file=sys.stderr)
         sys.stderr.flush()
         if RANK == 0 and hangs and percent >= int(hangs["at"]):
+            if hangs["stopped"]:
+                os.kill(os.getpid(), signal.SIGSTOP)
             while True:
                 time.sleep(60)
         if RANK == 0 and fault("worker-spins-in-load") and shard == 1:

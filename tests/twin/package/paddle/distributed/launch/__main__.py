@@ -82,18 +82,31 @@ def main() -> int:
     if fault("launch-fails") or any(int(device) >= present for device in devices):
         strike()
         raise ValueError("substring not found")
-    environment_dump(folder, "".join(random.choices(string.ascii_lowercase, k=6)), devices)
+    pod = "".join(random.choices(string.ascii_lowercase, k=6))
+    environment_dump(folder, pod, devices)
     workers: dict[int, int] = {}
     stopping: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
         stopping.append(number)
+        say_line("INFO", f"Terminating with signal {number}")
         for pid in workers:
             os.kill(pid, signal.SIGTERM)
+
+    def expire(number: int, frame: FrameType | None) -> None:
+        """The end of the lifetime: a stopped worker does not see its own alarm."""
+        for pid in workers:
+            os.kill(pid, signal.SIGKILL)
+        os._exit(1)
 
     signal.signal(signal.SIGTERM, stop)
     for rank, device in enumerate(devices):
         workers[start_worker(folder, rank, device, command)] = rank
+    signal.signal(signal.SIGALRM, expire)
+    count = len(devices)
+    say_line("INFO", "Job: default, mode collective, replicas 1[1:1], elastic False")
+    say_line("INFO", f"Run Pod: {pod}, replicas {count}, status ready")
+    say_line("INFO", f"Watching Pod: {pod}, replicas {count}, status running")
     failure = 0
     while workers:
         pid, status = os.waitpid(-1, os.WNOHANG)
@@ -111,8 +124,13 @@ def main() -> int:
                 f"Container rank {rank} status failed cmd {[sys.executable, '-u', *command]} "
                 f"code {code} log {folder}/workerlog.{rank}\n"
             )
+            say_line("INFO", f"{' ERROR LOG DETAIL ':-^68}")
             for sibling in workers:
                 os.kill(sibling, signal.SIGTERM)
+    if stopping:
+        # Only now: it waits for its workers, for ever where one is stopped.
+        say_line("INFO", f"Exit with signal {stopping[0]}")
+        return stopping[0]
     say_line("INFO", f"Exit code {failure}")
     return failure if failure >= 0 else 1
 

@@ -1,0 +1,99 @@
+"""The wait before our first signal ends by what happens, not by a fixed time."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from launcher.files import lengths
+from launcher.keeper import last_words
+from launcher.keeper.identity import Process
+from launcher.keeper.last_words import wait_for_last_words
+from launcher.keeper.loop import Loop
+from launcher.keeper.tree import Tree
+
+CAUSE = "ValueError: layer 7\n"
+WRITER = """
+import sys, time
+def compute(seconds):
+    end = time.process_time() + seconds  # of its own, however busy the machine is
+    while time.process_time() < end:
+        pass
+def write(text):
+    with open(sys.argv[1], "a") as file:
+        file.write(text)
+print("there", flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def loop() -> Loop:
+    return Loop()
+
+
+def settled(loop: Loop, folder: Path, code: str) -> tuple[str, float, bool]:
+    """What the log holds after the wait beside a process that runs `code`, seconds, its end."""
+    folder.mkdir(exist_ok=True)
+    log = folder / "own.log"
+    log.write_text("")
+    ended: list[Process] = []
+    tree = Tree(loop, ended.append)
+    argv = [sys.executable, "-I", "-S", "-c", WRITER + code, str(log)]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True)
+    try:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert process.pid in {one.pid for one in tree.discover()}
+        process.stdin.write("\n")
+        process.stdin.flush()
+        started = time.monotonic()
+        wait_for_last_words(loop, tree, lambda: sum(lengths(folder).values()))
+        return log.read_text(), time.monotonic() - started, bool(ended)
+    finally:
+        process.kill()
+        loop.run_until(lambda: bool(ended), 600)
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"compute(0.8); write({CAUSE!r}); time.sleep(600)",
+        f"[(write('more'), time.sleep(0.15)) for _ in range(5)]; write({CAUSE!r}); time.sleep(600)",
+        f"compute(0.8); write({CAUSE!r})",
+    ],
+    ids=["it computes first", "it writes piece by piece", "it ends"],
+)
+def test_what_another_process_still_writes_is_waited_for(
+    code: str, loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old fixed wait, 0.3 s, is shorter than each of these."""
+    monkeypatch.setattr(last_words, "LONGEST", 500.0)
+    text, _, _ = settled(loop, tmp_path / "logs", code)
+    assert text.endswith(CAUSE)
+
+
+def test_the_end_of_all_is_told_at_once(loop: Loop, tmp_path: Path) -> None:
+    _, _, ended = settled(loop, tmp_path / "logs", "")
+    assert ended
+
+
+@pytest.mark.parametrize("code", ["compute(600)", "[write('x') for _ in iter(int, 1)]"])
+def test_who_never_rests_is_not_waited_for_longer(code: str, loop: Loop, tmp_path: Path) -> None:
+    _, seconds, ended = settled(loop, tmp_path / "logs", code)
+    assert not ended
+    assert seconds >= last_words.LONGEST
+
+
+def test_who_rests_costs_a_moment_only(
+    loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(last_words, "LONGEST", 500.0)
+    _, seconds, ended = settled(loop, tmp_path / "logs", "time.sleep(600)")
+    assert not ended
+    assert seconds < 400
