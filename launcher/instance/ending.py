@@ -17,17 +17,19 @@ from launcher.errors import DeadlineError, DeployError, ExitCode, PreconditionEr
 from launcher.files import lengths
 from launcher.instance import last_word, start, survivors
 from launcher.instance.store import InstanceDir, Lock, make_folder, unknown, view
-from launcher.keeper import ending
+from launcher.keeper import ending, stopping
 from launcher.keeper.control import Client
 from launcher.keeper.events import Events
 from launcher.keeper.identity import Process, look, send, this_host
 from launcher.keeper.leftovers import file_identity
 from launcher.keeper.sessions import ticks_now
 from launcher.keeper.state import DamagedState, State, write_state
-from launcher.lifecycle import LIVE, UNSUCCESSFUL, InstanceState
+from launcher.lifecycle import FINAL, LIVE, UNSUCCESSFUL, InstanceState
 from launcher.plan.model import PortUse
 from launcher.result import Result
 
+LONGEST_STOP = 1e8
+"""Seconds; a keeper that names a longer deadline is not believed."""
 LOCK_DEADLINE = 60.0
 """Seconds to wait for another command's lock where no keeper answers."""
 LOCK_POLL = 0.05
@@ -36,8 +38,8 @@ SOCKET_DEADLINE = 2.0
 """Seconds in which a keeper whose socket was deleted has made it anew."""
 KEEPER_END = 2.0
 """Seconds that a keeper gets to end after it has closed its socket."""
-MARGIN = 60.0
-"""Seconds that `down` grants beyond the sum of the plan's own deadlines."""
+UNKNOWN_PLAN = 600.0
+"""Seconds for a stop whose deadline neither the keeper nor a plan tells."""
 
 
 def down(instance: InstanceDir, *, drain: float | None = None) -> Result:
@@ -150,10 +152,10 @@ def _down_with_keeper(instance: InstanceDir, started: float, drain: float | None
             raise PreconditionError.of(
                 "keeper-refused", f"the keeper does not know how to stop: {answer.get('error')}"
             )
-        limit = _limit(instance, drain)
+        limit = _deadline_of(answer) or _limit(instance, drain)
         try:
             for event in client.events(limit):
-                if event and event["event"] == "state":
+                if event and event.get("event") == "state":
                     final = event
         except TimeoutError:
             raise DeadlineError.of(
@@ -173,17 +175,16 @@ def _down_with_keeper(instance: InstanceDir, started: float, drain: float | None
         client.close()
         if keeper is not None:
             os.close(keeper)
+    if final.get("receipt") and final.get("state") in FINAL:
+        last = last_word.from_event({**reported, "instance": instance.name}, final)
+        last_word.write(instance, last)  # unless the keeper did: its disk may be full
+        return _result(instance, was, last, started)
+    # A keeper of an older release, or one that was killed on the way: look without it.
     try:
         state = instance.state()
     except DamagedState:
         state = None
-    if state is not None and not state.live:
-        return _result(instance, was, state, started)
-    if final.get("receipt"):  # it could not be written down: the disk is full
-        last = last_word.from_event({**reported, "instance": instance.name}, final)
-        last_word.write(instance, last)
-        return _result(instance, was, last, started)
-    return None  # the keeper died on the way: clean up without it
+    return None if state is None or state.live else _result(instance, was, state, started)
 
 
 def _pidfd(pid: object) -> int | None:
@@ -207,13 +208,20 @@ def _how_to_end_keeper(instance: InstanceDir) -> str:
     return "its pid cannot be found" if keeper is None else f"`kill -9 {keeper.pid}`"
 
 
+def _deadline_of(answer: Mapping[str, Any]) -> float | None:
+    """The seconds that the keeper says its stop may take; None of an older keeper, or nonsense."""
+    seconds = answer.get("deadline")
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        return None
+    return float(seconds) if 0 < seconds < LONGEST_STOP else None
+
+
 def _limit(instance: InstanceDir, drain: float | None) -> float:
+    """The same of a keeper that does not tell: one of an older release, or without a socket."""
     try:
-        policy = instance.plan().stop
+        return stopping.longest_stop(instance.plan().stop, drain) + stopping.MARGIN
     except DeployError:
-        return 600.0
-    stages = (*policy.ready, *policy.loading)
-    return sum(stage.wait for stage in stages) + (drain or 0) + MARGIN
+        return UNKNOWN_PLAN
 
 
 def _down_without_keeper(instance: InstanceDir, started: float) -> Result:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import select
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -37,6 +39,7 @@ def follow(
         while result is None:
             result = following.once()
     finally:
+        following.close()
         # Before ready the closed link alone takes the instance down; afterwards nobody looks at it.
         if started is not None:
             started.let_go(wait=result is None or result.exit_code is not ExitCode.DONE)
@@ -59,6 +62,8 @@ class _Following:
         self._seen = 0.0
         self._seen_before = 0.0
         self._told: Mapping[str, Any] = {}
+        self._keeper: int | None = None
+        """Its pidfd, opened while it answers."""
         self._final: Mapping[str, Any] | None = None
         """How it ended, as the keeper told it: it may be unable to write that down."""
 
@@ -72,6 +77,7 @@ class _Following:
         try:
             with contextlib.suppress(ConnectionError):
                 self._told = state = client.request("follow").get("state", {})
+                self._watch((state.get("keeper") or {}).get("pid"))
                 if state.get("state") == InstanceState.READY and self._seen:
                     return ready_result(self._found, state, already=False)
             for event in client.events(wake=self._interrupt.wake):
@@ -87,6 +93,17 @@ class _Following:
             client.close()
         # It ended, or we were too slow a reader (a terminal that was halted) and it hung up.
         return self._without_keeper()
+
+    def _watch(self, pid: object) -> None:
+        if self._keeper is None and isinstance(pid, int):
+            with contextlib.suppress(OSError):
+                self._keeper = os.pidfd_open(pid)
+
+    def close(self) -> None:
+        """Close what was opened."""
+        if self._keeper is not None:
+            os.close(self._keeper)
+            self._keeper = None
 
     def _heard(self, event: Mapping[str, Any]) -> Result | None:
         if event["time"] < self._seen_before:
@@ -125,7 +142,29 @@ class _Following:
                 client.close()
 
     def _without_keeper(self) -> Result | None:
-        """What the keeper left; None where it lives and can be followed again."""
+        """How it ended, as the keeper said last; None where it lives and can be followed again."""
+        if self._final is not None and not self._listens():
+            self._wait_for_end()
+            return _ended(self._found, self._last_word(), self._interrupt)
+        return self._without_last_word()
+
+    def _listens(self) -> bool:
+        """True while a keeper listens: it hung up on a slow reader, or starts the engine again."""
+        try:
+            Client(self._found.folder).close()
+        except OSError:
+            return False
+        return True
+
+    def _wait_for_end(self) -> None:
+        """Until then the lock and the ports are not free."""
+        if self._keeper is not None and is_locked(self._found.folder):
+            poller = select.poll()
+            poller.register(self._keeper, select.POLLIN)
+            poller.poll(END_DEADLINE * 1000)
+
+    def _without_last_word(self) -> Result | None:
+        """What a keeper left that could not say how it ended: killed, or we were not connected."""
         end = time.monotonic() + END_DEADLINE
         while True:
             try:

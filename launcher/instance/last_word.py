@@ -38,6 +38,10 @@ def write(instance: InstanceDir, state: State) -> bool:
     """Store it if nothing newer is there and no keeper lives; True where it stands there now."""
     if state.instance != instance.name:
         return False
+    with contextlib.suppress(DamagedState):
+        stored = instance.state()
+        if stored is not None and not stored.live and stored.token == state.token:
+            return True  # the keeper could write it
     lock = None
     with contextlib.suppress(DeployError):  # not even a lock can be made there
         lock = Lock.take(instance.folder)

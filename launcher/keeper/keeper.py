@@ -19,12 +19,13 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from launcher.errors import ExitCode, Problem
-from launcher.keeper import ending, identity, requests, tree
+from launcher.keeper import identity, requests, tree
 from launcher.keeper.failure import Failure
 from launcher.keeper.loop import Loop
 from launcher.keeper.notify import Notifier
@@ -32,7 +33,7 @@ from launcher.keeper.own_files import OwnFiles
 from launcher.keeper.record import Record
 from launcher.keeper.run import Run
 from launcher.keeper.server import Server
-from launcher.keeper.stopping import StopRequest
+from launcher.keeper.stopping import StopRequest, longest_stop
 from launcher.lifecycle import InstanceState
 from launcher.plan.model import LaunchPlan
 
@@ -183,14 +184,16 @@ class Keeper:
 
     def _request_stop(
         self, reason: str, code: ExitCode = ExitCode.DONE, drain: float | None = None
-    ) -> None:
+    ) -> float:
+        """Stop the engine unless that was requested before; returns the seconds it may take."""
         if not self._stop.requested:
             self._stop.reason, self._stop.code, self._stop.drain = reason, code, drain
             self._record.event("stop", reason=reason)
-            stages = (*self.plan.stop.ready, *self.plan.stop.loading)
-            seconds = sum(stage.wait for stage in stages) + (drain or 0.0) + ending.KILL_DEADLINE
+            seconds = longest_stop(self.plan.stop, drain)
+            self._stop.end = time.monotonic() + seconds
             # systemd's own limit (TimeoutStopSec) would cut a drain off with SIGKILL.
             self._notifier.send(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
+        return self._stop.deadline()
 
     def _let_go_of_up(self) -> None:
         """From ready on the instance outlives the `up` that started it."""

@@ -35,8 +35,9 @@ class Served:
         self._thread.start()
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        def stop(reason: str, code: ExitCode, drain: float | None) -> None:
+        def stop(reason: str, code: ExitCode, drain: float | None) -> float:
             self.stopped.append((reason, code, drain))
+            return 61.5
 
         if self.defect is not None:
             raise self.defect
