@@ -54,7 +54,7 @@ FAILED, DIED, LOST = InstanceState.FAILED, InstanceState.DIED, InstanceState.LOS
 COMING = (STARTING, LOADING)
 """Not ready yet."""
 RUNNING = (LOADING, READY)
-"""The engine runs, and nobody asked it to stop."""
+"""The engine runs, and no stop was requested."""
 LIVE = (*COMING, READY, STOPPING)
 """A keeper is at work."""
 UNSUCCESSFUL = (FAILED, DIED)
@@ -95,5 +95,5 @@ _ALLOWED = frozenset((one.source, one.target) for one in TRANSITIONS)
 
 
 def is_allowed(source: InstanceState, target: InstanceState) -> bool:
-    """True where an instance may go from `source` to `target`; to stay is no step."""
+    """True where an instance may go from `source` to `target`, or stays."""
     return source is target or (source, target) in _ALLOWED

@@ -115,7 +115,7 @@ def _logs(instance: InstanceDir) -> Result:
 
 
 def _without_requests(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The logs of a server that answers: what was refused, or failed and passed, is no cause."""
+    """The logs of a server that answers: a refused request is not a cause."""
     left = _set_aside(data) if data["kind"] == "request" else dict(data)
     errors, left["first_errors"] = left["first_errors"], []
     if errors:

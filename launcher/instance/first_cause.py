@@ -122,8 +122,8 @@ def _report_of(
         keeper = f" (pid {state.keeper['pid']})" if state and state.keeper else ""
         return Report(
             InstanceState.LOST,
-            f"{here} is LOST: its keeper{keeper} was killed, by somebody's kill -9 or for want of"
-            " memory; its guard ends the engine within 30 s",
+            f"{here} is LOST: its keeper{keeper} was killed, by a kill -9 or because memory"
+            " ran out; its guard ends the engine within 30 s",
             None,
             f"`ernie-deploy up` cleans up and starts, `ernie-deploy down {here}` cleans up; the"
             " kernel's word on memory: `dmesg -T | grep -i 'killed process'`",
@@ -158,7 +158,7 @@ def _stopped(instance: InstanceDir, state: State) -> Report:
             "was-lost",
             f"the keeper of {instance.name} had been killed; what it left was cleaned up{at}",
             None,
-            "`dmesg -T | grep -i 'killed process'` shows whether it was for want of memory",
+            "`dmesg -T | grep -i 'killed process'` shows whether memory ran out",
         )
     reason = str(last.get("reason", ""))
     who = {

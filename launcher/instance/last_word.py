@@ -1,7 +1,7 @@
 """The end of an instance as its keeper told it, for when the keeper could not write it down.
 
-Its disk was full, its descriptors were used up, its folder was somebody else's: it says by its
-socket how it ended, and whoever listened to the end can often write what it could not. Otherwise
+Its disk was full, its descriptors were used up, its folder belonged to another user: it says by its
+socket how it ended, and a command that listened can often write what it could not. Otherwise
 an instance that was stopped would count as lost.
 """
 

@@ -67,7 +67,7 @@ def choose(instance: InstanceDir, source: str) -> Path:
     """The file of a source.
 
     Raises:
-        UsageError: there is no such source; names all there are.
+        UsageError: the source does not exist; names those that do.
     """
     by_source = sources(instance)
     if source not in by_source:

@@ -165,7 +165,7 @@ def open_instance(name: str) -> InstanceDir:
 
 
 def unknown(name: str) -> str:
-    """That there is no such instance, and which may have been meant."""
+    """The message that the instance does not exist, with the nearest name."""
     import difflib
 
     near = difflib.get_close_matches(name, [instance.name for instance in every_instance()], n=1)
@@ -176,7 +176,7 @@ def check_readable(instance: InstanceDir) -> None:
     """Nothing can be said of an instance whose folder may not be read.
 
     Raises:
-        PreconditionError: it is another user's, or the state directory is no folder.
+        PreconditionError: it is another user's, or the state directory is not a folder.
     """
     if paths.check_readable(paths.instances()) and instance.folder.is_dir():
         paths.check_readable(instance.folder)
@@ -215,10 +215,10 @@ def make_folder(instance: InstanceDir) -> None:
 
 
 class Lock:
-    """The instance's flock: whoever holds it is the only writer of its state.
+    """The instance's flock: its holder is the only writer of its state.
 
     The lock belongs to the open file, not to the process: `up` hands it to the keeper by letting
-    it inherit the descriptor, without a moment in which nobody holds it.
+    it inherit the descriptor, without a moment in which it is free.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -227,7 +227,7 @@ class Lock:
 
     @classmethod
     def take(cls, folder: Path) -> Lock | None:
-        """The lock of `folder`, or None while somebody else holds it or the folder is not there.
+        """The lock of `folder`, or None while it is held or the folder is not there.
 
         Raises:
             PreconditionError: it cannot be made (disk full, another user's folder).
@@ -253,7 +253,7 @@ class Lock:
             ) from None  # fmt: skip
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # An `up` that failed may have removed the folder since: that file is nobody's lock.
+            # An `up` that failed may have removed the folder since: that file is not the lock.
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 return cls(descriptor)
         except (BlockingIOError, FileNotFoundError):
@@ -267,7 +267,7 @@ class Lock:
 
 
 def is_locked(folder: Path) -> bool:
-    """True while somebody holds the lock of `folder`."""
+    """True while the lock of `folder` is held."""
     try:
         descriptor = files.open_plain(folder / "lock", os.O_RDONLY)
     except OSError:
@@ -322,7 +322,7 @@ def view(instance: InstanceDir) -> tuple[InstanceState, State | None, str | None
             "its start ended before a server was started; `down` removes it",
         )
     if not state.live:
-        return state.state, state, None  # it ended: nobody has to care where
+        return state.state, state, None  # it ended: on which host does not matter
     host = foreign_host(state)
     if host:
         return InstanceState.FOREIGN, state, host

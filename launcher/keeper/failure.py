@@ -23,10 +23,10 @@ from launcher.probe.readiness import Rung
 from launcher.redact import Redactor
 
 ASKING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
-"""Signals by which somebody asks a process to end; the others tell of something worse."""
+"""Signals that ask a process to end; the others mean something worse."""
 
 WHO_SENT = (
-    "find who sent it: somebody's `kill`, a script that stops every server of the host, the stop of"
+    "find who sent it: a person's `kill`, a script that stops every server of the host, the stop of"
     " a container or of a service; `ernie-deploy down NAME` is the way to stop it"
 )
 
@@ -161,7 +161,7 @@ def ended(code: int | None) -> str:
             name = signal.Signals(-code).name
         except ValueError:
             name = f"signal {-code}"
-        hint = " (out of memory, or somebody's kill -9)" if code == -9 else ""
+        hint = " (out of memory, or a kill -9)" if code == -9 else ""
         return f"was killed by {name}{hint}"
     return f"ended with exit code {code}"
 
@@ -209,7 +209,7 @@ def _explained(failure: Failure, plan: LaunchPlan, folder: Path, state: State) -
         problem = Problem("disk-full", own.message + suffix, where, remedy)
         return dataclasses.replace(failure, problem=problem, retry=False)
     worker = ""
-    # With 0 it was told to go, which is no cause.
+    # With 0 it was told to go, which is not a cause.
     if state.worker_exit and ended(state.worker_exit) not in own.message:
         worker = f" (a worker {ended(state.worker_exit)})"
     if diagnosis.rule_id is None:
@@ -218,12 +218,12 @@ def _explained(failure: Failure, plan: LaunchPlan, folder: Path, state: State) -
             f"; the first error in its logs: {evidence.text}" if evidence else nothing
         )
         if own.remedy:
-            # Somebody's signal is the cause already; what then failed is its consequence.
+            # The external signal is the cause already; what then failed is its consequence.
             suffix, where = "", own.where
         problem = Problem(own.code, own.message + suffix, where, own.remedy or remedy)
         return dataclasses.replace(failure, problem=problem)
     if diagnosis.kind == "summary" and (diagnosis.first_errors or worker):
-        # A line that only sums up is no cause; what no rule knows may be one.
+        # A line that only sums up is not a cause; what no rule knows may be one.
         error = next(iter(diagnosis.first_errors), None)
         suffix = f"; the first error in its logs: {error.text}" if error else ""
         where = f"{error.file}:{error.line}: {error.text}" if error else where

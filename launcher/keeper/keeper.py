@@ -26,6 +26,7 @@ from typing import Any
 
 from launcher.errors import ExitCode, Problem
 from launcher.keeper import identity, requests, tree
+from launcher.keeper.engine_stop import StopRequest, longest_stop
 from launcher.keeper.failure import Failure
 from launcher.keeper.loop import Loop
 from launcher.keeper.notify import Notifier
@@ -33,7 +34,6 @@ from launcher.keeper.own_files import OwnFiles
 from launcher.keeper.record import Record
 from launcher.keeper.run import Run
 from launcher.keeper.server import Server
-from launcher.keeper.stopping import StopRequest, longest_stop
 from launcher.lifecycle import InstanceState
 from launcher.plan.model import LaunchPlan
 
@@ -110,7 +110,7 @@ class Keeper:
             os.write(self._parent, json.dumps(self._record.snapshot()).encode() + b"\n")
 
     def _refuse(self, error: OSError) -> int:
-        """Start no engine that nobody could ask for, nor stop, and say why."""
+        """Start no engine that could not be asked or stopped, and say why."""
         text = f"the control socket cannot be made: {error.strerror or error}"
         problem = Problem(
             "control-socket", text, str(self.folder / "control.sock"),
@@ -123,7 +123,7 @@ class Keeper:
         return int(code)
 
     def abandon(self, error: Exception) -> int:
-        """After a defect of ours: end the engine all the same, and say what happened."""
+        """After a defect of ours: end the engine anyway, and say what happened."""
         text = f"a defect of the keeper itself: {error!r}"
         problem = Problem("keeper-defect", text, str(self.folder / "logs" / "keeper.log"))
         self._run.failure = Failure(problem, ExitCode.DEFECT)
@@ -179,7 +179,7 @@ class Keeper:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, note)
         signal.set_wakeup_fd(self.loop.wake_descriptor, warn_on_full_buffer=False)
-        # Whoever became this process held them back until now, so that none is lost.
+        # They were blocked before the exec until now, so that none is lost.
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
     def _request_stop(

@@ -103,7 +103,7 @@ class Record:
                 self.echo.write(f"ernie-deploy: {self.state.instance}: {plain(text)}\n")
                 self.echo.flush()
             except OSError:
-                self.echo = None  # nobody reads any more
+                self.echo = None  # the reader is gone
 
     def remember(self) -> None:
         """Take the living tree and what is claimed into the state."""
@@ -163,7 +163,7 @@ class Record:
 
 
 def file_stamp(path: Path) -> tuple[int, ...] | None:
-    """Tells a file from one that somebody wrote or put there later."""
+    """Tells a file from one that was written or put there later."""
     try:
         info = os.lstat(path)
     except OSError:

@@ -15,23 +15,23 @@ from pathlib import Path
 from launcher.diagnose import log_lengths
 from launcher.errors import ExitCode, Problem
 from launcher.files import lengths
-from launcher.keeper import command_line, ending, identity, precondition, tree
-from launcher.keeper.attention import Attention
+from launcher.keeper import cleanup, command_line, identity, precondition, tree
 from launcher.keeper.conclusion import OUR_SIGNALS, conclude, look_up_worker_exit
 from launcher.keeper.engine_lines import EngineLines
 from launcher.keeper.engine_process import EngineProcess
+from launcher.keeper.engine_stop import StopRequest, stop_tree
 from launcher.keeper.failure import Failure, explain
-from launcher.keeper.follow import Follower
 from launcher.keeper.guard_process import Guard
 from launcher.keeper.last_words import wait_for_last_words
+from launcher.keeper.line_sampling import Attention
+from launcher.keeper.log_follower import Follower
 from launcher.keeper.loop import Loop, Timer
 from launcher.keeper.notify import Notifier
 from launcher.keeper.port_watch import PortWatch, is_held
 from launcher.keeper.progress import Progress
-from launcher.keeper.proving import Prover
+from launcher.keeper.readiness import Prover
 from launcher.keeper.record import Record
-from launcher.keeper.restarting import may_restart
-from launcher.keeper.stopping import StopRequest, stop_tree
+from launcher.keeper.restart_policy import may_restart
 from launcher.keeper.upkeep import bound_engine_logs
 from launcher.keeper.vital import VitalProcesses
 from launcher.keeper.watch import Watcher
@@ -145,7 +145,7 @@ class Run:
             text = f"the engine cannot be started: {error}"
             self.failure = Failure(Problem("cannot-execute", text), ExitCode.PRECONDITION)
             return False
-        # Recorded before anything else: whoever finds us killed finds the engine in the state.
+        # Recorded before anything else: a command finds the engine in the state if we are killed.
         self._tree.discover()
         first = next((p for p in self._tree.processes if p.pid == self._engine.pid), None)
         self._state.engine = {"pid": self._engine.pid, "start": first.start if first else 0}
@@ -163,7 +163,7 @@ class Run:
         return True
 
     def _start_guard(self) -> None:
-        """Before the engine, so that there is no moment in which nobody would end it."""
+        """Before the engine, so that it is guarded from the first moment."""
         token, policy, logs = self._state.token, self._plan.stop, self._plan.log_folder
         try:
             self._guard = Guard(self._loop, self._tree, self._folder, token, policy, logs)
@@ -345,13 +345,13 @@ class Run:
         self.restarts = may_restart(self._plan, self._state, self._stop, self.failure)
         # Its name is known by now: if it were free during the delay, another user could take it.
         keep = self._plan.temporary_folder if self.restarts else None
-        receipt = ending.clean(self._state, self._plan.ports, started, keep)
+        receipt = cleanup.clean(self._state, self._plan.ports, started, keep)
         self._state.receipt = receipt
         self._state.ended_at = time.time()
         return conclude(self._record, self.failure, self._stop, self._redactor, receipt)
 
     def _note_what_was_written(self) -> None:
-        """How long the logs are before our first signal: what comes then is no cause.
+        """How long the logs are before our first signal: what comes then is not a cause.
 
         A failure is often told by one process while another still writes the reason.
         """

@@ -53,7 +53,7 @@ class State:
     engine_exit: int | None = None
     worker_exit: int | None = None
     exit_is_ours: bool = False
-    """True where the engine ended after we had sent it a signal: its exit code is no evidence."""
+    """True where the engine ended after we had sent it a signal: its exit code is not evidence."""
     log_lengths: dict[str, int] | None = None
     """Bytes of each log, by inode, when we sent the first signal; None where we sent none."""
     error: dict[str, Any] | None = None
@@ -157,7 +157,7 @@ _SHAPES: dict[str, tuple[Any, dict[str, Any]]] = {
 def _stored(name: object) -> InstanceState:
     state = InstanceState.parse(name)
     if state not in STORED:
-        raise ValueError(f"there is no state {name!r}")
+        raise ValueError(f"unknown state {name!r}")
     return state
 
 

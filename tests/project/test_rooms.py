@@ -13,7 +13,7 @@ ROOMS = (
     "engines",
     "environments",
     "probe",
-    "preparing",
+    "preparation",
     "doctor",
     "diagnose",
     "keeper",

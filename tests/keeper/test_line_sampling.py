@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from launcher.keeper.attention import ASIDE, BURST, LONGEST, SHARE, Attention
+from launcher.keeper.line_sampling import ASIDE, BURST, LONGEST, SHARE, Attention
 from launcher.keeper.loop import Loop
 
 

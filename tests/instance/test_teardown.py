@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from launcher.errors import DeadlineError, ExitCode
-from launcher.instance import ending
+from launcher.instance import teardown
 from launcher.instance.store import InstanceDir
 from tests.support.keeping import Keeping
 
@@ -28,7 +28,7 @@ def test_the_result_is_the_last_event(keeping: Keeping) -> None:
         keeping.end_soon()
 
     keeping.on_stop = stop
-    result = ending.down(InstanceDir(keeping.folder))
+    result = teardown.down(InstanceDir(keeping.folder))
     assert result.exit_code is ExitCode.DONE
     assert (result.data["state"], result.data["was"]) == ("stopped", "loading")
     assert result.data["receipt"]["processes"] == 0
@@ -43,7 +43,7 @@ def test_an_older_keeper_that_tells_neither_deadline_nor_end_is_read_from_its_st
 
     keeping.deadline = None
     keeping.on_stop = stop
-    result = ending.down(InstanceDir(keeping.folder))
+    result = teardown.down(InstanceDir(keeping.folder))
     assert result.exit_code is ExitCode.DONE
     assert (result.data["state"], result.data["was"]) == ("stopped", "loading")
 
@@ -51,10 +51,10 @@ def test_an_older_keeper_that_tells_neither_deadline_nor_end_is_read_from_its_st
 def test_the_keepers_deadline_is_the_one_that_passes(keeping: Keeping) -> None:
     keeping.deadline = 0.25
     with pytest.raises(DeadlineError, match=r"is still not down after 0\.25 s"):
-        ending.down(InstanceDir(keeping.folder))
+        teardown.down(InstanceDir(keeping.folder))
 
 
 @pytest.mark.parametrize("deadline", [None, True, "12", [], -1, 0, 1e300, float("nan")])
 def test_a_deadline_that_is_none_is_computed_here(deadline: Any) -> None:
     answer = json.loads(json.dumps({"ok": True, "deadline": deadline}))
-    assert ending._deadline_of(answer) is None
+    assert teardown._deadline_of(answer) is None

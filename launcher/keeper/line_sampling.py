@@ -41,7 +41,7 @@ _Aside = collections.deque[tuple[str, str, bytes]]
 
 
 class Attention:
-    """Passes lines on to `on_line`: all that can matter, or a sample where there is no time."""
+    """Passes lines on to `on_line`: all that can matter, or a sample when time is short."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class Attention:
             self._budget -= self._spent() - begun
 
     def last_words(self) -> None:
-        """Look at all that was put aside, whatever it takes: somebody died."""
+        """Look at all that was put aside, whatever it takes: a process died."""
         while self._waiting:
             self._look_at_one()
 

@@ -99,7 +99,7 @@ def _facts(profile: Profile) -> MemoryFacts:
     Raises:
         PreconditionError: this engine has none.
     """
-    # An engine of somebody else may have been written before there were memory plans.
+    # A third party's engine may have been written before there were memory plans.
     facts: MemoryFacts | None = getattr(engines.get(profile.engine), "memory", None)
     if facts is None:
         raise PreconditionError.of(

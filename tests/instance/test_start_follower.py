@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from launcher.errors import ExitCode
-from launcher.instance.following import follow
 from launcher.instance.interrupt import Interrupt
+from launcher.instance.start_follower import follow
 from launcher.instance.store import InstanceDir
 from launcher.result import Result
 from tests.support.keeping import Keeping

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from launcher.errors import ExitCode
-from launcher.keeper.ending import KILL_DEADLINE
+from launcher.keeper.cleanup import KILL_DEADLINE
 from launcher.keeper.loop import Loop
 from launcher.keeper.tree import Tree
 from launcher.plan.model import StopPolicy, StopStage
@@ -41,7 +41,7 @@ class StopRequest:
 
     @property
     def requested(self) -> bool:
-        """True once somebody did."""
+        """True once it was asked."""
         return self.reason is not None
 
     def deadline(self) -> float:

@@ -23,7 +23,7 @@ OnEvent = Callable[[Mapping[str, Any]], None]
 END_DEADLINE = 60.0
 """Seconds that a keeper which closed its socket gets to end."""
 POLL = 0.02
-"""Seconds between two looks at its lock: the kernel tells nobody when an flock is released."""
+"""Seconds between two looks at its lock: the kernel sends no event when an flock is released."""
 
 
 def follow(
@@ -40,7 +40,7 @@ def follow(
             result = following.once()
     finally:
         following.close()
-        # Before ready the closed link alone takes the instance down; afterwards nobody looks at it.
+        # Before ready the closed link alone takes the instance down; afterwards it has no effect.
         if started is not None:
             started.let_go(wait=result is None or result.exit_code is not ExitCode.DONE)
     return result
@@ -115,7 +115,7 @@ class _Following:
             try:
                 self._on_event(event)
             except BrokenPipeError:
-                # Nobody reads the progress any more; what becomes of the start still matters.
+                # The reader of the progress is gone; the start goes on.
                 self._on_event = None
         if event["event"] == "state" and event["state"] == InstanceState.READY and not self._asked:
             return ready_result(self._found, self._state(), already=False)

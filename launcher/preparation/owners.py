@@ -1,8 +1,8 @@
 """Which instance of this user something on this machine belongs to: a port, a name in /dev/shm, a
 message queue, a process.
 
-Only for messages and for what they offer: whoever removes or signals anything proves it by himself
-(see `launcher.keeper.ending`). What a living instance uses is never offered for removal, and what
+Only for messages and for what they offer: code that removes or signals anything proves it itself
+(see `launcher.keeper.cleanup`). What a living instance uses is never offered for removal, and what
 a dead one has left is removed by `ernie-deploy down NAME`, which knows all of it.
 """
 

@@ -17,7 +17,7 @@ from launcher.errors import DeadlineError, DeployError, ExitCode, PreconditionEr
 from launcher.files import lengths
 from launcher.instance import last_word, start, survivors
 from launcher.instance.store import InstanceDir, Lock, make_folder, unknown, view
-from launcher.keeper import ending, stopping
+from launcher.keeper import cleanup, engine_stop
 from launcher.keeper.control import Client
 from launcher.keeper.events import Events
 from launcher.keeper.identity import Process, look, send, this_host
@@ -33,7 +33,7 @@ LONGEST_STOP = 1e8
 LOCK_DEADLINE = 60.0
 """Seconds to wait for another command's lock where no keeper answers."""
 LOCK_POLL = 0.05
-"""Seconds between two looks at a lock: the kernel tells nobody when an flock is released."""
+"""Seconds between two looks at a lock: the kernel sends no event when an flock is released."""
 SOCKET_DEADLINE = 2.0
 """Seconds in which a keeper whose socket was deleted has made it anew."""
 KEEPER_END = 2.0
@@ -49,7 +49,7 @@ def down(instance: InstanceDir, *, drain: float | None = None) -> Result:
     already done.
 
     Raises:
-        PreconditionError: the state belongs to another machine, or somebody holds the lock.
+        PreconditionError: the state belongs to another machine, or the lock is held.
         DeadlineError: the keeper did not finish in the time its plan allows.
     """
     started = time.monotonic()
@@ -219,7 +219,7 @@ def _deadline_of(answer: Mapping[str, Any]) -> float | None:
 def _limit(instance: InstanceDir, drain: float | None) -> float:
     """The same of a keeper that does not tell: one of an older release, or without a socket."""
     try:
-        return stopping.longest_stop(instance.plan().stop, drain) + stopping.MARGIN
+        return engine_stop.longest_stop(instance.plan().stop, drain) + engine_stop.MARGIN
     except DeployError:
         return UNKNOWN_PLAN
 
@@ -242,10 +242,10 @@ def _down_without_keeper(instance: InstanceDir, started: float) -> Result:
     if state is None or was == InstanceState.LOST:
         state = _clean(instance, state, started)
         return _result(instance, was, state, started)
-    if state.receipt and not ending.nothing_left(state.receipt):
+    if state.receipt and not cleanup.nothing_left(state.receipt):
         # An earlier end left something that could not be removed then.
         state = _clean(instance, state, started)
-        if ending.nothing_left(state.receipt or {}):
+        if cleanup.nothing_left(state.receipt or {}):
             _acknowledge(instance, state)
         return _result(instance, was, state, started)
     _acknowledge(instance, state)
@@ -254,7 +254,7 @@ def _down_without_keeper(instance: InstanceDir, started: float) -> Result:
 
 
 def _acknowledge(instance: InstanceDir, state: State) -> None:
-    """Somebody knows by now that it failed or died: it is stopped, and no alarm any more."""
+    """The operator acknowledges that it failed or died: it is stopped, without an alarm."""
     if state.state not in UNSUCCESSFUL:
         return
     state.was = state.state
@@ -285,7 +285,7 @@ def view_unlocked(instance: InstanceDir) -> tuple[InstanceState, State | None, s
     name, state, note = view(instance)
     if name in LIVE:
         name = InstanceState.LOST if state else InstanceState.ABSENT
-    if name == InstanceState.ABSENT and ending.strays(_reconstruct(instance)):
+    if name == InstanceState.ABSENT and cleanup.strays(_reconstruct(instance)):
         name = InstanceState.LOST  # the file that said so is gone, its processes are not
     return name, state, note
 
@@ -315,7 +315,7 @@ def clean_if_lost(instance: InstanceDir) -> dict[str, Any] | None:
         return None
     state = _clean(instance, state, time.monotonic())
     receipt = state.receipt or {}
-    if not ending.nothing_left(receipt):
+    if not cleanup.nothing_left(receipt):
         raise PreconditionError.of(
             "leftovers", f"an earlier run left: {', '.join(receipt['left'])}", str(instance.folder)
         )
@@ -329,15 +329,15 @@ def _clean(instance: InstanceDir, state: State | None, started: float) -> State:
     events = Events(instance.folder)
     _claim_what_can_be_proved(instance, state)
     _note_what_was_written(instance, state)
-    killed, _ = ending.kill_strays(state)
+    killed, _ = cleanup.kill_strays(state)
     events.append("cleaned", killed=killed)
-    state.receipt = ending.clean(state, _ports(instance), started)
+    state.receipt = cleanup.clean(state, _ports(instance), started)
     if state.live or state.state not in UNSUCCESSFUL:
         defect = state.enter(InstanceState.STOPPED, keeper_lives=False)
         if defect is not None:
             events.append("warning", message=defect)
     state.ended_at = time.time()
-    state.processes = [p.to_json() for p in ending.strays(state)]
+    state.processes = [p.to_json() for p in cleanup.strays(state)]
     try:
         (instance.folder / "control.sock").unlink(missing_ok=True)
         write_state(instance.folder, state)
@@ -356,7 +356,7 @@ def _note_what_was_written(instance: InstanceDir, state: State) -> None:
     if state.log_lengths is not None:
         return
     state.log_lengths = log_lengths.of_start(instance.logs, state.token)
-    if state.log_lengths is not None or not ending.strays(state):
+    if state.log_lengths is not None or not cleanup.strays(state):
         return
     folders = [instance.logs]
     with contextlib.suppress(DeployError):  # its plan is gone: its own logs are not known either
@@ -398,7 +398,7 @@ def _claim_what_can_be_proved(instance: InstanceDir, state: State) -> None:
     from launcher.keeper.leftovers import Claims, used_shm
 
     # By use, and first: without its plan nothing else tells what it leaves.
-    living = ending.strays(state)
+    living = cleanup.strays(state)
     known_shm = {c["path"] for c in state.shm}
     state.shm += used_shm([p.pid for p in living], _begun(state, living), known_shm)
     try:
@@ -408,7 +408,7 @@ def _claim_what_can_be_proved(instance: InstanceDir, state: State) -> None:
     temporary = file_identity(plan.temporary_folder)
     claimed = [c["path"] for c in state.temporary]
     if temporary and plan.temporary_folder not in claimed and _private(plan.temporary_folder):
-        # Its name was drawn for this start, so it is ours even if nobody had time to note it.
+        # Its name was drawn for this start, so it is ours even if there was no time to record it.
         state.temporary.append(temporary)
     if state.boot != this_host().boot:
         # Neither shared memory nor queues outlive a reboot: what has their names is others'.
@@ -464,7 +464,7 @@ def _result(instance: InstanceDir, was: InstanceState, state: State, started: fl
     receipt = dict(state.receipt or {})
     receipt["seconds"] = round(time.monotonic() - started, 3)
     data = {"state": state.state, "was": was, "receipt": receipt}
-    if state.receipt and ending.nothing_left(state.receipt):
+    if state.receipt and cleanup.nothing_left(state.receipt):
         return Result("down", data, instance.name)
     problem = Problem(
         "leftovers", f"left behind: {', '.join(receipt.get('left', ['unknown']))}",
