@@ -38,6 +38,9 @@ def main() -> None:
         from launcher.report.interrupted import show_interrupted
 
         sys.exit(int(show_interrupted(sys.argv[1:])))
+    finally:
+        # The kernel takes back all of it at once: a search for garbage before it is wasted.
+        gc.freeze()
 
 
 def _flush() -> None:

@@ -10,7 +10,6 @@ import contextlib
 import errno
 import os
 import select
-import shutil
 import stat
 import time
 from pathlib import Path
@@ -209,6 +208,8 @@ def clear(path: Path) -> None:
         path.rmdir()
     except OSError:
         aside = path.with_name(f".{path.name}.replaced")
+        import shutil  # here: it brings every kind of archive along, and few verbs remove folders
+
         shutil.rmtree(aside, ignore_errors=True)
         path.rename(aside)
 
@@ -230,12 +231,12 @@ def _is_plain(path: Path) -> bool:
 
 def lengths(*folders: str | os.PathLike[str]) -> dict[str, int]:
     """Bytes of each plain file below `folders`, by inode: a rotation changes its name."""
-    found: dict[str, int] = {}
+    lengths_by_path: dict[str, int] = {}
     for folder in folders:
         for base, _, names in os.walk(folder):
             for name in names:
                 with contextlib.suppress(OSError):
                     info = os.lstat(os.path.join(base, name))
-                    if stat.S_ISREG(info.st_mode) and len(found) < MOST_LENGTHS:
-                        found[str(info.st_ino)] = info.st_size
-    return found
+                    if stat.S_ISREG(info.st_mode) and len(lengths_by_path) < MOST_LENGTHS:
+                        lengths_by_path[str(info.st_ino)] = info.st_size
+    return lengths_by_path

@@ -6,6 +6,7 @@ printed by us.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterable
@@ -24,19 +25,33 @@ _CERTAIN = (
     re.compile(r"\b()(sk-[A-Za-z0-9_-]{16,}|hf_[A-Za-z0-9]{16,})"),
 )
 """What no other text looks like."""
-_PATTERNS = (
-    *_CERTAIN,
-    # "HF_TOKEN": "a b c"; a quoted value ends with its quote
-    re.compile(rf"(?i)({_NAMES}[\"']?\s*[=:]\s*(?:[\[(]\s*)?\")([^\"]{{4,}})"),
-    re.compile(rf"(?i)({_NAMES}[\"']?\s*[=:]\s*(?:[\[(]\s*)?')([^']{{4,}})"),
-    # FD_API_KEY=abc
-    re.compile(rf"(?i)({_NAMES}[\"']?\s*[=:]\s*(?:[\[(]\s*)?)([^\s\"',;\])}}]{{6,}})"),
-    # --api-key abc, but not "the token limit"
-    re.compile(rf"(?i)(--[\w-]{{0,40}}{_NAMES}[\"']?,?\s+[\"']?)([^\s\"',;\])}}]{{4,}})"),
-)
-# Searched first: logs have millions of lines, and next to none of them holds a secret.
-_HINT = re.compile(r"(?i)[_-]?key|token|secret|passw|credential|bearer|://|sk-|hf_")
-_HARMLESS = re.compile(r"(?i)(none|null|true|false|[\d.]+|<.*|\(.*|tokens?|--.*|\[redac.*)")
+
+
+@functools.cache
+def _patterns() -> tuple[re.Pattern[str], ...]:
+    """What is masked; compiled by whoever shows a log, not by whoever reads a profile."""
+    return (
+        *_CERTAIN,
+        # "HF_TOKEN": "a b c"; a quoted value ends with its quote
+        re.compile(rf"(?i)({_NAMES}[\"']?\s*[=:]\s*(?:[\[(]\s*)?\")([^\"]{{4,}})"),
+        re.compile(rf"(?i)({_NAMES}[\"']?\s*[=:]\s*(?:[\[(]\s*)?')([^']{{4,}})"),
+        # FD_API_KEY=abc
+        re.compile(rf"(?i)({_NAMES}[\"']?\s*[=:]\s*(?:[\[(]\s*)?)([^\s\"',;\])}}]{{6,}})"),
+        # --api-key abc, but not "the token limit"
+        re.compile(rf"(?i)(--[\w-]{{0,40}}{_NAMES}[\"']?,?\s+[\"']?)([^\s\"',;\])}}]{{4,}})"),
+    )
+
+
+@functools.cache
+def _hint() -> re.Pattern[str]:
+    """Searched first: logs have millions of lines, and next to none of them holds a secret."""
+    return re.compile(r"(?i)[_-]?key|token|secret|passw|credential|bearer|://|sk-|hf_")
+
+
+@functools.cache
+def _harmless() -> re.Pattern[str]:
+    """Values that are none, whatever stands before them."""
+    return re.compile(r"(?i)(none|null|true|false|[\d.]+|<.*|\(.*|tokens?|--.*|\[redac.*)")
 
 
 def holds_secret(text: str) -> bool:
@@ -60,14 +75,14 @@ class Redactor:
         """`text` without what is known or looks like a secret."""
         for secret in self._secrets:
             text = text.replace(secret, MASK)
-        if _HINT.search(text):
-            for pattern in _PATTERNS:
+        if _hint().search(text):
+            for pattern in _patterns():
                 text = pattern.sub(self._mask, text)
         return text
 
     @staticmethod
     def _mask(match: re.Match[str]) -> str:
         value = match.group(2)
-        if _HARMLESS.fullmatch(value):
+        if _harmless().fullmatch(value):
             return match.group(0)
         return match.group(1) + MASK

@@ -62,8 +62,8 @@ def read(logs: Path) -> Record | None:
 
 def of_start(logs: Path, token: str) -> dict[str, int] | None:
     """The lengths that were noted for the start with this token."""
-    found = read(logs)
-    return found.lengths if found is not None and found.token == token else None
+    lengths = read(logs)
+    return lengths.lengths if lengths is not None and lengths.token == token else None
 
 
 def forget(logs: Path) -> None:

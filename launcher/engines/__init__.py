@@ -6,9 +6,12 @@ Modules are imported when an engine is asked for, so that `--version` costs noth
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
 
-from launcher.engines.base import Engine
 from launcher.errors import UsageError
+
+if TYPE_CHECKING:
+    from launcher.engines.base import Engine
 
 BUILT_IN: dict[str, str] = {
     "fastdeploy": "launcher.engines.fastdeploy",

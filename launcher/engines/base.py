@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from launcher.errors import Problem
-from launcher.plan.memory import Ask, Costs, Shape
-from launcher.plan.model import LaunchPlan
 from launcher.profile.model import Profile
+
+if TYPE_CHECKING:
+    from launcher.plan.memory import Ask, Costs, Shape
+    from launcher.plan.model import LaunchPlan
 
 Capability = str
 """A promise of a server, used by the smoke checks: see `CAPABILITIES`."""
@@ -193,8 +195,11 @@ class Engine(Protocol):
     """Distributions to look for in an interpreter, the engine's own names first."""
     question: Question | None
     """What an installed release must be asked; None: its facts are known without."""
-    memory: MemoryFacts | None
-    """For `plan --memory`; None: no figures are known."""
+
+    @property
+    def memory(self) -> MemoryFacts | None:
+        """For `plan --memory`; None: no figures are known."""
+        ...
 
     def installed(
         self, python: str, python_version: str, distributions: Mapping[str, str]

@@ -1,20 +1,20 @@
-"""What engines share: checks of a profile against what a server has, and the plan's plain parts."""
+"""What engines share: checks of a profile against what a server has.
+
+Nothing of a plan is imported here: `validate` is asked again and again, and needs none.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from launcher.engines.base import PlanContext
-from launcher.engines.options import Option, OptionTable, canonical, option_arguments, wrong_value
+from launcher.engines.options import OptionTable, canonical, wrong_value
 from launcher.errors import Problem
-from launcher.plan.environment import PASS_ENV
-from launcher.plan.model import Deadlines, EnvVar, Flag
 from launcher.profile.model import Profile
 
 HAVE_PORT: Mapping[str, tuple[str, ...]] = {
@@ -42,7 +42,8 @@ NEUTRAL: Mapping[str, str] = {
 }
 """Keys of the profile that not every engine has, and the attribute of `Profile` behind each."""
 
-_REFERENCE = re.compile(r"^(env:[A-Za-z_]\w*|file:(?!//).+|cmd:.+)$", re.DOTALL)
+REFERENCE = re.compile(r"^(env:[A-Za-z_]\w*|file:(?!//).+|cmd:.+)$", re.DOTALL)
+"""A value of `env` that refers to a secret."""
 _SECRET_NAME = re.compile(
     r"(^|_)(TOKEN|SECRET|SECRET_KEY|PASSWORD|PASSWD|API_KEY|ACCESS_KEY|AK|SK)$"
 )
@@ -132,7 +133,7 @@ def check_env(profile: Profile, owned: Mapping[str, str]) -> list[Problem]:
                     profile, path, "owned-variable", f"{name} is set by ernie-deploy", owned[name]
                 )
             )
-        elif _SECRET_NAME.search(name) and value and not _REFERENCE.match(value):
+        elif _SECRET_NAME.search(name) and value and not REFERENCE.match(value):
             problems.append(
                 problem(profile, path, "secret-in-clear",
                         f"{name} looks like a secret and stands in the profile in clear",
@@ -141,28 +142,17 @@ def check_env(profile: Profile, owned: Mapping[str, str]) -> list[Problem]:
     return problems
 
 
-def split_env(profile: Profile) -> tuple[tuple[EnvVar, ...], dict[str, str]]:
-    """The profile's variables, and those that are references to secrets, apart."""
-    plain, secrets = [], {}
-    for name, value in profile.env.items():
-        if _REFERENCE.match(value):
-            secrets[name] = value
-        else:
-            plain.append(EnvVar(name, value, "the profile's", profile.where(f"env.{name}")))
-    return tuple(plain), secrets
-
-
 def check_options(
     profile: Profile,
     table: OptionTable,
     owned: Mapping[str, str],
     *,
-    elsewhere: Mapping[str, str] | None = None,
+    elsewhere: Callable[[str], str | None] | None = None,
 ) -> list[Problem]:
     """`engine-args` against a release's options.
 
-    `owned` maps an option's name to what to write instead; `elsewhere` an unknown option's name
-    to the sentence that says in which release it works.
+    `owned` maps an option's name to what to write instead; `elsewhere` gives,
+    for an unknown option's name, the sentence that says in which release it works.
     """
     problems: list[Problem] = []
     keys_by_option: dict[str, str] = {}
@@ -187,7 +177,7 @@ def check_options(
             continue
         option = table.get(key)
         if option is None or option.action == "help":
-            problems.append(_unknown(profile, table, key, (elsewhere or {}).get(name)))
+            problems.append(_unknown(profile, table, key, elsewhere(name) if elsewhere else None))
             continue
         reason = wrong_value(option, value)
         if reason:
@@ -205,89 +195,6 @@ def _unknown(profile: Profile, table: OptionTable, key: str, where: str | None) 
         message += f": {where}"
     remedy = f"did you mean `{near}`?" if near else None
     return problem(profile, f"engine-args.{key}", "unknown-flag", message, remedy)
-
-
-def option_flag(
-    option: Option, value: Any, reason: str, origin: str | None, key: str
-) -> Flag | None:
-    """`value` as the flag of a plan; None where nothing has to be said on the command line."""
-    arguments = option_arguments(option, value)
-    if not arguments:
-        return None
-    return Flag(arguments[0], tuple(arguments[1:]), reason, origin, key)
-
-
-def argv_of(python: str, module: Sequence[str], flags: Iterable[Flag]) -> tuple[str, ...]:
-    """The whole command line."""
-    return (python, *module, *(word for flag in flags for word in (flag.flag, *flag.values)))
-
-
-def base_url(host: str, port: int) -> str:
-    """What a client on this machine is given: the API's root."""
-    client_host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
-    if ":" in client_host and not client_host.startswith("["):
-        client_host = f"[{client_host}]"
-    return f"http://{client_host}:{port}/v1"
-
-
-def common_parts(profile: Profile, context: PlanContext) -> dict[str, Any]:
-    """The fields of a launch plan that are the same for every engine."""
-    return {
-        "instance": profile.name,
-        "engine": profile.engine,
-        "release": context.release.version,
-        "cwd": str(context.temporary_folder),
-        "log_folder": str(context.log_folder),
-        "temporary_folder": str(context.temporary_folder),
-        "pass_env": tuple(
-            name
-            for name in PASS_ENV
-            if not (name == "CUDA_VISIBLE_DEVICES" and profile.gpus is not None)
-        ),
-        "gpus": profile.gpus,
-        "model": profile.model,
-        "base_url": base_url(profile.host, context.ports["api"]),
-        "deadlines": Deadlines(
-            startup=profile.health.startup_timeout,
-            no_progress=profile.health.no_progress_timeout,
-            grace=profile.stop.grace,
-        ),
-        "restart_policy": profile.restart.policy,
-        "max_restarts": profile.restart.max_restarts,
-        "restart_delay": profile.restart.delay,
-        "log_max_size": profile.logs.max_size,
-        "log_keep": profile.logs.keep,
-        "engine_log_max_size": profile.logs.engine_max_size,
-        "allow_differences": profile.health.allow_differences,
-    }
-
-
-def common_env(profile: Profile, context: PlanContext) -> tuple[EnvVar, ...]:
-    """Variables every engine gets."""
-    variables = [
-        EnvVar("PYTHONUNBUFFERED", "1", "lines reach the keeper when they are printed"),
-        EnvVar("TMPDIR", str(context.temporary_folder), "temporary files are private and go away"),
-    ]
-    if profile.gpus is not None:
-        variables.append(
-            EnvVar("CUDA_VISIBLE_DEVICES", ",".join(profile.gpus), "the profile's `gpus`",
-                   profile.where("gpus"))
-        )  # fmt: skip
-    return tuple(variables)
-
-
-def offline_env(profile: Profile) -> tuple[EnvVar, ...]:
-    """Hub libraries kept off the network: nothing is downloaded for a model that lies here."""
-    variables = [
-        EnvVar("HF_HUB_DISABLE_TELEMETRY", "1", "no usage statistics leave the machine"),
-        EnvVar("HF_HUB_DISABLE_UPDATE_CHECK", "1", "no look-up of newer versions at start"),
-        EnvVar("DO_NOT_TRACK", "1", "no usage statistics leave the machine"),
-    ]
-    if profile.model_is_path:
-        why = "the model is a local folder"
-        variables.append(EnvVar("HF_HUB_OFFLINE", "1", why))
-        variables.append(EnvVar("TRANSFORMERS_OFFLINE", "1", why))
-    return tuple(variables)
 
 
 def admitted(engine_version: str | None, versions: Sequence[str]) -> tuple[str, ...]:

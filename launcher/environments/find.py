@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from typing import TYPE_CHECKING
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from launcher.engines.base import Engine, Installed
 from launcher.engines.common import specifier
 from launcher.environments import store
 from launcher.errors import PreconditionError, Problem, UsageError
 from launcher.profile.model import Profile
+
+if TYPE_CHECKING:
+    from launcher.engines.base import Engine, Installed
 
 
 def constraint(text: str | None) -> SpecifierSet:

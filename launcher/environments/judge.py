@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from launcher import engines
-from launcher.engines.base import Engine, Release
 from launcher.engines.common import in_file_order
 from launcher.errors import DeployError, PreconditionError, ProfileError, UsageError
 from launcher.profile.model import Profile
+
+if TYPE_CHECKING:
+    from launcher.engines.base import Engine, Release
 
 OF_ONE_KEY = frozenset({
     "flag-twice", "key-not-supported", "out-of-range", "owned-flag", "owned-variable",

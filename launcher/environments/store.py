@@ -9,7 +9,6 @@ the next install of the same engine. A folder with neither is somebody else's an
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,6 +97,8 @@ def finish(folder: Path, facts: Mapping[str, Any]) -> None:
 
 def remove(folder: Path) -> None:
     """Remove an environment; without its marker first, so that a torn removal is unfinished."""
+    import shutil  # here: profiles are judged without it
+
     (folder / MARKER).unlink(missing_ok=True)
     shutil.rmtree(folder)
 

@@ -103,9 +103,9 @@ def _as_decided(data: dict[str, Any], error: Mapping[str, Any], report: Report) 
     chosen = next((one for one in findings if one["rule"] == error.get("code")), None)
     if chosen is None:
         chosen = {"rule": None, "kind": "", "evidence": None}
-    others = [one for one in findings if one["rule"] != chosen["rule"]]
+    alternatives = [one for one in findings if one["rule"] != chosen["rule"]]
     decided = {"cause": report.message, "remedy": report.remedy or "", "retry": data["retry"]}
-    return {**data, **decided, **chosen, "retry": data["retry"], "others": others}
+    return {**data, **decided, **chosen, "retry": data["retry"], "others": alternatives}
 
 
 def _report_of(

@@ -64,7 +64,7 @@ def ask_health(
     return Health(rung.verdict == "passed", rung.message, status, body)
 
 
-def with_stopped(asked: Health, processes: Iterable[Mapping[str, Any]]) -> Health:
+def with_stopped(answered: Health, processes: Iterable[Mapping[str, Any]]) -> Health:
     """`asked`, and whether a process of the server is stopped by SIGSTOP: then it is not well.
 
     A FastDeploy whose worker stands still goes on answering 200 for 30 s.
@@ -78,14 +78,14 @@ def with_stopped(asked: Health, processes: Iterable[Mapping[str, Any]]) -> Healt
         if now is not None and now.start == recorded.get("start") and now.state == "T":
             stopped.append(now)
     if not stopped:
-        return asked
+        return answered
     names = ", ".join(
         f"{p.pid} ({command_line.program(command_line.read(p.pid), p.name)})" for p in stopped
     )
-    message = f"{asked.message}; stopped by a signal (SIGSTOP): {names}"
+    message = f"{answered.message}; stopped by a signal (SIGSTOP): {names}"
     pids = " ".join(str(p.pid) for p in stopped)
     remedy = f"`kill -CONT {pids}` lets it continue; find who stopped it"
-    return replace(asked, well=False, message=message, remedy=remedy)
+    return replace(answered, well=False, message=message, remedy=remedy)
 
 
 def ask_completion(plan: LaunchPlan) -> Health:

@@ -49,5 +49,5 @@ def forks(processes: Sequence[Process], lines: Mapping[int, str]) -> set[int]:
 
 def program(line: str, name: str) -> str:
     """What a process runs: the script behind its interpreter; `name` where `line` is empty."""
-    words = [os.path.basename(word) for word in line.split() if not word.startswith("-")]
-    return next((word for word in words[1:] if word), name)
+    argv = [os.path.basename(word) for word in line.split() if not word.startswith("-")]
+    return next((word for word in argv[1:] if word), name)

@@ -137,9 +137,9 @@ class Claims:
 
         A release may make what its predecessor, by which the plan was written, did not.
         """
-        for found in used_shm(pids, self.started, self.shm):
-            if found != self.before.get(found["path"]):
-                self.shm[found["path"]] = found
+        for path_identity in used_shm(pids, self.started, self.shm):
+            if path_identity != self.before.get(path_identity["path"]):
+                self.shm[path_identity["path"]] = path_identity
 
     def look_after_death(self) -> None:
         """Claim what appeared between the keeper's last look and a death of the whole tree.
@@ -203,7 +203,7 @@ def _queue_claim(queue: MessageQueue, path: str) -> dict[str, Any]:
 
 
 def used_shm(
-    pids: Collection[int], started: float, known: Container[str] = ()
+    pids: Collection[int], started: float, known_names: Container[str] = ()
 ) -> list[dict[str, Any]]:
     """The files and sockets in /dev/shm that only `pids` use, made since `started` by our user.
 
@@ -214,11 +214,13 @@ def used_shm(
         for text in _mentions(pid, ("maps",)):
             paths |= {os.fsdecode(path) for path in _IN_SHM.findall(text)}
     paths |= {path for path, inode in _unix_sockets() if holder(inode, list(pids)) is not None}
-    fresh = [path for path in sorted(paths) if path not in known and is_in_shm(path)]
-    found = [one for path in fresh if (one := file_identity(path)) is not None]
-    made = [one for one in found if _made_since(one, started)]
-    foreign = _used_elsewhere([one["path"] for one in made], pids) if made else set()
-    return [one for one in made if one["path"] not in foreign and not _bound(one["path"], pids)]
+    fresh = [path for path in sorted(paths) if path not in known_names and is_in_shm(path)]
+    identities = [one for path in fresh if (one := file_identity(path)) is not None]
+    own_files = [one for one in identities if _made_since(one, started)]
+    foreign = _used_elsewhere([one["path"] for one in own_files], pids) if own_files else set()
+    return [
+        one for one in own_files if one["path"] not in foreign and not _bound(one["path"], pids)
+    ]
 
 
 def _used_elsewhere(paths: Collection[str], pids: Collection[int]) -> set[str]:
@@ -226,14 +228,14 @@ def _used_elsewhere(paths: Collection[str], pids: Collection[int]) -> set[str]:
 
     Each process is looked at once, whatever the number of paths: a server has some twenty.
     """
-    wanted, used = set(paths), set()
+    remaining, used = set(paths), set()
     everybody = [int(name) for name in os.listdir("/proc") if name.isdigit()]
     for pid in everybody:
         if pid in pids:
             continue
         for text in _mentions(pid, ("maps",)):
             if b"/dev/shm/" in text:
-                used |= wanted & {os.fsdecode(path) for path in _IN_SHM.findall(text)}
+                used |= remaining & {os.fsdecode(path) for path in _IN_SHM.findall(text)}
     return used
 
 
@@ -242,12 +244,12 @@ def is_in_shm(path: str) -> bool:
     return os.path.dirname(path) == str(SHM)
 
 
-def _made_since(found: dict[str, Any], started: float) -> bool:
+def _made_since(path_identity: dict[str, Any], started: float) -> bool:
     try:
-        info = os.stat(found["path"], follow_symlinks=False)
+        info = os.stat(path_identity["path"], follow_symlinks=False)
     except OSError:
         return False
-    born = found["born"] / 1e9 if found["born"] is not None else info.st_mtime
+    born = path_identity["born"] / 1e9 if path_identity["born"] is not None else info.st_mtime
     plain = stat.S_ISREG(info.st_mode) or stat.S_ISSOCK(info.st_mode)
     return plain and info.st_uid == os.getuid() and born >= started
 

@@ -14,13 +14,14 @@ import time
 from collections.abc import Callable, Sequence
 
 from launcher.keeper.loop import Loop, Timer
+from launcher.keeper.watch import LONGEST_LINE
 from launcher.plain import plain
 
 OnLine = Callable[[str, str, str, bool], None]
 """Called with (source, file name, text, final); not final is an unfinished progress line."""
 
-LONGEST = 16 * 1024
-"""Bytes of a line that are looked at: the rules go by fewer characters."""
+LONGEST = 4 * LONGEST_LINE
+"""Bytes of a line that can hold the characters by which the rules go."""
 SHARE = 0.3
 """Part of the time that may be spent on looking at lines, in the long run. Not of the processor's:
 on a busy machine that would leave nothing for the recording, and the engine would wait for us."""
@@ -32,12 +33,38 @@ LATER = 0.1
 """Seconds until another attempt at what was put aside."""
 
 SEVERE = (
-    *(b"rror", b"RROR", b"atal", b"FATAL", b"CRIT", b"xcept", b"aceback", b"anic", b"bort"),
-    *(b"illed", b"KILL", b"emory", b"egmentation", b"ailed", b"annot", b"died"),
+    *("rror", "RROR", "atal", "FATAL", "CRIT", "xcept", "aceback", "anic", "bort"),
+    *("illed", "KILL", "emory", "egmentation", "ailed", "annot", "died"),
 )
 
 Lines = Sequence[tuple[bytes, bool]]
 _Aside = collections.deque[tuple[str, str, bytes]]
+
+
+class _Sieve:
+    """Finds which of many fixed texts a block holds.
+
+    One character is found, or known to be absent, a hundred times faster than a text: a text with
+    an absent one is not searched for. In a run of a few characters no text is, and in such runs
+    every search steps from character to character.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        """Take the texts apart."""
+        self._texts = [(text, frozenset(text)) for text in texts]
+        self._characters = frozenset("".join(texts))
+
+    def present(self, block: str) -> list[str]:
+        """Those of the texts that `block` holds."""
+        absent = {character for character in self._characters if character not in block}
+        return [
+            text
+            for text, characters in self._texts
+            if absent.isdisjoint(characters) and text in block
+        ]
+
+
+_SEVERE = _Sieve(SEVERE)
 
 
 class Attention:
@@ -59,7 +86,7 @@ class Attention:
         """
         self._loop = loop
         self._on_line = on_line
-        self._texts = texts
+        self._sieve = None if texts is None else _Sieve(texts)
         self._on_drop = on_drop
         self._dropped = False
         self._spent, self._now = spent, now
@@ -73,11 +100,11 @@ class Attention:
         if not lines:
             return
         self._refill()
+        texts = [text if len(text) <= LONGEST_LINE else _beginning(text) for text, _ in lines]
         if self._budget <= 0 or self._waiting:
-            self._put_aside(source, file, [text for text, _ in lines])
+            self._put_aside(source, file, texts)
             return
         begun = self._spent()
-        texts = [text if len(text) <= LONGEST else text[:LONGEST] for text, _ in lines]
         for at in self._candidates(texts):
             if self._spent() - begun > self._budget:
                 self._put_aside(source, file, texts[at:])
@@ -90,7 +117,7 @@ class Attention:
         self._refill()
         if text and self._budget > 0:
             begun = self._spent()
-            self._on_line(source, file, text[:LONGEST].decode(errors="replace"), False)
+            self._on_line(source, file, _beginning(text).decode(errors="replace"), False)
             self._budget -= self._spent() - begun
 
     def last_words(self) -> None:
@@ -122,10 +149,10 @@ class Attention:
 
     def _candidates(self, texts: Sequence[bytes]) -> Sequence[int]:
         """Which lines can matter. Colours are taken out first: they may cut a text in two."""
-        if self._texts is None:
+        if self._sieve is None:
             return range(len(texts))
         block = plain(b"\n".join(texts).decode(errors="replace"))
-        present = [text for text in self._texts if text in block]
+        present = self._sieve.present(block)
         if not present:
             return ()
         lines = block.split("\n")
@@ -133,16 +160,16 @@ class Attention:
 
     def _put_aside(self, source: str, file: str, texts: Sequence[bytes]) -> None:
         severe: list[int] = []
-        block = b"\n".join(texts)
-        present = [word for word in SEVERE if word in block]
+        present = _SEVERE.present(b"\n".join(texts).decode("latin-1"))
+        fragments = [word.encode() for word in present]
         for at in range(len(texts) - 1, -1, -1) if present else ():
-            if any(word in texts[at] for word in present):
+            if any(word in texts[at] for word in fragments):
                 severe.append(at)
                 if len(severe) == ASIDE:
                     break
         rest = [at for at in range(len(texts))[-ASIDE:] if at not in severe]
         for kept, lines in ((self._severe, severe[::-1]), (self._newest, rest)):
-            kept.extend((source, file, texts[at][:LONGEST]) for at in lines)
+            kept.extend((source, file, texts[at]) for at in lines)
         if len(self._severe) == ASIDE or len(self._newest) == ASIDE:
             self.drop()
         if self._timer is None:
@@ -161,3 +188,14 @@ class Attention:
         self._budget -= self._spent() - begun
         if self._waiting:
             self._timer = self._loop.call_later(LATER, self._catch_up)
+
+
+def _beginning(text: bytes) -> bytes:
+    """The characters of a line that the rules read: whatever follows costs no search.
+
+    A search may take ten times as long in text that resembles what is looked for (dots for `...`).
+    """
+    head = text[:LONGEST]
+    if head.isascii():
+        return head[:LONGEST_LINE]
+    return head.decode(errors="replace")[:LONGEST_LINE].encode()

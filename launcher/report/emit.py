@@ -68,7 +68,7 @@ def emit_line(event: Mapping[str, Any]) -> None:
     except UnicodeEncodeError:
         text = json.dumps(event)  # this encoding has not all of it: JSON's own escapes always do
     # JSON itself escapes only what is below a space; these too steer a terminal.
-    text = _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    text = _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 

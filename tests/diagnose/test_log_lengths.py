@@ -29,15 +29,15 @@ def stopped(logs: Path, before: str, late: str = LATE) -> Path:
 
 @pytest.mark.parametrize("part", ["", "engine.log", "engine", "engine/console.log"])
 def test_a_folder_of_logs_ends_at_our_signal(part: str, tmp_path: Path) -> None:
-    found = of_folder(stopped(tmp_path / "logs", "INFO loading\n") / part)
-    assert (found.rule_id, found.alternatives, found.first_errors) == (None, (), ())
-    assert "left out" in " ".join(found.notes)
+    diagnosis = of_folder(stopped(tmp_path / "logs", "INFO loading\n") / part)
+    assert (diagnosis.rule_id, diagnosis.alternatives, diagnosis.first_errors) == (None, (), ())
+    assert "left out" in " ".join(diagnosis.notes)
 
 
 def test_what_came_before_is_the_cause(tmp_path: Path) -> None:
-    found = of_folder(stopped(tmp_path / "logs", CAUSE))
-    assert found.rule_id == "ED-FD-QUANTIZATION-INVALID"
-    assert found.alternatives == ()
+    diagnosis = of_folder(stopped(tmp_path / "logs", CAUSE))
+    assert diagnosis.rule_id == "ED-FD-QUANTIZATION-INVALID"
+    assert diagnosis.alternatives == ()
 
 
 def test_logs_that_were_put_aside_are_cut_as_well(tmp_path: Path) -> None:
@@ -67,8 +67,8 @@ def test_copies_and_logs_without_a_record_are_read_to_their_end(tmp_path: Path) 
     shutil.copytree(logs, copied)
     (logs / log_lengths.NAME).unlink()
     for folder in (copied, logs):
-        found = of_folder(folder)
-        assert (found.rule_id, found.notes) == ("ED-FD-WORKER-LAUNCH-FAILED", ())
+        diagnosis = of_folder(folder)
+        assert (diagnosis.rule_id, diagnosis.notes) == ("ED-FD-WORKER-LAUNCH-FAILED", ())
 
 
 @pytest.mark.parametrize(

@@ -232,12 +232,12 @@ def test_what_an_engine_writes_while_it_is_ended_is_no_cause(rig: Rig, who: str)
         log.write("ValueError: the cause: its queue is gone\n")
     data = rig.run("diagnose", "one", "--json").json["data"]
     assert (data["rule"], data["others"], data["first_errors"]) == (None, [], [])
-    known = log_lengths.read(rig.instance() / "logs")
-    assert known is not None
-    assert known.lengths[str(own.stat().st_ino)] == len("INFO loading\n")
+    recorded = log_lengths.read(rig.instance() / "logs")
+    assert recorded is not None
+    assert recorded.lengths[str(own.stat().st_ino)] == len("INFO loading\n")
     if who == "guard":
         rig.down()
-    assert rig.stored()["log_lengths"] == known.lengths
+    assert rig.stored()["log_lengths"] == recorded.lengths
 
 
 def test_shared_memory_of_a_killed_keeper_is_removed_without_a_verb(rig: Rig) -> None:

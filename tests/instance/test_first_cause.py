@@ -24,22 +24,22 @@ RULES = (
 
 def instance(folder: Path, lines: str, **state: Any) -> InstanceDir:
     """A stored instance whose engine wrote `lines`."""
-    found = InstanceDir(folder / "one")
-    own = found.logs / "engine"
+    instance_ = InstanceDir(folder / "one")
+    own = instance_.logs / "engine"
     own.mkdir(parents=True)
     plan = LaunchPlan(
         "one", "fastdeploy", "2.4.0", ("/bin/true",), "/", str(own), str(folder / "tmp"),
         failure_rules=RULES,
     )  # fmt: skip
-    (found.folder / "plan.json").write_text(json.dumps(plan.to_json()))
+    (instance_.folder / "plan.json").write_text(json.dumps(plan.to_json()))
     here = this_host()
     write_state(
-        found.folder,
+        instance_.folder,
         State("one", "one:1", machine=here.machine, boot=here.boot,
               pid_namespace=here.pid_namespace, started_at=1.0, **state),
     )  # fmt: skip
-    found.engine_log.write_text(lines)
-    return found
+    instance_.engine_log.write_text(lines)
+    return instance_
 
 
 def error(code: str, **more: Any) -> dict[str, Any]:
@@ -54,8 +54,8 @@ def error(code: str, **more: Any) -> dict[str, Any]:
 def test_a_certain_verdict_is_not_outranked_by_a_line(
     code: str, lines: str, tmp_path: Path
 ) -> None:
-    found = instance(tmp_path, lines, state="failed", error=error(code))
-    result = first_cause(found)
+    cause = instance(tmp_path, lines, state="failed", error=error(code))
+    result = first_cause(cause)
     data = result.data
     assert result.exit_code is ExitCode.NEGATIVE
     assert (data["rule"], data["evidence"], data["retry"]) == (None, None, False)
@@ -68,8 +68,8 @@ def test_a_certain_verdict_is_not_outranked_by_a_line(
 def test_a_certain_line_is_the_rule_that_the_keeper_saw(tmp_path: Path) -> None:
     """The keeper gave up by this line; an earlier one of another rule does not replace it."""
     lines = "OSError: no disk\nValueError: layer 7\n"
-    found = instance(tmp_path, lines, state="failed", error=error("ED-X-CAUSE"))
-    data = first_cause(found).data
+    cause = instance(tmp_path, lines, state="failed", error=error("ED-X-CAUSE"))
+    data = first_cause(cause).data
     assert (data["rule"], data["cause"]) == ("ED-X-CAUSE", "layer 7 is bad")
     assert [one["rule"] for one in data["others"]] == ["ED-X-OTHER"]
     assert data["retry"] is False, "what the keeper decided"
@@ -78,28 +78,28 @@ def test_a_certain_line_is_the_rule_that_the_keeper_saw(tmp_path: Path) -> None:
 @pytest.mark.parametrize("certain", [{"certain": False}, {}])
 def test_where_it_is_not_certain_the_logs_say_why(certain: dict[str, Any], tmp_path: Path) -> None:
     """As a record of an older keeper, which does not tell."""
-    told = {k: v for k, v in error("engine-exited").items() if k != "certain"} | certain
-    found = instance(tmp_path, "ValueError: layer 7\n", state="failed", error=told)
-    assert first_cause(found).data["rule"] == "ED-X-CAUSE"
+    data = {k: v for k, v in error("engine-exited").items() if k != "certain"} | certain
+    cause = instance(tmp_path, "ValueError: layer 7\n", state="failed", error=data)
+    assert first_cause(cause).data["rule"] == "ED-X-CAUSE"
 
 
 @pytest.mark.parametrize("state", ["ready", "loading", "stopped"])
 def test_of_a_killed_keeper_its_guards_note_counts(state: str, tmp_path: Path) -> None:
-    found = instance(tmp_path, "INFO loading\n", state=state, keeper={"pid": 1, "start": 1})
-    log_lengths.write(found.logs, "one:1", lengths(found.logs))
-    with found.engine_log.open("a") as log:
+    cause = instance(tmp_path, "INFO loading\n", state=state, keeper={"pid": 1, "start": 1})
+    log_lengths.write(cause.logs, "one:1", lengths(cause.logs))
+    with cause.engine_log.open("a") as log:
         log.write("ValueError: layer 7\n")
-    data = first_cause(found).data
+    data = first_cause(cause).data
     assert (data["rule"], data["others"]) == (None, [])
-    os.unlink(found.logs / log_lengths.NAME)
-    log_lengths.write(found.logs, "one:0", {})
-    assert first_cause(found).data["rule"] == "ED-X-CAUSE", "the note is another start's"
+    os.unlink(cause.logs / log_lengths.NAME)
+    log_lengths.write(cause.logs, "one:0", {})
+    assert first_cause(cause).data["rule"] == "ED-X-CAUSE", "the note is another start's"
 
 
 def test_an_error_that_no_rule_knows_did_not_end_what_we_ended(tmp_path: Path) -> None:
     """FastDeploy logs `[version.txt] Not Found!` as an error at every start from its sources."""
-    found = instance(tmp_path, "KeyError: 'odd'\n", state="stopped", exit_code=130)
-    result = first_cause(found)
+    cause = instance(tmp_path, "KeyError: 'odd'\n", state="stopped", exit_code=130)
+    result = first_cause(cause)
     assert result.exit_code is ExitCode.DONE
     assert (result.data["rule"], result.data["first_errors"]) == (None, [])
     assert "was stopped" in result.data["cause"]

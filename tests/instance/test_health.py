@@ -182,19 +182,21 @@ def test_a_stopped_process_is_named_whatever_the_server_answers(well: bool) -> N
     argv = [sys.executable, "-I", "-S", "-c", "input()", "worker_process.py"]
     worker = subprocess.Popen(argv, stdin=subprocess.PIPE)
     try:
-        found = look(worker.pid)
-        assert found is not None
-        asked = Health(well, "GET /health answered 200", 200)
-        assert with_stopped(asked, [found.to_json()]) == asked
+        process = look(worker.pid)
+        assert process is not None
+        health = Health(well, "GET /health answered 200", 200)
+        assert with_stopped(health, [process.to_json()]) == health
         worker.send_signal(signal.SIGSTOP)
         os.waitpid(worker.pid, os.WUNTRACED)
-        told = with_stopped(asked, [found.to_json()])
-        assert told.well is False
-        assert told.message.startswith("GET /health answered 200; stopped by a signal (SIGSTOP): ")
-        assert f"{worker.pid} (" in told.message
-        assert f"kill -CONT {worker.pid}" in str(told.remedy)
-        another = {**found.to_json(), "start": found.start - 1}
-        assert with_stopped(asked, [another]) == asked, "its number is another's by now"
+        result = with_stopped(health, [process.to_json()])
+        assert result.well is False
+        assert result.message.startswith(
+            "GET /health answered 200; stopped by a signal (SIGSTOP): "
+        )
+        assert f"{worker.pid} (" in result.message
+        assert f"kill -CONT {worker.pid}" in str(result.remedy)
+        another = {**process.to_json(), "start": process.start - 1}
+        assert with_stopped(health, [another]) == health, "its number is another's by now"
     finally:
         worker.kill()
         worker.communicate()

@@ -191,14 +191,14 @@ def test_an_unknown_error_from_before_it_worked_is_not_why_it_died(tmp_path: Pat
     plan = replace(PLAN, failure_rules=(), log_folder=str(tmp_path / "none"))
     worked = 1767323045.0 + 60  # 2026-01-02T03:04:05Z is when the line was written
     state = State("one", "t", started_at=1767323045.0 - 60, ready_at=worked)
-    found = explain(Failure.from_exit(7, "ready"), plan, folder, state)
-    assert "KeyError" not in found.problem.message
-    assert found.retry
+    failure = explain(Failure.from_exit(7, "ready"), plan, folder, state)
+    assert "KeyError" not in failure.problem.message
+    assert failure.retry
     with (folder / "logs" / "engine.log").open("a") as log:
         log.write("2026-01-02T03:06:05.000000Z stderr F RuntimeError: it broke\n")
-    found = explain(Failure.from_exit(7, "ready"), plan, folder, state)
-    assert "RuntimeError: it broke" in found.problem.message
-    assert "KeyError" not in found.problem.message
+    failure = explain(Failure.from_exit(7, "ready"), plan, folder, state)
+    assert "RuntimeError: it broke" in failure.problem.message
+    assert "KeyError" not in failure.problem.message
 
 
 def test_a_line_that_only_sums_up_does_not_decide_about_a_retry(tmp_path: Path) -> None:

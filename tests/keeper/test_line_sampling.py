@@ -1,11 +1,15 @@
 """No output can stall keeper or engine: what is looked at is bounded, and chosen well."""
 
+import time
 from collections.abc import Callable, Sequence
 
 import pytest
 
+from launcher.diagnose.literals import required
+from launcher.engines.rules import failure_rules
 from launcher.keeper.line_sampling import ASIDE, BURST, LONGEST, SHARE, Attention
 from launcher.keeper.loop import Loop
+from launcher.keeper.watch import LONGEST_LINE
 
 
 class Watched:
@@ -107,6 +111,45 @@ def test_only_lines_with_a_text_of_a_rule_are_looked_at(line: str, looked_at: bo
     assert watched.seen == ([line] if looked_at else [])
 
 
+@pytest.mark.parametrize("filler", [".", "n", "\u009d", "\u4e00", "\U0001f600"])
+def test_of_a_long_line_is_searched_what_the_rules_read_and_no_more(filler: str) -> None:
+    text = "out of memory"
+    watched = Watched(cost=0.0, texts=(text,))
+    inside = filler * (LONGEST_LINE - len(text)) + text
+    watched.write(inside + filler * LONGEST, filler * LONGEST_LINE + text, "after")
+    assert watched.seen == [inside]
+
+
+def test_a_line_is_kept_aside_for_what_the_rules_read_of_it() -> None:
+    watched = Watched(cost=BURST * 2)
+    late = "." * LONGEST_LINE + "FATAL"
+    watched.write("first", *("." * 40 for _ in range(ASIDE)), late, "FATAL", "last")
+    watched.attention.last_words()
+    assert watched.seen[:2] == ["first", "FATAL"]
+    assert late[:LONGEST_LINE] in watched.seen
+
+
+def test_no_character_makes_the_search_slower_than_ordinary_lines_do() -> None:
+    """In a run of dots, or of `n`, a search for a text with one of them steps once a character."""
+    rules = failure_rules("fastdeploy")
+    texts = [text for rule in rules if rule.fatal for text in required(rule.pattern) or ()]
+
+    def seconds(line: str) -> float:
+        lines = [line] * (128 * 1024 // len(line))
+        spent = []
+        for _ in range(7):
+            watched = Watched(cost=0.0, texts=texts)
+            begun = time.thread_time()
+            watched.write(*lines)
+            spent.append(time.thread_time() - begun)
+            assert not watched.seen
+        return min(spent)
+
+    ordinary = seconds('INFO: 127.0.0.1:43210 - "POST /v1/chat/completions HTTP/1.1" 200 OK')
+    slow = {c: s for c in ".nN -_/aeost" if (s := seconds(c * 4000)) > 1.5 * ordinary}
+    assert not slow, ordinary
+
+
 def test_an_unfinished_line_is_looked_at_while_there_is_time() -> None:
     watched = Watched(cost=BURST)
     watched.attention.unfinished("engine", "stderr", b"Loading: 40%")
@@ -115,4 +158,4 @@ def test_an_unfinished_line_is_looked_at_while_there_is_time() -> None:
     watched.time += 10
     watched.attention.unfinished("engine", "stderr", b"Loading: 60%" + b"#" * 10 * LONGEST)
     assert watched.seen[1].startswith("Loading: 60%")
-    assert len(watched.seen[1]) == LONGEST
+    assert len(watched.seen[1]) == LONGEST_LINE

@@ -107,15 +107,15 @@ def test_what_is_not_that_refusal_fails(route: Callable[..., Any]) -> None:
 
 
 def test_a_server_that_is_unwell_afterwards_fails() -> None:
-    seen: list[int] = []
+    requests_seen: list[int] = []
 
     def route(server: Server, method: str, path: str, data: bytes, headers: Any) -> Any:
         if method != "POST":
             return None
-        seen.append(model.prompt_tokens(body_of(data)))
-        if seen[-1] < CONTEXT // 4 and max(seen) > CONTEXT:
+        requests_seen.append(model.prompt_tokens(body_of(data)))
+        if requests_seen[-1] < CONTEXT // 4 and max(requests_seen) > CONTEXT:
             return 500, REFUSED
-        return (500, REFUSED) if seen[-1] >= CONTEXT - 1 else None
+        return (500, REFUSED) if requests_seen[-1] >= CONTEXT - 1 else None
 
     one, named, code = judged(route)
     assert (one["verdict"], named, code) == ("fail", set(), 1)

@@ -105,6 +105,8 @@ def _of_modules() -> Iterator[Used]:
 
 
 def _compiled(value: object) -> Iterator[re.Pattern[Any]]:
+    if hasattr(value, "cache_info") and "re.Pattern" in str(value.__annotations__.get("return")):
+        value = value()  # compiled when it is first used
     if isinstance(value, re.Pattern):
         yield value
     elif isinstance(value, tuple):
@@ -118,8 +120,9 @@ def _ways(tree: ast.AST) -> dict[str, set[str]]:
     for node in ast.walk(tree):
         if not isinstance(node, ast.Attribute) or node.attr not in WAYS:
             continue
-        if isinstance(node.value, ast.Name):
-            ways.setdefault(node.value.id, set()).add(node.attr)
+        kept = node.value.func if isinstance(node.value, ast.Call) else node.value
+        if isinstance(kept, ast.Name):
+            ways.setdefault(kept.id, set()).add(node.attr)
     return ways
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from launcher.engines.base import Installed, PlanContext, PortNeed, Release
-from launcher.engines.common import common_env, common_parts, split_env
+from launcher.engines.plan_parts import common_env, common_parts, split_env
 from launcher.errors import Problem
 from launcher.plan.model import (
     EnvVar,

@@ -187,11 +187,11 @@ class Twin:
         return path.read_bytes().decode("utf-8", "replace") if path.exists() else ""
 
     def wait_said(self, text: str, where: str | None = None, limit_s: float = 600.0) -> None:
-        def seen() -> bool:
+        def is_written() -> bool:
             return text in (self.log(where) if where else self.output)
 
         try:
-            wait_for(f"{text!r} in {where or 'the console'}", seen, limit_s)
+            wait_for(f"{text!r} in {where or 'the console'}", is_written, limit_s)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.output}") from None
 

@@ -355,12 +355,12 @@ def test_the_front_end_works_while_it_waits(start: Start) -> None:
     twin.wait_said("Loading safetensors", "workerlog.0")
 
     def used() -> dict[int, tuple[int, int]]:
-        found = {}
+        usage_by_role = {}
         for pid in twin.processes():
             stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             io = Path(f"/proc/{pid}/io").read_text().split()
-            found[pid] = int(stat[11]) + int(stat[12]), int(io[io.index("rchar:") + 1])
-        return found
+            usage_by_role[pid] = int(stat[11]) + int(stat[12]), int(io[io.index("rchar:") + 1])
+        return usage_by_role
 
     first, begun = used(), time.monotonic()
     master = twin.process.pid

@@ -63,9 +63,9 @@ def test_the_environment_is_hidden_where_the_title_can_change(start: Start) -> N
     """Importing setproctitle takes the environment's memory: 4 of 9 processes show nothing."""
     twin = start(environment={"TOKEN_OF_OURS": "abc"}).wait_ready()
     hidden = set()
-    for pid, words in twin.processes().items():
+    for pid, line in twin.processes().items():
         if b"TOKEN_OF_OURS=abc" not in Path(f"/proc/{pid}/environ").read_bytes():
-            hidden.add((words.split(" -m ")[-1].split(" --")[0], pid == twin.process.pid))
+            hidden.add((line.split(" -m ")[-1].split(" --")[0], pid == twin.process.pid))
     assert hidden == {
         ("gunicorn: master [gunicorn]", True),
         ("gunicorn: worker [gunicorn]", False),

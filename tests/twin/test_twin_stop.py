@@ -190,13 +190,13 @@ def test_a_stopped_worker_does_not_outlive_the_twins_lifetime(start: Start) -> N
     twin.wait_gone(60)
 
 
-def role(words: str) -> str:
+def role(line: str) -> str:
     """The part of a process of the worker's tree."""
-    if words.startswith("/bin/sh"):
+    if line.startswith("/bin/sh"):
         return "shell"
-    if "resource_tracker" in words:
+    if "resource_tracker" in line:
         return "tracker"
-    return "launcher" if " -m paddle.distributed.launch" in words else "worker"
+    return "launcher" if " -m paddle.distributed.launch" in line else "worker"
 
 
 def test_sigint_while_loading_ignored(start: Start) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from launcher.doctor.model import Check, Outcome, Subject, fail, gib, ok, unknown, warn
-from launcher.engines.fastdeploy.asked import Requested
+from launcher.engines.fastdeploy.requested import Requested
 from launcher.environments import recipes
 from launcher.host.gpus import Gpu
 from launcher.preparation import gpus

@@ -63,13 +63,10 @@ def lines_with(name: str) -> tuple[str, ...]:
     return tuple(line for line in LINES if canonical(name) in table(line).options)
 
 
-def where_else(line: str) -> dict[str, str]:
-    """For every option that `line` lacks: the sentence that says which releases have it."""
-    releases = {}
-    every = {name for one in LINES for name in table(one).options}
-    for name in sorted(every - set(table(line).options)):
-        releases[name] = history(name, line)
-    return releases
+def where_else(name: str, line: str) -> str | None:
+    """The sentence that says which releases have an option, None where no or this one has it."""
+    have = lines_with(name)
+    return None if not have or line in have else history(name, line)
 
 
 def history(name: str, line: str) -> str:

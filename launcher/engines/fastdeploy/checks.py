@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
+from typing import TYPE_CHECKING
 
 from packaging.specifiers import InvalidSpecifier
 
-from launcher.engines.base import Release
 from launcher.engines.common import (
     admitted,
     check_env,
@@ -19,7 +19,6 @@ from launcher.engines.common import (
     problem,
 )
 from launcher.engines.fastdeploy import combinations, shell, vocabulary
-from launcher.engines.fastdeploy.asked import TOP, Requested
 from launcher.engines.fastdeploy.catalogue import (
     LINES,
     comma_lists,
@@ -30,9 +29,13 @@ from launcher.engines.fastdeploy.catalogue import (
     where_else,
 )
 from launcher.engines.fastdeploy.models import ModelFacts, model_facts
+from launcher.engines.fastdeploy.requested import TOP, Requested
 from launcher.engines.options import canonical, wrong_value
 from launcher.errors import Problem
 from launcher.profile.model import Profile
+
+if TYPE_CHECKING:
+    from launcher.engines.base import Release
 
 PORTS = (
     "api",
@@ -115,7 +118,9 @@ def for_line(profile: Profile, line: str) -> list[Problem]:
     problems += check_env(profile, OWNED_ENV)
     problems += _variables(profile, line)
     problems += _newer_keys(profile, line)
-    problems += check_options(profile, table(line), OWNED_FLAGS, elsewhere=where_else(line))
+    problems += check_options(
+        profile, table(line), OWNED_FLAGS, elsewhere=lambda name: where_else(name, line)
+    )
     problems += _top_values(profile, line)
     typed = {p.where for p in problems}
     problems += [p for p in _late(profile, line) if p.where is None or p.where not in typed]

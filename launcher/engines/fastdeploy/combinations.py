@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 from launcher.engines.common import problem
-from launcher.engines.fastdeploy.asked import Requested, batched_tokens, v1_scheduler
 from launcher.engines.fastdeploy.catalogue import LINES, speculative_methods
+from launcher.engines.fastdeploy.requested import Requested, batched_tokens, v1_scheduler
 from launcher.errors import Problem
 from launcher.profile.model import Profile
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from launcher.engines.base import PlanContext
-from launcher.engines.common import neutral, option_flag
+from launcher.engines.common import neutral
 from launcher.engines.fastdeploy import vocabulary
-from launcher.engines.fastdeploy.asked import TOP, Requested
 from launcher.engines.fastdeploy.catalogue import table
 from launcher.engines.fastdeploy.ports import consecutive, ports
+from launcher.engines.fastdeploy.requested import TOP
 from launcher.engines.options import canonical
+from launcher.engines.plan_parts import option_flag
 from launcher.plan.model import Flag
 from launcher.profile.model import Profile
 
@@ -131,9 +132,3 @@ def _drain(profile: Profile) -> list[Flag]:
             profile.where("stop.drain"), "stop.drain",
         )
     ]  # fmt: skip
-
-
-def served(profile: Profile) -> str | None:
-    """The name clients use, None where FastDeploy takes any."""
-    name = Requested(profile).value("served-model-name")
-    return str(name) if name else None

@@ -1,50 +1,39 @@
-"""The engine object of FastDeploy: a profile in, a launch plan out."""
+"""The engine object of FastDeploy: a profile in, a launch plan out.
+
+What judges a profile is imported with it; what only a plan, its memory or a comparison of releases
+needs is imported by these: `validate` is run again and again, by editors and pipelines.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from packaging.version import InvalidVersion, Version
 
-from launcher.engines.base import (
-    Capability,
-    Installed,
-    MemoryFacts,
-    PlanContext,
-    PortNeed,
-    Question,
-    Release,
-)
-from launcher.engines.common import argv_of, common_parts
-from launcher.engines.fastdeploy import (
-    checks,
-    command,
-    failures,
-    memory,
-    releases,
-    surroundings,
-    watching,
-)
-from launcher.engines.fastdeploy.asked import Requested
+from launcher.engines.fastdeploy import checks
 from launcher.engines.fastdeploy.catalogue import LINES
-from launcher.engines.fastdeploy.leftovers import leftovers
-from launcher.engines.fastdeploy.ports import EVERYWHERE, ports, sockets
-from launcher.engines.fastdeploy.ports import uses as port_uses
-from launcher.engines.fastdeploy.readiness import readiness
-from launcher.engines.fastdeploy.shell import refuse_unsafe
+from launcher.engines.fastdeploy.requested import Requested
 from launcher.errors import PreconditionError, Problem, ProfileError
-from launcher.plan.model import LaunchPlan, StopPolicy, StopStage
 from launcher.profile.model import Profile
+
+if TYPE_CHECKING:
+    from launcher.engines.base import (
+        Capability,
+        Installed,
+        MemoryFacts,
+        PlanContext,
+        PortNeed,
+        Question,
+        Release,
+    )
+    from launcher.plan.model import LaunchPlan
 
 WHEELS = ("fastdeploy-gpu", "fastdeploy-xpu")
 """Distributions of PaddlePaddle's FastDeploy; none of them is on PyPI."""
 
 IMPOSTOR = "fastdeploy"
 """On PyPI this is notAI-tech/fastDeploy, with version numbers that collide with FastDeploy's."""
-
-LOADING_WAIT = 20.0
-"""Seconds: SIGINT while loading was measured to end everything in 12 s."""
 
 
 class FastDeploy:
@@ -55,12 +44,20 @@ class FastDeploy:
     lines = LINES
     distributions = (*WHEELS, IMPOSTOR, "paddlepaddle-gpu", "paddlepaddle", "paddlepaddle-xpu")
     question: Question | None = None
-    memory: MemoryFacts | None = memory
+
+    @property
+    def memory(self) -> MemoryFacts:
+        """For `plan --memory`."""
+        from launcher.engines.fastdeploy import memory
+
+        return memory
 
     def installed(
         self, python: str, python_version: str, distributions: Mapping[str, str]
     ) -> Installed:
         """Judge what an interpreter has; the unrelated PyPI project `fastdeploy` is a problem."""
+        from launcher.engines.base import Installed
+
         wheel = next((name for name in WHEELS if name in distributions), None)
         if IMPOSTOR in distributions:
             return Installed(
@@ -96,6 +93,8 @@ class FastDeploy:
         Raises:
             PreconditionError: it is not a version, or of a line whose facts are not known.
         """
+        from launcher.engines.base import Release
+
         try:
             parts = Version(version).release
         except InvalidVersion as error:
@@ -114,6 +113,8 @@ class FastDeploy:
 
     def ports(self, profile: Profile, release: Release | None) -> tuple[PortNeed, ...]:
         """Every port; metrics and queues are on every address whatever `host` is."""
+        from launcher.engines.fastdeploy.ports import ports
+
         return ports(profile, release)
 
     def validate(self, profile: Profile, release: Release | None) -> list[Problem]:
@@ -127,6 +128,8 @@ class FastDeploy:
 
     def diff(self, profile: Profile, old: str, new: str) -> dict[str, Any]:
         """What changes for the profile from one release to another; see `releases.diff`."""
+        from launcher.engines.fastdeploy import releases
+
         return releases.diff(profile, old, new)
 
     def capabilities(self, profile: Profile, release: Release | None) -> frozenset[Capability]:
@@ -154,7 +157,7 @@ class FastDeploy:
             promised |= {"json-mode", "json-schema"}
         if profile.api_key is not None:
             promised.add("auth")
-        if command.served(profile):
+        if requested.served_name:
             promised.add("unknown-model-error")
         return frozenset(promised)
 
@@ -165,76 +168,12 @@ class FastDeploy:
             ProfileError: `validate` has problems.
             PreconditionError: a path of ours cannot go through FastDeploy's shell command.
         """
+        from launcher.engines.fastdeploy.launch import launch_plan
+
         problems = self.validate(profile, context.release)
         if problems:
             raise ProfileError(problems)
-        refuse_unsafe({"the log folder": str(context.log_folder), "the Python": context.python})
-        flags = command.flags(profile, context)
-        return LaunchPlan(
-            argv=argv_of(context.python, command.MODULE, flags),
-            module=command.MODULE,
-            flags=flags,
-            env=surroundings.variables(profile, context),
-            secrets=surroundings.secrets(profile),
-            folders=surroundings.folders(context),
-            ports=port_uses(profile, context),
-            sockets=sockets(profile, context),
-            served_model=command.served(profile),
-            log_sources=watching.LOG_SOURCES,
-            phases=watching.PHASES,
-            phase_rules=watching.PHASE_RULES,
-            failure_rules=failures.rules(context.release.line),
-            noise=failures.noise(),
-            readiness=readiness(profile, context),
-            stop=_stop(profile),
-            leftovers=leftovers(profile, context),
-            exit_codes=watching.EXIT_CODES,
-            vital=watching.VITAL,
-            told_to_stop=watching.TOLD_TO_STOP,
-            progress=watching.PROGRESS,
-            notes=_notes(profile, context),
-            gpu_ranks=Requested(profile).local_ranks,
-            **common_parts(profile, context),
-        )
-
-
-def _stop(profile: Profile) -> StopPolicy:
-    """SIGTERM while loading orphans the workers, SIGINT when ready the cache queue: measured."""
-    grace = profile.stop.grace
-    return StopPolicy(
-        loading=(StopStage("SIGINT", "main", max(LOADING_WAIT, grace)),),
-        ready=(StopStage("SIGTERM", "main", profile.stop.drain + grace),),
-        drain=profile.stop.drain,
-    )
-
-
-def _notes(profile: Profile, context: PlanContext) -> tuple[str, ...]:
-    line = context.release.line
-    notes = list(checks.notes(profile, line))
-    everywhere = [
-        use.name for use in port_uses(profile, context) if use.bound and use.name != "api"
-    ]
-    notes.append(
-        f"{', '.join(everywhere)} listen on {EVERYWHERE} whatever `host` is: close their ports "
-        "in the firewall"
-    )
-    if profile.env.get("FD_ENABLE_INTERNAL_ADAPTER") not in (None, "", "0"):
-        notes.append(
-            "FD_ENABLE_INTERNAL_ADAPTER opens the ports of FD_ZMQ_RECV_REQUEST_SERVER_PORT, "
-            "FD_ZMQ_SEND_RESPONSE_SERVER_PORT and FD_ZMQ_CONTROL_CMD_SERVER_PORTS on every "
-            "address too; they are not leased"
-        )
-    if line in ("2.0", "2.1", "2.2"):
-        notes.append(f"FastDeploy {line} keeps metrics in /tmp/prom_main, shared by all servers "
-                    "of the host")  # fmt: skip
-    if not profile.stop.drain:
-        notes.append(
-            "running streams are cut when it stops"
-            + ("; `stop: {drain: SECONDS}` lets them end" if line >= "2.3" else "")
-        )
-    if profile.api_key is not None:
-        notes.append("/config-info on the metrics port shows FD_API_KEY in clear to anyone")
-    return tuple(notes)
+        return launch_plan(profile, context)
 
 
 ENGINE = FastDeploy()

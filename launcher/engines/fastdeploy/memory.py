@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from launcher.engines.base import Release
-from launcher.engines.fastdeploy.asked import Requested, batched_tokens, v1_scheduler
 from launcher.engines.fastdeploy.catalogue import LINES, load, table
+from launcher.engines.fastdeploy.requested import Requested, batched_tokens, v1_scheduler
 from launcher.plan.memory import Ask, Costs, Shape
 from launcher.profile.model import Profile
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from launcher.engines.base import PlanContext, PortNeed, Release
 from launcher.engines.fastdeploy import surroundings
-from launcher.engines.fastdeploy.asked import Requested
 from launcher.engines.fastdeploy.catalogue import table
+from launcher.engines.fastdeploy.requested import Requested
 from launcher.plan.model import PortUse, SocketUse
 from launcher.profile.model import Profile
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from launcher.engines.base import PlanContext
-from launcher.engines.fastdeploy.asked import Requested
 from launcher.engines.fastdeploy.catalogue import LINES, table
-from launcher.engines.fastdeploy.command import served
+from launcher.engines.fastdeploy.requested import Requested
 from launcher.engines.fastdeploy.surroundings import API_KEY
 from launcher.plan.model import Readiness, SettingCheck
 from launcher.profile.model import Profile
@@ -42,7 +41,7 @@ POINTERS = {
 def readiness(profile: Profile, context: PlanContext) -> Readiness:
     """The ladder of questions; see `launcher.plan.model.Readiness`."""
     line = context.release.line
-    name = served(profile)
+    name = Requested(profile).served_name
     has_list = line >= MODEL_LIST_SINCE
     tells = LINES.index(line) >= LINES.index(CONFIG_INFO_SINCE)
     return Readiness(

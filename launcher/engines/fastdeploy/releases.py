@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from launcher.engines.fastdeploy import checks, vocabulary
-from launcher.engines.fastdeploy.asked import Requested, batched_tokens, v1_scheduler
 from launcher.engines.fastdeploy.catalogue import (
     LINES,
     environment,
@@ -13,6 +12,7 @@ from launcher.engines.fastdeploy.catalogue import (
     history,
     table,
 )
+from launcher.engines.fastdeploy.requested import Requested, batched_tokens, v1_scheduler
 from launcher.engines.options import Option, canonical
 from launcher.errors import UsageError
 from launcher.profile.model import Profile

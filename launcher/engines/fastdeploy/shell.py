@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from launcher.engines.common import problem
-from launcher.engines.fastdeploy.asked import Requested
 from launcher.engines.fastdeploy.catalogue import load
+from launcher.engines.fastdeploy.requested import Requested
 from launcher.errors import PreconditionError, Problem
 from launcher.profile.model import Profile
 

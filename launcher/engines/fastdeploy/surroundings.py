@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from launcher.engines.base import PlanContext
-from launcher.engines.common import common_env, offline_env, split_env
 from launcher.engines.fastdeploy.catalogue import environment
+from launcher.engines.plan_parts import common_env, offline_env, split_env
 from launcher.plan.model import EnvVar
 from launcher.profile.model import Profile
 

@@ -71,7 +71,9 @@ def _validate(profile: Profile, server: Serve) -> list[Problem]:
     problems += check_ports(profile, TITLE, ("api",))
     problems += check_hub_keys(profile)
     problems += check_env(profile, OWNED_ENV)
-    problems += check_options(profile, server.options, OWNED_FLAGS, elsewhere=_elsewhere(server))
+    problems += check_options(
+        profile, server.options, OWNED_FLAGS, elsewhere=_elsewhere(server).get
+    )
     problems += _quantization(profile, server)
     if profile.model_is_path and "@" in profile.model:
         problems.append(

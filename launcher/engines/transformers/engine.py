@@ -18,7 +18,8 @@ from launcher.engines.base import (
     Question,
     Release,
 )
-from launcher.engines.common import (
+from launcher.engines.options import canonical
+from launcher.engines.plan_parts import (
     argv_of,
     common_env,
     common_parts,
@@ -26,7 +27,6 @@ from launcher.engines.common import (
     option_flag,
     split_env,
 )
-from launcher.engines.options import canonical
 from launcher.engines.rules import failure_rules, noise
 from launcher.engines.transformers import checks, watching
 from launcher.engines.transformers.catalogue import OLDEST, Serve, serve_of

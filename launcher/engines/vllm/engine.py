@@ -16,16 +16,16 @@ from launcher.engines.base import (
     Question,
     Release,
 )
-from launcher.engines.common import (
+from launcher.engines.common import neutral
+from launcher.engines.options import canonical
+from launcher.engines.plan_parts import (
     argv_of,
     common_env,
     common_parts,
-    neutral,
     offline_env,
     option_flag,
     split_env,
 )
-from launcher.engines.options import canonical
 from launcher.engines.rules import failure_rules, noise
 from launcher.engines.vllm import checks, watching
 from launcher.engines.vllm.checks import TOP, catalogue, engine_arg, gpu_ranks, parser_name

@@ -110,6 +110,12 @@ class Requested:
         return max(1, self.tensor_parallel * self.data_parallel // self.nodes)
 
     @property
+    def served_name(self) -> str | None:
+        """The model's name for clients, None where FastDeploy takes any."""
+        name = self.value("served-model-name")
+        return str(name) if name else None
+
+    @property
     def role(self) -> str:
         """`mixed`, `prefill` or `decode`."""
         return str(self.value("splitwise-role") or "mixed")

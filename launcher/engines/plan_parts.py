@@ -1,0 +1,107 @@
+"""The parts of a launch plan that are the same for every engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from launcher.engines.base import PlanContext
+from launcher.engines.common import REFERENCE
+from launcher.engines.options import Option, option_arguments
+from launcher.plan.environment import PASS_ENV
+from launcher.plan.model import Deadlines, EnvVar, Flag
+from launcher.profile.model import Profile
+
+
+def split_env(profile: Profile) -> tuple[tuple[EnvVar, ...], dict[str, str]]:
+    """The profile's variables, and those that are references to secrets, apart."""
+    plain, secrets = [], {}
+    for name, value in profile.env.items():
+        if REFERENCE.match(value):
+            secrets[name] = value
+        else:
+            plain.append(EnvVar(name, value, "the profile's", profile.where(f"env.{name}")))
+    return tuple(plain), secrets
+
+
+def option_flag(
+    option: Option, value: Any, reason: str, origin: str | None, key: str
+) -> Flag | None:
+    """`value` as the flag of a plan; None where nothing has to be arguments on the command line."""
+    arguments = option_arguments(option, value)
+    if not arguments:
+        return None
+    return Flag(arguments[0], tuple(arguments[1:]), reason, origin, key)
+
+
+def argv_of(python: str, module: Sequence[str], flags: Iterable[Flag]) -> tuple[str, ...]:
+    """The whole command line."""
+    return (python, *module, *(word for flag in flags for word in (flag.flag, *flag.values)))
+
+
+def base_url(host: str, port: int) -> str:
+    """What a client on this machine is given: the API's root."""
+    client_host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
+    if ":" in client_host and not client_host.startswith("["):
+        client_host = f"[{client_host}]"
+    return f"http://{client_host}:{port}/v1"
+
+
+def common_parts(profile: Profile, context: PlanContext) -> dict[str, Any]:
+    """The fields of a launch plan that are the same for every engine."""
+    return {
+        "instance": profile.name,
+        "engine": profile.engine,
+        "release": context.release.version,
+        "cwd": str(context.temporary_folder),
+        "log_folder": str(context.log_folder),
+        "temporary_folder": str(context.temporary_folder),
+        "pass_env": tuple(
+            name
+            for name in PASS_ENV
+            if not (name == "CUDA_VISIBLE_DEVICES" and profile.gpus is not None)
+        ),
+        "gpus": profile.gpus,
+        "model": profile.model,
+        "base_url": base_url(profile.host, context.ports["api"]),
+        "deadlines": Deadlines(
+            startup=profile.health.startup_timeout,
+            no_progress=profile.health.no_progress_timeout,
+            grace=profile.stop.grace,
+        ),
+        "restart_policy": profile.restart.policy,
+        "max_restarts": profile.restart.max_restarts,
+        "restart_delay": profile.restart.delay,
+        "log_max_size": profile.logs.max_size,
+        "log_keep": profile.logs.keep,
+        "engine_log_max_size": profile.logs.engine_max_size,
+        "allow_differences": profile.health.allow_differences,
+    }
+
+
+def common_env(profile: Profile, context: PlanContext) -> tuple[EnvVar, ...]:
+    """Variables every engine gets."""
+    variables = [
+        EnvVar("PYTHONUNBUFFERED", "1", "lines reach the keeper when they are printed"),
+        EnvVar("TMPDIR", str(context.temporary_folder), "temporary files are private and go away"),
+    ]
+    if profile.gpus is not None:
+        variables.append(
+            EnvVar("CUDA_VISIBLE_DEVICES", ",".join(profile.gpus), "the profile's `gpus`",
+                   profile.where("gpus"))
+        )  # fmt: skip
+    return tuple(variables)
+
+
+def offline_env(profile: Profile) -> tuple[EnvVar, ...]:
+    """Hub libraries kept off the network: nothing is downloaded for a model that lies here."""
+    variables = [
+        EnvVar("HF_HUB_DISABLE_TELEMETRY", "1", "no usage statistics leave the machine"),
+        EnvVar("HF_HUB_DISABLE_UPDATE_CHECK", "1", "no look-up of newer versions at start"),
+        EnvVar("DO_NOT_TRACK", "1", "no usage statistics leave the machine"),
+    ]
+    if profile.model_is_path:
+        why = "the model is a local folder"
+        variables.append(EnvVar("HF_HUB_OFFLINE", "1", why))
+        variables.append(EnvVar("TRANSFORMERS_OFFLINE", "1", why))
+    return tuple(variables)
