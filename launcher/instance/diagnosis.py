@@ -110,7 +110,7 @@ def _logs(instance: InstanceDir) -> Result:
     except PreconditionError as error:
         if error.problems[0].code != "no-logs":
             raise
-        nothing = Diagnosis(None, "there are no logs", "", retry=False).to_json()
+        nothing = Diagnosis(None, "no logs were written", "", retry=False).to_json()
         return Result("diagnose", {**nothing, "source": str(instance.logs), "state": None})
 
 

@@ -169,7 +169,7 @@ def unknown(name: str) -> str:
     import difflib
 
     near = difflib.get_close_matches(name, [instance.name for instance in every_instance()], n=1)
-    return f"there is no instance {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+    return f"no instance is called {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
 def check_readable(instance: InstanceDir) -> None:

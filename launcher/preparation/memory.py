@@ -103,7 +103,7 @@ def _facts(profile: Profile) -> MemoryFacts:
     facts: MemoryFacts | None = getattr(engines.get(profile.engine), "memory", None)
     if facts is None:
         raise PreconditionError.of(
-            "no-memory-plan", f"there is no memory plan for engine {profile.engine}",
+            "no-memory-plan", f"engine {profile.engine} has no memory plan",
             profile.where("engine"), "it is known for fastdeploy",
         )  # fmt: skip
     return facts
