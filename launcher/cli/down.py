@@ -38,6 +38,6 @@ def command(target: str, drain: float | None) -> Result:
     Works after the keeper was killed. Stopping what does not run is done already; what failed or
     died counts as stopped afterwards.
     """
-    from launcher.instance.ending import down
+    from launcher.instance.teardown import down
 
     return down(target_instance(target, must_exist=False), drain=drain)

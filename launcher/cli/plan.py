@@ -40,8 +40,8 @@ def command(
     """Show exactly what `up PROFILE` would run: argv, environment, files, ports, and why."""
     loaded = load_profile(profile, overlays, sets, name, engine_version)
     if memory or gpu or largest:
-        from launcher.instance.learning import catch_up
-        from launcher.preparing.memory import memory_plan
+        from launcher.instance.memory_lessons import catch_up
+        from launcher.preparation.memory import memory_plan
 
         catch_up(loaded.name)
         return memory_plan(loaded, version=engine_version, gpu=gpu, largest=largest)

@@ -16,7 +16,7 @@ from launcher.errors import UsageError
 from launcher.result import Result
 
 if TYPE_CHECKING:
-    from launcher.instance.following import OnEvent
+    from launcher.instance.start_follower import OnEvent
 
 
 @click.command(

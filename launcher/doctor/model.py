@@ -13,7 +13,7 @@ from launcher.host.gpus import GpuReport
 from launcher.host.kernel import MessageQueue
 from launcher.host.memory import FileSystem, Limit, Memory
 from launcher.host.network import QueuePort
-from launcher.preparing.owners import Owners
+from launcher.preparation.owners import Owners
 
 if TYPE_CHECKING:
     from launcher.engines.base import Engine, Installed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from launcher.preparing.prepare import Prepared
+from launcher.preparation.prepare import Prepared
 
 
 def preflight(

@@ -14,7 +14,7 @@ from launcher.profile.model import Profile
 
 if TYPE_CHECKING:
     from launcher.plan.model import LaunchPlan
-    from launcher.preparing.prepare import Prepared
+    from launcher.preparation.prepare import Prepared
 
 PLACEHOLDER = 20000
 """First number shown for ports that are chosen at the start."""

@@ -18,7 +18,7 @@ from launcher.instance.first_cause import Report, first_cause
 from launcher.instance.health import Health, ask_completion
 from launcher.instance.status import describe, message
 from launcher.instance.store import InstanceDir, view
-from launcher.keeper.state import LIVE
+from launcher.lifecycle import LIVE, InstanceState
 from launcher.result import Result
 
 CAUSES = ("failure", "summary", "symptom")
@@ -34,20 +34,20 @@ def diagnose_instance(instance: InstanceDir) -> Result:
         PreconditionError: nothing is known: its plan cannot be read, or it runs and has no logs.
     """
     row = describe(instance)
-    if row["state"] == "ready":
+    if row["state"] == InstanceState.READY:
         return _of_ready(instance, row)
     result = _no_request(first_cause(instance))
     if result.data["state"] is not None or row["state"] not in (*LIVE, "unknown"):
         return result
     report = Report(row["state"], message(row))
-    if row["state"] != "unknown":
+    if row["state"] != InstanceState.UNKNOWN:
         return _with(instance.name, result.data, report, result.exit_code)
     # The keeper does not answer: `status` cannot tell either how the server is.
     remedy = (
         f"`ernie-deploy logs {instance.name} --source keeper`;"
         f" `ernie-deploy down {instance.name}` ends it"
     )
-    report = Report("unknown", message(row), None, remedy)
+    report = Report(InstanceState.UNKNOWN, message(row), None, remedy)
     return _with(instance.name, result.data, report, ExitCode.NEGATIVE)
 
 
@@ -65,7 +65,7 @@ def _of_ready(instance: InstanceDir, row: Mapping[str, Any]) -> Result:
     answers = {"health": health.message, "completion": completion and completion.message}
     if ill is None:
         summary = " and ".join(one.message for one in (health, completion) if one)
-        report = Report("ready", f"{instance.name} is ready: {summary}")
+        report = Report(InstanceState.READY, f"{instance.name} is ready: {summary}")
         data = _without_requests(result.data)
         code = ExitCode.NEGATIVE if data["rule"] else ExitCode.DONE
         return _with(instance.name, data, report, code, answers=answers)
@@ -110,12 +110,12 @@ def _logs(instance: InstanceDir) -> Result:
     except PreconditionError as error:
         if error.problems[0].code != "no-logs":
             raise
-        nothing = Diagnosis(None, "there are no logs", "", retry=False).to_json()
+        nothing = Diagnosis(None, "no logs were written", "", retry=False).to_json()
         return Result("diagnose", {**nothing, "source": str(instance.logs), "state": None})
 
 
 def _without_requests(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The logs of a server that answers: what was refused, or failed and passed, is no cause."""
+    """The logs of a server that answers: a refused request is not a cause."""
     left = _set_aside(data) if data["kind"] == "request" else dict(data)
     errors, left["first_errors"] = left["first_errors"], []
     if errors:
@@ -133,7 +133,7 @@ def _no_request(result: Result) -> Result:
     data, report = _set_aside(result.data), result.data["state"]
     if report is not None:
         data["cause"], data["remedy"] = report["message"], report["remedy"] or ""
-    ended_well = report is None or report["name"] == "stopped"
+    ended_well = report is None or report["name"] == InstanceState.STOPPED
     code = ExitCode.DONE if ended_well else ExitCode.NEGATIVE
     return Result("diagnose", data, result.instance, code)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from launcher.instance.store import InstanceDir
-from launcher.preparing import prepare
+from launcher.preparation import prepare
 from launcher.profile.model import Profile
 
 

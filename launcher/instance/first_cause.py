@@ -18,6 +18,7 @@ from launcher.instance.store import InstanceDir, view
 from launcher.keeper.events import read_events
 from launcher.keeper.identity import this_host
 from launcher.keeper.state import State
+from launcher.lifecycle import LIVE, UNSUCCESSFUL, InstanceState
 from launcher.result import Result
 
 
@@ -40,7 +41,7 @@ def first_cause(instance: InstanceDir) -> Result:
     plan = instance.plan()
     name, state, note = view(instance)
     report = _report_of(instance, name, state, note)
-    ended_by_us = report is not None and report.name == "stopped"
+    ended_by_us = report is not None and report.name == InstanceState.STOPPED
     diagnosis = of_instance(
         Path(plan.log_folder),
         instance.engine_log,
@@ -109,34 +110,34 @@ def _as_decided(data: dict[str, Any], error: Mapping[str, Any], report: Report) 
 
 
 def _report_of(
-    instance: InstanceDir, name: str, state: State | None, note: str | None
+    instance: InstanceDir, name: InstanceState, state: State | None, note: str | None
 ) -> Report | None:
     """What the record says of an instance that does not run, None where it runs."""
     here = instance.name
-    if name == "lost" and state is not None and state.boot != this_host().boot:
+    if name == InstanceState.LOST and state is not None and state.boot != this_host().boot:
         return Report(
             "rebooted", f"{here} is LOST: {note}", None,
             f"`ernie-deploy up` starts it, `ernie-deploy down {here}` acknowledges it",
         )  # fmt: skip
-    if name == "lost":
+    if name == InstanceState.LOST:
         keeper = f" (pid {state.keeper['pid']})" if state and state.keeper else ""
         return Report(
-            "lost",
-            f"{here} is LOST: its keeper{keeper} was killed, by somebody's kill -9 or for want of"
-            " memory; its guard ends the engine within 30 s",
+            InstanceState.LOST,
+            f"{here} is LOST: its keeper{keeper} was killed, by a kill -9 or because memory"
+            " ran out; its guard ends the engine within 30 s",
             None,
             f"`ernie-deploy up` cleans up and starts, `ernie-deploy down {here}` cleans up; the"
             " kernel's word on memory: `dmesg -T | grep -i 'killed process'`",
         )
-    if name in ("damaged", "foreign", "absent"):
+    if name in (InstanceState.DAMAGED, InstanceState.FOREIGN, InstanceState.ABSENT):
         remedy = {"foreign": f"ask where it runs: `ernie-deploy diagnose {here}` there"}
         return Report(
             name, f"{here} is {name}: {note}", None,
             remedy.get(name, f"`ernie-deploy down {here}` cleans up"),
         )  # fmt: skip
-    if state is None or name in ("starting", "loading", "ready", "stopping"):
+    if state is None or name in LIVE:
         return None
-    failed = state.state if state.state in ("failed", "died") else state.was
+    failed = state.state if state.state in UNSUCCESSFUL else state.was
     if failed:
         error = state.error or {}
         return Report(
@@ -158,7 +159,7 @@ def _stopped(instance: InstanceDir, state: State) -> Report:
             "was-lost",
             f"the keeper of {instance.name} had been killed; what it left was cleaned up{at}",
             None,
-            "`dmesg -T | grep -i 'killed process'` shows whether it was for want of memory",
+            "`dmesg -T | grep -i 'killed process'` shows whether memory ran out",
         )
     reason = str(last.get("reason", ""))
     who = {
@@ -168,7 +169,7 @@ def _stopped(instance: InstanceDir, state: State) -> Report:
         "SIGINT": "by SIGINT to its keeper (Ctrl-C)",
     }.get(reason, f"because {reason}" if reason else "; who did it was not written down")
     when = f"ready since {_clock(state.ready_at)}" if state.ready_at else "not ready yet"
-    return Report("stopped", f"{instance.name} was stopped {who}{at}; it was {when}")
+    return Report(InstanceState.STOPPED, f"{instance.name} was stopped {who}{at}; it was {when}")
 
 
 def _clock(seconds: float) -> str:

@@ -131,7 +131,7 @@ def _key(plan: LaunchPlan) -> str | None:
 
 
 def _other_holder(port: int, pids: list[int], keeper: int | None) -> str | None:
-    """Who listens on `port` where no process of the instance does; None where nobody else does."""
+    """Who listens on `port` where no process of the instance does; None where no other does."""
     from launcher.keeper.identity import descendants, look
     from launcher.probe.sockets import describe_holder, holder, listeners
 

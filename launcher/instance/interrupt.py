@@ -17,7 +17,7 @@ class Interrupt:
     """Which signal asked us to stop, if any.
 
     As long as `raises` is set, a signal becomes a KeyboardInterrupt at once: nothing has been
-    started that would have to be ended. Later it is only noted, and wakes whoever waits on `wake`.
+    started that would have to be ended. Later it is only noted, and wakes the reader of `wake`.
     """
 
     wake: int

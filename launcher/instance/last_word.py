@@ -1,7 +1,7 @@
 """The end of an instance as its keeper told it, for when the keeper could not write it down.
 
-Its disk was full, its descriptors were used up, its folder was somebody else's: it says by its
-socket how it ended, and whoever listened to the end can often write what it could not. Otherwise
+Its disk was full, its descriptors were used up, its folder belonged to another user: it says by its
+socket how it ended, and a command that listened can often write what it could not. Otherwise
 an instance that was stopped would count as lost.
 """
 
@@ -16,8 +16,7 @@ from launcher.errors import DeployError
 from launcher.instance import survivors
 from launcher.instance.store import InstanceDir, Lock
 from launcher.keeper.state import DamagedState, State, write_state
-
-FINAL = ("stopped", "failed", "died")
+from launcher.lifecycle import InstanceState
 
 
 def from_event(reported: Mapping[str, Any], event: Mapping[str, Any]) -> State:
@@ -27,7 +26,7 @@ def from_event(reported: Mapping[str, Any], event: Mapping[str, Any]) -> State:
     """
     fields = {key: value for key, value in reported.items() if key in State.__dataclass_fields__}
     state = State(**{"instance": "", "token": "", **fields})
-    state.state = event["state"]
+    state.state = InstanceState.parse(event["state"])
     state.receipt, state.error = event.get("receipt"), event.get("error")
     state.exit_code = event.get("exit_code")
     state.ended_at = event.get("time") or event.get("ended_at") or time.time()
@@ -39,6 +38,10 @@ def write(instance: InstanceDir, state: State) -> bool:
     """Store it if nothing newer is there and no keeper lives; True where it stands there now."""
     if state.instance != instance.name:
         return False
+    with contextlib.suppress(DamagedState):
+        stored = instance.state()
+        if stored is not None and not stored.live and stored.token == state.token:
+            return True  # the keeper could write it
     lock = None
     with contextlib.suppress(DeployError):  # not even a lock can be made there
         lock = Lock.take(instance.folder)

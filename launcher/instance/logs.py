@@ -13,6 +13,7 @@ from typing import BinaryIO
 from launcher.errors import DeployError, UsageError
 from launcher.instance.store import InstanceDir, view
 from launcher.keeper.output import parse_record
+from launcher.lifecycle import LIVE
 from launcher.plain import plain
 from launcher.profile.secrets import resolve
 from launcher.redact import Redactor
@@ -66,7 +67,7 @@ def choose(instance: InstanceDir, source: str) -> Path:
     """The file of a source.
 
     Raises:
-        UsageError: there is no such source; names all there are.
+        UsageError: the source does not exist; names those that do.
     """
     by_source = sources(instance)
     if source not in by_source:
@@ -99,7 +100,7 @@ def follow(
     for raw in recent:
         show(_format(raw, times, redactor))
     while True:
-        live = view(instance)[0] in ("starting", "loading", "ready", "stopping")
+        live = view(instance)[0] in LIVE
         for raw in tail.new(final=not live):
             show(_format(raw, times, redactor))
         if not live:

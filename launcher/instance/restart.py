@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from launcher.errors import ExitCode
-from launcher.instance.ending import down
-from launcher.instance.following import OnEvent
 from launcher.instance.options import read_options
 from launcher.instance.start import resolve_secrets
+from launcher.instance.start_follower import OnEvent
 from launcher.instance.store import InstanceDir, instance_dir, keeper_of, view
+from launcher.instance.teardown import down
 from launcher.instance.up import Preflight, up
-from launcher.keeper.state import LIVE
-from launcher.preparing import prepare
+from launcher.lifecycle import LIVE
+from launcher.preparation import prepare
 from launcher.profile.model import Profile
 from launcher.result import Result
 
@@ -38,7 +38,7 @@ def restart(
 
     Raises:
         DeployError: as for `up`. A missing engine, model or secret, and a port or GPU that
-            somebody else has, are found while the instance still serves.
+            another user has, are found while the instance still serves.
     """
     instance = instance_dir(profile.name)
     ports = instance.ports()

@@ -7,9 +7,9 @@ from typing import Any
 from launcher.errors import DeployError
 from launcher.instance.differences import differences
 from launcher.instance.store import InstanceDir, instance_dir, view
-from launcher.keeper.state import LIVE
+from launcher.lifecycle import LIVE
 from launcher.plan.command import shell_line
-from launcher.preparing.prepare import prepare
+from launcher.preparation.prepare import prepare
 from launcher.profile.model import Profile
 from launcher.result import Result
 
@@ -60,4 +60,4 @@ def _running(instance: InstanceDir, profile: Profile) -> dict[str, Any] | None:
     try:
         return {"state": state, "differences": differences(instance, profile)}
     except DeployError:
-        return None  # `up` writes its files right now, or somebody damaged them
+        return None  # `up` writes its files right now, or they are damaged

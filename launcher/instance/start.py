@@ -24,7 +24,7 @@ from launcher.instance.options import StartOptions
 from launcher.instance.store import InstanceDir, Lock
 from launcher.keeper.events import histories
 from launcher.plan.model import LaunchPlan
-from launcher.preparing.prepare import Prepared
+from launcher.preparation.prepare import Prepared
 from launcher.profile.secrets import resolve
 
 KEEPER_DEADLINE = 30.0
@@ -69,7 +69,7 @@ TEMPORARY = re.compile(r"/tmp/ed-[a-z0-9]{8}")  # noqa: S108 - only what `tempor
 def temporary_path() -> Path:
     """A new folder's path, short because engines bind sockets below it (107 characters).
 
-    The keeper makes the folder: nobody is left to remove one of an `up` that was killed before.
+    The keeper makes the folder: an `up` that was killed before would leave it behind.
     """
     letters = string.ascii_lowercase + string.digits
     name = "".join(random_source.choice(letters) for _ in range(8))
@@ -99,7 +99,7 @@ def write_files(instance: InstanceDir, prepared: Prepared, options: StartOptions
 def _put_aside(instance: InstanceDir) -> None:
     """Move the logs of the run before to `logs/previous`, so that old failures are not seen again.
 
-    Only one is kept. FastDeploy appends to its logs across starts, hence its folder too.
+    Only one is kept. FastDeploy appends to its logs across starts, so its folder moves too.
     """
     old = [path for path in instance.logs.iterdir() if path.name != "previous"]
     history = [path for path in histories(instance.folder) if path.exists()]

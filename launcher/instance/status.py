@@ -12,11 +12,12 @@ from launcher.instance.health import HEALTH_TIMEOUT, ask_health, with_stopped
 from launcher.instance.store import InstanceDir, check_readable, foreign_host, is_locked, view
 from launcher.keeper.identity import is_same_process
 from launcher.keeper.state import State
+from launcher.lifecycle import COMING, LIVE, UNSUCCESSFUL, InstanceState
 from launcher.result import Result
 
 KEEPER_TIMEOUT = 2.0
 """Seconds a keeper gets to answer; it does nothing that takes longer than milliseconds."""
-HEALTHY_STATES = ("ready",)
+HEALTHY_STATES = (InstanceState.READY,)
 
 
 def status(instances: Sequence[InstanceDir], *, one: bool) -> Result:
@@ -40,9 +41,13 @@ def status(instances: Sequence[InstanceDir], *, one: bool) -> Result:
         thread.join(HEALTH_TIMEOUT + KEEPER_TIMEOUT + 1)
     for row, item in zip(rows, instances, strict=True):
         row.setdefault("name", item.name)
-        row.setdefault("state", "unknown")
+        row.setdefault("state", InstanceState.UNKNOWN)
         row["message"] = message(row)
-    counted = rows if one else [r for r in rows if r["state"] not in ("stopped", "absent")]
+    counted = (
+        rows
+        if one
+        else [r for r in rows if r["state"] not in (InstanceState.STOPPED, InstanceState.ABSENT)]
+    )
     all_healthy = all(r["state"] in HEALTHY_STATES and r.get("healthy", True) for r in counted)
     errors = tuple(
         Problem("not-ready", r["message"], None, r.get("remedy"))
@@ -57,18 +62,18 @@ def status(instances: Sequence[InstanceDir], *, one: bool) -> Result:
 def message(row: Mapping[str, Any]) -> str:
     """One sentence: what the instance is, and why where that is known."""
     name, state, why = row["name"], row["state"], row.get("note")
-    if state == "ready":
+    if state == InstanceState.READY:
         if row.get("healthy", True):
             return f"{name} is ready"
         return f"{name} is unhealthy: {row['health']}"
-    if state == "unknown":
+    if state == InstanceState.UNKNOWN:
         return f"the state of {name} is unknown: {why or 'it could not be read in time'}"
-    if state in ("failed", "died"):
+    if state in UNSUCCESSFUL:
         why = why or (row.get("error") or {}).get("message")
-    elif state in ("starting", "loading") and row.get("phase"):
+    elif state in COMING and row.get("phase"):
         percent = f" {row['percent']:.0f} %" if row.get("percent") is not None else ""
         why = why or f"phase {row['phase']}{percent}"
-    verb = "has" if state in ("failed", "died") else "is"
+    verb = "has" if state in UNSUCCESSFUL else "is"
     summary = f"{name} {verb} {state.upper() if state == 'lost' else state}"
     return f"{summary}: {why}" if why else summary
 
@@ -78,9 +83,9 @@ def _fill(rows: list[dict[str, Any]], index: int, instance: InstanceDir) -> None
         check_readable(instance)
         rows[index] = describe(instance)
     except DeployError as error:
-        rows[index] = {"name": instance.name, "state": "unknown", "note": str(error)}
+        rows[index] = {"name": instance.name, "state": InstanceState.UNKNOWN, "note": str(error)}
     except Exception as error:  # one broken instance must not hide the others
-        rows[index] = {"name": instance.name, "state": "unknown", "note": repr(error)}
+        rows[index] = {"name": instance.name, "state": InstanceState.UNKNOWN, "note": repr(error)}
 
 
 def describe(instance: InstanceDir) -> dict[str, Any]:
@@ -88,9 +93,9 @@ def describe(instance: InstanceDir) -> dict[str, Any]:
     name, state, note = view(instance)
     row: dict[str, Any] = {"name": instance.name, "state": name, "note": note}
     processes: list[dict[str, Any]] = []
-    if name == "damaged" and is_locked(instance.folder):
-        name = "starting"  # a keeper lives that knows better than its file
-    if name in ("starting", "loading", "ready", "stopping"):
+    if name == InstanceState.DAMAGED and is_locked(instance.folder):
+        name = InstanceState.STARTING  # a keeper lives that knows better than its file
+    if name in LIVE:
         from launcher.keeper.control import Client
 
         try:
@@ -99,23 +104,25 @@ def describe(instance: InstanceDir) -> dict[str, Any]:
                 reported = client.request("status")["state"]
             finally:
                 client.close()
-            row["state"] = reported["state"]
+            row["state"] = InstanceState.parse(reported["state"])
+            if row["state"] == InstanceState.UNKNOWN:  # a newer keeper's
+                row["note"] = f"the keeper reports the state {reported['state']!r}"
             row.update(_from_state(reported))
             processes = list(reported.get("processes") or ())
         except (OSError, KeyError) as error:
             row["note"] = f"the keeper does not answer ({error})"
-            row["state"] = "unknown"
+            row["state"] = InstanceState.UNKNOWN
     elif state is not None:
         row.update(_from_state(state.__dict__))
         row.update(_living(state))
-    if name == "lost":
+    if name == InstanceState.LOST:
         row["remedy"] = f"`ernie-deploy down {instance.name}`"
     try:
         plan = instance.plan_data()
     except DeployError:
         return row
     row.update({key: plan.get(key) for key in ("engine", "release", "model", "base_url")})
-    if row["state"] == "ready":
+    if row["state"] == InstanceState.READY:
         pids = [process["pid"] for process in processes]
         answer = ask_health(plan, pids, row.get("keeper_pid"), HEALTH_TIMEOUT)
         answer = with_stopped(answer, processes)
@@ -136,7 +143,7 @@ def _from_state(reported: dict[str, Any]) -> dict[str, Any]:
     row["pid"] = (reported.get("engine") or {}).get("pid")
     row["keeper_pid"] = (reported.get("keeper") or {}).get("pid")
     row["processes"] = len(reported.get("processes") or ())
-    if reported.get("ready_at") and reported.get("state") == "ready":
+    if reported.get("ready_at") and reported.get("state") == InstanceState.READY:
         row["ready_for"] = round(time.time() - reported["ready_at"], 1)
     return row
 

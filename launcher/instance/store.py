@@ -22,7 +22,8 @@ from launcher import files, paths
 from launcher.errors import PreconditionError, UsageError
 from launcher.instance import survivors
 from launcher.keeper.identity import look, this_host
-from launcher.keeper.state import LIVE, DamagedState, State, read_state
+from launcher.keeper.state import DamagedState, State, read_state
+from launcher.lifecycle import LIVE, InstanceState
 from launcher.nearest import did_you_mean
 
 if TYPE_CHECKING:
@@ -164,16 +165,16 @@ def open_instance(name: str) -> InstanceDir:
 
 
 def unknown(name: str) -> str:
-    """That there is no such instance, and which may have been meant."""
+    """The message that the instance does not exist, with the nearest name."""
     names = [instance.name for instance in every_instance()]
-    return f"there is no instance {name!r}{did_you_mean(name, names)}"
+    return f"no instance is called {name!r}{did_you_mean(name, names)}"
 
 
 def check_readable(instance: InstanceDir) -> None:
     """Nothing can be said of an instance whose folder may not be read.
 
     Raises:
-        PreconditionError: it is another user's, or the state directory is no folder.
+        PreconditionError: it is another user's, or the state directory is not a folder.
     """
     if paths.check_readable(paths.instances()) and instance.folder.is_dir():
         paths.check_readable(instance.folder)
@@ -212,10 +213,10 @@ def make_folder(instance: InstanceDir) -> None:
 
 
 class Lock:
-    """The instance's flock: whoever holds it is the only writer of its state.
+    """The instance's flock: its holder is the only writer of its state.
 
     The lock belongs to the open file, not to the process: `up` hands it to the keeper by letting
-    it inherit the descriptor, without a moment in which nobody holds it.
+    it inherit the descriptor, without a moment in which it is free.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -224,7 +225,7 @@ class Lock:
 
     @classmethod
     def take(cls, folder: Path) -> Lock | None:
-        """The lock of `folder`, or None while somebody else holds it or the folder is not there.
+        """The lock of `folder`, or None while it is held or the folder is not there.
 
         Raises:
             PreconditionError: it cannot be made (disk full, another user's folder).
@@ -249,7 +250,7 @@ class Lock:
                 "free some disk space, or set ERNIE_DEPLOY_HOME to a folder of yours",
             ) from None  # fmt: skip
         try:
-            # An `up` that failed may have removed the folder since: then the lock means nothing.
+            # An `up` that failed may have removed the folder since: that file is not the lock.
             if files.try_lock(descriptor) and os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 return cls(descriptor)
         except FileNotFoundError:
@@ -263,7 +264,7 @@ class Lock:
 
 
 def is_locked(folder: Path) -> bool:
-    """True while somebody holds the lock of `folder`."""
+    """True while the lock of `folder` is held."""
     return files.is_locked(folder / "lock")
 
 
@@ -280,7 +281,7 @@ def foreign_host(state: State) -> str | None:
     return None
 
 
-def view(instance: InstanceDir) -> tuple[str, State | None, str | None]:
+def view(instance: InstanceDir) -> tuple[InstanceState, State | None, str | None]:
     """What an instance is now: (state, stored state, note).
 
     The state is one of `launcher.keeper.state.State`'s, or `lost` (the keeper was killed, or the
@@ -290,33 +291,45 @@ def view(instance: InstanceDir) -> tuple[str, State | None, str | None]:
         state = instance.state()
     except DamagedState as error:
         if survivors.keeper_of(instance.folder) is not None:
-            return "starting", None, None  # it knows better than its file
-        return "damaged", None, str(error)
+            return InstanceState.STARTING, None, None  # it knows better than its file
+        return InstanceState.DAMAGED, None, str(error)
     if state is None:
         if is_locked(instance.folder) or survivors.keeper_of(instance.folder) is not None:
-            return "starting", None, None
+            return InstanceState.STARTING, None, None
         count = len(survivors.engine_of(instance.folder))
         if count:
-            return "lost", None, f"its files were deleted, {count} processes of it still run"
-        return "absent", None, "its start ended before a server was started; `down` removes it"
+            return (
+                InstanceState.LOST,
+                None,
+                f"its files were deleted, {count} processes of it still run",
+            )
+        return (
+            InstanceState.ABSENT,
+            None,
+            "its start ended before a server was started; `down` removes it",
+        )
     if not state.live:
-        return state.state, state, None  # it ended: nobody has to care where
+        return state.state, state, None  # it ended: on which host does not matter
     host = foreign_host(state)
     if host:
-        return "foreign", state, host
+        return InstanceState.FOREIGN, state, host
     if state.boot != this_host().boot:
         note = f"the machine was restarted while it was {state.state}"
-        return "lost", state, f"{note}; `up` starts it again, `down` acknowledges it"
+        return InstanceState.LOST, state, f"{note}; `up` starts it again, `down` acknowledges it"
     keeper = state.keeper
     living = look(int(keeper["pid"])) if keeper else None
     if living is not None and living.start == keeper["start"] and living.state not in "ZX":
         kept = survivors.folder_kept_by(living)
         if kept is not None and os.path.realpath(kept) != os.path.realpath(instance.folder):
-            return "foreign", state, f"it is a copy: the instance runs in {kept}"
+            return InstanceState.FOREIGN, state, f"it is a copy: the instance runs in {kept}"
         return state.state, state, None
     if is_locked(instance.folder) or survivors.keeper_of(instance.folder) is not None:
-        return "starting", state, None
-    return "lost", state, "its keeper was killed; `down` cleans up, `up` cleans and starts"
+        return InstanceState.STARTING, state, None
+    return (
+        InstanceState.LOST,
+        state,
+        "its keeper was killed; `down` cleans up, `up` cleans and starts",
+    )
 
 
 def keeper_of(instance: InstanceDir) -> int | None:

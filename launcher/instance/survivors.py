@@ -50,7 +50,7 @@ def keeper_of(folder: Path, state: State | None = None) -> Process | None:
 
 
 def folder_kept_by(process: Process) -> str | None:
-    """The folder of the instance whose keeper this is; None where it is no keeper."""
+    """The folder of the instance whose keeper this is; None where it is not a keeper."""
     if process.state in "ZX":
         return None
     try:

@@ -1,4 +1,4 @@
-"""`up`: one running, proven engine per profile, whoever calls it and how often."""
+"""`up`: one running, proven engine per profile, however often it is called."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from launcher.errors import ExitCode, PreconditionError, Problem
-from launcher.instance import ending, start
+from launcher.instance import start, teardown
 from launcher.instance.differences import differences
-from launcher.instance.following import OnEvent, follow, ready_result
 from launcher.instance.interrupt import Interrupt, interruptible
 from launcher.instance.options import StartOptions
+from launcher.instance.start_follower import OnEvent, follow, ready_result
 from launcher.instance.store import InstanceDir, Lock, instance_dir, make_folder
 from launcher.keeper.control import Client
-from launcher.preparing import prepare
+from launcher.lifecycle import COMING, InstanceState
+from launcher.preparation import prepare
 from launcher.profile.model import Profile
 from launcher.result import Result
 
@@ -31,7 +32,7 @@ The number is the keeper's of an instance that still runs while its restart is r
 BUSY_DEADLINE = 60.0
 """Seconds to wait for another `up` or `down` of the same instance to get to a state."""
 BUSY_POLL = 0.05
-"""Seconds between two looks at a lock: the kernel tells nobody when an flock is released."""
+"""Seconds between two looks at a lock: the kernel sends no event when an flock is released."""
 
 
 def up(
@@ -60,7 +61,7 @@ def up(
             end = time.monotonic() + BUSY_DEADLINE
             while time.monotonic() < end:
                 make_folder(instance)
-                lock = ending.take_if_free(instance)
+                lock = teardown.take_if_free(instance)
                 if lock is not None:
                     options = StartOptions(tuple(force), foreground)
                     begin = _Start(
@@ -98,7 +99,7 @@ class _Start:
         fresh = not instance.exists
         prepared = None
         try:
-            cleaned = ending.clean_if_lost(instance)
+            cleaned = teardown.clean_if_lost(instance)
             if cleaned is not None:
                 self.on_event({"event": "cleaned", "receipt": cleaned, "time": time.time()})
             prepared = prepare.prepare(
@@ -130,7 +131,7 @@ def _learn(result: Result, prepared: prepare.Prepared) -> Result:
     """Keep how far the memory plan was off; a start is none the worse where nothing is learnt."""
     if result.exit_code is not ExitCode.DONE:
         return result
-    from launcher.preparing.memory import learn
+    from launcher.preparation.memory import learn
 
     folder = Path(prepared.plan.log_folder)
     row = learn(prepared.profile, prepared.installed.release, folder)
@@ -144,7 +145,7 @@ def _join(
     interrupt: Interrupt,
     arguments: Sequence[str],
 ) -> Result | None:
-    """Watch the start that somebody else has under way; None where there is no keeper yet."""
+    """Watch the start of another `up`; None where its keeper does not listen yet."""
     try:
         client = Client(instance.folder)
     except OSError:
@@ -160,7 +161,7 @@ def _join(
         return None
     finally:
         client.close()
-    if state.get("state") not in ("starting", "loading", "ready"):
+    if state.get("state") not in (*COMING, InstanceState.READY):
         return None
     different = differences(instance, profile)
     if different:
@@ -172,7 +173,7 @@ def _join(
             " replaces it;"
             " `--name` starts another one beside it",
         )
-    if state["state"] == "ready":
+    if state["state"] == InstanceState.READY:
         return ready_result(instance, state, already=True)
     interrupt.raises = False
     return follow(instance, on_event, interrupt, None)

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from launcher.errors import ExitCode
-from launcher.keeper import ending
+from launcher.keeper import cleanup
+from launcher.keeper.engine_stop import StopRequest
 from launcher.keeper.failure import Failure, without_secrets
-from launcher.keeper.follow import Follower
+from launcher.keeper.log_follower import Follower
 from launcher.keeper.record import Record
-from launcher.keeper.stopping import StopRequest
 from launcher.keeper.watch import Watcher
+from launcher.lifecycle import InstanceState
 from launcher.plan.model import LaunchPlan
 from launcher.redact import Redactor
 
@@ -51,10 +52,10 @@ def conclude(
             "certain": failure.certain,
         }  # fmt: skip
         was_ready = state.ready_at is not None
-        final = "died" if was_ready and code is ExitCode.DIED else "failed"
+        final = InstanceState.DIED if was_ready and code is ExitCode.DIED else InstanceState.FAILED
     else:
-        code, final = stop.code, "stopped"
-    if not ending.nothing_left(receipt):
+        code, final = stop.code, InstanceState.STOPPED
+    if not cleanup.nothing_left(receipt):
         record.event("warning", message=f"left behind: {', '.join(receipt['left'])}")
     state.exit_code = int(code)
     record.set(final, error=state.error, receipt=dict(receipt), exit_code=int(code))

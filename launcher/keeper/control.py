@@ -4,8 +4,10 @@ Requests carry `v` (protocol version) and `op`:
 
     hello   -> {"v", "ok", "version", "pid"}
     status  -> {"v", "ok", "state"}                      the keeper's state, as in state.json
-    stop    -> {"v", "ok"}, then the connection closes when the engine is gone
-    follow  -> {"v", "ok", "state"}, then every event of this run, past and to come, to the end
+    stop    -> {"v", "ok", "deadline"}: the seconds in which the stop is over
+    follow  -> {"v", "ok", "state"}, then every event of this run, past and to come, to the end;
+               the last event of the kind `state` is the result: its state, error, receipt and
+               exit code
 
 An operation that is not known is answered with `ok: false` and the ones that are, so that a newer
 command line can speak politely with a keeper that has run for months.

@@ -8,6 +8,7 @@ from launcher.keeper.failure import Failure
 from launcher.keeper.notify import Notifier
 from launcher.keeper.record import Record
 from launcher.keeper.watch import Watcher
+from launcher.lifecycle import RUNNING, InstanceState
 from launcher.plan.model import LaunchPlan
 
 
@@ -36,12 +37,12 @@ class EngineLines:
 
     def take(self, source: str, file: str, text: str, final: bool) -> None:
         """One line, or the beginning of one that is not `final`."""
-        if self._state.state == "loading":
+        if self._state.state == InstanceState.LOADING:
             phase_match = self._watcher.phase_of(source, text)
             if phase_match is not None:
                 self._noted()
                 self.phase(phase_match.phase, phase_match.percent)
-        if final and not self._has_failed() and self._state.state in ("loading", "ready"):
+        if final and not self._has_failed() and self._state.state in RUNNING:
             failure = self._watcher.failure_of(self._state.state, source, file, text)
             if failure is not None:
                 self._fail(Failure.from_line(failure, self._state.state))

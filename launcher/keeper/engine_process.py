@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from launcher.keeper import tree
-from launcher.keeper.attention import LONGEST, Attention
+from launcher.keeper.line_sampling import LONGEST, Attention
 from launcher.keeper.loop import Loop
 from launcher.keeper.output import LogFile, Splitter
 from launcher.plan.model import LaunchPlan
@@ -31,8 +31,8 @@ def prepare_folders(plan: LaunchPlan) -> None:
     os.makedirs(plan.temporary_folder, mode=0o700, exist_ok=True)
     info = os.stat(plan.temporary_folder, follow_symlinks=False)
     if info.st_uid != os.getuid() or not stat.S_ISDIR(info.st_mode) or info.st_mode & 0o077:
-        # /tmp is everybody's: a folder somebody prepared for us would be theirs to read.
-        raise PermissionError(f"{plan.temporary_folder} belongs to somebody else")
+        # All users write in /tmp: a folder made by another user would be readable to that user.
+        raise PermissionError(f"{plan.temporary_folder} belongs to another user")
     for folder in (plan.log_folder, plan.cwd, *plan.folders):
         os.makedirs(folder, mode=0o700, exist_ok=True)
 
@@ -110,13 +110,13 @@ class EngineProcess:
 
     @property
     def ended(self) -> bool:
-        """True once all its output has been taken and nobody can write more."""
+        """True once all its output has been taken and no process can write more."""
         return not self._streams
 
     def drain(self) -> None:
         """Take everything that has been written so far: the last words before a death.
 
-        No more than the pipe holds: whoever lives on may write faster than we read.
+        No more than the pipe holds: a process that lives on may write faster than we read.
         """
         for descriptor in list(self._streams):
             pieces = fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ) // READ_AT_ONCE + 1

@@ -99,7 +99,7 @@ class Events:
         return self._descriptor is not None and files.is_same(self._path, self._descriptor)
 
     def restore(self) -> None:
-        """Make the file anew after somebody removed or replaced it, with what it held.
+        """Make the file anew after it was removed or replaced, with what it held.
 
         Where it was only moved to the name of the older history, that is still read.
 

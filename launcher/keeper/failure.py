@@ -17,15 +17,16 @@ from launcher.keeper.command_line import program
 from launcher.keeper.identity import Process
 from launcher.keeper.state import State
 from launcher.keeper.watch import PhaseMatch
+from launcher.lifecycle import InstanceState
 from launcher.plan.model import LaunchPlan
 from launcher.probe.readiness import Rung
 from launcher.redact import Redactor
 
 ASKING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
-"""Signals by which somebody asks a process to end; the others tell of something worse."""
+"""Signals that ask a process to end; the others mean something worse."""
 
 WHO_SENT = (
-    "find who sent it: somebody's `kill`, a script that stops every server of the host, the stop of"
+    "find who sent it: a person's `kill`, a script that stops every server of the host, the stop of"
     " a container or of a service; `ernie-deploy down NAME` is the way to stop it"
 )
 
@@ -48,21 +49,21 @@ class Failure:
         return dataclasses.replace(self, problem=without_secrets(self.problem, redactor))
 
     @classmethod
-    def from_line(cls, match: PhaseMatch, state: str) -> Failure:
+    def from_line(cls, match: PhaseMatch, state: InstanceState) -> Failure:
         """A fatal line was printed; a summary line only points at a cause that stands elsewhere."""
-        code = ExitCode.DIED if state == "ready" else ExitCode.DID_NOT_START
+        code = ExitCode.DIED if state == InstanceState.READY else ExitCode.DID_NOT_START
         problem = Problem(
             match.rule.id, match.cause(), f"{match.file}: {match.text}", match.remedy()
         )
         return cls(problem, code, certain=not match.rule.summary, retry=match.rule.retry)
 
     @classmethod
-    def from_exit(cls, code: int | None, state: str) -> Failure:
+    def from_exit(cls, code: int | None, state: InstanceState) -> Failure:
         """The first process ended; before ready that is a failure whatever its exit code says."""
         how, whose, remedy = ended(code), "", None
         if code is not None and -code in ASKING:
             whose, remedy = ", which ernie-deploy did not send", WHO_SENT
-        if state == "ready":
+        if state == InstanceState.READY:
             summary = f"the engine was ready and {how}{whose}"
             problem = Problem("engine-died", summary, None, remedy)
             return cls(problem, ExitCode.DIED, certain=False, retry=True)
@@ -71,25 +72,27 @@ class Failure:
         return cls(problem, ExitCode.DID_NOT_START, certain=False)
 
     @classmethod
-    def from_stranger(cls, signal_name: str, line: str, state: str) -> Failure:
+    def from_stranger(cls, signal_name: str, line: str, state: InstanceState) -> Failure:
         """The engine says that it was told to stop, and we had not told it."""
-        how = "was ready and " if state == "ready" else ""
+        how = "was ready and " if state == InstanceState.READY else ""
         problem = Problem(
             "stopped-by-stranger",
             f"the engine {how}was told to stop by {signal_name}, which ernie-deploy did not send",
             line.strip(),
             WHO_SENT,
         )
-        code = ExitCode.DIED if state == "ready" else ExitCode.DID_NOT_START
+        code = ExitCode.DIED if state == InstanceState.READY else ExitCode.DID_NOT_START
         return cls(problem, code, retry=True)
 
     @classmethod
-    def from_vital(cls, line: str, process: Process, state: str, code: int | None) -> Failure:
+    def from_vital(
+        cls, line: str, process: Process, state: InstanceState, code: int | None
+    ) -> Failure:
         """A process without which the engine cannot work has died; `code` where it is known."""
         message = (
             f"the engine's process {process.pid} ({program(line, process.name)}) {ended(code)}"
         )
-        if state == "ready":
+        if state == InstanceState.READY:
             return cls(Problem("worker-died", message), ExitCode.DIED, certain=False, retry=True)
         return cls(Problem("worker-died", message), ExitCode.DID_NOT_START, certain=False)
 
@@ -158,7 +161,7 @@ def ended(code: int | None) -> str:
             name = signal.Signals(-code).name
         except ValueError:
             name = f"signal {-code}"
-        hint = " (out of memory, or somebody's kill -9)" if code == -9 else ""
+        hint = " (out of memory, or a kill -9)" if code == -9 else ""
         return f"was killed by {name}{hint}"
     return f"ended with exit code {code}"
 
@@ -206,7 +209,7 @@ def _explained(failure: Failure, plan: LaunchPlan, folder: Path, state: State) -
         problem = Problem("disk-full", own.message + suffix, where, remedy)
         return dataclasses.replace(failure, problem=problem, retry=False)
     worker = ""
-    # With 0 it was told to go, which is no cause.
+    # With 0 it was told to go, which is not a cause.
     if state.worker_exit and ended(state.worker_exit) not in own.message:
         worker = f" (a worker {ended(state.worker_exit)})"
     if diagnosis.rule_id is None:
@@ -215,12 +218,12 @@ def _explained(failure: Failure, plan: LaunchPlan, folder: Path, state: State) -
             f"; the first error in its logs: {evidence.text}" if evidence else nothing
         )
         if own.remedy:
-            # Somebody's signal is the cause already; what then failed is its consequence.
+            # The external signal is the cause already; what then failed is its consequence.
             suffix, where = "", own.where
         problem = Problem(own.code, own.message + suffix, where, own.remedy or remedy)
         return dataclasses.replace(failure, problem=problem)
     if diagnosis.kind == "summary" and (diagnosis.first_errors or worker):
-        # A line that only sums up is no cause; what no rule knows may be one.
+        # A line that only sums up is not a cause; what no rule knows may be one.
         error = next(iter(diagnosis.first_errors), None)
         suffix = f"; the first error in its logs: {error.text}" if error else ""
         where = f"{error.file}:{error.line}: {error.text}" if error else where

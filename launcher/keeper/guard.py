@@ -5,9 +5,9 @@ the first process only, and a FastDeploy that gets SIGTERM while it loads leaves
 launcher and its queues behind. So a second process waits for the keeper's end, which its pidfd on
 stdin tells, and then does what `down` would do to the processes. It takes no lock: the instance
 stays LOST until a verb has acknowledged that. The one file that it writes tells how long the logs
-were before its first signal: what the engine writes while it is ended is no cause.
+were before its first signal: what the engine writes while it is ended is not a cause.
 
-It lives as long as the keeper, hence it imports what it needs only when that has died.
+It lives as long as the keeper, so it imports what it needs only when that has died.
 Arguments: the instance's folder, the folder that holds `launcher`, seconds a ready engine gets,
 the folder of the engine's own logs.
 """
@@ -35,7 +35,7 @@ LONGEST = 28.0
 IMPORT_TRIES = 5
 """Seconds, a try each, until an upgrade that replaces our files has to be done."""
 LOOK = 0.2
-"""Seconds between two looks at what is left; there is no parent any more whom the kernel tells."""
+"""Seconds between two looks at what is left; the parent that the kernel tells is gone."""
 
 
 def main() -> int:
@@ -53,7 +53,7 @@ def main() -> int:
     lengths = measure(os.path.join(folder, "logs"), logs)
     for _ in range(IMPORT_TRIES):
         try:
-            import launcher.keeper.ending  # noqa: F401 - to see whether all of it is there
+            import launcher.keeper.cleanup  # noqa: F401 - to see whether all of it is there
         except Exception:  # half of an upgrade; the last failure is told below, by a traceback
             time.sleep(1.0)
         else:
@@ -96,10 +96,10 @@ def note(folder: str, lengths: Mapping[str, int]) -> None:
 
 def end_engine(state: State, died: float, grace: float) -> tuple[int, int]:
     """(processes that were killed, processes that would not go)."""
-    from launcher.keeper import ending, identity
+    from launcher.keeper import cleanup, identity
 
     patience = grace if state.ready_at is not None else 0.0
-    end = died + min(patience, LONGEST - ending.KILL_DEADLINE)
+    end = died + min(patience, LONGEST - cleanup.KILL_DEADLINE)
     first = state.engine
     if first and not identity.is_same_process(int(first["pid"]), int(first["start"])):
         end = min(end, died + SETTLE)
@@ -109,7 +109,7 @@ def end_engine(state: State, died: float, grace: float) -> tuple[int, int]:
     ended, quiet_since = 0, None
     while True:
         now = time.monotonic()
-        strays = ending.strays(state)
+        strays = cleanup.strays(state)
         if not strays:
             quiet_since = quiet_since or now
             if now - quiet_since >= QUIET:
@@ -119,7 +119,7 @@ def end_engine(state: State, died: float, grace: float) -> tuple[int, int]:
             if first and not identity.is_same_process(int(first["pid"]), int(first["start"])):
                 end = min(end, now + SETTLE)
             if now >= end:
-                ended += len(strays) - len(ending.kill(strays))
+                ended += len(strays) - len(cleanup.kill(strays))
         if now - died > LONGEST:
             return ended, len(strays)
         time.sleep(LOOK)

@@ -19,7 +19,7 @@ TOKEN_VARIABLE = "ERNIE_DEPLOY_INSTANCE"  # noqa: S105 - a variable's name, not 
 
 
 FOLDER_VARIABLE = "ERNIE_DEPLOY_FOLDER"
-"""Variable that tells each of them the folder of its instance, which somebody may delete."""
+"""Variable that tells each of them the folder of its instance, which may be deleted."""
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,14 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from launcher.errors import ExitCode, Problem
-from launcher.keeper import ending, identity, requests, tree
+from launcher.keeper import identity, requests, tree
+from launcher.keeper.engine_stop import StopRequest, longest_stop
 from launcher.keeper.failure import Failure
 from launcher.keeper.loop import Loop
 from launcher.keeper.notify import Notifier
@@ -32,7 +34,7 @@ from launcher.keeper.own_files import OwnFiles
 from launcher.keeper.record import Record
 from launcher.keeper.run import Run
 from launcher.keeper.server import Server
-from launcher.keeper.stopping import StopRequest
+from launcher.lifecycle import InstanceState
 from launcher.plan.model import LaunchPlan
 
 
@@ -84,7 +86,7 @@ class Keeper:
             with contextlib.suppress(OSError):  # it was killed already, which the loop will see
                 os.write(self._parent, b"listening\n")
         self._notifier.feed_watchdog(self.loop, self._engine_lives)
-        self._record.set("starting")
+        self._record.set(InstanceState.STARTING)
         own = OwnFiles(self.loop, self.folder, self._record, server, self._lock)
         code = self._run.live()
         while self._run.restarts:
@@ -108,7 +110,7 @@ class Keeper:
             os.write(self._parent, json.dumps(self._record.snapshot()).encode() + b"\n")
 
     def _refuse(self, error: OSError) -> int:
-        """Start no engine that nobody could ask for, nor stop, and say why."""
+        """Start no engine that could not be asked or stopped, and say why."""
         text = f"the control socket cannot be made: {error.strerror or error}"
         problem = Problem(
             "control-socket", text, str(self.folder / "control.sock"),
@@ -121,7 +123,7 @@ class Keeper:
         return int(code)
 
     def abandon(self, error: Exception) -> int:
-        """After a defect of ours: end the engine all the same, and say what happened."""
+        """After a defect of ours: end the engine anyway, and say what happened."""
         text = f"a defect of the keeper itself: {error!r}"
         problem = Problem("keeper-defect", text, str(self.folder / "logs" / "keeper.log"))
         self._run.failure = Failure(problem, ExitCode.DEFECT)
@@ -155,7 +157,7 @@ class Keeper:
         number, delay = self.state.restarts, self.plan.restart_delay
         self._record.event("restart", number=number, delay=delay)
         self._run = self._new_run()
-        self._record.set("starting")
+        self._record.set(InstanceState.STARTING)
         stopped = self.loop.run_until(lambda: self._stop.requested, delay)
         return self._run.end() if stopped else self._run.live()
 
@@ -164,7 +166,7 @@ class Keeper:
 
     def _engine_lives(self) -> bool:
         """What systemd's watchdog asks; only this loop answers, so a hung keeper is seen too."""
-        return self.state.state != "ready" or self._run.engine_lives
+        return self.state.state != InstanceState.READY or self._run.engine_lives
 
     # -- being asked ------------------------------------------------------------------------------
 
@@ -177,19 +179,21 @@ class Keeper:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, note)
         signal.set_wakeup_fd(self.loop.wake_descriptor, warn_on_full_buffer=False)
-        # Whoever became this process held them back until now, so that none is lost.
+        # They were blocked before the exec until now, so that none is lost.
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
     def _request_stop(
         self, reason: str, code: ExitCode = ExitCode.DONE, drain: float | None = None
-    ) -> None:
+    ) -> float:
+        """Stop the engine unless that was requested before; returns the seconds it may take."""
         if not self._stop.requested:
             self._stop.reason, self._stop.code, self._stop.drain = reason, code, drain
             self._record.event("stop", reason=reason)
-            stages = (*self.plan.stop.ready, *self.plan.stop.loading)
-            seconds = sum(stage.wait for stage in stages) + (drain or 0.0) + ending.KILL_DEADLINE
+            seconds = longest_stop(self.plan.stop, drain)
+            self._stop.end = time.monotonic() + seconds
             # systemd's own limit (TimeoutStopSec) would cut a drain off with SIGKILL.
             self._notifier.send(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
+        return self._stop.deadline()
 
     def _let_go_of_up(self) -> None:
         """From ready on the instance outlives the `up` that started it."""

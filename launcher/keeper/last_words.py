@@ -1,7 +1,7 @@
 """The wait between a failure and our first signal, in which the logs may still get its cause.
 
 One process tells of a failure (a worker's death, a line of the front end) while another still
-writes the reason. How long that takes depends on how busy the machine is, so it is no fixed time:
+writes the reason. How long that takes depends on the load of the machine; it has no fixed time:
 it is over when every process has ended, or when each has come to rest and no log grows any more.
 """
 
@@ -15,7 +15,7 @@ from launcher.keeper.loop import Loop
 from launcher.keeper.tree import Tree
 
 QUIET = 0.3
-"""Seconds in which no log grows; less than the pause of a progress bar that goes on for ever."""
+"""Seconds in which no log grows; less than the pause of a progress bar that never ends."""
 LONGEST = 5.0
 """Seconds after which the rest is ended, though it still writes or computes."""
 LOOK = 0.1

@@ -142,10 +142,10 @@ class Claims:
                 self.shm[path_identity["path"]] = path_identity
 
     def look_after_death(self) -> None:
-        """Claim what appeared between the keeper's last look and a death that nobody survived.
+        """Claim what appeared between the keeper's last look and a death of the whole tree.
 
-        The living prove nothing any more, so it has to be ours by user and time, and nobody may
-        use it; of a queue, whoever sent or received last has to be dead as well. (That it was one
+        The living prove nothing any more, so it has to be ours by user and time, and no process may
+        use it; of a queue, the last sender or receiver has to be dead as well. (That it was one
         of ours cannot be asked for: its worker may never have been seen.)
         """
         everybody = [int(name) for name in os.listdir("/proc") if name.isdigit()]
@@ -207,7 +207,7 @@ def used_shm(
 ) -> list[dict[str, Any]]:
     """The files and sockets in /dev/shm that only `pids` use, made since `started` by our user.
 
-    Use proves whose they are; what another process has open as well is nobody's alone.
+    Use proves whose they are; what another process has open as well is shared.
     """
     paths: set[str] = set()
     for pid in pids:
@@ -255,7 +255,7 @@ def _made_since(path_identity: dict[str, Any], started: float) -> bool:
 
 
 def _unix_sockets() -> list[tuple[str, int]]:
-    """Paths in /dev/shm at which somebody listens, with the sockets' inodes."""
+    """Paths in /dev/shm at which a process listens, with the sockets' inodes."""
     try:
         table = Path("/proc/net/unix").read_text(errors="replace")
     except OSError:
@@ -265,7 +265,7 @@ def _unix_sockets() -> list[tuple[str, int]]:
 
 
 def _bound(path: str, pids: Iterable[int]) -> bool:
-    """True where somebody other than `pids` listens on the Unix socket at `path`.
+    """True where a process other than `pids` listens on the Unix socket at `path`.
 
     Some of FastDeploy's sockets (`processor_cache.ipc`) have one name for all servers of a host.
     """

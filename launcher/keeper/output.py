@@ -123,9 +123,9 @@ class LogFile:
             data = data[written:]
 
     def _take_place(self) -> None:
-        """Begin the file anew where somebody removed, moved or replaced it: readers look there.
+        """Begin the file anew where it was removed, moved or replaced: readers look there.
 
-        Two calls of the kernel at each write, so that no line goes to a file nobody reads.
+        Two calls of the kernel at each write, so that no line goes to a file without a reader.
         """
         if files.is_same(self._path, self._descriptor):
             size = os.fstat(self._descriptor).st_size
@@ -153,7 +153,7 @@ class LogFile:
                 if number == 1:
                     newer = self._path
                 if newer.exists():
-                    if older.is_dir():  # somebody's; a file cannot take its place
+                    if older.is_dir():  # not ours; a file cannot take its place
                         files.clear(older)
                     newer.replace(older)
             if self._keep == 0:

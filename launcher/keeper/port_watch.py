@@ -1,4 +1,4 @@
-"""Who listens on the plan's ports while the engine loads: the engine, or somebody who took one.
+"""Who listens on the plan's ports while the engine loads: the engine, or a process that took one.
 
 FastDeploy looks at its API and metrics ports before a load and binds them after it: half an hour in
 which a port can be taken by another process, which it would notice only then.
@@ -28,7 +28,7 @@ class PortWatch:
     def look(self, pids: Collection[int]) -> Rung | None:
         """A failed rung for the first port that is another process's; `pids` are the engine's.
 
-        A process that the engine has just started may not be among `pids` yet, hence two looks.
+        A process that the engine has just started may not be among `pids` yet: it takes two looks.
         """
         everything = tcp.listeners()
         foreign: dict[int, PortUse] = {}

@@ -1,4 +1,4 @@
-"""What has to hold before an engine is executed: its folders, and no queue of somebody else."""
+"""What has to hold before an engine is executed: its folders, and no queue of another program."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from launcher.keeper.failure import Failure
 from launcher.keeper.leftovers import file_identity
 from launcher.keeper.record import Record
 from launcher.plan.model import LaunchPlan
-from launcher.preparing.owners import Owners, queue_remedy
+from launcher.preparation.owners import Owners, queue_remedy
 
 
 def missing(plan: LaunchPlan, record: Record) -> Failure | None:

@@ -19,7 +19,7 @@ from launcher.keeper.work import Meter, Work
 from launcher.plan.model import ProgressRule
 
 LEAST_BYTES = 1024 * 1024
-"""Bytes that are no work in however short a deadline: log lines, polls, our own questions."""
+"""Bytes that do not count as work in any deadline: log lines, polls, our own questions."""
 STEPS = 50
 """Sums that are kept of one deadline; it is measured to this part of itself."""
 

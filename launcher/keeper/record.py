@@ -16,6 +16,7 @@ from launcher.keeper.leftovers import Claims
 from launcher.keeper.server import Server
 from launcher.keeper.state import State, write_state
 from launcher.keeper.tree import Tree
+from launcher.lifecycle import InstanceState
 from launcher.plain import plain
 from launcher.plan.model import LaunchPlan
 
@@ -72,9 +73,11 @@ class Record:
         self.state.temporary = own
         self.state.engine = {}
 
-    def set(self, state: str, **fields: Any) -> None:
-        """Enter a state, write it down and tell it."""
-        self.state.state = state
+    def set(self, state: InstanceState, **fields: Any) -> None:
+        """Enter a state, write it and tell it; a forbidden step is told as a defect."""
+        defect = self.state.enter(state)
+        if defect is not None:
+            self.event("warning", message=defect)
         self.write()
         self.event("state", state=state, **fields)
 
@@ -100,7 +103,7 @@ class Record:
                 self.echo.write(f"ernie-deploy: {self.state.instance}: {plain(text)}\n")
                 self.echo.flush()
             except OSError:
-                self.echo = None  # nobody reads any more
+                self.echo = None  # the reader is gone
 
     def remember(self) -> None:
         """Take the living tree and what is claimed into the state."""
@@ -160,7 +163,7 @@ class Record:
 
 
 def file_stamp(path: Path) -> tuple[int, ...] | None:
-    """Tells a file from one that somebody wrote or put there later."""
+    """Tells a file from one that was written or put there later."""
     try:
         info = os.lstat(path)
     except OSError:

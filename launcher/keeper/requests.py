@@ -20,9 +20,13 @@ LONGEST_DRAIN = 1e6
 def answer(
     request: Mapping[str, Any],
     snapshot: Callable[[], Mapping[str, Any]],
-    stop: Callable[[str, ExitCode, float | None], None],
+    stop: Callable[[str, ExitCode, float | None], float],
 ) -> dict[str, Any]:
-    """The answer to one request; `stop` is called with reason, exit code and drain in seconds."""
+    """The answer to one request.
+
+    `stop` is called with reason, exit code and drain in seconds, and returns the seconds in which
+    the stop is over.
+    """
     op = request.get("op")
     if op == "hello":
         return {"ok": True, "version": __version__, "pid": os.getpid()}
@@ -31,8 +35,8 @@ def answer(
     if op == "stop":
         code = ExitCode.INTERRUPTED if request.get("interrupt") else ExitCode.DONE
         reason = str(request.get("reason", "down"))[:LONGEST_REASON]
-        stop(reason.encode(errors="replace").decode(), code, _drain(request.get("drain")))
-        return {"ok": True}
+        reason = reason.encode(errors="replace").decode()
+        return {"ok": True, "deadline": stop(reason, code, _drain(request.get("drain")))}
     return {"ok": False, "error": f"unknown op {op!r}", "ops": list(OPERATIONS)}
 
 

@@ -15,26 +15,27 @@ from pathlib import Path
 from launcher.diagnose import log_lengths
 from launcher.errors import ExitCode, Problem
 from launcher.files import lengths
-from launcher.keeper import command_line, ending, identity, precondition, tree
-from launcher.keeper.attention import Attention
+from launcher.keeper import cleanup, command_line, identity, precondition, tree
 from launcher.keeper.conclusion import OUR_SIGNALS, conclude, look_up_worker_exit
 from launcher.keeper.engine_lines import EngineLines
 from launcher.keeper.engine_process import EngineProcess
+from launcher.keeper.engine_stop import StopRequest, stop_tree
 from launcher.keeper.failure import Failure, explain
-from launcher.keeper.follow import Follower
 from launcher.keeper.guard_process import Guard
 from launcher.keeper.last_words import wait_for_last_words
+from launcher.keeper.line_sampling import Attention
+from launcher.keeper.log_follower import Follower
 from launcher.keeper.loop import Loop, Timer
 from launcher.keeper.notify import Notifier
 from launcher.keeper.port_watch import PortWatch, is_held
 from launcher.keeper.progress import Progress
-from launcher.keeper.proving import Prover
+from launcher.keeper.readiness import Prover
 from launcher.keeper.record import Record
-from launcher.keeper.restarting import may_restart
-from launcher.keeper.stopping import StopRequest, stop_tree
+from launcher.keeper.restart_policy import may_restart
 from launcher.keeper.upkeep import bound_engine_logs
 from launcher.keeper.vital import VitalProcesses
 from launcher.keeper.watch import Watcher
+from launcher.lifecycle import RUNNING, InstanceState
 from launcher.plan.command import environment
 from launcher.plan.model import LaunchPlan
 from launcher.probe.readiness import Rung
@@ -144,12 +145,12 @@ class Run:
             text = f"the engine cannot be started: {error}"
             self.failure = Failure(Problem("cannot-execute", text), ExitCode.PRECONDITION)
             return False
-        # Recorded before anything else: whoever finds us killed finds the engine in the state.
+        # Recorded before anything else: a command finds the engine in the state if we are killed.
         self._tree.discover()
         first = next((p for p in self._tree.processes if p.pid == self._engine.pid), None)
         self._state.engine = {"pid": self._engine.pid, "start": first.start if first else 0}
         self._record.claims.pid = self._engine.pid
-        self._record.set("loading", engine={"pid": self._engine.pid})
+        self._record.set(InstanceState.LOADING, engine={"pid": self._engine.pid})
         first_phase = self._watcher.begin()
         if first_phase is not None:
             self._lines.phase(first_phase, None)
@@ -162,7 +163,7 @@ class Run:
         return True
 
     def _start_guard(self) -> None:
-        """Before the engine, so that there is no moment in which nobody would end it."""
+        """Before the engine, so that it is guarded from the first moment."""
         token, policy, logs = self._state.token, self._plan.stop, self._plan.log_folder
         try:
             self._guard = Guard(self._loop, self._tree, self._folder, token, policy, logs)
@@ -190,7 +191,7 @@ class Run:
     def process_ended(self, process: identity.Process) -> None:
         """Take note of a death in the tree; that of the engine or of a vital process is the end."""
         self._record.dirty = True
-        if self._engine is None or self._state.state not in ("loading", "ready"):
+        if self._engine is None or self._state.state not in RUNNING:
             return
         if process.pid == self._engine.pid:
             status = self._tree.exits.get(process.pid)
@@ -220,7 +221,7 @@ class Run:
             )
 
     def _startup_deadline(self) -> None:
-        if self._state.state == "loading":
+        if self._state.state == InstanceState.LOADING:
             self._fail(Failure.startup_deadline(self._plan, self._state, self._last_rung()))
 
     def _proof_failed(self, rung: Rung) -> None:
@@ -241,7 +242,7 @@ class Run:
     def _become_ready(self) -> None:
         self._state.ready_at = time.time()
         seconds = round(self._state.ready_at - self._state.started_at, 3)
-        self._record.set("ready", seconds=seconds, base_url=self._plan.base_url)
+        self._record.set(InstanceState.READY, seconds=seconds, base_url=self._plan.base_url)
         self._notifier.send(f"READY=1\nSTATUS=ready at {self._plan.base_url}")
         if self._prover:
             self._prover.close()
@@ -262,13 +263,13 @@ class Run:
     def _schedule_tick(self) -> None:
         if self._tick is not None:
             self._tick.cancel()
-        wait = LOADING_TICK if self._state.state == "loading" else READY_TICK
+        wait = LOADING_TICK if self._state.state == InstanceState.LOADING else READY_TICK
         self._tick = self._loop.call_later(wait, self._on_tick)
 
     def _on_tick(self) -> None:
         self._ticks += 1
         lines = self._discover()
-        if self._state.state == "loading" and self._progress:
+        if self._state.state == InstanceState.LOADING and self._progress:
             if self._notifier.active:
                 # systemd's start time-out is in microseconds from now.
                 self._notifier.send("EXTEND_TIMEOUT_USEC=30000000")
@@ -278,7 +279,7 @@ class Run:
             if self._progress.stalled(self._tree.processes, lines):
                 processes = self._tree.processes
                 self._fail(Failure.no_progress(self._plan, self._state, processes, lines))
-        if self._state.state == "ready" and self._ticks % UPKEEP_TICKS == 0:
+        if self._state.state == InstanceState.READY and self._ticks % UPKEEP_TICKS == 0:
             for message in bound_engine_logs(self._plan):
                 self._record.event("warning", message=message)
         if self._engine and self._engine.lost_bytes and not self._loss_told:
@@ -297,7 +298,7 @@ class Run:
         claimed = self._record.claims.look(self._tree.pids)
         if processes or claimed:
             self._record.dirty = True
-        if self._state.state != "ready" and self._record.dirty:
+        if self._state.state != InstanceState.READY and self._record.dirty:
             self._record.write()
         return lines
 
@@ -309,7 +310,7 @@ class Run:
         was_ready = self._state.ready_at is not None
         if self._prover:
             self._prover.close()
-        self._record.set("stopping", reason=self._stop.reason or "failure")
+        self._record.set(InstanceState.STOPPING, reason=self._stop.reason or "failure")
         for timer in (self._tick, self._deadline):
             if timer is not None:
                 timer.cancel()
@@ -344,13 +345,13 @@ class Run:
         self.restarts = may_restart(self._plan, self._state, self._stop, self.failure)
         # Its name is known by now: if it were free during the delay, another user could take it.
         keep = self._plan.temporary_folder if self.restarts else None
-        receipt = ending.clean(self._state, self._plan.ports, started, keep)
+        receipt = cleanup.clean(self._state, self._plan.ports, started, keep)
         self._state.receipt = receipt
         self._state.ended_at = time.time()
         return conclude(self._record, self.failure, self._stop, self._redactor, receipt)
 
     def _note_what_was_written(self) -> None:
-        """How long the logs are before our first signal: what comes then is no cause.
+        """How long the logs are before our first signal: what comes then is not a cause.
 
         A failure is often told by one process while another still writes the reason.
         """

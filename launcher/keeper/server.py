@@ -93,7 +93,7 @@ class Server:
         return self._identity is not None and file_identity(self._path) == self._identity
 
     def listen_again(self) -> None:
-        """Make the socket anew after somebody removed or replaced it; connections stay.
+        """Make the socket anew after it was removed or replaced; connections stay.
 
         Raises:
             OSError: it cannot be made now; the old one is listened on further.
@@ -132,7 +132,7 @@ class Server:
         if not data or too_long:
             self._drop(connection)
         elif connection.has_request:
-            # What is sent meanwhile waits in the kernel, which halts whoever sends too much.
+            # What is sent meanwhile waits in the kernel, which halts a client that sends too much.
             self._loop.remove_reader(connection.socket.fileno())
             self._loop.call_soon(lambda: self._take_turn(connection))
 
@@ -206,7 +206,7 @@ class Server:
     # -- events -----------------------------------------------------------------------------
 
     def publish(self, event: dict[str, Any]) -> None:
-        """Send an event to everybody who follows, and keep it for who comes later."""
+        """Send an event to every follower, and keep it for later ones."""
         data = _encoded(event)
         self._past.append(data)
         self._past_size += len(data)
@@ -226,7 +226,7 @@ class Server:
             self._drop(connection)
         self._loop.remove_reader(self._socket.fileno())
         if self.in_place():
-            # Gone already, or the disk is read-only: a socket that nobody listens on is harmless.
+            # Gone already, or the disk is read-only: a socket without a listener is harmless.
             with contextlib.suppress(OSError):
                 self._path.unlink()
         self._socket.close()

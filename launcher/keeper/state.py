@@ -12,27 +12,24 @@ from pathlib import Path
 from typing import Any
 
 from launcher import files
+from launcher.lifecycle import LIVE, STORED, InstanceState, is_allowed
 
 STATE_SCHEMA = "ernie-deploy/state/1"
-
-LIVE = ("starting", "loading", "ready", "stopping")
-"""States in which a keeper is at work."""
 
 
 @dataclass
 class State:
     """One instance at one moment; times are Unix seconds.
 
-    `state` is one of starting, loading, ready, stopping (a keeper is at work), stopped, failed
-    (did not start), died (was ready). LOST is never stored: it is what a reader concludes from a
-    live state without a keeper. `exit_code` is the verb's exit code that belongs to a final
-    state. `processes`, `shm`, `queues`, `temporary` are what is claimed as ours, with the
-    identities that prove it. `was` is failed or died where a `down` has acknowledged that.
+    `state` is one of `launcher.lifecycle.STORED`. LOST is never stored: it is what a reader
+    concludes from a live state without a keeper. `exit_code` is the exit code of `up` that belongs
+    to a final state. `processes`, `shm`, `queues`, `temporary` are what is claimed as ours, with
+    the identities that prove it. `was` is failed or died where a `down` has acknowledged that.
     """
 
     instance: str
     token: str
-    state: str = "starting"
+    state: InstanceState = InstanceState.STARTING
     phase: str | None = None
     percent: float | None = None
     machine: str = ""
@@ -56,13 +53,13 @@ class State:
     engine_exit: int | None = None
     worker_exit: int | None = None
     exit_is_ours: bool = False
-    """True where the engine ended after we had sent it a signal: its exit code is no evidence."""
+    """True where the engine ended after we had sent it a signal: its exit code is not evidence."""
     log_lengths: dict[str, int] | None = None
     """Bytes of each log, by inode, when we sent the first signal; None where we sent none."""
     error: dict[str, Any] | None = None
     exit_code: int | None = None
     receipt: dict[str, Any] | None = None
-    was: str | None = None
+    was: InstanceState | None = None
     forced: list[str] = field(default_factory=list)
     schema: str = STATE_SCHEMA
 
@@ -70,6 +67,18 @@ class State:
     def live(self) -> bool:
         """True in the states in which a keeper is at work."""
         return self.state in LIVE
+
+    def enter(self, target: InstanceState, *, keeper_lives: bool = True) -> str | None:
+        """Go to `target`; returns what is wrong where `TRANSITIONS` has no such step.
+
+        The step is taken anyway: a defect in the record must not keep anybody from ending an
+        engine. Without a keeper, a live state is LOST.
+        """
+        source = self.state if keeper_lives or not self.live else InstanceState.LOST
+        self.state = target
+        if is_allowed(source, target):
+            return None
+        return f"a defect of ernie-deploy: {source} may not be followed by {target}"
 
     @property
     def evident_exit(self) -> int | None:
@@ -121,6 +130,8 @@ def read_state(folder: Path) -> State | None:
             raise DamagedState(f"{folder / 'state.json'} has schema {data['schema']!r}")
         field_names = State.__dataclass_fields__
         state = State(**{k: v for k, v in data.items() if k in field_names})
+        state.state = _stored(state.state)
+        state.was = None if state.was is None else _stored(state.was)
         _check(state)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, DamagedState):
@@ -143,11 +154,18 @@ _SHAPES: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
+def _stored(name: object) -> InstanceState:
+    state = InstanceState.parse(name)
+    if state not in STORED:
+        raise ValueError(f"unknown state {name!r}")
+    return state
+
+
 def _check(state: State) -> None:
     """Signals and removals follow what stands here, so it must have the shape we wrote."""
-    texts = (state.instance, state.token, state.state, state.machine, state.boot)
-    if not all(isinstance(word, str) for word in texts):
-        raise TypeError("instance, token, state, machine and boot are texts")
+    texts = (state.instance, state.token, state.machine, state.boot)
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("instance, token, machine and boot are texts")
     if not isinstance(state.sessions, list) or not all(map(_is_session, state.sessions)):
         raise TypeError("sessions are numbers with a last sight")
     lengths = state.log_lengths

@@ -1,7 +1,7 @@
 """The engine's processes: discovered while their parentage is known, watched by pidfd.
 
 The keeper is a child subreaper, so every process the engine makes stays below the keeper,
-whatever session it moves to and whoever of its parents dies.
+whatever session it moves to and whichever of its parents dies.
 """
 
 from __future__ import annotations

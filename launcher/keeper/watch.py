@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from launcher.diagnose.diagnosis import fill
 from launcher.diagnose.literals import required
+from launcher.lifecycle import InstanceState
 from launcher.plain import plain
 from launcher.plan.model import FailureRule, LaunchPlan
 
@@ -115,7 +116,9 @@ class Watcher:
             if match and int(match.group("code")) not in besides:
                 self.worker_exit = int(match.group("code"))
 
-    def failure_of(self, state: str, source: str, file: str, text: str) -> PhaseMatch | None:
+    def failure_of(
+        self, state: InstanceState, source: str, file: str, text: str
+    ) -> PhaseMatch | None:
         """The fatal rule that knows this line in this state, if any."""
         text = plain(text[:LONGEST_LINE])
         self.note_exit(source, text)

@@ -2,7 +2,7 @@
 
 Engines write their whole environment into logs (FastDeploy: `default.<pod>.log`, `envlog.N` and
 `backup_env.N.json`, measured on 2.4), so what is not on this list is not passed: a token that
-happens to be exported in somebody's shell must not end up in a log file.
+happens to be exported in a person's shell must not end up in a log file.
 """
 
 from __future__ import annotations

@@ -6,13 +6,14 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from launcher.lifecycle import COMING, UNSUCCESSFUL, InstanceState
 from launcher.result import Result
 
 
 def up(result: Result) -> str:
     """Where it serves, since when, and what proved it."""
     data = result.data
-    if data.get("state") != "ready":
+    if data.get("state") != InstanceState.READY:
         receipt = data.get("receipt")
         return f"{result.instance}: {_receipt(receipt)}" if receipt else ""
     lines = [f"{result.instance} is {'already ' if data.get('already') else ''}ready"]
@@ -38,10 +39,10 @@ def down(result: Result) -> str:
     """The receipt."""
     data = result.data
     receipt = data.get("receipt")
-    if data.get("was") in ("stopped", "absent"):
+    if data.get("was") in (InstanceState.STOPPED, InstanceState.ABSENT):
         line = f"{result.instance} was not running"
         return line + (f" ({data['note']})" if data.get("note") else "")
-    if data.get("was") in ("failed", "died") and data["state"] == "stopped":
+    if data.get("was") in UNSUCCESSFUL and data["state"] == InstanceState.STOPPED:
         return f"{result.instance} was not running (it {data['was']}); it counts as stopped now"
     lines = [f"{result.instance} is down: {_receipt(receipt)}"]
     lines += [f"  left     {item}" for item in (receipt or {}).get("left", ())]
@@ -62,17 +63,17 @@ def status(result: Result) -> str:
                 f"{row['name']:<28} {state_of(row):<9} {engine:<22} {since(row):<9}"
                 f" {row.get('base_url') or ''}"
             )
-        lines += [f"{r['name']}: {r['note']}" for r in rows if r["state"] == "absent"]
+        lines += [f"{r['name']}: {r['note']}" for r in rows if r["state"] == InstanceState.ABSENT]
         return "\n".join(lines)
     row = rows[0]
     first = f"{row['name']} {_verb(row)} {state_of(row)}"
-    lines = [row["message"] if state_of(row) in ("unhealthy", "unknown") else first]
+    lines = [row["message"] if state_of(row) in ("unhealthy", InstanceState.UNKNOWN) else first]
     for key in ("base_url", "model", "engine", "release", "pid", "keeper_pid", "processes"):
         if row.get(key) is not None:
             lines.append(f"  {key.replace('_', ' '):<12} {row[key]}")
     if row.get("ports"):
         lines.append(f"  {'ports':<12} {_ports(row['ports'])}")
-    if row.get("phase") and row["state"] in ("starting", "loading"):
+    if row.get("phase") and row["state"] in COMING:
         percent = f" {row['percent']:.0f} %" if row.get("percent") is not None else ""
         lines.append(f"  {'phase':<12} {row['phase']}{percent}")
     for key in ("health", "note"):
@@ -85,7 +86,7 @@ def status(result: Result) -> str:
     error = row.get("error")
     if row.get("was"):
         lines.append(f"  {'was':<12} {row['was']}")
-    if error and (row["state"] in ("failed", "died") or row.get("was")):
+    if error and (row["state"] in UNSUCCESSFUL or row.get("was")):
         lines.append(f"  {'error':<12} {error['code']}: {error['message']}")
         if error.get("remedy"):
             lines.append(f"  {'remedy':<12} {error['remedy']}")
@@ -111,21 +112,21 @@ def nothing(result: Result) -> str:
 
 
 def _verb(row: Mapping[str, Any]) -> str:
-    return "has" if row["state"] in ("failed", "died") else "is"
+    return "has" if row["state"] in UNSUCCESSFUL else "is"
 
 
 def state_of(row: Mapping[str, Any]) -> str:
     """The state as it is shown; LOST stands out."""
-    if row["state"] == "ready" and not row.get("healthy", True):
+    if row["state"] == InstanceState.READY and not row.get("healthy", True):
         return "unhealthy"
-    return str(row["state"]).upper() if row["state"] == "lost" else str(row["state"])
+    return str(row["state"]).upper() if row["state"] == InstanceState.LOST else str(row["state"])
 
 
 def since(row: Mapping[str, Any]) -> str:
     """How long the instance has been ready, or has been loading; else empty."""
-    if row["state"] == "ready" and row.get("ready_at"):
+    if row["state"] == InstanceState.READY and row.get("ready_at"):
         seconds = int(time.time() - row["ready_at"])
-    elif row["state"] in ("starting", "loading") and row.get("started_at"):
+    elif row["state"] in COMING and row.get("started_at"):
         seconds = int(time.time() - row["started_at"])
     else:
         return ""

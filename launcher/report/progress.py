@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, TextIO
 
+from launcher.lifecycle import InstanceState
 from launcher.plain import plain
 from launcher.report import terminal
 from launcher.report.live import LiveLine
@@ -107,10 +108,11 @@ class ProgressLines:
         self._phase, self._phase_began = None, self._elapsed(event)
 
     def _show_state(self, event: Mapping[str, Any]) -> None:
+        pid = event.get("engine", {}).get("pid", "")
         texts = {
-            "loading": f"started      engine process {event.get('engine', {}).get('pid', '')}",
-            "ready": f"ready        {event.get('base_url', '')}",
-            "stopping": "stopping     taking down what was started",
+            InstanceState.LOADING: f"started      engine process {pid}",
+            InstanceState.READY: f"ready        {event.get('base_url', '')}",
+            InstanceState.STOPPING: "stopping     taking down what was started",
         }
         state = event["state"]
         if state == "ready":

@@ -10,9 +10,8 @@ from launcher.errors import PreconditionError
 from launcher.instance.store import InstanceDir, check_readable, instance_dir, open_instance, view
 from launcher.keeper.identity import descendants, look
 from launcher.keeper.state import State
+from launcher.lifecycle import COMING, UNSUCCESSFUL, InstanceState
 from launcher.probe.sockets import describe_holder, holder, listeners
-
-COMING = ("starting", "loading")
 
 
 def serving(name: str, profile: str | None = None) -> InstanceDir:
@@ -34,8 +33,8 @@ def serving(name: str, profile: str | None = None) -> InstanceDir:
             f"`ernie-deploy up {profile}` starts it",
         )
     state, stored, note = view(instance)
-    if state != "ready" or stored is None:
-        summary = f"{name} {'has' if state in ('failed', 'died') else 'is'} {state}"
+    if state != InstanceState.READY or stored is None:
+        summary = f"{name} {'has' if state in UNSUCCESSFUL else 'is'} {state}"
         raise PreconditionError.of(
             "instance-not-ready",
             f"{summary}: {note}" if note else summary,
@@ -46,13 +45,13 @@ def serving(name: str, profile: str | None = None) -> InstanceDir:
     return instance
 
 
-def _remedy(name: str, state: str, profile: str | None) -> str:
+def _remedy(name: str, state: InstanceState, profile: str | None) -> str:
     up = f"`ernie-deploy up {profile or 'PROFILE'}`"
     if state in COMING:
         return f"{up} waits until it is ready; `ernie-deploy status {name}` says how far it is"
-    if state == "foreign":
+    if state == InstanceState.FOREIGN:
         return "ask there, or by its address: `ernie-deploy smoke http://HOST:PORT`"
-    if state == "damaged":
+    if state == InstanceState.DAMAGED:
         return f"`ernie-deploy down {name}` takes away what is left of it"
     again = "" if profile else f", `ernie-deploy restart {name}` starts what ran before"
     return f"{up} starts it{again}"

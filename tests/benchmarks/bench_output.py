@@ -13,8 +13,8 @@ from pathlib import Path
 
 from launcher.engines.fastdeploy import watching
 from launcher.engines.rules import failure_rules, noise
-from launcher.keeper.attention import Attention
 from launcher.keeper.engine_process import EngineProcess
+from launcher.keeper.line_sampling import Attention
 from launcher.keeper.loop import Loop
 from launcher.keeper.watch import Watcher
 from launcher.plan.model import LaunchPlan

@@ -128,7 +128,7 @@ def test_a_name_that_is_nobodys_is_said_to_be(rig: Rig) -> None:
     rig.up()
     ran = rig.run("down", "onne")
     assert ran.rc == 0
-    assert "there is no instance 'onne'; did you mean 'one'?" in ran.stdout
+    assert "no instance is called 'onne'; did you mean 'one'?" in ran.stdout
     rig.down()
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from launcher.engines.fastdeploy.catalogue import LINES as RELEASES
 from launcher.engines.fastdeploy.watching import PHASE_RULES, PHASES
-from launcher.keeper import ending, guard, leftovers
+from launcher.keeper import cleanup, guard, leftovers
 from launcher.keeper.identity import this_host
 from launcher.keeper.leftovers import Claims
 from launcher.keeper.state import State
@@ -86,14 +86,14 @@ def test_a_shared_folder_stays_as_long_as_another_server_uses_it(tmp_path: Path)
     claims.look([os.getpid()])
     user = a_user_of(shared)
     try:
-        receipt = ending.clean(state_with(claims), (), 0.0)
-        assert ending.nothing_left(receipt), "what another uses is not ours to remove"
+        receipt = cleanup.clean(state_with(claims), (), 0.0)
+        assert cleanup.nothing_left(receipt), "what another uses is not ours to remove"
         assert receipt["foreign"] == [f"{shared} is used by pid {user.pid} as well"]
         assert shared.exists()
     finally:
         user.kill()
         user.communicate()
-    assert ending.nothing_left(ending.clean(state_with(claims), (), 0.0))
+    assert cleanup.nothing_left(cleanup.clean(state_with(claims), (), 0.0))
     assert not shared.exists()
 
 

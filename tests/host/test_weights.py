@@ -8,7 +8,7 @@ import pytest
 
 from launcher.engines.fastdeploy import memory as fastdeploy
 from launcher.host import weights
-from launcher.preparing.memory import shape_of_files
+from launcher.preparation.memory import shape_of_files
 from tests.support.checkpoints import write_checkpoint, write_shard
 
 

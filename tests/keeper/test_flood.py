@@ -11,8 +11,8 @@ import pytest
 from launcher.engines.fastdeploy import watching
 from launcher.engines.rules import failure_rules, noise
 from launcher.keeper import engine_process
-from launcher.keeper.attention import Attention
 from launcher.keeper.engine_process import EngineProcess
+from launcher.keeper.line_sampling import Attention
 from launcher.keeper.loop import Loop
 from launcher.keeper.output import parse_record
 from launcher.keeper.watch import Watcher

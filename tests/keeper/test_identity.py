@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from launcher.keeper import ending, identity
+from launcher.keeper import cleanup, identity
 from launcher.keeper.sessions import claim
 from launcher.keeper.state import State
 from tests.support import ROOT
@@ -119,18 +119,18 @@ def test_the_token_is_read_from_the_environment() -> None:
 
 def test_a_recorded_process_is_ours(sleeper: "subprocess.Popen[bytes]") -> None:
     process = look(sleeper.pid)
-    assert [p.pid for p in ending.strays(state_of(processes=[process.to_json()]))] == [sleeper.pid]
+    assert [p.pid for p in cleanup.strays(state_of(processes=[process.to_json()]))] == [sleeper.pid]
 
 
 def test_a_reused_pid_is_not(sleeper: "subprocess.Popen[bytes]") -> None:
     reused = {**look(sleeper.pid).to_json(), "start": 1}
-    assert ending.strays(state_of(processes=[reused])) == []
+    assert cleanup.strays(state_of(processes=[reused])) == []
 
 
 def test_a_reused_session_number_is_not(sleeper: "subprocess.Popen[bytes]") -> None:
     reused = {**look(sleeper.pid).to_json(), "start": 1}
     state = state_of(processes=[reused], sessions=[claim(sleeper.pid, 1)])
-    assert ending.strays(state) == []
+    assert cleanup.strays(state) == []
 
 
 @pytest.fixture
@@ -152,8 +152,8 @@ def test_a_member_of_a_recorded_session_is_ours(orphan: tuple[int, int]) -> None
     """It was there when the session was last seen, so that session has lived on since."""
     session, member = orphan
     state = state_of(sessions=[claim(session, look(member).start + 1)])
-    assert [p.pid for p in ending.strays(state)] == [member]
-    assert ending.kill_strays(state) == (1, [])
+    assert [p.pid for p in cleanup.strays(state)] == [member]
+    assert cleanup.kill_strays(state) == (1, [])
     assert not alive(member)
 
 
@@ -164,14 +164,14 @@ def test_a_session_seen_last_before_its_members_were_born_is_another(
     """The recorded session died, and its number was given to a stranger whose leader died too."""
     session, member = orphan
     state = state_of(sessions=[claim(session, look(member).start - before)])
-    assert ending.strays(state) == []
+    assert cleanup.strays(state) == []
 
 
 def test_the_bare_number_in_an_older_keepers_record_proves_nothing(orphan: tuple[int, int]) -> None:
     session, member = orphan
-    assert ending.strays(state_of(sessions=[session])) == []
+    assert cleanup.strays(state_of(sessions=[session])) == []
     state = state_of(sessions=[session], processes=[look(member).to_json()])
-    assert [p.pid for p in ending.strays(state)] == [member]
+    assert [p.pid for p in cleanup.strays(state)] == [member]
 
 
 def test_one_member_that_is_recorded_proves_the_later_ones() -> None:
@@ -186,7 +186,7 @@ def test_one_member_that_is_recorded_proves_the_later_ones() -> None:
     shell.stdout.close()
     try:
         state = state_of(sessions=[claim(shell.pid, 1)], processes=[look(first).to_json()])
-        assert {p.pid for p in ending.strays(state)} == {first, second}
+        assert {p.pid for p in cleanup.strays(state)} == {first, second}
     finally:
         for pid in (first, second):
             os.kill(pid, signal.SIGKILL)
@@ -194,7 +194,7 @@ def test_one_member_that_is_recorded_proves_the_later_ones() -> None:
 
 REUSED = """
 import json, os, subprocess, sys, time
-from launcher.keeper import ending, identity
+from launcher.keeper import cleanup, identity
 from launcher.keeper.sessions import claim, ticks_now
 from launcher.keeper.state import State
 
@@ -210,7 +210,7 @@ here = identity.this_host()
 time.sleep(0.05)
 state = State("one", "", machine=here.machine, boot=here.boot, pid_namespace=here.pid_namespace,
               sessions=[claim(session, ticks_now())])
-said = {"ours": [p.pid for p in ending.strays(state)] == [ours]}
+said = {"ours": [p.pid for p in cleanup.strays(state)] == [ours]}
 os.kill(ours, 9)
 while os.path.exists(f"/proc/{ours}"):
     try:
@@ -221,8 +221,8 @@ while os.path.exists(f"/proc/{ours}"):
 open("/proc/sys/kernel/ns_last_pid", "w").write(str(session - 1))
 number, stranger = orphan()
 said["reused"] = number == session
-said["strangers"] = [p.pid for p in ending.strays(state)]
-said["killed"] = ending.kill_strays(state)[0]
+said["strangers"] = [p.pid for p in cleanup.strays(state)]
+said["killed"] = cleanup.kill_strays(state)[0]
 said["alive"] = identity.look(stranger) is not None
 print(json.dumps(said))
 """
@@ -258,14 +258,14 @@ def test_pids_of_another_place_mean_nothing(sleeper: "subprocess.Popen[bytes]", 
         processes=[look(sleeper.pid).to_json()], sessions=[claim(sleeper.pid, 1 << 60)]
     )
     setattr(state, field, "another")
-    assert ending.strays(state) == []
+    assert cleanup.strays(state) == []
 
 
 def test_an_empty_token_claims_nobody() -> None:
     process = subprocess.Popen(SLEEP, env={identity.TOKEN_VARIABLE: ""})
     wait_for(lambda: identity.environment_token(process.pid) == "", "exec")
     try:
-        assert ending.strays(state_of(token="")) == []
+        assert cleanup.strays(state_of(token="")) == []
     finally:
         process.kill()
         process.wait()

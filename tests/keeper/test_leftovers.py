@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from launcher.host import kernel
-from launcher.keeper import ending, leftovers
+from launcher.keeper import cleanup, leftovers
 from launcher.keeper.leftovers import Claims
 from launcher.keeper.state import State
 from launcher.plan.model import FtokKey, Leftovers
@@ -124,12 +124,12 @@ def test_a_claimed_queue_that_a_stranger_uses_is_left_to_him(tmp_path: Path) -> 
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             process.stdout.readline()
-            receipt = ending.clean(state, (), time.monotonic())
+            receipt = cleanup.clean(state, (), time.monotonic())
             process.kill()
         assert number in queue_ids()
         message = f"message queue {number} is used by pid {process.pid} as well"
         assert (receipt["queues"], receipt["foreign"]) == (0, [message])
-        receipt = ending.clean(state, (), time.monotonic())
+        receipt = cleanup.clean(state, (), time.monotonic())
         assert (receipt["queues"], receipt["foreign"]) == (0, [])
         assert number not in queue_ids()
     finally:

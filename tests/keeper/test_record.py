@@ -14,6 +14,7 @@ from launcher.keeper.loop import Loop
 from launcher.keeper.record import Record
 from launcher.keeper.state import read_state
 from launcher.keeper.tree import Tree
+from launcher.lifecycle import InstanceState
 from launcher.plan.model import LaunchPlan, Leftovers
 
 CALLS = ("open", "write", "fsync", "replace", "unlink")
@@ -47,17 +48,17 @@ def test_no_failing_file_operation_ends_it_and_all_is_written_later(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(files.os, call, refuse)
-    one.set("loading")
+    one.set(InstanceState.LOADING)
     one.event("phase", phase="weights", title="load weights", new=True)
-    one.set("ready")
-    assert one.state.state == "ready"
+    one.set(InstanceState.READY)
+    assert one.state.state is InstanceState.READY
     monkeypatch.undo()
     one.restore_state()
     one.event("stop", reason="down")
 
     stored = read_state(tmp_path)
     assert stored is not None
-    assert stored.state == "ready"
+    assert stored.state is InstanceState.READY
     assert read_events(tmp_path)[-1]["event"] == "stop"
 
 
@@ -81,9 +82,28 @@ def test_a_failure_is_told_once_and_not_at_every_try(
 
 def test_what_somebody_wrote_over_it_is_written_again(tmp_path: Path) -> None:
     one = record(tmp_path)
-    one.set("ready")
+    one.set(InstanceState.READY)
     assert not one.restore_state()
     path = tmp_path / "state.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "state": "stopped"}))
     assert one.restore_state()
-    assert json.loads(path.read_text())["state"] == "ready"
+    assert json.loads(path.read_text())["state"] == InstanceState.READY
+
+
+def test_a_forbidden_step_is_told_as_a_defect_and_taken(tmp_path: Path) -> None:
+    one = record(tmp_path)
+    one.set(InstanceState.READY)  # no engine was loaded
+    stored = read_state(tmp_path)
+    assert stored is not None
+    assert stored.state is InstanceState.READY
+    events = read_events(tmp_path)
+    assert [e["event"] for e in events] == ["warning", "state"]
+    assert "a defect of ernie-deploy: starting may not be followed by ready" in events[0]["message"]
+
+
+def test_a_start_its_end_and_a_restart_are_no_defect(tmp_path: Path) -> None:
+    one = record(tmp_path)
+    start = [InstanceState.STARTING, InstanceState.LOADING, InstanceState.READY]
+    for state in (*start, InstanceState.STOPPING, InstanceState.DIED, *start):
+        one.set(state)
+    assert {e["event"] for e in read_events(tmp_path)} == {"state"}

@@ -18,7 +18,7 @@ from launcher.engines.fastdeploy import memory as fastdeploy
 from launcher.host import weights
 from launcher.plan import memory
 from launcher.plan.memory import GIB, Ask, Card, Costs, Prediction, Shape
-from launcher.preparing.memory import shape_of_files
+from launcher.preparation.memory import shape_of_files
 from tests.support.checkpoints import write_checkpoint
 
 MIB = 1024**2

@@ -12,7 +12,7 @@ from launcher.engines.fastdeploy.engine import ENGINE
 from launcher.errors import PreconditionError, ProfileError
 from launcher.plan import memory
 from launcher.plan.memory import Ask
-from launcher.preparing.memory import history, memory_plan
+from launcher.preparation.memory import history, memory_plan
 from tests.engines import making
 from tests.plan.test_memory import card
 

@@ -7,7 +7,7 @@ import pytest
 
 from launcher import profile
 from launcher.errors import PreconditionError
-from launcher.preparing.memory import memory_plan
+from launcher.preparation.memory import memory_plan
 
 ENGINE = """
 from launcher.engines.fastdeploy.engine import FastDeploy

@@ -5,7 +5,17 @@ import re
 from tests.support import ROOT
 from tests.support.imports import imported, modules
 
-SHARED = ("errors", "files", "nearest", "redact", "plain", "paths", "result", "subprocesses")
+SHARED = (
+    "errors",
+    "files",
+    "lifecycle",
+    "nearest",
+    "redact",
+    "plain",
+    "paths",
+    "result",
+    "subprocesses",
+)
 ROOMS = (
     "profile",
     "plan",
@@ -13,7 +23,7 @@ ROOMS = (
     "engines",
     "environments",
     "probe",
-    "preparing",
+    "preparation",
     "doctor",
     "diagnose",
     "keeper",

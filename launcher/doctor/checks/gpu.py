@@ -8,7 +8,7 @@ from launcher.doctor.model import Check, Outcome, Subject, fail, gib, ok, unknow
 from launcher.engines.fastdeploy.requested import Requested
 from launcher.environments import recipes
 from launcher.host.gpus import Gpu
-from launcher.preparing import gpus
+from launcher.preparation import gpus
 
 CUDA = (12, 3)
 """Oldest CUDA that the driver must support for FastDeploy's wheels (docs/.../nvidia_gpu.md)."""

@@ -7,7 +7,7 @@ import os
 from launcher.doctor.model import Check, Outcome, Subject, fail, ok, unknown, warn
 from launcher.host import kernel, tcp
 from launcher.host.memory import SHM
-from launcher.preparing.owners import queue_remedy
+from launcher.preparation.owners import queue_remedy
 
 MSGMAX = 1024 * 1024
 """A logprob message takes 133 to 803 KB (PaddlePaddle/FastDeploy#6508)."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from launcher.doctor.model import Check, Outcome, Subject, ok, warn
 from launcher.host.memory import SHM
 from launcher.host.network import trace
-from launcher.preparing.owners import Owner
+from launcher.preparation.owners import Owner
 
 _WORKER = re.compile(rb"fastdeploy[/.]worker[/.]worker_process|fastdeploy/cache_manager/|VLLM::")
 _SERVER = re.compile(rb"api_server|gunicorn|vllm")

@@ -82,7 +82,7 @@ def container(subject: Subject) -> Outcome | None:
 
 def fits(subject: Subject) -> Outcome | None:
     """The memory plan's answer for the cards that are here."""
-    from launcher.preparing.memory import memory_plan
+    from launcher.preparation.memory import memory_plan
 
     if subject.profile is None or subject.host.gpus.error or subject.running:
         return None
@@ -141,7 +141,7 @@ def _streams(subject: Subject) -> bool:
 
 
 def _from_table(subject: Subject) -> tuple[int | None, str]:
-    from launcher.preparing.memory import memory_plan
+    from launcher.preparation.memory import memory_plan
 
     if subject.profile is None:
         return None, "no profile"

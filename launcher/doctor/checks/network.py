@@ -10,7 +10,7 @@ from launcher import paths
 from launcher.doctor.checks.disk import downloaded
 from launcher.doctor.model import Check, Outcome, Subject, fail, ok, unknown, warn
 from launcher.host import network
-from launcher.preparing.owners import Owner
+from launcher.preparation.owners import Owner
 
 HUBS = {
     "AISTUDIO": "git.aistudio.baidu.com",

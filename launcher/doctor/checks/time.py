@@ -7,6 +7,7 @@ from pathlib import Path
 
 from launcher import files, paths
 from launcher.doctor.model import Check, Outcome, Subject, ok, unknown, warn
+from launcher.lifecycle import InstanceState
 
 FLOOR = {"fastdeploy": 25.0, "vllm": 20.0, "transformers": 8.0}
 """Seconds a start takes with nothing to load: imports and fixed sleeps, measured on 2 cores."""
@@ -79,12 +80,12 @@ def _loads(history: str) -> list[float]:
             state, when = event["state"], float(event["time"])
         except (ValueError, KeyError, TypeError):
             continue  # a line that was cut off
-        if state == "loading":
+        if state == InstanceState.LOADING:
             begun = when
-        elif state == "ready" and begun is not None:
+        elif state == InstanceState.READY and begun is not None:
             seconds.append(when - begun)
             begun = None
-        elif state != "ready":
+        elif state != InstanceState.READY:
             begun = None
     return seconds
 

@@ -7,7 +7,7 @@ import pytest
 
 from launcher.diagnose.literals import required
 from launcher.engines.rules import failure_rules
-from launcher.keeper.attention import ASIDE, BURST, LONGEST, SHARE, Attention
+from launcher.keeper.line_sampling import ASIDE, BURST, LONGEST, SHARE, Attention
 from launcher.keeper.loop import Loop
 from launcher.keeper.watch import LONGEST_LINE
 

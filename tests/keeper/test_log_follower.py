@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from launcher.keeper import follow
-from launcher.keeper.attention import Attention
-from launcher.keeper.follow import Follower
+from launcher.keeper import log_follower
+from launcher.keeper.line_sampling import Attention
+from launcher.keeper.log_follower import Follower
 from launcher.keeper.loop import Loop
 from launcher.plan.model import LogSource
 
@@ -97,8 +97,8 @@ def test_of_a_file_that_grows_too_fast_only_the_end_is_read(
     followed: Followed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing holds the writer of a file back: a reader of all of it would fall behind."""
-    monkeypatch.setattr(follow, "BEHIND", 5000)
-    monkeypatch.setattr(follow, "READ_AT_ONCE", 1000)
+    monkeypatch.setattr(log_follower, "BEHIND", 5000)
+    monkeypatch.setattr(log_follower, "READ_AT_ONCE", 1000)
     followed.begin()
     followed.write("worker.log", "half a line")
     followed.write("worker.log", "".join(f"line {n:04}\n" for n in range(1000)))
@@ -112,8 +112,8 @@ def test_of_a_file_that_grows_too_fast_only_the_end_is_read(
 def test_at_a_death_every_file_is_read_to_its_end(
     followed: Followed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follow, "READ_AT_ONCE", 100)
-    monkeypatch.setattr(follow, "BEHIND", 1500)
+    monkeypatch.setattr(log_follower, "READ_AT_ONCE", 100)
+    monkeypatch.setattr(log_follower, "BEHIND", 1500)
     follower = followed.begin()
     followed.write("worker.log", "".join(f"line {n:04}\n" for n in range(100)) + "last words\n")
     follower.read_all()

@@ -68,7 +68,7 @@ _SEVERE = _Sieve(SEVERE)
 
 
 class Attention:
-    """Passes lines on to `on_line`: all that can matter, or a sample where there is no time."""
+    """Passes lines on to `on_line`: all that can matter, or a sample when time is short."""
 
     def __init__(
         self,
@@ -121,7 +121,7 @@ class Attention:
             self._budget -= self._spent() - begun
 
     def last_words(self) -> None:
-        """Look at all that was put aside, whatever it takes: somebody died."""
+        """Look at all that was put aside, whatever it takes: a process died."""
         while self._waiting:
             self._look_at_one()
 

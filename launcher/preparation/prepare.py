@@ -12,8 +12,8 @@ from launcher.engines.base import Engine, Installed, PlanContext, Release
 from launcher.environments import question
 from launcher.errors import PreconditionError, ProfileError
 from launcher.plan.model import LaunchPlan
-from launcher.preparing import gpus, leases
-from launcher.preparing.leases import Leases
+from launcher.preparation import gpus, leases
+from launcher.preparation.leases import Leases
 from launcher.profile.model import Profile
 
 DRY_TEMPORARY = "/tmp/ed-XXXXXXXX"  # noqa: S108 - shown by `plan`, never made
@@ -75,7 +75,7 @@ def prepare(
     running: bool = False,
 ) -> Prepared:
     """The launch plan of `profile` on this machine, its ports and those of its GPUs leased
-    that nobody else holds.
+    that no other process holds.
 
     `preferred` are ports an `auto` should get again if they are free. `assume` plans for a
     version that need not be installed (`plan --engine-version`). `running` says that the instance

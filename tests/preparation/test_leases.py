@@ -14,8 +14,8 @@ from launcher.errors import PreconditionError
 from launcher.host import kernel, network
 from launcher.host.kernel import MessageQueue
 from launcher.host.network import QueuePort
-from launcher.preparing import leases
-from launcher.preparing.leases import Leases
+from launcher.preparation import leases
+from launcher.preparation.leases import Leases
 from tests.support import ROOT, ports
 
 API = PortNeed("api")
@@ -67,7 +67,7 @@ def test_what_it_had_before_is_preferred(taken: list[Leases], free_port: int) ->
 TAKE = """
 import json, sys
 from launcher.engines.base import PortNeed
-from launcher.preparing import leases
+from launcher.preparation import leases
 needs = [PortNeed("api"), PortNeed("queue", unique_low_byte=True)]
 print(json.dumps(leases.take("edt-same", needs, {}, "127.0.0.1", {}).ports), flush=True)
 sys.stdin.read()

@@ -99,11 +99,11 @@ def _facts(profile: Profile) -> MemoryFacts:
     Raises:
         PreconditionError: this engine has none.
     """
-    # An engine of somebody else may have been written before there were memory plans.
+    # A third party's engine may have been written before there were memory plans.
     facts: MemoryFacts | None = getattr(engines.get(profile.engine), "memory", None)
     if facts is None:
         raise PreconditionError.of(
-            "no-memory-plan", f"there is no memory plan for engine {profile.engine}",
+            "no-memory-plan", f"engine {profile.engine} has no memory plan",
             profile.where("engine"), "it is known for fastdeploy",
         )  # fmt: skip
     return facts

@@ -1,8 +1,8 @@
 """Which instance of this user something on this machine belongs to: a port, a name in /dev/shm, a
 message queue, a process.
 
-Only for messages and for what they offer: whoever removes or signals anything proves it by himself
-(see `launcher.keeper.ending`). What a living instance uses is never offered for removal, and what
+Only for messages and for what they offer: code that removes or signals anything proves it itself
+(see `launcher.keeper.cleanup`). What a living instance uses is never offered for removal, and what
 a dead one has left is removed by `ernie-deploy down NAME`, which knows all of it.
 """
 
@@ -22,13 +22,13 @@ from typing import Any
 from launcher import files, paths
 from launcher.errors import DeployError
 from launcher.host.kernel import MessageQueue, queue_user
+from launcher.lifecycle import LIVE
 
 FOLDER = b"ERNIE_DEPLOY_FOLDER="
 """Names the instance's folder in the environment of each of its engine's processes."""
 KEEPER = [b"-m", b"launcher.keeper"]
 """Ends the command line of a keeper, in front of the instance's folder."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,47}")
-_LIVE = ("starting", "loading", "ready", "stopping")
 _COUNTS = ("processes", "ports", "shm", "queues", "temporary")
 
 
@@ -234,7 +234,7 @@ def _record(folder: str, keeper: int | None, lives: bool) -> _Record:
     numbers = state.get("ports")
     if isinstance(numbers, dict):
         ports |= {number for number in numbers.values() if isinstance(number, int)}
-    is_live = state.get("state") in _LIVE
+    is_live = state.get("state") in LIVE
     receipt = state.get("receipt")
     counts = [receipt.get(key) for key in _COUNTS] if isinstance(receipt, dict) else []
     is_here = not state or state.get("boot") == _boot()

@@ -8,7 +8,7 @@ import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from launcher.keeper.attention import LONGEST, Attention
+from launcher.keeper.line_sampling import LONGEST, Attention
 from launcher.keeper.loop import Loop
 from launcher.keeper.output import Splitter
 from launcher.plan.model import LogSource
@@ -93,7 +93,7 @@ class Follower:
         try:
             entries = sorted(os.scandir(self._folder), key=lambda e: e.name)
         except OSError:
-            return []  # somebody removed the folder: there is nothing to read any more
+            return []  # the folder was removed: nothing is left to read
         return [
             (entry, source)
             for entry in entries

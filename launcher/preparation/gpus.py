@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from launcher.host.gpus import GpuReport, device_numbers
 from launcher.plan.model import LaunchPlan
-from launcher.preparing import leases
-from launcher.preparing.leases import Leases
+from launcher.preparation import leases
+from launcher.preparation.leases import Leases
 from launcher.probe.sockets import command_line
 
 KEEPER = (b"-m", b"launcher.keeper")
@@ -53,7 +53,7 @@ def cards(plan: LaunchPlan, environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def take(cards: tuple[str, ...], leases_held: Leases) -> None:
-    """Add the leases of these GPUs to `held`; one that somebody else has stays with him.
+    """Add the leases of these GPUs to `held`; one that is held stays with its holder.
 
     The doctor's check `gpu-shared` refuses the start then, unless the operator forces it.
     """

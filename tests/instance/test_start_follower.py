@@ -3,84 +3,16 @@
 import os
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from launcher.errors import ExitCode
-from launcher.instance.following import follow
 from launcher.instance.interrupt import Interrupt
+from launcher.instance.start_follower import follow
 from launcher.instance.store import InstanceDir
-from launcher.keeper import requests
-from launcher.keeper.identity import look, this_host
-from launcher.keeper.loop import Loop
-from launcher.keeper.server import Server
-from launcher.keeper.state import State, write_state
 from launcher.result import Result
+from tests.support.keeping import Keeping
 from tests.support.waiting import wait_for
-
-
-class Keeping:
-    """A keeper's socket and state without an engine; this process is the keeper."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir()
-        (folder / "token").write_text("one:abc")
-        here, me = this_host(), look(os.getpid())
-        assert me is not None
-        self.state = State(
-            "one", "one:abc", state="loading", machine=here.machine, boot=here.boot,
-            pid_namespace=here.pid_namespace, keeper={"pid": me.pid, "start": me.start},
-        )  # fmt: skip
-        self.folder = folder
-        self.stopped: list[str] = []
-        self._ended = threading.Event()
-        self.loop = Loop()
-        self.server = Server(self.loop, folder, self._answer)
-        write_state(folder, self.state)
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        def stop(reason: str, code: ExitCode, drain: float | None) -> None:
-            self.stopped.append(reason)
-
-        return requests.answer(request, lambda: self.state.__dict__, stop)
-
-    def _run(self) -> None:
-        self.loop.run_until(self._ended.is_set)
-        self.server.close()
-
-    def tell(self, event: str, **fields: Any) -> None:
-        message = {"event": event, "time": round(time.time(), 3), **fields}
-        self.loop.call_soon(lambda: self.server.publish(message))
-
-    def hang_up(self) -> None:
-        """What happens to a reader that was too slow."""
-
-        def drop() -> None:
-            for connection in list(self.server._connections):
-                self.server._drop(connection)
-
-        self.loop.call_soon(drop)
-
-    def end(self, state: str | None = None, **fields: Any) -> None:
-        """The keeper's end; without a state it was killed in the middle."""
-        if state is not None:
-            self.state.state = state
-            for name, value in fields.items():
-                setattr(self.state, name, value)
-        else:
-            self.state.keeper = {"pid": os.getpid(), "start": 1}
-        write_state(self.folder, self.state)
-        self.close()
-
-    def close(self) -> None:
-        self._ended.set()
-        self.loop.call_soon(lambda: None)
-        self._thread.join()
 
 
 class Follower:
@@ -110,13 +42,6 @@ class Follower:
         os.close(self._wake)
         os.close(self.interrupt)
         return self._results[0]
-
-
-@pytest.fixture
-def keeping(tmp_path: Path) -> Iterator[Keeping]:
-    instance = Keeping(tmp_path / "one")
-    yield instance
-    instance.close()
 
 
 def test_until_ready(keeping: Keeping) -> None:
@@ -189,3 +114,27 @@ def test_an_interrupt_lets_go_of_what_others_started(keeping: Keeping) -> None:
     result = follower.result()
     assert (result.exit_code, result.data) == (ExitCode.INTERRUPTED, {"detached": True})
     assert keeping.stopped == []
+
+
+def test_the_last_event_is_the_result(keeping: Keeping) -> None:
+    """The file is not needed: here it is still the one of a start under way."""
+    follower = Follower(keeping.folder)
+    error = {"code": "odd", "message": "it went wrong", "where": None, "remedy": "fix it"}
+    keeping.tell("state", state="failed", error=error, exit_code=5, receipt={"left": []})
+    follower.saw("state")
+    keeping.end("loading")
+    result = follower.result()
+    assert (result.exit_code, result.errors[0].code) == (ExitCode.DEADLINE, "odd")
+    assert result.data == {"state": "failed", "receipt": {"left": []}}
+
+
+def test_an_end_that_a_restart_follows_is_not_the_result(keeping: Keeping) -> None:
+    follower = Follower(keeping.folder)
+    keeping.tell("state", state="died", error=None, exit_code=6, receipt={"left": []})
+    follower.saw("state")
+    keeping.hang_up()  # before the follower learns of the restart
+    keeping.tell("restart", number=1, delay=0)
+    follower.saw("restart")
+    keeping.state.state = "ready"
+    keeping.tell("state", state="ready")
+    assert follower.result().exit_code is ExitCode.DONE

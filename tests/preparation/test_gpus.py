@@ -11,8 +11,8 @@ import pytest
 from launcher.host import gpus as host
 from launcher.host.gpus import Gpu, GpuProcess, GpuReport
 from launcher.plan.model import LaunchPlan
-from launcher.preparing import gpus
-from launcher.preparing.leases import Leases
+from launcher.preparation import gpus
+from launcher.preparation.leases import Leases
 
 
 def plan(ranks: int, named: tuple[str, ...] | None = None) -> LaunchPlan:

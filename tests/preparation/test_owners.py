@@ -22,8 +22,8 @@ from launcher import doctor
 from launcher.host import kernel
 from launcher.host.kernel import MessageQueue
 from launcher.keeper import identity
-from launcher.preparing import owners
-from launcher.preparing.owners import Owner, Owners
+from launcher.preparation import owners
+from launcher.preparation.owners import Owner, Owners
 from tests.support import ROOT, cli, processes
 from tests.support.ports import free_port
 from tests.support.rig import Rig

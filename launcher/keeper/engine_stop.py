@@ -8,27 +8,45 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from launcher.errors import ExitCode
-from launcher.keeper.ending import KILL_DEADLINE
+from launcher.keeper.cleanup import KILL_DEADLINE
 from launcher.keeper.loop import Loop
 from launcher.keeper.tree import Tree
-from launcher.plan.model import StopStage
+from launcher.plan.model import StopPolicy, StopStage
 
 SETTLE = 2.0
 """Seconds that the rest of the tree gets to go by itself after its first process has ended."""
 
 
+MARGIN = 50.0
+"""Seconds beyond the sum of a plan's own deadlines: a busy host, and what is removed at the end."""
+
+
+def longest_stop(policy: StopPolicy, drain: float | None) -> float:
+    """Seconds until the last signal of a stop is sent and every process had time to go."""
+    stages = (*policy.ready, *policy.loading)
+    return sum(stage.wait for stage in stages) + (drain or 0.0) + KILL_DEADLINE
+
+
 @dataclass
 class StopRequest:
-    """That an instance was asked to stop: why, and what follows from it; `drain` in seconds."""
+    """That an instance was asked to stop: why, and what follows from it; `drain` in seconds.
+
+    `end` is the monotonic time at which the stop is over at the latest.
+    """
 
     reason: str | None = None
     code: ExitCode = ExitCode.DONE
     drain: float | None = None
+    end: float = 0.0
 
     @property
     def requested(self) -> bool:
-        """True once somebody did."""
+        """True once it was asked."""
         return self.reason is not None
+
+    def deadline(self) -> float:
+        """Seconds from now in which the stop is over; never less than the margin."""
+        return round(max(self.end - time.monotonic(), 0.0) + MARGIN, 3)
 
 
 def stop_tree(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import select
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,10 +12,10 @@ from typing import Any
 from launcher.errors import ExitCode, Problem
 from launcher.instance import last_word, start
 from launcher.instance.interrupt import Interrupt
-from launcher.instance.last_word import FINAL
 from launcher.instance.store import InstanceDir, is_locked, view
 from launcher.keeper.control import Client
 from launcher.keeper.state import DamagedState
+from launcher.lifecycle import FINAL, LIVE, InstanceState
 from launcher.result import Result
 
 OnEvent = Callable[[Mapping[str, Any]], None]
@@ -21,7 +23,7 @@ OnEvent = Callable[[Mapping[str, Any]], None]
 END_DEADLINE = 60.0
 """Seconds that a keeper which closed its socket gets to end."""
 POLL = 0.02
-"""Seconds between two looks at its lock: the kernel tells nobody when an flock is released."""
+"""Seconds between two looks at its lock: the kernel sends no event when an flock is released."""
 
 
 def follow(
@@ -37,7 +39,8 @@ def follow(
         while result is None:
             result = following.once()
     finally:
-        # Before ready the closed link alone takes the instance down; afterwards nobody looks at it.
+        following.close()
+        # Before ready the closed link alone takes the instance down; afterwards it has no effect.
         if started is not None:
             started.let_go(wait=result is None or result.exit_code is not ExitCode.DONE)
     return result
@@ -59,6 +62,8 @@ class _Following:
         self._seen = 0.0
         self._seen_before = 0.0
         self._told: Mapping[str, Any] = {}
+        self._keeper: int | None = None
+        """Its pidfd, opened while it answers."""
         self._final: Mapping[str, Any] | None = None
         """How it ended, as the keeper told it: it may be unable to write that down."""
 
@@ -72,7 +77,8 @@ class _Following:
         try:
             with contextlib.suppress(ConnectionError):
                 self._told = state = client.request("follow").get("state", {})
-                if state.get("state") == "ready" and self._seen:
+                self._watch((state.get("keeper") or {}).get("pid"))
+                if state.get("state") == InstanceState.READY and self._seen:
                     return ready_result(self._found, state, already=False)
             for event in client.events(wake=self._interrupt.wake):
                 if event is None:
@@ -88,6 +94,17 @@ class _Following:
         # It ended, or we were too slow a reader (a terminal that was halted) and it hung up.
         return self._without_keeper()
 
+    def _watch(self, pid: object) -> None:
+        if self._keeper is None and isinstance(pid, int):
+            with contextlib.suppress(OSError):
+                self._keeper = os.pidfd_open(pid)
+
+    def close(self) -> None:
+        """Close what was opened."""
+        if self._keeper is not None:
+            os.close(self._keeper)
+            self._keeper = None
+
     def _heard(self, event: Mapping[str, Any]) -> Result | None:
         if event["time"] < self._seen_before:
             return None  # told by an earlier connection
@@ -98,9 +115,9 @@ class _Following:
             try:
                 self._on_event(event)
             except BrokenPipeError:
-                # Nobody reads the progress any more; what becomes of the start still matters.
+                # The reader of the progress is gone; the start goes on.
                 self._on_event = None
-        if event["event"] == "state" and event["state"] == "ready" and not self._asked:
+        if event["event"] == "state" and event["state"] == InstanceState.READY and not self._asked:
             return ready_result(self._found, self._state(), already=False)
         return None
 
@@ -125,7 +142,29 @@ class _Following:
                 client.close()
 
     def _without_keeper(self) -> Result | None:
-        """What the keeper left; None where it lives and can be followed again."""
+        """How it ended, as the keeper said last; None where it lives and can be followed again."""
+        if self._final is not None and not self._listens():
+            self._wait_for_end()
+            return _ended(self._found, self._last_word(), self._interrupt)
+        return self._without_last_word()
+
+    def _listens(self) -> bool:
+        """True while a keeper listens: it hung up on a slow reader, or starts the engine again."""
+        try:
+            Client(self._found.folder).close()
+        except OSError:
+            return False
+        return True
+
+    def _wait_for_end(self) -> None:
+        """Until then the lock and the ports are not free."""
+        if self._keeper is not None and is_locked(self._found.folder):
+            poller = select.poll()
+            poller.register(self._keeper, select.POLLIN)
+            poller.poll(END_DEADLINE * 1000)
+
+    def _without_last_word(self) -> Result | None:
+        """What a keeper left that could not say how it ended: killed, or we were not connected."""
         end = time.monotonic() + END_DEADLINE
         while True:
             try:
@@ -136,7 +175,7 @@ class _Following:
             if stored is not None and stored.state in FINAL and stored.token == self._token():
                 if not is_locked(self._found.folder) or time.monotonic() > end:
                     return _ended(self._found, stored.__dict__, self._interrupt)
-            elif name in ("starting", "loading", "ready", "stopping") and time.monotonic() < end:
+            elif name in LIVE and time.monotonic() < end:
                 with contextlib.suppress(OSError):
                     Client(self._found.folder).close()
                     return None
@@ -179,7 +218,7 @@ def ready_result(
             stored = None
         state = stored.__dict__ if stored else {}
     data = {
-        "state": "ready",
+        "state": InstanceState.READY,
         "already": already,
         "base_url": state.get("base_url"),
         "ports": state.get("ports"),
@@ -197,9 +236,11 @@ def _ended(instance: InstanceDir, final: Mapping[str, Any] | None, interrupt: In
             "keeper-lost", f"the keeper of {instance.name} ended in the middle of the start",
             str(instance.logs / "keeper.log"), f"`ernie-deploy down {instance.name}` cleans up",
         )  # fmt: skip
-        return Result("up", {"state": "lost"}, instance.name, ExitCode.DID_NOT_START, (problem,))
+        return Result(
+            "up", {"state": InstanceState.LOST}, instance.name, ExitCode.DID_NOT_START, (problem,)
+        )
     data = {"state": final["state"], "receipt": final.get("receipt")}
-    if final["state"] == "stopped":
+    if final["state"] == InstanceState.STOPPED:
         code = interrupt.exit_code
         problem = Problem("interrupted", "the start was interrupted; what it had started is gone")
         if interrupt.number is None:

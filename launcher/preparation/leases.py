@@ -21,8 +21,8 @@ from launcher.errors import PreconditionError, Problem
 from launcher.files import try_lock
 from launcher.host import tcp
 from launcher.host.tcp import bind_error
-from launcher.preparing import lease_folder
-from launcher.preparing.owners import Owner, Owners
+from launcher.preparation import lease_folder
+from launcher.preparation.owners import Owner, Owners
 from launcher.probe.sockets import command_line, describe_holder
 
 LOWEST = 20000
@@ -121,12 +121,12 @@ def _take_fixed(
 
 
 def take_gpu(leases: Leases, card: str) -> None:
-    """Add the lease of a GPU to `leases`, if nobody holds it."""
+    """Add the lease of a GPU to `leases`, if it is free."""
     leases.descriptors += _lock(f"gpu-{card}") or ()
 
 
 def holder_of_gpu(card: str, besides: Collection[int]) -> str | None:
-    """Who holds the lease of a GPU, other than the processes `besides`; None where nobody does."""
+    """Who holds the lease of a GPU, other than the processes `besides`; None where it is free."""
     name = f"gpu-{card}"
     lock = _lock(name)
     if lock is not None:
@@ -266,12 +266,12 @@ def _candidates(name: str, preferred: int | None, top: int) -> Iterator[int]:
 
 
 def _low_bytes_in_use() -> tuple[set[int], set[int]]:
-    """Low bytes that `auto` does not take, and those that it takes where there is no other.
+    """Low bytes that `auto` does not take, and those that it takes only as a last choice.
 
-    A System V queue that nobody uses any more would still stop the start: it is never inherited.
+    A System V queue that has no user would still stop the start: it is never inherited.
     The highest byte of an ftok key is the project, which is where FastDeploy puts the port.
     Command lines and names below /dev/shm can be made up by any user of the machine, all 256 of
-    them, hence they only come last.
+    them, so they only come last.
     """
     from launcher.host import kernel, network
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from launcher.errors import ExitCode
+from launcher.keeper.engine_stop import StopRequest
 from launcher.keeper.failure import Failure
 from launcher.keeper.state import State
-from launcher.keeper.stopping import StopRequest
 from launcher.plan.model import LaunchPlan
 
 

@@ -17,26 +17,29 @@ from launcher.errors import DeadlineError, DeployError, ExitCode, PreconditionEr
 from launcher.files import lengths
 from launcher.instance import last_word, start, survivors
 from launcher.instance.store import InstanceDir, Lock, make_folder, unknown, view
-from launcher.keeper import ending
+from launcher.keeper import cleanup, engine_stop
 from launcher.keeper.control import Client
 from launcher.keeper.events import Events
 from launcher.keeper.identity import Process, look, send, this_host
 from launcher.keeper.leftovers import file_identity
 from launcher.keeper.sessions import ticks_now
-from launcher.keeper.state import LIVE, DamagedState, State, write_state
+from launcher.keeper.state import DamagedState, State, write_state
+from launcher.lifecycle import FINAL, LIVE, UNSUCCESSFUL, InstanceState
 from launcher.plan.model import PortUse
 from launcher.result import Result
 
+LONGEST_STOP = 1e8
+"""Seconds; a keeper that names a longer deadline is not believed."""
 LOCK_DEADLINE = 60.0
 """Seconds to wait for another command's lock where no keeper answers."""
 LOCK_POLL = 0.05
-"""Seconds between two looks at a lock: the kernel tells nobody when an flock is released."""
+"""Seconds between two looks at a lock: the kernel sends no event when an flock is released."""
 SOCKET_DEADLINE = 2.0
 """Seconds in which a keeper whose socket was deleted has made it anew."""
 KEEPER_END = 2.0
 """Seconds that a keeper gets to end after it has closed its socket."""
-MARGIN = 60.0
-"""Seconds that `down` grants beyond the sum of the plan's own deadlines."""
+UNKNOWN_PLAN = 600.0
+"""Seconds for a stop whose deadline neither the keeper nor a plan tells."""
 
 
 def down(instance: InstanceDir, *, drain: float | None = None) -> Result:
@@ -46,7 +49,7 @@ def down(instance: InstanceDir, *, drain: float | None = None) -> Result:
     already done.
 
     Raises:
-        PreconditionError: the state belongs to another machine, or somebody holds the lock.
+        PreconditionError: the state belongs to another machine, or the lock is held.
         DeadlineError: the keeper did not finish in the time its plan allows.
     """
     started = time.monotonic()
@@ -54,7 +57,11 @@ def down(instance: InstanceDir, *, drain: float | None = None) -> Result:
     while True:
         if not instance.folder.is_dir() and survivors.keeper_of(instance.folder) is None:
             if not survivors.engine_of(instance.folder):
-                data = {"state": "absent", "was": "absent", "note": unknown(instance.name)}
+                data = {
+                    "state": InstanceState.ABSENT,
+                    "was": InstanceState.ABSENT,
+                    "note": unknown(instance.name),
+                }
                 return Result("down", data, instance.name)
             make_folder(instance)  # for the record of what is cleaned up now
         lock = take_if_free(instance)
@@ -137,19 +144,18 @@ def _down_with_keeper(instance: InstanceDir, started: float, drain: float | None
     try:
         # Before the stop: an engine may be gone so fast that the end would be missed.
         reported = client.request("follow").get("state", {})
-        was = reported.get("state", "loading")
+        was = InstanceState.parse(reported.get("state", InstanceState.LOADING))
         keeper = _pidfd((reported.get("keeper") or {}).get("pid"))
-        was = was if isinstance(was, str) else "loading"
         with contextlib.closing(Client(instance.folder)) as asking:
             answer = asking.request("stop", reason="down", drain=drain)
         if not answer.get("ok"):
             raise PreconditionError.of(
                 "keeper-refused", f"the keeper does not know how to stop: {answer.get('error')}"
             )
-        limit = _limit(instance, drain)
+        limit = _deadline_of(answer) or _limit(instance, drain)
         try:
             for event in client.events(limit):
-                if event and event["event"] == "state":
+                if event and event.get("event") == "state":
                     final = event
         except TimeoutError:
             raise DeadlineError.of(
@@ -169,17 +175,16 @@ def _down_with_keeper(instance: InstanceDir, started: float, drain: float | None
         client.close()
         if keeper is not None:
             os.close(keeper)
+    if final.get("receipt") and final.get("state") in FINAL:
+        last = last_word.from_event({**reported, "instance": instance.name}, final)
+        last_word.write(instance, last)  # unless the keeper did: its disk may be full
+        return _result(instance, was, last, started)
+    # A keeper of an older release, or one that was killed on the way: look without it.
     try:
         state = instance.state()
     except DamagedState:
         state = None
-    if state is not None and not state.live:
-        return _result(instance, was, state, started)
-    if final.get("receipt"):  # it could not be written down: the disk is full
-        last = last_word.from_event({**reported, "instance": instance.name}, final)
-        last_word.write(instance, last)
-        return _result(instance, was, last, started)
-    return None  # the keeper died on the way: clean up without it
+    return None if state is None or state.live else _result(instance, was, state, started)
 
 
 def _pidfd(pid: object) -> int | None:
@@ -203,52 +208,64 @@ def _how_to_end_keeper(instance: InstanceDir) -> str:
     return "its pid cannot be found" if keeper is None else f"`kill -9 {keeper.pid}`"
 
 
+def _deadline_of(answer: Mapping[str, Any]) -> float | None:
+    """The seconds that the keeper says its stop may take; None of an older keeper, or nonsense."""
+    seconds = answer.get("deadline")
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        return None
+    return float(seconds) if 0 < seconds < LONGEST_STOP else None
+
+
 def _limit(instance: InstanceDir, drain: float | None) -> float:
+    """The same of a keeper that does not tell: one of an older release, or without a socket."""
     try:
-        policy = instance.plan().stop
+        return engine_stop.longest_stop(instance.plan().stop, drain) + engine_stop.MARGIN
     except DeployError:
-        return 600.0
-    stages = (*policy.ready, *policy.loading)
-    return sum(stage.wait for stage in stages) + (drain or 0) + MARGIN
+        return UNKNOWN_PLAN
 
 
 def _down_without_keeper(instance: InstanceDir, started: float) -> Result:
     """We hold the lock, so no keeper lives: clean up what it may have left."""
     was, state, note = view_unlocked(instance)
-    if was == "foreign":
+    if was == InstanceState.FOREIGN:
         raise PreconditionError.of(
             "foreign-state", f"the state of {instance.name} is not this machine's: {note}",
             str(instance.folder), _elsewhere(instance),
         )  # fmt: skip
-    if was == "absent":
+    if was == InstanceState.ABSENT:
         # An `up` ended before its keeper lived: there is nothing but what it had written.
         shutil.rmtree(instance.folder)
         note = "no server of it was ever started; the files are removed"
-        return Result("down", {"state": "absent", "was": was, "note": note}, instance.name)
-    if state is None or was == "lost":
+        return Result(
+            "down", {"state": InstanceState.ABSENT, "was": was, "note": note}, instance.name
+        )
+    if state is None or was == InstanceState.LOST:
         state = _clean(instance, state, started)
         return _result(instance, was, state, started)
-    if state.receipt and not ending.nothing_left(state.receipt):
+    if state.receipt and not cleanup.nothing_left(state.receipt):
         # An earlier end left something that could not be removed then.
         state = _clean(instance, state, started)
-        if ending.nothing_left(state.receipt or {}):
+        if cleanup.nothing_left(state.receipt or {}):
             _acknowledge(instance, state)
         return _result(instance, was, state, started)
     _acknowledge(instance, state)
-    data = {"state": "stopped", "was": was, "receipt": state.receipt, "note": note}
+    data = {"state": InstanceState.STOPPED, "was": was, "receipt": state.receipt, "note": note}
     return Result("down", data, instance.name)
 
 
 def _acknowledge(instance: InstanceDir, state: State) -> None:
-    """Somebody knows by now that it failed or died: it is stopped, and no alarm any more."""
-    if state.state not in ("failed", "died"):
+    """The operator acknowledges that it failed or died: it is stopped, without an alarm."""
+    if state.state not in UNSUCCESSFUL:
         return
-    state.was, state.state = state.state, "stopped"
+    state.was = state.state
+    defect = state.enter(InstanceState.STOPPED, keeper_lives=False)
     try:
         events = Events(instance.folder)
         write_state(instance.folder, state)
     except OSError as error:
         raise _not_writable(instance, "is not running", error) from None
+    if defect is not None:
+        events.append("warning", message=defect)
     events.append("state", state=state.state, was=state.was)
     events.close()
 
@@ -263,13 +280,13 @@ def _not_writable(instance: InstanceDir, what: str, error: OSError) -> Precondit
     )  # fmt: skip
 
 
-def view_unlocked(instance: InstanceDir) -> tuple[str, State | None, str | None]:
+def view_unlocked(instance: InstanceDir) -> tuple[InstanceState, State | None, str | None]:
     """`view` for the holder of the lock (see `take_if_free`): no keeper lives, whatever it says."""
     name, state, note = view(instance)
     if name in LIVE:
-        name = "lost" if state else "absent"
-    if name == "absent" and ending.strays(_reconstruct(instance)):
-        name = "lost"  # the file that said so is gone, its processes are not
+        name = InstanceState.LOST if state else InstanceState.ABSENT
+    if name == InstanceState.ABSENT and cleanup.strays(_reconstruct(instance)):
+        name = InstanceState.LOST  # the file that said so is gone, its processes are not
     return name, state, note
 
 
@@ -289,16 +306,16 @@ def clean_if_lost(instance: InstanceDir) -> dict[str, Any] | None:
         PreconditionError: the state is another machine's, or something could not be removed.
     """
     was, state, note = view_unlocked(instance)
-    if was == "foreign":
+    if was == InstanceState.FOREIGN:
         raise PreconditionError.of(
             "foreign-state", f"the state of {instance.name} is not this machine's: {note}",
             str(instance.folder), f"`--name` starts another instance; {_elsewhere(instance)}",
         )  # fmt: skip
-    if was not in ("lost", "damaged"):
+    if was not in (InstanceState.LOST, InstanceState.DAMAGED):
         return None
     state = _clean(instance, state, time.monotonic())
     receipt = state.receipt or {}
-    if not ending.nothing_left(receipt):
+    if not cleanup.nothing_left(receipt):
         raise PreconditionError.of(
             "leftovers", f"an earlier run left: {', '.join(receipt['left'])}", str(instance.folder)
         )
@@ -312,13 +329,15 @@ def _clean(instance: InstanceDir, state: State | None, started: float) -> State:
     events = Events(instance.folder)
     _claim_what_can_be_proved(instance, state)
     _note_what_was_written(instance, state)
-    killed, _ = ending.kill_strays(state)
+    killed, _ = cleanup.kill_strays(state)
     events.append("cleaned", killed=killed)
-    state.receipt = ending.clean(state, _ports(instance), started)
-    if state.live or state.state not in ("failed", "died"):
-        state.state = "stopped"
+    state.receipt = cleanup.clean(state, _ports(instance), started)
+    if state.live or state.state not in UNSUCCESSFUL:
+        defect = state.enter(InstanceState.STOPPED, keeper_lives=False)
+        if defect is not None:
+            events.append("warning", message=defect)
     state.ended_at = time.time()
-    state.processes = [p.to_json() for p in ending.strays(state)]
+    state.processes = [p.to_json() for p in cleanup.strays(state)]
     try:
         (instance.folder / "control.sock").unlink(missing_ok=True)
         write_state(instance.folder, state)
@@ -337,7 +356,7 @@ def _note_what_was_written(instance: InstanceDir, state: State) -> None:
     if state.log_lengths is not None:
         return
     state.log_lengths = log_lengths.of_start(instance.logs, state.token)
-    if state.log_lengths is not None or not ending.strays(state):
+    if state.log_lengths is not None or not cleanup.strays(state):
         return
     folders = [instance.logs]
     with contextlib.suppress(DeployError):  # its plan is gone: its own logs are not known either
@@ -379,7 +398,7 @@ def _claim_what_can_be_proved(instance: InstanceDir, state: State) -> None:
     from launcher.keeper.leftovers import Claims, used_shm
 
     # By use, and first: without its plan nothing else tells what it leaves.
-    living = ending.strays(state)
+    living = cleanup.strays(state)
     known_shm = {c["path"] for c in state.shm}
     state.shm += used_shm([p.pid for p in living], _begun(state, living), known_shm)
     try:
@@ -389,7 +408,7 @@ def _claim_what_can_be_proved(instance: InstanceDir, state: State) -> None:
     temporary = file_identity(plan.temporary_folder)
     claimed = [c["path"] for c in state.temporary]
     if temporary and plan.temporary_folder not in claimed and _private(plan.temporary_folder):
-        # Its name was drawn for this start, so it is ours even if nobody had time to note it.
+        # Its name was drawn for this start, so it is ours even if there was no time to record it.
         state.temporary.append(temporary)
     if state.boot != this_host().boot:
         # Neither shared memory nor queues outlive a reboot: what has their names is others'.
@@ -441,11 +460,11 @@ def _ports(instance: InstanceDir) -> tuple[PortUse, ...]:
         return ()
 
 
-def _result(instance: InstanceDir, was: str, state: State, started: float) -> Result:
+def _result(instance: InstanceDir, was: InstanceState, state: State, started: float) -> Result:
     receipt = dict(state.receipt or {})
     receipt["seconds"] = round(time.monotonic() - started, 3)
     data = {"state": state.state, "was": was, "receipt": receipt}
-    if state.receipt and ending.nothing_left(state.receipt):
+    if state.receipt and cleanup.nothing_left(state.receipt):
         return Result("down", data, instance.name)
     problem = Problem(
         "leftovers", f"left behind: {', '.join(receipt.get('left', ['unknown']))}",

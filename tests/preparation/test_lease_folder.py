@@ -16,8 +16,8 @@ import pytest
 
 from launcher.engines.base import PortNeed
 from launcher.errors import PreconditionError
-from launcher.preparing import lease_folder, leases
-from launcher.preparing.leases import Leases
+from launcher.preparation import lease_folder, leases
+from launcher.preparation.leases import Leases
 from tests.support import ROOT, ports
 
 OTHER_USER = 65533
@@ -378,7 +378,7 @@ VICTIM = """
 import os, sys
 from launcher.engines.base import PortNeed
 from launcher.host import kernel, network
-from launcher.preparing import leases
+from launcher.preparation import leases
 # The interpreter may lie where only root reads: everything is loaded before.
 needs = [PortNeed("api"), PortNeed("queue", unique_low_byte=True)]
 leases.take("edt-second", needs, {{}}, "127.0.0.1", {{}}).release()

@@ -8,7 +8,7 @@ from launcher import engines
 from launcher.errors import DeployError
 from launcher.instance.store import foreign_host, instance_dir
 from launcher.keeper.state import DamagedState
-from launcher.preparing.memory import history, learn
+from launcher.preparation.memory import history, learn
 from launcher.profile.loader import load
 
 
@@ -24,5 +24,5 @@ def catch_up(name: str) -> None:
             return
         learn(started, engines.get(plan.engine).release(plan.release), Path(plan.log_folder))
     except (DeployError, DamagedState):
-        # What is not to be learnt from is no obstacle to a plan.
+        # A start without a lesson must not stop a plan.
         return
