@@ -113,9 +113,9 @@ def command(
     if target is None:
         raise click.UsageError("Missing argument 'TARGET'.")
     from launcher.report.files import check_writable, write_reports
-    from launcher.smoke.resolve import resolve
-    from launcher.smoke.runner import CheckRun
-    from launcher.smoke.suite import smoke
+    from launcher.smoke.run.runner import CheckRun
+    from launcher.smoke.run.suite import smoke
+    from launcher.smoke.targets.resolve import resolve
 
     def progress(run: CheckRun) -> None:
         click.echo(f"  {run.check.name}: {run.outcome.verdict}", err=True)
@@ -147,6 +147,6 @@ def command(
 def _listing(target: str | None, names: tuple[str, ...], tags: tuple[str, ...]) -> Result:
     if target is not None:
         raise click.UsageError("--list takes no TARGET: it lists the checks and sends no request.")
-    from launcher.smoke.suite import catalogue
+    from launcher.smoke.run.suite import catalogue
 
     return catalogue(names, tags)

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from launcher.report.escape import visible
-from launcher.smoke.transcript import is_secret_field
+from launcher.smoke.clients.transcript import is_secret_field
 
 KEY_VARIABLE = "ERNIE_API_KEY"
 HIDDEN = "***"
