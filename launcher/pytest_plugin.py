@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from launcher.smoke.answers import Answer
+    from launcher.smoke.answers.answer import Answer
     from launcher.smoke.check import Check
     from launcher.smoke.session import Session
     from launcher.smoke.target import Target
@@ -60,8 +60,8 @@ class _Smoke:
         """Append our checks to what pytest has collected."""
         from launcher.errors import DeployError
         from launcher.smoke.check import all_checks
-        from launcher.smoke.section import custom_checks
-        from launcher.smoke.suite import select
+        from launcher.smoke.run.suite import select
+        from launcher.smoke.section.custom import custom_checks
 
         try:
             target = _resolved(config)
@@ -89,7 +89,7 @@ class SmokeItem(pytest.Item):
 
     def runtest(self) -> None:
         """Ask, and turn the verdict into pytest's."""
-        from launcher.smoke.suite import smoke
+        from launcher.smoke.run.suite import smoke
 
         result = smoke(self.target, names=[self.check.name])
         one = next(c for c in result.data["checks"] if c["name"] == self.check.name)
@@ -115,7 +115,7 @@ class SmokeItem(pytest.Item):
 
 
 def _resolved(config: pytest.Config) -> Target:
-    from launcher.smoke.resolve import resolve
+    from launcher.smoke.targets.resolve import resolve
 
     target_option = config.getoption("--ernie-target")
     if not target_option:
@@ -144,7 +144,7 @@ def ernie_session(ernie_target: Target, request: pytest.FixtureRequest) -> Sessi
 
     A test fails for what `expect` has noted, as a check does.
     """
-    from launcher.smoke.toolset import session_of
+    from launcher.smoke.comparison.toolset import session_of
 
     session = session_of(ernie_target, request.node.name)
     request.node.stash[SESSION] = session
@@ -156,7 +156,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Ends a test that uses `ernie_session` as the suite would end a check."""
     if SESSION not in item.stash:
         return (yield)
-    from launcher.smoke.check import Stop
+    from launcher.smoke.outcome import Stop
 
     session = item.stash[SESSION]
     try:

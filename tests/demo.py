@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import requests
 
-from launcher.smoke.toolbox import CARD_QUESTION, WEATHER
+from launcher.smoke.checks.toolbox import CARD_QUESTION, WEATHER
 from tests.support import cli, ports, processes
 
 QUESTIONS: tuple[tuple[str, list[dict[str, Any]]], ...] = (

@@ -13,14 +13,14 @@ import pytest
 
 from launcher.environments import progress as install_progress
 from launcher.host import interpreter
-from launcher.keeper import control, ending, guard, loop
+from launcher.keeper import cleanup, control, guard, loop
 from launcher.keeper.state import State
 from launcher.probe import http
-from launcher.smoke import liveness
 from launcher.smoke.clients.base import Endpoint
-from launcher.smoke.liveness import Liveness
+from launcher.smoke.clients.transcript import Transcript
+from launcher.smoke.run import liveness
+from launcher.smoke.run.liveness import Liveness
 from launcher.smoke.target import Target
-from launcher.smoke.transcript import Transcript
 from tests.smoke.test_no_answer import deaf
 from tests.support.clock import StillClock
 
@@ -52,8 +52,8 @@ def guarded(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         return strays if rig.stubborn else []
 
     monkeypatch.setattr(guard, "LOOK", 0.25)
-    monkeypatch.setattr(ending, "strays", lambda state: list(rig.strays))
-    monkeypatch.setattr(ending, "kill", kill)
+    monkeypatch.setattr(cleanup, "strays", lambda state: list(rig.strays))
+    monkeypatch.setattr(cleanup, "kill", kill)
     return rig
 
 

@@ -77,8 +77,8 @@ def command(
     3 a target could not be checked at all.
     """
     from launcher.report.files import check_writable, write_reports
-    from launcher.smoke.compare import compare
-    from launcher.smoke.resolve import is_url, resolve
+    from launcher.smoke.comparison.compare import compare
+    from launcher.smoke.targets.resolve import is_url, resolve
 
     check_writable(junit=junit, html=html, markdown=markdown)
     columns = [

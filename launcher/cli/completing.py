@@ -60,7 +60,7 @@ def engines(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
 
 def tags(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Tags of smoke checks."""
-    from launcher.smoke.check import TAGS
+    from launcher.smoke.tags import TAGS
 
     fitting = (name for name in TAGS if name.startswith(incomplete))
     return [CompletionItem(name, help=TAGS[name]) for name in fitting]

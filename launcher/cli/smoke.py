@@ -16,7 +16,7 @@ from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
 if TYPE_CHECKING:
-    from launcher.smoke.runner import Progress
+    from launcher.smoke.run.runner import Progress
 
 ENGINES = ("fastdeploy", "vllm", "transformers", "hosted")
 CLIENTS = ("requests", "openai", "anthropic", "all")
@@ -118,8 +118,8 @@ def command(
     if target is None:
         raise click.UsageError("Missing argument 'TARGET'.")
     from launcher.report.files import check_writable, write_reports
-    from launcher.smoke.resolve import resolve
-    from launcher.smoke.suite import smoke
+    from launcher.smoke.run.suite import smoke
+    from launcher.smoke.targets.resolve import resolve
 
     check_writable(junit=junit, html=html, markdown=markdown)
     smoke_target = resolve(
@@ -158,6 +158,6 @@ def _progress(as_json: bool) -> AbstractContextManager[Progress | None]:
 def _listing(target: str | None, names: tuple[str, ...], tags: tuple[str, ...]) -> Result:
     if target is not None:
         raise click.UsageError("--list takes no TARGET: it lists the checks and sends no request.")
-    from launcher.smoke.suite import catalogue
+    from launcher.smoke.run.suite import catalogue
 
     return catalogue(names, tags)

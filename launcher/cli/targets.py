@@ -39,7 +39,7 @@ def load_profile(
         wrong, loaded = error, error.partial
     if loaded is not None and loaded.smoke:
         # The profile's room knows no checks; it takes a moment, so only where there is a section.
-        from launcher.smoke.rules import with_section
+        from launcher.smoke.section.rules import with_section
 
         wrong = with_section(wrong, loaded)
     if wrong is not None:

@@ -8,31 +8,41 @@ named there is a `Check` or an iterable of them.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from importlib import metadata
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from launcher.errors import PreconditionError
+from launcher.smoke.outcome import (
+    VERDICTS,
+    Finding,
+    Outcome,
+    Stop,
+    Verdict,
+    could_not_check,
+    inconclusive,
+    passed,
+)
+from launcher.smoke.session import Session
+from launcher.smoke.tags import TAGS
 
-if TYPE_CHECKING:
-    from launcher.smoke.session import Session
-
-Verdict = Literal["pass", "fail", "inconclusive", "could not check"]
-VERDICTS: tuple[Verdict, ...] = ("pass", "fail", "inconclusive", "could not check")
-
-TAGS: Mapping[str, str] = {
-    "quick": "a few generations' time in all: the gate of an `up` or a rollout",
-    "full": "everything",
-    "tools": "tool calls",
-    "reasoning": "thinking and its split from the answer",
-    "long": "long contexts and long answers",
-    "load": "many requests at once",
-    "security": "keys and hostile input",
-    "sampling": "temperature, seed, penalties and what else decides a draw",
-    "dialect": "Anthropic's dialect",
-    "language": "Chinese, emoji and other text beyond ASCII",
-}
+__all__ = [
+    "TAGS",
+    "VERDICTS",
+    "Check",
+    "Finding",
+    "Outcome",
+    "Session",
+    "Stop",
+    "Verdict",
+    "all_checks",
+    "check",
+    "could_not_check",
+    "inconclusive",
+    "passed",
+]
+"""What the author of a check needs, in one import."""
 
 ENTRY_POINT_GROUP = "ernie_deploy.smoke_checks"
 MODULES = (
@@ -60,59 +70,6 @@ MODULES = (
     "messages_stream",
     "answers",
 )
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was not as it should be.
-
-    `code` is a stable word; deviations of an engine's release are recognised by it.
-    """
-
-    code: str
-    expected: str
-    got: str
-
-    def text(self) -> str:
-        """The finding on one line."""
-        return f"expected {self.expected}, got {self.got}"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A check's answer: the verdict, one sentence, what was wrong, what was measured.
-
-    `measures` are numbers with their unit in the name (`first_token_seconds`).
-    """
-
-    verdict: Verdict
-    message: str
-    findings: tuple[Finding, ...] = ()
-    measures: Mapping[str, float] = field(default_factory=dict)
-
-
-class Stop(Exception):  # noqa: N818 - it ends a check with any verdict, it is not always an error
-    """Ends a check at once with an outcome."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        """Carry the outcome to the runner."""
-        super().__init__(outcome.message)
-        self.outcome = outcome
-
-
-def passed(message: str, **measures: float) -> Outcome:
-    """Everything was as it should be; `message` says what was seen."""
-    return Outcome("pass", message, measures=measures)
-
-
-def inconclusive(message: str) -> Stop:
-    """The answer allows no verdict (raise it)."""
-    return Stop(Outcome("inconclusive", message))
-
-
-def could_not_check(message: str) -> Stop:
-    """The check does not apply to this server or could not be carried out (raise it)."""
-    return Stop(Outcome("could not check", message))
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from launcher.smoke.answers import Answer
-from launcher.smoke.check import Check, Finding, Outcome, Stop, could_not_check, inconclusive
+from launcher.smoke.answers.answer import Answer
 from launcher.smoke.clients import messages_dialect
 from launcher.smoke.clients.base import CheckLog, Client, Deadline, Endpoint
+from launcher.smoke.clients.processor import waited
+from launcher.smoke.clients.transcript import Transcript
 from launcher.smoke.clients.wire import EventStream, Reply, ask, listen
-from launcher.smoke.ledger import Entry, Ledger
-from launcher.smoke.overload import is_busy
+from launcher.smoke.judgement.ledger import Entry, Ledger
+from launcher.smoke.judgement.overload import is_busy
+from launcher.smoke.outcome import CheckFacts, Finding, Outcome, Stop, could_not_check, inconclusive
 from launcher.smoke.target import Target
-from launcher.smoke.transcript import Transcript
-from launcher.smoke.waiting import waited
 
 Messages = str | Sequence[Mapping[str, Any]]
 
@@ -31,7 +31,7 @@ class Session:
     """One check's run against one target through one client."""
 
     target: Target
-    check: Check
+    check: CheckFacts
     client: Client
     transcript: Transcript
     findings: list[Finding] = field(default_factory=list)

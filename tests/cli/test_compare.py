@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from launcher.cli.main import group
-from launcher.smoke.cost import cost, list_price, prices
-from launcher.smoke.toolset import agreement, counted
+from launcher.smoke.comparison.cost import cost, list_price, prices
+from launcher.smoke.comparison.toolset import agreement, counted
 from tests.report.ant_schema import violations
 from tests.smoke.defects import DEFECTS
 from tests.smoke.servers import Defect, serve

@@ -14,7 +14,8 @@ from click import UsageError
 from click.testing import CliRunner, Result
 
 from launcher.cli.main import group
-from launcher.smoke.check import TAGS, all_checks
+from launcher.smoke.check import all_checks
+from launcher.smoke.tags import TAGS
 from tests.smoke.defects import DEFECTS
 from tests.smoke.servers import Defect, serve
 from tests.support import cli

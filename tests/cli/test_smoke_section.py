@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from launcher.cli.main import group
 from launcher.profile.schema import schema
 from launcher.smoke.check import all_checks
-from launcher.smoke.rules import problems
+from launcher.smoke.section.rules import problems
 from tests.support.rig import Rig
 
 WRONG = """\

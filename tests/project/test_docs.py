@@ -15,8 +15,9 @@ import yaml
 from launcher import engines, profile
 from launcher.cli.main import VERBS, group
 from launcher.errors import ExitCode
-from launcher.smoke import rules
-from launcher.smoke.check import TAGS, all_checks
+from launcher.smoke.check import all_checks
+from launcher.smoke.section import rules
+from launcher.smoke.tags import TAGS
 from tests.support import ROOT
 
 PAGES = sorted(

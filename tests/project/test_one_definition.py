@@ -12,7 +12,7 @@ from launcher.nearest import LONGEST_NAME, did_you_mean, nearest
 from launcher.profile import types
 from launcher.redact import is_secret_flag, is_secret_name
 from launcher.smoke import section
-from launcher.smoke.transcript import HIDDEN, Redactor
+from launcher.smoke.clients.transcript import HIDDEN, Redactor
 from tests.support.imports import imported, modules
 
 HOMES = {

@@ -141,7 +141,7 @@ def column(name: str, *checks: dict[str, Any], **changes: Any) -> dict[str, Any]
 
 def compare_result(*columns: dict[str, Any], **changes: Any) -> Result:
     """A comparison of these targets, its table made as `compare` makes it."""
-    from launcher.smoke.compare import _table
+    from launcher.smoke.comparison.compare import _table
 
     data = {
         "started": "2026-01-02T03:04:05+00:00",

@@ -18,8 +18,8 @@ import pytest
 
 from launcher.report.curl import curl
 from launcher.report.escape import visible
-from launcher.smoke.suite import smoke
-from launcher.smoke.transcript import WRONG_KEY
+from launcher.smoke.clients.transcript import WRONG_KEY
+from launcher.smoke.run.suite import smoke
 from tests.report.results import exchange
 from tests.smoke.servers import Defect, serve
 from tests.smoke.targets import target_of

@@ -12,7 +12,7 @@ import pytest
 
 from launcher.report import html, junit, markdown, smoke_text
 from launcher.result import Result
-from launcher.smoke.suite import smoke
+from launcher.smoke.run.suite import smoke
 from tests.smoke.servers import Defect, serve
 from tests.smoke.targets import target_of
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from launcher import engines, paths
 from launcher.profile import load
-from launcher.smoke.instances import shaped
-from launcher.smoke.resolve import of_url
 from launcher.smoke.target import Target
+from launcher.smoke.targets.instances import shaped
+from launcher.smoke.targets.resolve import of_url
 
 
 def target_of_profile(

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from launcher.engines.base import CAPABILITIES
-from launcher.smoke.resolve import of_url
 from launcher.smoke.target import Target
+from launcher.smoke.targets.resolve import of_url
 from tests.smoke.servers import CONTEXT, SEATS, Server
 
 NOT_OURS = frozenset({"completions"})

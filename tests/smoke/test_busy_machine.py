@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from launcher.smoke import session as sessions
-from launcher.smoke.suite import smoke
+from launcher.smoke.run.suite import smoke
 from tests.smoke.defects import DEFECTS
 from tests.smoke.servers import Defect, serve
 from tests.smoke.targets import target_of

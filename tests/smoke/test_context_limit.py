@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from launcher.smoke.suite import smoke
+from launcher.smoke.run.suite import smoke
 from tests.smoke import model
 from tests.smoke.defects.routes import OK
 from tests.smoke.servers import CONTEXT, Defect, Server, serve

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from launcher.smoke.suite import smoke
+from launcher.smoke.run.suite import smoke
 from tests.smoke.servers import serve
 from tests.smoke.targets import target_of
 

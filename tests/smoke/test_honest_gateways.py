@@ -14,7 +14,7 @@ import pytest
 
 from launcher.smoke.check import all_checks
 from launcher.smoke.clients.messages_dialect import response
-from launcher.smoke.suite import smoke
+from launcher.smoke.run.suite import smoke
 from tests.smoke.defects.planting import deltas, pieces
 from tests.smoke.gateways import GATEWAYS
 from tests.smoke.servers import Body, Defect, Handler, Server, serve

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from launcher import paths
-from launcher.smoke.resolve import resolve
-from launcher.smoke.suite import smoke
+from launcher.smoke.run.suite import smoke
+from launcher.smoke.targets.resolve import resolve
 from tests.smoke.hosted_servers import KEY, PROVIDERS, serve_as
 
 

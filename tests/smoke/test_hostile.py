@@ -14,12 +14,12 @@ from launcher.report import emit
 from launcher.report.files import write_reports
 from launcher.smoke.clients import client
 from launcher.smoke.clients.base import CheckLog, Deadline, Endpoint, TransportError
+from launcher.smoke.clients.connection import Connection
+from launcher.smoke.clients.transcript import Transcript
 from launcher.smoke.clients.wire import ask
-from launcher.smoke.connection import Connection
-from launcher.smoke.resolve import of_url
-from launcher.smoke.suite import smoke
+from launcher.smoke.run.suite import smoke
 from launcher.smoke.target import Target
-from launcher.smoke.transcript import Transcript
+from launcher.smoke.targets.resolve import of_url
 from tests.support.hostile import encodings, hostile, interim, shapes, streams
 from tests.support.hostile.mechanisms import every, unbounded
 from tests.support.hostile.visit import Visit
@@ -88,7 +88,7 @@ def test_a_body_without_an_end_costs_little_memory(behaviour: str, name: str, st
 def test_the_whole_command_gives_a_verdict_and_reports(
     behaviour: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("launcher.smoke.resolve.ASK_SECONDS", SECONDS)
+    monkeypatch.setattr("launcher.smoke.targets.model_list.ASK_SECONDS", SECONDS)
     monkeypatch.setattr("launcher.smoke.session.GET_SECONDS", SECONDS)
     paths = {kind: tmp_path / kind for kind in ("junit", "html", "markdown")}
     with hostile(behaviour) as server:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from launcher.smoke import section
-from launcher.smoke.suite import smoke
+from launcher.smoke.run.suite import smoke
+from launcher.smoke.section import limits as section
 from tests.smoke.servers import Defect, Server, serve
 from tests.smoke.targets import target_of
 

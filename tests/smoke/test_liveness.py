@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from launcher.smoke import liveness, toolset
 from launcher.smoke.clients.base import Endpoint
-from launcher.smoke.suite import smoke
+from launcher.smoke.comparison import toolset
+from launcher.smoke.run import liveness
+from launcher.smoke.run.suite import smoke
 from launcher.smoke.target import Target
 from tests.smoke.servers import Defect, Server, serve
 from tests.smoke.targets import target_of

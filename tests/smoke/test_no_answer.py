@@ -12,9 +12,9 @@ import pytest
 from launcher.errors import UsageError
 from launcher.report import html, junit, markdown, smoke_text
 from launcher.smoke.clients.base import Endpoint
-from launcher.smoke.resolve import of_url, resolve
-from launcher.smoke.suite import smoke
+from launcher.smoke.run.suite import smoke
 from launcher.smoke.target import Target
+from launcher.smoke.targets.resolve import of_url, resolve
 from tests.smoke.servers import Defect, serve
 from tests.smoke.targets import target_of
 

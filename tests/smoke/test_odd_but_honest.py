@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from launcher.smoke.resolve import of_url
-from launcher.smoke.suite import smoke
+from launcher.smoke.run.suite import smoke
+from launcher.smoke.targets.resolve import of_url
 from tests.smoke.defects.planting import deltas, message, payload, pieces
 from tests.smoke.servers import Body, Defect, Server, serve
 from tests.smoke.targets import target_of

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from launcher.smoke.suite import smoke
+from launcher.smoke.run.suite import smoke
 from tests.smoke.servers import Body, Defect, Server, serve
 from tests.smoke.targets import target_of
 

@@ -64,7 +64,7 @@ def test_fixtures_and_our_checks_as_items(tmp_path: Path) -> None:
 
 def test_what_a_session_notes_ends_a_test_as_it_ends_a_check(tmp_path: Path) -> None:
     tests = """
-        from launcher.smoke.check import could_not_check
+        from launcher.smoke.outcome import could_not_check
 
         def test_notes(ernie_session):
             ernie_session.expect(False, "code", "a better world", "this one")

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from launcher.errors import UsageError
-from launcher.smoke.recognition import names_in
-from launcher.smoke.resolve import of_url, resolve
-from launcher.smoke.suite import smoke
+from launcher.smoke.run.suite import smoke
+from launcher.smoke.targets.recognition import names_in
+from launcher.smoke.targets.resolve import of_url, resolve
 from tests.smoke.defects.planting import deltas, pieces
 from tests.smoke.servers import Body, Defect, Server, serve
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from launcher.smoke.suite import smoke
+from launcher.smoke.run.suite import smoke
 from tests.smoke.running import target_of_profile
 from tests.twin.driver import Twin, lease_ports
 from tests.twin.interpreter import make_interpreter

@@ -9,14 +9,16 @@ from dataclasses import replace
 import pytest
 
 from launcher.errors import UsageError
-from launcher.smoke import deviations
-from launcher.smoke.check import REGISTRY, Check, Outcome, all_checks, passed
+from launcher.smoke.check import REGISTRY, Check, all_checks
 from launcher.smoke.clients.base import Endpoint
-from launcher.smoke.deviations import Deviation
-from launcher.smoke.resolve import base_url, resolve
-from launcher.smoke.rules import problems
-from launcher.smoke.runner import CheckRun
-from launcher.smoke.suite import select, smoke
+from launcher.smoke.outcome import Outcome, passed
+from launcher.smoke.run import deviations
+from launcher.smoke.run.deviations import Deviation
+from launcher.smoke.run.runner import CheckRun
+from launcher.smoke.run.suite import select, smoke
+from launcher.smoke.section.rules import problems
+from launcher.smoke.targets.address import base_url
+from launcher.smoke.targets.resolve import resolve
 from tests.smoke.defects import DEFECTS
 from tests.smoke.servers import Defect, serve
 from tests.smoke.targets import target_of

@@ -5,11 +5,12 @@ Runs last: the answers that the other checks got are judged here, beside a few o
 
 from __future__ import annotations
 
-from launcher.smoke import ledger
-from launcher.smoke.check import Outcome, check
+from launcher.smoke.check import check
 from launcher.smoke.checks.basic import COUNT, GREETING
+from launcher.smoke.checks.toolbox import CARD_QUESTION, WEATHER
+from launcher.smoke.judgement import ledger
+from launcher.smoke.outcome import Outcome
 from launcher.smoke.session import Session
-from launcher.smoke.toolbox import CARD_QUESTION, WEATHER
 
 STREAMS = 12
 """Short streams of one question: so many show what goes wrong once in six with 90 %."""

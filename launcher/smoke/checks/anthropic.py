@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from launcher.smoke.check import Outcome, check, could_not_check
+from launcher.smoke.check import check
 from launcher.smoke.checks.basic import GREETING, usage_adds_up
 from launcher.smoke.clients.plain import PlainClient
+from launcher.smoke.outcome import Outcome, could_not_check
 from launcher.smoke.session import REJECTED, Session
 
 

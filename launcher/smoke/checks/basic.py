@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from launcher.smoke.answers import Answer, Usage
-from launcher.smoke.check import Outcome, check, could_not_check, inconclusive
+from launcher.smoke.answers.answer import Answer, Usage
+from launcher.smoke.check import check
+from launcher.smoke.outcome import Outcome, could_not_check, inconclusive
 from launcher.smoke.session import Session
 
 GREETING = "Hello!"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from launcher.smoke.answers import Answer, Chunk, from_chunks, from_json
-from launcher.smoke.check import Outcome, check, could_not_check, inconclusive
+from launcher.smoke.answers.answer import Answer, Chunk, from_chunks, from_json
+from launcher.smoke.check import check
 from launcher.smoke.checks.basic import COUNT, GREETING
 from launcher.smoke.clients import messages_dialect
 from launcher.smoke.clients.base import TransportError
-from launcher.smoke.connection import Connection, Response, behind_proxy
+from launcher.smoke.clients.connection import Connection, Response, behind_proxy
+from launcher.smoke.outcome import Outcome, could_not_check, inconclusive
 from launcher.smoke.session import REJECTED, Session
 
 CAPITAL = "What is the capital of France?"

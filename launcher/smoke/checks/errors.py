@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from launcher.smoke.check import Outcome, check
+from launcher.smoke.check import check
 from launcher.smoke.clients.wire import Reply
+from launcher.smoke.outcome import Outcome
 from launcher.smoke.session import Session, shorten
 
 HELLO = [{"role": "user", "content": "Hello!"}]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from launcher.smoke.check import Outcome, check, inconclusive
+from launcher.smoke.check import check
 from launcher.smoke.checks.sampling import DRAW
+from launcher.smoke.outcome import Outcome, inconclusive
 from launcher.smoke.session import Session
 
 DRAWS = 6

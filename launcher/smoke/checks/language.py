@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from launcher.smoke.answers import reasoning_of
-from launcher.smoke.check import Outcome, check, inconclusive
+from launcher.smoke.answers.answer import reasoning_of
+from launcher.smoke.check import check
+from launcher.smoke.outcome import Outcome, inconclusive
 from launcher.smoke.session import Session
 
 CHINESE = re.compile("[\u4e00-\u9fff]")

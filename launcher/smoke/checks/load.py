@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 
-from launcher.smoke.answers import Answer
-from launcher.smoke.check import Outcome, check, could_not_check, inconclusive
+from launcher.smoke.answers.answer import Answer
+from launcher.smoke.check import check
+from launcher.smoke.checks.crowd import alone, at_once, judge
 from launcher.smoke.clients.base import TransportError
-from launcher.smoke.crowd import alone, at_once, judge
+from launcher.smoke.outcome import Outcome, could_not_check, inconclusive
 from launcher.smoke.session import Session
 
 SEATS = 8

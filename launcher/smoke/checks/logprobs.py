@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from launcher.smoke.answers import Answer, alternatives_of
-from launcher.smoke.check import Outcome, check, could_not_check
+from launcher.smoke.answers.answer import Answer, alternatives_of
+from launcher.smoke.answers.template_marks import TAGS
+from launcher.smoke.check import check
+from launcher.smoke.outcome import Outcome, could_not_check
 from launcher.smoke.session import Session
-from launcher.smoke.template_marks import TAGS
 
 TOKENS = 16
 PART = "bytes:"

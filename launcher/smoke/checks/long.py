@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from launcher.smoke.check import Outcome, check, could_not_check, inconclusive
+from launcher.smoke.check import check
 from launcher.smoke.checks.errors import HELLO
+from launcher.smoke.outcome import Outcome, could_not_check, inconclusive
 from launcher.smoke.session import Session, shorten
 
 FILLER = (

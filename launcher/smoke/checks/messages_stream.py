@@ -11,10 +11,11 @@ from dataclasses import replace
 from typing import Any
 
 from launcher.probe.bounded_json import loads
-from launcher.smoke.check import Outcome, check, could_not_check
+from launcher.smoke.check import check
 from launcher.smoke.checks.basic import COUNT, GREETING
 from launcher.smoke.clients import messages_dialect
 from launcher.smoke.clients.wire import listen
+from launcher.smoke.outcome import Outcome, could_not_check
 from launcher.smoke.session import REJECTED, Session
 
 REASONS = ("end_turn", "max_tokens", "stop_sequence", "tool_use")

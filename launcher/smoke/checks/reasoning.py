@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from launcher.smoke.answers import Answer
-from launcher.smoke.check import Outcome, check, could_not_check, inconclusive
+from launcher.smoke.answers.answer import Answer
+from launcher.smoke.answers.template_marks import TAGS
+from launcher.smoke.check import check
+from launcher.smoke.outcome import Outcome, could_not_check, inconclusive
 from launcher.smoke.session import Session
-from launcher.smoke.template_marks import TAGS
 
 QUESTION = "Which is larger, 9.11 or 9.8?"
 

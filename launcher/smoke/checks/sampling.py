@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from launcher.smoke.answers import Answer, alternatives_of
-from launcher.smoke.check import Outcome, check, could_not_check, inconclusive
+from launcher.smoke.answers.answer import Answer, alternatives_of
+from launcher.smoke.check import check
 from launcher.smoke.checks.basic import COUNT
+from launcher.smoke.outcome import Outcome, could_not_check, inconclusive
 from launcher.smoke.session import Session
 
 DRAW = "Write twelve random words."

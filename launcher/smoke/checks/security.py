@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from launcher.smoke.check import Outcome, check, could_not_check, inconclusive
+from launcher.smoke.check import check
 from launcher.smoke.checks.errors import HELLO
 from launcher.smoke.clients.base import TransportError
-from launcher.smoke.overload import OVERLOADED
+from launcher.smoke.clients.transcript import WRONG_KEY
+from launcher.smoke.judgement.overload import OVERLOADED
+from launcher.smoke.outcome import Outcome, could_not_check, inconclusive
 from launcher.smoke.session import Session
-from launcher.smoke.transcript import WRONG_KEY
 
 USUAL = ("HTTP 401", "HTTP 403")
 

@@ -6,7 +6,8 @@ import re
 import time
 from typing import Any
 
-from launcher.smoke.check import Outcome, check, could_not_check
+from launcher.smoke.check import check
+from launcher.smoke.outcome import Outcome, could_not_check
 from launcher.smoke.session import Session
 
 SETTLE_SECONDS = 10.0

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from launcher.smoke.answers import Answer
-from launcher.smoke.check import Outcome, check, could_not_check, inconclusive
+from launcher.smoke.answers.answer import Answer
+from launcher.smoke.check import check
 from launcher.smoke.checks.basic import COUNT, stop_string
+from launcher.smoke.outcome import Outcome, could_not_check, inconclusive
 from launcher.smoke.session import REJECTED, Session
 
 NEVER = "\u00a7\u00a7"

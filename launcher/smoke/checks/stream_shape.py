@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from launcher.smoke.check import Outcome, check
+from launcher.smoke.check import check
 from launcher.smoke.checks.sampling import DRAW
+from launcher.smoke.outcome import Outcome
 from launcher.smoke.session import Session
 
 

@@ -6,15 +6,16 @@ from itertools import pairwise
 from typing import Any
 
 from launcher.probe.bounded_json import loads
-from launcher.smoke.answers import Answer, choices_of, reasoning_of
-from launcher.smoke.check import Outcome, check, could_not_check, inconclusive
+from launcher.smoke.answers.answer import Answer, choices_of, reasoning_of
+from launcher.smoke.answers.template_marks import without_tags
+from launcher.smoke.check import check
 from launcher.smoke.checks.basic import COUNT, GREETING, usage_adds_up
 from launcher.smoke.checks.language import QUESTIONS
+from launcher.smoke.checks.toolbox import CARD_QUESTION, WEATHER
 from launcher.smoke.clients.plain import DONE
 from launcher.smoke.clients.wire import EventStream
+from launcher.smoke.outcome import Outcome, could_not_check, inconclusive
 from launcher.smoke.session import REJECTED, Session
-from launcher.smoke.template_marks import without_tags
-from launcher.smoke.toolbox import CARD_QUESTION, WEATHER
 
 PARAGRAPH = "Tell me a story."
 TRIES = 3

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from launcher.probe.bounded_json import loads
-from launcher.smoke.answers import Answer
-from launcher.smoke.check import Outcome, check
-from launcher.smoke.schema import violations
+from launcher.smoke.answers.answer import Answer
+from launcher.smoke.check import check
+from launcher.smoke.judgement.schema import violations
+from launcher.smoke.outcome import Outcome
 from launcher.smoke.session import Session
 
 PERSON: dict[str, Any] = {

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from launcher.smoke.answers import Answer
-from launcher.smoke.check import Outcome, check, could_not_check
-from launcher.smoke.schema import violations
+from launcher.smoke.answers.answer import Answer
+from launcher.smoke.check import check
+from launcher.smoke.judgement.schema import violations
+from launcher.smoke.outcome import Outcome, could_not_check
 from launcher.smoke.session import REJECTED, Session
 
 NOTE = (

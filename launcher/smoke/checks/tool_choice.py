@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from launcher.smoke.check import Outcome, check
+from launcher.smoke.check import check
+from launcher.smoke.checks.toolbox import (
+    CARD_QUESTION,
+    TIME,
+    WEATHER,
+    called_in_text,
+    judge_calls,
+    named,
+)
+from launcher.smoke.outcome import Outcome
 from launcher.smoke.session import Session
-from launcher.smoke.toolbox import CARD_QUESTION, TIME, WEATHER, called_in_text, judge_calls, named
 
 TIME_QUESTION = "What time is it in Paris?"
 NO_NEED = "Hello!"

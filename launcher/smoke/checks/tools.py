@@ -6,10 +6,11 @@ import json
 from typing import Any
 
 from launcher.probe.bounded_json import loads
-from launcher.smoke.answers import Answer, ToolCall, calls_of
-from launcher.smoke.check import Outcome, check, inconclusive
+from launcher.smoke.answers.answer import Answer, ToolCall, calls_of
+from launcher.smoke.check import check
+from launcher.smoke.checks.toolbox import CARD_QUESTION, TIME, WEATHER, judge_calls
+from launcher.smoke.outcome import Outcome, inconclusive
 from launcher.smoke.session import Messages, Session
-from launcher.smoke.toolbox import CARD_QUESTION, TIME, WEATHER, judge_calls
 
 
 @check(

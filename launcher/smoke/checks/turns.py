@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 
-from launcher.smoke.answers import Answer
-from launcher.smoke.check import Outcome, check, could_not_check
+from launcher.smoke.answers.answer import Answer
+from launcher.smoke.answers.template_marks import without_tags
+from launcher.smoke.check import check
+from launcher.smoke.checks.toolbox import CARD_QUESTION, WEATHER
+from launcher.smoke.outcome import Outcome, could_not_check
 from launcher.smoke.session import Messages, Session
-from launcher.smoke.template_marks import without_tags
-from launcher.smoke.toolbox import CARD_QUESTION, WEATHER
 
 QUESTION = "What is the capital of France?"
 RESULT = {"temperature": 17, "condition": "stormy"}

@@ -8,12 +8,12 @@ from typing import Any
 
 import anthropic
 
-from launcher.smoke.answers import Answer, from_chunks, from_json, with_exchange
+from launcher.smoke.answers.answer import Answer, from_chunks, from_json, with_exchange
 from launcher.smoke.clients import messages_dialect
 from launcher.smoke.clients.base import CheckLog, Deadline, Endpoint
 from launcher.smoke.clients.sdk import IDENTITY, NO_KEY, asking, http_client, kept, refused, timed
+from launcher.smoke.clients.transcript import Exchange, Transcript
 from launcher.smoke.clients.wire import CONNECT_SECONDS
-from launcher.smoke.transcript import Exchange, Transcript
 
 BEYOND = frozenset({"chat_template_kwargs"})
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from launcher.smoke.answers import Answer
-from launcher.smoke.transcript import Transcript
+from launcher.smoke.answers.answer import Answer
+from launcher.smoke.clients.transcript import Transcript
 
 
 class TransportError(Exception):

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from launcher.probe.bounded_json import loads
-from launcher.smoke.answers import Chunk
+from launcher.smoke.answers.answer import Chunk
 from launcher.smoke.clients.base import UnsupportedError
 
 STOP_REASONS = {

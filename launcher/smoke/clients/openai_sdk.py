@@ -8,7 +8,7 @@ from typing import Any
 
 import openai
 
-from launcher.smoke.answers import Answer, from_chunks, from_json, with_exchange
+from launcher.smoke.answers.answer import Answer, from_chunks, from_json, with_exchange
 from launcher.smoke.clients.base import (
     CheckLog,
     Deadline,
@@ -16,8 +16,8 @@ from launcher.smoke.clients.base import (
     UnsupportedError,
 )
 from launcher.smoke.clients.sdk import IDENTITY, NO_KEY, asking, http_client, kept, refused, timed
+from launcher.smoke.clients.transcript import Exchange, Transcript
 from launcher.smoke.clients.wire import CONNECT_SECONDS
-from launcher.smoke.transcript import Exchange, Transcript
 
 BEYOND = frozenset({"chat_template_kwargs"})
 """Parameters of our servers that the client only takes as `extra_body`."""

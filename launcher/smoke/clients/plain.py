@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from launcher.probe.bounded_json import loads
-from launcher.smoke.answers import (
+from launcher.smoke.answers.answer import (
     Answer,
     Chunk,
     from_chunks,

@@ -15,12 +15,12 @@ from typing import Any
 
 from launcher.probe.bounded_json import loads
 from launcher.probe.decoding import decoded
-from launcher.smoke.answers import Answer, Chunk
+from launcher.smoke.answers.answer import Answer, Chunk
 from launcher.smoke.clients.base import Deadline, TransportError, not_connected
 from launcher.smoke.clients.events import EventReader
 from launcher.smoke.clients.guard import Guard
+from launcher.smoke.clients.transcript import Exchange, Transcript
 from launcher.smoke.clients.wire import BODY_LIMIT, EXCERPT_LENGTH, is_local, refuse_redirect
-from launcher.smoke.transcript import Exchange, Transcript
 
 NO_KEY = "none"
 """The clients want a key even where the server has none."""

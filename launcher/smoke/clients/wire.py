@@ -27,7 +27,7 @@ from launcher.smoke.clients.base import (
 )
 from launcher.smoke.clients.events import EventReader
 from launcher.smoke.clients.guard import Guard
-from launcher.smoke.transcript import Exchange
+from launcher.smoke.clients.transcript import Exchange
 
 if TYPE_CHECKING:
     import requests

@@ -17,17 +17,18 @@ from typing import Any
 
 from launcher.errors import UsageError
 from launcher.probe.bounded_json import loads
-from launcher.smoke.answers import Answer
-from launcher.smoke.check import Check, Outcome, passed
+from launcher.smoke.answers.answer import Answer
+from launcher.smoke.check import Check
+from launcher.smoke.checks.toolbox import TIME, WEATHER
 from launcher.smoke.clients.base import TransportError
 from launcher.smoke.clients.plain import PlainClient
-from launcher.smoke.schema import violations
+from launcher.smoke.clients.transcript import Transcript
+from launcher.smoke.judgement.schema import violations
+from launcher.smoke.outcome import Outcome, passed
 from launcher.smoke.session import Session
 from launcher.smoke.target import Target
-from launcher.smoke.toolbox import TIME, WEATHER
-from launcher.smoke.transcript import Transcript
 
-DATA = Path(__file__).parent / "data" / "tool_prompts.json"
+DATA = Path(__file__).parents[1] / "data" / "tool_prompts.json"
 WIDTH = 4
 SILENT = 4
 """So many prompts wait in vain, before any is answered, until the rest is not asked."""

@@ -12,11 +12,11 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from launcher.smoke.answers import Answer
-from launcher.smoke.check import Finding
-from launcher.smoke.shape import faults, is_empty
+from launcher.smoke.answers.answer import Answer
+from launcher.smoke.answers.template_marks import without_tags
+from launcher.smoke.judgement.shape import faults, is_empty
+from launcher.smoke.outcome import Finding
 from launcher.smoke.target import Target
-from launcher.smoke.template_marks import without_tags
 
 PROMPT_FIELDS = (
     "model", "messages", "tools", "tool_choice", "response_format", "chat_template_kwargs"

@@ -13,11 +13,12 @@ from launcher.errors import DeployError, PreconditionError, Problem, ProfileErro
 from launcher.plan.model import LaunchPlan
 from launcher.profile.model import Parsers, Profile
 from launcher.smoke.clients.base import Endpoint
-from launcher.smoke.resolve import CONTEXT_KEYS, budget, model_list, url_problem
-from launcher.smoke.rules import validate
-from launcher.smoke.section import seconds
-from launcher.smoke.skills import skills_of
+from launcher.smoke.section.limits import seconds
+from launcher.smoke.section.rules import validate
 from launcher.smoke.target import DEFAULT_TIMEOUT, Target
+from launcher.smoke.targets.address import url_problem
+from launcher.smoke.targets.model_list import CONTEXT_KEYS, budget, model_list
+from launcher.smoke.targets.skills import skills_of
 
 SECRET_KINDS = ("env:", "file:", "cmd:")
 
@@ -29,7 +30,7 @@ def of_instance(name: str) -> Target:
         UsageError: no such instance.
         PreconditionError: it is not ready, or its key cannot be had.
     """
-    from launcher.smoke.standing import serving
+    from launcher.smoke.targets.running_instance import serving
 
     folder = serving(name)
     kept = profile_of(folder.profile(), str(folder.folder / "profile.json"))
@@ -48,7 +49,7 @@ def of_profile(path: str, overlays: tuple[str, ...] = (), sets: tuple[str, ...] 
     loaded = profile.load(path, overlays=overlays, sets=sets)
     if loaded.engine == "hosted":
         return of_hosted(loaded)
-    from launcher.smoke.standing import serving
+    from launcher.smoke.targets.running_instance import serving
 
     validate(loaded)
     folder = serving(loaded.name, path)

@@ -15,9 +15,9 @@ from pathlib import Path
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from launcher.smoke.check import Outcome
+from launcher.smoke.outcome import Outcome
 
-ENGINES = Path(__file__).parent.parent / "engines"
+ENGINES = Path(__file__).parents[2] / "engines"
 
 
 @dataclass(frozen=True)

@@ -1,23 +1,26 @@
-"""What may stand in a profile's `smoke:` section; everything wrong is said at once, at its place.
+"""The rules of a profile's `smoke:` section: all problems at once, with their location.
 
-Also asked by `validate`, `plan` and `up`: a section that is wrong must not be found out after the
-model was loaded. So nothing here, nor in the checks' modules, imports an HTTP client.
+Also used by `validate`, `plan` and `up`: a section that is wrong must not be found after the model
+was loaded. So nothing here, nor in the checks' modules, imports an HTTP client.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from launcher.engines.base import CAPABILITIES
 from launcher.engines.common import in_file_order
 from launcher.errors import DeployError, Problem, ProfileError
 from launcher.nearest import did_you_mean
 from launcher.profile.model import Profile
-from launcher.smoke.check import TAGS, Check, all_checks
-from launcher.smoke.schema import unknown_words
-from launcher.smoke.section import LIMITS, seconds
+from launcher.smoke.judgement.schema import unknown_words
+from launcher.smoke.section.limits import LIMITS, seconds
+from launcher.smoke.tags import TAGS
+
+if TYPE_CHECKING:
+    from launcher.smoke.check import Check
 
 KEYS = frozenset(
     [
@@ -75,7 +78,11 @@ def problems_of(profile: Profile) -> list[Problem]:
     Raises:
         PreconditionError: a third party's checks cannot be loaded.
     """
-    return problems(profile.smoke, all_checks(), profile.where) if profile.smoke else []
+    if not profile.smoke:
+        return []
+    from launcher.smoke.check import all_checks  # the checks import the clients: only if needed
+
+    return problems(profile.smoke, all_checks(), profile.where)
 
 
 def problems(

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-DATA = Path(__file__).parent / "data" / "skills.json"
+DATA = Path(__file__).parents[1] / "data" / "skills.json"
 
 
 @functools.cache

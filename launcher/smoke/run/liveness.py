@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from launcher.smoke.check import Finding, Outcome
 from launcher.smoke.clients.base import CheckLog, Deadline, TransportError
 from launcher.smoke.clients.plain import PlainClient
+from launcher.smoke.clients.transcript import Transcript
+from launcher.smoke.outcome import Finding, Outcome
 from launcher.smoke.target import Target
-from launcher.smoke.transcript import Transcript
 
 LIVENESS_SECONDS = 30.0
 """How long a question of one token may stay unanswered (`smoke.liveness-timeout`)."""
@@ -128,7 +128,7 @@ class Liveness:
 
     @property
     def _limit(self) -> float:
-        from launcher.smoke.section import seconds
+        from launcher.smoke.section.limits import seconds
 
         timeout = self._target.smoke.get("liveness-timeout")
         return min(self._target.request_timeout, seconds(timeout) if timeout else LIVENESS_SECONDS)

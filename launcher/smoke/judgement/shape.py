@@ -13,8 +13,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from launcher.smoke.answers import REASONING_FIELDS, Answer, Choice, calls_of, choices_of
-from launcher.smoke.check import Finding
+from launcher.smoke.answers.answer import REASONING_FIELDS, Answer, Choice, calls_of, choices_of
+from launcher.smoke.outcome import Finding
 from launcher.smoke.target import Target
 
 FINISH_REASONS = ("stop", "length", "tool_calls", "content_filter", "function_call")

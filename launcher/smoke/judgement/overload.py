@@ -6,7 +6,7 @@ bad requests, long prompts, load. A check of a feature that was not answered has
 
 from __future__ import annotations
 
-from launcher.smoke.check import Check, Finding, Outcome
+from launcher.smoke.outcome import CheckFacts, Finding, Outcome
 
 OVERLOADED = (429, 502, 503, 504, 529)
 """Statuses by which a server or its gateway says that it is busy; 529 is Anthropic's."""
@@ -16,12 +16,12 @@ NAMES = frozenset({"usage", "json-mode", "json-schema", "auth", "settings", "met
 """Checks of features with no tag of their own."""
 
 
-def of_a_feature(check: Check) -> bool:
+def of_a_feature(check: CheckFacts) -> bool:
     """True for a check that is not about whether and when an answer comes."""
     return check.kind == "skill" or bool(check.tags & FEATURES) or check.name in NAMES
 
 
-def late(check: Check, kind: str, message: str) -> Outcome:
+def late(check: CheckFacts, kind: str, message: str) -> Outcome:
     """The outcome of a check of a feature whose request had no whole answer in time."""
     return Outcome(
         "inconclusive",
@@ -31,7 +31,7 @@ def late(check: Check, kind: str, message: str) -> Outcome:
     )
 
 
-def is_busy(check: Check, status: int) -> bool:
+def is_busy(check: CheckFacts, status: int) -> bool:
     """True where `status` says that the server is busy, which is not what `check` is about."""
     if status == 429:
         return "load" not in check.tags

@@ -14,15 +14,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from launcher.smoke import overload
-from launcher.smoke.check import Check, Finding, Outcome, Stop
+from launcher.smoke.check import Check
 from launcher.smoke.clients.base import Client, TransportError, UnsupportedError
-from launcher.smoke.ledger import Ledger
-from launcher.smoke.liveness import BUDGET_SECONDS, Liveness
-from launcher.smoke.section import expected
+from launcher.smoke.clients.transcript import Transcript
+from launcher.smoke.judgement import overload
+from launcher.smoke.judgement.ledger import Ledger
+from launcher.smoke.outcome import Finding, Outcome, Stop
+from launcher.smoke.run.liveness import BUDGET_SECONDS, Liveness
+from launcher.smoke.section.limits import expected
 from launcher.smoke.session import Session
 from launcher.smoke.target import Target
-from launcher.smoke.transcript import Transcript
 
 SIDE_BY_SIDE = 4
 """Checks that run at once at most: more would turn a smoke test into a load test."""
@@ -221,19 +222,19 @@ def _run_check(run: CheckRun, client: Client, shared: _Shared) -> None:
     begun = time.monotonic()
     for _ in range(shared.repeat):
         session = Session(target, run.check, client, shared.transcript, ledger=shared.ledger)
-        run.outcomes.append(_bounded(session, shared.liveness))
+        run.outcomes.append(_bounded(run.check, session, shared.liveness))
         if run.outcomes[-1].verdict == "could not check" or shared.liveness.stopped:
             break
     run.seconds = time.monotonic() - begun
     run.evidence = shared.transcript.of(run.check.name, client.name)
 
 
-def _bounded(session: Session, liveness: Liveness) -> Outcome:
+def _bounded(check: Check, session: Session, liveness: Liveness) -> Outcome:
     box: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
 
     def work() -> None:
         try:
-            box.put(judge(session))
+            box.put(judge(check, session))
         except BaseException as error:
             box.put(error)
 
@@ -250,10 +251,10 @@ def _bounded(session: Session, liveness: Liveness) -> Outcome:
     return result
 
 
-def judge(session: Session) -> Outcome:
+def judge(check: Check, session: Session) -> Outcome:
     """Run one check's function and turn whatever ends it into an outcome."""
     try:
-        outcome = session.check.function(session)
+        outcome = check.function(session)
         if outcome.verdict == "pass" and session.findings:
             # A check of a third party may end with `passed` after it has noted what is wrong.
             outcome = session.outcome("")

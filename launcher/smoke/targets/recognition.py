@@ -15,8 +15,8 @@ from packaging.version import InvalidVersion, Version
 
 from launcher.smoke.clients.base import CheckLog, Deadline, Endpoint, TransportError
 from launcher.smoke.clients.plain import PlainClient
+from launcher.smoke.clients.transcript import Transcript
 from launcher.smoke.clients.wire import Reply, ask
-from launcher.smoke.transcript import Transcript
 
 OWNERS = {"fastdeploy": "fastdeploy", "vllm": "vllm"}
 """`owned_by` of a model list in lower case: FastDeploy's protocol.py, vLLM's protocol.py."""

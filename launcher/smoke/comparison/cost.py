@@ -18,12 +18,12 @@ from typing import Any
 import yaml
 
 from launcher.errors import UsageError
-from launcher.smoke.answers import Answer
+from launcher.smoke.answers.answer import Answer
 from launcher.smoke.clients.base import TransportError
+from launcher.smoke.comparison.toolset import session_of
 from launcher.smoke.target import Target
-from launcher.smoke.toolset import session_of
 
-DATA = Path(__file__).parent / "data" / "prices.yaml"
+DATA = Path(__file__).parents[1] / "data" / "prices.yaml"
 FORMULA = "cost per million = gpu-hour x GPUs / (tokens per second x 3600) x 1,000,000"
 MOST = 16
 

@@ -13,10 +13,10 @@ from launcher import __version__
 from launcher.errors import ExitCode, PreconditionError, Problem, UsageError
 from launcher.paths import write_file
 from launcher.result import Result
-from launcher.smoke import toolset
-from launcher.smoke.cost import cost, list_price, prices, throughput
-from launcher.smoke.runner import SILENT_CODES
-from launcher.smoke.suite import smoke
+from launcher.smoke.comparison import toolset
+from launcher.smoke.comparison.cost import cost, list_price, prices, throughput
+from launcher.smoke.run.runner import SILENT_CODES
+from launcher.smoke.run.suite import smoke
 from launcher.smoke.target import Target
 
 BASELINE_SCHEMA = "ernie-deploy/baseline/1"

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from launcher.smoke.answers import Answer
-from launcher.smoke.check import Check, Outcome, passed
+from launcher.smoke.answers.answer import Answer
+from launcher.smoke.answers.template_marks import without_tags
+from launcher.smoke.check import Check
+from launcher.smoke.checks.toolbox import CARD_QUESTION, WEATHER
 from launcher.smoke.clients.base import Client, TransportError
+from launcher.smoke.clients.transcript import Redactor, Transcript
+from launcher.smoke.outcome import Outcome, passed
 from launcher.smoke.session import Session, shorten
 from launcher.smoke.target import Target
-from launcher.smoke.template_marks import without_tags
-from launcher.smoke.toolbox import CARD_QUESTION, WEATHER
-from launcher.smoke.transcript import Redactor, Transcript
 
 DIALECT_OF = {"openai": "openai", "anthropic": "anthropic"}
 """Clients that speak one dialect only; plain requests speak the target's."""

@@ -11,16 +11,19 @@ from launcher import __version__
 from launcher.errors import ExitCode, Problem, UsageError
 from launcher.nearest import did_you_mean
 from launcher.result import Result
-from launcher.smoke.check import TAGS, VERDICTS, Check, Outcome, all_checks
+from launcher.smoke.check import Check, all_checks
 from launcher.smoke.clients import DIALECTS, client
 from launcher.smoke.clients.base import Client
-from launcher.smoke.clients_agree import disagreements
-from launcher.smoke.deviations import explained
-from launcher.smoke.liveness import BUDGET_SECONDS
-from launcher.smoke.runner import CheckRun, Progress, never_connected, run
-from launcher.smoke.section import seconds
+from launcher.smoke.clients.transcript import Redactor
+from launcher.smoke.outcome import VERDICTS, Outcome
+from launcher.smoke.run.agreement import disagreements
+from launcher.smoke.run.deviations import explained
+from launcher.smoke.run.liveness import BUDGET_SECONDS
+from launcher.smoke.run.runner import CheckRun, Progress, never_connected, run
+from launcher.smoke.section.custom import custom_checks
+from launcher.smoke.section.limits import seconds
+from launcher.smoke.tags import TAGS
 from launcher.smoke.target import Target
-from launcher.smoke.transcript import Redactor
 
 VERDICT_OF = {
     ExitCode.DONE: "pass",
@@ -104,8 +107,6 @@ def smoke(
         UsageError: an unknown check, tag or client, or a wrong `smoke:` section.
         PreconditionError: a client's package is missing.
     """
-    from launcher.smoke.section import custom_checks
-
     custom = custom_checks(target)
     if not names and not tags:
         names, tags = _asked_by_profile(target, custom)

@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from launcher.engines.base import CAPABILITIES
 from launcher.errors import PreconditionError, UsageError
-from launcher.smoke.clients.base import CheckLog, Deadline, Endpoint, TransportError
-from launcher.smoke.clients.wire import ask
-from launcher.smoke.recognition import Recognition, recognize, served_name
-from launcher.smoke.skills import skills_of
+from launcher.smoke.clients.base import Endpoint
 from launcher.smoke.target import Target
-from launcher.smoke.transcript import Transcript
+from launcher.smoke.targets.address import base_url
+from launcher.smoke.targets.model_list import CONTEXT_KEYS, NOBODY, SILENT, budget, model_list
+from launcher.smoke.targets.recognition import Recognition, recognize, served_name
+from launcher.smoke.targets.skills import skills_of
 
-ASK_SECONDS = 20.0
-"""How long the model list may take while a target is looked at."""
-SILENT = "gave no model list"
-NOBODY = "takes no connections"
-"""Why there is no model list, where the run itself will say that nobody is there."""
 ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):\d{1,5}(/.*)?$")
 """A host and a port without `http://`: neither a name nor a profile."""
 LONE = re.compile("[\ud800-\udfff]")
-CONTEXT_KEYS = ("max_model_len", "context_length", "max_context_length")
 
 
 def is_url(target: str) -> bool:
@@ -95,7 +88,7 @@ def resolve(
             release=release,
         )
     else:
-        from launcher.smoke.instances import of_instance, of_profile
+        from launcher.smoke.targets.instances import of_instance, of_profile
 
         arguments = (target, overlays, sets)
         resolved = of_profile(*arguments) if is_profile(target) else of_instance(target)
@@ -170,74 +163,6 @@ def of_url(
         notes=tuple(notes),
         **budget(context),
     )
-
-
-def budget(context: int | None, requested: int | None = None) -> dict[str, Any]:
-    """max_tokens of an ordinary question: what was asked for, within half of the context."""
-    tokens = requested or 1024
-    return {"budget": min(tokens, context // 2) if context else tokens}
-
-
-def base_url(url: str) -> str:
-    """The API's base: `/v1` where the address has no path, no slash at the end.
-
-    Raises:
-        UsageError: not an http(s) URL with a host, or one that says more than where the API is.
-    """
-    problem = url_problem(url)
-    if problem:
-        raise UsageError.of("bad-url", problem, "TARGET", "http://127.0.0.1:8180/v1")
-    parts = urlsplit(url)
-    path = parts.path.rstrip("/") or "/v1"
-    for route in ("/chat/completions", "/messages"):
-        path = path.removesuffix(route)
-    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
-
-
-def url_problem(url: str) -> str | None:
-    """What is wrong with the address of an API; None where nothing is.
-
-    An address is shown in every report and in the list of processes, so a secret in it is refused,
-    and never repeated.
-    """
-    try:
-        parts = urlsplit(url)
-        is_http = parts.scheme in ("http", "https") and bool(parts.hostname)
-        _ = parts.port
-    except ValueError:
-        is_http = False
-    if not is_http:
-        return f"not an http or https URL: {url.rpartition('@')[2]!r}"
-    if "@" in parts.netloc:
-        return "the address holds a user or a password: give the key as a reference (--api-key)"
-    if parts.query or parts.fragment:
-        return "the address has a query or a fragment, which no API's base has"
-    return None
-
-
-def model_list(endpoint: Endpoint) -> tuple[list[Mapping[str, Any]], str | None]:
-    """The entries of the server's model list, and what it does instead where none can be had."""
-    log = CheckLog(Transcript((endpoint.key,) if endpoint.key else ()), "target")
-    try:
-        reply = ask(
-            "GET",
-            f"{endpoint.base_url}/models",
-            headers=endpoint.auth_headers(),
-            body=None,
-            deadline=Deadline.after(ASK_SECONDS),
-            log=log,
-        )
-    except TransportError as error:
-        if error.kind == "refused":
-            return [], NOBODY
-        return [], f"{SILENT} ({log.transcript.redactor.text(error.message)})"
-    body = reply.json()
-    data = body.get("data") if isinstance(body, dict) else None
-    if reply.status == 404:
-        return [], "has no model list"
-    if reply.status != 200 or not isinstance(data, list):
-        return [], f"answers HTTP {reply.status} and no list where its models should be"
-    return [e for e in data if isinstance(e, dict)], None
 
 
 def _is_context(value: Any) -> bool:

@@ -12,11 +12,11 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from launcher.smoke.answers import Answer
-from launcher.smoke.check import could_not_check, inconclusive
+from launcher.smoke.answers.answer import Answer
+from launcher.smoke.answers.template_marks import without_tags
 from launcher.smoke.clients.base import TransportError
+from launcher.smoke.outcome import could_not_check, inconclusive
 from launcher.smoke.session import Session
-from launcher.smoke.template_marks import without_tags
 
 MOST_ASKED_AGAIN = 3
 QUESTIONS = ("Hello!", "What is the capital of France?", "Count from 1 to 20.")

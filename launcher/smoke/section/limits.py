@@ -1,6 +1,6 @@
 """The profile's `smoke:` section: expectations, thresholds, promises, checks of one's own.
 
-`launcher.smoke.rules` says what may stand in it; here it is applied.
+`launcher.smoke.section.rules` says what may stand in it; here it is applied.
 
 smoke:
   tags: [quick, tools]            # what runs where the command line does not say
@@ -23,11 +23,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from launcher.profile import types
-from launcher.smoke.check import Check, Finding, Outcome, inconclusive
+from launcher.smoke.outcome import Finding, Outcome, inconclusive
 
 if TYPE_CHECKING:
     from launcher.smoke.session import Session
-    from launcher.smoke.target import Target
 
 LIMITS: Mapping[str, tuple[str, bool]] = {
     "latency": ("seconds", True),
@@ -123,10 +122,3 @@ def over_limits(limits: Mapping[str, Any], measures: Mapping[str, float]) -> lis
         elif (got > limit) if above else (got < limit):
             findings.append(Finding("too-slow", bound, f"{got:.3f} {unit}"))
     return findings
-
-
-def custom_checks(target: Target) -> list[Check]:
-    """The checks that the profile adds under `smoke.custom`."""
-    from launcher.smoke.custom import check_of
-
-    return [check_of(item) for item in target.smoke.get("custom") or []]

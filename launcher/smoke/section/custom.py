@@ -7,11 +7,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from launcher.probe.bounded_json import loads
-from launcher.smoke.answers import Answer
-from launcher.smoke.check import Check, Outcome
-from launcher.smoke.schema import violations
-from launcher.smoke.section import judge_limits
+from launcher.smoke.answers.answer import Answer
+from launcher.smoke.check import Check
+from launcher.smoke.judgement.schema import violations
+from launcher.smoke.outcome import Outcome
+from launcher.smoke.section.limits import judge_limits
 from launcher.smoke.session import Session
+from launcher.smoke.target import Target
+
+
+def custom_checks(target: Target) -> list[Check]:
+    """The checks that the profile adds under `smoke.custom`."""
+    return [check_of(item) for item in target.smoke.get("custom") or []]
 
 
 def check_of(item: Mapping[str, Any]) -> Check:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from launcher.probe.bounded_json import loads
-from launcher.smoke.answers import Choice, ToolCall
-from launcher.smoke.check import inconclusive
-from launcher.smoke.schema import violations
+from launcher.smoke.answers.answer import Choice, ToolCall
+from launcher.smoke.answers.template_marks import TAGS
+from launcher.smoke.judgement.schema import violations
+from launcher.smoke.outcome import inconclusive
 from launcher.smoke.session import Session
-from launcher.smoke.template_marks import TAGS
 
 CARD_QUESTION = "How 's the weather in Beijing today?"
 """As the card of baidu/ERNIE-4.5-21B-A3B-Thinking asks it, the blank included."""

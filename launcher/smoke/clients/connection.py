@@ -19,8 +19,8 @@ from launcher.smoke.clients.base import CheckLog, Deadline, TransportError, not_
 from launcher.smoke.clients.events import EventReader
 from launcher.smoke.clients.final_response import FinalResponse
 from launcher.smoke.clients.guard import Guard
+from launcher.smoke.clients.transcript import Exchange
 from launcher.smoke.clients.wire import is_local
-from launcher.smoke.transcript import Exchange
 
 READ_SIZE = 65_536
 ANSWER_LIMIT = 8 * 1024 * 1024

@@ -1,0 +1,1 @@
+"""Answers: what every client returns, and the marks of chat templates."""

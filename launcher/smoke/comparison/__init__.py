@@ -1,0 +1,1 @@
+"""Comparison of targets: the same checks and tool calls, and the cost."""

@@ -1,0 +1,1 @@
+"""Judgement of answers: shape, schema, what shows only in all of a run."""

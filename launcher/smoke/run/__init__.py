@@ -1,0 +1,1 @@
+"""A run of the suite: which checks, which clients, and the verdicts."""

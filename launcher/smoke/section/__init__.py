@@ -1,0 +1,1 @@
+"""The profile's `smoke:` section: its rules, limits and custom checks."""

@@ -1,0 +1,1 @@
+"""Targets: from a word on the command line to an endpoint and its promises."""

@@ -1,0 +1,48 @@
+"""The model list of a server: its entries, and the limits that follow from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from launcher.smoke.clients.base import CheckLog, Deadline, Endpoint, TransportError
+from launcher.smoke.clients.transcript import Transcript
+from launcher.smoke.clients.wire import ask
+
+ASK_SECONDS = 20.0
+"""How long the model list may take while a target is looked at."""
+SILENT = "gave no model list"
+NOBODY = "takes no connections"
+"""Why there is no model list, where the run itself will say that nobody is there."""
+CONTEXT_KEYS = ("max_model_len", "context_length", "max_context_length")
+
+
+def budget(context: int | None, requested: int | None = None) -> dict[str, Any]:
+    """max_tokens of an ordinary question: what was asked for, within half of the context."""
+    tokens = requested or 1024
+    return {"budget": min(tokens, context // 2) if context else tokens}
+
+
+def model_list(endpoint: Endpoint) -> tuple[list[Mapping[str, Any]], str | None]:
+    """The entries of the server's model list, and what it does instead where none can be had."""
+    log = CheckLog(Transcript((endpoint.key,) if endpoint.key else ()), "target")
+    try:
+        reply = ask(
+            "GET",
+            f"{endpoint.base_url}/models",
+            headers=endpoint.auth_headers(),
+            body=None,
+            deadline=Deadline.after(ASK_SECONDS),
+            log=log,
+        )
+    except TransportError as error:
+        if error.kind == "refused":
+            return [], NOBODY
+        return [], f"{SILENT} ({log.transcript.redactor.text(error.message)})"
+    body = reply.json()
+    data = body.get("data") if isinstance(body, dict) else None
+    if reply.status == 404:
+        return [], "has no model list"
+    if reply.status != 200 or not isinstance(data, list):
+        return [], f"answers HTTP {reply.status} and no list where its models should be"
+    return [e for e in data if isinstance(e, dict)], None
