@@ -35,7 +35,8 @@ def test_a_worker_that_stands_still(fastdeploy: Make) -> None:
         data = server.run("diagnose", server.name, "--json").json["data"]
     finally:
         os.kill(worker, signal.SIGCONT)
-    assert status.stdout.splitlines()[0] == f"{server.name} {SICK}"
+    stopped = f"stopped by a signal (SIGSTOP): {worker} (worker_process.py)"
+    assert status.stdout.splitlines()[0] == f"{server.name} {SICK}; {stopped}"
     assert f"{server.name} {SICK}" in status.stderr
     assert ran.rc == 1, ran.output()
     assert ran.stdout.startswith(f"{server.name} {SICK}")

@@ -109,6 +109,11 @@ LIFE = {
     "os.mkdir engine": 2,
     "open engine.log": 2,
     "write engine.log": 2,
+    "open .log-lengths.json": 1,
+    "write .log-lengths.json": 1,
+    "fsync .log-lengths.json": 1,
+    "os.rename .log-lengths.json": 1,
+    "os.remove log-lengths.json": 1,
     "os.rmdir temporary folder": 1,
     "os.remove control.sock": 1,
 }
@@ -129,6 +134,9 @@ SAMPLE = (
     ("open engine.log", 1, errno.EMFILE, True),
     ("open engine.log", 2, errno.EACCES, True),
     ("write engine.log", 1, errno.EIO, False),
+    ("open .log-lengths.json", 1, errno.EROFS, True),
+    ("fsync .log-lengths.json", 1, errno.EIO, True),
+    ("os.remove log-lengths.json", 1, errno.EACCES, False),
     ("os.rmdir temporary folder", 1, errno.EIO, True),
     ("os.remove control.sock", 1, errno.EROFS, True),
 )

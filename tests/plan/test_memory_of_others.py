@@ -50,5 +50,5 @@ def test_the_plan_is_made_with_the_engines_own_facts(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("_registered")
 def test_an_engine_without_figures_says_so(tmp_path: Path) -> None:
-    with pytest.raises(PreconditionError, match="no memory plan for engine bare"):
+    with pytest.raises(PreconditionError, match="engine bare has no memory plan"):
         plan(tmp_path, "bare")

@@ -1,14 +1,9 @@
-"""The events of a start on stderr: lines in a pipe, one live line on a terminal."""
+"""The events of a start as plain lines; `tests/cli/test_terminal.py` has the live line."""
 
 import io
 from typing import Any
 
 from launcher.report.progress import ProgressLines
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 def event(second: float, kind: str, /, **fields: Any) -> dict[str, Any]:
@@ -60,16 +55,6 @@ def test_plain_lines_have_a_step_of_ten_per_cent() -> None:
         "    7.0 s  loading      load weights 100 %\n"
         "    9.0 s  health       GET /health answered 200\n"
         "   10.0 s  ready        http://127.0.0.1:8180/v1\n"
-    )
-
-
-def test_a_terminal_shows_every_percentage_in_one_line() -> None:
-    assert shown(Terminal(), [START[1], *START[2:5], START[-1]]) == (
-        "    0.0 s  started      engine process 42\x1b[K\n"
-        "    1.0 s  loading      load import\x1b[K"
-        "\n    2.0 s  loading      load weights   0 %\x1b[K"
-        "\r    3.0 s  loading      load weights  10 %\x1b[K"
-        "\n   10.0 s  ready        http://127.0.0.1:8180/v1\x1b[K\n"
     )
 
 
