@@ -54,8 +54,8 @@ def first_cause(instance: InstanceDir) -> Result:
         # Of a damaged state the logs tell what happened, of every start they hold.
         since=state.started_at if state else None,
         until=_until(instance, state),
-        # Of one that runs, every error line is worth a note: nothing has ended.
-        served=state.ready_at if state and not state.live else None,
+        # Of one that did not die, every error line is worth a look: none of them has ended it.
+        served=state.ready_at if state and "died" in (state.state, state.was) else None,
     )
     if not diagnosis.files and report is None:
         raise PreconditionError.of(
@@ -72,15 +72,7 @@ def first_cause(instance: InstanceDir) -> Result:
             data = _as_decided(data, state.error, report)
         elif not diagnosis.conclusive:
             data["cause"], data["remedy"] = report.message, report.remedy or ""
-    if ended_by_us and not data["rule"] and data["first_errors"]:
-        # What no rule knows did not end it: we did.
-        first = data["first_errors"][0]
-        note = f"its logs hold error lines, the first at {first['file']}:{first['line']}"
-        data |= {"first_errors": [], "notes": [*data["notes"], f"{note}: {first['text']}"]}
-        data |= {"cause": report.message, "remedy": report.remedy or ""} if report else {}
-    is_failure = bool(data["rule"] or data["first_errors"]) or (
-        report is not None and not ended_by_us
-    )
+    is_failure = diagnosis.conclusive or (report is not None and not ended_by_us)
     return Result(
         "diagnose", data, instance.name, ExitCode.NEGATIVE if is_failure else ExitCode.DONE
     )

@@ -94,13 +94,3 @@ def test_of_a_killed_keeper_its_guards_note_counts(state: str, tmp_path: Path) -
     os.unlink(cause.logs / log_lengths.NAME)
     log_lengths.write(cause.logs, "one:0", {})
     assert first_cause(cause).data["rule"] == "ED-X-CAUSE", "the note is another start's"
-
-
-def test_an_error_that_no_rule_knows_did_not_end_what_we_ended(tmp_path: Path) -> None:
-    """FastDeploy logs `[version.txt] Not Found!` as an error at every start from its sources."""
-    cause = instance(tmp_path, "KeyError: 'odd'\n", state="stopped", exit_code=130)
-    result = first_cause(cause)
-    assert result.exit_code is ExitCode.DONE
-    assert (result.data["rule"], result.data["first_errors"]) == (None, [])
-    assert "was stopped" in result.data["cause"]
-    assert "engine.log:1: KeyError: 'odd'" in result.data["notes"][-1]
