@@ -55,6 +55,10 @@ class Hit:
     groups: dict[str, str] = field(default_factory=dict)
 
 
+LOOKED_AT = 10
+"""Lines that are looked at for each one that may match: it bounds the work."""
+
+
 class Matcher:
     """Compiled patterns and noise; `hits` searches data, `first` a single line."""
 
@@ -82,6 +86,9 @@ class Matcher:
     def hits(self, data: bytes, *, talkative: Container[int] = (), limit: int = 200) -> list[Hit]:
         """Lines of `data` that a pattern matches, at most `limit` per pattern, by pattern.
 
+        Of one pattern `LOOKED_AT` times as many lines are looked at: most lines that hold its
+        fixed text may be noise or source code, and the match may stand behind them.
+
         Only patterns whose index is in `talkative` may match a logger's INFO and DEBUG records:
         the others do not look at them, which is also most of the work saved.
         """
@@ -91,9 +98,10 @@ class Matcher:
         sifted = _Sifted(data, b"" if quiet else _without_chatter(data), self._sieve)
         for pattern in self._patterns:
             lines: set[int] = set()
+            matched = 0
             for start in sifted.starts(pattern, whole_line=pattern.index in talkative):
                 # A long log of refused requests must not stop the search for other rules.
-                if len(lines) >= limit:
+                if matched >= limit or len(lines) >= LOOKED_AT * limit:
                     break
                 if start in lines:
                     continue
@@ -101,6 +109,7 @@ class Matcher:
                 hit = self._match(pattern, data, start)
                 if hit:
                     hits.append(hit)
+                    matched += 1
         return hits
 
     def _match(self, pattern: Pattern, data: bytes, start: int) -> Hit | None:
