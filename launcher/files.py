@@ -180,7 +180,7 @@ def try_lock(descriptor: int) -> bool:
 
 
 def is_locked(path: Path) -> bool:
-    """True while the flock of the file at `path` is held; False where there is no plain file.
+    """True while the flock of the file at `path` is held; False without a plain file.
 
     The lock is asked for as a shared one, so that two that look do not see each other.
     """

@@ -31,7 +31,7 @@ _CERTAIN = (
 
 @functools.cache
 def _patterns() -> tuple[re.Pattern[str], ...]:
-    """What is masked; compiled by whoever shows a log, not by whoever reads a profile."""
+    """What is masked; compiled when a log is shown, not when a profile is read."""
     return (
         *_CERTAIN,
         # "HF_TOKEN": "a b c"; a quoted value ends with its quote

@@ -1,7 +1,7 @@
 """What the shell offers for the arguments of the verbs: instances, profiles, engines, logs.
 
 A file is offered by saying so, first: the shell then completes paths by itself wherever no name
-fits. Nothing here may fail loudly, it would end up in somebody's half-typed line.
+fits. Nothing here may fail loudly, it would end up in the user's half-typed line.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def write(logs: Path, token: str, lengths: Mapping[str, int]) -> None:
 
 
 def read(logs: Path) -> Record | None:
-    """What was noted in the folder `logs`; None where nothing was, or what is there is no record.
+    """What was noted in the folder `logs`; None if nothing was, or if the file is not a record.
 
     The first signal is the only thing that it tells: without it, the logs are read to their end.
     """
@@ -67,7 +67,7 @@ def of_start(logs: Path, token: str) -> dict[str, int] | None:
 
 
 def forget(logs: Path) -> None:
-    """Another run writes to the same logs: what was noted is no end of them any more."""
+    """Another run writes to the same logs: what was noted is not their end any more."""
     with contextlib.suppress(OSError):
         (logs / NAME).unlink(missing_ok=True)
 

@@ -23,7 +23,7 @@ def constraint(text: str | None) -> SpecifierSet:
     A bare version admits its patch releases: `2.3` is `==2.3.*`, `2.3.2` is `==2.3.2`.
 
     Raises:
-        UsageError: `text` is no constraint.
+        UsageError: `text` is not a constraint.
     """
     try:
         return specifier(text)

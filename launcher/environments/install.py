@@ -56,7 +56,7 @@ def install(requirement: str, options: Options, progress: Progress) -> tuple[Env
     if there is not None:
         return there, False
     with _signals(), _lock(request.recipe.name, progress):
-        # Whoever had the lock before may have made just this.
+        # The process that held the lock before may have made exactly this.
         there = _installed(request, options)
         if there is not None:
             return there, False

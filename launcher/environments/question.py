@@ -19,7 +19,7 @@ def ask(engine: Engine, installed: Installed) -> bool:
 
     False where the engine did not answer: its flags then stay unchecked, and the plan says so.
     """
-    # An engine of somebody else may have been written before there were questions.
+    # A third party's engine may have been written before there were questions.
     question: Question | None = getattr(engine, "question", None)
     if question is None:
         return True

@@ -89,7 +89,7 @@ def plan(
     notes = [f"{name} is removed: {why}" for name, why in recipe.remove.items()]
     notes += [torch.note] if torch and torch.note else []
     if not verify:
-        notes.append("the engine is not tried after the install: there is no GPU here")
+        notes.append("the engine is not tried after the install: this machine has no GPU")
     facts = {"arch": arch} if arch else {}
     return InstallPlan(
         recipe,

@@ -3,7 +3,7 @@
 A virtual environment cannot be moved (its scripts hold absolute paths), so it is made in its final
 place, `engines/<name>-<version>/`: `.ernie-deploy-begun` is written into it first and
 `ernie-deploy.json` last. A folder with the first file only is unfinished: never used, removed by
-the next install of the same engine. A folder with neither is somebody else's and is left alone.
+the next install of the same engine. A folder with neither is not ours and is left alone.
 """
 
 from __future__ import annotations

@@ -187,7 +187,7 @@ def _read(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, boo
         if not chunk:
             break
         output += chunk
-        # An interpreter whose exit hangs (a stuck atexit hook) has answered all the same, and one
+        # An interpreter whose exit hangs (a stuck atexit hook) has answered anyway, and one
         # that floods its output never will.
         answered = _MARK.encode() in output and output.endswith(b"}\n")
         if answered or len(output) > _OUTPUT_LIMIT:

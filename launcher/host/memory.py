@@ -35,7 +35,7 @@ class Memory:
 
     @property
     def usable(self) -> int:
-        """Bytes that can be taken before the kernel kills somebody."""
+        """Bytes that can be taken before the kernel kills a process."""
         if self.limit.value is None:
             return self.available
         return min(self.available, max(self.limit.value - (self.limit.used or 0), 0))

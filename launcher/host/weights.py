@@ -115,7 +115,7 @@ def read(folder: Path) -> Checkpoint:
                 set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
             )
         except (ValueError, KeyError, AttributeError):
-            raise BrokenCheckpoint(f"{index} is no index of weights") from None
+            raise BrokenCheckpoint(f"{index} is not an index of weights") from None
         missing = [name for name in names if not (folder / name).is_file()]
         if missing:
             raise BrokenCheckpoint(

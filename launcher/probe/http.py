@@ -18,7 +18,7 @@ PIECE = 64 * 1024
 
 
 class NotHttpError(OSError):
-    """What came is no HTTP answer, or ended before its end."""
+    """What came is not an HTTP answer, or ended before its end."""
 
 
 def request(

@@ -19,7 +19,7 @@ def holder(inode: int, pids: list[int]) -> int | None:
 
 
 def describe_holder(port: int) -> str | None:
-    """Who listens on `port`, for a message: `pid 12 (nginx: master process)`; None if nobody."""
+    """The listener of `port`, for a message: `pid 12 (nginx: master process)`; None without one."""
     listening = listeners(port)
     if not listening:
         return None

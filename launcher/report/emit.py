@@ -1,7 +1,7 @@
 """The one place where results reach stdout and stderr.
 
 Stdout carries the answer (text, or one JSON envelope); errors as prose, progress and notes go to
-stderr. What steers a terminal is taken out here, whoever wrote it (an engine, a server, a log).
+stderr. What steers a terminal is taken out here, from every source (an engine, a server, a log).
 A person at a terminal gets colours, lists that fit and errors that quote their line (`screens`,
 `paint`, `frames`); what a pipe gets never changes with it.
 """

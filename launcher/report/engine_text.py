@@ -55,7 +55,7 @@ def install(result: Result) -> str:
         f"with {parts} on Python {data['python_version']}",
     ]
     if not data["verified"]:
-        lines.append("not tried: there is no GPU here")
+        lines.append("not tried: this machine has no GPU")
     return "\n".join(lines)
 
 

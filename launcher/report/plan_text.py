@@ -70,7 +70,9 @@ def _elsewhere(plan_data: Mapping[str, Any]) -> list[str]:
     for port in plan_data["ports"]:
         name = port["shown_as"] or port["name"]
         if port["socket"]:
-            lines.append(f"  {port['socket']}  {name}; {port['number']} is no port, only its name")
+            lines.append(
+                f"  {port['socket']}  {name}; {port['number']} is not a port, only its name"
+            )
     for one in plan_data["sockets"]:
         path = one["path"].replace("{pid}", "PID")
         lines.append(f"  {path}  {one['shown_as']}")

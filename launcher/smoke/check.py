@@ -122,7 +122,7 @@ def all_checks() -> tuple[Check, ...]:
     """Every check, ours in the order of the modules, then those of entry points.
 
     Raises:
-        PreconditionError: an entry point cannot be loaded or is no check.
+        PreconditionError: an entry point cannot be loaded or is not a check.
     """
     for module in MODULES:
         importlib.import_module(f"launcher.smoke.checks.{module}")

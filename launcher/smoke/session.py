@@ -167,7 +167,7 @@ class Session:
         return all(self.target.promised(c) for c in required)
 
     def accepted(self, answer: Answer) -> None:
-        """Go on only with a 200; a refusal of what nobody promised cannot be judged."""
+        """Go on only with a 200; a refusal of what was not promised cannot be judged."""
         if answer.status == 200 and answer.error is None:
             return
         summary = f"HTTP {answer.status}: {shorten(answer.error)}"
@@ -192,13 +192,13 @@ class Session:
         return choice.text
 
     def skill(self, condition: bool, code: str, expected: str, got: Any) -> None:
-        """Judge the model: a failure only where somebody promised the skill."""
+        """Judge the model: a failure only if the skill was promised."""
         skills = [n for n in self.check.needs if n.startswith("skill-")]
         if condition or self.promised(*skills):
             self.expect(condition, code, expected, got)
             return
         raise inconclusive(
-            f"expected {expected}, got {shorten(got)}; nobody promised {' '.join(skills)}"
+            f"expected {expected}, got {shorten(got)}; not promised: {' '.join(skills)}"
         )
 
 

@@ -16,7 +16,7 @@ DEFAULT_TIMEOUT = 120.0
 class Target:
     """One endpoint under test.
 
-    `promises` is None where nobody declared anything (a URL). `extra` are single promises made
+    `promises` is None if nothing was declared (a URL). `extra` are single promises made
     beside them, `denied` promises taken back. `budget` is max_tokens of an ordinary question;
     times are in seconds. `silence_timeout` bounds one read (None: as long as the request may take,
     for a plain answer and a long prompt are silent to the end). `limits` are the context and the

@@ -24,14 +24,14 @@ def test_no_driver(examine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     finding = examine()["driver"]
     assert finding.answer == "FAIL"
-    assert "no nvidia-smi on PATH" in finding.evidence
+    assert "nvidia-smi is not on PATH" in finding.evidence
 
 
 def test_a_machine_without_a_gpu_is_not_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     findings = {f.check: f for f in doctor.run(doctor.machine())}
     assert findings["driver"].answer == "UNKNOWN"
-    assert "no nvidia-smi on PATH" in findings["driver"].evidence
+    assert "nvidia-smi is not on PATH" in findings["driver"].evidence
 
 
 @pytest.mark.parametrize(

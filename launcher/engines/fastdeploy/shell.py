@@ -2,7 +2,7 @@ r"""Values that FastDeploy pastes into the shell string that starts its workers.
 
 `LLMEngine._start_worker_service` builds one string and runs it with `shell=True`; most values go
 in without quotes, JSON ones between single quotes. A space in a model path makes a broken start,
-`$(...)` somebody's command. Which option is pasted how, per release, is in `data/late.json`.
+`$(...)` runs a command. Which option is pasted how, per release, is in `data/late.json`.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def every_answer(session: Session) -> Outcome:
 
 
 def _with_tools(session: Session, stream: bool) -> None:
-    """A server may refuse tools that nobody promised: that is tool-call's to say."""
+    """A server may refuse tools that were not promised: tool-call reports that."""
     ask = session.stream if stream else session.chat
     for question in (CARD_QUESTION, CARD_QUESTION.replace("Beijing", "Paris")):
         ask(question, tools=[WEATHER], tool_choice="auto")

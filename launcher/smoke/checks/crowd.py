@@ -40,7 +40,7 @@ VOCABULARY = (
 
 @dataclass
 class Crowd:
-    """What is known of the server when nobody else asks.
+    """What is known of the server without other requests.
 
     `known` maps a question to its answer's text and its prompt's tokens; only questions that were
     answered alike twice are in it, and whose answers differ from one another.
@@ -224,7 +224,7 @@ def _own_count(session: Session, name: str, answer: Answer, crowd: Crowd) -> Non
 
 
 def _not_echoed(session: Session, prompt: str, answer: Answer) -> None:
-    """An echo of the prompt holds every marker, and is no answer; a thought may quote it."""
+    """An echo of the prompt holds every marker, and is not an answer; a thought may quote it."""
     text = answer.choice.text
     is_own_text = len(prompt) < 12 or prompt not in text
     session.require(is_own_text, "prompt-echoed", "an answer", f"the question: {text!r}")

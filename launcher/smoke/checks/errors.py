@@ -59,7 +59,7 @@ def bad_json(session: Session) -> Outcome:
     needs="unknown-model-error",
 )
 def bad_model(session: Session) -> Outcome:
-    """A name nobody serves."""
+    """A name that is not served."""
     return _refused(session, _body(session, model="no-such-model-4e1f"))
 
 

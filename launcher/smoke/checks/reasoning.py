@@ -120,7 +120,7 @@ def _split(session: Session, *, stream: bool) -> Outcome:
     if not thought and not session.findings:
         if session.promised():
             session.require(False, "no-reasoning", "reasoning in its own field", choice.content)
-        raise could_not_check("no reasoning was seen, and nobody promised any")
+        raise could_not_check("no reasoning was seen, and none was promised")
     if not choice.text:
         if choice.finish_reason == "length":
             raise inconclusive(

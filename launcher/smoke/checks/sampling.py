@@ -23,7 +23,7 @@ DRAWS = 6
     needs="chat",
 )
 def temperature(session: Session) -> Outcome:
-    """Six draws hot; cold ones may differ under load, so a cold difference is no failure."""
+    """Six draws hot; cold ones may differ under load, so a cold difference is not a failure."""
     hot = _draws(session, temperature=1.5, top_p=1.0)
     session.skill(
         len(hot) > 1,

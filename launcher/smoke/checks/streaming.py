@@ -21,9 +21,9 @@ PARAGRAPH = "Tell me a story."
 TRIES = 3
 MOST_TRIES = 8
 AT_ONCE = 0.2
-"""Of an answer's time: less between its first and its last text is no stream."""
+"""Of an answer's time: less between its first and its last text is not a stream."""
 LUMP_SECONDS = 0.0004
-"""A text: what comes faster was written at once; two thousand tokens a second are no model's."""
+"""A text: what comes faster was written at once; no model writes two thousand tokens a second."""
 ONE_CHUNK_TOKENS = 24
 """Tokens of a chunk on average: more, and the answer was not sent as it was generated."""
 LONG_QUESTIONS = (PARAGRAPH, "Count from 1 to 100.", COUNT)
@@ -286,7 +286,7 @@ def _reasoning_first(session: Session, answer: Answer) -> None:
     for chunk in answer.chunks:
         for delta in chunk.deltas:
             content, thought = delta.get("content"), reasoning_of(delta) or ""
-            # Within one delta there is no order: it may hold the last thought and the first text.
+            # One delta has no order: it may hold the last thought and the first text.
             late = late or (answering and bool(thought.strip()))
             answering = answering or (isinstance(content, str) and bool(content.strip()))
     session.expect(not late, "reasoning-late", "reasoning before the answer", "reasoning after it")

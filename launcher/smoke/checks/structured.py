@@ -23,7 +23,7 @@ ODD: dict[str, Any] = {
     "required": ["verdict"],
     "additionalProperties": False,
 }
-"""A schema nobody would hit by chance: only enforcement gives it."""
+"""A schema that is not met by chance: only enforcement gives it."""
 
 
 @check("json-mode", "response_format json_object gives JSON", tags="quick", needs="json-mode")

@@ -61,7 +61,7 @@ def tool_arguments(session: Session) -> Outcome:
 
 
 def _text(session: Session, answer: Answer, how: str) -> str | None:
-    """The note in the call; None where there is no call, or one that the budget cut."""
+    """The note in the call; None without a call, or with one that the budget cut."""
     choice = answer.choice
     if not choice.calls or choice.finish_reason == "length":
         return None

@@ -64,7 +64,7 @@ def judge_calls(
     """At least one call, each of an offered tool with arguments valid against its schema.
 
     Raises:
-        Stop: there is no call at all.
+        Stop: the answer has no call.
     """
     names = [t["function"]["name"] for t in tools]
     if not choice.calls:

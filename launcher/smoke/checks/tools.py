@@ -180,7 +180,7 @@ def _with_results(question: Messages, calls: tuple[ToolCall, ...], results: list
     try:
         [loads(c.arguments, strict=False) for c in calls]
     except ValueError as error:
-        raise inconclusive("the first call's arguments are no JSON: see tool-call") from error
+        raise inconclusive("the first call's arguments are not JSON: see tool-call") from error
     result_messages = [
         {"role": "tool", "tool_call_id": c.id or f"call_{i}", "content": result}
         for i, (c, result) in enumerate(zip(calls, results, strict=True))

@@ -31,7 +31,7 @@ def reasoning_turns(session: Session) -> Outcome:
     if not thought:
         if session.promised():
             session.require(False, "no-reasoning", "reasoning in its field", first.choice.content)
-        raise could_not_check("no reasoning was seen in the first turn, and nobody promised any")
+        raise could_not_check("no reasoning was seen in the first turn, and none was promised")
     history = [
         {"role": "user", "content": "Hello!"},
         {"role": "assistant", "content": "Hello! How can I help you today?"},

@@ -27,7 +27,7 @@ class TransportError(Exception):
 
 
 def not_connected(url: str, error: BaseException, through: str = "") -> TransportError:
-    """That nobody takes connections at `url`, and why; `through` names what stands between."""
+    """The error that `url` takes no connections, and why; `through` names what stands between."""
     parts = urlsplit(url)
     reason = innermost(error)
     detail = reason.strerror if isinstance(reason, OSError) and reason.strerror else str(reason)

@@ -69,7 +69,7 @@ class EventReader:
             line = line.removeprefix(b"\xef\xbb\xbf")
             self._bom = False
         if line:
-            # A comment is no part of an event: a proxy keeps a slow stream alive with them.
+            # A comment is not a part of an event: a proxy keeps a slow stream alive with them.
             if not line.startswith(b":"):
                 self._lines.append(line)
                 self._size += len(line) + 1

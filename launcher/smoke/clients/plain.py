@@ -60,7 +60,7 @@ def plain(status: int, body: bytes, seconds: float, anthropic: bool) -> Answer:
     """The answer in a response that is not a stream.
 
     Raises:
-        TransportError: a 200 whose body is no JSON object.
+        TransportError: a 200 whose body is not a JSON object.
     """
     why = ""
     try:
@@ -71,7 +71,7 @@ def plain(status: int, body: bytes, seconds: float, anthropic: bool) -> Answer:
         text = body[:4000].decode("utf-8", "replace")
         if status == 200:
             raise TransportError(
-                "garbled", f"200 with a body that is no JSON object{why}: {text[:200]!r}"
+                "garbled", f"200 with a body that is not a JSON object{why}: {text[:200]!r}"
             )
         return Answer(status, seconds, error=text[:500].strip() or "an empty body")
     if anthropic and status == 200:
@@ -80,10 +80,10 @@ def plain(status: int, body: bytes, seconds: float, anthropic: bool) -> Answer:
 
 
 def streamed(stream: EventStream, anthropic: bool) -> Answer:
-    """The answer in a stream of events; a response that is no stream is taken as what it is.
+    """The answer in a stream of events; a response that is not a stream is taken as it is.
 
     Raises:
-        TransportError: an event that is no JSON object.
+        TransportError: an event that is not a JSON object.
     """
     if stream.status != 200 or "text/event-stream" not in stream.headers.get("content-type", ""):
         answer = plain(stream.status, stream.body, stream.seconds, anthropic)
@@ -102,7 +102,9 @@ def streamed(stream: EventStream, anthropic: bool) -> Answer:
         except ValueError as error:
             raw, why = None, _why(error)
         if not isinstance(raw, dict):
-            raise TransportError("garbled", f"an event that is no JSON object{why}: {data[:200]!r}")
+            raise TransportError(
+                "garbled", f"an event that is not a JSON object{why}: {data[:200]!r}"
+            )
         chunks.append(Chunk(at, raw))
     if anthropic:
         chunks, done = messages_dialect.chunks(chunks)
@@ -110,5 +112,5 @@ def streamed(stream: EventStream, anthropic: bool) -> Answer:
 
 
 def _why(error: ValueError) -> str:
-    """The reason where it is a bound; that text is no JSON can be seen in the text."""
+    """The reason where it is a bound; the text shows that it is not JSON."""
     return "" if isinstance(error, (json.JSONDecodeError, UnicodeError)) else f" ({error})"

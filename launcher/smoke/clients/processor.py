@@ -1,4 +1,4 @@
-"""How long this side has waited for a processor: time that is no server's.
+"""How long this side has waited for a processor: time that is not the server's.
 
 On a machine short of processors a client reads late what was sent in time. Linux counts, for each
 thread, the nanoseconds in which it was ready to run and did not (`schedstat`, second number).
@@ -12,7 +12,7 @@ SCHEDSTAT = Path("/proc/thread-self/schedstat")
 
 
 def waited() -> float:
-    """Seconds for which the calling thread has waited for a processor; 0 where nobody counts."""
+    """Seconds for which the calling thread has waited for a processor; 0 if it is not counted."""
     try:
         return int(SCHEDSTAT.read_text().split()[1]) / 1e9
     except (OSError, ValueError, IndexError):

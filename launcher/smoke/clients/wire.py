@@ -172,7 +172,7 @@ def _exchange(
 
     from launcher.smoke.clients.guarded_session import guarded_session
 
-    # Compressed events are timed wrongly; what is compressed all the same is decoded here.
+    # Compressed events are timed wrongly; what is compressed anyway is decoded here.
     sent = {"Accept": "*/*", "Accept-Encoding": "identity", **headers}
     if body is not None:
         sent.setdefault("Content-Type", "application/json")
@@ -232,7 +232,7 @@ def is_local(url: str) -> bool:
 
 
 def _pieces(stream: requests.Response, deadline: Deadline) -> Iterator[bytes]:
-    """Bytes as they arrive; `iter_content` waits for full blocks where there are no HTTP chunks."""
+    """Bytes as they arrive; `iter_content` waits for full blocks without HTTP chunks."""
     raw = stream.raw
     while piece := raw.read1(READ_SIZE):
         yield piece

@@ -41,7 +41,7 @@ def prompts(path: Path | None = None) -> list[Mapping[str, Any]]:
     """The prompt set: `prompt`, and `call`, the tool it should trigger or None.
 
     Raises:
-        UsageError: the file cannot be read or is no prompt set.
+        UsageError: the file cannot be read or is not a prompt set.
     """
     try:
         questions = json.loads((path or DATA).read_text(encoding="utf-8"))["prompts"]

@@ -35,7 +35,7 @@ class Entry:
 
     @property
     def is_answered(self) -> bool:
-        """True for an answer that is no error."""
+        """True for an answer that is not an error."""
         return self.answer.status == 200 and self.answer.error is None
 
     @property

@@ -68,7 +68,7 @@ def violations(value: Any, schema: Mapping[str, Any], path: str = "$") -> list[s
 def unknown_words(schema: Any, path: str = "$") -> list[str]:
     """What in a schema this judge does not know: keywords and types, as deep as they go."""
     if not isinstance(schema, Mapping):
-        return [f"{path} is no schema: {schema!r}"]
+        return [f"{path} is not a schema: {schema!r}"]
     keywords = [
         f"{path}: JSON Schema keyword not supported here: {w}"
         for w in sorted(set(schema) - KNOWN_KEYWORDS)
@@ -79,7 +79,7 @@ def unknown_words(schema: Any, path: str = "$") -> list[str]:
     try:
         re.compile(str(schema.get("pattern", "")))
     except re.error as error:
-        keywords.append(f"{path}: pattern is no regular expression: {error}")
+        keywords.append(f"{path}: pattern is not a regular expression: {error}")
     properties = schema.get("properties", {})
     if not isinstance(properties, Mapping):
         return [*keywords, f"{path}: properties are a mapping"]

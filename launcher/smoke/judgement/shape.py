@@ -160,7 +160,7 @@ def _head(raw: Mapping[str, Any], kind: str) -> Iterator[Finding]:
         yield Finding("object", f"object {kind}", repr(raw.get("object")))
     created = raw.get("created")
     now = int(time.time())
-    # Whole numbers are compared: one of any size is no error.
+    # Whole numbers are compared: one of any size is not an error.
     seconds = isinstance(created, int) and not isinstance(created, bool)
     if not seconds or abs(int(created or 0) - now) > CLOCK_SECONDS:
         text = repr(created)[:80]

@@ -156,7 +156,7 @@ def _run_jobs(
 
 
 def _silence(ended: Sequence[CheckRun]) -> str | None:
-    """Why it is no use to ask on: several checks waited in vain, and none was ever answered.
+    """Why more requests are useless: several checks waited in vain, and none was ever answered.
 
     Without it a server that takes every request and answers none would hold a whole run for as
     many time-outs as there are checks.

@@ -143,7 +143,7 @@ def smoke(
     }
     code = exit_code(rows, data["differences"])
     if ended.stopped == "budget" and code is not ExitCode.NEGATIVE:
-        # What was not asked may be wrong: a run that was cut short is no pass.
+        # What was not asked may be wrong: a run that was cut short is not a pass.
         code = ExitCode.DEADLINE
     data["verdict"] = VERDICT_OF[code]
     name = target.name if target.kind == "instance" else None
@@ -216,7 +216,7 @@ def describe(target: Target) -> dict[str, Any]:
 def exit_code(
     rows: Sequence[Mapping[str, Any]], differences: Sequence[Mapping[str, Any]]
 ) -> ExitCode:
-    """1 for a failure, a doubt or a difference nobody knows; 3 where nothing could be checked."""
+    """1 for a failure, a doubt or an unknown difference; 3 where nothing could be checked."""
     for one in rows:
         if one["verdict"] in ("fail", "inconclusive") and not one["deviations"]:
             return ExitCode.NEGATIVE

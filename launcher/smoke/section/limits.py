@@ -108,7 +108,7 @@ def judge_limits(session: Session, limits: Mapping[str, Any]) -> None:
 
 
 def over_limits(limits: Mapping[str, Any], measures: Mapping[str, float]) -> list[Finding]:
-    """Every limit that the measures break; a limit nobody measured is broken too."""
+    """Every limit that the measures break; a limit that was not measured is broken too."""
     findings = []
     for key, (measure, above) in LIMITS.items():
         if key not in limits:

@@ -74,7 +74,7 @@ def resolve(
     if ADDRESS.match(target) and not os.path.exists(target):
         raise UsageError.of(
             "bad-url",
-            f"{target!r} is no URL",
+            f"{target!r} is not a URL",
             "TARGET",
             f"did you mean http://{target}?",
         )
@@ -125,7 +125,7 @@ def of_url(
         else:
             model = "default"
             why = missing or f"lists {len(names)} models"
-            # Where nobody is, the run says so, once; the list of models is not to blame.
+            # Without a server the run says so, once; the list of models is not to blame.
             if answers:
                 served = served_name(replace(bare, model=model), names)
                 model, by = served or (model, "")

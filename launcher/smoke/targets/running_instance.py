@@ -1,7 +1,7 @@
 """Is it our instance that would answer: it is ready, and its own process has the port.
 
-A port outlives its instance: whoever listens there now may serve the same model under the same
-name, and every check would be green for an instance that does not run.
+A port outlives its instance: the process that listens there now may serve the same model under the
+same name, and every check would be green for an instance that does not run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def serving(name: str, profile: str | None = None) -> InstanceDir:
 
     Raises:
         UsageError: no such instance (where it was asked for by its name).
-        PreconditionError: it is not ready, or its port belongs to somebody else.
+        PreconditionError: it is not ready, or its port belongs to another process.
     """
     instance = instance_dir(name)
     check_readable(instance)
