@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -29,6 +30,13 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["ERNIE_DEPLOY_HOME"] = fallback
     # A job scheduler's choice of GPUs is not part of a test; the doctor refuses a wrong one.
     os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+    # A shell starts `make test &` with these ignored, and every process of a test inherits that.
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(
+                number,
+                signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL,
+            )
     for name in ("FORCE_COLOR", "CLICOLOR_FORCE"):  # many a CI sets one; tests read plain text
         os.environ.pop(name, None)
 
