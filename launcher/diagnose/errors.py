@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from launcher.diagnose.diagnosis import TEXT_LIMIT, Evidence
 from launcher.diagnose.lines import redact, segments
-from launcher.diagnose.matching import Matcher, logical_line, span_of
+from launcher.diagnose.matching import Matcher, logical_line, span_of, without_head
 from launcher.diagnose.sources import LogFile, contents
 
 MAX_FIRST_ERRORS = 5
@@ -53,9 +53,12 @@ def first_errors(
 
 def is_error(text: str, level: str | None) -> bool:
     """True for an error record's head, a traceback's last line, or a plain `error: ...`."""
+    message = without_head(text)
+    if message.startswith(("Traceback (most recent call last)", "  ")):
+        return False  # the frames of an error whose own line follows
     if level is not None:
         return level in _LEVELS
-    return bool(_EXCEPTION.match(text) or _PLAIN.match(text))
+    return bool(_EXCEPTION.match(message) or _PLAIN.match(message))
 
 
 def _candidates(data: bytes) -> Iterator[int]:

@@ -38,7 +38,8 @@ _ANY_LOG = re.compile(
         rf"|(?:\([^)\n]{{1,60}}\) )?(?:\[[^\]\n]{{1,40}}\] )*\[?{_LEVELS}"
         rf"|\[?\d{{4}}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d[^\n]{{0,60}}\b{_LEVELS}"
         r"|[IWEF]\d{4,8} \d\d:\d\d:\d\d"  # glog
-        r"|Traceback \(most recent call last\):"
+        r"|(?:\[[A-Za-z]{0,20}\d{1,5}\]: ?)?(?:\([^)\n]{1,60}\) )?"
+        r"Traceback \(most recent call last\):"
         r")"
     ).encode(),
     re.MULTILINE,

@@ -17,9 +17,11 @@ _LONGEST_LINE = 64 * 1024
 
 _FRAME = re.compile(r'^\s*File "[^"\n]*", line \d+')
 
-# What stands before each line of a traceback: the process and logger of vLLM, and the margin of
-# an exception group. Every part may be absent, so it matches any text.
+# What stands before each line of a traceback: the rank (torch: `[rank1]: `, torchrun:
+# `[default0]:`), the process and logger of vLLM, and the margin of an exception group. Every part
+# may be absent, so it matches any text.
 _HEAD = re.compile(
+    r"(?:\[rank\d{1,5}\]: |\[[A-Za-z]{0,20}\d{1,5}\]:)?"
     r"(?:\([^)\n]{1,60}\) )?"
     r"(?:\[?(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) +[\d-]{5,10} [\d:.,]{8,15} \[[^\]\n]{1,80}\] ?)?"
     r"(?: {1,20}\| )?"
@@ -117,7 +119,7 @@ class Matcher:
         if _is_code(data, start, line.content):
             return None
         for part in segments(line.content):
-            match = pattern.regex.search(part)
+            match = pattern.regex.search(part) or pattern.regex.search(without_head(part))
             if match and not self.is_noise(part):
                 groups = {k: v for k, v in match.groupdict().items() if v is not None}
                 return Hit(pattern.index, start, line, part, groups)
@@ -291,7 +293,7 @@ def _is_code(data: bytes, start: int, content: str) -> bool:
     Source stands below its frame, deeper than it and on several lines where the statement has
     several, so the search goes up through the indented lines to the frame.
     """
-    source = _without_head(content)
+    source = without_head(content)
     if not source.startswith("    "):
         return False
     if source.lstrip().startswith("raise "):
@@ -301,7 +303,7 @@ def _is_code(data: bytes, start: int, content: str) -> bool:
         if at == 0:
             return False
         at = data.rfind(b"\n", 0, at - 1) + 1
-        above = _without_head(_line_at(data, at).content)
+        above = without_head(_line_at(data, at).content)
         if _FRAME.match(above):
             return True
         if not above.startswith("    "):
@@ -309,8 +311,8 @@ def _is_code(data: bytes, start: int, content: str) -> bool:
     return False
 
 
-def _without_head(content: str) -> str:
-    """A traceback's line without its process, its logger's head and its group's margin."""
+def without_head(content: str) -> str:
+    """A traceback's line without its rank, process, logger's head and group's margin."""
     return _HEAD.sub("", content, count=1)
 
 

@@ -1,6 +1,7 @@
 """Logs as they lie on disk, and the first cause that is found in them."""
 
 import json
+import traceback
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -387,6 +388,9 @@ HEADS = (
     "(EngineCore_DP0 pid=2) ERROR 01-09 10:00:09 [core.py:396] ",
     "  | ",
     "(APIServer pid=1)   | ",
+    "[rank1]: ",
+    "[default0]:",
+    "[rank0]: (EngineCore_DP0 pid=2) ",
 )
 SOURCES = (
     '    check(quant, f"ValueError: Invalid quantization method: {quant}")\n    ^^^^^^^^^^^^',
@@ -412,6 +416,35 @@ def test_a_traceback_is_quoted_by_its_exception_line(
     assert answer.rule_id == "ED-FD-QUANTIZATION-INVALID"
     assert answer.evidence is not None
     assert answer.evidence.line == len(lines)
+
+
+class OddError(Exception):
+    """An error that no rule knows."""
+
+
+def chained(kind: str) -> str:
+    """A traceback of Python itself whose first exception is the cause of the second."""
+    try:
+        try:
+            raise OddError("the cause\nis told\nin lines")
+        except OddError as error:
+            if kind == "direct cause":
+                raise RuntimeError("wrapped") from error
+            raise RuntimeError("wrapped")  # noqa: B904 - the chain that is tested
+    except RuntimeError:
+        return traceback.format_exc()
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("kind", ["direct cause", "during handling"])
+def test_of_chained_exceptions_the_first_is_quoted(tmp_path: Path, head: str, kind: str) -> None:
+    lines = chained(kind).splitlines()
+    logs = write(tmp_path / "log", workerlog__0="".join(f"{head}{line}\n" for line in lines))
+    answer = of_folder(logs, "fastdeploy")
+    assert answer.rule_id is None
+    cause = next(n for n, line in enumerate(lines, 1) if "OddError: the cause" in line)
+    assert answer.first_errors[0].line == cause
+    assert "OddError: the cause" in answer.first_errors[0].text
 
 
 @pytest.mark.parametrize(
