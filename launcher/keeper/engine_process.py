@@ -56,9 +56,7 @@ class EngineProcess:
         self._loop = loop
         self._attention = attention
         self._log = LogFile(log, plan.log_max_size, plan.log_keep)
-        # A handler that is installed is reset by exec to the default; SIG_IGN would be inherited
-        # (a FastDeploy that inherited an ignored SIGINT cannot be interrupted while it loads).
-        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])  # the engine would inherit the mask
         self.process = subprocess.Popen(
             plan.argv,
             cwd=plan.cwd,
@@ -68,7 +66,7 @@ class EngineProcess:
             stderr=subprocess.PIPE,
             start_new_session=True,
             umask=0o077,
-            preexec_fn=functools.partial(tree.die_with_parent, os.getpid()),  # no other thread yet
+            preexec_fn=functools.partial(tree.begin_engine, os.getpid()),  # no other thread yet
         )
         self.pid = self.process.pid
         self._streams: dict[int, tuple[str, Splitter]] = {}

@@ -36,6 +36,18 @@ def become_subreaper() -> None:
         raise OSError(ctypes.get_errno(), "PR_SET_CHILD_SUBREAPER was refused")
 
 
+def begin_engine(parent: int) -> None:
+    """In a fresh child of `parent`, before its exec: signals as a program expects them.
+
+    A shell ignores SIGINT and SIGQUIT for what it starts in the background, `nohup` SIGHUP; that
+    would be inherited, and an engine that ignores the signal of its own stop has to be killed.
+    """
+    for number in signal.valid_signals():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    die_with_parent(parent)
+
+
 def die_with_parent(parent: int) -> None:
     """In a fresh child of `parent`: be terminated when that dies, for instance by `kill -9`.
 

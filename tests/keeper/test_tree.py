@@ -190,3 +190,19 @@ said["own"] = watched.sessions()
 mine.stdin.close()
 """)
     assert output == {"noted": True, "left": [], "own": []}
+
+
+def test_an_engine_does_not_inherit_ignored_signals() -> None:
+    """`nohup ernie-deploy up x.yaml &` in a script ignores three of them for all that it starts."""
+    code = """
+import functools, os, signal, subprocess
+from launcher.keeper import tree
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1):
+    signal.signal(number, signal.SIG_IGN)
+begin = functools.partial(tree.begin_engine, os.getpid())
+subprocess.run(["grep", "SigIgn", "/proc/self/status"], preexec_fn=begin, check=True)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert int(done.stdout.split()[1], 16) == 0
