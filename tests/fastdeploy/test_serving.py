@@ -171,10 +171,13 @@ def test_a_hung_worker_is_not_ready_any_more(fastdeploy: Make) -> None:
     worker = server.worker
     os.kill(worker, signal.SIGSTOP)
     try:
-        wait_for(lambda: server.status().get("healthy") is False, "the heartbeat to be missed")
         status = server.run("status", server.name)
         assert status.rc == 1
-        assert "404" in status.stdout + status.stderr
+        assert f"stopped by a signal (SIGSTOP): {worker} (worker_process.py)" in status.stdout
+        wait_for(
+            lambda: "GET /health answered 404" in server.run("status", server.name).stdout,
+            "the heartbeat to be missed",
+        )
     finally:
         os.kill(worker, signal.SIGCONT)
 
