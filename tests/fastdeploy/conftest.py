@@ -162,10 +162,15 @@ class Server:
         stored = self.files.state()
         ours = {int(stored.engine.get("pid", 0))} if stored else set()
         ours |= {int(p["pid"]) for p in stored.processes} if stored else set()
+        begun = self.profile.stat().st_mtime  # older files name a number that was used again
         for folder in itertools.chain.from_iterable(map(glob.glob, METRICS_FOLDERS)):
             # What another server uses as well (2.2's one folder) stays until that one ends.
             if not _in_use(folder):
-                left += [f for f in glob.glob(f"{folder}/*.db") if _pid_of(f) in ours]
+                left += [
+                    file
+                    for file in glob.glob(f"{folder}/*.db")
+                    if _pid_of(file) in ours and os.stat(file).st_mtime >= begun
+                ]
         claims = (*stored.shm, *stored.temporary) if stored else ()
         left += [c["path"] for c in claims if still_there(c) and not _in_use(c["path"])]
         # A port that a test took away from the server is the test's own.

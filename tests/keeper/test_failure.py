@@ -217,7 +217,7 @@ def test_a_stopped_process_explains_a_load_without_progress() -> None:
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        (-9, "was killed by SIGKILL (out of memory, or somebody's kill -9)"),
+        (-9, "was killed by SIGKILL (out of memory, or a kill -9)"),
         (-8, "was killed by SIGFPE"),
         (-10, "was killed by SIGUSR1"),
         (-999, "was killed by signal 999"),
