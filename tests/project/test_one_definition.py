@@ -11,8 +11,8 @@ from launcher import files
 from launcher.nearest import LONGEST_NAME, did_you_mean, nearest
 from launcher.profile import types
 from launcher.redact import is_secret_flag, is_secret_name
-from launcher.smoke import section
 from launcher.smoke.clients.transcript import HIDDEN, Redactor
+from launcher.smoke.section import limits
 from tests.support.imports import imported, modules
 
 HOMES = {
@@ -125,7 +125,7 @@ def test_one_module_spells_the_names_of_secrets() -> None:
     ("text", "expected"), [(".5s", 0.5), ("500ms", 0.5), ("2m", 120), ("1d", 86400), ("30", 30)]
 )
 def test_a_duration_is_read_alike_in_every_key(text: str, expected: float) -> None:
-    assert types.seconds(text) == section.seconds(text) == expected
+    assert types.seconds(text) == limits.seconds(text) == expected
 
 
 @pytest.mark.parametrize("text", ["5 weeks", "", "-1s", "1e3s", "400d"])
@@ -133,7 +133,7 @@ def test_what_is_no_duration_has_one_error(text: str) -> None:
     with pytest.raises(types.ScalarError) as first:
         types.seconds(text)
     with pytest.raises(ValueError, match=re.escape(str(first.value))):
-        section.seconds(text)
+        limits.seconds(text)
 
 
 def test_the_hint_names_what_was_probably_meant() -> None:
