@@ -262,11 +262,12 @@ def test_files_that_others_rotate_are_opened_anew(rig: Rig, name: str, how: str)
     def is_open() -> bool:
         folder = Path(f"/proc/{rig.keeper()}/fd")
         numbers = ("1", "2") if name == "keeper.log" else os.listdir(folder)
-        opened = []
+        opened = set()
         for number in numbers:
             with contextlib.suppress(FileNotFoundError):  # closed since it was listed
-                opened.append(os.readlink(folder / number) == str(path))
-        return all(opened) if name == "keeper.log" else any(opened)
+                if os.readlink(folder / number) == str(path):
+                    opened.add(number)
+        return opened == {"1", "2"} if name == "keeper.log" else bool(opened)
 
     wait_for(is_open, f"a keeper that has the new {name} open")
     assert path.stat().st_ino != old or how == "deleted"
