@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.keeper.events import read_events
+from launcher.lifecycle import InstanceState
 
 NEWEST = 5
 """Starts that count: an instance's model and disk change over the months."""
@@ -38,7 +39,7 @@ def start_durations(events: Iterable[Mapping[str, Any]]) -> list[float]:
             begun = time if begun is None or state == BEGINNINGS[0] else begun
             continue
         if (
-            state == "ready"
+            state == InstanceState.READY
             and time is not None
             and begun is not None
             and 0 < time - begun < LONGEST

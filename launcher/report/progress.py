@@ -115,9 +115,9 @@ class ProgressLines:
             InstanceState.STOPPING: "stopping     taking down what was started",
         }
         state = event["state"]
-        if state == "ready":
+        if state == InstanceState.READY:
             self._phase_finished(event)
-        elif state != "loading":
+        elif state != InstanceState.LOADING:
             self._phase = None
         self._verb = {"starting": "starting", "loading": "loading", "stopping": "stopping"}.get(
             state, ""

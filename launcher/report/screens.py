@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from launcher.lifecycle import InstanceState
 from launcher.report.engine_text import size_text
 from launcher.report.instance_text import since, state_of
 from launcher.report.paint import STATES
@@ -44,13 +45,17 @@ def status(result: Result, terminal: Terminal) -> str | None:
         for row in rows
     ]
     lines = table(terminal, columns, cells)
-    lines += [f"{r['name']}: {one_line(str(r['note']))}" for r in rows if r["state"] == "absent"]
+    lines += [
+        f"{r['name']}: {one_line(str(r['note']))}"
+        for r in rows
+        if r["state"] == InstanceState.ABSENT
+    ]
     return "\n".join(lines)
 
 
 def _state(row: Mapping[str, Any]) -> str:
     percent = row.get("percent")
-    if row["state"] == "loading" and isinstance(percent, (int, float)):
+    if row["state"] == InstanceState.LOADING and isinstance(percent, (int, float)):
         return f"loading {percent:.0f} %"
     return state_of(row)
 
