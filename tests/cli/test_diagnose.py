@@ -267,7 +267,7 @@ def test_while_it_loads_that_is_said(rig: Rig) -> None:
 def test_error_lines_of_a_server_that_answers_are_a_note(rig: Rig) -> None:
     """Refused requests leave tracebacks in the logs of every healthy server."""
     rig.up(script={"after": [{"error": "ValueError: messages is not a list"}]})
-    wait_for(lambda: b"no list" in (rig.instance() / "logs/engine.log").read_bytes(), "the line")
+    wait_for(lambda: b"not a list" in (rig.instance() / "logs/engine.log").read_bytes(), "the line")
     ran = rig.run("diagnose", "one")
     assert ran.rc == 0, ran.output()
     assert "engine.log:1: ValueError: messages is not a list (the server answers)" in ran.stdout
