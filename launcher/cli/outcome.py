@@ -33,7 +33,7 @@ def run_verb(
 ) -> int:
     """Show what `function` returns or the expected error it raises; return the exit code.
 
-    `words` are the command line, for a report of a defect; exceptions of the types in `passing`
+    `argv` is the command line, for a report of a defect; exceptions of the types in `passing`
     are left to the caller.
     """
     from launcher.errors import DeployError, ExitCode

@@ -56,8 +56,8 @@ class Diagnosis:
 
     `rule_id` is None where no rule fits; `first_errors` then holds the first error lines there
     are, and both are empty where the logs show nothing wrong. `retry`: starting again unchanged
-    can help. `others` are further rules that matched, in order. `noise` counts the harmless lines
-    that were passed over.
+    can help. `alternatives` are further rules that matched, in order. `noise` counts the harmless
+    lines that were passed over.
     """
 
     rule_id: str | None

@@ -119,7 +119,9 @@ class Matcher:
         if _is_code(data, start, line.content):
             return None
         for part in segments(line.content):
-            match = pattern.regex.search(part) or pattern.regex.search(without_head(part))
+            match = pattern.regex.search(part)
+            if match is None and (message := without_head(part)) != part:
+                match = pattern.regex.search(message)
             if match and not self.is_noise(part):
                 groups = {k: v for k, v in match.groupdict().items() if v is not None}
                 return Hit(pattern.index, start, line, part, groups)
@@ -144,7 +146,7 @@ class _Sifted:
             self._small_numbers = Newlines(self._small)
 
     def starts(self, pattern: Pattern, *, whole_line: bool) -> Iterator[int]:
-        """Where lines of the data begin that may match; `whole`: also those of chatter."""
+        """Where lines of the data begin that may match; `whole_line`: also those of chatter."""
         if whole_line:
             yield from _line_starts(pattern, self._data)
         elif self._from is not None and pattern.texts is not None:

@@ -16,7 +16,7 @@ _EXIT_WORDS = ("exit-code", "exit", "exit_code")
 
 
 def page(names: tuple[str, ...]) -> dict[str, Any]:
-    """The page called by `words`: a rule, a code, a check, a runbook, a number or `exit-code N`.
+    """The page called by `names`: a rule, a code, a check, a runbook, a number or `exit-code N`.
 
     Raises:
         UsageError: there is none; names the nearest.

@@ -36,8 +36,8 @@ class Option:
     `name` is the profile's spelling (kebab-case, no dashes in front); `flags` are the parser's.
     `action`: `store` takes a value, `switch` none, `boolean` has a `--no-` form, `append` may be
     repeated. `default` is what the parser holds, `effective_default` what that becomes later,
-    where the two differ. `many` takes several words (argparse's `nargs`). `object_only`: JSON has
-    to be an object.
+    where the two differ. `repeatable` takes several words (argparse's `nargs`). `object_only`:
+    JSON has to be an object.
     """
 
     name: str

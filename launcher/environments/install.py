@@ -43,7 +43,7 @@ class Options:
 
 
 def install(requirement: str, options: Options, progress: Progress) -> tuple[Environment, bool]:
-    """Install what `wanted` names; returns the environment and whether it is new.
+    """Install what `requirement` names; returns the environment and whether it is new.
 
     Raises:
         UsageError: the request cannot be read.

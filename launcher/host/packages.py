@@ -21,7 +21,7 @@ class BuildNote:
     values: dict[str, str]
 
     def find(self, *texts: str) -> str | None:
-        """The value of the first key that holds every one of `words`."""
+        """The value of the first key that holds every one of `texts`."""
         for name, value in self.values.items():
             if all(word in name for word in texts):
                 return value

@@ -65,7 +65,7 @@ def ask_health(
 
 
 def with_stopped(answered: Health, processes: Iterable[Mapping[str, Any]]) -> Health:
-    """`asked`, and whether a process of the server is stopped by SIGSTOP: then it is not well.
+    """`answered`, and whether a process of the server is stopped by SIGSTOP: then it is not well.
 
     A FastDeploy whose worker stands still goes on answering 200 for 30 s.
     """

@@ -20,7 +20,7 @@ from launcher.lifecycle import InstanceState
 
 
 def from_event(reported: Mapping[str, Any], event: Mapping[str, Any]) -> State:
-    """The final state: `told` is the keeper's last answer, `event` the one that ended it.
+    """The final state: `reported` is the keeper's last answer, `event` the one that ended it.
 
     The latter may be a whole state as well.
     """

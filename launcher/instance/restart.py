@@ -33,7 +33,7 @@ def restart(
 ) -> Result:
     """Take the profile's instance down and bring it up again, on the ports it had.
 
-    `asked` are the words that ask for it, which a remedy repeats; `force` names the checks that
+    `arguments` are the words that ask for it, which a remedy repeats; `force` names the checks that
     `preflight` may override.
 
     Raises:

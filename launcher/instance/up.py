@@ -48,7 +48,7 @@ def up(
     """Bring the profile's instance up, or find it running identically, and return when ready.
 
     Events of the start go to `on_event` as they happen. With `foreground` this process becomes
-    the keeper and does not return. `asked` are the words that ask a verb for this profile, with
+    the keeper and does not return. `arguments` are the words that ask a verb for this profile, with
     its options; a remedy repeats them. `force` names the checks that `preflight` may override; they
     are recorded for a restart by name.
 

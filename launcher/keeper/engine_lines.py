@@ -46,9 +46,9 @@ class EngineLines:
             failure = self._watcher.failure_of(self._state.state, source, file, text)
             if failure is not None:
                 self._fail(Failure.from_line(failure, self._state.state))
-            is_stop = self._watcher.asked_to_stop(source, text)
-            if is_stop is not None:
-                self._fail(Failure.from_stranger(is_stop, text, self._state.state))
+            stop_signal = self._watcher.asked_to_stop(source, text)
+            if stop_signal is not None:
+                self._fail(Failure.from_stranger(stop_signal, text, self._state.state))
 
     def overwhelmed(self) -> None:
         """Tell once that not every line is read any more."""

@@ -53,7 +53,7 @@ def cards(plan: LaunchPlan, environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def take(cards: tuple[str, ...], leases_held: Leases) -> None:
-    """Add the leases of these GPUs to `held`; one that is held stays with its holder.
+    """Add the leases of these GPUs to `leases_held`; one that is held stays with its holder.
 
     The doctor's check `gpu-shared` refuses the start then, unless the operator forces it.
     """

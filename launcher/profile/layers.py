@@ -265,7 +265,7 @@ def set_value(tree: Mapping, option: str) -> Mapping:
 
 
 def _joined(tree: Mapping, parts: list[str]) -> list[str]:
-    """The keys that `words` name: the longest that exist in `tree`, else one per word."""
+    """The keys that `parts` name: the longest that exist in `tree`, else one per part."""
     at: Node | None = tree
     path: list[str] = []
     while parts:

@@ -28,7 +28,7 @@ def text_of(label: str) -> str | None:
 def read(path: str, label: str) -> str:
     """The file's text; a byte order mark is dropped, line ends become newlines.
 
-    `shown` is the file's name in messages.
+    `label` is the file's name in messages.
 
     Raises:
         SourceError: it is missing, unreadable, too large, or not text in UTF-8.

@@ -20,7 +20,7 @@ ROUNDS = 5
 
 
 def lines(count: int) -> Iterator[str]:
-    """About `wanted` bytes of what a busy server writes, chatty loggers and raw lines mixed."""
+    """About `count` bytes of what a busy server writes, chatty loggers and raw lines mixed."""
     source = random.Random(4)
     written = 0
     while written < count:

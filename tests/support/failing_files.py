@@ -15,7 +15,22 @@ EVERY_ERROR = (
 )  # fmt: skip
 ERRORS = (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EIO)
 
-_HOOK = """
+_WRAPPED = """
+def wrapped(function):
+    def call(descriptor, *more):
+        try:
+            path = os.readlink(f"/proc/self/fd/{descriptor}")
+        except OSError:
+            path = ""
+        step(function.__name__, path)
+        return function(descriptor, *more)
+    return call
+"""
+"""What both hooks need for `fsync` and `write`; each has a `step` of its own."""
+
+_HOOK = (
+    _WRAPPED
+    + """
 import os, sys
 
 below = os.environ["FAIL_BELOW"]
@@ -40,16 +55,6 @@ def hook(event, args):
     elif event in ("os.mkdir", "os.remove", "os.rmdir", "os.rename", "os.chmod", "os.truncate"):
         step(event, args[0])
 
-def wrapped(function):
-    def call(descriptor, *more):
-        try:
-            path = os.readlink(f"/proc/self/fd/{descriptor}")
-        except OSError:
-            path = ""
-        step(function.__name__, path)
-        return function(descriptor, *more)
-    return call
-
 if os.path.basename(sys.argv[0] if hasattr(sys, "argv") else "") != "pip":
     os.fsync, os.write = wrapped(os.fsync), wrapped(os.write)
     sys.addaudithook(hook)
@@ -62,6 +67,7 @@ if os.path.basename(sys.argv[0] if hasattr(sys, "argv") else "") != "pip":
                     file.write(str(count))
         atexit.register(note)
 """
+)
 
 
 class FailingFiles:
@@ -92,7 +98,9 @@ class FailingFiles:
         return number
 
 
-_KEEPER_HOOK = """
+_KEEPER_HOOK = (
+    _WRAPPED
+    + """
 import os, re, sys
 
 roots = (os.environ["FAIL_BELOW"] + "/", "/tmp/ed-")
@@ -143,20 +151,11 @@ def hook(event, args):
     elif event == "socket.bind":
         step(event, resolved(args[1]))
 
-def wrapped(function):
-    def call(descriptor, *more):
-        try:
-            path = os.readlink(f"/proc/self/fd/{descriptor}")
-        except OSError:
-            path = ""
-        step(function.__name__, path)
-        return function(descriptor, *more)
-    return call
-
 if "launcher.keeper" in sys.orig_argv:
     os.fsync, os.write = wrapped(os.fsync), wrapped(os.write)
     sys.addaudithook(hook)
 """
+)
 
 _BY_THE_SHIM = """
 import os, sys

@@ -42,7 +42,7 @@ VOCABULARY = (
 class Crowd:
     """What is known of the server without other requests.
 
-    `known` maps a question to its answer's text and its prompt's tokens; only questions that were
+    `answers` maps a question to its answer's text and its prompt's tokens; only questions that were
     answered alike twice are in it, and whose answers differ from one another.
     """
 

@@ -44,7 +44,7 @@ def faults(answer: Answer, body: Mapping[str, Any], target: Target) -> list[Find
 
 
 def same_model(requested: str, named: str, target: Target) -> bool:
-    """True where `named`, the model of an answer, is the one that was `asked` for.
+    """True where `named`, the model of an answer, is the `requested` one.
 
     Servers without a served name answer with the path (`transformers serve` adds `@revision`),
     hosts leave their own prefix out or add a version.
