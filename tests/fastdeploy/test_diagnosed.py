@@ -29,7 +29,9 @@ def test_a_worker_that_stands_still(fastdeploy: Make) -> None:
         first = server.run("diagnose", server.name)
         assert first.rc == 1, first.output()
         assert first.stdout.startswith(f"{server.name} is unhealthy: GET /health answered ")
-        wait_for(lambda: server.run("status", server.name).rc == 1, "the old heartbeat")
+        status = server.run("status", server.name)
+        assert status.rc == 1, "the stopped worker is named at once"
+        wait_for(lambda: SICK in server.run("status", server.name).stdout, "the old heartbeat")
         status = server.run("status", server.name)
         ran = server.run("diagnose", server.name)
         data = server.run("diagnose", server.name, "--json").json["data"]

@@ -38,13 +38,14 @@ UNSAID = re.compile(r"check log/|its logs name no cause|Traceback|defect of the 
 class Expected:
     """What a fault allows: `up`'s exit codes, what its message says where it fails.
 
-    `after`: the states a server that got ready may be in a while later.
+    `after`: the states a server that got ready may be in a while later. `arguments`: what may be
+    appended to the fault's name, one of them is drawn.
     """
 
     codes: tuple[int, ...]
     cause: str = ""
     after: tuple[str, ...] = ("ready",)
-    expected_texts: tuple[str, ...] = ("",)
+    arguments: tuple[str, ...] = ("",)
     health: tuple[tuple[str, float], ...] = ()
 
 
@@ -52,7 +53,7 @@ FINE = Expected((0,))
 EXPECTED = {
     "worker-dies-in-init": Expected((4,), "worker ended with exit code 1"),
     "worker-dies-in-load": Expected(
-        (4,), "exit code|killed", words=("", "@code=9", "@signal=9", "@at=90")
+        (4,), "exit code|killed", arguments=("", "@code=9", "@signal=9", "@at=90")
     ),
     "worker-out-of-memory": Expected((4,), "GPU memory"),
     "worker-dies-in-profiling": Expected((4,), "KV cache"),
@@ -61,7 +62,7 @@ EXPECTED = {
         (0, 4, 6), "worker", ("died",), ("@after=0", "@after=40", "@signal=9")
     ),
     "worker-hangs-in-load": Expected(
-        (5,), "no progress", words=("", "@at=40"), health=(("no-progress-timeout", 3),)
+        (5,), "no progress", arguments=("", "@at=40"), health=(("no-progress-timeout", 3),)
     ),
     "worker-spins-in-load": Expected((5,), "not ready after", health=(("startup-timeout", 12),)),
     "worker-ignores-sigterm": FINE,
@@ -83,10 +84,10 @@ EXPECTED = {
     "front-dies": Expected(
         (0, 4, 6), "SIGKILL", ("died",), ("@phase=import", "@phase=load", "@phase=serve")
     ),
-    "late-start": Expected((0,), words=("@phase=import", "@phase=load", "@phase=warmup")),
-    "config-differs": Expected((4,), "asked 2048, runs 1024", words=("@max_model_len=1024",)),
+    "late-start": Expected((0,), arguments=("@phase=import", "@phase=load", "@phase=warmup")),
+    "config-differs": Expected((4,), "asked 2048, runs 1024", arguments=("@max_model_len=1024",)),
     "noise": FINE,
-    "say": Expected((4,), ".", words=("@id=quantization-invalid", "@id=blocks-below-context")),
+    "say": Expected((4,), ".", arguments=("@id=quantization-invalid", "@id=blocks-below-context")),
     "answer-empty": Expected((0, 4, 5), "completion|empty"),
     **{name: FINE for name in FAULTS if name.startswith("answer-") and name != "answer-empty"},
 }
@@ -235,7 +236,7 @@ def tells_its_settings(server: Server) -> bool:
 def a_fault(soak: Soak) -> Server:
     name = soak.dice.choice(sorted(EXPECTED))
     expected = EXPECTED[name]
-    fault = name + soak.dice.choice(expected.expected_texts)
+    fault = name + soak.dice.choice(expected.arguments)
     server = soak.server(fault, health=dict(expected.health))
     soak.story.append(f"fault {fault}")
     rc, text = soak.ended(server, soak.start(server))
