@@ -8,11 +8,11 @@ shape is another one. What must have a shape is decoded into a dataclass instead
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias, TypeGuard, Union
+from typing import TypeAlias, TypeGuard
 
-JsonValue: TypeAlias = Union[
-    None, bool, int, float, str, Sequence["JsonValue"], Mapping[str, "JsonValue"]
-]
+JsonValue: TypeAlias = (
+    bool | int | float | str | Sequence["JsonValue"] | Mapping[str, "JsonValue"] | None
+)
 """Anything `json.loads` returns and `json.dumps` takes; also tuples and read-only mappings."""
 JsonObject: TypeAlias = Mapping[str, JsonValue]
 """An object whose fields are not known."""
