@@ -8,6 +8,7 @@ from tests.support.imports import imported, modules
 SHARED = (
     "errors",
     "files",
+    "json_values",
     "lifecycle",
     "nearest",
     "redact",
