@@ -23,7 +23,8 @@ def put(thing: str, path: Path) -> None:
     """Replace `path` by one of `THINGS`; a keeper that makes it anew meanwhile is the slower."""
     for last in [False] * 1000 + [True]:
         try:
-            return _put(thing, path)
+            _put(thing, path)
+            return
         except OSError as error:
             if last or error.errno not in MADE_MEANWHILE:
                 raise
