@@ -252,7 +252,7 @@ def test_a_folder_of_somebody_else_is_left_alone(run_cli: Run, home: Path, tmp_p
     )
 
     assert done.rc == 3
-    assert done.json["errors"][0]["code"] == "folder-in-the-way"
+    assert done.json["errors"][0]["code"] == "folder-exists"
     assert theirs.read_text() == "mine"
 
 

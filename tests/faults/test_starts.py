@@ -59,7 +59,7 @@ def test_the_port_is_stolen_during_the_load_by_a_server_that_answers(
         thief.kill()
         thief.wait()
     envelope = json.loads(stdout.splitlines()[-1])
-    assert (process.returncode, envelope["errors"][0]["code"]) == (4, "port-stolen")
+    assert (process.returncode, envelope["errors"][0]["code"]) == (4, "port-taken-while-loading")
     assert f"pid {thief.pid}" in envelope["errors"][0]["message"]
     rig.nothing_left()
 
@@ -269,7 +269,7 @@ def test_a_completion_without_text(rig: Rig) -> None:
 
 def test_a_completion_that_hangs(rig: Rig) -> None:
     error = refused(
-        rig, 5, "completion-hangs", script={"completion": "hang"}, health={"probe-timeout": 1}
+        rig, 5, "completion-timeout", script={"completion": "hang"}, health={"probe-timeout": 1}
     )
     assert "within 1 s" in error["message"]
 

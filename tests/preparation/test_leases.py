@@ -126,7 +126,7 @@ def test_every_port_that_cannot_be_had_is_named() -> None:
 
 def test_an_address_that_is_not_ours(free_port: int) -> None:
     ((code, message),) = refusal(API, host="192.0.2.1", api=free_port)
-    assert code == "host-not-here"
+    assert code == "host-not-local"
     assert "192.0.2.1" in message
 
 

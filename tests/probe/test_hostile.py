@@ -85,7 +85,7 @@ def test_an_answer_without_an_end_costs_little_memory(behaviour: str) -> None:
 def test_what_drips_is_told_as_a_time_out(behaviour: str) -> None:
     with hostile(behaviour) as server:
         rung = readiness.completion(plan_of(server.port), None)
-    assert (rung.verdict, rung.code) == ("retry", "completion-hangs")
+    assert (rung.verdict, rung.code) == ("retry", "completion-timeout")
 
 
 def test_a_body_that_is_cut_is_no_answer() -> None:

@@ -181,7 +181,7 @@ def test_without_such_a_place_settings_are_unknown_and_said_to_be(served: Served
         ("reasoning", "passed", ""),
         ("empty", "retry", "completion-empty"),
         ("garbage", "retry", "completion-empty"),
-        ("hang", "retry", "completion-hangs"),
+        ("hang", "retry", "completion-timeout"),
         ("400", "failed", "completion-refused"),
         ("404", "failed", "completion-refused"),
         ("500", "retry", "completion-refused"),
