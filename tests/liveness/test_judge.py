@@ -88,32 +88,31 @@ class Server:
         self.running += requests
         return self
 
-    @property
     def verdict(self) -> Verdict:
         return judge(self.samples, self.policy)
 
 
 def test_a_server_without_requests_is_idle_since_it_is() -> None:
     server = Server().pass_time(300)
-    assert server.verdict.name is Liveness.IDLE
-    assert server.verdict.since == 1005.0
-    assert server.verdict.reasons == ("no request waits",)
+    assert server.verdict().name is Liveness.IDLE
+    assert server.verdict().since == 1005.0
+    assert server.verdict().reasons == ("no request waits",)
 
 
 def test_requests_that_move_are_busy() -> None:
     server = Server().pass_time(60).get(3).pass_time(60, tokens=20)
-    assert server.verdict.name is Liveness.BUSY
-    assert server.verdict.since == 1065.0
-    assert server.verdict.reasons == ("3 requests are in work or waiting, counters rise",)
+    assert server.verdict().name is Liveness.BUSY
+    assert server.verdict().since == 1065.0
+    assert server.verdict().reasons == ("3 requests are in work or waiting, counters rise",)
 
 
 def test_requests_that_do_not_move_are_a_stall_after_30_seconds() -> None:
     server = Server().pass_time(60).get(3).pass_time(60, tokens=20)
     stopped = server.now
     server.pass_time(25, heartbeat=25)
-    assert server.verdict.name is Liveness.BUSY
+    assert server.verdict().name is Liveness.BUSY
     server.pass_time(5, heartbeat=30)
-    assert server.verdict == Verdict(
+    assert server.verdict() == Verdict(
         Liveness.STALLED,
         stopped,
         (
@@ -127,8 +126,8 @@ def test_the_backlog_counts_where_the_gauge_of_waiting_requests_stays_0() -> Non
     """FastDeploy before 2.6: num_requests_waiting was 0 while 6 of 10 waited."""
     server = Server().get(10)
     server.running = 0
-    assert server.pass_time(40).verdict.name is Liveness.STALLED
-    assert "10 requests are" in server.verdict.reasons[0]
+    assert server.pass_time(40).verdict().name is Liveness.STALLED
+    assert "10 requests are" in server.verdict().reasons[0]
 
 
 @pytest.mark.parametrize("evidence", [{"cores": 1.0}, {"starved": 1.0}, {"gpu": 0.97}])
@@ -137,16 +136,16 @@ def test_a_prefill_of_a_minute_is_busy_and_a_kernel_that_hangs_is_a_stall_in_the
 ) -> None:
     """Both compute and give no token; a starved worker would compute if it could."""
     server = Server().get(1).pass_time(60, **evidence)  # type: ignore[arg-type]
-    assert server.verdict.name is Liveness.BUSY
+    assert server.verdict().name is Liveness.BUSY
     server.pass_time(220, **evidence)  # type: ignore[arg-type]
-    assert server.verdict.name is Liveness.BUSY
+    assert server.verdict().name is Liveness.BUSY
     server.pass_time(30, **evidence)  # type: ignore[arg-type]
-    assert server.verdict.name is Liveness.STALLED
+    assert server.verdict().name is Liveness.STALLED
 
 
 def test_a_worker_that_polls_in_vain_does_not_compute() -> None:
     server = Server().get(1).pass_time(40, cores=0.15)
-    assert server.verdict.name is Liveness.STALLED
+    assert server.verdict().name is Liveness.STALLED
 
 
 def test_a_full_queue_that_moves_slowly_is_busy() -> None:
@@ -155,7 +154,7 @@ def test_a_full_queue_that_moves_slowly_is_busy() -> None:
         server.pass_time(25)
         server.tokens += 1
         server.pass_time(5)
-        assert server.verdict.name is Liveness.BUSY
+        assert server.verdict().name is Liveness.BUSY
 
 
 @pytest.mark.parametrize(
@@ -171,7 +170,7 @@ def test_a_paused_server_is_paused_however_long_and_whatever_waits(
 ) -> None:
     server = Server().get(4).pass_time(5)
     server.pass_time(3600, **how)  # type: ignore[arg-type]
-    assert server.verdict == Verdict(Liveness.PAUSED, 1010.0, (reason,))
+    assert server.verdict() == Verdict(Liveness.PAUSED, 1010.0, (reason,))
     assert not needs_canary(server.samples, POLICY)
 
 
@@ -180,8 +179,8 @@ def test_a_process_that_has_ended_is_dead_at_once() -> None:
         server = Server().get(1).pass_time(20, tokens=10)
         server.state = state
         server.pass_time(5, tokens=10)
-        assert server.verdict.name is Liveness.DEAD
-        assert server.verdict.reasons[-1] == "worker_process.py (2) has ended"
+        assert server.verdict().name is Liveness.DEAD
+        assert server.verdict().reasons[-1] == "worker_process.py (2) has ended"
         assert is_suspect(server.samples, POLICY)
 
 
@@ -195,14 +194,14 @@ def test_a_process_stopped_by_a_signal_is_a_stall_but_a_debuggers_moment_is_none
     server = Server(step=1.0).get(1).pass_time(20, tokens=10)
     server.state = "T"
     server.pass_time(2)
-    assert server.verdict.name is Liveness.BUSY
+    assert server.verdict().name is Liveness.BUSY
     assert is_suspect(server.samples, POLICY)
     server.pass_time(2)
-    assert server.verdict.name is Liveness.STALLED
-    assert server.verdict.reasons[-1] == "stopped by a signal: worker_process.py (2)"
+    assert server.verdict().name is Liveness.STALLED
+    assert server.verdict().reasons[-1] == "stopped by a signal: worker_process.py (2)"
     server.state = "S"
     server.pass_time(1, tokens=10)
-    assert server.verdict.name is Liveness.BUSY
+    assert server.verdict().name is Liveness.BUSY
 
 
 @pytest.mark.parametrize(
@@ -211,17 +210,17 @@ def test_a_process_stopped_by_a_signal_is_a_stall_but_a_debuggers_moment_is_none
 def test_a_server_that_does_not_answer_is_a_stall_after_30_seconds(health: Answer) -> None:
     server = Server().pass_time(20)
     server.pass_time(30, health=health, counted=False)
-    assert server.verdict.name is Liveness.BUSY
+    assert server.verdict().name is Liveness.BUSY
     server.pass_time(5, health=health, counted=False)
-    assert server.verdict.name is Liveness.STALLED
-    assert server.verdict.reasons == (f"GET /health {health}",)
+    assert server.verdict().name is Liveness.STALLED
+    assert server.verdict().reasons == (f"GET /health {health}",)
 
 
 def test_a_server_too_busy_to_answer_is_busy_while_it_computes() -> None:
     server = Server().get(200).pass_time(20, tokens=5)
     slow = Answer(None, "timed out after 2 s")
     server.pass_time(120, health=slow, counted=False, cores=0.1, starved=0.8)
-    assert server.verdict.name is Liveness.BUSY
+    assert server.verdict().name is Liveness.BUSY
 
 
 # -- an idle server ----------------------------------------------------------------------------
@@ -243,7 +242,7 @@ def drive(server: Server, seconds: float, answer: str | None) -> float | None:
             sent = None
         server.step = 1.0 if is_suspect(server.samples, POLICY) or sent is not None else 5.0
         server.pass_time(server.step, canaries=ended)
-        if server.verdict.name is Liveness.STALLED:
+        if server.verdict().name is Liveness.STALLED:
             return server.now - begun
         if sent is None and needs_canary(server.samples, POLICY):
             sent = server.now
@@ -254,7 +253,7 @@ def drive(server: Server, seconds: float, answer: str | None) -> float | None:
 def test_an_idle_server_that_answers_canaries_is_idle_for_hours() -> None:
     server = Server()
     assert drive(server, 7200, None) is None
-    assert server.verdict.name is Liveness.IDLE
+    assert server.verdict().name is Liveness.IDLE
     assert 300 < server.finished < 800, "a canary every 10 to 20 s"
 
 
@@ -263,7 +262,7 @@ def test_an_idle_server_whose_completions_hang_is_seen_within_30_seconds() -> No
     seconds = drive(server, 120, "no answer within 8 s")
     assert seconds is not None
     assert seconds <= 30
-    assert server.verdict.reasons[0] == "2 short completions failed: no answer within 8 s"
+    assert server.verdict().reasons[0] == "2 short completions failed: no answer within 8 s"
 
 
 def test_clients_that_are_answered_need_no_canary() -> None:
@@ -286,10 +285,10 @@ def test_canaries_can_be_switched_off() -> None:
 def test_one_failed_canary_is_no_stall() -> None:
     server = Server().pass_time(20)
     server.pass_time(5, canaries=[Canary(server.now - 3, False, "connection reset")])
-    assert server.verdict.name is Liveness.BUSY
-    assert server.verdict.reasons == ("a short completion failed: connection reset",)
+    assert server.verdict().name is Liveness.BUSY
+    assert server.verdict().reasons == ("a short completion failed: connection reset",)
     server.pass_time(5, canaries=[Canary(server.now - 1, True)])
-    assert server.verdict.name is Liveness.IDLE
+    assert server.verdict().name is Liveness.IDLE
 
 
 # -- time in which the keeper did not run ------------------------------------------------------
@@ -299,17 +298,17 @@ def test_a_machine_that_was_suspended_is_no_evidence() -> None:
     server = Server().get(3).pass_time(20, tokens=10)
     server.now += 7200
     server.pass_time(5, late=7200)
-    assert server.verdict.name is Liveness.BUSY
-    assert server.verdict.since == server.now, "what was before is dropped"
+    assert server.verdict().name is Liveness.BUSY
+    assert server.verdict().since == server.now, "what was before is dropped"
     server.pass_time(25)
-    assert server.verdict.name is Liveness.BUSY
+    assert server.verdict().name is Liveness.BUSY
     server.pass_time(5)
-    assert server.verdict.name is Liveness.STALLED
+    assert server.verdict().name is Liveness.STALLED
 
 
 def test_a_keeper_that_never_gets_the_processor_says_nothing_bad() -> None:
     server = Server(step=20.0).get(3).pass_time(2000, late=15.0)
-    assert server.verdict.name is Liveness.BUSY
+    assert server.verdict().name is Liveness.BUSY
 
 
 def test_a_verdict_needs_a_sample() -> None:
@@ -341,7 +340,7 @@ def test_a_live_server_is_never_stalled_or_dead_whatever_its_load(seed: int) -> 
             server.pass_time(5, late=dice.uniform(11, 4000))
         else:
             server.pass_time(dice.uniform(1, 60), tokens=dice.uniform(0.5, 500))
-        assert server.verdict.name in (Liveness.BUSY, Liveness.IDLE), server.verdict
+        assert server.verdict().name in (Liveness.BUSY, Liveness.IDLE), server.verdict()
         server.tokens += 1
         server.pass_time(1)
         if dice.random() < 0.3:
@@ -353,7 +352,7 @@ def test_a_server_that_does_nothing_while_work_waits_is_always_seen(seed: int) -
     dice = random.Random(seed)
     server = Server().get(dice.randrange(1, 9)).pass_time(dice.uniform(1, 300), tokens=3)
     begun = server.now
-    while server.verdict.name is not Liveness.STALLED:
+    while server.verdict().name is not Liveness.STALLED:
         server.step = 1.0 if is_suspect(server.samples, POLICY) else 5.0
         server.pass_time(
             server.step,
@@ -361,4 +360,4 @@ def test_a_server_that_does_nothing_while_work_waits_is_always_seen(seed: int) -
             health=dice.choice([GOOD, Answer(404), Answer(None, "timed out")]),
             counted=dice.random() < 0.9,
         )
-        assert server.now - begun <= 36, server.verdict
+        assert server.now - begun <= 36, server.verdict()

@@ -14,6 +14,7 @@ from launcher.probe.heartbeat import age
 
 def test_the_oldest_rank_counts(tmp_path: Path) -> None:
     memory = SharedMemory(create=True, size=16)
+    assert memory.buf is not None
     try:
         memory.buf[:16] = struct.pack("=4i", 1000, 970, 0, 999)
         assert age(f"/dev/shm/{memory.name.lstrip('/')}", 1010.5) == 40.5
