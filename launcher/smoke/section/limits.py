@@ -22,7 +22,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from launcher.profile import types
+from launcher.profile import scalars
 from launcher.smoke.outcome import Finding, Outcome, inconclusive
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def seconds(value: Any) -> float:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     try:
-        return float(types.seconds(str(value).strip()))
-    except types.ScalarError as error:
+        return float(scalars.seconds(str(value).strip()))
+    except scalars.ScalarError as error:
         raise ValueError(str(error)) from None
 
 
