@@ -219,6 +219,12 @@ def merged(by_release: Mapping[str, Sequence[Problem]]) -> list[Problem]:
     return in_file_order(result)
 
 
+def in_every(by_release: Mapping[str, Sequence[Problem]]) -> list[Problem]:
+    """The problems of places that are wrong in every release, each said once."""
+    places = [{problem.where for problem in problems} for problems in by_release.values()]
+    return [p for p in merged(by_release) if all(p.where in one for one in places)]
+
+
 def in_file_order(problems: Iterable[Problem]) -> list[Problem]:
     """Problems as a reader goes through the file; those without a place come first."""
     return sorted(problems, key=lambda one: _sort_key(one.where))

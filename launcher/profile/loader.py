@@ -60,7 +60,7 @@ def load(
         except SourceError as stopped:
             problems += stopped.problems
     checker = read(expanded)
-    named = _named(checker, name)
+    named = _named(checker, name, problems)
     combine.check(checker, profile_path)
     if not need_model:
         checker.problems = [p for p in checker.problems if p[1].code != "missing-model"]
@@ -103,10 +103,14 @@ def instance_name(path: str | os.PathLike[str], name: str | None = None) -> str:
     raise ProfileError(problems or [_no_name(f"{layers.sources[0]}:1:1")])
 
 
-def _named(checker: Checker, name: str | None) -> str:
+def _named(checker: Checker, name: str | None, problems: list[Problem]) -> str:
     if name is not None:
-        checker.values["name"] = _option_name(name)
+        checker.values.pop("name", None)
         checker.origins["name"] = Origin("--name")
+        try:
+            checker.values["name"] = _option_name(name)
+        except ProfileError as wrong:
+            problems += wrong.problems
     return str(checker.values.get("name", ""))
 
 

@@ -12,6 +12,7 @@ from launcher.engines.common import (
     check_hub_keys,
     check_options,
     check_ports,
+    in_every,
     in_file_order,
     merged,
     problem,
@@ -97,18 +98,16 @@ def validate(profile: Profile, release: Release | None) -> list[Problem]:
     try:
         lines = admitted(profile.engine_version, LINES)
     except InvalidSpecifier:
-        return [
-            problem(profile, "engine-version", "bad-version",
-                    f"{profile.engine_version!r} is not a version constraint",
-                    "write it like 2.3.2, or >=2.2,<2.5")
-        ]  # fmt: skip
-    if not lines:
-        return [
-            problem(profile, "engine-version", "unknown-release",
-                    f"no known FastDeploy release satisfies {profile.engine_version!r}",
-                    f"known: {', '.join(LINES)}")
-        ]  # fmt: skip
-    return merged({line: for_line(profile, line) for line in lines})
+        wrong = problem(profile, "engine-version", "bad-version",
+                        f"{profile.engine_version!r} is not a version constraint",
+                        "write it like 2.3.2, or >=2.2,<2.5")  # fmt: skip
+    else:
+        if lines:
+            return merged({line: for_line(profile, line) for line in lines})
+        wrong = problem(profile, "engine-version", "unknown-release",
+                        f"no known FastDeploy release satisfies {profile.engine_version!r}",
+                        f"known: {', '.join(LINES)}")  # fmt: skip
+    return in_file_order([wrong, *in_every({line: for_line(profile, line) for line in LINES})])
 
 
 def for_line(profile: Profile, line: str) -> list[Problem]:

@@ -11,6 +11,7 @@ from launcher.engines.common import (
     check_hub_keys,
     check_options,
     check_ports,
+    in_every,
     in_file_order,
     merged,
     problem,
@@ -45,11 +46,11 @@ def validate(profile: Profile, release: Release | None) -> list[Problem]:
     try:
         versions = admitted(profile.engine_version, [s.options.version for s in releases()])
     except InvalidSpecifier:
-        return [
-            problem(profile, "engine-version", "bad-version",
-                    f"{profile.engine_version!r} is not a version constraint",
-                    "write it like 5.23.0, or >=5.10")
-        ]  # fmt: skip
+        wrong = problem(profile, "engine-version", "bad-version",
+                        f"{profile.engine_version!r} is not a version constraint",
+                        "write it like 5.23.0, or >=5.10")  # fmt: skip
+        every = {server.options.version: _validate(profile, server) for server in releases()}
+        return in_file_order([wrong, *in_every(every)])
     # A constraint between two releases that were read is judged by the newer of them.
     servers = [s for s in releases() if s.options.version in versions] or [releases()[-1]]
     return merged({server.options.version: _validate(profile, server) for server in servers})
