@@ -48,8 +48,10 @@ HEADS: dict[str, tuple[dict[str, str], str | None]] = {
 }
 
 
-def problems_of(files: list[dict[str, str]], folder: Path, *options: str) -> list[tuple[str, str]]:
-    """(code, key at the top) of what `validate` finds in a profile and the overlays after it."""
+def problems_of(
+    files: list[dict[str, str]], folder: Path, *options: str, verb: str = "validate"
+) -> list[tuple[str, str]]:
+    """(code, key at the top) of what a verb finds in a profile and the overlays after it."""
     paths, lines = [], {}
     for number, keys in enumerate(files):
         path = folder / f"{number}.yaml"
@@ -58,7 +60,7 @@ def problems_of(files: list[dict[str, str]], folder: Path, *options: str) -> lis
         lines |= {f"{path}:{line}": key for line, key in enumerate(keys, 1)}
     overlays = [word for path in paths[1:] for word in ("--overlay", path)]
     done = CliRunner().invoke(
-        group, ["validate", paths[0], *overlays, *options, "--json"],
+        group, [verb, paths[0], *overlays, *options, "--json"],
         standalone_mode=False, catch_exceptions=False,
     )  # fmt: skip
     assert "abc123" not in done.stdout, "a secret is not repeated"
@@ -132,3 +134,13 @@ def test_a_named_release_that_is_not_known_hides_nothing(tmp_path: Path) -> None
     got = problems_of([{**RIGHT, **wrong(keys)}], tmp_path, "--engine-version", "9.9")
     assert expected(keys) <= set(got)
     assert "unknown-release" in [code for code, _ in got]
+
+
+@pytest.mark.parametrize("verb", ["plan", "up"])
+@pytest.mark.parametrize("engine", ["fastdeploy", "vllm", "transformers"])
+def test_an_interpreter_that_is_not_there_hides_nothing_from_other_verbs(
+    verb: str, engine: str, tmp_path: Path
+) -> None:
+    keys = ("ports", "engine-args", "python")
+    got = problems_of([{**RIGHT, "engine": engine, **wrong(keys)}], tmp_path, verb=verb)
+    assert expected(keys) <= set(got)
