@@ -57,7 +57,7 @@ def _doubled(checker: Checker) -> None:
         if name in names and name in checker.origins:
             first = checker.origins[name].text()
             checker.say(
-                "given-twice",
+                "duplicate-setting",
                 path,
                 f"`{name}` stands at the top too, at {first}",
                 checker.origins[path],

@@ -75,7 +75,7 @@ def test_it_is_read_merged_and_judged_by_its_type(
     (problem,) = refused(text.replace("window", "windwo"))
     assert problem[3] == "did you mean `window`?"
     (problem,) = refused(text + "engine-args: {window: 9}\n")
-    assert problem[0] == "given-twice"
+    assert problem[0] == "duplicate-setting"
     hosted = HEAD.format("hosted") + "base-url: https://x.example/v1\nwindow: 8\n"
     assert [p[0] for p in refused(hosted)] == ["impossible-combination"]
 
@@ -95,7 +95,7 @@ def test_the_engine_judges_it_by_its_option(load: Callable[..., Profile], engine
     loaded = load(HEAD.format(engine) + f"window: 64\nengine-args: {{{option}: 32}}\n")
     release = context(engine, VERSIONS[engine]).release
     (problem,) = engines.get(engine).validate(loaded, release)
-    assert (problem.code, problem.where) == ("flag-twice", f"{loaded.path}:5:15")
+    assert (problem.code, problem.where) == ("duplicate-flag", f"{loaded.path}:5:15")
     assert "is given by `window` already" in problem.message
 
 
