@@ -11,11 +11,13 @@ from launcher.json_values import object_at
 from launcher.profile import combine, nodes, scalars
 from launcher.profile.build import build
 from launcher.profile.checker import Checker
-from launcher.profile.layers import Layers, find_profile, set_value
+from launcher.profile.layers import Layers
 from launcher.profile.model import Origin, Profile
 from launcher.profile.nodes import Scalar, SourceError
+from launcher.profile.profile_files import find_profile
 from launcher.profile.scalars import ScalarError
 from launcher.profile.schema import paths
+from launcher.profile.set_option import set_value
 from launcher.profile.types import read
 from launcher.profile.variables import expand_tree
 
