@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
 
+from launcher.json_values import JsonObject, JsonValue, object_at, text_at
 from launcher.probe.bounded_json import loads
-from launcher.smoke.answers.answer import Answer, choices_of, reasoning_of
+from launcher.smoke.answers.answer import REASONING_FIELDS, Answer, choices_of, reasoning_of
 from launcher.smoke.answers.template_marks import without_tags
 from launcher.smoke.check import check
 from launcher.smoke.checks.basic import COUNT, GREETING, usage_adds_up
@@ -73,7 +74,7 @@ def stream_end(session: Session) -> Outcome:
 
 def _judge_end(
     session: Session, stream: EventStream, how: str, *, usage: bool = False
-) -> list[Any]:
+) -> list[JsonValue]:
     """The reasons that the stream gives for its end."""
     if stream.status in REJECTED and not session.promised("stream"):
         raise could_not_check(f"the server does not take a stream (HTTP {stream.status})")
@@ -85,7 +86,7 @@ def _judge_end(
     )
     datas = [text for _, text in stream.events]
     chunks = [_object(session, d) for d in datas if d != DONE]
-    finish_reasons = [
+    finish_reasons: list[JsonValue] = [
         r for c in chunks for item in choices_of(c) if (r := item.get("finish_reason"))
     ]
     session.expect(
@@ -262,16 +263,15 @@ def _in_order(session: Session, answer: Answer) -> None:
         session.expect(False, "stream-swapped", "the numbers in counting order", answer.choice.text)
 
 
-def _object(session: Session, data: str) -> dict[str, Any]:
+def _object(session: Session, data: str) -> JsonObject:
     """An event's JSON object; an empty one, and a finding, where it holds none."""
     try:
-        event = loads(data, strict=False)
+        event: JsonValue = loads(data, strict=False)
     except ValueError:
         event = None
-    if isinstance(event, dict):
-        return event
-    session.expect(False, "event-broken", "a JSON object in every event", data)
-    return {}
+    is_object = isinstance(event, Mapping)
+    session.expect(is_object, "event-broken", "a JSON object in every event", data)
+    return object_at(event)
 
 
 def _upward(text: str) -> bool:
@@ -301,12 +301,8 @@ def _nothing_after_finish(session: Session, answer: Answer) -> None:
             finished = finished or bool(item.get("finish_reason"))
 
 
-def _text(item: object) -> str:
-    delta = item.get("delta") if isinstance(item, dict) else None
-    if not isinstance(delta, dict):
-        return ""
-    texts = (delta.get("content"), delta.get("reasoning_content"), delta.get("reasoning"))
-    return "".join(t for t in texts if isinstance(t, str))
+def _text(choice: JsonObject) -> str:
+    return "".join(text_at(choice, "delta", name) for name in ("content", *REASONING_FIELDS))
 
 
 def _parts_of(answer: Answer) -> tuple[str, str, str | None]:
