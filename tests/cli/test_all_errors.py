@@ -52,7 +52,8 @@ def problems_of(
     files: list[dict[str, str]], folder: Path, *options: str, verb: str = "validate"
 ) -> list[tuple[str, str]]:
     """(code, key at the top) of what a verb finds in a profile and the overlays after it."""
-    paths, lines = [], {}
+    paths: list[str] = []
+    lines: dict[str, str] = {}
     for number, keys in enumerate(files):
         path = folder / f"{number}.yaml"
         path.write_text("".join(f"{key}: {value}\n" for key, value in keys.items()))

@@ -253,6 +253,6 @@ def the_release_takes_it(profile: Profile, plan: LaunchPlan, line: str) -> None:
         if isinstance(value, bool) and option.kind == "bool" and option.action != "store":
             assert got is value, key
         elif option.kind == "int":
-            assert got == int(value), key
+            assert got == int(str(value)), key
         elif option.kind == "json" and isinstance(value, dict):
             assert got == json.loads(json.dumps(value)), key
