@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from email.message import Message
 
 import pytest
 
+from launcher.result import Result
 from launcher.smoke.clients.base import Endpoint
 from launcher.smoke.comparison import toolset
 from launcher.smoke.run import liveness
 from launcher.smoke.run.suite import smoke
 from launcher.smoke.target import Target
-from tests.smoke.servers import Defect, Server, serve
+from tests.smoke.rows import rows
+from tests.smoke.servers import Body, Defect, RouteAnswer, Server, serve
 from tests.smoke.targets import target_of
 from tests.smoke.test_no_answer import deaf
 
@@ -28,14 +31,14 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(liveness, "LOOK_SECONDS", 0.1)
 
 
-def messages(result, verdict):
-    return [c["message"] for c in result.data["checks"] if c["verdict"] == verdict]
+def messages(result: Result, verdict: str) -> list[str]:
+    return [c["message"] for c in rows(result) if c["verdict"] == verdict]
 
 
 def hangs_after(count: int) -> Defect:
     """Answers so many questions, and none from then on; its other routes go on."""
 
-    def route(server: Server, method: str, path: str, data: bytes, headers: object) -> None:
+    def route(server: Server, method: str, path: str, data: bytes, headers: Message) -> None:
         if method == "POST":
             with server.lock:
                 server.memory["n"] = server.memory.get("n", 0) + 1
@@ -74,7 +77,7 @@ def test_a_server_that_answers_health_and_hangs_is_noticed_in_the_middle_of_a_ru
 
 
 def test_a_server_that_is_only_slow_is_asked_to_the_end() -> None:
-    def slow(server: Server, body: dict) -> None:
+    def slow(server: Server, body: Body) -> None:
         if body.get("max_tokens") != 1:
             server.hang.wait(6)
 
@@ -85,17 +88,17 @@ def test_a_server_that_is_only_slow_is_asked_to_the_end() -> None:
 
 
 def test_health_alone_that_hangs_ends_nothing_else() -> None:
-    def route(server: Server, method: str, path: str, data: bytes, headers: object) -> None:
+    def route(server: Server, method: str, path: str, data: bytes, headers: Message) -> None:
         if path == "/health":
             server.hang.wait(300)
 
     with serve(Defect("health", "health", route=route)) as server:
         result = smoke(target_of(server, request_timeout=8), names=["health", "chat"])
-    assert [c["verdict"] for c in result.data["checks"]] == ["fail", "pass"]
+    assert [c["verdict"] for c in rows(result)] == ["fail", "pass"]
 
 
 def test_a_budget_ends_a_run_and_the_exit_code_says_so() -> None:
-    def slow(server: Server, body: dict) -> None:
+    def slow(server: Server, body: Body) -> None:
         if server.memory.setdefault("n", 0):
             server.hang.wait(1)
         server.memory["n"] += 1
@@ -105,7 +108,7 @@ def test_a_budget_ends_a_run_and_the_exit_code_says_so() -> None:
         result = smoke(target, names=["chat", "usage", "max-tokens", "stop"], budget=1.5)
         section = replace(target, smoke={"budget": "1ms"})
         at_once = smoke(section, names=["chat"])
-    assert [c["verdict"] for c in result.data["checks"]].count("could not check") >= 2
+    assert [c["verdict"] for c in rows(result)].count("could not check") >= 2
     assert "the budget of 1.5 s" in messages(result, "could not check")[-1]
     assert result.exit_code == 5
     assert "--budget" in result.errors[0].message
@@ -113,10 +116,12 @@ def test_a_budget_ends_a_run_and_the_exit_code_says_so() -> None:
 
 
 def test_a_failure_beats_a_budget_that_ended() -> None:
-    def slow(server: Server, body: dict) -> None:
+    def slow(server: Server, body: Body) -> None:
         server.hang.wait(3)
 
-    def ill(server: Server, method: str, path: str, data: bytes, headers: object):
+    def ill(
+        server: Server, method: str, path: str, data: bytes, headers: Message
+    ) -> RouteAnswer | None:
         return (503, {}) if path == "/health" else None
 
     with serve(Defect("ill", "health", route=ill, request=slow)) as server:
