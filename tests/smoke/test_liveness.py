@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 import time
 from dataclasses import replace
 from email.message import Message
@@ -10,7 +12,9 @@ import pytest
 
 from launcher.result import Result
 from launcher.smoke.clients.base import Endpoint
+from launcher.smoke.clients.transcript import Transcript
 from launcher.smoke.comparison import toolset
+from launcher.smoke.outcome import Outcome
 from launcher.smoke.run import liveness
 from launcher.smoke.run.suite import smoke
 from launcher.smoke.target import Target
@@ -74,6 +78,49 @@ def test_a_server_that_answers_health_and_hangs_is_noticed_in_the_middle_of_a_ru
     assert result.data["stopped"]["code"] == "unresponsive"
     assert 1 <= sum(UNRESPONSIVE in m for m in messages(result, "fail")) <= 8
     assert result.exit_code == 1
+
+
+def watch(target: Target, budget: float = 60.0) -> liveness.Liveness:
+    """A watch over a request that waits for its answer."""
+    transcript = Transcript()
+    transcript.begin("chat", "requests", "POST", target.endpoint.chat_url, {}, None)
+    return liveness.Liveness(target, transcript, budget)
+
+
+def test_what_waits_is_told_when_a_second_question_gets_no_answer_either() -> None:
+    box: liveness.Box = queue.SimpleQueue()
+    with deaf() as url:
+        watched = watch(Target(url, "url", Endpoint(f"{url}/v1", "m"), "m", request_timeout=120))
+        with watched.watching(), watched.announce(box):
+            outcome = box.get(timeout=50)
+    assert isinstance(outcome, Outcome)
+    assert [f.code for f in outcome.findings] == ["unresponsive"]
+    assert watched.stopped == "unresponsive"
+
+
+def test_a_second_question_that_is_answered_ends_nothing() -> None:
+    asked = threading.Semaphore(0)
+    box: liveness.Box = queue.SimpleQueue()
+    with serve(Defect("alive", "", request=lambda server, body: asked.release())) as server:
+        watched = watch(target_of(server, request_timeout=120))
+        with watched.watching(), watched.announce(box):
+            # Twice: the first answer was taken for a sign of life.
+            assert asked.acquire(timeout=50)
+            assert asked.acquire(timeout=50)
+    assert watched.stopped is None
+    assert box.empty()
+
+
+def test_a_server_with_one_seat_and_a_patient_check_are_not_suspected() -> None:
+    """After the first answer: until then a server that says nothing at all is suspected."""
+    with serve() as server:
+        several, single = (watch(target_of(server, max_num_seqs=seats)) for seats in (2, 1))
+    assert several._suspicious(100.0, answered=True)
+    assert not several._suspicious(0.1, answered=True)
+    assert single._suspicious(100.0, answered=False)
+    assert not single._suspicious(100.0, answered=True)
+    several.patient = True
+    assert not several._suspicious(100.0, answered=True)
 
 
 def test_a_server_that_is_only_slow_is_asked_to_the_end() -> None:
