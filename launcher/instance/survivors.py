@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from launcher.host import processes
 from launcher.keeper.identity import (
     FOLDER_VARIABLE,
     TOKEN_VARIABLE,
@@ -19,8 +20,8 @@ from launcher.keeper.identity import (
     look,
 )
 from launcher.keeper.state import State
+from launcher.preparation.keepers import kept_folder
 
-KEEPER = ("-m", "launcher.keeper")
 MARK = b"ERNIE_DEPLOY_"
 """Begins the names of the variables by which keepers are handed their task, engines marked."""
 
@@ -53,14 +54,7 @@ def folder_kept_by(process: Process) -> str | None:
     """The folder of the instance whose keeper this is; None where it is not a keeper."""
     if process.state in "ZX":
         return None
-    try:
-        raw = Path(f"/proc/{process.pid}/cmdline").read_bytes()
-    except OSError:
-        return None
-    argv = [os.fsdecode(word) for word in raw.split(b"\0")[:-1]]
-    if len(argv) < 3 or tuple(argv[-3:-1]) != KEEPER:
-        return None
-    return argv[-1]
+    return kept_folder(process.pid)
 
 
 def engine_of(folder: Path) -> list[Survivor]:
@@ -89,14 +83,10 @@ def _keeps(process: Process, folder: Path) -> bool:
 
 def _own() -> Iterator[Process]:
     """Living processes that an `up` or a keeper has marked; only our own can be read."""
-    for name in os.listdir("/proc"):
-        if not name.isdigit() or int(name) == os.getpid():
+    for pid in processes.pids():
+        if pid == os.getpid():
             continue
-        try:
-            marked = MARK in Path("/proc", name, "environ").read_bytes()
-        except OSError:
-            continue
-        process = look(int(name)) if marked else None
+        process = look(pid) if MARK in processes.raw_environment(pid) else None
         if process is not None and process.state not in "ZX":
             yield process
 

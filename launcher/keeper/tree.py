@@ -14,8 +14,8 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from launcher.host.processes import FLAGS, START, WAIT_STATUS, Process, Stat, stat
 from launcher.keeper import identity, sessions
-from launcher.keeper.identity import Process
 from launcher.keeper.loop import Loop
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
@@ -198,25 +198,22 @@ def zombie_status(process: Process) -> int | None:
     None where the parent was faster, or the kernel does not show it to us. An engine's launcher
     asks for its workers every second or two, and is ended by us before it has told their code.
     """
-    fields = _zombie(process)
-    return int(fields[49]) if fields else None
+    dead = _zombie(process)
+    return dead.number(WAIT_STATUS) if dead is not None else None
 
 
 def died_after_exec(process: Process) -> bool:
     """True where a dead process is known to have executed a program after it was forked."""
-    fields = _zombie(process)
-    return bool(fields) and not int(fields[6]) & _PF_FORKNOEXEC
+    dead = _zombie(process)
+    return dead is not None and not dead.number(FLAGS) & _PF_FORKNOEXEC
 
 
-def _zombie(process: Process) -> list[str]:
-    """The fields after the name in a zombie's stat; none where its parent has waited for it."""
-    try:
-        with open(f"/proc/{process.pid}/stat", encoding="utf-8", errors="replace") as file:
-            fields = file.read().rpartition(")")[2].split()
-    except OSError:
-        return []
-    is_zombie = len(fields) > 49 and fields[0] == "Z" and int(fields[19]) == process.start
-    return fields if is_zombie else []
+def _zombie(process: Process) -> Stat | None:
+    """What the kernel counts of a zombie; None where its parent has waited for it."""
+    now = stat(process.pid)
+    if now is None or now.state != "Z" or now.number(START) != process.start:
+        return None
+    return now if now.has(WAIT_STATUS) else None
 
 
 def exit_code(status: int) -> int:
