@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.host import processes
+from launcher.keeper import mark
 from launcher.keeper.identity import (
     FOLDER_VARIABLE,
     TOKEN_VARIABLE,
@@ -19,6 +20,7 @@ from launcher.keeper.identity import (
     environment,
     look,
 )
+from launcher.keeper.mark import Mark
 from launcher.keeper.state import State
 from launcher.preparation.keepers import kept_folder
 
@@ -35,6 +37,8 @@ class Survivor:
     token: str
     temporary: str | None
     """Its TMPDIR: the private folder of that start."""
+    mark: Mark | None
+    """What its start may leave, where that was told to it."""
 
 
 def keeper_of(folder: Path, state: State | None = None) -> Process | None:
@@ -61,6 +65,11 @@ def engine_of(folder: Path) -> list[Survivor]:
     """The living processes of engines that were started for the instance in `folder`."""
     real_folder = os.path.realpath(folder)
     return [one for one in _engines(_own()) if os.path.realpath(one.folder) == real_folder]
+
+
+def mark_of(folder: Path, token: str) -> Mark | None:
+    """What a living process of that start was told of what it may leave; None without one."""
+    return next((one.mark for one in engine_of(folder) if one.token == token and one.mark), None)
 
 
 def names(instances: Path) -> set[str]:
@@ -93,7 +102,9 @@ def _own() -> Iterator[Process]:
 
 def _engines(marked: Iterable[Process]) -> Iterator[Survivor]:
     for process in marked:
-        variables = environment(process.pid, (TOKEN_VARIABLE, FOLDER_VARIABLE, "TMPDIR"))
+        names = (TOKEN_VARIABLE, FOLDER_VARIABLE, mark.VARIABLE, "TMPDIR")
+        variables = environment(process.pid, names)
         token, folder = variables.get(TOKEN_VARIABLE), variables.get(FOLDER_VARIABLE)
         if token and folder and token.startswith(f"{os.path.basename(folder)}:"):
-            yield Survivor(process, folder, token, variables.get("TMPDIR"))
+            told = mark.decode(variables.get(mark.VARIABLE, ""))
+            yield Survivor(process, folder, token, variables.get("TMPDIR"), told)

@@ -111,6 +111,16 @@ class Claims:
         self.queues_before = {queue.ident for queue in found_queues}
         return found_queues
 
+    def begin_late(self, started: float) -> None:
+        """Instead of `look_before`, for who comes later: what is older was there before."""
+        self.started = started
+        paths = [str(SHM / name) for name in self.spec.shm]
+        paths += [path for pattern in self.spec.temporary for path in glob.glob(pattern)]
+        for path in paths:
+            path_identity = file_identity(path)
+            if path_identity is not None and not _is_younger(path_identity, started):
+                self.before[path] = path_identity
+
     def look(self, pids: list[int]) -> bool:
         """Claim what has appeared since; `pids` are the living tree. True where that is news."""
         count = len(self.shm) + len(self.queues) + len(self.temporary)
@@ -248,9 +258,18 @@ def _made_since(path_identity: dict[str, Any], started: float) -> bool:
         info = os.stat(path_identity["path"], follow_symlinks=False)
     except OSError:
         return False
-    born = path_identity["born"] / 1e9 if path_identity["born"] is not None else info.st_mtime
     plain = stat.S_ISREG(info.st_mode) or stat.S_ISSOCK(info.st_mode)
-    return plain and info.st_uid == os.getuid() and born >= started
+    return plain and _is_younger(path_identity, started)
+
+
+def _is_younger(path_identity: dict[str, Any], started: float) -> bool:
+    """True for what our user has made since `started`."""
+    try:
+        info = os.stat(path_identity["path"], follow_symlinks=False)
+    except OSError:
+        return False
+    born = path_identity["born"] / 1e9 if path_identity["born"] is not None else info.st_mtime
+    return info.st_uid == os.getuid() and born >= started
 
 
 def _bound(path: str, pids: Iterable[int]) -> bool:

@@ -14,7 +14,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from launcher.host.processes import FLAGS, START, WAIT_STATUS, Process, Stat, stat
+from launcher.host.processes import FLAGS, OUR_LIMITS, START, WAIT_STATUS, Process, Stat, stat
 from launcher.keeper import identity, sessions
 from launcher.keeper.loop import Loop
 
@@ -107,9 +107,17 @@ class Tree:
         """Look for new processes; returns those found now.
 
         A dead child counts as well: only so is it reaped, and is an engine that ended within its
-        first milliseconds ever noticed.
+        first milliseconds ever noticed. Without a descriptor left, what is new is found later.
         """
-        processes = []
+        found: list[Process] = []
+        try:
+            self._discover(found)
+        except OSError as error:
+            if error.errno not in OUR_LIMITS:
+                raise
+        return found
+
+    def _discover(self, processes: list[Process]) -> None:
         for process in identity.descendants(identity.myself()):
             dead = process.state in "ZX"
             if process.pid in self._tracked or (dead and process.parent != os.getpid()):
@@ -128,13 +136,15 @@ class Tree:
             self.exits.pop(process.pid, None)  # an earlier process's that had this number
             self._loop.add_reader(descriptor, functools.partial(self._gone, process.pid))
             processes.append(process)
-        return processes
 
     def refresh(self) -> None:
         """Look again at names and sessions, which change (setsid, exec, setproctitle)."""
         for tracked in self._tracked.values():
             at = sessions.ticks_now()
-            now = identity.look(tracked.process.pid)
+            try:
+                now = identity.look(tracked.process.pid)
+            except OSError:  # no descriptor is left: what was known of it stays
+                return
             if now is not None and now.start == tracked.process.start:
                 tracked.process, tracked.last_seen = now, at
 
@@ -144,9 +154,10 @@ class Tree:
             return
         self._loop.remove_reader(tracked.descriptor)
         os.close(tracked.descriptor)
-        status = zombie_status(tracked.process)
-        if status:
-            self._note_exit(pid, status)
+        with contextlib.suppress(OSError):  # the parent's own wait tells it as well
+            status = zombie_status(tracked.process)
+            if status:
+                self._note_exit(pid, status)
         self.reap()
         # What it left behind has just become our child; see it before it can fork on.
         self.discover()
