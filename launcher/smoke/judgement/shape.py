@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from launcher.smoke.answers.answer import REASONING_FIELDS, Answer, Choice, calls_of, choices_of
@@ -252,8 +252,3 @@ def _usage(answer: Answer, body: Mapping[str, Any], target: Target) -> Iterator[
     if cut and within and completion < limit:
         reported = f"{limit} completion tokens where finish_reason is length"
         yield Finding("usage-at-length", reported, str(completion))
-
-
-def text_pieces(chunks: Sequence[Any]) -> int:
-    """The deltas of a stream that carry text or a call."""
-    return sum(_carries(d) for c in chunks for d in c.deltas)
