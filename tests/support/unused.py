@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
 PLAIN = {"cache", "cached_property", "classmethod", "contextmanager", "dataclass", "final",
          "lru_cache", "overload", "property", "runtime_checkable", "staticmethod"}  # fmt: skip
-"""Decorators that keep the function for whoever reads its name; any other one registers it."""
+"""Decorators that leave the function to the readers of its name; any other one registers it."""
 
 
 @dataclass
