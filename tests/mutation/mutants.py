@@ -29,6 +29,8 @@ class Mutant:
     end: int
     before: str
     after: str
+    function: int
+    """The first line of the function around it; 0 for what runs at import: constants, defaults."""
 
     def applied(self, text: str) -> str:
         """The whole file with the change."""
@@ -49,27 +51,30 @@ def mutants(file: str, text: str) -> list[Mutant]:
         offsets.append(offsets[-1] + len(line))
     data = text.encode()
     all_mutants = []
-    for node in _mutable(tree):
+    for node, function in _mutable(tree):
         assert node.end_lineno is not None
         assert node.end_col_offset is not None
         start = offsets[node.lineno - 1] + node.col_offset
         end = offsets[node.end_lineno - 1] + node.end_col_offset
         before = data[start:end].decode()
         for after in _changes(node):
-            all_mutants.append(Mutant(file, node.lineno, start, end, before, after))
+            all_mutants.append(Mutant(file, node.lineno, start, end, before, after, function))
     return sorted(set(all_mutants), key=lambda one: (one.start, one.end, one.after))
 
 
-def _mutable(node: ast.AST) -> Iterator[ast.expr | ast.stmt]:
+def _mutable(node: ast.AST, function: int = 0) -> Iterator[tuple[ast.expr | ast.stmt, int]]:
     """Every node that runs: no annotation, no docstring, no f-string, nothing for a checker."""
     if isinstance(node, ast.expr | ast.stmt):
-        yield node
+        yield node, function
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns", "decorator_list"):
             continue
+        inner = function
+        if name == "body" and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            inner = min([node.lineno, *(one.lineno for one in node.decorator_list)])
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST) and not _is_left_out(child):
-                yield from _mutable(child)
+                yield from _mutable(child, inner)
 
 
 def _is_left_out(node: ast.AST) -> bool:

@@ -1,7 +1,7 @@
 """Measure which small faults in a room the tests of the room notice: `make mutants ROOM=diagnose`.
 
-A sample of mutants is drawn with a fixed seed. The tests that run a mutant's line come first, then
-the others of the room; the first failure ends them. A copy of the checkout is changed, never the
+A sample of mutants is drawn with a fixed seed. The tests that call a mutant's function come first,
+then all of the room; the first failure ends them. A copy of the checkout is changed, never the
 checkout. What no test notices is printed; the share of noticed ones is the score.
 """
 
@@ -76,11 +76,11 @@ def run_pytest(checkout: Path, arguments: list[str], deadline: float) -> int | N
             return None
 
 
-def lines_of_tests(checkout: Path, room: Room, deadline: float) -> dict[str, list[str]]:
-    """Per `file:line`, the tests that run it in their own process."""
+def tests_of_functions(checkout: Path, room: Room, deadline: float) -> dict[str, list[str]]:
+    """Per `file:line` of a function, the tests that call it, the quickest first."""
     out = checkout / "lines.json"
     os.environ["MUTATION_LINES"] = json.dumps([str(out), room.sources])
-    rc = run_pytest(checkout, ["-p", "tests.mutation.lines", *room.tests], deadline)
+    rc = run_pytest(checkout, ["-p", "tests.mutation.calls", *room.tests], deadline)
     del os.environ["MUTATION_LINES"]
     if rc != 0:
         raise SystemExit(f"the tests of the room must pass before a fault is planted (rc {rc})")
@@ -88,19 +88,52 @@ def lines_of_tests(checkout: Path, room: Room, deadline: float) -> dict[str, lis
     return lines
 
 
-def verdict(checkout: Path, one: Mutant, room: Room, covering: list[str], deadline: float) -> str:
+class Worker:
+    """The process that has everything imported; see `tests/mutation/worker.py`."""
+
+    def __init__(self, checkout: Path, room: Room) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-B", "-m", "tests.mutation.worker", *room.tests], text=True,
+            cwd=checkout, env={**os.environ, "PYTHONPATH": str(checkout)},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        self._answer()
+
+    def _answer(self) -> object:
+        assert self._process.stdout is not None
+        return json.loads(self._process.stdout.readline())
+
+    def run(self, one: Mutant, text: str, tests: list[str], deadline: float) -> object:
+        """The exit code for these tests; -1 where the fault cannot be planted this way."""
+        assert self._process.stdin is not None
+        request = {"file": one.file, "before": text, "after": one.applied(text), "tests": tests,
+                   "deadline": deadline}  # fmt: skip
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def close(self) -> None:
+        """End it."""
+        self._process.communicate()
+
+
+def verdict(
+    checkout: Path, worker: Worker, one: Mutant, room: Room, covering: list[str], deadline: float
+) -> str:
     """`killed`, `hung` (killed too) or `survived`."""
     path = checkout / one.file
     text = path.read_text(encoding="utf-8")
     for stale in path.parent.glob(f"__pycache__/{path.stem}.*"):
         stale.unlink()
-    path.write_text(one.applied(text), encoding="utf-8")
+    path.write_text(one.applied(text), encoding="utf-8")  # for commands that tests start
     try:
-        for arguments in ([*covering[:200]] if covering else None, room.tests):
-            if arguments is None:
-                continue
-            rc = run_pytest(checkout, arguments, deadline)
-            if rc != 0:
+        for tests in (covering[:100], room.tests):
+            rc: object = -1
+            if tests and one.function:
+                rc = worker.run(one, text, tests, deadline)
+            if rc == -1 and tests:
+                rc = run_pytest(checkout, tests, deadline)
+            if tests and rc != 0:
                 return "hung" if rc is None else "killed"
         return "survived"
     finally:
@@ -113,13 +146,13 @@ def main() -> int:
     parser.add_argument("room", help="a room or module: diagnose, report, plan/memory, keeper")
     parser.add_argument("--sample", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--tests", nargs="*", help="instead of the room's own tests")
+    parser.add_argument("--tests", help="arguments for pytest instead of the room's own tests")
     parser.add_argument("--only", help="mutants of files that contain this text")
     parser.add_argument("--deadline", type=float, default=900.0, help="seconds per run of pytest")
     args = parser.parse_args()
     room = room_of(args.room)
     if args.tests:
-        room = Room(room.sources, args.tests)
+        room = Room(room.sources, args.tests.split())
     drawn = [
         one
         for file in room.sources
@@ -134,14 +167,16 @@ def main() -> int:
         checkout = Path(folder)
         copy_checkout(checkout)
         started = time.monotonic()
-        lines = lines_of_tests(checkout, room, args.deadline)
+        lines = tests_of_functions(checkout, room, args.deadline)
         print(f"{args.room}: {len(drawn)} of {total} mutants, seed {args.seed};"
               f" the tests take {time.monotonic() - started:.0f} s", flush=True)  # fmt: skip
+        worker = Worker(checkout, room)
         for one in drawn:
-            covering = lines.get(f"{one.file}:{one.line}", [])
-            word = verdict(checkout, one, room, covering, args.deadline)
+            covering = lines.get(f"{one.file}:{one.function}", [])
+            word = verdict(checkout, worker, one, room, covering, args.deadline)
             counts[word] += 1
             print(f"{word:<9} {one}", flush=True)
+        worker.close()
     score = 100 * (1 - counts["survived"] / max(1, sum(counts.values())))
     print(f"{args.room}: {score:.0f} % noticed ({dict(counts)})")
     return 0
