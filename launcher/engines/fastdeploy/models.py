@@ -31,11 +31,6 @@ class ModelFacts:
     first_line: str | None
 
     @property
-    def thinks(self) -> bool:
-        """Whether its answers begin with reasoning."""
-        return self.reasoning is not None
-
-    @property
     def always_thinks(self) -> bool:
         """Whether it is one of the Thinking models, whose every answer does."""
         return self.id.endswith("-Thinking")
