@@ -62,7 +62,7 @@ def card(name: str) -> Card:
 
 def rows() -> list[tuple[str, str, str, int | None]]:
     """(model, card, quantization, GPUs) of every published minimum; None: it never fits."""
-    rows_ = []
+    all_rows = []
     models: Any = load("models.json")["models"]
     for entry in models:
         if "layers" not in entry:
@@ -74,8 +74,8 @@ def rows() -> list[tuple[str, str, str, int | None]]:
                     if f"not {name.strip()}" in str(count):
                         continue
                     number = int(str(count).split()[0]) if count is not None else None
-                    rows_.append((entry["id"], PUBLISHED[name.strip()], quantization, number))
-    return rows_
+                    all_rows.append((entry["id"], PUBLISHED[name.strip()], quantization, number))
+    return all_rows
 
 
 @pytest.fixture(scope="module")
