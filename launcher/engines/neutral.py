@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 
 from launcher.engines import BUILT_IN
 from launcher.engines.common import problem
@@ -52,8 +53,11 @@ class NeutralKeys:
 
 def engines_with(key: str) -> tuple[str, ...]:
     """Those of our engines that have a neutral key."""
+    # An engine that takes no flags has no such module: a hosted endpoint.
     tables: dict[str, NeutralKeys] = {
-        name: importlib.import_module(f"{module}.neutral").KEYS for name, module in BUILT_IN.items()
+        name: importlib.import_module(f"{module}.neutral").KEYS
+        for name, module in BUILT_IN.items()
+        if find_spec(f"{module}.neutral")
     }
     return tuple(name for name, keys in tables.items() if keys.has(key))
 
