@@ -134,8 +134,8 @@ def logprobs(session: Session) -> Outcome:
     session.require(bool(entries), "logprobs-missing", "logprobs on the choice", "none")
     values = [number_at(e, "logprob") for e in entries]
     are_valid = all(v is not None and v <= 0.0001 for v in values)
-    shown = [e.get("logprob") for e in entries[:8]]
-    session.expect(are_valid, "logprobs-range", "numbers of at most 0", shown)
+    excerpt = [e.get("logprob") for e in entries[:8]]
+    session.expect(are_valid, "logprobs-range", "numbers of at most 0", excerpt)
     tops = {len(alternatives_of(e)) for e in entries}
     session.expect(min(tops) >= 2, "logprobs-top", "2 alternatives a token", sorted(tops))
     greedy = [max(_numbers(alternatives_of(e)), default=None) for e in entries]
