@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from launcher.json_values import JsonObject, JsonValue, object_at
-from launcher.profile import types
+from launcher.profile import scalars
 from launcher.smoke.outcome import Finding, Outcome, inconclusive
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def seconds(value: JsonValue) -> float:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     try:
-        return float(types.seconds(str(value).strip()))
-    except types.ScalarError as error:
+        return float(scalars.seconds(str(value).strip()))
+    except scalars.ScalarError as error:
         raise ValueError(str(error)) from None
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from launcher import engines
 from launcher.engines.base import Release
 from launcher.errors import DeployError, PreconditionError, Problem, ProfileError
 from launcher.json_values import JsonObject, JsonValue, integer_at, list_at, object_at
 from launcher.plan.model import LaunchPlan
-from launcher.profile.model import Parsers, Profile
+from launcher.profile.build import build
+from launcher.profile.model import Profile
 from launcher.smoke.clients.base import Endpoint
 from launcher.smoke.section.limits import seconds
 from launcher.smoke.section.rules import validate
@@ -34,7 +32,7 @@ def of_instance(name: str) -> Target:
     from launcher.smoke.targets.running_instance import serving
 
     folder = serving(name)
-    kept = profile_of(folder.profile(), str(folder.folder / "profile.json"))
+    kept = build(folder.profile(), str(folder.folder / "profile.json"))
     return of_plan(folder.plan(), kept)
 
 
@@ -164,42 +162,6 @@ def shaped(target: Target, profile: Profile, names: tuple[str | None, ...]) -> T
         budget=budget(target.max_model_len, integer_at(section, "max-tokens")),
         request_timeout=request_timeout,
         check_timeout=check_timeout,
-    )
-
-
-def profile_of(resolved: Mapping[str, Any], path: str) -> Profile:
-    """The profile stored with an instance at `path`; what only matters at the start is left out."""
-    from launcher.profile.model import SecretRef
-
-    names = {f.name for f in dataclasses.fields(Profile)}
-    simple = {
-        "description",
-        "engine_version",
-        "revision",
-        "cache_dir",
-        "served_model_name",
-        "host",
-        "max_model_len",
-        "max_num_seqs",
-        "tensor_parallel_size",
-        "quantization",
-        "env",
-        "engine_args",
-        "smoke",
-    }
-    settings = {k.replace("-", "_"): v for k, v in resolved.items()}
-    chosen = {k: v for k, v in settings.items() if k in simple & names and v is not None}
-    parsers = resolved.get("parsers") or {}
-    kind, _, value = str(resolved.get("api-key") or "").partition(":")
-    return Profile(
-        name=str(resolved.get("name", "")),
-        engine=str(resolved.get("engine", "")),
-        model=str(resolved.get("model", "")),
-        parsers=Parsers(parsers.get("reasoning"), parsers.get("tool-call")),
-        api_key=SecretRef(kind, value) if kind in ("env", "file", "cmd") else None,  # type: ignore[arg-type]
-        resolved=dict(resolved),
-        path=path,
-        **chosen,
     )
 
 
