@@ -40,7 +40,7 @@ def temperature(session: Session) -> Outcome:
 
 @check(
     "top-p",
-    "a tiny top_p takes the freedom of a high temperature away",
+    "a tiny top_p makes a high temperature repeat itself",
     tags="sampling",
     needs="chat",
 )
@@ -83,7 +83,7 @@ def seed(session: Session) -> Outcome:
 
 @check(
     "penalties",
-    "presence and frequency penalties are accepted and change the answer",
+    "presence and frequency penalties change the answer",
     tags="sampling",
     needs="penalties",
     disturbs=True,
