@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
 OF_ONE_KEY = frozenset({
     "duplicate-flag", "key-not-supported", "out-of-range", "reserved-flag", "reserved-variable",
-    "port-not-supported", "unknown-flag", "unknown-parser", "unknown-release",
-    "unknown-variable",
+    "port-not-supported", "unknown-flag", "unknown-parser", "unknown-release", "unknown-variable",
     "unsafe-for-shell", "wrong-value",
 })  # fmt: skip
 """Problems that a key has whatever the others say."""

@@ -86,21 +86,17 @@ def context(engine: str, version: str, distributions: dict[str, str] | None = No
     )
 
 
-def plan(
-    profile_: Profile, version: str, distributions: dict[str, str] | None = None
-) -> LaunchPlan:
+def plan(loaded: Profile, version: str, distributions: dict[str, str] | None = None) -> LaunchPlan:
     """The plan of a profile for a version of its engine."""
-    return engines.get(profile_.engine).plan(
-        profile_, context(profile_.engine, version, distributions)
-    )
+    return engines.get(loaded.engine).plan(loaded, context(loaded.engine, version, distributions))
 
 
-def problems(profile_: Profile, version: str | None) -> list[Problem]:
+def problems(loaded: Profile, version: str | None) -> list[Problem]:
     """What is wrong with a profile for a version, or for all it admits."""
-    engine = engines.get(profile_.engine)
-    return engine.validate(profile_, engine.release(version) if version else None)
+    engine = engines.get(loaded.engine)
+    return engine.validate(loaded, engine.release(version) if version else None)
 
 
-def command_words(plan_: LaunchPlan) -> tuple[str, ...]:
+def command_words(launch_plan: LaunchPlan) -> tuple[str, ...]:
     """The command line after `python -m module`."""
-    return plan_.argv[1 + len(plan_.module) :]
+    return launch_plan.argv[1 + len(launch_plan.module) :]

@@ -47,7 +47,7 @@ def hangs_after(count: int) -> Defect:
                 server.memory["n"] = server.memory.get("n", 0) + 1
                 hang = server.memory["n"] > count
             if hang:
-                server.hang.wait(300)
+                server.hang.wait(600)
 
     return Defect("hangs", "chat", route=route)
 
@@ -136,7 +136,7 @@ def test_a_server_that_is_only_slow_is_asked_to_the_end() -> None:
 def test_health_alone_that_hangs_ends_nothing_else() -> None:
     def route(server: Server, method: str, path: str, data: bytes, headers: Message) -> None:
         if path == "/health":
-            server.hang.wait(300)
+            server.hang.wait(600)
 
     with serve(Defect("health", "health", route=route)) as server:
         result = smoke(target_of(server, request_timeout=8), names=["health", "chat"])

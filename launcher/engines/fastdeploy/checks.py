@@ -32,6 +32,7 @@ from launcher.engines.fastdeploy.neutral import KEYS
 from launcher.engines.fastdeploy.requested import Requested
 from launcher.engines.neutral import check_keys, check_values
 from launcher.errors import Problem
+from launcher.json_values import list_at, text_at
 from launcher.nearest import did_you_mean, nearest
 from launcher.profile.model import Profile
 
@@ -150,11 +151,11 @@ def _variables(profile: Profile, line: str) -> list[Problem]:
                             f"no FastDeploy release reads {name}",
                             f"did you mean {near}?" if near else None)
                 )  # fmt: skip
-        elif line not in entry["in"]:
+        elif line not in entry.lines:
             problems.append(
                 problem(profile, f"env.{name}", "unknown-variable",
                         f"FastDeploy {line} does not read {name}: it exists in "
-                        f"{', '.join(entry['in'])}")
+                        f"{', '.join(entry.lines)}")
             )  # fmt: skip
     return problems
 
@@ -162,7 +163,8 @@ def _variables(profile: Profile, line: str) -> list[Problem]:
 def _outside(name: str) -> bool:
     from launcher.engines.fastdeploy.catalogue import load
 
-    return any(name in entry["name"] for entry in load("environment.json")["outside_envs_py"])
+    others = list_at(load("environment.json"), "outside_envs_py")
+    return any(name in text_at(entry, "name") for entry in others)
 
 
 def _newer_keys(profile: Profile, line: str) -> list[Problem]:

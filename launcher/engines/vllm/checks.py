@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from launcher import paths
@@ -20,7 +19,7 @@ from launcher.engines.options import OptionTable
 from launcher.engines.vllm import flags
 from launcher.engines.vllm.neutral import KEYS
 from launcher.errors import Problem
-from launcher.json_values import JsonValue, integer_at
+from launcher.json_values import JsonObject, JsonValue, integer_at, list_at, object_at
 from launcher.nearest import did_you_mean
 from launcher.profile.model import Profile
 
@@ -62,7 +61,7 @@ class Catalogue:
     """A version's options. `exact` is False where that version's parser has not been asked yet."""
 
     table: OptionTable
-    parsers: Mapping[str, list[str] | None]
+    parsers: JsonObject
     exact: bool
 
 
@@ -71,7 +70,7 @@ def catalogue(release: Release | None) -> Catalogue:
     answer = flags.cached_answer(release.version, paths.cache()) if release else None
     exact = answer is not None or release is None
     flags_ = answer or flags.shipped()
-    return Catalogue(flags.table(flags_), flags_.get("parsers") or {}, exact)
+    return Catalogue(flags.table(flags_), object_at(flags_, "parsers"), exact)
 
 
 def parser_name(name: str) -> str:
@@ -127,7 +126,7 @@ def _values(profile: Profile, flags_: Catalogue) -> list[Problem]:
 def _parsers(profile: Profile, flags_: Catalogue) -> list[Problem]:
     problems = []
     for option, kind in (("reasoning-parser", "reasoning"), ("tool-call-parser", "tool")):
-        name, names = engine_arg(profile, option), flags_.parsers.get(kind)
+        name, names = engine_arg(profile, option), [str(n) for n in list_at(flags_.parsers, kind)]
         plugin = engine_arg(profile, f"{option.replace('-call', '')}-plugin")
         if not isinstance(name, str) or not names or plugin or not flags_.exact:
             continue
