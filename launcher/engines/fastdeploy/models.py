@@ -16,7 +16,7 @@ class ModelFacts:
     """A model of the table, recognised by the last part of its name.
 
     `reasoning` and `tool` are the neutral parser names it needs, None where it does not think or
-    call tools. `heads` and `kv_heads` are attention heads, None where unknown. `torch`: its
+    call tools. `heads` are attention heads, None where unknown. `torch`: its
     weights have Hugging Face's layout. `first_line` is the first release that serves it.
     """
 
@@ -26,7 +26,6 @@ class ModelFacts:
     reasoning: str | None
     tool: str | None
     heads: int | None
-    kv_heads: int | None
     torch: bool
     first_line: str | None
 
@@ -70,7 +69,6 @@ def _facts_of(entry: JsonValue, repo: str) -> ModelFacts:
         reasoning=_neutral(reasoning),
         tool=_neutral(reasoning if tool == "same" else tool),
         heads=integer_at(entry, "heads"),
-        kv_heads=integer_at(entry, "kv_heads"),
         torch=name.endswith(("-PT", "-Thinking")),
         first_line=first[:3] if first[:1].isdigit() else None,
     )
