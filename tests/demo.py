@@ -16,10 +16,11 @@ from typing import Any, NoReturn
 
 import requests
 
+from launcher.json_values import JsonObject
 from launcher.smoke.checks.toolbox import CARD_QUESTION, WEATHER
 from tests.support import cli, ports, processes
 
-QUESTIONS: tuple[tuple[str, list[dict[str, Any]]], ...] = (
+QUESTIONS: tuple[tuple[str, list[JsonObject]], ...] = (
     ("What is the capital of France?", []),
     (CARD_QUESTION, [WEATHER]),
 )
@@ -73,7 +74,7 @@ def _ask(base_url: str) -> None:
             "temperature": 0,
             **({"tools": tools} if tools else {}),
         }
-        answer = requests.post(f"{base_url}/chat/completions", json=body, timeout=120)
+        answer = requests.post(f"{base_url}/chat/completions", json=body, timeout=600)
         answer.raise_for_status()
         message = answer.json()["choices"][0]["message"]
         reasoning = message.get("reasoning_content") or message.get("reasoning")

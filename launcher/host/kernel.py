@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import resource
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -107,8 +106,3 @@ def ftok(path: str, project: int) -> int | None:
     except OSError:
         return None
     return ((project & 0xFF) << 24) | ((stat.st_dev & 0xFF) << 16) | (stat.st_ino & 0xFFFF)
-
-
-def release() -> tuple[str, str]:
-    """Kernel release and machine architecture, as `uname` tells them."""
-    return platform.release(), platform.machine()
