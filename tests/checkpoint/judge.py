@@ -82,7 +82,7 @@ def problems(case: dict[str, Any], answer: Answer) -> list[str]:
     return errors
 
 
-def schema_errors(value: Any, schema: dict[str, Any]) -> list[str]:
+def schema_errors(value: object, schema: dict[str, object]) -> list[str]:
     """What jsonschema has to say, each with its path."""
     return [
         f"{e.json_path}: {e.message}"

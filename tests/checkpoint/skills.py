@@ -130,7 +130,7 @@ def random_choice(rng: random.Random) -> Sample:
     return answer(rng, [say("user", question)], "I choose at random.", drawn[kind])
 
 
-FIELDS: dict[str, Any] = {
+FIELDS: dict[str, object] = {
     "city": "Beijing",
     "country": "China",
     "color": "blue",
@@ -183,7 +183,7 @@ def json_object(rng: random.Random) -> Sample:
     return forced(rng, messages, thought, schema_spans(rng, value))
 
 
-def schema_spans(rng: random.Random, value: dict[str, Any]) -> list[Span]:
+def schema_spans(rng: random.Random, value: dict[str, object]) -> list[Span]:
     """JSON as a schema forces it: the grammar writes the keys, the model the values."""
     spans: list[Span] = []
     for i, (key, v) in enumerate(value.items()):

@@ -41,7 +41,7 @@ class Turn(NamedTuple):
 # --- tools ------------------------------------------------------------------------------------
 
 
-def define(name: str, properties: dict[str, Any]) -> Tool:
+def define(name: str, properties: dict[str, object]) -> Tool:
     """A tool as OpenAI's API takes it; the template shows names, types and enums."""
     schema = {"type": "object", "properties": properties, "required": list(properties)}
     return {"type": "function", "function": {"name": name, "parameters": schema}}
@@ -100,7 +100,7 @@ def any_tools(rng: random.Random) -> Tools:
 
 def call(tool: Tool, location: str, celsius: bool | None = None) -> Call:
     """Every property filled: places are copied, of an enum the asked or first value is taken."""
-    filled: dict[str, Any] = {}
+    filled: dict[str, object] = {}
     for key, schema in tool["function"]["parameters"]["properties"].items():
         if "enum" in schema:
             matching = [v for v in schema["enum"] if (v in CELSIUS) == celsius and v != "kelvin"]

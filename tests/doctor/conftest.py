@@ -32,7 +32,7 @@ def write_shard(path: Path, names: list[str]) -> None:
     path.write_bytes(struct.pack("<Q", len(raw)) + raw + bytes(offset))
 
 
-def make_model(folder: Path, **config: Any) -> Path:
+def make_model(folder: Path, **config: object) -> Path:
     """A complete model folder in Hugging Face layout, two shards and their index."""
     folder.mkdir(parents=True)
     values = {
@@ -84,8 +84,8 @@ def examine(
     """`examine(key=value...)` loads such a profile and lets the doctor look at it."""
     monkeypatch.setenv("ERNIE_DEPLOY_HOME", str(state))
 
-    def look(**keys: Any) -> Findings:
-        defaults: dict[str, Any] = {"name": "doc", "engine": "fastdeploy"}
+    def look(**keys: object) -> Findings:
+        defaults: dict[str, object] = {"name": "doc", "engine": "fastdeploy"}
         if "model" not in keys:
             defaults["model"] = str(make_model(tmp_path / "model"))
         if keys.get("engine", "fastdeploy") == "fastdeploy" and "python" not in keys:
@@ -117,7 +117,7 @@ class Findings:
 def gpus(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """`gpus(card(...), driver="550.1")`: what nvidia-ml-py would answer."""
 
-    def install(*cards: dict[str, Any], driver: str = "550.54.15", cuda: int = 12040) -> None:
+    def install(*cards: dict[str, object], driver: str = "550.54.15", cuda: int = 12040) -> None:
         monkeypatch.setitem(sys.modules, "pynvml", fake_nvml(list(cards), driver, cuda))
 
     return install

@@ -179,7 +179,7 @@ def test_a_model_folder_that_is_not_whole(damage: Any, examine: Any, tmp_path: P
 )
 def test_weight_layouts(
     release: str,
-    config: dict[str, Any],
+    config: dict[str, object],
     arguments: dict[str, Any],
     answer: str,
     examine: Any,

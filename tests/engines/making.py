@@ -35,7 +35,7 @@ def profile(engine: str = "fastdeploy", **values: Any) -> Profile:
     return Profile(name="t", engine=engine, path="p.yaml", origins=origins, **keys)
 
 
-def _keys(values: dict[str, Any]) -> list[str]:
+def _keys(values: dict[str, object]) -> list[str]:
     keys = []
     for name, value in values.items():
         key = name.replace("_", "-")

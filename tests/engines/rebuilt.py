@@ -21,7 +21,7 @@ class Parser(argparse.ArgumentParser):
         raise RefusedError(message)
 
 
-def _list(kind: Callable[[str], Any]) -> Callable[[str], Any]:
+def _list(kind: Callable[[str], object]) -> Callable[[str], Any]:
     return lambda text: [kind(item) for item in text.split(",")]
 
 
@@ -32,7 +32,7 @@ def _word_or_json(text: str) -> Any:
         return {"quantization": text}
 
 
-TYPES: dict[str, Callable[[str], Any]] = {
+TYPES: dict[str, Callable[[str], object]] = {
     "int": int,
     "float": float,
     "str": str,

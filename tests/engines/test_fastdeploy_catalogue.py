@@ -20,7 +20,7 @@ from tests.engines import making, rebuilt
 TOP = {"served-model-name", "revision", "max-model-len", "max-num-seqs", "tensor-parallel-size",
        "quantization", "reasoning-parser", "tool-call-parser"}  # fmt: skip
 
-RIGHT: dict[str, Any] = {
+RIGHT: dict[str, object] = {
     "override-pooler-config": {},  # anything else is pasted unquoted into a shell (2.3, 2.4)
     "speculative-config": {"method": "mtp", "num_speculative_tokens": 1},
     "quantization": "wint8",

@@ -70,7 +70,7 @@ def sensible(engine: str, version: str, name: str) -> st.SearchStrategy[Any]:
     late = late_choices(version).get(name) if engine == "fastdeploy" else None
     if option.choices or late:
         return st.sampled_from(tuple(option.choices or late or ()))
-    kinds: dict[str, st.SearchStrategy[Any]] = {
+    kinds: dict[str, st.SearchStrategy[object]] = {
         "int": st.integers(1, 4096),
         "float": st.floats(0.1, 0.9),
         "bool": st.booleans(),

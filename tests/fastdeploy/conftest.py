@@ -68,7 +68,7 @@ class Server:
         """`ernie-deploy up`."""
         return self.run("up", str(self.profile), *arguments, **options)
 
-    def down(self, *arguments: str, **options: Any) -> cli.Ran:
+    def down(self, *arguments: str, **options: object) -> cli.Ran:
         """`ernie-deploy down`."""
         return self.run("down", self.name, *arguments, **options)
 
@@ -144,7 +144,7 @@ class Server:
         """A port of the plan."""
         return self.files.plan().port(name).number
 
-    def chat(self, text: str, **more: Any) -> requests.Response:
+    def chat(self, text: str, **more: object) -> requests.Response:
         """One chat completion."""
         body = {"messages": [{"role": "user", "content": text}], **more}
         url = f"http://127.0.0.1:{self.port('api')}/v1/chat/completions"

@@ -49,7 +49,7 @@ def unix_listeners() -> dict[int, str]:
 
 @pytest.mark.parametrize(("line", "env", "keys"), CASES)
 def test_the_plan_names_exactly_what_is_listened_on(
-    fastdeploy: Make, tmp_path: Path, line: str, env: dict[str, str], keys: dict[str, Any]
+    fastdeploy: Make, tmp_path: Path, line: str, env: dict[str, str], keys: dict[str, object]
 ) -> None:
     report = tmp_path / "listens"
     env = {**env, "TWIN_LISTENS": str(report)}

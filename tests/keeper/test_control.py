@@ -34,7 +34,7 @@ class Served:
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
-    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _answer(self, request: dict[str, object]) -> dict[str, Any]:
         def stop(reason: str, code: ExitCode, drain: float | None) -> float:
             self.stopped.append((reason, code, drain))
             return 61.5
@@ -48,7 +48,7 @@ class Served:
         self.loop.run_until(self._ended.is_set)
         self.server.close()
 
-    def publish(self, **event: Any) -> None:
+    def publish(self, **event: object) -> None:
         self.loop.call_soon(lambda: self.server.publish(event))
 
     def close(self) -> None:

@@ -54,7 +54,9 @@ def port_of(rig: Rig, name: str = "one") -> int:
 
 
 def finding(ran: cli.Ran, check: str) -> dict[str, Any]:
-    matching: dict[str, Any] = next(f for f in ran.json["data"]["findings"] if f["check"] == check)
+    matching: dict[str, object] = next(
+        f for f in ran.json["data"]["findings"] if f["check"] == check
+    )
     return matching
 
 

@@ -83,7 +83,7 @@ def test_given_at_the_top_and_in_engine_args(refused: Any, spelling: str) -> Non
     assert problem[2].endswith("p.yaml:4:1")
 
 
-def test_a_missing_model_is_a_failed_precondition(write: Any, tmp_path: Any) -> None:
+def test_a_missing_model_is_a_failed_precondition(write: Any, tmp_path: object) -> None:
     path = write("name: a\nengine: vllm\nmodel: ./gone\n")
     with pytest.raises(PreconditionError) as caught:
         profile.load(path)

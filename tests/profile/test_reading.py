@@ -111,7 +111,7 @@ def test_a_byte_order_mark_and_windows_line_ends(write: Any) -> None:
     assert loaded.where("max-num-seqs") == f"{loaded.path}:4:1"
 
 
-def test_a_file_that_cannot_be_read(write: Any, tmp_path: Any) -> None:
+def test_a_file_that_cannot_be_read(write: object, tmp_path: object) -> None:
     with pytest.raises(ProfileError) as caught:
         profile.load(str(tmp_path))
     assert caught.value.problems[0].code == "unreadable-profile"
@@ -131,7 +131,7 @@ def test_a_misspelled_file_name(write: Any) -> None:
     assert caught.value.problems[0].remedy == "did you mean ernie-tiny-cpu.yaml?"
 
 
-def test_a_named_pipe_is_read_like_a_file(tmp_path: Any) -> None:
+def test_a_named_pipe_is_read_like_a_file(tmp_path: object) -> None:
     # Process substitution hands over a pipe: `ernie-deploy plan <(generate-profile)`.
     reader, writer = os.pipe()
     os.write(writer, b"name: a\nengine: vllm\nmodel: a/b\n")

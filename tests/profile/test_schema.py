@@ -138,7 +138,7 @@ def _wrong() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("data", list(_wrong()), ids=lambda d: json.dumps(d)[-60:])
-def test_the_schema_and_the_loader_refuse_the_same(data: Any, tmp_path: Path) -> None:
+def test_the_schema_and_the_loader_refuse_the_same(data: object, tmp_path: Path) -> None:
     assert agree(json.dumps(data), tmp_path / "p.yaml") == (False, False)
 
 

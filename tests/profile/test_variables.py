@@ -30,7 +30,7 @@ ENVIRON = {"PORT": "8180", "EMPTY": "", "HOST": "10.0.0.1", "WORD": "on", "TRUE"
         ("env:\n  A: ${WORD}", "env.A", "on"),
     ],
 )  # fmt: skip
-def test_a_variable_is_typed_again(more: Any, written: str, key: str, value: Any) -> None:
+def test_a_variable_is_typed_again(more: Any, written: str, key: str, value: object) -> None:
     got = more(written, ENVIRON)
     for word in key.split("."):
         got = got[word]

@@ -15,7 +15,7 @@ DEVIATION = {
 }
 
 
-def exchange(**changes: Any) -> dict[str, Any]:
+def exchange(**changes: object) -> dict[str, Any]:
     """One recorded request and its answer."""
     return {
         "number": 1,
@@ -39,7 +39,7 @@ def finding(got: str, code: str = "status", expected: str = "status 200") -> dic
     return {"code": code, "expected": expected, "got": got}
 
 
-def check(name: str, verdict: str = "pass", **changes: Any) -> dict[str, Any]:
+def check(name: str, verdict: str = "pass", **changes: object) -> dict[str, Any]:
     """One check of a result; `known=True` makes its failure a known deviation."""
     is_known = changes.pop("known", False)
     findings = changes.pop("findings", [finding("HTTP 500")] if verdict == "fail" else [])
@@ -72,7 +72,7 @@ EVERY_VERDICT = (
 """A check of each verdict, in an order that is not that of reports."""
 
 
-def counts(checks: tuple[dict[str, Any], ...]) -> dict[str, int]:
+def counts(checks: tuple[dict[str, object], ...]) -> dict[str, int]:
     verdicts = [one["verdict"] for one in checks]
     return {
         **{v: verdicts.count(v) for v in ("pass", "fail", "inconclusive", "could not check")},
@@ -91,7 +91,7 @@ def target(name: str = "ernie") -> dict[str, Any]:
     }
 
 
-def smoke_result(*checks: dict[str, Any], **changes: Any) -> Result:
+def smoke_result(*checks: dict[str, object], **changes: object) -> Result:
     """A smoke run of these checks."""
     data = {
         "target": target(),
@@ -109,7 +109,7 @@ def smoke_result(*checks: dict[str, Any], **changes: Any) -> Result:
     return Result("smoke", data, None, ExitCode.NEGATIVE)
 
 
-def column(name: str, *checks: dict[str, Any], **changes: Any) -> dict[str, Any]:
+def column(name: str, *checks: dict[str, Any], **changes: object) -> dict[str, Any]:
     """One target of a comparison."""
     return {
         "name": name,
@@ -139,7 +139,7 @@ def column(name: str, *checks: dict[str, Any], **changes: Any) -> dict[str, Any]
     }
 
 
-def compare_result(*columns: dict[str, Any], **changes: Any) -> Result:
+def compare_result(*columns: dict[str, object], **changes: object) -> Result:
     """A comparison of these targets, its table made as `compare` makes it."""
     from launcher.smoke.comparison.compare import _table
 

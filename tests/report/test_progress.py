@@ -6,7 +6,7 @@ from typing import Any
 from launcher.report.progress import ProgressLines
 
 
-def event(second: float, kind: str, /, **fields: Any) -> dict[str, Any]:
+def event(second: float, kind: str, /, **fields: object) -> dict[str, Any]:
     return {"time": 100.0 + second, "event": kind, **fields}
 
 
@@ -38,7 +38,7 @@ TROUBLE = [
 ]
 
 
-def shown(stream: io.StringIO, events: list[dict[str, Any]]) -> str:
+def shown(stream: io.StringIO, events: list[dict[str, object]]) -> str:
     lines = ProgressLines(stream)
     for one in events:
         lines(one)

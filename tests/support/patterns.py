@@ -159,7 +159,7 @@ class Attack:
         return self.head + self.body * (length // len(self.body)) + self.end
 
 
-def _text(node: ast.expr, names: dict[str, Any]) -> Any:
+def _text(node: ast.expr, names: dict[str, object]) -> Any:
     """What an expression of literals, names of the module and f-strings of both gives, or None."""
     if isinstance(node, ast.Constant):
         return node.value

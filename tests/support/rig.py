@@ -92,7 +92,7 @@ class Rig:
     def stored(self, name: str = "one", file: str = "state.json") -> dict[str, Any]:
         """One of the instance's JSON files, empty where it is not there yet."""
         try:
-            document: dict[str, Any] = json.loads((self.instance(name) / file).read_text())
+            document: dict[str, object] = json.loads((self.instance(name) / file).read_text())
         except FileNotFoundError:
             return {}
         return document

@@ -194,7 +194,7 @@ def refused(twin: Twin, body: Any, **options: Any) -> tuple[int, dict[str, Any]]
     ],
 )  # fmt: skip
 def test_bad_requests(
-    served: Twin, body: Any, status: int, kind: str, code: str | None, text: str
+    served: Twin, body: object, status: int, kind: str, code: str | None, text: str
 ) -> None:
     got, error = refused(served, body)
     assert (got, error["type"], error["code"]) == (status, kind, code)
@@ -240,7 +240,7 @@ def test_bad_bodies(served: Twin) -> None:
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "u"}]}]},
     ],
 )  # fmt: skip
-def test_requests_that_are_not_validated(served: Twin, more: dict[str, Any]) -> None:
+def test_requests_that_are_not_validated(served: Twin, more: dict[str, object]) -> None:
     assert served.http("POST", CHAT, {"messages": HELLO, **more})[0] == 200
 
 
