@@ -52,8 +52,30 @@ def make_model(folder: Path, **config: object) -> Path:
     return folder
 
 
+class Findings:
+    """A subject and what the doctor says about it."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self._findings: dict[str, Finding] | None = None
+
+    def __getitem__(self, check: str) -> Finding:
+        if self._findings is None:
+            self._findings = {f.check: f for f in doctor.run(self.subject)}
+        return self._findings[check]
+
+    def __contains__(self, check: str) -> bool:
+        return check in {f.check for f in doctor.run(self.subject)}
+
+
+Examine = Callable[..., Findings]
+Gpus = Callable[..., None]
+Twin = Callable[..., str]
+"""What the fixtures of these names are."""
+
+
 @pytest.fixture(scope="session")
-def twin(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+def twin(tmp_path_factory: pytest.TempPathFactory) -> Twin:
     """`twin("2.3")`: an interpreter with that release, made once per release and version."""
     pythons: dict[tuple[str | None, ...], str] = {}
 
@@ -78,9 +100,7 @@ def state() -> Iterator[Path]:
 
 
 @pytest.fixture
-def examine(
-    tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch, twin: Callable[..., str]
-) -> Callable[..., "Findings"]:
+def examine(tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch, twin: Twin) -> Examine:
     """`examine(key=value...)` loads such a profile and lets the doctor look at it."""
     monkeypatch.setenv("ERNIE_DEPLOY_HOME", str(state))
 
@@ -97,24 +117,8 @@ def examine(
     return look
 
 
-class Findings:
-    """A subject and what the doctor says about it."""
-
-    def __init__(self, subject: Subject) -> None:
-        self.subject = subject
-        self._findings: dict[str, Finding] | None = None
-
-    def __getitem__(self, check: str) -> Finding:
-        if self._findings is None:
-            self._findings = {f.check: f for f in doctor.run(self.subject)}
-        return self._findings[check]
-
-    def __contains__(self, check: str) -> bool:
-        return check in {f.check for f in doctor.run(self.subject)}
-
-
 @pytest.fixture
-def gpus(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def gpus(monkeypatch: pytest.MonkeyPatch) -> Gpus:
     """`gpus(card(...), driver="550.1")`: what nvidia-ml-py would answer."""
 
     def install(*cards: dict[str, object], driver: str = "550.54.15", cuda: int = 12040) -> None:

@@ -77,8 +77,11 @@ def rows() -> list[tuple[str, str, str, int | None]]:
     return all_rows
 
 
+Shapes = Callable[[str, str], Shape]
+
+
 @pytest.fixture(scope="module")
-def shapes(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Shape]:
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Shapes:
     """`shapes("headers", "ERNIE-4.5-0.3B")`: the model's shape, found out in one of two ways."""
     measured: dict[str, Shape] = {}
 
@@ -113,7 +116,7 @@ def predict(
 @pytest.mark.parametrize("source", ["table", "headers"])
 @pytest.mark.parametrize(("model", "name", "quantization", "gpus"), rows())
 def test_every_published_minimum_fits_and_half_of_it_does_not(
-    model: str, name: str, quantization: str, gpus: int | None, source: str, shapes: Any
+    model: str, name: str, quantization: str, gpus: int | None, source: str, shapes: Shapes
 ) -> None:
     shape, sequences = shapes(source, model), 32 if "VL" in model else 128
     if gpus is None:  # published as impossible on a whole machine of eight
@@ -126,7 +129,7 @@ def test_every_published_minimum_fits_and_half_of_it_does_not(
 
 
 @pytest.mark.parametrize("model", sorted({row[0] for row in rows()}))
-def test_the_table_and_the_headers_tell_the_same_weights(model: str, shapes: Any) -> None:
+def test_the_table_and_the_headers_tell_the_same_weights(model: str, shapes: Shapes) -> None:
     table, headers = (sum(shapes(s, model).parameters.values()) for s in ("table", "headers"))
     assert headers == pytest.approx(table, rel=0.05)
 
@@ -157,14 +160,14 @@ def test_the_largest_lengths_and_sequences_just_fit_and_one_block_more_does_not(
     assert most == memory.predict(shape, l20, ask, costs).sequences
 
 
-def test_too_little_is_said_with_its_reason(shapes: Any) -> None:
+def test_too_little_is_said_with_its_reason(shapes: Shapes) -> None:
     a10 = predict(shapes("table", "ERNIE-4.5-21B-A3B"), "a10-24g", "bf16", 1)
     assert not a10.fits
     assert a10.why.startswith("the weights alone (40.7 GiB) exceed 20.2 GiB")
     assert a10.weights / GIB == pytest.approx(40.66, abs=0.01)
 
 
-def test_an_unknown_quantization_is_not_guessed(shapes: Any) -> None:
+def test_an_unknown_quantization_is_not_guessed(shapes: Shapes) -> None:
     with pytest.raises(KeyError, match="wint3"):
         predict(shapes("table", "ERNIE-4.5-21B-A3B"), "a10-24g", "wint3", 1)
 

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,10 @@ class Ran:
             f"$ ernie-deploy {' '.join(self.arguments)}\nrc {self.rc}\n{self.stdout}"
             f"\n--\n{self.stderr}"
         )
+
+
+RunCli = Callable[..., Ran]
+"""The fixture `run_cli`: `run` in the test's own state directory."""
 
 
 def environment(home: Path | None, env: Mapping[str, str | None] | None = None) -> dict[str, str]:
