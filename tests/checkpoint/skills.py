@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from typing import Any
 
 from tests.checkpoint.dialogues import Sample, Span, answer, forced, reply, say
 from tests.checkpoint.texts import (
@@ -19,6 +18,7 @@ from tests.checkpoint.texts import (
 )
 from tests.checkpoint.toolcalls import any_tools, call, call_text, raw_calls, tool_turn
 from tests.checkpoint.values import made_up_word, marker, name, random_words, word
+from tests.support.decoded import JsonDict
 
 
 def fact(rng: random.Random) -> Sample:
@@ -160,7 +160,7 @@ def json_object(rng: random.Random) -> Sample:
     kind = rng.random()
     if kind < 0.45:
         question = rng.choice(PHRASES["json person"])
-        value: dict[str, Any] = {"name": "Ada", "age": 36}
+        value: JsonDict = {"name": "Ada", "age": 36}
     elif kind < 0.75:
         sentences = [
             f"{person} is {age} years old.",

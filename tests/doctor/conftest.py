@@ -14,6 +14,7 @@ import yaml
 from launcher import doctor, profile
 from launcher.doctor import Finding, Subject
 from tests.support import home as homes
+from tests.support.decoded import JsonDict
 from tests.support.rig import rig
 from tests.twin.interpreter import make_interpreter
 
@@ -133,7 +134,7 @@ def card(
     total: int = 80 * GIB,
     free: int = 79 * GIB,
     processes: tuple[tuple[int, int | None], ...] = (),
-) -> dict[str, Any]:
+) -> JsonDict:
     """One simulated card."""
     return {
         "name": name,
@@ -144,7 +145,7 @@ def card(
     }
 
 
-def fake_nvml(cards: list[dict[str, Any]], driver: str, cuda: int) -> Any:
+def fake_nvml(cards: list[JsonDict], driver: str, cuda: int) -> Any:
     """nvidia-ml-py's functions over simulated cards."""
 
     class NVMLError(Exception):

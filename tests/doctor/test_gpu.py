@@ -1,11 +1,10 @@
 """GPU checks; the cards are simulated at the boundary of nvidia-ml-py and nowhere else."""
 
-from typing import Any
-
 import pytest
 
 from launcher import doctor
 from tests.doctor.conftest import GIB, Examine, Gpus, card
+from tests.support.decoded import JsonDict
 
 
 def test_cards_in_order(examine: Examine, gpus: Gpus) -> None:
@@ -48,7 +47,7 @@ def test_a_machine_without_a_gpu_is_not_passed_over(monkeypatch: pytest.MonkeyPa
 )
 def test_the_devices_that_the_caller_lets_the_server_see(
     inherited: str,
-    keys: dict[str, Any],
+    keys: JsonDict,
     answer: str,
     examine: Examine,
     monkeypatch: pytest.MonkeyPatch,
@@ -72,7 +71,7 @@ def test_the_devices_that_the_caller_lets_the_server_see(
     ],
 )
 def test_a_wrong_profile_is_one_failed_check_and_no_defect(
-    arguments: dict[str, Any], examine: Examine, gpus: Gpus
+    arguments: JsonDict, examine: Examine, gpus: Gpus
 ) -> None:
     gpus(card())
     findings = examine(model="baidu/ERNIE-4.5-0.3B-Paddle", **{"engine-args": arguments})
@@ -97,7 +96,7 @@ def test_drivers(driver: str, cuda: int, answer: str, examine: Examine, gpus: Gp
         ({"gpus": [0, 5]}, "GPU 5 of `gpus` does not exist"),
     ],
 )
-def test_too_few_cards(keys: dict[str, Any], expected: str, examine: Examine, gpus: Gpus) -> None:
+def test_too_few_cards(keys: JsonDict, expected: str, examine: Examine, gpus: Gpus) -> None:
     gpus(card(), card())
     finding = examine(engine="fastdeploy", **keys)["gpu-count"]
     assert finding.answer == "FAIL"

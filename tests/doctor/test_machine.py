@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -24,6 +23,7 @@ from launcher.keeper.events import Events
 from tests.doctor.conftest import Examine, make_model
 from tests.support import ROOT, cli
 from tests.support.checkpoints import write_shard
+from tests.support.decoded import JsonDict
 from tests.support.ports import free_port
 from tests.support.rig import Rig
 from tests.support.waiting import wait_for
@@ -202,14 +202,14 @@ def test_messages_too_small_for_logprobs(examine: Examine) -> None:
     )
 
 
-def limited(kind: int, value: int, home: Path, check: str) -> dict[str, Any]:
+def limited(kind: int, value: int, home: Path, check: str) -> JsonDict:
     """What `doctor` says in a process with that limit."""
     process = cli.spawn(
         "doctor", "--json", home=home, preexec_fn=lambda: resource.setrlimit(kind, (value, value))
     )
     stdout, _ = process.communicate(timeout=600)
     findings = json.loads(stdout)["data"]["findings"]
-    finding: dict[str, Any] = next(f for f in findings if f["check"] == check)
+    finding: JsonDict = next(f for f in findings if f["check"] == check)
     return finding | {"rc": process.returncode}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.doctor.conftest import Examine, Twin, make_model
+from tests.support.decoded import JsonDict
 
 
 def test_everything_is_in_order(examine: Examine) -> None:
@@ -183,7 +184,7 @@ def test_a_model_folder_that_is_not_whole(damage: Any, examine: Examine, tmp_pat
 def test_weight_layouts(
     release: str,
     config: dict[str, object],
-    arguments: dict[str, Any],
+    arguments: JsonDict,
     answer: str,
     examine: Examine,
     twin: Twin,

@@ -8,13 +8,14 @@ from launcher.engines.base import PlanContext
 from launcher.errors import Problem
 from launcher.plan.model import LaunchPlan
 from launcher.profile.model import Origin, Parsers, Profile
+from tests.support.decoded import JsonDict
 
 PORTS = {
     "api": 8180, "metrics": 8181, "engine-worker-queue": 8182, "cache-queue": 8183,
     "controller": 8190, "pd-comm": 8200, "rdma-comm": 8210,
 }  # fmt: skip
 
-CARD: dict[str, Any] = {
+CARD: JsonDict = {
     "model": "baidu/ERNIE-4.5-21B-A3B-Thinking",
     "ports": {"api": 8180, "metrics": 8181, "engine-worker-queue": 8182},
     "tensor_parallel_size": 1,

@@ -9,6 +9,7 @@ from launcher.engines.fastdeploy.catalogue import LINES, load
 from launcher.engines.fastdeploy.shell import SPECIAL, unsafe
 from launcher.profile.model import Parsers, SecretRef, Stop
 from tests.engines import making
+from tests.support.decoded import JsonDict
 
 
 def codes(version: str, **values: Any) -> list[tuple[str, str | None]]:
@@ -95,7 +96,7 @@ SINCE: list[tuple[dict[str, object], str, str, str]] = [
 
 @pytest.mark.parametrize(("values", "without", "first", "key"), SINCE)
 def test_a_neutral_key_names_the_release_that_has_it(
-    values: dict[str, Any], without: str, first: str, key: str
+    values: JsonDict, without: str, first: str, key: str
 ) -> None:
     (problem,) = making.problems(making.profile(**values), without)
     assert problem.code == "key-not-supported"

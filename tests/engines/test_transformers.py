@@ -18,6 +18,7 @@ from launcher.errors import PreconditionError
 from launcher.plan.model import LaunchPlan
 from launcher.profile.model import Parsers, Profile, SecretRef, Stop
 from tests.engines import making
+from tests.support.decoded import JsonDict
 from tests.support.engines import require
 
 SHIPPED = Path(__file__).parents[2] / "profiles"
@@ -123,7 +124,7 @@ def test_what_it_does_not_have_names_the_engines_that_do(values: dict[str, objec
         ({"env": {"HF_HUB_OFFLINE": "0"}}, "reserved-variable", "p.yaml:4:3"),
     ],
 )
-def test_what_is_wrong_is_found_at_its_line(values: dict[str, Any], code: str, where: str) -> None:
+def test_what_is_wrong_is_found_at_its_line(values: JsonDict, code: str, where: str) -> None:
     assert judged(**values) == [(code, where)]
 
 
@@ -146,7 +147,7 @@ def test_without_a_release_every_admitted_one_is_judged() -> None:
 @pytest.mark.parametrize("server", releases(), ids=lambda s: s.version)
 def test_every_flag_takes_a_right_value_and_refuses_a_wrong_one(server: Any) -> None:
     rights = {"int": 1, "float": 0.5, "str": "word", "bool": True, "json": {"a": 1}}
-    wrongs: dict[str, Any] = {"int": "x", "float": "x", "str": [1], "bool": "perhaps", "json": "{"}
+    wrongs: JsonDict = {"int": "x", "float": "x", "str": [1], "bool": "perhaps", "json": "{"}
     for option in server.options:
         right = option.choices[0] if option.choices else rights[option.kind]
         assert wrong_value(option, right) is None, option

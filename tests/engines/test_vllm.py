@@ -3,7 +3,6 @@
 import re
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,6 +15,7 @@ from launcher.errors import PreconditionError, Problem
 from launcher.plan.model import LaunchPlan
 from launcher.profile.model import Parsers, Profile, SecretRef, Stop
 from tests.engines import making
+from tests.support.decoded import JsonDict
 from tests.support.engines import require
 
 SHIPPED = Path(__file__).parents[2] / "profiles"
@@ -113,7 +113,7 @@ def test_draining_is_the_shutdown_timeout() -> None:
         ({"env": {"VLLM_API_KEY": "x"}}, "reserved-variable", "p.yaml:4:3"),
     ],
 )
-def test_what_is_wrong_is_found_at_its_line(values: dict[str, Any], code: str, where: str) -> None:
+def test_what_is_wrong_is_found_at_its_line(values: JsonDict, code: str, where: str) -> None:
     assert judged(**values) == [(code, where)]
 
 

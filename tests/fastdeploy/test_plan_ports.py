@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from launcher.host import tcp
 from tests.fastdeploy.conftest import Make, Server
+from tests.support.decoded import JsonDict
 
 SHM = "FD_ENGINE_TASK_QUEUE_WITH_SHM"
 LINES = ("2.0", "2.1", "2.2", "2.3", "2.4")
-CASES: list[tuple[str, dict[str, str], dict[str, Any]]] = [
+CASES: list[tuple[str, dict[str, str], JsonDict]] = [
     *((line, {}, {}) for line in LINES),
     *((line, {SHM: "0"}, {}) for line in ("2.3", "2.4")),
     ("2.4", {SHM: "2"}, {}),

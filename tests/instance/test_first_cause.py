@@ -15,6 +15,7 @@ from launcher.instance.store import InstanceDir
 from launcher.keeper.identity import this_host
 from launcher.keeper.state import State, write_state
 from launcher.plan.model import FailureRule, LaunchPlan
+from tests.support.decoded import JsonDict
 
 RULES = (
     FailureRule("ED-X-CAUSE", "ValueError: layer 7", "layer 7 is bad", "fix it", retry=True),
@@ -42,7 +43,7 @@ def instance(folder: Path, lines: str, **state: Any) -> InstanceDir:
     return new_instance
 
 
-def error(code: str, **more: object) -> dict[str, Any]:
+def error(code: str, **more: object) -> JsonDict:
     return {"code": code, "message": f"why: {code}", "where": None, "remedy": "do it",
             "retry": False, "certain": True, **more}  # fmt: skip
 

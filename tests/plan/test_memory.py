@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,6 +20,7 @@ from launcher.plan import memory
 from launcher.plan.memory import GIB, Ask, Card, Costs, Prediction, Shape
 from launcher.preparation.memory import shape_of_files
 from tests.support.checkpoints import write_checkpoint
+from tests.support.decoded import JsonDict
 
 MIB = 1024**2
 CARDS = json.loads((Path(memory.__file__).parent / "data" / "gpus.json").read_text())["cards"]
@@ -250,7 +250,7 @@ CARD = Card("c", GIB, "a test")
     ],
 )
 def test_each_reason_begins_where_the_one_before_ends(
-    total: int, changes: dict[str, Any], why: str
+    total: int, changes: JsonDict, why: str
 ) -> None:
     share = 0.2 if changes.get("blocks_override") == 16 else 1.0
     ask = Ask(1, None, 128, 1, 1, utilization=1.0, prefill_share=share, **changes)

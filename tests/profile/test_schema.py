@@ -13,6 +13,7 @@ from launcher import paths, profile
 from launcher.errors import DeployError
 from launcher.profile import check, json_schema, kinds, schema
 from tests.support import ROOT
+from tests.support.decoded import JsonDict
 
 VALIDATOR = jsonschema.Draft202012Validator(json_schema.json_schema())
 SHIPPED = sorted((ROOT / "profiles").glob("*.yaml"))
@@ -31,7 +32,7 @@ def agree(text: str, path: Path) -> tuple[bool, bool]:
     return by_schema, True
 
 
-def example(keys: Any, engine: str) -> dict[str, Any]:
+def example(keys: Any, engine: str) -> JsonDict:
     """A profile of all examples in the reference."""
     document = {}
     for name, key in keys.items():
@@ -91,7 +92,7 @@ def test_shipped_profiles_are_right_and_name_the_schema(path: Path) -> None:
 
 
 def _wrong() -> Iterator[Any]:
-    changes: list[dict[str, Any]] = [
+    changes: list[JsonDict] = [
         {"name": None},
         {"engine": None},
         {"model": None},

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from launcher.errors import ExitCode
 from launcher.result import Result
+from tests.support.decoded import JsonDict
 
 DEVIATION = {
     "id": "fd-tool-choice",
@@ -15,7 +14,7 @@ DEVIATION = {
 }
 
 
-def exchange(**changes: object) -> dict[str, Any]:
+def exchange(**changes: object) -> JsonDict:
     """One recorded request and its answer."""
     return {
         "number": 1,
@@ -39,7 +38,7 @@ def finding(got: str, code: str = "status", expected: str = "status 200") -> dic
     return {"code": code, "expected": expected, "got": got}
 
 
-def check(name: str, verdict: str = "pass", **changes: object) -> dict[str, Any]:
+def check(name: str, verdict: str = "pass", **changes: object) -> JsonDict:
     """One check of a result; `known=True` makes its failure a known deviation."""
     is_known = changes.pop("known", False)
     findings = changes.pop("findings", [finding("HTTP 500")] if verdict == "fail" else [])
@@ -80,7 +79,7 @@ def counts(checks: tuple[dict[str, object], ...]) -> dict[str, int]:
     }
 
 
-def target(name: str = "ernie") -> dict[str, Any]:
+def target(name: str = "ernie") -> JsonDict:
     return {
         "name": name,
         "model": "tiny-ernie",
@@ -109,7 +108,7 @@ def smoke_result(*checks: dict[str, object], **changes: object) -> Result:
     return Result("smoke", data, None, ExitCode.NEGATIVE)
 
 
-def column(name: str, *checks: dict[str, Any], **changes: object) -> dict[str, Any]:
+def column(name: str, *checks: JsonDict, **changes: object) -> JsonDict:
     """One target of a comparison."""
     return {
         "name": name,

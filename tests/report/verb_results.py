@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from launcher.result import Result
 from tests.report.results import (
     EVERY_VERDICT,
@@ -14,6 +12,7 @@ from tests.report.results import (
     finding,
     smoke_result,
 )
+from tests.support.decoded import JsonDict
 
 GIB = 1024**3
 NOW = 1_800_000_000.0
@@ -321,11 +320,11 @@ SMOKE_LISTING = {
 }  # fmt: skip
 
 
-def _flag(flag: str, *values: str, **why: str) -> dict[str, Any]:
+def _flag(flag: str, *values: str, **why: str) -> JsonDict:
     return {"flag": flag, "values": list(values), **why}
 
 
-def launch(**changes: object) -> dict[str, Any]:
+def launch(**changes: object) -> JsonDict:
     """A launch plan as `plan --json` has it, as far as its text shows."""
     return {
         "instance": "ernie", "engine": "fastdeploy", "release": "2.3",

@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from launcher.errors import ExitCode
 from launcher.instance.store import Lock
@@ -15,6 +14,7 @@ from launcher.keeper.loop import Loop
 from launcher.keeper.server import Server
 from launcher.keeper.state import State, write_state
 from launcher.lifecycle import InstanceState
+from tests.support.decoded import JsonDict
 
 
 class Keeping:
@@ -46,7 +46,7 @@ class Keeping:
         self._lock = Lock.take(self.folder)
         assert self._lock is not None
 
-    def _answer(self, request: dict[str, object]) -> dict[str, Any]:
+    def _answer(self, request: dict[str, object]) -> JsonDict:
         def stop(reason: str, code: ExitCode, drain: float | None) -> float:
             self.stopped.append(reason)
             self.on_stop()

@@ -20,6 +20,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tests.support.decoded import JsonDict
+
 ROOT = Path(__file__).resolve().parents[2]
 #: Part of the real server's time in which the tests run.
 SCALE = 0.02
@@ -215,15 +217,15 @@ class Twin:
             response = client.getresponse()
             return response.status, response.read()
 
-    def chat(self, *messages: str | dict[str, object], **more: object) -> dict[str, Any]:
+    def chat(self, *messages: str | dict[str, object], **more: object) -> JsonDict:
         """A completion that must succeed; strings are user messages."""
         listed = [{"role": "user", "content": m} if isinstance(m, str) else m for m in messages]
         status, body = self.http("POST", "/v1/chat/completions", {"messages": listed, **more})
         assert status == 200, body
-        answer: dict[str, Any] = json.loads(body)
+        answer: JsonDict = json.loads(body)
         return answer
 
-    def says(self, *messages: str | dict[str, Any], **more: Any) -> str:
+    def says(self, *messages: str | JsonDict, **more: Any) -> str:
         text: str = self.chat(*messages, **more)["choices"][0]["message"]["content"]
         return text.strip()
 

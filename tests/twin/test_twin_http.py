@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from launcher.json_values import JsonObject
+from tests.support.decoded import JsonDict
 from tests.twin.conftest import Start
 from tests.twin.driver import Twin, lease_ports, wait_for
 
@@ -154,9 +155,9 @@ def test_config_info_shows_the_environments_key(start: Start) -> None:
     assert twin.http("POST", CHAT, {"messages": HELLO})[0] == 401
 
 
-def refused(twin: Twin, body: Any, **options: Any) -> tuple[int, dict[str, Any]]:
+def refused(twin: Twin, body: Any, **options: Any) -> tuple[int, JsonDict]:
     status, raw = twin.http("POST", CHAT, body, **options)
-    error: dict[str, Any] = json.loads(raw)["error"]
+    error: JsonDict = json.loads(raw)["error"]
     return status, error
 
 
