@@ -16,11 +16,12 @@ from typing import NoReturn
 
 import requests
 
+from launcher.json_values import JsonObject
 from launcher.smoke.checks.toolbox import CARD_QUESTION, WEATHER
 from tests.support import cli, ports, processes
 from tests.support.decoded import JsonDict
 
-QUESTIONS: tuple[tuple[str, list[JsonDict]], ...] = (
+QUESTIONS: tuple[tuple[str, list[JsonObject]], ...] = (
     ("What is the capital of France?", []),
     (CARD_QUESTION, [WEATHER]),
 )

@@ -12,9 +12,11 @@ from launcher.engines.options import option_arguments, wrong_value
 from launcher.engines.vllm import flags
 from launcher.engines.vllm.checks import OWNED_FLAGS
 from launcher.errors import PreconditionError, Problem
+from launcher.json_values import JsonValue
 from launcher.plan.model import LaunchPlan
-from launcher.profile.model import Parsers, Profile, SecretRef, Stop
+from launcher.profile.model import Profile, SecretRef, Stop
 from tests.engines import making
+from tests.engines.making import Parsers
 from tests.support.decoded import JsonDict
 from tests.support.engines import require
 
@@ -124,9 +126,9 @@ def test_the_metrics_port_names_the_engine_that_has_it() -> None:
 
 def test_every_flag_of_the_asked_version_takes_a_right_value_and_refuses_a_wrong_one() -> None:
     table = flags.table(flags.shipped())
-    rights: dict[str, object] = {"int": 1, "float": 0.5, "json": {"a": 1}, "str": "word",
+    rights: dict[str, JsonValue] = {"int": 1, "float": 0.5, "json": {"a": 1}, "str": "word",
                               "json-or-word": "word"}  # fmt: skip
-    wrongs: dict[str, object] = {"int": "many", "float": "much", "json": "{", "str": {"a": 1},
+    wrongs: dict[str, JsonValue] = {"int": "many", "float": "much", "json": "{", "str": {"a": 1},
                               "json-or-word": 1}  # fmt: skip
     checked = 0
     for option in table:
@@ -216,10 +218,11 @@ def test_the_shipped_answer_is_what_the_installed_vllm_says(tmp_path: Path) -> N
         capture_output=True, text=True, timeout=600, check=True, cwd=tmp_path,
         env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"},
     )  # fmt: skip
-    answer = flags.parse(done.stdout)
-    if answer["version"] != flags.shipped()["version"]:
+    answer: JsonDict = dict(flags.parse(done.stdout))
+    shipped: JsonDict = dict(flags.shipped())
+    if answer["version"] != shipped["version"]:
         pytest.skip(f"installed is {answer['version']}")
-    ours = {tuple(o["flags"]): o for o in flags.shipped()["options"]}
+    ours = {tuple(o["flags"]): o for o in shipped["options"]}
     theirs = {tuple(o["flags"]): o for o in answer["options"]}
     assert set(ours) == set(theirs)
     differing = [f for f in ours if (ours[f]["takes"], ours[f]["choices"])

@@ -16,6 +16,7 @@ import pytest
 from launcher.engines.fastdeploy import memory as fastdeploy
 from launcher.engines.fastdeploy.catalogue import load
 from launcher.host import weights
+from launcher.json_values import list_at, object_at
 from launcher.plan import memory
 from launcher.plan.memory import GIB, Ask, Card, Costs, Prediction, Shape
 from launcher.preparation.memory import shape_of_files
@@ -63,7 +64,8 @@ def card(name: str) -> Card:
 def rows() -> list[tuple[str, str, str, int | None]]:
     """(model, card, quantization, GPUs) of every published minimum; None: it never fits."""
     all_rows = []
-    for entry in load("models.json")["models"]:
+    models: list[JsonDict] = [dict(object_at(m)) for m in list_at(load("models.json"), "models")]
+    for entry in models:
         if "layers" not in entry:
             continue
         for cards, minimum in entry["min_gpus"].items():
@@ -135,7 +137,8 @@ def test_the_table_and_the_headers_tell_the_same_weights(model: str, shapes: Sha
 
 
 def test_kv_bytes_per_token_are_those_of_the_table() -> None:
-    for entry in load("models.json")["models"]:
+    models: list[JsonDict] = [dict(object_at(m)) for m in list_at(load("models.json"), "models")]
+    for entry in models:
         shape = fastdeploy.shape_of_table(entry["id"])
         if "kv_bytes_per_token_bf16" in entry and shape is not None:
             ask = Ask(1, None, 2048, 8, 8192, block_size=1)

@@ -138,7 +138,7 @@ def column(name: str, *checks: JsonDict, **changes: object) -> JsonDict:
     }
 
 
-def compare_result(*columns: dict[str, object], **changes: object) -> Result:
+def compare_result(*columns: JsonDict, **changes: object) -> Result:
     """A comparison of these targets, its table made as `compare` makes it."""
     from launcher.smoke.comparison.compare import _table
 

@@ -32,6 +32,7 @@ from launcher.plan.model import (
 )
 from launcher.profile.model import Profile
 from tests.support import ROOT
+from tests.support.decoded import JsonDict
 
 SERVER = Path(__file__).with_name("fake_server.py")
 
@@ -91,7 +92,7 @@ class Scripted:
 
     def plan(self, profile: Profile, context: PlanContext) -> LaunchPlan:
         """The launch plan."""
-        arguments = dict(profile.engine_args)
+        arguments: JsonDict = dict(profile.engine_args)
         script = {"model": profile.model, **arguments.get("script", {})}
         port = context.ports["api"]
         flags = (Flag(str(port)), Flag(json.dumps(script)))
