@@ -13,6 +13,7 @@ import pytest
 
 from tests.fastdeploy.conftest import SOON, Make, Server, judge, judge_death
 from tests.support import processes
+from tests.support.decoded import JsonDict
 from tests.support.waiting import wait_for
 from tests.twin.driver import accepts
 
@@ -20,9 +21,9 @@ LATE = "late-start@phase=load@seconds=6000"
 """A load that is still under way whenever the test gets there."""
 
 
-def receipt(ran: Any) -> dict[str, Any]:
+def receipt(ran: Any) -> JsonDict:
     """The receipt of a `down --json`, which must be all zero."""
-    stop_receipt: dict[str, Any] = ran.json["data"]["receipt"]
+    stop_receipt: JsonDict = ran.json["data"]["receipt"]
     assert not stop_receipt["left"], stop_receipt
     return stop_receipt
 
