@@ -6,6 +6,7 @@ import shlex
 import signal
 import socket
 import stat
+from functools import partial
 from pathlib import Path
 
 from tests.cli.test_doctor import few_files
@@ -145,13 +146,18 @@ def test_an_unknown_name(rig: Rig) -> None:
 POLICY = {"policy": "on-failure", "max-restarts": 2, "delay": 0.1}
 
 
+def is_ready_again(rig: Rig, restarts: int) -> bool:
+    stored = rig.stored()
+    return bool(stored["restarts"] == restarts and stored["state"] == "ready")
+
+
 def test_the_keeper_restarts_an_engine_that_died(rig: Rig) -> None:
     rig.up(restart=POLICY)
     for number in (1, 2):
         state = rig.wait_for_state("ready")
         os.kill(state["engine"]["pid"], signal.SIGKILL)
         wait_for(
-            lambda n=number: rig.stored()["restarts"] == n and rig.stored()["state"] == "ready",
+            partial(is_ready_again, rig, number),
             f"restart {number}",
         )
     assert rig.run("status", "one").rc == 0

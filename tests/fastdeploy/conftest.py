@@ -183,7 +183,7 @@ class Server:
         ]
         return sorted(set(left))
 
-    def noticed(self, since: float | None = None) -> None:
+    def noticed(self, since: float | None = None) -> float:
         """Seconds from the moment a fault struck (`since`, else the twin's note) to its verdict."""
         if since is None:
             since = float(self.strikes.read_text().split()[0])
@@ -274,7 +274,7 @@ def fastdeploy(home: Path, tmp_path: Path, twin_python: Callable[[str], Path]) -
         **keys: Any,
     ) -> Server:
         name = name or f"fd{len(servers)}-{os.getpid()}"
-        profile = {
+        profile: dict[str, Any] = {
             "name": name,
             "engine": "fastdeploy",
             "python": str(twin_python(release)),

@@ -16,6 +16,7 @@ from launcher.keeper.line_sampling import Attention
 from launcher.keeper.loop import Loop
 from launcher.keeper.output import parse_record
 from launcher.keeper.watch import Watcher
+from launcher.lifecycle import InstanceState
 from launcher.plan.model import LaunchPlan
 
 KINDS = {
@@ -56,7 +57,9 @@ class Flooded:
     def _line(self, source: str, file: str, text: str, final: bool) -> None:
         if phase := self.watcher.phase_of(source, text):
             self.phases.append(phase.phase)
-        if final and (failure := self.watcher.failure_of("loading", source, file, text)):
+        if final and (
+            failure := self.watcher.failure_of(InstanceState.LOADING, source, file, text)
+        ):
             self.failures.append(failure.rule.id)
 
     def recorded(self) -> bytes:

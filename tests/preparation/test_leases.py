@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -31,7 +31,9 @@ def taken() -> Iterator[list[Leases]]:
         one.release()
 
 
-def take(taken: list[Leases], *needs: PortNeed, name: str = "edt-one", **requested: int | str):
+def take(
+    taken: list[Leases], *needs: PortNeed, name: str = "edt-one", **requested: int | str
+) -> Mapping[str, int]:
     new_leases = leases.take(name, needs, requested, "127.0.0.1", {})
     taken.append(new_leases)
     return new_leases.ports

@@ -25,7 +25,9 @@ def served() -> Iterator[Served]:
     """Starts a scripted server and gives the plan that would probe it."""
     running: list[subprocess.Popen[bytes]] = []
 
-    def serve(checks: tuple[SettingCheck, ...] = (), allow: tuple[str, ...] = (), **script: Any):
+    def serve(
+        checks: tuple[SettingCheck, ...] = (), allow: tuple[str, ...] = (), **script: Any
+    ) -> LaunchPlan:
         number = ports.free_port()
         argv = [str(ROOT / "tests/support/fake_server.py"), str(number), json.dumps(script)]
         running.append(subprocess.Popen([sys.executable, "-I", "-S", *argv]))
