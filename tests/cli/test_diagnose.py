@@ -264,7 +264,7 @@ def test_while_it_loads_that_is_said(rig: Rig) -> None:
     assert ran.rc == 0, ran.output()
     assert ran.stdout.startswith("one is loading: phase weights 25 %")
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=120)
+    process.communicate(timeout=600)
 
 
 def test_error_lines_of_a_server_that_answers_are_a_note(rig: Rig) -> None:

@@ -148,7 +148,7 @@ class Server:
         """One chat completion."""
         body = {"messages": [{"role": "user", "content": text}], **more}
         url = f"http://127.0.0.1:{self.port('api')}/v1/chat/completions"
-        return requests.post(url, json=body, timeout=60, stream=bool(more.get("stream")))
+        return requests.post(url, json=body, timeout=600, stream=bool(more.get("stream")))
 
     def left(self) -> list[str]:
         """Whatever of this instance is still on the machine."""
