@@ -11,7 +11,7 @@ from launcher.errors import DeployError, PreconditionError, Problem, ProfileErro
 from launcher.profile.model import Profile
 
 if TYPE_CHECKING:
-    from launcher.engines.base import Engine, Release
+    from launcher.engines.base import Engine, Installed, Release
 
 OF_ONE_KEY = frozenset({
     "duplicate-flag", "key-not-supported", "out-of-range", "reserved-flag", "reserved-variable",
@@ -35,8 +35,12 @@ def judge(profile: Profile, version: str | None = None) -> dict[str, Any]:
         PreconditionError: `version` is not known, or the interpreter named cannot be used.
     """
     engine = engines.get(profile.engine)
-    release, how = _release(engine, profile, version)
+    release, how, installed = _release(engine, profile, version)
     problems = engine.validate(profile, release)
+    if installed is not None:
+        from launcher.environments.suitability import check_machine
+
+        problems = in_file_order([*problems, *check_machine(profile, installed)])
     if problems:
         raise ProfileError(problems)
     tell = getattr(engine, "notes", None)
@@ -82,7 +86,7 @@ def _of_its_keys(profile: Profile, version: str | None) -> list[Problem]:
     if "engine-version" in profile.origins and profile.engine_version is None:
         return _in_every_release(engine, profile)
     try:
-        release, _ = _release(engine, profile, version)
+        release, _, _ = _release(engine, profile, version)
     except DeployError:
         return _in_every_release(engine, profile)
     return _of_one_key(engine, profile, release)
@@ -139,11 +143,14 @@ def compare_releases(profile: Profile, old: str, new: str) -> dict[str, Any]:
     return changes
 
 
-def _release(engine: Engine, profile: Profile, version: str | None) -> tuple[Release | None, str]:
+def _release(
+    engine: Engine, profile: Profile, version: str | None
+) -> tuple[Release | None, str, Installed | None]:
+    """The release to judge for, how it was chosen, and where it is installed here."""
     if version is not None:
-        return engine.release(version), "the release named by --engine-version"
+        return engine.release(version), "the release named by --engine-version", None
     if engine.name == "hosted":
-        return None, "an endpoint that a third party runs"
+        return None, "an endpoint that a third party runs", None
     from launcher.environments import find
 
     try:
@@ -153,8 +160,8 @@ def _release(engine: Engine, profile: Profile, version: str | None) -> tuple[Rel
             raise
         constraint_text = profile.engine_version
         admitted = f" that {constraint_text} admits" if constraint_text else ""
-        return None, f"not installed: every known release{admitted}"
+        return None, f"not installed: every known release{admitted}", None
     from launcher.environments.question import ask
 
     ask(engine, installed)
-    return installed.release, f"the release installed in {installed.python}"
+    return installed.release, f"the release installed in {installed.python}", installed

@@ -10,6 +10,7 @@ from pathlib import Path
 from launcher import engines, environments, paths
 from launcher.engines.base import Engine, Installed, PlanContext, Release
 from launcher.environments import question
+from launcher.environments.suitability import check_machine
 from launcher.errors import PreconditionError, ProfileError
 from launcher.plan.model import LaunchPlan
 from launcher.preparation import gpus, leases
@@ -52,6 +53,9 @@ def engine_of(profile: Profile) -> tuple[Engine, Installed, Release]:
         )
     question.ask(engine, installed)
     check(engine, profile, installed.release)
+    problems = check_machine(profile, installed)
+    if problems:
+        raise ProfileError(problems)
     return engine, installed, installed.release
 
 

@@ -17,7 +17,7 @@ from launcher.engines.common import (
     neutral,
     problem,
 )
-from launcher.engines.fastdeploy import combinations, shell, vocabulary
+from launcher.engines.fastdeploy import combinations, models_on_release, shell, vocabulary
 from launcher.engines.fastdeploy.catalogue import (
     LINES,
     comma_lists,
@@ -126,6 +126,7 @@ def for_line(profile: Profile, line: str) -> list[Problem]:
     problems += [p for p in _late(profile, line) if p.where is None or p.where not in typed]
     problems += _parsers(profile, line)
     problems += _model(profile, line)
+    problems += models_on_release.check(profile, line)
     problems += combinations.check(profile, line)
     problems += shell.check(profile, line)
     return in_file_order(dict.fromkeys(problems))
@@ -296,7 +297,6 @@ def _model(profile: Profile, line: str) -> list[Problem]:
         *problems,
         *_weights(profile, requested, model, line),
         *_thinking(profile, requested, model, line),
-        *_heads(profile, requested, model),
     ]
 
 
@@ -367,21 +367,10 @@ def _thinking(
     return problems
 
 
-def _heads(profile: Profile, requested: Requested, model: ModelFacts) -> list[Problem]:
-    size = requested.tensor_parallel
-    if size < 1 or model.heads is None or model.heads % size == 0:
-        return []
-    return [
-        problem(profile, requested.key("tensor-parallel-size"), "impossible-combination",
-                f"{model.id} has {model.heads} attention heads, which cannot be shared by {size} "
-                "GPUs")
-    ]  # fmt: skip
-
-
 def notes(profile: Profile, line: str) -> tuple[str, ...]:
     """Names that were translated, and flags that this release takes and ignores."""
     requested = Requested(profile)
-    notes_ = []
+    notes_ = list(models_on_release.notes(profile, line))
     for name, kind in (("reasoning-parser", "reasoning"), ("tool-call-parser", "tool")):
         value = requested.value(name)
         called = vocabulary.parser(value, kind, line) if isinstance(value, str) else None

@@ -17,6 +17,8 @@ from launcher.engines.common import (
     neutral,
     problem,
 )
+from launcher.engines.fastdeploy.models import model_facts
+from launcher.engines.model_checks import check_gguf, check_heads, check_layout, heads_of
 from launcher.engines.options import OptionTable, canonical, wrong_value
 from launcher.engines.vllm import flags
 from launcher.errors import Problem
@@ -109,6 +111,13 @@ def validate(profile: Profile, release: Release | None) -> list[Problem]:
     problems += _ranges(profile)
     if profile.model.startswith("-") or not profile.model.strip():
         problems.append(problem(profile, "model", "bad-model", f"{profile.model!r} is not a model"))
+    problems += check_gguf(profile, "vLLM")
+    problems += check_layout(profile, "vLLM")
+    size = engine_arg(profile, "tensor-parallel-size")
+    if isinstance(size, int) and not isinstance(size, bool):
+        facts = model_facts(profile)
+        heads = heads_of(profile) or (facts.all_heads if facts else None)
+        problems += check_heads(profile, _key(profile, "tensor-parallel-size"), size, heads)
     if profile.stop.drain and "shutdown-timeout" not in flags_.table:
         problems.append(
             problem(profile, "stop.drain", "key-not-supported",
@@ -152,13 +161,18 @@ def _parsers(profile: Profile, flags_: Catalogue) -> list[Problem]:
         if called in names:
             continue
         meant = did_you_mean(called, names)
-        key = TOP[option] if neutral(profile, TOP[option]) else f"engine-args.{option}"
+        key = _key(profile, option)
         problems.append(
             problem(profile, key, "unknown-parser",
                     f"vLLM {flags_.table.version} has no {kind} parser {called!r}{meant}",
                     f"known: {', '.join(names)}")
         )  # fmt: skip
     return problems
+
+
+def _key(profile: Profile, option: str) -> str:
+    """The key that gives an option of `TOP`."""
+    return TOP[option] if neutral(profile, TOP[option]) is not None else f"engine-args.{option}"
 
 
 def _ranges(profile: Profile) -> list[Problem]:
