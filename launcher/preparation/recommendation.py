@@ -102,7 +102,7 @@ def recommend(model: str, engine_name: str, machine: Machine | None) -> Recommen
     folder = _folder(model)
     if folder is None and "/" not in model and model_id(model) is None:
         raise UsageError.of(
-            "unknown-model", f"no model is called {model!r}{_meant(model)}", "MODEL",
+            "unknown-model-name", f"no model is called {model!r}{_meant(model)}", "MODEL",
             "a hub id has a slash, a folder begins with `./`; "
             f"known: {', '.join(dict.fromkeys(repositories().values()))}",
         )  # fmt: skip

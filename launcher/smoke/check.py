@@ -64,6 +64,7 @@ MODULES = (
     "long",
     "load",
     "security",
+    "vision",
     "errors",
     "server",
     "anthropic",

@@ -82,6 +82,9 @@ def _say(
     echo = re.search(r"exactly: (.+)$", question)
     count = re.search(r"Count from 1 to (\d+)", question)
     secret = re.search(r"secret number is (\d+)", question)
+    seen = re.findall(r"\[(?:picture|video) ([\d ]+)\]", question)
+    if seen:
+        return ", ".join(" ".join(seen).split())
     if echo:
         return echo[1]
     if secret:

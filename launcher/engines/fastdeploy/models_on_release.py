@@ -25,11 +25,15 @@ def check(profile: Profile, line: str) -> list[Problem]:
     ]
 
 
+def is_vision(profile: Profile) -> bool:
+    """Whether the model takes images: by its name, or by the configuration of a local folder."""
+    model = model_facts(profile)
+    return model.vision if model else "vision_config" in config_of(profile)
+
+
 def _multimodal(profile: Profile, requested: Requested, line: str) -> list[Problem]:
     """2.0 takes a vision model for text without its switch (enable_mm in engine/config.py)."""
-    model = model_facts(profile)
-    is_vision = model.vision if model else "vision_config" in config_of(profile)
-    if line != "2.0" or not is_vision or requested.value("enable-mm") is True:
+    if line != "2.0" or not is_vision(profile) or requested.value("enable-mm") is True:
         return []
     key = requested.key("enable-mm") if requested.value("enable-mm") is not None else "model"
     return [
