@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from launcher.json_values import JsonValue, is_list
-from launcher.profile.model import Parsers, Profile
+from launcher.profile.model import Profile
+from launcher.profile.schema import neutral_keys
 
 WIDTH = 98
 """Characters of a line; a longer source is a comment of its own above the value."""
@@ -65,11 +66,7 @@ class Draft:
             engine=self.text_of("engine") or "",
             model=self.text_of("model") or "",
             engine_version=self.text_of("engine-version"),
-            max_model_len=self.integer("max-model-len"),
-            max_num_seqs=self.integer("max-num-seqs"),
-            tensor_parallel_size=self.integer("tensor-parallel-size"),
-            quantization=self.text_of("quantization"),
-            parsers=Parsers(self.text_of("parsers.reasoning"), self.text_of("parsers.tool-call")),
+            settings={key: self.get(key) for key in neutral_keys() if key in self._settings},
             engine_args={
                 key.removeprefix(prefix): setting.value
                 for key, setting in self._settings.items()

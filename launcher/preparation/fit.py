@@ -58,12 +58,14 @@ class Fitter:
 
     def predict(self, choice: Choice, card: Card) -> Prediction:
         """The memory plan of the profile with `choice` on `card`."""
-        profile = replace(
-            self.profile,
-            tensor_parallel_size=choice.tensor_parallel,
-            quantization=choice.quantization,
-            max_model_len=choice.max_model_len or None,
-        )
+        chosen = {
+            "tensor-parallel-size": choice.tensor_parallel,
+            "quantization": choice.quantization,
+            "max-model-len": choice.max_model_len or None,
+        }
+        settings = {**self.profile.settings, **chosen}
+        given = {key: value for key, value in settings.items() if value is not None}
+        profile = replace(self.profile, settings=given)
         ask = memory_ask(profile, self.shape)
         if self.stored_as:
             ask = replace(ask, quantization=self.stored_as)

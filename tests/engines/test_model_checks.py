@@ -10,8 +10,8 @@ import pytest
 
 from launcher import engines, profile
 from launcher.errors import Problem
-from launcher.profile.model import Parsers
 from tests.engines import making
+from tests.engines.making import Parsers
 
 ENGINES = {"fastdeploy": "2.3", "vllm": "0.32.0", "transformers": "5.23.0"}
 

@@ -13,14 +13,17 @@ from launcher import engines, profile
 from launcher.engines.fastdeploy.catalogue import load
 from launcher.engines.recommended import documentation, documented, repositories
 from launcher.errors import UsageError
+from launcher.json_values import list_at
 from launcher.plan import memory
 from launcher.preparation import fit
 from launcher.preparation.cards import find_card, known_cards
 from launcher.preparation.draft import yaml_value
 from launcher.preparation.recommendation import Recommendation, find_machine, recommend
+from launcher.profile.model import Profile
 from tests.support.checkpoints import write_checkpoint
 
-MODELS = [entry["id"] for entry in load("models.json")["models"]]
+ENTRIES: Any = list_at(load("models.json"), "models")
+MODELS = [entry["id"] for entry in ENTRIES]
 CARDS = ("A10", "A100-80G", "H800", "H20-141G")
 TOO_LARGE = {
     ("ERNIE-4.5-300B-A47B", "A10"): "2 x NVIDIA H20 96GB with wint4",
@@ -29,7 +32,7 @@ TOO_LARGE = {
 """What does not fit on eight cards, and one of the machines that are named instead."""
 
 
-def read(recommendation: Recommendation, folder: Path) -> profile.Profile:
+def read(recommendation: Recommendation, folder: Path) -> Profile:
     path = folder / "profile.yaml"
     path.write_text(recommendation.text, encoding="utf-8")
     return profile.load(path, need_model=False, environ={})
@@ -82,7 +85,7 @@ def test_every_engine_gets_a_valid_profile_whose_every_line_has_a_source(
 @pytest.mark.parametrize("model", MODELS)
 def test_on_a_card_where_it_fits_nothing_differs_from_the_documentation(model: str) -> None:
     """The keys are those of the command line that Baidu documents (models.json, 2.4-2.6)."""
-    entry = next(e for e in load("models.json")["models"] if e["id"] == model)
+    entry = next(e for e in ENTRIES if e["id"] == model)
     got = values(recommend(model, "fastdeploy", find_machine("h20-141g", None)))
     words = " ".join(entry["recommended"]["2.4-2.6"])
     flags = dict(re.findall(r"--([a-z-]+) (\{[^}]*\}|[^ ,]+)", words))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from launcher.result import Result
 from launcher.smoke.run.suite import smoke
+from tests.smoke.rows import rows
 from tests.smoke.servers import serve
 from tests.smoke.targets import target_of
 
 
-def verdicts(result):
+def verdicts(result: Result) -> dict[tuple[str, str], tuple[str, str]]:
     return {
         (c["name"], c["client"]): (c["verdict"], c["message"])
-        for c in result.data["checks"]
+        for c in rows(result)
         if c["verdict"] != "pass"
     }
 
@@ -23,7 +25,7 @@ def test_no_false_alarm(run: int) -> None:
         result = smoke(target_of(server), tags=["full"])
     assert verdicts(result) == {}
     assert result.exit_code == 0
-    assert len(result.data["checks"]) >= 50
+    assert len(rows(result)) >= 50
 
 
 @pytest.mark.soak

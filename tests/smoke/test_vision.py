@@ -82,7 +82,8 @@ def test_a_jpeg_is_decoded_to_its_cells() -> None:
     height, width = struct.unpack(">HH", data[data.index(b"\xff\xc0") + 5 :][:4])
     start = data.index(b"\xff\xda") + 10
     bits = "".join(f"{b:08b}" for b in data[start:-2].replace(b"\xff\x00", b"\xff"))
-    blocks, level, at = [], 0, 0
+    blocks: list[str] = []
+    level, at = 0, 0
     while len(blocks) < height * width // 64:
         code = next(c for c in ("0", "10", "110") if bits.startswith(c, at))
         at += len(code)
