@@ -13,6 +13,7 @@ TAGS: Mapping[str, str] = {
     "security": "keys and hostile input",
     "sampling": "temperature, seed, penalties and what else decides a draw",
     "dialect": "Anthropic's dialect",
+    "vision": "pictures and videos",
     "language": "Chinese, emoji and other text beyond ASCII",
     "full": "everything",
 }
