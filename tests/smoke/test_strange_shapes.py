@@ -21,13 +21,50 @@ from launcher.smoke.target import Target
 
 TARGET = Target("x", "url", Endpoint("http://x/v1", "m"), "m")
 NAMES = st.sampled_from(
-    "type index delta choices usage content message tool_calls function name id arguments logprobs "
-    "content_block input_tokens stop_reason role messages tools stop properties items enum minimum "
-    "required".split()
+    [
+        "type",
+        "index",
+        "delta",
+        "choices",
+        "usage",
+        "content",
+        "message",
+        "tool_calls",
+        "function",
+        "name",
+        "id",
+        "arguments",
+        "logprobs",
+        "content_block",
+        "input_tokens",
+        "stop_reason",
+        "role",
+        "messages",
+        "tools",
+        "stop",
+        "properties",
+        "items",
+        "enum",
+        "minimum",
+        "required",
+    ]
 )
 KINDS = st.sampled_from(
-    "message_start content_block_start content_block_delta message_delta error tool_use text "
-    "text_delta input_json_delta thinking object array tool".split()
+    [
+        "message_start",
+        "content_block_start",
+        "content_block_delta",
+        "message_delta",
+        "error",
+        "tool_use",
+        "text",
+        "text_delta",
+        "input_json_delta",
+        "thinking",
+        "object",
+        "array",
+        "tool",
+    ]
 )
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 3) | st.floats(allow_nan=False) | KINDS,
