@@ -16,6 +16,7 @@ from launcher.keeper.events import Events
 from launcher.keeper.identity import this_host
 from launcher.keeper.state import State, write_state
 from launcher.plan.model import FailureRule, LaunchPlan
+from tests.support.decoded import JsonDict
 
 RULES = (
     FailureRule("ED-X-CAUSE", "ValueError: layer 7", "layer 7 is bad", "fix it", retry=True),
@@ -93,7 +94,7 @@ def instance(folder: Path, lines: str, **state: Any) -> InstanceDir:
     return new_instance
 
 
-def error(code: str, **more: Any) -> dict[str, Any]:
+def error(code: str, **more: object) -> JsonDict:
     return {"code": code, "message": f"why: {code}", "where": None, "remedy": "do it",
             "retry": False, "certain": True, **more}  # fmt: skip
 
@@ -129,7 +130,9 @@ def test_a_certain_line_is_the_rule_that_the_keeper_saw(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("certain", [{"certain": False}, {}])
-def test_where_it_is_not_certain_the_logs_say_why(certain: dict[str, Any], tmp_path: Path) -> None:
+def test_where_it_is_not_certain_the_logs_say_why(
+    certain: dict[str, object], tmp_path: Path
+) -> None:
     """As a record of an older keeper, which does not tell."""
     data = {k: v for k, v in error("engine-exited").items() if k != "certain"} | certain
     cause = instance(tmp_path, "ValueError: layer 7\n", state="failed", error=data)
