@@ -195,7 +195,7 @@ MODELS: list[tuple[str, dict[str, object], str, str]] = [
     ("baidu/ERNIE-4.5-21B-A3B-Thinking", {"parsers": Parsers("qwen3")}, "2.4",
      "needs the reasoning-parser 'ernie-x1', not 'qwen3'"),
     ("baidu/ERNIE-4.5-21B-A3B-Paddle", {"tensor_parallel_size": 8}, "2.4",
-     "20 attention heads, which cannot be shared by 8"),
+     "20 attention heads and 4 KV heads, which cannot be shared by 8"),
 ]  # fmt: skip
 
 

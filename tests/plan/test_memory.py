@@ -30,6 +30,8 @@ PUBLISHED = {
     "H20": "h20-96g", "H20 144GB": "h20-141g", "L20": "l20-48g", "L20 48GB": "l20-48g",
     "A30": "a30-24g", "A30 24GB": "a30-24g", "A30 (table says 40GB)": "a30-24g",
     "A10": "a10-24g", "A10 24GB": "a10-24g", "A100 80GB": "a100-80g",
+    # The smallest card of the table; the page's first example runs on it.
+    "any with 8 GB": "rtx3060-12g",
 }  # fmt: skip
 QUANTIZATION = {"fp8": "block_wise_fp8", "bf16": None}
 

@@ -246,7 +246,12 @@ PROFILES = {
         },
     }),
     "profiles-schema": Result("profiles schema", {"schema": {"type": "object", "title": "上海"}}),
-    "profiles-init": Result("profiles init", {"file": "p.yaml"}),
+    "profiles-init": Result("profiles init", {
+        "file": "p.yaml", "text": "name: a\n", "notes": ["DOES NOT FIT on 8 x NVIDIA A10."],
+    }),
+    "profiles-init-stdout": Result("profiles init", {
+        "file": None, "text": "# 上海\nname: a  # from the model's name\n", "notes": [],
+    }),
     "profiles-diff": Result("profiles diff-release", {
         "old": "2.2", "new": "2.3", "gone": ["--a"], "added": ["--b", "--c"],
         "renamed": ["--d to --e"], "defaults": ["--f: 1 to 2"], "notes": ["n"],

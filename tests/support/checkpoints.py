@@ -35,6 +35,11 @@ SHAPES: Mapping[str, Mapping[str, object]] = {
         "dense": 1, "experts": [(64, 1536), (64, 512)], "shared": 2 * 1536,
         "vision": (32, 1280, 5120),
     },
+    "PaddleOCR-VL-0.9B": {
+        # The hub counts the output layer.
+        "layers": 18, "hidden": 1024, "heads": 16, "kv": 2, "inner": 3072, "tied": False,
+        "vision": (27, 1152, 4304),
+    },
     # The inner size of its vision experts is what the published total leaves for them.
     "ERNIE-4.5-VL-424B-A47B": {
         "layers": 54, "hidden": 8192, "heads": 64, "kv": 8, "inner": 28672, "tied": False,
