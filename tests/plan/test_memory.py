@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 
+from launcher import engines
 from launcher.engines.fastdeploy import memory as fastdeploy
 from launcher.engines.fastdeploy.catalogue import load
 from launcher.host import weights
 from launcher.plan import memory
 from launcher.plan.memory import GIB, Ask, Card, Costs, Prediction, Shape
 from launcher.preparation.memory import shape_of_files
+from tests.engines import making
 from tests.support.checkpoints import write_checkpoint
 
 MIB = 1024**2
@@ -212,6 +214,33 @@ def test_the_account_of_one_rank_term_by_term() -> None:
     assert (prediction.fits, prediction.why) == (True, "fits")
     whole = memory.predict(SMALL, prediction.card, replace(ask, streamed=False), COSTS)
     assert whole.host_peak == SMALL.checkpoint + 2 * 1_000_000
+
+
+def test_a_vision_model_has_a_rotary_table_for_each_sequence() -> None:
+    """A published run of VL-28B on two 141 GB cards reported 65400 blocks; 2.0 has no limit."""
+    shape = fastdeploy.shape_of_table("baidu/ERNIE-4.5-VL-28B-A3B-Paddle")
+    assert shape is not None
+    ask = Ask(2, "wint4", 32768, 256, 384, limits_blocks=False)
+    prediction = memory.predict(shape, card("h20-141g"), ask, fastdeploy.costs())
+    (term,) = [term for term in prediction.terms if term.name == "rotary tables"]
+    assert term.bytes == 256 * 2 * 32768 * (128 // 2) * 4 == 4 * GIB
+    assert prediction.blocks == pytest.approx(65400, rel=0.02)
+    limited = memory.predict(
+        shape, card("h20-141g"), replace(ask, limits_blocks=True), fastdeploy.costs()
+    )
+    assert limited.blocks == 40_000
+    text = fastdeploy.shape_of_table("baidu/ERNIE-4.5-21B-A3B-Paddle")
+    ocr = fastdeploy.shape_of_table("PaddlePaddle/PaddleOCR-VL")
+    assert text is not None
+    assert ocr is not None
+    assert (text.rotary_width, shape.rotary_width, ocr.rotary_width) == (0, 128, 256)
+
+
+def test_the_limit_of_blocks_came_with_2_1() -> None:
+    engine = engines.get("fastdeploy")
+    made = making.profile(model="baidu/ERNIE-4.5-0.3B-Paddle")
+    limits = [fastdeploy.ask(made, engine.release(line)).limits_blocks for line in engine.lines]
+    assert limits == [False, *[True] * (len(limits) - 1)]
 
 
 def test_one_rank_alone_has_no_communication() -> None:
