@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from launcher.engines.base import Engine, Installed, Release
 
 OF_ONE_KEY = frozenset({
+    "bad-model-path", "model-not-supported", "unknown-capability", "wrong-parser",
     "duplicate-flag", "key-not-supported", "out-of-range", "reserved-flag", "reserved-variable",
     "port-not-supported", "unknown-flag", "unknown-parser", "unknown-release", "unknown-variable",
     "unsafe-for-shell", "wrong-value",
 })  # fmt: skip
-"""Problems that a key has whatever the others say."""
+"""Problems that a key has whatever the others say, or with keys that are right."""
 NO_ENGINE = {
     "port-not-supported": "none has a port of this name",
     "unknown-flag": "none has this flag",

@@ -12,8 +12,8 @@ from pathlib import Path
 from launcher import paths
 from launcher.errors import DeployError
 from launcher.json_values import JsonValue, is_list
-from launcher.profile.layers import shipped_profiles
 from launcher.profile.loader import load
+from launcher.profile.profile_files import shipped_profiles
 from launcher.profile.schema import Key, schema
 
 MODELS: Mapping[str, str] = {

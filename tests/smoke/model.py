@@ -120,8 +120,8 @@ def _calls(question: str, tools: Body, choice: object) -> list[Body]:
     calls = []
     for name in names_:
         for city in cities:
-            place = {**_instance(tools[name]["parameters"]), "location": city}
-            calls.append({"name": name, "arguments": json.dumps(place)})
+            request = {**_instance(tools[name]["parameters"]), "location": city}
+            calls.append({"name": name, "arguments": json.dumps(request)})
     return calls
 
 

@@ -18,7 +18,7 @@ BYTES: Mapping[str, int] = {"F32": 4, "BF16": 2}
 
 Tensor = tuple[str, str, tuple[int, ...]]
 
-SHAPES: Mapping[str, Mapping[str, Any]] = {
+SHAPES: Mapping[str, Mapping[str, object]] = {
     "ERNIE-4.5-0.3B": {
         "layers": 18, "hidden": 1024, "heads": 16, "kv": 2, "inner": 3072, "tied": True,
     },

@@ -170,12 +170,12 @@ def _variables(profile: Profile, line: str) -> list[Problem]:
 def _outside(name: str) -> bool:
     from launcher.engines.fastdeploy.catalogue import load
 
-    others = list_at(load("environment.json"), "outside_envs_py")
-    return any(name in text_at(entry, "name") for entry in others)
+    entries = list_at(load("environment.json"), "outside_envs_py")
+    return any(name in text_at(entry, "name") for entry in entries)
 
 
 def _newer_keys(profile: Profile, line: str) -> list[Problem]:
-    """Keys that are no option of their own, in a release that does not have what is behind them."""
+    """Keys that are not options, in a release that does not have what is behind them."""
     problems = []
     for key, option, value in (
         ("api-key", "api-key", profile.api_key),

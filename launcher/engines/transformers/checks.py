@@ -98,8 +98,8 @@ def _values(profile: Profile, server: Serve) -> list[Problem]:
                        f"remove `{key}`")  # fmt: skip
 
     keys = {key: name for key, name in KEYS.options.items() if key != "quantization"}
-    others = check_values(profile, NeutralKeys(keys), server.options, lacking)
-    return [*_quantization(profile, server), *others]
+    problems = check_values(profile, NeutralKeys(keys), server.options, lacking)
+    return [*_quantization(profile, server), *problems]
 
 
 def _quantization(profile: Profile, server: Serve) -> list[Problem]:
