@@ -7,6 +7,7 @@ from typing import Any
 from launcher.engines.fastdeploy import checks, vocabulary
 from launcher.engines.fastdeploy.catalogue import (
     LINES,
+    at_least,
     environment,
     environment_default,
     history,
@@ -157,6 +158,6 @@ def _resolved(profile: Profile, old: str, new: str) -> list[str]:
     one, new_tokens = batched_tokens(requested, old), batched_tokens(requested, new)
     if one != new_tokens:
         changes.append(f"max-num-batched-tokens becomes {new_tokens} (was {one} in {old})")
-    if old < "2.3" <= new:
+    if not at_least(old, "2.3") and at_least(new, "2.3"):
         changes.append(f"{new} tells its effective settings: `up` compares them with the profile")
     return changes

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from launcher.engines.common import problem
-from launcher.engines.fastdeploy.catalogue import load
+from launcher.engines.fastdeploy.catalogue import load, shell_options
 from launcher.engines.fastdeploy.requested import Requested
 from launcher.errors import PreconditionError, Problem
 from launcher.profile.model import Profile
@@ -31,9 +31,10 @@ def check(profile: Profile, line: str) -> list[Problem]:
     facts = load("late.json")["shell"]
     requested = Requested(profile)
     problems = []
-    for option in facts["unquoted"][line]:
+    bare, quoted = shell_options(line)
+    for option in bare:
         problems += _unquoted(profile, requested, option)
-    for option in facts["single_quoted"][line]:
+    for option in quoted:
         value = requested.value(option)
         if value is not None and "'" in _json(value):
             problems.append(
