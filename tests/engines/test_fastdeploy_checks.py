@@ -22,7 +22,7 @@ def message(version: str, **values: Any) -> str:
 
 COMBINATIONS: list[tuple[str, dict[str, Any], str]] = [
     ("2.4", {"max_num_seqs": 300}, "max-num-seqs is 300; FastDeploy takes 1 to 256"),
-    ("2.4", {"max_num_seqs": 0}, "max-num-seqs is 0; FastDeploy takes 1 to 256"),
+    ("2.4", {"max_num_seqs": 0}, "max-num-seqs is 0; FastDeploy takes at least 1"),
     ("2.4", {"max_model_len": 8, "engine_args": {"max-num-batched-tokens": 64}},
      "max-model-len is 8; FastDeploy takes at least 16"),
     ("2.4", {"engine_args": {"gpu-memory-utilization": 1.5}},
@@ -52,7 +52,7 @@ COMBINATIONS: list[tuple[str, dict[str, Any], str]] = [
     ("2.4", {"engine_args": {"speculative-config": {"method": "mtp"},
                              "guided-decoding-backend": "xgrammar"}},
      "guided decoding and speculative decoding exclude each other"),
-    ("2.4", {"engine_args": {"kvcache-storage-backend": "mooncake",
+    ("2.5", {"engine_args": {"kvcache-storage-backend": "mooncake",
                              "enable-prefix-caching": False}},
      "kvcache-storage-backend needs prefix caching and the V1 scheduler"),
     ("2.2", {"engine_args": {"enable-chunked-prefill": False}},
@@ -225,11 +225,14 @@ def test_without_a_release_every_admitted_one_is_judged() -> None:
     (problem,) = making.problems(profile, None)
     assert problem.message == "FastDeploy 2.2 has no flag --router: it exists from 2.3"
     (problem,) = making.problems(making.profile(engine_args={"no-such-flag": 1}), None)
-    assert problem.message.startswith("FastDeploy 2.0 to 2.4 has no flag --no-such-flag")
+    assert problem.message.startswith("FastDeploy 2.0 to 2.6 has no flag --no-such-flag")
     (problem,) = making.problems(making.profile(max_num_seqs=0), None)
-    assert problem.message == "max-num-seqs is 0; FastDeploy takes 1 to 256"
-    (problem,) = making.problems(making.profile(engine_version=">=3"), None)
+    assert problem.message == "max-num-seqs is 0; FastDeploy takes at least 1"
+    (problem,) = making.problems(making.profile(engine_version="<2"), None)
     assert problem.code == "unknown-release"
+    # What only a newer release has can be judged with its package alone.
+    newer = making.profile(engine_version=">=3", engine_args={"of-release-3": 1})
+    assert making.problems(newer, None) == []
 
 
 def test_a_patch_constraint_admits_its_line() -> None:

@@ -165,6 +165,7 @@ def test_an_error_in_the_engine(start: Start, release: str, status: int) -> None
 
 def test_a_clean_stop_leaves_what_was_measured(start: Start) -> None:
     twin = start(release="2.6").wait_ready()
+    wait_for("four workers", lambda: twin.output.count("Application startup complete.") == 4)
     assert twin.stop() == 0
     twin.wait_gone()
     left = {"fd_lock_gpu_cache_lock", f"fmq_ctrl_w2e_rank0_{twin.ports.queue}.ipc"}

@@ -53,7 +53,8 @@ def _ranges(profile: Profile, requested: Requested, line: str) -> list[Problem]:
         value = requested.integer(option)
         if value is None or (value >= least and (most is None or value <= most)):
             continue
-        limit = f"at least {least}" if most is None else f"{least} to {most}"
+        # Releases differ in the most only: what is too small is wrong in the same words in all.
+        limit = f"at least {least}" if most is None or value < least else f"{least} to {most}"
         problems.append(
             problem(profile, requested.key(option), "out-of-range",
                     f"{option} is {value}; FastDeploy takes {limit}")

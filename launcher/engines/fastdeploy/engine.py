@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from packaging.version import InvalidVersion, Version
 
 from launcher.engines.fastdeploy import checks
-from launcher.engines.fastdeploy.catalogue import LINES, at_least, catalogue_key
+from launcher.engines.fastdeploy.catalogue import LINES, at_least, catalogue_key, is_catalogued
 from launcher.engines.fastdeploy.question import QUESTION
 from launcher.engines.fastdeploy.requested import Requested
 from launcher.errors import PreconditionError, Problem, ProfileError
@@ -125,7 +125,12 @@ class FastDeploy:
     def notes(self, profile: Profile, release: Release | None) -> tuple[str, ...]:
         """What `validate` should say although nothing is wrong: names that are translated."""
         lines = (catalogue_key(release),) if release else LINES[-1:]
-        return tuple(note for line in lines for note in checks.notes(profile, line))
+        borrowed = ()
+        if release is not None and not is_catalogued(release.line):
+            from launcher.engines.fastdeploy import release_notes
+
+            borrowed = tuple(release_notes.sources(release.version, release.line))
+        return borrowed + tuple(note for line in lines for note in checks.notes(profile, line))
 
     def diff(self, profile: Profile, old: str, new: str) -> dict[str, Any]:
         """What changes for the profile from one release to another; see `releases.diff`."""

@@ -75,7 +75,7 @@ def _stop(profile: Profile) -> StopPolicy:
 
 def _notes(profile: Profile, context: PlanContext) -> tuple[str, ...]:
     line = catalogue_key(context.release)
-    notes = [*release_notes.of_release(profile, context), *checks.notes(profile, line)]
+    notes = [*release_notes.of_release(context.release), *checks.notes(profile, line)]
     everywhere = [
         use.name for use in port_uses(profile, context) if use.bound and use.name != "api"
     ]

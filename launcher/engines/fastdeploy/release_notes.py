@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from launcher.engines.base import PlanContext
+from launcher.engines.base import Release
 from launcher.engines.fastdeploy.catalogue import at_least, is_catalogued, nearest_line
 from launcher.engines.fastdeploy.question import answer_of, is_asked
-from launcher.profile.model import Profile
 
 
-def of_release(profile: Profile, context: PlanContext) -> list[str]:
+def of_release(release: Release) -> list[str]:
     """Notes for the plan, the most important first."""
-    line = context.release.line
-    return [*_sources(context.release.version, line), *_differences(line)]
+    return [*sources(release.version, release.line), *_differences(release.line)]
 
 
-def _sources(version: str, line: str) -> list[str]:
+def sources(version: str, line: str) -> list[str]:
     """Which facts are the release's own and which are borrowed or unknown."""
     answer = answer_of(version)
     if not is_catalogued(line):

@@ -128,7 +128,11 @@ def _keywords(option: dict[str, Any]) -> dict[str, Any]:
         keywords["action"] = "store_true"
         keywords["default"] = bool(option["default"])
     elif action == "store_true with deprecation warning":
-        keywords |= {"action": DeprecatedOptionWarning, "nargs": 0, "default": bool(option["default"])}
+        keywords |= {
+            "action": DeprecatedOptionWarning,
+            "nargs": 0,
+            "default": bool(option["default"]),
+        }
     elif action == "boolean_optional":
         keywords["action"] = argparse.BooleanOptionalAction
     else:

@@ -11,7 +11,8 @@ from fastdeploy._twin import logs, ports, queues, release
 from fastdeploy._twin.faults import fault
 from fastdeploy._twin.tokens import Tokens, tokenizer_folder
 
-#: Registered names per release, those of 2.3 for all later ones; from 2.3 on an underscore in the given name reads as a dash.
+#: Registered names per release, those of 2.3 for all later ones; from 2.3 on an underscore in the
+#: given name reads as a dash.
 REASONING = {
     "2.0": {"ernie-45-vl", "qwen3"},
     "2.1": {"ernie-45-vl", "ernie_x1", "qwen3"},
@@ -30,6 +31,8 @@ TAGS = {
     "ernie-45-vl": ("<think>", "</think>"),
     "qwen3": ("<think>", "</think>"),
 }
+
+
 def names(allowed: dict[str, set[str]]) -> set[str]:
     """The parser names of the installed release."""
     return allowed.get(release.RELEASE, allowed[max(allowed)])
@@ -205,7 +208,12 @@ class Config:
                 "router as scheduler."
             )
         without_router = not release.at_least("2.6")  # 2.6 only warns
-        if without_router and role != "mixed" and args.scheduler_name == "local" and not getattr(args, "router", None):
+        if (
+            without_router
+            and role != "mixed"
+            and args.scheduler_name == "local"
+            and not getattr(args, "router", None)
+        ):
             raise ValueError(
                 f"When using {role} role and the {args.scheduler_name} scheduler, please provide "
                 "--router argument."

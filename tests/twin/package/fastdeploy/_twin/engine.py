@@ -35,9 +35,7 @@ WAITING = {
     "2.2": "Waiting worker processes ready...",
     "2.3": "Waiting for worker processes to be ready...",
 }
-FAILED_TO_START = (
-    "Worker process failed to start.Please check log/workerlog.* for details."
-)
+FAILED_TO_START = "Worker process failed to start.Please check log/workerlog.* for details."
 FAILED = "Failed to launch worker processes, check log/workerlog.* for more details."
 
 
@@ -393,7 +391,10 @@ class Engine:
 
     def _end_queue(self) -> None:
         self._end_child(self.queue_pid)
-        sockets = queues.task_path(self.config.queue_port), queues.cache_path(self.config.cache_port)
+        sockets = (
+            queues.task_path(self.config.queue_port),
+            queues.cache_path(self.config.cache_port),
+        )
         for path in sockets:
             if path and os.path.exists(path):
                 os.unlink(path)

@@ -50,7 +50,7 @@ def _flags(releases: dict[str, list[list[Any]]]) -> list[list[Any]]:
     rows = releases.get(RELEASE, releases[newest])
     if VERSION == "2.3.0":
         return [row for row in rows if row[1] not in NOT_IN_EARLY_WHEELS]
-    if RELEASE > newest:
+    if newest < RELEASE:
         return [row for row in rows if row[1] not in FUTURE_GONE] + FUTURE_FLAGS
     return rows
 

@@ -44,7 +44,10 @@ CONTROLS = {
 METHODS |= CONTROLS
 SINCE = {
     **dict.fromkeys(CONTROLS, "2.5"),
-    "/v1/models": "2.2", "/v1/embeddings": "2.3", "/v1/reward": "2.3", "/config-info": "2.3",
+    "/v1/models": "2.2",
+    "/v1/embeddings": "2.3",
+    "/v1/reward": "2.3",
+    "/config-info": "2.3",
 }
 
 

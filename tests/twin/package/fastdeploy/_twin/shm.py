@@ -27,9 +27,9 @@ SHARED = (
     "loaded_model_signal",
     "launched_cache_manager_signal",
 )
-if release.at_least("2.6"):  # not made where Q is a Unix socket (engine_worker_queue.py:394)
-    if int(os.environ.get("FD_ENGINE_TASK_QUEUE_WITH_SHM", "1")):
-        SHARED = tuple(name for name in SHARED if name != "exist_tasks_intra_signal")
+if release.at_least("2.6") and int(os.environ.get("FD_ENGINE_TASK_QUEUE_WITH_SHM", "1")):
+    # Not made where Q is a Unix socket (engine_worker_queue.py:394).
+    SHARED = tuple(name for name in SHARED if name != "exist_tasks_intra_signal")
 #: Only the front end's: these six stay when its whole group is killed.
 OWN = (
     "cache_ready_signal",
