@@ -80,6 +80,8 @@ def test_every_fastdeploy_release_names_its_paddle_and_its_source() -> None:
         "2.3.0": "3.2.1",
         "2.3.2": "3.2.1",
         "2.4.0": "3.3.0",
+        "2.5.0": "3.3.1",
+        "2.6.0": "3.3.1",
     }
     assert all(release["source"] for release in releases.values())
 
@@ -88,7 +90,7 @@ def test_the_other_project_called_fastdeploy_is_refused_by_name() -> None:
     error = refused("fastdeploy==3.1.1")
     assert error.exit_code == ExitCode.PRECONDITION
     assert "notAI-tech/fastDeploy" in error.problems[0].message
-    assert "2.3.2" in (error.problems[0].remedy or "")
+    assert "2.5.0" in (error.problems[0].remedy or "")
 
 
 def test_what_cannot_be_meant() -> None:
