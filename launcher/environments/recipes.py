@@ -120,7 +120,8 @@ def builds(recipe: Recipe, version: str | None) -> Mapping[str, Any]:
     if by_cuda and version is not None and Version(version) >= Version(by_cuda["since"]):
         kinds: Mapping[str, Any] = by_cuda["kinds"]
         return kinds
-    return recipe.data.get("architectures", {})
+    by_gpu: Mapping[str, Any] = recipe.data.get("architectures", {})
+    return by_gpu
 
 
 def all_builds(recipe: Recipe) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from launcher.preparation import stale_sockets
+from launcher.preparation.owners import Owners
 
 
 class _Owner:
@@ -30,7 +31,7 @@ def path(tmp_path: Path) -> Iterator[Path]:
 
 
 def owned(monkeypatch: pytest.MonkeyPatch, owner: _Owner | None) -> None:
-    monkeypatch.setattr(stale_sockets.Owners, "of_file", lambda *_: owner)
+    monkeypatch.setattr(Owners, "of_file", lambda *_: owner)
 
 
 def test_nothing_there_is_no_problem(tmp_path: Path) -> None:

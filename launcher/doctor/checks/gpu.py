@@ -105,7 +105,8 @@ def architecture(subject: Subject) -> Outcome | None:
     with_capability = [g for g in used if g.compute_capability is not None]
     if not with_capability:
         return unknown("the driver does not tell the cards' compute capability")
-    version = subject.installed.release.version if _has_release(subject) else None
+    release = subject.installed.release if subject.installed else None
+    version = release.version if release else None
     if "cu126" in recipes.builds(recipes.get("fastdeploy"), version):
         return _one_wheel(subject, with_capability, version)
     built_for = _wheels()
@@ -168,10 +169,6 @@ def memory(subject: Subject) -> Outcome | None:
 
 def _oldest_driver() -> int:
     return int(recipes.get("fastdeploy").data["minimum-driver"])
-
-
-def _has_release(subject: Subject) -> bool:
-    return subject.installed is not None and subject.installed.release is not None
 
 
 def _one_wheel(subject: Subject, cards: list[Gpu], version: str | None) -> Outcome:

@@ -125,7 +125,7 @@ class FastDeploy:
     def notes(self, profile: Profile, release: Release | None) -> tuple[str, ...]:
         """What `validate` should say although nothing is wrong: names that are translated."""
         lines = (catalogue_key(release),) if release else LINES[-1:]
-        borrowed = ()
+        borrowed: tuple[str, ...] = ()
         if release is not None and not is_catalogued(release.line):
             from launcher.engines.fastdeploy import release_notes
 

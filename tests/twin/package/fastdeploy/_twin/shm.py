@@ -15,7 +15,7 @@ from multiprocessing.shared_memory import SharedMemory
 from fastdeploy._twin import release
 
 #: Attached by the worker as well: its tracker removes these ten when the worker dies.
-SHARED = (
+SHARED: tuple[str, ...] = (
     "worker_ready_signal",
     "worker_healthy_live_signal",
     "model_weights_status",
