@@ -60,12 +60,15 @@ def ask_health(
         rung = health(question, port, timeout=timeout)
         paused_path = readiness_data.get("paused_path")
         if rung.verdict == "passed" and paused_path:
-            asked = ask_paused(
+            rung_paused = ask_paused(
                 question.address, port, paused_path, _known_key(plan), timeout=timeout
             )
-            if asked.code == "engine-paused":
+            if rung_paused.code == "engine-paused":
                 return Health(
-                    False, asked.message, rung.evidence.get("status"), remedy=asked.remedy
+                    False,
+                    rung_paused.message,
+                    rung.evidence.get("status"),
+                    remedy=rung_paused.remedy,
                 )
     except (OSError, KeyError, TypeError, ValueError) as error:
         return Health(False, f"its server cannot be asked: {error!r}")

@@ -63,7 +63,7 @@ def test_a_newer_release_is_judged_by_what_it_told() -> None:
 
 
 def test_its_parsers_and_variables_are_its_own() -> None:
-    from launcher.profile.model import Parsers
+    from tests.engines.making import Parsers
 
     remember("2.7.0", variables={"FD_OF_2_7": "1"})
     assert problems("2.7.0", parsers=Parsers("ernie-x2")) == []
