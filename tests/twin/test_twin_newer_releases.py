@@ -22,7 +22,8 @@ from tests.twin.driver import Twin, queue_exists, queue_key, wait_for, wide_queu
 @pytest.fixture(scope="module")
 def newest(shared_start: Start) -> Twin:
     """A ready 2.6 with its own defaults."""
-    return shared_start(release="2.6").wait_ready()
+    # It lives as long as the module, also on a machine that is busy with other things.
+    return shared_start(release="2.6", environment={"TWIN_MAX_LIFETIME": "900"}).wait_ready()
 
 
 def test_four_workers_start_and_each_has_its_socket(newest: Twin) -> None:

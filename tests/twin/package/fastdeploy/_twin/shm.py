@@ -27,8 +27,10 @@ SHARED: tuple[str, ...] = (
     "loaded_model_signal",
     "launched_cache_manager_signal",
 )
-if release.at_least("2.6") and int(os.environ.get("FD_ENGINE_TASK_QUEUE_WITH_SHM", "1")):
-    # Not made where Q is a Unix socket (engine_worker_queue.py:394).
+if release.RELEASE == "2.4" or (
+    release.at_least("2.6") and int(os.environ.get("FD_ENGINE_TASK_QUEUE_WITH_SHM", "1"))
+):
+    # Not in release/2.4 (measured); in 2.6 not where Q is a Unix socket.
     SHARED = tuple(name for name in SHARED if name != "exist_tasks_intra_signal")
 #: Only the front end's: these six stay when its whole group is killed.
 OWN = (
