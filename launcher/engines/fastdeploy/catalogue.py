@@ -11,9 +11,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from launcher.engines.options import Action, Kind, Option, OptionTable, canonical
+from launcher.json_values import (
+    JsonObject,
+    JsonValue,
+    at,
+    list_at,
+    object_at,
+    text_at,
+)
 
 if TYPE_CHECKING:
     from launcher.engines.base import Release
@@ -46,14 +54,33 @@ _ACTIONS: Mapping[str, Action] = {
 }
 
 
-def load(name: str) -> Any:
+@dataclass(frozen=True)
+class Variable:
+    """A variable that FastDeploy reads, in release `lines`; its default by line.
+
+    `source` is the file that reads it.
+    """
+
+    name: str
+    meaning: str
+    lines: tuple[str, ...]
+    defaults: Mapping[str, str]
+    source: str = ""
+
+
+def texts_at(value: JsonValue, *path: str | int) -> tuple[str, ...]:
+    """The list of texts below `path`."""
+    return tuple(str(item) for item in list_at(value, *path))
+
+
+def load(name: str) -> JsonObject:
     """A data file of this folder, parsed."""
     return _load(name)
 
 
 @functools.lru_cache(maxsize=32)
-def _load(name: str) -> Any:
-    return json.loads((DATA / name).read_text(encoding="utf-8"))
+def _load(name: str) -> JsonObject:
+    return object_at(json.loads((DATA / name).read_text(encoding="utf-8")))
 
 
 def catalogue_key(release: Release) -> str:
@@ -100,7 +127,7 @@ def table(line: str) -> OptionTable:
 
 @functools.lru_cache(maxsize=8)
 def _table(line: str) -> OptionTable:
-    entries = _load(f"flags-{line}.json")["options"]
+    entries = list_at(_load(f"flags-{line}.json"), "options")
     return OptionTable.of("FastDeploy", line, (_option(entry) for entry in entries))
 
 
@@ -140,38 +167,38 @@ def late_choices(line: str) -> Mapping[str, tuple[str, ...]]:
     if not is_catalogued(line):
         return {}
     line = nearest_line(line)
-    choices = _load("late.json")["choices"]
+    choices = object_at(_load("late.json"), "choices")
     return {
-        name: tuple(entry["values"][line])
+        name: texts_at(entry, "values", line)
         for name, entry in choices.items()
-        if line in entry["values"]
+        if line in object_at(entry, "values")
     }
 
 
 def comma_lists() -> frozenset[str]:
     """Options among the late choices that take several words with commas between."""
-    choices = _load("late.json")["choices"]
-    return frozenset(name for name, entry in choices.items() if entry.get("comma_list"))
+    choices = object_at(_load("late.json"), "choices")
+    return frozenset(name for name, entry in choices.items() if at(entry, "comma_list"))
 
 
 def speculative_methods(line: str) -> tuple[str, ...] | None:
     """Methods of `--speculative-config`; None where the release is not catalogued."""
     if not is_catalogued(line):
         return None
-    return tuple(_load("late.json")["speculative"]["methods"][nearest_line(line)])
+    return texts_at(_load("late.json"), "speculative", "methods", nearest_line(line))
 
 
 def shell_options(line: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Options that the release pastes into its shell command: bare, and between single quotes."""
-    entry = _load("late.json")["shell"]
-    line = nearest_line(line)
-    return tuple(entry["unquoted"][line]), tuple(entry["single_quoted"][line])
+    entry, near = object_at(_load("late.json"), "shell"), nearest_line(line)
+    return texts_at(entry, "unquoted", near), texts_at(entry, "single_quoted", near)
 
 
 @functools.lru_cache(maxsize=1)
-def environment() -> Mapping[str, Mapping[str, Any]]:
+def environment() -> Mapping[str, Variable]:
     """FastDeploy's environment variables by name, as in `data/environment.json`."""
-    return {entry["name"]: entry for entry in _load("environment.json")["variables"]}
+    variables = (_variable(entry) for entry in list_at(_load("environment.json"), "variables"))
+    return {variable.name: variable for variable in variables}
 
 
 def environment_default(name: str, line: str) -> str | None:
@@ -181,9 +208,8 @@ def environment_default(name: str, line: str) -> str | None:
     answer = None if line in LINES else answer_of(line)
     if answer is not None and name in answer.variables:
         return answer.variables[name]
-    entry = environment().get(name)
-    value = (entry or {}).get("defaults", {}).get(nearest_line(line))
-    return None if value is None else str(value)
+    variable = environment().get(name)
+    return variable.defaults.get(nearest_line(line)) if variable else None
 
 
 def reads_variable(name: str, line: str) -> bool:
@@ -199,9 +225,9 @@ def reads_variable(name: str, line: str) -> bool:
         return True
     if name not in environment():
         return False
-    if answer is not None and environment()[name]["source"] == "fastdeploy/envs.py":
+    if answer is not None and environment()[name].source == "fastdeploy/envs.py":
         return False
-    return nearest_line(line) in environment()[name]["in"]
+    return nearest_line(line) in environment()[name].lines
 
 
 @dataclass(frozen=True)
@@ -217,21 +243,31 @@ class Answer:
     parsers: Mapping[str, tuple[str, ...] | None]
 
 
-def _option(entry: Mapping[str, Any]) -> Option:
-    long = next((f for f in entry["flags"] if f.startswith("--")), entry["flags"][0])
-    kind = _KINDS[entry["type"]] if entry["type"] else "str"
+def _variable(entry: JsonValue) -> Variable:
+    defaults = object_at(entry, "defaults")
+    return Variable(
+        name=text_at(entry, "name"),
+        meaning=text_at(entry, "meaning"),
+        lines=texts_at(entry, "in"),
+        source=text_at(entry, "source"),
+        defaults={line: str(value) for line, value in defaults.items() if value is not None},
+    )
+
+
+def _option(entry: JsonValue) -> Option:
+    flags, choices = texts_at(entry, "flags"), texts_at(entry, "choices")
+    long = next((f for f in flags if f.startswith("--")), flags[0])
+    kind = _KINDS[text_at(entry, "type")] if at(entry, "type") else "str"
     return Option(
         name=canonical(long),
-        flags=tuple(entry["flags"]),
-        action=_ACTIONS[entry["action"]],
-        kind="bool" if kind == "str" and isinstance(entry["default"], bool) else kind,
-        default=entry["default"],
-        effective_default=entry.get("effective_default"),
-        choices=tuple(entry["choices"]) if entry["choices"] else None,
-        repeatable=entry["nargs"] == "+",
-        required=entry["required"],
-        group=entry["group"],
-        deprecated=entry["deprecated"],
-        deprecation_note=entry.get("deprecation_note"),
-        meaning=entry["meaning"],
+        flags=flags,
+        action=_ACTIONS[text_at(entry, "action")],
+        kind="bool" if kind == "str" and isinstance(at(entry, "default"), bool) else kind,
+        default=at(entry, "default"),
+        effective_default=text_at(entry, "effective_default") or None,
+        choices=choices or None,
+        repeatable=at(entry, "nargs") == "+",
+        deprecated=at(entry, "deprecated") is True,
+        deprecation_note=text_at(entry, "deprecation_note") or None,
+        meaning=text_at(entry, "meaning"),
     )

@@ -205,7 +205,7 @@ def _option(raw: Mapping[str, Any]) -> Option:
     flags = tuple(raw["flags"])
     long = next((f for f in flags if f.startswith("--")), flags[0])
     name = canonical(long)
-    # What the catalogue says of the option beyond its parser still holds: meaning and group.
+    # What the catalogue says of the option beyond its parser still holds: its meaning.
     known_option = table(LINES[-1]).get(name)
     deprecated = raw["action"] == "DeprecatedOptionWarning"
     return Option(
@@ -216,8 +216,6 @@ def _option(raw: Mapping[str, Any]) -> Option:
         default=raw["default"],
         choices=tuple(raw["choices"]) if raw["choices"] else None,
         repeatable=raw["nargs"] in ("+", "*"),
-        required=raw["required"],
-        group=known_option.group if known_option else "",
         deprecated=deprecated,
         deprecation_note=str(raw["help"])[:120] if deprecated else None,
         meaning=known_option.meaning if known_option else str(raw["help"]),

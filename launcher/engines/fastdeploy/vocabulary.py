@@ -6,7 +6,7 @@ where the release takes it, so that a model card's command can be written down a
 
 from __future__ import annotations
 
-from launcher.engines.fastdeploy.catalogue import LINES, at_least, load, nearest_line
+from launcher.engines.fastdeploy.catalogue import LINES, at_least, load, nearest_line, texts_at
 
 
 def registered(kind: str, line: str) -> tuple[str, ...]:
@@ -17,7 +17,7 @@ def registered(kind: str, line: str) -> tuple[str, ...]:
     names = answer.parsers.get(kind) if answer is not None else None
     if names is not None:
         return names
-    return tuple(load("parsers.json")["registered"][nearest_line(line)][kind])
+    return texts_at(load("parsers.json"), "registered", nearest_line(line), kind)
 
 
 def folds_underscores(line: str) -> bool:

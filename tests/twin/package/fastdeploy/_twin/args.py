@@ -39,7 +39,7 @@ def parse_quantization(value: str) -> Any:
 #: Defaults of 2.6 where multi_api_server starts several servers (openai/utils.py:347).
 ALONE = {"workers": 1, "max_concurrency": 512}
 
-TYPES: dict[str, Callable[[str], Any]] = {
+TYPES: dict[str, Callable[[str], object]] = {
     "int": int,
     "float": float,
     "str": str,
@@ -59,7 +59,7 @@ class DeprecatedOptionWarning(argparse.Action):
         self,
         parser: argparse.ArgumentParser,
         namespace: argparse.Namespace,
-        values: Any,
+        values: object,
         option_string: str | None = None,
     ) -> None:
         sys.stderr.write(f"WARNING: Deprecated option is detected: {option_string}\n")

@@ -165,8 +165,10 @@ class Completions:
             "ernie4_5_processor.py",
             120,
         )
-        limit_ = body.get("max_completion_tokens") or body.get("max_tokens") or limit - len(ids)
-        budget = min(int(limit_), limit - len(ids))
+        requested_limit = (
+            body.get("max_completion_tokens") or body.get("max_tokens") or limit - len(ids)
+        )
+        budget = min(int(requested_limit), limit - len(ids))
         config = self.site.config
         if fault("engine-error"):
             if not release.at_least("2.6"):
@@ -188,7 +190,7 @@ class Completions:
             index, _receive(peer), reason, len(ids), config.reasoning, config.tool_parser
         )
 
-    def _render(self, messages: list[dict[str, Any]], body: dict[str, Any]) -> str:
+    def _render(self, messages: list[dict[str, object]], body: dict[str, Any]) -> str:
         plain = [
             {**message, "content": answers.text_of(message.get("content"))}
             for message in messages
@@ -239,7 +241,7 @@ class Completions:
         return f"{thinking}{reply.content}"
 
 
-def _prompts(prompt: Any) -> list[Any]:
+def _prompts(prompt: object) -> list[Any]:
     return (
         prompt if isinstance(prompt, list) and prompt and isinstance(prompt[0], str) else [prompt]
     )
