@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from launcher.engines.base import Release
-from launcher.engines.fastdeploy.catalogue import LINES, load, table, texts_at
+from launcher.engines.fastdeploy.catalogue import LINES, catalogue_key, load, table, texts_at
 from launcher.engines.fastdeploy.requested import Requested, batched_tokens, v1_scheduler
 from launcher.json_values import (
     JsonObject,
@@ -75,7 +75,7 @@ def ask(profile: Profile, release: Release | None) -> Ask:
     Defaults: max-model-len 2048, max-num-seqs 8, block-size 64, gpu-memory-utilization 0.9;
     max-num-batched-tokens as the release resolves it. `release` None: the newest one known.
     """
-    line = release.line if release else LINES[-1]
+    line = catalogue_key(release) if release else LINES[-1]
     requested = Requested(profile)
     method, cached_in = _quantization(requested)
     return Ask(
