@@ -56,6 +56,10 @@ CAPABILITIES: Mapping[Capability, str] = {
     "settings": "the server tells its effective settings",
     "anthropic": "POST /v1/messages in Anthropic's dialect",
     "count-tokens": "POST /v1/messages/count_tokens",
+    "vision": "pictures in a message are seen",
+    "vision-several": "several pictures in a request",
+    "video": "a video in a message is seen",
+    "media-guard": "image URLs are fetched from allowed hosts only",
     "skill-system-prompt": "the model obeys a system prompt",
     "skill-memory": "the model remembers earlier turns",
     "skill-echo": "the model repeats what it is told to",
@@ -99,7 +103,8 @@ class PortNeed:
 
     `default` is its number where the profile does not say. `unique_low_byte`: the number modulo
     256 must be unique on the host. `span`: how many consecutive numbers are used. `address`:
-    where the engine binds, None for the profile's host.
+    where the engine binds, None for the profile's host. `socket`: path of
+    the Unix socket that listens instead of the port, with `{port}` for the number.
     """
 
     name: str
@@ -109,6 +114,7 @@ class PortNeed:
     address: str | None = None
     shown_as: str = ""
     required: bool = True
+    socket: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,31 @@
-"""The rows of a run's report."""
+"""The report of a run, as tests read it."""
 
 from __future__ import annotations
 
 from launcher.result import Result
 from tests.smoke.servers import Body
 
+Report = Result
 
-def only(result: Result) -> Body:
+
+def data_of(result: Report) -> Body:
+    """The data of a run."""
+    return dict(result.data)
+
+
+def rows(result: Report) -> list[Body]:
+    """The row of every check."""
+    checks: list[Body] = data_of(result)["checks"]
+    return checks
+
+
+def only(result: Report) -> Body:
     """The row of a run's only check."""
     (check,) = rows(result)
     return check
 
 
-def rows(result: Result) -> list[Body]:
-    """The row of every check."""
-    checks: list[Body] = result.data["checks"]
-    return checks
-
-
-def doubts(result: Result) -> dict[str, str]:
+def doubts(result: Report) -> dict[str, str]:
     """The messages of the checks that failed or were inconclusive, by name and client."""
     return {
         f"{c['name']} ({c['client']})": c["message"]

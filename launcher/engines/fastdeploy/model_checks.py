@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from launcher.engines.common import problem
 from launcher.engines.fastdeploy import vocabulary
-from launcher.engines.fastdeploy.catalogue import table
+from launcher.engines.fastdeploy.catalogue import at_least, table
 from launcher.engines.fastdeploy.models import ModelFacts, model_facts
 from launcher.engines.fastdeploy.requested import Requested
 from launcher.errors import Problem
@@ -54,12 +54,11 @@ def _model(profile: Profile, line: str) -> list[Problem]:
         *problems,
         *_weights(profile, requested, model, line),
         *_thinking(profile, requested, model, line),
-        *_heads(profile, requested, model),
     ]
 
 
 def _weights(profile: Profile, requested: Requested, model: ModelFacts, line: str) -> list[Problem]:
-    if model.first_line and line < model.first_line:
+    if model.first_line and not at_least(line, model.first_line):
         return [
             problem(profile, "model", "model-not-supported",
                     f"{model.repo} needs FastDeploy {model.first_line} or later, not {line}",
@@ -68,14 +67,15 @@ def _weights(profile: Profile, requested: Requested, model: ModelFacts, line: st
     if not model.torch:
         return []
     first = "2.3" if model.vision else "2.2"
-    if line < first:
+    if not at_least(line, first):
         return [
             problem(profile, "model", "model-not-supported",
                     f"{model.repo} has weights in Hugging Face's layout, which FastDeploy loads "
                     f"from {first} on; {line} ends in a TypeError",
                     f"use the -Paddle weights, or FastDeploy {first} or later")
         ]  # fmt: skip
-    choice = requested.value("load-choices") or table(line).options["load-choices"].default
+    option = table(line).get("load-choices")
+    choice = requested.value("load-choices") or (option.default if option else "default_v1")
     if choice != "default_v1":
         return [
             problem(
@@ -123,14 +123,3 @@ def _thinking(
                     f"set `parsers: {{reasoning: {model.reasoning}}}`")
         )  # fmt: skip
     return problems
-
-
-def _heads(profile: Profile, requested: Requested, model: ModelFacts) -> list[Problem]:
-    size = requested.tensor_parallel
-    if size < 1 or model.heads is None or model.heads % size == 0:
-        return []
-    return [
-        problem(profile, requested.key("tensor-parallel-size"), "impossible-combination",
-                f"{model.id} has {model.heads} attention heads, which cannot be shared by {size} "
-                "GPUs")
-    ]  # fmt: skip

@@ -16,8 +16,9 @@ class ModelFacts:
     """A model of the table, recognised by the last part of its name.
 
     `reasoning` and `tool` are the neutral parser names it needs, None where it does not think or
-    call tools. `heads` are attention heads, None where unknown. `torch`: its
-    weights have Hugging Face's layout. `first_line` is the first release that serves it.
+    call tools. `heads` and `kv_heads` are attention heads, None where unknown. `torch`: its
+    weights have Hugging Face's layout. `first_line` is the first release that serves it, `context`
+    the number of tokens of a prompt and its answer.
     """
 
     id: str
@@ -26,8 +27,15 @@ class ModelFacts:
     reasoning: str | None
     tool: str | None
     heads: int | None
+    kv_heads: int | None
     torch: bool
     first_line: str | None
+    context: int | None = None
+
+    @property
+    def all_heads(self) -> tuple[int, int] | None:
+        """Attention heads and KV heads."""
+        return (self.heads, self.kv_heads or self.heads) if self.heads else None
 
     @property
     def always_thinks(self) -> bool:
@@ -69,8 +77,10 @@ def _facts_of(entry: JsonValue, repo: str) -> ModelFacts:
         reasoning=_neutral(reasoning),
         tool=_neutral(reasoning if tool == "same" else tool),
         heads=integer_at(entry, "heads"),
+        kv_heads=integer_at(entry, "kv_heads"),
         torch=name.endswith(("-PT", "-Thinking")),
         first_line=first[:3] if first[:1].isdigit() else None,
+        context=integer_at(entry, "context"),
     )
 
 
