@@ -108,7 +108,7 @@ def video(session: Session) -> Outcome:
 
 @check(
     "image-url",
-    "an image URL does not make the server read its own network or disk",
+    "an image URL cannot read the server's network or disk",
     tags="security vision",
     needs="vision",
     via="http",
