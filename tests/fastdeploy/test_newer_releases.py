@@ -1,4 +1,4 @@
-"""2.5 and 2.6 through `ernie-deploy up`, and a release that nobody has catalogued.
+"""2.5 and 2.6 through `ernie-deploy up`, and a release without a catalogue.
 
 A sample of each difference; `test_soak.py` runs every row of the measurement for each release.
 """
@@ -83,11 +83,11 @@ def test_what_the_console_repeats_is_told_once(fastdeploy: Make) -> None:
     phases = [phase for phase, _ in itertools.groupby(phase for phase, _ in told)]
     assert len(phases) == len(set(phases)), phases
     assert not [e for e in up.events if e["event"] == "failure"]
-    server.chat("A prompt that nobody else may read.")
+    server.chat("A prompt that only its client may read.")
     for path in server.files.folder.rglob("*"):
         assert path.lstat().st_mode & 0o077 == 0 or path.is_symlink(), path
     shown = server.run("logs", server.name)
-    assert "A prompt that nobody else may read" not in shown.output()
+    assert "A prompt that only its client may read" not in shown.output()
 
 
 def test_a_failure_that_the_console_repeats_is_told_once(fastdeploy: Make) -> None:
@@ -125,7 +125,7 @@ def _queue_socket(server: Server) -> Path:
 
 
 def test_a_dead_socket_of_ours_makes_way(fastdeploy: Make) -> None:
-    """Everything is killed with SIGKILL, keeper too: nobody removed the files."""
+    """Everything is killed with SIGKILL, keeper too, so the files stay."""
     server = fastdeploy(release="2.6", ports={"engine-worker-queue": 21712, "cache-queue": 21713})
     assert server.up().rc == 0
     path = _queue_socket(server)
@@ -156,7 +156,7 @@ def test_a_dead_socket_of_nobody_is_named(fastdeploy: Make) -> None:
         path.unlink()
 
 
-# A release that nobody has catalogued ---------------------------------------------------------
+# a release without a catalogue ---------------------------------------------------------
 
 
 def test_2_7_is_asked_for_its_options_and_served(fastdeploy: Make) -> None:

@@ -99,7 +99,7 @@ PLANTED = {
     "an alternative of runs": (r"(?:a+|b+)c", "search"),
     "bytes": (rb"[\d.]+ GiB", "search"),
 }
-"""Kinds of patterns that take quadratic time or worse, each as somebody would write it."""
+"""Kinds of patterns that take quadratic time or worse, each as people write them."""
 
 
 @pytest.mark.parametrize("kind", PLANTED)

@@ -47,7 +47,7 @@ def test_a_text_model_is_skipped_with_the_reason() -> None:
 
 
 def test_a_server_that_promises_nothing_and_sees_nothing_is_not_accused() -> None:
-    """A URL of which nothing is known: a model without eyes is no fault."""
+    """A URL of which nothing is known: a text-only model is not a fault."""
     got = verdicts(Defect("", "", request=blind), promises=None)
     for name in ("image", "images", "video"):
         assert got[name][0] == "could not check", got[name]

@@ -150,8 +150,8 @@ def test_the_root_loggers_handler_prints_everything(start: Start) -> None:
     """Read, and not so in the measured build: prompts on stderr, console lines twice."""
     twin = start(release="2.6", fault="root-logger-prints").wait_ready()
     assert twin.output.count("Waiting for worker processes to be ready...") == 2
-    twin.says("A prompt that nobody else may read.")
-    twin.wait_said("A prompt that nobody else may read.")
+    twin.says("A prompt that only its client may read.")
+    twin.wait_said("A prompt that only its client may read.")
 
 
 @pytest.mark.parametrize(("release", "status"), [("2.5", 500), ("2.6", 200)])

@@ -32,7 +32,7 @@ def at_least(release: str) -> bool:
     return tuple(int(part) for part in release.split(".")) <= NUMBER
 
 
-#: A release that nobody has read: flags that 2.6 lacks, and those of 2.6 that it lacks.
+#: An uncatalogued release: flags that 2.6 lacks, and those of 2.6 that it lacks.
 FUTURE_FLAGS = [
     [["--answer-cache-size"], "answer_cache_size", "Cache Configuration", "store", "int", 0,
      None, None],
