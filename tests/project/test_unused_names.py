@@ -9,7 +9,6 @@ from tests.support.imports import modules
 from tests.support.unused import Uses
 
 EXCEPTIONS = {
-    "launcher.cli.main:main": "the command line in one call, for other programs and tests",
     "launcher.engines.*.engine:ENGINE": "engines.get imports the module by its name",
     "launcher.engines.hosted.neutral:KEYS": "imported by the name of the engine's module",
     "launcher.engines.fastdeploy.memory:*": "the module is the engine's MemoryFacts",
