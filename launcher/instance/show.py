@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from launcher.codec import encode
 from launcher.errors import DeployError
 from launcher.instance.differences import differences
 from launcher.instance.store import InstanceDir, instance_dir, view
@@ -43,7 +44,7 @@ def show_plan(profile: Profile, assume: str | None = None) -> Result:
     data = {
         "installed": assume is None,
         "running": running,
-        "plan": plan.to_json(),
+        "plan": encode(plan),
         "shell": shell_line(plan),
         "files": files,
         "folders": [plan.log_folder, plan.temporary_folder, *plan.folders],

@@ -17,6 +17,7 @@ from typing import Any
 
 import launcher
 from launcher import files, paths
+from launcher.codec import encode
 from launcher.errors import PreconditionError, Problem
 from launcher.files import write_atomically
 from launcher.instance.options import FILE as OPTIONS
@@ -90,7 +91,7 @@ def write_files(instance: InstanceDir, prepared: Prepared, options: StartOptions
         resolved = json.dumps(dict(profile.resolved), indent=1)
         write_atomically(folder / "profile.json", resolved)
         write_atomically(folder / OPTIONS, options.to_json())
-        write_atomically(folder / "plan.json", json.dumps(prepared.plan.to_json()))
+        write_atomically(folder / "plan.json", json.dumps(encode(prepared.plan)))
         _put_aside(instance)
     except OSError as error:
         raise _not_writable(instance, error) from None

@@ -83,14 +83,14 @@ class InstanceDir:
             PreconditionError: there is none, or it cannot be read.
         """
         # Its classes take as long to make as all that `status` of stopped instances needs.
-        from launcher.plan.model import LaunchPlan
+        from launcher.plan.model import read_plan
 
         try:
-            plan = LaunchPlan.from_json(json.loads(files.read_text(self.folder / "plan.json")))
+            plan = read_plan(json.loads(files.read_text(self.folder / "plan.json")))
             if plan.instance != self.name:
                 raise ValueError(f"it is the plan of {plan.instance!r}")
             return plan
-        except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise PreconditionError.of(
                 "no-plan", f"the plan of {self.name} cannot be read: {error}", str(self.folder)
             ) from None

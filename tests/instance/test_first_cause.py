@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from launcher.codec import encode
 from launcher.diagnose import log_lengths
 from launcher.errors import ExitCode
 from launcher.files import lengths
@@ -31,7 +32,7 @@ def instance(folder: Path, lines: str, **state: Any) -> InstanceDir:
         "one", "fastdeploy", "2.4.0", ("/bin/true",), "/", str(own), str(folder / "tmp"),
         failure_rules=RULES,
     )  # fmt: skip
-    (instance_.folder / "plan.json").write_text(json.dumps(plan.to_json()))
+    (instance_.folder / "plan.json").write_text(json.dumps(encode(plan)))
     here = this_host()
     write_state(
         instance_.folder,

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from launcher.codec import encode_object
 from launcher.instance.health import Health, ask_completion, ask_health, with_stopped
 from launcher.instance.status import message
 from launcher.keeper.identity import look, myself
@@ -71,7 +72,7 @@ def test_an_answer_and_its_words(
     served: Served, script: dict[str, Any], well: bool, expected: str
 ) -> None:
     plan, pid = served(**script)
-    answer = ask_health(plan.to_json(), [pid], None, 0.5)
+    answer = ask_health(encode_object(plan), [pid], None, 0.5)
     assert (answer.well, answer.message) == (well, expected)
     row = {"name": "one", "state": "ready", "healthy": answer.well, "health": answer.message}
     assert message(row) == ("one is ready" if well else f"one is unhealthy: {expected}")
@@ -80,11 +81,11 @@ def test_an_answer_and_its_words(
 def test_a_healthy_answer_of_another_process_is_not_ours(served: Served) -> None:
     plan, pid = served()
     port = plan.ports[0].number
-    answer = ask_health(plan.to_json(), [], None, 5)
+    answer = ask_health(encode_object(plan), [], None, 5)
     assert answer.well is False
     assert answer.message.startswith(f"port {port} is held by another process, pid {pid} (")
     # One that is not recorded yet is found below its keeper.
-    assert ask_health(plan.to_json(), [], myself().pid, 5).well is True
+    assert ask_health(encode_object(plan), [], myself().pid, 5).well is True
 
 
 def test_a_broken_plan_is_no_traceback() -> None:
