@@ -43,7 +43,8 @@ def written(
 ) -> dict[str, object]:
     """The metadata of a `dataclasses.field` that is written in its own way (see the module).
 
-    `inline` and `empty` are for fields whose type is `AClass | None`.
+    `empty` is for fields whose type is `AClass | None`; an `inline` one is None where the object
+    has none of its keys.
     """
     return {"name": name, "omit": omit, "inline": inline, "empty": empty}
 
@@ -246,7 +247,7 @@ class _ObjectReader:
             if field.inline:
                 names = _names_of(reader)
                 part = {name: one for name, one in value.items() if name in names}
-                if part:
+                if part or is_required:
                     arguments[field.attribute] = reader(part, at, tolerant)
             elif field.name not in value:
                 if is_required:

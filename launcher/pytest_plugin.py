@@ -11,7 +11,7 @@ clients, pointed at the target). `--ernie-smoke TAG` adds our own checks as test
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -92,10 +92,11 @@ class SmokeItem(pytest.Item):
         from launcher.smoke.run.suite import smoke
 
         result = smoke(self.target, names=[self.check.name])
-        one = next(c for c in result.data["checks"] if c["name"] == self.check.name)
+        data: Mapping[str, Any] = result.payload
+        one = next(c for c in data["checks"] if c["name"] == self.check.name)
         if one["deviations"]:
             pytest.xfail(f"known deviation {one['deviations'][0]['id']}: {one['message']}")
-        if result.data["unreachable"]:
+        if data["unreachable"]:
             # Skipped, every item would leave pytest green over a server that is not there.
             raise SmokeFailure(one["message"])
         if one["verdict"] == "could not check":

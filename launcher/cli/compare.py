@@ -9,6 +9,7 @@ import click
 from launcher.cli import completing
 from launcher.cli.examples import TARGET_OR_URL, examples
 from launcher.cli.verb import json_option, verb
+from launcher.json_values import JsonObject
 from launcher.result import Result
 
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -70,7 +71,7 @@ def command(
     junit: Path | None,
     html: Path | None,
     markdown: Path | None,
-) -> Result:
+) -> Result[JsonObject]:
     """Run the smoke suite against several TARGETS and show verdicts, speed and tool calls.
 
     Tool calls are compared with the first target. Exit codes: 0 done, 1 worse than the baseline,

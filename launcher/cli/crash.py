@@ -54,7 +54,9 @@ def show_crash(command: str, argv: list[str], *, as_json: bool) -> ExitCode:
     """Report the current exception on stderr, and as an envelope where JSON was asked for."""
     from launcher.report import emit
 
-    result = Result(command, exit_code=ExitCode.DEFECT, errors=(report_crash(argv),))
+    result: Result[object] = Result(
+        command, exit_code=ExitCode.DEFECT, errors=(report_crash(argv),)
+    )
     if as_json:
         emit(result, as_json=True)
     emit(result, as_json=False)

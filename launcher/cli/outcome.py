@@ -25,7 +25,7 @@ def prepare_streams() -> None:
 
 def run_verb(
     name: str,
-    function: Callable[[], Result],
+    function: Callable[[], Result[object]],
     argv: Sequence[str],
     *,
     as_json: bool,

@@ -37,7 +37,7 @@ def json_option(function: Function) -> Function:
     )(function)
 
 
-def verb(function: Callable[..., Result]) -> Callable[..., int]:
+def verb(function: Callable[..., Result[object]]) -> Callable[..., int]:
     """Show what `function` returns or the expected error it raises; return the exit code.
 
     The wrapped command must have the option of `json_option`. `function` may take `as_json`.
@@ -72,5 +72,6 @@ def show_usage_error(error: click.UsageError, argv: list[str]) -> ExitCode:
     command = error.ctx.command_path.partition(" ")[2] if error.ctx else ""
     hint = f"{error.ctx.command_path} --help" if error.ctx else "ernie-deploy --help"
     problem = Problem("usage", error.format_message(), remedy=f"see `{hint}`")
-    emit(Result(command, exit_code=ExitCode.USAGE, errors=(problem,)), as_json="--json" in argv)
+    result: Result[object] = Result(command, exit_code=ExitCode.USAGE, errors=(problem,))
+    emit(result, as_json="--json" in argv)
     return ExitCode.USAGE

@@ -8,20 +8,25 @@ import select
 import shutil
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from launcher.codec import encode
 from launcher.diagnose import log_lengths
 from launcher.errors import DeadlineError, DeployError, ExitCode, PreconditionError, Problem
 from launcher.files import lengths
 from launcher.instance import last_word, start, survivors
+from launcher.instance.payloads import Down
 from launcher.instance.store import InstanceDir, Lock, make_folder, unknown, view
+from launcher.json_values import JsonObject, at, number_at, object_at
 from launcher.keeper import cleanup, engine_stop
+from launcher.keeper.claim import EngineClaim, ProcessClaim
 from launcher.keeper.control import Client
 from launcher.keeper.events import Events
 from launcher.keeper.identity import Process, look, send, this_host
 from launcher.keeper.leftovers import file_identity
+from launcher.keeper.receipt import Receipt
 from launcher.keeper.sessions import ticks_now
 from launcher.keeper.state import DamagedState, State, write_state
 from launcher.lifecycle import FINAL, LIVE, UNSUCCESSFUL, InstanceState
@@ -42,7 +47,7 @@ UNKNOWN_PLAN = 600.0
 """Seconds for a stop whose deadline neither the keeper nor a plan tells."""
 
 
-def down(instance: InstanceDir, *, drain: float | None = None) -> Result:
+def down(instance: InstanceDir, *, drain: float | None = None) -> Result[Down]:
     """Stop the instance and return the receipt of what is left (all 0).
 
     `drain` in seconds replaces the profile's `stop.drain`. An instance that does not run is
@@ -57,11 +62,8 @@ def down(instance: InstanceDir, *, drain: float | None = None) -> Result:
     while True:
         if not instance.folder.is_dir() and survivors.keeper_of(instance.folder) is None:
             if not survivors.engine_of(instance.folder):
-                data = {
-                    "state": InstanceState.ABSENT,
-                    "was": InstanceState.ABSENT,
-                    "note": unknown(instance.name),
-                }
+                absent = InstanceState.ABSENT
+                data = Down(absent, absent, note=unknown(instance.name))
                 return Result("down", data, instance.name)
             make_folder(instance)  # for the record of what is cleaned up now
         lock = take_if_free(instance)
@@ -100,7 +102,9 @@ def take_if_free(instance: InstanceDir) -> Lock | None:
     return lock
 
 
-def _signal_keeper(instance: InstanceDir, started: float, drain: float | None) -> Result | None:
+def _signal_keeper(
+    instance: InstanceDir, started: float, drain: float | None
+) -> Result[Down] | None:
     """Stop a keeper that cannot be reached by its socket: SIGTERM does the same as a `stop`."""
     was, state, _ = view(instance)
     keeper = survivors.keeper_of(instance.folder, state)
@@ -133,19 +137,21 @@ def _signal_keeper(instance: InstanceDir, started: float, drain: float | None) -
     return _result(instance, was, state, started)
 
 
-def _down_with_keeper(instance: InstanceDir, started: float, drain: float | None) -> Result | None:
+def _down_with_keeper(
+    instance: InstanceDir, started: float, drain: float | None
+) -> Result[Down] | None:
     """Ask the keeper; None where none listens (yet)."""
     try:
         client = Client(instance.folder)
     except OSError:
         return None
     keeper = None
-    final: Mapping[str, Any] = {}
+    final: JsonObject = {}
     try:
         # Before the stop: an engine may be gone so fast that the end would be missed.
-        reported = client.request("follow").get("state", {})
+        reported = object_at(client.request("follow"), "state")
         was = InstanceState.parse(reported.get("state", InstanceState.LOADING))
-        keeper = _pidfd((reported.get("keeper") or {}).get("pid"))
+        keeper = _pidfd(at(reported, "keeper", "pid"))
         with contextlib.closing(Client(instance.folder)) as asking:
             answer = asking.request("stop", reason="down", drain=drain)
         if not answer.get("ok"):
@@ -177,8 +183,9 @@ def _down_with_keeper(instance: InstanceDir, started: float, drain: float | None
             os.close(keeper)
     if final.get("receipt") and final.get("state") in FINAL:
         last = last_word.from_event({**reported, "instance": instance.name}, final)
-        last_word.write(instance, last)  # unless the keeper did: its disk may be full
-        return _result(instance, was, last, started)
+        if last is not None:
+            last_word.write(instance, last)  # unless the keeper did: its disk may be full
+            return _result(instance, was, last, started)
     # A keeper of an older release, or one that was killed on the way: look without it.
     try:
         state = instance.state()
@@ -208,12 +215,10 @@ def _how_to_end_keeper(instance: InstanceDir) -> str:
     return "its pid cannot be found" if keeper is None else f"`kill -9 {keeper.pid}`"
 
 
-def _deadline_of(answer: Mapping[str, Any]) -> float | None:
+def _deadline_of(answer: JsonObject) -> float | None:
     """The seconds that the keeper says its stop may take; None of an older keeper, or nonsense."""
-    seconds = answer.get("deadline")
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-        return None
-    return float(seconds) if 0 < seconds < LONGEST_STOP else None
+    seconds = number_at(answer, "deadline")
+    return float(seconds) if seconds is not None and 0 < seconds < LONGEST_STOP else None
 
 
 def _limit(instance: InstanceDir, drain: float | None) -> float:
@@ -224,7 +229,7 @@ def _limit(instance: InstanceDir, drain: float | None) -> float:
         return UNKNOWN_PLAN
 
 
-def _down_without_keeper(instance: InstanceDir, started: float) -> Result:
+def _down_without_keeper(instance: InstanceDir, started: float) -> Result[Down]:
     """We hold the lock, so no keeper lives: clean up what it may have left."""
     was, state, note = view_unlocked(instance)
     if was == InstanceState.FOREIGN:
@@ -236,20 +241,18 @@ def _down_without_keeper(instance: InstanceDir, started: float) -> Result:
         # An `up` ended before its keeper lived: there is nothing but what it had written.
         shutil.rmtree(instance.folder)
         note = "no server of it was ever started; the files are removed"
-        return Result(
-            "down", {"state": InstanceState.ABSENT, "was": was, "note": note}, instance.name
-        )
+        return Result("down", Down(InstanceState.ABSENT, was, note=note), instance.name)
     if state is None or was == InstanceState.LOST:
         state = _clean(instance, state, started)
         return _result(instance, was, state, started)
-    if state.receipt and not cleanup.nothing_left(state.receipt):
+    if state.receipt and not state.receipt.is_clean:
         # An earlier end left something that could not be removed then.
         state = _clean(instance, state, started)
-        if cleanup.nothing_left(state.receipt or {}):
+        if state.receipt and state.receipt.is_clean:
             _acknowledge(instance, state)
         return _result(instance, was, state, started)
     _acknowledge(instance, state)
-    data = {"state": InstanceState.STOPPED, "was": was, "receipt": state.receipt, "note": note}
+    data = Down(InstanceState.STOPPED, was, state.receipt, note)
     return Result("down", data, instance.name)
 
 
@@ -297,7 +300,7 @@ def _elsewhere(instance: InstanceDir) -> str:
     )
 
 
-def clean_if_lost(instance: InstanceDir) -> dict[str, Any] | None:
+def clean_if_lost(instance: InstanceDir) -> Receipt | None:
     """Before a start, by the holder of the lock: clean up after a killed keeper.
 
     Returns the receipt where something was to be cleaned.
@@ -314,10 +317,10 @@ def clean_if_lost(instance: InstanceDir) -> dict[str, Any] | None:
     if was not in (InstanceState.LOST, InstanceState.DAMAGED):
         return None
     state = _clean(instance, state, time.monotonic())
-    receipt = state.receipt or {}
-    if not cleanup.nothing_left(receipt):
+    receipt = state.receipt
+    if receipt is not None and not receipt.is_clean:
         raise PreconditionError.of(
-            "leftovers", f"an earlier run left: {', '.join(receipt['left'])}", str(instance.folder)
+            "leftovers", f"an earlier run left: {', '.join(receipt.left)}", str(instance.folder)
         )
     return receipt
 
@@ -337,13 +340,13 @@ def _clean(instance: InstanceDir, state: State | None, started: float) -> State:
         if defect is not None:
             events.append("warning", message=defect)
     state.ended_at = time.time()
-    state.processes = [p.to_json() for p in cleanup.strays(state)]
+    state.processes = [p.claim for p in cleanup.strays(state)]
     try:
         (instance.folder / "control.sock").unlink(missing_ok=True)
         write_state(instance.folder, state)
     except OSError as error:
         raise _not_writable(instance, "is cleaned up", error) from None
-    events.append("state", state=state.state, receipt=state.receipt)
+    events.append("state", state=state.state, receipt=encode(state.receipt))
     events.close()
     return state
 
@@ -375,7 +378,7 @@ def _reconstruct(instance: InstanceDir) -> State:
     state = State(
         instance.name, token, machine=here.machine, boot=here.boot, pid_namespace=here.pid_namespace
     )
-    state.processes = [one.process.to_json() for one in living]
+    state.processes = [one.process.claim for one in living]
     for path in {one.temporary for one in living if one.temporary}:
         # Its name was drawn for that start (see `start.temporary_path`).
         if start.TEMPORARY.fullmatch(path) and os.path.isdir(path) and _private(path):
@@ -399,14 +402,14 @@ def _claim_what_can_be_proved(instance: InstanceDir, state: State) -> None:
 
     # By use, and first: without its plan nothing else tells what it leaves.
     living = cleanup.strays(state)
-    known_shm = {c["path"] for c in state.shm}
+    known_shm = {c.path for c in state.shm}
     state.shm += used_shm([p.pid for p in living], _begun(state, living), known_shm)
     try:
         plan = instance.plan()
     except DeployError:
         return
     temporary = file_identity(plan.temporary_folder)
-    claimed = [c["path"] for c in state.temporary]
+    claimed = [c.path for c in state.temporary]
     if temporary and plan.temporary_folder not in claimed and _private(plan.temporary_folder):
         # Its name was drawn for this start, so it is ours even if there was no time to record it.
         state.temporary.append(temporary)
@@ -417,12 +420,12 @@ def _claim_what_can_be_proved(instance: InstanceDir, state: State) -> None:
     claims = Claims(plan.leftovers, plan.cwd)
     claims.started = state.started_at
     recorded = [p for p in (*state.processes, state.engine) if p and not _reused(p)]
-    if state.engine in recorded:
-        claims.pid = state.engine["pid"]
-    claims.shm = {c["path"]: c for c in state.shm}
-    claims.queues = {c["key"]: c for c in state.queues}
-    claims.temporary = {c["path"]: c for c in state.temporary}
-    claims.seen_ids = {int(p["pid"]) for p in recorded}
+    if state.engine is not None and state.engine in recorded:
+        claims.pid = state.engine.pid
+    claims.shm = {c.path: c for c in state.shm}
+    claims.queues = {c.key: c for c in state.queues}
+    claims.temporary = {c.path: c for c in state.temporary}
+    claims.seen_ids = {p.pid for p in recorded}
     pids = [p.pid for p in living]
     if not pids and not state.engine:
         return  # the engine was never started: whatever is there, it made none of it
@@ -442,10 +445,10 @@ def _begun(state: State, living: Sequence[Process]) -> float:
     return state.started_at or time.time() - oldest - 1.0
 
 
-def _reused(recorded: Mapping[str, Any]) -> bool:
+def _reused(recorded: ProcessClaim | EngineClaim) -> bool:
     """True where the pid is another process's by now: names that hold it prove nothing."""
-    now = look(int(recorded["pid"]))
-    return now is not None and now.start != recorded.get("start")
+    now = look(recorded.pid)
+    return now is not None and now.start != recorded.start
 
 
 def _private(path: str) -> bool:
@@ -460,14 +463,17 @@ def _ports(instance: InstanceDir) -> tuple[PortUse, ...]:
         return ()
 
 
-def _result(instance: InstanceDir, was: InstanceState, state: State, started: float) -> Result:
-    receipt = dict(state.receipt or {})
-    receipt["seconds"] = round(time.monotonic() - started, 3)
-    data = {"state": state.state, "was": was, "receipt": receipt}
-    if state.receipt and cleanup.nothing_left(state.receipt):
+def _result(
+    instance: InstanceDir, was: InstanceState, state: State, started: float
+) -> Result[Down]:
+    receipt = state.receipt
+    if receipt is not None:
+        receipt = replace(receipt, seconds=round(time.monotonic() - started, 3))
+    data = Down(state.state, was, receipt)
+    if receipt is not None and receipt.is_clean:
         return Result("down", data, instance.name)
     problem = Problem(
-        "leftovers", f"left behind: {', '.join(receipt.get('left', ['unknown']))}",
+        "leftovers", f"left behind: {', '.join(receipt.left if receipt else ['unknown'])}",
         str(instance.folder), "`ernie-deploy down` again; what stays hangs in the kernel",
     )  # fmt: skip
     return Result("down", data, instance.name, ExitCode.NEGATIVE, (problem,))

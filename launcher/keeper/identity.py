@@ -14,6 +14,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from launcher.keeper.claim import ProcessClaim
+
 TOKEN_VARIABLE = "ERNIE_DEPLOY_INSTANCE"  # noqa: S105 - a variable's name, not a secret
 """Variable that marks every process of an instance; its value is `<name>:<random>`."""
 
@@ -45,9 +47,10 @@ class Process:
     name: str
     state: str = "S"
 
-    def to_json(self) -> dict[str, int | str]:
+    @property
+    def claim(self) -> ProcessClaim:
         """What `state.json` keeps of a process."""
-        return {"pid": self.pid, "start": self.start, "session": self.session, "name": self.name}
+        return ProcessClaim(self.pid, self.start, self.session, self.name)
 
 
 def this_host() -> Host:

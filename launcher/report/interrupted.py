@@ -12,6 +12,6 @@ INTERRUPTED = Problem("interrupted", "interrupted")
 def show_interrupted(argv: list[str]) -> ExitCode:
     """Say so, as JSON where JSON was asked for; the verb is known by its place alone."""
     verb = next((word for word in argv if not word.startswith("-")), "")
-    result = Result(verb, exit_code=ExitCode.INTERRUPTED, errors=(INTERRUPTED,))
+    result: Result[object] = Result(verb, exit_code=ExitCode.INTERRUPTED, errors=(INTERRUPTED,))
     emit(result, as_json="--json" in argv)
     return ExitCode.INTERRUPTED

@@ -11,6 +11,7 @@ from typing import Any
 
 from launcher import __version__
 from launcher.errors import ExitCode, PreconditionError, Problem, UsageError
+from launcher.json_values import JsonObject
 from launcher.paths import write_file
 from launcher.result import Result
 from launcher.smoke.comparison import toolset
@@ -39,7 +40,7 @@ def compare(
     gpu_hour: float | None = None,
     gpus: int = 1,
     price_file: Path | None = None,
-) -> Result:
+) -> Result[JsonObject]:
     """Run the suite and the tool prompts against every target.
 
     Raises:
@@ -67,7 +68,7 @@ def compare(
     for column in columns:
         column["tools"]["agreement"] = toolset.agreement(reference, column["tools"]["triggered"])
     regressions = regressed(stored, columns) if stored else []
-    data = {
+    data: dict[str, Any] = {
         "started": started,
         "seconds": round(time.monotonic() - begun, 3),
         "version": __version__,
@@ -128,7 +129,7 @@ def _column(
     tags: Sequence[str],
 ) -> dict[str, Any]:
     result = smoke(target, names=names, tags=tags)
-    data = result.data
+    data: Mapping[str, Any] = result.payload
     measures: dict[str, Any] = {c["name"]: c["measures"] for c in data["checks"]}
     timing = measures.get("stream-timing", {})
     chat = measures.get("chat", {})

@@ -9,6 +9,7 @@ from typing import Any
 
 from launcher import __version__
 from launcher.errors import ExitCode, Problem, UsageError
+from launcher.json_values import JsonObject
 from launcher.nearest import did_you_mean
 from launcher.result import Result
 from launcher.smoke.check import Check, all_checks
@@ -58,7 +59,7 @@ def select(
     return [c for c in checks if c.name in names or c.tags & set(tags)]
 
 
-def catalogue(names: Sequence[str] = (), tags: Sequence[str] = ()) -> Result:
+def catalogue(names: Sequence[str] = (), tags: Sequence[str] = ()) -> Result[JsonObject]:
     """What can be checked, without a target: every check, or those of these names and tags.
 
     Raises:
@@ -98,7 +99,7 @@ def smoke(
     repeat: int | None = None,
     budget: float | None = None,
     progress: Progress | None = None,
-) -> Result:
+) -> Result[JsonObject]:
     """Run the suite and judge it; what is not said here, the profile's section says.
 
     `budget` bounds the whole run, in seconds.
