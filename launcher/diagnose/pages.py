@@ -157,13 +157,14 @@ class PageIndex:
 
     def kinds(self) -> dict[str, tuple[PageTitle, ...]]:
         """The pages by the word for their kind."""
-        return {
+        kinds = {
             "runbooks": self.runbooks,
             "exit codes": self.exit_codes,
             "checks": self.checks,
             "errors": self.errors,
             "rules": self.rules,
         }
+        return {kind: pages for kind, pages in kinds.items() if pages}
 
 
 def page(names: tuple[str, ...]) -> Page:

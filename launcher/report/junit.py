@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from launcher.codec import encode
 from launcher.json_values import JsonObject
 from launcher.report.escape import xml_attribute as _attr
 from launcher.report.escape import xml_text as _text
@@ -186,7 +187,7 @@ def _evidence(one: CheckRow) -> str:
     lines = [f"{one.purpose}"]
     lines += [f"expected {f.expected}\ngot      {f.got} [{f.code}]" for f in one.findings]
     for exchange in one.evidence[-EVIDENCE:]:
-        status, answer = exchange.status, exchange.response or exchange.events
+        status, answer = exchange.status, exchange.response or encode(exchange.events)
         came = f"no answer: {exchange.error}" if status is None else f"HTTP {status}"
         lines.append(f"{exchange.method} {exchange.url} -> {came}")
         if exchange.request is not None:

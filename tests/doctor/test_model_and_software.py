@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from launcher.codec import encode_object
 from tests.doctor.conftest import make_model
 
 
@@ -214,4 +215,4 @@ def test_heads_that_cannot_be_split(examine: Any, tmp_path: Path) -> None:
 
 
 def test_the_json_of_a_finding_is_plain(examine: Any) -> None:
-    assert json.loads(json.dumps(examine()["model-folder"].to_json()))["answer"] == "PASS"
+    assert json.loads(json.dumps(encode_object(examine()["model-folder"])))["answer"] == "PASS"

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from launcher.codec import encode
+from launcher.codec import encode, encode_object
 from launcher.diagnose import log_lengths
 from launcher.errors import ExitCode
 from launcher.files import lengths
 from launcher.instance.first_cause import first_cause
 from launcher.instance.store import InstanceDir
+from launcher.keeper.claim import ProcessClaim
 from launcher.keeper.identity import this_host
 from launcher.keeper.state import State, write_state
 from launcher.plan.model import FailureRule, LaunchPlan
@@ -57,7 +58,7 @@ def test_a_certain_verdict_is_not_outranked_by_a_line(
 ) -> None:
     cause = instance(tmp_path, lines, state="failed", error=error(code))
     result = first_cause(cause)
-    data = result.data
+    data = encode_object(result.payload)
     assert result.exit_code is ExitCode.NEGATIVE
     assert (data["rule"], data["evidence"], data["retry"]) == (None, None, False)
     assert (data["cause"], data["remedy"]) == (f"one has failed: why: {code}", "do it")
@@ -70,7 +71,7 @@ def test_a_certain_line_is_the_rule_that_the_keeper_saw(tmp_path: Path) -> None:
     """The keeper gave up by this line; an earlier one of another rule does not replace it."""
     lines = "OSError: no disk\nValueError: layer 7\n"
     cause = instance(tmp_path, lines, state="failed", error=error("ED-X-CAUSE"))
-    data = first_cause(cause).data
+    data = encode_object(first_cause(cause).payload)
     assert (data["rule"], data["cause"]) == ("ED-X-CAUSE", "layer 7 is bad")
     assert [one["rule"] for one in data["others"]] == ["ED-X-OTHER"]
     assert data["retry"] is False, "what the keeper decided"
@@ -81,17 +82,19 @@ def test_where_it_is_not_certain_the_logs_say_why(certain: dict[str, Any], tmp_p
     """As a record of an older keeper, which does not tell."""
     data = {k: v for k, v in error("engine-exited").items() if k != "certain"} | certain
     cause = instance(tmp_path, "ValueError: layer 7\n", state="failed", error=data)
-    assert first_cause(cause).data["rule"] == "ED-X-CAUSE"
+    assert first_cause(cause).payload.diagnosis.rule_id == "ED-X-CAUSE"
 
 
 @pytest.mark.parametrize("state", ["ready", "loading", "stopped"])
 def test_of_a_killed_keeper_its_guards_note_counts(state: str, tmp_path: Path) -> None:
-    cause = instance(tmp_path, "INFO loading\n", state=state, keeper={"pid": 1, "start": 1})
+    cause = instance(tmp_path, "INFO loading\n", state=state, keeper=ProcessClaim(1, 1))
     log_lengths.write(cause.logs, "one:1", lengths(cause.logs))
     with cause.engine_log.open("a") as log:
         log.write("ValueError: layer 7\n")
-    data = first_cause(cause).data
+    data = encode_object(first_cause(cause).payload)
     assert (data["rule"], data["others"]) == (None, [])
     os.unlink(cause.logs / log_lengths.NAME)
     log_lengths.write(cause.logs, "one:0", {})
-    assert first_cause(cause).data["rule"] == "ED-X-CAUSE", "the note is another start's"
+    assert first_cause(cause).payload.diagnosis.rule_id == "ED-X-CAUSE", (
+        "the note is another start's"
+    )

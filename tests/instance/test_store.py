@@ -12,6 +12,7 @@ import pytest
 from launcher.errors import DeployError, PreconditionError, UsageError
 from launcher.instance import store
 from launcher.instance.store import InstanceDir, Lock
+from launcher.keeper.claim import ProcessClaim
 from launcher.keeper.identity import look, this_host
 from launcher.keeper.state import State, write_state
 
@@ -28,7 +29,7 @@ def written(instance: InstanceDir, state: str, **changes: object) -> State:
     assert me is not None
     template = State("one", "t", state=state, machine=here.machine, boot=here.boot,
                   pid_namespace=here.pid_namespace,
-                  keeper={"pid": me.pid, "start": me.start})  # fmt: skip
+                  keeper=ProcessClaim(me.pid, me.start))  # fmt: skip
     for name, value in changes.items():
         setattr(template, name, value)
     write_state(instance.folder, template)
@@ -142,7 +143,7 @@ def test_what_ended_is_what_it_says(instance: InstanceDir, state: str) -> None:
 def test_what_lives_needs_its_keeper(instance: InstanceDir, state: str) -> None:
     written(instance, state)
     assert store.view(instance)[0] == state
-    written(instance, state, keeper={"pid": os.getpid(), "start": 1})
+    written(instance, state, keeper=ProcessClaim(os.getpid(), 1))
     assert store.view(instance)[0] == "lost"
     written(instance, state, boot="an-earlier-boot")
     name, _, note = store.view(instance)

@@ -80,10 +80,10 @@ def test_without_a_release_it_is_the_newest_that_the_profile_admits() -> None:
     """2.2 gives prompts only a share of the blocks, 2.3 and later all of them."""
     older = making.profile(**making.CARD | {"engine_version": ">=2.2,<2.3"})
     plan = memory_plan(older, version=None, gpu="h800-80g", largest=False)
-    assert plan.data["prediction"]["ask"]["prefill_share"] == 0.75
+    assert plan.payload.prediction.ask.prefill_share == 0.75
     newer = making.profile(**making.CARD | {"engine_version": ">=2.2,<2.5"})
     plan = memory_plan(newer, version=None, gpu="h800-80g", largest=False)
-    assert plan.data["prediction"]["ask"]["prefill_share"] == 1.0
+    assert plan.payload.prediction.ask.prefill_share == 1.0
 
 
 def test_the_most_sequences_are_never_more_than_fastdeploy_takes() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from launcher.errors import ExitCode
 from launcher.result import Result
+from tests.support.payloads import result
 
 DEVIATION = {
     "id": "fd-tool-choice",
@@ -91,7 +92,7 @@ def target(name: str = "ernie") -> dict[str, Any]:
     }
 
 
-def smoke_result(*checks: dict[str, Any], **changes: Any) -> Result:
+def smoke_result(*checks: dict[str, Any], **changes: Any) -> Result[object]:
     """A smoke run of these checks."""
     data = {
         "target": target(),
@@ -106,7 +107,7 @@ def smoke_result(*checks: dict[str, Any], **changes: Any) -> Result:
         "differences": [],
         **changes,
     }
-    return Result("smoke", data, None, ExitCode.NEGATIVE)
+    return result("smoke", data, None, ExitCode.NEGATIVE)
 
 
 def column(name: str, *checks: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -139,7 +140,7 @@ def column(name: str, *checks: dict[str, Any], **changes: Any) -> dict[str, Any]
     }
 
 
-def compare_result(*columns: dict[str, Any], **changes: Any) -> Result:
+def compare_result(*columns: dict[str, Any], **changes: Any) -> Result[object]:
     """A comparison of these targets, its table made as `compare` makes it."""
     from launcher.smoke.comparison.compare import _table
 
@@ -154,4 +155,4 @@ def compare_result(*columns: dict[str, Any], **changes: Any) -> Result:
         "regressions": [],
         **changes,
     }
-    return Result("compare", data, None, ExitCode.DONE)
+    return result("compare", data, None, ExitCode.DONE)

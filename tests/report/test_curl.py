@@ -16,13 +16,20 @@ from typing import Any
 
 import pytest
 
-from launcher.report.curl import curl
+from launcher.report.curl import curl as curl_of
 from launcher.report.escape import visible
+from launcher.report.smoke_payloads import ExchangeRecord
 from launcher.smoke.clients.transcript import WRONG_KEY
 from launcher.smoke.run.suite import smoke
 from tests.report.results import exchange
 from tests.smoke.servers import Defect, serve
 from tests.smoke.targets import target_of
+from tests.support.payloads import made
+
+
+def curl(recorded: dict[str, Any]) -> str | None:
+    return curl_of(made(ExchangeRecord, recorded))
+
 
 HOSTILE = (
     "plain",

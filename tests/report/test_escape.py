@@ -14,9 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launcher.errors import ExitCode
+from launcher.json_values import JsonObject
 from launcher.report import escape, html, markdown
 from launcher.report.files import write_reports
 from launcher.result import Result
+from tests.support.payloads import result as smoke_result
 
 HOSTILE = {
     "escape sequence": "a\x1b]52;c;ZXZpbA==\x07b\x1b[2J",
@@ -49,7 +51,7 @@ def commands(text: str) -> list[str]:
     return [c for c in text if (unicodedata.category(c) in kinds and c not in "\t\n") or c in turn]
 
 
-def result(text: str) -> Result:
+def result(text: str) -> Result[JsonObject]:
     """A run in which every text that is not ours is `text`."""
     finding = {"code": text, "expected": text, "got": text}
     exchange = {
@@ -98,7 +100,7 @@ def result(text: str) -> Result:
         "unreachable": None,
         "differences": [{"check": text, "verdicts": {text: text}, "known": False}],
     }
-    return Result("smoke", data, None, ExitCode.NEGATIVE)
+    return smoke_result("smoke", data, None, ExitCode.NEGATIVE)
 
 
 @pytest.mark.parametrize("kind", HOSTILE)

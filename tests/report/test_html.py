@@ -11,6 +11,7 @@ import pytest
 
 from launcher.report import html, html_compare
 from launcher.report.curl import curl
+from launcher.report.smoke_payloads import ExchangeRecord
 from launcher.result import Result
 from tests.report.results import (
     EVERY_VERDICT,
@@ -21,6 +22,7 @@ from tests.report.results import (
     finding,
     smoke_result,
 )
+from tests.support.payloads import made
 
 Element = tuple[str, dict[str, str]]
 
@@ -168,7 +170,7 @@ def test_a_known_deviation_is_never_called_a_failure() -> None:
 def test_each_request_has_the_line_that_repeats_it() -> None:
     one = exchange(request={"model": "it's </pre><b>"}, headers={"Authorization": "***"})
     page = Page(html.render(smoke_result(check("x", "fail", evidence=[one]))))
-    line = curl(one)
+    line = curl(made(ExchangeRecord, one))
     assert line is not None
     assert line in page.text
     assert "set ERNIE_API_KEY first" in page.text

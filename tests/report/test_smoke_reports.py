@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from launcher.json_values import JsonObject
 from launcher.report import html, junit, markdown, smoke_text
 from launcher.result import Result
 from launcher.smoke.run.suite import smoke
@@ -20,7 +21,7 @@ SECRET = 'sk-"very/secret+key"'
 
 
 @pytest.fixture(scope="module")
-def result() -> Result:
+def result() -> Result[JsonObject]:
     """A run with a failure, a doubt, a pass and something that could not be checked."""
 
     def echo_key(server, method, path, data, headers):
@@ -33,7 +34,7 @@ def result() -> Result:
         return smoke(target, names=["health", "chat", "settings", "auth", "stream-order"])
 
 
-def everything(result: Result) -> dict[str, str]:
+def everything(result: Result[JsonObject]) -> dict[str, str]:
     return {
         "text": smoke_text.smoke(result),
         "json": json.dumps(result.envelope(), ensure_ascii=False),
@@ -43,7 +44,7 @@ def everything(result: Result) -> dict[str, str]:
     }
 
 
-def test_every_rendering_names_every_check(result: Result) -> None:
+def test_every_rendering_names_every_check(result: Result[JsonObject]) -> None:
     names = [c["name"] for c in result.data["checks"]]
     assert len(names) == 5
     for kind, text in everything(result).items():
@@ -51,13 +52,13 @@ def test_every_rendering_names_every_check(result: Result) -> None:
         assert not [n for n in names if n not in plain], kind
 
 
-def test_no_rendering_shows_the_key(result: Result) -> None:
+def test_no_rendering_shows_the_key(result: Result[JsonObject]) -> None:
     for kind, text in everything(result).items():
         assert "very/secret" not in text, kind
         assert "very%2Fsecret" not in text, kind
 
 
-def test_junit_says_failure_and_skipped(result: Result) -> None:
+def test_junit_says_failure_and_skipped(result: Result[JsonObject]) -> None:
     suite = ElementTree.fromstring(junit.render(result)).find("testsuite")
     assert suite is not None
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("5", "1", "1")
@@ -79,7 +80,7 @@ def test_inconclusive_is_an_error_in_junit() -> None:
     assert suite.get("errors") == "1"
 
 
-def test_what_the_clients_see_differently_is_a_failure_in_junit(result: Result) -> None:
+def test_what_the_clients_see_differently_is_a_failure_in_junit(result: Result[JsonObject]) -> None:
     verdicts = {"requests": "| a <b>", "openai": "[x](http://evil)"}
     data = {**result.data, "differences": [{"check": "chat", "verdicts": verdicts, "known": False}]}
     differing = Result(result.command, data, result.instance, result.exit_code)
@@ -93,7 +94,7 @@ def test_what_the_clients_see_differently_is_a_failure_in_junit(result: Result) 
     assert "[x](http" not in text
 
 
-def test_html_stands_alone_and_escapes_what_servers_say(result: Result) -> None:
+def test_html_stands_alone_and_escapes_what_servers_say(result: Result[JsonObject]) -> None:
     page = html.render(result)
     tags: list[str] = []
 
@@ -112,7 +113,7 @@ def test_html_stands_alone_and_escapes_what_servers_say(result: Result) -> None:
     assert re.search(r"chat/completions", page)
 
 
-def test_text_shows_expected_and_got(result: Result) -> None:
+def test_text_shows_expected_and_got(result: Result[JsonObject]) -> None:
     lines = smoke_text.smoke(result).splitlines()
     at = next(i for i, line in enumerate(lines) if "FAIL  health" in line)
     assert "expected status 200" in lines[at + 1]
