@@ -54,7 +54,7 @@ class Follower:
 def test_until_ready(keeping: Keeping) -> None:
     follower = Follower(keeping.folder)
     keeping.tell("phase", phase="weights")
-    keeping.state.state = "ready"
+    keeping.state.state = InstanceState.READY
     keeping.tell("state", state="ready")
     assert follower.result().exit_code is ExitCode.DONE
     assert [e["event"] for e in follower.seen] == ["phase", "state"]
@@ -68,7 +68,7 @@ def test_a_lost_connection_is_made_again(keeping: Keeping) -> None:
     time.sleep(0.01)  # a later event has a later time
     keeping.tell("second")
     follower.saw("second")
-    keeping.state.state = "ready"
+    keeping.state.state = InstanceState.READY
     keeping.tell("state", state="ready")
     assert follower.result().exit_code is ExitCode.DONE
     kinds = [e["event"] for e in follower.seen]
@@ -79,7 +79,7 @@ def test_ready_while_nobody_was_connected(keeping: Keeping) -> None:
     follower = Follower(keeping.folder)
     keeping.tell("first")
     follower.saw("first")
-    keeping.state.state = "ready"
+    keeping.state.state = InstanceState.READY
     keeping.hang_up()
     assert follower.result().exit_code is ExitCode.DONE
 
@@ -142,6 +142,6 @@ def test_an_end_that_a_restart_follows_is_not_the_result(keeping: Keeping) -> No
     keeping.hang_up()  # before the follower learns of the restart
     keeping.tell("restart", number=1, delay=0)
     follower.saw("restart")
-    keeping.state.state = "ready"
+    keeping.state.state = InstanceState.READY
     keeping.tell("state", state="ready")
     assert follower.result().exit_code is ExitCode.DONE
