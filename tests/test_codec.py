@@ -1,7 +1,6 @@
 """The codec: what is written is read back, and a wrong value is told by its path."""
 
 import enum
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from launcher.codec import DecodeError, decode, encode, written
 from launcher.json_values import JsonObject, JsonValue
+from tests.support.as_json import as_json
 
 
 class Colour(str, enum.Enum):
@@ -84,7 +84,7 @@ FULL = Plan(
 
 
 def stored(plan: Plan = FULL, **changes: JsonValue) -> dict[str, JsonValue]:
-    return {**json.loads(json.dumps(encode(plan))), **changes}
+    return {**as_json(plan), **changes}
 
 
 @pytest.mark.parametrize("plan", [FULL, Plan("two", "1.0")])
@@ -138,7 +138,7 @@ def test_fields_are_written_as_they_say() -> None:
 )
 def test_a_wrong_value_is_told_by_its_path(changes: dict[str, JsonValue], message: str) -> None:
     with pytest.raises(DecodeError) as error:
-        decode(Plan, stored(**changes), "plan")
+        decode(Plan, {**stored(), **changes}, "plan")
     assert str(error.value) == message
 
 
@@ -156,7 +156,7 @@ def test_a_document_that_is_no_object_is_refused(value: JsonValue) -> None:
 
 
 def test_a_tolerant_reader_ignores_what_a_newer_writer_added() -> None:
-    port = {"name": "a", "number": 1, "new": {"x": 1}}
+    port: JsonValue = {"name": "a", "number": 1, "new": {"x": 1}}
     plan = decode(Plan, stored(newer=[1], ports=[port]), tolerant=True)
     assert plan.ports == (Port("a", 1),)
 

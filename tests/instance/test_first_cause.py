@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from launcher.codec import encode, encode_object
+from launcher.codec import encode
 from launcher.diagnose import log_lengths
 from launcher.errors import ExitCode
 from launcher.files import lengths
@@ -17,6 +17,7 @@ from launcher.keeper.claim import ProcessClaim
 from launcher.keeper.identity import this_host
 from launcher.keeper.state import State, write_state
 from launcher.plan.model import FailureRule, LaunchPlan
+from tests.support.as_json import as_json
 
 RULES = (
     FailureRule("ED-X-CAUSE", "ValueError: layer 7", "layer 7 is bad", "fix it", retry=True),
@@ -60,7 +61,7 @@ def test_a_certain_verdict_is_not_outranked_by_a_line(
 ) -> None:
     cause = instance(tmp_path, lines, state="failed", error=error(code))
     result = first_cause(cause)
-    data = encode_object(result.payload)
+    data = as_json(result.payload)
     assert result.exit_code is ExitCode.NEGATIVE
     assert (data["rule"], data["evidence"], data["retry"]) == (None, None, False)
     assert (data["cause"], data["remedy"]) == (f"one has failed: why: {code}", "do it")
@@ -73,7 +74,7 @@ def test_a_certain_line_is_the_rule_that_the_keeper_saw(tmp_path: Path) -> None:
     """The keeper gave up by this line; an earlier one of another rule does not replace it."""
     lines = "OSError: no disk\nValueError: layer 7\n"
     cause = instance(tmp_path, lines, state="failed", error=error("ED-X-CAUSE"))
-    data = encode_object(first_cause(cause).payload)
+    data = as_json(first_cause(cause).payload)
     assert (data["rule"], data["cause"]) == ("ED-X-CAUSE", "layer 7 is bad")
     assert [one["rule"] for one in data["others"]] == ["ED-X-OTHER"]
     assert data["retry"] is False, "what the keeper decided"
@@ -93,7 +94,7 @@ def test_of_a_killed_keeper_its_guards_note_counts(state: str, tmp_path: Path) -
     log_lengths.write(cause.logs, "one:1", lengths(cause.logs))
     with cause.engine_log.open("a") as log:
         log.write("ValueError: layer 7\n")
-    data = encode_object(first_cause(cause).payload)
+    data = as_json(first_cause(cause).payload)
     assert (data["rule"], data["others"]) == (None, [])
     os.unlink(cause.logs / log_lengths.NAME)
     log_lengths.write(cause.logs, "one:0", {})

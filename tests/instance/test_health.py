@@ -16,6 +16,7 @@ from launcher.codec import encode_object
 from launcher.instance.health import Health, ask_completion, ask_health, with_stopped
 from launcher.instance.instance_status import InstanceStatus
 from launcher.instance.status import message
+from launcher.json_values import JsonObject
 from launcher.keeper.identity import look, myself
 from launcher.plan.model import LaunchPlan, PortUse, Readiness
 from tests.support import ROOT, ports
@@ -94,7 +95,7 @@ def test_a_healthy_answer_of_another_process_is_not_ours(served: Served) -> None
 
 
 def test_a_broken_plan_is_no_traceback() -> None:
-    broken: tuple[dict[str, object], ...] = (
+    broken: tuple[JsonObject, ...] = (
         {},
         {"readiness": {}, "ports": []},
         {"readiness": None, "ports": 3},
@@ -107,7 +108,7 @@ def test_a_broken_plan_is_no_traceback() -> None:
 
 def test_a_server_that_ends_an_answer_in_its_middle() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        plan = {
+        plan: JsonObject = {
             "readiness": {"address": "127.0.0.1", "health_path": "/health", "port": "api"},
             "ports": [{"name": "api", "number": server.getsockname()[1]}],
         }

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -203,7 +204,7 @@ def test_a_queue_that_was_made_anew_is_left(tmp_path: Path) -> None:
         claims = Claims(Leftovers(queues=(FtokKey(str(tmp_path), 64),)), "/")
         claims.look([])
         (claim,) = claims.queues.values()
-        assert leftovers.remove_queue({**claim, "created": claim["created"] - 5})
+        assert leftovers.remove_queue(replace(claim, created=claim.created - 5))
         assert number in queue_ids()
     finally:
         remove_queue(number)

@@ -15,6 +15,7 @@ from launcher.plan.memory import Ask
 from launcher.preparation.memory import history, memory_plan
 from tests.engines import making
 from tests.plan.test_memory import card
+from tests.support.as_json import as_json
 
 
 def ask(version: str, **values: Any) -> Ask:
@@ -123,4 +124,4 @@ def test_lines_of_the_history_that_cannot_be_used_are_passed_over(
     lines = ['{"time": 1', "[]", "3", json.dumps({"host": row["host"]}),
              json.dumps({**row, "reported": 0, "error": None}), json.dumps(row)]  # fmt: skip
     (tmp_path / "memory-history.jsonl").write_text("\n".join(lines))
-    assert history(card_profile) == [row]
+    assert as_json(history(card_profile)) == [row]

@@ -1,5 +1,7 @@
 """Results whose plain text (pipes, CI) may not change: scripts read it."""
 
+from typing import Any
+
 from launcher.errors import ExitCode, Problem
 from launcher.result import Result
 from tests.support.payloads import result
@@ -26,7 +28,7 @@ _FAIL = {
 }  # fmt: skip
 _COUNTS = {"pass": 1, "fail": 1, "inconclusive": 0, "could not check": 0, "known deviation": 0}
 
-RESULTS: dict[str, Result[object]] = {
+RESULTS: dict[str, Result[Any]] = {
     "status": result("status", {"instances": [_READY, _FAILED, _ABSENT]}, None, ExitCode.NEGATIVE),
     "status-one": result("status", {"instances": [_READY]}, "chat"),
     "status-failed": result("status", {"instances": [_FAILED]}, "x", ExitCode.NEGATIVE),

@@ -92,7 +92,7 @@ def target(name: str = "ernie") -> dict[str, Any]:
     }
 
 
-def smoke_result(*checks: dict[str, Any], **changes: Any) -> Result[object]:
+def smoke_result(*checks: dict[str, Any], **changes: Any) -> Result[Any]:
     """A smoke run of these checks."""
     data = {
         "target": target(),
@@ -140,7 +140,7 @@ def column(name: str, *checks: dict[str, Any], **changes: Any) -> dict[str, Any]
     }
 
 
-def compare_result(*columns: dict[str, Any], **changes: Any) -> Result[object]:
+def compare_result(*columns: dict[str, Any], **changes: Any) -> Result[Any]:
     """A comparison of these targets, its table made as `compare` makes it."""
     from launcher.smoke.comparison.compare import _table
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ class Page(HTMLParser):
         return [a for t, a in self.elements if t == tag and (not attribute or attribute in a)]
 
 
-PAGES: dict[str, Result] = {
+PAGES: dict[str, Result[Any]] = {
     "smoke": smoke_result(*EVERY_VERDICT, check("fails", "fail", client="openai")),
     "compare": compare_result(
         column("new", *EVERY_VERDICT),
@@ -215,7 +216,7 @@ def test_a_failure_and_a_known_deviation_differ() -> None:
     result = compare_result(
         column("new", check("tools", "fail")), column("old", check("tools", "fail", known=True))
     )
-    (row,) = result.data["checks"]
+    (row,) = result.payload["checks"]
     assert row["shown"] == ["fail", "known deviation"]
     assert not row["same"]
     source = html_compare.render(result)

@@ -27,7 +27,7 @@ EVIDENCE = {"file": "workerlog.0", "line": 7, "text": "CUDA out of memory", "tim
 NO_LINE = {"file": "exit code", "line": 0, "text": "ended with exit code 9", "time": None}
 
 
-def diagnosis(**changes: Any) -> Result[object]:
+def diagnosis(**changes: Any) -> Result[Any]:
     data = {
         "rule": "ED-FD-CUDA-OOM", "kind": "failure", "cause": "the GPU has no memory left",
         "remedy": "lower gpu-memory-utilization", "retry": False, "evidence": EVIDENCE,
@@ -37,11 +37,11 @@ def diagnosis(**changes: Any) -> Result[object]:
     return result("diagnose", {**data, **changes}, "ernie")
 
 
-def page(kind: str, **fields: Any) -> Result[object]:
+def page(kind: str, **fields: Any) -> Result[Any]:
     return result("explain", {"page": {"id": "the-id", "kind": kind, **fields}})
 
 
-def rule(**changes: Any) -> Result[object]:
+def rule(**changes: Any) -> Result[Any]:
     fields = {
         "cause": "the port is in use " * 8, "remedy": "choose another port", "retry": True,
         "phase": "import", "where": "the console", "exit_code": 1, "sample": "Address in use",
@@ -51,7 +51,7 @@ def rule(**changes: Any) -> Result[object]:
     return page("failure", **{**fields, **changes})
 
 
-def status_of(**changes: Any) -> Result[object]:
+def status_of(**changes: Any) -> Result[Any]:
     row = {"name": "ernie", "state": "ready", "engine": "fastdeploy", "release": "2.3"}
     return result("status", {"instances": [{**row, **changes}]}, "ernie")
 
@@ -361,7 +361,7 @@ def launch(**changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def plan_of(plan: dict[str, Any], **changes: Any) -> Result[object]:
+def plan_of(plan: dict[str, Any], **changes: Any) -> Result[Any]:
     data = {
         "plan": plan, "running": None, "notes": [], "shell": "cd / && python -m api_server",
         "files": [{"path": "/logs/x", "purpose": "its console"}], "folders": ["/logs", "/tmp/fd"],
@@ -369,7 +369,7 @@ def plan_of(plan: dict[str, Any], **changes: Any) -> Result[object]:
     return result("plan", {**data, **changes}, "ernie")
 
 
-def memory_of(prediction: dict[str, Any], **changes: Any) -> Result[object]:
+def memory_of(prediction: dict[str, Any], **changes: Any) -> Result[Any]:
     ask = {
         "tensor_parallel": 2, "block_size": 64, "kv_bytes": 2, "max_model_len": 4096,
         "max_num_seqs": 8,
@@ -426,7 +426,7 @@ PLANS = {
     "plan-memory-too-small": memory_of({"fits": False, "why": "the weights alone exceed it"}),
 }  # fmt: skip
 
-TEXTS: dict[str, Result[object]] = {
+TEXTS: dict[str, Result[Any]] = {
     **DIAGNOSES, **DOCTOR, **ENGINES, **INSTANCES, **PROFILES, **SMOKES, **SMOKE_LISTING, **PLANS,
 }  # fmt: skip
 """Every result by the name of its stored text."""

@@ -7,7 +7,7 @@ import enum
 import inspect
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from launcher.codec import decode, encode_object
 from launcher.diagnose.diagnosis import LogDiagnosis
@@ -88,9 +88,9 @@ def result(
     instance: str | None = None,
     code: ExitCode = ExitCode.DONE,
     errors: tuple[Problem, ...] = (),
-) -> Result[object]:
+) -> Result[Any]:
     """The result of a verb; what `data` lacks of its payload is empty."""
-    payload = made(kind_of(command, data), data)
+    payload: object = made(kind_of(command, data), data)
     if command in ("smoke", "compare"):  # their room returns the JSON
         return Result(command, encode_object(payload), instance, code, errors)
     return Result(command, payload, instance, code, errors)
@@ -122,7 +122,7 @@ def _complete(kind: object, value: object) -> object:
 
 def _fits(kind: object, value: Mapping[str, object]) -> bool:
     """True where the tag in `value`, if the class has one, is that of the class."""
-    hints = inspect.get_annotations(typing.cast(type, kind), eval_str=True)
+    hints: dict[str, object] = inspect.get_annotations(typing.cast(type, kind), eval_str=True)
     tags = {name: hint for name, hint in hints.items() if typing.get_origin(hint) is Literal}
     return all(value.get(name) in typing.get_args(hint) for name, hint in tags.items())
 
@@ -137,7 +137,10 @@ def _object(kind: type, value: Mapping[str, object]) -> dict[str, object]:
         is_required = field.default is field.default_factory is dataclasses.MISSING
         if field.metadata.get("inline"):
             inner = next((a for a in typing.get_args(hint) if dataclasses.is_dataclass(a)), hint)
-            names = {one.metadata.get("name") or one.name for one in dataclasses.fields(inner)}
+            names = {
+                one.metadata.get("name") or one.name
+                for one in dataclasses.fields(typing.cast(Any, inner))
+            }
             if is_required or names & set(value):
                 completed.update(_object(typing.cast(type, inner), value))
         elif name in value:
@@ -154,8 +157,8 @@ def _blank(kind: object) -> JsonValue | dict[str, object]:
         return _object(kind, {})
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return typing.cast(JsonValue, next(iter(kind)).value)
-    if isinstance(kind, type) and kind in (str, int, float, bool):
-        return typing.cast(JsonValue, kind())
+    if kind in (str, int, float, bool):
+        return typing.cast(type[str], kind)()
     if origin is Literal:
         return typing.cast(JsonValue, arguments[0])
     if type(None) in arguments:
