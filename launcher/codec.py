@@ -20,7 +20,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, TypeVar, Union
+from typing import Literal, NamedTuple, TypeVar, Union
 
 from launcher.json_values import JsonValue, is_list
 
@@ -89,8 +89,7 @@ def encode_object(value: object) -> dict[str, JsonValue]:
     return encoded
 
 
-@dataclasses.dataclass(frozen=True)
-class _Field:
+class _Field(NamedTuple):
     attribute: str
     name: str
     default: object

@@ -162,11 +162,11 @@ def _stopped(instance: InstanceDir, state: State) -> Report:
     """Who ended it; only of the last end, for a history may hold several."""
     ends = [e for e in read_events(instance.folder) if at(e, "event") in ("stop", "cleaned")]
     last = ends[-1] if ends else {}
-    at = f" at {_clock(state.ended_at)}" if state.ended_at else ""
+    ended = f" at {_clock(state.ended_at)}" if state.ended_at else ""
     if last.get("event") == "cleaned":
         return Report(
             "was-lost",
-            f"the keeper of {instance.name} had been killed; what it left was cleaned up{at}",
+            f"the keeper of {instance.name} had been killed; what it left was cleaned up{ended}",
             None,
             "`dmesg -T | grep -i 'killed process'` shows whether memory ran out",
         )
@@ -178,7 +178,7 @@ def _stopped(instance: InstanceDir, state: State) -> Report:
         "SIGINT": "by SIGINT to its keeper (Ctrl-C)",
     }.get(reason, f"because {reason}" if reason else "; who did it was not written down")
     when = f"ready since {_clock(state.ready_at)}" if state.ready_at else "not ready yet"
-    return Report(InstanceState.STOPPED, f"{instance.name} was stopped {who}{at}; it was {when}")
+    return Report(InstanceState.STOPPED, f"{instance.name} was stopped {who}{ended}; it was {when}")
 
 
 def _clock(seconds: float) -> str:

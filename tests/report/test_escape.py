@@ -174,7 +174,7 @@ def test_unencodable_names_do_not_end_a_run(tmp_path: Path) -> None:
     """A file name that is not UTF-8 comes out of argv with lone surrogates."""
     path = tmp_path / "report"
     named = result("x")
-    data = {**named.data, "target": {**named.payload["target"], "name": "pro\udcfffile.yaml"}}
+    data = {**named.payload, "target": {**named.payload["target"], "name": "pro\udcfffile.yaml"}}
     written = write_reports(replace(named, data=data), markdown=path)
     assert not written.errors
     assert "pro\\\\udcfffile.yaml" in path.read_text(encoding="utf-8")
