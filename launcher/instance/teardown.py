@@ -26,6 +26,7 @@ from launcher.keeper.control import Client
 from launcher.keeper.events import Events
 from launcher.keeper.identity import Process, look, send, this_host
 from launcher.keeper.leftovers import file_identity
+from launcher.keeper.mark import Mark
 from launcher.keeper.receipt import Receipt
 from launcher.keeper.sessions import ticks_now
 from launcher.keeper.state import DamagedState, State, write_state
@@ -331,17 +332,18 @@ def _clean(instance: InstanceDir, state: State | None, started: float) -> State:
     if state is None:
         state = _reconstruct(instance)
     events = Events(instance.folder)
-    _claim_what_can_be_proved(instance, state)
+    left_by = _mark(instance, state)  # while there is a process to ask
+    _claim_what_can_be_proved(instance, state, left_by)
     _note_what_was_written(instance, state)
     killed, _ = cleanup.kill_strays(state)
     events.append("cleaned", killed=killed)
-    state.receipt = cleanup.clean(state, _ports(instance), started)
+    state.receipt = cleanup.clean(state, _ports(left_by), started)
     if state.live or state.state not in UNSUCCESSFUL:
         defect = state.enter(InstanceState.STOPPED, keeper_lives=False)
         if defect is not None:
             events.append("warning", message=defect)
     state.ended_at = time.time()
-    state.processes = [p.claim for p in cleanup.strays(state)]
+    state.processes = [ProcessClaim.of(p) for p in cleanup.strays(state)]
     try:
         (instance.folder / "control.sock").unlink(missing_ok=True)
         write_state(instance.folder, state)
@@ -379,7 +381,7 @@ def _reconstruct(instance: InstanceDir) -> State:
     state = State(
         instance.name, token, machine=here.machine, boot=here.boot, pid_namespace=here.pid_namespace
     )
-    state.processes = [one.process.claim for one in living]
+    state.processes = [ProcessClaim.of(one.process) for one in living]
     for path in {one.temporary for one in living if one.temporary}:
         # Its name was drawn for that start (see `start.temporary_path`).
         if start.TEMPORARY.fullmatch(path) and os.path.isdir(path) and _private(path):
@@ -394,7 +396,16 @@ def _reconstruct(instance: InstanceDir) -> State:
     return state
 
 
-def _claim_what_can_be_proved(instance: InstanceDir, state: State) -> None:
+def _mark(instance: InstanceDir, state: State) -> Mark | None:
+    """What the start may have left: by its plan, or as a living process of it was told."""
+    try:
+        plan = instance.plan()
+    except DeployError:
+        return survivors.mark_of(instance.folder, state.token)
+    return Mark(plan.leftovers, plan.cwd, state.started_at, tuple(use.number for use in plan.ports))
+
+
+def _claim_what_can_be_proved(instance: InstanceDir, state: State, left_by: Mark | None) -> None:
     """Look once more for leftovers that appeared after the keeper's last look.
 
     Where processes are still alive, what they use is proved by their use.
@@ -405,21 +416,19 @@ def _claim_what_can_be_proved(instance: InstanceDir, state: State) -> None:
     living = cleanup.strays(state)
     known_shm = {c.path for c in state.shm}
     state.shm += used_shm([p.pid for p in living], _begun(state, living), known_shm)
-    try:
-        plan = instance.plan()
-    except DeployError:
+    with contextlib.suppress(DeployError):
+        _claim_temporary(state, instance.plan().temporary_folder)
+    if left_by is None:
         return
-    temporary = file_identity(plan.temporary_folder)
-    claimed = [c.path for c in state.temporary]
-    if temporary and plan.temporary_folder not in claimed and _private(plan.temporary_folder):
-        # Its name was drawn for this start, so it is ours even if there was no time to record it.
-        state.temporary.append(temporary)
     if state.boot != this_host().boot:
         # Neither shared memory nor queues outlive a reboot: what has their names is others'.
         state.shm, state.queues = [], []
         return
-    claims = Claims(plan.leftovers, plan.cwd)
-    claims.started = state.started_at
+    claims = Claims(left_by.leftovers, left_by.cwd)
+    if state.started_at:
+        claims.started = state.started_at
+    else:
+        claims.begin_late(left_by.started)
     recorded = [p for p in (*state.processes, state.engine) if p and not _reused(p)]
     if state.engine is not None and state.engine in recorded:
         claims.pid = state.engine.pid
@@ -437,6 +446,13 @@ def _claim_what_can_be_proved(instance: InstanceDir, state: State) -> None:
     state.shm = list(claims.shm.values())
     state.queues = list(claims.queues.values())
     state.temporary = list(claims.temporary.values())
+
+
+def _claim_temporary(state: State, path: str) -> None:
+    """Its name was drawn for this start, so it is ours even if there was no time to record it."""
+    temporary = file_identity(path)
+    if temporary and path not in [c.path for c in state.temporary] and _private(path):
+        state.temporary.append(temporary)
 
 
 def _begun(state: State, living: Sequence[Process]) -> float:
@@ -457,11 +473,9 @@ def _private(path: str) -> bool:
     return info.st_uid == os.getuid() and not info.st_mode & 0o077
 
 
-def _ports(instance: InstanceDir) -> tuple[PortUse, ...]:
-    try:
-        return instance.plan().ports
-    except DeployError:
-        return ()
+def _ports(left_by: Mark | None) -> tuple[PortUse, ...]:
+    numbers = left_by.ports if left_by is not None else ()
+    return tuple(PortUse("", number, "") for number in numbers)
 
 
 def _result(

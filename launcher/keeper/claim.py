@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from launcher.codec import written
+from launcher.host.processes import Process
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,11 @@ class ProcessClaim:
     start: int
     session: int | None = field(default=None, metadata=written(omit=True))
     name: str | None = field(default=None, metadata=written(omit=True))
+
+    @classmethod
+    def of(cls, process: Process) -> ProcessClaim:
+        """What is kept of a living process."""
+        return cls(process.pid, process.start, process.session, process.name)
 
 
 @dataclass(frozen=True)

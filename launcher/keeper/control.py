@@ -23,6 +23,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from launcher.host.processes import own_descriptor
 from launcher.json_values import JsonObject, JsonValue, object_at
 
 PROTOCOL = 1
@@ -40,7 +41,7 @@ def folder_address(folder: Path) -> tuple[int, str]:
     /proc/self/fd is always short. The caller closes the descriptor.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    return descriptor, f"/proc/self/fd/{descriptor}/control.sock"
+    return descriptor, f"{own_descriptor(descriptor)}/control.sock"
 
 
 class Client:

@@ -111,7 +111,7 @@ class Record:
     def remember(self) -> None:
         """Take the living tree and what is claimed into the state."""
         self._tree.refresh()
-        self.state.processes = [p.claim for p in self._tree.processes]
+        self.state.processes = [ProcessClaim.of(p) for p in self._tree.processes]
         self.state.sessions = list(self._tree.sessions())
         own = [c for c in self.state.temporary if c.path == self._plan.temporary_folder]
         self.state.temporary = own + list(self.claims.temporary.values())

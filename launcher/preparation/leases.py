@@ -19,11 +19,10 @@ from dataclasses import dataclass, field
 from launcher.engines.base import PortNeed
 from launcher.errors import PreconditionError, Problem
 from launcher.files import try_lock
-from launcher.host import tcp
-from launcher.host.tcp import bind_error
+from launcher.host import processes, sockets
+from launcher.host.sockets import bind_error, describe_holder
 from launcher.preparation import lease_folder
 from launcher.preparation.owners import Owner, Owners
-from launcher.probe.sockets import command_line, describe_holder
 
 LOWEST = 20000
 """`auto` takes ports from here up to below the kernel's ephemeral range (usually 32768)."""
@@ -147,23 +146,20 @@ def _lessees(name: str) -> list[int]:
                 info = os.stat(name, dir_fd=folder, follow_symlinks=False)
                 files.add((info.st_dev, info.st_ino))
     holders_ = []
-    for pid in (int(entry) for entry in os.listdir("/proc") if entry.isdigit()):
-        with contextlib.suppress(OSError):
-            if any(_is_open(f"/proc/{pid}/fd/{one}", name, files)
-                   for one in os.listdir(f"/proc/{pid}/fd")):  # fmt: skip
-                holders_.append(pid)
+    for pid in processes.pids():
+        # Only files of that name are looked at: a stat of a dead network mount would hang.
+        named = (path for path, target in processes.open_files(pid) if target.endswith(f"/{name}"))
+        if any(_file(path) in files for path in named):
+            holders_.append(pid)
     return holders_
 
 
-def _is_open(descriptor: str, name: str, files: Collection[tuple[int, int]]) -> bool:
+def _file(descriptor: str) -> tuple[int, int] | None:
     try:
-        # Only files of that name are looked at: a stat of a dead network mount would hang.
-        if not os.readlink(descriptor).endswith(f"/{name}"):
-            return False
         info = os.stat(descriptor)
     except OSError:
-        return False
-    return (info.st_dev, info.st_ino) in files
+        return None
+    return info.st_dev, info.st_ino
 
 
 def _describe_holders(pids: list[int]) -> str:
@@ -172,7 +168,7 @@ def _describe_holders(pids: list[int]) -> str:
     owner = _owner(pids)
     if owner is not None:
         return owner.describe()
-    return f"pid {pids[0]} ({command_line(pids[0])})"
+    return f"pid {pids[0]} ({processes.summary(pids[0])})"
 
 
 def _owner(pids: list[int]) -> Owner | None:
@@ -203,9 +199,8 @@ def _why_not(error: OSError, need: PortNeed, port: int) -> Problem:
 
 def _holders(port: int) -> list[int]:
     """The processes that listen on a port, as far as they can be seen."""
-    pids = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
-    pids_by_inode = tcp.owners({one.inode for one in tcp.listeners() if one.port == port}, pids)
-    return sorted(set(pids_by_inode.values()))
+    inodes = {one.inode for one in sockets.listeners_on(port)}
+    return sorted(set(sockets.owners(inodes, processes.pids()).values()))
 
 
 def _host_problem(host: str, error: OSError) -> Problem:

@@ -9,11 +9,11 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from launcher import paths
 from launcher.codec import written
 from launcher.errors import DeployError, Problem, UsageError
+from launcher.json_values import JsonValue, is_list
 from launcher.profile.layers import shipped_profiles
 from launcher.profile.loader import load
 from launcher.profile.schema import Key, schema
@@ -111,7 +111,7 @@ def write_starter(output: str, engine: str, model: str | None) -> str:
 
 def starter(engine: str, model: str | None, name: str) -> str:
     """A profile with the keys that every profile needs, and every other one as a comment."""
-    chosen: dict[str, Any] = {"name": name, "engine": engine}
+    chosen: dict[str, JsonValue] = {"name": name, "engine": engine}
     if engine == "hosted":
         chosen["base-url"] = schema()["base-url"].elsewhere
     chosen["model"] = model or MODELS.get(engine, OTHER_MODEL)
@@ -150,7 +150,7 @@ def _comment(key: Key, prefix: str = "# ") -> list[str]:
     )
 
 
-def _yaml(value: Any, *, dollars: bool = False) -> str:
+def _yaml(value: JsonValue, *, dollars: bool = False) -> str:
     """The value on one line; JSON is YAML where plain words will not do."""
     if isinstance(value, str):
         text = value.replace("$", "$$") if dollars else value
@@ -158,9 +158,9 @@ def _yaml(value: Any, *, dollars: bool = False) -> str:
             r"[A-Za-z./][A-Za-z0-9._/+-]*(:[A-Za-z0-9_./]+)*|[0-9]+[a-zA-Z]+", text
         )
         return text if plain else json.dumps(text, ensure_ascii=False)
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return "{" + ", ".join(f"{k}: {_yaml(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list):
+    if is_list(value):
         return "[" + ", ".join(_yaml(v) for v in value) + "]"
     return json.dumps(value)
 

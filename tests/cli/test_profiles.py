@@ -35,10 +35,10 @@ def test_list(run_cli: Any, tmp_path: Path) -> None:
 def test_show_is_a_profile_that_says_the_same(run_cli: Any, tmp_path: Path) -> None:
     ran = run_cli("profiles", "show", THINKING, "--set", "engine-args.x=on")
     assert ran.rc == 0, ran.output()
-    copy_ = tmp_path / "shown.yaml"
-    copy_.write_text(ran.stdout)
+    profile_copy = tmp_path / "shown.yaml"
+    profile_copy.write_text(ran.stdout)
     expected = profile.load(ROOT / THINKING, sets=["engine-args.x=on"], environ={})
-    assert profile.load(copy_, environ={}).resolved == expected.resolved
+    assert profile.load(profile_copy, environ={}).resolved == expected.resolved
     assert yaml.safe_load(ran.stdout) == expected.resolved
 
 

@@ -6,6 +6,7 @@ import json
 import signal
 import socket
 from dataclasses import replace
+from email.message import Message
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -17,7 +18,7 @@ from launcher.cli.main import group
 from launcher.smoke.check import all_checks
 from launcher.smoke.tags import TAGS
 from tests.smoke.defects import DEFECTS
-from tests.smoke.servers import Defect, Server, serve
+from tests.smoke.servers import Defect, RouteAnswer, Server, serve
 from tests.support import cli
 from tests.support.rig import Rig
 
@@ -90,8 +91,8 @@ def test_a_report_that_cannot_be_written_afterwards_does_not_hide_the_run(
     defect = DEFECTS[broken] if broken else honest
 
     def take_away(
-        server: Server, method: str, path: str, data: bytes, headers: object
-    ) -> tuple[int, object] | None:
+        server: Server, method: str, path: str, data: bytes, headers: Message
+    ) -> RouteAnswer | None:
         if folder.exists():
             folder.rmdir()
         return defect.route(server, method, path, data, headers) if defect.route else None

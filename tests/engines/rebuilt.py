@@ -48,7 +48,7 @@ TYPES: dict[str, Callable[[str], Any]] = {
 @cache
 def parser(line: str) -> Parser:
     """The parser of release `line`."""
-    parser_ = Parser(prog="api_server.py", add_help=False)
+    command_parser = Parser(prog="api_server.py", add_help=False)
     for option in json.loads((DATA / f"flags-{line}.json").read_text())["options"]:
         if option["action"] == "help":
             continue
@@ -61,8 +61,8 @@ def parser(line: str) -> Parser:
         else:
             keywords |= {"type": TYPES[option["type"]], "action": option["action"]}
             keywords |= {k: option[k] for k in ("choices", "nargs") if option[k]}
-        parser_.add_argument(*option["flags"], **keywords)
-    return parser_
+        command_parser.add_argument(*option["flags"], **keywords)
+    return command_parser
 
 
 def parse(line: str, arguments: tuple[str, ...]) -> argparse.Namespace:

@@ -7,8 +7,9 @@ import pytest
 
 from launcher.engines.fastdeploy.catalogue import LINES, load
 from launcher.engines.fastdeploy.shell import SPECIAL, unsafe
-from launcher.profile.model import Parsers, SecretRef, Stop
+from launcher.profile.model import SecretRef, Stop
 from tests.engines import making
+from tests.engines.making import Parsers
 
 
 def codes(version: str, **values: Any) -> list[tuple[str, str | None]]:
@@ -131,7 +132,7 @@ def test_what_is_unsafe_really_changes_in_a_shell() -> None:
 
 @pytest.mark.parametrize("line", LINES)
 def test_every_option_that_is_pasted_unquoted_is_checked(line: str) -> None:
-    facts = load("late.json")["shell"]
+    facts: Any = load("late.json")["shell"]
     for option in facts["unquoted"][line]:
         if option in ("model", "logprobs-mode", "write-policy", "kvcache-storage-backend"):
             continue  # the model has its own test, the others take listed words only
@@ -147,7 +148,8 @@ def test_every_option_that_is_pasted_unquoted_is_checked(line: str) -> None:
 
 @pytest.mark.parametrize("line", LINES[1:])
 def test_a_single_quote_in_json_ends_the_quotes_it_is_pasted_between(line: str) -> None:
-    for option in load("late.json")["shell"]["single_quoted"][line]:
+    facts: Any = load("late.json")["shell"]
+    for option in facts["single_quoted"][line]:
         problems = codes(line, engine_args={option: {"quantization": "wint8", "note": "it's"}})
         assert ("unsafe-for-shell", "p.yaml:4:3") in problems, option
 

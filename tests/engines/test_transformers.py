@@ -16,8 +16,9 @@ from launcher.engines.transformers.catalogue import releases, serve_of
 from launcher.engines.transformers.checks import OWNED_FLAGS
 from launcher.errors import PreconditionError
 from launcher.plan.model import LaunchPlan
-from launcher.profile.model import Parsers, Profile, SecretRef, Stop
+from launcher.profile.model import Profile, SecretRef, Stop
 from tests.engines import making
+from tests.engines.making import Parsers
 from tests.support.engines import require
 
 SHIPPED = Path(__file__).parents[2] / "profiles"
@@ -145,7 +146,7 @@ def test_without_a_release_every_admitted_one_is_judged() -> None:
 
 @pytest.mark.parametrize("server", releases(), ids=lambda s: s.version)
 def test_every_flag_takes_a_right_value_and_refuses_a_wrong_one(server: Any) -> None:
-    rights = {"int": 1, "float": 0.5, "str": "word", "bool": True, "json": {"a": 1}}
+    rights: dict[str, Any] = {"int": 1, "float": 0.5, "str": "word", "bool": True, "json": {"a": 1}}
     wrongs: dict[str, Any] = {"int": "x", "float": "x", "str": [1], "bool": "perhaps", "json": "{"}
     for option in server.options:
         right = option.choices[0] if option.choices else rights[option.kind]

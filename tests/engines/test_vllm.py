@@ -14,8 +14,9 @@ from launcher.engines.vllm import flags
 from launcher.engines.vllm.checks import OWNED_FLAGS
 from launcher.errors import PreconditionError, Problem
 from launcher.plan.model import LaunchPlan
-from launcher.profile.model import Parsers, Profile, SecretRef, Stop
+from launcher.profile.model import Profile, SecretRef, Stop
 from tests.engines import making
+from tests.engines.making import Parsers
 from tests.support.engines import require
 
 SHIPPED = Path(__file__).parents[2] / "profiles"
@@ -216,10 +217,11 @@ def test_the_shipped_answer_is_what_the_installed_vllm_says(tmp_path: Path) -> N
         capture_output=True, text=True, timeout=600, check=True, cwd=tmp_path,
         env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"},
     )  # fmt: skip
-    answer = flags.parse(done.stdout)
-    if answer["version"] != flags.shipped()["version"]:
+    answer: Any = flags.parse(done.stdout)
+    shipped: Any = flags.shipped()
+    if answer["version"] != shipped["version"]:
         pytest.skip(f"installed is {answer['version']}")
-    ours = {tuple(o["flags"]): o for o in flags.shipped()["options"]}
+    ours = {tuple(o["flags"]): o for o in shipped["options"]}
     theirs = {tuple(o["flags"]): o for o in answer["options"]}
     assert set(ours) == set(theirs)
     differing = [f for f in ours if (ours[f]["takes"], ours[f]["choices"])

@@ -19,10 +19,10 @@ import pytest
 import requests
 import yaml
 
+from launcher.host.sockets import holder, listeners_on
 from launcher.instance.store import InstanceDir
 from launcher.keeper import identity
 from launcher.keeper.leftovers import queue_keys, queues_by_key, still_there
-from launcher.probe.sockets import holder, listeners
 from tests.support import ROOT, cli
 from tests.support.waiting import wait_for
 from tests.twin.interpreter import make_interpreter
@@ -180,7 +180,7 @@ class Server:
         left += [
             f"port {use.number} ({use.name})"
             for use in plan.ports
-            if any(holder(one.inode, own_processes) for one in listeners(use.number))
+            if any(holder(one.inode, own_processes) for one in listeners_on(use.number))
         ]
         return sorted(set(left))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from launcher.host import tcp
+from launcher.host import sockets
 from tests.fastdeploy.conftest import Make, Server
 
 SHM = "FD_ENGINE_TASK_QUEUE_WITH_SHM"
@@ -62,7 +62,7 @@ def test_the_plan_names_exactly_what_is_listened_on(
     text = server.run("plan", str(server.profile)).stdout
 
     ours = open_files(server)
-    numbers = sorted(one.port for one in tcp.listeners() if one.inode in ours)
+    numbers = sorted(one.port for one in sockets.listeners() if one.inode in ours)
     bound = [use for use in plan["ports"] if use["bound"]]
     assert sorted(use["number"] for use in bound) == numbers
 

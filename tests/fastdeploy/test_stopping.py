@@ -22,9 +22,9 @@ LATE = "late-start@phase=load@seconds=200"
 
 def receipt(ran: Any) -> dict[str, Any]:
     """The receipt of a `down --json`, which must be all zero."""
-    receipt_: dict[str, Any] = ran.json["data"]["receipt"]
-    assert not receipt_["left"], receipt_
-    return receipt_
+    stop_receipt: dict[str, Any] = ran.json["data"]["receipt"]
+    assert not stop_receipt["left"], stop_receipt
+    return stop_receipt
 
 
 def test_down_of_a_ready_server_leaves_nothing(fastdeploy: Make) -> None:

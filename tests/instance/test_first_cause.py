@@ -27,22 +27,22 @@ RULES = (
 
 def instance(folder: Path, lines: str, **state: Any) -> InstanceDir:
     """A stored instance whose engine wrote `lines`."""
-    instance_ = InstanceDir(folder / "one")
-    own = instance_.logs / "engine"
+    new_instance = InstanceDir(folder / "one")
+    own = new_instance.logs / "engine"
     own.mkdir(parents=True)
     plan = LaunchPlan(
         "one", "fastdeploy", "2.4.0", ("/bin/true",), "/", str(own), str(folder / "tmp"),
         failure_rules=RULES,
     )  # fmt: skip
-    (instance_.folder / "plan.json").write_text(json.dumps(encode(plan)))
+    (new_instance.folder / "plan.json").write_text(json.dumps(encode(plan)))
     here = this_host()
     write_state(
-        instance_.folder,
+        new_instance.folder,
         State("one", "one:1", machine=here.machine, boot=here.boot,
               pid_namespace=here.pid_namespace, started_at=1.0, **state),
     )  # fmt: skip
-    instance_.engine_log.write_text(lines)
-    return instance_
+    new_instance.engine_log.write_text(lines)
+    return new_instance
 
 
 def error(code: str, **more: Any) -> dict[str, Any]:

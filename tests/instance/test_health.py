@@ -17,6 +17,7 @@ from launcher.instance.health import Health, ask_completion, ask_health, with_st
 from launcher.instance.instance_status import InstanceStatus
 from launcher.instance.status import message
 from launcher.json_values import JsonObject
+from launcher.keeper.claim import ProcessClaim
 from launcher.keeper.identity import look, myself
 from launcher.plan.model import LaunchPlan, PortUse, Readiness
 from tests.support import ROOT, ports
@@ -197,17 +198,17 @@ def test_a_stopped_process_is_named_whatever_the_server_answers(well: bool) -> N
         process = look(worker.pid)
         assert process is not None
         health = Health(well, "GET /health answered 200", 200)
-        assert with_stopped(health, [process.claim]) == health
+        assert with_stopped(health, [ProcessClaim.of(process)]) == health
         worker.send_signal(signal.SIGSTOP)
         os.waitpid(worker.pid, os.WUNTRACED)
-        result = with_stopped(health, [process.claim])
+        result = with_stopped(health, [ProcessClaim.of(process)])
         assert result.well is False
         assert result.message.startswith(
             "GET /health answered 200; stopped by a signal (SIGSTOP): "
         )
         assert f"{worker.pid} (" in result.message
         assert f"kill -CONT {worker.pid}" in str(result.remedy)
-        another = replace(process.claim, start=process.start - 1)
+        another = replace(ProcessClaim.of(process), start=process.start - 1)
         assert with_stopped(health, [another]) == health, "its number is another's by now"
     finally:
         worker.kill()

@@ -10,8 +10,9 @@ from dataclasses import replace
 
 import pytest
 
+from launcher.host import processes
 from launcher.keeper import cleanup, identity
-from launcher.keeper.claim import SessionClaim
+from launcher.keeper.claim import ProcessClaim, SessionClaim
 from launcher.keeper.state import State
 from tests.support import ROOT
 from tests.support.processes import alive
@@ -101,7 +102,7 @@ def test_descendants_are_found_over_several_generations() -> None:
 def test_without_the_kernels_list_children_are_found_by_their_parent(
     sleeper: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(identity, "_KERNEL_LISTS_CHILDREN", False)
+    monkeypatch.setattr(processes, "_KERNEL_LISTS_CHILDREN", False)
     assert sleeper.pid in identity.children(os.getpid())
 
 
@@ -120,16 +121,18 @@ def test_the_token_is_read_from_the_environment() -> None:
 
 def test_a_recorded_process_is_ours(sleeper: "subprocess.Popen[bytes]") -> None:
     process = look(sleeper.pid)
-    assert [p.pid for p in cleanup.strays(state_of(processes=[process.claim]))] == [sleeper.pid]
+    assert [p.pid for p in cleanup.strays(state_of(processes=[ProcessClaim.of(process)]))] == [
+        sleeper.pid
+    ]
 
 
 def test_a_reused_pid_is_not(sleeper: "subprocess.Popen[bytes]") -> None:
-    reused = replace(look(sleeper.pid).claim, start=1)
+    reused = replace(ProcessClaim.of(look(sleeper.pid)), start=1)
     assert cleanup.strays(state_of(processes=[reused])) == []
 
 
 def test_a_reused_session_number_is_not(sleeper: "subprocess.Popen[bytes]") -> None:
-    reused = replace(look(sleeper.pid).claim, start=1)
+    reused = replace(ProcessClaim.of(look(sleeper.pid)), start=1)
     state = state_of(processes=[reused], sessions=[SessionClaim(sleeper.pid, 1)])
     assert cleanup.strays(state) == []
 
@@ -171,7 +174,7 @@ def test_a_session_seen_last_before_its_members_were_born_is_another(
 def test_the_bare_number_in_an_older_keepers_record_proves_nothing(orphan: tuple[int, int]) -> None:
     session, member = orphan
     assert cleanup.strays(state_of(sessions=[session])) == []
-    state = state_of(sessions=[session], processes=[look(member).claim])
+    state = state_of(sessions=[session], processes=[ProcessClaim.of(look(member))])
     assert [p.pid for p in cleanup.strays(state)] == [member]
 
 
@@ -186,7 +189,9 @@ def test_one_member_that_is_recorded_proves_the_later_ones() -> None:
     shell.wait()
     shell.stdout.close()
     try:
-        state = state_of(sessions=[SessionClaim(shell.pid, 1)], processes=[look(first).claim])
+        state = state_of(
+            sessions=[SessionClaim(shell.pid, 1)], processes=[ProcessClaim.of(look(first))]
+        )
         assert {p.pid for p in cleanup.strays(state)} == {first, second}
     finally:
         for pid in (first, second):
@@ -195,6 +200,7 @@ def test_one_member_that_is_recorded_proves_the_later_ones() -> None:
 
 REUSED = """
 import json, os, subprocess, sys, time
+from launcher.host import processes
 from launcher.keeper import cleanup, identity
 from launcher.keeper.claim import SessionClaim
 from launcher.keeper.sessions import ticks_now
@@ -257,7 +263,8 @@ def test_a_child_whose_number_was_given_away_between_two_looks_is_no_descendant(
 @pytest.mark.parametrize("field", ["machine", "boot", "pid_namespace"])
 def test_pids_of_another_place_mean_nothing(sleeper: "subprocess.Popen[bytes]", field: str) -> None:
     state = state_of(
-        processes=[look(sleeper.pid).claim], sessions=[SessionClaim(sleeper.pid, 1 << 60)]
+        processes=[ProcessClaim.of(look(sleeper.pid))],
+        sessions=[SessionClaim(sleeper.pid, 1 << 60)],
     )
     setattr(state, field, "another")
     assert cleanup.strays(state) == []

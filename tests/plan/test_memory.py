@@ -62,8 +62,9 @@ def card(name: str) -> Card:
 
 def rows() -> list[tuple[str, str, str, int | None]]:
     """(model, card, quantization, GPUs) of every published minimum; None: it never fits."""
-    rows_ = []
-    for entry in load("models.json")["models"]:
+    all_rows = []
+    models: Any = load("models.json")["models"]
+    for entry in models:
         if "layers" not in entry:
             continue
         for cards, minimum in entry["min_gpus"].items():
@@ -73,8 +74,8 @@ def rows() -> list[tuple[str, str, str, int | None]]:
                     if f"not {name.strip()}" in str(count):
                         continue
                     number = int(str(count).split()[0]) if count is not None else None
-                    rows_.append((entry["id"], PUBLISHED[name.strip()], quantization, number))
-    return rows_
+                    all_rows.append((entry["id"], PUBLISHED[name.strip()], quantization, number))
+    return all_rows
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +133,8 @@ def test_the_table_and_the_headers_tell_the_same_weights(model: str, shapes: Any
 
 
 def test_kv_bytes_per_token_are_those_of_the_table() -> None:
-    for entry in load("models.json")["models"]:
+    models: Any = load("models.json")["models"]
+    for entry in models:
         shape = fastdeploy.shape_of_table(entry["id"])
         if "kv_bytes_per_token_bf16" in entry and shape is not None:
             ask = Ask(1, None, 2048, 8, 8192, block_size=1)

@@ -59,7 +59,7 @@ def finding(ran: cli.Ran, check: str) -> dict[str, Any]:
 
 
 def test_the_words_are_the_keepers() -> None:
-    assert f"{identity.FOLDER_VARIABLE}=".encode() == owners.FOLDER
+    assert identity.FOLDER_VARIABLE == owners.FOLDER
 
 
 def test_a_port_of_a_dead_instance_is_its_own_trace(rig: Rig) -> None:

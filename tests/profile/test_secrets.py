@@ -102,11 +102,11 @@ def test_what_is_no_secret(tmp_path: Path, content: bytes, expected: str) -> Non
     for reference in (f"file:{path}", f"cmd:cat {path}"):
         with pytest.raises(PreconditionError) as caught:
             resolve(reference)
-        message_ = caught.value.problems[0].message
-        assert reference in message_
+        error_message = caught.value.problems[0].message
+        assert reference in error_message
         if reference.startswith("file:"):
-            assert expected in message_
-        assert "x" * 30 not in message_
+            assert expected in error_message
+        assert "x" * 30 not in error_message
 
 
 def test_a_whole_disk_is_no_secret() -> None:

@@ -125,11 +125,11 @@ def test_every_value_is_one_word_for_a_shell_and_steers_no_terminal(text: str) -
     line = curl(exchange(request={"model": text}))
     assert line is not None
     assert visible(line) == line
-    words_ = shlex.split(line)
-    assert words_[:4] == ["curl", "--silent", "--show-error", "--globoff"]
-    assert json.loads(words_[words_.index("--data-raw") + 1]) == {"model": text}
-    assert words_[-2:] == ["--url", "http://127.0.0.1:1/v1/chat/completions"]
-    assert len(words_) == 10
+    argv = shlex.split(line)
+    assert argv[:4] == ["curl", "--silent", "--show-error", "--globoff"]
+    assert json.loads(argv[argv.index("--data-raw") + 1]) == {"model": text}
+    assert argv[-2:] == ["--url", "http://127.0.0.1:1/v1/chat/completions"]
+    assert len(argv) == 10
 
 
 @needs_curl

@@ -44,6 +44,7 @@ def test_a_payload_is_read_back_from_its_json(name: str) -> None:
 @pytest.mark.parametrize("name", WITH_PAYLOAD)
 def test_a_payload_is_frozen(name: str) -> None:
     payload = EVERY[name].data
+    assert payload is not None
     if isinstance(payload, dict):
         return  # `smoke` and `compare`: their room returns the JSON
     field = dataclasses.fields(payload)[0].name

@@ -10,6 +10,7 @@ from typing import Any
 
 from launcher.doctor.model import Check, Outcome, Subject, fail, gib, ok, unknown, warn
 from launcher.host import weights
+from launcher.json_values import list_at, object_at
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spm.model", "vocab.json", "vocab.txt")
 _DOWNLOAD = "finish the download: `huggingface-cli download REPO --local-dir {folder}`"
@@ -161,8 +162,8 @@ def _supported() -> dict[str, set[str]]:
     """Release line to the architectures it added."""
     from launcher.engines.fastdeploy.catalogue import load
 
-    raw: dict[str, list[str]] = load("models.json")["architectures_by_release"]
-    return {name.partition("_")[0]: set(added) for name, added in raw.items()}
+    added = object_at(load("models.json"), "architectures_by_release")
+    return {name.partition("_")[0]: set(map(str, list_at(added, name))) for name in added}
 
 
 def _releases() -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launcher.engines.rules import book, failure_rules
+from launcher.engines.rules import failure_rules
 from launcher.engines.rules import noise as noise_of
 from launcher.plan.model import FailureRule
 
@@ -17,8 +17,3 @@ def rules(line: str | None) -> tuple[FailureRule, ...]:
 def noise() -> tuple[str, ...]:
     """Patterns of FastDeploy's harmless lines."""
     return noise_of(ENGINE_NAME)
-
-
-def private_logs() -> tuple[str, ...]:
-    """Globs of FastDeploy's own logs that hold prompts or the whole environment."""
-    return book(ENGINE_NAME).private_logs

@@ -12,6 +12,7 @@ from launcher.engines.fastdeploy.catalogue import (
     history,
     table,
 )
+from launcher.engines.fastdeploy.neutral import KEYS
 from launcher.engines.fastdeploy.requested import Requested, batched_tokens, v1_scheduler
 from launcher.engines.options import Option, canonical
 from launcher.errors import UsageError
@@ -60,13 +61,9 @@ def _line(release: str) -> str:
 def _explicit_options(profile: Profile) -> dict[str, str]:
     """Every option the profile gives, to the key that gives it."""
     explicit = {canonical(key): f"engine-args.{key}" for key in profile.engine_args}
-    requested = Requested(profile)
-    for name in (
-        "served-model-name", "revision", "max-model-len", "max-num-seqs", "tensor-parallel-size",
-        "quantization", "reasoning-parser", "tool-call-parser",
-    ):  # fmt: skip
-        if requested.value(name) is not None:
-            explicit[name] = requested.key(name)
+    for key, name in KEYS.options.items():
+        if profile.setting(key) is not None:
+            explicit.setdefault(name, key)
     if profile.stop.drain:
         explicit["timeout-graceful-shutdown"] = "stop.drain"
     if profile.api_key is not None:
@@ -83,7 +80,7 @@ def _only(profile: Profile, here: str, there: str) -> list[str]:
             changes.append(f"{key}: {option.flag} is not in {there} ({history(name, there)})")
     for name in profile.env:
         entry = environment().get(name)
-        if entry and here in entry["in"] and there not in entry["in"]:
+        if entry and here in entry.lines and there not in entry.lines:
             changes.append(f"env.{name}: {there} does not read it")
     return changes
 
@@ -117,13 +114,11 @@ def _variables(profile: Profile, old: str, new: str) -> list[str]:
     for name, entry in environment().items():
         if name in profile.env or name in checks.OWNED_ENV:
             continue
-        if old not in entry["in"] or new not in entry["in"]:
+        if old not in entry.lines or new not in entry.lines:
             continue
         one, new_default = environment_default(name, old), environment_default(name, new)
         if one != new_default:
-            changes.append(
-                f"{name}: {one!r} in {old}, {new_default!r} in {new} ({entry['meaning']})"
-            )
+            changes.append(f"{name}: {one!r} in {old}, {new_default!r} in {new} ({entry.meaning})")
     return changes
 
 

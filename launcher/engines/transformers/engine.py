@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
@@ -24,13 +23,15 @@ from launcher.engines.plan_parts import (
     common_env,
     common_parts,
     offline_env,
-    option_flag,
+    option_flags,
     split_env,
 )
 from launcher.engines.rules import failure_rules, noise
 from launcher.engines.transformers import checks, watching
 from launcher.engines.transformers.catalogue import OLDEST, Serve, serve_of
+from launcher.engines.transformers.neutral import KEYS
 from launcher.errors import PreconditionError, Problem, ProfileError
+from launcher.json_values import JsonValue, at
 from launcher.plan.model import (
     EnvVar,
     Flag,
@@ -185,19 +186,16 @@ def _flags(profile: Profile, context: PlanContext, server: Serve, model: str) ->
         Flag("--port", (str(context.ports["api"]),), "the API's port", profile.where("ports.api"),
              "ports.api")
     )  # fmt: skip
-    if profile.quantization is not None:
-        flags.append(
-            Flag("--quantization", (profile.quantization,), "the profile's `quantization`",
-                 profile.where("quantization"), "quantization")
-        )  # fmt: skip
+    for key, name in KEYS.options.items():
+        value, option = profile.setting(key), server.options.get(name)
+        if value is not None and option is not None:
+            flags += option_flags(option, value, f"the profile's `{key}`", profile.where(key), key)
     for key, value in profile.engine_args.items():
         option = server.options.get(key)
         if option is None:
             raise AssertionError(f"engine-args.{key} was not validated")
         path = f"engine-args.{key}"
-        flag = option_flag(option, value, option.meaning, profile.where(path), path)
-        if flag is not None:
-            flags.append(flag)
+        flags += option_flags(option, value, option.meaning, profile.where(path), path)
     if "model-timeout" not in {canonical(key) for key in profile.engine_args} and (
         Version(server.version) < Version("5.10")
     ):
@@ -226,7 +224,7 @@ def _folders(env: tuple[EnvVar, ...]) -> tuple[str, ...]:
 
 
 def _readiness(profile: Profile, server: Serve, model: str) -> Readiness:
-    completion: dict[str, Any] = {
+    completion: dict[str, JsonValue] = {
         "model": model,
         "messages": [{"role": "user", "content": "Hello"}],
         "max_tokens": 8,
@@ -258,8 +256,8 @@ def _response_template(profile: Profile) -> bool:
         return False
     try:
         text = (Path(profile.model) / "tokenizer_config.json").read_text(encoding="utf-8")
-        return bool(json.loads(text).get("response_template"))
-    except (OSError, ValueError, AttributeError):
+        return bool(at(json.loads(text), "response_template"))
+    except (OSError, ValueError):
         return False
 
 

@@ -7,12 +7,12 @@ model list's `owned_by` or the names of the metrics do. What is not certain stay
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
+from launcher.json_values import JsonObject, at
 from launcher.smoke.clients.base import CheckLog, Deadline, Endpoint, TransportError
 from launcher.smoke.clients.plain import PlainClient
 from launcher.smoke.clients.transcript import Transcript
@@ -46,7 +46,7 @@ class Recognition:
     evidence: str = ""
 
 
-def recognize(endpoint: Endpoint, entries: Sequence[Mapping[str, Any]]) -> Recognition:
+def recognize(endpoint: Endpoint, entries: Sequence[JsonObject]) -> Recognition:
     """The engine behind an endpoint by its model list (`entries`) and its own routes."""
     engine, evidence = None, ""
     for entry in entries:
@@ -103,7 +103,7 @@ def names_in(error: str) -> list[str]:
 
 def _refusal(endpoint: Endpoint) -> str | None:
     """The error by which a question to the endpoint's model is refused; None otherwise."""
-    body = {
+    body: JsonObject = {
         "model": endpoint.model,
         "messages": [{"role": "user", "content": "Hello!"}],
         "max_tokens": 1,
@@ -117,8 +117,7 @@ def _refusal(endpoint: Endpoint) -> str | None:
 
 
 def _release(endpoint: Endpoint) -> str | None:
-    body = _get(endpoint, "/version").json()
-    version = body.get("version") if isinstance(body, dict) else None
+    version = at(_get(endpoint, "/version").json(), "version")
     try:
         return str(Version(str(version)))
     except InvalidVersion:

@@ -165,8 +165,10 @@ class Completions:
             "ernie4_5_processor.py",
             120,
         )
-        limit_ = body.get("max_completion_tokens") or body.get("max_tokens") or limit - len(ids)
-        budget = min(int(limit_), limit - len(ids))
+        requested_limit = (
+            body.get("max_completion_tokens") or body.get("max_tokens") or limit - len(ids)
+        )
+        budget = min(int(requested_limit), limit - len(ids))
         script, reason = self._script(messages, body, budget, index)
         peer = socket.socket(socket.AF_UNIX)
         peer.connect(f"/dev/shm/{self.site.config.link}.socket")
