@@ -260,8 +260,8 @@ class _ObjectReader:
             unknown = next((name for name in value if name not in self._names), None)
             if unknown is not None:
                 raise DecodeError(f"{_key(at, unknown)}: unknown field")
-        made: object = self._kind(**arguments)
-        return made
+        decoded: object = self._kind(**arguments)
+        return decoded
 
 
 def _names_of(reader: _Reader) -> frozenset[str]:
@@ -402,5 +402,5 @@ def _key(at: str, name: str) -> str:
 
 def _wrong(at: str, expected: str, value: object, hint: str = "") -> DecodeError:
     text = repr(value)
-    shown = text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."
-    return DecodeError(f"{at or 'the document'}: expected {expected}, got {shown}{hint}")
+    preview = text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."
+    return DecodeError(f"{at or 'the document'}: expected {expected}, got {preview}{hint}")

@@ -53,9 +53,13 @@ def diagnose_instance(instance: InstanceDir) -> Result[InstanceDiagnosis]:
 
 def _of_ready(instance: InstanceDir, row: InstanceStatus) -> Result[InstanceDiagnosis]:
     plan = instance.plan()
-    seen = row.health or HealthReport(None, "its server was not asked")
+    status_health = row.health or HealthReport(None, "its server was not asked")
     health = Health(
-        seen.healthy, seen.health, seen.health_status, seen.health_body, seen.health_remedy
+        status_health.healthy,
+        status_health.health,
+        status_health.health_status,
+        status_health.health_body,
+        status_health.health_remedy,
     )
     completion = ask_completion(plan) if health.well else None
     ill = next((one for one in (health, completion) if one and one.well is False), None)
@@ -75,8 +79,8 @@ def _of_ready(instance: InstanceDir, row: InstanceStatus) -> Result[InstanceDiag
         diagnosis = _set_aside(diagnosis)
         match = rule_of_answer(plan.engine, plan.failure_rules, ill.status, ill.body)
         if match is not None:
-            others = (one for one in diagnosis.alternatives if one.rule_id != match.rule_id)
-            diagnosis = diagnosis.with_first(match, tuple(others))
+            alternatives = (one for one in diagnosis.alternatives if one.rule_id != match.rule_id)
+            diagnosis = diagnosis.with_first(match, tuple(alternatives))
     state = instance.state()
     newest = newest_of_instance(
         Path(plan.log_folder),
@@ -106,7 +110,7 @@ def _remedy(instance: InstanceDir, row: InstanceStatus, ill: Health) -> str:
 
 
 def _logs(instance: InstanceDir) -> InstanceDiagnosis:
-    """What the logs show; nothing where there are none: the server has answered."""
+    """What the logs show; nothing where there are none: the server has status_health."""
     try:
         return first_cause(instance).payload
     except PreconditionError as error:
@@ -147,8 +151,8 @@ def _no_request(result: Result[InstanceDiagnosis]) -> Result[InstanceDiagnosis]:
 def _set_aside(diagnosis: Diagnosis) -> Diagnosis:
     """The same with its first rule among the others."""
     first = diagnosis.first
-    others = diagnosis.alternatives if first is None else (first, *diagnosis.alternatives)
-    return diagnosis.with_first(None, others)
+    alternatives = diagnosis.alternatives if first is None else (first, *diagnosis.alternatives)
+    return diagnosis.with_first(None, alternatives)
 
 
 def _with(

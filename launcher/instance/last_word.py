@@ -30,12 +30,12 @@ def from_event(reported: JsonObject, event: JsonObject) -> State | None:
     The latter may be a whole state as well. None where they cannot be read: another release's.
     """
     ended_at = number_at(event, "time") or number_at(event, "ended_at") or time.time()
-    told = {key: event.get(key) for key in ("state", "exit_code", "error", "receipt")}
+    ending = {key: event.get(key) for key in ("state", "exit_code", "error", "receipt")}
     fields = {"token": "", "schema": STATE_SCHEMA, **reported, "processes": []}
     # What cannot be read of its last word must not take the rest with it.
     for left_out in ({}, {"receipt": None}, {"receipt": None, "error": None}):
         with contextlib.suppress(ValueError):
-            state = reported_state({**fields, **told, **left_out, "ended_at": ended_at})
+            state = reported_state({**fields, **ending, **left_out, "ended_at": ended_at})
             return state if state.state in FINAL else None
     return None
 

@@ -107,10 +107,14 @@ class _Following:
             self._keeper = None
 
     def _heard(self, event: JsonObject) -> Result[Up] | None:
-        seen, kind, state = number_at(event, "time") or 0.0, at(event, "event"), at(event, "state")
-        if seen < self._seen_before:
+        moment, kind, state = (
+            number_at(event, "time") or 0.0,
+            at(event, "event"),
+            at(event, "state"),
+        )
+        if moment < self._seen_before:
             return None  # told by an earlier connection
-        self._seen = seen
+        self._seen = moment
         if kind in ("state", "restart"):
             self._final = event if state in FINAL else None
         if self._on_event is not None:

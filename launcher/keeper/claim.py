@@ -33,10 +33,10 @@ class EngineClaim:
 
 @dataclass(frozen=True)
 class SessionClaim:
-    """A session: `seen` are the clock ticks since boot of the last look at a member."""
+    """A session: `last_seen` are the clock ticks since boot of the last look at a member."""
 
     id: int
-    seen: int
+    last_seen: int = field(metadata=written("seen"))
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def claims_of(stored: Iterable[SessionClaim | int]) -> dict[int, int]:
     """
     seen_by_number: dict[int, int] = {}
     for entry in stored:
-        number, last_seen = (entry, 0) if isinstance(entry, int) else (entry.id, entry.seen)
+        number, last_seen = (entry, 0) if isinstance(entry, int) else (entry.id, entry.last_seen)
         seen_by_number[number] = max(last_seen, seen_by_number.get(number, 0))
     return seen_by_number
 

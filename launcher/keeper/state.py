@@ -162,5 +162,5 @@ def reported_state(value: JsonObject) -> State:
     Raises:
         ValueError: it is not a state of a version we know.
     """
-    known = {**value, "state": InstanceState.parse(value.get("state"))}
-    return decode(State, known, "state", schema=STATE_SCHEMA, tolerant=True)
+    readable = {**value, "state": InstanceState.parse(value.get("state"))}
+    return decode(State, readable, "state", schema=STATE_SCHEMA, tolerant=True)

@@ -39,7 +39,7 @@ class ProfileFacts:
 
 @dataclass(frozen=True)
 class ProfileRow:
-    """A profile that one can look at; `problem` where it is no profile by itself."""
+    """A profile that one can look at; `problem` where it cannot be started by itself."""
 
     file: str
     path: str

@@ -127,22 +127,42 @@ def _fits(kind: object, value: Mapping[str, object]) -> bool:
     return all(value.get(name) in typing.get_args(hint) for name, hint in tags.items())
 
 
-def _object(kind: type, value: Mapping[str, object]) -> dict[str, object]:
+def _class_of(hint: object) -> type:
+    """The dataclass of `AClass` or `AClass | None`."""
+    classes = [one for one in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(one)]
+    return typing.cast(type, classes[0])
+
+
+def _hints(kind: type) -> dict[str, object]:
     hints: dict[str, object] = {}
     for base in reversed(kind.__mro__):
         hints.update(inspect.get_annotations(base, eval_str=True))
+    return hints
+
+
+def _names(kind: type) -> set[str]:
+    """The keys of its JSON, those of what stands inline in it too."""
+    names: set[str] = set()
+    for field in dataclasses.fields(kind):
+        if field.metadata.get("inline"):
+            names |= _names(_class_of(_hints(kind)[field.name]))
+        else:
+            names.add(field.metadata.get("name") or field.name)
+    return names
+
+
+def _object(kind: type, value: Mapping[str, object]) -> dict[str, object]:
+    hints = _hints(kind)
     completed = dict(value)
     for field in dataclasses.fields(kind):
         hint, name = hints[field.name], field.metadata.get("name") or field.name
         is_required = field.default is field.default_factory is dataclasses.MISSING
         if field.metadata.get("inline"):
-            inner = next((a for a in typing.get_args(hint) if dataclasses.is_dataclass(a)), hint)
-            names = {
-                one.metadata.get("name") or one.name
-                for one in dataclasses.fields(typing.cast(Any, inner))
-            }
+            inner = _class_of(hint)
+            names = _names(inner)
             if is_required or names & set(value):
-                completed.update(_object(typing.cast(type, inner), value))
+                part = _object(inner, value)
+                completed.update({key: one for key, one in part.items() if key in names})
         elif name in value:
             completed[name] = _complete(hint, value[name])
         elif is_required:
