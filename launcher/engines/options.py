@@ -53,7 +53,6 @@ class Option:
     choices: tuple[str, ...] | None = None
     repeatable: bool = False
     object_only: bool = True
-    group: str = ""
     deprecated: bool = False
     deprecation_note: str | None = None
     meaning: str = ""

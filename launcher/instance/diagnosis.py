@@ -12,7 +12,13 @@ from pathlib import Path
 from launcher.diagnose import newest_of_instance, rule_of_answer
 from launcher.diagnose.diagnosis import Diagnosis
 from launcher.errors import ExitCode, PreconditionError
-from launcher.instance.first_cause import Answers, InstanceDiagnosis, Report, first_cause
+from launcher.instance.first_cause import (
+    Answers,
+    InstanceDiagnosis,
+    Report,
+    errors_as_note,
+    first_cause,
+)
 from launcher.instance.health import Health, ask_completion
 from launcher.instance.instance_status import HealthReport, InstanceStatus
 from launcher.instance.status import describe, message
@@ -123,16 +129,9 @@ def _logs(instance: InstanceDir) -> InstanceDiagnosis:
 def _without_requests(diagnosis: Diagnosis) -> Diagnosis:
     """The logs of a server that answers: a refused request is not a cause."""
     left = _set_aside(diagnosis) if diagnosis.kind == "request" else diagnosis
-    if not left.first_errors:
-        return left
-    one = left.first_errors[0]
-    note = f"its logs hold error lines, the first at {one.file}:{one.line}: {one.text}"
-    return replace(
-        left,
-        first_errors=(),
-        remedy=left.remedy if left.rule_id else "",
-        notes=(*left.notes, f"{note} (the server answers)"),
-    )
+    if left.first_errors and not left.rule_id:
+        left = replace(left, remedy="")
+    return errors_as_note(left, "the server answers")
 
 
 def _no_request(result: Result[InstanceDiagnosis]) -> Result[InstanceDiagnosis]:

@@ -83,7 +83,9 @@ def first_cause(instance: InstanceDir) -> Result[InstanceDiagnosis]:
             "no-logs", f"{instance.name} has no logs", str(instance.logs),
             f"`ernie-deploy status {instance.name}`",
         )  # fmt: skip
-    is_failure = diagnosis.conclusive or (report is not None and not ended_by_us)
+    is_failure = diagnosis.rule_id is not None
+    if not ended_by_us:
+        is_failure = diagnosis.conclusive or report is not None
     if report is not None:
         error = state.error if state is not None else None
         if error is not None and error.retry is not None:
@@ -93,9 +95,22 @@ def first_cause(instance: InstanceDir) -> Result[InstanceDiagnosis]:
             diagnosis = _as_decided(diagnosis, error, report)
         elif not diagnosis.conclusive:
             diagnosis = replace(diagnosis, cause=report.message, remedy=report.remedy or "")
+        elif ended_by_us and diagnosis.rule_id is None:
+            # Lines that no rule knows did not end it: a command did.
+            diagnosis = errors_as_note(diagnosis, "it did not end by them")
+            diagnosis = replace(diagnosis, cause=report.message, remedy=report.remedy or "")
     data = InstanceDiagnosis(diagnosis, str(instance.logs), report)
     code = ExitCode.NEGATIVE if is_failure else ExitCode.DONE
     return Result("diagnose", data, instance.name, code)
+
+
+def errors_as_note(diagnosis: Diagnosis, reason: str) -> Diagnosis:
+    """The same with its unknown error lines as a note: they are not a cause, for this `reason`."""
+    if not diagnosis.first_errors:
+        return diagnosis
+    one = diagnosis.first_errors[0]
+    note = f"its logs hold error lines, the first at {one.file}:{one.line}: {one.text}"
+    return replace(diagnosis, first_errors=(), notes=(*diagnosis.notes, f"{note} ({reason})"))
 
 
 def _until(instance: InstanceDir, state: State | None) -> dict[str, int] | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from launcher.codec import encode
 from launcher.errors import ExitCode, PreconditionError, Problem
-from launcher.instance import start, teardown
+from launcher.instance import remains, start, teardown
 from launcher.instance.differences import differences
 from launcher.instance.interrupt import Interrupt, interruptible
 from launcher.instance.options import StartOptions
@@ -102,7 +102,7 @@ class _Start:
         fresh = not instance.exists
         prepared = None
         try:
-            cleaned = teardown.clean_if_lost(instance)
+            cleaned = remains.clean_if_lost(instance)
             if cleaned is not None:
                 event = {"event": "cleaned", "receipt": encode(cleaned), "time": time.time()}
                 self.on_event(event)

@@ -17,12 +17,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from launcher import files, paths
 from launcher.errors import DeployError
 from launcher.host import processes
 from launcher.host.kernel import MessageQueue, queue_user
+from launcher.json_values import (
+    JsonObject,
+    JsonValue,
+    integer_at,
+    list_at,
+    number_at,
+    object_at,
+    text_at,
+)
 from launcher.lifecycle import LIVE
 from launcher.preparation.keepers import kept_folder
 
@@ -206,13 +214,10 @@ def _marked_processes() -> Iterator[tuple[int, str, bool]]:
 def _record(folder: str, keeper: int | None, lives: bool) -> _Record:
     """Read leniently: the files may be damaged, and this is only for a message."""
     state, plan = _json(folder, "state.json"), _json(folder, "plan.json")
-    ports = {number for use in _list(plan, "ports") if (number := _integer(use, "number")) > 0}
-    numbers = state.get("ports")
-    if isinstance(numbers, dict):
-        ports |= {number for number in numbers.values() if isinstance(number, int)}
+    ports = {number for use in list_at(plan, "ports") if (number := _integer(use, "number")) > 0}
+    ports |= {number for number in object_at(state, "ports").values() if isinstance(number, int)}
     is_live = state.get("state") in LIVE
-    receipt = state.get("receipt")
-    counts = [receipt.get(key) for key in _COUNTS] if isinstance(receipt, dict) else []
+    counts = [object_at(state, "receipt").get(key) for key in _COUNTS]
     is_here = not state or state.get("boot") == processes.boot_id()
     busy = None
     if keeper is None and not lives:
@@ -220,42 +225,35 @@ def _record(folder: str, keeper: int | None, lives: bool) -> _Record:
             busy = "which was started in another container"
         elif files.is_locked(Path(folder, "lock")):
             busy = "which another command is working on"
-    started = state.get("started_at")
     return _Record(
         Owner(folder, keeper, busy),
         # A plan without a state: killed, or damaged since.
         lives or (is_here and (is_live or any(counts) or (bool(plan) and not state))),
-        float(started) if isinstance(started, (int, float)) else 0.0,
+        float(number_at(state, "started_at") or 0.0),
         frozenset(ports),
         frozenset(
-            (str(claim.get("path")), _integer(claim, "device"), _integer(claim, "inode"))
-            for claim in _list(state, "shm")
+            (text_at(claim, "path"), _integer(claim, "device"), _integer(claim, "inode"))
+            for claim in list_at(state, "shm")
         ),
-        frozenset((_integer(c, "id"), _integer(c, "created")) for c in _list(state, "queues")),
-        frozenset((_integer(p, "pid"), _integer(p, "start")) for p in _list(state, "processes")),
+        frozenset((_integer(c, "id"), _integer(c, "created")) for c in list_at(state, "queues")),
+        frozenset((_integer(p, "pid"), _integer(p, "start")) for p in list_at(state, "processes")),
     )
 
 
-def _is_foreign(state: dict[str, Any]) -> bool:
+def _is_foreign(state: JsonObject) -> bool:
     try:
         return state.get("pid_namespace") != processes.pid_namespace()
     except OSError:
         return False
 
 
-def _json(folder: str, name: str) -> dict[str, Any]:
+def _json(folder: str, name: str) -> JsonObject:
     try:
-        data = json.loads(files.read_text(Path(folder, name)))
+        return object_at(json.loads(files.read_text(Path(folder, name))))
     except (OSError, ValueError, RecursionError):
         return {}
-    return data if isinstance(data, dict) else {}
 
 
-def _list(data: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    value = data.get(key)
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
-def _integer(data: dict[str, Any], key: str) -> int:
-    value = data.get(key)
-    return value if isinstance(value, int) else -1
+def _integer(data: JsonValue, key: str) -> int:
+    number = integer_at(data, key)
+    return -1 if number is None else number

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from launcher import paths
 from launcher.codec import written
-from launcher.errors import DeployError, Problem, UsageError
+from launcher.errors import DeployError
 from launcher.json_values import JsonValue, is_list
-from launcher.profile.layers import shipped_profiles
 from launcher.profile.loader import load
+from launcher.profile.profile_files import shipped_profiles
 from launcher.profile.schema import Key, schema
 
 MODELS: Mapping[str, str] = {
@@ -78,35 +78,12 @@ def _row(path: str, label: str, *, shipped: bool) -> ProfileRow:
     return replace(row, facts=facts)
 
 
-def write_starter(output: str, engine: str, model: str | None) -> str:
-    """Write a commented profile to `output` and return its text.
-
-    Raises:
-        UsageError: the file exists, or cannot be written.
-        ProfileError: engine or model cannot stand in a profile; nothing is left behind then.
-    """
+def starter_for(engine: str, model: str | None) -> str:
+    """A commented profile for `model`, a hub id or a local folder; None: an example."""
     local = model is not None and (model[:1] in ("/", ".", "~") or os.path.exists(model))
     if model is not None and local:
         model = os.path.abspath(os.path.expanduser(model))
-    written = starter(engine, model, _name(model or MODELS.get(engine, OTHER_MODEL)))
-    try:
-        with open(output, "x", encoding="utf-8") as file:
-            file.write(written)
-    except FileExistsError as error:
-        raise UsageError(
-            Problem(
-                "exists", f"{output} exists and is left as it is", remedy="name another: -o FILE"
-            )
-        ) from error
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UsageError(Problem("unwritable", f"{output} cannot be written: {reason}")) from error
-    try:
-        load(output, need_model=False, environ={})
-    except DeployError:
-        os.unlink(output)
-        raise
-    return written
+    return starter(engine, model, _name(model or MODELS.get(engine, OTHER_MODEL)))
 
 
 def starter(engine: str, model: str | None, name: str) -> str:

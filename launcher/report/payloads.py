@@ -64,13 +64,6 @@ class ProfileSchema:
 
 
 @dataclass(frozen=True)
-class StarterProfile:
-    """`profiles init`: the file that was written."""
-
-    file: str
-
-
-@dataclass(frozen=True)
 class DoctorReport:
     """`doctor`: every answer, and how many there are of each kind."""
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 
 from launcher.environments.payloads import ReleaseChanges
 from launcher.json_values import JsonObject, JsonValue, is_list
+from launcher.preparation.new_profile import NewProfile
 from launcher.profile.model import Origin
-from launcher.report.payloads import ProfileList, ProfileSchema, ShownProfile, StarterProfile
+from launcher.report.payloads import ProfileList, ProfileSchema, ShownProfile
 from launcher.result import Result
 
 
@@ -52,10 +53,13 @@ def schema(result: Result[ProfileSchema]) -> str:
     return json.dumps(result.payload.schema, ensure_ascii=False, indent=2)
 
 
-def init(result: Result[StarterProfile]) -> str:
-    """`profiles init`: what was written and what comes next."""
-    file = result.payload.file
-    return f"wrote {file}; next: ernie-deploy validate {file}"
+def init(result: Result[NewProfile]) -> str:
+    """`profiles init`: the profile for stdout; for a file its name, the notes and the next step."""
+    data = result.payload
+    if data.file is None:
+        return data.text.rstrip("\n")
+    notes = [f"note: {note}" for note in data.notes]
+    return "\n".join([f"wrote {data.file}", *notes, f"next: ernie-deploy validate {data.file}"])
 
 
 def diff_release(result: Result[ReleaseChanges]) -> str:

@@ -8,11 +8,11 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.support import ROOT, cli
+from tests.support.decoded import JsonDict
 
 OTHER_USER = 65534
 
@@ -66,7 +66,7 @@ def readable_by_all() -> Iterator[Path]:
 
 def error_of(
     home: Path, *verbs: tuple[str, ...], prepare: str = "", project: Path = ROOT
-) -> list[dict[str, Any]]:
+) -> list[JsonDict]:
     """The envelope of each of `verbs`, as the code in `project` answers them."""
     ran = subprocess.run(
         [sys.executable, "-c", prepare + EACH, json.dumps(verbs)], text=True, capture_output=True,
@@ -79,7 +79,7 @@ def error_of(
     return envelopes
 
 
-def refused(envelope: dict[str, Any]) -> dict[str, str]:
+def refused(envelope: JsonDict) -> dict[str, str]:
     """The one error of a command that could not read its state."""
     (error,) = envelope["errors"]
     assert (envelope["exit_code"], error["code"]) == (3, "state-not-readable"), envelope

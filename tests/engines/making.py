@@ -10,6 +10,7 @@ from launcher.json_values import JsonValue
 from launcher.plan.model import LaunchPlan
 from launcher.profile.model import Origin, Profile, SecretRef
 from launcher.profile.schema import neutral_keys
+from tests.support.decoded import JsonDict
 
 
 class Parsers(NamedTuple):
@@ -24,7 +25,7 @@ PORTS = {
     "controller": 8190, "pd-comm": 8200, "rdma-comm": 8210,
 }  # fmt: skip
 
-CARD: dict[str, Any] = {
+CARD: JsonDict = {
     "model": "baidu/ERNIE-4.5-21B-A3B-Thinking",
     "ports": {"api": 8180, "metrics": 8181, "engine-worker-queue": 8182},
     "tensor_parallel_size": 1,
@@ -48,7 +49,7 @@ def profile(engine: str = "fastdeploy", **values: Any) -> Profile:
     )
 
 
-def _settings(keys: dict[str, Any]) -> dict[str, JsonValue]:
+def _settings(keys: JsonDict) -> dict[str, JsonValue]:
     """The neutral keys, taken out of `keys`."""
     values = {name.replace("_", "-"): value for name, value in keys.items()}
     parsers = values.pop("parsers", Parsers())
@@ -62,7 +63,7 @@ def _settings(keys: dict[str, Any]) -> dict[str, JsonValue]:
     }
 
 
-def _keys(values: dict[str, Any]) -> list[str]:
+def _keys(values: dict[str, object]) -> list[str]:
     keys = []
     for name, value in values.items():
         key = name.replace("_", "-")

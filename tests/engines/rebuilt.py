@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, NoReturn
 
 from launcher.engines.fastdeploy.catalogue import DATA
+from tests.support.decoded import JsonDict
 
 
 class RefusedError(Exception):
@@ -21,7 +22,7 @@ class Parser(argparse.ArgumentParser):
         raise RefusedError(message)
 
 
-def _list(kind: Callable[[str], Any]) -> Callable[[str], Any]:
+def _list(kind: Callable[[str], object]) -> Callable[[str], Any]:
     return lambda text: [kind(item) for item in text.split(",")]
 
 
@@ -32,7 +33,7 @@ def _word_or_json(text: str) -> Any:
         return {"quantization": text}
 
 
-TYPES: dict[str, Callable[[str], Any]] = {
+TYPES: dict[str, Callable[[str], object]] = {
     "int": int,
     "float": float,
     "str": str,
@@ -52,7 +53,7 @@ def parser(line: str) -> Parser:
     for option in json.loads((DATA / f"flags-{line}.json").read_text())["options"]:
         if option["action"] == "help":
             continue
-        keywords: dict[str, Any] = {"dest": option["dest"], "default": option["default"]}
+        keywords: JsonDict = {"dest": option["dest"], "default": option["default"]}
         if option["action"].startswith("store_true"):
             keywords["action"] = "store_true"
         elif option["action"] == "boolean_optional":

@@ -16,11 +16,12 @@ from launcher.engines.fastdeploy.catalogue import (
 from launcher.engines.options import Option
 from launcher.profile.model import Profile
 from tests.engines import making, rebuilt
+from tests.support.decoded import JsonDict
 
 TOP = {"served-model-name", "revision", "max-model-len", "max-num-seqs", "tensor-parallel-size",
        "quantization", "reasoning-parser", "tool-call-parser"}  # fmt: skip
 
-RIGHT: dict[str, Any] = {
+RIGHT: dict[str, object] = {
     "override-pooler-config": {},  # anything else is pasted unquoted into a shell (2.3, 2.4)
     "speculative-config": {"method": "mtp", "num_speculative_tokens": 1},
     "quantization": "wint8",
@@ -169,8 +170,8 @@ def checks_data() -> Any:
     return DATA
 
 
-def _raw(line: str) -> list[dict[str, Any]]:
-    options: list[dict[str, Any]] = json.loads((checks_data() / f"flags-{line}.json").read_text())[
+def _raw(line: str) -> list[JsonDict]:
+    options: list[JsonDict] = json.loads((checks_data() / f"flags-{line}.json").read_text())[
         "options"
     ]
     return options

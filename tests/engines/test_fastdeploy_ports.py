@@ -1,13 +1,11 @@
 """Which of FastDeploy's numbers are ports that something listens on, per release."""
 
-import json
-from typing import Any
-
 import pytest
 
-from launcher.codec import encode
 from launcher.plan.model import read_plan
 from tests.engines import making
+from tests.support.as_json import as_json
+from tests.support.decoded import JsonDict
 
 
 @pytest.mark.parametrize(
@@ -29,7 +27,7 @@ from tests.engines import making
     ],
 )  # fmt: skip
 def test_numbers_that_nothing_listens_on_are_not_bound(
-    release: str, keys: dict[str, Any], closed: list[str]
+    release: str, keys: JsonDict, closed: list[str]
 ) -> None:
     plan = making.plan(making.profile(**keys), release)
     assert [use.name for use in plan.ports if not use.bound] == closed
@@ -48,7 +46,7 @@ def test_the_output_sockets_and_the_adapters_ports_are_shown() -> None:
 
 
 def test_a_plan_of_an_older_version_has_no_sockets() -> None:
-    stored = json.loads(json.dumps(encode(making.plan(making.profile(), "2.4.0"))))
+    stored = as_json(making.plan(making.profile(), "2.4.0"))
     del stored["sockets"]
     for use in stored["ports"]:
         del use["socket"]

@@ -6,12 +6,12 @@ import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from launcher.host import kernel
 from tests.support import processes
+from tests.support.decoded import JsonDict
 from tests.support.processes import alive
 from tests.support.rig import Rig
 
@@ -35,11 +35,11 @@ def lose_all_but_one(rig: Rig) -> None:
     assert processes.of_home(rig.home), "one lives on"
 
 
-def down(rig: Rig) -> dict[str, Any]:
+def down(rig: Rig) -> JsonDict:
     ran = rig.run("down", "one", "--json")
     assert ran.rc == 0, ran.output()
     rig.nothing_left()
-    receipt: dict[str, Any] = ran.json["data"]["receipt"]
+    receipt: JsonDict = ran.json["data"]["receipt"]
     return receipt
 
 

@@ -15,6 +15,7 @@ from launcher.instance.store import InstanceDir
 from launcher.keeper.receipt import Receipt
 from launcher.lifecycle import InstanceState
 from launcher.result import Result
+from tests.support.decoded import JsonDict
 from tests.support.keeping import Keeping
 from tests.support.waiting import wait_for
 
@@ -26,7 +27,7 @@ class Follower:
     """`follow` in a thread, as a user who only watches."""
 
     def __init__(self, folder: Path) -> None:
-        self.seen: list[dict[str, Any]] = []
+        self.seen: list[JsonDict] = []
         self._results: list[Result[Up]] = []
         self._wake, self.interrupt = os.pipe()
         interrupt = Interrupt(self._wake, raises=False)

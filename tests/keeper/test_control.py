@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,6 +17,7 @@ from launcher.keeper import requests
 from launcher.keeper.control import Client
 from launcher.keeper.loop import Loop
 from launcher.keeper.server import MOST_CONNECTIONS, Server
+from tests.support.decoded import JsonDict
 from tests.support.waiting import wait_for
 
 
@@ -49,7 +49,7 @@ class Served:
         self.loop.run_until(self._ended.is_set)
         self.server.close()
 
-    def publish(self, **event: Any) -> None:
+    def publish(self, **event: JsonValue) -> None:
         self.loop.call_soon(lambda: self.server.publish(event))
 
     def close(self) -> None:
@@ -74,7 +74,7 @@ def client(served: Served) -> Iterator[Client]:
         new_client.close()
 
 
-def raw(served: Served, *lines: bytes) -> list[dict[str, Any]]:
+def raw(served: Served, *lines: bytes) -> list[JsonDict]:
     """What the server answers to these bytes, one answer each."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(served.folder / "control.sock"))

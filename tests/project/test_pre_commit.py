@@ -1,16 +1,16 @@
 """The pre-commit hooks are the project's own tools, and name nothing that has to be downloaded."""
 
 import re
-from typing import Any
 
 import yaml
 
 from tests.support import ROOT
+from tests.support.decoded import JsonDict
 
 TEXT = (ROOT / ".pre-commit-config.yaml").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
 (REPO,) = yaml.safe_load(TEXT)["repos"]
-HOOKS: dict[str, dict[str, Any]] = {hook["id"]: hook for hook in REPO["hooks"]}
+HOOKS: dict[str, JsonDict] = {hook["id"]: hook for hook in REPO["hooks"]}
 
 
 def test_no_hook_comes_from_another_host() -> None:

@@ -9,12 +9,13 @@ from tests.support.imports import modules
 from tests.support.unused import Uses
 
 EXCEPTIONS = {
+    "launcher.cli.main:main": "the command line in one call, for other programs and tests",
     "launcher.engines.*.engine:ENGINE": "engines.get imports the module by its name",
+    "launcher.engines.hosted.neutral:KEYS": "imported by the name of the engine's module",
     "launcher.engines.fastdeploy.memory:*": "the module is the engine's MemoryFacts",
     "launcher.report.*:render": "report.files imports the module by its name",
     "launcher.preparation.owners:Owners.of_port": "asked by tests only",
     "launcher.profile.json_schema:text": "writes profiles/profile.schema.json, which ships",
-    "launcher.json_values:*": "the readers of JSON come as a set",
     "launcher.pytest_plugin:pytest_*": "pytest's hooks",
     "launcher.pytest_plugin:SmokeItem.*": "pytest's methods of an item",
 }

@@ -61,7 +61,7 @@ class _Recorder(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_OPTIONS = answer  # noqa: N815
 
-    def log_message(self, *_: Any) -> None:
+    def log_message(self, *_: object) -> None:
         pass
 
 
@@ -217,7 +217,7 @@ def test_bytes_that_are_no_json_are_sent_as_they_were(tmp_path: Path) -> None:
         {"headers": {"X-A": "a\r\nb"}},
     ],
 )
-def test_what_cannot_be_repeated_exactly_has_no_line(changes: dict[str, Any]) -> None:
+def test_what_cannot_be_repeated_exactly_has_no_line(changes: dict[str, object]) -> None:
     assert curl(exchange(**changes)) is None
 
 
@@ -230,7 +230,7 @@ def test_what_cannot_be_repeated_exactly_has_no_line(changes: dict[str, Any]) ->
         ({}, False),
     ],
 )
-def test_a_stream_is_shown_as_it_comes(changes: dict[str, Any], streams: bool) -> None:
+def test_a_stream_is_shown_as_it_comes(changes: dict[str, object], streams: bool) -> None:
     line = curl(exchange(**changes))
     assert line is not None
     assert ("--no-buffer" in shlex.split(line)) is streams
@@ -249,7 +249,7 @@ def test_the_line_of_each_check_sends_what_the_check_sent(tmp_path: Path) -> Non
     """The wrong and the missing key of `auth` among them."""
     requests_sent: list[tuple[Any, ...]] = []
 
-    def note(server: Any, method: str, path: str, data: bytes, headers: Any) -> None:
+    def note(server: object, method: str, path: str, data: bytes, headers: Any) -> None:
         keys = [headers.get(name) for name in ("Authorization", "x-api-key", "anthropic-version")]
         requests_sent.append((method, path, *keys, normalized(data)))
 

@@ -71,6 +71,9 @@ def _say(question: str, messages: list[Body], draw: random.Random, body: Body) -
     echo = re.search(r"exactly: (.+)$", question)
     count = re.search(r"Count from 1 to (\d+)", question)
     secret = re.search(r"secret number is (\d+)", question)
+    seen = re.findall(r"\[(?:picture|video) ([\d ]+)\]", question)
+    if seen:
+        return ", ".join(" ".join(seen).split())
     if echo:
         return echo[1]
     if secret:
@@ -117,8 +120,8 @@ def _calls(question: str, tools: Body, choice: object) -> list[Body]:
     calls = []
     for name in names_:
         for city in cities:
-            place = {**_instance(tools[name]["parameters"]), "location": city}
-            calls.append({"name": name, "arguments": json.dumps(place)})
+            request = {**_instance(tools[name]["parameters"]), "location": city}
+            calls.append({"name": name, "arguments": json.dumps(request)})
     return calls
 
 

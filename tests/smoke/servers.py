@@ -26,7 +26,7 @@ from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.smoke import model
+from tests.smoke import model, pictures
 from tests.smoke.messages import MessagesMixin
 
 Body = model.Body
@@ -189,7 +189,11 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
             raise BadRequestError("max_tokens must be at least 1")
         for message in messages:
             if isinstance(message, dict) and isinstance(message.get("content"), list):
-                message["content"] = "".join(str(p.get("text", "")) for p in message["content"])
+                fetches = self.server.memory.get("fetches")
+                parts = [pictures.text_of(p, fetches=fetches) for p in message["content"]]
+                if None in parts:
+                    raise BadRequestError("media URLs must be data URLs")
+                message["content"] = "".join(str(part) for part in parts)
         if model.prompt_tokens(body) >= CONTEXT:
             raise BadRequestError(f"the prompt is longer than {CONTEXT} tokens")
         return body

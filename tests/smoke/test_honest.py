@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from launcher.json_values import JsonObject
-from launcher.result import Result
 from launcher.smoke.run.suite import smoke
-from tests.smoke.rows import rows
+from tests.smoke.rows import Report, data_of, rows
 from tests.smoke.servers import serve
 from tests.smoke.targets import target_of
-from tests.support.as_json import as_json
 
 
-def verdicts(result: Result[JsonObject]) -> dict[tuple[str, str], tuple[str, str]]:
+def verdicts(result: Report) -> dict[tuple[str, str], tuple[str, str]]:
     return {
         (c["name"], c["client"]): (c["verdict"], c["message"])
         for c in rows(result)
@@ -41,5 +38,5 @@ def test_both_clients_see_the_same() -> None:
     with serve(key="right") as server:
         result = smoke(target_of(server), tags=["full"], clients=["all"])
     assert verdicts(result) == {}
-    assert as_json(result.payload)["clients"] == ["requests", "openai"]
-    assert as_json(result.payload)["differences"] == []
+    assert data_of(result)["clients"] == ["requests", "openai"]
+    assert data_of(result)["differences"] == []

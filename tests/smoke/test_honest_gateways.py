@@ -20,10 +20,9 @@ from launcher.smoke.clients.messages_dialect import response
 from launcher.smoke.run.suite import smoke
 from tests.smoke.defects.planting import Route, choice_of, deltas, pieces
 from tests.smoke.gateways import GATEWAYS
-from tests.smoke.rows import doubts, rows
+from tests.smoke.rows import data_of, doubts, only, rows
 from tests.smoke.servers import Body, Defect, Event, Handler, RouteAnswer, Server, serve
 from tests.smoke.targets import target_of
-from tests.support.as_json import as_json
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -241,7 +240,7 @@ def test_a_well_known_server_or_gateway(name: str) -> None:
     with serve(GATEWAYS[name], key=KEY) as server:
         result = smoke(target_of(server), tags=["full"], clients=["all"])
     assert doubts(result) == {}
-    assert [d for d in as_json(result.payload)["differences"] if not d["known"]] == []
+    assert [d for d in data_of(result)["differences"] if not d["known"]] == []
 
 
 SPOKEN = ["chat", "stream-end", "usage", "keep-alive", "auth"]
@@ -256,7 +255,7 @@ def test_a_gateway_of_the_messages_dialect(name: str) -> None:
         target = replace(target, endpoint=replace(target.endpoint, dialect="anthropic"))
         result = smoke(target, names=names, clients=["all"])
     assert doubts(result) == {}
-    assert as_json(result.payload)["clients"] == ["requests", "anthropic"]
+    assert data_of(result)["clients"] == ["requests", "anthropic"]
 
 
 # --- refusals of a key ----------------------------------------------------------------------
@@ -301,7 +300,7 @@ def test_a_redirect_to_a_login_is_a_refusal() -> None:
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_busy_server_says_nothing_of_keys(status: int) -> None:
     with serve(Defect("gateway", "", route=refusing(status, "")), key=KEY) as server:
-        (check,) = as_json(smoke(target_of(server), names=["auth"]).payload)["checks"]
+        check = only(smoke(target_of(server), names=["auth"]))
     assert (check["verdict"], "overloaded" in check["message"]) == ("inconclusive", True)
 
 
@@ -336,7 +335,7 @@ BROKEN: RouteAnswer = (500, {"error": {"message": "internal error"}})
 )
 def test_a_refusal_by_chance_is_a_doubt(answers: tuple[RouteAnswer, ...], expected: str) -> None:
     with serve(Defect("chance", "", route=by_turns(*answers)), key=KEY) as server:
-        (check,) = as_json(smoke(target_of(server), names=["auth"]).payload)["checks"]
+        check = only(smoke(target_of(server), names=["auth"]))
     assert (check["verdict"], check["findings"]) == ("inconclusive", [])
     assert expected in check["message"]
 

@@ -10,8 +10,6 @@ from email.message import Message
 
 import pytest
 
-from launcher.json_values import JsonObject
-from launcher.result import Result
 from launcher.smoke.clients.base import Endpoint
 from launcher.smoke.clients.transcript import Transcript
 from launcher.smoke.comparison import toolset
@@ -19,11 +17,10 @@ from launcher.smoke.outcome import Outcome
 from launcher.smoke.run import liveness
 from launcher.smoke.run.suite import smoke
 from launcher.smoke.target import Target
-from tests.smoke.rows import rows
+from tests.smoke.rows import Report, data_of, rows
 from tests.smoke.servers import Body, Defect, RouteAnswer, Server, serve
 from tests.smoke.targets import target_of
 from tests.smoke.test_no_answer import deaf
-from tests.support.as_json import as_json
 
 UNRESPONSIVE = "the server does not answer"
 
@@ -37,7 +34,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(liveness, "LOOK_SECONDS", 0.1)
 
 
-def messages(result: Result[JsonObject], verdict: str) -> list[str]:
+def messages(result: Report, verdict: str) -> list[str]:
     return [c["message"] for c in rows(result) if c["verdict"] == verdict]
 
 
@@ -50,7 +47,7 @@ def hangs_after(count: int) -> Defect:
                 server.memory["n"] = server.memory.get("n", 0) + 1
                 hang = server.memory["n"] > count
             if hang:
-                server.hang.wait(300)
+                server.hang.wait(600)
 
     return Defect("hangs", "chat", route=route)
 
@@ -61,7 +58,7 @@ def test_a_server_that_never_says_a_word_ends_a_full_run_long_before_one_request
         begun = time.monotonic()
         result = smoke(replace(target, health_url=f"{url}/health"), tags=["full"])
     assert time.monotonic() - begun < 60
-    assert as_json(result.payload)["stopped"]["code"] == "unresponsive"
+    assert data_of(result)["stopped"]["code"] == "unresponsive"
     assert len(messages(result, "fail")) >= 1
     assert all(UNRESPONSIVE in m for m in messages(result, "could not check"))
     assert not messages(result, "pass")
@@ -77,7 +74,7 @@ def test_a_server_that_answers_health_and_hangs_is_noticed_in_the_middle_of_a_ru
         target = target_of(server, request_timeout=120, max_num_seqs=8)
         result = smoke(target, tags=["quick"])
         assert time.monotonic() - begun < 60
-    assert as_json(result.payload)["stopped"]["code"] == "unresponsive"
+    assert data_of(result)["stopped"]["code"] == "unresponsive"
     assert 1 <= sum(UNRESPONSIVE in m for m in messages(result, "fail")) <= 8
     assert result.exit_code == 1
 
@@ -101,14 +98,14 @@ def test_what_waits_is_told_when_a_second_question_gets_no_answer_either() -> No
 
 
 def test_a_second_question_that_is_answered_ends_nothing() -> None:
-    asked = threading.Semaphore(0)
+    questions = threading.Semaphore(0)
     box: liveness.Box = queue.SimpleQueue()
-    with serve(Defect("alive", "", request=lambda server, body: asked.release())) as server:
+    with serve(Defect("alive", "", request=lambda server, body: questions.release())) as server:
         watched = watch(target_of(server, request_timeout=120))
         with watched.watching(), watched.announce(box):
             # Twice: the first answer was taken for a sign of life.
-            assert asked.acquire(timeout=50)
-            assert asked.acquire(timeout=50)
+            assert questions.acquire(timeout=50)
+            assert questions.acquire(timeout=50)
     assert watched.stopped is None
     assert box.empty()
 
@@ -132,14 +129,14 @@ def test_a_server_that_is_only_slow_is_asked_to_the_end() -> None:
 
     with serve(Defect("slow", "chat", request=slow)) as server:
         result = smoke(target_of(server, request_timeout=60), names=["chat"])
-    assert as_json(result.payload)["stopped"] is None
+    assert data_of(result)["stopped"] is None
     assert messages(result, "fail") == []
 
 
 def test_health_alone_that_hangs_ends_nothing_else() -> None:
     def route(server: Server, method: str, path: str, data: bytes, headers: Message) -> None:
         if path == "/health":
-            server.hang.wait(300)
+            server.hang.wait(600)
 
     with serve(Defect("health", "health", route=route)) as server:
         result = smoke(target_of(server, request_timeout=8), names=["health", "chat"])

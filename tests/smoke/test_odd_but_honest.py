@@ -24,6 +24,7 @@ from tests.smoke.defects.planting import (
 from tests.smoke.rows import rows
 from tests.smoke.servers import Body, Defect, Event, Handler, Server, serve
 from tests.smoke.targets import target_of
+from tests.support.waiting import slowness
 
 
 def bytes_of(change: Callable[[bytes], bytes]) -> Hooks:
@@ -198,7 +199,7 @@ def versioned(server: Server, body: Body, answer: Body) -> None:
 )
 def test_of_an_unknown_server_is_no_failure(hooks: Hooks) -> None:
     with serve(Defect("odd", "", **hooks), key="right") as server:
-        target = replace(of_url(server.url, key="right"), request_timeout=20.0)
+        target = replace(of_url(server.url, key="right"), request_timeout=20.0 * slowness())
         result = smoke(target, tags=["full"])
     wrong = {
         c["name"]: c["message"] for c in rows(result) if c["verdict"] in ("fail", "inconclusive")

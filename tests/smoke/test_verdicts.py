@@ -23,10 +23,9 @@ from launcher.smoke.targets.address import base_url
 from launcher.smoke.targets.resolve import resolve
 from tests.smoke import model
 from tests.smoke.defects import DEFECTS
-from tests.smoke.rows import only, rows
+from tests.smoke.rows import data_of, only, rows
 from tests.smoke.servers import Body, Defect, RouteAnswer, Server, serve
 from tests.smoke.targets import target_of
-from tests.support.as_json import as_json
 
 MINE = {"name": "own", "request": {"messages": []}, "expect": {"matches": "x"}}
 
@@ -294,7 +293,7 @@ def test_a_server_that_varies_is_no_difference_between_clients() -> None:
 
     with serve(Defect("varies", "chat", payload=another_each_time), key="k") as server:
         result = smoke(target_of(server), names=["chat"], clients=["all"])
-    assert [d for d in as_json(result.payload)["differences"] if "plain" in d["check"]] == []
+    assert [d for d in data_of(result)["differences"] if "plain" in d["check"]] == []
 
 
 def test_a_request_that_only_one_client_gets_answered_is_a_difference() -> None:
@@ -306,7 +305,7 @@ def test_a_request_that_only_one_client_gets_answered_is_a_difference() -> None:
 
     with serve(Defect("two-faced", "chat", route=no_tools_for_sdks), key="k") as server:
         result = smoke(target_of(server), names=["chat"], clients=["all"])
-    verdicts = [d["verdicts"] for d in as_json(result.payload)["differences"]]
+    verdicts = [d["verdicts"] for d in data_of(result)["differences"]]
     assert {"requests": "answered", "openai": "HTTP 500"} in verdicts
     assert result.exit_code == 1
 
@@ -337,7 +336,7 @@ def test_of_a_server_that_is_not_there_nothing_could_be_checked(
     result = smoke(target, names=names, clients=[client])
     cause = f"cannot connect to {server.url}: connection refused"
     assert {(c["verdict"], c["message"]) for c in rows(result)} == {("could not check", cause)}
-    assert as_json(result.payload)["unreachable"] == cause
+    assert data_of(result)["unreachable"] == cause
     assert result.exit_code == 3
 
 
@@ -351,7 +350,7 @@ def test_a_server_that_goes_away_in_between_has_failed() -> None:
 
     with serve(Defect("goes-away", "chat", route=goes_away)) as server:
         result = smoke(target_of(server), names=["health", "chat", "usage", "max-tokens"])
-    assert as_json(result.payload)["unreachable"] is None
+    assert data_of(result)["unreachable"] is None
     assert result.exit_code == 1
 
 
@@ -414,7 +413,7 @@ def test_the_profile_says_what_runs_by_default() -> None:
         "count-tokens",
         "messages-stream",
     ]
-    assert as_json(result.payload)["repeat"] == 2
+    assert data_of(result)["repeat"] == 2
     assert {c["rate"]["draws"] for c in rows(result)} == {2}
 
 
@@ -433,7 +432,7 @@ def test_what_one_client_sees_and_another_does_not_is_a_finding() -> None:
     with serve(defect, key="k") as server:
         result = smoke(target_of(server), names=["chat"], clients=["all"])
     assert {c["verdict"] for c in rows(result)} == {"pass"}
-    verdicts = [d["verdicts"] for d in as_json(result.payload)["differences"]]
+    verdicts = [d["verdicts"] for d in data_of(result)["differences"]]
     assert {"requests": "The capital of France is Paris.", "openai": "something else"} in verdicts
     assert result.exit_code == 1
 
@@ -462,7 +461,7 @@ WORST_FIRST: tuple[Verdict, ...] = ("fail", "inconclusive", "could not check", "
 @pytest.mark.parametrize("worse", WORST_FIRST)
 @pytest.mark.parametrize("better", WORST_FIRST)
 def test_the_worst_draw_is_the_verdict(worse: Verdict, better: Verdict) -> None:
-    """A draw that could not be checked is no pass, wherever it stands among those that passed."""
+    """A draw that could not be checked is not a pass, wherever it stands among passes."""
     if WORST_FIRST.index(worse) > WORST_FIRST.index(better):
         worse, better = better, worse
     for verdicts in ((worse, better), (better, worse), (better, worse, better)):

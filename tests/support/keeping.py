@@ -5,12 +5,11 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from launcher.codec import encode_object
 from launcher.errors import ExitCode
 from launcher.instance.store import Lock
-from launcher.json_values import JsonObject
+from launcher.json_values import JsonObject, JsonValue
 from launcher.keeper import requests
 from launcher.keeper.claim import ProcessClaim
 from launcher.keeper.identity import look, this_host
@@ -66,7 +65,7 @@ class Keeping:
             self._lock.release()
         self.server.close()
 
-    def tell(self, event: str, **fields: Any) -> None:
+    def tell(self, event: str, **fields: JsonValue) -> None:
         message = {"event": event, "time": round(time.time(), 3), **fields}
         self.loop.call_soon(lambda: self.server.publish(message))
 
@@ -79,7 +78,7 @@ class Keeping:
 
         self.loop.call_soon(drop)
 
-    def end(self, state: str | None = None, **fields: Any) -> None:
+    def end(self, state: str | None = None, **fields: object) -> None:
         """The keeper's end; without a state it was killed in the middle."""
         if state is not None:
             self.state.state = InstanceState(state)
@@ -90,7 +89,7 @@ class Keeping:
         write_state(self.folder, self.state)
         self.close()
 
-    def end_soon(self, state: str | None = None, **fields: Any) -> None:
+    def end_soon(self, state: str | None = None, **fields: object) -> None:
         """The end from within the keeper's own thread; without a state its file stays as it is."""
         if state is not None:
             self.state.state = InstanceState(state)

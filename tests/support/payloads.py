@@ -28,13 +28,13 @@ from launcher.instance.payloads import Down, Restart, Up
 from launcher.instance.show import PlanOutput
 from launcher.json_values import JsonObject, JsonValue
 from launcher.plan.memory import MemoryPlan
+from launcher.preparation.new_profile import NewProfile
 from launcher.report.payloads import (
     Completion,
     DoctorReport,
     ProfileList,
     ProfileSchema,
     ShownProfile,
-    StarterProfile,
     Version,
 )
 from launcher.report.smoke_payloads import CheckList, Comparison, SmokeRun
@@ -53,7 +53,7 @@ PAYLOADS: dict[str, tuple[type, ...]] = {
     "profiles list": (ProfileList,),
     "profiles show": (ShownProfile,),
     "profiles schema": (ProfileSchema,),
-    "profiles init": (StarterProfile,),
+    "profiles init": (NewProfile,),
     "profiles diff-release": (ReleaseChanges,),
     "engine list": (EngineList,),
     "engine install": (EngineInstall, PlannedInstall),

@@ -162,7 +162,6 @@ def _option(entry: JsonValue) -> Option:
         effective_default=text_at(entry, "effective_default") or None,
         choices=choices or None,
         repeatable=at(entry, "nargs") == "+",
-        group=text_at(entry, "group"),
         deprecated=at(entry, "deprecated") is True,
         deprecation_note=text_at(entry, "deprecation_note") or None,
         meaning=text_at(entry, "meaning"),

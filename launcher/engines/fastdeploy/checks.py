@@ -17,7 +17,13 @@ from launcher.engines.common import (
     merged,
     problem,
 )
-from launcher.engines.fastdeploy import combinations, model_checks, shell, vocabulary
+from launcher.engines.fastdeploy import (
+    combinations,
+    model_checks,
+    models_on_release,
+    shell,
+    vocabulary,
+)
 from launcher.engines.fastdeploy.catalogue import (
     LINES,
     comma_lists,
@@ -129,6 +135,7 @@ def for_line(profile: Profile, line: str) -> list[Problem]:
     typed = {p.where for p in problems}
     problems += [p for p in _late(profile, line) if p.where is None or p.where not in typed]
     problems += model_checks.check(profile, line)
+    problems += models_on_release.check(profile, line)
     problems += combinations.check(profile, line)
     problems += shell.check(profile, line)
     return in_file_order(dict.fromkeys(problems))
@@ -163,12 +170,12 @@ def _variables(profile: Profile, line: str) -> list[Problem]:
 def _outside(name: str) -> bool:
     from launcher.engines.fastdeploy.catalogue import load
 
-    others = list_at(load("environment.json"), "outside_envs_py")
-    return any(name in text_at(entry, "name") for entry in others)
+    entries = list_at(load("environment.json"), "outside_envs_py")
+    return any(name in text_at(entry, "name") for entry in entries)
 
 
 def _newer_keys(profile: Profile, line: str) -> list[Problem]:
-    """Keys that are no option of their own, in a release that does not have what is behind them."""
+    """Keys that are not options, in a release that does not have what is behind them."""
     problems = []
     for key, option, value in (
         ("api-key", "api-key", profile.api_key),
@@ -252,7 +259,7 @@ def _words_of(requested: Requested, name: str, value: object) -> list[str]:
 def notes(profile: Profile, line: str) -> tuple[str, ...]:
     """Names that were translated, and flags that this release takes and ignores."""
     requested = Requested(profile)
-    notes_ = []
+    notes_ = list(models_on_release.notes(profile, line))
     for name, kind in (("reasoning-parser", "reasoning"), ("tool-call-parser", "tool")):
         value = requested.value(name)
         called = vocabulary.parser(value, kind, line) if isinstance(value, str) else None

@@ -17,7 +17,8 @@ class ModelFacts:
 
     `reasoning` and `tool` are the neutral parser names it needs, None where it does not think or
     call tools. `heads` and `kv_heads` are attention heads, None where unknown. `torch`: its
-    weights have Hugging Face's layout. `first_line` is the first release that serves it.
+    weights have Hugging Face's layout. `first_line` is the first release that serves it, `context`
+    the number of tokens of a prompt and its answer.
     """
 
     id: str
@@ -29,6 +30,12 @@ class ModelFacts:
     kv_heads: int | None
     torch: bool
     first_line: str | None
+    context: int | None = None
+
+    @property
+    def all_heads(self) -> tuple[int, int] | None:
+        """Attention heads and KV heads."""
+        return (self.heads, self.kv_heads or self.heads) if self.heads else None
 
     @property
     def always_thinks(self) -> bool:
@@ -73,6 +80,7 @@ def _facts_of(entry: JsonValue, repo: str) -> ModelFacts:
         kv_heads=integer_at(entry, "kv_heads"),
         torch=name.endswith(("-PT", "-Thinking")),
         first_line=first[:3] if first[:1].isdigit() else None,
+        context=integer_at(entry, "context"),
     )
 
 

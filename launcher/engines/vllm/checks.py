@@ -14,6 +14,8 @@ from launcher.engines.common import (
     in_file_order,
     problem,
 )
+from launcher.engines.fastdeploy.models import model_facts
+from launcher.engines.model_checks import check_gguf, check_heads, check_layout, heads_of
 from launcher.engines.neutral import check_keys, check_values
 from launcher.engines.options import OptionTable
 from launcher.engines.vllm import flags
@@ -97,6 +99,13 @@ def validate(profile: Profile, release: Release | None) -> list[Problem]:
     problems += _ranges(profile)
     if profile.model.startswith("-") or not profile.model.strip():
         problems.append(problem(profile, "model", "bad-model", f"{profile.model!r} is not a model"))
+    problems += check_gguf(profile, "vLLM")
+    problems += check_layout(profile, "vLLM")
+    size = engine_arg(profile, "tensor-parallel-size")
+    if isinstance(size, int) and not isinstance(size, bool):
+        facts = model_facts(profile)
+        heads = heads_of(profile) or (facts.all_heads if facts else None)
+        problems += check_heads(profile, _key(profile, "tensor-parallel-size"), size, heads)
     if profile.stop.drain and "shutdown-timeout" not in flags_.table:
         problems.append(
             problem(profile, "stop.drain", "key-not-supported",
@@ -134,14 +143,19 @@ def _parsers(profile: Profile, flags_: Catalogue) -> list[Problem]:
         if called in names:
             continue
         meant = did_you_mean(called, names)
-        key = KEYS.key_of(option)
-        key = key if key and profile.setting(key) else f"engine-args.{option}"
+        key = _key(profile, option)
         problems.append(
             problem(profile, key, "unknown-parser",
                     f"vLLM {flags_.table.version} has no {kind} parser {called!r}{meant}",
                     f"known: {', '.join(names)}")
         )  # fmt: skip
     return problems
+
+
+def _key(profile: Profile, option: str) -> str:
+    """The key that gives a neutral option."""
+    key = KEYS.key_of(option)
+    return key if key and profile.setting(key) is not None else f"engine-args.{option}"
 
 
 def _ranges(profile: Profile) -> list[Problem]:

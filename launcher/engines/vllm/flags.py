@@ -66,7 +66,6 @@ for action in make(Parser())._actions:
         "nargs": action.nargs,
         "default": plain(action.default),
         "choices": [str(c) for c in action.choices] if action.choices else None,
-        "required": action.required,
         "takes": probe(action.type) if callable(action.type) else None,
         "deprecated": bool(getattr(action, "deprecated", False)),
     })

@@ -45,7 +45,7 @@ def message(payload: Body) -> Body:
 
 def payload(change: Callable[[Body, Body], object]) -> Payload:
     """A hook that changes plain answers: change(payload, request)."""
-    return lambda server, body, made: change(made, body)
+    return lambda server, body, answer: change(answer, body)
 
 
 def deltas(change: Callable[[list[Event], Body], list[Event]]) -> Events:

@@ -141,5 +141,5 @@ def _key(check: Callable[[str | None], bool]) -> Route:
     return route
 
 
-defect("missing-key-accepted", "auth", route=_key(lambda given: given is None))
-defect("wrong-key-accepted", "auth", route=_key(lambda given: "wrong" in str(given)))
+defect("missing-key-accepted", "auth", route=_key(lambda key: key is None))
+defect("wrong-key-accepted", "auth", route=_key(lambda key: "wrong" in str(key)))

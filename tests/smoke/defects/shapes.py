@@ -17,6 +17,7 @@ from tests.smoke.defects.planting import (
     pieces,
 )
 from tests.smoke.servers import DONE, Body, Event, Handler, Server
+from tests.support.waiting import slowness
 
 
 def _choice(**changes: object) -> Payload:
@@ -188,7 +189,7 @@ defect(
 
 def _lump(server: Server, body: Body, events: list[Event]) -> list[Event]:
     """Generates first, then writes the whole stream at once."""
-    server.hang.wait(0.004 * len(events))
+    server.hang.wait(0.004 * len(events) * slowness())
     data = b"".join(
         f"data: {e if isinstance(e, str) else json.dumps(e)}\n\n".encode() for e in events
     )

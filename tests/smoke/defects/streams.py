@@ -166,7 +166,7 @@ defect("event-not-json", "stream-end", events=deltas(_event_broken))
 defect("emoji-dropped", "stream-equals-plain", events=deltas(_emoji_dropped))
 defect("bytes-cut", "stream-bytes", events=deltas(_bytes_cut))
 defect("generated-then-sent", "stream-timing", events=deltas(_generated_first), pause=lambda i: 0.0)
-defect("hang-after-first-token", "stream-timing", pause=lambda i: 30.0 if i == 4 else 0.001)
+defect("hang-after-first-token", "stream-timing", pause=lambda i: 600.0 if i == 4 else 0.001)
 defect(
     "output-cut-at-16",
     "max-output",

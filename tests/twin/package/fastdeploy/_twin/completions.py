@@ -184,7 +184,7 @@ class Completions:
             index, _receive(peer), reason, len(ids), config.reasoning, config.tool_parser
         )
 
-    def _render(self, messages: list[dict[str, Any]], body: dict[str, Any]) -> str:
+    def _render(self, messages: list[dict[str, object]], body: dict[str, Any]) -> str:
         plain = [
             {**message, "content": answers.text_of(message.get("content"))}
             for message in messages
@@ -235,7 +235,7 @@ class Completions:
         return f"{thinking}{reply.content}"
 
 
-def _prompts(prompt: Any) -> list[Any]:
+def _prompts(prompt: object) -> list[Any]:
     return (
         prompt if isinstance(prompt, list) and prompt and isinstance(prompt[0], str) else [prompt]
     )
