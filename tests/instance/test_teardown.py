@@ -7,6 +7,7 @@ import pytest
 from launcher.errors import DeadlineError, ExitCode
 from launcher.instance import teardown
 from launcher.instance.store import InstanceDir
+from launcher.json_values import JsonObject
 from tests.support.keeping import Keeping
 
 
@@ -15,7 +16,14 @@ def lock(keeping: Keeping) -> None:
     keeping.hold_lock()
 
 
-NOTHING_LEFT = {"processes": 0, "ports": 0, "shm": 0, "queues": 0, "temporary": 0, "left": []}
+NOTHING_LEFT: JsonObject = {
+    "processes": 0,
+    "ports": 0,
+    "shm": 0,
+    "queues": 0,
+    "temporary": 0,
+    "left": [],
+}
 
 
 def test_the_result_is_the_last_event(keeping: Keeping) -> None:

@@ -136,7 +136,7 @@ def check(key: str, expected: JsonValue) -> SettingCheck:
     [(4096, 4096), (4096, "4096"), ("a", "a"), ([1, 2], "1,2"), ("1,2", [1, 2])],
 )
 def test_settings_are_equal_however_they_are_spelled(
-    served: Served, requested: object, runs: object
+    served: Served, requested: JsonValue, runs: object
 ) -> None:
     plan = served((check("len", requested),), settings={"engine": {"len": runs}})
     rung = readiness.settings(plan, None)
