@@ -103,7 +103,8 @@ class PortNeed:
 
     `default` is its number where the profile does not say. `unique_low_byte`: the number modulo
     256 must be unique on the host. `span`: how many consecutive numbers are used. `address`:
-    where the engine binds, None for the profile's host.
+    where the engine binds, None for the profile's host. `socket`: path of
+    the Unix socket that listens instead of the port, with `{port}` for the number.
     """
 
     name: str
@@ -113,6 +114,7 @@ class PortNeed:
     address: str | None = None
     shown_as: str = ""
     required: bool = True
+    socket: str | None = None
 
 
 @dataclass(frozen=True)

@@ -110,4 +110,5 @@ class ReleaseChanges:
     added: tuple[str, ...] = ()
     defaults: tuple[str, ...] = ()
     renamed: tuple[str, ...] = ()
+    behaviour: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -48,7 +48,7 @@ def ask_health(plan: JsonObject, pids: Iterable[int], keeper: int | None, timeou
     `plan` is the launch plan as plain JSON; `pids` are the recorded processes of the instance,
     `keeper` the pid whose descendants are looked at where none of those holds the port.
     """
-    from launcher.probe.readiness import health
+    from launcher.probe.readiness import ask_paused, health
 
     try:
         readiness = object_at(plan, "readiness")
@@ -62,6 +62,18 @@ def ask_health(plan: JsonObject, pids: Iterable[int], keeper: int | None, timeou
         if stranger is not None:
             return Health(False, f"port {port} is held by another process, {stranger}")
         rung = health(question, port, timeout=timeout)
+        paused_path = text_at(readiness, "paused_path")
+        if rung.verdict == "passed" and paused_path:
+            rung_paused = ask_paused(
+                question.address, port, paused_path, _known_key(plan), timeout=timeout
+            )
+            if rung_paused.code == "engine-paused":
+                return Health(
+                    False,
+                    rung_paused.message,
+                    rung.evidence.get("status"),
+                    remedy=rung_paused.remedy,
+                )
     except (OSError, ValueError) as error:
         return Health(False, f"its server cannot be asked: {error!r}")
     status, body = rung.evidence.get("status"), rung.evidence.get("body", "")
@@ -113,6 +125,20 @@ def ask_completion(plan: LaunchPlan) -> Health:
     # It answers: with another key it would do so with text, and a busy one a little later.
     answers = rung.code == "key-refused" or status == 429
     return Health(rung.verdict == "passed" or (None if answers else False), summary, status)
+
+
+def _known_key(plan: JsonObject) -> str | None:
+    """The API key of a plan in plain JSON, None where it has none or it cannot be had here."""
+    from launcher.profile.secrets import resolve
+
+    name = text_at(plan, "readiness", "auth_secret")
+    reference = text_at(plan, "secrets", name)
+    if not reference or reference.startswith("cmd:"):
+        return None
+    try:
+        return resolve(reference)
+    except DeployError:
+        return None
 
 
 def _key(plan: LaunchPlan) -> str | None:

@@ -71,6 +71,7 @@ def diff_release(result: Result[ReleaseChanges]) -> str:
         (data.added, "new"),
         (data.renamed, "spelled differently"),
         (data.defaults, "default moved"),
+        (data.behaviour, "behaves differently"),
         (data.notes, "note"),
     )
     lines = [f"  {called}: {entry}" for entries, called in parts for entry in entries]

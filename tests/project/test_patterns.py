@@ -91,7 +91,6 @@ PLANTED = {
     "a run of a negated class": (r"[^,]+,", "search"),
     "anything between two words": (r"start.*end", "search"),
     "blanks in front of the end": (r"\s+$", "search"),
-    "a quoted text that is not closed": (r"'[^']*' failed", "finditer"),
     "an opened bracket that is not closed": (r"\[[^\]]*\]", "sub"),
     "a terminal's sequence that is not ended": (r"\x9d[^\x07\x1b]*(?:\x07|\x1b\\\\)", "sub"),
     "a lookahead over the rest": (r"(?=.*x)a", "search"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from packaging.version import Version
+
 from launcher.doctor.model import Check, Outcome, Subject, fail, gib, ok, unknown, warn
 from launcher.engines.fastdeploy.requested import Requested
 from launcher.environments import recipes
@@ -103,6 +105,10 @@ def architecture(subject: Subject) -> Outcome | None:
     with_capability = [g for g in used if g.compute_capability is not None]
     if not with_capability:
         return unknown("the driver does not tell the cards' compute capability")
+    release = subject.installed.release if subject.installed else None
+    version = release.version if release else None
+    if "cu126" in recipes.builds(recipes.get("fastdeploy"), version):
+        return _one_wheel(subject, with_capability, version)
     built_for = _wheels()
     wheels: dict[str, Gpu] = {}
     for card in with_capability:
@@ -163,6 +169,30 @@ def memory(subject: Subject) -> Outcome | None:
 
 def _oldest_driver() -> int:
     return int(recipes.get("fastdeploy").data["minimum-driver"])
+
+
+def _one_wheel(subject: Subject, cards: list[Gpu], version: str | None) -> Outcome:
+    """From 2.5 on one wheel serves all cards; its CUDA version must not be newer than the driver.
+
+    Wheels of a newer minor version run too, but for kernels that have to be compiled at run time.
+    """
+    kinds = recipes.builds(recipes.get("fastdeploy"), version)
+    for card in cards:
+        major, minor = card.compute_capability or (0, 0)
+        if not any(f"{major}.{minor}" in kind["compute-capability"] for kind in kinds.values()):
+            return fail(
+                f"GPU {card.index} {card.name} has compute capability {major}.{minor}, "
+                "for which no FastDeploy wheel is built",
+                "use another card, or another engine",
+            )
+    built, driver = _built_for(subject), subject.host.gpus.cuda
+    names = ", ".join(card.name for card in cards)
+    if built is None or built not in kinds or driver is None:
+        return ok(f"one wheel of FastDeploy {version} for {names}")
+    summary = f"wheel {built} (CUDA {kinds[built]['cuda']}), driver for CUDA {driver}: {names}"
+    if Version(kinds[built]["cuda"]) > Version(driver):
+        return warn(summary, "ernie-deploy engine install fastdeploy --arch cu126")
+    return ok(summary)
 
 
 def _wheels() -> dict[str, str]:

@@ -125,9 +125,13 @@ def _recipe(subject: Subject) -> recipes.Recipe | None:
 def _pairing(release: Release) -> tuple[str, str]:
     """The Paddle that goes with a FastDeploy release (or the last of its line), and its index."""
     data = recipes.get("fastdeploy").data
-    line = [v for v in data["releases"] if v.startswith(f"{release.line}.")]
+    known = list(data["releases"])
+    # The newest pairing stands in for a release that is not catalogued.
+    line = [v for v in known if v.startswith(f"{release.line}.")] or known[-1:]
     version = release.version if release.version in line else line[-1]
-    return data["releases"][version]["paddlepaddle-gpu"], data["paddle"]["index"]
+    kinds = recipes.builds(recipes.get("fastdeploy"), version)
+    index = kinds["cu126"]["index"] if "cu126" in kinds else data["paddle"]["index"]
+    return data["releases"][version]["paddlepaddle-gpu"], index
 
 
 def _impostor(python: str) -> str | None:
