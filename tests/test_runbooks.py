@@ -73,7 +73,7 @@ def test_every_rule_and_check_named_exists(page: str) -> None:
     from launcher.diagnose import pages
 
     for word in re.findall(r"ED-[A-Z0-9-]+[A-Z0-9]", (FOLDER / f"{page}.md").read_text()):
-        assert pages.page((word,))["id"] == word
+        assert pages.page((word,)).id == word
 
 
 def script(page: str) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def run(
-    function: Callable[[], Result | int],
+    function: Callable[[], Result[object] | int],
     argv: Sequence[str],
     *,
     command: str = "",
@@ -66,7 +66,7 @@ def prepare_streams() -> None:
 
 def _from_error(
     error: BaseException, argv: Sequence[str], command: str, as_json: bool
-) -> Result | int:
+) -> Result[object] | int:
     """The answer to an exception: expected, click's own, an interrupt, or a defect of ours."""
     click = sys.modules.get("click")  # what was never imported has raised nothing
     if click is not None:
@@ -90,7 +90,9 @@ def _from_error(
         return Result(command, exit_code=ExitCode.INTERRUPTED, errors=(problem,))
     from launcher.cli.crash import report_crash
 
-    result = Result(command, exit_code=ExitCode.DEFECT, errors=(report_crash(argv),))
+    result: Result[object] = Result(
+        command, exit_code=ExitCode.DEFECT, errors=(report_crash(argv),)
+    )
     if as_json:  # the person at the terminal is told as well
         from launcher.report import emit
 

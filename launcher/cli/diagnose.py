@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,9 @@ from launcher.cli.options import target_instance
 from launcher.cli.verb import json_option, verb
 from launcher.errors import ExitCode, PreconditionError, UsageError
 from launcher.result import Result
+
+if TYPE_CHECKING:
+    from launcher.diagnose.diagnosis import LogDiagnosis
 
 ENGINES = ("fastdeploy", "vllm", "transformers")
 
@@ -41,7 +45,7 @@ def command(
     engine: str | None,
     exit_code: int | None,
     ready: bool,
-) -> Result:
+) -> Result[LogDiagnosis]:
     """Find the first cause in the logs of TARGET, or of a server started outside ernie-deploy.
 
     Of TARGET its state comes first: what a ready server answers to GET /health and to a short
@@ -64,8 +68,11 @@ def command(
     return diagnose_instance(target_instance(target or ""))
 
 
-def _of_folder(folder: Path, engine: str | None, exit_code: int | None, ready: bool) -> Result:
+def _of_folder(
+    folder: Path, engine: str | None, exit_code: int | None, ready: bool
+) -> Result[LogDiagnosis]:
     from launcher.diagnose import of_folder, recognised
+    from launcher.diagnose.diagnosis import LogDiagnosis
 
     if not folder.exists():
         raise UsageError.of("no-logs", f"there is no {folder}", "--logs")
@@ -83,4 +90,4 @@ def _of_folder(folder: Path, engine: str | None, exit_code: int | None, ready: b
             "name the folder that FD_LOG_DIR had, or the file with the server's output",
         )
     code = ExitCode.NEGATIVE if diagnosis.conclusive else ExitCode.DONE
-    return Result("diagnose", {**diagnosis.to_json(), "source": str(folder)}, None, code)
+    return Result("diagnose", LogDiagnosis(diagnosis, str(folder)), None, code)

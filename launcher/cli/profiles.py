@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from launcher.cli import completing
@@ -9,6 +11,15 @@ from launcher.cli.examples import examples
 from launcher.cli.options import profile_options
 from launcher.cli.verb import VerbGroup, json_option, verb
 from launcher.result import Result
+
+if TYPE_CHECKING:
+    from launcher.environments.payloads import ReleaseChanges
+    from launcher.preparation.new_profile import NewProfile
+    from launcher.report.payloads import (
+        ProfileList,
+        ProfileSchema,
+        ShownProfile,
+    )
 
 
 @click.group(
@@ -26,11 +37,12 @@ def command() -> None:
 @command.command("list", epilog=examples("profiles list"))
 @json_option
 @verb
-def list_profiles() -> Result:
+def list_profiles() -> Result[ProfileList]:
     """The profiles in ./profiles and those that ship."""
     from launcher.profile import catalogue
+    from launcher.report.payloads import ProfileList
 
-    return Result("profiles list", {"profiles": catalogue.listing()})
+    return Result("profiles list", ProfileList(catalogue.listing()))
 
 
 @command.command(epilog=examples("profiles show profile.yaml --origins"))
@@ -45,37 +57,30 @@ def show(
     sets: tuple[str, ...],
     name: str | None,
     origins: bool,
-) -> Result:
+) -> Result[ShownProfile]:
     """The whole profile after extends, overlays, variables, options and defaults."""
     from launcher import profile
+    from launcher.report.payloads import ShownProfile
 
     loaded = profile.load(file, overlays=overlays, sets=sets, name=name, need_model=False)
-    data = {
-        "profile": loaded.resolved,
-        "path": loaded.path,
-        "notes": [note.text() for note in loaded.notes],
-    }
-    if origins:
-        data["origins"] = {
-            key: {
-                "source": origin.source,
-                "line": origin.line,
-                "column": origin.column,
-                "note": origin.note,
-            }
-            for key, origin in loaded.origins.items()
-        }
+    data = ShownProfile(
+        profile=loaded.resolved,
+        path=loaded.path,
+        notes=tuple(note.text() for note in loaded.notes),
+        origins=loaded.origins if origins else None,
+    )
     return Result("profiles show", data, loaded.name)
 
 
 @command.command(epilog=examples("profiles schema > profile.schema.json"))
 @json_option
 @verb
-def schema() -> Result:
+def schema() -> Result[ProfileSchema]:
     """The JSON Schema of profiles (draft 2020-12), for editors."""
     from launcher.profile.json_schema import json_schema
+    from launcher.report.payloads import ProfileSchema
 
-    return Result("profiles schema", {"schema": json_schema()})
+    return Result("profiles schema", ProfileSchema(json_schema()))
 
 
 @command.command(
@@ -118,7 +123,7 @@ def schema() -> Result:
 def init(
     model: str | None, engine: str, gpu: str | None, count: int | None, output: str | None,
     force: bool,
-) -> Result:  # fmt: skip
+) -> Result[NewProfile]:  # fmt: skip
     """Write a profile for MODEL: the documented settings, fitted to a GPU.
 
     MODEL is a hub id, a folder or the name of an ERNIE model. Each value has its source as a
@@ -143,7 +148,7 @@ def diff_release(
     overlays: tuple[str, ...],
     sets: tuple[str, ...],
     name: str | None,
-) -> Result:
+) -> Result[ReleaseChanges]:
     """What changes for a FastDeploy profile from release OLD to NEW."""
     from launcher import profile
     from launcher.environments.judge import compare_releases

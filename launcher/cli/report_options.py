@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from launcher.json_values import JsonObject
 from launcher.result import Result
 
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -33,7 +34,7 @@ class ReportFiles:
 
         check_writable(junit=self.junit, html=self.html, markdown=self.markdown)
 
-    def write(self, result: Result) -> Result:
+    def write(self, result: Result[JsonObject]) -> Result[JsonObject]:
         """Write the reports; the result, with an error for each that could not be written."""
         from launcher.report.files import write_reports
 

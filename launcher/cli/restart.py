@@ -22,6 +22,7 @@ from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
 if TYPE_CHECKING:
+    from launcher.instance.payloads import Down, Restart
     from launcher.instance.store import InstanceDir
 
 
@@ -48,7 +49,7 @@ def command(
     name: str | None,
     force: tuple[str, ...],
     as_json: bool,
-) -> Result:
+) -> Result[Restart | Down]:
     """Take TARGET down and bring it up again, on the ports it had.
 
     A profile is read anew; an instance's name restarts what ran, past the checks that `up` was told

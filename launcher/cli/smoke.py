@@ -13,6 +13,7 @@ from launcher.cli.examples import TARGET_OR_URL, examples
 from launcher.cli.options import duration
 from launcher.cli.report_options import ReportFiles, report_options
 from launcher.cli.verb import json_option, verb
+from launcher.json_values import JsonObject
 from launcher.result import Result
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def command(
     overlays: tuple[str, ...],
     reports: ReportFiles,
     as_json: bool,
-) -> Result:
+) -> Result[JsonObject]:
     """Prove that TARGET works.
 
     Exit codes: 0 every check passed, could not be checked, or failed as the release is known to;
@@ -148,7 +149,9 @@ def _progress(as_json: bool) -> AbstractContextManager[Progress | None]:
     return SmokeProgress(sys.stderr)
 
 
-def _listing(target: str | None, names: tuple[str, ...], tags: tuple[str, ...]) -> Result:
+def _listing(
+    target: str | None, names: tuple[str, ...], tags: tuple[str, ...]
+) -> Result[JsonObject]:
     if target is not None:
         raise click.UsageError("--list takes no TARGET: it lists the checks and sends no request.")
     from launcher.smoke.run.suite import catalogue

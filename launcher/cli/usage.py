@@ -10,7 +10,7 @@ from launcher.errors import ExitCode, Problem
 from launcher.result import Result
 
 
-def usage_error(error: click.UsageError, argv: Sequence[str]) -> Result | ExitCode:
+def usage_error(error: click.UsageError, argv: Sequence[str]) -> Result[object] | ExitCode:
     """The answer to a command line that click cannot take; its help where a group stands alone."""
     is_group = error.ctx is not None and isinstance(error.ctx.command, click.Group)
     if error.ctx is not None and is_group and not argv[len(error.ctx.command_path.split()) - 1 :]:

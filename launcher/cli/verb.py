@@ -36,7 +36,7 @@ def json_option(function: Function) -> Function:
     )(function)
 
 
-def verb(function: Callable[..., Result]) -> Callable[..., int]:
+def verb(function: Callable[..., Result[object]]) -> Callable[..., int]:
     """Show what `function` returns or the expected error it raises; return the exit code.
 
     The wrapped command must have the option of `json_option`. `function` may take `as_json`.

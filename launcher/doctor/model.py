@@ -165,18 +165,6 @@ class Finding:
     remedy: str | None
     fast: bool
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return {
-            "check": self.check,
-            "title": self.title,
-            "answer": self.answer,
-            "evidence": self.evidence,
-            "why": self.why,
-            "remedy": self.remedy,
-            "fast": self.fast,
-        }
-
 
 def gib(size: float) -> str:
     """A size for people: `12.3 GiB`, below one GiB in MiB."""

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from launcher.plan.model import FailureRule
 
@@ -34,7 +34,7 @@ class RuleEntry:
     """
 
     id: str
-    kind: str
+    kind: Literal["failure", "summary", "warning", "request", "noise", "symptom"]
     pattern: str | None
     cause: str
     remedy: str

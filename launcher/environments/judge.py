@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from launcher import engines
+from launcher.codec import decode
 from launcher.engines.common import in_every, in_file_order
+from launcher.environments.payloads import Checked, ReleaseChanges, Validation
 from launcher.errors import DeployError, PreconditionError, Problem, ProfileError, UsageError
 from launcher.profile.model import Profile
 
@@ -28,8 +30,8 @@ NO_ENGINE = {
 """Code to what it means where it holds for every engine."""
 
 
-def judge(profile: Profile, version: str | None = None) -> dict[str, Any]:
-    """What was checked and what there is to say; JSON types only.
+def judge(profile: Profile, version: str | None = None) -> Validation:
+    """What was checked and what there is to say.
 
     Raises:
         ProfileError: with every problem.
@@ -50,23 +52,19 @@ def judge(profile: Profile, version: str | None = None) -> dict[str, Any]:
     if problems:
         raise ProfileError(problems)
     tell = getattr(engine, "notes", None)
-    return {
-        "profile": profile.path,
-        "name": profile.name,
-        "engine": engine.name,
-        "release": release.version if release else None,
-        "engine_version": profile.engine_version,
-        "judged": how,
-        "checked": {
-            "keys": len(profile.resolved),
-            "flags": len(profile.engine_args),
-            "variables": len(profile.env),
-        },
-        "notes": [
+    return Validation(
+        profile=profile.path,
+        name=profile.name,
+        engine=engine.name,
+        release=release.version if release else None,
+        engine_version=profile.engine_version,
+        judged=how,
+        checked=Checked(len(profile.resolved), len(profile.engine_args), len(profile.env)),
+        notes=(
             *(note.text() for note in profile.notes),
             *(tell(profile, release) if tell else ()),
-        ],
-    }
+        ),
+    )
 
 
 def completed(error: DeployError, version: str | None = None) -> DeployError:
@@ -160,7 +158,7 @@ def _wrong_everywhere(profile: Profile) -> list[Problem]:
     return result
 
 
-def compare_releases(profile: Profile, old: str, new: str) -> dict[str, Any]:
+def compare_releases(profile: Profile, old: str, new: str) -> ReleaseChanges:
     """What changes for the profile between two releases of its engine.
 
     Raises:
@@ -174,8 +172,7 @@ def compare_releases(profile: Profile, old: str, new: str) -> dict[str, Any]:
             profile.where("engine"),
             "another profile, or --set engine=fastdeploy",
         )
-    changes: dict[str, Any] = diff(profile, old, new)
-    return changes
+    return decode(ReleaseChanges, diff(profile, old, new), "diff", tolerant=True)
 
 
 def _release(

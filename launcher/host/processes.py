@@ -84,10 +84,6 @@ class Process:
     name: str
     state: str = "S"
 
-    def to_json(self) -> dict[str, int | str]:
-        """What `state.json` keeps of a process."""
-        return {"pid": self.pid, "start": self.start, "session": self.session, "name": self.name}
-
 
 def this_host() -> Host:
     """The identity of the machine, boot and pid namespace we run in.

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
 
 from launcher.instance.store import InstanceDir
+from launcher.json_values import JsonObject, JsonValue
 from launcher.preparation import prepare
 from launcher.profile.model import Profile
 
 
 def differences(instance: InstanceDir, profile: Profile) -> list[str]:
     """In what a profile differs from the one that runs, key by key, for a message."""
-    before, after = _flat(instance.profile()), _flat(dict(profile.resolved))
+    before, after = _flat(instance.profile()), _flat(profile.resolved)
     differences_ = []
     for key in sorted((set(before) | set(after)) - {"description"}):
         old, new = before.get(key, "not set"), after.get(key, "not set")
@@ -31,8 +31,8 @@ def differences(instance: InstanceDir, profile: Profile) -> list[str]:
     return differences_
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def _flat(tree: JsonObject, prefix: str = "") -> dict[str, JsonValue]:
+    flat: dict[str, JsonValue] = {}
     for key, value in tree.items():
         path = f"{prefix}{key}"
         if isinstance(value, Mapping):

@@ -9,20 +9,24 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from launcher.codec import encode
 from launcher.diagnose import log_lengths
 from launcher.errors import DeployError, ExitCode, PreconditionError, Problem
 from launcher.files import lengths
 from launcher.instance import start, survivors
+from launcher.instance.payloads import Down
 from launcher.instance.store import InstanceDir, view
 from launcher.keeper import cleanup
+from launcher.keeper.claim import EngineClaim, ProcessClaim
 from launcher.keeper.events import Events
 from launcher.keeper.identity import Process, look, this_host
 from launcher.keeper.leftovers import Claims, file_identity, used_shm
 from launcher.keeper.mark import Mark
+from launcher.keeper.receipt import Receipt
 from launcher.keeper.sessions import ticks_now
 from launcher.keeper.state import State, write_state
 from launcher.lifecycle import LIVE, UNSUCCESSFUL, InstanceState
@@ -30,7 +34,7 @@ from launcher.plan.model import PortUse
 from launcher.result import Result
 
 
-def down_without_keeper(instance: InstanceDir, started: float) -> Result:
+def down_without_keeper(instance: InstanceDir, started: float) -> Result[Down]:
     """We hold the lock, so no keeper lives: clean up what it may have left."""
     was, state, note = view_unlocked(instance)
     if was == InstanceState.FOREIGN:
@@ -42,20 +46,18 @@ def down_without_keeper(instance: InstanceDir, started: float) -> Result:
         # An `up` ended before its keeper lived: there is nothing but what it had written.
         shutil.rmtree(instance.folder)
         note = "no server of it was ever started; the files are removed"
-        return Result(
-            "down", {"state": InstanceState.ABSENT, "was": was, "note": note}, instance.name
-        )
+        return Result("down", Down(InstanceState.ABSENT, was, note=note), instance.name)
     if state is None or was == InstanceState.LOST:
         state = _clean(instance, state, started)
         return down_result(instance, was, state, started)
-    if state.receipt and not cleanup.nothing_left(state.receipt):
+    if state.receipt and not state.receipt.is_clean:
         # An earlier end left something that could not be removed then.
         state = _clean(instance, state, started)
-        if cleanup.nothing_left(state.receipt or {}):
+        if state.receipt and state.receipt.is_clean:
             _acknowledge(instance, state)
         return down_result(instance, was, state, started)
     _acknowledge(instance, state)
-    data = {"state": InstanceState.STOPPED, "was": was, "receipt": state.receipt, "note": note}
+    data = Down(InstanceState.STOPPED, was, state.receipt, note)
     return Result("down", data, instance.name)
 
 
@@ -103,7 +105,7 @@ def _elsewhere(instance: InstanceDir) -> str:
     )
 
 
-def clean_if_lost(instance: InstanceDir) -> dict[str, Any] | None:
+def clean_if_lost(instance: InstanceDir) -> Receipt | None:
     """Before a start, by the holder of the lock: clean up after a killed keeper.
 
     Returns the receipt where something was to be cleaned.
@@ -120,10 +122,10 @@ def clean_if_lost(instance: InstanceDir) -> dict[str, Any] | None:
     if was not in (InstanceState.LOST, InstanceState.DAMAGED):
         return None
     state = _clean(instance, state, time.monotonic())
-    receipt = state.receipt or {}
-    if not cleanup.nothing_left(receipt):
+    receipt = state.receipt
+    if receipt is not None and not receipt.is_clean:
         raise PreconditionError.of(
-            "leftovers", f"an earlier run left: {', '.join(receipt['left'])}", str(instance.folder)
+            "leftovers", f"an earlier run left: {', '.join(receipt.left)}", str(instance.folder)
         )
     return receipt
 
@@ -144,13 +146,13 @@ def _clean(instance: InstanceDir, state: State | None, started: float) -> State:
         if defect is not None:
             events.append("warning", message=defect)
     state.ended_at = time.time()
-    state.processes = [p.to_json() for p in cleanup.strays(state)]
+    state.processes = [ProcessClaim.of(p) for p in cleanup.strays(state)]
     try:
         (instance.folder / "control.sock").unlink(missing_ok=True)
         write_state(instance.folder, state)
     except OSError as error:
         raise _not_writable(instance, "is cleaned up", error) from None
-    events.append("state", state=state.state, receipt=state.receipt)
+    events.append("state", state=state.state, receipt=encode(state.receipt))
     events.close()
     return state
 
@@ -182,7 +184,7 @@ def _reconstruct(instance: InstanceDir) -> State:
     state = State(
         instance.name, token, machine=here.machine, boot=here.boot, pid_namespace=here.pid_namespace
     )
-    state.processes = [one.process.to_json() for one in living]
+    state.processes = [ProcessClaim.of(one.process) for one in living]
     for path in {one.temporary for one in living if one.temporary}:
         # Its name was drawn for that start (see `start.temporary_path`).
         if start.TEMPORARY.fullmatch(path) and os.path.isdir(path) and _private(path):
@@ -213,7 +215,7 @@ def _claim_what_can_be_proved(instance: InstanceDir, state: State, left_by: Mark
     """
     # By use, and first: without its plan nothing else tells what it leaves.
     living = cleanup.strays(state)
-    known_shm = {c["path"] for c in state.shm}
+    known_shm = {c.path for c in state.shm}
     state.shm += used_shm([p.pid for p in living], _begun(state, living), known_shm)
     with contextlib.suppress(DeployError):
         _claim_temporary(state, instance.plan().temporary_folder)
@@ -229,12 +231,12 @@ def _claim_what_can_be_proved(instance: InstanceDir, state: State, left_by: Mark
     else:
         claims.begin_late(left_by.started)
     recorded = [p for p in (*state.processes, state.engine) if p and not _reused(p)]
-    if state.engine in recorded:
-        claims.pid = state.engine["pid"]
-    claims.shm = {c["path"]: c for c in state.shm}
-    claims.queues = {c["key"]: c for c in state.queues}
-    claims.temporary = {c["path"]: c for c in state.temporary}
-    claims.seen_ids = {int(p["pid"]) for p in recorded}
+    if state.engine is not None and state.engine in recorded:
+        claims.pid = state.engine.pid
+    claims.shm = {c.path: c for c in state.shm}
+    claims.queues = {c.key: c for c in state.queues}
+    claims.temporary = {c.path: c for c in state.temporary}
+    claims.seen_ids = {p.pid for p in recorded}
     pids = [p.pid for p in living]
     if not pids and not state.engine:
         return  # the engine was never started: whatever is there, it made none of it
@@ -250,7 +252,7 @@ def _claim_what_can_be_proved(instance: InstanceDir, state: State, left_by: Mark
 def _claim_temporary(state: State, path: str) -> None:
     """Its name was drawn for this start, so it is ours even if there was no time to record it."""
     temporary = file_identity(path)
-    if temporary and path not in [c["path"] for c in state.temporary] and _private(path):
+    if temporary and path not in [c.path for c in state.temporary] and _private(path):
         state.temporary.append(temporary)
 
 
@@ -261,10 +263,10 @@ def _begun(state: State, living: Sequence[Process]) -> float:
     return state.started_at or time.time() - oldest - 1.0
 
 
-def _reused(recorded: Mapping[str, Any]) -> bool:
+def _reused(recorded: ProcessClaim | EngineClaim) -> bool:
     """True where the pid is another process's by now: names that hold it prove nothing."""
-    now = look(int(recorded["pid"]))
-    return now is not None and now.start != recorded.get("start")
+    now = look(recorded.pid)
+    return now is not None and now.start != recorded.start
 
 
 def _private(path: str) -> bool:
@@ -277,15 +279,18 @@ def _ports(left_by: Mark | None) -> tuple[PortUse, ...]:
     return tuple(PortUse("", number, "") for number in numbers)
 
 
-def down_result(instance: InstanceDir, was: InstanceState, state: State, started: float) -> Result:
+def down_result(
+    instance: InstanceDir, was: InstanceState, state: State, started: float
+) -> Result[Down]:
     """The answer of `down`: the receipt, and a problem where something is left."""
-    receipt = dict(state.receipt or {})
-    receipt["seconds"] = round(time.monotonic() - started, 3)
-    data = {"state": state.state, "was": was, "receipt": receipt}
-    if state.receipt and cleanup.nothing_left(state.receipt):
+    receipt = state.receipt
+    if receipt is not None:
+        receipt = replace(receipt, seconds=round(time.monotonic() - started, 3))
+    data = Down(state.state, was, receipt)
+    if receipt is not None and receipt.is_clean:
         return Result("down", data, instance.name)
     problem = Problem(
-        "leftovers", f"left behind: {', '.join(receipt.get('left', ['unknown']))}",
+        "leftovers", f"left behind: {', '.join(receipt.left if receipt else ['unknown'])}",
         str(instance.folder), "`ernie-deploy down` again; what stays hangs in the kernel",
     )  # fmt: skip
     return Result("down", data, instance.name, ExitCode.NEGATIVE, (problem,))

@@ -46,10 +46,10 @@ def keeper_of(folder: Path, state: State | None = None) -> Process | None:
 
     Where `state` records it, that process is looked at first.
     """
-    recorded = state.keeper if state is not None else {}
-    if recorded:
-        process = look(int(recorded["pid"]))
-        if process is not None and process.start == recorded["start"] and _keeps(process, folder):
+    recorded = state.keeper if state is not None else None
+    if recorded is not None:
+        process = look(recorded.pid)
+        if process is not None and process.start == recorded.start and _keeps(process, folder):
             return process
     return next((process for process in _own() if _keeps(process, folder)), None)
 

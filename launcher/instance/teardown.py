@@ -7,13 +7,13 @@ import os
 import select
 import signal
 import time
-from collections.abc import Mapping
-from typing import Any
 
 from launcher.errors import DeadlineError, DeployError, PreconditionError
 from launcher.instance import last_word, survivors
+from launcher.instance.payloads import Down
 from launcher.instance.remains import down_result, down_without_keeper
 from launcher.instance.store import InstanceDir, Lock, make_folder, unknown, view
+from launcher.json_values import JsonObject, at, number_at, object_at
 from launcher.keeper import engine_stop
 from launcher.keeper.control import Client
 from launcher.keeper.identity import send
@@ -35,7 +35,7 @@ UNKNOWN_PLAN = 600.0
 """Seconds for a stop whose deadline neither the keeper nor a plan tells."""
 
 
-def down(instance: InstanceDir, *, drain: float | None = None) -> Result:
+def down(instance: InstanceDir, *, drain: float | None = None) -> Result[Down]:
     """Stop the instance and return the receipt of what is left (all 0).
 
     `drain` in seconds replaces the profile's `stop.drain`. An instance that does not run is
@@ -50,11 +50,8 @@ def down(instance: InstanceDir, *, drain: float | None = None) -> Result:
     while True:
         if not instance.folder.is_dir() and survivors.keeper_of(instance.folder) is None:
             if not survivors.engine_of(instance.folder):
-                data = {
-                    "state": InstanceState.ABSENT,
-                    "was": InstanceState.ABSENT,
-                    "note": unknown(instance.name),
-                }
+                absent = InstanceState.ABSENT
+                data = Down(absent, absent, note=unknown(instance.name))
                 return Result("down", data, instance.name)
             make_folder(instance)  # for the record of what is cleaned up now
         lock = take_if_free(instance)
@@ -93,7 +90,9 @@ def take_if_free(instance: InstanceDir) -> Lock | None:
     return lock
 
 
-def _signal_keeper(instance: InstanceDir, started: float, drain: float | None) -> Result | None:
+def _signal_keeper(
+    instance: InstanceDir, started: float, drain: float | None
+) -> Result[Down] | None:
     """Stop a keeper that cannot be reached by its socket: SIGTERM does the same as a `stop`."""
     was, state, _ = view(instance)
     keeper = survivors.keeper_of(instance.folder, state)
@@ -126,19 +125,21 @@ def _signal_keeper(instance: InstanceDir, started: float, drain: float | None) -
     return down_result(instance, was, state, started)
 
 
-def _down_with_keeper(instance: InstanceDir, started: float, drain: float | None) -> Result | None:
+def _down_with_keeper(
+    instance: InstanceDir, started: float, drain: float | None
+) -> Result[Down] | None:
     """Ask the keeper; None where none listens (yet)."""
     try:
         client = Client(instance.folder)
     except OSError:
         return None
     keeper = None
-    final: Mapping[str, Any] = {}
+    final: JsonObject = {}
     try:
         # Before the stop: an engine may be gone so fast that the end would be missed.
-        reported = client.request("follow").get("state", {})
+        reported = object_at(client.request("follow"), "state")
         was = InstanceState.parse(reported.get("state", InstanceState.LOADING))
-        keeper = _pidfd((reported.get("keeper") or {}).get("pid"))
+        keeper = _pidfd(at(reported, "keeper", "pid"))
         with contextlib.closing(Client(instance.folder)) as asking:
             answer = asking.request("stop", reason="down", drain=drain)
         if not answer.get("ok"):
@@ -171,8 +172,9 @@ def _down_with_keeper(instance: InstanceDir, started: float, drain: float | None
             os.close(keeper)
     if final.get("receipt") and final.get("state") in FINAL:
         last = last_word.from_event({**reported, "instance": instance.name}, final)
-        last_word.write(instance, last)  # unless the keeper did: its disk may be full
-        return down_result(instance, was, last, started)
+        if last is not None:
+            last_word.write(instance, last)  # unless the keeper did: its disk may be full
+            return down_result(instance, was, last, started)
     # A keeper of an older release, or one that was killed on the way: look without it.
     try:
         state = instance.state()
@@ -202,12 +204,10 @@ def _how_to_end_keeper(instance: InstanceDir) -> str:
     return "its pid cannot be found" if keeper is None else f"`kill -9 {keeper.pid}`"
 
 
-def _deadline_of(answer: Mapping[str, Any]) -> float | None:
+def _deadline_of(answer: JsonObject) -> float | None:
     """The seconds that the keeper says its stop may take; None of an older keeper, or nonsense."""
-    seconds = answer.get("deadline")
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-        return None
-    return float(seconds) if 0 < seconds < LONGEST_STOP else None
+    seconds = number_at(answer, "deadline")
+    return float(seconds) if seconds is not None and 0 < seconds < LONGEST_STOP else None
 
 
 def _limit(instance: InstanceDir, drain: float | None) -> float:

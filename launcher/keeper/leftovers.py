@@ -15,12 +15,12 @@ import re
 import shutil
 import stat
 from collections.abc import Collection, Container, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from launcher.host import kernel, processes, sockets
 from launcher.host.kernel import MessageQueue
+from launcher.keeper.claim import FileClaim, QueueClaim
 from launcher.plan.model import Leftovers
 
 SHM = Path("/dev/shm")  # noqa: S108 - POSIX shared memory is what this is about
@@ -30,7 +30,7 @@ _AT_FDCWD, _AT_SYMLINK_NOFOLLOW = -100, 0x100
 _IPC_RMID = 0
 
 
-def file_identity(path: str | Path) -> dict[str, Any] | None:
+def file_identity(path: str | Path) -> FileClaim | None:
     """Device, inode and birth time (nanoseconds; None where the filesystem has none) of a path.
 
     The birth time is what tells a file from a later one that got the same inode; os.stat does not
@@ -48,7 +48,7 @@ def file_identity(path: str | Path) -> dict[str, Any] | None:
     if result == 0 and int.from_bytes(buffer.raw[0:4], "little") & _STATX_BTIME:
         born = int.from_bytes(buffer.raw[80:88], "little") * 10**9
         born += int.from_bytes(buffer.raw[88:92], "little")
-    return {"path": str(path), "device": info.st_dev, "inode": info.st_ino, "born": born}
+    return FileClaim(str(path), info.st_dev, info.st_ino, born)
 
 
 def queue_keys(spec: Leftovers, cwd: str) -> dict[int, str]:
@@ -76,10 +76,10 @@ class Claims:
 
     spec: Leftovers
     cwd: str
-    shm: dict[str, dict[str, Any]] = field(default_factory=dict)
-    queues: dict[int, dict[str, Any]] = field(default_factory=dict)
-    temporary: dict[str, dict[str, Any]] = field(default_factory=dict)
-    before: dict[str, dict[str, Any]] = field(default_factory=dict)
+    shm: dict[str, FileClaim] = field(default_factory=dict)
+    queues: dict[int, QueueClaim] = field(default_factory=dict)
+    temporary: dict[str, FileClaim] = field(default_factory=dict)
+    before: dict[str, FileClaim] = field(default_factory=dict)
     queues_before: set[int] = field(default_factory=set)
     """Ids of queues that were there before the start. The kernel tells a queue's age in whole
     seconds only, so one made in the second of the start would pass for ours by its time."""
@@ -100,7 +100,7 @@ class Claims:
         for path in self._shm_paths():
             path_identity = file_identity(path)
             if path_identity is not None:
-                self.before[path_identity["path"]] = path_identity
+                self.before[path_identity.path] = path_identity
         for pattern in self.spec.temporary:
             for path in glob.glob(pattern):
                 path_identity = file_identity(path)
@@ -155,8 +155,8 @@ class Claims:
         A release may make what its predecessor, by which the plan was written, did not.
         """
         for path_identity in used_shm(pids, self.started, self.shm):
-            if path_identity != self.before.get(path_identity["path"]):
-                self.shm[path_identity["path"]] = path_identity
+            if path_identity != self.before.get(path_identity.path):
+                self.shm[path_identity.path] = path_identity
 
     def look_after_death(self) -> None:
         """Claim what appeared between the keeper's last look and a death of the whole tree.
@@ -211,16 +211,16 @@ class Claims:
                 if os.stat(path, follow_symlinks=False).st_uid != os.getuid():
                     continue
                 if users(path, pids) or _named_after(path, named):
-                    self.temporary[path] = {**path_identity, "shared": True}
+                    self.temporary[path] = replace(path_identity, shared=True)
 
 
-def _queue_claim(queue: MessageQueue, path: str) -> dict[str, Any]:
-    return {"key": queue.key, "id": queue.ident, "created": queue.created, "path": path}
+def _queue_claim(queue: MessageQueue, path: str) -> QueueClaim:
+    return QueueClaim(queue.key, queue.ident, queue.created, path)
 
 
 def used_shm(
     pids: Collection[int], started: float, known_names: Container[str] = ()
-) -> list[dict[str, Any]]:
+) -> list[FileClaim]:
     """The files and sockets in /dev/shm that only `pids` use, made since `started` by our user.
 
     Use proves whose they are; what another process has open as well is shared.
@@ -234,10 +234,8 @@ def used_shm(
     fresh = [path for path in sorted(paths) if path not in known_names and is_in_shm(path)]
     identities = [one for path in fresh if (one := file_identity(path)) is not None]
     own_files = [one for one in identities if _made_since(one, started)]
-    foreign = _used_elsewhere([one["path"] for one in own_files], pids) if own_files else set()
-    return [
-        one for one in own_files if one["path"] not in foreign and not _bound(one["path"], pids)
-    ]
+    foreign = _used_elsewhere([one.path for one in own_files], pids) if own_files else set()
+    return [one for one in own_files if one.path not in foreign and not _bound(one.path, pids)]
 
 
 def _used_elsewhere(paths: Collection[str], pids: Collection[int]) -> set[str]:
@@ -260,22 +258,22 @@ def is_in_shm(path: str) -> bool:
     return os.path.dirname(path) == str(SHM)
 
 
-def _made_since(path_identity: dict[str, Any], started: float) -> bool:
+def _made_since(path_identity: FileClaim, started: float) -> bool:
     try:
-        info = os.stat(path_identity["path"], follow_symlinks=False)
+        info = os.stat(path_identity.path, follow_symlinks=False)
     except OSError:
         return False
     plain = stat.S_ISREG(info.st_mode) or stat.S_ISSOCK(info.st_mode)
     return plain and _is_younger(path_identity, started)
 
 
-def _is_younger(path_identity: dict[str, Any], started: float) -> bool:
+def _is_younger(path_identity: FileClaim, started: float) -> bool:
     """True for what our user has made since `started`."""
     try:
-        info = os.stat(path_identity["path"], follow_symlinks=False)
+        info = os.stat(path_identity.path, follow_symlinks=False)
     except OSError:
         return False
-    born = path_identity["born"] / 1e9 if path_identity["born"] is not None else info.st_mtime
+    born = path_identity.born / 1e9 if path_identity.born is not None else info.st_mtime
     return info.st_uid == os.getuid() and born >= started
 
 
@@ -326,19 +324,19 @@ def _mentions(pid: int, *, environment: bool = True) -> Iterator[bytes]:
         yield os.fsencode(target)
 
 
-def used_by_others(claim: dict[str, Any], ours: Iterable[int]) -> list[int]:
+def used_by_others(claim: FileClaim, ours: Iterable[int]) -> list[int]:
     """Living processes other than `ours` that use a folder whose name is not ours alone."""
-    if not claim.get("shared") or not still_there(claim):
+    if not claim.shared or not still_there(claim):
         return []
     mine = {os.getpid(), *ours}
-    return users(claim["path"], [pid for pid in processes.pids() if pid not in mine])
+    return users(claim.path, [pid for pid in processes.pids() if pid not in mine])
 
 
-def remove_file(claim: dict[str, Any]) -> bool:
+def remove_file(claim: FileClaim) -> bool:
     """Remove a claimed file or folder if it is still the same one; True where it is gone."""
-    path = claim["path"]
+    path = claim.path
     now = file_identity(path)
-    if now is None or now != {k: claim.get(k) for k in ("path", "device", "inode", "born")}:
+    if now is None or now != claim.identity:
         return now is None
     try:
         if stat.S_ISDIR(os.stat(path, follow_symlinks=False).st_mode):
@@ -352,12 +350,12 @@ def remove_file(claim: dict[str, Any]) -> bool:
     return True
 
 
-def empty(claim: dict[str, Any]) -> bool:
+def empty(claim: FileClaim) -> bool:
     """Remove what is in a claimed folder and keep the folder; True where nothing is in it."""
     if not still_there(claim):
         return True
     try:
-        for entry in os.scandir(claim["path"]):
+        for entry in os.scandir(claim.path):
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path)
             else:
@@ -367,21 +365,21 @@ def empty(claim: dict[str, Any]) -> bool:
     return True
 
 
-def queue_user(claim: dict[str, Any], ours: Iterable[int]) -> int | None:
+def queue_user(claim: QueueClaim, ours: Iterable[int]) -> int | None:
     """A living process other than `ours` that used a claimed queue last; None where none does."""
     queue = _claimed_queue(claim)
     return None if queue is None else kernel.queue_user(queue, {os.getpid(), *ours})
 
 
-def _claimed_queue(claim: dict[str, Any]) -> MessageQueue | None:
+def _claimed_queue(claim: QueueClaim) -> MessageQueue | None:
     """The queue if it is still the same one."""
-    queue = queues_by_key().get(int(claim["key"]))
-    if queue is None or queue.ident != claim["id"] or queue.created != claim["created"]:
+    queue = queues_by_key().get(claim.key)
+    if queue is None or queue.ident != claim.id or queue.created != claim.created:
         return None
     return queue
 
 
-def remove_queue(claim: dict[str, Any]) -> bool:
+def remove_queue(claim: QueueClaim) -> bool:
     """Remove a claimed message queue if it is still the same one; True where it is gone."""
     queue = _claimed_queue(claim)
     if queue is None:
@@ -390,8 +388,6 @@ def remove_queue(claim: dict[str, Any]) -> bool:
     return bool(libc.msgctl(queue.ident, _IPC_RMID, None) == 0)
 
 
-def still_there(claim: dict[str, Any]) -> bool:
+def still_there(claim: FileClaim) -> bool:
     """True where the claimed file is still there and still the same."""
-    return file_identity(claim["path"]) == {
-        k: claim.get(k) for k in ("path", "device", "inode", "born")
-    }
+    return file_identity(claim.path) == claim.identity

@@ -17,6 +17,7 @@ from launcher.errors import ExitCode, Problem
 from launcher.files import lengths
 from launcher.host.processes import OUR_LIMITS
 from launcher.keeper import cleanup, command_line, identity, mark, precondition, tree
+from launcher.keeper.claim import EngineClaim
 from launcher.keeper.conclusion import OUR_SIGNALS, conclude, look_up_worker_exit
 from launcher.keeper.engine_lines import EngineLines
 from launcher.keeper.engine_process import EngineProcess
@@ -150,7 +151,7 @@ class Run:
         # Recorded before anything else: a command finds the engine in the state if we are killed.
         self._tree.discover()
         first = next((p for p in self._tree.processes if p.pid == self._engine.pid), None)
-        self._state.engine = {"pid": self._engine.pid, "start": first.start if first else 0}
+        self._state.engine = EngineClaim(self._engine.pid, first.start if first else 0)
         self._record.claims.pid = self._engine.pid
         self._record.set(InstanceState.LOADING, engine={"pid": self._engine.pid})
         first_phase = self._watcher.begin()

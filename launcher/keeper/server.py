@@ -20,8 +20,9 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from launcher.json_values import JsonObject, object_at
+from launcher.keeper.claim import FileClaim
 from launcher.keeper.control import PROTOCOL, folder_address
 from launcher.keeper.leftovers import file_identity
 from launcher.keeper.loop import Loop
@@ -40,7 +41,7 @@ NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 LAST_WORDS = 1.0
 """Seconds in which, at the end, readers may take what still waits for them."""
 
-Handler = Callable[[dict[str, Any]], dict[str, Any]]
+Handler = Callable[[JsonObject], JsonObject]
 
 
 class _Connection:
@@ -74,7 +75,7 @@ class Server:
         self._past_size = 0
         self._socket, self._identity = self._listen()
 
-    def _listen(self) -> tuple[socket.socket, dict[str, Any] | None]:
+    def _listen(self) -> tuple[socket.socket, FileClaim | None]:
         _clear(self._path)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
@@ -172,13 +173,11 @@ class Server:
 
     def _answer(self, connection: _Connection, line: bytes) -> None:
         try:
-            request = json.loads(line)
+            request = object_at(json.loads(line))
         except (ValueError, RecursionError):
             request = {}
-        if not isinstance(request, dict):
-            request = {}
         try:
-            answer = self._handler(request)
+            answer: JsonObject = self._handler(request)
         except Exception as error:  # a request that we do not understand must not end an engine
             traceback.print_exc()
             answer = {"ok": False, "error": f"a defect of the keeper: {error!r}"}
@@ -228,7 +227,7 @@ class Server:
 
     # -- events -----------------------------------------------------------------------------
 
-    def publish(self, event: dict[str, Any]) -> None:
+    def publish(self, event: JsonObject) -> None:
         """Send an event to every follower, and keep it for later ones."""
         data = _encoded(event)
         self._past.append(data)
@@ -272,5 +271,5 @@ def _clear(path: Path) -> None:
         path.rename(aside)
 
 
-def _encoded(message: dict[str, Any]) -> bytes:
+def _encoded(message: JsonObject) -> bytes:
     return (json.dumps(message) + "\n").encode()

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from launcher.host.processes import FLAGS, OUR_LIMITS, START, WAIT_STATUS, Process, Stat, stat
 from launcher.keeper import identity, sessions
+from launcher.keeper.claim import SessionClaim
 from launcher.keeper.loop import Loop
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
@@ -90,7 +91,7 @@ class Tree:
         """Their pids."""
         return list(self._tracked)
 
-    def sessions(self) -> list[dict[str, int]]:
+    def sessions(self) -> list[SessionClaim]:
         """The sessions that the living are in, as `state.json` keeps them.
 
         Only theirs: the number of a session whose last member is dead may be anybody's. The
@@ -101,7 +102,7 @@ class Tree:
             number = tracked.process.session
             last_seen[number] = max(tracked.last_seen, last_seen.get(number, 0))
         last_seen.pop(os.getsid(0), None)
-        return [sessions.claim(number, at) for number, at in sorted(last_seen.items())]
+        return [SessionClaim(number, at) for number, at in sorted(last_seen.items())]
 
     def discover(self) -> list[Process]:
         """Look for new processes; returns those found now.

@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from launcher.codec import written
+
 GIB = 1024**3
 
 
@@ -129,6 +131,34 @@ class Prediction:
     host_peak: int
     fits: bool
     why: str
+
+
+@dataclass(frozen=True)
+class MemoryLesson:
+    """How far a prediction was off at one start: KV blocks, and the relative error.
+
+    `time` is in Unix seconds; `host`, `model` and `quantization` tell what it holds for.
+    """
+
+    time: float
+    host: str
+    model: str
+    quantization: str | None
+    card: str
+    predicted: int
+    reported: int
+    error: float
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """`plan --memory`; `largest_...` only where they were asked for."""
+
+    shape: Shape
+    prediction: Prediction
+    history: tuple[MemoryLesson, ...] = ()
+    largest_model_len: int | None = field(default=None, metadata=written(omit=True))
+    largest_num_seqs: int | None = field(default=None, metadata=written(omit=True))
 
 
 def weights_per_rank(shape: Shape, ask: Ask, costs: Costs) -> int:

@@ -4,16 +4,17 @@ A plan is made by a pure function of profile, engine and host, can be printed, c
 stored, and is the only thing the keeper reads: no engine's code runs inside the keeper. That is
 why phases, failure texts, readiness questions, stop signals and leftovers are data here.
 
-Every class converts to and from plain JSON types with `to_json` / `LaunchPlan.from_json`.
+`launcher.codec` turns it into JSON and back; `read_plan` reads one that is stored.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
+
+from launcher.codec import decode
+from launcher.json_values import JsonObject, JsonValue
 
 PLAN_SCHEMA = "ernie-deploy/plan/1"
 
@@ -141,7 +142,7 @@ class SettingCheck:
     """
 
     key: str
-    expected: Any
+    expected: JsonValue
     pointer: str
 
 
@@ -163,7 +164,7 @@ class Readiness:
     models_path: str | None = "/v1/models"
     model: str | None = None
     completion_path: str = "/v1/chat/completions"
-    completion: Mapping[str, Any] = field(default_factory=dict)
+    completion: JsonObject = field(default_factory=dict)
     settings_port: str | None = None
     settings_path: str | None = None
     settings: tuple[SettingCheck, ...] = ()
@@ -322,41 +323,11 @@ class LaunchPlan:
                 return use
         raise KeyError(name)
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON types; `from_json` is the inverse."""
-        return dataclasses.asdict(self)
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> LaunchPlan:
-        """The plan stored as `data`; unknown keys of a newer writer are ignored.
+def read_plan(value: JsonValue) -> LaunchPlan:
+    """The plan stored as `value`; keys of a newer writer are ignored.
 
-        Raises:
-            ValueError: `data` is not a launch plan of a schema we know.
-        """
-        if data.get("schema") != PLAN_SCHEMA:
-            raise ValueError(f"not a launch plan of schema {PLAN_SCHEMA}: {data.get('schema')!r}")
-        plan: LaunchPlan = _build(cls, data)
-        return plan
-
-
-def _build(kind: Any, value: Any) -> Any:
-    """`value` (plain JSON) as the annotated type `kind`."""
-    if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
-        hints = _hints(kind)
-        return kind(**{k: _build(hints[k], v) for k, v in value.items() if k in hints})  # type: ignore[operator]
-    if typing.get_origin(kind) is tuple and value is not None:
-        item = typing.get_args(kind)[0]
-        return tuple(_build(item, v) for v in value)
-    if value is not None and type(None) in typing.get_args(kind):
-        inner = [a for a in typing.get_args(kind) if a is not type(None)]
-        return _build(inner[0], value) if len(inner) == 1 else value
-    return value
-
-
-_HINTS: dict[Any, dict[str, Any]] = {}
-
-
-def _hints(kind: Any) -> dict[str, Any]:
-    if kind not in _HINTS:
-        _HINTS[kind] = typing.get_type_hints(kind)
-    return _HINTS[kind]
+    Raises:
+        ValueError: it is not a launch plan of a schema we know; names the wrong field.
+    """
+    return decode(LaunchPlan, value, "plan", schema=PLAN_SCHEMA, tolerant=True)

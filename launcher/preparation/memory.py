@@ -12,11 +12,11 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from launcher import engines, paths
+from launcher.codec import decode, encode
 from launcher.engines.base import MemoryFacts, Release
 from launcher.engines.common import admitted
 from launcher.errors import (
@@ -28,21 +28,20 @@ from launcher.errors import (
 )
 from launcher.host import weights
 from launcher.plan import memory
-from launcher.plan.memory import Card, Prediction, Shape
+from launcher.plan.memory import Card, MemoryLesson, MemoryPlan, Prediction, Shape
 from launcher.preparation.cards import find_card
 from launcher.profile.model import Profile
 from launcher.result import Result
 
 MIB = 1024**2
-_COLUMNS = frozenset({
-    "time", "host", "model", "quantization", "card", "predicted", "reported", "error",
-})  # fmt: skip
 
 ENOUGH = 64 * MIB
 """Bytes read of one log: a server that has run for days has written gigabytes since."""
 
 
-def memory_plan(profile: Profile, *, version: str | None, gpu: str | None, largest: bool) -> Result:
+def memory_plan(
+    profile: Profile, *, version: str | None, gpu: str | None, largest: bool
+) -> Result[MemoryPlan]:
     """Does the profile fit; with `largest` also how far it could be stretched.
 
     `version` is the engine's release to plan for (None: the newest that the profile admits),
@@ -64,14 +63,13 @@ def memory_plan(profile: Profile, *, version: str | None, gpu: str | None, large
             "unknown-quantization", f"no figures for quantization {error.args[0]!r}",
             profile.where("quantization"), f"one of: {', '.join(costs.weight_bytes)}",
         ) from None  # fmt: skip
-    data: dict[str, Any] = {
-        "shape": dataclasses.asdict(shape),
-        "prediction": dataclasses.asdict(prediction),
-    }
-    data["history"] = history(profile)
+    data = MemoryPlan(shape, prediction, history(profile))
     if largest:
-        data["largest_model_len"] = memory.largest_model_len(shape, card, ask, costs)
-        data["largest_num_seqs"] = memory.largest_num_seqs(shape, card, ask, costs)
+        data = dataclasses.replace(
+            data,
+            largest_model_len=memory.largest_model_len(shape, card, ask, costs),
+            largest_num_seqs=memory.largest_num_seqs(shape, card, ask, costs),
+        )
     if prediction.fits:
         return Result("plan", data, profile.name)
     problem = Problem(
@@ -137,7 +135,7 @@ def shape_of(profile: Profile) -> Shape:
     return shape
 
 
-def shape_of_files(checkpoint: weights.Checkpoint, category: Any) -> Shape:
+def shape_of_files(checkpoint: weights.Checkpoint, category: Callable[[str, int], str]) -> Shape:
     """The shape of a checkpoint on disk, tensor by tensor."""
     parameters: dict[str, int] = {}
     stored: dict[str, int] = {}
@@ -191,28 +189,26 @@ def card_of(profile: Profile, gpu: str | None) -> Card:
     return Card(least.name, least.memory_total, report.how, least.memory_total - least.memory_free)
 
 
-def history(profile: Profile) -> list[dict[str, Any]]:
+def history(profile: Profile) -> tuple[MemoryLesson, ...]:
     """What was predicted and reported here for this model and quantization, oldest first."""
     rows = []
     try:
         text = (paths.home() / "memory-history.jsonl").read_text(encoding="utf-8")
     except OSError:
-        return []
+        return ()
+    here = os.uname().nodename
     for line in text.splitlines():
         try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if not isinstance(row, dict) or not set(row) >= _COLUMNS or row["error"] is None:
+            row = decode(MemoryLesson, json.loads(line), tolerant=True)
+        except (ValueError, RecursionError):
             # A line that was cut off, or a start that reported no block at all.
             continue
-        is_same_machine = row["host"] == os.uname().nodename and row["model"] == profile.model
-        if is_same_machine and row["quantization"] == profile.quantization:
+        if (row.host, row.model, row.quantization) == (here, profile.model, profile.quantization):
             rows.append(row)
-    return rows
+    return tuple(rows)
 
 
-def learn(profile: Profile, release: Release | None, folder: Path) -> dict[str, Any] | None:
+def learn(profile: Profile, release: Release | None, folder: Path) -> MemoryLesson | None:
     """After a start: compare the prediction with the blocks the engine reported, and keep both.
 
     None where the engine has no memory plan, reported nothing, or no card is visible: nothing is
@@ -230,16 +226,21 @@ def learn(profile: Profile, release: Release | None, folder: Path) -> dict[str, 
     blocks = facts.reported_blocks(_lines(folder))
     if not blocks:
         return None
-    row = {
-        "time": round(time.time(), 3), "host": os.uname().nodename, "model": profile.model,
-        "quantization": profile.quantization, "card": card.name, "predicted": prediction.blocks,
-        "reported": blocks, "error": round((prediction.blocks - blocks) / blocks, 4),
-    }  # fmt: skip
+    row = MemoryLesson(
+        time=round(time.time(), 3),
+        host=os.uname().nodename,
+        model=profile.model,
+        quantization=profile.quantization,
+        card=card.name,
+        predicted=prediction.blocks,
+        reported=blocks,
+        error=round((prediction.blocks - blocks) / blocks, 4),
+    )
     with contextlib.suppress(OSError):
         path = paths.private_folder(paths.home()) / "memory-history.jsonl"
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+            file.write(json.dumps(encode(row)) + "\n")
     return row
 
 

@@ -3,14 +3,49 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from launcher import engines, files, profile
 from launcher.errors import Problem, UsageError
-from launcher.json_values import JsonObject
+from launcher.json_values import JsonValue
 from launcher.preparation.recommendation import Recommendation, find_machine, recommend
 from launcher.profile import catalogue
 from launcher.result import Result
+
+
+@dataclass(frozen=True)
+class FittedGpu:
+    """The GPUs that a profile was fitted to; `source` tells how they are known."""
+
+    name: str
+    count: int | None
+    source: str
+
+
+@dataclass(frozen=True)
+class ProfileSetting:
+    """A value of a new profile, and where it is from."""
+
+    key: str
+    value: JsonValue
+    source: str
+
+
+@dataclass(frozen=True)
+class NewProfile:
+    """`profiles init`: the profile, and the file it was written to (None: to stdout)."""
+
+    file: str | None
+    text: str
+    name: str | None
+    engine: str
+    model: str | None
+    documented: bool = False
+    gpu: FittedGpu | None = None
+    fits: bool | None = None
+    settings: tuple[ProfileSetting, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def new_profile(
@@ -21,7 +56,7 @@ def new_profile(
     count: int | None,
     output: str | None,
     overwrite: bool,
-) -> Result:
+) -> Result[NewProfile]:
     """A profile for `model`, or without one a commented profile with every key.
 
     `gpu` and `count` are the GPUs to fit it to. `output` None: the text is only in the result.
@@ -32,44 +67,34 @@ def new_profile(
     """
     engines.get(engine)
     if model is None or engine == "hosted":
-        text, details = catalogue.starter_for(engine, model), _no_details(engine)
+        made = NewProfile(output, catalogue.starter_for(engine, model), None, engine, None)
     else:
-        recommendation = recommend(model, engine, find_machine(gpu, count))
-        text, details = recommendation.text, _details(recommendation)
+        made = _recommended(recommend(model, engine, find_machine(gpu, count)), output)
+    text = made.text
     _check(text)
     if output is not None:
         _write(Path(output), text, overwrite=overwrite)
-    return Result("profiles init", {"file": output, "text": text, **details})
+    return Result("profiles init", made)
 
 
-def _no_details(engine: str) -> JsonObject:
-    return {
-        "name": None, "engine": engine, "model": None, "documented": False, "gpu": None,
-        "fits": None, "settings": [], "notes": [],
-    }  # fmt: skip
-
-
-def _details(recommendation: Recommendation) -> JsonObject:
+def _recommended(recommendation: Recommendation, output: str | None) -> NewProfile:
     machine, prediction = recommendation.machine, recommendation.prediction
-    return {
-        "name": recommendation.name,
-        "engine": recommendation.engine,
-        "model": recommendation.model,
-        "documented": recommendation.documented,
-        "gpu": None
-        if machine is None
-        else {
-            "name": machine.card.name,
-            "count": prediction.ask.tensor_parallel if prediction else None,
-            "source": machine.source,
-        },
-        "fits": recommendation.fits,
-        "settings": [
-            {"key": setting.key, "value": setting.value, "source": setting.source}
-            for setting in recommendation.settings
-        ],
-        "notes": list(recommendation.notes),
-    }
+    gpu = None
+    if machine is not None:
+        count = prediction.ask.tensor_parallel if prediction else None
+        gpu = FittedGpu(machine.card.name, count, machine.source)
+    return NewProfile(
+        file=output,
+        text=recommendation.text,
+        name=recommendation.name,
+        engine=recommendation.engine,
+        model=recommendation.model,
+        documented=recommendation.documented,
+        gpu=gpu,
+        fits=recommendation.fits,
+        settings=tuple(ProfileSetting(s.key, s.value, s.source) for s in recommendation.settings),
+        notes=tuple(recommendation.notes),
+    )
 
 
 def _check(text: str) -> None:

@@ -7,9 +7,11 @@ import os
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from launcher import paths
+from launcher.codec import written
 from launcher.errors import DeployError
 from launcher.json_values import JsonValue, is_list
 from launcher.profile.loader import load
@@ -25,7 +27,28 @@ OTHER_MODEL = "baidu/ERNIE-4.5-0.3B-PT"
 WIDTH = 98
 
 
-def listing(folder: str = "profiles") -> list[dict[str, JsonValue]]:
+@dataclass(frozen=True)
+class ProfileFacts:
+    """What a profile is for."""
+
+    name: str
+    engine: str
+    model: str | None
+    description: str | None
+
+
+@dataclass(frozen=True)
+class ProfileRow:
+    """A profile that one can look at; `problem` where it cannot be started by itself."""
+
+    file: str
+    path: str
+    shipped: bool
+    facts: ProfileFacts | None = field(default=None, metadata=written(inline=True))
+    problem: str | None = field(default=None, metadata=written(omit=True))
+
+
+def listing(folder: str = "profiles") -> tuple[ProfileRow, ...]:
     """A row for every profile in `folder` and for every one that ships, problems told."""
     rows = []
     paths = set()
@@ -35,23 +58,24 @@ def listing(folder: str = "profiles") -> list[dict[str, JsonValue]]:
         if real not in paths:
             paths.add(real)
             rows.append(_row(path, label, shipped=path != label))
-    return rows
+    return tuple(rows)
 
 
-def _row(path: str, label: str, *, shipped: bool) -> dict[str, JsonValue]:
-    row: dict[str, JsonValue] = {"file": label, "path": os.path.abspath(path), "shipped": shipped}
+def _row(path: str, label: str, *, shipped: bool) -> ProfileRow:
+    row = ProfileRow(label, os.path.abspath(path), shipped)
     try:
         profile = load(path, need_model=False)
     except DeployError as error:
         # An overlay or a base is not a profile by itself; the reader sees why.
-        return {**row, "problem": error.problems[0].message}
-    return {
-        **row,
-        "name": profile.name,
-        "engine": profile.engine,
-        "model": profile.resolved.get("model"),
-        "description": profile.description,
-    }
+        return replace(row, problem=error.problems[0].message)
+    model = profile.resolved.get("model")
+    facts = ProfileFacts(
+        profile.name,
+        profile.engine,
+        None if model is None else str(model),
+        profile.description,
+    )
+    return replace(row, facts=facts)
 
 
 def starter_for(engine: str, model: str | None) -> str:

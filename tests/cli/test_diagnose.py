@@ -120,6 +120,7 @@ def test_what_is_asked_wrongly(run_cli: Callable[..., Ran], tmp_path: Path) -> N
 
 def test_an_instance_by_name(run_cli: Callable[..., Ran], home: Path) -> None:
     """An instance directory as the keeper leaves it after a failed start."""
+    from launcher.codec import encode
     from launcher.engines.fastdeploy import failures
     from launcher.keeper.state import State, write_state
     from launcher.plan.model import LaunchPlan
@@ -131,7 +132,7 @@ def test_an_instance_by_name(run_cli: Callable[..., Ran], home: Path) -> None:
         "one", "fastdeploy", "2.4.0", ("/bin/true",), "/", str(own), str(home / "tmp"),
         failure_rules=failures.rules("2.4"), noise=failures.noise(),
     )  # fmt: skip
-    (folder / "plan.json").write_text(json.dumps(plan.to_json()))
+    (folder / "plan.json").write_text(json.dumps(encode(plan)))
     write_state(
         folder, State("one", "token", state=InstanceState.FAILED, started_at=1.0, engine_exit=0)
     )

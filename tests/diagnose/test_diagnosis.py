@@ -12,6 +12,7 @@ from launcher.diagnose.diagnosis import fill
 from launcher.diagnose.lines import parse_time, read, redact
 from launcher.engines.fastdeploy import failures
 from launcher.plan.model import FailureRule
+from tests.support.as_json import as_json
 
 SUMMARY = "Failed to launch worker processes, check log/workerlog.* for more details."
 
@@ -255,7 +256,7 @@ def test_secrets_are_not_quoted(tmp_path: Path) -> None:
     (tmp_path / "engine.log").write_text(line)
     answer = of_folder(tmp_path, "fastdeploy")
     assert answer.rule_id == "ED-FD-UNRECOGNIZED-ARGUMENTS"
-    assert "sk-123456" not in json.dumps(answer.to_json())
+    assert "sk-123456" not in json.dumps(as_json(answer))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Software and model checks, failing for real: real files, real distributions."""
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.doctor.conftest import Examine, Twin, make_model
+from tests.support.as_json import as_json
 from tests.support.decoded import JsonDict
 
 
@@ -218,4 +218,4 @@ def test_heads_that_cannot_be_split(examine: Examine, tmp_path: Path) -> None:
 
 
 def test_the_json_of_a_finding_is_plain(examine: Examine) -> None:
-    assert json.loads(json.dumps(examine()["model-folder"].to_json()))["answer"] == "PASS"
+    assert as_json(examine()["model-folder"])["answer"] == "PASS"

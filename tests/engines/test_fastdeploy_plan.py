@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from launcher import profile as profiles
+from launcher.codec import encode
 from launcher.engines import get
 from launcher.engines.fastdeploy.leftovers import SIGNALS
 from launcher.errors import PreconditionError, ProfileError
-from launcher.plan.model import FtokKey, LaunchPlan, SettingCheck
+from launcher.plan.model import FtokKey, LaunchPlan, SettingCheck, read_plan
 from launcher.profile.model import SecretRef, Stop
 from tests.engines import making, rebuilt
 from tests.engines.making import Parsers
@@ -331,7 +332,7 @@ def test_failures_are_recognised_the_moment_they_are_printed() -> None:
 
 def test_a_plan_survives_the_disk() -> None:
     plan = card()
-    assert LaunchPlan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+    assert read_plan(json.loads(json.dumps(encode(plan)))) == plan
 
 
 def test_a_wrong_profile_never_becomes_a_plan() -> None:

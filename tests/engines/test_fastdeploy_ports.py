@@ -2,8 +2,9 @@
 
 import pytest
 
-from launcher.plan.model import LaunchPlan
+from launcher.plan.model import read_plan
 from tests.engines import making
+from tests.support.as_json import as_json
 from tests.support.decoded import JsonDict
 
 
@@ -51,8 +52,8 @@ def test_the_output_sockets_and_the_adapters_ports_are_shown() -> None:
 
 
 def test_a_plan_of_an_older_version_has_no_sockets() -> None:
-    stored = making.plan(making.profile(), "2.4.0").to_json()
+    stored = as_json(making.plan(making.profile(), "2.4.0"))
     del stored["sockets"]
     for use in stored["ports"]:
         del use["socket"]
-    assert LaunchPlan.from_json(stored).sockets == ()
+    assert read_plan(stored).sockets == ()

@@ -126,12 +126,13 @@ class Server:
         """The api_server's own process (A)."""
         stored = self.files.state()
         assert stored is not None
-        return int(stored.engine["pid"])
+        assert stored.engine is not None
+        return stored.engine.pid
 
     def processes(self) -> dict[int, str]:
         """Every process that carries the instance's token or was recorded, with its command."""
         stored = self.files.state()
-        recorded = {p["pid"] for p in stored.processes} if stored else set()
+        recorded = {p.pid for p in stored.processes} if stored else set()
         lines = {}
         for process in identity.every_process():
             token = identity.environment_token(process.pid) or ""
@@ -161,8 +162,8 @@ class Server:
         if os.path.exists(plan.temporary_folder):
             left.append(plan.temporary_folder)
         stored = self.files.state()
-        ours = {int(stored.engine.get("pid", 0))} if stored else set()
-        ours |= {int(p["pid"]) for p in stored.processes} if stored else set()
+        ours = {stored.engine.pid} if stored and stored.engine else set()
+        ours |= {p.pid for p in stored.processes} if stored else set()
         begun = self.profile.stat().st_mtime  # older files name a number that was used again
         for folder in itertools.chain.from_iterable(map(glob.glob, METRICS_FOLDERS)):
             # What another server uses as well (2.2's one folder) stays until that one ends.
@@ -173,7 +174,7 @@ class Server:
                     if _pid_of(file) in ours and os.stat(file).st_mtime >= begun
                 ]
         claims = (*stored.shm, *stored.temporary) if stored else ()
-        left += [c["path"] for c in claims if still_there(c) and not _in_use(c["path"])]
+        left += [c.path for c in claims if still_there(c) and not _in_use(c.path)]
         # A port that a test took away from the server is the test's own.
         own_processes = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc")))
                   if pid != os.getpid()]  # fmt: skip

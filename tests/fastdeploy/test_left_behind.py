@@ -87,13 +87,13 @@ def test_a_shared_folder_stays_as_long_as_another_server_uses_it(tmp_path: Path)
     user = a_user_of(shared)
     try:
         receipt = cleanup.clean(state_with(claims), (), 0.0)
-        assert cleanup.nothing_left(receipt), "what another uses is not ours to remove"
-        assert receipt["foreign"] == [f"{shared} is used by pid {user.pid} as well"]
+        assert receipt.is_clean, "what another uses is not ours to remove"
+        assert receipt.foreign == (f"{shared} is used by pid {user.pid} as well",)
         assert shared.exists()
     finally:
         user.kill()
         user.communicate()
-    assert cleanup.nothing_left(cleanup.clean(state_with(claims), (), 0.0))
+    assert cleanup.clean(state_with(claims), (), 0.0).is_clean
     assert not shared.exists()
 
 
@@ -174,7 +174,8 @@ def test_a_killed_keeper_is_lost_and_its_server_ends_or_is_cleaned(
         stored = server.files.state()
         assert stored is not None
         main = server.main
-        os.kill(int(stored.keeper["pid"]), signal.SIGKILL)
+        assert stored.keeper is not None
+        os.kill(stored.keeper.pid, signal.SIGKILL)
         _, stderr = up.communicate(timeout=600) if when == "loading" else ("", "")
     assert up.returncode == (4 if when == "loading" else 0), stderr
     wait_for(lambda: not processes.alive(main), "the end of the engine's first process")
@@ -212,7 +213,8 @@ def test_nothing_of_a_server_lives_after_its_keeper_was_killed(
             server.wait_phase(phase)
         stored = server.files.state()
         assert stored is not None
-        os.kill(int(stored.keeper["pid"]), signal.SIGKILL)
+        assert stored.keeper is not None
+        os.kill(stored.keeper.pid, signal.SIGKILL)
         up.communicate(timeout=600)
     wait_for(lambda: not server.processes(), "the end of all of it", deadline=guard.LONGEST + 30)
     plan = server.files.plan()
@@ -234,7 +236,8 @@ def test_what_appeared_after_the_last_look_of_a_killed_keeper_is_removed(
         server.wait_state("loading")
         stored = server.files.state()
         assert stored is not None
-        keeper = int(stored.keeper["pid"])
+        assert stored.keeper is not None
+        keeper = stored.keeper.pid
         os.kill(keeper, signal.SIGSTOP)
         number = server.port("engine-worker-queue")
         names = [f"/dev/shm/{name}" for name in server.files.plan().leftovers.shm]

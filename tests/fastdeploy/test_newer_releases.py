@@ -131,7 +131,8 @@ def test_a_dead_socket_of_ours_makes_way(fastdeploy: Make) -> None:
     path = _queue_socket(server)
     stored = server.files.state()
     assert stored is not None
-    for pid in [stored.keeper["pid"], *server.processes()]:
+    assert stored.keeper is not None
+    for pid in [stored.keeper.pid, *server.processes()]:
         os.kill(pid, signal.SIGKILL)
     wait_for(lambda: not server.processes(), "everything to be dead")
     assert path.exists()

@@ -156,7 +156,7 @@ class Soak:
         with contextlib.suppress(Exception):
             stored = server.files.state()
             if stored and stored.engine:
-                self.engines.add(int(stored.engine["pid"]))
+                self.engines.add(stored.engine.pid)
 
     def expect(self, happened: bool, what: str) -> None:
         if not happened:
@@ -213,8 +213,8 @@ def stored_pid(server: Server, who: str) -> int | None:
     with contextlib.suppress(Exception):
         stored = server.files.state()
         record = getattr(stored, who)
-        if is_same_process(int(record["pid"]), int(record["start"])):
-            return int(record["pid"])
+        if is_same_process(record.pid, record.start):
+            return int(record.pid)
     return None
 
 

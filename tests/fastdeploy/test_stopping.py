@@ -185,7 +185,8 @@ def test_down_after_the_front_end_and_then_the_keeper_are_gone(fastdeploy: Make)
     assert server.up().rc == 0
     stored = server.files.state()
     assert stored is not None
-    os.kill(int(stored.keeper["pid"]), signal.SIGKILL)
+    assert stored.keeper is not None
+    os.kill(stored.keeper.pid, signal.SIGKILL)
     os.kill(server.main, signal.SIGKILL)
     status = server.run("status", server.name, "--json")
     assert (status.rc, status.json["data"]["instances"][0]["state"]) == (1, "lost")

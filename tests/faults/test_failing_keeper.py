@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher.json_values import object_at
 from launcher.keeper.control import Client
 from tests.support import cli
 from tests.support.decoded import JsonDict
@@ -29,7 +30,7 @@ def ask(rig: Rig) -> dict[str, object]:
     except OSError:
         return {}
     try:
-        return dict(client.request("status")["state"])
+        return dict(object_at(client.request("status"), "state"))
     except OSError:
         return {}
     finally:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher.json_values import text_at
 from launcher.keeper.control import Client
 from tests.support import processes
 from tests.support.processes import alive
@@ -36,7 +37,7 @@ def state_of(rig: Rig) -> str:
         except OSError:
             return ""
         try:
-            return str(client.request("status")["state"]["state"])
+            return text_at(client.request("status"), "state", "state")
         finally:
             client.close()
 

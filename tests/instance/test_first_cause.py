@@ -7,15 +7,18 @@ from typing import Any
 
 import pytest
 
+from launcher.codec import encode
 from launcher.diagnose import log_lengths
 from launcher.errors import ExitCode
 from launcher.files import lengths
 from launcher.instance.first_cause import first_cause
 from launcher.instance.store import InstanceDir
+from launcher.keeper.claim import ProcessClaim
 from launcher.keeper.events import Events
 from launcher.keeper.identity import this_host
 from launcher.keeper.state import State, write_state
 from launcher.plan.model import FailureRule, LaunchPlan
+from tests.support.as_json import as_json
 from tests.support.decoded import JsonDict
 
 RULES = (
@@ -54,16 +57,16 @@ def test_an_end_that_was_ordered_is_no_fault_of_unknown_lines(
     stop_event(cause, reason)
     result = first_cause(cause)
     assert result.exit_code is ExitCode.DONE
-    assert result.data["cause"].startswith("one was stopped")
-    assert (result.data["rule"], result.data["first_errors"]) == (None, [])
-    assert "no rule knows" in " ".join(result.data["notes"]) or ready_at
+    assert as_json(result.payload)["cause"].startswith("one was stopped")
+    assert (as_json(result.payload)["rule"], as_json(result.payload)["first_errors"]) == (None, [])
+    assert "no rule knows" in " ".join(as_json(result.payload)["notes"]) or ready_at
 
 
 def test_a_known_fault_before_the_order_is_still_one(tmp_path: Path) -> None:
     cause = instance(tmp_path, "ValueError: layer 7\n", state="stopped")
     stop_event(cause, "interrupted")
     result = first_cause(cause)
-    assert (result.exit_code, result.data["rule"]) == (ExitCode.NEGATIVE, "ED-X-CAUSE")
+    assert (result.exit_code, as_json(result.payload)["rule"]) == (ExitCode.NEGATIVE, "ED-X-CAUSE")
 
 
 def test_unknown_lines_of_a_failed_one_are_its_cause(tmp_path: Path) -> None:
@@ -71,7 +74,7 @@ def test_unknown_lines_of_a_failed_one_are_its_cause(tmp_path: Path) -> None:
     cause = instance(tmp_path, UNKNOWN, state="failed", error=data)
     result = first_cause(cause)
     assert result.exit_code is ExitCode.NEGATIVE
-    assert result.data["first_errors"]
+    assert as_json(result.payload)["first_errors"]
 
 
 def instance(folder: Path, lines: str, **state: Any) -> InstanceDir:
@@ -83,7 +86,7 @@ def instance(folder: Path, lines: str, **state: Any) -> InstanceDir:
         "one", "fastdeploy", "2.4.0", ("/bin/true",), "/", str(own), str(folder / "tmp"),
         failure_rules=RULES,
     )  # fmt: skip
-    (new_instance.folder / "plan.json").write_text(json.dumps(plan.to_json()))
+    (new_instance.folder / "plan.json").write_text(json.dumps(encode(plan)))
     here = this_host()
     write_state(
         new_instance.folder,
@@ -110,7 +113,7 @@ def test_a_certain_verdict_is_not_outranked_by_a_line(
 ) -> None:
     cause = instance(tmp_path, lines, state="failed", error=error(code))
     result = first_cause(cause)
-    data = result.data
+    data = as_json(result.payload)
     assert result.exit_code is ExitCode.NEGATIVE
     assert (data["rule"], data["evidence"], data["retry"]) == (None, None, False)
     assert (data["cause"], data["remedy"]) == (f"one has failed: why: {code}", "do it")
@@ -123,7 +126,7 @@ def test_a_certain_line_is_the_rule_that_the_keeper_saw(tmp_path: Path) -> None:
     """The keeper gave up by this line; an earlier one of another rule does not replace it."""
     lines = "OSError: no disk\nValueError: layer 7\n"
     cause = instance(tmp_path, lines, state="failed", error=error("ED-X-CAUSE"))
-    data = first_cause(cause).data
+    data = as_json(first_cause(cause).payload)
     assert (data["rule"], data["cause"]) == ("ED-X-CAUSE", "layer 7 is bad")
     assert [one["rule"] for one in data["others"]] == ["ED-X-OTHER"]
     assert data["retry"] is False, "what the keeper decided"
@@ -136,17 +139,19 @@ def test_where_it_is_not_certain_the_logs_say_why(
     """As a record of an older keeper, which does not tell."""
     data = {k: v for k, v in error("engine-exited").items() if k != "certain"} | certain
     cause = instance(tmp_path, "ValueError: layer 7\n", state="failed", error=data)
-    assert first_cause(cause).data["rule"] == "ED-X-CAUSE"
+    assert first_cause(cause).payload.diagnosis.rule_id == "ED-X-CAUSE"
 
 
 @pytest.mark.parametrize("state", ["ready", "loading", "stopped"])
 def test_of_a_killed_keeper_its_guards_note_counts(state: str, tmp_path: Path) -> None:
-    cause = instance(tmp_path, "INFO loading\n", state=state, keeper={"pid": 1, "start": 1})
+    cause = instance(tmp_path, "INFO loading\n", state=state, keeper=ProcessClaim(1, 1))
     log_lengths.write(cause.logs, "one:1", lengths(cause.logs))
     with cause.engine_log.open("a") as log:
         log.write("ValueError: layer 7\n")
-    data = first_cause(cause).data
+    data = as_json(first_cause(cause).payload)
     assert (data["rule"], data["others"]) == (None, [])
     os.unlink(cause.logs / log_lengths.NAME)
     log_lengths.write(cause.logs, "one:0", {})
-    assert first_cause(cause).data["rule"] == "ED-X-CAUSE", "the note is another start's"
+    assert first_cause(cause).payload.diagnosis.rule_id == "ED-X-CAUSE", (
+        "the note is another start's"
+    )

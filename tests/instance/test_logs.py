@@ -11,6 +11,7 @@ import pytest
 from launcher.errors import UsageError
 from launcher.instance import logs
 from launcher.instance.store import InstanceDir
+from launcher.keeper.claim import ProcessClaim
 from launcher.keeper.identity import look, this_host
 from launcher.keeper.output import LogFile
 from launcher.keeper.state import State, write_state
@@ -35,7 +36,7 @@ def live(instance: InstanceDir, state: InstanceState = InstanceState.READY) -> N
     write_state(
         instance.folder,
         State("one", "t", state=state, machine=here.machine, boot=here.boot,
-              pid_namespace=here.pid_namespace, keeper={"pid": me.pid, "start": me.start}),
+              pid_namespace=here.pid_namespace, keeper=ProcessClaim(me.pid, me.start)),
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import pytest
 from launcher.errors import DeadlineError, ExitCode
 from launcher.instance import teardown
 from launcher.instance.store import InstanceDir
+from launcher.json_values import JsonObject
 from tests.support.keeping import Keeping
 
 
@@ -15,7 +16,14 @@ def lock(keeping: Keeping) -> None:
     keeping.hold_lock()
 
 
-NOTHING_LEFT = {"processes": 0, "ports": 0, "shm": 0, "queues": 0, "temporary": 0, "left": []}
+NOTHING_LEFT: JsonObject = {
+    "processes": 0,
+    "ports": 0,
+    "shm": 0,
+    "queues": 0,
+    "temporary": 0,
+    "left": [],
+}
 
 
 def test_the_result_is_the_last_event(keeping: Keeping) -> None:
@@ -29,8 +37,9 @@ def test_the_result_is_the_last_event(keeping: Keeping) -> None:
     keeping.on_stop = stop
     result = teardown.down(InstanceDir(keeping.folder))
     assert result.exit_code is ExitCode.DONE
-    assert (result.data["state"], result.data["was"]) == ("stopped", "loading")
-    assert result.data["receipt"]["processes"] == 0
+    assert (result.payload.state, result.payload.was) == ("stopped", "loading")
+    assert result.payload.receipt is not None
+    assert result.payload.receipt.processes == 0
     assert keeping.stopped == ["down"]
 
 
@@ -44,7 +53,7 @@ def test_an_older_keeper_that_tells_neither_deadline_nor_end_is_read_from_its_st
     keeping.on_stop = stop
     result = teardown.down(InstanceDir(keeping.folder))
     assert result.exit_code is ExitCode.DONE
-    assert (result.data["state"], result.data["was"]) == ("stopped", "loading")
+    assert (result.payload.state, result.payload.was) == ("stopped", "loading")
 
 
 def test_the_keepers_deadline_is_the_one_that_passes(keeping: Keeping) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from launcher import files
+from launcher.keeper.claim import ProcessClaim
 from launcher.keeper.state import (
     STATE_SCHEMA,
     DamagedState,
@@ -18,7 +19,7 @@ from launcher.keeper.state import (
 )
 from launcher.lifecycle import InstanceState
 
-PROCESS = {"pid": 12, "start": 34, "session": 12, "name": "python"}
+PROCESS = ProcessClaim(12, 34, 12, "python")
 
 
 def test_a_state_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from launcher import profile
+from launcher.codec import encode_object
 from launcher.errors import PreconditionError
 from launcher.preparation.memory import memory_plan
 from tests.support.decoded import JsonDict
@@ -40,7 +41,7 @@ def plan(tmp_path: Path, engine: str) -> JsonDict:
     model = "baidu/ERNIE-4.5-21B-A3B-Thinking"
     path.write_text(f'name: p\nengine: {engine}\nengine-version: ">=2.3"\nmodel: {model}\n')
     loaded = profile.load(path, environ={})
-    return dict(memory_plan(loaded, version=None, gpu="h800-80g", largest=False).data)
+    return encode_object(memory_plan(loaded, version=None, gpu="h800-80g", largest=False).payload)
 
 
 @pytest.mark.usefixtures("_registered")

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from launcher.json_values import JsonValue
 from launcher.plan.model import LaunchPlan, PortUse, Readiness, SettingCheck
 from launcher.probe import readiness
 from launcher.probe.readiness import Rung
@@ -126,7 +127,7 @@ def test_a_key_that_no_header_can_carry(served: Served, secret: str) -> None:
     assert not secret or secret not in rung.message
 
 
-def check(key: str, expected: object) -> SettingCheck:
+def check(key: str, expected: JsonValue) -> SettingCheck:
     return SettingCheck(key, expected, f"engine/{key}")
 
 
@@ -135,7 +136,7 @@ def check(key: str, expected: object) -> SettingCheck:
     [(4096, 4096), (4096, "4096"), ("a", "a"), ([1, 2], "1,2"), ("1,2", [1, 2])],
 )
 def test_settings_are_equal_however_they_are_spelled(
-    served: Served, requested: object, runs: object
+    served: Served, requested: JsonValue, runs: object
 ) -> None:
     plan = served((check("len", requested),), settings={"engine": {"len": runs}})
     rung = readiness.settings(plan, None)

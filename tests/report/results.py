@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from launcher.errors import ExitCode
 from launcher.result import Result
 from tests.support.decoded import JsonDict
+from tests.support.payloads import result
 
 DEVIATION = {
     "id": "fd-tool-choice",
@@ -90,7 +93,7 @@ def target(name: str = "ernie") -> JsonDict:
     }
 
 
-def smoke_result(*checks: dict[str, object], **changes: object) -> Result:
+def smoke_result(*checks: dict[str, object], **changes: object) -> Result[Any]:
     """A smoke run of these checks."""
     data = {
         "target": target(),
@@ -105,7 +108,7 @@ def smoke_result(*checks: dict[str, object], **changes: object) -> Result:
         "differences": [],
         **changes,
     }
-    return Result("smoke", data, None, ExitCode.NEGATIVE)
+    return result("smoke", data, None, ExitCode.NEGATIVE)
 
 
 def column(name: str, *checks: JsonDict, **changes: object) -> JsonDict:
@@ -138,7 +141,7 @@ def column(name: str, *checks: JsonDict, **changes: object) -> JsonDict:
     }
 
 
-def compare_result(*columns: JsonDict, **changes: object) -> Result:
+def compare_result(*columns: JsonDict, **changes: object) -> Result[Any]:
     """A comparison of these targets, its table made as `compare` makes it."""
     from launcher.smoke.comparison.compare import _table
 
@@ -153,4 +156,4 @@ def compare_result(*columns: JsonDict, **changes: object) -> Result:
         "regressions": [],
         **changes,
     }
-    return Result("compare", data, None, ExitCode.DONE)
+    return result("compare", data, None, ExitCode.DONE)

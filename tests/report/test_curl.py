@@ -16,13 +16,21 @@ from typing import Any
 
 import pytest
 
-from launcher.report.curl import curl
+from launcher.report.curl import curl as curl_of
 from launcher.report.escape import visible
+from launcher.report.smoke_payloads import ExchangeRecord
 from launcher.smoke.clients.transcript import WRONG_KEY
 from launcher.smoke.run.suite import smoke
 from tests.report.results import exchange
 from tests.smoke.servers import Defect, serve
 from tests.smoke.targets import target_of
+from tests.support.as_json import as_json
+from tests.support.payloads import made
+
+
+def curl(recorded: dict[str, Any]) -> str | None:
+    return curl_of(made(ExchangeRecord, recorded))
+
 
 HOSTILE = (
     "plain",
@@ -246,7 +254,7 @@ def test_the_line_of_each_check_sends_what_the_check_sent(tmp_path: Path) -> Non
         requests_sent.append((method, path, *keys, normalized(data)))
 
     with serve(Defect("note", "", route=note), key="sk-secret") as server:
-        checks = smoke(target_of(server), tags=["full"]).data["checks"]
+        checks = as_json(smoke(target_of(server), tags=["full"]).payload)["checks"]
         sent = list(requests_sent)
         for check in checks:
             evidence = check["evidence"]
@@ -282,7 +290,7 @@ def test_a_key_in_the_body_is_sent_and_is_not_in_the_line(tmp_path: Path) -> Non
 def test_the_requests_of_a_real_run_can_be_repeated(tmp_path: Path) -> None:
     with serve(key="sk-secret") as server:
         run = smoke(target_of(server), names=["chat", "stream-order", "health", "auth"])
-        recorded = [e for one in run.data["checks"] for e in one["evidence"]]
+        recorded = [e for one in as_json(run.payload)["checks"] for e in one["evidence"]]
         assert len(recorded) >= 4
         for one in recorded:
             line = curl(one)

@@ -2,9 +2,11 @@
 
 import io
 import time
+from collections.abc import Sequence
 
 import pytest
 
+from launcher.json_values import JsonObject
 from launcher.report.progress import ProgressLines
 from launcher.report.terminal import Terminal
 from tests.support.decoded import JsonDict
@@ -43,7 +45,7 @@ TROUBLE = [
 ]
 
 
-def shown(stream: io.StringIO, events: list[dict[str, object]]) -> str:
+def shown(stream: io.StringIO, events: Sequence[JsonObject]) -> str:
     lines = ProgressLines(stream)
     for one in events:
         lines(one)

@@ -9,7 +9,7 @@ from launcher.report.progress import ProgressLines
 from launcher.report.smoke_progress import SmokeProgress
 from launcher.report.table import Column, table
 from launcher.report.terminal import Terminal
-from launcher.result import Result
+from tests.support.payloads import result
 
 SCREEN = Terminal(laid_out=True, colour=False, live=True, width=80, ellipsis="...")
 
@@ -25,15 +25,15 @@ def test_the_status_of_several_instances_is_a_table() -> None:
         {"name": "two", "state": "loading", "percent": 41.6},
         {"name": "gone", "state": "absent", "note": "not started"},
     ]
-    text = screens.status(Result("status", {"instances": rows}), SCREEN)
+    text = screens.status(result("status", {"instances": rows}), SCREEN)
     assert text is not None
     lines = text.splitlines()
     assert lines[0].split() == ["NAME", "STATE", "ENGINE", "URL"]
     assert lines[1].split() == ["one", "ready", "vllm", "0.32", "u"]
     assert lines[2].split() == ["two", "loading", "42", "%"]
     assert lines[-1] == "gone: not started"
-    assert screens.status(Result("status", {"instances": []}), SCREEN) is None
-    assert screens.status(Result("status", {"instances": rows[:1]}, "one"), SCREEN) is None
+    assert screens.status(result("status", {"instances": []}), SCREEN) is None
+    assert screens.status(result("status", {"instances": rows[:1]}, "one"), SCREEN) is None
 
 
 def test_profiles_stand_below_their_group_and_broken_ones_last() -> None:
@@ -41,7 +41,7 @@ def test_profiles_stand_below_their_group_and_broken_ones_last() -> None:
         {"file": "b.yaml", "engine": "vllm", "model": "a/b", "description": "About b"},
         {"file": "wrong.yaml", "problem": "name: is required"},
     ]
-    text = screens.profiles(Result("profiles list", {"profiles": rows}), SCREEN)
+    text = screens.profiles(result("profiles list", {"profiles": rows}), SCREEN)
     assert text is not None
     lines = text.splitlines()
     assert lines[0].split() == ["FILE", "ENGINE", "MODEL", "ABOUT"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from launcher.result import Result
 from tests.report.results import (
     EVERY_VERDICT,
@@ -13,6 +15,7 @@ from tests.report.results import (
     smoke_result,
 )
 from tests.support.decoded import JsonDict
+from tests.support.payloads import result
 
 GIB = 1024**3
 NOW = 1_800_000_000.0
@@ -25,21 +28,21 @@ EVIDENCE = {"file": "workerlog.0", "line": 7, "text": "CUDA out of memory", "tim
 NO_LINE = {"file": "exit code", "line": 0, "text": "ended with exit code 9", "time": None}
 
 
-def diagnosis(**changes: object) -> Result:
+def diagnosis(**changes: object) -> Result[Any]:
     data = {
         "rule": "ED-FD-CUDA-OOM", "kind": "failure", "cause": "the GPU has no memory left",
         "remedy": "lower gpu-memory-utilization", "retry": False, "evidence": EVIDENCE,
         "others": [], "first_errors": [], "files": 2, "bytes": 1_540_000, "notes": [],
         "source": "/logs",
     }  # fmt: skip
-    return Result("diagnose", {**data, **changes}, "ernie")
+    return result("diagnose", {**data, **changes}, "ernie")
 
 
-def page(kind: str, **fields: object) -> Result:
-    return Result("explain", {"page": {"id": "the-id", "kind": kind, **fields}})
+def page(kind: str, **fields: object) -> Result[Any]:
+    return result("explain", {"page": {"id": "the-id", "kind": kind, **fields}})
 
 
-def rule(**changes: object) -> Result:
+def rule(**changes: object) -> Result[Any]:
     fields = {
         "cause": "the port is in use " * 8, "remedy": "choose another port", "retry": True,
         "phase": "import", "where": "the console", "exit_code": 1, "sample": "Address in use",
@@ -49,9 +52,9 @@ def rule(**changes: object) -> Result:
     return page("failure", **{**fields, **changes})
 
 
-def status_of(**changes: object) -> Result:
+def status_of(**changes: object) -> Result[Any]:
     row = {"name": "ernie", "state": "ready", "engine": "fastdeploy", "release": "2.3"}
-    return Result("status", {"instances": [{**row, **changes}]}, "ernie")
+    return result("status", {"instances": [{**row, **changes}]}, "ernie")
 
 
 DIAGNOSES = {
@@ -79,7 +82,7 @@ DIAGNOSES = {
     "explain-exit-code": page("exit-code", title="busy", means="m " * 60, remedy="wait"),
     "explain-error": page(
         "error", means="it is locked", remedy="wait",
-        exit_codes=[{"code": 3, "when": None}, {"code": 5, "when": "the time is over"}],
+        exit_codes=[{"code": 3, "when": ""}, {"code": 5, "when": "the time is over"}],
     ),
     "explain-check": page("check", fast=True, title="is there a GPU?", means="it needs one"),
     "explain-slow-check": page("check", fast=False, title="is there a GPU?", means="it needs one"),
@@ -88,16 +91,16 @@ DIAGNOSES = {
         engine="common", releases=[], retry=False, exit_code=None, sample="", before=""
     ),
     "explain-rule-of-any-release": rule(releases=[]),
-    "explain-index": Result(
+    "explain-index": result(
         "explain",
         {
             "exit_codes": [{"id": "3", "title": "a precondition"}],
-            "failure_rules": [{"id": "ED-A", "title": "", "cause": "long " * 30}],
+            "rules": [{"id": "ED-A", "cause": "long " * 30}],
         },
     ),
 }  # fmt: skip
 DOCTOR = {
-    "doctor": Result("doctor", {
+    "doctor": result("doctor", {
         "findings": [
             {"check": "gpu", "answer": "PASS", "evidence": "one", "why": "x", "remedy": "y"},
             {"check": "shm", "answer": "FAIL", "evidence": "64 MB", "why": "small", "remedy": "y"},
@@ -105,7 +108,7 @@ DOCTOR = {
         ],
         "counts": {"PASS": 1, "WARN": 1, "FAIL": 1, "UNKNOWN": 0},
     }),
-    "doctor-well": Result("doctor", {
+    "doctor-well": result("doctor", {
         "findings": [
             {"check": "gpu", "answer": "PASS", "evidence": "one", "why": "", "remedy": ""},
         ],
@@ -113,7 +116,7 @@ DOCTOR = {
     }),
 }  # fmt: skip
 ENGINES = {
-    "engine-list": Result("engine list", {
+    "engine-list": result("engine list", {
         "installed": [
             {"name": "vllm", "version": "0.32.0", "python_version": "3.11.7",
              "size_bytes": 3 * GIB, "folder": "/engines/vllm-0.32.0"},
@@ -125,60 +128,62 @@ ENGINES = {
             {"name": "fastdeploy", "default": "2.3.2", "supported": ">=2.0,<2.5"},
         ],
     }),
-    "engine-list-empty": Result("engine list", {
+    "engine-list-empty": result("engine list", {
         "installed": [], "unfinished": [], "available": [], "folder": "/engines"
     }),
-    "engine-install": Result("engine install", {
+    "engine-install": result("engine install", {
         "name": "vllm", "version": "0.32.0", "seconds": 61.6, "size_bytes": GIB, "new": True,
         "folder": "/engines/v", "python_version": "3.11.7", "verified": False,
         "distributions": {"vllm": "0.32.0", "torch": "2.9"},
     }),
-    "engine-install-verified": Result("engine install", {
+    "engine-install-verified": result("engine install", {
         "name": "vllm", "version": "0.32.0", "seconds": 1.2, "size_bytes": 0, "new": True,
         "folder": "/engines/v", "python_version": "3.11.7", "verified": True,
         "distributions": {"vllm": "0.32.0"},
     }),
-    "engine-install-again": Result("engine install", {
+    "engine-install-again": result("engine install", {
         "name": "vllm", "version": "0.32.0", "new": False, "python": "/engines/v/bin/python"
     }),
-    "engine-install-dry-run": Result("engine install", {
+    "engine-install-dry-run": result("engine install", {
         "dry_run": True, "name": "vllm", "version": "0.32.0", "folder": "/engines/v",
         "base_python": "/usr/bin/python3", "python_version": "3.11.7", "disk_bytes": 2 * GIB,
         "notes": ["no GPU"], "commands": ["python -m venv /engines/v", "pip install vllm"],
     }),
-    "engine-path": Result("engine path", {"python": "/engines/v/bin/python"}),
+    "engine-path": result("engine path", {"python": "/engines/v/bin/python"}),
 }  # fmt: skip
 READY = {
     "state": "ready", "base_url": "http://127.0.0.1:8180/v1", "ports": {"api": 8180, "queue": 9},
     "pid": 42, "seconds": 7.7,
 }  # fmt: skip
+ABSENT = {"state": "absent", "was": "absent"}
+STOPPED = {"state": "stopped", "was": "ready", "receipt": RECEIPT}
 RUNGS = ("completion", "health", "listening", "models", "settings", "other")
 ERROR = {"code": "engine-failed", "message": "it ended", "remedy": "look at the log"}
 INSTANCES = {
-    "up": Result("up", READY, "ernie"),
-    "up-already": Result("up", {
+    "up": result("up", READY, "ernie"),
+    "up-already": result("restart", {
         **READY, "already": True, "evidence": {n: {"message": f"{n} seen"} for n in RUNGS},
-        "forced": ["gpu", "shm"], "note": "the profile has changed",
+        "forced": ["gpu", "shm"], "note": "the profile has changed", "stopped": ABSENT,
     }, "ernie"),
-    "up-restarted": Result("restart", {
-        **READY, "evidence": {"health": {"message": "not shown"}}, "stopped": {"receipt": RECEIPT},
+    "up-restarted": result("restart", {
+        **READY, "evidence": {"health": {"message": "not shown"}}, "stopped": STOPPED,
     }, "ernie"),
-    "up-restarted-nothing-ran": Result("restart", {**READY, "stopped": None}, "ernie"),
-    "up-failed": Result("up", {"state": "failed", "receipt": RECEIPT}, "ernie"),
-    "up-interrupted": Result("up", {"state": "stopped"}, "ernie"),
-    "down": Result("down", {"was": "ready", "state": "stopped", "receipt": RECEIPT}, "ernie"),
-    "down-no-receipt": Result("down", {"was": "ready", "state": "stopped"}, "ernie"),
-    "down-partial": Result("down", {
+    "up-restarted-nothing-ran": result("restart", {**READY, "stopped": ABSENT}, "ernie"),
+    "up-failed": result("up", {"state": "failed", "receipt": RECEIPT}, "ernie"),
+    "up-interrupted": result("up", {"state": "stopped"}, "ernie"),
+    "down": result("down", {"was": "ready", "state": "stopped", "receipt": RECEIPT}, "ernie"),
+    "down-no-receipt": result("down", {"was": "ready", "state": "stopped"}, "ernie"),
+    "down-partial": result("down", {
         "was": "lost", "state": "stopped", "receipt": {"processes": 2, "seconds": 1}
     }, "ernie"),
-    "down-stopped": Result("down", {"was": "stopped", "state": "stopped"}, "ernie"),
-    "down-absent": Result("down", {"was": "absent", "state": "absent", "note": "unknown"}, "ernie"),
-    "down-died": Result("down", {"was": "died", "state": "stopped"}, "ernie"),
-    "down-failed-again": Result("down", {
+    "down-stopped": result("down", {"was": "stopped", "state": "stopped"}, "ernie"),
+    "down-absent": result("down", {"was": "absent", "state": "absent", "note": "unknown"}, "ernie"),
+    "down-died": result("down", {"was": "died", "state": "stopped"}, "ernie"),
+    "down-failed-again": result("down", {
         "was": "failed", "state": "failed", "receipt": RECEIPT
     }, "ernie"),
-    "status-none": Result("status", {"instances": []}),
-    "status-all": Result("status", {"instances": [
+    "status-none": result("status", {"instances": []}),
+    "status-all": result("status", {"instances": [
         {"name": "a", "state": "ready", "engine": "vllm", "release": None,
          "ready_at": NOW - 90_000, "base_url": "http://a/v1"},
         {"name": "b", "state": "loading", "engine": "fastdeploy", "release": "2.3",
@@ -207,33 +212,33 @@ INSTANCES = {
     "status-was": status_of(state="stopped", was="failed", error=ERROR),
     "status-stopped": status_of(state="stopped", error=ERROR),
     "status-lost": status_of(state="lost"),
-    "version": Result("version", {
+    "version": result("version", {
         "ernie-deploy": "0.2.0", "python": "3.11.7", "home": "/home/x",
         "engines": [{"engine": "vllm", "version": "0.32.0", "path": "/engines/v"}],
     }),
-    "completion": Result("completion", {"script": "complete -C ernie-deploy"}),
-    "logs": Result("logs", {"lines": 3}, "ernie"),
+    "completion": result("completion", {"script": "complete -C ernie-deploy"}),
+    "logs": result("logs", {"lines": 3}, "ernie"),
 }  # fmt: skip
 VALIDATED = {
     "profile": "p.yaml", "name": "ernie", "engine": "fastdeploy", "release": "2.3",
-    "judged": "by its table", "checked": {"flags": 1, "ports": 2, "parsers": 0},
+    "judged": "by its table", "checked": {"flags": 1, "keys": 2, "variables": 0},
     "notes": ["a note"],
 }  # fmt: skip
 PROFILES = {
-    "validate": Result("validate", VALIDATED, "ernie"),
-    "validate-hosted": Result("validate", {
+    "validate": result("validate", VALIDATED, "ernie"),
+    "validate-hosted": result("validate", {
         **VALIDATED, "profile": None, "release": None, "checked": {"flags": 0}, "notes": [],
     }, "ernie"),
-    "profiles-list": Result("profiles list", {"profiles": [
+    "profiles-list": result("profiles list", {"profiles": [
         {"file": "a.yaml", "engine": "vllm", "model": "/m", "description": "the first"},
         {"file": "longer.yaml", "engine": "fastdeploy", "model": "baidu/E", "description": None},
         {"file": "base.yaml", "problem": "it has no model"},
     ]}),
-    "profiles-list-empty": Result("profiles list", {"profiles": []}),
-    "profiles-show": Result("profiles show", {
+    "profiles-list-empty": result("profiles list", {"profiles": []}),
+    "profiles-show": result("profiles show", {
         "notes": ["two\nlines"], "profile": {"name": "ernie", "ports": {"api": 1}, "env": {}},
     }),
-    "profiles-show-origins": Result("profiles show", {
+    "profiles-show-origins": result("profiles show", {
         "notes": [],
         "profile": {
             "name": "ernie", "ports": {"api": 1, "a: b": "x"}, "env": {}, "list": [1, "上海"],
@@ -245,18 +250,18 @@ PROFILES = {
             "description": {"source": "q.yaml", "line": 2, "column": 3, "note": "extends"},
         },
     }),
-    "profiles-schema": Result("profiles schema", {"schema": {"type": "object", "title": "上海"}}),
-    "profiles-init": Result("profiles init", {
+    "profiles-schema": result("profiles schema", {"schema": {"type": "object", "title": "上海"}}),
+    "profiles-init": result("profiles init", {
         "file": "p.yaml", "text": "name: a\n", "notes": ["DOES NOT FIT on 8 x NVIDIA A10."],
     }),
-    "profiles-init-stdout": Result("profiles init", {
+    "profiles-init-stdout": result("profiles init", {
         "file": None, "text": "# 上海\nname: a  # from the model's name\n", "notes": [],
     }),
-    "profiles-diff": Result("profiles diff-release", {
+    "profiles-diff": result("profiles diff-release", {
         "old": "2.2", "new": "2.3", "gone": ["--a"], "added": ["--b", "--c"],
         "renamed": ["--d to --e"], "defaults": ["--f: 1 to 2"], "notes": ["n"],
     }, "p.yaml"),
-    "profiles-diff-none": Result("profiles diff-release", {"old": "2.2", "new": "2.3"}, "p.yaml"),
+    "profiles-diff-none": result("profiles diff-release", {"old": "2.2", "new": "2.3"}, "p.yaml"),
 }  # fmt: skip
 SMOKES = {
     "smoke": smoke_result(*EVERY_VERDICT),
@@ -315,7 +320,7 @@ SMOKES = {
     "compare-no-worse": compare_result(column("one", check("passes")), baseline="b.json"),
 }  # fmt: skip
 SMOKE_LISTING = {
-    "smoke-list": Result("smoke", {
+    "smoke-list": result("smoke", {
         "checks": [
             {"name": "chat", "purpose": "it answers", "tags": ["full", "quick"], "needs": []},
             {"name": "tool-call", "purpose": "it calls", "tags": ["full"], "needs": ["tools", "x"]},
@@ -362,15 +367,15 @@ def launch(**changes: object) -> JsonDict:
     }  # fmt: skip
 
 
-def plan_of(plan: dict[str, object], **changes: object) -> Result:
+def plan_of(plan: dict[str, object], **changes: object) -> Result[Any]:
     data = {
         "plan": plan, "running": None, "notes": [], "shell": "cd / && python -m api_server",
         "files": [{"path": "/logs/x", "purpose": "its console"}], "folders": ["/logs", "/tmp/fd"],
     }  # fmt: skip
-    return Result("plan", {**data, **changes}, "ernie")
+    return result("plan", {**data, **changes}, "ernie")
 
 
-def memory_of(prediction: dict[str, object], **changes: object) -> Result:
+def memory_of(prediction: dict[str, object], **changes: object) -> Result[Any]:
     ask = {
         "tensor_parallel": 2, "block_size": 64, "kv_bytes": 2, "max_model_len": 4096,
         "max_num_seqs": 8,
@@ -389,7 +394,7 @@ def memory_of(prediction: dict[str, object], **changes: object) -> Result:
         },
         "history": [], **changes,
     }  # fmt: skip
-    return Result("plan", data, "ernie")
+    return result("plan", data, "ernie")
 
 
 PLANS = {
@@ -427,7 +432,7 @@ PLANS = {
     "plan-memory-too-small": memory_of({"fits": False, "why": "the weights alone exceed it"}),
 }  # fmt: skip
 
-TEXTS: dict[str, Result] = {
+TEXTS: dict[str, Result[Any]] = {
     **DIAGNOSES, **DOCTOR, **ENGINES, **INSTANCES, **PROFILES, **SMOKES, **SMOKE_LISTING, **PLANS,
 }  # fmt: skip
 """Every result by the name of its stored text."""

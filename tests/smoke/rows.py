@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from launcher.json_values import JsonObject
 from launcher.result import Result
 from tests.smoke.servers import Body
+from tests.support.as_json import as_json
 
-Report = Result
+Report = Result[JsonObject]
 
 
 def data_of(result: Report) -> Body:
     """The data of a run."""
-    return dict(result.data)
+    data: Body = as_json(result.payload)
+    return data
 
 
 def rows(result: Report) -> list[Body]:

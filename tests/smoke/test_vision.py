@@ -17,6 +17,7 @@ from tests.smoke.defects.vision import PICTURES
 from tests.smoke.pictures import read_avi, read_cells, read_png
 from tests.smoke.servers import Body, Defect, Server, serve
 from tests.smoke.targets import target_of
+from tests.support.as_json import as_json
 
 CHECKS = ["image", "images", "video", "image-url"]
 
@@ -24,7 +25,7 @@ CHECKS = ["image", "images", "video", "image-url"]
 def verdicts(defect: Defect | None = None, **changes: Any) -> dict[str, tuple[str, str]]:
     with serve(defect, key="right") as server:
         result = smoke(target_of(server, request_timeout=6.0, **changes), names=CHECKS)
-    return {c["name"]: (c["verdict"], c["message"]) for c in result.data["checks"]}
+    return {c["name"]: (c["verdict"], c["message"]) for c in as_json(result.payload)["checks"]}
 
 
 def blind(server: Server, body: Body) -> None:
@@ -61,7 +62,7 @@ def test_another_machine_s_network_is_not_judged() -> None:
 
         far = replace(target, endpoint=replace(target.endpoint, base_url=url))
         result = smoke(far, names=["image-url"], budget=20.0)
-    (check,) = result.data["checks"]
+    (check,) = as_json(result.payload)["checks"]
     assert check["verdict"] == "could not check"
     assert "another machine" in check["message"]
 
@@ -156,6 +157,6 @@ def test_a_fetched_url_is_a_known_deviation_unless_a_guard_was_asked_for(engine:
             target = target_of(
                 server, promises=frozenset(promises), engine=engine, release=releases[engine]
             )
-            (check,) = smoke(target, names=["image-url"]).data["checks"]
+            (check,) = as_json(smoke(target, names=["image-url"]).payload)["checks"]
         assert check["verdict"] == "fail"
         assert bool(check["deviations"]) == explained, check

@@ -22,8 +22,8 @@ def undocumented(envelope: Mapping[str, Any]) -> list[str]:
         if error["code"].startswith("ED-FAKE-"):
             continue  # a rule of the scripted engine, which is a third party's
         page = pages.page((error["code"],))
-        codes = [one["code"] for one in page.get("exit_codes", ())]
-        if page["kind"] == "error" and envelope["exit_code"] not in codes:
+        codes = [one.code for one in page.exit_codes] if isinstance(page, pages.ErrorPage) else []
+        if isinstance(page, pages.ErrorPage) and envelope["exit_code"] not in codes:
             wrong.append(
                 f"{error['code']}: exit code {envelope['exit_code']}, its page has {codes}"
             )

@@ -96,9 +96,9 @@ def fits(subject: Subject) -> Outcome | None:
     if result.errors:
         problem = result.errors[0]
         return fail(problem.message, problem.remedy or "")
-    prediction = result.data["prediction"]
+    prediction = result.payload.prediction
     return ok(
-        f"{prediction['blocks']} KV blocks, {prediction['sequences']} full-length sequences at once"
+        f"{prediction.blocks} KV blocks, {prediction.sequences} full-length sequences at once"
     )
 
 
@@ -151,7 +151,7 @@ def _from_table(subject: Subject) -> tuple[int | None, str]:
         )
     except DeployError:
         return None, "nothing is known of the model's size"
-    return int(result.data["prediction"]["host_peak"]), "the table of published models"
+    return int(result.payload.prediction.host_peak), "the table of published models"
 
 
 def _version(subject: Subject) -> str | None:

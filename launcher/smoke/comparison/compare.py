@@ -92,7 +92,7 @@ def compare(
     gpu_hour: float | None = None,
     gpus: int = 1,
     price_file: Path | None = None,
-) -> Result:
+) -> Result[JsonObject]:
     """Run the suite and the tool prompts against every target.
 
     Raises:

@@ -58,7 +58,7 @@ def select(
     return [c for c in checks if c.name in names or c.tags & set(tags)]
 
 
-def catalogue(names: Sequence[str] = (), tags: Sequence[str] = ()) -> Result:
+def catalogue(names: Sequence[str] = (), tags: Sequence[str] = ()) -> Result[JsonObject]:
     """What can be checked, without a target: every check, or those of these names and tags.
 
     Raises:
@@ -98,7 +98,7 @@ def smoke(
     repeat: int | None = None,
     budget: float | None = None,
     progress: Progress | None = None,
-) -> Result:
+) -> Result[JsonObject]:
     """`run_suite` as the result of a command: the exit code, and what made it.
 
     Raises:

@@ -61,7 +61,7 @@ def _holds_its_port(instance: InstanceDir, state: State) -> None:
     """The rule of the first rung of readiness, looked at from outside the keeper."""
     plan = instance.plan()
     number = plan.port(plan.readiness.port).number
-    keeper = look(int(state.keeper["pid"]))
+    keeper = look(state.keeper.pid) if state.keeper else None
     ours = [process.pid for process in descendants(keeper)] if keeper is not None else []
     if any(holder(one.inode, ours) is not None for one in listeners_on(number)):
         return
