@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from launcher.engines.fastdeploy.catalogue import load
+from launcher.engines.fastdeploy.release_data import load
 from launcher.json_values import JsonObject, JsonValue, list_at, object_at, text_at
 
 _ENGINES = Path(__file__).resolve().parent

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, NoReturn
 
-from launcher.engines.fastdeploy.catalogue import DATA
+from launcher.engines.fastdeploy.release_data import DATA
 from tests.support.decoded import JsonDict
 
 

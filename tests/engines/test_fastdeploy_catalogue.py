@@ -6,13 +6,8 @@ from typing import Any
 import pytest
 
 from launcher.engines.fastdeploy import checks
-from launcher.engines.fastdeploy.catalogue import (
-    LINES,
-    late_choices,
-    lines_with,
-    table,
-    where_else,
-)
+from launcher.engines.fastdeploy.catalogue import late_choices, lines_with, table, where_else
+from launcher.engines.fastdeploy.release_data import LINES
 from launcher.engines.options import Option
 from launcher.profile.model import Profile
 from tests.engines import making, rebuilt
@@ -165,7 +160,7 @@ def test_the_dumps_name_their_source() -> None:
 
 
 def checks_data() -> Any:
-    from launcher.engines.fastdeploy.catalogue import DATA
+    from launcher.engines.fastdeploy.release_data import DATA
 
     return DATA
 

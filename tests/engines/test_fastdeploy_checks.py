@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from launcher.engines.fastdeploy.catalogue import LINES, load
+from launcher.engines.fastdeploy.release_data import LINES, load
 from launcher.engines.fastdeploy.shell import SPECIAL, unsafe
 from launcher.profile.model import SecretRef, Stop
 from tests.engines import making

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from launcher import engines
 from launcher import profile as profiles
 from launcher.engines.fastdeploy import checks as fastdeploy_checks
-from launcher.engines.fastdeploy.catalogue import LINES, late_choices, table
+from launcher.engines.fastdeploy.catalogue import late_choices, table
+from launcher.engines.fastdeploy.release_data import LINES
 from launcher.engines.options import OptionTable, canonical
 from launcher.engines.transformers import checks as transformers_checks
 from launcher.engines.transformers.catalogue import releases, serve_of

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from launcher import paths
-from launcher.engines.fastdeploy.catalogue import LINES
+from launcher.engines.fastdeploy.release_data import LINES
 from launcher.environments import recipes
 from launcher.environments.recipes import choose, known_version, parse
 from launcher.errors import DeployError, ExitCode, PreconditionError, UsageError

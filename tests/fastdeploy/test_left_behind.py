@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.engines.fastdeploy.catalogue import LINES as RELEASES
+from launcher.engines.fastdeploy.release_data import LINES as RELEASES
 from launcher.engines.fastdeploy.watching import PHASE_RULES, PHASES
 from launcher.host.sockets import listeners_on
 from launcher.keeper import cleanup, guard, leftovers

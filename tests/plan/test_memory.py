@@ -15,7 +15,7 @@ import pytest
 
 from launcher import engines
 from launcher.engines.fastdeploy import memory as fastdeploy
-from launcher.engines.fastdeploy.catalogue import load
+from launcher.engines.fastdeploy.release_data import load
 from launcher.host import weights
 from launcher.json_values import list_at, object_at
 from launcher.plan import memory

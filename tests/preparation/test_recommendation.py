@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from launcher import engines, profile
-from launcher.engines.fastdeploy.catalogue import load
+from launcher.engines.fastdeploy.release_data import load
 from launcher.engines.recommended import documentation, documented, repositories
 from launcher.errors import UsageError
 from launcher.json_values import list_at

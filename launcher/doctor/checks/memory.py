@@ -133,8 +133,8 @@ def _streams(subject: Subject) -> bool:
     """Whether weights go to the GPU one by one; only FastDeploy has a loader that collects them."""
     if subject.profile is None or not subject.is_engine("fastdeploy"):
         return True
-    from launcher.engines.fastdeploy.catalogue import LINES
     from launcher.engines.fastdeploy.memory import streamed
+    from launcher.engines.fastdeploy.release_data import LINES
 
     release = subject.installed.release if subject.installed else None
     return streamed(subject.profile, release.line if release else LINES[-1])

@@ -160,7 +160,7 @@ def _readable(path: Path) -> bool:
 @functools.cache
 def _supported() -> dict[str, set[str]]:
     """Release line to the architectures it added."""
-    from launcher.engines.fastdeploy.catalogue import load
+    from launcher.engines.fastdeploy.release_data import load
 
     added = object_at(load("models.json"), "architectures_by_release")
     return {name.partition("_")[0]: set(map(str, list_at(added, name))) for name in added}

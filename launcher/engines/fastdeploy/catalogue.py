@@ -1,21 +1,26 @@
-"""FastDeploy's command line per release, read from `data/flags-<line>.json`.
+"""What a FastDeploy release takes: its options, variables and words.
 
-The data were dumped from each release's own parser; see the `header` of each file.
+From the data files, and from the installed package where it was asked; see `question`.
 """
 
 from __future__ import annotations
 
 import functools
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launcher.engines.options import Action, Kind, Option, OptionTable, canonical
+from launcher.engines.fastdeploy.question import answer_of
+from launcher.engines.fastdeploy.release_data import (
+    LINES,
+    catalogued_table,
+    is_catalogued,
+    load,
+    nearest_line,
+    texts_at,
+)
+from launcher.engines.options import OptionTable, canonical
 from launcher.json_values import (
-    JsonObject,
     JsonValue,
     at,
     list_at,
@@ -25,33 +30,6 @@ from launcher.json_values import (
 
 if TYPE_CHECKING:
     from launcher.engines.base import Release
-
-DATA = Path(__file__).parent / "data"
-
-LINES = ("2.0", "2.1", "2.2", "2.3", "2.4", "2.5", "2.6")
-"""Release lines whose facts are known, oldest first."""
-
-_KINDS: Mapping[str, Kind] = {
-    "int": "int",
-    "float": "float",
-    "bool": "bool",
-    "str": "str",
-    "str (argparse default)": "str",
-    "str; empty string becomes None": "str",
-    "comma list of str": "str-list",
-    "comma list of int": "int-list",
-    "json (json.loads)": "json",
-    'json object, or bare word wrapped as {"quantization": word}': "json-or-word",
-}
-
-_ACTIONS: Mapping[str, Action] = {
-    "store": "store",
-    "append": "append",
-    "help": "help",
-    "store_true": "switch",
-    "store_true with deprecation warning": "switch",
-    "boolean_optional": "boolean",
-}
 
 
 @dataclass(frozen=True)
@@ -68,72 +46,22 @@ class Variable:
     source: str = ""
 
 
-def texts_at(value: JsonValue, *path: str | int) -> tuple[str, ...]:
-    """The list of texts below `path`."""
-    return tuple(str(item) for item in list_at(value, *path))
-
-
-def load(name: str) -> JsonObject:
-    """A data file of this folder, parsed."""
-    return _load(name)
-
-
-@functools.lru_cache(maxsize=32)
-def _load(name: str) -> JsonObject:
-    return object_at(json.loads((DATA / name).read_text(encoding="utf-8")))
-
-
 def catalogue_key(release: Release) -> str:
     """What the functions below call `line`: the version where the installed package was asked for
     its options, else the release line.
     """
-    from launcher.engines.fastdeploy.question import answer_of
-
     return release.version if answer_of(release.version) is not None else release.line
-
-
-def nearest_line(line: str) -> str:
-    """The catalogued release line whose facts hold for `line` (or a version): itself, or the
-    newest one that is not newer. What is older than all of them has the oldest one's.
-    """
-    if line in LINES:
-        return line
-    number = _number(line)
-    fitting = [one for one in LINES if _number(one) <= number]
-    return fitting[-1] if fitting else LINES[0]
-
-
-def is_catalogued(line: str) -> bool:
-    """Whether the facts of `line` (or a version) are its own and not those of a neighbour."""
-    return any(_number(one) == _number(line) for one in LINES)
-
-
-def at_least(line: str, first: str) -> bool:
-    """Whether `line` (or a version) has what came with release line `first`."""
-    return LINES.index(nearest_line(line)) >= LINES.index(first)
-
-
-def _number(line: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", line)[:2])
 
 
 def table(line: str) -> OptionTable:
     """Every option of release line `line`, or of the installed version of that name."""
-    from launcher.engines.fastdeploy.question import answer_of
-
     answer = None if line in LINES else answer_of(line)
-    return answer.table if answer is not None else _table(nearest_line(line))
-
-
-@functools.lru_cache(maxsize=8)
-def _table(line: str) -> OptionTable:
-    entries = list_at(_load(f"flags-{line}.json"), "options")
-    return OptionTable.of("FastDeploy", line, (_option(entry) for entry in entries))
+    return answer.table if answer is not None else catalogued_table(nearest_line(line))
 
 
 def lines_with(name: str) -> tuple[str, ...]:
     """The release lines that have the option called `name` (any spelling)."""
-    return tuple(line for line in LINES if canonical(name) in _table(line).options)
+    return tuple(line for line in LINES if canonical(name) in catalogued_table(line).options)
 
 
 def where_else(name: str, line: str) -> str | None:
@@ -167,7 +95,7 @@ def late_choices(line: str) -> Mapping[str, tuple[str, ...]]:
     if not is_catalogued(line):
         return {}
     line = nearest_line(line)
-    choices = object_at(_load("late.json"), "choices")
+    choices = object_at(load("late.json"), "choices")
     return {
         name: texts_at(entry, "values", line)
         for name, entry in choices.items()
@@ -177,7 +105,7 @@ def late_choices(line: str) -> Mapping[str, tuple[str, ...]]:
 
 def comma_lists() -> frozenset[str]:
     """Options among the late choices that take several words with commas between."""
-    choices = object_at(_load("late.json"), "choices")
+    choices = object_at(load("late.json"), "choices")
     return frozenset(name for name, entry in choices.items() if at(entry, "comma_list"))
 
 
@@ -185,26 +113,24 @@ def speculative_methods(line: str) -> tuple[str, ...] | None:
     """Methods of `--speculative-config`; None where the release is not catalogued."""
     if not is_catalogued(line):
         return None
-    return texts_at(_load("late.json"), "speculative", "methods", nearest_line(line))
+    return texts_at(load("late.json"), "speculative", "methods", nearest_line(line))
 
 
 def shell_options(line: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Options that the release pastes into its shell command: bare, and between single quotes."""
-    entry, near = object_at(_load("late.json"), "shell"), nearest_line(line)
+    entry, near = object_at(load("late.json"), "shell"), nearest_line(line)
     return texts_at(entry, "unquoted", near), texts_at(entry, "single_quoted", near)
 
 
 @functools.lru_cache(maxsize=1)
 def environment() -> Mapping[str, Variable]:
     """FastDeploy's environment variables by name, as in `data/environment.json`."""
-    variables = (_variable(entry) for entry in list_at(_load("environment.json"), "variables"))
+    variables = (_variable(entry) for entry in list_at(load("environment.json"), "variables"))
     return {variable.name: variable for variable in variables}
 
 
 def environment_default(name: str, line: str) -> str | None:
     """The default of variable `name` in release `line`; None if the release does not have it."""
-    from launcher.engines.fastdeploy.question import answer_of
-
     answer = None if line in LINES else answer_of(line)
     if answer is not None and name in answer.variables:
         return answer.variables[name]
@@ -218,8 +144,6 @@ def reads_variable(name: str, line: str) -> bool:
     envs.py of an installed package that was asked is the truth for what is declared there; other
     files read variables too, of which only the catalogue knows.
     """
-    from launcher.engines.fastdeploy.question import answer_of
-
     answer = None if line in LINES else answer_of(line)
     if answer is not None and name in answer.variables:
         return True
@@ -230,19 +154,6 @@ def reads_variable(name: str, line: str) -> bool:
     return nearest_line(line) in environment()[name].lines
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What an installed package said of itself: options, variables with defaults, parser names.
-
-    `parsers` maps `reasoning` and `tool` to names, None where the package did not tell.
-    """
-
-    version: str
-    table: OptionTable
-    variables: Mapping[str, str | None]
-    parsers: Mapping[str, tuple[str, ...] | None]
-
-
 def _variable(entry: JsonValue) -> Variable:
     defaults = object_at(entry, "defaults")
     return Variable(
@@ -251,23 +162,4 @@ def _variable(entry: JsonValue) -> Variable:
         lines=texts_at(entry, "in"),
         source=text_at(entry, "source"),
         defaults={line: str(value) for line, value in defaults.items() if value is not None},
-    )
-
-
-def _option(entry: JsonValue) -> Option:
-    flags, choices = texts_at(entry, "flags"), texts_at(entry, "choices")
-    long = next((f for f in flags if f.startswith("--")), flags[0])
-    kind = _KINDS[text_at(entry, "type")] if at(entry, "type") else "str"
-    return Option(
-        name=canonical(long),
-        flags=flags,
-        action=_ACTIONS[text_at(entry, "action")],
-        kind="bool" if kind == "str" and isinstance(at(entry, "default"), bool) else kind,
-        default=at(entry, "default"),
-        effective_default=text_at(entry, "effective_default") or None,
-        choices=choices or None,
-        repeatable=at(entry, "nargs") == "+",
-        deprecated=at(entry, "deprecated") is True,
-        deprecation_note=text_at(entry, "deprecation_note") or None,
-        meaning=text_at(entry, "meaning"),
     )

@@ -25,21 +25,18 @@ from launcher.engines.fastdeploy import (
     vocabulary,
 )
 from launcher.engines.fastdeploy.catalogue import (
-    LINES,
-    at_least,
     catalogue_key,
     comma_lists,
     environment,
     history,
-    is_catalogued,
     late_choices,
     lines_with,
-    nearest_line,
     reads_variable,
     table,
     where_else,
 )
 from launcher.engines.fastdeploy.neutral import KEYS
+from launcher.engines.fastdeploy.release_data import LINES, at_least, is_catalogued, nearest_line
 from launcher.engines.fastdeploy.requested import Requested
 from launcher.engines.neutral import check_keys, check_values
 from launcher.errors import Problem
@@ -193,7 +190,7 @@ def _variables(profile: Profile, line: str) -> list[Problem]:
 
 
 def _outside(name: str) -> bool:
-    from launcher.engines.fastdeploy.catalogue import load
+    from launcher.engines.fastdeploy.release_data import load
 
     entries = list_at(load("environment.json"), "outside_envs_py")
     return any(name in text_at(entry, "name") for entry in entries)

@@ -7,14 +7,8 @@
 from __future__ import annotations
 
 from launcher.engines.common import problem
-from launcher.engines.fastdeploy.catalogue import (
-    LINES,
-    at_least,
-    environment_default,
-    is_catalogued,
-    nearest_line,
-    speculative_methods,
-)
+from launcher.engines.fastdeploy.catalogue import environment_default, speculative_methods
+from launcher.engines.fastdeploy.release_data import LINES, at_least, is_catalogued, nearest_line
 from launcher.engines.fastdeploy.requested import Requested, batched_tokens, v1_scheduler
 from launcher.errors import Problem
 from launcher.profile.model import Profile

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from launcher.engines.base import PlanContext
 from launcher.engines.fastdeploy import vocabulary
-from launcher.engines.fastdeploy.catalogue import at_least, catalogue_key, table
+from launcher.engines.fastdeploy.catalogue import catalogue_key, table
 from launcher.engines.fastdeploy.neutral import KEYS
 from launcher.engines.fastdeploy.ports import consecutive, ports
+from launcher.engines.fastdeploy.release_data import at_least
 from launcher.engines.options import canonical
 from launcher.engines.plan_parts import option_flags
 from launcher.json_values import JsonValue

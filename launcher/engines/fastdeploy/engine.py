@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from packaging.version import InvalidVersion, Version
 
 from launcher.engines.fastdeploy import checks
-from launcher.engines.fastdeploy.catalogue import LINES, at_least, catalogue_key, is_catalogued
+from launcher.engines.fastdeploy.catalogue import catalogue_key
 from launcher.engines.fastdeploy.question import QUESTION
+from launcher.engines.fastdeploy.release_data import LINES, at_least, is_catalogued
 from launcher.engines.fastdeploy.requested import Requested
 from launcher.errors import PreconditionError, Problem, ProfileError
 from launcher.profile.model import Profile

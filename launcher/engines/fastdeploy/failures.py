@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launcher.engines.fastdeploy.catalogue import nearest_line
+from launcher.engines.fastdeploy.release_data import nearest_line
 from launcher.engines.rules import failure_rules
 from launcher.engines.rules import noise as noise_of
 from launcher.plan.model import FailureRule

@@ -11,11 +11,12 @@ from launcher.engines.fastdeploy import (
     surroundings,
     watching,
 )
-from launcher.engines.fastdeploy.catalogue import at_least, catalogue_key
+from launcher.engines.fastdeploy.catalogue import catalogue_key
 from launcher.engines.fastdeploy.leftovers import leftovers
 from launcher.engines.fastdeploy.ports import EVERYWHERE, sockets
 from launcher.engines.fastdeploy.ports import uses as port_uses
 from launcher.engines.fastdeploy.readiness import readiness
+from launcher.engines.fastdeploy.release_data import at_least
 from launcher.engines.fastdeploy.requested import Requested
 from launcher.engines.fastdeploy.shell import refuse_unsafe
 from launcher.engines.plan_parts import argv_of, common_parts

@@ -9,8 +9,8 @@ remote_cache_kv_ipc.h and get_output_ep.cc (/opt, Q + rank in 2.4, 1024 + rank b
 from __future__ import annotations
 
 from launcher.engines.base import PlanContext
-from launcher.engines.fastdeploy.catalogue import at_least, nearest_line
 from launcher.engines.fastdeploy.ports import TWENTY_BITS, batches_answers, ports
+from launcher.engines.fastdeploy.release_data import at_least, nearest_line
 from launcher.engines.fastdeploy.requested import Requested
 from launcher.plan.model import FtokKey, Leftovers
 from launcher.profile.model import Profile

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 
 from launcher.engines.base import Release
-from launcher.engines.fastdeploy.catalogue import LINES, catalogue_key, load, table, texts_at
+from launcher.engines.fastdeploy.catalogue import catalogue_key, table
+from launcher.engines.fastdeploy.release_data import LINES, load, texts_at
 from launcher.engines.fastdeploy.requested import Requested, batched_tokens, v1_scheduler
 from launcher.json_values import (
     JsonObject,

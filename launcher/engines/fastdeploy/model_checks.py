@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from launcher.engines.common import problem
 from launcher.engines.fastdeploy import vocabulary
-from launcher.engines.fastdeploy.catalogue import at_least, table
+from launcher.engines.fastdeploy.catalogue import table
 from launcher.engines.fastdeploy.models import ModelFacts, model_facts
+from launcher.engines.fastdeploy.release_data import at_least
 from launcher.engines.fastdeploy.requested import Requested
 from launcher.errors import Problem
 from launcher.nearest import did_you_mean

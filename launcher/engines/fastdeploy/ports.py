@@ -11,13 +11,8 @@ from __future__ import annotations
 
 from launcher.engines.base import PlanContext, PortNeed, Release
 from launcher.engines.fastdeploy import surroundings
-from launcher.engines.fastdeploy.catalogue import (
-    LINES,
-    at_least,
-    catalogue_key,
-    nearest_line,
-    table,
-)
+from launcher.engines.fastdeploy.catalogue import catalogue_key, table
+from launcher.engines.fastdeploy.release_data import LINES, at_least, nearest_line
 from launcher.engines.fastdeploy.requested import Requested
 from launcher.json_values import is_list
 from launcher.plan.model import PortUse, SocketUse

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 from packaging.version import InvalidVersion, Version
 
 from launcher import files, paths
-from launcher.engines.fastdeploy.catalogue import LINES, Answer, table
+from launcher.engines.fastdeploy.release_data import LINES, catalogued_table
 from launcher.engines.options import Action, Kind, Option, OptionTable, canonical
 
 FORMAT = 1
@@ -103,6 +104,19 @@ sys.stdout.flush()
 os._exit(0)
 """
 """Run as `python -c QUERY MARK` in an empty folder; prints one line: the mark, then JSON."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an installed package said of itself: options, variables with defaults, parser names.
+
+    `parsers` maps `reasoning` and `tool` to names, None where the package did not tell.
+    """
+
+    version: str
+    table: OptionTable
+    variables: Mapping[str, str | None]
+    parsers: Mapping[str, tuple[str, ...] | None]
 
 
 def is_asked(version: str) -> bool:
@@ -206,7 +220,7 @@ def _option(raw: Mapping[str, Any]) -> Option:
     long = next((f for f in flags if f.startswith("--")), flags[0])
     name = canonical(long)
     # What the catalogue says of the option beyond its parser still holds: its meaning.
-    known_option = table(LINES[-1]).get(name)
+    known_option = catalogued_table(LINES[-1]).get(name)
     deprecated = raw["action"] == "DeprecatedOptionWarning"
     return Option(
         name=name,

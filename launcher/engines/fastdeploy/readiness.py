@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from launcher.engines.base import PlanContext
-from launcher.engines.fastdeploy.catalogue import at_least, catalogue_key, table
+from launcher.engines.fastdeploy.catalogue import catalogue_key, table
+from launcher.engines.fastdeploy.release_data import at_least
 from launcher.engines.fastdeploy.requested import Requested
 from launcher.engines.fastdeploy.surroundings import API_KEY
 from launcher.json_values import JsonValue

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from launcher.engines.base import Release
-from launcher.engines.fastdeploy.catalogue import at_least, is_catalogued, nearest_line
 from launcher.engines.fastdeploy.question import answer_of, is_asked
+from launcher.engines.fastdeploy.release_data import at_least, is_catalogued, nearest_line
 
 
 def of_release(release: Release) -> list[str]:

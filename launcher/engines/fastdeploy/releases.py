@@ -5,15 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from launcher.engines.fastdeploy import checks, upgrades, vocabulary
-from launcher.engines.fastdeploy.catalogue import (
-    LINES,
-    at_least,
-    environment,
-    environment_default,
-    history,
-    table,
-)
+from launcher.engines.fastdeploy.catalogue import environment, environment_default, history, table
 from launcher.engines.fastdeploy.neutral import KEYS
+from launcher.engines.fastdeploy.release_data import LINES, at_least
 from launcher.engines.fastdeploy.requested import Requested, batched_tokens, v1_scheduler
 from launcher.engines.options import Option, canonical
 from launcher.errors import UsageError

@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from launcher.engines.fastdeploy.catalogue import at_least, environment_default, nearest_line
+from launcher.engines.fastdeploy.catalogue import environment_default
 from launcher.engines.fastdeploy.neutral import KEYS
+from launcher.engines.fastdeploy.release_data import at_least, nearest_line
 from launcher.engines.options import canonical
 from launcher.json_values import JsonObject, JsonValue, is_list
 from launcher.profile.model import Profile

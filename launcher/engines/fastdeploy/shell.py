@@ -11,7 +11,8 @@ import json
 from collections.abc import Mapping
 
 from launcher.engines.common import problem
-from launcher.engines.fastdeploy.catalogue import load, shell_options, texts_at
+from launcher.engines.fastdeploy.catalogue import shell_options
+from launcher.engines.fastdeploy.release_data import load, texts_at
 from launcher.engines.fastdeploy.requested import Requested
 from launcher.errors import PreconditionError, Problem
 from launcher.json_values import JsonValue, is_list, object_at

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from launcher.engines.base import PlanContext
-from launcher.engines.fastdeploy.catalogue import (
-    at_least,
-    catalogue_key,
-    nearest_line,
-    reads_variable,
-)
+from launcher.engines.fastdeploy.catalogue import catalogue_key, reads_variable
+from launcher.engines.fastdeploy.release_data import at_least, nearest_line
 from launcher.engines.fastdeploy.requested import Requested
 from launcher.engines.plan_parts import common_env, offline_env, split_env
 from launcher.plan.model import EnvVar

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from launcher.engines.fastdeploy.catalogue import LINES
+from launcher.engines.fastdeploy.release_data import LINES
 from launcher.engines.fastdeploy.requested import Requested
 
 
