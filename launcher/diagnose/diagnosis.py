@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+
+from launcher.json_values import JsonValue
 
 _GROUP = re.compile(r"\{(\w+)\}")
 _ABSENT = "\x00"
@@ -22,7 +23,7 @@ class Evidence:
     text: str
     time: float | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, JsonValue]:
         """Plain JSON types."""
         return {"file": self.file, "line": self.line, "text": self.text, "time": self.time}
 
@@ -38,7 +39,7 @@ class Finding:
     kind: str
     evidence: Evidence | None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, JsonValue]:
         """Plain JSON types."""
         return {
             "rule": self.rule_id,
@@ -77,7 +78,7 @@ class Diagnosis:
         """True where a rule or at least an error line was found."""
         return self.rule_id is not None or bool(self.first_errors)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, JsonValue]:
         """Plain JSON types."""
         return {
             "rule": self.rule_id,

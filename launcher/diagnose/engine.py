@@ -25,6 +25,7 @@ from launcher.diagnose.matching import (
     time_near,
 )
 from launcher.diagnose.sources import LogFile, contents, is_binary, log_file
+from launcher.engines.rules import common_ids
 from launcher.plan.model import FailureRule
 
 INCIDENT = 5.0
@@ -56,13 +57,8 @@ class _Match:
 
     @property
     def any_process(self) -> bool:
-        """True for rules of no engine: `ED-` and a word that is not an engine's prefix."""
-        return is_common(self.rule.id)
-
-
-def is_common(rule_id: str) -> bool:
-    """True for the rules that fit any process, false for an engine's own."""
-    return rule_id.partition("-")[2].partition("-")[0] not in ("FD", "VLLM", "TF")
+        """True for rules of no engine."""
+        return self.rule.id in common_ids()
 
 
 def diagnose(
@@ -155,7 +151,7 @@ class _Reader:
             if hit.offset in taken:
                 continue
             quoted = rule.kind != "warning" and chatter(hit, data, logger_only=not source.raw)
-            if quoted or (rule.sources and not _named(source.name, rule.sources)):
+            if quoted:
                 continue
             taken.add(hit.offset)
             span = span_of(hit.line, data, hit.offset, modified)
@@ -309,8 +305,3 @@ def _finding(match: _Match) -> Finding:
 def some(names: list[str]) -> str:
     """The first three of `names`, and that there are more."""
     return ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
-
-
-def _named(name: str, sources: tuple[str, ...]) -> bool:
-    base = name.rpartition("/")[2]
-    return any(base.startswith(source) for source in sources)

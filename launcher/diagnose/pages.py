@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
-from launcher import paths
-from launcher.engines import rules as rulebooks
+from launcher import engines, paths
+from launcher.engines.rules import RuleEntry
 from launcher.errors import UsageError
+from launcher.json_values import JsonObject, JsonValue, integer_at, object_at
 from launcher.nearest import nearest
 
 _FILE = Path(__file__).resolve().parent / "data" / "pages.json"
 _EXIT_WORDS = ("exit-code", "exit", "exit_code")
 
 
-def page(names: tuple[str, ...]) -> dict[str, Any]:
+def page(names: tuple[str, ...]) -> dict[str, JsonValue]:
     """The page called by `names`: a rule, a code, a check, a runbook, a number or `exit-code N`.
 
     Raises:
@@ -29,7 +29,7 @@ def page(names: tuple[str, ...]) -> dict[str, Any]:
             return {"kind": "exit-code", "id": name, **pages_data["exit_codes"][name]}
         raise _nothing(" ".join(names), list(pages_data["exit_codes"]))
     if len(names) == 1:
-        rule = rulebooks.find(name)
+        rule = next(((e, r) for e, r in _rules() if r.id == name.upper()), None)
         if rule:
             return _rule_page(*rule)
         if name in checks:
@@ -38,9 +38,7 @@ def page(names: tuple[str, ...]) -> dict[str, Any]:
             return _error_page(name, pages_data["errors"][name])
         if name in runbooks:
             return _runbook_page(name, runbooks[name])
-    every = [
-        e.id for engine in rulebooks.engines_with_rules() for e in rulebooks.book(engine).entries
-    ]
+    every = [entry.id for _, entry in _rules()]
     raise _nothing(" ".join(names), [*every, *pages_data["errors"], *checks, *runbooks])
 
 
@@ -61,18 +59,22 @@ def index() -> dict[str, list[dict[str, str]]]:
         ],
         "rules": [
             {"id": entry.id, "engine": engine, "kind": entry.kind, "cause": entry.cause}
-            for engine in rulebooks.engines_with_rules()
-            for entry in rulebooks.book(engine).entries
+            for engine, entry in _rules()
         ],
     }
 
 
-def _checks() -> dict[str, dict[str, Any]]:
-    from launcher.doctor import REGISTRY
+def _rules() -> list[tuple[str, RuleEntry]]:
+    """Every rule with the engine whose it is, those of any process last."""
+    return [(book.engine, entry) for book in engines.rule_books() for entry in book.entries]
+
+
+def _checks() -> dict[str, JsonObject]:
+    from launcher.doctor import every_check
 
     return {
         check.id: {"title": check.title, "means": check.why, "fast": check.fast}
-        for check in REGISTRY
+        for check in every_check()
     }
 
 
@@ -81,7 +83,7 @@ def _runbooks() -> dict[str, Path]:
     return {page.stem: page for page in sorted(folder.glob("*.md")) if page.stem != "README"}
 
 
-def _runbook_page(name: str, path: Path) -> dict[str, Any]:
+def _runbook_page(name: str, path: Path) -> dict[str, JsonValue]:
     lines = path.read_text(encoding="utf-8").splitlines()
     # The first line tells a test which fault the page is tried with.
     start = next(number for number, line in enumerate(lines) if line.startswith("# "))
@@ -90,21 +92,20 @@ def _runbook_page(name: str, path: Path) -> dict[str, Any]:
     return {"kind": "runbook", "id": name, "title": title, "path": str(path), "text": text}
 
 
-def _error_page(code: str, page: dict[str, Any]) -> dict[str, Any]:
+def _error_page(code: str, page: JsonObject) -> dict[str, JsonValue]:
     """The page; its exit code, or each of them with when it is that one."""
-    exit_codes = page["exit_code"]
-    exits = {str(exit_codes): ""} if isinstance(exit_codes, int) else exit_codes
-    codes = [{"code": int(number), "when": when} for number, when in exits.items()]
+    single = integer_at(page, "exit_code")
+    exits = {str(single): ""} if single is not None else object_at(page, "exit_code")
     return {
         "kind": "error",
         "id": code,
-        "exit_codes": codes,
+        "exit_codes": [{"code": int(number), "when": when} for number, when in exits.items()],
         "means": page["means"],
         "remedy": page["remedy"],
     }
 
 
-def _rule_page(engine: str, entry: rulebooks.RuleEntry) -> dict[str, Any]:
+def _rule_page(engine: str, entry: RuleEntry) -> dict[str, JsonValue]:
     return {
         "kind": entry.kind,
         "id": entry.id,

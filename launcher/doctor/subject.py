@@ -28,6 +28,7 @@ def machine() -> Subject:
 def of_prepared(prepared: Prepared, keeper: int | None = None) -> Subject:
     """What `up` has prepared: ports are leased, and nothing runs unless there is a `keeper`."""
     return Subject(
+        host=Host(),
         profile=prepared.profile,
         engine=prepared.engine,
         installed=prepared.installed,
@@ -64,6 +65,7 @@ def of_profile(profile: Profile, *, keeper: int | None = None) -> Subject:
         except DeployError as error:
             profile_problems = error.problems
     return Subject(
+        Host(),
         profile,
         engine,
         installed,

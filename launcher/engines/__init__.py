@@ -13,6 +13,7 @@ from launcher.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from launcher.engines.base import Engine
+    from launcher.engines.rules import RuleBook
 
 BUILT_IN: dict[str, str] = {
     "fastdeploy": "launcher.engines.fastdeploy",
@@ -21,6 +22,9 @@ BUILT_IN: dict[str, str] = {
     "hosted": "launcher.engines.hosted",
 }
 """Engine name to the module that holds it as `ENGINE`."""
+
+DEFAULT = "fastdeploy"
+"""The product's own engine: that of a new profile, and the first of lists."""
 
 ENTRY_POINT_GROUP = "ernie_deploy.engines"
 
@@ -32,6 +36,19 @@ def names() -> tuple[str, ...]:
 
     third_party = {point.name for point in metadata.entry_points(group=ENTRY_POINT_GROUP)}
     return (*BUILT_IN, *sorted(third_party - set(BUILT_IN)))
+
+
+def every() -> tuple[Engine, ...]:
+    """Every engine there is, ours first."""
+    return tuple(get(name) for name in names())
+
+
+def rule_books() -> tuple[RuleBook, ...]:
+    """The failure rules of every engine that has some, and those of any process last."""
+    from launcher.engines import rules
+
+    books = (rules.book_of(engine.name, engine.data) for engine in every())
+    return (*(book for book in books if book.entries), rules.book(rules.COMMON))
 
 
 def get(name: str) -> Engine:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from launcher import paths
+from launcher import engines, paths
 from launcher.environments import recipes, store
 from launcher.environments.find import environment_names
 from launcher.environments.steps import InstallPlan
@@ -71,7 +71,9 @@ def pick(requirement: str) -> Environment:
     """
     request = recipes.parse(requirement)
     name = request.recipe.name
-    for candidate in dict.fromkeys((name, *environment_names(name))):
+    own = [engine for engine in engines.every() if engine.name == name]
+    others = [other for engine in own for other in environment_names(engine)]
+    for candidate in dict.fromkeys((name, *others)):
         for environment in store.complete(candidate):
             if request.specifier.contains(environment.version, prereleases=True):
                 return environment

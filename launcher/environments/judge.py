@@ -39,7 +39,6 @@ def judge(profile: Profile, version: str | None = None) -> dict[str, Any]:
     problems = engine.validate(profile, release)
     if problems:
         raise ProfileError(problems)
-    tell = getattr(engine, "notes", None)
     return {
         "profile": profile.path,
         "name": profile.name,
@@ -54,7 +53,7 @@ def judge(profile: Profile, version: str | None = None) -> dict[str, Any]:
         },
         "notes": [
             *(note.text() for note in profile.notes),
-            *(tell(profile, release) if tell else ()),
+            *engine.notes(profile, release),
         ],
     }
 
@@ -104,7 +103,7 @@ def _in_every_release(engine: Engine, profile: Profile) -> list[Problem]:
 
 def _wrong_everywhere(profile: Profile) -> list[Problem]:
     """What no engine of ours takes, where the profile does not say which one is meant."""
-    able = [engines.get(name) for name in engines.BUILT_IN if name != "hosted"]
+    able = [engine for engine in map(engines.get, engines.BUILT_IN) if engine.local]
     by_engine = [{p.where: p for p in _in_every_release(engine, profile)} for engine in able]
     keys = {profile.where(key): key for key in profile.origins}
     result = []
@@ -127,22 +126,21 @@ def compare_releases(profile: Profile, old: str, new: str) -> dict[str, Any]:
     Raises:
         UsageError: the engine's releases cannot be compared, or one of them is not known.
     """
-    diff = getattr(engines.get(profile.engine), "diff", None)
-    if diff is None:
+    changes = engines.get(profile.engine).diff(profile, old, new)
+    if changes is None:
         raise UsageError.of(
             "not-fastdeploy",
             f"releases are compared for FastDeploy, this profile's engine is {profile.engine}",
             profile.where("engine"),
             "another profile, or --set engine=fastdeploy",
         )
-    changes: dict[str, Any] = diff(profile, old, new)
-    return changes
+    return dict(changes)
 
 
 def _release(engine: Engine, profile: Profile, version: str | None) -> tuple[Release | None, str]:
     if version is not None:
         return engine.release(version), "the release named by --engine-version"
-    if engine.name == "hosted":
+    if not engine.local:
         return None, "an endpoint that a third party runs"
     from launcher.environments import find
 

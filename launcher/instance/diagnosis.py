@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from launcher.diagnose import newest_of_instance, rule_of_answer
+from launcher.diagnose import log_rules_of, newest_of_instance, rule_of_answer
 from launcher.diagnose.diagnosis import Diagnosis
 from launcher.errors import ExitCode, PreconditionError
 from launcher.instance.first_cause import Report, first_cause
@@ -72,7 +72,7 @@ def _of_ready(instance: InstanceDir, row: Mapping[str, Any]) -> Result:
     data = dict(result.data)
     if data["kind"] not in CAUSES:
         data = _set_aside(data)
-        rule_match = rule_of_answer(plan.engine, plan.failure_rules, ill.status, ill.body)
+        rule_match = rule_of_answer(log_rules_of(plan), plan.failure_rules, ill.status, ill.body)
         if rule_match is not None:
             alternatives = [one for one in data["others"] if one["rule"] != rule_match.rule_id]
             data = {**data, **rule_match.to_json(), "others": alternatives}
@@ -80,7 +80,7 @@ def _of_ready(instance: InstanceDir, row: Mapping[str, Any]) -> Result:
     newest = newest_of_instance(
         Path(plan.log_folder),
         instance.engine_log,
-        engine=plan.engine,
+        log_rules=log_rules_of(plan),
         noise=plan.noise,
         since=state.started_at if state else None,
         unwanted=(f" {plan.readiness.health_path} ", f" {plan.readiness.completion_path} "),

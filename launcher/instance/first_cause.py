@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher.diagnose import log_lengths, of_instance
+from launcher.diagnose import log_lengths, log_rules_of, of_instance
 from launcher.errors import ExitCode, PreconditionError
 from launcher.instance.store import InstanceDir, view
 from launcher.keeper.events import read_events
@@ -46,7 +46,7 @@ def first_cause(instance: InstanceDir) -> Result:
         Path(plan.log_folder),
         instance.engine_log,
         plan.failure_rules,
-        engine=plan.engine,
+        log_rules=log_rules_of(plan),
         # Of a server that we stopped the code tells only which signal we sent.
         exit_code=state.evident_exit if state and not ended_by_us else None,
         state="ready" if state and state.ready_at else "loading",

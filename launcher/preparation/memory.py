@@ -99,8 +99,7 @@ def _facts(profile: Profile) -> MemoryFacts:
     Raises:
         PreconditionError: this engine has none.
     """
-    # A third party's engine may have been written before there were memory plans.
-    facts: MemoryFacts | None = getattr(engines.get(profile.engine), "memory", None)
+    facts = engines.get(profile.engine).memory
     if facts is None:
         raise PreconditionError.of(
             "no-memory-plan", f"engine {profile.engine} has no memory plan",

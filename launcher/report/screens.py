@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from launcher import engines as engine_list
 from launcher.lifecycle import InstanceState
 from launcher.report.engine_text import size_text
 from launcher.report.instance_text import since, state_of
@@ -91,7 +92,10 @@ def _group(row: Mapping[str, Any]) -> str:
     if "tiny" in str(row["model"]).rpartition("/")[2]:
         return GROUPS[3]
     engine = str(row["engine"])
-    return {"fastdeploy": GROUPS[0], "hosted": GROUPS[2]}.get(engine, GROUPS[1])
+    if engine == engine_list.DEFAULT:
+        return GROUPS[0]
+    known = engine in engine_list.names()
+    return GROUPS[2] if known and not engine_list.get(engine).local else GROUPS[1]
 
 
 def engines(result: Result, terminal: Terminal) -> str | None:

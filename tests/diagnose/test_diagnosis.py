@@ -205,7 +205,13 @@ def test_an_instance_is_read_since_its_start_with_rotated_parts(tmp_path: Path) 
     logs = write(tmp_path / "logs", engine__log="", engine__log__1=old + new)
     own = write(logs / "engine", console__log=record("INFO", "10:00:00", "fine"))
     started = parse_time("2026-01-09 10:00:00")
-    answer = of_instance(own, logs / "engine.log", failures.rules("2.3"), since=started)
+    answer = of_instance(
+        own,
+        logs / "engine.log",
+        failures.rules("2.3"),
+        log_rules=failures.log_rules(),
+        since=started,
+    )
     assert answer.rule_id == "ED-FD-REASONING-PARSER-UNKNOWN"
     assert answer.evidence is not None
     assert (answer.evidence.file, answer.evidence.line) == ("engine.log.1", 2)
@@ -245,7 +251,13 @@ def test_the_same_line_means_another_thing_when_the_server_was_ready(tmp_path: P
 
 def test_a_load_that_stands_still_has_no_line_but_a_name(tmp_path: Path) -> None:
     logs = write(tmp_path / "logs", engine__log="Loading Weights:   0%\r")
-    answer = of_instance(logs, logs / "engine.log", failures.rules("2.3"), symptom="no-progress")
+    answer = of_instance(
+        logs,
+        logs / "engine.log",
+        failures.rules("2.3"),
+        log_rules=failures.log_rules(),
+        symptom="no-progress",
+    )
     assert answer.rule_id == "ED-FD-LOAD-HANG"
     assert answer.kind == "symptom"
 

