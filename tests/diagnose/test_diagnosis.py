@@ -488,7 +488,7 @@ def test_source_on_the_first_line_of_a_log_is_not_quoted(tmp_path: Path) -> None
 
 
 OWN = FailureRule("ED-FD-OWN", "engine says (?P<what>.+)", "its own words: {what}", "do this")
-ANY = FailureRule("ED-ANY-PROCESS", "any process says", "some process", "do that")
+ANY = FailureRule("ED-CUDA-OOM", "any process says", "some process", "do that")
 
 
 @pytest.mark.parametrize(
@@ -497,8 +497,8 @@ ANY = FailureRule("ED-ANY-PROCESS", "any process says", "some process", "do that
         ({"10:00:01": "any process says", "10:00:02": "engine says x"}, "ED-FD-OWN"),
         ({"10:00:01": "engine says x", "10:00:02": "any process says"}, "ED-FD-OWN"),
         ({"10:00:01": "any process says", "10:00:06": "engine says x"}, "ED-FD-OWN"),
-        ({"10:00:01": "any process says", "10:00:07": "engine says x"}, "ED-ANY-PROCESS"),
-        ({"10:00:01": "any process says"}, "ED-ANY-PROCESS"),
+        ({"10:00:01": "any process says", "10:00:07": "engine says x"}, "ED-CUDA-OOM"),
+        ({"10:00:01": "any process says"}, "ED-CUDA-OOM"),
     ],
 )
 @pytest.mark.parametrize("rules", [(OWN, ANY), (ANY, OWN)])

@@ -8,14 +8,13 @@ import pytest
 
 from launcher.diagnose import diagnose, of_folder
 from launcher.diagnose.literals import required
+from launcher.engines import rule_books
 from launcher.engines.fastdeploy.failures import rules as fastdeploy_rules
-from launcher.engines.rules import RuleEntry, book, engines_with_rules, failure_rules, find, noise
+from launcher.engines.rules import RuleEntry, book, failure_rules, noise
 from tests.support import ROOT
 
 ENTRIES = [
-    pytest.param(engine, entry, id=entry.id)
-    for engine in engines_with_rules()
-    for entry in book(engine).entries
+    pytest.param(own.engine, entry, id=entry.id) for own in rule_books() for entry in own.entries
 ]
 WITH_SAMPLE = [p for p in ENTRIES if p.values[1].pattern is not None]
 
@@ -114,13 +113,6 @@ def test_rules_of_a_release_leave_out_texts_that_were_gone_before() -> None:
     assert "ED-FD-ROUTER-REQUIRED" in ids  # 2.4: a patch release may carry it back
     assert "ED-CUDA-OOM" in ids  # of any process
     assert "ED-FD-CUDA-VISIBLE-DEVICES-COUNT" in {rule.id for rule in fastdeploy_rules(None)}
-
-
-def test_a_rule_is_found_by_its_id_whatever_its_case() -> None:
-    rule = find("ed-fd-cuda-oom")
-    assert rule is not None
-    assert rule[0] == "fastdeploy"
-    assert find("ED-FD-NOPE") is None
 
 
 def test_every_signature_at_once_still_names_the_earliest(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ FULL = plan(
     log_sources=(LogSource("engine"), LogSource("worker", "worker*.log")),
     phases=(Phase("a", "A"),),
     phase_rules=(PhaseRule("a", "x"),),
-    failure_rules=(FailureRule("ED-X", "x", "y", "z", sources=("engine",), exit_code=3),),
+    failure_rules=(FailureRule("ED-X", "x", "y", "z", exit_code=3),),
     noise=("n",),
     readiness=Readiness(
         "::", model="m", completion={"messages": [{"role": "user"}]},

@@ -80,7 +80,10 @@ def _recipe(subject: Subject) -> recipes.Recipe | None:
         return None
     have = [d for d in subject.engine.distributions if d in subject.installed.distributions]
     every = [recipes.get(name) for name in recipes.NAMES]
-    return next((one for d in have for one in every if one.distribution == d), None)
+    # The CPU build of an engine is another distribution, with a recipe of its own.
+    own = [one for d in have for one in every if one.distribution == d]
+    own += [one for one in every if one.name == subject.engine.name]
+    return own[0] if own else None
 
 
 def _install(subject: Subject) -> str:
