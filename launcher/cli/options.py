@@ -33,9 +33,9 @@ class EngineName(click.ParamType[str]):
         Raises:
             UsageError: no engine is called so; names the nearest.
         """
-        from launcher import engines
+        from launcher.environments.catalogue import engine_named
 
-        return engines.get(value).name
+        return engine_named(value)
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from launcher import engines as engine_list
 from launcher.cli import completing
 from launcher.cli.examples import examples
 from launcher.cli.options import profile_options
@@ -82,7 +81,7 @@ def schema() -> Result:
 @command.command(epilog=examples("profiles init --engine vllm --model ./model -o profile.yaml"))
 @click.option(
     "--engine",
-    default=engine_list.DEFAULT,
+    default="fastdeploy",
     show_default=True,
     shell_complete=completing.engines,
     help="The kind of server.",

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from launcher import engines
 from launcher.engines.doctor_checks import (
     GIB,
     MIB,
@@ -25,6 +26,7 @@ from launcher.host import gpus, kernel, memory, network, packages
 from launcher.preparation.owners import Owners
 
 if TYPE_CHECKING:
+    from launcher.engines.base import Engine
     from launcher.host.gpus import GpuReport
     from launcher.host.kernel import MessageQueue
     from launcher.host.memory import FileSystem, Limit, Memory
@@ -32,8 +34,8 @@ if TYPE_CHECKING:
     from launcher.json_values import JsonObject, JsonValue
 
 __all__ = [
-    "GIB", "MIB", "Answer", "Check", "Finding", "Host", "Outcome", "Subject", "fail", "gib",
-    "host_of", "ok", "unknown", "warn",
+    "GIB", "MIB", "Answer", "Check", "Finding", "Host", "Outcome", "Subject", "engine_of", "fail",
+    "gib", "host_of", "ok", "unknown", "warn",
 ]  # fmt: skip
 
 
@@ -93,6 +95,11 @@ class Host:
 
         facts = (e.facts for e in store.complete(engine) if e.python == python)
         return next(facts, {})
+
+
+def engine_of(subject: Subject) -> Engine | None:
+    """The engine of the profile, None without a profile."""
+    return engines.get(subject.profile.engine) if subject.profile is not None else None
 
 
 def host_of(subject: Subject) -> Host:

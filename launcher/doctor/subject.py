@@ -30,11 +30,11 @@ def of_prepared(prepared: Prepared, keeper: int | None = None) -> Subject:
     return Subject(
         host=Host(),
         profile=prepared.profile,
-        engine=prepared.engine,
         installed=prepared.installed,
         plan=prepared.plan,
         running=keeper is not None,
         keeper=keeper,
+        needs=prepared.engine.needs(prepared.profile, prepared.installed.release),
     )
 
 
@@ -67,7 +67,6 @@ def of_profile(profile: Profile, *, keeper: int | None = None) -> Subject:
     return Subject(
         Host(),
         profile,
-        engine,
         installed,
         plan,
         engine_problems,
@@ -75,6 +74,7 @@ def of_profile(profile: Profile, *, keeper: int | None = None) -> Subject:
         auto,
         running=keeper is not None,
         keeper=keeper,
+        needs=engine.needs(profile, release),
     )
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from launcher.engines.release import Installed, Release
 from launcher.errors import Problem
 from launcher.json_values import JsonObject
 from launcher.profile.model import Profile
@@ -23,6 +24,19 @@ if TYPE_CHECKING:
     from launcher.engines.doctor_checks import Check, Needs
     from launcher.plan.memory import Ask, Costs, Shape
     from launcher.plan.model import LaunchPlan
+
+__all__ = [
+    "CAPABILITIES",
+    "Capability",
+    "Engine",
+    "Installed",
+    "MemoryFacts",
+    "PlanContext",
+    "PortNeed",
+    "Question",
+    "Release",
+    "Signature",
+]
 
 Capability = str
 """A promise of a server, used by the smoke checks: see `CAPABILITIES`."""
@@ -72,29 +86,6 @@ CAPABILITIES: Mapping[Capability, str] = {
     "skill-chinese": "the model answers Chinese in Chinese",
     "skill-emoji": "the model writes emoji",
 }
-
-
-@dataclass(frozen=True)
-class Release:
-    """A version of an engine: `version` as packaged (`2.3.2`), `line` as documented (`2.3`)."""
-
-    version: str
-    line: str
-
-
-@dataclass(frozen=True)
-class Installed:
-    """What an interpreter has: the engine's release, or the reason why it cannot be used.
-
-    `distributions` maps every relevant distribution found to its version. `problem` is set where
-    the engine is missing or is the wrong package.
-    """
-
-    python: str
-    python_version: str
-    release: Release | None
-    distributions: Mapping[str, str] = field(default_factory=dict)
-    problem: Problem | None = None
 
 
 @dataclass(frozen=True)

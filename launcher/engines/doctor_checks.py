@@ -8,14 +8,14 @@ pure function over a `Subject`; what it wants to know of the machine it reads fr
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from launcher.engines.options import canonical
 
 if TYPE_CHECKING:
-    from launcher.engines.base import Engine, Installed
+    from launcher.engines.release import Installed
     from launcher.errors import Problem
     from launcher.host.gpus import Gpu, GpuReport
     from launcher.host.memory import FileSystem, Limit, Memory
@@ -129,12 +129,11 @@ class Subject:
     `installed` and `plan` are None where they could not be had: `engine_problems` and
     `profile_problems` then say why. `auto_ports` names ports whose number is chosen at the start:
     their numbers in the plan are placeholders. `running`: an instance of this name is at work, and
-    `keeper` is the process that holds its leases.
+    `keeper` is the process that holds its leases. `needs` is what the engine says of the profile.
     """
 
     host: HostFacts
     profile: Profile | None = None
-    engine: Engine | None = None
     installed: Installed | None = None
     plan: LaunchPlan | None = None
     engine_problems: tuple[Problem, ...] = ()
@@ -142,14 +141,7 @@ class Subject:
     auto_ports: frozenset[str] = frozenset()
     running: bool = False
     keeper: int | None = None
-
-    @property
-    def needs(self) -> Needs:
-        """What the engine says that the profile's server needs; nothing where there is none."""
-        if self.profile is None or self.engine is None:
-            return Needs()
-        release = self.installed.release if self.installed else None
-        return self.engine.needs(self.profile, release)
+    needs: Needs = field(default_factory=Needs)
 
     @property
     def line(self) -> str | None:

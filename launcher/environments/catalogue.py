@@ -62,6 +62,15 @@ def planned(plan: InstallPlan) -> dict[str, Any]:
     }
 
 
+def engine_named(name: str) -> str:
+    """The name of an engine that a profile can ask for.
+
+    Raises:
+        UsageError: there is none; names the nearest.
+    """
+    return engines.get(name).name
+
+
 def pick(requirement: str) -> Environment:
     """The newest installed environment that `NAME[CONSTRAINT]` admits.
 

@@ -83,5 +83,5 @@ def test_the_rule_of_a_health_answer(
 
 
 def test_an_engine_without_a_rulebook_has_no_rule_for_an_answer() -> None:
-    assert rule_of_answer("scripted", (), 304, "") is None
-    assert rule_of_answer("scripted", (), 404, "Worker Service Not Healthy") is None
+    assert rule_of_answer(None, (), 304, "") is None
+    assert rule_of_answer(None, (), 404, "Worker Service Not Healthy") is None

@@ -19,7 +19,7 @@ from launcher.doctor.checks import (
     software,
     time,
 )
-from launcher.doctor.model import Check, Subject
+from launcher.doctor.model import Check, Subject, engine_of
 from launcher.engines.doctor_checks import Group
 
 COMMON: tuple[Check, ...] = (
@@ -42,7 +42,8 @@ _GROUPS: tuple[str, ...] = get_args(Group)
 
 def checks_of(subject: Subject) -> tuple[Check, ...]:
     """The checks that apply to a subject, in the order in which they are shown."""
-    own = subject.engine.doctor_checks() if subject.engine is not None else ()
+    engine = engine_of(subject)
+    own = engine.doctor_checks() if engine is not None else ()
     return _sorted(check for check in (*COMMON, *own) if _applies(check, subject))
 
 
@@ -59,5 +60,6 @@ def _sorted(checks: Iterable[Check]) -> tuple[Check, ...]:
 def _applies(check: Check, subject: Subject) -> bool:
     if subject.profile is None:
         return not check.needs_profile
-    here = subject.engine is None or subject.engine.local
+    engine = engine_of(subject)
+    here = engine is None or engine.local
     return check.runs == "anywhere" or (check.runs == "here") == here

@@ -7,7 +7,19 @@ import os
 from pathlib import Path
 
 from launcher import engines, paths
-from launcher.doctor.model import GIB, MIB, Check, Outcome, Subject, fail, gib, ok, unknown, warn
+from launcher.doctor.model import (
+    GIB,
+    MIB,
+    Check,
+    Outcome,
+    Subject,
+    engine_of,
+    fail,
+    gib,
+    ok,
+    unknown,
+    warn,
+)
 from launcher.engines.doctor_checks import Download
 from launcher.host import disk
 
@@ -85,9 +97,10 @@ def _size(folder: Path) -> int:
 
 def _published_size(subject: Subject) -> int | None:
     """Bytes of a published model: of its own engine's table, else of another one's."""
-    if subject.profile is None or subject.engine is None:
+    own = engine_of(subject)
+    if subject.profile is None or own is None:
         return None
-    for engine in (subject.engine, *engines.every()):
+    for engine in (own, *engines.every()):
         shape = engine.memory.shape_of_table(subject.profile.model) if engine.memory else None
         if shape is not None:
             return shape.checkpoint

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from launcher import engines
-from launcher.doctor.model import Check, Outcome, Subject, fail, gib, ok, unknown, warn
+from launcher.doctor.model import Check, Outcome, Subject, engine_of, fail, gib, ok, unknown, warn
 from launcher.host.gpus import GpuReport
 from launcher.preparation import gpus
 from launcher.profile.model import Profile
@@ -42,8 +42,9 @@ def _too_old(subject: Subject, report: GpuReport) -> str | None:
     """What the profile's engine needs and the driver is not; without a profile, what any needs."""
     major = (report.driver or "").partition(".")[0]
     cuda = tuple(int(n) for n in (report.cuda or "").split(".") if n.isdigit())
-    if subject.engine is not None:
-        wanted = [(subject.engine.title, subject.needs)]
+    engine = engine_of(subject)
+    if engine is not None:
+        wanted = [(engine.title, subject.needs)]
     else:
         bare = Profile("", "", "")
         wanted = [(engine.title, engine.needs(bare, None)) for engine in engines.every()]

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from launcher.doctor.model import MIB, Check, Outcome, Subject, fail, gib, ok, unknown, warn
+from launcher.doctor.model import (
+    MIB,
+    Check,
+    Outcome,
+    Subject,
+    engine_of,
+    fail,
+    gib,
+    ok,
+    unknown,
+    warn,
+)
 from launcher.errors import DeployError
 
 SHM_LEAST = 64 * MIB
@@ -84,7 +95,8 @@ def fits(subject: Subject) -> Outcome | None:
     """The memory plan's answer for the cards that are here."""
     from launcher.preparation.memory import memory_plan
 
-    if subject.profile is None or subject.engine is None or subject.engine.memory is None:
+    engine = engine_of(subject)
+    if subject.profile is None or engine is None or engine.memory is None:
         return None
     if subject.host.gpus.error or subject.running:
         return None

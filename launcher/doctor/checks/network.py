@@ -7,7 +7,17 @@ import socket
 
 from launcher import paths
 from launcher.doctor.checks.disk import downloaded
-from launcher.doctor.model import Check, Outcome, Subject, fail, host_of, ok, unknown, warn
+from launcher.doctor.model import (
+    Check,
+    Outcome,
+    Subject,
+    engine_of,
+    fail,
+    host_of,
+    ok,
+    unknown,
+    warn,
+)
 from launcher.host import network
 from launcher.preparation.owners import Owner
 
@@ -122,7 +132,7 @@ def hub(subject: Subject) -> Outcome | None:
 
 def _fixed(subject: Subject) -> Outcome | None:
     """Without a plan (no engine yet) the ports that the profile names are judged."""
-    profile, engine = subject.profile, subject.engine
+    profile, engine = subject.profile, engine_of(subject)
     if profile is None or engine is None:
         return None
     release = subject.installed.release if subject.installed else None
@@ -191,10 +201,11 @@ def _left(subject: Subject, evidence: str, own: list[Owner], advice: str) -> Out
 
 def _queue_name(subject: Subject) -> str | None:
     """The port whose low byte must be unique on this host, None where the engine has none."""
-    if subject.profile is None or subject.engine is None:
+    engine = engine_of(subject)
+    if subject.profile is None or engine is None:
         return None
     release = subject.installed.release if subject.installed else None
-    needs = subject.engine.ports(subject.profile, release)
+    needs = engine.ports(subject.profile, release)
     return next((need.name for need in needs if need.unique_low_byte), None)
 
 

@@ -6,7 +6,7 @@ import re
 import shutil
 
 from launcher import engines
-from launcher.doctor.model import Check, Outcome, Subject, fail, ok, unknown, warn
+from launcher.doctor.model import Check, Outcome, Subject, engine_of, fail, ok, unknown, warn
 from launcher.environments import recipes
 from launcher.errors import Problem
 
@@ -21,7 +21,8 @@ def profile(subject: Subject) -> Outcome | None:
             f"correct it; `ernie-deploy validate {subject.profile.path}` says when it is right",
         )
     name = subject.profile.engine
-    if subject.engine is not None and not subject.engine.local:
+    kind = engine_of(subject)
+    if kind is not None and not kind.local:
         return ok("right for an endpoint that a third party runs")
     release = subject.installed.release if subject.installed else None
     if release is None:
@@ -76,13 +77,14 @@ def compiler(subject: Subject) -> Outcome | None:
 
 def _recipe(subject: Subject) -> recipes.Recipe | None:
     """How `engine install` makes this engine's environment: the one place of such facts."""
-    if subject.engine is None or subject.installed is None:
+    kind = engine_of(subject)
+    if kind is None or subject.installed is None:
         return None
-    have = [d for d in subject.engine.distributions if d in subject.installed.distributions]
+    have = [d for d in kind.distributions if d in subject.installed.distributions]
     every = [recipes.get(name) for name in recipes.NAMES]
     # The CPU build of an engine is another distribution, with a recipe of its own.
     own = [one for d in have for one in every if one.distribution == d]
-    own += [one for one in every if one.name == subject.engine.name]
+    own += [one for one in every if one.name == kind.name]
     return own[0] if own else None
 
 

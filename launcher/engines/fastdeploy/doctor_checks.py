@@ -8,7 +8,6 @@ import re
 from pathlib import Path
 
 from launcher import paths
-from launcher.engines.base import Release
 from launcher.engines.doctor_checks import (
     Check,
     Compiler,
@@ -26,6 +25,7 @@ from launcher.engines.fastdeploy.catalogue import LINES, load
 from launcher.engines.fastdeploy.exposure import CHECKS as EXPOSURE
 from launcher.engines.fastdeploy.memory import streamed
 from launcher.engines.fastdeploy.requested import Requested
+from launcher.engines.release import Release
 from launcher.host.gpus import Gpu
 from launcher.host.packages import build_note
 from launcher.json_values import JsonObject, list_at, object_at, text_at

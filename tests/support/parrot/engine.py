@@ -37,7 +37,7 @@ class Memory:
 
     def ask(self, profile: Profile, release: Release | None) -> Ask:
         """The profile's own numbers."""
-        return Ask(1, None, profile.max_model_len or 2048, profile.max_num_seqs or 8, 2048)
+        return Ask(1, "none", profile.max_model_len or 2048, profile.max_num_seqs or 8, 2048)
 
     def category(self, name: str, dimensions: int) -> str:
         """All weights are alike."""
