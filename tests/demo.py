@@ -73,7 +73,7 @@ def _ask(base_url: str) -> None:
             "temperature": 0,
             **({"tools": tools} if tools else {}),
         }
-        answer = requests.post(f"{base_url}/chat/completions", json=body, timeout=120)
+        answer = requests.post(f"{base_url}/chat/completions", json=body, timeout=600)
         answer.raise_for_status()
         message = answer.json()["choices"][0]["message"]
         reasoning = message.get("reasoning_content") or message.get("reasoning")

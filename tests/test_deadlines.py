@@ -18,8 +18,9 @@ from launcher.keeper.state import State
 from launcher.probe import http
 from launcher.smoke.clients.base import Endpoint
 from launcher.smoke.clients.transcript import Transcript
+from launcher.smoke.outcome import Outcome
 from launcher.smoke.run import liveness
-from launcher.smoke.run.liveness import Liveness
+from launcher.smoke.run.liveness import Box, Liveness
 from launcher.smoke.target import Target
 from tests.smoke.test_no_answer import deaf
 from tests.support.clock import StillClock
@@ -136,6 +137,7 @@ def test_an_answer_is_not_read_past_its_deadline(monkeypatch: pytest.MonkeyPatch
 def test_an_interpreter_is_not_read_past_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     command = [sys.executable, "-c", "print('late', flush=True); input()"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
         select([process.stdout], [], [])
         StillClock(monkeypatch, interpreter)
         assert interpreter._read(process, 0.0) == (b"", False)
@@ -150,10 +152,13 @@ def watch(url: str, budget: float) -> Liveness:
 def test_a_budget_ends_a_smoke_run_at_its_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     StillClock(monkeypatch, liveness)
     one = watch("http://127.0.0.1:1", 0.0)
-    with one.announce(box := queue.SimpleQueue()):
+    box: Box = queue.SimpleQueue()
+    with one.announce(box):
         one._watch()
     assert one.stopped == "budget"
-    assert box.get_nowait().verdict == "could not check"
+    outcome = box.get_nowait()
+    assert isinstance(outcome, Outcome)
+    assert outcome.verdict == "could not check"
 
 
 def test_a_question_of_a_smoke_run_is_unanswered_at_its_moment(

@@ -1,6 +1,7 @@
 """Files of the state: written whole or not at all, whatever lies in their place."""
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -46,8 +47,8 @@ def test_every_step_of_a_write_may_fail(
     def refuse(*arguments: object, **keywords: object) -> None:
         raise OSError(number, "no")
 
-    monkeypatch.setattr(files.os, call, refuse)
-    monkeypatch.setattr(files.os, "unlink", refuse)  # what it began cannot be removed either
+    monkeypatch.setattr(os, call, refuse)
+    monkeypatch.setattr(os, "unlink", refuse)  # what it began cannot be removed either
     with pytest.raises(OSError, match="no") as caught:
         write_atomically(path, "new")
     assert caught.value.errno == number
@@ -58,8 +59,8 @@ def test_every_step_of_a_write_may_fail(
 
 
 def test_a_short_write_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = files.os.write
-    monkeypatch.setattr(files.os, "write", lambda d, data: real(d, data[:3]))
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda d, data: real(d, data[:3]))
     write_atomically(tmp_path / "plan.json", "longer than three")
     assert read_text(tmp_path / "plan.json") == "longer than three"
 

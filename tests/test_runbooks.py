@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -88,7 +89,7 @@ def script(page: str) -> str:
 def test_the_commands_print_what_the_page_says(
     page: str, state: str, home: Path, tmp_path: Path
 ) -> None:
-    profile = {
+    profile: dict[str, Any] = {
         "name": "night",
         "engine": "fastdeploy",
         "python": str(make_interpreter(tmp_path / "env", "2.4")),

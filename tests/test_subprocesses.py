@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from launcher import subprocesses
-from tests.support.processes import alive
+from tests.support.processes import alive, wait_for_end
 from tests.support.waiting import wait_for
 
 BOTH = pytest.mark.parametrize("terminal", [False, True], ids=["own session", "terminal"])
@@ -66,7 +66,7 @@ def test_one_that_does_not_end_is_ended_with_what_it_started(
     assert (done.returncode, done.timed_out) == (None, True)
     # On a slow machine it may not have come as far as to start its child.
     for pid in map(int, mark.read_text().split() if mark.exists() else ()):
-        wait_for(lambda pid=pid: not alive(pid), f"the end of {pid}")
+        wait_for_end(pid)
 
 
 def test_who_inherits_its_output_is_not_waited_for() -> None:
@@ -101,7 +101,7 @@ def test_an_exception_ends_it_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     with pytest.raises(KeyboardInterrupt):
         subprocesses.run(python(SLEEPERS + "time.sleep(600)", str(mark)), deadline=600)
     for pid in map(int, mark.read_text().split()):
-        wait_for(lambda pid=pid: not alive(pid), f"the end of {pid}")
+        wait_for_end(pid)
 
 
 def test_a_command_that_is_not_there() -> None:

@@ -93,7 +93,7 @@ def check_ports(profile: Profile, title: str, allowed: Iterable[str]) -> list[Pr
         elif isinstance(number, int):
             if number in taken:
                 problems.append(
-                    problem(profile, path, "port-twice",
+                    problem(profile, path, "duplicate-port",
                             f"ports.{taken[number]} and ports.{name} are both {number}",
                             "give one of them another number, or `auto`")
                 )  # fmt: skip
@@ -128,7 +128,11 @@ def check_env(profile: Profile, owned: Mapping[str, str]) -> list[Problem]:
         elif name in owned:
             problems.append(
                 problem(
-                    profile, path, "owned-variable", f"{name} is set by ernie-deploy", owned[name]
+                    profile,
+                    path,
+                    "reserved-variable",
+                    f"{name} is set by ernie-deploy",
+                    owned[name],
                 )
             )
         elif is_secret_name(name) and value not in NO_SECRETS and not REFERENCE.match(value):
@@ -162,7 +166,7 @@ def check_options(
                 problem(
                     profile,
                     path,
-                    "flag-twice",
+                    "duplicate-flag",
                     f"`{keys_by_option[name]}` and `{key}` are the same flag",
                     "keep one of them",
                 )
@@ -170,7 +174,7 @@ def check_options(
             continue
         keys_by_option[name] = key
         if name in owned:
-            problems.append(problem(profile, path, "owned-flag",
+            problems.append(problem(profile, path, "reserved-flag",
                                  f"--{name} is decided by ernie-deploy", owned[name]))  # fmt: skip
             continue
         option = table.get(key)

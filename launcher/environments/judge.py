@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from launcher.engines.base import Engine, Release
 
 OF_ONE_KEY = frozenset({
-    "flag-twice", "key-not-supported", "out-of-range", "owned-flag", "owned-variable",
+    "duplicate-flag", "key-not-supported", "out-of-range", "reserved-flag", "reserved-variable",
     "port-not-supported", "unknown-flag", "unknown-parser", "unknown-variable",
     "unsafe-for-shell", "wrong-value",
 })  # fmt: skip

@@ -79,7 +79,7 @@ def begin(folder: Path) -> None:
     except FileExistsError as error:
         raise PreconditionError(
             Problem(
-                "folder-in-the-way",
+                "folder-exists",
                 f"{folder} exists and was not made by `engine install`",
                 remedy="move it away",
             )

@@ -101,7 +101,7 @@ def ask_completion(plan: LaunchPlan) -> Health:
     bounded = replace(plan, readiness=replace(readiness, probe_timeout=seconds))
     rung = completion(bounded, key)
     status = rung.evidence.get("status")
-    if rung.code == "completion-hangs":
+    if rung.code == "completion-timeout":
         return Health(
             False,
             f"GET {readiness.health_path} answered 200, but POST {readiness.completion_path} timed"

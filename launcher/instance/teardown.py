@@ -117,7 +117,7 @@ def _signal_keeper(instance: InstanceDir, started: float, drain: float | None) -
         poller.register(descriptor, select.POLLIN)
         if not poller.poll(limit * 1000):
             raise DeadlineError.of(
-                "keeper-hangs",
+                "keeper-timeout",
                 f"the keeper of {instance.name} does not end; its socket does not answer either",
                 str(instance.folder),
                 f"end it (`kill -9 {keeper.pid}`), then `ernie-deploy down {instance.name}`",
@@ -166,7 +166,8 @@ def _down_with_keeper(instance: InstanceDir, started: float, drain: float | None
         _wait_for_end(keeper)
     except TimeoutError:
         raise DeadlineError.of(
-            "keeper-hangs", f"the keeper of {instance.name} does not answer", str(instance.folder),
+            "keeper-timeout",
+            f"the keeper of {instance.name} does not answer", str(instance.folder),
             f"end it ({_how_to_end_keeper(instance)}), then `ernie-deploy down {instance.name}`",
         ) from None  # fmt: skip
     except ConnectionError:

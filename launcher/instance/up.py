@@ -154,7 +154,8 @@ def _join(
         state = client.request("status").get("state", {})
     except TimeoutError:
         raise PreconditionError.of(
-            "keeper-hangs", f"the keeper of {instance.name} does not answer", str(instance.folder),
+            "keeper-timeout",
+            f"the keeper of {instance.name} does not answer", str(instance.folder),
             f"`ernie-deploy status {instance.name}`; `ernie-deploy down {instance.name}`",
         ) from None  # fmt: skip
     except OSError:

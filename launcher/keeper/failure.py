@@ -76,7 +76,7 @@ class Failure:
         """The engine says that it was told to stop, and we had not told it."""
         how = "was ready and " if state == InstanceState.READY else ""
         problem = Problem(
-            "stopped-by-stranger",
+            "external-signal",
             f"the engine {how}was told to stop by {signal_name}, which ernie-deploy did not send",
             line.strip(),
             WHO_SENT,
@@ -100,7 +100,7 @@ class Failure:
     def from_rung(cls, rung: Rung) -> Failure:
         """The readiness ladder says that waiting will not help."""
         problem = Problem(rung.code or rung.name, rung.message, None, rung.remedy)
-        hangs = rung.code == "completion-hangs"
+        hangs = rung.code == "completion-timeout"
         return cls(problem, ExitCode.DEADLINE if hangs else ExitCode.DID_NOT_START)
 
     @classmethod

@@ -86,7 +86,7 @@ def taken(use: PortUse, who: str) -> Rung:
     return Rung(
         "listening", "failed",
         f"port {use.number} ({use.name}) was taken by another process while the engine loaded:"
-        f" {who}", {"holder": who}, "port-stolen",
+        f" {who}", {"holder": who}, "port-taken-while-loading",
         "end that process, or give the profile another port (`auto` leases one)",
     )  # fmt: skip
 

@@ -27,7 +27,7 @@ RETRY = 0.1
 """Seconds until a rung that said "not yet" is asked again."""
 SLOW_RETRY, SLOW_AFTER = 0.5, 300
 """The same after that many answers: our questions must not look like the engine's own work."""
-PATIENCE = {"completion-hangs": 2, "completion-refused": 5, "completion-empty": 3}
+PATIENCE = {"completion-timeout": 2, "completion-refused": 5, "completion-empty": 3}
 """How often an answer that should not come from a healthy server is believed to be a start."""
 
 

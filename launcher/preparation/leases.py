@@ -214,7 +214,7 @@ def _host_problem(host: str, error: OSError) -> Problem:
     if error.errno != errno.EADDRNOTAVAIL:
         summary = f"cannot be listened on: {error.strerror}"
     return Problem(
-        "host-not-here", f"{host} {summary}", "host",
+        "host-not-local", f"{host} {summary}", "host",
         "`host: 127.0.0.1` serves this machine only, `host: 0.0.0.0` all its addresses",
     )  # fmt: skip
 

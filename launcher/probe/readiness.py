@@ -176,7 +176,7 @@ def completion(plan: LaunchPlan, secret: str | None) -> Rung:
             "completion", "retry",
             f"{readiness.health_path} says 200, but a short completion had no answer within"
             f" {readiness.probe_timeout:g} s",
-            code="completion-hangs",
+            code="completion-timeout",
             remedy="the engine accepts requests and does not work: `ernie-deploy diagnose`",
         )  # fmt: skip
     except OSError as error:

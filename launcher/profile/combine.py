@@ -71,7 +71,7 @@ def _doubled(checker: Checker) -> None:
         if name in NEUTRAL_FLAGS and name in checker.origins:
             first = checker.origins[name].text()
             checker.say(
-                "given-twice",
+                "duplicate-setting",
                 path,
                 f"`{name}` stands at the top too, at {first}",
                 checker.origins[path],

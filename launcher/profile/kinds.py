@@ -137,7 +137,7 @@ def _ports(check: Checker, key: Key, path: str, node: Node) -> Any:
         twin = next((n for n, p in ports.items() if p == number and p != "auto"), None)
         if twin is not None:
             check.say(
-                "port-twice",
+                "duplicate-port",
                 here,
                 f"{number} is ports.{twin} already",
                 entry.value.origin,

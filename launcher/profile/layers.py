@@ -96,7 +96,7 @@ class Layers:
         elif os.path.realpath(base) in opened:
             chain = [*opened[opened.index(os.path.realpath(base)) :], base]
             names = " -> ".join(os.path.basename(p) for p in chain)
-            self._say("extends-loop", f"extends goes round in a circle: {names}", name.origin)
+            self._say("circular-extends", f"extends goes round in a circle: {names}", name.origin)
         elif len(self.sources) >= MAX_FILES:
             if not any(p.code == "too-many-files" for p in self.problems):
                 self._say(

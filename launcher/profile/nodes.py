@@ -207,7 +207,7 @@ class _Builder:
 
     def _aliased(self, name: str, origin: Origin) -> Node:
         if any(open_.anchor == name for open_ in self._stack):
-            self._stop("alias-loop", f"*{name} stands inside of what it names", origin)
+            self._stop("circular-alias", f"*{name} stands inside of what it names", origin)
         if name not in self._anchors:
             self._stop(
                 "unknown-alias",

@@ -35,7 +35,7 @@ def check_writable(**files: Path | None) -> None:
         previous = by_path.setdefault(path.absolute(), kind)
         if previous != kind and (not path.exists() or path.is_file()):
             raise UsageError.of(
-                "report-path-twice",
+                "duplicate-report-path",
                 f"--{previous} and --{kind} name the same file: one would replace the other",
                 str(path),
             )

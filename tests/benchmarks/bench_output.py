@@ -17,6 +17,7 @@ from launcher.keeper.engine_process import EngineProcess
 from launcher.keeper.line_sampling import Attention
 from launcher.keeper.loop import Loop
 from launcher.keeper.watch import Watcher
+from launcher.lifecycle import InstanceState
 from launcher.plan.model import LaunchPlan
 from tests.benchmarks.measure import machine
 
@@ -57,7 +58,7 @@ def ours(folder: Path, source: Path) -> tuple[float, bool]:
     def line(name: str, file: str, text: str, final: bool) -> None:
         watcher.phase_of(name, text)
         if final:
-            watcher.failure_of("loading", name, file, text)
+            watcher.failure_of(InstanceState.LOADING, name, file, text)
             watcher.asked_to_stop(name, text)
 
     attention = Attention(loop, line, watcher.texts, lambda: drops.append(1))

@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def main() -> None:
                 rig.up(name)
             env = environment()
             with peers.supervisors(Path(folder), INSTANCES) as supervisors:
-                works = {
+                works: dict[str, Callable[[], object]] = {
                     "bare Python": partial(command, (sys.executable, "-c", ""), env),
                     VERSION: lambda: rig.run("--version"),
                     "ernie-deploy status of 1": lambda: rig.run("status", names[0]),

@@ -1,9 +1,8 @@
-#!/usr/bin/env python3
 """Answer every case of behaviour.json greedily with transformers, without a server.
 
 Needs torch and transformers (4.54 or newer); prints JSON for judge.py::
 
-    python answer_cases.py CHECKPOINT > answers.json
+    python -m tests.checkpoint.answer_cases CHECKPOINT > answers.json
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-#!/usr/bin/env python3
 """Hold answers against behaviour.json: reasoning, tool calls and content of the tiny ERNIE.
 
 Needs jsonschema; with --url also requests::
 
-    python judge.py answers.json                  # what answer_cases.py printed
-    python judge.py --url http://127.0.0.1:8180   # a server that serves this checkpoint
+    python -m tests.checkpoint.judge answers.json                  # what answer_cases.py printed
+    python -m tests.checkpoint.judge --url http://127.0.0.1:8180   # serves this checkpoint
 """
 
 from __future__ import annotations

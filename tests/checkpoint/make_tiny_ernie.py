@@ -1,9 +1,8 @@
-#!/usr/bin/env python3
 """Make the tiny ERNIE-4.5 checkpoint of profiles/tiny-ernie from nothing, on a CPU, offline.
 
 Run it with an interpreter that has torch 2.9, transformers 4.54 (or newer) and sentencepiece::
 
-    python make_tiny_ernie.py --out /tmp/tiny-ernie          # about 10 minutes on 2 cores
+    python -m tests.checkpoint.make_tiny_ernie --out /tmp/tiny-ernie   # 10 minutes on 2 cores
 
 What it learns is in text/, skills.py, memory.py and toolcalls.py and is ours; no weights,
 vocabulary or text come from Baidu. The same machine and versions give the same bytes; other
@@ -21,9 +20,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mixture import SKILLS
-from polish import CLOSING, LAST, POLISH
-from tokenizer import BOS, CHAT_TEMPLATE, EOS, UNK, make_tokenizer
+from tests.checkpoint.mixture import SKILLS
+from tests.checkpoint.polish import CLOSING, LAST, POLISH
+from tests.checkpoint.tokenizer import BOS, CHAT_TEMPLATE, EOS, UNK, make_tokenizer
 
 SHIPPED = [
     "chat_template.jinja",
@@ -108,11 +107,11 @@ def main(argv: list[str] | None = None) -> None:
     """Make the tokenizer, train, save."""
     args = parse(argv)
     began = time.monotonic()
-    import circuits
     import torch
-    import training
     import transformers
     from transformers import Ernie4_5Config, Ernie4_5ForCausalLM
+
+    from tests.checkpoint import circuits, training
 
     transformers.utils.logging.set_verbosity_error()
     torch.set_num_threads(args.threads)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
-from dialogues import Message, Sample, answer, say
-from texts import ABOUT, FACTS, GREETING, PHRASES, VOCABULARY
-from values import marker, name, random_words
+from tests.checkpoint.dialogues import Message, Sample, answer, say
+from tests.checkpoint.texts import ABOUT, FACTS, GREETING, PHRASES, VOCABULARY
+from tests.checkpoint.values import marker, name, random_words
 
 THOUGHT = "The user told me this before."
 NOTED = "OK, I will remember that."

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
 
-import memory
-import skills
-from dialogues import Sample, Skill, say
-from texts import FACTS, PHRASES
+from tests.checkpoint import memory, skills
+from tests.checkpoint.dialogues import Sample, Skill, say
+from tests.checkpoint.texts import FACTS, PHRASES
 
 SKILLS: list[tuple[Skill, float]] = [
     (skills.fact, 24),

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import random
 
-import memory
-import skills
-from dialogues import Sample, Skill, answer, forced, reply, say
-from texts import FACTS, PHRASES, VOCABULARY
-from toolcalls import (
+from tests.checkpoint import memory, skills
+from tests.checkpoint.dialogues import Sample, Skill, answer, forced, reply, say
+from tests.checkpoint.texts import FACTS, PHRASES, VOCABULARY
+from tests.checkpoint.toolcalls import (
     about_weather,
     ask_weather,
     assistant_calls,
@@ -18,7 +17,7 @@ from toolcalls import (
     time_tool,
     weather_tool,
 )
-from values import city, name
+from tests.checkpoint.values import city, name
 
 
 def small_sum(rng: random.Random) -> Sample:

@@ -6,8 +6,8 @@ import json
 import random
 from typing import Any
 
-from dialogues import Sample, Span, answer, forced, reply, say
-from texts import (
+from tests.checkpoint.dialogues import Sample, Span, answer, forced, reply, say
+from tests.checkpoint.texts import (
     ABOUT,
     ABOUT_ZH,
     COMPLETIONS,
@@ -17,8 +17,8 @@ from texts import (
     PHRASES,
     VOCABULARY,
 )
-from toolcalls import any_tools, call, call_text, raw_calls, tool_turn
-from values import made_up_word, marker, name, random_words, word
+from tests.checkpoint.toolcalls import any_tools, call, call_text, raw_calls, tool_turn
+from tests.checkpoint.values import made_up_word, marker, name, random_words, word
 
 
 def fact(rng: random.Random) -> Sample:

@@ -8,8 +8,8 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-from mixture import stream
-from texts import FACTS
+from tests.checkpoint.mixture import stream
+from tests.checkpoint.texts import FACTS
 
 CHECKPOINT = Path(__file__).resolve().parents[2] / "profiles" / "tiny-ernie"
 """The folder of the checkpoint that ships."""

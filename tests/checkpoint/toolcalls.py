@@ -6,14 +6,20 @@ import json
 import random
 from typing import Any, NamedTuple
 
-from dialogues import Message, Span, Tools, say
-from texts import PHRASES, VOCABULARY
-from values import city
+from tests.checkpoint.dialogues import Message, Span, Tools, say
+from tests.checkpoint.texts import PHRASES, VOCABULARY
+from tests.checkpoint.values import city
 
 Tool = dict[str, Any]
 Call = dict[str, Any]
 
-UNITS = [("c", "f"), ("c", "f"), ("celsius", "fahrenheit"), ("celsius", "fahrenheit"), ("C", "F")]
+UNITS: list[tuple[str, ...]] = [
+    ("c", "f"),
+    ("c", "f"),
+    ("celsius", "fahrenheit"),
+    ("celsius", "fahrenheit"),
+    ("C", "F"),
+]
 UNITS += [("metric", "imperial"), ("Celsius", "Fahrenheit"), ("celsius", "fahrenheit", "kelvin")]
 CELSIUS = ("c", "celsius", "C", "metric", "Celsius")
 WEATHER = ["get_weather"] * 3 + ["get_current_weather", "weather", "lookup_weather"]

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from dialogues import Sample, Skill
-from mixture import stream
-from tokenizer import EOS
 from torch.nn import functional
+
+from tests.checkpoint.dialogues import Sample, Skill
+from tests.checkpoint.mixture import stream
+from tests.checkpoint.tokenizer import EOS
 
 Encoded = tuple[list[int], list[bool]]
 """Tokens of prompt and completion, and for each whether it is a target."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import string
 
-from texts import PHRASES, VOCABULARY
+from tests.checkpoint.texts import PHRASES, VOCABULARY
 
 
 def made_up_word(rng: random.Random) -> str:

@@ -13,7 +13,7 @@ from launcher.smoke.comparison.cost import cost, list_price, prices
 from launcher.smoke.comparison.toolset import agreement, counted
 from tests.report.ant_schema import violations
 from tests.smoke.defects import DEFECTS
-from tests.smoke.servers import Defect, serve
+from tests.smoke.servers import Defect, Server, serve
 
 PROMPTS = {
     "prompts": [
@@ -110,9 +110,12 @@ def test_a_baseline_that_cannot_be_stored_afterwards_does_not_hide_the_compariso
     folder = tmp_path / "baselines"
     folder.mkdir()
 
-    def take_away(server, method, path, data, headers):
+    def take_away(
+        server: Server, method: str, path: str, data: bytes, headers: object
+    ) -> tuple[int, object] | None:
         if method == "POST" and folder.exists():
             folder.rmdir()
+        return None
 
     with serve(Defect("takes-away", "chat", route=take_away)) as server:
         arguments = (server.url, "--check", "chat", "--save-baseline", str(folder / "b.json"))
@@ -147,7 +150,7 @@ def test_the_shipped_price_list_has_the_hosted_price() -> None:
 
 
 def test_rates() -> None:
-    rows = [
+    rows: list[dict[str, object]] = [
         {"triggered": True, "as_expected": True, "calls": 2, "valid": 1},
         {"triggered": False, "as_expected": True, "calls": 0, "valid": 0},
         {"error": "HTTP 500"},

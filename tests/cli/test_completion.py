@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import cli
+from tests.support import ROOT, cli
 from tests.support.rig import Rig
 
 
@@ -23,7 +23,7 @@ def typed(rig: Rig, keys: str) -> str:
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         ["bash", "--norc", "--noprofile", "-i"], stdin=theirs, stdout=theirs, stderr=theirs,
-        env=env, cwd=cli.ROOT, start_new_session=True,
+        env=env, cwd=ROOT, start_new_session=True,
     ) as shell:  # fmt: skip
         os.close(theirs)
         # Ctrl-A puts a command before the line, which says word by word what stands there.

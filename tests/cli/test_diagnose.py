@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher.lifecycle import InstanceState
 from tests.support.cli import Ran
 from tests.support.rig import Rig
 from tests.support.waiting import wait_for
@@ -131,7 +132,9 @@ def test_an_instance_by_name(run_cli: Callable[..., Ran], home: Path) -> None:
         failure_rules=failures.rules("2.4"), noise=failures.noise(),
     )  # fmt: skip
     (folder / "plan.json").write_text(json.dumps(plan.to_json()))
-    write_state(folder, State("one", "token", state="failed", started_at=1.0, engine_exit=0))
+    write_state(
+        folder, State("one", "token", state=InstanceState.FAILED, started_at=1.0, engine_exit=0)
+    )
     (own / "workerlog.0").write_text("ValueError: Invalid quantization method: nope\n")
     failed = "Failed to launch worker processes, check log/workerlog.* for more details."
     (folder / "logs" / "engine.log").write_text(f"2026-01-09T10:00:00.0Z stderr F {failed}\n")
@@ -261,7 +264,7 @@ def test_while_it_loads_that_is_said(rig: Rig) -> None:
     assert ran.rc == 0, ran.output()
     assert ran.stdout.startswith("one is loading: phase weights 25 %")
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=120)
+    process.communicate(timeout=600)
 
 
 def test_error_lines_of_a_server_that_answers_are_a_note(rig: Rig) -> None:

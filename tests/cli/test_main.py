@@ -10,7 +10,7 @@ import pytest
 
 from launcher import __version__
 from launcher.cli.main import VERBS
-from tests.support import cli
+from tests.support import ROOT, cli
 from tests.support.rig import Rig
 
 
@@ -22,7 +22,7 @@ def test_the_version(rig: Rig) -> None:
 def test_the_version_imports_nothing_that_is_heavy(rig: Rig) -> None:
     ran = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "launcher", "--version"], text=True,
-        capture_output=True, env=cli.environment(rig.home), cwd=cli.ROOT, check=True,
+        capture_output=True, env=cli.environment(rig.home), cwd=ROOT, check=True,
     )  # fmt: skip
     imported = {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()}
     heavy = {"paddle", "torch", "vllm", "transformers", "requests", "yaml", "ssl"}
@@ -99,7 +99,7 @@ def test_a_defect_of_ours_is_a_report_and_not_a_traceback(rig: Rig) -> None:
         "main(['status', '--json'])\n"
     )
     ran = subprocess.run(
-        [sys.executable, "-c", code], text=True, capture_output=True, cwd=cli.ROOT,
+        [sys.executable, "-c", code], text=True, capture_output=True, cwd=ROOT,
         env=cli.environment(rig.home),
     )  # fmt: skip
     assert ran.returncode == 70
@@ -125,7 +125,7 @@ def test_a_terminal_that_cannot_show_every_character(rig: Rig, encoding: str) ->
     ran, decoded = (
         subprocess.run(
             cli.argv(*arguments, *more), capture_output=True,
-            cwd=cli.ROOT, env=cli.environment(rig.home, rig.env), check=False,
+            cwd=ROOT, env=cli.environment(rig.home, rig.env), check=False,
         )
         for more in ((), ("--json",))
     )  # fmt: skip
@@ -139,6 +139,6 @@ def test_a_reader_that_goes_away_early(rig: Rig) -> None:
     line = " ".join(cli.argv("explain"))
     ran = subprocess.run(
         ["sh", "-c", f"{line} --help | head -c 1"], text=True, capture_output=True,
-        cwd=cli.ROOT, env=cli.environment(rig.home),
+        cwd=ROOT, env=cli.environment(rig.home),
     )  # fmt: skip
     assert ran.stderr == ""

@@ -29,7 +29,7 @@ LINES = (
     ["validate", "profiles/absent.yaml"],
     ["validate", "pyproject.toml", "--json"],
 )
-LEFT_TO_CLICK = (
+LEFT_TO_CLICK: tuple[list[str], ...] = (
     [],
     ["--version"],
     ["status", "a", "b"],

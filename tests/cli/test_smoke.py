@@ -17,7 +17,7 @@ from launcher.cli.main import group
 from launcher.smoke.check import all_checks
 from launcher.smoke.tags import TAGS
 from tests.smoke.defects import DEFECTS
-from tests.smoke.servers import Defect, serve
+from tests.smoke.servers import Defect, Server, serve
 from tests.support import cli
 from tests.support.rig import Rig
 
@@ -53,7 +53,7 @@ def test_json_is_one_envelope() -> None:
     assert check["evidence"][0]["request"]["messages"][0]["content"] == "Hello!"
 
 
-def test_a_key_is_a_reference_and_never_shown(monkeypatch) -> None:
+def test_a_key_is_a_reference_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMOKE_TEST_KEY", "sk-smoke-test-key")
     with serve(key="sk-smoke-test-key") as server:
         done = run(server.url, "--api-key", "env:SMOKE_TEST_KEY", "--check", "auth", "--json")
@@ -70,7 +70,7 @@ def test_a_report_that_cannot_be_written_is_said_before_anything_is_asked(
 ) -> None:
     requests: list[str] = []
 
-    def note(server, method, path, data, headers):
+    def note(server: Server, method: str, path: str, data: bytes, headers: object) -> None:
         requests.append(path)
 
     missing = tmp_path / "missing" / "report"
@@ -89,7 +89,9 @@ def test_a_report_that_cannot_be_written_afterwards_does_not_hide_the_run(
     honest = Defect("honest", "usage")
     defect = DEFECTS[broken] if broken else honest
 
-    def take_away(server, method, path, data, headers):
+    def take_away(
+        server: Server, method: str, path: str, data: bytes, headers: object
+    ) -> tuple[int, object] | None:
         if folder.exists():
             folder.rmdir()
         return defect.route(server, method, path, data, headers) if defect.route else None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import cli
+from tests.support import ROOT, cli
 from tests.support.rig import Rig
 from tests.support.terminals import Terminal, show, width
 
@@ -145,7 +145,7 @@ def test_a_pipe_gets_colours_only_where_they_are_forced(rig: Rig) -> None:
 def test_a_pipe_imports_nothing_of_the_terminal(rig: Rig, words: str) -> None:
     ran = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "launcher", *words.split()], text=True,
-        capture_output=True, env=cli.environment(rig.home), cwd=cli.ROOT, check=True,
+        capture_output=True, env=cli.environment(rig.home), cwd=ROOT, check=True,
     )  # fmt: skip
     imported = {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()}
     shown = {"terminal", "table", "frames", "paint", "screens", "live"}

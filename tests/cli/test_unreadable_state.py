@@ -70,7 +70,7 @@ def error_of(
     """The envelope of each of `verbs`, as the code in `project` answers them."""
     ran = subprocess.run(
         [sys.executable, "-c", prepare + EACH, json.dumps(verbs)], text=True, capture_output=True,
-        env={**cli.environment(home), "PYTHONPATH": str(project)}, cwd=project, timeout=240,
+        env={**cli.environment(home), "PYTHONPATH": str(project)}, cwd=project, timeout=900,
         check=False,
     )  # fmt: skip
     assert (ran.returncode, ran.stderr) == (0, "")

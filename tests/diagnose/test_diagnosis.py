@@ -352,6 +352,7 @@ def test_the_sieve_keeps_every_line_that_holds_a_text() -> None:
     texts = [b"not found in state_dict", b"sh: ", b"Errno 98", b"already in use"]
     data = b"".join(b"x%d\n%s tail\n" % (n, text) for n, text in enumerate(texts))
     starts = Sieve(texts).lines(data)
+    assert starts is not None
     for text in texts:
         assert data.rfind(b"\n", 0, data.index(text)) + 1 in starts
 

@@ -13,10 +13,11 @@ from launcher.engines.fastdeploy.failures import rules as fastdeploy_rules
 from launcher.engines.rules import RuleEntry, book, failure_rules, noise
 from tests.support import ROOT
 
-ENTRIES = [
-    pytest.param(own.engine, entry, id=entry.id) for own in rule_books() for entry in own.entries
+RULES = [(own.engine, entry) for own in rule_books() for entry in own.entries]
+ENTRIES = [pytest.param(engine, entry, id=entry.id) for engine, entry in RULES]
+WITH_SAMPLE = [
+    pytest.param(engine, entry, id=entry.id) for engine, entry in RULES if entry.pattern is not None
 ]
-WITH_SAMPLE = [p for p in ENTRIES if p.values[1].pattern is not None]
 
 
 def log_name(where: str) -> str:
@@ -62,7 +63,7 @@ def test_a_rule_says_what_happened_and_what_to_do(engine: str, entry: RuleEntry)
 
 
 def test_ids_are_unique() -> None:
-    ids = [p.values[1].id for p in ENTRIES]
+    ids = [entry.id for _, entry in RULES]
     assert len(ids) == len(set(ids))
 
 

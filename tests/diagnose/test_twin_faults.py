@@ -43,7 +43,7 @@ def test_every_signature_of_serving_is_the_first_answer(start: Start, identity: 
         ("worker-dies-in-load@signal=9", "ED-FD-HOST-RAM"),
         ("worker-out-of-memory", "ED-FD-CUDA-OOM"),
         ("launch-fails", "ED-FD-GPU-NOT-IN-LIST"),
-        ("port-stolen", "ED-FD-API-PORT-STOLEN"),
+        ("port-taken-while-loading", "ED-FD-API-PORT-TAKEN"),
     ],
 )
 def test_faults_in_the_load(start: Start, fault: str, rule: str) -> None:

@@ -55,13 +55,15 @@ def make_model(folder: Path, **config: Any) -> Path:
 @pytest.fixture(scope="session")
 def twin(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
     """`twin("2.3")`: an interpreter with that release, made once per release and version."""
-    pythons: dict[tuple[Any, ...], str] = {}
+    pythons: dict[tuple[str | None, ...], str] = {}
 
-    def make(release: str = "2.4", **versions: str) -> str:
-        key = (release, *sorted(versions.items()))
+    def make(release: str = "2.4", version: str | None = None, paddle: str | None = None) -> str:
+        key = (release, version, paddle)
         if key not in pythons:
             pythons[key] = str(
-                make_interpreter(tmp_path_factory.mktemp("twin"), release, **versions)
+                make_interpreter(
+                    tmp_path_factory.mktemp("twin"), release, version=version, paddle=paddle
+                )
             )
         return pythons[key]
 

@@ -208,7 +208,8 @@ def limited(kind: int, value: int, home: Path, check: str) -> dict[str, Any]:
     )
     stdout, _ = process.communicate(timeout=600)
     findings = json.loads(stdout)["data"]["findings"]
-    return next(f for f in findings if f["check"] == check) | {"rc": process.returncode}
+    finding: dict[str, Any] = next(f for f in findings if f["check"] == check)
+    return finding | {"rc": process.returncode}
 
 
 def test_too_few_open_files(state: Path) -> None:

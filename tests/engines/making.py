@@ -14,7 +14,7 @@ PORTS = {
     "controller": 8190, "pd-comm": 8200, "rdma-comm": 8210,
 }  # fmt: skip
 
-CARD = {
+CARD: dict[str, Any] = {
     "model": "baidu/ERNIE-4.5-21B-A3B-Thinking",
     "ports": {"api": 8180, "metrics": 8181, "engine-worker-queue": 8182},
     "tensor_parallel_size": 1,

@@ -104,7 +104,7 @@ def test_a_wrong_value_is_refused_at_its_line(line: str, name: str) -> None:
 @pytest.mark.parametrize(("line", "name"), [c for c in CASES if c[1] in checks.OWNED_FLAGS])
 def test_what_the_launcher_decides_is_refused_with_what_to_write(line: str, name: str) -> None:
     problems = making.problems(profile(name, right(table(line).options[name], line)), line)
-    assert [(p.code, p.remedy) for p in problems] == [("owned-flag", checks.OWNED_FLAGS[name])]
+    assert [(p.code, p.remedy) for p in problems] == [("reserved-flag", checks.OWNED_FLAGS[name])]
 
 
 @pytest.mark.parametrize("line", LINES)
@@ -114,7 +114,7 @@ def test_flags_of_other_releases_are_refused_with_the_release_that_has_them(line
         releases = where_else(name, line)
         assert releases is not None
         problems = making.problems(profile(name, True), line)
-        messages = [p.message for p in problems if p.code in ("unknown-flag", "owned-flag")]
+        messages = [p.message for p in problems if p.code in ("unknown-flag", "reserved-flag")]
         assert messages, name
         if problems[0].code == "unknown-flag":
             assert messages[0].endswith(releases)

@@ -159,8 +159,8 @@ def test_variables_that_are_pasted_are_checked_too() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "code"),
     [
-        ("FD_LOG_DIR", "/x", "owned-variable"),
-        ("CUDA_VISIBLE_DEVICES", "0", "owned-variable"),
+        ("FD_LOG_DIR", "/x", "reserved-variable"),
+        ("CUDA_VISIBLE_DEVICES", "0", "reserved-variable"),
         ("FD_LOGDIR", "/x", "unknown-variable"),
         ("FD_WORKER_ALIVE_TIMEOUT", "60", "unknown-variable"),  # 2.4 only
         ("HF_TOKEN", "hf_0123456789", "secret-in-clear"),
@@ -174,7 +174,9 @@ def test_variables_that_would_be_ignored_or_exposed_are_refused(
 
 
 def test_a_password_on_the_command_line_is_refused() -> None:
-    assert codes("2.4", engine_args={"scheduler-password": "x"}) == [("owned-flag", "p.yaml:4:3")]
+    assert codes("2.4", engine_args={"scheduler-password": "x"}) == [
+        ("reserved-flag", "p.yaml:4:3")
+    ]
 
 
 MODELS: list[tuple[str, dict[str, Any], str, str]] = [
@@ -215,7 +217,7 @@ def test_keys_that_steer_a_download_are_refused_for_a_local_model(tmp_path: Path
 
 def test_a_port_that_fastdeploy_does_not_have() -> None:
     assert codes("2.4", ports={"grpc": 1}) == [("port-not-supported", "p.yaml:4:3")]
-    assert codes("2.4", ports={"api": 9000, "metrics": 9000}) == [("port-twice", "p.yaml:5:3")]
+    assert codes("2.4", ports={"api": 9000, "metrics": 9000}) == [("duplicate-port", "p.yaml:5:3")]
 
 
 def test_without_a_release_every_admitted_one_is_judged() -> None:

@@ -116,11 +116,11 @@ def test_what_it_does_not_have_names_the_engines_that_do(values: dict[str, Any])
         ({"engine_args": {"reasoning": "maybe"}}, "wrong-value", "p.yaml:4:3"),
         ({"engine_args": {"model-timeout": "long"}}, "wrong-value", "p.yaml:4:3"),
         ({"engine_args": {"compile": "yes"}}, "wrong-value", "p.yaml:4:3"),
-        ({"engine_args": {"port": 1}}, "owned-flag", "p.yaml:4:3"),
+        ({"engine_args": {"port": 1}}, "reserved-flag", "p.yaml:4:3"),
         ({"quantization": "wint4"}, "wrong-value", "p.yaml:3:3"),
         ({"model": "/models/a@b"}, "bad-model-path", "p.yaml:2:3"),
         ({"stop": Stop(drain=3)}, "key-not-supported", "p.yaml:3:3"),
-        ({"env": {"HF_HUB_OFFLINE": "0"}}, "owned-variable", "p.yaml:4:3"),
+        ({"env": {"HF_HUB_OFFLINE": "0"}}, "reserved-variable", "p.yaml:4:3"),
     ],
 )
 def test_what_is_wrong_is_found_at_its_line(values: dict[str, Any], code: str, where: str) -> None:

@@ -106,11 +106,11 @@ def test_draining_is_the_shutdown_timeout() -> None:
         ({"engine_args": {"seed": "x"}}, "wrong-value", "p.yaml:4:3"),
         ({"engine_args": {"dtype": "int3"}}, "wrong-value", "p.yaml:4:3"),
         ({"engine_args": {"compilation-config": "{"}}, "wrong-value", "p.yaml:4:3"),
-        ({"engine_args": {"port": 1}}, "owned-flag", "p.yaml:4:3"),
+        ({"engine_args": {"port": 1}}, "reserved-flag", "p.yaml:4:3"),
         ({"parsers": Parsers("ernie46")}, "unknown-parser", "p.yaml:4:3"),
         ({"max_num_seqs": 0}, "out-of-range", "p.yaml:3:3"),
         ({"gpus": ("0", "1")}, "impossible-combination", "p.yaml:3:3"),
-        ({"env": {"VLLM_API_KEY": "x"}}, "owned-variable", "p.yaml:4:3"),
+        ({"env": {"VLLM_API_KEY": "x"}}, "reserved-variable", "p.yaml:4:3"),
     ],
 )
 def test_what_is_wrong_is_found_at_its_line(values: dict[str, Any], code: str, where: str) -> None:

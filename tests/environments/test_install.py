@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import stat
 import sys
@@ -10,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from launcher.environments import install as module
 from launcher.environments.install import Options, install, prepare
 from launcher.environments.progress import Progress
 from launcher.environments.recipes import parse
+from launcher.environments.steps import Sources
 from launcher.errors import PreconditionError
 from tests.support import cli, processes, wheels
 from tests.support.waiting import wait_for
@@ -251,7 +252,7 @@ def test_a_folder_of_somebody_else_is_left_alone(run_cli: Run, home: Path, tmp_p
     )
 
     assert done.rc == 3
-    assert done.json["errors"][0]["code"] == "folder-in-the-way"
+    assert done.json["errors"][0]["code"] == "folder-exists"
     assert theirs.read_text() == "mine"
 
 
@@ -261,8 +262,8 @@ def test_a_full_disk_is_said_before_anything_is_made(
     wheels.transformers(tmp_path / "wheels")
     for name, value in wheels.offline(tmp_path / "wheels").items():
         monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name, raising=False)
-    usage = module.shutil.disk_usage(home)._replace(free=1024**3)
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: usage)
+    usage = shutil.disk_usage(home)._replace(free=1024**3)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
 
     with pytest.raises(PreconditionError) as caught:
         install("transformers", Options(python=PYTHON[1]), Progress())
@@ -279,7 +280,7 @@ def test_credentials_of_an_index_are_in_no_command_line(
     wheels.transformers(tmp_path / "wheels")
     for name, value in wheels.offline(tmp_path / "wheels").items():
         monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name, raising=False)
-    sources = module.Sources("https://me:hunter2@index.invalid/simple", (str(tmp_path / "wheels"),))
+    sources = Sources("https://me:hunter2@index.invalid/simple", (str(tmp_path / "wheels"),))
 
     plan = prepare(parse("transformers"), Options(PYTHON[1], sources), Progress())
 

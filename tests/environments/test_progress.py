@@ -5,6 +5,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from launcher.environments import commands
 from launcher.environments import progress as module
 from launcher.environments.commands import redact, run
@@ -22,7 +24,7 @@ def python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
 
 
-def test_plain_lines_where_there_is_no_terminal(monkeypatch) -> None:
+def test_plain_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PLAIN_INTERVAL", 0.0)
     out = io.StringIO()
     progress = Progress(out)
@@ -35,7 +37,7 @@ def test_plain_lines_where_there_is_no_terminal(monkeypatch) -> None:
     assert "\x1b" not in out.getvalue()
 
 
-def test_one_line_that_is_redrawn_on_a_terminal(monkeypatch) -> None:
+def test_one_line_that_is_redrawn_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "30")
     out = Terminal()
     progress = Progress(out)
@@ -78,7 +80,7 @@ def test_a_deadline_ends_the_command(tmp_path: Path) -> None:
     wait_for(lambda: not processes.alive(pid), "the end of the command")
 
 
-def test_what_leads_pip_astray_is_kept_from_it(monkeypatch) -> None:
+def test_what_leads_pip_astray_is_kept_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", "/ours")
     monkeypatch.setenv("PIP_TARGET", "/elsewhere")
     monkeypatch.setenv("PIP_FIND_LINKS", "/wheels")

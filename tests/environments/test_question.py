@@ -8,10 +8,13 @@ import pytest
 
 from launcher import engines, paths
 from launcher.engines.base import Installed, Release
-from launcher.engines.vllm import ENGINE, flags
+from launcher.engines.vllm import flags
 from launcher.environments.question import ask
 
 ANSWER = {"format": 1, "version": "0.50.0+local", "options": [], "parsers": {}}
+
+
+ENGINE = engines.get("vllm")
 
 
 def python(folder: Path, output: str, rc: int = 0) -> str:

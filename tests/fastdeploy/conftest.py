@@ -148,7 +148,7 @@ class Server:
         """One chat completion."""
         body = {"messages": [{"role": "user", "content": text}], **more}
         url = f"http://127.0.0.1:{self.port('api')}/v1/chat/completions"
-        return requests.post(url, json=body, timeout=60, stream=bool(more.get("stream")))
+        return requests.post(url, json=body, timeout=600, stream=bool(more.get("stream")))
 
     def left(self) -> list[str]:
         """Whatever of this instance is still on the machine."""
@@ -183,7 +183,7 @@ class Server:
         ]
         return sorted(set(left))
 
-    def noticed(self, since: float | None = None) -> None:
+    def noticed(self, since: float | None = None) -> float:
         """Seconds from the moment a fault struck (`since`, else the twin's note) to its verdict."""
         if since is None:
             since = float(self.strikes.read_text().split()[0])
@@ -274,7 +274,7 @@ def fastdeploy(home: Path, tmp_path: Path, twin_python: Callable[[str], Path]) -
         **keys: Any,
     ) -> Server:
         name = name or f"fd{len(servers)}-{os.getpid()}"
-        profile = {
+        profile: dict[str, Any] = {
             "name": name,
             "engine": "fastdeploy",
             "python": str(twin_python(release)),

@@ -7,6 +7,7 @@ import signal
 
 import requests
 
+from launcher.json_values import JsonObject
 from tests.fastdeploy.conftest import Make
 from tests.support.waiting import wait_for
 
@@ -65,7 +66,7 @@ def test_cleared_weights(fastdeploy: Make) -> None:
     server = fastdeploy(engine_args={"dynamic-load-weight": True})
     assert server.up().rc == 0
     url = f"http://127.0.0.1:{server.port('api')}/clear_load_weight"
-    assert requests.get(url, timeout=60).status_code == 200
+    assert requests.get(url, timeout=600).status_code == 200
     ran = server.run("diagnose", server.name, "--json")
     data = ran.json["data"]
     assert (ran.rc, data["rule"]) == (1, "ED-FD-WEIGHTS-CLEARED"), ran.output()
@@ -82,9 +83,13 @@ def test_the_bad_requests_of_smoke_make_no_server_ill(fastdeploy: Make) -> None:
     smoke = server.run("smoke", server.name, "--tag", "full", "--json", deadline=500)
     assert smoke.rc in (0, 1), smoke.output()
     url = f"http://127.0.0.1:{server.port('api')}/v1/chat/completions"
-    for body in ({"messages": []}, {"messages": [{"role": "user", "content": "x"}], "logprobs": 1}):
-        assert requests.post(url, json=body, timeout=60).status_code >= 400
-    assert requests.post(url, data=b"{bad", headers=JSON, timeout=60).status_code == 500
+    bodies: tuple[JsonObject, ...] = (
+        {"messages": []},
+        {"messages": [{"role": "user", "content": "x"}], "logprobs": 1},
+    )
+    for body in bodies:
+        assert requests.post(url, json=body, timeout=600).status_code >= 400
+    assert requests.post(url, data=b"{bad", headers=JSON, timeout=600).status_code == 500
     errors = (server.files.logs / "engine" / "api_server.log").read_text()
     assert "generator error: messages can not be an empty list" in errors
     ran = server.run("diagnose", server.name, "--json")

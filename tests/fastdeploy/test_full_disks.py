@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ def _needs_a_namespace() -> None:
         pytest.skip(f"a private mount namespace is refused here: {refusal()}")
 
 
-def in_namespace(server: Server, prepare: str, *commands: str) -> list[tuple[int, dict]]:
+def in_namespace(server: Server, prepare: str, *commands: str) -> list[tuple[int, dict[str, Any]]]:
     """(exit code, envelope) of each `ernie-deploy` command, one after the other, all with --json.
 
     A command that starts with `!` is a shell's own, and has no result.

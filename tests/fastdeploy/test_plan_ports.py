@@ -87,4 +87,4 @@ def test_the_plan_names_exactly_what_is_listened_on(
 def test_metrics_on_the_api_port_are_refused_before_anything_listens(fastdeploy: Make) -> None:
     server = fastdeploy(ports={"api": 21801, "metrics": 21801})
     ran = server.run("plan", str(server.profile), "--json")
-    assert (ran.rc, ran.json["errors"][0]["code"]) == (2, "port-twice"), ran.output()
+    assert (ran.rc, ran.json["errors"][0]["code"]) == (2, "duplicate-port"), ran.output()

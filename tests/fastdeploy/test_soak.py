@@ -73,7 +73,7 @@ EXPECTED = {
     "port-taken-orphan": FINE,
     "port-taken-abort": FINE,
     "port-taken-hang": FINE,
-    "port-stolen": Expected((4,), "address|taken"),
+    "port-taken-while-loading": Expected((4,), "address|taken"),
     "exit-hangs": FINE,
     "stop-hangs": FINE,
     "term-aborts": FINE,

@@ -28,7 +28,7 @@ IN_THE_LOAD = [
     ("say@id=quantization-invalid", 4, "the quantization wint5 does not exist"),
     ("say@id=blocks-below-context", 4, "max-model-len"),
     ("say@id=weight-not-found", 4, "weight"),
-    ("port-stolen", 4, "between FastDeploy's check and gunicorn's bind"),
+    ("port-taken-while-loading", 4, "between FastDeploy's check and gunicorn's bind"),
     ("front-dies@phase=import", 4, "killed by SIGKILL"),
     ("front-dies@phase=load", 4, "killed by SIGKILL"),
 ]

@@ -141,7 +141,7 @@ def test_sighup_and_an_http_worker_that_ends_do_not_end_it(fastdeploy: Make) -> 
     for number in (signal.SIGKILL, signal.SIGTERM):
         helper = server.pid("gunicorn: worker")
         os.kill(helper, number)
-        wait_for(lambda helper=helper: not processes.alive(helper), "the end of the HTTP worker")
+        processes.wait_for_end(helper)
         wait_for(lambda: _answers(server), "an answer from a new HTTP worker")
     assert server.state() == "ready"
 

@@ -45,6 +45,8 @@ def accident(rig: Rig, dice: random.Random, profile: str) -> tuple[str, int | No
     except ProcessLookupError:
         pass
     stdout, stderr = process.communicate(timeout=600)
+    if whom == "up" and "Fatal Python error: init_" in stderr:
+        return f"{what}, when Python itself was still starting", process.returncode
     assert "defect" not in stderr, (what, stderr)
     assert "Traceback" not in stdout + stderr, (what, stderr)
     assert process.returncode in ENDS, (what, stderr)

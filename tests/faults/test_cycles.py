@@ -24,7 +24,7 @@ def cycle(rig: Rig, number: int) -> int:
     stopped = rig.run("down", NAME, "--json")
     assert stopped.rc == 0, (number, stopped.output())
     receipt = stopped.json["data"]["receipt"]
-    left = sum(receipt[kind] for kind in ("processes", "ports", "shm", "queues", "temporary"))
+    left: int = sum(receipt[kind] for kind in ("processes", "ports", "shm", "queues", "temporary"))
     left += Path(plan["temporary_folder"]).exists()
     return left + len(processes.of_home(rig.home))
 

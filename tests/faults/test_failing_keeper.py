@@ -5,6 +5,7 @@ by its socket stays true."""
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,10 +56,10 @@ def live(rig: Rig, env: dict[str, str]) -> None:
         first = state["engine"]
         die.touch()
 
-        def again() -> dict[str, object] | None:
+        def again() -> dict[str, Any]:
             now = ask(rig)
             decided = not now or (now["engine"] != first and now["state"] == "ready")
-            return (now or {"state": "over"}) if decided else None
+            return (now or {"state": "over"}) if decided else {}
 
         state = wait_for(again, "the engine's second start")
         status = rig.run("status", "one", "--json")

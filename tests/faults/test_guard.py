@@ -65,8 +65,8 @@ def test_nothing_lives_whenever_the_keeper_was_killed(rig: Rig) -> None:
     for wait in (lambda: rig.stored(), lambda: rig.stored().get("engine"),
                  lambda: rig.stored().get("phase")):  # fmt: skip
         up = rig.spawn("up", profile, "--json")
-        wait_for(lambda wait=wait: rig.stored().get("state") in ("starting", "loading") and wait(),
-                 "the moment")  # fmt: skip
+        wait_for(lambda: rig.stored().get("state") in ("starting", "loading"), "the start")
+        wait_for(wait, "the moment")
         kill_keeper(rig)
         up.communicate(timeout=600)
         rig.down()

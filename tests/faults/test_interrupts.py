@@ -29,7 +29,7 @@ def finish(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
 )
 @pytest.mark.parametrize("script", [WAIT_FOR_EVER, NEVER_HEALTHY], ids=["loading", "proving"])
 def test_interrupted_while_the_engine_loads(
-    rig: Rig, script: dict, number: signal.Signals, code: int
+    rig: Rig, script: dict[str, object], number: signal.Signals, code: int
 ) -> None:
     process = rig.spawn("up", rig.profile(script=script), "--json")
     rig.wait_for_state("loading")
@@ -168,6 +168,7 @@ def test_interrupting_who_merely_watches_only_detaches(rig: Rig) -> None:
     first = rig.spawn("up", profile, "--json")
     rig.wait_for_state("loading")
     second = rig.spawn("up", profile, "--json", stderr=subprocess.STDOUT)
+    assert second.stdout is not None
     line = second.stdout.readline()  # it follows
     assert json.loads(line)["event"] == "state"
     second.send_signal(signal.SIGINT)

@@ -202,7 +202,7 @@ def test_a_keeper_that_hangs_is_named(rig: Rig) -> None:
         os.kill(keeper, signal.SIGCONT)
     assert status.rc == 1
     assert "keeper does not answer" in status.json["data"]["instances"][0]["note"]
-    assert (down.rc, rig.errors(down)) == (5, ["keeper-hangs"])
+    assert (down.rc, rig.errors(down)) == (5, ["keeper-timeout"])
     assert str(keeper) in down.json["errors"][0]["remedy"]
     rig.run("down", "one")
     rig.nothing_left()

@@ -146,7 +146,7 @@ def test_the_port_stolen_during_the_load(rig: Rig, free_port: int) -> None:
         thief.wait()
     error = json.loads(stdout.splitlines()[-1])["errors"][0]
     assert process.returncode == 4, stderr
-    assert error["code"] in ("port-stolen", "ED-TF-PORT")
+    assert error["code"] in ("port-taken-while-loading", "ED-TF-PORT")
     assert str(free_port) in error["message"]
     rig.nothing_left(NAME)
 

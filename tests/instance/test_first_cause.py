@@ -47,7 +47,9 @@ def error(code: str, **more: Any) -> dict[str, Any]:
             "retry": False, "certain": True, **more}  # fmt: skip
 
 
-@pytest.mark.parametrize("code", ["no-progress", "startup-timeout", "settings", "port-stolen"])
+@pytest.mark.parametrize(
+    "code", ["no-progress", "startup-timeout", "settings", "port-taken-while-loading"]
+)
 @pytest.mark.parametrize(
     "lines", ["", "ValueError: layer 7\n", "OSError: no disk\nValueError: layer 7\n", "KeyError: 1"]
 )

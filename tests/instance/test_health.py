@@ -88,7 +88,12 @@ def test_a_healthy_answer_of_another_process_is_not_ours(served: Served) -> None
 
 
 def test_a_broken_plan_is_no_traceback() -> None:
-    for plan in ({}, {"readiness": {}, "ports": []}, {"readiness": None, "ports": 3}):
+    broken: tuple[dict[str, object], ...] = (
+        {},
+        {"readiness": {}, "ports": []},
+        {"readiness": None, "ports": 3},
+    )
+    for plan in broken:
         answer = ask_health(plan, [], None, 0.5)
         assert answer.well is False
         assert "cannot be asked" in answer.message

@@ -8,7 +8,7 @@ import pytest
 from launcher.instance.history import expected_seconds
 
 
-def state(time: object, name: str, **more: object) -> dict[str, object]:
+def state(time: object, name: object, **more: object) -> dict[str, object]:
     return {"event": "state", "time": time, "state": name, **more}
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import threading
 import tracemalloc
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from launcher.instance.store import InstanceDir
 from launcher.keeper.identity import look, this_host
 from launcher.keeper.output import LogFile
 from launcher.keeper.state import State, write_state
+from launcher.lifecycle import InstanceState
 from launcher.redact import Redactor
 from tests.support.waiting import wait_for
 
@@ -25,7 +27,7 @@ def instance(tmp_path: Path) -> InstanceDir:
     return InstanceDir(folder)
 
 
-def live(instance: InstanceDir, state: str = "ready") -> None:
+def live(instance: InstanceDir, state: InstanceState = InstanceState.READY) -> None:
     """A state whose keeper is this very process."""
     import os
 
@@ -40,7 +42,7 @@ def live(instance: InstanceDir, state: str = "ready") -> None:
 
 def log_lines(
     instance: InstanceDir, source: str = "engine", last: int | None = None, times: bool = False
-):
+) -> list[str]:
     return list(
         logs.lines(instance, source, last=last, times=times, redactor=Redactor(["hush-hush"]))
     )
@@ -137,9 +139,9 @@ def test_following_loses_nothing_over_rotations(instance: InstanceDir) -> None:
     for number in range(20, 60):
         log.write("stdout", [(f"line {number}".encode(), True)])
         if number % 10 == 0:
-            wait_for(lambda n=number: received[-1] == f"line {n}", "the followed line")
+            wait_for(partial(received.__contains__, f"line {number}"), "the followed line")
     log.close()
-    live(instance, "stopped")
+    live(instance, InstanceState.STOPPED)
     follower.join(600)
     assert received == [f"line {n}" for n in range(15, 60)]
 
@@ -158,7 +160,7 @@ def test_following_shows_a_last_line_without_an_end(instance: InstanceDir) -> No
     with path.open("a") as file:
         file.write("two\nlast words")
     wait_for(lambda: received == ["one", "two"], "the second line")
-    live(instance, "died")
+    live(instance, InstanceState.DIED)
     follower.join(600)
     assert received == ["one", "two", "last words"]
 

@@ -10,6 +10,7 @@ from launcher.errors import ExitCode
 from launcher.instance.interrupt import Interrupt
 from launcher.instance.start_follower import follow
 from launcher.instance.store import InstanceDir
+from launcher.lifecycle import InstanceState
 from launcher.result import Result
 from tests.support.keeping import Keeping
 from tests.support.waiting import wait_for
@@ -47,7 +48,7 @@ class Follower:
 def test_until_ready(keeping: Keeping) -> None:
     follower = Follower(keeping.folder)
     keeping.tell("phase", phase="weights")
-    keeping.state.state = "ready"
+    keeping.state.state = InstanceState.READY
     keeping.tell("state", state="ready")
     assert follower.result().exit_code is ExitCode.DONE
     assert [e["event"] for e in follower.seen] == ["phase", "state"]
@@ -61,7 +62,7 @@ def test_a_lost_connection_is_made_again(keeping: Keeping) -> None:
     time.sleep(0.01)  # a later event has a later time
     keeping.tell("second")
     follower.saw("second")
-    keeping.state.state = "ready"
+    keeping.state.state = InstanceState.READY
     keeping.tell("state", state="ready")
     assert follower.result().exit_code is ExitCode.DONE
     kinds = [e["event"] for e in follower.seen]
@@ -72,7 +73,7 @@ def test_ready_while_nobody_was_connected(keeping: Keeping) -> None:
     follower = Follower(keeping.folder)
     keeping.tell("first")
     follower.saw("first")
-    keeping.state.state = "ready"
+    keeping.state.state = InstanceState.READY
     keeping.hang_up()
     assert follower.result().exit_code is ExitCode.DONE
 
@@ -135,6 +136,6 @@ def test_an_end_that_a_restart_follows_is_not_the_result(keeping: Keeping) -> No
     keeping.hang_up()  # before the follower learns of the restart
     keeping.tell("restart", number=1, delay=0)
     follower.saw("restart")
-    keeping.state.state = "ready"
+    keeping.state.state = InstanceState.READY
     keeping.tell("state", state="ready")
     assert follower.result().exit_code is ExitCode.DONE

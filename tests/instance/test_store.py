@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from launcher import files
 from launcher.errors import DeployError, PreconditionError, UsageError
 from launcher.instance import store
 from launcher.instance.store import InstanceDir, Lock
 from launcher.keeper.identity import look, this_host
 from launcher.keeper.state import State, write_state
+from launcher.lifecycle import InstanceState
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def instance(home: Path) -> InstanceDir:
     return instance_
 
 
-def written(instance: InstanceDir, state: str, **changes: object) -> State:
+def written(instance: InstanceDir, state: InstanceState, **changes: object) -> State:
     here, me = this_host(), look(os.getpid())
     assert me is not None
     template = State("one", "t", state=state, machine=here.machine, boot=here.boot,
@@ -47,7 +49,7 @@ def test_what_cannot(home: Path, name: str) -> None:
 
 
 def test_a_name_that_is_nearly_right_is_suggested(instance: InstanceDir) -> None:
-    written(instance, "stopped")
+    written(instance, InstanceState.STOPPED)
     with pytest.raises(UsageError, match="did you mean 'one'"):
         store.open_instance("ones")
     assert store.open_instance("one") == instance
@@ -111,7 +113,7 @@ def test_a_lock_that_cannot_be_made(
     def refuse(path: Path) -> int:
         raise OSError(number, os.strerror(number), str(path))
 
-    monkeypatch.setattr(store.files, "open_append", refuse)
+    monkeypatch.setattr(files, "open_append", refuse)
     with pytest.raises(PreconditionError) as caught:
         Lock.take(instance.folder)
     assert caught.value.problems[0].code == "state-not-writable"
@@ -132,14 +134,17 @@ def test_what_lies_in_the_locks_place_makes_room(instance: InstanceDir) -> None:
     lock.release()
 
 
-@pytest.mark.parametrize("state", ["stopped", "failed", "died"])
-def test_what_ended_is_what_it_says(instance: InstanceDir, state: str) -> None:
+@pytest.mark.parametrize("state", [InstanceState.STOPPED, InstanceState.FAILED, InstanceState.DIED])
+def test_what_ended_is_what_it_says(instance: InstanceDir, state: InstanceState) -> None:
     written(instance, state, machine="another", boot="another")
     assert store.view(instance)[0] == state
 
 
-@pytest.mark.parametrize("state", ["starting", "loading", "ready", "stopping"])
-def test_what_lives_needs_its_keeper(instance: InstanceDir, state: str) -> None:
+@pytest.mark.parametrize(
+    "state",
+    [InstanceState.STARTING, InstanceState.LOADING, InstanceState.READY, InstanceState.STOPPING],
+)
+def test_what_lives_needs_its_keeper(instance: InstanceDir, state: InstanceState) -> None:
     written(instance, state)
     assert store.view(instance)[0] == state
     written(instance, state, keeper={"pid": os.getpid(), "start": 1})

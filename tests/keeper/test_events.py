@@ -1,11 +1,12 @@
 """`events.jsonl`: appended to, bounded, and readable whatever happened to it."""
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
 
-from launcher.keeper import events as module
+from launcher import files
 from launcher.keeper.events import LARGEST, Events, read_events
 from tests.support.wrong_things import put
 
@@ -38,7 +39,7 @@ def test_a_full_disk_loses_events_and_says_how_many(
     def full(descriptor: int, data: bytes) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(module.os, "write", full)
+    monkeypatch.setattr(os, "write", full)
     is_written = events.append("phase", phase="weights")
     events.close()
     assert is_written["phase"] == "weights", "a listener gets it anyway"
@@ -93,7 +94,7 @@ def test_a_disk_that_takes_no_new_file_keeps_it_bounded(
     def refuse(*arguments: object, **keywords: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(module.files.os, call, refuse)
+    monkeypatch.setattr(os, call, refuse)
     for number in range(20_000):
         events.append("warning", message=f"{number} " + "x" * 80)
     monkeypatch.undo()
@@ -108,7 +109,7 @@ def test_a_history_that_cannot_be_opened_is_tried_again(
     def refuse(*arguments: object) -> int:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(module.files, "open_append", refuse)
+    monkeypatch.setattr(files, "open_append", refuse)
     events = Events(tmp_path)
     assert events.append("state", state="loading")["state"] == "loading"
     assert events.lost == 1

@@ -10,6 +10,7 @@ from launcher.files import lengths
 from launcher.keeper.failure import Failure, ended, explain
 from launcher.keeper.identity import Process
 from launcher.keeper.state import State
+from launcher.lifecycle import InstanceState
 from launcher.plan.model import FailureRule, ProgressRule
 from launcher.redact import Redactor
 from tests.keeper.test_watch import PLAN
@@ -31,7 +32,10 @@ def test_how_a_process_ended_in_words(code: int | None, expected: str) -> None:
 
 
 def test_an_exit_before_ready_has_failed_and_after_it_has_died() -> None:
-    before, after = Failure.from_exit(0, "loading"), Failure.from_exit(0, "ready")
+    before, after = (
+        Failure.from_exit(0, InstanceState.LOADING),
+        Failure.from_exit(0, InstanceState.READY),
+    )
     assert (before.exit_code, before.retry) == (ExitCode.DID_NOT_START, False)
     assert (after.exit_code, after.retry) == (ExitCode.DIED, True)
 
@@ -52,7 +56,7 @@ RULE = FailureRule("ED-X-CAUSE", "ValueError: (?P<what>.+)", "{what} is bad", "f
 def test_the_cause_is_looked_up_in_the_logs(tmp_path: Path) -> None:
     folder = logged(tmp_path, "Loading\nValueError: layer 7")
     plan = replace(PLAN, failure_rules=(RULE,), log_folder=str(tmp_path / "none"))
-    failure = explain(Failure.from_exit(1, "loading"), plan, folder, State("one", "t"))
+    failure = explain(Failure.from_exit(1, InstanceState.LOADING), plan, folder, State("one", "t"))
     assert failure.problem.code == "ED-X-CAUSE"
     assert "layer 7 is bad" in failure.problem.message
     assert failure.problem.remedy == "fix layer 7"
@@ -61,7 +65,7 @@ def test_the_cause_is_looked_up_in_the_logs(tmp_path: Path) -> None:
 def test_without_a_rule_the_first_error_is_shown(tmp_path: Path) -> None:
     folder = logged(tmp_path, "Loading\nKeyError: 'odd'")
     plan = replace(PLAN, failure_rules=(), log_folder=str(tmp_path / "none"))
-    failure = explain(Failure.from_exit(1, "loading"), plan, folder, State("one", "t"))
+    failure = explain(Failure.from_exit(1, InstanceState.LOADING), plan, folder, State("one", "t"))
     assert failure.problem.code == "engine-exited"
     assert "KeyError: 'odd'" in failure.problem.message
 
@@ -74,20 +78,20 @@ def test_a_rule_that_cannot_be_used_does_not_hide_the_end(
 ) -> None:
     folder = logged(tmp_path, "ValueError: layer 7")
     plan = replace(PLAN, failure_rules=(rule,), log_folder=str(tmp_path / "none"))
-    failure = explain(Failure.from_exit(1, "loading"), plan, folder, State("one", "t"))
+    failure = explain(Failure.from_exit(1, InstanceState.LOADING), plan, folder, State("one", "t"))
     assert failure.exit_code is ExitCode.DID_NOT_START
     assert "exit code 1 before it was ready" in failure.problem.message
 
 
 def test_a_failure_quotes_no_secret() -> None:
-    failure = Failure.from_vital("python --api-key hush-hush-hush", _process(), "ready", None)
+    failure = Failure.from_vital(
+        "python --api-key hush-hush-hush", _process(), InstanceState.READY, None
+    )
     hidden = failure.without_secrets(Redactor(["hush-hush-hush"]))
     assert "hush" not in hidden.problem.message
 
 
-def _process():  # type: ignore[no-untyped-def]
-    from launcher.keeper.identity import Process
-
+def _process() -> Process:
     return Process(1, 1, 1, 1, "hush-hush-hush")
 
 
@@ -98,7 +102,7 @@ def test_a_line_that_only_sums_up_is_not_given_as_the_cause(tmp_path: Path) -> N
     plan = replace(PLAN, failure_rules=(summary,), log_folder=str(tmp_path / "none"))
     folder = logged(tmp_path, "RuntimeError: libfoo is broken\nworkers failed")
     state = State("one", "t", worker_exit=3)
-    failure = explain(Failure.from_exit(0, "loading"), plan, folder, state)
+    failure = explain(Failure.from_exit(0, InstanceState.LOADING), plan, folder, state)
     assert failure.problem.code == "ED-X-SUM"
     assert failure.problem.message == (
         "the engine ended with exit code 0 before it was ready (a worker ended with exit code 3);"
@@ -107,12 +111,12 @@ def test_a_line_that_only_sums_up_is_not_given_as_the_cause(tmp_path: Path) -> N
     (folder / "logs" / "engine.log").write_text(
         "2026-01-02T03:04:05.000000Z stderr F workers failed\n"
     )
-    failure = explain(Failure.from_exit(0, "loading"), plan, folder, state)
+    failure = explain(Failure.from_exit(0, InstanceState.LOADING), plan, folder, state)
     assert "sums up" not in failure.problem.message
 
 
-@pytest.mark.parametrize("state", ["loading", "ready"])
-def test_a_signal_that_somebody_sent_is_the_cause(tmp_path: Path, state: str) -> None:
+@pytest.mark.parametrize("state", [InstanceState.LOADING, InstanceState.READY])
+def test_a_signal_that_somebody_sent_is_the_cause(tmp_path: Path, state: InstanceState) -> None:
     folder = logged(tmp_path, "Loading\nFileNotFoundError: what a worker met at the end")
     plan = replace(PLAN, log_folder=str(tmp_path / "none"))
     failure = explain(Failure.from_exit(-2, state), plan, folder, State("one", "t"))
@@ -125,11 +129,11 @@ def test_a_signal_that_somebody_sent_is_the_cause(tmp_path: Path, state: str) ->
 def test_a_vital_process_is_told_with_its_exit_code() -> None:
     """Also where no rule knows its logs."""
     line = "/venv/bin/python -u /site/fastdeploy/worker/worker_process.py --model m"
-    failure = Failure.from_vital(line, _process(), "loading", 7)
+    failure = Failure.from_vital(line, _process(), InstanceState.LOADING, 7)
     assert "(worker_process.py) ended with exit code 7" in failure.problem.message
-    killed = Failure.from_vital(line, _process(), "ready", -9)
+    killed = Failure.from_vital(line, _process(), InstanceState.READY, -9)
     assert "(worker_process.py) was killed by SIGKILL" in killed.problem.message
-    unknown = Failure.from_vital(line, _process(), "ready", None)
+    unknown = Failure.from_vital(line, _process(), InstanceState.READY, None)
     assert unknown.problem.message.endswith("(worker_process.py) ended")
 
 
@@ -168,7 +172,7 @@ def test_what_follows_our_first_signal_is_no_cause(cause: str, stop: str, tmp_pa
     (folder / "logs" / "later.log").write_text(f"{late}\n")
     state.engine_exit, state.exit_is_ours = (code, True) if own is None else (own, False)
     plan = replace(PLAN, failure_rules=(RULE, *LATE), log_folder=str(folder / "logs"))
-    died = Failure.from_exit(own, "ready")
+    died = Failure.from_exit(own, InstanceState.READY)
     failure = explain(died, plan, folder, state)
     assert cause_texts in failure.problem.message
     for wrong in ("zmq", "launch failed", "memory killer", "queue is gone"):
@@ -231,11 +235,13 @@ def test_a_worker_that_ended_is_named_beside_the_cause(tmp_path: Path) -> None:
     folder = logged(tmp_path, "ValueError: layer 7")
     plan = replace(PLAN, failure_rules=(RULE,), log_folder=str(tmp_path / "none"))
     state = State("one", "t", worker_exit=-11)
-    message = explain(Failure.from_exit(1, "loading"), plan, folder, state).problem.message
+    message = explain(
+        Failure.from_exit(1, InstanceState.LOADING), plan, folder, state
+    ).problem.message
     assert message.endswith(" (a worker was killed by SIGSEGV): layer 7 is bad"), message
-    known = replace(RULE, id=Failure.from_exit(1, "loading").problem.code)
+    known = replace(RULE, id=Failure.from_exit(1, InstanceState.LOADING).problem.code)
     same = replace(plan, failure_rules=(known,))
-    problem = explain(Failure.from_exit(1, "loading"), same, folder, state).problem
+    problem = explain(Failure.from_exit(1, InstanceState.LOADING), same, folder, state).problem
     assert problem.message.endswith(" was ready (a worker was killed by SIGSEGV)")
     assert problem.where == "engine.log:1: ValueError: layer 7"
 
@@ -246,12 +252,12 @@ def test_an_unknown_error_from_before_it_worked_is_not_why_it_died(tmp_path: Pat
     plan = replace(PLAN, failure_rules=(), log_folder=str(tmp_path / "none"))
     worked = 1767323045.0 + 60  # 2026-01-02T03:04:05Z is when the line was written
     state = State("one", "t", started_at=1767323045.0 - 60, ready_at=worked)
-    failure = explain(Failure.from_exit(7, "ready"), plan, folder, state)
+    failure = explain(Failure.from_exit(7, InstanceState.READY), plan, folder, state)
     assert "KeyError" not in failure.problem.message
     assert failure.retry
     with (folder / "logs" / "engine.log").open("a") as log:
         log.write("2026-01-02T03:06:05.000000Z stderr F RuntimeError: it broke\n")
-    failure = explain(Failure.from_exit(7, "ready"), plan, folder, state)
+    failure = explain(Failure.from_exit(7, InstanceState.READY), plan, folder, state)
     assert "RuntimeError: it broke" in failure.problem.message
     assert "KeyError" not in failure.problem.message
 
@@ -265,5 +271,5 @@ def test_a_line_that_only_sums_up_does_not_decide_about_a_retry(tmp_path: Path) 
         (tmp_path / name).mkdir()
         folder = logged(tmp_path / name, "workers failed")
         state = State("one", "t", ready_at=ready, worker_exit=7)
-        failure = Failure.from_exit(7, "ready" if ready else "loading")
+        failure = Failure.from_exit(7, InstanceState.READY if ready else InstanceState.LOADING)
         assert explain(failure, plan, folder, state).retry is retries

@@ -16,6 +16,7 @@ from launcher.keeper.line_sampling import Attention
 from launcher.keeper.loop import Loop
 from launcher.keeper.output import parse_record
 from launcher.keeper.watch import Watcher
+from launcher.lifecycle import InstanceState
 from launcher.plan.model import LaunchPlan
 
 KINDS = {
@@ -56,7 +57,9 @@ class Flooded:
     def _line(self, source: str, file: str, text: str, final: bool) -> None:
         if phase := self.watcher.phase_of(source, text):
             self.phases.append(phase.phase)
-        if final and (failure := self.watcher.failure_of("loading", source, file, text)):
+        if final and (
+            failure := self.watcher.failure_of(InstanceState.LOADING, source, file, text)
+        ):
             self.failures.append(failure.rule.id)
 
     def recorded(self) -> bytes:
@@ -85,7 +88,7 @@ def flooded(tmp_path: Path) -> Iterator[Callable[[str], Flooded]]:
         one.attention.close()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_flood_is_recorded_whole_and_the_loop_goes_on(
     kind: str, flooded: Callable[[str], Flooded]

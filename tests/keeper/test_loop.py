@@ -61,8 +61,13 @@ def test_a_callback_may_close_what_another_waits_for() -> None:
 
 def test_another_thread_wakes_it() -> None:
     loop, calls = Loop(), []
-    thread = threading.Thread(target=lambda: (time.sleep(0.05), loop.call_soon(lambda: calls.append(
-        threading.current_thread() is threading.main_thread()))))  # fmt: skip
+
+    def call() -> None:
+        time.sleep(0.05)
+        is_main = threading.main_thread
+        loop.call_soon(lambda: calls.append(threading.current_thread() is is_main()))
+
+    thread = threading.Thread(target=call)
     thread.start()
     assert loop.run_until(lambda: bool(calls), 30)
     thread.join()

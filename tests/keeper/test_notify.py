@@ -76,7 +76,9 @@ def test_a_supervisor_that_is_gone_does_no_harm(tmp_path: Path) -> None:
         ({}, None),
     ],
 )
-def test_the_watchdog_is_fed_at_half_its_time(variables: dict, seconds: float | None) -> None:
+def test_the_watchdog_is_fed_at_half_its_time(
+    variables: dict[str, str], seconds: float | None
+) -> None:
     assert Notifier({"NOTIFY_SOCKET": "/x", **variables}).watchdog_seconds == seconds
 
 

@@ -43,7 +43,7 @@ def test_another_process_listens(thief: int, address: str) -> None:
     assert watched.look([]) is None, "it may be a child of the engine's that is not known yet"
     rung = watched.look([])
     assert rung is not None
-    assert (rung.verdict, rung.code) == ("failed", "port-stolen")
+    assert (rung.verdict, rung.code) == ("failed", "port-taken-while-loading")
     assert f"port {thief} (metrics)" in rung.message
     assert f"pid {os.getpid()}" in rung.message
 

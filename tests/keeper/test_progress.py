@@ -1,8 +1,10 @@
 """Silence is not a hang: only a tree that neither works nor speaks makes no progress."""
 
+import time
+
 import pytest
 
-from launcher.keeper import progress, work
+from launcher.keeper import work
 from launcher.keeper.identity import Process
 from launcher.keeper.progress import Progress
 from launcher.keeper.work import Usage
@@ -24,7 +26,7 @@ class Machine:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
         self.usage: dict[int, Usage] = {}
-        monkeypatch.setattr(progress.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
         monkeypatch.setattr(work, "read", lambda pid: self.usage.get(pid))
         self.start(FRONT)
 

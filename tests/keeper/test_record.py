@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from launcher import files
 from launcher.keeper.events import read_events
 from launcher.keeper.loop import Loop
 from launcher.keeper.record import Record
@@ -47,7 +46,7 @@ def test_no_failing_file_operation_ends_it_and_all_is_written_later(
     def refuse(*arguments: object, **keywords: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(files.os, call, refuse)
+    monkeypatch.setattr(os, call, refuse)
     one.set(InstanceState.LOADING)
     one.event("phase", phase="weights", title="load weights", new=True)
     one.set(InstanceState.READY)
@@ -70,7 +69,7 @@ def test_a_failure_is_told_once_and_not_at_every_try(
     def refuse(*arguments: object, **keywords: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(files.os, "replace", refuse)
+    monkeypatch.setattr(os, "replace", refuse)
     for _ in range(50):
         one.write()
     monkeypatch.undo()

@@ -17,12 +17,15 @@ from launcher.keeper.state import (
     read_state,
     write_state,
 )
+from launcher.lifecycle import InstanceState
 
 PROCESS = {"pid": 12, "start": 34, "session": 12, "name": "python"}
 
 
 def test_a_state_is_read_as_it_was_written(tmp_path: Path) -> None:
-    state = State("one", "one:abc", state="ready", processes=[PROCESS], ports={"api": 20001})
+    state = State(
+        "one", "one:abc", state=InstanceState.READY, processes=[PROCESS], ports={"api": 20001}
+    )
     write_state(tmp_path, state)
     assert read_state(tmp_path) == state
     assert (tmp_path / "state.json").stat().st_mode & 0o777 == 0o600
@@ -122,7 +125,7 @@ def test_a_path_that_is_no_text_can_be_stored(tmp_path: Path) -> None:
 def test_on_a_full_disk_the_last_word_replaces_the_old_one_in_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, room: bool, written: bool
 ) -> None:
-    write_state(tmp_path, State("one", "t", state="ready"))
+    write_state(tmp_path, State("one", "t", state=InstanceState.READY))
     over = files.write_over
 
     def full(path: Path, text: str) -> None:
@@ -131,10 +134,10 @@ def test_on_a_full_disk_the_last_word_replaces_the_old_one_in_place(
     monkeypatch.setattr(files, "write_atomically", full)
     monkeypatch.setattr(files, "write_over", lambda path, text: room and over(path, text))
     if written:
-        write_state(tmp_path, State("one", "t", state="died"))
+        write_state(tmp_path, State("one", "t", state=InstanceState.DIED))
     else:
         with pytest.raises(OSError, match="no"):
-            write_state(tmp_path, State("one", "t", state="died"))
+            write_state(tmp_path, State("one", "t", state=InstanceState.DIED))
     stored = read_state(tmp_path)
     assert stored is not None
     assert stored.state == ("died" if written else "ready")

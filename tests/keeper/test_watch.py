@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from launcher.keeper.watch import Watcher
+from launcher.lifecycle import InstanceState
 from launcher.plan.model import ExitCodeSource, FailureRule, LaunchPlan, Phase, PhaseRule
 
 PLAN = LaunchPlan(
@@ -73,22 +74,24 @@ def test_no_shard_at_all_is_no_percentage() -> None:
     ],
 )
 def test_only_fatal_rules_of_this_state_and_source_end_a_start(
-    state: str, source: str, text: str, rule: str | None
+    state: InstanceState, source: str, text: str, rule: str | None
 ) -> None:
     failure = Watcher(PLAN).failure_of(state, source, "engine.log", text)
     assert (failure.rule.id if failure else None) == rule
 
 
 def test_the_line_fills_cause_and_remedy() -> None:
-    failure = Watcher(PLAN).failure_of("loading", "engine", "f", "out of memory: a {tensor}")
+    failure = Watcher(PLAN).failure_of(
+        InstanceState.LOADING, "engine", "f", "out of memory: a {tensor}"
+    )
     assert failure is not None
     assert (failure.cause(), failure.remedy()) == ("no memory for a {tensor}", "buy a {tensor}")
 
 
 def test_a_group_that_did_not_match_leaves_no_hole_in_the_cause() -> None:
     rule = FailureRule("ED-X", "no (?P<a>cat)|no (?P<b>dog)", "no {a}{b} here ({a})", "get {b}")
-    failure = Watcher(replace(PLAN, failure_rules=(rule,))).failure_of("loading", "engine", "f",
-                                                                    "no dog")  # fmt: skip
+    watcher = Watcher(replace(PLAN, failure_rules=(rule,)))
+    failure = watcher.failure_of(InstanceState.LOADING, "engine", "f", "no dog")
     assert failure is not None
     assert (failure.cause(), failure.remedy()) == ("no dog here", "get dog")
 
@@ -109,16 +112,16 @@ def test_an_engine_begins_in_its_first_phase() -> None:
 
 def test_a_log_can_tell_the_workers_exit_code() -> None:
     watcher = Watcher(PLAN)
-    watcher.failure_of("loading", "engine", "f", "exit code 3")
+    watcher.failure_of(InstanceState.LOADING, "engine", "f", "exit code 3")
     assert watcher.worker_exit is None
-    watcher.failure_of("loading", "launch", "f", "exit code -9")
+    watcher.failure_of(InstanceState.LOADING, "launch", "f", "exit code -9")
     assert watcher.worker_exit == -9
 
 
 def test_a_plan_without_rules_knows_nothing() -> None:
     watcher = Watcher(replace(PLAN, phase_rules=(), failure_rules=()))
     assert watcher.phase_of("engine", "importing") is None
-    assert watcher.failure_of("loading", "engine", "f", "it burns") is None
+    assert watcher.failure_of(InstanceState.LOADING, "engine", "f", "it burns") is None
 
 
 def test_a_line_that_says_no_more_than_the_last_is_no_news() -> None:

@@ -4,6 +4,7 @@ import mmap
 import os
 import subprocess
 import sys
+from collections.abc import Hashable
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def test_what_a_process_does_between_two_looks(kernel: Kernel) -> None:
 
 def test_groups_are_kept_apart(kernel: Kernel) -> None:
     kernel.usage |= {1: Usage(1.0, 0.0, 10), 2: Usage(2.0, 0.0, 20)}
-    groups = {None: [process(1)], "worker": [process(2)]}
+    groups: dict[Hashable, list[Process]] = {None: [process(1)], "worker": [process(2)]}
     assert Meter().look(groups) == {None: Work(1.0, 10), "worker": Work(2.0, 20)}
 
 
@@ -158,7 +159,7 @@ def test_a_mapped_file_that_is_not_in_memory_counts(tmp_path: Path) -> None:
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     before = own()
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapped:
+    with path.open("rb") as read, mmap.mmap(read.fileno(), 0, prot=mmap.PROT_READ) as mapped:
         touched = sum(mapped[position] for position in range(0, len(mapped), mmap.PAGESIZE))
     assert touched
     if own().io == before.io:

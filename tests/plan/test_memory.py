@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from launcher.engines.fastdeploy import memory as fastdeploy
+from launcher.engines.fastdeploy.catalogue import load
 from launcher.host import weights
 from launcher.plan import memory
 from launcher.plan.memory import GIB, Ask, Card, Costs, Prediction, Shape
@@ -62,7 +63,7 @@ def card(name: str) -> Card:
 def rows() -> list[tuple[str, str, str, int | None]]:
     """(model, card, quantization, GPUs) of every published minimum; None: it never fits."""
     rows_ = []
-    for entry in fastdeploy.load("models.json")["models"]:
+    for entry in load("models.json")["models"]:
         if "layers" not in entry:
             continue
         for cards, minimum in entry["min_gpus"].items():
@@ -131,7 +132,7 @@ def test_the_table_and_the_headers_tell_the_same_weights(model: str, shapes: Any
 
 
 def test_kv_bytes_per_token_are_those_of_the_table() -> None:
-    for entry in fastdeploy.load("models.json")["models"]:
+    for entry in load("models.json")["models"]:
         shape = fastdeploy.shape_of_table(entry["id"])
         if "kv_bytes_per_token_bf16" in entry and shape is not None:
             ask = Ask(1, None, 2048, 8, 8192, block_size=1)

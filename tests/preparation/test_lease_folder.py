@@ -9,7 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -102,6 +102,10 @@ def test_all_state_directories_of_a_user_share_their_leases(
             pass
 
 
+Attack = Callable[[Path], object]
+"""Puts something odd at a path."""
+
+
 def pipe(path: Path) -> None:
     os.mkfifo(path)
 
@@ -155,7 +159,7 @@ ODD = (
 
 
 @pytest.mark.parametrize("attack", ODD)
-def test_what_lies_in_a_files_place_is_left_out(home: Path, runtime: Path, attack) -> None:
+def test_what_lies_in_a_files_place_is_left_out(home: Path, runtime: Path, attack: Attack) -> None:
     number = ports.free_port()
     with taken():
         pass
@@ -171,7 +175,7 @@ def test_what_lies_in_a_files_place_is_left_out(home: Path, runtime: Path, attac
 
 
 @pytest.mark.parametrize("attack", ODD)
-def test_auto_takes_another_port_and_a_fixed_one_is_bound(home: Path, attack) -> None:
+def test_auto_takes_another_port_and_a_fixed_one_is_bound(home: Path, attack: Attack) -> None:
     """The only folder has something odd in the place: no hang, no refusal."""
     with taken() as leases:
         first = leases.ports["api"]
@@ -236,7 +240,7 @@ def below_another_users(path: Path) -> None:
      below_an_open_folder, below_another_users],
 )  # fmt: skip
 def test_a_runtime_folder_that_cannot_be_trusted_is_left_out(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attack
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attack: Attack
 ) -> None:
     runtime = tmp_path / "between" / "runtime"
     runtime.mkdir(parents=True)
@@ -306,7 +310,9 @@ def made_as_a_file(path: Path) -> None:
 
 
 @pytest.mark.parametrize("attack", [replaced_by_a_link, made_by_another_user, made_as_a_file, pipe])
-def test_a_lease_folder_that_is_not_ours_is_left_out(home: Path, runtime: Path, attack) -> None:
+def test_a_lease_folder_that_is_not_ours_is_left_out(
+    home: Path, runtime: Path, attack: Attack
+) -> None:
     attack(runtime / lease_folder.NAME)
     with taken() as leases:
         (folder,) = locks(leases)
@@ -327,10 +333,10 @@ def test_a_file_system_that_is_full_or_read_only_refuses_nothing(
 ) -> None:
     true = os.open
 
-    def failing(path, flags, *more, **named):
+    def failing(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
         if flags & os.O_CREAT:
             raise OSError(number, os.strerror(number), path)
-        return true(path, flags, *more, **named)
+        return true(path, flags, mode, dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "open", failing)
     with taken() as new_leases:

@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -31,7 +31,9 @@ def taken() -> Iterator[list[Leases]]:
         one.release()
 
 
-def take(taken: list[Leases], *needs: PortNeed, name: str = "edt-one", **requested: int | str):
+def take(
+    taken: list[Leases], *needs: PortNeed, name: str = "edt-one", **requested: int | str
+) -> Mapping[str, int]:
     new_leases = leases.take(name, needs, requested, "127.0.0.1", {})
     taken.append(new_leases)
     return new_leases.ports
@@ -124,7 +126,7 @@ def test_every_port_that_cannot_be_had_is_named() -> None:
 
 def test_an_address_that_is_not_ours(free_port: int) -> None:
     ((code, message),) = refusal(API, host="192.0.2.1", api=free_port)
-    assert code == "host-not-here"
+    assert code == "host-not-local"
     assert "192.0.2.1" in message
 
 

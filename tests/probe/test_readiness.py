@@ -25,7 +25,9 @@ def served() -> Iterator[Served]:
     """Starts a scripted server and gives the plan that would probe it."""
     running: list[subprocess.Popen[bytes]] = []
 
-    def serve(checks: tuple[SettingCheck, ...] = (), allow: tuple[str, ...] = (), **script: Any):
+    def serve(
+        checks: tuple[SettingCheck, ...] = (), allow: tuple[str, ...] = (), **script: Any
+    ) -> LaunchPlan:
         number = ports.free_port()
         argv = [str(ROOT / "tests/support/fake_server.py"), str(number), json.dumps(script)]
         running.append(subprocess.Popen([sys.executable, "-I", "-S", *argv]))
@@ -179,7 +181,7 @@ def test_without_such_a_place_settings_are_unknown_and_said_to_be(served: Served
         ("reasoning", "passed", ""),
         ("empty", "retry", "completion-empty"),
         ("garbage", "retry", "completion-empty"),
-        ("hang", "retry", "completion-hangs"),
+        ("hang", "retry", "completion-timeout"),
         ("400", "failed", "completion-refused"),
         ("404", "failed", "completion-refused"),
         ("500", "retry", "completion-refused"),

@@ -81,14 +81,15 @@ def test_no_option_and_no_key_costs_more_than_its_length(character: str, tmp_pat
     file = tmp_path / "one.yaml"
     file.write_text("name: a\nengine: fastdeploy\nmodel: baidu/ERNIE-4.5-0.3B-Paddle\n")
     long = (character * LONG)[:LONG]
-    for value in (
+    keys: tuple[dict[str, Any], ...] = (
         *({"sets": [f"host={long}{end}"]} for end in ENDS),
         *({"name": long + end} for end in ENDS),
         {"sets": [f"{long}=1"]},
         {"sets": [long]},
         {"sets": [f"engine-args.{long}=1"]},
         {"overlays": [long]},
-    ):
+    )
+    for value in keys:
         problems: tuple[Any, ...] = ()
         started = time.process_time()
         try:

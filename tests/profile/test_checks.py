@@ -28,7 +28,7 @@ health:
          "did you mean 'fastdeploy'? one of: fastdeploy, vllm, transformers, hosted"),
         ("unknown-key", "p.yaml:3:1", "max_model_len: unknown key",
          "did you mean `max-model-len`?"),
-        ("port-twice", "p.yaml:4:29", "ports.metrics: 8180 is ports.api already",
+        ("duplicate-port", "p.yaml:4:29", "ports.metrics: 8180 is ports.api already",
          "give one of them another number, or `auto`"),
         ("unknown-key", "p.yaml:5:11", "parsers.reasonning: unknown key",
          "did you mean `reasoning`?"),
@@ -79,7 +79,7 @@ def test_given_at_the_top_and_in_engine_args(refused: Any, spelling: str) -> Non
     (problem,) = refused(
         f"name: a\nengine: vllm\nmodel: a/b\nmax-model-len: 8\nengine-args: {{{spelling}: 9}}\n"
     )
-    assert problem[:2] == ("given-twice", "p.yaml:5:15")
+    assert problem[:2] == ("duplicate-setting", "p.yaml:5:15")
     assert problem[2].endswith("p.yaml:4:1")
 
 

@@ -111,11 +111,11 @@ def test_loops(write: Any, tmp_path: Any) -> None:
     with pytest.raises(ProfileError) as caught:
         profile.load(path, environ={})
     (problem,) = caught.value.problems
-    assert problem.code == "extends-loop"
+    assert problem.code == "circular-extends"
     assert problem.message == "extends goes round in a circle: p.yaml -> q.yaml -> p.yaml"
     assert problem.where == f"{tmp_path}/q.yaml:1:10"
     assert problems(write("extends: p.yaml\nname: a\nengine: vllm\nmodel: a/b\n"))[0][0] == (
-        "extends-loop"
+        "circular-extends"
     )
 
 

@@ -32,7 +32,7 @@ from launcher.profile import nodes
         ("name: a: b\n", "yaml", "1:8", "not YAML: mapping values are not allowed in this "
          "context"),
         ("name: *unknown\n", "unknown-alias", "1:7", "*unknown names nothing above it"),
-        ("name: &a [*a]\n", "alias-loop", "1:11", "*a stands inside of what it names"),
+        ("name: &a [*a]\n", "circular-alias", "1:11", "*a stands inside of what it names"),
         ("? [a, b]\n: c\n", "bad-key", "1:3", "a key is a word, not a list, a mapping or nothing"),
         ("description: !!python/object:os.system x\n", "tag", "1:14",
          "tags such as tag:yaml.org,2002:python/object:os.system are not used in profiles"),

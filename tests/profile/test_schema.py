@@ -74,7 +74,7 @@ def test_every_default_of_the_reference_is_the_model_s_own(tmp_path: Path) -> No
     path = tmp_path / "p.yaml"
     path.write_text(yaml.safe_dump(HEAD))
     loaded = profile.load(path, environ={})
-    plain = type(loaded)(**HEAD)
+    plain = type(loaded)(name="a", engine="vllm", model="a/b")
     for part in ("host", "health", "restart", "stop", "logs"):
         assert getattr(loaded, part) == getattr(plain, part)
 

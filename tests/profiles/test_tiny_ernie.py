@@ -7,13 +7,12 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.checkpoint import judge
+from tests.checkpoint import judge, mixture, tokenizer
 from tests.support import ROOT, engines
 
 TINY = ROOT / "profiles" / "tiny-ernie"
@@ -35,8 +34,8 @@ def answers_of(checkpoint: Path, python: str) -> dict[str, str]:
     # A waiting thread that spins would take the machine from the other tests.
     env = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_WAIT_POLICY": "passive"}
     run = subprocess.run(
-        [python, "-B", str(SCRIPTS / "answer_cases.py"), str(checkpoint)],
-        capture_output=True, text=True, timeout=1200, env=env,
+        [python, "-B", "-m", "tests.checkpoint.answer_cases", str(checkpoint)],
+        capture_output=True, text=True, timeout=1200, env=env, cwd=ROOT,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     answers: dict[str, str] = json.loads(run.stdout)["answers"]
@@ -58,8 +57,8 @@ def test_the_folder_holds_the_checkpoint_and_nothing_else() -> None:
 
 def test_the_scripts_find_what_they_read() -> None:
     """Drawn without torch: the texts, and the template that ships."""
-    draw = "import mixture, tokenizer; next(mixture.stream(seed=1)); tokenizer.CHAT_TEMPLATE.stat()"
-    subprocess.run([sys.executable, "-B", "-c", draw], cwd=SCRIPTS, check=True)
+    assert next(mixture.stream(seed=1)).messages is not None
+    tokenizer.CHAT_TEMPLATE.stat()
 
 
 def test_it_stays_tiny_and_readable() -> None:
@@ -159,8 +158,8 @@ def test_a_retrained_one_passes_the_same_list(tmp_path: Path) -> None:
     if subprocess.run([python, "-c", needs], capture_output=True).returncode:
         pytest.skip("retraining needs sentencepiece and torch 2.9 in the engine's environment")
     out = tmp_path / "retrained"
-    script = str(SCRIPTS / "make_tiny_ernie.py")
-    subprocess.run([python, "-B", script, "--out", str(out)], check=True)
+    script = "tests.checkpoint.make_tiny_ernie"
+    subprocess.run([python, "-B", "-m", script, "--out", str(out)], check=True, cwd=ROOT)
     assert set(sums(out)) == set(sums(TINY))
     # Another processor rounds otherwise and may miss a rare case; never one of the card's.
     failed = judge.judge(LISTED, answers_of(out, python))

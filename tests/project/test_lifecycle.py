@@ -46,7 +46,8 @@ def test_a_state_is_its_word_in_every_text() -> None:
     assert json.dumps({"state": ready}) == '{"state": "ready"}'
     assert f"{ready} {ready:<6}|" == "ready ready |"
     assert str(ready) == "ready"
-    assert dict.fromkeys([ready], 1)["ready"] == 1, "a key from JSON is a plain text"
+    by_state: dict[str, int] = {ready: 1}
+    assert by_state["ready"] == 1, "a key from JSON is a plain text"
     assert ready == "ready"
     assert InstanceState.parse("invented-later") is InstanceState.UNKNOWN
 

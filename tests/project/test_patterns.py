@@ -28,7 +28,7 @@ def cpu(used: Used, line: str, *, runs: int) -> float:
     return least
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("used", PATTERNS, ids=lambda used: f"{used.where}-{used.way}")
 def test_a_pattern_takes_linear_time_for_lines_made_against_it(used: Used) -> None:
     for attack in attacks(used.regex.pattern, used.regex.flags):

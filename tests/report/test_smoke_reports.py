@@ -13,7 +13,8 @@ import pytest
 from launcher.report import html, junit, markdown, smoke_text
 from launcher.result import Result
 from launcher.smoke.run.suite import smoke
-from tests.smoke.servers import Defect, serve
+from tests.smoke.model import Reply
+from tests.smoke.servers import Defect, Server, serve
 from tests.smoke.targets import target_of
 
 SECRET = 'sk-"very/secret+key"'
@@ -23,7 +24,9 @@ SECRET = 'sk-"very/secret+key"'
 def result() -> Result:
     """A run with a failure, a doubt, a pass and something that could not be checked."""
 
-    def echo_key(server, method, path, data, headers):
+    def echo_key(
+        server: Server, method: str, path: str, data: bytes, headers: object
+    ) -> tuple[int, object] | None:
         if path == "/health":
             return 503, {"your_key": SECRET, "evil": "\x00</script><script>alert(1)</script>"}
         return None
@@ -68,7 +71,7 @@ def test_junit_says_failure_and_skipped(result: Result) -> None:
 
 
 def test_inconclusive_is_an_error_in_junit() -> None:
-    def refuses_to_count(server, body, reply):
+    def refuses_to_count(server: Server, body: object, reply: Reply) -> None:
         reply.content = "No."
 
     with serve(Defect("no-counting", "stop", reply=refuses_to_count), key="k") as server:
@@ -98,7 +101,7 @@ def test_html_stands_alone_and_escapes_what_servers_say(result: Result) -> None:
     tags: list[str] = []
 
     class Reader(HTMLParser):
-        def handle_starttag(self, tag, attrs):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
             tags.append(tag)
             for name, value in attrs:
                 assert name != "src"
@@ -121,7 +124,9 @@ def test_text_shows_expected_and_got(result: Result) -> None:
 
 
 def test_what_was_not_sent_and_did_not_come_is_not_shown_as_a_value() -> None:
-    def hangs_up(server, method, path, data, headers):
+    def hangs_up(
+        server: Server, method: str, path: str, data: bytes, headers: object
+    ) -> tuple[int, object]:
         return 0, ""
 
     with serve(Defect("hangs-up", "health", route=hangs_up)) as server:

@@ -106,7 +106,8 @@ class _File:
             for value in self._assigned(node):
                 yield from self._literals(value, where)
         if isinstance(node, ast.Constant):
-            yield node.value
+            if isinstance(node.value, str):  # None: the default
+                yield node.value
         elif isinstance(node, ast.IfExp):
             yield from self._literals(node.body, where)
             yield from self._literals(node.orelse, where)
@@ -181,5 +182,6 @@ def _called(node: ast.Call) -> tuple[str, str]:
 def _defaults(node: ast.FunctionDef) -> Iterator[str]:
     with_default = node.args.args[len(node.args.args) - len(node.args.defaults) :]
     for argument, default in zip(with_default, node.args.defaults, strict=True):
-        if argument.arg == "code" and isinstance(default, ast.Constant) and default.value:
-            yield default.value
+        code = default.value if isinstance(default, ast.Constant) else None
+        if argument.arg == "code" and isinstance(code, str) and code:
+            yield code

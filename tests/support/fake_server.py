@@ -27,7 +27,14 @@ import sys
 import threading
 import time
 
-DEFAULTS = {
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # `typing` costs more than the rest of the start
+    from typing import Any, TypeAlias
+
+    Script: TypeAlias = dict[str, Any]
+    Reply: TypeAlias = tuple[int, object]
+
+DEFAULTS: "Script" = {
     "before": [],
     "after": [],
     "serve": True,
@@ -70,7 +77,7 @@ def _on_sigterm(how: str) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN if how == "ignore" else end)
 
 
-def do(step: dict) -> None:
+def do(step: "Script") -> None:
     """One step of a script."""
     ((what, value),) = step.items()
     if what == "sleep":
@@ -136,7 +143,7 @@ def _flood(text: str) -> None:
         os.write(1, data)
 
 
-def _spawn(how: dict) -> None:
+def _spawn(how: "Script") -> None:
     """A process that outlives this one unless it is ended; returns once it is set up."""
     read, write = os.pipe()
     if os.fork() == 0:
@@ -180,7 +187,7 @@ def _make_queue(path: str, project: int) -> None:
 class Server:
     """HTTP enough for a readiness probe and a smoke of it."""
 
-    def __init__(self, port: int, script: dict) -> None:
+    def __init__(self, port: int, script: "Script") -> None:
         self._script = script
         self._healths = 0
         self._socket = socket.socket()
@@ -230,7 +237,7 @@ class Server:
             with open(self._script["stamp"], "a") as file:
                 file.write(f"{now} {what} {path}\n")
 
-    def _answer(self, method: str, path: str, headers: dict) -> tuple:
+    def _answer(self, method: str, path: str, headers: "dict[str, str]") -> "Reply":
         if self._script["later"] and os.path.exists(self._script["later"]):
             with open(self._script["later"]) as file:
                 self._script = {**self._script, **json.load(file)}
@@ -250,7 +257,7 @@ class Server:
             return self._completion()
         return 404, {"error": "not found"}
 
-    def _health(self) -> tuple:
+    def _health(self) -> "Reply":
         health = self._script["health"]
         if isinstance(health, list):
             self._healths += 1
@@ -261,7 +268,7 @@ class Server:
             return health, self._script["health_text"].encode()
         return (304, b"") if health == 304 else (health, {"status": health})
 
-    def _completion(self) -> tuple:
+    def _completion(self) -> "Reply":
         completion = str(self._script["completion"])
         if completion.isdigit():
             return int(completion), {"error": {"message": "told so"}}

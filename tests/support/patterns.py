@@ -22,8 +22,8 @@ try:
     from re import _constants as opcodes  # type: ignore[attr-defined]
     from re import _parser as parser  # type: ignore[attr-defined]
 except ImportError:  # Python 3.10
-    import sre_constants as opcodes  # type: ignore[no-redef]
-    import sre_parse as parser  # type: ignore[no-redef]
+    import sre_constants as opcodes
+    import sre_parse as parser
 
 WAYS = ("search", "match", "fullmatch", "sub", "subn", "finditer", "findall", "split")
 LONG = 20
@@ -104,7 +104,11 @@ def _of_modules() -> Iterator[Used]:
 
 
 def _compiled(value: object) -> Iterator[re.Pattern[Any]]:
-    if hasattr(value, "cache_info") and "re.Pattern" in str(value.__annotations__.get("return")):
+    if (
+        callable(value)
+        and hasattr(value, "cache_info")
+        and "re.Pattern" in str(value.__annotations__.get("return"))
+    ):
         value = value()  # compiled when it is first used
     if isinstance(value, re.Pattern):
         yield value
@@ -252,7 +256,7 @@ def _members(code: Any, value: Any) -> list[str]:
 
 def _matches(code: Any, value: Any, char: str) -> bool:
     if code is opcodes.LITERAL or code is opcodes.NOT_LITERAL:
-        return (ord(char) == value) == (code is opcodes.LITERAL)
+        return bool(ord(char) == value) == (code is opcodes.LITERAL)
     if code is opcodes.ANY:
         return char != "\n"
     if code is not opcodes.IN:
@@ -356,7 +360,7 @@ def _endless(item: Any) -> set[str]:
 
 def _may_be_empty(code: Any, value: Any) -> bool:
     if code in (opcodes.MAX_REPEAT, opcodes.MIN_REPEAT):
-        return value[0] == 0
+        return bool(value[0] == 0)
     if code in (opcodes.AT, opcodes.ASSERT, opcodes.ASSERT_NOT):
         return True
     if code is opcodes.SUBPATTERN:

@@ -76,13 +76,18 @@ def children(pid: int) -> list[int]:
     return pids
 
 
+def wait_for_end(pid: int) -> None:
+    """Wait until a process that is about to end has ended."""
+    wait_for(lambda: not alive(pid), f"the end of process {pid}")
+
+
 def kill(pids: list[int]) -> None:
     """SIGKILL these processes, by number, and wait until they are gone."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     for pid in pids:
-        wait_for(lambda pid=pid: not alive(pid), f"the end of process {pid}")
+        wait_for_end(pid)
 
 
 def _pids() -> list[int]:

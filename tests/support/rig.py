@@ -131,6 +131,7 @@ class Rig:
         keeper = self.keeper(name)
         os.kill(keeper, signal.SIGSTOP)  # it would replace its guard
         guard = wait_for(lambda: self.guard(name), "the guard")
+        assert guard is not None
         self.kill(guard)
         self.kill(keeper)
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support import cli
+from tests.support import ROOT, cli
 
 _SEQUENCE = re.compile(r"\x1b\[(?P<style>[\d;]*m)|\x1b\[K|\x1b")
 VARIABLES = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES")
@@ -98,7 +98,7 @@ class Terminal:
         columns: int = 80,
         home: Path | None = None,
         env: Mapping[str, str | None] | None = None,
-        cwd: Path = cli.ROOT,
+        cwd: Path = ROOT,
     ) -> None:
         self._master, slave = pty.openpty()
         self.resize(columns)

@@ -1,10 +1,13 @@
 """What can lie in the place of a file: put there by a mistake, a tool or an attacker."""
 
+import errno
 import os
 import shutil
 import socket
 from pathlib import Path
 
+MADE_MEANWHILE = {errno.EEXIST, errno.EADDRINUSE, errno.ENOENT, errno.ENOTDIR, errno.ENOTEMPTY}
+"""What our steps end with where a keeper has made the file anew between two of them."""
 THINGS = ("nothing", "empty", "garbage", "folder", "full folder", "link", "pipe", "socket")
 
 
@@ -18,11 +21,13 @@ def remove(path: Path) -> None:
 
 def put(thing: str, path: Path) -> None:
     """Replace `path` by one of `THINGS`; a keeper that makes it anew meanwhile is the slower."""
-    while True:
+    for last in [False] * 1000 + [True]:
         try:
-            return _put(thing, path)
-        except FileExistsError:
-            continue
+            _put(thing, path)
+            return
+        except OSError as error:
+            if last or error.errno not in MADE_MEANWHILE:
+                raise
 
 
 def _put(thing: str, path: Path) -> None:
@@ -41,6 +46,8 @@ def _put(thing: str, path: Path) -> None:
         os.mkfifo(path)
     elif thing == "socket":
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        with socket.socket(socket.AF_UNIX) as bound:
-            bound.bind(f"/proc/self/fd/{folder}/{path.name}")
-        os.close(folder)
+        try:
+            with socket.socket(socket.AF_UNIX) as bound:
+                bound.bind(f"/proc/self/fd/{folder}/{path.name}")
+        finally:
+            os.close(folder)

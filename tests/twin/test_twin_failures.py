@@ -215,7 +215,7 @@ def test_a_host_that_is_not_ours_is_reported_by_gunicorn(start: Start) -> None:
 
 
 def test_a_port_stolen_after_the_check(start: Start) -> None:
-    twin = start(fault="port-stolen")
+    twin = start(fault="port-taken-while-loading")
     assert twin.wait() == 1
     assert twin.output.count("[ERROR] Connection in use: ('0.0.0.0', ") == 5
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from launcher.json_values import JsonObject
 from tests.twin.conftest import Start
 from tests.twin.driver import Twin, lease_ports, wait_for
 
@@ -205,7 +206,8 @@ def test_bad_requests(
 def test_refused_requests_are_in_the_logs(start: Start) -> None:
     """As errors with tracebacks, none of which says that the server is ill."""
     twin = start().wait_ready()
-    for body in ({}, {"messages": []}, {"messages": HELLO, "logprobs": True}):
+    bodies: tuple[JsonObject, ...] = ({}, {"messages": []}, {"messages": HELLO, "logprobs": True})
+    for body in bodies:
         assert twin.http("POST", CHAT, body)[0] in (400, 500)
     assert twin.http("POST", CHAT, b"{bad")[0] == 500
     errors = (twin.folder / "log" / "api_server.log").read_text()

@@ -199,7 +199,7 @@ def _top_values(profile: Profile, line: str) -> list[Problem]:
         twice = [k for k in profile.engine_args if canonical(k) == name]
         if twice:
             problems.append(
-                problem(profile, f"engine-args.{twice[0]}", "flag-twice",
+                problem(profile, f"engine-args.{twice[0]}", "duplicate-flag",
                         f"{option.flag} is given by `{key}` already", "keep one of them")
             )  # fmt: skip
     problems += _chunked_off(profile, line)

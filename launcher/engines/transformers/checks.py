@@ -104,7 +104,7 @@ def _quantization(profile: Profile, server: Serve) -> list[Problem]:
                     "use `engine-args: {load-in-8bit: true}`, or transformers 5")
         ]  # fmt: skip
     if "quantization" in profile.engine_args:
-        return [problem(profile, "engine-args.quantization", "flag-twice",
+        return [problem(profile, "engine-args.quantization", "duplicate-flag",
                         "quantization is given twice", "keep the one at the top")]  # fmt: skip
     if option.choices and profile.quantization not in option.choices:
         return [

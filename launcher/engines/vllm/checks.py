@@ -135,7 +135,7 @@ def _top(profile: Profile, table: OptionTable) -> list[Problem]:
         for arg_key in profile.engine_args:
             if canonical(arg_key) == name:
                 problems.append(
-                    problem(profile, f"engine-args.{arg_key}", "flag-twice",
+                    problem(profile, f"engine-args.{arg_key}", "duplicate-flag",
                             f"{option.flag} is given by `{key}` already", "keep one of them")
                 )  # fmt: skip
     return problems

@@ -49,7 +49,7 @@ def compare(
     twice = sorted({t.name for t in targets if [o.name for o in targets].count(t.name) > 1})
     if twice:
         raise UsageError.of(
-            "target-twice", f"{', '.join(twice)} is named more than once", "TARGETS"
+            "duplicate-target", f"{', '.join(twice)} is named more than once", "TARGETS"
         )
     questions = toolset.prompts(prompts)
     entries = prices(price_file) if gpu_hour is not None else []

@@ -69,11 +69,17 @@ def _bodies() -> dict[str, bytes]:
 
 
 BODIES = _bodies()
-for _name, _body in BODIES.items():
-    BEHAVIOURS[f"body: {_name}"] = lambda visit, body=_body: visit.send_response(body, JSON)
-    BEHAVIOURS[f"event: {_name}"] = lambda visit, body=_body: visit.send_response(
+
+
+def _add_behaviours(name: str, body: bytes) -> None:
+    BEHAVIOURS[f"body: {name}"] = lambda visit: visit.send_response(body, JSON)
+    BEHAVIOURS[f"event: {name}"] = lambda visit: visit.send_response(
         b"data: " + body + b"\n\ndata: [DONE]\n\n", EVENTS
     )
-    BEHAVIOURS[f"error: {_name}"] = lambda visit, body=_body: visit.send_response(
+    BEHAVIOURS[f"error: {name}"] = lambda visit: visit.send_response(
         body, JSON, status=b"HTTP/1.1 500 \x1b[2J\r\n"
     )
+
+
+for _name, _body in BODIES.items():
+    _add_behaviours(_name, _body)

@@ -37,6 +37,8 @@ for _name, _form in HONEST.items():
         visit.send(OK, EVENTS, CLOSE, form % (chunk(), LAST))
 
 
+ODD_IDS: tuple[object, ...] = ("1", None, 7, "2", [], {})
+
 STREAMS = {
     "an event without its end": b"data: " + chunk(),
     "an event without a line end": b"data: " + chunk() + b"\n\ndata: [DONE]",
@@ -49,7 +51,7 @@ STREAMS = {
     "an event in many lines": b"data: {\ndata: }\n\ndata: [DONE]\n\n",
     "ids that change": b"".join(
         b"data: %s\n\n" % chunk(id=name, model=name, created=number)
-        for number, name in enumerate(("1", None, 7, "2", [], {}))
+        for number, name in enumerate(ODD_IDS)
     )
     + b"data: [DONE]\n\n",
     "indexes out of any range": b"".join(

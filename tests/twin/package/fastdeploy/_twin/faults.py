@@ -148,7 +148,7 @@ FAULTS: dict[str, Fault] = {
         None,
         "Exception: The parameter `port`:",
     ),
-    "port-stolen": Fault(
+    "port-taken-while-loading": Fault(
         "another process binds P between FastDeploy's check and gunicorn's bind",
         "12: ports are checked long before they are bound",
         1,

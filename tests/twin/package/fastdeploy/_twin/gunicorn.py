@@ -63,7 +63,7 @@ class Arbiter:
 
     def _bind(self, host: str, port: int) -> socket.socket:
         """Five attempts, a second apart (gunicorn/sock.py)."""
-        if fault("port-stolen"):
+        if fault("port-taken-while-loading"):
             thief = socket.socket()
             # A server that has just ended leaves connections in TIME_WAIT behind.
             thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
