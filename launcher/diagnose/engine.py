@@ -25,7 +25,7 @@ from launcher.diagnose.matching import (
     time_near,
 )
 from launcher.diagnose.sources import LogFile, contents, is_binary, log_file
-from launcher.engines.rules import common_ids
+from launcher.engines.rules import general_ids
 from launcher.plan.model import FailureRule
 
 INCIDENT = 5.0
@@ -57,8 +57,8 @@ class _Match:
 
     @property
     def any_process(self) -> bool:
-        """True for rules of no engine."""
-        return self.rule.id in common_ids()
+        """True for a rule of no engine that says less than an engine's own."""
+        return self.rule.id in general_ids()
 
 
 def diagnose(

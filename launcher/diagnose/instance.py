@@ -124,7 +124,7 @@ def of_folder(
     files, was_cut = cut_by_records(files, folder)
     diagnosis = diagnose(
         files,
-        [rule for book in (*books, common) for rule in book.rules()],
+        rulebooks.in_order(books),
         exit_code=exit_code,
         state=state,
         noise=[text for book in (*books, common) for text in book.noise()],

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -39,6 +39,7 @@ class RuleEntry:
     (empty: any). `sample` is a line the pattern matches, `near_miss` one that looks like it and
     has another cause (the rules common to all engines have one). `before` is what can be checked
     before a start, `origin` where the text or the report comes from.
+    `specific`: the text names its cause, so that no other rule says more of the line or the moment.
     `consequence`: it often follows another failure, see `FailureRule`. `health_status`: the status
     of the health answer that shows it, where that answer has no text to match.
     """
@@ -60,6 +61,7 @@ class RuleEntry:
     before: str | None
     sample: str | None
     near_miss: str | None = None
+    specific: bool = False
     consequence: bool = False
     health_status: int | None = None
 
@@ -171,15 +173,26 @@ def _read(engine: str, path: Path) -> RuleBook:
 
 
 @functools.cache
-def common_ids() -> frozenset[str]:
-    """The ids of the rules that fit any process."""
-    return frozenset(entry.id for entry in book(COMMON).entries)
+def general_ids() -> frozenset[str]:
+    """The ids of the rules that fit any process and say less than an engine's own."""
+    return frozenset(entry.id for entry in book(COMMON).entries if not entry.specific)
 
 
 def failure_rules(own: RuleBook | str, line: str | None = None) -> tuple[FailureRule, ...]:
-    """What goes into a launch plan: the engine's own rules first, then those of any process."""
-    own = book(own) if isinstance(own, str) else own
-    return (*own.rules(line), *book(COMMON).rules())
+    """What goes into a launch plan: the engine's own rules, and those of any process."""
+    return in_order([book(own) if isinstance(own, str) else own], line)
+
+
+def in_order(books: Iterable[RuleBook], line: str | None = None) -> tuple[FailureRule, ...]:
+    """The rules of `books` between the specific ones of any process and the general ones."""
+    own = [rule for book_ in books for rule in book_.rules(line)]
+    common = book(COMMON).rules()
+    general = general_ids()
+    return (
+        *(rule for rule in common if rule.id not in general),
+        *own,
+        *(rule for rule in common if rule.id in general),
+    )
 
 
 def noise(own: RuleBook | str) -> tuple[str, ...]:
@@ -207,6 +220,7 @@ def _entry(raw: JsonObject) -> RuleEntry:
         before=_optional(raw, "before"),
         sample=_optional(raw, "sample"),
         near_miss=_optional(raw, "near_miss"),
+        specific=bool(raw.get("specific")),
         consequence=bool(raw.get("consequence")),
         health_status=integer_at(raw, "health_status"),
     )

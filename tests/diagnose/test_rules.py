@@ -48,6 +48,16 @@ def test_a_recorded_sample_gets_its_rule_first(
         assert answer.retry == entry.retry
 
 
+@pytest.mark.parametrize("entry", book("common").entries, ids=lambda entry: entry.id)
+def test_a_near_miss_of_a_common_rule_is_not_its_own(entry: RuleEntry, tmp_path: Path) -> None:
+    assert entry.near_miss is not None
+    assert entry.near_miss != entry.sample
+    for engine in ("fastdeploy", "vllm", "transformers"):
+        (tmp_path / "engine.log").write_text(f"starting\n{entry.near_miss}\n")
+        answer = diagnose([tmp_path / "engine.log"], failure_rules(engine), noise=noise(engine))
+        assert answer.rule_id != entry.id
+
+
 @pytest.mark.parametrize(("engine", "entry"), ENTRIES)
 def test_a_rule_says_what_happened_and_what_to_do(engine: str, entry: RuleEntry) -> None:
     assert re.fullmatch(r"ED(-[A-Z0-9]+)+", entry.id)
@@ -99,9 +109,10 @@ def test_all_76_signatures_of_the_fact_base_are_there() -> None:
     """Each that leaves a line has it as its sample: the stand-in server says the same."""
     signatures = json.loads((ROOT / "tests/twin/releases/failures.json").read_text())["failures"]
     assert len(signatures) == 76
-    entries = {entry.id: entry for entry in book("fastdeploy").entries}
+    entries = {entry.id: entry for name in ("fastdeploy", "common") for entry in book(name).entries}
     for name, _, _, _, sample in signatures:
-        entry = entries[f"ED-FD-{name.upper()}"]
+        own, common = f"ED-FD-{name.upper()}", f"ED-{name.upper()}"
+        entry = entries.get(own) or entries[common]
         assert (entry.pattern is None) == (entry.kind == "symptom")
         if entry.pattern is not None:
             assert sample is not None, name

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.diagnose import pages
+from launcher.json_values import integer_at, list_at
 from tests.support import ROOT
 
 
@@ -21,7 +22,7 @@ def undocumented(envelope: Mapping[str, Any]) -> list[str]:
         if error["code"].startswith(("ED-FAKE-", "ED-PARROT-")):
             continue  # a rule of an engine that is a third party's, and not installed here
         page = pages.page((error["code"],))
-        codes = [one["code"] for one in page.get("exit_codes", ())]
+        codes = [integer_at(one, "code") for one in list_at(page, "exit_codes")]
         if page["kind"] == "error" and envelope["exit_code"] not in codes:
             wrong.append(
                 f"{error['code']}: exit code {envelope['exit_code']}, its page has {codes}"
