@@ -129,6 +129,7 @@ def of_folder(
         state=state,
         noise=[text for book in (*books, common) for text in book.noise()],
         start_marks=[mark for book in books for mark in book.start_marks],
+        ready_marks=[mark for book in (*books, common) for mark in book.ready_marks],
     )
     if was_cut:
         diagnosis = dataclasses.replace(diagnosis, notes=(*diagnosis.notes, OUR_STOP))

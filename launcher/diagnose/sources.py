@@ -113,6 +113,11 @@ def without_logging_errors(data: bytes) -> bytes:
     return b"\n".join(kept)
 
 
+def ready_at(data: bytes, marks: Iterable[bytes]) -> int:
+    """Where the last line stands by which a server says that it has started; 0: nowhere."""
+    return max((data.rfind(mark) for mark in marks), default=0)
+
+
 def contents(path: Path, length: int | None = None) -> tuple[bytes, int]:
     """The file's bytes and how many lines are missing before their second half (usually 0).
 

@@ -90,8 +90,9 @@ class RuleBook:
     `start_marks` are patterns of a line that begins a new start in a log that is appended to;
     `private_logs` are globs of files that hold users' prompts or the environment: they are never
     read for a diagnosis. `logger_logs` are written by a logger only: in them a line without a
-    head belongs to the record before it. `signs` are words by which a log is known as this
-    engine's.
+    head belongs to the record before it. `ready_marks` are texts by which a server says that it
+    has started: what stood before them did not keep it from that. `signs` are
+    words by which a log is known as this engine's.
     """
 
     engine: str
@@ -99,6 +100,7 @@ class RuleBook:
     start_marks: tuple[str, ...] = ()
     private_logs: tuple[str, ...] = ()
     logger_logs: tuple[str, ...] = ()
+    ready_marks: tuple[str, ...] = ()
     signs: tuple[str, ...] = ()
 
     def rules(self, line: str | None = None) -> tuple[FailureRule, ...]:
@@ -168,6 +170,7 @@ def _read(engine: str, path: Path) -> RuleBook:
         _texts(data, "start_marks"),
         _texts(data, "private_logs"),
         _texts(data, "logger_logs"),
+        _texts(data, "ready_marks"),
         _texts(data, "signs"),
     )
 

@@ -11,6 +11,7 @@ from launcher import doctor
 from launcher.diagnose import pages
 from launcher.engines import rule_books
 from launcher.errors import ExitCode
+from launcher.json_values import integer_at, list_at
 from tests.support.cli import Ran
 from tests.support.codes import uses
 
@@ -47,8 +48,8 @@ def test_no_page_has_an_exit_code_or_an_error_that_nothing_says() -> None:
     assert len(certain) > len(exit_codes) / 2
 
 
-def exits(code: str) -> set[int]:
-    return {one["code"] for one in pages.page((code,))["exit_codes"]}
+def exits(code: str) -> set[int | None]:
+    return {integer_at(one, "code") for one in list_at(pages.page((code,)), "exit_codes")}
 
 
 def test_every_exit_code_has_a_page() -> None:
