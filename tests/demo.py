@@ -16,10 +16,11 @@ from typing import Any, NoReturn
 
 import requests
 
+from launcher.json_values import JsonObject
 from launcher.smoke.checks.toolbox import CARD_QUESTION, WEATHER
 from tests.support import cli, ports, processes
 
-QUESTIONS: tuple[tuple[str, list[dict[str, Any]]], ...] = (
+QUESTIONS: tuple[tuple[str, list[JsonObject]], ...] = (
     ("What is the capital of France?", []),
     (CARD_QUESTION, [WEATHER]),
 )

@@ -1,4 +1,4 @@
-"""What the shell offers for the arguments of the verbs: instances, profiles, engines, logs.
+"""What the shell offers for the arguments of the verbs: instances, profiles, keys, engines, logs.
 
 A file is offered by saying so, first: the shell then completes paths by itself wherever no name
 fits. Nothing here may fail loudly, it would end up in the user's half-typed line.
@@ -40,7 +40,7 @@ def targets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
 
 def sources(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The logs of the instance that was named before."""
-    from launcher.cli.options import target_instance
+    from launcher.cli.targets import target_instance
     from launcher.instance import logs
 
     # A line that ends in `--source` is none yet: click leaves its arguments where it found them.
@@ -64,6 +64,17 @@ def tags(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Co
 
     fitting = (name for name in TAGS if name.startswith(incomplete))
     return [CompletionItem(name, help=TAGS[name]) for name in fitting]
+
+
+def settings(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The keys of a profile for `--set`, each with the first sentence of its meaning."""
+    from launcher.profile.schema import paths
+
+    return [
+        CompletionItem(f"{path}=", help=f"{key.meaning.partition('. ')[0].rstrip('.')}.")
+        for path, key in paths()
+        if path.startswith(incomplete) and not key.keys
+    ]
 
 
 def _files(incomplete: str) -> CompletionItem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -44,7 +44,7 @@ class EngineName(click.ParamType[str]):
         return completing.engines(ctx, param, incomplete)
 
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+Function = TypeVar("Function", bound=Callable[..., object])
 
 
 def profile_options(function: Function) -> Function:
@@ -52,7 +52,12 @@ def profile_options(function: Function) -> Function:
     for option in (
         click.option("--name", help="Name of the instance, instead of the profile's."),
         click.option(
-            "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Set a key; VALUE is YAML."
+            "--set",
+            "sets",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Set a key; VALUE is YAML.",
+            shell_complete=completing.settings,
         ),
         click.option(
             "--overlay",
@@ -83,7 +88,7 @@ def words_of(
 
 def duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
     """The seconds of an option that takes what profiles take: 30, 90s, 5m."""
-    from launcher.profile.types import ScalarError, seconds
+    from launcher.profile.scalars import ScalarError, seconds
 
     try:
         return None if value is None else seconds(value)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from launcher import engines
-from launcher.engines.common import in_file_order, merged
+from launcher.engines.common import in_every, in_file_order
 from launcher.errors import DeployError, PreconditionError, Problem, ProfileError, UsageError
 from launcher.profile.model import Profile
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 OF_ONE_KEY = frozenset({
     "duplicate-flag", "key-not-supported", "out-of-range", "reserved-flag", "reserved-variable",
-    "port-not-supported", "unknown-flag", "unknown-parser", "unknown-variable",
+    "port-not-supported", "unknown-flag", "unknown-parser", "unknown-release",
+    "unknown-variable",
     "unsafe-for-shell", "wrong-value",
 })  # fmt: skip
 """Problems that a key has whatever the others say."""
@@ -35,7 +36,12 @@ def judge(profile: Profile, version: str | None = None) -> dict[str, Any]:
         PreconditionError: `version` is not known, or the interpreter named cannot be used.
     """
     engine = engines.get(profile.engine)
-    release, how = _release(engine, profile, version)
+    try:
+        release, how = _release(engine, profile, version)
+    except PreconditionError as error:
+        # Without the release: what is wrong in every one that can be meant.
+        problems = _without_release(engine, profile, version)
+        raise _joined(error, problems) if problems else error from None
     problems = engine.validate(profile, release)
     if problems:
         raise ProfileError(problems)
@@ -68,9 +74,21 @@ def completed(error: DeployError, version: str | None = None) -> DeployError:
     profile: Profile | None = error.partial
     if profile is None:
         return error
-    places = {problem.where for problem in error.problems}
-    more = [p for p in _of_its_keys(profile, version) if p.where not in places]
-    return ProfileError(in_file_order([*error.problems, *more])) if more else error
+    # A missing key is said at the beginning of the file, where another key can be.
+    places = {problem.where for problem in error.problems if problem.code != "missing-key"}
+    more = [p for p in _of_its_keys(profile, version) if p.where is None or p.where not in places]
+    return _joined(error, more) if more else error
+
+
+def _joined(error: DeployError, problems: list[Problem]) -> ProfileError:
+    return ProfileError(in_file_order([*error.problems, *problems]))
+
+
+def _without_release(engine: Engine, profile: Profile, version: str | None) -> list[Problem]:
+    """What is wrong with a profile whose engine's release could not be found out."""
+    if version is not None:
+        return _in_every_release(engine, profile)
+    return engine.validate(profile, None)
 
 
 def _of_its_keys(profile: Profile, version: str | None) -> list[Problem]:
@@ -79,11 +97,12 @@ def _of_its_keys(profile: Profile, version: str | None) -> list[Problem]:
         return _wrong_everywhere(profile)
     engine = engines.get(profile.engine)
     if "engine-version" in profile.origins and profile.engine_version is None:
-        return _in_every_release(engine, profile)
+        return [*_of_interpreter(engine, profile), *_in_every_release(engine, profile)]
     try:
         release, _ = _release(engine, profile, version)
-    except DeployError:
-        return _in_every_release(engine, profile)
+    except DeployError as error:
+        known = [p for p in _without_release(engine, profile, version) if p.code in OF_ONE_KEY]
+        return [*error.problems, *known]
     return _of_one_key(engine, profile, release)
 
 
@@ -96,15 +115,31 @@ def _in_every_release(engine: Engine, profile: Profile) -> list[Problem]:
     profile = replace(profile, engine=engine.name, engine_version=None)
     if not engine.lines:
         return _of_one_key(engine, profile, None)
-    problems = {line: _of_one_key(engine, profile, engine.release(line)) for line in engine.lines}
-    places = [{problem.where for problem in each} for each in problems.values()]
-    return [p for p in merged(problems) if all(p.where in one for one in places)]
+    return in_every(
+        {line: _of_one_key(engine, profile, engine.release(line)) for line in engine.lines}
+    )
+
+
+def _of_interpreter(engine: Engine, profile: Profile) -> list[Problem]:
+    """What is wrong with the interpreter that the profile names, whatever should be in it."""
+    if profile.python is None:
+        return []
+    from launcher.environments import find
+
+    try:
+        find(engine, profile)
+    except PreconditionError as error:
+        return [problem for problem in error.problems if problem.code == "wrong-interpreter"]
+    return []
 
 
 def _wrong_everywhere(profile: Profile) -> list[Problem]:
     """What no engine of ours takes, where the profile does not say which one is meant."""
     able = [engine for engine in map(engines.get, engines.BUILT_IN) if engine.local]
-    by_engine = [{p.where: p for p in _in_every_release(engine, profile)} for engine in able]
+    by_engine = [
+        {p.where: p for p in (*_of_interpreter(one, profile), *_in_every_release(one, profile))}
+        for one in able
+    ]
     keys = {profile.where(key): key for key in profile.origins}
     result = []
     for where in by_engine[0]:

@@ -50,6 +50,7 @@ MODULES = (
     "belonging",
     "stops",
     "streaming",
+    "stream_timing",
     "stream_shape",
     "tools",
     "tool_choice",

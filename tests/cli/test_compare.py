@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from launcher.cli.main import group
 from launcher.smoke.comparison.cost import cost, list_price, prices
-from launcher.smoke.comparison.toolset import agreement, counted
+from launcher.smoke.comparison.toolset import PromptResult, agreement, counted
 from tests.report.ant_schema import violations
 from tests.smoke.defects import DEFECTS
 from tests.smoke.servers import Defect, Server, serve
@@ -145,19 +145,19 @@ def test_the_figures_of_the_cost() -> None:
 def test_the_shipped_price_list_has_the_hosted_price() -> None:
     entry = list_price("baidu/ernie-4.5-21b-a3b-thinking", prices())
     assert entry is not None
-    assert (entry["input"], entry["output"]) == (0.07, 0.28)
+    assert (entry.input, entry.output) == (0.07, 0.28)
     assert list_price("other", prices()) is None
 
 
 def test_rates() -> None:
-    rows: list[dict[str, object]] = [
-        {"triggered": True, "as_expected": True, "calls": 2, "valid": 1},
-        {"triggered": False, "as_expected": True, "calls": 0, "valid": 0},
-        {"error": "HTTP 500"},
+    rows = [
+        PromptResult(as_expected=True, calls=2, valid=1),
+        PromptResult(as_expected=True),
+        PromptResult("HTTP 500"),
     ]
     rates = counted(rows)
-    assert (rates["trigger_rate"], rates["schema_accuracy"]) == (0.5, 0.5)
-    assert rates["triggered"] == [True, False, None]
+    assert (rates.trigger_rate, rates.schema_accuracy) == (0.5, 0.5)
+    assert rates.triggered == (True, False, None)
     assert agreement([True, False, None], [True, True, True]) == 0.5
 
 

@@ -1,13 +1,23 @@
 """Profiles and plan contexts for tests of the engines."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from launcher import engines
 from launcher.engines.base import PlanContext
 from launcher.errors import Problem
+from launcher.json_values import JsonValue
 from launcher.plan.model import LaunchPlan
-from launcher.profile.model import Origin, Parsers, Profile
+from launcher.profile.model import Origin, Profile, SecretRef
+from launcher.profile.schema import neutral_keys
+
+
+class Parsers(NamedTuple):
+    """The values of `parsers.reasoning` and `parsers.tool-call`."""
+
+    reasoning: str | None = None
+    tool_call: str | None = None
+
 
 PORTS = {
     "api": 8180, "metrics": 8181, "engine-worker-queue": 8182, "cache-queue": 8183,
@@ -32,7 +42,24 @@ def profile(engine: str = "fastdeploy", **values: Any) -> Profile:
     origins = {"": Origin("p.yaml", 1, 1)}
     for line, key in enumerate(_keys(keys), start=2):
         origins[key] = Origin("p.yaml", line, 3)
-    return Profile(name="t", engine=engine, path="p.yaml", origins=origins, **keys)
+    settings = _settings(keys)
+    return Profile(
+        name="t", engine=engine, path="p.yaml", origins=origins, settings=settings, **keys
+    )
+
+
+def _settings(keys: dict[str, Any]) -> dict[str, JsonValue]:
+    """The neutral keys, taken out of `keys`."""
+    values = {name.replace("_", "-"): value for name, value in keys.items()}
+    parsers = values.pop("parsers", Parsers())
+    values |= {"parsers.reasoning": parsers.reasoning, "parsers.tool-call": parsers.tool_call}
+    for name in ("parsers", *(key.replace("-", "_") for key in neutral_keys())):
+        keys.pop(name, None)
+    return {
+        key: value.text() if isinstance(value, SecretRef) else value
+        for key in neutral_keys()
+        if (value := values.get(key)) is not None
+    }
 
 
 def _keys(values: dict[str, Any]) -> list[str]:

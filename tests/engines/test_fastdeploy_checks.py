@@ -7,8 +7,9 @@ import pytest
 
 from launcher.engines.fastdeploy.catalogue import LINES, load
 from launcher.engines.fastdeploy.shell import SPECIAL, unsafe
-from launcher.profile.model import Parsers, SecretRef, Stop
+from launcher.profile.model import SecretRef, Stop
 from tests.engines import making
+from tests.engines.making import Parsers
 
 
 def codes(version: str, **values: Any) -> list[tuple[str, str | None]]:

@@ -12,8 +12,9 @@ from launcher.engines import get
 from launcher.engines.fastdeploy.leftovers import SIGNALS
 from launcher.errors import PreconditionError, ProfileError
 from launcher.plan.model import FtokKey, LaunchPlan, SettingCheck
-from launcher.profile.model import Parsers, SecretRef, Stop
+from launcher.profile.model import SecretRef, Stop
 from tests.engines import making, rebuilt
+from tests.engines.making import Parsers
 
 SHIPPED = Path(__file__).parents[2] / "profiles"
 

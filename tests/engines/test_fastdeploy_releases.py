@@ -4,8 +4,8 @@ import pytest
 
 from launcher.engines.fastdeploy.releases import diff
 from launcher.errors import UsageError
-from launcher.profile.model import Parsers
 from tests.engines import making
+from tests.engines.making import Parsers
 
 
 def test_names_defaults_and_schedulers_that_move_from_2_2_to_2_4() -> None:

@@ -16,8 +16,9 @@ from launcher.engines.transformers.catalogue import releases, serve_of
 from launcher.engines.transformers.checks import OWNED_FLAGS
 from launcher.errors import PreconditionError
 from launcher.plan.model import LaunchPlan
-from launcher.profile.model import Parsers, Profile, SecretRef, Stop
+from launcher.profile.model import Profile, SecretRef, Stop
 from tests.engines import making
+from tests.engines.making import Parsers
 from tests.support.engines import require
 
 SHIPPED = Path(__file__).parents[2] / "profiles"

@@ -14,8 +14,9 @@ from launcher.engines.vllm import flags
 from launcher.engines.vllm.checks import OWNED_FLAGS
 from launcher.errors import PreconditionError, Problem
 from launcher.plan.model import LaunchPlan
-from launcher.profile.model import Parsers, Profile, SecretRef, Stop
+from launcher.profile.model import Profile, SecretRef, Stop
 from tests.engines import making
+from tests.engines.making import Parsers
 from tests.support.engines import require
 
 SHIPPED = Path(__file__).parents[2] / "profiles"

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from launcher import profile
-from launcher.profile.model import Parsers
 from tests.support import ROOT
 
 FASTDEPLOY = ("ernie-4.5-21b-a3b-thinking", "ernie-4.5-21b-a3b", "ernie-4.5-0.3b")
@@ -30,9 +29,8 @@ def test_the_model_card_s_command() -> None:
     assert got.ports == {"api": 8180, "metrics": 8181, "engine-worker-queue": 8182}
     assert got.engine_args == {"load-choices": "default_v1"}
     assert (got.tensor_parallel_size, got.max_model_len, got.max_num_seqs) == (1, 131072, 32)
-    assert {p.replace("_", "-") for p in (got.parsers.reasoning, got.parsers.tool_call)} == {
-        "ernie-x1"
-    }
+    parsers = [got.setting(f"parsers.{kind}") for kind in ("reasoning", "tool-call")]
+    assert {str(parser).replace("_", "-") for parser in parsers} == {"ernie-x1"}
     assert got.engine_version == ">=2.2,<2.5"
     assert got.quantization is None
 
@@ -43,7 +41,7 @@ def test_fastdeploy_s_recommended_settings(name: str) -> None:
     assert (got.tensor_parallel_size, got.quantization) == (1, "wint4")
     assert (got.max_model_len, got.max_num_seqs) == (32768, 128)
     assert got.model.endswith("-Paddle")
-    assert got.parsers == Parsers()
+    assert "parsers" not in got.resolved
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if "-vllm" in n])
@@ -72,7 +70,7 @@ def test_transformers_variants_have_only_what_it_has(name: str) -> None:
         for key in ("served_model_name", "max_model_len", "max_num_seqs", "tensor_parallel_size",
                     "quantization", "api_key")
     )  # fmt: skip
-    assert got.parsers == Parsers()
+    assert "parsers" not in got.resolved
 
 
 @pytest.mark.parametrize("name", ["ernie-tiny-cpu", "ernie-tiny-cpu-vllm"])

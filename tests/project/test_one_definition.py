@@ -9,7 +9,7 @@ import pytest
 
 from launcher import files
 from launcher.nearest import LONGEST_NAME, did_you_mean, nearest
-from launcher.profile import types
+from launcher.profile import scalars
 from launcher.redact import is_secret_flag, is_secret_name
 from launcher.smoke.clients.transcript import HIDDEN, Redactor
 from launcher.smoke.section import limits
@@ -125,13 +125,13 @@ def test_one_module_spells_the_names_of_secrets() -> None:
     ("text", "expected"), [(".5s", 0.5), ("500ms", 0.5), ("2m", 120), ("1d", 86400), ("30", 30)]
 )
 def test_a_duration_is_read_alike_in_every_key(text: str, expected: float) -> None:
-    assert types.seconds(text) == limits.seconds(text) == expected
+    assert scalars.seconds(text) == limits.seconds(text) == expected
 
 
 @pytest.mark.parametrize("text", ["5 weeks", "", "-1s", "1e3s", "400d"])
 def test_what_is_no_duration_has_one_error(text: str) -> None:
-    with pytest.raises(types.ScalarError) as first:
-        types.seconds(text)
+    with pytest.raises(scalars.ScalarError) as first:
+        scalars.seconds(text)
     with pytest.raises(ValueError, match=re.escape(str(first.value))):
         limits.seconds(text)
 
@@ -159,5 +159,4 @@ def test_no_message_builds_the_hint_by_hand() -> None:
     assert texts <= {
         "launcher.nearest",
         "launcher.diagnose.pages",  # without quotes: a page is named as it is typed
-        "launcher.engines.fastdeploy.checks",  # the parser of another release comes first
     }

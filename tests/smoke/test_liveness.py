@@ -125,10 +125,10 @@ def test_a_failure_beats_a_budget_that_ended() -> None:
 
 
 def test_a_set_of_tool_prompts_is_not_asked_to_the_end_of_a_server_that_hangs() -> None:
-    questions = [{"prompt": f"Question {i}?", "call": None} for i in range(40)]
+    questions = [toolset.Prompt(f"Question {i}?") for i in range(40)]
     with deaf() as url:
         target = Target(url, "url", Endpoint(f"{url}/v1", "m"), "m", request_timeout=1)
         begun = time.monotonic()
         counted = toolset.measure(target, questions)
     assert time.monotonic() - begun < 20
-    assert (counted["prompts"], counted["answered"]) == (40, 0)
+    assert (counted.prompts, counted.answered) == (40, 0)

@@ -12,24 +12,25 @@ from launcher.engines.common import (
     check_hub_keys,
     check_options,
     check_ports,
+    in_every,
     in_file_order,
     merged,
-    neutral,
     problem,
 )
-from launcher.engines.fastdeploy import combinations, shell, vocabulary
+from launcher.engines.fastdeploy import combinations, model_checks, shell, vocabulary
 from launcher.engines.fastdeploy.catalogue import (
     LINES,
     comma_lists,
     environment,
+    history,
     late_choices,
     lines_with,
     table,
     where_else,
 )
-from launcher.engines.fastdeploy.models import ModelFacts, model_facts
-from launcher.engines.fastdeploy.requested import TOP, Requested
-from launcher.engines.options import canonical, wrong_value
+from launcher.engines.fastdeploy.neutral import KEYS
+from launcher.engines.fastdeploy.requested import Requested
+from launcher.engines.neutral import check_keys, check_values
 from launcher.errors import Problem
 from launcher.nearest import did_you_mean, nearest
 from launcher.profile.model import Profile
@@ -80,14 +81,14 @@ OWNED_ENV = {
 }
 """Variables that are ours to set."""
 
-SINCE = {
-    "served-model-name": ("served-model-name", "a client names the model's path"),
-    "parsers.tool-call": ("tool-call-parser", "tool calls stay text in the answer"),
-    "revision": ("revision", "the newest one is loaded"),
-    "api-key": ("api-key", "anyone who can connect is served"),
-    "stop.drain": ("timeout-graceful-shutdown", "streams are cut when it stops"),
+WITHOUT = {
+    "served-model-name": "a client names the model's path",
+    "parsers.tool-call": "tool calls stay text in the answer",
+    "revision": "the newest one is loaded",
+    "api-key": "anyone who can connect is served",
+    "stop.drain": "streams are cut when it stops",
 }
-"""Key of the profile to the option it needs, and what happens in a release without it."""
+"""Key of the profile to what happens in a release without its option."""
 
 
 def validate(profile: Profile, release: Release | None) -> list[Problem]:
@@ -97,18 +98,16 @@ def validate(profile: Profile, release: Release | None) -> list[Problem]:
     try:
         lines = admitted(profile.engine_version, LINES)
     except InvalidSpecifier:
-        return [
-            problem(profile, "engine-version", "bad-version",
-                    f"{profile.engine_version!r} is not a version constraint",
-                    "write it like 2.3.2, or >=2.2,<2.5")
-        ]  # fmt: skip
-    if not lines:
-        return [
-            problem(profile, "engine-version", "unknown-release",
-                    f"no known FastDeploy release satisfies {profile.engine_version!r}",
-                    f"known: {', '.join(LINES)}")
-        ]  # fmt: skip
-    return merged({line: for_line(profile, line) for line in lines})
+        wrong = problem(profile, "engine-version", "bad-version",
+                        f"{profile.engine_version!r} is not a version constraint",
+                        "write it like 2.3.2, or >=2.2,<2.5")  # fmt: skip
+    else:
+        if lines:
+            return merged({line: for_line(profile, line) for line in lines})
+        wrong = problem(profile, "engine-version", "unknown-release",
+                        f"no known FastDeploy release satisfies {profile.engine_version!r}",
+                        f"known: {', '.join(LINES)}")  # fmt: skip
+    return in_file_order([wrong, *in_every({line: for_line(profile, line) for line in LINES})])
 
 
 def for_line(profile: Profile, line: str) -> list[Problem]:
@@ -121,11 +120,14 @@ def for_line(profile: Profile, line: str) -> list[Problem]:
     problems += check_options(
         profile, table(line), OWNED_FLAGS, elsewhere=lambda name: where_else(name, line)
     )
-    problems += _top_values(profile, line)
+    problems += check_keys(profile, "FastDeploy", KEYS)
+    problems += check_values(
+        profile, KEYS, table(line), lambda key, option: _lacking(profile, key, option, line)
+    )
+    problems += _chunked_off(profile, line)
     typed = {p.where for p in problems}
     problems += [p for p in _late(profile, line) if p.where is None or p.where not in typed]
-    problems += _parsers(profile, line)
-    problems += _model(profile, line)
+    problems += model_checks.check(profile, line)
     problems += combinations.check(profile, line)
     problems += shell.check(profile, line)
     return in_file_order(dict.fromkeys(problems))
@@ -164,17 +166,14 @@ def _outside(name: str) -> bool:
 
 
 def _newer_keys(profile: Profile, line: str) -> list[Problem]:
+    """Keys that are no option of their own, in a release that does not have what is behind them."""
     problems = []
-    for key, (option, otherwise) in SINCE.items():
-        value = profile.stop.drain if key == "stop.drain" else neutral(profile, key)
-        if not value or option in table(line):
-            continue
-        first = lines_with(option)[0]
-        problems.append(
-            problem(profile, key, "key-not-supported",
-                    f"FastDeploy {line} has no `{key}`, it exists from {first}: {otherwise}",
-                    f"remove `{key}`, or use FastDeploy {first} or later")
-        )  # fmt: skip
+    for key, option, value in (
+        ("api-key", "api-key", profile.api_key),
+        ("stop.drain", "timeout-graceful-shutdown", profile.stop.drain),
+    ):
+        if value and option not in table(line):
+            problems.append(_lacking(profile, key, option, line))
     if profile.stop.drain and profile.stop.drain != int(profile.stop.drain):
         problems.append(problem(profile, "stop.drain", "wrong-value",
                              "FastDeploy drains for whole seconds"))  # fmt: skip
@@ -184,26 +183,16 @@ def _newer_keys(profile: Profile, line: str) -> list[Problem]:
     return problems
 
 
-def _top_values(profile: Profile, line: str) -> list[Problem]:
-    """Top-level keys against the release's own option, and the same option given twice."""
-    problems = []
-    for name, (key, _) in TOP.items():
-        option = table(line).get(name)
-        at_top = neutral(profile, key)
-        if at_top is None or option is None:
-            continue
-        reason = wrong_value(option, at_top)
-        if reason:
-            problems.append(problem(profile, key, "wrong-value", f"{option.flag}: {reason}",
-                                 f"it takes {option.expects}"))  # fmt: skip
-        twice = [k for k in profile.engine_args if canonical(k) == name]
-        if twice:
-            problems.append(
-                problem(profile, f"engine-args.{twice[0]}", "duplicate-flag",
-                        f"{option.flag} is given by `{key}` already", "keep one of them")
-            )  # fmt: skip
-    problems += _chunked_off(profile, line)
-    return problems
+def _lacking(profile: Profile, key: str, option: str, line: str) -> Problem:
+    """The problem with a key whose option the release does not have."""
+    otherwise = f": {WITHOUT[key]}" if key in WITHOUT else ""
+    have = lines_with(option)
+    remedy = f"remove `{key}`"
+    if have and have[0] > line:
+        remedy += f", or use FastDeploy {have[0]} or later"
+    return problem(profile, key, "key-not-supported",
+                   f"FastDeploy {line} has no `{key}`, {history(option, line)}{otherwise}",
+                   remedy)  # fmt: skip
 
 
 def _chunked_off(profile: Profile, line: str) -> list[Problem]:
@@ -256,126 +245,6 @@ def _words_of(requested: Requested, name: str, value: object) -> list[str]:
             named = settings.get("quantization")
             return [str(named)] if isinstance(named, str) else []
     return [str(value)]
-
-
-def _parsers(profile: Profile, line: str) -> list[Problem]:
-    requested = Requested(profile)
-    problems = []
-    plugin = requested.value("tool-parser-plugin")
-    for option, kind in (("reasoning-parser", "reasoning"), ("tool-call-parser", "tool")):
-        name = requested.value(option)
-        if not isinstance(name, str) or option not in table(line):
-            continue
-        if vocabulary.parser(name, kind, line) or (kind == "tool" and plugin):
-            continue
-        lines = vocabulary.parser_lines(name, kind)
-        near = vocabulary.nearest_parser(name, kind, line)
-        message = f"FastDeploy {line} has no {kind} parser {name!r}"
-        if lines:
-            message += f"; it is in {', '.join(lines)}"
-        elif near:
-            message += f"; did you mean {near!r}?"
-        known_names = ", ".join(vocabulary.registered(kind, line)) or "none"
-        problems.append(
-            problem(
-                profile, requested.key(option), "unknown-parser", message, f"known: {known_names}"
-            )
-        )
-    return problems
-
-
-def _model(profile: Profile, line: str) -> list[Problem]:
-    problems = []
-    if profile.model.startswith("-") or not profile.model.strip():
-        problems.append(problem(profile, "model", "bad-model", f"{profile.model!r} is not a model"))
-    model = model_facts(profile)
-    if model is None:
-        return problems
-    requested = Requested(profile)
-    return [
-        *problems,
-        *_weights(profile, requested, model, line),
-        *_thinking(profile, requested, model, line),
-        *_heads(profile, requested, model),
-    ]
-
-
-def _weights(profile: Profile, requested: Requested, model: ModelFacts, line: str) -> list[Problem]:
-    if model.first_line and line < model.first_line:
-        return [
-            problem(profile, "model", "model-not-supported",
-                    f"{model.repo} needs FastDeploy {model.first_line} or later, not {line}",
-                    "set `engine-version` accordingly")
-        ]  # fmt: skip
-    if not model.torch:
-        return []
-    first = "2.3" if model.vision else "2.2"
-    if line < first:
-        return [
-            problem(profile, "model", "model-not-supported",
-                    f"{model.repo} has weights in Hugging Face's layout, which FastDeploy loads "
-                    f"from {first} on; {line} ends in a TypeError",
-                    f"use the -Paddle weights, or FastDeploy {first} or later")
-        ]  # fmt: skip
-    choice = requested.value("load-choices") or table(line).options["load-choices"].default
-    if choice != "default_v1":
-        return [
-            problem(
-                profile,
-                requested.key("load-choices") if requested.value("load-choices") else "model",
-                "impossible-combination",
-                f"{model.repo} has weights in Hugging Face's layout, which FastDeploy {line} "
-                f"loads with load-choices default_v1 only, not {choice}",
-                "set `engine-args: {load-choices: default_v1}`",
-            )
-        ]
-    return []
-
-
-def _thinking(
-    profile: Profile, requested: Requested, model: ModelFacts, line: str
-) -> list[Problem]:
-    problems = []
-    reasoning, tool = requested.value("reasoning-parser"), requested.value("tool-call-parser")
-    for option, name, right in (
-        ("reasoning-parser", reasoning, model.reasoning),
-        ("tool-call-parser", tool, model.tool),
-    ):
-        kind = "reasoning" if option == "reasoning-parser" else "tool"
-        if not isinstance(name, str) or not vocabulary.parser_lines(name, kind):
-            continue
-        what = "does not think" if option == "reasoning-parser" else "does not call tools"
-        if right is None:
-            problems.append(
-                problem(profile, requested.key(option), "wrong-parser",
-                        f"{model.repo} {what}: with a {option} it does not start, or its answers "
-                        "are cut up wrongly", f"remove `{requested.key(option)}`")
-            )  # fmt: skip
-        elif name.replace("_", "-") != right and not requested.value("tool-parser-plugin"):
-            problems.append(
-                problem(profile, requested.key(option), "wrong-parser",
-                        f"{model.repo} needs the {option} {right!r}, not {name!r}",
-                        f"write {right!r}")
-            )  # fmt: skip
-    if tool and not reasoning and model.always_thinks:
-        problems.append(
-            problem(profile, requested.key("tool-call-parser"), "impossible-combination",
-                    f"{model.repo} always thinks: without a reasoning parser its thoughts stay in "
-                    "the answer and hide the tool call",
-                    f"set `parsers: {{reasoning: {model.reasoning}}}`")
-        )  # fmt: skip
-    return problems
-
-
-def _heads(profile: Profile, requested: Requested, model: ModelFacts) -> list[Problem]:
-    size = requested.tensor_parallel
-    if size < 1 or model.heads is None or model.heads % size == 0:
-        return []
-    return [
-        problem(profile, requested.key("tensor-parallel-size"), "impossible-combination",
-                f"{model.id} has {model.heads} attention heads, which cannot be shared by {size} "
-                "GPUs")
-    ]  # fmt: skip
 
 
 def notes(profile: Profile, line: str) -> tuple[str, ...]:

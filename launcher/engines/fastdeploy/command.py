@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from launcher.engines.base import PlanContext
-from launcher.engines.common import neutral
 from launcher.engines.fastdeploy import vocabulary
 from launcher.engines.fastdeploy.catalogue import table
+from launcher.engines.fastdeploy.neutral import KEYS
 from launcher.engines.fastdeploy.ports import consecutive, ports
-from launcher.engines.fastdeploy.requested import TOP
 from launcher.engines.options import canonical
-from launcher.engines.plan_parts import option_flag
+from launcher.engines.plan_parts import option_flags
+from launcher.json_values import JsonValue
 from launcher.plan.model import Flag
 from launcher.profile.model import Profile
 
@@ -32,17 +30,6 @@ _PORT_FLAGS = {
     "pd-comm": ("--pd-comm-port", "prefill and decode instances talk through it"),
     "rdma-comm": ("--rdma-comm-ports", "one RDMA port for each rank"),
 }
-
-_TOP_ORDER = (
-    "served-model-name",
-    "revision",
-    "max-model-len",
-    "max-num-seqs",
-    "tensor-parallel-size",
-    "quantization",
-    "reasoning-parser",
-    "tool-call-parser",
-)
 
 
 def flags(profile: Profile, context: PlanContext) -> tuple[Flag, ...]:
@@ -79,22 +66,19 @@ def _lists(context: PlanContext) -> bool:
 
 
 def _top(profile: Profile, line: str) -> list[Flag]:
-    arguments = []
-    for name in _TOP_ORDER:
-        key = TOP[name][0]
-        value = neutral(profile, key)
+    arguments: list[Flag] = []
+    for key, name in KEYS.options.items():
+        value = profile.setting(key)
         option = table(line).get(name)
         if value is None or option is None:
             continue
         argument, reason = _translated(name, value, line, f"the profile's {key}")
-        flag = option_flag(option, argument, reason, profile.where(key), key)
-        if flag:
-            arguments.append(flag)
+        arguments += option_flags(option, argument, reason, profile.where(key), key)
     return arguments
 
 
 def _engine_args(profile: Profile, line: str) -> list[Flag]:
-    arguments = []
+    arguments: list[Flag] = []
     for key, value in profile.engine_args.items():
         option = table(line).get(key)
         if option is None:
@@ -103,13 +87,11 @@ def _engine_args(profile: Profile, line: str) -> list[Flag]:
         argument, reason = _translated(
             canonical(key), value, line, option.meaning or "the profile's"
         )
-        flag = option_flag(option, argument, reason, profile.where(path), path)
-        if flag:
-            arguments.append(flag)
+        arguments += option_flags(option, argument, reason, profile.where(path), path)
     return arguments
 
 
-def _translated(name: str, value: Any, line: str, reason: str) -> tuple[Any, str]:
+def _translated(name: str, value: JsonValue, line: str, reason: str) -> tuple[JsonValue, str]:
     kinds = {"reasoning-parser": "reasoning", "tool-call-parser": "tool"}
     if name not in kinds or not isinstance(value, str):
         return value, reason

@@ -13,6 +13,7 @@ from launcher.engines.base import PlanContext, PortNeed, Release
 from launcher.engines.fastdeploy import surroundings
 from launcher.engines.fastdeploy.catalogue import table
 from launcher.engines.fastdeploy.requested import Requested
+from launcher.json_values import is_list
 from launcher.plan.model import PortUse, SocketUse
 from launcher.profile.model import Profile
 
@@ -50,7 +51,8 @@ def ports(profile: Profile, release: Release | None) -> tuple[PortNeed, ...]:
         needs.append(
             PortNeed("pd-comm", span=groups, address=EVERYWHERE, shown_as="prefill to decode")
         )
-    rdma = split and "rdma" in (requested.value("cache-transfer-protocol") or _protocol(line))
+    protocol = requested.value("cache-transfer-protocol") or _protocol(line)
+    rdma = split and "rdma" in (protocol if is_list(protocol) else str(protocol))
     if rdma or "rdma-comm" in profile.ports:
         needs.append(PortNeed("rdma-comm", span=ranks, address=EVERYWHERE, shown_as="RDMA"))
     return tuple(needs)

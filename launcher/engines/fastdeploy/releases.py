@@ -12,6 +12,7 @@ from launcher.engines.fastdeploy.catalogue import (
     history,
     table,
 )
+from launcher.engines.fastdeploy.neutral import KEYS
 from launcher.engines.fastdeploy.requested import Requested, batched_tokens, v1_scheduler
 from launcher.engines.options import Option, canonical
 from launcher.errors import UsageError
@@ -60,13 +61,9 @@ def _line(release: str) -> str:
 def _explicit_options(profile: Profile) -> dict[str, str]:
     """Every option the profile gives, to the key that gives it."""
     explicit = {canonical(key): f"engine-args.{key}" for key in profile.engine_args}
-    requested = Requested(profile)
-    for name in (
-        "served-model-name", "revision", "max-model-len", "max-num-seqs", "tensor-parallel-size",
-        "quantization", "reasoning-parser", "tool-call-parser",
-    ):  # fmt: skip
-        if requested.value(name) is not None:
-            explicit[name] = requested.key(name)
+    for key, name in KEYS.options.items():
+        if profile.setting(key) is not None:
+            explicit.setdefault(name, key)
     if profile.stop.drain:
         explicit["timeout-graceful-shutdown"] = "stop.drain"
     if profile.api_key is not None:

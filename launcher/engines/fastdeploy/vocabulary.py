@@ -7,7 +7,6 @@ where the release takes it, so that a model card's command can be written down a
 from __future__ import annotations
 
 from launcher.engines.fastdeploy.catalogue import LINES, load
-from launcher.nearest import nearest
 
 
 def registered(kind: str, line: str) -> tuple[str, ...]:
@@ -36,8 +35,3 @@ def parser(name: str, kind: str, line: str) -> str | None:
 def parser_lines(name: str, kind: str) -> tuple[str, ...]:
     """Releases that have the parser under any spelling."""
     return tuple(line for line in LINES if parser(name, kind, line))
-
-
-def nearest_parser(name: str, kind: str, line: str) -> str | None:
-    """The parser whose name looks most like `name`."""
-    return nearest(name, registered(kind, line))

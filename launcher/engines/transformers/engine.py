@@ -26,12 +26,13 @@ from launcher.engines.plan_parts import (
     common_env,
     common_parts,
     offline_env,
-    option_flag,
+    option_flags,
     split_env,
 )
 from launcher.engines.rules import book, failure_rules, noise
 from launcher.engines.transformers import checks, watching
 from launcher.engines.transformers.catalogue import OLDEST, Serve, serve_of
+from launcher.engines.transformers.neutral import KEYS
 from launcher.errors import PreconditionError, Problem, ProfileError
 from launcher.plan.model import (
     EnvVar,
@@ -199,19 +200,16 @@ def _flags(profile: Profile, context: PlanContext, server: Serve, model: str) ->
         Flag("--port", (str(context.ports["api"]),), "the API's port", profile.where("ports.api"),
              "ports.api")
     )  # fmt: skip
-    if profile.quantization is not None:
-        flags.append(
-            Flag("--quantization", (profile.quantization,), "the profile's `quantization`",
-                 profile.where("quantization"), "quantization")
-        )  # fmt: skip
+    for key, name in KEYS.options.items():
+        value, option = profile.setting(key), server.options.get(name)
+        if value is not None and option is not None:
+            flags += option_flags(option, value, f"the profile's `{key}`", profile.where(key), key)
     for key, value in profile.engine_args.items():
         option = server.options.get(key)
         if option is None:
             raise AssertionError(f"engine-args.{key} was not validated")
         path = f"engine-args.{key}"
-        flag = option_flag(option, value, option.meaning, profile.where(path), path)
-        if flag is not None:
-            flags.append(flag)
+        flags += option_flags(option, value, option.meaning, profile.where(path), path)
     if "model-timeout" not in {canonical(key) for key in profile.engine_args} and (
         Version(server.version) < Version("5.10")
     ):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from launcher import paths
 from launcher.engines.base import Release
@@ -14,16 +13,21 @@ from launcher.engines.common import (
     check_options,
     check_ports,
     in_file_order,
-    neutral,
     problem,
 )
-from launcher.engines.options import OptionTable, canonical, wrong_value
+from launcher.engines.neutral import check_keys, check_values
+from launcher.engines.options import OptionTable
 from launcher.engines.vllm import flags
+from launcher.engines.vllm.neutral import KEYS
 from launcher.errors import Problem
+from launcher.json_values import JsonValue, integer_at
 from launcher.nearest import did_you_mean
 from launcher.profile.model import Profile
 
-PARSERS = {"ernie-x1": "ernie45"}
+PARSERS = ("parsers.reasoning", "parsers.tool-call")
+"""Keys whose values are neutral names that vLLM spells in its own way."""
+
+PARSER_NAMES = {"ernie-x1": "ernie45"}
 """Neutral parser name to vLLM's; names that are not here are vLLM's own."""
 
 OWNED_FLAGS = {
@@ -52,18 +56,6 @@ OWNED_ENV = {
     "TRANSFORMERS_OFFLINE": "it follows from `model`: a local folder is served offline",
 }
 
-TOP = {
-    "served-model-name": "served-model-name",
-    "revision": "revision",
-    "max-model-len": "max-model-len",
-    "max-num-seqs": "max-num-seqs",
-    "tensor-parallel-size": "tensor-parallel-size",
-    "quantization": "quantization",
-    "reasoning-parser": "parsers.reasoning",
-    "tool-call-parser": "parsers.tool-call",
-}
-"""Option to the profile's key that gives it, in the order of the command line."""
-
 
 @dataclass(frozen=True)
 class Catalogue:
@@ -84,27 +76,24 @@ def catalogue(release: Release | None) -> Catalogue:
 
 def parser_name(name: str) -> str:
     """What vLLM calls a parser that a profile names neutrally."""
-    return PARSERS.get(name.replace("_", "-"), name)
+    return PARSER_NAMES.get(name.replace("_", "-"), name)
 
 
-def engine_arg(profile: Profile, option: str) -> Any:
+def engine_arg(profile: Profile, option: str) -> JsonValue:
     """An option's value from the top of the profile or its `engine-args`, None if not given."""
-    if option in TOP:
-        value = neutral(profile, TOP[option])
-        if value is not None:
-            return value
-    return next((v for k, v in profile.engine_args.items() if canonical(k) == option), None)
+    return KEYS.requested(profile, option)
 
 
 def validate(profile: Profile, release: Release | None) -> list[Problem]:
     """Everything wrong with the profile for vLLM."""
     flags_ = catalogue(release)
-    problems = check_ports(profile, "vLLM", ("api",))
+    problems = check_keys(profile, "vLLM", KEYS)
+    problems += check_ports(profile, "vLLM", ("api",))
     problems += check_hub_keys(profile)
     problems += check_env(profile, OWNED_ENV)
     options = check_options(profile, flags_.table, OWNED_FLAGS)
     problems += [p for p in options if flags_.exact or p.code != "unknown-flag"]
-    problems += _top(profile, flags_.table)
+    problems += _values(profile, flags_)
     problems += _parsers(profile, flags_)
     problems += _ranges(profile)
     if profile.model.startswith("-") or not profile.model.strip():
@@ -122,23 +111,17 @@ def validate(profile: Profile, release: Release | None) -> list[Problem]:
     return in_file_order(problems)
 
 
-def _top(profile: Profile, table: OptionTable) -> list[Problem]:
-    problems = []
-    for name, key in TOP.items():
-        option, value = table.get(name), neutral(profile, key)
-        if value is None or option is None:
-            continue
-        reason = wrong_value(option, value)
-        if reason:
-            problems.append(problem(profile, key, "wrong-value", f"{option.flag}: {reason}",
-                                 f"it takes {option.expects}"))  # fmt: skip
-        for arg_key in profile.engine_args:
-            if canonical(arg_key) == name:
-                problems.append(
-                    problem(profile, f"engine-args.{arg_key}", "duplicate-flag",
-                            f"{option.flag} is given by `{key}` already", "keep one of them")
-                )  # fmt: skip
-    return problems
+def _values(profile: Profile, flags_: Catalogue) -> list[Problem]:
+    version = flags_.table.version
+
+    def lacking(key: str, option: str) -> Problem:
+        return problem(profile, key, "key-not-supported",
+                       f"vLLM {version} has no `{key}`: its parser has no --{option}",
+                       f"remove `{key}`")  # fmt: skip
+
+    problems = check_values(profile, KEYS, flags_.table, lacking)
+    # A version whose parser has not been asked yet may have it: vLLM itself will judge it.
+    return [p for p in problems if flags_.exact or p.code != "key-not-supported"]
 
 
 def _parsers(profile: Profile, flags_: Catalogue) -> list[Problem]:
@@ -152,7 +135,8 @@ def _parsers(profile: Profile, flags_: Catalogue) -> list[Problem]:
         if called in names:
             continue
         meant = did_you_mean(called, names)
-        key = TOP[option] if neutral(profile, TOP[option]) else f"engine-args.{option}"
+        key = KEYS.key_of(option)
+        key = key if key and profile.setting(key) else f"engine-args.{option}"
         problems.append(
             problem(profile, key, "unknown-parser",
                     f"vLLM {flags_.table.version} has no {kind} parser {called!r}{meant}",
@@ -165,9 +149,9 @@ def _ranges(profile: Profile) -> list[Problem]:
     problems = []
     least = (("max-num-seqs", 1), ("tensor-parallel-size", 1), ("max-model-len", 1))
     for option, limit in least:
-        value = engine_arg(profile, option)
-        is_integer = isinstance(value, int) and not isinstance(value, bool)
-        if is_integer and value < limit and not (option == "max-model-len" and value == -1):
+        value = integer_at(engine_arg(profile, option))
+        is_automatic = option == "max-model-len" and value == -1
+        if value is not None and value < limit and not is_automatic:
             problems.append(
                 problem(profile, option, "out-of-range", f"{option} is {value}; at least {limit}")
             )
@@ -187,7 +171,5 @@ def gpu_ranks(profile: Profile) -> int:
     """How many GPUs of this host the parallel sizes come to."""
     ranks = 1
     for name in ("tensor-parallel-size", "pipeline-parallel-size", "data-parallel-size"):
-        size = engine_arg(profile, name)
-        is_integer = isinstance(size, int) and not isinstance(size, bool)
-        ranks *= size if is_integer and size > 0 else 1
+        ranks *= max(integer_at(engine_arg(profile, name)) or 1, 1)
     return ranks

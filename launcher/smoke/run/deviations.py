@@ -15,6 +15,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from launcher import engines
+from launcher.json_values import JsonValue, list_at, text_at
 from launcher.smoke.outcome import Outcome
 
 
@@ -51,17 +52,17 @@ def known_deviations(engine: str) -> tuple[Deviation, ...]:
     path = folder / "deviations.json" if folder is not None else None
     if path is None or not path.is_file():
         return ()
-    data = json.loads(path.read_text(encoding="utf-8"))
+    data: JsonValue = json.loads(path.read_text(encoding="utf-8"))
     return tuple(
         Deviation(
-            e["id"],
-            e["releases"],
-            tuple(e["checks"]),
-            tuple(e["codes"]),
-            e["title"],
-            e["source"],
+            text_at(e, "id"),
+            text_at(e, "releases"),
+            tuple(map(str, list_at(e, "checks"))),
+            tuple(map(str, list_at(e, "codes"))),
+            text_at(e, "title"),
+            text_at(e, "source"),
         )
-        for e in data["deviations"]
+        for e in list_at(data, "deviations")
     )
 
 

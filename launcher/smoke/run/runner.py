@@ -12,8 +12,9 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
+from launcher.json_values import JsonValue
 from launcher.smoke.check import Check
 from launcher.smoke.clients.base import Client, TransportError, UnsupportedError
 from launcher.smoke.clients.transcript import Transcript
@@ -59,7 +60,7 @@ class CheckRun:
     client: str
     outcomes: list[Outcome] = field(default_factory=list)
     seconds: float = 0.0
-    evidence: list[dict[str, Any]] = field(default_factory=list)
+    evidence: list[dict[str, JsonValue]] = field(default_factory=list)
 
     @property
     def outcome(self) -> Outcome:

@@ -7,14 +7,14 @@ model list's `owned_by` or the names of the metrics do. What is not certain stay
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
 from launcher import engines
 from launcher.engines.base import Engine
+from launcher.json_values import JsonObject, at
 from launcher.smoke.clients.base import CheckLog, Deadline, Endpoint, TransportError
 from launcher.smoke.clients.plain import PlainClient
 from launcher.smoke.clients.transcript import Transcript
@@ -44,7 +44,7 @@ class Recognition:
     evidence: str = ""
 
 
-def recognize(endpoint: Endpoint, entries: Sequence[Mapping[str, Any]]) -> Recognition:
+def recognize(endpoint: Endpoint, entries: Sequence[JsonObject]) -> Recognition:
     """The engine behind an endpoint by its model list (`entries`) and its own routes."""
     recognized = _by_owner(entries) or _by_metrics(endpoint) or _by_route(endpoint)
     if recognized is None:
@@ -57,7 +57,7 @@ def recognize(endpoint: Endpoint, entries: Sequence[Mapping[str, Any]]) -> Recog
     return Recognition(engine.name, release, evidence)
 
 
-def _by_owner(entries: Sequence[Mapping[str, Any]]) -> tuple[Engine, str] | None:
+def _by_owner(entries: Sequence[JsonObject]) -> tuple[Engine, str] | None:
     by_owner = {e.signature.owned_by: e for e in engines.every() if e.signature.owned_by}
     for entry in entries:
         engine = by_owner.get(str(entry.get("owned_by")).lower())
@@ -117,7 +117,7 @@ def names_in(error: str) -> list[str]:
 
 def _refusal(endpoint: Endpoint) -> str | None:
     """The error by which a question to the endpoint's model is refused; None otherwise."""
-    body = {
+    body: JsonObject = {
         "model": endpoint.model,
         "messages": [{"role": "user", "content": "Hello!"}],
         "max_tokens": 1,
@@ -131,8 +131,7 @@ def _refusal(endpoint: Endpoint) -> str | None:
 
 
 def _release(endpoint: Endpoint, path: str) -> str | None:
-    body = _get(endpoint, path).json()
-    version = body.get("version") if isinstance(body, dict) else None
+    version = at(_get(endpoint, path).json(), "version")
     try:
         return str(Version(str(version)))
     except InvalidVersion:
