@@ -1,11 +1,12 @@
 """Which interpreter a profile's engine runs in."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from launcher.engines import base
 from launcher.engines.base import Installed, Release
 from launcher.environments import catalogue, find
 from launcher.environments.find import constraint, environment_names
@@ -14,12 +15,15 @@ from launcher.profile.model import Origin, Profile
 from tests.support import venvs
 
 
-class Engine:
+class Engine(base.Engine):
     """An engine that takes its version from the first of its distributions."""
 
     def __init__(self, name: str, *distributions: str) -> None:
         self.name = name
         self.distributions = distributions or (name,)
+
+    def environment_names(self, has_gpu: Callable[[], bool]) -> tuple[str, ...]:
+        return self.distributions[:1] if has_gpu() else self.distributions[-1:]
 
     def installed(
         self, python: str, python_version: str, distributions: Mapping[str, str]
