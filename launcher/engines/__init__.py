@@ -8,10 +8,12 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from launcher.errors import UsageError
+from launcher.errors import PreconditionError, UsageError
 from launcher.nearest import did_you_mean
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from launcher.engines.base import Engine
     from launcher.engines.rules import RuleBook
 
@@ -39,8 +41,18 @@ def names() -> tuple[str, ...]:
 
 
 def every() -> tuple[Engine, ...]:
-    """Every engine there is, ours first."""
-    return tuple(get(name) for name in names())
+    """Every engine that can be used, ours first.
+
+    A broken one of a third party is left out: a profile that names it is told what is wrong with
+    it (`get`), and a command about another engine goes on.
+    """
+    engines = []
+    for name in names():
+        try:
+            engines.append(get(name))
+        except PreconditionError:
+            continue
+    return tuple(engines)
 
 
 def rule_books() -> tuple[RuleBook, ...]:
@@ -56,6 +68,8 @@ def get(name: str) -> Engine:
 
     Raises:
         UsageError: no such engine; names the nearest.
+        PreconditionError: a third party's engine cannot be imported, or lacks members of the
+            Protocol.
     """
     if name in BUILT_IN:
         engine: Engine = importlib.import_module(BUILT_IN[name]).ENGINE
@@ -63,9 +77,30 @@ def get(name: str) -> Engine:
     from importlib import metadata
 
     for point in metadata.entry_points(group=ENTRY_POINT_GROUP, name=name):
-        loaded: Engine = point.load()
-        return loaded
+        return _loaded(name, point)
     meant = did_you_mean(name, names())
     raise UsageError.of(
         "unknown-engine", f"unknown engine {name!r}{meant}", remedy=f"one of: {', '.join(names())}"
     )
+
+
+def _loaded(name: str, point: EntryPoint) -> Engine:
+    """A third party's engine."""
+    from launcher.engines.base import Engine
+
+    try:
+        engine: Engine = point.load()
+    except Exception as error:
+        raise _broken(name, point, f"its import fails: {error!r}") from error
+    members = (m for m in {**Engine.__annotations__, **vars(Engine)} if not m.startswith("_"))
+    lacking = sorted(member for member in members if not hasattr(engine, member))
+    if lacking:
+        raise _broken(name, point, f"it has no {', '.join(lacking)}")
+    return engine
+
+
+def _broken(name: str, point: EntryPoint, why: str) -> PreconditionError:
+    return PreconditionError.of(
+        "broken-engine", f"the engine {name!r} ({point.value}) cannot be used: {why}",
+        remedy="update or remove its package; docs/engines.md lists what an engine has",
+    )  # fmt: skip

@@ -68,6 +68,26 @@ def test_it_is_validated_planned_and_examined(zoo: Zoo) -> None:
     assert not {"paddle-build", "queue-low-byte", "exposed-queues", "gpu-count"} & set(answers)
 
 
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [("import nothing_like_it", "ModuleNotFoundError"), ("ENGINE = object()", "it has no ")],
+)
+def test_a_broken_one_is_named_and_keeps_no_other_from_working(
+    source: str, why: str, zoo: Zoo
+) -> None:
+    (zoo.folder / "broken_bird.py").write_text(source + "\n")
+    info = zoo.folder / "broken_bird-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-bird\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[ernie_deploy.engines]\nbird = broken_bird:ENGINE\n")
+    ran = zoo.run("validate", zoo.profile(engine="bird"), "--json")
+    assert ran.rc == 3, ran.output()
+    assert [e["code"] for e in ran.json["errors"]] == ["broken-engine"]
+    assert why in ran.json["errors"][0]["message"]
+    assert zoo.run("validate", zoo.profile()).rc == 0
+    assert zoo.run("explain", "ED-PARROT-PERCH").rc == 0
+
+
 def test_its_pages_are_explained(zoo: Zoo) -> None:
     rule = zoo.run("explain", "ED-PARROT-PERCH", "--json").json["data"]["page"]
     assert rule["engine"] == "parrot"
