@@ -12,13 +12,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import requests
 
 from launcher.json_values import JsonObject
 from launcher.smoke.checks.toolbox import CARD_QUESTION, WEATHER
 from tests.support import cli, ports, processes
+from tests.support.decoded import JsonDict
 
 QUESTIONS: tuple[tuple[str, list[JsonObject]], ...] = (
     ("What is the capital of France?", []),
@@ -60,15 +61,15 @@ def _step(*arguments: str) -> int:
     return subprocess.run(cli.argv(*arguments), check=False).returncode
 
 
-def _row(profile: str) -> dict[str, Any]:
+def _row(profile: str) -> JsonDict:
     answer = cli.run("status", profile, "--json")
-    row: dict[str, Any] = answer.json["data"]["instances"][0]
+    row: JsonDict = answer.json["data"]["instances"][0]
     return row
 
 
 def _ask(base_url: str) -> None:
     for question, tools in QUESTIONS:
-        body: dict[str, Any] = {
+        body: JsonDict = {
             "messages": [{"role": "user", "content": question}],
             "max_tokens": 256,
             "temperature": 0,
@@ -87,7 +88,7 @@ def _ask(base_url: str) -> None:
             _say(f"  calls   {call['function']['name']}({call['function']['arguments']})")
 
 
-def _recorded(name: str | None) -> dict[str, Any]:
+def _recorded(name: str | None) -> JsonDict:
     """What the instance uses while it is up, from its plan."""
     if name is None:
         return {}
@@ -100,7 +101,7 @@ def _recorded(name: str | None) -> dict[str, Any]:
     }
 
 
-def _left(recorded: dict[str, Any]) -> list[str]:
+def _left(recorded: JsonDict) -> list[str]:
     """What outlived `down`, found without asking ernie-deploy."""
     left = [
         f"process {leak.pid}: {leak.command[:100]}"

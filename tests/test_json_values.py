@@ -1,4 +1,4 @@
-"""Fields of JSON whose shape nobody promised."""
+"""Fields of JSON without a promised shape."""
 
 from __future__ import annotations
 

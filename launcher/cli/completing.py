@@ -58,6 +58,27 @@ def engines(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
     return _fitting(NAMES, incomplete)
 
 
+def models(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """A folder, or a known model by its name or repository; case does not matter."""
+    from launcher.preparation.recommendation import model_names
+
+    lower = incomplete.lower()
+    fitting = [CompletionItem(name) for name in model_names() if name.lower().startswith(lower)]
+    return [_files(incomplete), *fitting]
+
+
+def gpus(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The GPUs of the table."""
+    from launcher.preparation.cards import known_cards
+
+    lower = incomplete.lower()
+    return [
+        CompletionItem(name, help=entry.card.name)
+        for name, entry in known_cards().items()
+        if name.startswith(lower)
+    ]
+
+
 def tags(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Tags of smoke checks."""
     from launcher.smoke.tags import TAGS

@@ -21,7 +21,12 @@ from launcher.result import Result
 @profile_options
 @click.option("--engine-version", metavar="V", help="Plan for this version, installed or not.")
 @click.option("--memory", is_flag=True, help="Does it fit: weights, KV cache, overheads, host.")
-@click.option("--gpu", metavar="NAME", help="With --memory: plan for this card, e.g. h800-80g.")
+@click.option(
+    "--gpu",
+    metavar="NAME",
+    shell_complete=completing.gpus,
+    help="With --memory: plan for this card, e.g. h800-80g.",
+)
 @click.option(
     "--max", "largest", is_flag=True, help="With --memory: how far lengths and sequences can go."
 )

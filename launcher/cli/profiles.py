@@ -14,7 +14,7 @@ from launcher.result import Result
 @click.group(
     "profiles",
     cls=VerbGroup,
-    epilog=examples("profiles list", "profiles init --model ./model -o profile.yaml"),
+    epilog=examples("profiles list", "profiles init ERNIE-4.5-0.3B --gpu a10 -o profile.yaml"),
 )
 def command() -> None:
     """List, show and start profiles; print the schema.
@@ -78,31 +78,55 @@ def schema() -> Result:
     return Result("profiles schema", {"schema": json_schema()})
 
 
-@command.command(epilog=examples("profiles init --engine vllm --model ./model -o profile.yaml"))
+@command.command(
+    epilog=examples(
+        "profiles init ERNIE-4.5-21B-A3B-Thinking --gpu a100-80g -o thinking.yaml",
+        "profiles init baidu/ERNIE-4.5-300B-A47B-Paddle --gpu h800 --gpus 4",
+        "profiles init ./model --engine vllm",
+    )
+)
+@click.argument("model", required=False, shell_complete=completing.models)
 @click.option(
     "--engine",
     default="fastdeploy",
     show_default=True,
     shell_complete=completing.engines,
-    help="The kind of server.",
+    help="Engine of the profile.",
 )
-@click.option("--model", help="Hub id or local folder.")
+@click.option(
+    "--gpu",
+    metavar="NAME",
+    shell_complete=completing.gpus,
+    help="Fit the profile to this GPU, e.g. a10-24g. Default: the GPUs of this machine.",
+)
+@click.option(
+    "--gpus",
+    "count",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Number of GPUs that may be used.  [default: 8 with --gpu, else those of this machine]",
+)
 @click.option(
     "-o",
     "--output",
-    default="profile.yaml",
-    show_default=True,
     metavar="FILE",
-    help="Where to write; an existing file is never overwritten.",
+    help="Write to FILE instead of stdout. An existing file is an error without --force.",
 )
+@click.option("--force", is_flag=True, help="Replace the file of --output if it exists.")
 @json_option
 @verb
-def init(engine: str, model: str | None, output: str) -> Result:
-    """Write a commented profile to start from."""
-    from launcher.profile import catalogue
+def init(
+    model: str | None, engine: str, gpu: str | None, count: int | None, output: str | None,
+    force: bool,
+) -> Result:  # fmt: skip
+    """Write a profile for MODEL: the documented settings, fitted to a GPU.
 
-    catalogue.write_starter(output, engine, model)
-    return Result("profiles init", {"file": output})
+    MODEL is a hub id, a folder or the name of an ERNIE model. Each value has its source as a
+    comment. Without MODEL, write a commented profile with every key.
+    """
+    from launcher.preparation.new_profile import new_profile
+
+    return new_profile(model, engine, gpu=gpu, count=count, output=output, overwrite=force)
 
 
 @command.command("diff-release", epilog=examples("profiles diff-release profile.yaml 2.2 2.4"))

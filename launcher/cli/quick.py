@@ -30,11 +30,11 @@ def run_quick(argv: list[str]) -> int | None:
     least, most, function = VERBS[verb]
     if not least <= len(targets) <= most:
         return None
-    from launcher.cli.outcome import prepare_streams, run_verb
+    from launcher.cli.boundary import prepare_streams, run
 
     prepare_streams()
     as_json = len(targets) < len(rest)
-    return run_verb(verb, lambda: function(targets), argv, as_json=as_json)
+    return run(lambda: function(targets), argv, command=verb, as_json=as_json)
 
 
 def _status(targets: list[str]) -> Result:

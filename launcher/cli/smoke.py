@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +11,7 @@ import click
 from launcher.cli import completing
 from launcher.cli.examples import TARGET_OR_URL, examples
 from launcher.cli.options import EngineName, duration
+from launcher.cli.report_options import ReportFiles, report_options
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
@@ -79,11 +79,7 @@ CLIENTS = ("requests", "openai", "anthropic", "all")
 )
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Set a profile's key.")
 @click.option("--overlay", "overlays", multiple=True, metavar="FILE", help="Merge this file.")
-@click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="JUnit XML file.")
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="HTML report.")
-@click.option(
-    "--markdown", type=click.Path(path_type=Path, dir_okay=False), help="Markdown report."
-)
+@report_options
 @json_option
 @verb
 def command(
@@ -102,9 +98,7 @@ def command(
     promises: tuple[str, ...],
     sets: tuple[str, ...],
     overlays: tuple[str, ...],
-    junit: Path | None,
-    html: Path | None,
-    markdown: Path | None,
+    reports: ReportFiles,
     as_json: bool,
 ) -> Result:
     """Prove that TARGET works.
@@ -116,11 +110,10 @@ def command(
         return _listing(target, names, tags)
     if target is None:
         raise click.UsageError("Missing argument 'TARGET'.")
-    from launcher.report.files import check_writable, write_reports
     from launcher.smoke.run.suite import smoke
     from launcher.smoke.targets.resolve import resolve
 
-    check_writable(junit=junit, html=html, markdown=markdown)
+    reports.check()
     smoke_target = resolve(
         target,
         model=model,
@@ -142,7 +135,7 @@ def command(
             budget=budget,
             progress=progress,
         )
-    return write_reports(result, junit=junit, html=html, markdown=markdown)
+    return reports.write(result)
 
 
 def _progress(as_json: bool) -> AbstractContextManager[Progress | None]:

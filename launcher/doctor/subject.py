@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from launcher import engines, environments, paths
 from launcher.doctor.model import Host, Subject
 from launcher.engines.base import Engine, Installed, PlanContext, Release
+from launcher.environments.suitability import check_machine
 from launcher.errors import DeployError, Problem
 from launcher.profile.model import Profile
 
@@ -58,6 +59,8 @@ def of_profile(profile: Profile, *, keeper: int | None = None) -> Subject:
         engine_problems = error.problems
     release = installed.release if installed else None
     profile_problems = tuple(engine.validate(profile, release))
+    if installed is not None:
+        profile_problems += tuple(check_machine(profile, installed))
     plan, auto = None, frozenset[str]()
     if installed is not None and release is not None and not profile_problems:
         try:

@@ -44,7 +44,7 @@ class Compiler:
 
 @dataclass(frozen=True)
 class Download:
-    """Where a model that is no local folder comes from, and where it is put.
+    """Where the hub model of a profile comes from, and where it is put.
 
     `names` are the folders below `folder` that an earlier download may have made, `host` is the
     hub's host name.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TypedDict
 
 from launcher.engines.base import PlanContext
 from launcher.engines.common import REFERENCE
@@ -46,7 +46,30 @@ def base_url(host: str, port: int) -> str:
     return f"http://{client_host}:{port}/v1"
 
 
-def common_parts(profile: Profile, context: PlanContext) -> dict[str, Any]:
+class CommonParts(TypedDict):
+    """The fields of a launch plan that are the same for every engine."""
+
+    instance: str
+    engine: str
+    release: str | None
+    cwd: str
+    log_folder: str
+    temporary_folder: str
+    pass_env: tuple[str, ...]
+    gpus: tuple[str, ...] | None
+    model: str
+    base_url: str
+    deadlines: Deadlines
+    restart_policy: str
+    max_restarts: int
+    restart_delay: float
+    log_max_size: int
+    log_keep: int
+    engine_log_max_size: int
+    allow_differences: tuple[str, ...]
+
+
+def common_parts(profile: Profile, context: PlanContext) -> CommonParts:
     """The fields of a launch plan that are the same for every engine."""
     return {
         "instance": profile.name,

@@ -11,15 +11,15 @@ from launcher.errors import DeployError, PreconditionError, Problem, ProfileErro
 from launcher.profile.model import Profile
 
 if TYPE_CHECKING:
-    from launcher.engines.base import Engine, Release
+    from launcher.engines.base import Engine, Installed, Release
 
 OF_ONE_KEY = frozenset({
+    "bad-model-path", "model-not-supported", "unknown-capability", "wrong-parser",
     "duplicate-flag", "key-not-supported", "out-of-range", "reserved-flag", "reserved-variable",
-    "port-not-supported", "unknown-flag", "unknown-parser", "unknown-release",
-    "unknown-variable",
+    "port-not-supported", "unknown-flag", "unknown-parser", "unknown-release", "unknown-variable",
     "unsafe-for-shell", "wrong-value",
 })  # fmt: skip
-"""Problems that a key has whatever the others say."""
+"""Problems that a key has whatever the others say, or with keys that are right."""
 NO_ENGINE = {
     "port-not-supported": "none has a port of this name",
     "unknown-flag": "none has this flag",
@@ -37,12 +37,16 @@ def judge(profile: Profile, version: str | None = None) -> dict[str, Any]:
     """
     engine = engines.get(profile.engine)
     try:
-        release, how = _release(engine, profile, version)
+        release, how, installed = _release(engine, profile, version)
     except PreconditionError as error:
         # Without the release: what is wrong in every one that can be meant.
         problems = _without_release(engine, profile, version)
         raise _joined(error, problems) if problems else error from None
     problems = engine.validate(profile, release)
+    if installed is not None:
+        from launcher.environments.suitability import check_machine
+
+        problems = in_file_order([*problems, *check_machine(profile, installed)])
     if problems:
         raise ProfileError(problems)
     return {
@@ -99,7 +103,7 @@ def _of_its_keys(profile: Profile, version: str | None) -> list[Problem]:
     if "engine-version" in profile.origins and profile.engine_version is None:
         return [*_of_interpreter(engine, profile), *_in_every_release(engine, profile)]
     try:
-        release, _ = _release(engine, profile, version)
+        release, _, _ = _release(engine, profile, version)
     except DeployError as error:
         known = [p for p in _without_release(engine, profile, version) if p.code in OF_ONE_KEY]
         return [*error.problems, *known]
@@ -172,11 +176,14 @@ def compare_releases(profile: Profile, old: str, new: str) -> dict[str, Any]:
     return dict(changes)
 
 
-def _release(engine: Engine, profile: Profile, version: str | None) -> tuple[Release | None, str]:
+def _release(
+    engine: Engine, profile: Profile, version: str | None
+) -> tuple[Release | None, str, Installed | None]:
+    """The release to judge for, how it was chosen, and where it is installed here."""
     if version is not None:
-        return engine.release(version), "the release named by --engine-version"
+        return engine.release(version), "the release named by --engine-version", None
     if not engine.local:
-        return None, "an endpoint that a third party runs"
+        return None, "an endpoint that a third party runs", None
     from launcher.environments import find
 
     try:
@@ -186,8 +193,8 @@ def _release(engine: Engine, profile: Profile, version: str | None) -> tuple[Rel
             raise
         constraint_text = profile.engine_version
         admitted = f" that {constraint_text} admits" if constraint_text else ""
-        return None, f"not installed: every known release{admitted}"
+        return None, f"not installed: every known release{admitted}", None
     from launcher.environments.question import ask
 
     ask(engine, installed)
-    return installed.release, f"the release installed in {installed.python}"
+    return installed.release, f"the release installed in {installed.python}", installed

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import platform
 import resource
-import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-PROC = Path("/proc")
+from launcher.host import processes
+
+PROC = Path(processes.PROC)
 
 
 @dataclass(frozen=True)
@@ -90,23 +90,10 @@ def queue_user(queue: MessageQueue, besides: Collection[int] = ()) -> int | None
     for pid, moment in ((queue.last_sender, queue.sent), (queue.last_receiver, queue.received)):
         if pid <= 0 or pid in besides:
             continue
-        began = _began(pid)
+        began = processes.started_at(pid)
         if began is not None and (not moment or began <= moment + 1):
             return pid
     return None
-
-
-def _began(pid: int) -> float | None:
-    """When the process with this number was started (Unix seconds); None where none lives."""
-    try:
-        text = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
-        uptime = float((PROC / "uptime").read_text(encoding="ascii").split()[0])
-    except OSError:
-        return None
-    fields = text.rpartition(")")[2].split()
-    if fields[0] in "ZX":
-        return None
-    return time.time() - uptime + int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def ftok(path: str, project: int) -> int | None:
@@ -119,8 +106,3 @@ def ftok(path: str, project: int) -> int | None:
     except OSError:
         return None
     return ((project & 0xFF) << 24) | ((stat.st_dev & 0xFF) << 16) | (stat.st_ino & 0xFFFF)
-
-
-def release() -> tuple[str, str]:
-    """Kernel release and machine architecture, as `uname` tells them."""
-    return platform.release(), platform.machine()

@@ -14,7 +14,7 @@ from typing import Any
 from launcher.diagnose import log_rules_of, newest_of_instance, rule_of_answer
 from launcher.diagnose.diagnosis import Diagnosis
 from launcher.errors import ExitCode, PreconditionError
-from launcher.instance.first_cause import Report, first_cause
+from launcher.instance.first_cause import Report, errors_as_note, first_cause
 from launcher.instance.health import Health, ask_completion
 from launcher.instance.status import describe, message
 from launcher.instance.store import InstanceDir, view
@@ -117,13 +117,9 @@ def _logs(instance: InstanceDir) -> Result:
 def _without_requests(data: Mapping[str, Any]) -> dict[str, Any]:
     """The logs of a server that answers: a refused request is not a cause."""
     left = _set_aside(data) if data["kind"] == "request" else dict(data)
-    errors, left["first_errors"] = left["first_errors"], []
-    if errors:
-        one = errors[0]
-        left["remedy"] = left["remedy"] if left["rule"] else ""
-        note = f"its logs hold error lines, the first at {one['file']}:{one['line']}: {one['text']}"
-        left["notes"] = [*left["notes"], f"{note} (the server answers)"]
-    return left
+    if left["first_errors"] and not left["rule"]:
+        left["remedy"] = ""
+    return errors_as_note(left, "the server answers")
 
 
 def _no_request(result: Result) -> Result:

@@ -72,10 +72,26 @@ def first_cause(instance: InstanceDir) -> Result:
             data = _as_decided(data, state.error, report)
         elif not diagnosis.conclusive:
             data["cause"], data["remedy"] = report.message, report.remedy or ""
-    is_failure = diagnosis.conclusive or (report is not None and not ended_by_us)
+        elif ended_by_us and diagnosis.rule_id is None:
+            # Lines that no rule knows did not end it: a command did.
+            data = errors_as_note(data, "it did not end by them")
+            data["cause"], data["remedy"] = report.message, report.remedy or ""
+    is_failure = diagnosis.rule_id is not None
+    if not ended_by_us:
+        is_failure = diagnosis.conclusive or report is not None
     return Result(
         "diagnose", data, instance.name, ExitCode.NEGATIVE if is_failure else ExitCode.DONE
     )
+
+
+def errors_as_note(data: Mapping[str, Any], reason: str) -> dict[str, Any]:
+    """`data` with its unknown error lines as a note: they are not a cause, for this `reason`."""
+    errors = data["first_errors"]
+    if not errors:
+        return dict(data)
+    one = errors[0]
+    note = f"its logs hold error lines, the first at {one['file']}:{one['line']}: {one['text']}"
+    return {**data, "first_errors": [], "notes": [*data["notes"], f"{note} ({reason})"]}
 
 
 def _until(instance: InstanceDir, state: State | None) -> dict[str, int] | None:

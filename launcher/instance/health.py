@@ -69,8 +69,8 @@ def with_stopped(answered: Health, processes: Iterable[Mapping[str, Any]]) -> He
 
     A FastDeploy whose worker stands still goes on answering 200 for 30 s.
     """
-    from launcher.keeper import command_line
-    from launcher.keeper.identity import look
+    from launcher.host.processes import command_line, look
+    from launcher.keeper.command_line import program
 
     stopped = []
     for recorded in processes:
@@ -79,9 +79,7 @@ def with_stopped(answered: Health, processes: Iterable[Mapping[str, Any]]) -> He
             stopped.append(now)
     if not stopped:
         return answered
-    names = ", ".join(
-        f"{p.pid} ({command_line.program(command_line.read(p.pid), p.name)})" for p in stopped
-    )
+    names = ", ".join(f"{p.pid} ({program(command_line(p.pid), p.name)})" for p in stopped)
     message = f"{answered.message}; stopped by a signal (SIGSTOP): {names}"
     pids = " ".join(str(p.pid) for p in stopped)
     remedy = f"`kill -CONT {pids}` lets it continue; find who stopped it"
@@ -132,10 +130,10 @@ def _key(plan: LaunchPlan) -> str | None:
 
 def _other_holder(port: int, pids: list[int], keeper: int | None) -> str | None:
     """Who listens on `port` where no process of the instance does; None where no other does."""
-    from launcher.keeper.identity import descendants, look
-    from launcher.probe.sockets import describe_holder, holder, listeners
+    from launcher.host.processes import descendants, look
+    from launcher.host.sockets import describe_holder, holder, listeners_on
 
-    sockets = listeners(port)
+    sockets = listeners_on(port)
     if not sockets or any(holder(one.inode, pids) is not None for one in sockets):
         return None
     # A worker that was booted a moment ago is not recorded yet.

@@ -188,10 +188,3 @@ def _format(line: str, times: bool, redactor: Redactor) -> str:
     stamp, stream, _, text = record
     text = redactor.text(plain(text))
     return f"{stamp} {stream} {text}" if times else text
-
-
-def events(instance: InstanceDir) -> list[dict[str, object]]:
-    """The instance's history, for `--json`."""
-    from launcher.keeper.events import read_events
-
-    return read_events(instance.folder)

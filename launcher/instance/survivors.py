@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from launcher.host import processes
+from launcher.keeper import mark
 from launcher.keeper.identity import (
     FOLDER_VARIABLE,
     TOKEN_VARIABLE,
@@ -18,9 +20,10 @@ from launcher.keeper.identity import (
     environment,
     look,
 )
+from launcher.keeper.mark import Mark
 from launcher.keeper.state import State
+from launcher.preparation.keepers import kept_folder
 
-KEEPER = ("-m", "launcher.keeper")
 MARK = b"ERNIE_DEPLOY_"
 """Begins the names of the variables by which keepers are handed their task, engines marked."""
 
@@ -34,6 +37,8 @@ class Survivor:
     token: str
     temporary: str | None
     """Its TMPDIR: the private folder of that start."""
+    mark: Mark | None
+    """What its start may leave, where that was told to it."""
 
 
 def keeper_of(folder: Path, state: State | None = None) -> Process | None:
@@ -53,20 +58,18 @@ def folder_kept_by(process: Process) -> str | None:
     """The folder of the instance whose keeper this is; None where it is not a keeper."""
     if process.state in "ZX":
         return None
-    try:
-        raw = Path(f"/proc/{process.pid}/cmdline").read_bytes()
-    except OSError:
-        return None
-    argv = [os.fsdecode(word) for word in raw.split(b"\0")[:-1]]
-    if len(argv) < 3 or tuple(argv[-3:-1]) != KEEPER:
-        return None
-    return argv[-1]
+    return kept_folder(process.pid)
 
 
 def engine_of(folder: Path) -> list[Survivor]:
     """The living processes of engines that were started for the instance in `folder`."""
     real_folder = os.path.realpath(folder)
     return [one for one in _engines(_own()) if os.path.realpath(one.folder) == real_folder]
+
+
+def mark_of(folder: Path, token: str) -> Mark | None:
+    """What a living process of that start was told of what it may leave; None without one."""
+    return next((one.mark for one in engine_of(folder) if one.token == token and one.mark), None)
 
 
 def names(instances: Path) -> set[str]:
@@ -89,21 +92,19 @@ def _keeps(process: Process, folder: Path) -> bool:
 
 def _own() -> Iterator[Process]:
     """Living processes that an `up` or a keeper has marked; only our own can be read."""
-    for name in os.listdir("/proc"):
-        if not name.isdigit() or int(name) == os.getpid():
+    for pid in processes.pids():
+        if pid == os.getpid():
             continue
-        try:
-            marked = MARK in Path("/proc", name, "environ").read_bytes()
-        except OSError:
-            continue
-        process = look(int(name)) if marked else None
+        process = look(pid) if MARK in processes.raw_environment(pid) else None
         if process is not None and process.state not in "ZX":
             yield process
 
 
 def _engines(marked: Iterable[Process]) -> Iterator[Survivor]:
     for process in marked:
-        variables = environment(process.pid, (TOKEN_VARIABLE, FOLDER_VARIABLE, "TMPDIR"))
+        names = (TOKEN_VARIABLE, FOLDER_VARIABLE, mark.VARIABLE, "TMPDIR")
+        variables = environment(process.pid, names)
         token, folder = variables.get(TOKEN_VARIABLE), variables.get(FOLDER_VARIABLE)
         if token and folder and token.startswith(f"{os.path.basename(folder)}:"):
-            yield Survivor(process, folder, token, variables.get("TMPDIR"))
+            told = mark.decode(variables.get(mark.VARIABLE, ""))
+            yield Survivor(process, folder, token, variables.get("TMPDIR"), told)

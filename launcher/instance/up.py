@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from launcher.errors import ExitCode, PreconditionError, Problem
-from launcher.instance import start, teardown
+from launcher.instance import remains, start, teardown
 from launcher.instance.differences import differences
 from launcher.instance.interrupt import Interrupt, interruptible
 from launcher.instance.options import StartOptions
@@ -99,7 +99,7 @@ class _Start:
         fresh = not instance.exists
         prepared = None
         try:
-            cleaned = teardown.clean_if_lost(instance)
+            cleaned = remains.clean_if_lost(instance)
             if cleaned is not None:
                 self.on_event({"event": "cleaned", "receipt": cleaned, "time": time.time()})
             prepared = prepare.prepare(

@@ -9,11 +9,12 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from launcher.host.processes import summary
+from launcher.host.sockets import holder, listeners_on
 from launcher.keeper import identity, leftovers, sessions
 from launcher.keeper.identity import Process
 from launcher.keeper.state import State
 from launcher.plan.model import PortUse
-from launcher.probe.sockets import command_line, holder, listeners
 
 KILL_DEADLINE = 10.0
 """Seconds until a SIGKILLed process that is still there is reported: it hangs in the kernel."""
@@ -121,13 +122,13 @@ def clean(
     temporary = [c for c in temporary if leftovers.still_there(c)]
     left_ports = []
     for use in ports:
-        for listener in listeners(use.number):
+        for listener in listeners_on(use.number):
             pid = holder(listener.inode, pids)
             if pid is not None:
                 left_ports.append(use.number)
             else:
                 foreign.append(f"port {use.number} is held by another program")
-    details = [f"process {p.pid} ({command_line(p.pid)})" for p in left_processes]
+    details = [f"process {p.pid} ({summary(p.pid)})" for p in left_processes]
     details += [f"port {number}" for number in left_ports]
     details += [str(c["path"]) for c in (*shm, *temporary)]
     details += [f"message queue {c['id']} (key {c['key']:#010x})" for c in queues]

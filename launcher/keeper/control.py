@@ -24,6 +24,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from launcher.host.processes import own_descriptor
+
 PROTOCOL = 1
 LONGEST_POLL = 24 * 3600.0
 """Seconds of one wait for a line; poll counts milliseconds in 32 bits, deadlines may be longer."""
@@ -39,7 +41,7 @@ def folder_address(folder: Path) -> tuple[int, str]:
     /proc/self/fd is always short. The caller closes the descriptor.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    return descriptor, f"/proc/self/fd/{descriptor}/control.sock"
+    return descriptor, f"{own_descriptor(descriptor)}/control.sock"
 
 
 class Client:

@@ -69,7 +69,7 @@ class Keeper:
         self._secrets = dict(secrets)
         self._environ = environ
         self._parent = parent
-        self._notifier = Notifier(dict(environ))
+        self._notifier = Notifier(dict(environ), self.loop)
         self._stop = StopRequest()
         self._run = self._new_run()
 

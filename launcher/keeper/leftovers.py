@@ -19,10 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from launcher.host import kernel
+from launcher.host import kernel, processes, sockets
 from launcher.host.kernel import MessageQueue
 from launcher.plan.model import Leftovers
-from launcher.probe.sockets import holder
 
 SHM = Path("/dev/shm")  # noqa: S108 - POSIX shared memory is what this is about
 _IN_SHM = re.compile(rb"/dev/shm/[^/\n]+(?<! \(deleted\))$", re.M)
@@ -112,6 +111,16 @@ class Claims:
         self.queues_before = {queue.ident for queue in found_queues}
         return found_queues
 
+    def begin_late(self, started: float) -> None:
+        """Instead of `look_before`, for who comes later: what is older was there before."""
+        self.started = started
+        paths = [str(SHM / name) for name in self.spec.shm]
+        paths += [path for pattern in self.spec.temporary for path in glob.glob(pattern)]
+        for path in paths:
+            path_identity = file_identity(path)
+            if path_identity is not None and not _is_younger(path_identity, started):
+                self.before[path] = path_identity
+
     def look(self, pids: list[int]) -> bool:
         """Claim what has appeared since; `pids` are the living tree. True where that is news."""
         count = len(self.shm) + len(self.queues) + len(self.temporary)
@@ -148,7 +157,7 @@ class Claims:
         use it; of a queue, the last sender or receiver has to be dead as well. (That it was one
         of ours cannot be asked for: its worker may never have been seen.)
         """
-        everybody = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+        everybody = processes.pids()
         for name in self.spec.shm:
             path = str(SHM / name.replace("{pid}", str(self.pid)))
             path_identity = file_identity(path)
@@ -211,9 +220,10 @@ def used_shm(
     """
     paths: set[str] = set()
     for pid in pids:
-        for text in _mentions(pid, ("maps",)):
+        for text in _mentions(pid, environment=False):
             paths |= {os.fsdecode(path) for path in _IN_SHM.findall(text)}
-    paths |= {path for path, inode in _unix_sockets() if holder(inode, list(pids)) is not None}
+    bound = [one for one in sockets.unix_sockets() if is_in_shm(one.path)]
+    paths |= {one.path for one in bound if sockets.holder(one.inode, pids) is not None}
     fresh = [path for path in sorted(paths) if path not in known_names and is_in_shm(path)]
     identities = [one for path in fresh if (one := file_identity(path)) is not None]
     own_files = [one for one in identities if _made_since(one, started)]
@@ -229,11 +239,10 @@ def _used_elsewhere(paths: Collection[str], pids: Collection[int]) -> set[str]:
     Each process is looked at once, whatever the number of paths: a server has some twenty.
     """
     remaining, used = set(paths), set()
-    everybody = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    for pid in everybody:
+    for pid in processes.pids():
         if pid in pids:
             continue
-        for text in _mentions(pid, ("maps",)):
+        for text in _mentions(pid, environment=False):
             if b"/dev/shm/" in text:
                 used |= remaining & {os.fsdecode(path) for path in _IN_SHM.findall(text)}
     return used
@@ -249,19 +258,18 @@ def _made_since(path_identity: dict[str, Any], started: float) -> bool:
         info = os.stat(path_identity["path"], follow_symlinks=False)
     except OSError:
         return False
-    born = path_identity["born"] / 1e9 if path_identity["born"] is not None else info.st_mtime
     plain = stat.S_ISREG(info.st_mode) or stat.S_ISSOCK(info.st_mode)
-    return plain and info.st_uid == os.getuid() and born >= started
+    return plain and _is_younger(path_identity, started)
 
 
-def _unix_sockets() -> list[tuple[str, int]]:
-    """Paths in /dev/shm at which a process listens, with the sockets' inodes."""
+def _is_younger(path_identity: dict[str, Any], started: float) -> bool:
+    """True for what our user has made since `started`."""
     try:
-        table = Path("/proc/net/unix").read_text(errors="replace")
+        info = os.stat(path_identity["path"], follow_symlinks=False)
     except OSError:
-        return []
-    rows = [line.split(maxsplit=7) for line in table.splitlines()[1:]]
-    return [(row[7], int(row[6])) for row in rows if len(row) > 7 and is_in_shm(row[7])]
+        return False
+    born = path_identity["born"] / 1e9 if path_identity["born"] is not None else info.st_mtime
+    return info.st_uid == os.getuid() and born >= started
 
 
 def _bound(path: str, pids: Iterable[int]) -> bool:
@@ -269,15 +277,9 @@ def _bound(path: str, pids: Iterable[int]) -> bool:
 
     Some of FastDeploy's sockets (`processor_cache.ipc`) have one name for all servers of a host.
     """
-    try:
-        table = Path("/proc/net/unix").read_text(errors="replace")
-    except OSError:
-        return False
-    inodes = [line.split()[6] for line in table.splitlines() if line.endswith(f" {path}")]
-    if not inodes:
-        return False
     ours = list(pids)
-    return any(holder(int(inode), ours) is None for inode in inodes)
+    inodes = [one.inode for one in sockets.unix_sockets() if one.path == path]
+    return any(sockets.holder(inode, ours) is None for inode in inodes)
 
 
 def users(path: str, pids: Iterable[int]) -> list[int]:
@@ -309,14 +311,12 @@ def _named_after(path: str, pids: set[int]) -> bool:
     return any(int(number) in pids for name in names for number in _PID_IN_NAME.findall(name))
 
 
-def _mentions(pid: int, names: Iterable[str] = ("environ", "maps")) -> Iterator[bytes]:
-    for name in names:
-        with contextlib.suppress(OSError):
-            yield Path(f"/proc/{pid}/{name}").read_bytes()
-    with contextlib.suppress(OSError):
-        for descriptor in os.listdir(f"/proc/{pid}/fd"):
-            with contextlib.suppress(OSError):
-                yield os.fsencode(os.readlink(f"/proc/{pid}/fd/{descriptor}"))
+def _mentions(pid: int, *, environment: bool = True) -> Iterator[bytes]:
+    if environment:
+        yield processes.raw_environment(pid)
+    yield processes.maps(pid)
+    for _, target in processes.open_files(pid):
+        yield os.fsencode(target)
 
 
 def used_by_others(claim: dict[str, Any], ours: Iterable[int]) -> list[int]:
@@ -324,8 +324,7 @@ def used_by_others(claim: dict[str, Any], ours: Iterable[int]) -> list[int]:
     if not claim.get("shared") or not still_there(claim):
         return []
     mine = {os.getpid(), *ours}
-    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    return users(claim["path"], [pid for pid in pids if pid not in mine])
+    return users(claim["path"], [pid for pid in processes.pids() if pid not in mine])
 
 
 def remove_file(claim: dict[str, Any]) -> bool:

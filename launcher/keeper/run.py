@@ -15,7 +15,8 @@ from pathlib import Path
 from launcher.diagnose import log_lengths
 from launcher.errors import ExitCode, Problem
 from launcher.files import lengths
-from launcher.keeper import cleanup, command_line, identity, precondition, tree
+from launcher.host.processes import OUR_LIMITS
+from launcher.keeper import cleanup, command_line, identity, mark, precondition, tree
 from launcher.keeper.conclusion import OUR_SIGNALS, conclude, look_up_worker_exit
 from launcher.keeper.engine_lines import EngineLines
 from launcher.keeper.engine_process import EngineProcess
@@ -106,7 +107,7 @@ class Run:
         self._tick: Timer | None = None
         self._deadline: Timer | None = None
         self._ticks = 0
-        self._loss_told = False
+        self._loss_told = self._limit_told = False
 
     def live(self) -> ExitCode:
         """One run of the engine, from nothing to nothing."""
@@ -137,6 +138,7 @@ class Run:
         env = environment(self._plan, self._environ, self._secrets)
         env[identity.TOKEN_VARIABLE] = self._state.token
         env[identity.FOLDER_VARIABLE] = str(self._folder)
+        env[mark.VARIABLE] = mark.encode(self._plan, self._state.started_at)
         try:
             self._engine = EngineProcess(
                 self._loop, self._plan, env, self._folder / "logs" / "engine.log", self._attention
@@ -267,6 +269,18 @@ class Run:
         self._tick = self._loop.call_later(wait, self._on_tick)
 
     def _on_tick(self) -> None:
+        try:
+            self._look_around()
+        except OSError as error:
+            if error.errno not in OUR_LIMITS:
+                raise
+            if not self._limit_told:
+                self._limit_told = True
+                message = f"the engine's processes cannot be looked at: {error.strerror}"
+                self._record.event("warning", message=message)
+        self._schedule_tick()
+
+    def _look_around(self) -> None:
         self._ticks += 1
         lines = self._discover()
         if self._state.state == InstanceState.LOADING and self._progress:
@@ -287,7 +301,6 @@ class Run:
             self._record.event("warning", message="the engine's output is being lost: disk full?")
         if self._record.dirty:
             self._record.write()
-        self._schedule_tick()
 
     def _discover(self) -> dict[int, str]:
         """Take in what is new in the tree; returns the command lines of its processes."""

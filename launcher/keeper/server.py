@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import errno
 import json
 import os
 import select
@@ -33,6 +34,9 @@ LONGEST_DELAY = 256 * 1024
 """Bytes that wait for a slow reader before it is hung up on."""
 MOST_CONNECTIONS = 64
 """More are not needed; the one that was silent for the longest time makes room."""
+PAUSE = 0.2
+"""Seconds until the next try to accept where no descriptor was left."""
+NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 LAST_WORDS = 1.0
 """Seconds in which, at the end, readers may take what still waits for them."""
 
@@ -106,15 +110,34 @@ class Server:
     # -- connections ------------------------------------------------------------------------
 
     def _accept(self) -> None:
-        # Nothing to accept any more, or no descriptors left: the keeper itself must go on.
-        with contextlib.suppress(OSError):
+        try:
             accepted, _ = self._socket.accept()
-            accepted.setblocking(False)
-            if len(self._connections) >= MOST_CONNECTIONS:
-                self._drop(min(self._connections, key=lambda one: (one.follows, one.heard)))
-            connection = _Connection(accepted)
-            self._connections.append(connection)
-            self._listen_to(connection)
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                self._pause()
+            return  # else there is nothing to accept any more
+        accepted.setblocking(False)
+        if len(self._connections) >= MOST_CONNECTIONS:
+            self._drop_silent()
+        connection = _Connection(accepted)
+        self._connections.append(connection)
+        self._listen_to(connection)
+
+    def _drop_silent(self) -> None:
+        self._drop(min(self._connections, key=lambda one: (one.follows, one.heard)))
+
+    def _pause(self) -> None:
+        """Who waits to be accepted would wake the loop again at once, for as long as it waits."""
+        if self._connections:
+            self._drop_silent()
+        listener = self._socket
+        self._loop.remove_reader(listener.fileno())
+
+        def go_on() -> None:
+            if self._socket is listener and listener.fileno() >= 0:
+                self._loop.add_reader(listener.fileno(), self._accept)
+
+        self._loop.call_later(PAUSE, go_on)
 
     def _listen_to(self, connection: _Connection) -> None:
         self._loop.add_reader(connection.socket.fileno(), lambda: self._readable(connection))

@@ -27,9 +27,9 @@ from launcher.errors import (
     UsageError,
 )
 from launcher.host import weights
-from launcher.nearest import did_you_mean
 from launcher.plan import memory
 from launcher.plan.memory import Card, Prediction, Shape
+from launcher.preparation.cards import find_card
 from launcher.profile.model import Profile
 from launcher.result import Result
 
@@ -40,8 +40,6 @@ _COLUMNS = frozenset({
 
 ENOUGH = 64 * MIB
 """Bytes read of one log: a server that has run for days has written gigabytes since."""
-
-_CARDS = Path(memory.__file__).parent / "data" / "gpus.json"
 
 
 def memory_plan(profile: Profile, *, version: str | None, gpu: str | None, largest: bool) -> Result:
@@ -186,16 +184,7 @@ def card_of(profile: Profile, gpu: str | None) -> Card:
         PreconditionError: no GPU is here and none was named.
     """
     if gpu is not None:
-        cards = json.loads(_CARDS.read_text(encoding="utf-8"))["cards"]
-        if gpu not in cards:
-            begins = next((card for card in cards if card.startswith(gpu)), None)
-            meant = f"; did you mean {begins!r}?" if begins else did_you_mean(gpu, cards)
-            raise UsageError.of(
-                "unknown-gpu", f"the table has no card {gpu!r}{meant}", None,
-                f"one of: {', '.join(cards)}",
-            )  # fmt: skip
-        entry = cards[gpu]
-        return Card(entry["title"], entry["total_mib"] * MIB, "table")
+        return find_card(gpu).card
     from launcher.host import gpus
 
     report = gpus.query()

@@ -11,6 +11,7 @@ from launcher import engines, environments, paths
 from launcher.engines.base import Engine, Installed, PlanContext, Release
 from launcher.engines.common import in_file_order
 from launcher.environments import question
+from launcher.environments.suitability import check_machine
 from launcher.errors import PreconditionError, ProfileError
 from launcher.plan.model import LaunchPlan
 from launcher.preparation import gpus, leases
@@ -53,6 +54,9 @@ def engine_of(profile: Profile) -> tuple[Engine, Installed, Release]:
         raise
     question.ask(engine, installed)
     check(engine, profile, release)
+    problems = check_machine(profile, installed)
+    if problems:
+        raise ProfileError(problems)
     return engine, installed, release
 
 

@@ -1,9 +1,9 @@
 """Reads a profile: schema, overlays, variables, and where every value came from.
 
-`load` is the way in. `reference.yaml` lists the keys; `layers` joins files and options into one
-tree of `nodes`; `variables` puts the environment in; `types` reads the tree by the `schema`, with
-one object for each type; `combine` looks at keys together; `build` makes the `Profile`; `loader`
-does it all in order.
+`load` is the way in. `reference.yaml` lists the keys; `layers` joins files into one tree of
+`nodes`; `variables` puts the environment in; `set_option` lays options over it; `types` reads the
+tree by the `schema`, with one object for each type; `combine` looks at keys together; `build` makes
+the `Profile`; `loader` does it all in order.
 """
 
 from __future__ import annotations

@@ -57,10 +57,10 @@ def _text(values: JsonObject, key: str) -> str | None:
 
 def _section(default: Section, values: JsonObject, name: str) -> Section:
     """`default` with the fields that the section gives."""
-    given = object_at(values, name)
+    section = object_at(values, name)
     fields: dict[str, Any] = {}  # of as many types as the section has fields
     for field in dataclasses.fields(default):
-        value = given.get(field.name.replace("_", "-"))
+        value = section.get(field.name.replace("_", "-"))
         if is_list(value):
             value = tuple(value)
         if _is_like(value, getattr(default, field.name)):

@@ -7,15 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from launcher.errors import DeployError, PreconditionError, Problem, ProfileError
-from launcher.json_values import object_at
+from launcher.json_values import is_list, object_at
 from launcher.profile import combine, nodes, scalars
 from launcher.profile.build import build
 from launcher.profile.checker import Checker
-from launcher.profile.layers import Layers, find_profile, set_value
+from launcher.profile.layers import Layers
 from launcher.profile.model import Origin, Profile
 from launcher.profile.nodes import Scalar, SourceError
+from launcher.profile.profile_files import find_profile
 from launcher.profile.scalars import ScalarError
 from launcher.profile.schema import paths
+from launcher.profile.set_option import set_value
 from launcher.profile.types import read
 from launcher.profile.variables import expand_tree
 
@@ -159,13 +161,13 @@ def _defaults(checker: Checker) -> None:
             continue
         values = dict(object_at(checker.values, above)) if above else checker.values
         if isinstance(key.default, Mapping):
-            given = object_at(values, name)
+            explicit = object_at(values, name)
             for inner in key.default:
-                if inner not in given:
+                if inner not in explicit:
                     checker.origins[f"{path}.{inner}"] = Origin("default")
-            values[name] = {**key.default, **given}
+            values[name] = {**key.default, **explicit}
         elif name not in values:
-            values[name] = key.default
+            values[name] = list(key.default) if is_list(key.default) else key.default
             checker.origins[path] = Origin("default")
         if above:
             checker.values[above] = values

@@ -58,9 +58,13 @@ def schema(result: Result) -> str:
 
 
 def init(result: Result) -> str:
-    """`profiles init`: what was written and what comes next."""
-    file = result.data["file"]
-    return f"wrote {file}; next: ernie-deploy validate {file}"
+    """`profiles init`: the profile for stdout; for a file its name, the notes and the next step."""
+    data = result.data
+    file = data["file"]
+    if file is None:
+        return str(data["text"]).rstrip("\n")
+    notes = [f"note: {note}" for note in data["notes"]]
+    return "\n".join([f"wrote {file}", *notes, f"next: ernie-deploy validate {file}"])
 
 
 def diff_release(result: Result) -> str:

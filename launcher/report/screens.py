@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from launcher import engines as engine_list
@@ -14,6 +14,7 @@ from launcher.report.paint import STATES
 from launcher.report.table import Column, fitted, table
 from launcher.report.terminal import Terminal, one_line, wrap
 from launcher.result import Result
+from launcher.smoke.tags import theme_of
 
 Screen = Callable[[Result, Terminal], "str | None"]
 """Text of a result for a terminal; None: the plain text is shown there too."""
@@ -152,26 +153,33 @@ def explain(result: Result, terminal: Terminal) -> str | None:
 
 
 def smoke(result: Result, terminal: Terminal) -> str | None:
-    """`smoke --list`: checks and tags; a run is told line by line."""
+    """`smoke --list`: checks by theme, one line each; a run is told line by line."""
     if "target" in result.data:
         return None
+    groups: dict[str, list[tuple[str, str, str]]] = {tag: [] for tag in result.data["tags"]}
+    for c in result.data["checks"]:
+        needs = ", ".join(c["needs"]) or "nothing"
+        groups.setdefault(theme_of(c["tags"]), []).append((c["name"], c["purpose"], needs))
     columns = (
-        Column("CHECK", None, 0, lambda value: ("cyan",)), Column("WHAT IT PROVES", 40),
-        Column("TAGS", 10, 1), Column("NEEDS", 16, 2),
+        Column("CHECK", None, 0, lambda value: ("cyan",)), Column("WHAT IT PROVES", 56),
+        Column("NEEDS", 12, 1),
     )  # fmt: skip
-    rows = [
-        (c["name"], c["purpose"], _tags(c["tags"]), ", ".join(c["needs"]) or "nothing")
-        for c in result.data["checks"]
-    ]
-    tags = list(result.data["tags"].items())
-    lines = [*table(terminal, columns, rows), ""]
-    meanings = (Column("TAG", None, 0, lambda value: ("cyan",)), Column("MEANING", 16))
-    lines += table(terminal, meanings, tags)
+    widths = fitted(terminal, columns, [row for rows in groups.values() for row in rows])
+    lines: list[str] = []
+    for tag, rows in groups.items():
+        if rows:
+            meaning = "and in no other" if tag == "full" else result.data["tags"].get(tag)
+            heading = terminal.clip(f"--tag {tag}" + (f": {meaning}" if meaning else ""))
+            lines += table(terminal, columns, rows, headings=not lines, widths=widths)
+            lines.insert(len(lines) - len(rows), terminal.style(heading, "bold", "blue"))
+            lines.append("")
+    quick = [c["name"] for c in result.data["checks"] if "quick" in c["tags"]]
+    listed = [name for name, _, _ in groups.get("quick", ())]
+    also = [name for name in quick if name not in listed]
+    if also:
+        lines += wrap(f"--tag quick, the default, also runs {', '.join(also)}.", terminal.width, "")
+    lines += wrap("--tag full runs every check.", terminal.width, "")
     return "\n".join(lines)
-
-
-def _tags(names: Sequence[str]) -> str:
-    return ", ".join(name for name in names if name != "full") or "full only"
 
 
 def wrapped(text: str, terminal: Terminal) -> str:

@@ -65,6 +65,7 @@ MODULES = (
     "long",
     "load",
     "security",
+    "vision",
     "errors",
     "server",
     "anthropic",

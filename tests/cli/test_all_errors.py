@@ -145,3 +145,25 @@ def test_an_interpreter_that_is_not_there_hides_nothing_from_other_verbs(
     keys = ("ports", "engine-args", "python")
     got = problems_of([{**RIGHT, "engine": engine, **wrong(keys)}], tmp_path, verb=verb)
     assert expected(keys) <= set(got)
+
+
+@pytest.mark.parametrize(
+    ("keys", "error"),
+    [
+        ({"engine": "hosted", "base-url": "https://x.example/v1", "promises": "[chatt]"},
+         ("unknown-capability", "promises")),
+        ({"model": "baidu/ERNIE-4.5-0.3B-Paddle", "engine-version": "2.4",
+          "parsers": "{reasoning: ernie-x1}"},
+         ("wrong-parser", "parsers")),
+        ({"model": "baidu/ERNIE-4.5-VL-28B-A3B-Thinking", "engine-version": "2.2"},
+         ("model-not-supported", "model")),
+        ({"engine": "transformers", "model": "./a@b"}, ("bad-model-path", "model")),
+    ],
+)  # fmt: skip
+def test_what_only_an_engine_knows_of_its_keys_is_said_beside_a_wrong_one(
+    keys: dict[str, str], error: tuple[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "a@b").mkdir()
+    assert problems_of([{**RIGHT, **keys}], tmp_path) == [error]
+    got = problems_of([{**RIGHT, **keys, **wrong(("max-model-len",))}], tmp_path)
+    assert {error, *expected(("max-model-len",))} == set(got)

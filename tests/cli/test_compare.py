@@ -13,7 +13,7 @@ from launcher.smoke.comparison.cost import cost, list_price, prices
 from launcher.smoke.comparison.toolset import PromptResult, agreement, counted
 from tests.report.ant_schema import violations
 from tests.smoke.defects import DEFECTS
-from tests.smoke.servers import Defect, Server, serve
+from tests.smoke.servers import Defect, RouteAnswer, Server, serve
 
 PROMPTS = {
     "prompts": [
@@ -112,7 +112,7 @@ def test_a_baseline_that_cannot_be_stored_afterwards_does_not_hide_the_compariso
 
     def take_away(
         server: Server, method: str, path: str, data: bytes, headers: object
-    ) -> tuple[int, object] | None:
+    ) -> RouteAnswer | None:
         if method == "POST" and folder.exists():
             folder.rmdir()
         return None

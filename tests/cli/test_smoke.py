@@ -6,18 +6,18 @@ import json
 import signal
 import socket
 from dataclasses import replace
+from email.message import Message
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from click import UsageError
 from click.testing import CliRunner, Result
 
 from launcher.cli.main import group
 from launcher.smoke.check import all_checks
 from launcher.smoke.tags import TAGS
 from tests.smoke.defects import DEFECTS
-from tests.smoke.servers import Defect, Server, serve
+from tests.smoke.servers import Defect, RouteAnswer, Server, serve
 from tests.support import cli
 from tests.support.rig import Rig
 
@@ -90,8 +90,8 @@ def test_a_report_that_cannot_be_written_afterwards_does_not_hide_the_run(
     defect = DEFECTS[broken] if broken else honest
 
     def take_away(
-        server: Server, method: str, path: str, data: bytes, headers: object
-    ) -> tuple[int, object] | None:
+        server: Server, method: str, path: str, data: bytes, headers: Message
+    ) -> RouteAnswer | None:
         if folder.exists():
             folder.rmdir()
         return defect.route(server, method, path, data, headers) if defect.route else None
@@ -229,6 +229,6 @@ def test_the_list_as_json_and_of_one_tag() -> None:
 
 @pytest.mark.parametrize("arguments", [(), ("--list", "http://127.0.0.1:9")])
 def test_without_a_target_there_is_a_list_or_nothing(arguments: tuple[str, ...]) -> None:
-    error = run(*arguments).exception
-    assert isinstance(error, UsageError)
-    assert "TARGET" in str(error)
+    ran = run(*arguments)
+    assert ran.return_value == 2
+    assert "TARGET" in ran.stderr

@@ -3,13 +3,13 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from launcher.cli.main import group
 from tests.support.cli import Ran
+from tests.support.decoded import JsonDict
 
 CARD = """\
 name: card
@@ -31,7 +31,7 @@ def card(tmp_path: Path) -> Path:
     return path
 
 
-def validate(*arguments: str) -> tuple[int, dict[str, Any]]:
+def validate(*arguments: str) -> tuple[int, JsonDict]:
     done = CliRunner().invoke(
         group, ["validate", *arguments, "--json"], standalone_mode=False, catch_exceptions=False
     )

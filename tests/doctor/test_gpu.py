@@ -1,14 +1,13 @@
 """GPU checks; the cards are simulated at the boundary of nvidia-ml-py and nowhere else."""
 
-from typing import Any
-
 import pytest
 
 from launcher import doctor
-from tests.doctor.conftest import GIB, card
+from tests.doctor.conftest import GIB, Examine, Gpus, card
+from tests.support.decoded import JsonDict
 
 
-def test_cards_in_order(examine: Any, gpus: Any) -> None:
+def test_cards_in_order(examine: Examine, gpus: Gpus) -> None:
     gpus(card(), card())
     findings = examine(**{"tensor-parallel-size": 2})
     assert findings["driver"].answer == "PASS"
@@ -20,7 +19,7 @@ def test_cards_in_order(examine: Any, gpus: Any) -> None:
     assert "80_90" in findings["gpu-architecture"].evidence
 
 
-def test_no_driver(examine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_driver(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     finding = examine()["driver"]
     assert finding.answer == "FAIL"
@@ -48,9 +47,9 @@ def test_a_machine_without_a_gpu_is_not_passed_over(monkeypatch: pytest.MonkeyPa
 )
 def test_the_devices_that_the_caller_lets_the_server_see(
     inherited: str,
-    keys: dict[str, Any],
+    keys: JsonDict,
     answer: str,
-    examine: Any,
+    examine: Examine,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", inherited)
@@ -58,7 +57,7 @@ def test_the_devices_that_the_caller_lets_the_server_see(
     assert finding.answer == answer, finding
     assert finding.fast, "`up` refuses on it"
     if answer == "FAIL":
-        assert "gpus: [" in finding.remedy
+        assert "gpus: [" in (finding.remedy or "")
     assert "visible-devices" not in examine(model="/", gpus=[0])
 
 
@@ -72,7 +71,7 @@ def test_the_devices_that_the_caller_lets_the_server_see(
     ],
 )
 def test_a_wrong_profile_is_one_failed_check_and_no_defect(
-    arguments: dict[str, Any], examine: Any, gpus: Any
+    arguments: JsonDict, examine: Examine, gpus: Gpus
 ) -> None:
     gpus(card())
     findings = examine(model="baidu/ERNIE-4.5-0.3B-Paddle", **{"engine-args": arguments})
@@ -85,7 +84,7 @@ def test_a_wrong_profile_is_one_failed_check_and_no_defect(
     ("driver", "cuda", "answer"),
     [("535.54", 12030, "PASS"), ("525.147", 12000, "FAIL"), ("550.1", 12020, "FAIL")],
 )
-def test_drivers(driver: str, cuda: int, answer: str, examine: Any, gpus: Any) -> None:
+def test_drivers(driver: str, cuda: int, answer: str, examine: Examine, gpus: Gpus) -> None:
     gpus(card(), driver=driver, cuda=cuda)
     assert examine()["driver"].answer == answer
 
@@ -97,7 +96,7 @@ def test_drivers(driver: str, cuda: int, answer: str, examine: Any, gpus: Any) -
         ({"gpus": [0, 5]}, "GPU 5 of `gpus` does not exist"),
     ],
 )
-def test_too_few_cards(keys: dict[str, Any], expected: str, examine: Any, gpus: Any) -> None:
+def test_too_few_cards(keys: JsonDict, expected: str, examine: Examine, gpus: Gpus) -> None:
     gpus(card(), card())
     finding = examine(engine="fastdeploy", **keys)["gpu-count"]
     assert finding.answer == "FAIL"
@@ -109,7 +108,7 @@ def test_too_few_cards(keys: dict[str, Any], expected: str, examine: Any, gpus: 
     [("Tesla V100", (7, 0)), ("Tesla T4", (7, 5)), ("B200", (10, 0)), ("RTX 5090", (12, 0))],
 )
 def test_cards_without_a_wheel(
-    name: str, capability: tuple[int, int], examine: Any, gpus: Any
+    name: str, capability: tuple[int, int], examine: Examine, gpus: Gpus
 ) -> None:
     gpus(card(name, capability))
     finding = examine()["gpu-architecture"]
@@ -117,7 +116,7 @@ def test_cards_without_a_wheel(
     assert name in finding.evidence
 
 
-def test_cards_of_two_kinds(examine: Any, gpus: Any) -> None:
+def test_cards_of_two_kinds(examine: Examine, gpus: Gpus) -> None:
     gpus(card("A100", (8, 0)), card("L20", (8, 9)))
     finding = examine()["gpu-architecture"]
     assert finding.answer == "FAIL"
@@ -126,7 +125,7 @@ def test_cards_of_two_kinds(examine: Any, gpus: Any) -> None:
     assert examine(model="/", gpus=[1])["gpu-architecture"].answer == "UNKNOWN"
 
 
-def test_memory_that_others_hold(examine: Any, gpus: Any) -> None:
+def test_memory_that_others_hold(examine: Examine, gpus: Gpus) -> None:
     gpus(card(free=10 * GIB, processes=((4242, 69 * GIB), (4243, None))))
     finding = examine()["gpu-memory"]
     assert finding.answer == "FAIL"
@@ -135,7 +134,7 @@ def test_memory_that_others_hold(examine: Any, gpus: Any) -> None:
     assert examine(model="/")["gpu-memory"].answer == "WARN"
 
 
-def test_a_model_that_does_not_fit(examine: Any, gpus: Any) -> None:
+def test_a_model_that_does_not_fit(examine: Examine, gpus: Gpus) -> None:
     gpus(card("RTX 3060", (8, 6), 12 * GIB, 12 * GIB))
     findings = examine(model="baidu/ERNIE-4.5-21B-A3B-Paddle")
     assert findings["memory-plan"].answer == "FAIL"

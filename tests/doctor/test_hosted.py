@@ -9,16 +9,15 @@ import pytest
 import yaml
 
 from tests.support.cli import Ran
+from tests.support.decoded import JsonDict
 from tests.support.ports import free_port
 
 
 @pytest.fixture
-def examined(
-    run_cli: Callable[..., Ran], tmp_path: Path
-) -> Callable[[str], dict[str, dict[str, Any]]]:
+def examined(run_cli: Callable[..., Ran], tmp_path: Path) -> Callable[[str], dict[str, JsonDict]]:
     """The findings about an endpoint at that address, whose key stands in a file."""
 
-    def run(url: str) -> dict[str, dict[str, Any]]:
+    def run(url: str) -> dict[str, JsonDict]:
         keys = {"base-url": url, "api-key": f"file:{tmp_path / 'key'}", "model": "baidu/x"}
         path = tmp_path / "profile.yaml"
         path.write_text(yaml.safe_dump({"name": "far", "engine": "hosted", **keys}))

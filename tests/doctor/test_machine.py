@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -21,9 +20,10 @@ from launcher import doctor
 from launcher.doctor.checks import time as time_checks
 from launcher.host import kernel
 from launcher.keeper.events import Events
-from tests.doctor.conftest import make_model
+from tests.doctor.conftest import Examine, make_model
 from tests.support import ROOT, cli
 from tests.support.checkpoints import write_shard
+from tests.support.decoded import JsonDict
 from tests.support.ports import free_port
 from tests.support.rig import Rig
 from tests.support.waiting import wait_for
@@ -38,14 +38,14 @@ def listening(address: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def test_a_port_that_is_taken_is_named_with_its_owner(examine: Any) -> None:
+def test_a_port_that_is_taken_is_named_with_its_owner(examine: Examine) -> None:
     with listening() as port:
         finding = examine(ports={"api": port})["ports"]
     assert finding.answer == "FAIL"
     assert f"api 127.0.0.1:{port}: address already in use by pid {os.getpid()}" in finding.evidence
 
 
-def test_metrics_and_queues_are_tried_on_every_address(examine: Any) -> None:
+def test_metrics_and_queues_are_tried_on_every_address(examine: Examine) -> None:
     """FastDeploy binds them to 0.0.0.0 whatever `host` says."""
     with listening() as port:
         finding = examine(ports={"metrics": port})["ports"]
@@ -53,18 +53,18 @@ def test_metrics_and_queues_are_tried_on_every_address(examine: Any) -> None:
     assert f"metrics 0.0.0.0:{port}" in finding.evidence
 
 
-def test_ports_are_judged_without_an_engine_too(examine: Any) -> None:
+def test_ports_are_judged_without_an_engine_too(examine: Examine) -> None:
     with listening() as port:
         assert examine(python=None, ports={"api": port})["ports"].answer == "FAIL"
 
 
-def test_an_address_of_another_machine(examine: Any) -> None:
+def test_an_address_of_another_machine(examine: Examine) -> None:
     finding = examine(host="203.0.113.7")["host-address"]
     assert finding.answer == "FAIL"
     assert "not an address of this machine" in finding.evidence
 
 
-def test_another_server_with_the_same_low_byte(examine: Any) -> None:
+def test_another_server_with_the_same_low_byte(examine: Examine) -> None:
     number = free_port()
     second = number - 256
     argv = ["fastdeploy.entrypoints.openai.api_server", "--engine-worker-queue-port", str(second)]
@@ -83,7 +83,7 @@ def test_another_server_with_the_same_low_byte(examine: Any) -> None:
 
 @pytest.mark.parametrize(("name", "answer"), [("one", "FAIL"), ("doc", "WARN")])
 def test_a_queue_port_of_our_own_dead_instance_is_no_other_servers(
-    examine: Any, state: Path, name: str, answer: str
+    examine: Examine, state: Path, name: str, answer: str
 ) -> None:
     """Everything of it was killed; the trace below /dev/shm says which port it had."""
     number = free_port()
@@ -106,13 +106,14 @@ def test_a_queue_port_of_our_own_dead_instance_is_no_other_servers(
     assert "another server" not in finding.evidence
     assert f"what is left of the instance {name}" in finding.evidence
     assert str(trace) in finding.evidence
+    assert finding.remedy is not None
     assert finding.remedy.startswith(f"`ernie-deploy down {name}`")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user, so root")
 @pytest.mark.parametrize(("listens", "answer"), [(False, "WARN"), (True, "FAIL")])
 def test_what_another_user_made_up_refuses_no_queue_port(
-    examine: Any, listens: bool, answer: str
+    examine: Examine, listens: bool, answer: str
 ) -> None:
     """His name below /dev/shm counts as far as the kernel confirms it."""
     number = free_port()
@@ -133,7 +134,7 @@ def test_what_another_user_made_up_refuses_no_queue_port(
     assert str(made_up) in finding.evidence
 
 
-def test_a_queue_of_an_earlier_server(examine: Any) -> None:
+def test_a_queue_of_an_earlier_server(examine: Examine) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     number = free_port()
     key = kernel.ftok("/dev/shm", number)
@@ -153,7 +154,7 @@ def test_a_queue_of_an_earlier_server(examine: Any) -> None:
 
 @pytest.mark.parametrize("seen_by", ["command-line", "last-sender"])
 def test_a_queue_of_a_living_server_is_never_offered_for_removal(
-    examine: Any, seen_by: str
+    examine: Examine, seen_by: str
 ) -> None:
     """A sibling with the same low byte uses it: ipcrm would end its answers."""
     libc = ctypes.CDLL(None, use_errno=True)
@@ -186,7 +187,7 @@ def test_a_queue_of_a_living_server_is_never_offered_for_removal(
     assert f"pid {process.pid}" in finding.evidence
 
 
-def test_messages_too_small_for_logprobs(examine: Any) -> None:
+def test_messages_too_small_for_logprobs(examine: Examine) -> None:
     size = kernel.sysctl("kernel.msgmax")
     if size is None or size >= 1024 * 1024:
         pytest.skip(f"kernel.msgmax is {size} here: large enough")
@@ -201,14 +202,14 @@ def test_messages_too_small_for_logprobs(examine: Any) -> None:
     )
 
 
-def limited(kind: int, value: int, home: Path, check: str) -> dict[str, Any]:
+def limited(kind: int, value: int, home: Path, check: str) -> JsonDict:
     """What `doctor` says in a process with that limit."""
     process = cli.spawn(
         "doctor", "--json", home=home, preexec_fn=lambda: resource.setrlimit(kind, (value, value))
     )
     stdout, _ = process.communicate(timeout=600)
     findings = json.loads(stdout)["data"]["findings"]
-    finding: dict[str, Any] = next(f for f in findings if f["check"] == check)
+    finding: JsonDict = next(f for f in findings if f["check"] == check)
     return finding | {"rc": process.returncode}
 
 
@@ -255,7 +256,7 @@ def test_a_disk_without_room_for_state(state: Path) -> None:
     assert next(f for f in findings if f["check"] == "disk-state")["answer"] == "FAIL"
 
 
-def test_traces_of_a_dead_server_in_shm(examine: Any) -> None:
+def test_traces_of_a_dead_server_in_shm(examine: Examine) -> None:
     number = free_port()
     trace = Path(f"/dev/shm/worker_ready_signal.{number}")
     trace.write_bytes(bytes(4))
@@ -272,7 +273,7 @@ def test_traces_of_a_dead_server_in_shm(examine: Any) -> None:
         trace.unlink()
 
 
-def test_every_trace_is_in_the_remedy_and_a_bound_socket_is_none(examine: Any) -> None:
+def test_every_trace_is_in_the_remedy_and_a_bound_socket_is_none(examine: Examine) -> None:
     number = free_port()
     signals = ("worker_ready", "cache_ready", "loaded_model", "exist_task", "prefix_tree")
     ends = {"prefix_tree": "status"}
@@ -288,6 +289,7 @@ def test_every_trace_is_in_the_remedy_and_a_bound_socket_is_none(examine: Any) -
         finally:
             for path in (*paths, bound):
                 path.unlink(missing_ok=True)
+    assert finding.remedy is not None
     listed = finding.remedy.partition("rm -- ")[2].partition(" (")[0].split()
     assert {str(path) for path in paths} <= set(listed)
     assert str(bound) not in listed
@@ -316,7 +318,7 @@ def write_hole(path: Path, name: str, length: int) -> None:
     write_shard(path, [(name, "BF16", (length // 2,))])
 
 
-def test_host_memory_that_is_too_small(examine: Any, tmp_path: Path) -> None:
+def test_host_memory_that_is_too_small(examine: Examine, tmp_path: Path) -> None:
     """A sparse shard as large as the machine's memory."""
     model = make_model(tmp_path / "huge")
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -346,7 +348,7 @@ def one_start(folder: Path, clock: list[float], *states: tuple[str, float]) -> N
 
 
 def test_a_time_out_shorter_than_earlier_starts(
-    examine: Any, state: Path, tmp_path: Path, clock: list[float]
+    examine: Examine, state: Path, tmp_path: Path, clock: list[float]
 ) -> None:
     folder = state / "instances" / "doc"
     life = (("stopping", 1.0), ("stopped", 900.0))
@@ -376,7 +378,7 @@ def test_a_real_start_is_found_in_its_history(rig: Rig, monkeypatch: pytest.Monk
 
 
 def test_the_loader_that_collects_all_weights_needs_memory_for_all(
-    examine: Any, tmp_path: Path
+    examine: Examine, tmp_path: Path
 ) -> None:
     """More weights than host memory, in sparse shards of a thirtieth each."""
     model = make_model(tmp_path / "many", torch_dtype=None, dtype="bfloat16")
@@ -399,7 +401,7 @@ def test_the_loader_that_collects_all_weights_needs_memory_for_all(
 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy"])
 def test_a_proxy_of_the_shell_is_not_taken_for_no_network(
-    variable: str, examine: Any, monkeypatch: pytest.MonkeyPatch
+    variable: str, examine: Examine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, "http://proxy.invalid:3128")
     monkeypatch.setenv("HF_ENDPOINT", "https://hub.invalid")
@@ -415,7 +417,7 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_proxy")
-def test_a_hub_that_cannot_be_reached(examine: Any) -> None:
+def test_a_hub_that_cannot_be_reached(examine: Examine) -> None:
     """`.invalid` is never a host (RFC 2606)."""
     finding = examine(
         engine="transformers", model="baidu/none", env={"HF_ENDPOINT": "https://hub.invalid"}
@@ -435,7 +437,7 @@ def test_a_hub_that_cannot_be_reached(examine: Any) -> None:
 )  # fmt: skip
 @pytest.mark.usefixtures("no_proxy")
 def test_a_model_that_was_downloaded_needs_no_room_again(
-    engine: str, model: str, folder: str, examine: Any, tmp_path: Path
+    engine: str, model: str, folder: str, examine: Examine, tmp_path: Path
 ) -> None:
     here = tmp_path / "cache" / folder
     here.mkdir(parents=True)
@@ -453,7 +455,7 @@ def test_a_model_that_was_downloaded_needs_no_room_again(
         assert f"model: {here}" in findings["hub"].remedy
 
 
-def test_too_little_disk_for_a_download(examine: Any, tmp_path: Path) -> None:
+def test_too_little_disk_for_a_download(examine: Examine, tmp_path: Path) -> None:
     findings = examine(model="baidu/ERNIE-4.5-300B-A47B-Paddle", **{"cache-dir": "/dev/shm"})
     finding = findings["disk-weights"]
     stat = os.statvfs("/dev/shm")
@@ -465,7 +467,7 @@ def test_too_little_disk_for_a_download(examine: Any, tmp_path: Path) -> None:
     assert "cache-dir" in finding.remedy
 
 
-def test_what_is_exposed_is_said(examine: Any) -> None:
+def test_what_is_exposed_is_said(examine: Examine) -> None:
     findings = examine(host="0.0.0.0", ports={"cache-queue": free_port(), "metrics": free_port()})
     assert findings["exposed-queues"].answer == "WARN"
     assert findings["exposed-metrics"].answer == "WARN"
@@ -474,14 +476,14 @@ def test_what_is_exposed_is_said(examine: Any) -> None:
     assert "is the unix socket /dev/shm/fd_task_queue_" in findings["exposed-queues"].evidence
 
 
-def test_a_queue_that_does_not_listen_is_not_exposed(examine: Any) -> None:
+def test_a_queue_that_does_not_listen_is_not_exposed(examine: Examine) -> None:
     arguments = {"enable-prefix-caching": False}
     finding = examine(host="0.0.0.0", **{"engine-args": arguments})["exposed-queues"]
     assert finding.answer == "PASS"
     assert "cache-queue does not listen with these settings" in finding.evidence
 
 
-def test_a_log_folder_that_others_can_read(examine: Any, state: Path) -> None:
+def test_a_log_folder_that_others_can_read(examine: Examine, state: Path) -> None:
     findings = examine()
     plan = findings.subject.plan
     assert plan is not None
@@ -497,7 +499,7 @@ def test_a_log_folder_that_others_can_read(examine: Any, state: Path) -> None:
     assert fresh["exposed-logs"].answer == "PASS"
 
 
-def test_a_key_in_the_command_line(examine: Any) -> None:
+def test_a_key_in_the_command_line(examine: Examine) -> None:
     findings = examine()
     plan = findings.subject.plan
     assert plan is not None
@@ -509,7 +511,7 @@ def test_a_key_in_the_command_line(examine: Any) -> None:
     assert findings["exposed-key"].answer == "FAIL"
 
 
-def test_limits_of_a_container(examine: Any, tmp_path: Path) -> None:
+def test_limits_of_a_container(examine: Examine, tmp_path: Path) -> None:
     """The files of cgroup v2 as the kernel writes them, below another root."""
     from launcher.host import memory
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.doctor.conftest import make_model
+from tests.doctor.conftest import Examine, Twin, make_model
+from tests.support.decoded import JsonDict
 
 
-def test_everything_is_in_order(examine: Any) -> None:
+def test_everything_is_in_order(examine: Examine) -> None:
     findings = examine()
     for check in (
         "profile", "engine", "python-version", "paddle-build", "compiler", "model-folder",
@@ -21,21 +22,21 @@ def test_everything_is_in_order(examine: Any) -> None:
         assert findings[check].answer == "PASS", findings[check]
 
 
-def test_a_profile_that_the_release_refuses(examine: Any) -> None:
+def test_a_profile_that_the_release_refuses(examine: Examine) -> None:
     finding = examine(**{"engine-args": {"no-such-flag": 1}})["profile"]
     assert finding.answer == "FAIL"
     assert "no-such-flag" in finding.evidence
     assert "profile.yaml:" in finding.evidence
 
 
-def test_no_engine_at_all(examine: Any) -> None:
+def test_no_engine_at_all(examine: Examine) -> None:
     finding = examine(python=None)["engine"]
     assert finding.answer == "FAIL"
     assert finding.remedy is not None
     assert "engine install" in finding.remedy
 
 
-def test_the_foreign_fastdeploy_of_pypi(examine: Any, twin: Any, tmp_path: Path) -> None:
+def test_the_foreign_fastdeploy_of_pypi(examine: Examine, twin: Twin, tmp_path: Path) -> None:
     python = twin("2.3", version="2.3.1")
     site = next(Path(python).parent.parent.glob("lib/python3*/site-packages"))
     info = site / "fastdeploy-2.3.0.dist-info"
@@ -54,7 +55,9 @@ def test_the_foreign_fastdeploy_of_pypi(examine: Any, twin: Any, tmp_path: Path)
 @pytest.mark.parametrize(
     ("paddle", "answer"), [("3.3.0", "PASS"), ("3.3.1", "WARN"), ("3.1.0", "FAIL")]
 )
-def test_paddle_must_be_the_paired_build(paddle: str, answer: str, examine: Any, twin: Any) -> None:
+def test_paddle_must_be_the_paired_build(
+    paddle: str, answer: str, examine: Examine, twin: Twin
+) -> None:
     python = twin("2.4", paddle=paddle)
     note = next(
         Path(python).parent.parent.glob("lib/python3*/site-packages/fastdeploy/version.txt")
@@ -65,7 +68,7 @@ def test_paddle_must_be_the_paired_build(paddle: str, answer: str, examine: Any,
     assert finding.remedy is None or "paddlepaddle-gpu==3.3.0" in finding.remedy
 
 
-def test_the_cpu_build_of_paddle(examine: Any, twin: Any) -> None:
+def test_the_cpu_build_of_paddle(examine: Examine, twin: Twin) -> None:
     python = twin("2.4", version="2.4.1")
     site = next(Path(python).parent.parent.glob("lib/python3*/site-packages"))
     info = next(site.glob("paddlepaddle_gpu-*.dist-info"))
@@ -78,16 +81,17 @@ def test_the_cpu_build_of_paddle(examine: Any, twin: Any) -> None:
 
 
 @pytest.mark.parametrize(("version", "answer"), [("3.11.4", "PASS"), ("3.8.19", "FAIL")])
-def test_an_interpreter_too_old(version: str, answer: str, examine: Any) -> None:
+def test_an_interpreter_too_old(version: str, answer: str, examine: Examine) -> None:
     import dataclasses
 
     findings = examine()
+    assert findings.subject.installed is not None
     old = dataclasses.replace(findings.subject.installed, python_version=version)
     findings.subject = dataclasses.replace(findings.subject, installed=old)
     assert findings["python-version"].answer == answer
 
 
-def test_the_pythons_are_those_that_the_engine_is_installed_for(examine: Any) -> None:
+def test_the_pythons_are_those_that_the_engine_is_installed_for(examine: Examine) -> None:
     """The doctor and `engine install` read one file; what was not tried is not a failure."""
     import dataclasses
 
@@ -101,7 +105,7 @@ def test_the_pythons_are_those_that_the_engine_is_installed_for(examine: Any) ->
         assert "3.11 to 3.13" in findings["python-version"].evidence
 
 
-def test_vllm_without_a_compiler(examine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vllm_without_a_compiler(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     assert examine(engine="vllm")["compiler"].answer == "FAIL"
     eager = {"enforce-eager": True}
@@ -152,7 +156,7 @@ def remove_weights(model: Path) -> str:
         remove_weights,
     ],
 )  # fmt: skip
-def test_a_model_folder_that_is_not_whole(damage: Any, examine: Any, tmp_path: Path) -> None:
+def test_a_model_folder_that_is_not_whole(damage: Any, examine: Examine, tmp_path: Path) -> None:
     model = make_model(tmp_path / "broken")
     expected = damage(model)
     finding = examine(engine="transformers", model=str(model))["model-folder"]
@@ -179,11 +183,11 @@ def test_a_model_folder_that_is_not_whole(damage: Any, examine: Any, tmp_path: P
 )
 def test_weight_layouts(
     release: str,
-    config: dict[str, Any],
-    arguments: dict[str, Any],
+    config: dict[str, object],
+    arguments: JsonDict,
     answer: str,
-    examine: Any,
-    twin: Any,
+    examine: Examine,
+    twin: Twin,
     tmp_path: Path,
 ) -> None:
     model = make_model(tmp_path / "weights", **config)
@@ -200,18 +204,18 @@ def test_weight_layouts(
     ],
 )
 def test_architectures(
-    release: str, architecture: str, answer: str, examine: Any, twin: Any, tmp_path: Path
+    release: str, architecture: str, answer: str, examine: Examine, twin: Twin, tmp_path: Path
 ) -> None:
     model = make_model(tmp_path / "arch", architectures=[architecture])
     finding = examine(model=str(model), python=twin(release))["architecture"]
     assert finding.answer == answer
 
 
-def test_heads_that_cannot_be_split(examine: Any, tmp_path: Path) -> None:
+def test_heads_that_cannot_be_split(examine: Examine, tmp_path: Path) -> None:
     finding = examine(engine="vllm", **{"tensor-parallel-size": 3})["parallel-heads"]
     assert finding.answer == "FAIL"
     assert finding.remedy == "set tensor-parallel-size to one of [1, 2, 4]"
 
 
-def test_the_json_of_a_finding_is_plain(examine: Any) -> None:
+def test_the_json_of_a_finding_is_plain(examine: Examine) -> None:
     assert json.loads(json.dumps(examine()["model-folder"].to_json()))["answer"] == "PASS"

@@ -10,6 +10,7 @@ from launcher.json_values import JsonValue
 from launcher.plan.model import LaunchPlan
 from launcher.profile.model import Origin, Profile, SecretRef
 from launcher.profile.schema import neutral_keys
+from tests.support.decoded import JsonDict
 
 
 class Parsers(NamedTuple):
@@ -24,7 +25,7 @@ PORTS = {
     "controller": 8190, "pd-comm": 8200, "rdma-comm": 8210,
 }  # fmt: skip
 
-CARD: dict[str, Any] = {
+CARD: JsonDict = {
     "model": "baidu/ERNIE-4.5-21B-A3B-Thinking",
     "ports": {"api": 8180, "metrics": 8181, "engine-worker-queue": 8182},
     "tensor_parallel_size": 1,
@@ -48,7 +49,7 @@ def profile(engine: str = "fastdeploy", **values: Any) -> Profile:
     )
 
 
-def _settings(keys: dict[str, Any]) -> dict[str, JsonValue]:
+def _settings(keys: JsonDict) -> dict[str, JsonValue]:
     """The neutral keys, taken out of `keys`."""
     values = {name.replace("_", "-"): value for name, value in keys.items()}
     parsers = values.pop("parsers", Parsers())
@@ -62,7 +63,7 @@ def _settings(keys: dict[str, Any]) -> dict[str, JsonValue]:
     }
 
 
-def _keys(values: dict[str, Any]) -> list[str]:
+def _keys(values: dict[str, object]) -> list[str]:
     keys = []
     for name, value in values.items():
         key = name.replace("_", "-")
@@ -86,21 +87,17 @@ def context(engine: str, version: str, distributions: dict[str, str] | None = No
     )
 
 
-def plan(
-    profile_: Profile, version: str, distributions: dict[str, str] | None = None
-) -> LaunchPlan:
+def plan(loaded: Profile, version: str, distributions: dict[str, str] | None = None) -> LaunchPlan:
     """The plan of a profile for a version of its engine."""
-    return engines.get(profile_.engine).plan(
-        profile_, context(profile_.engine, version, distributions)
-    )
+    return engines.get(loaded.engine).plan(loaded, context(loaded.engine, version, distributions))
 
 
-def problems(profile_: Profile, version: str | None) -> list[Problem]:
+def problems(loaded: Profile, version: str | None) -> list[Problem]:
     """What is wrong with a profile for a version, or for all it admits."""
-    engine = engines.get(profile_.engine)
-    return engine.validate(profile_, engine.release(version) if version else None)
+    engine = engines.get(loaded.engine)
+    return engine.validate(loaded, engine.release(version) if version else None)
 
 
-def command_words(plan_: LaunchPlan) -> tuple[str, ...]:
+def command_words(launch_plan: LaunchPlan) -> tuple[str, ...]:
     """The command line after `python -m module`."""
-    return plan_.argv[1 + len(plan_.module) :]
+    return launch_plan.argv[1 + len(launch_plan.module) :]

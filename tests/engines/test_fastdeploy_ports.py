@@ -1,11 +1,10 @@
 """Which of FastDeploy's numbers are ports that something listens on, per release."""
 
-from typing import Any
-
 import pytest
 
 from launcher.plan.model import LaunchPlan
 from tests.engines import making
+from tests.support.decoded import JsonDict
 
 
 @pytest.mark.parametrize(
@@ -27,7 +26,7 @@ from tests.engines import making
     ],
 )  # fmt: skip
 def test_numbers_that_nothing_listens_on_are_not_bound(
-    release: str, keys: dict[str, Any], closed: list[str]
+    release: str, keys: JsonDict, closed: list[str]
 ) -> None:
     plan = making.plan(making.profile(**keys), release)
     assert [use.name for use in plan.ports if not use.bound] == closed

@@ -28,6 +28,7 @@ from launcher.errors import DeployError, ExitCode, ProfileError
 from launcher.plan.model import LaunchPlan
 from launcher.profile.model import Profile
 from tests.engines import making, rebuilt
+from tests.support.decoded import JsonDict
 
 EXAMPLES = {"fastdeploy": 1200, "vllm": 400, "transformers": 400}
 VERSIONS = {
@@ -69,7 +70,7 @@ def sensible(engine: str, version: str, name: str) -> st.SearchStrategy[Any]:
     late = late_choices(version).get(name) if engine == "fastdeploy" else None
     if option.choices or late:
         return st.sampled_from(tuple(option.choices or late or ()))
-    kinds: dict[str, st.SearchStrategy[Any]] = {
+    kinds: dict[str, st.SearchStrategy[object]] = {
         "int": st.integers(1, 4096),
         "float": st.floats(0.1, 0.9),
         "bool": st.booleans(),
@@ -82,7 +83,7 @@ def sensible(engine: str, version: str, name: str) -> st.SearchStrategy[Any]:
 
 
 @st.composite
-def engine_args(draw: st.DrawFn, engine: str, version: str) -> dict[str, Any]:
+def engine_args(draw: st.DrawFn, engine: str, version: str) -> JsonDict:
     every = sorted(options(engine, version).options)
     free = [name for name in every if name not in OWNED[engine]]
     names = draw(st.lists(st.sampled_from(free), max_size=3))
@@ -98,7 +99,7 @@ def engine_args(draw: st.DrawFn, engine: str, version: str) -> dict[str, Any]:
 
 
 @st.composite
-def documents(draw: st.DrawFn, engine: str, version: str) -> tuple[dict[str, Any], str]:
+def documents(draw: st.DrawFn, engine: str, version: str) -> tuple[JsonDict, str]:
     """A profile as a mapping, and the version it is for; rarely with a key of the wrong type."""
     keys: dict[str, st.SearchStrategy[Any]] = {
         "served-model-name": st.sampled_from(["ernie", "a b", "x" * 50]),
@@ -174,7 +175,7 @@ def test_a_profile_is_refused_at_its_lines_or_found_again_in_the_plan(
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(st.sampled_from(VERSIONS[engine]).flatmap(lambda v: documents(engine, v)))
-    def run(drawn: tuple[dict[str, Any], str]) -> None:
+    def run(drawn: tuple[JsonDict, str]) -> None:
         document, version = drawn
         file.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
         try:

@@ -44,9 +44,9 @@ def profile(engine: str = "transformers", **values: Any) -> Profile:
     return Profile("tiny", engine, "/model", origins=origins, **values)
 
 
-def refused(engine: Any, profile_: Profile, **options: str) -> Problem:
+def refused(engine: Any, loaded: Profile, **options: str) -> Problem:
     with pytest.raises(PreconditionError) as caught:
-        find(engine, profile_, **options)
+        find(engine, loaded, **options)
     assert caught.value.exit_code == ExitCode.PRECONDITION
     (problem,) = caught.value.problems
     return problem
@@ -71,13 +71,13 @@ def test_engine_version_chooses_among_environments(home: Path) -> None:
     assert find(TRANSFORMERS, profile(), version="4.57").python == str(old)
 
 
-@pytest.mark.parametrize("constraint_", ["", ">=5", ">=5,<6", "==5.24.0rc1", ">4.57.6"])
-def test_a_pre_release_that_was_installed_is_used(home: Path, constraint_: str) -> None:
+@pytest.mark.parametrize("version_range", ["", ">=5", ">=5,<6", "==5.24.0rc1", ">4.57.6"])
+def test_a_pre_release_that_was_installed_is_used(home: Path, version_range: str) -> None:
     venvs.install(home, "transformers", "4.57.6")
     newest = venvs.install(home, "transformers", "5.24.0rc1")
 
-    installed = find(TRANSFORMERS, profile(engine_version=constraint_ or None))
-    chosen = catalogue.pick(f"transformers{constraint_}")
+    installed = find(TRANSFORMERS, profile(engine_version=version_range or None))
+    chosen = catalogue.pick(f"transformers{version_range}")
 
     assert installed.python == str(newest)
     assert str(chosen.version) == "5.24.0rc1"

@@ -19,11 +19,12 @@ import pytest
 import requests
 import yaml
 
+from launcher.host.sockets import holder, listeners_on
 from launcher.instance.store import InstanceDir
 from launcher.keeper import identity
 from launcher.keeper.leftovers import queue_keys, queues_by_key, still_there
-from launcher.probe.sockets import holder, listeners
 from tests.support import ROOT, cli
+from tests.support.decoded import JsonDict
 from tests.support.waiting import wait_for
 from tests.twin.interpreter import make_interpreter
 
@@ -68,7 +69,7 @@ class Server:
         """`ernie-deploy up`."""
         return self.run("up", str(self.profile), *arguments, **options)
 
-    def down(self, *arguments: str, **options: Any) -> cli.Ran:
+    def down(self, *arguments: str, **options: object) -> cli.Ran:
         """`ernie-deploy down`."""
         return self.run("down", self.name, *arguments, **options)
 
@@ -76,9 +77,9 @@ class Server:
         """`ernie-deploy up` in the background."""
         return cli.spawn("up", str(self.profile), home=self.home, **options)
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> JsonDict:
         """What `status --json` says of it."""
-        row: dict[str, Any] = self.run("status", self.name, "--json").json["data"]["instances"][0]
+        row: JsonDict = self.run("status", self.name, "--json").json["data"]["instances"][0]
         return row
 
     @property
@@ -144,7 +145,7 @@ class Server:
         """A port of the plan."""
         return self.files.plan().port(name).number
 
-    def chat(self, text: str, **more: Any) -> requests.Response:
+    def chat(self, text: str, **more: object) -> requests.Response:
         """One chat completion."""
         body = {"messages": [{"role": "user", "content": text}], **more}
         url = f"http://127.0.0.1:{self.port('api')}/v1/chat/completions"
@@ -179,7 +180,7 @@ class Server:
         left += [
             f"port {use.number} ({use.name})"
             for use in plan.ports
-            if any(holder(one.inode, own_processes) for one in listeners(use.number))
+            if any(holder(one.inode, own_processes) for one in listeners_on(use.number))
         ]
         return sorted(set(left))
 
@@ -207,7 +208,7 @@ SAYS_NOTHING = re.compile(r"check log/|its logs name no cause|Traceback|\\{\\w+\
 """What no message may be content with: a hint at a log, a hole that was not filled in, a lie."""
 
 
-def judge(server: Server, error: dict[str, Any], cause: str, since: float | None = None) -> None:
+def judge(server: Server, error: JsonDict, cause: str, since: float | None = None) -> None:
     """One verdict that names its cause, is noticed soon (how soon is printed) and leaves nothing.
 
     `since` is when the fault struck, where the twin does not note it itself.
@@ -274,7 +275,7 @@ def fastdeploy(home: Path, tmp_path: Path, twin_python: Callable[[str], Path]) -
         **keys: Any,
     ) -> Server:
         name = name or f"fd{len(servers)}-{os.getpid()}"
-        profile: dict[str, Any] = {
+        profile: JsonDict = {
             "name": name,
             "engine": "fastdeploy",
             "python": str(twin_python(release)),

@@ -4,17 +4,17 @@ import json
 import shutil
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.fastdeploy.conftest import Make, Server
+from tests.support.decoded import JsonDict
 
 KILLED = ("ED-KILLED", "memory", "pfd.revents", "zmq")
 AGAIN = "starting again unchanged can help"
 
 
-def diagnosed(server: Server) -> tuple[int, dict[str, Any], str]:
+def diagnosed(server: Server) -> tuple[int, JsonDict, str]:
     """Exit code, data and text of `diagnose NAME`."""
     ran = server.run("diagnose", server.name, "--json")
     return ran.rc, ran.json["data"], server.run("diagnose", server.name).stdout

@@ -13,13 +13,13 @@ import pytest
 
 from launcher.engines.fastdeploy.catalogue import LINES as RELEASES
 from launcher.engines.fastdeploy.watching import PHASE_RULES, PHASES
+from launcher.host.sockets import listeners_on
 from launcher.keeper import cleanup, guard, leftovers
 from launcher.keeper.identity import this_host
 from launcher.keeper.leftovers import Claims
 from launcher.keeper.state import State
 from launcher.keeper.watch import Watcher
 from launcher.plan.model import FtokKey, Leftovers
-from launcher.probe.sockets import listeners
 from tests.engines.making import plan, profile
 from tests.fastdeploy.conftest import Make
 from tests.support import cli, processes
@@ -36,9 +36,9 @@ BY_UUID = {"/tmp/prom_main_*", "/tmp/prom_worker_*"}
 )
 def test_the_metrics_folders_of_each_release(version: str, folders: set[str]) -> None:
     """metrics.py:39 (2.0 to 2.3), __init__.py:25 (2.4, where the variable moves it)."""
-    plan_ = plan(profile(model="m/m", max_model_len=2048), version)
-    assert {p for p in plan_.leftovers.temporary if "/prom_" in p} == folders
-    moved = {v.name for v in plan_.env} & {"PROMETHEUS_MULTIPROC_DIR"}
+    launch_plan = plan(profile(model="m/m", max_model_len=2048), version)
+    assert {p for p in launch_plan.leftovers.temporary if "/prom_" in p} == folders
+    moved = {v.name for v in launch_plan.env} & {"PROMETHEUS_MULTIPROC_DIR"}
     assert bool(moved) == (version == "2.4.0")
 
 
@@ -53,11 +53,11 @@ def test_the_metrics_folders_of_each_release(version: str, folders: set[str]) ->
 )
 def test_the_queues_of_each_release(version: str, ranks: int, numbers: tuple[int, ...]) -> None:
     """gpu_model_runner.py adds the rank in 2.0 and 2.1 only."""
-    plan_ = plan(
+    launch_plan = plan(
         profile(model="m/m", ports={"engine-worker-queue": 8182}, tensor_parallel_size=ranks),
         version,
     )
-    assert plan_.leftovers.queues == tuple(FtokKey("/dev/shm", n) for n in numbers)
+    assert launch_plan.leftovers.queues == tuple(FtokKey("/dev/shm", n) for n in numbers)
 
 
 def a_user_of(path: Path) -> subprocess.Popen[bytes]:
@@ -149,9 +149,9 @@ def test_a_socket_with_one_name_for_all_servers_is_not_taken_from_another() -> N
 
 def test_percents_that_repeat_are_no_progress() -> None:
     """tqdm draws `Loading Weights: 0%` anew every half second of a load that hangs."""
-    plan_ = plan(profile(model="m/m"), "2.4.0")
-    assert (plan_.phases, plan_.phase_rules) == (PHASES, PHASE_RULES)
-    watcher = Watcher(plan_)
+    launch_plan = plan(profile(model="m/m"), "2.4.0")
+    assert (launch_plan.phases, launch_plan.phase_rules) == (PHASES, PHASE_RULES)
+    watcher = Watcher(launch_plan)
     matches = [watcher.phase_of("engine", f"Loading Weights:  {n:2}%|  | {n}/100") for n in
              (0, 0, 0, 40, 40, 40, 12, 40, 41)]  # fmt: skip
     assert [s.percent if s else None for s in matches] == [
@@ -216,7 +216,7 @@ def test_nothing_of_a_server_lives_after_its_keeper_was_killed(
         up.communicate(timeout=600)
     wait_for(lambda: not server.processes(), "the end of all of it", deadline=guard.LONGEST + 30)
     plan = server.files.plan()
-    assert not [use for use in plan.ports if listeners(use.number)]
+    assert not [use for use in plan.ports if listeners_on(use.number)]
     assert server.status()["state"] == "lost"
     down = server.down("--json")
     assert down.rc == 0, down.output()

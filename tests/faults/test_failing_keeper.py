@@ -5,12 +5,12 @@ by its socket stays true."""
 import errno
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from launcher.keeper.control import Client
 from tests.support import cli
+from tests.support.decoded import JsonDict
 from tests.support.failing_files import EVERY_ERROR, FailingKeeper
 from tests.support.processes import alive
 from tests.support.rig import Rig
@@ -56,7 +56,7 @@ def live(rig: Rig, env: dict[str, str]) -> None:
         first = state["engine"]
         die.touch()
 
-        def again() -> dict[str, Any]:
+        def again() -> JsonDict:
             now = ask(rig)
             decided = not now or (now["engine"] != first and now["state"] == "ready")
             return (now or {"state": "over"}) if decided else {}

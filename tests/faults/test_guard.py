@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from launcher.diagnose import log_lengths
 from launcher.keeper import guard
 from tests.support import processes
+from tests.support.decoded import JsonDict
 from tests.support.processes import alive
 from tests.support.rig import Rig
 from tests.support.waiting import wait_for
@@ -24,7 +24,7 @@ DAEMONS = [
     {"spawn": {"session": True, "double": True, "ignore": ["TERM", "HUP", "INT"]}},
     {"spawn": {"ignore": ["TERM", "INT"]}},
 ]
-TOUGH: dict[str, Any] = {"sigterm": "ignore", "before": DAEMONS}
+TOUGH: JsonDict = {"sigterm": "ignore", "before": DAEMONS}
 """Neither the end of its parent nor a polite signal ends any of these three."""
 
 

@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,7 +23,7 @@ TOUGH = {
 """Neither the end of its parent nor a polite signal ends this one."""
 
 
-def change(rig: Rig, **fields: Any) -> None:
+def change(rig: Rig, **fields: object) -> None:
     """Write other values into the state, as another machine or a crash would have."""
     path = rig.instance() / "state.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))

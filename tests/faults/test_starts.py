@@ -15,17 +15,18 @@ from typing import Any
 import pytest
 
 from tests.support import ROOT, cli, ports
+from tests.support.decoded import JsonDict
 from tests.support.processes import alive
 from tests.support.rig import Rig
 from tests.support.waiting import wait_for
 
 
-def refused(rig: Rig, code: int, word: str, **keys: Any) -> dict[str, Any]:
+def refused(rig: Rig, code: int, word: str, **keys: Any) -> JsonDict:
     """`up` of a profile, which has to fail with this exit code, error code and no trace."""
     ran = rig.run("up", rig.profile(**keys), "--json")
     assert (ran.rc, rig.errors(ran)) == (code, [word]), ran.output()
     rig.nothing_left()
-    error: dict[str, Any] = ran.json["errors"][0]
+    error: JsonDict = ran.json["errors"][0]
     return error
 
 

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
@@ -27,7 +26,7 @@ def served() -> Iterator[Served]:
     """Starts a scripted server; gives the plan of its instance, and its pid."""
     running: list[subprocess.Popen[bytes]] = []
 
-    def serve(**script: Any) -> tuple[LaunchPlan, int]:
+    def serve(**script: object) -> tuple[LaunchPlan, int]:
         number = ports.free_port()
         argv = [str(ROOT / "tests/support/fake_server.py"), str(number), json.dumps(script)]
         running.append(subprocess.Popen([sys.executable, "-I", "-S", *argv]))
@@ -68,7 +67,7 @@ ANSWERS = [
 
 @pytest.mark.parametrize(("script", "well", "expected"), ANSWERS)
 def test_an_answer_and_its_words(
-    served: Served, script: dict[str, Any], well: bool, expected: str
+    served: Served, script: dict[str, object], well: bool, expected: str
 ) -> None:
     plan, pid = served(**script)
     answer = ask_health(plan.to_json(), [pid], None, 0.5)
@@ -175,7 +174,7 @@ STATES = [
 
 
 @pytest.mark.parametrize(("row", "expected"), STATES)
-def test_a_state_and_its_words(row: dict[str, Any], expected: str) -> None:
+def test_a_state_and_its_words(row: dict[str, object], expected: str) -> None:
     """The last answer of a server that does not run any more is not repeated."""
     stale = {"healthy": False, "health": "GET /health answered 404"}
     assert message({"name": "one", **row}) == message({"name": "one", **stale, **row}) == expected

@@ -1,6 +1,5 @@
 """`logs`: one source or all of it, over rotations, followed to the end, secrets out."""
 
-import json
 import os
 import threading
 import tracemalloc
@@ -163,8 +162,3 @@ def test_following_shows_a_last_line_without_an_end(instance: InstanceDir) -> No
     live(instance, InstanceState.DIED)
     follower.join(600)
     assert received == ["one", "two", "last words"]
-
-
-def test_the_history_is_what_was_written(instance: InstanceDir) -> None:
-    (instance.folder / "events.jsonl").write_text(json.dumps({"event": "state"}) + "\n{torn")
-    assert logs.events(instance) == [{"event": "state"}]

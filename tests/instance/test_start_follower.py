@@ -12,6 +12,7 @@ from launcher.instance.start_follower import follow
 from launcher.instance.store import InstanceDir
 from launcher.lifecycle import InstanceState
 from launcher.result import Result
+from tests.support.decoded import JsonDict
 from tests.support.keeping import Keeping
 from tests.support.waiting import wait_for
 
@@ -20,7 +21,7 @@ class Follower:
     """`follow` in a thread, as a user who only watches."""
 
     def __init__(self, folder: Path) -> None:
-        self.seen: list[dict[str, Any]] = []
+        self.seen: list[JsonDict] = []
         self._results: list[Result] = []
         self._wake, self.interrupt = os.pipe()
         interrupt = Interrupt(self._wake, raises=False)

@@ -20,9 +20,9 @@ from launcher.lifecycle import InstanceState
 
 @pytest.fixture
 def instance(home: Path) -> InstanceDir:
-    instance_ = store.instance_dir("one")
-    instance_.folder.mkdir(parents=True)
-    return instance_
+    new_instance = store.instance_dir("one")
+    new_instance.folder.mkdir(parents=True)
+    return new_instance
 
 
 def written(instance: InstanceDir, state: InstanceState, **changes: object) -> State:

@@ -1,7 +1,6 @@
 """`down`: the keeper says how it ended and how long that may take; an older keeper does neither."""
 
 import json
-from typing import Any
 
 import pytest
 
@@ -55,6 +54,6 @@ def test_the_keepers_deadline_is_the_one_that_passes(keeping: Keeping) -> None:
 
 
 @pytest.mark.parametrize("deadline", [None, True, "12", [], -1, 0, 1e300, float("nan")])
-def test_a_deadline_that_is_none_is_computed_here(deadline: Any) -> None:
+def test_a_deadline_that_is_none_is_computed_here(deadline: object) -> None:
     answer = json.loads(json.dumps({"ok": True, "deadline": deadline}))
     assert teardown._deadline_of(answer) is None

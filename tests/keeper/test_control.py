@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,6 +16,7 @@ from launcher.keeper import requests
 from launcher.keeper.control import Client
 from launcher.keeper.loop import Loop
 from launcher.keeper.server import MOST_CONNECTIONS, Server
+from tests.support.decoded import JsonDict
 from tests.support.waiting import wait_for
 
 
@@ -34,7 +34,7 @@ class Served:
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
-    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _answer(self, request: dict[str, object]) -> JsonDict:
         def stop(reason: str, code: ExitCode, drain: float | None) -> float:
             self.stopped.append((reason, code, drain))
             return 61.5
@@ -48,7 +48,7 @@ class Served:
         self.loop.run_until(self._ended.is_set)
         self.server.close()
 
-    def publish(self, **event: Any) -> None:
+    def publish(self, **event: object) -> None:
         self.loop.call_soon(lambda: self.server.publish(event))
 
     def close(self) -> None:
@@ -73,7 +73,7 @@ def client(served: Served) -> Iterator[Client]:
         new_client.close()
 
 
-def raw(served: Served, *lines: bytes) -> list[dict[str, Any]]:
+def raw(served: Served, *lines: bytes) -> list[JsonDict]:
     """What the server answers to these bytes, one answer each."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(served.folder / "control.sock"))

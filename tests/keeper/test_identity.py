@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from launcher.host import processes
 from launcher.keeper import cleanup, identity
 from launcher.keeper.sessions import claim
 from launcher.keeper.state import State
@@ -100,7 +101,7 @@ def test_descendants_are_found_over_several_generations() -> None:
 def test_without_the_kernels_list_children_are_found_by_their_parent(
     sleeper: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(identity, "_KERNEL_LISTS_CHILDREN", False)
+    monkeypatch.setattr(processes, "_KERNEL_LISTS_CHILDREN", False)
     assert sleeper.pid in identity.children(os.getpid())
 
 
@@ -194,6 +195,7 @@ def test_one_member_that_is_recorded_proves_the_later_ones() -> None:
 
 REUSED = """
 import json, os, subprocess, sys, time
+from launcher.host import processes
 from launcher.keeper import cleanup, identity
 from launcher.keeper.sessions import claim, ticks_now
 from launcher.keeper.state import State

@@ -302,6 +302,6 @@ def test_shared_memory_is_known_by_its_use_whatever_its_name(tmp_path: Path, shm
         with path.open("rb") as file, mmap.mmap(file.fileno(), 4096, prot=mmap.PROT_READ):
             file.close()
             shared = {c["path"] for c in leftovers.used_shm([pid], begun)}
-            assert shared == {f"{path}.sock"}, "somebody else uses it too"
+            assert shared == {f"{path}.sock"}, "another process uses it too"
     assert all(map(leftovers.remove_file, claims.shm.values()))
     assert not path.exists()

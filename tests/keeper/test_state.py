@@ -5,7 +5,6 @@ import json
 import os
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -64,7 +63,7 @@ def test_keys_of_a_newer_writer_are_left_out(tmp_path: Path) -> None:
         {"ports": None},
     ],
 )
-def test_a_state_of_another_shape_is_damaged(tmp_path: Path, change: dict[str, Any]) -> None:
+def test_a_state_of_another_shape_is_damaged(tmp_path: Path, change: dict[str, object]) -> None:
     document = {"schema": STATE_SCHEMA, "instance": "one", "token": "t"}
     (tmp_path / "state.json").write_text(json.dumps({**document, **change}))
     with pytest.raises(DamagedState, match=r"state\.json"):

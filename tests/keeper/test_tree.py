@@ -205,6 +205,6 @@ subprocess.run(["grep", "SigIgn", "/proc/self/status"], preexec_fn=begin, check=
     done = subprocess.run(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True
     )
-    # A signal the C library keeps for itself (32 and 33) can be ignored by whoever started us, and
-    # nobody can set it: only the ones below are ours to reset.
+    # A signal the C library keeps for itself (32 and 33) may already be ignored when we
+    # start, and it cannot be set: only the ones below are ours to reset.
     assert int(done.stdout.split()[1], 16) & 0x7FFF_FFFF == 0

@@ -10,17 +10,18 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from launcher.engines.fastdeploy import memory as fastdeploy
 from launcher.engines.fastdeploy.catalogue import load
 from launcher.host import weights
+from launcher.json_values import list_at, object_at
 from launcher.plan import memory
 from launcher.plan.memory import GIB, Ask, Card, Costs, Prediction, Shape
 from launcher.preparation.memory import shape_of_files
 from tests.support.checkpoints import write_checkpoint
+from tests.support.decoded import JsonDict
 
 MIB = 1024**2
 CARDS = json.loads((Path(memory.__file__).parent / "data" / "gpus.json").read_text())["cards"]
@@ -29,6 +30,8 @@ PUBLISHED = {
     "H20": "h20-96g", "H20 144GB": "h20-141g", "L20": "l20-48g", "L20 48GB": "l20-48g",
     "A30": "a30-24g", "A30 24GB": "a30-24g", "A30 (table says 40GB)": "a30-24g",
     "A10": "a10-24g", "A10 24GB": "a10-24g", "A100 80GB": "a100-80g",
+    # The smallest card of the table; the page's first example runs on it.
+    "any with 8 GB": "rtx3060-12g",
 }  # fmt: skip
 QUANTIZATION = {"fp8": "block_wise_fp8", "bf16": None}
 
@@ -62,8 +65,9 @@ def card(name: str) -> Card:
 
 def rows() -> list[tuple[str, str, str, int | None]]:
     """(model, card, quantization, GPUs) of every published minimum; None: it never fits."""
-    rows_ = []
-    for entry in load("models.json")["models"]:
+    all_rows = []
+    models: list[JsonDict] = [dict(object_at(m)) for m in list_at(load("models.json"), "models")]
+    for entry in models:
         if "layers" not in entry:
             continue
         for cards, minimum in entry["min_gpus"].items():
@@ -73,12 +77,15 @@ def rows() -> list[tuple[str, str, str, int | None]]:
                     if f"not {name.strip()}" in str(count):
                         continue
                     number = int(str(count).split()[0]) if count is not None else None
-                    rows_.append((entry["id"], PUBLISHED[name.strip()], quantization, number))
-    return rows_
+                    all_rows.append((entry["id"], PUBLISHED[name.strip()], quantization, number))
+    return all_rows
+
+
+Shapes = Callable[[str, str], Shape]
 
 
 @pytest.fixture(scope="module")
-def shapes(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Shape]:
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Shapes:
     """`shapes("headers", "ERNIE-4.5-0.3B")`: the model's shape, found out in one of two ways."""
     measured: dict[str, Shape] = {}
 
@@ -113,7 +120,7 @@ def predict(
 @pytest.mark.parametrize("source", ["table", "headers"])
 @pytest.mark.parametrize(("model", "name", "quantization", "gpus"), rows())
 def test_every_published_minimum_fits_and_half_of_it_does_not(
-    model: str, name: str, quantization: str, gpus: int | None, source: str, shapes: Any
+    model: str, name: str, quantization: str, gpus: int | None, source: str, shapes: Shapes
 ) -> None:
     shape, sequences = shapes(source, model), 32 if "VL" in model else 128
     if gpus is None:  # published as impossible on a whole machine of eight
@@ -126,13 +133,14 @@ def test_every_published_minimum_fits_and_half_of_it_does_not(
 
 
 @pytest.mark.parametrize("model", sorted({row[0] for row in rows()}))
-def test_the_table_and_the_headers_tell_the_same_weights(model: str, shapes: Any) -> None:
+def test_the_table_and_the_headers_tell_the_same_weights(model: str, shapes: Shapes) -> None:
     table, headers = (sum(shapes(s, model).parameters.values()) for s in ("table", "headers"))
     assert headers == pytest.approx(table, rel=0.05)
 
 
 def test_kv_bytes_per_token_are_those_of_the_table() -> None:
-    for entry in load("models.json")["models"]:
+    models: list[JsonDict] = [dict(object_at(m)) for m in list_at(load("models.json"), "models")]
+    for entry in models:
         shape = fastdeploy.shape_of_table(entry["id"])
         if "kv_bytes_per_token_bf16" in entry and shape is not None:
             ask = Ask(1, None, 2048, 8, 8192, block_size=1)
@@ -157,14 +165,14 @@ def test_the_largest_lengths_and_sequences_just_fit_and_one_block_more_does_not(
     assert most == memory.predict(shape, l20, ask, costs).sequences
 
 
-def test_too_little_is_said_with_its_reason(shapes: Any) -> None:
+def test_too_little_is_said_with_its_reason(shapes: Shapes) -> None:
     a10 = predict(shapes("table", "ERNIE-4.5-21B-A3B"), "a10-24g", "bf16", 1)
     assert not a10.fits
     assert a10.why.startswith("the weights alone (40.7 GiB) exceed 20.2 GiB")
     assert a10.weights / GIB == pytest.approx(40.66, abs=0.01)
 
 
-def test_an_unknown_quantization_is_not_guessed(shapes: Any) -> None:
+def test_an_unknown_quantization_is_not_guessed(shapes: Shapes) -> None:
     with pytest.raises(KeyError, match="wint3"):
         predict(shapes("table", "ERNIE-4.5-21B-A3B"), "a10-24g", "wint3", 1)
 
@@ -247,7 +255,7 @@ CARD = Card("c", GIB, "a test")
     ],
 )
 def test_each_reason_begins_where_the_one_before_ends(
-    total: int, changes: dict[str, Any], why: str
+    total: int, changes: JsonDict, why: str
 ) -> None:
     share = 0.2 if changes.get("blocks_override") == 16 else 1.0
     ask = Ask(1, None, 128, 1, 1, utilization=1.0, prefill_share=share, **changes)

@@ -40,7 +40,7 @@ def test_a_flag_counts_however_it_is_spelled(spelling: str) -> None:
     ],
 )
 def test_batched_tokens_are_those_the_release_resolves(
-    version: str, values: dict[str, Any], tokens: int
+    version: str, values: dict[str, object], tokens: int
 ) -> None:
     """A 2.1 server profiles itself with the whole context at once unless it is told otherwise."""
     assert ask(version, **values).max_num_batched_tokens == tokens
@@ -57,7 +57,7 @@ def test_batched_tokens_are_those_the_release_resolves(
     ],
 )
 def test_the_method_is_read_out_of_json_too(
-    quantization: Any, method: str | None, kv_bytes: int
+    quantization: object, method: str | None, kv_bytes: int
 ) -> None:
     text = json.dumps(quantization) if isinstance(quantization, dict) else quantization
     got = ask("2.4", quantization=text)

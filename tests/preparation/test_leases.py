@@ -85,9 +85,9 @@ def test_processes_that_ask_at_once_get_different_ports() -> None:
     finally:
         for process in running:
             process.communicate(b"")
-    numbers = [number for ports_ in answers for number in ports_.values()]
+    numbers = [number for answer in answers for number in answer.values()]
     assert len(set(numbers)) == 12
-    assert len({ports_["queue"] & 255 for ports_ in answers}) == 6
+    assert len({answer["queue"] & 255 for answer in answers}) == 6
 
 
 def test_a_lease_ends_with_its_process(free_port: int, taken: list[Leases]) -> None:

@@ -25,6 +25,7 @@ from launcher.keeper import identity
 from launcher.preparation import owners
 from launcher.preparation.owners import Owner, Owners
 from tests.support import ROOT, cli, processes
+from tests.support.decoded import JsonDict
 from tests.support.ports import free_port
 from tests.support.rig import Rig
 from tests.support.waiting import wait_for
@@ -53,13 +54,15 @@ def port_of(rig: Rig, name: str = "one") -> int:
     return number
 
 
-def finding(ran: cli.Ran, check: str) -> dict[str, Any]:
-    matching: dict[str, Any] = next(f for f in ran.json["data"]["findings"] if f["check"] == check)
+def finding(ran: cli.Ran, check: str) -> JsonDict:
+    matching: dict[str, object] = next(
+        f for f in ran.json["data"]["findings"] if f["check"] == check
+    )
     return matching
 
 
 def test_the_words_are_the_keepers() -> None:
-    assert f"{identity.FOLDER_VARIABLE}=".encode() == owners.FOLDER
+    assert identity.FOLDER_VARIABLE == owners.FOLDER
 
 
 def test_a_port_of_a_dead_instance_is_its_own_trace(rig: Rig) -> None:

@@ -4,10 +4,16 @@ from typing import Any
 
 import pytest
 
-from launcher import profile
+from launcher import engines, profile
+from launcher.preparation.recommendation import find_machine, recommend
 from tests.support import ROOT
 
 FASTDEPLOY = ("ernie-4.5-21b-a3b-thinking", "ernie-4.5-21b-a3b", "ernie-4.5-0.3b")
+LARGE_OR_VISION = (
+    "ernie-4.5-300b-a47b", "ernie-4.5-vl-28b-a3b", "ernie-4.5-vl-28b-a3b-thinking",
+    "ernie-4.5-vl-424b-a47b",
+)  # fmt: skip
+"""On FastDeploy only."""
 NAMES = sorted(p.stem for p in (ROOT / "profiles").glob("*.yaml"))
 
 
@@ -19,7 +25,20 @@ def test_which_there_are() -> None:
     variants = [
         f"{name}{engine}" for name in FASTDEPLOY for engine in ("", "-vllm", "-transformers")
     ]
-    assert sorted([*variants, "ernie-tiny-cpu", "ernie-tiny-cpu-vllm"]) == NAMES
+    assert sorted([*variants, *LARGE_OR_VISION, "ernie-tiny-cpu", "ernie-tiny-cpu-vllm"]) == NAMES
+
+
+@pytest.mark.parametrize("name", LARGE_OR_VISION)
+def test_large_and_vision_models_have_the_documented_settings(name: str) -> None:
+    """The same keys as `profiles init` writes on a machine where everything fits."""
+    got = load(name)
+    written = recommend(got.model, "fastdeploy", find_machine("h20-141g", None))
+    assert written.name == name
+    for setting in written.settings:
+        parent, _, key = setting.key.rpartition(".")
+        values = got.resolved[parent] if parent else got.resolved
+        assert values[key] == setting.value, setting.key
+    assert engines.get("fastdeploy").validate(got, None) == []
 
 
 def test_the_model_card_s_command() -> None:

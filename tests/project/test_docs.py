@@ -51,16 +51,16 @@ def without_code(text: str) -> str:
 
 def anchors(page: Path) -> set[str]:
     """The fragments that forges make of headings: lower case, no punctuation, dashes for spaces."""
-    anchors_: set[str] = set()
+    all_anchors: set[str] = set()
     for heading in re.findall(r"^#+ +(.+)$", _FENCE.sub("", page.read_text()), re.MULTILINE):
         title = re.sub(r"[^\w\- ]", "", heading.strip().lower())
         fragment = base = title.replace(" ", "-")
         number = 0
-        while fragment in anchors_:
+        while fragment in all_anchors:
             number += 1
             fragment = f"{base}-{number}"
-        anchors_.add(fragment)
-    return anchors_
+        all_anchors.add(fragment)
+    return all_anchors
 
 
 def broken_links(page: Path) -> list[str]:

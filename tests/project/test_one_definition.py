@@ -160,3 +160,44 @@ def test_no_message_builds_the_hint_by_hand() -> None:
         "launcher.nearest",
         "launcher.diagnose.pages",  # without quotes: a page is named as it is typed
     }
+
+
+KERNEL_TABLES = {
+    "launcher.host.processes": "each process",
+    "launcher.host.memory": "tells where its numbers are from",
+    "launcher.subprocesses": "shared by all rooms, so it imports none: the tree of its own child",
+    "launcher.paths": "reads nothing there: a path that is never replaced by a file",
+}
+"""The modules that name `/proc` as a place, each with its reason."""
+HEARD_OF = {
+    "launcher.doctor.checks.exposure": "a message",
+    "launcher.doctor.checks.kernel": "a message",
+}
+
+
+def test_one_module_names_the_kernels_tables() -> None:
+    named: dict[str, list[str]] = {}
+    for module, path in modules():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            text = node.value if isinstance(node, ast.Constant) else None
+            if isinstance(text, bytes):
+                text = text.decode(errors="replace")
+            if isinstance(text, str) and id(node) not in prose and re.search(r"\bproc\b", text):
+                named.setdefault(module, []).append(text)
+    assert set(named) == {*KERNEL_TABLES, *HEARD_OF}, named
+    for module in HEARD_OF:
+        assert all(" " in text for text in named[module]), "a sentence, and no path"
+
+
+def test_who_asks_for_a_process_does_not_look_at_its_files() -> None:
+    """Below `PROC`, sockets (net/), limits (sys/) and memory (meminfo) have one reader each."""
+    users = {
+        module
+        for module, path in modules()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.Attribute) and node.attr == "PROC")
+        or (isinstance(node, ast.alias) and node.name == "PROC")
+    }
+    assert users == {"launcher.host.sockets", "launcher.host.kernel", "launcher.host.memory"}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from launcher.errors import ExitCode
 from launcher.result import Result
+from tests.support.decoded import JsonDict
 
 DEVIATION = {
     "id": "fd-tool-choice",
@@ -15,7 +14,7 @@ DEVIATION = {
 }
 
 
-def exchange(**changes: Any) -> dict[str, Any]:
+def exchange(**changes: object) -> JsonDict:
     """One recorded request and its answer."""
     return {
         "number": 1,
@@ -39,7 +38,7 @@ def finding(got: str, code: str = "status", expected: str = "status 200") -> dic
     return {"code": code, "expected": expected, "got": got}
 
 
-def check(name: str, verdict: str = "pass", **changes: Any) -> dict[str, Any]:
+def check(name: str, verdict: str = "pass", **changes: object) -> JsonDict:
     """One check of a result; `known=True` makes its failure a known deviation."""
     is_known = changes.pop("known", False)
     findings = changes.pop("findings", [finding("HTTP 500")] if verdict == "fail" else [])
@@ -72,7 +71,7 @@ EVERY_VERDICT = (
 """A check of each verdict, in an order that is not that of reports."""
 
 
-def counts(checks: tuple[dict[str, Any], ...]) -> dict[str, int]:
+def counts(checks: tuple[dict[str, object], ...]) -> dict[str, int]:
     verdicts = [one["verdict"] for one in checks]
     return {
         **{v: verdicts.count(v) for v in ("pass", "fail", "inconclusive", "could not check")},
@@ -80,7 +79,7 @@ def counts(checks: tuple[dict[str, Any], ...]) -> dict[str, int]:
     }
 
 
-def target(name: str = "ernie") -> dict[str, Any]:
+def target(name: str = "ernie") -> JsonDict:
     return {
         "name": name,
         "model": "tiny-ernie",
@@ -91,7 +90,7 @@ def target(name: str = "ernie") -> dict[str, Any]:
     }
 
 
-def smoke_result(*checks: dict[str, Any], **changes: Any) -> Result:
+def smoke_result(*checks: dict[str, object], **changes: object) -> Result:
     """A smoke run of these checks."""
     data = {
         "target": target(),
@@ -109,7 +108,7 @@ def smoke_result(*checks: dict[str, Any], **changes: Any) -> Result:
     return Result("smoke", data, None, ExitCode.NEGATIVE)
 
 
-def column(name: str, *checks: dict[str, Any], **changes: Any) -> dict[str, Any]:
+def column(name: str, *checks: JsonDict, **changes: object) -> JsonDict:
     """One target of a comparison."""
     return {
         "name": name,
@@ -139,7 +138,7 @@ def column(name: str, *checks: dict[str, Any], **changes: Any) -> dict[str, Any]
     }
 
 
-def compare_result(*columns: dict[str, Any], **changes: Any) -> Result:
+def compare_result(*columns: JsonDict, **changes: object) -> Result:
     """A comparison of these targets, its table made as `compare` makes it."""
     from launcher.smoke.comparison.compare import _table
 

@@ -53,7 +53,7 @@ class _Recorder(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_OPTIONS = answer  # noqa: N815
 
-    def log_message(self, *_: Any) -> None:
+    def log_message(self, *_: object) -> None:
         pass
 
 
@@ -117,11 +117,11 @@ def test_every_value_is_one_word_for_a_shell_and_steers_no_terminal(text: str) -
     line = curl(exchange(request={"model": text}))
     assert line is not None
     assert visible(line) == line
-    words_ = shlex.split(line)
-    assert words_[:4] == ["curl", "--silent", "--show-error", "--globoff"]
-    assert json.loads(words_[words_.index("--data-raw") + 1]) == {"model": text}
-    assert words_[-2:] == ["--url", "http://127.0.0.1:1/v1/chat/completions"]
-    assert len(words_) == 10
+    argv = shlex.split(line)
+    assert argv[:4] == ["curl", "--silent", "--show-error", "--globoff"]
+    assert json.loads(argv[argv.index("--data-raw") + 1]) == {"model": text}
+    assert argv[-2:] == ["--url", "http://127.0.0.1:1/v1/chat/completions"]
+    assert len(argv) == 10
 
 
 @needs_curl
@@ -209,7 +209,7 @@ def test_bytes_that_are_no_json_are_sent_as_they_were(tmp_path: Path) -> None:
         {"headers": {"X-A": "a\r\nb"}},
     ],
 )
-def test_what_cannot_be_repeated_exactly_has_no_line(changes: dict[str, Any]) -> None:
+def test_what_cannot_be_repeated_exactly_has_no_line(changes: dict[str, object]) -> None:
     assert curl(exchange(**changes)) is None
 
 
@@ -222,7 +222,7 @@ def test_what_cannot_be_repeated_exactly_has_no_line(changes: dict[str, Any]) ->
         ({}, False),
     ],
 )
-def test_a_stream_is_shown_as_it_comes(changes: dict[str, Any], streams: bool) -> None:
+def test_a_stream_is_shown_as_it_comes(changes: dict[str, object], streams: bool) -> None:
     line = curl(exchange(**changes))
     assert line is not None
     assert ("--no-buffer" in shlex.split(line)) is streams
@@ -241,7 +241,7 @@ def test_the_line_of_each_check_sends_what_the_check_sent(tmp_path: Path) -> Non
     """The wrong and the missing key of `auth` among them."""
     requests_sent: list[tuple[Any, ...]] = []
 
-    def note(server: Any, method: str, path: str, data: bytes, headers: Any) -> None:
+    def note(server: object, method: str, path: str, data: bytes, headers: Any) -> None:
         keys = [headers.get(name) for name in ("Authorization", "x-api-key", "anthropic-version")]
         requests_sent.append((method, path, *keys, normalized(data)))
 

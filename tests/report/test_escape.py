@@ -157,6 +157,7 @@ def test_a_code_span_ends_where_we_end_it(text: str) -> None:
     first, *_, last = escape.markdown_block(text)
     assert first == last
     assert first not in text
+    assert first == "```" or first[1:] in text, "no longer than it has to be"
 
 
 @given(st.text(st.characters(categories=None)))

@@ -1,16 +1,16 @@
 """The events of a start as plain lines; `tests/cli/test_terminal.py` has the live line."""
 
 import io
-from typing import Any
 
 from launcher.report.progress import ProgressLines
+from tests.support.decoded import JsonDict
 
 
-def event(second: float, kind: str, /, **fields: Any) -> dict[str, Any]:
+def event(second: float, kind: str, /, **fields: object) -> JsonDict:
     return {"time": 100.0 + second, "event": kind, **fields}
 
 
-def load(second: float, percent: float | None = None, phase: str = "weights") -> dict[str, Any]:
+def load(second: float, percent: float | None = None, phase: str = "weights") -> JsonDict:
     return event(second, "phase", phase=phase, title=f"load {phase}", percent=percent)
 
 
@@ -38,7 +38,7 @@ TROUBLE = [
 ]
 
 
-def shown(stream: io.StringIO, events: list[dict[str, Any]]) -> str:
+def shown(stream: io.StringIO, events: list[dict[str, object]]) -> str:
     lines = ProgressLines(stream)
     for one in events:
         lines(one)

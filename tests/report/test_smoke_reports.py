@@ -14,7 +14,7 @@ from launcher.report import html, junit, markdown, smoke_text
 from launcher.result import Result
 from launcher.smoke.run.suite import smoke
 from tests.smoke.model import Reply
-from tests.smoke.servers import Defect, Server, serve
+from tests.smoke.servers import Defect, RouteAnswer, Server, serve
 from tests.smoke.targets import target_of
 
 SECRET = 'sk-"very/secret+key"'
@@ -26,7 +26,7 @@ def result() -> Result:
 
     def echo_key(
         server: Server, method: str, path: str, data: bytes, headers: object
-    ) -> tuple[int, object] | None:
+    ) -> RouteAnswer | None:
         if path == "/health":
             return 503, {"your_key": SECRET, "evil": "\x00</script><script>alert(1)</script>"}
         return None
@@ -126,7 +126,7 @@ def test_text_shows_expected_and_got(result: Result) -> None:
 def test_what_was_not_sent_and_did_not_come_is_not_shown_as_a_value() -> None:
     def hangs_up(
         server: Server, method: str, path: str, data: bytes, headers: object
-    ) -> tuple[int, object]:
+    ) -> RouteAnswer:
         return 0, ""
 
     with serve(Defect("hangs-up", "health", route=hangs_up)) as server:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from launcher.result import Result
 from tests.report.results import (
     EVERY_VERDICT,
@@ -14,6 +12,7 @@ from tests.report.results import (
     finding,
     smoke_result,
 )
+from tests.support.decoded import JsonDict
 
 GIB = 1024**3
 NOW = 1_800_000_000.0
@@ -26,7 +25,7 @@ EVIDENCE = {"file": "workerlog.0", "line": 7, "text": "CUDA out of memory", "tim
 NO_LINE = {"file": "exit code", "line": 0, "text": "ended with exit code 9", "time": None}
 
 
-def diagnosis(**changes: Any) -> Result:
+def diagnosis(**changes: object) -> Result:
     data = {
         "rule": "ED-FD-CUDA-OOM", "kind": "failure", "cause": "the GPU has no memory left",
         "remedy": "lower gpu-memory-utilization", "retry": False, "evidence": EVIDENCE,
@@ -36,11 +35,11 @@ def diagnosis(**changes: Any) -> Result:
     return Result("diagnose", {**data, **changes}, "ernie")
 
 
-def page(kind: str, **fields: Any) -> Result:
+def page(kind: str, **fields: object) -> Result:
     return Result("explain", {"page": {"id": "the-id", "kind": kind, **fields}})
 
 
-def rule(**changes: Any) -> Result:
+def rule(**changes: object) -> Result:
     fields = {
         "cause": "the port is in use " * 8, "remedy": "choose another port", "retry": True,
         "phase": "import", "where": "the console", "exit_code": 1, "sample": "Address in use",
@@ -50,7 +49,7 @@ def rule(**changes: Any) -> Result:
     return page("failure", **{**fields, **changes})
 
 
-def status_of(**changes: Any) -> Result:
+def status_of(**changes: object) -> Result:
     row = {"name": "ernie", "state": "ready", "engine": "fastdeploy", "release": "2.3"}
     return Result("status", {"instances": [{**row, **changes}]}, "ernie")
 
@@ -247,7 +246,12 @@ PROFILES = {
         },
     }),
     "profiles-schema": Result("profiles schema", {"schema": {"type": "object", "title": "上海"}}),
-    "profiles-init": Result("profiles init", {"file": "p.yaml"}),
+    "profiles-init": Result("profiles init", {
+        "file": "p.yaml", "text": "name: a\n", "notes": ["DOES NOT FIT on 8 x NVIDIA A10."],
+    }),
+    "profiles-init-stdout": Result("profiles init", {
+        "file": None, "text": "# 上海\nname: a  # from the model's name\n", "notes": [],
+    }),
     "profiles-diff": Result("profiles diff-release", {
         "old": "2.2", "new": "2.3", "gone": ["--a"], "added": ["--b", "--c"],
         "renamed": ["--d to --e"], "defaults": ["--f: 1 to 2"], "notes": ["n"],
@@ -321,11 +325,11 @@ SMOKE_LISTING = {
 }  # fmt: skip
 
 
-def _flag(flag: str, *values: str, **why: str) -> dict[str, Any]:
+def _flag(flag: str, *values: str, **why: str) -> JsonDict:
     return {"flag": flag, "values": list(values), **why}
 
 
-def launch(**changes: Any) -> dict[str, Any]:
+def launch(**changes: object) -> JsonDict:
     """A launch plan as `plan --json` has it, as far as its text shows."""
     return {
         "instance": "ernie", "engine": "fastdeploy", "release": "2.3",
@@ -358,7 +362,7 @@ def launch(**changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def plan_of(plan: dict[str, Any], **changes: Any) -> Result:
+def plan_of(plan: dict[str, object], **changes: object) -> Result:
     data = {
         "plan": plan, "running": None, "notes": [], "shell": "cd / && python -m api_server",
         "files": [{"path": "/logs/x", "purpose": "its console"}], "folders": ["/logs", "/tmp/fd"],
@@ -366,7 +370,7 @@ def plan_of(plan: dict[str, Any], **changes: Any) -> Result:
     return Result("plan", {**data, **changes}, "ernie")
 
 
-def memory_of(prediction: dict[str, Any], **changes: Any) -> Result:
+def memory_of(prediction: dict[str, object], **changes: object) -> Result:
     ask = {
         "tensor_parallel": 2, "block_size": 64, "kv_bytes": 2, "max_model_len": 4096,
         "max_num_seqs": 8,

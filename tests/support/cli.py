@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from launcher.diagnose import pages
 from launcher.json_values import integer_at, list_at
 from tests.support import ROOT
+from tests.support.decoded import JsonDict
 
 
 def undocumented(envelope: Mapping[str, Any]) -> list[str]:
@@ -41,16 +42,16 @@ class Ran:
     seconds: float
 
     @property
-    def json(self) -> dict[str, Any]:
+    def json(self) -> JsonDict:
         """The envelope: the last line of stdout."""
         lines = self.stdout.strip().splitlines()
         assert lines, f"no output; rc {self.rc}, stderr:\n{self.stderr}"
-        envelope: dict[str, Any] = json.loads(lines[-1])
+        envelope: JsonDict = json.loads(lines[-1])
         assert not undocumented(envelope), undocumented(envelope)
         return envelope
 
     @property
-    def events(self) -> list[dict[str, Any]]:
+    def events(self) -> list[JsonDict]:
         """Every JSON line of stdout but the last, the envelope."""
         return [json.loads(line) for line in self.stdout.strip().splitlines()[:-1]]
 
@@ -60,6 +61,10 @@ class Ran:
             f"$ ernie-deploy {' '.join(self.arguments)}\nrc {self.rc}\n{self.stdout}"
             f"\n--\n{self.stderr}"
         )
+
+
+RunCli = Callable[..., Ran]
+"""The fixture `run_cli`: `run` in the test's own state directory."""
 
 
 def environment(home: Path | None, env: Mapping[str, str | None] | None = None) -> dict[str, str]:

@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from launcher.errors import ExitCode
 from launcher.instance.store import Lock
@@ -15,6 +14,7 @@ from launcher.keeper.loop import Loop
 from launcher.keeper.server import Server
 from launcher.keeper.state import State, write_state
 from launcher.lifecycle import InstanceState
+from tests.support.decoded import JsonDict
 
 
 class Keeping:
@@ -46,7 +46,7 @@ class Keeping:
         self._lock = Lock.take(self.folder)
         assert self._lock is not None
 
-    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _answer(self, request: dict[str, object]) -> JsonDict:
         def stop(reason: str, code: ExitCode, drain: float | None) -> float:
             self.stopped.append(reason)
             self.on_stop()
@@ -63,7 +63,7 @@ class Keeping:
             self._lock.release()
         self.server.close()
 
-    def tell(self, event: str, **fields: Any) -> None:
+    def tell(self, event: str, **fields: object) -> None:
         message = {"event": event, "time": round(time.time(), 3), **fields}
         self.loop.call_soon(lambda: self.server.publish(message))
 
@@ -76,7 +76,7 @@ class Keeping:
 
         self.loop.call_soon(drop)
 
-    def end(self, state: str | None = None, **fields: Any) -> None:
+    def end(self, state: str | None = None, **fields: object) -> None:
         """The keeper's end; without a state it was killed in the middle."""
         if state is not None:
             self.state.state = InstanceState(state)
@@ -87,7 +87,7 @@ class Keeping:
         write_state(self.folder, self.state)
         self.close()
 
-    def end_soon(self, state: str | None = None, **fields: Any) -> None:
+    def end_soon(self, state: str | None = None, **fields: object) -> None:
         """The end from within the keeper's own thread; without a state its file stays as it is."""
         if state is not None:
             self.state.state = InstanceState(state)

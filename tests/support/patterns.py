@@ -17,6 +17,7 @@ import launcher
 from launcher import engines
 from launcher.plan.model import LaunchPlan
 from tests.support import ROOT
+from tests.support.decoded import JsonDict
 
 try:
     from re import _constants as opcodes  # type: ignore[attr-defined]
@@ -129,7 +130,7 @@ def _ways(tree: ast.AST) -> dict[str, set[str]]:
     return ways
 
 
-def _of_call(where: str, call: ast.AST, names: dict[str, Any]) -> Iterator[Used]:
+def _of_call(where: str, call: ast.AST, names: JsonDict) -> Iterator[Used]:
     """`re.fullmatch(PATTERN, ...)` where the pattern is a text or a name of the module."""
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
         return
@@ -158,7 +159,7 @@ class Attack:
         return self.head + self.body * (length // len(self.body)) + self.end
 
 
-def _text(node: ast.expr, names: dict[str, Any]) -> Any:
+def _text(node: ast.expr, names: dict[str, object]) -> Any:
     """What an expression of literals, names of the module and f-strings of both gives, or None."""
     if isinstance(node, ast.Constant):
         return node.value

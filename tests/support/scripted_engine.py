@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from launcher.engines.base import Engine, Installed, PlanContext, PortNeed, Release
 from launcher.engines.plan_parts import common_env, common_parts, split_env
@@ -33,6 +32,7 @@ from launcher.plan.model import (
 )
 from launcher.profile.model import Profile
 from tests.support import ROOT
+from tests.support.decoded import JsonDict
 
 SERVER = Path(__file__).with_name("fake_server.py")
 
@@ -91,7 +91,7 @@ class Scripted(Engine):
 
     def plan(self, profile: Profile, context: PlanContext) -> LaunchPlan:
         """The launch plan."""
-        arguments: dict[str, Any] = dict(profile.engine_args)
+        arguments: JsonDict = dict(profile.engine_args)
         script = {"model": profile.model, **arguments.get("script", {})}
         port = context.ports["api"]
         flags = (Flag(str(port)), Flag(json.dumps(script)))

@@ -20,6 +20,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tests.support.decoded import JsonDict
+
 ROOT = Path(__file__).resolve().parents[2]
 #: Part of the real server's time in which the tests run.
 SCALE = 0.02
@@ -101,7 +103,7 @@ def remove_queue(queue_port: int) -> None:
         _LIBC.msgctl(number, 0, None)
 
 
-def wait_for(what: str, happened: Callable[[], Any], limit_s: float = 600.0) -> Any:
+def wait_for(what: str, happened: Callable[[], object], limit_s: float = 600.0) -> Any:
     """The first true answer; AssertionError names what did not happen."""
     deadline = time.monotonic() + limit_s
     while True:
@@ -215,19 +217,19 @@ class Twin:
             response = client.getresponse()
             return response.status, response.read()
 
-    def chat(self, *messages: str | dict[str, Any], **more: Any) -> dict[str, Any]:
+    def chat(self, *messages: str | dict[str, object], **more: object) -> JsonDict:
         """A completion that must succeed; strings are user messages."""
         listed = [{"role": "user", "content": m} if isinstance(m, str) else m for m in messages]
         status, body = self.http("POST", "/v1/chat/completions", {"messages": listed, **more})
         assert status == 200, body
-        answer: dict[str, Any] = json.loads(body)
+        answer: JsonDict = json.loads(body)
         return answer
 
-    def says(self, *messages: str | dict[str, Any], **more: Any) -> str:
+    def says(self, *messages: str | JsonDict, **more: Any) -> str:
         text: str = self.chat(*messages, **more)["choices"][0]["message"]["content"]
         return text.strip()
 
-    def stream(self, text: str, **more: Any) -> list[Any]:
+    def stream(self, text: str, **more: object) -> list[Any]:
         """Events of a stream; the last is the string ``[DONE]`` if it came."""
         body = {"messages": [{"role": "user", "content": text}], "stream": True, **more}
         status, raw = self.http("POST", "/v1/chat/completions", body)

@@ -9,7 +9,6 @@ import signal
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,7 +19,7 @@ LOADING = "\rLoading Weights:   0%"
 ABORT = "Assertion failed: pfd.revents & POLLIN (src/signaler.cpp:238)"
 
 
-def loading(start: Start, **options: Any) -> Twin:
+def loading(start: Start, **options: object) -> Twin:
     twin = start(fault="late-start@phase=load@seconds=600", **options)
     twin.wait_said(LOADING)
     wait_for("the worker in load", lambda: "Loading safetensors" in twin.log("workerlog.0"))

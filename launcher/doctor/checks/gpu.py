@@ -44,11 +44,11 @@ def _too_old(subject: Subject, report: GpuReport) -> str | None:
     cuda = tuple(int(n) for n in (report.cuda or "").split(".") if n.isdigit())
     engine = engine_of(subject)
     if engine is not None:
-        wanted = [(engine.title, subject.needs)]
+        needs_by_title = [(engine.title, subject.needs)]
     else:
         bare = Profile("", "", "")
-        wanted = [(engine.title, engine.needs(bare, None)) for engine in engines.every()]
-    for title, needs in wanted:
+        needs_by_title = [(engine.title, engine.needs(bare, None)) for engine in engines.every()]
+    for title, needs in needs_by_title:
         old_driver = needs.driver is not None and major.isdigit() and int(major) < needs.driver
         old_cuda = bool(needs.cuda and cuda and cuda < needs.cuda)
         if old_driver or old_cuda:

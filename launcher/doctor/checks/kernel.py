@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from launcher.doctor.model import Check, Outcome, Subject, fail, host_of, ok, warn
-from launcher.host import kernel, tcp
+from launcher.host import kernel, sockets
 from launcher.host.memory import SHM
 from launcher.preparation.owners import queue_remedy
 
@@ -46,7 +46,7 @@ def _queue_user(queue: kernel.MessageQueue, subject: Subject) -> str | None:
     owner = host_of(subject).owners.of_queue(queue)
     if owner is not None and owner.is_dead:
         return None  # processes of it that still live are `down`'s to end
-    listening = {one.port for one in tcp.listeners()}
+    listening = {one.port for one in sockets.listeners()}
     for port in host_of(subject).queue_ports:
         if kernel.ftok(SHM, port.port) != queue.key:
             continue

@@ -8,10 +8,18 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from launcher.engines.options import Action, Kind, Option, OptionTable, canonical
+from launcher.json_values import (
+    JsonObject,
+    JsonValue,
+    at,
+    list_at,
+    object_at,
+    text_at,
+)
 
 DATA = Path(__file__).parent / "data"
 
@@ -41,20 +49,35 @@ _ACTIONS: Mapping[str, Action] = {
 }
 
 
-def load(name: str) -> Any:
+@dataclass(frozen=True)
+class Variable:
+    """A variable that FastDeploy reads, in release `lines`; its default by line."""
+
+    name: str
+    meaning: str
+    lines: tuple[str, ...]
+    defaults: Mapping[str, str]
+
+
+def texts_at(value: JsonValue, *path: str | int) -> tuple[str, ...]:
+    """The list of texts below `path`."""
+    return tuple(str(item) for item in list_at(value, *path))
+
+
+def load(name: str) -> JsonObject:
     """A data file of this folder, parsed."""
     return _load(name)
 
 
 @functools.lru_cache(maxsize=32)
-def _load(name: str) -> Any:
-    return json.loads((DATA / name).read_text(encoding="utf-8"))
+def _load(name: str) -> JsonObject:
+    return object_at(json.loads((DATA / name).read_text(encoding="utf-8")))
 
 
 @functools.lru_cache(maxsize=8)
 def table(line: str) -> OptionTable:
     """Every option of release line `line`."""
-    entries = _load(f"flags-{line}.json")["options"]
+    entries = list_at(_load(f"flags-{line}.json"), "options")
     return OptionTable.of("FastDeploy", line, (_option(entry) for entry in entries))
 
 
@@ -84,53 +107,62 @@ def history(name: str, line: str) -> str:
 
 def late_choices(line: str) -> Mapping[str, tuple[str, ...]]:
     """Words that the release checks only after the model was looked up, by option."""
-    choices = _load("late.json")["choices"]
+    choices = object_at(_load("late.json"), "choices")
     return {
-        name: tuple(entry["values"][line])
+        name: texts_at(entry, "values", line)
         for name, entry in choices.items()
-        if line in entry["values"]
+        if line in object_at(entry, "values")
     }
 
 
 def comma_lists() -> frozenset[str]:
     """Options among the late choices that take several words with commas between."""
-    choices = _load("late.json")["choices"]
-    return frozenset(name for name, entry in choices.items() if entry.get("comma_list"))
+    choices = object_at(_load("late.json"), "choices")
+    return frozenset(name for name, entry in choices.items() if at(entry, "comma_list"))
 
 
 def speculative_methods() -> tuple[str, ...]:
     """Methods of `--speculative-config`."""
-    return tuple(_load("late.json")["speculative"]["methods"])
+    return texts_at(_load("late.json"), "speculative", "methods")
 
 
 @functools.lru_cache(maxsize=1)
-def environment() -> Mapping[str, Mapping[str, Any]]:
+def environment() -> Mapping[str, Variable]:
     """FastDeploy's environment variables by name, as in `data/environment.json`."""
-    return {entry["name"]: entry for entry in _load("environment.json")["variables"]}
+    variables = (_variable(entry) for entry in list_at(_load("environment.json"), "variables"))
+    return {variable.name: variable for variable in variables}
 
 
 def environment_default(name: str, line: str) -> str | None:
     """The default of variable `name` in release `line`; None if the release does not have it."""
-    entry = environment().get(name)
-    value = (entry or {}).get("defaults", {}).get(line)
-    return None if value is None else str(value)
+    variable = environment().get(name)
+    return variable.defaults.get(line) if variable else None
 
 
-def _option(entry: Mapping[str, Any]) -> Option:
-    long = next((f for f in entry["flags"] if f.startswith("--")), entry["flags"][0])
-    kind = _KINDS[entry["type"]] if entry["type"] else "str"
+def _variable(entry: JsonValue) -> Variable:
+    defaults = object_at(entry, "defaults")
+    return Variable(
+        name=text_at(entry, "name"),
+        meaning=text_at(entry, "meaning"),
+        lines=texts_at(entry, "in"),
+        defaults={line: str(value) for line, value in defaults.items() if value is not None},
+    )
+
+
+def _option(entry: JsonValue) -> Option:
+    flags, choices = texts_at(entry, "flags"), texts_at(entry, "choices")
+    long = next((f for f in flags if f.startswith("--")), flags[0])
+    kind = _KINDS[text_at(entry, "type")] if at(entry, "type") else "str"
     return Option(
         name=canonical(long),
-        flags=tuple(entry["flags"]),
-        action=_ACTIONS[entry["action"]],
-        kind="bool" if kind == "str" and isinstance(entry["default"], bool) else kind,
-        default=entry["default"],
-        effective_default=entry.get("effective_default"),
-        choices=tuple(entry["choices"]) if entry["choices"] else None,
-        repeatable=entry["nargs"] == "+",
-        required=entry["required"],
-        group=entry["group"],
-        deprecated=entry["deprecated"],
-        deprecation_note=entry.get("deprecation_note"),
-        meaning=entry["meaning"],
+        flags=flags,
+        action=_ACTIONS[text_at(entry, "action")],
+        kind="bool" if kind == "str" and isinstance(at(entry, "default"), bool) else kind,
+        default=at(entry, "default"),
+        effective_default=text_at(entry, "effective_default") or None,
+        choices=choices or None,
+        repeatable=at(entry, "nargs") == "+",
+        deprecated=at(entry, "deprecated") is True,
+        deprecation_note=text_at(entry, "deprecation_note") or None,
+        meaning=text_at(entry, "meaning"),
     )

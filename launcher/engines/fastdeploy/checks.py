@@ -17,7 +17,13 @@ from launcher.engines.common import (
     merged,
     problem,
 )
-from launcher.engines.fastdeploy import combinations, model_checks, shell, vocabulary
+from launcher.engines.fastdeploy import (
+    combinations,
+    model_checks,
+    models_on_release,
+    shell,
+    vocabulary,
+)
 from launcher.engines.fastdeploy.catalogue import (
     LINES,
     comma_lists,
@@ -32,6 +38,7 @@ from launcher.engines.fastdeploy.neutral import KEYS
 from launcher.engines.fastdeploy.requested import Requested
 from launcher.engines.neutral import check_keys, check_values
 from launcher.errors import Problem
+from launcher.json_values import list_at, text_at
 from launcher.nearest import did_you_mean, nearest
 from launcher.profile.model import Profile
 
@@ -128,6 +135,7 @@ def for_line(profile: Profile, line: str) -> list[Problem]:
     typed = {p.where for p in problems}
     problems += [p for p in _late(profile, line) if p.where is None or p.where not in typed]
     problems += model_checks.check(profile, line)
+    problems += models_on_release.check(profile, line)
     problems += combinations.check(profile, line)
     problems += shell.check(profile, line)
     return in_file_order(dict.fromkeys(problems))
@@ -150,11 +158,11 @@ def _variables(profile: Profile, line: str) -> list[Problem]:
                             f"no FastDeploy release reads {name}",
                             f"did you mean {near}?" if near else None)
                 )  # fmt: skip
-        elif line not in entry["in"]:
+        elif line not in entry.lines:
             problems.append(
                 problem(profile, f"env.{name}", "unknown-variable",
                         f"FastDeploy {line} does not read {name}: it exists in "
-                        f"{', '.join(entry['in'])}")
+                        f"{', '.join(entry.lines)}")
             )  # fmt: skip
     return problems
 
@@ -162,11 +170,12 @@ def _variables(profile: Profile, line: str) -> list[Problem]:
 def _outside(name: str) -> bool:
     from launcher.engines.fastdeploy.catalogue import load
 
-    return any(name in entry["name"] for entry in load("environment.json")["outside_envs_py"])
+    entries = list_at(load("environment.json"), "outside_envs_py")
+    return any(name in text_at(entry, "name") for entry in entries)
 
 
 def _newer_keys(profile: Profile, line: str) -> list[Problem]:
-    """Keys that are no option of their own, in a release that does not have what is behind them."""
+    """Keys that are not options, in a release that does not have what is behind them."""
     problems = []
     for key, option, value in (
         ("api-key", "api-key", profile.api_key),
@@ -250,7 +259,7 @@ def _words_of(requested: Requested, name: str, value: object) -> list[str]:
 def notes(profile: Profile, line: str) -> tuple[str, ...]:
     """Names that were translated, and flags that this release takes and ignores."""
     requested = Requested(profile)
-    notes_ = []
+    notes_ = list(models_on_release.notes(profile, line))
     for name, kind in (("reasoning-parser", "reasoning"), ("tool-call-parser", "tool")):
         value = requested.value(name)
         called = vocabulary.parser(value, kind, line) if isinstance(value, str) else None

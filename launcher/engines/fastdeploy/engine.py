@@ -182,7 +182,18 @@ class FastDeploy:
             promised.add("auth")
         if requested.served_name:
             promised.add("unknown-model-error")
+        promised |= self._media(profile, requested)
         return frozenset(promised)
+
+    def _media(self, profile: Profile, requested: Requested) -> frozenset[Capability]:
+        """One item of each kind by default: `_parse_limits` of the vision models' processors."""
+        from launcher.engines.fastdeploy.models_on_release import is_vision
+        from launcher.engines.media import media_capabilities
+
+        if not is_vision(profile) or requested.value("deploy-modality") == "text":
+            return frozenset()
+        ocr = "paddleocr" in profile.model.lower()
+        return media_capabilities(requested.mapping("limit-mm-per-prompt"), 1, video=not ocr)
 
     def plan(self, profile: Profile, context: PlanContext) -> LaunchPlan:
         """The launch plan.

@@ -19,11 +19,6 @@ def noise() -> tuple[str, ...]:
     return noise_of(ENGINE_NAME)
 
 
-def private_logs() -> tuple[str, ...]:
-    """Globs of FastDeploy's own logs that hold prompts or the whole environment."""
-    return book(ENGINE_NAME).private_logs
-
-
 def log_rules() -> LogRules:
     """How FastDeploy's logs are read."""
     return book(ENGINE_NAME).log_rules()

@@ -54,7 +54,6 @@ def _model(profile: Profile, line: str) -> list[Problem]:
         *problems,
         *_weights(profile, requested, model, line),
         *_thinking(profile, requested, model, line),
-        *_heads(profile, requested, model),
     ]
 
 
@@ -123,14 +122,3 @@ def _thinking(
                     f"set `parsers: {{reasoning: {model.reasoning}}}`")
         )  # fmt: skip
     return problems
-
-
-def _heads(profile: Profile, requested: Requested, model: ModelFacts) -> list[Problem]:
-    size = requested.tensor_parallel
-    if size < 1 or model.heads is None or model.heads % size == 0:
-        return []
-    return [
-        problem(profile, requested.key("tensor-parallel-size"), "impossible-combination",
-                f"{model.id} has {model.heads} attention heads, which cannot be shared by {size} "
-                "GPUs")
-    ]  # fmt: skip

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from launcher.engines.base import PlanContext
 from launcher.engines.fastdeploy.catalogue import LINES, table
 from launcher.engines.fastdeploy.requested import Requested
 from launcher.engines.fastdeploy.surroundings import API_KEY
+from launcher.json_values import JsonValue
 from launcher.plan.model import Readiness, SettingCheck
 from launcher.profile.model import Profile
 
@@ -91,10 +90,10 @@ def _quantization(requested: Requested) -> list[SettingCheck]:
     return [SettingCheck(requested.key("quantization"), word, pointer)]
 
 
-def _plain(option: str, value: Any, line: str) -> Any:
+def _plain(option: str, value: JsonValue, line: str) -> JsonValue:
     kind = table(line).options[option].kind
     if kind == "int":
-        return int(value)
+        return int(str(value))
     if kind == "float":
-        return float(value)
+        return float(str(value))
     return value

@@ -80,7 +80,7 @@ def _only(profile: Profile, here: str, there: str) -> list[str]:
             changes.append(f"{key}: {option.flag} is not in {there} ({history(name, there)})")
     for name in profile.env:
         entry = environment().get(name)
-        if entry and here in entry["in"] and there not in entry["in"]:
+        if entry and here in entry.lines and there not in entry.lines:
             changes.append(f"env.{name}: {there} does not read it")
     return changes
 
@@ -114,13 +114,11 @@ def _variables(profile: Profile, old: str, new: str) -> list[str]:
     for name, entry in environment().items():
         if name in profile.env or name in checks.OWNED_ENV:
             continue
-        if old not in entry["in"] or new not in entry["in"]:
+        if old not in entry.lines or new not in entry.lines:
             continue
         one, new_default = environment_default(name, old), environment_default(name, new)
         if one != new_default:
-            changes.append(
-                f"{name}: {one!r} in {old}, {new_default!r} in {new} ({entry['meaning']})"
-            )
+            changes.append(f"{name}: {one!r} in {old}, {new_default!r} in {new} ({entry.meaning})")
     return changes
 
 

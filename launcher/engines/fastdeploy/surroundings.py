@@ -41,7 +41,7 @@ def variables(profile: Profile, context: PlanContext) -> tuple[EnvVar, ...]:
             EnvVar("FD_MODEL_CACHE", profile.cache_dir, "the profile's cache-dir",
                    profile.where("cache-dir"))
         )  # fmt: skip
-    if line in environment()[SHM_QUEUE]["in"] and SHM_QUEUE not in names:
+    if line in environment()[SHM_QUEUE].lines and SHM_QUEUE not in names:
         ours.append(
             EnvVar(SHM_QUEUE, "1", "the task queue unpickles what it is sent: a unix socket "
                    "instead of a port on every address")
@@ -51,7 +51,7 @@ def variables(profile: Profile, context: PlanContext) -> tuple[EnvVar, ...]:
 
 def queue_is_unix_socket(profile: Profile, context: PlanContext) -> bool:
     """True where the task queue listens on a Unix socket and its port's number is only a name."""
-    if context.release.line not in environment()[SHM_QUEUE]["in"]:
+    if context.release.line not in environment()[SHM_QUEUE].lines:
         return False
     value = next((v.value for v in variables(profile, context) if v.name == SHM_QUEUE), "0")
     try:

@@ -6,12 +6,12 @@ where the release takes it, so that a model card's command can be written down a
 
 from __future__ import annotations
 
-from launcher.engines.fastdeploy.catalogue import LINES, load
+from launcher.engines.fastdeploy.catalogue import LINES, load, texts_at
 
 
 def registered(kind: str, line: str) -> tuple[str, ...]:
     """Parser names of `kind` (`reasoning`, `tool`) that release `line` has."""
-    return tuple(load("parsers.json")["registered"][line][kind])
+    return texts_at(load("parsers.json"), "registered", line, kind)
 
 
 def folds_underscores(line: str) -> bool:

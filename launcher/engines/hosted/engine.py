@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from launcher.engines.base import (
     CAPABILITIES,
@@ -15,6 +15,7 @@ from launcher.engines.base import (
     Release,
 )
 from launcher.errors import PreconditionError, Problem
+from launcher.json_values import JsonObject, list_at
 from launcher.nearest import did_you_mean
 from launcher.profile.model import Profile
 
@@ -55,7 +56,7 @@ class Hosted(Engine):
                 problems.append(
                     Problem("missing-key", f"a hosted endpoint needs `{key}`", profile.where(key))
                 )
-        for word in _requested_settings(profile).get("promises") or ():
+        for word in _promises(profile):
             if word not in CAPABILITIES:
                 meant = did_you_mean(word, CAPABILITIES)
                 problems.append(
@@ -77,11 +78,15 @@ class Hosted(Engine):
 
     def capabilities(self, profile: Profile, release: Release | None) -> frozenset[Capability]:
         """What the profile says that the provider promises."""
-        return frozenset(_requested_settings(profile).get("promises") or ())
+        return frozenset(_promises(profile))
 
 
-def _requested_settings(profile: Profile) -> dict[str, Any]:
+def _requested_settings(profile: Profile) -> JsonObject:
     return {**profile.resolved, **profile.hosted}
+
+
+def _promises(profile: Profile) -> list[str]:
+    return [str(word) for word in list_at(_requested_settings(profile), "promises")]
 
 
 def _refuse() -> NoReturn:

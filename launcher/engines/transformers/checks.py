@@ -16,7 +16,9 @@ from launcher.engines.common import (
     merged,
     problem,
 )
+from launcher.engines.model_checks import check_folder_name, check_gguf, check_layout
 from launcher.engines.neutral import NeutralKeys, check_keys, check_values
+from launcher.engines.options import canonical
 from launcher.engines.transformers.catalogue import Serve, releases, serve_of
 from launcher.engines.transformers.neutral import KEYS
 from launcher.errors import Problem
@@ -71,6 +73,11 @@ def _validate(profile: Profile, server: Serve) -> list[Problem]:
                     f"{TITLE} takes what follows `@` in {profile.model} for a revision",
                     "move or link the folder to a path without `@`")
         )  # fmt: skip
+    problems += check_gguf(profile, TITLE)
+    problems += check_layout(profile, TITLE)
+    if any(canonical(k) == "trust-remote-code" and v for k, v in profile.engine_args.items()):
+        version = tuple(int(n) for n in server.options.version.split(".")[:2] if n.isdigit())
+        problems += check_folder_name(profile, version)
     if profile.model.startswith("-"):
         problems.append(problem(profile, "model", "bad-model", "a model cannot begin with `-`"))
     if profile.stop.drain:
@@ -91,8 +98,8 @@ def _values(profile: Profile, server: Serve) -> list[Problem]:
                        f"remove `{key}`")  # fmt: skip
 
     keys = {key: name for key, name in KEYS.options.items() if key != "quantization"}
-    others = check_values(profile, NeutralKeys(keys), server.options, lacking)
-    return [*_quantization(profile, server), *others]
+    problems = check_values(profile, NeutralKeys(keys), server.options, lacking)
+    return [*_quantization(profile, server), *problems]
 
 
 def _quantization(profile: Profile, server: Serve) -> list[Problem]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
@@ -34,6 +33,7 @@ from launcher.engines.transformers import checks, watching
 from launcher.engines.transformers.catalogue import OLDEST, Serve, serve_of
 from launcher.engines.transformers.neutral import KEYS
 from launcher.errors import PreconditionError, Problem, ProfileError
+from launcher.json_values import JsonValue, at
 from launcher.plan.model import (
     EnvVar,
     Flag,
@@ -238,7 +238,7 @@ def _folders(env: tuple[EnvVar, ...]) -> tuple[str, ...]:
 
 
 def _readiness(profile: Profile, server: Serve, model: str) -> Readiness:
-    completion: dict[str, Any] = {
+    completion: dict[str, JsonValue] = {
         "model": model,
         "messages": [{"role": "user", "content": "Hello"}],
         "max_tokens": 8,
@@ -270,8 +270,8 @@ def _response_template(profile: Profile) -> bool:
         return False
     try:
         text = (Path(profile.model) / "tokenizer_config.json").read_text(encoding="utf-8")
-        return bool(json.loads(text).get("response_template"))
-    except (OSError, ValueError, AttributeError):
+        return bool(at(json.loads(text), "response_template"))
+    except (OSError, ValueError):
         return False
 
 

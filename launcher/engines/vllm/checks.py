@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from launcher import paths
@@ -15,12 +14,14 @@ from launcher.engines.common import (
     in_file_order,
     problem,
 )
+from launcher.engines.fastdeploy.models import model_facts
+from launcher.engines.model_checks import check_gguf, check_heads, check_layout, heads_of
 from launcher.engines.neutral import check_keys, check_values
 from launcher.engines.options import OptionTable
 from launcher.engines.vllm import flags
 from launcher.engines.vllm.neutral import KEYS
 from launcher.errors import Problem
-from launcher.json_values import JsonValue, integer_at
+from launcher.json_values import JsonObject, JsonValue, integer_at, list_at, object_at
 from launcher.nearest import did_you_mean
 from launcher.profile.model import Profile
 
@@ -62,7 +63,7 @@ class Catalogue:
     """A version's options. `exact` is False where that version's parser has not been asked yet."""
 
     table: OptionTable
-    parsers: Mapping[str, list[str] | None]
+    parsers: JsonObject
     exact: bool
 
 
@@ -71,7 +72,7 @@ def catalogue(release: Release | None) -> Catalogue:
     answer = flags.cached_answer(release.version, paths.cache()) if release else None
     exact = answer is not None or release is None
     flags_ = answer or flags.shipped()
-    return Catalogue(flags.table(flags_), flags_.get("parsers") or {}, exact)
+    return Catalogue(flags.table(flags_), object_at(flags_, "parsers"), exact)
 
 
 def parser_name(name: str) -> str:
@@ -98,6 +99,13 @@ def validate(profile: Profile, release: Release | None) -> list[Problem]:
     problems += _ranges(profile)
     if profile.model.startswith("-") or not profile.model.strip():
         problems.append(problem(profile, "model", "bad-model", f"{profile.model!r} is not a model"))
+    problems += check_gguf(profile, "vLLM")
+    problems += check_layout(profile, "vLLM")
+    size = engine_arg(profile, "tensor-parallel-size")
+    if isinstance(size, int) and not isinstance(size, bool):
+        facts = model_facts(profile)
+        heads = heads_of(profile) or (facts.all_heads if facts else None)
+        problems += check_heads(profile, _key(profile, "tensor-parallel-size"), size, heads)
     if profile.stop.drain and "shutdown-timeout" not in flags_.table:
         problems.append(
             problem(profile, "stop.drain", "key-not-supported",
@@ -127,7 +135,7 @@ def _values(profile: Profile, flags_: Catalogue) -> list[Problem]:
 def _parsers(profile: Profile, flags_: Catalogue) -> list[Problem]:
     problems = []
     for option, kind in (("reasoning-parser", "reasoning"), ("tool-call-parser", "tool")):
-        name, names = engine_arg(profile, option), flags_.parsers.get(kind)
+        name, names = engine_arg(profile, option), [str(n) for n in list_at(flags_.parsers, kind)]
         plugin = engine_arg(profile, f"{option.replace('-call', '')}-plugin")
         if not isinstance(name, str) or not names or plugin or not flags_.exact:
             continue
@@ -135,14 +143,19 @@ def _parsers(profile: Profile, flags_: Catalogue) -> list[Problem]:
         if called in names:
             continue
         meant = did_you_mean(called, names)
-        key = KEYS.key_of(option)
-        key = key if key and profile.setting(key) else f"engine-args.{option}"
+        key = _key(profile, option)
         problems.append(
             problem(profile, key, "unknown-parser",
                     f"vLLM {flags_.table.version} has no {kind} parser {called!r}{meant}",
                     f"known: {', '.join(names)}")
         )  # fmt: skip
     return problems
+
+
+def _key(profile: Profile, option: str) -> str:
+    """The key that gives a neutral option."""
+    key = KEYS.key_of(option)
+    return key if key and profile.setting(key) is not None else f"engine-args.{option}"
 
 
 def _ranges(profile: Profile) -> list[Problem]:

@@ -19,6 +19,8 @@ from launcher.engines.base import (
 )
 from launcher.engines.doctor_checks import Compiler, Needs, share_of
 from launcher.engines.downloads import hugging_face
+from launcher.engines.fastdeploy.models_on_release import is_vision
+from launcher.engines.media import media_capabilities
 from launcher.engines.plan_parts import (
     argv_of,
     common_parts,
@@ -146,7 +148,7 @@ class Vllm(Engine):
             promised |= {"tools", "tools-stream", "tools-required", "tools-named", "tools-none"}
         if profile.api_key is not None:
             promised.add("auth")
-        return frozenset(promised)
+        return frozenset(promised) | _media(profile)
 
     def plan(self, profile: Profile, context: PlanContext) -> LaunchPlan:
         """The launch plan.
@@ -225,6 +227,16 @@ def _served(profile: Profile) -> str | None:
     if is_list(name):
         return str(name[0])
     return str(name) if name else None
+
+
+def _media(profile: Profile) -> frozenset[Capability]:
+    """999 items of each kind by default: MultiModalConfig of 0.32.0."""
+    if not is_vision(profile) or engine_arg(profile, "language-model-only") is True:
+        return frozenset()
+    limits = engine_arg(profile, "limit-mm-per-prompt")
+    promised = media_capabilities(limits if isinstance(limits, Mapping) else None, 999)
+    guard = {"media-guard"} if engine_arg(profile, "allowed-media-domains") else set()
+    return promised | guard
 
 
 def _notes(profile: Profile, context: PlanContext, cpu: bool) -> tuple[str, ...]:

@@ -11,10 +11,10 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from launcher import files
 from launcher.engines.options import Action, Kind, Option, OptionTable, canonical
+from launcher.json_values import JsonObject, JsonValue, at, list_at, text_at
 
 DATA = Path(__file__).parent / "data"
 
@@ -66,7 +66,6 @@ for action in make(Parser())._actions:
         "nargs": action.nargs,
         "default": plain(action.default),
         "choices": [str(c) for c in action.choices] if action.choices else None,
-        "required": action.required,
         "takes": probe(action.type) if callable(action.type) else None,
         "deprecated": bool(getattr(action, "deprecated", False)),
     })
@@ -99,7 +98,7 @@ _ACTIONS: Mapping[str, Action] = {
 }
 
 
-def cached_answer(version: str, cache_dir: Path | None = None) -> dict[str, Any] | None:
+def cached_answer(version: str, cache_dir: Path | None = None) -> JsonObject | None:
     """The answer for exactly this version: cached, shipped, or None if it was not asked yet."""
     for path in (_cached(version, cache_dir), DATA / f"flags-{_safe(version)}.json"):
         answer = _read(path) if path else None
@@ -108,7 +107,7 @@ def cached_answer(version: str, cache_dir: Path | None = None) -> dict[str, Any]
     return None
 
 
-def parse(output: str) -> dict[str, Any]:
+def parse(output: str) -> JsonObject:
     """The answer in the output of `QUERY`.
 
     Raises:
@@ -116,12 +115,13 @@ def parse(output: str) -> dict[str, Any]:
     """
     for line in output.splitlines():
         if line.startswith(MARK):
-            answer: dict[str, Any] = json.loads(line[len(MARK) :])
-            return answer
+            answer: JsonValue = json.loads(line[len(MARK) :])
+            if isinstance(answer, Mapping):
+                return answer
     raise ValueError("vLLM's parser did not answer")
 
 
-def remember(answer: Mapping[str, Any], cache_dir: Path) -> Path:
+def remember(answer: JsonObject, cache_dir: Path) -> Path:
     """Keep an answer for the next time; returns its file (0600)."""
     path = _cached(str(answer["version"]), cache_dir)
     if path is None:
@@ -131,13 +131,13 @@ def remember(answer: Mapping[str, Any], cache_dir: Path) -> Path:
     return path
 
 
-def table(answer: Mapping[str, Any]) -> OptionTable:
+def table(answer: JsonObject) -> OptionTable:
     """The options of an answer."""
-    return OptionTable.of("vLLM", str(answer["version"]), map(_option, answer["options"]))
+    return OptionTable.of("vLLM", str(answer["version"]), map(_option, list_at(answer, "options")))
 
 
 @lru_cache(maxsize=1)
-def shipped() -> dict[str, Any]:
+def shipped() -> JsonObject:
     """The newest answer that travels with the code."""
     files = sorted(DATA.glob("flags-*.json"), key=lambda path: _number(path.stem[6:]))
     answer = _read(files[-1])
@@ -150,7 +150,7 @@ def _cached(version: str, cache_dir: Path | None) -> Path | None:
     return cache_dir / f"vllm-flags-{_safe(version)}.json" if cache_dir else None
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path) -> JsonObject | None:
     try:
         answer = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -168,35 +168,38 @@ def _number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version))
 
 
-def _option(raw: Mapping[str, Any]) -> Option:
-    flags = tuple(raw["flags"])
+def _option(raw: JsonValue) -> Option:
+    flags, choices = _texts(raw, "flags"), _texts(raw, "choices")
     long = next((f for f in flags if f.startswith("--")), flags[0])
-    action = _ACTIONS.get(raw["action"], "store")
+    action = _ACTIONS.get(text_at(raw, "action"), "store")
     return Option(
         name=canonical(long),
         flags=flags,
         action=action,
-        kind=_kind(raw["takes"]),
-        default=raw["default"],
-        choices=tuple(raw["choices"]) if raw["choices"] else None,
-        repeatable=raw["nargs"] in ("+", "*"),
+        kind=_kind(at(raw, "takes")),
+        default=at(raw, "default"),
+        choices=choices or None,
+        repeatable=at(raw, "nargs") in ("+", "*"),
         object_only=False,
-        required=raw["required"],
-        deprecated=raw["deprecated"],
+        deprecated=at(raw, "deprecated") is True,
     )
 
 
-def _kind(takes: Mapping[str, str | None] | None) -> Kind:
+def _texts(raw: JsonValue, key: str) -> tuple[str, ...]:
+    return tuple(str(item) for item in list_at(raw, key))
+
+
+def _kind(takes: JsonValue) -> Kind:
     """What a parser's type function takes, by what it gave for four samples."""
     if takes is None:
         return "str"
-    if takes["json"] not in (None, "str"):
-        return "json-or-word" if takes["word"] else "json"
-    if takes["word"] is not None:
+    if at(takes, "json") not in (None, "str"):
+        return "json-or-word" if at(takes, "word") else "json"
+    if at(takes, "word") is not None:
         return "str"
-    if takes["float"] is not None:
+    if at(takes, "float") is not None:
         return "float"
-    return "int" if takes["int"] is not None else "str"
+    return "int" if at(takes, "int") is not None else "str"
 
 
 class _Flags:

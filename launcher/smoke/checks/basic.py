@@ -23,7 +23,7 @@ def health(session: Session) -> Outcome:
         raise could_not_check("the target has no health route")
     reply = session.http("GET", url)
     if reply.status in (404, 401, 403) and not session.promised():
-        raise could_not_check(f"there is no open health route (HTTP {reply.status})")
+        raise could_not_check(f"the health route is missing or closed (HTTP {reply.status})")
     session.expect(reply.status == 200, "health-status", "status 200", f"HTTP {reply.status}")
     return session.outcome(f"200 in {reply.seconds:.3f} s", seconds=reply.seconds)
 

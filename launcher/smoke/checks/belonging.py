@@ -21,7 +21,7 @@ TURNS = 6
 
 @check(
     "keep-alive",
-    "on a connection kept open every request gets its own answer",
+    "every request on a kept connection gets its own answer",
     tags="quick",
     needs="chat",
     via="http",
@@ -139,7 +139,7 @@ def _text_of(answer: Answer) -> str:
 
 @check(
     "own-answer",
-    "different questions in a row get different answers, the same one the same",
+    "different questions get different answers",
     tags="quick",
     needs="chat",
     disturbs=True,
@@ -167,7 +167,7 @@ def own_answer(session: Session) -> Outcome:
 
 @check(
     "whole-prompt",
-    "every message counts: the system's, earlier turns, tools, both ends of a long one",
+    "every part of the prompt counts, and both ends of it",
     tags="quick",
     needs="chat usage",
 )

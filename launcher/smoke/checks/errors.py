@@ -15,7 +15,7 @@ HUGE = 2 * 1024 * 1024
 
 @check(
     "bad-request",
-    "a request without messages is answered with an error, not a hang",
+    "a request without messages is refused, not left waiting",
     tags="quick security",
     via="http",
 )

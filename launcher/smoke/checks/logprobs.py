@@ -21,7 +21,7 @@ PART = "bytes:"
 
 @check(
     "logprobs-tokens",
-    "every log-probability belongs to its token: text, bytes, alternatives; also in streams",
+    "every log-probability belongs to its token",
     tags="sampling",
     needs="logprobs",
     disturbs=True,

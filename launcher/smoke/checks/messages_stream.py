@@ -24,7 +24,7 @@ FREE = ("ping", "error")
 
 @check(
     "messages-stream",
-    "a stream of messages opens, closes and ends every part in order",
+    "a stream of messages has all its events in order",
     tags="dialect",
     needs="anthropic",
     via="http",

@@ -40,7 +40,7 @@ def temperature(session: Session) -> Outcome:
 
 @check(
     "top-p",
-    "a tiny top_p takes the freedom of a high temperature away",
+    "a tiny top_p makes a high temperature repeat itself",
     tags="sampling",
     needs="chat",
 )
@@ -83,7 +83,7 @@ def seed(session: Session) -> Outcome:
 
 @check(
     "penalties",
-    "presence and frequency penalties are accepted and change the answer",
+    "presence and frequency penalties change the answer",
     tags="sampling",
     needs="penalties",
     disturbs=True,
@@ -134,8 +134,8 @@ def logprobs(session: Session) -> Outcome:
     session.require(bool(entries), "logprobs-missing", "logprobs on the choice", "none")
     values = [number_at(e, "logprob") for e in entries]
     are_valid = all(v is not None and v <= 0.0001 for v in values)
-    shown = [e.get("logprob") for e in entries[:8]]
-    session.expect(are_valid, "logprobs-range", "numbers of at most 0", shown)
+    excerpt = [e.get("logprob") for e in entries[:8]]
+    session.expect(are_valid, "logprobs-range", "numbers of at most 0", excerpt)
     tops = {len(alternatives_of(e)) for e in entries}
     session.expect(min(tops) >= 2, "logprobs-top", "2 alternatives a token", sorted(tops))
     greedy = [max(_numbers(alternatives_of(e)), default=None) for e in entries]

@@ -40,7 +40,7 @@ def stream_order(session: Session) -> Outcome:
 
 @check(
     "stream-end",
-    "a stream says why it ended and closes as the dialect closes",
+    "a stream says why it ended and closes with [DONE]",
     tags="quick",
     needs="stream",
     via="http",

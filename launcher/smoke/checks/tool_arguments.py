@@ -35,7 +35,7 @@ SAVE: JsonObject = {
 
 @check(
     "tool-arguments",
-    "long arguments arrive whole, with quotes, Chinese and emoji, streamed and not",
+    "long arguments arrive whole, with quotes and emoji",
     tags="tools",
     needs="tools",
 )

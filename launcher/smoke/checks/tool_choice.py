@@ -25,7 +25,7 @@ NO_NEED = "Hello!"
 
 @check(
     "tool-required",
-    "tool_choice required makes a call even where none is needed",
+    "tool_choice required makes a call in any case",
     tags="tools",
     needs="tools-required",
 )
@@ -36,7 +36,7 @@ def tool_required(session: Session) -> Outcome:
 
 @check(
     "tool-required-stream",
-    "the same in a stream",
+    "tool_choice required makes a call in a stream, too",
     tags="tools",
     needs="tools-required tools-stream",
 )
@@ -51,7 +51,12 @@ def tool_named(session: Session) -> Outcome:
     return _forced(session, named(WEATHER), TIME_QUESTION, stream=False)
 
 
-@check("tool-named-stream", "the same in a stream", tags="tools", needs="tools-named tools-stream")
+@check(
+    "tool-named-stream",
+    "a named tool_choice calls that tool in a stream, too",
+    tags="tools",
+    needs="tools-named tools-stream",
+)
 def tool_named_stream(session: Session) -> Outcome:
     """Of two tools the one that the question does not ask for."""
     return _forced(session, named(WEATHER), TIME_QUESTION, stream=True)

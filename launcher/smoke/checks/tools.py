@@ -15,7 +15,7 @@ from launcher.smoke.session import Messages, Session
 
 @check(
     "tool-call",
-    "the model card's get_weather call, valid against its strict schema",
+    "the model card's get_weather call fits its schema",
     tags="quick tools",
     needs="tools",
 )
@@ -28,7 +28,7 @@ def tool_call(session: Session) -> Outcome:
 
 @check(
     "tool-call-stream",
-    "the same call in a stream, in pieces that join to JSON",
+    "the card's call in a stream: its pieces join to JSON",
     tags="quick tools",
     needs="tools-stream",
 )

@@ -21,7 +21,7 @@ BEGINNING = 10
 
 @check(
     "reasoning-turns",
-    "reasoning stays apart on later turns, with tools present and after a tool's result",
+    "reasoning stays apart on later turns and with tools",
     tags="quick reasoning",
     needs="reasoning",
 )

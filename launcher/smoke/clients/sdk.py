@@ -211,7 +211,7 @@ def timed(stream: object, deadline: Deadline, entry: Exchange, begun: float) -> 
 
 
 def _dumped(item: object) -> Mapping[str, object]:
-    """The fields of an SDK's model; of an answer that is no JSON it makes a text."""
+    """The fields of an SDK's model; an answer that is not JSON is a text."""
     if not isinstance(item, Model):
         raise TypeError(f"{type(item).__name__} in place of an answer")
     return item.model_dump(exclude_unset=True, warnings=False)

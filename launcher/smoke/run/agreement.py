@@ -58,8 +58,8 @@ def _of_question(
         values = {c.name: v.get(name) for c, v in zip(clients, views, strict=True)}
         if len({repr(v) for v in values.values()}) > 1:
             safe = Redactor(target.secrets).text
-            shown = {c: safe(shorten(v, 80)) for c, v in values.items()}
-            differences.append(Difference(f"{name} of {question!r} ({how})", shown, False))
+            readings = {c: safe(shorten(v, 80)) for c, v in values.items()}
+            differences.append(Difference(f"{name} of {question!r} ({how})", readings, False))
             if name == "outcome":
                 break  # what else differs follows from it
     return differences

@@ -72,15 +72,15 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Difference:
-    """What one client saw and another did not; `known` where a release is known to do so."""
+    """What one client saw and another did not; `is_known` where a release is known to do so."""
 
     check: str
     verdicts: Mapping[str, str]
-    known: bool
+    is_known: bool
 
     def to_json(self) -> dict[str, JsonValue]:
         """The entry of a report."""
-        return {"check": self.check, "verdicts": dict(self.verdicts), "known": self.known}
+        return {"check": self.check, "verdicts": dict(self.verdicts), "known": self.is_known}
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def exit_code(checks: Sequence[CheckResult], differences: Sequence[Difference]) 
     """1 for a failure, a doubt or an unknown difference; 3 where nothing could be checked."""
     if any(c.verdict in ("fail", "inconclusive") and not c.deviations for c in checks):
         return ExitCode.NEGATIVE
-    if any(not one.known for one in differences):
+    if any(not one.is_known for one in differences):
         return ExitCode.NEGATIVE
     if all(one.verdict == "could not check" for one in checks):
         return ExitCode.PRECONDITION

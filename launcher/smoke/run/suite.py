@@ -191,7 +191,7 @@ def _reasons(done: SuiteResult) -> tuple[Problem, ...]:
         reasons.append(Problem("checks-failed", f"fail: {failed}"))
     if vague:
         reasons.append(Problem("checks-inconclusive", f"inconclusive: {vague}"))
-    differing = [d.check for d in done.differences if not d.known]
+    differing = [d.check for d in done.differences if not d.is_known]
     if differing:
         reasons.append(Problem("clients-differ", f"clients differ: {', '.join(differing)}"))
     return tuple(reasons)
@@ -262,6 +262,6 @@ def _differences(checks: Sequence[CheckResult]) -> list[Difference]:
     for name, by_client in by_name.items():
         verdicts = {client: one.verdict for client, one in by_client.items()}
         if len(set(verdicts.values())) > 1:
-            known = all(one.verdict == "pass" or one.deviations for one in by_client.values())
-            differences.append(Difference(name, verdicts, known))
+            is_known = all(one.verdict == "pass" or one.deviations for one in by_client.values())
+            differences.append(Difference(name, verdicts, is_known))
     return differences

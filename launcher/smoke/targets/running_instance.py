@@ -7,11 +7,11 @@ same name, and every check would be green for an instance that does not run.
 from __future__ import annotations
 
 from launcher.errors import PreconditionError
+from launcher.host.sockets import describe_holder, holder, listeners_on
 from launcher.instance.store import InstanceDir, check_readable, instance_dir, open_instance, view
 from launcher.keeper.identity import descendants, look
 from launcher.keeper.state import State
 from launcher.lifecycle import COMING, UNSUCCESSFUL, InstanceState
-from launcher.probe.sockets import describe_holder, holder, listeners
 
 
 def serving(name: str, profile: str | None = None) -> InstanceDir:
@@ -63,7 +63,7 @@ def _holds_its_port(instance: InstanceDir, state: State) -> None:
     number = plan.port(plan.readiness.port).number
     keeper = look(int(state.keeper["pid"]))
     ours = [process.pid for process in descendants(keeper)] if keeper is not None else []
-    if any(holder(one.inode, ours) is not None for one in listeners(number)):
+    if any(holder(one.inode, ours) is not None for one in listeners_on(number)):
         return
     who = describe_holder(number)
     raise PreconditionError.of(

@@ -35,7 +35,7 @@ def parse_quantization(value: str) -> Any:
         return {"quantization": value}
 
 
-TYPES: dict[str, Callable[[str], Any]] = {
+TYPES: dict[str, Callable[[str], object]] = {
     "int": int,
     "float": float,
     "str": str,
@@ -55,7 +55,7 @@ class DeprecatedFlag(argparse.Action):
         self,
         parser: argparse.ArgumentParser,
         namespace: argparse.Namespace,
-        values: Any,
+        values: object,
         option_string: str | None = None,
     ) -> None:
         sys.stderr.write(f"WARNING: Deprecated option is detected: {option_string}\n")

@@ -165,8 +165,10 @@ class Completions:
             "ernie4_5_processor.py",
             120,
         )
-        limit_ = body.get("max_completion_tokens") or body.get("max_tokens") or limit - len(ids)
-        budget = min(int(limit_), limit - len(ids))
+        requested_limit = (
+            body.get("max_completion_tokens") or body.get("max_tokens") or limit - len(ids)
+        )
+        budget = min(int(requested_limit), limit - len(ids))
         script, reason = self._script(messages, body, budget, index)
         peer = socket.socket(socket.AF_UNIX)
         peer.connect(f"/dev/shm/{self.site.config.link}.socket")
@@ -182,7 +184,7 @@ class Completions:
             index, _receive(peer), reason, len(ids), config.reasoning, config.tool_parser
         )
 
-    def _render(self, messages: list[dict[str, Any]], body: dict[str, Any]) -> str:
+    def _render(self, messages: list[dict[str, object]], body: dict[str, Any]) -> str:
         plain = [
             {**message, "content": answers.text_of(message.get("content"))}
             for message in messages
@@ -233,7 +235,7 @@ class Completions:
         return f"{thinking}{reply.content}"
 
 
-def _prompts(prompt: Any) -> list[Any]:
+def _prompts(prompt: object) -> list[Any]:
     return (
         prompt if isinstance(prompt, list) and prompt and isinstance(prompt[0], str) else [prompt]
     )

@@ -256,7 +256,7 @@ class Engine:
 
         The first of monitor and gunicorn to collect the child knows its code.
 
-        Nobody looks before 2.3: /health is 200 for 30 s more, then 404, and the server runs on.
+        No check before 2.3: /health is 200 for 30 s more, then 404, and the server runs on.
         """
         if not release.at_least("2.3"):
             return

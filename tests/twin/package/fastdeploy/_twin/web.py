@@ -53,7 +53,7 @@ class Response:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def json_response(content: Any, status: int = 200) -> Response:
+def json_response(content: object, status: int = 200) -> Response:
     body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
     return Response(status, body, "application/json")
 
@@ -81,7 +81,7 @@ class Server:
                 return  # closed: a stop was asked for
             threading.Thread(target=self._talk, args=(peer, address), daemon=True).start()
 
-    def _talk(self, peer: socket.socket, address: Any) -> None:
+    def _talk(self, peer: socket.socket, address: object) -> None:
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         stream = peer.makefile("rb")
         try:

@@ -1,0 +1,34 @@
+"""The report of a run, as tests read it."""
+
+from __future__ import annotations
+
+from launcher.result import Result
+from tests.smoke.servers import Body
+
+Report = Result
+
+
+def data_of(result: Report) -> Body:
+    """The data of a run."""
+    return dict(result.data)
+
+
+def rows(result: Report) -> list[Body]:
+    """The row of every check."""
+    checks: list[Body] = data_of(result)["checks"]
+    return checks
+
+
+def only(result: Report) -> Body:
+    """The row of a run's only check."""
+    (check,) = rows(result)
+    return check
+
+
+def doubts(result: Report) -> dict[str, str]:
+    """The messages of the checks that failed or were inconclusive, by name and client."""
+    return {
+        f"{c['name']} ({c['client']})": c["message"]
+        for c in rows(result)
+        if c["verdict"] in ("fail", "inconclusive")
+    }
