@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from launcher.errors import PreconditionError, UsageError
+from launcher.errors import DeployError, PreconditionError, UsageError
 from launcher.nearest import did_you_mean
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _loaded(name: str, point: EntryPoint) -> Engine:
     return engine
 
 
-def _broken(name: str, point: EntryPoint, why: str) -> PreconditionError:
+def _broken(name: str, point: EntryPoint, why: str) -> DeployError:
     return PreconditionError.of(
         "broken-engine", f"the engine {name!r} ({point.value}) cannot be used: {why}",
         remedy="update or remove its package; docs/engines.md lists what an engine has",

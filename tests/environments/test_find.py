@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from launcher.engines import base
 from launcher.engines.base import Installed, Release
 from launcher.environments import catalogue, find
 from launcher.environments.find import constraint, environment_names
@@ -15,7 +14,7 @@ from launcher.profile.model import Origin, Profile
 from tests.support import venvs
 
 
-class Engine(base.Engine):
+class Engine:
     """An engine that takes its version from the first of its distributions."""
 
     def __init__(self, name: str, *distributions: str) -> None:
