@@ -22,6 +22,7 @@ from launcher.profile.model import Profile
 
 if TYPE_CHECKING:
     from launcher.engines.doctor_checks import Check, Needs
+    from launcher.host.gpus import GpuReport
     from launcher.plan.memory import Ask, Costs, Shape
     from launcher.plan.model import LaunchPlan
 
@@ -215,6 +216,8 @@ class Engine(Protocol):
     """What an installed release must be asked; None: its facts are known without."""
     local: bool = True
     """False: nothing of it runs on this machine, and `up` refuses its profiles."""
+    sized: bool = True
+    """It takes `tensor-parallel-size`, `max-model-len` and `max-num-seqs`."""
     data: Path | None = None
     """A folder with `failures.json` (the rules of `diagnose`, see `launcher/engines/rules.py`) and
     `deviations.json` (what a release does wrong, for `smoke`); each may be absent."""
@@ -263,6 +266,12 @@ class Engine(Protocol):
     def capabilities(self, profile: Profile, release: Release | None) -> frozenset[Capability]:
         """What the server will promise when it runs this profile."""
         return frozenset()
+
+    def check_machine(
+        self, profile: Profile, installed: Installed, query: Callable[[], GpuReport]
+    ) -> list[Problem]:
+        """What ends a load on this machine and not on another; `query` asks for its GPUs."""
+        return []
 
     def notes(self, profile: Profile, release: Release | None) -> tuple[str, ...]:
         """What `validate` should tell although nothing is wrong: names that are translated."""

@@ -30,8 +30,7 @@ def new_profile(
         UsageError: unknown engine, model or GPU; the file exists or cannot be written.
         ProfileError: the engine cannot serve this model.
     """
-    engines.get(engine)
-    if model is None or engine == "hosted":
+    if model is None or not engines.get(engine).local:
         text, details = catalogue.starter_for(engine, model), _no_details(engine)
     else:
         recommendation = recommend(model, engine, find_machine(gpu, count))

@@ -55,9 +55,7 @@ def test_a_report_that_is_cut_off_hides_no_later_error(tmp_path: Path) -> None:
     ],
 )
 def test_the_template_of_a_message_is_not_the_message(line: str, tmp_path: Path) -> None:
-    message = (
-        "(APIServer pid=1) KeyError: 'invalid tool call parser: nope (chose from { a })'\n"
-    )
+    message = "(APIServer pid=1) KeyError: 'invalid tool call parser: nope (chose from { a })'\n"
     assert diagnosed(tmp_path, line + "\n").rule_id is None
     answer = diagnosed(tmp_path, f"{line}\n{message}")
     assert answer.rule_id == "ED-VLLM-TOOL-PARSER"

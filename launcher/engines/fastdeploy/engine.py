@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Release,
     )
     from launcher.engines.doctor_checks import Check, Needs
+    from launcher.host.gpus import GpuReport
     from launcher.plan.model import LaunchPlan
 
 WHEELS = ("fastdeploy-gpu", "fastdeploy-xpu")
@@ -49,6 +50,7 @@ class FastDeploy:
     distributions = (*WHEELS, IMPOSTOR, "paddlepaddle-gpu", "paddlepaddle", "paddlepaddle-xpu")
     question: Question | None = None
     local = True
+    sized = True
     data: Path | None = Path(__file__).parent / "data"
     signature = Signature(owned_by="fastdeploy", metrics="fastdeploy")
 
@@ -144,6 +146,14 @@ class FastDeploy:
         from launcher.engines.fastdeploy import doctor_checks
 
         return doctor_checks.needs(profile, release)
+
+    def check_machine(
+        self, profile: Profile, installed: Installed, query: Callable[[], GpuReport]
+    ) -> list[Problem]:
+        """Quantization methods that need newer GPUs."""
+        from launcher.engines.fastdeploy.machine import check_gpus
+
+        return check_gpus(profile, query)
 
     def doctor_checks(self) -> tuple[Check, ...]:
         """Wheels, weights, kernel messages, queues and metrics of FastDeploy."""

@@ -59,6 +59,7 @@ class Transformers(Engine):
     title = "transformers serve"
     data = Path(__file__).parent / "data"
     signature = Signature(route="/load_model")
+    sized = False
     distributions = ("transformers", "torch", "fastapi", "uvicorn")
 
     def installed(

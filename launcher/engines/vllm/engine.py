@@ -30,7 +30,9 @@ from launcher.engines.rules import book, failure_rules, noise
 from launcher.engines.vllm import checks, command, watching
 from launcher.engines.vllm.checks import PARSERS, catalogue, engine_arg, gpu_ranks, parser_name
 from launcher.engines.vllm.flags import QUESTION
+from launcher.engines.vllm.machine import check_module_name
 from launcher.errors import PreconditionError, Problem, ProfileError
+from launcher.host.gpus import GpuReport
 from launcher.json_values import is_list
 from launcher.plan.model import (
     LaunchPlan,
@@ -126,6 +128,12 @@ class Vllm(Engine):
             ),
             download=hugging_face(profile),
         )  # fmt: skip
+
+    def check_machine(
+        self, profile: Profile, installed: Installed, query: Callable[[], GpuReport]
+    ) -> list[Problem]:
+        """Folder names that the installed transformers cannot import."""
+        return check_module_name(profile, installed)
 
     def environment_names(self, has_gpu: Callable[[], bool]) -> tuple[str, ...]:
         """The CUDA build does not start without a GPU; the CPU build is another distribution."""
