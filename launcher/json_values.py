@@ -1,4 +1,4 @@
-"""The values of JSON as types, and readers of a field whose shape nobody promised.
+"""The values of JSON as types, and readers of a field without a promised shape.
 
 What a server answers, an interpreter prints or an older version wrote may have any shape. It is
 typed as `JsonValue`; a reader takes the one field it needs and gets a neutral value where the

@@ -41,7 +41,9 @@ def list_engines() -> Result:
     "--find-links", metavar="PLACE", multiple=True, help="Folder or page of wheels; repeatable."
 )
 @click.option(
-    "--arch", metavar="80_90|86_89", help="FastDeploy only: the GPU architecture to install for."
+    "--arch",
+    metavar="KIND",
+    help="FastDeploy only: wheels to install: 80_90, 86_89 (up to 2.4), cu126, cu129 (from 2.5).",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be run, change nothing.")
 @json_option

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
 
 import click
 
 from launcher import __version__
-from launcher.cli.boundary import prepare_streams, run
+from launcher.cli.boundary import prepare_streams
 from launcher.cli.examples import TARGET, examples
 from launcher.cli.quick import COMPLETION
 
@@ -99,13 +98,3 @@ def invoke(argv: list[str]) -> int:
     with group.make_context(PROGRAM, list(argv), obj=argv) as context:
         code = group.invoke(context)
     return code if isinstance(code, int) else 0
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Run the command line with click, and exit with a documented code.
-
-    Raises:
-        SystemExit: always.
-    """
-    arguments = sys.argv[1:] if argv is None else argv
-    sys.exit(run(lambda: invoke(arguments), arguments, is_process=True))

@@ -101,7 +101,10 @@ def fill(text: str, groups: Mapping[str, str]) -> str:
     Not `str.format`: remedies quote JSON, whose braces are to stay. A group that did not take
     part in the match leaves nothing behind, not even empty brackets or a space before a colon.
     """
-    filled = _GROUP.sub(lambda m: groups.get(m[1]) or _ABSENT, text)
+    # A pattern of several wordings names the same thing `have`, `have2`, `have3`.
+    values = {re.sub(r"(?<=[a-z])\d$", "", name): value for name, value in groups.items() if value}
+    values |= {name: value for name, value in groups.items() if value}
+    filled = _GROUP.sub(lambda m: values.get(m[1]) or _ABSENT, text)
     filled = re.sub(rf" ?\([ {_ABSENT}]*\)", _ABSENT, filled)
     filled = re.sub(rf"(?: |(?<!{_ABSENT})){_ABSENT}+(?=:|$)", "", filled)
     return re.sub(r"  +", " ", filled.replace(_ABSENT, "")).strip()

@@ -99,7 +99,8 @@ class PortNeed:
 
     `default` is its number where the profile does not say. `unique_low_byte`: the number modulo
     256 must be unique on the host. `span`: how many consecutive numbers are used. `address`:
-    where the engine binds, None for the profile's host.
+    where the engine binds, None for the profile's host. `socket`: path of
+    the Unix socket that listens instead of the port, with `{port}` for the number.
     """
 
     name: str
@@ -108,6 +109,7 @@ class PortNeed:
     span: int = 1
     address: str | None = None
     shown_as: str = ""
+    socket: str | None = None
 
 
 @dataclass(frozen=True)

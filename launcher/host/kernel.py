@@ -96,8 +96,10 @@ def queue_user(queue: MessageQueue, besides: Collection[int] = ()) -> int | None
     return None
 
 
-def ftok(path: str, project: int) -> int | None:
+def ftok(path: str, project: int, bits: int = 8) -> int | None:
     """The System V key of `path` and the low byte of `project`, as glibc computes it.
+
+    With 20 `bits` as FastDeploy 2.5 and later do (custom_ops/gpu_ops/custom_ftok.h).
 
     None where `path` does not exist.
     """
@@ -105,4 +107,7 @@ def ftok(path: str, project: int) -> int | None:
         stat = os.stat(path)
     except OSError:
         return None
+    if bits == 20:
+        device, inode = stat.st_dev & 0xF, stat.st_ino & 0xFF
+        return device << 28 | inode << 20 | project & 0xFFFFF
     return ((project & 0xFF) << 24) | ((stat.st_dev & 0xFF) << 16) | (stat.st_ino & 0xFFFF)

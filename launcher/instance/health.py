@@ -48,7 +48,7 @@ def ask_health(
     `plan` is the launch plan as plain JSON; `pids` are the recorded processes of the instance,
     `keeper` the pid whose descendants are looked at where none of those holds the port.
     """
-    from launcher.probe.readiness import health
+    from launcher.probe.readiness import ask_paused, health
 
     try:
         readiness_data = plan["readiness"]
@@ -58,6 +58,18 @@ def ask_health(
         if stranger is not None:
             return Health(False, f"port {port} is held by another process, {stranger}")
         rung = health(question, port, timeout=timeout)
+        paused_path = readiness_data.get("paused_path")
+        if rung.verdict == "passed" and paused_path:
+            rung_paused = ask_paused(
+                question.address, port, paused_path, _known_key(plan), timeout=timeout
+            )
+            if rung_paused.code == "engine-paused":
+                return Health(
+                    False,
+                    rung_paused.message,
+                    rung.evidence.get("status"),
+                    remedy=rung_paused.remedy,
+                )
     except (OSError, KeyError, TypeError, ValueError) as error:
         return Health(False, f"its server cannot be asked: {error!r}")
     status, body = rung.evidence.get("status"), rung.evidence.get("body", "")
@@ -109,6 +121,21 @@ def ask_completion(plan: LaunchPlan) -> Health:
     # It answers: with another key it would do so with text, and a busy one a little later.
     answers = rung.code == "key-refused" or status == 429
     return Health(rung.verdict == "passed" or (None if answers else False), summary, status)
+
+
+def _known_key(plan: Mapping[str, Any]) -> str | None:
+    """The API key of a plan in plain JSON, None where it has none or it cannot be had here."""
+    from launcher.errors import DeployError
+    from launcher.profile.secrets import resolve
+
+    name = plan["readiness"].get("auth_secret")
+    reference = plan.get("secrets", {}).get(name) if name else None
+    if not isinstance(reference, str) or reference.startswith("cmd:"):
+        return None
+    try:
+        return resolve(reference)
+    except DeployError:
+        return None
 
 
 def _key(plan: LaunchPlan) -> str | None:

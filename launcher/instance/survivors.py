@@ -106,5 +106,5 @@ def _engines(marked: Iterable[Process]) -> Iterator[Survivor]:
         variables = environment(process.pid, names)
         token, folder = variables.get(TOKEN_VARIABLE), variables.get(FOLDER_VARIABLE)
         if token and folder and token.startswith(f"{os.path.basename(folder)}:"):
-            told = mark.decode(variables.get(mark.VARIABLE, ""))
-            yield Survivor(process, folder, token, variables.get("TMPDIR"), told)
+            marked_with = mark.decode(variables.get(mark.VARIABLE, ""))
+            yield Survivor(process, folder, token, variables.get("TMPDIR"), marked_with)

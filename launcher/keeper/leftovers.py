@@ -59,7 +59,7 @@ def queue_keys(spec: Leftovers, cwd: str) -> dict[int, str]:
     keys = {}
     for queue in spec.queues:
         path = str(Path(cwd, queue.path))
-        key = kernel.ftok(path, queue.project)
+        key = kernel.ftok(path, queue.project, queue.bits)
         if key is not None:
             keys[key] = path
     return keys
@@ -97,8 +97,8 @@ class Claims:
     def look_before(self, now: float) -> list[MessageQueue]:
         """Remember what exists before the start; returns queues that must not be inherited."""
         self.started = now
-        for name in self.spec.shm:
-            path_identity = file_identity(SHM / name)
+        for path in self._shm_paths():
+            path_identity = file_identity(path)
             if path_identity is not None:
                 self.before[path_identity["path"]] = path_identity
         for pattern in self.spec.temporary:
@@ -114,20 +114,28 @@ class Claims:
     def begin_late(self, started: float) -> None:
         """Instead of `look_before`, for who comes later: what is older was there before."""
         self.started = started
-        paths = [str(SHM / name) for name in self.spec.shm]
+        paths = list(self._shm_paths())
         paths += [path for pattern in self.spec.temporary for path in glob.glob(pattern)]
         for path in paths:
             path_identity = file_identity(path)
             if path_identity is not None and not _is_younger(path_identity, started):
                 self.before[path] = path_identity
 
-    def look(self, pids: list[int]) -> bool:
-        """Claim what has appeared since; `pids` are the living tree. True where that is news."""
-        count = len(self.shm) + len(self.queues) + len(self.temporary)
+    def _shm_paths(self) -> Iterator[str]:
+        """What the plan's names in /dev/shm stand for now: some hold a process number."""
         for name in self.spec.shm:
             if "{pid}" in name and self.pid is None:
                 continue
             path = str(SHM / name.replace("{pid}", str(self.pid)))
+            if "*" in name:
+                yield from glob.iglob(path)
+            else:
+                yield path
+
+    def look(self, pids: list[int]) -> bool:
+        """Claim what has appeared since; `pids` are the living tree. True where that is news."""
+        count = len(self.shm) + len(self.queues) + len(self.temporary)
+        for path in self._shm_paths():
             if path in self.shm:
                 continue
             path_identity = file_identity(path)
@@ -158,8 +166,7 @@ class Claims:
         of ours cannot be asked for: its worker may never have been seen.)
         """
         everybody = processes.pids()
-        for name in self.spec.shm:
-            path = str(SHM / name.replace("{pid}", str(self.pid)))
+        for path in self._shm_paths():
             path_identity = file_identity(path)
             if (
                 path_identity is None

@@ -72,7 +72,7 @@ class Notifier:
             self._again = self._loop.call_later(AGAIN, self._send_waiting)
 
     def _try(self, message: str) -> bool:
-        """False where there is no room for it now; a supervisor that is gone is not told later."""
+        """False where it cannot be written now; a supervisor that is gone gets nothing later."""
         address = self._address
         if address.startswith("@"):
             address = "\0" + address[1:]

@@ -109,13 +109,13 @@ class Tree:
         A dead child counts as well: only so is it reaped, and is an engine that ended within its
         first milliseconds ever noticed. Without a descriptor left, what is new is found later.
         """
-        found: list[Process] = []
+        processes: list[Process] = []
         try:
-            self._discover(found)
+            self._discover(processes)
         except OSError as error:
             if error.errno not in OUR_LIMITS:
                 raise
-        return found
+        return processes
 
     def _discover(self, processes: list[Process]) -> None:
         for process in identity.descendants(identity.myself()):

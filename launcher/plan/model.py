@@ -183,8 +183,9 @@ class Readiness:
     `models_path` is None where the engine has no model list; `model` is the name that has to be
     in it (None: any). `completion` is the body of a short completion. `settings_port` and
     `settings_path` name the place that tells the effective settings, None where the release has
-    none: then `settings_unknown` says so. `auth_secret` names the entry of `secrets` that is sent
-    as a Bearer token.
+    none: then `settings_unknown` says so. `paused_path` tells whether the engine was paused, which
+    its health does not show; None where it cannot be. `auth_secret` names the entry of `secrets`
+    that is sent as a Bearer token.
     """
 
     address: str
@@ -200,6 +201,7 @@ class Readiness:
     settings_unknown: str | None = None
     auth_secret: str | None = None
     probe_timeout: float = 60.0
+    paused_path: str | None = None
 
 
 @dataclass(frozen=True)
@@ -222,17 +224,22 @@ class StopPolicy:
 
 @dataclass(frozen=True)
 class FtokKey:
-    """A System V message queue's key, `ftok(path, project)`; computed where the engine runs."""
+    """A System V message queue's key, `ftok(path, project)`; computed where the engine runs.
+
+    `bits` is 8 for the C library's ftok, 20 for FastDeploy's own (`custom_ftok`).
+    """
 
     path: str
     project: int
+    bits: int = 8
 
 
 @dataclass(frozen=True)
 class Leftovers:
     """What the engine can leave behind, to be removed only when proved ours.
 
-    `shm` are names below /dev/shm. `temporary` are globs of folders or files outside the
+    `shm` are names below /dev/shm; `{pid}` stands for the main process, `*` for anything.
+    `temporary` are globs of folders or files outside the
     instance's own temporary folder (fixed by the engine's code).
     """
 

@@ -69,7 +69,11 @@ class Fitter:
         ask = memory_ask(profile, self.shape)
         if self.stored_as:
             ask = replace(ask, quantization=self.stored_as)
-        return memory.predict(self.shape, card, ask, fastdeploy_memory().costs())
+        shape = self.shape
+        if engines.get(profile.engine).memory is None:
+            # The rotary tables of every sequence are FastDeploy's own.
+            shape = replace(shape, rotary_width=0)
+        return memory.predict(shape, card, ask, fastdeploy_memory().costs())
 
     def first(
         self,

@@ -18,7 +18,7 @@ from launcher.engines.base import PortNeed
 from launcher.errors import PreconditionError, Problem
 from launcher.files import try_lock
 from launcher.host.sockets import bind_error
-from launcher.preparation import lease_folder
+from launcher.preparation import lease_folder, stale_sockets
 from launcher.preparation.port_problems import (
     describe_processes,
     down_hint,
@@ -110,6 +110,10 @@ def _take_fixed(
         error = bind_error(need.address or host, port)
         if error is not None:
             return refusal(error, need, port)
+        if need.socket is not None:
+            problem = stale_sockets.clear(need.socket.format(port=port), port, where)
+            if problem is not None:
+                return problem
     if need.unique_low_byte and number not in own and not _take_low_byte(leases, number):
         return Problem(
             "queue-port-low-byte",
@@ -218,6 +222,10 @@ def _take_span(leases: Leases, need: PortNeed, number: int, host: str, top: int)
             break
         taken += lock
         if bind_error(need.address or host, port) is not None:
+            is_free = False
+            break
+        path = need.socket.format(port=port) if need.socket is not None else None
+        if path is not None and stale_sockets.clear(path, port, f"ports.{need.name}") is not None:
             is_free = False
             break
     if is_free and need.unique_low_byte:

@@ -159,13 +159,15 @@ def shape_of_files(checkpoint: weights.Checkpoint, category: Any) -> Shape:
     config = checkpoint.config
     heads = int(config["num_attention_heads"])
     hidden = int(config["hidden_size"])
+    head_dim = int(config.get("head_dim") or hidden // heads)
     return Shape(
         name=checkpoint.folder.name,
         parameters=parameters,
         layers=int(config["num_hidden_layers"]),
         heads=heads,
         kv_heads=int(config.get("num_key_value_heads") or heads),
-        head_dim=int(config.get("head_dim") or hidden // heads),
+        head_dim=head_dim,
+        rotary_width=head_dim if "vision" in parameters else 0,
         hidden=hidden,
         vocab=int(config["vocab_size"]),
         context=int(config.get("max_position_embeddings") or 131072),

@@ -41,6 +41,8 @@ def plan(result: Result) -> str:
     lines += ["", "ready when"]
     readiness = launch["readiness"]
     lines.append(f"  the API port belongs to our process, {readiness['health_path']} is 200,")
+    if readiness.get("paused_path"):
+        lines.append(f"  {readiness['paused_path']} does not say that the engine is paused,")
     if readiness["models_path"]:
         name = readiness["model"] or "a model"
         lines.append(f"  {readiness['models_path']} names {name},")

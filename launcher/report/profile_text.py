@@ -13,6 +13,7 @@ CHANGES = (
     ("added", "new"),
     ("renamed", "spelled differently"),
     ("defaults", "default moved"),
+    ("behaviour", "behaves differently"),
     ("notes", "note"),
 )
 """Parts of a release comparison, and what each is called."""

@@ -95,8 +95,8 @@ def test_a_defect_of_ours_is_a_report_and_not_a_traceback(rig: Rig) -> None:
         "import launcher.instance.status as s\n"
         "def broken(*a, **k): raise ZeroDivisionError('oops')\n"
         "s.status = broken\n"
-        "from launcher.cli.main import main\n"
-        "main(['status', '--json'])\n"
+        "from launcher.cli.main import invoke\n"
+        "raise SystemExit(invoke(['status', '--json']))\n"
     )
     ran = subprocess.run(
         [sys.executable, "-c", code], text=True, capture_output=True, cwd=ROOT,

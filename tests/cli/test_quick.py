@@ -13,7 +13,7 @@ from launcher.cli.quick import VERBS, run_quick
 from tests.support import ROOT, cli
 
 PROFILE = "profiles/ernie-4.5-21b-a3b-thinking.yaml"
-CLICK = "import sys; from launcher.cli.main import main; main(sys.argv[1:])"
+CLICK = "import sys; from launcher.cli.main import invoke; sys.exit(invoke(sys.argv[1:]))"
 
 LINES = (
     ["status"],

@@ -30,12 +30,9 @@ os.setuid({OTHER_USER})
 # One process for many verbs: starting Python is the most of what a verb costs.
 EACH = """
 import json, sys
-from launcher.cli.main import main
+from launcher.cli.main import invoke
 for words in json.loads(sys.argv[1]):
-    try:
-        main([*words, "--json"])
-    except SystemExit:
-        pass
+    invoke([*words, "--json"])
 """
 
 VERBS = [

@@ -138,7 +138,7 @@ def test_the_folder_of_the_caller_is_not_searched_for_modules(rig: Rig) -> None:
         (folder / name).write_text("raise SystemExit('the wrong one')\n")
     # Started as an installed command is: without the current folder in its path.
     code = "import sys; sys.path[:] = [p for p in sys.path if p]; "
-    code += "from launcher.cli.main import main; main(sys.argv[1:])"
+    code += "from launcher.cli.main import invoke; sys.exit(invoke(sys.argv[1:]))"
     process = subprocess.Popen(
         [sys.executable, "-c", code, "up", rig.profile(), "--foreground"], text=True,
         cwd=folder, env=cli.environment(rig.home, rig.env), stderr=subprocess.PIPE,

@@ -156,10 +156,16 @@ def test_overlays_and_settings_take_part(card: Path, tmp_path: Path) -> None:
     assert (code, data["errors"][0]["where"]) == (2, "--set max-num-seqs")
 
 
-@pytest.mark.parametrize("version", ["9.9", "new"])
+@pytest.mark.parametrize("version", ["1.9", "new"])
 def test_an_unknown_release_is_said(card: Path, version: str) -> None:
     code, data = validate(str(card), "--engine-version", version)
     assert (code, data["errors"][0]["code"]) == (3, "unknown-release")
+
+
+def test_a_release_that_nobody_catalogued_is_judged_by_the_nearest(card: Path) -> None:
+    code, data = validate(str(card), "--engine-version", "9.9")
+    assert code == 0
+    assert "9.9 is not in the catalogue" in str(data)
 
 
 def test_the_text_says_ok_and_what_was_checked(card: Path) -> None:

@@ -513,3 +513,8 @@ def test_within_one_incident_the_engines_own_rule_says_more(
     assert {answer.rule_id, *(other.rule_id for other in answer.alternatives)} == {
         OWN.id if "engine" in line else ANY.id for line in lines.values()
     }
+
+
+def test_the_second_wording_of_a_pattern_fills_the_same_hole() -> None:
+    text = "the KV cache has {have} blocks, one sequence needs {need}"
+    assert fill(text, {"have3": "16", "need3": "33"}) == text.format(have=16, need=33)

@@ -24,7 +24,7 @@ def message(version: str, **values: Any) -> str:
 
 COMBINATIONS: list[tuple[str, dict[str, object], str]] = [
     ("2.4", {"max_num_seqs": 300}, "max-num-seqs is 300; FastDeploy takes 1 to 256"),
-    ("2.4", {"max_num_seqs": 0}, "max-num-seqs is 0; FastDeploy takes 1 to 256"),
+    ("2.4", {"max_num_seqs": 0}, "max-num-seqs is 0; FastDeploy takes at least 1"),
     ("2.4", {"max_model_len": 8, "engine_args": {"max-num-batched-tokens": 64}},
      "max-model-len is 8; FastDeploy takes at least 16"),
     ("2.4", {"engine_args": {"gpu-memory-utilization": 1.5}},
@@ -54,7 +54,7 @@ COMBINATIONS: list[tuple[str, dict[str, object], str]] = [
     ("2.4", {"engine_args": {"speculative-config": {"method": "mtp"},
                              "guided-decoding-backend": "xgrammar"}},
      "guided decoding and speculative decoding exclude each other"),
-    ("2.4", {"engine_args": {"kvcache-storage-backend": "mooncake",
+    ("2.5", {"engine_args": {"kvcache-storage-backend": "mooncake",
                              "enable-prefix-caching": False}},
      "kvcache-storage-backend needs prefix caching and the V1 scheduler"),
     ("2.2", {"engine_args": {"enable-chunked-prefill": False}},
@@ -209,7 +209,7 @@ def test_models_that_the_release_or_the_parsers_do_not_fit(
 def test_an_unknown_parser_names_the_nearest_and_the_releases_that_have_it() -> None:
     assert "did you mean 'ernie-x1'?" in message("2.4", parsers=Parsers("ernie-x2"))
     text = message("2.2", parsers=Parsers("ernie-45-vl-thinking"))
-    assert text.endswith("it is in 2.3, 2.4")
+    assert text.endswith("it is in 2.3, 2.4, 2.5, 2.6")
 
 
 def test_keys_that_steer_a_download_are_refused_for_a_local_model(tmp_path: Path) -> None:
@@ -228,11 +228,14 @@ def test_without_a_release_every_admitted_one_is_judged() -> None:
     (problem,) = making.problems(profile, None)
     assert problem.message == "FastDeploy 2.2 has no flag --router: it exists from 2.3"
     (problem,) = making.problems(making.profile(engine_args={"no-such-flag": 1}), None)
-    assert problem.message.startswith("FastDeploy 2.0 to 2.4 has no flag --no-such-flag")
+    assert problem.message.startswith("FastDeploy 2.0 to 2.6 has no flag --no-such-flag")
     (problem,) = making.problems(making.profile(max_num_seqs=0), None)
-    assert problem.message == "max-num-seqs is 0; FastDeploy takes 1 to 256"
-    (problem,) = making.problems(making.profile(engine_version=">=3"), None)
+    assert problem.message == "max-num-seqs is 0; FastDeploy takes at least 1"
+    (problem,) = making.problems(making.profile(engine_version="<2"), None)
     assert problem.code == "unknown-release"
+    # What only a newer release has can be judged with its package alone.
+    newer = making.profile(engine_version=">=3", engine_args={"of-release-3": 1})
+    assert making.problems(newer, None) == []
 
 
 def test_a_patch_constraint_admits_its_line() -> None:

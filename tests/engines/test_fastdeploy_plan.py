@@ -206,7 +206,7 @@ def test_split_roles_get_their_ports() -> None:
         tensor_parallel_size=2,
         engine_args={"splitwise-role": "prefill", "router": "10.0.0.1:9000"},
     )
-    argv = making.plan(profile, "2.4.0").argv
+    argv = making.plan(profile, "2.5.0").argv
     assert argv[argv.index("--pd-comm-port") + 1] == "8200"
     assert argv[argv.index("--rdma-comm-ports") + 1] == "8210,8211"
     mixed = get("fastdeploy").ports(making.profile(), None)

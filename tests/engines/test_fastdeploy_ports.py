@@ -21,7 +21,11 @@ from tests.support.decoded import JsonDict
          ["engine-worker-queue", "cache-queue"]),
         ("2.1.0", {"tensor_parallel_size": 2}, ["engine-worker-queue-2", "cache-queue"]),
         ("2.4.0", {"ports": {"pd-comm": 8200, "rdma-comm": 8210}},
+         ["engine-worker-queue", "rdma-comm"]),
+        ("2.5.0", {"ports": {"pd-comm": 8200, "rdma-comm": 8210}},
          ["engine-worker-queue", "pd-comm", "rdma-comm"]),
+        ("2.6.0", {}, ["engine-worker-queue", "cache-queue"]),
+        ("2.6.0", {"tensor_parallel_size": 2, "engine_args": {"ips": "10.0.0.1,10.0.0.2"}}, []),
         ("2.3.0", {"ports": {"pd-comm": 8200}}, ["engine-worker-queue"]),
     ],
 )  # fmt: skip
@@ -32,7 +36,9 @@ def test_numbers_that_nothing_listens_on_are_not_bound(
     assert [use.name for use in plan.ports if not use.bound] == closed
     unix = release >= "2.3" and "engine-worker-queue" in closed
     paths = [use.socket for use in plan.ports if use.socket]
-    assert paths == (["/dev/shm/fd_task_queue_8182.sock"] if unix else [])
+    cache = release >= "2.6" and "cache-queue" in closed
+    expected = [8182] * unix + [8183] * cache
+    assert paths == [f"/dev/shm/fd_task_queue_{number}.sock" for number in expected]
 
 
 def test_the_output_sockets_and_the_adapters_ports_are_shown() -> None:

@@ -155,7 +155,7 @@ class Server:
         """Whatever of this instance is still on the machine."""
         plan = self.files.plan()
         left = [f"process {pid}: {line}" for pid, line in self.processes().items()]
-        left += [f"/dev/shm/{n}" for n in plan.leftovers.shm if os.path.exists(f"/dev/shm/{n}")]
+        left += [path for n in plan.leftovers.shm for path in glob.glob(f"/dev/shm/{n}")]
         keys = queue_keys(plan.leftovers, plan.cwd)
         left += [f"queue {key:#x}" for key in keys if key in queues_by_key()]
         if os.path.exists(plan.temporary_folder):

@@ -94,8 +94,8 @@ def _changes(node: ast.expr | ast.stmt) -> Iterator[str]:
             changed.ops[number] = COMPARE[type(operator)]()
             yield f"({ast.unparse(changed)})"
     elif isinstance(node, ast.BoolOp):
-        other = ast.Or() if isinstance(node.op, ast.And) else ast.And()
-        yield f"({ast.unparse(ast.BoolOp(other, node.values))})"
+        swapped = ast.Or() if isinstance(node.op, ast.And) else ast.And()
+        yield f"({ast.unparse(ast.BoolOp(swapped, node.values))})"
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         yield f"({ast.unparse(node.operand)})"
     elif isinstance(node, ast.BinOp) and type(node.op) in ARITHMETIC:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher import engines
 from launcher.engines.fastdeploy import memory as fastdeploy
 from launcher.engines.fastdeploy.catalogue import load
 from launcher.host import weights
@@ -20,6 +21,7 @@ from launcher.json_values import list_at, object_at
 from launcher.plan import memory
 from launcher.plan.memory import GIB, Ask, Card, Costs, Prediction, Shape
 from launcher.preparation.memory import shape_of_files
+from tests.engines import making
 from tests.support.checkpoints import write_checkpoint
 from tests.support.decoded import JsonDict
 
@@ -36,9 +38,9 @@ PUBLISHED = {
 QUANTIZATION = {"fp8": "block_wise_fp8", "bf16": None}
 
 MORE_THAN_NEEDED = {
-    # The tables name more cards than memory asks for. For VL-28B they disagree with themselves:
-    # an older one has wint4 on one 24 GB card at 32K. For 424B only whole machines are listed.
-    ("ERNIE-4.5-VL-28B-A3B", "a30-24g", "wint4"),
+    # The tables name more cards than memory asks for. VL-28B-Thinking has the row of VL-28B, whose
+    # 256 sequences have rotary tables of 4 GiB; Thinking is documented with 32. For 424B only whole
+    # machines are listed.
     ("ERNIE-4.5-VL-28B-A3B-Thinking", "a30-24g", "wint4"),
     ("ERNIE-4.5-VL-424B-A47B", "h20-141g", "wint4"),
     ("ERNIE-4.5-VL-424B-A47B", "h20-141g", "wint8"),
@@ -46,6 +48,15 @@ MORE_THAN_NEEDED = {
     ("ERNIE-4.5-VL-424B-A47B", "h800-80g", "wint4"),
 }
 """Rows whose number of GPUs is not the smallest that memory allows."""
+
+ONE_SEQUENCE = {("ERNIE-4.5-VL-28B-A3B", "a30-24g", "wint4")}
+"""Half of the documented cards hold one sequence or none; an older table names one card."""
+
+DOCUMENTED = {
+    "ERNIE-4.5-VL-28B-A3B": (256, 384), "ERNIE-4.5-VL-28B-A3B-Thinking": (32, 16384),
+    "ERNIE-4.5-VL-424B-A47B": (16, 384), "PaddleOCR-VL-0.9B": (128, 16384),
+}  # fmt: skip
+"""Sequences and batched tokens of the documented command, where they are not 128 and 8192."""
 
 SMALL = Shape(
     name="small", parameters={"dense": 1_000_000, "norms": 1_000}, layers=2, heads=8, kv_heads=4,
@@ -104,15 +115,19 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Shapes:
 
 
 def predict(
-    shape: Shape, name: str, quantization: str, gpus: int, sequences: int = 128
+    shape: Shape,
+    name: str,
+    quantization: str,
+    gpus: int,
+    documented: tuple[int, int] = (128, 8192),
 ) -> Prediction:
-    """At FastDeploy's recommended 32K context and 128 sequences (32 for vision)."""
+    """At FastDeploy's recommended 32K context; `documented` are sequences and batched tokens."""
     ask = Ask(
         tensor_parallel=gpus,
         quantization=QUANTIZATION.get(quantization, quantization),
         max_model_len=32768,
-        max_num_seqs=sequences,
-        max_num_batched_tokens=8192,
+        max_num_seqs=documented[0],
+        max_num_batched_tokens=documented[1],
     )
     return memory.predict(shape, card(name), ask, fastdeploy.costs())
 
@@ -122,13 +137,16 @@ def predict(
 def test_every_published_minimum_fits_and_half_of_it_does_not(
     model: str, name: str, quantization: str, gpus: int | None, source: str, shapes: Shapes
 ) -> None:
-    shape, sequences = shapes(source, model), 32 if "VL" in model else 128
+    shape, documented = shapes(source, model), DOCUMENTED.get(model, (128, 8192))
     if gpus is None:  # published as impossible on a whole machine of eight
-        assert not predict(shape, name, quantization, 8, sequences).fits
+        assert not predict(shape, name, quantization, 8, documented).fits
         return
-    assert predict(shape, name, quantization, gpus, sequences).fits
+    assert predict(shape, name, quantization, gpus, documented).fits
     if gpus > 1:
-        fewer = predict(shape, name, quantization, gpus // 2, sequences)
+        fewer = predict(shape, name, quantization, gpus // 2, documented)
+        if (model, name, quantization) in ONE_SEQUENCE:
+            assert fewer.sequences <= 1
+            return
         assert fewer.fits == ((model, name, quantization) in MORE_THAN_NEEDED), fewer.why
 
 
@@ -216,6 +234,33 @@ def test_the_account_of_one_rank_term_by_term() -> None:
     assert (prediction.fits, prediction.why) == (True, "fits")
     whole = memory.predict(SMALL, prediction.card, replace(ask, streamed=False), COSTS)
     assert whole.host_peak == SMALL.checkpoint + 2 * 1_000_000
+
+
+def test_a_vision_model_has_a_rotary_table_for_each_sequence() -> None:
+    """A published run of VL-28B on two 141 GB cards reported 65400 blocks; 2.0 has no limit."""
+    shape = fastdeploy.shape_of_table("baidu/ERNIE-4.5-VL-28B-A3B-Paddle")
+    assert shape is not None
+    ask = Ask(2, "wint4", 32768, 256, 384, limits_blocks=False)
+    prediction = memory.predict(shape, card("h20-141g"), ask, fastdeploy.costs())
+    (term,) = [term for term in prediction.terms if term.name == "rotary tables"]
+    assert term.bytes == 256 * 2 * 32768 * (128 // 2) * 4 == 4 * GIB
+    assert prediction.blocks == pytest.approx(65400, rel=0.02)
+    limited = memory.predict(
+        shape, card("h20-141g"), replace(ask, limits_blocks=True), fastdeploy.costs()
+    )
+    assert limited.blocks == 40_000
+    text = fastdeploy.shape_of_table("baidu/ERNIE-4.5-21B-A3B-Paddle")
+    ocr = fastdeploy.shape_of_table("PaddlePaddle/PaddleOCR-VL")
+    assert text is not None
+    assert ocr is not None
+    assert (text.rotary_width, shape.rotary_width, ocr.rotary_width) == (0, 128, 256)
+
+
+def test_the_limit_of_blocks_came_with_2_1() -> None:
+    engine = engines.get("fastdeploy")
+    made = making.profile(model="baidu/ERNIE-4.5-0.3B-Paddle")
+    limits = [fastdeploy.ask(made, engine.release(line)).limits_blocks for line in engine.lines]
+    assert limits == [False, *[True] * (len(limits) - 1)]
 
 
 def test_one_rank_alone_has_no_communication() -> None:

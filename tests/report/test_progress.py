@@ -1,9 +1,14 @@
 """The events of a start as plain lines; `tests/cli/test_terminal.py` has the live line."""
 
 import io
+import time
+
+import pytest
 
 from launcher.report.progress import ProgressLines
+from launcher.report.terminal import Terminal
 from tests.support.decoded import JsonDict
+from tests.support.terminals import VARIABLES
 
 
 def event(second: float, kind: str, /, **fields: object) -> JsonDict:
@@ -66,3 +71,46 @@ def test_trouble_is_a_line_each_and_steers_no_terminal() -> None:
         "    3.0 s  restart      number 2 in 1.5 s\n"
         "    4.0 s  stopping     taking down what was started\n"
     )
+
+
+class Screen(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    return Screen()
+
+
+def test_a_terminal_has_the_same_lines_with_colours_and_finished_phases(screen: Screen) -> None:
+    text = shown(screen, [*START[:-1], event(9.8, "failure", message="it died"), START[-1]])
+    kept = [line.rpartition("\x1b[K")[2] for line in text.split("\n")]
+    assert "    2.0 s  loaded       load import (1.0 s)" in kept
+    assert "    9.0 s  health       GET /health answered 200" in kept
+    assert any(line.startswith("    9.8 s  \x1b[") and "failed" in line for line in kept)
+    (ready,) = [line for line in kept if "ready" in line]
+    assert ready.startswith("   10.0 s  \x1b[")
+    assert ready.endswith("http://127.0.0.1:8180/v1")
+
+
+@pytest.mark.parametrize(
+    ("columns", "live"),
+    [
+        (80, "    7.0 s  loading      load weights 100 %"),
+        (43, "    7.0 s  loading      load weights 100 %"),
+        (42, "    7.0 s  load weights 100 %"),
+        (30, "    7.0 s  load weights 100 %"),
+    ],
+)
+def test_the_live_line_leaves_out_the_verb_before_the_title(columns: int, live: str) -> None:
+    lines = ProgressLines(io.StringIO())
+    lines._verb, lines._title, lines._percent = "loading", "load weights", 100.0
+    lines._last_event = (7.0, time.monotonic())
+    screen = Terminal(laid_out=True, colour=False, live=True, width=columns, ellipsis="...")
+    assert lines._live_text(screen) == live

@@ -13,7 +13,7 @@ from launcher import engines
 from launcher.smoke.checks import pictures
 from launcher.smoke.run.suite import smoke
 from tests.engines import making
-from tests.smoke.defects.vision import SEEN
+from tests.smoke.defects.vision import PICTURES
 from tests.smoke.pictures import read_avi, read_cells, read_png
 from tests.smoke.servers import Body, Defect, Server, serve
 from tests.smoke.targets import target_of
@@ -30,7 +30,7 @@ def verdicts(defect: Defect | None = None, **changes: Any) -> dict[str, tuple[st
 def blind(server: Server, body: Body) -> None:
     """A text model behind a server that drops pictures."""
     for message in body["messages"]:
-        message["content"] = SEEN.sub("", str(message["content"]))
+        message["content"] = PICTURES.sub("", str(message["content"]))
 
 
 def test_an_honest_server_passes_all() -> None:
@@ -47,7 +47,7 @@ def test_a_text_model_is_skipped_with_the_reason() -> None:
 
 
 def test_a_server_that_promises_nothing_and_sees_nothing_is_not_accused() -> None:
-    """A URL of which nothing is known: a model without eyes is no fault."""
+    """A URL of which nothing is known: a text-only model is not a fault."""
     got = verdicts(Defect("", "", request=blind), promises=None)
     for name in ("image", "images", "video"):
         assert got[name][0] == "could not check", got[name]

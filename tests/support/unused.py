@@ -137,8 +137,8 @@ class Uses:
                 reads = self.attributes.get(name, ())
                 # What is read often is not read by itself alone.
                 inside = set(ast.walk(node)) if len(reads) < 10 else set()
-                others = [one for one in reads if one not in inside]
-                if not others and not self._is_in_a_text(name, node):
+                outside = [one for one in reads if one not in inside]
+                if not outside and not self._is_in_a_text(name, node):
                     yield name
 
     def _is_in_a_text(self, name: str, node: Definition) -> bool:

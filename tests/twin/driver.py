@@ -93,14 +93,23 @@ def queue_key(queue_port: int) -> int:
     return int(_LIBC.ftok(b"/dev/shm", queue_port)) & 0xFFFFFFFF
 
 
-def queue_exists(queue_port: int) -> bool:
-    return int(_LIBC.msgget(ctypes.c_int(queue_key(queue_port)), 0)) >= 0
+def wide_queue_key(queue_port: int) -> int:
+    """Of 2.5 and later: 4 bits of the device, 8 of the inode, 20 of Q."""
+    place = os.stat("/dev/shm")
+    key = (place.st_dev & 0xF) << 28 | (place.st_ino & 0xFF) << 20 | queue_port & 0xFFFFF
+    return key & 0xFFFFFFFF
+
+
+def queue_exists(queue_port: int, key: int | None = None) -> bool:
+    expected = queue_key(queue_port) if key is None else key
+    return int(_LIBC.msgget(ctypes.c_int(expected), 0)) >= 0
 
 
 def remove_queue(queue_port: int) -> None:
-    number = int(_LIBC.msgget(ctypes.c_int(queue_key(queue_port)), 0))
-    if number >= 0:
-        _LIBC.msgctl(number, 0, None)
+    for key in (queue_key(queue_port), wide_queue_key(queue_port)):
+        number = int(_LIBC.msgget(ctypes.c_int(key), 0))
+        if number >= 0:
+            _LIBC.msgctl(number, 0, None)
 
 
 def wait_for(what: str, happened: Callable[[], object], limit_s: float = 600.0) -> Any:
@@ -303,7 +312,9 @@ class Twin:
             stem, _, suffix = name.rpartition(".")
             if suffix == str(ports.queue):
                 names.add(stem)
-            elif str(ports.port) in name or f"_{ports.queue}." in name:
+            elif str(ports.port) in name or any(
+                f"_{number}." in name for number in (ports.queue, ports.cache)
+            ):
                 names.add(name)
         return names
 

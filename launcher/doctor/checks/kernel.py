@@ -19,7 +19,7 @@ def queues(subject: Subject) -> Outcome | None:
     if subject.plan is None or subject.running or not subject.plan.leftovers.queues:
         return None
     required = {
-        kernel.ftok(k.path, k.project): k
+        kernel.ftok(k.path, k.project, k.bits): k
         for k in subject.plan.leftovers.queues
         if "engine-worker-queue" not in subject.auto_ports
     }

@@ -49,6 +49,11 @@ def low_byte(subject: Subject) -> Outcome | None:
     number = _queue_port(subject, name)
     if number is None:
         return ok("chosen at the start, with a low byte that no other server has leased")
+    if subject.plan is not None and any(k.bits == 20 for k in subject.plan.leftovers.queues):
+        return ok(
+            f"queue port {number}: this release's queue has 20 bits of it, so only an equal port "
+            "would clash (wheels built before 2026-03-16 have its low byte)"
+        )
     conflicting = [q for q in host_of(subject).queue_ports if q.port & 0xFF == number & 0xFF]
     summary = ", ".join(f"{q.port} ({q.how})" for q in host_of(subject).queue_ports) or "none"
     owned = {q: owner for q in conflicting if (owner := _queue_owner(subject, q)) is not None}

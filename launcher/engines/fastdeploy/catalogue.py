@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from launcher.engines.options import Action, Kind, Option, OptionTable, canonical
 from launcher.json_values import (
@@ -21,10 +23,13 @@ from launcher.json_values import (
     text_at,
 )
 
+if TYPE_CHECKING:
+    from launcher.engines.base import Release
+
 DATA = Path(__file__).parent / "data"
 
-LINES = ("2.0", "2.1", "2.2", "2.3", "2.4")
-"""Release lines whose command line is known, oldest first."""
+LINES = ("2.0", "2.1", "2.2", "2.3", "2.4", "2.5", "2.6")
+"""Release lines whose facts are known, oldest first."""
 
 _KINDS: Mapping[str, Kind] = {
     "int": "int",
@@ -51,12 +56,16 @@ _ACTIONS: Mapping[str, Action] = {
 
 @dataclass(frozen=True)
 class Variable:
-    """A variable that FastDeploy reads, in release `lines`; its default by line."""
+    """A variable that FastDeploy reads, in release `lines`; its default by line.
+
+    `source` is the file that reads it.
+    """
 
     name: str
     meaning: str
     lines: tuple[str, ...]
     defaults: Mapping[str, str]
+    source: str = ""
 
 
 def texts_at(value: JsonValue, *path: str | int) -> tuple[str, ...]:
@@ -74,16 +83,57 @@ def _load(name: str) -> JsonObject:
     return object_at(json.loads((DATA / name).read_text(encoding="utf-8")))
 
 
-@functools.lru_cache(maxsize=8)
+def catalogue_key(release: Release) -> str:
+    """What the functions below call `line`: the version where the installed package was asked for
+    its options, else the release line.
+    """
+    from launcher.engines.fastdeploy.question import answer_of
+
+    return release.version if answer_of(release.version) is not None else release.line
+
+
+def nearest_line(line: str) -> str:
+    """The catalogued release line whose facts hold for `line` (or a version): itself, or the
+    newest one that is not newer. What is older than all of them has the oldest one's.
+    """
+    if line in LINES:
+        return line
+    number = _number(line)
+    fitting = [one for one in LINES if _number(one) <= number]
+    return fitting[-1] if fitting else LINES[0]
+
+
+def is_catalogued(line: str) -> bool:
+    """Whether the facts of `line` (or a version) are its own and not those of a neighbour."""
+    return any(_number(one) == _number(line) for one in LINES)
+
+
+def at_least(line: str, first: str) -> bool:
+    """Whether `line` (or a version) has what came with release line `first`."""
+    return LINES.index(nearest_line(line)) >= LINES.index(first)
+
+
+def _number(line: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", line)[:2])
+
+
 def table(line: str) -> OptionTable:
-    """Every option of release line `line`."""
+    """Every option of release line `line`, or of the installed version of that name."""
+    from launcher.engines.fastdeploy.question import answer_of
+
+    answer = None if line in LINES else answer_of(line)
+    return answer.table if answer is not None else _table(nearest_line(line))
+
+
+@functools.lru_cache(maxsize=8)
+def _table(line: str) -> OptionTable:
     entries = list_at(_load(f"flags-{line}.json"), "options")
     return OptionTable.of("FastDeploy", line, (_option(entry) for entry in entries))
 
 
 def lines_with(name: str) -> tuple[str, ...]:
     """The release lines that have the option called `name` (any spelling)."""
-    return tuple(line for line in LINES if canonical(name) in table(line).options)
+    return tuple(line for line in LINES if canonical(name) in _table(line).options)
 
 
 def where_else(name: str, line: str) -> str | None:
@@ -97,6 +147,10 @@ def history(name: str, line: str) -> str:
     have = lines_with(name)
     if not have:
         return "no known release has it"
+    if line not in LINES and is_catalogued(line):
+        return f"wheels of {nearest_line(line)} differ in it; it is in {', '.join(have)}"
+    if not is_catalogued(line):
+        return f"it exists in {', '.join(have)}, and not in the installed {line}"
     if have[0] > line:
         return f"it exists from {have[0]}"
     if have[-1] < line:
@@ -106,7 +160,13 @@ def history(name: str, line: str) -> str:
 
 
 def late_choices(line: str) -> Mapping[str, tuple[str, ...]]:
-    """Words that the release checks only after the model was looked up, by option."""
+    """Words that the release checks only after the model was looked up, by option.
+
+    Those of a release that is not catalogued are not known: none is refused.
+    """
+    if not is_catalogued(line):
+        return {}
+    line = nearest_line(line)
     choices = object_at(_load("late.json"), "choices")
     return {
         name: texts_at(entry, "values", line)
@@ -121,9 +181,17 @@ def comma_lists() -> frozenset[str]:
     return frozenset(name for name, entry in choices.items() if at(entry, "comma_list"))
 
 
-def speculative_methods() -> tuple[str, ...]:
-    """Methods of `--speculative-config`."""
-    return texts_at(_load("late.json"), "speculative", "methods")
+def speculative_methods(line: str) -> tuple[str, ...] | None:
+    """Methods of `--speculative-config`; None where the release is not catalogued."""
+    if not is_catalogued(line):
+        return None
+    return texts_at(_load("late.json"), "speculative", "methods", nearest_line(line))
+
+
+def shell_options(line: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Options that the release pastes into its shell command: bare, and between single quotes."""
+    entry, near = object_at(_load("late.json"), "shell"), nearest_line(line)
+    return texts_at(entry, "unquoted", near), texts_at(entry, "single_quoted", near)
 
 
 @functools.lru_cache(maxsize=1)
@@ -135,8 +203,44 @@ def environment() -> Mapping[str, Variable]:
 
 def environment_default(name: str, line: str) -> str | None:
     """The default of variable `name` in release `line`; None if the release does not have it."""
+    from launcher.engines.fastdeploy.question import answer_of
+
+    answer = None if line in LINES else answer_of(line)
+    if answer is not None and name in answer.variables:
+        return answer.variables[name]
     variable = environment().get(name)
-    return variable.defaults.get(line) if variable else None
+    return variable.defaults.get(nearest_line(line)) if variable else None
+
+
+def reads_variable(name: str, line: str) -> bool:
+    """Whether release `line` reads the variable `name`.
+
+    envs.py of an installed package that was asked is the truth for what is declared there; other
+    files read variables too, of which only the catalogue knows.
+    """
+    from launcher.engines.fastdeploy.question import answer_of
+
+    answer = None if line in LINES else answer_of(line)
+    if answer is not None and name in answer.variables:
+        return True
+    if name not in environment():
+        return False
+    if answer is not None and environment()[name].source == "fastdeploy/envs.py":
+        return False
+    return nearest_line(line) in environment()[name].lines
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an installed package said of itself: options, variables with defaults, parser names.
+
+    `parsers` maps `reasoning` and `tool` to names, None where the package did not tell.
+    """
+
+    version: str
+    table: OptionTable
+    variables: Mapping[str, str | None]
+    parsers: Mapping[str, tuple[str, ...] | None]
 
 
 def _variable(entry: JsonValue) -> Variable:
@@ -145,6 +249,7 @@ def _variable(entry: JsonValue) -> Variable:
         name=text_at(entry, "name"),
         meaning=text_at(entry, "meaning"),
         lines=texts_at(entry, "in"),
+        source=text_at(entry, "source"),
         defaults={line: str(value) for line, value in defaults.items() if value is not None},
     )
 

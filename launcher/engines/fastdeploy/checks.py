@@ -26,11 +26,16 @@ from launcher.engines.fastdeploy import (
 )
 from launcher.engines.fastdeploy.catalogue import (
     LINES,
+    at_least,
+    catalogue_key,
     comma_lists,
     environment,
     history,
+    is_catalogued,
     late_choices,
     lines_with,
+    nearest_line,
+    reads_variable,
     table,
     where_else,
 )
@@ -101,20 +106,37 @@ WITHOUT = {
 def validate(profile: Profile, release: Release | None) -> list[Problem]:
     """Everything wrong for `release`; with None, for the releases the profile admits."""
     if release is not None:
-        return for_line(profile, release.line)
+        return for_line(profile, catalogue_key(release))
     try:
         lines = admitted(profile.engine_version, LINES)
     except InvalidSpecifier:
         wrong = problem(profile, "engine-version", "bad-version",
                         f"{profile.engine_version!r} is not a version constraint",
-                        "write it like 2.3.2, or >=2.2,<2.5")  # fmt: skip
+                        "write it like 2.3.2, or >=2.2,<2.7")  # fmt: skip
     else:
         if lines:
             return merged({line: for_line(profile, line) for line in lines})
+        if newer_admitted(profile.engine_version):
+            # What the newest release lacks may be in that one: only its package can tell.
+            return [p for p in for_line(profile, LINES[-1]) if p.code not in OF_A_RELEASE]
         wrong = problem(profile, "engine-version", "unknown-release",
                         f"no known FastDeploy release satisfies {profile.engine_version!r}",
                         f"known: {', '.join(LINES)}")  # fmt: skip
     return in_file_order([wrong, *in_every({line: for_line(profile, line) for line in LINES})])
+
+
+OF_A_RELEASE = (
+    "unknown-flag", "unknown-variable", "key-not-supported", "wrong-value", "unknown-parser",
+    "out-of-range", "impossible-combination", "model-not-supported",
+)  # fmt: skip
+"""Codes of problems that another release may not have."""
+
+
+def newer_admitted(engine_version: str | None) -> bool:
+    """Whether the constraint admits a release after the newest catalogued one."""
+    major, minor = (int(part) for part in LINES[-1].split("."))
+    newer = [f"{major}.{minor + step}" for step in range(1, 10)] + [f"{major + 1}.0"]
+    return bool(admitted(engine_version, newer))
 
 
 def for_line(profile: Profile, line: str) -> list[Problem]:
@@ -146,6 +168,8 @@ def _variables(profile: Profile, line: str) -> list[Problem]:
     problems = []
     for name in profile.env:
         entry = environment().get(name)
+        if reads_variable(name, line):
+            continue
         if entry is None:
             ours = name.startswith("FD_")
             if name in OWNED_ENV or _outside(name):
@@ -155,10 +179,11 @@ def _variables(profile: Profile, line: str) -> list[Problem]:
             if ours or near:
                 problems.append(
                     problem(profile, f"env.{name}", "unknown-variable",
-                            f"no FastDeploy release reads {name}",
+                            f"no FastDeploy release reads {name}" if is_catalogued(line) else
+                            f"FastDeploy {line} does not read {name}",
                             f"did you mean {near}?" if near else None)
                 )  # fmt: skip
-        elif line not in entry.lines:
+        else:
             problems.append(
                 problem(profile, f"env.{name}", "unknown-variable",
                         f"FastDeploy {line} does not read {name}: it exists in "
@@ -186,7 +211,7 @@ def _newer_keys(profile: Profile, line: str) -> list[Problem]:
     if profile.stop.drain and profile.stop.drain != int(profile.stop.drain):
         problems.append(problem(profile, "stop.drain", "wrong-value",
                              "FastDeploy drains for whole seconds"))  # fmt: skip
-    if line == "2.0" and profile.cache_dir and profile.env.get("FD_MODEL_SOURCE"):
+    if nearest_line(line) == "2.0" and profile.cache_dir and profile.env.get("FD_MODEL_SOURCE"):
         problems.append(problem(profile, "env.FD_MODEL_SOURCE", "unknown-variable",
                              "FastDeploy 2.0 downloads from AI Studio only"))  # fmt: skip
     return problems
@@ -208,9 +233,9 @@ def _chunked_off(profile: Profile, line: str) -> list[Problem]:
     """Chunked prefill that no flag turns off: without a word it would stay on."""
     requested = Requested(profile)
     name = "enable-chunked-prefill"
-    if requested.value(name) is not False or name not in table(line) or line in ("2.0", "2.1"):
+    if requested.value(name) is not False or name not in table(line) or not at_least(line, "2.2"):
         return []
-    if line == "2.2":
+    if nearest_line(line) == "2.2":
         return [
             problem(profile, requested.key(name), "wrong-value",
                     "chunked prefill is always on in 2.2, no flag turns it off",

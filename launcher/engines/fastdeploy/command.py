@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from launcher.engines.base import PlanContext
 from launcher.engines.fastdeploy import vocabulary
-from launcher.engines.fastdeploy.catalogue import table
+from launcher.engines.fastdeploy.catalogue import at_least, catalogue_key, table
 from launcher.engines.fastdeploy.neutral import KEYS
 from launcher.engines.fastdeploy.ports import consecutive, ports
 from launcher.engines.options import canonical
@@ -20,7 +20,7 @@ _PORT_FLAGS = {
     "metrics": ("--metrics-port", "metrics and /config-info apart from the API"),
     "engine-worker-queue": (
         "--engine-worker-queue-port",
-        "its low byte names the message queue and must be unique on the host",
+        "it names the message queue of the tokens and must be unique on the host",
     ),
     "cache-queue": (
         "--cache-queue-port",
@@ -34,7 +34,7 @@ _PORT_FLAGS = {
 
 def flags(profile: Profile, context: PlanContext) -> tuple[Flag, ...]:
     """Every flag, in the order of the command line."""
-    line = context.release.line
+    line = catalogue_key(context.release)
     return (
         Flag("--model", (profile.model,), "the profile's model", profile.where("model"), "model"),
         Flag(
@@ -62,7 +62,7 @@ def _ports(profile: Profile, context: PlanContext) -> list[Flag]:
 
 def _lists(context: PlanContext) -> bool:
     # 2.0 and 2.1 take one number and count up from it by rank themselves.
-    return context.release.line not in ("2.0", "2.1")
+    return at_least(context.release.line, "2.2")
 
 
 def _top(profile: Profile, line: str) -> list[Flag]:

@@ -7,6 +7,8 @@ import json
 import re
 from pathlib import Path
 
+from packaging.version import Version
+
 from launcher import paths
 from launcher.engines.doctor_checks import (
     Check,
@@ -130,10 +132,21 @@ def paddle_build(subject: Subject) -> Outcome | None:
 def _pairing(release: Release) -> tuple[str, str]:
     """The Paddle that goes with a FastDeploy release (or the last of its line), and its index."""
     releases = object_at(recipe(), "releases")
-    line = [v for v in releases if v.startswith(f"{release.line}.")]
+    known = list(releases)
+    # The newest pairing stands in for a release that is not catalogued.
+    line = [v for v in known if v.startswith(f"{release.line}.")] or known[-1:]
     version = release.version if release.version in line else line[-1]
     paddle = text_at(releases, version, "paddlepaddle-gpu")
-    return paddle, text_at(recipe(), "paddle", "index")
+    by_cuda = text_at(cuda_builds(version), "cu126", "index")
+    return paddle, by_cuda or text_at(recipe(), "paddle", "index")
+
+
+def cuda_builds(version: str | None) -> JsonObject:
+    """The wheels of a version by their CUDA, from 2.5 on; empty where wheels go by the card."""
+    since = text_at(recipe(), "cuda-builds", "since")
+    if not since or version is None or Version(version) < Version(since):
+        return {}
+    return object_at(recipe(), "cuda-builds", "kinds")
 
 
 def weight_format(subject: Subject) -> Outcome | None:
@@ -214,6 +227,9 @@ def gpu_architecture(subject: Subject) -> Outcome | None:
     with_capability = [g for g in used if g.compute_capability is not None]
     if not with_capability:
         return unknown("the driver does not tell the cards' compute capability")
+    release = subject.installed.release if subject.installed else None
+    if release is not None and cuda_builds(release.version):
+        return _one_wheel(subject, with_capability, release.version)
     kinds = object_at(recipe(), "architectures")
     built_for = {
         str(text): kind for kind in kinds for text in list_at(kinds, kind, "compute-capability")
@@ -249,6 +265,33 @@ def gpu_architecture(subject: Subject) -> Outcome | None:
             "ernie-deploy engine install fastdeploy",
         )
     return ok(f"wheel {wheel} for {', '.join(g.name for g in with_capability)}")
+
+
+def _one_wheel(subject: Subject, cards: list[Gpu], version: str) -> Outcome:
+    """From 2.5 on one wheel serves all cards; its CUDA version must not be newer than the driver.
+
+    Wheels of a newer minor version run too, but for kernels that have to be compiled at run time.
+    """
+    kinds = cuda_builds(version)
+    served = {text for kind in kinds for text in list_at(kinds, kind, "compute-capability")}
+    for card in cards:
+        major, minor = card.compute_capability or (0, 0)
+        if f"{major}.{minor}" not in served:
+            return fail(
+                f"GPU {card.index} {card.name} has compute capability {major}.{minor}, "
+                "for which no FastDeploy wheel is built",
+                "use another card, or another engine",
+            )
+    python = subject.installed.python if subject.installed else ""
+    built = text_at(subject.host.environment_facts("fastdeploy", python), "arch")
+    cuda, driver = text_at(kinds, built, "cuda"), subject.host.gpus.cuda
+    names = ", ".join(card.name for card in cards)
+    if not cuda or driver is None:
+        return ok(f"one wheel of FastDeploy {version} for {names}")
+    summary = f"wheel {built} (CUDA {cuda}), driver for CUDA {driver}: {names}"
+    if Version(cuda) > Version(driver):
+        return warn(summary, "ernie-deploy engine install fastdeploy --arch cu126")
+    return ok(summary)
 
 
 def message_size(subject: Subject) -> Outcome | None:

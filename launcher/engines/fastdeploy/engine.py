@@ -14,7 +14,8 @@ from packaging.version import InvalidVersion, Version
 
 from launcher.engines.base import Signature
 from launcher.engines.fastdeploy import checks
-from launcher.engines.fastdeploy.catalogue import LINES
+from launcher.engines.fastdeploy.catalogue import LINES, at_least, catalogue_key, is_catalogued
+from launcher.engines.fastdeploy.question import QUESTION
 from launcher.engines.fastdeploy.requested import Requested
 from launcher.errors import PreconditionError, Problem, ProfileError
 from launcher.json_values import JsonObject
@@ -48,7 +49,7 @@ class FastDeploy:
     title = "FastDeploy"
     lines = LINES
     distributions = (*WHEELS, IMPOSTOR, "paddlepaddle-gpu", "paddlepaddle", "paddlepaddle-xpu")
-    question: Question | None = None
+    question: Question | None = QUESTION
     local = True
     sized = True
     data: Path | None = Path(__file__).parent / "data"
@@ -97,10 +98,10 @@ class FastDeploy:
         return Installed(python, python_version, release, distributions)
 
     def release(self, version: str) -> Release:
-        """The release a version belongs to.
+        """The release a version belongs to; one that is newer than the catalogue is admitted.
 
         Raises:
-            PreconditionError: it is not a version, or of a line whose facts are not known.
+            PreconditionError: it is not a version, or older than every known one.
         """
         from launcher.engines.base import Release
 
@@ -111,11 +112,11 @@ class FastDeploy:
                 "unknown-release", f"{version!r} is not a version of FastDeploy"
             ) from error
         line = f"{parts[0]}.{(*parts, 0)[1]}"
-        if line not in LINES:
+        if line not in LINES and Version(line) < Version(LINES[-1]):
             raise PreconditionError.of(
                 "unknown-release",
                 f"FastDeploy {version} is not known to this ernie-deploy, which knows "
-                f"{LINES[0]} to {LINES[-1]}",
+                f"{LINES[0]} and later",
                 remedy=f"ernie-deploy engine install fastdeploy=={LINES[-1]}.*",
             )
         return Release(version, line)
@@ -132,8 +133,13 @@ class FastDeploy:
 
     def notes(self, profile: Profile, release: Release | None) -> tuple[str, ...]:
         """What `validate` should say although nothing is wrong: names that are translated."""
-        lines = (release.line,) if release else LINES[-1:]
-        return tuple(note for line in lines for note in checks.notes(profile, line))
+        lines = (catalogue_key(release),) if release else LINES[-1:]
+        borrowed: tuple[str, ...] = ()
+        if release is not None and not is_catalogued(release.line):
+            from launcher.engines.fastdeploy import release_notes
+
+            borrowed = tuple(release_notes.sources(release.version, release.line))
+        return borrowed + tuple(note for line in lines for note in checks.notes(profile, line))
 
     def diff(self, profile: Profile, old: str, new: str) -> JsonObject | None:
         """What changes for the profile from one release to another; see `releases.diff`."""
@@ -176,9 +182,9 @@ class FastDeploy:
             "health", "chat", "completions", "stream", "stream-done", "stream-usage", "usage",
             "stop", "max-tokens", "seed", "penalties", "metrics", "context-limit-error",
         }  # fmt: skip
-        if line >= "2.2":
+        if at_least(line, "2.2"):
             promised.add("models")
-        if line >= "2.3":
+        if at_least(line, "2.3"):
             promised.add("settings")
         if requested.value("reasoning-parser"):
             promised.add("reasoning")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from launcher.engines.fastdeploy.catalogue import nearest_line
 from launcher.engines.rules import book, failure_rules
 from launcher.engines.rules import noise as noise_of
 from launcher.plan.model import FailureRule, LogRules
@@ -11,7 +12,7 @@ ENGINE_NAME = "fastdeploy"
 
 def rules(line: str | None) -> tuple[FailureRule, ...]:
     """Rules of release line `line` ("2.3"), then those of any process; None: of every release."""
-    return failure_rules(ENGINE_NAME, line)
+    return failure_rules(ENGINE_NAME, None if line is None else nearest_line(line))
 
 
 def noise() -> tuple[str, ...]:

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from launcher.engines.base import PlanContext
-from launcher.engines.fastdeploy import checks, command, failures, surroundings, watching
+from launcher.engines.fastdeploy import (
+    checks,
+    command,
+    failures,
+    release_notes,
+    surroundings,
+    watching,
+)
+from launcher.engines.fastdeploy.catalogue import at_least, catalogue_key
 from launcher.engines.fastdeploy.leftovers import leftovers
 from launcher.engines.fastdeploy.ports import EVERYWHERE, sockets
 from launcher.engines.fastdeploy.ports import uses as port_uses
@@ -67,8 +75,8 @@ def _stop(profile: Profile) -> StopPolicy:
 
 
 def _notes(profile: Profile, context: PlanContext) -> tuple[str, ...]:
-    line = context.release.line
-    notes = list(checks.notes(profile, line))
+    line = catalogue_key(context.release)
+    notes = [*release_notes.of_release(context.release), *checks.notes(profile, line)]
     everywhere = [
         use.name for use in port_uses(profile, context) if use.bound and use.name != "api"
     ]
@@ -82,13 +90,13 @@ def _notes(profile: Profile, context: PlanContext) -> tuple[str, ...]:
             "FD_ZMQ_SEND_RESPONSE_SERVER_PORT and FD_ZMQ_CONTROL_CMD_SERVER_PORTS on every "
             "address too; they are not leased"
         )
-    if line in ("2.0", "2.1", "2.2"):
+    if not at_least(line, "2.3"):
         notes.append(f"FastDeploy {line} keeps metrics in /tmp/prom_main, shared by all servers "
                     "of the host")  # fmt: skip
     if not profile.stop.drain:
         notes.append(
             "running streams are cut when it stops"
-            + ("; `stop: {drain: SECONDS}` lets them end" if line >= "2.3" else "")
+            + ("; `stop: {drain: SECONDS}` lets them end" if at_least(line, "2.3") else "")
         )
     if profile.api_key is not None:
         notes.append("/config-info on the metrics port shows FD_API_KEY in clear to anyone")

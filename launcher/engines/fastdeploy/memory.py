@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from launcher.engines.base import Release
-from launcher.engines.fastdeploy.catalogue import LINES, load, table, texts_at
+from launcher.engines.fastdeploy.catalogue import LINES, catalogue_key, load, table, texts_at
 from launcher.engines.fastdeploy.requested import Requested, batched_tokens, v1_scheduler
 from launcher.json_values import (
     JsonObject,
@@ -75,7 +75,7 @@ def ask(profile: Profile, release: Release | None) -> Ask:
     Defaults: max-model-len 2048, max-num-seqs 8, block-size 64, gpu-memory-utilization 0.9;
     max-num-batched-tokens as the release resolves it. `release` None: the newest one known.
     """
-    line = release.line if release else LINES[-1]
+    line = catalogue_key(release) if release else LINES[-1]
     requested = Requested(profile)
     method, cached_in = _quantization(requested)
     return Ask(
@@ -93,6 +93,7 @@ def ask(profile: Profile, release: Release | None) -> Ask:
         if v1_scheduler(requested, line)
         else requested.number("kv-cache-ratio") or 0.75,
         streamed=streamed(profile, line),
+        limits_blocks=line != "2.0",
     )
 
 
@@ -180,7 +181,19 @@ def _from_entry(entry: JsonObject) -> Shape:
         vocab=vocab, context=_integer(entry, "context"), checkpoint=size,
         largest_file=min(size, 5 * 1000**3),
         source="the model table (its files are not here to be measured)",
+        rotary_width=rotary_width(text_at(entry, "id"), head, text_at(entry, "kind")),
     )  # fmt: skip
+
+
+def rotary_width(name: str, head_dim: int, kind: str) -> int:
+    """Numbers of the rotary table for each token of each sequence; 0 for a text model.
+
+    `rope_emb` of the GPU model runner: [max_num_seqs, 2, 1, max_model_len, 1, width] of float32,
+    where the width is half of head_dim, for PaddleOCR the whole.
+    """
+    if not kind.startswith("vision"):
+        return 0
+    return 2 * head_dim if "paddleocr" in name.lower() else head_dim
 
 
 def _first_dense(entry: JsonObject) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from launcher.engines.common import problem
 from launcher.engines.fastdeploy import vocabulary
-from launcher.engines.fastdeploy.catalogue import table
+from launcher.engines.fastdeploy.catalogue import at_least, table
 from launcher.engines.fastdeploy.models import ModelFacts, model_facts
 from launcher.engines.fastdeploy.requested import Requested
 from launcher.errors import Problem
@@ -58,7 +58,7 @@ def _model(profile: Profile, line: str) -> list[Problem]:
 
 
 def _weights(profile: Profile, requested: Requested, model: ModelFacts, line: str) -> list[Problem]:
-    if model.first_line and line < model.first_line:
+    if model.first_line and not at_least(line, model.first_line):
         return [
             problem(profile, "model", "model-not-supported",
                     f"{model.repo} needs FastDeploy {model.first_line} or later, not {line}",
@@ -67,14 +67,15 @@ def _weights(profile: Profile, requested: Requested, model: ModelFacts, line: st
     if not model.torch:
         return []
     first = "2.3" if model.vision else "2.2"
-    if line < first:
+    if not at_least(line, first):
         return [
             problem(profile, "model", "model-not-supported",
                     f"{model.repo} has weights in Hugging Face's layout, which FastDeploy loads "
                     f"from {first} on; {line} ends in a TypeError",
                     f"use the -Paddle weights, or FastDeploy {first} or later")
         ]  # fmt: skip
-    choice = requested.value("load-choices") or table(line).options["load-choices"].default
+    option = table(line).get("load-choices")
+    choice = requested.value("load-choices") or (option.default if option else "default_v1")
     if choice != "default_v1":
         return [
             problem(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from launcher.engines.fastdeploy import checks, vocabulary
+from launcher.engines.fastdeploy import checks, upgrades, vocabulary
 from launcher.engines.fastdeploy.catalogue import (
     LINES,
+    at_least,
     environment,
     environment_default,
     history,
@@ -24,7 +25,8 @@ def diff(profile: Profile, old: str, new: str) -> dict[str, Any]:
 
     `gone` are flags and keys of the profile that `new` lacks, `added` those that only `new` has,
     `defaults` what moves although the profile does not say it, `renamed` names that are spelled
-    differently, `notes` everything else. Every entry is a sentence.
+    differently, `behaviour` what the server itself does in another way, `notes` everything
+    else. Every entry is a sentence.
 
     Raises:
         UsageError: a release is not known.
@@ -43,6 +45,7 @@ def diff(profile: Profile, old: str, new: str) -> dict[str, Any]:
         "added": _only(profile, new_line, one),
         "defaults": [*_defaults(profile, one, new_line), *_variables(profile, one, new_line)],
         "renamed": _renamed(profile, one, new_line),
+        "behaviour": upgrades.between(Requested(profile), one, new_line),
         "notes": [*notes, *_resolved(profile, one, new_line)],
     }
 
@@ -152,6 +155,6 @@ def _resolved(profile: Profile, old: str, new: str) -> list[str]:
     one, new_tokens = batched_tokens(requested, old), batched_tokens(requested, new)
     if one != new_tokens:
         changes.append(f"max-num-batched-tokens becomes {new_tokens} (was {one} in {old})")
-    if old < "2.3" <= new:
+    if not at_least(old, "2.3") and at_least(new, "2.3"):
         changes.append(f"{new} tells its effective settings: `up` compares them with the profile")
     return changes

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from launcher.engines.fastdeploy.catalogue import environment_default
+from launcher.engines.fastdeploy.catalogue import at_least, environment_default, nearest_line
 from launcher.engines.fastdeploy.neutral import KEYS
 from launcher.engines.options import canonical
 from launcher.json_values import JsonObject, JsonValue, is_list
@@ -115,14 +115,16 @@ def batched_tokens(requested: Requested, line: str) -> int:
     if explicit is not None:
         return explicit
     length = requested.integer("max-model-len", 2048) or 2048
+    line, asked = nearest_line(line), line
     chunked = bool(requested.value("enable-chunked-prefill")) or line == "2.2"
-    v1 = v1_scheduler(requested, line)
+    v1 = v1_scheduler(requested, asked)
     if line in ("2.0", "2.1", "2.2"):
         if chunked:
             return 2048
         return 8192 if v1 else length
     if v1:
-        return 8192
+        unchunked = requested.variable("FD_DISABLE_CHUNKED_PREFILL", asked) == "1"
+        return length if unchunked and at_least(line, "2.6") else 8192
     return 2048 if chunked else length
 
 
@@ -133,7 +135,7 @@ def v1_scheduler(requested: Requested, line: str) -> bool:
     """
     if requested.variable("ENABLE_V1_KVCACHE_SCHEDULER", line) in (None, "0", ""):
         return False
-    if line == "2.3":
+    if nearest_line(line) == "2.3":
         if requested.role != "mixed" and requested.value("cache-transfer-protocol") != "rdma":
             return False
         return requested.value("guided-decoding-backend") in (None, "off")

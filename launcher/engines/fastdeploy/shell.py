@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 
 from launcher.engines.common import problem
-from launcher.engines.fastdeploy.catalogue import load, texts_at
+from launcher.engines.fastdeploy.catalogue import load, shell_options, texts_at
 from launcher.engines.fastdeploy.requested import Requested
 from launcher.errors import PreconditionError, Problem
 from launcher.json_values import JsonValue, is_list, object_at
@@ -31,9 +31,10 @@ def check(profile: Profile, line: str) -> list[Problem]:
     facts = object_at(load("late.json"), "shell")
     requested = Requested(profile)
     problems = []
-    for option in texts_at(facts, "unquoted", line):
+    bare, quoted = shell_options(line)
+    for option in bare:
         problems += _unquoted(profile, requested, option)
-    for option in texts_at(facts, "single_quoted", line):
+    for option in quoted:
         value = requested.value(option)
         if value is not None and "'" in _json(value):
             problems.append(

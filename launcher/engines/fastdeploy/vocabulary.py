@@ -6,12 +6,18 @@ where the release takes it, so that a model card's command can be written down a
 
 from __future__ import annotations
 
-from launcher.engines.fastdeploy.catalogue import LINES, load, texts_at
+from launcher.engines.fastdeploy.catalogue import LINES, at_least, load, nearest_line, texts_at
 
 
 def registered(kind: str, line: str) -> tuple[str, ...]:
     """Parser names of `kind` (`reasoning`, `tool`) that release `line` has."""
-    return texts_at(load("parsers.json"), "registered", line, kind)
+    from launcher.engines.fastdeploy.question import answer_of
+
+    answer = None if line in LINES else answer_of(line)
+    names = answer.parsers.get(kind) if answer is not None else None
+    if names is not None:
+        return names
+    return texts_at(load("parsers.json"), "registered", nearest_line(line), kind)
 
 
 def folds_underscores(line: str) -> bool:
@@ -19,7 +25,7 @@ def folds_underscores(line: str) -> bool:
 
     From 2.3 on: commit a2870ed4, fastdeploy/reasoning/abs_reasoning_parsers.py.
     """
-    return LINES.index(line) >= LINES.index("2.3")
+    return at_least(line, "2.3")
 
 
 def parser(name: str, kind: str, line: str) -> str | None:

@@ -108,7 +108,7 @@ def video(session: Session) -> Outcome:
 
 @check(
     "image-url",
-    "an image URL does not make the server read its own network or disk",
+    "an image URL reads neither the inner network nor a file",
     tags="security vision",
     needs="vision",
     via="http",
@@ -119,7 +119,7 @@ def image_url(session: Session) -> Outcome:
         raise could_not_check("pictures are sent in OpenAI's dialect only")
     if not _is_loopback(session.target.endpoint.base_url):
         raise could_not_check("the server is on another machine, whose network is not seen here")
-    # With a guard that was asked for, a fetch is no known deviation of the engine.
+    # Where a guard was requested, a fetch is not a known deviation of the engine.
     guard = session.promised("media-guard")
     code = "guarded-url-fetched" if guard else "inner-url-fetched"
     with _picture_server() as (port, requests):

@@ -14,7 +14,7 @@ ASK_SECONDS = 20.0
 """How long the model list may take while a target is looked at."""
 SILENT = "gave no model list"
 NOBODY = "takes no connections"
-"""Why there is no model list, where the run itself reports that no server answers."""
+"""Why the model list is missing, where the run itself reports that no server answers."""
 CONTEXT_KEYS = ("max_model_len", "context_length", "max_context_length")
 
 

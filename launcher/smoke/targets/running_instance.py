@@ -69,7 +69,7 @@ def _holds_its_port(instance: InstanceDir, state: State) -> None:
     raise PreconditionError.of(
         "port-not-ours",
         f"{instance.name} is ready, but no process of it listens on port {number}: "
-        + (f"{who} does" if who else "nobody does"),
+        + (f"{who} does" if who else "nothing does"),
         None,
         f"`ernie-deploy diagnose {instance.name}`",
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from tests.smoke.defects.planting import defect
 from tests.smoke.servers import Body, Server
 
-SEEN = re.compile(r"\[(?:picture|video) [\d ]+\]")
+PICTURES = re.compile(r"\[(?:picture|video) [\d ]+\]")
 
 
 def _sees(change: Callable[[Server, list[str]], list[str]]) -> Callable[[Server, Body], None]:
@@ -17,17 +17,17 @@ def _sees(change: Callable[[Server, list[str]], list[str]]) -> Callable[[Server,
     def hook(server: Server, body: Body) -> None:
         for message in body["messages"]:
             text = str(message["content"])
-            seen = SEEN.findall(text)
-            if seen:
-                message["content"] = "".join(change(server, seen)) + SEEN.sub("", text)
+            pictures = PICTURES.findall(text)
+            if pictures:
+                message["content"] = "".join(change(server, pictures)) + PICTURES.sub("", text)
 
     return hook
 
 
-def _of_the_request_before(server: Server, seen: list[str]) -> list[str]:
-    before = server.memory.get("before", seen)
-    server.memory["before"] = seen
-    return before if isinstance(before, list) else seen
+def _of_the_request_before(server: Server, pictures: list[str]) -> list[str]:
+    before = server.memory.get("before", pictures)
+    server.memory["before"] = pictures
+    return before if isinstance(before, list) else pictures
 
 
 def _fetches(scheme: str) -> Callable[..., None]:
@@ -35,22 +35,22 @@ def _fetches(scheme: str) -> Callable[..., None]:
     return lambda server, *request: server.memory.update(fetches=scheme)
 
 
-defect("image-ignored", "image", request=_sees(lambda server, seen: []))
+defect("image-ignored", "image", request=_sees(lambda server, pictures: []))
 defect("image-of-the-request-before", "image", request=_sees(_of_the_request_before))
-defect("images-swapped", "images", request=_sees(lambda server, seen: seen[::-1]))
-defect("only-the-first-image", "images", request=_sees(lambda server, seen: seen[:1]))
-defect("only-the-last-image", "images", request=_sees(lambda server, seen: seen[-1:]))
-defect("video-ignored", "video", request=_sees(lambda server, seen: []))
+defect("images-swapped", "images", request=_sees(lambda server, pictures: pictures[::-1]))
+defect("only-the-first-image", "images", request=_sees(lambda server, pictures: pictures[:1]))
+defect("only-the-last-image", "images", request=_sees(lambda server, pictures: pictures[-1:]))
+defect("video-ignored", "video", request=_sees(lambda server, pictures: []))
 defect(
     "video-backwards",
     "video",
-    request=_sees(lambda server, seen: [" ".join(re.findall(r"\d+", seen[0])[::-1]).join(
+    request=_sees(lambda server, pictures: [" ".join(re.findall(r"\d+", pictures[0])[::-1]).join(
         ("[video ", "]"))]),
 )  # fmt: skip
 defect(
     "only-the-first-frame",
     "video",
-    request=_sees(lambda server, seen: [re.sub(r"(\d+) \d+", r"\1", seen[0])]),
+    request=_sees(lambda server, pictures: [re.sub(r"(\d+) \d+", r"\1", pictures[0])]),
 )
 defect("image-url-fetched", "image-url", route=_fetches("http://"))
 # A guard that compares the text of an address.

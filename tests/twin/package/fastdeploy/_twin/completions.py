@@ -169,6 +169,13 @@ class Completions:
             body.get("max_completion_tokens") or body.get("max_tokens") or limit - len(ids)
         )
         budget = min(int(requested_limit), limit - len(ids))
+        config = self.site.config
+        if fault("engine-error"):
+            if not release.at_least("2.6"):
+                raise RejectedError(500, "Error happened while generating", "internal_error")
+            return shapes.Play(
+                index, iter(()), "stop", len(ids), config.reasoning, config.tool_parser
+            )
         script, reason = self._script(messages, body, budget, index)
         peer = socket.socket(socket.AF_UNIX)
         peer.connect(f"/dev/shm/{self.site.config.link}.socket")
@@ -179,7 +186,6 @@ class Completions:
             "max_tokens": budget,
         }
         peer.sendall(json.dumps(order).encode() + b"\n")
-        config = self.site.config
         return shapes.Play(
             index, _receive(peer), reason, len(ids), config.reasoning, config.tool_parser
         )
@@ -246,6 +252,8 @@ def _receive(peer: socket.socket) -> Iterator[int]:
     with peer, peer.makefile("rb") as lines:
         for line in lines:
             message = json.loads(line)
+            if message["token"] < 0:
+                return  # the engine is paused: no token at all
             yield int(message["token"])
             if message["last"]:
                 return
