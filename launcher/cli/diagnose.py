@@ -9,15 +9,13 @@ import click
 
 from launcher.cli import completing
 from launcher.cli.examples import TARGET, examples
-from launcher.cli.options import target_instance
+from launcher.cli.options import EngineName, target_instance
 from launcher.cli.verb import json_option, verb
 from launcher.errors import ExitCode, PreconditionError, UsageError
 from launcher.result import Result
 
 if TYPE_CHECKING:
     from launcher.diagnose.diagnosis import LogDiagnosis
-
-ENGINES = ("fastdeploy", "vllm", "transformers")
 
 
 @click.command(
@@ -31,7 +29,7 @@ ENGINES = ("fastdeploy", "vllm", "transformers")
 @click.argument("target", shell_complete=completing.targets, required=False)
 @click.option("--logs", "folder", metavar="DIR", help="Logs of any server, a folder or a file.")
 @click.option(
-    "--engine", type=click.Choice(ENGINES), help="With --logs: whose logs they are (default: any)."
+    "--engine", type=EngineName(), help="With --logs: whose logs they are (default: any)."
 )
 @click.option("--exit-code", type=int, help="With --logs: the server's exit code, if known.")
 @click.option(

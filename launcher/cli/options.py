@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from launcher.cli import completing
 from launcher.cli.targets import is_profile, load_profile, target_instance
 
 __all__ = [
+    "EngineName",
     "duration",
     "is_profile",
     "load_profile",
@@ -18,6 +20,29 @@ __all__ = [
     "target_instance",
     "words_of",
 ]
+
+
+class EngineName(click.ParamType[str]):
+    """The name of an engine; which there are is asked when one is given, not when `cli` starts."""
+
+    name = "engine"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name.
+
+        Raises:
+            UsageError: no engine is called so; names the nearest.
+        """
+        from launcher.environments.catalogue import engine_named
+
+        return engine_named(value)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The engines whose name begins so."""
+        return completing.engines(ctx, param, incomplete)
+
 
 Function = TypeVar("Function", bound=Callable[..., object])
 

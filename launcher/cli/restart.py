@@ -82,9 +82,9 @@ def command(
 
 def _with_recorded(instance: InstanceDir, force: tuple[str, ...]) -> tuple[str, ...]:
     """`force` and the checks that `up` was told to force, but for one that exists no more."""
-    from launcher.doctor import REGISTRY
+    from launcher.doctor import every_check
     from launcher.instance.options import read_options
 
-    check_ids = {check.id for check in REGISTRY}
+    check_ids = {check.id for check in every_check()}
     recorded = [name for name in read_options(instance).force if name in check_ids]
     return tuple(dict.fromkeys((*recorded, *force)))

@@ -10,7 +10,7 @@ import click
 
 from launcher.cli import completing
 from launcher.cli.examples import TARGET_OR_URL, examples
-from launcher.cli.options import duration
+from launcher.cli.options import EngineName, duration
 from launcher.cli.report_options import ReportFiles, report_options
 from launcher.cli.verb import json_option, verb
 from launcher.json_values import JsonObject
@@ -19,7 +19,6 @@ from launcher.result import Result
 if TYPE_CHECKING:
     from launcher.smoke.run.runner import Progress
 
-ENGINES = ("fastdeploy", "vllm", "transformers", "hosted")
 CLIENTS = ("requests", "openai", "anthropic", "all")
 
 
@@ -69,7 +68,7 @@ CLIENTS = ("requests", "openai", "anthropic", "all")
 )
 @click.option(
     "--engine",
-    type=click.Choice(ENGINES),
+    type=EngineName(),
     help="Say what a URL is; default: recognized by its model list or metrics.",
 )
 @click.option("--release", help="Release of --engine, for its known deviations.")

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from launcher import paths
+from launcher import engines, paths
 from launcher.codec import decode, written
-from launcher.engines import rules as rulebooks
+from launcher.engines.rules import RuleEntry
 from launcher.errors import UsageError
 from launcher.nearest import nearest
 
@@ -182,7 +182,7 @@ def page(names: tuple[str, ...]) -> Page:
             return ExitCodePage("exit-code", name, text.title, text.means, text.remedy)
         raise _nothing(" ".join(names), list(texts.exit_codes))
     if len(names) == 1:
-        rule = rulebooks.find(name)
+        rule = next(((e, r) for e, r in _rules() if r.id == name.upper()), None)
         if rule:
             return _rule_page(*rule)
         if name in checks:
@@ -191,9 +191,7 @@ def page(names: tuple[str, ...]) -> Page:
             return _error_page(name, texts.errors[name])
         if name in runbooks:
             return _runbook_page(name, runbooks[name])
-    every = [
-        e.id for engine in rulebooks.engines_with_rules() for e in rulebooks.book(engine).entries
-    ]
+    every = [entry.id for _, entry in _rules()]
     raise _nothing(" ".join(names), [*every, *texts.errors, *checks, *runbooks])
 
 
@@ -208,10 +206,14 @@ def index() -> PageIndex:
         errors=tuple(PageTitle(code, text.means) for code, text in texts.errors.items()),
         rules=tuple(
             PageTitle(entry.id, engine=engine, kind=entry.kind, cause=entry.cause)
-            for engine in rulebooks.engines_with_rules()
-            for entry in rulebooks.book(engine).entries
+            for engine, entry in _rules()
         ),
     )
+
+
+def _rules() -> list[tuple[str, RuleEntry]]:
+    """Every rule with the engine whose it is, those of any process last."""
+    return [(book.engine, entry) for book in engines.rule_books() for entry in book.entries]
 
 
 def _texts() -> Texts:
@@ -219,11 +221,11 @@ def _texts() -> Texts:
 
 
 def _checks() -> dict[str, CheckPage]:
-    from launcher.doctor import REGISTRY
+    from launcher.doctor import every_check
 
     return {
         check.id: CheckPage("check", check.id, check.title, check.why, check.fast)
-        for check in REGISTRY
+        for check in every_check()
     }
 
 
@@ -247,7 +249,7 @@ def _error_page(code: str, text: ErrorText) -> ErrorPage:
     return ErrorPage("error", code, codes, text.means, text.remedy)
 
 
-def _rule_page(engine: str, entry: rulebooks.RuleEntry) -> RulePage:
+def _rule_page(engine: str, entry: RuleEntry) -> RulePage:
     return RulePage(
         kind=entry.kind,
         id=entry.id,

@@ -29,12 +29,13 @@ def machine() -> Subject:
 def of_prepared(prepared: Prepared, keeper: int | None = None) -> Subject:
     """What `up` has prepared: ports are leased, and nothing runs unless there is a `keeper`."""
     return Subject(
+        host=Host(),
         profile=prepared.profile,
-        engine=prepared.engine,
         installed=prepared.installed,
         plan=prepared.plan,
         running=keeper is not None,
         keeper=keeper,
+        needs=prepared.engine.needs(prepared.profile, prepared.installed.release),
     )
 
 
@@ -67,8 +68,8 @@ def of_profile(profile: Profile, *, keeper: int | None = None) -> Subject:
         except DeployError as error:
             profile_problems = error.problems
     return Subject(
+        Host(),
         profile,
-        engine,
         installed,
         plan,
         engine_problems,
@@ -76,6 +77,7 @@ def of_profile(profile: Profile, *, keeper: int | None = None) -> Subject:
         auto,
         running=keeper is not None,
         keeper=keeper,
+        needs=engine.needs(profile, release),
     )
 
 

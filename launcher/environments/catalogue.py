@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launcher import paths
+from launcher import engines, paths
 from launcher.environments import recipes, store
 from launcher.environments.find import environment_names
 from launcher.environments.payloads import (
@@ -81,6 +81,15 @@ def planned(plan: InstallPlan) -> PlannedInstall:
     )
 
 
+def engine_named(name: str) -> str:
+    """The name of an engine that a profile can ask for.
+
+    Raises:
+        UsageError: there is none; names the nearest.
+    """
+    return engines.get(name).name
+
+
 def pick(requirement: str) -> Environment:
     """The newest installed environment that `NAME[CONSTRAINT]` admits.
 
@@ -90,7 +99,9 @@ def pick(requirement: str) -> Environment:
     """
     request = recipes.parse(requirement)
     name = request.recipe.name
-    for candidate in dict.fromkeys((name, *environment_names(name))):
+    own = [engine for engine in engines.every() if engine.name == name]
+    others = [other for engine in own for other in environment_names(engine)]
+    for candidate in dict.fromkeys((name, *others)):
         for environment in store.complete(candidate):
             if request.specifier.contains(environment.version, prereleases=True):
                 return environment

@@ -51,7 +51,6 @@ def judge(profile: Profile, version: str | None = None) -> Validation:
         problems = in_file_order([*problems, *check_machine(profile, installed)])
     if problems:
         raise ProfileError(problems)
-    tell = getattr(engine, "notes", None)
     return Validation(
         profile=profile.path,
         name=profile.name,
@@ -62,7 +61,7 @@ def judge(profile: Profile, version: str | None = None) -> Validation:
         checked=Checked(len(profile.resolved), len(profile.engine_args), len(profile.env)),
         notes=(
             *(note.text() for note in profile.notes),
-            *(tell(profile, release) if tell else ()),
+            *engine.notes(profile, release),
         ),
     )
 
@@ -138,7 +137,7 @@ def _of_interpreter(engine: Engine, profile: Profile) -> list[Problem]:
 
 def _wrong_everywhere(profile: Profile) -> list[Problem]:
     """What no engine of ours takes, where the profile does not say which one is meant."""
-    able = [engines.get(name) for name in engines.BUILT_IN if name != "hosted"]
+    able = [engine for engine in map(engines.get, engines.BUILT_IN) if engine.local]
     by_engine = [
         {p.where: p for p in (*_of_interpreter(one, profile), *_in_every_release(one, profile))}
         for one in able
@@ -164,15 +163,15 @@ def compare_releases(profile: Profile, old: str, new: str) -> ReleaseChanges:
     Raises:
         UsageError: the engine's releases cannot be compared, or one of them is not known.
     """
-    diff = getattr(engines.get(profile.engine), "diff", None)
-    if diff is None:
+    changes = engines.get(profile.engine).diff(profile, old, new)
+    if changes is None:
         raise UsageError.of(
             "not-fastdeploy",
             f"releases are compared for FastDeploy, this profile's engine is {profile.engine}",
             profile.where("engine"),
             "another profile, or --set engine=fastdeploy",
         )
-    return decode(ReleaseChanges, diff(profile, old, new), "diff", tolerant=True)
+    return decode(ReleaseChanges, changes, "diff", tolerant=True)
 
 
 def _release(
@@ -181,7 +180,7 @@ def _release(
     """The release to judge for, how it was chosen, and where it is installed here."""
     if version is not None:
         return engine.release(version), "the release named by --engine-version", None
-    if engine.name == "hosted":
+    if not engine.local:
         return None, "an endpoint that a third party runs", None
     from launcher.environments import find
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from launcher.diagnose import newest_of_instance, rule_of_answer
+from launcher.diagnose import log_rules_of, newest_of_instance, rule_of_answer
 from launcher.diagnose.diagnosis import Diagnosis
 from launcher.errors import ExitCode, PreconditionError
 from launcher.instance.first_cause import (
@@ -83,7 +83,7 @@ def _of_ready(instance: InstanceDir, row: InstanceStatus) -> Result[InstanceDiag
     diagnosis = data.diagnosis
     if diagnosis.kind not in CAUSES:
         diagnosis = _set_aside(diagnosis)
-        match = rule_of_answer(plan.engine, plan.failure_rules, ill.status, ill.body)
+        match = rule_of_answer(log_rules_of(plan), plan.failure_rules, ill.status, ill.body)
         if match is not None:
             alternatives = (one for one in diagnosis.alternatives if one.rule_id != match.rule_id)
             diagnosis = diagnosis.with_first(match, tuple(alternatives))
@@ -91,7 +91,7 @@ def _of_ready(instance: InstanceDir, row: InstanceStatus) -> Result[InstanceDiag
     newest = newest_of_instance(
         Path(plan.log_folder),
         instance.engine_log,
-        engine=plan.engine,
+        log_rules=log_rules_of(plan),
         noise=plan.noise,
         since=state.started_at if state else None,
         unwanted=(f" {plan.readiness.health_path} ", f" {plan.readiness.completion_path} "),

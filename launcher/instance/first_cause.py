@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from launcher.codec import written
-from launcher.diagnose import Diagnosis, Evidence, log_lengths, of_instance
+from launcher.diagnose import Diagnosis, Evidence, log_lengths, log_rules_of, of_instance
 from launcher.diagnose.diagnosis import LogDiagnosis
 from launcher.errors import ExitCode, PreconditionError, Problem
 from launcher.instance.store import InstanceDir, view
@@ -67,7 +67,7 @@ def first_cause(instance: InstanceDir) -> Result[InstanceDiagnosis]:
         Path(plan.log_folder),
         instance.engine_log,
         plan.failure_rules,
-        engine=plan.engine,
+        log_rules=log_rules_of(plan),
         # Of a server that we stopped the code tells only which signal we sent.
         exit_code=state.evident_exit if state and not ended_by_us else None,
         state="ready" if state and state.ready_at else "loading",

@@ -81,7 +81,6 @@ class LogSource:
 
     name: str
     glob: str | None = None
-    rank: int = 0
 
 
 @dataclass(frozen=True)
@@ -127,11 +126,43 @@ class FailureRule:
     fatal: bool = True
     summary: bool = False
     retry: bool = False
-    sources: tuple[str, ...] = ()
     exit_code: int | None = None
     origin: str = ""
     kind: Literal["failure", "warning", "request"] = "failure"
     consequence: bool = False
+
+
+@dataclass(frozen=True)
+class SymptomRule:
+    """A failure that leaves no line: it shows from outside. `where` is what was seen."""
+
+    id: str
+    cause: str
+    remedy: str
+    retry: bool
+    where: str
+
+
+@dataclass(frozen=True)
+class HealthRule:
+    """A failure that shows by the status of the health answer, which has no text to match."""
+
+    status: int
+    rule: FailureRule
+
+
+@dataclass(frozen=True)
+class LogRules:
+    """How an engine's logs are read for a diagnosis.
+
+    `private` are globs of files that hold prompts or the environment and are never read; `logger`
+    of files that only a logger writes: a line without a head belongs to the record before it.
+    """
+
+    private: tuple[str, ...] = ()
+    logger: tuple[str, ...] = ()
+    symptoms: tuple[SymptomRule, ...] = ()
+    health: tuple[HealthRule, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -266,7 +297,8 @@ class LaunchPlan:
     the first of its `phases` from its start on. `told_to_stop` are
     patterns of lines by which the engine says that it was asked to stop, with the signal's name
     without SIG as group `signal`: where we did not ask, another did. `gpu_ranks` is how many
-    GPUs of this host the engine takes where `gpus` names none; 0: it runs on the CPU.
+    GPUs of this host the engine takes where `gpus` names none; 0: it runs on the CPU. `log_rules`
+    is None in a plan that was stored before there were any: then the engine's own file holds.
     """
 
     instance: str
@@ -292,6 +324,7 @@ class LaunchPlan:
     phase_rules: tuple[PhaseRule, ...] = ()
     failure_rules: tuple[FailureRule, ...] = ()
     noise: tuple[str, ...] = ()
+    log_rules: LogRules | None = None
     readiness: Readiness = Readiness("127.0.0.1")
     stop: StopPolicy = StopPolicy()
     leftovers: Leftovers = Leftovers()

@@ -124,7 +124,7 @@ class Fitter:
 
 def fastdeploy_memory() -> MemoryFacts:
     """FastDeploy's figures; the only engine of which there are any."""
-    facts = engines.get("fastdeploy").memory
+    facts = engines.get(engines.DEFAULT).memory
     if facts is None:
         raise AssertionError("FastDeploy has a memory plan")
     return facts

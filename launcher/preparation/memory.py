@@ -86,6 +86,12 @@ def _release(profile: Profile, version: str | None) -> Release:
     problems = engine.validate(profile, engine.release(version) if version else None)
     if problems:
         raise ProfileError(problems)
+    if version is None and not engine.lines:
+        from launcher import environments
+
+        installed = environments.find(engine, profile).release
+        if installed is not None:
+            return installed
     return engine.release(version or admitted(profile.engine_version, engine.lines)[-1])
 
 
@@ -95,14 +101,17 @@ def _facts(profile: Profile) -> MemoryFacts:
     Raises:
         PreconditionError: this engine has none.
     """
-    # A third party's engine may have been written before there were memory plans.
-    facts: MemoryFacts | None = getattr(engines.get(profile.engine), "memory", None)
+    facts = engines.get(profile.engine).memory
     if facts is None:
         raise PreconditionError.of(
             "no-memory-plan", f"engine {profile.engine} has no memory plan",
-            profile.where("engine"), "it is known for fastdeploy",
+            profile.where("engine"), f"it is known for {', '.join(_engines_with_memory())}",
         )  # fmt: skip
     return facts
+
+
+def _engines_with_memory() -> list[str]:
+    return [engine.name for engine in engines.every() if engine.memory is not None]
 
 
 def shape_of(profile: Profile) -> Shape:

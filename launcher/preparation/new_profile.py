@@ -65,8 +65,7 @@ def new_profile(
         UsageError: unknown engine, model or GPU; the file exists or cannot be written.
         ProfileError: the engine cannot serve this model.
     """
-    engines.get(engine)
-    if model is None or engine == "hosted":
+    if model is None or not engines.get(engine).local:
         made = NewProfile(output, catalogue.starter_for(engine, model), None, engine, None)
     else:
         made = _recommended(recommend(model, engine, find_machine(gpu, count)), output)

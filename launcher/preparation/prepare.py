@@ -40,7 +40,7 @@ def engine_of(profile: Profile) -> tuple[Engine, Installed, Release]:
         ProfileError: the profile is wrong for this release.
     """
     engine = engines.get(profile.engine)
-    if profile.engine == "hosted":
+    if not engines.get(profile.engine).local:
         raise PreconditionError.of(
             "hosted", f"profile {profile.name} describes an endpoint that a third party runs",
             profile.where("engine"), "`ernie-deploy smoke` and `compare` take it; `up` cannot",

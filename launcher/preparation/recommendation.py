@@ -182,7 +182,7 @@ def _draft(engine: Engine, model: str, facts: Documented | None, shape: Shape | 
     draft.set("model", model, page if facts and model == facts.repo else "MODEL")
     draft.set("host", "127.0.0.1", "only this machine can connect")
     draft.set("ports.api", 8180, "the other ports are chosen at the start")
-    takes = engine.name != "transformers"
+    takes = engine.sized
     settings = dict(facts.settings) if facts else {}
     if takes:
         parallel = settings.get("tensor-parallel-size")
@@ -205,9 +205,9 @@ def _fit(
     """Change `draft` where it does not fit; the memory plan of what it then has, and notes."""
     size, method = draft.integer("tensor-parallel-size") or 1, draft.text_of("quantization")
     sizes = fit.parallel_sizes(shape, size)
-    if engine.name == "transformers":
+    if not engine.sized:
         machine = replace(machine, count=1)
-    if engine.name == "transformers" or (facts and facts.fixed_tensor_parallel):
+    if not engine.sized or (facts and facts.fixed_tensor_parallel):
         sizes = (size,)
     fitter = Fitter(
         draft.profile(), shape, _quantizations(engine.name, method, facts, shape), sizes,

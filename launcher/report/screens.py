@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from launcher import engines as engine_list
 from launcher.codec import decode
 from launcher.diagnose.pages import Explanation, PageIndex
 from launcher.environments.payloads import EngineList
@@ -87,7 +88,10 @@ def _group(facts: ProfileFacts) -> str:
     """The heading of a profile; of the shipped ones the tiny model is for tests."""
     if "tiny" in str(facts.model).rpartition("/")[2]:
         return GROUPS[3]
-    return {"fastdeploy": GROUPS[0], "hosted": GROUPS[2]}.get(facts.engine, GROUPS[1])
+    if facts.engine == engine_list.DEFAULT:
+        return GROUPS[0]
+    known = facts.engine in engine_list.names()
+    return GROUPS[2] if known and not engine_list.get(facts.engine).local else GROUPS[1]
 
 
 def engines(result: Result[EngineList], terminal: Terminal) -> str | None:

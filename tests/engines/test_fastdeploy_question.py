@@ -76,7 +76,7 @@ def test_its_parsers_and_variables_are_its_own() -> None:
 
 def test_without_an_answer_the_nearest_catalogue_judges() -> None:
     assert catalogue.catalogue_key(Release("2.7.0", "2.7")) == "2.7"
-    assert release_data.nearest_line("2.7") == catalogue.nearest_line("2.10.3") == LINES[-1]
+    assert release_data.nearest_line("2.7") == release_data.nearest_line("2.10.3") == LINES[-1]
     assert problems("2.7.0", engine_args={"deploy-modality": "text"}) == []
 
 

@@ -194,7 +194,7 @@ def test_the_default_context_of_a_long_model_is_a_warning() -> None:
     engine = engines.get("fastdeploy")
     made = making.profile(model="baidu/ERNIE-4.5-21B-A3B-Paddle")
     for line in engine.lines:
-        (note,) = engine.notes(made, engine.release(line))  # type: ignore[attr-defined]
+        (note,) = engine.notes(made, engine.release(line))
         assert note.startswith("p.yaml:2:3: warning: `max-model-len` is not set: ")
         assert "2048 tokens" in note
         assert "131072" in note
@@ -202,7 +202,7 @@ def test_the_default_context_of_a_long_model_is_a_warning() -> None:
         making.profile(model="baidu/ERNIE-4.5-21B-A3B-Paddle", max_model_len=2048),
         making.profile(model="someone/unknown"),
     ):
-        assert engine.notes(quiet, engine.release("2.3")) == ()  # type: ignore[attr-defined]
+        assert engine.notes(quiet, engine.release("2.3")) == ()
 
 
 def test_the_place_is_that_of_the_file(tmp_path: Path) -> None:

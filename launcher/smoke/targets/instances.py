@@ -46,7 +46,7 @@ def of_profile(path: str, overlays: tuple[str, ...] = (), sets: tuple[str, ...] 
     from launcher import profile
 
     loaded = profile.load(path, overlays=overlays, sets=sets)
-    if loaded.engine == "hosted":
+    if not engines.get(loaded.engine).local:
         return of_hosted(loaded)
     from launcher.smoke.targets.running_instance import serving
 
@@ -100,7 +100,7 @@ def of_hosted(profile: Profile) -> Target:
         ProfileError: the `smoke:` section is wrong.
     """
     settings: dict[str, JsonValue] = {**profile.resolved, **profile.hosted}
-    engine = engines.get("hosted")
+    engine = engines.get(profile.engine)
     problems = engine.validate(profile, None)
     wrong = url_problem(str(settings["base-url"])) if settings.get("base-url") else None
     if wrong:
@@ -125,7 +125,7 @@ def of_hosted(profile: Profile) -> Target:
         kind="hosted",
         endpoint=endpoint,
         model=profile.model,
-        engine="hosted",
+        engine=engine.name,
         promises=promises if settings.get("promises") is not None else None,
         max_model_len=profile.max_model_len,
         max_num_seqs=profile.max_num_seqs,
