@@ -13,7 +13,7 @@ from pathlib import Path
 from launcher.codec import written
 from launcher.diagnose import Diagnosis, Evidence, log_lengths, log_rules_of, of_instance
 from launcher.diagnose.diagnosis import LogDiagnosis
-from launcher.errors import ExitCode, PreconditionError, Problem
+from launcher.errors import ExitCode, PreconditionError
 from launcher.instance.store import InstanceDir, view
 from launcher.json_values import at, text_at
 from launcher.keeper.events import read_events
@@ -167,9 +167,14 @@ def _report_of(
         return None
     failed = state.state if state.state in UNSUCCESSFUL else state.was
     if failed:
-        error = state.error or Problem("", "why was not written down")
-        summary = f"{here} has {failed}: {error.message or 'why was not written down'}"
-        return Report(failed, summary, error.where, error.remedy)
+        error = state.error
+        reason = error.message if error else ""
+        return Report(
+            failed,
+            f"{here} has {failed}: {reason or 'the reason was not recorded'}",
+            error.where if error else None,
+            error.remedy if error else None,
+        )
     return _stopped(instance, state)
 
 

@@ -171,7 +171,7 @@ KERNEL_TABLES = {
 """The modules that name `/proc` as a place, each with its reason."""
 HEARD_OF = {
     "launcher.doctor.checks.exposure": "a message",
-    "launcher.doctor.checks.kernel": "a message",
+    "launcher.engines.fastdeploy.doctor_checks": "a message",
 }
 
 

@@ -9,6 +9,10 @@ from tests.support.imports import modules
 from tests.support.unused import Uses
 
 EXCEPTIONS = {
+    "launcher.cli.options:EngineName.*": "click's methods of a type of parameters",
+    "launcher.environments.payloads:PlannedInstall.dry_run": "in the JSON of --dry-run",
+    "launcher.instance.instance_status:Record.ready_for": "in the JSON of status",
+    "launcher.instance.show:PlannedFile.mode": "in the JSON of plan",
     "launcher.engines.*.engine:ENGINE": "engines.get imports the module by its name",
     "launcher.engines.fastdeploy.memory:*": "the module is the engine's MemoryFacts",
     "launcher.report.*:render": "report.files imports the module by its name",
