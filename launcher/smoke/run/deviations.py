@@ -47,8 +47,8 @@ class Deviation:
 
 @functools.cache
 def known_deviations(engine: str) -> tuple[Deviation, ...]:
-    """The deviations of an engine; none for an engine without a table."""
-    folder = engines.get(engine).data
+    """The deviations of an engine; none for an engine that has no table or is not installed."""
+    folder = engines.get(engine).data if engine in engines.names() else None
     path = folder / "deviations.json" if folder is not None else None
     if path is None or not path.is_file():
         return ()
