@@ -109,8 +109,8 @@ def validate(profile: Profile, release: Release | None) -> list[Problem]:
     if profile.stop.drain and "shutdown-timeout" not in release_flags.table:
         problems.append(
             problem(profile, "stop.drain", "key-not-supported",
-                    f"vLLM {release_flags.table.version} has no --shutdown-timeout: it cuts streams "
-                    "when it stops", "remove `stop.drain`")
+                    f"vLLM {release_flags.table.version} has no --shutdown-timeout: it cuts "
+                    "streams when it stops", "remove `stop.drain`")
         )  # fmt: skip
     elif profile.stop.drain != int(profile.stop.drain):
         problems.append(
