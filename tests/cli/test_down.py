@@ -63,8 +63,11 @@ def test_a_queue_that_exists_before_stops_the_start(rig: Rig) -> None:
     queues.mkdir()
     number = libc.msgget(libc.ftok(str(queues).encode(), 72), 0o1600)
     try:
-        ran = rig.run("up", rig.profile(args={"queue": [[str(queues), 72]]}), "--json")
-        assert (ran.rc, rig.errors(ran)) == (3, ["queue-exists"]), ran.output()
+        profile = rig.profile(args={"queue": [[str(queues), 72]]})
+        ran = rig.run("up", profile, "--json")
+        assert (ran.rc, rig.errors(ran)) == (3, ["message-queues"]), ran.output()
+        forced = rig.run("up", profile, "--force", "message-queues", "--json")
+        assert (forced.rc, rig.errors(forced)) == (3, ["queue-exists"]), forced.output()
         assert f"ipcrm -q {number}" in ran.json["errors"][0]["remedy"]
         rig.nothing_left()
         assert libc.msgget(libc.ftok(str(queues).encode(), 72), 0) == number, "never touched"
