@@ -189,7 +189,7 @@ def failure_rules(own: RuleBook | str, line: str | None = None) -> tuple[Failure
 
 def in_order(books: Iterable[RuleBook], line: str | None = None) -> tuple[FailureRule, ...]:
     """The rules of `books` between the specific ones of any process and the general ones."""
-    own = [rule for book_ in books for rule in book_.rules(line)]
+    own = [rule for rule_book in books for rule in rule_book.rules(line)]
     common = book(COMMON).rules()
     general = general_ids()
     return (

@@ -68,12 +68,12 @@ def holders(ports: Iterable[int]) -> tuple[Holder, ...]:
     if not chosen:
         return ()
     owners = sockets.owners({one.inode for one in chosen}, sorted(processes.pids()))
-    holders_ = []
+    port_holders = []
     for one in chosen:
         pid = owners.get(one.inode)
         command = processes.name(pid) if pid is not None else ""
-        holders_.append(Holder(one.address, one.port, one.uid, pid, command or None))
-    return tuple(holders_)
+        port_holders.append(Holder(one.address, one.port, one.uid, pid, command or None))
+    return tuple(port_holders)
 
 
 def refused(address: str, port: int) -> str | None:

@@ -60,8 +60,8 @@ def holders(cards: tuple[str, ...], besides: tuple[int, ...] = ()) -> dict[str, 
 
     `besides` are processes whose leases do not count: this one, an instance's own keeper.
     """
-    holders_ = {card: leases.holder_of_gpu(card, besides) for card in cards}
-    return {card: who for card, who in holders_.items() if who is not None}
+    holder_of_card = {card: leases.holder_of_gpu(card, besides) for card in cards}
+    return {card: who for card, who in holder_of_card.items() if who is not None}
 
 
 def foreign(cards: tuple[str, ...], report: GpuReport) -> tuple[ForeignUse, ...]:

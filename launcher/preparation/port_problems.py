@@ -22,13 +22,13 @@ def lessees(name: str) -> list[int]:
             with contextlib.suppress(OSError):
                 info = os.stat(name, dir_fd=folder, follow_symlinks=False)
                 files.add((info.st_dev, info.st_ino))
-    holders_ = []
+    holder_pids = []
     for pid in processes.pids():
         # Only files of that name are looked at: a stat of a dead network mount would hang.
         named = (path for path, target in processes.open_files(pid) if target.endswith(f"/{name}"))
         if any(_file(path) in files for path in named):
-            holders_.append(pid)
-    return holders_
+            holder_pids.append(pid)
+    return holder_pids
 
 
 def _file(descriptor: str) -> tuple[int, int] | None:

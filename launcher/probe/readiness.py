@@ -119,7 +119,7 @@ def ask_paused(
         told = None
     if told is True:
         return Rung(
-            "paused", "retry", "the engine is paused: its health is 200, but it serves nobody",
+            "paused", "retry", "the engine is paused: its health is 200, but it serves no requests",
             {"paused": True}, "engine-paused",
             "POST /v1/resume (after /v1/sleep: POST /v1/wakeup first)",
         )  # fmt: skip

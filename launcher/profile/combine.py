@@ -24,15 +24,15 @@ def notes(values: JsonObject, checker: Checker) -> tuple[Problem, ...]:
     """Keys that are right and change nothing, so that none is ignored in silence."""
     if text_at(values, "restart", "policy") != "never":
         return ()
-    notes_ = []
+    all_notes = []
     for key in ("max-restarts", "delay"):
         origin = checker.origins[f"restart.{key}"]
         if origin.source != "default":
             message = f"restart.{key}: changes nothing while `restart.policy` is `never`"
-            notes_.append(
+            all_notes.append(
                 Problem("no-effect", message, origin.text(), "write `policy: on-failure`")
             )
-    return tuple(notes_)
+    return tuple(all_notes)
 
 
 def _required(checker: Checker, start: Origin) -> None:

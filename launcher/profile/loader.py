@@ -129,8 +129,8 @@ def _no_name(where: str) -> Problem:
 
 def _wrong(problems: list[Problem], checker: Checker, sources: list[str]) -> DeployError | None:
     """What was found, in the order of files and lines."""
-    problems_ = [*problems, *(problem for _, problem in checker.problems)]
-    if not problems_:
+    all_problems = [*problems, *(problem for _, problem in checker.problems)]
+    if not all_problems:
         return None
     order = {source: index for index, source in enumerate(sources)}
 
@@ -138,9 +138,9 @@ def _wrong(problems: list[Problem], checker: Checker, sources: list[str]) -> Dep
         source, line, column = _parts(problem.where or "")
         return order.get(source, len(order)), line, column
 
-    problems_ = sorted(dict.fromkeys(problems_), key=key)
-    only_model = all(problem.code == "missing-model" for problem in problems_)
-    return (PreconditionError if only_model else ProfileError)(problems_)
+    all_problems = sorted(dict.fromkeys(all_problems), key=key)
+    only_model = all(problem.code == "missing-model" for problem in all_problems)
+    return (PreconditionError if only_model else ProfileError)(all_problems)
 
 
 def _parts(where: str) -> tuple[str, int, int]:

@@ -78,19 +78,19 @@ def _model(check: Checker, key: Key, path: str, node: Node) -> JsonValue:
     if value.startswith("-"):
         check.say("bad-value", path, "a model cannot begin with a dash", node.origin)
         return None
-    path_ = absolute(value, node.origin)
-    if os.path.exists(path_):
-        return path_
+    absolute_path = absolute(value, node.origin)
+    if os.path.exists(absolute_path):
+        return absolute_path
     if value[0] not in "/.~":
         return value
     check.say(
         "missing-model",
         path,
-        f"there is no {path_}",
+        f"there is no {absolute_path}",
         node.origin,
         "relative paths start at the file that says them; a hub id is owner/name",
     )
-    return path_
+    return absolute_path
 
 
 def _integer_schema(least: int) -> JsonObject:

@@ -27,13 +27,13 @@ def read(tree: nodes.Mapping) -> Checker:
 
 def property_of(key: Key) -> JsonObject:
     """The JSON Schema of a key, with what editors show."""
-    property_: dict[str, JsonValue] = {"description": key.meaning}
+    property_schema: dict[str, JsonValue] = {"description": key.meaning}
     if key.default is not None:
-        property_["default"] = key.default
+        property_schema["default"] = key.default
     example = key.example if key.example is not None else key.elsewhere
     if example is not None:
-        property_["examples"] = [example]
-    return {**property_, **_nullable(TYPES[key.type].schema(key))}
+        property_schema["examples"] = [example]
+    return {**property_schema, **_nullable(TYPES[key.type].schema(key))}
 
 
 def _mapping(
@@ -73,19 +73,19 @@ def _files(check: Checker, key: Key, path: str, node: Node) -> JsonValue:
     return None
 
 
-def _nullable(schema_: JsonObject) -> JsonObject:
-    if not schema_:
+def _nullable(value_schema: JsonObject) -> JsonObject:
+    if not value_schema:
         return {}
-    either = schema_.get("anyOf")
+    either = value_schema.get("anyOf")
     if is_list(either):
-        return {**schema_, "anyOf": [*either, {"type": "null"}]}
-    kinds = schema_["type"]
-    return {**schema_, "type": [*(kinds if is_list(kinds) else [kinds]), "null"]}
+        return {**value_schema, "anyOf": [*either, {"type": "null"}]}
+    kinds = value_schema["type"]
+    return {**value_schema, "type": [*(kinds if is_list(kinds) else [kinds]), "null"]}
 
 
 TYPES: Mapping[str, ValueType] = {
-    type_.name: type_
-    for type_ in (
+    entry.name: entry
+    for entry in (
         *SCALARS,
         *COLLECTIONS,
         ValueType("map", _map, _map_schema),

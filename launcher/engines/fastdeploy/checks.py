@@ -281,19 +281,19 @@ def _words_of(requested: Requested, name: str, value: object) -> list[str]:
 def notes(profile: Profile, line: str) -> tuple[str, ...]:
     """Names that were translated, and flags that this release takes and ignores."""
     requested = Requested(profile)
-    notes_ = list(models_on_release.notes(profile, line))
+    all_notes = list(models_on_release.notes(profile, line))
     for name, kind in (("reasoning-parser", "reasoning"), ("tool-call-parser", "tool")):
         value = requested.value(name)
         called = vocabulary.parser(value, kind, line) if isinstance(value, str) else None
         if called and called != value:
             how = "is taken for" if vocabulary.folds_underscores(line) else "is called"
-            notes_.append(f"{requested.key(name)}: {value} {how} {called} in {line}")
+            all_notes.append(f"{requested.key(name)}: {value} {how} {called} in {line}")
     for key in profile.engine_args:
         option = table(line).get(key)
         if option is None:
             continue
         if option.flag.lstrip("-") != key.lstrip("-"):
-            notes_.append(f"engine-args.{key}: the flag is spelled {option.flag} in {line}")
+            all_notes.append(f"engine-args.{key}: the flag is spelled {option.flag} in {line}")
         if option.deprecated:
-            notes_.append(f"{option.flag} is deprecated in {line}: {option.deprecation_note}")
-    return tuple(notes_)
+            all_notes.append(f"{option.flag} is deprecated in {line}: {option.deprecation_note}")
+    return tuple(all_notes)

@@ -15,16 +15,16 @@ def queues(subject: Subject) -> Outcome | None:
     if plan is None:
         return None
     queues = [p for p in plan.ports if p.name.startswith(_QUEUES)]
-    open_ = [p for p in queues if p.bound and is_public(p.address)]
+    open_queues = [p for p in queues if p.bound and is_public(p.address)]
     closed = [_closed(p) for p in queues if not p.bound]
-    if not open_:
+    if not open_queues:
         return ok("; ".join(closed) or "no queue listens on other addresses")
-    summary_ports = ", ".join(describe(subject, p) for p in open_)
+    summary_ports = ", ".join(describe(subject, p) for p in open_queues)
     note = "".join(f"; {one}" for one in closed)
     return warn(
         f"{summary_ports} accept anyone who knows a constant of the source, and unpickle what"
         f" they send{note}",
-        firewall(subject, open_),
+        firewall(subject, open_queues),
     )
 
 

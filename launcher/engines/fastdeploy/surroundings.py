@@ -84,10 +84,10 @@ def _shm_queue(profile: Profile) -> str:
 
 def secrets(profile: Profile) -> dict[str, str]:
     """Variables that are references to secrets, resolved at start."""
-    _, secrets_ = split_env(profile)
+    _, secret_variables = split_env(profile)
     if profile.api_key is not None:
-        secrets_[API_KEY] = profile.api_key.text()
-    return secrets_
+        secret_variables[API_KEY] = profile.api_key.text()
+    return secret_variables
 
 
 def folders(context: PlanContext) -> tuple[str, ...]:

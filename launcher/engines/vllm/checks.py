@@ -71,8 +71,8 @@ def catalogue(release: Release | None) -> Catalogue:
     """The options of `release`: asked and cached, shipped, or those of the shipped version."""
     answer = flags.cached_answer(release.version, paths.cache()) if release else None
     exact = answer is not None or release is None
-    flags_ = answer or flags.shipped()
-    return Catalogue(flags.table(flags_), object_at(flags_, "parsers"), exact)
+    release_flags = answer or flags.shipped()
+    return Catalogue(flags.table(release_flags), object_at(release_flags, "parsers"), exact)
 
 
 def parser_name(name: str) -> str:
@@ -87,15 +87,15 @@ def engine_arg(profile: Profile, option: str) -> JsonValue:
 
 def validate(profile: Profile, release: Release | None) -> list[Problem]:
     """Everything wrong with the profile for vLLM."""
-    flags_ = catalogue(release)
+    release_flags = catalogue(release)
     problems = check_keys(profile, "vLLM", KEYS)
     problems += check_ports(profile, "vLLM", ("api",))
     problems += check_hub_keys(profile)
     problems += check_env(profile, OWNED_ENV)
-    options = check_options(profile, flags_.table, OWNED_FLAGS)
-    problems += [p for p in options if flags_.exact or p.code != "unknown-flag"]
-    problems += _values(profile, flags_)
-    problems += _parsers(profile, flags_)
+    options = check_options(profile, release_flags.table, OWNED_FLAGS)
+    problems += [p for p in options if release_flags.exact or p.code != "unknown-flag"]
+    problems += _values(profile, release_flags)
+    problems += _parsers(profile, release_flags)
     problems += _ranges(profile)
     if profile.model.startswith("-") or not profile.model.strip():
         problems.append(problem(profile, "model", "bad-model", f"{profile.model!r} is not a model"))
@@ -106,11 +106,11 @@ def validate(profile: Profile, release: Release | None) -> list[Problem]:
         facts = model_facts(profile)
         heads = heads_of(profile) or (facts.all_heads if facts else None)
         problems += check_heads(profile, _key(profile, "tensor-parallel-size"), size, heads)
-    if profile.stop.drain and "shutdown-timeout" not in flags_.table:
+    if profile.stop.drain and "shutdown-timeout" not in release_flags.table:
         problems.append(
             problem(profile, "stop.drain", "key-not-supported",
-                    f"vLLM {flags_.table.version} has no --shutdown-timeout: it cuts streams when "
-                    "it stops", "remove `stop.drain`")
+                    f"vLLM {release_flags.table.version} has no --shutdown-timeout: it cuts "
+                    "streams when it stops", "remove `stop.drain`")
         )  # fmt: skip
     elif profile.stop.drain != int(profile.stop.drain):
         problems.append(
@@ -119,25 +119,28 @@ def validate(profile: Profile, release: Release | None) -> list[Problem]:
     return in_file_order(problems)
 
 
-def _values(profile: Profile, flags_: Catalogue) -> list[Problem]:
-    version = flags_.table.version
+def _values(profile: Profile, release_flags: Catalogue) -> list[Problem]:
+    version = release_flags.table.version
 
     def lacking(key: str, option: str) -> Problem:
         return problem(profile, key, "key-not-supported",
                        f"vLLM {version} has no `{key}`: its parser has no --{option}",
                        f"remove `{key}`")  # fmt: skip
 
-    problems = check_values(profile, KEYS, flags_.table, lacking)
+    problems = check_values(profile, KEYS, release_flags.table, lacking)
     # A version whose parser has not been asked yet may have it: vLLM itself will judge it.
-    return [p for p in problems if flags_.exact or p.code != "key-not-supported"]
+    return [p for p in problems if release_flags.exact or p.code != "key-not-supported"]
 
 
-def _parsers(profile: Profile, flags_: Catalogue) -> list[Problem]:
+def _parsers(profile: Profile, release_flags: Catalogue) -> list[Problem]:
     problems = []
     for option, kind in (("reasoning-parser", "reasoning"), ("tool-call-parser", "tool")):
-        name, names = engine_arg(profile, option), [str(n) for n in list_at(flags_.parsers, kind)]
+        name, names = (
+            engine_arg(profile, option),
+            [str(n) for n in list_at(release_flags.parsers, kind)],
+        )
         plugin = engine_arg(profile, f"{option.replace('-call', '')}-plugin")
-        if not isinstance(name, str) or not names or plugin or not flags_.exact:
+        if not isinstance(name, str) or not names or plugin or not release_flags.exact:
             continue
         called = parser_name(name)
         if called in names:
@@ -146,7 +149,7 @@ def _parsers(profile: Profile, flags_: Catalogue) -> list[Problem]:
         key = _key(profile, option)
         problems.append(
             problem(profile, key, "unknown-parser",
-                    f"vLLM {flags_.table.version} has no {kind} parser {called!r}{meant}",
+                    f"vLLM {release_flags.table.version} has no {kind} parser {called!r}{meant}",
                     f"known: {', '.join(names)}")
         )  # fmt: skip
     return problems

@@ -84,14 +84,14 @@ def _forced(session: Session, choice: JsonValue, question: str, *, stream: bool)
     answer = session.answered(question, tools=[WEATHER, TIME], tool_choice=choice, stream=stream)
     if stream:
         session.require(bool(answer.chunks), "no-stream", "a stream of events", "a plain answer")
-    choice_ = answer.choice
-    if not choice_.calls:
-        code = "tool-call-as-text" if called_in_text(choice_, ["get_"]) else "tool-choice-ignored"
-        session.require(False, code, "the call that tool_choice orders", choice_.content)
+    chosen = answer.choice
+    if not chosen.calls:
+        code = "tool-call-as-text" if called_in_text(chosen, ["get_"]) else "tool-choice-ignored"
+        session.require(False, code, "the call that tool_choice orders", chosen.content)
     # OpenAI ends a forced named call with `stop`; servers differ and clients take both.
-    reason = choice_.finish_reason
+    reason = chosen.finish_reason
     finish = reason if reason in ("stop", "tool_calls") else "tool_calls"
-    calls = judge_calls(session, choice_, WEATHER, TIME, finish=finish)
+    calls = judge_calls(session, chosen, WEATHER, TIME, finish=finish)
     if isinstance(choice, Mapping):
         expected_name = name_of(choice)
         names = [c.name for c in calls]

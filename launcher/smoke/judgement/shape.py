@@ -33,17 +33,17 @@ def faults(answer: Answer, body: JsonObject, target: Target) -> list[Finding]:
     """Every way in which a 200 `answer` to the chat request `body` breaks the schema."""
     if answer.status != 200 or answer.error is not None:
         return []
-    faults_ = [*_choices(answer), *_usage(answer, body, target), *_model(answer, body, target)]
+    defects = [*_choices(answer), *_usage(answer, body, target), *_model(answer, body, target)]
     for choice in answer.choices:
-        faults_ += _choice(choice, answer, body)
+        defects += _choice(choice, answer, body)
     if answer.chunks:
-        faults_ += _chunks(answer)
+        defects += _chunks(answer)
     elif answer.raw:
-        faults_ += _plain(answer)
+        defects += _plain(answer)
     if target.endpoint.dialect == "openai":
         for raw in [c.raw for c in answer.chunks] or [answer.raw]:
-            faults_ += _head(raw, "chat.completion.chunk" if answer.chunks else "chat.completion")
-    return list({f.code: f for f in reversed(faults_)}.values())[::-1]
+            defects += _head(raw, "chat.completion.chunk" if answer.chunks else "chat.completion")
+    return list({f.code: f for f in reversed(defects)}.values())[::-1]
 
 
 def same_model(requested: str, named: str, target: Target) -> bool:

@@ -90,11 +90,11 @@ def problems(
     section: JsonObject, checks: Sequence[Check], where: Callable[[str], str | None]
 ) -> list[Problem]:
     """What is wrong in a section; `where` tells the place of a key's path."""
-    problems_: list[Problem] = []
+    all_problems: list[Problem] = []
 
     def wrong(path: str, message: str) -> None:
         location = where(path)
-        problems_.append(
+        all_problems.append(
             Problem(
                 "bad-smoke-section",
                 f"{path}: {message}",
@@ -120,7 +120,7 @@ def problems(
         is_list(lengths) and all(type(n) is int and n > 0 for n in lengths)
     ):
         wrong("smoke.needle-tokens", f"a list of numbers of tokens is needed, not {lengths!r}")
-    return in_file_order(problems_)
+    return in_file_order(all_problems)
 
 
 def _check_names(
