@@ -87,18 +87,24 @@ def diagnose(
     rule's texts); it only decides where no line does.
     """
     ordered = _prefer(tuple(rules), state)
-    reader = _Reader(
-        compile_rules(ordered, noise),
-        ordered,
-        since,
-        Matcher(tuple(start_marks)),
-        tuple(noise),
-        served,
-        tuple(mark.encode() for mark in ready_marks),
-    )
-    for index, source in enumerate(sources):
-        reader.read(index, source if isinstance(source, LogFile) else log_file(source))
-    return reader.conclude(exit_code, state, dict(symptoms or {}))
+    matcher, marks = compile_rules(ordered, noise), Matcher(tuple(start_marks))
+    known_noise, ready = tuple(noise), tuple(mark.encode() for mark in ready_marks)
+    files = [one if isinstance(one, LogFile) else log_file(one) for one in sources]
+
+    def answer(*, logging_errors: bool) -> Diagnosis:
+        reader = _Reader(matcher, ordered, since, marks, known_noise, served, ready, logging_errors)
+        for index, file in enumerate(files):
+            reader.read(index, file)
+        return reader.conclude(exit_code, state, dict(symptoms or {}))
+
+    result = answer(logging_errors=False)
+    if any(rule.summary for rule in ordered if rule.id == result.rule_id):
+        # The cause itself was not logged. A disk that is full explains that, and stands only in
+        # what Python says of records that could not be written.
+        second = answer(logging_errors=True)
+        if not any(rule.summary for rule in ordered if rule.id == second.rule_id):
+            return second
+    return result
 
 
 def _prefer(rules: tuple[FailureRule, ...], state: str) -> tuple[FailureRule, ...]:
@@ -118,8 +124,10 @@ class _Reader:
         noise: tuple[str, ...],
         served: float | None,
         ready_marks: tuple[bytes, ...],
+        logging_errors: bool,
     ) -> None:
         self.ready_marks = ready_marks
+        self.logging_errors = logging_errors
         self.served = served
         self.matcher = matcher
         self.rules = rules
@@ -136,7 +144,7 @@ class _Reader:
 
     def read(self, index: int, source: LogFile) -> None:
         try:
-            data, skipped = contents(source.path, source.length)
+            data, skipped = contents(source.path, source.length, logging_errors=self.logging_errors)
             modified = source.path.stat().st_mtime
         except OSError as error:
             self.notes.append(f"{source.name} was not read: {error.strerror}")

@@ -118,10 +118,13 @@ def ready_at(data: bytes, marks: Iterable[bytes]) -> int:
     return max((data.rfind(mark) for mark in marks), default=0)
 
 
-def contents(path: Path, length: int | None = None) -> tuple[bytes, int]:
+def contents(
+    path: Path, length: int | None = None, *, logging_errors: bool = False
+) -> tuple[bytes, int]:
     """The file's bytes and how many lines are missing before their second half (usually 0).
 
-    Of a file with a `length` no more than that many bytes are read.
+    Of a file with a `length` no more than that many bytes are read. Python's reports of records
+    that could not be logged are emptied, except with `logging_errors`.
 
     Raises:
         OSError: it cannot be read.
@@ -130,7 +133,8 @@ def contents(path: Path, length: int | None = None) -> tuple[bytes, int]:
         size = os.fstat(stream.fileno()).st_size
         size = size if length is None else min(size, length)
         if size <= LIMIT:
-            return without_logging_errors(stream.read(size)), 0
+            data = stream.read(size)
+            return data if logging_errors else without_logging_errors(data), 0
         head = stream.read(LIMIT // 4)
         skipped = 0
         to_skip = size - LIMIT
@@ -141,4 +145,4 @@ def contents(path: Path, length: int | None = None) -> tuple[bytes, int]:
             skipped += piece.count(b"\n")
             to_skip -= len(piece)
         both = head + b"\n" + stream.read(size - stream.tell())
-        return without_logging_errors(both), skipped
+        return both if logging_errors else without_logging_errors(both), skipped

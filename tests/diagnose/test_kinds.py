@@ -29,6 +29,14 @@ def diagnosed(folder: Path, text: str, engine: str = "vllm") -> Diagnosis:
     return of_folder(folder, engine)
 
 
+def test_a_full_disk_is_the_cause_where_the_logs_only_sum_up(tmp_path: Path) -> None:
+    """The worker's own words did not fit on the disk any more; the launcher's did."""
+    summed_up = "ERROR Failed to launch worker processes, check log/workerlog.* for more details.\n"
+    answer = diagnosed(tmp_path, LOGGING_ERROR + summed_up, "fastdeploy")
+    assert answer.rule_id == "ED-DISK-FULL", answer
+    assert diagnosed(tmp_path, summed_up, "fastdeploy").rule_id == "ED-FD-WORKER-LAUNCH-FAILED"
+
+
 @pytest.mark.parametrize("head", ["", "(EngineCore_DP0 pid=2) ", "(Worker_TP0 pid=9) "])
 def test_a_record_that_could_not_be_logged_is_no_cause(head: str, tmp_path: Path) -> None:
     report = "".join(f"{head}{line}\n" for line in LOGGING_ERROR.splitlines())
