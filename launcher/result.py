@@ -12,8 +12,8 @@ from launcher.codec import encode, encode_object
 from launcher.errors import DeployError, ExitCode, Problem
 from launcher.json_values import JsonValue
 
-SCHEMA = "ernie-deploy/1"
-"""Version of the JSON envelope; grows only when a field changes its meaning."""
+SCHEMA = "ernie-deploy/2"
+"""Version of the JSON envelope; grows only when a field changes its name or its meaning."""
 
 Payload = TypeVar("Payload", covariant=True)
 

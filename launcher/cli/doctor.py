@@ -46,8 +46,8 @@ def command(
         loaded = load_profile(profile, overlays, sets, name)
         subject = doctor.of_profile(loaded, keeper=keeper_of(instance_dir(loaded.name)))
     findings = doctor.run(subject, only_fast=fast)
-    failed = [f for f in findings if f.answer == "FAIL"]
-    counts = {a: sum(f.answer == a for f in findings) for a in ("PASS", "WARN", "FAIL", "UNKNOWN")}
+    failed = [f for f in findings if f.status == "FAIL"]
+    counts = {a: sum(f.status == a for f in findings) for a in ("PASS", "WARN", "FAIL", "UNKNOWN")}
     return Result(
         "doctor",
         DoctorReport(tuple(findings), counts),

@@ -32,7 +32,7 @@ class VerbGroup(click.Group):
 def json_option(function: Function) -> Function:
     """`--json`: one envelope on stdout."""
     return click.option(
-        "--json", "as_json", is_flag=True, help="One JSON object on stdout (schema ernie-deploy/1)."
+        "--json", "as_json", is_flag=True, help="One JSON object on stdout (schema ernie-deploy/2)."
     )(function)
 
 

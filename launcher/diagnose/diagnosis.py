@@ -52,7 +52,7 @@ class Diagnosis:
     retry: bool
     kind: str = ""
     evidence: Evidence | None = None
-    alternatives: tuple[Finding, ...] = field(default=(), metadata=written("others"))
+    alternatives: tuple[Finding, ...] = field(default=())
     first_errors: tuple[Evidence, ...] = ()
     files: int = 0
     size: int = field(default=0, metadata=written("bytes"))

@@ -23,7 +23,7 @@ class ExitCodeText:
     """What the data file says of an exit code."""
 
     title: str
-    means: str
+    meaning: str
     remedy: str
 
 
@@ -31,7 +31,7 @@ class ExitCodeText:
 class ErrorText:
     """What the data file says of an error code; several exit codes with when it is which."""
 
-    means: str
+    meaning: str
     remedy: str
     exit_code: int | Mapping[str, str]
 
@@ -52,7 +52,7 @@ class ExitCodePage:
     kind: Literal["exit-code"]
     id: str
     title: str
-    means: str
+    meaning: str
     remedy: str
 
 
@@ -63,7 +63,7 @@ class CheckPage:
     kind: Literal["check"]
     id: str
     title: str
-    means: str
+    meaning: str
     fast: bool
 
 
@@ -80,10 +80,10 @@ class RunbookPage:
 
 @dataclass(frozen=True)
 class ErrorExit:
-    """An exit code of an error; `when` is empty where there is one only."""
+    """An exit code of an error; `condition` is empty where there is one only."""
 
     code: int
-    when: str
+    condition: str
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class ErrorPage:
     kind: Literal["error"]
     id: str
     exit_codes: tuple[ErrorExit, ...]
-    means: str
+    meaning: str
     remedy: str
 
 
@@ -179,7 +179,7 @@ def page(names: tuple[str, ...]) -> Page:
     if names[0] in _EXIT_WORDS or (len(names) == 1 and name.isdigit()):
         if len(names) <= 2 and name in texts.exit_codes:
             text = texts.exit_codes[name]
-            return ExitCodePage("exit-code", name, text.title, text.means, text.remedy)
+            return ExitCodePage("exit-code", name, text.title, text.meaning, text.remedy)
         raise _nothing(" ".join(names), list(texts.exit_codes))
     if len(names) == 1:
         rule = next(((e, r) for e, r in _rules() if r.id == name.upper()), None)
@@ -203,7 +203,7 @@ def index() -> PageIndex:
         runbooks=tuple(PageTitle(page.id, page.title, page.path) for page in runbooks),
         exit_codes=tuple(PageTitle(k, text.title) for k, text in texts.exit_codes.items()),
         checks=tuple(PageTitle(name, check.title) for name, check in _checks().items()),
-        errors=tuple(PageTitle(code, text.means) for code, text in texts.errors.items()),
+        errors=tuple(PageTitle(code, text.meaning) for code, text in texts.errors.items()),
         rules=tuple(
             PageTitle(entry.id, engine=engine, kind=entry.kind, cause=entry.cause)
             for engine, entry in _rules()
@@ -246,7 +246,7 @@ def _error_page(code: str, text: ErrorText) -> ErrorPage:
     """The page; its exit code, or each of them with when it is that one."""
     exits = {str(text.exit_code): ""} if isinstance(text.exit_code, int) else text.exit_code
     codes = tuple(ErrorExit(int(number), when) for number, when in exits.items())
-    return ErrorPage("error", code, codes, text.means, text.remedy)
+    return ErrorPage("error", code, codes, text.meaning, text.remedy)
 
 
 def _rule_page(engine: str, entry: RuleEntry) -> RulePage:

@@ -119,8 +119,8 @@ class Finding:
 
     check: str
     title: str
-    answer: Answer
+    status: Answer
     evidence: str
-    why: str
+    reason: str
     remedy: str | None
     fast: bool

@@ -58,7 +58,7 @@ def gate(subject: Subject, force: Sequence[str]) -> tuple[str, ...]:
                     "`ernie-deploy doctor` lists them",
                 ).problems
             )
-    failed = [f for f in run(subject, only_fast=True) if f.answer == "FAIL"]
+    failed = [f for f in run(subject, only_fast=True) if f.status == "FAIL"]
     refused = [f for f in failed if f.check not in force]
     if refused:
         raise PreconditionError(

@@ -57,7 +57,7 @@ def judge(profile: Profile, version: str | None = None) -> Validation:
         engine=engine.name,
         release=release.version if release else None,
         engine_version=profile.engine_version,
-        judged=how,
+        checked_against=how,
         checked=Checked(len(profile.resolved), len(profile.engine_args), len(profile.env)),
         notes=(
             *(note.text() for note in profile.notes),

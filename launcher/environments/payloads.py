@@ -88,14 +88,14 @@ class Checked:
 
 @dataclass(frozen=True)
 class Validation:
-    """`validate`: the profile is right for `release` (None: see `judged`)."""
+    """`validate`: the profile is right for `release` (None: see `checked_against`)."""
 
     profile: str | None
     name: str
     engine: str
     release: str | None
     engine_version: str | None
-    judged: str
+    checked_against: str
     checked: Checked
     notes: tuple[str, ...]
 

@@ -98,7 +98,7 @@ def _of_ready(instance: InstanceDir, row: InstanceStatus) -> Result[InstanceDiag
     )
     remedy = None if diagnosis.rule_id and not ill.remedy else _remedy(instance, row, ill)
     report = Report("unhealthy", f"{instance.name} is unhealthy: {ill.message}", None, remedy)
-    data = replace(data, diagnosis=diagnosis, newest=newest)
+    data = replace(data, diagnosis=diagnosis, newest_lines=newest)
     return _with(instance.name, data, report, ExitCode.NEGATIVE)
 
 

@@ -45,12 +45,12 @@ class Answers:
 class InstanceDiagnosis(LogDiagnosis):
     """`diagnose NAME`: what its record says (None: it runs), what it answers, what its logs show.
 
-    `newest` are the newest lines of the logs of a server that is not well.
+    `newest_lines` are the newest lines of the logs of a server that is not well.
     """
 
     state: Report | None = None
     answers: Answers | None = field(default=None, metadata=written(omit=True))
-    newest: tuple[Evidence, ...] | None = field(default=None, metadata=written(omit=True))
+    newest_lines: tuple[Evidence, ...] | None = field(default=None, metadata=written(omit=True))
 
 
 def first_cause(instance: InstanceDir) -> Result[InstanceDiagnosis]:
@@ -76,7 +76,7 @@ def first_cause(instance: InstanceDir) -> Result[InstanceDiagnosis]:
         since=state.started_at if state else None,
         until=_until(instance, state),
         # Of one that did not die, every error line is worth a look: none of them has ended it.
-        served=state.ready_at if state and "died" in (state.state, state.was) else None,
+        served=state.ready_at if state and "died" in (state.state, state.previous_state) else None,
     )
     if not diagnosis.files and report is None:
         raise PreconditionError.of(
@@ -165,7 +165,7 @@ def _report_of(
         )  # fmt: skip
     if state is None or name in LIVE:
         return None
-    failed = state.state if state.state in UNSUCCESSFUL else state.was
+    failed = state.state if state.state in UNSUCCESSFUL else state.previous_state
     if failed:
         error = state.error
         reason = error.message if error else ""

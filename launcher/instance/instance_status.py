@@ -30,7 +30,7 @@ class Record:
     restarts: int | None = None
     engine_exit: int | None = None
     forced: tuple[str, ...] | None = None
-    was: InstanceState | None = None
+    previous_state: InstanceState | None = None
     pid: int | None = None
     keeper_pid: int | None = None
     processes: int | None = None

@@ -50,7 +50,7 @@ class Down:
     """`down`: what the instance was and is; `note` "" where there is nothing to say."""
 
     state: InstanceState
-    was: InstanceState
+    previous_state: InstanceState
     receipt: Receipt | None = field(default=None, metadata=written(omit=True))
     note: str | None = field(default="", metadata=written(omit=True))
 

@@ -65,7 +65,7 @@ def _acknowledge(instance: InstanceDir, state: State) -> None:
     """The operator acknowledges that it failed or died: it is stopped, without an alarm."""
     if state.state not in UNSUCCESSFUL:
         return
-    state.was = state.state
+    state.previous_state = state.state
     defect = state.enter(InstanceState.STOPPED, keeper_lives=False)
     try:
         events = Events(instance.folder)
@@ -74,7 +74,7 @@ def _acknowledge(instance: InstanceDir, state: State) -> None:
         raise _not_writable(instance, "is not running", error) from None
     if defect is not None:
         events.append("warning", message=defect)
-    events.append("state", state=state.state, was=state.was)
+    events.append("state", state=state.state, previous_state=state.previous_state)
     events.close()
 
 

@@ -152,7 +152,7 @@ def _record(state: State) -> Record:
         restarts=state.restarts,
         engine_exit=state.engine_exit,
         forced=tuple(state.forced),
-        was=state.was,
+        previous_state=state.previous_state,
         pid=state.engine.pid if state.engine else None,
         keeper_pid=state.keeper.pid if state.keeper else None,
         processes=len(state.processes),

@@ -236,7 +236,7 @@ class Run:
             # the engine's has to be known before it is called ready, not a tick later.
             self._discover()
         self._state.evidence[rung.name] = {"message": rung.message, **rung.evidence}
-        self._record.event("rung", name=rung.name, verdict=rung.verdict, message=rung.message)
+        self._record.event("probe", name=rung.name, verdict=rung.verdict, message=rung.message)
         self._noted()
 
     def _last_rung(self) -> Rung | None:

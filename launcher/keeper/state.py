@@ -81,7 +81,7 @@ class State:
     error: EndError | None = None
     exit_code: int | None = None
     receipt: Receipt | None = None
-    was: InstanceState | None = None
+    previous_state: InstanceState | None = field(default=None, metadata=written("was"))
     forced: list[str] = field(default_factory=list)
     schema: str = STATE_SCHEMA
 
@@ -148,7 +148,7 @@ def read_state(folder: Path) -> State | None:
         raise DamagedState(f"{folder / 'state.json'}: {error.strerror}") from None
     try:
         state = decode(State, json.loads(text), schema=STATE_SCHEMA, tolerant=True)
-        for name in (state.state, state.was or state.state):
+        for name in (state.state, state.previous_state or state.state):
             if name not in STORED:
                 raise ValueError(f"the state {name} is never stored")
     except (ValueError, RecursionError) as error:

@@ -130,7 +130,7 @@ class Prediction:
     sequences: int
     host_peak: int
     fits: bool
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -218,21 +218,21 @@ def predict(shape: Shape, card: Card, ask: Ask, costs: Costs) -> Prediction:
     blocks_for_one = int(blocks * ask.prefill_share)
     needed = ask.max_model_len // ask.block_size + costs.spare_blocks
     sequences = min(ask.max_num_seqs, blocks_for_one // needed)
-    why = "fits"
+    reason = "fits"
     if usable <= weights:
-        why = f"the weights alone ({weights / GIB:.1f} GiB) exceed {usable / GIB:.1f} GiB"
+        reason = f"the weights alone ({weights / GIB:.1f} GiB) exceed {usable / GIB:.1f} GiB"
     elif blocks <= 0:
-        why = "nothing is left for the KV cache"
+        reason = "nothing is left for the KV cache"
     elif blocks_for_one < needed:
-        why = f"{ask.max_model_len} tokens need {needed} blocks, {blocks_for_one} are left"
+        reason = f"{ask.max_model_len} tokens need {needed} blocks, {blocks_for_one} are left"
     elif ask.blocks_override is not None and blocks * one_block > max(0, available):
-        why = f"num-gpu-blocks-override {blocks} needs more than is left"
+        reason = f"num-gpu-blocks-override {blocks} needs more than is left"
     # The ranks share the page cache; each shard is there once and once more while it is converted.
     loader_bytes = 2 * shape.largest_file if ask.streamed else shape.checkpoint
     host_peak = loader_bytes + costs.host_base * ask.tensor_parallel
     return Prediction(
         ask, card, terms, weights, available, one_block, blocks, needed, sequences,
-        host_peak, why == "fits", why,
+        host_peak, reason == "fits", reason,
     )  # fmt: skip
 
 

@@ -73,7 +73,7 @@ def memory_plan(
     if prediction.fits:
         return Result("plan", data, profile.name)
     problem = Problem(
-        "does-not-fit", f"{shape.name} does not fit on {card.name}: {prediction.why}",
+        "does-not-fit", f"{shape.name} does not fit on {card.name}: {prediction.reason}",
         profile.where("max-model-len"),
         "more GPUs (tensor-parallel-size), a stronger quantization, or a shorter max-model-len",
     )  # fmt: skip

@@ -247,7 +247,7 @@ def _quantizations(
 
 def _needed(fitter: Fitter, machine: Machine, prediction: Prediction) -> str:
     count = f"{machine.count} x " if machine.count > 1 else ""
-    note = f"DOES NOT FIT on {count}{machine.card.name}: {prediction.why}."
+    note = f"DOES NOT FIT on {count}{machine.card.name}: {prediction.reason}."
     needs = [
         f"{need.gpus} x {need.card.name}"
         + (f" with {need.choice.quantization}" if need.choice.quantization else "")

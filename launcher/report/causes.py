@@ -49,8 +49,8 @@ def _describe(one: CheckRow) -> tuple[tuple[str, ...], str, str | None]:
         return ids, "; ".join(f"{d.id}: {d.title}" for d in one.deviations), None
     if one.findings:
         first = one.findings[0]
-        text = f"expected {first.expected}, got {first.got}"
-        return (first.code, _constant(first.got)), text, first.code
+        text = f"expected {first.expected}, got {first.actual}"
+        return (first.code, _constant(first.actual)), text, first.code
     return (_constant(one.message),), one.message, None
 
 

@@ -47,8 +47,8 @@ def compare(result: Result[JsonObject]) -> str:
         lines.append(f"{letter}  {column.name}  {target.model} {what}".rstrip())
     rows = [["check", *names]]
     for row in data.checks:
-        marks = [LABELS[v].mark if v in LABELS else v for v in row.shown]
-        rows.append([("" if row.same else "* ") + row.check, *marks])
+        marks = [LABELS[v].mark if v in LABELS else v for v in row.outcomes]
+        rows.append([("" if row.equal else "* ") + row.check, *marks])
     rows += [["", *["" for _ in names]], *_numbers(columns)]
     lines += ["", *_aligned(rows), "  * differs between the targets"]
     lines += [
@@ -64,7 +64,9 @@ def compare(result: Result[JsonObject]) -> str:
     lines += cost_lines(names, columns)
     if data.regressions:
         lines.append(f"WORSE than {data.baseline}:")
-        lines += [f"  {r.target}: {r.what} was {r.was}, is {r.now}" for r in data.regressions]
+        lines += [
+            f"  {r.target}: {r.metric} was {r.before}, is {r.after}" for r in data.regressions
+        ]
     elif data.baseline:
         lines.append(f"no worse than {data.baseline}")
     if data.saved:

@@ -27,7 +27,7 @@ def diagnose(result: Result[LogDiagnosis]) -> str:
     data = result.payload
     diagnosis = data.diagnosis
     state = data.state if isinstance(data, InstanceDiagnosis) else None
-    newest = data.newest if isinstance(data, InstanceDiagnosis) else None
+    newest = data.newest_lines if isinstance(data, InstanceDiagnosis) else None
     lines = _state_lines(state) if state else []
     if diagnosis.rule_id:
         lines += [f"{diagnosis.rule_id}  {diagnosis.cause}"]
@@ -84,19 +84,19 @@ def explain(result: Result[Explanation | PageIndex]) -> str:
         return f"{page.text}\n\n{where}"
     if isinstance(page, ExitCodePage):
         head = f"exit code {page.id}: {page.title}"
-        return "\n".join([head, "", *_wrap(page.means), "", *_field("do", page.remedy)])
+        return "\n".join([head, "", *_wrap(page.meaning), "", *_field("do", page.remedy)])
     if isinstance(page, ErrorPage):
         codes = " or ".join(str(one.code) for one in page.exit_codes)
         head = f"{page.id}: an error of ernie-deploy, exit code {codes}"
-        lines = [head, "", *_wrap(page.means), "", *_field("do", page.remedy)]
+        lines = [head, "", *_wrap(page.meaning), "", *_field("do", page.remedy)]
         for one in page.exit_codes:
-            if one.when:
-                lines += _field(f"exit {one.code}", one.when)
+            if one.condition:
+                lines += _field(f"exit {one.code}", one.condition)
         return "\n".join(lines)
     if isinstance(page, CheckPage):
         fast = "one of the fast checks that `up` runs first" if page.fast else "not run by `up`"
         head = f"{page.id}: a check of `ernie-deploy doctor`, {fast}"
-        return "\n".join([head, "", *_field("asks", page.title), *_field("why", page.means)])
+        return "\n".join([head, "", *_field("asks", page.title), *_field("why", page.meaning)])
     return _rule(page)
 
 

@@ -32,7 +32,7 @@ def render_check(
     `anchor` is its name in the page; `is_item` lets the page's filters hide it.
     """
     rate = one.rate
-    draws = f"{rate.passes}/{rate.draws} " if rate.draws > 1 else ""
+    runs = f"{rate.passes}/{rate.runs} " if rate.runs > 1 else ""
     exchanges = "".join(_exchange(e, anchors, verdict_of(one)) for e in one.evidence)
     tags = attribute(one.tags)
     return (
@@ -43,11 +43,11 @@ def render_check(
         f"<summary><span>{mark(verdict_of(one))}</span>"
         f'<span class="name"><b>{escape(one.name)}</b> '
         f'<span class="dim">{escape(one.client)}</span></span>'
-        f'<span class="message">{escape(draws + one.message)}</span>'
+        f'<span class="message">{escape(runs + one.message)}</span>'
         f'<span class="time">{one.seconds:.2f} s'
         f'<a class="anchor" href="#{anchor}" title="Link to this check">#</a></span></summary>'
         f'<div class="inside"><p class="dim">{escape(one.purpose)} &middot; '
-        f"{escape(one.kind)} &middot; needs {escape(', '.join(one.needs) or 'nothing')}</p>"
+        f"{escape(one.kind)} &middot; needs {escape(', '.join(one.requires) or 'nothing')}</p>"
         f"{_findings(one)}{_measures(one)}{exchanges}</div></details>"
     )
 
@@ -55,7 +55,7 @@ def render_check(
 def _findings(one: CheckRow) -> str:
     rows = "".join(
         f"<tr><th>expected</th><td>{escape(f.expected)}</td></tr>"
-        f"<tr><th>got</th><td>{escape(f.got)} "
+        f"<tr><th>got</th><td>{escape(f.actual)} "
         f'<span class="dim">[{escape(f.code)}]</span></td></tr>'
         for f in one.findings
     )

@@ -28,11 +28,11 @@ def render(result: Result[JsonObject]) -> str:
     names = letters(len(columns))
     anchors = Anchors()
     details, places = _details(names, columns, anchors)
-    rows = sorted(data.checks, key=lambda r: (r.same, min(map(_order, r.shown))))
+    rows = sorted(data.checks, key=lambda r: (r.equal, min(map(_order, r.outcomes))))
     counts = {
-        verdict: sum(verdict in row.shown for row in rows) for verdict in (*LABELS, "not run")
+        verdict: sum(verdict in row.outcomes for row in rows) for verdict in (*LABELS, "not run")
     }
-    differing = sum(not row.same for row in rows)
+    differing = sum(not row.equal for row in rows)
     heads = "".join(f'<th scope="col">{n}</th>' for n in names)
     body = "\n".join(
         (
@@ -95,8 +95,8 @@ def _regressions(data: Comparison) -> str:
     if not data.regressions:
         return ""
     rows = "".join(
-        f"<tr><td>{escape(r.target)}</td><td><b>{escape(r.what)}</b></td>"
-        f'<td>{escape(r.was)}</td><td class="fail">{escape(r.now)}</td></tr>'
+        f"<tr><td>{escape(r.target)}</td><td><b>{escape(r.metric)}</b></td>"
+        f'<td>{escape(r.before)}</td><td class="fail">{escape(r.after)}</td></tr>'
         for r in data.regressions
     )
     return (
@@ -109,17 +109,17 @@ def _regressions(data: Comparison) -> str:
 def _row(
     row: ComparedCheck, columns: Sequence[TargetColumn], places: Mapping[tuple[int, str], str]
 ) -> str:
-    difference = "same" if row.same else "differs"
+    difference = "same" if row.equal else "differs"
     cells = ""
-    for number, (column, verdict) in enumerate(zip(columns, row.shown, strict=True)):
+    for number, (column, verdict) in enumerate(zip(columns, row.outcomes, strict=True)):
         anchor = places.get((number, row.check))
         label = f'<a href="#{anchor}">{mark(verdict)}</a>' if anchor else mark(verdict)
-        message = "" if verdict == "pass" and row.same else column.messages.get(row.check)
+        message = "" if verdict == "pass" and row.equal else column.messages.get(row.check)
         message_html = f'<span class="said">{escape(message)}</span>' if message else ""
         cells += f"<td>{label}{message_html}</td>"
     return (
         f'<tr class="{difference}" data-item data-difference="{difference}" '
-        f'data-verdicts="{attribute(row.shown)}">'
+        f'data-verdicts="{attribute(row.outcomes)}">'
         f'<th scope="row">{escape(row.check)}</th>{cells}</tr>'
     )
 

@@ -62,11 +62,12 @@ def down(result: Result[Down]) -> str:
     """The receipt."""
     data = result.payload
     receipt = data.receipt
-    if data.was in (InstanceState.STOPPED, InstanceState.ABSENT):
+    if data.previous_state in (InstanceState.STOPPED, InstanceState.ABSENT):
         line = f"{result.instance} was not running"
         return line + (f" ({data.note})" if data.note else "")
-    if data.was in UNSUCCESSFUL and data.state == InstanceState.STOPPED:
-        return f"{result.instance} was not running (it {data.was}); it counts as stopped now"
+    if data.previous_state in UNSUCCESSFUL and data.state == InstanceState.STOPPED:
+        ended = f"{result.instance} was not running (it {data.previous_state})"
+        return f"{ended}; it counts as stopped now"
     lines = [f"{result.instance} is down: {_receipt(receipt)}"]
     if receipt is not None:
         lines += [f"  left     {item}" for item in receipt.left]
@@ -117,10 +118,10 @@ def _particulars(row: InstanceStatus) -> Iterator[str]:
         yield _fact("forced", f"it was started past the check {', '.join(record.forced)}")
     if since(row):
         yield _fact("for", since(row))
-    if record.was:
-        yield _fact("was", record.was)
+    if record.previous_state:
+        yield _fact("was", record.previous_state)
     error = record.error
-    if error and (row.state in UNSUCCESSFUL or record.was):
+    if error and (row.state in UNSUCCESSFUL or record.previous_state):
         yield _fact("error", f"{error.code}: {error.message}")
         if error.remedy:
             yield _fact("remedy", error.remedy)
@@ -133,7 +134,7 @@ def _fact(name: str, value: object) -> str:
 def version(result: Result[Version]) -> str:
     """Ours, Python's, and the engines'."""
     data = result.payload
-    lines = [f"ernie-deploy {data.ours} (Python {data.python}, home {data.home})"]
+    lines = [f"ernie-deploy {data.ernie_deploy} (Python {data.python}, home {data.home})"]
     lines += [f"{e.engine} {e.version} ({e.path})" for e in data.engines]
     return "\n".join(lines)
 

@@ -91,8 +91,8 @@ def _compared(data: Comparison) -> list[_Suite]:
     suites: list[_Suite] = []
     regressions: dict[str, list[_Case]] = {}
     for one in data.regressions:
-        message = f"{one.what} was {one.was} in {data.baseline}, is {one.now}"
-        name = f"no worse than the baseline: {one.what}"
+        message = f"{one.metric} was {one.before} in {data.baseline}, is {one.after}"
+        name = f"no worse than the baseline: {one.metric}"
         case = _Case(name, 0.0, "failure", "regression", message, message)
         regressions.setdefault(one.target, []).append(case)
     for column in data.targets:
@@ -185,7 +185,7 @@ def _difference(one: ClientDifference) -> _Case:
 
 def _evidence(one: CheckRow) -> str:
     lines = [f"{one.purpose}"]
-    lines += [f"expected {f.expected}\ngot      {f.got} [{f.code}]" for f in one.findings]
+    lines += [f"expected {f.expected}\ngot      {f.actual} [{f.code}]" for f in one.findings]
     for exchange in one.evidence[-EVIDENCE:]:
         status, answer = exchange.status, exchange.response or encode(exchange.events)
         came = f"no answer: {exchange.error}" if status is None else f"HTTP {status}"

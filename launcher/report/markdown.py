@@ -83,6 +83,6 @@ def _check(one: CheckRow) -> list[str]:
     """A check under its cause; the first line names it, the others say what else was wrong."""
     head = f"{cell(one.name)} ({cell(one.client)}): {cell(one.purpose)}"
     rest = one.findings if one.deviations else one.findings[1:]
-    lines = [f"expected {cell(f.expected)}, got {cell(f.got)} ({code(f.code)})" for f in rest]
+    lines = [f"expected {cell(f.expected)}, got {cell(f.actual)} ({code(f.code)})" for f in rest]
     lines += [f"{code(d.id)} ({cell(d.releases)}): {cell(d.source)}" for d in one.deviations]
     return [head, *lines]

@@ -35,14 +35,14 @@ def render(result: Result[JsonObject]) -> str:
     if data.regressions:
         lines += ["", f"## Worse than {cell(data.baseline or '')}", ""]
         lines += table_head("target", "what", "was", "is")
-        lines += [table_row(r.target, r.what, r.was, r.now) for r in data.regressions]
+        lines += [table_row(r.target, r.metric, r.before, r.after) for r in data.regressions]
     elif data.baseline:
         lines += ["", f"No worse than {cell(data.baseline)}."]
     for title, is_same in (("Differences", False), ("The same everywhere", True)):
-        rows = [row for row in data.checks if row.same is is_same]
+        rows = [row for row in data.checks if row.equal is is_same]
         if rows:
             lines += ["", f"## {title}", "", *table_head("check", *names)]
-            lines += [table_row(row.check, *map(_label, row.shown)) for row in rows]
+            lines += [table_row(row.check, *map(_label, row.outcomes)) for row in rows]
     lines += _messages(names, columns)
     lines += ["", "## Speed and tool calls", "", *table_head("figure", *names)]
     lines += [table_row(n.name, *(format_number(n, n.value(c)) for c in columns)) for n in NUMBERS]

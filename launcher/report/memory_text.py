@@ -12,7 +12,7 @@ def memory(data: MemoryPlan) -> str:
     verdict = "fits" if prediction.fits else "does not fit"
     where = f"{request.tensor_parallel} x {prediction.card.name}"
     lines = [
-        f"{shape.name} {verdict} on {where}" + ("" if prediction.fits else f": {prediction.why}")
+        f"{shape.name} {verdict} on {where}" + ("" if prediction.fits else f": {prediction.reason}")
     ]
     lines += ["", f"per GPU ({prediction.card.source})"]
     for term in prediction.terms:

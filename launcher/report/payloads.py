@@ -25,7 +25,7 @@ class InstalledEngine:
 class Version:
     """`version`: of ernie-deploy, of Python, and of what is installed below `home`."""
 
-    ours: str = field(metadata=written("ernie-deploy"))
+    ernie_deploy: str
     python: str
     home: str
     engines: tuple[InstalledEngine, ...] = ()

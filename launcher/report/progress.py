@@ -66,7 +66,7 @@ class ProgressLines:
             self._show_phase(event)
         elif kind == "state":
             self._show_state(event)
-        elif kind == "rung" and event.get("verdict") == "passed":
+        elif kind in ("probe", "rung") and event.get("verdict") == "passed":
             if self._live is not None and self._phase is not None:
                 self._phase_finished(event)
                 self._verb, self._title, self._percent = "proving", "that it answers", None

@@ -152,7 +152,7 @@ def smoke(result: Result[JsonObject], terminal: Terminal) -> str | None:
     data = decode(CheckList, result.payload, "smoke", tolerant=True)
     groups: dict[str, list[tuple[str, str, str]]] = {tag: [] for tag in data.tags}
     for c in data.checks:
-        needs = ", ".join(c.needs) or "nothing"
+        needs = ", ".join(c.requires) or "nothing"
         groups.setdefault(theme_of(c.tags), []).append((c.name, c.purpose, needs))
     columns = (
         Column("CHECK", None, 0, lambda value: ("cyan",)), Column("WHAT IT PROVES", 56),

@@ -33,10 +33,10 @@ class TargetFacts:
 
 @dataclass(frozen=True)
 class Rate:
-    """How many of the draws of a check passed."""
+    """How many of the runs of a check passed."""
 
     passes: int
-    draws: int
+    runs: int
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Finding:
 
     code: str
     expected: str
-    got: str
+    actual: str
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class CheckRow:
     seconds: float
     rate: Rate
     tags: tuple[str, ...] = ()
-    needs: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     measures: Mapping[str, float] = field(default_factory=dict)
     deviations: tuple[KnownDeviation, ...] = ()
@@ -148,7 +148,7 @@ class CheckEntry:
     purpose: str
     kind: str
     tags: tuple[str, ...]
-    needs: tuple[str, ...]
+    requires: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -234,8 +234,8 @@ class ComparedCheck:
 
     check: str
     verdicts: tuple[str, ...]
-    shown: tuple[str, ...]
-    same: bool
+    outcomes: tuple[str, ...]
+    equal: bool
 
 
 @dataclass(frozen=True)
@@ -243,9 +243,9 @@ class Regression:
     """What is worse than in the baseline."""
 
     target: str
-    what: str
-    was: str
-    now: str = field(metadata=written("is"))
+    metric: str
+    before: str
+    after: str
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def listing(data: CheckList) -> str:
     lines = ["checks:"]
     for one in data.checks:
         tags = ", ".join(t for t in one.tags if t != "full") or "full only"
-        needs = ", ".join(one.needs) or "nothing"
+        needs = ", ".join(one.requires) or "nothing"
         lines.append(f"  {one.name:<{width}}  {one.purpose}")
         lines.append(f"  {'':<{width}}  tags: {tags}; needs: {needs}")
     lines += ["", "tags:"]
@@ -89,7 +89,7 @@ def check_lines(
     lines = [head + _rate(one) + one.purpose]
     for finding in one.findings[:FINDINGS]:
         lines.append(f"        expected {finding.expected}")
-        lines.append(f"        got      {finding.got}  [{finding.code}]")
+        lines.append(f"        got      {finding.actual}  [{finding.code}]")
     if len(one.findings) > FINDINGS:
         lines.append(f"        and {len(one.findings) - FINDINGS} more (see --json or --html)")
     if not one.findings:
@@ -120,4 +120,4 @@ def _name(one: CheckRow, several: bool) -> str:
 
 def _rate(one: CheckRow) -> str:
     rate = one.rate
-    return f"[{rate.passes}/{rate.draws}] " if rate.draws > 1 else ""
+    return f"[{rate.passes}/{rate.runs}] " if rate.runs > 1 else ""

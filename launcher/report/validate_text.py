@@ -17,7 +17,7 @@ def validate(result: Result[Validation]) -> str:
     checked = ", ".join(
         f"{n} {what.removesuffix('s') if n == 1 else what}" for n, what in counts if n
     )
-    lines = [f"{data.profile or data.name}: OK for {data.engine}{release} ({data.judged})"]
+    lines = [f"{data.profile or data.name}: OK for {data.engine}{release} ({data.checked_against})"]
     if checked:
         lines.append(f"  checked: {checked}")
     lines += [f"  note: {note}" for note in data.notes]

@@ -40,7 +40,7 @@ def test_two_servers_side_by_side(prompts: list[str]) -> None:
     data = json.loads(done.stdout)["data"]
     (row,) = [r for r in data["checks"] if r["check"] == "tool-call"]
     assert row["verdicts"][0] == "pass"
-    assert not row["same"]
+    assert not row["equal"]
     assert [t["tools"]["trigger_rate"] for t in data["targets"]] == [0.5, 0.5]
     assert [t["tools"]["schema_accuracy"] for t in data["targets"]] == [1.0, 0.0]
     assert data["targets"][1]["tools"]["agreement"] == 1.0
@@ -125,7 +125,7 @@ def test_a_baseline_that_cannot_be_stored_afterwards_does_not_hide_the_compariso
     assert [e["code"] for e in envelope["errors"]] == ["baseline-not-written"]
     assert envelope["data"]["saved"] is None
     assert envelope["data"]["checks"] == [
-        {"check": "chat", "verdicts": ["pass"], "shown": ["pass"], "same": True}
+        {"check": "chat", "verdicts": ["pass"], "outcomes": ["pass"], "equal": True}
     ]
 
 

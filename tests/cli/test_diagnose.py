@@ -143,7 +143,7 @@ def test_an_instance_by_name(run_cli: Callable[..., Ran], home: Path) -> None:
     assert ran.rc == 1, ran.output()
     assert ran.json["instance"] == "one"
     assert ran.json["data"]["rule"] == "ED-FD-QUANTIZATION-INVALID"
-    alternatives = [finding["rule"] for finding in ran.json["data"]["others"]]
+    alternatives = [finding["rule"] for finding in ran.json["data"]["alternatives"]]
     assert alternatives == ["ED-FD-WORKER-LAUNCH-FAILED"]
 
 

@@ -58,7 +58,7 @@ def test_every_exit_code_has_a_page() -> None:
     for code in ExitCode:
         page = as_json(pages.page(("exit-code", str(int(code)))))
         assert page["title"]
-        assert page["means"]
+        assert page["meaning"]
         assert page["remedy"]
 
 
@@ -69,7 +69,7 @@ def test_every_rule_and_every_check_has_a_page() -> None:
             assert page["id"] == entry.id
             assert page["cause"]
     for check in doctor.every_check():
-        assert as_json(pages.page((check.id,)))["means"] == check.why
+        assert as_json(pages.page((check.id,)))["meaning"] == check.why
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_json_is_one_envelope() -> None:
     with serve(DEFECTS["usage-missing"]) as server:
         done = run(server.url, "--check", "usage", "--json")
     envelope = json.loads(done.stdout)
-    assert envelope["schema"] == "ernie-deploy/1"
+    assert envelope["schema"] == "ernie-deploy/2"
     assert envelope["command"] == "smoke"
     assert envelope["exit_code"] == done.return_value == 1
     assert [(e["code"], e["message"]) for e in envelope["errors"]] == [
@@ -219,7 +219,7 @@ def test_the_list_as_json_and_of_one_tag() -> None:
         "purpose": "GET /health is exactly 200",
         "kind": "protocol",
         "tags": ["full", "quick"],
-        "needs": ["health"],
+        "requires": ["health"],
     }
     assert set(TAGS) <= set(data["tags"])
     tools = json.loads(run("--list", "--tag", "tools", "--json").stdout)["data"]["checks"]

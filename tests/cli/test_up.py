@@ -41,7 +41,7 @@ def test_json_lines_and_the_envelope_last(rig: Rig) -> None:
     assert [(p["phase"], p["percent"]) for p in phases] == [("import", None), ("weights", 50.0)]
     envelope = ran.json
     assert (envelope["schema"], envelope["command"], envelope["instance"]) == (
-        "ernie-deploy/1", "up", "one",
+        "ernie-deploy/2", "up", "one",
     )  # fmt: skip
     evidence = envelope["data"]["evidence"]
     assert list(evidence) == ["listening", "health", "models", "settings", "completion"]

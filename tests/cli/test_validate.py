@@ -43,7 +43,9 @@ def test_a_right_profile_is_judged_against_every_release_it_admits(card: Path) -
     assert (code, data["errors"]) == (0, [])
     assert data["data"]["engine"] == "fastdeploy"
     assert data["data"]["release"] is None
-    assert data["data"]["judged"].startswith("not installed: every known release that >=2.2")
+    assert data["data"]["checked_against"].startswith(
+        "not installed: every known release that >=2.2"
+    )
 
 
 def test_one_release_can_be_named_and_translations_are_told(card: Path) -> None:

@@ -19,7 +19,7 @@ def test_a_full_answer() -> None:
     )  # fmt: skip
     assert as_json(answer) == {
         "rule": "ED-Y", "kind": "gpu", "cause": "a cause", "remedy": "a remedy", "retry": False,
-        "evidence": EVIDENCE_JSON, "others": [FINDING_JSON], "first_errors": [EVIDENCE_JSON],
+        "evidence": EVIDENCE_JSON, "alternatives": [FINDING_JSON], "first_errors": [EVIDENCE_JSON],
         "files": 3, "bytes": 4096, "notes": ["a note"],
     }  # fmt: skip
 
@@ -27,7 +27,7 @@ def test_a_full_answer() -> None:
 def test_an_answer_without_evidence() -> None:
     answer = Diagnosis(None, "unknown", "look", True)
     assert as_json(answer)["evidence"] is None
-    assert (as_json(answer)["others"], as_json(answer)["first_errors"]) == ([], [])
+    assert (as_json(answer)["alternatives"], as_json(answer)["first_errors"]) == ([], [])
     assert as_json(Finding("ED-X", "no", "yes", True, "", None))["evidence"] is None
 
 

@@ -10,26 +10,26 @@ from tests.support.decoded import JsonDict
 def test_cards_in_order(examine: Examine, gpus: Gpus) -> None:
     gpus(card(), card())
     findings = examine(**{"tensor-parallel-size": 2})
-    assert findings["driver"].answer == "PASS"
+    assert findings["driver"].status == "PASS"
     assert "CUDA up to 12.4" in findings["driver"].evidence
-    assert findings["gpu-count"].answer == "PASS"
-    assert findings["gpu-memory"].answer == "PASS"
+    assert findings["gpu-count"].status == "PASS"
+    assert findings["gpu-memory"].status == "PASS"
     # An installed wheel does not tell for which architecture it was built.
-    assert findings["gpu-architecture"].answer == "UNKNOWN"
+    assert findings["gpu-architecture"].status == "UNKNOWN"
     assert "80_90" in findings["gpu-architecture"].evidence
 
 
 def test_no_driver(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     finding = examine()["driver"]
-    assert finding.answer == "FAIL"
+    assert finding.status == "FAIL"
     assert "nvidia-smi is not on PATH" in finding.evidence
 
 
 def test_a_machine_without_a_gpu_is_not_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     findings = {f.check: f for f in doctor.run(doctor.machine())}
-    assert findings["driver"].answer == "UNKNOWN"
+    assert findings["driver"].status == "UNKNOWN"
     assert "nvidia-smi is not on PATH" in findings["driver"].evidence
 
 
@@ -54,7 +54,7 @@ def test_the_devices_that_the_caller_lets_the_server_see(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", inherited)
     finding = examine(**keys)["visible-devices"]
-    assert finding.answer == answer, finding
+    assert finding.status == answer, finding
     assert finding.fast, "`up` refuses on it"
     if answer == "FAIL":
         assert "gpus: [" in (finding.remedy or "")
@@ -75,9 +75,9 @@ def test_a_wrong_profile_is_one_failed_check_and_no_defect(
 ) -> None:
     gpus(card())
     findings = examine(model="baidu/ERNIE-4.5-0.3B-Paddle", **{"engine-args": arguments})
-    assert findings["profile"].answer == "FAIL"
-    assert findings["memory-plan"].answer == "UNKNOWN"
-    assert findings["gpu-count"].answer == "PASS"
+    assert findings["profile"].status == "FAIL"
+    assert findings["memory-plan"].status == "UNKNOWN"
+    assert findings["gpu-count"].status == "PASS"
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_wrong_profile_is_one_failed_check_and_no_defect(
 )
 def test_drivers(driver: str, cuda: int, answer: str, examine: Examine, gpus: Gpus) -> None:
     gpus(card(), driver=driver, cuda=cuda)
-    assert examine()["driver"].answer == answer
+    assert examine()["driver"].status == answer
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_drivers(driver: str, cuda: int, answer: str, examine: Examine, gpus: Gp
 def test_too_few_cards(keys: JsonDict, expected: str, examine: Examine, gpus: Gpus) -> None:
     gpus(card(), card())
     finding = examine(engine="fastdeploy", **keys)["gpu-count"]
-    assert finding.answer == "FAIL"
+    assert finding.status == "FAIL"
     assert expected in finding.evidence
 
 
@@ -112,30 +112,30 @@ def test_cards_without_a_wheel(
 ) -> None:
     gpus(card(name, capability))
     finding = examine()["gpu-architecture"]
-    assert finding.answer == "FAIL"
+    assert finding.status == "FAIL"
     assert name in finding.evidence
 
 
 def test_cards_of_two_kinds(examine: Examine, gpus: Gpus) -> None:
     gpus(card("A100", (8, 0)), card("L20", (8, 9)))
     finding = examine()["gpu-architecture"]
-    assert finding.answer == "FAIL"
+    assert finding.status == "FAIL"
     assert "80_90" in finding.evidence
     assert "86_89" in finding.evidence
-    assert examine(model="/", gpus=[1])["gpu-architecture"].answer == "UNKNOWN"
+    assert examine(model="/", gpus=[1])["gpu-architecture"].status == "UNKNOWN"
 
 
 def test_memory_that_others_hold(examine: Examine, gpus: Gpus) -> None:
     gpus(card(free=10 * GIB, processes=((4242, 69 * GIB), (4243, None))))
     finding = examine()["gpu-memory"]
-    assert finding.answer == "FAIL"
+    assert finding.status == "FAIL"
     assert "pid 4242 69.0 GiB, pid 4243" in finding.evidence
     gpus(card(free=70 * GIB, processes=((4242, 9 * GIB),)))
-    assert examine(model="/")["gpu-memory"].answer == "WARN"
+    assert examine(model="/")["gpu-memory"].status == "WARN"
 
 
 def test_a_model_that_does_not_fit(examine: Examine, gpus: Gpus) -> None:
     gpus(card("RTX 3060", (8, 6), 12 * GIB, 12 * GIB))
     findings = examine(model="baidu/ERNIE-4.5-21B-A3B-Paddle")
-    assert findings["memory-plan"].answer == "FAIL"
+    assert findings["memory-plan"].status == "FAIL"
     assert "does not fit" in findings["memory-plan"].evidence

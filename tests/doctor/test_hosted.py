@@ -24,7 +24,7 @@ def examined(run_cli: Callable[..., Ran], tmp_path: Path) -> Callable[[str], dic
         ran = run_cli("doctor", "--json", str(path))
         assert "top-secret" not in ran.output()
         findings = {f["check"]: f for f in ran.json["data"]["findings"]}
-        assert ran.rc == int(any(f["answer"] == "FAIL" for f in findings.values())), ran.output()
+        assert ran.rc == int(any(f["status"] == "FAIL" for f in findings.values())), ran.output()
         return findings
 
     return run
@@ -35,7 +35,7 @@ def test_an_endpoint_that_answers(examined: Any, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         finding = examined(f"http://127.0.0.1:{server.getsockname()[1]}/v1")
     # Nothing is asked of this machine: no engine, hub, memory or port of it plays a part.
-    assert {name: f["answer"] for name, f in finding.items()} == {
+    assert {name: f["status"] for name, f in finding.items()} == {
         "profile": "PASS",
         "hosted-endpoint": "PASS",
         "hosted-key": "PASS",
@@ -44,13 +44,13 @@ def test_an_endpoint_that_answers(examined: Any, tmp_path: Path) -> None:
 
 def test_neither_endpoint_nor_key(examined: Any) -> None:
     finding = examined(f"http://127.0.0.1:{free_port()}/v1")
-    assert finding["hosted-endpoint"]["answer"] == "FAIL"
+    assert finding["hosted-endpoint"]["status"] == "FAIL"
     assert "refused" in finding["hosted-endpoint"]["evidence"]
-    assert finding["hosted-key"]["answer"] == "FAIL"
+    assert finding["hosted-key"]["status"] == "FAIL"
     assert "cannot be read" in finding["hosted-key"]["evidence"]
 
 
 def test_a_name_behind_a_proxy_is_unknown(examined: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://proxy.invalid:3128")
     finding = examined("https://far.invalid/v1")["hosted-endpoint"]
-    assert (finding["answer"], finding["evidence"][:11]) == ("UNKNOWN", "far.invalid")
+    assert (finding["status"], finding["evidence"][:11]) == ("UNKNOWN", "far.invalid")

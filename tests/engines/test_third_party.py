@@ -61,7 +61,7 @@ def test_it_is_validated_planned_and_examined(zoo: Zoo) -> None:
     assert memory.json["data"]["prediction"]["blocks"] == 10_000
 
     narrow = zoo.run("doctor", good, "--set=engine-args.perch=2", "--json")
-    answers = {f["check"]: f["answer"] for f in narrow.json["data"]["findings"]}
+    answers = {f["check"]: f["status"] for f in narrow.json["data"]["findings"]}
     assert answers["perch"] == "FAIL"
     assert answers["timeouts"] == "UNKNOWN"  # its own start is known, the model's size is not
     assert answers["ports"] == answers["engine"] == "PASS"

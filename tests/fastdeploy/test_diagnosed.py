@@ -46,7 +46,7 @@ def test_a_worker_that_stands_still(fastdeploy: Make) -> None:
     assert "ED-FD-WORKER-SILENT  the worker's heartbeat is over 30 s old" in ran.stdout
     assert "restart the instance" in summary_of(ran.stdout)
     assert data["rule"] == "ED-FD-WORKER-SILENT"
-    assert data["newest"], "where its logs ended"
+    assert data["newest_lines"], "where its logs ended"
 
 
 def test_completions_that_hang_while_health_is_200(fastdeploy: Make) -> None:

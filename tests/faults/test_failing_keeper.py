@@ -73,7 +73,7 @@ def live(rig: Rig, env: dict[str, str]) -> None:
     message_of(down)
     if engine is not None:
         assert not alive(engine)
-        assert down.json["data"]["was"] == "ready", down.output()
+        assert down.json["data"]["previous_state"] == "ready", down.output()
     if down.rc:
         # What could not be removed was said, and can be removed by now.
         assert down.json["data"]["receipt"]["left"], down.output()

@@ -48,11 +48,11 @@ def test_a_killed_keeper_is_seen_and_cleaned_up_by_down(rig: Rig, phase: str) ->
 
     down = rig.down()
 
-    assert down.json["data"]["was"] == "lost"
+    assert down.json["data"]["previous_state"] == "lost"
     assert down.json["data"]["receipt"]["left"] == []
     assert rig.stored()["state"] == "stopped"
     again = rig.run("down", "one", "--json")
-    assert (again.rc, again.json["data"]["was"]) == (0, "stopped")
+    assert (again.rc, again.json["data"]["previous_state"]) == (0, "stopped")
 
 
 def test_an_engine_ends_with_its_killed_keeper(rig: Rig) -> None:
@@ -107,7 +107,7 @@ def test_a_damaged_state_of_a_killed_keeper(rig: Rig, text: str) -> None:
     assert status.json["data"]["instances"][0]["state"] == "damaged"
 
     down = rig.down()
-    assert down.json["data"]["was"] == "damaged"
+    assert down.json["data"]["previous_state"] == "damaged"
 
 
 def test_up_over_a_damaged_state_cleans_and_starts(rig: Rig) -> None:
@@ -183,7 +183,7 @@ def test_after_a_reboot_it_is_lost_until_somebody_acknowledges_it(rig: Rig, was:
 
     if was != "ready":
         down = rig.run("down", "one", "--json")
-        assert (down.rc, down.json["data"]["was"]) == (0, "lost"), down.output()
+        assert (down.rc, down.json["data"]["previous_state"]) == (0, "lost"), down.output()
         assert rig.run("status", "--json").rc == 0
     assert alive(stranger)
     rig.up()

@@ -293,5 +293,5 @@ def test_a_state_that_names_a_strangers_process_as_keeper_harms_nobody(rig: Rig)
         down = rig.run("down", "one", "--json")
     finally:
         signal.signal(signal.SIGTERM, before)
-    assert (down.rc, down.json["data"]["was"]) == (0, "lost"), down.output()
+    assert (down.rc, down.json["data"]["previous_state"]) == (0, "lost"), down.output()
     assert arrived == []

@@ -117,7 +117,7 @@ def test_a_certain_verdict_is_not_outranked_by_a_line(
     assert result.exit_code is ExitCode.NEGATIVE
     assert (data["rule"], data["evidence"], data["retry"]) == (None, None, False)
     assert (data["cause"], data["remedy"]) == (f"one has failed: why: {code}", "do it")
-    assert {one["rule"] for one in data["others"]} == {
+    assert {one["rule"] for one in data["alternatives"]} == {
         rule.id for rule in RULES if rule.pattern in lines
     }
 
@@ -128,7 +128,7 @@ def test_a_certain_line_is_the_rule_that_the_keeper_saw(tmp_path: Path) -> None:
     cause = instance(tmp_path, lines, state="failed", error=error("ED-X-CAUSE"))
     data = as_json(first_cause(cause).payload)
     assert (data["rule"], data["cause"]) == ("ED-X-CAUSE", "layer 7 is bad")
-    assert [one["rule"] for one in data["others"]] == ["ED-X-OTHER"]
+    assert [one["rule"] for one in data["alternatives"]] == ["ED-X-OTHER"]
     assert data["retry"] is False, "what the keeper decided"
 
 
@@ -149,7 +149,7 @@ def test_of_a_killed_keeper_its_guards_note_counts(state: str, tmp_path: Path) -
     with cause.engine_log.open("a") as log:
         log.write("ValueError: layer 7\n")
     data = as_json(first_cause(cause).payload)
-    assert (data["rule"], data["others"]) == (None, [])
+    assert (data["rule"], data["alternatives"]) == (None, [])
     os.unlink(cause.logs / log_lengths.NAME)
     log_lengths.write(cause.logs, "one:0", {})
     assert first_cause(cause).payload.diagnosis.rule_id == "ED-X-CAUSE", (

@@ -37,7 +37,7 @@ def test_the_result_is_the_last_event(keeping: Keeping) -> None:
     keeping.on_stop = stop
     result = teardown.down(InstanceDir(keeping.folder))
     assert result.exit_code is ExitCode.DONE
-    assert (result.payload.state, result.payload.was) == ("stopped", "loading")
+    assert (result.payload.state, result.payload.previous_state) == ("stopped", "loading")
     assert result.payload.receipt is not None
     assert result.payload.receipt.processes == 0
     assert keeping.stopped == ["down"]
@@ -53,7 +53,7 @@ def test_an_older_keeper_that_tells_neither_deadline_nor_end_is_read_from_its_st
     keeping.on_stop = stop
     result = teardown.down(InstanceDir(keeping.folder))
     assert result.exit_code is ExitCode.DONE
-    assert (result.payload.state, result.payload.was) == ("stopped", "loading")
+    assert (result.payload.state, result.payload.previous_state) == ("stopped", "loading")
 
 
 def test_the_keepers_deadline_is_the_one_that_passes(keeping: Keeping) -> None:

@@ -147,7 +147,7 @@ def test_every_published_minimum_fits_and_half_of_it_does_not(
         if (model, name, quantization) in ONE_SEQUENCE:
             assert fewer.sequences <= 1
             return
-        assert fewer.fits == ((model, name, quantization) in MORE_THAN_NEEDED), fewer.why
+        assert fewer.fits == ((model, name, quantization) in MORE_THAN_NEEDED), fewer.reason
 
 
 @pytest.mark.parametrize("model", sorted({row[0] for row in rows()}))
@@ -186,7 +186,7 @@ def test_the_largest_lengths_and_sequences_just_fit_and_one_block_more_does_not(
 def test_too_little_is_said_with_its_reason(shapes: Shapes) -> None:
     a10 = predict(shapes("table", "ERNIE-4.5-21B-A3B"), "a10-24g", "bf16", 1)
     assert not a10.fits
-    assert a10.why.startswith("the weights alone (40.7 GiB) exceed 20.2 GiB")
+    assert a10.reason.startswith("the weights alone (40.7 GiB) exceed 20.2 GiB")
     assert a10.weights / GIB == pytest.approx(40.66, abs=0.01)
 
 
@@ -231,7 +231,7 @@ def test_the_account_of_one_rank_term_by_term() -> None:
     assert prediction.blocks == available // prediction.block_bytes
     assert (prediction.needed, prediction.sequences) == (1_000 // 64 + 2, 3)
     assert prediction.host_peak == 2 * 2_000_000 + 2 * 1_000_000
-    assert (prediction.fits, prediction.why) == (True, "fits")
+    assert (prediction.fits, prediction.reason) == (True, "fits")
     whole = memory.predict(SMALL, prediction.card, replace(ask, streamed=False), COSTS)
     assert whole.host_peak == SMALL.checkpoint + 2 * 1_000_000
 
@@ -305,7 +305,7 @@ def test_each_reason_begins_where_the_one_before_ends(
     share = 0.2 if changes.get("blocks_override") == 16 else 1.0
     ask = Ask(1, None, 128, 1, 1, utilization=1.0, prefill_share=share, **changes)
     prediction = memory.predict(SMALL, Card("c", total, "a test"), ask, COSTS)
-    assert (prediction.why, prediction.fits) == (why, why == "fits")
+    assert (prediction.reason, prediction.fits) == (why, why == "fits")
 
 
 def test_blocks_that_fit_exactly_are_not_too_many() -> None:

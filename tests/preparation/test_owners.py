@@ -78,17 +78,17 @@ def test_a_port_of_a_dead_instance_is_its_own_trace(rig: Rig) -> None:
     assert "`ernie-deploy down one`" in error["remedy"]
 
     result = finding(rig.run("doctor", two, "--fast", "--json"), "ports")
-    assert result["answer"] == "FAIL"
+    assert result["status"] == "FAIL"
     assert "what is left of the instance one" in result["evidence"]
     assert "`ernie-deploy down one`" in result["remedy"]
     assert "stop that process" not in result["remedy"]
 
     one = rig.profile("one", script=TOUGH, ports={"api": port})
     result = finding(rig.run("doctor", one, "--fast", "--json"), "ports")
-    assert result["answer"] == "WARN", "`up` of the same instance cleans up first"
+    assert result["status"] == "WARN", "`up` of the same instance cleans up first"
     rig.down()
     result = finding(rig.run("doctor", two, "--fast", "--json"), "ports")
-    assert result["answer"] == "PASS"
+    assert result["status"] == "PASS"
 
 
 def test_a_port_of_a_living_sibling_is_not_offered_for_anything(rig: Rig) -> None:

@@ -59,7 +59,7 @@ def test_every_model_on_every_card_is_valid_and_fits_or_says_what_is_needed(
         shape, find_card(card).card, facts.ask(written, None), facts.costs()
     )
     needed = TOO_LARGE.get((model, card))
-    assert prediction.fits == got.fits == (needed is None), prediction.why
+    assert prediction.fits == got.fits == (needed is None), prediction.reason
     if needed:
         assert any(note.startswith("DOES NOT FIT") and needed in note for note in got.notes)
         assert "DOES NOT FIT" in got.text

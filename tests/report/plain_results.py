@@ -20,11 +20,11 @@ _ABSENT = {"name": "gone", "state": "absent", "note": "there is no such instance
 _CHECK = {
     "name": "chat", "client": "openai", "seconds": 0.25, "verdict": "pass", "message": "42",
     "purpose": "a question gets an answer", "findings": [], "deviations": [],
-    "rate": {"passes": 1, "draws": 1}, "kind": "server", "tags": ["quick"], "needs": ["chat"],
+    "rate": {"passes": 1, "runs": 1}, "kind": "server", "tags": ["quick"], "requires": ["chat"],
 }  # fmt: skip
 _FAIL = {
     **_CHECK, "name": "usage", "verdict": "fail", "message": "wrong",
-    "findings": [{"code": "sum", "expected": "3", "got": "4"}],
+    "findings": [{"code": "sum", "expected": "3", "actual": "4"}],
 }  # fmt: skip
 _COUNTS = {"pass": 1, "fail": 1, "inconclusive": 0, "could not check": 0, "known deviation": 0}
 
@@ -54,7 +54,9 @@ RESULTS: dict[str, Result[Any]] = {
         "rules": [{"id": "ED-A", "cause": "the cause of it " * 10}],
     }),
     "smoke-list": result("smoke", {
-        "checks": [{"name": "chat", "purpose": "an answer", "tags": ["quick"], "needs": ["chat"]}],
+        "checks": [
+            {"name": "chat", "purpose": "an answer", "tags": ["quick"], "requires": ["chat"]},
+        ],
         "tags": {"quick": "the ones that run by default"},
     }),
     "smoke": result("smoke", {
@@ -65,8 +67,8 @@ RESULTS: dict[str, Result[Any]] = {
     }, "chat", ExitCode.NEGATIVE, (Problem("checks-failed", "fail: usage"),)),
     "doctor": result("doctor", {
         "findings": [
-            {"check": "gpu", "answer": "PASS", "evidence": "8 GPUs", "why": "", "remedy": None},
-            {"check": "disk", "answer": "FAIL", "evidence": "full", "why": "w", "remedy": "rm"},
+            {"check": "gpu", "status": "PASS", "evidence": "8 GPUs", "reason": "", "remedy": None},
+            {"check": "disk", "status": "FAIL", "evidence": "full", "reason": "w", "remedy": "rm"},
         ],
         "counts": {"PASS": 1, "WARN": 0, "FAIL": 1, "UNKNOWN": 0},
     }, None, ExitCode.NEGATIVE),

@@ -38,7 +38,7 @@ def exchange(**changes: object) -> JsonDict:
 
 
 def finding(got: str, code: str = "status", expected: str = "status 200") -> dict[str, str]:
-    return {"code": code, "expected": expected, "got": got}
+    return {"code": code, "expected": expected, "actual": got}
 
 
 def check(name: str, verdict: str = "pass", **changes: object) -> JsonDict:
@@ -51,11 +51,11 @@ def check(name: str, verdict: str = "pass", **changes: object) -> JsonDict:
         "purpose": f"what {name} is for",
         "kind": "protocol",
         "tags": ["full", "quick"],
-        "needs": [],
+        "requires": [],
         "verdict": verdict,
         "message": f"{name} was looked at",
         "seconds": 0.25,
-        "rate": {"passes": int(verdict == "pass"), "draws": 1},
+        "rate": {"passes": int(verdict == "pass"), "runs": 1},
         "findings": findings,
         "deviations": [DEVIATION] if is_known else [],
         "measures": {},

@@ -53,7 +53,7 @@ def commands(text: str) -> list[str]:
 
 def result(text: str) -> Result[Any]:
     """A run in which every text that is not ours is `text`."""
-    finding = {"code": text, "expected": text, "got": text}
+    finding = {"code": text, "expected": text, "actual": text}
     exchange = {
         "number": 1,
         "client": text,
@@ -74,11 +74,11 @@ def result(text: str) -> Result[Any]:
         "client": text,
         "purpose": text,
         "kind": "plumbing",
-        "needs": [text],
+        "requires": [text],
         "verdict": "fail",
         "message": text,
         "seconds": 0.1,
-        "rate": {"passes": 0, "draws": 1},
+        "rate": {"passes": 0, "runs": 1},
         "findings": [finding],
         "deviations": [],
         "measures": {},

@@ -53,7 +53,7 @@ PAGES: dict[str, Result[Any]] = {
         column("new", *EVERY_VERDICT),
         column("old", check("passes", "fail"), check("fails", "fail"), problem="silent"),
         baseline="base.json",
-        regressions=[{"target": "old", "what": "passes", "was": "pass", "is": "fail"}],
+        regressions=[{"target": "old", "metric": "passes", "before": "pass", "after": "fail"}],
     ),
 }
 
@@ -217,8 +217,8 @@ def test_a_failure_and_a_known_deviation_differ() -> None:
         column("new", check("tools", "fail")), column("old", check("tools", "fail", known=True))
     )
     (row,) = result.payload["checks"]
-    assert row["shown"] == ["fail", "known deviation"]
-    assert not row["same"]
+    assert row["outcomes"] == ["fail", "known deviation"]
+    assert not row["equal"]
     source = html_compare.render(result)
     assert ">FAIL<" in source
     assert ">KNOWN DEVIATION<" in source

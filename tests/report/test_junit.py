@@ -19,7 +19,7 @@ from tests.report.results import (
     smoke_result,
 )
 
-REGRESSION = {"target": "old", "what": "chat", "was": "pass", "is": "fail"}
+REGRESSION = {"target": "old", "metric": "chat", "before": "pass", "after": "fail"}
 
 RESULTS = {
     "every verdict": smoke_result(*EVERY_VERDICT),

@@ -15,6 +15,10 @@ from tests.report.verb_results import TEXTS
 from tests.support.payloads import PAYLOADS, kind_of
 
 EVERY: dict[str, Result[Any]] = {**TEXTS, **{f"plain-{name}": one for name, one in RESULTS.items()}}
+OF_FIRST_SCHEMA = {
+    "was", "is", "what", "answer", "why", "means", "when", "judged", "got", "draws", "needs",
+    "same", "shown", "others", "newest", "ernie-deploy",
+}  # fmt: skip
 WITH_PAYLOAD = [name for name, one in EVERY.items() if one.data is not None]
 
 
@@ -39,6 +43,20 @@ def test_a_payload_is_read_back_from_its_json(name: str) -> None:
     if not isinstance(result.data, dict):
         assert payload == result.data
     assert encode(payload) == data
+
+
+def keys_of(value: object) -> set[str]:
+    """Every key of a JSON value, at any depth."""
+    if isinstance(value, dict):
+        return {*value, *(key for one in value.values() for key in keys_of(one))}
+    return {key for one in value for key in keys_of(one)} if isinstance(value, list) else set()
+
+
+@pytest.mark.parametrize("name", WITH_PAYLOAD)
+def test_no_key_is_one_of_the_first_schema(name: str) -> None:
+    """`ernie-deploy/2` renamed them, see CHANGELOG.md."""
+    data = json.loads(json.dumps(EVERY[name].envelope()))["data"]
+    assert not keys_of(data) & OF_FIRST_SCHEMA
 
 
 @pytest.mark.parametrize("name", WITH_PAYLOAD)

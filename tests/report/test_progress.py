@@ -31,8 +31,8 @@ START = [
     load(5, 19.5),
     load(6, 99.0),
     load(7, 100.0),
-    event(8, "rung", verdict="waiting", name="health", message="not yet"),
-    event(9, "rung", verdict="passed", name="health", message="GET /health answered 200"),
+    event(8, "probe", verdict="waiting", name="health", message="not yet"),
+    event(9, "probe", verdict="passed", name="health", message="GET /health answered 200"),
     event(9.5, "signal", pid=1),
     event(10, "state", state="ready", base_url="http://127.0.0.1:8180/v1"),
 ]
@@ -73,6 +73,13 @@ def test_trouble_is_a_line_each_and_steers_no_terminal() -> None:
         "    3.0 s  restart      number 2 in 1.5 s\n"
         "    4.0 s  stopping     taking down what was started\n"
     )
+
+
+def test_the_probe_of_an_older_keeper_is_shown_too() -> None:
+    """It was started before `rung` became `probe`, and runs on."""
+    older = event(0, "rung", verdict="passed", name="health", message="GET /health answered 200")
+    expected = "    0.0 s  health       GET /health answered 200\n"
+    assert shown(io.StringIO(), [older]) == expected
 
 
 class Screen(io.StringIO):

@@ -32,7 +32,7 @@ def diagnosis(**changes: object) -> Result[Any]:
     data = {
         "rule": "ED-FD-CUDA-OOM", "kind": "failure", "cause": "the GPU has no memory left",
         "remedy": "lower gpu-memory-utilization", "retry": False, "evidence": EVIDENCE,
-        "others": [], "first_errors": [], "files": 2, "bytes": 1_540_000, "notes": [],
+        "alternatives": [], "first_errors": [], "files": 2, "bytes": 1_540_000, "notes": [],
         "source": "/logs",
     }  # fmt: skip
     return result("diagnose", {**data, **changes}, "ernie")
@@ -61,7 +61,7 @@ DIAGNOSES = {
     "diagnose": diagnosis(),
     "diagnose-retry": diagnosis(
         retry=True, kind="symptom", evidence=NO_LINE, files=1, notes=["x.log was not read"],
-        others=[
+        alternatives=[
             {"rule": "ED-B", "cause": "also this", "evidence": EVIDENCE},
             {"rule": "ED-C", "cause": "and this", "evidence": None},
         ],
@@ -72,20 +72,22 @@ DIAGNOSES = {
         first_errors=[EVIDENCE, {**EVIDENCE, "line": 9}],
     ),
     "diagnose-state": diagnosis(
-        rule=None, kind="", evidence=None, remedy="look at the log", newest=[EVIDENCE],
+        rule=None, kind="", evidence=None, remedy="look at the log", newest_lines=[EVIDENCE],
         state={"message": "ernie has died", "where": "/logs/x", "remedy": "look at the log"},
     ),
     "diagnose-state-and-rule": diagnosis(
         state={"message": "ernie has died", "where": None, "remedy": None}
     ),
     "explain-runbook": page("runbook", path="does-not-start.md", text="# It does not start"),
-    "explain-exit-code": page("exit-code", title="busy", means="m " * 60, remedy="wait"),
+    "explain-exit-code": page("exit-code", title="busy", meaning="m " * 60, remedy="wait"),
     "explain-error": page(
-        "error", means="it is locked", remedy="wait",
-        exit_codes=[{"code": 3, "when": ""}, {"code": 5, "when": "the time is over"}],
+        "error", meaning="it is locked", remedy="wait",
+        exit_codes=[{"code": 3, "condition": ""}, {"code": 5, "condition": "the time is over"}],
     ),
-    "explain-check": page("check", fast=True, title="is there a GPU?", means="it needs one"),
-    "explain-slow-check": page("check", fast=False, title="is there a GPU?", means="it needs one"),
+    "explain-check": page("check", fast=True, title="is there a GPU?", meaning="it needs one"),
+    "explain-slow-check": page(
+        "check", fast=False, title="is there a GPU?", meaning="it needs one"
+    ),
     "explain-rule": rule(),
     "explain-common-rule": rule(
         engine="common", releases=[], retry=False, exit_code=None, sample="", before=""
@@ -102,15 +104,18 @@ DIAGNOSES = {
 DOCTOR = {
     "doctor": result("doctor", {
         "findings": [
-            {"check": "gpu", "answer": "PASS", "evidence": "one", "why": "x", "remedy": "y"},
-            {"check": "shm", "answer": "FAIL", "evidence": "64 MB", "why": "small", "remedy": "y"},
-            {"check": "time", "answer": "WARN", "evidence": "1 s", "why": "short", "remedy": ""},
+            {"check": "gpu", "status": "PASS", "evidence": "one", "reason": "x", "remedy": "y"},
+            {
+                "check": "shm", "status": "FAIL", "evidence": "64 MB", "reason": "small",
+                "remedy": "y",
+            },
+            {"check": "time", "status": "WARN", "evidence": "1 s", "reason": "short", "remedy": ""},
         ],
         "counts": {"PASS": 1, "WARN": 1, "FAIL": 1, "UNKNOWN": 0},
     }),
     "doctor-well": result("doctor", {
         "findings": [
-            {"check": "gpu", "answer": "PASS", "evidence": "one", "why": "", "remedy": ""},
+            {"check": "gpu", "status": "PASS", "evidence": "one", "reason": "", "remedy": ""},
         ],
         "counts": {"PASS": 1, "WARN": 0, "FAIL": 0, "UNKNOWN": 0},
     }),
@@ -155,8 +160,8 @@ READY = {
     "state": "ready", "base_url": "http://127.0.0.1:8180/v1", "ports": {"api": 8180, "queue": 9},
     "pid": 42, "seconds": 7.7,
 }  # fmt: skip
-ABSENT = {"state": "absent", "was": "absent"}
-STOPPED = {"state": "stopped", "was": "ready", "receipt": RECEIPT}
+ABSENT = {"state": "absent", "previous_state": "absent"}
+STOPPED = {"state": "stopped", "previous_state": "ready", "receipt": RECEIPT}
 RUNGS = ("completion", "health", "listening", "models", "settings", "other")
 ERROR = {"code": "engine-failed", "message": "it ended", "remedy": "look at the log"}
 INSTANCES = {
@@ -171,16 +176,20 @@ INSTANCES = {
     "up-restarted-nothing-ran": result("restart", {**READY, "stopped": ABSENT}, "ernie"),
     "up-failed": result("up", {"state": "failed", "receipt": RECEIPT}, "ernie"),
     "up-interrupted": result("up", {"state": "stopped"}, "ernie"),
-    "down": result("down", {"was": "ready", "state": "stopped", "receipt": RECEIPT}, "ernie"),
-    "down-no-receipt": result("down", {"was": "ready", "state": "stopped"}, "ernie"),
-    "down-partial": result("down", {
-        "was": "lost", "state": "stopped", "receipt": {"processes": 2, "seconds": 1}
+    "down": result("down", {
+        "previous_state": "ready", "state": "stopped", "receipt": RECEIPT
     }, "ernie"),
-    "down-stopped": result("down", {"was": "stopped", "state": "stopped"}, "ernie"),
-    "down-absent": result("down", {"was": "absent", "state": "absent", "note": "unknown"}, "ernie"),
-    "down-died": result("down", {"was": "died", "state": "stopped"}, "ernie"),
+    "down-no-receipt": result("down", {"previous_state": "ready", "state": "stopped"}, "ernie"),
+    "down-partial": result("down", {
+        "previous_state": "lost", "state": "stopped", "receipt": {"processes": 2, "seconds": 1}
+    }, "ernie"),
+    "down-stopped": result("down", {"previous_state": "stopped", "state": "stopped"}, "ernie"),
+    "down-absent": result("down", {
+        "previous_state": "absent", "state": "absent", "note": "unknown"
+    }, "ernie"),
+    "down-died": result("down", {"previous_state": "died", "state": "stopped"}, "ernie"),
     "down-failed-again": result("down", {
-        "was": "failed", "state": "failed", "receipt": RECEIPT
+        "previous_state": "failed", "state": "failed", "receipt": RECEIPT
     }, "ernie"),
     "status-none": result("status", {"instances": []}),
     "status-all": result("status", {"instances": [
@@ -209,11 +218,11 @@ INSTANCES = {
     "status-unknown": status_of(state="unknown", message="its state cannot be read"),
     "status-died": status_of(state="died", error=ERROR),
     "status-failed": status_of(state="failed", error={**ERROR, "remedy": ""}),
-    "status-was": status_of(state="stopped", was="failed", error=ERROR),
+    "status-was": status_of(state="stopped", previous_state="failed", error=ERROR),
     "status-stopped": status_of(state="stopped", error=ERROR),
     "status-lost": status_of(state="lost"),
     "version": result("version", {
-        "ernie-deploy": "0.2.0", "python": "3.11.7", "home": "/home/x",
+        "ernie_deploy": "0.2.0", "python": "3.11.7", "home": "/home/x",
         "engines": [{"engine": "vllm", "version": "0.32.0", "path": "/engines/v"}],
     }),
     "completion": result("completion", {"script": "complete -C ernie-deploy"}),
@@ -221,7 +230,7 @@ INSTANCES = {
 }  # fmt: skip
 VALIDATED = {
     "profile": "p.yaml", "name": "ernie", "engine": "fastdeploy", "release": "2.3",
-    "judged": "by its table", "checked": {"flags": 1, "keys": 2, "variables": 0},
+    "checked_against": "by its table", "checked": {"flags": 1, "keys": 2, "variables": 0},
     "notes": ["a note"],
 }  # fmt: skip
 PROFILES = {
@@ -266,7 +275,7 @@ PROFILES = {
 SMOKES = {
     "smoke": smoke_result(*EVERY_VERDICT),
     "smoke-several-clients": smoke_result(
-        check("chat", rate={"passes": 9, "draws": 10}),
+        check("chat", rate={"passes": 9, "runs": 10}),
         check("chat", "fail", client="openai", findings=[finding(f"HTTP 50{i}") for i in range(5)]),
         check("a-long-name", "fail", client="http", findings=[], message="it ended"),
         check("known", "fail", known=True, evidence=[
@@ -313,8 +322,8 @@ SMOKES = {
         column("three", problem="nothing answers", verdict="could not check"),
         baseline="b.json", saved="c.json",
         regressions=[
-            {"target": "two", "what": "fails", "was": "pass", "is": "fail"},
-            {"target": "gone", "what": "target", "was": "compared", "is": "missing"},
+            {"target": "two", "metric": "fails", "before": "pass", "after": "fail"},
+            {"target": "gone", "metric": "target", "before": "compared", "after": "missing"},
         ],
     ),
     "compare-no-worse": compare_result(column("one", check("passes")), baseline="b.json"),
@@ -322,8 +331,11 @@ SMOKES = {
 SMOKE_LISTING = {
     "smoke-list": result("smoke", {
         "checks": [
-            {"name": "chat", "purpose": "it answers", "tags": ["full", "quick"], "needs": []},
-            {"name": "tool-call", "purpose": "it calls", "tags": ["full"], "needs": ["tools", "x"]},
+            {"name": "chat", "purpose": "it answers", "tags": ["full", "quick"], "requires": []},
+            {
+                "name": "tool-call", "purpose": "it calls", "tags": ["full"],
+                "requires": ["tools", "x"],
+            },
         ],
         "tags": {"quick": "a minute", "full": ""},
     }),
@@ -384,7 +396,7 @@ def memory_of(prediction: dict[str, object], **changes: object) -> Result[Any]:
         "shape": {"name": "ERNIE-4.5-21B", "layers": 28, "head_dim": 128},
         "prediction": {
             "ask": ask, "card": {"name": "A100 80GB", "source": "nvidia-smi"}, "fits": True,
-            "why": "fits", "available": 10 * GIB, "block_bytes": 1_835_008, "blocks": 5_851,
+            "reason": "fits", "available": 10 * GIB, "block_bytes": 1_835_008, "blocks": 5_851,
             "needed": 66, "sequences": 8, "host_peak": 9 * GIB,
             "terms": [
                 {"name": "usable", "bytes": 72 * GIB, "formula": "80 GiB x 0.9"},
@@ -429,7 +441,7 @@ PLANS = {
             {"predicted": 5_851, "reported": 5_700, "error": 0.0265},
         ],
     ),
-    "plan-memory-too-small": memory_of({"fits": False, "why": "the weights alone exceed it"}),
+    "plan-memory-too-small": memory_of({"fits": False, "reason": "the weights alone exceed it"}),
 }  # fmt: skip
 
 TEXTS: dict[str, Result[Any]] = {

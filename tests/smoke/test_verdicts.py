@@ -110,8 +110,8 @@ def test_repeat_reports_a_rate() -> None:
         result = smoke(target_of(server), names=["health"], repeat=6)
         lenient = target_of(server, smoke={"thresholds": {"pass-rate": 0.5}})
         allowed = smoke(lenient, names=["health"], repeat=6)
-    assert only(result)["rate"] == {"passes": 3, "draws": 6}
-    assert only(result)["message"].startswith("3 of 6 draws passed")
+    assert only(result)["rate"] == {"passes": 3, "runs": 6}
+    assert only(result)["message"].startswith("3 of 6 runs passed")
     assert result.exit_code == 1
     assert allowed.exit_code == 0
 
@@ -258,7 +258,7 @@ def test_an_answer_to_match_is_missed_where_a_check_gets_none() -> None:
     with serve() as server:
         check = only(smoke(target_of(server, smoke=section), names=["health"]))
     assert check["verdict"] == "fail"
-    assert check["findings"][0]["got"] == "no answer that could match"
+    assert check["findings"][0]["actual"] == "no answer that could match"
 
 
 def test_what_a_check_has_noted_is_not_lost_where_it_ends_with_passed(
@@ -414,7 +414,7 @@ def test_the_profile_says_what_runs_by_default() -> None:
         "messages-stream",
     ]
     assert data_of(result)["repeat"] == 2
-    assert {c["rate"]["draws"] for c in rows(result)} == {2}
+    assert {c["rate"]["runs"] for c in rows(result)} == {2}
 
 
 def test_what_one_client_sees_and_another_does_not_is_a_finding() -> None:

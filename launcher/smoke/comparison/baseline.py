@@ -34,13 +34,18 @@ class Regression:
     """What is worse than it was."""
 
     target: str
-    what: str
-    was: str
-    now: str
+    metric: str
+    before: str
+    after: str
 
     def to_json(self) -> JsonObject:
         """The entry of a report."""
-        return {"target": self.target, "what": self.what, "was": self.was, "is": self.now}
+        return {
+            "target": self.target,
+            "metric": self.metric,
+            "before": self.before,
+            "after": self.after,
+        }
 
 
 def regressed(stored: Mapping[str, Standing], now: Mapping[str, Standing]) -> list[Regression]:

@@ -208,5 +208,5 @@ def _table(columns: Sequence[JsonObject]) -> list[JsonObject]:
             for c, verdict in zip(columns, verdicts, strict=True)
         ]
         is_equal = len(set(cells)) == 1
-        table.append({"check": name, "verdicts": verdicts, "shown": cells, "same": is_equal})
+        table.append({"check": name, "verdicts": verdicts, "outcomes": cells, "equal": is_equal})
     return table

@@ -94,7 +94,7 @@ def _counted(occurrences: list[tuple[Finding, str]], total: int) -> Finding:
     first = occurrences[0][0]
     checks = ", ".join(sorted({check for _, check in occurrences})[:3])
     often = f" (in {len(occurrences)} of {total} answers; asked by {checks})"
-    return Finding(first.code, first.expected, first.got + often)
+    return Finding(first.code, first.expected, first.actual + often)
 
 
 def _together(answered: list[Entry]) -> Iterator[tuple[Finding, str]]:

@@ -25,7 +25,7 @@ VERDICT_OF: Mapping[ExitCode, Verdict] = {
 class CheckResult:
     """What one check found through one client; texts hold no secrets.
 
-    `passes` of `draws` passed; `deviations` explain every finding of a failure, or are empty.
+    `passes` of `runs` passed; `deviations` explain every finding of a failure, or are empty.
     """
 
     check: Check
@@ -34,7 +34,7 @@ class CheckResult:
     message: str
     seconds: float
     passes: int
-    draws: int
+    runs: int
     findings: tuple[Finding, ...]
     measures: Mapping[str, float]
     deviations: tuple[Deviation, ...]
@@ -52,14 +52,14 @@ class CheckResult:
             "purpose": self.check.purpose,
             "kind": self.check.kind,
             "tags": sorted(self.check.tags),
-            "needs": list(self.check.needs),
+            "requires": list(self.check.needs),
             "client": self.client,
             "verdict": self.verdict,
             "message": self.message,
             "seconds": round(self.seconds, 3),
-            "rate": {"passes": self.passes, "draws": self.draws},
+            "rate": {"passes": self.passes, "runs": self.runs},
             "findings": [
-                {"code": f.code, "expected": f.expected, "got": f.got} for f in self.findings
+                {"code": f.code, "expected": f.expected, "actual": f.actual} for f in self.findings
             ],
             "measures": {name: round(value, 4) for name, value in self.measures.items()},
             "deviations": [

@@ -64,13 +64,13 @@ class CheckRun:
 
     @property
     def outcome(self) -> Outcome:
-        """The outcome that counts: the worst of all draws."""
+        """The outcome that counts: the worst of all runs."""
         order = {"fail": 0, "inconclusive": 1, "could not check": 2, "pass": 3}
         return min(self.outcomes, key=lambda o: order[o.verdict])
 
     @property
     def passes(self) -> int:
-        """How many draws passed."""
+        """How many runs passed."""
         return sum(o.verdict == "pass" for o in self.outcomes)
 
 
@@ -181,7 +181,7 @@ def never_connected(runs: Sequence[CheckRun]) -> str | None:
         and findings
         and all(f.code == "unreachable" for f in findings)
     ):
-        return findings[0].got
+        return findings[0].actual
     return None
 
 

@@ -72,7 +72,7 @@ def catalogue(names: Sequence[str] = (), tags: Sequence[str] = ()) -> Result[Jso
             "purpose": c.purpose,
             "kind": c.kind,
             "tags": sorted(c.tags),
-            "needs": list(c.needs),
+            "requires": list(c.needs),
         }
         for c in chosen
     ]
@@ -231,7 +231,7 @@ def _judged(target: Target, one: CheckRun, repeat: int) -> CheckResult:
     verdict = outcome.verdict
     message = outcome.message
     if repeat > 1 and verdict != "could not check" and one.passes < len(one.outcomes):
-        message = f"{one.passes} of {len(one.outcomes)} draws passed; {message}"
+        message = f"{one.passes} of {len(one.outcomes)} runs passed; {message}"
         if one.passes / len(one.outcomes) >= (1.0 if least is None else least):
             verdict = "pass"
     deviations: tuple[Deviation, ...] = ()
@@ -244,8 +244,8 @@ def _judged(target: Target, one: CheckRun, repeat: int) -> CheckResult:
         message=safe(message),
         seconds=one.seconds,
         passes=one.passes,
-        draws=len(one.outcomes),
-        findings=tuple(Finding(f.code, safe(f.expected), safe(f.got)) for f in outcome.findings),
+        runs=len(one.outcomes),
+        findings=tuple(Finding(f.code, safe(f.expected), safe(f.actual)) for f in outcome.findings),
         measures=outcome.measures,
         deviations=deviations,
         evidence=one.evidence,

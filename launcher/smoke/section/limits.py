@@ -8,7 +8,7 @@ smoke:
   max-tokens: 2048                # budget of an ordinary question
   expect: {chat: {prompt: "What is 1 + 1?", matches: "2"}}
   thresholds:
-    pass-rate: 0.8                # of the draws of --repeat
+    pass-rate: 0.8                # of the runs of --repeat
     stream-timing: {first-token: 2s, tokens-per-second: 10}
   custom:
     - name: knows-our-product
