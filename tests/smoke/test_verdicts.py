@@ -10,7 +10,7 @@ from email.message import Message
 import pytest
 
 from launcher.errors import UsageError
-from launcher.smoke.check import REGISTRY, Check, all_checks
+from launcher.smoke.check import ENTRY_POINT_GROUP, REGISTRY, Check, all_checks
 from launcher.smoke.clients.base import Endpoint
 from launcher.smoke.outcome import Outcome, Verdict, passed
 from launcher.smoke.run import deviations
@@ -170,7 +170,10 @@ def test_checks_of_entry_points_run_with_the_rest(monkeypatch: pytest.MonkeyPatc
         def load(self) -> Check:
             return theirs
 
-    monkeypatch.setattr("launcher.smoke.check.metadata.entry_points", lambda group: [Point()])
+    def entry_points(group: str, name: str | None = None) -> list[Point]:
+        return [Point()] if group == ENTRY_POINT_GROUP and name is None else []
+
+    monkeypatch.setattr("launcher.smoke.check.metadata.entry_points", entry_points)
     with serve(key="k") as server:
         result = smoke(target_of(server), names=["theirs"])
     assert only(result)["verdict"] == "pass"
