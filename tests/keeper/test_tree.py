@@ -69,7 +69,7 @@ def daemon():
     own = (os.getsid(0), child.pid)
     return [p for p in watched.processes if p.session not in own and p.parent == os.getpid()]
 said["adopted"] = loop.run_until(lambda: len(daemon()) == 1 and len(watched.pids) == 1, 60)
-said["session noted"] = daemon()[0].session in [s["id"] for s in watched.sessions()]
+said["session noted"] = daemon()[0].session in [s.id for s in watched.sessions()]
 watched.kill_all()
 said["ended"] = loop.run_until(lambda: not watched.pids, 60)
 """)
@@ -180,7 +180,7 @@ def child(**how):
 for _ in range(5):
     one = child(start_new_session=True)
     watched.discover()
-    said["noted"] = [s["id"] for s in watched.sessions()] == [one.pid]
+    said["noted"] = [s.id for s in watched.sessions()] == [one.pid]
     one.stdin.close()
     assert loop.run_until(lambda: not watched.pids, 60)
 said["left"] = watched.sessions()
