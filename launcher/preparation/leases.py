@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from launcher import paths
 from launcher.engines.base import PortNeed
 from launcher.errors import PreconditionError, Problem
 from launcher.files import try_lock
@@ -151,7 +152,9 @@ def _take_free(
     unusable, doubtful = _low_bytes_in_use() if need.unique_low_byte else (set(), set())
     blocked = _blocked()
     later = []
-    for number in _candidates(f"{os.geteuid()}/{instance}/{need.name}", preferred, top):
+    for number in _candidates(
+        f"{os.geteuid()}{paths.home()}/{instance}/{need.name}", preferred, top
+    ):
         if number & 255 in unusable:
             continue
         if number & 255 in doubtful or number in blocked:
@@ -171,8 +174,8 @@ def _take_free(
 def _candidates(name: str, preferred: int | None, top: int) -> Iterator[int]:
     """Every port of the range once: the preferred one, the name's own, the rest in no order.
 
-    The same name of the same user gets the same port while it is free: easier for firewalls and
-    eyes. No further one can be foretold and taken beforehand.
+    The same name below the same state folder gets the same port while it is free: easier for
+    firewalls and eyes. No further one can be foretold and taken beforehand.
     """
     width = top - LOWEST
     first = LOWEST + zlib.crc32(name.encode()) % width

@@ -87,6 +87,8 @@ EXPECTED = {
     "late-start": Expected((0,), arguments=("@phase=import", "@phase=load", "@phase=warmup")),
     "config-differs": Expected((4,), "asked 2048, runs 1024", arguments=("@max_model_len=1024",)),
     "noise": FINE,
+    "root-logger-prints": FINE,
+    "engine-error": Expected((4,), "500"),
     "say": Expected((4,), ".", arguments=("@id=quantization-invalid", "@id=blocks-below-context")),
     "answer-empty": Expected((0, 4, 5), "completion|empty"),
     **{name: FINE for name in FAULTS if name.startswith("answer-") and name != "answer-empty"},

@@ -18,11 +18,10 @@ from tests.twin.conftest import Start
 from tests.twin.driver import Twin, queue_exists, queue_key, wait_for, wide_queue_key
 
 
-@pytest.fixture(scope="module")
-def newest(shared_start: Start) -> Twin:
+@pytest.fixture
+def newest(start: Start) -> Twin:
     """A ready 2.6 with its own defaults."""
-    # It lives as long as the module, also on a machine that is busy with other things.
-    return shared_start(release="2.6", environment={"TWIN_MAX_LIFETIME": "900"}).wait_ready()
+    return start(release="2.6", environment={"TWIN_MAX_LIFETIME": "900"}).wait_ready()
 
 
 def test_four_workers_start_and_each_has_its_socket(newest: Twin) -> None:
@@ -71,9 +70,9 @@ def test_a_paused_server_is_healthy_and_answers_nothing(newest: Twin) -> None:
 
 
 def test_a_client_that_goes_away_ends_its_request(start: Start) -> None:
-    twin = start(
-        release="2.6", environment={"TWIN_TOKENS_PER_S": "20", "TWIN_MAX_LIFETIME": "600"}
-    ).wait_ready()
+    environment = {"TWIN_TOKENS_PER_S": "2", "TWIN_MAX_LIFETIME": "600"}
+    # One worker: the twin does not merge the gauges of several, as FastDeploy does.
+    twin = start("--workers", "1", release="2.6", environment=environment).wait_ready()
 
     def running() -> float:
         lines = twin.http("GET", "/metrics", port=twin.ports.metrics)[1].decode().splitlines()
