@@ -14,6 +14,8 @@ JsonValue: TypeAlias = (
     bool | int | float | str | Sequence["JsonValue"] | Mapping[str, "JsonValue"] | None
 )
 """Anything `json.loads` returns and `json.dumps` takes; also tuples and read-only mappings."""
+LARGEST = 10**300
+"""Of a whole number: JSON has no bound, and `10**400 + 0.01` is an OverflowError."""
 JsonObject: TypeAlias = Mapping[str, JsonValue]
 """An object whose fields are not known."""
 
@@ -56,12 +58,16 @@ def text_at(value: JsonValue, *path: str | int, default: str = "") -> str:
 
 
 def number_at(value: JsonValue, *path: str | int) -> int | float | None:
-    """The number below `path`; None where there is none (a bool is none)."""
+    """The number below `path`; None where there is none (a bool is none, nor is one too large)."""
     value = at(value, *path)
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    return value if isinstance(value, float) else integer_at(value)
 
 
 def integer_at(value: JsonValue, *path: str | int) -> int | None:
-    """The whole number below `path`; None where there is none (a bool is none)."""
+    """The whole number below `path`; None where there is none (a bool is none, nor is one too
+    large to be calculated with as a float).
+    """
     value = at(value, *path)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > LARGEST:
+        return None
+    return value
