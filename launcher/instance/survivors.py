@@ -10,19 +10,22 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from launcher.host import processes
-from launcher.keeper import mark
 from launcher.keeper.identity import (
     FOLDER_VARIABLE,
+    LEFTOVERS_VARIABLE,
     TOKEN_VARIABLE,
     Process,
     environment,
     look,
 )
-from launcher.keeper.mark import Mark
 from launcher.keeper.state import State
 from launcher.preparation.keepers import kept_folder
+
+if TYPE_CHECKING:
+    from launcher.keeper.mark import Mark
 
 MARK = b"ERNIE_DEPLOY_"
 """Begins the names of the variables by which keepers are handed their task, engines marked."""
@@ -37,8 +40,8 @@ class Survivor:
     token: str
     temporary: str | None
     """Its TMPDIR: the private folder of that start."""
-    mark: Mark | None
-    """What its start may leave, where that was told to it."""
+    leftovers: str
+    """What its start may leave, as it was told (`launcher.keeper.mark`); empty where it was not."""
 
 
 def keeper_of(folder: Path, state: State | None = None) -> Process | None:
@@ -69,7 +72,10 @@ def engine_of(folder: Path) -> list[Survivor]:
 
 def mark_of(folder: Path, token: str) -> Mark | None:
     """What a living process of that start was told of what it may leave; None without one."""
-    return next((one.mark for one in engine_of(folder) if one.token == token and one.mark), None)
+    from launcher.keeper import mark  # it needs the whole launch plan; `status` does not
+
+    told = (mark.decode(one.leftovers) for one in engine_of(folder) if one.token == token)
+    return next((one for one in told if one is not None), None)
 
 
 def names(instances: Path) -> set[str]:
@@ -102,9 +108,9 @@ def _own() -> Iterator[Process]:
 
 def _engines(marked: Iterable[Process]) -> Iterator[Survivor]:
     for process in marked:
-        names = (TOKEN_VARIABLE, FOLDER_VARIABLE, mark.VARIABLE, "TMPDIR")
+        names = (TOKEN_VARIABLE, FOLDER_VARIABLE, LEFTOVERS_VARIABLE, "TMPDIR")
         variables = environment(process.pid, names)
         token, folder = variables.get(TOKEN_VARIABLE), variables.get(FOLDER_VARIABLE)
         if token and folder and token.startswith(f"{os.path.basename(folder)}:"):
-            marked_with = mark.decode(variables.get(mark.VARIABLE, ""))
-            yield Survivor(process, folder, token, variables.get("TMPDIR"), marked_with)
+            leftovers = variables.get(LEFTOVERS_VARIABLE, "")
+            yield Survivor(process, folder, token, variables.get("TMPDIR"), leftovers)

@@ -23,6 +23,7 @@ from launcher.host.processes import (
 
 __all__ = [
     "FOLDER_VARIABLE",
+    "LEFTOVERS_VARIABLE",
     "TOKEN_VARIABLE",
     "Process",
     "children",
@@ -41,6 +42,9 @@ TOKEN_VARIABLE = "ERNIE_DEPLOY_INSTANCE"  # noqa: S105 - a variable's name, not 
 """Variable that marks every process of an instance; its value is `<name>:<random>`."""
 FOLDER_VARIABLE = "ERNIE_DEPLOY_FOLDER"
 """Variable that tells each of them the folder of its instance, which may be deleted."""
+
+LEFTOVERS_VARIABLE = "ERNIE_DEPLOY_LEFTOVERS"
+"""Variable that tells what its instance may leave behind; see `launcher.keeper.mark`."""
 
 
 def is_same_process(pid: int, start: int) -> bool:

@@ -8,12 +8,11 @@ dead one has made (`/dev/shm/8180.socket`) cannot be guessed.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from launcher.json_values import JsonValue, integer_at, list_at, number_at, text_at
 from launcher.plan.model import FtokKey, LaunchPlan, Leftovers
 
-VARIABLE = "ERNIE_DEPLOY_LEFTOVERS"
 LONGEST = 64 * 1024
 """Characters; the kernel takes no variable of more than 128 KiB."""
 
@@ -34,7 +33,7 @@ def encode(plan: LaunchPlan, started: float) -> str:
     text = json.dumps(
         {
             "shm": spec.shm,
-            "queues": [[queue.path, queue.project] for queue in spec.queues],
+            "queues": [[queue.path, queue.project, queue.bits] for queue in spec.queues],
             "temporary": spec.temporary,
             "cwd": plan.cwd,
             "started": started,
@@ -54,14 +53,22 @@ def decode(text: str) -> Mark | None:
     started, cwd = number_at(data, "started"), text_at(data, "cwd")
     if started is None or not cwd:
         return None
-    queues = [(text_at(pair, 0), integer_at(pair, 1)) for pair in list_at(data, "queues")]
     spec = Leftovers(
         shm=tuple(name for name in _texts(data, "shm") if "/" not in name),
-        queues=tuple(FtokKey(path, number) for path, number in queues if number is not None),
+        queues=tuple(key for one in list_at(data, "queues") if (key := _key(one)) is not None),
         temporary=tuple(_texts(data, "temporary")),
     )
     ports = [integer_at(one) for one in list_at(data, "ports")]
     return Mark(spec, cwd, float(started), tuple(port for port in ports if port))
+
+
+def _key(data: JsonValue) -> FtokKey | None:
+    """A queue's key; a keeper of before the wide keys told no number of bits."""
+    project, bits = integer_at(data, 1), integer_at(data, 2)
+    if project is None:
+        return None
+    key = FtokKey(text_at(data, 0), project)
+    return key if bits is None else replace(key, bits=bits)
 
 
 def _texts(data: JsonValue, key: str) -> list[str]:

@@ -139,7 +139,7 @@ class Run:
         env = environment(self._plan, self._environ, self._secrets)
         env[identity.TOKEN_VARIABLE] = self._state.token
         env[identity.FOLDER_VARIABLE] = str(self._folder)
-        env[mark.VARIABLE] = mark.encode(self._plan, self._state.started_at)
+        env[identity.LEFTOVERS_VARIABLE] = mark.encode(self._plan, self._state.started_at)
         try:
             self._engine = EngineProcess(
                 self._loop, self._plan, env, self._folder / "logs" / "engine.log", self._attention

@@ -12,7 +12,11 @@ PLAN = LaunchPlan(
     "one", "x", None, ("true",), "/srv", "/tmp/logs", "/tmp/x",
     ports=(PortUse("api", 8180, "127.0.0.1"),),
 )  # fmt: skip
-SPEC = Leftovers(("8180.socket", "router_8180.ipc"), (FtokKey("/opt", 7),), ("/tmp/prom*",))
+SPEC = Leftovers(
+    ("8180.socket", "router_8180.ipc"),
+    (FtokKey("/opt", 7), FtokKey("/opt", 8202, bits=20)),
+    ("/tmp/prom*",),
+)
 
 
 def test_it_comes_back_whole() -> None:
