@@ -51,6 +51,11 @@ def list_at(value: JsonValue, *path: str | int) -> Sequence[JsonValue]:
     return value if is_list(value) else ()
 
 
+def texts_at(value: JsonValue, *path: str | int) -> tuple[str, ...]:
+    """The items of the list below `path`, as texts; empty where there is no list."""
+    return tuple(str(item) for item in list_at(value, *path))
+
+
 def text_at(value: JsonValue, *path: str | int, default: str = "") -> str:
     """The text below `path`; `default` where there is none."""
     value = at(value, *path)

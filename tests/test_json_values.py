@@ -12,6 +12,7 @@ from launcher.json_values import (
     number_at,
     object_at,
     text_at,
+    texts_at,
 )
 
 ANSWER: JsonValue = {
@@ -57,3 +58,8 @@ def test_a_bool_is_no_number_and_a_float_is_no_whole_number() -> None:
     assert number_at(ANSWER, "usage", "cached") is None
     assert integer_at(ANSWER, "usage", "cached") is None
     assert integer_at(ANSWER, "usage", "seconds") is None
+
+
+def test_a_list_of_texts() -> None:
+    assert texts_at({"a": ["x", 2.2, None]}, "a") == ("x", "2.2", "None")
+    assert texts_at({"a": "x"}, "a") == texts_at({}, "a") == ()

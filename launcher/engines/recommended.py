@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from launcher.engines.fastdeploy.release_data import load
-from launcher.json_values import JsonObject, JsonValue, list_at, object_at, text_at
+from launcher.json_values import JsonObject, JsonValue, list_at, object_at, text_at, texts_at
 
 _ENGINES = Path(__file__).resolve().parent
 _FORMATS = re.compile(r"-(Paddle|PT)$", re.IGNORECASE)
@@ -63,7 +63,7 @@ def documentation(engine: str) -> Documentation:
     return Documentation(
         text_at(data, "documentation"),
         text_at(data, "engine_version") or None,
-        tuple(str(name) for name in list_at(data, "quantizations")),
+        texts_at(data, "quantizations"),
         {text_at(entry, "id"): entry for entry in models},
     )
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from launcher.json_values import JsonObject, integer_at, list_at, text_at
+from launcher.json_values import JsonObject, integer_at, list_at, text_at, texts_at
 from launcher.plan.model import FailureRule, HealthRule, LogRules, SymptomRule
 
 COMMON = "common"
@@ -168,11 +168,11 @@ def _read(engine: str, path: Path) -> RuleBook:
     return RuleBook(
         engine,
         entries,
-        _texts(data, "start_marks"),
-        _texts(data, "private_logs"),
-        _texts(data, "logger_logs"),
-        _texts(data, "ready_marks"),
-        _texts(data, "signs"),
+        texts_at(data, "start_marks"),
+        texts_at(data, "private_logs"),
+        texts_at(data, "logger_logs"),
+        texts_at(data, "ready_marks"),
+        texts_at(data, "signs"),
     )
 
 
@@ -218,8 +218,8 @@ def _entry(raw: JsonObject) -> RuleEntry:
         exit_code=integer_at(raw, "exit_code"),
         phase=text_at(raw, "phase") or "any",
         where=text_at(raw, "where") or "any log",
-        releases=_texts(raw, "releases"),
-        origin=_texts(raw, "origin"),
+        releases=texts_at(raw, "releases"),
+        origin=texts_at(raw, "origin"),
         evidence=text_at(raw, "evidence") or "code",
         before=_optional(raw, "before"),
         sample=_optional(raw, "sample"),
@@ -247,10 +247,6 @@ def _required(raw: JsonObject, key: str) -> str:
 
 def _optional(raw: JsonObject, key: str) -> str | None:
     return text_at(raw, key) or None
-
-
-def _texts(raw: JsonObject, key: str) -> tuple[str, ...]:
-    return tuple(str(value) for value in list_at(raw, key))
 
 
 def _number(line: str) -> tuple[int, ...]:

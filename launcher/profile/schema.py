@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from launcher.json_values import JsonObject, JsonValue, list_at, object_at, text_at
+from launcher.json_values import JsonObject, JsonValue, object_at, text_at, texts_at
 
 REFERENCE = Path(__file__).with_name("reference.yaml")
 _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -68,7 +68,7 @@ def _keys(data: JsonObject) -> dict[str, Key]:
             default=object_at(entry).get("default"),
             example=object_at(entry).get("example"),
             elsewhere=object_at(entry).get("elsewhere"),
-            values=tuple(str(value) for value in list_at(entry, "values")),
+            values=texts_at(entry, "values"),
             only=text_at(entry, "only"),
             flag=text_at(entry, "flag"),
             keys=_keys(object_at(entry, "keys")),

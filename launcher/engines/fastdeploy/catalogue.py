@@ -17,7 +17,6 @@ from launcher.engines.fastdeploy.release_data import (
     is_catalogued,
     load,
     nearest_line,
-    texts_at,
 )
 from launcher.engines.options import OptionTable, canonical
 from launcher.json_values import (
@@ -26,6 +25,7 @@ from launcher.json_values import (
     list_at,
     object_at,
     text_at,
+    texts_at,
 )
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from launcher.engines.base import Release
 from launcher.engines.fastdeploy.catalogue import catalogue_key, table
-from launcher.engines.fastdeploy.release_data import LINES, load, texts_at
+from launcher.engines.fastdeploy.release_data import LINES, load
 from launcher.engines.fastdeploy.requested import Requested, batched_tokens, v1_scheduler
 from launcher.json_values import (
     JsonObject,
@@ -20,6 +20,7 @@ from launcher.json_values import (
     number_at,
     object_at,
     text_at,
+    texts_at,
 )
 from launcher.plan.memory import Ask, Costs, Shape
 from launcher.profile.model import Profile

@@ -6,8 +6,8 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from launcher.engines.fastdeploy.release_data import load, texts_at
-from launcher.json_values import JsonValue, integer_at, list_at, text_at
+from launcher.engines.fastdeploy.release_data import load
+from launcher.json_values import JsonValue, integer_at, list_at, text_at, texts_at
 from launcher.profile.model import Profile
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from launcher.engines.options import Action, Kind, Option, OptionTable, canonical
-from launcher.json_values import JsonObject, JsonValue, at, list_at, object_at, text_at
+from launcher.json_values import JsonObject, JsonValue, at, list_at, object_at, text_at, texts_at
 
 DATA = Path(__file__).parent / "data"
 
@@ -40,11 +40,6 @@ _ACTIONS: Mapping[str, Action] = {
     "store_true with deprecation warning": "switch",
     "boolean_optional": "boolean",
 }
-
-
-def texts_at(value: JsonValue, *path: str | int) -> tuple[str, ...]:
-    """The list of texts below `path`."""
-    return tuple(str(item) for item in list_at(value, *path))
 
 
 def load(name: str) -> JsonObject:

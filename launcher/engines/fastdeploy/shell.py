@@ -12,10 +12,10 @@ from collections.abc import Mapping
 
 from launcher.engines.common import problem
 from launcher.engines.fastdeploy.catalogue import shell_options
-from launcher.engines.fastdeploy.release_data import load, texts_at
+from launcher.engines.fastdeploy.release_data import load
 from launcher.engines.fastdeploy.requested import Requested
 from launcher.errors import PreconditionError, Problem
-from launcher.json_values import JsonValue, is_list, object_at
+from launcher.json_values import JsonValue, is_list, object_at, texts_at
 from launcher.profile.model import Profile
 
 SPECIAL = frozenset("|&;<>()$`\\\"'*?[]{}~#! \t\n\r\v\f")

@@ -6,7 +6,8 @@ where the release takes it, so that a model card's command can be written down a
 
 from __future__ import annotations
 
-from launcher.engines.fastdeploy.release_data import LINES, at_least, load, nearest_line, texts_at
+from launcher.engines.fastdeploy.release_data import LINES, at_least, load, nearest_line
+from launcher.json_values import texts_at
 
 
 def registered(kind: str, line: str) -> tuple[str, ...]:

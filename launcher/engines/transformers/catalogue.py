@@ -10,7 +10,7 @@ from pathlib import Path
 from packaging.version import Version
 
 from launcher.engines.options import ACTIONS, KINDS, Option, OptionTable
-from launcher.json_values import JsonValue, at, list_at, object_at, text_at
+from launcher.json_values import JsonValue, at, list_at, object_at, text_at, texts_at
 
 DATA = Path(__file__).parent / "data" / "serve.json"
 
@@ -53,11 +53,11 @@ def _serve(version: str, entry: JsonValue) -> Serve:
     options = [
         Option(
             name=text_at(raw, "name"),
-            flags=_texts(raw, "flags"),
+            flags=texts_at(raw, "flags"),
             action=ACTIONS[text_at(raw, "action", default="store")],
             kind=KINDS[text_at(raw, "kind")],
             default=at(raw, "default"),
-            choices=_texts(raw, "choices") or None,
+            choices=texts_at(raw, "choices") or None,
             meaning=text_at(raw, "meaning"),
         )
         for raw in list_at(entry, "options")
@@ -71,7 +71,3 @@ def _serve(version: str, entry: JsonValue) -> Serve:
         at(entry, "preloads") is True,
         OptionTable.of("transformers", ".".join(version.split(".")[:2]), options),
     )
-
-
-def _texts(raw: JsonValue, key: str) -> tuple[str, ...]:
-    return tuple(str(item) for item in list_at(raw, key))

@@ -15,7 +15,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from launcher import engines
-from launcher.json_values import JsonValue, list_at, text_at
+from launcher.json_values import JsonValue, list_at, text_at, texts_at
 from launcher.smoke.outcome import Outcome
 
 
@@ -57,8 +57,8 @@ def known_deviations(engine: str) -> tuple[Deviation, ...]:
         Deviation(
             text_at(e, "id"),
             text_at(e, "releases"),
-            tuple(map(str, list_at(e, "checks"))),
-            tuple(map(str, list_at(e, "codes"))),
+            texts_at(e, "checks"),
+            texts_at(e, "codes"),
             text_at(e, "title"),
             text_at(e, "source"),
         )

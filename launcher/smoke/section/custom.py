@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import re
 
-from launcher.json_values import JsonObject, JsonValue, integer_at, list_at, object_at, text_at
+from launcher.json_values import (
+    JsonObject,
+    JsonValue,
+    integer_at,
+    list_at,
+    object_at,
+    text_at,
+    texts_at,
+)
 from launcher.probe.bounded_json import loads
 from launcher.smoke.answers.answer import Answer
 from launcher.smoke.check import Check
@@ -44,7 +52,7 @@ def check_of(item: JsonObject) -> Check:
         purpose=text_at(item, "purpose", default="as the profile asks"),
         function=ask,
         tags=frozenset(map(str, list_at(item, "tags"))) | {"full", "custom"},
-        needs=tuple(map(str, list_at(item, "needs"))),
+        needs=texts_at(item, "needs"),
         kind="skill",
     )
 
