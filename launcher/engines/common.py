@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from launcher.engines.options import OptionTable, canonical, wrong_value
+from launcher.engines.options import Option, OptionTable, canonical, wrong_value
 from launcher.errors import Problem
+from launcher.json_values import JsonValue
 from launcher.profile.model import Profile
 from launcher.redact import NO_SECRETS, is_secret_name
 
@@ -145,13 +146,19 @@ def check_options(
         if option is None or option.action == "help":
             problems.append(_unknown(profile, table, key, elsewhere(name) if elsewhere else None))
             continue
-        reason = wrong_value(option, value)
-        if reason:
-            problems.append(
-                problem(profile, path, "wrong-value", f"{option.flag}: {reason}",
-                        f"it takes {option.expects}")
-            )  # fmt: skip
+        problems += check_value(profile, path, option, value)
     return problems
+
+
+def check_value(profile: Profile, path: str, option: Option, value: JsonValue) -> list[Problem]:
+    """The problem with a value that an option does not take; none where it does."""
+    reason = wrong_value(option, value)
+    if not reason:
+        return []
+    return [
+        problem(profile, path, "wrong-value", f"{option.flag}: {reason}",
+                f"it takes {option.expects}")
+    ]  # fmt: skip
 
 
 def _unknown(profile: Profile, table: OptionTable, key: str, where: str | None) -> Problem:

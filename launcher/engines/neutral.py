@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 
 from launcher.engines import BUILT_IN
-from launcher.engines.common import problem
-from launcher.engines.options import OptionTable, canonical, wrong_value
+from launcher.engines.common import check_value, problem
+from launcher.engines.options import OptionTable, canonical
 from launcher.errors import Problem
 from launcher.json_values import JsonValue
 from launcher.profile.model import Profile
@@ -91,12 +91,7 @@ def check_values(
         if option is None:
             problems.append(lacking(key, name))
             continue
-        reason = wrong_value(option, value)
-        if reason:
-            problems.append(
-                problem(profile, key, "wrong-value", f"{option.flag}: {reason}",
-                        f"it takes {option.expects}")
-            )  # fmt: skip
+        problems += check_value(profile, key, option, value)
         twice = [k for k in profile.engine_args if canonical(k) == name]
         if twice:
             problems.append(

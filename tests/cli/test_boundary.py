@@ -128,6 +128,12 @@ def test_a_reader_that_went_away_is_no_failure(code: str) -> None:
     assert (child.returncode, errors) == (0, b"")
 
 
+def assert_interrupted(ran: subprocess.CompletedProcess[str]) -> None:
+    """One answer, with the documented exit code, and nothing beside it."""
+    assert (ran.returncode, ran.stderr) == (130, "")
+    assert [e["code"] for e in json.loads(ran.stdout)["errors"]] == ["interrupted"]
+
+
 def test_ctrl_c_twice_has_one_answer(rig: Rig) -> None:
     """The second one comes while the first is answered."""
     code = PREAMBLE + (
@@ -141,12 +147,8 @@ def test_ctrl_c_twice_has_one_answer(rig: Rig) -> None:
         "def inner(): return run(verb, ['status', '--json'], command='status')\n"
         "sys.exit(run(inner, ['status', '--json'], is_process=True))\n"
     )
-    ran = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True,
-        env=cli.environment(rig.home),
-    )  # fmt: skip
-    assert (ran.returncode, ran.stderr) == (130, "")
-    assert [e["code"] for e in json.loads(ran.stdout)["errors"]] == ["interrupted"]
+    ran = cli.run_code(code, rig.home)
+    assert_interrupted(ran)
 
 
 @pytest.mark.parametrize("moment", ["launcher.cli.quick", "launcher.cli.main", "click"])
@@ -160,12 +162,8 @@ def test_ctrl_c_while_modules_are_imported(rig: Rig, moment: str) -> None:
         "sys.argv = ['ernie-deploy', 'ps', '--help', '--json']\n"
         "from launcher.entry import main; main()\n"
     )
-    ran = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True,
-        env=cli.environment(rig.home),
-    )  # fmt: skip
-    assert (ran.returncode, ran.stderr) == (130, "")
-    assert [e["code"] for e in json.loads(ran.stdout)["errors"]] == ["interrupted"]
+    ran = cli.run_code(code, rig.home)
+    assert_interrupted(ran)
     assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
 
 

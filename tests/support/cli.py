@@ -117,3 +117,11 @@ def run(
                 f"`ernie-deploy {' '.join(arguments)}` did not end in {deadline:g} s:\n{output}"
             ) from None
     return Ran(arguments, process.returncode, stdout, stderr, time.monotonic() - started)
+
+
+def run_code(code: str, home: Path) -> subprocess.CompletedProcess[str]:
+    """A program that uses the command line's modules, with the environment of a command."""
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True,
+        env=environment(home),
+    )  # fmt: skip
