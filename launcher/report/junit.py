@@ -22,7 +22,6 @@ from launcher.report.smoke_payloads import (
     CheckRow,
     ClientDifference,
     Comparison,
-    EarlyEnd,
     SmokeRun,
     TargetFacts,
     read_comparison,
@@ -31,6 +30,7 @@ from launcher.report.smoke_payloads import (
 from launcher.report.smoke_text import ended_early
 from launcher.report.verdict import KNOWN_DEVIATION, verdict_of
 from launcher.result import Result
+from launcher.smoke.run.results import Stopped
 
 EVIDENCE = 4
 TEXT_LIMIT = 600
@@ -78,7 +78,7 @@ def _smoke(data: SmokeRun) -> _Suite:
     return _Suite(data.target, data.started, data.seconds, "smoke", cases)
 
 
-def _ended_early(stopped: EarlyEnd | None) -> list[_Case]:
+def _ended_early(stopped: Stopped | None) -> list[_Case]:
     """A case of its own: CI does not show a check that was left out, because it is skipped."""
     ended = ended_early(stopped)
     if ended is None or stopped is None:

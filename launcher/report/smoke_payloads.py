@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from launcher.codec import decode, written
 from launcher.json_values import JsonObject, JsonValue
+from launcher.smoke.comparison.baseline import Regression
+from launcher.smoke.outcome import Finding
+from launcher.smoke.run.results import Stopped
 
 
 @dataclass(frozen=True)
@@ -37,15 +40,6 @@ class Rate:
 
     passes: int
     runs: int
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What came instead of what was expected."""
-
-    code: str
-    expected: str
-    actual: str
 
 
 @dataclass(frozen=True)
@@ -115,14 +109,6 @@ class ClientDifference:
 
 
 @dataclass(frozen=True)
-class EarlyEnd:
-    """Why a run ended before its last check."""
-
-    code: str
-    message: str
-
-
-@dataclass(frozen=True)
 class SmokeRun:
     """`smoke TARGET`."""
 
@@ -136,7 +122,7 @@ class SmokeRun:
     counts: Mapping[str, int]
     unreachable: str | None
     differences: tuple[ClientDifference, ...]
-    stopped: EarlyEnd | None
+    stopped: Stopped | None
     verdict: str
 
 
@@ -212,7 +198,7 @@ class TargetColumn:
     target: TargetFacts
     verdict: str
     problem: str | None
-    stopped: EarlyEnd | None
+    stopped: Stopped | None
     counts: Mapping[str, int]
     verdicts: Mapping[str, str]
     messages: Mapping[str, str]
@@ -236,16 +222,6 @@ class ComparedCheck:
     verdicts: tuple[str, ...]
     outcomes: tuple[str, ...]
     equal: bool
-
-
-@dataclass(frozen=True)
-class Regression:
-    """What is worse than in the baseline."""
-
-    target: str
-    metric: str
-    before: str
-    after: str
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from launcher.codec import decode
 from launcher.json_values import JsonObject
 from launcher.report.causes import group_by_cause
-from launcher.report.smoke_payloads import CheckList, CheckRow, EarlyEnd, SmokeRun, read_run
+from launcher.report.smoke_payloads import CheckList, CheckRow, SmokeRun, read_run
 from launcher.report.verdict import KNOWN_DEVIATION, LABELS, verdict_of
 from launcher.result import Result
+from launcher.smoke.run.results import Stopped
 
 FINDINGS = 3
 """Findings of one check that are shown; a check under load can have one a request."""
@@ -42,7 +43,7 @@ def smoke(result: Result[JsonObject]) -> str:
     return "\n".join(lines)
 
 
-def ended_early(stopped: EarlyEnd | None) -> str | None:
+def ended_early(stopped: Stopped | None) -> str | None:
     """Why a run, or a target's run in a comparison, ended before its last check; None if not."""
     return f"the run ended early: {stopped.message}" if stopped else None
 

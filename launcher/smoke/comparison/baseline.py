@@ -38,15 +38,6 @@ class Regression:
     before: str
     after: str
 
-    def to_json(self) -> JsonObject:
-        """The entry of a report."""
-        return {
-            "target": self.target,
-            "metric": self.metric,
-            "before": self.before,
-            "after": self.after,
-        }
-
 
 def regressed(stored: Mapping[str, Standing], now: Mapping[str, Standing]) -> list[Regression]:
     """What is worse than in the baseline: verdicts that were a pass, rates that fell.

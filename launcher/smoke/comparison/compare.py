@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launcher import __version__
+from launcher.codec import encode
 from launcher.errors import ExitCode, PreconditionError, UsageError
 from launcher.json_values import JsonObject, JsonValue, list_at, object_at, text_at
 from launcher.result import Result
@@ -18,7 +19,7 @@ from launcher.smoke.comparison.baseline import Standing, regressed
 from launcher.smoke.comparison.cost import Price, cost, list_price, prices, throughput
 from launcher.smoke.comparison.toolset import Prompt, ToolCounts
 from launcher.smoke.outcome import Verdict
-from launcher.smoke.run.results import CheckResult, SuiteResult, describe, stopped_json
+from launcher.smoke.run.results import CheckResult, SuiteResult, describe
 from launcher.smoke.run.runner import SILENT_CODES
 from launcher.smoke.run.suite import run_suite
 from launcher.smoke.target import Target
@@ -64,7 +65,7 @@ class Column:
             "target": describe(self.target),
             "verdict": self.verdict,
             "problem": None if self.reachable else _why(self.suite),
-            "stopped": stopped_json(self.suite.stopped),
+            "stopped": encode(self.suite.stopped),
             "counts": self.suite.counts,
             "verdicts": {c.name: c.verdict for c in checks},
             "messages": {c.name: c.message for c in checks},
@@ -129,7 +130,7 @@ def compare(
         "checks": _table(rows),
         "baseline": str(baseline) if baseline else None,
         "saved": str(save) if save else None,
-        "regressions": [one.to_json() for one in regressions],
+        "regressions": encode(regressions),
     }
     # A baseline that could not be stored after all must not take the comparison with it.
     problem = baselines.store(save, now) if save else None

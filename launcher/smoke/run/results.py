@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from launcher.codec import encode
 from launcher.errors import ExitCode
 from launcher.json_values import JsonObject, JsonValue
 from launcher.smoke.check import Check
@@ -58,9 +59,7 @@ class CheckResult:
             "message": self.message,
             "seconds": round(self.seconds, 3),
             "rate": {"passes": self.passes, "runs": self.runs},
-            "findings": [
-                {"code": f.code, "expected": f.expected, "actual": f.actual} for f in self.findings
-            ],
+            "findings": encode(self.findings),
             "measures": {name: round(value, 4) for name, value in self.measures.items()},
             "deviations": [
                 {"id": d.id, "title": d.title, "releases": d.releases, "source": d.source}
@@ -132,14 +131,9 @@ class SuiteResult:
             "counts": self.counts,
             "unreachable": self.unreachable,
             "differences": [one.to_json() for one in self.differences],
-            "stopped": stopped_json(self.stopped),
+            "stopped": encode(self.stopped),
             "verdict": self.verdict,
         }
-
-
-def stopped_json(stopped: Stopped | None) -> dict[str, JsonValue] | None:
-    """Why a run ended early, as a report holds it."""
-    return None if stopped is None else {"code": stopped.code, "message": stopped.message}
 
 
 def describe(target: Target) -> dict[str, JsonValue]:
