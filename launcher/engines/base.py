@@ -97,19 +97,25 @@ CAPABILITIES: Mapping[Capability, str] = {
 class PortNeed:
     """A port the engine wants.
 
-    `default` is its number where the profile does not say. `unique_low_byte`: the number modulo
-    256 must be unique on the host. `span`: how many consecutive numbers are used. `address`:
-    where the engine binds, None for the profile's host. `socket`: path of
-    the Unix socket that listens instead of the port, with `{port}` for the number.
+    `default` is its number where the profile does not say. `key_bits`: how many low bits of the
+    number the key of a System V queue holds, 0 where there is no such queue. `span`: how many
+    consecutive numbers are used. `address`: where the engine binds, None for the profile's host.
+    `socket`: path of the Unix socket that listens instead of the port, with `{port}` for the
+    number.
     """
 
     name: str
     default: int | str = "auto"
-    unique_low_byte: bool = False
+    key_bits: int = 0
     span: int = 1
     address: str | None = None
     shown_as: str = ""
     socket: str | None = None
+
+    @property
+    def unique_low_byte(self) -> bool:
+        """True where the number modulo 256 must be unique on the host."""
+        return self.key_bits == 8
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,11 @@ def queue_user(queue: MessageQueue, besides: Collection[int] = ()) -> int | None
     return None
 
 
+def project_of(key: int, bits: int = 8) -> int:
+    """The project that a key made by `ftok` with so many bits holds."""
+    return key & 0xFFFFF if bits == 20 else key >> 24 & 255
+
+
 def ftok(path: str, project: int, bits: int = 8) -> int | None:
     """The System V key of `path` and the low byte of `project`, as glibc computes it.
 

@@ -58,7 +58,11 @@ class QueuePort:
             return True
         if any(one.port == self.port for one in sockets.listeners()):
             return True
-        return any(queue.key >> 24 & 255 == self.port & 255 for queue in kernel.message_queues())
+        return any(
+            kernel.project_of(queue.key, bits) == self.port & ((1 << bits) - 1)
+            for queue in kernel.message_queues()
+            for bits in (8, 20)
+        )
 
 
 def holders(ports: Iterable[int]) -> tuple[Holder, ...]:

@@ -149,15 +149,16 @@ def _take_free(
     leases: Leases, need: PortNeed, host: str, instance: str, preferred: int | None
 ) -> None:
     top = _ephemeral_start()
-    unusable, doubtful = _low_bytes_in_use() if need.unique_low_byte else (set(), set())
+    unusable, doubtful = _low_bits_in_use(need.key_bits)
+    mask = (1 << need.key_bits) - 1
     blocked = _blocked()
     later = []
     for number in _candidates(
         f"{os.geteuid()}{paths.home()}/{instance}/{need.name}", preferred, top
     ):
-        if number & 255 in unusable:
+        if number & mask in unusable:
             continue
-        if number & 255 in doubtful or number in blocked:
+        if number & mask in doubtful or number in blocked:
             later.append(number)
         elif _take_span(leases, need, number, host, top):
             leases.ports[need.name] = number
@@ -193,18 +194,21 @@ def _candidates(name: str, preferred: int | None, top: int) -> Iterator[int]:
             yield number
 
 
-def _low_bytes_in_use() -> tuple[set[int], set[int]]:
-    """Low bytes that `auto` does not take, and those that it takes only as a last choice.
+def _low_bits_in_use(bits: int) -> tuple[set[int], set[int]]:
+    """Low bits of ports that `auto` does not take, and those that it takes only as a last choice.
 
     A System V queue that has no user would still stop the start: it is never inherited.
-    The highest byte of an ftok key is the project, which is where FastDeploy puts the port.
-    Command lines and names below /dev/shm can be made up by any user of the machine, all 256 of
-    them, so they only come last.
+    Where FastDeploy puts the port: `launcher.host.kernel.ftok`.
+    Command lines and names below /dev/shm can be made up by any user of the machine, all 256 low
+    bytes, so they only come last.
     """
+    if not bits:
+        return set(), set()
     from launcher.host import kernel, network
 
-    hinted = {low_bytes.port & 255 for low_bytes in network.queue_ports()}
-    return {queue.key >> 24 & 255 for queue in kernel.message_queues()}, hinted
+    mask = (1 << bits) - 1
+    hinted = {one.port & mask for one in network.queue_ports()}
+    return {kernel.project_of(queue.key, bits) for queue in kernel.message_queues()}, hinted
 
 
 def _blocked() -> set[int]:

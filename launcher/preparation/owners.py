@@ -21,7 +21,7 @@ from pathlib import Path
 from launcher import files, paths
 from launcher.errors import DeployError
 from launcher.host import processes
-from launcher.host.kernel import MessageQueue, queue_user
+from launcher.host.kernel import MessageQueue, ftok, queue_user
 from launcher.json_values import (
     JsonObject,
     JsonValue,
@@ -91,6 +91,7 @@ class _Record:
     ports: frozenset[int] = frozenset()
     shm: frozenset[tuple[str, int, int]] = frozenset()
     queues: frozenset[tuple[int, int]] = frozenset()
+    keys: frozenset[int] = frozenset()
     processes: frozenset[tuple[int, int]] = field(default_factory=frozenset)
 
     @property
@@ -135,15 +136,14 @@ class Owners:
                      if port in r.ports and info.st_mtime >= int(r.started)), None)  # fmt: skip
 
     def of_queue(self, queue: MessageQueue) -> Owner | None:
-        """The instance that claims a System V queue, or may have made it by its key's port."""
+        """The instance that claims a System V queue, or has its key in its plan."""
         for record in self._records:
             if (queue.ident, queue.created) in record.queues:
                 return record.owner
         if queue.uid != os.geteuid():
             return None
-        byte = queue.key >> 24 & 255
-        return next((r.owner for r in self._records if queue.created >= int(r.started)
-                     and any(port & 255 == byte for port in r.ports)), None)  # fmt: skip
+        return next((r.owner for r in self._records
+                     if queue.key in r.keys and queue.created >= int(r.started)), None)  # fmt: skip
 
     @cached_property
     def _processes(self) -> tuple[dict[int, str], dict[str, int]]:
@@ -236,8 +236,19 @@ def _record(folder: str, keeper: int | None, lives: bool) -> _Record:
             for claim in list_at(state, "shm")
         ),
         frozenset((_integer(c, "id"), _integer(c, "created")) for c in list_at(state, "queues")),
+        _queue_keys(plan),
         frozenset((_integer(p, "pid"), _integer(p, "start")) for p in list_at(state, "processes")),
     )
+
+
+def _queue_keys(plan: JsonObject) -> frozenset[int]:
+    """The keys that the plan's engine makes its System V queues by."""
+    cwd, keys = text_at(plan, "cwd"), set()
+    for key in list_at(plan, "leftovers", "queues"):
+        path, project, bits = text_at(key, "path"), _integer(key, "project"), _integer(key, "bits")
+        if path and "\0" not in path and bits in (8, 20):
+            keys.add(ftok(os.path.join(cwd, path), project, bits))
+    return frozenset(key for key in keys if key is not None)
 
 
 def _is_foreign(state: JsonObject) -> bool:

@@ -244,6 +244,26 @@ def test_a_queue_of_an_instance(here: Rig, alive: bool) -> None:
     here.down()
 
 
+@pytest.mark.parametrize("bits", [8, 20])
+def test_a_queue_that_was_not_claimed_is_known_by_the_plans_key(here: Rig, bits: int) -> None:
+    """Killed between the queue's making and the keeper's next look."""
+    here.up()
+    kill_all(here)
+    plan = here.stored(file="plan.json")
+    port = plan["ports"][0]["number"]
+    a_strangers = a_queue(key=(port & 255) << 24)
+    assert Owners().of_queue(a_strangers) is None, "a port's low byte alone is anybody's"
+
+    plan["leftovers"]["queues"] = [{"path": "/dev/shm", "project": 72, "bits": bits}]
+    (here.instance() / "plan.json").write_text(json.dumps(plan))
+    queue = a_queue(key=kernel.ftok("/dev/shm", 72, bits))
+    owner = Owners().of_queue(queue)
+    assert owner is not None
+    assert owner.name == "one"
+    assert Owners().of_queue(dataclasses.replace(queue, created=1)) is None, "older than its start"
+    here.down()
+
+
 def test_one_that_ended_and_left_nothing_owns_nothing(here: Rig) -> None:
     here.up()
     port = port_of(here)
@@ -285,6 +305,7 @@ def test_an_instance_of_another_home_is_ended_there(
 @pytest.mark.parametrize("text", [
     "", "[]", "{", '{"state": "ready", "ports": 5, "shm": {"a": 1}}', '{"ports": {"api": "x"}}',
     '{"state": "ready", "processes": [1, {"pid": "x"}], "queues": [null]}', "[" * 100_000,
+    '{"leftovers": {"queues": [1, {"path": "\\u0000", "bits": 8}, {"path": "/", "bits": 9}]}}',
 ])  # fmt: skip
 @pytest.mark.parametrize("name", ["state.json", "plan.json"])
 def test_damaged_files_end_no_message(here: Rig, name: str, text: str) -> None:

@@ -78,7 +78,7 @@ class Scripted(Engine):
         """One port, and a queue's where the profile names it."""
         needs = [PortNeed("api", shown_as="API")]
         if "engine-worker-queue" in profile.ports:
-            needs.append(PortNeed("engine-worker-queue", unique_low_byte=True, address="0.0.0.0"))
+            needs.append(PortNeed("engine-worker-queue", key_bits=8, address="0.0.0.0"))
         return tuple(needs)
 
     def validate(self, profile: Profile, release: Release | None) -> list[Problem]:

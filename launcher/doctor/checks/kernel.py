@@ -48,7 +48,7 @@ def _queue_user(queue: kernel.MessageQueue, subject: Subject) -> str | None:
         return None  # processes of it that still live are `down`'s to end
     listening = {one.port for one in sockets.listeners()}
     for port in host_of(subject).queue_ports:
-        if kernel.ftok(SHM, port.port) != queue.key:
+        if queue.key not in (kernel.ftok(SHM, port.port, bits) for bits in (8, 20)):
             continue
         if port.pid is not None:
             return f"of the server with queue port {port.port} (pid {port.pid})"

@@ -36,7 +36,7 @@ def ports(profile: Profile, release: Release | None) -> tuple[PortNeed, ...]:
         PortNeed("metrics", address=EVERYWHERE, shown_as="metrics and configuration"),
         PortNeed(
             "engine-worker-queue",
-            unique_low_byte=not at_least(line, TWENTY_BITS),
+            key_bits=20 if at_least(line, TWENTY_BITS) else 8,
             span=ranks if by_rank else groups,
             address=EVERYWHERE,
             shown_as="task queue (unpickles what it is sent)",
