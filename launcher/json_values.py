@@ -1,4 +1,4 @@
-"""The values of JSON as types, and readers of a field whose shape nobody promised.
+"""The values of JSON as types, and readers of a field without a promised shape.
 
 What a server answers, an interpreter prints or an older version wrote may have any shape. It is
 typed as `JsonValue`; a reader takes the one field it needs and gets a neutral value where the
@@ -14,6 +14,8 @@ JsonValue: TypeAlias = (
     bool | int | float | str | Sequence["JsonValue"] | Mapping[str, "JsonValue"] | None
 )
 """Anything `json.loads` returns and `json.dumps` takes; also tuples and read-only mappings."""
+LARGEST = 10**300
+"""Of a whole number: JSON has no bound, and `10**400 + 0.01` is an OverflowError."""
 JsonObject: TypeAlias = Mapping[str, JsonValue]
 """An object whose fields are not known."""
 
@@ -49,6 +51,11 @@ def list_at(value: JsonValue, *path: str | int) -> Sequence[JsonValue]:
     return value if is_list(value) else ()
 
 
+def texts_at(value: JsonValue, *path: str | int) -> tuple[str, ...]:
+    """The items of the list below `path`, as texts; empty where there is no list."""
+    return tuple(str(item) for item in list_at(value, *path))
+
+
 def text_at(value: JsonValue, *path: str | int, default: str = "") -> str:
     """The text below `path`; `default` where there is none."""
     value = at(value, *path)
@@ -56,12 +63,16 @@ def text_at(value: JsonValue, *path: str | int, default: str = "") -> str:
 
 
 def number_at(value: JsonValue, *path: str | int) -> int | float | None:
-    """The number below `path`; None where there is none (a bool is none)."""
+    """The number below `path`; None where there is none (a bool is none, nor is one too large)."""
     value = at(value, *path)
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    return value if isinstance(value, float) else integer_at(value)
 
 
 def integer_at(value: JsonValue, *path: str | int) -> int | None:
-    """The whole number below `path`; None where there is none (a bool is none)."""
+    """The whole number below `path`; None where there is none (a bool is none, nor is one too
+    large to be calculated with as a float).
+    """
     value = at(value, *path)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > LARGEST:
+        return None
+    return value

@@ -12,14 +12,20 @@ clients, pointed at the target). `--ernie-smoke TAG` adds our own checks as test
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+from launcher.json_values import JsonValue
+
 if TYPE_CHECKING:
+    import anthropic
+    import openai
+
+    from launcher.json_values import JsonValue
     from launcher.smoke.answers.answer import Answer
     from launcher.smoke.check import Check
-    from launcher.smoke.session import Session
+    from launcher.smoke.session import Messages, Session
     from launcher.smoke.target import Target
 
 SESSION = pytest.StashKey["Session"]()
@@ -82,28 +88,30 @@ class SmokeFailure(Exception):  # noqa: N818 - what pytest shows, not an error o
 class SmokeItem(pytest.Item):
     """One of our checks as a test: fail and inconclusive fail, could not check skips."""
 
-    def __init__(self, *, check: Check, target: Target, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, name: str, parent: pytest.Session, *, check: Check, target: Target) -> None:
+        super().__init__(name, parent)
         self.check = check
         self.target = target
 
     def runtest(self) -> None:
         """Ask, and turn the verdict into pytest's."""
-        from launcher.smoke.run.suite import smoke
+        from launcher.smoke.run.suite import run_suite
 
-        result = smoke(self.target, names=[self.check.name])
-        one = next(c for c in result.data["checks"] if c["name"] == self.check.name)
-        if one["deviations"]:
-            pytest.xfail(f"known deviation {one['deviations'][0]['id']}: {one['message']}")
-        if result.data["unreachable"]:
+        result = run_suite(self.target, names=[self.check.name])
+        one = next(c for c in result.checks if c.name == self.check.name)
+        if one.deviations:
+            pytest.xfail(f"known deviation {one.deviations[0].id}: {one.message}")
+        if result.unreachable:
             # Skipped, every item would leave pytest green over a server that is not there.
-            raise SmokeFailure(one["message"])
-        if one["verdict"] == "could not check":
-            pytest.skip(one["message"])
-        if one["verdict"] != "pass":
-            raise SmokeFailure(f"{one['verdict']}: {one['message']}")
+            raise SmokeFailure(one.message)
+        if one.verdict == "could not check":
+            pytest.skip(one.message)
+        if one.verdict != "pass":
+            raise SmokeFailure(f"{one.verdict}: {one.message}")
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> str:
+    def repr_failure(
+        self, excinfo: pytest.ExceptionInfo[BaseException], style: object = None
+    ) -> str:
         """The verdict without our own stack."""
         if isinstance(excinfo.value, SmokeFailure):
             return f"{self.check.purpose}\n{excinfo.value}"
@@ -152,7 +160,7 @@ def ernie_session(ernie_target: Target, request: pytest.FixtureRequest) -> Sessi
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Ends a test that uses `ernie_session` as the suite would end a check."""
     if SESSION not in item.stash:
         return (yield)
@@ -176,7 +184,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 def ernie_chat(ernie_session: Session) -> Callable[..., Answer]:
     """`ernie_chat(question, **parameters)`: one answer, of which status 200 is expected."""
 
-    def chat(messages: Any, **parameters: Any) -> Answer:
+    def chat(messages: Messages, **parameters: JsonValue) -> Answer:
         answer = ernie_session.chat(messages, **parameters)
         message = ernie_session.safe(str(answer.error))
         assert answer.status == 200, f"HTTP {answer.status}: {message}"  # noqa: S101
@@ -186,22 +194,22 @@ def ernie_chat(ernie_session: Session) -> Callable[..., Answer]:
 
 
 @pytest.fixture
-def ernie_openai(ernie_target: Target) -> Iterator[Any]:
+def ernie_openai(ernie_target: Target) -> Iterator[openai.OpenAI]:
     """The official `openai` client; skips where it is not installed."""
-    openai = pytest.importorskip("openai")
+    library = pytest.importorskip("openai")
     endpoint = ernie_target.endpoint
-    with openai.OpenAI(
+    with library.OpenAI(
         base_url=endpoint.base_url, api_key=endpoint.key or "none", max_retries=0
     ) as client:
         yield client
 
 
 @pytest.fixture
-def ernie_anthropic(ernie_target: Target) -> Iterator[Any]:
+def ernie_anthropic(ernie_target: Target) -> Iterator[anthropic.Anthropic]:
     """The official `anthropic` client; skips where it is not installed."""
-    anthropic = pytest.importorskip("anthropic")
+    library = pytest.importorskip("anthropic")
     endpoint = ernie_target.endpoint
-    with anthropic.Anthropic(
+    with library.Anthropic(
         base_url=endpoint.root_url, api_key=endpoint.key or "none", max_retries=0
     ) as client:
         yield client

@@ -12,14 +12,16 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import requests
 
+from launcher.json_values import JsonObject
 from launcher.smoke.checks.toolbox import CARD_QUESTION, WEATHER
 from tests.support import cli, ports, processes
+from tests.support.decoded import JsonDict
 
-QUESTIONS: tuple[tuple[str, list[dict[str, Any]]], ...] = (
+QUESTIONS: tuple[tuple[str, list[JsonObject]], ...] = (
     ("What is the capital of France?", []),
     (CARD_QUESTION, [WEATHER]),
 )
@@ -59,21 +61,21 @@ def _step(*arguments: str) -> int:
     return subprocess.run(cli.argv(*arguments), check=False).returncode
 
 
-def _row(profile: str) -> dict[str, Any]:
+def _row(profile: str) -> JsonDict:
     answer = cli.run("status", profile, "--json")
-    row: dict[str, Any] = answer.json["data"]["instances"][0]
+    row: JsonDict = answer.json["data"]["instances"][0]
     return row
 
 
 def _ask(base_url: str) -> None:
     for question, tools in QUESTIONS:
-        body: dict[str, Any] = {
+        body: JsonDict = {
             "messages": [{"role": "user", "content": question}],
             "max_tokens": 256,
             "temperature": 0,
             **({"tools": tools} if tools else {}),
         }
-        answer = requests.post(f"{base_url}/chat/completions", json=body, timeout=120)
+        answer = requests.post(f"{base_url}/chat/completions", json=body, timeout=600)
         answer.raise_for_status()
         message = answer.json()["choices"][0]["message"]
         reasoning = message.get("reasoning_content") or message.get("reasoning")
@@ -86,7 +88,7 @@ def _ask(base_url: str) -> None:
             _say(f"  calls   {call['function']['name']}({call['function']['arguments']})")
 
 
-def _recorded(name: str | None) -> dict[str, Any]:
+def _recorded(name: str | None) -> JsonDict:
     """What the instance uses while it is up, from its plan."""
     if name is None:
         return {}
@@ -99,7 +101,7 @@ def _recorded(name: str | None) -> dict[str, Any]:
     }
 
 
-def _left(recorded: dict[str, Any]) -> list[str]:
+def _left(recorded: JsonDict) -> list[str]:
     """What outlived `down`, found without asking ernie-deploy."""
     left = [
         f"process {leak.pid}: {leak.command[:100]}"

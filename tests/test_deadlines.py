@@ -46,7 +46,7 @@ def guarded(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     clock = StillClock(monkeypatch, guard)
     rig = SimpleNamespace(clock=clock, strays=[], stubborn=False, killed=[], state=State("one", ""))
 
-    def kill(strays: list[Any]) -> list[Any]:
+    def kill(strays: list[object]) -> list[Any]:
         rig.killed.append(clock.now)
         if not rig.stubborn:
             rig.strays = []

@@ -1,4 +1,4 @@
-"""Fields of JSON whose shape nobody promised."""
+"""Fields of JSON without a promised shape."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from launcher.json_values import (
     number_at,
     object_at,
     text_at,
+    texts_at,
 )
 
 ANSWER: JsonValue = {
@@ -46,7 +47,19 @@ def test_an_index_beyond_the_list_is_no_value() -> None:
     assert at("text", 0) is None
 
 
+@pytest.mark.parametrize("value", [10**400, -(10**400)])
+def test_a_number_that_no_float_can_hold_is_none(value: int) -> None:
+    assert integer_at({"n": value}, "n") is None
+    assert number_at({"n": value}, "n") is None
+    assert number_at({"n": 10**300}, "n") == 10**300
+
+
 def test_a_bool_is_no_number_and_a_float_is_no_whole_number() -> None:
     assert number_at(ANSWER, "usage", "cached") is None
     assert integer_at(ANSWER, "usage", "cached") is None
     assert integer_at(ANSWER, "usage", "seconds") is None
+
+
+def test_a_list_of_texts() -> None:
+    assert texts_at({"a": ["x", 2.2, None]}, "a") == ("x", "2.2", "None")
+    assert texts_at({"a": "x"}, "a") == texts_at({}, "a") == ()

@@ -10,6 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launcher.errors import ExitCode, Problem
+from launcher.instance.instance_status import InstanceStatus, Record, Status
+from launcher.keeper.state import EndError
+from launcher.lifecycle import InstanceState
 from launcher.plain import plain
 from launcher.report import emit
 from launcher.result import Result
@@ -47,9 +50,10 @@ def test_no_control_survives_in_whatever_order(text: str) -> None:
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_result_is_shown_without_them(as_json: bool) -> None:
     evil = "x\x1b]52;c;ZXZpbA==\x07y\x9b2Jz"
-    row = {"name": "one", "state": "failed", "error": {"code": "c", "message": evil}}
+    record = Record(error=EndError("c", evil))
+    row = InstanceStatus("one", InstanceState.FAILED, record=record)
     problem = Problem("c", evil)
-    result = Result("status", {"instances": [row]}, "one", ExitCode.NEGATIVE, (problem,))
+    result = Result("status", Status((row,)), "one", ExitCode.NEGATIVE, (problem,))
     with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
         emit(result, as_json=as_json)
     output = out.getvalue() + err.getvalue()

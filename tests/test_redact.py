@@ -83,3 +83,36 @@ def test_a_long_log_without_secrets_is_read_quickly() -> None:
     began = time.process_time()
     Redactor().text("x" * 200_000 + " token " + "y" * 200_000)
     assert time.process_time() - began < 20
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        "base_processor.py[line:373] Start processing request dict: {'prompt': 'my diagnosis'}",
+        "base_processor.py[line:467] Processed request dict: {'messages': ['my diagnosis']}",
+        "ernie4_5_processor.py[line:120] Processed request: {'prompt': 'my diagnosis'}",
+        'serving_chat.py[line:767] Chat response: {"content": "my diagnosis"}',
+        'api_server.py[line:579] Completion Received request: {"prompt": "my diagnosis"}',
+        'serving_chat.py[line:70] Chat Streaming response send_idx 0: {"content": "my diagnosis"}',
+        'serving_chat.py[line:71] Chat Streaming response last send: {"content": "my diagnosis"}',
+    ],
+)
+def test_what_clients_asked_and_got_is_left_out_of_what_is_shown(record: str) -> None:
+    text = f"INFO     2026-11-27 20:31:27,526 32657 {record}\nthe next line"
+    shown = Redactor().text(text)
+    assert "my diagnosis" not in shown
+    assert shown.startswith(text[:60])
+    assert shown.endswith("\nthe next line")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "create chat completion request: chatcmpl-01203bff",
+        "Too many requests,current max concurrency is 2",
+        "Received request: chatcmpl-5",
+        'INFO 127.0.0.1:1 - "POST /v1/chat/completions HTTP/1.1" 200',
+    ],
+)
+def test_a_line_about_a_request_without_its_text_stays(text: str) -> None:
+    assert Redactor().text(text) == text

@@ -9,12 +9,12 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from tests.support import ROOT, cli
+from tests.support.decoded import JsonDict
 from tests.twin.interpreter import make_interpreter
 
 FOLDER = ROOT / "deploy" / "runbooks"
@@ -73,7 +73,7 @@ def test_every_rule_and_check_named_exists(page: str) -> None:
     from launcher.diagnose import pages
 
     for word in re.findall(r"ED-[A-Z0-9-]+[A-Z0-9]", (FOLDER / f"{page}.md").read_text()):
-        assert pages.page((word,))["id"] == word
+        assert pages.page((word,)).id == word
 
 
 def script(page: str) -> str:
@@ -89,7 +89,7 @@ def script(page: str) -> str:
 def test_the_commands_print_what_the_page_says(
     page: str, state: str, home: Path, tmp_path: Path
 ) -> None:
-    profile: dict[str, Any] = {
+    profile: JsonDict = {
         "name": "night",
         "engine": "fastdeploy",
         "python": str(make_interpreter(tmp_path / "env", "2.4")),

@@ -8,10 +8,10 @@ import click
 
 from launcher.cli import completing
 from launcher.cli.examples import TARGET_OR_URL, examples
+from launcher.cli.report_options import FILE, ReportFiles, report_options
 from launcher.cli.verb import json_option, verb
+from launcher.json_values import JsonObject
 from launcher.result import Result
-
-FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command(
@@ -50,9 +50,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     help="GPUs behind a target, for --gpu-hour.",
 )
 @click.option("--prices", "price_file", type=FILE, help="Price list of hosted models (YAML).")
-@click.option("--junit", type=FILE, help="Write a JUnit XML report, one suite per target.")
-@click.option("--html", type=FILE, help="Write an HTML report.")
-@click.option("--markdown", type=FILE, help="Write a Markdown report.")
+@report_options
 @json_option
 @verb
 def command(
@@ -67,20 +65,17 @@ def command(
     gpu_hour: float | None,
     gpus: int,
     price_file: Path | None,
-    junit: Path | None,
-    html: Path | None,
-    markdown: Path | None,
-) -> Result:
+    reports: ReportFiles,
+) -> Result[JsonObject]:
     """Run the smoke suite against several TARGETS and show verdicts, speed and tool calls.
 
     Tool calls are compared with the first target. Exit codes: 0 done, 1 worse than the baseline,
     3 a target could not be checked at all.
     """
-    from launcher.report.files import check_writable, write_reports
     from launcher.smoke.comparison.compare import compare
     from launcher.smoke.targets.resolve import is_url, resolve
 
-    check_writable(junit=junit, html=html, markdown=markdown)
+    reports.check()
     columns = [
         resolve(t, model=model if is_url(t) else None, key=key if is_url(t) else None)
         for t in targets
@@ -96,4 +91,4 @@ def command(
         gpus=gpus,
         price_file=price_file,
     )
-    return write_reports(result, junit=junit, html=html, markdown=markdown)
+    return reports.write(result)

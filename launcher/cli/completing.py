@@ -1,4 +1,4 @@
-"""What the shell offers for the arguments of the verbs: instances, profiles, engines, logs.
+"""What the shell offers for the arguments of the verbs: instances, profiles, keys, engines, logs.
 
 A file is offered by saying so, first: the shell then completes paths by itself wherever no name
 fits. Nothing here may fail loudly, it would end up in the user's half-typed line.
@@ -40,7 +40,7 @@ def targets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
 
 def sources(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The logs of the instance that was named before."""
-    from launcher.cli.options import target_instance
+    from launcher.cli.targets import target_instance
     from launcher.instance import logs
 
     # A line that ends in `--source` is none yet: click leaves its arguments where it found them.
@@ -58,12 +58,44 @@ def engines(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
     return _fitting(NAMES, incomplete)
 
 
+def models(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """A folder, or a known model by its name or repository; case does not matter."""
+    from launcher.preparation.recommendation import model_names
+
+    lower = incomplete.lower()
+    fitting = [CompletionItem(name) for name in model_names() if name.lower().startswith(lower)]
+    return [_files(incomplete), *fitting]
+
+
+def gpus(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The GPUs of the table."""
+    from launcher.preparation.cards import known_cards
+
+    lower = incomplete.lower()
+    return [
+        CompletionItem(name, help=entry.card.name)
+        for name, entry in known_cards().items()
+        if name.startswith(lower)
+    ]
+
+
 def tags(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Tags of smoke checks."""
     from launcher.smoke.tags import TAGS
 
     fitting = (name for name in TAGS if name.startswith(incomplete))
     return [CompletionItem(name, help=TAGS[name]) for name in fitting]
+
+
+def settings(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The keys of a profile for `--set`, each with the first sentence of its meaning."""
+    from launcher.profile.schema import paths
+
+    return [
+        CompletionItem(f"{path}=", help=f"{key.meaning.partition('. ')[0].rstrip('.')}.")
+        for path, key in paths()
+        if path.startswith(incomplete) and not key.keys
+    ]
 
 
 def _files(incomplete: str) -> CompletionItem:

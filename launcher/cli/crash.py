@@ -7,14 +7,14 @@ import platform
 import sys
 import time
 import traceback
+from collections.abc import Sequence
 
 from launcher import __version__, paths
-from launcher.errors import ExitCode, Problem
+from launcher.errors import Problem
 from launcher.plain import plain
-from launcher.result import Result
 
 
-def report_crash(argv: list[str]) -> Problem:
+def report_crash(argv: Sequence[str]) -> Problem:
     """Write the current exception to a private file; what to say about it.
 
     The values of `--set` are left out: they may hold a secret.
@@ -48,14 +48,3 @@ def report_crash(argv: list[str]) -> Problem:
         "defect", summary, None,
         f"the report is {path}; please send it with the profile (without secrets)",
     )  # fmt: skip
-
-
-def show_crash(command: str, argv: list[str], *, as_json: bool) -> ExitCode:
-    """Report the current exception on stderr, and as an envelope where JSON was asked for."""
-    from launcher.report import emit
-
-    result = Result(command, exit_code=ExitCode.DEFECT, errors=(report_crash(argv),))
-    if as_json:
-        emit(result, as_json=True)
-    emit(result, as_json=False)
-    return ExitCode.DEFECT

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from launcher.cli import completing
 from launcher.cli.examples import TARGET, examples
-from launcher.cli.options import target_instance
+from launcher.cli.options import EngineName, target_instance
 from launcher.cli.verb import json_option, verb
 from launcher.errors import ExitCode, PreconditionError, UsageError
 from launcher.result import Result
 
-ENGINES = ("fastdeploy", "vllm", "transformers")
+if TYPE_CHECKING:
+    from launcher.diagnose.diagnosis import LogDiagnosis
 
 
 @click.command(
@@ -27,7 +29,7 @@ ENGINES = ("fastdeploy", "vllm", "transformers")
 @click.argument("target", shell_complete=completing.targets, required=False)
 @click.option("--logs", "folder", metavar="DIR", help="Logs of any server, a folder or a file.")
 @click.option(
-    "--engine", type=click.Choice(ENGINES), help="With --logs: whose logs they are (default: any)."
+    "--engine", type=EngineName(), help="With --logs: whose logs they are (default: any)."
 )
 @click.option("--exit-code", type=int, help="With --logs: the server's exit code, if known.")
 @click.option(
@@ -41,7 +43,7 @@ def command(
     engine: str | None,
     exit_code: int | None,
     ready: bool,
-) -> Result:
+) -> Result[LogDiagnosis]:
     """Find the first cause in the logs of TARGET, or of a server started outside ernie-deploy.
 
     Of TARGET its state comes first: what a ready server answers to GET /health and to a short
@@ -64,8 +66,11 @@ def command(
     return diagnose_instance(target_instance(target or ""))
 
 
-def _of_folder(folder: Path, engine: str | None, exit_code: int | None, ready: bool) -> Result:
+def _of_folder(
+    folder: Path, engine: str | None, exit_code: int | None, ready: bool
+) -> Result[LogDiagnosis]:
     from launcher.diagnose import of_folder, recognised
+    from launcher.diagnose.diagnosis import LogDiagnosis
 
     if not folder.exists():
         raise UsageError.of("no-logs", f"there is no {folder}", "--logs")
@@ -83,4 +88,4 @@ def _of_folder(folder: Path, engine: str | None, exit_code: int | None, ready: b
             "name the folder that FD_LOG_DIR had, or the file with the server's output",
         )
     code = ExitCode.NEGATIVE if diagnosis.conclusive else ExitCode.DONE
-    return Result("diagnose", {**diagnosis.to_json(), "source": str(folder)}, None, code)
+    return Result("diagnose", LogDiagnosis(diagnosis, str(folder)), None, code)

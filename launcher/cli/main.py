@@ -1,4 +1,4 @@
-"""The command line's entry: finds the verb, runs it, turns what goes wrong into an exit code.
+"""The command line: finds the verb and runs it.
 
 Verbs are imported only when they are asked for, so that `--version` and completion stay fast.
 """
@@ -6,14 +6,16 @@ Verbs are imported only when they are asked for, so that `--version` and complet
 from __future__ import annotations
 
 import importlib
-import sys
-from typing import Any
+import os
 
 import click
 
 from launcher import __version__
+from launcher.cli.boundary import prepare_streams
 from launcher.cli.examples import TARGET, examples
-from launcher.cli.outcome import prepare_streams, stop_writing
+from launcher.cli.quick import COMPLETION
+
+PROGRAM = "ernie-deploy"
 
 VERBS: dict[str, tuple[str, str]] = {
     "up": ("launcher.cli.up", "Bring a profile's server up and prove that it works."),
@@ -73,7 +75,7 @@ class _Verbs(click.Group):
     ),
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.version_option(__version__, prog_name="ernie-deploy")
+@click.version_option(__version__, prog_name=PROGRAM)
 def group() -> None:
     """Launch, watch, prove and stop ERNIE-4.5 model servers.
 
@@ -82,30 +84,17 @@ def group() -> None:
     """
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Run the command line and exit with a documented code.
+def invoke(argv: list[str]) -> int:
+    """Run the command line and return its exit code.
 
     Raises:
-        SystemExit: always.
+        click.exceptions.Exit: `--help` or `--version` has answered.
+        click.UsageError: the command line is wrong.
     """
-    arguments = sys.argv[1:] if argv is None else argv
     prepare_streams()
-    try:
-        code: Any = group.main(
-            args=arguments, prog_name="ernie-deploy", standalone_mode=False, obj=arguments
-        )
-    except click.UsageError as error:
-        from launcher.cli.verb import show_usage_error
-
-        code = show_usage_error(error, arguments)
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        from launcher.report.interrupted import show_interrupted
-
-        code = show_interrupted(arguments)
-    except BrokenPipeError:
-        code = stop_writing(0)
-    except Exception:
-        from launcher.cli.crash import show_crash
-
-        code = show_crash("", arguments, as_json="--json" in arguments)
-    sys.exit(int(code) if isinstance(code, int) else 0)
+    if os.environ.get(COMPLETION):
+        group.main(args=argv, prog_name=PROGRAM)
+    # Not by `group.main`: it has answers of its own to an interrupt and to a closed pipe.
+    with group.make_context(PROGRAM, list(argv), obj=argv) as context:
+        code = group.invoke(context)
+    return code if isinstance(code, int) else 0

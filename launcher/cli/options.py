@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from launcher.cli import completing
 from launcher.cli.targets import is_profile, load_profile, target_instance
 
 __all__ = [
+    "EngineName",
     "duration",
     "is_profile",
     "load_profile",
@@ -19,7 +21,30 @@ __all__ = [
     "words_of",
 ]
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+
+class EngineName(click.ParamType[str]):
+    """The name of an engine; which there are is asked when one is given, not when `cli` starts."""
+
+    name = "engine"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name.
+
+        Raises:
+            UsageError: no engine is called so; names the nearest.
+        """
+        from launcher.environments.catalogue import engine_named
+
+        return engine_named(value)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The engines whose name begins so."""
+        return completing.engines(ctx, param, incomplete)
+
+
+Function = TypeVar("Function", bound=Callable[..., object])
 
 
 def profile_options(function: Function) -> Function:
@@ -27,7 +52,12 @@ def profile_options(function: Function) -> Function:
     for option in (
         click.option("--name", help="Name of the instance, instead of the profile's."),
         click.option(
-            "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Set a key; VALUE is YAML."
+            "--set",
+            "sets",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Set a key; VALUE is YAML.",
+            shell_complete=completing.settings,
         ),
         click.option(
             "--overlay",
@@ -58,7 +88,7 @@ def words_of(
 
 def duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
     """The seconds of an option that takes what profiles take: 30, 90s, 5m."""
-    from launcher.profile.types import ScalarError, seconds
+    from launcher.profile.scalars import ScalarError, seconds
 
     try:
         return None if value is None else seconds(value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from launcher.cli import completing
@@ -9,6 +11,10 @@ from launcher.cli.examples import PROFILE, examples
 from launcher.cli.options import load_profile, profile_options
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
+
+if TYPE_CHECKING:
+    from launcher.instance.show import PlanOutput
+    from launcher.plan.memory import MemoryPlan
 
 
 @click.command(
@@ -21,7 +27,12 @@ from launcher.result import Result
 @profile_options
 @click.option("--engine-version", metavar="V", help="Plan for this version, installed or not.")
 @click.option("--memory", is_flag=True, help="Does it fit: weights, KV cache, overheads, host.")
-@click.option("--gpu", metavar="NAME", help="With --memory: plan for this card, e.g. h800-80g.")
+@click.option(
+    "--gpu",
+    metavar="NAME",
+    shell_complete=completing.gpus,
+    help="With --memory: plan for this card, e.g. h800-80g.",
+)
 @click.option(
     "--max", "largest", is_flag=True, help="With --memory: how far lengths and sequences can go."
 )
@@ -36,7 +47,7 @@ def command(
     memory: bool,
     gpu: str | None,
     largest: bool,
-) -> Result:
+) -> Result[PlanOutput | MemoryPlan]:
     """Show exactly what `up PROFILE` would run: argv, environment, files, ports, and why."""
     loaded = load_profile(profile, overlays, sets, name, engine_version)
     if memory or gpu or largest:

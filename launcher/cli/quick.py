@@ -12,6 +12,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from launcher.environments.payloads import Validation
+    from launcher.instance.instance_status import Status
     from launcher.result import Result
 
 COMPLETION = "_ERNIE_DEPLOY_COMPLETE"
@@ -30,26 +32,26 @@ def run_quick(argv: list[str]) -> int | None:
     least, most, function = VERBS[verb]
     if not least <= len(targets) <= most:
         return None
-    from launcher.cli.outcome import prepare_streams, run_verb
+    from launcher.cli.boundary import prepare_streams, run
 
     prepare_streams()
     as_json = len(targets) < len(rest)
-    return run_verb(verb, lambda: function(targets), argv, as_json=as_json)
+    return run(lambda: function(targets), argv, command=verb, as_json=as_json)
 
 
-def _status(targets: list[str]) -> Result:
+def _status(targets: list[str]) -> Result[Status]:
     from launcher.cli.targets import show_status
 
     return show_status(targets[0] if targets else None)
 
 
-def _validate(targets: list[str]) -> Result:
+def _validate(targets: list[str]) -> Result[Validation]:
     from launcher.cli.targets import validate_profile
 
     return validate_profile(targets[0])
 
 
-VERBS: dict[str, tuple[int, int, Callable[[list[str]], Result]]] = {
+VERBS: dict[str, tuple[int, int, Callable[[list[str]], Result[object]]]] = {
     "status": (0, 1, _status),
     "validate": (1, 1, _validate),
 }

@@ -22,6 +22,7 @@ from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
 if TYPE_CHECKING:
+    from launcher.instance.payloads import Down, Restart
     from launcher.instance.store import InstanceDir
 
 
@@ -48,7 +49,7 @@ def command(
     name: str | None,
     force: tuple[str, ...],
     as_json: bool,
-) -> Result:
+) -> Result[Restart | Down]:
     """Take TARGET down and bring it up again, on the ports it had.
 
     A profile is read anew; an instance's name restarts what ran, past the checks that `up` was told
@@ -81,9 +82,9 @@ def command(
 
 def _with_recorded(instance: InstanceDir, force: tuple[str, ...]) -> tuple[str, ...]:
     """`force` and the checks that `up` was told to force, but for one that exists no more."""
-    from launcher.doctor import REGISTRY
+    from launcher.doctor import every_check
     from launcher.instance.options import read_options
 
-    check_ids = {check.id for check in REGISTRY}
+    check_ids = {check.id for check in every_check()}
     recorded = [name for name in read_options(instance).force if name in check_ids]
     return tuple(dict.fromkeys((*recorded, *force)))

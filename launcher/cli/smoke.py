@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from launcher.cli import completing
 from launcher.cli.examples import TARGET_OR_URL, examples
-from launcher.cli.options import duration
+from launcher.cli.options import EngineName, duration
+from launcher.cli.report_options import ReportFiles, report_options
 from launcher.cli.verb import json_option, verb
+from launcher.json_values import JsonObject
 from launcher.result import Result
 
 if TYPE_CHECKING:
     from launcher.smoke.run.runner import Progress
 
-ENGINES = ("fastdeploy", "vllm", "transformers", "hosted")
 CLIENTS = ("requests", "openai", "anthropic", "all")
 
 
@@ -68,7 +68,7 @@ CLIENTS = ("requests", "openai", "anthropic", "all")
 )
 @click.option(
     "--engine",
-    type=click.Choice(ENGINES),
+    type=EngineName(),
     help="Say what a URL is; default: recognized by its model list or metrics.",
 )
 @click.option("--release", help="Release of --engine, for its known deviations.")
@@ -80,11 +80,7 @@ CLIENTS = ("requests", "openai", "anthropic", "all")
 )
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Set a profile's key.")
 @click.option("--overlay", "overlays", multiple=True, metavar="FILE", help="Merge this file.")
-@click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="JUnit XML file.")
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="HTML report.")
-@click.option(
-    "--markdown", type=click.Path(path_type=Path, dir_okay=False), help="Markdown report."
-)
+@report_options
 @json_option
 @verb
 def command(
@@ -103,11 +99,9 @@ def command(
     promises: tuple[str, ...],
     sets: tuple[str, ...],
     overlays: tuple[str, ...],
-    junit: Path | None,
-    html: Path | None,
-    markdown: Path | None,
+    reports: ReportFiles,
     as_json: bool,
-) -> Result:
+) -> Result[JsonObject]:
     """Prove that TARGET works.
 
     Exit codes: 0 every check passed, could not be checked, or failed as the release is known to;
@@ -117,11 +111,10 @@ def command(
         return _listing(target, names, tags)
     if target is None:
         raise click.UsageError("Missing argument 'TARGET'.")
-    from launcher.report.files import check_writable, write_reports
     from launcher.smoke.run.suite import smoke
     from launcher.smoke.targets.resolve import resolve
 
-    check_writable(junit=junit, html=html, markdown=markdown)
+    reports.check()
     smoke_target = resolve(
         target,
         model=model,
@@ -143,7 +136,7 @@ def command(
             budget=budget,
             progress=progress,
         )
-    return write_reports(result, junit=junit, html=html, markdown=markdown)
+    return reports.write(result)
 
 
 def _progress(as_json: bool) -> AbstractContextManager[Progress | None]:
@@ -155,7 +148,9 @@ def _progress(as_json: bool) -> AbstractContextManager[Progress | None]:
     return SmokeProgress(sys.stderr)
 
 
-def _listing(target: str | None, names: tuple[str, ...], tags: tuple[str, ...]) -> Result:
+def _listing(
+    target: str | None, names: tuple[str, ...], tags: tuple[str, ...]
+) -> Result[JsonObject]:
     if target is not None:
         raise click.UsageError("--list takes no TARGET: it lists the checks and sends no request.")
     from launcher.smoke.run.suite import catalogue

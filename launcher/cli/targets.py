@@ -7,7 +7,9 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from launcher.environments.payloads import Validation
     from launcher.errors import DeployError
+    from launcher.instance.instance_status import Status
     from launcher.instance.store import InstanceDir
     from launcher.profile.model import Profile
     from launcher.result import Result
@@ -79,7 +81,7 @@ def target_instance(target: str, *, must_exist: bool = True) -> InstanceDir:
     return instance
 
 
-def show_status(target: str | None) -> Result:
+def show_status(target: str | None) -> Result[Status]:
     """The result of `status`: of TARGET, or of all instances.
 
     Raises:
@@ -99,7 +101,7 @@ def validate_profile(
     sets: tuple[str, ...] = (),
     name: str | None = None,
     version: str | None = None,
-) -> Result:
+) -> Result[Validation]:
     """The result of `validate`.
 
     Raises:

@@ -16,6 +16,8 @@ from launcher.errors import UsageError
 from launcher.result import Result
 
 if TYPE_CHECKING:
+    from launcher.instance.payloads import Up
+    from launcher.instance.show import PlanOutput
     from launcher.instance.start_follower import OnEvent
 
 
@@ -45,7 +47,7 @@ def command(
     force: tuple[str, ...],
     dry_run: bool,
     as_json: bool,
-) -> Result:
+) -> Result[Up | PlanOutput]:
     """Bring PROFILE's server up and prove that it works.
 
     Returns when a completion came back from a process of ours with the settings asked for.

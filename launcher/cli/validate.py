@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from launcher.cli import completing
@@ -10,6 +12,9 @@ from launcher.cli.options import profile_options
 from launcher.cli.targets import validate_profile
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
+
+if TYPE_CHECKING:
+    from launcher.environments.payloads import Validation
 
 
 @click.command(
@@ -29,7 +34,7 @@ def command(
     sets: tuple[str, ...],
     name: str | None,
     engine_version: str | None,
-) -> Result:
+) -> Result[Validation]:
     """Check PROFILE against the installed release of its engine, or every one it admits.
 
     Nothing is started and nothing is downloaded.

@@ -5,15 +5,14 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
 
-from launcher.cli.outcome import run_verb
-from launcher.errors import ExitCode, Problem
+from launcher.cli import boundary
 from launcher.result import Result
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+Function = TypeVar("Function", bound=Callable[..., object])
 
 
 class VerbGroup(click.Group):
@@ -33,11 +32,11 @@ class VerbGroup(click.Group):
 def json_option(function: Function) -> Function:
     """`--json`: one envelope on stdout."""
     return click.option(
-        "--json", "as_json", is_flag=True, help="One JSON object on stdout (schema ernie-deploy/1)."
+        "--json", "as_json", is_flag=True, help="One JSON object on stdout (schema ernie-deploy/2)."
     )(function)
 
 
-def verb(function: Callable[..., Result]) -> Callable[..., int]:
+def verb(function: Callable[..., Result[object]]) -> Callable[..., int]:
     """Show what `function` returns or the expected error it raises; return the exit code.
 
     The wrapped command must have the option of `json_option`. `function` may take `as_json`.
@@ -45,32 +44,15 @@ def verb(function: Callable[..., Result]) -> Callable[..., int]:
     wants_json = "as_json" in function.__code__.co_varnames[: function.__code__.co_argcount]
 
     @functools.wraps(function)
-    def run(*args: Any, as_json: bool = False, **options: Any) -> int:
+    def run(*args: object, as_json: bool = False, **options: object) -> int:
         context = click.get_current_context()
         if wants_json:
             options["as_json"] = as_json
-        return run_verb(
-            context.command_path.partition(" ")[2],
+        return boundary.run(
             lambda: function(*args, **options),
             context.obj or sys.argv[1:],
+            command=context.command_path.partition(" ")[2],
             as_json=as_json,
-            passing=(click.ClickException, click.exceptions.Exit, click.exceptions.Abort),
         )
 
     return run
-
-
-def show_usage_error(error: click.UsageError, argv: list[str]) -> ExitCode:
-    """Say what is wrong with the command line, as JSON where JSON was asked for."""
-    from launcher.report import emit
-
-    is_group = error.ctx is not None and isinstance(error.ctx.command, click.Group)
-    if error.ctx is not None and is_group and not argv[len(error.ctx.command_path.split()) - 1 :]:
-        # A bare group (`engine`): a click newer than 8.1 calls that an error with the whole help.
-        click.echo(error.ctx.get_help(), err=True)
-        return ExitCode.USAGE
-    command = error.ctx.command_path.partition(" ")[2] if error.ctx else ""
-    hint = f"{error.ctx.command_path} --help" if error.ctx else "ernie-deploy --help"
-    problem = Problem("usage", error.format_message(), remedy=f"see `{hint}`")
-    emit(Result(command, exit_code=ExitCode.USAGE, errors=(problem,)), as_json="--json" in argv)
-    return ExitCode.USAGE

@@ -8,6 +8,7 @@ from __future__ import annotations
 from launcher.diagnose.diagnosis import Diagnosis, Evidence, Finding
 from launcher.diagnose.engine import diagnose
 from launcher.diagnose.instance import (
+    log_rules_of,
     newest_of_instance,
     of_folder,
     of_instance,
@@ -27,6 +28,7 @@ __all__ = [
     "compile_rules",
     "diagnose",
     "log_file",
+    "log_rules_of",
     "newest_of_instance",
     "of_folder",
     "of_instance",

@@ -24,11 +24,14 @@ from launcher.diagnose.matching import (
     span_of,
     time_near,
 )
-from launcher.diagnose.sources import LogFile, contents, is_binary, log_file
+from launcher.diagnose.sources import LogFile, contents, is_binary, log_file, ready_at
+from launcher.engines.rules import general_ids
 from launcher.plan.model import FailureRule
 
 INCIDENT = 5.0
 """Seconds within which lines belong to one incident: a traceback, and what dies of it."""
+
+WARNED = ("WARNING", "WARN")
 
 _RANK = {"failure": 0, "warning": 2, "request": 3}
 _SUMMARY_RANK = 1
@@ -56,13 +59,8 @@ class _Match:
 
     @property
     def any_process(self) -> bool:
-        """True for rules of no engine: `ED-` and a word that is not an engine's prefix."""
-        return is_common(self.rule.id)
-
-
-def is_common(rule_id: str) -> bool:
-    """True for the rules that fit any process, false for an engine's own."""
-    return rule_id.partition("-")[2].partition("-")[0] not in ("FD", "VLLM", "TF")
+        """True for a rule of no engine that says less than an engine's own."""
+        return self.rule.id in general_ids()
 
 
 def diagnose(
@@ -73,6 +71,7 @@ def diagnose(
     state: str = "loading",
     noise: Iterable[str] = (),
     start_marks: Iterable[str] = (),
+    ready_marks: Iterable[str] = (),
     since: float | None = None,
     served: float | None = None,
     symptoms: Mapping[str, str] | None = None,
@@ -81,22 +80,31 @@ def diagnose(
 
     `exit_code` is the server's as far as known (negative: a signal); `state` what it was when it
     failed. `start_marks` are patterns of lines that begin a new start: what is older than the last
-    one is not looked at, nor what is older than `since` (epoch seconds). Errors that no rule knows
-    are shown only from `served` on, when it was proved to work in spite of them. `symptoms` says
-    what was seen from outside (a symptom rule's texts); it only decides where no line does.
+    one is not looked at, nor what is older than `since` (epoch seconds). `ready_marks` are texts by
+    which a server says that it has started: what a start complains of before the last of them, in
+    the same file, was survived. Errors that no rule knows are shown only from `served` on, when it
+    was proved to work in spite of them. `symptoms` says what was seen from outside (a symptom
+    rule's texts); it only decides where no line does.
     """
     ordered = _prefer(tuple(rules), state)
-    reader = _Reader(
-        compile_rules(ordered, noise),
-        ordered,
-        since,
-        Matcher(tuple(start_marks)),
-        tuple(noise),
-        served,
-    )
-    for index, source in enumerate(sources):
-        reader.read(index, source if isinstance(source, LogFile) else log_file(source))
-    return reader.conclude(exit_code, state, dict(symptoms or {}))
+    matcher, marks = compile_rules(ordered, noise), Matcher(tuple(start_marks))
+    known_noise, ready = tuple(noise), tuple(mark.encode() for mark in ready_marks)
+    files = [one if isinstance(one, LogFile) else log_file(one) for one in sources]
+
+    def answer(*, logging_errors: bool) -> Diagnosis:
+        reader = _Reader(matcher, ordered, since, marks, known_noise, served, ready, logging_errors)
+        for index, file in enumerate(files):
+            reader.read(index, file)
+        return reader.conclude(exit_code, state, dict(symptoms or {}))
+
+    result = answer(logging_errors=False)
+    if any(rule.summary for rule in ordered if rule.id == result.rule_id):
+        # The cause itself was not logged. A disk that is full explains that, and stands only in
+        # what Python says of records that could not be written.
+        second = answer(logging_errors=True)
+        if not any(rule.summary for rule in ordered if rule.id == second.rule_id):
+            return second
+    return result
 
 
 def _prefer(rules: tuple[FailureRule, ...], state: str) -> tuple[FailureRule, ...]:
@@ -115,7 +123,11 @@ class _Reader:
         marks: Matcher,
         noise: tuple[str, ...],
         served: float | None,
+        ready_marks: tuple[bytes, ...],
+        logging_errors: bool,
     ) -> None:
+        self.ready_marks = ready_marks
+        self.logging_errors = logging_errors
         self.served = served
         self.matcher = matcher
         self.rules = rules
@@ -132,7 +144,7 @@ class _Reader:
 
     def read(self, index: int, source: LogFile) -> None:
         try:
-            data, skipped = contents(source.path, source.length)
+            data, skipped = contents(source.path, source.length, logging_errors=self.logging_errors)
             modified = source.path.stat().st_mtime
         except OSError as error:
             self.notes.append(f"{source.name} was not read: {error.strerror}")
@@ -148,14 +160,17 @@ class _Reader:
             stamp = mark.line.time or time_near(data, mark.offset)
             if stamp is not None:
                 self.starts.setdefault((index, mark.index), []).append(stamp)
+        started = ready_at(data, self.ready_marks)
         taken: set[int] = set()
         for hit in self.matcher.hits(data, talkative=self.talkative):
             rule = self.rules[hit.index]
             # The patterns come in their order: the first that took a line has it.
             if hit.offset in taken:
                 continue
+            if hit.offset < started and rule.when == "loading":
+                continue
             quoted = rule.kind != "warning" and chatter(hit, data, logger_only=not source.raw)
-            if quoted or (rule.sources and not _named(source.name, rule.sources)):
+            if quoted:
                 continue
             taken.add(hit.offset)
             span = span_of(hit.line, data, hit.offset, modified)
@@ -243,7 +258,9 @@ class _Reader:
         _, several = self._floor()
         if self.served is not None:
             floor, several = max(floor, self.served), True
-        return first_errors(self.kept, self.matcher, floor, several=several)
+        return first_errors(
+            self.kept, self.matcher, floor, several=several, ready_marks=self.ready_marks
+        )
 
     def _unknown(
         self, fresh: list[_Match], floor: float, exit_code: int | None, state: str
@@ -280,6 +297,8 @@ def _sort_key(match: _Match) -> tuple[float, ...]:
 
 def _first_incident(causes: list[_Match]) -> _Match:
     """Of the earliest few seconds the most telling cause; `causes` are sorted by time."""
+    # A warning was survived: where there is an error too, that is why it ended.
+    causes = [c for c in causes if c.hit.line.level not in WARNED] or causes
     begin = causes[0].time
     incident = [c for c in causes if c.time <= begin + INCIDENT]
     first = [c for c in incident if not c.rule.consequence]
@@ -309,8 +328,3 @@ def _finding(match: _Match) -> Finding:
 def some(names: list[str]) -> str:
     """The first three of `names`, and that there are more."""
     return ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
-
-
-def _named(name: str, sources: tuple[str, ...]) -> bool:
-    base = name.rpartition("/")[2]
-    return any(base.startswith(source) for source in sources)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from launcher.diagnose.diagnosis import TEXT_LIMIT, Evidence
 from launcher.diagnose.lines import redact, segments
 from launcher.diagnose.matching import Matcher, logical_line, span_of, without_head
-from launcher.diagnose.sources import LogFile, contents
+from launcher.diagnose.sources import LogFile, contents, ready_at
 
 MAX_FIRST_ERRORS = 5
 """Lines shown: enough to see a chain of exceptions, few enough to be read."""
@@ -21,9 +21,17 @@ _LEVELS = ("ERROR", "CRITICAL", "FATAL")
 
 
 def first_errors(
-    files: list[LogFile], matcher: Matcher, floor: float, *, several: bool = False
+    files: list[LogFile],
+    matcher: Matcher,
+    floor: float,
+    *,
+    several: bool = False,
+    ready_marks: Iterable[bytes] = (),
 ) -> tuple[Evidence, ...]:
-    """The earliest error lines that no rule knows, noise left out, none older than `floor`."""
+    """The earliest error lines that no rule knows, noise left out, none older than `floor`.
+
+    Nor, of a file, what stands before the last of the texts `ready_marks`: it was survived.
+    """
     errors: list[tuple[float, int, Evidence]] = []
     for source in files:
         try:
@@ -32,10 +40,12 @@ def first_errors(
         except OSError:
             # It was read a moment ago: a rotation took it, and its content with it.
             continue
-        kept = 0
+        kept, started = 0, ready_at(data, ready_marks)
         for offset in _candidates(data):
             if kept >= MAX_FIRST_ERRORS:
                 break
+            if offset < started:
+                continue
             line = logical_line(data, offset)
             text = next((s for s in segments(line.content) if is_error(s, line.level)), None)
             if text is None or matcher.is_noise(text) or matcher.first(text):

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from launcher import engines
 from launcher.diagnose.diagnosis import TEXT_LIMIT, Diagnosis, Evidence, Finding, fill
 from launcher.diagnose.engine import diagnose, some
 from launcher.diagnose.lines import is_log, redact
@@ -16,7 +17,8 @@ from launcher.diagnose.matching import compile_rules
 from launcher.diagnose.newest import newest_lines
 from launcher.diagnose.sources import LogFile, below, cut, is_binary, log_file, packed
 from launcher.engines import rules as rulebooks
-from launcher.plan.model import FailureRule
+from launcher.engines.rules import RuleBook
+from launcher.plan.model import FailureRule, LaunchPlan, LogRules
 
 _HEAD = 1024 * 1024
 """Bytes of each file in which an engine names itself."""
@@ -28,7 +30,7 @@ def of_instance(
     engine_log: Path,
     rules: Iterable[FailureRule],
     *,
-    engine: str = "fastdeploy",
+    log_rules: LogRules | None,
     exit_code: int | None = None,
     state: str = "loading",
     noise: Iterable[str] = (),
@@ -39,6 +41,7 @@ def of_instance(
 ) -> Diagnosis:
     """The first cause in an instance's logs.
 
+    `log_rules` is the plan's (`log_rules_of`), None where nothing is known of the engine.
     `engine_log` is the captured output (its rotated parts `.1`, `.2` ... are read too),
     `log_folder` the engine's own logs. `since` is when this start began, in epoch seconds.
     `until` is how long each log was when we sent the first signal (`files.lengths`): whatever
@@ -48,13 +51,13 @@ def of_instance(
     `symptom` names the rule for what was seen from outside where no line may tell:
     `no-progress` (a load that stands still) or a rule id.
     """
-    book = rulebooks.book(engine)
+    log_rules = log_rules or LogRules()
     captured = sorted(engine_log.parent.glob(engine_log.name + "*"), key=_age, reverse=True)
     files = [LogFile(path, path.name, raw=True) for path in captured]
     captured_paths = {os.path.realpath(path) for path in captured}
     files += [
         f
-        for f in below(log_folder, book.private_logs, book.logger_logs)
+        for f in below(log_folder, log_rules.private, log_rules.logger)
         if os.path.realpath(f.path) not in captured_paths
     ]
     if until is not None:
@@ -67,7 +70,7 @@ def of_instance(
         noise=noise,
         since=since,
         served=served,
-        symptoms=_symptom(engine, symptom),
+        symptoms=_symptom(log_rules, symptom),
     )
 
 
@@ -75,25 +78,25 @@ def newest_of_instance(
     log_folder: Path,
     engine_log: Path,
     *,
-    engine: str = "fastdeploy",
+    log_rules: LogRules | None,
     noise: Iterable[str] = (),
     since: float | None = None,
     unwanted: Sequence[str] = (),
 ) -> tuple[Evidence, ...]:
     """The newest telling lines of an instance's logs, see `newest_lines`."""
-    book = rulebooks.book(engine)
+    log_rules = log_rules or LogRules()
     files = [LogFile(engine_log, engine_log.name, raw=True)]
-    files += below(log_folder, book.private_logs, book.logger_logs)
+    files += below(log_folder, log_rules.private, log_rules.logger)
     return newest_lines(files, noise, since or 0.0, unwanted)
 
 
 def rule_of_answer(
-    engine: str, rules: Iterable[FailureRule], status: int | None, body: str
+    log_rules: LogRules | None, rules: Iterable[FailureRule], status: int | None, body: str
 ) -> Finding | None:
     """The rule for what the health question was answered with; None where no rule knows it."""
     ordered = tuple(rules)
     matched = compile_rules(ordered).first(body) if body else None
-    by_status = {e.health_status: e.rule() for e in rulebooks.book(engine).entries}
+    by_status = {one.status: one.rule for one in log_rules.health} if log_rules else {}
     rule = ordered[matched[0]] if matched else by_status.get(status) if status else None
     if rule is None:
         return None
@@ -111,9 +114,8 @@ def of_folder(
     `engine` None: whose logs they are is found out by the words in them, and every engine's rules
     are tried where they do not tell. Only the last start in the logs counts.
     """
-    engines = [engine] if engine else whose(folder)
-    books = [rulebooks.book(name) for name in engines]
-    common = rulebooks.book(rulebooks.COMMON)
+    *own, common = engines.rule_books()
+    books = [book for book in own if book.engine == engine] if engine else whose(folder, own)
     loggers = [glob for book in books for glob in book.logger_logs]
     if folder.is_dir():
         files = below(folder, [glob for book in books for glob in book.private_logs], loggers)
@@ -122,11 +124,12 @@ def of_folder(
     files, was_cut = cut_by_records(files, folder)
     diagnosis = diagnose(
         files,
-        [rule for book in (*books, common) for rule in book.rules()],
+        rulebooks.in_order(books),
         exit_code=exit_code,
         state=state,
         noise=[text for book in (*books, common) for text in book.noise()],
         start_marks=[mark for book in books for mark in book.start_marks],
+        ready_marks=[mark for book in (*books, common) for mark in book.ready_marks],
     )
     if was_cut:
         diagnosis = dataclasses.replace(diagnosis, notes=(*diagnosis.notes, OUR_STOP))
@@ -138,16 +141,14 @@ def of_folder(
     return dataclasses.replace(diagnosis, notes=(*diagnosis.notes, note))
 
 
-def whose(folder: Path) -> list[str]:
-    """The engine whose words stand most often in the logs, or all engines."""
-    engines = [e for e in rulebooks.engines_with_rules() if e != rulebooks.COMMON]
-    count = dict.fromkeys(engines, 0)
+def whose(folder: Path, books: Sequence[RuleBook]) -> Sequence[RuleBook]:
+    """The book of the engine whose words stand most often in the logs, or all of them."""
+    count = dict.fromkeys((book.engine for book in books), 0)
     for head in _heads(folder):
-        for name in engines:
-            signs = rulebooks.book(name).signs
-            count[name] += sum(head.count(sign.encode()) for sign in signs)
-    best = max(engines, key=lambda name: count[name])
-    return [best] if count[best] else engines
+        for book in books:
+            count[book.engine] += sum(head.count(sign.encode()) for sign in book.signs)
+    best = max(books, key=lambda book: count[book.engine])
+    return [best] if count[best.engine] else books
 
 
 def recognised(folder: Path) -> bool:
@@ -173,18 +174,25 @@ def _age(path: Path) -> int:
     return int(suffix) if suffix.isdigit() else 0
 
 
-def _symptom(engine: str, name: str | None) -> dict[str, str] | None:
+def _symptom(log_rules: LogRules, name: str | None) -> dict[str, str] | None:
     """The texts of a symptom's rule, None if the symptom is unknown."""
     if name is None:
         return None
     symptom = {"no-progress": "LOAD-HANG"}.get(name, name)
-    for entry in rulebooks.book(engine).symptoms():
-        if entry.id == symptom or entry.id.endswith(f"-{symptom}"):
+    for rule in log_rules.symptoms:
+        if rule.id == symptom or rule.id.endswith(f"-{symptom}"):
             return {
-                "rule": entry.id,
-                "cause": fill(entry.cause, {}),
-                "remedy": fill(entry.remedy, {}),
-                "retry": "yes" if entry.retry else "no",
-                "seen": entry.where,
+                "rule": rule.id,
+                "cause": fill(rule.cause, {}),
+                "remedy": fill(rule.remedy, {}),
+                "retry": "yes" if rule.retry else "no",
+                "seen": rule.where,
             }
     return None
+
+
+def log_rules_of(plan: LaunchPlan) -> LogRules:
+    """How the logs of a plan's engine are read, also where the plan is older than such rules."""
+    if plan.log_rules is not None:
+        return plan.log_rules
+    return rulebooks.book(plan.engine).log_rules()

@@ -26,6 +26,8 @@ _HEAD = re.compile(
     r"(?:\[?(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) +[\d-]{5,10} [\d:.,]{8,15} \[[^\]\n]{1,80}\] ?)?"
     r"(?: {1,20}\| )?"
 )
+_PLACEHOLDER = re.compile(r"\{[A-Za-z_][\w.]{0,80}(?:\[[^\]\n]{0,40}\]|\(\))?(?:![rsa])?\}")
+"""A field of an f-string: `{args.tool_call_parser}`."""
 _LONGEST_STATEMENT = 16
 """Lines of source of one frame that are looked through; Python shows fewer."""
 
@@ -82,8 +84,9 @@ class Matcher:
         return None
 
     def is_noise(self, content: str) -> bool:
-        """True for a line that is known to be harmless."""
-        return any(noise.search(content) for noise in self._noise)
+        """True for a line that is known to be harmless, whatever process or logger heads it."""
+        message = without_head(content)
+        return any(noise.search(content) or noise.search(message) for noise in self._noise)
 
     def hits(self, data: bytes, *, talkative: Container[int] = (), limit: int = 200) -> list[Hit]:
         """Lines of `data` that a pattern matches, at most `limit` per pattern, by pattern.
@@ -124,6 +127,8 @@ class Matcher:
                 match = pattern.regex.search(message)
             if match and not self.is_noise(part):
                 groups = {k: v for k, v in match.groupdict().items() if v is not None}
+                if any(_PLACEHOLDER.search(value) for value in groups.values()):
+                    return None  # the message's template, shown as source
                 return Hit(pattern.index, start, line, part, groups)
         return None
 

@@ -90,10 +90,41 @@ def cut(logs: Iterable[LogFile], recorded_lengths: Mapping[str, int]) -> list[Lo
     return kept
 
 
-def contents(path: Path, length: int | None = None) -> tuple[bytes, int]:
+_LOGGING_ERROR = b"--- Logging error ---"
+_LONGEST_LOGGING_ERROR = 400
+"""Lines from the head of such a report to its end; frames of two stacks."""
+
+
+def without_logging_errors(data: bytes) -> bytes:
+    """`data` with the lines emptied in which Python says that a record could not be logged.
+
+    The traceback in such a report is of `logging`, and the server goes on. It ends with the line
+    `Arguments: ...`; lines keep their numbers.
+    """
+    if _LOGGING_ERROR not in data:
+        return data
+    kept: list[bytes] = []
+    left = 0
+    for line in data.split(b"\n"):
+        if _LOGGING_ERROR in line:
+            left = _LONGEST_LOGGING_ERROR
+        kept.append(b"" if left else line)
+        left = 0 if b"Arguments: " in line else max(0, left - 1)
+    return b"\n".join(kept)
+
+
+def ready_at(data: bytes, marks: Iterable[bytes]) -> int:
+    """Where the last line stands by which a server says that it has started; 0: nowhere."""
+    return max((data.rfind(mark) for mark in marks), default=0)
+
+
+def contents(
+    path: Path, length: int | None = None, *, logging_errors: bool = False
+) -> tuple[bytes, int]:
     """The file's bytes and how many lines are missing before their second half (usually 0).
 
-    Of a file with a `length` no more than that many bytes are read.
+    Of a file with a `length` no more than that many bytes are read. Python's reports of records
+    that could not be logged are emptied, except with `logging_errors`.
 
     Raises:
         OSError: it cannot be read.
@@ -102,7 +133,8 @@ def contents(path: Path, length: int | None = None) -> tuple[bytes, int]:
         size = os.fstat(stream.fileno()).st_size
         size = size if length is None else min(size, length)
         if size <= LIMIT:
-            return stream.read(size), 0
+            data = stream.read(size)
+            return data if logging_errors else without_logging_errors(data), 0
         head = stream.read(LIMIT // 4)
         skipped = 0
         to_skip = size - LIMIT
@@ -112,4 +144,5 @@ def contents(path: Path, length: int | None = None) -> tuple[bytes, int]:
                 break
             skipped += piece.count(b"\n")
             to_skip -= len(piece)
-        return head + b"\n" + stream.read(size - stream.tell()), skipped
+        both = head + b"\n" + stream.read(size - stream.tell())
+        return both if logging_errors else without_logging_errors(both), skipped

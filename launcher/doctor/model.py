@@ -1,33 +1,46 @@
-"""What a check is, and what it says: one of four answers, with the evidence."""
+"""The machine as the doctor asks it, and what a check's answer becomes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from launcher.engines.options import canonical
-from launcher.host import gpus, kernel, memory, network
-from launcher.host.gpus import GpuReport
-from launcher.host.kernel import MessageQueue
-from launcher.host.memory import FileSystem, Limit, Memory
-from launcher.host.network import QueuePort
+from launcher import engines
+from launcher.engines.doctor_checks import (
+    GIB,
+    MIB,
+    Answer,
+    Check,
+    Outcome,
+    Subject,
+    fail,
+    gib,
+    ok,
+    unknown,
+    warn,
+)
+from launcher.host import gpus, kernel, memory, network, packages
 from launcher.preparation.owners import Owners
 
 if TYPE_CHECKING:
-    from launcher.engines.base import Engine, Installed
-    from launcher.errors import Problem
-    from launcher.plan.model import LaunchPlan
-    from launcher.profile.model import Profile
+    from launcher.engines.base import Engine
+    from launcher.host.gpus import GpuReport
+    from launcher.host.kernel import MessageQueue
+    from launcher.host.memory import FileSystem, Limit, Memory
+    from launcher.host.network import QueuePort
+    from launcher.json_values import JsonObject
 
-Answer = Literal["PASS", "WARN", "FAIL", "UNKNOWN"]
-MIB = 1024**2
-GIB = 1024**3
+__all__ = [
+    "GIB", "MIB", "Answer", "Check", "Finding", "Host", "Outcome", "Subject", "engine_of", "fail",
+    "gib", "host_of", "ok", "unknown", "warn",
+]  # fmt: skip
 
 
 class Host:
-    """Facts about this machine, each asked once and only when a check wants it."""
+    """Facts about this machine, each asked once and only when a check reads it."""
 
     @cached_property
     def gpus(self) -> GpuReport:
@@ -64,93 +77,40 @@ class Host:
         """Which instance of this user something belongs to."""
         return Owners()
 
+    def sysctl(self, name: str) -> int | None:
+        """A kernel setting such as `kernel.msgmax`, None where there is none."""
+        return kernel.sysctl(name)
 
-@dataclass(frozen=True)
-class Subject:
-    """What is examined: this machine, and a profile with what came of it so far.
+    def variable(self, name: str) -> str | None:
+        """A variable of this process's environment."""
+        return os.environ.get(name)
 
-    `installed` and `plan` are None where they could not be had: `engine_problems` and
-    `profile_problems` then say why. `auto_ports` names ports whose number is chosen at the start:
-    their numbers in the plan are placeholders. `running`: an instance of this name is at work, and
-    `keeper` is the process that holds its leases.
+    def site_packages(self, python: str) -> tuple[Path, ...]:
+        """Folders from which an interpreter imports."""
+        return packages.site_packages(python)
+
+    def environment_facts(self, engine: str, python: str) -> JsonObject:
+        """What our own installer noted beside the environment of `python`."""
+        from launcher.environments import store
+
+        facts = (e.facts for e in store.complete(engine) if e.python == python)
+        return next(facts, {})
+
+
+def engine_of(subject: Subject) -> Engine | None:
+    """The engine of the profile, None without a profile."""
+    return engines.get(subject.profile.engine) if subject.profile is not None else None
+
+
+def host_of(subject: Subject) -> Host:
+    """The machine with what only the doctor's own checks ask: queues and their owners.
+
+    Raises:
+        TypeError: the subject was made with other facts.
     """
-
-    profile: Profile | None = None
-    engine: Engine | None = None
-    installed: Installed | None = None
-    plan: LaunchPlan | None = None
-    engine_problems: tuple[Problem, ...] = ()
-    profile_problems: tuple[Problem, ...] = ()
-    auto_ports: frozenset[str] = frozenset()
-    running: bool = False
-    keeper: int | None = None
-    host: Host = field(default_factory=Host)
-
-    def is_engine(self, *names: str) -> bool:
-        """True where the profile's engine is one of `names`."""
-        return self.profile is not None and self.profile.engine in names
-
-    def argument(self, name: str) -> Any:
-        """The value of an engine argument of the profile, None where it is not given.
-
-        A flag may be spelled with underscores or with its dashes in front.
-        """
-        engine_args = self.profile.engine_args if self.profile else {}
-        return next((v for key, v in engine_args.items() if canonical(key) == name), None)
-
-    def number(self, name: str, default: float) -> float:
-        """An engine argument as a number; `default` where it is absent or (see `profile`) wrong."""
-        value = self.argument(name)
-        try:
-            return default if value is None or isinstance(value, bool) else float(value)
-        except (TypeError, ValueError):
-            return default
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a check found: the answer, what was seen, and the remedy where something is to do."""
-
-    answer: Answer
-    evidence: str
-    remedy: str | None = None
-
-
-def ok(evidence: str) -> Outcome:
-    """PASS."""
-    return Outcome("PASS", evidence)
-
-
-def warn(evidence: str, remedy: str) -> Outcome:
-    """WARN: it may work, and the operator should know."""
-    return Outcome("WARN", evidence, remedy)
-
-
-def fail(evidence: str, remedy: str) -> Outcome:
-    """FAIL: a start would fail or the server could not work."""
-    return Outcome("FAIL", evidence, remedy)
-
-
-def unknown(evidence: str, remedy: str | None = None) -> Outcome:
-    """UNKNOWN: the question could not be answered here."""
-    return Outcome("UNKNOWN", evidence, remedy)
-
-
-@dataclass(frozen=True)
-class Check:
-    """A question about a subject.
-
-    `function` returns None where the question does not arise. `fast` checks take milliseconds and
-    are run by `up`. `engines` are those it is about, empty: any, or none.
-    """
-
-    id: str
-    title: str
-    why: str
-    function: Callable[[Subject], Outcome | None]
-    fast: bool = True
-    engines: tuple[str, ...] = ()
-    needs_profile: bool = True
+    if not isinstance(subject.host, Host):
+        raise TypeError(f"{type(subject.host).__name__} knows no owners")
+    return subject.host
 
 
 @dataclass(frozen=True)
@@ -159,25 +119,8 @@ class Finding:
 
     check: str
     title: str
-    answer: Answer
+    status: Answer
     evidence: str
-    why: str
+    reason: str
     remedy: str | None
     fast: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return {
-            "check": self.check,
-            "title": self.title,
-            "answer": self.answer,
-            "evidence": self.evidence,
-            "why": self.why,
-            "remedy": self.remedy,
-            "fast": self.fast,
-        }
-
-
-def gib(size: float) -> str:
-    """A size for people: `12.3 GiB`, below one GiB in MiB."""
-    return f"{size / GIB:.1f} GiB" if size >= GIB else f"{size / MIB:.0f} MiB"

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from launcher.doctor.checks import REGISTRY
-from launcher.doctor.model import Check, Finding, Subject, unknown
+from launcher.doctor.checks import checks_of, every_check
+from launcher.doctor.model import Finding, Subject, unknown
 from launcher.errors import PreconditionError, Problem, UsageError
 from launcher.nearest import did_you_mean
 
 
 def run(subject: Subject, *, only_fast: bool = False) -> tuple[Finding, ...]:
-    """Every check that applies to `subject`, in the registry's order.
+    """Every check that applies to `subject`, in the order in which they are shown.
 
     A question that the machine does not let us ask (no /proc, no permission) is answered UNKNOWN.
     """
     findings = []
-    for check in REGISTRY:
-        if (only_fast and not check.fast) or not _applies(check, subject):
+    for check in checks_of(subject):
+        if only_fast and not check.fast:
             continue
         try:
             outcome = check.function(subject)
@@ -46,7 +46,7 @@ def gate(subject: Subject, force: Sequence[str]) -> tuple[str, ...]:
             the check's id.
         UsageError: `force` names no check.
     """
-    check_ids = [check.id for check in REGISTRY]
+    check_ids = [check.id for check in every_check()]
     for name in force:
         if name not in check_ids:
             meant = did_you_mean(name, check_ids)
@@ -58,7 +58,7 @@ def gate(subject: Subject, force: Sequence[str]) -> tuple[str, ...]:
                     "`ernie-deploy doctor` lists them",
                 ).problems
             )
-    failed = [f for f in run(subject, only_fast=True) if f.answer == "FAIL"]
+    failed = [f for f in run(subject, only_fast=True) if f.status == "FAIL"]
     refused = [f for f in failed if f.check not in force]
     if refused:
         raise PreconditionError(
@@ -71,12 +71,3 @@ def gate(subject: Subject, force: Sequence[str]) -> tuple[str, ...]:
             for f in refused
         )
     return tuple(f.check for f in failed)
-
-
-def _applies(check: Check, subject: Subject) -> bool:
-    if check.needs_profile and subject.profile is None:
-        return False
-    if subject.is_engine("hosted") and "hosted" not in check.engines:
-        # Nothing of it runs here: only what is said of the profile itself holds there too.
-        return check.id == "profile"
-    return not check.engines or subject.profile is None or subject.is_engine(*check.engines)

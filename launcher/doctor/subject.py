@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from launcher import engines, environments, paths
 from launcher.doctor.model import Host, Subject
 from launcher.engines.base import Engine, Installed, PlanContext, Release
+from launcher.environments.suitability import check_machine
 from launcher.errors import DeployError, Problem
 from launcher.profile.model import Profile
 
@@ -28,12 +29,13 @@ def machine() -> Subject:
 def of_prepared(prepared: Prepared, keeper: int | None = None) -> Subject:
     """What `up` has prepared: ports are leased, and nothing runs unless there is a `keeper`."""
     return Subject(
+        host=Host(),
         profile=prepared.profile,
-        engine=prepared.engine,
         installed=prepared.installed,
         plan=prepared.plan,
         running=keeper is not None,
         keeper=keeper,
+        needs=prepared.engine.needs(prepared.profile, prepared.installed.release),
     )
 
 
@@ -57,6 +59,8 @@ def of_profile(profile: Profile, *, keeper: int | None = None) -> Subject:
         engine_problems = error.problems
     release = installed.release if installed else None
     profile_problems = tuple(engine.validate(profile, release))
+    if installed is not None:
+        profile_problems += tuple(check_machine(profile, installed))
     plan, auto = None, frozenset[str]()
     if installed is not None and release is not None and not profile_problems:
         try:
@@ -64,8 +68,8 @@ def of_profile(profile: Profile, *, keeper: int | None = None) -> Subject:
         except DeployError as error:
             profile_problems = error.problems
     return Subject(
+        Host(),
         profile,
-        engine,
         installed,
         plan,
         engine_problems,
@@ -73,6 +77,7 @@ def of_profile(profile: Profile, *, keeper: int | None = None) -> Subject:
         auto,
         running=keeper is not None,
         keeper=keeper,
+        needs=engine.needs(profile, release),
     )
 
 

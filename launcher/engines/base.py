@@ -2,23 +2,42 @@
 
 An engine turns a profile into a launch plan by a pure function and declares what its server
 promises. Starting, watching and stopping are the keeper's; asking the machine is `host`'s.
+Everything that is said of one engine only is said here: no other room compares an engine's name.
 Third parties register an object of this Protocol under the entry-point group
-`ernie_deploy.engines`.
+`ernie_deploy.engines`; `docs/engines.md` has an example. A class that inherits from `Engine` gets
+the answers of an engine that has nothing to say, and writes only what it has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from launcher.engines.release import Installed, Release
 from launcher.errors import Problem
+from launcher.json_values import JsonObject
 from launcher.profile.model import Profile
 
 if TYPE_CHECKING:
+    from launcher.engines.doctor_checks import Check, Needs
+    from launcher.host.gpus import GpuReport
     from launcher.plan.memory import Ask, Costs, Shape
     from launcher.plan.model import LaunchPlan
+
+__all__ = [
+    "CAPABILITIES",
+    "Capability",
+    "Engine",
+    "Installed",
+    "MemoryFacts",
+    "PlanContext",
+    "PortNeed",
+    "Question",
+    "Release",
+    "Signature",
+]
 
 Capability = str
 """A promise of a server, used by the smoke checks: see `CAPABILITIES`."""
@@ -56,6 +75,10 @@ CAPABILITIES: Mapping[Capability, str] = {
     "settings": "the server tells its effective settings",
     "anthropic": "POST /v1/messages in Anthropic's dialect",
     "count-tokens": "POST /v1/messages/count_tokens",
+    "vision": "pictures in a message are seen",
+    "vision-several": "several pictures in a request",
+    "video": "a video in a message is seen",
+    "media-guard": "image URLs are fetched from allowed hosts only",
     "skill-system-prompt": "the model obeys a system prompt",
     "skill-memory": "the model remembers earlier turns",
     "skill-echo": "the model repeats what it is told to",
@@ -71,44 +94,28 @@ CAPABILITIES: Mapping[Capability, str] = {
 
 
 @dataclass(frozen=True)
-class Release:
-    """A version of an engine: `version` as packaged (`2.3.2`), `line` as documented (`2.3`)."""
-
-    version: str
-    line: str
-
-
-@dataclass(frozen=True)
-class Installed:
-    """What an interpreter has: the engine's release, or the reason why it cannot be used.
-
-    `distributions` maps every relevant distribution found to its version. `problem` is set where
-    the engine is missing or is the wrong package.
-    """
-
-    python: str
-    python_version: str
-    release: Release | None
-    distributions: Mapping[str, str] = field(default_factory=dict)
-    problem: Problem | None = None
-
-
-@dataclass(frozen=True)
 class PortNeed:
     """A port the engine wants.
 
-    `default` is its number where the profile does not say. `unique_low_byte`: the number modulo
-    256 must be unique on the host. `span`: how many consecutive numbers are used. `address`:
-    where the engine binds, None for the profile's host.
+    `default` is its number where the profile does not say. `key_bits`: how many low bits of the
+    number the key of a System V queue holds, 0 where there is no such queue. `span`: how many
+    consecutive numbers are used. `address`: where the engine binds, None for the profile's host.
+    `socket`: path of the Unix socket that listens instead of the port, with `{port}` for the
+    number.
     """
 
     name: str
     default: int | str = "auto"
-    unique_low_byte: bool = False
+    key_bits: int = 0
     span: int = 1
     address: str | None = None
     shown_as: str = ""
-    required: bool = True
+    socket: str | None = None
+
+    @property
+    def unique_low_byte(self) -> bool:
+        """True where the number modulo 256 must be unique on the host."""
+        return self.key_bits == 8
 
 
 @dataclass(frozen=True)
@@ -143,11 +150,11 @@ class Question(Protocol):
         """Variables it is asked with, beside those that any program needs."""
         ...
 
-    def cached_answer(self, version: str, cache_dir: Path) -> Mapping[str, Any] | None:
+    def cached_answer(self, version: str, cache_dir: Path) -> JsonObject | None:
         """The answer of this version where it is known already."""
         ...
 
-    def parse(self, output: str) -> Mapping[str, Any]:
+    def parse(self, output: str) -> JsonObject:
         """The answer in what was printed.
 
         Raises:
@@ -155,7 +162,7 @@ class Question(Protocol):
         """
         ...
 
-    def remember(self, answer: Mapping[str, Any], cache_dir: Path) -> object:
+    def remember(self, answer: JsonObject, cache_dir: Path) -> object:
         """Keep the answer; its `version` says of which."""
         ...
 
@@ -184,22 +191,51 @@ class MemoryFacts(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Signature:
+    """How a running server of an unknown engine is recognised by its answers.
+
+    `owned_by` is what its model list says in lower case, `metrics` the prefix of its metrics'
+    names, `route` a route that only its OpenAPI document has. `version_path` answers
+    `{"version": ...}`; None: no route tells the release.
+    """
+
+    owned_by: str | None = None
+    metrics: str | None = None
+    route: str | None = None
+    version_path: str | None = None
+
+
 class Engine(Protocol):
-    """One kind of server; see the module's docstring."""
+    """One kind of server; see the module's docstring.
+
+    The members before `installed` may stay as they are here, and so may those after `plan`.
+    """
 
     name: str
+    """What `engine:` in a profile calls it."""
     title: str
-    lines: tuple[str, ...]
+    """What a sentence calls it."""
+    lines: tuple[str, ...] = ()
     """Release lines whose facts are known, oldest first (`("2.0", ..., "2.4")`); empty: any."""
-    distributions: tuple[str, ...]
+    distributions: tuple[str, ...] = ()
     """Distributions to look for in an interpreter, the engine's own names first."""
-    question: Question | None
+    question: Question | None = None
     """What an installed release must be asked; None: its facts are known without."""
+    local: bool = True
+    """False: nothing of it runs on this machine, and `up` refuses its profiles."""
+    sized: bool = True
+    """It takes `tensor-parallel-size`, `max-model-len` and `max-num-seqs`."""
+    data: Path | None = None
+    """A folder with `failures.json` (the rules of `diagnose`, see `launcher/engines/rules.py`) and
+    `deviations.json` (what a release does wrong, for `smoke`); each may be absent."""
+    signature: Signature = Signature()
+    """How `smoke URL` recognises a server of it."""
 
     @property
     def memory(self) -> MemoryFacts | None:
-        """For `plan --memory`; None: no figures are known."""
-        ...
+        """For `plan --memory`, `up`'s prediction and doctor; None: no figures are known."""
+        return None
 
     def installed(
         self, python: str, python_version: str, distributions: Mapping[str, str]
@@ -228,7 +264,7 @@ class Engine(Protocol):
         ...
 
     def plan(self, profile: Profile, context: PlanContext) -> LaunchPlan:
-        """The launch plan; pure.
+        """The launch plan; pure. Settings, phases, rules, liveness and leftovers are fields of it.
 
         Raises:
             ProfileError: `validate` has problems.
@@ -237,4 +273,39 @@ class Engine(Protocol):
 
     def capabilities(self, profile: Profile, release: Release | None) -> frozenset[Capability]:
         """What the server will promise when it runs this profile."""
-        ...
+        return frozenset()
+
+    def check_machine(
+        self, profile: Profile, installed: Installed, query: Callable[[], GpuReport]
+    ) -> list[Problem]:
+        """What ends a load on this machine and not on another; `query` asks for its GPUs."""
+        return []
+
+    def notes(self, profile: Profile, release: Release | None) -> tuple[str, ...]:
+        """What `validate` should tell although nothing is wrong: names that are translated."""
+        return ()
+
+    def diff(self, profile: Profile, old: str, new: str) -> JsonObject | None:
+        """What changes for the profile between two releases; None: they cannot be compared.
+
+        Raises:
+            PreconditionError: one of them is not known.
+        """
+        return None
+
+    def needs(self, profile: Profile, release: Release | None) -> Needs:
+        """What the server needs of the machine, for the doctor's checks of every engine."""
+        from launcher.engines.doctor_checks import Needs
+
+        return Needs()
+
+    def doctor_checks(self) -> tuple[Check, ...]:
+        """Checks that make sense for this engine only."""
+        return ()
+
+    def environment_names(self, has_gpu: Callable[[], bool]) -> tuple[str, ...]:
+        """Names under which `engine install` makes its environments, best for this machine first.
+
+        `has_gpu` asks the driver, so it is called only where the answer matters.
+        """
+        return (self.name,)

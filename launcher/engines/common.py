@@ -8,13 +8,13 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from launcher.engines.options import OptionTable, canonical, wrong_value
+from launcher.engines.options import Option, OptionTable, canonical, wrong_value
 from launcher.errors import Problem
+from launcher.json_values import JsonValue
 from launcher.profile.model import Profile
 from launcher.redact import NO_SECRETS, is_secret_name
 
@@ -29,31 +29,9 @@ HAVE_PORT: Mapping[str, tuple[str, ...]] = {
 }
 """Which engines have a port of that name, for the message where another one is asked for it."""
 
-NEUTRAL: Mapping[str, str] = {
-    "served-model-name": "served_model_name",
-    "max-model-len": "max_model_len",
-    "max-num-seqs": "max_num_seqs",
-    "tensor-parallel-size": "tensor_parallel_size",
-    "quantization": "quantization",
-    "parsers.reasoning": "parsers.reasoning",
-    "parsers.tool-call": "parsers.tool_call",
-    "api-key": "api_key",
-    "revision": "revision",
-    "cache-dir": "cache_dir",
-}
-"""Keys of the profile that not every engine has, and the attribute of `Profile` behind each."""
-
 REFERENCE = re.compile(r"^(env:[A-Za-z_]\w*|file:(?!//).+|cmd:.+)$", re.DOTALL)
 """A value of `env` that refers to a secret."""
 _VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
-
-
-def neutral(profile: Profile, key: str) -> Any:
-    """The value of a neutral key, None where the profile does not give it."""
-    value: Any = profile
-    for attribute in NEUTRAL[key].split("."):
-        value = getattr(value, attribute)
-    return value
 
 
 def problem(
@@ -61,19 +39,6 @@ def problem(
 ) -> Problem:
     """A problem at the place of `key` in the profile."""
     return Problem(code, message, profile.where(key), remedy)
-
-
-def lacking(profile: Profile, title: str, missing: Mapping[str, str]) -> list[Problem]:
-    """A problem for every neutral key in `missing` that the profile gives.
-
-    `missing` maps the key to the sentence that says who has it.
-    """
-    return [
-        problem(profile, key, "key-not-supported", f"{title} has no `{key}`: {who}",
-                f"remove `{key}`")
-        for key, who in missing.items()
-        if neutral(profile, key) is not None
-    ]  # fmt: skip
 
 
 def check_ports(profile: Profile, title: str, allowed: Iterable[str]) -> list[Problem]:
@@ -110,7 +75,7 @@ def check_hub_keys(profile: Profile) -> list[Problem]:
                 f"`{key}` steers a download, but the model is the local folder {profile.model}",
                 f"remove `{key}`, or name a hub id as `model`")
         for key in ("revision", "cache-dir")
-        if neutral(profile, key) is not None
+        if profile.setting(key) is not None
     ]  # fmt: skip
 
 
@@ -181,13 +146,19 @@ def check_options(
         if option is None or option.action == "help":
             problems.append(_unknown(profile, table, key, elsewhere(name) if elsewhere else None))
             continue
-        reason = wrong_value(option, value)
-        if reason:
-            problems.append(
-                problem(profile, path, "wrong-value", f"{option.flag}: {reason}",
-                        f"it takes {option.expects}")
-            )  # fmt: skip
+        problems += check_value(profile, path, option, value)
     return problems
+
+
+def check_value(profile: Profile, path: str, option: Option, value: JsonValue) -> list[Problem]:
+    """The problem with a value that an option does not take; none where it does."""
+    reason = wrong_value(option, value)
+    if not reason:
+        return []
+    return [
+        problem(profile, path, "wrong-value", f"{option.flag}: {reason}",
+                f"it takes {option.expects}")
+    ]  # fmt: skip
 
 
 def _unknown(profile: Profile, table: OptionTable, key: str, where: str | None) -> Problem:
@@ -257,6 +228,12 @@ def merged(by_release: Mapping[str, Sequence[Problem]]) -> list[Problem]:
         message = message.replace(_GAP, _span(versions, list(by_release)))
         result.append(dataclasses.replace(unique[key], message=message))
     return in_file_order(result)
+
+
+def in_every(by_release: Mapping[str, Sequence[Problem]]) -> list[Problem]:
+    """The problems of places that are wrong in every release, each said once."""
+    places = [{problem.where for problem in problems} for problems in by_release.values()]
+    return [p for p in merged(by_release) if all(p.where in one for one in places)]
 
 
 def in_file_order(problems: Iterable[Problem]) -> list[Problem]:

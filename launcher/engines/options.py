@@ -10,12 +10,16 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal, get_args
 
+from launcher.json_values import JsonValue, is_list
 from launcher.nearest import did_you_mean, nearest
 
 Action = Literal["store", "switch", "boolean", "append", "help"]
 Kind = Literal["int", "float", "str", "bool", "json", "json-or-word", "int-list", "str-list"]
+
+KINDS: Mapping[str, Kind] = {kind: kind for kind in get_args(Kind)}
+ACTIONS: Mapping[str, Action] = {action: action for action in get_args(Action)}
 
 _EXPECTED: Mapping[str, str] = {
     "int": "a whole number",
@@ -44,13 +48,11 @@ class Option:
     flags: tuple[str, ...]
     action: Action = "store"
     kind: Kind = "str"
-    default: Any = None
+    default: JsonValue = None
     effective_default: str | None = None
     choices: tuple[str, ...] | None = None
     repeatable: bool = False
     object_only: bool = True
-    required: bool = False
-    group: str = ""
     deprecated: bool = False
     deprecation_note: str | None = None
     meaning: str = ""
@@ -108,7 +110,7 @@ class OptionTable:
         return nearest(canonical(key), self.options, cutoff=0.7)
 
 
-def wrong_value(option: Option, value: Any) -> str | None:
+def wrong_value(option: Option, value: JsonValue) -> str | None:
     """Why `value` (as read from a profile) cannot be given to `option`; None if it can."""
     if value is None:
         return None if option.default is None else f"null is not {option.expects}"
@@ -117,7 +119,7 @@ def wrong_value(option: Option, value: Any) -> str | None:
     if option.kind == "bool":
         return _wrong_bool(value)
     if option.repeatable or option.action == "append":
-        items = list(value) if isinstance(value, (list, tuple)) else [value]
+        items = list(value) if is_list(value) else [value]
         if not items:
             return "an empty list is not a value"
         return next((r for r in (_wrong_item(option, item) for item in items) if r), None)
@@ -128,7 +130,7 @@ def wrong_value(option: Option, value: Any) -> str | None:
     return _wrong_item(option, value)
 
 
-def option_arguments(option: Option, value: Any) -> tuple[str, ...]:
+def option_arguments(option: Option, value: JsonValue) -> tuple[str, ...]:
     """The argv words for `value`, the flag first; empty where nothing need be said.
 
     `value` was accepted by `wrong_value`. A value that looks like a flag is joined to its flag
@@ -143,10 +145,10 @@ def option_arguments(option: Option, value: Any) -> tuple[str, ...]:
             return (option.flag,)
         return (option.off_flag,) if option.off_flag else ()
     if option.action == "append":
-        items = list(value) if isinstance(value, (list, tuple)) else [value]
+        items = list(value) if is_list(value) else [value]
         return tuple(word for item in items for word in _pair(option.flag, text(option, item)))
     if option.repeatable:
-        items = list(value) if isinstance(value, (list, tuple)) else [value]
+        items = list(value) if is_list(value) else [value]
         return (option.flag, *(text(option, item) for item in items))
     if option.kind == "bool" and option.default is False and value is False:
         # A parser that reads such a value as text takes the word "False" for true.
@@ -154,11 +156,11 @@ def option_arguments(option: Option, value: Any) -> tuple[str, ...]:
     return _pair(option.flag, text(option, value))
 
 
-def text(option: Option, value: Any) -> str:
+def text(option: Option, value: JsonValue) -> str:
     """One value as the word the parser reads."""
-    if option.kind in ("int-list", "str-list") and isinstance(value, (list, tuple)):
+    if option.kind in ("int-list", "str-list") and is_list(value):
         return ",".join(str(item) for item in value)
-    if isinstance(value, (Mapping, list, tuple)):
+    if isinstance(value, Mapping) or is_list(value):
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     if isinstance(value, bool):
         return "True" if value else "False"
@@ -179,16 +181,16 @@ def _is_number(value: str) -> bool:
     return " " not in value
 
 
-def _wrong_bool(value: Any) -> str | None:
+def _wrong_bool(value: JsonValue) -> str | None:
     if isinstance(value, bool) or str(value) in ("True", "true", "1"):
         return None
     return f"{_format_default(value)} is not true or false"
 
 
-def _wrong_item(option: Option, value: Any) -> str | None:
+def _wrong_item(option: Option, value: JsonValue) -> str | None:
     if isinstance(value, str) and "\0" in value:
         return "a NUL character cannot be given on a command line"
-    if isinstance(value, (bool, Mapping, list, tuple)):
+    if isinstance(value, (bool, Mapping)) or is_list(value):
         return f"{_format_default(value)} is not {option.expects}"
     if option.repeatable and isinstance(value, str) and value.startswith("-"):
         return f"{_format_default(value)} looks like a flag and cannot be one of several values"
@@ -196,14 +198,14 @@ def _wrong_item(option: Option, value: Any) -> str | None:
         try:
             if isinstance(value, float):
                 raise ValueError
-            int(value)
-        except (ValueError, TypeError):
+            int(str(value))
+        except ValueError:
             return f"{_format_default(value)} is not a whole number"
     elif option.kind == "float":
         try:
-            if not math.isfinite(float(value)):
+            if not math.isfinite(float(str(value))):
                 raise ValueError
-        except (ValueError, TypeError, OverflowError):
+        except ValueError:
             return f"{_format_default(value)} is not a number"
     if option.choices and str(value) not in option.choices:
         meant = did_you_mean(value, option.choices)
@@ -211,9 +213,9 @@ def _wrong_item(option: Option, value: Any) -> str | None:
     return None
 
 
-def _wrong_list(option: Option, value: Any) -> str | None:
-    if isinstance(value, (list, tuple)):
-        items = list(value)
+def _wrong_list(option: Option, value: JsonValue) -> str | None:
+    if is_list(value):
+        items = value
         if any("," in str(item) for item in items):
             return "an item with a comma would become two"
     elif isinstance(value, Mapping):
@@ -225,8 +227,8 @@ def _wrong_list(option: Option, value: Any) -> str | None:
     return next((r for r in (_wrong_item(option, item) for item in items) if r), None)
 
 
-def _wrong_json(option: Option, value: Any) -> str | None:
-    if isinstance(value, Mapping) or (isinstance(value, (list, tuple)) and not option.object_only):
+def _wrong_json(option: Option, value: JsonValue) -> str | None:
+    if isinstance(value, Mapping) or (is_list(value) and not option.object_only):
         try:
             json.dumps(value, allow_nan=False)
         except (TypeError, ValueError) as error:
@@ -249,6 +251,6 @@ def _wrong_json(option: Option, value: Any) -> str | None:
     return None
 
 
-def _format_default(value: Any) -> str:
+def _format_default(value: JsonValue) -> str:
     formatted = repr(value)
     return formatted if len(formatted) <= 60 else f"{formatted[:57]}..."

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TypedDict
 
 from launcher.engines.base import PlanContext
 from launcher.engines.common import REFERENCE
 from launcher.engines.options import Option, option_arguments
+from launcher.json_values import JsonValue
 from launcher.plan.environment import PASS_ENV
 from launcher.plan.model import Deadlines, EnvVar, Flag
 from launcher.profile.model import Profile
@@ -24,14 +25,12 @@ def split_env(profile: Profile) -> tuple[tuple[EnvVar, ...], dict[str, str]]:
     return tuple(plain), secrets
 
 
-def option_flag(
-    option: Option, value: Any, reason: str, origin: str | None, key: str
-) -> Flag | None:
-    """`value` as the flag of a plan; None if nothing goes on the command line."""
+def option_flags(
+    option: Option, value: JsonValue, reason: str, origin: str | None, key: str
+) -> list[Flag]:
+    """`value` as a flag of a plan; empty if nothing goes on the command line."""
     arguments = option_arguments(option, value)
-    if not arguments:
-        return None
-    return Flag(arguments[0], tuple(arguments[1:]), reason, origin, key)
+    return [Flag(arguments[0], arguments[1:], reason, origin, key)] if arguments else []
 
 
 def argv_of(python: str, module: Sequence[str], flags: Iterable[Flag]) -> tuple[str, ...]:
@@ -47,7 +46,30 @@ def base_url(host: str, port: int) -> str:
     return f"http://{client_host}:{port}/v1"
 
 
-def common_parts(profile: Profile, context: PlanContext) -> dict[str, Any]:
+class CommonParts(TypedDict):
+    """The fields of a launch plan that are the same for every engine."""
+
+    instance: str
+    engine: str
+    release: str | None
+    cwd: str
+    log_folder: str
+    temporary_folder: str
+    pass_env: tuple[str, ...]
+    gpus: tuple[str, ...] | None
+    model: str
+    base_url: str
+    deadlines: Deadlines
+    restart_policy: str
+    max_restarts: int
+    restart_delay: float
+    log_max_size: int
+    log_keep: int
+    engine_log_max_size: int
+    allow_differences: tuple[str, ...]
+
+
+def common_parts(profile: Profile, context: PlanContext) -> CommonParts:
     """The fields of a launch plan that are the same for every engine."""
     return {
         "instance": profile.name,

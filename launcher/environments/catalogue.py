@@ -2,64 +2,92 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from launcher import paths
+from launcher import engines, paths
 from launcher.environments import recipes, store
 from launcher.environments.find import environment_names
+from launcher.environments.payloads import (
+    AvailableEngine,
+    EngineEnvironment,
+    EngineList,
+    PlannedInstall,
+)
 from launcher.environments.steps import InstallPlan
 from launcher.environments.store import Environment
 from launcher.errors import PreconditionError, Problem
+from launcher.json_values import JsonObject, at, integer_at, number_at, object_at, text_at
 
 
-def listing() -> dict[str, Any]:
+def listing() -> EngineList:
     """Everything `engine list` shows."""
-    available = []
-    for name in recipes.NAMES:
-        recipe = recipes.get(name)
-        available.append(
-            {
-                "name": name,
-                "distribution": recipe.distribution,
-                "default": recipe.default,
-                "supported": str(recipe.supported),
-                "about": recipe.data["about"],
-            }
+    available = [
+        AvailableEngine(
+            name=name,
+            distribution=recipe.distribution,
+            default=recipe.default,
+            supported=str(recipe.supported),
+            about=text_at(recipe.data, "about"),
         )
-    return {
-        "folder": str(paths.engines()),
-        "installed": [described(environment) for environment in store.complete()],
-        "unfinished": [str(folder) for folder in store.unfinished()],
-        "available": available,
-    }
+        for name, recipe in ((name, recipes.get(name)) for name in recipes.NAMES)
+    ]
+    return EngineList(
+        folder=str(paths.engines()),
+        installed=tuple(described(environment) for environment in store.complete()),
+        unfinished=tuple(str(folder) for folder in store.unfinished()),
+        available=tuple(available),
+    )
 
 
-def described(environment: Environment) -> dict[str, Any]:
-    """One environment in plain JSON types: what its marker says, and where it is."""
-    facts = {k: v for k, v in environment.facts.items() if k not in ("schema", "name", "version")}
-    return {
-        "name": environment.name,
-        "version": str(environment.version),
-        "folder": str(environment.folder),
-        "python": environment.python,
-        **facts,
-    }
+def described(environment: Environment) -> EngineEnvironment:
+    """One environment: where it is, and what its marker says."""
+    facts = environment.facts
+    verified = at(facts, "verified")
+    return EngineEnvironment(
+        name=environment.name,
+        version=str(environment.version),
+        folder=str(environment.folder),
+        python=environment.python,
+        base_python=text_at(facts, "base_python") or None,
+        python_version=text_at(facts, "python_version") or None,
+        distributions=_texts(facts, "distributions"),
+        removed=_texts(facts, "removed"),
+        verified=verified if isinstance(verified, bool) else None,
+        installed_at=text_at(facts, "installed_at") or None,
+        seconds=number_at(facts, "seconds"),
+        size_bytes=integer_at(facts, "size_bytes"),
+        log=text_at(facts, "log") or None,
+        arch=text_at(facts, "arch") or None,
+    )
 
 
-def planned(plan: InstallPlan) -> dict[str, Any]:
-    """What an install would do, in plain JSON types."""
-    return {
-        "name": plan.recipe.name,
-        "version": plan.version,
-        "folder": str(plan.folder),
-        "base_python": plan.base.python,
-        "python_version": plan.base.version,
-        "disk_bytes": plan.disk,
-        "commands": [step.shell() for step in (*plan.steps, *plan.verify)],
-        "notes": list(plan.notes),
-        "dry_run": True,
-        **plan.facts,
-    }
+def _texts(facts: JsonObject, key: str) -> dict[str, str] | None:
+    """The texts below `key` of a marker; None where it has no such key."""
+    if key not in facts:
+        return None
+    return {name: str(value) for name, value in object_at(facts, key).items()}
+
+
+def planned(plan: InstallPlan) -> PlannedInstall:
+    """What an install would do."""
+    return PlannedInstall(
+        name=plan.recipe.name,
+        version=plan.version,
+        folder=str(plan.folder),
+        base_python=plan.base.python,
+        python_version=plan.base.version,
+        disk_bytes=plan.disk,
+        commands=tuple(step.shell() for step in (*plan.steps, *plan.verify)),
+        notes=tuple(plan.notes),
+        arch=plan.facts.get("arch"),
+    )
+
+
+def engine_named(name: str) -> str:
+    """The name of an engine that a profile can ask for.
+
+    Raises:
+        UsageError: there is none; names the nearest.
+    """
+    return engines.get(name).name
 
 
 def pick(requirement: str) -> Environment:
@@ -71,7 +99,9 @@ def pick(requirement: str) -> Environment:
     """
     request = recipes.parse(requirement)
     name = request.recipe.name
-    for candidate in dict.fromkeys((name, *environment_names(name))):
+    own = [engine for engine in engines.every() if engine.name == name]
+    others = [other for engine in own for other in environment_names(engine)]
+    for candidate in dict.fromkeys((name, *others)):
         for environment in store.complete(candidate):
             if request.specifier.contains(environment.version, prereleases=True):
                 return environment

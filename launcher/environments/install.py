@@ -75,7 +75,7 @@ def prepare(request: Request, options: Options, progress: Progress) -> InstallPl
     version = recipes.known_version(request)
     arch = None
     if "architectures" in recipe.data:
-        arch = wheels.architecture(recipe, report, options.arch)
+        arch = wheels.architecture(recipe, report, options.arch, version)
     if "needs-gpu" in recipe.data and not report.gpus:
         raise PreconditionError(
             Problem(
@@ -137,7 +137,7 @@ def _installed(request: Request, options: Options) -> Environment | None:
 
 
 def _check_arch(recipe: Recipe, arch: str | None) -> None:
-    kinds = recipe.data.get("architectures", {})
+    kinds = recipes.all_builds(recipe)
     if arch is not None and arch not in kinds:
         raise PreconditionError(
             Problem(

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from launcher import engines
-from launcher.engines.common import in_file_order, merged
+from launcher.codec import decode
+from launcher.engines.common import in_every, in_file_order
+from launcher.environments.payloads import Checked, ReleaseChanges, Validation
 from launcher.errors import DeployError, PreconditionError, Problem, ProfileError, UsageError
 from launcher.profile.model import Profile
 
 if TYPE_CHECKING:
-    from launcher.engines.base import Engine, Release
+    from launcher.engines.base import Engine, Installed, Release
 
 OF_ONE_KEY = frozenset({
+    "bad-model-path", "model-not-supported", "unknown-capability", "wrong-parser",
     "duplicate-flag", "key-not-supported", "out-of-range", "reserved-flag", "reserved-variable",
-    "port-not-supported", "unknown-flag", "unknown-parser", "unknown-variable",
+    "port-not-supported", "unknown-flag", "unknown-parser", "unknown-release", "unknown-variable",
     "unsafe-for-shell", "wrong-value",
 })  # fmt: skip
-"""Problems that a key has whatever the others say."""
+"""Problems that a key has whatever the others say, or with keys that are right."""
 NO_ENGINE = {
     "port-not-supported": "none has a port of this name",
     "unknown-flag": "none has this flag",
@@ -27,36 +30,40 @@ NO_ENGINE = {
 """Code to what it means where it holds for every engine."""
 
 
-def judge(profile: Profile, version: str | None = None) -> dict[str, Any]:
-    """What was checked and what there is to say; JSON types only.
+def judge(profile: Profile, version: str | None = None) -> Validation:
+    """What was checked and what there is to say.
 
     Raises:
         ProfileError: with every problem.
         PreconditionError: `version` is not known, or the interpreter named cannot be used.
     """
     engine = engines.get(profile.engine)
-    release, how = _release(engine, profile, version)
+    try:
+        release, how, installed = _release(engine, profile, version)
+    except PreconditionError as error:
+        # Without the release: what is wrong in every one that can be meant.
+        problems = _without_release(engine, profile, version)
+        raise _joined(error, problems) if problems else error from None
     problems = engine.validate(profile, release)
+    if installed is not None:
+        from launcher.environments.suitability import check_machine
+
+        problems = in_file_order([*problems, *check_machine(profile, installed)])
     if problems:
         raise ProfileError(problems)
-    tell = getattr(engine, "notes", None)
-    return {
-        "profile": profile.path,
-        "name": profile.name,
-        "engine": engine.name,
-        "release": release.version if release else None,
-        "engine_version": profile.engine_version,
-        "judged": how,
-        "checked": {
-            "keys": len(profile.resolved),
-            "flags": len(profile.engine_args),
-            "variables": len(profile.env),
-        },
-        "notes": [
+    return Validation(
+        profile=profile.path,
+        name=profile.name,
+        engine=engine.name,
+        release=release.version if release else None,
+        engine_version=profile.engine_version,
+        checked_against=how,
+        checked=Checked(len(profile.resolved), len(profile.engine_args), len(profile.env)),
+        notes=(
             *(note.text() for note in profile.notes),
-            *(tell(profile, release) if tell else ()),
-        ],
-    }
+            *engine.notes(profile, release),
+        ),
+    )
 
 
 def completed(error: DeployError, version: str | None = None) -> DeployError:
@@ -69,9 +76,21 @@ def completed(error: DeployError, version: str | None = None) -> DeployError:
     profile: Profile | None = error.partial
     if profile is None:
         return error
-    places = {problem.where for problem in error.problems}
-    more = [p for p in _of_its_keys(profile, version) if p.where not in places]
-    return ProfileError(in_file_order([*error.problems, *more])) if more else error
+    # A missing key is said at the beginning of the file, where another key can be.
+    places = {problem.where for problem in error.problems if problem.code != "missing-key"}
+    more = [p for p in _of_its_keys(profile, version) if p.where is None or p.where not in places]
+    return _joined(error, more) if more else error
+
+
+def _joined(error: DeployError, problems: list[Problem]) -> ProfileError:
+    return ProfileError(in_file_order([*error.problems, *problems]))
+
+
+def _without_release(engine: Engine, profile: Profile, version: str | None) -> list[Problem]:
+    """What is wrong with a profile whose engine's release could not be found out."""
+    if version is not None:
+        return _in_every_release(engine, profile)
+    return engine.validate(profile, None)
 
 
 def _of_its_keys(profile: Profile, version: str | None) -> list[Problem]:
@@ -80,11 +99,12 @@ def _of_its_keys(profile: Profile, version: str | None) -> list[Problem]:
         return _wrong_everywhere(profile)
     engine = engines.get(profile.engine)
     if "engine-version" in profile.origins and profile.engine_version is None:
-        return _in_every_release(engine, profile)
+        return [*_of_interpreter(engine, profile), *_in_every_release(engine, profile)]
     try:
-        release, _ = _release(engine, profile, version)
-    except DeployError:
-        return _in_every_release(engine, profile)
+        release, _, _ = _release(engine, profile, version)
+    except DeployError as error:
+        known = [p for p in _without_release(engine, profile, version) if p.code in OF_ONE_KEY]
+        return [*error.problems, *known]
     return _of_one_key(engine, profile, release)
 
 
@@ -97,15 +117,31 @@ def _in_every_release(engine: Engine, profile: Profile) -> list[Problem]:
     profile = replace(profile, engine=engine.name, engine_version=None)
     if not engine.lines:
         return _of_one_key(engine, profile, None)
-    problems = {line: _of_one_key(engine, profile, engine.release(line)) for line in engine.lines}
-    places = [{problem.where for problem in each} for each in problems.values()]
-    return [p for p in merged(problems) if all(p.where in one for one in places)]
+    return in_every(
+        {line: _of_one_key(engine, profile, engine.release(line)) for line in engine.lines}
+    )
+
+
+def _of_interpreter(engine: Engine, profile: Profile) -> list[Problem]:
+    """What is wrong with the interpreter that the profile names, whatever should be in it."""
+    if profile.python is None:
+        return []
+    from launcher.environments import find
+
+    try:
+        find(engine, profile)
+    except PreconditionError as error:
+        return [problem for problem in error.problems if problem.code == "wrong-interpreter"]
+    return []
 
 
 def _wrong_everywhere(profile: Profile) -> list[Problem]:
     """What no engine of ours takes, where the profile does not say which one is meant."""
-    able = [engines.get(name) for name in engines.BUILT_IN if name != "hosted"]
-    by_engine = [{p.where: p for p in _in_every_release(engine, profile)} for engine in able]
+    able = [engine for engine in map(engines.get, engines.BUILT_IN) if engine.local]
+    by_engine = [
+        {p.where: p for p in (*_of_interpreter(one, profile), *_in_every_release(one, profile))}
+        for one in able
+    ]
     keys = {profile.where(key): key for key in profile.origins}
     result = []
     for where in by_engine[0]:
@@ -121,29 +157,31 @@ def _wrong_everywhere(profile: Profile) -> list[Problem]:
     return result
 
 
-def compare_releases(profile: Profile, old: str, new: str) -> dict[str, Any]:
+def compare_releases(profile: Profile, old: str, new: str) -> ReleaseChanges:
     """What changes for the profile between two releases of its engine.
 
     Raises:
         UsageError: the engine's releases cannot be compared, or one of them is not known.
     """
-    diff = getattr(engines.get(profile.engine), "diff", None)
-    if diff is None:
+    changes = engines.get(profile.engine).diff(profile, old, new)
+    if changes is None:
         raise UsageError.of(
             "not-fastdeploy",
             f"releases are compared for FastDeploy, this profile's engine is {profile.engine}",
             profile.where("engine"),
             "another profile, or --set engine=fastdeploy",
         )
-    changes: dict[str, Any] = diff(profile, old, new)
-    return changes
+    return decode(ReleaseChanges, changes, "diff", tolerant=True)
 
 
-def _release(engine: Engine, profile: Profile, version: str | None) -> tuple[Release | None, str]:
+def _release(
+    engine: Engine, profile: Profile, version: str | None
+) -> tuple[Release | None, str, Installed | None]:
+    """The release to judge for, how it was chosen, and where it is installed here."""
     if version is not None:
-        return engine.release(version), "the release named by --engine-version"
-    if engine.name == "hosted":
-        return None, "an endpoint that a third party runs"
+        return engine.release(version), "the release named by --engine-version", None
+    if not engine.local:
+        return None, "an endpoint that a third party runs", None
     from launcher.environments import find
 
     try:
@@ -153,8 +191,8 @@ def _release(engine: Engine, profile: Profile, version: str | None) -> tuple[Rel
             raise
         constraint_text = profile.engine_version
         admitted = f" that {constraint_text} admits" if constraint_text else ""
-        return None, f"not installed: every known release{admitted}"
+        return None, f"not installed: every known release{admitted}", None
     from launcher.environments.question import ask
 
     ask(engine, installed)
-    return installed.release, f"the release installed in {installed.python}"
+    return installed.release, f"the release installed in {installed.python}", installed

@@ -6,7 +6,7 @@ import os
 import tempfile
 
 from launcher import paths, subprocesses
-from launcher.engines.base import Engine, Installed, Question
+from launcher.engines.base import Engine, Installed
 
 DEADLINE = 180.0
 """Seconds the question may take: vLLM's imports took 10 to 27 s on 2 busy cores."""
@@ -19,8 +19,7 @@ def ask(engine: Engine, installed: Installed) -> bool:
 
     False where the engine did not answer: its flags then stay unchecked, and the plan says so.
     """
-    # A third party's engine may have been written before there were questions.
-    question: Question | None = getattr(engine, "question", None)
+    question = engine.question
     if question is None:
         return True
     if installed.release is None:

@@ -114,6 +114,24 @@ def parse(text: str) -> Request:
     return Request(get(requirement.name), requirement.specifier)
 
 
+def builds(recipe: Recipe, version: str | None) -> Mapping[str, Any]:
+    """The kinds of wheels that a version of FastDeploy has: by architecture, or by CUDA version."""
+    by_cuda: Mapping[str, Any] | None = recipe.data.get("cuda-builds")
+    if by_cuda and version is not None and Version(version) >= Version(by_cuda["since"]):
+        kinds: Mapping[str, Any] = by_cuda["kinds"]
+        return kinds
+    by_gpu: Mapping[str, Any] = recipe.data.get("architectures", {})
+    return by_gpu
+
+
+def all_builds(recipe: Recipe) -> tuple[str, ...]:
+    """The names of all kinds of wheels, of whatever version."""
+    return (
+        *recipe.data.get("architectures", {}),
+        *recipe.data.get("cuda-builds", {}).get("kinds", {}),
+    )
+
+
 def known_version(request: Request) -> str | None:
     """The version a request means, where that can be said without asking an index.
 

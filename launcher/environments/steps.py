@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from launcher.environments import recipes
 from launcher.environments.commands import redact
 from launcher.environments.pythons import Base
 from launcher.environments.recipes import Recipe
@@ -126,7 +127,7 @@ def _fastdeploy(
 ) -> tuple[Step, ...]:
     """FastDeploy and Paddle from their own index only, everything else from the user's.
 
-    The wheels of both architectures have the same name and version, and on a public index anybody
+    The wheels of all kinds have the same name and version, and on a public index anybody
     may take that name: so these two are never looked for where others are.
     """
     paddle = recipe.data["paddle"]
@@ -134,7 +135,10 @@ def _fastdeploy(
         f"{paddle['distribution']}=={recipe.data['releases'][version]['paddlepaddle-gpu']}",
         f"{recipe.distribution}=={version}",
     )
-    indexes = (paddle["index"], recipe.data["architectures"][arch]["index"])
+    index = recipes.builds(recipe, version)[arch]["index"]
+    # From 2.5 on Paddle of a CUDA version and FastDeploy for it are in one index.
+    by_cuda = arch not in recipe.data["architectures"]
+    indexes = (index if by_cuda else paddle["index"], index)
     alone = []
     for pin, index in zip(pins, indexes, strict=True):
         only = sources.index_url or index

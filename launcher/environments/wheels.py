@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import requests
+from packaging.version import Version
 
-from launcher.environments.recipes import GIB, Recipe
+from launcher.environments.recipes import GIB, Recipe, builds
 from launcher.errors import PreconditionError, Problem
 from launcher.host.gpus import GpuReport
 
@@ -27,8 +28,12 @@ class TorchChoice:
     note: str | None = None
 
 
-def architecture(recipe: Recipe, report: GpuReport, chosen: str | None = None) -> str:
-    """The key of FastDeploy's wheel index (`80_90`, `86_89`) for this machine's GPUs.
+def architecture(
+    recipe: Recipe, report: GpuReport, chosen: str | None = None, version: str | None = None
+) -> str:
+    """The key of FastDeploy's wheel index for this machine's GPUs and `version`.
+
+    `80_90` or `86_89`, from 2.5 on `cu126` or `cu129`: what the driver supports decides then.
 
     Raises:
         PreconditionError: no GPU and none chosen, cards of two kinds, an architecture FastDeploy
@@ -40,19 +45,31 @@ def architecture(recipe: Recipe, report: GpuReport, chosen: str | None = None) -
             f"FastDeploy's wheels are for Linux {recipe.data['platform']}, "
             f"this is {platform.machine()}",
         )
-    kinds: Mapping[str, Any] = recipe.data["architectures"]
+    kinds = builds(recipe, version)
     if chosen is not None:
+        if chosen not in kinds:
+            raise _refuse(
+                "unsupported-gpu",
+                f"FastDeploy {version} has no wheels called {chosen!r}",
+                f"one of: {', '.join(kinds)}",
+            )
         return chosen
+    by_cuda = kinds is not recipe.data["architectures"]
     explained = "; ".join(f"--arch {key} for {kind['cards']}" for key, kind in kinds.items())
     if not report.gpus:
         raise _refuse(
             "no-gpu",
-            "FastDeploy's wheels are built per GPU architecture, and no GPU was found here "
+            f"FastDeploy's wheels are built per {'CUDA version' if by_cuda else 'GPU architecture'}"
+            ", and no GPU was found here "
             f"({report.error or 'the driver names none'})",
             f"on a machine without a GPU say which one it is for: {explained}",
         )
     _check_driver(recipe, report)
-    detected = {_kind_of(recipe, gpu.name, gpu.compute_capability) for gpu in report.gpus}
+    if by_cuda:
+        for gpu in report.gpus:
+            _kind_of(recipe, gpu.name, gpu.compute_capability, kinds)
+        return _cuda_build(kinds, report.cuda)
+    detected = {_kind_of(recipe, gpu.name, gpu.compute_capability, kinds) for gpu in report.gpus}
     if len(detected) > 1:
         raise _refuse(
             "mixed-gpus",
@@ -130,13 +147,27 @@ def reach(index: str) -> str | None:
     return None if answer.ok else f"answers {answer.status_code}"
 
 
-def _kind_of(recipe: Recipe, name: str, capability: tuple[int, int] | None) -> str:
+def _cuda_build(kinds: Mapping[str, Any], supported: str | None) -> str:
+    """The newest build that the driver supports; the oldest where it does not tell, or is older.
+
+    A driver runs every build of its own major CUDA version (minor version compatibility), so the
+    oldest works wherever `minimum-driver` is met.
+    """
+    by_age = sorted(kinds, key=lambda key: Version(kinds[key]["cuda"]))
+    fitting = [
+        key for key in by_age if supported and Version(kinds[key]["cuda"]) <= Version(supported)
+    ]
+    return fitting[-1] if fitting else by_age[0]
+
+
+def _kind_of(
+    recipe: Recipe, name: str, capability: tuple[int, int] | None, kinds: Mapping[str, Any]
+) -> str:
     if capability is None:
         raise _refuse(
             "unknown-gpu", f"the driver does not say the architecture of {name}", "use --arch"
         )
     text = f"{capability[0]}.{capability[1]}"
-    kinds: Mapping[str, Any] = recipe.data["architectures"]
     for key, kind in kinds.items():
         if text in kind["compute-capability"]:
             return key

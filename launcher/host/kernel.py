@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import platform
 import resource
-import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-PROC = Path("/proc")
+from launcher.host import processes
+
+PROC = Path(processes.PROC)
 
 
 @dataclass(frozen=True)
@@ -90,27 +90,21 @@ def queue_user(queue: MessageQueue, besides: Collection[int] = ()) -> int | None
     for pid, moment in ((queue.last_sender, queue.sent), (queue.last_receiver, queue.received)):
         if pid <= 0 or pid in besides:
             continue
-        began = _began(pid)
+        began = processes.started_at(pid)
         if began is not None and (not moment or began <= moment + 1):
             return pid
     return None
 
 
-def _began(pid: int) -> float | None:
-    """When the process with this number was started (Unix seconds); None where none lives."""
-    try:
-        text = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
-        uptime = float((PROC / "uptime").read_text(encoding="ascii").split()[0])
-    except OSError:
-        return None
-    fields = text.rpartition(")")[2].split()
-    if fields[0] in "ZX":
-        return None
-    return time.time() - uptime + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+def project_of(key: int, bits: int = 8) -> int:
+    """The project that a key made by `ftok` with so many bits holds."""
+    return key & 0xFFFFF if bits == 20 else key >> 24 & 255
 
 
-def ftok(path: str, project: int) -> int | None:
+def ftok(path: str, project: int, bits: int = 8) -> int | None:
     """The System V key of `path` and the low byte of `project`, as glibc computes it.
+
+    With 20 `bits` as FastDeploy 2.5 and later do (custom_ops/gpu_ops/custom_ftok.h).
 
     None where `path` does not exist.
     """
@@ -118,9 +112,7 @@ def ftok(path: str, project: int) -> int | None:
         stat = os.stat(path)
     except OSError:
         return None
+    if bits == 20:
+        device, inode = stat.st_dev & 0xF, stat.st_ino & 0xFF
+        return device << 28 | inode << 20 | project & 0xFFFFF
     return ((project & 0xFF) << 24) | ((stat.st_dev & 0xFF) << 16) | (stat.st_ino & 0xFFFF)
-
-
-def release() -> tuple[str, str]:
-    """Kernel release and machine architecture, as `uname` tells them."""
-    return platform.release(), platform.machine()

@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from launcher.host import processes
+
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 SHM = "/dev/shm"  # noqa: S108 - the kernel's fixed place, not a temporary file of ours
 _UNLIMITED = 1 << 60
@@ -58,7 +60,7 @@ def read() -> Memory:
         OSError: /proc is not mounted.
     """
     fields = {}
-    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+    for line in Path(processes.PROC, "meminfo").read_text(encoding="ascii").splitlines():
         name, _, rest = line.partition(":")
         fields[name] = int(rest.split()[0]) * 1024
     return Memory(fields["MemTotal"], fields.get("MemAvailable", fields["MemFree"]), limit())
@@ -99,11 +101,7 @@ def _tightest(root: Path, name: str, used: str, controller: str, name_v1: str) -
 def _folders(root: Path, controller: str) -> list[Path]:
     """The folders of our cgroup and its ancestors that may hold a limit."""
     folders = []
-    try:
-        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = ["0::/"]
-    for line in lines:
+    for line in processes.own_cgroups() or ["0::/"]:
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
         if controllers and controller not in controllers.split(","):
             continue

@@ -9,12 +9,10 @@ import re
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-from launcher.host import kernel, tcp
+from launcher.host import kernel, processes, sockets
 from launcher.host.memory import SHM
 
-PROC = Path("/proc")
 _QUEUE_OPTION = re.compile(r"^--engine[-_]worker[-_]queue[-_]port(?:=(.*))?$", re.DOTALL)
 _QUEUE_NAME = re.compile(
     r"(?:\w{1,80}_signal|get_profile_block_num|(?:kv_cache|model_weights|prefix_tree)_status)"
@@ -58,30 +56,34 @@ class QueuePort:
         """True where it is this user's own, or the kernel shows a listener or the queue's key."""
         if self.uid in (None, os.geteuid()):
             return True
-        if any(one.port == self.port for one in tcp.listeners()):
+        if any(one.port == self.port for one in sockets.listeners()):
             return True
-        return any(queue.key >> 24 & 255 == self.port & 255 for queue in kernel.message_queues())
+        return any(
+            kernel.project_of(queue.key, bits) == self.port & ((1 << bits) - 1)
+            for queue in kernel.message_queues()
+            for bits in (8, 20)
+        )
 
 
 def holders(ports: Iterable[int]) -> tuple[Holder, ...]:
     """The listeners on `ports` with their owners, as far as /proc shows them."""
     port_set = set(ports)
-    chosen = [one for one in tcp.listeners() if one.port in port_set]
+    chosen = [one for one in sockets.listeners() if one.port in port_set]
     if not chosen:
         return ()
-    pids = sorted(int(name) for name in os.listdir(PROC) if name.isdigit())
-    owners = tcp.owners({one.inode for one in chosen}, pids)
-    holders_ = []
+    owners = sockets.owners({one.inode for one in chosen}, sorted(processes.pids()))
+    port_holders = []
     for one in chosen:
         pid = owners.get(one.inode)
-        holders_.append(Holder(one.address, one.port, one.uid, pid, _command(pid)))
-    return tuple(holders_)
+        command = processes.name(pid) if pid is not None else ""
+        port_holders.append(Holder(one.address, one.port, one.uid, pid, command or None))
+    return tuple(port_holders)
 
 
 def refused(address: str, port: int) -> str | None:
     """Why `address:port` cannot be bound now, in words; None where it can."""
     try:
-        error = tcp.bind_error(address, port)
+        error = sockets.bind_error(address, port)
     except OverflowError:
         return f"{port} is not a port number"
     if error is None:
@@ -107,7 +109,7 @@ def queue_ports() -> tuple[QueuePort, ...]:
     for pid, argv in _command_lines():
         for port in _queue_option(argv):
             how = f"command line of pid {pid}"
-            ports_by_number.setdefault(port, QueuePort(port, pid, how, _owner(PROC / str(pid))))
+            ports_by_number.setdefault(port, QueuePort(port, pid, how, processes.uid(pid)))
     with contextlib.suppress(OSError):
         for name in sorted(os.listdir(SHM)):
             traced = trace(name)
@@ -119,7 +121,7 @@ def queue_ports() -> tuple[QueuePort, ...]:
     return tuple(ports_by_number[port] for port in sorted(ports_by_number))
 
 
-def _owner(path: str | Path) -> int | None:
+def _owner(path: str) -> int | None:
     try:
         return os.lstat(path).st_uid
     except OSError:
@@ -167,19 +169,8 @@ def _queue_option(argv: list[str]) -> list[int]:
 
 def _command_lines() -> list[tuple[int, list[str]]]:
     lines = []
-    for name in os.listdir(PROC):
-        if name.isdigit() and int(name) != os.getpid():
-            with contextlib.suppress(OSError):
-                raw = (PROC / name / "cmdline").read_bytes()
-                if b"queue" in raw:
-                    lines.append((int(name), raw.decode(errors="replace").split("\0")))
+    for pid in processes.pids():
+        raw = processes.raw_command_line(pid)
+        if pid != os.getpid() and b"queue" in raw:
+            lines.append((pid, raw.decode(errors="replace").split("\0")))
     return lines
-
-
-def _command(pid: int | None) -> str | None:
-    if pid is None:
-        return None
-    try:
-        return (PROC / str(pid) / "comm").read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return None

@@ -7,17 +7,18 @@ given up for stands in its state: the logs alone would say "nothing wrong" where
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from launcher.diagnose import log_lengths, of_instance
+from launcher.codec import written
+from launcher.diagnose import Diagnosis, Evidence, log_lengths, log_rules_of, of_instance
+from launcher.diagnose.diagnosis import LogDiagnosis
 from launcher.errors import ExitCode, PreconditionError
 from launcher.instance.store import InstanceDir, view
+from launcher.json_values import at, text_at
 from launcher.keeper.events import read_events
 from launcher.keeper.identity import this_host
-from launcher.keeper.state import State
+from launcher.keeper.state import EndError, State
 from launcher.lifecycle import LIVE, UNSUCCESSFUL, InstanceState
 from launcher.result import Result
 
@@ -32,7 +33,27 @@ class Report:
     remedy: str | None = None
 
 
-def first_cause(instance: InstanceDir) -> Result:
+@dataclass(frozen=True)
+class Answers:
+    """What the server of a ready instance answered to GET /health and to a short completion."""
+
+    health: str
+    completion: str | None = None
+
+
+@dataclass(frozen=True)
+class InstanceDiagnosis(LogDiagnosis):
+    """`diagnose NAME`: what its record says (None: it runs), what it answers, what its logs show.
+
+    `newest_lines` are the newest lines of the logs of a server that is not well.
+    """
+
+    state: Report | None = None
+    answers: Answers | None = field(default=None, metadata=written(omit=True))
+    newest_lines: tuple[Evidence, ...] | None = field(default=None, metadata=written(omit=True))
+
+
+def first_cause(instance: InstanceDir) -> Result[InstanceDiagnosis]:
     """The instance's state and why it is so, and the first cause that its logs show.
 
     Raises:
@@ -46,7 +67,7 @@ def first_cause(instance: InstanceDir) -> Result:
         Path(plan.log_folder),
         instance.engine_log,
         plan.failure_rules,
-        engine=plan.engine,
+        log_rules=log_rules_of(plan),
         # Of a server that we stopped the code tells only which signal we sent.
         exit_code=state.evident_exit if state and not ended_by_us else None,
         state="ready" if state and state.ready_at else "loading",
@@ -55,27 +76,41 @@ def first_cause(instance: InstanceDir) -> Result:
         since=state.started_at if state else None,
         until=_until(instance, state),
         # Of one that did not die, every error line is worth a look: none of them has ended it.
-        served=state.ready_at if state and "died" in (state.state, state.was) else None,
+        served=state.ready_at if state and "died" in (state.state, state.previous_state) else None,
     )
     if not diagnosis.files and report is None:
         raise PreconditionError.of(
             "no-logs", f"{instance.name} has no logs", str(instance.logs),
             f"`ernie-deploy status {instance.name}`",
         )  # fmt: skip
-    data: dict[str, Any] = {**diagnosis.to_json(), "source": str(instance.logs), "state": None}
+    is_failure = diagnosis.rule_id is not None
+    if not ended_by_us:
+        is_failure = diagnosis.conclusive or report is not None
     if report is not None:
-        data["state"] = asdict(report)
-        if state is not None and state.error:
+        error = state.error if state is not None else None
+        if error is not None and error.retry is not None:
             # What the keeper decided, with all that it saw: an unknown line in a log knows less.
-            data["retry"] = bool(state.error.get("retry", data["retry"]))
-        if state is not None and state.error and state.error.get("certain"):
-            data = _as_decided(data, state.error, report)
+            diagnosis = replace(diagnosis, retry=error.retry)
+        if error is not None and error.certain:
+            diagnosis = _as_decided(diagnosis, error, report)
         elif not diagnosis.conclusive:
-            data["cause"], data["remedy"] = report.message, report.remedy or ""
-    is_failure = diagnosis.conclusive or (report is not None and not ended_by_us)
-    return Result(
-        "diagnose", data, instance.name, ExitCode.NEGATIVE if is_failure else ExitCode.DONE
-    )
+            diagnosis = replace(diagnosis, cause=report.message, remedy=report.remedy or "")
+        elif ended_by_us and diagnosis.rule_id is None:
+            # Lines that no rule knows did not end it: a command did.
+            diagnosis = errors_as_note(diagnosis, "it did not end by them")
+            diagnosis = replace(diagnosis, cause=report.message, remedy=report.remedy or "")
+    data = InstanceDiagnosis(diagnosis, str(instance.logs), report)
+    code = ExitCode.NEGATIVE if is_failure else ExitCode.DONE
+    return Result("diagnose", data, instance.name, code)
+
+
+def errors_as_note(diagnosis: Diagnosis, reason: str) -> Diagnosis:
+    """The same with its unknown error lines as a note: they are not a cause, for this `reason`."""
+    if not diagnosis.first_errors:
+        return diagnosis
+    one = diagnosis.first_errors[0]
+    note = f"its logs hold error lines, the first at {one.file}:{one.line}: {one.text}"
+    return replace(diagnosis, first_errors=(), notes=(*diagnosis.notes, f"{note} ({reason})"))
 
 
 def _until(instance: InstanceDir, state: State | None) -> dict[str, int] | None:
@@ -85,20 +120,21 @@ def _until(instance: InstanceDir, state: State | None) -> dict[str, int] | None:
     return log_lengths.of_start(instance.logs, state.token)
 
 
-def _as_decided(data: dict[str, Any], error: Mapping[str, Any], report: Report) -> dict[str, Any]:
+def _as_decided(diagnosis: Diagnosis, error: EndError, report: Report) -> Diagnosis:
     """The keeper's certain verdict is the rule or, where no rule has its name, the cause.
 
     What else the logs hold stands behind it: the keeper saw it too, and decided otherwise.
     """
-    keys = ("rule", "kind", "cause", "remedy", "retry", "evidence")
-    first = {key: data[key] for key in keys}
-    findings = [first, *data["others"]] if data["rule"] else data["others"]
-    chosen = next((one for one in findings if one["rule"] == error.get("code")), None)
+    findings = (*([diagnosis.first] if diagnosis.first else []), *diagnosis.alternatives)
+    chosen = next((one for one in findings if one.rule_id == error.code), None)
+    rule = chosen.rule_id if chosen else None
+    alternatives = tuple(one for one in findings if one.rule_id != rule)
     if chosen is None:
-        chosen = {"rule": None, "kind": "", "evidence": None}
-    alternatives = [one for one in findings if one["rule"] != chosen["rule"]]
-    decided = {"cause": report.message, "remedy": report.remedy or "", "retry": data["retry"]}
-    return {**data, **decided, **chosen, "retry": data["retry"], "others": alternatives}
+        decided = diagnosis.with_first(None, alternatives)
+        decided = replace(decided, cause=report.message, remedy=report.remedy or "")
+    else:
+        decided = diagnosis.with_first(chosen, alternatives)
+    return replace(decided, retry=diagnosis.retry)
 
 
 def _report_of(
@@ -112,7 +148,7 @@ def _report_of(
             f"`ernie-deploy up` starts it, `ernie-deploy down {here}` acknowledges it",
         )  # fmt: skip
     if name == InstanceState.LOST:
-        keeper = f" (pid {state.keeper['pid']})" if state and state.keeper else ""
+        keeper = f" (pid {state.keeper.pid})" if state and state.keeper else ""
         return Report(
             InstanceState.LOST,
             f"{here} is LOST: its keeper{keeper} was killed, by a kill -9 or because memory"
@@ -129,31 +165,32 @@ def _report_of(
         )  # fmt: skip
     if state is None or name in LIVE:
         return None
-    failed = state.state if state.state in UNSUCCESSFUL else state.was
+    failed = state.state if state.state in UNSUCCESSFUL else state.previous_state
     if failed:
-        error = state.error or {}
+        error = state.error
+        reason = error.message if error else ""
         return Report(
             failed,
-            f"{here} has {failed}: {error.get('message') or 'why was not written down'}",
-            error.get("where"),
-            error.get("remedy"),
+            f"{here} has {failed}: {reason or 'the reason was not recorded'}",
+            error.where if error else None,
+            error.remedy if error else None,
         )
     return _stopped(instance, state)
 
 
 def _stopped(instance: InstanceDir, state: State) -> Report:
     """Who ended it; only of the last end, for a history may hold several."""
-    ends = [e for e in read_events(instance.folder) if e.get("event") in ("stop", "cleaned")]
+    ends = [e for e in read_events(instance.folder) if at(e, "event") in ("stop", "cleaned")]
     last = ends[-1] if ends else {}
-    at = f" at {_clock(state.ended_at)}" if state.ended_at else ""
+    ended = f" at {_clock(state.ended_at)}" if state.ended_at else ""
     if last.get("event") == "cleaned":
         return Report(
             "was-lost",
-            f"the keeper of {instance.name} had been killed; what it left was cleaned up{at}",
+            f"the keeper of {instance.name} had been killed; what it left was cleaned up{ended}",
             None,
             "`dmesg -T | grep -i 'killed process'` shows whether memory ran out",
         )
-    reason = str(last.get("reason", ""))
+    reason = text_at(last, "reason")
     who = {
         "down": "by `ernie-deploy down`",
         "interrupted": "by Ctrl-C in the `up` that started it",
@@ -161,7 +198,7 @@ def _stopped(instance: InstanceDir, state: State) -> Report:
         "SIGINT": "by SIGINT to its keeper (Ctrl-C)",
     }.get(reason, f"because {reason}" if reason else "; who did it was not written down")
     when = f"ready since {_clock(state.ready_at)}" if state.ready_at else "not ready yet"
-    return Report(InstanceState.STOPPED, f"{instance.name} was stopped {who}{at}; it was {when}")
+    return Report(InstanceState.STOPPED, f"{instance.name} was stopped {who}{ended}; it was {when}")
 
 
 def _clock(seconds: float) -> str:

@@ -6,13 +6,15 @@ answers 200 for 30 s more, and one whose queues are mixed up with another's for 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from launcher.errors import DeployError
+from launcher.json_values import JsonObject, at, integer_at, list_at, object_at, text_at
 
 if TYPE_CHECKING:
+    from launcher.keeper.claim import ProcessClaim
     from launcher.plan.model import LaunchPlan
 
 HEALTH_TIMEOUT = 2.0
@@ -40,48 +42,60 @@ class _Question(NamedTuple):
     health_path: str
 
 
-def ask_health(
-    plan: Mapping[str, Any], pids: Iterable[int], keeper: int | None, timeout: float
-) -> Health:
+def ask_health(plan: JsonObject, pids: Iterable[int], keeper: int | None, timeout: float) -> Health:
     """Who holds the API port, and what GET /health answers there.
 
     `plan` is the launch plan as plain JSON; `pids` are the recorded processes of the instance,
     `keeper` the pid whose descendants are looked at where none of those holds the port.
     """
-    from launcher.probe.readiness import health
+    from launcher.probe.readiness import ask_paused, health
 
     try:
-        readiness_data = plan["readiness"]
-        (port,) = (use["number"] for use in plan["ports"] if use["name"] == readiness_data["port"])
-        question = _Question(readiness_data["address"], readiness_data["health_path"])
+        readiness = object_at(plan, "readiness")
+        uses = [use for use in list_at(plan, "ports") if at(use, "name") == at(readiness, "port")]
+        port = integer_at(uses, 0, "number")
+        address, path = text_at(readiness, "address"), text_at(readiness, "health_path")
+        if port is None or not address or not path:
+            raise ValueError("its plan has no health question")
+        question = _Question(address, path)
         stranger = _other_holder(port, list(pids), keeper)
         if stranger is not None:
             return Health(False, f"port {port} is held by another process, {stranger}")
         rung = health(question, port, timeout=timeout)
-    except (OSError, KeyError, TypeError, ValueError) as error:
+        paused_path = text_at(readiness, "paused_path")
+        if rung.verdict == "passed" and paused_path:
+            rung_paused = ask_paused(
+                question.address, port, paused_path, _known_key(plan), timeout=timeout
+            )
+            if rung_paused.code == "engine-paused":
+                return Health(
+                    False,
+                    rung_paused.message,
+                    rung.evidence.get("status"),
+                    remedy=rung_paused.remedy,
+                )
+    except (OSError, ValueError) as error:
         return Health(False, f"its server cannot be asked: {error!r}")
     status, body = rung.evidence.get("status"), rung.evidence.get("body", "")
     return Health(rung.verdict == "passed", rung.message, status, body)
 
 
-def with_stopped(answered: Health, processes: Iterable[Mapping[str, Any]]) -> Health:
+def with_stopped(answered: Health, processes: Iterable[ProcessClaim]) -> Health:
     """`answered`, and whether a process of the server is stopped by SIGSTOP: then it is not well.
 
     A FastDeploy whose worker stands still goes on answering 200 for 30 s.
     """
-    from launcher.keeper import command_line
-    from launcher.keeper.identity import look
+    from launcher.host.processes import command_line, look
+    from launcher.keeper.command_line import program
 
     stopped = []
     for recorded in processes:
-        now = look(int(recorded["pid"]))
-        if now is not None and now.start == recorded.get("start") and now.state == "T":
+        now = look(recorded.pid)
+        if now is not None and now.start == recorded.start and now.state == "T":
             stopped.append(now)
     if not stopped:
         return answered
-    names = ", ".join(
-        f"{p.pid} ({command_line.program(command_line.read(p.pid), p.name)})" for p in stopped
-    )
+    names = ", ".join(f"{p.pid} ({program(command_line(p.pid), p.name)})" for p in stopped)
     message = f"{answered.message}; stopped by a signal (SIGSTOP): {names}"
     pids = " ".join(str(p.pid) for p in stopped)
     remedy = f"`kill -CONT {pids}` lets it continue; find who stopped it"
@@ -113,6 +127,20 @@ def ask_completion(plan: LaunchPlan) -> Health:
     return Health(rung.verdict == "passed" or (None if answers else False), summary, status)
 
 
+def _known_key(plan: JsonObject) -> str | None:
+    """The API key of a plan in plain JSON, None where it has none or it cannot be had here."""
+    from launcher.profile.secrets import resolve
+
+    name = text_at(plan, "readiness", "auth_secret")
+    reference = text_at(plan, "secrets", name)
+    if not reference or reference.startswith("cmd:"):
+        return None
+    try:
+        return resolve(reference)
+    except DeployError:
+        return None
+
+
 def _key(plan: LaunchPlan) -> str | None:
     """The API key of the plan.
 
@@ -132,10 +160,10 @@ def _key(plan: LaunchPlan) -> str | None:
 
 def _other_holder(port: int, pids: list[int], keeper: int | None) -> str | None:
     """Who listens on `port` where no process of the instance does; None where no other does."""
-    from launcher.keeper.identity import descendants, look
-    from launcher.probe.sockets import describe_holder, holder, listeners
+    from launcher.host.processes import descendants, look
+    from launcher.host.sockets import describe_holder, holder, listeners_on
 
-    sockets = listeners(port)
+    sockets = listeners_on(port)
     if not sockets or any(holder(one.inode, pids) is not None for one in sockets):
         return None
     # A worker that was booted a moment ago is not recorded yet.

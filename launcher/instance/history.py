@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
+from launcher.json_values import JsonObject, number_at
 from launcher.keeper.events import read_events
 from launcher.lifecycle import InstanceState
 
@@ -27,12 +27,12 @@ def expected_seconds(folder: Path) -> float | None:
     return statistics.median(took) if took else None
 
 
-def start_durations(events: Iterable[Mapping[str, Any]]) -> list[float]:
+def start_durations(events: Iterable[JsonObject]) -> list[float]:
     """Seconds from the beginning of each start to ready, for those that got there."""
     took = []
     begun: float | None = None
     for event in events:
-        state, time = event.get("state"), _time(event.get("time"))
+        state, time = event.get("state"), _time(event)
         if event.get("event") != "state":
             continue
         if state in BEGINNINGS:
@@ -49,7 +49,8 @@ def start_durations(events: Iterable[Mapping[str, Any]]) -> list[float]:
     return took
 
 
-def _time(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+def _time(event: JsonObject) -> float | None:
+    value = number_at(event, "time")
+    if value is None or not abs(value) < 1e12:
         return None
-    return float(value) if abs(value) < 1e12 and math.isfinite(value) else None
+    return float(value) if math.isfinite(value) else None

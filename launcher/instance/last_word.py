@@ -9,29 +9,35 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
-from typing import Any
 
 from launcher.errors import DeployError
 from launcher.instance import survivors
 from launcher.instance.store import InstanceDir, Lock
-from launcher.keeper.state import DamagedState, State, write_state
-from launcher.lifecycle import InstanceState
+from launcher.json_values import JsonObject, number_at
+from launcher.keeper.state import (
+    STATE_SCHEMA,
+    DamagedState,
+    State,
+    reported_state,
+    write_state,
+)
+from launcher.lifecycle import FINAL
 
 
-def from_event(reported: Mapping[str, Any], event: Mapping[str, Any]) -> State:
+def from_event(reported: JsonObject, event: JsonObject) -> State | None:
     """The final state: `reported` is the keeper's last answer, `event` the one that ended it.
 
-    The latter may be a whole state as well.
+    The latter may be a whole state as well. None where they cannot be read: another release's.
     """
-    fields = {key: value for key, value in reported.items() if key in State.__dataclass_fields__}
-    state = State(**{"instance": "", "token": "", **fields})
-    state.state = InstanceState.parse(event["state"])
-    state.receipt, state.error = event.get("receipt"), event.get("error")
-    state.exit_code = event.get("exit_code")
-    state.ended_at = event.get("time") or event.get("ended_at") or time.time()
-    state.processes = []
-    return state
+    ended_at = number_at(event, "time") or number_at(event, "ended_at") or time.time()
+    ending = {key: event.get(key) for key in ("state", "exit_code", "error", "receipt")}
+    fields = {"token": "", "schema": STATE_SCHEMA, **reported, "processes": []}
+    # What cannot be read of its last word must not take the rest with it.
+    for left_out in ({}, {"receipt": None}, {"receipt": None, "error": None}):
+        with contextlib.suppress(ValueError):
+            state = reported_state({**fields, **ending, **left_out, "ended_at": ended_at})
+            return state if state.state in FINAL else None
+    return None
 
 
 def write(instance: InstanceDir, state: State) -> bool:

@@ -6,10 +6,12 @@ import collections
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from launcher.codec import written
 from launcher.errors import DeployError, UsageError
 from launcher.instance.store import InstanceDir, view
 from launcher.keeper.output import parse_record
@@ -17,6 +19,17 @@ from launcher.lifecycle import LIVE
 from launcher.plain import plain
 from launcher.profile.secrets import resolve
 from launcher.redact import Redactor
+
+
+@dataclass(frozen=True)
+class Logs:
+    """`logs`: of `source`, how many lines were shown; `text` with `--json`; or the sources."""
+
+    source: str | None = field(default=None, metadata=written(omit=True))
+    lines: int | None = field(default=None, metadata=written(omit=True))
+    text: tuple[str, ...] | None = field(default=None, metadata=written(omit=True))
+    sources: Mapping[str, str] | None = field(default=None, metadata=written(omit=True))
+
 
 LONGEST = 128 * 1024
 """Of a line that is longer (an engine's own log may have no newline at all) pieces are shown."""
@@ -188,10 +201,3 @@ def _format(line: str, times: bool, redactor: Redactor) -> str:
     stamp, stream, _, text = record
     text = redactor.text(plain(text))
     return f"{stamp} {stream} {text}" if times else text
-
-
-def events(instance: InstanceDir) -> list[dict[str, object]]:
-    """The instance's history, for `--json`."""
-    from launcher.keeper.events import read_events
-
-    return read_events(instance.folder)

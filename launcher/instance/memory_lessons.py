@@ -20,7 +20,7 @@ def catch_up(name: str) -> None:
         if state is None or state.ready_at is None or foreign_host(state) or not plan.release:
             return
         started = load(instance.folder / "profile.json", need_model=False)
-        if any(row["time"] >= state.started_at for row in history(started)):
+        if any(row.time >= state.started_at for row in history(started)):
             return
         learn(started, engines.get(plan.engine).release(plan.release), Path(plan.log_folder))
     except (DeployError, DamagedState):

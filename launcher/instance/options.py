@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from launcher import files
+from launcher.codec import decode
 from launcher.instance.store import InstanceDir
 from launcher.keeper.state import DamagedState
 
@@ -22,20 +23,13 @@ class StartOptions:
     force: tuple[str, ...] = ()
     foreground: bool = False
 
-    def to_json(self) -> str:
-        """The content of the file."""
-        return json.dumps(asdict(self))
-
 
 def read_options(instance: InstanceDir) -> StartOptions:
     """The options of the last start; for an instance of an older release, what its state holds."""
     try:
-        data = json.loads(files.read_text(instance.folder / FILE))
-        return StartOptions(
-            tuple(name for name in data["force"] if isinstance(name, str)),
-            data["foreground"] is True,
-        )
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        text = files.read_text(instance.folder / FILE)
+        return decode(StartOptions, json.loads(text), FILE, tolerant=True)
+    except (OSError, ValueError, RecursionError):
         pass
     try:
         state = instance.state()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from launcher.errors import ExitCode
 from launcher.instance.options import read_options
+from launcher.instance.payloads import Down, Restart, Up
 from launcher.instance.start import resolve_secrets
 from launcher.instance.start_follower import OnEvent
 from launcher.instance.store import InstanceDir, instance_dir, keeper_of, view
@@ -30,7 +30,7 @@ def restart(
     preflight: Preflight,
     arguments: Sequence[str] = (),
     force: Sequence[str] = (),
-) -> Result:
+) -> Result[Restart | Down]:
     """Take the profile's instance down and bring it up again, on the ports it had.
 
     `arguments` are the words that ask for it, which a remedy repeats; `force` names the checks that
@@ -49,7 +49,7 @@ def restart(
         prepare.engine_of(profile)
     stopped = down(instance)
     if stopped.exit_code is not ExitCode.DONE:
-        return replace(stopped, command="restart")
+        return Result("restart", stopped.data, stopped.instance, stopped.exit_code, stopped.errors)
     started = up(
         profile,
         on_event=on_event,
@@ -58,9 +58,8 @@ def restart(
         arguments=arguments,
         force=force,
     )
-    data = {**started.data, "stopped": dict(stopped.data), "forced": list(force)}
-    if foreground:
-        data["note"] = FOREGROUND
+    note = FOREGROUND if foreground else None
+    data = Restart(started.data or Up(), stopped.payload, tuple(force), note)
     return Result("restart", data, started.instance, started.exit_code, started.errors)
 
 

@@ -2,19 +2,50 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 from launcher.errors import DeployError
 from launcher.instance.differences import differences
 from launcher.instance.store import InstanceDir, instance_dir, view
-from launcher.lifecycle import LIVE
+from launcher.lifecycle import LIVE, InstanceState
 from launcher.plan.command import shell_line
+from launcher.plan.model import LaunchPlan
 from launcher.preparation.prepare import prepare
 from launcher.profile.model import Profile
 from launcher.result import Result
 
 
-def show_plan(profile: Profile, assume: str | None = None) -> Result:
+@dataclass(frozen=True)
+class Running:
+    """What runs under the name already, and in what it differs from the profile."""
+
+    state: InstanceState
+    differences: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PlannedFile:
+    """A file that `up` would write."""
+
+    path: str
+    mode: str
+    purpose: str
+
+
+@dataclass(frozen=True)
+class PlanOutput:
+    """`plan`. `installed` is False where the release was named; `shell` is the command line."""
+
+    installed: bool
+    running: Running | None
+    plan: LaunchPlan
+    shell: str
+    files: tuple[PlannedFile, ...]
+    folders: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def show_plan(profile: Profile, assume: str | None = None) -> Result[PlanOutput]:
     """The launch plan of `profile`, for the installed release or for `assume`.
 
     Of an instance that runs, the ports are those it has, and what differs from it is told.
@@ -30,7 +61,7 @@ def show_plan(profile: Profile, assume: str | None = None) -> Result:
     plan = prepared.plan
     folder = instance.folder
     files = [
-        {"path": str(folder / name), "mode": "0600", "purpose": purpose}
+        PlannedFile(str(folder / name), "0600", purpose)
         for name, purpose in (
             ("profile.yaml", "the profile as given"),
             ("profile.json", "the profile as resolved"),
@@ -40,24 +71,24 @@ def show_plan(profile: Profile, assume: str | None = None) -> Result:
             ("logs/engine.log", "the engine's output"),
         )
     ]
-    data = {
-        "installed": assume is None,
-        "running": running,
-        "plan": plan.to_json(),
-        "shell": shell_line(plan),
-        "files": files,
-        "folders": [plan.log_folder, plan.temporary_folder, *plan.folders],
-        "notes": [*plan.notes, *(note.text() for note in profile.notes)],
-    }
+    data = PlanOutput(
+        installed=assume is None,
+        running=running,
+        plan=plan,
+        shell=shell_line(plan),
+        files=tuple(files),
+        folders=(plan.log_folder, plan.temporary_folder, *plan.folders),
+        notes=(*plan.notes, *(note.text() for note in profile.notes)),
+    )
     return Result("plan", data, profile.name)
 
 
-def _running(instance: InstanceDir, profile: Profile) -> dict[str, Any] | None:
+def _running(instance: InstanceDir, profile: Profile) -> Running | None:
     """What runs under this name and in what it differs; None where nothing does."""
     state, _, _ = view(instance)
     if state not in LIVE:
         return None
     try:
-        return {"state": state, "differences": differences(instance, profile)}
+        return Running(state, tuple(differences(instance, profile)))
     except DeployError:
         return None  # `up` writes its files right now, or they are damaged

@@ -13,15 +13,16 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import launcher
 from launcher import files, paths
+from launcher.codec import encode
 from launcher.errors import PreconditionError, Problem
 from launcher.files import write_atomically
 from launcher.instance.options import FILE as OPTIONS
 from launcher.instance.options import StartOptions
 from launcher.instance.store import InstanceDir, Lock
+from launcher.json_values import JsonObject, object_at
 from launcher.keeper.events import histories
 from launcher.plan.model import LaunchPlan
 from launcher.preparation.prepare import Prepared
@@ -42,16 +43,15 @@ class Started:
     process: subprocess.Popen[bytes]
     link: socket.socket
 
-    def last_word(self) -> dict[str, Any]:
+    def last_word(self) -> JsonObject:
         """The final state that a keeper which has ended could not write down; empty: none."""
         data = b""
         try:
             while len(data) < LONGEST_STATE and (more := self.link.recv(65536)):
                 data += more
-            data_ = json.loads(data)
+            return object_at(json.loads(data))
         except (OSError, ValueError, RecursionError):
             return {}
-        return data_ if isinstance(data_, dict) else {}
 
     def let_go(self, *, wait: bool) -> None:
         """Close the link; with `wait` return only when the keeper has ended."""
@@ -89,8 +89,8 @@ def write_files(instance: InstanceDir, prepared: Prepared, options: StartOptions
         # ASCII: YAML, as which `restart` reads it, has its own ideas of U+0085 and U+007F.
         resolved = json.dumps(dict(profile.resolved), indent=1)
         write_atomically(folder / "profile.json", resolved)
-        write_atomically(folder / OPTIONS, options.to_json())
-        write_atomically(folder / "plan.json", json.dumps(prepared.plan.to_json()))
+        write_atomically(folder / OPTIONS, json.dumps(encode(options)))
+        write_atomically(folder / "plan.json", json.dumps(encode(prepared.plan)))
         _put_aside(instance)
     except OSError as error:
         raise _not_writable(instance, error) from None

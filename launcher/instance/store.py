@@ -16,11 +16,12 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from launcher import files, paths
 from launcher.errors import PreconditionError, UsageError
 from launcher.instance import survivors
+from launcher.json_values import JsonObject, object_at, text_at
 from launcher.keeper.identity import look, this_host
 from launcher.keeper.state import DamagedState, State, read_state
 from launcher.lifecycle import LIVE, InstanceState
@@ -60,15 +61,15 @@ class InstanceDir:
         """True once an `up` got as far as a plan."""
         return os.path.lexists(self.folder / "plan.json")
 
-    def plan_data(self) -> dict[str, Any]:
+    def plan_data(self) -> JsonObject:
         """The plan that was started as plain JSON: a `LaunchPlan` takes ten times as long.
 
         Raises:
             PreconditionError: there is none, or it cannot be read.
         """
         try:
-            data = json.loads(files.read_text(self.folder / "plan.json"))
-            if not isinstance(data, dict) or not str(data.get("schema")).startswith(PLANS):
+            data = object_at(json.loads(files.read_text(self.folder / "plan.json")))
+            if not text_at(data, "schema").startswith(PLANS):
                 raise ValueError("it is not a launch plan")
         except (OSError, ValueError, RecursionError) as error:
             raise PreconditionError.of(
@@ -83,14 +84,14 @@ class InstanceDir:
             PreconditionError: there is none, or it cannot be read.
         """
         # Its classes take as long to make as all that `status` of stopped instances needs.
-        from launcher.plan.model import LaunchPlan
+        from launcher.plan.model import read_plan
 
         try:
-            plan = LaunchPlan.from_json(json.loads(files.read_text(self.folder / "plan.json")))
+            plan = read_plan(json.loads(files.read_text(self.folder / "plan.json")))
             if plan.instance != self.name:
                 raise ValueError(f"it is the plan of {plan.instance!r}")
             return plan
-        except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise PreconditionError.of(
                 "no-plan", f"the plan of {self.name} cannot be read: {error}", str(self.folder)
             ) from None
@@ -102,13 +103,12 @@ class InstanceDir:
         except PreconditionError:
             return {}
 
-    def profile(self) -> dict[str, Any]:
+    def profile(self) -> JsonObject:
         """The resolved profile, keys in kebab-case; empty where it cannot be read."""
         try:
-            data = json.loads(files.read_text(self.folder / "profile.json"))
+            return object_at(json.loads(files.read_text(self.folder / "profile.json")))
         except (OSError, ValueError, RecursionError):
             return {}
-        return data if isinstance(data, dict) else {}
 
     def state(self) -> State | None:
         """The stored state.
@@ -317,8 +317,8 @@ def view(instance: InstanceDir) -> tuple[InstanceState, State | None, str | None
         note = f"the machine was restarted while it was {state.state}"
         return InstanceState.LOST, state, f"{note}; `up` starts it again, `down` acknowledges it"
     keeper = state.keeper
-    living = look(int(keeper["pid"])) if keeper else None
-    if living is not None and living.start == keeper["start"] and living.state not in "ZX":
+    living = look(keeper.pid) if keeper else None
+    if living and keeper and living.start == keeper.start and living.state not in "ZX":
         kept = survivors.folder_kept_by(living)
         if kept is not None and os.path.realpath(kept) != os.path.realpath(instance.folder):
             return InstanceState.FOREIGN, state, f"it is a copy: the instance runs in {kept}"

@@ -10,17 +10,23 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from launcher.host import processes
 from launcher.keeper.identity import (
     FOLDER_VARIABLE,
+    LEFTOVERS_VARIABLE,
     TOKEN_VARIABLE,
     Process,
     environment,
     look,
 )
 from launcher.keeper.state import State
+from launcher.preparation.keepers import kept_folder
 
-KEEPER = ("-m", "launcher.keeper")
+if TYPE_CHECKING:
+    from launcher.keeper.mark import Mark
+
 MARK = b"ERNIE_DEPLOY_"
 """Begins the names of the variables by which keepers are handed their task, engines marked."""
 
@@ -34,6 +40,8 @@ class Survivor:
     token: str
     temporary: str | None
     """Its TMPDIR: the private folder of that start."""
+    leftovers: str
+    """What its start may leave, as it was told (`launcher.keeper.mark`); empty where it was not."""
 
 
 def keeper_of(folder: Path, state: State | None = None) -> Process | None:
@@ -41,10 +49,10 @@ def keeper_of(folder: Path, state: State | None = None) -> Process | None:
 
     Where `state` records it, that process is looked at first.
     """
-    recorded = state.keeper if state is not None else {}
-    if recorded:
-        process = look(int(recorded["pid"]))
-        if process is not None and process.start == recorded["start"] and _keeps(process, folder):
+    recorded = state.keeper if state is not None else None
+    if recorded is not None:
+        process = look(recorded.pid)
+        if process is not None and process.start == recorded.start and _keeps(process, folder):
             return process
     return next((process for process in _own() if _keeps(process, folder)), None)
 
@@ -53,20 +61,21 @@ def folder_kept_by(process: Process) -> str | None:
     """The folder of the instance whose keeper this is; None where it is not a keeper."""
     if process.state in "ZX":
         return None
-    try:
-        raw = Path(f"/proc/{process.pid}/cmdline").read_bytes()
-    except OSError:
-        return None
-    argv = [os.fsdecode(word) for word in raw.split(b"\0")[:-1]]
-    if len(argv) < 3 or tuple(argv[-3:-1]) != KEEPER:
-        return None
-    return argv[-1]
+    return kept_folder(process.pid)
 
 
 def engine_of(folder: Path) -> list[Survivor]:
     """The living processes of engines that were started for the instance in `folder`."""
     real_folder = os.path.realpath(folder)
     return [one for one in _engines(_own()) if os.path.realpath(one.folder) == real_folder]
+
+
+def mark_of(folder: Path, token: str) -> Mark | None:
+    """What a living process of that start was told of what it may leave; None without one."""
+    from launcher.keeper import mark  # it needs the whole launch plan; `status` does not
+
+    told = (mark.decode(one.leftovers) for one in engine_of(folder) if one.token == token)
+    return next((one for one in told if one is not None), None)
 
 
 def names(instances: Path) -> set[str]:
@@ -89,21 +98,19 @@ def _keeps(process: Process, folder: Path) -> bool:
 
 def _own() -> Iterator[Process]:
     """Living processes that an `up` or a keeper has marked; only our own can be read."""
-    for name in os.listdir("/proc"):
-        if not name.isdigit() or int(name) == os.getpid():
+    for pid in processes.pids():
+        if pid == os.getpid():
             continue
-        try:
-            marked = MARK in Path("/proc", name, "environ").read_bytes()
-        except OSError:
-            continue
-        process = look(int(name)) if marked else None
+        process = look(pid) if MARK in processes.raw_environment(pid) else None
         if process is not None and process.state not in "ZX":
             yield process
 
 
 def _engines(marked: Iterable[Process]) -> Iterator[Survivor]:
     for process in marked:
-        variables = environment(process.pid, (TOKEN_VARIABLE, FOLDER_VARIABLE, "TMPDIR"))
+        names = (TOKEN_VARIABLE, FOLDER_VARIABLE, LEFTOVERS_VARIABLE, "TMPDIR")
+        variables = environment(process.pid, names)
         token, folder = variables.get(TOKEN_VARIABLE), variables.get(FOLDER_VARIABLE)
         if token and folder and token.startswith(f"{os.path.basename(folder)}:"):
-            yield Survivor(process, folder, token, variables.get("TMPDIR"))
+            leftovers = variables.get(LEFTOVERS_VARIABLE, "")
+            yield Survivor(process, folder, token, variables.get("TMPDIR"), leftovers)

@@ -10,13 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from launcher.codec import encode
 from launcher.errors import ExitCode, PreconditionError, Problem
-from launcher.instance import start, teardown
+from launcher.instance import remains, start, teardown
 from launcher.instance.differences import differences
 from launcher.instance.interrupt import Interrupt, interruptible
 from launcher.instance.options import StartOptions
-from launcher.instance.start_follower import OnEvent, follow, ready_result
+from launcher.instance.payloads import Up
+from launcher.instance.start_follower import OnEvent, follow, read_reported, ready_result
 from launcher.instance.store import InstanceDir, Lock, instance_dir, make_folder
+from launcher.json_values import at, object_at
 from launcher.keeper.control import Client
 from launcher.lifecycle import COMING, InstanceState
 from launcher.preparation import prepare
@@ -44,7 +47,7 @@ def up(
     preferred: Mapping[str, int] | None = None,
     arguments: Sequence[str] = (),
     force: Sequence[str] = (),
-) -> Result:
+) -> Result[Up]:
     """Bring the profile's instance up, or find it running identically, and return when ready.
 
     Events of the start go to `on_event` as they happen. With `foreground` this process becomes
@@ -74,7 +77,7 @@ def up(
                 time.sleep(BUSY_POLL)
         except KeyboardInterrupt:
             problem = Problem("interrupted", "interrupted before anything was started")
-            return Result("up", {}, instance.name, interrupt.exit_code, (problem,))
+            return Result("up", None, instance.name, interrupt.exit_code, (problem,))
     raise PreconditionError.of(
         "locked", f"another command has been working on {instance.name} for {BUSY_DEADLINE:g} s",
         str(instance.folder / "lock"), "find it with `fuser` on that file",
@@ -93,15 +96,16 @@ class _Start:
     preferred: Mapping[str, int] | None
     options: StartOptions
 
-    def run(self, lock: Lock) -> Result:
+    def run(self, lock: Lock) -> Result[Up]:
         """Prepare, hand over to a keeper, follow it; until then all can be as it was before."""
         instance, foreground = self.instance, self.options.foreground
         fresh = not instance.exists
         prepared = None
         try:
-            cleaned = teardown.clean_if_lost(instance)
+            cleaned = remains.clean_if_lost(instance)
             if cleaned is not None:
-                self.on_event({"event": "cleaned", "receipt": cleaned, "time": time.time()})
+                event = {"event": "cleaned", "receipt": encode(cleaned), "time": time.time()}
+                self.on_event(event)
             prepared = prepare.prepare(
                 self.profile, temporary=str(start.temporary_path()), preferred=self.preferred
             )
@@ -127,15 +131,15 @@ class _Start:
         return _learn(follow(instance, self.on_event, self.interrupt, started), prepared)
 
 
-def _learn(result: Result, prepared: prepare.Prepared) -> Result:
+def _learn(result: Result[Up], prepared: prepare.Prepared) -> Result[Up]:
     """Keep how far the memory plan was off; a start is none the worse where nothing is learnt."""
     if result.exit_code is not ExitCode.DONE:
         return result
     from launcher.preparation.memory import learn
 
     folder = Path(prepared.plan.log_folder)
-    row = learn(prepared.profile, prepared.installed.release, folder)
-    return replace(result, data={**result.data, "memory": row}) if row else result
+    lesson = learn(prepared.profile, prepared.installed.release, folder)
+    return replace(result, data=replace(result.payload, memory=lesson)) if lesson else result
 
 
 def _join(
@@ -144,14 +148,14 @@ def _join(
     on_event: OnEvent,
     interrupt: Interrupt,
     arguments: Sequence[str],
-) -> Result | None:
+) -> Result[Up] | None:
     """Watch the start of another `up`; None where its keeper does not listen yet."""
     try:
         client = Client(instance.folder)
     except OSError:
         return None
     try:
-        state = client.request("status").get("state", {})
+        reported = object_at(client.request("status"), "state")
     except TimeoutError:
         raise PreconditionError.of(
             "keeper-timeout",
@@ -162,7 +166,7 @@ def _join(
         return None
     finally:
         client.close()
-    if state.get("state") not in (*COMING, InstanceState.READY):
+    if at(reported, "state") not in (*COMING, InstanceState.READY):
         return None
     different = differences(instance, profile)
     if different:
@@ -174,7 +178,7 @@ def _join(
             " replaces it;"
             " `--name` starts another one beside it",
         )
-    if state["state"] == InstanceState.READY:
-        return ready_result(instance, state, already=True)
+    if at(reported, "state") == InstanceState.READY:
+        return ready_result(instance, read_reported(reported), already=True)
     interrupt.raises = False
     return follow(instance, on_event, interrupt, None)

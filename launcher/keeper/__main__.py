@@ -15,7 +15,7 @@ import traceback
 from pathlib import Path
 
 from launcher.keeper.keeper import Keeper
-from launcher.plan.model import LaunchPlan
+from launcher.plan.model import read_plan
 
 HANDOVER = "ERNIE_DEPLOY_KEEPER"
 """JSON: {"lock": fd, "leases": [fd], "parent": fd or null, "secrets": fd, "token", "forced"}."""
@@ -32,7 +32,7 @@ def main() -> int:
         if descriptor is not None:
             os.set_inheritable(descriptor, False)
     os.umask(0o077)
-    plan = LaunchPlan.from_json(json.loads((folder / "plan.json").read_text(encoding="utf-8")))
+    plan = read_plan(json.loads((folder / "plan.json").read_text(encoding="utf-8")))
     keeper = Keeper(
         folder,
         plan,

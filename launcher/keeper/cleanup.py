@@ -6,14 +6,16 @@ import os
 import select
 import signal
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from launcher.host.processes import summary
+from launcher.host.sockets import holder, listeners_on
 from launcher.keeper import identity, leftovers, sessions
+from launcher.keeper.claim import FileClaim, QueueClaim
 from launcher.keeper.identity import Process
+from launcher.keeper.receipt import Receipt
 from launcher.keeper.state import State
 from launcher.plan.model import PortUse
-from launcher.probe.sockets import command_line, holder, listeners
 
 KILL_DEADLINE = 10.0
 """Seconds until a SIGKILLed process that is still there is reported: it hangs in the kernel."""
@@ -30,7 +32,7 @@ def strays(state: State) -> list[Process]:
     here = (host.machine, host.boot, host.pid_namespace)
     if (state.machine, state.boot, state.pid_namespace) != here:
         return []
-    recorded = {(p["pid"], p["start"]) for p in state.processes}
+    recorded = {(p.pid, p.start) for p in state.processes}
     everything = [p for p in identity.every_process() if p.state not in "ZX"]
     ours = sessions.still_ours(sessions.claims_of(state.sessions), everything, recorded)
     by_pid: dict[int, Process] = {}
@@ -44,7 +46,7 @@ def strays(state: State) -> list[Process]:
                 if one.state not in "ZX":
                     by_pid[one.pid] = one
     own = {os.getpid(), os.getppid()}
-    keeper = (state.keeper.get("pid"), state.keeper.get("start"))
+    keeper = (state.keeper.pid, state.keeper.start) if state.keeper else None
     return [p for p in by_pid.values() if p.pid not in own and (p.pid, p.start) != keeper]
 
 
@@ -90,7 +92,7 @@ def kill_strays(state: State) -> tuple[int, list[Process]]:
 
 def clean(
     state: State, ports: Sequence[PortUse], started: float, keep: str | None = None
-) -> dict[str, Any]:
+) -> Receipt:
     """Remove what is claimed in `state` and write the receipt.
 
     `keep` is the folder that a restart will use: it is emptied and stays.
@@ -102,47 +104,44 @@ def clean(
     left_processes = strays(state)
     shm = [c for c in state.shm if not leftovers.remove_file(c)]
     pids = [p.pid for p in left_processes]
-    queues, temporary, shared = [], [], []
+    queues: list[QueueClaim] = []
+    temporary: list[FileClaim] = []
+    shared: list[str] = []
     for claim in state.queues:
         user = leftovers.queue_user(claim, pids)
         if user is not None:
-            shared.append(f"message queue {claim['id']} is used by pid {user} as well")
+            shared.append(f"message queue {claim.id} is used by pid {user} as well")
         elif not leftovers.remove_queue(claim):
             queues.append(claim)
-    for claim in state.temporary:
-        other_users = leftovers.used_by_others(claim, pids)
+    for folder in state.temporary:
+        other_users = leftovers.used_by_others(folder, pids)
         if other_users:
-            shared.append(f"{claim['path']} is used by pid {other_users[0]} as well")
-        elif not (leftovers.empty if claim["path"] == keep else leftovers.remove_file)(claim):
-            temporary.append(claim)
-    foreign = [c["path"] for c in (*shm, *temporary) if not leftovers.still_there(c)]
+            shared.append(f"{folder.path} is used by pid {other_users[0]} as well")
+        elif not (leftovers.empty if folder.path == keep else leftovers.remove_file)(folder):
+            temporary.append(folder)
+    foreign = [c.path for c in (*shm, *temporary) if not leftovers.still_there(c)]
     foreign += shared
     shm = [c for c in shm if leftovers.still_there(c)]
     temporary = [c for c in temporary if leftovers.still_there(c)]
     left_ports = []
     for use in ports:
-        for listener in listeners(use.number):
+        for listener in listeners_on(use.number):
             pid = holder(listener.inode, pids)
             if pid is not None:
                 left_ports.append(use.number)
             else:
                 foreign.append(f"port {use.number} is held by another program")
-    details = [f"process {p.pid} ({command_line(p.pid)})" for p in left_processes]
+    details = [f"process {p.pid} ({summary(p.pid)})" for p in left_processes]
     details += [f"port {number}" for number in left_ports]
-    details += [str(c["path"]) for c in (*shm, *temporary)]
-    details += [f"message queue {c['id']} (key {c['key']:#010x})" for c in queues]
-    return {
-        "processes": len(left_processes),
-        "ports": len(left_ports),
-        "shm": len(shm),
-        "queues": len(queues),
-        "temporary": len(temporary),
-        "left": details,
-        "foreign": sorted(set(foreign)),
-        "seconds": round(time.monotonic() - started, 3),
-    }
-
-
-def nothing_left(receipt: Mapping[str, Any]) -> bool:
-    """True where a receipt is all zero."""
-    return not any(receipt[k] for k in ("processes", "ports", "shm", "queues", "temporary"))
+    details += [str(c.path) for c in (*shm, *temporary)]
+    details += [f"message queue {c.id} (key {c.key:#010x})" for c in queues]
+    return Receipt(
+        processes=len(left_processes),
+        ports=len(left_ports),
+        shm=len(shm),
+        queues=len(queues),
+        temporary=len(temporary),
+        left=tuple(details),
+        foreign=tuple(sorted(set(foreign))),
+        seconds=round(time.monotonic() - started, 3),
+    )

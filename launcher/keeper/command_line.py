@@ -6,25 +6,12 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from launcher.keeper.identity import Process
-
-LONGEST = 64 * 1024
-"""Bytes of a command line that are read: the script's name stands after the interpreter's path."""
-
-
-def read(pid: int) -> str:
-    """The command line of a process, words separated by spaces; empty where it has none."""
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            raw = file.read(LONGEST)
-    except OSError:
-        return ""
-    return raw.replace(b"\0", b" ").decode(errors="replace").strip()
+from launcher.host.processes import Process, command_line
 
 
 def read_all(processes: Iterable[Process]) -> dict[int, str]:
     """Command line by pid."""
-    return {process.pid: read(process.pid) for process in processes}
+    return {process.pid: command_line(process.pid) for process in processes}
 
 
 def matching(

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
-from typing import Any
 
+from launcher.codec import encode
 from launcher.errors import ExitCode
-from launcher.keeper import cleanup
 from launcher.keeper.engine_stop import StopRequest
 from launcher.keeper.failure import Failure, without_secrets
 from launcher.keeper.log_follower import Follower
+from launcher.keeper.receipt import Receipt
 from launcher.keeper.record import Record
+from launcher.keeper.state import EndError
 from launcher.keeper.watch import Watcher
 from launcher.lifecycle import InstanceState
 from launcher.plan.model import LaunchPlan
@@ -39,24 +39,23 @@ def conclude(
     failure: Failure | None,
     stop: StopRequest,
     redactor: Redactor,
-    receipt: Mapping[str, Any],
+    receipt: Receipt,
 ) -> ExitCode:
     """Enter the final state, with the receipt of what is left; returns the exit code of the run."""
     state = record.state
     if failure is not None:
         problem = without_secrets(failure.problem, redactor)
         code = failure.exit_code
-        state.error = {
-            "code": problem.code, "message": problem.message,
-            "where": problem.where, "remedy": problem.remedy, "retry": failure.retry,
-            "certain": failure.certain,
-        }  # fmt: skip
+        state.error = EndError(
+            problem.code, problem.message, problem.where, problem.remedy, failure.retry,
+            failure.certain,
+        )  # fmt: skip
         was_ready = state.ready_at is not None
         final = InstanceState.DIED if was_ready and code is ExitCode.DIED else InstanceState.FAILED
     else:
         code, final = stop.code, InstanceState.STOPPED
-    if not cleanup.nothing_left(receipt):
-        record.event("warning", message=f"left behind: {', '.join(receipt['left'])}")
+    if not receipt.is_clean:
+        record.event("warning", message=f"left behind: {', '.join(receipt.left)}")
     state.exit_code = int(code)
-    record.set(final, error=state.error, receipt=dict(receipt), exit_code=int(code))
+    record.set(final, error=encode(state.error), receipt=encode(receipt), exit_code=int(code))
     return code

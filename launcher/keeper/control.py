@@ -22,7 +22,9 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+
+from launcher.host.processes import own_descriptor
+from launcher.json_values import JsonObject, JsonValue, object_at
 
 PROTOCOL = 1
 LONGEST_POLL = 24 * 3600.0
@@ -39,7 +41,7 @@ def folder_address(folder: Path) -> tuple[int, str]:
     /proc/self/fd is always short. The caller closes the descriptor.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    return descriptor, f"/proc/self/fd/{descriptor}/control.sock"
+    return descriptor, f"{own_descriptor(descriptor)}/control.sock"
 
 
 class Client:
@@ -73,7 +75,7 @@ class Client:
                     raise TimeoutError("the keeper takes no more clients") from None
                 time.sleep(CONNECT_RETRY)
 
-    def request(self, op: str, **fields: Any) -> dict[str, Any]:
+    def request(self, op: str, **fields: JsonValue) -> JsonObject:
         """Ask and return the answer.
 
         Raises:
@@ -88,7 +90,7 @@ class Client:
 
     def events(
         self, timeout: float | None = None, wake: int | None = None
-    ) -> Iterator[dict[str, Any] | None]:
+    ) -> Iterator[JsonObject | None]:
         """What the keeper sends until it ends; `timeout` seconds between two lines.
 
         A None is yielded whenever the descriptor `wake` can be read: a signal that raised an
@@ -117,7 +119,7 @@ class Client:
                     return
             yield self._parse()
 
-    def _line(self) -> dict[str, Any] | None:
+    def _line(self) -> JsonObject | None:
         while b"\n" not in self._buffer:
             if not self._receive():
                 return None
@@ -131,10 +133,9 @@ class Client:
         self._buffer += data
         return bool(data)
 
-    def _parse(self) -> dict[str, Any]:
+    def _parse(self) -> JsonObject:
         line, _, self._buffer = self._buffer.partition(b"\n")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        return object_at(json.loads(line))
 
     def close(self) -> None:
         """Hang up."""

@@ -10,11 +10,11 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from launcher import files
+from launcher.json_values import JsonObject, JsonValue, is_list
 
 LARGEST = 512 * 1024
 """Bytes of one file."""
@@ -47,9 +47,9 @@ class Events:
                 self._descriptor = files.open_append(self._path)
         return self._descriptor is not None
 
-    def append(self, kind: str, **fields: Any) -> dict[str, Any]:
+    def append(self, kind: str, **fields: JsonValue) -> JsonObject:
         """Write one event and return it; a full disk loses the line, never the keeper."""
-        event = {"time": round(time.time(), 3), "event": kind, **fields}
+        event: JsonObject = {"time": round(time.time(), 3), "event": kind, **fields}
         line = _line(event)
         if len(line) > LONGEST_LINE:
             event = {key: _shortened(value) for key, value in event.items()}
@@ -121,7 +121,7 @@ class Events:
             self._descriptor = None
 
 
-def read_events(folder: Path) -> list[dict[str, Any]]:
+def read_events(folder: Path) -> list[JsonObject]:
     """Every event that can be read; a torn last line (crash, full disk) is left out."""
     return [event for path in histories(folder) for event in _parsed(_read(path).splitlines())]
 
@@ -142,7 +142,7 @@ def _content(descriptor: int) -> str:
     return os.pread(descriptor, 4 * LARGEST, 0).decode(errors="replace")
 
 
-def _parsed(lines: Iterable[str]) -> Iterable[dict[str, Any]]:
+def _parsed(lines: Iterable[str]) -> Iterable[JsonObject]:
     for line in lines:
         try:
             event = json.loads(line)
@@ -166,16 +166,16 @@ def _milestones(text: str) -> str:
     return "".join(reversed(kept))
 
 
-def _line(event: dict[str, Any]) -> bytes:
+def _line(event: JsonObject) -> bytes:
     text = json.dumps(event, ensure_ascii=False) + "\n"
     return text.encode(errors="backslashreplace")
 
 
-def _shortened(value: Any) -> Any:
+def _shortened(value: JsonValue) -> JsonValue:
     if isinstance(value, str):
         return value if len(value) <= LONGEST_TEXT else value[:LONGEST_TEXT] + " ..."
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: _shortened(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
+    if is_list(value):
         return [_shortened(one) for one in value[:100]]
     return value

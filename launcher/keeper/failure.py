@@ -188,7 +188,7 @@ def _explained(failure: Failure, plan: LaunchPlan, folder: Path, state: State) -
         Path(plan.log_folder),
         folder / "logs" / "engine.log",
         plan.failure_rules,
-        engine=plan.engine,
+        log_rules=diagnose.log_rules_of(plan),
         exit_code=state.evident_exit,
         state=when,
         noise=plan.noise,

@@ -101,11 +101,11 @@ def end_engine(state: State, died: float, grace: float) -> tuple[int, int]:
     patience = grace if state.ready_at is not None else 0.0
     end = died + min(patience, LONGEST - cleanup.KILL_DEADLINE)
     first = state.engine
-    if first and not identity.is_same_process(int(first["pid"]), int(first["start"])):
+    if first and not identity.is_same_process(first.pid, first.start):
         end = min(end, died + SETTLE)
     if first and patience:
         # A stopped process sees the kernel's SIGTERM only once it goes on.
-        identity.send(int(first["pid"]), int(first["start"]), signal.SIGCONT)
+        identity.send(first.pid, first.start, signal.SIGCONT)
     ended, quiet_since = 0, None
     while True:
         now = time.monotonic()
@@ -116,7 +116,7 @@ def end_engine(state: State, died: float, grace: float) -> tuple[int, int]:
                 return ended, 0
         else:
             quiet_since = None
-            if first and not identity.is_same_process(int(first["pid"]), int(first["start"])):
+            if first and not identity.is_same_process(first.pid, first.start):
                 end = min(end, now + SETTLE)
             if now >= end:
                 ended += len(strays) - len(cleanup.kill(strays))
@@ -132,13 +132,13 @@ def remove_leftovers(state: State) -> None:
     """
     from launcher.keeper import leftovers
 
-    for claim in state.shm:
-        leftovers.remove_file(claim)
-    for claim in state.queues:
-        leftovers.remove_queue(claim)
-    for claim in state.temporary:
-        if not leftovers.used_by_others(claim, ()):
-            leftovers.remove_file(claim)
+    for file in state.shm:
+        leftovers.remove_file(file)
+    for queue in state.queues:
+        leftovers.remove_queue(queue)
+    for file in state.temporary:
+        if not leftovers.used_by_others(file, ()):
+            leftovers.remove_file(file)
 
 
 def state_of(folder: str) -> State:

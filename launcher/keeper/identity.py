@@ -7,80 +7,44 @@ is signalled before that is proved through a pidfd.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-from collections.abc import Collection
-from dataclasses import dataclass
-from pathlib import Path
+
+from launcher.host.processes import (
+    Process,
+    children,
+    descendants,
+    environment,
+    every_process,
+    look,
+    myself,
+    this_host,
+)
+
+__all__ = [
+    "FOLDER_VARIABLE",
+    "LEFTOVERS_VARIABLE",
+    "TOKEN_VARIABLE",
+    "Process",
+    "children",
+    "descendants",
+    "environment",
+    "environment_token",
+    "every_process",
+    "is_same_process",
+    "look",
+    "myself",
+    "send",
+    "this_host",
+]
 
 TOKEN_VARIABLE = "ERNIE_DEPLOY_INSTANCE"  # noqa: S105 - a variable's name, not a secret
 """Variable that marks every process of an instance; its value is `<name>:<random>`."""
-
-
 FOLDER_VARIABLE = "ERNIE_DEPLOY_FOLDER"
 """Variable that tells each of them the folder of its instance, which may be deleted."""
 
-
-@dataclass(frozen=True)
-class Host:
-    """Where pids mean something: this machine, this boot, this pid namespace."""
-
-    machine: str
-    boot: str
-    pid_namespace: str
-
-
-@dataclass(frozen=True)
-class Process:
-    """One process: pid, start in clock ticks since boot (field 22 of /proc/PID/stat), session.
-
-    Raw ticks are kept because a create time derived from the clock moves with the clock.
-    """
-
-    pid: int
-    start: int
-    session: int
-    parent: int
-    name: str
-    state: str = "S"
-
-    def to_json(self) -> dict[str, int | str]:
-        """What `state.json` keeps of a process."""
-        return {"pid": self.pid, "start": self.start, "session": self.session, "name": self.name}
-
-
-def this_host() -> Host:
-    """The identity of the machine, boot and pid namespace we run in."""
-    machine = ""
-    for path in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
-        with contextlib.suppress(OSError):
-            machine = Path(path).read_text().strip()
-        if machine:
-            break
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return Host(machine or os.uname().nodename, boot, str(Path("/proc/self/ns/pid").readlink()))
-
-
-def look(pid: int) -> Process | None:
-    """The process that has this pid now, or None."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except OSError:
-        return None
-    # The name may hold spaces and brackets; the fields after the last bracket do not.
-    head, _, tail = text.rpartition(")")
-    fields = tail.split()
-    if len(fields) < 20:
-        return None
-    return Process(
-        pid=pid,
-        start=int(fields[19]),
-        session=int(fields[3]),
-        parent=int(fields[1]),
-        name=head.partition("(")[2],
-        state=fields[0],
-    )
+LEFTOVERS_VARIABLE = "ERNIE_DEPLOY_LEFTOVERS"
+"""Variable that tells what its instance may leave behind; see `launcher.keeper.mark`."""
 
 
 def is_same_process(pid: int, start: int) -> bool:
@@ -98,21 +62,6 @@ def environment_token(pid: int) -> str | None:
     return environment(pid, (TOKEN_VARIABLE,)).get(TOKEN_VARIABLE)
 
 
-def environment(pid: int, names: Collection[str]) -> dict[str, str]:
-    """Those variables of these names that a process was started with and that can be read."""
-    try:
-        raw = Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return {}
-    variables: dict[str, str] = {}
-    for name in names:
-        key = name.encode() + b"="
-        at = 0 if raw.startswith(key) else raw.find(b"\0" + key) + 1
-        if at or raw.startswith(key):
-            variables[name] = os.fsdecode(raw[at + len(key) :].partition(b"\0")[0])
-    return variables
-
-
 def send(pid: int, start: int, number: signal.Signals) -> bool:
     """Signal exactly that process; False where it is gone. Opens the pidfd first, then verifies."""
     try:
@@ -128,61 +77,3 @@ def send(pid: int, start: int, number: signal.Signals) -> bool:
         return False
     finally:
         os.close(descriptor)
-
-
-_KERNEL_LISTS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
-"""False where the kernel was built without CONFIG_PROC_CHILDREN (gVisor, some containers)."""
-
-
-def children(pid: int) -> list[int]:
-    """Direct children, over all threads of `pid`; empty where it is gone."""
-    if not _KERNEL_LISTS_CHILDREN:
-        return [process.pid for process in every_process() if process.parent == pid]
-    pids: list[int] = []
-    try:
-        threads = os.listdir(f"/proc/{pid}/task")
-    except OSError:
-        return pids
-    for thread in threads:
-        with contextlib.suppress(OSError):
-            text = Path(f"/proc/{pid}/task/{thread}/children").read_text()
-            pids += [int(word) for word in text.split()]
-    return pids
-
-
-def descendants(root: Process) -> list[Process]:
-    """Every process below `root`, zombies included; `root` itself is not.
-
-    A pid that was read from the kernel's list may be another process's when it is looked at, so a
-    child counts only while its parent is the one that was asked for children (or `root`, which
-    may adopt), and that parent still lives.
-    """
-    processes: list[Process] = []
-    pids = {root.pid}
-    todo = [root]
-    while todo:
-        parent = todo.pop()
-        below = [look(pid) for pid in children(parent.pid) if pid not in pids]
-        now = look(parent.pid)
-        if now is None or now.start != parent.start:
-            continue  # whose children those were cannot be told any more
-        for process in below:
-            if process is not None and process.parent in (parent.pid, root.pid):
-                pids.add(process.pid)
-                processes.append(process)
-                todo.append(process)
-    return processes
-
-
-def myself() -> Process:
-    """The calling process."""
-    me = look(os.getpid())
-    if me is None:
-        raise RuntimeError("/proc does not show this process")
-    return me
-
-
-def every_process() -> list[Process]:
-    """All processes that can be seen."""
-    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    return [process for pid in pids if (process := look(pid)) is not None]

@@ -22,9 +22,9 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from launcher.errors import ExitCode, Problem
+from launcher.json_values import JsonObject
 from launcher.keeper import identity, requests, tree
 from launcher.keeper.engine_stop import StopRequest, longest_stop
 from launcher.keeper.failure import Failure
@@ -69,7 +69,7 @@ class Keeper:
         self._secrets = dict(secrets)
         self._environ = environ
         self._parent = parent
-        self._notifier = Notifier(dict(environ))
+        self._notifier = Notifier(dict(environ), self.loop)
         self._stop = StopRequest()
         self._run = self._new_run()
 
@@ -206,5 +206,5 @@ class Keeper:
         self._let_go_of_up()
         self._request_stop("the `up` that started it was killed", ExitCode.INTERRUPTED)
 
-    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _answer(self, request: JsonObject) -> JsonObject:
         return requests.answer(request, self._record.snapshot, self._request_stop)

@@ -15,14 +15,13 @@ import re
 import shutil
 import stat
 from collections.abc import Collection, Container, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from launcher.host import kernel
+from launcher.host import kernel, processes, sockets
 from launcher.host.kernel import MessageQueue
+from launcher.keeper.claim import FileClaim, QueueClaim
 from launcher.plan.model import Leftovers
-from launcher.probe.sockets import holder
 
 SHM = Path("/dev/shm")  # noqa: S108 - POSIX shared memory is what this is about
 _IN_SHM = re.compile(rb"/dev/shm/[^/\n]+(?<! \(deleted\))$", re.M)
@@ -31,7 +30,7 @@ _AT_FDCWD, _AT_SYMLINK_NOFOLLOW = -100, 0x100
 _IPC_RMID = 0
 
 
-def file_identity(path: str | Path) -> dict[str, Any] | None:
+def file_identity(path: str | Path) -> FileClaim | None:
     """Device, inode and birth time (nanoseconds; None where the filesystem has none) of a path.
 
     The birth time is what tells a file from a later one that got the same inode; os.stat does not
@@ -49,7 +48,7 @@ def file_identity(path: str | Path) -> dict[str, Any] | None:
     if result == 0 and int.from_bytes(buffer.raw[0:4], "little") & _STATX_BTIME:
         born = int.from_bytes(buffer.raw[80:88], "little") * 10**9
         born += int.from_bytes(buffer.raw[88:92], "little")
-    return {"path": str(path), "device": info.st_dev, "inode": info.st_ino, "born": born}
+    return FileClaim(str(path), info.st_dev, info.st_ino, born)
 
 
 def queue_keys(spec: Leftovers, cwd: str) -> dict[int, str]:
@@ -60,7 +59,7 @@ def queue_keys(spec: Leftovers, cwd: str) -> dict[int, str]:
     keys = {}
     for queue in spec.queues:
         path = str(Path(cwd, queue.path))
-        key = kernel.ftok(path, queue.project)
+        key = kernel.ftok(path, queue.project, queue.bits)
         if key is not None:
             keys[key] = path
     return keys
@@ -77,10 +76,10 @@ class Claims:
 
     spec: Leftovers
     cwd: str
-    shm: dict[str, dict[str, Any]] = field(default_factory=dict)
-    queues: dict[int, dict[str, Any]] = field(default_factory=dict)
-    temporary: dict[str, dict[str, Any]] = field(default_factory=dict)
-    before: dict[str, dict[str, Any]] = field(default_factory=dict)
+    shm: dict[str, FileClaim] = field(default_factory=dict)
+    queues: dict[int, QueueClaim] = field(default_factory=dict)
+    temporary: dict[str, FileClaim] = field(default_factory=dict)
+    before: dict[str, FileClaim] = field(default_factory=dict)
     queues_before: set[int] = field(default_factory=set)
     """Ids of queues that were there before the start. The kernel tells a queue's age in whole
     seconds only, so one made in the second of the start would pass for ours by its time."""
@@ -98,10 +97,10 @@ class Claims:
     def look_before(self, now: float) -> list[MessageQueue]:
         """Remember what exists before the start; returns queues that must not be inherited."""
         self.started = now
-        for name in self.spec.shm:
-            path_identity = file_identity(SHM / name)
+        for path in self._shm_paths():
+            path_identity = file_identity(path)
             if path_identity is not None:
-                self.before[path_identity["path"]] = path_identity
+                self.before[path_identity.path] = path_identity
         for pattern in self.spec.temporary:
             for path in glob.glob(pattern):
                 path_identity = file_identity(path)
@@ -112,13 +111,31 @@ class Claims:
         self.queues_before = {queue.ident for queue in found_queues}
         return found_queues
 
-    def look(self, pids: list[int]) -> bool:
-        """Claim what has appeared since; `pids` are the living tree. True where that is news."""
-        count = len(self.shm) + len(self.queues) + len(self.temporary)
+    def begin_late(self, started: float) -> None:
+        """Instead of `look_before`, for who comes later: what is older was there before."""
+        self.started = started
+        paths = list(self._shm_paths())
+        paths += [path for pattern in self.spec.temporary for path in glob.glob(pattern)]
+        for path in paths:
+            path_identity = file_identity(path)
+            if path_identity is not None and not _is_younger(path_identity, started):
+                self.before[path] = path_identity
+
+    def _shm_paths(self) -> Iterator[str]:
+        """What the plan's names in /dev/shm stand for now: some hold a process number."""
         for name in self.spec.shm:
             if "{pid}" in name and self.pid is None:
                 continue
             path = str(SHM / name.replace("{pid}", str(self.pid)))
+            if "*" in name:
+                yield from glob.iglob(path)
+            else:
+                yield path
+
+    def look(self, pids: list[int]) -> bool:
+        """Claim what has appeared since; `pids` are the living tree. True where that is news."""
+        count = len(self.shm) + len(self.queues) + len(self.temporary)
+        for path in self._shm_paths():
             if path in self.shm:
                 continue
             path_identity = file_identity(path)
@@ -138,8 +155,8 @@ class Claims:
         A release may make what its predecessor, by which the plan was written, did not.
         """
         for path_identity in used_shm(pids, self.started, self.shm):
-            if path_identity != self.before.get(path_identity["path"]):
-                self.shm[path_identity["path"]] = path_identity
+            if path_identity != self.before.get(path_identity.path):
+                self.shm[path_identity.path] = path_identity
 
     def look_after_death(self) -> None:
         """Claim what appeared between the keeper's last look and a death of the whole tree.
@@ -148,9 +165,8 @@ class Claims:
         use it; of a queue, the last sender or receiver has to be dead as well. (That it was one
         of ours cannot be asked for: its worker may never have been seen.)
         """
-        everybody = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-        for name in self.spec.shm:
-            path = str(SHM / name.replace("{pid}", str(self.pid)))
+        everybody = processes.pids()
+        for path in self._shm_paths():
             path_identity = file_identity(path)
             if (
                 path_identity is None
@@ -195,32 +211,31 @@ class Claims:
                 if os.stat(path, follow_symlinks=False).st_uid != os.getuid():
                     continue
                 if users(path, pids) or _named_after(path, named):
-                    self.temporary[path] = {**path_identity, "shared": True}
+                    self.temporary[path] = replace(path_identity, shared=True)
 
 
-def _queue_claim(queue: MessageQueue, path: str) -> dict[str, Any]:
-    return {"key": queue.key, "id": queue.ident, "created": queue.created, "path": path}
+def _queue_claim(queue: MessageQueue, path: str) -> QueueClaim:
+    return QueueClaim(queue.key, queue.ident, queue.created, path)
 
 
 def used_shm(
     pids: Collection[int], started: float, known_names: Container[str] = ()
-) -> list[dict[str, Any]]:
+) -> list[FileClaim]:
     """The files and sockets in /dev/shm that only `pids` use, made since `started` by our user.
 
     Use proves whose they are; what another process has open as well is shared.
     """
     paths: set[str] = set()
     for pid in pids:
-        for text in _mentions(pid, ("maps",)):
+        for text in _mentions(pid, environment=False):
             paths |= {os.fsdecode(path) for path in _IN_SHM.findall(text)}
-    paths |= {path for path, inode in _unix_sockets() if holder(inode, list(pids)) is not None}
+    bound = [one for one in sockets.unix_sockets() if is_in_shm(one.path)]
+    paths |= {one.path for one in bound if sockets.holder(one.inode, pids) is not None}
     fresh = [path for path in sorted(paths) if path not in known_names and is_in_shm(path)]
     identities = [one for path in fresh if (one := file_identity(path)) is not None]
     own_files = [one for one in identities if _made_since(one, started)]
-    foreign = _used_elsewhere([one["path"] for one in own_files], pids) if own_files else set()
-    return [
-        one for one in own_files if one["path"] not in foreign and not _bound(one["path"], pids)
-    ]
+    foreign = _used_elsewhere([one.path for one in own_files], pids) if own_files else set()
+    return [one for one in own_files if one.path not in foreign and not _bound(one.path, pids)]
 
 
 def _used_elsewhere(paths: Collection[str], pids: Collection[int]) -> set[str]:
@@ -229,11 +244,10 @@ def _used_elsewhere(paths: Collection[str], pids: Collection[int]) -> set[str]:
     Each process is looked at once, whatever the number of paths: a server has some twenty.
     """
     remaining, used = set(paths), set()
-    everybody = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    for pid in everybody:
+    for pid in processes.pids():
         if pid in pids:
             continue
-        for text in _mentions(pid, ("maps",)):
+        for text in _mentions(pid, environment=False):
             if b"/dev/shm/" in text:
                 used |= remaining & {os.fsdecode(path) for path in _IN_SHM.findall(text)}
     return used
@@ -244,24 +258,23 @@ def is_in_shm(path: str) -> bool:
     return os.path.dirname(path) == str(SHM)
 
 
-def _made_since(path_identity: dict[str, Any], started: float) -> bool:
+def _made_since(path_identity: FileClaim, started: float) -> bool:
     try:
-        info = os.stat(path_identity["path"], follow_symlinks=False)
+        info = os.stat(path_identity.path, follow_symlinks=False)
     except OSError:
         return False
-    born = path_identity["born"] / 1e9 if path_identity["born"] is not None else info.st_mtime
     plain = stat.S_ISREG(info.st_mode) or stat.S_ISSOCK(info.st_mode)
-    return plain and info.st_uid == os.getuid() and born >= started
+    return plain and _is_younger(path_identity, started)
 
 
-def _unix_sockets() -> list[tuple[str, int]]:
-    """Paths in /dev/shm at which a process listens, with the sockets' inodes."""
+def _is_younger(path_identity: FileClaim, started: float) -> bool:
+    """True for what our user has made since `started`."""
     try:
-        table = Path("/proc/net/unix").read_text(errors="replace")
+        info = os.stat(path_identity.path, follow_symlinks=False)
     except OSError:
-        return []
-    rows = [line.split(maxsplit=7) for line in table.splitlines()[1:]]
-    return [(row[7], int(row[6])) for row in rows if len(row) > 7 and is_in_shm(row[7])]
+        return False
+    born = path_identity.born / 1e9 if path_identity.born is not None else info.st_mtime
+    return info.st_uid == os.getuid() and born >= started
 
 
 def _bound(path: str, pids: Iterable[int]) -> bool:
@@ -269,15 +282,9 @@ def _bound(path: str, pids: Iterable[int]) -> bool:
 
     Some of FastDeploy's sockets (`processor_cache.ipc`) have one name for all servers of a host.
     """
-    try:
-        table = Path("/proc/net/unix").read_text(errors="replace")
-    except OSError:
-        return False
-    inodes = [line.split()[6] for line in table.splitlines() if line.endswith(f" {path}")]
-    if not inodes:
-        return False
     ours = list(pids)
-    return any(holder(int(inode), ours) is None for inode in inodes)
+    inodes = [one.inode for one in sockets.unix_sockets() if one.path == path]
+    return any(sockets.holder(inode, ours) is None for inode in inodes)
 
 
 def users(path: str, pids: Iterable[int]) -> list[int]:
@@ -309,30 +316,27 @@ def _named_after(path: str, pids: set[int]) -> bool:
     return any(int(number) in pids for name in names for number in _PID_IN_NAME.findall(name))
 
 
-def _mentions(pid: int, names: Iterable[str] = ("environ", "maps")) -> Iterator[bytes]:
-    for name in names:
-        with contextlib.suppress(OSError):
-            yield Path(f"/proc/{pid}/{name}").read_bytes()
-    with contextlib.suppress(OSError):
-        for descriptor in os.listdir(f"/proc/{pid}/fd"):
-            with contextlib.suppress(OSError):
-                yield os.fsencode(os.readlink(f"/proc/{pid}/fd/{descriptor}"))
+def _mentions(pid: int, *, environment: bool = True) -> Iterator[bytes]:
+    if environment:
+        yield processes.raw_environment(pid)
+    yield processes.maps(pid)
+    for _, target in processes.open_files(pid):
+        yield os.fsencode(target)
 
 
-def used_by_others(claim: dict[str, Any], ours: Iterable[int]) -> list[int]:
+def used_by_others(claim: FileClaim, ours: Iterable[int]) -> list[int]:
     """Living processes other than `ours` that use a folder whose name is not ours alone."""
-    if not claim.get("shared") or not still_there(claim):
+    if not claim.shared or not still_there(claim):
         return []
     mine = {os.getpid(), *ours}
-    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    return users(claim["path"], [pid for pid in pids if pid not in mine])
+    return users(claim.path, [pid for pid in processes.pids() if pid not in mine])
 
 
-def remove_file(claim: dict[str, Any]) -> bool:
+def remove_file(claim: FileClaim) -> bool:
     """Remove a claimed file or folder if it is still the same one; True where it is gone."""
-    path = claim["path"]
+    path = claim.path
     now = file_identity(path)
-    if now is None or now != {k: claim.get(k) for k in ("path", "device", "inode", "born")}:
+    if now is None or now != claim.identity:
         return now is None
     try:
         if stat.S_ISDIR(os.stat(path, follow_symlinks=False).st_mode):
@@ -346,12 +350,12 @@ def remove_file(claim: dict[str, Any]) -> bool:
     return True
 
 
-def empty(claim: dict[str, Any]) -> bool:
+def empty(claim: FileClaim) -> bool:
     """Remove what is in a claimed folder and keep the folder; True where nothing is in it."""
     if not still_there(claim):
         return True
     try:
-        for entry in os.scandir(claim["path"]):
+        for entry in os.scandir(claim.path):
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path)
             else:
@@ -361,21 +365,21 @@ def empty(claim: dict[str, Any]) -> bool:
     return True
 
 
-def queue_user(claim: dict[str, Any], ours: Iterable[int]) -> int | None:
+def queue_user(claim: QueueClaim, ours: Iterable[int]) -> int | None:
     """A living process other than `ours` that used a claimed queue last; None where none does."""
     queue = _claimed_queue(claim)
     return None if queue is None else kernel.queue_user(queue, {os.getpid(), *ours})
 
 
-def _claimed_queue(claim: dict[str, Any]) -> MessageQueue | None:
+def _claimed_queue(claim: QueueClaim) -> MessageQueue | None:
     """The queue if it is still the same one."""
-    queue = queues_by_key().get(int(claim["key"]))
-    if queue is None or queue.ident != claim["id"] or queue.created != claim["created"]:
+    queue = queues_by_key().get(claim.key)
+    if queue is None or queue.ident != claim.id or queue.created != claim.created:
         return None
     return queue
 
 
-def remove_queue(claim: dict[str, Any]) -> bool:
+def remove_queue(claim: QueueClaim) -> bool:
     """Remove a claimed message queue if it is still the same one; True where it is gone."""
     queue = _claimed_queue(claim)
     if queue is None:
@@ -384,8 +388,6 @@ def remove_queue(claim: dict[str, Any]) -> bool:
     return bool(libc.msgctl(queue.ident, _IPC_RMID, None) == 0)
 
 
-def still_there(claim: dict[str, Any]) -> bool:
+def still_there(claim: FileClaim) -> bool:
     """True where the claimed file is still there and still the same."""
-    return file_identity(claim["path"]) == {
-        k: claim.get(k) for k in ("path", "device", "inode", "born")
-    }
+    return file_identity(claim.path) == claim.identity

@@ -9,11 +9,10 @@ from __future__ import annotations
 import socket
 from collections.abc import Collection, Sequence
 
-from launcher.host import tcp
-from launcher.host.tcp import Listener
+from launcher.host import sockets
+from launcher.host.sockets import Listener, describe_holder, holder, listeners_on
 from launcher.plan.model import PortUse
 from launcher.probe.readiness import Rung
-from launcher.probe.sockets import describe_holder, holder, listeners
 
 
 class PortWatch:
@@ -30,7 +29,7 @@ class PortWatch:
 
         A process that the engine has just started may not be among `pids` yet: it takes two looks.
         """
-        everything = tcp.listeners()
+        everything = sockets.listeners()
         foreign: dict[int, PortUse] = {}
         for use in self._ports:
             here = [one for one in everything if one.port == use.number]
@@ -50,7 +49,7 @@ class PortWatch:
         certain = _overlap(use.address, listener.address)
         if certain is None:
             # An IPv6 wildcard may or may not take IPv4 along; the kernel knows, and is asked once.
-            certain = tcp.bind_error(use.address, use.number) is not None
+            certain = sockets.bind_error(use.address, use.number) is not None
             if not certain:
                 self._harmless.add(listener.inode)
         return certain
@@ -94,4 +93,4 @@ def taken(use: PortUse, who: str) -> Rung:
 def is_held(use: PortUse, pids: Collection[int]) -> bool:
     """True where one of `pids` listens on the port."""
     own = list(pids)
-    return any(holder(one.inode, own) is not None for one in listeners(use.number))
+    return any(holder(one.inode, own) is not None for one in listeners_on(use.number))

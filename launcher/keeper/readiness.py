@@ -13,13 +13,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
+from launcher.host.sockets import describe_holder, holder, listeners_on, reachable
 from launcher.keeper import identity
 from launcher.keeper.loop import Loop, Timer
 from launcher.keeper.port_watch import taken
 from launcher.keeper.tree import Tree
 from launcher.plan.model import LaunchPlan
 from launcher.probe.readiness import Rung, climb
-from launcher.probe.sockets import describe_holder, holder, listeners, reachable
 
 PORT_POLL = 0.025
 """Seconds between two tries of the port: the contract allows 100 ms from open to probe sent."""
@@ -113,7 +113,7 @@ class Prover:
         """Rung 1: whose socket is it? Runs in the probe's thread and only reads."""
         use = self._plan.port(self._plan.readiness.port)
         ours = [p.pid for p in identity.descendants(identity.myself())]
-        sockets = listeners(use.number)
+        sockets = listeners_on(use.number)
         for listener in sockets:
             pid = holder(listener.inode, ours)
             if pid is not None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
+from launcher.codec import decode, encode_object
 from launcher.errors import Problem
+from launcher.json_values import JsonObject, JsonValue, number_at, text_at
 from launcher.keeper import identity
+from launcher.keeper.claim import ProcessClaim
 from launcher.keeper.events import Events
 from launcher.keeper.leftovers import Claims
 from launcher.keeper.server import Server
@@ -50,7 +51,7 @@ class Record:
             machine=here.machine,
             boot=here.boot,
             pid_namespace=here.pid_namespace,
-            keeper={"pid": os.getpid(), "start": me.start if me else 0},
+            keeper=ProcessClaim(os.getpid(), me.start if me else 0),
             ports={use.name: use.number for use in plan.ports},
             base_url=plan.base_url,
             started_at=time.time(),
@@ -69,11 +70,11 @@ class Record:
         self.state.evidence.clear()
         self.state.started_at = time.time()
         # Emptied and kept for the next run; what else there was is gone.
-        own = [c for c in self.state.temporary if c["path"] == self._plan.temporary_folder]
+        own = [c for c in self.state.temporary if c.path == self._plan.temporary_folder]
         self.state.temporary = own
-        self.state.engine = {}
+        self.state.engine = None
 
-    def set(self, state: InstanceState, **fields: Any) -> None:
+    def set(self, state: InstanceState, **fields: JsonValue) -> None:
         """Enter a state, write it and tell it; a forbidden step is told as a defect."""
         defect = self.state.enter(state)
         if defect is not None:
@@ -81,7 +82,7 @@ class Record:
         self.write()
         self.event("state", state=state, **fields)
 
-    def event(self, kind: str, **fields: Any) -> None:
+    def event(self, kind: str, **fields: JsonValue) -> None:
         """Append to the history and tell those who follow."""
         event = self._events.append(kind, **fields)
         if self.echo is not None:
@@ -89,12 +90,14 @@ class Record:
         if self.server is not None:
             self.server.publish(event)
 
-    def _say(self, kind: str, fields: Mapping[str, Any]) -> None:
+    def _say(self, kind: str, fields: JsonObject) -> None:
         event = {
             "phase": lambda: f"loading: {fields['title']}" if fields["new"] else "",
             "state": lambda: _state_text(fields),
             "warning": lambda: f"warning: {fields['message']}",
-            "restart": lambda: f"restart number {fields['number']} in {fields['delay']:g} s",
+            "restart": lambda: (
+                f"restart number {fields['number']} in {number_at(fields, 'delay') or 0:g} s"
+            ),
             "stop": lambda: f"asked to stop: {fields['reason']}",
         }
         text = event[kind]() if kind in event else ""
@@ -108,17 +111,17 @@ class Record:
     def remember(self) -> None:
         """Take the living tree and what is claimed into the state."""
         self._tree.refresh()
-        self.state.processes = [p.to_json() for p in self._tree.processes]
-        self.state.sessions = self._tree.sessions()
-        own = [c for c in self.state.temporary if c["path"] == self._plan.temporary_folder]
+        self.state.processes = [ProcessClaim.of(p) for p in self._tree.processes]
+        self.state.sessions = list(self._tree.sessions())
+        own = [c for c in self.state.temporary if c.path == self._plan.temporary_folder]
         self.state.temporary = own + list(self.claims.temporary.values())
         self.state.shm = list(self.claims.shm.values())
         self.state.queues = list(self.claims.queues.values())
 
-    def snapshot(self) -> Mapping[str, Any]:
+    def snapshot(self) -> JsonObject:
         """The state as plain JSON types, fresher than the file."""
         self.remember()
-        return asdict(self.state)
+        return encode_object(self.state)
 
     def write(self) -> None:
         """Write `state.json`; a failure is told once and tried again until it succeeds."""
@@ -171,9 +174,9 @@ def file_stamp(path: Path) -> tuple[int, ...] | None:
     return info.st_dev, info.st_ino, info.st_mode, info.st_size, info.st_mtime_ns, info.st_ctime_ns
 
 
-def _state_text(fields: Mapping[str, Any]) -> str:
-    error = fields.get("error")
-    if error:
-        problem = Problem(error["code"], error["message"], error["where"], error["remedy"])
-        return f"{fields['state']}: {problem.text()}"
-    return " ".join(filter(None, (fields["state"], fields.get("base_url"))))
+def _state_text(fields: JsonObject) -> str:
+    state = text_at(fields, "state")
+    if fields.get("error"):
+        problem = decode(Problem, fields["error"], "error", tolerant=True)
+        return f"{state}: {problem.text()}"
+    return " ".join(filter(None, (state, text_at(fields, "base_url"))))

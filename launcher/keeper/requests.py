@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from launcher import __version__
 from launcher.errors import ExitCode
+from launcher.json_values import JsonObject
 
 OPERATIONS = ("hello", "status", "stop", "follow")
 
@@ -18,10 +18,10 @@ LONGEST_DRAIN = 1e6
 
 
 def answer(
-    request: Mapping[str, Any],
-    snapshot: Callable[[], Mapping[str, Any]],
+    request: JsonObject,
+    snapshot: Callable[[], JsonObject],
     stop: Callable[[str, ExitCode, float | None], float],
-) -> dict[str, Any]:
+) -> JsonObject:
     """The answer to one request.
 
     `stop` is called with reason, exit code and drain in seconds, and returns the seconds in which

@@ -15,7 +15,9 @@ from pathlib import Path
 from launcher.diagnose import log_lengths
 from launcher.errors import ExitCode, Problem
 from launcher.files import lengths
-from launcher.keeper import cleanup, command_line, identity, precondition, tree
+from launcher.host.processes import OUR_LIMITS
+from launcher.keeper import cleanup, command_line, identity, mark, precondition, tree
+from launcher.keeper.claim import EngineClaim
 from launcher.keeper.conclusion import OUR_SIGNALS, conclude, look_up_worker_exit
 from launcher.keeper.engine_lines import EngineLines
 from launcher.keeper.engine_process import EngineProcess
@@ -106,7 +108,7 @@ class Run:
         self._tick: Timer | None = None
         self._deadline: Timer | None = None
         self._ticks = 0
-        self._loss_told = False
+        self._loss_told = self._limit_told = False
 
     def live(self) -> ExitCode:
         """One run of the engine, from nothing to nothing."""
@@ -137,6 +139,7 @@ class Run:
         env = environment(self._plan, self._environ, self._secrets)
         env[identity.TOKEN_VARIABLE] = self._state.token
         env[identity.FOLDER_VARIABLE] = str(self._folder)
+        env[identity.LEFTOVERS_VARIABLE] = mark.encode(self._plan, self._state.started_at)
         try:
             self._engine = EngineProcess(
                 self._loop, self._plan, env, self._folder / "logs" / "engine.log", self._attention
@@ -148,7 +151,7 @@ class Run:
         # Recorded before anything else: a command finds the engine in the state if we are killed.
         self._tree.discover()
         first = next((p for p in self._tree.processes if p.pid == self._engine.pid), None)
-        self._state.engine = {"pid": self._engine.pid, "start": first.start if first else 0}
+        self._state.engine = EngineClaim(self._engine.pid, first.start if first else 0)
         self._record.claims.pid = self._engine.pid
         self._record.set(InstanceState.LOADING, engine={"pid": self._engine.pid})
         first_phase = self._watcher.begin()
@@ -233,7 +236,7 @@ class Run:
             # the engine's has to be known before it is called ready, not a tick later.
             self._discover()
         self._state.evidence[rung.name] = {"message": rung.message, **rung.evidence}
-        self._record.event("rung", name=rung.name, verdict=rung.verdict, message=rung.message)
+        self._record.event("probe", name=rung.name, verdict=rung.verdict, message=rung.message)
         self._noted()
 
     def _last_rung(self) -> Rung | None:
@@ -267,6 +270,18 @@ class Run:
         self._tick = self._loop.call_later(wait, self._on_tick)
 
     def _on_tick(self) -> None:
+        try:
+            self._look_around()
+        except OSError as error:
+            if error.errno not in OUR_LIMITS:
+                raise
+            if not self._limit_told:
+                self._limit_told = True
+                message = f"the engine's processes cannot be looked at: {error.strerror}"
+                self._record.event("warning", message=message)
+        self._schedule_tick()
+
+    def _look_around(self) -> None:
         self._ticks += 1
         lines = self._discover()
         if self._state.state == InstanceState.LOADING and self._progress:
@@ -287,7 +302,6 @@ class Run:
             self._record.event("warning", message="the engine's output is being lost: disk full?")
         if self._record.dirty:
             self._record.write()
-        self._schedule_tick()
 
     def _discover(self) -> dict[int, str]:
         """Take in what is new in the tree; returns the command lines of its processes."""

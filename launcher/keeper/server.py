@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import errno
 import json
 import os
 import select
@@ -19,8 +20,9 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from launcher.json_values import JsonObject, object_at
+from launcher.keeper.claim import FileClaim
 from launcher.keeper.control import PROTOCOL, folder_address
 from launcher.keeper.leftovers import file_identity
 from launcher.keeper.loop import Loop
@@ -33,10 +35,13 @@ LONGEST_DELAY = 256 * 1024
 """Bytes that wait for a slow reader before it is hung up on."""
 MOST_CONNECTIONS = 64
 """More are not needed; the one that was silent for the longest time makes room."""
+PAUSE = 0.2
+"""Seconds until the next try to accept where no descriptor was left."""
+NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 LAST_WORDS = 1.0
 """Seconds in which, at the end, readers may take what still waits for them."""
 
-Handler = Callable[[dict[str, Any]], dict[str, Any]]
+Handler = Callable[[JsonObject], JsonObject]
 
 
 class _Connection:
@@ -70,7 +75,7 @@ class Server:
         self._past_size = 0
         self._socket, self._identity = self._listen()
 
-    def _listen(self) -> tuple[socket.socket, dict[str, Any] | None]:
+    def _listen(self) -> tuple[socket.socket, FileClaim | None]:
         _clear(self._path)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
@@ -106,15 +111,34 @@ class Server:
     # -- connections ------------------------------------------------------------------------
 
     def _accept(self) -> None:
-        # Nothing to accept any more, or no descriptors left: the keeper itself must go on.
-        with contextlib.suppress(OSError):
+        try:
             accepted, _ = self._socket.accept()
-            accepted.setblocking(False)
-            if len(self._connections) >= MOST_CONNECTIONS:
-                self._drop(min(self._connections, key=lambda one: (one.follows, one.heard)))
-            connection = _Connection(accepted)
-            self._connections.append(connection)
-            self._listen_to(connection)
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                self._pause()
+            return  # else there is nothing to accept any more
+        accepted.setblocking(False)
+        if len(self._connections) >= MOST_CONNECTIONS:
+            self._drop_silent()
+        connection = _Connection(accepted)
+        self._connections.append(connection)
+        self._listen_to(connection)
+
+    def _drop_silent(self) -> None:
+        self._drop(min(self._connections, key=lambda one: (one.follows, one.heard)))
+
+    def _pause(self) -> None:
+        """Who waits to be accepted would wake the loop again at once, for as long as it waits."""
+        if self._connections:
+            self._drop_silent()
+        listener = self._socket
+        self._loop.remove_reader(listener.fileno())
+
+        def go_on() -> None:
+            if self._socket is listener and listener.fileno() >= 0:
+                self._loop.add_reader(listener.fileno(), self._accept)
+
+        self._loop.call_later(PAUSE, go_on)
 
     def _listen_to(self, connection: _Connection) -> None:
         self._loop.add_reader(connection.socket.fileno(), lambda: self._readable(connection))
@@ -149,13 +173,11 @@ class Server:
 
     def _answer(self, connection: _Connection, line: bytes) -> None:
         try:
-            request = json.loads(line)
+            request = object_at(json.loads(line))
         except (ValueError, RecursionError):
             request = {}
-        if not isinstance(request, dict):
-            request = {}
         try:
-            answer = self._handler(request)
+            answer: JsonObject = self._handler(request)
         except Exception as error:  # a request that we do not understand must not end an engine
             traceback.print_exc()
             answer = {"ok": False, "error": f"a defect of the keeper: {error!r}"}
@@ -205,7 +227,7 @@ class Server:
 
     # -- events -----------------------------------------------------------------------------
 
-    def publish(self, event: dict[str, Any]) -> None:
+    def publish(self, event: JsonObject) -> None:
         """Send an event to every follower, and keep it for later ones."""
         data = _encoded(event)
         self._past.append(data)
@@ -249,5 +271,5 @@ def _clear(path: Path) -> None:
         path.rename(aside)
 
 
-def _encoded(message: dict[str, Any]) -> bytes:
+def _encoded(message: JsonObject) -> bytes:
     return (json.dumps(message) + "\n").encode()

@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
 
+from launcher.keeper.claim import SessionClaim
 from launcher.keeper.identity import Process
 
 
@@ -21,12 +21,7 @@ def ticks_now() -> int:
     return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
 
 
-def claim(number: int, last_seen: int) -> dict[str, int]:
-    """What `state.json` keeps of a session: `seen` are the ticks of the last look at a member."""
-    return {"id": number, "seen": last_seen}
-
-
-def claims_of(stored: Iterable[Any]) -> dict[int, int]:
+def claims_of(stored: Iterable[SessionClaim | int]) -> dict[int, int]:
     """Session numbers with their last sight.
 
     Records of older keepers hold bare numbers: those were never seen by a clock, so only a
@@ -34,7 +29,7 @@ def claims_of(stored: Iterable[Any]) -> dict[int, int]:
     """
     seen_by_number: dict[int, int] = {}
     for entry in stored:
-        number, last_seen = (entry, 0) if isinstance(entry, int) else (entry["id"], entry["seen"])
+        number, last_seen = (entry, 0) if isinstance(entry, int) else (entry.id, entry.last_seen)
         seen_by_number[number] = max(last_seen, seen_by_number.get(number, 0))
     return seen_by_number
 

@@ -7,14 +7,36 @@ version.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from launcher import files
+from launcher.codec import decode, encode, written
+from launcher.errors import Problem
+from launcher.json_values import JsonObject, JsonValue
+from launcher.keeper.claim import (
+    EngineClaim,
+    FileClaim,
+    ProcessClaim,
+    QueueClaim,
+    SessionClaim,
+)
+from launcher.keeper.receipt import Receipt
 from launcher.lifecycle import LIVE, STORED, InstanceState, is_allowed
 
 STATE_SCHEMA = "ernie-deploy/state/1"
+
+
+@dataclass(frozen=True)
+class EndError(Problem):
+    """Why an instance was given up.
+
+    `certain`: the problem names the cause itself, and the logs are not asked for a better one.
+    `retry`: starting again unchanged can help; None in records of older keepers.
+    """
+
+    retry: bool | None = field(default=None, metadata=written(omit=True))
+    certain: bool = False
 
 
 @dataclass
@@ -35,31 +57,31 @@ class State:
     machine: str = ""
     boot: str = ""
     pid_namespace: str = ""
-    keeper: dict[str, Any] = field(default_factory=dict)
-    engine: dict[str, Any] = field(default_factory=dict)
-    processes: list[dict[str, Any]] = field(default_factory=list)
-    sessions: list[Any] = field(default_factory=list)
+    keeper: ProcessClaim | None = field(default=None, metadata=written(empty=True))
+    engine: EngineClaim | None = field(default=None, metadata=written(empty=True))
+    processes: list[ProcessClaim] = field(default_factory=list)
+    sessions: list[SessionClaim | int] = field(default_factory=list)
     """See `launcher.keeper.sessions`; records of older keepers hold bare numbers."""
-    shm: list[dict[str, Any]] = field(default_factory=list)
-    queues: list[dict[str, Any]] = field(default_factory=list)
-    temporary: list[dict[str, Any]] = field(default_factory=list)
+    shm: list[FileClaim] = field(default_factory=list)
+    queues: list[QueueClaim] = field(default_factory=list)
+    temporary: list[FileClaim] = field(default_factory=list)
     ports: dict[str, int] = field(default_factory=dict)
     base_url: str = ""
     started_at: float = 0.0
     ready_at: float | None = None
     ended_at: float | None = None
     restarts: int = 0
-    evidence: dict[str, Any] = field(default_factory=dict)
+    evidence: dict[str, JsonValue] = field(default_factory=dict)
     engine_exit: int | None = None
     worker_exit: int | None = None
     exit_is_ours: bool = False
     """True where the engine ended after we had sent it a signal: its exit code is not evidence."""
     log_lengths: dict[str, int] | None = None
     """Bytes of each log, by inode, when we sent the first signal; None where we sent none."""
-    error: dict[str, Any] | None = None
+    error: EndError | None = None
     exit_code: int | None = None
-    receipt: dict[str, Any] | None = None
-    was: InstanceState | None = None
+    receipt: Receipt | None = None
+    previous_state: InstanceState | None = field(default=None, metadata=written("was"))
     forced: list[str] = field(default_factory=list)
     schema: str = STATE_SCHEMA
 
@@ -102,7 +124,7 @@ def write_state(folder: Path, state: State) -> None:
     On a full disk it is written over the old one where that has the room: the last word about an
     instance must not be an old one.
     """
-    text, path = json.dumps(asdict(state)), folder / "state.json"
+    text, path = json.dumps(encode(state)), folder / "state.json"
     try:
         files.write_atomically(path, text)
     except OSError as error:
@@ -125,68 +147,20 @@ def read_state(folder: Path) -> State | None:
     except OSError as error:
         raise DamagedState(f"{folder / 'state.json'}: {error.strerror}") from None
     try:
-        data = json.loads(text)
-        if data["schema"] != STATE_SCHEMA:
-            raise DamagedState(f"{folder / 'state.json'} has schema {data['schema']!r}")
-        field_names = State.__dataclass_fields__
-        state = State(**{k: v for k, v in data.items() if k in field_names})
-        state.state = _stored(state.state)
-        state.was = None if state.was is None else _stored(state.was)
-        _check(state)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        if isinstance(error, DamagedState):
-            raise
+        state = decode(State, json.loads(text), schema=STATE_SCHEMA, tolerant=True)
+        for name in (state.state, state.previous_state or state.state):
+            if name not in STORED:
+                raise ValueError(f"the state {name} is never stored")
+    except (ValueError, RecursionError) as error:
         raise DamagedState(f"{folder / 'state.json'} is damaged: {error}") from None
     return state
 
 
-_PROCESS = {"pid": int, "start": int}
-_FILE = {"path": str, "device": int, "inode": int}
-_SHAPES: dict[str, tuple[Any, dict[str, Any]]] = {
-    "keeper": (dict, _PROCESS),
-    "engine": (dict, {"pid": int}),
-    "processes": (list, _PROCESS),
-    "shm": (list, _FILE),
-    "temporary": (list, _FILE),
-    "queues": (list, {"key": int, "id": int, "created": int}),
-    "ports": (dict, {}),
-    "evidence": (dict, {}),
-}
+def reported_state(value: JsonObject) -> State:
+    """The state as a keeper reports it; a word that this release does not know is UNKNOWN.
 
-
-def _stored(name: object) -> InstanceState:
-    state = InstanceState.parse(name)
-    if state not in STORED:
-        raise ValueError(f"unknown state {name!r}")
-    return state
-
-
-def _check(state: State) -> None:
-    """Signals and removals follow what stands here, so it must have the shape we wrote."""
-    texts = (state.instance, state.token, state.machine, state.boot)
-    if not all(isinstance(text, str) for text in texts):
-        raise TypeError("instance, token, machine and boot are texts")
-    if not isinstance(state.sessions, list) or not all(map(_is_session, state.sessions)):
-        raise TypeError("sessions are numbers with a last sight")
-    lengths = state.log_lengths
-    if lengths is not None and not (
-        isinstance(lengths, dict) and all(isinstance(size, int) for size in lengths.values())
-    ):
-        raise TypeError("log_lengths are numbers of bytes")
-    if not isinstance(state.started_at, (int, float)):
-        raise TypeError("started_at is a time")
-    for name, (kind, fields) in _SHAPES.items():
-        value = getattr(state, name)
-        if not isinstance(value, kind):
-            raise TypeError(f"{name} is not a {kind.__name__}")
-        entries = value if isinstance(value, list) else [value] if value else []
-        for entry in entries if fields else ():
-            for key, expected_type in fields.items():
-                if not isinstance(entry, dict) or not isinstance(entry.get(key), expected_type):
-                    raise TypeError(f"{name}: no {key}")
-
-
-def _is_session(entry: object) -> bool:
-    if isinstance(entry, dict):
-        return isinstance(entry.get("id"), int) and isinstance(entry.get("seen"), int)
-    return isinstance(entry, int)
+    Raises:
+        ValueError: it is not a state of a version we know.
+    """
+    readable = {**value, "state": InstanceState.parse(value.get("state"))}
+    return decode(State, readable, "state", schema=STATE_SCHEMA, tolerant=True)

@@ -14,8 +14,9 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from launcher.host.processes import FLAGS, OUR_LIMITS, START, WAIT_STATUS, Process, Stat, stat
 from launcher.keeper import identity, sessions
-from launcher.keeper.identity import Process
+from launcher.keeper.claim import SessionClaim
 from launcher.keeper.loop import Loop
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
@@ -90,7 +91,7 @@ class Tree:
         """Their pids."""
         return list(self._tracked)
 
-    def sessions(self) -> list[dict[str, int]]:
+    def sessions(self) -> list[SessionClaim]:
         """The sessions that the living are in, as `state.json` keeps them.
 
         Only theirs: the number of a session whose last member is dead may be anybody's. The
@@ -101,15 +102,23 @@ class Tree:
             number = tracked.process.session
             last_seen[number] = max(tracked.last_seen, last_seen.get(number, 0))
         last_seen.pop(os.getsid(0), None)
-        return [sessions.claim(number, at) for number, at in sorted(last_seen.items())]
+        return [SessionClaim(number, at) for number, at in sorted(last_seen.items())]
 
     def discover(self) -> list[Process]:
         """Look for new processes; returns those found now.
 
         A dead child counts as well: only so is it reaped, and is an engine that ended within its
-        first milliseconds ever noticed.
+        first milliseconds ever noticed. Without a descriptor left, what is new is found later.
         """
-        processes = []
+        processes: list[Process] = []
+        try:
+            self._discover(processes)
+        except OSError as error:
+            if error.errno not in OUR_LIMITS:
+                raise
+        return processes
+
+    def _discover(self, processes: list[Process]) -> None:
         for process in identity.descendants(identity.myself()):
             dead = process.state in "ZX"
             if process.pid in self._tracked or (dead and process.parent != os.getpid()):
@@ -128,13 +137,15 @@ class Tree:
             self.exits.pop(process.pid, None)  # an earlier process's that had this number
             self._loop.add_reader(descriptor, functools.partial(self._gone, process.pid))
             processes.append(process)
-        return processes
 
     def refresh(self) -> None:
         """Look again at names and sessions, which change (setsid, exec, setproctitle)."""
         for tracked in self._tracked.values():
             at = sessions.ticks_now()
-            now = identity.look(tracked.process.pid)
+            try:
+                now = identity.look(tracked.process.pid)
+            except OSError:  # no descriptor is left: what was known of it stays
+                return
             if now is not None and now.start == tracked.process.start:
                 tracked.process, tracked.last_seen = now, at
 
@@ -144,9 +155,10 @@ class Tree:
             return
         self._loop.remove_reader(tracked.descriptor)
         os.close(tracked.descriptor)
-        status = zombie_status(tracked.process)
-        if status:
-            self._note_exit(pid, status)
+        with contextlib.suppress(OSError):  # the parent's own wait tells it as well
+            status = zombie_status(tracked.process)
+            if status:
+                self._note_exit(pid, status)
         self.reap()
         # What it left behind has just become our child; see it before it can fork on.
         self.discover()
@@ -198,25 +210,22 @@ def zombie_status(process: Process) -> int | None:
     None where the parent was faster, or the kernel does not show it to us. An engine's launcher
     asks for its workers every second or two, and is ended by us before it has told their code.
     """
-    fields = _zombie(process)
-    return int(fields[49]) if fields else None
+    dead = _zombie(process)
+    return dead.number(WAIT_STATUS) if dead is not None else None
 
 
 def died_after_exec(process: Process) -> bool:
     """True where a dead process is known to have executed a program after it was forked."""
-    fields = _zombie(process)
-    return bool(fields) and not int(fields[6]) & _PF_FORKNOEXEC
+    dead = _zombie(process)
+    return dead is not None and not dead.number(FLAGS) & _PF_FORKNOEXEC
 
 
-def _zombie(process: Process) -> list[str]:
-    """The fields after the name in a zombie's stat; none where its parent has waited for it."""
-    try:
-        with open(f"/proc/{process.pid}/stat", encoding="utf-8", errors="replace") as file:
-            fields = file.read().rpartition(")")[2].split()
-    except OSError:
-        return []
-    is_zombie = len(fields) > 49 and fields[0] == "Z" and int(fields[19]) == process.start
-    return fields if is_zombie else []
+def _zombie(process: Process) -> Stat | None:
+    """What the kernel counts of a zombie; None where its parent has waited for it."""
+    now = stat(process.pid)
+    if now is None or now.state != "Z" or now.number(START) != process.start:
+        return None
+    return now if now.has(WAIT_STATUS) else None
 
 
 def exit_code(status: int) -> int:

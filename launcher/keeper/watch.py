@@ -125,7 +125,7 @@ class Watcher:
         for rule, pattern, texts in self._fatal:
             if texts is not None and not any(fixed_text in text for fixed_text in texts):
                 continue
-            if rule.when not in ("any", state) or (rule.sources and source not in rule.sources):
+            if rule.when not in ("any", state):
                 continue
             match = pattern.search(text)
             if match and not any(noise.search(text) for noise in self._noise):

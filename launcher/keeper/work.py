@@ -11,7 +11,8 @@ from collections import defaultdict
 from collections.abc import Container, Hashable, Mapping
 from dataclasses import dataclass
 
-from launcher.keeper.identity import Process
+from launcher.host import processes
+from launcher.host.processes import Process
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -45,24 +46,20 @@ class Work:
 
 def read(pid: int) -> Usage | None:
     """The usage of one process; None where it is gone."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            fields = file.read().rpartition(")")[2].split()
-        own, waited = int(fields[11]) + int(fields[12]), int(fields[13]) + int(fields[14])
-        faulted = (int(fields[9]) + int(fields[10])) * PAGE
-    except (OSError, ValueError, IndexError):
+    now = processes.stat(pid)
+    if now is None:
         return None
+    own = now.number(processes.USER_TIME) + now.number(processes.SYSTEM_TIME)
+    waited = now.number(processes.CHILDREN_USER_TIME) + now.number(processes.CHILDREN_SYSTEM_TIME)
+    faulted = (now.number(processes.FAULTS) + now.number(processes.CHILDREN_FAULTS)) * PAGE
     return Usage(own / TICKS, waited / TICKS, faulted + _transferred(pid))
 
 
 def _transferred(pid: int) -> int:
-    try:
-        with open(f"/proc/{pid}/io", encoding="utf-8") as file:
-            counters = dict(line.split(": ") for line in file.read().splitlines())
-        # Weights read through mmap appear only in read_bytes, the page cache and pipes in rchar.
-        return sum(int(counters[name]) for name in ("rchar", "wchar", "read_bytes"))
-    except (OSError, ValueError, KeyError):
-        return 0  # a process that may not be looked at so closely still shows its CPU time
+    # A process that may not be looked at so closely still shows its CPU time. Weights read through
+    # mmap appear only in read_bytes, the page cache and pipes in rchar.
+    counters = processes.transferred(pid)
+    return sum(counters.get(name, 0) for name in ("rchar", "wchar", "read_bytes"))
 
 
 @dataclass(frozen=True)
@@ -90,8 +87,8 @@ class Meter:
         waited: dict[Hashable, float] = defaultdict(float)
         io: dict[Hashable, int] = defaultdict(int)
         nothing = Usage(0.0, 0.0, 0)
-        for group, processes in groups.items():
-            for process in processes:
+        for group, members in groups.items():
+            for process in members:
                 usage = read(process.pid)
                 if usage is None:
                     continue

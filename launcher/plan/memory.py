@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from launcher.codec import written
+
 GIB = 1024**3
 
 
@@ -24,7 +26,8 @@ class Shape:
     `parameters` counts weights by category: experts, dense, embedding, replicated (norms, gates),
     vision. `stored` gives the bytes of a category where the checkpoint is quantised already; such
     a category is not quantised again. `checkpoint` is the size on disk in bytes, `largest_file`
-    that of its largest shard. `source` says how all this is known.
+    that of its largest shard. `source` says how all this is known. `rotary_width` is how many
+    numbers of 4 bytes a vision model keeps for each token of each sequence; 0 for text.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Shape:
     largest_file: int
     source: str
     stored: Mapping[str, int] = field(default_factory=dict)
+    rotary_width: int = 0
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class Card:
 class Ask:
     """What the profile asks for; lengths in tokens, `kv_bytes` bytes of one K or V number.
 
+    `limits_blocks`: the release cuts the number of blocks to `Costs.most_blocks`.
     `streamed`: weights go to the GPU tensor by tensor, else they are all in host memory first.
     """
 
@@ -70,6 +75,7 @@ class Ask:
     blocks_override: int | None = None
     prefill_share: float = 1.0
     streamed: bool = True
+    limits_blocks: bool = True
 
 
 @dataclass(frozen=True)
@@ -124,7 +130,35 @@ class Prediction:
     sequences: int
     host_peak: int
     fits: bool
-    why: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class MemoryLesson:
+    """How far a prediction was off at one start: KV blocks, and the relative error.
+
+    `time` is in Unix seconds; `host`, `model` and `quantization` tell what it holds for.
+    """
+
+    time: float
+    host: str
+    model: str
+    quantization: str | None
+    card: str
+    predicted: int
+    reported: int
+    error: float
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """`plan --memory`; `largest_...` only where they were asked for."""
+
+    shape: Shape
+    prediction: Prediction
+    history: tuple[MemoryLesson, ...] = ()
+    largest_model_len: int | None = field(default=None, metadata=written(omit=True))
+    largest_num_seqs: int | None = field(default=None, metadata=written(omit=True))
 
 
 def weights_per_rank(shape: Shape, ask: Ask, costs: Costs) -> int:
@@ -160,7 +194,8 @@ def predict(shape: Shape, card: Card, ask: Ask, costs: Costs) -> Prediction:
     communication = costs.per_rank_communication if ask.tensor_parallel > 1 else 0
     usable = int(card.total * ask.utilization) - card.used
     one_block = block_bytes(shape, ask)
-    terms = (
+    rotary = ask.max_num_seqs * ask.max_model_len * shape.rotary_width * 4
+    terms: tuple[Term, ...] = (
         Term("usable", usable, f"{card.total / GIB:.1f} GiB x {ask.utilization:g}"
              + (f" - {card.used / GIB:.1f} GiB used by others" if card.used else "")),
         Term("weights", weights, f"{_parameters(shape)} as {ask.quantization or 'bf16'}"
@@ -171,37 +206,48 @@ def predict(shape: Shape, card: Card, ask: Ask, costs: Costs) -> Prediction:
              + (", communication buffers" if communication else "")),
         Term("cuda graphs", costs.graphs, "captured decode batches"),
     )  # fmt: skip
+    if rotary:
+        formula = f"{ask.max_num_seqs} sequences x {ask.max_model_len} tokens x"
+        terms += (Term("rotary tables", rotary, f"{formula} {shape.rotary_width} x 4 B"),)
     available = usable - sum(term.bytes for term in terms[1:])
-    blocks = max(0, min(available // one_block, costs.most_blocks))
+    blocks = max(0, available // one_block)
+    if ask.limits_blocks:
+        blocks = min(blocks, costs.most_blocks)
     if ask.blocks_override is not None:
         blocks = ask.blocks_override
     blocks_for_one = int(blocks * ask.prefill_share)
     needed = ask.max_model_len // ask.block_size + costs.spare_blocks
     sequences = min(ask.max_num_seqs, blocks_for_one // needed)
-    why = "fits"
+    reason = "fits"
     if usable <= weights:
-        why = f"the weights alone ({weights / GIB:.1f} GiB) exceed {usable / GIB:.1f} GiB"
+        reason = f"the weights alone ({weights / GIB:.1f} GiB) exceed {usable / GIB:.1f} GiB"
     elif blocks <= 0:
-        why = "nothing is left for the KV cache"
+        reason = "nothing is left for the KV cache"
     elif blocks_for_one < needed:
-        why = f"{ask.max_model_len} tokens need {needed} blocks, {blocks_for_one} are left"
+        reason = f"{ask.max_model_len} tokens need {needed} blocks, {blocks_for_one} are left"
     elif ask.blocks_override is not None and blocks * one_block > max(0, available):
-        why = f"num-gpu-blocks-override {blocks} needs more than is left"
+        reason = f"num-gpu-blocks-override {blocks} needs more than is left"
     # The ranks share the page cache; each shard is there once and once more while it is converted.
     loader_bytes = 2 * shape.largest_file if ask.streamed else shape.checkpoint
     host_peak = loader_bytes + costs.host_base * ask.tensor_parallel
     return Prediction(
         ask, card, terms, weights, available, one_block, blocks, needed, sequences,
-        host_peak, why == "fits", why,
+        host_peak, reason == "fits", reason,
     )  # fmt: skip
 
 
 def largest_model_len(shape: Shape, card: Card, ask: Ask, costs: Costs) -> int:
     """The largest max-model-len at which all max-num-seqs sequences fit at full length; 0: none."""
-    prediction = predict(shape, card, replace(ask, max_model_len=ask.block_size), costs)
-    per_sequence = int(prediction.blocks * ask.prefill_share) // ask.max_num_seqs
-    length = (per_sequence - costs.spare_blocks) * ask.block_size
-    return max(0, min(length, shape.context)) if prediction.fits else 0
+    low, high = 0, -(-shape.context // ask.block_size)
+    while low < high:
+        middle = (low + high + 1) // 2
+        longer = replace(ask, max_model_len=min(middle * ask.block_size, shape.context))
+        prediction = predict(shape, card, longer, costs)
+        if prediction.fits and prediction.sequences >= ask.max_num_seqs:
+            low = middle
+        else:
+            high = middle - 1
+    return min(low * ask.block_size, shape.context)
 
 
 def largest_num_seqs(shape: Shape, card: Card, ask: Ask, costs: Costs) -> int:

@@ -4,16 +4,17 @@ A plan is made by a pure function of profile, engine and host, can be printed, c
 stored, and is the only thing the keeper reads: no engine's code runs inside the keeper. That is
 why phases, failure texts, readiness questions, stop signals and leftovers are data here.
 
-Every class converts to and from plain JSON types with `to_json` / `LaunchPlan.from_json`.
+`launcher.codec` turns it into JSON and back; `read_plan` reads one that is stored.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
+
+from launcher.codec import decode
+from launcher.json_values import JsonObject, JsonValue
 
 PLAN_SCHEMA = "ernie-deploy/plan/1"
 
@@ -80,7 +81,6 @@ class LogSource:
 
     name: str
     glob: str | None = None
-    rank: int = 0
 
 
 @dataclass(frozen=True)
@@ -126,11 +126,43 @@ class FailureRule:
     fatal: bool = True
     summary: bool = False
     retry: bool = False
-    sources: tuple[str, ...] = ()
     exit_code: int | None = None
     origin: str = ""
     kind: Literal["failure", "warning", "request"] = "failure"
     consequence: bool = False
+
+
+@dataclass(frozen=True)
+class SymptomRule:
+    """A failure that leaves no line: it shows from outside. `where` is what was seen."""
+
+    id: str
+    cause: str
+    remedy: str
+    retry: bool
+    where: str
+
+
+@dataclass(frozen=True)
+class HealthRule:
+    """A failure that shows by the status of the health answer, which has no text to match."""
+
+    status: int
+    rule: FailureRule
+
+
+@dataclass(frozen=True)
+class LogRules:
+    """How an engine's logs are read for a diagnosis.
+
+    `private` are globs of files that hold prompts or the environment and are never read; `logger`
+    of files that only a logger writes: a line without a head belongs to the record before it.
+    """
+
+    private: tuple[str, ...] = ()
+    logger: tuple[str, ...] = ()
+    symptoms: tuple[SymptomRule, ...] = ()
+    health: tuple[HealthRule, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -141,7 +173,7 @@ class SettingCheck:
     """
 
     key: str
-    expected: Any
+    expected: JsonValue
     pointer: str
 
 
@@ -152,8 +184,9 @@ class Readiness:
     `models_path` is None where the engine has no model list; `model` is the name that has to be
     in it (None: any). `completion` is the body of a short completion. `settings_port` and
     `settings_path` name the place that tells the effective settings, None where the release has
-    none: then `settings_unknown` says so. `auth_secret` names the entry of `secrets` that is sent
-    as a Bearer token.
+    none: then `settings_unknown` says so. `paused_path` tells whether the engine was paused, which
+    its health does not show; None where it cannot be. `auth_secret` names the entry of `secrets`
+    that is sent as a Bearer token.
     """
 
     address: str
@@ -162,13 +195,14 @@ class Readiness:
     models_path: str | None = "/v1/models"
     model: str | None = None
     completion_path: str = "/v1/chat/completions"
-    completion: Mapping[str, Any] = field(default_factory=dict)
+    completion: JsonObject = field(default_factory=dict)
     settings_port: str | None = None
     settings_path: str | None = None
     settings: tuple[SettingCheck, ...] = ()
     settings_unknown: str | None = None
     auth_secret: str | None = None
     probe_timeout: float = 60.0
+    paused_path: str | None = None
 
 
 @dataclass(frozen=True)
@@ -191,17 +225,22 @@ class StopPolicy:
 
 @dataclass(frozen=True)
 class FtokKey:
-    """A System V message queue's key, `ftok(path, project)`; computed where the engine runs."""
+    """A System V message queue's key, `ftok(path, project)`; computed where the engine runs.
+
+    `bits` is 8 for the C library's ftok, 20 for FastDeploy's own (`custom_ftok`).
+    """
 
     path: str
     project: int
+    bits: int = 8
 
 
 @dataclass(frozen=True)
 class Leftovers:
     """What the engine can leave behind, to be removed only when proved ours.
 
-    `shm` are names below /dev/shm. `temporary` are globs of folders or files outside the
+    `shm` are names below /dev/shm; `{pid}` stands for the main process, `*` for anything.
+    `temporary` are globs of folders or files outside the
     instance's own temporary folder (fixed by the engine's code).
     """
 
@@ -258,7 +297,8 @@ class LaunchPlan:
     the first of its `phases` from its start on. `told_to_stop` are
     patterns of lines by which the engine says that it was asked to stop, with the signal's name
     without SIG as group `signal`: where we did not ask, another did. `gpu_ranks` is how many
-    GPUs of this host the engine takes where `gpus` names none; 0: it runs on the CPU.
+    GPUs of this host the engine takes where `gpus` names none; 0: it runs on the CPU. `log_rules`
+    is None in a plan that was stored before there were any: then the engine's own file holds.
     """
 
     instance: str
@@ -284,6 +324,7 @@ class LaunchPlan:
     phase_rules: tuple[PhaseRule, ...] = ()
     failure_rules: tuple[FailureRule, ...] = ()
     noise: tuple[str, ...] = ()
+    log_rules: LogRules | None = None
     readiness: Readiness = Readiness("127.0.0.1")
     stop: StopPolicy = StopPolicy()
     leftovers: Leftovers = Leftovers()
@@ -315,41 +356,11 @@ class LaunchPlan:
                 return use
         raise KeyError(name)
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON types; `from_json` is the inverse."""
-        return dataclasses.asdict(self)
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> LaunchPlan:
-        """The plan stored as `data`; unknown keys of a newer writer are ignored.
+def read_plan(value: JsonValue) -> LaunchPlan:
+    """The plan stored as `value`; keys of a newer writer are ignored.
 
-        Raises:
-            ValueError: `data` is not a launch plan of a schema we know.
-        """
-        if data.get("schema") != PLAN_SCHEMA:
-            raise ValueError(f"not a launch plan of schema {PLAN_SCHEMA}: {data.get('schema')!r}")
-        plan: LaunchPlan = _build(cls, data)
-        return plan
-
-
-def _build(kind: Any, value: Any) -> Any:
-    """`value` (plain JSON) as the annotated type `kind`."""
-    if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
-        hints = _hints(kind)
-        return kind(**{k: _build(hints[k], v) for k, v in value.items() if k in hints})  # type: ignore[operator]
-    if typing.get_origin(kind) is tuple and value is not None:
-        item = typing.get_args(kind)[0]
-        return tuple(_build(item, v) for v in value)
-    if value is not None and type(None) in typing.get_args(kind):
-        inner = [a for a in typing.get_args(kind) if a is not type(None)]
-        return _build(inner[0], value) if len(inner) == 1 else value
-    return value
-
-
-_HINTS: dict[Any, dict[str, Any]] = {}
-
-
-def _hints(kind: Any) -> dict[str, Any]:
-    if kind not in _HINTS:
-        _HINTS[kind] = typing.get_type_hints(kind)
-    return _HINTS[kind]
+    Raises:
+        ValueError: it is not a launch plan of a schema we know; names the wrong field.
+    """
+    return decode(LaunchPlan, value, "plan", schema=PLAN_SCHEMA, tolerant=True)

@@ -6,22 +6,16 @@ have on a GPU only the driver knows.
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from launcher.host import processes
 from launcher.host.gpus import GpuReport, device_numbers
 from launcher.plan.model import LaunchPlan
 from launcher.preparation import leases
+from launcher.preparation.keepers import kept_folder
 from launcher.preparation.leases import Leases
-from launcher.probe.sockets import command_line
-
-KEEPER = (b"-m", b"launcher.keeper")
-"""In the command line of every keeper, which is an ancestor of its engine's processes."""
-
-ANCESTORS = 64
-"""How far up they are looked for."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +60,8 @@ def holders(cards: tuple[str, ...], besides: tuple[int, ...] = ()) -> dict[str, 
 
     `besides` are processes whose leases do not count: this one, an instance's own keeper.
     """
-    holders_ = {card: leases.holder_of_gpu(card, besides) for card in cards}
-    return {card: who for card, who in holders_.items() if who is not None}
+    holder_of_card = {card: leases.holder_of_gpu(card, besides) for card in cards}
+    return {card: who for card, who in holder_of_card.items() if who is not None}
 
 
 def foreign(cards: tuple[str, ...], report: GpuReport) -> tuple[ForeignUse, ...]:
@@ -81,34 +75,15 @@ def foreign(cards: tuple[str, ...], report: GpuReport) -> tuple[ForeignUse, ...]
             if card not in (str(gpu.index), gpu.uuid):
                 continue
             for process in gpu.processes:
-                owner = _owner(process.pid)
+                owner = processes.uid(process.pid)
                 if owner not in (None, os.getuid()):
-                    command = command_line(process.pid)
+                    command = processes.summary(process.pid)
                     uses.append(
                         ForeignUse(card, process.pid, owner, command, _has_keeper(process.pid))
                     )
     return tuple(uses)
 
 
-def _owner(pid: int) -> int | None:
-    try:
-        return os.stat(f"/proc/{pid}").st_uid
-    except OSError:
-        return None
-
-
 def _has_keeper(pid: int) -> bool:
     """True where a keeper is among the ancestors of `pid`."""
-    for _ in range(ANCESTORS):
-        try:
-            with open(f"/proc/{pid}/cmdline", "rb") as file:
-                argv = file.read(8192).split(b"\0")
-            if KEEPER in itertools.pairwise(argv):
-                return True
-            with open(f"/proc/{pid}/stat", "rb") as file:
-                pid = int(file.read(8192).rpartition(b")")[2].split()[1])
-        except (OSError, IndexError, ValueError):
-            break
-        if pid <= 1:
-            break
-    return False
+    return any(kept_folder(one) is not None for one in processes.ancestors(pid))

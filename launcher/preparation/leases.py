@@ -7,8 +7,6 @@ what can be bound, which queues exist. Whatever else they can write is at most a
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import math
 import os
 import random
@@ -16,14 +14,19 @@ import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from launcher import paths
 from launcher.engines.base import PortNeed
 from launcher.errors import PreconditionError, Problem
 from launcher.files import try_lock
-from launcher.host import tcp
-from launcher.host.tcp import bind_error
-from launcher.preparation import lease_folder
-from launcher.preparation.owners import Owner, Owners
-from launcher.probe.sockets import command_line, describe_holder
+from launcher.host.sockets import bind_error
+from launcher.preparation import lease_folder, stale_sockets
+from launcher.preparation.port_problems import (
+    describe_processes,
+    down_hint,
+    host_problem,
+    lessees,
+    refusal,
+)
 
 LOWEST = 20000
 """`auto` takes ports from here up to below the kernel's ephemeral range (usually 32768)."""
@@ -62,7 +65,7 @@ def take(
     problems: list[Problem] = []
     error = bind_error(host, 0)
     if error is not None:
-        raise PreconditionError(_host_problem(host, error))
+        raise PreconditionError(host_problem(host, error))
     needs = list(needs)
     fixed = {n.name: requested.get(n.name, n.default) for n in needs}
     try:
@@ -98,21 +101,25 @@ def _take_fixed(
         name = f"port-{port}"
         lock = _lock(name)
         if lock is None:
-            pids = _lessees(name)
+            pids = lessees(name)
             return Problem(
                 "port-leased",
-                f"port {port} ({need.name}) is leased by {_describe_holders(pids)}", where,
-                f"{_down(pids)}choose another port, or `ports: {{{need.name}: auto}}`",
+                f"port {port} ({need.name}) is leased by {describe_processes(pids)}", where,
+                f"{down_hint(pids)}choose another port, or `ports: {{{need.name}: auto}}`",
             )  # fmt: skip
         leases.descriptors += lock
         error = bind_error(need.address or host, port)
         if error is not None:
-            return _why_not(error, need, port)
+            return refusal(error, need, port)
+        if need.socket is not None:
+            problem = stale_sockets.clear(need.socket.format(port=port), port, where)
+            if problem is not None:
+                return problem
     if need.unique_low_byte and number not in own and not _take_low_byte(leases, number):
         return Problem(
             "queue-port-low-byte",
             f"port {number} ({need.name}) has the low byte {number & 255} of the queue port of"
-            f" {_describe_holders(_lessees(_low_byte(number)))}:"
+            f" {describe_processes(lessees(_low_byte(number)))}:"
             " FastDeploy would mix up their answers",
             where, "choose a number that differs modulo 256, or `auto`",
         )  # fmt: skip
@@ -132,104 +139,26 @@ def holder_of_gpu(card: str, besides: Collection[int]) -> str | None:
     if lock is not None:
         _close(lock)
         return None
-    pids = _lessees(name)
+    pids = lessees(name)
     if any(pid in besides for pid in pids):
         return None
-    return _describe_holders(pids)
-
-
-def _lessees(name: str) -> list[int]:
-    """The processes of this user that have the lease `name` open."""
-    files: set[tuple[int, int]] = set()
-    with lease_folder.open_all() as folders:
-        for folder in folders:
-            with contextlib.suppress(OSError):
-                info = os.stat(name, dir_fd=folder, follow_symlinks=False)
-                files.add((info.st_dev, info.st_ino))
-    holders_ = []
-    for pid in (int(entry) for entry in os.listdir("/proc") if entry.isdigit()):
-        with contextlib.suppress(OSError):
-            if any(_is_open(f"/proc/{pid}/fd/{one}", name, files)
-                   for one in os.listdir(f"/proc/{pid}/fd")):  # fmt: skip
-                holders_.append(pid)
-    return holders_
-
-
-def _is_open(descriptor: str, name: str, files: Collection[tuple[int, int]]) -> bool:
-    try:
-        # Only files of that name are looked at: a stat of a dead network mount would hang.
-        if not os.readlink(descriptor).endswith(f"/{name}"):
-            return False
-        info = os.stat(descriptor)
-    except OSError:
-        return False
-    return (info.st_dev, info.st_ino) in files
-
-
-def _describe_holders(pids: list[int]) -> str:
-    if not pids:
-        return "another instance of this user"
-    owner = _owner(pids)
-    if owner is not None:
-        return owner.describe()
-    return f"pid {pids[0]} ({command_line(pids[0])})"
-
-
-def _owner(pids: list[int]) -> Owner | None:
-    owners = Owners()
-    return next((owner for pid in pids if (owner := owners.of_process(pid)) is not None), None)
-
-
-def _down(pids: list[int]) -> str:
-    """The way out that ends a dead instance's remains, to be read before the others."""
-    owner = _owner(pids)
-    return f"`{owner.down()}`, or " if owner is not None and owner.is_dead else ""
-
-
-def _why_not(error: OSError, need: PortNeed, port: int) -> Problem:
-    where = f"ports.{need.name}"
-    if error.errno == errno.EADDRINUSE:
-        who = describe_holder(port) or "a program that cannot be looked at from here"
-        owner = _owner(_holders(port))
-        remedy = "end that program"
-        if owner is not None:
-            who, remedy = f"{owner.describe()}: {who}", f"`{owner.down()}`"
-        return Problem(
-            "port-taken", f"port {port} ({need.name}) is in use by {who}", where,
-            f"{remedy}, or choose another port, or `ports: {{{need.name}: auto}}`",
-        )  # fmt: skip
-    return Problem("port-refused", f"port {port} ({need.name}): {error.strerror}", where)
-
-
-def _holders(port: int) -> list[int]:
-    """The processes that listen on a port, as far as they can be seen."""
-    pids = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
-    pids_by_inode = tcp.owners({one.inode for one in tcp.listeners() if one.port == port}, pids)
-    return sorted(set(pids_by_inode.values()))
-
-
-def _host_problem(host: str, error: OSError) -> Problem:
-    """Said now: a server would only find out when it binds, after the whole model load."""
-    summary = "is not an address of this machine"
-    if error.errno != errno.EADDRNOTAVAIL:
-        summary = f"cannot be listened on: {error.strerror}"
-    return Problem(
-        "host-not-local", f"{host} {summary}", "host",
-        "`host: 127.0.0.1` serves this machine only, `host: 0.0.0.0` all its addresses",
-    )  # fmt: skip
+    return describe_processes(pids)
 
 
 def _take_free(
     leases: Leases, need: PortNeed, host: str, instance: str, preferred: int | None
 ) -> None:
     top = _ephemeral_start()
-    unusable, doubtful = _low_bytes_in_use() if need.unique_low_byte else (set(), set())
+    unusable, doubtful = _low_bits_in_use(need.key_bits)
+    mask = (1 << need.key_bits) - 1
     blocked = _blocked()
     later = []
-    for number in _candidates(f"{os.geteuid()}/{instance}/{need.name}", preferred, top):
-        if number & 255 in unusable:
+    for number in _candidates(
+        f"{os.geteuid()}{paths.home()}/{instance}/{need.name}", preferred, top
+    ):
+        if number & mask in unusable:
             continue
-        if number & 255 in doubtful or number in blocked:
+        if number & mask in doubtful or number in blocked:
             later.append(number)
         elif _take_span(leases, need, number, host, top):
             leases.ports[need.name] = number
@@ -246,8 +175,8 @@ def _take_free(
 def _candidates(name: str, preferred: int | None, top: int) -> Iterator[int]:
     """Every port of the range once: the preferred one, the name's own, the rest in no order.
 
-    The same name of the same user gets the same port while it is free: easier for firewalls and
-    eyes. No further one can be foretold and taken beforehand.
+    The same name below the same state folder gets the same port while it is free: easier for
+    firewalls and eyes. No further one can be foretold and taken beforehand.
     """
     width = top - LOWEST
     first = LOWEST + zlib.crc32(name.encode()) % width
@@ -265,18 +194,21 @@ def _candidates(name: str, preferred: int | None, top: int) -> Iterator[int]:
             yield number
 
 
-def _low_bytes_in_use() -> tuple[set[int], set[int]]:
-    """Low bytes that `auto` does not take, and those that it takes only as a last choice.
+def _low_bits_in_use(bits: int) -> tuple[set[int], set[int]]:
+    """Low bits of ports that `auto` does not take, and those that it takes only as a last choice.
 
     A System V queue that has no user would still stop the start: it is never inherited.
-    The highest byte of an ftok key is the project, which is where FastDeploy puts the port.
-    Command lines and names below /dev/shm can be made up by any user of the machine, all 256 of
-    them, so they only come last.
+    Where FastDeploy puts the port: `launcher.host.kernel.ftok`.
+    Command lines and names below /dev/shm can be made up by any user of the machine, all 256 low
+    bytes, so they only come last.
     """
+    if not bits:
+        return set(), set()
     from launcher.host import kernel, network
 
-    hinted = {low_bytes.port & 255 for low_bytes in network.queue_ports()}
-    return {queue.key >> 24 & 255 for queue in kernel.message_queues()}, hinted
+    mask = (1 << bits) - 1
+    hinted = {one.port & mask for one in network.queue_ports()}
+    return {kernel.project_of(queue.key, bits) for queue in kernel.message_queues()}, hinted
 
 
 def _blocked() -> set[int]:
@@ -297,6 +229,10 @@ def _take_span(leases: Leases, need: PortNeed, number: int, host: str, top: int)
             break
         taken += lock
         if bind_error(need.address or host, port) is not None:
+            is_free = False
+            break
+        path = need.socket.format(port=port) if need.socket is not None else None
+        if path is not None and stale_sockets.clear(path, port, f"ports.{need.name}") is not None:
             is_free = False
             break
     if is_free and need.unique_low_byte:

@@ -12,11 +12,11 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from launcher import engines, paths
+from launcher.codec import decode, encode
 from launcher.engines.base import MemoryFacts, Release
 from launcher.engines.common import admitted
 from launcher.errors import (
@@ -27,24 +27,21 @@ from launcher.errors import (
     UsageError,
 )
 from launcher.host import weights
-from launcher.nearest import did_you_mean
 from launcher.plan import memory
-from launcher.plan.memory import Card, Prediction, Shape
+from launcher.plan.memory import Card, MemoryLesson, MemoryPlan, Prediction, Shape
+from launcher.preparation.cards import find_card
 from launcher.profile.model import Profile
 from launcher.result import Result
 
 MIB = 1024**2
-_COLUMNS = frozenset({
-    "time", "host", "model", "quantization", "card", "predicted", "reported", "error",
-})  # fmt: skip
 
 ENOUGH = 64 * MIB
 """Bytes read of one log: a server that has run for days has written gigabytes since."""
 
-_CARDS = Path(memory.__file__).parent / "data" / "gpus.json"
 
-
-def memory_plan(profile: Profile, *, version: str | None, gpu: str | None, largest: bool) -> Result:
+def memory_plan(
+    profile: Profile, *, version: str | None, gpu: str | None, largest: bool
+) -> Result[MemoryPlan]:
     """Does the profile fit; with `largest` also how far it could be stretched.
 
     `version` is the engine's release to plan for (None: the newest that the profile admits),
@@ -66,18 +63,17 @@ def memory_plan(profile: Profile, *, version: str | None, gpu: str | None, large
             "unknown-quantization", f"no figures for quantization {error.args[0]!r}",
             profile.where("quantization"), f"one of: {', '.join(costs.weight_bytes)}",
         ) from None  # fmt: skip
-    data: dict[str, Any] = {
-        "shape": dataclasses.asdict(shape),
-        "prediction": dataclasses.asdict(prediction),
-    }
-    data["history"] = history(profile)
+    data = MemoryPlan(shape, prediction, history(profile))
     if largest:
-        data["largest_model_len"] = memory.largest_model_len(shape, card, ask, costs)
-        data["largest_num_seqs"] = memory.largest_num_seqs(shape, card, ask, costs)
+        data = dataclasses.replace(
+            data,
+            largest_model_len=memory.largest_model_len(shape, card, ask, costs),
+            largest_num_seqs=memory.largest_num_seqs(shape, card, ask, costs),
+        )
     if prediction.fits:
         return Result("plan", data, profile.name)
     problem = Problem(
-        "does-not-fit", f"{shape.name} does not fit on {card.name}: {prediction.why}",
+        "does-not-fit", f"{shape.name} does not fit on {card.name}: {prediction.reason}",
         profile.where("max-model-len"),
         "more GPUs (tensor-parallel-size), a stronger quantization, or a shorter max-model-len",
     )  # fmt: skip
@@ -90,6 +86,12 @@ def _release(profile: Profile, version: str | None) -> Release:
     problems = engine.validate(profile, engine.release(version) if version else None)
     if problems:
         raise ProfileError(problems)
+    if version is None and not engine.lines:
+        from launcher import environments
+
+        installed = environments.find(engine, profile).release
+        if installed is not None:
+            return installed
     return engine.release(version or admitted(profile.engine_version, engine.lines)[-1])
 
 
@@ -99,14 +101,17 @@ def _facts(profile: Profile) -> MemoryFacts:
     Raises:
         PreconditionError: this engine has none.
     """
-    # A third party's engine may have been written before there were memory plans.
-    facts: MemoryFacts | None = getattr(engines.get(profile.engine), "memory", None)
+    facts = engines.get(profile.engine).memory
     if facts is None:
         raise PreconditionError.of(
             "no-memory-plan", f"engine {profile.engine} has no memory plan",
-            profile.where("engine"), "it is known for fastdeploy",
+            profile.where("engine"), f"it is known for {', '.join(_engines_with_memory())}",
         )  # fmt: skip
     return facts
+
+
+def _engines_with_memory() -> list[str]:
+    return [engine.name for engine in engines.every() if engine.memory is not None]
 
 
 def shape_of(profile: Profile) -> Shape:
@@ -139,7 +144,7 @@ def shape_of(profile: Profile) -> Shape:
     return shape
 
 
-def shape_of_files(checkpoint: weights.Checkpoint, category: Any) -> Shape:
+def shape_of_files(checkpoint: weights.Checkpoint, category: Callable[[str, int], str]) -> Shape:
     """The shape of a checkpoint on disk, tensor by tensor."""
     parameters: dict[str, int] = {}
     stored: dict[str, int] = {}
@@ -152,13 +157,15 @@ def shape_of_files(checkpoint: weights.Checkpoint, category: Any) -> Shape:
     config = checkpoint.config
     heads = int(config["num_attention_heads"])
     hidden = int(config["hidden_size"])
+    head_dim = int(config.get("head_dim") or hidden // heads)
     return Shape(
         name=checkpoint.folder.name,
         parameters=parameters,
         layers=int(config["num_hidden_layers"]),
         heads=heads,
         kv_heads=int(config.get("num_key_value_heads") or heads),
-        head_dim=int(config.get("head_dim") or hidden // heads),
+        head_dim=head_dim,
+        rotary_width=head_dim if "vision" in parameters else 0,
         hidden=hidden,
         vocab=int(config["vocab_size"]),
         context=int(config.get("max_position_embeddings") or 131072),
@@ -177,16 +184,7 @@ def card_of(profile: Profile, gpu: str | None) -> Card:
         PreconditionError: no GPU is here and none was named.
     """
     if gpu is not None:
-        cards = json.loads(_CARDS.read_text(encoding="utf-8"))["cards"]
-        if gpu not in cards:
-            begins = next((card for card in cards if card.startswith(gpu)), None)
-            meant = f"; did you mean {begins!r}?" if begins else did_you_mean(gpu, cards)
-            raise UsageError.of(
-                "unknown-gpu", f"the table has no card {gpu!r}{meant}", None,
-                f"one of: {', '.join(cards)}",
-            )  # fmt: skip
-        entry = cards[gpu]
-        return Card(entry["title"], entry["total_mib"] * MIB, "table")
+        return find_card(gpu).card
     from launcher.host import gpus
 
     report = gpus.query()
@@ -200,28 +198,26 @@ def card_of(profile: Profile, gpu: str | None) -> Card:
     return Card(least.name, least.memory_total, report.how, least.memory_total - least.memory_free)
 
 
-def history(profile: Profile) -> list[dict[str, Any]]:
+def history(profile: Profile) -> tuple[MemoryLesson, ...]:
     """What was predicted and reported here for this model and quantization, oldest first."""
     rows = []
     try:
         text = (paths.home() / "memory-history.jsonl").read_text(encoding="utf-8")
     except OSError:
-        return []
+        return ()
+    here = os.uname().nodename
     for line in text.splitlines():
         try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if not isinstance(row, dict) or not set(row) >= _COLUMNS or row["error"] is None:
+            row = decode(MemoryLesson, json.loads(line), tolerant=True)
+        except (ValueError, RecursionError):
             # A line that was cut off, or a start that reported no block at all.
             continue
-        is_same_machine = row["host"] == os.uname().nodename and row["model"] == profile.model
-        if is_same_machine and row["quantization"] == profile.quantization:
+        if (row.host, row.model, row.quantization) == (here, profile.model, profile.quantization):
             rows.append(row)
-    return rows
+    return tuple(rows)
 
 
-def learn(profile: Profile, release: Release | None, folder: Path) -> dict[str, Any] | None:
+def learn(profile: Profile, release: Release | None, folder: Path) -> MemoryLesson | None:
     """After a start: compare the prediction with the blocks the engine reported, and keep both.
 
     None where the engine has no memory plan, reported nothing, or no card is visible: nothing is
@@ -239,16 +235,21 @@ def learn(profile: Profile, release: Release | None, folder: Path) -> dict[str, 
     blocks = facts.reported_blocks(_lines(folder))
     if not blocks:
         return None
-    row = {
-        "time": round(time.time(), 3), "host": os.uname().nodename, "model": profile.model,
-        "quantization": profile.quantization, "card": card.name, "predicted": prediction.blocks,
-        "reported": blocks, "error": round((prediction.blocks - blocks) / blocks, 4),
-    }  # fmt: skip
+    row = MemoryLesson(
+        time=round(time.time(), 3),
+        host=os.uname().nodename,
+        model=profile.model,
+        quantization=profile.quantization,
+        card=card.name,
+        predicted=prediction.blocks,
+        reported=blocks,
+        error=round((prediction.blocks - blocks) / blocks, 4),
+    )
     with contextlib.suppress(OSError):
         path = paths.private_folder(paths.home()) / "memory-history.jsonl"
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+            file.write(json.dumps(encode(row)) + "\n")
     return row
 
 

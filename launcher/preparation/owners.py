@@ -17,17 +17,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from launcher import files, paths
 from launcher.errors import DeployError
-from launcher.host.kernel import MessageQueue, queue_user
+from launcher.host import processes
+from launcher.host.kernel import MessageQueue, ftok, queue_user
+from launcher.json_values import (
+    JsonObject,
+    JsonValue,
+    integer_at,
+    list_at,
+    number_at,
+    object_at,
+    text_at,
+)
 from launcher.lifecycle import LIVE
+from launcher.preparation.keepers import kept_folder
 
-FOLDER = b"ERNIE_DEPLOY_FOLDER="
-"""Names the instance's folder in the environment of each of its engine's processes."""
-KEEPER = [b"-m", b"launcher.keeper"]
-"""Ends the command line of a keeper, in front of the instance's folder."""
+FOLDER = "ERNIE_DEPLOY_FOLDER"
+"""Variable with the instance's folder in the environment of each of its engine's processes."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,47}")
 _COUNTS = ("processes", "ports", "shm", "queues", "temporary")
 
@@ -83,6 +91,7 @@ class _Record:
     ports: frozenset[int] = frozenset()
     shm: frozenset[tuple[str, int, int]] = frozenset()
     queues: frozenset[tuple[int, int]] = frozenset()
+    keys: frozenset[int] = frozenset()
     processes: frozenset[tuple[int, int]] = field(default_factory=frozenset)
 
     @property
@@ -100,20 +109,16 @@ class Owners:
 
     def of_process(self, pid: int) -> Owner | None:
         """The instance that a process belongs to: as keeper, marked, recorded, or below such."""
-        for _ in range(64):
-            folder = self._marked.get(pid)
+        for one in processes.ancestors(pid):
+            folder = self._marked.get(one)
             if folder is not None:
                 return next((r.owner for r in self._records if r.owner.folder == folder), None)
-            stat = _stat(pid)
-            if stat is None:
+            now = processes.stat(one)
+            if now is None:
                 return None
-            parent, start = stat
             for record in self._records:
-                if (pid, start) in record.processes:
+                if (one, now.number(processes.START)) in record.processes:
                     return record.owner
-            if parent <= 1:
-                return None
-            pid = parent
         return None
 
     def of_file(self, path: str, port: int | None = None) -> Owner | None:
@@ -131,15 +136,14 @@ class Owners:
                      if port in r.ports and info.st_mtime >= int(r.started)), None)  # fmt: skip
 
     def of_queue(self, queue: MessageQueue) -> Owner | None:
-        """The instance that claims a System V queue, or may have made it by its key's port."""
+        """The instance that claims a System V queue, or has its key in its plan."""
         for record in self._records:
             if (queue.ident, queue.created) in record.queues:
                 return record.owner
         if queue.uid != os.geteuid():
             return None
-        byte = queue.key >> 24 & 255
-        return next((r.owner for r in self._records if queue.created >= int(r.started)
-                     and any(port & 255 == byte for port in r.ports)), None)  # fmt: skip
+        return next((r.owner for r in self._records
+                     if queue.key in r.keys and queue.created >= int(r.started)), None)  # fmt: skip
 
     @cached_property
     def _processes(self) -> tuple[dict[int, str], dict[str, int]]:
@@ -196,94 +200,71 @@ def _folders() -> Iterator[str]:
 
 
 def _marked_processes() -> Iterator[tuple[int, str, bool]]:
-    for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
-        folder, is_keeper = None, False
-        with contextlib.suppress(OSError):
-            argv = Path("/proc", name, "cmdline").read_bytes().split(b"\0")[:-1]
-            if len(argv) > 2 and argv[-3:-1] == KEEPER:
-                folder, is_keeper = argv[-1], True
-            else:
-                raw = b"\0" + Path("/proc", name, "environ").read_bytes()
-                at = raw.find(b"\0" + FOLDER)
-                if at >= 0:
-                    folder = raw[at + 1 + len(FOLDER) :].partition(b"\0")[0]
-            if folder is not None and os.stat(f"/proc/{name}").st_uid != os.geteuid():
-                folder = None  # another user may write whatever he likes there
+    for pid in processes.pids():
+        if processes.uid(pid) != os.geteuid():
+            continue  # another user may write whatever he likes there
+        kept = kept_folder(pid)
+        folder = kept or processes.environment(pid, (FOLDER,)).get(FOLDER)
         if folder is not None:
-            path = os.path.realpath(os.fsdecode(folder))
+            path = os.path.realpath(folder)
             if _NAME.fullmatch(os.path.basename(path)):
-                yield int(name), path, is_keeper
-
-
-def _stat(pid: int) -> tuple[int, int] | None:
-    """Parent and start ticks of a process."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-        fields = text.rpartition(")")[2].split()
-        return int(fields[1]), int(fields[19])
-    except (OSError, ValueError, IndexError):
-        return None
+                yield pid, path, kept is not None
 
 
 def _record(folder: str, keeper: int | None, lives: bool) -> _Record:
     """Read leniently: the files may be damaged, and this is only for a message."""
     state, plan = _json(folder, "state.json"), _json(folder, "plan.json")
-    ports = {number for use in _list(plan, "ports") if (number := _integer(use, "number")) > 0}
-    numbers = state.get("ports")
-    if isinstance(numbers, dict):
-        ports |= {number for number in numbers.values() if isinstance(number, int)}
+    ports = {number for use in list_at(plan, "ports") if (number := _integer(use, "number")) > 0}
+    ports |= {number for number in object_at(state, "ports").values() if isinstance(number, int)}
     is_live = state.get("state") in LIVE
-    receipt = state.get("receipt")
-    counts = [receipt.get(key) for key in _COUNTS] if isinstance(receipt, dict) else []
-    is_here = not state or state.get("boot") == _boot()
+    counts = [object_at(state, "receipt").get(key) for key in _COUNTS]
+    is_here = not state or state.get("boot") == processes.boot_id()
     busy = None
     if keeper is None and not lives:
         if is_live and is_here and _is_foreign(state):
             busy = "which was started in another container"
         elif files.is_locked(Path(folder, "lock")):
             busy = "which another command is working on"
-    started = state.get("started_at")
     return _Record(
         Owner(folder, keeper, busy),
         # A plan without a state: killed, or damaged since.
         lives or (is_here and (is_live or any(counts) or (bool(plan) and not state))),
-        float(started) if isinstance(started, (int, float)) else 0.0,
+        float(number_at(state, "started_at") or 0.0),
         frozenset(ports),
         frozenset(
-            (str(claim.get("path")), _integer(claim, "device"), _integer(claim, "inode"))
-            for claim in _list(state, "shm")
+            (text_at(claim, "path"), _integer(claim, "device"), _integer(claim, "inode"))
+            for claim in list_at(state, "shm")
         ),
-        frozenset((_integer(c, "id"), _integer(c, "created")) for c in _list(state, "queues")),
-        frozenset((_integer(p, "pid"), _integer(p, "start")) for p in _list(state, "processes")),
+        frozenset((_integer(c, "id"), _integer(c, "created")) for c in list_at(state, "queues")),
+        _queue_keys(plan),
+        frozenset((_integer(p, "pid"), _integer(p, "start")) for p in list_at(state, "processes")),
     )
 
 
-def _is_foreign(state: dict[str, Any]) -> bool:
+def _queue_keys(plan: JsonObject) -> frozenset[int]:
+    """The keys that the plan's engine makes its System V queues by."""
+    cwd, keys = text_at(plan, "cwd"), set()
+    for key in list_at(plan, "leftovers", "queues"):
+        path, project, bits = text_at(key, "path"), _integer(key, "project"), _integer(key, "bits")
+        if path and "\0" not in path and bits in (8, 20):
+            keys.add(ftok(os.path.join(cwd, path), project, bits))
+    return frozenset(key for key in keys if key is not None)
+
+
+def _is_foreign(state: JsonObject) -> bool:
     try:
-        return state.get("pid_namespace") != os.readlink("/proc/self/ns/pid")
+        return state.get("pid_namespace") != processes.pid_namespace()
     except OSError:
         return False
 
 
-def _boot() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-
-
-def _json(folder: str, name: str) -> dict[str, Any]:
+def _json(folder: str, name: str) -> JsonObject:
     try:
-        data = json.loads(files.read_text(Path(folder, name)))
+        return object_at(json.loads(files.read_text(Path(folder, name))))
     except (OSError, ValueError, RecursionError):
         return {}
-    return data if isinstance(data, dict) else {}
 
 
-def _list(data: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    value = data.get(key)
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
-def _integer(data: dict[str, Any], key: str) -> int:
-    value = data.get(key)
-    return value if isinstance(value, int) else -1
+def _integer(data: JsonValue, key: str) -> int:
+    number = integer_at(data, key)
+    return -1 if number is None else number

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from launcher import engines, environments, paths
 from launcher.engines.base import Engine, Installed, PlanContext, Release
+from launcher.engines.common import in_file_order
 from launcher.environments import question
+from launcher.environments.suitability import check_machine
 from launcher.errors import PreconditionError, ProfileError
 from launcher.plan.model import LaunchPlan
 from launcher.preparation import gpus, leases
@@ -38,11 +40,27 @@ def engine_of(profile: Profile) -> tuple[Engine, Installed, Release]:
         ProfileError: the profile is wrong for this release.
     """
     engine = engines.get(profile.engine)
-    if profile.engine == "hosted":
+    if not engines.get(profile.engine).local:
         raise PreconditionError.of(
             "hosted", f"profile {profile.name} describes an endpoint that a third party runs",
             profile.where("engine"), "`ernie-deploy smoke` and `compare` take it; `up` cannot",
         )  # fmt: skip
+    try:
+        installed, release = _installed(engine, profile)
+    except PreconditionError as error:
+        problems = engine.validate(profile, None)
+        if problems:
+            raise ProfileError(in_file_order([*error.problems, *problems])) from error
+        raise
+    question.ask(engine, installed)
+    check(engine, profile, release)
+    problems = check_machine(profile, installed)
+    if problems:
+        raise ProfileError(problems)
+    return engine, installed, release
+
+
+def _installed(engine: Engine, profile: Profile) -> tuple[Installed, Release]:
     installed = environments.find(engine, profile)
     if installed.problem is not None:
         raise PreconditionError(installed.problem)
@@ -50,9 +68,7 @@ def engine_of(profile: Profile) -> tuple[Engine, Installed, Release]:
         raise PreconditionError.of(
             "missing-engine", f"{installed.python} has no {engine.title}", profile.where("python")
         )
-    question.ask(engine, installed)
-    check(engine, profile, installed.release)
-    return engine, installed, installed.release
+    return installed, installed.release
 
 
 def check(engine: Engine, profile: Profile, release: Release | None) -> None:

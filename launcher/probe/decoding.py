@@ -89,7 +89,7 @@ def decoders(content_encoding: str, most: int) -> list[Decoder]:
     for the next, even where nothing comes out at the end.
 
     Raises:
-        ValueError: an encoding that nobody asked for and that is not known here.
+        ValueError: an encoding that was not requested and is unknown here.
     """
     names = [name.strip().lower() for name in content_encoding.split(",")]
     unknown = [name for name in names if name not in ENCODINGS]

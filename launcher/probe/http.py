@@ -88,11 +88,11 @@ class _Answer:
 
     def fields(self) -> dict[str, str]:
         """The header of the answer, names in lower case."""
-        fields_: dict[str, str] = {}
+        headers_read: dict[str, str] = {}
         while line := self._line():
             name, _, value = line.partition(b":")
-            fields_[name.strip().lower().decode("latin-1")] = value.strip().decode("latin-1")
-        return fields_
+            headers_read[name.strip().lower().decode("latin-1")] = value.strip().decode("latin-1")
+        return headers_read
 
     def exactly(self, size: int, limit: int) -> bytes:
         """So many bytes."""

@@ -2,9 +2,10 @@
 
     1. listening   the port's socket belongs to a process of our tree
     2. health      GET health path answers exactly 200 (a 304 of FastDeploy is not healthy)
-    3. models      the model list, where there is one, names the model
-    4. settings    the effective settings are the profile's
-    5. completion  a short completion brought at least one token; reasoning counts
+    3. paused      the engine says that it is not paused, where it can be (its health stays 200)
+    4. models      the model list, where there is one, names the model
+    5. settings    the effective settings are the profile's
+    6. completion  a short completion brought at least one token; reasoning counts
 
 A rung is `passed`, `retry` (not yet) or `failed` (waiting will not help).
 """
@@ -53,6 +54,7 @@ def climb(plan: LaunchPlan, ownership: Callable[[], Rung], secret: str | None) -
     questions: list[Callable[[], Rung]] = [
         ownership,
         lambda: health(plan.readiness, plan.port(plan.readiness.port).number),
+        *([lambda: paused(plan, secret)] if plan.readiness.paused_path else []),
         lambda: models(plan, secret),
         lambda: settings(plan, secret),
         lambda: completion(plan, secret),
@@ -94,8 +96,40 @@ def health(readiness: HealthQuestion, port: int, timeout: float = 10.0) -> Rung:
     return Rung("health", "retry", f"{text} {_excerpt(body, 80)}".rstrip(), evidence)
 
 
+def paused(plan: LaunchPlan, secret: str | None) -> Rung:
+    """Rung 3; see `ask_paused`."""
+    readiness = plan.readiness
+    path = readiness.paused_path or ""
+    return ask_paused(readiness.address, plan.port(readiness.port).number, path, secret)
+
+
+def ask_paused(
+    address: str, port: int, path: str, secret: str | None, timeout: float = 10.0
+) -> Rung:
+    """Whether the engine works; a server that does not tell is believed to."""
+    try:
+        answer = ask(address, port, path, key=secret, timeout=timeout)
+    except OSError as error:
+        return Rung("paused", "retry", f"GET {path} {_unanswered(error, timeout)}")
+    if answer.status in (401, 403) and secret is not None:
+        return _refused("paused", path, answer)
+    try:
+        told = answer.json()["result"]["is_paused"] if answer.status == 200 else None
+    except (ValueError, KeyError, TypeError):
+        told = None
+    if told is True:
+        return Rung(
+            "paused", "retry", "the engine is paused: its health is 200, but it serves no requests",
+            {"paused": True}, "engine-paused",
+            "POST /v1/resume (after /v1/sleep: POST /v1/wakeup first)",
+        )  # fmt: skip
+    if told is False:
+        return Rung("paused", "passed", "the engine is not paused", {"paused": False})
+    return Rung("paused", "passed", f"unknown: GET {path} answered {answer.status}")
+
+
 def models(plan: LaunchPlan, secret: str | None) -> Rung:
-    """Rung 3; passed without asking where the engine has no list."""
+    """Rung 4; passed without asking where the engine has no list."""
     readiness = plan.readiness
     if readiness.models_path is None:
         return Rung("models", "passed", "the engine has no model list")
@@ -125,7 +159,7 @@ def models(plan: LaunchPlan, secret: str | None) -> Rung:
 
 
 def settings(plan: LaunchPlan, secret: str | None) -> Rung:
-    """Rung 4; a difference that the profile does not allow is a failure."""
+    """Rung 5; a difference that the profile does not allow is a failure."""
     readiness = plan.readiness
     if readiness.settings_path is None or not readiness.settings:
         note = readiness.settings_unknown or "the engine does not tell its settings"
@@ -163,7 +197,7 @@ def settings(plan: LaunchPlan, secret: str | None) -> Rung:
 
 
 def completion(plan: LaunchPlan, secret: str | None) -> Rung:
-    """Rung 5; any generated text counts, reasoning too."""
+    """Rung 6; any generated text counts, reasoning too."""
     readiness = plan.readiness
     port = plan.port(readiness.port).number
     try:

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from launcher.host.sockets import reachable
 from launcher.probe import http
 from launcher.probe.bounded_json import loads
-from launcher.probe.sockets import reachable
 
 LARGEST_ANSWER = 4 << 20
 """Bytes of an answer that are read at most; more is an error."""

@@ -7,13 +7,15 @@ import os
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from launcher import paths
-from launcher.errors import DeployError, Problem, UsageError
-from launcher.profile.layers import shipped_profiles
+from launcher.codec import written
+from launcher.errors import DeployError
+from launcher.json_values import JsonValue, is_list
 from launcher.profile.loader import load
+from launcher.profile.profile_files import shipped_profiles
 from launcher.profile.schema import Key, schema
 
 MODELS: Mapping[str, str] = {
@@ -25,7 +27,28 @@ OTHER_MODEL = "baidu/ERNIE-4.5-0.3B-PT"
 WIDTH = 98
 
 
-def listing(folder: str = "profiles") -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class ProfileFacts:
+    """What a profile is for."""
+
+    name: str
+    engine: str
+    model: str | None
+    description: str | None
+
+
+@dataclass(frozen=True)
+class ProfileRow:
+    """A profile that one can look at; `problem` where it cannot be started by itself."""
+
+    file: str
+    path: str
+    shipped: bool
+    facts: ProfileFacts | None = field(default=None, metadata=written(inline=True))
+    problem: str | None = field(default=None, metadata=written(omit=True))
+
+
+def listing(folder: str = "profiles") -> tuple[ProfileRow, ...]:
     """A row for every profile in `folder` and for every one that ships, problems told."""
     rows = []
     paths = set()
@@ -35,59 +58,37 @@ def listing(folder: str = "profiles") -> list[dict[str, Any]]:
         if real not in paths:
             paths.add(real)
             rows.append(_row(path, label, shipped=path != label))
-    return rows
+    return tuple(rows)
 
 
-def _row(path: str, label: str, *, shipped: bool) -> dict[str, Any]:
-    row: dict[str, Any] = {"file": label, "path": os.path.abspath(path), "shipped": shipped}
+def _row(path: str, label: str, *, shipped: bool) -> ProfileRow:
+    row = ProfileRow(label, os.path.abspath(path), shipped)
     try:
         profile = load(path, need_model=False)
     except DeployError as error:
         # An overlay or a base is not a profile by itself; the reader sees why.
-        return {**row, "problem": error.problems[0].message}
-    return {
-        **row,
-        "name": profile.name,
-        "engine": profile.engine,
-        "model": profile.resolved.get("model"),
-        "description": profile.description,
-    }
+        return replace(row, problem=error.problems[0].message)
+    model = profile.resolved.get("model")
+    facts = ProfileFacts(
+        profile.name,
+        profile.engine,
+        None if model is None else str(model),
+        profile.description,
+    )
+    return replace(row, facts=facts)
 
 
-def write_starter(output: str, engine: str, model: str | None) -> str:
-    """Write a commented profile to `output` and return its text.
-
-    Raises:
-        UsageError: the file exists, or cannot be written.
-        ProfileError: engine or model cannot stand in a profile; nothing is left behind then.
-    """
+def starter_for(engine: str, model: str | None) -> str:
+    """A commented profile for `model`, a hub id or a local folder; None: an example."""
     local = model is not None and (model[:1] in ("/", ".", "~") or os.path.exists(model))
     if model is not None and local:
         model = os.path.abspath(os.path.expanduser(model))
-    written = starter(engine, model, _name(model or MODELS.get(engine, OTHER_MODEL)))
-    try:
-        with open(output, "x", encoding="utf-8") as file:
-            file.write(written)
-    except FileExistsError as error:
-        raise UsageError(
-            Problem(
-                "exists", f"{output} exists and is left as it is", remedy="name another: -o FILE"
-            )
-        ) from error
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UsageError(Problem("unwritable", f"{output} cannot be written: {reason}")) from error
-    try:
-        load(output, need_model=False, environ={})
-    except DeployError:
-        os.unlink(output)
-        raise
-    return written
+    return starter(engine, model, _name(model or MODELS.get(engine, OTHER_MODEL)))
 
 
 def starter(engine: str, model: str | None, name: str) -> str:
     """A profile with the keys that every profile needs, and every other one as a comment."""
-    chosen: dict[str, Any] = {"name": name, "engine": engine}
+    chosen: dict[str, JsonValue] = {"name": name, "engine": engine}
     if engine == "hosted":
         chosen["base-url"] = schema()["base-url"].elsewhere
     chosen["model"] = model or MODELS.get(engine, OTHER_MODEL)
@@ -126,7 +127,7 @@ def _comment(key: Key, prefix: str = "# ") -> list[str]:
     )
 
 
-def _yaml(value: Any, *, dollars: bool = False) -> str:
+def _yaml(value: JsonValue, *, dollars: bool = False) -> str:
     """The value on one line; JSON is YAML where plain words will not do."""
     if isinstance(value, str):
         text = value.replace("$", "$$") if dollars else value
@@ -134,9 +135,9 @@ def _yaml(value: Any, *, dollars: bool = False) -> str:
             r"[A-Za-z./][A-Za-z0-9._/+-]*(:[A-Za-z0-9_./]+)*|[0-9]+[a-zA-Z]+", text
         )
         return text if plain else json.dumps(text, ensure_ascii=False)
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return "{" + ", ".join(f"{k}: {_yaml(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list):
+    if is_list(value):
         return "[" + ", ".join(_yaml(v) for v in value) + "]"
     return json.dumps(value)
 

@@ -5,26 +5,11 @@ What depends on the engine (which flags it has, how it spells them) is checked b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from launcher.errors import Problem
-from launcher.profile.check import Checker
+from launcher.json_values import JsonObject, number_at, object_at, text_at
+from launcher.profile.checker import Checker
 from launcher.profile.model import Origin
-
-NEUTRAL_FLAGS = (
-    "model",
-    "revision",
-    "cache-dir",
-    "served-model-name",
-    "host",
-    "max-model-len",
-    "max-num-seqs",
-    "tensor-parallel-size",
-    "quantization",
-    "api-key",
-)
-"""Keys at the top that engines have as a flag of the same name."""
+from launcher.profile.schema import flag_names
 
 
 def check(checker: Checker, source: str) -> None:
@@ -35,19 +20,19 @@ def check(checker: Checker, source: str) -> None:
     _timeouts(checker)
 
 
-def notes(values: Mapping[str, Any], checker: Checker) -> tuple[Problem, ...]:
+def notes(values: JsonObject, checker: Checker) -> tuple[Problem, ...]:
     """Keys that are right and change nothing, so that none is ignored in silence."""
-    if values.get("restart", {}).get("policy") != "never":
+    if text_at(values, "restart", "policy") != "never":
         return ()
-    notes_ = []
+    all_notes = []
     for key in ("max-restarts", "delay"):
         origin = checker.origins[f"restart.{key}"]
         if origin.source != "default":
             message = f"restart.{key}: changes nothing while `restart.policy` is `never`"
-            notes_.append(
+            all_notes.append(
                 Problem("no-effect", message, origin.text(), "write `policy: on-failure`")
             )
-    return tuple(notes_)
+    return tuple(all_notes)
 
 
 def _required(checker: Checker, start: Origin) -> None:
@@ -65,10 +50,11 @@ def _required(checker: Checker, start: Origin) -> None:
 
 
 def _doubled(checker: Checker) -> None:
-    for key in checker.values.get("engine-args", {}):
+    names = flag_names()
+    for key in object_at(checker.values, "engine-args"):
         name = key.lstrip("-").replace("_", "-")
         path = f"engine-args.{key}"
-        if name in NEUTRAL_FLAGS and name in checker.origins:
+        if name in names and name in checker.origins:
             first = checker.origins[name].text()
             checker.say(
                 "duplicate-setting",
@@ -80,10 +66,9 @@ def _doubled(checker: Checker) -> None:
 
 
 def _timeouts(checker: Checker) -> None:
-    health = checker.values.get("health", {})
-    total = health.get("startup-timeout")
+    total = number_at(checker.values, "health", "startup-timeout")
     for key in ("no-progress-timeout", "probe-timeout"):
-        part = health.get(key)
+        part = number_at(checker.values, "health", key)
         if part is not None and total is not None and part > total:
             path = f"health.{key}"
             checker.say(

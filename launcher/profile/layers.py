@@ -1,4 +1,4 @@
-"""From files and options to one tree: `extends`, the profile, `--overlay`, `--set`.
+"""From files to one tree: `extends`, the profile, `--overlay`.
 
 Maps merge, lists replace, `null` deletes what lies below it. Every value keeps the place it came
 from.
@@ -10,15 +10,13 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from launcher import paths
 from launcher.errors import Problem
-from launcher.nearest import nearest
 from launcher.profile import nodes, source
 from launcher.profile.model import Origin
-from launcher.profile.nodes import Entry, Mapping, Node, Scalar, Sequence, SourceError
+from launcher.profile.nodes import Entry, Mapping, Scalar, Sequence, SourceError
+from launcher.profile.profile_files import find_base, nearest_file
 from launcher.profile.variables import escaped
 
-SUFFIXES = (".yaml", ".yml")
 MAX_FILES = 50
 """Files one profile may extend, all together: three are many."""
 
@@ -174,148 +172,3 @@ def merge(below: Mapping, above: Mapping) -> Mapping:
             new = merge(old.value, new)
         entries[key] = Entry(entry.origin, new)
     return replace(below, entries=entries, origin=above.origin)
-
-
-def shipped_profiles() -> dict[str, str]:
-    """File name to path of every profile that ships."""
-    folder = paths.shipped("profiles")
-    all_paths = sorted(folder.glob("*.yaml")) + sorted((folder / "hosted").glob("*.yaml"))
-    return {p.relative_to(folder).as_posix(): str(p) for p in all_paths}
-
-
-def find_base(name: str, folder: str) -> str | None:
-    """The file that `extends: name` means in a file of `folder`."""
-    expanded = os.path.expanduser(name)
-    near = expanded if os.path.isabs(expanded) else os.path.join(folder, expanded)
-    return _first_file(near) or _shipped(name)
-
-
-def find_profile(path: str) -> str:
-    """`path`, or the shipped profile of that name if the file does not exist here.
-
-    Raises:
-        SourceError: neither exists; names the nearest.
-    """
-    expanded = os.path.expanduser(path)
-    if os.path.exists(expanded):
-        return expanded
-    shipped = _shipped(path)
-    if shipped is not None:
-        return shipped
-    near = nearest_file(expanded, "")
-    raise SourceError(
-        Problem(
-            "missing-profile",
-            f"file not found: {path}",
-            path,
-            f"did you mean {near}?" if near else "`ernie-deploy profiles list` shows what ships",
-        )
-    )
-
-
-def nearest_file(name: str, folder: str) -> str | None:
-    """The file whose name looks most like `name`: beside it (from `folder`), or shipped."""
-    head, tail = os.path.split(name)
-    try:
-        beside = [f for f in os.listdir(os.path.join(folder, head) or ".") if f.endswith(SUFFIXES)]
-    except (OSError, ValueError):
-        beside = []
-    file_name = tail if tail.endswith(SUFFIXES) else f"{tail}.yaml"
-    near = nearest(file_name, [*beside, *shipped_profiles()], cutoff=0.7)
-    return os.path.join(head, near) if near in beside and near is not None else near
-
-
-def _shipped(name: str) -> str | None:
-    if os.path.isabs(name) or name.startswith((".", "~")):
-        return None
-    # `profiles/NAME` is how it is called in a checkout, whose README is read elsewhere too.
-    return _first_file(str(paths.shipped("profiles", name.removeprefix("profiles/"))))
-
-
-def _first_file(path: str) -> str | None:
-    if "\0" in path:
-        return None
-    return next((p for p in (path, *(path + s for s in SUFFIXES)) if os.path.isfile(p)), None)
-
-
-def set_value(tree: Mapping, option: str) -> Mapping:
-    """`tree` with the value of `--set KEY.PATH=VALUE`.
-
-    Where several words of the path are one key of the tree, they are taken as that key.
-
-    Raises:
-        SourceError: the option or its YAML is wrong.
-    """
-    parts, value = _split(option)
-    path = _joined(tree, parts)
-    origin = Origin("--set")
-    where = f"--set {'.'.join(path)}"
-    try:
-        text = source.decode(value.encode("utf-8", "surrogateescape"), where)
-        node, problems = nodes.parse(text, where)
-    except SourceError as stopped:
-        raise SourceError(*(replace(p, where=where) for p in stopped.problems)) from stopped
-    if problems:
-        raise SourceError(*(replace(p, where=where) for p in problems))
-    node = _placed(node, origin) if node is not None else Scalar("", True, origin)
-    added = Mapping({path[-1]: Entry(origin, node)}, origin)
-    for key in reversed(path[:-1]):
-        added = Mapping({key: Entry(origin, added)}, origin)
-    return merge(tree, added)
-
-
-def _joined(tree: Mapping, parts: list[str]) -> list[str]:
-    """The keys that `parts` name: the longest that exist in `tree`, else one per part."""
-    at: Node | None = tree
-    path: list[str] = []
-    while parts:
-        taken = 1
-        if isinstance(at, Mapping):
-            long = (n for n in range(len(parts), 1, -1) if ".".join(parts[:n]) in at.entries)
-            taken = next(long, 1)
-        path.append(".".join(parts[:taken]))
-        entry = at.entries.get(path[-1]) if isinstance(at, Mapping) else None
-        at = entry.value if entry else None
-        parts = parts[taken:]
-    return path
-
-
-def _placed(node: Node, origin: Origin) -> Node:
-    if isinstance(node, Mapping):
-        entries = {k: Entry(origin, _placed(e.value, origin)) for k, e in node.entries.items()}
-        return replace(node, entries=entries, origin=origin)
-    if isinstance(node, Sequence):
-        return replace(node, items=tuple(_placed(i, origin) for i in node.items), origin=origin)
-    return replace(node, origin=origin)
-
-
-def _split(option: str) -> tuple[list[str], str]:
-    """The words of the key and the text of the value."""
-    parts: list[str] = [""]
-    quote = ""
-    for index, character in enumerate(option):
-        if quote:
-            if character == quote:
-                quote = ""
-            else:
-                parts[-1] += character
-        elif character in "\"'":
-            quote = character
-        elif character == ".":
-            parts.append("")
-        elif character == "=":
-            if not all(parts):
-                break
-            return parts, option[index + 1 :]
-        else:
-            parts[-1] += character
-    option_name = option.partition("=")[0]
-    raise SourceError(
-        Problem(
-            "bad-set",
-            f"`{option_name}` is not KEY.PATH=VALUE",
-            "--set",
-            "such as --set max-model-len=8192 or --set ports.api=8180; quote a key with dots: "
-            "engine-args.'a.b'=1",
-        )
-    )

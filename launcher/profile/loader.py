@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
 from launcher.errors import DeployError, PreconditionError, Problem, ProfileError
-from launcher.profile import combine, nodes, types
-from launcher.profile.check import Checker
-from launcher.profile.layers import Layers, find_profile, set_value
-from launcher.profile.model import (
-    Health,
-    Logs,
-    Origin,
-    Parsers,
-    Profile,
-    Restart,
-    SecretRef,
-    Stop,
-)
+from launcher.json_values import is_list, object_at
+from launcher.profile import combine, nodes, scalars
+from launcher.profile.build import build
+from launcher.profile.checker import Checker
+from launcher.profile.layers import Layers
+from launcher.profile.model import Origin, Profile
 from launcher.profile.nodes import Scalar, SourceError
+from launcher.profile.profile_files import find_profile
+from launcher.profile.scalars import ScalarError
 from launcher.profile.schema import paths
-from launcher.profile.types import ScalarError
+from launcher.profile.set_option import set_value
+from launcher.profile.types import read
 from launcher.profile.variables import expand_tree
-
-HOSTED_KEYS = ("base-url", "dialect", "headers", "body", "promises")
 
 
 def load(
@@ -67,9 +61,8 @@ def load(
             expanded = set_value(expanded, option)
         except SourceError as stopped:
             problems += stopped.problems
-    checker = Checker()
-    checker.read(expanded)
-    named = _named(checker, name)
+    checker = read(expanded)
+    named = _named(checker, name, problems)
     combine.check(checker, profile_path)
     if not need_model:
         checker.problems = [p for p in checker.problems if p[1].code != "missing-model"]
@@ -105,23 +98,27 @@ def instance_name(path: str | os.PathLike[str], name: str | None = None) -> str:
     if entry is not None:
         value = expand_tree(entry.value, os.environ, problems.append)
         checker = Checker()
-        scalar = checker.scalar("name", value, types.name)
+        scalar = checker.scalar("name", value, scalars.name)
         problems += [problem for _, problem in checker.problems]
         if not problems:
             return str(scalar)
     raise ProfileError(problems or [_no_name(f"{layers.sources[0]}:1:1")])
 
 
-def _named(checker: Checker, name: str | None) -> str:
+def _named(checker: Checker, name: str | None, problems: list[Problem]) -> str:
     if name is not None:
-        checker.values["name"] = _option_name(name)
+        checker.values.pop("name", None)
         checker.origins["name"] = Origin("--name")
+        try:
+            checker.values["name"] = _option_name(name)
+        except ProfileError as wrong:
+            problems += wrong.problems
     return str(checker.values.get("name", ""))
 
 
 def _option_name(name: str) -> str:
     try:
-        return types.name(Scalar(name, True, Origin("--name")))
+        return scalars.name(Scalar(name, True, Origin("--name")))
     except ScalarError as wrong:
         raise ProfileError(Problem(wrong.code, wrong.message, "--name", wrong.remedy)) from wrong
 
@@ -132,8 +129,8 @@ def _no_name(where: str) -> Problem:
 
 def _wrong(problems: list[Problem], checker: Checker, sources: list[str]) -> DeployError | None:
     """What was found, in the order of files and lines."""
-    problems_ = [*problems, *(problem for _, problem in checker.problems)]
-    if not problems_:
+    all_problems = [*problems, *(problem for _, problem in checker.problems)]
+    if not all_problems:
         return None
     order = {source: index for index, source in enumerate(sources)}
 
@@ -141,9 +138,9 @@ def _wrong(problems: list[Problem], checker: Checker, sources: list[str]) -> Dep
         source, line, column = _parts(problem.where or "")
         return order.get(source, len(order)), line, column
 
-    problems_ = sorted(dict.fromkeys(problems_), key=key)
-    only_model = all(problem.code == "missing-model" for problem in problems_)
-    return (PreconditionError if only_model else ProfileError)(problems_)
+    all_problems = sorted(dict.fromkeys(all_problems), key=key)
+    only_model = all(problem.code == "missing-model" for problem in all_problems)
+    return (PreconditionError if only_model else ProfileError)(all_problems)
 
 
 def _parts(where: str) -> tuple[str, int, int]:
@@ -160,71 +157,30 @@ def _defaults(checker: Checker) -> None:
         if key.default is None or not key.belongs(checker.engine):
             continue
         above, _, name = path.rpartition(".")
-        values = checker.values
-        if above:
-            if checker.engine == "hosted":
-                continue
-            values = values.setdefault(above, {})
-        if isinstance(key.default, dict):
-            defaults = values.setdefault(name, {})
-            for inner, value in key.default.items():
-                if inner not in defaults:
-                    defaults[inner] = value
+        if above and checker.engine == "hosted":
+            continue
+        values = dict(object_at(checker.values, above)) if above else checker.values
+        if isinstance(key.default, Mapping):
+            explicit = object_at(values, name)
+            for inner in key.default:
+                if inner not in explicit:
                     checker.origins[f"{path}.{inner}"] = Origin("default")
-            values[name] = {**dict.fromkeys(key.default), **defaults}
+            values[name] = {**key.default, **explicit}
         elif name not in values:
-            values[name] = list(key.default) if isinstance(key.default, list) else key.default
+            values[name] = list(key.default) if is_list(key.default) else key.default
             checker.origins[path] = Origin("default")
+        if above:
+            checker.values[above] = values
 
 
 def _profile(checker: Checker, name: str, path: str, text: str) -> Profile:
     top_level = [key for key, _ in paths() if "." not in key]
     values = {key: checker.values[key] for key in top_level if key in checker.values}
-    parsers = values.get("parsers", {})
-    reference = values.get("api-key")
-    logs, stop, restart = (values.get(k, {}) for k in ("logs", "stop", "restart"))
-    health = dict(values.get("health", {}))
-    allowed = tuple(health.pop("allow-differences", ()))
-    gpus = values.get("gpus")
-    return Profile(
+    return replace(
+        build(values),
         name=name,
-        engine=values.get("engine", ""),
-        model=values.get("model", ""),
-        description=values.get("description"),
-        engine_version=values.get("engine-version"),
-        revision=values.get("revision"),
-        cache_dir=values.get("cache-dir"),
-        served_model_name=values.get("served-model-name"),
-        host=values.get("host", "127.0.0.1"),
-        ports=values.get("ports", {}),
-        gpus=None if gpus is None else tuple(gpus),
-        max_model_len=values.get("max-model-len"),
-        max_num_seqs=values.get("max-num-seqs"),
-        tensor_parallel_size=values.get("tensor-parallel-size"),
-        quantization=values.get("quantization"),
-        parsers=Parsers(parsers.get("reasoning"), parsers.get("tool-call")),
-        api_key=None if reference is None else _reference(reference),
-        env=values.get("env", {}),
-        python=values.get("python"),
-        engine_args=values.get("engine-args", {}),
-        health=Health(**_fields(health), allow_differences=allowed),
-        restart=Restart(**_fields(restart)),
-        stop=Stop(**_fields(stop)),
-        smoke=values.get("smoke", {}),
-        logs=Logs(**_fields(logs)),
-        hosted={key: values[key] for key in HOSTED_KEYS if key in values},
-        resolved=values,
         origins=checker.origins,
         path=os.path.join(os.getcwd(), path),
         text=text,
         notes=combine.notes(values, checker),
     )
-
-
-def _fields(section: Mapping[str, Any]) -> dict[str, Any]:
-    return {key.replace("-", "_"): value for key, value in section.items()}
-
-
-def _reference(text: str) -> SecretRef:
-    kind, _, value = text.partition(":")
-    return SecretRef(kind, value)  # type: ignore[arg-type]  # the type `secret` allows three words

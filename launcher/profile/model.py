@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from launcher.errors import Problem
+from launcher.json_values import JsonObject, JsonValue, integer_at
 
 Port = int | Literal["auto"]
 
@@ -45,17 +46,16 @@ class SecretRef:
     kind: Literal["env", "file", "cmd"]
     value: str
 
+    @classmethod
+    def of(cls, text: str) -> SecretRef | None:
+        """The reference that `text` is, None where it is not one."""
+        kind, _, value = text.partition(":")
+        kinds: tuple[Literal["env", "file", "cmd"], ...] = ("env", "file", "cmd")
+        return next((cls(one, value) for one in kinds if one == kind), None)
+
     def text(self) -> str:
         """The reference as it is written in a profile."""
         return f"{self.kind}:{self.value}"
-
-
-@dataclass(frozen=True)
-class Parsers:
-    """Neutral parser names; each engine translates them to what its release calls them."""
-
-    reasoning: str | None = None
-    tool_call: str | None = None
 
 
 @dataclass(frozen=True)
@@ -108,10 +108,12 @@ class Logs:
 class Profile:
     """What the operator asks for; every optional key is None or empty when not given.
 
-    `resolved` is the whole profile as plain JSON types, after extends, overlays, variables and
-    `--set`, keys in kebab-case as in the file: two profiles ask for the same exactly when their
-    `resolved` are equal. `origins` maps a key path (`engine-args.load-choices`, `ports.api`) to its
-    place. `path` is the file the profile was read from, `text` that file's content.
+    `settings` are the neutral keys that the profile gives, by path (`max-num-seqs`,
+    `parsers.reasoning`): each engine maps them to its own options, or refuses them. `resolved` is
+    the whole profile as plain JSON types, after extends, overlays, variables and `--set`, keys in
+    kebab-case as in the file: two profiles ask for the same exactly when their `resolved` are
+    equal. `origins` maps a key path (`engine-args.load-choices`, `ports.api`) to its place. `path`
+    is the file the profile was read from, `text` that file's content.
     """
 
     name: str
@@ -119,32 +121,76 @@ class Profile:
     model: str
     description: str | None = None
     engine_version: str | None = None
-    revision: str | None = None
-    cache_dir: str | None = None
-    served_model_name: str | None = None
     host: str = "127.0.0.1"
     ports: Mapping[str, Port] = field(default_factory=dict)
     gpus: tuple[str, ...] | None = None
-    max_model_len: int | None = None
-    max_num_seqs: int | None = None
-    tensor_parallel_size: int | None = None
-    quantization: str | None = None
-    parsers: Parsers = Parsers()
-    api_key: SecretRef | None = None
+    settings: JsonObject = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     python: str | None = None
-    engine_args: Mapping[str, Any] = field(default_factory=dict)
+    engine_args: JsonObject = field(default_factory=dict)
     health: Health = Health()
     restart: Restart = Restart()
     stop: Stop = Stop()
-    smoke: Mapping[str, Any] = field(default_factory=dict)
+    smoke: JsonObject = field(default_factory=dict)
     logs: Logs = Logs()
-    hosted: Mapping[str, Any] = field(default_factory=dict)
-    resolved: Mapping[str, Any] = field(default_factory=dict)
+    hosted: JsonObject = field(default_factory=dict)
+    resolved: JsonObject = field(default_factory=dict)
     origins: Mapping[str, Origin] = field(default_factory=dict)
     path: str | None = None
     text: str = ""
     notes: tuple[Problem, ...] = ()
+
+    def setting(self, key_path: str) -> JsonValue:
+        """The value of a neutral key, None where the profile does not give it."""
+        return self.settings.get(key_path)
+
+    @property
+    def max_model_len(self) -> int | None:
+        """Context length in tokens."""
+        return self._integer("max-model-len")
+
+    @property
+    def max_num_seqs(self) -> int | None:
+        """Maximum number of concurrent sequences."""
+        return self._integer("max-num-seqs")
+
+    @property
+    def tensor_parallel_size(self) -> int | None:
+        """GPUs that share one copy of the weights."""
+        return self._integer("tensor-parallel-size")
+
+    @property
+    def quantization(self) -> str | None:
+        """Weight format made while loading, in the engine's own word."""
+        return self._text("quantization")
+
+    @property
+    def revision(self) -> str | None:
+        """Branch, tag or commit of the hub id."""
+        return self._text("revision")
+
+    @property
+    def cache_dir(self) -> str | None:
+        """Folder for downloaded weights."""
+        return self._text("cache-dir")
+
+    @property
+    def served_model_name(self) -> str | None:
+        """The model's name in the API."""
+        return self._text("served-model-name")
+
+    @property
+    def api_key(self) -> SecretRef | None:
+        """The reference to the key that clients must send."""
+        reference = self._text("api-key")
+        return SecretRef.of(reference) if reference is not None else None
+
+    def _integer(self, key_path: str) -> int | None:
+        return integer_at(self.settings, key_path)
+
+    def _text(self, key_path: str) -> str | None:
+        value = self.settings.get(key_path)
+        return value if isinstance(value, str) else None
 
     @property
     def model_is_path(self) -> bool:

@@ -3,7 +3,7 @@
 PyYAML's own loader keeps the last of two equal keys, turns `2.10` into 2.1 and `on` into true, and
 follows aliases without end. So the tree is built here from the parser's events, of its SafeLoader
 family: scalars stay the text that was written, and what they mean is decided by the schema's type
-(`launcher.profile.types`), or by YAML 1.2's rules where the schema has no type.
+(`launcher.profile.scalars`), or by YAML 1.2's rules where the schema has no type.
 
 Anchors and aliases are allowed up to a limit of nodes, merge keys (`<<`) are understood, tags are
 refused.
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import yaml
 
@@ -26,7 +25,7 @@ MAX_NODES = 10_000
 """Nodes of a profile with every alias written out: an alias bomb has billions."""
 MAX_DEPTH = 32
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class SourceError(Exception):
@@ -164,8 +163,8 @@ class _Builder:
         self._documents = 0
         self._size = 0
 
-    def take(self, event: Any) -> None:
-        origin = self._origin_of(event.start_mark)
+    def take(self, event: yaml.Event) -> None:
+        origin = self._origin_of(event)
         if isinstance(event, yaml.DocumentStartEvent):
             self._documents += 1
             if self._documents > 1:
@@ -258,7 +257,7 @@ class _Builder:
         values = [e.value for e in entries.values()]
         return Mapping(entries, done.origin, *_extent(values))
 
-    def _tag(self, event: Any, origin: Origin) -> None:
+    def _tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, origin: Origin) -> None:
         if event.tag is not None:
             self._say(
                 "tag",
@@ -267,8 +266,10 @@ class _Builder:
                 "quote the value to make it text",
             )
 
-    def _origin_of(self, mark: Any) -> Origin:
-        return Origin(self.source, mark.line + 1, mark.column + 1)
+    def _origin_of(self, event: yaml.Event) -> Origin:
+        mark = event.start_mark
+        line, column = (mark.line, mark.column) if mark else (0, 0)
+        return Origin(self.source, line + 1, column + 1)
 
     def _say(self, code: str, message: str, origin: Origin, remedy: str | None = None) -> None:
         self.problems.append(Problem(code, message, origin.text(), remedy))

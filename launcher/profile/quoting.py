@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import yaml
 
-from launcher.profile.types import REFERENCE
+from launcher.profile.scalars import REFERENCE
 from launcher.redact import MASK, Redactor, is_secret_flag, is_secret_name
 
 LONGEST_LINE = 20_000
@@ -23,7 +23,7 @@ _NAMED = re.compile(r"(?<![\w.-])-{0,2}(?P<name>[A-Za-z_][\w.-]*)[\"']?\s*[:=]")
 _VALUE = re.compile(
     r"(?<![\w.-])-{0,2}(?P<name>[A-Za-z_][\w.-]*)[\"']?\s*[:=]\s*(?P<value>[^\s,}\]#][^,}\]]*)"
 )
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _HIDDEN, _KEPT = "\ue000", "\ue001"
 """Stand for a mask, and for a reference, while other secrets are looked for."""
 _SAFE_REFERENCE = re.compile(r"\benv:[A-Za-z_]\w*|\bfile:[\w./~-]+")
@@ -101,9 +101,9 @@ class _Scan:
         self._levels: list[_Level] = []
         self._anchors: dict[str, tuple[int, int]] = {}
 
-    def take(self, event: Any) -> None:
+    def take(self, event: yaml.Event) -> None:
         """Follow the parser by one event."""
-        self.line = event.end_mark.line
+        self.line = _position(event.end_mark)[0]
         if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
             mapping = isinstance(event, yaml.MappingStartEvent)
             level = _Level(mapping, self._hidden(), event.anchor or "", len(self.values))
@@ -120,13 +120,12 @@ class _Scan:
                     self.values[index] = (*self.values[index][:2], True)
             self._node_ended()
 
-    def _scalar(self, event: Any) -> None:
+    def _scalar(self, event: yaml.ScalarEvent) -> None:
         level = self._levels[-1] if self._levels else None
         if level is not None and level.mapping and level.key_next:
             level.secret = _names_secret(event.value)
         if level is None or not level.mapping or not level.key_next or level.hidden:
-            begin = (event.start_mark.line, event.start_mark.column)
-            end = (event.end_mark.line, event.end_mark.column)
+            begin, end = _position(event.start_mark), _position(event.end_mark)
             harmless = bool(re.fullmatch(REFERENCE, event.value))
             self._anchors[event.anchor or ""] = (len(self.values), len(self.values) + 1)
             self.values.append((begin, end, self._hidden() and not harmless))
@@ -156,6 +155,17 @@ class _Level:
     first: int
     secret: bool = False
     key_next: bool = True
+
+
+class _Mark(Protocol):
+    """A place in a text, of the parser in C or of the one in Python."""
+
+    line: int
+    column: int
+
+
+def _position(mark: _Mark | None) -> _Position:
+    return (mark.line, mark.column) if mark else (0, 0)
 
 
 def _by_name(content: str) -> list[tuple[int, int]]:

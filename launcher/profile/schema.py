@@ -6,12 +6,13 @@ import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 
+from launcher.json_values import JsonObject, JsonValue, object_at, text_at, texts_at
+
 REFERENCE = Path(__file__).with_name("reference.yaml")
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,12 @@ class Key:
     name: str
     type: str
     meaning: str
-    default: Any = None
-    example: Any = None
-    elsewhere: Any = None
+    default: JsonValue = None
+    example: JsonValue = None
+    elsewhere: JsonValue = None
     values: tuple[str, ...] = ()
     only: str = ""
+    flag: str = ""
     keys: Mapping[str, Key] = field(default_factory=dict)
 
     def belongs(self, engine: str) -> bool:
@@ -47,11 +49,29 @@ def paths(keys: Mapping[str, Key] | None = None, prefix: str = "") -> Iterator[t
         yield from paths(key.keys, f"{prefix}{name}.") if key.keys else ()
 
 
-def _keys(data: Mapping[str, Any]) -> dict[str, Key]:
-    keys = {}
-    for name, data_ in data.items():
-        fields = dict(data_)
-        fields["values"] = tuple(fields.get("values", ()))
-        fields["keys"] = _keys(fields.get("keys", {}))
-        keys[name] = Key(name, **fields)
-    return keys
+def neutral_keys() -> tuple[str, ...]:
+    """Paths of the keys that an engine maps to an option of its own, or refuses."""
+    return tuple(path for path, key in paths() if key.flag == "some")
+
+
+def flag_names() -> frozenset[str]:
+    """Keys at the top that engines have as a flag of the same name."""
+    return frozenset(name for name, key in schema().items() if key.flag)
+
+
+def _keys(data: JsonObject) -> dict[str, Key]:
+    return {
+        name: Key(
+            name=name,
+            type=text_at(entry, "type"),
+            meaning=text_at(entry, "meaning"),
+            default=object_at(entry).get("default"),
+            example=object_at(entry).get("example"),
+            elsewhere=object_at(entry).get("elsewhere"),
+            values=texts_at(entry, "values"),
+            only=text_at(entry, "only"),
+            flag=text_at(entry, "flag"),
+            keys=_keys(object_at(entry, "keys")),
+        )
+        for name, entry in data.items()
+    }

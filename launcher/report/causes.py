@@ -7,10 +7,10 @@ times and identifiers do not count, for they differ from request to request.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
+from launcher.report.smoke_payloads import CheckRow
 from launcher.report.verdict import ORDER, verdict_of
 
 LENGTH = 300
@@ -26,10 +26,10 @@ class Cause:
     verdict: str
     text: str
     code: str | None
-    checks: list[Mapping[str, Any]]
+    checks: list[CheckRow]
 
 
-def group_by_cause(checks: Iterable[Mapping[str, Any]]) -> list[Cause]:
+def group_by_cause(checks: Iterable[CheckRow]) -> list[Cause]:
     """The causes of everything that did not pass, by verdict and then by the number of checks."""
     causes: dict[tuple[str, ...], Cause] = {}
     for one in checks:
@@ -42,16 +42,16 @@ def group_by_cause(checks: Iterable[Mapping[str, Any]]) -> list[Cause]:
     return sorted(causes.values(), key=lambda c: (ORDER[c.verdict], -len(c.checks)))
 
 
-def _describe(one: Mapping[str, Any]) -> tuple[tuple[str, ...], str, str | None]:
+def _describe(one: CheckRow) -> tuple[tuple[str, ...], str, str | None]:
     """(what tells the cause from others, its text, its code) of one check that did not pass."""
-    if one["deviations"]:
-        ids = tuple(str(d["id"]) for d in one["deviations"])
-        return ids, "; ".join(f"{d['id']}: {d['title']}" for d in one["deviations"]), None
-    if one["findings"]:
-        first = one["findings"][0]
-        text = f"expected {first['expected']}, got {first['got']}"
-        return (str(first["code"]), _constant(first["got"])), text, str(first["code"])
-    return (_constant(one["message"]),), str(one["message"]), None
+    if one.deviations:
+        ids = tuple(d.id for d in one.deviations)
+        return ids, "; ".join(f"{d.id}: {d.title}" for d in one.deviations), None
+    if one.findings:
+        first = one.findings[0]
+        text = f"expected {first.expected}, got {first.actual}"
+        return (first.code, _constant(first.actual)), text, first.code
+    return (_constant(one.message),), one.message, None
 
 
 def _constant(text: str) -> str:

@@ -14,10 +14,11 @@ import re
 import shlex
 import uuid
 from collections.abc import Mapping
-from typing import Any
 
+from launcher.json_values import JsonValue, is_list
 from launcher.redact import is_secret_name
 from launcher.report.escape import visible
+from launcher.report.smoke_payloads import ExchangeRecord
 
 KEY_VARIABLE = "ERNIE_API_KEY"
 HIDDEN = "***"
@@ -33,9 +34,9 @@ _OF_THE_CONNECTION = frozenset(
 """Headers that curl sets itself; a compressed answer could not be read on a terminal."""
 
 
-def curl(exchange: Mapping[str, Any]) -> str | None:
+def curl(exchange: ExchangeRecord) -> str | None:
     """The line, or None where the transcript does not hold enough to repeat the request."""
-    url, method, body = str(exchange["url"]), str(exchange["method"]), exchange["request"]
+    url, method, body = exchange.url, exchange.method, exchange.request
     if not (_URL.fullmatch(url) and visible(url) == url and _METHOD.fullmatch(method)):
         return None
     mark = uuid.uuid4().hex
@@ -43,13 +44,13 @@ def curl(exchange: Mapping[str, Any]) -> str | None:
     if data is None:
         return None
     argv = ["curl", "--silent", "--show-error", "--globoff"]
-    if exchange["events_total"] or (isinstance(body, Mapping) and body.get("stream") is True):
+    if exchange.events_total or (isinstance(body, Mapping) and body.get("stream") is True):
         argv.append("--no-buffer")
     if method != ("POST" if data else "GET"):
         argv += ["--head"] if method == "HEAD" else ["--request", method]
     secret: list[str] = []
     sent = {}
-    for name, value in exchange["headers"].items():
+    for name, value in exchange.headers.items():
         text = str(value)
         if name.lower() in _OF_THE_CONNECTION or not _TOKEN.fullmatch(name):
             continue
@@ -93,17 +94,17 @@ def _with_keys(form: str, line: str) -> str:
     return f"printf {shlex.quote(form)} {keys} | {line}"
 
 
-def _mark_keys(body: Any, mark: str) -> Any:
+def _mark_keys(body: JsonValue, mark: str) -> JsonValue:
     """The body with `mark` where the transcript hides a key; the same text elsewhere stays."""
     if isinstance(body, Mapping):
         return {
             name: mark if value == HIDDEN and is_secret_name(name) else _mark_keys(value, mark)
             for name, value in body.items()
         }
-    return [_mark_keys(one, mark) for one in body] if isinstance(body, list) else body
+    return [_mark_keys(one, mark) for one in body] if is_list(body) else body
 
 
-def _data(body: Any) -> str | None:
+def _data(body: JsonValue) -> str | None:
     """The body as an argument; empty where there is none, None where it is not known exactly."""
     if body is None:
         return ""

@@ -13,9 +13,10 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TextIO
 
+from launcher.json_values import JsonObject
 from launcher.plain import plain
 from launcher.result import Result
 
@@ -25,7 +26,7 @@ _CONTROLS = re.compile(r"[\x7f-\x9f]")
 RENDERERS: dict[str, str] = {
     "up": "launcher.report.instance_text:up",
     "down": "launcher.report.instance_text:down",
-    "restart": "launcher.report.instance_text:up",
+    "restart": "launcher.report.instance_text:restart",
     "status": "launcher.report.instance_text:status",
     "logs": "launcher.report.instance_text:nothing",
     "plan": "launcher.report.plan_text:plan",
@@ -49,12 +50,12 @@ RENDERERS: dict[str, str] = {
 """Command to the function that turns its result into text for stdout."""
 
 
-def emit(result: Result, *, as_json: bool) -> None:
+def emit(result: Result[object], *, as_json: bool) -> None:
     """Print a result: as JSON on stdout, or as text on stdout with its errors on stderr."""
     if as_json:
         emit_line(result.envelope())
         return
-    if result.data and result.command in RENDERERS:
+    if result.data is not None and result.command in RENDERERS:
         text = _text(result)
         if text:
             sys.stdout.write(text.rstrip("\n") + "\n")
@@ -64,7 +65,7 @@ def emit(result: Result, *, as_json: bool) -> None:
     sys.stderr.flush()
 
 
-def _text(result: Result) -> str:
+def _text(result: Result[object]) -> str:
     """The answer, for a terminal or for a pipe."""
     if not _is_decorated(sys.stdout):
         return plain(_renderer(RENDERERS[result.command])(result))
@@ -81,7 +82,7 @@ def _text(result: Result) -> str:
     return paint.paint(result.command, text, stream)
 
 
-def _problems(result: Result) -> str:
+def _problems(result: Result[object]) -> str:
     if not _is_decorated(sys.stderr):
         return "".join(f"ernie-deploy: {plain(p.text())}\n" for p in result.errors)
     from launcher.report import frames, terminal
@@ -98,7 +99,7 @@ def _is_decorated(stream: TextIO) -> bool:
     return stream.isatty() or any(os.environ.get(name) for name in _FORCING)
 
 
-def emit_line(event: Mapping[str, Any]) -> None:
+def emit_line(event: JsonObject) -> None:
     """One JSON line of a stream (`up --json`, `logs -f --json`); the envelope comes last."""
     text = json.dumps(event, ensure_ascii=False)
     try:
@@ -111,7 +112,7 @@ def emit_line(event: Mapping[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def _renderer(reference: str) -> Callable[[Result], str]:
+def _renderer(reference: str) -> Callable[[Result[Any]], str]:
     module, _, name = reference.partition(":")
-    function: Callable[[Result], str] = getattr(importlib.import_module(module), name)
+    function: Callable[[Result[Any]], str] = getattr(importlib.import_module(module), name)
     return function

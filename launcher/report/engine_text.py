@@ -2,69 +2,75 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from launcher.environments.payloads import (
+    EngineEnvironment,
+    EngineInstall,
+    EngineList,
+    PlannedInstall,
+)
 from launcher.result import Result
 
 _GIB = 1024**3
 
 
-def listing(result: Result) -> str:
+def listing(result: Result[EngineList]) -> str:
     """`engine list`: a table of what is installed, then what can be."""
-    data = result.data
+    data = result.payload
     rows: list[tuple[str, ...]] = [
         (
-            e["name"],
-            e["version"],
-            f"Python {e.get('python_version', '?')}",
-            size_text(e.get("size_bytes")),
-            e["folder"],
+            e.name,
+            e.version,
+            f"Python {e.python_version or '?'}",
+            size_text(e.size_bytes),
+            e.folder,
         )
-        for e in data["installed"]
+        for e in data.installed
     ]
-    lines = _table(rows) if rows else [f"no engine is installed in {data['folder']}"]
-    lines += [f"unfinished, not used: {folder}" for folder in data["unfinished"]]
-    there = {e["name"] for e in data["installed"]}
+    lines = _table(rows) if rows else [f"no engine is installed in {data.folder}"]
+    lines += [f"unfinished, not used: {folder}" for folder in data.unfinished]
+    there = {e.name for e in data.installed}
     lines += [
-        f"can be installed: ernie-deploy engine install {a['name']:13} "
-        f"# {a['default']} by default, {a['supported']} supported"
-        for a in data["available"]
-        if a["name"] not in there
+        f"can be installed: ernie-deploy engine install {a.name:13} "
+        f"# {a.default} by default, {a.supported} supported"
+        for a in data.available
+        if a.name not in there
     ]
     return "\n".join(lines)
 
 
-def install(result: Result) -> str:
+def install(result: Result[EngineInstall | PlannedInstall]) -> str:
     """`engine install`: what was done, or with `--dry-run` what would be."""
-    data = result.data
-    if data.get("dry_run"):
+    data = result.payload
+    if isinstance(data, PlannedInstall):
         lines = [
-            f"would install {data['name']} {data['version']} in {data['folder']}",
-            f"from {data['base_python']} (Python {data['python_version']}), "
-            f"needs {size_text(data['disk_bytes'])} of disk",
-            *(f"note: {note}" for note in data["notes"]),
-            *data["commands"],
+            f"would install {data.name} {data.version} in {data.folder}",
+            f"from {data.base_python} (Python {data.python_version}), "
+            f"needs {size_text(data.disk_bytes)} of disk",
+            *(f"note: {note}" for note in data.notes),
+            *data.commands,
         ]
         return "\n".join(lines)
-    if not data["new"]:
-        return f"{data['name']} {data['version']} is already installed: {data['python']}"
-    parts = ", ".join(f"{name} {version}" for name, version in data["distributions"].items())
+    made = data.environment
+    if not data.new:
+        return f"{made.name} {made.version} is already installed: {made.python}"
+    distributions = (made.distributions or {}).items()
+    parts = ", ".join(f"{name} {version}" for name, version in distributions)
     lines = [
-        f"installed {data['name']} {data['version']} in {data['seconds']:.0f} s, "
-        f"{size_text(data['size_bytes'])}: {data['folder']}",
-        f"with {parts} on Python {data['python_version']}",
+        f"installed {made.name} {made.version} in {made.seconds or 0:.0f} s, "
+        f"{size_text(made.size_bytes)}: {made.folder}",
+        f"with {parts} on Python {made.python_version}",
     ]
-    if not data["verified"]:
+    if not made.verified:
         lines.append("not tried: this machine has no GPU")
     return "\n".join(lines)
 
 
-def path(result: Result) -> str:
+def path(result: Result[EngineEnvironment]) -> str:
     """`engine path`: the interpreter alone, for `$(...)`."""
-    return str(result.data["python"])
+    return result.payload.python
 
 
-def size_text(size: Any) -> str:
+def size_text(size: int | None) -> str:
     """Bytes as `3.0 GiB`."""
     return f"{size / _GIB:.1f} GiB" if size else "?"
 

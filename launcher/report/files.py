@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from launcher.errors import ExitCode, PreconditionError, Problem, UsageError
+from launcher.json_values import JsonObject
 from launcher.paths import write_file
 from launcher.report.escape import visible
 from launcher.result import Result
@@ -44,7 +45,7 @@ def check_writable(**files: Path | None) -> None:
         raise PreconditionError(problems)
 
 
-def write_reports(result: Result, **files: Path | None) -> Result:
+def write_reports(result: Result[JsonObject], **files: Path | None) -> Result[JsonObject]:
     """Render `result` into each named file (`junit=`, `html=`, `markdown=`).
 
     A file that cannot be written becomes an error of the result that is returned: the run was

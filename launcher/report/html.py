@@ -7,28 +7,29 @@ each has an address in the page, and each recorded request a command line that r
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from launcher.json_values import JsonObject
 from launcher.report.causes import Cause, group_by_cause
 from launcher.report.escape import html as escape
 from launcher.report.html_check import render_check
 from launcher.report.page import Anchors, filters, mark, page
+from launcher.report.smoke_payloads import ClientDifference, SmokeRun, TargetFacts, read_run
 from launcher.report.smoke_text import ended_early, summary
 from launcher.report.verdict import LABELS, count_verdicts, verdict_of
 from launcher.result import Result
 
 
-def render(result: Result) -> str:
+def render(result: Result[JsonObject]) -> str:
     """The whole page."""
-    data = result.data
-    checks = data["checks"]
+    data = read_run(result.payload)
+    checks = data.checks
     anchors = Anchors()
-    names = {id(one): anchors.new("check", one["name"], one["client"]) for one in checks}
+    names = {id(one): anchors.new("check", one.name, one.client) for one in checks}
     causes = group_by_cause(checks)
     counts = count_verdicts(checks)
     choices = {
-        "client": sorted({one["client"] for one in checks}),
-        "tag": sorted({tag for one in checks for tag in one.get("tags") or ()}),
+        "client": sorted({one.client for one in checks}),
+        "tag": sorted({tag for one in checks for tag in one.tags}),
     }
     first = {id(cause.checks[0]) for cause in causes if cause.verdict in ("fail", "inconclusive")}
     sections = "".join(
@@ -48,34 +49,34 @@ def render(result: Result) -> str:
             _header(data),
             _counts(counts),
             _causes(causes, names),
-            _differences(data["differences"]),
+            _differences(data.differences),
             filters(counts, {k: v for k, v in choices.items() if len(v) > 1}),
             f"<main>{sections}</main>",
         )
     )
-    return page(f"Smoke: {data['target']['name']}", body)
+    return page(f"Smoke: {data.target.name}", body)
 
 
-def describe_target(target: Mapping[str, Any]) -> str:
+def describe_target(target: TargetFacts) -> str:
     """The engine and its release, or that they are unknown."""
-    return " ".join(w for w in (target["engine"], target["release"]) if w) or "unknown engine"
+    return target.engine_text or "unknown engine"
 
 
-def _header(data: Mapping[str, Any]) -> str:
-    target = data["target"]
-    style = LABELS[data["verdict"]].style if data["verdict"] in LABELS else "none"
+def _header(data: SmokeRun) -> str:
+    target = data.target
+    style = LABELS[data.verdict].style if data.verdict in LABELS else "none"
     facts = (
-        f"{escape(target['model'])} at {escape(target['url'])}",
+        f"{escape(target.model)} at {escape(target.url)}",
         escape(describe_target(target)),
-        f"clients: {escape(', '.join(data['clients']))}",
-        escape(data["started"]),
-        f"ernie-deploy {escape(data['version'])}",
+        f"clients: {escape(', '.join(data.clients))}",
+        escape(data.started),
+        f"ernie-deploy {escape(data.version)}",
     )
-    notes = "".join(f'<p class="dim">{escape(note)}</p>' for note in target["notes"])
-    if ended := ended_early(data):
+    notes = "".join(f'<p class="dim">{escape(note)}</p>' for note in target.notes)
+    if ended := ended_early(data.stopped):
         notes += f'<p class="doubt">{escape(ended)}</p>'
     return (
-        f'<header class="{style}"><h1>Smoke: {escape(target["name"])}</h1>'
+        f'<header class="{style}"><h1>Smoke: {escape(target.name)}</h1>'
         f'<div class="verdict">{escape(summary(data))}</div>'
         f'<div class="dim facts">{" &middot; ".join(facts)}</div>{notes}</header>'
     )
@@ -106,20 +107,20 @@ def _causes(causes: Sequence[Cause], names: Mapping[int, str]) -> str:
 
 
 def _hits(cause: Cause, names: Mapping[int, str]) -> str:
-    several = len({one["client"] for one in cause.checks} - {"http"}) > 1
+    several = len({one.client for one in cause.checks} - {"http"}) > 1
     return "".join(
-        f'<li><a href="#{names[id(one)]}">{escape(one["name"])}</a>'
-        + (f' <span class="dim">{escape(one["client"])}</span>' if several else "")
+        f'<li><a href="#{names[id(one)]}">{escape(one.name)}</a>'
+        + (f' <span class="dim">{escape(one.client)}</span>' if several else "")
         + "</li>"
         for one in cause.checks
     )
 
 
-def _differences(differences: Sequence[Mapping[str, Any]]) -> str:
+def _differences(differences: Sequence[ClientDifference]) -> str:
     items = "".join(
-        f"<li><b>{escape(one['check'])}</b>: "
-        + ", ".join(f"{escape(c)} {escape(v)}" for c, v in one["verdicts"].items())
-        + (' <span class="known">(known deviation)</span>' if one["known"] else "")
+        f"<li><b>{escape(one.check)}</b>: "
+        + ", ".join(f"{escape(c)} {escape(v)}" for c, v in one.verdicts.items())
+        + (' <span class="known">(known deviation)</span>' if one.known else "")
         + "</li>"
         for one in differences
     )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
+from launcher.json_values import JsonObject, JsonValue
 from launcher.probe.bounded_json import loads
 from launcher.report.curl import HIDDEN, KEY_VARIABLE, curl
 from launcher.report.escape import html as escape
 from launcher.report.page import Anchors, attribute, mark
+from launcher.report.smoke_payloads import CheckRow, ExchangeRecord
 from launcher.report.verdict import verdict_of
 
 EVENTS_SHOWN = {"pass": 8}
@@ -20,7 +20,7 @@ PASSED_TEXT = 1_000
 
 
 def render_check(
-    one: Mapping[str, Any],
+    one: CheckRow,
     anchor: str,
     anchors: Anchors,
     *,
@@ -31,56 +31,56 @@ def render_check(
 
     `anchor` is its name in the page; `is_item` lets the page's filters hide it.
     """
-    rate = one["rate"]
-    draws = f"{rate['passes']}/{rate['draws']} " if rate["draws"] > 1 else ""
-    exchanges = "".join(_exchange(e, anchors, verdict_of(one)) for e in one["evidence"])
-    tags = attribute(one.get("tags") or ())
+    rate = one.rate
+    runs = f"{rate.passes}/{rate.runs} " if rate.runs > 1 else ""
+    exchanges = "".join(_exchange(e, anchors, verdict_of(one)) for e in one.evidence)
+    tags = attribute(one.tags)
     return (
         f'<details class="check" id="{anchor}"{" data-item" if is_item else ""} '
         f'data-verdicts="{verdict_of(one)}" '
-        f'data-client="{attribute([one["client"]])}" data-tag="{tags}"'
+        f'data-client="{attribute([one.client])}" data-tag="{tags}"'
         f"{' open' if is_open else ''}>"
         f"<summary><span>{mark(verdict_of(one))}</span>"
-        f'<span class="name"><b>{escape(one["name"])}</b> '
-        f'<span class="dim">{escape(one["client"])}</span></span>'
-        f'<span class="message">{escape(draws + one["message"])}</span>'
-        f'<span class="time">{one["seconds"]:.2f} s'
+        f'<span class="name"><b>{escape(one.name)}</b> '
+        f'<span class="dim">{escape(one.client)}</span></span>'
+        f'<span class="message">{escape(runs + one.message)}</span>'
+        f'<span class="time">{one.seconds:.2f} s'
         f'<a class="anchor" href="#{anchor}" title="Link to this check">#</a></span></summary>'
-        f'<div class="inside"><p class="dim">{escape(one["purpose"])} &middot; '
-        f"{escape(one['kind'])} &middot; needs {escape(', '.join(one['needs']) or 'nothing')}</p>"
+        f'<div class="inside"><p class="dim">{escape(one.purpose)} &middot; '
+        f"{escape(one.kind)} &middot; needs {escape(', '.join(one.requires) or 'nothing')}</p>"
         f"{_findings(one)}{_measures(one)}{exchanges}</div></details>"
     )
 
 
-def _findings(one: Mapping[str, Any]) -> str:
+def _findings(one: CheckRow) -> str:
     rows = "".join(
-        f"<tr><th>expected</th><td>{escape(f['expected'])}</td></tr>"
-        f"<tr><th>got</th><td>{escape(f['got'])} "
-        f'<span class="dim">[{escape(f["code"])}]</span></td></tr>'
-        for f in one["findings"]
+        f"<tr><th>expected</th><td>{escape(f.expected)}</td></tr>"
+        f"<tr><th>got</th><td>{escape(f.actual)} "
+        f'<span class="dim">[{escape(f.code)}]</span></td></tr>'
+        for f in one.findings
     )
     deviations = "".join(
-        f'<p class="known">Known deviation {escape(d["id"])} ({escape(d["releases"])}): '
-        f'{escape(d["title"])}. <span class="dim">{escape(d["source"])}</span></p>'
-        for d in one["deviations"]
+        f'<p class="known">Known deviation {escape(d.id)} ({escape(d.releases)}): '
+        f'{escape(d.title)}. <span class="dim">{escape(d.source)}</span></p>'
+        for d in one.deviations
     )
     return (f"<table>{rows}</table>" if rows else "") + deviations
 
 
-def _measures(one: Mapping[str, Any]) -> str:
+def _measures(one: CheckRow) -> str:
     rows = "".join(
         f"<tr><th>{escape(k.replace('_', ' '))}</th><td>{v:g}</td></tr>"
-        for k, v in one["measures"].items()
+        for k, v in one.measures.items()
     )
     return f"<table>{rows}</table>" if rows else ""
 
 
-def _exchange(exchange: Mapping[str, Any], anchors: Anchors, verdict: str) -> str:
-    status = exchange["status"] if exchange["status"] is not None else exchange["error"]
-    seconds = "" if exchange["seconds"] is None else f" in {exchange['seconds']:.3f} s"
+def _exchange(exchange: ExchangeRecord, anchors: Anchors, verdict: str) -> str:
+    status = exchange.status if exchange.status is not None else exchange.error
+    seconds = "" if exchange.seconds is None else f" in {exchange.seconds:.3f} s"
     events = _events(exchange, EVENTS_SHOWN.get(verdict, EVENTS))
-    texts = [_pretty(exchange["request"])]
-    texts.append(_pretty(exchange["response"] or events or exchange["error"] or ""))
+    texts = [_pretty(exchange.request)]
+    texts.append(_pretty(exchange.response or events or exchange.error or ""))
     if verdict == "pass":
         texts = [
             text
@@ -91,17 +91,17 @@ def _exchange(exchange: Mapping[str, Any], anchors: Anchors, verdict: str) -> st
     request, answer = texts
     return (
         '<details class="exchange"><summary>'
-        f"<code>{escape(exchange['method'])} {escape(exchange['url'])}</code> &rarr; "
+        f"<code>{escape(exchange.method)} {escape(exchange.url)}</code> &rarr; "
         f'<b>{escape(str(status))}</b><span class="dim">{seconds}</span></summary>'
         f'<div class="inside">{_repeat(exchange, anchors)}'
         '<div class="label">Request</div>'
-        f"<pre>{escape(_request_text(exchange['headers'], request))}</pre>"
+        f"<pre>{escape(_request_text(exchange.headers, request))}</pre>"
         '<div class="label">Answer</div>'
-        f"<pre>{escape(_request_text(exchange['response_headers'], answer))}</pre></div></details>"
+        f"<pre>{escape(_request_text(exchange.response_headers, answer))}</pre></div></details>"
     )
 
 
-def _repeat(exchange: Mapping[str, Any], anchors: Anchors) -> str:
+def _repeat(exchange: ExchangeRecord, anchors: Anchors) -> str:
     line = curl(exchange)
     if line is None:
         return '<p class="dim">The transcript does not hold the whole request to repeat it.</p>'
@@ -111,7 +111,7 @@ def _repeat(exchange: Mapping[str, Any], anchors: Anchors) -> str:
     if HIDDEN in line:
         notes.append(f"replace {HIDDEN} with the secret that was removed")
     note = f" ({'; '.join(notes)})" if notes else ""
-    name = anchors.new("curl", str(exchange["number"]))
+    name = anchors.new("curl", str(exchange.number))
     return (
         f'<div class="label"><span>Repeat{escape(note)}</span>'
         f'<button type="button" class="copy" data-copy="{name}" hidden>Copy</button></div>'
@@ -119,19 +119,19 @@ def _repeat(exchange: Mapping[str, Any], anchors: Anchors) -> str:
     )
 
 
-def _events(exchange: Mapping[str, Any], limit: int) -> str:
-    events = exchange["events"]
-    lines = [f"{e['at']:8.3f} s  {e['data']}" for e in events[:limit]]
-    more = exchange["events_total"] - len(lines)
+def _events(exchange: ExchangeRecord, limit: int) -> str:
+    events = exchange.events
+    lines = [f"{e.at:8.3f} s  {e.data}" for e in events[:limit]]
+    more = exchange.events_total - len(lines)
     return "\n".join([*lines, f"... and {more} more events"] if more > 0 else lines)
 
 
-def _request_text(headers: Mapping[str, str], body: str) -> str:
+def _request_text(headers: JsonObject, body: str) -> str:
     head = "\n".join(f"{k}: {v}" for k, v in headers.items())
     return f"{head}\n\n{body}".strip("\n")
 
 
-def _pretty(value: Any) -> str:
+def _pretty(value: JsonValue) -> str:
     if value is None:
         return ""
     if isinstance(value, str):

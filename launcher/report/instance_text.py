@@ -3,131 +3,181 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
+from launcher.instance.instance_status import InstanceStatus, Planned, Record, Status
+from launcher.json_values import text_at
+from launcher.keeper.receipt import Receipt
 from launcher.lifecycle import COMING, UNSUCCESSFUL, InstanceState
 from launcher.result import Result
 
+if TYPE_CHECKING:
+    from launcher.instance.payloads import Down, Restart, Up
+    from launcher.report.payloads import Completion, Version
 
-def up(result: Result) -> str:
+
+def up(result: Result[Up]) -> str:
     """Where it serves, since when, and what proved it."""
-    data = result.data
-    if data.get("state") != InstanceState.READY:
-        receipt = data.get("receipt")
-        return f"{result.instance}: {_receipt(receipt)}" if receipt else ""
-    lines = [f"{result.instance} is {'already ' if data.get('already') else ''}ready"]
-    lines.append(f"  url      {data.get('base_url')}")
-    lines.append(f"  ports    {_ports(data.get('ports') or {})}")
-    lines.append(f"  process  {data.get('pid')}")
-    lines.append(f"  took     {data.get('seconds')} s")
+    return _up(result.instance, result.payload)
+
+
+def restart(result: Result[Restart | Down]) -> str:
+    """The end of the old run and the start of the new one; the receipt where it is not down."""
+    from launcher.instance.payloads import Down
+
+    data = result.payload
+    if isinstance(data, Down):
+        return f"{result.instance}: {_receipt(data.receipt)}" if data.receipt else ""
+    lines = [_up(result.instance, data.started)]
+    if data.started.serving is not None:
+        if data.forced:
+            lines.append(f"  forced   started past the check {', '.join(data.forced)} (`--force`)")
+        if data.note:
+            lines.append(f"  note     {data.note}")
+        if data.stopped.receipt:
+            lines.insert(0, f"{result.instance}: {_receipt(data.stopped.receipt)}")
+    return "\n".join(lines)
+
+
+def _up(name: str | None, data: Up) -> str:
+    serving = data.serving
+    if serving is None:
+        receipt = data.ended.receipt if data.ended else None
+        return f"{name}: {_receipt(receipt)}" if receipt else ""
+    lines = [f"{name} is {'already ' if serving.already else ''}ready"]
+    lines.append(f"  url      {serving.base_url}")
+    lines.append(f"  ports    {_ports(serving.ports or {})}")
+    lines.append(f"  process  {serving.pid}")
+    lines.append(f"  took     {serving.seconds} s")
     # Of a start of ours each rung was told as it was climbed.
-    evidence = (data.get("evidence") or {}) if data.get("already") else {}
-    for name in ("listening", "health", "models", "settings", "completion"):
-        if name in evidence:
-            lines.append(f"  {name:<12} {evidence[name]['message']}")
-    if data.get("forced"):
-        lines.append(f"  forced   started past the check {', '.join(data['forced'])} (`--force`)")
-    if data.get("note"):
-        lines.append(f"  note     {data['note']}")
-    if "stopped" in data and (data["stopped"] or {}).get("receipt"):
-        lines.insert(0, f"{result.instance}: {_receipt(data['stopped']['receipt'])}")
+    evidence = (serving.evidence or {}) if serving.already else {}
+    for rung in ("listening", "health", "models", "settings", "completion"):
+        if rung in evidence:
+            lines.append(f"  {rung:<12} {text_at(evidence, rung, 'message')}")
     return "\n".join(lines)
 
 
-def down(result: Result) -> str:
+def down(result: Result[Down]) -> str:
     """The receipt."""
-    data = result.data
-    receipt = data.get("receipt")
-    if data.get("was") in (InstanceState.STOPPED, InstanceState.ABSENT):
+    data = result.payload
+    receipt = data.receipt
+    if data.previous_state in (InstanceState.STOPPED, InstanceState.ABSENT):
         line = f"{result.instance} was not running"
-        return line + (f" ({data['note']})" if data.get("note") else "")
-    if data.get("was") in UNSUCCESSFUL and data["state"] == InstanceState.STOPPED:
-        return f"{result.instance} was not running (it {data['was']}); it counts as stopped now"
+        return line + (f" ({data.note})" if data.note else "")
+    if data.previous_state in UNSUCCESSFUL and data.state == InstanceState.STOPPED:
+        ended = f"{result.instance} was not running (it {data.previous_state})"
+        return f"{ended}; it counts as stopped now"
     lines = [f"{result.instance} is down: {_receipt(receipt)}"]
-    lines += [f"  left     {item}" for item in (receipt or {}).get("left", ())]
-    lines += [f"  foreign  {item} (not touched)" for item in (receipt or {}).get("foreign", ())]
+    if receipt is not None:
+        lines += [f"  left     {item}" for item in receipt.left]
+        lines += [f"  foreign  {item} (not touched)" for item in receipt.foreign]
     return "\n".join(lines)
 
 
-def status(result: Result) -> str:
+def status(result: Result[Status]) -> str:
     """One line an instance; with a single one, its particulars."""
-    rows = result.data.get("instances", [])
+    rows = result.payload.instances
     if not rows:
         return "no instances"
     if result.instance is None:
         lines = [f"{'NAME':<28} {'STATE':<9} {'ENGINE':<22} {'FOR':<9} URL"]
         for row in rows:
-            engine = f"{row.get('engine', '')} {row.get('release') or ''}".strip()
             lines.append(
-                f"{row['name']:<28} {state_of(row):<9} {engine:<22} {since(row):<9}"
-                f" {row.get('base_url') or ''}"
+                f"{row.name:<28} {state_of(row):<9} {engine_of(row):<22} {since(row):<9}"
+                f" {url_of(row)}"
             )
-        lines += [f"{r['name']}: {r['note']}" for r in rows if r["state"] == InstanceState.ABSENT]
+        lines += [f"{r.name}: {r.note}" for r in rows if r.state == InstanceState.ABSENT]
         return "\n".join(lines)
-    row = rows[0]
-    first = f"{row['name']} {_verb(row)} {state_of(row)}"
-    lines = [row["message"] if state_of(row) in ("unhealthy", InstanceState.UNKNOWN) else first]
-    for key in ("base_url", "model", "engine", "release", "pid", "keeper_pid", "processes"):
-        if row.get(key) is not None:
-            lines.append(f"  {key.replace('_', ' '):<12} {row[key]}")
-    if row.get("ports"):
-        lines.append(f"  {'ports':<12} {_ports(row['ports'])}")
-    if row.get("phase") and row["state"] in COMING:
-        percent = f" {row['percent']:.0f} %" if row.get("percent") is not None else ""
-        lines.append(f"  {'phase':<12} {row['phase']}{percent}")
-    for key in ("health", "note"):
-        if row.get(key) and str(row[key]) not in lines[0]:
-            lines.append(f"  {key:<12} {row[key]}")
-    if row.get("forced"):
-        lines.append(f"  {'forced':<12} it was started past the check {', '.join(row['forced'])}")
+    return "\n".join(_particulars(rows[0]))
+
+
+def _particulars(row: InstanceStatus) -> Iterator[str]:
+    record, planned, health = row.record or Record(), row.planned or Planned(), row.health
+    first = f"{row.name} {_verb(row)} {state_of(row)}"
+    if state_of(row) in ("unhealthy", InstanceState.UNKNOWN):
+        first = row.message
+    yield first
+    facts = (
+        ("base url", planned.base_url), ("model", planned.model), ("engine", planned.engine),
+        ("release", planned.release), ("pid", record.pid), ("keeper pid", record.keeper_pid),
+        ("processes", record.processes),
+    )  # fmt: skip
+    for name, value in facts:
+        if value is not None:
+            yield _fact(name, value)
+    if record.ports:
+        yield _fact("ports", _ports(record.ports))
+    if record.phase and row.state in COMING:
+        percent = f" {record.percent:.0f} %" if record.percent is not None else ""
+        yield _fact("phase", f"{record.phase}{percent}")
+    for name, text in (("health", health.health if health else None), ("note", row.note)):
+        if text and text not in first:
+            yield _fact(name, text)
+    if record.forced:
+        yield _fact("forced", f"it was started past the check {', '.join(record.forced)}")
     if since(row):
-        lines.append(f"  {'for':<12} {since(row)}")
-    error = row.get("error")
-    if row.get("was"):
-        lines.append(f"  {'was':<12} {row['was']}")
-    if error and (row["state"] in UNSUCCESSFUL or row.get("was")):
-        lines.append(f"  {'error':<12} {error['code']}: {error['message']}")
-        if error.get("remedy"):
-            lines.append(f"  {'remedy':<12} {error['remedy']}")
-    return "\n".join(lines)
+        yield _fact("for", since(row))
+    if record.previous_state:
+        yield _fact("was", record.previous_state)
+    error = record.error
+    if error and (row.state in UNSUCCESSFUL or record.previous_state):
+        yield _fact("error", f"{error.code}: {error.message}")
+        if error.remedy:
+            yield _fact("remedy", error.remedy)
 
 
-def version(result: Result) -> str:
+def _fact(name: str, value: object) -> str:
+    return f"  {name:<12} {value}"
+
+
+def version(result: Result[Version]) -> str:
     """Ours, Python's, and the engines'."""
-    data = result.data
-    lines = [f"ernie-deploy {data['ernie-deploy']} (Python {data['python']}, home {data['home']})"]
-    lines += [f"{e['engine']} {e['version']} ({e['path']})" for e in data["engines"]]
+    data = result.payload
+    lines = [f"ernie-deploy {data.ernie_deploy} (Python {data.python}, home {data.home})"]
+    lines += [f"{e.engine} {e.version} ({e.path})" for e in data.engines]
     return "\n".join(lines)
 
 
-def script(result: Result) -> str:
+def script(result: Result[Completion]) -> str:
     """The completion script as it is."""
-    return str(result.data["script"])
+    return result.payload.script
 
 
-def nothing(result: Result) -> str:
+def nothing(result: Result[object]) -> str:
     """The verb has shown all there is already."""
     return ""
 
 
-def _verb(row: Mapping[str, Any]) -> str:
-    return "has" if row["state"] in UNSUCCESSFUL else "is"
+def _verb(row: InstanceStatus) -> str:
+    return "has" if row.state in UNSUCCESSFUL else "is"
 
 
-def state_of(row: Mapping[str, Any]) -> str:
+def state_of(row: InstanceStatus) -> str:
     """The state as it is shown; LOST stands out."""
-    if row["state"] == InstanceState.READY and not row.get("healthy", True):
+    if row.state == InstanceState.READY and not row.is_healthy:
         return "unhealthy"
-    return str(row["state"]).upper() if row["state"] == InstanceState.LOST else str(row["state"])
+    return row.state.upper() if row.state == InstanceState.LOST else str(row.state)
 
 
-def since(row: Mapping[str, Any]) -> str:
+def engine_of(row: InstanceStatus) -> str:
+    """The engine and its release."""
+    planned = row.planned or Planned()
+    return f"{planned.engine or ''} {planned.release or ''}".strip()
+
+
+def url_of(row: InstanceStatus) -> str:
+    """Where it serves, or served; else empty."""
+    return (row.planned.base_url if row.planned else None) or ""
+
+
+def since(row: InstanceStatus) -> str:
     """How long the instance has been ready, or has been loading; else empty."""
-    if row["state"] == InstanceState.READY and row.get("ready_at"):
-        seconds = int(time.time() - row["ready_at"])
-    elif row["state"] in COMING and row.get("started_at"):
-        seconds = int(time.time() - row["started_at"])
+    record = row.record or Record()
+    if row.state == InstanceState.READY and record.ready_at:
+        seconds = int(time.time() - record.ready_at)
+    elif row.state in COMING and record.started_at:
+        seconds = int(time.time() - record.started_at)
     else:
         return ""
     days, rest = divmod(seconds, 86400)
@@ -142,9 +192,10 @@ def _ports(ports: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {number}" for name, number in ports.items())
 
 
-def _receipt(receipt: Mapping[str, Any] | None) -> str:
-    if not receipt:
+def _receipt(receipt: Receipt | None) -> str:
+    if receipt is None:
         return "no receipt"
-    kinds = ("processes", "ports", "shm", "queues", "temporary")
-    counts = ", ".join(f"{receipt.get(kind, '?')} {kind}" for kind in kinds)
-    return f"left {counts}; {receipt.get('seconds')} s"
+    return (
+        f"left {receipt.processes} processes, {receipt.ports} ports, {receipt.shm} shm,"
+        f" {receipt.queues} queues, {receipt.temporary} temporary; {receipt.seconds} s"
+    )

@@ -11,15 +11,26 @@ suite), and holds what Jenkins and GitLab read beside it.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
+from launcher.codec import encode
+from launcher.json_values import JsonObject
 from launcher.report.escape import xml_attribute as _attr
 from launcher.report.escape import xml_text as _text
+from launcher.report.smoke_payloads import (
+    CheckRow,
+    ClientDifference,
+    Comparison,
+    SmokeRun,
+    TargetFacts,
+    read_comparison,
+    read_run,
+)
 from launcher.report.smoke_text import ended_early
 from launcher.report.verdict import KNOWN_DEVIATION, verdict_of
 from launcher.result import Result
+from launcher.smoke.run.results import Stopped
 
 EVIDENCE = 4
 TEXT_LIMIT = 600
@@ -38,81 +49,93 @@ class _Case:
     text: str = ""
 
 
-def render(result: Result) -> str:
+def render(result: Result[JsonObject]) -> str:
     """The XML document."""
-    suites = _compared(result.data) if result.command == "compare" else [_smoke(result.data)]
+    if result.command == "compare":
+        suites = _compared(read_comparison(result.payload))
+    else:
+        suites = [_smoke(read_run(result.payload))]
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', "<testsuites>"]
-    for number, (data, prefix, cases) in enumerate(suites):
-        lines += _suite(number, prefix, data, cases)
+    for number, suite in enumerate(suites):
+        lines += _xml(number, suite)
     return "\n".join([*lines, "</testsuites>"]) + "\n"
 
 
-_Suite = tuple[Mapping[str, Any], str, list[_Case]]
+@dataclass(frozen=True)
+class _Suite:
+    """The cases of one target; `prefix` is the command."""
+
+    target: TargetFacts
+    started: str
+    seconds: float
+    prefix: str
+    cases: list[_Case]
 
 
-def _smoke(data: Mapping[str, Any]) -> _Suite:
-    cases = [_case(one) for one in data["checks"]]
-    return data, "smoke", [*cases, *map(_difference, data["differences"]), *_ended_early(data)]
+def _smoke(data: SmokeRun) -> _Suite:
+    cases = [_case(one) for one in data.checks]
+    cases += [*map(_difference, data.differences), *_ended_early(data.stopped)]
+    return _Suite(data.target, data.started, data.seconds, "smoke", cases)
 
 
-def _ended_early(data: Mapping[str, Any]) -> list[_Case]:
+def _ended_early(stopped: Stopped | None) -> list[_Case]:
     """A case of its own: CI does not show a check that was left out, because it is skipped."""
-    ended = ended_early(data)
-    if ended is None:
+    ended = ended_early(stopped)
+    if ended is None or stopped is None:
         return []
-    return [_Case("all checks carried out", 0.0, "error", data["stopped"]["code"], ended, ended)]
+    return [_Case("all checks carried out", 0.0, "error", stopped.code, ended, ended)]
 
 
-def _compared(data: Mapping[str, Any]) -> list[_Suite]:
+def _compared(data: Comparison) -> list[_Suite]:
     """A suite per target; what is worse than the baseline fails in its target's."""
     suites: list[_Suite] = []
     regressions: dict[str, list[_Case]] = {}
-    for one in data["regressions"]:
-        message = f"{one['what']} was {one['was']} in {data['baseline']}, is {one['is']}"
-        name = f"no worse than the baseline: {one['what']}"
+    for one in data.regressions:
+        message = f"{one.metric} was {one.before} in {data.baseline}, is {one.after}"
+        name = f"no worse than the baseline: {one.metric}"
         case = _Case(name, 0.0, "failure", "regression", message, message)
-        regressions.setdefault(one["target"], []).append(case)
-    for column in data["targets"]:
-        by_name = {one["name"]: one for one in column["checks"]}
+        regressions.setdefault(one.target, []).append(case)
+    for column in data.targets:
+        by_name = {one.name: one for one in column.checks}
         cases = [
             _case(by_name[name])
             if name in by_name
-            else _Case(f"{name} [requests]", text=column["messages"][name])
-            for name in column["verdicts"]
+            else _Case(f"{name} [requests]", text=column.messages[name])
+            for name in column.verdicts
         ]
-        if column["problem"]:
+        if column.problem:
             cases.append(
-                _Case(
-                    "reachable", 0.0, "error", "not-checked", column["problem"], column["problem"]
-                )
+                _Case("reachable", 0.0, "error", "not-checked", column.problem, column.problem)
             )
-        cases += _ended_early(column)
-        suites.append((column, "compare", [*cases, *regressions.pop(column["name"], [])]))
+        cases += _ended_early(column.stopped)
+        cases += regressions.pop(column.name, [])
+        suite = _Suite(column.target, column.started, column.seconds, "compare", cases)
+        suites.append(suite)
     for name, cases in regressions.items():
-        gone = {"target": {"name": name}, "started": data["started"], "seconds": 0.0}
-        suites.append((gone, "compare", cases))
+        suites.append(_Suite(TargetFacts(name), data.started, 0.0, "compare", cases))
     return suites
 
 
-def _suite(
-    number: int, prefix: str, data: Mapping[str, Any], cases: Iterable[_Case]
-) -> Iterable[str]:
-    target = data["target"]
-    cases = list(cases)
+def _xml(number: int, suite: _Suite) -> Iterable[str]:
+    target, prefix, cases = suite.target, suite.prefix, suite.cases
     outcomes = [case.outcome for case in cases]
-    classname = _attr(f"{prefix}.{target['name']}")
+    classname = _attr(f"{prefix}.{target.name}")
     yield (
         f'<testsuite id="{number}" package={_attr("ernie-deploy." + prefix)} '
-        f"name={_attr(prefix + ' ' + target['name'])} "
-        f'timestamp="{data["started"][:19]}" hostname={_attr(os.uname().nodename or "localhost")} '
+        f"name={_attr(prefix + ' ' + target.name)} "
+        f'timestamp="{suite.started[:19]}" hostname={_attr(os.uname().nodename or "localhost")} '
         f'tests="{len(cases)}" failures="{outcomes.count("failure")}" '
         f'errors="{outcomes.count("error")}" skipped="{outcomes.count("skipped")}" '
-        f'time="{data["seconds"]:.3f}">'
+        f'time="{suite.seconds:.3f}">'
     )
     yield "<properties>"
-    for key in ("url", "model", "engine", "release"):
-        if target.get(key) is not None:
-            yield f"<property name={_attr(key)} value={_attr(str(target[key]))}/>"
+    facts = (
+        ("url", target.url or None), ("model", target.model or None), ("engine", target.engine),
+        ("release", target.release),
+    )  # fmt: skip
+    for key, value in facts:
+        if value is not None:
+            yield f"<property name={_attr(key)} value={_attr(value)}/>"
     yield "</properties>"
     for case in cases:
         yield (
@@ -132,47 +155,43 @@ def _suite(
     yield "</testsuite>"
 
 
-def _case(one: Mapping[str, Any]) -> _Case:
-    name = f"{one['name']} [{one['client']}]"
-    seconds, message = one["seconds"], one["message"]
+def _case(one: CheckRow) -> _Case:
+    name = f"{one.name} [{one.client}]"
+    seconds, message = one.seconds, one.message
     verdict = verdict_of(one)
     if verdict == KNOWN_DEVIATION:
-        deviations = "; ".join(
-            f"{d['id']}: {d['title']} ({d['source']})" for d in one["deviations"]
-        )
+        deviations = "; ".join(f"{d.id}: {d.title} ({d.source})" for d in one.deviations)
         return _Case(name, seconds, "skipped", message=f"known deviation {deviations}")
     if verdict == "could not check":
         return _Case(name, seconds, "skipped", message=message)
     if verdict == "fail":
-        kind = one["findings"][0]["code"] if one["findings"] else "fail"
+        kind = one.findings[0].code if one.findings else "fail"
         return _Case(name, seconds, "failure", kind, message, _evidence(one))
     if verdict == "inconclusive":
         return _Case(name, seconds, "error", "inconclusive", message, _evidence(one))
     return _Case(name, seconds, text=message)
 
 
-def _difference(one: Mapping[str, Any]) -> _Case:
+def _difference(one: ClientDifference) -> _Case:
     """What the clients see differently fails a run, so a CI has to see it, too."""
-    verdicts = ", ".join(f"{client}: {verdict}" for client, verdict in one["verdicts"].items())
-    name = f"clients agree: {one['check']}"
-    if one["known"]:
+    verdicts = ", ".join(f"{client}: {verdict}" for client, verdict in one.verdicts.items())
+    name = f"clients agree: {one.check}"
+    if one.known:
         return _Case(name, 0.0, "skipped", message=f"known deviation, {verdicts}")
     return _Case(
         name, 0.0, "failure", "clients-differ", f"the clients differ: {verdicts}", verdicts
     )
 
 
-def _evidence(one: Mapping[str, Any]) -> str:
-    lines = [f"{one['purpose']}"]
-    lines += [
-        f"expected {f['expected']}\ngot      {f['got']} [{f['code']}]" for f in one["findings"]
-    ]
-    for exchange in one["evidence"][-EVIDENCE:]:
-        status, answer = exchange["status"], exchange["response"] or exchange["events"]
-        came = f"no answer: {exchange['error']}" if status is None else f"HTTP {status}"
-        lines.append(f"{exchange['method']} {exchange['url']} -> {came}")
-        if exchange["request"] is not None:
-            lines.append(f"  request  {str(exchange['request'])[:TEXT_LIMIT]}")
+def _evidence(one: CheckRow) -> str:
+    lines = [f"{one.purpose}"]
+    lines += [f"expected {f.expected}\ngot      {f.actual} [{f.code}]" for f in one.findings]
+    for exchange in one.evidence[-EVIDENCE:]:
+        status, answer = exchange.status, exchange.response or encode(exchange.events)
+        came = f"no answer: {exchange.error}" if status is None else f"HTTP {status}"
+        lines.append(f"{exchange.method} {exchange.url} -> {came}")
+        if exchange.request is not None:
+            lines.append(f"  request  {str(exchange.request)[:TEXT_LIMIT]}")
         if answer:
             lines.append(f"  response {str(answer)[:TEXT_LIMIT]}")
     return "\n".join(lines)

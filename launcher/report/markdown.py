@@ -6,52 +6,53 @@ first. A known deviation is called one, in the table and in headings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from launcher.json_values import JsonObject
 from launcher.report.causes import Cause, group_by_cause
 from launcher.report.escape import markdown as cell
 from launcher.report.escape import markdown_code as code
+from launcher.report.smoke_payloads import CheckRow, read_run
 from launcher.report.smoke_text import ended_early, summary
 from launcher.report.verdict import LABELS, failures_first, verdict_of
 from launcher.result import Result
 
 
-def render(result: Result) -> str:
+def render(result: Result[JsonObject]) -> str:
     """The Markdown document."""
-    data = result.data
-    target = data["target"]
-    engine = " ".join(w for w in (target["engine"], target["release"]) if w) or "unknown engine"
-    checks = failures_first(data["checks"])
+    data = read_run(result.payload)
+    target = data.target
+    engine = target.engine_text or "unknown engine"
+    checks = failures_first(data.checks)
     causes = group_by_cause(checks)
-    ended = ended_early(data)
+    ended = ended_early(data.stopped)
     lines = [
-        f"# Smoke: {cell(target['name'])}",
+        f"# Smoke: {cell(target.name)}",
         "",
-        f"{code(target['model'])} at {cell(target['url'])} ({cell(engine)}), {data['started']}",
+        f"{code(target.model)} at {cell(target.url)} ({cell(engine)}), {data.started}",
         "",
         f"**{cell(summary(data))}**",
         "",
-        *(f"- {cell(note)}" for note in target["notes"]),
+        *(f"- {cell(note)}" for note in target.notes),
         *([f"- {cell(ended)}"] if ended else []),
     ]
     for verdict in LABELS:
         lines += _section(verdict, [c for c in causes if c.verdict == verdict])
-    if data["differences"]:
+    if data.differences:
         lines += ["", "## What the clients see differently", ""]
-        for difference in data["differences"]:
-            verdicts = ", ".join(f"{c}: {v}" for c, v in difference["verdicts"].items())
-            suffix = " (known deviation)" if difference["known"] else ""
-            lines.append(f"- {cell(difference['check'])}: {cell(verdicts)}{suffix}")
+        for difference in data.differences:
+            verdicts = ", ".join(f"{c}: {v}" for c, v in difference.verdicts.items())
+            suffix = " (known deviation)" if difference.known else ""
+            lines.append(f"- {cell(difference.check)}: {cell(verdicts)}{suffix}")
     lines += ["", "## Checks", "", *table_head("verdict", "check", "client", "time", "result")]
     for one in checks:
         lines.append(
             table_row(
                 LABELS[verdict_of(one)].label,
-                one["name"],
-                one["client"],
-                f"{one['seconds']:.2f} s",
-                one["message"],
+                one.name,
+                one.client,
+                f"{one.seconds:.2f} s",
+                one.message,
             )
         )
     return "\n".join(lines) + "\n"
@@ -62,7 +63,7 @@ def table_head(*names: str) -> list[str]:
     return [table_row(*names), f"| {' | '.join('---' for _ in names)} |"]
 
 
-def table_row(*values: Any) -> str:
+def table_row(*values: object) -> str:
     """One line of a table, every value escaped."""
     return f"| {' | '.join(cell(str(value)) for value in values)} |"
 
@@ -78,14 +79,10 @@ def _section(verdict: str, causes: Sequence[Cause]) -> list[str]:
     return lines
 
 
-def _check(one: Mapping[str, Any]) -> list[str]:
+def _check(one: CheckRow) -> list[str]:
     """A check under its cause; the first line names it, the others say what else was wrong."""
-    head = f"{cell(one['name'])} ({cell(one['client'])}): {cell(one['purpose'])}"
-    rest = one["findings"] if one["deviations"] else one["findings"][1:]
-    lines = [
-        f"expected {cell(f['expected'])}, got {cell(f['got'])} ({code(f['code'])})" for f in rest
-    ]
-    lines += [
-        f"{code(d['id'])} ({cell(d['releases'])}): {cell(d['source'])}" for d in one["deviations"]
-    ]
+    head = f"{cell(one.name)} ({cell(one.client)}): {cell(one.purpose)}"
+    rest = one.findings if one.deviations else one.findings[1:]
+    lines = [f"expected {cell(f.expected)}, got {cell(f.actual)} ({code(f.code)})" for f in rest]
+    lines += [f"{code(d.id)} ({cell(d.releases)}): {cell(d.source)}" for d in one.deviations]
     return [head, *lines]

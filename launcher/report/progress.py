@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, TextIO
+from typing import TextIO
 
+from launcher.json_values import JsonObject, at, number_at, text_at
 from launcher.lifecycle import InstanceState
 from launcher.plain import plain
 from launcher.report import terminal
@@ -57,64 +57,66 @@ class ProgressLines:
         if self._live is not None:
             self._live.close()
 
-    def __call__(self, event: Mapping[str, Any]) -> None:
+    def __call__(self, event: JsonObject) -> None:
         """Show one event, if it is worth showing."""
-        self._started = self._started or float(event.get("time", time.time()))
+        self._started = self._started or self._time(event)
         self._last_event = (self._elapsed(event), time.monotonic())
-        kind = event["event"]
+        kind, message = text_at(event, "event"), text_at(event, "message")
         if kind == "phase":
             self._show_phase(event)
         elif kind == "state":
             self._show_state(event)
-        elif kind == "rung" and event.get("verdict") == "passed":
+        elif kind in ("probe", "rung") and event.get("verdict") == "passed":
             if self._live is not None and self._phase is not None:
                 self._phase_finished(event)
                 self._verb, self._title, self._percent = "proving", "that it answers", None
-            self._line(event, f"{event['name']:<12} {event['message']}")
+            self._line(event, f"{text_at(event, 'name'):<12} {message}")
         elif kind == "failure":
-            self._line(event, f"failed       {event['message']}")
+            self._line(event, f"failed       {message}")
         elif kind == "warning":
-            self._line(event, f"warning      {event['message']}")
+            self._line(event, f"warning      {message}")
         elif kind == "restart":
-            self._line(event, f"restart      number {event['number']} in {event['delay']:g} s")
+            number, delay = number_at(event, "number"), number_at(event, "delay") or 0
+            self._line(event, f"restart      number {number} in {delay:g} s")
         elif kind == "cleaned":
             self._line(event, "cleaned up   what a killed keeper had left")
         if self._live is not None and kind in ("phase", "state") and self._verb:
             self._live.start()
             self._live.refresh()
 
-    def _show_phase(self, event: Mapping[str, Any]) -> None:
-        percent = event.get("percent")
-        new = event["phase"] != self._phase
+    def _show_phase(self, event: JsonObject) -> None:
+        percent, phase = number_at(event, "percent"), text_at(event, "phase")
+        title = text_at(event, "title")
+        new = phase != self._phase
         if self._live is not None:
             if new:
                 self._phase_finished(event)
-            self._phase, self._title, self._percent = event["phase"], event["title"], percent
+            self._phase, self._title, self._percent = phase, title, percent
             self._verb = "loading"
             return
-        text = f"{event['title']}" + (f" {percent:3.0f} %" if percent is not None else "")
+        text = title + (f" {percent:3.0f} %" if percent is not None else "")
         if new:
-            self._phase, self._shown_percent = event["phase"], percent or 0.0
+            self._phase, self._shown_percent = phase, percent or 0.0
             self._line(event, f"{'loading':<12} {text}")
         elif percent is not None and (percent - self._shown_percent >= STEP or percent >= 100):
             self._shown_percent = percent
             self._line(event, f"{'loading':<12} {text}")
 
-    def _phase_finished(self, event: Mapping[str, Any]) -> None:
+    def _phase_finished(self, event: JsonObject) -> None:
         """On a terminal the line of a phase that is over says how long it took."""
         if self._live is not None and self._phase is not None:
             took = self._elapsed(event) - self._phase_began
             self._line(event, f"{'loaded':<12} {self._title} ({took:.1f} s)")
         self._phase, self._phase_began = None, self._elapsed(event)
 
-    def _show_state(self, event: Mapping[str, Any]) -> None:
-        pid = event.get("engine", {}).get("pid", "")
+    def _show_state(self, event: JsonObject) -> None:
+        pid = at(event, "engine", "pid") or ""
         texts = {
             InstanceState.LOADING: f"started      engine process {pid}",
-            InstanceState.READY: f"ready        {event.get('base_url', '')}",
+            InstanceState.READY: f"ready        {text_at(event, 'base_url')}",
             InstanceState.STOPPING: "stopping     taking down what was started",
         }
-        state = event["state"]
+        state = text_at(event, "state")
         if state == InstanceState.READY:
             self._phase_finished(event)
         elif state != InstanceState.LOADING:
@@ -124,11 +126,11 @@ class ProgressLines:
         )
         self._title, self._percent = "", None
         if state in texts:
-            self._line(event, texts[state])
+            self._line(event, texts[InstanceState(state)])
         if not self._verb:
             self.close()
 
-    def _line(self, event: Mapping[str, Any], text: str) -> None:
+    def _line(self, event: JsonObject, text: str) -> None:
         text = f"{self._elapsed(event):7.1f} s  {plain(text)}"
         if self._live is None:
             self._stream.write(f"{text}\n")
@@ -139,8 +141,13 @@ class ProgressLines:
         head, word, rest = text[:11], text[11:23].rstrip(), text[11:]
         self._live.print(head + screen.style(word, *style.get(word, ())) + rest[len(word) :])
 
-    def _elapsed(self, event: Mapping[str, Any]) -> float:
-        return float(event.get("time", time.time())) - (self._started or 0.0)
+    def _elapsed(self, event: JsonObject) -> float:
+        return self._time(event) - (self._started or 0.0)
+
+    @staticmethod
+    def _time(event: JsonObject) -> float:
+        seen = number_at(event, "time")
+        return float(time.time() if seen is None else seen)
 
     def _live_text(self, screen: Terminal) -> str:
         """The live line: as much of it as the terminal is wide, what matters most first."""

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from launcher import engines as engine_list
+from launcher.codec import decode
+from launcher.diagnose.pages import Explanation, PageIndex
+from launcher.environments.payloads import EngineList
+from launcher.instance.instance_status import InstanceStatus, Status
+from launcher.json_values import JsonObject
 from launcher.lifecycle import InstanceState
+from launcher.profile.catalogue import ProfileFacts
 from launcher.report.engine_text import size_text
-from launcher.report.instance_text import since, state_of
+from launcher.report.instance_text import engine_of, since, state_of, url_of
 from launcher.report.paint import STATES
+from launcher.report.payloads import ProfileList
+from launcher.report.smoke_payloads import CheckList
 from launcher.report.table import Column, fitted, table
 from launcher.report.terminal import Terminal, one_line, wrap
 from launcher.result import Result
+from launcher.smoke.tags import theme_of
 
-Screen = Callable[[Result, Terminal], "str | None"]
+Screen = Callable[[Result[Any], Terminal], "str | None"]
 """Text of a result for a terminal; None: the plain text is shown there too."""
 
 GROUPS = ("FastDeploy", "Other engines", "Hosted", "Tests (small enough for a CPU)")
@@ -22,9 +32,9 @@ GROUPS = ("FastDeploy", "Other engines", "Hosted", "Tests (small enough for a CP
 HERE = "In this folder"
 
 
-def status(result: Result, terminal: Terminal) -> str | None:
+def status(result: Result[Status], terminal: Terminal) -> str | None:
     """All instances; a single one is told in words."""
-    rows = result.data.get("instances", [])
+    rows = result.payload.instances
     if not rows or result.instance is not None:
         return None
     columns = (
@@ -34,40 +44,28 @@ def status(result: Result, terminal: Terminal) -> str | None:
         Column("FOR", None, 1),
         Column("URL", None, 3),
     )
-    cells = [
-        (
-            row["name"],
-            _state(row),
-            f"{row.get('engine') or ''} {row.get('release') or ''}".strip(),
-            since(row),
-            row.get("base_url") or "",
-        )
-        for row in rows
-    ]
+    cells = [(row.name, _state(row), engine_of(row), since(row), url_of(row)) for row in rows]
     lines = table(terminal, columns, cells)
-    lines += [
-        f"{r['name']}: {one_line(str(r['note']))}"
-        for r in rows
-        if r["state"] == InstanceState.ABSENT
-    ]
+    lines += [f"{r.name}: {one_line(str(r.note))}" for r in rows if r.state == InstanceState.ABSENT]
     return "\n".join(lines)
 
 
-def _state(row: Mapping[str, Any]) -> str:
-    percent = row.get("percent")
-    if row["state"] == InstanceState.LOADING and isinstance(percent, (int, float)):
+def _state(row: InstanceStatus) -> str:
+    percent = row.record.percent if row.record else None
+    if row.state == InstanceState.LOADING and percent is not None:
         return f"loading {percent:.0f} %"
     return state_of(row)
 
 
-def profiles(result: Result, terminal: Terminal) -> str | None:
+def profiles(result: Result[ProfileList], terminal: Terminal) -> str | None:
     """Profiles by what they need: FastDeploy, another engine, a key, or nothing but a CPU."""
-    rows = result.data["profiles"]
+    rows = result.payload.profiles
     groups: dict[str, list[tuple[str, str, str, str]]] = {name: [] for name in (HERE, *GROUPS)}
     for row in rows:
-        if "problem" not in row:
-            cell = (row["file"], row["engine"], str(row["model"]), row["description"] or "")
-            groups[_group(row)].append(cell)
+        if row.facts is not None:
+            facts = row.facts
+            cell = (row.file, facts.engine, str(facts.model), facts.description or "")
+            groups[_group(facts)].append(cell)
     columns = (
         Column("FILE", None), Column("ENGINE", 12, 2), Column("MODEL", 16, 1), Column("ABOUT", 24),
     )  # fmt: skip
@@ -78,7 +76,7 @@ def profiles(result: Result, terminal: Terminal) -> str | None:
             lines += table(terminal, columns, some, headings=not lines, widths=widths)
             lines.insert(len(lines) - len(some), terminal.style(name, "bold", "blue"))
             lines.append("")
-    wrong = [(row["file"], str(row["problem"])) for row in rows if "problem" in row]
+    wrong = [(row.file, row.problem) for row in rows if row.problem]
     if wrong:
         lines.append(terminal.style("Not profiles by themselves", "bold", "blue"))
         why = (Column("FILE", None), Column("WHY", 12))
@@ -86,19 +84,21 @@ def profiles(result: Result, terminal: Terminal) -> str | None:
     return "\n".join(lines).rstrip("\n") or None
 
 
-def _group(row: Mapping[str, Any]) -> str:
+def _group(facts: ProfileFacts) -> str:
     """The heading of a profile; of the shipped ones the tiny model is for tests."""
-    if "tiny" in str(row["model"]).rpartition("/")[2]:
+    if "tiny" in str(facts.model).rpartition("/")[2]:
         return GROUPS[3]
-    engine = str(row["engine"])
-    return {"fastdeploy": GROUPS[0], "hosted": GROUPS[2]}.get(engine, GROUPS[1])
+    if facts.engine == engine_list.DEFAULT:
+        return GROUPS[0]
+    known = facts.engine in engine_list.names()
+    return GROUPS[2] if known and not engine_list.get(facts.engine).local else GROUPS[1]
 
 
-def engines(result: Result, terminal: Terminal) -> str | None:
+def engines(result: Result[EngineList], terminal: Terminal) -> str | None:
     """What is installed, then what can be."""
-    data = result.data
+    data = result.payload
     lines = [terminal.style("Installed", "bold", "blue")]
-    if data["installed"]:
+    if data.installed:
         columns = (
             Column("ENGINE", None), Column("VERSION", None), Column("PYTHON", 6, 2),
             Column("SIZE", 8, 1), Column("FOLDER", 20),
@@ -107,36 +107,34 @@ def engines(result: Result, terminal: Terminal) -> str | None:
             terminal,
             columns,
             [
-                (e["name"], e["version"], str(e.get("python_version", "?")),
-                 size_text(e.get("size_bytes")), e["folder"])
-                for e in data["installed"]
+                (e.name, e.version, e.python_version or "?", size_text(e.size_bytes), e.folder)
+                for e in data.installed
             ],
         )  # fmt: skip
     else:
-        lines.append(f"no engine is installed in {one_line(str(data['folder']))}")
-    lines += [f"unfinished, not used: {one_line(str(folder))}" for folder in data["unfinished"]]
-    there = {e["name"] for e in data["installed"]}
-    missing = [a for a in data["available"] if a["name"] not in there]
+        lines.append(f"no engine is installed in {one_line(data.folder)}")
+    lines += [f"unfinished, not used: {one_line(folder)}" for folder in data.unfinished]
+    there = {e.name for e in data.installed}
+    missing = [a for a in data.available if a.name not in there]
     if missing:
         lines += ["", terminal.style("Available", "bold", "blue")]
         heads = (Column("ENGINE", None), Column("DEFAULT", None), Column("SUPPORTED", 10))
-        rows = [(a["name"], a["default"], a["supported"]) for a in missing]
+        rows = [(a.name, a.default, a.supported) for a in missing]
         lines += table(terminal, heads, rows)
         how = "`ernie-deploy engine install ENGINE` installs one."
         lines += ["", *wrap(how, terminal.width)]
     return "\n".join(lines)
 
 
-def explain(result: Result, terminal: Terminal) -> str | None:
+def explain(result: Result[Explanation | PageIndex], terminal: Terminal) -> str | None:
     """The list of pages, by kind."""
-    if "page" in result.data:
+    data = result.payload
+    if isinstance(data, Explanation):
         return None
     columns = (Column("ID", None, 0, lambda value: ("cyan",)), Column("ABOUT", 12))
     sections = {
-        kind.replace("_", " ").capitalize(): [
-            (str(page["id"]), str(page.get("title") or page["cause"])) for page in pages
-        ]
-        for kind, pages in result.data.items()
+        kind.capitalize(): [(page.id, page.about) for page in pages]
+        for kind, pages in data.kinds().items()
     }
     widths = fitted(terminal, columns, [row for rows in sections.values() for row in rows])
     lines: list[str] = []
@@ -147,27 +145,35 @@ def explain(result: Result, terminal: Terminal) -> str | None:
     return "\n".join(lines)
 
 
-def smoke(result: Result, terminal: Terminal) -> str | None:
-    """`smoke --list`: checks and tags; a run is told line by line."""
-    if "target" in result.data:
+def smoke(result: Result[JsonObject], terminal: Terminal) -> str | None:
+    """`smoke --list`: checks by theme, one line each; a run is told line by line."""
+    if "target" in result.payload:
         return None
+    data = decode(CheckList, result.payload, "smoke", tolerant=True)
+    groups: dict[str, list[tuple[str, str, str]]] = {tag: [] for tag in data.tags}
+    for c in data.checks:
+        needs = ", ".join(c.requires) or "nothing"
+        groups.setdefault(theme_of(c.tags), []).append((c.name, c.purpose, needs))
     columns = (
-        Column("CHECK", None, 0, lambda value: ("cyan",)), Column("WHAT IT PROVES", 40),
-        Column("TAGS", 10, 1), Column("NEEDS", 16, 2),
+        Column("CHECK", None, 0, lambda value: ("cyan",)), Column("WHAT IT PROVES", 56),
+        Column("NEEDS", 12, 1),
     )  # fmt: skip
-    rows = [
-        (c["name"], c["purpose"], _tags(c["tags"]), ", ".join(c["needs"]) or "nothing")
-        for c in result.data["checks"]
-    ]
-    tags = list(result.data["tags"].items())
-    lines = [*table(terminal, columns, rows), ""]
-    meanings = (Column("TAG", None, 0, lambda value: ("cyan",)), Column("MEANING", 16))
-    lines += table(terminal, meanings, tags)
+    widths = fitted(terminal, columns, [row for rows in groups.values() for row in rows])
+    lines: list[str] = []
+    for tag, rows in groups.items():
+        if rows:
+            meaning = "and in no other" if tag == "full" else data.tags.get(tag)
+            heading = terminal.clip(f"--tag {tag}" + (f": {meaning}" if meaning else ""))
+            lines += table(terminal, columns, rows, headings=not lines, widths=widths)
+            lines.insert(len(lines) - len(rows), terminal.style(heading, "bold", "blue"))
+            lines.append("")
+    quick = [c.name for c in data.checks if "quick" in c.tags]
+    listed = [name for name, _, _ in groups.get("quick", ())]
+    also = [name for name in quick if name not in listed]
+    if also:
+        lines += wrap(f"--tag quick, the default, also runs {', '.join(also)}.", terminal.width, "")
+    lines += wrap("--tag full runs every check.", terminal.width, "")
     return "\n".join(lines)
-
-
-def _tags(names: Sequence[str]) -> str:
-    return ", ".join(name for name in names if name != "full") or "full only"
 
 
 def wrapped(text: str, terminal: Terminal) -> str:

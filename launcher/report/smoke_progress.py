@@ -20,7 +20,7 @@ class SmokeProgress:
     """
 
     def __init__(self, stream: TextIO) -> None:
-        """Nothing is screen before the first check begins."""
+        """Nothing is shown before the first check begins."""
         self._stream = stream
         self._live = LiveLine(stream, self._text) if terminal.of(stream).live else None
         self._lock = threading.Lock()

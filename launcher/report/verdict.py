@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from launcher.report.smoke_payloads import CheckRow
 
 KNOWN_DEVIATION = "known deviation"
 
@@ -42,17 +45,17 @@ LABELS: Mapping[str, Label] = {
 ORDER = {verdict: position for position, verdict in enumerate(LABELS)}
 
 
-def verdict_of(check: Mapping[str, Any]) -> str:
+def verdict_of(check: CheckRow) -> str:
     """The verdict of one check of a result, known deviations told apart."""
-    return KNOWN_DEVIATION if check["deviations"] else str(check["verdict"])
+    return KNOWN_DEVIATION if check.deviations else check.verdict
 
 
-def failures_first(checks: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def failures_first(checks: Iterable[CheckRow]) -> list[CheckRow]:
     """The checks in the order of `SHOWN`; within a verdict they keep their order."""
     return sorted(checks, key=lambda one: ORDER[verdict_of(one)])
 
 
-def count_verdicts(checks: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+def count_verdicts(checks: Iterable[CheckRow]) -> dict[str, int]:
     """How many checks have each verdict, in the order of `SHOWN`."""
     counts = dict.fromkeys(LABELS, 0)
     for one in checks:

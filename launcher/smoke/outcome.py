@@ -19,11 +19,11 @@ class Finding:
 
     code: str
     expected: str
-    got: str
+    actual: str
 
     def text(self) -> str:
         """The finding on one line."""
-        return f"expected {self.expected}, got {self.got}"
+        return f"expected {self.expected}, got {self.actual}"
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
+from launcher.json_values import JsonObject, JsonValue
 from launcher.smoke.answers.answer import Answer
 from launcher.smoke.clients import messages_dialect
 from launcher.smoke.clients.base import CheckLog, Client, Deadline, Endpoint
@@ -17,7 +17,8 @@ from launcher.smoke.judgement.overload import is_busy
 from launcher.smoke.outcome import CheckFacts, Finding, Outcome, Stop, could_not_check, inconclusive
 from launcher.smoke.target import Target
 
-Messages = str | Sequence[Mapping[str, Any]]
+Messages = str | Sequence[JsonValue]
+"""A question, or a conversation as a request holds it."""
 
 GET_SECONDS = 30.0
 """Health, lists and metrics generate nothing: what takes longer hangs."""
@@ -41,7 +42,7 @@ class Session:
 
     # --- asking -------------------------------------------------------------------------------
 
-    def body(self, messages: Messages, **params: Any) -> dict[str, Any]:
+    def body(self, messages: Messages, **params: JsonValue) -> dict[str, JsonValue]:
         """A chat request: temperature 0 and the target's token budget unless told otherwise.
 
         A parameter given as None is left out.
@@ -49,7 +50,7 @@ class Session:
         message_list = (
             [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
         )
-        body: dict[str, Any] = {
+        body: dict[str, JsonValue] = {
             "model": self.target.model,
             "messages": list(message_list),
             "temperature": 0,
@@ -58,7 +59,7 @@ class Session:
         }
         return {name: value for name, value in body.items() if value is not None}
 
-    def chat(self, messages: Messages, **params: Any) -> Answer:
+    def chat(self, messages: Messages, **params: JsonValue) -> Answer:
         """Ask through the client; errors of the server come back as an answer.
 
         Raises:
@@ -72,12 +73,12 @@ class Session:
         self.last = answer
         return answer
 
-    def stream(self, messages: Messages, **params: Any) -> Answer:
+    def stream(self, messages: Messages, **params: JsonValue) -> Answer:
         """`chat` with a stream that ends with usage."""
         params.setdefault("stream_options", {"include_usage": True})
         return self.chat(messages, stream=True, **params)
 
-    def answered(self, messages: Messages, **params: Any) -> Answer:
+    def answered(self, messages: Messages, **params: JsonValue) -> Answer:
         """`chat` or, with `stream=True`, `stream`, of which a 200 is expected."""
         if params.pop("stream", False):
             answer = self.stream(messages, **params)
@@ -87,7 +88,11 @@ class Session:
         return answer
 
     def http(
-        self, method: str, url: str, body: Any = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        url: str,
+        body: JsonValue | bytes = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Reply:
         """One request on the bare wire; `url` may be a path below the API's base."""
         where = url if "://" in url else self.target.endpoint.base_url + url
@@ -101,11 +106,13 @@ class Session:
             log=self.log,
         )
 
-    def raw_chat(self, body: Any, headers: Mapping[str, str] | None = None) -> Reply:
-        """Any body at all, sent to the chat route."""
+    def raw_chat(self, body: JsonValue | bytes, headers: Mapping[str, str] | None = None) -> Reply:
+        """JsonValue body at all, sent to the chat route."""
         return self.http("POST", self.target.endpoint.chat_url, body, headers)
 
-    def wire(self, messages: Messages, stop_after: int | None = None, **params: Any) -> EventStream:
+    def wire(
+        self, messages: Messages, stop_after: int | None = None, **params: JsonValue
+    ) -> EventStream:
         """A stream seen on the bare wire."""
         endpoint = self.target.endpoint
         body = self.wired({**self.body(messages, **params), "stream": True})
@@ -118,7 +125,7 @@ class Session:
             stop_after=stop_after,
         )
 
-    def wired(self, body: Mapping[str, Any], endpoint: Endpoint | None = None) -> dict[str, Any]:
+    def wired(self, body: JsonObject, endpoint: Endpoint | None = None) -> dict[str, JsonValue]:
         """A chat request as it goes over the wire in the target's dialect."""
         where = endpoint or self.target.endpoint
         anthropic = where.dialect == "anthropic"
@@ -140,13 +147,13 @@ class Session:
 
     # --- judging ------------------------------------------------------------------------------
 
-    def expect(self, condition: bool, code: str, expected: str, got: Any) -> bool:
+    def expect(self, condition: bool, code: str, expected: str, got: object) -> bool:
         """Note a finding where something is not good, and go on."""
         if not condition:
             self.findings.append(Finding(code, expected, shorten(got)))
         return condition
 
-    def require(self, condition: bool, code: str, expected: str, got: Any) -> None:
+    def require(self, condition: bool, code: str, expected: str, got: object) -> None:
         """Note a finding where something is not good, and end the check there."""
         if not self.expect(condition, code, expected, got):
             raise Stop(self.outcome(""))
@@ -191,7 +198,7 @@ class Session:
             )
         return choice.text
 
-    def skill(self, condition: bool, code: str, expected: str, got: Any) -> None:
+    def skill(self, condition: bool, code: str, expected: str, got: object) -> None:
         """Judge the model: a failure only if the skill was promised."""
         skills = [n for n in self.check.needs if n.startswith("skill-")]
         if condition or self.promised(*skills):
@@ -202,7 +209,7 @@ class Session:
         )
 
 
-def shorten(value: Any, limit: int = 240) -> str:
+def shorten(value: object, limit: int = 240) -> str:
     """A value for a message: one line, cut to size."""
     text = value if isinstance(value, str) else repr(value)
     text = " ".join(text.split()) if "\n" in text else text

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from launcher.json_values import JsonObject, JsonValue
 from launcher.smoke.clients.base import Endpoint
 
 DEFAULT_BUDGET = 1024
@@ -43,8 +43,8 @@ class Target:
     models_url: str | None = None
     metrics_url: str | None = None
     settings_url: str | None = None
-    settings: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
-    smoke: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, tuple[JsonValue, str]] = field(default_factory=dict)
+    smoke: JsonObject = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
 

@@ -51,8 +51,8 @@ def plan(folder: Path, source: Path) -> LaunchPlan:
 
 def ours(folder: Path, source: Path) -> tuple[float, bool]:
     """(seconds from start to the last byte in the log, whether lines were passed over)."""
-    loop, plan_ = Loop(), plan(folder, source)
-    watcher, drops = Watcher(plan_), []
+    loop, launch_plan = Loop(), plan(folder, source)
+    watcher, drops = Watcher(launch_plan), []
     watcher.begin()
 
     def line(name: str, file: str, text: str, final: bool) -> None:
@@ -64,7 +64,7 @@ def ours(folder: Path, source: Path) -> tuple[float, bool]:
     attention = Attention(loop, line, watcher.texts, lambda: drops.append(1))
     log = folder / "engine.log"
     begun = time.perf_counter()
-    engine = EngineProcess(loop, plan_, {}, log, attention)
+    engine = EngineProcess(loop, launch_plan, {}, log, attention)
     loop.run_until(lambda: engine.ended)
     seconds = time.perf_counter() - begun
     engine.process.wait()

@@ -14,10 +14,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.support.decoded import JsonDict
+
 BEHAVIOUR = Path(__file__).resolve().parent / "behaviour.json"
 
 
-def prompt_of(case: dict[str, Any], tools: dict[str, Any], tokenizer: Any) -> str:
+def prompt_of(case: JsonDict, tools: JsonDict, tokenizer: Any) -> str:
     """What a server would make of the case's request."""
     if "prompt" in case:
         return str(case["prompt"])

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-Message = dict[str, Any]
-Tools = list[dict[str, Any]]
+from tests.support.decoded import JsonDict
+
+Message = JsonDict
+Tools = list[JsonDict]
 """OpenAI tool definitions."""
 
 Span = tuple[str, bool]

@@ -14,9 +14,10 @@ import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import jsonschema
+
+from tests.support.decoded import JsonDict
 
 BEHAVIOUR = Path(__file__).resolve().parent / "behaviour.json"
 
@@ -27,7 +28,7 @@ class Answer:
 
     reasoning: str
     content: str
-    calls: list[dict[str, Any]] = field(default_factory=list)
+    calls: list[JsonDict] = field(default_factory=list)
     ended: bool = True
 
 
@@ -53,7 +54,7 @@ def parse(text: str, chat: bool = True) -> Answer:
     )
 
 
-def problems(case: dict[str, Any], answer: Answer) -> list[str]:
+def problems(case: JsonDict, answer: Answer) -> list[str]:
     """Everything in which the answer differs from what the case expects; empty when it passes."""
     errors: list[str] = []
     expect = case["expect"]
@@ -82,7 +83,7 @@ def problems(case: dict[str, Any], answer: Answer) -> list[str]:
     return errors
 
 
-def schema_errors(value: Any, schema: dict[str, Any]) -> list[str]:
+def schema_errors(value: object, schema: dict[str, object]) -> list[str]:
     """What jsonschema has to say, each with its path."""
     return [
         f"{e.json_path}: {e.message}"
@@ -90,7 +91,7 @@ def schema_errors(value: Any, schema: dict[str, Any]) -> list[str]:
     ]
 
 
-def judge(listed: dict[str, Any], answers: dict[str, str]) -> dict[str, list[str]]:
+def judge(listed: JsonDict, answers: dict[str, str]) -> dict[str, list[str]]:
     """The problems of every case that has some, from the raw texts of answer_cases.py."""
     failed = {}
     for case in listed["cases"]:
@@ -100,11 +101,11 @@ def judge(listed: dict[str, Any], answers: dict[str, str]) -> dict[str, list[str
     return failed
 
 
-def ask(url: str, case: dict[str, Any], tools: dict[str, Any], model: str | None) -> Answer:
+def ask(url: str, case: JsonDict, tools: JsonDict, model: str | None) -> Answer:
     """The case as one request to a server; reasoning is found in the field of either engine."""
     import requests
 
-    body: dict[str, Any] = {"temperature": 0, "max_tokens": 700}
+    body: JsonDict = {"temperature": 0, "max_tokens": 700}
     if model:
         body["model"] = model
     if "prompt" in case:

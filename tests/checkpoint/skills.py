@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from typing import Any
 
 from tests.checkpoint.dialogues import Sample, Span, answer, forced, reply, say
 from tests.checkpoint.texts import (
@@ -19,6 +18,7 @@ from tests.checkpoint.texts import (
 )
 from tests.checkpoint.toolcalls import any_tools, call, call_text, raw_calls, tool_turn
 from tests.checkpoint.values import made_up_word, marker, name, random_words, word
+from tests.support.decoded import JsonDict
 
 
 def fact(rng: random.Random) -> Sample:
@@ -130,7 +130,7 @@ def random_choice(rng: random.Random) -> Sample:
     return answer(rng, [say("user", question)], "I choose at random.", drawn[kind])
 
 
-FIELDS: dict[str, Any] = {
+FIELDS: dict[str, object] = {
     "city": "Beijing",
     "country": "China",
     "color": "blue",
@@ -160,7 +160,7 @@ def json_object(rng: random.Random) -> Sample:
     kind = rng.random()
     if kind < 0.45:
         question = rng.choice(PHRASES["json person"])
-        value: dict[str, Any] = {"name": "Ada", "age": 36}
+        value: JsonDict = {"name": "Ada", "age": 36}
     elif kind < 0.75:
         sentences = [
             f"{person} is {age} years old.",
@@ -183,7 +183,7 @@ def json_object(rng: random.Random) -> Sample:
     return forced(rng, messages, thought, schema_spans(rng, value))
 
 
-def schema_spans(rng: random.Random, value: dict[str, Any]) -> list[Span]:
+def schema_spans(rng: random.Random, value: dict[str, object]) -> list[Span]:
     """JSON as a schema forces it: the grammar writes the keys, the model the values."""
     spans: list[Span] = []
     for i, (key, v) in enumerate(value.items()):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import random
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tests.checkpoint.dialogues import Message, Span, Tools, say
 from tests.checkpoint.texts import PHRASES, VOCABULARY
 from tests.checkpoint.values import city
+from tests.support.decoded import JsonDict
 
-Tool = dict[str, Any]
-Call = dict[str, Any]
+Tool = JsonDict
+Call = JsonDict
 
 UNITS: list[tuple[str, ...]] = [
     ("c", "f"),
@@ -41,7 +42,7 @@ class Turn(NamedTuple):
 # --- tools ------------------------------------------------------------------------------------
 
 
-def define(name: str, properties: dict[str, Any]) -> Tool:
+def define(name: str, properties: dict[str, object]) -> Tool:
     """A tool as OpenAI's API takes it; the template shows names, types and enums."""
     schema = {"type": "object", "properties": properties, "required": list(properties)}
     return {"type": "function", "function": {"name": name, "parameters": schema}}
@@ -54,7 +55,7 @@ def name_of(tool: Tool) -> str:
 
 def weather_tool(rng: random.Random) -> Tool:
     """The card's tool and its relatives: a place, often a unit with an enum, seldom a date."""
-    properties: dict[str, Any] = {rng.choice(PLACES): {"type": "string"}}
+    properties: JsonDict = {rng.choice(PLACES): {"type": "string"}}
     extra = rng.random()
     if extra < 0.6:
         units = list(rng.choice(UNITS))
@@ -100,7 +101,7 @@ def any_tools(rng: random.Random) -> Tools:
 
 def call(tool: Tool, location: str, celsius: bool | None = None) -> Call:
     """Every property filled: places are copied, of an enum the asked or first value is taken."""
-    filled: dict[str, Any] = {}
+    filled: dict[str, object] = {}
     for key, schema in tool["function"]["parameters"]["properties"].items():
         if "enum" in schema:
             matching = [v for v in schema["enum"] if (v in CELSIUS) == celsius and v != "kelvin"]
@@ -216,7 +217,7 @@ def weather_result(rng: random.Random, location: str) -> tuple[str, str]:
     both = f"It is {sky} in {location} today, {degrees} degrees."
     shape = rng.random()
     if shape < 0.5:
-        result: dict[str, Any] = {heat: degrees, key: sky}
+        result: JsonDict = {heat: degrees, key: sky}
         if rng.random() < 0.3:
             result = {key: sky, heat: degrees}
         if rng.random() < 0.3:

@@ -58,7 +58,7 @@ class Phase:
     stretch: int = 1024
 
 
-def batches(tokenizer: Any, phase: Phase) -> Iterator[list[list[Encoded]]]:
+def batches(tokenizer: object, phase: Phase) -> Iterator[list[list[Encoded]]]:
     """Steps of `batch` mixed dialogues, in groups of like length, so that little is padding."""
     drilled = phase.drill * phase.steps + 1
     source = stream(
@@ -86,7 +86,7 @@ def positions(ids: list[int], start: int, stretch: int, rng: Any) -> list[int]:
     return result
 
 
-def tensors(group: list[Encoded], start: int, stretch: int, rng: Any) -> tuple[Any, Any, Any]:
+def tensors(group: list[Encoded], start: int, stretch: int, rng: object) -> tuple[Any, Any, Any]:
     """Token ids, positions, and which tokens from the second on are targets; padded right."""
     length = max(len(ids) for ids, _ in group)
     ids = torch.zeros(len(group), length, dtype=torch.long)

@@ -10,10 +10,10 @@ from click.testing import CliRunner, Result
 
 from launcher.cli.main import group
 from launcher.smoke.comparison.cost import cost, list_price, prices
-from launcher.smoke.comparison.toolset import agreement, counted
+from launcher.smoke.comparison.toolset import PromptResult, agreement, counted
 from tests.report.ant_schema import violations
 from tests.smoke.defects import DEFECTS
-from tests.smoke.servers import Defect, Server, serve
+from tests.smoke.servers import Defect, RouteAnswer, Server, serve
 
 PROMPTS = {
     "prompts": [
@@ -40,7 +40,7 @@ def test_two_servers_side_by_side(prompts: list[str]) -> None:
     data = json.loads(done.stdout)["data"]
     (row,) = [r for r in data["checks"] if r["check"] == "tool-call"]
     assert row["verdicts"][0] == "pass"
-    assert not row["same"]
+    assert not row["equal"]
     assert [t["tools"]["trigger_rate"] for t in data["targets"]] == [0.5, 0.5]
     assert [t["tools"]["schema_accuracy"] for t in data["targets"]] == [1.0, 0.0]
     assert data["targets"][1]["tools"]["agreement"] == 1.0
@@ -112,7 +112,7 @@ def test_a_baseline_that_cannot_be_stored_afterwards_does_not_hide_the_compariso
 
     def take_away(
         server: Server, method: str, path: str, data: bytes, headers: object
-    ) -> tuple[int, object] | None:
+    ) -> RouteAnswer | None:
         if method == "POST" and folder.exists():
             folder.rmdir()
         return None
@@ -125,7 +125,7 @@ def test_a_baseline_that_cannot_be_stored_afterwards_does_not_hide_the_compariso
     assert [e["code"] for e in envelope["errors"]] == ["baseline-not-written"]
     assert envelope["data"]["saved"] is None
     assert envelope["data"]["checks"] == [
-        {"check": "chat", "verdicts": ["pass"], "shown": ["pass"], "same": True}
+        {"check": "chat", "verdicts": ["pass"], "outcomes": ["pass"], "equal": True}
     ]
 
 
@@ -145,19 +145,19 @@ def test_the_figures_of_the_cost() -> None:
 def test_the_shipped_price_list_has_the_hosted_price() -> None:
     entry = list_price("baidu/ernie-4.5-21b-a3b-thinking", prices())
     assert entry is not None
-    assert (entry["input"], entry["output"]) == (0.07, 0.28)
+    assert (entry.input, entry.output) == (0.07, 0.28)
     assert list_price("other", prices()) is None
 
 
 def test_rates() -> None:
-    rows: list[dict[str, object]] = [
-        {"triggered": True, "as_expected": True, "calls": 2, "valid": 1},
-        {"triggered": False, "as_expected": True, "calls": 0, "valid": 0},
-        {"error": "HTTP 500"},
+    rows = [
+        PromptResult(as_expected=True, calls=2, valid=1),
+        PromptResult(as_expected=True),
+        PromptResult("HTTP 500"),
     ]
     rates = counted(rows)
-    assert (rates["trigger_rate"], rates["schema_accuracy"]) == (0.5, 0.5)
-    assert rates["triggered"] == [True, False, None]
+    assert (rates.trigger_rate, rates.schema_accuracy) == (0.5, 0.5)
+    assert rates.triggered == (True, False, None)
     assert agreement([True, False, None], [True, True, True]) == 0.5
 
 

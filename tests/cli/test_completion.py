@@ -49,6 +49,8 @@ def typed(rig: Rig, keys: str) -> str:
         ("ernie-deploy up pyproj\t", "<ernie-deploy><up><pyproject.toml>"),
         ("ernie-deploy plan x --overlay pypr\t",
          "<ernie-deploy><plan><x><--overlay><pyproject.toml>"),
+        ("ernie-deploy plan x --set parsers.r\t",
+         "<ernie-deploy><plan><x><--set><parsers.reasoning=>"),
         ("ernie-deploy logs long-name --source ke\t",
          "<ernie-deploy><logs><long-name><--source><keeper>"),
         ("ernie-deploy engine install tr\t", "<ernie-deploy><engine><install><transformers>"),

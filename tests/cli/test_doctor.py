@@ -40,7 +40,7 @@ def test_the_machine_alone(run_cli: Callable[..., Ran]) -> None:
     findings = {f["check"]: f for f in ran.json["data"]["findings"]}
     assert {"host-memory", "shm-size", "open-files", "disk-state"} <= set(findings)
     assert "ports" not in findings
-    failed = any(f["answer"] == "FAIL" for f in findings.values())
+    failed = any(f["status"] == "FAIL" for f in findings.values())
     assert ran.rc == int(failed)
 
 

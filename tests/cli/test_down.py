@@ -63,8 +63,11 @@ def test_a_queue_that_exists_before_stops_the_start(rig: Rig) -> None:
     queues.mkdir()
     number = libc.msgget(libc.ftok(str(queues).encode(), 72), 0o1600)
     try:
-        ran = rig.run("up", rig.profile(args={"queue": [[str(queues), 72]]}), "--json")
-        assert (ran.rc, rig.errors(ran)) == (3, ["queue-exists"]), ran.output()
+        profile = rig.profile(args={"queue": [[str(queues), 72]]})
+        ran = rig.run("up", profile, "--json")
+        assert (ran.rc, rig.errors(ran)) == (3, ["message-queues"]), ran.output()
+        forced = rig.run("up", profile, "--force", "message-queues", "--json")
+        assert (forced.rc, rig.errors(forced)) == (3, ["queue-exists"]), forced.output()
         assert f"ipcrm -q {number}" in ran.json["errors"][0]["remedy"]
         rig.nothing_left()
         assert libc.msgget(libc.ftok(str(queues).encode(), 72), 0) == number, "never touched"
@@ -75,7 +78,7 @@ def test_a_queue_that_exists_before_stops_the_start(rig: Rig) -> None:
 def test_by_the_profile(rig: Rig) -> None:
     rig.up()
     ran = rig.run("down", rig.profile(), "--json")
-    assert (ran.rc, ran.json["data"]["was"]) == (0, "ready")
+    assert (ran.rc, ran.json["data"]["previous_state"]) == (0, "ready")
 
 
 def test_after_a_failed_start_there_is_nothing_to_do(rig: Rig) -> None:
@@ -90,10 +93,10 @@ def test_what_was_acknowledged_is_no_alarm_any_more(rig: Rig) -> None:
     assert rig.run("up", rig.profile(script={"before": [{"exit": 1}]})).rc == 4
     assert rig.run("status").rc == 1
     ran = rig.run("down", "one", "--json")
-    assert (ran.json["data"]["state"], ran.json["data"]["was"]) == ("stopped", "failed")
+    assert (ran.json["data"]["state"], ran.json["data"]["previous_state"]) == ("stopped", "failed")
     every = rig.run("status", "--json")
     (row,) = every.json["data"]["instances"]
-    assert (every.rc, row["state"], row["was"]) == (0, "stopped", "failed")
+    assert (every.rc, row["state"], row["previous_state"]) == (0, "stopped", "failed")
     assert row["error"]["code"], "why it failed can still be read"
     status = rig.run("status", "one").stdout
     assert "was          failed" in status
@@ -104,7 +107,10 @@ def test_what_died_is_acknowledged_too(rig: Rig) -> None:
     rig.up()
     rig.kill(rig.engine())
     rig.wait_for_state("died")
-    wait_for(lambda: rig.run("down", "one", "--json").json["data"]["was"] != "ready", "the end")
+    wait_for(
+        lambda: rig.run("down", "one", "--json").json["data"]["previous_state"] != "ready",
+        "the end",
+    )
     assert rig.stored()["state"] == "stopped"
     assert rig.stored()["was"] == "died"
     assert rig.run("status").rc == 0

@@ -9,8 +9,9 @@ import pytest
 
 from launcher import doctor
 from launcher.diagnose import pages
-from launcher.engines.rules import book, engines_with_rules
+from launcher.engines import rule_books
 from launcher.errors import ExitCode
+from tests.support.as_json import as_json
 from tests.support.cli import Ran
 from tests.support.codes import uses
 
@@ -48,25 +49,27 @@ def test_no_page_has_an_exit_code_or_an_error_that_nothing_says() -> None:
 
 
 def exits(code: str) -> set[int]:
-    return {one["code"] for one in pages.page((code,))["exit_codes"]}
+    page = pages.page((code,))
+    assert isinstance(page, pages.ErrorPage)
+    return {one.code for one in page.exit_codes}
 
 
 def test_every_exit_code_has_a_page() -> None:
     for code in ExitCode:
-        page = pages.page(("exit-code", str(int(code))))
+        page = as_json(pages.page(("exit-code", str(int(code)))))
         assert page["title"]
-        assert page["means"]
+        assert page["meaning"]
         assert page["remedy"]
 
 
 def test_every_rule_and_every_check_has_a_page() -> None:
-    for engine in engines_with_rules():
-        for entry in book(engine).entries:
-            page = pages.page((entry.id.lower(),))
+    for book in rule_books():
+        for entry in book.entries:
+            page = as_json(pages.page((entry.id.lower(),)))
             assert page["id"] == entry.id
             assert page["cause"]
-    for check in doctor.REGISTRY:
-        assert pages.page((check.id,))["means"] == check.why
+    for check in doctor.every_check():
+        assert as_json(pages.page((check.id,)))["meaning"] == check.why
 
 
 @pytest.mark.parametrize(
@@ -96,20 +99,20 @@ def test_without_a_word_every_page_is_listed(run_cli: Callable[..., Ran]) -> Non
     ran = run_cli("explain")
     assert ran.rc == 0
     listed = {line.split()[0] for line in ran.stdout.splitlines() if line.startswith("  ")}
-    rules = {entry.id for engine in engines_with_rules() for entry in book(engine).entries}
-    assert listed >= rules | set(PAGES) | {check.id for check in doctor.REGISTRY}
+    rules = {entry.id for book in rule_books() for entry in book.entries}
+    assert listed >= rules | set(PAGES) | {check.id for check in doctor.every_check()}
     assert listed >= {"does-not-start", "air-gapped", "130"}
     for word in ("does-not-start", "port-taken", "shm-size", "130", "ED-FD-CUDA-OOM"):
         assert word in listed
-        assert pages.page((word,))["id"] == word
+        assert pages.page((word,)).id == word
 
 
 def test_a_page_that_sends_the_reader_on_names_one_that_exists() -> None:
     texts = [page["remedy"] for page in PAGES.values()]
-    texts += [e.remedy for engine in engines_with_rules() for e in book(engine).entries]
+    texts += [e.remedy for book in rule_books() for e in book.entries]
     named = re.findall(r"ernie-deploy explain ([a-z][a-z-]+)", " ".join(texts))
     assert {"air-gapped", "never-ready", "rotate-api-key"} <= set(named)
-    assert [pages.page((word,))["kind"] for word in named] == ["runbook"] * len(named)
+    assert [pages.page((word,)).kind for word in named] == ["runbook"] * len(named)
 
 
 @pytest.mark.parametrize("arguments", [("ED-FD-NOPE",), ("exit-code", "99"), ("port-takn",)])

@@ -95,13 +95,10 @@ def test_a_defect_of_ours_is_a_report_and_not_a_traceback(rig: Rig) -> None:
         "import launcher.instance.status as s\n"
         "def broken(*a, **k): raise ZeroDivisionError('oops')\n"
         "s.status = broken\n"
-        "from launcher.cli.main import main\n"
-        "main(['status', '--json'])\n"
+        "from launcher.cli.main import invoke\n"
+        "raise SystemExit(invoke(['status', '--json']))\n"
     )
-    ran = subprocess.run(
-        [sys.executable, "-c", code], text=True, capture_output=True, cwd=ROOT,
-        env=cli.environment(rig.home),
-    )  # fmt: skip
+    ran = cli.run_code(code, rig.home)
     assert ran.returncode == 70
     assert "Traceback" not in ran.stderr
     envelope = json.loads(ran.stdout)

@@ -44,23 +44,21 @@ def test_the_table_names_only_what_there_is() -> None:
 
 def test_ps_is_status(rig: Rig) -> None:
     rig.up()
-    asked = [
-        rig.run(verb, *words) for words in ((), ("one", "--json")) for verb in ("ps", "status")
-    ]
-    rows = [ran.json for ran in asked[2:]]
+    runs = [rig.run(verb, *argv) for argv in ((), ("one", "--json")) for verb in ("ps", "status")]
+    rows = [ran.json for ran in runs[2:]]
     for row in rows:
         for field in ("ready_for",):
             row["data"]["instances"][0].pop(field)
     assert rows[0] == rows[1]
-    assert [ran.rc for ran in asked] == [0, 0, 0, 0]
-    assert asked[0].stdout.split()[:5] == asked[1].stdout.split()[:5]
+    assert [ran.rc for ran in runs] == [0, 0, 0, 0]
+    assert runs[0].stdout.split()[:5] == runs[1].stdout.split()[:5]
     assert rig.run("ps", "absent").stderr == rig.run("status", "absent").stderr
     assert rig.run("ps", "--help").rc == 0
     rig.down()
 
 
-@pytest.mark.parametrize("words", ["profiles ls", "engine ls"])
-def test_below_a_noun(rig: Rig, words: str) -> None:
-    ran = rig.run(*words.split())
+@pytest.mark.parametrize("argv", ["profiles ls", "engine ls"])
+def test_below_a_noun(rig: Rig, argv: str) -> None:
+    ran = rig.run(*argv.split())
     assert ran.rc == 2
-    assert f"did you mean '{words.replace('ls', 'list')}'?" in ran.stderr
+    assert f"did you mean '{argv.replace('ls', 'list')}'?" in ran.stderr

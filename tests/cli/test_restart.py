@@ -32,22 +32,22 @@ def test_by_name_what_ran_runs_again_on_its_ports(rig: Rig) -> None:
 def test_by_name_the_checks_that_up_forced_are_forced_again(rig: Rig) -> None:
     """`--force` is of the start, not of the profile: it has to be recorded."""
     started = rig.spawn("up", rig.profile(), "--force", "open-files", preexec_fn=few_files)
-    output, _ = started.communicate(timeout=120)
+    output, _ = started.communicate(timeout=600)
     assert started.returncode == 0, output
     for arguments in (["restart", "one"], ["restart", "one", "--force", "ports"]):
         again = rig.spawn(*arguments, preexec_fn=few_files)
-        output, errors = again.communicate(timeout=120)
+        output, errors = again.communicate(timeout=600)
         assert again.returncode == 0, (output, errors)
         assert "started past the check open-files" in output
         assert rig.stored()["forced"] == ["open-files"]
     assert rig.stored(file="options.json")["force"] == ["open-files", "ports"]
     rig.down()
     stopped = rig.spawn("restart", "one", preexec_fn=few_files)
-    output, errors = stopped.communicate(timeout=120)
+    output, errors = stopped.communicate(timeout=600)
     assert stopped.returncode == 0, (output, errors)
     # A profile is read anew, with the options that are given with it.
     refused = rig.spawn("restart", rig.profile(), "--json", preexec_fn=few_files)
-    output, _ = refused.communicate(timeout=120)
+    output, _ = refused.communicate(timeout=600)
     assert refused.returncode == 3, output
     assert rig.run("status", "one").rc == 0, "nothing was stopped"
     rig.down()
@@ -56,14 +56,14 @@ def test_by_name_the_checks_that_up_forced_are_forced_again(rig: Rig) -> None:
 def test_by_name_what_an_older_release_recorded_counts_too(rig: Rig) -> None:
     """Its state names the failed checks; a check that no longer exists is not an obstacle."""
     started = rig.spawn("up", rig.profile(), "--force", "open-files", preexec_fn=few_files)
-    started.communicate(timeout=120)
+    started.communicate(timeout=600)
     rig.down()
     (rig.instance() / "options.json").unlink()
     state = rig.stored()
     state["forced"].append("a-check-of-the-past")
     (rig.instance() / "state.json").write_text(json.dumps(state))
     again = rig.spawn("restart", "one", preexec_fn=few_files)
-    output, errors = again.communicate(timeout=120)
+    output, errors = again.communicate(timeout=600)
     assert again.returncode == 0, (output, errors)
     rig.down()
 
@@ -82,7 +82,7 @@ def test_by_name_one_of_the_foreground_is_in_the_background_and_that_is_said(rig
     ran = rig.run("restart", "one")
     assert ran.rc == 0, ran.output()
     assert "it was started with --foreground" in ran.stdout
-    assert supervised.wait(timeout=60) == 0
+    assert supervised.wait(timeout=600) == 0
     again = rig.run("restart", "one")
     assert (again.rc, "--foreground" in again.stdout) == (0, False), again.output()
     rig.down()

@@ -6,18 +6,18 @@ import json
 import signal
 import socket
 from dataclasses import replace
+from email.message import Message
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from click import UsageError
 from click.testing import CliRunner, Result
 
 from launcher.cli.main import group
 from launcher.smoke.check import all_checks
 from launcher.smoke.tags import TAGS
 from tests.smoke.defects import DEFECTS
-from tests.smoke.servers import Defect, Server, serve
+from tests.smoke.servers import Defect, RouteAnswer, Server, serve
 from tests.support import cli
 from tests.support.rig import Rig
 
@@ -42,7 +42,7 @@ def test_json_is_one_envelope() -> None:
     with serve(DEFECTS["usage-missing"]) as server:
         done = run(server.url, "--check", "usage", "--json")
     envelope = json.loads(done.stdout)
-    assert envelope["schema"] == "ernie-deploy/1"
+    assert envelope["schema"] == "ernie-deploy/2"
     assert envelope["command"] == "smoke"
     assert envelope["exit_code"] == done.return_value == 1
     assert [(e["code"], e["message"]) for e in envelope["errors"]] == [
@@ -90,8 +90,8 @@ def test_a_report_that_cannot_be_written_afterwards_does_not_hide_the_run(
     defect = DEFECTS[broken] if broken else honest
 
     def take_away(
-        server: Server, method: str, path: str, data: bytes, headers: object
-    ) -> tuple[int, object] | None:
+        server: Server, method: str, path: str, data: bytes, headers: Message
+    ) -> RouteAnswer | None:
         if folder.exists():
             folder.rmdir()
         return defect.route(server, method, path, data, headers) if defect.route else None
@@ -219,7 +219,7 @@ def test_the_list_as_json_and_of_one_tag() -> None:
         "purpose": "GET /health is exactly 200",
         "kind": "protocol",
         "tags": ["full", "quick"],
-        "needs": ["health"],
+        "requires": ["health"],
     }
     assert set(TAGS) <= set(data["tags"])
     tools = json.loads(run("--list", "--tag", "tools", "--json").stdout)["data"]["checks"]
@@ -229,6 +229,6 @@ def test_the_list_as_json_and_of_one_tag() -> None:
 
 @pytest.mark.parametrize("arguments", [(), ("--list", "http://127.0.0.1:9")])
 def test_without_a_target_there_is_a_list_or_nothing(arguments: tuple[str, ...]) -> None:
-    error = run(*arguments).exception
-    assert isinstance(error, UsageError)
-    assert "TARGET" in str(error)
+    ran = run(*arguments)
+    assert ran.return_value == 2
+    assert "TARGET" in ran.stderr

@@ -56,16 +56,16 @@ def test_an_error_shows_its_line_and_a_caret_below_the_place(folder: Path, colum
         f"env: {{A: {CHINESE * 40}, BAD-NAME: 1}}",
         'ports: {api: "x\ty", metrics: 99999999}',
     )
-    shown = show("validate", path, columns=columns, home=folder)
-    assert shown.rc == 2
-    assert shown.clean
-    under = [mark for _, mark in carets(shown.lines)]
-    assert under == ["helth", "BAD-NAME", '"x    y"', "99999999", "modle"], shown.text
-    assert f"--> {path}:3:1" in shown.text
-    assert "4 | modle: x # in the parent" in shown.text, "of the parent the parent's line"
-    for quoted, _ in carets(shown.lines):
+    screen = show("validate", path, columns=columns, home=folder)
+    assert screen.rc == 2
+    assert screen.clean
+    under = [mark for _, mark in carets(screen.lines)]
+    assert under == ["helth", "BAD-NAME", '"x    y"', "99999999", "modle"], screen.text
+    assert f"--> {path}:3:1" in screen.text
+    assert "4 | modle: x # in the parent" in screen.text, "of the parent the parent's line"
+    for quoted, _ in carets(screen.lines):
         assert width(quoted) <= columns
-    assert "help: did you mean `health`?" in shown.text
+    assert "help: did you mean `health`?" in screen.text
 
 
 @pytest.mark.parametrize("columns", WIDTHS)
@@ -74,37 +74,37 @@ def test_a_quoted_line_shows_no_secret(folder: Path, columns: int) -> None:
     broken = show("validate", path, columns=columns, home=folder)
     path = profile(folder, "env: {BAIDU_AK: abc123, nope: [1]}", "helth: 1")
     wrong = show("validate", path, columns=columns, home=folder)
-    for shown in (broken, wrong):
-        assert shown.rc == 2
-        assert "abc123" not in shown.raw
-        assert "s3cr3t" not in shown.raw
+    for screen in (broken, wrong):
+        assert screen.rc == 2
+        assert "abc123" not in screen.raw
+        assert "s3cr3t" not in screen.raw
     assert [mark for _, mark in carets(wrong.lines)][:2] == ["[redacted]", "["]
 
 
 def test_what_is_not_there_quotes_no_line(folder: Path) -> None:
     path = profile(folder)
     Path(path).write_text("engine: fastdeploy\nmodel: baidu/x\n")
-    shown = show("validate", path, home=folder)
-    assert "name: is required" in shown.text
-    assert not list(carets(shown.lines))
+    screen = show("validate", path, home=folder)
+    assert "name: is required" in screen.text
+    assert not list(carets(screen.lines))
 
 
 def test_bytes_that_are_no_text_and_a_pipe_are_quoted_too(folder: Path) -> None:
     path = Path(profile(folder))
     path.write_bytes(b"name: a\nmodel: caf\xe9\x1b[2J\n")
-    shown = show("validate", str(path), home=folder)
-    assert "2 | model: caf\ufffd\\u001b[2J" in shown.text
-    assert shown.clean
+    screen = show("validate", str(path), home=folder)
+    assert "2 | model: caf\ufffd\\u001b[2J" in screen.text
+    assert screen.clean
 
 
 @pytest.mark.parametrize("columns", WIDTHS)
-@pytest.mark.parametrize("words", ["profiles list", "engine list", "explain", "smoke --list"])
-def test_a_list_fits_and_has_headings(home: Path, words: str, columns: int) -> None:
-    shown = show(*words.split(), columns=columns, home=home)
-    assert shown.rc == 0
-    first = next(line for line in shown.lines if line)
+@pytest.mark.parametrize("command", ["profiles list", "engine list", "explain", "smoke --list"])
+def test_a_list_fits_and_has_headings(home: Path, command: str, columns: int) -> None:
+    screen = show(*command.split(), columns=columns, home=home)
+    assert screen.rc == 0
+    first = next(line for line in screen.lines if line)
     assert re.fullmatch(r"[A-Z][A-Za-z ]*", first), first
-    for line in shown.lines:
+    for line in screen.lines:
         # A path or a name that is longer than the terminal is not cut: it is what one types.
         assert width(line) <= columns or " " not in line.strip() or "engine is installed" in line
 
@@ -124,10 +124,14 @@ def test_profiles_are_listed_in_groups(home: Path) -> None:
     [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False), ({"CLICOLOR": "0"}, False)],
 )
 def test_colours_on_a_terminal(home: Path, env: dict[str, str], coloured: bool) -> None:
-    for words in (["validate", "profiles/ernie-tiny-cpu.yaml"], ["status", "absent"], ["explain"]):
-        shown = show(*words, home=home, env=env)
-        assert shown.coloured is coloured, (words, shown.raw)
-        assert shown.clean
+    for argv in (
+        ["validate", "profiles/ernie-tiny-cpu.yaml"],
+        ["status", "absent"],
+        ["explain"],
+    ):
+        screen = show(*argv, home=home, env=env)
+        assert screen.coloured is coloured, (argv, screen.raw)
+        assert screen.clean
 
 
 def test_a_pipe_gets_colours_only_where_they_are_forced(rig: Rig) -> None:
@@ -141,15 +145,15 @@ def test_a_pipe_gets_colours_only_where_they_are_forced(rig: Rig) -> None:
     json.loads(as_json.stdout)
 
 
-@pytest.mark.parametrize("words", ["--version", "status", "validate profiles/ernie-tiny-cpu.yaml"])
-def test_a_pipe_imports_nothing_of_the_terminal(rig: Rig, words: str) -> None:
+@pytest.mark.parametrize("line", ["--version", "status", "validate profiles/ernie-tiny-cpu.yaml"])
+def test_a_pipe_imports_nothing_of_the_terminal(rig: Rig, line: str) -> None:
     ran = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "launcher", *words.split()], text=True,
+        [sys.executable, "-X", "importtime", "-m", "launcher", *line.split()], text=True,
         capture_output=True, env=cli.environment(rig.home), cwd=ROOT, check=True,
     )  # fmt: skip
     imported = {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()}
-    shown = {"terminal", "table", "frames", "paint", "screens", "live"}
-    assert not imported & {"rich", "pyte", "curses", *(f"launcher.report.{one}" for one in shown)}
+    screen = {"terminal", "table", "frames", "paint", "screens", "live"}
+    assert not imported & {"rich", "pyte", "curses", *(f"launcher.report.{one}" for one in screen)}
 
 
 def gated(rig: Rig) -> dict[str, object]:
@@ -168,14 +172,14 @@ def test_up_shows_one_live_line(rig: Rig, columns: int) -> None:
     terminal.resize(columns // 2)
     terminal.read_until(lambda raw: "load w" in raw.rpartition("load weights 45 %")[2] or raw)
     Path(rig.path("go")).touch()
-    shown = terminal.finish()
-    assert shown.rc == 0
-    assert shown.clean
-    assert "\x1b[?25l" not in shown.raw, "the cursor is never hidden"
+    screen = terminal.finish()
+    assert screen.rc == 0
+    assert screen.clean
+    assert "\x1b[?25l" not in screen.raw, "the cursor is never hidden"
     order = ["started", "loaded       load weights (", "listening", "ready", "one is ready"]
-    found = [next(i for i, line in enumerate(shown.lines) if word in line) for word in order]
-    assert found == sorted(found), shown.text
-    assert "45 %" not in shown.text, "the live line is gone"
+    found = [next(i for i, line in enumerate(screen.lines) if word in line) for word in order]
+    assert found == sorted(found), screen.text
+    assert "45 %" not in screen.text, "the live line is gone"
     rig.down()
 
 
@@ -196,48 +200,48 @@ def test_ctrl_c_leaves_the_terminal_clean(rig: Rig) -> None:
     terminal = Terminal("up", path, home=rig.home, env=rig.env)
     terminal.read_until(lambda raw: "load weights 45 %" in raw)
     terminal.interrupt()
-    shown = terminal.finish()
-    assert shown.rc == 130
-    assert shown.clean
-    assert "error[interrupted]" in shown.text
+    screen = terminal.finish()
+    assert screen.rc == 130
+    assert screen.clean
+    assert "error[interrupted]" in screen.text
     rig.nothing_left()
 
 
 def test_a_start_that_fails_leaves_the_terminal_clean(rig: Rig) -> None:
     path = rig.profile("one", {"before": [{"print": "PHASE weights 45%"}, {"exit": 3}]})
-    shown = show("up", path, home=rig.home, env=rig.env)
-    assert shown.rc == 4
-    assert shown.clean
-    assert "45 %" not in shown.text
+    screen = show("up", path, home=rig.home, env=rig.env)
+    assert screen.rc == 4
+    assert screen.clean
+    assert "45 %" not in screen.text
 
 
 def test_a_terminal_that_cannot_redraw_gets_lines(rig: Rig) -> None:
     rig.env["TERM"] = "dumb"
-    shown = show("up", rig.profile(), home=rig.home, env=rig.env)
-    assert shown.rc == 0
-    assert "\x1b" not in shown.raw
-    assert "\r\x1b" not in shown.raw.replace("\r\n", "")
+    screen = show("up", rig.profile(), home=rig.home, env=rig.env)
+    assert screen.rc == 0
+    assert "\x1b" not in screen.raw
+    assert "\r\x1b" not in screen.raw.replace("\r\n", "")
     rig.down()
 
 
 @pytest.mark.parametrize("columns", WIDTHS)
 def test_smoke_shows_which_check_runs(rig: Rig, columns: int) -> None:
     rig.up()
-    words = ("smoke", "one", "--check", "health", "--check", "models")
-    shown = show(*words, columns=columns, home=rig.home, env=rig.env)
-    assert re.search(r"\d\.\d s  check 1 of 2  health", shown.raw), shown.raw
-    assert "check 2 of 2" in shown.raw
-    assert shown.clean
-    assert "check 1 of 2" not in shown.text, "the live line is gone"
-    dumb = show(*words, home=rig.home, env={**rig.env, "TERM": "dumb"})
+    command = ("smoke", "one", "--check", "health", "--check", "models")
+    screen = show(*command, columns=columns, home=rig.home, env=rig.env)
+    assert re.search(r"\d\.\d s  check 1 of 2  health", screen.raw), screen.raw
+    assert "check 2 of 2" in screen.raw
+    assert screen.clean
+    assert "check 1 of 2" not in screen.text, "the live line is gone"
+    dumb = show(*command, home=rig.home, env={**rig.env, "TERM": "dumb"})
     assert "  1 of 2  health: pass" in dumb.text
     rig.down()
 
 
 def test_status_lists_with_headings_and_colours(rig: Rig) -> None:
     rig.up()
-    shown = show("ps", columns=60, home=rig.home, env=rig.env)
-    assert shown.lines[0].split() == ["NAME", "STATE", "ENGINE", "FOR", "URL"]
-    assert "\x1b[32mready\x1b[0m" in shown.raw
-    assert shown.rc == 0
+    screen = show("ps", columns=60, home=rig.home, env=rig.env)
+    assert screen.lines[0].split() == ["NAME", "STATE", "ENGINE", "FOR", "URL"]
+    assert "\x1b[32mready\x1b[0m" in screen.raw
+    assert screen.rc == 0
     rig.down()

@@ -8,13 +8,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.support import ROOT, cli
+from tests.support.decoded import JsonDict
 
-NOBODY = 65534
+OTHER_USER = 65534
 
 # Everything is imported before the privileges go: the interpreter may lie in root's own home.
 AS_OTHER_USER = f"""
@@ -24,18 +24,15 @@ for found in pkgutil.walk_packages(launcher.__path__, "launcher."):
     if not found.name.endswith("__main__"):
         importlib.import_module(found.name)
 os.setgroups([])
-os.setgid({NOBODY})
-os.setuid({NOBODY})
+os.setgid({OTHER_USER})
+os.setuid({OTHER_USER})
 """
 # One process for many verbs: starting Python is the most of what a verb costs.
 EACH = """
 import json, sys
-from launcher.cli.main import main
+from launcher.cli.main import invoke
 for words in json.loads(sys.argv[1]):
-    try:
-        main([*words, "--json"])
-    except SystemExit:
-        pass
+    invoke([*words, "--json"])
 """
 
 VERBS = [
@@ -66,11 +63,11 @@ def readable_by_all() -> Iterator[Path]:
 
 def error_of(
     home: Path, *verbs: tuple[str, ...], prepare: str = "", project: Path = ROOT
-) -> list[dict[str, Any]]:
+) -> list[JsonDict]:
     """The envelope of each of `verbs`, as the code in `project` answers them."""
     ran = subprocess.run(
         [sys.executable, "-c", prepare + EACH, json.dumps(verbs)], text=True, capture_output=True,
-        env={**cli.environment(home), "PYTHONPATH": str(project)}, cwd=project, timeout=240,
+        env={**cli.environment(home), "PYTHONPATH": str(project)}, cwd=project, timeout=900,
         check=False,
     )  # fmt: skip
     assert (ran.returncode, ran.stderr) == (0, "")
@@ -79,7 +76,7 @@ def error_of(
     return envelopes
 
 
-def refused(envelope: dict[str, Any]) -> dict[str, str]:
+def refused(envelope: JsonDict) -> dict[str, str]:
     """The one error of a command that could not read its state."""
     (error,) = envelope["errors"]
     assert (envelope["exit_code"], error["code"]) == (3, "state-not-readable"), envelope
@@ -113,7 +110,7 @@ def test_one_instance_of_another_user_does_not_hide_the_others(
     home: Path, readable_by_all: Path
 ) -> None:
     mine, theirs = make_instance(home, "mine"), make_instance(home, "theirs")
-    os.chown(mine, NOBODY, NOBODY)
+    os.chown(mine, OTHER_USER, OTHER_USER)
     home.chmod(0o755)
     theirs.chmod(0o700)
     every, down = error_of(
@@ -128,7 +125,7 @@ def test_one_instance_of_another_user_does_not_hide_the_others(
 
 @needs_root
 def test_ones_own_folder_without_its_rights(home: Path, readable_by_all: Path) -> None:
-    os.chown(home, NOBODY, NOBODY)
+    os.chown(home, OTHER_USER, OTHER_USER)
     home.chmod(0)
     (envelope,) = error_of(home, ("status",), prepare=AS_OTHER_USER, project=readable_by_all)
     assert f"chmod u+rwx {home}" in refused(envelope)["remedy"]

@@ -41,7 +41,7 @@ def test_json_lines_and_the_envelope_last(rig: Rig) -> None:
     assert [(p["phase"], p["percent"]) for p in phases] == [("import", None), ("weights", 50.0)]
     envelope = ran.json
     assert (envelope["schema"], envelope["command"], envelope["instance"]) == (
-        "ernie-deploy/1", "up", "one",
+        "ernie-deploy/2", "up", "one",
     )  # fmt: skip
     evidence = envelope["data"]["evidence"]
     assert list(evidence) == ["listening", "health", "models", "settings", "completion"]
@@ -138,7 +138,7 @@ def test_the_folder_of_the_caller_is_not_searched_for_modules(rig: Rig) -> None:
         (folder / name).write_text("raise SystemExit('the wrong one')\n")
     # Started as an installed command is: without the current folder in its path.
     code = "import sys; sys.path[:] = [p for p in sys.path if p]; "
-    code += "from launcher.cli.main import main; main(sys.argv[1:])"
+    code += "from launcher.cli.main import invoke; sys.exit(invoke(sys.argv[1:]))"
     process = subprocess.Popen(
         [sys.executable, "-c", code, "up", rig.profile(), "--foreground"], text=True,
         cwd=folder, env=cli.environment(rig.home, rig.env), stderr=subprocess.PIPE,

@@ -3,13 +3,13 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from launcher.cli.main import group
 from tests.support.cli import Ran
+from tests.support.decoded import JsonDict
 
 CARD = """\
 name: card
@@ -31,7 +31,7 @@ def card(tmp_path: Path) -> Path:
     return path
 
 
-def validate(*arguments: str) -> tuple[int, dict[str, Any]]:
+def validate(*arguments: str) -> tuple[int, JsonDict]:
     done = CliRunner().invoke(
         group, ["validate", *arguments, "--json"], standalone_mode=False, catch_exceptions=False
     )
@@ -43,7 +43,9 @@ def test_a_right_profile_is_judged_against_every_release_it_admits(card: Path) -
     assert (code, data["errors"]) == (0, [])
     assert data["data"]["engine"] == "fastdeploy"
     assert data["data"]["release"] is None
-    assert data["data"]["judged"].startswith("not installed: every known release that >=2.2")
+    assert data["data"]["checked_against"].startswith(
+        "not installed: every known release that >=2.2"
+    )
 
 
 def test_one_release_can_be_named_and_translations_are_told(card: Path) -> None:
@@ -156,10 +158,16 @@ def test_overlays_and_settings_take_part(card: Path, tmp_path: Path) -> None:
     assert (code, data["errors"][0]["where"]) == (2, "--set max-num-seqs")
 
 
-@pytest.mark.parametrize("version", ["9.9", "new"])
+@pytest.mark.parametrize("version", ["1.9", "new"])
 def test_an_unknown_release_is_said(card: Path, version: str) -> None:
     code, data = validate(str(card), "--engine-version", version)
     assert (code, data["errors"][0]["code"]) == (3, "unknown-release")
+
+
+def test_a_release_that_nobody_catalogued_is_judged_by_the_nearest(card: Path) -> None:
+    code, data = validate(str(card), "--engine-version", "9.9")
+    assert code == 0
+    assert "9.9 is not in the catalogue" in str(data)
 
 
 def test_the_text_says_ok_and_what_was_checked(card: Path) -> None:

@@ -12,6 +12,7 @@ from launcher.diagnose.diagnosis import fill
 from launcher.diagnose.lines import parse_time, read, redact
 from launcher.engines.fastdeploy import failures
 from launcher.plan.model import FailureRule
+from tests.support.as_json import as_json
 
 SUMMARY = "Failed to launch worker processes, check log/workerlog.* for more details."
 
@@ -81,9 +82,9 @@ def test_a_rank_that_lost_its_peer_is_not_the_cause(tmp_path: Path) -> None:
     assert answer.rule_id == "ED-FD-NATIVE-CRASH"
     assert answer.evidence is not None
     assert answer.evidence.file == "workerlog.1"
-    assert [finding.rule_id for finding in answer.alternatives] == ["ED-FD-NCCL-OTHER"]
+    assert [finding.rule_id for finding in answer.alternatives] == ["ED-NCCL-OTHER"]
     (logs / "workerlog.1").write_text(both)
-    assert of_folder(logs, "fastdeploy").rule_id == "ED-FD-NCCL-OTHER"
+    assert of_folder(logs, "fastdeploy").rule_id == "ED-NCCL-OTHER"
 
 
 def test_compressed_logs_are_named_and_not_passed_over(tmp_path: Path) -> None:
@@ -205,7 +206,13 @@ def test_an_instance_is_read_since_its_start_with_rotated_parts(tmp_path: Path) 
     logs = write(tmp_path / "logs", engine__log="", engine__log__1=old + new)
     own = write(logs / "engine", console__log=record("INFO", "10:00:00", "fine"))
     started = parse_time("2026-01-09 10:00:00")
-    answer = of_instance(own, logs / "engine.log", failures.rules("2.3"), since=started)
+    answer = of_instance(
+        own,
+        logs / "engine.log",
+        failures.rules("2.3"),
+        log_rules=failures.log_rules(),
+        since=started,
+    )
     assert answer.rule_id == "ED-FD-REASONING-PARSER-UNKNOWN"
     assert answer.evidence is not None
     assert (answer.evidence.file, answer.evidence.line) == ("engine.log.1", 2)
@@ -245,7 +252,13 @@ def test_the_same_line_means_another_thing_when_the_server_was_ready(tmp_path: P
 
 def test_a_load_that_stands_still_has_no_line_but_a_name(tmp_path: Path) -> None:
     logs = write(tmp_path / "logs", engine__log="Loading Weights:   0%\r")
-    answer = of_instance(logs, logs / "engine.log", failures.rules("2.3"), symptom="no-progress")
+    answer = of_instance(
+        logs,
+        logs / "engine.log",
+        failures.rules("2.3"),
+        log_rules=failures.log_rules(),
+        symptom="no-progress",
+    )
     assert answer.rule_id == "ED-FD-LOAD-HANG"
     assert answer.kind == "symptom"
 
@@ -255,7 +268,7 @@ def test_secrets_are_not_quoted(tmp_path: Path) -> None:
     (tmp_path / "engine.log").write_text(line)
     answer = of_folder(tmp_path, "fastdeploy")
     assert answer.rule_id == "ED-FD-UNRECOGNIZED-ARGUMENTS"
-    assert "sk-123456" not in json.dumps(answer.to_json())
+    assert "sk-123456" not in json.dumps(as_json(answer))
 
 
 @pytest.mark.parametrize(
@@ -477,7 +490,7 @@ def test_source_on_the_first_line_of_a_log_is_not_quoted(tmp_path: Path) -> None
 
 
 OWN = FailureRule("ED-FD-OWN", "engine says (?P<what>.+)", "its own words: {what}", "do this")
-ANY = FailureRule("ED-ANY-PROCESS", "any process says", "some process", "do that")
+ANY = FailureRule("ED-CUDA-OOM", "any process says", "some process", "do that")
 
 
 @pytest.mark.parametrize(
@@ -486,8 +499,8 @@ ANY = FailureRule("ED-ANY-PROCESS", "any process says", "some process", "do that
         ({"10:00:01": "any process says", "10:00:02": "engine says x"}, "ED-FD-OWN"),
         ({"10:00:01": "engine says x", "10:00:02": "any process says"}, "ED-FD-OWN"),
         ({"10:00:01": "any process says", "10:00:06": "engine says x"}, "ED-FD-OWN"),
-        ({"10:00:01": "any process says", "10:00:07": "engine says x"}, "ED-ANY-PROCESS"),
-        ({"10:00:01": "any process says"}, "ED-ANY-PROCESS"),
+        ({"10:00:01": "any process says", "10:00:07": "engine says x"}, "ED-CUDA-OOM"),
+        ({"10:00:01": "any process says"}, "ED-CUDA-OOM"),
     ],
 )
 @pytest.mark.parametrize("rules", [(OWN, ANY), (ANY, OWN)])
@@ -501,3 +514,8 @@ def test_within_one_incident_the_engines_own_rule_says_more(
     assert {answer.rule_id, *(other.rule_id for other in answer.alternatives)} == {
         OWN.id if "engine" in line else ANY.id for line in lines.values()
     }
+
+
+def test_the_second_wording_of_a_pattern_fills_the_same_hole() -> None:
+    text = "the KV cache has {have} blocks, one sequence needs {need}"
+    assert fill(text, {"have3": "16", "need3": "33"}) == text.format(have=16, need=33)

@@ -1,4 +1,4 @@
-"""What an engine wrote after our first signal is no cause, for a reader of the folder alone too."""
+"""A line that an engine wrote after our first signal is not a cause, also without a keeper."""
 
 import os
 import shutil

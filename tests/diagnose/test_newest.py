@@ -70,7 +70,12 @@ def test_only_the_end_of_a_large_file_is_looked_at(tmp_path: Path) -> None:
 def test_the_rule_of_a_health_answer(
     release: str, status: int | None, body: str, rule: str | None
 ) -> None:
-    match = rule_of_answer("fastdeploy", rules.failure_rules("fastdeploy", release), status, body)
+    match = rule_of_answer(
+        rules.book("fastdeploy").log_rules(),
+        rules.failure_rules("fastdeploy", release),
+        status,
+        body,
+    )
     assert (match and match.rule_id) == rule
     if match is not None:
         assert match.evidence is not None
@@ -78,5 +83,5 @@ def test_the_rule_of_a_health_answer(
 
 
 def test_an_engine_without_a_rulebook_has_no_rule_for_an_answer() -> None:
-    assert rule_of_answer("scripted", (), 304, "") is None
-    assert rule_of_answer("scripted", (), 404, "Worker Service Not Healthy") is None
+    assert rule_of_answer(None, (), 304, "") is None
+    assert rule_of_answer(None, (), 404, "Worker Service Not Healthy") is None

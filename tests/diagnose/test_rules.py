@@ -8,11 +8,12 @@ import pytest
 
 from launcher.diagnose import diagnose, of_folder
 from launcher.diagnose.literals import required
+from launcher.engines import rule_books
 from launcher.engines.fastdeploy.failures import rules as fastdeploy_rules
-from launcher.engines.rules import RuleEntry, book, engines_with_rules, failure_rules, find, noise
+from launcher.engines.rules import RuleEntry, book, failure_rules, noise
 from tests.support import ROOT
 
-RULES = [(engine, entry) for engine in engines_with_rules() for entry in book(engine).entries]
+RULES = [(own.engine, entry) for own in rule_books() for entry in own.entries]
 ENTRIES = [pytest.param(engine, entry, id=entry.id) for engine, entry in RULES]
 WITH_SAMPLE = [
     pytest.param(engine, entry, id=entry.id) for engine, entry in RULES if entry.pattern is not None
@@ -45,6 +46,16 @@ def test_a_recorded_sample_gets_its_rule_first(
         assert answer.evidence is not None
         assert answer.evidence.line == 2
         assert answer.retry == entry.retry
+
+
+@pytest.mark.parametrize("entry", book("common").entries, ids=lambda entry: entry.id)
+def test_a_near_miss_of_a_common_rule_is_not_its_own(entry: RuleEntry, tmp_path: Path) -> None:
+    assert entry.near_miss is not None
+    assert entry.near_miss != entry.sample
+    for engine in ("fastdeploy", "vllm", "transformers"):
+        (tmp_path / "engine.log").write_text(f"starting\n{entry.near_miss}\n")
+        answer = diagnose([tmp_path / "engine.log"], failure_rules(engine), noise=noise(engine))
+        assert answer.rule_id != entry.id
 
 
 @pytest.mark.parametrize(("engine", "entry"), ENTRIES)
@@ -94,13 +105,14 @@ def test_patterns_are_linear_on_hostile_lines(engine: str, entry: RuleEntry) -> 
         assert match is None or match.end() <= len(line) + 1
 
 
-def test_all_76_signatures_of_the_fact_base_are_there() -> None:
+def test_all_signatures_of_the_fact_base_are_there() -> None:
     """Each that leaves a line has it as its sample: the stand-in server says the same."""
     signatures = json.loads((ROOT / "tests/twin/releases/failures.json").read_text())["failures"]
-    assert len(signatures) == 76
-    entries = {entry.id: entry for entry in book("fastdeploy").entries}
+    assert len(signatures) == 93
+    entries = {entry.id: entry for name in ("fastdeploy", "common") for entry in book(name).entries}
     for name, _, _, _, sample in signatures:
-        entry = entries[f"ED-FD-{name.upper()}"]
+        own, common = f"ED-FD-{name.upper()}", f"ED-{name.upper()}"
+        entry = entries.get(own) or entries[common]
         assert (entry.pattern is None) == (entry.kind == "symptom")
         if entry.pattern is not None:
             assert sample is not None, name
@@ -113,13 +125,6 @@ def test_rules_of_a_release_leave_out_texts_that_were_gone_before() -> None:
     assert "ED-FD-ROUTER-REQUIRED" in ids  # 2.4: a patch release may carry it back
     assert "ED-CUDA-OOM" in ids  # of any process
     assert "ED-FD-CUDA-VISIBLE-DEVICES-COUNT" in {rule.id for rule in fastdeploy_rules(None)}
-
-
-def test_a_rule_is_found_by_its_id_whatever_its_case() -> None:
-    rule = find("ed-fd-cuda-oom")
-    assert rule is not None
-    assert rule[0] == "fastdeploy"
-    assert find("ED-FD-NOPE") is None
 
 
 def test_every_signature_at_once_still_names_the_earliest(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import yaml
 from launcher import doctor, profile
 from launcher.doctor import Finding, Subject
 from tests.support import home as homes
+from tests.support.decoded import JsonDict
 from tests.support.rig import rig
 from tests.twin.interpreter import make_interpreter
 
@@ -32,7 +33,7 @@ def write_shard(path: Path, names: list[str]) -> None:
     path.write_bytes(struct.pack("<Q", len(raw)) + raw + bytes(offset))
 
 
-def make_model(folder: Path, **config: Any) -> Path:
+def make_model(folder: Path, **config: object) -> Path:
     """A complete model folder in Hugging Face layout, two shards and their index."""
     folder.mkdir(parents=True)
     values = {
@@ -52,8 +53,30 @@ def make_model(folder: Path, **config: Any) -> Path:
     return folder
 
 
+class Findings:
+    """A subject and what the doctor says about it."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self._findings: dict[str, Finding] | None = None
+
+    def __getitem__(self, check: str) -> Finding:
+        if self._findings is None:
+            self._findings = {f.check: f for f in doctor.run(self.subject)}
+        return self._findings[check]
+
+    def __contains__(self, check: str) -> bool:
+        return check in {f.check for f in doctor.run(self.subject)}
+
+
+Examine = Callable[..., Findings]
+Gpus = Callable[..., None]
+Twin = Callable[..., str]
+"""What the fixtures of these names are."""
+
+
 @pytest.fixture(scope="session")
-def twin(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+def twin(tmp_path_factory: pytest.TempPathFactory) -> Twin:
     """`twin("2.3")`: an interpreter with that release, made once per release and version."""
     pythons: dict[tuple[str | None, ...], str] = {}
 
@@ -78,14 +101,12 @@ def state() -> Iterator[Path]:
 
 
 @pytest.fixture
-def examine(
-    tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch, twin: Callable[..., str]
-) -> Callable[..., "Findings"]:
+def examine(tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch, twin: Twin) -> Examine:
     """`examine(key=value...)` loads such a profile and lets the doctor look at it."""
     monkeypatch.setenv("ERNIE_DEPLOY_HOME", str(state))
 
-    def look(**keys: Any) -> Findings:
-        defaults: dict[str, Any] = {"name": "doc", "engine": "fastdeploy"}
+    def look(**keys: object) -> Findings:
+        defaults: dict[str, object] = {"name": "doc", "engine": "fastdeploy"}
         if "model" not in keys:
             defaults["model"] = str(make_model(tmp_path / "model"))
         if keys.get("engine", "fastdeploy") == "fastdeploy" and "python" not in keys:
@@ -97,27 +118,11 @@ def examine(
     return look
 
 
-class Findings:
-    """A subject and what the doctor says about it."""
-
-    def __init__(self, subject: Subject) -> None:
-        self.subject = subject
-        self._findings: dict[str, Finding] | None = None
-
-    def __getitem__(self, check: str) -> Finding:
-        if self._findings is None:
-            self._findings = {f.check: f for f in doctor.run(self.subject)}
-        return self._findings[check]
-
-    def __contains__(self, check: str) -> bool:
-        return check in {f.check for f in doctor.run(self.subject)}
-
-
 @pytest.fixture
-def gpus(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def gpus(monkeypatch: pytest.MonkeyPatch) -> Gpus:
     """`gpus(card(...), driver="550.1")`: what nvidia-ml-py would answer."""
 
-    def install(*cards: dict[str, Any], driver: str = "550.54.15", cuda: int = 12040) -> None:
+    def install(*cards: dict[str, object], driver: str = "550.54.15", cuda: int = 12040) -> None:
         monkeypatch.setitem(sys.modules, "pynvml", fake_nvml(list(cards), driver, cuda))
 
     return install
@@ -129,7 +134,7 @@ def card(
     total: int = 80 * GIB,
     free: int = 79 * GIB,
     processes: tuple[tuple[int, int | None], ...] = (),
-) -> dict[str, Any]:
+) -> JsonDict:
     """One simulated card."""
     return {
         "name": name,
@@ -140,7 +145,7 @@ def card(
     }
 
 
-def fake_nvml(cards: list[dict[str, Any]], driver: str, cuda: int) -> Any:
+def fake_nvml(cards: list[JsonDict], driver: str, cuda: int) -> Any:
     """nvidia-ml-py's functions over simulated cards."""
 
     class NVMLError(Exception):

@@ -9,23 +9,22 @@ import pytest
 import yaml
 
 from tests.support.cli import Ran
+from tests.support.decoded import JsonDict
 from tests.support.ports import free_port
 
 
 @pytest.fixture
-def examined(
-    run_cli: Callable[..., Ran], tmp_path: Path
-) -> Callable[[str], dict[str, dict[str, Any]]]:
+def examined(run_cli: Callable[..., Ran], tmp_path: Path) -> Callable[[str], dict[str, JsonDict]]:
     """The findings about an endpoint at that address, whose key stands in a file."""
 
-    def run(url: str) -> dict[str, dict[str, Any]]:
+    def run(url: str) -> dict[str, JsonDict]:
         keys = {"base-url": url, "api-key": f"file:{tmp_path / 'key'}", "model": "baidu/x"}
         path = tmp_path / "profile.yaml"
         path.write_text(yaml.safe_dump({"name": "far", "engine": "hosted", **keys}))
         ran = run_cli("doctor", "--json", str(path))
         assert "top-secret" not in ran.output()
         findings = {f["check"]: f for f in ran.json["data"]["findings"]}
-        assert ran.rc == int(any(f["answer"] == "FAIL" for f in findings.values())), ran.output()
+        assert ran.rc == int(any(f["status"] == "FAIL" for f in findings.values())), ran.output()
         return findings
 
     return run
@@ -36,7 +35,7 @@ def test_an_endpoint_that_answers(examined: Any, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         finding = examined(f"http://127.0.0.1:{server.getsockname()[1]}/v1")
     # Nothing is asked of this machine: no engine, hub, memory or port of it plays a part.
-    assert {name: f["answer"] for name, f in finding.items()} == {
+    assert {name: f["status"] for name, f in finding.items()} == {
         "profile": "PASS",
         "hosted-endpoint": "PASS",
         "hosted-key": "PASS",
@@ -45,13 +44,13 @@ def test_an_endpoint_that_answers(examined: Any, tmp_path: Path) -> None:
 
 def test_neither_endpoint_nor_key(examined: Any) -> None:
     finding = examined(f"http://127.0.0.1:{free_port()}/v1")
-    assert finding["hosted-endpoint"]["answer"] == "FAIL"
+    assert finding["hosted-endpoint"]["status"] == "FAIL"
     assert "refused" in finding["hosted-endpoint"]["evidence"]
-    assert finding["hosted-key"]["answer"] == "FAIL"
+    assert finding["hosted-key"]["status"] == "FAIL"
     assert "cannot be read" in finding["hosted-key"]["evidence"]
 
 
 def test_a_name_behind_a_proxy_is_unknown(examined: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://proxy.invalid:3128")
     finding = examined("https://far.invalid/v1")["hosted-endpoint"]
-    assert (finding["answer"], finding["evidence"][:11]) == ("UNKNOWN", "far.invalid")
+    assert (finding["status"], finding["evidence"][:11]) == ("UNKNOWN", "far.invalid")

@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -21,9 +20,10 @@ from launcher import doctor
 from launcher.doctor.checks import time as time_checks
 from launcher.host import kernel
 from launcher.keeper.events import Events
-from tests.doctor.conftest import make_model
+from tests.doctor.conftest import Examine, make_model
 from tests.support import ROOT, cli
 from tests.support.checkpoints import write_shard
+from tests.support.decoded import JsonDict
 from tests.support.ports import free_port
 from tests.support.rig import Rig
 from tests.support.waiting import wait_for
@@ -38,33 +38,33 @@ def listening(address: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def test_a_port_that_is_taken_is_named_with_its_owner(examine: Any) -> None:
+def test_a_port_that_is_taken_is_named_with_its_owner(examine: Examine) -> None:
     with listening() as port:
         finding = examine(ports={"api": port})["ports"]
-    assert finding.answer == "FAIL"
+    assert finding.status == "FAIL"
     assert f"api 127.0.0.1:{port}: address already in use by pid {os.getpid()}" in finding.evidence
 
 
-def test_metrics_and_queues_are_tried_on_every_address(examine: Any) -> None:
+def test_metrics_and_queues_are_tried_on_every_address(examine: Examine) -> None:
     """FastDeploy binds them to 0.0.0.0 whatever `host` says."""
     with listening() as port:
         finding = examine(ports={"metrics": port})["ports"]
-    assert finding.answer == "FAIL"
+    assert finding.status == "FAIL"
     assert f"metrics 0.0.0.0:{port}" in finding.evidence
 
 
-def test_ports_are_judged_without_an_engine_too(examine: Any) -> None:
+def test_ports_are_judged_without_an_engine_too(examine: Examine) -> None:
     with listening() as port:
-        assert examine(python=None, ports={"api": port})["ports"].answer == "FAIL"
+        assert examine(python=None, ports={"api": port})["ports"].status == "FAIL"
 
 
-def test_an_address_of_another_machine(examine: Any) -> None:
+def test_an_address_of_another_machine(examine: Examine) -> None:
     finding = examine(host="203.0.113.7")["host-address"]
-    assert finding.answer == "FAIL"
+    assert finding.status == "FAIL"
     assert "not an address of this machine" in finding.evidence
 
 
-def test_another_server_with_the_same_low_byte(examine: Any) -> None:
+def test_another_server_with_the_same_low_byte(examine: Examine) -> None:
     number = free_port()
     second = number - 256
     argv = ["fastdeploy.entrypoints.openai.api_server", "--engine-worker-queue-port", str(second)]
@@ -77,13 +77,13 @@ def test_another_server_with_the_same_low_byte(examine: Any) -> None:
             finding = examine(ports={"engine-worker-queue": number})["queue-low-byte"]
         finally:
             process.kill()
-    assert finding.answer == "FAIL"
+    assert finding.status == "FAIL"
     assert f"{second} (command line of pid {process.pid})" in finding.evidence
 
 
 @pytest.mark.parametrize(("name", "answer"), [("one", "FAIL"), ("doc", "WARN")])
 def test_a_queue_port_of_our_own_dead_instance_is_no_other_servers(
-    examine: Any, state: Path, name: str, answer: str
+    examine: Examine, state: Path, name: str, answer: str
 ) -> None:
     """Everything of it was killed; the trace below /dev/shm says which port it had."""
     number = free_port()
@@ -101,18 +101,19 @@ def test_a_queue_port_of_our_own_dead_instance_is_no_other_servers(
         finding = examine(model="x/y", ports={"engine-worker-queue": number})["queue-low-byte"]
     finally:
         trace.unlink()
-    assert (before.answer, finding.answer) == ("FAIL", answer)
+    assert (before.status, finding.status) == ("FAIL", answer)
     assert "another server" in before.evidence
     assert "another server" not in finding.evidence
     assert f"what is left of the instance {name}" in finding.evidence
     assert str(trace) in finding.evidence
+    assert finding.remedy is not None
     assert finding.remedy.startswith(f"`ernie-deploy down {name}`")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user, so root")
 @pytest.mark.parametrize(("listens", "answer"), [(False, "WARN"), (True, "FAIL")])
 def test_what_another_user_made_up_refuses_no_queue_port(
-    examine: Any, listens: bool, answer: str
+    examine: Examine, listens: bool, answer: str
 ) -> None:
     """His name below /dev/shm counts as far as the kernel confirms it."""
     number = free_port()
@@ -129,11 +130,11 @@ def test_what_another_user_made_up_refuses_no_queue_port(
             finding = examine(ports={"engine-worker-queue": number})["queue-low-byte"]
     finally:
         made_up.unlink()
-    assert finding.answer == answer, finding
+    assert finding.status == answer, finding
     assert str(made_up) in finding.evidence
 
 
-def test_a_queue_of_an_earlier_server(examine: Any) -> None:
+def test_a_queue_of_an_earlier_server(examine: Examine) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     number = free_port()
     key = kernel.ftok("/dev/shm", number)
@@ -146,14 +147,14 @@ def test_a_queue_of_an_earlier_server(examine: Any) -> None:
         finding = examine(ports={"engine-worker-queue": number})["message-queues"]
     finally:
         libc.msgctl(ident, 0, None)  # IPC_RMID
-    assert finding.answer == "FAIL"
+    assert finding.status == "FAIL"
     assert finding.remedy is not None
     assert f"ipcrm -q {ident}" in finding.remedy
 
 
 @pytest.mark.parametrize("seen_by", ["command-line", "last-sender"])
 def test_a_queue_of_a_living_server_is_never_offered_for_removal(
-    examine: Any, seen_by: str
+    examine: Examine, seen_by: str
 ) -> None:
     """A sibling with the same low byte uses it: ipcrm would end its answers."""
     libc = ctypes.CDLL(None, use_errno=True)
@@ -180,41 +181,41 @@ def test_a_queue_of_a_living_server_is_never_offered_for_removal(
             process.kill()
     finally:
         libc.msgctl(ident, 0, None)  # IPC_RMID
-    assert finding.answer == "FAIL"
+    assert finding.status == "FAIL"
     assert finding.remedy is not None
     assert "ipcrm" not in finding.remedy
     assert f"pid {process.pid}" in finding.evidence
 
 
-def test_messages_too_small_for_logprobs(examine: Any) -> None:
+def test_messages_too_small_for_logprobs(examine: Examine) -> None:
     size = kernel.sysctl("kernel.msgmax")
     if size is None or size >= 1024 * 1024:
         pytest.skip(f"kernel.msgmax is {size} here: large enough")
     wanting = {"engine-args": {"enable-logprob": True}}
-    assert examine(**wanting)["message-size"].answer == "FAIL"
+    assert examine(**wanting)["message-size"].status == "FAIL"
     # The flag may be spelled as FastDeploy's own configuration does.
     spelled = {"engine-args": {"enable_logprob": True}}
-    assert examine(model="/", **spelled)["message-size"].answer == "FAIL"
+    assert examine(model="/", **spelled)["message-size"].status == "FAIL"
     assert (
-        examine(model="/", **wanting, env={"FD_USE_GET_SAVE_OUTPUT_V1": "1"})["message-size"].answer
+        examine(model="/", **wanting, env={"FD_USE_GET_SAVE_OUTPUT_V1": "1"})["message-size"].status
         == "PASS"
     )
 
 
-def limited(kind: int, value: int, home: Path, check: str) -> dict[str, Any]:
+def limited(kind: int, value: int, home: Path, check: str) -> JsonDict:
     """What `doctor` says in a process with that limit."""
     process = cli.spawn(
         "doctor", "--json", home=home, preexec_fn=lambda: resource.setrlimit(kind, (value, value))
     )
     stdout, _ = process.communicate(timeout=600)
     findings = json.loads(stdout)["data"]["findings"]
-    finding: dict[str, Any] = next(f for f in findings if f["check"] == check)
+    finding: JsonDict = next(f for f in findings if f["check"] == check)
     return finding | {"rc": process.returncode}
 
 
 def test_too_few_open_files(state: Path) -> None:
     finding = limited(resource.RLIMIT_NOFILE, 256, state, "open-files")
-    assert finding["answer"] == "FAIL"
+    assert finding["status"] == "FAIL"
     assert finding["rc"] == 1
     assert "ulimit -n" in finding["remedy"]
 
@@ -242,7 +243,7 @@ def test_a_small_or_full_shm(size: str, fill: str, answer: str, state: Path) -> 
     )
     findings = json.loads(ran.stdout)["data"]["findings"]
     finding = next(f for f in findings if f["check"] == "shm-size")
-    assert finding["answer"] == answer
+    assert finding["status"] == answer
     assert "--shm-size=32G" in finding["remedy"]
 
 
@@ -252,17 +253,17 @@ def test_a_disk_without_room_for_state(state: Path) -> None:
         f"export ERNIE_DEPLOY_HOME={state}; {doctor_words()} || true"
     )
     findings = json.loads(ran.stdout)["data"]["findings"]
-    assert next(f for f in findings if f["check"] == "disk-state")["answer"] == "FAIL"
+    assert next(f for f in findings if f["check"] == "disk-state")["status"] == "FAIL"
 
 
-def test_traces_of_a_dead_server_in_shm(examine: Any) -> None:
+def test_traces_of_a_dead_server_in_shm(examine: Examine) -> None:
     number = free_port()
     trace = Path(f"/dev/shm/worker_ready_signal.{number}")
     trace.write_bytes(bytes(4))
     try:
         os.utime(trace, (time.time() + 60, time.time() + 60))
         finding = examine()["shm-leftovers"]
-        assert finding.answer == "WARN"
+        assert finding.status == "WARN"
         assert finding.evidence.startswith(f"worker_ready_signal.{number}")
         with listening(port=number):
             alive = doctor.run(doctor.machine())
@@ -272,7 +273,7 @@ def test_traces_of_a_dead_server_in_shm(examine: Any) -> None:
         trace.unlink()
 
 
-def test_every_trace_is_in_the_remedy_and_a_bound_socket_is_none(examine: Any) -> None:
+def test_every_trace_is_in_the_remedy_and_a_bound_socket_is_none(examine: Examine) -> None:
     number = free_port()
     signals = ("worker_ready", "cache_ready", "loaded_model", "exist_task", "prefix_tree")
     ends = {"prefix_tree": "status"}
@@ -288,6 +289,7 @@ def test_every_trace_is_in_the_remedy_and_a_bound_socket_is_none(examine: Any) -
         finally:
             for path in (*paths, bound):
                 path.unlink(missing_ok=True)
+    assert finding.remedy is not None
     listed = finding.remedy.partition("rm -- ")[2].partition(" (")[0].split()
     assert {str(path) for path in paths} <= set(listed)
     assert str(bound) not in listed
@@ -305,7 +307,7 @@ def test_a_worker_whose_server_is_gone() -> None:
         if stat.rpartition(")")[2].split()[1] != "1":
             pytest.skip("orphans are adopted by another process than pid 1 here")
         finding = next(f for f in doctor.run(doctor.machine()) if f.check == "orphan-workers")
-        assert finding.answer == "WARN"
+        assert finding.status == "WARN"
         assert str(pid) in finding.evidence
     finally:
         os.kill(pid, 9)
@@ -316,13 +318,13 @@ def write_hole(path: Path, name: str, length: int) -> None:
     write_shard(path, [(name, "BF16", (length // 2,))])
 
 
-def test_host_memory_that_is_too_small(examine: Any, tmp_path: Path) -> None:
+def test_host_memory_that_is_too_small(examine: Examine, tmp_path: Path) -> None:
     """A sparse shard as large as the machine's memory."""
     model = make_model(tmp_path / "huge")
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     write_hole(model / "model-1.safetensors", "a.weight", total // 2 * 2)
     finding = examine(engine="transformers", model=str(model))["host-memory"]
-    assert finding.answer == "FAIL"
+    assert finding.status == "FAIL"
     assert "loading takes about" in finding.evidence
 
 
@@ -346,14 +348,14 @@ def one_start(folder: Path, clock: list[float], *states: tuple[str, float]) -> N
 
 
 def test_a_time_out_shorter_than_earlier_starts(
-    examine: Any, state: Path, tmp_path: Path, clock: list[float]
+    examine: Examine, state: Path, tmp_path: Path, clock: list[float]
 ) -> None:
     folder = state / "instances" / "doc"
     life = (("stopping", 1.0), ("stopped", 900.0))
     one_start(folder, clock, ("starting", 5.0), ("loading", 100.0), ("ready", 600.0), *life)
     keys = {"health": {"startup-timeout": "60s"}, "model": str(make_model(tmp_path / "m"))}
     finding = examine(**keys)["timeouts"]
-    assert finding.answer == "WARN"
+    assert finding.status == "WARN"
     assert "100 s (the start before)" in finding.evidence
     # The next `up` puts that history aside; its own load fails and tells nothing.
     previous = folder / "logs" / "previous"
@@ -376,7 +378,7 @@ def test_a_real_start_is_found_in_its_history(rig: Rig, monkeypatch: pytest.Monk
 
 
 def test_the_loader_that_collects_all_weights_needs_memory_for_all(
-    examine: Any, tmp_path: Path
+    examine: Examine, tmp_path: Path
 ) -> None:
     """More weights than host memory, in sparse shards of a thirtieth each."""
     model = make_model(tmp_path / "many", torch_dtype=None, dtype="bfloat16")
@@ -389,7 +391,7 @@ def test_the_loader_that_collects_all_weights_needs_memory_for_all(
     (model / "model.safetensors.index.json").write_text(json.dumps(index))
     keys = {"model": str(model)}
     finding = examine(**keys, **{"engine-args": {"load_choices": "default"}})["host-memory"]
-    assert finding.answer == "FAIL", finding
+    assert finding.status == "FAIL", finding
     assert "holds all weights" in finding.evidence
     assert finding.remedy is not None
     assert "default_v1" in finding.remedy
@@ -399,12 +401,12 @@ def test_the_loader_that_collects_all_weights_needs_memory_for_all(
 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy"])
 def test_a_proxy_of_the_shell_is_not_taken_for_no_network(
-    variable: str, examine: Any, monkeypatch: pytest.MonkeyPatch
+    variable: str, examine: Examine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, "http://proxy.invalid:3128")
     monkeypatch.setenv("HF_ENDPOINT", "https://hub.invalid")
     finding = examine(engine="transformers", model="baidu/none")["hub"]
-    assert finding.answer == "UNKNOWN"
+    assert finding.status == "UNKNOWN"
     assert "hub.invalid would be asked through a proxy" in finding.evidence
 
 
@@ -415,12 +417,12 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_proxy")
-def test_a_hub_that_cannot_be_reached(examine: Any) -> None:
+def test_a_hub_that_cannot_be_reached(examine: Examine) -> None:
     """`.invalid` is never a host (RFC 2606)."""
     finding = examine(
         engine="transformers", model="baidu/none", env={"HF_ENDPOINT": "https://hub.invalid"}
     )["hub"]
-    assert finding.answer == "FAIL"
+    assert finding.status == "FAIL"
     assert "hub.invalid" in finding.evidence
 
 
@@ -435,7 +437,7 @@ def test_a_hub_that_cannot_be_reached(examine: Any) -> None:
 )  # fmt: skip
 @pytest.mark.usefixtures("no_proxy")
 def test_a_model_that_was_downloaded_needs_no_room_again(
-    engine: str, model: str, folder: str, examine: Any, tmp_path: Path
+    engine: str, model: str, folder: str, examine: Examine, tmp_path: Path
 ) -> None:
     here = tmp_path / "cache" / folder
     here.mkdir(parents=True)
@@ -445,43 +447,43 @@ def test_a_model_that_was_downloaded_needs_no_room_again(
     if engine == "fastdeploy":
         keys["env"] = {}
     findings = examine(engine=engine, model=model, **keys)
-    assert findings["disk-weights"].answer == "PASS", findings["disk-weights"]
+    assert findings["disk-weights"].status == "PASS", findings["disk-weights"]
     assert f"are in {here} already" in findings["disk-weights"].evidence
     if engine == "vllm":
-        assert findings["hub"].answer == "WARN"
+        assert findings["hub"].status == "WARN"
         assert findings["hub"].remedy is not None
         assert f"model: {here}" in findings["hub"].remedy
 
 
-def test_too_little_disk_for_a_download(examine: Any, tmp_path: Path) -> None:
+def test_too_little_disk_for_a_download(examine: Examine, tmp_path: Path) -> None:
     findings = examine(model="baidu/ERNIE-4.5-300B-A47B-Paddle", **{"cache-dir": "/dev/shm"})
     finding = findings["disk-weights"]
     stat = os.statvfs("/dev/shm")
     free = stat.f_bavail * stat.f_frsize
     if free > 550 * 1024**3:
         pytest.skip("half a terabyte is free in /dev/shm here")
-    assert finding.answer == "FAIL"
+    assert finding.status == "FAIL"
     assert finding.remedy is not None
     assert "cache-dir" in finding.remedy
 
 
-def test_what_is_exposed_is_said(examine: Any) -> None:
+def test_what_is_exposed_is_said(examine: Examine) -> None:
     findings = examine(host="0.0.0.0", ports={"cache-queue": free_port(), "metrics": free_port()})
-    assert findings["exposed-queues"].answer == "WARN"
-    assert findings["exposed-metrics"].answer == "WARN"
-    assert findings["exposed-api"].answer == "WARN"
+    assert findings["exposed-queues"].status == "WARN"
+    assert findings["exposed-metrics"].status == "WARN"
+    assert findings["exposed-api"].status == "WARN"
     assert "nft add rule" in (findings["exposed-queues"].remedy or "")
     assert "is the unix socket /dev/shm/fd_task_queue_" in findings["exposed-queues"].evidence
 
 
-def test_a_queue_that_does_not_listen_is_not_exposed(examine: Any) -> None:
+def test_a_queue_that_does_not_listen_is_not_exposed(examine: Examine) -> None:
     arguments = {"enable-prefix-caching": False}
     finding = examine(host="0.0.0.0", **{"engine-args": arguments})["exposed-queues"]
-    assert finding.answer == "PASS"
+    assert finding.status == "PASS"
     assert "cache-queue does not listen with these settings" in finding.evidence
 
 
-def test_a_log_folder_that_others_can_read(examine: Any, state: Path) -> None:
+def test_a_log_folder_that_others_can_read(examine: Examine, state: Path) -> None:
     findings = examine()
     plan = findings.subject.plan
     assert plan is not None
@@ -491,25 +493,25 @@ def test_a_log_folder_that_others_can_read(examine: Any, state: Path) -> None:
     for path in (logs, *logs.parents):
         if state in path.parents or path == state:
             path.chmod(0o755)
-    assert findings["exposed-logs"].answer == "FAIL"
+    assert findings["exposed-logs"].status == "FAIL"
     logs.chmod(0o700)
     fresh = type(findings)(findings.subject)
-    assert fresh["exposed-logs"].answer == "PASS"
+    assert fresh["exposed-logs"].status == "PASS"
 
 
-def test_a_key_in_the_command_line(examine: Any) -> None:
+def test_a_key_in_the_command_line(examine: Examine) -> None:
     findings = examine()
     plan = findings.subject.plan
     assert plan is not None
     leaky = dataclasses.replace(plan, argv=(*plan.argv, "--api-key", "x"))
     findings.subject = dataclasses.replace(findings.subject, plan=leaky)
-    assert findings["exposed-key"].answer == "FAIL"
+    assert findings["exposed-key"].status == "FAIL"
     router = dataclasses.replace(plan, argv=(*plan.argv, "--router", "http://me:pass-word@proxy"))
     findings.subject = dataclasses.replace(findings.subject, plan=router)
-    assert findings["exposed-key"].answer == "FAIL"
+    assert findings["exposed-key"].status == "FAIL"
 
 
-def test_limits_of_a_container(examine: Any, tmp_path: Path) -> None:
+def test_limits_of_a_container(examine: Examine, tmp_path: Path) -> None:
     """The files of cgroup v2 as the kernel writes them, below another root."""
     from launcher.host import memory
 
@@ -522,15 +524,15 @@ def test_limits_of_a_container(examine: Any, tmp_path: Path) -> None:
     host.__dict__["pids"] = memory.pids(tmp_path)
     findings = examine()
     findings.subject = dataclasses.replace(findings.subject, host=host)
-    assert findings["container-limits"].answer == "WARN"
-    assert findings["host-memory"].answer == "FAIL"
+    assert findings["container-limits"].status == "WARN"
+    assert findings["host-memory"].status == "FAIL"
     assert "container limit 512 MiB" in findings["host-memory"].evidence
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="RLIMIT_NPROC does not bind root")
 def test_too_few_tasks(state: Path) -> None:
     finding = limited(resource.RLIMIT_NPROC, 1024, state, "tasks")
-    assert finding["answer"] == "WARN"
+    assert finding["status"] == "WARN"
 
 
 def test_unanswerable_questions_are_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -539,7 +541,7 @@ def test_unanswerable_questions_are_unknown(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr("launcher.host.memory.read", refuse)
     finding = next(f for f in doctor.run(doctor.machine()) if f.check == "host-memory")
-    assert finding.answer == "UNKNOWN"
+    assert finding.status == "UNKNOWN"
     assert "/proc/meminfo" in finding.evidence
 
 

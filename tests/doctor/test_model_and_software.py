@@ -1,6 +1,5 @@
 """Software and model checks, failing for real: real files, real distributions."""
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -8,34 +7,36 @@ from typing import Any
 
 import pytest
 
-from tests.doctor.conftest import make_model
+from tests.doctor.conftest import Examine, Twin, make_model
+from tests.support.as_json import as_json
+from tests.support.decoded import JsonDict
 
 
-def test_everything_is_in_order(examine: Any) -> None:
+def test_everything_is_in_order(examine: Examine) -> None:
     findings = examine()
     for check in (
         "profile", "engine", "python-version", "paddle-build", "compiler", "model-folder",
         "weight-format", "architecture", "parallel-heads", "ports", "host-address", "disk-state",
         "exposed-key", "exposed-logs", "exposed-api", "message-size", "hub",
     ):  # fmt: skip
-        assert findings[check].answer == "PASS", findings[check]
+        assert findings[check].status == "PASS", findings[check]
 
 
-def test_a_profile_that_the_release_refuses(examine: Any) -> None:
+def test_a_profile_that_the_release_refuses(examine: Examine) -> None:
     finding = examine(**{"engine-args": {"no-such-flag": 1}})["profile"]
-    assert finding.answer == "FAIL"
+    assert finding.status == "FAIL"
     assert "no-such-flag" in finding.evidence
     assert "profile.yaml:" in finding.evidence
 
 
-def test_no_engine_at_all(examine: Any) -> None:
+def test_no_engine_at_all(examine: Examine) -> None:
     finding = examine(python=None)["engine"]
-    assert finding.answer == "FAIL"
+    assert finding.status == "FAIL"
     assert finding.remedy is not None
     assert "engine install" in finding.remedy
 
 
-def test_the_foreign_fastdeploy_of_pypi(examine: Any, twin: Any, tmp_path: Path) -> None:
+def test_the_foreign_fastdeploy_of_pypi(examine: Examine, twin: Twin, tmp_path: Path) -> None:
     python = twin("2.3", version="2.3.1")
     site = next(Path(python).parent.parent.glob("lib/python3*/site-packages"))
     info = site / "fastdeploy-2.3.0.dist-info"
@@ -45,7 +46,7 @@ def test_the_foreign_fastdeploy_of_pypi(examine: Any, twin: Any, tmp_path: Path)
         finding = examine(python=python)["engine"]
     finally:
         shutil.rmtree(info)
-    assert finding.answer == "FAIL"
+    assert finding.status == "FAIL"
     assert "notAI-tech" in finding.evidence
     assert finding.remedy is not None
     assert "uninstall" in finding.remedy
@@ -54,18 +55,20 @@ def test_the_foreign_fastdeploy_of_pypi(examine: Any, twin: Any, tmp_path: Path)
 @pytest.mark.parametrize(
     ("paddle", "answer"), [("3.3.0", "PASS"), ("3.3.1", "WARN"), ("3.1.0", "FAIL")]
 )
-def test_paddle_must_be_the_paired_build(paddle: str, answer: str, examine: Any, twin: Any) -> None:
+def test_paddle_must_be_the_paired_build(
+    paddle: str, answer: str, examine: Examine, twin: Twin
+) -> None:
     python = twin("2.4", paddle=paddle)
     note = next(
         Path(python).parent.parent.glob("lib/python3*/site-packages/fastdeploy/version.txt")
     )
     note.write_text("Paddle version: 3.3.0\n")
     finding = examine(python=python)["paddle-build"]
-    assert finding.answer == answer
+    assert finding.status == answer
     assert finding.remedy is None or "paddlepaddle-gpu==3.3.0" in finding.remedy
 
 
-def test_the_cpu_build_of_paddle(examine: Any, twin: Any) -> None:
+def test_the_cpu_build_of_paddle(examine: Examine, twin: Twin) -> None:
     python = twin("2.4", version="2.4.1")
     site = next(Path(python).parent.parent.glob("lib/python3*/site-packages"))
     info = next(site.glob("paddlepaddle_gpu-*.dist-info"))
@@ -73,21 +76,22 @@ def test_the_cpu_build_of_paddle(examine: Any, twin: Any) -> None:
     metadata.write_text("Metadata-Version: 2.1\nName: paddlepaddle\nVersion: 3.3.0\n")
     info.rename(site / "paddlepaddle-3.3.0.dist-info")
     finding = examine(python=python)["paddle-build"]
-    assert finding.answer == "FAIL"
+    assert finding.status == "FAIL"
     assert "CPU build" in finding.evidence
 
 
 @pytest.mark.parametrize(("version", "answer"), [("3.11.4", "PASS"), ("3.8.19", "FAIL")])
-def test_an_interpreter_too_old(version: str, answer: str, examine: Any) -> None:
+def test_an_interpreter_too_old(version: str, answer: str, examine: Examine) -> None:
     import dataclasses
 
     findings = examine()
+    assert findings.subject.installed is not None
     old = dataclasses.replace(findings.subject.installed, python_version=version)
     findings.subject = dataclasses.replace(findings.subject, installed=old)
-    assert findings["python-version"].answer == answer
+    assert findings["python-version"].status == answer
 
 
-def test_the_pythons_are_those_that_the_engine_is_installed_for(examine: Any) -> None:
+def test_the_pythons_are_those_that_the_engine_is_installed_for(examine: Examine) -> None:
     """The doctor and `engine install` read one file; what was not tried is not a failure."""
     import dataclasses
 
@@ -97,15 +101,15 @@ def test_the_pythons_are_those_that_the_engine_is_installed_for(examine: Any) ->
         findings = examine(engine="transformers", model="/")
         installed = Installed("/p", version, Release("5.23.0", "5.23"))
         findings.subject = dataclasses.replace(findings.subject, installed=installed)
-        assert findings["python-version"].answer == answer
+        assert findings["python-version"].status == answer
         assert "3.11 to 3.13" in findings["python-version"].evidence
 
 
-def test_vllm_without_a_compiler(examine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vllm_without_a_compiler(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    assert examine(engine="vllm")["compiler"].answer == "FAIL"
+    assert examine(engine="vllm")["compiler"].status == "FAIL"
     eager = {"enforce-eager": True}
-    assert examine(engine="vllm", model="/", **{"engine-args": eager})["compiler"].answer == "PASS"
+    assert examine(engine="vllm", model="/", **{"engine-args": eager})["compiler"].status == "PASS"
 
 
 def break_shard(model: Path) -> str:
@@ -152,11 +156,11 @@ def remove_weights(model: Path) -> str:
         remove_weights,
     ],
 )  # fmt: skip
-def test_a_model_folder_that_is_not_whole(damage: Any, examine: Any, tmp_path: Path) -> None:
+def test_a_model_folder_that_is_not_whole(damage: Any, examine: Examine, tmp_path: Path) -> None:
     model = make_model(tmp_path / "broken")
     expected = damage(model)
     finding = examine(engine="transformers", model=str(model))["model-folder"]
-    assert finding.answer == "FAIL"
+    assert finding.status == "FAIL"
     assert expected in finding.evidence
     assert finding.remedy
 
@@ -179,16 +183,16 @@ def test_a_model_folder_that_is_not_whole(damage: Any, examine: Any, tmp_path: P
 )
 def test_weight_layouts(
     release: str,
-    config: dict[str, Any],
-    arguments: dict[str, Any],
+    config: dict[str, object],
+    arguments: JsonDict,
     answer: str,
-    examine: Any,
-    twin: Any,
+    examine: Examine,
+    twin: Twin,
     tmp_path: Path,
 ) -> None:
     model = make_model(tmp_path / "weights", **config)
     finding = examine(model=str(model), python=twin(release), **{"engine-args": arguments})
-    assert finding["weight-format"].answer == answer, finding["weight-format"]
+    assert finding["weight-format"].status == answer, finding["weight-format"]
 
 
 @pytest.mark.parametrize(
@@ -200,18 +204,18 @@ def test_weight_layouts(
     ],
 )
 def test_architectures(
-    release: str, architecture: str, answer: str, examine: Any, twin: Any, tmp_path: Path
+    release: str, architecture: str, answer: str, examine: Examine, twin: Twin, tmp_path: Path
 ) -> None:
     model = make_model(tmp_path / "arch", architectures=[architecture])
     finding = examine(model=str(model), python=twin(release))["architecture"]
-    assert finding.answer == answer
+    assert finding.status == answer
 
 
-def test_heads_that_cannot_be_split(examine: Any, tmp_path: Path) -> None:
+def test_heads_that_cannot_be_split(examine: Examine, tmp_path: Path) -> None:
     finding = examine(engine="vllm", **{"tensor-parallel-size": 3})["parallel-heads"]
-    assert finding.answer == "FAIL"
+    assert finding.status == "FAIL"
     assert finding.remedy == "set tensor-parallel-size to one of [1, 2, 4]"
 
 
-def test_the_json_of_a_finding_is_plain(examine: Any) -> None:
-    assert json.loads(json.dumps(examine()["model-folder"].to_json()))["answer"] == "PASS"
+def test_the_json_of_a_finding_is_plain(examine: Examine) -> None:
+    assert as_json(examine()["model-folder"])["status"] == "PASS"

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, NoReturn
 
-from launcher.engines.fastdeploy.catalogue import DATA
+from launcher.engines.fastdeploy.release_data import DATA
+from tests.support.decoded import JsonDict
 
 
 class RefusedError(Exception):
@@ -21,7 +22,7 @@ class Parser(argparse.ArgumentParser):
         raise RefusedError(message)
 
 
-def _list(kind: Callable[[str], Any]) -> Callable[[str], Any]:
+def _list(kind: Callable[[str], object]) -> Callable[[str], Any]:
     return lambda text: [kind(item) for item in text.split(",")]
 
 
@@ -32,7 +33,7 @@ def _word_or_json(text: str) -> Any:
         return {"quantization": text}
 
 
-TYPES: dict[str, Callable[[str], Any]] = {
+TYPES: dict[str, Callable[[str], object]] = {
     "int": int,
     "float": float,
     "str": str,
@@ -48,11 +49,11 @@ TYPES: dict[str, Callable[[str], Any]] = {
 @cache
 def parser(line: str) -> Parser:
     """The parser of release `line`."""
-    parser_ = Parser(prog="api_server.py", add_help=False)
+    command_parser = Parser(prog="api_server.py", add_help=False)
     for option in json.loads((DATA / f"flags-{line}.json").read_text())["options"]:
         if option["action"] == "help":
             continue
-        keywords: dict[str, Any] = {"dest": option["dest"], "default": option["default"]}
+        keywords: JsonDict = {"dest": option["dest"], "default": option["default"]}
         if option["action"].startswith("store_true"):
             keywords["action"] = "store_true"
         elif option["action"] == "boolean_optional":
@@ -61,8 +62,8 @@ def parser(line: str) -> Parser:
         else:
             keywords |= {"type": TYPES[option["type"]], "action": option["action"]}
             keywords |= {k: option[k] for k in ("choices", "nargs") if option[k]}
-        parser_.add_argument(*option["flags"], **keywords)
-    return parser_
+        command_parser.add_argument(*option["flags"], **keywords)
+    return command_parser
 
 
 def parse(line: str, arguments: tuple[str, ...]) -> argparse.Namespace:

@@ -6,21 +6,17 @@ from typing import Any
 import pytest
 
 from launcher.engines.fastdeploy import checks
-from launcher.engines.fastdeploy.catalogue import (
-    LINES,
-    late_choices,
-    lines_with,
-    table,
-    where_else,
-)
+from launcher.engines.fastdeploy.catalogue import late_choices, lines_with, table, where_else
+from launcher.engines.fastdeploy.release_data import LINES
 from launcher.engines.options import Option
 from launcher.profile.model import Profile
 from tests.engines import making, rebuilt
+from tests.support.decoded import JsonDict
 
 TOP = {"served-model-name", "revision", "max-model-len", "max-num-seqs", "tensor-parallel-size",
        "quantization", "reasoning-parser", "tool-call-parser"}  # fmt: skip
 
-RIGHT: dict[str, Any] = {
+RIGHT: dict[str, object] = {
     "override-pooler-config": {},  # anything else is pasted unquoted into a shell (2.3, 2.4)
     "speculative-config": {"method": "mtp", "num_speculative_tokens": 1},
     "quantization": "wint8",
@@ -75,9 +71,9 @@ def profile(name: str, value: Any) -> Profile:
 def test_a_right_value_is_taken_and_reaches_the_command_line(line: str, name: str) -> None:
     option = table(line).options[name]
     value = right(option, line)
-    profile_ = profile(name, value)
-    assert making.problems(profile_, line) == []
-    parsed = vars(rebuilt.parse(line, making.command_words(making.plan(profile_, line))))
+    one_profile = profile(name, value)
+    assert making.problems(one_profile, line) == []
+    parsed = vars(rebuilt.parse(line, making.command_words(making.plan(one_profile, line))))
     dest = next(o["dest"] for o in _raw(line) if option.flag in o["flags"])
     expected = value
     if option.kind in ("str-list", "int-list") and not isinstance(value, list):
@@ -95,8 +91,8 @@ def test_a_right_value_is_taken_and_reaches_the_command_line(line: str, name: st
 
 @pytest.mark.parametrize(("line", "name"), SETTABLE)
 def test_a_wrong_value_is_refused_at_its_line(line: str, name: str) -> None:
-    profile_ = profile(name, wrong(table(line).options[name]))
-    problems = making.problems(profile_, line)
+    one_profile = profile(name, wrong(table(line).options[name]))
+    problems = making.problems(one_profile, line)
     assert [p.where for p in problems if p.where == "p.yaml:4:3"], problems
     assert {p.code for p in problems} & {"wrong-value", "unknown-parser"}
 
@@ -164,13 +160,13 @@ def test_the_dumps_name_their_source() -> None:
 
 
 def checks_data() -> Any:
-    from launcher.engines.fastdeploy.catalogue import DATA
+    from launcher.engines.fastdeploy.release_data import DATA
 
     return DATA
 
 
-def _raw(line: str) -> list[dict[str, Any]]:
-    options: list[dict[str, Any]] = json.loads((checks_data() / f"flags-{line}.json").read_text())[
+def _raw(line: str) -> list[JsonDict]:
+    options: list[JsonDict] = json.loads((checks_data() / f"flags-{line}.json").read_text())[
         "options"
     ]
     return options

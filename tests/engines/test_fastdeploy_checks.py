@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
-from launcher.engines.fastdeploy.catalogue import LINES, load
+from launcher.engines.fastdeploy.release_data import LINES, load
 from launcher.engines.fastdeploy.shell import SPECIAL, unsafe
-from launcher.profile.model import Parsers, SecretRef, Stop
+from launcher.profile.model import SecretRef, Stop
 from tests.engines import making
+from tests.engines.making import Parsers
+from tests.support.decoded import JsonDict
 
 
 def codes(version: str, **values: Any) -> list[tuple[str, str | None]]:
@@ -20,9 +22,9 @@ def message(version: str, **values: Any) -> str:
     return one.message
 
 
-COMBINATIONS: list[tuple[str, dict[str, Any], str]] = [
+COMBINATIONS: list[tuple[str, dict[str, object], str]] = [
     ("2.4", {"max_num_seqs": 300}, "max-num-seqs is 300; FastDeploy takes 1 to 256"),
-    ("2.4", {"max_num_seqs": 0}, "max-num-seqs is 0; FastDeploy takes 1 to 256"),
+    ("2.4", {"max_num_seqs": 0}, "max-num-seqs is 0; FastDeploy takes at least 1"),
     ("2.4", {"max_model_len": 8, "engine_args": {"max-num-batched-tokens": 64}},
      "max-model-len is 8; FastDeploy takes at least 16"),
     ("2.4", {"engine_args": {"gpu-memory-utilization": 1.5}},
@@ -52,7 +54,7 @@ COMBINATIONS: list[tuple[str, dict[str, Any], str]] = [
     ("2.4", {"engine_args": {"speculative-config": {"method": "mtp"},
                              "guided-decoding-backend": "xgrammar"}},
      "guided decoding and speculative decoding exclude each other"),
-    ("2.4", {"engine_args": {"kvcache-storage-backend": "mooncake",
+    ("2.5", {"engine_args": {"kvcache-storage-backend": "mooncake",
                              "enable-prefix-caching": False}},
      "kvcache-storage-backend needs prefix caching and the V1 scheduler"),
     ("2.2", {"engine_args": {"enable-chunked-prefill": False}},
@@ -66,7 +68,7 @@ COMBINATIONS: list[tuple[str, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("version", "values", "expected"), COMBINATIONS)
 def test_combinations_that_the_release_refuses_after_the_download(
-    version: str, values: dict[str, Any], expected: str
+    version: str, values: dict[str, object], expected: str
 ) -> None:
     assert message(version, **values) == expected
 
@@ -84,7 +86,7 @@ def test_the_same_sizes_at_their_limits_are_taken(version: str) -> None:
     assert codes(version, **values) == []
 
 
-SINCE: list[tuple[dict[str, Any], str, str, str]] = [
+SINCE: list[tuple[dict[str, object], str, str, str]] = [
     ({"served_model_name": "x"}, "2.1", "2.2", "served-model-name"),
     ({"api_key": SecretRef("env", "K")}, "2.2", "2.3", "api-key"),
     ({"stop": Stop(drain=5)}, "2.2", "2.3", "stop.drain"),
@@ -95,7 +97,7 @@ SINCE: list[tuple[dict[str, Any], str, str, str]] = [
 
 @pytest.mark.parametrize(("values", "without", "first", "key"), SINCE)
 def test_a_neutral_key_names_the_release_that_has_it(
-    values: dict[str, Any], without: str, first: str, key: str
+    values: JsonDict, without: str, first: str, key: str
 ) -> None:
     (problem,) = making.problems(making.profile(**values), without)
     assert problem.code == "key-not-supported"
@@ -131,11 +133,11 @@ def test_what_is_unsafe_really_changes_in_a_shell() -> None:
 
 @pytest.mark.parametrize("line", LINES)
 def test_every_option_that_is_pasted_unquoted_is_checked(line: str) -> None:
-    facts = load("late.json")["shell"]
+    facts: Any = load("late.json")["shell"]
     for option in facts["unquoted"][line]:
         if option in ("model", "logprobs-mode", "write-policy", "kvcache-storage-backend"):
             continue  # the model has its own test, the others take listed words only
-        mappings: dict[str, Any] = {
+        mappings: dict[str, object] = {
             "speculative-config": {"method": "mtp", "model": "/m; rm -rf x"},
             "override-pooler-config": {"pooling_type": "LAST"},
         }
@@ -147,7 +149,8 @@ def test_every_option_that_is_pasted_unquoted_is_checked(line: str) -> None:
 
 @pytest.mark.parametrize("line", LINES[1:])
 def test_a_single_quote_in_json_ends_the_quotes_it_is_pasted_between(line: str) -> None:
-    for option in load("late.json")["shell"]["single_quoted"][line]:
+    facts: Any = load("late.json")["shell"]
+    for option in facts["single_quoted"][line]:
         problems = codes(line, engine_args={option: {"quantization": "wint8", "note": "it's"}})
         assert ("unsafe-for-shell", "p.yaml:4:3") in problems, option
 
@@ -179,7 +182,7 @@ def test_a_password_on_the_command_line_is_refused() -> None:
     ]
 
 
-MODELS: list[tuple[str, dict[str, Any], str, str]] = [
+MODELS: list[tuple[str, dict[str, object], str, str]] = [
     ("baidu/ERNIE-4.5-0.3B-PT", {}, "2.1", "weights in Hugging Face's layout"),
     ("baidu/ERNIE-4.5-0.3B-PT", {}, "2.2", "load-choices default_v1 only, not default"),
     ("baidu/ERNIE-4.5-VL-28B-A3B-PT", {"engine_args": {"load-choices": "default_v1"}}, "2.2",
@@ -192,13 +195,13 @@ MODELS: list[tuple[str, dict[str, Any], str, str]] = [
     ("baidu/ERNIE-4.5-21B-A3B-Thinking", {"parsers": Parsers("qwen3")}, "2.4",
      "needs the reasoning-parser 'ernie-x1', not 'qwen3'"),
     ("baidu/ERNIE-4.5-21B-A3B-Paddle", {"tensor_parallel_size": 8}, "2.4",
-     "20 attention heads, which cannot be shared by 8"),
+     "20 attention heads and 4 KV heads, which cannot be shared by 8"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("model", "values", "version", "expected"), MODELS)
 def test_models_that_the_release_or_the_parsers_do_not_fit(
-    model: str, values: dict[str, Any], version: str, expected: str
+    model: str, values: dict[str, object], version: str, expected: str
 ) -> None:
     assert expected in message(version, model=model, **values)
 
@@ -206,7 +209,7 @@ def test_models_that_the_release_or_the_parsers_do_not_fit(
 def test_an_unknown_parser_names_the_nearest_and_the_releases_that_have_it() -> None:
     assert "did you mean 'ernie-x1'?" in message("2.4", parsers=Parsers("ernie-x2"))
     text = message("2.2", parsers=Parsers("ernie-45-vl-thinking"))
-    assert text.endswith("it is in 2.3, 2.4")
+    assert text.endswith("it is in 2.3, 2.4, 2.5, 2.6")
 
 
 def test_keys_that_steer_a_download_are_refused_for_a_local_model(tmp_path: Path) -> None:
@@ -225,11 +228,14 @@ def test_without_a_release_every_admitted_one_is_judged() -> None:
     (problem,) = making.problems(profile, None)
     assert problem.message == "FastDeploy 2.2 has no flag --router: it exists from 2.3"
     (problem,) = making.problems(making.profile(engine_args={"no-such-flag": 1}), None)
-    assert problem.message.startswith("FastDeploy 2.0 to 2.4 has no flag --no-such-flag")
+    assert problem.message.startswith("FastDeploy 2.0 to 2.6 has no flag --no-such-flag")
     (problem,) = making.problems(making.profile(max_num_seqs=0), None)
-    assert problem.message == "max-num-seqs is 0; FastDeploy takes 1 to 256"
-    (problem,) = making.problems(making.profile(engine_version=">=3"), None)
+    assert problem.message == "max-num-seqs is 0; FastDeploy takes at least 1"
+    (problem,) = making.problems(making.profile(engine_version="<2"), None)
     assert problem.code == "unknown-release"
+    # What only a newer release has can be judged with its package alone.
+    newer = making.profile(engine_version=">=3", engine_args={"of-release-3": 1})
+    assert making.problems(newer, None) == []
 
 
 def test_a_patch_constraint_admits_its_line() -> None:

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from launcher import profile as profiles
+from launcher.codec import encode
 from launcher.engines import get
 from launcher.engines.fastdeploy.leftovers import SIGNALS
 from launcher.errors import PreconditionError, ProfileError
-from launcher.plan.model import FtokKey, LaunchPlan, SettingCheck
-from launcher.profile.model import Parsers, SecretRef, Stop
+from launcher.plan.model import FtokKey, LaunchPlan, SettingCheck, read_plan
+from launcher.profile.model import SecretRef, Stop
 from tests.engines import making, rebuilt
+from tests.engines.making import Parsers
 
 SHIPPED = Path(__file__).parents[2] / "profiles"
 
@@ -205,7 +207,7 @@ def test_split_roles_get_their_ports() -> None:
         tensor_parallel_size=2,
         engine_args={"splitwise-role": "prefill", "router": "10.0.0.1:9000"},
     )
-    argv = making.plan(profile, "2.4.0").argv
+    argv = making.plan(profile, "2.5.0").argv
     assert argv[argv.index("--pd-comm-port") + 1] == "8200"
     assert argv[argv.index("--rdma-comm-ports") + 1] == "8210,8211"
     mixed = get("fastdeploy").ports(making.profile(), None)
@@ -330,7 +332,7 @@ def test_failures_are_recognised_the_moment_they_are_printed() -> None:
 
 def test_a_plan_survives_the_disk() -> None:
     plan = card()
-    assert LaunchPlan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+    assert read_plan(json.loads(json.dumps(encode(plan)))) == plan
 
 
 def test_a_wrong_profile_never_becomes_a_plan() -> None:

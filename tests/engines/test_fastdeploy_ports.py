@@ -1,11 +1,11 @@
 """Which of FastDeploy's numbers are ports that something listens on, per release."""
 
-from typing import Any
-
 import pytest
 
-from launcher.plan.model import LaunchPlan
+from launcher.plan.model import read_plan
 from tests.engines import making
+from tests.support.as_json import as_json
+from tests.support.decoded import JsonDict
 
 
 @pytest.mark.parametrize(
@@ -22,18 +22,24 @@ from tests.engines import making
          ["engine-worker-queue", "cache-queue"]),
         ("2.1.0", {"tensor_parallel_size": 2}, ["engine-worker-queue-2", "cache-queue"]),
         ("2.4.0", {"ports": {"pd-comm": 8200, "rdma-comm": 8210}},
+         ["engine-worker-queue", "rdma-comm"]),
+        ("2.5.0", {"ports": {"pd-comm": 8200, "rdma-comm": 8210}},
          ["engine-worker-queue", "pd-comm", "rdma-comm"]),
+        ("2.6.0", {}, ["engine-worker-queue", "cache-queue"]),
+        ("2.6.0", {"tensor_parallel_size": 2, "engine_args": {"ips": "10.0.0.1,10.0.0.2"}}, []),
         ("2.3.0", {"ports": {"pd-comm": 8200}}, ["engine-worker-queue"]),
     ],
 )  # fmt: skip
 def test_numbers_that_nothing_listens_on_are_not_bound(
-    release: str, keys: dict[str, Any], closed: list[str]
+    release: str, keys: JsonDict, closed: list[str]
 ) -> None:
     plan = making.plan(making.profile(**keys), release)
     assert [use.name for use in plan.ports if not use.bound] == closed
     unix = release >= "2.3" and "engine-worker-queue" in closed
     paths = [use.socket for use in plan.ports if use.socket]
-    assert paths == (["/dev/shm/fd_task_queue_8182.sock"] if unix else [])
+    cache = release >= "2.6" and "cache-queue" in closed
+    expected = [8182] * unix + [8183] * cache
+    assert paths == [f"/dev/shm/fd_task_queue_{number}.sock" for number in expected]
 
 
 def test_the_output_sockets_and_the_adapters_ports_are_shown() -> None:
@@ -46,8 +52,8 @@ def test_the_output_sockets_and_the_adapters_ports_are_shown() -> None:
 
 
 def test_a_plan_of_an_older_version_has_no_sockets() -> None:
-    stored = making.plan(making.profile(), "2.4.0").to_json()
+    stored = as_json(making.plan(making.profile(), "2.4.0"))
     del stored["sockets"]
     for use in stored["ports"]:
         del use["socket"]
-    assert LaunchPlan.from_json(stored).sockets == ()
+    assert read_plan(stored).sockets == ()

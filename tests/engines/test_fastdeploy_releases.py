@@ -4,8 +4,8 @@ import pytest
 
 from launcher.engines.fastdeploy.releases import diff
 from launcher.errors import UsageError
-from launcher.profile.model import Parsers
 from tests.engines import making
+from tests.engines.making import Parsers
 
 
 def test_names_defaults_and_schedulers_that_move_from_2_2_to_2_4() -> None:
@@ -48,6 +48,33 @@ def test_a_combination_that_only_the_new_release_refuses() -> None:
     assert diff(profile, "2.3", "2.4")["notes"] == []
     (first, *_) = diff(profile, "2.2", "2.3")["notes"]
     assert "more than max-model-len x max-num-seqs" in first
+
+
+def test_what_2_6_does_in_another_way_for_the_profile_at_hand() -> None:
+    one = " ".join(diff(making.profile(), "2.4", "2.6")["behaviour"])
+    for words in (
+        "four HTTP workers", "unix sockets", "20 bits", "/v1/is_paused", "200 and an empty text",
+        "goes away ends its request", "every INFO line", "one wheel for all cards", "exit code 0",
+    ):  # fmt: skip
+        assert words in one, words
+    assert "several nodes" not in one
+    assert "a socket file that a killed server left" not in one
+    other = making.profile(
+        engine_args={"workers": 1, "ips": "10.0.0.1,10.0.0.2"},
+        ports={"engine-worker-queue": 8182},
+    )
+    changes = diff(other, "2.4", "2.6")
+    text = " ".join(changes["behaviour"])
+    assert "four HTTP workers" not in text
+    assert "several nodes" in text
+    assert "a socket file that a killed server left" in text
+    assert not any("--workers" in line for line in changes["defaults"])
+
+
+def test_the_way_back_is_told_as_well() -> None:
+    text = " ".join(diff(making.profile(), "2.6", "2.5")["behaviour"])
+    assert "no longer (it came with 2.6): both queues are unix sockets" in text
+    assert diff(making.profile(), "2.6", "2.6")["behaviour"] == []
 
 
 def test_an_unknown_release_is_a_usage_error() -> None:

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from launcher import engines
 from launcher import profile as profiles
-from launcher.engines.common import NEUTRAL, neutral
 from launcher.engines.fastdeploy import checks as fastdeploy_checks
-from launcher.engines.fastdeploy.catalogue import LINES, late_choices, table
+from launcher.engines.fastdeploy.catalogue import late_choices, table
+from launcher.engines.fastdeploy.release_data import LINES
 from launcher.engines.options import OptionTable, canonical
 from launcher.engines.transformers import checks as transformers_checks
 from launcher.engines.transformers.catalogue import releases, serve_of
@@ -29,6 +29,7 @@ from launcher.errors import DeployError, ExitCode, ProfileError
 from launcher.plan.model import LaunchPlan
 from launcher.profile.model import Profile
 from tests.engines import making, rebuilt
+from tests.support.decoded import JsonDict
 
 EXAMPLES = {"fastdeploy": 1200, "vllm": 400, "transformers": 400}
 VERSIONS = {
@@ -70,7 +71,7 @@ def sensible(engine: str, version: str, name: str) -> st.SearchStrategy[Any]:
     late = late_choices(version).get(name) if engine == "fastdeploy" else None
     if option.choices or late:
         return st.sampled_from(tuple(option.choices or late or ()))
-    kinds: dict[str, st.SearchStrategy[Any]] = {
+    kinds: dict[str, st.SearchStrategy[object]] = {
         "int": st.integers(1, 4096),
         "float": st.floats(0.1, 0.9),
         "bool": st.booleans(),
@@ -83,7 +84,7 @@ def sensible(engine: str, version: str, name: str) -> st.SearchStrategy[Any]:
 
 
 @st.composite
-def engine_args(draw: st.DrawFn, engine: str, version: str) -> dict[str, Any]:
+def engine_args(draw: st.DrawFn, engine: str, version: str) -> JsonDict:
     every = sorted(options(engine, version).options)
     free = [name for name in every if name not in OWNED[engine]]
     names = draw(st.lists(st.sampled_from(free), max_size=3))
@@ -99,7 +100,7 @@ def engine_args(draw: st.DrawFn, engine: str, version: str) -> dict[str, Any]:
 
 
 @st.composite
-def documents(draw: st.DrawFn, engine: str, version: str) -> tuple[dict[str, Any], str]:
+def documents(draw: st.DrawFn, engine: str, version: str) -> tuple[JsonDict, str]:
     """A profile as a mapping, and the version it is for; rarely with a key of the wrong type."""
     keys: dict[str, st.SearchStrategy[Any]] = {
         "served-model-name": st.sampled_from(["ernie", "a b", "x" * 50]),
@@ -175,7 +176,7 @@ def test_a_profile_is_refused_at_its_lines_or_found_again_in_the_plan(
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(st.sampled_from(VERSIONS[engine]).flatmap(lambda v: documents(engine, v)))
-    def run(drawn: tuple[dict[str, Any], str]) -> None:
+    def run(drawn: tuple[JsonDict, str]) -> None:
         document, version = drawn
         file.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
         try:
@@ -207,9 +208,8 @@ def nothing_is_ignored(profile: Profile, plan: LaunchPlan) -> None:
     for key, value in profile.engine_args.items():
         said_by_silence = value is False or value is None
         assert f"engine-args.{key}" in keys or said_by_silence, key
-    for key in NEUTRAL:
-        value = neutral(profile, key)
-        if value is None or key in ("api-key", "cache-dir"):
+    for key, value in profile.settings.items():
+        if key in ("api-key", "cache-dir"):
             continue
         if key == "revision" and profile.engine == "transformers":
             assert any(f"@{value}" in word for word in plan.argv)
@@ -255,6 +255,6 @@ def the_release_takes_it(profile: Profile, plan: LaunchPlan, line: str) -> None:
         if isinstance(value, bool) and option.kind == "bool" and option.action != "store":
             assert got is value, key
         elif option.kind == "int":
-            assert got == int(value), key
+            assert got == int(str(value)), key
         elif option.kind == "json" and isinstance(value, dict):
             assert got == json.loads(json.dumps(value)), key

@@ -16,8 +16,10 @@ from launcher.engines.transformers.catalogue import releases, serve_of
 from launcher.engines.transformers.checks import OWNED_FLAGS
 from launcher.errors import PreconditionError
 from launcher.plan.model import LaunchPlan
-from launcher.profile.model import Parsers, Profile, SecretRef, Stop
+from launcher.profile.model import Profile, SecretRef, Stop
 from tests.engines import making
+from tests.engines.making import Parsers
+from tests.support.decoded import JsonDict
 from tests.support.engines import require
 
 SHIPPED = Path(__file__).parents[2] / "profiles"
@@ -25,11 +27,11 @@ FIVE = "/venv/bin/python -m transformers.cli.transformers serve"
 FOUR = "/venv/bin/python -m transformers.commands.transformers_cli serve"
 
 
-def make_profile(**values: Any) -> Profile:
+def make_profile(**values: object) -> Profile:
     return making.profile("transformers", **values)
 
 
-def judged(version: str | None = "5.23.0", **values: Any) -> list[tuple[str, str | None]]:
+def judged(version: str | None = "5.23.0", **values: object) -> list[tuple[str, str | None]]:
     return [(p.code, p.where) for p in making.problems(make_profile(**values), version)]
 
 
@@ -94,7 +96,7 @@ def test_old_releases_are_asked_what_they_can_answer(
     assert (ready.health_path, ready.models_path) == (health, models)
 
 
-LACKING: list[dict[str, Any]] = [
+LACKING: list[dict[str, object]] = [
     {"served_model_name": "x"}, {"max_model_len": 1}, {"max_num_seqs": 1},
     {"tensor_parallel_size": 1}, {"api_key": SecretRef("env", "K")},
     {"parsers": Parsers("ernie-x1", "ernie-x1")},
@@ -102,7 +104,7 @@ LACKING: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("values", LACKING, ids=lambda v: next(iter(v)))
-def test_what_it_does_not_have_names_the_engines_that_do(values: dict[str, Any]) -> None:
+def test_what_it_does_not_have_names_the_engines_that_do(values: dict[str, object]) -> None:
     problems = making.problems(make_profile(**values), "5.23.0")
     assert {p.code for p in problems} == {"key-not-supported"}
     assert all("vllm" in p.message for p in problems)
@@ -123,7 +125,7 @@ def test_what_it_does_not_have_names_the_engines_that_do(values: dict[str, Any])
         ({"env": {"HF_HUB_OFFLINE": "0"}}, "reserved-variable", "p.yaml:4:3"),
     ],
 )
-def test_what_is_wrong_is_found_at_its_line(values: dict[str, Any], code: str, where: str) -> None:
+def test_what_is_wrong_is_found_at_its_line(values: JsonDict, code: str, where: str) -> None:
     assert judged(**values) == [(code, where)]
 
 
@@ -145,8 +147,8 @@ def test_without_a_release_every_admitted_one_is_judged() -> None:
 
 @pytest.mark.parametrize("server", releases(), ids=lambda s: s.version)
 def test_every_flag_takes_a_right_value_and_refuses_a_wrong_one(server: Any) -> None:
-    rights = {"int": 1, "float": 0.5, "str": "word", "bool": True, "json": {"a": 1}}
-    wrongs: dict[str, Any] = {"int": "x", "float": "x", "str": [1], "bool": "perhaps", "json": "{"}
+    rights: JsonDict = {"int": 1, "float": 0.5, "str": "word", "bool": True, "json": {"a": 1}}
+    wrongs: JsonDict = {"int": "x", "float": "x", "str": [1], "bool": "perhaps", "json": "{"}
     for option in server.options:
         right = option.choices[0] if option.choices else rights[option.kind]
         assert wrong_value(option, right) is None, option

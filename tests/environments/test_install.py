@@ -16,7 +16,7 @@ from launcher.environments.progress import Progress
 from launcher.environments.recipes import parse
 from launcher.environments.steps import Sources
 from launcher.errors import PreconditionError
-from tests.support import cli, processes, wheels
+from tests.support import cli, processes, venvs, wheels
 from tests.support.waiting import wait_for
 
 Run = Callable[..., cli.Ran]
@@ -288,3 +288,16 @@ def test_credentials_of_an_index_are_in_no_command_line(
     assert all("hunter2" not in step.shell() for step in plan.steps)
     assert any("hunter2" in step.env.get("PIP_INDEX_URL", "") for step in plan.steps)
     assert os.environ.get("PIP_INDEX_URL") is None
+
+
+@pytest.mark.parametrize("version_range", [">=5", ">=5,<6", "==5.24.0rc1"])
+def test_a_pre_release_that_is_installed_fits_a_range(
+    home: Path, monkeypatch: pytest.MonkeyPatch, version_range: str
+) -> None:
+    """It was chosen by name once: the range does not fetch another one beside it."""
+    installed = venvs.install(home, "transformers", "5.24.0rc1")
+    monkeypatch.setattr(
+        "launcher.environments.install.prepare", lambda *args: pytest.fail("another is fetched")
+    )
+    environment, new = install(f"transformers{version_range}", Options(PYTHON[1]), Progress())
+    assert (environment.folder, new) == (installed.parent.parent, False)

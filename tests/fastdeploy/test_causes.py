@@ -4,17 +4,17 @@ import json
 import shutil
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.fastdeploy.conftest import Make, Server
+from tests.support.decoded import JsonDict
 
 KILLED = ("ED-KILLED", "memory", "pfd.revents", "zmq")
 AGAIN = "starting again unchanged can help"
 
 
-def diagnosed(server: Server) -> tuple[int, dict[str, Any], str]:
+def diagnosed(server: Server) -> tuple[int, JsonDict, str]:
     """Exit code, data and text of `diagnose NAME`."""
     ran = server.run("diagnose", server.name, "--json")
     return ran.rc, ran.json["data"], server.run("diagnose", server.name).stdout
@@ -29,7 +29,7 @@ def test_a_worker_that_dies_on_a_request(fastdeploy: Make, stop: str) -> None:
     assert rc == 1
     assert "exit code 7" in data["state"]["message"], text
     assert not [word for word in KILLED if word in data["state"]["message"] + str(data["rule"])]
-    assert not [word for word in KILLED if word in str(data["others"])], data["others"]
+    assert not [word for word in KILLED if word in str(data["alternatives"])], data["alternatives"]
 
 
 def test_other_settings_and_a_stop_that_hangs(fastdeploy: Make) -> None:
@@ -72,7 +72,7 @@ def test_ctrl_c_while_it_loads(fastdeploy: Make, tmp_path: Path) -> None:
     assert "fail again" not in text
     # A reader of the folder alone finds beside the logs how long they were then.
     beside = server.run("diagnose", "--logs", str(log), "--json").json["data"]
-    assert (beside["rule"], beside["others"]) == (None, []), json.dumps(beside, indent=1)
+    assert (beside["rule"], beside["alternatives"]) == (None, []), json.dumps(beside, indent=1)
     # A copy of the captured output: what comes after the interrupt is a consequence of it.
     copy = shutil.copy(log, tmp_path)
     alone = server.run("diagnose", "--logs", str(copy), "--json").json["data"]

@@ -18,12 +18,12 @@ MEASURED = {"1": 20, "2": 4, "4": 15, "8": 9}
 
 def rows() -> list[tuple[str, str, str]]:
     """(section, what was measured, tests) of each line of the table."""
-    rows_ = []
+    all_rows = []
     for line in (HERE / "README.md").read_text().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split(" | ")]
         if line.startswith("| ") and len(cells) == 4 and cells[0] not in ("section", "---"):
-            rows_.append((cells[0], cells[1], cells[3]))
-    return rows_
+            all_rows.append((cells[0], cells[1], cells[3]))
+    return all_rows
 
 
 def named(tests: str) -> list[tuple[str, str, list[str]]]:

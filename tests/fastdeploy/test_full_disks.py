@@ -11,12 +11,12 @@ import json
 import os
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.fastdeploy.conftest import Make, Server
 from tests.support import cli, processes
+from tests.support.decoded import JsonDict
 from tests.support.waiting import wait_for
 
 
@@ -43,7 +43,7 @@ def _needs_a_namespace() -> None:
         pytest.skip(f"a private mount namespace is refused here: {refusal()}")
 
 
-def in_namespace(server: Server, prepare: str, *commands: str) -> list[tuple[int, dict[str, Any]]]:
+def in_namespace(server: Server, prepare: str, *commands: str) -> list[tuple[int, JsonDict]]:
     """(exit code, envelope) of each `ernie-deploy` command, one after the other, all with --json.
 
     A command that starts with `!` is a shell's own, and has no result.

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from launcher.engines.fastdeploy.catalogue import LINES as RELEASES
+from launcher.engines.fastdeploy.release_data import LINES as RELEASES
 from launcher.engines.fastdeploy.watching import PHASE_RULES, PHASES
+from launcher.host.sockets import listeners_on
 from launcher.keeper import cleanup, guard, leftovers
 from launcher.keeper.identity import this_host
 from launcher.keeper.leftovers import Claims
 from launcher.keeper.state import State
 from launcher.keeper.watch import Watcher
 from launcher.plan.model import FtokKey, Leftovers
-from launcher.probe.sockets import listeners
 from tests.engines.making import plan, profile
 from tests.fastdeploy.conftest import Make
 from tests.support import cli, processes
@@ -36,9 +36,9 @@ BY_UUID = {"/tmp/prom_main_*", "/tmp/prom_worker_*"}
 )
 def test_the_metrics_folders_of_each_release(version: str, folders: set[str]) -> None:
     """metrics.py:39 (2.0 to 2.3), __init__.py:25 (2.4, where the variable moves it)."""
-    plan_ = plan(profile(model="m/m", max_model_len=2048), version)
-    assert {p for p in plan_.leftovers.temporary if "/prom_" in p} == folders
-    moved = {v.name for v in plan_.env} & {"PROMETHEUS_MULTIPROC_DIR"}
+    launch_plan = plan(profile(model="m/m", max_model_len=2048), version)
+    assert {p for p in launch_plan.leftovers.temporary if "/prom_" in p} == folders
+    moved = {v.name for v in launch_plan.env} & {"PROMETHEUS_MULTIPROC_DIR"}
     assert bool(moved) == (version == "2.4.0")
 
 
@@ -53,11 +53,11 @@ def test_the_metrics_folders_of_each_release(version: str, folders: set[str]) ->
 )
 def test_the_queues_of_each_release(version: str, ranks: int, numbers: tuple[int, ...]) -> None:
     """gpu_model_runner.py adds the rank in 2.0 and 2.1 only."""
-    plan_ = plan(
+    launch_plan = plan(
         profile(model="m/m", ports={"engine-worker-queue": 8182}, tensor_parallel_size=ranks),
         version,
     )
-    assert plan_.leftovers.queues == tuple(FtokKey("/dev/shm", n) for n in numbers)
+    assert launch_plan.leftovers.queues == tuple(FtokKey("/dev/shm", n) for n in numbers)
 
 
 def a_user_of(path: Path) -> subprocess.Popen[bytes]:
@@ -87,13 +87,13 @@ def test_a_shared_folder_stays_as_long_as_another_server_uses_it(tmp_path: Path)
     user = a_user_of(shared)
     try:
         receipt = cleanup.clean(state_with(claims), (), 0.0)
-        assert cleanup.nothing_left(receipt), "what another uses is not ours to remove"
-        assert receipt["foreign"] == [f"{shared} is used by pid {user.pid} as well"]
+        assert receipt.is_clean, "what another uses is not ours to remove"
+        assert receipt.foreign == (f"{shared} is used by pid {user.pid} as well",)
         assert shared.exists()
     finally:
         user.kill()
         user.communicate()
-    assert cleanup.nothing_left(cleanup.clean(state_with(claims), (), 0.0))
+    assert cleanup.clean(state_with(claims), (), 0.0).is_clean
     assert not shared.exists()
 
 
@@ -149,9 +149,9 @@ def test_a_socket_with_one_name_for_all_servers_is_not_taken_from_another() -> N
 
 def test_percents_that_repeat_are_no_progress() -> None:
     """tqdm draws `Loading Weights: 0%` anew every half second of a load that hangs."""
-    plan_ = plan(profile(model="m/m"), "2.4.0")
-    assert (plan_.phases, plan_.phase_rules) == (PHASES, PHASE_RULES)
-    watcher = Watcher(plan_)
+    launch_plan = plan(profile(model="m/m"), "2.4.0")
+    assert (launch_plan.phases, launch_plan.phase_rules) == (PHASES, PHASE_RULES)
+    watcher = Watcher(launch_plan)
     matches = [watcher.phase_of("engine", f"Loading Weights:  {n:2}%|  | {n}/100") for n in
              (0, 0, 0, 40, 40, 40, 12, 40, 41)]  # fmt: skip
     assert [s.percent if s else None for s in matches] == [
@@ -174,7 +174,8 @@ def test_a_killed_keeper_is_lost_and_its_server_ends_or_is_cleaned(
         stored = server.files.state()
         assert stored is not None
         main = server.main
-        os.kill(int(stored.keeper["pid"]), signal.SIGKILL)
+        assert stored.keeper is not None
+        os.kill(stored.keeper.pid, signal.SIGKILL)
         _, stderr = up.communicate(timeout=600) if when == "loading" else ("", "")
     assert up.returncode == (4 if when == "loading" else 0), stderr
     wait_for(lambda: not processes.alive(main), "the end of the engine's first process")
@@ -212,11 +213,12 @@ def test_nothing_of_a_server_lives_after_its_keeper_was_killed(
             server.wait_phase(phase)
         stored = server.files.state()
         assert stored is not None
-        os.kill(int(stored.keeper["pid"]), signal.SIGKILL)
+        assert stored.keeper is not None
+        os.kill(stored.keeper.pid, signal.SIGKILL)
         up.communicate(timeout=600)
     wait_for(lambda: not server.processes(), "the end of all of it", deadline=guard.LONGEST + 30)
     plan = server.files.plan()
-    assert not [use for use in plan.ports if listeners(use.number)]
+    assert not [use for use in plan.ports if listeners_on(use.number)]
     assert server.status()["state"] == "lost"
     down = server.down("--json")
     assert down.rc == 0, down.output()
@@ -234,7 +236,8 @@ def test_what_appeared_after_the_last_look_of_a_killed_keeper_is_removed(
         server.wait_state("loading")
         stored = server.files.state()
         assert stored is not None
-        keeper = int(stored.keeper["pid"])
+        assert stored.keeper is not None
+        keeper = stored.keeper.pid
         os.kill(keeper, signal.SIGSTOP)
         number = server.port("engine-worker-queue")
         names = [f"/dev/shm/{name}" for name in server.files.plan().leftovers.shm]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from launcher.host import tcp
+from launcher.host import sockets
 from tests.fastdeploy.conftest import Make, Server
+from tests.support.decoded import JsonDict
 
 SHM = "FD_ENGINE_TASK_QUEUE_WITH_SHM"
 LINES = ("2.0", "2.1", "2.2", "2.3", "2.4")
-CASES: list[tuple[str, dict[str, str], dict[str, Any]]] = [
+CASES: list[tuple[str, dict[str, str], JsonDict]] = [
     *((line, {}, {}) for line in LINES),
     *((line, {SHM: "0"}, {}) for line in ("2.3", "2.4")),
     ("2.4", {SHM: "2"}, {}),
@@ -49,7 +49,7 @@ def unix_listeners() -> dict[int, str]:
 
 @pytest.mark.parametrize(("line", "env", "keys"), CASES)
 def test_the_plan_names_exactly_what_is_listened_on(
-    fastdeploy: Make, tmp_path: Path, line: str, env: dict[str, str], keys: dict[str, Any]
+    fastdeploy: Make, tmp_path: Path, line: str, env: dict[str, str], keys: dict[str, object]
 ) -> None:
     report = tmp_path / "listens"
     env = {**env, "TWIN_LISTENS": str(report)}
@@ -62,7 +62,7 @@ def test_the_plan_names_exactly_what_is_listened_on(
     text = server.run("plan", str(server.profile)).stdout
 
     ours = open_files(server)
-    numbers = sorted(one.port for one in tcp.listeners() if one.inode in ours)
+    numbers = sorted(one.port for one in sockets.listeners() if one.inode in ours)
     bound = [use for use in plan["ports"] if use["bound"]]
     assert sorted(use["number"] for use in bound) == numbers
 

@@ -141,7 +141,8 @@ def _kill_everything(server: Server) -> None:
     """As a memory killer or a reboot would: the keeper first, then all of the engine."""
     stored = server.files.state()
     assert stored is not None
-    os.kill(int(stored.keeper["pid"]), 9)
+    assert stored.keeper is not None
+    os.kill(stored.keeper.pid, 9)
     for pid in server.processes():
         try:
             os.kill(pid, 9)

@@ -87,6 +87,8 @@ EXPECTED = {
     "late-start": Expected((0,), arguments=("@phase=import", "@phase=load", "@phase=warmup")),
     "config-differs": Expected((4,), "asked 2048, runs 1024", arguments=("@max_model_len=1024",)),
     "noise": FINE,
+    "root-logger-prints": FINE,
+    "engine-error": Expected((4,), "500"),
     "say": Expected((4,), ".", arguments=("@id=quantization-invalid", "@id=blocks-below-context")),
     "answer-empty": Expected((0, 4, 5), "completion|empty"),
     **{name: FINE for name in FAULTS if name.startswith("answer-") and name != "answer-empty"},
@@ -156,7 +158,7 @@ class Soak:
         with contextlib.suppress(Exception):
             stored = server.files.state()
             if stored and stored.engine:
-                self.engines.add(int(stored.engine["pid"]))
+                self.engines.add(stored.engine.pid)
 
     def expect(self, happened: bool, what: str) -> None:
         if not happened:
@@ -213,8 +215,8 @@ def stored_pid(server: Server, who: str) -> int | None:
     with contextlib.suppress(Exception):
         stored = server.files.state()
         record = getattr(stored, who)
-        if is_same_process(int(record["pid"]), int(record["start"])):
-            return int(record["pid"])
+        if is_same_process(record.pid, record.start):
+            return int(record.pid)
     return None
 
 

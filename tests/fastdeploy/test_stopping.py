@@ -13,18 +13,19 @@ import pytest
 
 from tests.fastdeploy.conftest import SOON, Make, Server, judge, judge_death
 from tests.support import processes
+from tests.support.decoded import JsonDict
 from tests.support.waiting import wait_for
 from tests.twin.driver import accepts
 
-LATE = "late-start@phase=load@seconds=200"
+LATE = "late-start@phase=load@seconds=6000"
 """A load that is still under way whenever the test gets there."""
 
 
-def receipt(ran: Any) -> dict[str, Any]:
+def receipt(ran: Any) -> JsonDict:
     """The receipt of a `down --json`, which must be all zero."""
-    receipt_: dict[str, Any] = ran.json["data"]["receipt"]
-    assert not receipt_["left"], receipt_
-    return receipt_
+    stop_receipt: JsonDict = ran.json["data"]["receipt"]
+    assert not stop_receipt["left"], stop_receipt
+    return stop_receipt
 
 
 def test_down_of_a_ready_server_leaves_nothing(fastdeploy: Make) -> None:
@@ -40,7 +41,7 @@ def test_down_of_a_ready_server_leaves_nothing(fastdeploy: Make) -> None:
 @pytest.mark.parametrize("phase", ["import", "configure", "launch workers", "load weights"])
 def test_down_in_the_middle_of_the_load_interrupts_it(fastdeploy: Make, phase: str) -> None:
     where = {"import": "import", "configure": "import"}.get(phase, "load")
-    server = fastdeploy(f"late-start@phase={where}@seconds=200")
+    server = fastdeploy(f"late-start@phase={where}@seconds=6000")
     with server.spawn_up() as up:
         server.wait_state("loading")
         if phase in ("launch workers", "load weights"):
@@ -184,7 +185,8 @@ def test_down_after_the_front_end_and_then_the_keeper_are_gone(fastdeploy: Make)
     assert server.up().rc == 0
     stored = server.files.state()
     assert stored is not None
-    os.kill(int(stored.keeper["pid"]), signal.SIGKILL)
+    assert stored.keeper is not None
+    os.kill(stored.keeper.pid, signal.SIGKILL)
     os.kill(server.main, signal.SIGKILL)
     status = server.run("status", server.name, "--json")
     assert (status.rc, status.json["data"]["instances"][0]["state"]) == (1, "lost")

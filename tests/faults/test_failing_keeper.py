@@ -5,12 +5,13 @@ by its socket stays true."""
 import errno
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from launcher.json_values import object_at
 from launcher.keeper.control import Client
 from tests.support import cli
+from tests.support.decoded import JsonDict
 from tests.support.failing_files import EVERY_ERROR, FailingKeeper
 from tests.support.processes import alive
 from tests.support.rig import Rig
@@ -29,7 +30,7 @@ def ask(rig: Rig) -> dict[str, object]:
     except OSError:
         return {}
     try:
-        return dict(client.request("status")["state"])
+        return dict(object_at(client.request("status"), "state"))
     except OSError:
         return {}
     finally:
@@ -56,7 +57,7 @@ def live(rig: Rig, env: dict[str, str]) -> None:
         first = state["engine"]
         die.touch()
 
-        def again() -> dict[str, Any]:
+        def again() -> JsonDict:
             now = ask(rig)
             decided = not now or (now["engine"] != first and now["state"] == "ready")
             return (now or {"state": "over"}) if decided else {}
@@ -72,7 +73,7 @@ def live(rig: Rig, env: dict[str, str]) -> None:
     message_of(down)
     if engine is not None:
         assert not alive(engine)
-        assert down.json["data"]["was"] == "ready", down.output()
+        assert down.json["data"]["previous_state"] == "ready", down.output()
     if down.rc:
         # What could not be removed was said, and can be removed by now.
         assert down.json["data"]["receipt"]["left"], down.output()

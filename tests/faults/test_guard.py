@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from launcher.diagnose import log_lengths
 from launcher.keeper import guard
 from tests.support import processes
+from tests.support.decoded import JsonDict
 from tests.support.processes import alive
 from tests.support.rig import Rig
 from tests.support.waiting import wait_for
@@ -24,7 +24,7 @@ DAEMONS = [
     {"spawn": {"session": True, "double": True, "ignore": ["TERM", "HUP", "INT"]}},
     {"spawn": {"ignore": ["TERM", "INT"]}},
 ]
-TOUGH: dict[str, Any] = {"sigterm": "ignore", "before": DAEMONS}
+TOUGH: JsonDict = {"sigterm": "ignore", "before": DAEMONS}
 """Neither the end of its parent nor a polite signal ends any of these three."""
 
 
@@ -56,7 +56,7 @@ def test_nothing_lives_after_the_keeper_was_killed(rig: Rig, phase: str) -> None
     status = rig.run("status", "one", "--json")
     assert (status.rc, status.json["data"]["instances"][0]["state"]) == (1, "lost")
     assert "its guard ended" in (rig.instance() / "logs" / "keeper.log").read_text()
-    assert rig.down().json["data"]["was"] == "lost"
+    assert rig.down().json["data"]["previous_state"] == "lost"
 
 
 def test_nothing_lives_whenever_the_keeper_was_killed(rig: Rig) -> None:
@@ -231,7 +231,7 @@ def test_what_an_engine_writes_while_it_is_ended_is_no_cause(rig: Rig, who: str)
     with own.open("a") as log:
         log.write("ValueError: the cause: its queue is gone\n")
     data = rig.run("diagnose", "one", "--json").json["data"]
-    assert (data["rule"], data["others"], data["first_errors"]) == (None, [], [])
+    assert (data["rule"], data["alternatives"], data["first_errors"]) == (None, [], [])
     recorded = log_lengths.read(rig.instance() / "logs")
     assert recorded is not None
     assert recorded.lengths[str(own.stat().st_ino)] == len("INFO loading\n")

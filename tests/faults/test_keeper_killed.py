@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,7 +23,7 @@ TOUGH = {
 """Neither the end of its parent nor a polite signal ends this one."""
 
 
-def change(rig: Rig, **fields: Any) -> None:
+def change(rig: Rig, **fields: object) -> None:
     """Write other values into the state, as another machine or a crash would have."""
     path = rig.instance() / "state.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
@@ -49,11 +48,11 @@ def test_a_killed_keeper_is_seen_and_cleaned_up_by_down(rig: Rig, phase: str) ->
 
     down = rig.down()
 
-    assert down.json["data"]["was"] == "lost"
+    assert down.json["data"]["previous_state"] == "lost"
     assert down.json["data"]["receipt"]["left"] == []
     assert rig.stored()["state"] == "stopped"
     again = rig.run("down", "one", "--json")
-    assert (again.rc, again.json["data"]["was"]) == (0, "stopped")
+    assert (again.rc, again.json["data"]["previous_state"]) == (0, "stopped")
 
 
 def test_an_engine_ends_with_its_killed_keeper(rig: Rig) -> None:
@@ -108,7 +107,7 @@ def test_a_damaged_state_of_a_killed_keeper(rig: Rig, text: str) -> None:
     assert status.json["data"]["instances"][0]["state"] == "damaged"
 
     down = rig.down()
-    assert down.json["data"]["was"] == "damaged"
+    assert down.json["data"]["previous_state"] == "damaged"
 
 
 def test_up_over_a_damaged_state_cleans_and_starts(rig: Rig) -> None:
@@ -184,7 +183,7 @@ def test_after_a_reboot_it_is_lost_until_somebody_acknowledges_it(rig: Rig, was:
 
     if was != "ready":
         down = rig.run("down", "one", "--json")
-        assert (down.rc, down.json["data"]["was"]) == (0, "lost"), down.output()
+        assert (down.rc, down.json["data"]["previous_state"]) == (0, "lost"), down.output()
         assert rig.run("status", "--json").rc == 0
     assert alive(stranger)
     rig.up()

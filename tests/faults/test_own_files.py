@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher.json_values import text_at
 from launcher.keeper.control import Client
 from tests.support import processes
 from tests.support.processes import alive
@@ -36,7 +37,7 @@ def state_of(rig: Rig) -> str:
         except OSError:
             return ""
         try:
-            return str(client.request("status")["state"]["state"])
+            return text_at(client.request("status"), "state", "state")
         finally:
             client.close()
 
@@ -292,5 +293,5 @@ def test_a_state_that_names_a_strangers_process_as_keeper_harms_nobody(rig: Rig)
         down = rig.run("down", "one", "--json")
     finally:
         signal.signal(signal.SIGTERM, before)
-    assert (down.rc, down.json["data"]["was"]) == (0, "lost"), down.output()
+    assert (down.rc, down.json["data"]["previous_state"]) == (0, "lost"), down.output()
     assert arrived == []

@@ -8,11 +8,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.support import ROOT, cli, engines
+from tests.support.decoded import JsonDict
 from tests.support.processes import alive
 from tests.support.rig import Rig
 from tests.support.waiting import wait_for
@@ -35,14 +35,14 @@ def argv_of(verb: str, *more: str, **sets: str) -> list[str]:
     return [verb, PROFILE, "--name", NAME, *settings, *more, "--json"]
 
 
-def failed(ran: cli.Ran, code: int, *word: str) -> dict[str, Any]:
+def failed(ran: cli.Ran, code: int, *word: str) -> JsonDict:
     """The one error of a command that had to fail so."""
     assert ran.rc == code, ran.output()
     errors = ran.json["errors"]
     assert len(errors) == 1, ran.output()
     assert errors[0]["code"] in word, ran.output()
     assert "Traceback" not in ran.stderr
-    error: dict[str, Any] = errors[0]
+    error: JsonDict = errors[0]
     return error
 
 

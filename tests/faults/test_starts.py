@@ -15,17 +15,18 @@ from typing import Any
 import pytest
 
 from tests.support import ROOT, cli, ports
+from tests.support.decoded import JsonDict
 from tests.support.processes import alive
 from tests.support.rig import Rig
 from tests.support.waiting import wait_for
 
 
-def refused(rig: Rig, code: int, word: str, **keys: Any) -> dict[str, Any]:
+def refused(rig: Rig, code: int, word: str, **keys: Any) -> JsonDict:
     """`up` of a profile, which has to fail with this exit code, error code and no trace."""
     ran = rig.run("up", rig.profile(**keys), "--json")
     assert (ran.rc, rig.errors(ran)) == (code, [word]), ran.output()
     rig.nothing_left()
-    error: dict[str, Any] = ran.json["errors"][0]
+    error: JsonDict = ran.json["errors"][0]
     return error
 
 
@@ -114,7 +115,7 @@ def test_an_engine_killed_when_ready_has_died(rig: Rig) -> None:
     assert "a broken GPU" in status.json["errors"][0]["message"]
     rig.nothing_left()
     down = rig.run("down", "one", "--json")
-    assert (down.rc, down.json["data"]["was"]) == (0, "died")
+    assert (down.rc, down.json["data"]["previous_state"]) == (0, "died")
 
 
 def test_a_vital_process_that_dies_takes_the_engine_with_it(rig: Rig) -> None:
@@ -281,8 +282,8 @@ def test_reasoning_alone_is_an_answer(rig: Rig) -> None:
 
 def test_a_slow_start_with_a_304_and_a_503_first(rig: Rig) -> None:
     ran = rig.up(script={"health": [304, 503, 304, 200]})
-    rungs = [e["name"] for e in ran.events if e["event"] == "rung"]
-    assert rungs == ["listening", "health", "models", "settings", "completion"], "each once"
+    probes = [e["name"] for e in ran.events if e["event"] == "probe"]
+    assert probes == ["listening", "health", "models", "settings", "completion"], "each once"
     rig.down()
 
 
@@ -381,8 +382,8 @@ def test_down_twice_and_of_what_never_was(rig: Rig) -> None:
     rig.down()
     again = rig.run("down", "one", "--json")
     never = rig.run("down", "never", "--json")
-    assert (again.rc, again.json["data"]["was"]) == (0, "stopped")
-    assert (never.rc, never.json["data"]["was"]) == (0, "absent")
+    assert (again.rc, again.json["data"]["previous_state"]) == (0, "stopped")
+    assert (never.rc, never.json["data"]["previous_state"]) == (0, "absent")
 
 
 def test_two_downs_at_once(rig: Rig) -> None:

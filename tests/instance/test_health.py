@@ -7,15 +7,20 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
+from launcher.codec import encode_object
 from launcher.instance.health import Health, ask_completion, ask_health, with_stopped
+from launcher.instance.instance_status import InstanceStatus
 from launcher.instance.status import message
+from launcher.json_values import JsonObject
+from launcher.keeper.claim import ProcessClaim
 from launcher.keeper.identity import look, myself
 from launcher.plan.model import LaunchPlan, PortUse, Readiness
 from tests.support import ROOT, ports
+from tests.support.payloads import made
 from tests.support.ports import is_free
 from tests.support.waiting import wait_for
 
@@ -27,7 +32,7 @@ def served() -> Iterator[Served]:
     """Starts a scripted server; gives the plan of its instance, and its pid."""
     running: list[subprocess.Popen[bytes]] = []
 
-    def serve(**script: Any) -> tuple[LaunchPlan, int]:
+    def serve(**script: object) -> tuple[LaunchPlan, int]:
         number = ports.free_port()
         argv = [str(ROOT / "tests/support/fake_server.py"), str(number), json.dumps(script)]
         running.append(subprocess.Popen([sys.executable, "-I", "-S", *argv]))
@@ -68,27 +73,29 @@ ANSWERS = [
 
 @pytest.mark.parametrize(("script", "well", "expected"), ANSWERS)
 def test_an_answer_and_its_words(
-    served: Served, script: dict[str, Any], well: bool, expected: str
+    served: Served, script: dict[str, object], well: bool, expected: str
 ) -> None:
     plan, pid = served(**script)
-    answer = ask_health(plan.to_json(), [pid], None, 0.5)
+    answer = ask_health(encode_object(plan), [pid], None, 0.5)
     assert (answer.well, answer.message) == (well, expected)
     row = {"name": "one", "state": "ready", "healthy": answer.well, "health": answer.message}
-    assert message(row) == ("one is ready" if well else f"one is unhealthy: {expected}")
+    assert message(made(InstanceStatus, row)) == (
+        "one is ready" if well else f"one is unhealthy: {expected}"
+    )
 
 
 def test_a_healthy_answer_of_another_process_is_not_ours(served: Served) -> None:
     plan, pid = served()
     port = plan.ports[0].number
-    answer = ask_health(plan.to_json(), [], None, 5)
+    answer = ask_health(encode_object(plan), [], None, 5)
     assert answer.well is False
     assert answer.message.startswith(f"port {port} is held by another process, pid {pid} (")
     # One that is not recorded yet is found below its keeper.
-    assert ask_health(plan.to_json(), [], myself().pid, 5).well is True
+    assert ask_health(encode_object(plan), [], myself().pid, 5).well is True
 
 
 def test_a_broken_plan_is_no_traceback() -> None:
-    broken: tuple[dict[str, object], ...] = (
+    broken: tuple[JsonObject, ...] = (
         {},
         {"readiness": {}, "ports": []},
         {"readiness": None, "ports": 3},
@@ -101,7 +108,7 @@ def test_a_broken_plan_is_no_traceback() -> None:
 
 def test_a_server_that_ends_an_answer_in_its_middle() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        plan = {
+        plan: JsonObject = {
             "readiness": {"address": "127.0.0.1", "health_path": "/health", "port": "api"},
             "ports": [{"name": "api", "number": server.getsockname()[1]}],
         }
@@ -143,7 +150,6 @@ def test_a_short_completion(
 
 
 def test_a_key_that_only_a_command_gives_is_not_asked_for(served: Served) -> None:
-    from dataclasses import replace
 
     plan, _ = served(key="sesame")
     readiness = replace(plan.readiness, auth_secret="KEY")
@@ -175,10 +181,11 @@ STATES = [
 
 
 @pytest.mark.parametrize(("row", "expected"), STATES)
-def test_a_state_and_its_words(row: dict[str, Any], expected: str) -> None:
+def test_a_state_and_its_words(row: dict[str, object], expected: str) -> None:
     """The last answer of a server that does not run any more is not repeated."""
     stale = {"healthy": False, "health": "GET /health answered 404"}
-    assert message({"name": "one", **row}) == message({"name": "one", **stale, **row}) == expected
+    rows = ({"name": "one", **row}, {"name": "one", **stale, **row})
+    assert [message(made(InstanceStatus, one)) for one in rows] == [expected, expected]
 
 
 @pytest.mark.parametrize("well", [True, False])
@@ -190,17 +197,17 @@ def test_a_stopped_process_is_named_whatever_the_server_answers(well: bool) -> N
         process = look(worker.pid)
         assert process is not None
         health = Health(well, "GET /health answered 200", 200)
-        assert with_stopped(health, [process.to_json()]) == health
+        assert with_stopped(health, [ProcessClaim.of(process)]) == health
         worker.send_signal(signal.SIGSTOP)
         os.waitpid(worker.pid, os.WUNTRACED)
-        result = with_stopped(health, [process.to_json()])
+        result = with_stopped(health, [ProcessClaim.of(process)])
         assert result.well is False
         assert result.message.startswith(
             "GET /health answered 200; stopped by a signal (SIGSTOP): "
         )
         assert f"{worker.pid} (" in result.message
         assert f"kill -CONT {worker.pid}" in str(result.remedy)
-        another = {**process.to_json(), "start": process.start - 1}
+        another = replace(ProcessClaim.of(process), start=process.start - 1)
         assert with_stopped(health, [another]) == health, "its number is another's by now"
     finally:
         worker.kill()

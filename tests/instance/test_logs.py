@@ -1,6 +1,5 @@
 """`logs`: one source or all of it, over rotations, followed to the end, secrets out."""
 
-import json
 import os
 import threading
 import tracemalloc
@@ -12,6 +11,7 @@ import pytest
 from launcher.errors import UsageError
 from launcher.instance import logs
 from launcher.instance.store import InstanceDir
+from launcher.keeper.claim import ProcessClaim
 from launcher.keeper.identity import look, this_host
 from launcher.keeper.output import LogFile
 from launcher.keeper.state import State, write_state
@@ -36,7 +36,7 @@ def live(instance: InstanceDir, state: InstanceState = InstanceState.READY) -> N
     write_state(
         instance.folder,
         State("one", "t", state=state, machine=here.machine, boot=here.boot,
-              pid_namespace=here.pid_namespace, keeper={"pid": me.pid, "start": me.start}),
+              pid_namespace=here.pid_namespace, keeper=ProcessClaim(me.pid, me.start)),
     )  # fmt: skip
 
 
@@ -163,8 +163,3 @@ def test_following_shows_a_last_line_without_an_end(instance: InstanceDir) -> No
     live(instance, InstanceState.DIED)
     follower.join(600)
     assert received == ["one", "two", "last words"]
-
-
-def test_the_history_is_what_was_written(instance: InstanceDir) -> None:
-    (instance.folder / "events.jsonl").write_text(json.dumps({"event": "state"}) + "\n{torn")
-    assert logs.events(instance) == [{"event": "state"}]

@@ -13,6 +13,7 @@ from launcher import files
 from launcher.errors import DeployError, PreconditionError, UsageError
 from launcher.instance import store
 from launcher.instance.store import InstanceDir, Lock
+from launcher.keeper.claim import ProcessClaim
 from launcher.keeper.identity import look, this_host
 from launcher.keeper.state import State, write_state
 from launcher.lifecycle import InstanceState
@@ -20,9 +21,9 @@ from launcher.lifecycle import InstanceState
 
 @pytest.fixture
 def instance(home: Path) -> InstanceDir:
-    instance_ = store.instance_dir("one")
-    instance_.folder.mkdir(parents=True)
-    return instance_
+    new_instance = store.instance_dir("one")
+    new_instance.folder.mkdir(parents=True)
+    return new_instance
 
 
 def written(instance: InstanceDir, state: InstanceState, **changes: object) -> State:
@@ -30,7 +31,7 @@ def written(instance: InstanceDir, state: InstanceState, **changes: object) -> S
     assert me is not None
     template = State("one", "t", state=state, machine=here.machine, boot=here.boot,
                   pid_namespace=here.pid_namespace,
-                  keeper={"pid": me.pid, "start": me.start})  # fmt: skip
+                  keeper=ProcessClaim(me.pid, me.start))  # fmt: skip
     for name, value in changes.items():
         setattr(template, name, value)
     write_state(instance.folder, template)
@@ -147,7 +148,7 @@ def test_what_ended_is_what_it_says(instance: InstanceDir, state: InstanceState)
 def test_what_lives_needs_its_keeper(instance: InstanceDir, state: InstanceState) -> None:
     written(instance, state)
     assert store.view(instance)[0] == state
-    written(instance, state, keeper={"pid": os.getpid(), "start": 1})
+    written(instance, state, keeper=ProcessClaim(os.getpid(), 1))
     assert store.view(instance)[0] == "lost"
     written(instance, state, boot="an-earlier-boot")
     name, _, note = store.view(instance)

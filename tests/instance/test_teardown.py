@@ -1,13 +1,13 @@
 """`down`: the keeper says how it ended and how long that may take; an older keeper does neither."""
 
 import json
-from typing import Any
 
 import pytest
 
 from launcher.errors import DeadlineError, ExitCode
 from launcher.instance import teardown
 from launcher.instance.store import InstanceDir
+from launcher.json_values import JsonObject
 from tests.support.keeping import Keeping
 
 
@@ -16,7 +16,14 @@ def lock(keeping: Keeping) -> None:
     keeping.hold_lock()
 
 
-NOTHING_LEFT = {"processes": 0, "ports": 0, "shm": 0, "queues": 0, "temporary": 0, "left": []}
+NOTHING_LEFT: JsonObject = {
+    "processes": 0,
+    "ports": 0,
+    "shm": 0,
+    "queues": 0,
+    "temporary": 0,
+    "left": [],
+}
 
 
 def test_the_result_is_the_last_event(keeping: Keeping) -> None:
@@ -30,8 +37,9 @@ def test_the_result_is_the_last_event(keeping: Keeping) -> None:
     keeping.on_stop = stop
     result = teardown.down(InstanceDir(keeping.folder))
     assert result.exit_code is ExitCode.DONE
-    assert (result.data["state"], result.data["was"]) == ("stopped", "loading")
-    assert result.data["receipt"]["processes"] == 0
+    assert (result.payload.state, result.payload.previous_state) == ("stopped", "loading")
+    assert result.payload.receipt is not None
+    assert result.payload.receipt.processes == 0
     assert keeping.stopped == ["down"]
 
 
@@ -45,7 +53,7 @@ def test_an_older_keeper_that_tells_neither_deadline_nor_end_is_read_from_its_st
     keeping.on_stop = stop
     result = teardown.down(InstanceDir(keeping.folder))
     assert result.exit_code is ExitCode.DONE
-    assert (result.data["state"], result.data["was"]) == ("stopped", "loading")
+    assert (result.payload.state, result.payload.previous_state) == ("stopped", "loading")
 
 
 def test_the_keepers_deadline_is_the_one_that_passes(keeping: Keeping) -> None:
@@ -55,6 +63,6 @@ def test_the_keepers_deadline_is_the_one_that_passes(keeping: Keeping) -> None:
 
 
 @pytest.mark.parametrize("deadline", [None, True, "12", [], -1, 0, 1e300, float("nan")])
-def test_a_deadline_that_is_none_is_computed_here(deadline: Any) -> None:
+def test_a_deadline_that_is_none_is_computed_here(deadline: object) -> None:
     answer = json.loads(json.dumps({"ok": True, "deadline": deadline}))
     assert teardown._deadline_of(answer) is None

@@ -8,15 +8,16 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from launcher.errors import ExitCode
+from launcher.json_values import JsonObject, JsonValue
 from launcher.keeper import requests
 from launcher.keeper.control import Client
 from launcher.keeper.loop import Loop
 from launcher.keeper.server import MOST_CONNECTIONS, Server
+from tests.support.decoded import JsonDict
 from tests.support.waiting import wait_for
 
 
@@ -34,7 +35,7 @@ class Served:
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
-    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _answer(self, request: JsonObject) -> JsonObject:
         def stop(reason: str, code: ExitCode, drain: float | None) -> float:
             self.stopped.append((reason, code, drain))
             return 61.5
@@ -48,7 +49,7 @@ class Served:
         self.loop.run_until(self._ended.is_set)
         self.server.close()
 
-    def publish(self, **event: Any) -> None:
+    def publish(self, **event: JsonValue) -> None:
         self.loop.call_soon(lambda: self.server.publish(event))
 
     def close(self) -> None:
@@ -73,7 +74,7 @@ def client(served: Served) -> Iterator[Client]:
         new_client.close()
 
 
-def raw(served: Served, *lines: bytes) -> list[dict[str, Any]]:
+def raw(served: Served, *lines: bytes) -> list[JsonDict]:
     """What the server answers to these bytes, one answer each."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(served.folder / "control.sock"))
@@ -140,7 +141,7 @@ def test_a_request_without_an_end_is_hung_up_on(served: Served) -> None:
     ],
 )
 def test_a_drain_becomes_a_number_a_timer_can_take(
-    served: Served, drain: object, taken: float | None
+    served: Served, drain: JsonValue, taken: float | None
 ) -> None:
     with client(served) as one:
         assert one.request("stop", drain=drain)["ok"]
@@ -325,7 +326,7 @@ def test_many_at_once_are_all_answered(served: Served) -> None:
 
     def ask() -> None:
         one = Client(served.folder, 60)
-        answers.append(one.request("hello")["ok"])
+        answers.append(one.request("hello")["ok"] is True)
         one.close()
 
     answers: list[bool] = []
@@ -342,7 +343,7 @@ def test_a_defect_in_an_answer_ends_no_keeper(
 ) -> None:
     served.defect = ZeroDivisionError("oh")
     with client(served) as one:
-        assert "ZeroDivisionError" in one.request("status")["error"]
+        assert "ZeroDivisionError" in str(one.request("status")["error"])
         served.defect = None
         assert one.request("status")["ok"]
     assert "ZeroDivisionError" in capsys.readouterr().err

@@ -8,6 +8,7 @@ import pytest
 
 from launcher import files
 from launcher.keeper.events import LARGEST, Events, read_events
+from tests.support.as_json import as_json
 from tests.support.wrong_things import put
 
 
@@ -59,7 +60,7 @@ def test_the_history_is_bounded_and_keeps_what_its_readers_need(tmp_path: Path) 
     events.close()
 
     assert size(tmp_path) < 2 * LARGEST + 256 * 1024
-    read = read_events(tmp_path)
+    read = as_json(read_events(tmp_path))
     assert [e["state"] for e in read if e["event"] == "state"] == ["starting", "loading", "ready"]
     assert [e["number"] for e in read if e["event"] == "restart"] == [0, 10_000, 20_000, 30_000]
     assert read[-1]["reason"] == "down"
@@ -73,7 +74,7 @@ def test_milestones_without_an_end_are_bounded_too(tmp_path: Path) -> None:
         events.append("state", state="ready", number=number, text="x" * 60)
     events.close()
     assert size(tmp_path) < 2 * LARGEST + 256 * 1024
-    assert read_events(tmp_path)[-1]["number"] == 19_999
+    assert as_json(read_events(tmp_path))[-1]["number"] == 19_999
 
 
 def test_one_event_is_bounded(tmp_path: Path) -> None:
@@ -82,7 +83,7 @@ def test_one_event_is_bounded(tmp_path: Path) -> None:
     events.append("state", state="failed", error={"message": "x" * 5_000_000, "code": "c"})
     events.close()
     assert size(tmp_path) < 64 * 1024
-    assert read_events(tmp_path)[0]["error"]["code"] == "c"
+    assert as_json(read_events(tmp_path))[0]["error"]["code"] == "c"
 
 
 @pytest.mark.parametrize("call", ["open", "fsync", "replace"])
@@ -100,7 +101,7 @@ def test_a_disk_that_takes_no_new_file_keeps_it_bounded(
     monkeypatch.undo()
     events.close()
     assert size(tmp_path) < 2 * LARGEST + 256 * 1024
-    assert read_events(tmp_path)[-1]["message"].startswith("19999 ")
+    assert as_json(read_events(tmp_path))[-1]["message"].startswith("19999 ")
 
 
 def test_a_history_that_cannot_be_opened_is_tried_again(

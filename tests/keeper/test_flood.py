@@ -88,7 +88,7 @@ def flooded(tmp_path: Path) -> Iterator[Callable[[str], Flooded]]:
         one.attention.close()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_flood_is_recorded_whole_and_the_loop_goes_on(
     kind: str, flooded: Callable[[str], Flooded]

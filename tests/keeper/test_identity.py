@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from launcher.host import processes
 from launcher.keeper import cleanup, identity
-from launcher.keeper.sessions import claim
+from launcher.keeper.claim import ProcessClaim, SessionClaim
 from launcher.keeper.state import State
 from tests.support import ROOT
 from tests.support.processes import alive
@@ -100,7 +102,7 @@ def test_descendants_are_found_over_several_generations() -> None:
 def test_without_the_kernels_list_children_are_found_by_their_parent(
     sleeper: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(identity, "_KERNEL_LISTS_CHILDREN", False)
+    monkeypatch.setattr(processes, "_KERNEL_LISTS_CHILDREN", False)
     assert sleeper.pid in identity.children(os.getpid())
 
 
@@ -119,17 +121,19 @@ def test_the_token_is_read_from_the_environment() -> None:
 
 def test_a_recorded_process_is_ours(sleeper: "subprocess.Popen[bytes]") -> None:
     process = look(sleeper.pid)
-    assert [p.pid for p in cleanup.strays(state_of(processes=[process.to_json()]))] == [sleeper.pid]
+    assert [p.pid for p in cleanup.strays(state_of(processes=[ProcessClaim.of(process)]))] == [
+        sleeper.pid
+    ]
 
 
 def test_a_reused_pid_is_not(sleeper: "subprocess.Popen[bytes]") -> None:
-    reused = {**look(sleeper.pid).to_json(), "start": 1}
+    reused = replace(ProcessClaim.of(look(sleeper.pid)), start=1)
     assert cleanup.strays(state_of(processes=[reused])) == []
 
 
 def test_a_reused_session_number_is_not(sleeper: "subprocess.Popen[bytes]") -> None:
-    reused = {**look(sleeper.pid).to_json(), "start": 1}
-    state = state_of(processes=[reused], sessions=[claim(sleeper.pid, 1)])
+    reused = replace(ProcessClaim.of(look(sleeper.pid)), start=1)
+    state = state_of(processes=[reused], sessions=[SessionClaim(sleeper.pid, 1)])
     assert cleanup.strays(state) == []
 
 
@@ -151,7 +155,7 @@ def orphan() -> Iterator[tuple[int, int]]:
 def test_a_member_of_a_recorded_session_is_ours(orphan: tuple[int, int]) -> None:
     """It was there when the session was last seen, so that session has lived on since."""
     session, member = orphan
-    state = state_of(sessions=[claim(session, look(member).start + 1)])
+    state = state_of(sessions=[SessionClaim(session, look(member).start + 1)])
     assert [p.pid for p in cleanup.strays(state)] == [member]
     assert cleanup.kill_strays(state) == (1, [])
     assert not alive(member)
@@ -163,14 +167,14 @@ def test_a_session_seen_last_before_its_members_were_born_is_another(
 ) -> None:
     """The recorded session died, and its number was given to a stranger whose leader died too."""
     session, member = orphan
-    state = state_of(sessions=[claim(session, look(member).start - before)])
+    state = state_of(sessions=[SessionClaim(session, look(member).start - before)])
     assert cleanup.strays(state) == []
 
 
 def test_the_bare_number_in_an_older_keepers_record_proves_nothing(orphan: tuple[int, int]) -> None:
     session, member = orphan
     assert cleanup.strays(state_of(sessions=[session])) == []
-    state = state_of(sessions=[session], processes=[look(member).to_json()])
+    state = state_of(sessions=[session], processes=[ProcessClaim.of(look(member))])
     assert [p.pid for p in cleanup.strays(state)] == [member]
 
 
@@ -185,7 +189,9 @@ def test_one_member_that_is_recorded_proves_the_later_ones() -> None:
     shell.wait()
     shell.stdout.close()
     try:
-        state = state_of(sessions=[claim(shell.pid, 1)], processes=[look(first).to_json()])
+        state = state_of(
+            sessions=[SessionClaim(shell.pid, 1)], processes=[ProcessClaim.of(look(first))]
+        )
         assert {p.pid for p in cleanup.strays(state)} == {first, second}
     finally:
         for pid in (first, second):
@@ -194,8 +200,10 @@ def test_one_member_that_is_recorded_proves_the_later_ones() -> None:
 
 REUSED = """
 import json, os, subprocess, sys, time
+from launcher.host import processes
 from launcher.keeper import cleanup, identity
-from launcher.keeper.sessions import claim, ticks_now
+from launcher.keeper.claim import SessionClaim
+from launcher.keeper.sessions import ticks_now
 from launcher.keeper.state import State
 
 def orphan():
@@ -209,7 +217,7 @@ session, ours = orphan()
 here = identity.this_host()
 time.sleep(0.05)
 state = State("one", "", machine=here.machine, boot=here.boot, pid_namespace=here.pid_namespace,
-              sessions=[claim(session, ticks_now())])
+              sessions=[SessionClaim(session, ticks_now())])
 said = {"ours": [p.pid for p in cleanup.strays(state)] == [ours]}
 os.kill(ours, 9)
 while os.path.exists(f"/proc/{ours}"):
@@ -255,7 +263,8 @@ def test_a_child_whose_number_was_given_away_between_two_looks_is_no_descendant(
 @pytest.mark.parametrize("field", ["machine", "boot", "pid_namespace"])
 def test_pids_of_another_place_mean_nothing(sleeper: "subprocess.Popen[bytes]", field: str) -> None:
     state = state_of(
-        processes=[look(sleeper.pid).to_json()], sessions=[claim(sleeper.pid, 1 << 60)]
+        processes=[ProcessClaim.of(look(sleeper.pid))],
+        sessions=[SessionClaim(sleeper.pid, 1 << 60)],
     )
     setattr(state, field, "another")
     assert cleanup.strays(state) == []

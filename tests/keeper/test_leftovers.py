@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,7 +103,7 @@ def test_a_queue_made_since_the_start_is_removed(tmp_path: Path) -> None:
     try:
         assert claims.look([])
         (claim,) = claims.queues.values()
-        assert claim["id"] == number
+        assert claim.id == number
         assert leftovers.remove_queue(claim)
         assert number not in queue_ids()
         assert leftovers.remove_queue(claim), "gone is gone"
@@ -128,9 +129,9 @@ def test_a_claimed_queue_that_a_stranger_uses_is_left_to_him(tmp_path: Path) -> 
             process.kill()
         assert number in queue_ids()
         message = f"message queue {number} is used by pid {process.pid} as well"
-        assert (receipt["queues"], receipt["foreign"]) == (0, [message])
+        assert (receipt.queues, receipt.foreign) == (0, (message,))
         receipt = cleanup.clean(state, (), time.monotonic())
-        assert (receipt["queues"], receipt["foreign"]) == (0, [])
+        assert (receipt.queues, receipt.foreign) == (0, ())
         assert number not in queue_ids()
     finally:
         remove_queue(number)
@@ -171,7 +172,7 @@ def test_after_a_death_a_queue_is_ours_unless_its_last_user_lives(tmp_path: Path
             assert claims.queues == {}
             user.communicate()
         claims.look_after_death()
-        assert [claim["id"] for claim in claims.queues.values()] == [number]
+        assert [claim.id for claim in claims.queues.values()] == [number]
     finally:
         remove_queue(number)
 
@@ -203,7 +204,7 @@ def test_a_queue_that_was_made_anew_is_left(tmp_path: Path) -> None:
         claims = Claims(Leftovers(queues=(FtokKey(str(tmp_path), 64),)), "/")
         claims.look([])
         (claim,) = claims.queues.values()
-        assert leftovers.remove_queue({**claim, "created": claim["created"] - 5})
+        assert leftovers.remove_queue(replace(claim, created=claim.created - 5))
         assert number in queue_ids()
     finally:
         remove_queue(number)
@@ -295,13 +296,13 @@ def test_shared_memory_is_known_by_its_use_whatever_its_name(tmp_path: Path, shm
         both = {str(path), f"{path}.sock"}
         claims.look_at_use([pid])
         assert set(claims.shm) == both
-        assert {c["path"] for c in leftovers.used_shm([pid], begun)} == both
+        assert {c.path for c in leftovers.used_shm([pid], begun)} == both
         assert leftovers.used_shm([pid], begun, both) == []
         assert leftovers.used_shm([pid], time.time() + 60) == [], "it was there before"
         assert leftovers.used_shm([os.getpid()], begun) == [], "it is not ours"
         with path.open("rb") as file, mmap.mmap(file.fileno(), 4096, prot=mmap.PROT_READ):
             file.close()
-            shared = {c["path"] for c in leftovers.used_shm([pid], begun)}
-            assert shared == {f"{path}.sock"}, "somebody else uses it too"
+            shared = {c.path for c in leftovers.used_shm([pid], begun)}
+            assert shared == {f"{path}.sock"}, "another process uses it too"
     assert all(map(leftovers.remove_file, claims.shm.values()))
     assert not path.exists()

@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 from launcher.keeper.loop import Loop
 from launcher.keeper.notify import Notifier
+from tests.support import ROOT
 from tests.support.rig import Rig
 from tests.support.waiting import wait_for
 
@@ -64,6 +67,69 @@ def test_an_abstract_socket() -> None:
 
 def test_a_supervisor_that_is_gone_does_no_harm(tmp_path: Path) -> None:
     Notifier({"NOTIFY_SOCKET": str(tmp_path / "nothing")}).send("READY=1")
+
+
+def fill(supervisor: Supervisor) -> None:
+    """Messages of other services, as many as systemd's queue takes."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as other:
+        other.connect(supervisor.address)
+        for _ in range(100_000):
+            try:
+                other.send(b"other")
+            except BlockingIOError:
+                return
+    raise AssertionError("the queue has no end")
+
+
+def test_a_supervisor_that_is_busy_holds_nothing_up(supervisor: Supervisor) -> None:
+    """On the old way the keeper stood still until systemd had read: no death was noticed."""
+    code = (
+        "import sys; from launcher.keeper.notify import Notifier\n"
+        "notifier = Notifier({'NOTIFY_SOCKET': sys.argv[1]})\n"
+        "for number in range(1000): notifier.send(f'WATCHDOG={number}')\n"
+        "print('done')"
+    )
+    fill(supervisor)
+    ran = subprocess.run(
+        [sys.executable, "-c", code, supervisor.address], capture_output=True, text=True,
+        cwd=ROOT, timeout=120,
+    )  # fmt: skip
+    assert ran.stdout == "done\n", ran.stderr
+
+
+def test_what_found_no_room_is_sent_later_the_newest_of_each_kind(supervisor: Supervisor) -> None:
+    loop = Loop()
+    notifier = Notifier({"NOTIFY_SOCKET": supervisor.address}, loop)
+    fill(supervisor)
+    notifier.send("READY=1\nSTATUS=ready")
+    for number in range(50):
+        notifier.send(f"STATUS={number}")
+    loop.run_until(lambda: False, 0.05)
+    assert {*supervisor.listen()} == {"other"}
+    assert loop.run_until(lambda: "STATUS=49" in supervisor.listen(), 60)
+    told = [message for message in supervisor.heard if message != "other"]
+    assert told == ["READY=1\nSTATUS=ready", "STATUS=49"]
+
+
+def test_a_message_overtakes_none_that_waits(supervisor: Supervisor) -> None:
+    notifier = Notifier({"NOTIFY_SOCKET": supervisor.address})
+    fill(supervisor)
+    notifier.send("READY=1")
+    supervisor.listen()
+    notifier.send("STOPPING=1")
+    assert supervisor.listen()[-2:] == ["READY=1", "STOPPING=1"]
+
+
+def test_nothing_waits_for_a_supervisor_that_is_gone(tmp_path: Path) -> None:
+    loop = Loop()
+    notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "nothing")}, loop)
+    notifier.send("READY=1")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as late:
+        late.bind(str(tmp_path / "nothing"))
+        late.setblocking(False)
+        loop.run_until(lambda: False, 0.7)
+        with pytest.raises(BlockingIOError):
+            late.recv(100)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from launcher.keeper.state import read_state
 from launcher.keeper.tree import Tree
 from launcher.lifecycle import InstanceState
 from launcher.plan.model import LaunchPlan, Leftovers
+from tests.support.as_json import as_json
 
 CALLS = ("open", "write", "fsync", "replace", "unlink")
 
@@ -95,7 +96,7 @@ def test_a_forbidden_step_is_told_as_a_defect_and_taken(tmp_path: Path) -> None:
     stored = read_state(tmp_path)
     assert stored is not None
     assert stored.state is InstanceState.READY
-    events = read_events(tmp_path)
+    events = as_json(read_events(tmp_path))
     assert [e["event"] for e in events] == ["warning", "state"]
     assert "a defect of ernie-deploy: starting may not be followed by ready" in events[0]["message"]
 

@@ -2,13 +2,20 @@
 
 import pytest
 
+from launcher.keeper.claim import SessionClaim
 from launcher.keeper.identity import Process
 from launcher.keeper.sessions import claims_of, still_ours
 
 
 def test_claims_are_read_with_their_newest_sight() -> None:
     """Older keepers wrote bare numbers."""
-    stored = [7, {"id": 8, "seen": 50}, {"id": 8, "seen": 40}, {"id": 7, "seen": 3}, 9]
+    stored: list[SessionClaim | int] = [
+        7,
+        SessionClaim(8, 50),
+        SessionClaim(8, 40),
+        SessionClaim(7, 3),
+        9,
+    ]
     assert claims_of(stored) == {7: 3, 8: 50, 9: 0}
     assert claims_of([]) == {}
 

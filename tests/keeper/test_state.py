@@ -5,11 +5,11 @@ import json
 import os
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from launcher import files
+from launcher.keeper.claim import ProcessClaim
 from launcher.keeper.state import (
     STATE_SCHEMA,
     DamagedState,
@@ -19,7 +19,7 @@ from launcher.keeper.state import (
 )
 from launcher.lifecycle import InstanceState
 
-PROCESS = {"pid": 12, "start": 34, "session": 12, "name": "python"}
+PROCESS = ProcessClaim(12, 34, 12, "python")
 
 
 def test_a_state_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_keys_of_a_newer_writer_are_left_out(tmp_path: Path) -> None:
         {"ports": None},
     ],
 )
-def test_a_state_of_another_shape_is_damaged(tmp_path: Path, change: dict[str, Any]) -> None:
+def test_a_state_of_another_shape_is_damaged(tmp_path: Path, change: dict[str, object]) -> None:
     document = {"schema": STATE_SCHEMA, "instance": "one", "token": "t"}
     (tmp_path / "state.json").write_text(json.dumps({**document, **change}))
     with pytest.raises(DamagedState, match=r"state\.json"):

@@ -69,7 +69,7 @@ def daemon():
     own = (os.getsid(0), child.pid)
     return [p for p in watched.processes if p.session not in own and p.parent == os.getpid()]
 said["adopted"] = loop.run_until(lambda: len(daemon()) == 1 and len(watched.pids) == 1, 60)
-said["session noted"] = daemon()[0].session in [s["id"] for s in watched.sessions()]
+said["session noted"] = daemon()[0].session in [s.id for s in watched.sessions()]
 watched.kill_all()
 said["ended"] = loop.run_until(lambda: not watched.pids, 60)
 """)
@@ -180,7 +180,7 @@ def child(**how):
 for _ in range(5):
     one = child(start_new_session=True)
     watched.discover()
-    said["noted"] = [s["id"] for s in watched.sessions()] == [one.pid]
+    said["noted"] = [s.id for s in watched.sessions()] == [one.pid]
     one.stdin.close()
     assert loop.run_until(lambda: not watched.pids, 60)
 said["left"] = watched.sessions()
@@ -205,6 +205,6 @@ subprocess.run(["grep", "SigIgn", "/proc/self/status"], preexec_fn=begin, check=
     done = subprocess.run(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True
     )
-    # A signal the C library keeps for itself (32 and 33) can be ignored by whoever started us, and
-    # nobody can set it: only the ones below are ours to reset.
+    # A signal the C library keeps for itself (32 and 33) may already be ignored when we
+    # start, and it cannot be set: only the ones below are ours to reset.
     assert int(done.stdout.split()[1], 16) & 0x7FFF_FFFF == 0

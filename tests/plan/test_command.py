@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from launcher.codec import encode, encode_object
+from launcher.json_values import JsonValue, object_at
 from launcher.plan.command import environment, shell_line
 from launcher.plan.environment import PASS_ENV
 from launcher.plan.model import (
@@ -27,6 +29,7 @@ from launcher.plan.model import (
     SettingCheck,
     StopPolicy,
     StopStage,
+    read_plan,
 )
 
 
@@ -46,10 +49,10 @@ FULL = plan(
     secrets={"KEY": "env:KEY"},
     ports=(PortUse("api", 80, "127.0.0.1", "API"),),
     gpus=("0", "1"),
-    log_sources=(LogSource("engine"), LogSource("worker", "worker*.log", 1)),
+    log_sources=(LogSource("engine"), LogSource("worker", "worker*.log")),
     phases=(Phase("a", "A"),),
     phase_rules=(PhaseRule("a", "x"),),
-    failure_rules=(FailureRule("ED-X", "x", "y", "z", sources=("engine",), exit_code=3),),
+    failure_rules=(FailureRule("ED-X", "x", "y", "z", exit_code=3),),
     noise=("n",),
     readiness=Readiness(
         "::", model="m", completion={"messages": [{"role": "user"}]},
@@ -68,20 +71,20 @@ FULL = plan(
 
 @pytest.mark.parametrize("full_plan", [plan(), FULL], ids=["small", "full"])
 def test_a_plan_survives_json(full_plan: LaunchPlan) -> None:
-    assert LaunchPlan.from_json(json.loads(json.dumps(full_plan.to_json()))) == full_plan
+    assert read_plan(json.loads(json.dumps(encode(full_plan)))) == full_plan
 
 
 def test_keys_of_a_newer_writer_are_ignored_everywhere() -> None:
-    data = FULL.to_json()
+    data = encode_object(FULL)
     data["invented"] = 1
-    data["readiness"]["invented"] = 2
-    assert LaunchPlan.from_json(data) == FULL
+    data["readiness"] = {**object_at(data, "readiness"), "invented": 2}
+    assert read_plan(data) == FULL
 
 
 @pytest.mark.parametrize("schema", [None, "ernie-deploy/plan/2", 1])
-def test_a_plan_of_another_schema_is_refused(schema: object) -> None:
+def test_a_plan_of_another_schema_is_refused(schema: JsonValue) -> None:
     with pytest.raises(ValueError, match="schema"):
-        LaunchPlan.from_json({**FULL.to_json(), "schema": schema})
+        read_plan({**encode_object(FULL), "schema": schema})
 
 
 def test_a_port_has_a_name() -> None:
@@ -141,3 +144,9 @@ def test_the_line_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
         assert path.stat().st_mode & 0o777 == 0o700, path
     hub.rmdir()
     hub.parent.rmdir()
+
+
+def test_a_wrong_field_is_named() -> None:
+    data = {**encode_object(FULL), "ports": [{"name": "api", "number": "x", "address": "::"}]}
+    with pytest.raises(ValueError, match=r"^plan\.ports\[0\]\.number: expected a whole number"):
+        read_plan(data)

@@ -15,6 +15,7 @@ from launcher.plan.memory import Ask
 from launcher.preparation.memory import history, memory_plan
 from tests.engines import making
 from tests.plan.test_memory import card
+from tests.support.as_json import as_json
 
 
 def ask(version: str, **values: Any) -> Ask:
@@ -40,7 +41,7 @@ def test_a_flag_counts_however_it_is_spelled(spelling: str) -> None:
     ],
 )
 def test_batched_tokens_are_those_the_release_resolves(
-    version: str, values: dict[str, Any], tokens: int
+    version: str, values: dict[str, object], tokens: int
 ) -> None:
     """A 2.1 server profiles itself with the whole context at once unless it is told otherwise."""
     assert ask(version, **values).max_num_batched_tokens == tokens
@@ -57,7 +58,7 @@ def test_batched_tokens_are_those_the_release_resolves(
     ],
 )
 def test_the_method_is_read_out_of_json_too(
-    quantization: Any, method: str | None, kv_bytes: int
+    quantization: object, method: str | None, kv_bytes: int
 ) -> None:
     text = json.dumps(quantization) if isinstance(quantization, dict) else quantization
     got = ask("2.4", quantization=text)
@@ -80,10 +81,10 @@ def test_without_a_release_it_is_the_newest_that_the_profile_admits() -> None:
     """2.2 gives prompts only a share of the blocks, 2.3 and later all of them."""
     older = making.profile(**making.CARD | {"engine_version": ">=2.2,<2.3"})
     plan = memory_plan(older, version=None, gpu="h800-80g", largest=False)
-    assert plan.data["prediction"]["ask"]["prefill_share"] == 0.75
+    assert plan.payload.prediction.ask.prefill_share == 0.75
     newer = making.profile(**making.CARD | {"engine_version": ">=2.2,<2.5"})
     plan = memory_plan(newer, version=None, gpu="h800-80g", largest=False)
-    assert plan.data["prediction"]["ask"]["prefill_share"] == 1.0
+    assert plan.payload.prediction.ask.prefill_share == 1.0
 
 
 def test_the_most_sequences_are_never_more_than_fastdeploy_takes() -> None:
@@ -123,4 +124,4 @@ def test_lines_of_the_history_that_cannot_be_used_are_passed_over(
     lines = ['{"time": 1', "[]", "3", json.dumps({"host": row["host"]}),
              json.dumps({**row, "reported": 0, "error": None}), json.dumps(row)]  # fmt: skip
     (tmp_path / "memory-history.jsonl").write_text("\n".join(lines))
-    assert history(card_profile) == [row]
+    assert as_json(history(card_profile)) == [row]

@@ -1,13 +1,14 @@
 """An engine of a third party can have a memory plan, and one without says so."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from launcher import profile
+from launcher.codec import encode_object
 from launcher.errors import PreconditionError
 from launcher.preparation.memory import memory_plan
+from tests.support.decoded import JsonDict
 
 ENGINE = """
 from launcher.engines.fastdeploy.engine import FastDeploy
@@ -35,12 +36,12 @@ def _registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
 
 
-def plan(tmp_path: Path, engine: str) -> dict[str, Any]:
+def plan(tmp_path: Path, engine: str) -> JsonDict:
     path = tmp_path / "p.yaml"
     model = "baidu/ERNIE-4.5-21B-A3B-Thinking"
     path.write_text(f'name: p\nengine: {engine}\nengine-version: ">=2.3"\nmodel: {model}\n')
     loaded = profile.load(path, environ={})
-    return dict(memory_plan(loaded, version=None, gpu="h800-80g", largest=False).data)
+    return encode_object(memory_plan(loaded, version=None, gpu="h800-80g", largest=False).payload)
 
 
 @pytest.mark.usefixtures("_registered")

@@ -386,7 +386,7 @@ from launcher.engines.base import PortNeed
 from launcher.host import kernel, network
 from launcher.preparation import leases
 # The interpreter may lie where only root reads: everything is loaded before.
-needs = [PortNeed("api"), PortNeed("queue", unique_low_byte=True)]
+needs = [PortNeed("api"), PortNeed("queue", key_bits=8)]
 leases.take("edt-second", needs, {{}}, "127.0.0.1", {{}}).release()
 os.setgroups([]); os.setgid({uid}); os.setuid({uid})
 found = leases.take("edt-second", needs, {{}}, "127.0.0.1", {{}})

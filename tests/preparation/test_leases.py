@@ -19,7 +19,7 @@ from launcher.preparation.leases import Leases
 from tests.support import ROOT, ports
 
 API = PortNeed("api")
-QUEUE = PortNeed("queue", unique_low_byte=True)
+QUEUE = PortNeed("queue", key_bits=8)
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ TAKE = """
 import json, sys
 from launcher.engines.base import PortNeed
 from launcher.preparation import leases
-needs = [PortNeed("api"), PortNeed("queue", unique_low_byte=True)]
+needs = [PortNeed("api"), PortNeed("queue", key_bits=8)]
 print(json.dumps(leases.take("edt-same", needs, {}, "127.0.0.1", {}).ports), flush=True)
 sys.stdin.read()
 """
@@ -85,9 +85,9 @@ def test_processes_that_ask_at_once_get_different_ports() -> None:
     finally:
         for process in running:
             process.communicate(b"")
-    numbers = [number for ports_ in answers for number in ports_.values()]
+    numbers = [number for answer in answers for number in answer.values()]
     assert len(set(numbers)) == 12
-    assert len({ports_["queue"] & 255 for ports_ in answers}) == 6
+    assert len({answer["queue"] & 255 for answer in answers}) == 6
 
 
 def test_a_lease_ends_with_its_process(free_port: int, taken: list[Leases]) -> None:
@@ -240,3 +240,24 @@ def test_a_queue_takes_the_low_byte_that_its_key_has_at_the_top(
     monkeypatch.setattr(kernel, "message_queues", lambda: queues)
     monkeypatch.setattr(network, "queue_ports", lambda: ())
     assert take(taken, QUEUE)["queue"] & 255 == free
+
+
+def test_a_queue_whose_key_holds_20_bits_does_not_take_the_port_of_a_dead_servers_queue(
+    taken: list[Leases], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FastDeploy 2.5 and later: a queue of an equal port would stop the start."""
+    monkeypatch.setattr(kernel, "message_queues", tuple)
+    monkeypatch.setattr(network, "queue_ports", lambda: ())
+    need, own = PortNeed("queue", key_bits=20), f"edt-{os.getpid()}"
+    usual = take(taken, need, name=own)["queue"]
+    taken.pop().release()
+    assert take(taken, need, name=own)["queue"] == usual
+    taken.pop().release()
+
+    stale = MessageQueue(0xB0100000 | usual, 1, 0, 0, 0, 0, 0)
+    low_byte = MessageQueue((usual & 255) << 24, 2, 0, 0, 0, 0, 0)
+    monkeypatch.setattr(kernel, "message_queues", lambda: (low_byte,))
+    assert take(taken, need, name=own)["queue"] == usual, "only an equal port clashes"
+    taken.pop().release()
+    monkeypatch.setattr(kernel, "message_queues", lambda: (stale,))
+    assert take(taken, need, name=own)["queue"] != usual

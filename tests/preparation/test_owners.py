@@ -25,6 +25,7 @@ from launcher.keeper import identity
 from launcher.preparation import owners
 from launcher.preparation.owners import Owner, Owners
 from tests.support import ROOT, cli, processes
+from tests.support.decoded import JsonDict
 from tests.support.ports import free_port
 from tests.support.rig import Rig
 from tests.support.waiting import wait_for
@@ -53,13 +54,15 @@ def port_of(rig: Rig, name: str = "one") -> int:
     return number
 
 
-def finding(ran: cli.Ran, check: str) -> dict[str, Any]:
-    matching: dict[str, Any] = next(f for f in ran.json["data"]["findings"] if f["check"] == check)
+def finding(ran: cli.Ran, check: str) -> JsonDict:
+    matching: dict[str, object] = next(
+        f for f in ran.json["data"]["findings"] if f["check"] == check
+    )
     return matching
 
 
 def test_the_words_are_the_keepers() -> None:
-    assert f"{identity.FOLDER_VARIABLE}=".encode() == owners.FOLDER
+    assert identity.FOLDER_VARIABLE == owners.FOLDER
 
 
 def test_a_port_of_a_dead_instance_is_its_own_trace(rig: Rig) -> None:
@@ -75,17 +78,17 @@ def test_a_port_of_a_dead_instance_is_its_own_trace(rig: Rig) -> None:
     assert "`ernie-deploy down one`" in error["remedy"]
 
     result = finding(rig.run("doctor", two, "--fast", "--json"), "ports")
-    assert result["answer"] == "FAIL"
+    assert result["status"] == "FAIL"
     assert "what is left of the instance one" in result["evidence"]
     assert "`ernie-deploy down one`" in result["remedy"]
     assert "stop that process" not in result["remedy"]
 
     one = rig.profile("one", script=TOUGH, ports={"api": port})
     result = finding(rig.run("doctor", one, "--fast", "--json"), "ports")
-    assert result["answer"] == "WARN", "`up` of the same instance cleans up first"
+    assert result["status"] == "WARN", "`up` of the same instance cleans up first"
     rig.down()
     result = finding(rig.run("doctor", two, "--fast", "--json"), "ports")
-    assert result["answer"] == "PASS"
+    assert result["status"] == "PASS"
 
 
 def test_a_port_of_a_living_sibling_is_not_offered_for_anything(rig: Rig) -> None:
@@ -233,10 +236,31 @@ def test_a_queue_of_an_instance(here: Rig, alive: bool) -> None:
     assert "ipcrm" not in remedy
     assert ("`ernie-deploy down one`" in remedy) is not alive
     two = here.run("up", here.profile("two", args={"queue": [[str(queues), 72]]}), "--json")
-    assert here.errors(two) == ["queue-exists"], two.output()
+    # The doctor looks before the start does.
+    assert here.errors(two) == ["message-queues"], two.output()
     assert whose in two.json["errors"][0]["message"]
     assert remedy.startswith("`ernie-deploy down one`") is not alive
     here.run("down", "two")
+    here.down()
+
+
+@pytest.mark.parametrize("bits", [8, 20])
+def test_a_queue_that_was_not_claimed_is_known_by_the_plans_key(here: Rig, bits: int) -> None:
+    """Killed between the queue's making and the keeper's next look."""
+    here.up()
+    kill_all(here)
+    plan = here.stored(file="plan.json")
+    port = plan["ports"][0]["number"]
+    a_strangers = a_queue(key=(port & 255) << 24)
+    assert Owners().of_queue(a_strangers) is None, "a port's low byte alone is anybody's"
+
+    plan["leftovers"]["queues"] = [{"path": "/dev/shm", "project": 72, "bits": bits}]
+    (here.instance() / "plan.json").write_text(json.dumps(plan))
+    queue = a_queue(key=kernel.ftok("/dev/shm", 72, bits))
+    owner = Owners().of_queue(queue)
+    assert owner is not None
+    assert owner.name == "one"
+    assert Owners().of_queue(dataclasses.replace(queue, created=1)) is None, "older than its start"
     here.down()
 
 
@@ -281,6 +305,7 @@ def test_an_instance_of_another_home_is_ended_there(
 @pytest.mark.parametrize("text", [
     "", "[]", "{", '{"state": "ready", "ports": 5, "shm": {"a": 1}}', '{"ports": {"api": "x"}}',
     '{"state": "ready", "processes": [1, {"pid": "x"}], "queues": [null]}', "[" * 100_000,
+    '{"leftovers": {"queues": [1, {"path": "\\u0000", "bits": 8}, {"path": "/", "bits": 9}]}}',
 ])  # fmt: skip
 @pytest.mark.parametrize("name", ["state.json", "plan.json"])
 def test_damaged_files_end_no_message(here: Rig, name: str, text: str) -> None:

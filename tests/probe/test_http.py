@@ -157,7 +157,7 @@ def sent(method: str, path: str, body: bytes, **headers: str) -> bytes:
         thread = threading.Thread(target=answer)
         thread.start()
         port = server.getsockname()[1]
-        request("127.0.0.1", port, method, path, headers, body, timeout=60, limit=100)
+        request("127.0.0.1", port, method, path, headers, body, timeout=600, limit=100)
         thread.join()
     return arrived[0].replace(str(port).encode(), b"PORT")
 

@@ -5,10 +5,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
+from launcher.json_values import JsonValue
 from launcher.plan.model import LaunchPlan, PortUse, Readiness, SettingCheck
 from launcher.probe import readiness
 from launcher.probe.readiness import Rung
@@ -26,7 +26,7 @@ def served() -> Iterator[Served]:
     running: list[subprocess.Popen[bytes]] = []
 
     def serve(
-        checks: tuple[SettingCheck, ...] = (), allow: tuple[str, ...] = (), **script: Any
+        checks: tuple[SettingCheck, ...] = (), allow: tuple[str, ...] = (), **script: object
     ) -> LaunchPlan:
         number = ports.free_port()
         argv = [str(ROOT / "tests/support/fake_server.py"), str(number), json.dumps(script)]
@@ -107,7 +107,7 @@ def test_a_health_that_hangs(served: Served) -> None:
         (401, "failed", "key-refused"),
     ],
 )
-def test_the_model_list(served: Served, models: Any, verdict: str, code: str) -> None:
+def test_the_model_list(served: Served, models: object, verdict: str, code: str) -> None:
     rung = readiness.models(served(models=models), None)
     assert (rung.verdict, rung.code) == (verdict, code)
 
@@ -127,7 +127,7 @@ def test_a_key_that_no_header_can_carry(served: Served, secret: str) -> None:
     assert not secret or secret not in rung.message
 
 
-def check(key: str, expected: Any) -> SettingCheck:
+def check(key: str, expected: JsonValue) -> SettingCheck:
     return SettingCheck(key, expected, f"engine/{key}")
 
 
@@ -136,7 +136,7 @@ def check(key: str, expected: Any) -> SettingCheck:
     [(4096, 4096), (4096, "4096"), ("a", "a"), ([1, 2], "1,2"), ("1,2", [1, 2])],
 )
 def test_settings_are_equal_however_they_are_spelled(
-    served: Served, requested: Any, runs: Any
+    served: Served, requested: JsonValue, runs: object
 ) -> None:
     plan = served((check("len", requested),), settings={"engine": {"len": runs}})
     rung = readiness.settings(plan, None)
@@ -162,7 +162,7 @@ def test_a_difference_can_be_allowed(served: Served) -> None:
 
 
 @pytest.mark.parametrize("reported", [None, [], "words"])
-def test_settings_that_cannot_be_read(served: Served, reported: Any) -> None:
+def test_settings_that_cannot_be_read(served: Served, reported: object) -> None:
     rung = readiness.settings(served((check("len", 1),), settings=reported), None)
     assert rung.verdict == "retry"
 
@@ -210,7 +210,7 @@ def test_the_completion(served: Served, completion: str, verdict: str, code: str
         (5, ""),
     ],
 )
-def test_what_counts_as_generated(body: Any, text: str) -> None:
+def test_what_counts_as_generated(body: object, text: str) -> None:
     assert readiness.generated(json.dumps(body).encode()) == text
 
 

@@ -15,9 +15,15 @@ from launcher.profile.model import Profile
 HEAD = "name: ernie\nengine: fastdeploy\nmodel: baidu/ERNIE-4.5-0.3B-PT\n"
 """The least a profile says: three lines, so that what follows begins in line 4."""
 
+Write = Callable[..., str]
+Load = Callable[..., Profile]
+More = Callable[..., Mapping[str, Any]]
+Refused = Callable[..., list[tuple[str, ...]]]
+"""What the fixtures of these names are."""
+
 
 @pytest.fixture
-def write(tmp_path: Path) -> Callable[..., str]:
+def write(tmp_path: Path) -> Write:
     """`write(text)`, or `write(text, "base.yaml")`: a file in the test's folder; its path."""
 
     def make(text: str | bytes, name: str = "p.yaml") -> str:
@@ -30,7 +36,7 @@ def write(tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.fixture
-def load(write: Callable[..., str]) -> Callable[..., Profile]:
+def load(write: Write) -> Load:
     """`load(text)`: the profile."""
 
     def read(text: str, environ: Mapping[str, str] | None = None, **options: Any) -> Profile:
@@ -40,13 +46,13 @@ def load(write: Callable[..., str]) -> Callable[..., Profile]:
 
 
 @pytest.fixture
-def more(load: Callable[..., Profile]) -> Callable[..., Mapping[str, Any]]:
+def more(load: Load) -> More:
     """`more(text)`: a profile's resolved values, `text` being what follows the least."""
     return lambda text, *args, **options: load(HEAD + text, *args, **options).resolved
 
 
 @pytest.fixture
-def refused(write: Callable[..., str], tmp_path: Path) -> Callable[..., list[tuple[str, ...]]]:
+def refused(write: Write, tmp_path: Path) -> Refused:
     """`refused(text)`: (code, place, message, remedy) of everything wrong, folders cut off."""
 
     def read(
@@ -65,7 +71,7 @@ def refused(write: Callable[..., str], tmp_path: Path) -> Callable[..., list[tup
 
 
 @pytest.fixture
-def wrong(refused: Callable[..., list[tuple[str, ...]]]) -> Callable[..., list[tuple[str, str]]]:
+def wrong(refused: Refused) -> Refused:
     """`wrong(text)`: (code, place) of everything wrong with the least and `text`."""
     return lambda text, *args, **options: [
         problem[:2] for problem in refused(HEAD + text, *args, **options)

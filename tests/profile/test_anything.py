@@ -78,7 +78,7 @@ def test_any_text_that_looks_like_yaml(tmp_path: Path, text: str) -> None:
 
 @given(data=profiles)
 @settings(suppress_health_check=FIXTURE, max_examples=300)
-def test_any_keys_with_any_values(tmp_path: Path, data: dict[str, Any]) -> None:
+def test_any_keys_with_any_values(tmp_path: Path, data: dict[str, object]) -> None:
     path = tmp_path / "p.yaml"
     path.write_text(yaml.safe_dump({**HEAD, **data}, allow_unicode=True), encoding="utf-8")
     outcome(path)
@@ -94,7 +94,7 @@ def test_any_set(tmp_path: Path, key: str, value: str) -> None:
 
 @given(data=profiles)
 @settings(suppress_health_check=FIXTURE, max_examples=100)
-def test_what_is_resolved_resolves_to_itself(tmp_path: Path, data: dict[str, Any]) -> None:
+def test_what_is_resolved_resolves_to_itself(tmp_path: Path, data: dict[str, object]) -> None:
     path = tmp_path / "p.yaml"
     path.write_text(yaml.safe_dump({**HEAD, **data}, allow_unicode=True), encoding="utf-8")
     got = outcome(path)

@@ -14,6 +14,7 @@ from launcher.errors import DeployError
 from launcher.profile import source
 from launcher.profile.loader import load
 from launcher.profile.schema import paths
+from tests.support.decoded import JsonDict
 
 LONG = 60_000
 ENDS = ["", "!"]
@@ -81,7 +82,7 @@ def test_no_option_and_no_key_costs_more_than_its_length(character: str, tmp_pat
     file = tmp_path / "one.yaml"
     file.write_text("name: a\nengine: fastdeploy\nmodel: baidu/ERNIE-4.5-0.3B-Paddle\n")
     long = (character * LONG)[:LONG]
-    keys: tuple[dict[str, Any], ...] = (
+    keys: tuple[JsonDict, ...] = (
         *({"sets": [f"host={long}{end}"]} for end in ENDS),
         *({"name": long + end} for end in ENDS),
         {"sets": [f"{long}=1"]},

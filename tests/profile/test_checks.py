@@ -1,14 +1,13 @@
 """Keys that do not exist, are missing, or do not go together: every one at its place."""
 
-from typing import Any
-
 import pytest
 
 from launcher import profile
 from launcher.errors import ExitCode, PreconditionError, ProfileError
+from tests.profile.conftest import Load, Refused, Write
 
 
-def test_everything_wrong_is_said_at_once_in_file_order(refused: Any) -> None:
+def test_everything_wrong_is_said_at_once_in_file_order(refused: Refused) -> None:
     text = """\
 name: Ernie 21B
 engine: fastdeply
@@ -54,12 +53,12 @@ health:
         ("tenser-parallel-size", "did you mean `tensor-parallel-size`?"),
     ],
 )
-def test_did_you_mean(refused: Any, key: str, remedy: str) -> None:
+def test_did_you_mean(refused: Refused, key: str, remedy: str) -> None:
     (problem,) = refused(f"name: a\nengine: vllm\nmodel: a/b\n{key}: 1\n")
     assert problem == ("unknown-key", "p.yaml:4:1", f"{key}: unknown key", remedy)
 
 
-def test_the_least_there_must_be(refused: Any) -> None:
+def test_the_least_there_must_be(refused: Refused) -> None:
     assert [p[:3] for p in refused("description: x\n")] == [
         ("missing-key", "p.yaml:1:1", "name: is required"),
         ("missing-key", "p.yaml:1:1", "engine: is required"),
@@ -67,7 +66,7 @@ def test_the_least_there_must_be(refused: Any) -> None:
     ]
 
 
-def test_a_name_from_the_option_is_enough(load: Any) -> None:
+def test_a_name_from_the_option_is_enough(load: Load) -> None:
     assert load("engine: vllm\nmodel: a/b\n", name="given").name == "given"
     with pytest.raises(ProfileError) as caught:
         load("engine: vllm\nmodel: a/b\n", name="Not Good")
@@ -75,7 +74,7 @@ def test_a_name_from_the_option_is_enough(load: Any) -> None:
 
 
 @pytest.mark.parametrize("spelling", ["max-model-len", "max_model_len", "--max-model-len"])
-def test_given_at_the_top_and_in_engine_args(refused: Any, spelling: str) -> None:
+def test_given_at_the_top_and_in_engine_args(refused: Refused, spelling: str) -> None:
     (problem,) = refused(
         f"name: a\nengine: vllm\nmodel: a/b\nmax-model-len: 8\nengine-args: {{{spelling}: 9}}\n"
     )
@@ -83,7 +82,7 @@ def test_given_at_the_top_and_in_engine_args(refused: Any, spelling: str) -> Non
     assert problem[2].endswith("p.yaml:4:1")
 
 
-def test_a_missing_model_is_a_failed_precondition(write: Any, tmp_path: Any) -> None:
+def test_a_missing_model_is_a_failed_precondition(write: Write, tmp_path: object) -> None:
     path = write("name: a\nengine: vllm\nmodel: ./gone\n")
     with pytest.raises(PreconditionError) as caught:
         profile.load(path)
@@ -94,19 +93,19 @@ def test_a_missing_model_is_a_failed_precondition(write: Any, tmp_path: Any) -> 
     assert profile.load(path, need_model=False).model == f"{tmp_path}/gone"
 
 
-def test_a_missing_model_beside_other_problems_is_a_wrong_profile(write: Any) -> None:
+def test_a_missing_model_beside_other_problems_is_a_wrong_profile(write: Write) -> None:
     path = write("name: a\nengine: vllm\nmodel: ./gone\nmax-num-seqs: x\n")
     with pytest.raises(ProfileError) as caught:
         profile.load(path)
     assert [p.code for p in caught.value.problems] == ["missing-model", "wrong-type"]
 
 
-def test_timeouts_that_would_never_pass(wrong: Any) -> None:
+def test_timeouts_that_would_never_pass(wrong: Refused) -> None:
     text = "health:\n  startup-timeout: 60\n  no-progress-timeout: 2m\n"
     assert wrong(text) == [("impossible-combination", "p.yaml:6:3")]
 
 
-def test_a_key_without_effect_is_noted(load: Any) -> None:
+def test_a_key_without_effect_is_noted(load: Load) -> None:
     text = "name: a\nengine: vllm\nmodel: a/b\nrestart: {max-restarts: 9}\n"
     (note,) = load(text).notes
     assert note.code == "no-effect"
@@ -118,7 +117,7 @@ def test_a_key_without_effect_is_noted(load: Any) -> None:
 HOSTED = "name: a\nengine: hosted\nmodel: baidu/ernie\nbase-url: https://api.example.com/v1/\n"
 
 
-def test_a_hosted_endpoint(load: Any) -> None:
+def test_a_hosted_endpoint(load: Load) -> None:
     got = load(
         HOSTED + "api-key: env:KEY\nmax-model-len: 131072\nheaders: {X-Title: 1}\n"
         "body: {model_id: m, key: 'env:K', n: 2}\npromises: [chat]\n"
@@ -135,7 +134,7 @@ def test_a_hosted_endpoint(load: Any) -> None:
     assert "host" not in got.resolved
 
 
-def test_a_hosted_endpoint_is_not_ours_to_steer(wrong: Any, refused: Any) -> None:
+def test_a_hosted_endpoint_is_not_ours_to_steer(wrong: Refused, refused: Refused) -> None:
     assert [p[:3] for p in refused(HOSTED + "gpus: 0\nstop: {grace: 3}\n")] == [
         ("impossible-combination", f"p.yaml:{line}:1",
          f"{key}: a hosted endpoint is run by a third party, who decides this")
@@ -147,7 +146,7 @@ def test_a_hosted_endpoint_is_not_ours_to_steer(wrong: Any, refused: Any) -> Non
     assert [p[0] for p in refused(invalid)] == ["unknown-value", "bad-url"]
 
 
-def test_defaults_make_equal_profiles_equal(load: Any) -> None:
+def test_defaults_make_equal_profiles_equal(load: Load) -> None:
     plain = load("name: a\nengine: vllm\nmodel: a/b\n")
     spelled = load(
         "name: a\nengine: vllm\nmodel: a/b\nhost: 127.0.0.1\nports: {api: auto}\n"

@@ -1,11 +1,13 @@
 """`extends`, overlays and `--set`: what wins, and where it is said to come from."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from launcher import profile
 from launcher.errors import DeployError, ProfileError
+from tests.profile.conftest import Load, Write
 
 BASE = """\
 name: base
@@ -26,7 +28,7 @@ def problems(path: str, **options: Any) -> list[tuple[str, str | None]]:
     return [(p.code, p.where) for p in caught.value.problems]
 
 
-def test_maps_merge_lists_replace_null_deletes(write: Any) -> None:
+def test_maps_merge_lists_replace_null_deletes(write: Write) -> None:
     write(BASE, "base.yaml")
     path = write(
         """\
@@ -48,7 +50,7 @@ def test_maps_merge_lists_replace_null_deletes(write: Any) -> None:
     assert got.engine_args == {"one": 1, "three": 3, "json": {"a": 1, "c": 3}}
 
 
-def test_a_chain_and_a_list_of_bases_from_left_to_right(write: Any) -> None:
+def test_a_chain_and_a_list_of_bases_from_left_to_right(write: Write) -> None:
     write(BASE, "base.yaml")
     write("extends: base\nmax-num-seqs: 16\nmax-model-len: 16\n", "mid.yaml")
     write("max-model-len: 32\nhost: 0.0.0.0\n", "net.yaml")
@@ -61,21 +63,21 @@ def test_a_chain_and_a_list_of_bases_from_left_to_right(write: Any) -> None:
     assert got.where("engine-args.json.b") == f"{folder}base.yaml:9:16"
 
 
-def test_a_null_between_deletes_what_another_base_gave(write: Any) -> None:
+def test_a_null_between_deletes_what_another_base_gave(write: Write) -> None:
     write("name: a\nengine: vllm\nmodel: a/b\nmax-num-seqs: 8\n", "a.yaml")
     write("max-num-seqs: null\n", "b.yaml")
     assert profile.load(write("extends: [a.yaml, b.yaml]\n"), environ={}).max_num_seqs is None
     assert profile.load(write("extends: [b.yaml, a.yaml]\n"), environ={}).max_num_seqs == 8
 
 
-def test_a_shipped_profile_is_extended_by_its_name(write: Any) -> None:
+def test_a_shipped_profile_is_extended_by_its_name(write: Write) -> None:
     path = write("extends: ernie-4.5-21b-a3b-thinking\nname: mine\nmax-num-seqs: 4\n")
     got = profile.load(path, environ={})
     assert (got.model, got.max_num_seqs) == ("baidu/ERNIE-4.5-21B-A3B-Thinking", 4)
 
 
 def test_paths_start_at_the_file_that_says_them(
-    write: Any, tmp_path: Any, monkeypatch: Any
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "base" / "weights").mkdir(parents=True)
     write("name: a\nengine: vllm\nmodel: ./weights\ncache-dir: c\n", "base/base.yaml")
@@ -93,19 +95,19 @@ def test_paths_start_at_the_file_that_says_them(
     assert got.model == str(tmp_path / "base" / "weights")
 
 
-def test_what_exists_beside_the_profile_is_a_folder(write: Any, tmp_path: Any) -> None:
+def test_what_exists_beside_the_profile_is_a_folder(write: Write, tmp_path: Path) -> None:
     path = write("name: a\nengine: vllm\nmodel: baidu/ERNIE\n")
     assert profile.load(path, environ={}).model == "baidu/ERNIE"
     (tmp_path / "baidu" / "ERNIE").mkdir(parents=True)
     assert profile.load(path, environ={}).model == str(tmp_path / "baidu" / "ERNIE")
 
 
-def test_a_bare_interpreter_is_left_to_the_path(load: Any) -> None:
+def test_a_bare_interpreter_is_left_to_the_path(load: Load) -> None:
     text = "name: a\nengine: vllm\nmodel: a/b\npython: python3.12\n"
     assert load(text).python == "python3.12"
 
 
-def test_loops(write: Any, tmp_path: Any) -> None:
+def test_loops(write: Write, tmp_path: Path) -> None:
     path = write("extends: q.yaml\nname: a\nengine: vllm\nmodel: a/b\n")
     write("extends: p.yaml\n", "q.yaml")
     with pytest.raises(ProfileError) as caught:
@@ -119,14 +121,14 @@ def test_loops(write: Any, tmp_path: Any) -> None:
     )
 
 
-def test_bases_that_multiply_are_read_once(write: Any) -> None:
+def test_bases_that_multiply_are_read_once(write: Write) -> None:
     write(BASE, "x0.yaml")
     for i in range(1, 30):
         write(f"extends: [x{i - 1}, x{i - 1}]\n", f"x{i}.yaml")
     assert profile.load(write("extends: x29\nname: a\n"), environ={}).max_num_seqs == 8
 
 
-def test_missing_and_wrong_bases_are_all_said(write: Any) -> None:
+def test_missing_and_wrong_bases_are_all_said(write: Write) -> None:
     write(BASE, "base.yaml")
     path = write(
         "name: a\nengine: vllm\nmodel: a/b\n"
@@ -143,14 +145,14 @@ def test_missing_and_wrong_bases_are_all_said(write: Any) -> None:
     assert caught.value.problems[0].remedy == "did you mean 'base.yaml'?"
 
 
-def test_an_error_in_a_base_is_said_there(write: Any, tmp_path: Any) -> None:
+def test_an_error_in_a_base_is_said_there(write: Write, tmp_path: Path) -> None:
     write(BASE + "max-model-len: many\n", "base.yaml")
     assert problems(write("extends: base.yaml\nname: a\n")) == [
         ("wrong-type", f"{tmp_path}/base.yaml:10:16")
     ]
 
 
-def test_the_order_profile_overlay_variable_set(write: Any) -> None:
+def test_the_order_profile_overlay_variable_set(write: Write) -> None:
     path = write(BASE, "base.yaml")
     one = write("max-num-seqs: ${SEQS}\nhost: 0.0.0.0\n", "one.yaml")
     two = write("host: 10.0.0.1\nengine-args: {one: null}\n", "two.yaml")
@@ -164,7 +166,7 @@ def test_the_order_profile_overlay_variable_set(write: Any) -> None:
     assert got.origins["max-num-seqs"].note == "variable SEQS"
 
 
-def test_overlays_that_cannot_be(write: Any) -> None:
+def test_overlays_that_cannot_be(write: Write) -> None:
     path = write(BASE, "base.yaml")
     over = write("extends: base.yaml\n", "over.yaml")
     assert problems(path, overlays=[over, "/nowhere.yaml"]) == [
@@ -192,12 +194,12 @@ def test_overlays_that_cannot_be(write: Any) -> None:
          {"one": 1, "two": 2, "json": {"a": 1, "b": 2}, "x=y": 1}),
     ],
 )  # fmt: skip
-def test_set(write: Any, option: str, key: str, value: Any) -> None:
+def test_set(write: Write, option: str, key: str, value: Any) -> None:
     got = profile.load(write(BASE), sets=[option], environ={})
     assert got.resolved.get(key) == value
 
 
-def test_set_finds_the_longest_key_that_exists(write: Any) -> None:
+def test_set_finds_the_longest_key_that_exists(write: Write) -> None:
     path = write(BASE + "  a.b: 1\n")
     got = profile.load(path, sets=["engine-args.a.b=2"], environ={})
     assert got.engine_args["a.b"] == 2
@@ -218,11 +220,11 @@ def test_set_finds_the_longest_key_that_exists(write: Any) -> None:
         ("api-key=sk-verysecret", "secret-in-clear", "--set api-key"),
     ],
 )
-def test_a_wrong_set(write: Any, option: str, code: str, where: str) -> None:
+def test_a_wrong_set(write: Write, option: str, code: str, where: str) -> None:
     assert problems(write(BASE), sets=[option]) == [(code, where)]
 
 
-def test_the_name_of_a_profile_that_is_wrong_otherwise(write: Any) -> None:
+def test_the_name_of_a_profile_that_is_wrong_otherwise(write: Write) -> None:
     path = write("name: ${N:-mine}\nengine: nonsense\nmodel: ./gone\nhost: ${UNSET}\n")
     assert profile.instance_name(path) == "mine"
     assert profile.instance_name(path, "other") == "other"

@@ -7,7 +7,7 @@ from launcher.profile.quoting import quote
 SECRET = "hunter2hunter2"
 
 
-def place(text: str, part: str) -> tuple[int, int]:
+def position(text: str, part: str) -> tuple[int, int]:
     """Line and column, from 1, of `part` in `text`."""
     before = text[: text.index(part)]
     return before.count("\n") + 1, len(before) - before.rfind("\n")
@@ -41,30 +41,30 @@ def place(text: str, part: str) -> tuple[int, int]:
     ],
 )  # fmt: skip
 def test_no_secret_is_shown(text: str) -> None:
-    found = quote(text, *place(text, "HERE"))
-    assert found is not None
-    assert SECRET not in found.text
+    quoted = quote(text, *position(text, "HERE"))
+    assert quoted is not None
+    assert SECRET not in quoted.text
     every = [quote(text, line + 1, 1) for line in range(text.count("\n") + 1)]
     assert all(SECRET not in one.text for one in every if one)
-    if "HERE" in found.text:
-        assert found.text[found.column :].startswith("HERE"), "the caret moves with the mask"
+    if "HERE" in quoted.text:
+        assert quoted.text[quoted.column :].startswith("HERE"), "the caret moves with the mask"
 
 
 def test_what_an_error_calls_a_secret_is_masked_whatever_its_key_is() -> None:
     text = "engine-args:\n  - x\n  - abc123\n"
-    shown = quote(text, 3, 5)
-    assert shown is not None
-    assert "abc123" in shown.text
-    told = quote(text, 3, 5, {(3, 5)})
-    assert told is not None
-    assert (told.text, told.column) == ("  - [redacted]", 4)
+    plain = quote(text, 3, 5)
+    assert plain is not None
+    assert "abc123" in plain.text
+    masked = quote(text, 3, 5, {(3, 5)})
+    assert masked is not None
+    assert (masked.text, masked.column) == ("  - [redacted]", 4)
 
 
 def test_a_reference_and_a_plain_value_stay() -> None:
     text = "env: {API_KEY: env:MY_KEY, DEBUG: on}"
-    found = quote(text, *place(text, "DEBUG"))
-    assert found is not None
-    assert (found.text, found.column) == (text, text.index("DEBUG"))
+    quoted = quote(text, *position(text, "DEBUG"))
+    assert quoted is not None
+    assert (quoted.text, quoted.column) == (text, text.index("DEBUG"))
 
 
 @pytest.mark.parametrize(("line", "column"), [(0, 1), (3, 1), (10**9, 1)])
@@ -73,6 +73,6 @@ def test_a_line_that_is_not_there(line: int, column: int) -> None:
 
 
 def test_a_column_that_is_not_there_is_the_end() -> None:
-    found = quote("a: 1", 1, 99)
-    assert found is not None
-    assert found.column == 4
+    quoted = quote("a: 1", 1, 99)
+    assert quoted is not None
+    assert quoted.column == 4

@@ -9,6 +9,7 @@ import yaml
 from launcher import profile
 from launcher.errors import ExitCode, ProfileError
 from launcher.profile import nodes
+from tests.profile.conftest import More, Refused, Write
 
 
 @pytest.mark.parametrize(
@@ -38,17 +39,17 @@ from launcher.profile import nodes
          "tags such as tag:yaml.org,2002:python/object:os.system are not used in profiles"),
     ],
 )  # fmt: skip
-def test_no_profile(refused: Any, text: Any, code: str, location: str, message: str) -> None:
+def test_no_profile(refused: Refused, text: Any, code: str, location: str, message: str) -> None:
     found_problem = next(problem for problem in refused(text) if problem[0] != "missing-key")
     assert found_problem[:3] == (code, f"p.yaml:{location}", message)
 
 
-def test_every_tab_is_said_at_once(refused: Any) -> None:
+def test_every_tab_is_said_at_once(refused: Refused) -> None:
     text = "name: a\nhealth:\n\tstartup-timeout: 3\n  \tprobe-timeout: 3\n"
     assert [p[:2] for p in refused(text)] == [("tab", "p.yaml:3:1"), ("tab", "p.yaml:4:3")]
 
 
-def test_duplicate_keys_at_every_level(wrong: Any, refused: Any) -> None:
+def test_duplicate_keys_at_every_level(wrong: Refused, refused: Refused) -> None:
     text = "max-num-seqs: 1\nhealth:\n  startup-timeout: 1\n  startup-timeout: 2\nmax-num-seqs: 2\n"
     assert wrong(text) == [("duplicate-key", "p.yaml:7:3"), ("duplicate-key", "p.yaml:8:1")]
     (problem, _) = refused(f"name: a\nengine: vllm\nmodel: a/b\n{text}")
@@ -56,7 +57,7 @@ def test_duplicate_keys_at_every_level(wrong: Any, refused: Any) -> None:
     assert problem[2].endswith("p.yaml:6:3")
 
 
-def test_a_billion_laughs(refused: Any) -> None:
+def test_a_billion_laughs(refused: Refused) -> None:
     lines = ["a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]
     (problem,) = refused("\n".join(lines))
@@ -64,12 +65,12 @@ def test_a_billion_laughs(refused: Any) -> None:
     assert problem[1].startswith("p.yaml:4:")
 
 
-def test_nesting_that_is_too_deep(refused: Any) -> None:
+def test_nesting_that_is_too_deep(refused: Refused) -> None:
     (problem,) = refused("name: " + "[" * 40 + "]" * 40)
     assert problem[:2] == ("too-deep", f"p.yaml:1:{7 + nodes.MAX_DEPTH - 1}")
 
 
-def test_nesting_without_end(refused: Any) -> None:
+def test_nesting_without_end(refused: Refused) -> None:
     """Some releases of libyaml give up by themselves, and further to the right."""
     (problem,) = refused("name: " + "[" * 10_000 + "]" * 10_000)
     assert problem[0] == "too-deep"
@@ -77,14 +78,14 @@ def test_nesting_without_end(refused: Any) -> None:
     assert "deeper than 32 levels" in problem[2]
 
 
-def test_more_than_a_profile_can_be(refused: Any) -> None:
+def test_more_than_a_profile_can_be(refused: Refused) -> None:
     (problem,) = refused("name: a\n" + "#" * nodes.MAX_BYTES)
     assert problem[:2] == ("too-large", "p.yaml")
     (problem,) = refused("gpus: [" + "0," * nodes.MAX_NODES + "0]")
     assert problem[0] == "too-large"
 
 
-def test_anchors_and_merge_keys(more: Any) -> None:
+def test_anchors_and_merge_keys(more: More) -> None:
     got = more(
         """health: &times {startup-timeout: 2h, probe-timeout: 9}
 engine-args:
@@ -97,21 +98,21 @@ engine-args:
     assert got["engine-args"]["three"] == {"a": 5, "b": 2, "c": 4}
 
 
-def test_a_merge_key_takes_a_mapping(wrong: Any) -> None:
+def test_a_merge_key_takes_a_mapping(wrong: Refused) -> None:
     assert wrong("engine-args: {<<: [1, 2]}") == [
         ("bad-merge", "p.yaml:4:20"),
         ("bad-merge", "p.yaml:4:23"),
     ]
 
 
-def test_a_byte_order_mark_and_windows_line_ends(write: Any) -> None:
+def test_a_byte_order_mark_and_windows_line_ends(write: Write) -> None:
     text = "\ufeffname: a\r\nengine: vllm\r\nmodel: a/b\r\nmax-num-seqs: 7\r\n"
     loaded = profile.load(write(text.encode()), environ={})
     assert loaded.max_num_seqs == 7
     assert loaded.where("max-num-seqs") == f"{loaded.path}:4:1"
 
 
-def test_a_file_that_cannot_be_read(write: Any, tmp_path: Any) -> None:
+def test_a_file_that_cannot_be_read(write: object, tmp_path: object) -> None:
     with pytest.raises(ProfileError) as caught:
         profile.load(str(tmp_path))
     assert caught.value.problems[0].code == "unreadable-profile"
@@ -121,7 +122,7 @@ def test_a_file_that_cannot_be_read(write: Any, tmp_path: Any) -> None:
     assert caught.value.exit_code == ExitCode.USAGE
 
 
-def test_a_misspelled_file_name(write: Any) -> None:
+def test_a_misspelled_file_name(write: Write) -> None:
     path = write("name: x\n", "served.yaml")
     with pytest.raises(ProfileError) as caught:
         profile.load(path.replace("served", "serverd"))
@@ -131,7 +132,7 @@ def test_a_misspelled_file_name(write: Any) -> None:
     assert caught.value.problems[0].remedy == "did you mean ernie-tiny-cpu.yaml?"
 
 
-def test_a_named_pipe_is_read_like_a_file(tmp_path: Any) -> None:
+def test_a_named_pipe_is_read_like_a_file(tmp_path: object) -> None:
     # Process substitution hands over a pipe: `ernie-deploy plan <(generate-profile)`.
     reader, writer = os.pipe()
     os.write(writer, b"name: a\nengine: vllm\nmodel: a/b\n")
@@ -143,7 +144,7 @@ def test_a_named_pipe_is_read_like_a_file(tmp_path: Any) -> None:
 
 
 def test_the_parser_in_python_says_the_same(
-    refused: Any, more: Any, monkeypatch: pytest.MonkeyPatch
+    refused: Refused, more: More, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Where PyYAML was built without libyaml.
     texts = ["name: a\nname: b\n", "a: &a [*a]\n", "a:\n\tb: 1\n", "a: !!x y\n", "a: b: c\n"]

@@ -3,13 +3,13 @@
 import os
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from launcher.errors import PreconditionError
 from launcher.profile import secrets
 from launcher.profile.secrets import resolve
+from tests.profile.conftest import Load, Refused
 
 SECRET = "sk-live-4f9d1c77"
 HEAD = "name: a\nengine: vllm\nmodel: a/b\n"
@@ -45,14 +45,14 @@ HOSTED = "name: a\nengine: hosted\nmodel: a/b\nbase-url: https://x/v1\n"
         (f"{HOSTED.replace('https://', f'https://me:{SECRET}@')}", "4:11"),
     ],
 )
-def test_a_secret_in_clear(refused: Any, text: str, location: str) -> None:
+def test_a_secret_in_clear(refused: Refused, text: str, location: str) -> None:
     problems = refused(text, {"MY_KEY": SECRET, "GIVEN": SECRET})
     assert any(where == f"p.yaml:{location}" for _, where, _, _ in problems), problems
     assert SECRET not in repr(problems)
     assert "Ab3Ab3" not in repr(problems)
 
 
-def test_references_are_kept_and_never_resolved(load: Any) -> None:
+def test_references_are_kept_and_never_resolved(load: Load) -> None:
     got = load(
         HEAD + "api-key: env:MY_KEY\nenv: {HF_TOKEN: 'env:MY_KEY', A_KEY: 'cmd:pass a'}\n",
         {"MY_KEY": SECRET},
@@ -61,7 +61,7 @@ def test_references_are_kept_and_never_resolved(load: Any) -> None:
     assert SECRET not in repr(got)
 
 
-def test_a_switch_named_like_a_secret_is_none(load: Any) -> None:
+def test_a_switch_named_like_a_secret_is_none(load: Load) -> None:
     got = load(HEAD + "env: {HF_HUB_DISABLE_IMPLICIT_TOKEN: 1}\nengine-args: {hf-token: true}\n")
     assert got.env == {"HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"}
     assert got.engine_args == {"hf-token": True}
@@ -102,11 +102,11 @@ def test_what_is_no_secret(tmp_path: Path, content: bytes, expected: str) -> Non
     for reference in (f"file:{path}", f"cmd:cat {path}"):
         with pytest.raises(PreconditionError) as caught:
             resolve(reference)
-        message_ = caught.value.problems[0].message
-        assert reference in message_
+        error_message = caught.value.problems[0].message
+        assert reference in error_message
         if reference.startswith("file:"):
-            assert expected in message_
-        assert "x" * 30 not in message_
+            assert expected in error_message
+        assert "x" * 30 not in error_message
 
 
 def test_a_whole_disk_is_no_secret() -> None:

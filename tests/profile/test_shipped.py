@@ -4,11 +4,16 @@ from typing import Any
 
 import pytest
 
-from launcher import profile
-from launcher.profile.model import Parsers
+from launcher import engines, profile
+from launcher.preparation.recommendation import find_machine, recommend
 from tests.support import ROOT
 
 FASTDEPLOY = ("ernie-4.5-21b-a3b-thinking", "ernie-4.5-21b-a3b", "ernie-4.5-0.3b")
+LARGE_OR_VISION = (
+    "ernie-4.5-300b-a47b", "ernie-4.5-vl-28b-a3b", "ernie-4.5-vl-28b-a3b-thinking",
+    "ernie-4.5-vl-424b-a47b",
+)  # fmt: skip
+"""On FastDeploy only."""
 NAMES = sorted(p.stem for p in (ROOT / "profiles").glob("*.yaml"))
 
 
@@ -20,7 +25,20 @@ def test_which_there_are() -> None:
     variants = [
         f"{name}{engine}" for name in FASTDEPLOY for engine in ("", "-vllm", "-transformers")
     ]
-    assert sorted([*variants, "ernie-tiny-cpu", "ernie-tiny-cpu-vllm"]) == NAMES
+    assert sorted([*variants, *LARGE_OR_VISION, "ernie-tiny-cpu", "ernie-tiny-cpu-vllm"]) == NAMES
+
+
+@pytest.mark.parametrize("name", LARGE_OR_VISION)
+def test_large_and_vision_models_have_the_documented_settings(name: str) -> None:
+    """The same keys as `profiles init` writes on a machine where everything fits."""
+    got = load(name)
+    written = recommend(got.model, "fastdeploy", find_machine("h20-141g", None))
+    assert written.name == name
+    for setting in written.settings:
+        parent, _, key = setting.key.rpartition(".")
+        values = got.resolved[parent] if parent else got.resolved
+        assert values[key] == setting.value, setting.key
+    assert engines.get("fastdeploy").validate(got, None) == []
 
 
 def test_the_model_card_s_command() -> None:
@@ -30,10 +48,9 @@ def test_the_model_card_s_command() -> None:
     assert got.ports == {"api": 8180, "metrics": 8181, "engine-worker-queue": 8182}
     assert got.engine_args == {"load-choices": "default_v1"}
     assert (got.tensor_parallel_size, got.max_model_len, got.max_num_seqs) == (1, 131072, 32)
-    assert {p.replace("_", "-") for p in (got.parsers.reasoning, got.parsers.tool_call)} == {
-        "ernie-x1"
-    }
-    assert got.engine_version == ">=2.2,<2.5"
+    parsers = [got.setting(f"parsers.{kind}") for kind in ("reasoning", "tool-call")]
+    assert {str(parser).replace("_", "-") for parser in parsers} == {"ernie-x1"}
+    assert got.engine_version == ">=2.2"
     assert got.quantization is None
 
 
@@ -43,7 +60,7 @@ def test_fastdeploy_s_recommended_settings(name: str) -> None:
     assert (got.tensor_parallel_size, got.quantization) == (1, "wint4")
     assert (got.max_model_len, got.max_num_seqs) == (32768, 128)
     assert got.model.endswith("-Paddle")
-    assert got.parsers == Parsers()
+    assert "parsers" not in got.resolved
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if "-vllm" in n])
@@ -72,7 +89,7 @@ def test_transformers_variants_have_only_what_it_has(name: str) -> None:
         for key in ("served_model_name", "max_model_len", "max_num_seqs", "tensor_parallel_size",
                     "quantization", "api_key")
     )  # fmt: skip
-    assert got.parsers == Parsers()
+    assert "parsers" not in got.resolved
 
 
 @pytest.mark.parametrize("name", ["ernie-tiny-cpu", "ernie-tiny-cpu-vllm"])

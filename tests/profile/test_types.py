@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from tests.profile.conftest import More, Refused
+
 
 @pytest.mark.parametrize(
     ("written", "value"),
@@ -32,7 +34,7 @@ import pytest
         ("api-key: cmd:pass show ernie", "cmd:pass show ernie"),
     ],
 )
-def test_a_value_by_its_type(more: Any, written: str, value: Any) -> None:
+def test_a_value_by_its_type(more: More, written: str, value: Any) -> None:
     assert more(written)[written.partition(":")[0]] == value
 
 
@@ -41,7 +43,7 @@ def test_a_value_by_its_type(more: Any, written: str, value: Any) -> None:
     [("90", 90), ("1.5", 1.5), ("90s", 90), ("15m", 900), ("2h", 7200), ("250ms", 0.25),
      ("'90s'", 90), ("1d", 86400)],
 )  # fmt: skip
-def test_durations(more: Any, written: str, seconds: float) -> None:
+def test_durations(more: More, written: str, seconds: float) -> None:
     assert more(f"stop: {{grace: {written}}}")["stop"]["grace"] == seconds
 
 
@@ -49,18 +51,18 @@ def test_durations(more: Any, written: str, seconds: float) -> None:
     ("written", "size"),
     [("1024", 1024), ("64MiB", 64 << 20), ("2GiB", 2 << 30), ("1.5KiB", 1536), ("1GB", 10**9)],
 )
-def test_sizes(more: Any, written: str, size: int) -> None:
+def test_sizes(more: More, written: str, size: int) -> None:
     assert more(f"logs: {{max-size: {written}}}")["logs"]["max-size"] == size
 
 
-def test_variables_of_the_engine_are_text_as_written(more: Any) -> None:
+def test_variables_of_the_engine_are_text_as_written(more: More) -> None:
     env = more("env: {A: on, B: 0x1F, C: 1.10, D: 010, E: true, F: '', G: null, H: 1:30}")["env"]
     assert env == {
         "A": "on", "B": "0x1F", "C": "1.10", "D": "010", "E": "true", "F": "", "H": "1:30"
     }  # fmt: skip
 
 
-def test_engine_args_are_yaml_1_2(more: Any) -> None:
+def test_engine_args_are_yaml_1_2(more: More) -> None:
     args = more(
         """engine-args:
   enforce-eager: true
@@ -161,7 +163,7 @@ def test_engine_args_are_yaml_1_2(more: Any) -> None:
     ],
 )  # fmt: skip
 def test_a_value_that_cannot_be_read(
-    refused: Any, written: str, code: str, location: str, message: str, remedy: str
+    refused: Refused, written: str, code: str, location: str, message: str, remedy: str
 ) -> None:
     head = "name: ernie\nengine: fastdeploy\nmodel: baidu/ERNIE-4.5-0.3B-PT\n"
     assert refused(head + written) == [(code, f"p.yaml:{location}", message, remedy)]

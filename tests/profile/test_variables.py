@@ -1,8 +1,8 @@
 """`${VAR}` and `${VAR:-default}` in values."""
 
-from typing import Any
-
 import pytest
+
+from tests.profile.conftest import More, Refused
 
 ENVIRON = {"PORT": "8180", "EMPTY": "", "HOST": "10.0.0.1", "WORD": "on", "TRUE": "true"}
 
@@ -30,7 +30,7 @@ ENVIRON = {"PORT": "8180", "EMPTY": "", "HOST": "10.0.0.1", "WORD": "on", "TRUE"
         ("env:\n  A: ${WORD}", "env.A", "on"),
     ],
 )  # fmt: skip
-def test_a_variable_is_typed_again(more: Any, written: str, key: str, value: Any) -> None:
+def test_a_variable_is_typed_again(more: More, written: str, key: str, value: object) -> None:
     got = more(written, ENVIRON)
     for word in key.split("."):
         got = got[word]
@@ -51,25 +51,27 @@ def test_a_variable_is_typed_again(more: Any, written: str, key: str, value: Any
          "defaults stand inside of defaults 8 times"),
     ],
 )  # fmt: skip
-def test_a_wrong_variable_has_a_place(refused: Any, written: str, code: str, message: str) -> None:
+def test_a_wrong_variable_has_a_place(
+    refused: Refused, written: str, code: str, message: str
+) -> None:
     text = f"name: a\nengine: vllm\nmodel: a/b\n{written}\n"
     assert refused(text, ENVIRON)[0][:3] == (code, "p.yaml:4:7", message)
 
 
-def test_all_unset_variables_are_said(wrong: Any) -> None:
+def test_all_unset_variables_are_said(wrong: Refused) -> None:
     assert wrong("host: ${A}\nrevision: ${B}\n") == [
         ("unset-variable", "p.yaml:4:7"),
         ("unset-variable", "p.yaml:5:11"),
     ]
 
 
-def test_keys_are_not_expanded(wrong: Any) -> None:
+def test_keys_are_not_expanded(wrong: Refused) -> None:
     assert wrong("${HOST}: x\n", ENVIRON) == [("unknown-key", "p.yaml:4:1")]
 
 
-def test_a_wrong_value_out_of_a_variable_is_said_at_the_value(wrong: Any) -> None:
+def test_a_wrong_value_out_of_a_variable_is_said_at_the_value(wrong: Refused) -> None:
     assert wrong("max-num-seqs: ${WORD}\n", ENVIRON) == [("wrong-type", "p.yaml:4:15")]
 
 
-def test_a_variable_that_is_no_text(wrong: Any) -> None:
+def test_a_variable_that_is_no_text(wrong: Refused) -> None:
     assert wrong("host: ${ODD}\n", {"ODD": "\udcff"}) == [("not-utf8", "p.yaml:4:7")]

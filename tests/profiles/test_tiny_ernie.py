@@ -8,20 +8,20 @@ import json
 import os
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.checkpoint import judge, mixture, tokenizer
 from tests.support import ROOT, engines
+from tests.support.decoded import JsonDict
 
 TINY = ROOT / "profiles" / "tiny-ernie"
 SCRIPTS = ROOT / "tests" / "checkpoint"
 CARD = "How 's the weather in Beijing today?"
 
 
-LISTED: dict[str, Any] = json.loads((SCRIPTS / "behaviour.json").read_text(encoding="utf-8"))
-CASES: dict[str, dict[str, Any]] = {case["name"]: case for case in LISTED["cases"]}
+LISTED: JsonDict = json.loads((SCRIPTS / "behaviour.json").read_text(encoding="utf-8"))
+CASES: dict[str, JsonDict] = {case["name"]: case for case in LISTED["cases"]}
 
 
 def sums(folder: Path) -> dict[str, str]:

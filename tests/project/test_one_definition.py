@@ -9,7 +9,7 @@ import pytest
 
 from launcher import files
 from launcher.nearest import LONGEST_NAME, did_you_mean, nearest
-from launcher.profile import types
+from launcher.profile import scalars
 from launcher.redact import is_secret_flag, is_secret_name
 from launcher.smoke.clients.transcript import HIDDEN, Redactor
 from launcher.smoke.section import limits
@@ -125,13 +125,13 @@ def test_one_module_spells_the_names_of_secrets() -> None:
     ("text", "expected"), [(".5s", 0.5), ("500ms", 0.5), ("2m", 120), ("1d", 86400), ("30", 30)]
 )
 def test_a_duration_is_read_alike_in_every_key(text: str, expected: float) -> None:
-    assert types.seconds(text) == limits.seconds(text) == expected
+    assert scalars.seconds(text) == limits.seconds(text) == expected
 
 
 @pytest.mark.parametrize("text", ["5 weeks", "", "-1s", "1e3s", "400d"])
 def test_what_is_no_duration_has_one_error(text: str) -> None:
-    with pytest.raises(types.ScalarError) as first:
-        types.seconds(text)
+    with pytest.raises(scalars.ScalarError) as first:
+        scalars.seconds(text)
     with pytest.raises(ValueError, match=re.escape(str(first.value))):
         limits.seconds(text)
 
@@ -159,5 +159,45 @@ def test_no_message_builds_the_hint_by_hand() -> None:
     assert texts <= {
         "launcher.nearest",
         "launcher.diagnose.pages",  # without quotes: a page is named as it is typed
-        "launcher.engines.fastdeploy.checks",  # the parser of another release comes first
     }
+
+
+KERNEL_TABLES = {
+    "launcher.host.processes": "each process",
+    "launcher.host.memory": "tells where its numbers are from",
+    "launcher.subprocesses": "shared by all rooms, so it imports none: the tree of its own child",
+    "launcher.paths": "reads nothing there: a path that is never replaced by a file",
+}
+"""The modules that name `/proc` as a place, each with its reason."""
+HEARD_OF = {
+    "launcher.doctor.checks.exposure": "a message",
+    "launcher.engines.fastdeploy.doctor_checks": "a message",
+}
+
+
+def test_one_module_names_the_kernels_tables() -> None:
+    named: dict[str, list[str]] = {}
+    for module, path in modules():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            text = node.value if isinstance(node, ast.Constant) else None
+            if isinstance(text, bytes):
+                text = text.decode(errors="replace")
+            if isinstance(text, str) and id(node) not in prose and re.search(r"\bproc\b", text):
+                named.setdefault(module, []).append(text)
+    assert set(named) == {*KERNEL_TABLES, *HEARD_OF}, named
+    for module in HEARD_OF:
+        assert all(" " in text for text in named[module]), "a sentence, and no path"
+
+
+def test_who_asks_for_a_process_does_not_look_at_its_files() -> None:
+    """Below `PROC`, sockets (net/), limits (sys/) and memory (meminfo) have one reader each."""
+    users = {
+        module
+        for module, path in modules()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.Attribute) and node.attr == "PROC")
+        or (isinstance(node, ast.alias) and node.name == "PROC")
+    }
+    assert users == {"launcher.host.sockets", "launcher.host.kernel", "launcher.host.memory"}

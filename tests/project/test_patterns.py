@@ -5,6 +5,7 @@ from itself: long runs of what it repeats, ending in a near miss, and its beginn
 again. Linear is what takes about four times as long for four times the length.
 """
 
+import re
 import time
 
 import pytest
@@ -28,15 +29,24 @@ def cpu(used: Used, line: str, *, runs: int) -> float:
     return least
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("used", PATTERNS, ids=lambda used: f"{used.where}-{used.way}")
 def test_a_pattern_takes_linear_time_for_lines_made_against_it(used: Used) -> None:
+    must_be_linear(used)
+
+
+def must_be_linear(used: Used) -> None:
     for attack in attacks(used.regex.pattern, used.regex.flags):
-        short, long = attack.line(SHORT), attack.line(LONG)
+        spent, short, long = 0.0, attack.line(SHORT), attack.line(LONG)
         description = f"{attack.head!r} + {len(long)} x {attack.body!r} + {attack.end!r}"
-        for length in (SHORTEST, SHORT):  # a bad one is found here, before it takes too long
+        for length in (SHORTEST, SHORT, LONG // 2):  # a bad one is found before it takes too long
+            if length > SHORT and spent < FLOOR / 16:
+                break
+            limit = max(MOST / 4, MOST * length / LONG)
             spent = cpu(used, attack.line(length), runs=1)
-            assert spent < MOST / 4, f"{spent:.2f} s for {length} characters of {description}"
+            if spent >= limit:  # or the machine was busy
+                spent = cpu(used, attack.line(length), runs=1)
+            assert spent < limit, f"{spent:.2f} s for {length} characters of {description}"
         if spent < FLOOR / 16:
             continue  # four times the length takes less than FLOOR, even in quadratic time
         spent = cpu(used, long, runs=1)
@@ -73,3 +83,43 @@ def test_a_pattern_leaves_one_way_to_divide_a_text(used: Used) -> None:
 )
 def test_the_check_knows_what_is_ambiguous(pattern: str, clear: bool) -> None:
     assert (ambiguous(pattern) is None) == clear
+
+
+PLANTED = {
+    "a number in front of a unit": (r"[\d.]+ GiB", "search"),
+    "a run in front of what is missing": (r"\w+:", "search"),
+    "a run of a negated class": (r"[^,]+,", "search"),
+    "anything between two words": (r"start.*end", "search"),
+    "blanks in front of the end": (r"\s+$", "search"),
+    "an opened bracket that is not closed": (r"\[[^\]]*\]", "sub"),
+    "a terminal's sequence that is not ended": (r"\x9d[^\x07\x1b]*(?:\x07|\x1b\\\\)", "sub"),
+    "a lookahead over the rest": (r"(?=.*x)a", "search"),
+    "two runs one after the other": (r"^\w*\d*x", "match"),
+    "a counted run": (r"\d{3,}x", "search"),
+    "an alternative of runs": (r"(?:a+|b+)c", "search"),
+    "bytes": (rb"[\d.]+ GiB", "search"),
+}
+"""Kinds of patterns that take quadratic time or worse, each as people write them."""
+
+
+@pytest.mark.parametrize("kind", PLANTED)
+def test_the_screen_catches_a_planted_pattern(kind: str) -> None:
+    text, way = PLANTED[kind]
+    planted = Used(kind, re.compile(text), way)
+    if ambiguous(planted.regex.pattern) is None:
+        with pytest.raises(AssertionError, match=r"\d s for | x for "):
+            must_be_linear(planted)
+
+
+@pytest.mark.parametrize(
+    ("text", "way"),
+    [
+        (r"(?<![\d.])\d[\d.]{0,20} GiB", "search"),
+        (r"^\w+:", "match"),
+        (r"start[^\n]{0,200}end", "search"),
+        (r"'[^']{0,80}' failed", "finditer"),
+        (r"\d{1,8}x", "search"),
+    ],
+)
+def test_the_screen_lets_bounded_patterns_pass(text: str, way: str) -> None:
+    must_be_linear(Used("bounded", re.compile(text), way))

@@ -6,6 +6,7 @@ from tests.support import ROOT
 from tests.support.imports import imported, modules
 
 SHARED = (
+    "codec",
     "errors",
     "files",
     "json_values",

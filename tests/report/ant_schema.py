@@ -51,28 +51,28 @@ TEXT = {"error", "failure", "system-out", "system-err", "skipped"}
 def violations(document: str) -> list[str]:
     """What of `document` the schema forbids, and the sums that do not add up."""
     root = ElementTree.fromstring(document.encode())
-    violations_ = [] if root.tag == "testsuites" else [f"the root is {root.tag}"]
+    all_violations = [] if root.tag == "testsuites" else [f"the root is {root.tag}"]
     for element in root.iter():
         if element.tag not in RULES:
-            violations_.append(f"unknown element {element.tag}")
+            all_violations.append(f"unknown element {element.tag}")
             continue
         content, attributes = RULES[element.tag]
         children = "".join(f"{child.tag} " for child in element)
         if not re.fullmatch(content, children):
-            violations_.append(f"{element.tag} holds {children!r}")
+            all_violations.append(f"{element.tag} holds {children!r}")
         if element.tag not in TEXT and (element.text or "").strip():
-            violations_.append(f"{element.tag} holds text")
+            all_violations.append(f"{element.tag} holds text")
         if any((child.tail or "").strip() for child in element):
-            violations_.append(f"{element.tag} holds text between its elements")
+            all_violations.append(f"{element.tag} holds text between its elements")
         patterns = {name.rstrip("?"): pattern for name, pattern in attributes.items()}
-        violations_ += [f"{element.tag} has {name}" for name in element.keys() - patterns.keys()]
+        all_violations += [f"{element.tag} has {name}" for name in element.keys() - patterns.keys()]
         for name, pattern in attributes.items():
             value = element.get(name.rstrip("?"))
             if value is None and not name.endswith("?"):
-                violations_.append(f"{element.tag} lacks {name}")
+                all_violations.append(f"{element.tag} lacks {name}")
             elif value is not None and not re.fullmatch(pattern, value, re.DOTALL):
-                violations_.append(f"{element.tag} {name}={value!r}")
-    return violations_ + [v for suite in root.iter("testsuite") for v in _sums(suite)]
+                all_violations.append(f"{element.tag} {name}={value!r}")
+    return all_violations + [v for suite in root.iter("testsuite") for v in _sums(suite)]
 
 
 def _sums(suite: ElementTree.Element) -> list[str]:

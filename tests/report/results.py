@@ -6,6 +6,8 @@ from typing import Any
 
 from launcher.errors import ExitCode
 from launcher.result import Result
+from tests.support.decoded import JsonDict
+from tests.support.payloads import result
 
 DEVIATION = {
     "id": "fd-tool-choice",
@@ -15,7 +17,7 @@ DEVIATION = {
 }
 
 
-def exchange(**changes: Any) -> dict[str, Any]:
+def exchange(**changes: object) -> JsonDict:
     """One recorded request and its answer."""
     return {
         "number": 1,
@@ -36,10 +38,10 @@ def exchange(**changes: Any) -> dict[str, Any]:
 
 
 def finding(got: str, code: str = "status", expected: str = "status 200") -> dict[str, str]:
-    return {"code": code, "expected": expected, "got": got}
+    return {"code": code, "expected": expected, "actual": got}
 
 
-def check(name: str, verdict: str = "pass", **changes: Any) -> dict[str, Any]:
+def check(name: str, verdict: str = "pass", **changes: object) -> JsonDict:
     """One check of a result; `known=True` makes its failure a known deviation."""
     is_known = changes.pop("known", False)
     findings = changes.pop("findings", [finding("HTTP 500")] if verdict == "fail" else [])
@@ -49,11 +51,11 @@ def check(name: str, verdict: str = "pass", **changes: Any) -> dict[str, Any]:
         "purpose": f"what {name} is for",
         "kind": "protocol",
         "tags": ["full", "quick"],
-        "needs": [],
+        "requires": [],
         "verdict": verdict,
         "message": f"{name} was looked at",
         "seconds": 0.25,
-        "rate": {"passes": int(verdict == "pass"), "draws": 1},
+        "rate": {"passes": int(verdict == "pass"), "runs": 1},
         "findings": findings,
         "deviations": [DEVIATION] if is_known else [],
         "measures": {},
@@ -72,7 +74,7 @@ EVERY_VERDICT = (
 """A check of each verdict, in an order that is not that of reports."""
 
 
-def counts(checks: tuple[dict[str, Any], ...]) -> dict[str, int]:
+def counts(checks: tuple[dict[str, object], ...]) -> dict[str, int]:
     verdicts = [one["verdict"] for one in checks]
     return {
         **{v: verdicts.count(v) for v in ("pass", "fail", "inconclusive", "could not check")},
@@ -80,7 +82,7 @@ def counts(checks: tuple[dict[str, Any], ...]) -> dict[str, int]:
     }
 
 
-def target(name: str = "ernie") -> dict[str, Any]:
+def target(name: str = "ernie") -> JsonDict:
     return {
         "name": name,
         "model": "tiny-ernie",
@@ -91,7 +93,7 @@ def target(name: str = "ernie") -> dict[str, Any]:
     }
 
 
-def smoke_result(*checks: dict[str, Any], **changes: Any) -> Result:
+def smoke_result(*checks: dict[str, object], **changes: object) -> Result[Any]:
     """A smoke run of these checks."""
     data = {
         "target": target(),
@@ -106,10 +108,10 @@ def smoke_result(*checks: dict[str, Any], **changes: Any) -> Result:
         "differences": [],
         **changes,
     }
-    return Result("smoke", data, None, ExitCode.NEGATIVE)
+    return result("smoke", data, None, ExitCode.NEGATIVE)
 
 
-def column(name: str, *checks: dict[str, Any], **changes: Any) -> dict[str, Any]:
+def column(name: str, *checks: JsonDict, **changes: object) -> JsonDict:
     """One target of a comparison."""
     return {
         "name": name,
@@ -139,7 +141,7 @@ def column(name: str, *checks: dict[str, Any], **changes: Any) -> dict[str, Any]
     }
 
 
-def compare_result(*columns: dict[str, Any], **changes: Any) -> Result:
+def compare_result(*columns: JsonDict, **changes: object) -> Result[Any]:
     """A comparison of these targets, its table made as `compare` makes it."""
     from launcher.smoke.comparison.compare import _table
 
@@ -154,4 +156,4 @@ def compare_result(*columns: dict[str, Any], **changes: Any) -> Result:
         "regressions": [],
         **changes,
     }
-    return Result("compare", data, None, ExitCode.DONE)
+    return result("compare", data, None, ExitCode.DONE)

@@ -16,13 +16,21 @@ from typing import Any
 
 import pytest
 
-from launcher.report.curl import curl
+from launcher.report.curl import curl as curl_of
 from launcher.report.escape import visible
+from launcher.report.smoke_payloads import ExchangeRecord
 from launcher.smoke.clients.transcript import WRONG_KEY
 from launcher.smoke.run.suite import smoke
 from tests.report.results import exchange
 from tests.smoke.servers import Defect, serve
 from tests.smoke.targets import target_of
+from tests.support.as_json import as_json
+from tests.support.payloads import made
+
+
+def curl(recorded: dict[str, Any]) -> str | None:
+    return curl_of(made(ExchangeRecord, recorded))
+
 
 HOSTILE = (
     "plain",
@@ -53,7 +61,7 @@ class _Recorder(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_OPTIONS = answer  # noqa: N815
 
-    def log_message(self, *_: Any) -> None:
+    def log_message(self, *_: object) -> None:
         pass
 
 
@@ -117,11 +125,11 @@ def test_every_value_is_one_word_for_a_shell_and_steers_no_terminal(text: str) -
     line = curl(exchange(request={"model": text}))
     assert line is not None
     assert visible(line) == line
-    words_ = shlex.split(line)
-    assert words_[:4] == ["curl", "--silent", "--show-error", "--globoff"]
-    assert json.loads(words_[words_.index("--data-raw") + 1]) == {"model": text}
-    assert words_[-2:] == ["--url", "http://127.0.0.1:1/v1/chat/completions"]
-    assert len(words_) == 10
+    argv = shlex.split(line)
+    assert argv[:4] == ["curl", "--silent", "--show-error", "--globoff"]
+    assert json.loads(argv[argv.index("--data-raw") + 1]) == {"model": text}
+    assert argv[-2:] == ["--url", "http://127.0.0.1:1/v1/chat/completions"]
+    assert len(argv) == 10
 
 
 @needs_curl
@@ -209,7 +217,7 @@ def test_bytes_that_are_no_json_are_sent_as_they_were(tmp_path: Path) -> None:
         {"headers": {"X-A": "a\r\nb"}},
     ],
 )
-def test_what_cannot_be_repeated_exactly_has_no_line(changes: dict[str, Any]) -> None:
+def test_what_cannot_be_repeated_exactly_has_no_line(changes: dict[str, object]) -> None:
     assert curl(exchange(**changes)) is None
 
 
@@ -222,7 +230,7 @@ def test_what_cannot_be_repeated_exactly_has_no_line(changes: dict[str, Any]) ->
         ({}, False),
     ],
 )
-def test_a_stream_is_shown_as_it_comes(changes: dict[str, Any], streams: bool) -> None:
+def test_a_stream_is_shown_as_it_comes(changes: dict[str, object], streams: bool) -> None:
     line = curl(exchange(**changes))
     assert line is not None
     assert ("--no-buffer" in shlex.split(line)) is streams
@@ -241,12 +249,12 @@ def test_the_line_of_each_check_sends_what_the_check_sent(tmp_path: Path) -> Non
     """The wrong and the missing key of `auth` among them."""
     requests_sent: list[tuple[Any, ...]] = []
 
-    def note(server: Any, method: str, path: str, data: bytes, headers: Any) -> None:
+    def note(server: object, method: str, path: str, data: bytes, headers: Any) -> None:
         keys = [headers.get(name) for name in ("Authorization", "x-api-key", "anthropic-version")]
         requests_sent.append((method, path, *keys, normalized(data)))
 
     with serve(Defect("note", "", route=note), key="sk-secret") as server:
-        checks = smoke(target_of(server), tags=["full"]).data["checks"]
+        checks = as_json(smoke(target_of(server), tags=["full"]).payload)["checks"]
         sent = list(requests_sent)
         for check in checks:
             evidence = check["evidence"]
@@ -282,7 +290,7 @@ def test_a_key_in_the_body_is_sent_and_is_not_in_the_line(tmp_path: Path) -> Non
 def test_the_requests_of_a_real_run_can_be_repeated(tmp_path: Path) -> None:
     with serve(key="sk-secret") as server:
         run = smoke(target_of(server), names=["chat", "stream-order", "health", "auth"])
-        recorded = [e for one in run.data["checks"] for e in one["evidence"]]
+        recorded = [e for one in as_json(run.payload)["checks"] for e in one["evidence"]]
         assert len(recorded) >= 4
         for one in recorded:
             line = curl(one)

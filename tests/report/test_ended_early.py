@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -26,13 +27,13 @@ COMPARE = [compare_text.compare, html_compare.render, markdown_compare.render, j
 
 
 @pytest.mark.parametrize("render", SMOKE)
-def test_a_smoke_report(render: Callable[[Result], str]) -> None:
+def test_a_smoke_report(render: Callable[[Result[Any]], str]) -> None:
     assert STOPPED["message"] in render(smoke_result(check("x"), stopped=STOPPED))
     assert "ended early" not in render(smoke_result(check("x"), stopped=None))
 
 
 @pytest.mark.parametrize("render", COMPARE)
-def test_a_comparison(render: Callable[[Result], str]) -> None:
+def test_a_comparison(render: Callable[[Result[Any]], str]) -> None:
     cut, complete = column("a", check("x"), stopped=STOPPED), column("b", check("x"), stopped=None)
     assert render(compare_result(cut, complete)).count(STOPPED["message"]) >= 1
     assert "ended early" not in render(compare_result(complete))

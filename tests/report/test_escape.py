@@ -7,6 +7,7 @@ import unicodedata
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -17,6 +18,7 @@ from launcher.errors import ExitCode
 from launcher.report import escape, html, markdown
 from launcher.report.files import write_reports
 from launcher.result import Result
+from tests.support.payloads import result as smoke_result
 
 HOSTILE = {
     "escape sequence": "a\x1b]52;c;ZXZpbA==\x07b\x1b[2J",
@@ -49,9 +51,9 @@ def commands(text: str) -> list[str]:
     return [c for c in text if (unicodedata.category(c) in kinds and c not in "\t\n") or c in turn]
 
 
-def result(text: str) -> Result:
+def result(text: str) -> Result[Any]:
     """A run in which every text that is not ours is `text`."""
-    finding = {"code": text, "expected": text, "got": text}
+    finding = {"code": text, "expected": text, "actual": text}
     exchange = {
         "number": 1,
         "client": text,
@@ -72,11 +74,11 @@ def result(text: str) -> Result:
         "client": text,
         "purpose": text,
         "kind": "plumbing",
-        "needs": [text],
+        "requires": [text],
         "verdict": "fail",
         "message": text,
         "seconds": 0.1,
-        "rate": {"passes": 0, "draws": 1},
+        "rate": {"passes": 0, "runs": 1},
         "findings": [finding],
         "deviations": [],
         "measures": {},
@@ -98,7 +100,7 @@ def result(text: str) -> Result:
         "unreachable": None,
         "differences": [{"check": text, "verdicts": {text: text}, "known": False}],
     }
-    return Result("smoke", data, None, ExitCode.NEGATIVE)
+    return smoke_result("smoke", data, None, ExitCode.NEGATIVE)
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
@@ -157,6 +159,7 @@ def test_a_code_span_ends_where_we_end_it(text: str) -> None:
     first, *_, last = escape.markdown_block(text)
     assert first == last
     assert first not in text
+    assert first == "```" or first[1:] in text, "no longer than it has to be"
 
 
 @given(st.text(st.characters(categories=None)))
@@ -172,7 +175,7 @@ def test_unencodable_names_do_not_end_a_run(tmp_path: Path) -> None:
     """A file name that is not UTF-8 comes out of argv with lone surrogates."""
     path = tmp_path / "report"
     named = result("x")
-    data = {**named.data, "target": {**named.data["target"], "name": "pro\udcfffile.yaml"}}
+    data = {**named.payload, "target": {**named.payload["target"], "name": "pro\udcfffile.yaml"}}
     written = write_reports(replace(named, data=data), markdown=path)
     assert not written.errors
     assert "pro\\\\udcfffile.yaml" in path.read_text(encoding="utf-8")

@@ -6,11 +6,13 @@ import base64
 import hashlib
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 
 from launcher.report import html, html_compare
 from launcher.report.curl import curl
+from launcher.report.smoke_payloads import ExchangeRecord
 from launcher.result import Result
 from tests.report.results import (
     EVERY_VERDICT,
@@ -21,6 +23,7 @@ from tests.report.results import (
     finding,
     smoke_result,
 )
+from tests.support.payloads import made
 
 Element = tuple[str, dict[str, str]]
 
@@ -44,13 +47,13 @@ class Page(HTMLParser):
         return [a for t, a in self.elements if t == tag and (not attribute or attribute in a)]
 
 
-PAGES: dict[str, Result] = {
+PAGES: dict[str, Result[Any]] = {
     "smoke": smoke_result(*EVERY_VERDICT, check("fails", "fail", client="openai")),
     "compare": compare_result(
         column("new", *EVERY_VERDICT),
         column("old", check("passes", "fail"), check("fails", "fail"), problem="silent"),
         baseline="base.json",
-        regressions=[{"target": "old", "what": "passes", "was": "pass", "is": "fail"}],
+        regressions=[{"target": "old", "metric": "passes", "before": "pass", "after": "fail"}],
     ),
 }
 
@@ -168,7 +171,7 @@ def test_a_known_deviation_is_never_called_a_failure() -> None:
 def test_each_request_has_the_line_that_repeats_it() -> None:
     one = exchange(request={"model": "it's </pre><b>"}, headers={"Authorization": "***"})
     page = Page(html.render(smoke_result(check("x", "fail", evidence=[one]))))
-    line = curl(one)
+    line = curl(made(ExchangeRecord, one))
     assert line is not None
     assert line in page.text
     assert "set ERNIE_API_KEY first" in page.text
@@ -213,9 +216,9 @@ def test_a_failure_and_a_known_deviation_differ() -> None:
     result = compare_result(
         column("new", check("tools", "fail")), column("old", check("tools", "fail", known=True))
     )
-    (row,) = result.data["checks"]
-    assert row["shown"] == ["fail", "known deviation"]
-    assert not row["same"]
+    (row,) = result.payload["checks"]
+    assert row["outcomes"] == ["fail", "known deviation"]
+    assert not row["equal"]
     source = html_compare.render(result)
     assert ">FAIL<" in source
     assert ">KNOWN DEVIATION<" in source

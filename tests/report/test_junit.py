@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -18,7 +19,7 @@ from tests.report.results import (
     smoke_result,
 )
 
-REGRESSION = {"target": "old", "what": "chat", "was": "pass", "is": "fail"}
+REGRESSION = {"target": "old", "metric": "chat", "before": "pass", "after": "fail"}
 
 RESULTS = {
     "every verdict": smoke_result(*EVERY_VERDICT),
@@ -40,7 +41,7 @@ RESULTS = {
 }
 
 
-def outcomes(result: Result) -> dict[str, str]:
+def outcomes(result: Result[Any]) -> dict[str, str]:
     """Each case's name and how it ended: the element in it, or `passed`."""
     root = ElementTree.fromstring(junit.render(result).encode())
     return {

@@ -67,7 +67,7 @@ def test_a_comparison_has_differences_then_the_rest_then_figures_and_costs() -> 
         column("new", check("chat"), check("tools", "fail", known=True), cost=cost),
         column("old", check("chat", "fail"), check("tools", "fail", known=True)),
         baseline="base.json",
-        regressions=[{"target": "old", "what": "chat", "was": "pass", "is": "fail"}],
+        regressions=[{"target": "old", "metric": "chat", "before": "pass", "after": "fail"}],
     )
     document = markdown_compare.render(result)
     assert re.findall(r"^## (.*)", document, re.MULTILINE) == [

@@ -1,16 +1,23 @@
 """The events of a start as plain lines; `tests/cli/test_terminal.py` has the live line."""
 
 import io
-from typing import Any
+import time
+from collections.abc import Sequence
 
+import pytest
+
+from launcher.json_values import JsonObject
 from launcher.report.progress import ProgressLines
+from launcher.report.terminal import Terminal
+from tests.support.decoded import JsonDict
+from tests.support.terminals import VARIABLES
 
 
-def event(second: float, kind: str, /, **fields: Any) -> dict[str, Any]:
+def event(second: float, kind: str, /, **fields: object) -> JsonDict:
     return {"time": 100.0 + second, "event": kind, **fields}
 
 
-def load(second: float, percent: float | None = None, phase: str = "weights") -> dict[str, Any]:
+def load(second: float, percent: float | None = None, phase: str = "weights") -> JsonDict:
     return event(second, "phase", phase=phase, title=f"load {phase}", percent=percent)
 
 
@@ -24,8 +31,8 @@ START = [
     load(5, 19.5),
     load(6, 99.0),
     load(7, 100.0),
-    event(8, "rung", verdict="waiting", name="health", message="not yet"),
-    event(9, "rung", verdict="passed", name="health", message="GET /health answered 200"),
+    event(8, "probe", verdict="waiting", name="health", message="not yet"),
+    event(9, "probe", verdict="passed", name="health", message="GET /health answered 200"),
     event(9.5, "signal", pid=1),
     event(10, "state", state="ready", base_url="http://127.0.0.1:8180/v1"),
 ]
@@ -38,7 +45,7 @@ TROUBLE = [
 ]
 
 
-def shown(stream: io.StringIO, events: list[dict[str, Any]]) -> str:
+def shown(stream: io.StringIO, events: Sequence[JsonObject]) -> str:
     lines = ProgressLines(stream)
     for one in events:
         lines(one)
@@ -66,3 +73,53 @@ def test_trouble_is_a_line_each_and_steers_no_terminal() -> None:
         "    3.0 s  restart      number 2 in 1.5 s\n"
         "    4.0 s  stopping     taking down what was started\n"
     )
+
+
+def test_the_probe_of_an_older_keeper_is_shown_too() -> None:
+    """It was started before `rung` became `probe`, and runs on."""
+    older = event(0, "rung", verdict="passed", name="health", message="GET /health answered 200")
+    expected = "    0.0 s  health       GET /health answered 200\n"
+    assert shown(io.StringIO(), [older]) == expected
+
+
+class Screen(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    return Screen()
+
+
+def test_a_terminal_has_the_same_lines_with_colours_and_finished_phases(screen: Screen) -> None:
+    text = shown(screen, [*START[:-1], event(9.8, "failure", message="it died"), START[-1]])
+    kept = [line.rpartition("\x1b[K")[2] for line in text.split("\n")]
+    assert "    2.0 s  loaded       load import (1.0 s)" in kept
+    assert "    9.0 s  health       GET /health answered 200" in kept
+    assert any(line.startswith("    9.8 s  \x1b[") and "failed" in line for line in kept)
+    (ready,) = [line for line in kept if "ready" in line]
+    assert ready.startswith("   10.0 s  \x1b[")
+    assert ready.endswith("http://127.0.0.1:8180/v1")
+
+
+@pytest.mark.parametrize(
+    ("columns", "live"),
+    [
+        (80, "    7.0 s  loading      load weights 100 %"),
+        (43, "    7.0 s  loading      load weights 100 %"),
+        (42, "    7.0 s  load weights 100 %"),
+        (30, "    7.0 s  load weights 100 %"),
+    ],
+)
+def test_the_live_line_leaves_out_the_verb_before_the_title(columns: int, live: str) -> None:
+    lines = ProgressLines(io.StringIO())
+    lines._verb, lines._title, lines._percent = "loading", "load weights", 100.0
+    lines._last_event = (7.0, time.monotonic())
+    screen = Terminal(laid_out=True, colour=False, live=True, width=columns, ellipsis="...")
+    assert lines._live_text(screen) == live

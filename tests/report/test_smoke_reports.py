@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -14,19 +15,20 @@ from launcher.report import html, junit, markdown, smoke_text
 from launcher.result import Result
 from launcher.smoke.run.suite import smoke
 from tests.smoke.model import Reply
-from tests.smoke.servers import Defect, Server, serve
+from tests.smoke.servers import Defect, RouteAnswer, Server, serve
 from tests.smoke.targets import target_of
+from tests.support.as_json import as_json
 
 SECRET = 'sk-"very/secret+key"'
 
 
 @pytest.fixture(scope="module")
-def result() -> Result:
+def result() -> Result[Any]:
     """A run with a failure, a doubt, a pass and something that could not be checked."""
 
     def echo_key(
         server: Server, method: str, path: str, data: bytes, headers: object
-    ) -> tuple[int, object] | None:
+    ) -> RouteAnswer | None:
         if path == "/health":
             return 503, {"your_key": SECRET, "evil": "\x00</script><script>alert(1)</script>"}
         return None
@@ -36,7 +38,7 @@ def result() -> Result:
         return smoke(target, names=["health", "chat", "settings", "auth", "stream-order"])
 
 
-def everything(result: Result) -> dict[str, str]:
+def everything(result: Result[Any]) -> dict[str, str]:
     return {
         "text": smoke_text.smoke(result),
         "json": json.dumps(result.envelope(), ensure_ascii=False),
@@ -46,21 +48,21 @@ def everything(result: Result) -> dict[str, str]:
     }
 
 
-def test_every_rendering_names_every_check(result: Result) -> None:
-    names = [c["name"] for c in result.data["checks"]]
+def test_every_rendering_names_every_check(result: Result[Any]) -> None:
+    names = [c["name"] for c in result.payload["checks"]]
     assert len(names) == 5
     for kind, text in everything(result).items():
         plain = text.replace("\\", "")
         assert not [n for n in names if n not in plain], kind
 
 
-def test_no_rendering_shows_the_key(result: Result) -> None:
+def test_no_rendering_shows_the_key(result: Result[Any]) -> None:
     for kind, text in everything(result).items():
         assert "very/secret" not in text, kind
         assert "very%2Fsecret" not in text, kind
 
 
-def test_junit_says_failure_and_skipped(result: Result) -> None:
+def test_junit_says_failure_and_skipped(result: Result[Any]) -> None:
     suite = ElementTree.fromstring(junit.render(result)).find("testsuite")
     assert suite is not None
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("5", "1", "1")
@@ -76,15 +78,18 @@ def test_inconclusive_is_an_error_in_junit() -> None:
 
     with serve(Defect("no-counting", "stop", reply=refuses_to_count), key="k") as server:
         result = smoke(target_of(server), names=["stop"])
-    assert [c["verdict"] for c in result.data["checks"]] == ["inconclusive"]
+    assert [c["verdict"] for c in as_json(result.payload)["checks"]] == ["inconclusive"]
     suite = ElementTree.fromstring(junit.render(result)).find("testsuite")
     assert suite is not None
     assert suite.get("errors") == "1"
 
 
-def test_what_the_clients_see_differently_is_a_failure_in_junit(result: Result) -> None:
+def test_what_the_clients_see_differently_is_a_failure_in_junit(result: Result[Any]) -> None:
     verdicts = {"requests": "| a <b>", "openai": "[x](http://evil)"}
-    data = {**result.data, "differences": [{"check": "chat", "verdicts": verdicts, "known": False}]}
+    data = {
+        **result.payload,
+        "differences": [{"check": "chat", "verdicts": verdicts, "known": False}],
+    }
     differing = Result(result.command, data, result.instance, result.exit_code)
     suite = ElementTree.fromstring(junit.render(differing)).find("testsuite")
     assert suite is not None
@@ -96,7 +101,7 @@ def test_what_the_clients_see_differently_is_a_failure_in_junit(result: Result) 
     assert "[x](http" not in text
 
 
-def test_html_stands_alone_and_escapes_what_servers_say(result: Result) -> None:
+def test_html_stands_alone_and_escapes_what_servers_say(result: Result[Any]) -> None:
     page = html.render(result)
     tags: list[str] = []
 
@@ -115,7 +120,7 @@ def test_html_stands_alone_and_escapes_what_servers_say(result: Result) -> None:
     assert re.search(r"chat/completions", page)
 
 
-def test_text_shows_expected_and_got(result: Result) -> None:
+def test_text_shows_expected_and_got(result: Result[Any]) -> None:
     lines = smoke_text.smoke(result).splitlines()
     at = next(i for i, line in enumerate(lines) if "FAIL  health" in line)
     assert "expected status 200" in lines[at + 1]
@@ -126,7 +131,7 @@ def test_text_shows_expected_and_got(result: Result) -> None:
 def test_what_was_not_sent_and_did_not_come_is_not_shown_as_a_value() -> None:
     def hangs_up(
         server: Server, method: str, path: str, data: bytes, headers: object
-    ) -> tuple[int, object]:
+    ) -> RouteAnswer:
         return 0, ""
 
     with serve(Defect("hangs-up", "health", route=hangs_up)) as server:

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,7 +55,7 @@ def test_no_stored_text_is_left_over() -> None:
     assert {path.name for path in STORED.iterdir()} == texts | documents
 
 
-DOCUMENTS: list[tuple[str, str, Callable[[Result], str]]] = [
+DOCUMENTS: list[tuple[str, str, Callable[[Result[Any]], str]]] = [
     (name, suffix, render)
     for name, result in SMOKES.items()
     for suffix, render in (
@@ -70,7 +71,7 @@ DOCUMENTS: list[tuple[str, str, Callable[[Result], str]]] = [
     DOCUMENTS,
     ids=[f"{name}.{suffix}" for name, suffix, _ in DOCUMENTS],
 )
-def test_a_document(name: str, suffix: str, render: Callable[[Result], str]) -> None:
+def test_a_document(name: str, suffix: str, render: Callable[[Result[Any]], str]) -> None:
     text = render(SMOKES[name])
     for file in ("page.css", "page.js"):  # they have files of their own, and tests in test_html
         text = text.replace((DATA / file).read_text(), f"({file})").replace(

@@ -14,6 +14,8 @@ from tests.report.results import (
     finding,
     smoke_result,
 )
+from tests.support.decoded import JsonDict
+from tests.support.payloads import result
 
 GIB = 1024**3
 NOW = 1_800_000_000.0
@@ -26,21 +28,21 @@ EVIDENCE = {"file": "workerlog.0", "line": 7, "text": "CUDA out of memory", "tim
 NO_LINE = {"file": "exit code", "line": 0, "text": "ended with exit code 9", "time": None}
 
 
-def diagnosis(**changes: Any) -> Result:
+def diagnosis(**changes: object) -> Result[Any]:
     data = {
         "rule": "ED-FD-CUDA-OOM", "kind": "failure", "cause": "the GPU has no memory left",
         "remedy": "lower gpu-memory-utilization", "retry": False, "evidence": EVIDENCE,
-        "others": [], "first_errors": [], "files": 2, "bytes": 1_540_000, "notes": [],
+        "alternatives": [], "first_errors": [], "files": 2, "bytes": 1_540_000, "notes": [],
         "source": "/logs",
     }  # fmt: skip
-    return Result("diagnose", {**data, **changes}, "ernie")
+    return result("diagnose", {**data, **changes}, "ernie")
 
 
-def page(kind: str, **fields: Any) -> Result:
-    return Result("explain", {"page": {"id": "the-id", "kind": kind, **fields}})
+def page(kind: str, **fields: object) -> Result[Any]:
+    return result("explain", {"page": {"id": "the-id", "kind": kind, **fields}})
 
 
-def rule(**changes: Any) -> Result:
+def rule(**changes: object) -> Result[Any]:
     fields = {
         "cause": "the port is in use " * 8, "remedy": "choose another port", "retry": True,
         "phase": "import", "where": "the console", "exit_code": 1, "sample": "Address in use",
@@ -50,16 +52,16 @@ def rule(**changes: Any) -> Result:
     return page("failure", **{**fields, **changes})
 
 
-def status_of(**changes: Any) -> Result:
+def status_of(**changes: object) -> Result[Any]:
     row = {"name": "ernie", "state": "ready", "engine": "fastdeploy", "release": "2.3"}
-    return Result("status", {"instances": [{**row, **changes}]}, "ernie")
+    return result("status", {"instances": [{**row, **changes}]}, "ernie")
 
 
 DIAGNOSES = {
     "diagnose": diagnosis(),
     "diagnose-retry": diagnosis(
         retry=True, kind="symptom", evidence=NO_LINE, files=1, notes=["x.log was not read"],
-        others=[
+        alternatives=[
             {"rule": "ED-B", "cause": "also this", "evidence": EVIDENCE},
             {"rule": "ED-C", "cause": "and this", "evidence": None},
         ],
@@ -70,51 +72,56 @@ DIAGNOSES = {
         first_errors=[EVIDENCE, {**EVIDENCE, "line": 9}],
     ),
     "diagnose-state": diagnosis(
-        rule=None, kind="", evidence=None, remedy="look at the log", newest=[EVIDENCE],
+        rule=None, kind="", evidence=None, remedy="look at the log", newest_lines=[EVIDENCE],
         state={"message": "ernie has died", "where": "/logs/x", "remedy": "look at the log"},
     ),
     "diagnose-state-and-rule": diagnosis(
         state={"message": "ernie has died", "where": None, "remedy": None}
     ),
     "explain-runbook": page("runbook", path="does-not-start.md", text="# It does not start"),
-    "explain-exit-code": page("exit-code", title="busy", means="m " * 60, remedy="wait"),
+    "explain-exit-code": page("exit-code", title="busy", meaning="m " * 60, remedy="wait"),
     "explain-error": page(
-        "error", means="it is locked", remedy="wait",
-        exit_codes=[{"code": 3, "when": None}, {"code": 5, "when": "the time is over"}],
+        "error", meaning="it is locked", remedy="wait",
+        exit_codes=[{"code": 3, "condition": ""}, {"code": 5, "condition": "the time is over"}],
     ),
-    "explain-check": page("check", fast=True, title="is there a GPU?", means="it needs one"),
-    "explain-slow-check": page("check", fast=False, title="is there a GPU?", means="it needs one"),
+    "explain-check": page("check", fast=True, title="is there a GPU?", meaning="it needs one"),
+    "explain-slow-check": page(
+        "check", fast=False, title="is there a GPU?", meaning="it needs one"
+    ),
     "explain-rule": rule(),
     "explain-common-rule": rule(
         engine="common", releases=[], retry=False, exit_code=None, sample="", before=""
     ),
     "explain-rule-of-any-release": rule(releases=[]),
-    "explain-index": Result(
+    "explain-index": result(
         "explain",
         {
             "exit_codes": [{"id": "3", "title": "a precondition"}],
-            "failure_rules": [{"id": "ED-A", "title": "", "cause": "long " * 30}],
+            "rules": [{"id": "ED-A", "cause": "long " * 30}],
         },
     ),
 }  # fmt: skip
 DOCTOR = {
-    "doctor": Result("doctor", {
+    "doctor": result("doctor", {
         "findings": [
-            {"check": "gpu", "answer": "PASS", "evidence": "one", "why": "x", "remedy": "y"},
-            {"check": "shm", "answer": "FAIL", "evidence": "64 MB", "why": "small", "remedy": "y"},
-            {"check": "time", "answer": "WARN", "evidence": "1 s", "why": "short", "remedy": ""},
+            {"check": "gpu", "status": "PASS", "evidence": "one", "reason": "x", "remedy": "y"},
+            {
+                "check": "shm", "status": "FAIL", "evidence": "64 MB", "reason": "small",
+                "remedy": "y",
+            },
+            {"check": "time", "status": "WARN", "evidence": "1 s", "reason": "short", "remedy": ""},
         ],
         "counts": {"PASS": 1, "WARN": 1, "FAIL": 1, "UNKNOWN": 0},
     }),
-    "doctor-well": Result("doctor", {
+    "doctor-well": result("doctor", {
         "findings": [
-            {"check": "gpu", "answer": "PASS", "evidence": "one", "why": "", "remedy": ""},
+            {"check": "gpu", "status": "PASS", "evidence": "one", "reason": "", "remedy": ""},
         ],
         "counts": {"PASS": 1, "WARN": 0, "FAIL": 0, "UNKNOWN": 0},
     }),
 }  # fmt: skip
 ENGINES = {
-    "engine-list": Result("engine list", {
+    "engine-list": result("engine list", {
         "installed": [
             {"name": "vllm", "version": "0.32.0", "python_version": "3.11.7",
              "size_bytes": 3 * GIB, "folder": "/engines/vllm-0.32.0"},
@@ -126,60 +133,66 @@ ENGINES = {
             {"name": "fastdeploy", "default": "2.3.2", "supported": ">=2.0,<2.5"},
         ],
     }),
-    "engine-list-empty": Result("engine list", {
+    "engine-list-empty": result("engine list", {
         "installed": [], "unfinished": [], "available": [], "folder": "/engines"
     }),
-    "engine-install": Result("engine install", {
+    "engine-install": result("engine install", {
         "name": "vllm", "version": "0.32.0", "seconds": 61.6, "size_bytes": GIB, "new": True,
         "folder": "/engines/v", "python_version": "3.11.7", "verified": False,
         "distributions": {"vllm": "0.32.0", "torch": "2.9"},
     }),
-    "engine-install-verified": Result("engine install", {
+    "engine-install-verified": result("engine install", {
         "name": "vllm", "version": "0.32.0", "seconds": 1.2, "size_bytes": 0, "new": True,
         "folder": "/engines/v", "python_version": "3.11.7", "verified": True,
         "distributions": {"vllm": "0.32.0"},
     }),
-    "engine-install-again": Result("engine install", {
+    "engine-install-again": result("engine install", {
         "name": "vllm", "version": "0.32.0", "new": False, "python": "/engines/v/bin/python"
     }),
-    "engine-install-dry-run": Result("engine install", {
+    "engine-install-dry-run": result("engine install", {
         "dry_run": True, "name": "vllm", "version": "0.32.0", "folder": "/engines/v",
         "base_python": "/usr/bin/python3", "python_version": "3.11.7", "disk_bytes": 2 * GIB,
         "notes": ["no GPU"], "commands": ["python -m venv /engines/v", "pip install vllm"],
     }),
-    "engine-path": Result("engine path", {"python": "/engines/v/bin/python"}),
+    "engine-path": result("engine path", {"python": "/engines/v/bin/python"}),
 }  # fmt: skip
 READY = {
     "state": "ready", "base_url": "http://127.0.0.1:8180/v1", "ports": {"api": 8180, "queue": 9},
     "pid": 42, "seconds": 7.7,
 }  # fmt: skip
+ABSENT = {"state": "absent", "previous_state": "absent"}
+STOPPED = {"state": "stopped", "previous_state": "ready", "receipt": RECEIPT}
 RUNGS = ("completion", "health", "listening", "models", "settings", "other")
 ERROR = {"code": "engine-failed", "message": "it ended", "remedy": "look at the log"}
 INSTANCES = {
-    "up": Result("up", READY, "ernie"),
-    "up-already": Result("up", {
+    "up": result("up", READY, "ernie"),
+    "up-already": result("restart", {
         **READY, "already": True, "evidence": {n: {"message": f"{n} seen"} for n in RUNGS},
-        "forced": ["gpu", "shm"], "note": "the profile has changed",
+        "forced": ["gpu", "shm"], "note": "the profile has changed", "stopped": ABSENT,
     }, "ernie"),
-    "up-restarted": Result("restart", {
-        **READY, "evidence": {"health": {"message": "not shown"}}, "stopped": {"receipt": RECEIPT},
+    "up-restarted": result("restart", {
+        **READY, "evidence": {"health": {"message": "not shown"}}, "stopped": STOPPED,
     }, "ernie"),
-    "up-restarted-nothing-ran": Result("restart", {**READY, "stopped": None}, "ernie"),
-    "up-failed": Result("up", {"state": "failed", "receipt": RECEIPT}, "ernie"),
-    "up-interrupted": Result("up", {"state": "stopped"}, "ernie"),
-    "down": Result("down", {"was": "ready", "state": "stopped", "receipt": RECEIPT}, "ernie"),
-    "down-no-receipt": Result("down", {"was": "ready", "state": "stopped"}, "ernie"),
-    "down-partial": Result("down", {
-        "was": "lost", "state": "stopped", "receipt": {"processes": 2, "seconds": 1}
+    "up-restarted-nothing-ran": result("restart", {**READY, "stopped": ABSENT}, "ernie"),
+    "up-failed": result("up", {"state": "failed", "receipt": RECEIPT}, "ernie"),
+    "up-interrupted": result("up", {"state": "stopped"}, "ernie"),
+    "down": result("down", {
+        "previous_state": "ready", "state": "stopped", "receipt": RECEIPT
     }, "ernie"),
-    "down-stopped": Result("down", {"was": "stopped", "state": "stopped"}, "ernie"),
-    "down-absent": Result("down", {"was": "absent", "state": "absent", "note": "unknown"}, "ernie"),
-    "down-died": Result("down", {"was": "died", "state": "stopped"}, "ernie"),
-    "down-failed-again": Result("down", {
-        "was": "failed", "state": "failed", "receipt": RECEIPT
+    "down-no-receipt": result("down", {"previous_state": "ready", "state": "stopped"}, "ernie"),
+    "down-partial": result("down", {
+        "previous_state": "lost", "state": "stopped", "receipt": {"processes": 2, "seconds": 1}
     }, "ernie"),
-    "status-none": Result("status", {"instances": []}),
-    "status-all": Result("status", {"instances": [
+    "down-stopped": result("down", {"previous_state": "stopped", "state": "stopped"}, "ernie"),
+    "down-absent": result("down", {
+        "previous_state": "absent", "state": "absent", "note": "unknown"
+    }, "ernie"),
+    "down-died": result("down", {"previous_state": "died", "state": "stopped"}, "ernie"),
+    "down-failed-again": result("down", {
+        "previous_state": "failed", "state": "failed", "receipt": RECEIPT
+    }, "ernie"),
+    "status-none": result("status", {"instances": []}),
+    "status-all": result("status", {"instances": [
         {"name": "a", "state": "ready", "engine": "vllm", "release": None,
          "ready_at": NOW - 90_000, "base_url": "http://a/v1"},
         {"name": "b", "state": "loading", "engine": "fastdeploy", "release": "2.3",
@@ -205,36 +218,36 @@ INSTANCES = {
     "status-unknown": status_of(state="unknown", message="its state cannot be read"),
     "status-died": status_of(state="died", error=ERROR),
     "status-failed": status_of(state="failed", error={**ERROR, "remedy": ""}),
-    "status-was": status_of(state="stopped", was="failed", error=ERROR),
+    "status-was": status_of(state="stopped", previous_state="failed", error=ERROR),
     "status-stopped": status_of(state="stopped", error=ERROR),
     "status-lost": status_of(state="lost"),
-    "version": Result("version", {
-        "ernie-deploy": "0.2.0", "python": "3.11.7", "home": "/home/x",
+    "version": result("version", {
+        "ernie_deploy": "0.2.0", "python": "3.11.7", "home": "/home/x",
         "engines": [{"engine": "vllm", "version": "0.32.0", "path": "/engines/v"}],
     }),
-    "completion": Result("completion", {"script": "complete -C ernie-deploy"}),
-    "logs": Result("logs", {"lines": 3}, "ernie"),
+    "completion": result("completion", {"script": "complete -C ernie-deploy"}),
+    "logs": result("logs", {"lines": 3}, "ernie"),
 }  # fmt: skip
 VALIDATED = {
     "profile": "p.yaml", "name": "ernie", "engine": "fastdeploy", "release": "2.3",
-    "judged": "by its table", "checked": {"flags": 1, "ports": 2, "parsers": 0},
+    "checked_against": "by its table", "checked": {"flags": 1, "keys": 2, "variables": 0},
     "notes": ["a note"],
 }  # fmt: skip
 PROFILES = {
-    "validate": Result("validate", VALIDATED, "ernie"),
-    "validate-hosted": Result("validate", {
+    "validate": result("validate", VALIDATED, "ernie"),
+    "validate-hosted": result("validate", {
         **VALIDATED, "profile": None, "release": None, "checked": {"flags": 0}, "notes": [],
     }, "ernie"),
-    "profiles-list": Result("profiles list", {"profiles": [
+    "profiles-list": result("profiles list", {"profiles": [
         {"file": "a.yaml", "engine": "vllm", "model": "/m", "description": "the first"},
         {"file": "longer.yaml", "engine": "fastdeploy", "model": "baidu/E", "description": None},
         {"file": "base.yaml", "problem": "it has no model"},
     ]}),
-    "profiles-list-empty": Result("profiles list", {"profiles": []}),
-    "profiles-show": Result("profiles show", {
+    "profiles-list-empty": result("profiles list", {"profiles": []}),
+    "profiles-show": result("profiles show", {
         "notes": ["two\nlines"], "profile": {"name": "ernie", "ports": {"api": 1}, "env": {}},
     }),
-    "profiles-show-origins": Result("profiles show", {
+    "profiles-show-origins": result("profiles show", {
         "notes": [],
         "profile": {
             "name": "ernie", "ports": {"api": 1, "a: b": "x"}, "env": {}, "list": [1, "上海"],
@@ -246,18 +259,23 @@ PROFILES = {
             "description": {"source": "q.yaml", "line": 2, "column": 3, "note": "extends"},
         },
     }),
-    "profiles-schema": Result("profiles schema", {"schema": {"type": "object", "title": "上海"}}),
-    "profiles-init": Result("profiles init", {"file": "p.yaml"}),
-    "profiles-diff": Result("profiles diff-release", {
+    "profiles-schema": result("profiles schema", {"schema": {"type": "object", "title": "上海"}}),
+    "profiles-init": result("profiles init", {
+        "file": "p.yaml", "text": "name: a\n", "notes": ["DOES NOT FIT on 8 x NVIDIA A10."],
+    }),
+    "profiles-init-stdout": result("profiles init", {
+        "file": None, "text": "# 上海\nname: a  # from the model's name\n", "notes": [],
+    }),
+    "profiles-diff": result("profiles diff-release", {
         "old": "2.2", "new": "2.3", "gone": ["--a"], "added": ["--b", "--c"],
         "renamed": ["--d to --e"], "defaults": ["--f: 1 to 2"], "notes": ["n"],
     }, "p.yaml"),
-    "profiles-diff-none": Result("profiles diff-release", {"old": "2.2", "new": "2.3"}, "p.yaml"),
+    "profiles-diff-none": result("profiles diff-release", {"old": "2.2", "new": "2.3"}, "p.yaml"),
 }  # fmt: skip
 SMOKES = {
     "smoke": smoke_result(*EVERY_VERDICT),
     "smoke-several-clients": smoke_result(
-        check("chat", rate={"passes": 9, "draws": 10}),
+        check("chat", rate={"passes": 9, "runs": 10}),
         check("chat", "fail", client="openai", findings=[finding(f"HTTP 50{i}") for i in range(5)]),
         check("a-long-name", "fail", client="http", findings=[], message="it ended"),
         check("known", "fail", known=True, evidence=[
@@ -304,28 +322,31 @@ SMOKES = {
         column("three", problem="nothing answers", verdict="could not check"),
         baseline="b.json", saved="c.json",
         regressions=[
-            {"target": "two", "what": "fails", "was": "pass", "is": "fail"},
-            {"target": "gone", "what": "target", "was": "compared", "is": "missing"},
+            {"target": "two", "metric": "fails", "before": "pass", "after": "fail"},
+            {"target": "gone", "metric": "target", "before": "compared", "after": "missing"},
         ],
     ),
     "compare-no-worse": compare_result(column("one", check("passes")), baseline="b.json"),
 }  # fmt: skip
 SMOKE_LISTING = {
-    "smoke-list": Result("smoke", {
+    "smoke-list": result("smoke", {
         "checks": [
-            {"name": "chat", "purpose": "it answers", "tags": ["full", "quick"], "needs": []},
-            {"name": "tool-call", "purpose": "it calls", "tags": ["full"], "needs": ["tools", "x"]},
+            {"name": "chat", "purpose": "it answers", "tags": ["full", "quick"], "requires": []},
+            {
+                "name": "tool-call", "purpose": "it calls", "tags": ["full"],
+                "requires": ["tools", "x"],
+            },
         ],
         "tags": {"quick": "a minute", "full": ""},
     }),
 }  # fmt: skip
 
 
-def _flag(flag: str, *values: str, **why: str) -> dict[str, Any]:
+def _flag(flag: str, *values: str, **why: str) -> JsonDict:
     return {"flag": flag, "values": list(values), **why}
 
 
-def launch(**changes: Any) -> dict[str, Any]:
+def launch(**changes: object) -> JsonDict:
     """A launch plan as `plan --json` has it, as far as its text shows."""
     return {
         "instance": "ernie", "engine": "fastdeploy", "release": "2.3",
@@ -358,15 +379,15 @@ def launch(**changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def plan_of(plan: dict[str, Any], **changes: Any) -> Result:
+def plan_of(plan: dict[str, object], **changes: object) -> Result[Any]:
     data = {
         "plan": plan, "running": None, "notes": [], "shell": "cd / && python -m api_server",
         "files": [{"path": "/logs/x", "purpose": "its console"}], "folders": ["/logs", "/tmp/fd"],
     }  # fmt: skip
-    return Result("plan", {**data, **changes}, "ernie")
+    return result("plan", {**data, **changes}, "ernie")
 
 
-def memory_of(prediction: dict[str, Any], **changes: Any) -> Result:
+def memory_of(prediction: dict[str, object], **changes: object) -> Result[Any]:
     ask = {
         "tensor_parallel": 2, "block_size": 64, "kv_bytes": 2, "max_model_len": 4096,
         "max_num_seqs": 8,
@@ -375,7 +396,7 @@ def memory_of(prediction: dict[str, Any], **changes: Any) -> Result:
         "shape": {"name": "ERNIE-4.5-21B", "layers": 28, "head_dim": 128},
         "prediction": {
             "ask": ask, "card": {"name": "A100 80GB", "source": "nvidia-smi"}, "fits": True,
-            "why": "fits", "available": 10 * GIB, "block_bytes": 1_835_008, "blocks": 5_851,
+            "reason": "fits", "available": 10 * GIB, "block_bytes": 1_835_008, "blocks": 5_851,
             "needed": 66, "sequences": 8, "host_peak": 9 * GIB,
             "terms": [
                 {"name": "usable", "bytes": 72 * GIB, "formula": "80 GiB x 0.9"},
@@ -385,7 +406,7 @@ def memory_of(prediction: dict[str, Any], **changes: Any) -> Result:
         },
         "history": [], **changes,
     }  # fmt: skip
-    return Result("plan", data, "ernie")
+    return result("plan", data, "ernie")
 
 
 PLANS = {
@@ -420,10 +441,10 @@ PLANS = {
             {"predicted": 5_851, "reported": 5_700, "error": 0.0265},
         ],
     ),
-    "plan-memory-too-small": memory_of({"fits": False, "why": "the weights alone exceed it"}),
+    "plan-memory-too-small": memory_of({"fits": False, "reason": "the weights alone exceed it"}),
 }  # fmt: skip
 
-TEXTS: dict[str, Result] = {
+TEXTS: dict[str, Result[Any]] = {
     **DIAGNOSES, **DOCTOR, **ENGINES, **INSTANCES, **PROFILES, **SMOKES, **SMOKE_LISTING, **PLANS,
 }  # fmt: skip
 """Every result by the name of its stored text."""

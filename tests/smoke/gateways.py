@@ -7,9 +7,9 @@ leave out of or spell differently in an answer. Each is a set of hooks of the lo
 from __future__ import annotations
 
 import json
-from typing import Any
+from email.message import Message
 
-from tests.smoke.servers import Body, Defect, Server
+from tests.smoke.servers import Body, Defect, Event, Handler, RouteAnswer, Server
 
 
 def _rename_reasoning(message: Body) -> None:
@@ -17,7 +17,7 @@ def _rename_reasoning(message: Body) -> None:
         message["reasoning"] = message.pop("reasoning_content")
 
 
-def _chunks(events: list[Any]) -> list[Body]:
+def _chunks(events: list[Event]) -> list[Body]:
     return [one for one in events if isinstance(one, dict)]
 
 
@@ -37,7 +37,7 @@ def _vllm_payload(server: Server, body: Body, answer: Body) -> None:
         choice.setdefault("logprobs", None)
 
 
-def _vllm_events(server: Server, body: Body, events: list[Any]) -> list[Any]:
+def _vllm_events(server: Server, body: Body, events: list[Event]) -> list[Event]:
     if not _chunks(events):
         return events  # of the Messages dialect
     for chunk in _chunks(events):
@@ -66,7 +66,7 @@ def _litellm_payload(server: Server, body: Body, answer: Body) -> None:
         choice["provider_specific_fields"] = {}
 
 
-def _litellm_events(server: Server, body: Body, events: list[Any]) -> list[Any]:
+def _litellm_events(server: Server, body: Body, events: list[Event]) -> list[Event]:
     for chunk in _chunks(events):
         if "usage" in chunk:
             # Its last chunk has a choice that says nothing.
@@ -80,7 +80,9 @@ def _litellm_events(server: Server, body: Body, events: list[Any]) -> list[Any]:
     return events
 
 
-def _litellm_route(server: Server, method: str, path: str, data: bytes, headers: Any) -> Any:
+def _litellm_route(
+    server: Server, method: str, path: str, data: bytes, headers: Message
+) -> RouteAnswer | None:
     token = headers.get("Authorization") or f"Bearer {headers.get('x-api-key')}"
     if path.startswith("/v1") and token != f"Bearer {server.key}":
         message = "Authentication Error, Invalid proxy server token passed"
@@ -111,7 +113,7 @@ def _azure_payload(server: Server, body: Body, answer: Body) -> None:
         choice["message"] = {**message, "refusal": None}
 
 
-def _azure_events(server: Server, body: Body, events: list[Any]) -> list[Any]:
+def _azure_events(server: Server, body: Body, events: list[Event]) -> list[Event]:
     if not _chunks(events):
         return events
     usage = bool((body.get("stream_options") or {}).get("include_usage"))
@@ -142,8 +144,8 @@ def cached(usage: Body) -> Body:
     }
 
 
-def _caching_events(server: Server, body: Body, events: list[Any]) -> list[Any]:
-    events_: list[Any] = []
+def _caching_events(server: Server, body: Body, events: list[Event]) -> list[Event]:
+    events_: list[Event] = []
     start: Body = {}
     for one in events:
         if not isinstance(one, bytes):
@@ -160,7 +162,7 @@ def _caching_events(server: Server, body: Body, events: list[Any]) -> list[Any]:
     return events_
 
 
-def _caching_body(server: Server, handler: Any, data: bytes) -> bytes:
+def _caching_body(server: Server, handler: Handler, data: bytes) -> bytes:
     if not handler.path.endswith("/messages"):
         return data
     document = json.loads(data)

@@ -11,18 +11,30 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from tests.smoke.servers import BadRequestError, Body, Handler, Server
 
 KEY = "sk-hosted-right"
 
 
+def _json(data: bytes) -> Body | None:
+    """The JSON object of a request, None where it holds none."""
+    try:
+        body = json.loads(data)
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
 class AimlHandler(Handler):
     """AI/ML API."""
 
     base = "/v1"
-    models = ("baidu/ernie-4.5-21b-a3b-thinking", "baidu/ernie-4.5-21b-a3b", "baidu/ernie-4.5-0.3b")
+    models: tuple[str, ...] = (
+        "baidu/ernie-4.5-21b-a3b-thinking",
+        "baidu/ernie-4.5-21b-a3b",
+        "baidu/ernie-4.5-0.3b",
+    )
     listed = False
 
     def do_GET(self) -> None:  # noqa: N802
@@ -38,10 +50,7 @@ class AimlHandler(Handler):
         if self.path != f"{self.base}/chat/completions":
             self._send(404, {"message": "Not Found", "statusCode": 404})
             return
-        try:
-            body = json.loads(data)
-        except ValueError:
-            body = None
+        body = _json(data)
         if not self._key_is_right(body):
             self._send(401, {"error": {"message": "Unauthorized", "type": "auth"}})
             return
@@ -53,17 +62,17 @@ class AimlHandler(Handler):
         with self.server.seats:
             self._chat(request)
 
-    def _key_is_right(self, body: Any) -> bool:
+    def _key_is_right(self, body: Body | None) -> bool:
         return self.headers.get("Authorization") == f"Bearer {self.server.key}"
 
-    def _request(self, body: Any, data: bytes) -> Body:
+    def _request(self, body: Body | None, data: bytes) -> Body:
         if isinstance(body, dict) and body.get("model") not in self.models:
             raise BadRequestError("unknown model", 404)
         named = {"model": "tiny-ernie", "answer-as": (body or {}).get("model")}
         plain = {**body, **named} if isinstance(body, dict) else None
         return self._checked(data if plain is None else json.dumps(plain).encode())
 
-    def _send(self, status: int, body: Any) -> None:
+    def _send(self, status: int, body: Body | str) -> None:
         if status == 200 and isinstance(body, dict) and "choices" in body:
             body["system_fingerprint"] = ""
             body["usage"]["prompt_tokens_details"] = None
@@ -78,7 +87,7 @@ class HaimakerHandler(AimlHandler):
     models = ("baidu/ernie-4.5-21b-a3b-thinking",)
     listed = True
 
-    def _send(self, status: int, body: Any) -> None:
+    def _send(self, status: int, body: Body | str) -> None:
         Handler._send(self, status, body)
 
 
@@ -88,17 +97,17 @@ class ModelsLabHandler(AimlHandler):
     base = "/api/v7/llm"
     models = ("baidu-ernie-4.5-21b-a3b",)
 
-    def _key_is_right(self, body: Any) -> bool:
+    def _key_is_right(self, body: Body | None) -> bool:
         return isinstance(body, dict) and body.get("key") == self.server.key
 
-    def _request(self, body: Any, data: bytes) -> Body:
-        if body.get("model_id") not in self.models:
+    def _request(self, body: Body | None, data: bytes) -> Body:
+        if body is None or body.get("model_id") not in self.models:
             raise BadRequestError("model_id is required")
         return self._checked(
             json.dumps({**body, "model": "tiny-ernie", "answer-as": body["model_id"]}).encode()
         )
 
-    def _send(self, status: int, body: Any) -> None:
+    def _send(self, status: int, body: Body | str) -> None:
         Handler._send(self, status, body)
 
 

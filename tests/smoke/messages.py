@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import random
 import uuid
-from typing import Any
+from email.message import Message
+from typing import TYPE_CHECKING
 
 from tests.smoke import model
+from tests.smoke.model import Body
 
-Body = dict[str, Any]
+if TYPE_CHECKING:
+    from tests.smoke.servers import Event, Server
+
 STOPS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 
 
@@ -18,12 +22,18 @@ class MessagesMixin:
 
     base = "/v1"
     served = "tiny-ernie"
-    server: Any
-    headers: Any
+    server: Server
+    headers: Message
     path: str
-    _send: Any
-    _send_events: Any
-    _choice: Any
+
+    def _send(self, status: int, body: Body | str) -> None:
+        raise NotImplementedError
+
+    def _send_events(self, events: list[Event]) -> None:
+        raise NotImplementedError
+
+    def _choice(self, body: Body, index: int, draw: random.Random) -> Body:
+        raise NotImplementedError
 
     def post_messages(self, data: bytes) -> None:
         """POST /messages and /messages/count_tokens."""
@@ -99,7 +109,7 @@ class MessagesMixin:
         if not stream:
             self._send(200, {**head, "content": blocks, **ended, "usage": usage})
             return
-        start = {**head, "content": [], "stop_reason": None, "stop_sequence": None}
+        start: Body = {**head, "content": [], "stop_reason": None, "stop_sequence": None}
         begun = {**usage, "output_tokens": 0}
         events: list[Body] = [{"type": "message_start", "message": {**start, "usage": begun}}]
         names = (("thinking", "thinking_delta"), ("text", "text_delta"))
@@ -118,10 +128,10 @@ class MessagesMixin:
         counted = {"output_tokens": usage["output_tokens"]}
         events.append({"type": "message_delta", "delta": ended, "usage": counted})
         events.append({"type": "message_stop"})
-        content_blocks: list[Any] = [
+        content_blocks: list[Event] = [
             f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode() for e in events
         ]
-        if hook := self.server.hook("events"):
+        if hook := self.server.planted.events:
             content_blocks = hook(self.server, request, content_blocks)
         self._send_events(content_blocks)
 
@@ -129,7 +139,7 @@ class MessagesMixin:
         return {"type": "error", "error": {"type": kind, "message": text}}
 
 
-def _flat(content: Any) -> str:
+def _flat(content: str | list[Body]) -> str:
     if isinstance(content, str):
         return content
     return "".join(str(b.get("text") or b.get("content") or "") for b in content)

@@ -8,25 +8,16 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from launcher.smoke.checks.crowd import VOCABULARY
+
+Body = dict[str, Any]
+"""A JSON object of a scripted server: its hooks change any place in it."""
+
 STORY = (
     "Once upon a time a small boat lived by the sea. Every morning it asked the wind to take it "
     "far away. One day the wind came and the boat sailed past hills, lighthouses and islands. "
     "After a hundred days it came back and told the children what was best of all: the way home."
 )
-VOCABULARY = [
-    "apple",
-    "tiger",
-    "marble",
-    "lantern",
-    "copper",
-    "falcon",
-    "meadow",
-    "velvet",
-    "harbor",
-    "thunder",
-    "silver",
-    "pumpkin",
-]
 TOKEN = re.compile(r"\s*(?:[A-Za-z]+|\d|[^\sA-Za-z0-9]|$)|\s+")
 
 
@@ -36,7 +27,7 @@ class Reply:
 
     reasoning: str
     content: str = ""
-    calls: list[dict[str, Any]] = field(default_factory=list)
+    calls: list[Body] = field(default_factory=list)
 
 
 def tokens(text: str) -> list[str]:
@@ -44,14 +35,14 @@ def tokens(text: str) -> list[str]:
     return [t for t in TOKEN.findall(text) if t]
 
 
-def prompt_tokens(body: dict[str, Any]) -> int:
+def prompt_tokens(body: Body) -> int:
     """Tokens of a request: its messages, their roles, its tools."""
     texts = [str(m.get("content") or "") for m in body["messages"]]
     tools = json.dumps(body["tools"]) if body.get("tools") else ""
     return sum(len(tokens(t)) + 4 for t in texts) + len(tokens(tools)) + 3
 
 
-def answer(body: dict[str, Any], draw: random.Random) -> Reply:
+def answer(body: Body, draw: random.Random) -> Reply:
     """The reply to a chat request."""
     messages = body["messages"]
     last = messages[-1]
@@ -76,12 +67,13 @@ def answer(body: dict[str, Any], draw: random.Random) -> Reply:
     return Reply(thought, _say(question, messages, draw, body))
 
 
-def _say(
-    question: str, messages: list[dict[str, Any]], draw: random.Random, body: dict[str, Any]
-) -> str:
+def _say(question: str, messages: list[Body], draw: random.Random, body: Body) -> str:
     echo = re.search(r"exactly: (.+)$", question)
     count = re.search(r"Count from 1 to (\d+)", question)
     secret = re.search(r"secret number is (\d+)", question)
+    seen = re.findall(r"\[(?:picture|video) ([\d ]+)\]", question)
+    if seen:
+        return ", ".join(" ".join(seen).split())
     if echo:
         return echo[1]
     if secret:
@@ -111,7 +103,7 @@ def _say(
     return "Hello! How can I help you today?"
 
 
-def _calls(question: str, tools: dict[str, Any], choice: Any) -> list[dict[str, Any]]:
+def _calls(question: str, tools: Body, choice: object) -> list[Body]:
     if isinstance(choice, dict):
         names_ = [choice["function"]["name"]]
     elif "weather" in question and "get_weather" in tools:
@@ -128,22 +120,22 @@ def _calls(question: str, tools: dict[str, Any], choice: Any) -> list[dict[str, 
     calls = []
     for name in names_:
         for city in cities:
-            arguments = {**_instance(tools[name]["parameters"]), "location": city}
-            calls.append({"name": name, "arguments": json.dumps(arguments)})
+            request = {**_instance(tools[name]["parameters"]), "location": city}
+            calls.append({"name": name, "arguments": json.dumps(request)})
     return calls
 
 
-def _schema(body: dict[str, Any]) -> dict[str, Any] | None:
+def _schema(body: Body) -> Body | None:
     format_ = body.get("response_format") or {}
     if format_.get("type") == "json_schema":
-        schema: dict[str, Any] = format_["json_schema"]["schema"]
+        schema: Body = format_["json_schema"]["schema"]
         return schema
     if format_.get("type") == "json_object":
         return {"properties": {"name": {"type": "string"}, "age": {"type": "integer"}}}
     return None
 
 
-def _instance(schema: dict[str, Any]) -> dict[str, Any]:
+def _instance(schema: Body) -> Body:
     return {
         name: part["enum"][0] if "enum" in part else {"string": "Ada", "integer": 36}[part["type"]]
         for name, part in schema["properties"].items()

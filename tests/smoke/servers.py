@@ -22,13 +22,18 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.smoke import model
+from tests.smoke import model, pictures
 from tests.smoke.messages import MessagesMixin
 
-Body = dict[str, Any]
+Body = model.Body
+Event = Body | str | bytes
+"""A part of a stream: the JSON object of a chunk, `[DONE]`, or bytes as they are sent."""
+RouteAnswer = tuple[int, Body | str]
+"""Status and body; status 0 closes the connection."""
 CONTEXT = 2048
 SEATS = 4
 DONE = "[DONE]"
@@ -41,15 +46,17 @@ class Defect:
 
     name: str
     check: str
-    request: Callable[[Server, Body], None] | None = None
-    reply: Callable[[Server, Body, model.Reply], None] | None = None
-    payload: Callable[[Server, Body, Body], None] | None = None
-    events: Callable[[Server, Body, list[Any]], list[Any]] | None = None
-    route: Callable[[Server, str, str, bytes, Any], tuple[int, Any] | None] | None = None
+    request: Callable[[Server, Body], object] | None = None
+    reply: Callable[[Server, Body, model.Reply], object] | None = None
+    payload: Callable[[Server, Body, Body], object] | None = None
+    events: Callable[[Server, Body, list[Event]], list[Event]] | None = None
+    route: Callable[[Server, str, str, bytes, Message], RouteAnswer | None] | None = None
     pause: Callable[[int], float] | None = None
     wire: Callable[[Server, Body, bytes], bytes] | None = None
-    body: Callable[[Server, Any, bytes], bytes] | None = None
-    settings: tuple[tuple[str, Any], ...] = ()
+    body: Callable[[Server, Handler, bytes], bytes] | None = None
+
+
+HONEST = Defect("honest", "")
 
 
 class BadRequestError(Exception):
@@ -81,11 +88,12 @@ class Server(ThreadingHTTPServer):
         """The server's root."""
         return f"http://127.0.0.1:{self.server_address[1]}"
 
-    def hook(self, name: str) -> Any:
-        """The defect's hook of this name, or None."""
-        return getattr(self.defect, name) if self.defect else None
+    @property
+    def planted(self) -> Defect:
+        """The defect; one without hooks where the server is honest."""
+        return self.defect or HONEST
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, request: object, client_address: object) -> None:
         """Clients that hang up are part of the tests."""
 
 
@@ -109,8 +117,10 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     server: Server
+    kind: str | None = None
+    """The content type of plain answers where a defect gives another."""
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Say nothing."""
 
     def do_GET(self) -> None:
@@ -119,7 +129,7 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
             return
         if self.path.startswith("/v1") and not self._allowed():
             return
-        answers: dict[str, Callable[[], Any]] = {
+        answers: dict[str, Callable[[], Body | str]] = {
             "/health": dict,
             "/v1/models": lambda: {
                 "object": "list",
@@ -179,7 +189,11 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
             raise BadRequestError("max_tokens must be at least 1")
         for message in messages:
             if isinstance(message, dict) and isinstance(message.get("content"), list):
-                message["content"] = "".join(str(p.get("text", "")) for p in message["content"])
+                fetches = self.server.memory.get("fetches")
+                parts = [pictures.text_of(p, fetches=fetches) for p in message["content"]]
+                if None in parts:
+                    raise BadRequestError("media URLs must be data URLs")
+                message["content"] = "".join(str(part) for part in parts)
         if model.prompt_tokens(body) >= CONTEXT:
             raise BadRequestError(f"the prompt is longer than {CONTEXT} tokens")
         return body
@@ -188,8 +202,8 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
 
     def _chat(self, body: Body) -> None:
         server = self.server
-        if hook := server.hook("request"):
-            hook(server, body)
+        if change := server.planted.request:
+            change(server, body)
         seed = body.get("seed", random.random())
         choices = [
             self._choice(body, i, random.Random(f"{seed}-{i}")) for i in range(body.get("n") or 1)
@@ -221,7 +235,7 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
             "choices": [c["plain"] for c in choices],
             "usage": usage,
         }
-        if hook := server.hook("payload"):
+        if hook := server.planted.payload:
             hook(server, body, payload)
         self._send(200, payload)
 
@@ -230,7 +244,7 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
         reply = model.answer(body, draw)
         if (body.get("chat_template_kwargs") or {}).get("enable_thinking") is False:
             reply.reasoning = ""
-        if hook := server.hook("reply"):
+        if hook := server.planted.reply:
             hook(server, body, reply)
         thought, content = model.tokens(reply.reasoning), model.tokens(reply.content)
         finish = "tool_calls" if reply.calls else "stop"
@@ -242,7 +256,7 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
             finish = "length"
         thought = thought[:room]
         content = content[: room - len(thought)]
-        calls = [
+        calls: list[Body] = [
             {"id": f"call_{uuid.uuid4().hex[:8]}", "type": "function", "function": dict(c)}
             for c in reply.calls
         ]
@@ -266,7 +280,7 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
         }
 
     def _stream(self, body: Body, head: Body, choices: list[Body], usage: Body) -> None:
-        events: list[Any] = []
+        events: list[Event] = []
 
         def chunk(
             index: int, delta: Body, finish: str | None = None, entry: Body | None = None
@@ -298,18 +312,18 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
             shape = {**head, "object": "chat.completion.chunk", "choices": []}
             events.append({**shape, "usage": usage})
         events.append(DONE)
-        if hook := self.server.hook("events"):
+        if hook := self.server.planted.events:
             events = hook(self.server, body, events)
         self._send_events(events)
 
     # --- writing ------------------------------------------------------------------------------
 
-    def _send_events(self, events: list[Any]) -> None:
+    def _send_events(self, events: list[Event]) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream; charset=utf-8")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        pause = self.server.hook("pause") or (lambda position: TOKEN_SECONDS)
+        pause = self.server.planted.pause or (lambda position: TOKEN_SECONDS)
         for position, event in enumerate(events):
             seconds = pause(position)
             if seconds and self.server.hang.wait(seconds):
@@ -319,7 +333,7 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
             else:
                 text = event if isinstance(event, str) else json.dumps(event, ensure_ascii=False)
                 data = f"data: {text}\n\n".encode()
-            if hook := self.server.hook("wire"):
+            if hook := self.server.planted.wire:
                 data = hook(self.server, {}, data)
             size = 1 if self.server.memory.get("bytewise") else len(data)
             for piece in (data[i : i + size] for i in range(0, len(data), size)):
@@ -327,14 +341,14 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
             self.wfile.flush()
         self.wfile.write(b"0\r\n\r\n")
 
-    def _send(self, status: int, body: Any) -> None:
+    def _send(self, status: int, body: Body | str) -> None:
         text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
         data = text.encode()
-        if hook := self.server.hook("body"):
+        if hook := self.server.planted.body:
             data = hook(self.server, self, data)
         self.send_response(status)
         kind = "text/plain" if isinstance(body, str) else "application/json"
-        kind = vars(self).get("kind", kind)
+        kind = self.kind or kind
         self.send_header("Content-Type", kind)
         if location := self.server.memory.get("location"):
             self.send_header("Location", location)
@@ -343,7 +357,7 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def _defective(self, method: str, data: bytes) -> bool:
-        hook = self.server.hook("route")
+        hook = self.server.planted.route
         answer = hook(self.server, method, self.path, data, self.headers) if hook else None
         if answer is None:
             return False
@@ -357,7 +371,7 @@ class Handler(MessagesMixin, BaseHTTPRequestHandler):
 def _logprob(token: str, count: int) -> Body:
     """A token with its likelihood; the next likely ones are less so."""
     tops = [(token, -0.1), ("~", -3.0), ("^", -4.0)][: max(count, 1)]
-    entries = [{"token": t, "logprob": p, "bytes": list(t.encode())} for t, p in tops]
+    entries: list[Body] = [{"token": t, "logprob": p, "bytes": list(t.encode())} for t, p in tops]
     return {**entries[0], "top_logprobs": entries[:count]}
 
 

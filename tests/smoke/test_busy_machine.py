@@ -7,13 +7,9 @@ import pytest
 from launcher.smoke import session as sessions
 from launcher.smoke.run.suite import smoke
 from tests.smoke.defects import DEFECTS
-from tests.smoke.servers import Defect, serve
+from tests.smoke.rows import only
+from tests.smoke.servers import Body, Defect, Server, serve
 from tests.smoke.targets import target_of
-
-
-def only(result):
-    (check,) = result.data["checks"]
-    return check
 
 
 @pytest.fixture
@@ -46,7 +42,7 @@ def test_a_limit_broken_by_our_own_waiting_is_no_failure() -> None:
 
 
 def test_a_server_whose_queue_is_long_is_not_told_from_one_that_sends_at_once() -> None:
-    def queued(server, body):
+    def queued(server: Server, body: Body) -> None:
         server.hang.wait(0.6)
 
     quick = Defect("queue", "stream-timing", request=queued, pause=lambda position: 0.0005)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
+from email.message import Message
 
 import pytest
 
 from launcher.smoke.run.suite import smoke
 from tests.smoke import model
+from tests.smoke.defects.planting import Route
 from tests.smoke.defects.routes import OK
-from tests.smoke.servers import CONTEXT, Defect, Server, serve
+from tests.smoke.rows import rows
+from tests.smoke.servers import CONTEXT, Body, Defect, RouteAnswer, Server, serve
 from tests.smoke.targets import target_of
 
 TEXT = (
@@ -22,15 +23,16 @@ MESSAGE = (
     f"request[chatcmpl-1] generator error: {TEXT}, Traceback (most recent call last):\n"
     f'  File "engine_client.py", line 331, in add_requests\nfastdeploy.utils.EngineError: {TEXT}\n'
 )
-REFUSED = {"error": {"message": MESSAGE, "type": "invalid_request_error", "param": None}}
+REFUSED: Body = {"error": {"message": MESSAGE, "type": "invalid_request_error", "param": None}}
 LESS, MISTAKE = "fastdeploy-context-one-token-less", "fastdeploy-client-errors-500"
-Answer = tuple[int, Any]
 
 
-def by_length(*answers: tuple[int, Answer | str]) -> Callable[..., Any]:
+def by_length(*answers: tuple[int, RouteAnswer | str]) -> Route:
     """A hook: prompts of so many tokens at least get this answer (`dies`: all later ones hang)."""
 
-    def route(server: Server, method: str, path: str, data: bytes, headers: Any) -> Any:
+    def route(
+        server: Server, method: str, path: str, data: bytes, headers: Message
+    ) -> RouteAnswer | None:
         if method != "POST":
             return None
         if server.memory.get("dead"):
@@ -40,7 +42,7 @@ def by_length(*answers: tuple[int, Answer | str]) -> Callable[..., Any]:
         chosen = [answer for least, answer in answers if count >= least]
         if not chosen:
             return None
-        if chosen[-1] == "dies":
+        if isinstance(chosen[-1], str):
             server.memory["dead"] = True
             return 0, ""
         return chosen[-1]
@@ -48,18 +50,20 @@ def by_length(*answers: tuple[int, Answer | str]) -> Callable[..., Any]:
     return route
 
 
-def body_of(data: bytes) -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(data)
+def body_of(data: bytes) -> Body:
+    body: Body = json.loads(data)
     return body
 
 
-def judged(route: Callable[..., Any], engine: str = "fastdeploy", release: str = "2.4.0") -> Any:
+def judged(
+    route: Route, engine: str = "fastdeploy", release: str = "2.4.0"
+) -> tuple[Body, set[str], int]:
     with serve(Defect("limit", "context-limit", route=route)) as server:
         target = target_of(
             server, engine=engine, release=release, request_timeout=6.0, silence_timeout=1.5
         )
         result = smoke(target, names=["context-limit"])
-    (one,) = result.data["checks"]
+    (one,) = rows(result)
     return one, {d["id"] for d in one["deviations"]}, result.exit_code
 
 
@@ -79,7 +83,7 @@ def test_the_same_refusal_is_a_failure_of_another_engine() -> None:
     assert (one["verdict"], named, code) == ("fail", set(), 1)
 
 
-REFUSES = (CONTEXT - 1, (500, REFUSED))
+REFUSES: tuple[int, RouteAnswer] = (CONTEXT - 1, (500, REFUSED))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +105,7 @@ REFUSES = (CONTEXT - 1, (500, REFUSED))
         "dies-at-the-limit", "two-tokens-less", "half-of-it", "cut-silently",
     ],
 )  # fmt: skip
-def test_what_is_not_that_refusal_fails(route: Callable[..., Any]) -> None:
+def test_what_is_not_that_refusal_fails(route: Route) -> None:
     one, named, code = judged(route)
     assert (one["verdict"], named, code) == ("fail", set(), 1), one["message"]
 
@@ -109,7 +113,9 @@ def test_what_is_not_that_refusal_fails(route: Callable[..., Any]) -> None:
 def test_a_server_that_is_unwell_afterwards_fails() -> None:
     requests_seen: list[int] = []
 
-    def route(server: Server, method: str, path: str, data: bytes, headers: Any) -> Any:
+    def route(
+        server: Server, method: str, path: str, data: bytes, headers: Message
+    ) -> RouteAnswer | None:
         if method != "POST":
             return None
         requests_seen.append(model.prompt_tokens(body_of(data)))

@@ -7,6 +7,7 @@ import pytest
 from launcher.smoke.check import all_checks
 from launcher.smoke.run.suite import smoke
 from tests.smoke.defects import DEFECTS
+from tests.smoke.rows import rows
 from tests.smoke.servers import Defect, serve
 from tests.smoke.targets import target_of
 
@@ -16,7 +17,7 @@ def test_is_caught(defect: Defect) -> None:
     with serve(defect, key="right") as server:
         target = target_of(server, request_timeout=6.0, silence_timeout=1.5)
         result = smoke(target, names=[defect.check])
-    (check,) = result.data["checks"]
+    (check,) = rows(result)
     assert check["verdict"] == "fail", check["message"]
     assert check["findings"]
     assert result.exit_code == 1

@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from launcher.smoke.run.suite import smoke
+from tests.smoke.rows import Report, data_of, rows
 from tests.smoke.servers import serve
 from tests.smoke.targets import target_of
 
 
-def verdicts(result):
+def verdicts(result: Report) -> dict[tuple[str, str], tuple[str, str]]:
     return {
         (c["name"], c["client"]): (c["verdict"], c["message"])
-        for c in result.data["checks"]
+        for c in rows(result)
         if c["verdict"] != "pass"
     }
 
@@ -23,7 +24,7 @@ def test_no_false_alarm(run: int) -> None:
         result = smoke(target_of(server), tags=["full"])
     assert verdicts(result) == {}
     assert result.exit_code == 0
-    assert len(result.data["checks"]) >= 50
+    assert len(rows(result)) >= 50
 
 
 @pytest.mark.soak
@@ -37,5 +38,5 @@ def test_both_clients_see_the_same() -> None:
     with serve(key="right") as server:
         result = smoke(target_of(server), tags=["full"], clients=["all"])
     assert verdicts(result) == {}
-    assert result.data["clients"] == ["requests", "openai"]
-    assert result.data["differences"] == []
+    assert data_of(result)["clients"] == ["requests", "openai"]
+    assert data_of(result)["differences"] == []

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import gzip
+import io
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from email.message import Message
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
+from launcher.json_values import object_at
 from launcher.smoke.check import all_checks
 from launcher.smoke.clients.messages_dialect import response
 from launcher.smoke.run.suite import smoke
-from tests.smoke.defects.planting import deltas, pieces
+from tests.smoke.defects.planting import Route, choice_of, deltas, pieces
 from tests.smoke.gateways import GATEWAYS
-from tests.smoke.servers import Body, Defect, Handler, Server, serve
+from tests.smoke.rows import data_of, doubts, only, rows
+from tests.smoke.servers import Body, Defect, Event, Handler, RouteAnswer, Server, serve
 from tests.smoke.targets import target_of
 
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
 KEY = "right"
-
-
-def doubts(result: Any) -> dict[str, str]:
-    return {
-        f"{c['name']} ({c['client']})": c["message"]
-        for c in result.data["checks"]
-        if c["verdict"] in ("fail", "inconclusive")
-    }
 
 
 @contextmanager
@@ -46,10 +45,19 @@ def served_by(handler: type[Handler], defect: Defect | None = None) -> Iterator[
         thread.join()
 
 
+class _Packer(Protocol):
+    """What `zlib.compressobj` gives."""
+
+    def compress(self, data: bytes, /) -> bytes: ...
+
+    def flush(self, mode: int = ..., /) -> bytes: ...
+
+
 class Compressing(Handler):
     """Compresses everything, asked or not, streams piece by piece."""
 
     encoding = "gzip"
+    packer: _Packer | None = None
     only_where_accepted = False
 
     def end_headers(self) -> None:
@@ -60,7 +68,7 @@ class Compressing(Handler):
             self.packer = zlib.compressobj(wbits=31 if self.encoding == "gzip" else 15)
         super().end_headers()
 
-    def _send(self, status: int, body: Any) -> None:
+    def _send(self, status: int, body: Body | str) -> None:
         hook = self.server.defect
         self.server.defect = None
         try:
@@ -68,7 +76,7 @@ class Compressing(Handler):
         finally:
             self.server.defect = hook
 
-    def _send_whole(self, status: int, body: Any) -> None:
+    def _send_whole(self, status: int, body: Body | str) -> None:
         import json
 
         text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
@@ -82,22 +90,26 @@ class Compressing(Handler):
         self.end_headers()
         self.wfile.write(data)
 
-    def _send_events(self, events: list[Any]) -> None:
-        plain, self.wfile = self.wfile, _Packed(self)
+    def _send_events(self, events: list[Event]) -> None:
+        plain, self.wfile = self.wfile, _Packed(self, self.wfile)
         try:
             super()._send_events(events)
         finally:
             self.wfile = plain
 
 
-class _Packed:
+class _Packed(io.BufferedIOBase):
     """Compresses the chunks of a stream, each at once, as nginx with `gzip on` does."""
 
-    def __init__(self, handler: Any) -> None:
-        self.handler, self.wire = handler, handler.wfile
+    def __init__(self, handler: Compressing, wire: io.BufferedIOBase) -> None:
+        self.handler, self.wire = handler, wire
         self.head = False
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Buffer) -> int:
+        self._write(bytes(data))
+        return len(bytes(data))
+
+    def _write(self, data: bytes) -> None:
         packer = self.handler.packer if self.head else None
         if not self.head:
             self.head = True
@@ -114,6 +126,9 @@ class _Packed:
 
     def flush(self) -> None:
         self.wire.flush()
+
+    def close(self) -> None:
+        """The connection stays open."""
 
     def _chunk(self, data: bytes) -> None:
         if data:
@@ -142,22 +157,22 @@ def test_a_gateway_that_compresses(handler: type[Handler], tag: str, client: str
 def test_the_transcript_has_every_header_that_was_sent() -> None:
     with serve(key=KEY) as server:
         result = smoke(target_of(server), names=["chat"], clients=["all"])
-    for check in result.data["checks"]:
+    for check in rows(result):
         for exchange in check["evidence"]:
             sent = {name.lower() for name in exchange["headers"]}
             assert {"accept-encoding", "user-agent", "content-type", "authorization"} <= sent
 
 
-def join_thought_and_answer(events: list[Any], body: Body) -> list[Any]:
+def join_thought_and_answer(events: list[Event], body: Body) -> list[Event]:
     """The last thought and the first text in one delta, as parsers do that cut at a tag."""
     thoughts, texts = pieces(events, "reasoning_content"), pieces(events, "content")
     if (body.get("n") or 1) == 1 and thoughts and texts:
-        last, first = events[thoughts[-1]], events[texts[0]]
-        first["choices"][0]["delta"].update(last["choices"][0]["delta"])
-        if first["choices"][0].get("logprobs"):
-            before = last["choices"][0]["logprobs"]["content"]
-            first["choices"][0]["logprobs"]["content"][:0] = before
-        events.remove(last)
+        last, first = choice_of(events[thoughts[-1]]), choice_of(events[texts[0]])
+        first["delta"].update(last["delta"])
+        if first.get("logprobs"):
+            before = last["logprobs"]["content"]
+            first["logprobs"]["content"][:0] = before
+        del events[thoughts[-1]]
     return events
 
 
@@ -168,7 +183,7 @@ def test_the_last_thought_and_the_first_text_in_one_delta() -> None:
 
 
 def test_a_thought_after_the_answer_is_still_late() -> None:
-    def late(events: list[Any], body: Body) -> list[Any]:
+    def late(events: list[Event], body: Body) -> list[Event]:
         thoughts, texts = pieces(events, "reasoning_content"), pieces(events, "content")
         if thoughts and texts:
             event = events.pop(thoughts[-1])
@@ -177,7 +192,7 @@ def test_a_thought_after_the_answer_is_still_late() -> None:
 
     with serve(Defect("late", "", events=deltas(late)), key=KEY) as server:
         result = smoke(target_of(server), names=["stream-order"])
-    assert "reasoning before the answer" in result.data["checks"][0]["message"]
+    assert "reasoning before the answer" in rows(result)[0]["message"]
 
 
 @pytest.mark.parametrize(
@@ -192,9 +207,9 @@ def test_a_thought_after_the_answer_is_still_late() -> None:
     ],
 )
 def test_anthropics_input_tokens_leave_out_the_cache(usage: Body, prompt: int | None) -> None:
-    usage_ = response({"usage": usage})["usage"]
-    assert usage_["prompt_tokens"] == prompt
-    assert usage_["total_tokens"] == (None if prompt is None else prompt + 2)
+    translated = object_at(response({"usage": usage}), "usage")
+    assert translated["prompt_tokens"] == prompt
+    assert translated["total_tokens"] == (None if prompt is None else prompt + 2)
 
 
 class Caching(Handler):
@@ -206,7 +221,7 @@ class Caching(Handler):
             "cache_creation_input_tokens": kept - kept // 2
         }
 
-    def _send(self, status: int, body: Any) -> None:
+    def _send(self, status: int, body: Body | str) -> None:
         if status == 200 and isinstance(body, dict) and body.get("type") == "message":
             body["usage"] = self.messages_usage(body["usage"])
         super()._send(status, body)
@@ -225,7 +240,7 @@ def test_a_well_known_server_or_gateway(name: str) -> None:
     with serve(GATEWAYS[name], key=KEY) as server:
         result = smoke(target_of(server), tags=["full"], clients=["all"])
     assert doubts(result) == {}
-    assert [d for d in result.data["differences"] if not d["known"]] == []
+    assert [d for d in data_of(result)["differences"] if not d["known"]] == []
 
 
 SPOKEN = ["chat", "stream-end", "usage", "keep-alive", "auth"]
@@ -240,14 +255,16 @@ def test_a_gateway_of_the_messages_dialect(name: str) -> None:
         target = replace(target, endpoint=replace(target.endpoint, dialect="anthropic"))
         result = smoke(target, names=names, clients=["all"])
     assert doubts(result) == {}
-    assert result.data["clients"] == ["requests", "anthropic"]
+    assert data_of(result)["clients"] == ["requests", "anthropic"]
 
 
 # --- refusals of a key ----------------------------------------------------------------------
 
 
-def refusing(status: int, body: Any) -> Callable[..., Any]:
-    def route(server: Server, method: str, path: str, data: bytes, headers: Any) -> Any:
+def refusing(status: int, body: Body | str) -> Route:
+    def route(
+        server: Server, method: str, path: str, data: bytes, headers: Message
+    ) -> RouteAnswer | None:
         wrong = headers.get("Authorization") != f"Bearer {KEY}"
         return (status, body) if method == "POST" and wrong else None
 
@@ -259,11 +276,11 @@ NGINX = "<html><head><title>500 Internal Server Error</title></head></html>"
 
 @pytest.mark.parametrize("body", [{"error": {"message": "bad key"}}, "", NGINX])
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 407, 418, 422, 500, 501])
-def test_any_refusal_that_only_the_key_explains_will_do(status: int, body: Any) -> None:
+def test_any_refusal_that_only_the_key_explains_will_do(status: int, body: Body | str) -> None:
     with serve(Defect("gateway", "", route=refusing(status, body)), key=KEY) as server:
         result = smoke(target_of(server), names=["auth"])
     assert doubts(result) == {}
-    assert f"HTTP {status}" in result.data["checks"][0]["message"]
+    assert f"HTTP {status}" in rows(result)[0]["message"]
 
 
 def test_a_refusal_in_the_body_of_a_200() -> None:
@@ -283,22 +300,24 @@ def test_a_redirect_to_a_login_is_a_refusal() -> None:
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_busy_server_says_nothing_of_keys(status: int) -> None:
     with serve(Defect("gateway", "", route=refusing(status, "")), key=KEY) as server:
-        (check,) = smoke(target_of(server), names=["auth"]).data["checks"]
+        check = only(smoke(target_of(server), names=["auth"]))
     assert (check["verdict"], "overloaded" in check["message"]) == ("inconclusive", True)
 
 
-def by_turns(*answers: tuple[int, Any] | None) -> Callable[..., Any]:
+def by_turns(*answers: RouteAnswer | None) -> Route:
     """A route whose POST answers come in this order, the last one again and again."""
     left = list(answers)
 
-    def route(server: Server, method: str, path: str, data: bytes, headers: Any) -> Any:
+    def route(
+        server: Server, method: str, path: str, data: bytes, headers: Message
+    ) -> RouteAnswer | None:
         return (left.pop(0) if left[1:] else left[0]) if method == "POST" else None
 
     return route
 
 
-OK = (200, {"id": "1", "choices": [{"index": 0, "message": {"content": "Hello!"}}]})
-BROKEN = (500, {"error": {"message": "internal error"}})
+OK: RouteAnswer = (200, {"id": "1", "choices": [{"index": 0, "message": {"content": "Hello!"}}]})
+BROKEN: RouteAnswer = (500, {"error": {"message": "internal error"}})
 
 
 @pytest.mark.parametrize(
@@ -314,9 +333,9 @@ BROKEN = (500, {"error": {"message": "internal error"}})
         ((OK, (401, ""), BROKEN, BROKEN, BROKEN), "with the *** key: HTTP 500"),
     ],
 )
-def test_a_refusal_by_chance_is_a_doubt(answers: tuple[Any, ...], expected: str) -> None:
+def test_a_refusal_by_chance_is_a_doubt(answers: tuple[RouteAnswer, ...], expected: str) -> None:
     with serve(Defect("chance", "", route=by_turns(*answers)), key=KEY) as server:
-        (check,) = smoke(target_of(server), names=["auth"]).data["checks"]
+        check = only(smoke(target_of(server), names=["auth"]))
     assert (check["verdict"], check["findings"]) == ("inconclusive", [])
     assert expected in check["message"]
 
@@ -326,7 +345,7 @@ def test_a_key_that_is_not_looked_at_is_a_failure() -> None:
         target = target_of(server)
         endpoint = type(target.endpoint)(**{**target.endpoint.__dict__, "key": KEY})
         result = smoke(type(target)(**{**target.__dict__, "endpoint": endpoint}), names=["auth"])
-    (check,) = result.data["checks"]
+    (check,) = rows(result)
     assert [f["code"] for f in check["findings"]] == ["missing-key-accepted", "wrong-key-accepted"]
 
 
@@ -337,15 +356,17 @@ SUBJECTS = ("temperature", "tool-call", "reasoning", "chinese", "json-mode", "ec
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504, 529])
 def test_a_busy_server_fails_no_check_of_a_feature(status: int) -> None:
-    def route(server: Server, method: str, path: str, data: bytes, headers: Any) -> Any:
+    def route(
+        server: Server, method: str, path: str, data: bytes, headers: Message
+    ) -> RouteAnswer | None:
         return (status, {"error": {"message": "try later"}}) if method == "POST" else None
 
     with serve(Defect("busy", "", route=route), key=KEY) as server:
         result = smoke(target_of(server), names=["chat", *SUBJECTS])
-    verdicts = {c["name"]: c["verdict"] for c in result.data["checks"]}
+    verdicts = {c["name"]: c["verdict"] for c in rows(result)}
     assert verdicts.pop("chat") == ("inconclusive" if status == 429 else "fail")
     assert set(verdicts.values()) == {"inconclusive"}
-    assert all(f"HTTP {status}" in c["message"] for c in result.data["checks"])
+    assert all(f"HTTP {status}" in c["message"] for c in rows(result))
     assert result.exit_code == 1
 
 
@@ -358,8 +379,8 @@ def test_a_time_out_under_load_is_told_as_that(client: str) -> None:
     with serve(Defect("slow", "", request=hot), key=KEY) as server:
         target = target_of(server, request_timeout=1.5)
         result = smoke(target, names=["chat", "temperature"], clients=[client])
-    verdicts = {c["name"]: c["verdict"] for c in result.data["checks"]}
+    verdicts = {c["name"]: c["verdict"] for c in rows(result)}
     assert verdicts == {"chat": "pass", "temperature": "inconclusive"}
-    message = result.data["checks"][1]["message"]
+    message = rows(result)[1]["message"]
     assert "overloaded, slow, or hangs" in message
     assert "nothing was seen of 'temperature'" in message

@@ -8,6 +8,7 @@ from launcher import paths
 from launcher.smoke.run.suite import smoke
 from launcher.smoke.targets.resolve import resolve
 from tests.smoke.hosted_servers import KEY, PROVIDERS, serve_as
+from tests.smoke.rows import rows
 
 
 @pytest.fixture(autouse=True)
@@ -28,13 +29,11 @@ def test_all_that_is_promised_passes_through_every_client(name: str) -> None:
         target = resolve(str(profile), sets=(f"base-url={url}",))
         result = smoke(target, tags=["full"], clients=["all"])
     wrong = {
-        c["name"]: c["message"]
-        for c in result.data["checks"]
-        if c["verdict"] in ("fail", "inconclusive")
+        c["name"]: c["message"] for c in rows(result) if c["verdict"] in ("fail", "inconclusive")
     }
     assert wrong == {}
     assert result.exit_code == 0
-    passed = {c["name"] for c in result.data["checks"] if c["verdict"] == "pass"}
+    passed = {c["name"] for c in rows(result) if c["verdict"] == "pass"}
     assert {"chat", "usage", "max-tokens", "auth"} <= passed
     assert KEY not in str(result.envelope())
 
@@ -44,7 +43,7 @@ def test_outside_the_promise_is_not_checked() -> None:
     profile = paths.shipped("profiles", "hosted", f"{name}.yaml")
     with serve_as(name) as url:
         result = smoke(resolve(str(profile), sets=(f"base-url={url}",)), names=["tool-call"])
-    (check,) = result.data["checks"]
+    (check,) = rows(result)
     assert check["verdict"] == "could not check"
     assert "does not promise tools" in check["message"]
     assert result.exit_code == 3

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher.json_values import JsonObject, at
 from launcher.report import emit
 from launcher.report.files import write_reports
 from launcher.smoke.clients import client
@@ -20,6 +21,7 @@ from launcher.smoke.clients.wire import ask
 from launcher.smoke.run.suite import smoke
 from launcher.smoke.target import Target
 from launcher.smoke.targets.resolve import of_url
+from tests.smoke.rows import rows
 from tests.support.hostile import encodings, hostile, interim, shapes, streams
 from tests.support.hostile.mechanisms import every, unbounded
 from tests.support.hostile.visit import Visit
@@ -31,6 +33,11 @@ LATE = 6.0
 ENDED = 30.0
 MEMORY = 200 << 20
 
+BODY: JsonObject = {
+    "model": "m",
+    "messages": [{"role": "user", "content": "Hello!"}],
+    "max_tokens": 8,
+}
 CLIENTS = [("requests", False), ("requests", True), ("openai", False), ("openai", True)]
 CLIENTS += [("anthropic", False), ("anthropic", True)]
 
@@ -41,7 +48,6 @@ def test_a_client_ends_in_time_with_an_answer_or_a_reason(
     behaviour: str, name: str, stream: bool
 ) -> None:
     log = CheckLog(Transcript(), "x")
-    body = {"model": "m", "messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 8}
     asking = client(name)
     # What ends by itself is waited for, however slow the machine is.
     seconds = ENDED if behaviour.startswith(("body: ", "event: ", "error: ")) else SECONDS
@@ -51,7 +57,7 @@ def test_a_client_ends_in_time_with_an_answer_or_a_reason(
         begun = time.monotonic()
         try:
             deadline = Deadline.after(seconds)
-            answer = asking.chat(endpoint, {**body, "stream": stream}, deadline, log)
+            answer = asking.chat(endpoint, {**BODY, "stream": stream}, deadline, log)
             message = answer.error or ""
         except TransportError as error:
             message = error.message
@@ -69,13 +75,12 @@ def test_a_client_ends_in_time_with_an_answer_or_a_reason(
 def test_a_body_without_an_end_costs_little_memory(behaviour: str, name: str, stream: bool) -> None:
     client(name)  # its import is not what is measured
     log = CheckLog(Transcript(), "x")
-    body = {"model": "m", "messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 8}
     with hostile(behaviour) as server:
         dialect = "anthropic" if name == "anthropic" else "openai"
         endpoint = Endpoint(f"{server.url}/v1", "m", "key", dialect)
         tracemalloc.start()
         try:
-            client(name).chat(endpoint, {**body, "stream": stream}, Deadline.after(1.0), log)
+            client(name).chat(endpoint, {**BODY, "stream": stream}, Deadline.after(1.0), log)
         except TransportError:
             pass
         finally:
@@ -100,7 +105,7 @@ def test_the_whole_command_gives_a_verdict_and_reports(
         result = smoke(target, names=names)
         assert time.monotonic() - begun < 60
     assert result.exit_code in (0, 1, 3)
-    messages = [c["message"] for c in result.data["checks"]]
+    messages = [c["message"] for c in rows(result)]
     assert not [m for m in messages if "the check itself broke" in m]
     written = write_reports(result, **paths)
     assert "report-not-written" not in [e.code for e in written.errors]
@@ -116,10 +121,9 @@ RARE += ["chunks with extensions and trailers", "body: a byte order mark"]
 @pytest.mark.parametrize("behaviour", RARE)
 def test_what_is_allowed_and_rare_is_read(behaviour: str, name: str) -> None:
     log = CheckLog(Transcript(), "x")
-    body = {"model": "m", "messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 8}
     with hostile(behaviour) as server:
         endpoint = Endpoint(f"{server.url}/v1", "m", "key", "openai")
-        answer = client(name).chat(endpoint, body, Deadline.after(20), log)
+        answer = client(name).chat(endpoint, BODY, Deadline.after(20), log)
     assert (answer.status, answer.choice.content) == (200, "Hello!")
 
 
@@ -129,7 +133,7 @@ def test_what_is_allowed_and_rare_is_read_on_a_kept_connection(behaviour: str) -
     with hostile(behaviour) as server, Connection(f"{server.url}/v1/x", log) as connection:
         response = connection.post({}, {}, Deadline.after(20))
     assert response.status == 200
-    assert response.objects[0]["choices"][0]["message"]["content"] == "Hello!"
+    assert at(response.objects[0], "choices", 0, "message", "content") == "Hello!"
 
 
 SDK_CANNOT = {"events with a byte order mark", "events with comments and ids"}
@@ -143,10 +147,9 @@ SDK_CANNOT = {"events with a byte order mark", "events with comments and ids"}
 )
 def test_a_stream_that_is_written_in_a_rare_way_is_read(behaviour: str, name: str) -> None:
     log = CheckLog(Transcript(), "x")
-    body = {"model": "m", "messages": [{"role": "user", "content": "Hello!"}], "stream": True}
     with hostile(behaviour) as server:
         endpoint = Endpoint(f"{server.url}/v1", "m", "key", "openai")
-        answer = client(name).chat(endpoint, body, Deadline.after(20), log)
+        answer = client(name).chat(endpoint, {**BODY, "stream": True}, Deadline.after(20), log)
     assert (answer.choice.content, answer.choice.finish_reason) == ("Hello!", "stop")
 
 
@@ -165,7 +168,6 @@ def test_a_kept_connection_ends_in_time_with_an_answer_or_a_reason(behaviour: st
 @pytest.mark.parametrize(("name", "stream"), CLIENTS)
 def test_no_client_takes_the_key_to_another_host(name: str, stream: bool, status: int) -> None:
     log = CheckLog(Transcript(("sk-1",)), "x")
-    body = {"model": "m", "messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 8}
     with hostile("a body longer than its length") as second:
 
         def send_there(visit: Visit) -> None:
@@ -179,7 +181,7 @@ def test_no_client_takes_the_key_to_another_host(name: str, stream: bool, status
             dialect = "anthropic" if name == "anthropic" else "openai"
             endpoint = Endpoint(f"{server.url}/v1", "m", "sk-1", dialect)
             with pytest.raises(TransportError) as caught:
-                client(name).chat(endpoint, {**body, "stream": stream}, Deadline.after(20), log)
+                client(name).chat(endpoint, {**BODY, "stream": stream}, Deadline.after(20), log)
         assert caught.value.kind == "redirected"
         assert second.visits == 0
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+from email.message import Message
+
 import pytest
 
 from launcher.smoke.run.suite import smoke
 from launcher.smoke.section import limits as section
-from tests.smoke.servers import Defect, Server, serve
+from tests.smoke.rows import only
+from tests.smoke.servers import Body, Defect, Event, Server, serve
 from tests.smoke.targets import target_of
-
-
-def only(result):
-    (check,) = result.data["checks"]
-    return check
-
 
 SHIPPED = section.DEFAULTS
 
@@ -31,7 +28,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(section, "DEFAULTS", limits)
 
 
-def slow_health(server: Server, method: str, path: str, data: bytes, headers: object) -> None:
+def slow_health(server: Server, method: str, path: str, data: bytes, headers: Message) -> None:
     if path == "/health":
         server.hang.wait(0.5)
 
@@ -63,7 +60,7 @@ def test_a_stream_that_stands_still_near_its_end_fails() -> None:
 
 
 def test_an_end_mark_long_after_the_last_text_fails() -> None:
-    def late(server: Server, body: dict, events: list) -> list:
+    def late(server: Server, body: Body, events: list[Event]) -> list[Event]:
         server.memory["end"] = len(events) - 1
         return events
 

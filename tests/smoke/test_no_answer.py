@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.message import Message
 
 import pytest
 
@@ -15,7 +16,8 @@ from launcher.smoke.clients.base import Endpoint
 from launcher.smoke.run.suite import smoke
 from launcher.smoke.target import Target
 from launcher.smoke.targets.resolve import of_url, resolve
-from tests.smoke.servers import Defect, serve
+from tests.smoke.rows import rows
+from tests.smoke.servers import Defect, RouteAnswer, Server, serve
 from tests.smoke.targets import target_of
 
 SECRET = "sk-a-key-that-must-not-show"
@@ -31,14 +33,16 @@ def deaf() -> Iterator[str]:
 
 
 def test_a_key_that_the_server_repeats_is_in_no_report() -> None:
-    def tells(server, method, path, data, headers):
+    def tells(
+        server: Server, method: str, path: str, data: bytes, headers: Message
+    ) -> RouteAnswer | None:
         message = f"Incorrect API key provided: {headers.get('Authorization')}"
         return (401, {"error": {"message": message}}) if method == "POST" else None
 
     with serve(Defect("tells", "chat", route=tells), key=SECRET) as server:
         result = smoke(target_of(server), names=["chat", "tool-call"], clients=["all"])
-    assert {c["verdict"] for c in result.data["checks"]} == {"fail"}
-    assert "Incorrect API key" in result.data["checks"][0]["message"]
+    assert {c["verdict"] for c in rows(result)} == {"fail"}
+    assert "Incorrect API key" in rows(result)[0]["message"]
     assert SECRET not in json.dumps(result.envelope())
     for render in (smoke_text.smoke, junit.render, markdown.render, html.render):
         assert SECRET not in render(result)
@@ -54,14 +58,16 @@ def test_an_address_that_holds_a_secret_is_refused_and_not_repeated(url: str) ->
 
 
 def test_a_redirection_is_named_and_not_followed() -> None:
-    def elsewhere(server, method, path, data, headers):
+    def elsewhere(
+        server: Server, method: str, path: str, data: bytes, headers: Message
+    ) -> RouteAnswer | None:
         return (307, "") if path != "/health" else None
 
     with serve(Defect("moved", "chat", route=elsewhere)) as server:
         where = f"{server.url}/new"
         server.memory["location"] = where
         result = smoke(target_of(server), names=["chat"], clients=["requests"])
-    (check,) = result.data["checks"]
+    (check,) = rows(result)
     assert check["verdict"] == "fail"
     assert f"HTTP 307 sends to {where}" in check["message"]
 
@@ -71,18 +77,20 @@ def test_of_a_server_that_never_answers_only_the_first_checks_wait() -> None:
         endpoint = Endpoint(f"{url}/v1", "m")
         target = Target(url, "url", endpoint, "m", request_timeout=0.5)
         result = smoke(target, tags=["full"])
-    verdicts = [c["verdict"] for c in result.data["checks"]]
+    verdicts = [c["verdict"] for c in rows(result)]
     # At most those that ran side by side when it became plain.
     assert 3 <= verdicts.count("fail") <= 8
     assert "pass" not in verdicts
-    spared = [c["message"] for c in result.data["checks"] if "waited in vain" in c["message"]]
+    spared = [c["message"] for c in rows(result) if "waited in vain" in c["message"]]
     assert len(spared) > 30
     assert "no answer for" in spared[0]
     assert result.exit_code == 1
 
 
 def test_what_the_model_list_said_instead_is_in_the_note() -> None:
-    def closed(server, method, path, data, headers):
+    def closed(
+        server: Server, method: str, path: str, data: bytes, headers: Message
+    ) -> RouteAnswer | None:
         return (401, {"error": "no"}) if path == "/v1/models" else None
 
     with serve(Defect("closed", "models", route=closed)) as server:
@@ -90,8 +98,10 @@ def test_what_the_model_list_said_instead_is_in_the_note() -> None:
 
 
 def test_a_refused_stream_is_a_failure_unless_the_server_says_that_it_cannot() -> None:
-    def breaks(status):
-        def route(server, method, path, data, headers):
+    def breaks(status: int) -> Defect:
+        def route(
+            server: Server, method: str, path: str, data: bytes, headers: Message
+        ) -> RouteAnswer | None:
             return (status, {"error": "no"}) if b'"stream": true' in data else None
 
         return Defect("no-streams", "stream-end", route=route)
@@ -100,7 +110,7 @@ def test_a_refused_stream_is_a_failure_unless_the_server_says_that_it_cannot() -
     for status in (500, 400):
         with serve(breaks(status)) as server:
             result = smoke(of_url(server.url, model="tiny-ernie"), names=["stream-end"])
-        results[status] = result.data["checks"][0]["verdict"]
+        results[status] = rows(result)[0]["verdict"]
     assert results == {500: "fail", 400: "could not check"}
 
 
@@ -116,7 +126,7 @@ def test_no_proxy_comes_between_us_and_a_server_here(
             monkeypatch.delenv(name, raising=False)
         with serve() as server:
             result = smoke(target_of(server), names=["chat"], clients=[client])
-    assert result.data["checks"][0]["verdict"] == "pass", result.data["checks"][0]["message"]
+    assert rows(result)[0]["verdict"] == "pass", rows(result)[0]["message"]
 
 
 def test_a_plain_answer_may_be_silent_as_long_as_the_request_may_take() -> None:

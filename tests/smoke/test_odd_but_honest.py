@@ -5,23 +5,34 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from launcher.smoke.run.suite import smoke
 from launcher.smoke.targets.resolve import of_url
-from tests.smoke.defects.planting import deltas, message, payload, pieces
-from tests.smoke.servers import Body, Defect, Server, serve
+from tests.smoke import model
+from tests.smoke.defects.planting import (
+    Hooks,
+    choice_of,
+    chunks_of,
+    delta_of,
+    deltas,
+    message,
+    payload,
+    pieces,
+)
+from tests.smoke.rows import rows
+from tests.smoke.servers import Body, Defect, Event, Handler, Server, serve
 from tests.smoke.targets import target_of
+from tests.support.waiting import slowness
 
 
-def bytes_of(change: Callable[[bytes], bytes]) -> dict[str, Any]:
+def bytes_of(change: Callable[[bytes], bytes]) -> Hooks:
     return {"wire": lambda server, body, data: change(data)}
 
 
-def chunks(change: Callable[[Body], Any]) -> dict[str, Any]:
-    def hook(events: list[Any], body: Body) -> list[Any]:
+def chunks(change: Callable[[Body], object]) -> Hooks:
+    def hook(events: list[Event], body: Body) -> list[Event]:
         for event in events:
             if isinstance(event, dict):
                 change(event)
@@ -30,25 +41,25 @@ def chunks(change: Callable[[Body], Any]) -> dict[str, Any]:
     return {"events": deltas(hook)}
 
 
-def choices(change: Callable[[Body], Any]) -> dict[str, Any]:
+def choices(change: Callable[[Body], object]) -> Hooks:
     return chunks(lambda event: [change(c) for c in event["choices"]])
 
 
-def plain(change: Callable[[Body, Body], Any]) -> dict[str, Any]:
+def plain(change: Callable[[Body, Body], object]) -> Hooks:
     return {"payload": payload(change)}
 
 
-def fused(size: int) -> dict[str, Any]:
+def fused(size: int) -> Hooks:
     """Several tokens a chunk, as speculative decoding sends them."""
 
-    def hook(events: list[Any], body: Body) -> list[Any]:
+    def hook(events: list[Event], body: Body) -> list[Event]:
         for field in ("reasoning_content", "content"):
-            where = [events[i] for i in pieces(events, field)]
-            gone = []
+            where = [e for i in pieces(events, field) for e in chunks_of([events[i]])]
+            gone: list[Body] = []
             for start in range(0, len(where), size):
                 group = where[start : start + size]
-                texts = (e["choices"][0]["delta"][field] for e in group)
-                group[0]["choices"][0]["delta"][field] = "".join(texts)
+                texts = (delta_of(e)[field] for e in group)
+                delta_of(group[0])[field] = "".join(texts)
                 kept = [c for e in group for c in _entries(e)]
                 if kept:
                     group[0]["choices"][0]["logprobs"]["content"] = kept
@@ -64,29 +75,29 @@ def _entries(event: Body) -> list[Body]:
     return entries
 
 
-def end_with_text(events: list[Any], body: Body) -> list[Any]:
+def end_with_text(events: list[Event], body: Body) -> list[Event]:
     """finish_reason in the chunk that carries the last text."""
     ends = [e for e in events if isinstance(e, dict) and e["choices"]]
     where = pieces(events)
     if (body.get("n") or 1) == 1 and where and not pieces(events, "tool_calls"):
-        events[where[-1]]["choices"][0]["finish_reason"] = ends[-1]["choices"][0]["finish_reason"]
+        choice_of(events[where[-1]])["finish_reason"] = choice_of(ends[-1])["finish_reason"]
         events.remove(ends[-1])
     return events
 
 
-def azure(events: list[Any], body: Body) -> list[Any]:
+def azure(events: list[Event], body: Body) -> list[Event]:
     if not isinstance(events[0], dict):
         return events
     first = {"id": "", "object": "", "created": 0, "model": "", "choices": []}
     return [{**first, "prompt_filter_results": []}, *events]
 
 
-def whole_calls(events: list[Any], body: Body) -> list[Any]:
+def whole_calls(events: list[Event], body: Body) -> list[Event]:
     """Every call in one piece, arguments and all."""
     calls: dict[int, Body] = {}
     gone = []
     for i in pieces(events, "tool_calls"):
-        call = events[i]["choices"][0]["delta"]["tool_calls"][0]
+        call = delta_of(events[i])["tool_calls"][0]
         if call["index"] in calls:
             calls[call["index"]]["function"]["arguments"] += call["function"]["arguments"]
             gone.append(events[i])
@@ -104,7 +115,7 @@ def cached(server: Server, body: Body, answer: Body) -> None:
         answer.update(json.loads(kept))
 
 
-def usage_everywhere(events: list[Any], body: Body) -> list[Any]:
+def usage_everywhere(events: list[Event], body: Body) -> list[Event]:
     total = next((e["usage"] for e in events if isinstance(e, dict) and e.get("usage")), None)
     for event in events:
         if isinstance(event, dict) and total:
@@ -112,16 +123,16 @@ def usage_everywhere(events: list[Any], body: Body) -> list[Any]:
     return events
 
 
-def with_pings(events: list[Any], body: Body) -> list[Any]:
+def with_pings(events: list[Event], body: Body) -> list[Event]:
     return [x for e in events for x in (b": ping\n\n", e)]
 
 
-def closing(server: Server, handler: Any, data: bytes) -> bytes:
+def closing(server: Server, handler: Handler, data: bytes) -> bytes:
     handler.close_connection = True
     return data
 
 
-ODD: dict[str, dict[str, Any]] = {
+ODD: dict[str, Hooks] = {
     "crlf": bytes_of(lambda d: d.replace(b"\n", b"\r\n")),
     "no blank after the colon": bytes_of(lambda d: d.replace(b"data: ", b"data:", 1)),
     "names of events": bytes_of(lambda d: b"event: message\nid: 7\n" + d),
@@ -167,15 +178,13 @@ def test_is_no_failure(name: str) -> None:
     with serve(Defect(name, "", **ODD[name]), key="right") as server:
         result = smoke(target_of(server), tags=["full"])
     wrong = {
-        c["name"]: c["message"]
-        for c in result.data["checks"]
-        if c["verdict"] in ("fail", "inconclusive")
+        c["name"]: c["message"] for c in rows(result) if c["verdict"] in ("fail", "inconclusive")
     }
     assert wrong == {}
     assert result.exit_code == 0
 
 
-def no_thoughts(server: Server, body: Body, reply: Any) -> None:
+def no_thoughts(server: Server, body: Body, reply: model.Reply) -> None:
     reply.reasoning = ""
 
 
@@ -188,14 +197,12 @@ def versioned(server: Server, body: Body, answer: Body) -> None:
     [{"reply": no_thoughts}, {"payload": versioned}],
     ids=["no thoughts", "a version in the name"],
 )
-def test_of_an_unknown_server_is_no_failure(hooks: dict[str, Any]) -> None:
+def test_of_an_unknown_server_is_no_failure(hooks: Hooks) -> None:
     with serve(Defect("odd", "", **hooks), key="right") as server:
-        target = replace(of_url(server.url, key="right"), request_timeout=20.0)
+        target = replace(of_url(server.url, key="right"), request_timeout=20.0 * slowness())
         result = smoke(target, tags=["full"])
     wrong = {
-        c["name"]: c["message"]
-        for c in result.data["checks"]
-        if c["verdict"] in ("fail", "inconclusive")
+        c["name"]: c["message"] for c in rows(result) if c["verdict"] in ("fail", "inconclusive")
     }
     assert wrong == {}
 
@@ -205,4 +212,4 @@ def test_an_honest_unknown_server_in_pieces_of_a_byte_is_no_failure() -> None:
     with serve(key="right") as server:
         server.memory["bytewise"] = True
         result = smoke(target_of(server), names=["stream-bytes", "stream-end", "stream-unicode"])
-    assert {c["verdict"] for c in result.data["checks"]} == {"pass"}
+    assert {c["verdict"] for c in rows(result)} == {"pass"}

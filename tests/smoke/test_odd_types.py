@@ -7,14 +7,32 @@ from typing import Any
 
 import pytest
 
+from launcher.json_values import JsonValue
 from launcher.smoke.run.suite import smoke
-from tests.smoke.servers import Body, Defect, Server, serve
+from tests.smoke.rows import rows
+from tests.smoke.servers import Body, Defect, Event, Server, serve
 from tests.smoke.targets import target_of
 
-ODD = [None, True, 7, -1, 10**390, 1.5, "", "x", [], [None], [7], {}, {"a": []}, [[]], {"": {}}]
+ODD: list[JsonValue] = [
+    None,
+    True,
+    7,
+    -1,
+    10**390,
+    1.5,
+    "",
+    "x",
+    [],
+    [None],
+    [7],
+    {},
+    {"a": []},
+    [[]],
+    {"": {}},
+]
 
 
-def spoil(value: Any, draw: random.Random) -> None:
+def spoil(value: Body, draw: random.Random) -> None:
     """Put an odd value into one place of a JSON value, or take a field out."""
     places: list[tuple[Any, Any]] = []
 
@@ -42,7 +60,7 @@ def run(seed: int, clients: list[str]) -> list[str]:
     def payload(server: Server, body: Body, answer: Body) -> None:
         spoil(answer, draw)
 
-    def events(server: Server, body: Body, sent: list[Any]) -> list[Any]:
+    def events(server: Server, body: Body, sent: list[Event]) -> list[Event]:
         for one in sent:
             if isinstance(one, dict) and draw.random() < 0.3:
                 spoil(one, draw)
@@ -52,7 +70,7 @@ def run(seed: int, clients: list[str]) -> list[str]:
         target = target_of(server, request_timeout=5.0)
         result = smoke(target, tags=["full"], clients=clients)
     assert result.exit_code in (0, 1, 3, 5)
-    broken = [c for c in result.data["checks"] if "the check itself broke" in c["message"]]
+    broken = [c for c in rows(result) if "the check itself broke" in c["message"]]
     return [f"{c['name']} ({c['client']}): {c['message']}" for c in broken]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -45,9 +44,12 @@ def ran(request: pytest.FixtureRequest, module_home: Path) -> Iterator[cli.Ran]:
         assert down.rc == 0, down.output()
 
 
-def by_verdict(ran: cli.Ran) -> dict[str, Any]:
+Verdicts = dict[str, dict[tuple[str, str], str]]
+
+
+def by_verdict(ran: cli.Ran) -> Verdicts:
     """Verdict to the names of the checks that ended so; known deviations on their own."""
-    checks: dict[str, Any] = {}
+    checks: Verdicts = {}
     for one in ran.json["data"]["checks"]:
         verdict = "known" if one["deviations"] else one["verdict"]
         checks.setdefault(verdict, {})[(one["name"], one["client"])] = one["message"]

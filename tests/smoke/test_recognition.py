@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from email.message import Message
 
 import pytest
 
@@ -10,28 +10,31 @@ from launcher.errors import UsageError
 from launcher.smoke.run.suite import smoke
 from launcher.smoke.targets.recognition import names_in
 from launcher.smoke.targets.resolve import of_url, resolve
-from tests.smoke.defects.planting import deltas, pieces
-from tests.smoke.servers import Body, Defect, Server, serve
+from tests.smoke.defects.planting import delta_of, deltas, pieces
+from tests.smoke.rows import rows
+from tests.smoke.servers import Body, Defect, Event, RouteAnswer, Server, serve
 
-Route = dict[str, Any]
+Answers = dict[str, RouteAnswer]
 
 
-def routes(**answers: Any) -> Defect:
+def routes(**answers: RouteAnswer) -> Defect:
     """A server some of whose routes answer otherwise: `v1_models=...`, `metrics=...`."""
 
-    def route(server: Server, method: str, path: str, data: bytes, headers: Any) -> Any:
+    def route(
+        server: Server, method: str, path: str, data: bytes, headers: Message
+    ) -> RouteAnswer | None:
         name = path.strip("/").replace("/", "_").replace(".", "_")
         return answers.get(name) if method == "GET" else None
 
     return Defect("routes", "", route=route)
 
 
-def listed(**entry: Any) -> tuple[int, Body]:
+def listed(**entry: object) -> RouteAnswer:
     return 200, {"object": "list", "data": [{"id": "tiny-ernie", "object": "model", **entry}]}
 
 
 VLLM = listed(owned_by="vllm")
-RECOGNISED: list[tuple[Route, str | None, str | None, str]] = [
+RECOGNISED: list[tuple[Answers, str | None, str | None, str]] = [
     ({"v1_models": listed(owned_by="FastDeploy")}, "fastdeploy", None, "owned_by"),
     ({"v1_models": VLLM, "version": (200, {"version": "0.32.0"})}, "vllm", "0.32.0", "0.32.0"),
     ({"v1_models": VLLM}, "vllm", None, "owned_by"),
@@ -46,7 +49,7 @@ RECOGNISED: list[tuple[Route, str | None, str | None, str]] = [
 
 @pytest.mark.parametrize(("answers", "engine", "release", "evidence"), RECOGNISED)
 def test_recognized_by_what_the_server_tells(
-    answers: Route, engine: str | None, release: str | None, evidence: str
+    answers: Answers, engine: str | None, release: str | None, evidence: str
 ) -> None:
     with serve(routes(**answers)) as server:
         target = of_url(server.url)
@@ -71,11 +74,11 @@ def test_engine_is_for_urls(target: str) -> None:
         resolve("http://127.0.0.1:1", release="1.0")
 
 
-def leak(events: list[Any], body: Body) -> list[Any]:
+def leak(events: list[Event], body: Body) -> list[Event]:
     """What vLLM's parser does to every stream without tools."""
     where = pieces(events)
     if where and not body.get("tools"):
-        delta = events[where[-1]]["choices"][0]["delta"]
+        delta = delta_of(events[where[-1]])
         delta["content"] += "</response>"
     return events
 
@@ -87,7 +90,7 @@ def test_a_known_deviation_is_known_at_a_url(how: str) -> None:
     with serve(hooks) as server:
         target = resolve(server.url, engine="vllm" if how == "said" else None)
         result = smoke(target, names=["tags-stream"])
-    (one,) = result.data["checks"]
+    (one,) = rows(result)
     assert one["verdict"] == "fail"
     assert bool(one["deviations"]) == (how != "unknown")
     assert result.exit_code == (1 if how == "unknown" else 0)
@@ -111,7 +114,9 @@ def test_names_in_errors(error: str, names: list[str]) -> None:
 
 
 def test_a_refusal_that_names_the_model_is_used() -> None:
-    def route(server: Server, method: str, path: str, data: bytes, headers: Any) -> Any:
+    def route(
+        server: Server, method: str, path: str, data: bytes, headers: Message
+    ) -> RouteAnswer | None:
         if path == "/v1/models":
             return 404, {"error": {"message": "no route"}}
         if method == "POST" and b'"model": "default"' in data:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from launcher.smoke.run.suite import smoke
+from launcher.smoke.target import Target
+from tests.smoke.rows import rows
 from tests.smoke.running import target_of_profile
 from tests.twin.driver import Twin, lease_ports
 from tests.twin.interpreter import make_interpreter
@@ -26,7 +28,7 @@ CARD = (
 SETS = ("max-model-len=2048", "max-num-seqs=8")
 
 
-def target(twin: Twin):
+def target(twin: Twin) -> Target:
     metrics = f"http://127.0.0.1:{twin.ports.metrics}"
     return target_of_profile(
         "ernie-4.5-21b-a3b-thinking",
@@ -61,16 +63,16 @@ def test_the_cards_promises_pass_and_deviations_are_named(twin: Twin) -> None:
     result = smoke(target(twin), tags=["full"], clients=["all"])
     wrong = {
         (c["name"], c["client"]): c["message"]
-        for c in result.data["checks"]
+        for c in rows(result)
         if c["verdict"] in ("fail", "inconclusive") and not c["deviations"]
     }
     assert wrong == {}
     assert result.exit_code == 0
-    named = {d["id"] for c in result.data["checks"] for d in c["deviations"]}
+    named = {d["id"] for c in rows(result) for d in c["deviations"]}
     assert named == {
         "fastdeploy-client-errors-500",
         "fastdeploy-context-one-token-less",
         "fastdeploy-reasoning-tokens-streamed",
     }
-    passed = {c["name"] for c in result.data["checks"] if c["verdict"] == "pass"}
+    passed = {c["name"] for c in rows(result) if c["verdict"] == "pass"}
     assert {"chat", "reasoning", "tool-call", "tool-call-stream", "stream-end"} <= passed

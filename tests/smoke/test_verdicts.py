@@ -5,30 +5,29 @@ from __future__ import annotations
 import socket
 import time
 from dataclasses import replace
+from email.message import Message
 
 import pytest
 
 from launcher.errors import UsageError
-from launcher.smoke.check import REGISTRY, Check, all_checks
+from launcher.smoke.check import ENTRY_POINT_GROUP, REGISTRY, Check, all_checks
 from launcher.smoke.clients.base import Endpoint
-from launcher.smoke.outcome import Outcome, passed
+from launcher.smoke.outcome import Outcome, Verdict, passed
 from launcher.smoke.run import deviations
 from launcher.smoke.run.deviations import Deviation
 from launcher.smoke.run.runner import CheckRun
 from launcher.smoke.run.suite import select, smoke
 from launcher.smoke.section.rules import problems
+from launcher.smoke.session import Session
 from launcher.smoke.targets.address import base_url
 from launcher.smoke.targets.resolve import resolve
+from tests.smoke import model
 from tests.smoke.defects import DEFECTS
-from tests.smoke.servers import Defect, serve
+from tests.smoke.rows import data_of, only, rows
+from tests.smoke.servers import Body, Defect, RouteAnswer, Server, serve
 from tests.smoke.targets import target_of
 
 MINE = {"name": "own", "request": {"messages": []}, "expect": {"matches": "x"}}
-
-
-def only(result):
-    (check,) = result.data["checks"]
-    return check
 
 
 def test_a_promise_that_is_not_kept_is_a_failure_and_exit_code_1() -> None:
@@ -49,7 +48,9 @@ def test_outside_the_promise_could_not_check_and_nothing_checked_is_exit_code_3(
 
 
 def test_a_feature_that_an_unknown_server_rejects_is_never_a_pass() -> None:
-    def rejects(server, method, path, data, headers):
+    def rejects(
+        server: Server, method: str, path: str, data: bytes, headers: Message
+    ) -> RouteAnswer | None:
         if method == "POST" and b'"tools"' in data:
             return 400, {"error": {"message": "tools are not supported"}}
         return None
@@ -62,7 +63,9 @@ def test_a_feature_that_an_unknown_server_rejects_is_never_a_pass() -> None:
     assert only(promised)["verdict"] == "fail"
 
 
-def test_a_known_deviation_is_named_and_does_not_fail_the_run(monkeypatch) -> None:
+def test_a_known_deviation_is_named_and_does_not_fail_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     deviation = Deviation("tags", ">=1", ("tags-stream",), ("tags-in-content",), "t", "measured")
     monkeypatch.setattr(deviations, "known_deviations", lambda engine: (deviation,))
     with serve(DEFECTS["tags-in-stream"], key="k") as server:
@@ -74,7 +77,7 @@ def test_a_known_deviation_is_named_and_does_not_fail_the_run(monkeypatch) -> No
     assert older.exit_code == 1
 
 
-def test_a_deviation_explains_only_its_own_findings(monkeypatch) -> None:
+def test_a_deviation_explains_only_its_own_findings(monkeypatch: pytest.MonkeyPatch) -> None:
     deviation = Deviation("sum", ">=1", ("usage",), ("usage-sum",), "t", "measured")
     monkeypatch.setattr(deviations, "known_deviations", lambda engine: (deviation,))
     with serve(DEFECTS["usage-missing"], key="k") as server:
@@ -97,7 +100,9 @@ def test_shipped_deviations_name_checks_that_exist_and_their_source(engine: str)
 def test_repeat_reports_a_rate() -> None:
     counted = {"n": 0}
 
-    def sometimes(server, method, path, data, headers):
+    def sometimes(
+        server: Server, method: str, path: str, data: bytes, headers: Message
+    ) -> RouteAnswer | None:
         counted["n"] += path == "/health"
         return (503, {}) if path == "/health" and counted["n"] % 2 else None
 
@@ -105,8 +110,8 @@ def test_repeat_reports_a_rate() -> None:
         result = smoke(target_of(server), names=["health"], repeat=6)
         lenient = target_of(server, smoke={"thresholds": {"pass-rate": 0.5}})
         allowed = smoke(lenient, names=["health"], repeat=6)
-    assert only(result)["rate"] == {"passes": 3, "draws": 6}
-    assert only(result)["message"].startswith("3 of 6 draws passed")
+    assert only(result)["rate"] == {"passes": 3, "runs": 6}
+    assert only(result)["message"].startswith("3 of 6 runs passed")
     assert result.exit_code == 1
     assert allowed.exit_code == 0
 
@@ -115,7 +120,7 @@ def test_expectations_and_thresholds_of_the_profile_are_judged() -> None:
     expectation = {"prompt": "What is the capital of France?", "matches": "Paris"}
     with serve(key="k") as server:
 
-        def run(**section):
+        def run(**section: object) -> Body:
             return only(smoke(target_of(server, smoke=section), names=["chat"]))
 
         assert run(expect={"chat": expectation})["verdict"] == "pass"
@@ -145,14 +150,14 @@ def test_checks_written_in_yaml_run_with_the_rest() -> None:
     ]
     with serve(key="k") as server:
         result = smoke(target_of(server, smoke={"custom": custom}), tags=["custom"])
-    assert {c["name"]: c["verdict"] for c in result.data["checks"]} == {
+    assert {c["name"]: c["verdict"] for c in rows(result)} == {
         "knows-paris": "pass",
         "knows-london": "fail",
     }
 
 
-def test_checks_of_entry_points_run_with_the_rest(monkeypatch) -> None:
-    def ask(session) -> Outcome:
+def test_checks_of_entry_points_run_with_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(session: Session) -> Outcome:
         answer = session.answered("Hello!")
         assert "help" in answer.choice.text
         return passed("polite")
@@ -162,17 +167,20 @@ def test_checks_of_entry_points_run_with_the_rest(monkeypatch) -> None:
     class Point:
         name, value = "theirs", "their.module:check"
 
-        def load(self):
+        def load(self) -> Check:
             return theirs
 
-    monkeypatch.setattr("launcher.smoke.check.metadata.entry_points", lambda group: [Point()])
+    def entry_points(group: str, name: str | None = None) -> list[Point]:
+        return [Point()] if group == ENTRY_POINT_GROUP and name is None else []
+
+    monkeypatch.setattr("launcher.smoke.check.metadata.entry_points", entry_points)
     with serve(key="k") as server:
         result = smoke(target_of(server), names=["theirs"])
     assert only(result)["verdict"] == "pass"
     assert "theirs" not in REGISTRY
 
 
-def wrong(section: dict) -> str:
+def wrong(section: Body) -> str:
     """Everything that is said about a section."""
     return "\n".join(p.message for p in problems(section, all_checks(), lambda path: "p.yaml:3:1"))
 
@@ -214,7 +222,7 @@ def test_a_wrong_section_gets_every_problem_at_once() -> None:
         ),
     ],
 )
-def test_an_expectation_that_nobody_would_judge_is_an_error(section: dict, expected: str) -> None:
+def test_an_expectation_that_nobody_would_judge_is_an_error(section: Body, expected: str) -> None:
     assert expected in wrong(section)
 
 
@@ -238,7 +246,7 @@ def test_an_expectation_that_nobody_would_judge_is_an_error(section: dict, expec
         ({"needle-tokens": ["many"]}, "smoke.needle-tokens"),
     ],
 )
-def test_a_value_of_the_wrong_kind_is_named_by_its_path(section: dict, path: str) -> None:
+def test_a_value_of_the_wrong_kind_is_named_by_its_path(section: Body, path: str) -> None:
     (problem,) = problems(section, all_checks(), lambda path: "p.yaml:3:1")
     assert problem.message.startswith(f"{path}: ")
 
@@ -253,11 +261,13 @@ def test_an_answer_to_match_is_missed_where_a_check_gets_none() -> None:
     with serve() as server:
         check = only(smoke(target_of(server, smoke=section), names=["health"]))
     assert check["verdict"] == "fail"
-    assert check["findings"][0]["got"] == "no answer that could match"
+    assert check["findings"][0]["actual"] == "no answer that could match"
 
 
-def test_what_a_check_has_noted_is_not_lost_where_it_ends_with_passed(monkeypatch) -> None:
-    def ask(session) -> Outcome:
+def test_what_a_check_has_noted_is_not_lost_where_it_ends_with_passed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def ask(session: Session) -> Outcome:
         session.expect(session.chat("Hello!").status == 418, "not-a-teapot", "418", 200)
         return passed("all good")
 
@@ -270,7 +280,7 @@ def test_what_a_check_has_noted_is_not_lost_where_it_ends_with_passed(monkeypatc
 
 
 def test_stop_is_judged_where_the_thought_counts_too() -> None:
-    def thinks_of_numbers(server, body, reply):
+    def thinks_of_numbers(server: Server, body: Body, reply: model.Reply) -> None:
         reply.reasoning = "I count: 1 2 3 4 5 6 7 8 9 10, and then the rest of them."
 
     honest = Defect("thinks-of-numbers", "stop", reply=thinks_of_numbers)
@@ -280,23 +290,25 @@ def test_stop_is_judged_where_the_thought_counts_too() -> None:
 
 
 def test_a_server_that_varies_is_no_difference_between_clients() -> None:
-    def another_each_time(server, body, payload):
+    def another_each_time(server: Server, body: Body, payload: Body) -> None:
         server.memory["n"] = server.memory.get("n", 0) + 1
         payload["choices"][0]["message"]["content"] = f"answer {server.memory['n']}"
 
     with serve(Defect("varies", "chat", payload=another_each_time), key="k") as server:
         result = smoke(target_of(server), names=["chat"], clients=["all"])
-    assert [d for d in result.data["differences"] if "plain" in d["check"]] == []
+    assert [d for d in data_of(result)["differences"] if "plain" in d["check"]] == []
 
 
 def test_a_request_that_only_one_client_gets_answered_is_a_difference() -> None:
-    def no_tools_for_sdks(server, method, path, data, headers):
+    def no_tools_for_sdks(
+        server: Server, method: str, path: str, data: bytes, headers: Message
+    ) -> RouteAnswer | None:
         sdk = "openai" in str(headers.get("User-Agent", "")).lower()
         return (500, {"error": "no"}) if sdk and b'"tools"' in data else None
 
     with serve(Defect("two-faced", "chat", route=no_tools_for_sdks), key="k") as server:
         result = smoke(target_of(server), names=["chat"], clients=["all"])
-    verdicts = [d["verdicts"] for d in result.data["differences"]]
+    verdicts = [d["verdicts"] for d in data_of(result)["differences"]]
     assert {"requests": "answered", "openai": "HTTP 500"} in verdicts
     assert result.exit_code == 1
 
@@ -326,22 +338,22 @@ def test_of_a_server_that_is_not_there_nothing_could_be_checked(
         )
     result = smoke(target, names=names, clients=[client])
     cause = f"cannot connect to {server.url}: connection refused"
-    assert {(c["verdict"], c["message"]) for c in result.data["checks"]} == {
-        ("could not check", cause)
-    }
-    assert result.data["unreachable"] == cause
+    assert {(c["verdict"], c["message"]) for c in rows(result)} == {("could not check", cause)}
+    assert data_of(result)["unreachable"] == cause
     assert result.exit_code == 3
 
 
 def test_a_server_that_goes_away_in_between_has_failed() -> None:
-    def goes_away(server, method, path, data, headers):
+    def goes_away(
+        server: Server, method: str, path: str, data: bytes, headers: Message
+    ) -> RouteAnswer | None:
         if method == "POST":
             server.socket.close()
-        return
+        return None
 
     with serve(Defect("goes-away", "chat", route=goes_away)) as server:
         result = smoke(target_of(server), names=["health", "chat", "usage", "max-tokens"])
-    assert result.data["unreachable"] is None
+    assert data_of(result)["unreachable"] is None
     assert result.exit_code == 1
 
 
@@ -377,10 +389,12 @@ def test_the_only_model_of_the_list_is_asked_for() -> None:
 
 
 def test_without_a_model_list_the_rest_is_judged_with_a_note() -> None:
-    def hidden(server, method, path, data, headers):
+    def hidden(
+        server: Server, method: str, path: str, data: bytes, headers: Message
+    ) -> RouteAnswer | None:
         return (404, {"error": "no"}) if path == "/v1/models" else None
 
-    def any_model(server, body):
+    def any_model(server: Server, body: Body) -> None:
         return None
 
     with serve(Defect("no-list", "models", route=hidden, request=any_model)) as server:
@@ -388,7 +402,7 @@ def test_without_a_model_list_the_rest_is_judged_with_a_note() -> None:
         result = smoke(resolve(server.url, model="tiny-ernie"), names=["models", "chat"])
     assert target.model == "default"
     assert any("model list" in note for note in target.notes)
-    verdicts = {c["name"]: c["verdict"] for c in result.data["checks"]}
+    verdicts = {c["name"]: c["verdict"] for c in rows(result)}
     assert verdicts == {"models": "could not check", "chat": "pass"}
 
 
@@ -396,30 +410,32 @@ def test_the_profile_says_what_runs_by_default() -> None:
     section = {"checks": ["health"], "tags": ["dialect"], "repeat": 2}
     with serve(key="k") as server:
         result = smoke(target_of(server, smoke=section))
-    assert [c["name"] for c in result.data["checks"]] == [
+    assert [c["name"] for c in rows(result)] == [
         "health",
         "messages",
         "count-tokens",
         "messages-stream",
     ]
-    assert result.data["repeat"] == 2
-    assert {c["rate"]["draws"] for c in result.data["checks"]} == {2}
+    assert data_of(result)["repeat"] == 2
+    assert {c["rate"]["runs"] for c in rows(result)} == {2}
 
 
 def test_what_one_client_sees_and_another_does_not_is_a_finding() -> None:
-    def only_for_sdks(server, method, path, data, headers):
+    def only_for_sdks(
+        server: Server, method: str, path: str, data: bytes, headers: Message
+    ) -> RouteAnswer | None:
         server.memory["sdk"] = "openai" in str(headers.get("User-Agent", "")).lower()
-        return
+        return None
 
-    def other_answer(server, body, payload):
+    def other_answer(server: Server, body: Body, payload: Body) -> None:
         if server.memory["sdk"]:
             payload["choices"][0]["message"]["content"] = "something else"
 
     defect = Defect("two-faced", "chat", route=only_for_sdks, payload=other_answer)
     with serve(defect, key="k") as server:
         result = smoke(target_of(server), names=["chat"], clients=["all"])
-    assert {c["verdict"] for c in result.data["checks"]} == {"pass"}
-    verdicts = [d["verdicts"] for d in result.data["differences"]]
+    assert {c["verdict"] for c in rows(result)} == {"pass"}
+    verdicts = [d["verdicts"] for d in data_of(result)["differences"]]
     assert {"requests": "The capital of France is Paris.", "openai": "something else"} in verdicts
     assert result.exit_code == 1
 
@@ -429,7 +445,7 @@ def test_the_dialect_of_a_target_is_checked_by_default() -> None:
         target = target_of(server)
         endpoint = replace(target.endpoint, dialect="anthropic")
         result = smoke(replace(target, endpoint=endpoint), clients=["requests"])
-    verdicts = {c["name"]: c["verdict"] for c in result.data["checks"]}
+    verdicts = {c["name"]: c["verdict"] for c in rows(result)}
     assert verdicts["messages-stream"] == "fail"
     assert {"messages", "count-tokens"} <= set(verdicts)
     assert result.exit_code == 1
@@ -442,13 +458,13 @@ def test_a_mix_up_is_the_servers_even_if_the_model_repeats_no_marker() -> None:
     assert "the model does not repeat" not in check["message"]
 
 
-WORST_FIRST = ("fail", "inconclusive", "could not check", "pass")
+WORST_FIRST: tuple[Verdict, ...] = ("fail", "inconclusive", "could not check", "pass")
 
 
 @pytest.mark.parametrize("worse", WORST_FIRST)
 @pytest.mark.parametrize("better", WORST_FIRST)
-def test_the_worst_draw_is_the_verdict(worse: str, better: str) -> None:
-    """A draw that could not be checked is no pass, wherever it stands among those that passed."""
+def test_the_worst_draw_is_the_verdict(worse: Verdict, better: Verdict) -> None:
+    """A draw that could not be checked is not a pass, wherever it stands among passes."""
     if WORST_FIRST.index(worse) > WORST_FIRST.index(better):
         worse, better = better, worse
     for verdicts in ((worse, better), (better, worse), (better, worse, better)):

@@ -18,7 +18,7 @@ BYTES: Mapping[str, int] = {"F32": 4, "BF16": 2}
 
 Tensor = tuple[str, str, tuple[int, ...]]
 
-SHAPES: Mapping[str, Mapping[str, Any]] = {
+SHAPES: Mapping[str, Mapping[str, object]] = {
     "ERNIE-4.5-0.3B": {
         "layers": 18, "hidden": 1024, "heads": 16, "kv": 2, "inner": 3072, "tied": True,
     },
@@ -34,6 +34,11 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
         "layers": 28, "hidden": 2560, "heads": 20, "kv": 4, "inner": 12288, "tied": True,
         "dense": 1, "experts": [(64, 1536), (64, 512)], "shared": 2 * 1536,
         "vision": (32, 1280, 5120),
+    },
+    "PaddleOCR-VL-0.9B": {
+        # The hub counts the output layer.
+        "layers": 18, "hidden": 1024, "heads": 16, "kv": 2, "inner": 3072, "tied": False,
+        "vision": (27, 1152, 4304),
     },
     # The inner size of its vision experts is what the published total leaves for them.
     "ERNIE-4.5-VL-424B-A47B": {

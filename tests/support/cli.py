@@ -5,24 +5,25 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from launcher.diagnose import pages
 from tests.support import ROOT
+from tests.support.decoded import JsonDict
 
 
 def undocumented(envelope: Mapping[str, Any]) -> list[str]:
     """Each error of an envelope that `explain` does not know, or knows with other exit codes."""
     wrong = []
     for error in envelope.get("errors", ()):
-        if error["code"].startswith("ED-FAKE-"):
-            continue  # a rule of the scripted engine, which is a third party's
+        if error["code"].startswith(("ED-FAKE-", "ED-PARROT-")):
+            continue  # a rule of an engine that is a third party's, and not installed here
         page = pages.page((error["code"],))
-        codes = [one["code"] for one in page.get("exit_codes", ())]
-        if page["kind"] == "error" and envelope["exit_code"] not in codes:
+        codes = [one.code for one in page.exit_codes] if isinstance(page, pages.ErrorPage) else []
+        if isinstance(page, pages.ErrorPage) and envelope["exit_code"] not in codes:
             wrong.append(
                 f"{error['code']}: exit code {envelope['exit_code']}, its page has {codes}"
             )
@@ -40,16 +41,16 @@ class Ran:
     seconds: float
 
     @property
-    def json(self) -> dict[str, Any]:
+    def json(self) -> JsonDict:
         """The envelope: the last line of stdout."""
         lines = self.stdout.strip().splitlines()
         assert lines, f"no output; rc {self.rc}, stderr:\n{self.stderr}"
-        envelope: dict[str, Any] = json.loads(lines[-1])
+        envelope: JsonDict = json.loads(lines[-1])
         assert not undocumented(envelope), undocumented(envelope)
         return envelope
 
     @property
-    def events(self) -> list[dict[str, Any]]:
+    def events(self) -> list[JsonDict]:
         """Every JSON line of stdout but the last, the envelope."""
         return [json.loads(line) for line in self.stdout.strip().splitlines()[:-1]]
 
@@ -59,6 +60,10 @@ class Ran:
             f"$ ernie-deploy {' '.join(self.arguments)}\nrc {self.rc}\n{self.stdout}"
             f"\n--\n{self.stderr}"
         )
+
+
+RunCli = Callable[..., Ran]
+"""The fixture `run_cli`: `run` in the test's own state directory."""
 
 
 def environment(home: Path | None, env: Mapping[str, str | None] | None = None) -> dict[str, str]:
@@ -112,3 +117,11 @@ def run(
                 f"`ernie-deploy {' '.join(arguments)}` did not end in {deadline:g} s:\n{output}"
             ) from None
     return Ran(arguments, process.returncode, stdout, stderr, time.monotonic() - started)
+
+
+def run_code(code: str, home: Path) -> subprocess.CompletedProcess[str]:
+    """A program that uses the command line's modules, with the environment of a command."""
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True,
+        env=environment(home),
+    )  # fmt: skip

@@ -14,7 +14,7 @@ Steps, run in order before the port opens (`before`) and after it (`after`):
     {"shm": name}  {"queue": [path, project]}  {"folder": path}
     {"log": [file, text]}               appends a line to a file
     {"spin": 0.3}                       uses a core
-    {"flood": [lines, text]}            prints many lines at once; 0 lines: for ever, in a thread
+    {"flood": [lines, text]}            prints many lines at once; 0 lines: endless, in a thread
 
 Starts in some 50 ms: only the standard library's cheapest modules are imported.
 """

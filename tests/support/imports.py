@@ -1,6 +1,7 @@
 """What the code imports, read from its text: lazy imports inside of functions count too."""
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,13 +15,14 @@ def modules(folder: str = "launcher") -> Iterator[tuple[str, Path]]:
         yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
 
 
-def imported(path: Path) -> Iterator[tuple[str, int]]:
+@functools.cache
+def imported(path: Path) -> tuple[tuple[str, int], ...]:
     """Every name that the file imports, as `package.module.name`, with its line."""
+    names = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name, node.lineno
+            names += [(alias.name, node.lineno) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             assert node.level == 0, f"{path}:{node.lineno}: a relative import"
-            for alias in node.names:
-                yield f"{node.module}.{alias.name}", node.lineno
+            names += [(f"{node.module}.{alias.name}", node.lineno) for alias in node.names]
+    return tuple(names)

@@ -5,11 +5,13 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from launcher.codec import encode_object
 from launcher.errors import ExitCode
 from launcher.instance.store import Lock
+from launcher.json_values import JsonObject, JsonValue
 from launcher.keeper import requests
+from launcher.keeper.claim import ProcessClaim
 from launcher.keeper.identity import look, this_host
 from launcher.keeper.loop import Loop
 from launcher.keeper.server import Server
@@ -27,7 +29,7 @@ class Keeping:
         assert me is not None
         self.state = State(
             "one", "one:abc", state=InstanceState.LOADING, machine=here.machine, boot=here.boot,
-            pid_namespace=here.pid_namespace, keeper={"pid": me.pid, "start": me.start},
+            pid_namespace=here.pid_namespace, keeper=ProcessClaim(me.pid, me.start),
         )  # fmt: skip
         self.folder = folder
         self.stopped: list[str] = []
@@ -46,13 +48,13 @@ class Keeping:
         self._lock = Lock.take(self.folder)
         assert self._lock is not None
 
-    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _answer(self, request: JsonObject) -> JsonObject:
         def stop(reason: str, code: ExitCode, drain: float | None) -> float:
             self.stopped.append(reason)
             self.on_stop()
             return self.deadline or 0.0
 
-        answer = requests.answer(request, lambda: self.state.__dict__, stop)
+        answer = dict(requests.answer(request, lambda: encode_object(self.state), stop))
         if self.deadline is None:  # as keepers of older releases answer
             answer.pop("deadline", None)
         return answer
@@ -63,7 +65,7 @@ class Keeping:
             self._lock.release()
         self.server.close()
 
-    def tell(self, event: str, **fields: Any) -> None:
+    def tell(self, event: str, **fields: JsonValue) -> None:
         message = {"event": event, "time": round(time.time(), 3), **fields}
         self.loop.call_soon(lambda: self.server.publish(message))
 
@@ -76,18 +78,18 @@ class Keeping:
 
         self.loop.call_soon(drop)
 
-    def end(self, state: str | None = None, **fields: Any) -> None:
+    def end(self, state: str | None = None, **fields: object) -> None:
         """The keeper's end; without a state it was killed in the middle."""
         if state is not None:
             self.state.state = InstanceState(state)
             for name, value in fields.items():
                 setattr(self.state, name, value)
         else:
-            self.state.keeper = {"pid": os.getpid(), "start": 1}
+            self.state.keeper = ProcessClaim(os.getpid(), 1)
         write_state(self.folder, self.state)
         self.close()
 
-    def end_soon(self, state: str | None = None, **fields: Any) -> None:
+    def end_soon(self, state: str | None = None, **fields: object) -> None:
         """The end from within the keeper's own thread; without a state its file stays as it is."""
         if state is not None:
             self.state.state = InstanceState(state)

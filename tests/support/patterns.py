@@ -14,9 +14,10 @@ from typing import Any
 import yaml
 
 import launcher
-from launcher.engines import rules as rulebooks
+from launcher import engines
 from launcher.plan.model import LaunchPlan
 from tests.support import ROOT
+from tests.support.decoded import JsonDict
 
 try:
     from re import _constants as opcodes  # type: ignore[attr-defined]
@@ -63,12 +64,11 @@ def _of_data() -> Iterator[Used]:
         for number, text in enumerate(texts):
             yield Used(f"{where}[{number}]", re.compile(text, flags), "search")
 
-    for engine in rulebooks.engines_with_rules():
-        book = rulebooks.book(engine)
+    for book in engines.rule_books():
         for entry in book.entries:
             if entry.pattern is not None:
                 yield Used(entry.id, re.compile(entry.pattern), "search")
-        yield from used(f"{engine} start marks", book.start_marks)
+        yield from used(f"{book.engine} start marks", book.start_marks)
     for engine in ("fastdeploy", "vllm", "transformers"):
         module = importlib.import_module(f"launcher.engines.{engine}.watching")
         yield from used(f"{engine} phases", [rule.pattern for rule in module.PHASE_RULES])
@@ -130,7 +130,7 @@ def _ways(tree: ast.AST) -> dict[str, set[str]]:
     return ways
 
 
-def _of_call(where: str, call: ast.AST, names: dict[str, Any]) -> Iterator[Used]:
+def _of_call(where: str, call: ast.AST, names: JsonDict) -> Iterator[Used]:
     """`re.fullmatch(PATTERN, ...)` where the pattern is a text or a name of the module."""
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
         return
@@ -159,7 +159,7 @@ class Attack:
         return self.head + self.body * (length // len(self.body)) + self.end
 
 
-def _text(node: ast.expr, names: dict[str, Any]) -> Any:
+def _text(node: ast.expr, names: dict[str, object]) -> Any:
     """What an expression of literals, names of the module and f-strings of both gives, or None."""
     if isinstance(node, ast.Constant):
         return node.value

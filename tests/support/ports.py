@@ -7,6 +7,9 @@ import socket
 import tempfile
 from pathlib import Path
 
+RANGE = range(10_000, 20_000)
+"""Below what `auto` draws from (launcher/preparation/leases.py), so that no instance of another
+test takes a port between our look and its use; also below the kernel's ephemeral ports."""
 _LEASES = Path(tempfile.gettempdir()) / "ernie-deploy-test-ports"
 _leased: dict[int, int] = {}
 
@@ -19,13 +22,12 @@ def ephemeral_start() -> int:
 def free_port() -> int:
     """A port without a listener, leased to this test process until it ends."""
     _LEASES.mkdir(mode=0o777, exist_ok=True)
-    top = min(ephemeral_start(), 65000) - 1
-    numbers = list(range(max(1024, top - 8000), top))
+    numbers = list(RANGE)
     random.SystemRandom().shuffle(numbers)
     for number in numbers:
         if number not in _leased and _lease(number):
             return number
-    raise RuntimeError("no free port below the ephemeral range")
+    raise RuntimeError(f"no free port from {RANGE.start} to {RANGE.stop}")
 
 
 def is_free(number: int, address: str = "127.0.0.1") -> bool:

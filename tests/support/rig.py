@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
+from launcher.host import sockets
 from launcher.keeper import identity
 from launcher.keeper.events import read_events
-from launcher.probe import sockets
 from tests.support import cli, processes, scripted_engine
+from tests.support.decoded import JsonDict
 from tests.support.waiting import wait_for
 
 
@@ -29,7 +30,7 @@ class Rig:
         self._spawned: list[subprocess.Popen[str]] = []
         self.env: dict[str, str | None] = {"PYTHONPATH": pythonpath, "NOTIFY_SOCKET": None}
 
-    def profile(self, name: str = "one", script: dict[str, Any] | None = None, **keys: Any) -> str:
+    def profile(self, name: str = "one", script: JsonDict | None = None, **keys: Any) -> str:
         """A profile's path. `args` are further `engine-args`; keys are spelled with underscores."""
         settings = {key.replace("_", "-"): value for key, value in keys.items()}
         arguments = {"script": script or {}, **settings.pop("args", {})}
@@ -69,7 +70,7 @@ class Rig:
                 if stream is not None:
                     stream.close()
 
-    def up(self, name: str = "one", script: dict[str, Any] | None = None, **keys: Any) -> cli.Ran:
+    def up(self, name: str = "one", script: JsonDict | None = None, **keys: Any) -> cli.Ran:
         """`up` of a scripted profile, which has to succeed."""
         ran = self.run("up", self.profile(name, script, **keys), "--json")
         assert ran.rc == 0, ran.output()
@@ -89,15 +90,15 @@ class Rig:
         """The instance's folder."""
         return self.home / "instances" / name
 
-    def stored(self, name: str = "one", file: str = "state.json") -> dict[str, Any]:
+    def stored(self, name: str = "one", file: str = "state.json") -> JsonDict:
         """One of the instance's JSON files, empty where it is not there yet."""
         try:
-            document: dict[str, Any] = json.loads((self.instance(name) / file).read_text())
+            document: dict[str, object] = json.loads((self.instance(name) / file).read_text())
         except FileNotFoundError:
             return {}
         return document
 
-    def wait_for_state(self, state: str, name: str = "one") -> dict[str, Any]:
+    def wait_for_state(self, state: str, name: str = "one") -> JsonDict:
         """The stored state once it is `state`."""
         wait_for(lambda: self.stored(name).get("state") == state, f"state {state} of {name}")
         return self.stored(name)
@@ -170,7 +171,7 @@ class Rig:
 def tokens_on_port(number: int) -> list[str]:
     """The instance tokens of the processes that listen on this port."""
     pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    holders = (sockets.holder(listener.inode, pids) for listener in sockets.listeners(number))
+    holders = (sockets.holder(listener.inode, pids) for listener in sockets.listeners_on(number))
     return [identity.environment_token(pid) or "" for pid in holders if pid is not None]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from launcher.engines.base import Installed, PlanContext, PortNeed, Release
+from launcher.engines.base import Engine, Installed, PlanContext, PortNeed, Release
 from launcher.engines.plan_parts import common_env, common_parts, split_env
 from launcher.errors import Problem
 from launcher.plan.model import (
@@ -32,6 +32,7 @@ from launcher.plan.model import (
 )
 from launcher.profile.model import Profile
 from tests.support import ROOT
+from tests.support.decoded import JsonDict
 
 SERVER = Path(__file__).with_name("fake_server.py")
 
@@ -54,12 +55,11 @@ FAILURES = (
 )  # fmt: skip
 
 
-class Scripted:
+class Scripted(Engine):
     """`fake_server.py` as the Protocol `launcher.engines.base.Engine`."""
 
     name = "scripted"
     title = "the scripted engine"
-    lines: tuple[str, ...] = ()
     distributions = ("pytest",)
 
     def installed(
@@ -78,7 +78,7 @@ class Scripted:
         """One port, and a queue's where the profile names it."""
         needs = [PortNeed("api", shown_as="API")]
         if "engine-worker-queue" in profile.ports:
-            needs.append(PortNeed("engine-worker-queue", unique_low_byte=True, address="0.0.0.0"))
+            needs.append(PortNeed("engine-worker-queue", key_bits=8, address="0.0.0.0"))
         return tuple(needs)
 
     def validate(self, profile: Profile, release: Release | None) -> list[Problem]:
@@ -91,7 +91,7 @@ class Scripted:
 
     def plan(self, profile: Profile, context: PlanContext) -> LaunchPlan:
         """The launch plan."""
-        arguments = dict(profile.engine_args)
+        arguments: JsonDict = dict(profile.engine_args)
         script = {"model": profile.model, **arguments.get("script", {})}
         port = context.ports["api"]
         flags = (Flag(str(port)), Flag(json.dumps(script)))

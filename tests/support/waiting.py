@@ -1,5 +1,6 @@
 """Waiting for what will happen, with a deadline and a name for it."""
 
+import os
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -22,3 +23,17 @@ def wait_for(
         if time.monotonic() > end:
             raise AssertionError(f"waited {deadline:g} s in vain for: {what}")
         time.sleep(interval)
+
+
+def slowness() -> float:
+    """How many times longer than alone on the machine work takes now, 1 to 60.
+
+    For tests in which a time-out is the subject, so that only a short one makes them quick: it is
+    multiplied by this, because what must not run into it takes longer on a busy machine.
+    """
+    begun, used = time.perf_counter(), time.thread_time()
+    while time.thread_time() - used < 0.02:
+        pass
+    now = (time.perf_counter() - begun) / (time.thread_time() - used)
+    queue = os.getloadavg()[0] / len(os.sched_getaffinity(0))
+    return min(60.0, max(1.0, now, queue))

@@ -41,8 +41,8 @@ def _starter(
         *flags: str, release: str = "2.4", ports: Ports | None = None, **options: Any
     ) -> Twin:
         leased = ports or stack.enter_context(lease_ports())
-        folder_ = folder / f"run{next(numbers)}"
-        twin = Twin(interpreter(release), folder_, leased, *flags, **options)
+        run_folder = folder / f"run{next(numbers)}"
+        twin = Twin(interpreter(release), run_folder, leased, *flags, **options)
         stack.callback(twin.close)
         return twin
 

@@ -20,6 +20,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tests.support.decoded import JsonDict
+
 ROOT = Path(__file__).resolve().parents[2]
 #: Part of the real server's time in which the tests run.
 SCALE = 0.02
@@ -91,17 +93,26 @@ def queue_key(queue_port: int) -> int:
     return int(_LIBC.ftok(b"/dev/shm", queue_port)) & 0xFFFFFFFF
 
 
-def queue_exists(queue_port: int) -> bool:
-    return int(_LIBC.msgget(ctypes.c_int(queue_key(queue_port)), 0)) >= 0
+def wide_queue_key(queue_port: int) -> int:
+    """Of 2.5 and later: 4 bits of the device, 8 of the inode, 20 of Q."""
+    place = os.stat("/dev/shm")
+    key = (place.st_dev & 0xF) << 28 | (place.st_ino & 0xFF) << 20 | queue_port & 0xFFFFF
+    return key & 0xFFFFFFFF
+
+
+def queue_exists(queue_port: int, key: int | None = None) -> bool:
+    expected = queue_key(queue_port) if key is None else key
+    return int(_LIBC.msgget(ctypes.c_int(expected), 0)) >= 0
 
 
 def remove_queue(queue_port: int) -> None:
-    number = int(_LIBC.msgget(ctypes.c_int(queue_key(queue_port)), 0))
-    if number >= 0:
-        _LIBC.msgctl(number, 0, None)
+    for key in (queue_key(queue_port), wide_queue_key(queue_port)):
+        number = int(_LIBC.msgget(ctypes.c_int(key), 0))
+        if number >= 0:
+            _LIBC.msgctl(number, 0, None)
 
 
-def wait_for(what: str, happened: Callable[[], Any], limit_s: float = 600.0) -> Any:
+def wait_for(what: str, happened: Callable[[], object], limit_s: float = 600.0) -> Any:
     """The first true answer; AssertionError names what did not happen."""
     deadline = time.monotonic() + limit_s
     while True:
@@ -215,19 +226,19 @@ class Twin:
             response = client.getresponse()
             return response.status, response.read()
 
-    def chat(self, *messages: str | dict[str, Any], **more: Any) -> dict[str, Any]:
+    def chat(self, *messages: str | dict[str, object], **more: object) -> JsonDict:
         """A completion that must succeed; strings are user messages."""
         listed = [{"role": "user", "content": m} if isinstance(m, str) else m for m in messages]
         status, body = self.http("POST", "/v1/chat/completions", {"messages": listed, **more})
         assert status == 200, body
-        answer: dict[str, Any] = json.loads(body)
+        answer: JsonDict = json.loads(body)
         return answer
 
-    def says(self, *messages: str | dict[str, Any], **more: Any) -> str:
+    def says(self, *messages: str | JsonDict, **more: Any) -> str:
         text: str = self.chat(*messages, **more)["choices"][0]["message"]["content"]
         return text.strip()
 
-    def stream(self, text: str, **more: Any) -> list[Any]:
+    def stream(self, text: str, **more: object) -> list[Any]:
         """Events of a stream; the last is the string ``[DONE]`` if it came."""
         body = {"messages": [{"role": "user", "content": text}], "stream": True, **more}
         status, raw = self.http("POST", "/v1/chat/completions", body)
@@ -301,7 +312,9 @@ class Twin:
             stem, _, suffix = name.rpartition(".")
             if suffix == str(ports.queue):
                 names.add(stem)
-            elif str(ports.port) in name or f"_{ports.queue}." in name:
+            elif str(ports.port) in name or any(
+                f"_{number}." in name for number in (ports.queue, ports.cache)
+            ):
                 names.add(name)
         return names
 

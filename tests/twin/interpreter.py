@@ -19,6 +19,9 @@ PAIRS = {
     "2.2": ("2.2.1", "3.2.0"),
     "2.3": ("2.3.2", "3.2.1"),
     "2.4": ("2.4.0", "3.3.0"),
+    "2.5": ("2.5.0", "3.3.1"),
+    "2.6": ("2.6.0", "3.3.1"),
+    "2.7": ("2.7.0", "3.3.1"),  # not released: one flag more and one less than 2.6
 }
 
 
@@ -34,7 +37,7 @@ def make_interpreter(
 
     Args:
         directory: where to create it; created if missing.
-        release: 2.0 to 2.4.
+        release: 2.0 to 2.6, or 2.7, which no catalogue knows.
         extra_site: another folder for its path, before the one of the running interpreter, whose
             setproctitle, tokenizers and jinja2 the twin uses.
         version: the exact version in the metadata, else the release's newest known one.

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from launcher.json_values import JsonObject
+from tests.support.decoded import JsonDict
 from tests.twin.conftest import Start
 from tests.twin.driver import Twin, lease_ports, wait_for
 
@@ -154,9 +155,9 @@ def test_config_info_shows_the_environments_key(start: Start) -> None:
     assert twin.http("POST", CHAT, {"messages": HELLO})[0] == 401
 
 
-def refused(twin: Twin, body: Any, **options: Any) -> tuple[int, dict[str, Any]]:
+def refused(twin: Twin, body: Any, **options: Any) -> tuple[int, JsonDict]:
     status, raw = twin.http("POST", CHAT, body, **options)
-    error: dict[str, Any] = json.loads(raw)["error"]
+    error: JsonDict = json.loads(raw)["error"]
     return status, error
 
 
@@ -194,7 +195,7 @@ def refused(twin: Twin, body: Any, **options: Any) -> tuple[int, dict[str, Any]]
     ],
 )  # fmt: skip
 def test_bad_requests(
-    served: Twin, body: Any, status: int, kind: str, code: str | None, text: str
+    served: Twin, body: object, status: int, kind: str, code: str | None, text: str
 ) -> None:
     got, error = refused(served, body)
     assert (got, error["type"], error["code"]) == (status, kind, code)
@@ -240,7 +241,7 @@ def test_bad_bodies(served: Twin) -> None:
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "u"}]}]},
     ],
 )  # fmt: skip
-def test_requests_that_are_not_validated(served: Twin, more: dict[str, Any]) -> None:
+def test_requests_that_are_not_validated(served: Twin, more: dict[str, object]) -> None:
     assert served.http("POST", CHAT, {"messages": HELLO, **more})[0] == 200
 
 

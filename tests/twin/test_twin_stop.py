@@ -9,7 +9,6 @@ import signal
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,7 +19,7 @@ LOADING = "\rLoading Weights:   0%"
 ABORT = "Assertion failed: pfd.revents & POLLIN (src/signaler.cpp:238)"
 
 
-def loading(start: Start, **options: Any) -> Twin:
+def loading(start: Start, **options: object) -> Twin:
     twin = start(fault="late-start@phase=load@seconds=600", **options)
     twin.wait_said(LOADING)
     wait_for("the worker in load", lambda: "Loading safetensors" in twin.log("workerlog.0"))
@@ -120,7 +119,7 @@ def test_sigterm_while_loading_leaves_everything(start: Start) -> None:
     left = twin.processes()
     assert len(left) == 7, left
     assert twin.listening() == {"Q", "C"}
-    assert len(twin.shm()) == 16
+    assert len(twin.shm()) == 17
 
 
 def test_sigterm_while_loading_lets_the_worker_finish(start: Start) -> None:
@@ -247,7 +246,7 @@ def test_sigkill_when_ready(start: Start) -> None:
     time.sleep(20 * 0.02)
     assert len(twin.processes()) == 8
     assert twin.listening() == {"P", "M", "Q", "C"}
-    assert len(twin.shm()) == 18
+    assert len(twin.shm()) == 19  # measured
     assert twin.health() == 200, "the orphaned HTTP worker keeps serving"
 
 
@@ -257,13 +256,14 @@ def test_sigkill_to_the_group_when_ready(start: Start) -> None:
     assert twin.wait() == -signal.SIGKILL
     wait_for("worker and launcher end by themselves", lambda: not twin.processes())
     port = twin.ports.port
-    six = {
+    own = {
         "cache_ready_signal", "cache_task_broadcast_signal", "kv_cache_status",
+        "cache_task_inflight", "cache_task_is_paused",
         "need_block_num_signal", "prefix_tree_status", "swap_space_ready_signal",
     }  # fmt: skip
     wait_for(
-        "six segments and two sockets",
-        lambda: twin.shm() == six | {f"{port}.socket", f"router_{port}.ipc"},
+        "eight segments and two sockets",
+        lambda: twin.shm() == own | {f"{port}.socket", f"router_{port}.ipc"},
     )
 
 

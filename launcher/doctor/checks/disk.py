@@ -6,10 +6,22 @@ import contextlib
 import os
 from pathlib import Path
 
-from launcher import paths
-from launcher.doctor.model import GIB, MIB, Check, Outcome, Subject, fail, gib, ok, unknown, warn
+from launcher import engines, paths
+from launcher.doctor.model import (
+    GIB,
+    MIB,
+    Check,
+    Outcome,
+    Subject,
+    engine_of,
+    fail,
+    gib,
+    ok,
+    unknown,
+    warn,
+)
+from launcher.engines.doctor_checks import Download
 from launcher.host import disk
-from launcher.profile.model import Profile
 
 STATE_LEAST = 100 * MIB
 """Below this, state and logs of a start may not fit: a full disk breaks a running server too."""
@@ -41,15 +53,16 @@ def weights(subject: Subject) -> Outcome | None:
     profile = subject.profile
     if profile is None:
         return None
-    if profile.model_is_path or profile.engine == "hosted":
+    download = subject.needs.download
+    if profile.model_is_path or download is None:
         return None
-    target = download_folder(profile)
+    target = download.folder
     space = disk.space(target)
     size = _published_size(subject)
     summary = f"{gib(space.free)} free on the file system of {target}"
     if size is None:
         return unknown(f"{summary}; the size of {profile.model} is not known here")
-    here, have = downloaded(profile)
+    here, have = downloaded(download)
     if here is not None:
         summary += f"; {gib(have)} are in {here} already"
     summary += f"; {profile.model} takes about {gib(size)}"
@@ -62,29 +75,13 @@ def weights(subject: Subject) -> Outcome | None:
     return ok(summary)
 
 
-def download_folder(profile: Profile) -> Path:
-    """Where the engine puts what it downloads."""
-    if profile.cache_dir:
-        return Path(profile.cache_dir)
-    if profile.engine == "fastdeploy":
-        return Path.home()
-    # Of the caller's variables an engine sees XDG_CACHE_HOME, but none of the hub's own folders.
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
-    home = profile.env.get("HF_HOME") or str(cache)
-    return Path(profile.env.get("HF_HUB_CACHE") or Path(home, "hub")).expanduser()
-
-
-def downloaded(profile: Profile) -> tuple[Path | None, int]:
+def downloaded(download: Download) -> tuple[Path | None, int]:
     """The folder of an earlier download of the model, and the bytes of it that are there."""
-    folder = download_folder(profile)
-    names = [f"models--{profile.model.replace('/', '--')}"]
-    if profile.engine == "fastdeploy":
-        # Its hubs but one know Baidu's models under another owner.
-        names = [profile.model, profile.model.replace("baidu/", "PaddlePaddle/")]
-    for one in names:
-        if (folder / one).is_dir():
-            snapshots = sorted((folder / one / "snapshots").glob("*"))
-            return (snapshots[-1] if snapshots else folder / one), _size(folder / one)
+    for name in download.names:
+        path = download.folder / name
+        if path.is_dir():
+            snapshots = sorted((path / "snapshots").glob("*"))
+            return (snapshots[-1] if snapshots else path), _size(path)
     return None, 0
 
 
@@ -99,10 +96,15 @@ def _size(folder: Path) -> int:
 
 
 def _published_size(subject: Subject) -> int | None:
-    from launcher.engines.fastdeploy.memory import shape_of_table
-
-    shape = shape_of_table(subject.profile.model) if subject.profile else None
-    return shape.checkpoint if shape else None
+    """Bytes of a published model: of its own engine's table, else of another one's."""
+    own = engine_of(subject)
+    if subject.profile is None or own is None:
+        return None
+    for engine in (own, *engines.every()):
+        shape = engine.memory.shape_of_table(subject.profile.model) if engine.memory else None
+        if shape is not None:
+            return shape.checkpoint
+    return None
 
 
 CHECKS = (
@@ -111,6 +113,7 @@ CHECKS = (
         "there is room for state and logs",
         "FastDeploy's logs have no size limit, and a full disk stops everything on it",
         state,
+        "disk",
         needs_profile=False,
     ),
     Check(
@@ -118,5 +121,6 @@ CHECKS = (
         "there is room for the weights that would be downloaded",
         "a download that breaks off leaves a folder that looks complete",
         weights,
+        "disk",
     ),
 )

@@ -2,52 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import stat
 from pathlib import Path
 
 from launcher.doctor.model import Check, Outcome, Subject, fail, ok, warn
-from launcher.plan.model import PortUse
+from launcher.engines.exposure import is_public
 from launcher.redact import holds_secret
-
-_QUEUES = ("engine-worker-queue", "cache-queue")
-
-
-def queues(subject: Subject) -> Outcome | None:
-    """Anyone who reaches Q or C and knows a constant of the source is given code execution."""
-    plan = subject.plan
-    if plan is None:
-        return None
-    queues = [p for p in plan.ports if p.name.startswith(_QUEUES)]
-    open_ = [p for p in queues if p.bound and _public(p.address)]
-    closed = [_closed(p) for p in queues if not p.bound]
-    if not open_:
-        return ok("; ".join(closed) or "no queue listens on other addresses")
-    summary_ports = ", ".join(_describe(subject, p) for p in open_)
-    note = "".join(f"; {one}" for one in closed)
-    return warn(
-        f"{summary_ports} accept anyone who knows a constant of the source, and unpickle what"
-        " they send"
-        f"{note}",
-        _firewall(subject, open_),
-    )
-
-
-def metrics(subject: Subject) -> Outcome | None:
-    """M shows /metrics and the effective configuration to anyone, without a key."""
-    plan = subject.plan
-    if plan is None:
-        return None
-    use = next((p for p in plan.ports if p.name == "metrics"), None)
-    if use is None or not use.bound or not _public(use.address):
-        return ok("the metrics are not on a port of their own")
-    env = {e.name: e.value for e in plan.env}
-    key = "FD_API_KEY" in env or "FD_API_KEY" in plan.secrets
-    summary = f"{_describe(subject, use)} answers anyone: /metrics, /config-info"
-    remedy = _firewall(subject, [use])
-    if key:
-        return warn(f"{summary}, which shows FD_API_KEY in clear", remedy)
-    return warn(summary, remedy)
 
 
 def api(subject: Subject) -> Outcome | None:
@@ -55,9 +15,9 @@ def api(subject: Subject) -> Outcome | None:
     profile = subject.profile
     if profile is None:
         return None
-    if not _public(profile.host):
+    if not is_public(profile.host):
         return ok(f"the API listens on {profile.host} only")
-    if profile.api_key is None and not profile.env.get("FD_API_KEY"):
+    if not subject.needs.asks_key:
         return warn(
             f"the API listens on {profile.host} and asks for no key",
             "set `api-key: env:NAME` in the profile, or `host: 127.0.0.1` behind a proxy",
@@ -79,7 +39,7 @@ def argv(subject: Subject) -> Outcome | None:
 
 
 def logs(subject: Subject) -> Outcome | None:
-    """FastDeploy writes its environment with mode 0644 and every prompt into its logs."""
+    """An engine may write its environment and every prompt into files that others can read."""
     plan = subject.plan
     if plan is None:
         return None
@@ -99,71 +59,26 @@ def logs(subject: Subject) -> Outcome | None:
     return ok(f"{folder} will be made with mode 0700; it holds prompts and settings in clear")
 
 
-def _public(address: str) -> bool:
-    """True where an address is reachable from other machines."""
-    if address in ("", "localhost"):
-        return address == ""
-    try:
-        return not ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return True
-
-
-def _closed(use: PortUse) -> str:
-    """A queue that listens on no port."""
-    if use.socket is None:
-        return f"{use.name} does not listen with these settings"
-    return f"{use.name} is the unix socket {use.socket}"
-
-
-def _describe(subject: Subject, use: PortUse) -> str:
-    number = "a port chosen at the start" if use.name in subject.auto_ports else str(use.number)
-    return f"{use.name} {use.address}:{number}"
-
-
-def _firewall(subject: Subject, uses: list[PortUse]) -> str:
-    ports = ", ".join(
-        f"PORT-OF-{use.name.upper()}" if use.name in subject.auto_ports else str(use.number)
-        for use in uses
-    )
-    return (
-        f"nft add table inet ernie; nft 'add chain inet ernie input {{ type filter hook input "
-        f"priority 0; }}'; nft add rule inet ernie input iifname != lo tcp dport "
-        f"{{ {ports} }} drop"
-    )
-
-
 CHECKS = (
-    Check(
-        "exposed-queues",
-        "FastDeploy's queues cannot be reached from other machines",
-        "they listen on all addresses whatever `host` is, and unpickling is code execution",
-        queues,
-        engines=("fastdeploy",),
-    ),
-    Check(
-        "exposed-metrics",
-        "the metrics port shows nothing to other machines",
-        "/config-info needs no key and shows the environment, FD_API_KEY included",
-        metrics,
-        engines=("fastdeploy",),
-    ),
     Check(
         "exposed-api",
         "the API is private or asks for a key",
         "anyone who reaches it can use the GPU",
         api,
+        "exposure",
     ),
     Check(
         "exposed-key",
         "no secret stands in the command line",
         "`ps` and /proc show command lines to every user",
         argv,
+        "exposure",
     ),
     Check(
         "exposed-logs",
         "prompts and settings in the logs are private",
         "FastDeploy writes its whole environment and every prompt into files of mode 0644",
         logs,
+        "exposure",
     ),
 )

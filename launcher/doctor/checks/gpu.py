@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 
-from launcher.doctor.model import Check, Outcome, Subject, fail, gib, ok, unknown, warn
-from launcher.engines.fastdeploy.requested import Requested
-from launcher.environments import recipes
-from launcher.host.gpus import Gpu
+from launcher import engines
+from launcher.doctor.model import Check, Outcome, Subject, engine_of, fail, gib, ok, unknown, warn
+from launcher.host.gpus import GpuReport
 from launcher.preparation import gpus
-
-CUDA = (12, 3)
-"""Oldest CUDA that the driver must support for FastDeploy's wheels (docs/.../nvidia_gpu.md)."""
+from launcher.profile.model import Profile
 
 FOREIGN = 0.05
 """Share of a card's memory that others may hold without a word: a desktop, a monitor."""
@@ -27,48 +24,46 @@ def driver(subject: Subject) -> Outcome | None:
                 f"no GPU can be seen: {report.error}",
                 "nvidia-smi; in a container: --gpus all",
             )
-        if not _wants_gpu(subject):
+        if not subject.needs.gpu:
             return None
+        oldest = f" ({subject.needs.driver} or newer)" if subject.needs.driver else ""
         return fail(
             f"no GPU can be seen: {report.error}",
-            f"install the NVIDIA driver ({_oldest_driver()} or newer); in a container: --gpus all",
+            f"install the NVIDIA driver{oldest}; in a container: --gpus all",
         )
     if report.driver is None:
         return unknown(f"{report.how} did not tell the driver's version")
-    major = report.driver.partition(".")[0]
     summary = f"driver {report.driver}, CUDA up to {report.cuda or 'unknown'} ({report.how})"
+    needed = _too_old(subject, report)
+    return fail(f"{summary}; {needed}", "update the driver") if needed else ok(summary)
+
+
+def _too_old(subject: Subject, report: GpuReport) -> str | None:
+    """What the profile's engine needs and the driver is not; without a profile, what any needs."""
+    major = (report.driver or "").partition(".")[0]
     cuda = tuple(int(n) for n in (report.cuda or "").split(".") if n.isdigit())
-    oldest = _oldest_driver()
-    if (major.isdigit() and int(major) < oldest) or (cuda and cuda < CUDA):
-        need = f"driver {oldest}, CUDA {CUDA[0]}.{CUDA[1]}"
-        return fail(f"{summary}; FastDeploy's wheels need {need}", "update the driver")
-    return ok(summary)
-
-
-def visible(subject: Subject) -> Outcome | None:
-    """The caller's CUDA_VISIBLE_DEVICES, which the server inherits where `gpus` is not given."""
-    profile, listed = subject.profile, _inherited(subject)
-    if profile is None or listed is None:
-        return None
-    ranks = Requested(profile).local_ranks
-    summary = f"CUDA_VISIBLE_DEVICES={','.join(listed)} is set here and the profile has no `gpus`"
-    if len(listed) == ranks and all(name.isdigit() for name in listed):
-        return ok(f"{summary}: {ranks} for {ranks} rank(s)")
-    numbers = ", ".join(name for name in listed if name.isdigit()) or "0"
-    return fail(
-        f"{summary}; FastDeploy starts a worker for each entry, by number, and {ranks} are"
-        " requested",
-        f"write `gpus: [{numbers}]`, as many numbers as ranks, into the profile; or "
-        "unset CUDA_VISIBLE_DEVICES",
-    )
+    engine = engine_of(subject)
+    if engine is not None:
+        needs_by_title = [(engine.title, subject.needs)]
+    else:
+        bare = Profile("", "", "")
+        needs_by_title = [(engine.title, engine.needs(bare, None)) for engine in engines.every()]
+    for title, needs in needs_by_title:
+        old_driver = needs.driver is not None and major.isdigit() and int(major) < needs.driver
+        old_cuda = bool(needs.cuda and cuda and cuda < needs.cuda)
+        if old_driver or old_cuda:
+            parts = [f"driver {needs.driver}"] if needs.driver else []
+            parts += [f"CUDA {needs.cuda[0]}.{needs.cuda[1]}"] if needs.cuda else []
+            return f"{title}'s wheels need {', '.join(parts)}"
+    return None
 
 
 def count(subject: Subject) -> Outcome | None:
     """The cards named in `gpus`, as many as there are ranks."""
     profile, report = subject.profile, subject.host.gpus
-    if profile is None or report.error or not _wants_gpu(subject):
+    if profile is None or report.error or not subject.needs.gpu:
         return None
-    ranks = Requested(profile).local_ranks
+    ranks = subject.needs.ranks
     have = [str(g.index) for g in report.gpus]
     names = {name for g in report.gpus for name in (str(g.index), g.uuid)}
     if not have:
@@ -95,53 +90,12 @@ def count(subject: Subject) -> Outcome | None:
     return ok(f"{ranks} of {len(have)} GPUs ({cards})")
 
 
-def architecture(subject: Subject) -> Outcome | None:
-    """Compute capability against the wheel that is installed."""
-    used = _used(subject)
-    if not used:
-        return None
-    with_capability = [g for g in used if g.compute_capability is not None]
-    if not with_capability:
-        return unknown("the driver does not tell the cards' compute capability")
-    built_for = _wheels()
-    wheels: dict[str, Gpu] = {}
-    for card in with_capability:
-        major, minor = card.compute_capability or (0, 0)
-        wheel = built_for.get(f"{major}.{minor}")
-        if wheel is None:
-            return fail(
-                f"GPU {card.index} {card.name} has compute capability {major}.{minor}, "
-                "for which no FastDeploy wheel is built",
-                f"use a card of {', '.join(sorted(built_for))}, or another engine",
-            )
-        wheels[wheel] = card
-    if len(wheels) > 1:
-        return fail(
-            "the cards need different wheels: "
-            + ", ".join(f"GPU {g.index} {g.name}: {w}" for w, g in wheels.items()),
-            "name cards of one kind under `gpus:`",
-        )
-    wheel = next(iter(wheels))
-    built = _built_for(subject)
-    if built is None:
-        return unknown(
-            f"these cards need the wheel {wheel}; an installed wheel does not tell its kind",
-            "environments of `ernie-deploy engine install fastdeploy` remember it",
-        )
-    if built != wheel:
-        return fail(
-            f"the wheel installed is {built}, these cards need {wheel}",
-            "ernie-deploy engine install fastdeploy",
-        )
-    return ok(f"wheel {wheel} for {', '.join(g.name for g in with_capability)}")
-
-
 def memory(subject: Subject) -> Outcome | None:
     """Free memory of the cards used, with the processes that hold the rest."""
-    used = _used(subject)
+    used = subject.used_gpus()
     if not used or subject.running:
         return None
-    share = subject.number("gpu-memory-utilization", 0.9)
+    share = subject.needs.gpu_share
     tight, shared = [], []
     for card in used:
         holders = ", ".join(
@@ -159,52 +113,6 @@ def memory(subject: Subject) -> Outcome | None:
     if shared:
         return warn("; ".join(shared), remedy)
     return ok("; ".join(f"GPU {g.index}: {gib(g.memory_free)} free" for g in used))
-
-
-def _oldest_driver() -> int:
-    return int(recipes.get("fastdeploy").data["minimum-driver"])
-
-
-def _wheels() -> dict[str, str]:
-    """Compute capability (`8.0`) to the wheel that `engine install` takes for it."""
-    kinds = recipes.get("fastdeploy").data["architectures"]
-    return {text: kind for kind, entry in kinds.items() for text in entry["compute-capability"]}
-
-
-def _inherited(subject: Subject) -> tuple[str, ...] | None:
-    """What the caller's environment lets the server see; None: everything, or `gpus` decides."""
-    value = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if value is None or (subject.profile is not None and subject.profile.gpus is not None):
-        return None
-    return tuple(item.strip() for item in value.split(",") if item.strip())
-
-
-def _wants_gpu(subject: Subject) -> bool:
-    """FastDeploy's wheels always do; the others run on a CPU as well."""
-    return subject.profile is not None and subject.is_engine("fastdeploy")
-
-
-def _used(subject: Subject) -> list[Gpu]:
-    report = subject.host.gpus
-    chosen = subject.profile.gpus if subject.profile else None
-    if chosen is None:
-        chosen = _inherited(subject)
-    if chosen is None:
-        return list(report.gpus)
-    return [g for g in report.gpus if str(g.index) in chosen or g.uuid in chosen]
-
-
-def _built_for(subject: Subject) -> str | None:
-    """The wheel's kind as our own installer noted it beside the environment."""
-    from launcher.environments import store
-
-    if subject.installed is None:
-        return None
-    for environment in store.complete("fastdeploy"):
-        if environment.python == subject.installed.python:
-            kind = environment.facts.get("arch")
-            return str(kind) if kind else None
-    return None
 
 
 def shared(subject: Subject) -> Outcome | None:
@@ -233,42 +141,31 @@ CHECKS = (
         "the NVIDIA driver is new enough",
         "an older driver fails when the first kernel is loaded",
         driver,
+        "gpu",
         fast=False,
         needs_profile=False,
-    ),
-    Check(
-        "visible-devices",
-        "CUDA_VISIBLE_DEVICES of this shell names one GPU for each rank",
-        "the list becomes the launcher's device list: workers too many, or `substring not found`",
-        visible,
-        engines=("fastdeploy",),
     ),
     Check(
         "gpu-shared",
         "no other instance uses the same GPU",
         "the second server gets what memory the first has left, and both may run out of it later",
         shared,
+        "gpu",
     ),
     Check(
         "gpu-count",
         "the GPUs that the profile asks for are there",
         "paddle's launcher dies with `substring not found` and no worker log",
         count,
+        "gpu",
         fast=False,
-    ),
-    Check(
-        "gpu-architecture",
-        "the wheel was built for these cards",
-        "the wrong wheel loads the whole model and dies in its first kernel (FastDeploy#3930)",
-        architecture,
-        fast=False,
-        engines=("fastdeploy",),
     ),
     Check(
         "gpu-memory",
         "the cards' memory is free",
         "memory held by a forgotten worker is the usual reason for an out-of-memory start",
         memory,
+        "gpu",
         fast=False,
         needs_profile=False,
     ),

@@ -78,15 +78,17 @@ CHECKS = (
         "the endpoint can be reached from this machine",
         "without a connection every smoke check could only say that it could not check",
         endpoint,
+        "endpoint",
         fast=False,
-        engines=("hosted",),
+        runs="elsewhere",
     ),
     Check(
         "hosted-key",
         "the reference to the API key leads to a key",
         "a provider answers a missing key with a 401 that reads like a wrong one",
         api_key,
+        "endpoint",
         fast=False,  # `cmd:` may ask over the network
-        engines=("hosted",),
+        runs="elsewhere",
     ),
 )

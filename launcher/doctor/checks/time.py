@@ -9,9 +9,6 @@ from launcher import files, paths
 from launcher.doctor.model import Check, Outcome, Subject, ok, unknown, warn
 from launcher.lifecycle import InstanceState
 
-FLOOR = {"fastdeploy": 25.0, "vllm": 20.0, "transformers": 8.0}
-"""Seconds a start takes with nothing to load: imports and fixed sleeps, measured on 2 cores."""
-
 READ = 150e6
 """Bytes a second of a slow network disk: a time-out is for the bad day."""
 
@@ -21,7 +18,8 @@ def timeouts(subject: Subject) -> Outcome | None:
     profile = subject.profile
     if profile is None:
         return None
-    if profile.engine not in FLOOR:
+    start = subject.needs.start
+    if start is None:
         return None
     before = _earlier(profile.name)
     if before:
@@ -35,8 +33,8 @@ def timeouts(subject: Subject) -> Outcome | None:
                 f"startup-timeout {profile.health.startup_timeout:g} s; how long this model loads "
                 "is not known here"
             )
-        usual = FLOOR[profile.engine] + size / READ
-        how = f"{size / 1e9:.2f} GB at {READ / 1e6:.0f} MB/s and {FLOOR[profile.engine]:g} s"
+        usual = start + size / READ
+        how = f"{size / 1e9:.2f} GB at {READ / 1e6:.0f} MB/s and {start:g} s"
     summary = (
         f"startup-timeout {profile.health.startup_timeout:g} s, a load takes {usual:.0f} s ({how})"
     )
@@ -96,5 +94,6 @@ CHECKS = (
         "the time-outs are longer than this model's usual load",
         "a fixed time-out that is too short kills a load that was going well (vllm#35547)",
         timeouts,
+        "time",
     ),
 )

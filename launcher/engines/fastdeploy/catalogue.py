@@ -1,66 +1,67 @@
-"""FastDeploy's command line per release, read from `data/flags-<line>.json`.
+"""What a FastDeploy release takes: its options, variables and words.
 
-The data were dumped from each release's own parser; see the `header` of each file.
+From the data files, and from the installed package where it was asked; see `question`.
 """
 
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from launcher.engines.options import Action, Kind, Option, OptionTable, canonical
+from launcher.engines.fastdeploy.question import answer_of
+from launcher.engines.fastdeploy.release_data import (
+    LINES,
+    catalogued_table,
+    is_catalogued,
+    load,
+    nearest_line,
+)
+from launcher.engines.options import OptionTable, canonical
+from launcher.json_values import (
+    JsonValue,
+    at,
+    list_at,
+    object_at,
+    text_at,
+    texts_at,
+)
 
-DATA = Path(__file__).parent / "data"
-
-LINES = ("2.0", "2.1", "2.2", "2.3", "2.4")
-"""Release lines whose command line is known, oldest first."""
-
-_KINDS: Mapping[str, Kind] = {
-    "int": "int",
-    "float": "float",
-    "bool": "bool",
-    "str": "str",
-    "str (argparse default)": "str",
-    "str; empty string becomes None": "str",
-    "comma list of str": "str-list",
-    "comma list of int": "int-list",
-    "json (json.loads)": "json",
-    'json object, or bare word wrapped as {"quantization": word}': "json-or-word",
-}
-
-_ACTIONS: Mapping[str, Action] = {
-    "store": "store",
-    "append": "append",
-    "help": "help",
-    "store_true": "switch",
-    "store_true with deprecation warning": "switch",
-    "boolean_optional": "boolean",
-}
+if TYPE_CHECKING:
+    from launcher.engines.base import Release
 
 
-def load(name: str) -> Any:
-    """A data file of this folder, parsed."""
-    return _load(name)
+@dataclass(frozen=True)
+class Variable:
+    """A variable that FastDeploy reads, in release `lines`; its default by line.
+
+    `source` is the file that reads it.
+    """
+
+    name: str
+    meaning: str
+    lines: tuple[str, ...]
+    defaults: Mapping[str, str]
+    source: str = ""
 
 
-@functools.lru_cache(maxsize=32)
-def _load(name: str) -> Any:
-    return json.loads((DATA / name).read_text(encoding="utf-8"))
+def catalogue_key(release: Release) -> str:
+    """What the functions below call `line`: the version where the installed package was asked for
+    its options, else the release line.
+    """
+    return release.version if answer_of(release.version) is not None else release.line
 
 
-@functools.lru_cache(maxsize=8)
 def table(line: str) -> OptionTable:
-    """Every option of release line `line`."""
-    entries = _load(f"flags-{line}.json")["options"]
-    return OptionTable.of("FastDeploy", line, (_option(entry) for entry in entries))
+    """Every option of release line `line`, or of the installed version of that name."""
+    answer = None if line in LINES else answer_of(line)
+    return answer.table if answer is not None else catalogued_table(nearest_line(line))
 
 
 def lines_with(name: str) -> tuple[str, ...]:
     """The release lines that have the option called `name` (any spelling)."""
-    return tuple(line for line in LINES if canonical(name) in table(line).options)
+    return tuple(line for line in LINES if canonical(name) in catalogued_table(line).options)
 
 
 def where_else(name: str, line: str) -> str | None:
@@ -74,6 +75,10 @@ def history(name: str, line: str) -> str:
     have = lines_with(name)
     if not have:
         return "no known release has it"
+    if line not in LINES and is_catalogued(line):
+        return f"wheels of {nearest_line(line)} differ in it; it is in {', '.join(have)}"
+    if not is_catalogued(line):
+        return f"it exists in {', '.join(have)}, and not in the installed {line}"
     if have[0] > line:
         return f"it exists from {have[0]}"
     if have[-1] < line:
@@ -83,54 +88,78 @@ def history(name: str, line: str) -> str:
 
 
 def late_choices(line: str) -> Mapping[str, tuple[str, ...]]:
-    """Words that the release checks only after the model was looked up, by option."""
-    choices = _load("late.json")["choices"]
+    """Words that the release checks only after the model was looked up, by option.
+
+    Those of a release that is not catalogued are not known: none is refused.
+    """
+    if not is_catalogued(line):
+        return {}
+    line = nearest_line(line)
+    choices = object_at(load("late.json"), "choices")
     return {
-        name: tuple(entry["values"][line])
+        name: texts_at(entry, "values", line)
         for name, entry in choices.items()
-        if line in entry["values"]
+        if line in object_at(entry, "values")
     }
 
 
 def comma_lists() -> frozenset[str]:
     """Options among the late choices that take several words with commas between."""
-    choices = _load("late.json")["choices"]
-    return frozenset(name for name, entry in choices.items() if entry.get("comma_list"))
+    choices = object_at(load("late.json"), "choices")
+    return frozenset(name for name, entry in choices.items() if at(entry, "comma_list"))
 
 
-def speculative_methods() -> tuple[str, ...]:
-    """Methods of `--speculative-config`."""
-    return tuple(_load("late.json")["speculative"]["methods"])
+def speculative_methods(line: str) -> tuple[str, ...] | None:
+    """Methods of `--speculative-config`; None where the release is not catalogued."""
+    if not is_catalogued(line):
+        return None
+    return texts_at(load("late.json"), "speculative", "methods", nearest_line(line))
+
+
+def shell_options(line: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Options that the release pastes into its shell command: bare, and between single quotes."""
+    entry, near = object_at(load("late.json"), "shell"), nearest_line(line)
+    return texts_at(entry, "unquoted", near), texts_at(entry, "single_quoted", near)
 
 
 @functools.lru_cache(maxsize=1)
-def environment() -> Mapping[str, Mapping[str, Any]]:
+def environment() -> Mapping[str, Variable]:
     """FastDeploy's environment variables by name, as in `data/environment.json`."""
-    return {entry["name"]: entry for entry in _load("environment.json")["variables"]}
+    variables = (_variable(entry) for entry in list_at(load("environment.json"), "variables"))
+    return {variable.name: variable for variable in variables}
 
 
 def environment_default(name: str, line: str) -> str | None:
     """The default of variable `name` in release `line`; None if the release does not have it."""
-    entry = environment().get(name)
-    value = (entry or {}).get("defaults", {}).get(line)
-    return None if value is None else str(value)
+    answer = None if line in LINES else answer_of(line)
+    if answer is not None and name in answer.variables:
+        return answer.variables[name]
+    variable = environment().get(name)
+    return variable.defaults.get(nearest_line(line)) if variable else None
 
 
-def _option(entry: Mapping[str, Any]) -> Option:
-    long = next((f for f in entry["flags"] if f.startswith("--")), entry["flags"][0])
-    kind = _KINDS[entry["type"]] if entry["type"] else "str"
-    return Option(
-        name=canonical(long),
-        flags=tuple(entry["flags"]),
-        action=_ACTIONS[entry["action"]],
-        kind="bool" if kind == "str" and isinstance(entry["default"], bool) else kind,
-        default=entry["default"],
-        effective_default=entry.get("effective_default"),
-        choices=tuple(entry["choices"]) if entry["choices"] else None,
-        repeatable=entry["nargs"] == "+",
-        required=entry["required"],
-        group=entry["group"],
-        deprecated=entry["deprecated"],
-        deprecation_note=entry.get("deprecation_note"),
-        meaning=entry["meaning"],
+def reads_variable(name: str, line: str) -> bool:
+    """Whether release `line` reads the variable `name`.
+
+    envs.py of an installed package that was asked is the truth for what is declared there; other
+    files read variables too, of which only the catalogue knows.
+    """
+    answer = None if line in LINES else answer_of(line)
+    if answer is not None and name in answer.variables:
+        return True
+    if name not in environment():
+        return False
+    if answer is not None and environment()[name].source == "fastdeploy/envs.py":
+        return False
+    return nearest_line(line) in environment()[name].lines
+
+
+def _variable(entry: JsonValue) -> Variable:
+    defaults = object_at(entry, "defaults")
+    return Variable(
+        name=text_at(entry, "name"),
+        meaning=text_at(entry, "meaning"),
+        lines=texts_at(entry, "in"),
+        source=text_at(entry, "source"),
+        defaults={line: str(value) for line, value in defaults.items() if value is not None},
     )

@@ -12,25 +12,35 @@ from launcher.engines.common import (
     check_hub_keys,
     check_options,
     check_ports,
+    in_every,
     in_file_order,
     merged,
-    neutral,
     problem,
 )
-from launcher.engines.fastdeploy import combinations, shell, vocabulary
+from launcher.engines.fastdeploy import (
+    combinations,
+    model_checks,
+    models_on_release,
+    shell,
+    vocabulary,
+)
 from launcher.engines.fastdeploy.catalogue import (
-    LINES,
+    catalogue_key,
     comma_lists,
     environment,
+    history,
     late_choices,
     lines_with,
+    reads_variable,
     table,
     where_else,
 )
-from launcher.engines.fastdeploy.models import ModelFacts, model_facts
-from launcher.engines.fastdeploy.requested import TOP, Requested
-from launcher.engines.options import canonical, wrong_value
+from launcher.engines.fastdeploy.neutral import KEYS
+from launcher.engines.fastdeploy.release_data import LINES, at_least, is_catalogued, nearest_line
+from launcher.engines.fastdeploy.requested import Requested
+from launcher.engines.neutral import check_keys, check_values
 from launcher.errors import Problem
+from launcher.json_values import list_at, text_at
 from launcher.nearest import did_you_mean, nearest
 from launcher.profile.model import Profile
 
@@ -80,35 +90,50 @@ OWNED_ENV = {
 }
 """Variables that are ours to set."""
 
-SINCE = {
-    "served-model-name": ("served-model-name", "a client names the model's path"),
-    "parsers.tool-call": ("tool-call-parser", "tool calls stay text in the answer"),
-    "revision": ("revision", "the newest one is loaded"),
-    "api-key": ("api-key", "anyone who can connect is served"),
-    "stop.drain": ("timeout-graceful-shutdown", "streams are cut when it stops"),
+WITHOUT = {
+    "served-model-name": "a client names the model's path",
+    "parsers.tool-call": "tool calls stay text in the answer",
+    "revision": "the newest one is loaded",
+    "api-key": "anyone who can connect is served",
+    "stop.drain": "streams are cut when it stops",
 }
-"""Key of the profile to the option it needs, and what happens in a release without it."""
+"""Key of the profile to what happens in a release without its option."""
 
 
 def validate(profile: Profile, release: Release | None) -> list[Problem]:
     """Everything wrong for `release`; with None, for the releases the profile admits."""
     if release is not None:
-        return for_line(profile, release.line)
+        return for_line(profile, catalogue_key(release))
     try:
         lines = admitted(profile.engine_version, LINES)
     except InvalidSpecifier:
-        return [
-            problem(profile, "engine-version", "bad-version",
-                    f"{profile.engine_version!r} is not a version constraint",
-                    "write it like 2.3.2, or >=2.2,<2.5")
-        ]  # fmt: skip
-    if not lines:
-        return [
-            problem(profile, "engine-version", "unknown-release",
-                    f"no known FastDeploy release satisfies {profile.engine_version!r}",
-                    f"known: {', '.join(LINES)}")
-        ]  # fmt: skip
-    return merged({line: for_line(profile, line) for line in lines})
+        wrong = problem(profile, "engine-version", "bad-version",
+                        f"{profile.engine_version!r} is not a version constraint",
+                        "write it like 2.3.2, or >=2.2,<2.7")  # fmt: skip
+    else:
+        if lines:
+            return merged({line: for_line(profile, line) for line in lines})
+        if newer_admitted(profile.engine_version):
+            # What the newest release lacks may be in that one: only its package can tell.
+            return [p for p in for_line(profile, LINES[-1]) if p.code not in OF_A_RELEASE]
+        wrong = problem(profile, "engine-version", "unknown-release",
+                        f"no known FastDeploy release satisfies {profile.engine_version!r}",
+                        f"known: {', '.join(LINES)}")  # fmt: skip
+    return in_file_order([wrong, *in_every({line: for_line(profile, line) for line in LINES})])
+
+
+OF_A_RELEASE = (
+    "unknown-flag", "unknown-variable", "key-not-supported", "wrong-value", "unknown-parser",
+    "out-of-range", "impossible-combination", "model-not-supported",
+)  # fmt: skip
+"""Codes of problems that another release may not have."""
+
+
+def newer_admitted(engine_version: str | None) -> bool:
+    """Whether the constraint admits a release after the newest catalogued one."""
+    major, minor = (int(part) for part in LINES[-1].split("."))
+    newer = [f"{major}.{minor + step}" for step in range(1, 10)] + [f"{major + 1}.0"]
+    return bool(admitted(engine_version, newer))
 
 
 def for_line(profile: Profile, line: str) -> list[Problem]:
@@ -121,11 +146,15 @@ def for_line(profile: Profile, line: str) -> list[Problem]:
     problems += check_options(
         profile, table(line), OWNED_FLAGS, elsewhere=lambda name: where_else(name, line)
     )
-    problems += _top_values(profile, line)
+    problems += check_keys(profile, "FastDeploy", KEYS)
+    problems += check_values(
+        profile, KEYS, table(line), lambda key, option: _lacking(profile, key, option, line)
+    )
+    problems += _chunked_off(profile, line)
     typed = {p.where for p in problems}
     problems += [p for p in _late(profile, line) if p.where is None or p.where not in typed]
-    problems += _parsers(profile, line)
-    problems += _model(profile, line)
+    problems += model_checks.check(profile, line)
+    problems += models_on_release.check(profile, line)
     problems += combinations.check(profile, line)
     problems += shell.check(profile, line)
     return in_file_order(dict.fromkeys(problems))
@@ -136,6 +165,8 @@ def _variables(profile: Profile, line: str) -> list[Problem]:
     problems = []
     for name in profile.env:
         entry = environment().get(name)
+        if reads_variable(name, line):
+            continue
         if entry is None:
             ours = name.startswith("FD_")
             if name in OWNED_ENV or _outside(name):
@@ -145,74 +176,63 @@ def _variables(profile: Profile, line: str) -> list[Problem]:
             if ours or near:
                 problems.append(
                     problem(profile, f"env.{name}", "unknown-variable",
-                            f"no FastDeploy release reads {name}",
+                            f"no FastDeploy release reads {name}" if is_catalogued(line) else
+                            f"FastDeploy {line} does not read {name}",
                             f"did you mean {near}?" if near else None)
                 )  # fmt: skip
-        elif line not in entry["in"]:
+        else:
             problems.append(
                 problem(profile, f"env.{name}", "unknown-variable",
                         f"FastDeploy {line} does not read {name}: it exists in "
-                        f"{', '.join(entry['in'])}")
+                        f"{', '.join(entry.lines)}")
             )  # fmt: skip
     return problems
 
 
 def _outside(name: str) -> bool:
-    from launcher.engines.fastdeploy.catalogue import load
+    from launcher.engines.fastdeploy.release_data import load
 
-    return any(name in entry["name"] for entry in load("environment.json")["outside_envs_py"])
+    entries = list_at(load("environment.json"), "outside_envs_py")
+    return any(name in text_at(entry, "name") for entry in entries)
 
 
 def _newer_keys(profile: Profile, line: str) -> list[Problem]:
+    """Keys that are not options, in a release that does not have what is behind them."""
     problems = []
-    for key, (option, otherwise) in SINCE.items():
-        value = profile.stop.drain if key == "stop.drain" else neutral(profile, key)
-        if not value or option in table(line):
-            continue
-        first = lines_with(option)[0]
-        problems.append(
-            problem(profile, key, "key-not-supported",
-                    f"FastDeploy {line} has no `{key}`, it exists from {first}: {otherwise}",
-                    f"remove `{key}`, or use FastDeploy {first} or later")
-        )  # fmt: skip
+    for key, option, value in (
+        ("api-key", "api-key", profile.api_key),
+        ("stop.drain", "timeout-graceful-shutdown", profile.stop.drain),
+    ):
+        if value and option not in table(line):
+            problems.append(_lacking(profile, key, option, line))
     if profile.stop.drain and profile.stop.drain != int(profile.stop.drain):
         problems.append(problem(profile, "stop.drain", "wrong-value",
                              "FastDeploy drains for whole seconds"))  # fmt: skip
-    if line == "2.0" and profile.cache_dir and profile.env.get("FD_MODEL_SOURCE"):
+    if nearest_line(line) == "2.0" and profile.cache_dir and profile.env.get("FD_MODEL_SOURCE"):
         problems.append(problem(profile, "env.FD_MODEL_SOURCE", "unknown-variable",
                              "FastDeploy 2.0 downloads from AI Studio only"))  # fmt: skip
     return problems
 
 
-def _top_values(profile: Profile, line: str) -> list[Problem]:
-    """Top-level keys against the release's own option, and the same option given twice."""
-    problems = []
-    for name, (key, _) in TOP.items():
-        option = table(line).get(name)
-        at_top = neutral(profile, key)
-        if at_top is None or option is None:
-            continue
-        reason = wrong_value(option, at_top)
-        if reason:
-            problems.append(problem(profile, key, "wrong-value", f"{option.flag}: {reason}",
-                                 f"it takes {option.expects}"))  # fmt: skip
-        twice = [k for k in profile.engine_args if canonical(k) == name]
-        if twice:
-            problems.append(
-                problem(profile, f"engine-args.{twice[0]}", "duplicate-flag",
-                        f"{option.flag} is given by `{key}` already", "keep one of them")
-            )  # fmt: skip
-    problems += _chunked_off(profile, line)
-    return problems
+def _lacking(profile: Profile, key: str, option: str, line: str) -> Problem:
+    """The problem with a key whose option the release does not have."""
+    otherwise = f": {WITHOUT[key]}" if key in WITHOUT else ""
+    have = lines_with(option)
+    remedy = f"remove `{key}`"
+    if have and have[0] > line:
+        remedy += f", or use FastDeploy {have[0]} or later"
+    return problem(profile, key, "key-not-supported",
+                   f"FastDeploy {line} has no `{key}`, {history(option, line)}{otherwise}",
+                   remedy)  # fmt: skip
 
 
 def _chunked_off(profile: Profile, line: str) -> list[Problem]:
     """Chunked prefill that no flag turns off: without a word it would stay on."""
     requested = Requested(profile)
     name = "enable-chunked-prefill"
-    if requested.value(name) is not False or name not in table(line) or line in ("2.0", "2.1"):
+    if requested.value(name) is not False or name not in table(line) or not at_least(line, "2.2"):
         return []
-    if line == "2.2":
+    if nearest_line(line) == "2.2":
         return [
             problem(profile, requested.key(name), "wrong-value",
                     "chunked prefill is always on in 2.2, no flag turns it off",
@@ -258,142 +278,22 @@ def _words_of(requested: Requested, name: str, value: object) -> list[str]:
     return [str(value)]
 
 
-def _parsers(profile: Profile, line: str) -> list[Problem]:
-    requested = Requested(profile)
-    problems = []
-    plugin = requested.value("tool-parser-plugin")
-    for option, kind in (("reasoning-parser", "reasoning"), ("tool-call-parser", "tool")):
-        name = requested.value(option)
-        if not isinstance(name, str) or option not in table(line):
-            continue
-        if vocabulary.parser(name, kind, line) or (kind == "tool" and plugin):
-            continue
-        lines = vocabulary.parser_lines(name, kind)
-        near = vocabulary.nearest_parser(name, kind, line)
-        message = f"FastDeploy {line} has no {kind} parser {name!r}"
-        if lines:
-            message += f"; it is in {', '.join(lines)}"
-        elif near:
-            message += f"; did you mean {near!r}?"
-        known_names = ", ".join(vocabulary.registered(kind, line)) or "none"
-        problems.append(
-            problem(
-                profile, requested.key(option), "unknown-parser", message, f"known: {known_names}"
-            )
-        )
-    return problems
-
-
-def _model(profile: Profile, line: str) -> list[Problem]:
-    problems = []
-    if profile.model.startswith("-") or not profile.model.strip():
-        problems.append(problem(profile, "model", "bad-model", f"{profile.model!r} is not a model"))
-    model = model_facts(profile)
-    if model is None:
-        return problems
-    requested = Requested(profile)
-    return [
-        *problems,
-        *_weights(profile, requested, model, line),
-        *_thinking(profile, requested, model, line),
-        *_heads(profile, requested, model),
-    ]
-
-
-def _weights(profile: Profile, requested: Requested, model: ModelFacts, line: str) -> list[Problem]:
-    if model.first_line and line < model.first_line:
-        return [
-            problem(profile, "model", "model-not-supported",
-                    f"{model.repo} needs FastDeploy {model.first_line} or later, not {line}",
-                    "set `engine-version` accordingly")
-        ]  # fmt: skip
-    if not model.torch:
-        return []
-    first = "2.3" if model.vision else "2.2"
-    if line < first:
-        return [
-            problem(profile, "model", "model-not-supported",
-                    f"{model.repo} has weights in Hugging Face's layout, which FastDeploy loads "
-                    f"from {first} on; {line} ends in a TypeError",
-                    f"use the -Paddle weights, or FastDeploy {first} or later")
-        ]  # fmt: skip
-    choice = requested.value("load-choices") or table(line).options["load-choices"].default
-    if choice != "default_v1":
-        return [
-            problem(
-                profile,
-                requested.key("load-choices") if requested.value("load-choices") else "model",
-                "impossible-combination",
-                f"{model.repo} has weights in Hugging Face's layout, which FastDeploy {line} "
-                f"loads with load-choices default_v1 only, not {choice}",
-                "set `engine-args: {load-choices: default_v1}`",
-            )
-        ]
-    return []
-
-
-def _thinking(
-    profile: Profile, requested: Requested, model: ModelFacts, line: str
-) -> list[Problem]:
-    problems = []
-    reasoning, tool = requested.value("reasoning-parser"), requested.value("tool-call-parser")
-    for option, name, right in (
-        ("reasoning-parser", reasoning, model.reasoning),
-        ("tool-call-parser", tool, model.tool),
-    ):
-        kind = "reasoning" if option == "reasoning-parser" else "tool"
-        if not isinstance(name, str) or not vocabulary.parser_lines(name, kind):
-            continue
-        what = "does not think" if option == "reasoning-parser" else "does not call tools"
-        if right is None:
-            problems.append(
-                problem(profile, requested.key(option), "wrong-parser",
-                        f"{model.repo} {what}: with a {option} it does not start, or its answers "
-                        "are cut up wrongly", f"remove `{requested.key(option)}`")
-            )  # fmt: skip
-        elif name.replace("_", "-") != right and not requested.value("tool-parser-plugin"):
-            problems.append(
-                problem(profile, requested.key(option), "wrong-parser",
-                        f"{model.repo} needs the {option} {right!r}, not {name!r}",
-                        f"write {right!r}")
-            )  # fmt: skip
-    if tool and not reasoning and model.always_thinks:
-        problems.append(
-            problem(profile, requested.key("tool-call-parser"), "impossible-combination",
-                    f"{model.repo} always thinks: without a reasoning parser its thoughts stay in "
-                    "the answer and hide the tool call",
-                    f"set `parsers: {{reasoning: {model.reasoning}}}`")
-        )  # fmt: skip
-    return problems
-
-
-def _heads(profile: Profile, requested: Requested, model: ModelFacts) -> list[Problem]:
-    size = requested.tensor_parallel
-    if size < 1 or model.heads is None or model.heads % size == 0:
-        return []
-    return [
-        problem(profile, requested.key("tensor-parallel-size"), "impossible-combination",
-                f"{model.id} has {model.heads} attention heads, which cannot be shared by {size} "
-                "GPUs")
-    ]  # fmt: skip
-
-
 def notes(profile: Profile, line: str) -> tuple[str, ...]:
     """Names that were translated, and flags that this release takes and ignores."""
     requested = Requested(profile)
-    notes_ = []
+    all_notes = list(models_on_release.notes(profile, line))
     for name, kind in (("reasoning-parser", "reasoning"), ("tool-call-parser", "tool")):
         value = requested.value(name)
         called = vocabulary.parser(value, kind, line) if isinstance(value, str) else None
         if called and called != value:
             how = "is taken for" if vocabulary.folds_underscores(line) else "is called"
-            notes_.append(f"{requested.key(name)}: {value} {how} {called} in {line}")
+            all_notes.append(f"{requested.key(name)}: {value} {how} {called} in {line}")
     for key in profile.engine_args:
         option = table(line).get(key)
         if option is None:
             continue
         if option.flag.lstrip("-") != key.lstrip("-"):
-            notes_.append(f"engine-args.{key}: the flag is spelled {option.flag} in {line}")
+            all_notes.append(f"engine-args.{key}: the flag is spelled {option.flag} in {line}")
         if option.deprecated:
-            notes_.append(f"{option.flag} is deprecated in {line}: {option.deprecation_note}")
-    return tuple(notes_)
+            all_notes.append(f"{option.flag} is deprecated in {line}: {option.deprecation_note}")
+    return tuple(all_notes)

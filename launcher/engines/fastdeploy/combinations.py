@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 from launcher.engines.common import problem
-from launcher.engines.fastdeploy.catalogue import LINES, speculative_methods
+from launcher.engines.fastdeploy.catalogue import environment_default, speculative_methods
+from launcher.engines.fastdeploy.release_data import LINES, at_least, is_catalogued, nearest_line
 from launcher.engines.fastdeploy.requested import Requested, batched_tokens, v1_scheduler
 from launcher.errors import Problem
 from launcher.profile.model import Profile
@@ -19,19 +20,20 @@ def check(profile: Profile, line: str) -> list[Problem]:
     """Every combination of the profile that release `line` would refuse."""
     requested = Requested(profile)
     return [
-        *_ranges(profile, requested),
+        *_ranges(profile, requested, line),
         *_batching(profile, requested, line),
         *_gpus(profile, requested),
         *_prefills(profile, requested, line),
         *_roles(profile, requested, line),
+        *_schedulers(profile, requested, line),
         *_exclusions(profile, requested, line),
     ]
 
 
-def _ranges(profile: Profile, requested: Requested) -> list[Problem]:
+def _ranges(profile: Profile, requested: Requested, line: str) -> list[Problem]:
     problems = []
     bounds: dict[str, tuple[int, int | None]] = {
-        "max-num-seqs": (1, 256),
+        "max-num-seqs": (1, most_sequences(line)),
         "max-model-len": (16, None),
         "tensor-parallel-size": (1, None),
         "data-parallel-size": (1, None),
@@ -45,7 +47,8 @@ def _ranges(profile: Profile, requested: Requested) -> list[Problem]:
         value = requested.integer(option)
         if value is None or (value >= least and (most is None or value <= most)):
             continue
-        limit = f"at least {least}" if most is None else f"{least} to {most}"
+        # Releases differ in the most only: what is too small is wrong in the same words in all.
+        limit = f"at least {least}" if most is None or value < least else f"{least} to {most}"
         problems.append(
             problem(profile, requested.key(option), "out-of-range",
                     f"{option} is {value}; FastDeploy takes {limit}")
@@ -62,6 +65,13 @@ def _ranges(profile: Profile, requested: Requested) -> list[Problem]:
     return problems
 
 
+def most_sequences(line: str) -> int | None:
+    """The largest max-num-seqs (config.py check()); None: not known for this release."""
+    if not is_catalogued(line):
+        return None
+    return 512 if at_least(line, "2.6") else 256
+
+
 def _batching(profile: Profile, requested: Requested, line: str) -> list[Problem]:
     seqs = requested.integer("max-num-seqs", 8) or 8
     length = requested.integer("max-model-len", 2048) or 2048
@@ -74,10 +84,12 @@ def _batching(profile: Profile, requested: Requested, line: str) -> list[Problem
     else:
         key = requested.key("max-num-seqs" if tokens < seqs else "max-model-len")
     problems = []
-    if tokens < seqs:
+    each = _tokens_per_sequence(requested, line)
+    if tokens < seqs * each:
+        product = f"{seqs} x {each} tokens of each step" if each > 1 else str(seqs)
         problems.append(
-            problem(profile, key, CODE, f"{description}, less than max-num-seqs {seqs}",
-                    f"raise {name} to {seqs} or more")
+            problem(profile, key, CODE, f"{description}, less than max-num-seqs {product}",
+                    f"raise {name} to {seqs * each} or more")
         )  # fmt: skip
     if tokens > length * seqs:
         problems.append(
@@ -87,7 +99,7 @@ def _batching(profile: Profile, requested: Requested, line: str) -> list[Problem
         )  # fmt: skip
     if _chunked(requested, line):
         block = requested.integer("block-size", 64) or 64
-        if line != "2.0" and line != "2.1" and tokens < block:
+        if at_least(line, "2.2") and tokens < block:
             problems.append(
                 problem(profile, key, CODE, f"{description}, less than block-size {block}",
                         f"raise {name} to {block} or more")
@@ -102,10 +114,19 @@ def _batching(profile: Profile, requested: Requested, line: str) -> list[Problem
     return problems
 
 
+def _tokens_per_sequence(requested: Requested, line: str) -> int:
+    """Tokens of a sequence in one step: 2.6 counts those that speculative decoding guesses."""
+    speculative = requested.mapping("speculative-config")
+    if not at_least(line, "2.6") or not speculative or not speculative.get("method"):
+        return 1
+    guessed = speculative.get("num_speculative_tokens", 1)
+    return 1 + guessed if isinstance(guessed, int) and guessed > 0 else 1
+
+
 def _chunked(requested: Requested, line: str) -> bool:
-    if line in ("2.0", "2.1"):
+    if not at_least(line, "2.2"):
         return bool(requested.value("enable-chunked-prefill"))
-    if line == "2.2" or requested.value("enable-chunked-prefill"):
+    if nearest_line(line) == "2.2" or requested.value("enable-chunked-prefill"):
         return True
     return (
         requested.role == "mixed" and requested.variable("FD_DISABLE_CHUNKED_PREFILL", line) != "1"
@@ -167,8 +188,17 @@ def _prefills(profile: Profile, requested: Requested, line: str) -> list[Problem
 
 
 def _roles(profile: Profile, requested: Requested, line: str) -> list[Problem]:
-    if requested.role == "mixed" or line != "2.4":
+    if requested.role == "mixed" or not at_least(line, "2.4"):
         return []
+    if at_least(line, "2.6"):
+        # A missing router is only a warning there; the splitwise scheduler is refused.
+        if requested.value("scheduler-name") != "splitwise":
+            return []
+        return [
+            problem(profile, requested.key("scheduler-name"), CODE,
+                    f"splitwise-role {requested.role} cannot use scheduler-name splitwise in "
+                    f"{line}", "set `engine-args: {router: HOST:PORT}` and remove scheduler-name")
+        ]  # fmt: skip
     if (requested.value("scheduler-name") or "local") == "local" and requested.value(
         "router"
     ) is None:
@@ -177,11 +207,40 @@ def _roles(profile: Profile, requested: Requested, line: str) -> list[Problem]:
                 profile,
                 requested.key("splitwise-role"),
                 CODE,
-                f"splitwise-role {requested.role} with the local scheduler needs a router in 2.4",
+                f"splitwise-role {requested.role} with the local scheduler needs a router in "
+                f"{line}",
                 "set `engine-args: {router: HOST:PORT}`, or scheduler-name splitwise",
             )
         ]
     return []
+
+
+def _schedulers(profile: Profile, requested: Requested, line: str) -> list[Problem]:
+    """2.4 with RDMA needs its ports; 2.6 has no other scheduler than V1 on GPUs."""
+    problems = []
+    if at_least(line, "2.6") and not v1_scheduler(requested, line):
+        problems.append(
+            problem(profile, "env.ENABLE_V1_KVCACHE_SCHEDULER", CODE,
+                    f"FastDeploy {line} serves GPUs with the V1 scheduler only: the first request "
+                    "would end the worker", "remove ENABLE_V1_KVCACHE_SCHEDULER from `env`")
+        )  # fmt: skip
+    adapter = profile.env.get("FD_ENABLE_INTERNAL_ADAPTER") not in (None, "", "0")
+    if adapter and at_least(line, "2.5"):
+        for name in ("FD_ZMQ_RECV_REQUEST_SERVER_PORT", "FD_ZMQ_SEND_RESPONSE_SERVER_PORT"):
+            given = [n for n in (name, f"{name}S") if profile.env.get(n)]
+            if not given and environment_default(name, line) in (None, ""):
+                problems.append(
+                    problem(profile, "env.FD_ENABLE_INTERNAL_ADAPTER", CODE,
+                            f"FD_ENABLE_INTERNAL_ADAPTER needs {name} from 2.5 on, after the load "
+                            "the server would end", f"set `env: {{{name}: ...}}`")
+                )  # fmt: skip
+    nodes, groups = requested.nodes, requested.data_parallel
+    if at_least(line, "2.4") and groups > 1 and groups % nodes:
+        problems.append(
+            problem(profile, requested.key("data-parallel-size"), CODE,
+                    f"data-parallel-size {groups} cannot be shared evenly by {nodes} nodes")
+        )  # fmt: skip
+    return problems
 
 
 def _exclusions(profile: Profile, requested: Requested, line: str) -> list[Problem]:
@@ -190,19 +249,20 @@ def _exclusions(profile: Profile, requested: Requested, line: str) -> list[Probl
     logprob = requested.value("enable-logprob") is True
     if speculative is not None:
         method = speculative.get("method")
-        if method is not None and method not in speculative_methods():
+        methods = speculative_methods(line)
+        if method is not None and methods is not None and method not in methods:
             problems.append(
                 problem(profile, requested.key("speculative-config"), "wrong-value",
                         f"speculative-config: method {method!r} is not one of "
-                        f"{', '.join(speculative_methods())}")
+                        f"{', '.join(methods)}")
             )  # fmt: skip
         guided = requested.value("guided-decoding-backend")
-        if line in ("2.3", "2.4") and guided not in (None, "off") and method is not None:
+        if at_least(line, "2.3") and guided not in (None, "off") and method is not None:
             problems.append(
                 problem(profile, requested.key("guided-decoding-backend"), CODE,
                         "guided decoding and speculative decoding exclude each other")
             )  # fmt: skip
-    if logprob and line in ("2.1", "2.2"):
+    if logprob and nearest_line(line) in ("2.1", "2.2"):
         for option in ("speculative-config", "enable-expert-parallel"):
             if requested.value(option):
                 problems.append(
@@ -217,14 +277,14 @@ def _exclusions(profile: Profile, requested: Requested, line: str) -> list[Probl
                     "kvcache-storage-backend needs prefix caching and the V1 scheduler")
         )  # fmt: skip
     if (
-        line == "2.2"
+        nearest_line(line) == "2.2"
         and requested.value("enable-expert-parallel")
         and requested.tensor_parallel > 1
     ):
         problems.append(
             problem(profile, requested.key("enable-expert-parallel"), CODE,
                     "2.2 cannot run tensor and expert parallel at once",
-                    f"it can from {LINES[LINES.index(line) + 1]}")
+                    f"it can from {LINES[LINES.index('2.2') + 1]}")
         )  # fmt: skip
     if v1_scheduler(requested, line) and profile.env.get("FD_DISABLED_RECOVER") == "1":
         problems.append(

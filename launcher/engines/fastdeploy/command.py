@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from launcher.engines.base import PlanContext
-from launcher.engines.common import neutral
 from launcher.engines.fastdeploy import vocabulary
-from launcher.engines.fastdeploy.catalogue import table
+from launcher.engines.fastdeploy.catalogue import catalogue_key, table
+from launcher.engines.fastdeploy.neutral import KEYS
 from launcher.engines.fastdeploy.ports import consecutive, ports
-from launcher.engines.fastdeploy.requested import TOP
+from launcher.engines.fastdeploy.release_data import at_least
 from launcher.engines.options import canonical
-from launcher.engines.plan_parts import option_flag
+from launcher.engines.plan_parts import option_flags
+from launcher.json_values import JsonValue
 from launcher.plan.model import Flag
 from launcher.profile.model import Profile
 
@@ -22,7 +21,7 @@ _PORT_FLAGS = {
     "metrics": ("--metrics-port", "metrics and /config-info apart from the API"),
     "engine-worker-queue": (
         "--engine-worker-queue-port",
-        "its low byte names the message queue and must be unique on the host",
+        "it names the message queue of the tokens and must be unique on the host",
     ),
     "cache-queue": (
         "--cache-queue-port",
@@ -33,21 +32,10 @@ _PORT_FLAGS = {
     "rdma-comm": ("--rdma-comm-ports", "one RDMA port for each rank"),
 }
 
-_TOP_ORDER = (
-    "served-model-name",
-    "revision",
-    "max-model-len",
-    "max-num-seqs",
-    "tensor-parallel-size",
-    "quantization",
-    "reasoning-parser",
-    "tool-call-parser",
-)
-
 
 def flags(profile: Profile, context: PlanContext) -> tuple[Flag, ...]:
     """Every flag, in the order of the command line."""
-    line = context.release.line
+    line = catalogue_key(context.release)
     return (
         Flag("--model", (profile.model,), "the profile's model", profile.where("model"), "model"),
         Flag(
@@ -75,26 +63,23 @@ def _ports(profile: Profile, context: PlanContext) -> list[Flag]:
 
 def _lists(context: PlanContext) -> bool:
     # 2.0 and 2.1 take one number and count up from it by rank themselves.
-    return context.release.line not in ("2.0", "2.1")
+    return at_least(context.release.line, "2.2")
 
 
 def _top(profile: Profile, line: str) -> list[Flag]:
-    arguments = []
-    for name in _TOP_ORDER:
-        key = TOP[name][0]
-        value = neutral(profile, key)
+    arguments: list[Flag] = []
+    for key, name in KEYS.options.items():
+        value = profile.setting(key)
         option = table(line).get(name)
         if value is None or option is None:
             continue
         argument, reason = _translated(name, value, line, f"the profile's {key}")
-        flag = option_flag(option, argument, reason, profile.where(key), key)
-        if flag:
-            arguments.append(flag)
+        arguments += option_flags(option, argument, reason, profile.where(key), key)
     return arguments
 
 
 def _engine_args(profile: Profile, line: str) -> list[Flag]:
-    arguments = []
+    arguments: list[Flag] = []
     for key, value in profile.engine_args.items():
         option = table(line).get(key)
         if option is None:
@@ -103,13 +88,11 @@ def _engine_args(profile: Profile, line: str) -> list[Flag]:
         argument, reason = _translated(
             canonical(key), value, line, option.meaning or "the profile's"
         )
-        flag = option_flag(option, argument, reason, profile.where(path), path)
-        if flag:
-            arguments.append(flag)
+        arguments += option_flags(option, argument, reason, profile.where(path), path)
     return arguments
 
 
-def _translated(name: str, value: Any, line: str, reason: str) -> tuple[Any, str]:
+def _translated(name: str, value: JsonValue, line: str, reason: str) -> tuple[JsonValue, str]:
     kinds = {"reasoning-parser": "reasoning", "tool-call-parser": "tool"}
     if name not in kinds or not isinstance(value, str):
         return value, reason

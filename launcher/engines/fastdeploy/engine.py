@@ -6,15 +6,20 @@ needs is imported by these: `validate` is run again and again, by editors and pi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
 
+from launcher.engines.base import Signature
 from launcher.engines.fastdeploy import checks
-from launcher.engines.fastdeploy.catalogue import LINES
+from launcher.engines.fastdeploy.catalogue import catalogue_key
+from launcher.engines.fastdeploy.question import QUESTION
+from launcher.engines.fastdeploy.release_data import LINES, at_least, is_catalogued
 from launcher.engines.fastdeploy.requested import Requested
 from launcher.errors import PreconditionError, Problem, ProfileError
+from launcher.json_values import JsonObject
 from launcher.profile.model import Profile
 
 if TYPE_CHECKING:
@@ -27,6 +32,8 @@ if TYPE_CHECKING:
         Question,
         Release,
     )
+    from launcher.engines.doctor_checks import Check, Needs
+    from launcher.host.gpus import GpuReport
     from launcher.plan.model import LaunchPlan
 
 WHEELS = ("fastdeploy-gpu", "fastdeploy-xpu")
@@ -43,7 +50,11 @@ class FastDeploy:
     title = "FastDeploy"
     lines = LINES
     distributions = (*WHEELS, IMPOSTOR, "paddlepaddle-gpu", "paddlepaddle", "paddlepaddle-xpu")
-    question: Question | None = None
+    question: Question | None = QUESTION
+    local = True
+    sized = True
+    data: Path | None = Path(__file__).parent / "data"
+    signature = Signature(owned_by="fastdeploy", metrics="fastdeploy")
 
     @property
     def memory(self) -> MemoryFacts:
@@ -88,10 +99,10 @@ class FastDeploy:
         return Installed(python, python_version, release, distributions)
 
     def release(self, version: str) -> Release:
-        """The release a version belongs to.
+        """The release a version belongs to; one that is newer than the catalogue is admitted.
 
         Raises:
-            PreconditionError: it is not a version, or of a line whose facts are not known.
+            PreconditionError: it is not a version, or older than every known one.
         """
         from launcher.engines.base import Release
 
@@ -102,11 +113,11 @@ class FastDeploy:
                 "unknown-release", f"{version!r} is not a version of FastDeploy"
             ) from error
         line = f"{parts[0]}.{(*parts, 0)[1]}"
-        if line not in LINES:
+        if line not in LINES and Version(line) < Version(LINES[-1]):
             raise PreconditionError.of(
                 "unknown-release",
                 f"FastDeploy {version} is not known to this ernie-deploy, which knows "
-                f"{LINES[0]} to {LINES[-1]}",
+                f"{LINES[0]} and later",
                 remedy=f"ernie-deploy engine install fastdeploy=={LINES[-1]}.*",
             )
         return Release(version, line)
@@ -123,14 +134,43 @@ class FastDeploy:
 
     def notes(self, profile: Profile, release: Release | None) -> tuple[str, ...]:
         """What `validate` should say although nothing is wrong: names that are translated."""
-        lines = (release.line,) if release else LINES[-1:]
-        return tuple(note for line in lines for note in checks.notes(profile, line))
+        lines = (catalogue_key(release),) if release else LINES[-1:]
+        borrowed: tuple[str, ...] = ()
+        if release is not None and not is_catalogued(release.line):
+            from launcher.engines.fastdeploy import release_notes
 
-    def diff(self, profile: Profile, old: str, new: str) -> dict[str, Any]:
+            borrowed = tuple(release_notes.sources(release.version, release.line))
+        return borrowed + tuple(note for line in lines for note in checks.notes(profile, line))
+
+    def diff(self, profile: Profile, old: str, new: str) -> JsonObject | None:
         """What changes for the profile from one release to another; see `releases.diff`."""
         from launcher.engines.fastdeploy import releases
 
         return releases.diff(profile, old, new)
+
+    def needs(self, profile: Profile, release: Release | None) -> Needs:
+        """What the server needs of the machine."""
+        from launcher.engines.fastdeploy import doctor_checks
+
+        return doctor_checks.needs(profile, release)
+
+    def check_machine(
+        self, profile: Profile, installed: Installed, query: Callable[[], GpuReport]
+    ) -> list[Problem]:
+        """Quantization methods that need newer GPUs."""
+        from launcher.engines.fastdeploy.machine import check_gpus
+
+        return check_gpus(profile, query)
+
+    def doctor_checks(self) -> tuple[Check, ...]:
+        """Wheels, weights, kernel messages, queues and metrics of FastDeploy."""
+        from launcher.engines.fastdeploy import doctor_checks
+
+        return doctor_checks.CHECKS
+
+    def environment_names(self, has_gpu: Callable[[], bool]) -> tuple[str, ...]:
+        """One name: there is no build for a CPU."""
+        return (self.name,)
 
     def capabilities(self, profile: Profile, release: Release | None) -> frozenset[Capability]:
         """What a server of this profile promises.
@@ -143,9 +183,9 @@ class FastDeploy:
             "health", "chat", "completions", "stream", "stream-done", "stream-usage", "usage",
             "stop", "max-tokens", "seed", "penalties", "metrics", "context-limit-error",
         }  # fmt: skip
-        if line >= "2.2":
+        if at_least(line, "2.2"):
             promised.add("models")
-        if line >= "2.3":
+        if at_least(line, "2.3"):
             promised.add("settings")
         if requested.value("reasoning-parser"):
             promised.add("reasoning")
@@ -159,7 +199,18 @@ class FastDeploy:
             promised.add("auth")
         if requested.served_name:
             promised.add("unknown-model-error")
+        promised |= self._media(profile, requested)
         return frozenset(promised)
+
+    def _media(self, profile: Profile, requested: Requested) -> frozenset[Capability]:
+        """One item of each kind by default: `_parse_limits` of the vision models' processors."""
+        from launcher.engines.fastdeploy.models_on_release import is_vision
+        from launcher.engines.media import media_capabilities
+
+        if not is_vision(profile) or requested.value("deploy-modality") == "text":
+            return frozenset()
+        ocr = "paddleocr" in profile.model.lower()
+        return media_capabilities(requested.mapping("limit-mm-per-prompt"), 1, video=not ocr)
 
     def plan(self, profile: Profile, context: PlanContext) -> LaunchPlan:
         """The launch plan.

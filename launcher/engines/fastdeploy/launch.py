@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from launcher.engines.base import PlanContext
-from launcher.engines.fastdeploy import checks, command, failures, surroundings, watching
+from launcher.engines.fastdeploy import (
+    checks,
+    command,
+    failures,
+    release_notes,
+    surroundings,
+    watching,
+)
+from launcher.engines.fastdeploy.catalogue import catalogue_key
 from launcher.engines.fastdeploy.leftovers import leftovers
 from launcher.engines.fastdeploy.ports import EVERYWHERE, sockets
 from launcher.engines.fastdeploy.ports import uses as port_uses
 from launcher.engines.fastdeploy.readiness import readiness
+from launcher.engines.fastdeploy.release_data import at_least
 from launcher.engines.fastdeploy.requested import Requested
 from launcher.engines.fastdeploy.shell import refuse_unsafe
 from launcher.engines.plan_parts import argv_of, common_parts
@@ -42,6 +51,7 @@ def launch_plan(profile: Profile, context: PlanContext) -> LaunchPlan:
         phase_rules=watching.PHASE_RULES,
         failure_rules=failures.rules(context.release.line),
         noise=failures.noise(),
+        log_rules=failures.log_rules(),
         readiness=readiness(profile, context),
         stop=_stop(profile),
         leftovers=leftovers(profile, context),
@@ -66,8 +76,8 @@ def _stop(profile: Profile) -> StopPolicy:
 
 
 def _notes(profile: Profile, context: PlanContext) -> tuple[str, ...]:
-    line = context.release.line
-    notes = list(checks.notes(profile, line))
+    line = catalogue_key(context.release)
+    notes = [*release_notes.of_release(context.release), *checks.notes(profile, line)]
     everywhere = [
         use.name for use in port_uses(profile, context) if use.bound and use.name != "api"
     ]
@@ -81,13 +91,13 @@ def _notes(profile: Profile, context: PlanContext) -> tuple[str, ...]:
             "FD_ZMQ_SEND_RESPONSE_SERVER_PORT and FD_ZMQ_CONTROL_CMD_SERVER_PORTS on every "
             "address too; they are not leased"
         )
-    if line in ("2.0", "2.1", "2.2"):
+    if not at_least(line, "2.3"):
         notes.append(f"FastDeploy {line} keeps metrics in /tmp/prom_main, shared by all servers "
                     "of the host")  # fmt: skip
     if not profile.stop.drain:
         notes.append(
             "running streams are cut when it stops"
-            + ("; `stop: {drain: SECONDS}` lets them end" if line >= "2.3" else "")
+            + ("; `stop: {drain: SECONDS}` lets them end" if at_least(line, "2.3") else "")
         )
     if profile.api_key is not None:
         notes.append("/config-info on the metrics port shows FD_API_KEY in clear to anyone")

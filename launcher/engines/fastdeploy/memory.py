@@ -5,11 +5,23 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from launcher.engines.base import Release
-from launcher.engines.fastdeploy.catalogue import LINES, load, table
+from launcher.engines.fastdeploy.catalogue import catalogue_key, table
+from launcher.engines.fastdeploy.release_data import LINES, load
 from launcher.engines.fastdeploy.requested import Requested, batched_tokens, v1_scheduler
+from launcher.json_values import (
+    JsonObject,
+    JsonValue,
+    at,
+    integer_at,
+    is_list,
+    list_at,
+    number_at,
+    object_at,
+    text_at,
+    texts_at,
+)
 from launcher.plan.memory import Ask, Costs, Shape
 from launcher.profile.model import Profile
 
@@ -20,23 +32,36 @@ MIB = 1024**2
 def costs() -> Costs:
     """What FastDeploy adds, from `data/memory.json`, which names the sources."""
     data = load("memory.json")
+    weight_bytes = object_at(data, "weight_bytes")
     return Costs(
-        weight_bytes=data["weight_bytes"],
-        replicated=tuple(data["replicated"]),
-        context=data["context_mib"] * MIB,
-        graphs=data["graphs_mib"] * MIB,
-        per_rank_communication=data["communication_mib"] * MIB,
-        activation_factor=data["activation_factor"],
-        spare_blocks=data["spare_blocks"],
-        most_blocks=data["most_blocks"],
-        host_base=data["host_base_mib"] * MIB,
-        most_sequences=data["most_sequences"],
+        weight_bytes={method: _numbers(weight_bytes, method) for method in weight_bytes},
+        replicated=texts_at(data, "replicated"),
+        context=_integer(data, "context_mib") * MIB,
+        graphs=_integer(data, "graphs_mib") * MIB,
+        per_rank_communication=_integer(data, "communication_mib") * MIB,
+        activation_factor=_integer(data, "activation_factor"),
+        spare_blocks=_integer(data, "spare_blocks"),
+        most_blocks=_integer(data, "most_blocks"),
+        host_base=_integer(data, "host_base_mib") * MIB,
+        most_sequences=_integer(data, "most_sequences"),
     )
+
+
+def _numbers(data: JsonObject, key: str) -> Mapping[str, float]:
+    return {name: number_at(data, key, name) or 0 for name in object_at(data, key)}
+
+
+def _integer(data: JsonObject, key: str) -> int:
+    """A number of our own data files, which has to be there."""
+    value = data[key]
+    if not isinstance(value, int):
+        raise TypeError(f"{key} is {value!r}, not a whole number")
+    return value
 
 
 def reported_blocks(lines: Iterable[str]) -> int | None:
     """The number of KV blocks the engine says it has, the first pattern that is found winning."""
-    patterns = [re.compile(p) for p in load("memory.json")["reported"]]
+    patterns = [re.compile(p) for p in texts_at(load("memory.json"), "reported")]
     blocks_by_rank: dict[int, int] = {}
     for line in lines:
         for rank, pattern in enumerate(patterns):
@@ -52,7 +77,7 @@ def ask(profile: Profile, release: Release | None) -> Ask:
     Defaults: max-model-len 2048, max-num-seqs 8, block-size 64, gpu-memory-utilization 0.9;
     max-num-batched-tokens as the release resolves it. `release` None: the newest one known.
     """
-    line = release.line if release else LINES[-1]
+    line = catalogue_key(release) if release else LINES[-1]
     requested = Requested(profile)
     method, cached_in = _quantization(requested)
     return Ask(
@@ -70,6 +95,7 @@ def ask(profile: Profile, release: Release | None) -> Ask:
         if v1_scheduler(requested, line)
         else requested.number("kv-cache-ratio") or 0.75,
         streamed=streamed(profile, line),
+        limits_blocks=line != "2.0",
     )
 
 
@@ -86,15 +112,16 @@ def _quantization(requested: Requested) -> tuple[str | None, int]:
     A JSON object that names no method is a checkpoint's own settings, of which no figures are
     known: its text stands for the method.
     """
-    kv = load("memory.json")["kv_bytes"]
+    data = object_at(load("memory.json"), "kv_bytes")
+    kv = {name: _integer(data, name) for name in data}
     value, settings = requested.value("quantization"), requested.mapping("quantization")
     if settings is None:
         method = None if value is None else str(value)
-        return method, kv.get(method, kv["*"])
+        return method, kv.get(method or "*", kv["*"])
     method = str(settings.get("quantization") or value)
     if settings.get("kv_cache_quant_type"):
         return method, kv["kvcache"]
-    return method, kv.get(method, kv["*"])
+    return method, kv.get(method or "*", kv["*"])
 
 
 def category(name: str, dimensions: int) -> str:
@@ -113,53 +140,69 @@ def category(name: str, dimensions: int) -> str:
 def shape_of_table(model: str) -> Shape | None:
     """The shape of a model of the table, by the last part of its name; None where unknown."""
     repo_name = model.rstrip("/").rpartition("/")[2].lower()
-    entries = {entry["id"]: entry for entry in load("models.json")["models"]}
+    models = [object_at(entry) for entry in list_at(load("models.json"), "models")]
+    entries = {text_at(entry, "id"): entry for entry in models}
     for entry in entries.values():
-        names = [repo.rpartition("/")[2].lower() for repo in entry["repos"]]
-        if repo_name in names or repo_name == entry["id"].lower():
-            merged_entry = {**entries.get(entry.get("same_shape_as", ""), {}), **entry}
+        names = [repo.rpartition("/")[2].lower() for repo in texts_at(entry, "repos")]
+        if repo_name in names or repo_name == text_at(entry, "id").lower():
+            merged_entry = {**entries.get(text_at(entry, "same_shape_as"), {}), **entry}
             # PaddleOCR-VL: the table has its recommended flags only.
             return _from_entry(merged_entry) if "layers" in merged_entry else None
     return None
 
 
-def _from_entry(entry: Mapping[str, Any]) -> Shape:
-    hidden, layers, head = entry["hidden"], entry["layers"], entry["head_dim"]
-    heads, kv_heads = entry["heads"], entry["kv_heads"]
-    vocab = entry.get("vocab", 103424)
+def _from_entry(entry: JsonObject) -> Shape:
+    hidden, layers, head, heads, kv_heads = (
+        _integer(entry, key) for key in ("hidden", "layers", "head_dim", "heads", "kv_heads")
+    )
+    vocab = integer_at(entry, "vocab") or 103424
     embedding = vocab * hidden * (1 if entry.get("tied_embeddings") else 2)
     attention = layers * hidden * head * (2 * heads + 2 * kv_heads)
-    total = int(entry["params_total"])
+    total = _integer(entry, "params_total")
     vision = 0
     experts = 0
     if entry.get("experts") and "moe_intermediate" not in entry:
         # The table does not itemise it: in these sizes nearly all else are experts.
         experts = total - attention - embedding
     elif entry.get("experts"):
-        inner = entry["moe_intermediate"]
-        text_inner = inner[0] if isinstance(inner, list) else inner
-        sparse = layers - int(entry.get("first_dense_layers", 1))
-        experts = sparse * _count(entry["experts"]) * 3 * hidden * text_inner
-        if isinstance(inner, list):
-            vision_experts = sparse * _count(entry["experts"]) * 3 * hidden * inner[1]
-            experts += vision_experts
-        if entry["kind"].startswith("vision"):
+        inner = at(entry, "moe_intermediate")
+        # A list has the widths of the text's experts and of the images'.
+        widths = [w for w in (inner if is_list(inner) else [inner]) if isinstance(w, int)]
+        sparse = layers - _first_dense(entry)
+        experts = sparse * _count(entry["experts"]) * 3 * hidden * sum(widths)
+        if text_at(entry, "kind").startswith("vision"):
             # The vision tower and what else the table does not itemise.
             vision = max(0, total - experts - attention - embedding)
     dense = max(attention, total - experts - embedding - vision)
     counts = {"experts": experts, "dense": dense, "embedding": embedding, "vision": vision}
     size = total * 2
     return Shape(
-        name=entry["id"],
+        name=text_at(entry, "id"),
         parameters={k: v for k, v in counts.items() if v},
         layers=layers, heads=heads, kv_heads=kv_heads, head_dim=head, hidden=hidden,
-        vocab=vocab, context=entry["context"], checkpoint=size,
+        vocab=vocab, context=_integer(entry, "context"), checkpoint=size,
         largest_file=min(size, 5 * 1000**3),
         source="the model table (its files are not here to be measured)",
+        rotary_width=rotary_width(text_at(entry, "id"), head, text_at(entry, "kind")),
     )  # fmt: skip
 
 
-def _count(experts: Any) -> int:
+def rotary_width(name: str, head_dim: int, kind: str) -> int:
+    """Numbers of the rotary table for each token of each sequence; 0 for a text model.
+
+    `rope_emb` of the GPU model runner: [max_num_seqs, 2, 1, max_model_len, 1, width] of float32,
+    where the width is half of head_dim, for PaddleOCR the whole.
+    """
+    if not kind.startswith("vision"):
+        return 0
+    return 2 * head_dim if "paddleocr" in name.lower() else head_dim
+
+
+def _first_dense(entry: JsonObject) -> int:
+    return _integer(entry, "first_dense_layers") if "first_dense_layers" in entry else 1
+
+
+def _count(experts: JsonValue) -> int:
     """`64`, or `text 64, vision 64`: the number of one modality."""
     if isinstance(experts, int):
         return experts

@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from launcher.engines.fastdeploy.catalogue import load
+from launcher.engines.fastdeploy.release_data import load
+from launcher.json_values import JsonValue, integer_at, list_at, text_at, texts_at
 from launcher.profile.model import Profile
 
 
@@ -17,7 +17,8 @@ class ModelFacts:
 
     `reasoning` and `tool` are the neutral parser names it needs, None where it does not think or
     call tools. `heads` and `kv_heads` are attention heads, None where unknown. `torch`: its
-    weights have Hugging Face's layout. `first_line` is the first release that serves it.
+    weights have Hugging Face's layout. `first_line` is the first release that serves it, `context`
+    the number of tokens of a prompt and its answer.
     """
 
     id: str
@@ -29,11 +30,12 @@ class ModelFacts:
     kv_heads: int | None
     torch: bool
     first_line: str | None
+    context: int | None = None
 
     @property
-    def thinks(self) -> bool:
-        """Whether its answers begin with reasoning."""
-        return self.reasoning is not None
+    def all_heads(self) -> tuple[int, int] | None:
+        """Attention heads and KV heads."""
+        return (self.heads, self.kv_heads or self.heads) if self.heads else None
 
     @property
     def always_thinks(self) -> bool:
@@ -58,29 +60,30 @@ def model_facts(profile: Profile) -> ModelFacts | None:
 @functools.lru_cache(maxsize=1)
 def _by_name() -> Mapping[str, ModelFacts]:
     by_name = {}
-    for entry in load("models.json")["models"]:
-        for repo in entry["repos"]:
+    for entry in list_at(load("models.json"), "models"):
+        for repo in texts_at(entry, "repos"):
             by_name[repo.rpartition("/")[2].lower()] = _facts_of(entry, repo)
     return by_name
 
 
-def _facts_of(entry: Mapping[str, Any], repo: str) -> ModelFacts:
+def _facts_of(entry: JsonValue, repo: str) -> ModelFacts:
     name = repo.rpartition("/")[2]
-    parsers = entry.get("parsers", {})
-    first = str(entry.get("first_release") or "")
+    reasoning, tool = (text_at(entry, "parsers", kind) for kind in ("reasoning", "tool"))
+    first = text_at(entry, "first_release")
     return ModelFacts(
-        id=entry["id"],
+        id=text_at(entry, "id"),
         repo=repo,
-        kind=entry["kind"],
-        reasoning=_neutral(parsers.get("reasoning")),
-        tool=_neutral(parsers.get("reasoning" if parsers.get("tool") == "same" else "tool")),
-        heads=entry.get("heads"),
-        kv_heads=entry.get("kv_heads"),
+        kind=text_at(entry, "kind"),
+        reasoning=_neutral(reasoning),
+        tool=_neutral(reasoning if tool == "same" else tool),
+        heads=integer_at(entry, "heads"),
+        kv_heads=integer_at(entry, "kv_heads"),
         torch=name.endswith(("-PT", "-Thinking")),
         first_line=first[:3] if first[:1].isdigit() else None,
+        context=integer_at(entry, "context"),
     )
 
 
-def _neutral(text: str | None) -> str | None:
+def _neutral(text: str) -> str | None:
     """`ernie_x1 | ernie-x1 (2.3+)` as the name profiles use: `ernie-x1`."""
     return text.split()[0].replace("_", "-") if text else None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from launcher.engines.base import PlanContext
-from launcher.engines.fastdeploy.catalogue import LINES, table
+from launcher.engines.fastdeploy.catalogue import catalogue_key, table
+from launcher.engines.fastdeploy.release_data import at_least
 from launcher.engines.fastdeploy.requested import Requested
 from launcher.engines.fastdeploy.surroundings import API_KEY
+from launcher.json_values import JsonValue
 from launcher.plan.model import Readiness, SettingCheck
 from launcher.profile.model import Profile
 
@@ -16,6 +16,9 @@ MODEL_LIST_SINCE = "2.2"
 
 CONFIG_INFO_SINCE = "2.3"
 """/config-info on the metrics port."""
+
+PAUSE_SINCE = "2.5"
+"""/v1/pause and /v1/sleep, which leave /health at 200; /v1/is_paused shows them."""
 
 POINTERS = {
     "max-model-len": "model_config/max_model_len",
@@ -40,10 +43,10 @@ POINTERS = {
 
 def readiness(profile: Profile, context: PlanContext) -> Readiness:
     """The ladder of questions; see `launcher.plan.model.Readiness`."""
-    line = context.release.line
+    line = catalogue_key(context.release)
     name = Requested(profile).served_name
-    has_list = line >= MODEL_LIST_SINCE
-    tells = LINES.index(line) >= LINES.index(CONFIG_INFO_SINCE)
+    has_list = at_least(line, MODEL_LIST_SINCE)
+    tells = at_least(line, CONFIG_INFO_SINCE)
     return Readiness(
         address=profile.host,
         models_path="/v1/models" if has_list else None,
@@ -53,6 +56,7 @@ def readiness(profile: Profile, context: PlanContext) -> Readiness:
             "messages": [{"role": "user", "content": "Hello"}],
             "max_tokens": 8,
         },
+        paused_path="/v1/is_paused" if at_least(line, PAUSE_SINCE) else None,
         settings_port="metrics" if tells else None,
         settings_path="/config-info" if tells else None,
         settings=_settings(profile, line) if tells else (),
@@ -91,10 +95,10 @@ def _quantization(requested: Requested) -> list[SettingCheck]:
     return [SettingCheck(requested.key("quantization"), word, pointer)]
 
 
-def _plain(option: str, value: Any, line: str) -> Any:
+def _plain(option: str, value: JsonValue, line: str) -> JsonValue:
     kind = table(line).options[option].kind
     if kind == "int":
-        return int(value)
+        return int(str(value))
     if kind == "float":
-        return float(value)
+        return float(str(value))
     return value

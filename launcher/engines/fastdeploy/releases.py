@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from launcher.engines.fastdeploy import checks, vocabulary
-from launcher.engines.fastdeploy.catalogue import (
-    LINES,
-    environment,
-    environment_default,
-    history,
-    table,
-)
+from launcher.engines.fastdeploy import checks, upgrades, vocabulary
+from launcher.engines.fastdeploy.catalogue import environment, environment_default, history, table
+from launcher.engines.fastdeploy.neutral import KEYS
+from launcher.engines.fastdeploy.release_data import LINES, at_least
 from launcher.engines.fastdeploy.requested import Requested, batched_tokens, v1_scheduler
 from launcher.engines.options import Option, canonical
 from launcher.errors import UsageError
@@ -23,7 +19,8 @@ def diff(profile: Profile, old: str, new: str) -> dict[str, Any]:
 
     `gone` are flags and keys of the profile that `new` lacks, `added` those that only `new` has,
     `defaults` what moves although the profile does not say it, `renamed` names that are spelled
-    differently, `notes` everything else. Every entry is a sentence.
+    differently, `behaviour` what the server itself does in another way, `notes` everything
+    else. Every entry is a sentence.
 
     Raises:
         UsageError: a release is not known.
@@ -42,6 +39,7 @@ def diff(profile: Profile, old: str, new: str) -> dict[str, Any]:
         "added": _only(profile, new_line, one),
         "defaults": [*_defaults(profile, one, new_line), *_variables(profile, one, new_line)],
         "renamed": _renamed(profile, one, new_line),
+        "behaviour": upgrades.between(Requested(profile), one, new_line),
         "notes": [*notes, *_resolved(profile, one, new_line)],
     }
 
@@ -60,13 +58,9 @@ def _line(release: str) -> str:
 def _explicit_options(profile: Profile) -> dict[str, str]:
     """Every option the profile gives, to the key that gives it."""
     explicit = {canonical(key): f"engine-args.{key}" for key in profile.engine_args}
-    requested = Requested(profile)
-    for name in (
-        "served-model-name", "revision", "max-model-len", "max-num-seqs", "tensor-parallel-size",
-        "quantization", "reasoning-parser", "tool-call-parser",
-    ):  # fmt: skip
-        if requested.value(name) is not None:
-            explicit[name] = requested.key(name)
+    for key, name in KEYS.options.items():
+        if profile.setting(key) is not None:
+            explicit.setdefault(name, key)
     if profile.stop.drain:
         explicit["timeout-graceful-shutdown"] = "stop.drain"
     if profile.api_key is not None:
@@ -83,7 +77,7 @@ def _only(profile: Profile, here: str, there: str) -> list[str]:
             changes.append(f"{key}: {option.flag} is not in {there} ({history(name, there)})")
     for name in profile.env:
         entry = environment().get(name)
-        if entry and here in entry["in"] and there not in entry["in"]:
+        if entry and here in entry.lines and there not in entry.lines:
             changes.append(f"env.{name}: {there} does not read it")
     return changes
 
@@ -117,13 +111,11 @@ def _variables(profile: Profile, old: str, new: str) -> list[str]:
     for name, entry in environment().items():
         if name in profile.env or name in checks.OWNED_ENV:
             continue
-        if old not in entry["in"] or new not in entry["in"]:
+        if old not in entry.lines or new not in entry.lines:
             continue
         one, new_default = environment_default(name, old), environment_default(name, new)
         if one != new_default:
-            changes.append(
-                f"{name}: {one!r} in {old}, {new_default!r} in {new} ({entry['meaning']})"
-            )
+            changes.append(f"{name}: {one!r} in {old}, {new_default!r} in {new} ({entry.meaning})")
     return changes
 
 
@@ -157,6 +149,6 @@ def _resolved(profile: Profile, old: str, new: str) -> list[str]:
     one, new_tokens = batched_tokens(requested, old), batched_tokens(requested, new)
     if one != new_tokens:
         changes.append(f"max-num-batched-tokens becomes {new_tokens} (was {one} in {old})")
-    if old < "2.3" <= new:
+    if not at_least(old, "2.3") and at_least(new, "2.3"):
         changes.append(f"{new} tells its effective settings: `up` compares them with the profile")
     return changes

@@ -5,23 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from launcher.engines.fastdeploy.catalogue import environment_default
+from launcher.engines.fastdeploy.neutral import KEYS
+from launcher.engines.fastdeploy.release_data import at_least, nearest_line
 from launcher.engines.options import canonical
+from launcher.json_values import JsonObject, JsonValue, is_list
 from launcher.profile.model import Profile
-
-TOP: Mapping[str, tuple[str, str]] = {
-    "served-model-name": ("served-model-name", "served_model_name"),
-    "revision": ("revision", "revision"),
-    "max-model-len": ("max-model-len", "max_model_len"),
-    "max-num-seqs": ("max-num-seqs", "max_num_seqs"),
-    "tensor-parallel-size": ("tensor-parallel-size", "tensor_parallel_size"),
-    "quantization": ("quantization", "quantization"),
-    "reasoning-parser": ("parsers.reasoning", "parsers.reasoning"),
-    "tool-call-parser": ("parsers.tool-call", "parsers.tool_call"),
-}
-"""Option to the profile's key that stands for it, and the attribute of `Profile`."""
 
 
 @dataclass(frozen=True)
@@ -30,42 +20,38 @@ class Requested:
 
     profile: Profile
 
-    def value(self, option: str) -> Any:
+    def value(self, option: str) -> JsonValue:
         """The value of an option as the profile gives it, None where it does not."""
-        if option in TOP:
-            value: Any = self.profile
-            for attribute in TOP[option][1].split("."):
-                value = getattr(value, attribute)
-            if value is not None:
-                return value
-        return next(
-            (v for k, v in self.profile.engine_args.items() if canonical(k) == option), None
-        )
+        return KEYS.requested(self.profile, option)
 
     def key(self, option: str) -> str:
         """The profile's key path that gives the option (or would)."""
         for key in self.profile.engine_args:
             if canonical(key) == option:
                 return f"engine-args.{key}"
-        return TOP[option][0] if option in TOP else f"engine-args.{option}"
+        return KEYS.key_of(option) or f"engine-args.{option}"
 
     def integer(self, option: str, default: int | None = None) -> int | None:
         """The option as a whole number; `default` where it is absent or no number."""
         value = self.value(option)
+        if isinstance(value, bool) or not isinstance(value, (int, str)):
+            return default
         try:
-            return default if value is None or isinstance(value, (bool, float)) else int(value)
-        except (TypeError, ValueError):
+            return int(value)
+        except ValueError:
             return default
 
     def number(self, option: str) -> float | None:
         """The option as a number, None where it is absent or none."""
         value = self.value(option)
+        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+            return None
         try:
-            return None if value is None or isinstance(value, bool) else float(value)
-        except (TypeError, ValueError, OverflowError):
+            return float(value)
+        except (ValueError, OverflowError):
             return None
 
-    def mapping(self, option: str) -> Mapping[str, Any] | None:
+    def mapping(self, option: str) -> JsonObject | None:
         """A JSON option as a mapping, None where it is absent or none."""
         value = self.value(option)
         if isinstance(value, str):
@@ -80,7 +66,7 @@ class Requested:
         value = self.value(option)
         if value is None:
             return []
-        if isinstance(value, (list, tuple)):
+        if is_list(value):
             return [str(item) for item in value]
         return [item.strip() for item in str(value).split(",")]
 
@@ -130,14 +116,16 @@ def batched_tokens(requested: Requested, line: str) -> int:
     if explicit is not None:
         return explicit
     length = requested.integer("max-model-len", 2048) or 2048
+    line, asked = nearest_line(line), line
     chunked = bool(requested.value("enable-chunked-prefill")) or line == "2.2"
-    v1 = v1_scheduler(requested, line)
+    v1 = v1_scheduler(requested, asked)
     if line in ("2.0", "2.1", "2.2"):
         if chunked:
             return 2048
         return 8192 if v1 else length
     if v1:
-        return 8192
+        unchunked = requested.variable("FD_DISABLE_CHUNKED_PREFILL", asked) == "1"
+        return length if unchunked and at_least(line, "2.6") else 8192
     return 2048 if chunked else length
 
 
@@ -148,7 +136,7 @@ def v1_scheduler(requested: Requested, line: str) -> bool:
     """
     if requested.variable("ENABLE_V1_KVCACHE_SCHEDULER", line) in (None, "0", ""):
         return False
-    if line == "2.3":
+    if nearest_line(line) == "2.3":
         if requested.role != "mixed" and requested.value("cache-transfer-protocol") != "rdma":
             return False
         return requested.value("guided-decoding-backend") in (None, "off")

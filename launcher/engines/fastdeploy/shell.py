@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from launcher.engines.common import problem
-from launcher.engines.fastdeploy.catalogue import load
+from launcher.engines.fastdeploy.catalogue import shell_options
+from launcher.engines.fastdeploy.release_data import load
 from launcher.engines.fastdeploy.requested import Requested
 from launcher.errors import PreconditionError, Problem
+from launcher.json_values import JsonValue, is_list, object_at, texts_at
 from launcher.profile.model import Profile
 
 SPECIAL = frozenset("|&;<>()$`\\\"'*?[]{}~#! \t\n\r\v\f")
@@ -28,18 +29,19 @@ def unsafe(text: str) -> str | None:
 
 def check(profile: Profile, line: str) -> list[Problem]:
     """A problem for every value of the profile that the shell would not leave alone."""
-    facts = load("late.json")["shell"]
+    facts = object_at(load("late.json"), "shell")
     requested = Requested(profile)
     problems = []
-    for option in facts["unquoted"][line]:
+    bare, quoted = shell_options(line)
+    for option in bare:
         problems += _unquoted(profile, requested, option)
-    for option in facts["single_quoted"][line]:
+    for option in quoted:
         value = requested.value(option)
         if value is not None and "'" in _json(value):
             problems.append(
                 _wrong(profile, requested.key(option), option, "'", "between single quotes")
             )
-    for name in facts["environment"]:
+    for name in texts_at(facts, "environment"):
         value = profile.env.get(name)
         unsafe_character = unsafe(value) if value is not None else None
         if unsafe_character:
@@ -87,7 +89,7 @@ def _unquoted(profile: Profile, requested: Requested, option: str) -> list[Probl
         settings = requested.mapping(option) or {}
         # The dict's own text is pasted: every key of it brings quotes.
         texts = [repr(dict(settings))] if settings else []
-    elif isinstance(value, (list, tuple)):
+    elif is_list(value):
         texts = [str(item) for item in value]
     elif isinstance(value, Mapping):
         texts = [_json(value)]
@@ -102,7 +104,7 @@ def _unquoted(profile: Profile, requested: Requested, option: str) -> list[Probl
     return []
 
 
-def _json(value: Any) -> str:
+def _json(value: JsonValue) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 

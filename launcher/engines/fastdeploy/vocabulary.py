@@ -6,13 +6,19 @@ where the release takes it, so that a model card's command can be written down a
 
 from __future__ import annotations
 
-from launcher.engines.fastdeploy.catalogue import LINES, load
-from launcher.nearest import nearest
+from launcher.engines.fastdeploy.release_data import LINES, at_least, load, nearest_line
+from launcher.json_values import texts_at
 
 
 def registered(kind: str, line: str) -> tuple[str, ...]:
     """Parser names of `kind` (`reasoning`, `tool`) that release `line` has."""
-    return tuple(load("parsers.json")["registered"][line][kind])
+    from launcher.engines.fastdeploy.question import answer_of
+
+    answer = None if line in LINES else answer_of(line)
+    names = answer.parsers.get(kind) if answer is not None else None
+    if names is not None:
+        return names
+    return texts_at(load("parsers.json"), "registered", nearest_line(line), kind)
 
 
 def folds_underscores(line: str) -> bool:
@@ -20,7 +26,7 @@ def folds_underscores(line: str) -> bool:
 
     From 2.3 on: commit a2870ed4, fastdeploy/reasoning/abs_reasoning_parsers.py.
     """
-    return LINES.index(line) >= LINES.index("2.3")
+    return at_least(line, "2.3")
 
 
 def parser(name: str, kind: str, line: str) -> str | None:
@@ -36,8 +42,3 @@ def parser(name: str, kind: str, line: str) -> str | None:
 def parser_lines(name: str, kind: str) -> tuple[str, ...]:
     """Releases that have the parser under any spelling."""
     return tuple(line for line in LINES if parser(name, kind, line))
-
-
-def nearest_parser(name: str, kind: str, line: str) -> str | None:
-    """The parser whose name looks most like `name`."""
-    return nearest(name, registered(kind, line))

@@ -9,16 +9,16 @@ from __future__ import annotations
 from launcher.plan.model import ExitCodeSource, LogSource, Phase, PhaseRule, ProgressRule
 
 LOG_SOURCES = (
-    LogSource("engine", None, 5),
-    LogSource("worker", "workerlog.*", 0),
-    LogSource("launch", "launch_worker.log", 1),
-    LogSource("worker-process", "worker_process.log", 2),
-    LogSource("gpu-worker", "gpu_worker.log", 2),
-    LogSource("gpu-runner", "gpu_model_runner.log", 2),
-    LogSource("cache-process", "launch_cache*_manager_*.log", 3),
-    LogSource("api-server", "api_server.log", 4),
-    LogSource("fastdeploy", "fastdeploy.log", 4),
-    LogSource("config", "config.log", 6),
+    LogSource("engine"),
+    LogSource("worker", "workerlog.*"),
+    LogSource("launch", "launch_worker.log"),
+    LogSource("worker-process", "worker_process.log"),
+    LogSource("gpu-worker", "gpu_worker.log"),
+    LogSource("gpu-runner", "gpu_model_runner.log"),
+    LogSource("cache-process", "launch_cache*_manager_*.log"),
+    LogSource("api-server", "api_server.log"),
+    LogSource("fastdeploy", "fastdeploy.log"),
+    LogSource("config", "config.log"),
 )
 
 PHASES = (

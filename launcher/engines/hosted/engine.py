@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from launcher.engines.base import (
     CAPABILITIES,
     Capability,
+    Engine,
     Installed,
-    MemoryFacts,
     PlanContext,
     PortNeed,
-    Question,
     Release,
 )
 from launcher.errors import PreconditionError, Problem
+from launcher.json_values import JsonObject, list_at
 from launcher.nearest import did_you_mean
 from launcher.profile.model import Profile
 
 
-class Hosted:
+class Hosted(Engine):
     """A hosted endpoint, as the Protocol `launcher.engines.base.Engine`."""
 
     name = "hosted"
     title = "a hosted endpoint"
-    lines: tuple[str, ...] = ()
-    distributions: tuple[str, ...] = ()
-    question: Question | None = None
-    memory: MemoryFacts | None = None
+    local = False
 
     def installed(
         self, python: str, python_version: str, distributions: Mapping[str, str]
@@ -59,7 +56,7 @@ class Hosted:
                 problems.append(
                     Problem("missing-key", f"a hosted endpoint needs `{key}`", profile.where(key))
                 )
-        for word in _requested_settings(profile).get("promises") or ():
+        for word in _promises(profile):
             if word not in CAPABILITIES:
                 meant = did_you_mean(word, CAPABILITIES)
                 problems.append(
@@ -81,11 +78,15 @@ class Hosted:
 
     def capabilities(self, profile: Profile, release: Release | None) -> frozenset[Capability]:
         """What the profile says that the provider promises."""
-        return frozenset(_requested_settings(profile).get("promises") or ())
+        return frozenset(_promises(profile))
 
 
-def _requested_settings(profile: Profile) -> dict[str, Any]:
+def _requested_settings(profile: Profile) -> JsonObject:
     return {**profile.resolved, **profile.hosted}
+
+
+def _promises(profile: Profile) -> list[str]:
+    return [str(word) for word in list_at(_requested_settings(profile), "promises")]
 
 
 def _refuse() -> NoReturn:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from packaging.version import Version
 
-from launcher.engines.options import Option, OptionTable
+from launcher.engines.options import ACTIONS, KINDS, Option, OptionTable
+from launcher.json_values import JsonValue, at, list_at, object_at, text_at, texts_at
 
 DATA = Path(__file__).parent / "data" / "serve.json"
 
@@ -39,8 +38,8 @@ class Serve:
 @functools.lru_cache(maxsize=1)
 def releases() -> tuple[Serve, ...]:
     """Every release that was read, oldest first."""
-    data = json.loads(DATA.read_text(encoding="utf-8"))
-    return tuple(_serve(version, entry) for version, entry in data["releases"].items())
+    data = object_at(json.loads(DATA.read_text(encoding="utf-8")), "releases")
+    return tuple(_serve(version, entry) for version, entry in data.items())
 
 
 def serve_of(version: str) -> Serve:
@@ -50,24 +49,25 @@ def serve_of(version: str) -> Serve:
     return older[-1] if older else releases()[0]
 
 
-def _serve(version: str, entry: Mapping[str, Any]) -> Serve:
+def _serve(version: str, entry: JsonValue) -> Serve:
     options = [
         Option(
-            name=o["name"],
-            flags=tuple(o["flags"]),
-            action=o.get("action", "store"),
-            kind=o["kind"],
-            default=o["default"],
-            choices=tuple(o["choices"]) if o.get("choices") else None,
-            meaning=o["meaning"],
+            name=text_at(raw, "name"),
+            flags=texts_at(raw, "flags"),
+            action=ACTIONS[text_at(raw, "action", default="store")],
+            kind=KINDS[text_at(raw, "kind")],
+            default=at(raw, "default"),
+            choices=texts_at(raw, "choices") or None,
+            meaning=text_at(raw, "meaning"),
         )
-        for o in entry["options"]
+        for raw in list_at(entry, "options")
     ]
+    model = text_at(entry, "model")
     return Serve(
         version,
-        entry["module"],
-        None if entry["model"] == "positional" else entry["model"],
-        entry["health"],
-        entry["preloads"],
+        text_at(entry, "module"),
+        None if model == "positional" else model,
+        at(entry, "health") is True,
+        at(entry, "preloads") is True,
         OptionTable.of("transformers", ".".join(version.split(".")[:2]), options),
     )

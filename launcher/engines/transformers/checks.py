@@ -11,28 +11,20 @@ from launcher.engines.common import (
     check_hub_keys,
     check_options,
     check_ports,
+    in_every,
     in_file_order,
-    lacking,
     merged,
     problem,
 )
+from launcher.engines.model_checks import check_folder_name, check_gguf, check_layout
+from launcher.engines.neutral import NeutralKeys, check_keys, check_values
+from launcher.engines.options import canonical
 from launcher.engines.transformers.catalogue import Serve, releases, serve_of
+from launcher.engines.transformers.neutral import KEYS
 from launcher.errors import Problem
 from launcher.profile.model import Profile
 
 TITLE = "transformers serve"
-
-MISSING = {
-    "served-model-name": "it answers only to the model's own name (fastdeploy and vllm have it)",
-    "max-model-len": "the checkpoint's own limit holds (fastdeploy and vllm have it)",
-    "max-num-seqs": "see `engine-args: {continuous-batching: true}` (fastdeploy and vllm have it)",
-    "tensor-parallel-size": "it runs in one process (fastdeploy and vllm have it)",
-    "parsers.reasoning": "it splits by the checkpoint's response template (fastdeploy and vllm "
-    "have it)",
-    "parsers.tool-call": "it splits by the checkpoint's response template (fastdeploy and vllm "
-    "have it)",
-    "api-key": "it answers anyone who can connect (fastdeploy and vllm have it)",
-}
 
 OWNED_FLAGS = {
     "host": "write it as `host`",
@@ -56,31 +48,36 @@ def validate(profile: Profile, release: Release | None) -> list[Problem]:
     try:
         versions = admitted(profile.engine_version, [s.options.version for s in releases()])
     except InvalidSpecifier:
-        return [
-            problem(profile, "engine-version", "bad-version",
-                    f"{profile.engine_version!r} is not a version constraint",
-                    "write it like 5.23.0, or >=5.10")
-        ]  # fmt: skip
+        wrong = problem(profile, "engine-version", "bad-version",
+                        f"{profile.engine_version!r} is not a version constraint",
+                        "write it like 5.23.0, or >=5.10")  # fmt: skip
+        every = {server.options.version: _validate(profile, server) for server in releases()}
+        return in_file_order([wrong, *in_every(every)])
     # A constraint between two releases that were read is judged by the newer of them.
     servers = [s for s in releases() if s.options.version in versions] or [releases()[-1]]
     return merged({server.options.version: _validate(profile, server) for server in servers})
 
 
 def _validate(profile: Profile, server: Serve) -> list[Problem]:
-    problems = lacking(profile, TITLE, MISSING)
+    problems = check_keys(profile, TITLE, KEYS)
     problems += check_ports(profile, TITLE, ("api",))
     problems += check_hub_keys(profile)
     problems += check_env(profile, OWNED_ENV)
     problems += check_options(
         profile, server.options, OWNED_FLAGS, elsewhere=_elsewhere(server).get
     )
-    problems += _quantization(profile, server)
+    problems += _values(profile, server)
     if profile.model_is_path and "@" in profile.model:
         problems.append(
             problem(profile, "model", "bad-model-path",
                     f"{TITLE} takes what follows `@` in {profile.model} for a revision",
                     "move or link the folder to a path without `@`")
         )  # fmt: skip
+    problems += check_gguf(profile, TITLE)
+    problems += check_layout(profile, TITLE)
+    if any(canonical(k) == "trust-remote-code" and v for k, v in profile.engine_args.items()):
+        version = tuple(int(n) for n in server.options.version.split(".")[:2] if n.isdigit())
+        problems += check_folder_name(profile, version)
     if profile.model.startswith("-"):
         problems.append(problem(profile, "model", "bad-model", "a model cannot begin with `-`"))
     if profile.stop.drain:
@@ -91,6 +88,18 @@ def _validate(profile: Profile, server: Serve) -> list[Problem]:
                     "remove `stop.drain`; `stop.grace` bounds the wait")
         )  # fmt: skip
     return in_file_order(problems)
+
+
+def _values(profile: Profile, server: Serve) -> list[Problem]:
+    def lacking(key: str, option: str) -> Problem:
+        return problem(profile, key, "key-not-supported",
+                       f"{TITLE} {server.options.version} has no `{key}`: "
+                       f"{_elsewhere(server).get(option, f'no release has --{option}')}",
+                       f"remove `{key}`")  # fmt: skip
+
+    keys = {key: name for key, name in KEYS.options.items() if key != "quantization"}
+    problems = check_values(profile, NeutralKeys(keys), server.options, lacking)
+    return [*_quantization(profile, server), *problems]
 
 
 def _quantization(profile: Profile, server: Serve) -> list[Problem]:

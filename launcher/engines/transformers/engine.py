@@ -5,32 +5,35 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
 from launcher.engines.base import (
     Capability,
+    Engine,
     Installed,
-    MemoryFacts,
     PlanContext,
     PortNeed,
-    Question,
     Release,
+    Signature,
 )
+from launcher.engines.doctor_checks import Needs
+from launcher.engines.downloads import hugging_face
 from launcher.engines.options import canonical
 from launcher.engines.plan_parts import (
     argv_of,
     common_env,
     common_parts,
     offline_env,
-    option_flag,
+    option_flags,
     split_env,
 )
-from launcher.engines.rules import failure_rules, noise
+from launcher.engines.rules import book, failure_rules, noise
 from launcher.engines.transformers import checks, watching
 from launcher.engines.transformers.catalogue import OLDEST, Serve, serve_of
+from launcher.engines.transformers.neutral import KEYS
 from launcher.errors import PreconditionError, Problem, ProfileError
+from launcher.json_values import JsonValue, at
 from launcher.plan.model import (
     EnvVar,
     Flag,
@@ -42,19 +45,22 @@ from launcher.plan.model import (
 )
 from launcher.profile.model import Profile
 
+START = 8.0
+"""Seconds a start takes with nothing to load: imports, measured on 2 cores."""
+
 YEAR = "31536000"
 """Seconds; releases before 5.10 unload a model that was idle for 300 s, and 0 means at once."""
 
 
-class Transformers:
+class Transformers(Engine):
     """`transformers serve`, as the Protocol `launcher.engines.base.Engine`."""
 
     name = "transformers"
     title = "transformers serve"
-    lines: tuple[str, ...] = ()
+    data = Path(__file__).parent / "data"
+    signature = Signature(route="/load_model")
+    sized = False
     distributions = ("transformers", "torch", "fastapi", "uvicorn")
-    question: Question | None = None
-    memory: MemoryFacts | None = None
 
     def installed(
         self, python: str, python_version: str, distributions: Mapping[str, str]
@@ -105,6 +111,15 @@ class Transformers:
         """Everything wrong with the profile; see `Engine.validate`."""
         return checks.validate(profile, release)
 
+    def needs(self, profile: Profile, release: Release | None) -> Needs:
+        """What the server needs of the machine."""
+        return Needs(
+            cpu=profile.engine_args.get("device") == "cpu",
+            start=START,
+            asks_key=profile.api_key is not None,
+            download=hugging_face(profile),
+        )
+
     def capabilities(self, profile: Profile, release: Release | None) -> frozenset[Capability]:
         """What was measured on 5.23; less on older releases.
 
@@ -154,6 +169,7 @@ class Transformers:
             phase_rules=watching.PHASE_RULES,
             failure_rules=failure_rules(self.name),
             noise=noise(self.name),
+            log_rules=book(self.name).log_rules(),
             readiness=_readiness(profile, server, model),
             stop=StopPolicy(
                 loading=(StopStage("SIGTERM", "main", profile.stop.grace),),
@@ -185,19 +201,16 @@ def _flags(profile: Profile, context: PlanContext, server: Serve, model: str) ->
         Flag("--port", (str(context.ports["api"]),), "the API's port", profile.where("ports.api"),
              "ports.api")
     )  # fmt: skip
-    if profile.quantization is not None:
-        flags.append(
-            Flag("--quantization", (profile.quantization,), "the profile's `quantization`",
-                 profile.where("quantization"), "quantization")
-        )  # fmt: skip
+    for key, name in KEYS.options.items():
+        value, option = profile.setting(key), server.options.get(name)
+        if value is not None and option is not None:
+            flags += option_flags(option, value, f"the profile's `{key}`", profile.where(key), key)
     for key, value in profile.engine_args.items():
         option = server.options.get(key)
         if option is None:
             raise AssertionError(f"engine-args.{key} was not validated")
         path = f"engine-args.{key}"
-        flag = option_flag(option, value, option.meaning, profile.where(path), path)
-        if flag is not None:
-            flags.append(flag)
+        flags += option_flags(option, value, option.meaning, profile.where(path), path)
     if "model-timeout" not in {canonical(key) for key in profile.engine_args} and (
         Version(server.version) < Version("5.10")
     ):
@@ -226,7 +239,7 @@ def _folders(env: tuple[EnvVar, ...]) -> tuple[str, ...]:
 
 
 def _readiness(profile: Profile, server: Serve, model: str) -> Readiness:
-    completion: dict[str, Any] = {
+    completion: dict[str, JsonValue] = {
         "model": model,
         "messages": [{"role": "user", "content": "Hello"}],
         "max_tokens": 8,
@@ -258,8 +271,8 @@ def _response_template(profile: Profile) -> bool:
         return False
     try:
         text = (Path(profile.model) / "tokenizer_config.json").read_text(encoding="utf-8")
-        return bool(json.loads(text).get("response_template"))
-    except (OSError, ValueError, AttributeError):
+        return bool(at(json.loads(text), "response_template"))
+    except (OSError, ValueError):
         return False
 
 

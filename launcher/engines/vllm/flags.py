@@ -6,15 +6,15 @@ others (`remember`), and asked for with `QUERY` by who may start processes.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-from launcher import files
-from launcher.engines.options import Action, Kind, Option, OptionTable, canonical
+from launcher.engines.options import Option, OptionTable
+from launcher.engines.parser_question import DESCRIBE, ParserAnswers, option_of
+from launcher.json_values import JsonObject, JsonValue, list_at
 
 DATA = Path(__file__).parent / "data"
 
@@ -24,7 +24,8 @@ FORMAT = 1
 MARK = "ernie-deploy-vllm-flags:"
 """Starts the line that holds the answer; vLLM prints others."""
 
-QUERY = r"""
+QUERY = (
+    r"""
 import json, sys
 def find(places):
     import importlib
@@ -42,34 +43,16 @@ Parser = find([
     ("vllm.utils.argparse_utils", "FlexibleArgumentParser"),
     ("vllm.utils", "FlexibleArgumentParser"),
 ])
-def probe(kind):
-    gave = {}
-    for name, text in (("json", "{}"), ("int", "7"), ("float", "0.5"), ("word", "word")):
-        try:
-            gave[name] = type(kind(text)).__name__
-        except Exception:
-            gave[name] = None
-    return gave
-def plain(value):
-    try:
-        json.dumps(value)
-        return value
-    except (TypeError, ValueError):
-        return None
+SAMPLES = {"json": "{}", "int": "7", "float": "0.5", "word": "word"}
+"""
+    + DESCRIBE
+    + r"""
 options = []
 for action in make(Parser())._actions:
     if not action.option_strings:
         continue
-    options.append({
-        "flags": list(action.option_strings),
-        "action": type(action).__name__,
-        "nargs": action.nargs,
-        "default": plain(action.default),
-        "choices": [str(c) for c in action.choices] if action.choices else None,
-        "required": action.required,
-        "takes": probe(action.type) if callable(action.type) else None,
-        "deprecated": bool(getattr(action, "deprecated", False)),
-    })
+    deprecated = bool(getattr(action, "deprecated", False))
+    options.append({**describe(action), "deprecated": deprecated})
 def registered(places):
     try:
         return sorted(find(places))
@@ -86,117 +69,48 @@ import vllm
 print("\n" + sys.argv[1] + json.dumps(
     {"format": 1, "version": vllm.__version__, "options": options, "parsers": parsers}))
 """
+)
 """Run as `python -c QUERY MARK`; prints one line: the mark, then JSON."""
 
-_ACTIONS: Mapping[str, Action] = {
-    "_StoreTrueAction": "switch",
-    "_StoreFalseAction": "switch",
-    "_StoreConstAction": "switch",
-    "BooleanOptionalAction": "boolean",
-    "_AppendAction": "append",
-    "_HelpAction": "help",
-    "_VersionAction": "help",
-}
+ANSWERS = ParserAnswers("vLLM", "vllm-flags", MARK, FORMAT)
+SHIPPED = replace(ANSWERS, stem="flags")
+"""The answers that travel with the code, in `DATA`."""
 
 
-def cached_answer(version: str, cache_dir: Path | None = None) -> dict[str, Any] | None:
+def cached_answer(version: str, cache_dir: Path | None = None) -> JsonObject | None:
     """The answer for exactly this version: cached, shipped, or None if it was not asked yet."""
-    for path in (_cached(version, cache_dir), DATA / f"flags-{_safe(version)}.json"):
-        answer = _read(path) if path else None
+    cached = ANSWERS.path(version, cache_dir) if cache_dir else None
+    for path in (cached, SHIPPED.path(version, DATA)):
+        answer = ANSWERS.read(path) if path else None
         if answer is not None:
             return answer
     return None
 
 
-def parse(output: str) -> dict[str, Any]:
-    """The answer in the output of `QUERY`.
-
-    Raises:
-        ValueError: it is not there.
-    """
-    for line in output.splitlines():
-        if line.startswith(MARK):
-            answer: dict[str, Any] = json.loads(line[len(MARK) :])
-            return answer
-    raise ValueError("vLLM's parser did not answer")
+parse, remember = ANSWERS.parse, ANSWERS.remember
 
 
-def remember(answer: Mapping[str, Any], cache_dir: Path) -> Path:
-    """Keep an answer for the next time; returns its file (0600)."""
-    path = _cached(str(answer["version"]), cache_dir)
-    if path is None:
-        raise ValueError("no cache folder")
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    files.write_atomically(path, json.dumps(answer))
-    return path
-
-
-def table(answer: Mapping[str, Any]) -> OptionTable:
+def table(answer: JsonObject) -> OptionTable:
     """The options of an answer."""
-    return OptionTable.of("vLLM", str(answer["version"]), map(_option, answer["options"]))
+    return OptionTable.of("vLLM", str(answer["version"]), map(_option, list_at(answer, "options")))
 
 
 @lru_cache(maxsize=1)
-def shipped() -> dict[str, Any]:
+def shipped() -> JsonObject:
     """The newest answer that travels with the code."""
     files = sorted(DATA.glob("flags-*.json"), key=lambda path: _number(path.stem[6:]))
-    answer = _read(files[-1])
+    answer = ANSWERS.read(files[-1])
     if answer is None:
         raise ValueError(f"{files[-1]} cannot be read")
     return answer
-
-
-def _cached(version: str, cache_dir: Path | None) -> Path | None:
-    return cache_dir / f"vllm-flags-{_safe(version)}.json" if cache_dir else None
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        answer = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    if not isinstance(answer, dict) or answer.get("format") != FORMAT:
-        return None
-    return answer
-
-
-def _safe(version: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.+-]", "_", version)
 
 
 def _number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version))
 
 
-def _option(raw: Mapping[str, Any]) -> Option:
-    flags = tuple(raw["flags"])
-    long = next((f for f in flags if f.startswith("--")), flags[0])
-    action = _ACTIONS.get(raw["action"], "store")
-    return Option(
-        name=canonical(long),
-        flags=flags,
-        action=action,
-        kind=_kind(raw["takes"]),
-        default=raw["default"],
-        choices=tuple(raw["choices"]) if raw["choices"] else None,
-        repeatable=raw["nargs"] in ("+", "*"),
-        object_only=False,
-        required=raw["required"],
-        deprecated=raw["deprecated"],
-    )
-
-
-def _kind(takes: Mapping[str, str | None] | None) -> Kind:
-    """What a parser's type function takes, by what it gave for four samples."""
-    if takes is None:
-        return "str"
-    if takes["json"] not in (None, "str"):
-        return "json-or-word" if takes["word"] else "json"
-    if takes["word"] is not None:
-        return "str"
-    if takes["float"] is not None:
-        return "float"
-    return "int" if takes["int"] is not None else "str"
+def _option(described: JsonValue) -> Option:
+    return replace(option_of(described), object_only=False)
 
 
 class _Flags:

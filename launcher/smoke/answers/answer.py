@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+
+from launcher.json_values import JsonObject, JsonValue, integer_at, list_at, object_at
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Choice:
     calls: tuple[ToolCall, ...] = ()
     finish_reason: str | None = None
     role: str | None = None
-    logprobs: Any = None
+    logprobs: JsonValue = None
 
     @property
     def text(self) -> str:
@@ -57,10 +58,10 @@ class Chunk:
     """One event of a stream: `at` in seconds after the request was sent, `raw` its JSON."""
 
     at: float
-    raw: Mapping[str, Any]
+    raw: JsonObject
 
     @property
-    def choices(self) -> list[Mapping[str, Any]]:
+    def choices(self) -> list[JsonObject]:
         """The choices in it; what is not of that shape is left out."""
         return choices_of(self.raw)
 
@@ -71,10 +72,9 @@ class Chunk:
         return None if value is None else str(value)
 
     @property
-    def deltas(self) -> list[Mapping[str, Any]]:
+    def deltas(self) -> list[JsonObject]:
         """The deltas of its choices."""
-        deltas = [item.get("delta") for item in self.choices]
-        return [d for d in deltas if isinstance(d, Mapping)]
+        return _objects([item.get("delta") for item in self.choices])
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Answer:
     id: str | None = None
     model: str | None = None
     error: str | None = None
-    raw: Mapping[str, Any] = field(default_factory=dict)
+    raw: JsonObject = field(default_factory=dict)
     chunks: tuple[Chunk, ...] = ()
     done: bool | None = None
     first_token: float | None = None
@@ -111,22 +111,22 @@ REASONING_FIELDS = ("reasoning_content", "reasoning")
 """FastDeploy and transformers say `reasoning_content`, vLLM 0.32 says `reasoning`."""
 
 
-def choices_of(raw: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def choices_of(raw: JsonObject) -> list[JsonObject]:
     """The choices of an answer or a chunk; what is not of that shape is left out."""
-    return _list(raw.get("choices"))
+    return _objects(raw.get("choices"))
 
 
-def calls_of(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def calls_of(message: JsonObject) -> list[JsonObject]:
     """The tool calls of a message or delta."""
-    return _list(message.get("tool_calls"))
+    return _objects(message.get("tool_calls"))
 
 
-def alternatives_of(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def alternatives_of(entry: JsonObject) -> list[JsonObject]:
     """The `top_logprobs` of a token's entry; those without a token as text are left out."""
-    return [one for one in _list(entry.get("top_logprobs")) if isinstance(one.get("token"), str)]
+    return [one for one in _objects(entry.get("top_logprobs")) if isinstance(one.get("token"), str)]
 
 
-def reasoning_of(message: Mapping[str, Any]) -> str | None:
+def reasoning_of(message: JsonObject) -> str | None:
     """The reasoning text of a message or delta under either name."""
     reasoning: str | None = None
     for name in REASONING_FIELDS:
@@ -136,21 +136,19 @@ def reasoning_of(message: Mapping[str, Any]) -> str | None:
     return reasoning
 
 
-def usage_of(raw: Any) -> Usage | None:
+def usage_of(raw: JsonValue) -> Usage | None:
     """The usage of an answer; None where it has none."""
     if not isinstance(raw, Mapping):
         return None
-    details = raw.get("completion_tokens_details")
-    reasoning = details.get("reasoning_tokens") if isinstance(details, Mapping) else None
     return Usage(
-        _int(raw.get("prompt_tokens")),
-        _int(raw.get("completion_tokens")),
-        _int(raw.get("total_tokens")),
-        _int(reasoning),
+        integer_at(raw, "prompt_tokens"),
+        integer_at(raw, "completion_tokens"),
+        integer_at(raw, "total_tokens"),
+        integer_at(raw, "completion_tokens_details", "reasoning_tokens"),
     )
 
 
-def from_json(raw: Mapping[str, Any], status: int, seconds: float) -> Answer:
+def from_json(raw: JsonObject, status: int, seconds: float) -> Answer:
     """A plain answer from its JSON body."""
     choices = tuple(_choice(position, item) for position, item in enumerate(choices_of(raw)))
     return Answer(
@@ -191,12 +189,21 @@ def with_exchange(answer: Answer, exchange: int) -> Answer:
     return replace(answer, exchange=exchange)
 
 
-def error_text(raw: Mapping[str, Any]) -> str:
+def error_text(raw: JsonObject) -> str:
     """The message of an error body in any of the shapes in use."""
     error = raw.get("error", raw.get("detail", raw.get("message")))
     if isinstance(error, Mapping):
         error = error.get("message", error)
     return str(error if error is not None else dict(raw))
+
+
+@dataclass
+class _CallParts:
+    """What has been streamed of one call."""
+
+    id: str | None = None
+    name: str = ""
+    arguments: list[str] = field(default_factory=list)
 
 
 class _Parts:
@@ -205,16 +212,14 @@ class _Parts:
     def __init__(self) -> None:
         self.content: list[str] | None = None
         self.reasoning: list[str] | None = None
-        self.calls: dict[int, list[Any]] = {}
+        self.calls: dict[int, _CallParts] = {}
         self.finish: str | None = None
         self.role: str | None = None
-        self.logprobs: list[Any] = []
+        self.logprobs: list[JsonValue] = []
 
-    def add(self, item: Mapping[str, Any]) -> bool:
+    def add(self, item: JsonObject) -> bool:
         """Take one delta in; True where it carried text or a call."""
-        delta = item.get("delta")
-        if not isinstance(delta, Mapping):
-            delta = {}
+        delta = object_at(item, "delta")
         self.finish = _str(item.get("finish_reason")) or self.finish
         self.role = _str(delta.get("role")) or self.role
         content, reasoning = delta.get("content"), reasoning_of(delta)
@@ -224,23 +229,20 @@ class _Parts:
         if reasoning is not None:
             self.reasoning = self.reasoning or []
             self.reasoning.append(reasoning)
-        logprobs = item.get("logprobs")
-        if isinstance(logprobs, Mapping):
-            self.logprobs.extend(_list(logprobs.get("content")))
+        self.logprobs += _objects(list_at(item, "logprobs", "content"))
         calls = calls_of(delta)
         for call in calls:
             self._call(call)
         return bool(content or reasoning or calls)
 
-    def _call(self, call: Mapping[str, Any]) -> None:
+    def _call(self, call: JsonObject) -> None:
         call_index = call.get("index")
         index = call_index if isinstance(call_index, int) else len(self.calls)
-        function = call.get("function")
-        function = function if isinstance(function, Mapping) else {}
-        kept = self.calls.setdefault(index, [None, "", []])
-        kept[0] = kept[0] or _str(call.get("id"))
-        kept[1] = kept[1] or _str(function.get("name")) or ""
-        kept[2].append(_str(function.get("arguments")) or "")
+        function = object_at(call, "function")
+        kept = self.calls.setdefault(index, _CallParts())
+        kept.id = kept.id or _str(call.get("id"))
+        kept.name = kept.name or _str(function.get("name")) or ""
+        kept.arguments.append(_str(function.get("arguments")) or "")
 
     def choice(self, index: int) -> Choice:
         return Choice(
@@ -248,8 +250,8 @@ class _Parts:
             None if self.content is None else "".join(self.content),
             None if self.reasoning is None else "".join(self.reasoning),
             tuple(
-                ToolCall(identity, name, "".join(arguments))
-                for _, (identity, name, arguments) in sorted(self.calls.items())
+                ToolCall(self.calls[i].id, self.calls[i].name, "".join(self.calls[i].arguments))
+                for i in sorted(self.calls)
             ),
             self.finish,
             self.role,
@@ -257,13 +259,11 @@ class _Parts:
         )
 
 
-def _choice(position: int, item: Mapping[str, Any]) -> Choice:
-    message = item.get("message")
-    message = message if isinstance(message, Mapping) else {}
+def _choice(position: int, item: JsonObject) -> Choice:
+    message = object_at(item, "message")
     calls = []
     for call in calls_of(message):
-        function = call.get("function")
-        function = function if isinstance(function, Mapping) else {}
+        function = object_at(call, "function")
         arguments = function.get("arguments")
         calls.append(
             ToolCall(
@@ -284,13 +284,9 @@ def _choice(position: int, item: Mapping[str, Any]) -> Choice:
     )
 
 
-def _list(value: Any) -> list[Mapping[str, Any]]:
-    return [v for v in value if isinstance(v, Mapping)] if isinstance(value, list) else []
+def _objects(value: JsonValue) -> list[JsonObject]:
+    return [one for one in list_at(value) if isinstance(one, Mapping)]
 
 
-def _str(value: Any) -> str | None:
+def _str(value: JsonValue) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def _int(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from launcher.json_values import JsonObject, integer_at
 from launcher.smoke.check import check
 from launcher.smoke.checks.basic import GREETING, usage_adds_up
 from launcher.smoke.clients.plain import PlainClient
@@ -50,10 +51,8 @@ def messages(session: Session) -> Outcome:
 def count_tokens(session: Session) -> Outcome:
     """The same prompt, counted and asked."""
     endpoint = replace(session.target.endpoint, dialect="anthropic")
-    request = {
-        "model": session.target.model,
-        "messages": [{"role": "user", "content": "Count to five. " * 10}],
-    }
+    question = {"role": "user", "content": "Count to five. " * 10}
+    request: JsonObject = {"model": session.target.model, "messages": [question]}
     reply = session.http(
         "POST",
         f"{endpoint.base_url}/messages/count_tokens",
@@ -63,9 +62,8 @@ def count_tokens(session: Session) -> Outcome:
     if reply.status in REJECTED and not session.promised():
         raise could_not_check(f"the server does not count tokens (HTTP {reply.status})")
     session.require(reply.status == 200, "status", "status 200", f"HTTP {reply.status}")
-    body = reply.json()
-    count = body.get("input_tokens") if isinstance(body, dict) else None
-    session.require(isinstance(count, int), "count-shape", "input_tokens", reply.text[:120])
+    count = integer_at(reply.json(), "input_tokens")
+    session.require(count is not None, "count-shape", "input_tokens", reply.text[:120])
     answer = PlainClient().chat(
         endpoint,
         session.body("Count to five. " * 10, max_tokens=8),

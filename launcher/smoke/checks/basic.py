@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
+from launcher.json_values import at, is_list, list_at, object_at, text_at
 from launcher.smoke.answers.answer import Answer, Usage
 from launcher.smoke.check import check
 from launcher.smoke.outcome import Outcome, could_not_check, inconclusive
@@ -21,7 +23,7 @@ def health(session: Session) -> Outcome:
         raise could_not_check("the target has no health route")
     reply = session.http("GET", url)
     if reply.status in (404, 401, 403) and not session.promised():
-        raise could_not_check(f"there is no open health route (HTTP {reply.status})")
+        raise could_not_check(f"the health route is missing or closed (HTTP {reply.status})")
     session.expect(reply.status == 200, "health-status", "status 200", f"HTTP {reply.status}")
     return session.outcome(f"200 in {reply.seconds:.3f} s", seconds=reply.seconds)
 
@@ -37,9 +39,8 @@ def models(session: Session) -> Outcome:
         raise could_not_check(f"the server has no model list (HTTP {reply.status})")
     session.require(reply.status == 200, "status", "status 200", f"HTTP {reply.status}")
     body = reply.json()
-    data = body.get("data") if isinstance(body, dict) else None
-    session.require(isinstance(data, list), "models-shape", "a list in `data`", reply.text)
-    names = [m.get("id") for m in data if isinstance(m, dict)] if isinstance(data, list) else []
+    session.require(is_list(at(body, "data")), "models-shape", "a list in `data`", reply.text)
+    names = [m.get("id") for m in list_at(body, "data") if isinstance(m, Mapping)]
     if not names and not session.promised():
         raise could_not_check("the model list is empty")
     session.expect(
@@ -51,13 +52,14 @@ def models(session: Session) -> Outcome:
 @check("chat", "a question gets a well-formed, non-empty answer", tags="quick", needs="chat")
 def chat(session: Session) -> Outcome:
     """The shape of an answer; its topic only where the profile's `smoke.expect.chat` says one."""
-    expected = session.target.smoke.get("expect", {}).get("chat", {})
-    question = expected.get("prompt", GREETING)
+    expected = object_at(session.target.smoke, "expect", "chat")
+    question = text_at(expected, "prompt", default=GREETING)
     answer = session.answered(question)
     well_formed(session, answer)
     usage_adds_up(session, answer.usage)
     text = answer.choice.text or (answer.choice.reasoning or "").strip()
     if pattern := expected.get("matches"):
+        pattern = str(pattern)
         session.expect(
             re.search(pattern, answer.choice.text) is not None,
             "unexpected-answer",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from launcher.json_values import JsonObject
 from launcher.smoke.answers.answer import Answer, Chunk, from_chunks, from_json
 from launcher.smoke.check import check
 from launcher.smoke.checks.basic import COUNT, GREETING
@@ -12,7 +10,7 @@ from launcher.smoke.clients import messages_dialect
 from launcher.smoke.clients.base import TransportError
 from launcher.smoke.clients.connection import Connection, Response, behind_proxy
 from launcher.smoke.outcome import Outcome, could_not_check, inconclusive
-from launcher.smoke.session import REJECTED, Session
+from launcher.smoke.session import REJECTED, Messages, Session
 
 CAPITAL = "What is the capital of France?"
 LONG_START = "Please read this carefully before you say anything at all. " * 3
@@ -23,7 +21,7 @@ TURNS = 6
 
 @check(
     "keep-alive",
-    "on a connection kept open every request gets its own answer",
+    "every request on a kept connection gets its own answer",
     tags="quick",
     needs="chat",
     via="http",
@@ -65,7 +63,9 @@ def _fresh(session: Session, question: str, stream: bool) -> Answer:
 def _own(
     session: Session, connection: Connection, question: str, stream: bool
 ) -> tuple[Response, Answer]:
-    more = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
+    more: JsonObject = {}
+    if stream:
+        more = {"stream": True, "stream_options": {"include_usage": True}}
     body = session.wired(session.body(question, max_tokens=48, **more))
     response = _post(session, connection, body)
     refused = response.status in REJECTED and not session.promised()
@@ -82,7 +82,7 @@ def _own(
     return response, _read(session, response, stream)
 
 
-def _post(session: Session, connection: Connection, body: Mapping[str, Any]) -> Response:
+def _post(session: Session, connection: Connection, body: JsonObject) -> Response:
     headers = session.target.endpoint.all_headers()
     for last in (False, True):
         had = connection.sent
@@ -139,7 +139,7 @@ def _text_of(answer: Answer) -> str:
 
 @check(
     "own-answer",
-    "different questions in a row get different answers, the same one the same",
+    "different questions get different answers",
     tags="quick",
     needs="chat",
     disturbs=True,
@@ -167,7 +167,7 @@ def own_answer(session: Session) -> Outcome:
 
 @check(
     "whole-prompt",
-    "every message counts: the system's, earlier turns, tools, both ends of a long one",
+    "every part of the prompt counts, and both ends of it",
     tags="quick",
     needs="chat usage",
 )
@@ -216,7 +216,7 @@ def whole_prompt(session: Session) -> Outcome:
     return session.outcome(f"{base} tokens, {grown[-1]} with {TURNS} turns before it")
 
 
-def _counted(session: Session, messages: list[dict[str, Any]]) -> int:
+def _counted(session: Session, messages: Messages) -> int:
     answer = session.answered(messages, max_tokens=1)
     if answer.usage is None or answer.usage.prompt is None:
         raise inconclusive("the server does not count the prompt's tokens: see usage")

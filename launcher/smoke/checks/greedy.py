@@ -14,7 +14,7 @@ REQUEST_COUNT = 4
 
 @check(
     "greedy",
-    "temperature 0 gives the same answer again on an idle server",
+    "temperature 0 repeats its answer on an idle server",
     tags="sampling",
     needs="chat",
     disturbs=True,

@@ -9,7 +9,6 @@ from launcher.smoke.check import check
 from launcher.smoke.outcome import Outcome, inconclusive
 from launcher.smoke.session import Session
 
-CHINESE = re.compile("[\u4e00-\u9fff]")
 BEYOND_ASCII = re.compile("[^\x00-\x7f]")
 CUT = re.compile("[\ufffd\ud800-\udfff]")
 """A replacement character, or half of a surrogate pair: a character that was cut."""

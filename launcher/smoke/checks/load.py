@@ -20,7 +20,7 @@ DISCONNECT_TRIES = 2
 
 @check(
     "concurrency",
-    "as many requests as there are seats: every one gets its own answer",
+    "as many requests as seats: each gets its own answer",
     tags="load",
     needs="chat",
     disturbs=True,
@@ -40,7 +40,7 @@ def concurrency(session: Session) -> Outcome:
 
 @check(
     "over-capacity",
-    "more requests than seats are queued or told 429, none lost or mixed",
+    "requests beyond the seats are queued or get a 429",
     tags="load",
     needs="chat",
     disturbs=True,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from launcher.json_values import JsonObject, JsonValue, list_at, number_at, object_at
 from launcher.smoke.answers.answer import Answer, alternatives_of
 from launcher.smoke.answers.template_marks import TAGS
 from launcher.smoke.check import check
+from launcher.smoke.judgement.logprobs import entries_of
 from launcher.smoke.outcome import Outcome, could_not_check
 from launcher.smoke.session import Session
 
+Tokens = list[tuple[JsonValue, JsonValue]]
+"""The token and the log-probability of each entry, as they came."""
 TOKENS = 16
 PART = "bytes:"
 """How FastDeploy spells a token that is a part of a character."""
@@ -18,7 +21,7 @@ PART = "bytes:"
 
 @check(
     "logprobs-tokens",
-    "every log-probability belongs to its token: text, bytes, alternatives; also in streams",
+    "every log-probability belongs to its token",
     tags="sampling",
     needs="logprobs",
     disturbs=True,
@@ -26,7 +29,7 @@ PART = "bytes:"
 def logprobs_tokens(session: Session) -> Outcome:
     """Joined, the tokens are the answer; streamed, they are the same ones."""
     streams = session.target.promised("stream") is not False
-    token_lists: list[list[tuple[Any, Any]]] = []
+    token_lists: list[Tokens] = []
     for stream in (False, True) if streams else (False,):
         how = "streamed" if stream else "plain"
         answer = session.answered(
@@ -55,27 +58,14 @@ def logprobs_tokens(session: Session) -> Outcome:
     return session.outcome(f"{len(token_lists[0])} tokens, each with its own")
 
 
-def entries_of(logprobs: Any) -> Sequence[Mapping[str, Any]]:
-    """The entries of a choice's logprobs.
-
-    Raises:
-        Stop: they have a shape of their own.
-    """
-    if logprobs is None:
-        return []
-    if not isinstance(logprobs, dict) or not isinstance(logprobs.get("content"), list):
-        raise could_not_check(f"logprobs in a shape of their own: {str(logprobs)[:80]}")
-    return [e for e in logprobs["content"] if isinstance(e, dict)]
-
-
-def _texts(
-    session: Session, answer: Answer, entries: Sequence[Mapping[str, Any]], how: str
-) -> None:
+def _texts(session: Session, answer: Answer, entries: Sequence[JsonObject], how: str) -> None:
     """The answer's texts stand in the joined tokens; marks of the template may be between."""
     joined = "".join(str(e.get("token") or "") for e in entries)
     if "\ufffd" in joined or PART in joined:
-        raw = [b for e in entries for b in e.get("bytes") or []]
-        joined = bytes(raw).decode("utf-8", "replace")
+        raw = [byte for e in entries for byte in list_at(e, "bytes")]
+        joined = bytes(b for b in raw if isinstance(b, int) and 0 <= b < 256).decode(
+            "utf-8", "replace"
+        )
     for name, text in (("reasoning", answer.choice.reasoning), ("content", answer.choice.content)):
         expected = (text or "").strip()
         for tag in TAGS:
@@ -93,7 +83,7 @@ def _solid(text: str) -> str:
     return "".join(text.split())
 
 
-def _bytes(session: Session, entries: Sequence[Mapping[str, Any]], how: str) -> None:
+def _bytes(session: Session, entries: Sequence[JsonObject], how: str) -> None:
     wrong = []
     for entry in entries:
         for one in (entry, *alternatives_of(entry)):
@@ -107,18 +97,20 @@ def _bytes(session: Session, entries: Sequence[Mapping[str, Any]], how: str) -> 
     )
 
 
-def _alternatives(session: Session, entries: Sequence[Mapping[str, Any]], how: str) -> None:
+def _alternatives(session: Session, entries: Sequence[JsonObject], how: str) -> None:
     wrong = []
     for entry in entries:
-        tops = {t.get("token"): t.get("logprob") for t in alternatives_of(entry)}
-        token, value = str(entry.get("token")), entry.get("logprob")
-        numbers = [v for v in (*tops.values(), value) if isinstance(v, (int, float))]
-        if not tops or len(numbers) != len(tops) + 1:
+        alternatives = alternatives_of(entry)
+        tops = {str(one.get("token")): number_at(one, "logprob") for one in alternatives}
+        token, value = str(entry.get("token")), number_at(entry, "logprob")
+        numbers = [number for number in tops.values() if number is not None]
+        if value is None or not tops or len(numbers) != len(tops):
             continue
-        if token not in tops and float(value or 0) > min(numbers[:-1]) + 0.01:
+        listed = tops.get(token)
+        if listed is None and value > min(numbers) + 0.01:
             wrong.append(f"{token!r} at {value}, alternatives {tops}")
-        elif token in tops and abs(float(tops[token] or 0) - float(value or 0)) > 0.01:
-            wrong.append(f"{token!r} at {value} and at {tops[token]}")
+        elif listed is not None and abs(listed - value) > 0.01:
+            wrong.append(f"{token!r} at {value} and at {listed}")
     session.expect(
         not wrong,
         "logprobs-shifted",
@@ -132,8 +124,7 @@ def _by_chunk(session: Session, answer: Answer) -> None:
     pairs = []
     for chunk in answer.chunks:
         for item in chunk.choices:
-            delta = item.get("delta")
-            delta = delta if isinstance(delta, Mapping) else {}
+            delta = object_at(item, "delta")
             content = "".join(
                 str(delta.get(n) or "") for n in ("reasoning_content", "reasoning", "content")
             )
@@ -150,7 +141,9 @@ def _by_chunk(session: Session, answer: Answer) -> None:
 
 
 def _compare_tokens(
-    session: Session, plain: list[tuple[Any, Any]], streamed: list[tuple[Any, Any]]
+    session: Session,
+    plain: list[tuple[JsonValue, JsonValue]],
+    streamed: list[tuple[JsonValue, JsonValue]],
 ) -> None:
     tokens = [[t for t, _ in entries] for entries in (plain, streamed)]
     session.expect(

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
+from launcher.json_values import JsonObject, JsonValue, at, object_at
 from launcher.probe.bounded_json import loads
 from launcher.smoke.check import check
 from launcher.smoke.checks.basic import COUNT, GREETING
@@ -24,7 +24,7 @@ FREE = ("ping", "error")
 
 @check(
     "messages-stream",
-    "a stream of messages opens, closes and ends every part in order",
+    "a stream of messages has all its events in order",
     tags="dialect",
     needs="anthropic",
     via="http",
@@ -42,7 +42,7 @@ def messages_stream(session: Session) -> Outcome:
     return session.outcome(f"{total} events in order")
 
 
-def _events(session: Session, question: str, limit: int) -> list[Mapping[str, Any]]:
+def _events(session: Session, question: str, limit: int) -> list[JsonObject]:
     endpoint = replace(session.target.endpoint, dialect="anthropic")
     body = messages_dialect.request(session.body(question, stream=True, max_tokens=limit))
     stream = listen(
@@ -58,20 +58,20 @@ def _events(session: Session, question: str, limit: int) -> list[Mapping[str, An
     kind = stream.headers.get("content-type", "")
     session.require("text/event-stream" in kind, "no-stream", "text/event-stream", kind)
     session.expect(not stream.trailing, "stream-cut", "an end at an event's end", stream.trailing)
-    events = []
+    events: list[JsonObject] = []
     for _, data in stream.events:
         if data == "[DONE]":
             continue
         try:
-            event = loads(data, strict=False)
+            event: JsonValue = loads(data, strict=False)
         except ValueError:
             event = None
-        session.require(isinstance(event, dict), "event-broken", "JSON in every event", data)
-        events.append(event)
+        session.require(isinstance(event, Mapping), "event-broken", "JSON in every event", data)
+        events.append(object_at(event))
     return events
 
 
-def _judge(session: Session, events: list[Mapping[str, Any]], reasons: tuple[str, ...]) -> None:
+def _judge(session: Session, events: list[JsonObject], reasons: tuple[str, ...]) -> None:
     names = [str(e.get("type")) for e in events]
     session.require(bool(names), "empty-answer", "events", "none")
     session.expect(names[0] == "message_start", "messages-order", "message_start first", names[0])
@@ -81,39 +81,33 @@ def _judge(session: Session, events: list[Mapping[str, Any]], reasons: tuple[str
         is_valid = count == 1 or (name == "message_delta" and count > 1)
         session.expect(is_valid, "messages-order", f"one {name}", count)
     _blocks(session, events)
-    stop_reasons = [(e.get("delta") or {}).get("stop_reason") for e in events if _is_delta(e)]
-    stop_reasons = [g for g in stop_reasons if g]
+    deltas = [e for e in events if e.get("type") == "message_delta"]
+    stop_reasons = [r for e in deltas if (r := at(e, "delta", "stop_reason"))]
     session.expect(
         len(stop_reasons) == 1 and stop_reasons[0] in reasons,
         "stream-finish",
         f"one stop_reason of {', '.join(reasons)}",
         stop_reasons,
     )
-    start = next((e.get("message") for e in events if e.get("type") == "message_start"), None)
-    start = start if isinstance(start, Mapping) else {}
+    start = next((object_at(e, "message") for e in events if e.get("type") == "message_start"), {})
     session.expect(bool(start.get("id")), "no-id", "an id in message_start", start.get("id"))
     role = start.get("role")
     session.expect(role == "assistant", "role", "role assistant in message_start", role)
 
 
-def _is_delta(event: Mapping[str, Any]) -> bool:
-    return event.get("type") == "message_delta" and isinstance(event.get("delta"), Mapping)
-
-
-def _blocks(session: Session, events: list[Mapping[str, Any]]) -> None:
+def _blocks(session: Session, events: list[JsonObject]) -> None:
     """Every block opens once, gets its deltas while it is open, and closes once."""
-    opened: set[Any] = set()
-    closed: set[Any] = set()
+    opened: set[str] = set()
+    closed: set[str] = set()
     text = False
     for event in events:
-        name, index = event.get("type"), event.get("index")
+        name, index = event.get("type"), str(event.get("index"))
         if name == "content_block_start":
             is_new = index not in opened
             opened.add(index)
         elif name in ("content_block_delta", "content_block_stop"):
             is_new = index in opened and index not in closed
-            delta = event.get("delta")
-            text = text or (isinstance(delta, Mapping) and len(delta) > 1)
+            text = text or len(object_at(event, "delta")) > 1
             if name == "content_block_stop":
                 closed.add(index)
         elif name in ("message_delta", "message_stop"):
@@ -125,8 +119,8 @@ def _blocks(session: Session, events: list[Mapping[str, Any]]) -> None:
         )
     session.expect(text, "empty-answer", "a block with text", f"{len(opened)} blocks")
     session.expect(
-        sorted(map(str, opened)) == [str(i) for i in range(len(opened))],
+        sorted(opened) == [str(i) for i in range(len(opened))],
         "messages-index",
         "blocks 0, 1 ...",
-        sorted(map(str, opened)),
+        sorted(opened),
     )

@@ -19,7 +19,12 @@ def reasoning(session: Session) -> Outcome:
     return _split(session, stream=False)
 
 
-@check("reasoning-stream", "the same in a stream", tags="quick reasoning", needs="reasoning stream")
+@check(
+    "reasoning-stream",
+    "reasoning comes apart from the answer in a stream",
+    tags="quick reasoning",
+    needs="reasoning stream",
+)
 def reasoning_stream(session: Session) -> Outcome:
     """Joined deltas are split the same way."""
     return _split(session, stream=True)

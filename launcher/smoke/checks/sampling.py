@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable
 
+from launcher.json_values import JsonObject, JsonValue, number_at
 from launcher.smoke.answers.answer import Answer, alternatives_of
 from launcher.smoke.check import check
 from launcher.smoke.checks.basic import COUNT
+from launcher.smoke.judgement.logprobs import entries_of
 from launcher.smoke.outcome import Outcome, could_not_check, inconclusive
 from launcher.smoke.session import Session
 
@@ -39,7 +40,7 @@ def temperature(session: Session) -> Outcome:
 
 @check(
     "top-p",
-    "a tiny top_p takes the freedom of a high temperature away",
+    "a tiny top_p makes a high temperature repeat itself",
     tags="sampling",
     needs="chat",
 )
@@ -82,7 +83,7 @@ def seed(session: Session) -> Outcome:
 
 @check(
     "penalties",
-    "presence and frequency penalties are accepted and change the answer",
+    "presence and frequency penalties change the answer",
     tags="sampling",
     needs="penalties",
     disturbs=True,
@@ -129,11 +130,12 @@ def several(session: Session) -> Outcome:
 def logprobs(session: Session) -> Outcome:
     """One entry a token, at most 0, with the asked number of alternatives."""
     answer = session.answered("Hello!", logprobs=True, top_logprobs=2, max_tokens=16)
-    entries = _entries(answer.choice.logprobs)
+    entries = entries_of(answer.choice.logprobs)
     session.require(bool(entries), "logprobs-missing", "logprobs on the choice", "none")
-    values = [e.get("logprob") for e in entries]
-    are_valid = all(isinstance(v, (int, float)) and v <= 0.0001 for v in values)
-    session.expect(are_valid, "logprobs-range", "numbers of at most 0", values[:8])
+    values = [number_at(e, "logprob") for e in entries]
+    are_valid = all(v is not None and v <= 0.0001 for v in values)
+    excerpt = [e.get("logprob") for e in entries[:8]]
+    session.expect(are_valid, "logprobs-range", "numbers of at most 0", excerpt)
     tops = {len(alternatives_of(e)) for e in entries}
     session.expect(min(tops) >= 2, "logprobs-top", "2 alternatives a token", sorted(tops))
     greedy = [max(_numbers(alternatives_of(e)), default=None) for e in entries]
@@ -159,7 +161,7 @@ def logprobs(session: Session) -> Outcome:
     return session.outcome(f"{len(entries)} tokens")
 
 
-def _draws(session: Session, count: int = DRAWS, **params: Any) -> set[str]:
+def _draws(session: Session, count: int = DRAWS, **params: JsonValue) -> set[str]:
     return {_text(session.answered(DRAW, max_tokens=64, **params)) for _ in range(count)}
 
 
@@ -167,14 +169,6 @@ def _text(answer: Answer) -> str:
     return f"{answer.choice.reasoning or ''}|{answer.choice.content or ''}"
 
 
-def _numbers(entries: Iterable[Mapping[str, Any]]) -> list[float]:
-    values = [one.get("logprob") for one in entries]
-    return [v for v in values if isinstance(v, (int, float))]
-
-
-def _entries(logprobs: Any) -> Sequence[dict[str, Any]]:
-    if logprobs is None:
-        return []
-    if not isinstance(logprobs, dict) or not isinstance(logprobs.get("content"), list):
-        raise could_not_check(f"logprobs in a shape of their own: {str(logprobs)[:80]}")
-    return [e for e in logprobs["content"] if isinstance(e, dict)]
+def _numbers(entries: Iterable[JsonObject]) -> list[float]:
+    values = [number_at(one, "logprob") for one in entries]
+    return [value for value in values if value is not None]

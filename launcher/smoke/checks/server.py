@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any
+from collections.abc import Mapping
 
+from launcher.json_values import JsonValue, at, is_list
 from launcher.smoke.check import check
 from launcher.smoke.outcome import Outcome, could_not_check
 from launcher.smoke.session import Session
@@ -73,7 +74,8 @@ def settings(session: Session) -> Outcome:
     reply = session.http("GET", url)
     session.require(reply.status == 200, "status", "status 200", f"HTTP {reply.status}")
     body = reply.json()
-    session.require(isinstance(body, (dict, list)), "settings-shape", "JSON", reply.text[:80])
+    is_document = isinstance(body, Mapping) or is_list(body)
+    session.require(is_document, "settings-shape", "JSON", reply.text[:80])
     for key, (expected, pointer) in session.target.settings.items():
         got = _walk(body, pointer)
         is_equal = str(got) == str(expected) or got == expected
@@ -98,12 +100,7 @@ def _scrape(session: Session) -> dict[str, float]:
     return sums
 
 
-def _walk(value: Any, pointer: str) -> Any:
+def _walk(value: JsonValue, pointer: str) -> JsonValue:
     for word in pointer.strip("/").split("/"):
-        if isinstance(value, dict) and word in value:
-            value = value[word]
-        elif isinstance(value, list) and word.isdigit() and int(word) < len(value):
-            value = value[int(word)]
-        else:
-            return None
+        value = at(value, int(word) if is_list(value) and word.isdecimal() else word)
     return value

@@ -16,7 +16,7 @@ LIMIT = 8
 
 @check(
     "stop-forms",
-    "stop strings work in streams, as a text, as any of several, and longer than a token",
+    "stop strings work in every form, plain and streamed",
     tags="quick",
     needs="stop",
     disturbs=True,
@@ -75,7 +75,7 @@ def _judge(session: Session, answer: Answer, how: str, mark: str, before: str) -
 
 @check(
     "max-completion-tokens",
-    "max_completion_tokens, the newer name of max_tokens, is honoured",
+    "max_completion_tokens (the newer name) is honoured",
     tags="quick",
     needs="max-tokens",
 )

@@ -10,7 +10,7 @@ from launcher.smoke.session import Session
 
 @check(
     "n-stream",
-    "n gives n choices in a stream, each whole under its own index",
+    "n gives n choices in a stream, each with its own index",
     tags="sampling",
     needs="n stream",
 )

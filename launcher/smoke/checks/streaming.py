@@ -1,12 +1,13 @@
-"""Streams: the wire, their order, their end, their usage, and that they stream at all."""
+"""Streams: the wire, their order, their end and their usage, and that they equal plain answers."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
 
+from launcher.json_values import JsonObject, JsonValue, object_at, text_at
 from launcher.probe.bounded_json import loads
-from launcher.smoke.answers.answer import Answer, choices_of, reasoning_of
+from launcher.smoke.answers.answer import REASONING_FIELDS, Answer, choices_of, reasoning_of
 from launcher.smoke.answers.template_marks import without_tags
 from launcher.smoke.check import check
 from launcher.smoke.checks.basic import COUNT, GREETING, usage_adds_up
@@ -16,19 +17,6 @@ from launcher.smoke.clients.plain import DONE
 from launcher.smoke.clients.wire import EventStream
 from launcher.smoke.outcome import Outcome, could_not_check, inconclusive
 from launcher.smoke.session import REJECTED, Session
-
-PARAGRAPH = "Tell me a story."
-TRIES = 3
-MOST_TRIES = 8
-AT_ONCE = 0.2
-"""Of an answer's time: less between its first and its last text is not a stream."""
-LUMP_SECONDS = 0.0004
-"""A text: what comes faster was written at once; no model writes two thousand tokens a second."""
-ONE_CHUNK_TOKENS = 24
-"""Tokens of a chunk on average: more, and the answer was not sent as it was generated."""
-LONG_QUESTIONS = (PARAGRAPH, "Count from 1 to 100.", COUNT)
-STARVED = 0.4
-"""Of an answer's time spent waiting for a processor: more, and its chunks' times say nothing."""
 
 
 @check("stream-order", "deltas come in order and make up one answer", tags="quick", needs="stream")
@@ -52,7 +40,7 @@ def stream_order(session: Session) -> Outcome:
 
 @check(
     "stream-end",
-    "a stream says why it ended and closes as the dialect closes",
+    "a stream says why it ended and closes with [DONE]",
     tags="quick",
     needs="stream",
     via="http",
@@ -73,7 +61,7 @@ def stream_end(session: Session) -> Outcome:
 
 def _judge_end(
     session: Session, stream: EventStream, how: str, *, usage: bool = False
-) -> list[Any]:
+) -> list[JsonValue]:
     """The reasons that the stream gives for its end."""
     if stream.status in REJECTED and not session.promised("stream"):
         raise could_not_check(f"the server does not take a stream (HTTP {stream.status})")
@@ -85,7 +73,7 @@ def _judge_end(
     )
     datas = [text for _, text in stream.events]
     chunks = [_object(session, d) for d in datas if d != DONE]
-    finish_reasons = [
+    finish_reasons: list[JsonValue] = [
         r for c in chunks for item in choices_of(c) if (r := item.get("finish_reason"))
     ]
     session.expect(
@@ -124,7 +112,7 @@ def stream_usage(session: Session) -> Outcome:
             "usage in the last chunk",
             f"chunk {with_usage[-1] + 1}",
         )
-    pieces = sum(1 for c in answer.chunks for d in c.choices if _text(d))
+    pieces = sum(1 for c in answer.chunks for d in c.choices if text_of(d))
     completion_tokens = answer.usage.completion if answer.usage else None
     if completion_tokens is not None:
         # Every piece of text holds at least one token.
@@ -155,105 +143,6 @@ def stream_equals_plain(session: Session) -> Outcome:
     return session.outcome("streamed and plain answers are the same")
 
 
-@check(
-    "stream-timing",
-    "chunks arrive while the answer is generated",
-    tags="quick",
-    needs="stream",
-    disturbs=True,
-)
-def stream_timing(session: Session) -> Outcome:
-    """Several chunks, spread over the time of the answer; first token and rate as measured.
-
-    A client that is short of a processor reads late what was sent in time: only a stream that
-    comes at once in every one of three tries, in which this side did not wait for a processor, is
-    the server's doing. A server that is busy with others keeps a request waiting before it
-    generates: that time is measured, and is not taken for generation.
-    """
-    answer, times = _timed(session)
-    counted = 0
-    for _ in range(MOST_TRIES):
-        if not _at_once(answer, times):
-            break
-        counted += answer.waited < STARVED * answer.seconds
-        if counted == TRIES:
-            break
-        answer, times = _timed(session)
-    spread = times[-1] - times[0]
-    if _at_once(answer, times):
-        if counted < TRIES:
-            raise inconclusive(
-                f"{len(times)} chunks came within {spread:.3f} s, but this side waited for a "
-                f"processor for {answer.waited:.2f} of {answer.seconds:.2f} s"
-            )
-        single = session.answered(PARAGRAPH, stream=True, max_tokens=1)
-        queued = single.first_token or single.seconds
-        if spread >= AT_ONCE * (times[-1] - queued):
-            raise inconclusive(
-                f"a single token takes {queued:.2f} s: the server is too busy to see it stream"
-            )
-        session.expect(
-            False,
-            "all-at-once",
-            f"chunks over the {answer.seconds:.2f} s of the answer",
-            f"{len(times)} chunks within {spread:.3f} s, in each of {TRIES} tries",
-        )
-    measures = {"first_token_seconds": answer.first_token or 0.0, "seconds": answer.seconds}
-    measures["longest_gap_seconds"] = max(b - a for a, b in pairwise(times))
-    measures["tail_seconds"] = max(0.0, answer.seconds - times[-1])
-    completion_tokens = answer.usage.completion if answer.usage else None
-    if completion_tokens and completion_tokens > 1 and spread > 0:
-        measures["tokens_per_second"] = (completion_tokens - 1) / spread
-    return session.outcome(
-        f"first token after {measures['first_token_seconds']:.3f} s, "
-        f"{len(times)} chunks over {spread:.2f} s",
-        **measures,
-    )
-
-
-def _timed(session: Session) -> tuple[Answer, list[float]]:
-    """A streamed answer and the moments at which its text came; the longest of a few questions."""
-    best: tuple[Answer, list[float]] | None = None
-    for question in LONG_QUESTIONS:
-        answer = session.answered(question, stream=True)
-        session.require(bool(answer.chunks), "no-stream", "a stream of events", "a plain answer")
-        times = [c.at for c in answer.chunks if any(_text(d) for d in c.choices)]
-        completion_tokens = answer.usage.completion if answer.usage else None
-        session.require(
-            completion_tokens is None
-            or completion_tokens < ONE_CHUNK_TOKENS * max(1, len(times))
-            or _short(answer),
-            "one-chunk",
-            "an answer in chunks of a few tokens",
-            f"{completion_tokens} tokens in {len(times)} chunks with text",
-        )
-        if best is None or len(times) > len(best[1]):
-            best = answer, times
-        if len(times) >= 20:
-            break
-    answer, times = best or (answer, times)
-    if len(times) < 2:
-        session.require(
-            len(answer.chunks) > 2 or _short(answer),
-            "one-chunk",
-            "an answer in several chunks",
-            f"{len(times)} with text",
-        )
-        raise inconclusive("the answer is too short to see it stream")
-    return answer, times
-
-
-def _at_once(answer: Answer, times: list[float]) -> bool:
-    """A server that generates first and then sends keeps nearly all time before the first chunk."""
-    if len(times) >= 8 and len({round(t, 4) for t in times}) == 1:
-        return True
-    spread = times[-1] - times[0]
-    if 3 <= len(times) < 20 and spread < LUMP_SECONDS * len(times):
-        return True
-    # Up to the last text: an end that comes late is the tail's to judge.
-    return len(times) >= 20 and times[-1] >= 0.2 and spread < AT_ONCE * times[-1]
-
-
 def _in_order(session: Session, answer: Answer) -> None:
     if _upward(answer.choice.text):
         return
@@ -262,16 +151,15 @@ def _in_order(session: Session, answer: Answer) -> None:
         session.expect(False, "stream-swapped", "the numbers in counting order", answer.choice.text)
 
 
-def _object(session: Session, data: str) -> dict[str, Any]:
+def _object(session: Session, data: str) -> JsonObject:
     """An event's JSON object; an empty one, and a finding, where it holds none."""
     try:
-        event = loads(data, strict=False)
+        event: JsonValue = loads(data, strict=False)
     except ValueError:
         event = None
-    if isinstance(event, dict):
-        return event
-    session.expect(False, "event-broken", "a JSON object in every event", data)
-    return {}
+    is_object = isinstance(event, Mapping)
+    session.expect(is_object, "event-broken", "a JSON object in every event", data)
+    return object_at(event)
 
 
 def _upward(text: str) -> bool:
@@ -296,17 +184,16 @@ def _nothing_after_finish(session: Session, answer: Answer) -> None:
     finished = False
     for chunk in answer.chunks:
         for item in chunk.choices:
-            if finished and _text(item):
-                session.expect(False, "text-after-end", "no text after finish_reason", _text(item))
+            if finished and text_of(item):
+                session.expect(
+                    False, "text-after-end", "no text after finish_reason", text_of(item)
+                )
             finished = finished or bool(item.get("finish_reason"))
 
 
-def _text(item: object) -> str:
-    delta = item.get("delta") if isinstance(item, dict) else None
-    if not isinstance(delta, dict):
-        return ""
-    texts = (delta.get("content"), delta.get("reasoning_content"), delta.get("reasoning"))
-    return "".join(t for t in texts if isinstance(t, str))
+def text_of(choice: JsonObject) -> str:
+    """The text that a choice of a chunk carries, thought or answer."""
+    return "".join(text_at(choice, "delta", name) for name in ("content", *REASONING_FIELDS))
 
 
 def _parts_of(answer: Answer) -> tuple[str, str, str | None]:
@@ -351,7 +238,3 @@ def _compare_blanks(session: Session, plain: str, streamed: str) -> None:
             f"{tails[0]!r} at the end as plain",
             tails[1],
         )
-
-
-def _short(answer: Answer) -> bool:
-    return len(answer.choice.text) + len(answer.choice.reasoning or "") < 16

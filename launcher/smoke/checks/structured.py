@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from launcher.json_values import JsonObject, JsonValue
 from launcher.probe.bounded_json import loads
 from launcher.smoke.answers.answer import Answer
 from launcher.smoke.check import check
@@ -11,13 +10,13 @@ from launcher.smoke.judgement.schema import violations
 from launcher.smoke.outcome import Outcome
 from launcher.smoke.session import Session
 
-PERSON: dict[str, Any] = {
+PERSON: JsonObject = {
     "type": "object",
     "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
     "required": ["name", "age"],
     "additionalProperties": False,
 }
-ODD: dict[str, Any] = {
+ODD: JsonObject = {
     "type": "object",
     "properties": {"verdict": {"type": "string", "enum": ["yes", "no"]}},
     "required": ["verdict"],
@@ -47,7 +46,7 @@ def json_schema(session: Session) -> Outcome:
     streams = session.target.promised("stream") is not False
     for question, schema in ((prompt, PERSON), ("Hello!", ODD)):
         for stream in (False, True) if streams else (False,):
-            schema_format = {"name": "answer", "strict": True, "schema": schema}
+            schema_format: JsonObject = {"name": "answer", "strict": True, "schema": schema}
             answer = session.answered(
                 question,
                 response_format={"type": "json_schema", "json_schema": schema_format},
@@ -63,10 +62,11 @@ def json_schema(session: Session) -> Outcome:
     return session.outcome("valid against the schema, asked for in words and not")
 
 
-def _parsed(session: Session, answer: Answer) -> Any:
+def _parsed(session: Session, answer: Answer) -> JsonValue:
     text = session.speaks(answer)
     try:
-        return loads(text, strict=False)
+        value: JsonValue = loads(text, strict=False)
     except ValueError:
         session.expect(False, "json-broken", "JSON and nothing else", text)
         return None
+    return value

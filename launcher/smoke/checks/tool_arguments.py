@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
+from launcher.json_values import JsonObject, text_at
+from launcher.probe.bounded_json import loads
 from launcher.smoke.answers.answer import Answer
 from launcher.smoke.check import check
+from launcher.smoke.checks.toolbox import parameters_of
 from launcher.smoke.judgement.schema import violations
 from launcher.smoke.outcome import Outcome, could_not_check
 from launcher.smoke.session import REJECTED, Session
@@ -18,7 +18,7 @@ NOTE = (
     "Ask there for the blue door; the key is under the third pot from the left."
 )
 """Quotes, a backslash, angle brackets, characters of two to four bytes, some 270 in all."""
-SAVE: dict[str, Any] = {
+SAVE: JsonObject = {
     "type": "function",
     "function": {
         "name": "save_note",
@@ -35,7 +35,7 @@ SAVE: dict[str, Any] = {
 
 @check(
     "tool-arguments",
-    "long arguments arrive whole, with quotes, Chinese and emoji, streamed and not",
+    "long arguments arrive whole, with quotes and emoji",
     tags="tools",
     needs="tools",
 )
@@ -67,16 +67,16 @@ def _text(session: Session, answer: Answer, how: str) -> str | None:
         return None
     call = choice.calls[0]
     try:
-        arguments = json.loads(call.arguments)
+        arguments = loads(call.arguments, strict=False)
     except ValueError:
         session.expect(False, "tool-json", f"arguments that are JSON ({how})", call.arguments)
         return None
-    wrong = violations(arguments, SAVE["function"]["parameters"])
+    wrong = violations(arguments, parameters_of(SAVE))
     if not session.expect(
         not wrong, "tool-schema", f"arguments valid against the schema ({how})", "; ".join(wrong)
     ):
         return None
-    text = str(arguments["text"])
+    text = text_at(arguments, "text")
     cut = len(text) > 20 and text != NOTE and NOTE.startswith(text)
     session.expect(not cut, "tool-arguments-cut", f"the whole note ({how})", text)
     session.expect("\ufffd" not in text, "character-cut", f"whole characters ({how})", text)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
+from launcher.json_values import JsonValue
 from launcher.smoke.check import check
 from launcher.smoke.checks.toolbox import (
     CARD_QUESTION,
@@ -11,6 +12,7 @@ from launcher.smoke.checks.toolbox import (
     WEATHER,
     called_in_text,
     judge_calls,
+    name_of,
     named,
 )
 from launcher.smoke.outcome import Outcome
@@ -23,7 +25,7 @@ NO_NEED = "Hello!"
 
 @check(
     "tool-required",
-    "tool_choice required makes a call even where none is needed",
+    "tool_choice required makes a call in any case",
     tags="tools",
     needs="tools-required",
 )
@@ -34,7 +36,7 @@ def tool_required(session: Session) -> Outcome:
 
 @check(
     "tool-required-stream",
-    "the same in a stream",
+    "tool_choice required makes a call in a stream, too",
     tags="tools",
     needs="tools-required tools-stream",
 )
@@ -49,7 +51,12 @@ def tool_named(session: Session) -> Outcome:
     return _forced(session, named(WEATHER), TIME_QUESTION, stream=False)
 
 
-@check("tool-named-stream", "the same in a stream", tags="tools", needs="tools-named tools-stream")
+@check(
+    "tool-named-stream",
+    "a named tool_choice calls that tool in a stream, too",
+    tags="tools",
+    needs="tools-named tools-stream",
+)
 def tool_named_stream(session: Session) -> Outcome:
     """Of two tools the one that the question does not ask for."""
     return _forced(session, named(WEATHER), TIME_QUESTION, stream=True)
@@ -73,20 +80,20 @@ def tool_none(session: Session) -> Outcome:
     return session.outcome("no call")
 
 
-def _forced(session: Session, choice: Any, question: str, *, stream: bool) -> Outcome:
+def _forced(session: Session, choice: JsonValue, question: str, *, stream: bool) -> Outcome:
     answer = session.answered(question, tools=[WEATHER, TIME], tool_choice=choice, stream=stream)
     if stream:
         session.require(bool(answer.chunks), "no-stream", "a stream of events", "a plain answer")
-    choice_ = answer.choice
-    if not choice_.calls:
-        code = "tool-call-as-text" if called_in_text(choice_, ["get_"]) else "tool-choice-ignored"
-        session.require(False, code, "the call that tool_choice orders", choice_.content)
+    chosen = answer.choice
+    if not chosen.calls:
+        code = "tool-call-as-text" if called_in_text(chosen, ["get_"]) else "tool-choice-ignored"
+        session.require(False, code, "the call that tool_choice orders", chosen.content)
     # OpenAI ends a forced named call with `stop`; servers differ and clients take both.
-    reason = choice_.finish_reason
+    reason = chosen.finish_reason
     finish = reason if reason in ("stop", "tool_calls") else "tool_calls"
-    calls = judge_calls(session, choice_, WEATHER, TIME, finish=finish)
-    if isinstance(choice, dict):
-        expected_name = choice["function"]["name"]
+    calls = judge_calls(session, chosen, WEATHER, TIME, finish=finish)
+    if isinstance(choice, Mapping):
+        expected_name = name_of(choice)
         names = [c.name for c in calls]
         session.expect(
             set(names) == {expected_name}, "wrong-tool", f"a call of {expected_name}", names

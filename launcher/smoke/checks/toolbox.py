@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from launcher.json_values import JsonObject, object_at, text_at
 from launcher.probe.bounded_json import loads
 from launcher.smoke.answers.answer import Choice, ToolCall
 from launcher.smoke.answers.template_marks import TAGS
@@ -15,7 +13,7 @@ from launcher.smoke.session import Session
 CARD_QUESTION = "How 's the weather in Beijing today?"
 """As the card of baidu/ERNIE-4.5-21B-A3B-Thinking asks it, the blank included."""
 
-WEATHER: dict[str, Any] = {
+WEATHER: JsonObject = {
     "type": "function",
     "function": {
         "name": "get_weather",
@@ -37,7 +35,7 @@ WEATHER: dict[str, Any] = {
 }
 """The tool of the model card's request."""
 
-TIME: dict[str, Any] = {
+TIME: JsonObject = {
     "type": "function",
     "function": {
         "name": "get_time",
@@ -53,25 +51,35 @@ TIME: dict[str, Any] = {
 }
 
 
-def named(tool: Mapping[str, Any]) -> dict[str, Any]:
+def name_of(tool: JsonObject) -> str:
+    """The name of a tool, as a request offers it."""
+    return text_at(tool, "function", "name")
+
+
+def parameters_of(tool: JsonObject) -> JsonObject:
+    """The schema of a tool's arguments."""
+    return object_at(tool, "function", "parameters")
+
+
+def named(tool: JsonObject) -> JsonObject:
     """The `tool_choice` that forces `tool`."""
-    return {"type": "function", "function": {"name": tool["function"]["name"]}}
+    return {"type": "function", "function": {"name": name_of(tool)}}
 
 
 def judge_calls(
-    session: Session, choice: Choice, *tools: Mapping[str, Any], finish: str = "tool_calls"
+    session: Session, choice: Choice, *tools: JsonObject, finish: str = "tool_calls"
 ) -> tuple[ToolCall, ...]:
     """At least one call, each of an offered tool with arguments valid against its schema.
 
     Raises:
         Stop: the answer has no call.
     """
-    names = [t["function"]["name"] for t in tools]
+    names = [name_of(t) for t in tools]
     if not choice.calls:
         _no_call(session, choice, names)
     if choice.finish_reason == "length" and not _is_complete(choice.calls[-1]):
         raise inconclusive("the token budget ended inside a call: raise `smoke.max-tokens`")
-    by_name = {t["function"]["name"]: t["function"]["parameters"] for t in tools}
+    by_name = {name_of(t): parameters_of(t) for t in tools}
     for call in choice.calls:
         is_known_tool = session.expect(
             call.name in by_name, "tool-name", f"a call of {' or '.join(names)}", call.name
@@ -98,7 +106,7 @@ def judge_calls(
     return choice.calls
 
 
-def judge_arguments(session: Session, call: ToolCall, schema: Mapping[str, Any]) -> None:
+def judge_arguments(session: Session, call: ToolCall, schema: JsonObject) -> None:
     """The arguments of one call: JSON, and valid."""
     try:
         arguments = loads(call.arguments, strict=False)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
+from launcher.json_values import JsonObject, JsonValue, at
 from launcher.probe.bounded_json import loads
 from launcher.smoke.answers.answer import Answer, ToolCall, calls_of
 from launcher.smoke.check import check
@@ -15,7 +15,7 @@ from launcher.smoke.session import Messages, Session
 
 @check(
     "tool-call",
-    "the model card's get_weather call, valid against its strict schema",
+    "the model card's get_weather call fits its schema",
     tags="quick tools",
     needs="tools",
 )
@@ -28,7 +28,7 @@ def tool_call(session: Session) -> Outcome:
 
 @check(
     "tool-call-stream",
-    "the same call in a stream, in pieces that join to JSON",
+    "the card's call in a stream: its pieces join to JSON",
     tags="quick tools",
     needs="tools-stream",
 )
@@ -157,15 +157,16 @@ def _same_calls(
         )
 
 
-def _value(arguments: str) -> Any:
+def _value(arguments: str) -> JsonValue:
     try:
-        return loads(arguments, strict=False)
+        value: JsonValue = loads(arguments, strict=False)
     except ValueError:
         return arguments
+    return value
 
 
-def _with_results(question: Messages, calls: tuple[ToolCall, ...], results: list[str]) -> list[Any]:
-    message = {
+def _with_results(question: str, calls: tuple[ToolCall, ...], results: list[str]) -> Messages:
+    message: JsonObject = {
         "role": "assistant",
         "content": "",
         "tool_calls": [
@@ -193,10 +194,9 @@ def _names_streamed(answer: Answer) -> list[str]:
     for chunk in answer.chunks:
         for delta in chunk.deltas:
             for call in calls_of(delta):
-                function = call.get("function")
-                name = function.get("name") if isinstance(function, dict) else None
+                name = at(call, "function", "name")
                 if name:
-                    names.append(name)
+                    names.append(str(name))
     return names
 
 

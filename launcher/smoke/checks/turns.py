@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from launcher.json_values import JsonObject
 from launcher.smoke.answers.answer import Answer
 from launcher.smoke.answers.template_marks import without_tags
 from launcher.smoke.check import check
@@ -20,7 +21,7 @@ BEGINNING = 10
 
 @check(
     "reasoning-turns",
-    "reasoning stays apart on later turns, with tools present and after a tool's result",
+    "reasoning stays apart on later turns and with tools",
     tags="quick reasoning",
     needs="reasoning",
 )
@@ -65,7 +66,7 @@ def _conversation() -> Messages:
         "name": "get_weather",
         "arguments": json.dumps({"location": "Beijing", "unit": "c"}),
     }
-    call = {"id": "call_1", "type": "function", "function": function}
+    call: JsonObject = {"id": "call_1", "type": "function", "function": function}
     return [
         {"role": "user", "content": CARD_QUESTION},
         {"role": "assistant", "content": "", "tool_calls": [call]},

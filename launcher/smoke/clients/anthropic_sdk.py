@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
 
 import anthropic
 
+from launcher.json_values import JsonObject
 from launcher.smoke.answers.answer import Answer, from_chunks, from_json, with_exchange
 from launcher.smoke.clients import messages_dialect
 from launcher.smoke.clients.base import CheckLog, Deadline, Endpoint
@@ -16,6 +16,7 @@ from launcher.smoke.clients.transcript import Exchange, Transcript
 from launcher.smoke.clients.wire import CONNECT_SECONDS
 
 BEYOND = frozenset({"chat_template_kwargs"})
+DROPPED = frozenset({"temperature", "top_p"})
 
 
 class AnthropicClient:
@@ -24,7 +25,7 @@ class AnthropicClient:
     name = "anthropic"
 
     def chat(
-        self, endpoint: Endpoint, body: Mapping[str, Any], deadline: Deadline, log: CheckLog
+        self, endpoint: Endpoint, body: JsonObject, deadline: Deadline, log: CheckLog
     ) -> Answer:
         """See `Client.chat`."""
         request = messages_dialect.request(body)
@@ -36,8 +37,9 @@ class AnthropicClient:
         entry = log.transcript.begin(
             log.check, self.name, "POST", url, endpoint.all_headers(), {**sent, **extra}
         )
+        api_key, token = _credential(endpoint)
         with (
-            asking(anthropic, deadline, entry, log.transcript) as (guard, begun),
+            asking(anthropic.APIError, deadline, entry) as (guard, begun),
             http_client(anthropic.DefaultHttpxClient, endpoint.base_url, guard, entry) as http,
             anthropic.Anthropic(
                 base_url=endpoint.root_url,
@@ -47,7 +49,8 @@ class AnthropicClient:
                 ),
                 http_client=http,
                 default_headers={**IDENTITY, **endpoint.headers},
-                **_credential(endpoint),
+                api_key=api_key,
+                auth_token=token,
             ) as client,
         ):
             try:
@@ -59,20 +62,19 @@ class AnthropicClient:
     def _ask(
         self,
         client: anthropic.Anthropic,
-        sent: Mapping[str, Any],
-        extra: Mapping[str, Any],
+        sent: JsonObject,
+        extra: JsonObject,
         deadline: Deadline,
         entry: Exchange,
         begun: float,
         transcript: Transcript,
     ) -> Answer:
-        arguments: dict[str, Any] = dict(sent)
         # The SDK has dropped parameters that servers still take: they travel beside it.
-        beside: dict[str, Any] = {
-            k: arguments.pop(k) for k in ("temperature", "top_p") if k in arguments
-        }
-        body: dict[str, Any] = {**beside, **extra}
-        response: Any = client.messages.create(**arguments, extra_body=body)
+        body = {**{k: v for k, v in sent.items() if k in DROPPED}, **extra}
+        arguments = {k: v for k, v in sent.items() if k not in DROPPED}
+        # Whatever JSON a check asks with: the SDK's own types would refuse what servers must.
+        create: Callable[..., object] = client.messages.create
+        response = create(**arguments, extra_body=body)
         entry.status = 200
         if not sent.get("stream"):
             raw = kept(response, transcript, entry, begun)
@@ -84,7 +86,7 @@ class AnthropicClient:
         return from_chunks(tuple(chunks), entry.seconds, done)
 
 
-def _credential(endpoint: Endpoint) -> dict[str, Any]:
-    """Anthropic's own header; for servers of OpenAI's dialect, which read Bearer tokens, theirs."""
+def _credential(endpoint: Endpoint) -> tuple[str | None, str | None]:
+    """API key and token: Anthropic's own header, or the Bearer token of OpenAI's dialect."""
     key = endpoint.key or NO_KEY
-    return {"api_key": key} if endpoint.dialect == "anthropic" else {"auth_token": key}
+    return (key, None) if endpoint.dialect == "anthropic" else (None, key)

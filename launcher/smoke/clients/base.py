@@ -9,9 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
+from launcher.json_values import JsonObject, JsonValue
 from launcher.smoke.answers.answer import Answer
 from launcher.smoke.clients.transcript import Transcript
 
@@ -62,7 +63,7 @@ class Endpoint:
     key: str | None = None
     dialect: str = "openai"
     headers: Mapping[str, str] = field(default_factory=dict)
-    fields: Mapping[str, Any] = field(default_factory=dict)
+    fields: JsonObject = field(default_factory=dict)
     secret_fields: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -89,7 +90,7 @@ class Endpoint:
         version = {"anthropic-version": "2023-06-01"} if self.dialect == "anthropic" else {}
         return {**version, **self.headers, **self.auth_headers()}
 
-    def addressed(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    def addressed(self, body: JsonObject) -> dict[str, JsonValue]:
         """`body` with the fields that this host wants in every body."""
         return {**body, **self.fields, **self.secret_fields}
 
@@ -134,7 +135,7 @@ class Client(Protocol):
     name: str
 
     def chat(
-        self, endpoint: Endpoint, body: Mapping[str, Any], deadline: Deadline, log: CheckLog
+        self, endpoint: Endpoint, body: JsonObject, deadline: Deadline, log: CheckLog
     ) -> Answer:
         """Ask and return the whole answer, joined from the stream where `body` asks for one.
 

@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 from urllib.parse import urlsplit
 
+from launcher.json_values import JsonObject, JsonValue
 from launcher.probe.bounded_json import loads
 from launcher.probe.decoding import decoded
 from launcher.smoke.clients.base import CheckLog, Deadline, TransportError, not_connected
@@ -37,7 +37,7 @@ class Response:
     reused: bool
 
     @property
-    def objects(self) -> list[Mapping[str, Any]]:
+    def objects(self) -> list[JsonObject]:
         """The JSON object of a plain answer, or those of a stream's events."""
         lines = [self.body]
         if "event-stream" in self.kind:
@@ -45,13 +45,13 @@ class Response:
                 lines = EventReader().feed(self.body + b"\n\n")
             except ValueError:  # beyond a bound: no event of it is believed
                 return []
-        objects_ = []
+        values: list[JsonValue] = []
         for line in lines:
             try:
-                objects_.append(loads(line, strict=False))
+                values.append(loads(line, strict=False))
             except ValueError:
                 continue
-        return [x for x in objects_ if isinstance(x, dict)]
+        return [one for one in values if isinstance(one, Mapping)]
 
 
 class Connection:
@@ -70,8 +70,10 @@ class Connection:
         self._guard: Guard | None = None
         self._wire._create_connection = self._connect  # type: ignore[attr-defined]
 
-    def _connect(self, *args: Any, **kwargs: Any) -> socket.socket:
-        sock = socket.create_connection(*args, **kwargs)
+    def _connect(
+        self, address: tuple[str, int], timeout: float, source: tuple[str, int] | None = None
+    ) -> socket.socket:
+        sock = socket.create_connection(address, timeout, source)
         if self._guard is not None:
             self._guard.watch(sock)
         return sock
@@ -94,7 +96,7 @@ class Connection:
         self._wire.close()
         self.sent = 0
 
-    def post(self, body: Any, headers: Mapping[str, str], deadline: Deadline) -> Response:
+    def post(self, body: JsonValue, headers: Mapping[str, str], deadline: Deadline) -> Response:
         """Send one request and read its whole answer.
 
         Raises:
@@ -107,7 +109,7 @@ class Connection:
 
     def _posted(
         self,
-        body: Any,
+        body: JsonValue,
         sent: Mapping[str, str],
         deadline: Deadline,
         entry: Exchange,

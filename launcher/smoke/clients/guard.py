@@ -13,9 +13,12 @@ import socket
 import threading
 import time
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from launcher.smoke.clients.final_response import FinalResponse
+
+if TYPE_CHECKING:
+    from urllib3.connection import HTTPConnection
 
 GRACE = 0.2
 """Seconds after the deadline: the library's own time-out, which says more, has to come first."""
@@ -68,11 +71,11 @@ class Guard:
                 _shut_down(watched)
 
 
-def watching(connection_class: type[Any], guard: Guard) -> type[Any]:
+def watching(connection_class: type[HTTPConnection], guard: Guard) -> type[HTTPConnection]:
     """A urllib3 connection class whose sockets `guard` watches; it skips interim responses."""
 
-    def new_conn(self: Any) -> socket.socket:
-        connection: socket.socket = connection_class._new_conn(self)
+    def new_conn(self: HTTPConnection) -> socket.socket:
+        connection = connection_class._new_conn(self)
         guard.watch(connection)
         return connection
 

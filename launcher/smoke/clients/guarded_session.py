@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import ConnectionPool, HTTPConnectionPool
 
 from launcher.smoke.clients.guard import Guard, watching
 
@@ -17,15 +19,26 @@ class _Adapter(HTTPAdapter):
         self._guard = guard
         super().__init__()
 
-    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
-        return self._watched(super().get_connection_with_tls_context(*args, **kwargs))
+    def get_connection_with_tls_context(
+        self,
+        request: requests.PreparedRequest,
+        verify: bool | str | None,
+        proxies: Mapping[str, str] | None = None,
+        cert: tuple[str, str] | str | None = None,
+    ) -> ConnectionPool:
+        pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
+        return self._watched(pool)
 
-    def get_connection(self, *args: Any, **kwargs: Any) -> Any:  # requests before 2.32
-        return self._watched(super().get_connection(*args, **kwargs))
+    def get_connection(  # requests before 2.32
+        self, url: str | bytes, proxies: Mapping[str, str] | None = None
+    ) -> ConnectionPool:
+        return self._watched(super().get_connection(url, proxies))
 
-    def _watched(self, pool: Any) -> Any:
-        pool.ConnectionCls = watching(pool.ConnectionCls, self._guard)
-        return pool
+    def _watched(self, pool: ConnectionPool) -> ConnectionPool:
+        if isinstance(pool, HTTPConnectionPool) and issubclass(pool.ConnectionCls, HTTPConnection):
+            pool.ConnectionCls = watching(pool.ConnectionCls, self._guard)
+            return pool
+        raise TypeError("connections of urllib3 cannot be watched: the deadline cannot be kept")
 
 
 class _Session(requests.Session):

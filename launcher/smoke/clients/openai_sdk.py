@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
 
 import openai
 
+from launcher.json_values import JsonObject
 from launcher.smoke.answers.answer import Answer, from_chunks, from_json, with_exchange
 from launcher.smoke.clients.base import (
     CheckLog,
@@ -29,7 +29,7 @@ class OpenAIClient:
     name = "openai"
 
     def chat(
-        self, endpoint: Endpoint, body: Mapping[str, Any], deadline: Deadline, log: CheckLog
+        self, endpoint: Endpoint, body: JsonObject, deadline: Deadline, log: CheckLog
     ) -> Answer:
         """See `Client.chat`."""
         if endpoint.dialect != "openai":
@@ -47,7 +47,7 @@ class OpenAIClient:
         )
         # A session of its own per request: a shared pool would hide what a new user meets.
         with (
-            asking(openai, deadline, entry, log.transcript) as (guard, begun),
+            asking(openai.APIError, deadline, entry) as (guard, begun),
             http_client(openai.DefaultHttpxClient, endpoint.base_url, guard, entry) as http,
             openai.OpenAI(
                 base_url=endpoint.base_url,
@@ -67,14 +67,16 @@ class OpenAIClient:
     def _ask(
         self,
         client: openai.OpenAI,
-        sent: Mapping[str, Any],
-        extra: Mapping[str, Any],
+        sent: JsonObject,
+        extra: JsonObject,
         deadline: Deadline,
         entry: Exchange,
         begun: float,
         transcript: Transcript,
     ) -> Answer:
-        response: Any = client.chat.completions.create(**sent, extra_body=extra or None)
+        # Whatever JSON a check asks with: the SDK's own types would refuse what servers must.
+        create: Callable[..., object] = client.chat.completions.create
+        response = create(**sent, extra_body=extra or None)
         entry.status = 200
         if not sent.get("stream"):
             raw = kept(response, transcript, entry, begun)

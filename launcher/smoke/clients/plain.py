@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
+from launcher.json_values import JsonObject
 from launcher.probe.bounded_json import loads
 from launcher.smoke.answers.answer import (
     Answer,
@@ -27,7 +26,7 @@ class PlainClient:
     name = "requests"
 
     def chat(
-        self, endpoint: Endpoint, body: Mapping[str, Any], deadline: Deadline, log: CheckLog
+        self, endpoint: Endpoint, body: JsonObject, deadline: Deadline, log: CheckLog
     ) -> Answer:
         """See `Client.chat`."""
         anthropic = endpoint.dialect == "anthropic"

@@ -8,11 +8,13 @@ within a bound and count its events before the SDK collects them.
 from __future__ import annotations
 
 import json
+import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Protocol, TypeVar, runtime_checkable
 
+from launcher.json_values import JsonObject, object_at
 from launcher.probe.bounded_json import loads
 from launcher.probe.decoding import decoded
 from launcher.smoke.answers.answer import Answer, Chunk
@@ -27,22 +29,89 @@ NO_KEY = "none"
 IDENTITY = {"Accept-Encoding": "identity"}
 
 
+T = TypeVar("T")
+
+
+class HttpRequest(Protocol):
+    """A request of the SDK's HTTP library, as far as a hook needs it."""
+
+    extensions: dict[str, object]
+    headers: Mapping[str, str]
+
+
+class ByteStream(Protocol):
+    """The body of a response, as the HTTP library hands it on."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Its pieces."""
+
+    def close(self) -> None:
+        """Let go of the connection."""
+
+
+class HttpResponse(Protocol):
+    """A response of the SDK's HTTP library, as far as a hook needs it."""
+
+    status_code: int
+    headers: MutableMapping[str, str]
+    stream: ByteStream
+
+
+@runtime_checkable
+class NetworkStream(Protocol):
+    """A connection of the SDK's HTTP library."""
+
+    def get_extra_info(self, info: str) -> object:
+        """What is known of it, by name."""
+
+
+@runtime_checkable
+class Model(Protocol):
+    """An answer or an event as the SDK makes it: a pydantic model."""
+
+    def model_dump(self, *, exclude_unset: bool, warnings: bool) -> Mapping[str, object]:
+        """Its fields."""
+
+
+class RawResponse(Protocol):
+    """The bytes of a refusal."""
+
+    @property
+    def content(self) -> bytes:
+        """The whole body."""
+
+
+class StatusError(Protocol):
+    """The error by which an SDK reports a status that is not 200."""
+
+    status_code: int
+    message: str
+
+    @property
+    def response(self) -> RawResponse:
+        """What the server sent."""
+
+
 class GarbledError(Exception):
     """An answer beyond a bound; no ValueError, which an SDK may take for its own."""
 
 
-def http_client(maker: Any, url: str, guard: Guard, entry: Exchange) -> Any:
+def http_client(maker: Callable[..., T], url: str, guard: Guard, entry: Exchange) -> T:
     """The SDK's own kind of HTTP client (`maker`), whose connections `guard` watches."""
 
-    def trace(name: str, info: Mapping[str, Any]) -> None:
+    def trace(name: str, info: Mapping[str, object]) -> None:
         if name in ("connection.connect_tcp.complete", "connect_tcp.complete"):
-            guard.watch(info["return_value"].get_extra_info("socket"))
+            stream = info["return_value"]
+            wire = stream.get_extra_info("socket") if isinstance(stream, NetworkStream) else None
+            if not isinstance(wire, socket.socket):
+                raise TypeError("the HTTP client shows no socket: its deadline cannot be kept")
+            guard.watch(wire)
 
-    def on_request(request: Any) -> None:
+    def on_request(request: HttpRequest) -> None:
         request.extensions = {**request.extensions, "trace": trace}
         entry.headers = dict(request.headers)
 
-    def on_response(response: Any) -> None:
+    def on_response(response: HttpResponse) -> None:
         entry.status = response.status_code
         entry.response_headers = dict(response.headers)
         refuse_redirect(response.status_code, response.headers.get("location"))
@@ -59,9 +128,9 @@ def http_client(maker: Any, url: str, guard: Guard, entry: Exchange) -> Any:
 
 @contextmanager
 def asking(
-    sdk: Any, deadline: Deadline, entry: Exchange, transcript: Transcript
+    api_error: type[Exception], deadline: Deadline, entry: Exchange
 ) -> Iterator[tuple[Guard, float]]:
-    """A guard, and the moment of sending; errors of the SDK `sdk` become ours.
+    """A guard, and the moment of sending; errors of the SDK become ours.
 
     Raises:
         TransportError: no whole answer came in time, or the SDK cannot read it.
@@ -74,7 +143,7 @@ def asking(
                 raise _late(begun)
         except TransportError as error:
             cause = error
-        except sdk.APIError as error:
+        except api_error as error:
             own = _within(error, (TransportError, GarbledError))
             if guard.expired:
                 cause = _late(begun)
@@ -107,32 +176,32 @@ def asking(
     raise cause
 
 
-def kept(response: Any, transcript: Transcript, entry: Exchange, begun: float) -> dict[str, Any]:
+def kept(response: object, transcript: Transcript, entry: Exchange, begun: float) -> JsonObject:
     """The JSON object of an SDK's whole answer; what the SDK read is held to our bounds, too."""
     seconds = time.monotonic() - begun
-    raw = response.model_dump(exclude_unset=True, warnings=False)
-    text = json.dumps(raw)
+    raw = _dumped(response)
     try:
-        loads(text)
+        value = loads(json.dumps(raw))
     except ValueError as error:
         raise GarbledError(str(error)) from None
     transcript.answered(entry, json.dumps(raw, ensure_ascii=False).encode(errors="replace"))
     entry.seconds = seconds
-    return dict(raw)
+    return object_at(value)
 
 
-def timed(stream: Any, deadline: Deadline, entry: Exchange, begun: float) -> Iterator[Chunk]:
+def timed(stream: object, deadline: Deadline, entry: Exchange, begun: float) -> Iterator[Chunk]:
     """The chunks of an SDK's stream with their time.
 
     Raises:
         TransportError: the deadline passed, or an event the SDK cannot read.
     """
     try:
+        if not isinstance(stream, Iterable):
+            raise TypeError(f"{type(stream).__name__} in place of a stream")
         for item in stream:
             at = time.monotonic() - begun
-            raw = item.model_dump(exclude_unset=True, warnings=False)
-            text = json.dumps(raw, ensure_ascii=False)
-            loads(text)
+            text = json.dumps(_dumped(item), ensure_ascii=False)
+            raw = object_at(loads(text))
             entry.events.append((at, text))
             yield Chunk(at, raw)
             if time.monotonic() > deadline.end:
@@ -141,16 +210,23 @@ def timed(stream: Any, deadline: Deadline, entry: Exchange, begun: float) -> Ite
         raise TransportError("garbled", f"the client cannot read the stream: {error}") from error
 
 
-def refused(error: Any, transcript: Transcript, entry: Exchange, begun: float) -> Answer:
+def _dumped(item: object) -> Mapping[str, object]:
+    """The fields of an SDK's model; an answer that is not JSON is a text."""
+    if not isinstance(item, Model):
+        raise TypeError(f"{type(item).__name__} in place of an answer")
+    return item.model_dump(exclude_unset=True, warnings=False)
+
+
+def refused(error: StatusError, transcript: Transcript, entry: Exchange, begun: float) -> Answer:
     """The answer that an SDK's status error stands for."""
     seconds = time.monotonic() - begun
     entry.status, entry.seconds = error.status_code, seconds
     transcript.answered(entry, error.response.content)
-    raw = error.body if isinstance(error.body, dict) else {"error": error.body or error.message}
-    return Answer(error.status_code, seconds, error=str(error.message)[:4000], raw=raw)
+    message = str(error.message)[:4000]
+    return Answer(error.status_code, seconds, error=message, raw={"error": message})
 
 
-def broken(error: Any, entry: Exchange, begun: float) -> TransportError:
+def broken(error: BaseException, entry: Exchange, begun: float) -> TransportError:
     """The transport error that an SDK's other errors stand for."""
     seconds = time.monotonic() - begun
     cause = error.__cause__
@@ -178,19 +254,13 @@ def _within(error: BaseException, kinds: tuple[type[BaseException], ...]) -> Bas
     return None
 
 
-def _bounded(stream: Any, encoding: str, events: bool) -> Any:
-    """The stream of a response of httpx, decoded and within our bounds."""
-    return _stream_class(type(stream))(stream, encoding, events)
+class _BoundedStream:
+    """The body of a response, decoded and within our bounds."""
 
+    def __init__(self, inner: ByteStream, encoding: str, events: bool) -> None:
+        self.inner, self.encoding, self.events = inner, encoding, events
 
-def _stream_class(kind: type[Any]) -> Any:
-    """A stream class of the library that `kind` is from: httpx looks at the base class."""
-    base = next(c for c in kind.__mro__ if c.__name__ == "SyncByteStream")
-
-    def start(self: Any, stream: Any, encoding: str, events: bool) -> None:
-        self.inner, self.encoding, self.events = stream, encoding, events
-
-    def read(self: Any) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[bytes]:
         reader = EventReader() if self.events else None
         try:
             for piece in decoded(iter(self.inner), self.encoding, BODY_LIMIT):
@@ -200,7 +270,13 @@ def _stream_class(kind: type[Any]) -> Any:
         except ValueError as error:
             raise GarbledError(str(error)) from None
 
-    def close(self: Any) -> None:
+    def close(self) -> None:
         self.inner.close()
 
-    return type("BoundedStream", (base,), {"__init__": start, "__iter__": read, "close": close})
+
+def _bounded(stream: ByteStream, encoding: str, events: bool) -> ByteStream:
+    """A stream of the library that `stream` is from: it looks at the base class."""
+    base = next(c for c in type(stream).__mro__ if c.__name__ == "SyncByteStream")
+    kind = type("BoundedStream", (_BoundedStream, base), {})
+    bounded: ByteStream = kind(stream, encoding, events)
+    return bounded

@@ -6,9 +6,9 @@ import json
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import quote
 
+from launcher.json_values import JsonValue, is_list
 from launcher.probe.bounded_json import loads
 from launcher.redact import is_secret_name
 
@@ -38,7 +38,7 @@ class Exchange:
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
-    request: Any = None
+    request: JsonValue | bytes = None
     status: int | None = None
     response_headers: Mapping[str, str] = field(default_factory=dict)
     response: str | None = None
@@ -64,7 +64,7 @@ class Redactor:
             value = value.replace(spelling, HIDDEN)
         return value
 
-    def json(self, value: Any) -> Any:
+    def json(self, value: JsonValue) -> JsonValue:
         """A JSON value with known secrets and fields named like secrets replaced."""
         if isinstance(value, str):
             return self.text(value)
@@ -73,7 +73,7 @@ class Redactor:
                 self.text(str(k)): HIDDEN if _is_secret(str(k), v) else self.json(v)
                 for k, v in value.items()
             }
-        if isinstance(value, (list, tuple)):
+        if is_list(value):
             return [self.json(v) for v in value]
         return value
 
@@ -87,7 +87,7 @@ class Redactor:
         }
 
 
-def _is_secret(name: str, value: Any) -> bool:
+def _is_secret(name: str, value: JsonValue) -> bool:
     return isinstance(value, str) and is_secret_name(name) and value != "" and value != WRONG_KEY
 
 
@@ -111,7 +111,7 @@ class Transcript:
         method: str,
         url: str,
         headers: Mapping[str, str],
-        request: Any,
+        request: JsonValue | bytes,
     ) -> Exchange:
         """Open the entry of a request that is about to be sent."""
         with self._lock:
@@ -138,7 +138,7 @@ class Transcript:
         with self._lock:
             return any(e.seconds is None and e.error is None for e in self._exchanges)
 
-    def of(self, check: str, client: str, since: int = 0) -> list[dict[str, Any]]:
+    def of(self, check: str, client: str, since: int = 0) -> list[dict[str, JsonValue]]:
         """The entries of one check as plain JSON, redacted and cut to size."""
         with self._lock:
             chosen = [
@@ -148,7 +148,7 @@ class Transcript:
             ]
         return [self.to_json(entry) for entry in chosen]
 
-    def to_json(self, entry: Exchange) -> dict[str, Any]:
+    def to_json(self, entry: Exchange) -> dict[str, JsonValue]:
         """One entry as plain JSON, redacted and cut to size."""
         redact = self.redactor
         return {
@@ -170,7 +170,7 @@ class Transcript:
             "error": None if entry.error is None else redact.text(entry.error),
         }
 
-    def _body(self, body: Any) -> Any:
+    def _body(self, body: JsonValue | bytes) -> JsonValue:
         if isinstance(body, bytes):
             body = body.decode("utf-8", "replace")
         if isinstance(body, str):

@@ -13,9 +13,10 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from launcher.json_values import JsonValue
 from launcher.probe.bounded_json import loads
 from launcher.probe.decoding import decoded
 from launcher.smoke.clients.base import (
@@ -55,12 +56,13 @@ class Reply:
         """The body as text, undecodable bytes replaced."""
         return self.body.decode("utf-8", "replace")
 
-    def json(self) -> Any:
+    def json(self) -> JsonValue:
         """The body as JSON, or None where it is none."""
         try:
-            return loads(self.body, strict=False)
+            value: JsonValue = loads(self.body, strict=False)
         except ValueError:
             return None
+        return value
 
 
 @dataclass
@@ -82,7 +84,7 @@ def ask(
     url: str,
     *,
     headers: Mapping[str, str],
-    body: Any,
+    body: JsonValue | bytes,
     deadline: Deadline,
     log: CheckLog,
     client: str = "http",
@@ -105,7 +107,7 @@ def listen(
     url: str,
     *,
     headers: Mapping[str, str],
-    body: Any,
+    body: JsonValue | bytes,
     deadline: Deadline,
     log: CheckLog,
     client: str = "http",
@@ -161,7 +163,7 @@ def _exchange(
     method: str,
     url: str,
     headers: Mapping[str, str],
-    body: Any,
+    body: JsonValue | bytes,
     deadline: Deadline,
     log: CheckLog,
     client: str,

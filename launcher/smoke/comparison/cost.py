@@ -11,16 +11,18 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from launcher.errors import UsageError
+from launcher.json_values import JsonObject, JsonValue, at, is_list, list_at
 from launcher.smoke.answers.answer import Answer
 from launcher.smoke.clients.base import TransportError
 from launcher.smoke.comparison.toolset import session_of
+from launcher.smoke.section.limits import rate
 from launcher.smoke.target import Target
 
 DATA = Path(__file__).parents[1] / "data" / "prices.yaml"
@@ -28,7 +30,21 @@ FORMULA = "cost per million = gpu-hour x GPUs / (tokens per second x 3600) x 1,0
 MOST = 16
 
 
-def prices(path: Path | None = None) -> list[Mapping[str, Any]]:
+@dataclass(frozen=True)
+class Price:
+    """A list price in US dollars per million tokens, for the models that `model` is found in."""
+
+    model: re.Pattern[str]
+    provider: str | None
+    input: float
+    output: float
+
+    def to_json(self) -> JsonObject:
+        """The entry of a report."""
+        return {"provider": self.provider, "input": self.input, "output": self.output}
+
+
+def prices(path: Path | None = None) -> list[Price]:
     """The price list.
 
     Raises:
@@ -36,20 +52,27 @@ def prices(path: Path | None = None) -> list[Mapping[str, Any]]:
     """
     where = path or DATA
     try:
-        table = yaml.safe_load(where.read_text(encoding="utf-8"))["prices"]
-        for entry in table:
-            re.compile(entry["model"])
-            _ = float(entry["input"]), float(entry["output"])
-    except (OSError, KeyError, TypeError, ValueError, re.error, yaml.YAMLError) as error:
+        document: JsonValue = yaml.safe_load(where.read_text(encoding="utf-8"))
+        if not is_list(at(document, "prices")):
+            raise ValueError("`prices` must be a list")
+        return [_price(entry) for entry in list_at(document, "prices")]
+    except (OSError, ValueError, re.error, yaml.YAMLError) as error:
         raise UsageError.of(
             "bad-prices", f"no price list: {type(error).__name__}: {error}", str(where)
         ) from error
-    return list(table)
 
 
-def list_price(model: str, entries: list[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+def _price(entry: JsonValue) -> Price:
+    model, provider = at(entry, "model"), at(entry, "provider")
+    if not isinstance(model, str):
+        raise ValueError(f"an entry needs a model: {entry!r}")
+    costs = [rate(at(entry, name)) for name in ("input", "output")]
+    return Price(re.compile(model), None if provider is None else str(provider), *costs)
+
+
+def list_price(model: str, entries: Sequence[Price]) -> Price | None:
     """The first entry for this model."""
-    return next((e for e in entries if re.search(e["model"], model)), None)
+    return next((one for one in entries if one.model.search(model)), None)
 
 
 def throughput(target: Target) -> dict[str, float] | None:
@@ -86,14 +109,14 @@ def throughput(target: Target) -> dict[str, float] | None:
     }
 
 
-def cost(gpu_hour: float, gpus: int, measured: Mapping[str, float]) -> dict[str, Any]:
+def cost(gpu_hour: float, gpus: int, measured: Mapping[str, float]) -> dict[str, JsonValue]:
     """The cost per million tokens with the numbers it was made of."""
-    rate = measured["tokens_per_second"]
-    value = gpu_hour * gpus / (rate * 3600) * 1_000_000
+    speed = measured["tokens_per_second"]
+    value = gpu_hour * gpus / (speed * 3600) * 1_000_000
     return {
         "per_million": round(value, 4),
         "gpu_hour": gpu_hour,
         "gpus": gpus,
         "formula": FORMULA,
-        "worked": f"{gpu_hour:g} x {gpus} / ({rate:g} x 3600) x 1,000,000 = {value:.4g}",
+        "worked": f"{gpu_hour:g} x {gpus} / ({speed:g} x 3600) x 1,000,000 = {value:.4g}",
     }

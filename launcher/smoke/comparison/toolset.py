@@ -11,15 +11,16 @@ from __future__ import annotations
 import json
 import queue
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from launcher.errors import UsageError
+from launcher.json_values import JsonValue, at, list_at
 from launcher.probe.bounded_json import loads
 from launcher.smoke.answers.answer import Answer
 from launcher.smoke.check import Check
-from launcher.smoke.checks.toolbox import TIME, WEATHER
+from launcher.smoke.checks.toolbox import TIME, WEATHER, name_of, parameters_of
 from launcher.smoke.clients.base import TransportError
 from launcher.smoke.clients.plain import PlainClient
 from launcher.smoke.clients.transcript import Transcript
@@ -34,35 +35,104 @@ SILENT = 4
 """So many prompts wait in vain, before any is answered, until the rest is not asked."""
 UNANSWERED = "the server does not answer: {count} prompts before this one waited in vain"
 TOOLS = (WEATHER, TIME)
-SCHEMAS = {t["function"]["name"]: t["function"]["parameters"] for t in TOOLS}
+SCHEMAS = {name_of(tool): parameters_of(tool) for tool in TOOLS}
 
 
-def prompts(path: Path | None = None) -> list[Mapping[str, Any]]:
-    """The prompt set: `prompt`, and `call`, the tool it should trigger or None.
+@dataclass(frozen=True)
+class Prompt:
+    """A question, and the tool that it should trigger (None: none)."""
+
+    text: str
+    call: str | None = None
+
+
+@dataclass(frozen=True)
+class PromptResult:
+    """What one prompt got: its calls, or why there was no answer (`error`).
+
+    `silent` where nothing came at all. `valid` of the `calls` fit the schema of their tool.
+    """
+
+    error: str | None = None
+    silent: bool = False
+    as_expected: bool = False
+    calls: int = 0
+    valid: int = 0
+
+    @property
+    def triggered(self) -> bool | None:
+        """Whether the answer calls; None without an answer."""
+        return self.calls > 0 if self.error is None else None
+
+
+@dataclass(frozen=True)
+class ToolCounts:
+    """The counts of a set of prompts; a rate is None where nothing was counted."""
+
+    prompts: int
+    answered: int
+    errors: tuple[str, ...]
+    triggered: tuple[bool | None, ...]
+    trigger_rate: float | None
+    trigger_accuracy: float | None
+    calls: int
+    schema_accuracy: float | None
+
+    @property
+    def rates(self) -> dict[str, float | None]:
+        """What a baseline keeps."""
+        return {
+            "trigger_rate": self.trigger_rate,
+            "trigger_accuracy": self.trigger_accuracy,
+            "schema_accuracy": self.schema_accuracy,
+        }
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """The entry of a report."""
+        return {
+            "prompts": self.prompts,
+            "answered": self.answered,
+            "errors": list(self.errors),
+            "triggered": list(self.triggered),
+            "trigger_rate": self.trigger_rate,
+            "trigger_accuracy": self.trigger_accuracy,
+            "calls": self.calls,
+            "schema_accuracy": self.schema_accuracy,
+        }
+
+
+def prompts(path: Path | None = None) -> list[Prompt]:
+    """The prompt set of a file, or ours.
 
     Raises:
         UsageError: the file cannot be read or is not a prompt set.
     """
+    where = str(path or DATA)
     try:
-        questions = json.loads((path or DATA).read_text(encoding="utf-8"))["prompts"]
-        is_valid = isinstance(questions, list) and all(
-            isinstance(p["prompt"], str) for p in questions
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        document: JsonValue = json.loads((path or DATA).read_text(encoding="utf-8"))
+        questions = [_prompt(entry) for entry in list_at(document, "prompts")]
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError.of(
-            "bad-prompts", f"no prompt set: {type(error).__name__}: {error}", str(path or DATA)
+            "bad-prompts", f"no prompt set: {type(error).__name__}: {error}", where
         ) from error
-    if not is_valid or not questions:
-        raise UsageError.of("bad-prompts", "no prompts in it", str(path or DATA))
-    return list(questions)
+    if not questions:
+        raise UsageError.of("bad-prompts", "no prompts in it", where)
+    return questions
 
 
-def measure(target: Target, questions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _prompt(entry: JsonValue) -> Prompt:
+    text, call = at(entry, "prompt"), at(entry, "call")
+    if not isinstance(text, str) or not isinstance(call, (str, type(None))):
+        raise ValueError(f"a prompt is a text, its call a tool's name or null: {entry!r}")
+    return Prompt(text, call or None)
+
+
+def measure(target: Target, questions: Sequence[Prompt]) -> ToolCounts:
     """Ask every prompt once at temperature 0 and count."""
     waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
     for position in range(len(questions)):
         waiting.put(position)
-    rows: dict[int, dict[str, Any]] = {}
+    rows: dict[int, PromptResult] = {}
     session = session_of(target, "tool-set")
 
     def work() -> None:
@@ -71,12 +141,9 @@ def measure(target: Target, questions: Sequence[Mapping[str, Any]]) -> dict[str,
                 position = waiting.get_nowait()
             except queue.Empty:
                 return
-            silent = sum(bool(r.get("silent")) for r in list(rows.values()))
+            silent = sum(row.silent for row in list(rows.values()))
             if silent >= SILENT and silent == len(rows):
-                rows[position] = {
-                    "error": UNANSWERED.format(count=silent),
-                    "silent": True,
-                }
+                rows[position] = PromptResult(UNANSWERED.format(count=silent), silent=True)
                 continue
             rows[position] = _row(session, questions[position])
 
@@ -88,23 +155,28 @@ def measure(target: Target, questions: Sequence[Mapping[str, Any]]) -> dict[str,
         thread.start()
     for thread in threads:
         thread.join(target.request_timeout * len(questions))
-    return counted([rows.get(i, {"error": "no answer"}) for i in range(len(questions))])
+    return counted([rows.get(i, PromptResult("no answer")) for i in range(len(questions))])
 
 
-def counted(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The rates of a set of rows; None where nothing was counted."""
-    answered = [r for r in rows if "error" not in r]
-    calls = sum(r["calls"] for r in answered)
-    return {
-        "prompts": len(rows),
-        "answered": len(answered),
-        "errors": [r["error"] for r in rows if "error" in r][:3],
-        "triggered": [r.get("triggered") for r in rows],
-        "trigger_rate": _rate(sum(r["triggered"] for r in answered), len(answered)),
-        "trigger_accuracy": _rate(sum(r["as_expected"] for r in answered), len(answered)),
-        "calls": calls,
-        "schema_accuracy": _rate(sum(r["valid"] for r in answered), calls),
-    }
+def unreachable(count: int) -> ToolCounts:
+    """The counts of so many prompts to a target that is not there: none was asked."""
+    return counted([PromptResult("not reachable")] * count)
+
+
+def counted(rows: Sequence[PromptResult]) -> ToolCounts:
+    """The rates of a set of rows."""
+    answered = [row for row in rows if row.error is None]
+    calls = sum(row.calls for row in answered)
+    return ToolCounts(
+        prompts=len(rows),
+        answered=len(answered),
+        errors=tuple(row.error for row in rows if row.error is not None)[:3],
+        triggered=tuple(row.triggered for row in rows),
+        trigger_rate=_rate(sum(row.calls > 0 for row in answered), len(answered)),
+        trigger_accuracy=_rate(sum(row.as_expected for row in answered), len(answered)),
+        calls=calls,
+        schema_accuracy=_rate(sum(row.valid for row in answered), calls),
+    )
 
 
 def agreement(one: Sequence[bool | None], second: Sequence[bool | None]) -> float | None:
@@ -119,22 +191,20 @@ def session_of(target: Target, name: str) -> Session:
     return Session(target, asking, PlainClient(), Transcript(target.secrets))
 
 
-def _row(session: Session, item: Mapping[str, Any]) -> dict[str, Any]:
+def _row(session: Session, prompt: Prompt) -> PromptResult:
     try:
-        answer = session.chat(item["prompt"], tools=list(TOOLS), tool_choice="auto")
+        answer = session.chat(prompt.text, tools=TOOLS, tool_choice="auto")
     except TransportError as error:
         silent = error.kind in ("timeout", "stalled", "refused")
-        return {"error": session.safe(error.message), "silent": silent}
+        return PromptResult(session.safe(error.message), silent=silent)
     if answer.status != 200:
-        return {"error": session.safe(f"HTTP {answer.status}: {answer.error}")}
+        return PromptResult(session.safe(f"HTTP {answer.status}: {answer.error}"))
     names = {c.name for c in answer.choice.calls}
-    expected_call = item.get("call")
-    return {
-        "triggered": bool(names),
-        "as_expected": names == ({expected_call} if expected_call else set()),
-        "calls": len(answer.choice.calls),
-        "valid": _valid(answer),
-    }
+    return PromptResult(
+        as_expected=names == ({prompt.call} if prompt.call else set()),
+        calls=len(answer.choice.calls),
+        valid=_valid(answer),
+    )
 
 
 def _valid(answer: Answer) -> int:

@@ -10,8 +10,8 @@ import json
 import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from launcher.json_values import JsonObject, JsonValue, at, is_list, list_at
 from launcher.smoke.answers.answer import Answer
 from launcher.smoke.answers.template_marks import without_tags
 from launcher.smoke.judgement.shape import faults, is_empty
@@ -30,7 +30,7 @@ class Entry:
 
     check: str
     client: str
-    body: Mapping[str, Any]
+    body: JsonObject
     answer: Answer
 
     @property
@@ -47,16 +47,16 @@ class Entry:
     def request(self) -> str:
         """All that was asked except how it is sent, as a key."""
         plain = {k: v for k, v in self.body.items() if k not in ("stream", "stream_options")}
-        plain["messages"] = [_flat(m) for m in self.body.get("messages") or ()]
+        plain["messages"] = [_flat(m) for m in list_at(self.body, "messages")]
         return json.dumps(plain, sort_keys=True, default=str)
 
 
-def _flat(message: Any) -> Any:
+def _flat(message: JsonValue) -> JsonValue:
     """A message in parts as the same message in one text."""
-    content = message.get("content") if isinstance(message, Mapping) else None
-    if not isinstance(content, list):
+    if not isinstance(message, Mapping) or not is_list(message.get("content")):
         return message
-    texts = [str(p.get("text") or "") for p in content if isinstance(p, Mapping)]
+    parts = list_at(message, "content")
+    texts = [str(p.get("text") or "") for p in parts if isinstance(p, Mapping)]
     return {**message, "content": "".join(texts)}
 
 
@@ -94,7 +94,7 @@ def _counted(occurrences: list[tuple[Finding, str]], total: int) -> Finding:
     first = occurrences[0][0]
     checks = ", ".join(sorted({check for _, check in occurrences})[:3])
     often = f" (in {len(occurrences)} of {total} answers; asked by {checks})"
-    return Finding(first.code, first.expected, first.got + often)
+    return Finding(first.code, first.expected, first.actual + often)
 
 
 def _together(answered: list[Entry]) -> Iterator[tuple[Finding, str]]:
@@ -147,7 +147,7 @@ def _now_and_then(answered: list[Entry]) -> Iterator[tuple[Finding, str]]:
         for entry in done:
             if not entry.answer.done:
                 yield Finding("stream-done", "the end mark in every stream", "none"), entry.check
-    with_usage = [e for e in streams if (e.body.get("stream_options") or {}).get("include_usage")]
+    with_usage = [e for e in streams if at(e.body, "stream_options", "include_usage")]
     for group in (with_usage, [e for e in answered if not e.answer.chunks]):
         if any(e.answer.usage for e in group):
             for entry in group:
@@ -168,7 +168,7 @@ def _call_ids(answer: Answer) -> set[str]:
     return {c.id for choice in answer.choices for c in choice.calls if c.id}
 
 
-def _text(answer: Answer) -> tuple[Any, ...]:
+def _text(answer: Answer) -> tuple[str, str, tuple[tuple[str, str], ...], str | None]:
     """An answer's text as all servers give it: tags and blanks around it differ in streams."""
     choice = answer.choice
     return (

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping
 
+from launcher.json_values import JsonObject, JsonValue, at, integer_at, object_at, text_at
 from launcher.smoke.answers.answer import REASONING_FIELDS, Answer, Choice, calls_of, choices_of
 from launcher.smoke.outcome import Finding
 from launcher.smoke.target import Target
@@ -25,22 +25,25 @@ ECHO_LENGTH = 24
 THOUGHT_LENGTH = 40
 """Characters of a thought that an answer does not begin with by chance."""
 
+Key = str | int | None
+"""A value of a server's by which calls are told apart."""
 
-def faults(answer: Answer, body: Mapping[str, Any], target: Target) -> list[Finding]:
+
+def faults(answer: Answer, body: JsonObject, target: Target) -> list[Finding]:
     """Every way in which a 200 `answer` to the chat request `body` breaks the schema."""
     if answer.status != 200 or answer.error is not None:
         return []
-    faults_ = [*_choices(answer), *_usage(answer, body, target), *_model(answer, body, target)]
+    defects = [*_choices(answer), *_usage(answer, body, target), *_model(answer, body, target)]
     for choice in answer.choices:
-        faults_ += _choice(choice, answer, body)
+        defects += _choice(choice, answer, body)
     if answer.chunks:
-        faults_ += _chunks(answer)
+        defects += _chunks(answer)
     elif answer.raw:
-        faults_ += _plain(answer)
+        defects += _plain(answer)
     if target.endpoint.dialect == "openai":
         for raw in [c.raw for c in answer.chunks] or [answer.raw]:
-            faults_ += _head(raw, "chat.completion.chunk" if answer.chunks else "chat.completion")
-    return list({f.code: f for f in reversed(faults_)}.values())[::-1]
+            defects += _head(raw, "chat.completion.chunk" if answer.chunks else "chat.completion")
+    return list({f.code: f for f in reversed(defects)}.values())[::-1]
 
 
 def same_model(requested: str, named: str, target: Target) -> bool:
@@ -77,7 +80,7 @@ def _choices(answer: Answer) -> Iterator[Finding]:
         yield Finding("no-id", "an id", repr(answer.id))
 
 
-def _model(answer: Answer, body: Mapping[str, Any], target: Target) -> Iterator[Finding]:
+def _model(answer: Answer, body: JsonObject, target: Target) -> Iterator[Finding]:
     requested = str(body.get("model"))
     named = [c.raw.get("model") for c in answer.chunks if c.choices] or [answer.model]
     for name in dict.fromkeys(map(str, named)):
@@ -87,7 +90,7 @@ def _model(answer: Answer, body: Mapping[str, Any], target: Target) -> Iterator[
             yield Finding("model-name", f"an answer of the model {requested}", f"one of {name}")
 
 
-def _choice(choice: Choice, answer: Answer, body: Mapping[str, Any]) -> Iterator[Finding]:
+def _choice(choice: Choice, answer: Answer, body: JsonObject) -> Iterator[Finding]:
     if choice.role != "assistant":
         yield Finding("role", "role assistant", repr(choice.role))
     reason = choice.finish_reason
@@ -114,11 +117,8 @@ def _choice(choice: Choice, answer: Answer, body: Mapping[str, Any]) -> Iterator
         yield Finding("prompt-echoed", "an answer", f"the question itself: {question!r}")
 
 
-def _question(body: Mapping[str, Any]) -> str:
-    messages = body.get("messages")
-    last = messages[-1] if isinstance(messages, list) and messages else {}
-    content = last.get("content") if isinstance(last, Mapping) else None
-    return content.strip() if isinstance(content, str) else ""
+def _question(body: JsonObject) -> str:
+    return text_at(body, "messages", -1, "content").strip()
 
 
 def _plain(answer: Answer) -> Iterator[Finding]:
@@ -134,7 +134,7 @@ def _plain(answer: Answer) -> Iterator[Finding]:
             yield from _function(call.get("function"))
 
 
-def _texts(message: Mapping[str, Any]) -> Iterator[Finding]:
+def _texts(message: JsonObject) -> Iterator[Finding]:
     for name in ("content", *REASONING_FIELDS):
         value = message.get(name)
         if value is not None and not isinstance(value, str):
@@ -144,7 +144,7 @@ def _texts(message: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding("tool-shape", "a list of calls", repr(calls)[:200])
 
 
-def _function(function: Any) -> Iterator[Finding]:
+def _function(function: JsonValue) -> Iterator[Finding]:
     if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
         yield Finding("tool-shape", "a function with a name", repr(function)[:200])
     elif not isinstance(function.get("arguments"), str):
@@ -152,18 +152,17 @@ def _function(function: Any) -> Iterator[Finding]:
         yield Finding("tool-json", "arguments that are a text of JSON", got)
 
 
-def _head(raw: Mapping[str, Any], kind: str) -> Iterator[Finding]:
+def _head(raw: JsonObject, kind: str) -> Iterator[Finding]:
     """What stands beside the choices; a chunk without choices may be a gateway's own."""
     if not choices_of(raw):
         return
     if raw.get("object") != kind:
         yield Finding("object", f"object {kind}", repr(raw.get("object")))
-    created = raw.get("created")
+    created = integer_at(raw, "created")
     now = int(time.time())
     # Whole numbers are compared: one of any size is not an error.
-    seconds = isinstance(created, int) and not isinstance(created, bool)
-    if not seconds or abs(int(created or 0) - now) > CLOCK_SECONDS:
-        text = repr(created)[:80]
+    if created is None or abs(created - now) > CLOCK_SECONDS:
+        text = repr(raw.get("created"))[:80]
         yield Finding("created", f"created in whole seconds, about {now}", text)
 
 
@@ -180,8 +179,7 @@ def _chunks(answer: Answer) -> Iterator[Finding]:
             if not isinstance(index, int):
                 yield Finding("choice-index", "an index on each choice", repr(index))
                 continue
-            delta = item.get("delta")
-            delta = delta if isinstance(delta, Mapping) else {}
+            delta = object_at(item, "delta")
             yield from _texts(delta)
             if index in finished and (_carries(delta) or item.get("finish_reason")):
                 yield Finding("text-after-end", "nothing of a choice after its end", repr(delta))
@@ -192,41 +190,39 @@ def _chunks(answer: Answer) -> Iterator[Finding]:
     yield from _streamed_calls(answer)
 
 
-def _carries(delta: Mapping[str, Any]) -> bool:
+def _carries(delta: JsonObject) -> bool:
     return bool(any(delta.get(n) for n in ("content", *REASONING_FIELDS)) or calls_of(delta))
 
 
 def _streamed_calls(answer: Answer) -> Iterator[Finding]:
-    heads: dict[tuple[Any, Any], list[tuple[Any, Any]]] = {}
+    heads: dict[tuple[Key, Key], list[tuple[JsonValue, JsonValue]]] = {}
     for chunk in answer.chunks:
         for item in chunk.choices:
-            delta = item.get("delta")
-            for call in calls_of(delta) if isinstance(delta, Mapping) else []:
-                function = call.get("function")
-                name = function.get("name") if isinstance(function, Mapping) else None
+            for call in calls_of(object_at(item, "delta")):
                 key = (_key(item.get("index")), _key(call.get("index")))
-                heads.setdefault(key, []).append((call.get("id"), name))
+                heads.setdefault(key, []).append((call.get("id"), at(call, "function", "name")))
                 if call.get("id") and call.get("type") != "function":
                     yield Finding("tool-type", "a call of type function", repr(call.get("type")))
-    by_choice: dict[Any, list[Any]] = {}
+    by_choice: dict[Key, list[Key]] = {}
     for choice, position in heads:
         by_choice.setdefault(choice, []).append(position)
     for positions in by_choice.values():
         if positions != list(range(len(positions))):
             yield Finding("tool-index", "calls 0, 1 ... in this order", repr(positions))
     for parts in heads.values():
-        ids, names = ([x for x in part if x] for part in zip(*parts, strict=True))
+        ids = [identity for identity, _ in parts if identity]
+        names = [name for _, name in parts if name]
         if len(set(map(_key, ids))) > 1 or len(names) != 1 or not (parts[0][0] and parts[0][1]):
             summary = f"ids {ids[:3]}, names {names[:3]}"
             yield Finding("tool-head", "id and name in a call's first piece, once", summary)
 
 
-def _key(value: Any) -> Any:
+def _key(value: JsonValue) -> Key:
     """A server's value as a key of a dictionary: an odd type is told by its text."""
     return value if value is None or isinstance(value, (int, str)) else repr(value)
 
 
-def _usage(answer: Answer, body: Mapping[str, Any], target: Target) -> Iterator[Finding]:
+def _usage(answer: Answer, body: JsonObject, target: Target) -> Iterator[Finding]:
     usage = answer.usage
     if usage is None:
         return
@@ -252,8 +248,3 @@ def _usage(answer: Answer, body: Mapping[str, Any], target: Target) -> Iterator[
     if cut and within and completion < limit:
         reported = f"{limit} completion tokens where finish_reason is length"
         yield Finding("usage-at-length", reported, str(completion))
-
-
-def text_pieces(chunks: Sequence[Any]) -> int:
-    """The deltas of a stream that carry text or a call."""
-    return sum(_carries(d) for c in chunks for d in c.deltas)

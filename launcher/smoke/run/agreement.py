@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
+from launcher.json_values import JsonObject
 from launcher.smoke.answers.answer import Answer
 from launcher.smoke.answers.template_marks import without_tags
 from launcher.smoke.check import Check
@@ -13,6 +13,7 @@ from launcher.smoke.checks.toolbox import CARD_QUESTION, WEATHER
 from launcher.smoke.clients.base import Client, TransportError
 from launcher.smoke.clients.transcript import Redactor, Transcript
 from launcher.smoke.outcome import Outcome, passed
+from launcher.smoke.run.results import Difference
 from launcher.smoke.session import Session, shorten
 from launcher.smoke.target import Target
 
@@ -20,7 +21,7 @@ DIALECT_OF = {"openai": "openai", "anthropic": "anthropic"}
 """Clients that speak one dialect only; plain requests speak the target's."""
 
 
-def disagreements(target: Target, clients: Sequence[Client]) -> list[dict[str, Any]]:
+def disagreements(target: Target, clients: Sequence[Client]) -> list[Difference]:
     """Fields that clients of the same dialect read differently from the same question.
 
     Temperature 0. A difference counts only where each client sees the same a second time; a
@@ -33,46 +34,46 @@ def disagreements(target: Target, clients: Sequence[Client]) -> list[dict[str, A
     ]
     if len(is_equal) < 2:
         return []
-    rows: list[dict[str, Any]] = []
-    questions: list[tuple[str, dict[str, Any]]] = [("What is the capital of France?", {})]
+    differences: list[Difference] = []
+    questions: list[tuple[str, JsonObject]] = [("What is the capital of France?", {})]
     if target.promised("tools") is not False:
         questions.append((CARD_QUESTION, {"tools": [WEATHER], "tool_choice": "auto"}))
     for question, more in questions:
         for stream in (False, True):
-            rows += _of_question(target, is_equal, question, {**more, "stream": stream})
-    return rows
+            differences += _of_question(target, is_equal, question, more, stream)
+    return differences
 
 
 def _of_question(
-    target: Target, clients: Sequence[Client], question: str, more: dict[str, Any]
-) -> list[dict[str, Any]]:
-    views = [_view(target, c, question, more) for c in clients]
+    target: Target, clients: Sequence[Client], question: str, more: JsonObject, stream: bool
+) -> list[Difference]:
+    views = [_view(target, c, question, more, stream) for c in clients]
     if all(v == views[0] for v in views):
         return []
-    if [_view(target, c, question, more) for c in clients] != views:
+    if [_view(target, c, question, more, stream) for c in clients] != views:
         return []  # a client reads something else the second time: it is the server that varies
-    how = "streamed" if more["stream"] else "plain"
-    rows = []
+    how = "streamed" if stream else "plain"
+    differences = []
     for name in dict.fromkeys(name for view in views for name in view):
         values = {c.name: v.get(name) for c, v in zip(clients, views, strict=True)}
         if len({repr(v) for v in values.values()}) > 1:
             safe = Redactor(target.secrets).text
-            values_shown = {c: safe(shorten(v, 80)) for c, v in values.items()}
-            what = f"{name} of {question!r} ({how})"
-            rows.append({"check": what, "verdicts": values_shown, "known": False})
+            readings = {c: safe(shorten(v, 80)) for c, v in values.items()}
+            differences.append(Difference(f"{name} of {question!r} ({how})", readings, False))
             if name == "outcome":
                 break  # what else differs follows from it
-    return rows
+    return differences
 
 
-def _view(target: Target, client: Client, question: str, more: dict[str, Any]) -> dict[str, Any]:
+def _view(
+    target: Target, client: Client, question: str, more: JsonObject, stream: bool
+) -> Mapping[str, object]:
     """What one client sees, field by field; of an answer that failed only how."""
     asking = Check("clients-agree", "clients-agree", _nothing)
     session = Session(target, asking, client, Transcript(target.secrets))
-    params = dict(more)
-    ask = session.stream if params.pop("stream") else session.chat
+    ask = session.stream if stream else session.chat
     try:
-        answer = ask(question, **params)
+        answer = ask(question, **more)
     except TransportError as error:
         return {"outcome": error.kind}
     if answer.status != 200:
@@ -80,7 +81,7 @@ def _view(target: Target, client: Client, question: str, more: dict[str, Any]) -
     return {"outcome": "answered", **_comparable(answer)}
 
 
-def _comparable(answer: Answer) -> dict[str, Any]:
+def _comparable(answer: Answer) -> dict[str, object]:
     choice = answer.choice
     return {
         # Tags that leak are a finding of their own, and where they leak in a stream hangs on how

@@ -1,6 +1,6 @@
 """Known deviations of an engine's release: what it does wrong, by which finding it is recognised.
 
-The table lies with the engine, `launcher/engines/<engine>/data/deviations.json`. A deviation does
+The table is `deviations.json` in the engine's data folder (`Engine.data`). A deviation does
 not turn a failure into a pass: the verdict stays, and the report says whose it is.
 """
 
@@ -10,14 +10,13 @@ import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
+from launcher import engines
+from launcher.json_values import JsonValue, list_at, text_at, texts_at
 from launcher.smoke.outcome import Outcome
-
-ENGINES = Path(__file__).parents[2] / "engines"
 
 
 @dataclass(frozen=True)
@@ -48,21 +47,22 @@ class Deviation:
 
 @functools.cache
 def known_deviations(engine: str) -> tuple[Deviation, ...]:
-    """The deviations of an engine; none for an engine without a table."""
-    path = ENGINES / engine / "data" / "deviations.json"
-    if not path.is_file():
+    """The deviations of an engine; none for an engine that has no table or is not installed."""
+    folder = engines.get(engine).data if engine in engines.names() else None
+    path = folder / "deviations.json" if folder is not None else None
+    if path is None or not path.is_file():
         return ()
-    data = json.loads(path.read_text(encoding="utf-8"))
+    data: JsonValue = json.loads(path.read_text(encoding="utf-8"))
     return tuple(
         Deviation(
-            e["id"],
-            e["releases"],
-            tuple(e["checks"]),
-            tuple(e["codes"]),
-            e["title"],
-            e["source"],
+            text_at(e, "id"),
+            text_at(e, "releases"),
+            texts_at(e, "checks"),
+            texts_at(e, "codes"),
+            text_at(e, "title"),
+            text_at(e, "source"),
         )
-        for e in data["deviations"]
+        for e in list_at(data, "deviations")
     )
 
 

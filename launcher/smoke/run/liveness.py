@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
+from launcher.json_values import JsonObject
 from launcher.smoke.clients.base import CheckLog, Deadline, TransportError
 from launcher.smoke.clients.plain import PlainClient
 from launcher.smoke.clients.transcript import Transcript
@@ -139,7 +140,7 @@ class Liveness:
         limit = self._limit
 
         def ask() -> None:
-            body = {
+            body: JsonObject = {
                 "model": self._target.model,
                 "messages": [{"role": "user", "content": "Hello!"}],
                 "max_tokens": 1,

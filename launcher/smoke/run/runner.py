@@ -12,8 +12,9 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
+from launcher.json_values import JsonValue
 from launcher.smoke.check import Check
 from launcher.smoke.clients.base import Client, TransportError, UnsupportedError
 from launcher.smoke.clients.transcript import Transcript
@@ -59,17 +60,17 @@ class CheckRun:
     client: str
     outcomes: list[Outcome] = field(default_factory=list)
     seconds: float = 0.0
-    evidence: list[dict[str, Any]] = field(default_factory=list)
+    evidence: list[dict[str, JsonValue]] = field(default_factory=list)
 
     @property
     def outcome(self) -> Outcome:
-        """The outcome that counts: the worst of all draws."""
+        """The outcome that counts: the worst of all runs."""
         order = {"fail": 0, "inconclusive": 1, "could not check": 2, "pass": 3}
         return min(self.outcomes, key=lambda o: order[o.verdict])
 
     @property
     def passes(self) -> int:
-        """How many draws passed."""
+        """How many runs passed."""
         return sum(o.verdict == "pass" for o in self.outcomes)
 
 
@@ -180,7 +181,7 @@ def never_connected(runs: Sequence[CheckRun]) -> str | None:
         and findings
         and all(f.code == "unreachable" for f in findings)
     ):
-        return findings[0].got
+        return findings[0].actual
     return None
 
 

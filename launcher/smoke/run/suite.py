@@ -4,33 +4,33 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from launcher import __version__
 from launcher.errors import ExitCode, Problem, UsageError
+from launcher.json_values import JsonObject, integer_at, list_at, number_at
 from launcher.nearest import did_you_mean
 from launcher.result import Result
 from launcher.smoke.check import Check, all_checks
 from launcher.smoke.clients import DIALECTS, client
 from launcher.smoke.clients.base import Client
 from launcher.smoke.clients.transcript import Redactor
-from launcher.smoke.outcome import VERDICTS, Outcome
+from launcher.smoke.outcome import Finding, Outcome
 from launcher.smoke.run.agreement import disagreements
-from launcher.smoke.run.deviations import explained
+from launcher.smoke.run.deviations import Deviation, explained
 from launcher.smoke.run.liveness import BUDGET_SECONDS
+from launcher.smoke.run.results import (
+    CheckResult,
+    Difference,
+    Stopped,
+    SuiteResult,
+    exit_code,
+)
 from launcher.smoke.run.runner import CheckRun, Progress, never_connected, run
 from launcher.smoke.section.custom import custom_checks
 from launcher.smoke.section.limits import seconds
 from launcher.smoke.tags import TAGS
 from launcher.smoke.target import Target
-
-VERDICT_OF = {
-    ExitCode.DONE: "pass",
-    ExitCode.NEGATIVE: "fail",
-    ExitCode.PRECONDITION: "could not check",
-    ExitCode.DEADLINE: "could not check",
-}
 
 
 def select(
@@ -58,7 +58,7 @@ def select(
     return [c for c in checks if c.name in names or c.tags & set(tags)]
 
 
-def catalogue(names: Sequence[str] = (), tags: Sequence[str] = ()) -> Result:
+def catalogue(names: Sequence[str] = (), tags: Sequence[str] = ()) -> Result[JsonObject]:
     """What can be checked, without a target: every check, or those of these names and tags.
 
     Raises:
@@ -66,13 +66,13 @@ def catalogue(names: Sequence[str] = (), tags: Sequence[str] = ()) -> Result:
     """
     checks = all_checks()
     chosen = select(checks, names, tags if names or tags else ("full",))
-    rows = [
+    rows: list[JsonObject] = [
         {
             "name": c.name,
             "purpose": c.purpose,
             "kind": c.kind,
             "tags": sorted(c.tags),
-            "needs": list(c.needs),
+            "requires": list(c.needs),
         }
         for c in chosen
     ]
@@ -98,7 +98,35 @@ def smoke(
     repeat: int | None = None,
     budget: float | None = None,
     progress: Progress | None = None,
-) -> Result:
+) -> Result[JsonObject]:
+    """`run_suite` as the result of a command: the exit code, and what made it.
+
+    Raises:
+        UsageError, PreconditionError: see `run_suite`.
+    """
+    done = run_suite(
+        target,
+        names=names,
+        tags=tags,
+        clients=clients,
+        repeat=repeat,
+        budget=budget,
+        progress=progress,
+    )
+    name = target.name if target.kind == "instance" else None
+    return Result("smoke", done.to_json(), name, done.exit_code, _reasons(done))
+
+
+def run_suite(
+    target: Target,
+    *,
+    names: Sequence[str] = (),
+    tags: Sequence[str] = (),
+    clients: Sequence[str] = (),
+    repeat: int | None = None,
+    budget: float | None = None,
+    progress: Progress | None = None,
+) -> SuiteResult:
     """Run the suite and judge it; what is not said here, the profile's section says.
 
     `budget` bounds the whole run, in seconds.
@@ -111,7 +139,8 @@ def smoke(
     if not names and not tags:
         names, tags = _asked_by_profile(target, custom)
     chosen = select([*all_checks(), *custom], names, tags)
-    repeat = repeat if repeat is not None else int(target.smoke.get("repeat") or 1)
+    if repeat is None:
+        repeat = integer_at(target.smoke, "repeat") or 1
     used = clients_for(target, clients)
     begun = time.monotonic()
     started = datetime.datetime.now(datetime.timezone.utc)
@@ -119,171 +148,120 @@ def smoke(
     if budget is None:
         budget = seconds(target.smoke.get("budget") or BUDGET_SECONDS)
     ended = run(target, chosen, through, repeat=repeat, progress=progress, budget=budget)
-    runs = ended.checks
-    nowhere = never_connected(runs)
+    nowhere = never_connected(ended.checks)
     if nowhere:
         # Nothing was asked, so nothing is judged: not even the checks that found it out.
-        for one in runs:
+        for one in ended.checks:
             one.outcomes = [Outcome("could not check", nowhere)]
-    rows = [_row(target, one, repeat) for one in runs]
-    disagreements = [] if ended.stopped else _disagreements(target, through, rows)
-    differences = [*_differences(rows), *disagreements]
-    data: dict[str, Any] = {
-        "target": describe(target),
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": round(time.monotonic() - begun, 3),
-        "version": __version__,
-        "clients": used,
-        "repeat": repeat,
-        "checks": rows,
-        "counts": _counts(rows),
-        "unreachable": Redactor(target.secrets).text(nowhere) if nowhere else None,
-        "differences": differences,
-        "stopped": {"code": ended.stopped, "message": ended.reason} if ended.stopped else None,
-    }
-    code = exit_code(rows, data["differences"])
+    checks = tuple(_judged(target, one, repeat) for one in ended.checks)
+    differences = (*_differences(checks), *_disagreements(target, through, checks, ended.stopped))
+    code = exit_code(checks, differences)
     if ended.stopped == "budget" and code is not ExitCode.NEGATIVE:
         # What was not asked may be wrong: a run that was cut short is not a pass.
         code = ExitCode.DEADLINE
-    data["verdict"] = VERDICT_OF[code]
-    name = target.name if target.kind == "instance" else None
-    return Result("smoke", data, name, code, _reasons(code, rows, differences))
+    return SuiteResult(
+        target=target,
+        started=started.isoformat(timespec="seconds"),
+        seconds=round(time.monotonic() - begun, 3),
+        version=__version__,
+        clients=tuple(used),
+        repeat=repeat,
+        checks=checks,
+        differences=differences,
+        unreachable=Redactor(target.secrets).text(nowhere) if nowhere else None,
+        stopped=Stopped(ended.stopped, ended.reason) if ended.stopped else None,
+        exit_code=code,
+    )
 
 
-def _reasons(
-    code: ExitCode, rows: Sequence[Mapping[str, Any]], differences: Sequence[Mapping[str, Any]]
-) -> tuple[Problem, ...]:
+def _reasons(done: SuiteResult) -> tuple[Problem, ...]:
     """What made the exit code, by the names of the checks."""
-    if code is ExitCode.DONE:
+    if done.exit_code is ExitCode.DONE:
         return ()
-    if code is ExitCode.DEADLINE:
-        left = [c for c in rows if c["verdict"] == "could not check"]
-        reason = left[-1]["message"] if left else ""
+    if done.exit_code is ExitCode.DEADLINE:
+        left = [c for c in done.checks if c.verdict == "could not check"]
+        reason = left[-1].message if left else ""
         return (Problem("budget-used-up", f"{len(left)} checks were not carried out: {reason}"),)
-    if code is ExitCode.PRECONDITION:
-        reason = next((c["message"] for c in rows if c["message"]), "no check applies")
+    if done.exit_code is ExitCode.PRECONDITION:
+        reason = next((c.message for c in done.checks if c.message), "no check applies")
         return (Problem("nothing-checked", f"nothing could be checked: {reason}"),)
     reasons = []
-    failed, vague = _named(rows, "fail"), _named(rows, "inconclusive")
+    failed, vague = _named(done.checks, "fail"), _named(done.checks, "inconclusive")
     if failed:
         reasons.append(Problem("checks-failed", f"fail: {failed}"))
     if vague:
         reasons.append(Problem("checks-inconclusive", f"inconclusive: {vague}"))
-    differing = [d["check"] for d in differences if not d["known"]]
+    differing = [d.check for d in done.differences if not d.is_known]
     if differing:
         reasons.append(Problem("clients-differ", f"clients differ: {', '.join(differing)}"))
     return tuple(reasons)
 
 
-def _named(rows: Sequence[Mapping[str, Any]], verdict: str) -> str:
-    names = (c["name"] for c in rows if c["verdict"] == verdict and not c["deviations"])
+def _named(checks: Sequence[CheckResult], verdict: str) -> str:
+    names = (c.name for c in checks if c.verdict == verdict and not c.deviations)
     return ", ".join(dict.fromkeys(names))
 
 
 def _asked_by_profile(target: Target, custom: Sequence[Check]) -> tuple[list[str], list[str]]:
     """What runs by default: the section's checks and tags, else the quick ones and its own."""
-    names = [str(n) for n in target.smoke.get("checks") or ()]
-    tags = [str(t) for t in target.smoke.get("tags") or ()]
+    names = [str(n) for n in list_at(target.smoke, "checks")]
+    tags = [str(t) for t in list_at(target.smoke, "tags")]
     if not names and not tags:
         tags = ["quick", "dialect"] if target.endpoint.dialect == "anthropic" else ["quick"]
     return [*names, *(c.name for c in custom)], tags
 
 
 def _disagreements(
-    target: Target, through: Sequence[Client], rows: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    answered = any(one["verdict"] == "pass" and one["client"] != "http" for one in rows)
-    return disagreements(target, through) if len(through) > 1 and answered else []
+    target: Target,
+    through: Sequence[Client],
+    checks: Sequence[CheckResult],
+    stopped: str | None,
+) -> list[Difference]:
+    answered = any(one.verdict == "pass" and one.client != "http" for one in checks)
+    if stopped or len(through) < 2 or not answered:
+        return []
+    return disagreements(target, through)
 
 
-def describe(target: Target) -> dict[str, Any]:
-    """The target as a report shows it; no secrets."""
-    return {
-        "name": target.name,
-        "kind": target.kind,
-        "url": target.endpoint.base_url,
-        "model": target.model,
-        "dialect": target.endpoint.dialect,
-        "engine": target.engine,
-        "release": target.release,
-        "max_model_len": target.max_model_len,
-        "max_num_seqs": target.max_num_seqs,
-        "promises": None if target.promises is None else sorted(target.promises | target.extra),
-        "notes": list(target.notes),
-    }
-
-
-def exit_code(
-    rows: Sequence[Mapping[str, Any]], differences: Sequence[Mapping[str, Any]]
-) -> ExitCode:
-    """1 for a failure, a doubt or an unknown difference; 3 where nothing could be checked."""
-    for one in rows:
-        if one["verdict"] in ("fail", "inconclusive") and not one["deviations"]:
-            return ExitCode.NEGATIVE
-    if any(not d["known"] for d in differences):
-        return ExitCode.NEGATIVE
-    if all(one["verdict"] == "could not check" for one in rows):
-        return ExitCode.PRECONDITION
-    return ExitCode.DONE
-
-
-def _row(target: Target, one: CheckRun, repeat: int) -> dict[str, Any]:
+def _judged(target: Target, one: CheckRun, repeat: int) -> CheckResult:
     outcome = one.outcome
     # A server can say the key that it was sent: in an error, in a header, in an answer.
     safe = Redactor(target.secrets).text
-    least = float(target.smoke.get("thresholds", {}).get("pass-rate", 1.0))
+    least = number_at(target.smoke, "thresholds", "pass-rate")
     verdict = outcome.verdict
     message = outcome.message
-    rate = {"passes": one.passes, "draws": len(one.outcomes)}
     if repeat > 1 and verdict != "could not check" and one.passes < len(one.outcomes):
-        message = f"{one.passes} of {len(one.outcomes)} draws passed; {message}"
-        if one.passes / len(one.outcomes) >= least:
+        message = f"{one.passes} of {len(one.outcomes)} runs passed; {message}"
+        if one.passes / len(one.outcomes) >= (1.0 if least is None else least):
             verdict = "pass"
-    deviations = (
-        explained(target.engine, target.release, one.check.name, one.outcomes)
-        if verdict == "fail"
-        else ()
+    deviations: tuple[Deviation, ...] = ()
+    if verdict == "fail":
+        deviations = explained(target.engine, target.release, one.check.name, one.outcomes)
+    return CheckResult(
+        check=one.check,
+        client=one.client,
+        verdict=verdict,
+        message=safe(message),
+        seconds=one.seconds,
+        passes=one.passes,
+        runs=len(one.outcomes),
+        findings=tuple(Finding(f.code, safe(f.expected), safe(f.actual)) for f in outcome.findings),
+        measures=outcome.measures,
+        deviations=deviations,
+        evidence=one.evidence,
     )
-    return {
-        "name": one.check.name,
-        "purpose": one.check.purpose,
-        "kind": one.check.kind,
-        "tags": sorted(one.check.tags),
-        "needs": list(one.check.needs),
-        "client": one.client,
-        "verdict": verdict,
-        "message": safe(message),
-        "seconds": round(one.seconds, 3),
-        "rate": rate,
-        "findings": [
-            {"code": f.code, "expected": safe(f.expected), "got": safe(f.got)}
-            for f in outcome.findings
-        ],
-        "measures": {k: round(v, 4) for k, v in outcome.measures.items()},
-        "deviations": [
-            {"id": d.id, "title": d.title, "releases": d.releases, "source": d.source}
-            for d in deviations
-        ],
-        "evidence": one.evidence,
-    }
 
 
-def _counts(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    counts: dict[str, int] = {v: sum(one["verdict"] == v for one in rows) for v in VERDICTS}
-    counts["known deviation"] = sum(bool(one["deviations"]) for one in rows)
-    return counts
-
-
-def _differences(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _differences(checks: Sequence[CheckResult]) -> list[Difference]:
     """Checks that end differently for different clients: one user sees what another does not."""
-    by_name: dict[str, dict[str, Mapping[str, Any]]] = {}
-    for one in rows:
-        if one["verdict"] != "could not check":
-            by_name.setdefault(one["name"], {})[one["client"]] = one
+    by_name: dict[str, dict[str, CheckResult]] = {}
+    for one in checks:
+        if one.verdict != "could not check":
+            by_name.setdefault(one.name, {})[one.client] = one
     differences = []
     for name, by_client in by_name.items():
-        verdicts = {c: str(o["verdict"]) for c, o in by_client.items()}
+        verdicts = {client: one.verdict for client, one in by_client.items()}
         if len(set(verdicts.values())) > 1:
-            is_known = all(o["verdict"] == "pass" or o["deviations"] for o in by_client.values())
-            differences.append({"check": name, "verdicts": verdicts, "known": is_known})
+            is_known = all(one.verdict == "pass" or one.deviations for one in by_client.values())
+            differences.append(Difference(name, verdicts, is_known))
     return differences

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
+from launcher.json_values import (
+    JsonObject,
+    JsonValue,
+    integer_at,
+    list_at,
+    object_at,
+    text_at,
+    texts_at,
+)
 from launcher.probe.bounded_json import loads
 from launcher.smoke.answers.answer import Answer
 from launcher.smoke.check import Check
@@ -18,17 +25,17 @@ from launcher.smoke.target import Target
 
 def custom_checks(target: Target) -> list[Check]:
     """The checks that the profile adds under `smoke.custom`."""
-    return [check_of(item) for item in target.smoke.get("custom") or []]
+    return [check_of(object_at(item)) for item in list_at(target.smoke, "custom")]
 
 
-def check_of(item: Mapping[str, Any]) -> Check:
+def check_of(item: JsonObject) -> Check:
     """The check that `smoke.custom` describes; the section has been validated."""
-    expectations = item["expect"]
+    expectations = object_at(item, "expect")
 
     def ask(session: Session) -> Outcome:
-        request = dict(item["request"])
-        messages = request.pop("messages")
-        stream = bool(item.get("stream", False))
+        request = dict(object_at(item, "request"))
+        messages = list_at(request.pop("messages", None))
+        stream = bool(request.pop("stream", False)) or bool(item.get("stream"))
         answer = (session.stream if stream else session.chat)(messages, **request)
         _judge(session, answer, expectations)
         measures = {"seconds": answer.seconds}
@@ -41,17 +48,18 @@ def check_of(item: Mapping[str, Any]) -> Check:
         return session.outcome(f"answered {answer.choice.text[:60]!r}", **measures)
 
     return Check(
-        name=item["name"],
-        purpose=item.get("purpose", "as the profile asks"),
+        name=text_at(item, "name"),
+        purpose=text_at(item, "purpose", default="as the profile asks"),
         function=ask,
-        tags=frozenset(item.get("tags") or ()) | {"full", "custom"},
-        needs=tuple(item.get("needs") or ()),
+        tags=frozenset(map(str, list_at(item, "tags"))) | {"full", "custom"},
+        needs=texts_at(item, "needs"),
         kind="skill",
     )
 
 
-def _judge(session: Session, answer: Answer, expect: Mapping[str, Any]) -> None:
-    status = int(expect.get("status", 200))
+def _judge(session: Session, answer: Answer, expect: JsonObject) -> None:
+    expected_status = integer_at(expect, "status")
+    status = 200 if expected_status is None else expected_status
     session.require(
         answer.status == status, "status", f"HTTP {status}", f"HTTP {answer.status} {answer.error}"
     )
@@ -73,7 +81,8 @@ def _judge(session: Session, answer: Answer, expect: Mapping[str, Any]) -> None:
         )
     if "json-schema" in expect:
         try:
-            wrong = violations(loads(choice.text, strict=False), expect["json-schema"])
+            value: JsonValue = loads(choice.text, strict=False)
+            wrong = violations(value, object_at(expect, "json-schema"))
         except ValueError as error:
             wrong = [str(error)]
         session.expect(not wrong, "json-schema", "an answer valid against the schema", wrong)

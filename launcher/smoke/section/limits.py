@@ -8,7 +8,7 @@ smoke:
   max-tokens: 2048                # budget of an ordinary question
   expect: {chat: {prompt: "What is 1 + 1?", matches: "2"}}
   thresholds:
-    pass-rate: 0.8                # of the draws of --repeat
+    pass-rate: 0.8                # of the runs of --repeat
     stream-timing: {first-token: 2s, tokens-per-second: 10}
   custom:
     - name: knows-our-product
@@ -18,11 +18,13 @@ smoke:
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from launcher.profile import types
+from launcher.json_values import JsonObject, JsonValue, object_at
+from launcher.profile import scalars
 from launcher.smoke.outcome import Finding, Outcome, inconclusive
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ DEFAULTS: Mapping[str, Mapping[str, str]] = {
 longer fails every probe, and a stream that stands still for so long has been given up by users."""
 
 
-def seconds(value: Any) -> float:
+def seconds(value: JsonValue) -> float:
     """A duration in seconds: a number, or a text such as `500ms`, `30s`, `2m`.
 
     Raises:
@@ -53,19 +55,31 @@ def seconds(value: Any) -> float:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     try:
-        return float(types.seconds(str(value).strip()))
-    except types.ScalarError as error:
+        return float(scalars.seconds(str(value).strip()))
+    except scalars.ScalarError as error:
         raise ValueError(str(error)) from None
+
+
+def rate(value: JsonValue) -> float:
+    """A number, or a text of one.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if isinstance(value, (int, float, str)):
+        with contextlib.suppress(ValueError):
+            return float(value)
+    raise ValueError(f"{value!r} is not a number")
 
 
 def expected(session: Session, outcome: Outcome) -> Outcome:
     """The outcome after the profile's expectations and thresholds for this check."""
     smoke = session.target.smoke
     name = session.check.name
-    expected_values = {
+    expected_values: dict[str, JsonValue] = {
         **(DEFAULTS.get(name) or {}),
-        **((smoke.get("expect") or {}).get(name) or {}),
-        **((smoke.get("thresholds") or {}).get(name) or {}),
+        **object_at(smoke, "expect", name),
+        **object_at(smoke, "thresholds", name),
     }
     if not expected_values or outcome.verdict != "pass":
         return outcome
@@ -83,7 +97,7 @@ def expected(session: Session, outcome: Outcome) -> Outcome:
     return session.outcome(outcome.message) if session.findings else outcome
 
 
-def judge_limits(session: Session, limits: Mapping[str, Any]) -> None:
+def judge_limits(session: Session, limits: JsonObject) -> None:
     """Note every limit that the session's measures break.
 
     Raises:
@@ -107,13 +121,13 @@ def judge_limits(session: Session, limits: Mapping[str, Any]) -> None:
         raise inconclusive(f"{summary}, but this side waited for a processor for {waited:.2f} s")
 
 
-def over_limits(limits: Mapping[str, Any], measures: Mapping[str, float]) -> list[Finding]:
+def over_limits(limits: JsonObject, measures: Mapping[str, float]) -> list[Finding]:
     """Every limit that the measures break; a limit that was not measured is broken too."""
     findings = []
     for key, (measure, above) in LIMITS.items():
         if key not in limits:
             continue
-        limit = seconds(limits[key]) if above else float(limits[key])
+        limit = seconds(limits[key]) if above else rate(limits[key])
         unit = "s" if above else "tokens/s"
         bound = f"{key} of {'at most' if above else 'at least'} {limit:g} {unit}"
         got = measures.get(measure)

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from launcher.engines.base import CAPABILITIES
 from launcher.engines.common import in_file_order
 from launcher.errors import DeployError, Problem, ProfileError
+from launcher.json_values import JsonObject, JsonValue, is_list, list_at, number_at
 from launcher.nearest import did_you_mean
 from launcher.profile.model import Profile
 from launcher.smoke.judgement.schema import unknown_words
-from launcher.smoke.section.limits import LIMITS, seconds
+from launcher.smoke.section.limits import LIMITS, rate, seconds
 from launcher.smoke.tags import TAGS
 
 if TYPE_CHECKING:
@@ -86,14 +87,14 @@ def problems_of(profile: Profile) -> list[Problem]:
 
 
 def problems(
-    section: Mapping[str, Any], checks: Sequence[Check], where: Callable[[str], str | None]
+    section: JsonObject, checks: Sequence[Check], where: Callable[[str], str | None]
 ) -> list[Problem]:
     """What is wrong in a section; `where` tells the place of a key's path."""
-    problems_: list[Problem] = []
+    all_problems: list[Problem] = []
 
     def wrong(path: str, message: str) -> None:
         location = where(path)
-        problems_.append(
+        all_problems.append(
             Problem(
                 "bad-smoke-section",
                 f"{path}: {message}",
@@ -109,23 +110,25 @@ def problems(
     names = {c.name for c in checks} | {str(c["name"]) for c in own if "name" in c}
     tags = {*TAGS, *(t for c in checks for t in c.tags)}
     if own:
-        tags |= {"custom", *(str(t) for c in own for t in _list(c.get("tags")))}
+        tags |= {"custom", *(str(t) for c in own for t in list_at(c, "tags"))}
     _check_names(section.get("checks"), "smoke.checks", "check", names, wrong)
     _check_names(section.get("tags"), "smoke.tags", "tag", tags, wrong)
     for key in ("expect", "thresholds"):
         _by_check(section.get(key), f"smoke.{key}", names, wrong)
     lengths = section.get("needle-tokens")
     if lengths is not None and not (
-        isinstance(lengths, list) and all(type(n) is int and n > 0 for n in lengths)
+        is_list(lengths) and all(type(n) is int and n > 0 for n in lengths)
     ):
         wrong("smoke.needle-tokens", f"a list of numbers of tokens is needed, not {lengths!r}")
-    return in_file_order(problems_)
+    return in_file_order(all_problems)
 
 
-def _check_names(value: Any, path: str, what: str, allowed: Iterable[str], wrong: Wrong) -> None:
+def _check_names(
+    value: JsonValue, path: str, what: str, allowed: Iterable[str], wrong: Wrong
+) -> None:
     if value is None:
         return
-    if not isinstance(value, list):
+    if not is_list(value):
         wrong(path, f"a list is needed, not {value!r}")
         return
     for position, word in enumerate(value):
@@ -133,7 +136,7 @@ def _check_names(value: Any, path: str, what: str, allowed: Iterable[str], wrong
             wrong(f"{path}.{position}", f"unknown {what} {word!r}{did_you_mean(word, allowed)}")
 
 
-def _by_check(value: Any, path: str, names: Iterable[str], wrong: Wrong) -> None:
+def _by_check(value: JsonValue, path: str, names: Iterable[str], wrong: Wrong) -> None:
     """Expectations or thresholds, which stand under the name of the check that they are of."""
     if value is None:
         return
@@ -143,8 +146,8 @@ def _by_check(value: Any, path: str, names: Iterable[str], wrong: Wrong) -> None
     for name, item in value.items():
         here = f"{path}.{name}"
         if path.endswith(".thresholds") and name == "pass-rate":
-            number = isinstance(item, (int, float)) and not isinstance(item, bool)
-            if not number or not 0 < item <= 1:
+            share = number_at(item)
+            if share is None or not 0 < share <= 1:
                 wrong(here, "a number above 0, at most 1, is needed")
             continue
         if name not in names:
@@ -152,13 +155,13 @@ def _by_check(value: Any, path: str, names: Iterable[str], wrong: Wrong) -> None
         _expectations(item, here, _judged_for(name), wrong)
 
 
-def _custom(value: Any, taken: Iterable[str], wrong: Wrong) -> list[Mapping[str, Any]]:
+def _custom(value: JsonValue, taken: Iterable[str], wrong: Wrong) -> list[JsonObject]:
     """Judge the checks of the profile's own, and return those that are mappings."""
-    if value is not None and not isinstance(value, list):
+    if value is not None and not is_list(value):
         wrong("smoke.custom", "a list of checks is needed")
     own = []
     names = set(taken)
-    for position, item in enumerate(_list(value)):
+    for position, item in enumerate(list_at(value)):
         here = f"smoke.custom.{position}"
         if not isinstance(item, Mapping):
             wrong(here, "a check is a mapping with name, request and expect")
@@ -173,17 +176,17 @@ def _custom(value: Any, taken: Iterable[str], wrong: Wrong) -> list[Mapping[str,
     return own
 
 
-def _one_custom(item: Mapping[str, Any], here: str, wrong: Wrong) -> None:
+def _one_custom(item: JsonObject, here: str, wrong: Wrong) -> None:
     for key in sorted(set(item) - CUSTOM_KEYS):
         wrong(f"{here}.{key}", f"unknown key{did_you_mean(key, CUSTOM_KEYS)}")
     if not isinstance(item.get("name"), str) or not item["name"]:
         wrong(f"{here}.name", "a check needs a name")
     request = item.get("request")
-    if not isinstance(request, Mapping) or not isinstance(request.get("messages"), list):
+    if not isinstance(request, Mapping) or not is_list(request.get("messages")):
         wrong(f"{here}.request", "a check needs request.messages, a list")
     if not isinstance(item.get("stream", False), bool):
         wrong(f"{here}.stream", f"true or false is needed, not {item['stream']!r}")
-    if not isinstance(item.get("tags", []), list):
+    if not is_list(item.get("tags", [])):
         wrong(f"{here}.tags", f"a list is needed, not {item['tags']!r}")
     _check_names(item.get("needs"), f"{here}.needs", "capability", CAPABILITIES, wrong)
     if not item.get("expect"):
@@ -197,7 +200,7 @@ def _judged_for(name: str) -> frozenset[str]:
     return frozenset(["matches", *LIMITS, *(["prompt"] if name == "chat" else [])])
 
 
-def _expectations(item: Any, here: str, allowed: frozenset[str], wrong: Wrong) -> None:
+def _expectations(item: JsonValue, here: str, allowed: frozenset[str], wrong: Wrong) -> None:
     if not isinstance(item, Mapping):
         wrong(here, "expectations are a mapping")
         return
@@ -218,14 +221,9 @@ def _expectations(item: Any, here: str, allowed: frozenset[str], wrong: Wrong) -
     for key, (_, above) in LIMITS.items():
         try:
             if key in item:
-                _ = seconds(item[key]) if above else float(item[key])
-        except (TypeError, ValueError) as error:
-            message = str(error) if above else f"{item[key]!r} is not a number"
-            wrong(f"{here}.{key}", message)
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+                _ = seconds(item[key]) if above else rate(item[key])
+        except ValueError as error:
+            wrong(f"{here}.{key}", str(error))
 
 
 def with_section(wrong: DeployError | None, profile: Profile) -> DeployError | None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from launcher import engines
 from launcher.engines.base import Release
 from launcher.errors import DeployError, PreconditionError, Problem, ProfileError
+from launcher.json_values import JsonObject, JsonValue, integer_at, list_at, object_at
 from launcher.plan.model import LaunchPlan
-from launcher.profile.model import Parsers, Profile
+from launcher.profile.build import build
+from launcher.profile.model import Profile
 from launcher.smoke.clients.base import Endpoint
 from launcher.smoke.section.limits import seconds
 from launcher.smoke.section.rules import validate
@@ -33,7 +32,7 @@ def of_instance(name: str) -> Target:
     from launcher.smoke.targets.running_instance import serving
 
     folder = serving(name)
-    kept = profile_of(folder.profile(), str(folder.folder / "profile.json"))
+    kept = build(folder.profile(), str(folder.folder / "profile.json"))
     return of_plan(folder.plan(), kept)
 
 
@@ -47,7 +46,7 @@ def of_profile(path: str, overlays: tuple[str, ...] = (), sets: tuple[str, ...] 
     from launcher import profile
 
     loaded = profile.load(path, overlays=overlays, sets=sets)
-    if loaded.engine == "hosted":
+    if not engines.get(loaded.engine).local:
         return of_hosted(loaded)
     from launcher.smoke.targets.running_instance import serving
 
@@ -100,22 +99,22 @@ def of_hosted(profile: Profile) -> Target:
         PreconditionError: a secret cannot be had.
         ProfileError: the `smoke:` section is wrong.
     """
-    settings: dict[str, Any] = {**profile.resolved, **profile.hosted}
-    engine = engines.get("hosted")
+    settings: dict[str, JsonValue] = {**profile.resolved, **profile.hosted}
+    engine = engines.get(profile.engine)
     problems = engine.validate(profile, None)
     wrong = url_problem(str(settings["base-url"])) if settings.get("base-url") else None
     if wrong:
         problems = [*problems, Problem("bad-url", wrong, profile.where("base-url"))]
     if problems:
         raise ProfileError(problems)
-    fields, secret_fields = _split_secrets(settings.get("body") or {})
-    headers, secret_headers = _split_secrets(settings.get("headers") or {})
+    fields, secret_fields = _split_secrets(object_at(settings, "body"))
+    headers, secret_headers = _split_secrets(object_at(settings, "headers"))
     endpoint = Endpoint(
         str(settings["base-url"]).rstrip("/"),
         profile.model,
         _secret(profile.api_key.text()) if profile.api_key else None,
         str(settings.get("dialect") or "openai"),
-        {**headers, **secret_headers},
+        {**{name: str(value) for name, value in headers.items()}, **secret_headers},
         fields,
         secret_fields,
     )
@@ -126,7 +125,7 @@ def of_hosted(profile: Profile) -> Target:
         kind="hosted",
         endpoint=endpoint,
         model=profile.model,
-        engine="hosted",
+        engine=engine.name,
         promises=promises if settings.get("promises") is not None else None,
         max_model_len=profile.max_model_len,
         max_num_seqs=profile.max_num_seqs,
@@ -142,57 +141,27 @@ def shaped(target: Target, profile: Profile, names: tuple[str | None, ...]) -> T
     Raises:
         ProfileError: the section is wrong.
     """
-    section = dict(profile.smoke)
+    section = profile.smoke
     validate(profile)
     skills = next((s for s in map(skills_of, names) if s), frozenset())
     try:
-        timeout = section.get("request-timeout") or section.get("timeout") or DEFAULT_TIMEOUT
-        limits: dict[str, Any] = {
-            "request_timeout": seconds(timeout),
-            **budget(target.max_model_len, section.get("max-tokens")),
-        }
+        limit = section.get("request-timeout") or section.get("timeout") or DEFAULT_TIMEOUT
+        request_timeout = seconds(limit)
+        check_timeout = target.check_timeout
         if "timeout" in section:
-            limits["check_timeout"] = seconds(section["timeout"])
+            check_timeout = seconds(section["timeout"])
     except ValueError as error:
         raise ProfileError.of("bad-smoke-section", str(error), profile.where("smoke")) from error
-    denied = frozenset(section.get("not-promised") or ())
-    extra = skills | frozenset(section.get("promises") or ())
-    return replace(target, smoke=section, extra=extra - denied, denied=denied, **limits)
-
-
-def profile_of(resolved: Mapping[str, Any], path: str) -> Profile:
-    """The profile stored with an instance at `path`; what only matters at the start is left out."""
-    from launcher.profile.model import SecretRef
-
-    names = {f.name for f in dataclasses.fields(Profile)}
-    simple = {
-        "description",
-        "engine_version",
-        "revision",
-        "cache_dir",
-        "served_model_name",
-        "host",
-        "max_model_len",
-        "max_num_seqs",
-        "tensor_parallel_size",
-        "quantization",
-        "env",
-        "engine_args",
-        "smoke",
-    }
-    settings = {k.replace("-", "_"): v for k, v in resolved.items()}
-    chosen = {k: v for k, v in settings.items() if k in simple & names and v is not None}
-    parsers = resolved.get("parsers") or {}
-    kind, _, value = str(resolved.get("api-key") or "").partition(":")
-    return Profile(
-        name=str(resolved.get("name", "")),
-        engine=str(resolved.get("engine", "")),
-        model=str(resolved.get("model", "")),
-        parsers=Parsers(parsers.get("reasoning"), parsers.get("tool-call")),
-        api_key=SecretRef(kind, value) if kind in ("env", "file", "cmd") else None,  # type: ignore[arg-type]
-        resolved=dict(resolved),
-        path=path,
-        **chosen,
+    denied = frozenset(map(str, list_at(section, "not-promised")))
+    extra = skills | frozenset(map(str, list_at(section, "promises")))
+    return replace(
+        target,
+        smoke=section,
+        extra=extra - denied,
+        denied=denied,
+        budget=budget(target.max_model_len, integer_at(section, "max-tokens")),
+        request_timeout=request_timeout,
+        check_timeout=check_timeout,
     )
 
 
@@ -218,13 +187,14 @@ def _context(endpoint: Endpoint) -> int | None:
     entries, _ = model_list(endpoint)
     for entry in entries:
         for key in CONTEXT_KEYS:
-            if entry.get("id") == endpoint.model and isinstance(entry.get(key), int):
-                return int(entry[key])
+            length = integer_at(entry, key)
+            if entry.get("id") == endpoint.model and length is not None:
+                return length
     return None
 
 
-def _split_secrets(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    plain: dict[str, Any] = {}
+def _split_secrets(values: JsonObject) -> tuple[dict[str, JsonValue], dict[str, str]]:
+    plain: dict[str, JsonValue] = {}
     secret: dict[str, str] = {}
     for name, value in values.items():
         if isinstance(value, str) and value.startswith(SECRET_KINDS):

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from launcher.json_values import JsonObject, at, is_list
 from launcher.smoke.clients.base import CheckLog, Deadline, Endpoint, TransportError
 from launcher.smoke.clients.transcript import Transcript
 from launcher.smoke.clients.wire import ask
+from launcher.smoke.target import DEFAULT_BUDGET
 
 ASK_SECONDS = 20.0
 """How long the model list may take while a target is looked at."""
 SILENT = "gave no model list"
 NOBODY = "takes no connections"
-"""Why there is no model list, where the run itself reports that no server answers."""
+"""Why the model list is missing, where the run itself reports that no server answers."""
 CONTEXT_KEYS = ("max_model_len", "context_length", "max_context_length")
 
 
-def budget(context: int | None, requested: int | None = None) -> dict[str, Any]:
+def budget(context: int | None, requested: int | None = None) -> int:
     """max_tokens of an ordinary question: what was asked for, within half of the context."""
-    tokens = requested or 1024
-    return {"budget": min(tokens, context // 2) if context else tokens}
+    tokens = requested or DEFAULT_BUDGET
+    return min(tokens, context // 2) if context else tokens
 
 
-def model_list(endpoint: Endpoint) -> tuple[list[Mapping[str, Any]], str | None]:
+def model_list(endpoint: Endpoint) -> tuple[list[JsonObject], str | None]:
     """The entries of the server's model list, and what it does instead where none can be had."""
     log = CheckLog(Transcript((endpoint.key,) if endpoint.key else ()), "target")
     try:
@@ -39,10 +40,9 @@ def model_list(endpoint: Endpoint) -> tuple[list[Mapping[str, Any]], str | None]
         if error.kind == "refused":
             return [], NOBODY
         return [], f"{SILENT} ({log.transcript.redactor.text(error.message)})"
-    body = reply.json()
-    data = body.get("data") if isinstance(body, dict) else None
+    data = at(reply.json(), "data")
     if reply.status == 404:
         return [], "has no model list"
-    if reply.status != 200 or not isinstance(data, list):
+    if reply.status != 200 or not is_list(data):
         return [], f"answers HTTP {reply.status} and no list where its models should be"
-    return [e for e in data if isinstance(e, dict)], None
+    return [e for e in data if isinstance(e, Mapping)], None

@@ -7,23 +7,21 @@ model list's `owned_by` or the names of the metrics do. What is not certain stay
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
+from launcher import engines
+from launcher.engines.base import Engine
+from launcher.json_values import JsonObject, at
 from launcher.smoke.clients.base import CheckLog, Deadline, Endpoint, TransportError
 from launcher.smoke.clients.plain import PlainClient
 from launcher.smoke.clients.transcript import Transcript
 from launcher.smoke.clients.wire import Reply, ask
 
-OWNERS = {"fastdeploy": "fastdeploy", "vllm": "vllm"}
-"""`owned_by` of a model list in lower case: FastDeploy's protocol.py, vLLM's protocol.py."""
-METRICS = re.compile(r"^(?:# (?:HELP|TYPE) )?(fastdeploy|vllm):", re.MULTILINE)
-"""Both prefix the names of their metrics with theirs."""
-TRANSFORMERS = b'"/load_model"'
-"""A route that only transformers serve has (transformers/cli/serving/server.py)."""
+METRIC = re.compile(r"^(?:# (?:HELP|TYPE) )?(\w{1,40}):", re.MULTILINE)
+"""An engine's prefix of the names of its metrics."""
 LOOK_SECONDS = 5.0
 """How long one of the extra questions may take."""
 ANSWER_SECONDS = 20.0
@@ -46,28 +44,44 @@ class Recognition:
     evidence: str = ""
 
 
-def recognize(endpoint: Endpoint, entries: Sequence[Mapping[str, Any]]) -> Recognition:
+def recognize(endpoint: Endpoint, entries: Sequence[JsonObject]) -> Recognition:
     """The engine behind an endpoint by its model list (`entries`) and its own routes."""
-    engine, evidence = None, ""
-    for entry in entries:
-        owner = str(entry.get("owned_by")).lower()
-        if owner in OWNERS:
-            engine = OWNERS[owner]
-            evidence = f"its model list says owned_by {entry['owned_by']!r}"
-            break
-    if engine is None:
-        match = METRICS.search(_get(endpoint, "/metrics").text)
-        if match:
-            engine = match[1]
-            evidence = f"its metrics are called {engine}:..."
-    if engine is None and TRANSFORMERS in _get(endpoint, "/openapi.json").body:
-        engine, evidence = "transformers", "its routes are those of transformers serve"
-    if engine is None:
+    recognized = _by_owner(entries) or _by_metrics(endpoint) or _by_route(endpoint)
+    if recognized is None:
         return Recognition()
-    release = _release(endpoint) if engine == "vllm" else None
+    engine, evidence = recognized
+    path = engine.signature.version_path
+    release = _release(endpoint, path) if path else None
     if release:
-        evidence += f", /version says {release}"
-    return Recognition(engine, release, evidence)
+        evidence += f", {path} says {release}"
+    return Recognition(engine.name, release, evidence)
+
+
+def _by_owner(entries: Sequence[JsonObject]) -> tuple[Engine, str] | None:
+    by_owner = {e.signature.owned_by: e for e in engines.every() if e.signature.owned_by}
+    for entry in entries:
+        engine = by_owner.get(str(entry.get("owned_by")).lower())
+        if engine is not None:
+            return engine, f"its model list says owned_by {entry['owned_by']!r}"
+    return None
+
+
+def _by_metrics(endpoint: Endpoint) -> tuple[Engine, str] | None:
+    prefixes = set(METRIC.findall(_get(endpoint, "/metrics").text))
+    for engine in engines.every():
+        prefix = engine.signature.metrics
+        if prefix in prefixes:
+            return engine, f"its metrics are called {prefix}:..."
+    return None
+
+
+def _by_route(endpoint: Endpoint) -> tuple[Engine, str] | None:
+    document = _get(endpoint, "/openapi.json").body
+    for engine in engines.every():
+        route = engine.signature.route
+        if route is not None and f'"{route}"'.encode() in document:
+            return engine, f"its routes are those of {engine.title}"
+    return None
 
 
 def served_name(endpoint: Endpoint, listed: Sequence[str]) -> tuple[str, str] | None:
@@ -103,7 +117,7 @@ def names_in(error: str) -> list[str]:
 
 def _refusal(endpoint: Endpoint) -> str | None:
     """The error by which a question to the endpoint's model is refused; None otherwise."""
-    body = {
+    body: JsonObject = {
         "model": endpoint.model,
         "messages": [{"role": "user", "content": "Hello!"}],
         "max_tokens": 1,
@@ -116,9 +130,8 @@ def _refusal(endpoint: Endpoint) -> str | None:
     return answer.error or "" if answer.status in (400, 404, 422) else None
 
 
-def _release(endpoint: Endpoint) -> str | None:
-    body = _get(endpoint, "/version").json()
-    version = body.get("version") if isinstance(body, dict) else None
+def _release(endpoint: Endpoint, path: str) -> str | None:
+    version = at(_get(endpoint, path).json(), "version")
     try:
         return str(Version(str(version)))
     except InvalidVersion:

@@ -6,10 +6,10 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from launcher.engines.base import CAPABILITIES
 from launcher.errors import PreconditionError, UsageError
+from launcher.json_values import integer_at, text_at
 from launcher.smoke.clients.base import Endpoint
 from launcher.smoke.target import Target
 from launcher.smoke.targets.address import base_url
@@ -117,7 +117,7 @@ def of_url(
     entries, missing = model_list(bare)
     notes: list[str] = []
     context: int | None = None
-    names = [e["id"] for e in entries if _is_name(e.get("id"))]
+    names = [name for e in entries if _is_sendable(name := text_at(e, "id"))]
     answers = missing is None or not missing.startswith((NOBODY, SILENT))
     if model is None:
         if len(names) == 1:
@@ -137,7 +137,8 @@ def of_url(
                 notes.append(f"the server {why}: asked for the model `default` (see --model)")
     for entry in entries:
         if entry.get("id") == model or len(entries) == 1:
-            context = next((entry[k] for k in CONTEXT_KEYS if _is_context(entry.get(k))), None)
+            lengths = [integer_at(entry, key) for key in CONTEXT_KEYS]
+            context = next((n for n in lengths if n is not None and 0 < n < 1 << 31), None)
     if missing and missing != NOBODY:
         notes.append("without a model list the server is judged on the rest")
     endpoint = replace(bare, model=model)
@@ -161,17 +162,13 @@ def of_url(
         models_url=f"{base}/models",
         metrics_url=f"{endpoint.root_url}/metrics",
         notes=tuple(notes),
-        **budget(context),
+        budget=budget(context),
     )
 
 
-def _is_context(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 31
-
-
-def _is_name(value: Any) -> bool:
+def _is_sendable(name: str) -> bool:
     """True for a model's name that a request can hold; half a surrogate pair cannot be sent."""
-    return isinstance(value, str) and bool(value) and not LONE.search(value)
+    return bool(name) and not LONE.search(name)
 
 
 def _secret(reference: str | None) -> str | None:

@@ -7,11 +7,11 @@ same name, and every check would be green for an instance that does not run.
 from __future__ import annotations
 
 from launcher.errors import PreconditionError
+from launcher.host.sockets import describe_holder, holder, listeners_on
 from launcher.instance.store import InstanceDir, check_readable, instance_dir, open_instance, view
 from launcher.keeper.identity import descendants, look
 from launcher.keeper.state import State
 from launcher.lifecycle import COMING, UNSUCCESSFUL, InstanceState
-from launcher.probe.sockets import describe_holder, holder, listeners
 
 
 def serving(name: str, profile: str | None = None) -> InstanceDir:
@@ -61,15 +61,15 @@ def _holds_its_port(instance: InstanceDir, state: State) -> None:
     """The rule of the first rung of readiness, looked at from outside the keeper."""
     plan = instance.plan()
     number = plan.port(plan.readiness.port).number
-    keeper = look(int(state.keeper["pid"]))
+    keeper = look(state.keeper.pid) if state.keeper else None
     ours = [process.pid for process in descendants(keeper)] if keeper is not None else []
-    if any(holder(one.inode, ours) is not None for one in listeners(number)):
+    if any(holder(one.inode, ours) is not None for one in listeners_on(number)):
         return
     who = describe_holder(number)
     raise PreconditionError.of(
         "port-not-ours",
         f"{instance.name} is ready, but no process of it listens on port {number}: "
-        + (f"{who} does" if who else "nobody does"),
+        + (f"{who} does" if who else "nothing does"),
         None,
         f"`ernie-deploy diagnose {instance.name}`",
     )

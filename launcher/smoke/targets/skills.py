@@ -6,15 +6,19 @@ import functools
 import json
 import re
 from pathlib import Path
-from typing import Any
+
+from launcher.json_values import JsonValue, list_at, text_at
 
 DATA = Path(__file__).parents[1] / "data" / "skills.json"
 
 
 @functools.cache
 def _table() -> list[tuple[re.Pattern[str], frozenset[str]]]:
-    data: dict[str, Any] = json.loads(DATA.read_text(encoding="utf-8"))
-    return [(re.compile(e["model"], re.I), frozenset(e["skills"])) for e in data["models"]]
+    data: JsonValue = json.loads(DATA.read_text(encoding="utf-8"))
+    return [
+        (re.compile(text_at(e, "model"), re.I), frozenset(map(str, list_at(e, "skills"))))
+        for e in list_at(data, "models")
+    ]
 
 
 def skills_of(model: str | None) -> frozenset[str]:

@@ -12,6 +12,7 @@ from tests.smoke.defects import (
     streams,
     tools,
     variants,
+    vision,
 )
 from tests.smoke.defects.planting import DEFECTS
 
@@ -28,4 +29,5 @@ __all__ = [
     "streams",
     "tools",
     "variants",
+    "vision",
 ]

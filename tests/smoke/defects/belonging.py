@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
-from typing import Any
 
 from tests.smoke import model
-from tests.smoke.defects.planting import defect, deltas, message, payload
-from tests.smoke.servers import Body, Server
+from tests.smoke.defects.planting import Payload, defect, deltas, message, payload
+from tests.smoke.servers import Body, Event, Handler, Server
 
 
-def _first_of_connection(server: Server, handler: Any, data: bytes) -> bytes:
+def _first_of_connection(server: Server, handler: Handler, data: bytes) -> bytes:
     """The second answer on a connection is the first one's."""
     if b'"chat.completion"' not in data:
         return data
@@ -20,7 +19,7 @@ def _first_of_connection(server: Server, handler: Any, data: bytes) -> bytes:
     return kept
 
 
-def _one_late(server: Server, handler: Any, data: bytes) -> bytes:
+def _one_late(server: Server, handler: Handler, data: bytes) -> bytes:
     """On a kept connection every answer is that of the request before."""
     if b'"chat.completion"' not in data:
         return data
@@ -38,7 +37,7 @@ def _text_one_late(server: Server, body: Body, reply: model.Reply) -> None:
         reply.content = before
 
 
-def _cached(key: Callable[[Body], str]) -> Callable[[Server, Body, Body], None]:
+def _cached(key: Callable[[Body], str]) -> Payload:
     """Whole answers from a cache with a careless key."""
 
     def hook(server: Server, body: Body, answer: Body) -> None:
@@ -68,7 +67,7 @@ def _mixed_without_markers(server: Server, body: Body, reply: model.Reply) -> No
         waiting.remove(reply)
 
 
-def _messages(change: Callable[[list[Body]], list[Body]]) -> Callable[[Server, Body], None]:
+def _messages(change: Callable[[list[Body]], list[Body]]) -> Callable[[Server, Body], object]:
     return lambda server, body: body.update(messages=change(body["messages"]))
 
 
@@ -80,11 +79,11 @@ def _last_turns(count: int) -> Callable[[list[Body]], list[Body]]:
     return kept
 
 
-def _named(name: str) -> Any:
+def _named(name: str) -> Payload:
     return payload(lambda p, b: p.update(model=name))
 
 
-def _named_in_stream(events: list[Any], body: Body) -> list[Any]:
+def _named_in_stream(events: list[Event], body: Body) -> list[Event]:
     for event in events[len(events) // 2 :]:
         if isinstance(event, dict):
             event["model"] = "gpt-4o"
@@ -180,7 +179,7 @@ defect(
 )
 
 
-def _merged_after_result(events: list[Any], body: Body) -> list[Any]:
+def _merged_after_result(events: list[Event], body: Body) -> list[Event]:
     if body["messages"][-1]["role"] == "tool":
         for event in events:
             if isinstance(event, dict) and event["choices"]:

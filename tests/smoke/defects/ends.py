@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
-from tests.smoke.defects.planting import defect, deltas, message, payload, pieces
-from tests.smoke.servers import Body, Server
+from tests.smoke.defects.planting import (
+    Events,
+    Payload,
+    defect,
+    delta_of,
+    deltas,
+    message,
+    payload,
+    pieces,
+)
+from tests.smoke.servers import Body, Event, Server
 
 
-def _when_streamed(change: Callable[[Body], Any]) -> Callable[[Server, Body], None]:
-    return lambda server, body: change(body) and None if body.get("stream") else None
+def _when_streamed(change: Callable[[Body], object]) -> Callable[[Server, Body], object]:
+    return lambda server, body: change(body) if body.get("stream") else None
 
 
 def _first_stop_only(server: Server, body: Body) -> None:
@@ -29,13 +37,13 @@ def _three_at_most(server: Server, body: Body) -> None:
         body["stop"] = body["stop"][:3]
 
 
-def _prefix_leaks(events: list[Any], body: Body) -> list[Any]:
+def _prefix_leaks(events: list[Event], body: Body) -> list[Event]:
     """What was held back while the stop string was awaited is sent after all."""
     stop = body.get("stop")
     where = pieces(events)
     if stop and where:
         word = (stop if isinstance(stop, str) else stop[-1])[0]
-        events[where[-1]]["choices"][0]["delta"]["content"] += word
+        delta_of(events[where[-1]])["content"] += word
     return events
 
 
@@ -105,8 +113,8 @@ def _numbers_shifted(p: Body, b: Body) -> None:
 
 def _stream_entries(
     change: Callable[[list[Body]], list[Body]],
-) -> Callable[[Server, Body, list[Any]], list[Any]]:
-    def hook(events: list[Any], body: Body) -> list[Any]:
+) -> Events:
+    def hook(events: list[Event], body: Body) -> list[Event]:
         kept = [
             c
             for e in events
@@ -152,7 +160,7 @@ defect(
 )
 
 
-def _call(change: Callable[[Body], Any]) -> Any:
+def _call(change: Callable[[Body], object]) -> Payload:
     return payload(lambda p, b: [change(c) for c in message(p).get("tool_calls") or []])
 
 
@@ -196,16 +204,16 @@ defect("tool-id-of-all-requests", "every-answer", payload=_call(lambda c: c.upda
 defect("tool-type-missing", "every-answer", payload=_call(lambda c: c.pop("type")))
 
 
-def _with_content(event: Body, text: str) -> Body:
+def _with_content(event: Event, text: str) -> Body:
     copy: Body = json.loads(json.dumps(event))
     copy["choices"][0]["delta"] = {"content": text}
     return copy
 
 
-def _streamed_call(change: Callable[[Body, int], Any]) -> Any:
-    def hook(events: list[Any], body: Body) -> list[Any]:
+def _streamed_call(change: Callable[[Body, int], object]) -> Events:
+    def hook(events: list[Event], body: Body) -> list[Event]:
         for number, i in enumerate(pieces(events, "tool_calls")):
-            change(events[i]["choices"][0]["delta"]["tool_calls"][0], number)
+            change(delta_of(events[i])["tool_calls"][0], number)
         return events
 
     return deltas(hook)
@@ -233,10 +241,10 @@ defect(
 )
 
 
-def _interleaved(events: list[Any], body: Body) -> list[Any]:
+def _interleaved(events: list[Event], body: Body) -> list[Event]:
     """Pieces of two calls, all under the index of the first."""
     for i in pieces(events, "tool_calls"):
-        call = events[i]["choices"][0]["delta"]["tool_calls"][0]
+        call = delta_of(events[i])["tool_calls"][0]
         if "name" not in call["function"]:
             call["index"] = 0
     return events
@@ -245,7 +253,7 @@ def _interleaved(events: list[Any], body: Body) -> list[Any]:
 defect("pieces-of-two-calls-mixed", "tool-parallel", events=deltas(_interleaved))
 
 
-def _choices_swapped(events: list[Any], body: Body) -> list[Any]:
+def _choices_swapped(events: list[Event], body: Body) -> list[Event]:
     for event in events:
         for choice in event["choices"] if isinstance(event, dict) else []:
             choice["index"] = (choice["index"] + 1) if body.get("n", 1) > 1 else choice["index"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any
+from email.message import Message
 
 from tests.smoke import model
 from tests.smoke.defects.planting import (
@@ -13,7 +13,7 @@ from tests.smoke.defects.planting import (
     payload,
 )
 from tests.smoke.defects.routes import ERROR
-from tests.smoke.servers import Body, Server
+from tests.smoke.servers import Body, RouteAnswer, Server
 
 
 def _mixed(server: Server, body: Body, reply: model.Reply) -> None:
@@ -24,7 +24,9 @@ def _mixed(server: Server, body: Body, reply: model.Reply) -> None:
         reply.content = last
 
 
-def _loses_some(server: Server, method: str, path: str, data: bytes, headers: Any) -> Any:
+def _loses_some(
+    server: Server, method: str, path: str, data: bytes, headers: Message
+) -> RouteAnswer | None:
     if method != "POST" or b"exactly" not in data:
         return None
     with server.lock:
@@ -33,7 +35,9 @@ def _loses_some(server: Server, method: str, path: str, data: bytes, headers: An
     return (0, "") if lose else None
 
 
-def _refuses_beyond(server: Server, method: str, path: str, data: bytes, headers: Any) -> Any:
+def _refuses_beyond(
+    server: Server, method: str, path: str, data: bytes, headers: Message
+) -> RouteAnswer | None:
     if method != "POST" or b"exactly" not in data:
         return None
     with server.lock:

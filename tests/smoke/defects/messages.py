@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 from tests.smoke.defects.planting import (
+    Events,
     defect,
     path_answers,
 )
-from tests.smoke.servers import Body, Server
+from tests.smoke.servers import Body, Event, Server
 
-MESSAGE = {
+MESSAGE: Body = {
     "id": "m",
     "type": "message",
     "role": "assistant",
@@ -31,19 +31,20 @@ defect(
 )
 
 
-def _events(change: Callable[[list[Body]], list[Body]]) -> Callable[..., list[Any]]:
+def _events(change: Callable[[list[Body]], list[Body]]) -> Events:
     """A hook that changes the events of a Messages stream."""
 
-    def hook(server: Server, body: Body, events: list[Any]) -> list[Any]:
-        if not isinstance(events[0], bytes):
+    def hook(server: Server, body: Body, events: list[Event]) -> list[Event]:
+        sent = [e for e in events if isinstance(e, bytes)]
+        if not sent:
             return events
-        parsed = [json.loads(e.split(b"data: ", 1)[1]) for e in events]
+        parsed = [json.loads(e.split(b"data: ", 1)[1]) for e in sent]
         return [f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode() for e in change(parsed)]
 
     return hook
 
 
-def _without(name: str) -> Callable[..., list[Any]]:
+def _without(name: str) -> Events:
     return _events(lambda events: [e for e in events if e["type"] != name])
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from email.message import Message
 
 from tests.smoke import model
 from tests.smoke.defects.planting import (
+    Route,
     defect,
     path_answers,
 )
-from tests.smoke.servers import CONTEXT, Body, Server
+from tests.smoke.servers import CONTEXT, Body, RouteAnswer, Server
 
 defect("health-304", "health", route=path_answers("/health", 304, ""))
 defect("health-503", "health", route=path_answers("/health", 503, "starting"))
@@ -35,15 +36,15 @@ defect(
 
 
 def _hang_without_messages(
-    server: Server, method: str, path: str, data: bytes, headers: Any
-) -> tuple[int, Any] | None:
+    server: Server, method: str, path: str, data: bytes, headers: Message
+) -> RouteAnswer | None:
     if method == "POST" and b'"messages"' not in data:
         server.hang.wait(600)
         return (0, "")
     return None
 
 
-def _refuse(status: int, body: Any, when: Callable[[bytes], bool]) -> Callable[..., Any]:
+def _refuse(status: int, body: Body | str, when: Callable[[bytes], bool]) -> Route:
     return lambda server, method, path, data, headers: (
         (status, body) if method == "POST" and when(data) else None
     )
@@ -57,9 +58,9 @@ def _json(data: bytes) -> Body:
     return document if isinstance(document, dict) else {}
 
 
-ERROR = {"error": {"message": "no", "type": "invalid_request_error"}}
-TRACE = {"error": {"message": "Traceback (most recent call last): File x"}}
-OK = {"id": "x", "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}}]}
+ERROR: Body = {"error": {"message": "no", "type": "invalid_request_error"}}
+TRACE: Body = {"error": {"message": "Traceback (most recent call last): File x"}}
+OK: Body = {"id": "x", "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}}]}
 
 defect("bad-request-hangs", "bad-request", route=_hang_without_messages)
 defect(
@@ -94,10 +95,12 @@ defect(
 defect("huge-body-closes", "huge-body", route=_refuse(0, "", lambda d: len(d) > 1_000_000))
 
 
-def _by_length(answer: tuple[int, Any], least: int, most: int) -> Callable[..., Any]:
+def _by_length(answer: RouteAnswer, least: int, most: int) -> Route:
     """A hook that gives prompts of these lengths, in tokens, another answer."""
 
-    def route(server: Server, method: str, path: str, data: bytes, headers: Any) -> Any:
+    def route(
+        server: Server, method: str, path: str, data: bytes, headers: Message
+    ) -> RouteAnswer | None:
         body = _json(data)
         if method != "POST" or not isinstance(body.get("messages"), list):
             return None
@@ -106,7 +109,9 @@ def _by_length(answer: tuple[int, Any], least: int, most: int) -> Callable[..., 
     return route
 
 
-def _counts_requests_only(server: Server, method: str, path: str, data: bytes, h: Any) -> Any:
+def _counts_requests_only(
+    server: Server, method: str, path: str, data: bytes, headers: Message
+) -> RouteAnswer | None:
     """Token counters stand still; what moves counts every request, our looks at it included."""
     if path != "/metrics":
         return None
@@ -127,12 +132,14 @@ defect(
 defect("token-counters-frozen", "metrics", route=_counts_requests_only)
 
 
-def _key(check: Callable[[str | None], bool]) -> Callable[..., Any]:
-    def route(server: Server, method: str, path: str, data: bytes, headers: Any) -> Any:
+def _key(check: Callable[[str | None], bool]) -> Route:
+    def route(
+        server: Server, method: str, path: str, data: bytes, headers: Message
+    ) -> RouteAnswer | None:
         return (200, OK) if method == "POST" and check(headers.get("Authorization")) else None
 
     return route
 
 
-defect("missing-key-accepted", "auth", route=_key(lambda given: given is None))
-defect("wrong-key-accepted", "auth", route=_key(lambda given: "wrong" in str(given)))
+defect("missing-key-accepted", "auth", route=_key(lambda key: key is None))
+defect("wrong-key-accepted", "auth", route=_key(lambda key: "wrong" in str(key)))

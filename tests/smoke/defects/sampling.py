@@ -24,7 +24,7 @@ defect(
     reply=lambda s, b, r: (
         (
             (b.get("response_format") or {}).get("type") == "json_object"
-            and setattr(r, "content", "Ada is 36.")
+            and vars(r).update(content="Ada is 36.")
         )
         and None
     ),

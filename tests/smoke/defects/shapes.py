@@ -5,20 +5,27 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from typing import Any
 
-from tests.smoke.defects.planting import defect, deltas, message, payload, pieces
-from tests.smoke.servers import DONE, Body, Server
+from tests.smoke.defects.planting import (
+    Events,
+    Payload,
+    chunks_of,
+    defect,
+    deltas,
+    message,
+    payload,
+    pieces,
+)
+from tests.smoke.servers import DONE, Body, Event, Handler, Server
+from tests.support.waiting import slowness
 
 
-def _choice(**changes: Any) -> Callable[[Server, Body, Body], None]:
+def _choice(**changes: object) -> Payload:
     return payload(lambda p, b: p["choices"][0].update(changes))
 
 
-def _now_and_then(
-    change: Callable[[list[Any]], list[Any]], every: int = 5
-) -> Callable[[Server, Body, list[Any]], list[Any]]:
-    def hook(server: Server, body: Body, events: list[Any]) -> list[Any]:
+def _now_and_then(change: Callable[[list[Event]], list[Event]], every: int = 5) -> Events:
+    def hook(server: Server, body: Body, events: list[Event]) -> list[Event]:
         with server.lock:
             server.memory["streams"] = server.memory.get("streams", 0) + 1
             due = server.memory["streams"] % every == 0
@@ -27,13 +34,13 @@ def _now_and_then(
     return hook
 
 
-def _emptied(events: list[Any]) -> list[Any]:
+def _emptied(events: list[Event]) -> list[Event]:
     where = {*pieces(events), *pieces(events, "reasoning_content")}
     return [e for i, e in enumerate(events) if i not in where]
 
 
-def _head(**changes: Any) -> Callable[[Server, Body, list[Any]], list[Any]]:
-    def change(events: list[Any], body: Body) -> list[Any]:
+def _head(**changes: object) -> Events:
+    def change(events: list[Event], body: Body) -> list[Event]:
         for event in events:
             if isinstance(event, dict):
                 event.update(changes)
@@ -42,8 +49,8 @@ def _head(**changes: Any) -> Callable[[Server, Body, list[Any]], list[Any]]:
     return deltas(change)
 
 
-def _each_choice(change: Callable[[Body], Any]) -> Callable[[Server, Body, list[Any]], list[Any]]:
-    def hook(events: list[Any], body: Body) -> list[Any]:
+def _each_choice(change: Callable[[Body], object]) -> Events:
+    def hook(events: list[Event], body: Body) -> list[Event]:
         for event in events:
             for choice in event["choices"] if isinstance(event, dict) else []:
                 change(choice)
@@ -52,16 +59,16 @@ def _each_choice(change: Callable[[Body], Any]) -> Callable[[Server, Body, list[
     return deltas(hook)
 
 
-def _repeated_end(events: list[Any], body: Body) -> list[Any]:
+def _repeated_end(events: list[Event], body: Body) -> list[Event]:
     ends = [e for e in events if isinstance(e, dict) and e["choices"]]
     return [*events[: events.index(ends[-1])], ends[-1], *events[events.index(ends[-1]) :]]
 
 
-def _usage_twice(events: list[Any], body: Body) -> list[Any]:
+def _usage_twice(events: list[Event], body: Body) -> list[Event]:
     return [e for e in events for _ in range(2 if isinstance(e, dict) and e.get("usage") else 1)]
 
 
-def _usage(**more: int) -> Callable[[Server, Body, Body], None]:
+def _usage(**more: int) -> Payload:
     def change(p: Body, b: Body) -> None:
         for name, amount in more.items():
             p["usage"][name] += amount
@@ -69,8 +76,8 @@ def _usage(**more: int) -> Callable[[Server, Body, Body], None]:
     return payload(change)
 
 
-def _stream_usage(**more: int) -> Callable[[Server, Body, list[Any]], list[Any]]:
-    def change(events: list[Any], body: Body) -> list[Any]:
+def _stream_usage(**more: int) -> Events:
+    def change(events: list[Event], body: Body) -> list[Event]:
         for event in events:
             if isinstance(event, dict) and event.get("usage"):
                 event["usage"] = {**event["usage"]}
@@ -90,13 +97,18 @@ def _parts_in_stream(choice: Body) -> None:
         choice["delta"]["content"] = [{"type": "text", "text": choice["delta"]["content"]}]
 
 
-def _done_early(events: list[Any], body: Body) -> list[Any]:
+def _done_early(events: list[Event], body: Body) -> list[Event]:
     rest = [e for e in events if e != DONE]
     return [*rest[:-2], DONE, *rest[-2:]]
 
 
-def _data_after_done(events: list[Any], body: Body) -> list[Any]:
+def _data_after_done(events: list[Event], body: Body) -> list[Event]:
     return [*events, b'data: {"choices": []}\n\n']
+
+
+def _as_plain_text(server: Server, handler: Handler, data: bytes) -> bytes:
+    handler.kind = "text/plain"
+    return data
 
 
 def _ms() -> int:
@@ -162,7 +174,7 @@ defect(
 defect(
     "content-type-text",
     "keep-alive",
-    body=lambda s, h, d: (vars(h).update(kind="text/plain"), d)[1],
+    body=_as_plain_text,
 )
 defect(
     "blanks-at-the-end-lost",
@@ -175,9 +187,9 @@ defect(
 )
 
 
-def _lump(server: Server, body: Body, events: list[Any]) -> list[Any]:
+def _lump(server: Server, body: Body, events: list[Event]) -> list[Event]:
     """Generates first, then writes the whole stream at once."""
-    server.hang.wait(0.004 * len(events))
+    server.hang.wait(0.004 * len(events) * slowness())
     data = b"".join(
         f"data: {e if isinstance(e, str) else json.dumps(e)}\n\n".encode() for e in events
     )
@@ -193,9 +205,9 @@ defect(
 )
 
 
-def _one_chunk(events: list[Any], body: Body) -> list[Any]:
+def _one_chunk(events: list[Event], body: Body) -> list[Event]:
     """A thought and an answer in one delta each."""
-    chunks = [e for e in events if isinstance(e, dict) and e["choices"]]
+    chunks = [e for e in chunks_of(events) if e["choices"]]
     for field in ("reasoning_content", "content"):
         where = [e for e in chunks if e["choices"][0]["delta"].get(field)]
         if where:

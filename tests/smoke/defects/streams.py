@@ -6,18 +6,18 @@ import json
 import re
 import time
 from collections.abc import Callable
-from typing import Any
 
 from tests.smoke.defects.planting import (
     defect,
+    delta_of,
     deltas,
     pieces,
     text_in,
 )
-from tests.smoke.servers import DONE, Body
+from tests.smoke.servers import DONE, Body, Event
 
 
-def _swapped(events: list[Any], body: Body) -> list[Any]:
+def _swapped(events: list[Event], body: Body) -> list[Event]:
     where = [i for i in pieces(events) if re.fullmatch(r"\s*\d", text_in(events[i]))]
     if len(where) > 6:
         a, b = where[2], where[5]
@@ -25,8 +25,8 @@ def _swapped(events: list[Any], body: Body) -> list[Any]:
     return events
 
 
-def _cut_in_two(events: list[Any], body: Body) -> list[Any]:
-    rebuilt: list[Any] = []
+def _cut_in_two(events: list[Event], body: Body) -> list[Event]:
+    rebuilt: list[Event] = []
     for event in events:
         text = text_in(event) if pieces([event]) else ""
         if "🙂" in text or "从" in text:
@@ -39,8 +39,8 @@ def _cut_in_two(events: list[Any], body: Body) -> list[Any]:
     return rebuilt
 
 
-def _bytes_cut(events: list[Any], body: Body) -> list[Any]:
-    rebuilt: list[Any] = []
+def _bytes_cut(events: list[Event], body: Body) -> list[Event]:
+    rebuilt: list[Event] = []
     for event in events:
         data = f"data: {json.dumps(event, ensure_ascii=False)}\n\n".encode()
         cut = data.find("🙂".encode())
@@ -48,22 +48,22 @@ def _bytes_cut(events: list[Any], body: Body) -> list[Any]:
     return rebuilt
 
 
-def _one_lost(events: list[Any], body: Body) -> list[Any]:
+def _one_lost(events: list[Event], body: Body) -> list[Event]:
     where = pieces(events)
     if where:
         del events[where[len(where) // 2]]
     return events
 
 
-def _doubled(events: list[Any], body: Body) -> list[Any]:
+def _doubled(events: list[Event], body: Body) -> list[Event]:
     where = pieces(events)
     if where:
         events.insert(where[0], events[where[0]])
     return events
 
 
-def _without(kind: str) -> Callable[[list[Any], Body], list[Any]]:
-    def change(events: list[Any], body: Body) -> list[Any]:
+def _without(kind: str) -> Callable[[list[Event], Body], list[Event]]:
+    def change(events: list[Event], body: Body) -> list[Event]:
         if kind == "done":
             return [e for e in events if e != DONE]
         if kind == "usage":
@@ -76,74 +76,74 @@ def _without(kind: str) -> Callable[[list[Any], Body], list[Any]]:
     return change
 
 
-def _reasoning_last(events: list[Any], body: Body) -> list[Any]:
+def _reasoning_last(events: list[Event], body: Body) -> list[Event]:
     thoughts = [events[i] for i in pieces(events, "reasoning_content")]
     content_events = [events[i] for i in pieces(events)]
     rest = [e for e in events if e not in thoughts and e not in content_events]
     return [rest[0], *content_events, *thoughts, *rest[1:]]
 
 
-def _usage_first(events: list[Any], body: Body) -> list[Any]:
+def _usage_first(events: list[Event], body: Body) -> list[Event]:
     with_usage = [e for e in events if isinstance(e, dict) and e.get("usage")]
     return [*with_usage, *[e for e in events if e not in with_usage]]
 
 
-def _new_ids(events: list[Any], body: Body) -> list[Any]:
+def _new_ids(events: list[Event], body: Body) -> list[Event]:
     for number, event in enumerate(events):
         if isinstance(event, dict):
             event["id"] = f"chatcmpl-{number}"
     return events
 
 
-def _text_after_end(events: list[Any], body: Body) -> list[Any]:
+def _text_after_end(events: list[Event], body: Body) -> list[Event]:
     where = pieces(events)
     if where:
         events.insert(len(events) - 1, events[where[-1]])
     return events
 
 
-def _tags_streamed(events: list[Any], body: Body) -> list[Any]:
+def _tags_streamed(events: list[Event], body: Body) -> list[Event]:
     where = pieces(events)
     if where:
-        first = events[where[0]]["choices"][0]["delta"]
+        first = delta_of(events[where[0]])
         first["content"] = f"<response>{first['content']}"
     return events
 
 
-def _miscounted(events: list[Any], body: Body) -> list[Any]:
+def _miscounted(events: list[Event], body: Body) -> list[Event]:
     for event in events:
         if isinstance(event, dict) and event.get("usage"):
             event["usage"]["completion_tokens_details"]["reasoning_tokens"] += 13
     return events
 
 
-def _merged(events: list[Any], body: Body) -> list[Any]:
+def _merged(events: list[Event], body: Body) -> list[Event]:
     """Reasoning streamed as content."""
     for i in pieces(events, "reasoning_content"):
-        delta = events[i]["choices"][0]["delta"]
+        delta = delta_of(events[i])
         delta["content"] = delta.pop("reasoning_content")
     return events
 
 
-def _generated_first(events: list[Any], body: Body) -> list[Any]:
+def _generated_first(events: list[Event], body: Body) -> list[Event]:
     time.sleep(0.006 * len(events))
     return events
 
 
-def _event_broken(events: list[Any], body: Body) -> list[Any]:
+def _event_broken(events: list[Event], body: Body) -> list[Event]:
     where = pieces(events)
     return [*events[: where[0]], b"data: {'choices': None}\n\n", *events[where[0] :]]
 
 
-def _emoji_dropped(events: list[Any], body: Body) -> list[Any]:
+def _emoji_dropped(events: list[Event], body: Body) -> list[Event]:
     """Half characters at a piece's end are thrown away: nothing is cut, but they are gone."""
     for i in pieces(events):
-        delta = events[i]["choices"][0]["delta"]
+        delta = delta_of(events[i])
         delta["content"] = re.sub("[\U00010000-\U0010ffff]", "", delta["content"])
     return events
 
 
-def _cut_off(events: list[Any], body: Body) -> list[Any]:
+def _cut_off(events: list[Event], body: Body) -> list[Event]:
     return events[: len(events) // 2]
 
 
@@ -166,7 +166,7 @@ defect("event-not-json", "stream-end", events=deltas(_event_broken))
 defect("emoji-dropped", "stream-equals-plain", events=deltas(_emoji_dropped))
 defect("bytes-cut", "stream-bytes", events=deltas(_bytes_cut))
 defect("generated-then-sent", "stream-timing", events=deltas(_generated_first), pause=lambda i: 0.0)
-defect("hang-after-first-token", "stream-timing", pause=lambda i: 30.0 if i == 4 else 0.001)
+defect("hang-after-first-token", "stream-timing", pause=lambda i: 600.0 if i == 4 else 0.001)
 defect(
     "output-cut-at-16",
     "max-output",

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Concatenate, ParamSpec
 
 from tests.smoke import model
 from tests.smoke.defects.planting import (
+    Events,
+    Payload,
     defect,
     deltas,
     message,
     payload,
     pieces,
 )
-from tests.smoke.servers import Body, Server
+from tests.smoke.servers import Body, Event, Server
+
+P = ParamSpec("P")
 
 
-def _calls(change: Callable[[Body], Any]) -> Callable[[Server, Body, Body], None]:
+def _calls(change: Callable[[Body], object]) -> Payload:
     def hook(server: Server, body: Body, answer: Body) -> None:
         for call in message(answer).get("tool_calls") or []:
             change(call)
@@ -87,7 +91,7 @@ defect(
 defect(
     "one-call-only",
     "tool-parallel",
-    reply=lambda s, b, r: r.calls and r.calls.__delitem__(slice(1, None)),
+    reply=lambda s, b, r: vars(r).update(calls=r.calls[:1]),
 )
 defect("parallel-ids-equal", "tool-parallel", payload=_calls(lambda c: c.update(id="call_1")))
 defect(
@@ -97,7 +101,7 @@ defect(
 )
 
 
-def _order_ignored(kind: str) -> Callable[[Server, Body], None]:
+def _order_ignored(kind: str) -> Callable[[Server, Body], object]:
     def hook(server: Server, body: Body) -> None:
         choice = body.get("tool_choice")
         if ("named" if isinstance(choice, dict) else choice) == kind:
@@ -106,8 +110,13 @@ def _order_ignored(kind: str) -> Callable[[Server, Body], None]:
     return hook
 
 
-def _streamed_only(hook: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda server, body, *rest: hook(server, body, *rest) if body.get("stream") else None
+def _streamed_only(
+    hook: Callable[Concatenate[Server, Body, P], object],
+) -> Callable[Concatenate[Server, Body, P], object]:
+    def changed(server: Server, body: Body, /, *rest: P.args, **more: P.kwargs) -> object:
+        return hook(server, body, *rest, **more) if body.get("stream") else None
+
+    return changed
 
 
 defect("required-ignored", "tool-required", request=_order_ignored("required"))
@@ -122,8 +131,8 @@ defect("none-ignored", "tool-none", request=_order_ignored("none"))
 defect("tool-stream-as-text", "tool-call-stream", reply=_streamed_only(_as_text))
 
 
-def _tool_pieces(change: Callable[[list[int], list[Any]], Any]) -> Any:
-    def hook(events: list[Any], body: Body) -> list[Any]:
+def _tool_pieces(change: Callable[[list[int], list[Event]], object]) -> Events:
+    def hook(events: list[Event], body: Body) -> list[Event]:
         where = pieces(events, "tool_calls")
         if where:
             change(where, events)
@@ -132,12 +141,12 @@ def _tool_pieces(change: Callable[[list[int], list[Any]], Any]) -> Any:
     return deltas(hook)
 
 
-def _swap(where: list[int], events: list[Any]) -> None:
+def _swap(where: list[int], events: list[Event]) -> None:
     a, b = where[3], where[5]
     events[a], events[b] = events[b], events[a]
 
 
-def _drop_last(where: list[int], events: list[Any]) -> None:
+def _drop_last(where: list[int], events: list[Event]) -> None:
     del events[where[-1]]
 
 

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
-from tests.smoke.defects.planting import defect, deltas, message, payload, pieces
-from tests.smoke.servers import Body, Server
+from tests.smoke.defects.planting import Events, defect, delta_of, deltas, message, payload, pieces
+from tests.smoke.servers import Body, Event, Server
 
 
-def _each_content(change: Any) -> Any:
+def _each_content(change: Callable[[str, int], str]) -> Events:
     """A hook that changes the text of each delta: change(text, position) -> text."""
 
-    def changed(events: list[Any], body: Body) -> list[Any]:
+    def changed(events: list[Event], body: Body) -> list[Event]:
         for number, at in enumerate(pieces(events)):
-            delta = events[at]["choices"][0]["delta"]
+            delta = delta_of(events[at])
             delta["content"] = change(delta["content"], number)
         return events
 
     return deltas(changed)
 
 
-def _finish(reason: Any, only_tools: bool = False) -> Any:
-    def changed(events: list[Any], body: Body) -> list[Any]:
+def _finish(reason: str, only_tools: bool = False) -> Events:
+    def changed(events: list[Event], body: Body) -> list[Event]:
         for one in events:
             for choice in one["choices"] if isinstance(one, dict) else ():
                 if choice["finish_reason"] and (not only_tools or body.get("tools")):
@@ -31,8 +31,8 @@ def _finish(reason: Any, only_tools: bool = False) -> Any:
     return deltas(changed)
 
 
-def _usage(change: Any) -> Any:
-    def changed(events: list[Any], body: Body) -> list[Any]:
+def _usage(change: Callable[[Body], object]) -> Events:
+    def changed(events: list[Event], body: Body) -> list[Event]:
         for one in events:
             if isinstance(one, dict) and one.get("usage"):
                 change(one["usage"])
@@ -41,8 +41,8 @@ def _usage(change: Any) -> Any:
     return deltas(changed)
 
 
-def _calls(change: Any) -> Any:
-    def changed(events: list[Any], body: Body) -> list[Any]:
+def _calls(change: Callable[[Body], object]) -> Events:
+    def changed(events: list[Event], body: Body) -> list[Event]:
         for one in events:
             for choice in one["choices"] if isinstance(one, dict) else ():
                 for call in choice["delta"].get("tool_calls") or ():

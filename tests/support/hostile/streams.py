@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from tests.support.hostile.visit import EVENTS, OK, Visit, behaviour
 
 CLOSE = b"Connection: close\r\n\r\n"
 
 
-def chunk(content: str = "Hello!", **changes: Any) -> bytes:
+def chunk(content: str = "Hello!", **changes: object) -> bytes:
     """A chunk of the chat route."""
     choice = {"index": 0, "delta": {"role": "assistant", "content": content}}
     return json.dumps({"id": "1", "model": "m", "choices": [choice], **changes}).encode()

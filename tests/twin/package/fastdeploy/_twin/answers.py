@@ -76,10 +76,10 @@ class Answer:
 
     thought: str
     content: str = ""
-    calls: list[tuple[str, Any]] = field(default_factory=list)
+    calls: list[tuple[str, object]] = field(default_factory=list)
 
 
-def text_of(content: Any) -> str:
+def text_of(content: object) -> str:
     """Message content as text; parts of other kinds stand in the prompt as text as well."""
     if content is None:
         return ""
@@ -148,7 +148,7 @@ def answer(messages: list[dict[str, Any]], request: dict[str, Any], index: int =
     return Answer(thought, f"({number}) {content}" if number else content)
 
 
-def _plain(messages: list[dict[str, Any]], question: str) -> tuple[str, str]:
+def _plain(messages: list[dict[str, object]], question: str) -> tuple[str, str]:
     history = "\n".join(text_of(message.get("content")) for message in messages)
     low = question.lower()
     secret = SECRET_ASKED.search(question)
@@ -218,7 +218,7 @@ def _knowledge(question: str, low: str) -> tuple[str, str]:
     )
 
 
-def _report(messages: list[dict[str, Any]]) -> str:
+def _report(messages: list[dict[str, object]]) -> str:
     results = []
     for message in reversed(messages):
         if message.get("role") != "tool":
@@ -245,7 +245,7 @@ def _calls(question: str, tools: list[Any], choice: Any) -> list[tuple[str, Any]
     return [(best[1]["name"], _fill(schema, question, value)) for value in several]
 
 
-def _fit(question: str, function: dict[str, Any]) -> int:
+def _fit(question: str, function: dict[str, object]) -> int:
     question_words = set(
         re.findall(r"[a-z]{4,}", f"{function.get('name')} ".lower().replace("_", " "))
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -35,7 +36,10 @@ def parse_quantization(value: str) -> Any:
         return {"quantization": value}
 
 
-TYPES: dict[str, Callable[[str], Any]] = {
+#: Defaults of 2.6 where multi_api_server starts several servers (openai/utils.py:347).
+ALONE = {"workers": 1, "max_concurrency": 512}
+
+TYPES: dict[str, Callable[[str], object]] = {
     "int": int,
     "float": float,
     "str": str,
@@ -48,14 +52,14 @@ TYPES: dict[str, Callable[[str], Any]] = {
 }
 
 
-class DeprecatedFlag(argparse.Action):
+class DeprecatedOptionWarning(argparse.Action):
     """A store_true that warns on the console, as FastDeploy's deprecated switches do."""
 
     def __call__(
         self,
         parser: argparse.ArgumentParser,
         namespace: argparse.Namespace,
-        values: Any,
+        values: object,
         option_string: str | None = None,
     ) -> None:
         sys.stderr.write(f"WARNING: Deprecated option is detected: {option_string}\n")
@@ -98,7 +102,11 @@ class FlexibleArgumentParser(argparse.ArgumentParser):
 
 def make_parser() -> FlexibleArgumentParser:
     """The parser of the installed release."""
-    parser = FlexibleArgumentParser(prog="api_server.py")
+    return add_options(FlexibleArgumentParser(prog="api_server.py"))
+
+
+def add_options(parser: FlexibleArgumentParser) -> FlexibleArgumentParser:
+    """Every option of the installed release; openai/utils.py calls it make_arg_parser."""
     groups: dict[str, Any] = {"options": parser}
     for option in release.table("flags"):
         group = groups.get(option["group"])
@@ -113,12 +121,18 @@ def _keywords(option: dict[str, Any]) -> dict[str, Any]:
         "dest": option["dest"],
         "default": option["default"],
     }
+    if release.at_least("2.6") and os.environ.get("FD_ENABLE_MULTI_API_SERVER") == "1":
+        keywords["default"] = ALONE.get(option["dest"], option["default"])
     action = option["action"]
     if action == "store_true":
         keywords["action"] = "store_true"
         keywords["default"] = bool(option["default"])
     elif action == "store_true with deprecation warning":
-        keywords |= {"action": DeprecatedFlag, "nargs": 0, "default": bool(option["default"])}
+        keywords |= {
+            "action": DeprecatedOptionWarning,
+            "nargs": 0,
+            "default": bool(option["default"]),
+        }
     elif action == "boolean_optional":
         keywords["action"] = argparse.BooleanOptionalAction
     else:

@@ -7,24 +7,23 @@ import json
 import os
 from typing import Any
 
-from fastdeploy._twin import logs, ports, release
+from fastdeploy._twin import logs, ports, queues, release
 from fastdeploy._twin.faults import fault
 from fastdeploy._twin.tokens import Tokens, tokenizer_folder
 
-#: Registered names per release; from 2.3 on an underscore in the given name reads as a dash.
+#: Registered names per release, those of 2.3 for all later ones; from 2.3 on an underscore in the
+#: given name reads as a dash.
 REASONING = {
     "2.0": {"ernie-45-vl", "qwen3"},
     "2.1": {"ernie-45-vl", "ernie_x1", "qwen3"},
     "2.2": {"ernie-45-vl", "ernie_x1", "qwen3"},
     "2.3": {"ernie-45-vl", "ernie-45-vl-thinking", "ernie-x1", "qwen3"},
-    "2.4": {"ernie-45-vl", "ernie-45-vl-thinking", "ernie-x1", "qwen3"},
 }
 TOOL = {
     "2.0": set[str](),
     "2.1": {"ernie_x1"},
     "2.2": {"ernie_x1"},
     "2.3": {"ernie-45-vl-thinking", "ernie-x1"},
-    "2.4": {"ernie-45-vl-thinking", "ernie-x1"},
 }
 TAGS = {
     "ernie-x1": ("<think>", "</think>", "<response>", "</response>", "<tool_call>", "</tool_call>"),
@@ -32,6 +31,13 @@ TAGS = {
     "ernie-45-vl": ("<think>", "</think>"),
     "qwen3": ("<think>", "</think>"),
 }
+
+
+def names(allowed: dict[str, set[str]]) -> set[str]:
+    """The parser names of the installed release."""
+    return allowed.get(release.RELEASE, allowed[max(allowed)])
+
+
 ARCHITECTURES = ("Ernie", "Qwen", "Deepseek", "PaddleOCR", "Llama", "GptOss", "Glm")
 CONFIGURATION = {"architectures": ["Ernie4_5_MoeForCausalLM"], "dtype": "bfloat16"}
 
@@ -121,13 +127,31 @@ class Config:
             )
 
     def choose_ports(self) -> None:
-        """args_utils.py:560-640: Q and C (and the others) are chosen or checked before the load."""
+        """args_utils.py:560-640: Q and C (and the others) are chosen or checked before the load.
+
+        2.4 checks Q alone, in other words, and leaves what is omitted to the kernel's choice.
+        """
+        if release.RELEASE == "2.4":
+            self._ports_of_2_4()
+            return
         self.queue_port = self._port("engine_worker_queue_port")[0]
         self.cache_port = self._port("cache_queue_port")[0]
         self._port("rdma_comm_ports", self.tensor_parallel_size)
         comm = self._port("pd_comm_port")[0]
         if getattr(self.args, "pd_comm_port", None) and not release.at_least("2.4"):
             self.comm_port = comm  # splitwise_connector.py binds it whatever the role
+
+    def _ports_of_2_4(self) -> None:
+        given = str((self.args.engine_worker_queue_port or ["0"])[0])
+        assert ports.is_available("0.0.0.0", int(given)), (
+            f"The parameter `engine_worker_queue_port`:['{given}'] is already in use."
+        )
+        cache = self.args.cache_queue_port or [0]
+        self.queue_port = int(given) or ports.find_free(1)[0]
+        self.cache_port = int(cache[0] if isinstance(cache, list) else cache)
+        self.cache_port = self.cache_port or ports.find_free(1)[0]
+        if self.args.pd_comm_port:
+            self.comm_port = int(self.args.pd_comm_port[0])
 
     def _port(self, name: str, count: int = 1) -> list[int]:
         value = getattr(self.args, name, None)
@@ -141,9 +165,10 @@ class Config:
         else:
             logs.console(f"Using `{name}`: {chosen}", "args_utils.py", 603)
         for port in chosen:
-            prefix = "Parameter" if release.at_least("2.4") else "The parameter"
+            prefix = "Parameter" if release.at_least("2.5") else "The parameter"
             text = f"{prefix} `{name}`:{port} is already in use."
             assert ports.is_available("0.0.0.0", port), text
+            assert not queues.is_live(port), text
         return chosen
 
     def validate(self) -> None:
@@ -155,22 +180,40 @@ class Config:
             )
         seats: int = args.max_num_seqs
         _ = self.gpu_blocks / seats  # 0 seats: the same ZeroDivisionError as config.py:1416
-        assert seats <= 256, (
-            f"The parameter `max_num_seqs` is not allowed to exceed 256, but now it's {seats}."
+        most = 512 if release.at_least("2.6") else 256
+        assert seats <= most, (
+            f"The parameter `max_num_seqs` is not allowed to exceed {most}, but now it's {seats}."
         )
         nodes = -(-self.tensor_parallel_size // 8)
         assert nodes == len(getattr(args, "ips", None) or ["0"]), f"nnode: {nodes}, but got 1"
         small = f"max_num_batched_tokens: {batched} should be larger than or equal to "
+        speculative = getattr(args, "speculative_config", None) or {}
+        each = 1 + int(speculative.get("num_speculative_tokens", 0)) if speculative else 1
+        if release.at_least("2.6"):
+            text = f"{small}max_num_seqs: {seats} * tokens_per_seq: {each}"
+            assert batched >= seats * each, text
         assert batched >= seats, f"{small}max_num_seqs: {seats}"
         assert batched >= self.block_size, f"{small}block_size: {self.block_size}"
         assert batched <= seats * max(self.max_model_len, args.max_model_len), (
-            f"max_num_batched_tokens: {batched} should be largerthan or equal to max_num_seqs: "
+            f"max_num_batched_tokens: {batched} should be "
+            f"{'less than' if release.at_least('2.6') else 'largerthan'} or equal to max_num_seqs: "
             f"{seats} * max_model_len: {args.max_model_len}"
         )
         role = getattr(args, "splitwise_role", "mixed")
         if role not in ("mixed", "prefill", "decode") and not release.at_least("2.4"):
             raise NotImplementedError
-        if role != "mixed" and args.scheduler_name == "local" and not getattr(args, "router", None):
+        if role != "mixed" and args.scheduler_name == "splitwise" and release.at_least("2.6"):
+            raise ValueError(
+                "Setting scheduler_name as splitwise is not supported in pd deployment, please use "
+                "router as scheduler."
+            )
+        without_router = not release.at_least("2.6")  # 2.6 only warns
+        if (
+            without_router
+            and role != "mixed"
+            and args.scheduler_name == "local"
+            and not getattr(args, "router", None)
+        ):
             raise ValueError(
                 f"When using {role} role and the {args.scheduler_name} scheduler, please provide "
                 "--router argument."
@@ -184,10 +227,16 @@ class Config:
         """config.py:1435; earlier releases start and fail at the first long request."""
         self.gpu_blocks = blocks
         needed = -(-self.max_model_len // self.block_size) + 1
-        assert blocks >= needed or not release.at_least("2.4"), (
+        text = (
             f"current device block num: {blocks} should be larger than or equal to {needed}, "
             "please reduce the max_model_len or replace the machine with larger GPU cards"
         )
+        if release.RELEASE == "2.4":
+            text = (
+                f"current block number :{blocks} should be greater than or equal to current model "
+                f"len needed minimum block number :{needed}"
+            )
+        assert blocks >= needed or not release.at_least("2.4"), text
 
     def open_tokenizer(self) -> None:
         """Tokenizer files and parser names, just before the worker is launched."""
@@ -202,17 +251,16 @@ class Config:
         if parser_name is None:
             return
         name = parser_name.replace("_", "-") if release.at_least("2.3") else parser_name
-        newest = max(allowed)
-        if name not in allowed.get(release.RELEASE, allowed[newest]):
+        if name not in names(allowed):
             raise KeyError(f"{kind} helper: '{parser_name}' not found in {kind}_parsers")
         assert self.tokens is not None
-        tags = TAGS[name.replace("_", "-")] if release.at_least("2.4") else ("</think>",)
+        tags = TAGS[name.replace("_", "-")] if release.at_least("2.5") else ("</think>",)
         missing = [tag for tag in tags if self.tokens.tag(tag) is None]
         if kind == "reasoning" and missing:
             raise RuntimeError(
                 f"{name.replace('-', ' ')} reasoning parser could not find the following token ids "
                 f"in tokenizer vocabulary: {', '.join(missing)}"
-                if release.at_least("2.4")
+                if release.at_least("2.5")
                 else "Could not find think end token id in tokenizer vocabulary"
             )
 

@@ -165,8 +165,17 @@ class Completions:
             "ernie4_5_processor.py",
             120,
         )
-        limit_ = body.get("max_completion_tokens") or body.get("max_tokens") or limit - len(ids)
-        budget = min(int(limit_), limit - len(ids))
+        requested_limit = (
+            body.get("max_completion_tokens") or body.get("max_tokens") or limit - len(ids)
+        )
+        budget = min(int(requested_limit), limit - len(ids))
+        config = self.site.config
+        if fault("engine-error"):
+            if not release.at_least("2.6"):
+                raise RejectedError(500, "Error happened while generating", "internal_error")
+            return shapes.Play(
+                index, iter(()), "stop", len(ids), config.reasoning, config.tool_parser
+            )
         script, reason = self._script(messages, body, budget, index)
         peer = socket.socket(socket.AF_UNIX)
         peer.connect(f"/dev/shm/{self.site.config.link}.socket")
@@ -177,12 +186,11 @@ class Completions:
             "max_tokens": budget,
         }
         peer.sendall(json.dumps(order).encode() + b"\n")
-        config = self.site.config
         return shapes.Play(
             index, _receive(peer), reason, len(ids), config.reasoning, config.tool_parser
         )
 
-    def _render(self, messages: list[dict[str, Any]], body: dict[str, Any]) -> str:
+    def _render(self, messages: list[dict[str, object]], body: dict[str, Any]) -> str:
         plain = [
             {**message, "content": answers.text_of(message.get("content"))}
             for message in messages
@@ -233,7 +241,7 @@ class Completions:
         return f"{thinking}{reply.content}"
 
 
-def _prompts(prompt: Any) -> list[Any]:
+def _prompts(prompt: object) -> list[Any]:
     return (
         prompt if isinstance(prompt, list) and prompt and isinstance(prompt[0], str) else [prompt]
     )
@@ -244,6 +252,8 @@ def _receive(peer: socket.socket) -> Iterator[int]:
     with peer, peer.makefile("rb") as lines:
         for line in lines:
             message = json.loads(line)
+            if message["token"] < 0:
+                return  # the engine is paused: no token at all
             yield int(message["token"])
             if message["last"]:
                 return

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import traceback
+from pathlib import Path
 from typing import NoReturn
 
 from fastdeploy._twin import clock, logs, ports, queues, release, say, web
@@ -33,9 +34,26 @@ WAITING = {
     "2.1": "Waiting worker processes ready...",
     "2.2": "Waiting worker processes ready...",
     "2.3": "Waiting for worker processes to be ready...",
-    "2.4": "Waiting for worker processes to be ready...",
 }
+FAILED_TO_START = "Worker process failed to start.Please check log/workerlog.* for details."
 FAILED = "Failed to launch worker processes, check log/workerlog.* for more details."
+
+
+def failed() -> str:
+    """The summary; 2.6 appends the last traceback of the newest workerlog (common_engine.py:82).
+
+    The newest by time: where this run's worker wrote none, it may be an earlier run's.
+    """
+    if not release.at_least("2.6"):
+        return FAILED
+    folder = Path(logs.folder())
+    newest = sorted(folder.glob("workerlog.*"), key=lambda path: path.stat().st_mtime)
+    for path in newest[-1:]:
+        text = path.read_text(encoding="utf-8", errors="replace")
+        start = text.rfind("Traceback (most recent call last):")
+        if start >= 0:
+            return f"{FAILED}\n{text[start:].rstrip()}"
+    return FAILED
 
 
 class Engine:
@@ -91,14 +109,15 @@ class Engine:
             sys.exit(code)
         clock.until(12)
         self._launch_worker()
-        logs.console(WAITING[release.RELEASE], "engine.py", 151)
+        logs.console(WAITING.get(release.RELEASE, WAITING["2.3"]), "engine.py", 151)
         assert config.tokens is not None
         config.tokens.prepare()
         with clock.Waiting(0.05):
             clock.pause(5)
             if not self._follow_load():
                 return False
-            self._take_profile()
+            if not self._take_profile():
+                return False
             self._reach_ready()
         elapsed = clock.unscaled(time.monotonic() - begun)
         logs.console(f"Worker processes are launched with {elapsed} seconds.", "engine.py", 202)
@@ -177,7 +196,7 @@ class Engine:
                 os.kill(os.getpid(), signal.SIGKILL)
             if not self._worker_lives():
                 logs.stderr("\n")
-                logs.console(FAILED, "engine.py", 160, "ERROR")
+                logs.console(failed(), "engine.py", 160, "ERROR")
                 return False
             try:
                 bar.show(self._loaded())
@@ -200,17 +219,24 @@ class Engine:
             self._percent = int(shards[-1]) if shards else 0
         return self._percent
 
-    def _take_profile(self) -> None:
-        """engine.py:695: waits for the block number without looking whether the worker lives."""
+    def _take_profile(self) -> bool:
+        """engine.py:695: waits for the block number, to 2.4 without a look at the worker.
+
+        2.5 ends with a RuntimeError (engine.py:722), 2.6 returns, with exit code 0 (measured).
+        """
         assert self.signals is not None
         config = self.config
         if config.blocks_override:
-            return
+            return True
         is_announced = False
         while not self.signals.get("get_profile_block_num"):
             if not is_announced and not self._worker_lives():
                 logs.stderr("\n")
-                logs.console(FAILED, "engine.py", 160, "ERROR")
+                logs.console(failed(), "engine.py", 160, "ERROR")
+                if release.at_least("2.6"):
+                    return False
+                if release.at_least("2.5"):
+                    raise RuntimeError(FAILED_TO_START)
                 is_announced = True
             clock.pause(0.5)
         blocks = self.signals.get("get_profile_block_num")
@@ -224,6 +250,7 @@ class Engine:
             "config.py",
             1440,
         )
+        return True
 
     def _reach_ready(self) -> None:
         assert self.signals is not None
@@ -231,7 +258,7 @@ class Engine:
         while self.signals.total("worker_ready_signal") < ranks:
             if not self._worker_lives():
                 logs.stderr("\n")
-                logs.console(FAILED, "engine.py", 160, "ERROR")
+                logs.console(failed(), "engine.py", 160, "ERROR")
                 # prefix_cache_manager.py:227 attaches what the worker's tracker just removed
                 raise FileNotFoundError(
                     2, os.strerror(2), f"/cache_ready_signal.{self.config.segments}"
@@ -256,7 +283,7 @@ class Engine:
 
         The first of monitor and gunicorn to collect the child knows its code.
 
-        Nobody looks before 2.3: /health is 200 for 30 s more, then 404, and the server runs on.
+        No check before 2.3: /health is 200 for 30 s more, then 404, and the server runs on.
         """
         if not release.at_least("2.3"):
             return
@@ -364,9 +391,13 @@ class Engine:
 
     def _end_queue(self) -> None:
         self._end_child(self.queue_pid)
-        path = queues.task_path(self.config.queue_port)
-        if path and os.path.exists(path):
-            os.unlink(path)
+        sockets = (
+            queues.task_path(self.config.queue_port),
+            queues.cache_path(self.config.cache_port),
+        )
+        for path in sockets:
+            if path and os.path.exists(path):
+                os.unlink(path)
         if self.signals is not None:
             self.signals.unlink(*(name for name in SHARED + OWN if name not in FIRST))
 

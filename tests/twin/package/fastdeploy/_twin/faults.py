@@ -225,6 +225,17 @@ FAULTS: dict[str, Fault] = {
         None,
         "Error extracting sub services: [Errno 3] No such process",
     ),
+    "root-logger-prints": Fault(
+        "2.6: every INFO line of every log is on stderr as well, console lines twice: read in "
+        "logger.py, not so in the measured build, whose llm.py takes the handler away",
+        "changes 2.6: root handler; fastdeploy/__init__.py:50-70, entrypoints/llm.py:54",
+        None,
+    ),
+    "engine-error": Fault(
+        "an error in the engine: 500, from 2.6 on 200 with an empty text",
+        "9: engine errors; serving_chat.py:625",
+        None,
+    ),
     "say": Fault(
         "prints the sample of a failure signature where it was seen, and ends as recorded",
         "failures.json",

@@ -14,6 +14,7 @@ import select
 import time
 
 from fastdeploy._twin import release
+from fastdeploy._twin.faults import fault
 
 SERVER_LOGGERS = (
     "api_server",
@@ -79,6 +80,8 @@ def line(level: str, source: str, number: int, message: str) -> str:
 def log(name: str, message: str, source: str, number: int, level: str = "INFO") -> str:
     text = line(level, source, number, message) + "\n"
     _append(name, text)
+    if fault("root-logger-prints") and release.at_least("2.6"):
+        stderr(text)
     if level != "INFO" and release.at_least("2.2"):
         _append(f"{name}_error", text)
     return text

@@ -10,6 +10,7 @@ import uuid
 from fastdeploy._twin import release
 
 MAIN = "/tmp/prom_main"
+AT_IMPORT = MAIN if release.at_least("2.5") else "/tmp/fd_prom"
 _mapped: list[mmap.mmap] = []
 
 

@@ -15,16 +15,35 @@ import socket
 import sys
 import time
 
-from fastdeploy._twin import clock, ports, release
+from fastdeploy._twin import clock, logs, ports, release
 
 GREETING = b'{"hello": '
 
 
 def task_path(queue_port: int) -> str | None:
-    """The unix socket of Q, if this release has it and it is asked for."""
-    if release.at_least("2.3") and int(os.environ.get("FD_ENGINE_TASK_QUEUE_WITH_SHM", "0")):
+    """The unix socket of Q, if this release has it and it is asked for (2.6: by default)."""
+    default = "1" if release.at_least("2.6") else "0"
+    if release.at_least("2.3") and int(os.environ.get("FD_ENGINE_TASK_QUEUE_WITH_SHM", default)):
         return f"/dev/shm/fd_task_queue_{queue_port}.sock"
     return None
+
+
+def cache_path(cache_port: int) -> str | None:
+    """The unix socket of C: from 2.6 on (common_engine.py:472)."""
+    return task_path(cache_port) if release.at_least("2.6") else None
+
+
+def is_live(port: int) -> bool:
+    """utils.py:669 of 2.6: a dead socket file counts as free."""
+    path = cache_path(port)
+    if path is None:
+        return False
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+    return True
 
 
 def connect(queue_port: int, who: str) -> socket.socket:
@@ -46,7 +65,7 @@ def fork_server(port: int, *, relay: bool) -> int:
     """Fork a queue process that keeps the command line of its parent.
 
     Raises:
-        OSError: it could not bind.
+        EOFError: it could not bind; its own traceback says why (multiprocessing/managers.py).
     """
     reader, writer = os.pipe()
     pid = os.fork()
@@ -56,7 +75,7 @@ def fork_server(port: int, *, relay: bool) -> int:
         os.close(reader)
         if answer != "ok":
             os.waitpid(pid, 0)
-            raise OSError(answer)
+            raise EOFError
         return pid
     os.close(reader)
     clock.arm_lifetime()
@@ -64,9 +83,14 @@ def fork_server(port: int, *, relay: bool) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
-        listener = _listen(port, task_path(port) if relay else None)
+        listener = _listen(port, task_path(port) if relay else cache_path(port))
     except OSError as error:
-        os.write(writer, str(error).encode())
+        logs.stderr(
+            "Process QueueManager-1:\nTraceback (most recent call last):\n"
+            '  File "/usr/lib/python3.11/multiprocessing/connection.py", line 607, in __init__\n'
+            f"    self._socket.bind(address)\nOSError: {error}\n"
+        )
+        os.write(writer, b"no")
         os._exit(1)
     os.write(writer, b"ok")
     os.close(writer)
@@ -79,7 +103,7 @@ def fork_server(port: int, *, relay: bool) -> int:
 
 def _listen(port: int, path: str | None) -> socket.socket:
     if path:
-        if os.path.exists(path):
+        if os.path.exists(path) and not release.at_least("2.6"):
             os.unlink(path)
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(path)

@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import time
+import uuid
 from typing import Any
 
 from fastdeploy._twin import clock, completions, release, web
@@ -33,7 +34,21 @@ METHODS = {
 }
 #: Answered with 304 while the weights are cleared, only with --dynamic-load-weight.
 GUARDED = ("/v1/chat/completions", "/v1/completions", "/v1/models")
-SINCE = {"/v1/models": "2.2", "/v1/embeddings": "2.3", "/v1/reward": "2.3", "/config-info": "2.3"}
+CONTROLS = {
+    "/v1/pause": ("POST",),
+    "/v1/resume": ("POST",),
+    "/v1/is_paused": ("GET",),
+    "/v1/sleep": ("POST",),
+    "/v1/wakeup": ("POST",),
+}
+METHODS |= CONTROLS
+SINCE = {
+    **dict.fromkeys(CONTROLS, "2.5"),
+    "/v1/models": "2.2",
+    "/v1/embeddings": "2.3",
+    "/v1/reward": "2.3",
+    "/config-info": "2.3",
+}
 
 
 class Site:
@@ -71,6 +86,8 @@ class Site:
             return self._complete(request)
         if path in ("/health", "/ping"):
             return self._health()
+        if path in CONTROLS:
+            return self._control(path)
         if path in ("/clear_load_weight", "/update_model_weight"):
             return self._weights(path)
         if path in ("/metrics", "/config-info"):
@@ -92,6 +109,20 @@ class Site:
         if self._cleared():
             return web.Response(304, b"No model weight enabled")
         return web.Response(200)
+
+    def _control(self, path: str) -> web.Response:
+        """Answers measured on 2.6 (pause, resume, is_paused); sleep pauses too, wakeup resumes."""
+        names = {"/v1/sleep": "pause", "/v1/wakeup": "resume"}
+        order = names.get(path, path.rpartition("/")[2])
+        told = json.loads(ask(self.config.link, {"do": order}))
+        return web.json_response(
+            {
+                "request_id": f"control-{uuid.uuid4()}",
+                "status": "success",
+                "error_message": "Success",
+                "result": told if order == "is_paused" else None,
+            }
+        )
 
     def _cleared(self) -> bool:
         return self.signals.get("model_weights_status") == -1

@@ -63,11 +63,11 @@ def plan(identity: str) -> Plan:
 
 
 def _plan_for(location: str, stage: str) -> Plan | None:
-    fault_ = fault("say")
-    if fault_ is None:
+    say_fault = fault("say")
+    if say_fault is None:
         return None
-    plan_ = plan(fault_["id"])
-    return plan_ if (plan_.location, plan_.stage) == (location, stage) else None
+    say_plan = plan(say_fault["id"])
+    return say_plan if (say_plan.location, say_plan.stage) == (location, stage) else None
 
 
 def _text(sample: str) -> str:
@@ -81,41 +81,41 @@ def _text(sample: str) -> str:
 
 def front(stage: str) -> int | None:
     """Print at this stage of the api_server; the exit code to leave with, if any."""
-    plan_ = _plan_for("front", stage)
-    if plan_ is None:
+    say_plan = _plan_for("front", stage)
+    if say_plan is None:
         return None
     strike()
-    logs.stderr(_text(plan_.sample))
-    return plan_.code
+    logs.stderr(_text(say_plan.sample))
+    return say_plan.code
 
 
 def launcher() -> None:
-    plan_ = _plan_for("launcher", "load")
-    if plan_:
+    say_plan = _plan_for("launcher", "load")
+    if say_plan:
         strike()
-        sys.stderr.write(_text(plan_.sample))
+        sys.stderr.write(_text(say_plan.sample))
         sys.stderr.flush()
         os._exit(1)
 
 
 def worker(stage: str) -> None:
-    plan_ = _plan_for("worker", stage)
-    if plan_:
+    say_plan = _plan_for("worker", stage)
+    if say_plan:
         strike()
-        sys.stderr.write(_text(plan_.sample))
+        sys.stderr.write(_text(say_plan.sample))
         sys.stderr.flush()
-        if plan_.code is not None:
+        if say_plan.code is not None:
             os._exit(1)
 
 
 def http() -> tuple[int, dict[str, Any]] | None:
     """Status and body that every completion gets."""
-    plan_ = _plan_for("http", "serve")
-    if plan_ is None:
+    say_plan = _plan_for("http", "serve")
+    if say_plan is None:
         return None
     try:
-        body: dict[str, Any] = json.loads(plan_.sample)
+        body: dict[str, Any] = json.loads(say_plan.sample)
     except ValueError:
-        error = {"message": plan_.sample, "type": "invalid_request_error", "param": None}
+        error = {"message": say_plan.sample, "type": "invalid_request_error", "param": None}
         return 500, {"error": {**error, "code": None}}
     return (429 if "detail" in body else 401), body

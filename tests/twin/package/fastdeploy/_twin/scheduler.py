@@ -1,7 +1,8 @@
 """Seats, waiting requests, and the way of tokens back to the HTTP workers.
 
 The link is ``/dev/shm/P.socket`` (ZMQ on the real server, JSON lines here); ``router_P.ipc`` exists
-beside it. A request whose client went away is not aborted: it keeps its seat to its last token.
+beside it; 2.6 has a ``response_P_wPID.pull`` for each HTTP worker instead. A request whose client
+went away is not aborted before 2.6: it keeps its seat to its last token.
 """
 
 from __future__ import annotations
@@ -16,10 +17,22 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastdeploy._twin import queues, sysv
+from fastdeploy._twin import queues, release, sysv
 from fastdeploy._twin.checks import Config
 from fastdeploy._twin.faults import fault
 from fastdeploy._twin.shm import Signals
+
+
+def batches_answers() -> bool:
+    """2.6: each HTTP worker has a socket of its own for answers (ZMQ_SEND_BATCH_DATA)."""
+    return release.at_least("2.6") and os.environ.get("ZMQ_SEND_BATCH_DATA", "1") == "1"
+
+
+def stops_abandoned() -> bool:
+    """FD_ENABLE_REQUEST_DISCONNECT_STOP_INFERENCE: off in 2.5, on in 2.6."""
+    default = "1" if release.at_least("2.6") else "0"
+    name = "FD_ENABLE_REQUEST_DISCONNECT_STOP_INFERENCE"
+    return release.at_least("2.5") and os.environ.get(name, default) == "1"
 
 
 @dataclass
@@ -49,12 +62,14 @@ class Scheduler:
         port = config.link
         self.link, self.router = f"/dev/shm/{port}.socket", f"/dev/shm/router_{port}.ipc"
         self._sockets: list[socket.socket] = []
+        self.paused = False
+        self.paths = [self.link] if batches_answers() else [self.link, self.router]
         self._lock = threading.Lock()
 
     def start(self) -> None:
         self.output = sysv.open_output(self.config.queue_port, receiver=True)
         self.tasks = queues.connect(self.config.queue_port, "engine")
-        for path in (self.link, self.router):
+        for path in self.paths:
             if os.path.exists(path):
                 os.unlink(path)
             listener = socket.socket(socket.AF_UNIX)
@@ -67,7 +82,7 @@ class Scheduler:
             self.signals.put("model_weights_status", -1)
 
     def close(self) -> None:
-        for path in (self.link, self.router):
+        for path in self.paths:
             if os.path.exists(path):
                 os.unlink(path)
 
@@ -84,10 +99,18 @@ class Scheduler:
             peer.close()
             return
         order: dict[str, Any] = json.loads(line)
+        if order["do"] in ("pause", "resume", "is_paused"):
+            peer.sendall(json.dumps({"is_paused": self._control(order["do"])}).encode())
+            peer.close()
+            return
         if order["do"] != "generate":
             text = status.metrics(self) if order["do"] == "metrics" else status.config_info(self)
             peer.sendall(text.encode())
             peer.close()
+            return
+        if self.paused:
+            # Measured on 2.6: answered with 200 and an empty text.
+            self._push_empty(peer)
             return
         with self._lock:
             self.received += 1
@@ -96,6 +119,24 @@ class Scheduler:
                 Job(peer, order["ids"], order["prompt_tokens"], order["max_tokens"])
             )
             self._fill()
+
+    def _control(self, what: str) -> bool:
+        """/v1/pause aborts what runs and refuses what comes; /health knows nothing of it."""
+        with self._lock:
+            if what != "is_paused":
+                self.paused = what == "pause"
+            if what == "pause":
+                for job in [*self.running.values(), *self.waiting]:
+                    self._push_empty(job.peer)
+                self.running.clear()
+                self.waiting.clear()
+            return self.paused
+
+    @staticmethod
+    def _push_empty(peer: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            peer.sendall(json.dumps({"token": -1, "last": True}).encode() + b"\n")
+        peer.close()
 
     def _fill(self) -> None:
         for slot in range(self.seats):
@@ -121,14 +162,18 @@ class Scheduler:
                 job.first = job.first or time.monotonic()
                 job.sent += 1
                 self.generated += 1
-                self._push(job, {"token": token, "last": last})
-                if last:
+                here = self._push(job, {"token": token, "last": last})
+                if last or (not here and stops_abandoned()):
                     self._finish(slot, job)
 
     @staticmethod
-    def _push(job: Job, message: dict[str, int]) -> None:
-        with contextlib.suppress(OSError):  # the client went away; its tokens are made anyway
+    def _push(job: Job, message: dict[str, int]) -> bool:
+        """False where the client went away; before 2.6 its tokens are made anyway."""
+        try:
             job.peer.sendall(json.dumps(message).encode() + b"\n")
+        except OSError:
+            return False
+        return True
 
     def _finish(self, slot: int, job: Job) -> None:
         now = time.monotonic()

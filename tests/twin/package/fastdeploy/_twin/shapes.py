@@ -105,7 +105,7 @@ class Shape:
         prompt = sum(play.prompt_tokens for play in plays if play.index == 0 or not self.chat)
         completion_tokens = sum(play.token_count for play in plays)
         thought = sum(play.thought for play in plays)
-        details: dict[str, Any] = {"cached_tokens": 0}
+        details: dict[str, object] = {"cached_tokens": 0}
         if not streamed:
             details |= {"image_tokens": 0, "video_tokens": 0}
         return {
@@ -155,7 +155,7 @@ class Shape:
         if not fault("answer-no-done"):
             yield "data: [DONE]\n\n"
 
-    def _event(self, choices: list[dict[str, Any]], **more: Any) -> str:
+    def _event(self, choices: list[dict[str, object]], **more: object) -> str:
         chunk = {
             "id": self.identity,
             "object": "chat.completion.chunk" if self.chat else "text_completion",
@@ -182,7 +182,7 @@ class Shape:
         """finish_reason is absent, not null; both texts are always there."""
         content = piece.text if piece.kind == "content" else ""
         thinking = piece.text if piece.kind == "reasoning" else ""
-        calls: list[dict[str, Any]] | None = None
+        calls: list[dict[str, object]] | None = None
         if piece.kind == "call":
             call = _call(piece.text, None)
             calls = [{**call, "index": piece.call}]
@@ -195,7 +195,7 @@ class Shape:
         index: int,
         content: str,
         thinking: str,
-        calls: list[dict[str, Any]] | None,
+        calls: list[dict[str, object]] | None,
         number: int | None,
     ) -> dict[str, Any]:
         arrival = round(time.monotonic() - self.begun, 3)

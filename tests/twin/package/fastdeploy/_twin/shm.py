@@ -12,8 +12,10 @@ import struct
 from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
 
+from fastdeploy._twin import release
+
 #: Attached by the worker as well: its tracker removes these ten when the worker dies.
-SHARED = (
+SHARED: tuple[str, ...] = (
     "worker_ready_signal",
     "worker_healthy_live_signal",
     "model_weights_status",
@@ -25,6 +27,11 @@ SHARED = (
     "loaded_model_signal",
     "launched_cache_manager_signal",
 )
+if release.RELEASE == "2.4" or (
+    release.at_least("2.6") and int(os.environ.get("FD_ENGINE_TASK_QUEUE_WITH_SHM", "1"))
+):
+    # Not in release/2.4 (measured); in 2.6 not where Q is a Unix socket.
+    SHARED = tuple(name for name in SHARED if name != "exist_tasks_intra_signal")
 #: Only the front end's: these six stay when its whole group is killed.
 OWN = (
     "cache_ready_signal",
@@ -33,7 +40,11 @@ OWN = (
     "need_block_num_signal",
     "prefix_tree_status",
     "swap_space_ready_signal",
+    *(("cache_task_inflight", "cache_task_is_paused") if release.at_least("2.4") else ()),
+    *(("cache_transfer_inited_signal",) if release.at_least("2.5") else ()),
 )
+#: Made by 2.5 and later, and left by a clean stop too: measured on the front ends of 2.5 and 2.6.
+LEFT = ("fd_lock_gpu_cache_lock.{}", "fmq_ctrl_w2e_rank0_{}.ipc")
 SLOTS = 16
 
 
@@ -48,6 +59,10 @@ class Signals:
     def __init__(self, suffix: int, *, create: bool) -> None:
         self.suffix = suffix
         self._segments: dict[str, SharedMemory] = {}
+        if create and release.at_least("2.5"):
+            for name in LEFT:
+                with open(f"/dev/shm/{name.format(suffix)}", "ab"):
+                    os.chmod(f"/dev/shm/{name.format(suffix)}", 0o600)
         for name in SHARED + OWN if create else SHARED:
             self._segments[name] = self._open(f"{name}.{suffix}", create)
 

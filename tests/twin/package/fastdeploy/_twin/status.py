@@ -151,7 +151,7 @@ def config_info(scheduler: Scheduler) -> str:
         "max_logprobs": getattr(args, "max_logprobs", None),
         "revision": getattr(args, "revision", None),
     }
-    document: dict[str, Any] = {
+    document: dict[str, object] = {
         "model_config": model,
         "cache_config": {
             "total_block_num": config.gpu_blocks,

@@ -31,6 +31,11 @@ class _Buffer(ctypes.Structure):
 
 
 def key_of(queue_port: int) -> int:
+    """ftok; from 2.5 on custom_ops/gpu_ops/custom_ftok.h, which keeps 20 bits of Q."""
+    if release.at_least("2.5"):
+        place = os.stat("/dev/shm")
+        wide = (place.st_dev & 0xF) << 28 | (place.st_ino & 0xFF) << 20 | queue_port & 0xFFFFF
+        return wide & 0xFFFFFFFF
     key: int = _LIBC.ftok(b"/dev/shm", ctypes.c_int(queue_port))
     return key & 0xFFFFFFFF
 
@@ -39,7 +44,7 @@ class TokenQueue:
     """(slot, token id, 1 at the last token), with nothing that says whose they are."""
 
     def __init__(self, queue_port: int) -> None:
-        self._id: int = _LIBC.msgget(ctypes.c_int(key_of(queue_port)), IPC_CREAT | 0o666)
+        self._id: int = _LIBC.msgget(ctypes.c_int32(key_of(queue_port)), IPC_CREAT | 0o666)
         if self._id < 0:
             raise OSError(ctypes.get_errno(), "msgget failed")
 

@@ -57,7 +57,7 @@ def check(request: web.Request, chat: bool, args: argparse.Namespace) -> dict[st
     return body
 
 
-def _fields(body: dict[str, Any], chat: bool) -> None:
+def _fields(body: dict[str, object], chat: bool) -> None:
     required = "messages" if chat else "prompt"
     if required not in body:
         raise _reject("Field required", required, "missing_required_parameter")
@@ -71,7 +71,7 @@ def _fields(body: dict[str, Any], chat: bool) -> None:
 
 
 def _number(
-    name: str, value: Any, kind: type, lowest: float | None, highest: float | None
+    name: str, value: object, kind: type, lowest: float | None, highest: float | None
 ) -> int | float:
     word = "integer" if kind is int else "number"
     try:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from fastdeploy._twin import logs
+from fastdeploy._twin import logs, release
 from fastdeploy._twin.faults import fault
 
 REASONS = {
@@ -53,7 +53,7 @@ class Response:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def json_response(content: Any, status: int = 200) -> Response:
+def json_response(content: object, status: int = 200) -> Response:
     body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
     return Response(status, body, "application/json")
 
@@ -81,7 +81,7 @@ class Server:
                 return  # closed: a stop was asked for
             threading.Thread(target=self._talk, args=(peer, address), daemon=True).start()
 
-    def _talk(self, peer: socket.socket, address: Any) -> None:
+    def _talk(self, peer: socket.socket, address: object) -> None:
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         stream = peer.makefile("rb")
         try:
@@ -112,11 +112,15 @@ class Server:
         except Exception:
             logs.gunicorn(f"Exception in ASGI application\n{traceback.format_exc()}", "ERROR")
             response = Response(500, b"Internal Server Error")
-        stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-        logs.stderr(
-            f"[{stamp}] [{os.getpid()}] [INFO] {address[0]}:{address[1]} - "
-            f'"{request.method} {request.path} HTTP/1.1" {response.status}\n'
+        access = (
+            f'{address[0]}:{address[1]} - "{request.method} {request.path} HTTP/1.1" '
+            f"{response.status}"
         )
+        if release.at_least("2.6"):
+            logs.stderr(logs.line("INFO", "httptools_impl.py", 482, access))
+        else:
+            stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+            logs.stderr(f"[{stamp}] [{os.getpid()}] [INFO] {access}\n")
         keep = request.headers.get("connection", "").lower() != "close"
         lines = [
             f"HTTP/1.1 {response.status} {REASONS.get(response.status, 'Unknown')}",

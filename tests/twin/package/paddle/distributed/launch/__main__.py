@@ -128,7 +128,7 @@ def main() -> int:
             for sibling in workers:
                 os.kill(sibling, signal.SIGTERM)
     if stopping:
-        # Only now: it waits for its workers, for ever where one is stopped.
+        # Only now: it waits for its workers, without end where one is stopped.
         say_line("INFO", f"Exit with signal {stopping[0]}")
         return stopping[0]
     say_line("INFO", f"Exit code {failure}")

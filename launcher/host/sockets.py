@@ -1,0 +1,142 @@
+"""The kernel's tables of sockets: what listens, which process has it, what can be bound.
+
+Imported by the keeper, which lives for months: nothing heavy here.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+from launcher.host import processes
+from launcher.host.processes import PROC
+
+_LISTEN = "0A"
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A listening TCP socket."""
+
+    address: str
+    port: int
+    inode: int
+    uid: int
+
+
+@dataclass(frozen=True)
+class UnixSocket:
+    """A Unix socket that is bound to a path, or to a name that begins with `@`."""
+
+    path: str
+    inode: int
+
+
+def listeners() -> tuple[Listener, ...]:
+    """Every listening TCP socket of this network namespace, IPv4 and IPv6."""
+    listening = []
+    for table in ("tcp", "tcp6"):
+        for fields in _rows(table, 11):
+            if len(fields) < 10 or fields[3] != _LISTEN:
+                continue
+            address, _, port = fields[1].partition(":")
+            listening.append(
+                Listener(_address(address), int(port, 16), int(fields[9]), int(fields[7]))
+            )
+    return tuple(listening)
+
+
+def listeners_on(port: int) -> list[Listener]:
+    """The sockets that listen on TCP port `port`."""
+    return [one for one in listeners() if one.port == port]
+
+
+def unix_sockets() -> list[UnixSocket]:
+    """Every Unix socket of this network namespace that has a path or a name."""
+    return [
+        UnixSocket(fields[7].removesuffix("\n"), int(fields[6]))
+        for fields in _rows("unix", 7)
+        if len(fields) > 7 and fields[6].isdigit()
+    ]
+
+
+def owners(inodes: Collection[int], pids: Iterable[int]) -> dict[int, int]:
+    """Socket inode to the first of `pids` that has it open, as far as we may look."""
+    inodes_by_link = {f"socket:[{inode}]": inode for inode in inodes}
+    pids_by_inode: dict[int, int] = {}
+    for pid in pids:
+        for _, target in processes.open_files(pid):
+            inode = inodes_by_link.get(target)
+            if inode is not None:
+                pids_by_inode.setdefault(inode, pid)
+        if len(pids_by_inode) == len(inodes_by_link):
+            break
+    return pids_by_inode
+
+
+def holder(inode: int, pids: Iterable[int]) -> int | None:
+    """The first of `pids` that has the socket `inode` open."""
+    return owners([inode], pids).get(inode)
+
+
+def describe_holder(port: int) -> str | None:
+    """The listener of `port`, for a message: `pid 12 (nginx: master process)`; None without one."""
+    listening = listeners_on(port)
+    if not listening:
+        return None
+    everybody = processes.pids()
+    for listener in listening:
+        pid = holder(listener.inode, everybody)
+        if pid is not None:
+            return f"pid {pid} ({processes.summary(pid)})"
+    return f"a process of user {listening[0].uid} that cannot be looked at from here"
+
+
+def bind_error(address: str, port: int) -> OSError | None:
+    """Why `address`:`port` cannot be listened on now, None where it can; nothing stays bound.
+
+    SO_REUSEADDR as servers set it, so that connections in TIME_WAIT do not count as taken; a live
+    listener still does, because the probe listens too.
+
+    Raises:
+        OverflowError: that is not a port number.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address, port))
+            probe.listen(1)
+    except OSError as error:
+        return error
+    return None
+
+
+def reachable(address: str) -> str:
+    """The address a client on this machine uses for a server bound to `address`."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(address, address)  # noqa: S104
+
+
+def _rows(table: str, most: int) -> Iterator[list[str]]:
+    """The rows of a table, each split into `most` + 1 fields at most; line by line, whatever its
+    length: a busy machine has a million connections.
+    """
+    path = os.path.join(PROC, "net", table)
+    try:
+        # A path may hold any byte; only a line feed ends a row.
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+            next(file, None)  # the names of the columns
+            for line in file:
+                yield line.split(maxsplit=most)
+    except OSError as error:
+        if error.errno in processes.OUR_LIMITS:
+            raise
+        return  # a kernel without IPv6
+
+
+def _address(text: str) -> str:
+    """An address of net/tcp: groups of four bytes, each in host order (little endian)."""
+    raw = b"".join(bytes.fromhex(text[i : i + 8])[::-1] for i in range(0, len(text), 8))
+    return socket.inet_ntop(socket.AF_INET6 if len(raw) == 16 else socket.AF_INET, raw)

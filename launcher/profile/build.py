@@ -1,0 +1,76 @@
+"""A `Profile` from the plain values of one: those just read, or those kept with an instance."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, TypeVar
+
+from launcher.json_values import JsonObject, at, integer_at, is_list, object_at
+from launcher.profile.model import Health, Logs, Profile, Restart, Stop
+from launcher.profile.schema import neutral_keys, schema
+
+Section = TypeVar("Section", Health, Restart, Stop, Logs)
+
+
+def build(values: JsonObject, path: str | None = None) -> Profile:
+    """The profile of `values`, which the schema accepted; `path` is the file they are kept in.
+
+    What an older or newer version wrote beyond the keys of today is left out.
+    """
+    gpus, ports = values.get("gpus"), object_at(values, "ports")
+    return Profile(
+        name=_text(values, "name") or "",
+        engine=_text(values, "engine") or "",
+        model=_text(values, "model") or "",
+        description=_text(values, "description"),
+        engine_version=_text(values, "engine-version"),
+        host=_text(values, "host") or Profile.host,
+        ports={name: integer_at(ports, name) or "auto" for name in ports},
+        gpus=tuple(str(gpu) for gpu in gpus) if is_list(gpus) else None,
+        settings={
+            key: value
+            for key in neutral_keys()
+            if (value := at(values, *key.split("."))) is not None
+        },
+        env={name: str(value) for name, value in object_at(values, "env").items()},
+        python=_text(values, "python"),
+        engine_args=object_at(values, "engine-args"),
+        health=_section(Health(), values, "health"),
+        restart=_section(Restart(), values, "restart"),
+        stop=_section(Stop(), values, "stop"),
+        smoke=object_at(values, "smoke"),
+        logs=_section(Logs(), values, "logs"),
+        hosted={
+            name: values[name]
+            for name, key in schema().items()
+            if key.only == "hosted" and name in values
+        },
+        resolved=values,
+        path=path,
+    )
+
+
+def _text(values: JsonObject, key: str) -> str | None:
+    value = values.get(key)
+    return value if isinstance(value, str) else None
+
+
+def _section(default: Section, values: JsonObject, name: str) -> Section:
+    """`default` with the fields that the section gives."""
+    section = object_at(values, name)
+    fields: dict[str, Any] = {}  # of as many types as the section has fields
+    for field in dataclasses.fields(default):
+        value = section.get(field.name.replace("_", "-"))
+        if is_list(value):
+            value = tuple(value)
+        if _is_like(value, getattr(default, field.name)):
+            fields[field.name] = value
+    return dataclasses.replace(default, **fields)
+
+
+def _is_like(value: object, default: object) -> bool:
+    """Whether a value kept in a file has the type of the field."""
+    number = (int, float)
+    if isinstance(default, number):
+        return isinstance(value, number) and not isinstance(value, bool)
+    return isinstance(value, type(default))
