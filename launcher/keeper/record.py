@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
@@ -40,6 +41,8 @@ class Record:
         self._events = Events(folder)
         self.claims = Claims(plan.leftovers, plan.cwd)
         self.server: Server | None = None
+        self.observers: list[Callable[[JsonObject], None]] = []
+        """Called with every event, in the loop's thread: they must return at once."""
         self.dirty = False
         self._write_failed = False
         self._stamp: tuple[int, ...] | None = None
@@ -89,6 +92,8 @@ class Record:
             self._say(kind, fields)
         if self.server is not None:
             self.server.publish(event)
+        for observer in self.observers:
+            observer(event)
 
     def _say(self, kind: str, fields: JsonObject) -> None:
         event = {

@@ -23,6 +23,7 @@ from launcher.keeper.claim import (
 )
 from launcher.keeper.receipt import Receipt
 from launcher.lifecycle import LIVE, STORED, InstanceState, is_allowed
+from launcher.liveness.judge import Liveness
 
 STATE_SCHEMA = "ernie-deploy/state/1"
 
@@ -37,6 +38,15 @@ class EndError(Problem):
 
     retry: bool | None = field(default=None, metadata=written(omit=True))
     certain: bool = False
+
+
+@dataclass(frozen=True)
+class LivenessRecord:
+    """The last verdict of `launcher.liveness.judge`; `since` is in Unix seconds."""
+
+    verdict: Liveness
+    since: float
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass
@@ -71,6 +81,8 @@ class State:
     ready_at: float | None = None
     ended_at: float | None = None
     restarts: int = 0
+    liveness: LivenessRecord | None = None
+    """The last verdict; None before the first sample of a run."""
     evidence: dict[str, JsonValue] = field(default_factory=dict)
     engine_exit: int | None = None
     worker_exit: int | None = None

@@ -20,6 +20,7 @@ SHARED = (
 )
 ROOMS = (
     "profile",
+    "liveness",
     "plan",
     "host",
     "engines",
