@@ -26,6 +26,7 @@ from launcher.keeper.failure import Failure, explain
 from launcher.keeper.guard_process import Guard
 from launcher.keeper.last_words import wait_for_last_words
 from launcher.keeper.line_sampling import Attention
+from launcher.keeper.liveness_watch import LivenessWatch
 from launcher.keeper.log_follower import Follower
 from launcher.keeper.loop import Loop, Timer
 from launcher.keeper.notify import Notifier
@@ -104,6 +105,8 @@ class Run:
         self._closed_follower: Follower | None = None
         self._prover: Prover | None = None
         self._progress: Progress | None = None
+        self.watch: LivenessWatch | None = None
+        """The verdicts on the ready server; None before it is ready."""
         self._port_watch = PortWatch(plan.ports)
         self._tick: Timer | None = None
         self._deadline: Timer | None = None
@@ -219,6 +222,8 @@ class Run:
     def _fail(self, failure: Failure) -> None:
         if self.failure is None and not self._stop.requested:
             self.failure = failure = failure.without_secrets(self._redactor)
+            if self.watch is not None and not self.watch.fails:
+                self.watch.died(failure.problem.message)
             self._record.event(
                 "failure", code=failure.problem.code, message=failure.problem.message
             )
@@ -254,12 +259,23 @@ class Run:
             # the exit code of a worker is looked up there when it has died.
             self._follower.close()
             self._follower, self._closed_follower = None, self._follower
+        if self._plan.liveness is not None:
+            self.watch = LivenessWatch(
+                self._loop, self._plan, self._plan.liveness, self._record, self._secrets,
+                self._folder, lambda verdict: self._fail(Failure.from_stall(verdict)),
+            )  # fmt: skip
+            self._look_at_watched(command_line.read_all(self._tree.processes))
         self._on_ready()
+
+    def _look_at_watched(self, lines: Mapping[int, str]) -> None:
+        if self.watch is not None and self._engine is not None:
+            self.watch.look(self._engine.pid, self._tree.processes, lines)
 
     @property
     def engine_lives(self) -> bool:
-        """True while the engine's first process does."""
-        return self._engine is not None and self._engine.pid in self._tree.pids
+        """True while the engine's first process does, and is neither stalled nor dead."""
+        lives = self._engine is not None and self._engine.pid in self._tree.pids
+        return lives and not (self.watch is not None and self.watch.fails)
 
     # -- looking around ---------------------------------------------------------------------------
 
@@ -284,6 +300,7 @@ class Run:
     def _look_around(self) -> None:
         self._ticks += 1
         lines = self._discover()
+        self._look_at_watched(lines)
         if self._state.state == InstanceState.LOADING and self._progress:
             if self._notifier.active:
                 # systemd's start time-out is in microseconds from now.
@@ -324,6 +341,8 @@ class Run:
         was_ready = self._state.ready_at is not None
         if self._prover:
             self._prover.close()
+        if self.watch is not None:
+            self.watch.close()
         self._record.set(InstanceState.STOPPING, reason=self._stop.reason or "failure")
         for timer in (self._tick, self._deadline):
             if timer is not None:
