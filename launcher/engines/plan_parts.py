@@ -92,11 +92,11 @@ def liveness_policy(profile: Profile, facts: LivenessPolicy) -> LivenessPolicy:
 
 
 def common_parts(
-    profile: Profile, context: PlanContext, liveness: LivenessPolicy = LivenessPolicy()
+    profile: Profile, context: PlanContext, liveness: LivenessPolicy | None = None
 ) -> CommonParts:
     """The fields of a launch plan that are the same for every engine.
 
-    `liveness` is what the engine knows of its metrics and workers; none: health and completions.
+    `liveness` is what the engine knows of its metrics and workers; None: health and completions.
     """
     return {
         "instance": profile.name,
@@ -118,7 +118,7 @@ def common_parts(
             no_progress=profile.health.no_progress_timeout,
             grace=profile.stop.grace,
         ),
-        "liveness": liveness_policy(profile, liveness),
+        "liveness": liveness_policy(profile, liveness or LivenessPolicy()),
         "restart_policy": profile.restart.policy,
         "max_restarts": profile.restart.max_restarts,
         "restart_delay": profile.restart.delay,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import re
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -63,7 +64,7 @@ class LivenessWatch:
         self._sampler: Sampler | None = Sampler(loop, plan, policy, self._secret, self._logs)
         self._ended: list[Canary] = []
         self._canary_sent: float | None = None
-        self._suspect = False
+        self._suspect = self._defect_told = False
         self._planned = time.monotonic()
         self._suspended = _suspended()
         self._number = 0
@@ -76,9 +77,7 @@ class LivenessWatch:
         verdict = self._record.state.liveness
         return verdict is not None and verdict.verdict in (Liveness.STALLED, Liveness.DEAD)
 
-    def look(
-        self, main: int, processes: Sequence[Process], lines: Mapping[int, str]
-    ) -> None:
+    def look(self, main: int, processes: Sequence[Process], lines: Mapping[int, str]) -> None:
         """Take in the living tree, `main` its first process, and its command lines by pid."""
         workers = command_line.matching(processes, lines, self._workers)
         roles = {p.pid: "worker" for p in processes if p.pid in workers} | {main: "main"}
@@ -140,19 +139,30 @@ class LivenessWatch:
         sent = self._canary_sent if self._canary_sent and self._canary_sent < sample.at else None
         self.samples.append(replace(sample, late=late, canaries=ended, canary_sent=sent))
         self._forget(sample.at)
-        next_steps = assess(self.samples, self._policy)
-        self._suspect = next_steps.suspect
-        self._set(next_steps.verdict)
+        try:
+            steps = assess(self.samples, self._policy)
+        except Exception as error:  # a defect of ours must not end an engine that works
+            self._tell_defect(error)
+            self._schedule(self._policy.interval)
+            return
+        self._suspect = steps.suspect
+        self._set(steps.verdict, steps.doubtful)
         if self._sampler is None:
             return  # the verdict was acted upon
-        if self._canary_sent is None and next_steps.canary:
+        if self._canary_sent is None and steps.canary:
             self.canaries += 1
             self._canary_sent = time.monotonic()
             self._sampler.send_canary(self._canary_back)
         least = self._policy.memory / MOST_SAMPLES
         spent = time.monotonic() - sample.at
-        wait = max(LEAST_REST, max(least, next_steps.wait) - spent)
-        self._schedule(wait)
+        self._schedule(max(LEAST_REST, max(least, steps.wait) - spent))
+
+    def _tell_defect(self, error: Exception) -> None:
+        if not self._defect_told:
+            self._defect_told = True
+            traceback.print_exc()
+            message = f"a defect of ernie-deploy: the engine cannot be judged: {error!r}"
+            self._record.event("warning", message=message)
 
     def _canary_back(self, canary: Canary | None) -> None:
         self._canary_sent = None
@@ -177,13 +187,13 @@ class LivenessWatch:
 
     # -- verdicts -------------------------------------------------------------------------------
 
-    def _set(self, verdict: Verdict) -> None:
+    def _set(self, verdict: Verdict, doubtful: bool = False) -> None:
         """Take in a verdict; while its name stays, so does its beginning."""
         previous = self._record.state.liveness
         since = time.time() - (time.monotonic() - verdict.since)
         if previous is not None and previous.verdict == verdict.name:
             since = min(since, previous.since)
-        record = LivenessRecord(verdict.name, since, verdict.reasons)
+        record = LivenessRecord(verdict.name, since, verdict.reasons, doubtful)
         self._record.state.liveness = record
         if previous is not None and previous.verdict == verdict.name:
             return

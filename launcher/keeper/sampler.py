@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -22,7 +23,7 @@ from launcher.liveness.sample import Answer, Canary, ProcessSample, Sample
 from launcher.plain import plain
 from launcher.plan.model import LaunchPlan
 from launcher.probe import heartbeat, prometheus
-from launcher.probe.readiness import ask_paused, completion
+from launcher.probe.readiness import ask_paused, completion, health
 from launcher.probe.request import ask
 from launcher.redact import Redactor
 
@@ -78,7 +79,11 @@ class Sampler:
         """Take a sample; with `suspect` also what costs more to know."""
 
         def work() -> None:
-            sample = self._sample(watched, suspect)
+            try:
+                sample = self._sample(watched, suspect)
+            except Exception:  # a defect here must not end the thread: nothing would be seen again
+                traceback.print_exc()
+                sample = Sample(time.monotonic())
             self._loop.call_soon(lambda: on_sample(sample))
 
         self._work.put(work)
@@ -99,8 +104,8 @@ class Sampler:
         at = time.monotonic()
         policy, readiness = self._policy, self._plan.readiness
         looked = tuple(_look(one) for one in watched)
-        health = self._health()
-        well = health is not None and health.status == 200
+        answer = self._health()
+        well = answer is not None and answer.status == 200
         paused = None
         if readiness.paused_path is not None and well:
             rung = ask_paused(
@@ -111,7 +116,7 @@ class Sampler:
         return Sample(
             at,
             processes=looked,
-            health=health,
+            health=answer,
             counters=self._counters(),
             heartbeat=beat,
             log_bytes=sum(lengths(*self._folders).values()),
@@ -122,16 +127,13 @@ class Sampler:
 
     def _health(self) -> Answer | None:
         """None where the keeper was kept from the processor for most of the question's time."""
-        path = self._plan.readiness.health_path
         before = processes.seconds_waited_for_processor()
-        try:
-            answer = ask(self._plan.readiness.address, self._port, path, timeout=self._timeout)
-        except OSError as error:
-            waited = processes.seconds_waited_for_processor() - before
-            if isinstance(error, TimeoutError) and waited > self._timeout / 2:
-                return None
-            return Answer(None, _unanswered(error, self._timeout), path)
-        return Answer(answer.status, "", path)
+        rung = health(self._plan.readiness, self._port, self._timeout)
+        waited = processes.seconds_waited_for_processor() - before
+        status = rung.evidence.get("status")
+        if status is None and waited > self._timeout / 2:
+            return None
+        return Answer(status, "" if status == 200 else self._redactor.text(rung.message))
 
     def _counters(self) -> dict[str, float] | None:
         policy = self._policy
@@ -185,11 +187,3 @@ def _look(watched: Watched) -> ProcessSample:
         counters = processes.transferred(pid)
         moved = counters.get("rchar", 0) + counters.get("wchar", 0)
     return ProcessSample(pid, name, role, now.state, ticks / processes.TICKS, queued, moved)
-
-
-def _unanswered(error: OSError, timeout: float) -> str:
-    if isinstance(error, TimeoutError):
-        return f"timed out after {timeout:g} s"
-    if isinstance(error, ConnectionRefusedError):
-        return "failed: connection refused"
-    return f"failed: {str(error)[:EXCERPT] or type(error).__name__}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from launcher.liveness.policy import LivenessPolicy
 from launcher.liveness.sample import STOPPED, UNINTERRUPTIBLE, Canary, ProcessSample, Sample
@@ -19,8 +19,9 @@ A process that only polls waits for a processor too, each time it wakes, and use
 """
 
 
-def usable(samples: Sequence[Sample], policy: LivenessPolicy) -> Sequence[Sample]:
+def usable(samples: Iterable[Sample], policy: LivenessPolicy) -> list[Sample]:
     """The samples since the keeper last missed its turn."""
+    samples = list(samples)
     allowed = max(LEAST_MISSED, MISSED_INTERVALS * policy.interval)
     for index in range(len(samples) - 1, 0, -1):
         if samples[index].late > allowed:
@@ -31,7 +32,7 @@ def usable(samples: Sequence[Sample], policy: LivenessPolicy) -> Sequence[Sample
 class Evidence:
     """The usable samples with what they say together; see `LivenessPolicy` for the limits."""
 
-    def __init__(self, samples: Sequence[Sample], policy: LivenessPolicy) -> None:
+    def __init__(self, samples: Iterable[Sample], policy: LivenessPolicy) -> None:
         """Read `samples`, of which there is one at least."""
         self.samples = usable(samples, policy)
         self.policy = policy

@@ -11,7 +11,7 @@ everything before it is dropped.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
 
@@ -19,8 +19,11 @@ from launcher.liveness.evidence import Evidence
 from launcher.liveness.policy import LivenessPolicy
 from launcher.liveness.sample import DEAD, STOPPED, TRACED, UNINTERRUPTIBLE, Sample
 
-STOPPED_FOR = 10.0
-"""Seconds after which a process stopped by a signal is a stall: a profiler stops one for less."""
+STOPPED_PART = 1 / 3
+"""Part of `stall_after` after which a process stopped by a signal is a stall: 10 s by default.
+
+It will not go on by itself, but a profiler or a person stops one for a moment.
+"""
 LEAST_REST = 0.05
 """Seconds between two samples at least."""
 LONGEST_REST = 60.0
@@ -37,10 +40,6 @@ class Liveness(str, Enum):
     PAUSED = "paused"
 
 
-ALIVE = (Liveness.IDLE, Liveness.BUSY, Liveness.PAUSED)
-"""Verdicts on a server that is as it should be, or as it was told to be."""
-
-
 @dataclass(frozen=True)
 class Verdict:
     """What a server is, since when (the clock of the samples) and the reasons, first the main."""
@@ -54,18 +53,20 @@ class Verdict:
 class Assessment:
     """A verdict and what the keeper has to do next.
 
-    `suspect`: the next sample should also hold what costs more to know. `canary`: nothing but a
-    completion of our own can tell if the server works. `wait`: seconds from the newest sample to
-    the next one.
+    `doubtful`: it failed a question and shows no other sign of work, but not for long enough to be
+    called stalled. `suspect`: the next sample should also hold what costs more to know. `canary`:
+    nothing but a completion of our own can tell if the server works. `wait`: seconds from the
+    newest sample to the next one.
     """
 
     verdict: Verdict
+    doubtful: bool
     suspect: bool
     canary: bool
     wait: float
 
 
-def judge(samples: Sequence[Sample], policy: LivenessPolicy) -> Verdict:
+def judge(samples: Collection[Sample], policy: LivenessPolicy) -> Verdict:
     """The verdict on a server of which `samples` were taken, oldest first.
 
     `since` cannot be earlier than the oldest usable sample.
@@ -76,7 +77,7 @@ def judge(samples: Sequence[Sample], policy: LivenessPolicy) -> Verdict:
     return assess(samples, policy).verdict
 
 
-def assess(samples: Sequence[Sample], policy: LivenessPolicy) -> Assessment:
+def assess(samples: Collection[Sample], policy: LivenessPolicy) -> Assessment:
     """The verdict as `judge` gives it, with what follows from it.
 
     Raises:
@@ -92,7 +93,14 @@ def assess(samples: Sequence[Sample], policy: LivenessPolicy) -> Assessment:
     if policy.canary and 0 < due < wait:
         wait = max(due, LEAST_REST)  # a canary is not sent late because no sample was due
     canary = policy.canary and verdict.name not in (Liveness.DEAD, Liveness.PAUSED)
-    return Assessment(verdict, suspect, canary and _needs_canary(seen), wait)
+    return Assessment(verdict, _is_doubtful(seen), suspect, canary and _needs_canary(seen), wait)
+
+
+def _is_doubtful(seen: Evidence) -> bool:
+    """Whether a question failed since something last moved, and nothing computes."""
+    stopped = bool(seen.vital(STOPPED + TRACED))
+    return stopped or ((seen.unanswered or bool(seen.failed)) and not seen.computing()
+                       and seen.silence > 0)  # fmt: skip
 
 
 def _needs_canary(seen: Evidence) -> bool:
@@ -154,12 +162,13 @@ def _paused(seen: Evidence) -> Verdict | None:
 
 def _stopped(seen: Evidence) -> Verdict | None:
     """A process stopped by a signal, which will not go on by itself; or by a debugger, for long."""
-    for state, allowed in ((STOPPED, STOPPED_FOR), (TRACED, seen.policy.stall_after)):
+    limit = seen.policy.stall_after
+    for state, allowed in ((STOPPED, STOPPED_PART * limit), (TRACED, limit)):
         pids = {p.pid for p in seen.vital(state)}
         if not pids:
             continue
         since = seen.since(lambda s: any(p.pid in pids and p.state == state for p in s.processes))  # noqa: B023
-        if seen.newest.at - since < min(allowed, seen.policy.stall_after):
+        if seen.newest.at - since < allowed:
             continue
         how = "stopped by a signal" if state == STOPPED else "stopped by a debugger"
         reasons = tuple(f"{how}: {process}" for process in seen.vital(state))

@@ -51,16 +51,14 @@ class ProcessSample:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to a GET of `path`: `status`, or None and the reason in `error`."""
+    """The answer to the health question: `status`, None where there was none, and what was seen."""
 
     status: int | None
-    error: str = ""
-    path: str = "/health"
+    message: str = ""
 
     def __str__(self) -> str:
         """For a reason."""
-        end = f"answered {self.status}" if self.status is not None else self.error
-        return f"GET {self.path} {end}"
+        return self.message or f"the health question was answered with {self.status}"
 
 
 @dataclass(frozen=True)

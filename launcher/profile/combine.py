@@ -101,7 +101,9 @@ def _liveness(checker: Checker) -> None:
         value, least = section[key], section[other]
         if value and least and value < factor * least:
             bound = f"{'twice ' if factor > 1 else ''}liveness.{other}, {factor * least:g} s"
-            _refuse(checker, key, f"{value:g} s is less than {bound}: {why}", f"raise liveness.{key}")
+            _refuse(
+                checker, key, f"{value:g} s is less than {bound}: {why}", f"raise liveness.{key}"
+            )
 
 
 def _refuse(checker: Checker, key: str, message: str, remedy: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -34,7 +35,7 @@ class Server:
     policy: LivenessPolicy = POLICY
     step: float | None = None
     now: float = 1000.0
-    samples: list[Sample] = field(default_factory=list)
+    samples: collections.deque[Sample] = field(default_factory=collections.deque)
     tokens: float = 0.0
     clients: float = 0.0
     served: float = 0.0
@@ -87,7 +88,7 @@ class Server:
                 )
             )  # fmt: skip
             while self.samples[0].at < self.now - self.policy.memory - 2 * self.policy.interval:
-                del self.samples[0]
+                self.samples.popleft()
             self.last = assess(self.samples, self.policy)
             if self.last.canary:
                 self.sent = self.now

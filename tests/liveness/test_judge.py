@@ -11,7 +11,7 @@ from launcher.liveness.policy import Counters
 from launcher.liveness.sample import Answer, Canary, ProcessSample
 from tests.liveness.simulated import POLICY, Server
 
-SLOW = Answer(None, "timed out after 2 s")
+SLOW = Answer(None, "GET /health timed out after 2 s")
 
 
 def test_a_server_without_requests_is_idle_since_it_is() -> None:
@@ -125,7 +125,10 @@ def test_a_server_that_refuses_every_request_and_does_not_move_is_a_stall() -> N
     ("how", "reason"),
     [
         ({"paused": True}, "the engine says that it is paused"),
-        ({"health": Answer(304)}, "GET /health answered 304: the engine was paused"),
+        (
+            {"health": Answer(304, "GET /health answered 304")},
+            "GET /health answered 304: the engine was paused",
+        ),
         ({"awake": 0.0}, "the engine says that it sleeps"),
     ],
     ids=["is_paused", "304", "sleep"],
@@ -199,7 +202,7 @@ def test_a_server_that_does_not_answer_is_a_stall_within_30_seconds(health: Answ
 
 
 def test_a_server_whose_completions_come_back_is_not_stalled_whatever_its_health_says() -> None:
-    server = Server().pass_time(20).pass_time(300, health=Answer(500))
+    server = Server().pass_time(20).pass_time(300, health=Answer(500, "GET /health answered 500"))
     assert server.verdict().name is Liveness.BUSY
     assert server.verdict().reasons == ("GET /health answered 500",)
 

@@ -55,7 +55,7 @@ def test_a_flood_of_lines_is_read_to_its_bound() -> None:
 
 def test_a_series_that_is_printed_twice_counts_once() -> None:
     """FastDeploy 2.0 to 2.3 print some of them twice."""
-    assert sums("m 3\n# TYPE m counter\nm 3\nm{a=\"b\"} 4\nm{a=\"b\"} 4\n", {"m"}) == {"m": 7.0}
+    assert sums('m 3\n# TYPE m counter\nm 3\nm{a="b"} 4\nm{a="b"} 4\n', {"m"}) == {"m": 7.0}
 
 
 def test_a_name_with_a_label_takes_the_series_that_have_it() -> None:
