@@ -48,6 +48,23 @@ def test_batched_tokens_are_those_the_release_resolves(
 
 
 @pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, (2, 1, 1)),
+        ({"data-parallel-size": 4}, (2, 1, 4)),
+        ({"data-parallel-size": 4, "enable-expert-parallel": True}, (2, 8, 4)),
+        ({"data-parallel-size": 4, "enable-expert-parallel": True, "ips": "a,b"}, (2, 8, 2)),
+        ({"enable-expert-parallel": True}, (2, 2, 1)),
+    ],
+)
+def test_data_parallel_is_reckoned_by_host_and_experts_by_all(
+    values: dict[str, object], expected: tuple[int, int, int]
+) -> None:
+    asked = ask("2.6", engine_args={"tensor-parallel-size": 2, **values})
+    assert (asked.tensor_parallel, asked.expert_parallel, asked.replicas) == expected
+
+
+@pytest.mark.parametrize(
     ("quantization", "method", "kv_bytes"),
     [
         (None, None, 2),

@@ -96,6 +96,11 @@ def ask(profile: Profile, release: Release | None) -> Ask:
         else requested.number("kv-cache-ratio") or 0.75,
         streamed=streamed(profile, line),
         limits_blocks=line != "2.0",
+        # fastdeploy/config.py, ParallelConfig: all ranks of all replicas share the experts.
+        expert_parallel=requested.tensor_parallel * requested.data_parallel
+        if requested.value("enable-expert-parallel")
+        else 1,
+        replicas=max(1, requested.data_parallel // requested.nodes),
     )
 
 
