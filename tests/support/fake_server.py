@@ -46,6 +46,7 @@ DEFAULTS: "Script" = {
     "health_text": None,  # the body of its answer
     "later": None,  # a JSON file: once it is there, what it holds replaces this script's
     "settings": None,
+    "paused": None,  # the path of the question for a pause, and its answer
     "key": None,
     "sigterm": "exit",  # exit, ignore, slow:SECONDS, code:N
     "stamp": None,  # a file that gets monotonic times of requests and answers
@@ -246,6 +247,8 @@ class Server:
             return self._health()
         if script["key"] and headers.get("authorization") != f"Bearer {script['key']}":
             return 401, {"error": "no key"}
+        if path in (script["paused"] or {}):
+            return 200, {"result": {"is_paused": script["paused"][path]}}
         if path == "/v1/models":
             if isinstance(script["models"], int):
                 return script["models"], {"error": "told so"}
