@@ -283,6 +283,22 @@ def _lock(name: str, *, strict: bool = False) -> tuple[int, ...] | None:
     return None if strict and odd and not descriptors else tuple(descriptors)
 
 
+def lost_lease(descriptor: int) -> str | None:
+    """The name of the lease that `descriptor` holds, where its file was removed; else None."""
+    try:
+        if os.fstat(descriptor).st_nlink:
+            return None
+        path = os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:
+        return None
+    return os.path.basename(path.removesuffix(" (deleted)"))
+
+
+def lock_again(name: str) -> bool:
+    """Take the lease `name` again for the life of this process; False where another has it."""
+    return _lock(name) is not None
+
+
 def _close(descriptors: Iterable[int]) -> None:
     for descriptor in descriptors:
         os.close(descriptor)
