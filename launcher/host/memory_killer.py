@@ -23,7 +23,8 @@ _MEMORY = 300.0
 """Seconds; an older line is of an earlier process with the same number."""
 _FIRST_NAMESPACE = "pid:[4026531836]"
 """The machine's own pid namespace (PROC_PID_INIT_INO): the kernel's log has its numbers."""
-_KILLED = re.compile(r"[Oo]ut of memory.*?: Kill(?:ed)? process (?P<pid>\d+) \((?P<name>[^)]*)\)")
+_KILLED = re.compile(r": Kill(?:ed)? process (?P<pid>\d{1,10}) \((?P<name>[^)]{0,32})")
+_CAUSE = "ut of memory"
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def killed_of(pids: Collection[int], log: str = KERNEL_LOG) -> Killed | None:
         return None
     newest = None
     for seconds, message in _records(log):
-        match = _KILLED.search(message)
+        match = _KILLED.search(message) if _CAUSE in message else None
         if match and int(match["pid"]) in pids and seconds > time.monotonic() - _MEMORY:
             newest = Killed(int(match["pid"]), match["name"], message.strip())
     return newest

@@ -73,7 +73,7 @@ class Keeper:
         self._record.echo = sys.stderr if parent is None else None
         self.state = self._record.state
         self._lock = lock
-        self._leases = leases
+        self._leases = list(leases)
         self._secrets = dict(secrets)
         self._environ = environ
         self._parent = parent

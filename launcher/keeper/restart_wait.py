@@ -7,7 +7,7 @@ What has to hold: no process of the old tree is left, the memory of the engine's
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from launcher.errors import ExitCode, Problem
 from launcher.host.processes import summary
@@ -34,14 +34,15 @@ class RestartWait:
         loop: Loop,
         plan: LaunchPlan,
         state: State,
-        leases: Sequence[int],
+        leases: list[int],
         tell: Callable[..., None],
         *,
         processes_left: bool,
     ) -> None:
         """Begin to look at the GPUs at once; `tell` is called with an event's name and fields.
 
-        `leases` are the descriptors that hold the leases of the plan's ports and GPUs.
+        `leases` are the descriptors that hold the leases of the plan's ports and GPUs; what is
+        taken again is added to them.
         `processes_left`: the receipt of the run before counted some.
         """
         self._loop = loop
@@ -109,11 +110,10 @@ class RestartWait:
 
     def _lease_lost(self) -> Failure | None:
         """A lease whose file was removed keeps nobody out: it is taken again."""
-        for descriptor in self._leases:
-            name = port_leases.lost_lease(descriptor)
-            if name is None:
-                continue
-            if port_leases.lock_again(name):
+        for name in port_leases.lost(self._leases):
+            descriptors = port_leases.lock_again(name)
+            if descriptors is not None:
+                self._leases.extend(descriptors)
                 self._tell("warning", message=f"the lease {name} was removed; it is taken again")
                 continue
             return _failure(

@@ -18,6 +18,7 @@ from launcher import paths
 from launcher.engines.base import PortNeed
 from launcher.errors import PreconditionError, Problem
 from launcher.files import try_lock
+from launcher.host import processes
 from launcher.host.sockets import bind_error
 from launcher.preparation import lease_folder, stale_sockets
 from launcher.preparation.port_problems import (
@@ -283,20 +284,26 @@ def _lock(name: str, *, strict: bool = False) -> tuple[int, ...] | None:
     return None if strict and odd and not descriptors else tuple(descriptors)
 
 
-def lost_lease(descriptor: int) -> str | None:
-    """The name of the lease that `descriptor` holds, where its file was removed; else None."""
-    try:
-        if os.fstat(descriptor).st_nlink:
-            return None
-        path = os.readlink(f"/proc/self/fd/{descriptor}")
-    except OSError:
-        return None
-    return os.path.basename(path.removesuffix(" (deleted)"))
+def lost(descriptors: Iterable[int]) -> list[str]:
+    """The names of the leases among `descriptors` that keep nobody out: their files were removed.
+
+    A lease is locked in every folder; one file that is left is enough.
+    """
+    links: dict[str, int] = {}
+    for descriptor in descriptors:
+        try:
+            path = os.readlink(processes.own_descriptor(descriptor)).removesuffix(" (deleted)")
+            count = os.fstat(descriptor).st_nlink
+        except OSError:
+            continue
+        name = os.path.basename(path)
+        links[name] = links.get(name, 0) + count
+    return [name for name, count in links.items() if not count]
 
 
-def lock_again(name: str) -> bool:
-    """Take the lease `name` again for the life of this process; False where another has it."""
-    return _lock(name) is not None
+def lock_again(name: str) -> tuple[int, ...] | None:
+    """New descriptors that hold the lost lease `name`; None where another process has it by now."""
+    return _lock(name)
 
 
 def _close(descriptors: Iterable[int]) -> None:
