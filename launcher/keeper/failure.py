@@ -55,7 +55,9 @@ class Failure:
         problem = Problem(
             match.rule.id, match.cause(), f"{match.file}: {match.text}", match.remedy()
         )
-        return cls(problem, code, certain=not match.rule.summary, retry=match.rule.retry)
+        if match.rule.summary:  # it knows nothing of the cause, nor whether that comes again
+            return cls(problem, code, certain=False, retry=match.rule.retry or None)
+        return cls(problem, code, retry=match.rule.retry)
 
     @classmethod
     def from_exit(cls, code: int | None, state: InstanceState) -> Failure:
