@@ -84,7 +84,7 @@ def test_the_budget_is_that_of_a_sliding_window() -> None:
 def test_what_is_restarted(policy: str, change: dict[str, bool], reason: str | None) -> None:
     """A first start is `up`'s answer; a restarted run that fails while it loads is tried again."""
     kind = replace(DEFAULT, policy=policy)  # type: ignore[arg-type]
-    decision = decide(kind, History(), replace(DIED, **change), 0.0, middle)  # type: ignore[arg-type]
+    decision = decide(kind, History(), replace(DIED, **change), 0.0, middle)
     assert (decision.reason if isinstance(decision, GiveUp) else None) == reason
 
 
@@ -120,7 +120,8 @@ def test_whatever_happens_the_bounds_hold(
     policy: RestartPolicy, story: list[tuple[RunEnd, float, float]]
 ) -> None:
     """A mocked clock and any failures: never more restarts in a window, never a longer wait."""
-    history, now, made = History(), 0.0, []
+    made: list[float] = []
+    history, now = History(), 0.0
     for end, passed, drawn in story:
         now += passed
         decision = decide(policy, history, end, now, lambda drawn=drawn: drawn)  # type: ignore[misc]

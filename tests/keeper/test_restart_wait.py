@@ -21,6 +21,7 @@ from launcher.keeper.loop import Loop
 from launcher.keeper.restart_wait import RestartWait
 from launcher.keeper.state import State
 from launcher.plan.model import LaunchPlan, PortUse
+from launcher.preparation import lease_folder
 from launcher.preparation import leases as port_leases
 from tests.support.waiting import wait_for
 
@@ -138,8 +139,8 @@ def test_a_process_of_the_run_before_that_does_not_end(monkeypatch: pytest.Monke
 def lease_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Leases of this test only."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.setattr(port_leases.lease_folder, "_state", lambda environ: iter(()))
-    monkeypatch.setattr(port_leases.lease_folder, "RUNTIME", tmp_path / "none")
+    monkeypatch.setattr(lease_folder, "_state", lambda environ: iter(()))
+    monkeypatch.setattr(lease_folder, "RUNTIME", tmp_path / "none")
     return tmp_path
 
 
@@ -166,7 +167,7 @@ def test_a_lease_in_two_folders_is_lost_with_both_files(
     """Another `up` needs both: one lock that is left keeps it out."""
     state = lease_home / "state"
     state.mkdir(mode=0o700)
-    monkeypatch.setattr(port_leases.lease_folder, "_state", lambda environ: iter([state]))
+    monkeypatch.setattr(lease_folder, "_state", lambda environ: iter([state]))
     held = list(port_leases._lock("port-23458") or ())
     files = [Path(os.readlink(f"/proc/self/fd/{one}")) for one in held]
     assert len(files) == 2
@@ -230,6 +231,10 @@ def smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return used
 
 
+def write(file: Path, text: str) -> None:
+    file.write_text(text)
+
+
 def test_nvidia_smi_is_asked_for_the_cards_of_the_plan(smi: Path) -> None:
     memory = {"0": GpuMemory(40000 * MIB, 81559 * MIB)}
     assert memory_of(("0",)) == memory
@@ -239,7 +244,7 @@ def test_nvidia_smi_is_asked_for_the_cards_of_the_plan(smi: Path) -> None:
 
 def test_memory_that_is_released_a_moment_later_is_waited_for(smi: Path) -> None:
     waiting = Waiting(plan_of(gpus=("0",)))
-    waiting.loop.call_later(0.5, lambda: smi.write_text("3"))
+    waiting.loop.call_later(0.5, functools.partial(write, smi, "3"))
     assert waiting.run() is None
     assert waiting.waits == ["the memory of its GPUs"]
     assert waiting.told == []
