@@ -24,8 +24,8 @@ IDLE_BYTES, IDLE_SHARE = 256 * 1024**2, 0.02
 """A GPU with no more than this, or this share of its memory in use, is empty: the driver's own."""
 STEADY = 3.0
 """Seconds without a change after which what is in use is another program's."""
-SAME = 16 * 1024**2
-"""Bytes; less is no change."""
+NOISE = 16 * 1024**2
+"""Bytes by which the driver's figure varies."""
 LONGEST = 30.0
 """Seconds after which an engine is started whatever its GPUs hold."""
 LOOK = 0.5
@@ -45,7 +45,7 @@ def settled(looks: Sequence[tuple[float, Mapping[str, GpuMemory]]]) -> bool:
     steady_since = now
     for time_of, look in reversed(looks):
         if look.keys() != last.keys() or any(
-            abs(look[card].used - last[card].used) > SAME for card in last
+            abs(look[card].used - last[card].used) > NOISE for card in last
         ):
             break
         steady_since = time_of
@@ -104,9 +104,9 @@ def _watch(chosen: tuple[str, ...]) -> str:
         if settled(looks) or time.monotonic() >= end:
             break
         time.sleep(LOOK)
-    held = [
+    in_use_texts = [
         f"GPU {card}: {one.used / GIB:.1f} of {one.total / GIB:.1f} GiB"
         for card, one in memory.items()
         if in_use(one)
     ]
-    return f"memory in use before the restart: {', '.join(held)}" if held else ""
+    return f"memory in use before the restart: {', '.join(in_use_texts)}" if in_use_texts else ""

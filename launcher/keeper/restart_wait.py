@@ -54,11 +54,11 @@ class RestartWait:
         self._gpus = GpuRelease(loop, plan)
 
     def wait(
-        self, delay: float, stopped: Callable[[], bool], told: Callable[[str], None]
+        self, delay: float, stopped: Callable[[], bool], on_wait: Callable[[str], None]
     ) -> Failure | None:
         """Return after `delay` seconds, once nothing is in the way; or what stays in it.
 
-        Returns at once when `stopped()` is true. `told` gets what is waited for after the delay.
+        Returns at once when `stopped()` is true. `on_wait` gets what is waited for after the delay.
         """
         self._loop.run_until(stopped, delay)
         end = time.monotonic() + PATIENCE
@@ -74,7 +74,7 @@ class RestartWait:
                 break
             if what != last:
                 last = what
-                told(what)
+                on_wait(what)
             self._loop.run_until(stopped, LOOK)
         if not stopped():
             note = self._gpus.note()
@@ -109,7 +109,7 @@ class RestartWait:
         return None
 
     def _lease_lost(self) -> Failure | None:
-        """A lease whose file was removed keeps nobody out: it is taken again."""
+        """A lease whose file was removed has no effect any more: it is taken again."""
         for name in port_leases.lost(self._leases):
             descriptors = port_leases.lock_again(name)
             if descriptors is not None:

@@ -285,7 +285,7 @@ def _lock(name: str, *, strict: bool = False) -> tuple[int, ...] | None:
 
 
 def lost(descriptors: Iterable[int]) -> list[str]:
-    """The names of the leases among `descriptors` that keep nobody out: their files were removed.
+    """The names of the leases among `descriptors` that have no effect any more: their files were removed.
 
     A lease is locked in every folder; one file that is left is enough.
     """
