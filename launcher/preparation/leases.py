@@ -285,7 +285,7 @@ def _lock(name: str, *, strict: bool = False) -> tuple[int, ...] | None:
 
 
 def lost(descriptors: Iterable[int]) -> list[str]:
-    """The names of the leases among `descriptors` that have no effect any more: their files were removed.
+    """The names of the leases among `descriptors` whose files were removed: they have no effect.
 
     A lease is locked in every folder; one file that is left is enough.
     """
