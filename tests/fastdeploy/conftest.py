@@ -290,6 +290,7 @@ def fastdeploy(home: Path, tmp_path: Path, twin_python: Callable[[str], Path]) -
             },
             "health": {"startup-timeout": 90, "no-progress-timeout": 60, "probe-timeout": 20},
             "stop": {"grace": 15},
+            "restart": {"policy": "never"},  # what is judged is a death
         }
         if fault:
             profile["env"]["TWIN_FAULT"] = fault

@@ -14,6 +14,8 @@ Steps, run in order before the port opens (`before`) and after it (`after`):
     {"shm": name}  {"queue": [path, project]}  {"folder": path}
     {"log": [file, text]}               appends a line to a file
     {"spin": 0.3}                       uses a core
+    {"count-down": path}                while the file holds a number above 0: one less, and exit 7
+    {"allocate": 200}                   takes this many MiB of memory, and keeps them
     {"flood": [lines, text]}            prints many lines at once; 0 lines: endless, in a thread
 
 Starts in some 50 ms: only the standard library's cheapest modules are imported.
@@ -124,6 +126,15 @@ def do(step: "Script") -> None:
     elif what == "log":
         with open(value[0], "a") as file:
             file.write(value[1] + "\n")
+    elif what == "count-down":
+        if os.path.exists(value):
+            with open(value) as file:
+                left = int(file.read())
+            if left:
+                _write(value, str(left - 1))
+                os._exit(7)
+    elif what == "allocate":
+        globals()["_memory"] = b"x" * (value << 20)
     elif what == "spin":
         end = time.monotonic() + value
         while time.monotonic() < end:
