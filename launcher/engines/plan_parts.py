@@ -13,6 +13,7 @@ from launcher.json_values import JsonValue
 from launcher.liveness.policy import LivenessPolicy
 from launcher.plan.environment import PASS_ENV
 from launcher.plan.model import Deadlines, EnvVar, Flag
+from launcher.plan.restart import RestartPolicy
 from launcher.profile.model import Profile
 
 
@@ -63,9 +64,7 @@ class CommonParts(TypedDict):
     base_url: str
     deadlines: Deadlines
     liveness: LivenessPolicy
-    restart_policy: str
-    max_restarts: int
-    restart_delay: float
+    restart: RestartPolicy
     log_max_size: int
     log_keep: int
     engine_log_max_size: int
@@ -119,9 +118,14 @@ def common_parts(
             grace=profile.stop.grace,
         ),
         "liveness": liveness_policy(profile, liveness or LivenessPolicy()),
-        "restart_policy": profile.restart.policy,
-        "max_restarts": profile.restart.max_restarts,
-        "restart_delay": profile.restart.delay,
+        "restart": RestartPolicy(
+            policy=profile.restart.policy,
+            max_restarts=profile.restart.max_restarts,
+            window=profile.restart.window,
+            first_delay=profile.restart.first_delay,
+            max_delay=max(profile.restart.first_delay, profile.restart.max_delay),
+            on_stall=profile.restart.on_stall,
+        ),
         "log_max_size": profile.logs.max_size,
         "log_keep": profile.logs.keep,
         "engine_log_max_size": profile.logs.engine_max_size,

@@ -23,18 +23,21 @@ from launcher.keeper.engine_lines import EngineLines
 from launcher.keeper.engine_process import EngineProcess
 from launcher.keeper.engine_stop import StopRequest, stop_tree
 from launcher.keeper.failure import Failure, explain
-from launcher.keeper.guard_process import Guard
+from launcher.keeper.guard_process import Guard, start_guard
 from launcher.keeper.last_words import wait_for_last_words
 from launcher.keeper.line_sampling import Attention
 from launcher.keeper.liveness_watch import LivenessWatch
-from launcher.keeper.log_follower import Follower
+from launcher.keeper.log_follower import Follower, follow
 from launcher.keeper.loop import Loop, Timer
+from launcher.keeper.memory_killer import MemoryKiller
 from launcher.keeper.notify import Notifier
 from launcher.keeper.port_watch import PortWatch, is_held
 from launcher.keeper.progress import Progress
 from launcher.keeper.readiness import Prover
 from launcher.keeper.record import Record
-from launcher.keeper.restart_policy import may_restart
+from launcher.keeper.restart_policy import StartAgain
+from launcher.keeper.restarts import Restarts
+from launcher.keeper.state import LivenessRecord
 from launcher.keeper.upkeep import bound_engine_logs
 from launcher.keeper.vital import VitalProcesses
 from launcher.keeper.watch import Watcher
@@ -64,6 +67,7 @@ class Run:
         record: Record,
         stop: StopRequest,
         notifier: Notifier,
+        restarts: Restarts,
         *,
         secrets: Mapping[str, str],
         environ: Mapping[str, str],
@@ -71,8 +75,8 @@ class Run:
     ) -> None:
         """Nothing is started yet; `stop` is filled in from outside, `on_ready` called once."""
         self.failure: Failure | None = None
-        self.restarts = False
-        """Another run follows this one, which has ended."""
+        self.restart: StartAgain | None = None
+        """The run that follows this one, which has ended."""
         self._folder = folder
         self._plan = plan
         self._loop = loop
@@ -81,6 +85,7 @@ class Run:
         self._state = record.state
         self._stop = stop
         self._notifier = notifier
+        self._restarts = restarts
         self._secrets = dict(secrets)
         self._redactor = Redactor(secrets.values())
         self._environ = environ
@@ -99,6 +104,7 @@ class Run:
             loop, self._lines.take, self._watcher.texts, self._lines.overwhelmed
         )
         self._vital = VitalProcesses(plan.vital)
+        self._memory_killer = MemoryKiller()
         self._engine: EngineProcess | None = None
         self._guard: Guard | None = None
         self._follower: Follower | None = None
@@ -133,12 +139,15 @@ class Run:
 
     def _start(self) -> bool:
         """Start the engine; False where it could not even be started (the failure is kept)."""
+        self._restarts.begin()
         self.failure = precondition.missing(self._plan, self._record)
         if self.failure is not None:
             return False
         log_lengths.forget(self._folder / "logs")  # an earlier run's, where this is a restart
-        self._follow_logs()  # before the engine can write: what stands there is an earlier run's
-        self._start_guard()
+        # Before the engine can write: what stands there is an earlier run's. Before it runs: it is
+        # guarded from the first moment.
+        self._follower = follow(self._loop, self._plan, self._attention, self._record)
+        self._guard = start_guard(self._loop, self._tree, self._folder, self._plan, self._record)
         env = environment(self._plan, self._environ, self._secrets)
         env[identity.TOKEN_VARIABLE] = self._state.token
         env[identity.FOLDER_VARIABLE] = str(self._folder)
@@ -168,26 +177,6 @@ class Run:
         self._schedule_tick()
         return True
 
-    def _start_guard(self) -> None:
-        """Before the engine, so that it is guarded from the first moment."""
-        token, policy, logs = self._state.token, self._plan.stop, self._plan.log_folder
-        try:
-            self._guard = Guard(self._loop, self._tree, self._folder, token, policy, logs)
-        except OSError as error:
-            message = f"the engine has no guard, should the keeper be killed: {error}"
-            self._record.event("warning", message=message)
-
-    def _follow_logs(self) -> None:
-        try:
-            self._follower = Follower(
-                self._loop, Path(self._plan.log_folder), self._plan.log_sources, self._attention
-            )
-        except OSError as error:
-            # Phases will be coarser and causes found later; the engine itself is not affected.
-            self._record.event(
-                "warning", message=f"the engine's log files cannot be followed: {error}"
-            )
-
     # -- what happens while it lives ------------------------------------------------------------
 
     def _noted(self) -> None:
@@ -197,6 +186,7 @@ class Run:
     def process_ended(self, process: identity.Process) -> None:
         """Take note of a death in the tree; that of the engine or of a vital process is the end."""
         self._record.dirty = True
+        self._memory_killer.died(process.pid, self._tree.exits.get(process.pid))
         if self._engine is None or self._state.state not in RUNNING:
             return
         if process.pid == self._engine.pid:
@@ -221,6 +211,7 @@ class Run:
 
     def _fail(self, failure: Failure) -> None:
         if self.failure is None and not self._stop.requested:
+            failure = self._memory_killer.explain(failure, self._tree.pids)
             self.failure = failure = failure.without_secrets(self._redactor)
             if self.watch is not None and not self.watch.fails:
                 self.watch.died(failure.problem.message)
@@ -248,6 +239,7 @@ class Run:
         return self._prover.last if self._prover else None
 
     def _become_ready(self) -> None:
+        self._restarts.ready()
         self._state.ready_at = time.time()
         seconds = round(self._state.ready_at - self._state.started_at, 3)
         self._record.set(InstanceState.READY, seconds=seconds, base_url=self._plan.base_url)
@@ -262,10 +254,14 @@ class Run:
         if self._plan.liveness is not None:
             self.watch = LivenessWatch(
                 self._loop, self._plan, self._plan.liveness, self._record, self._secrets,
-                self._folder, lambda verdict: self._fail(Failure.from_stall(verdict)),
+                self._folder, self._stalled,
             )  # fmt: skip
             self._look_at_watched(command_line.read_all(self._tree.processes))
         self._on_ready()
+
+    def _stalled(self, verdict: LivenessRecord) -> None:
+        if self._plan.restart.ends_stalled:
+            self._fail(Failure.from_stall(verdict))
 
     def _look_at_watched(self, lines: Mapping[int, str]) -> None:
         if self.watch is not None and self._engine is not None:
@@ -299,6 +295,7 @@ class Run:
 
     def _look_around(self) -> None:
         self._ticks += 1
+        self._memory_killer.look()
         lines = self._discover()
         self._look_at_watched(lines)
         if self._state.state == InstanceState.LOADING and self._progress:
@@ -375,13 +372,14 @@ class Run:
         self._record.remember()
         if self.failure is not None:
             self.failure = explain(self.failure, self._plan, self._folder, self._state)
-        self.restarts = may_restart(self._plan, self._state, self._stop, self.failure)
+        decision = self._restarts.decide(self._stop, self.failure)
+        self.restart = decision if isinstance(decision, StartAgain) else None
         # Its name is known by now: if it were free during the delay, another user could take it.
-        keep = self._plan.temporary_folder if self.restarts else None
+        keep = self._plan.temporary_folder if self.restart else None
         receipt = cleanup.clean(self._state, self._plan.ports, started, keep)
         self._state.receipt = receipt
         self._state.ended_at = time.time()
-        return conclude(self._record, self.failure, self._stop, self._redactor, receipt)
+        return conclude(self._record, self.failure, self._stop, self._redactor, receipt, decision)
 
     def _note_what_was_written(self) -> None:
         """How long the logs are before our first signal: what comes then is not a cause.

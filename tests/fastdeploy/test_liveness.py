@@ -23,7 +23,9 @@ QUICK = {
     "canary-deadline": 2,
 }  # fmt: skip
 STEADY = {**QUICK, "stall-after": 60, "canary-deadline": 60}
-TWO_SEATS = {"max_num_seqs": 2, "engine_args": {"max-num-batched-tokens": 2048}}
+ENDS: JsonDict = {"stop": {"grace": 1}, "restart": {"max-restarts": 0}}
+"""It is not started again."""
+TWO_SEATS: JsonDict = {"max_num_seqs": 2, "engine_args": {"max-num-batched-tokens": 2048}}
 
 
 def events(server: Server) -> list[JsonDict]:
@@ -86,7 +88,7 @@ def stalled(server: Server, *reasons: str) -> JsonDict:
 @pytest.mark.parametrize("release", ["2.3", "2.5", "2.6"])
 @pytest.mark.parametrize("who", ["worker", "main"])
 def test_a_process_that_was_stopped(fastdeploy: Make, release: str, who: str) -> None:
-    server = ready(fastdeploy(release=release, liveness=QUICK, stop={"grace": 1}))
+    server = ready(fastdeploy(release=release, liveness=QUICK, **ENDS))
     os.kill(getattr(server, who), signal.SIGSTOP)
     stalled(server, "stopped by a signal: ")
 
@@ -94,21 +96,21 @@ def test_a_process_that_was_stopped(fastdeploy: Make, release: str, who: str) ->
 @pytest.mark.parametrize("release", ["2.4", "2.6"])
 def test_chats_that_hang_while_health_says_200(fastdeploy: Make, release: str) -> None:
     """The readiness probe's completion is answered, and none after it."""
-    server = fastdeploy("chat-hangs@after=1", release=release, liveness=QUICK, stop={"grace": 1})
+    server = fastdeploy("chat-hangs@after=1", release=release, liveness=QUICK, **ENDS)
     assert server.up("--json").rc == 0
     row = stalled(server, "2 short completions failed: no answer within 2 s")
     assert "GET /health" not in row["error"]["message"]
 
 
 def test_clients_whose_chats_hang(fastdeploy: Make) -> None:
-    server = fastdeploy("chat-hangs@after=3", liveness=QUICK, stop={"grace": 1}, **TWO_SEATS)
+    server = fastdeploy("chat-hangs@after=3", liveness=QUICK, **ENDS, **TWO_SEATS)
     assert server.up("--json").rc == 0
     with clients(server, 6):
         stalled(server, "requests are in work or waiting, no progress for ")
 
 
 def test_a_worker_whose_loop_stands(fastdeploy: Make) -> None:
-    server = fastdeploy("heartbeat-stops@after=40", liveness=QUICK, stop={"grace": 1})
+    server = fastdeploy("heartbeat-stops@after=40", liveness=QUICK, **ENDS)
     assert server.up("--json").rc == 0
     stalled(server, "a short completion failed: ", "the oldest heartbeat of a worker is ")
 

@@ -20,6 +20,7 @@ QUICK = {
     "interval": 0.5, "stall-after": 3, "compute-stall-after": 60, "canary-interval": 1,
     "canary-deadline": 1,
 }  # fmt: skip
+ONCE = {"max-restarts": 0}
 STEADY = {**QUICK, "stall-after": 60, "compute-stall-after": 600, "canary-deadline": 60}
 
 
@@ -88,7 +89,7 @@ def test_canaries_carry_the_key_and_can_be_switched_off(rig: Rig) -> None:
 def test_a_server_that_does_not_work_any_more_is_ended(rig: Rig, later: str, reason: str) -> None:
     """Its processes live, and it may even say that it is healthy."""
     path = rig.path("later.json")
-    rig.up(script={"later": path}, liveness=QUICK, stop={"grace": 5})
+    rig.up(script={"later": path}, liveness=QUICK, stop={"grace": 5}, restart=ONCE)
     wait_for(lambda: verdicts(rig) == ["idle"], "the first verdict")
     Path(path).write_text(later)
     state = rig.wait_for_state("died")
@@ -104,7 +105,8 @@ def test_a_server_that_does_not_work_any_more_is_ended(rig: Rig, later: str, rea
 
 
 def test_a_first_process_that_was_stopped_is_a_stall(rig: Rig) -> None:
-    rig.up(liveness={**STEADY, "stall-after": 6, "canary-deadline": 6}, stop={"grace": 1})
+    liveness = {**STEADY, "stall-after": 6, "canary-deadline": 6}
+    rig.up(liveness=liveness, stop={"grace": 1}, restart=ONCE)
     wait_for(lambda: verdicts(rig) == ["idle"], "the first verdict")
     os.kill(rig.engine(), signal.SIGSTOP)
     state = rig.wait_for_state("died")
@@ -129,7 +131,7 @@ def test_a_keeper_that_did_not_run_does_not_blame_the_engine(rig: Rig) -> None:
 
 
 def test_a_death_is_a_verdict_too(rig: Rig) -> None:
-    rig.up(liveness=STEADY)
+    rig.up(liveness=STEADY, restart=ONCE)
     wait_for(lambda: verdicts(rig) == ["idle"], "the first verdict")
     rig.kill(rig.engine())
     rig.wait_for_state("died")
@@ -138,8 +140,36 @@ def test_a_death_is_a_verdict_too(rig: Rig) -> None:
 
 
 def test_the_next_run_begins_without_a_verdict(rig: Rig) -> None:
-    rig.up(liveness=STEADY, restart={"policy": "on-failure", "delay": 0})
+    rig.up(liveness=STEADY, restart={"first-delay": 0})
     wait_for(lambda: verdicts(rig) == ["idle"], "the first verdict")
     rig.kill(rig.engine())
     wait_for(lambda: verdicts(rig) == ["idle", "dead", "idle"], "the verdict on the next run")
+    rig.down()
+
+
+def test_a_stalled_server_is_started_again(rig: Rig) -> None:
+    path = rig.path("later.json")
+    script = {"later": path, "before": [{"print": "PHASE import"}]}
+    rig.up(script=script, liveness=QUICK, stop={"grace": 5}, restart={"first-delay": 0})
+    wait_for(lambda: verdicts(rig) == ["idle"], "the first verdict")
+    Path(path).write_text('{"completion": "hang"}')
+    wait_for(lambda: "stalled" in verdicts(rig), "the stall")
+    Path(path).unlink()
+    wait_for(lambda: verdicts(rig)[-1:] == ["idle"] and rig.stored()["restarts"] == 1, "a new run")
+    rig.down()
+
+
+@pytest.mark.parametrize("restart", [{"policy": "never"}, {"on-stall": "report"}])
+def test_a_stall_can_be_only_reported(rig: Rig, restart: JsonDict) -> None:
+    path = rig.path("later.json")
+    rig.up(script={"later": path}, liveness=QUICK, restart=restart)
+    wait_for(lambda: verdicts(rig) == ["idle"], "the first verdict")
+    Path(path).write_text('{"completion": "hang"}')
+    wait_for(lambda: verdicts(rig)[-1:] == ["stalled"], "the stall")
+    status = rig.run("status", "one")
+    assert status.rc == 1
+    assert status.stdout.startswith("one is unhealthy: stalled for ")
+    Path(path).write_text('{"completion": "ok"}')
+    wait_for(lambda: verdicts(rig)[-1:] == ["idle"], "its return")
+    assert rig.run("status", "one").rc == 0
     rig.down()
