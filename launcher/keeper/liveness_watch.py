@@ -198,6 +198,9 @@ class LivenessWatch:
         if previous is not None and previous.verdict == verdict.name:
             return
         self._record.dirty = True
+        quiet = (Liveness.IDLE, Liveness.BUSY)  # they take turns all day: the next tick writes them
+        if verdict.name not in quiet or (previous and previous.verdict not in quiet):
+            self._record.write()
         self._record.event(
             "liveness",
             verdict=verdict.name.value,

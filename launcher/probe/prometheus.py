@@ -29,14 +29,15 @@ def sums(text: str, names: Collection[str]) -> dict[str, float]:
     for line in text.splitlines()[:MOST_LINES]:
         line = line.strip()
         end = line.find("{")
-        name = (line if end < 0 else line[:end]).split(maxsplit=1)[:1]
-        if not name or name[0] not in selectors:
+        words = (line if end < 0 else line[:end]).split(maxsplit=1)
+        name = words[0] if words else ""
+        if name not in selectors:
             continue
         labels, value = _series(line, end)
-        if value is None or (name[0], labels) in seen:
+        if value is None or (name, labels) in seen:
             continue
-        seen.add((name[0], labels))
-        for wanted, label in selectors[name[0]]:
+        seen.add((name, labels))
+        for wanted, label in selectors[name]:
             if not label or label in labels:
                 values[wanted] = values.get(wanted, 0.0) + value
     return values

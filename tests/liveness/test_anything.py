@@ -31,8 +31,8 @@ def test_a_live_server_is_never_stalled_or_dead(spans: list[tuple[str, int]]) ->
         elif kind == "prefill":
             server.get(2).pass_time(seconds, cores=0.9)
         elif kind == "overload":
-            starved = {"cores": 0.1, "starved": 0.9}
-            server.get(50).pass_time(seconds, counted=False, health=SLOW, **starved)
+            server.get(50)
+            server.pass_time(seconds, counted=False, health=SLOW, cores=0.1, starved=0.9)
         elif kind == "crawl":
             server.get(500)
             for _ in range(seconds // 20 + 1):
@@ -40,8 +40,8 @@ def test_a_live_server_is_never_stalled_or_dead(spans: list[tuple[str, int]]) ->
                 server.tokens += 1
                 server.pass_time(5)
         elif kind in ("paused", "sleeping"):
-            how = {"paused": True} if kind == "paused" else {"awake": 0.0}
-            server.get(1).pass_time(seconds, **how)  # type: ignore[arg-type]
+            awake = 0.0 if kind == "sleeping" else 1.0
+            server.get(1).pass_time(seconds, paused=kind == "paused", awake=awake)
             server.wedged = False
             server.pass_time(1, tokens=1)
         elif kind == "late":
