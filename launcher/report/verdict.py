@@ -51,12 +51,12 @@ def verdict_of(check: CheckResult) -> str:
 
 
 def failures_first(checks: Iterable[CheckResult]) -> list[CheckResult]:
-    """The checks in the order of `SHOWN`; within a verdict they keep their order."""
+    """The checks in the order of `LABELS`; within a verdict they keep their order."""
     return sorted(checks, key=lambda one: ORDER[verdict_of(one)])
 
 
 def count_verdicts(checks: Iterable[CheckResult]) -> dict[str, int]:
-    """How many checks have each verdict, in the order of `SHOWN`."""
+    """How many checks have each verdict, in the order of `LABELS`."""
     counts = dict.fromkeys(LABELS, 0)
     for one in checks:
         counts[verdict_of(one)] += 1
