@@ -104,7 +104,7 @@ def test_a_log_of_all_harmless_near_misses_is_healthy(
     engine: str, state: str, tmp_path: Path
 ) -> None:
     lines = [e.near_miss for e in book(engine).entries if e.near_miss_expected == HEALTHY]
-    assert len(lines) > 1
+    assert lines
     (tmp_path / "engine.log").write_text("\n".join(map(str, lines)) + "\n")
     answer = diagnose(
         [tmp_path / "engine.log"], failure_rules(engine), state=state, noise=noise(engine)
