@@ -64,7 +64,8 @@ class Ask:
     `streamed`: weights go to the GPU tensor by tensor, else they are all in host memory first.
     `expert_parallel` ranks, all replicas together, share the experts between them; 1: the ranks of
     one replica do. `replicas` of the model run on this host (data parallel), each with
-    `tensor_parallel` ranks, its own KV cache and `max_num_seqs` sequences.
+    `tensor_parallel` ranks, its own KV cache and `max_num_seqs` sequences. `most_sequences` is the
+    largest max-num-seqs the engine takes.
     """
 
     tensor_parallel: int
@@ -81,6 +82,7 @@ class Ask:
     limits_blocks: bool = True
     expert_parallel: int = 1
     replicas: int = 1
+    most_sequences: int = 4096
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,6 @@ class Costs:
     `replicated` are categories that every rank holds whole. `context` and `graphs` are bytes per
     rank, `per_rank_communication` bytes per rank with more than one rank. `activation_factor` is
     how many hidden-sized rows of 2 bytes a token needs at the peak of the profile run.
-    `most_sequences` is the largest max-num-seqs the engine takes.
     """
 
     weight_bytes: Mapping[str, Mapping[str, float]]
@@ -103,7 +104,6 @@ class Costs:
     spare_blocks: int
     most_blocks: int
     host_base: int
-    most_sequences: int = 4096
 
 
 @dataclass(frozen=True)
@@ -264,7 +264,7 @@ def largest_model_len(shape: Shape, card: Card, ask: Ask, costs: Costs) -> int:
 
 def largest_num_seqs(shape: Shape, card: Card, ask: Ask, costs: Costs) -> int:
     """The largest max-num-seqs that fit at full max-model-len; 0 where not even one does."""
-    low, high = 0, costs.most_sequences
+    low, high = 0, ask.most_sequences
     while low < high:
         middle = (low + high + 1) // 2
         prediction = predict(shape, card, replace(ask, max_num_seqs=middle), costs)

@@ -14,7 +14,6 @@ import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from launcher import paths
 from launcher.engines.base import PortNeed
 from launcher.errors import PreconditionError, Problem
 from launcher.files import try_lock
@@ -153,9 +152,8 @@ def _take_free(
     mask = (1 << need.key_bits) - 1
     blocked = _blocked()
     later = []
-    for number in _candidates(
-        f"{os.geteuid()}{paths.home()}/{instance}/{need.name}", preferred, top
-    ):
+    place = os.environ.get("ERNIE_DEPLOY_HOME") or os.environ.get("XDG_STATE_HOME", "")
+    for number in _candidates(f"{os.geteuid()}{place}/{instance}/{need.name}", preferred, top):
         if number & mask in unusable:
             continue
         if number & mask in doubtful or number in blocked:

@@ -66,7 +66,7 @@ SMALL = Shape(
 COSTS = Costs(
     weight_bytes={"bf16": {"*": 2.0}, "wint8": {"dense": 1.0, "*": 2.0}}, replicated=("norms",),
     context=3_000_000, graphs=2_000_000, per_rank_communication=500_000, activation_factor=4.0,
-    spare_blocks=2, most_blocks=40_000, host_base=1_000_000, most_sequences=64,
+    spare_blocks=2, most_blocks=40_000, host_base=1_000_000,
 )  # fmt: skip
 
 
@@ -344,6 +344,7 @@ def test_the_largest_values_of_a_small_model() -> None:
     assert memory.largest_model_len(SMALL, CARD, ask, COSTS) == 4_096, "never past its context"
     long = replace(SMALL, context=10**9)
     assert memory.largest_model_len(long, CARD, ask, COSTS) == (blocks // 4 - 2) * 64
-    assert memory.largest_num_seqs(SMALL, CARD, ask, COSTS) == 64, "never past the engine's"
+    few = replace(ask, most_sequences=64)
+    assert memory.largest_num_seqs(SMALL, CARD, few, COSTS) == 64, "never past the engine's"
     assert memory.largest_num_seqs(SMALL, replace(CARD, total=1), ask, COSTS) == 0
     assert memory.largest_model_len(SMALL, replace(CARD, total=1), ask, COSTS) == 0
