@@ -104,7 +104,7 @@ class Run:
         self._closed_follower: Follower | None = None
         self._prover: Prover | None = None
         self._progress: Progress | None = None
-        self._port_watch = PortWatch(plan.ports)
+        self._port_watch = PortWatch(plan.engine_ports)
         self._tick: Timer | None = None
         self._deadline: Timer | None = None
         self._ticks = 0
@@ -359,7 +359,7 @@ class Run:
         self.restarts = may_restart(self._plan, self._state, self._stop, self.failure)
         # Its name is known by now: if it were free during the delay, another user could take it.
         keep = self._plan.temporary_folder if self.restarts else None
-        receipt = cleanup.clean(self._state, self._plan.ports, started, keep)
+        receipt = cleanup.clean(self._state, self._plan.engine_ports, started, keep)
         self._state.receipt = receipt
         self._state.ended_at = time.time()
         return conclude(self._record, self.failure, self._stop, self._redactor, receipt)
