@@ -136,6 +136,12 @@ def seconds_waited_for_processor() -> float:
     return int(counters[1]) / 1e9 if is_counted else 0.0
 
 
+def resident_bytes() -> int:
+    """Bytes of this process that are in memory; 0 where that is not told."""
+    fields = _lenient("self", "statm", 256).split()
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") if len(fields) > 1 else 0
+
+
 # -- one process -----------------------------------------------------------------------------
 
 

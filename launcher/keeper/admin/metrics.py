@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from launcher import __version__
+from launcher.host.processes import resident_bytes
 from launcher.keeper.admin.counters import Counters
 from launcher.keeper.admin.prometheus_text import Exposition
 from launcher.keeper.state import State
@@ -123,9 +123,3 @@ def _engine(out: Exposition, sample: EngineSample | None) -> None:
     ):
         present = [values[one] for one in sources if one in values]
         out.gauge(f"engine_requests_{name}", help_text, sum(present) if present else None)
-
-
-def resident_bytes() -> int:
-    """Bytes of this process that are in memory."""
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * resource.getpagesize()

@@ -7,6 +7,7 @@ told by their codes, which `ernie-deploy explain` describes.
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from launcher.plan.model import LaunchPlan
 
 STATUS_SCHEMA = "ernie-deploy/admin-status/1"
 
+_HOST = re.compile(r"(?P<name>\[[^\[\]]+\]|[^:\[\]]+)(:\d*)?")
 _LOOPBACK_6 = bytes(15) + b"\1"
 _MAPPED_127 = bytes(10) + b"\xff\xff\x7f"
 
@@ -60,7 +62,7 @@ class AdminStatus:
     liveness: LivenessRecord | None
     error: str | None
     engine_exit: int | None
-    engine_pid: int | None
+    pid: int | None
     keeper_pid: int | None
     version: str = __version__
 
@@ -139,7 +141,7 @@ class Pages:
             liveness=state.liveness,
             error=state.error.code if state.error else None,
             engine_exit=state.engine_exit,
-            engine_pid=state.engine.pid if state.engine else None,
+            pid=state.engine.pid if state.engine else None,
             keeper_pid=state.keeper.pid if state.keeper else None,
         )
         return Response(200, json.dumps(encode(status)) + "\n", "application/json")
@@ -153,8 +155,10 @@ def is_local_name(host: str | None) -> bool:
     """
     if host is None:
         return True
-    name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
-    name = name.strip("[]").rstrip(".").lower()
+    host_match = _HOST.fullmatch(host)
+    if host_match is None:
+        return False
+    name = host_match["name"].strip("[]").rstrip(".").lower()
     return name == "localhost" or name.endswith(".localhost") or _is_loopback(name)
 
 
