@@ -27,7 +27,7 @@ from tests.support.processes import with_token
 from tests.support.rig import Rig
 from tests.support.waiting import wait_for
 
-FOR_LONG = {"policy": "on-failure", "max-restarts": 2, "delay": 600}
+FOR_LONG = {"policy": "on-failure", "max-restarts": 2, "first-delay": 600, "max-delay": 600}
 
 
 @contextmanager
@@ -125,12 +125,24 @@ def test_it_answers_between_two_runs_and_says_that_the_engine_has_ended(rig: Rig
     rig.kill(rig.engine())
     wait_for(lambda: metrics(rig)["ernie_deploy_restarts_total"] == {"": 1}, "the restart")
     assert statuses(rig) == (503, 503, 503)
-    assert ask(rig, "/livez").text.startswith("starting: the engine has ended; restart 1")
+    assert ask(rig, "/livez").text.startswith("starting: the engine has ended; restart 1 of 2")
     counted = metrics(rig)
     assert counted["ernie_deploy_unavailable_seconds_total"][""] > 0
     assert list(counted["ernie_deploy_failures_total"].values()) == [1]
     (failure,) = [e for e in read_events(rig.instance()) if e["event"] == "failure"]
     assert list(counted["ernie_deploy_failures_total"]) == [failure["code"]]
+    rig.down()
+
+
+def test_its_own_port_is_not_in_the_way_of_a_restart(rig: Rig) -> None:
+    rig.up(restart={"policy": "on-failure", "first-delay": 0.1})
+    engine = rig.engine()
+    rig.kill(engine)
+    wait_for(lambda: status_page(rig)["pid"] != engine and statuses(rig)[1] == 200, "the restart")
+    assert statuses(rig) == (200, 200, 200)
+    counted = metrics(rig)
+    assert counted["ernie_deploy_restarts_total"] == {"": 1}
+    assert counted["ernie_deploy_state"]["ready"] == 1
     rig.down()
 
 

@@ -40,9 +40,11 @@ def live(state: State, engine_lives: bool) -> Answer:
     stop. `engine_lives` says whether the engine's first process runs.
     """
     if state.state is InstanceState.STARTING:
+        if state.restart is not None:
+            number, limit = state.restart.number, state.restart.limit
+            return Answer(False, f"starting: the engine has ended; restart {number} of {limit}")
         if state.restarts:
-            text = f"the engine has ended; restart {state.restarts} follows"
-            return Answer(False, f"starting: {text}")
+            return Answer(False, "starting: the engine has ended")
         return Answer(True, "starting: the engine is not started yet")
     if not engine_lives:
         return Answer(False, f"{state.state}: the engine's process has ended")

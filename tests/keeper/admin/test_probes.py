@@ -7,7 +7,7 @@ import re
 import pytest
 
 from launcher.keeper.admin.probes import LONGEST_REASON, PROBES, Answer
-from launcher.keeper.state import LivenessRecord, State
+from launcher.keeper.state import LivenessRecord, RestartRecord, State
 from launcher.lifecycle import STORED, InstanceState
 from launcher.liveness.judge import Liveness
 from tests.support import ROOT
@@ -79,11 +79,12 @@ def test_a_probe_answers_as_the_page_says(row: str, path: str) -> None:
 def test_the_reason_names_the_verdict_or_the_phase() -> None:
     stalled = state_of(InstanceState.READY, Liveness.STALLED)
     loading = state_of(InstanceState.LOADING, phase="weights", percent=40.2)
-    restart = state_of(InstanceState.STARTING, restarts=2)
+    coming = RestartRecord(number=2, limit=5, window=600.0, delay=4.0, at=9.0)
+    restart = state_of(InstanceState.STARTING, restarts=7, restart=coming)
     assert PROBES["live"](stalled, True).reason == "stalled: the reason"
     assert PROBES["ready"](loading, True).reason == "loading: phase weights 40 %"
     assert PROBES["live"](restart, False).reason == (
-        "starting: the engine has ended; restart 2 follows"
+        "starting: the engine has ended; restart 2 of 5"
     )
 
 
