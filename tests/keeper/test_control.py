@@ -103,7 +103,7 @@ def test_an_unknown_operation_is_answered_with_those_that_are_known(served: Serv
     with client(served) as one:
         answer = one.request("dance", tempo="fast")
         assert answer["ok"] is False
-        assert answer["ops"] == ["hello", "status", "stop", "follow"]
+        assert answer["ops"] == ["hello", "status", "probe", "stop", "follow"]
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ class Serving:
 
 def everything(client: socket.socket) -> bytes:
     """What a client receives until the end."""
-    parts = []
+    parts: list[bytes] = []
     while True:
         try:
             data = client.recv(65536)
