@@ -22,6 +22,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "down": ("launcher.cli.down", "Stop an instance and show that nothing is left."),
     "restart": ("launcher.cli.restart", "Take an instance down and bring it up again."),
     "status": ("launcher.cli.status", "Say how instances are, with the evidence."),
+    "probe": ("launcher.cli.probe", "Ask one question, for exec probes: live, ready, started."),
     "logs": ("launcher.cli.logs", "Show an instance's logs, secrets redacted."),
     "smoke": ("launcher.cli.smoke", "Prove that a server works: instance, profile or URL."),
     "compare": ("launcher.cli.compare", "Run the smoke suite against several targets."),

@@ -113,7 +113,7 @@ class Run:
         self._progress: Progress | None = None
         self.watch: LivenessWatch | None = None
         """The verdicts on the ready server; None before it is ready."""
-        self._port_watch = PortWatch(plan.ports)
+        self._port_watch = PortWatch(plan.engine_ports)
         self._tick: Timer | None = None
         self._deadline: Timer | None = None
         self._ticks = 0
@@ -376,7 +376,7 @@ class Run:
         self.restart = decision if isinstance(decision, StartAgain) else None
         # Its name is known by now: if it were free during the delay, another user could take it.
         keep = self._plan.temporary_folder if self.restart else None
-        receipt = cleanup.clean(self._state, self._plan.ports, started, keep)
+        receipt = cleanup.clean(self._state, self._plan.engine_ports, started, keep)
         self._state.receipt = receipt
         self._state.ended_at = time.time()
         return conclude(self._record, self.failure, self._stop, self._redactor, receipt, decision)
