@@ -60,11 +60,16 @@ def sources(instance: InstanceDir) -> dict[str, Path]:
 
 def redactor(instance: InstanceDir) -> Redactor:
     """Takes out the secrets of the plan that can be resolved here, and what looks like others."""
+    return Redactor(secret_values(instance))
+
+
+def secret_values(instance: InstanceDir) -> tuple[str, ...]:
+    """The secrets of the plan that can be resolved here."""
     values: list[str] = []
     try:
         references = instance.plan().secrets.values()
     except DeployError:
-        return Redactor(values)
+        return ()
     for reference in references:
         # A `cmd:` may ask a person; showing a log must not.
         if reference.startswith("cmd:"):
@@ -73,7 +78,7 @@ def redactor(instance: InstanceDir) -> Redactor:
             values.append(resolve(reference))
         except DeployError:
             continue
-    return Redactor(values)
+    return tuple(values)
 
 
 def choose(instance: InstanceDir, source: str) -> Path:

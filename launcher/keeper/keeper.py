@@ -28,6 +28,7 @@ from launcher.json_values import JsonObject
 from launcher.keeper import identity, requests, tree
 from launcher.keeper.engine_stop import StopRequest, longest_stop
 from launcher.keeper.failure import Failure
+from launcher.keeper.incidents import IncidentWriter
 from launcher.keeper.loop import Loop
 from launcher.keeper.notify import Notifier
 from launcher.keeper.own_files import OwnFiles
@@ -70,6 +71,10 @@ class Keeper:
         self._environ = environ
         self._parent = parent
         self._notifier = Notifier(dict(environ), self.loop)
+        self._incidents = IncidentWriter(
+            self.loop, self.tree, folder, plan, self._record,
+            secrets=secrets, environ=environ, samples=lambda: self._run.samples,
+        )  # fmt: skip
         self._stop = StopRequest()
         self._run = self._new_run()
 
@@ -96,6 +101,7 @@ class Keeper:
         self._record.write()
         self._tell_up()
         server.close()
+        self._incidents.close()
         return int(code)
 
     def _tell_up(self) -> None:
@@ -149,6 +155,7 @@ class Keeper:
             secrets=self._secrets,
             environ=self._environ,
             on_ready=self._let_go_of_up,
+            before_stop=self._incidents.wait_for_stacks,
         )
 
     def _restart(self) -> ExitCode:

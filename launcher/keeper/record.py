@@ -85,7 +85,7 @@ class Record:
         self.write()
         self.event("state", state=state, **fields)
 
-    def event(self, kind: str, **fields: JsonValue) -> None:
+    def event(self, kind: str, /, **fields: JsonValue) -> None:
         """Append to the history and tell those who follow."""
         event = self._events.append(kind, **fields)
         if self.echo is not None:

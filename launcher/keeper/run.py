@@ -9,7 +9,7 @@ final state is written.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from launcher.diagnose import log_lengths
@@ -38,6 +38,7 @@ from launcher.keeper.upkeep import bound_engine_logs
 from launcher.keeper.vital import VitalProcesses
 from launcher.keeper.watch import Watcher
 from launcher.lifecycle import RUNNING, InstanceState
+from launcher.liveness.sample import Sample
 from launcher.plan.command import environment
 from launcher.plan.model import LaunchPlan
 from launcher.probe.readiness import Rung
@@ -67,8 +68,12 @@ class Run:
         secrets: Mapping[str, str],
         environ: Mapping[str, str],
         on_ready: Callable[[], None],
+        before_stop: Callable[[], None],
     ) -> None:
-        """Nothing is started yet; `stop` is filled in from outside, `on_ready` called once."""
+        """Nothing is started yet; `stop` is filled in from outside, `on_ready` called once.
+
+        `before_stop` is called before the first signal of ours, and may take a moment.
+        """
         self.failure: Failure | None = None
         self.restarts = False
         """Another run follows this one, which has ended."""
@@ -84,6 +89,7 @@ class Run:
         self._redactor = Redactor(secrets.values())
         self._environ = environ
         self._on_ready = on_ready
+        self._before_stop = before_stop
         self._watcher = Watcher(plan)
         self._lines = EngineLines(
             self._watcher,
@@ -109,6 +115,11 @@ class Run:
         self._deadline: Timer | None = None
         self._ticks = 0
         self._loss_told = self._limit_told = False
+
+    @property
+    def samples(self) -> Sequence[Sample]:
+        """What was seen of the server in the last minutes."""
+        return ()
 
     def live(self) -> ExitCode:
         """One run of the engine, from nothing to nothing."""
@@ -337,6 +348,7 @@ class Run:
         main = self._engine.pid if self._engine else -1
         self._look_up_worker_exit()
         self._note_what_was_written()
+        self._before_stop()
         stop_tree(self._loop, self._tree, main, policy, extra, self._record.event, self._claim_more)
         if self._follower:
             self._follower.read_all()
