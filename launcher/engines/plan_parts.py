@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypedDict
 
+from launcher.codec import decode
 from launcher.engines.base import PlanContext
 from launcher.engines.common import REFERENCE
 from launcher.engines.options import Option, option_arguments
 from launcher.json_values import JsonValue
 from launcher.plan.environment import PASS_ENV
-from launcher.plan.model import Deadlines, EnvVar, Flag
+from launcher.plan.model import Deadlines, EnvVar, Flag, NotifyTarget
 from launcher.profile.model import Profile
 
 
@@ -67,6 +68,7 @@ class CommonParts(TypedDict):
     log_keep: int
     engine_log_max_size: int
     allow_differences: tuple[str, ...]
+    notify: tuple[NotifyTarget, ...]
 
 
 def common_parts(profile: Profile, context: PlanContext) -> CommonParts:
@@ -98,6 +100,9 @@ def common_parts(profile: Profile, context: PlanContext) -> CommonParts:
         "log_keep": profile.logs.keep,
         "engine_log_max_size": profile.logs.engine_max_size,
         "allow_differences": profile.health.allow_differences,
+        "notify": tuple(
+            decode(NotifyTarget, one, "notify", tolerant=True) for one in profile.notify
+        ),
     }
 
 

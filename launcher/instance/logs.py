@@ -67,12 +67,13 @@ def secret_values(instance: InstanceDir) -> tuple[str, ...]:
     """The secrets of the plan that can be resolved here."""
     values: list[str] = []
     try:
-        references = instance.plan().secrets.values()
+        plan = instance.plan()
     except DeployError:
         return ()
-    for reference in references:
+    told = (value for target in plan.notify for value in target.values)
+    for reference in (*plan.secrets.values(), *told):
         # A `cmd:` may ask a person; showing a log must not.
-        if reference.startswith("cmd:"):
+        if not reference.startswith(("env:", "file:")):
             continue
         try:
             values.append(resolve(reference))

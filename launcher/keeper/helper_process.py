@@ -18,6 +18,8 @@ from launcher import files
 from launcher.keeper.loop import Loop, Timer
 from launcher.keeper.tree import Tree, exit_code
 
+LAST_WAIT = 5.0
+"""Seconds that the end of the keeper waits for all helpers together: incidents, last messages."""
 PATIENCE = 2.0
 """Seconds from SIGTERM, on which a helper ends what it has started, to SIGKILL."""
 

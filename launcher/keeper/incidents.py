@@ -43,8 +43,6 @@ SETTLE = 2.0
 """Seconds after a stall until its logs are collected, unless the engine is ended before that."""
 COLLECT_DEADLINE = 60.0
 """Seconds that the collector gets."""
-LAST_WAIT = 5.0
-"""Seconds that the end of the keeper waits for what is still collected."""
 MOST_SAMPLES = 1000
 """The newest samples that are kept."""
 LARGEST_SAMPLES = 768 * 1024
@@ -88,21 +86,18 @@ class IncidentWriter:
         self._timer: Timer | None = None
         self._collectors: list[Helper] = []
         self._failure_told = False
+        self.newest: Incident | None = None
+        """The newest one, of this keeper or of a killed one after which service has come back."""
         record.observers.append(self._observe)
-
-    @property
-    def newest(self) -> Incident | None:
-        """The newest one after which service is not back yet."""
-        return next(reversed(self._open.values()), None)
 
     def wait_for_stacks(self) -> None:
         """Before the engine is ended: its stacks need it alive."""
         if self._dump is not None:
             self._dump.wait()
 
-    def close(self) -> None:
-        """At the end of the keeper: wait a little for what is still collected, end the rest."""
-        self._loop.run_until(lambda: not self._busy, LAST_WAIT)
+    def close(self, end: float) -> None:
+        """At the end of the keeper: wait until `end` (monotonic) for what is still collected."""
+        self._loop.run_until(lambda: not self._busy, max(0.0, end - time.monotonic()))
         for helper in self._collectors:
             helper.kill()
         if self._dump is not None:
@@ -220,7 +215,8 @@ class IncidentWriter:
             try:
                 lost = incident.read(folder)
                 if lost.kind == "lost-keeper" and lost.action == "restarted" and not lost.back_at:
-                    incident.write(folder, incident.with_back(lost, now))
+                    self.newest = incident.with_back(lost, now)
+                    incident.write(folder, self.newest)
             except (OSError, ValueError, RecursionError) as error:
                 self._tell_failure(f"{folder.name} cannot be completed: {error}")
 
@@ -264,7 +260,7 @@ class IncidentWriter:
             keeper=state.keeper,
         )
         self._current = new.id
-        self._open[new.id] = new
+        self._open[new.id] = self.newest = new
         while len(self._open) > incident.MOST:
             del self._open[next(iter(self._open))]
         try:
@@ -381,6 +377,8 @@ class IncidentWriter:
         changed = dataclasses.replace(known, **fields)
         if key in self._open:
             self._open[key] = changed
+        if self.newest is not None and self.newest.id == key:
+            self.newest = changed
         folder = self._folder / incident.FOLDER / key
         try:
             if folder.is_dir():

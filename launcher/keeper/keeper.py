@@ -28,8 +28,10 @@ from launcher.json_values import JsonObject
 from launcher.keeper import identity, requests, tree
 from launcher.keeper.engine_stop import StopRequest, longest_stop
 from launcher.keeper.failure import Failure
+from launcher.keeper.helper_process import LAST_WAIT
 from launcher.keeper.incidents import IncidentWriter
 from launcher.keeper.loop import Loop
+from launcher.keeper.notifications import Notifications
 from launcher.keeper.notify import Notifier
 from launcher.keeper.own_files import OwnFiles
 from launcher.keeper.record import Record
@@ -67,13 +69,17 @@ class Keeper:
         self._record.echo = sys.stderr if parent is None else None
         self.state = self._record.state
         self._lock = lock
-        self._secrets = dict(secrets)
+        self._secrets = {name: secrets[name] for name in plan.secrets if name in secrets}
         self._environ = environ
         self._parent = parent
         self._notifier = Notifier(dict(environ), self.loop)
         self._incidents = IncidentWriter(
             self.loop, self.tree, folder, plan, self._record,
             secrets=secrets, environ=environ, samples=lambda: self._run.samples,
+        )  # fmt: skip
+        self._notifications = Notifications(
+            self.loop, self.tree, folder, plan, self._record,
+            secrets=secrets, environ=environ, incident=lambda: self._incidents.newest,
         )  # fmt: skip
         self._stop = StopRequest()
         self._run = self._new_run()
@@ -101,7 +107,9 @@ class Keeper:
         self._record.write()
         self._tell_up()
         server.close()
-        self._incidents.close()
+        end = time.monotonic() + LAST_WAIT
+        self._notifications.close(end)
+        self._incidents.close(end)
         return int(code)
 
     def _tell_up(self) -> None:

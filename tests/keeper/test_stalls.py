@@ -71,7 +71,7 @@ class Bench:
         return folder
 
     def close(self) -> None:
-        self.writer.close()
+        self.writer.close(time.monotonic() + 5)
         self.engine.kill()
         self.engine.wait()
 
