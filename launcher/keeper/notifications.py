@@ -46,6 +46,9 @@ PASSED = (
 LONGEST_PAUSES = 35.0
 """Seconds a try, for the pause before it and a busy machine: then its sender is ended."""
 
+IN_TROUBLE = ("stalled", "failed", "died", "restarting", "recovered")
+"""Changes that belong to an incident, where there is one."""
+
 State = Literal["ready", "stalled", "failed", "died", "restarting", "stopped", "recovered"]
 
 
@@ -196,7 +199,7 @@ class Notifications:
     def _new(self, state: State, text: str, error: Problem | None = None) -> Notification:
         plan, last = self._plan, self._incident()
         reference = None
-        if last is not None and state not in ("ready", "stopped"):
+        if last is not None and state in IN_TROUBLE:
             folder = str(self._folder / FOLDER / last.id)
             reference = IncidentReference(last.id, last.kind, folder)
         return Notification(

@@ -7,7 +7,7 @@ from tests.support.waiting import wait_for
 
 def test_what_happened_is_listed_and_shown(rig: Rig) -> None:
     assert rig.run("incidents").stdout == "no incidents\n"
-    rig.up()
+    rig.up(script={"after": [{"print": "it serves"}]})
     rig.kill(rig.engine())
     rig.wait_for_state("died")
     rig.down()
