@@ -229,14 +229,17 @@ class IncidentWriter:
     def begin(
         self,
         kind: Kind,
-        code: str,
+        reason: str,
         message: str,
         *,
         since: float | None = None,
         verdict: str | None = None,
         reasons: Sequence[str] = (),
     ) -> None:
-        """Open an incident and keep what will be gone in a moment; returns at once."""
+        """Open an incident and keep what will be gone in a moment; returns at once.
+
+        `reason` is the code of the failure, or a word of its kind.
+        """
         state, plan, now = self._record.state, self._plan, time.time()
         if not reasons and state.liveness is not None:
             verdict, reasons = state.liveness.verdict.value, state.liveness.reasons
@@ -246,7 +249,7 @@ class IncidentWriter:
             instance=plan.instance,
             time=round(now, 3),
             since=round(min(since or now, now), 3),
-            code=code,
+            code=reason,
             message=message,
             verdict=verdict,
             reasons=tuple(reasons),

@@ -204,15 +204,15 @@ def _connect(url: str, timeout: float) -> tuple[http.client.HTTPConnection, str,
     """
     import http.client
     from urllib.parse import urlsplit
-    from urllib.request import getproxies_environment, proxy_bypass_environment
+    from urllib.request import getproxies, proxy_bypass
 
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port
     path = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
     secure = parts.scheme == "https"
-    proxies = getproxies_environment()
+    proxies = getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
-    if not proxy or proxy_bypass_environment(host, proxies) or host in ("localhost", "127.0.0.1"):
+    if not proxy or proxy_bypass(host) or host in ("localhost", "127.0.0.1"):
         if secure:
             return _secure(host, port, timeout), path, {}
         return http.client.HTTPConnection(host, port, timeout=timeout), path, {}

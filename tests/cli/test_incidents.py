@@ -1,6 +1,7 @@
 """`incidents` and `incidents show`, after an engine that died and a keeper that was killed."""
 
 from tests.cli.test_help import proposed
+from tests.support.decoded import JsonDict
 from tests.support.rig import Rig
 from tests.support.waiting import wait_for
 
@@ -57,6 +58,6 @@ def test_an_up_after_a_killed_keeper_closes_its_incident_when_it_is_ready(rig: R
     rig.down()
 
 
-def _only(rig: Rig) -> dict[str, object]:
+def _only(rig: Rig) -> JsonDict:
     (one,) = rig.run("incidents", "--json").json["data"]["incidents"]
     return dict(one)

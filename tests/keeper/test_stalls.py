@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher.json_values import JsonObject
 from launcher.keeper import incident
 from launcher.keeper.incidents import IncidentWriter
 from launcher.keeper.loop import Loop
@@ -169,7 +170,11 @@ def test_a_server_that_goes_on_closes_its_incident(bench: Bench) -> None:
 def test_a_stall_that_is_a_failure_is_one_incident(bench: Bench) -> None:
     folder = bench.stall()
     bench.record.event("failure", code="engine-stalled", message="no progress for 30 s")
-    error = {"code": "engine-stalled", "message": "no progress for 30 s: why", "retry": True}
+    error: JsonObject = {
+        "code": "engine-stalled",
+        "message": "no progress for 30 s: why",
+        "retry": True,
+    }
     bench.record.event("state", state="died", error=error, receipt={}, exit_code=6)
     assert incident.read(folder).action == "given-up"
     bench.record.event("restart", number=1, delay=2.5, cause="engine-stalled")
