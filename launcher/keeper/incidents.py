@@ -159,7 +159,7 @@ class IncidentWriter:
         if state == InstanceState.READY:
             self._is_back()
         elif state in UNSUCCESSFUL:
-            self._ended(event)
+            self._ended(decode(EndError, event.get("error"), "error", tolerant=True))
         elif state == InstanceState.STOPPED:
             for one in list(self._open.values()):
                 if one.action == "pending":
@@ -168,9 +168,17 @@ class IncidentWriter:
                 self._collect(self._current, self._record.state.log_lengths)
             self._current = None
 
-    def _ended(self, event: JsonObject) -> None:
+    def run_ended(self) -> None:
+        """Another run follows: keep of the one that failed what the record forgets now."""
+        try:
+            error = self._record.state.error
+            if error is not None:
+                self._ended(error)
+        except Exception:
+            traceback.print_exc()
+
+    def _ended(self, error: EndError) -> None:
         """A run is over by a failure, and its cause is known as well as it will be."""
-        error = decode(EndError, event.get("error"), "error", tolerant=True)
         if self._current is None:
             if not self._counts():
                 return

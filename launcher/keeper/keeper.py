@@ -183,6 +183,7 @@ class Keeper:
             self.state.receipt,
         )
         left = receipt is not None and receipt.processes > 0
+        self._incidents.run_ended()
         self._record.begin_again()
         restart = RestartRecord(
             number=again.number,

@@ -13,7 +13,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -148,44 +148,53 @@ class Notifications:
 
     def _observe(self, event: JsonObject) -> None:
         try:
-            message = self._message(event)
-            if message is not None:
+            for message in self._messages(event):
                 for one in self._targets:
                     if message.state in one.target.on:
                         self._enqueue(one, message)
         except Exception:  # an engine must not be lost for the sake of a message
             traceback.print_exc()
 
-    def _message(self, event: JsonObject) -> Notification | None:
-        """What there is to tell of an event; None for most."""
+    def _messages(self, event: JsonObject) -> Iterator[Notification]:
+        """What there is to tell of an event; nothing for most."""
         kind = text_at(event, "event")
         if kind == "liveness":
-            return self._of_verdict(event)
-        if kind == "restart":
-            number, delay = number_at(event, "number"), number_at(event, "delay") or 0.0
-            cause = text_at(event, "cause")
-            text = f"restart number {number} in {delay:g} s{f': {cause}' if cause else ''}"
-            return self._new("restarting", text)
-        state = InstanceState.parse(event.get("state")) if kind == "state" else None
+            yield from self._of_verdict(event)
+        elif kind == "restart":
+            yield from self._of_restart(event)
+        elif kind == "state":
+            yield from self._of_state(event)
+
+    def _of_state(self, event: JsonObject) -> Iterator[Notification]:
+        state = InstanceState.parse(event.get("state"))
         if state in (InstanceState.DIED, InstanceState.FAILED):
             error = decode(Problem, event.get("error"), "error", tolerant=True)
-            return self._new("died" if state == InstanceState.DIED else "failed", "", error)
-        if state == InstanceState.STOPPED:
-            return self._new("stopped", "the instance is stopped")
-        return self._of_ready(event) if state == InstanceState.READY else None
+            yield self._new("died" if state == InstanceState.DIED else "failed", "", error)
+        elif state == InstanceState.STOPPED:
+            yield self._new("stopped", "the instance is stopped")
+        elif state == InstanceState.READY:
+            yield self._of_ready(event)
 
-    def _of_verdict(self, event: JsonObject) -> Notification | None:
+    def _of_restart(self, event: JsonObject) -> Iterator[Notification]:
+        """Where it restarts, no final state tells that a ready engine has died."""
+        last = self._incident()
+        if last is not None and last.state == InstanceState.READY and last.kind != "restart":
+            yield self._new("died", "", Problem(last.code, last.message, last.where, last.remedy))
+        number, delay = number_at(event, "number"), number_at(event, "delay") or 0.0
+        limit, cause = number_at(event, "limit"), text_at(event, "cause")
+        which = f"{number}" if limit is None else f"{number} of {limit}"
+        text = f"restart {which} in {delay:g} s{f': {cause}' if cause else ''}"
+        yield self._new("restarting", text)
+
+    def _of_verdict(self, event: JsonObject) -> Iterator[Notification]:
         verdict = text_at(event, "verdict")
-        if verdict == Liveness.STALLED.value:
-            if self._stalled:
-                return None
+        if verdict == Liveness.STALLED.value and not self._stalled:
             self._stalled = True
             reasons = "; ".join(texts_at(event, "reasons")) or "it makes no progress"
-            return self._new("stalled", f"the engine does not answer: {reasons}")
-        if self._stalled and verdict in (Liveness.IDLE.value, Liveness.BUSY.value):
+            yield self._new("stalled", f"the engine does not answer: {reasons}")
+        elif self._stalled and verdict in (Liveness.IDLE.value, Liveness.BUSY.value):
             self._stalled = False
-            return self._new("recovered", f"the engine works again; it is {verdict}")
-        return None
+            yield self._new("recovered", f"the engine works again; it is {verdict}")
 
     def _of_ready(self, event: JsonObject) -> Notification:
         self._stalled = False

@@ -2,13 +2,13 @@
 
 from tests.cli.test_help import proposed
 from tests.support.decoded import JsonDict
-from tests.support.rig import Rig
+from tests.support.rig import NEVER, Rig
 from tests.support.waiting import wait_for
 
 
 def test_what_happened_is_listed_and_shown(rig: Rig) -> None:
     assert rig.run("incidents").stdout == "no incidents\n"
-    rig.up(script={"after": [{"print": "it serves"}]})
+    rig.up(restart=NEVER, script={"after": [{"print": "it serves"}]})
     rig.kill(rig.engine())
     rig.wait_for_state("died")
     rig.down()

@@ -10,10 +10,10 @@ from launcher.keeper import incident
 from launcher.keeper.events import read_events
 from launcher.keeper.incident import Incident
 from tests.support.decoded import JsonDict
-from tests.support.rig import Rig
+from tests.support.rig import NEVER, Rig
 from tests.support.waiting import wait_for
 
-RESTARTS = {"policy": "on-failure", "max-restarts": 3, "delay": 0}
+RESTARTS = {"policy": "on-failure", "max-restarts": 3, "first-delay": 0}
 
 
 def incidents(rig: Rig) -> list[Incident]:
@@ -68,7 +68,7 @@ def test_a_death_is_kept_with_its_cause_and_the_time_without_service(rig: Rig) -
 
 def test_one_that_is_given_up_says_so_and_outlives_the_next_start(rig: Rig) -> None:
     gate = Path(rig.path("gate"))
-    rig.up(script={"after": [{"wait": str(gate)}, {"print": "LOST the tokens"}]})
+    rig.up(restart=NEVER, script={"after": [{"wait": str(gate)}, {"print": "LOST the tokens"}]})
     gate.touch()
     rig.wait_for_state("died")
     collected(rig)
@@ -120,7 +120,8 @@ def test_secrets_are_taken_out_of_what_is_kept(rig: Rig) -> None:
     words = "the key is a-secret-of-the-test, DB_SECRET=another-one"
     gate = Path(rig.path("gate"))
     after = [{"print": words}, {"wait": str(gate)}, {"print": "LOST it"}]
-    rig.up(script={"key": "a-secret-of-the-test", "after": after}, **{"api-key": "env:THE_KEY"})
+    script = {"key": "a-secret-of-the-test", "after": after}
+    rig.up(restart=NEVER, script=script, **{"api-key": "env:THE_KEY"})
     gate.touch()
     folder, _ = collected(rig)
     rig.wait_for_state("died")

@@ -17,10 +17,10 @@ import pytest
 from launcher.keeper.events import read_events
 from tests.support import processes
 from tests.support.decoded import JsonDict
-from tests.support.rig import Rig
+from tests.support.rig import NEVER, Rig
 from tests.support.waiting import wait_for
 
-RESTARTS = {"policy": "on-failure", "max-restarts": 3, "delay": 0}
+RESTARTS = {"policy": "on-failure", "max-restarts": 3, "first-delay": 0}
 EVERY = ["ready", "stalled", "failed", "died", "restarting", "stopped", "recovered"]
 
 
@@ -175,7 +175,7 @@ def test_each_change_reaches_a_command_as_json_and_variables(rig: Rig) -> None:
 
 
 def test_one_that_is_given_up_is_told_before_the_keeper_ends(rig: Rig, webhook: Webhook) -> None:
-    rig.up(notify=[{"webhook": webhook.url}])
+    rig.up(restart=NEVER, notify=[{"webhook": webhook.url}])
     keeper = rig.keeper()
     rig.kill(rig.engine())
     wait_for(lambda: not processes.alive(keeper), "the end of the keeper")
