@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import stat
 import time
 from pathlib import Path
@@ -204,3 +205,42 @@ def test_the_keeper_is_killed_and_the_next_verb_says_so(rig: Rig) -> None:
     assert incidents(rig) == [one], "written once"
     (told,) = events(rig, "incident")
     assert told["id"] == one.id
+
+
+def test_a_stall_of_a_real_engine_is_kept_before_it_is_ended(rig: Rig) -> None:
+    """A stopped first process; a py-spy that is one in name tells when it was called."""
+    tools = Path(rig.path("bin"))
+    tools.mkdir()
+    (tools / "py-spy").write_text('#!/bin/sh\ngrep ^State "/proc/$4/status"\n')
+    (tools / "py-spy").chmod(0o700)
+    rig.env["PATH"] = f"{tools}:{os.environ['PATH']}"
+    liveness = {"interval": 0.5, "stall-after": 5, "canary-interval": 1, "canary-deadline": 5}
+    sent = rig.path("sent")
+    command = Path(rig.path("page"))
+    command.write_text(f"#!/bin/sh\ncat >> {sent}\n")
+    command.chmod(0o700)
+    rig.up(liveness=liveness, restart=RESTARTS, stop={"grace": 1},
+           notify=[{"command": [str(command)]}])  # fmt: skip
+    wait_for(lambda: events(rig, "liveness"), "the first verdict")
+    stopped = rig.engine()
+    os.kill(stopped, signal.SIGSTOP)
+    wait_for(lambda: rig.stored()["state"] == "ready" and rig.engine() != stopped, "the restart")
+    folder, _ = collected(rig, 0)
+    wait_for(lambda: incidents(rig)[0].back_at, "the end of the incident")
+
+    one = incidents(rig)[0]
+    assert (one.kind, one.code, one.action) == ("stall", "engine-stalled", "restarted")
+    assert one.verdict == "stalled"
+    assert any("stopped by a signal" in reason for reason in one.reasons)
+    assert (folder / f"stacks-{stopped}.txt").read_text().startswith("State:\tT"), "it lived then"
+    assert f"process {stopped} " in (folder / "threads.txt").read_text()
+    samples = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
+    states = [p["state"] for sample in samples for p in sample["processes"] if p["pid"] == stopped]
+    assert states[0] == "S"
+    assert states[-1] == "T"
+    assert abs(samples[-1]["time"] - one.time) < 120
+    wait_for(lambda: len(Path(sent).read_text().splitlines()) >= 3, "the messages")
+    told = [json.loads(line) for line in Path(sent).read_text().splitlines()]
+    assert [message["state"] for message in told[:3]] == ["stalled", "died", "recovered"]
+    assert {message["incident"]["id"] for message in told[:3]} == {one.id}
+    rig.down()
