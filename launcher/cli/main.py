@@ -30,6 +30,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "plan": ("launcher.cli.plan", "Show exactly what `up` would run, and whether it fits."),
     "doctor": ("launcher.cli.doctor", "Check this machine before loading a model."),
     "diagnose": ("launcher.cli.diagnose", "Find the first cause in an instance's logs."),
+    "incidents": ("launcher.cli.incidents", "List and show what went wrong, with the evidence."),
     "explain": (
         "launcher.cli.explain",
         "Explain a rule (ED-...), a code, a check; runbooks.",

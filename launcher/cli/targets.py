@@ -82,6 +82,20 @@ def target_instance(target: str, *, must_exist: bool = True) -> InstanceDir:
     return instance
 
 
+def some_instances(target: str | None) -> tuple[list[InstanceDir], str | None]:
+    """The instance of TARGET and its name, or all instances and None.
+
+    Raises:
+        DeployError: the instance does not exist, or its state may not be read.
+    """
+    from launcher.instance.store import every_instance
+
+    if target is None:
+        return every_instance(), None
+    instance = target_instance(target)
+    return [instance], instance.name
+
+
 def show_status(target: str | None) -> Result[Status]:
     """The result of `status`: of TARGET, or of all instances.
 

@@ -31,7 +31,10 @@ from launcher.keeper.admin.endpoint import Endpoint, listen_problem
 from launcher.keeper.admin.probes import PROBES, Answer
 from launcher.keeper.engine_stop import StopRequest, longest_stop
 from launcher.keeper.failure import Failure
+from launcher.keeper.helper_process import LAST_WAIT
+from launcher.keeper.incidents import IncidentWriter
 from launcher.keeper.loop import Loop
+from launcher.keeper.notifications import Notifications
 from launcher.keeper.notify import Notifier
 from launcher.keeper.own_files import OwnFiles
 from launcher.keeper.record import Record
@@ -76,10 +79,18 @@ class Keeper:
         self.state = self._record.state
         self._lock = lock
         self._leases = list(leases)
-        self._secrets = dict(secrets)
+        self._secrets = {name: secrets[name] for name in plan.secrets if name in secrets}
         self._environ = environ
         self._parent = parent
         self._notifier = Notifier(dict(environ), self.loop)
+        self._incidents = IncidentWriter(
+            self.loop, self.tree, folder, plan, self._record,
+            secrets=secrets, environ=environ, samples=lambda: self._run.samples,
+        )  # fmt: skip
+        self._notifications = Notifications(
+            self.loop, self.tree, folder, plan, self._record,
+            secrets=secrets, environ=environ, incident=lambda: self._incidents.newest,
+        )  # fmt: skip
         self._stop = StopRequest()
         self._restarts = Restarts(plan.restart)
         self._run = self._new_run()
@@ -110,6 +121,9 @@ class Keeper:
         if endpoint is not None:
             endpoint.close()
         server.close()
+        end = time.monotonic() + LAST_WAIT
+        self._notifications.close(end)
+        self._incidents.close(end)
         return int(code)
 
     def _open_endpoint(self) -> Endpoint | None:
@@ -173,6 +187,7 @@ class Keeper:
             secrets=self._secrets,
             environ=self._environ,
             on_ready=self._let_go_of_up,
+            before_stop=self._incidents.wait_for_stacks,
         )
 
     def _restart(self, again: StartAgain) -> ExitCode:
@@ -182,6 +197,7 @@ class Keeper:
             self.state.receipt,
         )
         left = receipt is not None and receipt.processes > 0
+        self._incidents.run_ended()
         self._record.begin_again()
         restart = RestartRecord(
             number=again.number,

@@ -263,6 +263,29 @@ class ExitCodeSource:
 
 
 @dataclass(frozen=True)
+class NotifyTarget:
+    """Whom the keeper tells of changes: a command, or a URL that takes a POST.
+
+    `webhook` is a URL or a secret reference; values of `headers` and `env` may be references.
+    `on` are the changes, `timeout` the seconds of one try, `retries` the tries after the first.
+    """
+
+    name: str
+    command: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    webhook: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    on: tuple[str, ...] = ()
+    timeout: float = 10.0
+    retries: int = 3
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """Everything that may be a secret reference."""
+        return (self.webhook or "", *self.headers.values(), *self.env.values())
+
+
+@dataclass(frozen=True)
 class Deadlines:
     """Seconds; see `launcher.profile.model.Health` and `Stop`."""
 
@@ -347,6 +370,7 @@ class LaunchPlan:
     log_keep: int = 5
     engine_log_max_size: int = 2 * 1024 * 1024 * 1024
     allow_differences: tuple[str, ...] = ()
+    notify: tuple[NotifyTarget, ...] = ()
     notes: tuple[str, ...] = ()
     schema: str = PLAN_SCHEMA
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal, TypeVar
 
-from launcher.json_values import JsonObject, JsonValue, at, integer_at, is_list, object_at
+from launcher.json_values import (
+    JsonObject,
+    JsonValue,
+    at,
+    integer_at,
+    is_list,
+    list_at,
+    object_at,
+)
 from launcher.profile.model import Health, Liveness, Logs, Profile, Restart, Stop
 from launcher.profile.schema import neutral_keys, schema
 
@@ -42,6 +50,7 @@ def build(values: JsonObject, path: str | None = None) -> Profile:
         stop=_section(Stop(), values, "stop"),
         smoke=object_at(values, "smoke"),
         logs=_section(Logs(), values, "logs"),
+        notify=tuple(object_at(one) for one in list_at(values, "notify")),
         hosted={
             name: values[name]
             for name, key in schema().items()

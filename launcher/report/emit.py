@@ -45,6 +45,8 @@ RENDERERS: dict[str, str] = {
     "doctor": "launcher.report.doctor_text:doctor",
     "diagnose": "launcher.report.diagnose_text:diagnose",
     "explain": "launcher.report.diagnose_text:explain",
+    "incidents list": "launcher.report.incident_text:listing",
+    "incidents show": "launcher.report.incident_text:show",
     "completion": "launcher.report.instance_text:script",
     "version": "launcher.report.instance_text:version",
 }

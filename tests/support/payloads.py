@@ -27,6 +27,7 @@ from launcher.instance.logs import Logs
 from launcher.instance.payloads import Down, Restart, Up
 from launcher.instance.show import PlanOutput
 from launcher.json_values import JsonObject, JsonValue
+from launcher.observe.incidents import IncidentList, ShownIncident
 from launcher.plan.memory import MemoryPlan
 from launcher.preparation.new_profile import NewProfile
 from launcher.report.payloads import (
@@ -64,6 +65,8 @@ PAYLOADS: dict[str, tuple[type, ...]] = {
     "doctor": (DoctorReport,),
     "diagnose": (InstanceDiagnosis, LogDiagnosis),
     "explain": (Explanation, PageIndex),
+    "incidents list": (IncidentList,),
+    "incidents show": (ShownIncident,),
     "completion": (Completion,),
     "version": (Version,),
 }
