@@ -89,7 +89,7 @@ def describe(instance: InstanceDir) -> InstanceStatus:
         name = InstanceState.STARTING  # a keeper lives that knows better than its file
     if name in LIVE:
         try:
-            reported, word = _ask_keeper(instance)
+            reported, word = ask_keeper(instance)
         except (OSError, ValueError) as error:
             note = f"the keeper does not answer ({error})"
             row = replace(row, note=note, state=InstanceState.UNKNOWN)
@@ -120,7 +120,7 @@ def describe(instance: InstanceDir) -> InstanceStatus:
     return row
 
 
-def _ask_keeper(instance: InstanceDir) -> tuple[State, str]:
+def ask_keeper(instance: InstanceDir, timeout: float = KEEPER_TIMEOUT) -> tuple[State, str]:
     """The state that the keeper reports, and its word for it.
 
     Raises:
@@ -129,7 +129,7 @@ def _ask_keeper(instance: InstanceDir) -> tuple[State, str]:
     """
     from launcher.keeper.control import Client
 
-    client = Client(instance.folder, KEEPER_TIMEOUT)
+    client = Client(instance.folder, timeout)
     try:
         reported = object_at(client.request("status"), "state")
     finally:

@@ -15,6 +15,7 @@ from typing import Literal
 
 from launcher.codec import decode
 from launcher.json_values import JsonObject, JsonValue
+from launcher.plan.figures import Figures
 
 PLAN_SCHEMA = "ernie-deploy/plan/1"
 
@@ -299,6 +300,7 @@ class LaunchPlan:
     without SIG as group `signal`: where we did not ask, another did. `gpu_ranks` is how many
     GPUs of this host the engine takes where `gpus` names none; 0: it runs on the CPU. `log_rules`
     is None in a plan that was stored before there were any: then the engine's own file holds.
+    `figures` is None where the engine tells none of its load.
     """
 
     instance: str
@@ -335,6 +337,7 @@ class LaunchPlan:
     folders: tuple[str, ...] = ()
     sockets: tuple[SocketUse, ...] = ()
     deadlines: Deadlines = Deadlines()
+    figures: Figures | None = None
     restart_policy: str = "never"
     max_restarts: int = 0
     restart_delay: float = 5.0

@@ -46,6 +46,7 @@ DEFAULTS: "Script" = {
     "health_text": None,  # the body of its answer
     "later": None,  # a JSON file: once it is there, what it holds replaces this script's
     "settings": None,
+    "exposition": None,  # a file whose text /metrics answers, or "hang"
     "key": None,
     "sigterm": "exit",  # exit, ignore, slow:SECONDS, code:N
     "stamp": None,  # a file that gets monotonic times of requests and answers
@@ -244,6 +245,11 @@ class Server:
         script = self._script
         if path == "/health":
             return self._health()
+        if path == "/metrics" and script["exposition"] is not None:
+            if script["exposition"] == "hang":
+                time.sleep(3600)
+            with open(script["exposition"], "rb") as file:
+                return 200, file.read()
         if script["key"] and headers.get("authorization") != f"Bearer {script['key']}":
             return 401, {"error": "no key"}
         if path == "/v1/models":

@@ -14,6 +14,7 @@ from pathlib import Path
 from launcher.engines.base import Engine, Installed, PlanContext, PortNeed, Release
 from launcher.engines.plan_parts import common_env, common_parts, split_env
 from launcher.errors import Problem
+from launcher.plan.figures import Figures
 from launcher.plan.model import (
     EnvVar,
     FailureRule,
@@ -53,6 +54,17 @@ FAILURES = (
     FailureRule("ED-FAKE-PORT", r"cannot bind port (?P<port>\d+)", "port {port} was taken",
                 "look who has it"),
 )  # fmt: skip
+
+FIGURES = Figures(
+    port="api",
+    running=("fake:running",),
+    waiting=("fake:waiting",),
+    received="fake:received_total",
+    finished="fake:finished_total",
+    tokens="fake:tokens_total",
+    ttft="fake:ttft_seconds",
+    kv_usage="fake:kv_usage",
+)
 
 
 class Scripted(Engine):
@@ -131,6 +143,7 @@ class Scripted(Engine):
                 temporary=tuple(arguments.get("temporary", ())),
             ),
             vital=tuple(arguments.get("vital", ())),
+            figures=FIGURES if arguments.get("script", {}).get("exposition") else None,
             **common_parts(profile, context),
         )
 

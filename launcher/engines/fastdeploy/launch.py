@@ -12,6 +12,7 @@ from launcher.engines.fastdeploy import (
     watching,
 )
 from launcher.engines.fastdeploy.catalogue import catalogue_key
+from launcher.engines.fastdeploy.figures import figures
 from launcher.engines.fastdeploy.leftovers import leftovers
 from launcher.engines.fastdeploy.ports import EVERYWHERE, sockets
 from launcher.engines.fastdeploy.ports import uses as port_uses
@@ -59,6 +60,7 @@ def launch_plan(profile: Profile, context: PlanContext) -> LaunchPlan:
         vital=watching.VITAL,
         told_to_stop=watching.TOLD_TO_STOP,
         progress=watching.PROGRESS,
+        figures=figures(catalogue_key(context.release)),
         notes=_notes(profile, context),
         gpu_ranks=requested.local_ranks,
         **common_parts(profile, context),
