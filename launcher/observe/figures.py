@@ -90,7 +90,7 @@ def ask_figures(plan: JsonObject, timeout: float) -> Reading | None:
         return None
     answer = ask(address, number, figures.path, timeout=timeout)
     if answer.status != 200:
-        raise NotHttpError(f"GET {figures.path} answered {answer.status}")
+        raise NotHttpError(f"answered {answer.status}")
     return reading(figures, answer.body.decode(errors="replace"), time.monotonic())
 
 

@@ -118,7 +118,7 @@ SORTS: dict[str, Callable[[Row], float | str]] = {
 def ordered(rows: Sequence[Row], sort: str, *, reverse: bool = False) -> list[Row]:
     """The rows in an order of `SORTS`, equal ones by name."""
     by_name = sorted(rows, key=lambda row: row.name)
-    return sorted(by_name, key=SORTS[sort], reverse=reverse)  # type: ignore[arg-type]
+    return sorted(by_name, key=SORTS[sort], reverse=reverse)
 
 
 # -- looking --------------------------------------------------------------------------------------
@@ -245,11 +245,11 @@ class Observer:
         except TimeoutError:
             before = known.readings[-1] if known.readings else None
             known.readings.clear()
-            told = replace(row, note="the request for its metrics timed out")
+            told = replace(row, note="GET /metrics timed out")
             return replace(told, load=load(before)) if before and once else told
         except (OSError, ValueError) as error:
             known.readings.clear()
-            return replace(row, note=f"its metrics cannot be read: {error}")
+            return replace(row, note=f"GET /metrics: {error}")
         return replace(row, load=_note(known, newest))
 
     # -- GPUs -----------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, field
 from enum import Enum
@@ -177,10 +178,8 @@ def _unsuccessful(name: str, seen: Seen) -> Decision:
     error = stored.error if stored is not None else None
     code = ExitCode.DIED if seen.state == InstanceState.DIED else ExitCode.DID_NOT_START
     if stored is not None and stored.exit_code:
-        try:
+        with contextlib.suppress(ValueError):  # a newer keeper's
             code = ExitCode(stored.exit_code)
-        except ValueError:
-            pass  # a newer keeper's
     if error is None:
         return Decision(code, Problem("failed", f"{name} has {seen.state}"))
     remedy = error.remedy or f"`ernie-deploy diagnose {name}`"

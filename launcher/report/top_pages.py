@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import ClassVar
 
 from rich.text import Text
@@ -16,7 +16,7 @@ from textual.widgets import RichLog, Static
 from launcher.errors import DeployError
 from launcher.instance import logs
 from launcher.instance.store import InstanceDir
-from launcher.json_values import number_at, text_at
+from launcher.json_values import JsonObject, number_at, text_at
 from launcher.observe.events import Stream, without_secrets
 from launcher.report import events_text
 from launcher.report.terminal import one_line
@@ -96,8 +96,10 @@ class LinesPage(Page):
         Binding("home,g", "home", "begin"),
     ]
 
-    def __init__(self, title: str, open_lines: Callable[[], Callable[[], list[Text]]]) -> None:
-        """`open_lines` returns what returns the lines that came since its last call."""
+    def __init__(
+        self, title: str, open_lines: Callable[[], Generator[list[Text], None, None]]
+    ) -> None:
+        """`open_lines` returns what generates the lines that came since the time before."""
         super().__init__()
         self._heading = title
         self._open_lines = open_lines
@@ -120,12 +122,12 @@ class LinesPage(Page):
 
     def _read(self) -> None:
         try:
-            new_lines = self._open_lines()
-            while not self._is_left.is_set():
-                lines = new_lines()
-                if lines and self.app.is_running and not self._is_left.is_set():
-                    self.app.call_from_thread(self._append, lines)
-                self._is_left.wait(LOOK)
+            with contextlib.closing(self._open_lines()) as source:
+                for lines in source:
+                    if lines and self.app.is_running and not self._is_left.is_set():
+                        self.app.call_from_thread(self._append, lines)
+                    if self._is_left.wait(LOOK):
+                        break
         except (DeployError, OSError) as error:
             if self.app.is_running and not self._is_left.is_set():
                 self.app.call_from_thread(self._append, [Text(one_line(str(error)), "red")])
@@ -149,28 +151,32 @@ class LinesPage(Page):
         self.query_one(RichLog).scroll_home(animate=False)
 
 
-def log_lines(instance: InstanceDir) -> Callable[[], list[Text]]:
-    """What returns the new lines of the engine's output at each call."""
+def log_lines(instance: InstanceDir) -> Generator[list[Text], None, None]:
+    """The last lines of the engine's output, and then those that came since the time before."""
     newest = logs.Newest(
         instance, "engine", last=BEGIN, times=False, redactor=logs.redactor(instance)
     )
-    return lambda: [Text(one_line(line)) for line in newest.lines()]
+    try:
+        while True:
+            yield [Text(one_line(line)) for line in newest.lines()]
+    finally:
+        newest.close()
 
 
-def event_lines(instance: InstanceDir) -> Callable[[], list[Text]]:
-    """What returns the new events at each call, those of the run before at first."""
+def event_lines(instance: InstanceDir) -> Generator[list[Text], None, None]:
+    """The events, those of the run before included, and then those that came since."""
     stream, redactor = Stream(instance), logs.redactor(instance)
+    try:
+        while True:
+            yield [_event_line(without_secrets(event, redactor)) for event in stream.new()[-KEPT:]]
+    finally:
+        stream.close()
 
-    def new() -> list[Text]:
-        texts = []
-        for raw in itertools.islice(reversed(stream.new()), KEPT):
-            event = without_secrets(raw, redactor)
-            kind = one_line(text_at(event, "event"))
-            line = Text()
-            line.append(events_text.moment(number_at(event, "time"))[5:19], "dim")
-            line.append(f"  {kind:<{events_text.KIND_WIDTH}} ", " ".join(events_text.style(event)))
-            line.append(events_text.details(event), "none")
-            texts.append(line)
-        return texts[::-1]
 
-    return new
+def _event_line(event: JsonObject) -> Text:
+    """Without the year: a page is narrower than a file."""
+    line = Text()
+    line.append(events_text.moment(number_at(event, "time"))[5:19], "dim")
+    kind = one_line(text_at(event, "event"))
+    line.append(f"  {kind:<{events_text.KIND_WIDTH}} ", " ".join(events_text.style(event)))
+    return line.append(events_text.details(event))

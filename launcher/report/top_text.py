@@ -223,7 +223,7 @@ def _progress(row: Row, now: float, shape: Layout) -> str:
         parts.append(row.phase)
     if row.expected_seconds is not None and row.since is not None:
         left = row.expected_seconds - (now - row.since)
-        parts.append(f"about {age(left)} left" if left > 0 else "longer than usual")
+        parts.append(f"~{age(left)} left" if left > 0 else "longer than usual")
     return " ".join(parts)
 
 

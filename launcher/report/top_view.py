@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import ClassVar
 
 from rich.text import Text
@@ -18,7 +18,7 @@ from launcher.errors import DeployError
 from launcher.instance.store import InstanceDir
 from launcher.observe.overview import SORTS, Observer, Row, ordered
 from launcher.report import top_text
-from launcher.report.terminal import one_line
+from launcher.report.terminal import clip, one_line
 from launcher.report.top_pages import HELP, HelpPage, LinesPage, event_lines, log_lines
 from launcher.report.top_text import Layout, Line
 
@@ -28,6 +28,10 @@ PATIENCE = 2.0
 """Seconds in which a server has to tell its figures."""
 DETAILS = 4
 """Lines of the pane about the selected instance."""
+
+
+Lines = Callable[[InstanceDir], Generator[list[Text], None, None]]
+"""What a page shows of an instance."""
 
 
 def as_text(line: Line) -> Text:
@@ -129,8 +133,8 @@ class TopApp(App[None]):
     # -- drawing --------------------------------------------------------------------------------
 
     def on_resize(self) -> None:
-        """Columns come and go with the width."""
-        self._draw()
+        """Columns come and go with the width, which is known once it is laid out."""
+        self.call_after_refresh(self._draw)
 
     def _draw_times(self) -> None:
         """Ages and what is expected go on between two looks."""
@@ -171,7 +175,7 @@ class TopApp(App[None]):
         right = f"  {order}  {clock} "
         room = max(10, self.size.width - len(right) - 1)
         text = Text(no_wrap=True, end="")
-        text.append(f" {top_text.clip(one_line(left), room - 1, '…'):<{room}}{right}")
+        text.append(f" {clip(one_line(left), room - 1, '…'):<{room}}{right}")
         return text
 
     def _details(self) -> Text:
@@ -227,7 +231,7 @@ class TopApp(App[None]):
         """The events of the selected instance."""
         self._open("events", event_lines)
 
-    def _open(self, what: str, lines: Callable[[InstanceDir], Callable[[], list[Text]]]) -> None:
+    def _open(self, what: str, lines: Lines) -> None:
         name = self.selected_name
         if name is None or len(self.screen_stack) > 1:
             return

@@ -82,9 +82,9 @@ def test_every_kind_that_a_keeper_writes_is_known() -> None:
             if not (isinstance(node, ast.Call) and node.args):
                 continue
             name, first = ast.unparse(node.func), node.args[0]
-            if name.endswith((".event", "events.append")) or name == "tell":
-                if isinstance(first, ast.Constant) and isinstance(first.value, str):
-                    written.add(first.value)
+            tells = name.endswith((".event", "events.append")) or name == "tell"
+            if tells and isinstance(first, ast.Constant) and isinstance(first.value, str):
+                written.add(first.value)
     assert {"state", "signal", "kill", "cleaned"} <= written <= set(KINDS)
 
 

@@ -248,6 +248,8 @@ class Server:
         if path == "/metrics" and script["exposition"] is not None:
             if script["exposition"] == "hang":
                 time.sleep(3600)
+            if not os.path.exists(script["exposition"]):
+                return 500, {"error": "no metrics"}
             with open(script["exposition"], "rb") as file:
                 return 200, file.read()
         if script["key"] and headers.get("authorization") != f"Bearer {script['key']}":
