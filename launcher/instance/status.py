@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from launcher.errors import DeployError, ExitCode, Problem
 from launcher.instance.health import HEALTH_TIMEOUT, ask_health, with_stopped
@@ -18,6 +19,9 @@ from launcher.keeper.state import State, reported_state
 from launcher.lifecycle import COMING, LIVE, UNSUCCESSFUL, InstanceState
 from launcher.result import Result
 
+if TYPE_CHECKING:
+    from launcher.host.sockets import Listeners
+
 KEEPER_TIMEOUT = 2.0
 """Seconds a keeper gets to answer; it does nothing that takes longer than milliseconds."""
 
@@ -28,13 +32,17 @@ def status(instances: Sequence[InstanceDir], *, one: bool) -> Result[Status]:
     With `one` the exit code is 0 only if that instance is ready; else stopped instances do not
     count and any other that is not ready makes it 1.
     """
+    listeners = None
     if instances:
         # Imported now rather than by all threads at once, each waiting for the others.
         import launcher.keeper.control
         import launcher.probe.readiness  # noqa: F401
+        from launcher.host.sockets import Listeners
+
+        listeners = Listeners()
     rows = [InstanceStatus(instance.name) for instance in instances]
     threads = [
-        threading.Thread(target=_fill, args=(rows, index, item), daemon=True)
+        threading.Thread(target=_fill, args=(rows, index, item, listeners), daemon=True)
         for index, item in enumerate(instances)
     ]
     for thread in threads:
@@ -70,17 +78,19 @@ def message(row: InstanceStatus) -> str:
     return f"{summary}: {why}" if why else summary
 
 
-def _fill(rows: list[InstanceStatus], index: int, instance: InstanceDir) -> None:
+def _fill(
+    rows: list[InstanceStatus], index: int, instance: InstanceDir, listeners: Listeners | None
+) -> None:
     try:
         check_readable(instance)
-        rows[index] = describe(instance)
+        rows[index] = describe(instance, listeners)
     except DeployError as error:
         rows[index] = InstanceStatus(instance.name, note=str(error))
     except Exception as error:  # one broken instance must not hide the others
         rows[index] = InstanceStatus(instance.name, note=repr(error))
 
 
-def describe(instance: InstanceDir) -> InstanceStatus:
+def describe(instance: InstanceDir, listeners: Listeners | None = None) -> InstanceStatus:
     """Everything `status` says about one instance, but for the message."""
     name, state, note = view(instance)
     row = InstanceStatus(instance.name, name, note)
@@ -111,7 +121,8 @@ def describe(instance: InstanceDir) -> InstanceStatus:
     if row.state == InstanceState.READY:
         pids = [process.pid for process in recorded]
         keeper = row.record.keeper_pid if row.record else None
-        answer = with_stopped(ask_health(plan, pids, keeper, HEALTH_TIMEOUT), recorded)
+        answer = ask_health(plan, pids, keeper, HEALTH_TIMEOUT, listeners)
+        answer = with_stopped(answer, recorded)
         remedy = None if answer.well else answer.remedy
         health = HealthReport(answer.well, answer.message, answer.status, answer.body, remedy)
         row = replace(row, health=health)

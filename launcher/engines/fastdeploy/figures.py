@@ -30,6 +30,6 @@ def figures(line: str) -> Figures:
         received="fastdeploy:requests_number_total" if is_counted else None,
         finished="fastdeploy:request_success_total" if is_counted else None,
         tokens="fastdeploy:generation_tokens_total",
-        ttft="fastdeploy:time_to_ttft_seconds",
+        ttft="fastdeploy:time_to_first_token_seconds",
         kv_usage="fastdeploy:gpu_cache_usage_perc",
     )

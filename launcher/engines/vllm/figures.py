@@ -7,6 +7,6 @@ FIGURES = Figures(
     running=("vllm:num_requests_running",),
     waiting=("vllm:num_requests_waiting",),
     tokens="vllm:generation_tokens_total",
-    ttft="vllm:time_to_ttft_seconds",
+    ttft="vllm:time_to_first_token_seconds",
     kv_usage="vllm:kv_cache_usage_perc",
 )
