@@ -17,7 +17,7 @@ from launcher.host import gpus
 from launcher.instance.history import expected_seconds
 from launcher.instance.store import InstanceDir, check_readable, view
 from launcher.json_values import JsonObject, text_at
-from launcher.keeper.state import State
+from launcher.keeper.state import RestartRecord, State
 from launcher.lifecycle import COMING, FINAL, InstanceState
 from launcher.liveness.judge import Liveness
 from launcher.observe.figures import Load, Reading, ask_figures, load
@@ -35,7 +35,8 @@ class Row:
     """One instance of `top`; times are Unix seconds, memory is in bytes.
 
     `since` is when it entered its state, `verdict_since` its verdict. `expected_seconds` is how
-    long earlier starts took. `note` says why something is not known.
+    long earlier starts took, `restart` the restart that its keeper waits for. `note` says why
+    something is not known.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Row:
     expected_seconds: float | None = field(default=None, metadata=written(omit=True))
     since: float | None = None
     restarts: int = 0
+    restart: RestartRecord | None = field(default=None, metadata=written(omit=True))
     error: str | None = field(default=None, metadata=written(omit=True))
     remedy: str | None = field(default=None, metadata=written(omit=True))
     note: str | None = field(default=None, metadata=written(omit=True))
@@ -84,7 +86,7 @@ class Overview:
 def _severity(row: Row) -> int:
     if row.is_problem:
         return 0
-    if row.verdict is Liveness.PAUSED or row.note:
+    if row.verdict is Liveness.PAUSED or row.note or row.restart is not None:
         return 1
     if row.state in (*COMING, InstanceState.STOPPING):
         return 2
@@ -306,7 +308,7 @@ def _with_record(row: Row, stored: State) -> Row:
         remedy=error.remedy if error else None,
     )
     if state in COMING:
-        row = replace(row, phase=stored.phase, percent=stored.percent)
+        row = replace(row, phase=stored.phase, percent=stored.percent, restart=stored.restart)
     if state == InstanceState.READY and stored.liveness is not None:
         judged = stored.liveness
         row = replace(

@@ -12,12 +12,12 @@ from enum import Enum
 
 from launcher.codec import written
 from launcher.errors import DeployError, ExitCode, Problem
-from launcher.instance.status import KEEPER_TIMEOUT, ask_keeper
+from launcher.instance.status import KEEPER_TIMEOUT, ask_keeper, restart_text
 from launcher.instance.store import InstanceDir, is_locked, open_instance, unknown, view
 from launcher.json_values import at
 from launcher.keeper.claim import ProcessClaim
 from launcher.keeper.state import State
-from launcher.lifecycle import FINAL, LIVE, UNSUCCESSFUL, InstanceState
+from launcher.lifecycle import COMING, FINAL, LIVE, UNSUCCESSFUL, InstanceState
 from launcher.liveness.judge import Liveness
 from launcher.observe.changes import Changes
 from launcher.result import Result
@@ -222,6 +222,8 @@ def _deadline(name: str, goal: Goal, seen: Seen, timeout: float) -> Decision:
         if seen.state != InstanceState.READY:
             now += f", phase {seen.stored.phase}"
             now += f" {percent:.0f} %" if percent is not None else ""
+    if seen.stored is not None and seen.stored.restart is not None and seen.state in COMING:
+        now = f"restarting{restart_text(seen.stored.restart)}"
     if seen.verdict is not None:
         now += f" and {seen.verdict.value}"
     problem = Problem(

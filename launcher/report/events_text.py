@@ -131,11 +131,12 @@ def _liveness(event: JsonObject) -> str:
 
 def _restart(event: JsonObject) -> str:
     number, delay = at(event, "number"), number_at(event, "delay")
+    limit = at(event, "limit")
     line = f"number {number}" if number is not None else ""
-    line += f" in {delay:g} s" if delay is not None else ""
-    cause = at(event, "cause")
-    reason = _problem(object_at(cause)) or (cause if isinstance(cause, str) else "")
-    return f"{line}: {reason}" if reason else line
+    line += f" of {limit}" if limit is not None else ""
+    line += f" in {delay:.3g} s" if delay is not None else ""
+    cause, message = text_at(event, "cause"), text_at(event, "message")
+    return ": ".join(filter(None, (line, cause, message)))
 
 
 def _cleaned(event: JsonObject) -> str:

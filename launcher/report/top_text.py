@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from launcher.instance.status import restart_text
 from launcher.lifecycle import COMING, InstanceState
 from launcher.liveness.judge import Liveness
 from launcher.observe.overview import Overview, Row, ordered
@@ -184,6 +185,8 @@ def state_of(row: Row) -> Piece:
     if row.state == InstanceState.READY:
         verdict = row.verdict.value if row.verdict is not None else ""
         return f"ready {verdict}".strip(), VERDICTS[row.verdict]
+    if row.restart is not None:
+        return "restarting", ("yellow",)
     word = row.state.upper() if row.state == InstanceState.LOST else str(row.state)
     style = STATES.get(word, ("yellow",))
     if row.state == InstanceState.LOADING and row.percent is not None:
@@ -193,6 +196,8 @@ def state_of(row: Row) -> Piece:
 
 def message_of(row: Row, now: float, shape: Layout) -> str:
     """What a row says in words: a phase, why it ended, why it stalls; empty: all is well."""
+    if row.restart is not None:
+        return restart_text(row.restart).strip()
     if row.state in COMING:
         return _progress(row, now, shape)
     if row.state == InstanceState.READY:
@@ -206,6 +211,8 @@ def _is_paused(row: Row) -> bool:
 
 
 def _message_style(row: Row) -> tuple[str, ...]:
+    if row.restart is not None:
+        return ("yellow",)
     if row.state in COMING:
         return ("cyan",)
     if row.is_problem:
@@ -343,11 +350,9 @@ def screen(result: Result[Overview], terminal: Terminal) -> str | None:
     if shape.detail is None:
         for row in rows:
             text = one_line(message_of(row, time.time(), shape))
-            if (
-                text
-                and (row.load is not None or cells(text) > shape.room)
-                and row.state not in COMING
-            ):
+            is_cut = row.load is not None or cells(text) > shape.room
+            is_loading = row.state in COMING and row.restart is None
+            if text and is_cut and not is_loading:
                 lines.append(terminal.clip(f"{row.name}: {text}"))
     return "\n".join(lines)
 

@@ -1,6 +1,5 @@
 """`wait`: told when it is so, and at once where it never will be."""
 
-import json
 import os
 import signal
 import subprocess
@@ -14,10 +13,13 @@ import pytest
 from launcher.codec import encode
 from launcher.errors import ExitCode
 from launcher.instance.store import InstanceDir
-from launcher.keeper.state import EndError, LivenessRecord, State
+from launcher.keeper.claim import ProcessClaim
+from launcher.keeper.identity import look, this_host
+from launcher.keeper.state import EndError, LivenessRecord, State, write_state
 from launcher.lifecycle import COMING, FINAL, InstanceState
 from launcher.liveness.judge import Liveness
 from launcher.observe.wait import Goal, Seen, Waited, decide, wait
+from launcher.result import Result
 from tests.support.cli import Ran
 from tests.support.rig import Rig
 
@@ -143,23 +145,31 @@ def test_a_start_that_fails_ends_it_with_the_cause(rig: Rig) -> None:
     assert rig.run("wait", "one", "--for", "stopped").stdout.startswith("one has failed (waited ")
 
 
-def test_a_death_ends_it(rig: Rig) -> None:
-    """Stalled, so that `ready` is not reached before; then it dies."""
-    rig.up()
-    instance = InstanceDir(rig.instance())
-    with rig.paused_keeper():
-        state = instance.state()
-        assert state is not None
-        state.liveness = LivenessRecord(Liveness.STALLED, time.time(), ("nothing moves",))
-        (rig.instance() / "state.json").write_text(json.dumps(encode(state)))
-        waiting = rig.spawn("wait", "one", "--for", "ready", "--json")
-        hung = rig.run("wait", "one", "--for", "ready", "--timeout", "0.2")
-        assert (hung.rc, "it is ready and stalled" in hung.stderr) == (5, True)
-        rig.kill(rig.engine())
-    ran = finish(waiting)
-    if ran.rc != 0:  # the keeper's own word came first: it knows no stall
-        assert ran.rc == 6
-        assert ran.json["errors"][0]["message"].startswith("one has died: ")
+def test_a_death_ends_it(home: Path) -> None:
+    """Of a stalled one: any other is ready already. This process stands in for its keeper."""
+    instance = InstanceDir(home / "instances" / "one")
+    instance.folder.mkdir(parents=True)
+    here, me = this_host(), look(os.getpid())
+    assert me is not None
+    state = State(
+        "one", "t", state=READY, machine=here.machine, boot=here.boot,
+        pid_namespace=here.pid_namespace, keeper=ProcessClaim(me.pid, me.start), ready_at=1.0,
+        liveness=LivenessRecord(Liveness.STALLED, time.time(), ("nothing moves",)),
+    )  # fmt: skip
+    write_state(instance.folder, state)
+    hung = wait(instance, Goal.READY, 0.1)
+    assert hung.exit_code is ExitCode.DEADLINE
+    assert "it is ready and stalled" in hung.errors[0].message
+    ended: list[Result[Waited]] = []
+    waiting = threading.Thread(target=lambda: ended.append(wait(instance, Goal.READY, 600.0)))
+    waiting.start()
+    state.state, state.exit_code = InstanceState.DIED, 6
+    state.error = EndError("engine-died", "killed by SIGKILL", None, "look")
+    write_state(instance.folder, state)
+    waiting.join(300)
+    (result,) = ended
+    assert (result.exit_code, result.errors[0].code) == (ExitCode.DIED, "engine-died")
+    assert result.errors[0].message == "one has died: killed by SIGKILL"
 
 
 @pytest.mark.parametrize("goal", ["ready", "stopped"])

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import time
 
 import pytest
 
@@ -32,6 +33,11 @@ from tests.support import ROOT
 ROWS = decode(Overview, {"instances": TOP_ROWS, "sort": "state", "seconds": 0}).instances
 
 
+@pytest.fixture(autouse=True)
+def _one_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: NOW)
+
+
 def text_of(line: Line) -> str:
     return "".join(piece for piece, _ in line).rstrip()
 
@@ -53,6 +59,7 @@ def test_at_eighty_columns() -> None:
         "old                died          out of GPU memory: 3 GiB               5  1d01h",
         "vl                 loading 42%   ████░░░░░░ load weights ~1m00s left    0  1m40s",
         "ernie-0.3b         ready busy       8     0   1234   85ms  45%          0  2d07h",
+        "again              restarting    in 4 s, number 2 of 5 in 10 min: th…   2     9s",
         "hung               ready         GET /metrics timed out                 0     5s",
         "spare              stopped                                              0  5m00s",
     ]
@@ -139,7 +146,7 @@ def test_the_details_of_one_tell_what_to_do() -> None:
 
 def test_the_summary_counts_problems_first() -> None:
     assert summary(ROWS) == (
-        "1 stalled, 1 died, 2 ready, 1 loading, 1 stopped, 1234 tok/s, 12 waiting"
+        "1 stalled, 1 died, 1 starting, 2 ready, 1 loading, 1 stopped, 1234 tok/s, 12 waiting"
     )
     assert summary(()) == "no instances"
 
@@ -153,8 +160,10 @@ def screen(width: int) -> str:
 
 
 def test_once_on_a_terminal_says_below_the_table_what_was_cut() -> None:
-    assert screen(80).splitlines()[-1] == (
-        "ernie-21b-thinking: 3 requests are in work, no progress for 40 s"
-    )
+    below = screen(80).splitlines()[len(ROWS) + 1 :]
+    assert below == [
+        "ernie-21b-thinking: 3 requests are in work, no progress for 40 s",
+        "again: in 4 s, number 2 of 5 in 10 min: the engine was ready and was killed b...",
+    ]
     assert screen(80).isascii(), "this terminal has no other characters"
     assert len(screen(150).splitlines()) == len(ROWS) + 1

@@ -35,6 +35,9 @@ TOP_ROWS = [
      "engine": "vllm", "release": "0.32.0", "model": "baidu/ERNIE-0.3B",
      "load": {"running": 8, "waiting": 0, "tokens": 99, "tokens_per_second": 1234.5,
               "ttft_seconds": 0.085, "ttft_requests": 7, "kv_cache_usage": 0.454}},
+    {"name": "again", "state": "starting", "since": NOW - 9, "restarts": 2,
+     "restart": {"number": 2, "limit": 5, "window": 600, "delay": 4, "at": NOW + 4,
+                 "code": "died", "cause": "the engine was ready and was killed by SIGKILL"}},
     {"name": "hung", "state": "ready", "since": NOW - 5, "note": "GET /metrics timed out"},
     {"name": "spare", "state": "stopped", "since": NOW - 300},
 ]  # fmt: skip
