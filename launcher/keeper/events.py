@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -168,7 +167,7 @@ def _milestones(text: str) -> str:
     """The newest lines of a history that tell of starts and ends, within `KEPT` bytes."""
     kept: list[str] = []
     size = 0
-    for line in reversed(re.findall(r"[^\n]*\n", text)):
+    for line in (f"{one}\n" for one in reversed(text.split("\n")) if one):
         if not any(event.get("event") in MILESTONES for event in _parsed([line])):
             continue
         size += len(line.encode(errors="replace"))

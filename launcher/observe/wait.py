@@ -24,8 +24,6 @@ from launcher.result import Result
 
 SERVING = (None, Liveness.IDLE, Liveness.BUSY)
 """Verdicts under which a ready instance takes requests; None: none was given yet."""
-FIRST_VERDICT = 60.0
-"""Seconds after ready in which the first verdict is due, whatever its interval is."""
 
 
 class Goal(str, Enum):

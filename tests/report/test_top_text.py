@@ -6,7 +6,6 @@ import time
 
 import pytest
 
-from launcher.codec import decode
 from launcher.errors import ExitCode
 from launcher.lifecycle import InstanceState
 from launcher.observe.figures import Load
@@ -29,8 +28,9 @@ from launcher.report.top_text import (
 from launcher.result import Result
 from tests.report.verb_results import NOW, TOP_ROWS
 from tests.support import ROOT
+from tests.support.payloads import made
 
-ROWS = decode(Overview, {"instances": TOP_ROWS, "sort": "state", "seconds": 0}).instances
+ROWS = made(Overview, {"instances": TOP_ROWS, "sort": "state"}).instances
 
 
 @pytest.fixture(autouse=True)
