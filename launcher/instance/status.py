@@ -1,4 +1,8 @@
-"""`status`: how instances are, from their files, their keepers, and one question to each server."""
+"""`status`: how instances are, from their files and their keepers.
+
+A ready server is what its keeper's last verdict says. One without a verdict (a moment after its
+start, or with a keeper of an older release) is asked its health question.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +13,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from launcher.errors import DeployError, ExitCode, Problem
-from launcher.instance.health import HEALTH_TIMEOUT, ask_health, with_stopped
+from launcher.instance.health import HEALTH_TIMEOUT, Health, ask_health, with_stopped
 from launcher.instance.instance_status import HealthReport, InstanceStatus, Planned, Record, Status
 from launcher.instance.store import InstanceDir, check_readable, foreign_host, is_locked, view
 from launcher.json_values import object_at, text_at
 from launcher.keeper.claim import ProcessClaim
 from launcher.keeper.identity import is_same_process
 from launcher.keeper.restart_policy import duration_text
-from launcher.keeper.state import RestartRecord, State, reported_state
+from launcher.keeper.state import LivenessRecord, RestartRecord, State, reported_state
 from launcher.lifecycle import COMING, LIVE, UNSUCCESSFUL, InstanceState
+from launcher.liveness.judge import Liveness
 from launcher.result import Result
 
 if TYPE_CHECKING:
@@ -104,8 +109,13 @@ def _fill(
         rows[index] = InstanceStatus(instance.name, note=repr(error))
 
 
-def describe(instance: InstanceDir, listeners: Listeners | None = None) -> InstanceStatus:
-    """Everything `status` says about one instance, but for the message."""
+def describe(
+    instance: InstanceDir, listeners: Listeners | None = None, *, always_ask: bool = False
+) -> InstanceStatus:
+    """Everything `status` says about one instance, but for the message.
+
+    With `always_ask` a ready server is asked although its keeper has a verdict.
+    """
     name, state, note = view(instance)
     row = InstanceStatus(instance.name, name, note)
     recorded: list[ProcessClaim] = []
@@ -135,7 +145,11 @@ def describe(instance: InstanceDir, listeners: Listeners | None = None) -> Insta
     if row.state == InstanceState.READY:
         pids = [process.pid for process in recorded]
         keeper = row.record.keeper_pid if row.record else None
-        answer = ask_health(plan, pids, keeper, HEALTH_TIMEOUT, listeners)
+        liveness = row.record.liveness if row.record else None
+        if liveness is None or always_ask:
+            answer = ask_health(plan, pids, keeper, HEALTH_TIMEOUT, listeners)
+        else:
+            answer = Health(liveness.is_healthy, _verdict_text(liveness))
         answer = with_stopped(answer, recorded)
         remedy = None if answer.well else answer.remedy
         health = HealthReport(answer.well, answer.message, answer.status, answer.body, remedy)
@@ -143,6 +157,16 @@ def describe(instance: InstanceDir, listeners: Listeners | None = None) -> Insta
         if not answer.well:
             row = replace(row, remedy=f"`ernie-deploy diagnose {instance.name}` names the cause")
     return row
+
+
+def _verdict_text(liveness: LivenessRecord) -> str:
+    """`stalled for 31 s: GET /health timed out after 2 s`."""
+    word = "in doubt" if liveness.doubtful else liveness.verdict.value
+    if liveness.verdict == Liveness.STALLED:
+        word = liveness.verdict.value
+    seconds = max(0.0, time.time() - liveness.since)
+    length = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    return f"{word} for {length}: {'; '.join(liveness.reasons)}"
 
 
 def ask_keeper(instance: InstanceDir, timeout: float = KEEPER_TIMEOUT) -> tuple[State, str]:
@@ -183,6 +207,7 @@ def _record(state: State) -> Record:
         keeper_pid=state.keeper.pid if state.keeper else None,
         processes=len(state.processes),
         ready_for=round(time.time() - (state.ready_at or 0), 1) if ready else None,
+        liveness=state.liveness if ready else None,
     )
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from launcher.codec import decode, written
 from launcher.json_values import JsonObject, at, integer_at, list_at, text_at
+from launcher.liveness.policy import Counters
 from launcher.plan.figures import Figures
 from launcher.probe.http import NotHttpError
-from launcher.probe.prometheus import sums
+from launcher.probe.prometheus import highest, sums
 from launcher.probe.request import ask
 
 LARGEST = 1e18
@@ -64,14 +65,33 @@ class Reading:
         return max(0.0, self.received - self.finished)
 
 
-def figures_of(plan: JsonObject) -> Figures | None:
+@dataclass(frozen=True)
+class Source:
+    """Where an engine's figures are: a path on a port, and the names of its metrics."""
+
+    port: str
+    path: str
+    counters: Counters
+    figures: Figures = Figures()
+
+
+def source_of(plan: JsonObject) -> Source | None:
     """Where the figures of the engine of a plan in plain JSON are; None where it has none.
 
     Raises:
         ValueError: the plan is damaged.
     """
-    value = at(plan, "figures")
-    return None if value is None else decode(Figures, value, "plan.figures", tolerant=True)
+    port = text_at(plan, "liveness", "metrics_port")
+    if not port:
+        return None
+    told = at(plan, "liveness", "counters")
+    counters = decode(Counters, told, "plan.liveness.counters", tolerant=True)
+    named = at(plan, "figures")
+    figures = Figures()
+    if named is not None:
+        figures = decode(Figures, named, "plan.figures", tolerant=True)
+    path = text_at(plan, "liveness", "metrics_path", default="/metrics")
+    return Source(port, path, counters, figures)
 
 
 def ask_figures(plan: JsonObject, timeout: float) -> Reading | None:
@@ -81,27 +101,24 @@ def ask_figures(plan: JsonObject, timeout: float) -> Reading | None:
         OSError: no whole answer within `timeout` seconds.
         ValueError: the plan is damaged.
     """
-    figures = figures_of(plan)
-    if figures is None:
+    source = source_of(plan)
+    if source is None:
         return None
-    use = next((use for use in list_at(plan, "ports") if at(use, "name") == figures.port), None)
+    use = next((use for use in list_at(plan, "ports") if at(use, "name") == source.port), None)
     number, address = integer_at(use, "number"), text_at(use, "address")
     if number is None or not address:
         return None
-    answer = ask(address, number, figures.path, timeout=timeout)
+    answer = ask(address, number, source.path, timeout=timeout)
     if answer.status != 200:
         raise NotHttpError(f"answered {answer.status}")
-    return reading(figures, answer.body.decode(errors="replace"), time.monotonic())
+    return reading(source, answer.body.decode(errors="replace"), time.monotonic())
 
 
-def reading(figures: Figures, text: str, moment: float) -> Reading:
+def reading(source: Source, text: str, moment: float) -> Reading:
     """What the Prometheus text `text` says at `moment`."""
-    first = figures.ttft
-    names = {
-        *figures.running, *figures.waiting, figures.received, figures.finished, figures.tokens,
-        figures.kv_usage, *((f"{first}_sum", f"{first}_count") if first else ()),
-    } - {None}  # fmt: skip
-    values = sums(text, {name for name in names if name})
+    counters, first = source.counters, source.figures.ttft
+    histogram = {f"{first}_sum", f"{first}_count"} if first else set()
+    values = sums(text, counters.names | histogram)
     # An exposition may hold +Inf where a figure never should.
     values = {name: value for name, value in values.items() if abs(value) < LARGEST}
 
@@ -109,16 +126,18 @@ def reading(figures: Figures, text: str, moment: float) -> Reading:
         told = [values[name] for name in some if name in values]
         return sum(told) if told else None
 
+    usage = counters.kv_usage and highest(text, counters.kv_usage)
     return Reading(
         at=moment,
-        running=total(figures.running),
-        waiting=total(figures.waiting),
-        received=values.get(figures.received or ""),
-        finished=values.get(figures.finished or ""),
-        tokens=values.get(figures.tokens or ""),
+        running=total(counters.running),
+        waiting=total(counters.waiting),
+        # Where a gauge tells what waits, it is the better one.
+        received=None if counters.waiting else values.get(counters.received or ""),
+        finished=values.get(counters.finished or ""),
+        tokens=values.get(counters.tokens or ""),
         ttft_sum=values.get(f"{first}_sum"),
         ttft_count=values.get(f"{first}_count"),
-        kv_usage=values.get(figures.kv_usage or ""),
+        kv_usage=usage if isinstance(usage, float) and abs(usage) < LARGEST else None,
     )
 
 
@@ -129,10 +148,10 @@ def load(newest: Reading, before: Reading | None = None, phantom: float = 0.0) -
     """
     waiting, is_estimated = newest.waiting, False
     backlog = newest.backlog
-    if backlog is not None and newest.running:
-        hidden = backlog - phantom - newest.running
-        if hidden > (waiting or 0.0):
-            waiting, is_estimated = hidden, True
+    if backlog is not None:
+        waiting = 0.0
+        if newest.running and backlog - phantom > newest.running:
+            waiting, is_estimated = backlog - phantom - newest.running, True
     rate = None
     if not newest.is_busy:
         rate = 0.0 if newest.tokens is not None and newest.running is not None else None

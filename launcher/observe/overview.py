@@ -34,7 +34,7 @@ SECOND_LOOK = 0.25
 class Row:
     """One instance of `top`; times are Unix seconds, memory is in bytes.
 
-    `since` is when it entered its state, `verdict_since` its verdict. `expected_seconds` is how
+    `since` is when it entered its state, `verdict_since` its verdict; `doubtful`: it may be stalled soon. `expected_seconds` is how
     long earlier starts took, `restart` the restart that its keeper waits for. `note` says why
     something is not known.
     """
@@ -42,6 +42,7 @@ class Row:
     name: str
     state: InstanceState
     verdict: Liveness | None = field(default=None, metadata=written(omit=True))
+    doubtful: bool = field(default=False, metadata=written(omit=True))
     verdict_since: float | None = field(default=None, metadata=written(omit=True))
     reasons: tuple[str, ...] = field(default=(), metadata=written(omit=True))
     phase: str | None = field(default=None, metadata=written(omit=True))
@@ -86,7 +87,7 @@ class Overview:
 def _severity(row: Row) -> int:
     if row.is_problem:
         return 0
-    if row.verdict is Liveness.PAUSED or row.note or row.restart is not None:
+    if row.verdict is Liveness.PAUSED or row.doubtful or row.note or row.restart is not None:
         return 1
     if row.state in (*COMING, InstanceState.STOPPING):
         return 2
@@ -312,7 +313,11 @@ def _with_record(row: Row, stored: State) -> Row:
     if state == InstanceState.READY and stored.liveness is not None:
         judged = stored.liveness
         row = replace(
-            row, verdict=judged.verdict, verdict_since=judged.since, reasons=judged.reasons
+            row,
+            verdict=judged.verdict,
+            verdict_since=judged.since,
+            reasons=judged.reasons,
+            doubtful=judged.doubtful,
         )
     return row
 

@@ -16,14 +16,12 @@ from launcher.instance.status import KEEPER_TIMEOUT, ask_keeper, restart_text
 from launcher.instance.store import InstanceDir, is_locked, open_instance, unknown, view
 from launcher.json_values import at
 from launcher.keeper.claim import ProcessClaim
-from launcher.keeper.state import State
+from launcher.keeper.state import LivenessRecord, State
 from launcher.lifecycle import COMING, FINAL, LIVE, UNSUCCESSFUL, InstanceState
 from launcher.liveness.judge import Liveness
 from launcher.observe.changes import Changes
 from launcher.result import Result
 
-SERVING = (None, Liveness.IDLE, Liveness.BUSY)
-"""Verdicts under which a ready instance takes requests; None: none was given yet."""
 
 
 class Goal(str, Enum):
@@ -63,8 +61,19 @@ class Seen:
     @property
     def verdict(self) -> Liveness | None:
         """The last verdict on a ready instance."""
-        liveness = self.stored.liveness if self.stored is not None else None
-        return liveness.verdict if liveness and self.state == InstanceState.READY else None
+        return self.liveness.verdict if self.liveness is not None else None
+
+    @property
+    def liveness(self) -> LivenessRecord | None:
+        """The last verdict with its reasons."""
+        if self.stored is None or self.state != InstanceState.READY:
+            return None
+        return self.stored.liveness
+
+    @property
+    def serves(self) -> bool:
+        """True where a ready instance takes requests, as far as is known."""
+        return self.liveness is None or self.liveness.is_healthy
 
     @property
     def keeper(self) -> ProcessClaim | None:
@@ -101,7 +110,7 @@ def decide(name: str, goal: Goal, seen: Seen, *, may_come: bool) -> Decision | N
     if state != InstanceState.READY:
         return None
     if goal is Goal.READY:
-        return Decision() if seen.verdict in SERVING else None
+        return Decision() if seen.serves else None
     if not seen.has_verdicts:
         problem = Problem(
             "no-verdicts", f"the keeper of {name} does not judge whether it is idle", None,
@@ -109,7 +118,7 @@ def decide(name: str, goal: Goal, seen: Seen, *, may_come: bool) -> Decision | N
             " `ready`, or `restart` it",
         )  # fmt: skip
         return Decision(ExitCode.PRECONDITION, problem)
-    return Decision() if seen.verdict is Liveness.IDLE else None
+    return Decision() if seen.verdict is Liveness.IDLE and seen.serves else None
 
 
 def wait(instance: InstanceDir, goal: Goal, timeout: float | None) -> Result[Waited]:

@@ -15,6 +15,7 @@ from typing import Literal
 
 from launcher.codec import decode
 from launcher.json_values import JsonObject, JsonValue
+from launcher.liveness.policy import LivenessPolicy
 from launcher.plan.figures import Figures
 from launcher.plan.restart import RestartPolicy, with_restart
 
@@ -302,6 +303,7 @@ class LaunchPlan:
     GPUs of this host the engine takes where `gpus` names none; 0: it runs on the CPU. `log_rules`
     is None in a plan that was stored before there were any: then the engine's own file holds.
     `figures` is None where the engine tells none of its load.
+    `liveness` is None where no verdicts are wanted, and in plans of before.
     """
 
     instance: str
@@ -340,6 +342,7 @@ class LaunchPlan:
     deadlines: Deadlines = Deadlines()
     figures: Figures | None = None
     restart: RestartPolicy = field(default_factory=RestartPolicy)
+    liveness: LivenessPolicy | None = None
     log_max_size: int = 64 * 1024 * 1024
     log_keep: int = 5
     engine_log_max_size: int = 2 * 1024 * 1024 * 1024

@@ -39,7 +39,7 @@ HELP = """\
 
  Columns
    STATE  with the verdict on the liveness of a ready instance: idle, busy,
-          stalled, paused, dead
+          stalled, paused, dead; `?` where it is in doubt
    RUN    requests in work
    WAIT   requests that wait; ~ is an estimate (FastDeploy before 2.6)
    TOK/S  generated tokens per second, over the last 15 s

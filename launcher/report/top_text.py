@@ -184,6 +184,8 @@ def state_of(row: Row) -> Piece:
     """The state, with the verdict of a ready instance and the percent of a loading one."""
     if row.state == InstanceState.READY:
         verdict = row.verdict.value if row.verdict is not None else ""
+        if row.doubtful and row.verdict is not Liveness.STALLED:
+            return f"ready {verdict}?", ("yellow",)
         return f"ready {verdict}".strip(), VERDICTS[row.verdict]
     if row.restart is not None:
         return "restarting", ("yellow",)
@@ -201,13 +203,10 @@ def message_of(row: Row, now: float, shape: Layout) -> str:
     if row.state in COMING:
         return _progress(row, now, shape)
     if row.state == InstanceState.READY:
-        reasons = "; ".join(row.reasons) if row.is_problem or _is_paused(row) else ""
+        tells = row.is_problem or row.doubtful or row.verdict is Liveness.PAUSED
+        reasons = "; ".join(row.reasons) if tells else ""
         return "; ".join(filter(None, (reasons, row.note)))
     return row.error or row.note or ""
-
-
-def _is_paused(row: Row) -> bool:
-    return row.verdict is Liveness.PAUSED
 
 
 def _message_style(row: Row) -> tuple[str, ...]:

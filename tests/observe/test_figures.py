@@ -5,23 +5,33 @@ from dataclasses import replace
 import pytest
 
 from launcher.codec import encode_object
-from launcher.engines.fastdeploy.figures import figures as of_fastdeploy
-from launcher.engines.vllm.figures import FIGURES as OF_VLLM
-from launcher.observe.figures import Load, Reading, figures_of, load, reading
+from launcher.liveness.policy import Counters, LivenessPolicy
+from launcher.observe.figures import Load, Reading, Source, load, reading, source_of
 from launcher.plan.figures import Figures
 
-ALL = Figures(
-    "metrics", "/metrics", ("run",), ("wait", "queue"), "in_total", "out_total", "tokens_total",
-    "ttft", "kv",
-)  # fmt: skip
+COUNTERS = Counters(
+    (), ("run",), ("wait", "queue"), "in_total", "out_total", None, "tokens_total", "kv"
+)
+ALL = Source("metrics", "/metrics", COUNTERS, Figures("ttft"))
+HIDDEN = replace(ALL, counters=replace(COUNTERS, waiting=()))
+"""Of a release without an honest gauge of what waits."""
 
 
 def test_what_is_told_is_read_and_what_is_not_is_unknown() -> None:
     text = "run 2\nwait 1\nqueue 3\nin_total 9\ntokens_total 50\nttft_sum 1.5\nttft_count 3\n"
     told = reading(ALL, text + 'ttft_bucket{le="1.0"} 3\n', 7.0)
-    assert told == Reading(7.0, 2.0, 4.0, 9.0, None, 50.0, 1.5, 3.0, None)
+    assert told == Reading(7.0, 2.0, 4.0, None, None, 50.0, 1.5, 3.0, None)
+    assert reading(HIDDEN, text, 7.0).waiting is None
+    assert reading(HIDDEN, text, 7.0).received == 9.0
     assert reading(ALL, "", 7.0) == Reading(7.0)
-    assert reading(Figures("api"), text, 7.0) == Reading(7.0)
+    assert reading(Source("api", "/metrics", Counters()), text, 7.0) == Reading(7.0)
+
+
+def test_of_several_engines_the_fullest_cache_counts() -> None:
+    text = 'kv{engine="0"} 0.25\nkv{engine="1"} 0.75\nkv_other 1\nrun{engine="0"} 1\n'
+    text += 'run{engine="1"} 2\n'
+    told = reading(ALL, text, 1.0)
+    assert (told.kv_usage, told.running) == (0.75, 3.0)
 
 
 @pytest.mark.parametrize("value", ["NaN", "+Inf", "-Inf", "1e300", "x", ""])
@@ -55,31 +65,28 @@ def test_counters_that_began_anew_tell_no_rate() -> None:
 
 
 def test_what_waits_is_estimated_where_the_gauge_is_not_honest() -> None:
-    hidden = Reading(1.0, running=2, waiting=0, received=20, finished=10)
+    hidden = Reading(1.0, running=2, received=20, finished=10)
     assert load(hidden).waiting == 8
     assert load(hidden).waiting_estimated
     assert load(hidden, phantom=5.0).waiting == 3, "five were refused long ago"
-    honest = replace(hidden, waiting=9)
+    honest = Reading(1.0, running=2, waiting=9, finished=10)
     assert (load(honest).waiting, load(honest).waiting_estimated) == (9, False)
 
 
 def test_nothing_waits_where_nothing_runs() -> None:
     """Requests that were refused are counted as received and never as finished."""
-    refused = Reading(1.0, running=0, waiting=0, received=20, finished=10)
+    refused = Reading(1.0, running=0, received=20, finished=10)
     assert (load(refused).waiting, load(refused).waiting_estimated) == (0, False)
 
 
 def test_a_plan_of_an_older_release_has_no_figures() -> None:
-    assert figures_of({}) is None
-    assert figures_of({"figures": None}) is None
-    assert figures_of({"figures": encode_object(ALL)}) == ALL
+    assert source_of({}) is None
+    assert source_of({"figures": None, "liveness": None}) is None
+    policy = LivenessPolicy(counters=COUNTERS, metrics_port="metrics")
+    plan = {"liveness": encode_object(policy), "figures": encode_object(ALL.figures)}
+    assert source_of(plan) == ALL
+    assert source_of({**plan, "figures": None}) == replace(ALL, figures=Figures())
     with pytest.raises(ValueError, match=r"plan\.figures"):
-        figures_of({"figures": {"port": 3}})
-
-
-def test_the_releases_of_fastdeploy_that_hide_their_queue() -> None:
-    """As their sources say: counted from 2.2, an honest gauge from 2.6."""
-    counted = {line: of_fastdeploy(line).received for line in ("2.0", "2.1", "2.2", "2.5", "2.6")}
-    assert [line for line, name in counted.items() if name] == ["2.2", "2.5"]
-    assert "fastdeploy:num_requests_queuing" in of_fastdeploy("2.6").waiting
-    assert OF_VLLM.received is None
+        source_of({**plan, "figures": {"ttft": 3}})
+    with pytest.raises(ValueError, match=r"plan\.liveness\.counters"):
+        source_of({"liveness": {"metrics_port": "api", "counters": {"running": 3}}})

@@ -14,6 +14,7 @@ from pathlib import Path
 from launcher.engines.base import Engine, Installed, PlanContext, PortNeed, Release
 from launcher.engines.plan_parts import common_env, common_parts, split_env
 from launcher.errors import Problem
+from launcher.liveness.policy import Counters, LivenessPolicy
 from launcher.plan.figures import Figures
 from launcher.plan.model import (
     EnvVar,
@@ -57,16 +58,16 @@ FAILURES = (
                 "look who has it"),
 )  # fmt: skip
 
-FIGURES = Figures(
-    port="api",
+FIGURES = Figures(ttft="fake:ttft_seconds")
+COUNTERS = Counters(
+    progress=("fake:tokens_total",),
     running=("fake:running",),
     waiting=("fake:waiting",),
-    received="fake:received_total",
-    finished="fake:finished_total",
     tokens="fake:tokens_total",
-    ttft="fake:ttft_seconds",
     kv_usage="fake:kv_usage",
 )
+TELLING = LivenessPolicy(counters=COUNTERS, metrics_port="api")
+"""Of a server whose script has an `exposition`."""
 
 
 class Scripted(Engine):
@@ -113,6 +114,7 @@ class Scripted(Engine):
         if profile.api_key is not None:
             secrets["FAKE_KEY"] = profile.api_key.text()
         settings = arguments.get("settings", {})
+        told = arguments.get("script", {}).get("exposition") is not None
         python = context.python if arguments.get("use-python") else sys.executable
         return LaunchPlan(
             argv=(python, "-I", "-S", str(SERVER), *(f.flag for f in flags)),
@@ -145,8 +147,8 @@ class Scripted(Engine):
                 temporary=tuple(arguments.get("temporary", ())),
             ),
             vital=tuple(arguments.get("vital", ())),
-            figures=FIGURES if arguments.get("script", {}).get("exposition") else None,
-            **common_parts(profile, context),
+            figures=FIGURES if told else None,
+            **common_parts(profile, context, TELLING if told else LivenessPolicy()),
         )
 
 

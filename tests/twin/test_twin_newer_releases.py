@@ -96,11 +96,11 @@ def test_the_newest_release_counts_what_waits_beyond_the_seats(start: Start) -> 
     flags = ["--max-num-seqs", "1", "--max-num-batched-tokens", "1024"]
     twin = start(*flags, release="2.6", environment={"TWIN_TOKENS_PER_S": "40"})
     twin.wait_ready()
-    name = "fastdeploy:num_requests_queuing"
+    names = ("fastdeploy:num_requests_waiting", "fastdeploy:num_requests_queuing")
 
     def queuing() -> float:
         lines = twin.http("GET", "/metrics", port=twin.ports.metrics)[1].decode().splitlines()
-        return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
+        return sum(float(line.split()[-1]) for line in lines if line.startswith(names))
 
     threads = [threading.Thread(target=twin.chat, args=("Hello",)) for _ in range(3)]
     for thread in threads:
