@@ -72,7 +72,7 @@ class Source:
     port: str
     path: str
     counters: Counters
-    figures: Figures = Figures()
+    figures: Figures
 
 
 def source_of(plan: JsonObject) -> Source | None:

@@ -34,9 +34,9 @@ SECOND_LOOK = 0.25
 class Row:
     """One instance of `top`; times are Unix seconds, memory is in bytes.
 
-    `since` is when it entered its state, `verdict_since` its verdict; `doubtful`: it may be stalled soon. `expected_seconds` is how
-    long earlier starts took, `restart` the restart that its keeper waits for. `note` says why
-    something is not known.
+    `since` is when it entered its state, `verdict_since` its verdict; `doubtful`: it may be
+    stalled soon. `expected_seconds` is how long earlier starts took, `restart` the restart that
+    its keeper waits for. `note` says why something is not known.
     """
 
     name: str

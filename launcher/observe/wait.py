@@ -23,7 +23,6 @@ from launcher.observe.changes import Changes
 from launcher.result import Result
 
 
-
 class Goal(str, Enum):
     """What is waited for; the value is the word of `--for`."""
 

@@ -1,8 +1,9 @@
 """The values of a Prometheus exposition, read within bounds.
 
-Only what a liveness verdict and `top` need: the sum of a metric over its series, or the largest. The format is
-Prometheus' text format 0.0.4, https://prometheus.io/docs/instrumenting/exposition_formats/. A
-server that was not written for us is read: a line that is no sample is skipped, never an error.
+Only what a liveness verdict and `top` need: the sum of a metric over its series, or the largest.
+The format is Prometheus' text format 0.0.4,
+https://prometheus.io/docs/instrumenting/exposition_formats/. A server that was not written for us
+is read: a line that is no sample is skipped, never an error.
 """
 
 from __future__ import annotations

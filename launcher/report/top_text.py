@@ -39,6 +39,8 @@ DROPPED = ("restarts", "gpu", "kv", "ttft", "age", "tokens", "waiting", "running
 FIGURES = ("running", "waiting", "tokens", "ttft", "kv", "gpu")
 """Columns that a row without figures gives up to say what it does or why it ended."""
 LONGEST_NAME = 28
+LEAST_NAME = 18
+"""Columns of a longer name before others are left out: at 80 columns all others fit."""
 LEAST_DETAIL = 24
 """Columns that have to be left for the last column, DETAIL; else it is left out."""
 BAR = 10
@@ -93,7 +95,7 @@ def layout(rows: Sequence[Row], width: int, *, is_ascii: bool = False) -> Layout
     longest = max([LONGEST_NAME // 2, *(cells(one_line(row.name)) for row in rows)])
     columns = [name for name in COLUMNS if name != "gpu" or _has_gpus(rows)]
     name = min(longest, LONGEST_NAME)
-    least = min(name, COLUMNS["name"][1] + 4)
+    least = min(name, LEAST_NAME)
     for gone in DROPPED:
         if _total(columns, least) <= width:
             break

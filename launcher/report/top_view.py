@@ -146,7 +146,8 @@ class TopApp(App[None]):
             return
         selected = self.selected_name
         rows = ordered(self.rows, self.sort, reverse=self.is_reversed)
-        self.shape = top_text.layout(rows, max(20, self.size.width - 1))
+        scrollbar = len(rows) > listed.size.height
+        self.shape = top_text.layout(rows, max(20, self.size.width - scrollbar))
         now = time.time()
         options = [
             Option(as_text(top_text.row_line(row, self.shape, now)), id=row.name) for row in rows

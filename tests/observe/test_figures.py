@@ -24,7 +24,7 @@ def test_what_is_told_is_read_and_what_is_not_is_unknown() -> None:
     assert reading(HIDDEN, text, 7.0).waiting is None
     assert reading(HIDDEN, text, 7.0).received == 9.0
     assert reading(ALL, "", 7.0) == Reading(7.0)
-    assert reading(Source("api", "/metrics", Counters()), text, 7.0) == Reading(7.0)
+    assert reading(Source("api", "/metrics", Counters(), Figures()), text, 7.0) == Reading(7.0)
 
 
 def test_of_several_engines_the_fullest_cache_counts() -> None:
