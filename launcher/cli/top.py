@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from launcher.observe.overview import Overview
 
 SORTS = ("state", "name", "queue", "tokens", "ttft", "kv", "gpu", "restarts", "age")
-ONCE = 0.6
+ONCE = 0.5
 """Seconds in which a server has to tell its figures to `--once`."""
 
 

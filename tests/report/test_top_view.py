@@ -83,7 +83,7 @@ def text(app: TopApp, name: str) -> str:
 def test_problems_first_and_what_they_are() -> None:
     async def act(app: TopApp, pilot: "Pilot[None]") -> None:
         assert names(app)[:2] == ["ernie-21b-thinking", "old"]
-        assert "1 stalled, 1 died, 2 ready" in text(app, "summary")
+        assert "1 stalled, 1 died, 1 starting" in text(app, "summary")
         assert text(app, "heading").startswith("NAME ")
         assert "no progress for 40 s" in text(app, "details")
         await pilot.press("down")
