@@ -16,6 +16,7 @@ command line can speak politely with a keeper that has run for months.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -89,6 +90,23 @@ class Client:
         if answer is None:
             raise ConnectionResetError("the keeper closed the connection")
         return answer
+
+    def subscribe(self) -> int:
+        """Ask for the events without waiting for the first; returns the descriptor to wait for.
+
+        Raises:
+            OSError: the keeper went away.
+        """
+        self._socket.sendall((json.dumps({"v": PROTOCOL, "op": "follow"}) + "\n").encode())
+        return self._socket.fileno()
+
+    def discard(self) -> bool:
+        """Throw away what a subscriber was sent; False where the keeper has hung up."""
+        with contextlib.suppress(BlockingIOError):
+            while data := self._socket.recv(65536, socket.MSG_DONTWAIT):
+                del data
+            return False
+        return True
 
     def events(
         self, timeout: float | None = None, wake: int | None = None

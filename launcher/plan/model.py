@@ -16,6 +16,7 @@ from typing import Literal
 from launcher.codec import decode
 from launcher.json_values import JsonObject, JsonValue
 from launcher.liveness.policy import LivenessPolicy
+from launcher.plan.figures import Figures
 from launcher.plan.restart import RestartPolicy, with_restart
 
 PLAN_SCHEMA = "ernie-deploy/plan/1"
@@ -327,6 +328,7 @@ class LaunchPlan:
     without SIG as group `signal`: where we did not ask, another did. `gpu_ranks` is how many
     GPUs of this host the engine takes where `gpus` names none; 0: it runs on the CPU. `log_rules`
     is None in a plan that was stored before there were any: then the engine's own file holds.
+    `figures` is None where the engine tells none of its load.
     `liveness` is None where no verdicts are wanted, and in plans of before.
     """
 
@@ -364,6 +366,7 @@ class LaunchPlan:
     folders: tuple[str, ...] = ()
     sockets: tuple[SocketUse, ...] = ()
     deadlines: Deadlines = Deadlines()
+    figures: Figures | None = None
     restart: RestartPolicy = field(default_factory=RestartPolicy)
     liveness: LivenessPolicy | None = None
     log_max_size: int = 64 * 1024 * 1024

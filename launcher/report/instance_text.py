@@ -15,6 +15,7 @@ from launcher.result import Result
 if TYPE_CHECKING:
     from launcher.instance.payloads import Down, Restart, Up
     from launcher.instance.probe import ProbeAnswer
+    from launcher.observe.wait import Waited
     from launcher.report.payloads import Completion, Version
 
 
@@ -135,6 +136,17 @@ def _particulars(row: InstanceStatus) -> Iterator[str]:
 
 def _fact(name: str, value: object) -> str:
     return f"  {name:<12} {value}"
+
+
+def waited(result: Result[Waited]) -> str:
+    """What it is, and for how long it was waited; nothing where it never came."""
+    data = result.payload
+    if not data.reached:
+        return ""
+    verdict = f" and {data.verdict.value}" if data.verdict else ""
+    url = f": {data.base_url}" if data.base_url else ""
+    verb = "has" if data.state in UNSUCCESSFUL else "is"
+    return f"{result.instance} {verb} {data.state}{verdict}{url} (waited {data.seconds:.1f} s)"
 
 
 def version(result: Result[Version]) -> str:
