@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from launcher.errors import ExitCode, PreconditionError, Problem, UsageError
-from launcher.json_values import JsonObject
 from launcher.paths import write_file
 from launcher.report.escape import visible
-from launcher.result import Result
+from launcher.result import Payload, Result
 
 RENDERERS = {
     ("smoke", "junit"): "launcher.report.junit",
+    ("drill", "junit"): "launcher.report.drill_junit",
     ("smoke", "html"): "launcher.report.html",
     ("smoke", "markdown"): "launcher.report.markdown",
     ("compare", "junit"): "launcher.report.junit",
@@ -45,7 +45,7 @@ def check_writable(**files: Path | None) -> None:
         raise PreconditionError(problems)
 
 
-def write_reports(result: Result[JsonObject], **files: Path | None) -> Result[JsonObject]:
+def write_reports(result: Result[Payload], **files: Path | None) -> Result[Payload]:
     """Render `result` into each named file (`junit=`, `html=`, `markdown=`).
 
     A file that cannot be written becomes an error of the result that is returned: the run was

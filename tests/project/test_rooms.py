@@ -32,6 +32,7 @@ ROOMS = (
     "keeper",
     "instance",
     "smoke",
+    "drill",
     "report",
     "cli",
 )

@@ -1,0 +1,52 @@
+"""Who gets a signal, and that it went to a process that is proved to be the instance's."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+
+from launcher.drill.subject import Subject
+from launcher.errors import PreconditionError
+from launcher.keeper.claim import ProcessClaim
+from launcher.keeper.identity import send
+from launcher.keeper.state import State
+
+Role = Callable[[Subject, State], ProcessClaim | None]
+
+DEATH = 0.1
+"""Seconds in which the keeper sees a death: the kernel tells it (pidfd)."""
+STALL = 30.0
+"""Seconds in which a stall is seen with the default `liveness:` of a profile."""
+RESTART = 1.0
+"""Seconds that a restart may take beyond the engine's own start and the policy's delay."""
+
+
+def no_worker(subject: Subject, state: State) -> str | None:
+    """Why no worker can get a signal; None where there is one."""
+    if subject.worker(state) is None:
+        return f"{subject.plan.engine} has no worker process beside its first one here"
+    return None
+
+
+def kept_by_a_supervisor(subject: Subject, state: State) -> str | None:
+    """Why the drill must not end the keeper; None where it may."""
+    if subject.is_foreground:
+        return "it was started with --foreground: systemd or a container starts its keeper again"
+    return None
+
+
+def signal_role(subject: Subject, state: State, role: Role, number: signal.Signals) -> float:
+    """Send a signal to the process of that role; the moment at which it was sent (Unix seconds).
+
+    Raises:
+        PreconditionError: it is gone already.
+    """
+    claim = role(subject, state)
+    moment = time.time()
+    if claim is None or not send(claim.pid, claim.start, number):
+        raise PreconditionError.of(
+            "not-ready", f"a process of {subject.instance.name} ended before its drill",
+            str(subject.instance.folder), f"`ernie-deploy status {subject.instance.name}`",
+        )  # fmt: skip
+    return moment
