@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from launcher.drill.bar import Bar
+from launcher.drill.bar import Bar, Miss
 from launcher.drill.in_use import refuse_if_used
 from launcher.drill.measure import measure
 from launcher.drill.payloads import (
@@ -23,12 +23,14 @@ from launcher.drill.scenario import Course, Scenario
 from launcher.drill.scenarios import SCENARIOS
 from launcher.drill.subject import Subject
 from launcher.drill.undo import Undo
-from launcher.errors import DeployError, ExitCode, Problem, UsageError
+from launcher.errors import DeployError, ExitCode, PreconditionError, Problem, UsageError
 from launcher.instance.interrupt import Interrupt, interruptible
 from launcher.instance.store import InstanceDir
 from launcher.nearest import did_you_mean
 from launcher.result import Result
 
+ABORTING = ("fault-not-undone", "drill-running", "not-restored")
+"""Errors after which nothing more is broken."""
 OnStep = Callable[[str, ScenarioResult | None], None]
 """Called with a scenario's name before it, and with its result after it."""
 
@@ -115,7 +117,7 @@ class _Drill:
             code = self.interrupt.exit_code
             self.problems.append(Problem("interrupted", "interrupted; every fault was undone"))
         except DeployError as error:
-            code = ExitCode.NEGATIVE
+            code = error.exit_code
             self.problems.extend(error.problems)
         finally:
             # A second Ctrl-C does not keep a process stopped.
@@ -127,11 +129,22 @@ class _Drill:
     def _one(self, scenario: Scenario, number: int, undo: Undo) -> None:
         self.on_step(scenario.name, None)
         self._keep_budget(scenario)
-        subject = Subject.of(self.subject.instance)
-        result = measure(subject, scenario, number, undo, self.restorer)
+        result = self._measure(scenario, number, undo)
         self.results.append(result)
         self.on_step(scenario.name, result)
         self.restorer.restore(self.subject.instance)
+
+    def _measure(self, scenario: Scenario, number: int, undo: Undo) -> ScenarioResult:
+        """The result; a scenario that could not be carried out to its end has missed its bar."""
+        try:
+            subject = Subject.of(self.subject.instance)
+            return measure(subject, scenario, number, undo, self.restorer)
+        except PreconditionError as error:
+            problem = error.problems[0]
+            if problem.code in ABORTING:
+                raise
+            miss = Miss("carried out", 0, None, problem.message)
+            return ScenarioResult(scenario.name, number, "miss", scenario.bar, misses=(miss,))
 
     def _keep_budget(self, scenario: Scenario) -> None:
         """A restart that the budget refuses is no measurement: begin with a whole budget."""

@@ -47,7 +47,7 @@ class Subject:
         state, _, note = view(instance)
         if state != InstanceState.READY:
             raise PreconditionError.of(
-                "not-ready",
+                "instance-not-ready",
                 f"{instance.name} is {state}{f' ({note})' if note else ''}: a drill needs a ready"
                 " instance",
                 str(instance.folder),
@@ -77,7 +77,9 @@ class Subject:
         state = self.instance.state()
         if state is None:
             raise PreconditionError.of(
-                "not-ready", f"{self.instance.name} has no state", str(self.instance.folder)
+                "instance-not-ready",
+                f"{self.instance.name} has no state",
+                str(self.instance.folder),
             )
         return state
 

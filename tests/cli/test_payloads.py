@@ -45,6 +45,7 @@ def check(ran: Ran) -> None:
         ("explain", "does-not-start"),
         ("explain", "exit-code", "4"),
         ("smoke", "--list"),
+        ("drill", "--list"),
         ("down", "no-such-instance"),
     ],
     ids=" ".join,

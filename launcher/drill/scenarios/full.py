@@ -113,7 +113,7 @@ def _disk(stage: Stage) -> Iterator[Fault]:
     keeper = stage.subject.keeper(stage.state)
     if keeper is None:
         raise PreconditionError.of(
-            "not-ready", f"{stage.subject.instance.name} has no keeper", str(folder)
+            "instance-not-ready", f"{stage.subject.instance.name} has no keeper", str(folder)
         )
     soft, hard = resource.prlimit(keeper.pid, resource.RLIMIT_FSIZE)
     with undone(stage.undo, FileSizeLimit(keeper.pid, keeper.start, soft)):

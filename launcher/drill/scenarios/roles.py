@@ -46,7 +46,7 @@ def signal_role(subject: Subject, state: State, role: Role, number: signal.Signa
     moment = time.time()
     if claim is None or not send(claim.pid, claim.start, number):
         raise PreconditionError.of(
-            "not-ready", f"a process of {subject.instance.name} ended before its drill",
+            "instance-not-ready", f"a process of {subject.instance.name} ended before its drill",
             str(subject.instance.folder), f"`ernie-deploy status {subject.instance.name}`",
         )  # fmt: skip
     return moment

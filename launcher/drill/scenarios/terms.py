@@ -35,7 +35,7 @@ def _loading(stage: Stage) -> Iterator[Fault]:
     )
     if loading is None:
         raise PreconditionError.of(
-            "not-restored", f"{stage.subject.instance.name} was not started again after a kill -9",
+            "instance-not-ready", f"{stage.subject.instance.name} was not started again after a kill -9",
             str(stage.subject.instance.folder),
         )  # fmt: skip
     time.sleep(INTO_THE_LOAD)
