@@ -34,9 +34,10 @@ def _loading(stage: Stage) -> Iterator[Fault]:
         lambda event: text_at(event, "state") == InstanceState.LOADING, killed, LOADING_WAIT
     )
     if loading is None:
+        instance = stage.subject.instance
         raise PreconditionError.of(
-            "instance-not-ready", f"{stage.subject.instance.name} was not started again after a kill -9",
-            str(stage.subject.instance.folder),
+            "instance-not-ready", f"{instance.name} was not started again after a kill -9",
+            str(instance.folder),
         )  # fmt: skip
     time.sleep(INTO_THE_LOAD)
     yield Fault(
