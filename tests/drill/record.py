@@ -16,9 +16,9 @@ def main(argv: list[str]) -> int:
     runs = []
     for target in (*TWINS, *REAL):
         sys.stderr.write(f"== {target.title}\n")
-        with tempfile.TemporaryDirectory(prefix="drill-") as folder:
-            with running(target, Path(folder)) as (home, name):
-                run = drill(home, name, "--rounds", rounds)
+        folder = tempfile.TemporaryDirectory(prefix="drill-")
+        with folder as path, running(target, Path(path)) as (home, name):
+            run = drill(home, name, "--rounds", rounds)
         runs.append({"title": target.title, "note": target.note, "run": run})
         text = json.dumps({"schema": "ernie-deploy/drills/1", "runs": runs}, indent=1)
         out.write_text(text + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The table of docs/drills.md from a recorded run: `python -m tests.drill.table RUN.json PAGE.md`."""
+"""The table of docs/drills.md: `python -m tests.drill.table docs/drills.json docs/drills.md`."""
 
 from __future__ import annotations
 

@@ -42,12 +42,7 @@ def twin(release: str) -> Target:
 TWINS = tuple(twin(release) for release in ("2.3", "2.5", "2.6"))
 REAL = (
     Target("transformers", "the real server on the CPU", "transformers"),
-    Target(
-        "vLLM",
-        "the real server on the CPU",
-        "vllm",
-        keys={"engine-args": {"kv-cache-memory-bytes": 67108864, "enforce-eager": True}},
-    ),
+    Target("vLLM", "the real server on the CPU", "vllm"),
 )
 
 

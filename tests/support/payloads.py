@@ -70,7 +70,8 @@ PAYLOADS: dict[str, tuple[type, ...]] = {
 }
 """Command to what it returns."""
 TELLING = {
-    SmokeRun: "target", DrillRun: "target", MemoryPlan: "prediction", PlanOutput: "plan", PlannedInstall: "dry_run",
+    DrillRun: "target",
+    SmokeRun: "target", MemoryPlan: "prediction", PlanOutput: "plan", PlannedInstall: "dry_run",
     InstanceDiagnosis: "state", Explanation: "page", Restart: "stopped",
 }  # fmt: skip
 """Payload to the key that tells it from the others of its command."""

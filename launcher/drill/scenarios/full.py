@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -84,7 +83,7 @@ def shm_obstacle(shm: FileSystem | None, usable: int, own: int) -> str | None:
 @contextmanager
 def _shm(stage: Stage) -> Iterator[Fault]:
     with _filled(Path(memory.SHM)):
-        fault = Fault(roles.signal_role(stage.subject, stage.state, Subject.main, signal.SIGKILL))
+        fault = roles.kill_role(stage.subject, stage.state, Subject.main)
         yield fault
         time.sleep(FULL_FOR)
     fault.cleared_at = time.time()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -15,7 +14,7 @@ from launcher.drill.subject import Subject
 def _kill(role: roles.Role) -> Callable[[Stage], AbstractContextManager[Fault]]:
     @contextmanager
     def inject(stage: Stage) -> Iterator[Fault]:
-        yield Fault(roles.signal_role(stage.subject, stage.state, role, signal.SIGKILL))
+        yield roles.kill_role(stage.subject, stage.state, role)
 
     return inject
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import signal
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -69,8 +68,9 @@ def _inject(stage: Stage) -> Iterator[Fault]:
                 return
             if limited:
                 reason = f"the kernel killed nothing within {KERNEL_TIME:g} s ({limited})"
-        moment = roles.signal_role(stage.subject, stage.state, _victim, signal.SIGKILL)
-        yield Fault(moment, simulated=True, note=f"SIGKILL to a worker: {reason}")
+        fault = roles.kill_role(stage.subject, stage.state, _victim)
+        fault.simulated, fault.note = True, f"SIGKILL to a worker: {reason}"
+        yield fault
 
 
 def _limit(stage: Stage, stack: ExitStack, victim: ProcessClaim, files: _Files) -> str:

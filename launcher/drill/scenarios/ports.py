@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -26,8 +25,7 @@ def _inject(stage: Stage) -> Iterator[Fault]:
     subject = stage.subject
     use = subject.plan.port(subject.plan.readiness.port)
     family = socket.AF_INET6 if ":" in use.address else socket.AF_INET
-    moment = roles.signal_role(subject, stage.state, Subject.main, signal.SIGKILL)
-    fault = Fault(moment)
+    fault = roles.kill_role(subject, stage.state, Subject.main)
     with socket.socket(family) as thief:
         # As servers do: connections of the old engine in TIME_WAIT do not count.
         thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import select
 import signal
 import time
 from collections.abc import Callable
 
+from launcher.drill.scenario import Fault
 from launcher.drill.subject import Subject
 from launcher.errors import PreconditionError
 from launcher.keeper.claim import ProcessClaim
@@ -20,6 +24,12 @@ STALL = 30.0
 """Seconds in which a stall is seen with the default `liveness:` of a profile."""
 RESTART = 1.0
 """Seconds that a restart may take beyond the engine's own start and the policy's delay."""
+
+
+DYING = 60.0
+"""Seconds that the kernel may take to end a process with much memory after SIGKILL."""
+SLOW_DEATH = 0.05
+"""Seconds from which a report says how long that took."""
 
 
 def no_worker(subject: Subject, state: State) -> str | None:
@@ -50,3 +60,34 @@ def signal_role(subject: Subject, state: State, role: Role, number: signal.Signa
             str(subject.instance.folder), f"`ernie-deploy status {subject.instance.name}`",
         )  # fmt: skip
     return moment
+
+
+def kill_role(subject: Subject, state: State, role: Role) -> Fault:
+    """SIGKILL to the process of that role; `at` is the moment at which it had ended.
+
+    Before that there is no death to be seen: the kernel first takes back the process's memory.
+
+    Raises:
+        PreconditionError: it is gone already.
+    """
+    claim = role(subject, state)
+    descriptor = _pidfd(claim)
+    try:
+        sent = signal_role(subject, state, lambda *_: claim, signal.SIGKILL)
+        ended = sent
+        if descriptor is not None:
+            poller = select.poll()
+            poller.register(descriptor, select.POLLIN)
+            poller.poll(DYING * 1000)
+            ended = time.time()
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+    slow = ended - sent >= SLOW_DEATH
+    return Fault(ended, note=f"it took the kernel {ended - sent:.2f} s to end it" if slow else "")
+
+
+def _pidfd(claim: ProcessClaim | None) -> int | None:
+    with contextlib.suppress(ProcessLookupError):
+        return os.pidfd_open(claim.pid) if claim is not None else None
+    return None
