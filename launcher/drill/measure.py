@@ -104,7 +104,7 @@ class _Run:
             self._keeper_gone(fault)
         elif self.values.detected is None:
             limit = 2 * (bar.detection or 0.0) + PATIENCE
-            self.values.detected = self.feed.wait(scenario.notices, fault.at, limit)
+            self.values.detected = self.feed.wait(scenario.notices, fault.since, limit)
 
     def _keeper_gone(self, fault: Fault) -> None:
         end = time.monotonic() + PATIENCE
@@ -133,12 +133,12 @@ class _Run:
         if ready:
             self.load.wait_for_answer(back, FIRST_ANSWER)
         self.load.stop(AFTER)
-        values.requests = self.load.counts(fault.at)
+        values.requests = self.load.counts(fault.since)
         values.alarms += self._false_alarms(fault)
         values.leftovers = left_by(self.subject, self.before, self.subject.state())
 
     def _restarted(self, fault: Fault) -> None:
-        values, since = self.values, fault.at
+        values, since = self.values, fault.since
         limit = START_FACTOR * self.start + START_MARGIN + (self.scenario.bar.restart or 0.0)
         end = self.feed.wait(_is_end, since, limit)
         if end is None or text_at(end, "state") != InstanceState.READY:
@@ -171,7 +171,7 @@ class _Run:
         course = self.scenario.course
         if course is Course.STARTED_ANEW:
             return []
-        told = [text for one in self.feed.since(fault.at) if (text := false_alarm(one))]
+        told = [text for one in self.feed.since(fault.since) if (text := false_alarm(one))]
         # The first failure is the fault's own; its verdict may come before it.
         if course is Course.RESTARTED:
             failures = [text for text in told if text.startswith("failure")]

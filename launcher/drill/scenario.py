@@ -39,14 +39,21 @@ class Course(Enum):
 class Fault:
     """A fault while it lasts; times are Unix seconds.
 
-    `at` is the moment from which the detection counts, `cleared_at` that from which the restart
-    counts where an obstacle was in its way.
+    `at` is the moment from which the detection counts, `begun` (where that was earlier) that from
+    which on events and requests are looked at. `cleared_at` is that from which the restart counts
+    where an obstacle was in its way.
     """
 
     at: float = 0.0
+    begun: float | None = None
     cleared_at: float | None = None
     simulated: bool = False
     note: str = ""
+
+    @property
+    def since(self) -> float:
+        """The moment from which on the keeper may have something to say."""
+        return self.at if self.begun is None else self.begun
 
 
 @dataclass(frozen=True)

@@ -337,7 +337,10 @@ class Run:
         main = self._engine.pid if self._engine else -1
         self._look_up_worker_exit()
         self._note_what_was_written()
-        stop_tree(self._loop, self._tree, main, policy, extra, self._record.event, self._claim_more)
+        stop_tree(
+            self._loop, self._tree, main, policy, extra, self._record.event, self._claim_more,
+            hurry=self._clients_wait,
+        )  # fmt: skip
         if self._follower:
             self._follower.read_all()
             self._follower.close()
@@ -370,7 +373,7 @@ class Run:
         A failure is often told by one process while another still writes the reason.
         """
         if self.failure is not None:
-            wait_for_last_words(self._loop, self._tree, self._written)
+            wait_for_last_words(self._loop, self._tree, self._written, hurry=self._clients_wait)
         self._take_last_words()
         self._record.claims.look_at_use(self._tree.pids)
         self._state.log_lengths = self._log_lengths()
@@ -379,6 +382,12 @@ class Run:
         except OSError as error:
             self._record.event("warning", message=f"the logs' lengths are not noted: {error}")
         self._record.write()  # should the keeper be killed from here on
+
+    @property
+    def _clients_wait(self) -> bool:
+        """Whether a server that was ready has failed, and may be started again."""
+        was_ready = self._state.ready_at is not None
+        return self.failure is not None and was_ready and self._plan.restart_policy != "never"
 
     def _log_lengths(self) -> dict[str, int]:
         return lengths(self._folder / "logs", self._plan.log_folder)

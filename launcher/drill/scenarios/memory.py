@@ -61,10 +61,11 @@ def _inject(stage: Stage) -> Iterator[Fault]:
     with ExitStack() as stack:
         reason = "no memory cgroup can be written here"
         if victim is not None and files is not None:
+            limited_at = time.time()
             limited = _limit(stage, stack, victim, files)
             moment = _first_death(stage.state.processes, KERNEL_TIME) if limited else None
             if moment is not None:
-                yield Fault(moment, note=limited)
+                yield Fault(moment, limited_at, note=limited)
                 return
             if limited:
                 reason = f"the kernel killed nothing within {KERNEL_TIME:g} s ({limited})"

@@ -84,7 +84,9 @@ def kill_role(subject: Subject, state: State, role: Role) -> Fault:
         if descriptor is not None:
             os.close(descriptor)
     slow = ended - sent >= SLOW_DEATH
-    return Fault(ended, note=f"it took the kernel {ended - sent:.2f} s to end it" if slow else "")
+    return Fault(
+        ended, sent, note=f"it took the kernel {ended - sent:.2f} s to end it" if slow else ""
+    )
 
 
 def _pidfd(claim: ProcessClaim | None) -> int | None:
