@@ -105,10 +105,10 @@ soak: setup  ## the long runs (hours)
 
 drill-record: setup  ## drill stand-ins of FastDeploy and the CPU engines; writes docs/drills.json
 	$(BIN)/python -m tests.drill.record docs/drills.json
-	$(BIN)/python -m tests.drill.table docs/drills.json docs/drills.md
+	$(BIN)/python -m tests.drill.table docs/drills.json docs/drills.md README.md
 
 drill-table: venv  ## the table in docs/drills.md from the recorded run
-	$(BIN)/python -m tests.drill.table docs/drills.json docs/drills.md
+	$(BIN)/python -m tests.drill.table docs/drills.json docs/drills.md README.md
 
 # --- for other people's pipelines: make engine up smoke logs down PROFILE=path.yaml -------------
 

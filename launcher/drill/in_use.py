@@ -51,6 +51,8 @@ def _clients(port: int, own: set[int]) -> set[str]:
     for one in connections:
         if one.peer_inode is not None and one.peer_inode in holders:
             continue
+        if one not in connections_to(port):
+            continue  # it ended before its owner was looked for, which may be our keeper
         pid = owners([one.peer_inode], processes.pids()) if one.peer_inode else {}
         name = next((f" ({processes.name(p)}, pid {p})" for p in pid.values()), "")
         # Its port changes with each request.

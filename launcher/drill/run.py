@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from launcher import files
 from launcher.drill.bar import Bar, Miss
 from launcher.drill.in_use import refuse_if_used
 from launcher.drill.measure import measure
@@ -83,8 +85,27 @@ def drill(
     restorer = Restorer.of(instance)
     if not options.in_use:
         refuse_if_used(subject)
-    with interruptible() as interrupt:
+    with _only_drill(instance), interruptible() as interrupt:
         return _Drill(subject, restorer, scenarios, options.rounds, on_step, interrupt).run()
+
+
+@contextmanager
+def _only_drill(instance: InstanceDir) -> Iterator[None]:
+    """Hold the folder's lock in the block: two drills would measure each other.
+
+    Raises:
+        PreconditionError: another drill of this instance runs.
+    """
+    descriptor = os.open(instance.folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if not files.try_lock(descriptor):
+            raise PreconditionError.of(
+                "drill-running", f"another drill of {instance.name} runs", str(instance.folder),
+                "wait for it, or interrupt it",
+            )  # fmt: skip
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class _Drill:

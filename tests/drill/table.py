@@ -1,4 +1,8 @@
-"""The table of docs/drills.md: `python -m tests.drill.table docs/drills.json docs/drills.md`."""
+"""Tables from a recorded run: `python -m tests.drill.table RUN.json docs/drills.md README.md`.
+
+docs/drills.md gets a line for each scenario, README.md what is promised and the worst that was
+measured.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,13 @@ from pathlib import Path
 
 from launcher.codec import decode
 from launcher.drill.payloads import DrillRun
-from launcher.drill.scenarios import SCENARIOS
+from launcher.drill.scenarios import SCENARIOS, roles
 from launcher.report.drill_text import Summary, bars, summaries
 
-BEGIN, END = "<!-- drill table: begin -->\n", "<!-- drill table: end -->"
+TABLE, PROMISES = "drill table", "drill promises"
+"""Names of the marks between which the two tables stand."""
+DEATHS = ("kill-main", "kill-worker", "memory-killer")
+STALLS = ("stop-front-end", "stop-worker", "health-404", "chat-hangs")
 
 
 @dataclass(frozen=True)
@@ -48,13 +55,44 @@ def render(runs: list[Recorded]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def insert(page: str, table: str) -> str:
-    """The page with the table between its marks."""
-    before, _, rest = page.partition(BEGIN)
-    _, mark, after = rest.partition(END)
+def promises(runs: list[Recorded]) -> str:
+    """What an operator may count on, with the worst of all runs."""
+    everything = [
+        one for run in runs for one in run.run.scenarios if one.verdict in ("pass", "miss")
+    ]
+    deaths = Summary(tuple(one for one in everything if one.scenario in DEATHS))
+    stalls = Summary(tuple(one for one in everything if one.scenario in STALLS))
+    left = sum(len(one.measured.leftovers) for one in everything)
+    false = sum(
+        len(one.measured.false_verdicts) for one in everything if one.bar.false_verdicts == 0
+    )
+    hung = sum(one.measured.requests.hung for one in everything)
+    seen, stalled = (_seconds(one.worst("detection")) for one in (deaths, stalls))
+    rows = [
+        ["promise", "bar", "worst measured"],
+        ["---"] * 3,
+        ["a dead process is seen", f"{roles.DEATH:g} s", f"{seen} s"],
+        ["service is back after it, beyond the engine's own start", f"{roles.RESTART:g} s",
+         f"{_seconds(deaths.worst('restart'))} s"],
+        ["a stall is seen", f"{roles.STALL:g} s", f"{stalled} s"],
+        ["a working server is called failed or stalled", "never", f"{false} times"],
+        ["requests without an end", "0", str(hung)],
+        ["leftovers of a run that ended", "0", str(left)],
+    ]  # fmt: skip
+    titles = ", ".join(one.title for one in runs)
+    lines = [_row(row) for row in rows]
+    lines += ["", f"*({len(everything)} drills of {titles}; [how](docs/drills.md).)*"]
+    return "\n".join(lines) + "\n"
+
+
+def insert(page: str, name: str, table: str) -> str:
+    """The page with the table between the marks of that name."""
+    begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
+    before, _, rest = page.partition(begin)
+    _, mark, after = rest.partition(end)
     if not mark:
-        raise ValueError("the page has no marks for the table")
-    return f"{before}{BEGIN}{table}{mark}{after}"
+        raise ValueError(f"the page has no marks for the {name}")
+    return f"{before}{begin}{table}{mark}{after}"
 
 
 def _row(cells: list[str]) -> str:
@@ -91,9 +129,11 @@ def _facts(one: Recorded) -> str:
 
 
 def main(argv: list[str]) -> int:
-    """Write the table into the page."""
-    source, page = map(Path, argv)
-    page.write_text(insert(page.read_text(encoding="utf-8"), render(read(source))), "utf-8")
+    """Write each table into its page."""
+    source, page, readme = map(Path, argv)
+    runs = read(source)
+    page.write_text(insert(page.read_text("utf-8"), TABLE, render(runs)), "utf-8")
+    readme.write_text(insert(readme.read_text("utf-8"), PROMISES, promises(runs)), "utf-8")
     return 0
 
 

@@ -151,6 +151,19 @@ def test_an_interrupted_drill_undoes_what_it_did(rig: Rig, number: signal.Signal
     rig.down()
 
 
+def test_a_second_drill_is_refused(rig: Rig) -> None:
+    up(rig)
+    engine = rig.engine()
+    arguments = ("--scenario", "stop-front-end", "--yes", "--force", "in-use", "--json")
+    process = rig.spawn("drill", "one", *arguments)
+    wait_for(lambda: state_of(engine) == "T", "the engine to be stopped")
+    ran = run_drill(rig, "--scenario", "kill-main")
+    assert (ran.rc, rig.errors(ran)) == (3, ["drill-running"])
+    os.kill(process.pid, signal.SIGINT)
+    process.communicate(timeout=600)
+    rig.down()
+
+
 def test_a_drill_that_is_killed_undoes_what_it_did(rig: Rig) -> None:
     up(rig)
     engine = rig.engine()
