@@ -81,9 +81,9 @@ TRANSITIONS = (
     Transition(LOADING, STOPPING, "the start failed, or a stop was requested"),
     Transition(READY, STOPPING, "the engine died, or a stop was requested"),
     Transition(STOPPING, STOPPED, "stopped on request; nothing runs"),
-    Transition(STOPPING, FAILED, "it was not ready; nothing runs"),
+    Transition(STOPPING, FAILED, "it was not ready, or the restarts are used up; nothing runs"),
     Transition(STOPPING, DIED, "it was ready; nothing runs"),
-    Transition(DIED, STARTING, "the restart policy starts it again"),
+    Transition(STOPPING, STARTING, "it failed, and the restart policy starts it again"),
     Transition(FAILED, STOPPED, "`down` acknowledged it"),
     Transition(DIED, STOPPED, "`down` acknowledged it"),
     *(Transition(source, LOST, "the keeper was killed, or the machine restarted")

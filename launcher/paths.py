@@ -20,12 +20,27 @@ from launcher.errors import PreconditionError, Problem
 
 
 def home() -> Path:
-    """The state directory; not created here."""
+    """The state directory; not created here.
+
+    Raises:
+        PreconditionError: it is in the home of a user whom this machine does not know, as in a
+            container that runs under a number.
+    """
     chosen = os.environ.get("ERNIE_DEPLOY_HOME")
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    state = os.environ.get("XDG_STATE_HOME")
-    base = Path(state) if state else Path.home() / ".local" / "state"
+    try:
+        if chosen:
+            return Path(chosen).expanduser().absolute()
+        state = os.environ.get("XDG_STATE_HOME")
+        base = Path(state) if state else Path.home() / ".local" / "state"
+    except RuntimeError:
+        whose = f"of the uid {os.getuid()}" if not chosen else f"that {chosen!r} names"
+        problem = Problem(
+            "state-not-readable",
+            f"the state cannot be kept: the home directory {whose} is not known here",
+            "ERNIE_DEPLOY_HOME" if chosen else "HOME",
+            "set ERNIE_DEPLOY_HOME to a folder of yours",
+        )
+        raise PreconditionError(problem) from None
     return base / "ernie-deploy"
 
 

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Sequence
 
 from launcher import __version__, paths
-from launcher.errors import Problem
+from launcher.errors import DeployError, Problem
 from launcher.plain import plain
 
 
@@ -39,7 +39,7 @@ def report_crash(argv: Sequence[str]) -> Problem:
         path = folder / f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.txt"
         path.touch(mode=0o600)
         path.write_text(text, errors="backslashreplace")
-    except OSError as error:
+    except (OSError, DeployError) as error:
         sys.stderr.write(f"{plain(text)}\n")
         return Problem(
             "defect", summary, None, f"the report above could not be written to a file: {error}"

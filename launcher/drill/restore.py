@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from launcher import profile as profiles
 from launcher.doctor.preflight import preflight
@@ -14,7 +15,8 @@ from launcher.instance.restart import restart
 from launcher.instance.store import InstanceDir, view
 from launcher.instance.survivors import keeper_of
 from launcher.instance.up import up
-from launcher.keeper.state import State
+from launcher.json_values import at, number_at
+from launcher.keeper.events import read_events
 from launcher.lifecycle import COMING, FINAL, InstanceState
 from launcher.plan.model import LaunchPlan
 from launcher.preparation import prepare
@@ -105,6 +107,11 @@ class Restorer:
         return False
 
 
-def restarts_left(plan: LaunchPlan, state: State) -> int:
+def restarts_left(plan: LaunchPlan, folder: Path) -> int:
     """How often the keeper may restart the engine at least, before its budget is used up."""
-    return plan.max_restarts - state.restarts
+    since = time.time() - plan.restart.window
+    recent = [
+        event for event in read_events(folder)
+        if at(event, "event") == "restart" and (number_at(event, "time") or 0.0) >= since
+    ]  # fmt: skip
+    return plan.restart.max_restarts - len(recent)

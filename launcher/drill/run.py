@@ -171,7 +171,7 @@ class _Drill:
         """A restart that the budget refuses is no measurement: begin with a whole budget."""
         plan = self.subject.plan
         needs = scenario.course is Course.RESTARTED and self.subject.restarts
-        if needs and restarts_left(plan, self.subject.state()) < 1 and plan.max_restarts > 0:
+        if needs and restarts_left(plan, self.subject.instance.folder) < 1:
             self.restorer.renew(self.subject.instance)
 
     def _restore(self) -> None:
@@ -214,7 +214,7 @@ class _Drill:
             code = ExitCode.NEGATIVE
         started = datetime.datetime.fromtimestamp(self.began, datetime.timezone.utc)
         target = DrillTarget(
-            plan.instance, plan.engine, plan.release, plan.base_url, plan.restart_policy
+            plan.instance, plan.engine, plan.release, plan.base_url, plan.restart.policy
         )
         run = DrillRun(
             target, started.isoformat(timespec="seconds"), round(time.time() - self.began, 3),

@@ -147,7 +147,7 @@ class Subject:
     @property
     def restarts(self) -> bool:
         """Whether the profile's policy starts the engine again after it died."""
-        return self.plan.restart_policy != "never"
+        return self.plan.restart.policy != "never" and self.plan.restart.max_restarts > 0
 
     @property
     def is_foreground(self) -> bool:

@@ -11,6 +11,7 @@ from launcher.engines.options import Option, option_arguments
 from launcher.json_values import JsonValue
 from launcher.plan.environment import PASS_ENV
 from launcher.plan.model import Deadlines, EnvVar, Flag
+from launcher.plan.restart import RestartPolicy
 from launcher.profile.model import Profile
 
 
@@ -60,9 +61,7 @@ class CommonParts(TypedDict):
     model: str
     base_url: str
     deadlines: Deadlines
-    restart_policy: str
-    max_restarts: int
-    restart_delay: float
+    restart: RestartPolicy
     log_max_size: int
     log_keep: int
     engine_log_max_size: int
@@ -91,9 +90,14 @@ def common_parts(profile: Profile, context: PlanContext) -> CommonParts:
             no_progress=profile.health.no_progress_timeout,
             grace=profile.stop.grace,
         ),
-        "restart_policy": profile.restart.policy,
-        "max_restarts": profile.restart.max_restarts,
-        "restart_delay": profile.restart.delay,
+        "restart": RestartPolicy(
+            policy=profile.restart.policy,
+            max_restarts=profile.restart.max_restarts,
+            window=profile.restart.window,
+            first_delay=profile.restart.first_delay,
+            max_delay=max(profile.restart.first_delay, profile.restart.max_delay),
+            on_stall=profile.restart.on_stall,
+        ),
         "log_max_size": profile.logs.max_size,
         "log_keep": profile.logs.keep,
         "engine_log_max_size": profile.logs.engine_max_size,

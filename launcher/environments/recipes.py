@@ -104,7 +104,7 @@ def parse(text: str) -> Request:
             Problem(
                 "bad-version",
                 f"{text!r} is not NAME or NAME==VERSION: {first}",
-                remedy="e.g. transformers==5.23.0, or 'transformers>=5,<6' in quotes",
+                remedy="e.g. transformers==5.24.0, or 'transformers>=5,<6' in quotes",
             )
         ) from error
     if requirement.extras or requirement.url or requirement.marker:

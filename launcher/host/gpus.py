@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ DEVICES = Path("/dev")
 """Where the driver makes a node `nvidiaN` for each GPU."""
 
 _GPU_FIELDS = "index,uuid,name,compute_cap,memory.total,memory.free,driver_version"
+_MEMORY_FIELDS = "index,uuid,memory.used,memory.total"
 _PROCESS_FIELDS = "gpu_uuid,pid,used_memory"
 
 
@@ -192,6 +194,34 @@ def _mib(text: str) -> int | None:
 def _capability(text: str) -> tuple[int, int] | None:
     major, _, minor = text.partition(".")
     return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else None
+
+
+@dataclass(frozen=True)
+class GpuMemory:
+    """Bytes of one card."""
+
+    used: int
+    total: int
+
+
+def memory_of(cards: Collection[str]) -> dict[str, GpuMemory] | None:
+    """The memory of the `cards` (numbers or UUIDs) by nvidia-smi; None where it does not tell.
+
+    A question to the driver's tool and not to NVML, which stays in the memory of who has asked.
+    """
+    smi = shutil.which("nvidia-smi")
+    if smi is None:
+        return None
+    rows, error = _smi_rows(smi, f"--query-gpu={_MEMORY_FIELDS}")
+    if error:
+        return None
+    memory = {}
+    for row in rows:
+        used, total = (_mib(row[2]), _mib(row[3])) if len(row) == 4 else (None, None)
+        card = next((name for name in row[:2] if name in cards), None)
+        if card is not None and used is not None and total is not None:
+            memory[card] = GpuMemory(used, total)
+    return memory
 
 
 def device_numbers() -> tuple[int, ...]:

@@ -87,7 +87,7 @@ def shm(path: str = SHM) -> FileSystem | None:
 
 def _tightest(root: Path, name: str, used: str, controller: str, name_v1: str) -> Limit:
     best = Limit(None, None, f"{root}: no {name}")
-    for folder in _folders(root, controller):
+    for folder in folders(root, controller):
         v1 = folder.is_relative_to(root / controller)
         value = _number(folder / (name_v1 if v1 else name))
         if value is None:
@@ -98,7 +98,7 @@ def _tightest(root: Path, name: str, used: str, controller: str, name_v1: str) -
     return best
 
 
-def _folders(root: Path, controller: str) -> list[Path]:
+def folders(root: Path, controller: str) -> list[Path]:
     """The folders of our cgroup and its ancestors that may hold a limit."""
     folders = []
     for line in processes.own_cgroups() or ["0::/"]:

@@ -76,7 +76,7 @@ def first_cause(instance: InstanceDir) -> Result[InstanceDiagnosis]:
         since=state.started_at if state else None,
         until=_until(instance, state),
         # Of one that did not die, every error line is worth a look: none of them has ended it.
-        served=state.ready_at if state and "died" in (state.state, state.previous_state) else None,
+        served=state.ready_at if state and _failed(state) else None,
     )
     if not diagnosis.files and report is None:
         raise PreconditionError.of(
@@ -102,6 +102,10 @@ def first_cause(instance: InstanceDir) -> Result[InstanceDiagnosis]:
     data = InstanceDiagnosis(diagnosis, str(instance.logs), report)
     code = ExitCode.NEGATIVE if is_failure else ExitCode.DONE
     return Result("diagnose", data, instance.name, code)
+
+
+def _failed(state: State) -> bool:
+    return not {state.state, state.previous_state}.isdisjoint(UNSUCCESSFUL)
 
 
 def errors_as_note(diagnosis: Diagnosis, reason: str) -> Diagnosis:

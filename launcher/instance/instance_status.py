@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from launcher.codec import written
 from launcher.keeper.receipt import Receipt
-from launcher.keeper.state import EndError
+from launcher.keeper.state import EndError, RestartRecord
 from launcher.lifecycle import InstanceState
 
 
@@ -28,6 +28,7 @@ class Record:
     exit_code: int | None = None
     receipt: Receipt | None = None
     restarts: int | None = None
+    restart: RestartRecord | None = field(default=None, metadata=written(omit=True))
     engine_exit: int | None = None
     forced: tuple[str, ...] | None = None
     previous_state: InstanceState | None = None

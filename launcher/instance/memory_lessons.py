@@ -19,7 +19,7 @@ def catch_up(name: str) -> None:
         state, plan = instance.state(), instance.plan()
         if state is None or state.ready_at is None or foreign_host(state) or not plan.release:
             return
-        started = load(instance.folder / "profile.json", need_model=False)
+        started = load(instance.folder / "profile.json", need_model=False, resolved=True)
         if any(row.time >= state.started_at for row in history(started)):
             return
         learn(started, engines.get(plan.engine).release(plan.release), Path(plan.log_folder))

@@ -14,7 +14,8 @@ from launcher.instance.store import InstanceDir, check_readable, foreign_host, i
 from launcher.json_values import object_at, text_at
 from launcher.keeper.claim import ProcessClaim
 from launcher.keeper.identity import is_same_process
-from launcher.keeper.state import State, reported_state
+from launcher.keeper.restart_policy import duration_text
+from launcher.keeper.state import RestartRecord, State, reported_state
 from launcher.lifecycle import COMING, LIVE, UNSUCCESSFUL, InstanceState
 from launcher.result import Result
 
@@ -62,12 +63,25 @@ def message(row: InstanceStatus) -> str:
     if state in UNSUCCESSFUL:
         error = record.error if record else None
         why = why or (error.message if error else None)
+    elif state in COMING and record is not None and record.restart is not None:
+        return f"{name} is restarting{restart_text(record.restart)}"
     elif state in COMING and record is not None and record.phase:
         percent = f" {record.percent:.0f} %" if record.percent is not None else ""
         why = why or f"phase {record.phase}{percent}"
     verb = "has" if state in UNSUCCESSFUL else "is"
     summary = f"{name} {verb} {state.upper() if state == InstanceState.LOST else state}"
     return f"{summary}: {why}" if why else summary
+
+
+def restart_text(restart: RestartRecord) -> str:
+    """` in 4 s, number 2 of 5 in 10 min: the engine was ready and was killed by SIGKILL`."""
+    left = max(0.0, restart.at - time.time())
+    when = f" in {left:.0f} s" if left >= 0.5 else " now"
+    waiting = f" (waiting for {restart.waiting})" if restart.waiting else ""
+    window = duration_text(restart.window)
+    return (
+        f"{when}{waiting}, number {restart.number} of {restart.limit} in {window}: {restart.cause}"
+    )
 
 
 def _fill(rows: list[InstanceStatus], index: int, instance: InstanceDir) -> None:
@@ -150,6 +164,7 @@ def _record(state: State) -> Record:
         exit_code=state.exit_code,
         receipt=state.receipt,
         restarts=state.restarts,
+        restart=state.restart if state.state in COMING else None,
         engine_exit=state.engine_exit,
         forced=tuple(state.forced),
         previous_state=state.previous_state,

@@ -42,6 +42,7 @@ def main() -> int:
         parent=handover["parent"],
         forced=tuple(handover["forced"]),
         lock=handover["lock"],
+        leases=handover["leases"],
     )
     # Everything made so far lives as long as the process; do not visit it in every collection.
     gc.collect()

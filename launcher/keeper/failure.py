@@ -36,13 +36,13 @@ class Failure:
     """A decision to give up.
 
     `certain`: the problem names the cause itself, and the logs are not asked for a better one.
-    `retry`: starting again unchanged can help.
+    `retry`: starting again unchanged can help; None where nothing tells.
     """
 
     problem: Problem
     exit_code: ExitCode
     certain: bool = True
-    retry: bool = False
+    retry: bool | None = False
 
     def without_secrets(self, redactor: Redactor) -> Failure:
         """The same with what engines print of their keys taken out."""
@@ -55,7 +55,9 @@ class Failure:
         problem = Problem(
             match.rule.id, match.cause(), f"{match.file}: {match.text}", match.remedy()
         )
-        return cls(problem, code, certain=not match.rule.summary, retry=match.rule.retry)
+        if match.rule.summary:  # it knows nothing of the cause, nor whether that comes again
+            return cls(problem, code, certain=False, retry=match.rule.retry or None)
+        return cls(problem, code, retry=match.rule.retry)
 
     @classmethod
     def from_exit(cls, code: int | None, state: InstanceState) -> Failure:
@@ -69,7 +71,7 @@ class Failure:
             return cls(problem, ExitCode.DIED, certain=False, retry=True)
         summary = f"the engine {how} before it was ready{whose}"
         problem = Problem("engine-exited", summary, None, remedy)
-        return cls(problem, ExitCode.DID_NOT_START, certain=False)
+        return cls(problem, ExitCode.DID_NOT_START, certain=False, retry=None)
 
     @classmethod
     def from_stranger(cls, signal_name: str, line: str, state: InstanceState) -> Failure:
@@ -94,14 +96,18 @@ class Failure:
         )
         if state == InstanceState.READY:
             return cls(Problem("worker-died", message), ExitCode.DIED, certain=False, retry=True)
-        return cls(Problem("worker-died", message), ExitCode.DID_NOT_START, certain=False)
+        return cls(
+            Problem("worker-died", message), ExitCode.DID_NOT_START, certain=False, retry=None
+        )
 
     @classmethod
     def from_rung(cls, rung: Rung) -> Failure:
         """The readiness ladder says that waiting will not help."""
         problem = Problem(rung.code or rung.name, rung.message, None, rung.remedy)
         hangs = rung.code == "completion-timeout"
-        return cls(problem, ExitCode.DEADLINE if hangs else ExitCode.DID_NOT_START)
+        if hangs:
+            return cls(problem, ExitCode.DEADLINE, retry=None)
+        return cls(problem, ExitCode.DID_NOT_START)
 
     @classmethod
     def startup_deadline(cls, plan: LaunchPlan, state: State, rung: Rung | None) -> Failure:
@@ -115,7 +121,7 @@ class Failure:
             None,
             "if this model needs longer, raise `health.startup-timeout` in the profile",
         )
-        return cls(problem, ExitCode.DEADLINE)
+        return cls(problem, ExitCode.DEADLINE, retry=None)
 
     @classmethod
     def no_progress(
@@ -143,7 +149,7 @@ class Failure:
             names = ", ".join(f"{p.pid} ({program(lines.get(p.pid, ''), p.name)})" for p in stopped)
             message += f"; stopped by a signal (SIGSTOP): {names}"
             remedy = f"`kill -CONT {stopped[0].pid}` would let it go on; find who stopped it"
-        return cls(Problem("no-progress", message, None, remedy), ExitCode.DEADLINE)
+        return cls(Problem("no-progress", message, None, remedy), ExitCode.DEADLINE, retry=None)
 
 
 def without_secrets(problem: Problem, redactor: Redactor) -> Problem:

@@ -5,7 +5,7 @@ States and what leads out of them:
     starting  leftovers looked at, engine about to be started     -> loading, failed
     loading   the engine runs and has not proved itself           -> ready, failed, stopping
     ready     the readiness ladder was climbed to the top         -> stopping, died
-    stopping  asked to stop; signals by policy, then SIGKILL      -> stopped
+    stopping  signals by policy, then SIGKILL                     -> stopped, failed, died, starting
     stopped, failed, died                                          final; the keeper exits
 
 What happens between two of them is told in `launcher.keeper.run`; here is what outlives one run of
@@ -20,7 +20,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from launcher.errors import ExitCode, Problem
@@ -32,8 +33,12 @@ from launcher.keeper.loop import Loop
 from launcher.keeper.notify import Notifier
 from launcher.keeper.own_files import OwnFiles
 from launcher.keeper.record import Record
+from launcher.keeper.restart_policy import StartAgain
+from launcher.keeper.restart_wait import RestartWait
+from launcher.keeper.restarts import Restarts
 from launcher.keeper.run import Run
 from launcher.keeper.server import Server
+from launcher.keeper.state import EndError, RestartRecord
 from launcher.lifecycle import InstanceState
 from launcher.plan.model import LaunchPlan
 
@@ -52,11 +57,13 @@ class Keeper:
         parent: int | None = None,
         forced: tuple[str, ...] = (),
         lock: int | None = None,
+        leases: Sequence[int] = (),
     ) -> None:
         """Own the instance in `folder`, whose lock this process holds by the descriptor `lock`.
 
         `parent` is a socket that ends when the `up` that started us dies, and is told once the
-        control socket listens; None in the foreground.
+        control socket listens; None in the foreground. `leases` are the descriptors that hold the
+        leases of the plan's ports and GPUs.
         """
         self.folder = folder
         self.plan = plan
@@ -66,11 +73,13 @@ class Keeper:
         self._record.echo = sys.stderr if parent is None else None
         self.state = self._record.state
         self._lock = lock
+        self._leases = list(leases)
         self._secrets = dict(secrets)
         self._environ = environ
         self._parent = parent
         self._notifier = Notifier(dict(environ), self.loop)
         self._stop = StopRequest()
+        self._restarts = Restarts(plan.restart)
         self._run = self._new_run()
 
     def run(self) -> int:
@@ -89,8 +98,8 @@ class Keeper:
         self._record.set(InstanceState.STARTING)
         own = OwnFiles(self.loop, self.folder, self._record, server, self._lock)
         code = self._run.live()
-        while self._run.restarts:
-            code = self._restart()
+        while (again := self._run.restart) is not None:
+            code = self._restart(again)
         own.check()  # the last word needs its place
         own.close()
         self._record.write()
@@ -146,20 +155,58 @@ class Keeper:
             self._record,
             self._stop,
             self._notifier,
+            self._restarts,
             secrets=self._secrets,
             environ=self._environ,
             on_ready=self._let_go_of_up,
         )
 
-    def _restart(self) -> ExitCode:
-        """Wait for the profile's delay, then run the engine again."""
+    def _restart(self, again: StartAgain) -> ExitCode:
+        """Wait for the delay and until nothing is in the way, then run the engine again."""
+        error, receipt = (
+            self.state.error or EndError("failed", "the engine failed"),
+            self.state.receipt,
+        )
+        left = receipt is not None and receipt.processes > 0
         self._record.begin_again()
-        number, delay = self.state.restarts, self.plan.restart_delay
-        self._record.event("restart", number=number, delay=delay)
+        restart = RestartRecord(
+            number=again.number,
+            limit=self.plan.restart.max_restarts,
+            window=self.plan.restart.window,
+            delay=round(again.delay, 3),
+            at=round(time.time() + again.delay, 3),
+            code=error.code,
+            cause=error.message,
+        )
+        self.state.restart = restart
+        self._record.event(
+            "restart",
+            number=restart.number,
+            limit=restart.limit,
+            window=restart.window,
+            delay=restart.delay,
+            at=restart.at,
+            cause=error.code,
+            message=error.message,
+            total=self.state.restarts,
+        )
+        self._notifier.send(f"STATUS=restart {restart.number} of {restart.limit}")
         self._run = self._new_run()
         self._record.set(InstanceState.STARTING)
-        stopped = self.loop.run_until(lambda: self._stop.requested, delay)
-        return self._run.end() if stopped else self._run.live()
+        obstacles = RestartWait(
+            self.loop, self.plan, self.state, self._leases, self._record.event, processes_left=left
+        )
+        failure = obstacles.wait(again.delay, lambda: self._stop.requested, self._waits_for)
+        self.state.restart = None
+        if failure is None and not self._stop.requested:
+            return self._run.live()
+        self._run.failure = failure
+        return self._run.end()
+
+    def _waits_for(self, what: str) -> None:
+        if self.state.restart is not None:
+            self.state.restart = replace(self.state.restart, waiting=what)
+            self._record.write()
 
     def _process_ended(self, process: identity.Process) -> None:
         self._run.process_ended(process)

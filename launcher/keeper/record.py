@@ -100,9 +100,7 @@ class Record:
             "phase": lambda: f"loading: {fields['title']}" if fields["new"] else "",
             "state": lambda: _state_text(fields),
             "warning": lambda: f"warning: {fields['message']}",
-            "restart": lambda: (
-                f"restart number {fields['number']} in {number_at(fields, 'delay') or 0:g} s"
-            ),
+            "restart": lambda: _restart_text(fields),
             "stop": lambda: f"asked to stop: {fields['reason']}",
         }
         text = event[kind]() if kind in event else ""
@@ -177,6 +175,11 @@ def file_stamp(path: Path) -> tuple[int, ...] | None:
     except OSError:
         return None
     return info.st_dev, info.st_ino, info.st_mode, info.st_size, info.st_mtime_ns, info.st_ctime_ns
+
+
+def _restart_text(fields: JsonObject) -> str:
+    delay, cause = number_at(fields, "delay") or 0, text_at(fields, "message")
+    return f"restart {fields['number']} of {fields['limit']} in {delay:.1f} s: {cause}"
 
 
 def _state_text(fields: JsonObject) -> str:

@@ -28,12 +28,14 @@ from launcher.keeper.last_words import wait_for_last_words
 from launcher.keeper.line_sampling import Attention
 from launcher.keeper.log_follower import Follower
 from launcher.keeper.loop import Loop, Timer
+from launcher.keeper.memory_killer import MemoryKiller
 from launcher.keeper.notify import Notifier
 from launcher.keeper.port_watch import PortWatch, is_held
 from launcher.keeper.progress import Progress
 from launcher.keeper.readiness import Prover
 from launcher.keeper.record import Record
-from launcher.keeper.restart_policy import may_restart
+from launcher.keeper.restart_policy import StartAgain
+from launcher.keeper.restarts import Restarts
 from launcher.keeper.upkeep import bound_engine_logs
 from launcher.keeper.vital import VitalProcesses
 from launcher.keeper.watch import Watcher
@@ -63,6 +65,7 @@ class Run:
         record: Record,
         stop: StopRequest,
         notifier: Notifier,
+        restarts: Restarts,
         *,
         secrets: Mapping[str, str],
         environ: Mapping[str, str],
@@ -70,8 +73,8 @@ class Run:
     ) -> None:
         """Nothing is started yet; `stop` is filled in from outside, `on_ready` called once."""
         self.failure: Failure | None = None
-        self.restarts = False
-        """Another run follows this one, which has ended."""
+        self.restart: StartAgain | None = None
+        """The run that follows this one, which has ended."""
         self._folder = folder
         self._plan = plan
         self._loop = loop
@@ -80,6 +83,7 @@ class Run:
         self._state = record.state
         self._stop = stop
         self._notifier = notifier
+        self._restarts = restarts
         self._secrets = dict(secrets)
         self._redactor = Redactor(secrets.values())
         self._environ = environ
@@ -98,6 +102,7 @@ class Run:
             loop, self._lines.take, self._watcher.texts, self._lines.overwhelmed
         )
         self._vital = VitalProcesses(plan.vital)
+        self._memory_killer = MemoryKiller()
         self._engine: EngineProcess | None = None
         self._guard: Guard | None = None
         self._follower: Follower | None = None
@@ -130,6 +135,7 @@ class Run:
 
     def _start(self) -> bool:
         """Start the engine; False where it could not even be started (the failure is kept)."""
+        self._restarts.begin()
         self.failure = precondition.missing(self._plan, self._record)
         if self.failure is not None:
             return False
@@ -194,6 +200,7 @@ class Run:
     def process_ended(self, process: identity.Process) -> None:
         """Take note of a death in the tree; that of the engine or of a vital process is the end."""
         self._record.dirty = True
+        self._memory_killer.died(process.pid, self._tree.exits.get(process.pid))
         if self._engine is None or self._state.state not in RUNNING:
             return
         if process.pid == self._engine.pid:
@@ -218,6 +225,7 @@ class Run:
 
     def _fail(self, failure: Failure) -> None:
         if self.failure is None and not self._stop.requested:
+            failure = self._memory_killer.explain(failure, self._tree.pids)
             self.failure = failure = failure.without_secrets(self._redactor)
             self._record.event(
                 "failure", code=failure.problem.code, message=failure.problem.message
@@ -243,6 +251,7 @@ class Run:
         return self._prover.last if self._prover else None
 
     def _become_ready(self) -> None:
+        self._restarts.ready()
         self._state.ready_at = time.time()
         seconds = round(self._state.ready_at - self._state.started_at, 3)
         self._record.set(InstanceState.READY, seconds=seconds, base_url=self._plan.base_url)
@@ -283,6 +292,7 @@ class Run:
 
     def _look_around(self) -> None:
         self._ticks += 1
+        self._memory_killer.look()
         lines = self._discover()
         if self._state.state == InstanceState.LOADING and self._progress:
             if self._notifier.active:
@@ -359,13 +369,14 @@ class Run:
         self._record.remember()
         if self.failure is not None:
             self.failure = explain(self.failure, self._plan, self._folder, self._state)
-        self.restarts = may_restart(self._plan, self._state, self._stop, self.failure)
+        decision = self._restarts.decide(self._stop, self.failure)
+        self.restart = decision if isinstance(decision, StartAgain) else None
         # Its name is known by now: if it were free during the delay, another user could take it.
-        keep = self._plan.temporary_folder if self.restarts else None
+        keep = self._plan.temporary_folder if self.restart else None
         receipt = cleanup.clean(self._state, self._plan.ports, started, keep)
         self._state.receipt = receipt
         self._state.ended_at = time.time()
-        return conclude(self._record, self.failure, self._stop, self._redactor, receipt)
+        return conclude(self._record, self.failure, self._stop, self._redactor, receipt, decision)
 
     def _note_what_was_written(self) -> None:
         """How long the logs are before our first signal: what comes then is not a cause.
@@ -387,7 +398,7 @@ class Run:
     def _clients_wait(self) -> bool:
         """Whether a server that was ready has failed, and may be started again."""
         was_ready = self._state.ready_at is not None
-        return self.failure is not None and was_ready and self._plan.restart_policy != "never"
+        return self.failure is not None and was_ready and self._plan.restart.policy != "never"
 
     def _log_lengths(self) -> dict[str, int]:
         return lengths(self._folder / "logs", self._plan.log_folder)

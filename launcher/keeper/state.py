@@ -33,7 +33,8 @@ class EndError(Problem):
     """Why an instance was given up.
 
     `certain`: the problem names the cause itself, and the logs are not asked for a better one.
-    `retry`: starting again unchanged can help; None in records of older keepers.
+    `retry`: starting again unchanged can help; None where nothing tells (so in records of older
+    keepers).
     """
 
     retry: bool | None = field(default=None, metadata=written(omit=True))
@@ -47,6 +48,25 @@ class LivenessRecord:
     verdict: Liveness
     since: float
     reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RestartRecord:
+    """The restart that a keeper waits for.
+
+    It is restart `number` of the `limit` that the policy allows in `window` seconds; `delay` is
+    the wait in seconds and `at` its end in Unix seconds. `code` and `cause` tell of the failure
+    before it, `waiting` what it waits for besides the delay (None: nothing).
+    """
+
+    number: int
+    limit: int
+    window: float
+    delay: float
+    at: float
+    code: str = ""
+    cause: str = ""
+    waiting: str | None = None
 
 
 @dataclass
@@ -81,6 +101,8 @@ class State:
     ready_at: float | None = None
     ended_at: float | None = None
     restarts: int = 0
+    restart: RestartRecord | None = None
+    """The restart that is waited for; None while an engine runs."""
     liveness: LivenessRecord | None = None
     """The last verdict; None before the first sample of a run."""
     evidence: dict[str, JsonValue] = field(default_factory=dict)

@@ -62,6 +62,10 @@ class Ask:
 
     `limits_blocks`: the release cuts the number of blocks to `Costs.most_blocks`.
     `streamed`: weights go to the GPU tensor by tensor, else they are all in host memory first.
+    `expert_parallel` ranks, all replicas together, share the experts between them; 1: the ranks of
+    one replica do. `replicas` of the model run on this host (data parallel), each with
+    `tensor_parallel` ranks, its own KV cache and `max_num_seqs` sequences. `most_sequences` is the
+    largest max-num-seqs the engine takes.
     """
 
     tensor_parallel: int
@@ -76,6 +80,9 @@ class Ask:
     prefill_share: float = 1.0
     streamed: bool = True
     limits_blocks: bool = True
+    expert_parallel: int = 1
+    replicas: int = 1
+    most_sequences: int = 4096
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,6 @@ class Costs:
     `replicated` are categories that every rank holds whole. `context` and `graphs` are bytes per
     rank, `per_rank_communication` bytes per rank with more than one rank. `activation_factor` is
     how many hidden-sized rows of 2 bytes a token needs at the peak of the profile run.
-    `most_sequences` is the largest max-num-seqs the engine takes.
     """
 
     weight_bytes: Mapping[str, Mapping[str, float]]
@@ -98,7 +104,6 @@ class Costs:
     spare_blocks: int
     most_blocks: int
     host_base: int
-    most_sequences: int = 4096
 
 
 @dataclass(frozen=True)
@@ -162,7 +167,10 @@ class MemoryPlan:
 
 
 def weights_per_rank(shape: Shape, ask: Ask, costs: Costs) -> int:
-    """Bytes of weights on each rank; matrices are split over the ranks, `replicated` are not."""
+    """Bytes of weights on each rank; matrices are split over the ranks, `replicated` are not.
+
+    Experts are split over all ranks of all replicas where they run in expert parallel.
+    """
     per_weight = costs.weight_bytes.get(ask.quantization or "bf16")
     if per_weight is None:
         raise KeyError(ask.quantization)
@@ -171,7 +179,10 @@ def weights_per_rank(shape: Shape, ask: Ask, costs: Costs) -> int:
         size = shape.stored.get(category)
         if size is None:
             size = round(count * per_weight.get(category, per_weight["*"]))
-        total += size if category in costs.replicated else size / ask.tensor_parallel
+        ranks = ask.tensor_parallel
+        if category == "experts" and ask.expert_parallel > 1:
+            ranks = ask.expert_parallel
+        total += size if category in costs.replicated else size / ranks
     return round(total)
 
 
@@ -191,7 +202,8 @@ def predict(shape: Shape, card: Card, ask: Ask, costs: Costs) -> Prediction:
     rows = round(tokens * shape.hidden * costs.activation_factor * 2 / ask.tensor_parallel)
     logits = ask.max_num_seqs * shape.vocab * 4 * 2
     weights = weights_per_rank(shape, ask, costs)
-    communication = costs.per_rank_communication if ask.tensor_parallel > 1 else 0
+    together = max(ask.tensor_parallel, ask.expert_parallel)
+    communication = costs.per_rank_communication if together > 1 else 0
     usable = int(card.total * ask.utilization) - card.used
     one_block = block_bytes(shape, ask)
     rotary = ask.max_num_seqs * ask.max_model_len * shape.rotary_width * 4
@@ -199,7 +211,7 @@ def predict(shape: Shape, card: Card, ask: Ask, costs: Costs) -> Prediction:
         Term("usable", usable, f"{card.total / GIB:.1f} GiB x {ask.utilization:g}"
              + (f" - {card.used / GIB:.1f} GiB used by others" if card.used else "")),
         Term("weights", weights, f"{_parameters(shape)} as {ask.quantization or 'bf16'}"
-             f" / {ask.tensor_parallel} rank(s); {shape.source}"),
+             f" / {_ranks(ask)}; {shape.source}"),
         Term("activations", rows + logits, f"{tokens} tokens x hidden {shape.hidden} x"
              f" {costs.activation_factor:g} x 2 B + {ask.max_num_seqs} x vocabulary x 8 B"),
         Term("runtime", costs.context + communication, "CUDA context, workspaces"
@@ -229,7 +241,7 @@ def predict(shape: Shape, card: Card, ask: Ask, costs: Costs) -> Prediction:
         reason = f"num-gpu-blocks-override {blocks} needs more than is left"
     # The ranks share the page cache; each shard is there once and once more while it is converted.
     loader_bytes = 2 * shape.largest_file if ask.streamed else shape.checkpoint
-    host_peak = loader_bytes + costs.host_base * ask.tensor_parallel
+    host_peak = loader_bytes + costs.host_base * ask.tensor_parallel * ask.replicas
     return Prediction(
         ask, card, terms, weights, available, one_block, blocks, needed, sequences,
         host_peak, reason == "fits", reason,
@@ -252,7 +264,7 @@ def largest_model_len(shape: Shape, card: Card, ask: Ask, costs: Costs) -> int:
 
 def largest_num_seqs(shape: Shape, card: Card, ask: Ask, costs: Costs) -> int:
     """The largest max-num-seqs that fit at full max-model-len; 0 where not even one does."""
-    low, high = 0, costs.most_sequences
+    low, high = 0, ask.most_sequences
     while low < high:
         middle = (low + high + 1) // 2
         prediction = predict(shape, card, replace(ask, max_num_seqs=middle), costs)
@@ -261,6 +273,12 @@ def largest_num_seqs(shape: Shape, card: Card, ask: Ask, costs: Costs) -> int:
         else:
             high = middle - 1
     return low
+
+
+def _ranks(ask: Ask) -> str:
+    if ask.expert_parallel > 1:
+        return f"{ask.tensor_parallel} rank(s), experts / {ask.expert_parallel}"
+    return f"{ask.tensor_parallel} rank(s)"
 
 
 def _parameters(shape: Shape) -> str:

@@ -15,6 +15,7 @@ from typing import Literal
 
 from launcher.codec import decode
 from launcher.json_values import JsonObject, JsonValue
+from launcher.plan.restart import RestartPolicy, with_restart
 
 PLAN_SCHEMA = "ernie-deploy/plan/1"
 
@@ -259,7 +260,7 @@ class ExitCodeSource:
 
 @dataclass(frozen=True)
 class Deadlines:
-    """Seconds; see `launcher.profile.model.Health`, `Stop` and `Restart`."""
+    """Seconds; see `launcher.profile.model.Health` and `Stop`."""
 
     startup: float = 3600.0
     no_progress: float = 600.0
@@ -335,9 +336,7 @@ class LaunchPlan:
     folders: tuple[str, ...] = ()
     sockets: tuple[SocketUse, ...] = ()
     deadlines: Deadlines = Deadlines()
-    restart_policy: str = "never"
-    max_restarts: int = 0
-    restart_delay: float = 5.0
+    restart: RestartPolicy = field(default_factory=RestartPolicy)
     log_max_size: int = 64 * 1024 * 1024
     log_keep: int = 5
     engine_log_max_size: int = 2 * 1024 * 1024 * 1024
@@ -358,9 +357,10 @@ class LaunchPlan:
 
 
 def read_plan(value: JsonValue) -> LaunchPlan:
-    """The plan stored as `value`; keys of a newer writer are ignored.
+    """The plan stored as `value`, by this release or an earlier one; unknown keys are ignored.
 
     Raises:
         ValueError: it is not a launch plan of a schema we know; names the wrong field.
     """
-    return decode(LaunchPlan, value, "plan", schema=PLAN_SCHEMA, tolerant=True)
+    known = with_restart(value) if isinstance(value, Mapping) else value
+    return decode(LaunchPlan, known, "plan", schema=PLAN_SCHEMA, tolerant=True)

@@ -14,10 +14,10 @@ import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from launcher import paths
 from launcher.engines.base import PortNeed
 from launcher.errors import PreconditionError, Problem
 from launcher.files import try_lock
+from launcher.host import processes
 from launcher.host.sockets import bind_error
 from launcher.preparation import lease_folder, stale_sockets
 from launcher.preparation.port_problems import (
@@ -153,9 +153,8 @@ def _take_free(
     mask = (1 << need.key_bits) - 1
     blocked = _blocked()
     later = []
-    for number in _candidates(
-        f"{os.geteuid()}{paths.home()}/{instance}/{need.name}", preferred, top
-    ):
+    place = os.environ.get("ERNIE_DEPLOY_HOME") or os.environ.get("XDG_STATE_HOME", "")
+    for number in _candidates(f"{os.geteuid()}{place}/{instance}/{need.name}", preferred, top):
         if number & mask in unusable:
             continue
         if number & mask in doubtful or number in blocked:
@@ -281,6 +280,28 @@ def _lock(name: str, *, strict: bool = False) -> tuple[int, ...] | None:
                 return None
             descriptors.append(descriptor)
     return None if strict and odd and not descriptors else tuple(descriptors)
+
+
+def lost(descriptors: Iterable[int]) -> list[str]:
+    """The names of the leases among `descriptors` whose files were removed: they have no effect.
+
+    A lease is locked in every folder; one file that is left is enough.
+    """
+    links: dict[str, int] = {}
+    for descriptor in descriptors:
+        try:
+            path = os.readlink(processes.own_descriptor(descriptor)).removesuffix(" (deleted)")
+            count = os.fstat(descriptor).st_nlink
+        except OSError:
+            continue
+        name = os.path.basename(path)
+        links[name] = links.get(name, 0) + count
+    return [name for name, count in links.items() if not count]
+
+
+def lock_again(name: str) -> tuple[int, ...] | None:
+    """New descriptors that hold the lost lease `name`; None where another process has it by now."""
+    return _lock(name)
 
 
 def _close(descriptors: Iterable[int]) -> None:

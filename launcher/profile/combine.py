@@ -18,20 +18,26 @@ def check(checker: Checker, source: str) -> None:
     _required(checker, start)
     _doubled(checker)
     _timeouts(checker)
+    _delays(checker)
 
 
 def notes(values: JsonObject, checker: Checker) -> tuple[Problem, ...]:
     """Keys that are right and change nothing, so that none is ignored in silence."""
-    if text_at(values, "restart", "policy") != "never":
+    if text_at(values, "restart", "policy") == "never":
+        cause, remedy = "`restart.policy` is `never`", "write `policy: on-failure`"
+    elif number_at(values, "restart", "max-restarts") == 0:
+        cause, remedy = "`restart.max-restarts` is 0", "write `max-restarts: 5`"
+    else:
         return ()
     all_notes = []
-    for key in ("max-restarts", "delay"):
-        origin = checker.origins[f"restart.{key}"]
-        if origin.source != "default":
-            message = f"restart.{key}: changes nothing while `restart.policy` is `never`"
-            all_notes.append(
-                Problem("no-effect", message, origin.text(), "write `policy: on-failure`")
-            )
+    for key in ("max-restarts", "window", "first-delay", "max-delay", "on-stall"):
+        origin = checker.origins.get(f"restart.{key}")
+        if origin is None or origin.source == "default" or f"restart.{key}` is" in cause:
+            continue
+        if (key, text_at(values, "restart", key)) == ("on-stall", "report"):
+            continue  # it says what happens anyway
+        message = f"restart.{key}: changes nothing while {cause}"
+        all_notes.append(Problem("no-effect", message, origin.text(), remedy))
     return tuple(all_notes)
 
 
@@ -78,3 +84,18 @@ def _timeouts(checker: Checker) -> None:
                 checker.origins[path],
                 "make it the shorter one",
             )
+
+
+def _delays(checker: Checker) -> None:
+    first, longest = (
+        number_at(checker.values, "restart", key) for key in ("first-delay", "max-delay")
+    )
+    if first is not None and longest is not None and first > longest:
+        path = "restart.first-delay"
+        checker.say(
+            "impossible-combination",
+            path,
+            f"{first} s is longer than restart.max-delay, {longest} s",
+            checker.origins[path],
+            "make it the shorter one",
+        )

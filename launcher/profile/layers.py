@@ -15,6 +15,7 @@ from launcher.profile import nodes, source
 from launcher.profile.model import Origin
 from launcher.profile.nodes import Entry, Mapping, Scalar, Sequence, SourceError
 from launcher.profile.profile_files import find_base, nearest_file
+from launcher.profile.unknown_keys import RENAMED
 from launcher.profile.variables import escaped
 
 MAX_FILES = 50
@@ -42,7 +43,7 @@ class Layers:
         """
         tree = self._with_bases(path, ())
         if tree is not None and resolved:
-            tree = escaped(tree)
+            tree = with_names_of_today(escaped(tree))
         for overlay in overlays:
             layer = self._file(overlay)
             if layer is None:
@@ -172,3 +173,19 @@ def merge(below: Mapping, above: Mapping) -> Mapping:
             new = merge(old.value, new)
         entries[key] = Entry(entry.origin, new)
     return replace(below, entries=entries, origin=above.origin)
+
+
+def with_names_of_today(tree: Mapping) -> Mapping:
+    """The resolved profile of an instance that an earlier release started, with today's keys."""
+    for path, name in RENAMED.items():
+        above, _, former = path.rpartition(".")
+        section = tree.entries.get(above)
+        if section is None or not isinstance(section.value, Mapping):
+            continue
+        entries = dict(section.value.entries)
+        if former in entries:
+            entry = entries.pop(former)
+            entries.setdefault(name, entry)
+            inner = replace(section.value, entries=entries)
+            tree = replace(tree, entries={**tree.entries, above: replace(section, value=inner)})
+    return tree

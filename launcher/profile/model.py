@@ -76,11 +76,17 @@ class Health:
 
 @dataclass(frozen=True)
 class Restart:
-    """What the keeper does when a ready engine dies: `never` (the default) or `on-failure`."""
+    """What the keeper does when an engine that was ready fails; see `launcher.plan.restart`.
 
-    policy: Literal["never", "on-failure"] = "never"
-    max_restarts: int = 3
-    delay: float = 5.0
+    `window`, `first_delay` and `max_delay` are seconds.
+    """
+
+    policy: Literal["never", "on-failure", "always"] = "on-failure"
+    max_restarts: int = 5
+    window: float = 600.0
+    first_delay: float = 1.0
+    max_delay: float = 60.0
+    on_stall: Literal["restart", "report"] = "restart"
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ OTHER_NAMES: Mapping[str, str] = {
     "timeout": "health.startup-timeout",
 }
 """What people write at the top from habit, and the key that is meant."""
+RENAMED: Mapping[str, str] = {"restart.delay": "first-delay"}
+"""Path of a key that earlier releases had, and what it is called now."""
 
 
 def say_unknown(
@@ -37,6 +39,7 @@ def say_unknown(
     near = [similar] if similar and _same_words(spelled, similar) else []
     elsewhere = [p for p, _ in paths() if p.rpartition(".")[2] == spelled]
     meant = [
+        *([RENAMED[path]] if path in RENAMED else []),
         *([spelled] if spelled in keys else []),
         *([OTHER_NAMES[spelled]] if at_top and spelled in OTHER_NAMES else []),
         *near,

@@ -95,7 +95,7 @@ def status(result: Result[Status]) -> str:
 def _particulars(row: InstanceStatus) -> Iterator[str]:
     record, planned, health = row.record or Record(), row.planned or Planned(), row.health
     first = f"{row.name} {_verb(row)} {state_of(row)}"
-    if state_of(row) in ("unhealthy", InstanceState.UNKNOWN):
+    if state_of(row) in ("unhealthy", InstanceState.UNKNOWN) or record.restart is not None:
         first = row.message
     yield first
     facts = (
@@ -118,6 +118,8 @@ def _particulars(row: InstanceStatus) -> Iterator[str]:
         yield _fact("forced", f"it was started past the check {', '.join(record.forced)}")
     if since(row):
         yield _fact("for", since(row))
+    if record.restarts:
+        yield _fact("restarts", record.restarts)
     if record.previous_state:
         yield _fact("was", record.previous_state)
     error = record.error

@@ -10,7 +10,9 @@ def memory(data: MemoryPlan) -> str:
     prediction = data.prediction
     shape, request = data.shape, prediction.ask
     verdict = "fits" if prediction.fits else "does not fit"
-    where = f"{request.tensor_parallel} x {prediction.card.name}"
+    where = f"{request.tensor_parallel * request.replicas} x {prediction.card.name}"
+    if request.replicas > 1:
+        where += f" ({request.replicas} replicas)"
     lines = [
         f"{shape.name} {verdict} on {where}" + ("" if prediction.fits else f": {prediction.reason}")
     ]
@@ -27,7 +29,7 @@ def memory(data: MemoryPlan) -> str:
         f"  blocks       {prediction.blocks}; one sequence of {request.max_model_len} tokens"
         f" needs {prediction.needed}",
         f"  sequences    {prediction.sequences} of max-num-seqs {request.max_num_seqs}"
-        " at once at full length",
+        " at once at full length" + (" on each replica" if request.replicas > 1 else ""),
         f"  host memory  {prediction.host_peak / GIB:.1f} GiB at the peak of the load (estimate)",
     ]
     if data.largest_model_len is not None:

@@ -41,8 +41,9 @@ def plan(result: Result[PlanOutput | MemoryPlan]) -> str:
     if readiness.paused_path:
         lines.append(f"  {readiness.paused_path} does not say that the engine is paused,")
     if readiness.models_path:
-        name = readiness.model or "a model"
-        lines.append(f"  {readiness.models_path} names {name},")
+        # Where no name is expected, any list will do: that of transformers stays empty.
+        answer = f"names {readiness.model}" if readiness.model else "is a list of models"
+        lines.append(f"  {readiness.models_path} {answer},")
     for setting in readiness.settings:
         lines.append(f"  {setting.key} is {setting.expected},")
     if readiness.settings_unknown:

@@ -77,7 +77,7 @@ class ProgressLines:
             self._line(event, f"warning      {message}")
         elif kind == "restart":
             number, delay = number_at(event, "number"), number_at(event, "delay") or 0
-            self._line(event, f"restart      number {number} in {delay:g} s")
+            self._line(event, f"restart      number {number} in {delay:.1f} s")
         elif kind == "cleaned":
             self._line(event, "cleaned up   what a killed keeper had left")
         if self._live is not None and kind in ("phase", "state") and self._verb:

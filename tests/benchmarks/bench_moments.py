@@ -9,7 +9,7 @@ from pathlib import Path
 
 from launcher.keeper.control import Client
 from tests.benchmarks.measure import bench, machine, ratio, show
-from tests.support.rig import Rig
+from tests.support.rig import NEVER, Rig
 
 ROUNDS = 11
 PEERS = {"text-generation-inference": 100, "GPUStack": 3000, "FastDeploy": 5000, "KServe": 100_000}
@@ -21,7 +21,7 @@ def ready(rig: Rig) -> tuple[float, float]:
     stamp = Path(rig.path("stamp"))
     stamp.unlink(missing_ok=True)
     script = {"stamp": str(stamp), "before": [{"sleep": 0.3}]}
-    process = rig.spawn("up", rig.profile("bench", script), "--json")
+    process = rig.spawn("up", rig.profile("bench", script, restart=NEVER), "--json")
     assert process.stdout is not None
     for line in process.stdout:
         event = json.loads(line)

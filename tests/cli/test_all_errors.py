@@ -22,7 +22,7 @@ ERRORS: dict[str, tuple[str, str]] = {
     "engine-args": ("{max-modle-len: 3}", "unknown-flag"),
     "health": ("{startup-timeout: soon}", "wrong-type"),
     "stop": ("{grace: 60, drian: 3}", "unknown-key"),
-    "restart": ("{policy: always}", "unknown-value"),
+    "restart": ("{policy: sometimes}", "unknown-value"),
     "logs": ("{max-size: much}", "wrong-type"),
     "smoke": ("{checks: [helth]}", "bad-smoke-section"),
     "gpus": ("[0, 0]", "duplicate-gpu"),

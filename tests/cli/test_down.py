@@ -5,7 +5,7 @@ import os
 import uuid
 from pathlib import Path
 
-from tests.support.rig import Rig
+from tests.support.rig import NEVER, Rig
 from tests.support.waiting import wait_for
 
 
@@ -104,7 +104,7 @@ def test_what_was_acknowledged_is_no_alarm_any_more(rig: Rig) -> None:
 
 
 def test_what_died_is_acknowledged_too(rig: Rig) -> None:
-    rig.up()
+    rig.up(restart=NEVER)
     rig.kill(rig.engine())
     rig.wait_for_state("died")
     wait_for(

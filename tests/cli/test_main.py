@@ -90,6 +90,17 @@ def test_a_state_directory_that_is_none(rig: Rig, verb: str) -> None:
     assert ran.json["errors"][0]["where"] == str(path)
 
 
+@pytest.mark.parametrize(
+    "verb", ["status", "down one", "version", "doctor", "up profiles/ernie-tiny-cpu.yaml"]
+)
+def test_a_state_directory_in_the_home_of_nobody(rig: Rig, verb: str) -> None:
+    rig.env["ERNIE_DEPLOY_HOME"] = "~nobody-of-this-name/state"
+    ran = rig.run(*verb.split(), "--json")
+    assert (ran.rc, rig.errors(ran)) == (3, ["state-not-readable"]), ran.output()
+    assert ran.json["errors"][0]["where"] == "ERNIE_DEPLOY_HOME"
+    assert "Traceback" not in ran.stderr
+
+
 def test_a_defect_of_ours_is_a_report_and_not_a_traceback(rig: Rig) -> None:
     code = (
         "import launcher.instance.status as s\n"

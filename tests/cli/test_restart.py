@@ -143,7 +143,8 @@ def test_an_unknown_name(rig: Rig) -> None:
     assert (ran.rc, rig.errors(ran)) == (2, ["unknown-instance"])
 
 
-POLICY = {"policy": "on-failure", "max-restarts": 2, "delay": 0.1}
+POLICY = {"policy": "on-failure", "max-restarts": 2, "first-delay": 0.1}
+SLOW = {**POLICY, "first-delay": 600, "max-delay": 600}
 
 
 def is_ready_again(rig: Rig, restarts: int) -> bool:
@@ -162,15 +163,16 @@ def test_the_keeper_restarts_an_engine_that_died(rig: Rig) -> None:
         )
     assert rig.run("status", "one").rc == 0
     os.kill(rig.engine(), signal.SIGKILL)
-    state = rig.wait_for_state("died")
+    state = rig.wait_for_state("failed")
     assert (state["restarts"], state["exit_code"]) == (2, 6)
+    assert state["error"]["message"].endswith("; given up after 2 restarts within 10 min")
     assert state["receipt"]["left"] == []
     assert state["receipt"]["foreign"] == []
     rig.nothing_left()
 
 
 def test_down_between_two_runs(rig: Rig) -> None:
-    rig.up(restart={**POLICY, "delay": 600})
+    rig.up(restart=SLOW)
     os.kill(rig.engine(), signal.SIGKILL)
     wait_for(lambda: rig.stored()["restarts"] == 1, "the wait for the restart")
     status = rig.run("status", "one", "--json")
@@ -183,7 +185,7 @@ def test_down_between_two_runs(rig: Rig) -> None:
 
 def test_the_temporary_folder_stays_ours_between_two_runs(rig: Rig) -> None:
     """Its name can be seen in /tmp: another user would make it, and the restart would fail."""
-    rig.up(restart={**POLICY, "delay": 600})
+    rig.up(restart=SLOW)
     folder = Path(rig.stored(file="plan.json")["temporary_folder"])
     (folder / "sub").mkdir()
     (folder / "sub" / "file").touch()
@@ -204,7 +206,7 @@ def test_the_temporary_folder_stays_ours_between_two_runs(rig: Rig) -> None:
 def test_a_keeper_killed_between_two_runs_leaves_nothing_that_down_does_not_remove(
     rig: Rig,
 ) -> None:
-    rig.up(restart={**POLICY, "delay": 600})
+    rig.up(restart=SLOW)
     folder = Path(rig.stored(file="plan.json")["temporary_folder"])
     os.kill(rig.engine(), signal.SIGKILL)
     wait_for(lambda: rig.stored()["restarts"] == 1, "the wait for the restart")

@@ -498,6 +498,15 @@ def test_a_log_folder_that_others_can_read(examine: Examine, state: Path) -> Non
     fresh = type(findings)(findings.subject)
     assert fresh["exposed-logs"].status == "PASS"
 
+    console = logs.parent / "engine.log"
+    console.touch(0o644)
+    console.chmod(0o644)
+    exposed = type(findings)(findings.subject)["exposed-logs"]
+    assert exposed.status == "FAIL", "FastDeploy 2.6 prints every line of its logs, prompts too"
+    assert exposed.remedy == f"chmod 600 {console}"
+    console.chmod(0o600)
+    assert type(findings)(findings.subject)["exposed-logs"].status == "PASS"
+
 
 def test_a_key_in_the_command_line(examine: Examine) -> None:
     findings = examine()

@@ -10,7 +10,7 @@ from tests.support.rig import Rig, rig
 
 __all__ = ["RESTART", "drilled", "rig", "run_drill", "up"]
 
-RESTART = {"policy": "on-failure", "max-restarts": 50, "delay": 0}
+RESTART = {"policy": "on-failure", "max-restarts": 50, "first-delay": 0}
 """At once, and as often as a test needs."""
 SCRIPT: JsonDict = {"drill": True}
 

@@ -18,7 +18,7 @@ from tests.twin.interpreter import make_interpreter
 MODEL = ROOT / "profiles" / "tiny-ernie"
 TIME_SCALE = 0.05
 """The twin's seconds per measured second."""
-RESTART = {"policy": "on-failure", "max-restarts": 1000, "delay": 0}
+RESTART = {"policy": "on-failure", "max-restarts": 1000, "first-delay": 0}
 """At once: the pause is the policy's, and does not belong to what is measured."""
 
 

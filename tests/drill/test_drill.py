@@ -117,7 +117,7 @@ def test_an_instance_that_never_restarts_is_brought_up_again(rig: Rig) -> None:
 
 
 def test_a_restart_budget_that_is_used_up_is_renewed(rig: Rig) -> None:
-    up(rig, restart={"policy": "on-failure", "max-restarts": 1, "delay": 0})
+    up(rig, restart={"policy": "on-failure", "max-restarts": 1, "first-delay": 0})
     ran = run_drill(rig, "--scenario", "kill-main", "--rounds", "3")
     results = ran.json["data"]["scenarios"]
     assert [one["measured"]["restart"] is not None for one in results] == [True] * 3, ran.output()

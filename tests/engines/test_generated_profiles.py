@@ -4,6 +4,7 @@ A profile either ends in problems at its lines, or in a plan on which every key 
 found again; FastDeploy's plans are then given to the release's own parser.
 """
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from functools import cache
@@ -132,9 +133,12 @@ def documents(draw: st.DrawFn, engine: str, version: str) -> tuple[JsonDict, str
             "allow-differences": st.just(["max-model-len"]),
         }),
         "restart": st.fixed_dictionaries({}, optional={
-            "policy": st.sampled_from(["never", "on-failure", "on-failure", "always"]),
+            "policy": st.sampled_from(["never", "on-failure", "always", "sometimes"]),
             "max-restarts": st.integers(0, 5),
-            "delay": st.sampled_from(["1s", 2]),
+            "window": st.sampled_from(["10m", 30]),
+            "first-delay": st.sampled_from(["1s", 2]),
+            "max-delay": st.sampled_from(["1m", 90.5]),
+            "on-stall": st.sampled_from(["restart", "report"]),
         }),
         "logs": st.fixed_dictionaries({}, optional={
             "max-size": st.sampled_from(["1MiB", "2 GB", 4096]),
@@ -230,8 +234,8 @@ def nothing_is_ignored(profile: Profile, plan: LaunchPlan) -> None:
     assert plan.deadlines.startup == health.startup_timeout
     assert plan.deadlines.no_progress == health.no_progress_timeout
     assert plan.allow_differences == health.allow_differences
-    assert plan.restart_policy == restart.policy
-    assert (plan.max_restarts, plan.restart_delay) == (restart.max_restarts, restart.delay)
+    for field in dataclasses.fields(restart):
+        assert getattr(plan.restart, field.name) == getattr(restart, field.name)
     assert (plan.log_max_size, plan.log_keep) == (logs.max_size, logs.keep)
     assert plan.engine_log_max_size == logs.engine_max_size
 

@@ -13,7 +13,7 @@ from launcher.errors import Problem
 from tests.engines import making
 from tests.engines.making import Parsers
 
-ENGINES = {"fastdeploy": "2.3", "vllm": "0.32.0", "transformers": "5.23.0"}
+ENGINES = {"fastdeploy": "2.3", "vllm": "0.32.0", "transformers": "5.24.0"}
 
 
 def problems(engine: str, model: str, version: str | None = None, **values: Any) -> list[Problem]:
@@ -53,7 +53,7 @@ def test_a_folder_is_judged_by_its_configuration(engine: str, tmp_path: Path) ->
     for name, config in {
         "torch": {"torch_dtype": "bfloat16"},
         "both": {"torch_dtype": "bfloat16", "dtype": "bfloat16"},
-        "newer": {"dtype": "bfloat16", "transformers_version": "5.23.0"},
+        "newer": {"dtype": "bfloat16", "transformers_version": "5.24.0"},
         "neither": {},
     }.items():
         assert problems(engine, folder(tmp_path, name, config)) == [], name
@@ -165,10 +165,10 @@ def test_heads_of_a_folder_and_of_vllm(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("version", "name", "auto_map", "args", "refused"),
     [
-        # Measured with transformers 4.54.0 and 5.23.0: the import of a model's own code.
+        # Measured with transformers 4.54.0 and 5.24.0: the import of a model's own code.
         ("4.54.0", "ERNIE-4.5-VL", True, {"trust-remote-code": True}, True),
         ("4.57.1", "ERNIE-4.5-VL", True, {"trust_remote_code": True}, True),
-        ("5.23.0", "ERNIE-4.5-VL", True, {"trust-remote-code": True}, False),
+        ("5.24.0", "ERNIE-4.5-VL", True, {"trust-remote-code": True}, False),
         ("4.54.0", "ERNIE-45-VL", True, {"trust-remote-code": True}, False),
         ("4.54.0", "ERNIE-4.5-VL", False, {"trust-remote-code": True}, False),
         ("4.54.0", "ERNIE-4.5-VL", True, {}, False),

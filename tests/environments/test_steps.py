@@ -34,7 +34,7 @@ def test_transformers() -> None:
     plan = planned("transformers", torch=TorchChoice("2.13.0+cpu"))
     assert lines(plan) == [
         "/usr/bin/python3.11 -m venv /e",
-        f"{INSTALL} 'transformers[serving]==5.23.0' torch==2.13.0+cpu",
+        f"{INSTALL} 'transformers[serving]==5.24.0' torch==2.13.0+cpu",
         "HF_HUB_OFFLINE=1 DO_NOT_TRACK=1 /e/bin/python -c "
         "'import torch, fastapi, uvicorn, transformers'",
         "HF_HUB_OFFLINE=1 DO_NOT_TRACK=1 /e/bin/transformers serve --help",

@@ -8,7 +8,6 @@ import itertools
 import json
 import os
 import re
-import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from launcher.host.sockets import holder, listeners_on
 from launcher.instance.store import InstanceDir
 from launcher.keeper import identity
 from launcher.keeper.leftovers import queue_keys, queues_by_key, still_there
-from tests.support import ROOT, cli
+from tests.support import ROOT, cli, processes
 from tests.support.decoded import JsonDict
 from tests.support.waiting import wait_for
 from tests.twin.interpreter import make_interpreter
@@ -291,6 +290,7 @@ def fastdeploy(home: Path, tmp_path: Path, twin_python: Callable[[str], Path]) -
             },
             "health": {"startup-timeout": 90, "no-progress-timeout": 60, "probe-timeout": 20},
             "stop": {"grace": 15},
+            "restart": {"policy": "never"},  # what is judged is a death
         }
         if fault:
             profile["env"]["TWIN_FAULT"] = fault
@@ -308,8 +308,7 @@ def fastdeploy(home: Path, tmp_path: Path, twin_python: Callable[[str], Path]) -
             continue
         server.down()
         problems += [f"{server.name}: {item}" for item in server.left()]
-        for pid in server.processes():
-            os.kill(pid, signal.SIGKILL)
+        processes.kill(server.processes())
     assert not problems, f"left behind: {problems}"
 
 

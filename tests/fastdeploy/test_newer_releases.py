@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import signal
 import socket
 from pathlib import Path
 
@@ -18,6 +16,7 @@ import yaml
 
 from launcher.engines.fastdeploy.question import is_asked
 from tests.fastdeploy.conftest import Make, Server, judge_death, judge_start
+from tests.support import processes
 from tests.support.waiting import wait_for
 
 NEWER = ("2.5", "2.6")
@@ -132,8 +131,7 @@ def test_a_dead_socket_of_ours_makes_way(fastdeploy: Make) -> None:
     stored = server.files.state()
     assert stored is not None
     assert stored.keeper is not None
-    for pid in [stored.keeper.pid, *server.processes()]:
-        os.kill(pid, signal.SIGKILL)
+    processes.kill([stored.keeper.pid, *server.processes()])
     wait_for(lambda: not server.processes(), "everything to be dead")
     assert path.exists()
     up = server.up("--json")

@@ -186,8 +186,7 @@ def test_down_after_the_front_end_and_then_the_keeper_are_gone(fastdeploy: Make)
     stored = server.files.state()
     assert stored is not None
     assert stored.keeper is not None
-    os.kill(stored.keeper.pid, signal.SIGKILL)
-    os.kill(server.main, signal.SIGKILL)
+    processes.kill([stored.keeper.pid, server.main])
     status = server.run("status", server.name, "--json")
     assert (status.rc, status.json["data"]["instances"][0]["state"]) == (1, "lost")
     down = server.down("--json")

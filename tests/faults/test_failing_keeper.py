@@ -43,7 +43,7 @@ def live(rig: Rig, env: dict[str, str]) -> None:
     die.unlink(missing_ok=True)
     script = {"before": [{"print": "PHASE import"}],
               "after": [{"wait": str(die)}, {"remove": str(die)}, {"exit": 3}]}  # fmt: skip
-    restart = {"policy": "on-failure", "max-restarts": 2, "delay": 0}
+    restart = {"policy": "on-failure", "max-restarts": 2, "first-delay": 0}
     profile = rig.profile("one", script, restart=restart)
     up = cli.run("up", profile, "--json", home=rig.home, env={**rig.env, **env})
     message_of(up)

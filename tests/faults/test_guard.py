@@ -166,7 +166,7 @@ def test_a_guard_is_no_part_of_the_engine_and_goes_with_it(rig: Rig) -> None:
 
 
 def test_a_restarted_engine_is_guarded(rig: Rig) -> None:
-    restart = {"policy": "on-failure", "max-restarts": 3, "delay": 0}
+    restart = {"policy": "on-failure", "max-restarts": 3, "first-delay": 0}
     rig.up(script=TOUGH, restart=restart, stop={"grace": 1})
     os.kill(rig.engine(), signal.SIGKILL)
     wait_for(lambda: rig.stored()["restarts"] == 1 and rig.stored()["state"] == "ready", "again")

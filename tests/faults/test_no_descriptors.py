@@ -13,7 +13,7 @@ import pytest
 
 from launcher.keeper.control import folder_address
 from tests.support import ROOT, processes
-from tests.support.rig import Rig
+from tests.support.rig import NEVER, Rig
 from tests.support.waiting import wait_for
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -77,7 +77,7 @@ def test_a_running_keeper_without_descriptors(rig: Rig, more: int) -> None:
 
 def test_a_death_is_noticed_without_a_descriptor(rig: Rig) -> None:
     """The pidfd of the engine is open already; what its end leaves behind is looked for later."""
-    rig.up()
+    rig.up(restart=NEVER)
     keeper = rig.keeper()
     let_have(keeper, 0)
     rig.kill(rig.engine())

@@ -85,7 +85,7 @@ def test_a_life_with_every_accident(rig: Rig) -> None:
     lost = rig.run("status", NAME, "--json")
     assert (lost.rc, lost.json["data"]["instances"][0]["state"]) == (1, "lost")
 
-    anew = rig.run(*argv_of("up"))
+    anew = rig.run(*argv_of("up", restart__policy="never"))
     assert anew.rc == 0, anew.output()
     assert anew.events[0]["event"] == "cleaned"
 

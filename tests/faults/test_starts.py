@@ -17,7 +17,7 @@ import pytest
 from tests.support import ROOT, cli, ports
 from tests.support.decoded import JsonDict
 from tests.support.processes import alive
-from tests.support.rig import Rig
+from tests.support.rig import NEVER, Rig
 from tests.support.waiting import wait_for
 
 
@@ -105,7 +105,8 @@ def test_an_engine_killed_in_load(rig: Rig, name: str) -> None:
 
 
 def test_an_engine_killed_when_ready_has_died(rig: Rig) -> None:
-    rig.up(script={"after": [{"error": "ValueError: the cause: a broken GPU"}]})
+    script = {"after": [{"error": "ValueError: the cause: a broken GPU"}]}
+    rig.up(script=script, restart=NEVER)
     os.kill(rig.engine(), signal.SIGKILL)
     state = rig.wait_for_state("died")
     assert (state["exit_code"], state["engine_exit"]) == (6, -9)
@@ -121,7 +122,7 @@ def test_an_engine_killed_when_ready_has_died(rig: Rig) -> None:
 def test_a_vital_process_that_dies_takes_the_engine_with_it(rig: Rig) -> None:
     pid = rig.path("worker")
     script = {"before": [{"spawn": {"session": True, "pid": pid}}]}
-    rig.up(script=script, args={"vital": ["fake_server"]})
+    rig.up(script=script, args={"vital": ["fake_server"]}, restart=NEVER)
     wait_for(lambda: len(rig.stored()["processes"]) == 2, "the worker in the state")
     os.kill(int(Path(pid).read_text()), signal.SIGKILL)
     assert rig.wait_for_state("died")["exit_code"] == 6
@@ -223,7 +224,7 @@ def test_children_made_while_stopping_are_found(rig: Rig) -> None:
                   {"spawn": {"session": True, "double": True, "ignore": ["TERM"], "pid": started}},
                   {"exit": 0}]
     }  # fmt: skip
-    rig.up(script=script)
+    rig.up(script=script, restart=NEVER)
     Path(rig.path("go")).touch()
     rig.wait_for_state("died")
     assert not alive(int(Path(started).read_text()))

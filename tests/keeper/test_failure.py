@@ -36,7 +36,7 @@ def test_an_exit_before_ready_has_failed_and_after_it_has_died() -> None:
         Failure.from_exit(0, InstanceState.LOADING),
         Failure.from_exit(0, InstanceState.READY),
     )
-    assert (before.exit_code, before.retry) == (ExitCode.DID_NOT_START, False)
+    assert (before.exit_code, before.retry) == (ExitCode.DID_NOT_START, None)
     assert (after.exit_code, after.retry) == (ExitCode.DIED, True)
 
 
@@ -263,8 +263,8 @@ def test_an_unknown_error_from_before_it_worked_is_not_why_it_died(tmp_path: Pat
 
 
 def test_a_line_that_only_sums_up_does_not_decide_about_a_retry(tmp_path: Path) -> None:
-    """A server that worked may work again; a start that failed for an unknown reason will not."""
-    for name, ready, retries in (("a", 1.0, True), ("b", None, False)):
+    """A server that worked may work again; of a start that failed so nothing is known."""
+    for name, ready, retries in (("a", 1.0, True), ("b", None, None)):
         summary = FailureRule("ED-X-SUM", "workers failed", "it only sums up", "see above",
                               fatal=False, summary=True, retry=not retries)  # fmt: skip
         plan = replace(PLAN, failure_rules=(summary,), log_folder=str(tmp_path / "none"))

@@ -104,6 +104,12 @@ def test_a_forbidden_step_is_told_as_a_defect_and_taken(tmp_path: Path) -> None:
 def test_a_start_its_end_and_a_restart_are_no_defect(tmp_path: Path) -> None:
     one = record(tmp_path)
     start = [InstanceState.STARTING, InstanceState.LOADING, InstanceState.READY]
-    for state in (*start, InstanceState.STOPPING, InstanceState.DIED, *start):
+    for state in (
+        *start,
+        InstanceState.STOPPING,
+        *start,
+        InstanceState.STOPPING,
+        InstanceState.DIED,
+    ):
         one.set(state)
     assert {e["event"] for e in read_events(tmp_path)} == {"state"}

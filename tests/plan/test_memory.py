@@ -66,7 +66,7 @@ SMALL = Shape(
 COSTS = Costs(
     weight_bytes={"bf16": {"*": 2.0}, "wint8": {"dense": 1.0, "*": 2.0}}, replicated=("norms",),
     context=3_000_000, graphs=2_000_000, per_rank_communication=500_000, activation_factor=4.0,
-    spare_blocks=2, most_blocks=40_000, host_base=1_000_000, most_sequences=64,
+    spare_blocks=2, most_blocks=40_000, host_base=1_000_000,
 )  # fmt: skip
 
 
@@ -236,6 +236,24 @@ def test_the_account_of_one_rank_term_by_term() -> None:
     assert whole.host_peak == SMALL.checkpoint + 2 * 1_000_000
 
 
+def test_replicas_have_their_own_weights_and_share_only_experts_where_they_are_told_to() -> None:
+    shape = replace(SMALL, parameters={"experts": 8_000, "dense": 1_000})
+    card = Card("c", GIB, "a test")
+    alone = memory.predict(shape, card, Ask(2, None, 1_000, 3, 10), COSTS)
+    replicas = memory.predict(shape, card, Ask(2, None, 1_000, 3, 10, replicas=4), COSTS)
+    assert replicas.weights == alone.weights == 2 * 9_000 // 2
+    assert replicas.blocks == alone.blocks, "each replica has a KV cache of its own"
+    assert replicas.host_peak - alone.host_peak == 3 * 2 * COSTS.host_base, "6 processes more"
+
+    spread = Ask(2, None, 1_000, 3, 10, replicas=4, expert_parallel=8)
+    experts = memory.predict(shape, card, spread, COSTS)
+    assert experts.weights == 2 * 8_000 // 8 + 2 * 1_000 // 2
+    assert "/ 2 rank(s), experts / 8;" in experts.terms[1].formula
+    single = memory.predict(shape, card, replace(spread, tensor_parallel=1), COSTS)
+    runtime = next(term for term in single.terms if term.name == "runtime")
+    assert runtime.bytes == COSTS.context + COSTS.per_rank_communication
+
+
 def test_a_vision_model_has_a_rotary_table_for_each_sequence() -> None:
     """A published run of VL-28B on two 141 GB cards reported 65400 blocks; 2.0 has no limit."""
     shape = fastdeploy.shape_of_table("baidu/ERNIE-4.5-VL-28B-A3B-Paddle")
@@ -326,6 +344,7 @@ def test_the_largest_values_of_a_small_model() -> None:
     assert memory.largest_model_len(SMALL, CARD, ask, COSTS) == 4_096, "never past its context"
     long = replace(SMALL, context=10**9)
     assert memory.largest_model_len(long, CARD, ask, COSTS) == (blocks // 4 - 2) * 64
-    assert memory.largest_num_seqs(SMALL, CARD, ask, COSTS) == 64, "never past the engine's"
+    few = replace(ask, most_sequences=64)
+    assert memory.largest_num_seqs(SMALL, CARD, few, COSTS) == 64, "never past the engine's"
     assert memory.largest_num_seqs(SMALL, replace(CARD, total=1), ask, COSTS) == 0
     assert memory.largest_model_len(SMALL, replace(CARD, total=1), ask, COSTS) == 0

@@ -48,6 +48,23 @@ def test_batched_tokens_are_those_the_release_resolves(
 
 
 @pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, (2, 1, 1)),
+        ({"data-parallel-size": 4}, (2, 1, 4)),
+        ({"data-parallel-size": 4, "enable-expert-parallel": True}, (2, 8, 4)),
+        ({"data-parallel-size": 4, "enable-expert-parallel": True, "ips": "a,b"}, (2, 8, 2)),
+        ({"enable-expert-parallel": True}, (2, 2, 1)),
+    ],
+)
+def test_data_parallel_is_reckoned_by_host_and_experts_by_all(
+    values: dict[str, object], expected: tuple[int, int, int]
+) -> None:
+    asked = ask("2.6", engine_args={"tensor-parallel-size": 2, **values})
+    assert (asked.tensor_parallel, asked.expert_parallel, asked.replicas) == expected
+
+
+@pytest.mark.parametrize(
     ("quantization", "method", "kv_bytes"),
     [
         (None, None, 2),
@@ -87,13 +104,14 @@ def test_without_a_release_it_is_the_newest_that_the_profile_admits() -> None:
     assert plan.payload.prediction.ask.prefill_share == 1.0
 
 
-def test_the_most_sequences_are_never_more_than_fastdeploy_takes() -> None:
+@pytest.mark.parametrize(("version", "limit"), [("2.0", 256), ("2.5", 256), ("2.6", 512)])
+def test_the_most_sequences_are_never_more_than_fastdeploy_takes(version: str, limit: int) -> None:
     shape = fastdeploy.shape_of_table("baidu/ERNIE-4.5-0.3B-Paddle")
     assert shape is not None
     most = memory.largest_num_seqs(
-        shape, card("h800-80g"), Ask(1, None, 512, 8, 2048), fastdeploy.costs()
+        shape, card("h800-80g"), ask(version, max_model_len=512), fastdeploy.costs()
     )
-    assert most == 256
+    assert most == limit
 
 
 @pytest.mark.parametrize(

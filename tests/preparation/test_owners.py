@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -44,8 +43,7 @@ def here(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Rig:
 def kill_all(rig: Rig, name: str = "one") -> None:
     """As the memory killer or a careless operator does: keeper, guard, engine, at once."""
     rig.lose(name)
-    for process in processes.of_home(rig.home):
-        os.kill(process.pid, signal.SIGKILL)
+    processes.kill([process.pid for process in processes.of_home(rig.home)])
     wait_for(lambda: not processes.of_home(rig.home), "the end of all")
 
 

@@ -63,3 +63,12 @@ def test_the_deepest_that_is_read() -> None:
 def test_the_message_names_the_depth() -> None:
     with pytest.raises(ValueError, match=rf"^JSON nested more than {DEPTH} levels deep$"):
         loads("[" * (DEPTH + 1) + "]" * (DEPTH + 1))
+
+
+def test_the_documented_bounds() -> None:
+    assert loads("9" * 400)
+    with pytest.raises(ValueError, match="401 digits"):
+        loads("9" * 401)
+    assert loads("1" + " " * (8 * 1024 * 1024 - 1)) == 1
+    with pytest.raises(ValueError, match="bytes of JSON"):
+        loads("1" + " " * (8 * 1024 * 1024))

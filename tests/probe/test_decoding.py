@@ -62,6 +62,7 @@ def test_deflate_without_its_head_several_members_and_padding() -> None:
     ("body", "encoding", "why"),
     [
         (b"hello", "gzip", "^the body is not what its Content-Encoding says: Error"),
+        (zlib.compress(b"hello"), "gzip", "^the body is not what its Content-Encoding says: Error"),
         (b"hello hello", "deflate", "^the body is not what its Content-Encoding says: Error"),
         (gzip.compress(b"hello", mtime=0)[:-3], "gzip", "cut off"),
         (gzip.compress(bytes(MOST + 1), mtime=0), "gzip", "after decompression"),
@@ -80,6 +81,11 @@ def test_empty_members_are_counted() -> None:
     packed = gzip.compress(b"", mtime=0) * (MEMBERS + 1)
     with pytest.raises(ValueError, match="gzip members"):
         list(decoded(iter(pieces(packed, PIECE)), "gzip", MOST))
+
+
+def test_so_many_members_are_read() -> None:
+    packed = gzip.compress(b"a", mtime=0) * MEMBERS
+    assert b"".join(decoded(iter([packed]), "gzip", MOST)) == b"a" * MEMBERS
 
 
 def test_what_lies_between_two_encodings_is_bounded() -> None:

@@ -66,6 +66,9 @@ def ask(port: int, *, timeout: float = 20.0, path: str = "/") -> tuple[int, byte
         ),
         (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", (304, b"")),
         (b"HTTP/1.1 204 No Content\r\n\r\n", (204, b"")),
+        (b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", (204, b"")),
+        (b"HTTP/1.1 101 Switching Protocols\r\nContent-Length: 5\r\n\r\n", (101, b"")),
+        (b"HTTP/1.1 205 Reset Content\r\nContent-Length: 1\r\n\r\nx", (205, b"x")),
         (
             b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx",
             (200, b"x"),

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -227,3 +228,92 @@ def test_an_unhealthy_answer_is_quoted_on_one_line() -> None:
         rung = readiness.health(Readiness("127.0.0.1"), port, timeout=20)
     assert (rung.verdict, rung.message) == ("retry", "GET /health answered 503 not ready")
     assert rung.evidence["body"] == "not ready"
+
+
+PAUSE = "/v1/is_paused"
+
+
+@contextmanager
+def telling(status: int, body: str, head: str = "") -> Iterator[int]:
+    """A server that answers every question with this; yields its port."""
+    lines = f"HTTP/1.1 {status} X\r\n{head}Content-Length: {len(body)}\r\n\r\n{body}"
+    with answering(lines.encode()) as port:
+        yield port
+
+
+def ask_paused(port: int, secret: str | None = None) -> Rung:
+    return readiness.ask_paused("127.0.0.1", port, PAUSE, secret, timeout=20)
+
+
+def test_an_engine_that_is_paused_is_not_ready_and_the_way_on_is_told() -> None:
+    with telling(200, '{"result": {"is_paused": true}}') as port:
+        rung = ask_paused(port)
+    assert (rung.name, rung.verdict, rung.code) == ("paused", "retry", "engine-paused")
+    assert rung.evidence == {"paused": True}
+    assert "/v1/resume" in str(rung.remedy)
+
+
+def test_an_engine_that_is_not_paused_passes() -> None:
+    with telling(200, '{"result": {"is_paused": false}}') as port:
+        rung = ask_paused(port)
+    assert rung == Rung("paused", "passed", "the engine is not paused", {"paused": False})
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (404, '{"result": {"is_paused": true}}'),
+        (401, ""),
+        (500, "broken"),
+        (200, "no JSON"),
+        (200, "[]"),
+        (200, '{"result": null}'),
+        (200, '{"result": {"is_paused": "true"}}'),
+        (200, "{}"),
+    ],
+)
+def test_a_server_that_does_not_tell_is_believed_to_work(status: int, body: str) -> None:
+    with telling(status, body) as port:
+        rung = ask_paused(port)
+    expected = f"unknown: GET {PAUSE} answered {status}"
+    assert rung == Rung("paused", "passed", expected)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_the_question_for_a_pause_may_be_refused(status: int) -> None:
+    with telling(status, "") as port:
+        rung = ask_paused(port, "key")
+        assert (rung.verdict, rung.code) == ("failed", "key-refused")
+        assert PAUSE in rung.message
+        assert ask_paused(port).verdict == "passed", "no key was given that could be wrong"
+
+
+def test_the_question_for_a_pause_without_an_answer(free_port: int) -> None:
+    rung = ask_paused(free_port)
+    assert rung == Rung("paused", "retry", f"GET {PAUSE} failed: connection refused")
+
+
+def test_the_ladder_asks_for_a_pause_where_the_plan_says_so(served: Served) -> None:
+    plan = served(paused={PAUSE: True})
+    with_pause = replace(plan, readiness=replace(plan.readiness, paused_path=PAUSE))
+    assert climbed(with_pause).code == "engine-paused"
+    assert climbed(plan).name == "completion", "without such a path nobody asks"
+
+
+@pytest.mark.parametrize("runs", [1 << 63, -(1 << 63), float("1e300")])
+def test_a_number_that_other_readers_cannot_hold_is_kept_as_text(
+    served: Served, runs: float
+) -> None:
+    rung = readiness.settings(served((check("len", 1),), settings={"engine": {"len": runs}}), None)
+    assert rung.evidence["differences"] == [{"key": "len", "asked": 1, "runs": str(runs)}]
+
+
+def test_the_largest_number_is_kept_as_one(served: Served) -> None:
+    runs = (1 << 63) - 1
+    rung = readiness.settings(served((check("len", 1),), settings={"engine": {"len": runs}}), None)
+    assert rung.evidence["differences"] == [{"key": "len", "asked": 1, "runs": runs}]
+
+
+def test_a_stream_without_spaces_counts_as_generated() -> None:
+    event = b'data:{"choices":[{"delta":{"content":"%s"}}]}\n'
+    assert readiness.generated(event % b"a" + b"\n" + event % b"b" + b"data:[DONE]\n") == "ab"

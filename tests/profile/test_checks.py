@@ -1,5 +1,7 @@
 """Keys that do not exist, are missing, or do not go together: every one at its place."""
 
+from pathlib import Path
+
 import pytest
 
 from launcher import profile
@@ -106,12 +108,46 @@ def test_timeouts_that_would_never_pass(wrong: Refused) -> None:
 
 
 def test_a_key_without_effect_is_noted(load: Load) -> None:
-    text = "name: a\nengine: vllm\nmodel: a/b\nrestart: {max-restarts: 9}\n"
+    text = "name: a\nengine: vllm\nmodel: a/b\nrestart: {max-restarts: 9, policy: never}\n"
     (note,) = load(text).notes
     assert note.code == "no-effect"
     assert note.where is not None
     assert note.where.endswith(":4:11")
-    assert load(text.replace("{", "{policy: on-failure, ")).notes == ()
+    assert load(text.replace("never", "on-failure")).notes == ()
+    assert load(text.replace("never", "always")).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("section", "keys"),
+    [
+        ("policy: never, window: 5m, first-delay: 2, max-delay: 9, on-stall: restart",
+         ["window", "first-delay", "max-delay", "on-stall"]),
+        ("max-restarts: 0, window: 5m", ["window"]),
+        ("policy: never, on-stall: report", []),
+    ],
+)  # fmt: skip
+def test_keys_of_a_restart_that_never_happens(load: Load, section: str, keys: list[str]) -> None:
+    notes = load(f"name: a\nengine: vllm\nmodel: a/b\nrestart: {{{section}}}\n").notes
+    assert [note.message.split(":")[0] for note in notes] == [f"restart.{key}" for key in keys]
+
+
+def test_a_first_delay_above_the_longest(refused: Refused) -> None:
+    text = "name: a\nengine: vllm\nmodel: a/b\nrestart: {first-delay: 90, max-delay: 1m}\n"
+    ((code, _, message, _),) = refused(text)
+    assert code == "impossible-combination"
+    assert message == "restart.first-delay: 90 s is longer than restart.max-delay, 60 s"
+
+
+def test_the_former_name_of_a_key_leads_to_todays(refused: Refused, tmp_path: Path) -> None:
+    """An instance that an earlier release started can be started again: its profile is resolved."""
+    text = "name: a\nengine: vllm\nmodel: a/b\nrestart: {policy: never, delay: 5}\n"
+    ((code, _, message, remedy),) = refused(text)
+    assert (code, message) == ("unknown-key", "restart.delay: unknown key")
+    assert remedy == "did you mean `first-delay`?"
+    kept = tmp_path / "profile.json"
+    kept.write_text(text)
+    restart = profile.load(str(kept), resolved=True).restart
+    assert (restart.policy, restart.first_delay) == ("never", 5)
 
 
 HOSTED = "name: a\nengine: hosted\nmodel: baidu/ernie\nbase-url: https://api.example.com/v1/\n"
@@ -150,7 +186,7 @@ def test_defaults_make_equal_profiles_equal(load: Load) -> None:
     plain = load("name: a\nengine: vllm\nmodel: a/b\n")
     spelled = load(
         "name: a\nengine: vllm\nmodel: a/b\nhost: 127.0.0.1\nports: {api: auto}\n"
-        "health: {startup-timeout: 1h}\nlogs: {max-size: 64MiB}\nrestart: {policy: never}\n"
+        "health: {startup-timeout: 1h}\nlogs: {max-size: 64MiB}\nrestart: {policy: on-failure}\n"
     )
     assert plain.resolved == spelled.resolved
     assert plain.health == spelled.health

@@ -27,7 +27,7 @@ window:
   meaning: Tokens of one block. More are slower.
   example: 32
 """
-VERSIONS = {"fastdeploy": "2.4.0", "vllm": "0.32.0", "transformers": "5.23.0"}
+VERSIONS = {"fastdeploy": "2.4.0", "vllm": "0.32.0", "transformers": "5.24.0"}
 TABLES: dict[str, tuple[NeutralKeys, str]] = {
     "fastdeploy": (FASTDEPLOY, "block-size"),
     "vllm": (VLLM, "block-size"),

@@ -175,6 +175,10 @@ def test_each_request_has_the_line_that_repeats_it() -> None:
     assert line is not None
     assert line in page.text
     assert "set ERNIE_API_KEY first" in page.text
+    hidden = exchange(request={"model": "m"}, url="http://127.0.0.1:1/v1?token=***")
+    text = Page(html.render(smoke_result(check("x", "fail", evidence=[hidden])))).text
+    assert "replace *** with the secret that was removed" in text
+    assert "replace ***" not in page.text, "the key comes from the environment"
     gone = exchange(request="x" * 16_000 + " ... (5 more characters)")
     text = Page(html.render(smoke_result(check("x", "fail", evidence=[gone])))).text
     assert "does not hold the whole request" in text

@@ -82,6 +82,12 @@ def test_the_probe_of_an_older_keeper_is_shown_too() -> None:
     assert shown(io.StringIO(), [older]) == expected
 
 
+def test_a_restart_without_a_delay_is_at_once() -> None:
+    assert shown(io.StringIO(), [event(0, "restart", number=1)]) == (
+        "    0.0 s  restart      number 1 in 0 s\n"
+    )
+
+
 class Screen(io.StringIO):
     """A stream that says it is a terminal."""
 
@@ -106,6 +112,35 @@ def test_a_terminal_has_the_same_lines_with_colours_and_finished_phases(screen: 
     (ready,) = [line for line in kept if "ready" in line]
     assert ready.startswith("   10.0 s  \x1b[")
     assert ready.endswith("http://127.0.0.1:8180/v1")
+
+
+def test_the_last_phase_is_finished_when_it_is_ready_and_not_when_it_is_stopped(
+    screen: Screen,
+) -> None:
+    ready = event(3, "state", state="ready", base_url="http://127.0.0.1:1/v1")
+    loaded = "    3.0 s  loaded       load weights (2.0 s)"
+    assert loaded in shown(screen, [event(0, "state", state="loading"), load(1), ready])
+    stopping = event(3, "state", state="stopping")
+    text = shown(Screen(), [event(0, "state", state="loading"), load(1), stopping])
+    assert "loaded " not in text
+
+
+def test_a_tail_that_fits_exactly_is_shown_and_one_cell_less_takes_the_shorter_one() -> None:
+    lines = ProgressLines(io.StringIO(), expected=10.0)
+    lines._verb = "loading"
+    lines._last_event = (7.0, time.monotonic())
+
+    def live(width: int) -> str:
+        return lines._live_text(
+            Terminal(laid_out=True, colour=False, live=True, width=width, ellipsis="...")
+        )
+
+    head = "    7.0 s  loading"
+    long, short = "  of about 10 s, as earlier starts took", "  of about 10 s"
+    assert live(len(head + long) + 1) == head + long
+    assert live(len(head + long)) == head + short
+    assert live(len(head + short) + 1) == head + short
+    assert live(len(head + short)) == head
 
 
 @pytest.mark.parametrize(

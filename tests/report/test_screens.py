@@ -82,3 +82,48 @@ def test_the_live_line_of_a_smoke_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert progress._text(SCREEN) == "    0.0 s  check 1 of 3  health, chat"
     progress._ended, progress._failed = 3, 1
     assert progress._text(SCREEN) == "    0.0 s  check 3 of 3  1 not passed  health, chat"
+
+
+@pytest.mark.parametrize(
+    ("engine", "model", "group"),
+    [
+        ("fastdeploy", "baidu/ERNIE-4.5-0.3B-PT", screens.GROUPS[0]),
+        ("vllm", "baidu/ERNIE-4.5-0.3B-PT", screens.GROUPS[1]),
+        ("somebodys", "baidu/ERNIE-4.5-0.3B-PT", screens.GROUPS[1]),
+        ("hosted", "ernie-4.5-turbo", screens.GROUPS[2]),
+        ("fastdeploy", "/models/ernie-tiny", screens.GROUPS[3]),
+        ("vllm", "ernie-tiny", screens.GROUPS[3]),
+        ("vllm", "/tiny/ERNIE-4.5-0.3B-PT", screens.GROUPS[1]),
+    ],
+)
+def test_a_profile_stands_below_what_it_needs(engine: str, model: str, group: str) -> None:
+    row = {"file": "a.yaml", "engine": engine, "model": model}
+    text = screens.profiles(result("profiles list", {"profiles": [row]}), SCREEN)
+    assert text is not None
+    assert text.splitlines()[1] == group
+
+
+def test_checks_stand_below_their_theme_with_one_line_of_headings() -> None:
+    def a_check(name: str, tag: str) -> dict[str, object]:
+        return {"name": name, "tags": [tag], "purpose": f"proves {name}", "requires": []}
+
+    tags = {"quick": "in a minute", "tools": "tool calls"}
+    checks = [a_check("chat", "quick"), a_check("call", "tools")]
+    text = screens.smoke(result("smoke", {"tags": tags, "checks": checks}), SCREEN)
+    assert text is not None
+    lines = text.splitlines()
+    assert lines[0].split() == ["CHECK", "WHAT", "IT", "PROVES", "NEEDS"]
+    assert lines[1] == "--tag quick: in a minute"
+    assert lines[2].split() == ["chat", "proves", "chat", "nothing"]
+    assert lines[4] == "--tag tools: tool calls"
+    assert lines[5].split() == ["call", "proves", "call", "nothing"]
+
+
+def test_a_long_line_goes_on_below_its_last_column() -> None:
+    words = "word " * 30
+    lines = screens.wrapped(f"ID   PASS  {words}", SCREEN).split("\n")
+    assert all(line.startswith(" " * 11 + "word") for line in lines[1:])
+    lines = screens.wrapped(words, SCREEN).split("\n")
+    assert [line[:5] for line in lines[1:]] == ["    w"] * (len(lines) - 1)
+    command = f"    do: ernie-deploy {words}"
+    assert screens.wrapped(command, SCREEN) == command

@@ -14,6 +14,8 @@ Steps, run in order before the port opens (`before`) and after it (`after`):
     {"shm": name}  {"queue": [path, project]}  {"folder": path}
     {"log": [file, text]}               appends a line to a file
     {"spin": 0.3}                       uses a core
+    {"count-down": path}                while the file holds a number above 0: one less, and exit 7
+    {"allocate": 200}                   takes this many MiB of memory, and keeps them
     {"flood": [lines, text]}            prints many lines at once; 0 lines: endless, in a thread
 
 Starts in some 50 ms: only the standard library's cheapest modules are imported.
@@ -46,6 +48,7 @@ DEFAULTS: "Script" = {
     "health_text": None,  # the body of its answer
     "later": None,  # a JSON file: once it is there, what it holds replaces this script's
     "settings": None,
+    "paused": None,  # the path of the question for a pause, and its answer
     "key": None,
     "sigterm": "exit",  # exit, ignore, slow:SECONDS, code:N
     "stamp": None,  # a file that gets monotonic times of requests and answers
@@ -133,6 +136,15 @@ def do(step: "Script") -> None:
     elif what == "log":
         with open(value[0], "a") as file:
             file.write(value[1] + "\n")
+    elif what == "count-down":
+        if os.path.exists(value):
+            with open(value) as file:
+                left = int(file.read())
+            if left:
+                _write(value, str(left - 1))
+                os._exit(7)
+    elif what == "allocate":
+        globals()["_memory"] = b"x" * (value << 20)
     elif what == "spin":
         end = time.monotonic() + value
         while time.monotonic() < end:
@@ -267,6 +279,8 @@ class Server:
             return self._health(script)
         if script["key"] and headers.get("authorization") != f"Bearer {script['key']}":
             return 401, {"error": "no key"}
+        if path in (script["paused"] or {}):
+            return 200, {"result": {"is_paused": script["paused"][path]}}
         if path == "/v1/models":
             if isinstance(script["models"], int):
                 return script["models"], {"error": "told so"}

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,8 +82,12 @@ def wait_for_end(pid: int) -> None:
     wait_for(lambda: not alive(pid), f"the end of process {pid}")
 
 
-def kill(pids: list[int]) -> None:
-    """SIGKILL these processes, by number, and wait until they are gone."""
+def kill(pids: Iterable[int]) -> None:
+    """SIGKILL these processes, by number, and wait until they are gone.
+
+    One that ends meanwhile is no error: the end of another may be its end.
+    """
+    pids = list(pids)
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

@@ -20,6 +20,9 @@ from tests.support import cli, processes, scripted_engine
 from tests.support.decoded import JsonDict
 from tests.support.waiting import wait_for
 
+NEVER: JsonDict = {"policy": "never"}
+"""For tests in which an engine dies for good: by default it is started again."""
+
 
 class Rig:
     """Everything a test of `up`, `down` and `status` needs; state lies in `home`."""
@@ -186,4 +189,4 @@ def rig(home: Path, tmp_path: Path) -> Iterator[Rig]:
             new_rig.close()
 
 
-__all__ = ["Rig", "rig"]
+__all__ = ["NEVER", "Rig", "rig"]

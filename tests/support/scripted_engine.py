@@ -47,6 +47,8 @@ FAILURES = (
     FailureRule(
         "ED-FAKE-LOST", r"LOST (?P<what>.+)", "it lost {what}", "find it", when="any", retry=True
     ),
+    FailureRule("ED-FAKE-BROKEN", r"BROKEN (?P<what>.+)", "{what} is broken", "repair it",
+                when="any"),
     FailureRule("ED-FAKE-SUMMARY", r"it all went wrong", "something failed", "look", summary=True),
     FailureRule("ED-FAKE-CAUSE", r"ValueError: the cause: (?P<what>.+)", "{what}", "fix it",
                 fatal=False),

@@ -44,7 +44,7 @@ def make(
     return path
 
 
-def transformers(folder: Path, version: str = "5.23.0", main: str = "print('usage')") -> None:
+def transformers(folder: Path, version: str = "5.24.0", main: str = "print('usage')") -> None:
     """A stand-in for transformers and what its server needs; `main` is what its command runs."""
     body = "\n".join(f"    {line}" for line in main.splitlines())
     make(

@@ -7,13 +7,12 @@ stand-in worker); the others were read.
 from __future__ import annotations
 
 import json
-import os
-import signal
 import socket
 from pathlib import Path
 
 import pytest
 
+from tests.support import processes
 from tests.twin.conftest import Start
 from tests.twin.driver import Twin, queue_exists, queue_key, wait_for, wide_queue_key
 
@@ -127,8 +126,7 @@ def _leave_an_old_workerlog(logs: Path) -> None:
 def test_a_dead_socket_file_blocks_the_next_start(start: Start) -> None:
     """Measured on 2.6: exit code 1, `Address already in use`, then EOFError; the check passes."""
     first = start(release="2.6").wait_ready()
-    for pid in first.processes():
-        os.kill(pid, signal.SIGKILL)
+    processes.kill(first.processes())
     first.process.wait(60)
     assert f"fd_task_queue_{first.ports.queue}.sock" in first.shm()
     second = start(release="2.6", ports=first.ports)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 import stat
 from pathlib import Path
 
+from launcher import paths
 from launcher.doctor.model import Check, Outcome, Subject, fail, ok, warn
 from launcher.engines.exposure import is_public
 from launcher.redact import holds_secret
+
+CONSOLE = "engine.log"
+"""The captured console, beside the folder of the engine's own log files."""
 
 
 def api(subject: Subject) -> Outcome | None:
@@ -39,24 +44,36 @@ def argv(subject: Subject) -> Outcome | None:
 
 
 def logs(subject: Subject) -> Outcome | None:
-    """An engine may write its environment and every prompt into files that others can read."""
+    """An engine may write its environment and every prompt into files that others can read.
+
+    What it prints is captured beside its log folder, and is as private: FastDeploy 2.6 can print
+    every line of its logs.
+    """
     plan = subject.plan
     if plan is None:
         return None
     folder = Path(plan.log_folder)
-    for path in (folder, *folder.parents):
+    closed = None
+    for path in (folder, *sorted(folder.parent.glob(f"{CONSOLE}*"))):
         if not path.exists():
             continue
-        mode = stat.S_IMODE(path.stat().st_mode)
-        if mode & 0o077 == 0:
-            return ok(f"prompts and settings in {folder} are behind {path}, mode {mode:04o}")
-        if path == folder or path.name in ("logs", "instances"):
+        within = [path, *(one for one in path.parents if one.is_relative_to(paths.home()))]
+        closed = next((one for one in within if _mode(one) & 0o077 == 0), None)
+        if closed is None:
             return fail(
-                f"{path} has mode {mode:04o}: others can read prompts and the environment",
-                f"chmod 700 {path}",
+                f"{path} has mode {_mode(path):04o}: others can read prompts and the environment",
+                f"chmod {'700' if path.is_dir() else '600'} {shlex.quote(str(path))}",
             )
-        break
-    return ok(f"{folder} will be made with mode 0700; it holds prompts and settings in clear")
+    if closed is None:
+        return ok(f"{folder} will be made with mode 0700; it holds prompts and settings in clear")
+    return ok(
+        f"prompts and settings in {folder} and in the captured console are behind {closed}, mode"
+        f" {_mode(closed):04o}"
+    )
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
 
 
 CHECKS = (

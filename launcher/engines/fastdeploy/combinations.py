@@ -8,8 +8,13 @@ from __future__ import annotations
 
 from launcher.engines.common import problem
 from launcher.engines.fastdeploy.catalogue import environment_default, speculative_methods
-from launcher.engines.fastdeploy.release_data import LINES, at_least, is_catalogued, nearest_line
-from launcher.engines.fastdeploy.requested import Requested, batched_tokens, v1_scheduler
+from launcher.engines.fastdeploy.release_data import LINES, at_least, nearest_line
+from launcher.engines.fastdeploy.requested import (
+    Requested,
+    batched_tokens,
+    most_sequences,
+    v1_scheduler,
+)
 from launcher.errors import Problem
 from launcher.profile.model import Profile
 
@@ -63,13 +68,6 @@ def _ranges(profile: Profile, requested: Requested, line: str) -> list[Problem]:
                     f"{option} is {share:g}; it is a fraction above 0 and below 1")
         )  # fmt: skip
     return problems
-
-
-def most_sequences(line: str) -> int | None:
-    """The largest max-num-seqs (config.py check()); None: not known for this release."""
-    if not is_catalogued(line):
-        return None
-    return 512 if at_least(line, "2.6") else 256
 
 
 def _batching(profile: Profile, requested: Requested, line: str) -> list[Problem]:

@@ -9,7 +9,12 @@ from collections.abc import Iterable, Mapping
 from launcher.engines.base import Release
 from launcher.engines.fastdeploy.catalogue import catalogue_key, table
 from launcher.engines.fastdeploy.release_data import LINES, load
-from launcher.engines.fastdeploy.requested import Requested, batched_tokens, v1_scheduler
+from launcher.engines.fastdeploy.requested import (
+    Requested,
+    batched_tokens,
+    most_sequences,
+    v1_scheduler,
+)
 from launcher.json_values import (
     JsonObject,
     JsonValue,
@@ -43,7 +48,6 @@ def costs() -> Costs:
         spare_blocks=_integer(data, "spare_blocks"),
         most_blocks=_integer(data, "most_blocks"),
         host_base=_integer(data, "host_base_mib") * MIB,
-        most_sequences=_integer(data, "most_sequences"),
     )
 
 
@@ -96,6 +100,12 @@ def ask(profile: Profile, release: Release | None) -> Ask:
         else requested.number("kv-cache-ratio") or 0.75,
         streamed=streamed(profile, line),
         limits_blocks=line != "2.0",
+        # fastdeploy/config.py, ParallelConfig: all ranks of all replicas share the experts.
+        expert_parallel=requested.tensor_parallel * requested.data_parallel
+        if requested.value("enable-expert-parallel")
+        else 1,
+        most_sequences=most_sequences(line) or 512,
+        replicas=max(1, requested.data_parallel // requested.nodes),
     )
 
 
