@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from launcher.drill.bar import misses
 from launcher.drill.feed import GONE, Feed, time_of
 from launcher.drill.leftovers import left_by
 from launcher.drill.load import Load
+from launcher.drill.misses import misses
 from launcher.drill.payloads import Measured, RequestCounts, ScenarioResult
 from launcher.drill.restore import Restorer
 from launcher.drill.scenario import Course, Fault, Scenario, Stage, false_alarm

@@ -34,7 +34,8 @@ def _case(one: ScenarioResult, rounds: int) -> Case:
     measured = one.measured
     text = (
         f"detection {measured.detection} s by {measured.event or 'nothing'}, restart"
-        f" {measured.restart} s; bars: {bars(one.bar)}"
+        f" {measured.restart} s, longest request {measured.requests.longest:g} s;"
+        f" bars: {bars(one.bar)}"
     )
     text += f"; {one.note}" if one.note else ""
     if one.misses:

@@ -1,6 +1,7 @@
 """A measured value against its bar."""
 
-from launcher.drill.bar import Bar, Miss, misses
+from launcher.drill.bar import Bar, Miss
+from launcher.drill.misses import misses
 from launcher.drill.payloads import Measured, RequestCounts
 
 GOOD = Measured(detection=0.05, restart=0.5)
