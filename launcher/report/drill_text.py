@@ -130,9 +130,14 @@ def cells(row: Summary) -> tuple[str, ...]:
         first.scenario, verdict,
         seconds(row.worst("detection")), seconds(first.bar.detection, "-"),
         seconds(row.worst("restart")), seconds(first.bar.restart, "-"),
-        str(row.total("answered") + row.total("empty")), str(row.total("failed")),
+        _answered(row), str(row.total("failed")),
         str(row.total("hung")), str(left),
     )  # fmt: skip
+
+
+def _answered(row: Summary) -> str:
+    empty = row.total("empty")
+    return f"{row.total('answered')}" + (f" (+{empty} empty)" if empty else "")
 
 
 def seconds(value: float | None, none: str = "-") -> str:
