@@ -70,7 +70,7 @@ SCENARIOS = (
     _scenario(
         "answer-empty",
         "every completion is answered 200 without text",
-        "a broken checkpoint or tokenizer, which a restart does not change: the smoke tests find it",
+        "a broken checkpoint, which a restart does not change: the smoke tests find it",
         Bar(failed=0),
         Course.UNDISTURBED,
     ),
