@@ -79,7 +79,11 @@ class DrillTarget:
 
 @dataclass(frozen=True)
 class DrillRun:
-    """`drill`. `started` is in ISO 8601 (UTC); `cores` are those that this process may use."""
+    """`drill`. `started` is in ISO 8601 (UTC); `cores` are those that this process may use.
+
+    `load` is the larger of the machine's load averages (1 minute) at the start and at the end: on a
+    machine that is busy with other things, times are longer.
+    """
 
     target: DrillTarget
     started: str
@@ -87,6 +91,7 @@ class DrillRun:
     rounds: int
     cores: int
     scenarios: tuple[ScenarioResult, ...]
+    load: float = 0.0
 
 
 @dataclass(frozen=True)

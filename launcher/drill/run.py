@@ -124,7 +124,7 @@ class _Drill:
         self.rounds, self.on_step, self.interrupt = rounds, on_step, interrupt
         self.results: list[ScenarioResult] = []
         self.problems: list[Problem] = []
-        self.began = time.time()
+        self.began, self.load = time.time(), os.getloadavg()[0]
 
     def run(self) -> Result[ScenarioList | DrillRun]:
         """All scenarios, every round."""
@@ -219,5 +219,6 @@ class _Drill:
         run = DrillRun(
             target, started.isoformat(timespec="seconds"), round(time.time() - self.began, 3),
             self.rounds, len(os.sched_getaffinity(0)), tuple(self.results),
+            round(max(self.load, os.getloadavg()[0]), 1),
         )  # fmt: skip
         return Result("drill", run, plan.instance, code, tuple(self.problems))

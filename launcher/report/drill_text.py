@@ -31,7 +31,8 @@ def drill(result: Result[DrillRun | ScenarioList]) -> str:
     release = f" {data.target.release}" if data.target.release else ""
     lines.append(
         f"{'MISS' if missed else 'PASS'}: {passed} drills met their bars, {missed} missed one,"
-        f" {rest} not applicable; {data.target.engine}{release}, {data.cores} cores,"
+        f" {rest} not applicable; {data.target.engine}{release}, {data.cores} cores, load"
+        f" {data.load:g},"
         f" {data.seconds:.0f} s"
     )
     return "\n".join(lines)

@@ -120,9 +120,10 @@ def _facts(one: Recorded) -> str:
     drills = [r for r in results if r.verdict != "not applicable"]
     left = sum(len(r.measured.leftovers) for r in drills)
     requests = [r.measured.requests for r in drills]
+    load = f", load average {run.load:g}" if run.load else ""
     return (
         f"{one.note}, {run.rounds} round{'s' * (run.rounds > 1)}, {len(drills)} drills on"
-        f" {run.cores} cores, {run.started[:10]}; {left} leftovers,"
+        f" {run.cores} cores, {run.started[:10]}{load}; {left} leftovers,"
         f" {sum(r.answered + r.empty for r in requests)} requests answered,"
         f" {sum(r.failed for r in requests)} failed, {sum(r.hung for r in requests)} hung"
     )

@@ -469,7 +469,7 @@ def drilled(name: str, **changes: object) -> JsonDict:
 DRILLS = {
     "drill": result("drill", {
         "target": DRILL_TARGET, "started": "2026-11-28T00:00:00+00:00", "seconds": 61.0,
-        "rounds": 2, "cores": 2,
+        "rounds": 2, "cores": 2, "load": 1.5,
         "scenarios": [
             drilled("kill-main"),
             drilled("kill-main", round=2, verdict="miss",
