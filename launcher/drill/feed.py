@@ -42,12 +42,12 @@ class Feed:
         """The first event at or after `since` that meets `condition`; None after `timeout` s."""
         end = time.monotonic() + timeout
         with self._changed:
-            seen = 0
+            count = 0
             while True:
-                for event in self._events[seen:]:
+                for event in self._events[count:]:
                     if time_of(event) >= since - 0.001 and condition(event):
                         return event
-                seen = len(self._events)
+                count = len(self._events)
                 left = end - time.monotonic()
                 if left <= 0:
                     return None

@@ -23,7 +23,7 @@ def refuse_if_used(subject: Subject, watched: float = WATCHED) -> None:
     keeper and processes do not count.
 
     Raises:
-        PreconditionError: somebody else is connected; names them.
+        PreconditionError: another client is connected; names it.
     """
     end = time.monotonic() + watched
     own = {os.getpid(), *subject.tree(subject.state())}
@@ -32,10 +32,10 @@ def refuse_if_used(subject: Subject, watched: float = WATCHED) -> None:
         clients |= _clients(subject.api_port, own)
         time.sleep(INTERVAL)
     if clients:
-        shown = ", ".join(sorted(clients)[:5]) + (", ..." if len(clients) > 5 else "")
+        names = ", ".join(sorted(clients)[:5]) + (", ..." if len(clients) > 5 else "")
         raise PreconditionError.of(
             "in-use",
-            f"{subject.instance.name} has clients: {shown}. A drill breaks their requests",
+            f"{subject.instance.name} has clients: {names}. A drill breaks their requests",
             f"port {subject.api_port}",
             "take it out of the load balancer first, or drill a staging server;"
             " `--force in-use` drills it anyway",

@@ -171,12 +171,12 @@ class _Run:
         course = self.scenario.course
         if course is Course.STARTED_ANEW:
             return []
-        told = [text for one in self.feed.since(fault.since) if (text := false_alarm(one))]
+        alarms = [text for one in self.feed.since(fault.since) if (text := false_alarm(one))]
         # The first failure is the fault's own; its verdict may come before it.
         if course is Course.RESTARTED:
-            failures = [text for text in told if text.startswith("failure")]
+            failures = [text for text in alarms if text.startswith("failure")]
             return failures[1:]
-        return told
+        return alarms
 
 
 def _state(event: JsonObject) -> str:
@@ -200,8 +200,8 @@ def _result(
         since = max(fault.at, fault.cleared_at or 0.0)
         if since > values.ready_at:
             since = fault.at  # it came back although the obstacle was there
-        whole = values.ready_at - since - values.engine_start - values.delay
-        restart = round(max(0.0, whole), 3)
+        outage = values.ready_at - since - values.engine_start - values.delay
+        restart = round(max(0.0, outage), 3)
     measured = Measured(
         detection, _name_of(values.detected), restart,
         None if values.engine_start is None else round(values.engine_start, 3),

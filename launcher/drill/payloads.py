@@ -16,7 +16,7 @@ class RequestCounts:
 
     `answered`: 200 with text. `empty`: 200 without. `failed`: refused, cut off or answered with
     another status. `hung`: no whole answer within the client's deadline. `longest` are the seconds
-    of the request that took longest to end in whatever way.
+    of the request that took longest to end.
     """
 
     answered: int = 0

@@ -77,7 +77,7 @@ def drill(
     """Run the scenarios on a ready instance; afterwards it is ready again.
 
     Raises:
-        UsageError: there is no such scenario.
+        UsageError: a scenario is not known.
         PreconditionError: the instance is not ready, or others use it.
     """
     scenarios = select(options.names, options.bars)
@@ -168,7 +168,7 @@ class _Drill:
             return ScenarioResult(scenario.name, number, "miss", scenario.bar, misses=(miss,))
 
     def _keep_budget(self, scenario: Scenario) -> None:
-        """A restart that the budget refuses is no measurement: begin with a whole budget."""
+        """Begin with a whole restart budget: a restart that it refuses could not be measured."""
         plan = self.subject.plan
         needs = scenario.course is Course.RESTARTED and self.subject.restarts
         if needs and restarts_left(plan, self.subject.instance.folder) < 1:

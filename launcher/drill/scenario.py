@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from launcher.drill.undo import Undo
     from launcher.keeper.state import State
 
-BAD = ("stalled", "dead")
+FAILED_VERDICTS = ("stalled", "dead")
 """Verdicts of liveness that say that the server does not work."""
 
 
@@ -96,13 +96,13 @@ class Scenario:
         verdict = text_at(event, "verdict") if at(event, "event") == "liveness" else ""
         if self.course is Course.PAUSED:
             return verdict == "paused"
-        return verdict in BAD or at(event, "event") == "failure"
+        return verdict in FAILED_VERDICTS or at(event, "event") == "failure"
 
 
 def false_alarm(event: JsonObject) -> str:
     """What `event` says of a server that works: a text where it calls it failed, else empty."""
     if at(event, "event") == "failure":
         return f"failure {text_at(event, 'code')}: {text_at(event, 'message')}"
-    if at(event, "event") == "liveness" and text_at(event, "verdict") in BAD:
+    if at(event, "event") == "liveness" and text_at(event, "verdict") in FAILED_VERDICTS:
         return f"called {text_at(event, 'verdict')}"
     return ""

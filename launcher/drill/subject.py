@@ -66,8 +66,8 @@ class Subject:
         except OSError:
             return self._stored()
         try:
-            told = object_at(client.request("status"), "state")
-            return decode(State, told, "state", schema=STATE_SCHEMA, tolerant=True)
+            reported = object_at(client.request("status"), "state")
+            return decode(State, reported, "state", schema=STATE_SCHEMA, tolerant=True)
         except OSError:
             return self._stored()
         finally:

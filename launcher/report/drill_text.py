@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ from launcher.drill.bar import Bar
 from launcher.drill.payloads import DrillRun, ScenarioList, ScenarioResult
 from launcher.result import Result
 
-WORDS = {"pass": "PASS", "miss": "MISS", "not applicable": "N/A"}
+LABELS = {"pass": "PASS", "miss": "MISS", "not applicable": "N/A"}
 
 
 def drill(result: Result[DrillRun | ScenarioList]) -> str:
@@ -69,7 +68,7 @@ def step(name: str, result: ScenarioResult | None) -> str:
     if result is None:
         return f"  {name:<16} "
     detail = result.message or "; ".join(miss.message for miss in result.misses)
-    return f"{WORDS[result.verdict]:<5}{result.seconds:6.1f} s{'  ' if detail else ''}{detail}\n"
+    return f"{LABELS[result.verdict]:<5}{result.seconds:6.1f} s{'  ' if detail else ''}{detail}\n"
 
 
 @dataclass(frozen=True)
@@ -88,18 +87,12 @@ class Summary:
         """The worst."""
         verdicts = {one.verdict for one in self.results}
         worst = next(word for word in ("miss", "pass", "not applicable") if word in verdicts)
-        return WORDS[worst]
+        return LABELS[worst]
 
     def worst(self, name: str) -> float | None:
         """The largest measured value of `detection` or `restart`; None where there is none."""
         values = [getattr(one.measured, name) for one in self.results]
         return max((value for value in values if value is not None), default=None)
-
-    def median(self, name: str) -> float | None:
-        """The median of the same."""
-        values = [getattr(one.measured, name) for one in self.results]
-        known = [value for value in values if value is not None]
-        return statistics.median(known) if known else None
 
     def total(self, name: str) -> int:
         """The sum of a count of requests."""
@@ -124,7 +117,7 @@ def cells(row: Summary) -> tuple[str, ...]:
     """One line of the table; with several rounds the worst time of all."""
     first = row.first
     verdict = row.verdict + ("*" if any(one.simulated for one in row.results) else "")
-    if row.verdict == WORDS["not applicable"]:
+    if row.verdict == LABELS["not applicable"]:
         return (first.scenario, verdict, *("-" for _ in HEADINGS[2:]))
     left = sum(len(one.measured.leftovers) for one in row.results)
     return (

@@ -93,7 +93,9 @@ def test_an_hour_of_overload_is_never_called_a_stall(
         events = [one for one in read_events(instance.folder) if float(str(one["time"])) >= began]
     alarms = [text for one in events if (text := false_alarm(one))]
     with capsys.disabled():
-        print(f"\n{target.title}: {OVERLOAD:.0f} s of overload, {COMPRESSION} times as many samples")
+        print(
+            f"\n{target.title}: {OVERLOAD:.0f} s of overload, {COMPRESSION} times as many samples"
+        )
         print(f"as by default: {counts.answered} answered, {len(alarms)} false verdicts")
     assert counts.answered > 100
     assert counts.hung == 0

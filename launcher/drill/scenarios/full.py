@@ -1,4 +1,4 @@
-"""A full /dev/shm, and a full disk under the instance, where that harms nobody else."""
+"""A full /dev/shm, and a full disk under the instance, where nothing else is affected."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from launcher.keeper.state import State
 LARGEST_FILL = 1 << 30
 """Bytes that a drill fills at most: /dev/shm is memory."""
 SLACK = 1 << 20
-"""Bytes in /dev/shm beyond the instance's files that are not taken for somebody's."""
+"""Bytes in /dev/shm beyond the instance's files that do not count as another program's."""
 FULL_FOR = 5.0
 """Seconds for which /dev/shm stays full after the engine was killed."""
 
@@ -128,7 +128,7 @@ SCENARIOS = (
         "shm-full",
         "shared memory filled, then kill -9 of the first process",
         "another program that fills /dev/shm, a container with too small a --shm-size",
-        # Each attempt while it is full may fail, and is no false failure.
+        # Each attempt while it is full may fail, rightly.
         Bar(detection=roles.DEATH, restart=roles.RESTART, false_verdicts=None),
         _shm,
         obstacle=_shm_obstacle,

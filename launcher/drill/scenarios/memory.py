@@ -36,7 +36,7 @@ class _Files:
 
 
 def _cgroup(pid: int, root: Path = CGROUP_ROOT) -> _Files | None:
-    """The memory cgroup of a process; None where there is no such controller."""
+    """The memory cgroup of a process; None without that controller."""
     for line in cgroups(pid):
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
         if "memory" in controllers.split(","):

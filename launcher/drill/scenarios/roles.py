@@ -65,7 +65,7 @@ def signal_role(subject: Subject, state: State, role: Role, number: signal.Signa
 def kill_role(subject: Subject, state: State, role: Role) -> Fault:
     """SIGKILL to the process of that role; `at` is the moment at which it had ended.
 
-    Before that there is no death to be seen: the kernel first takes back the process's memory.
+    The kernel first takes back the memory of the process, which may take a while.
 
     Raises:
         PreconditionError: it is gone already.
