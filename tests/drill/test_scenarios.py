@@ -1,6 +1,6 @@
 """Each scenario on an instance: the scripted engine plays every part, the twin FastDeploy's.
 
-What lasts long in real time (stalls, storms) is in test_long.py.
+What lasts long in real time (stalls, storms) is in test_soak.py.
 """
 
 from __future__ import annotations
