@@ -190,3 +190,25 @@ def test_a_planted_fault_ends_with_its_block(rig: Rig) -> None:
     assert rig.run("status", "one").rc == 0
     undo.close()
     rig.down()
+
+
+QUICK = {
+    "interval": 0.5, "stall-after": 3, "compute-stall-after": 6, "canary-interval": 2,
+    "canary-deadline": 2,
+}  # fmt: skip
+"""Times of `liveness:` with which a stall is called within seconds."""
+
+
+@pytest.mark.parametrize("name", ["stop-front-end", "chat-hangs"])
+def test_a_stall_is_noticed_and_ended(rig: Rig, name: str) -> None:
+    up(rig, liveness=QUICK)
+    restarted(drilled(rig, name), "liveness stalled")
+    rig.down()
+
+
+def test_a_stopped_keeper_is_no_stall_of_its_server(rig: Rig) -> None:
+    up(rig, liveness=QUICK)
+    result = drilled(rig, "stop-keeper")
+    assert result["verdict"] == "pass"
+    assert result["measured"]["requests"]["answered"] > 0
+    rig.down()
