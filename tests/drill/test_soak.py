@@ -56,7 +56,7 @@ def test_200_drills_leave_nothing(
 
 @pytest.mark.soak
 @pytest.mark.timeout(0)
-@pytest.mark.parametrize("target", (*TWINS, *REAL), ids=lambda one: one.title)
+@pytest.mark.parametrize("target", [*TWINS, *REAL], ids=lambda one: one.title)
 def test_every_bar_is_met(target: Target, tmp_path: Path) -> None:
     """On a machine that has nothing else to do."""
     with running(target, tmp_path) as (home, name):
