@@ -53,6 +53,10 @@ UPKEEP_TICKS = 12
 """Ready ticks between two looks at the size of the engine's own logs: once a minute."""
 
 
+NO_LAST_WORDS = ("engine-stalled",)
+"""Failures after half a minute in which the engine could write whatever it had to say."""
+
+
 class Run:
     """Starts the engine, proves it, keeps it and ends it, once; a restart is another run."""
 
@@ -383,7 +387,7 @@ class Run:
 
         A failure is often told by one process while another still writes the reason.
         """
-        if self.failure is not None:
+        if self.failure is not None and self.failure.problem.code not in NO_LAST_WORDS:
             wait_for_last_words(self._loop, self._tree, self._written, hurry=self._clients_wait)
         self._take_last_words()
         self._record.claims.look_at_use(self._tree.pids)
