@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,8 +11,10 @@ from launcher.cli import completing
 from launcher.cli.examples import TARGET_OR_URL, examples
 from launcher.cli.report_options import FILE, ReportFiles, report_options
 from launcher.cli.verb import json_option, verb
-from launcher.json_values import JsonObject
 from launcher.result import Result
+
+if TYPE_CHECKING:
+    from launcher.smoke.comparison.payloads import Comparison
 
 
 @click.command(
@@ -66,7 +69,7 @@ def command(
     gpus: int,
     price_file: Path | None,
     reports: ReportFiles,
-) -> Result[JsonObject]:
+) -> Result[Comparison]:
     """Run the smoke suite against several TARGETS and show verdicts, speed and tool calls.
 
     Tool calls are compared with the first target. Exit codes: 0 done, 1 worse than the baseline,

@@ -6,12 +6,13 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
-from launcher.json_values import JsonObject
 from launcher.result import Result
 
+Payload = TypeVar("Payload")
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -34,7 +35,7 @@ class ReportFiles:
 
         check_writable(junit=self.junit, html=self.html, markdown=self.markdown)
 
-    def write(self, result: Result[JsonObject]) -> Result[JsonObject]:
+    def write(self, result: Result[Payload]) -> Result[Payload]:
         """Write the reports; the result, with an error for each that could not be written."""
         from launcher.report.files import write_reports
 

@@ -13,10 +13,10 @@ from launcher.cli.examples import TARGET_OR_URL, examples
 from launcher.cli.options import EngineName, duration
 from launcher.cli.report_options import ReportFiles, report_options
 from launcher.cli.verb import json_option, verb
-from launcher.json_values import JsonObject
 from launcher.result import Result
 
 if TYPE_CHECKING:
+    from launcher.smoke.run.results import CheckList, SmokeRun
     from launcher.smoke.run.runner import Progress
 
 CLIENTS = ("requests", "openai", "anthropic", "all")
@@ -101,7 +101,7 @@ def command(
     overlays: tuple[str, ...],
     reports: ReportFiles,
     as_json: bool,
-) -> Result[JsonObject]:
+) -> Result[SmokeRun | CheckList]:
     """Prove that TARGET works.
 
     Exit codes: 0 every check passed, could not be checked, or failed as the release is known to;
@@ -150,7 +150,7 @@ def _progress(as_json: bool) -> AbstractContextManager[Progress | None]:
 
 def _listing(
     target: str | None, names: tuple[str, ...], tags: tuple[str, ...]
-) -> Result[JsonObject]:
+) -> Result[CheckList]:
     if target is not None:
         raise click.UsageError("--list takes no TARGET: it lists the checks and sends no request.")
     from launcher.smoke.run.suite import catalogue

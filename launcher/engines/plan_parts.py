@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TypedDict
 
 from launcher.engines.base import PlanContext
 from launcher.engines.common import REFERENCE
 from launcher.engines.options import Option, option_arguments
 from launcher.json_values import JsonValue
+from launcher.liveness.policy import LivenessPolicy
 from launcher.plan.environment import PASS_ENV
 from launcher.plan.model import Deadlines, EnvVar, Flag
 from launcher.plan.restart import RestartPolicy
@@ -61,6 +63,7 @@ class CommonParts(TypedDict):
     model: str
     base_url: str
     deadlines: Deadlines
+    liveness: LivenessPolicy
     restart: RestartPolicy
     log_max_size: int
     log_keep: int
@@ -68,8 +71,32 @@ class CommonParts(TypedDict):
     allow_differences: tuple[str, ...]
 
 
-def common_parts(profile: Profile, context: PlanContext) -> CommonParts:
-    """The fields of a launch plan that are the same for every engine."""
+QUICKEST_LOOK = 1.0
+"""Seconds between two looks at a server with which something is wrong, at most."""
+
+
+def liveness_policy(profile: Profile, facts: LivenessPolicy) -> LivenessPolicy:
+    """What the profile asks for, with what an engine's `facts` say of its metrics and workers."""
+    asked = profile.liveness
+    return replace(
+        facts,
+        interval=asked.interval,
+        suspect_interval=min(QUICKEST_LOOK, asked.interval),
+        stall_after=asked.stall_after,
+        compute_stall_after=asked.compute_stall_after,
+        canary=asked.canary,
+        canary_interval=asked.canary_interval,
+        canary_deadline=asked.canary_deadline,
+    )
+
+
+def common_parts(
+    profile: Profile, context: PlanContext, liveness: LivenessPolicy | None = None
+) -> CommonParts:
+    """The fields of a launch plan that are the same for every engine.
+
+    `liveness` is what the engine knows of its metrics and workers; None: health and completions.
+    """
     return {
         "instance": profile.name,
         "engine": profile.engine,
@@ -90,6 +117,7 @@ def common_parts(profile: Profile, context: PlanContext) -> CommonParts:
             no_progress=profile.health.no_progress_timeout,
             grace=profile.stop.grace,
         ),
+        "liveness": liveness_policy(profile, liveness or LivenessPolicy()),
         "restart": RestartPolicy(
             policy=profile.restart.policy,
             max_restarts=profile.restart.max_restarts,

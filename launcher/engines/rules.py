@@ -37,9 +37,11 @@ class RuleEntry:
 
     `kind` is failure, summary, warning, request, noise or symptom. `pattern` is None for symptoms:
     they show by what does not happen. `releases` are the release lines in which the text exists
-    (empty: any). `sample` is a line the pattern matches, `near_miss` one that looks like it and
-    has another cause (the rules common to all engines have one). `before` is what can be checked
-    before a start, `origin` where the text or the report comes from.
+    (empty: any). `sample` is a line the pattern matches. `near_miss` is a line that the same
+    software prints, looks like the sample, and has another cause or none; `near_miss_expected` is
+    what a diagnosis says of it: `healthy`, `unrecognised`, or the id of the right rule.
+    `before` is what can be checked before a start, `origin` where the text or the report comes
+    from.
     `specific`: the text names its cause, so that no other rule says more of the line or the moment.
     `consequence`: it often follows another failure, see `FailureRule`. `health_status`: the status
     of the health answer that shows it, where that answer has no text to match.
@@ -62,6 +64,7 @@ class RuleEntry:
     before: str | None
     sample: str | None
     near_miss: str | None = None
+    near_miss_expected: str | None = None
     specific: bool = False
     consequence: bool = False
     health_status: int | None = None
@@ -224,6 +227,7 @@ def _entry(raw: JsonObject) -> RuleEntry:
         before=_optional(raw, "before"),
         sample=_optional(raw, "sample"),
         near_miss=_optional(raw, "near_miss"),
+        near_miss_expected=_optional(raw, "near_miss_expected"),
         specific=bool(raw.get("specific")),
         consequence=bool(raw.get("consequence")),
         health_status=integer_at(raw, "health_status"),

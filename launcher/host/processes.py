@@ -33,6 +33,8 @@ CHILDREN_FAULTS, FAULTS = 13, 12
 USER_TIME, SYSTEM_TIME, CHILDREN_USER_TIME, CHILDREN_SYSTEM_TIME = 14, 15, 16, 17
 START, WAIT_STATUS = 22, 52
 """Numbers of fields in proc_pid_stat(5)."""
+TICKS = os.sysconf("SC_CLK_TCK")
+"""Units of its times in a second."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +137,17 @@ def own_cgroups() -> list[str]:
 
 def seconds_waited_for_processor() -> float:
     """Seconds that the calling thread was ready to run and did not; 0 where it is not counted."""
+    return _waited("thread-self")
+
+
+def queued_for_processor(pid: int) -> float:
+    """Seconds that the first thread of a process was ready to run and did not; 0 if not counted."""
+    return _waited(pid)
+
+
+def _waited(task: int | str) -> float:
     # Linux counts nanoseconds in the second number of `schedstat`.
-    counters = _lenient("thread-self", "schedstat", 256).split()
+    counters = _lenient(task, "schedstat", 256).split()
     is_counted = len(counters) > 1 and counters[1].isdigit()
     return int(counters[1]) / 1e9 if is_counted else 0.0
 

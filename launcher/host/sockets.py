@@ -93,6 +93,21 @@ def _plain(address: str) -> str:
     return address.removeprefix("::ffff:")
 
 
+def waiting_connections(port: int) -> int | None:
+    """Connections to TCP port `port` that the server has not accepted; None where nothing listens.
+
+    The kernel counts them as the receive queue of a listening socket.
+    """
+    waiting = None
+    for table in ("tcp", "tcp6"):
+        for fields in _rows(table, 11):
+            if len(fields) < 10 or fields[3] != _LISTEN:
+                continue
+            if int(fields[1].partition(":")[2], 16) == port:
+                waiting = (waiting or 0) + int(fields[4].partition(":")[2], 16)
+    return waiting
+
+
 def unix_sockets() -> list[UnixSocket]:
     """Every Unix socket of this network namespace that has a path or a name."""
     return [

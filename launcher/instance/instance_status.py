@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from launcher.codec import written
 from launcher.keeper.receipt import Receipt
-from launcher.keeper.state import EndError, RestartRecord
+from launcher.keeper.state import EndError, LivenessRecord, RestartRecord
 from launcher.lifecycle import InstanceState
 
 
@@ -36,6 +36,8 @@ class Record:
     keeper_pid: int | None = None
     processes: int | None = None
     ready_for: float | None = field(default=None, metadata=written(omit=True))
+    liveness: LivenessRecord | None = field(default=None, metadata=written(omit=True))
+    """The keeper's last verdict on a ready server; `since` in Unix seconds."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,11 @@ class Planned:
 
 @dataclass(frozen=True)
 class HealthReport:
-    """What the server answers now; `health_remedy` where it is not well."""
+    """What the keeper's verdict says of the server, else what that answers now.
+
+    `health_status` is the HTTP status where the server was asked for this; `health_remedy` is
+    there where it is not well.
+    """
 
     healthy: bool | None
     health: str

@@ -1,4 +1,8 @@
-"""`status`: how instances are, from their files, their keepers, and one question to each server."""
+"""`status`: how instances are, from their files and their keepers.
+
+A ready server is what its keeper's last verdict says. One without a verdict (a moment after its
+start, or with a keeper of an older release) is asked its health question.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from launcher.errors import DeployError, ExitCode, Problem
-from launcher.instance.health import HEALTH_TIMEOUT, ask_health, with_stopped
+from launcher.instance.health import HEALTH_TIMEOUT, Health, ask_health, with_stopped
 from launcher.instance.instance_status import HealthReport, InstanceStatus, Planned, Record, Status
 from launcher.instance.store import InstanceDir, check_readable, foreign_host, is_locked, view
 from launcher.json_values import object_at, text_at
 from launcher.keeper.claim import ProcessClaim
 from launcher.keeper.identity import is_same_process
 from launcher.keeper.restart_policy import duration_text
-from launcher.keeper.state import RestartRecord, State, reported_state
+from launcher.keeper.state import LivenessRecord, RestartRecord, State, reported_state
 from launcher.lifecycle import COMING, LIVE, UNSUCCESSFUL, InstanceState
+from launcher.liveness.judge import Liveness
 from launcher.result import Result
 
 KEEPER_TIMEOUT = 2.0
@@ -94,8 +99,11 @@ def _fill(rows: list[InstanceStatus], index: int, instance: InstanceDir) -> None
         rows[index] = InstanceStatus(instance.name, note=repr(error))
 
 
-def describe(instance: InstanceDir) -> InstanceStatus:
-    """Everything `status` says about one instance, but for the message."""
+def describe(instance: InstanceDir, *, always_ask: bool = False) -> InstanceStatus:
+    """Everything `status` says about one instance, but for the message.
+
+    With `always_ask` a ready server is asked although its keeper has a verdict.
+    """
     name, state, note = view(instance)
     row = InstanceStatus(instance.name, name, note)
     recorded: list[ProcessClaim] = []
@@ -125,13 +133,28 @@ def describe(instance: InstanceDir) -> InstanceStatus:
     if row.state == InstanceState.READY:
         pids = [process.pid for process in recorded]
         keeper = row.record.keeper_pid if row.record else None
-        answer = with_stopped(ask_health(plan, pids, keeper, HEALTH_TIMEOUT), recorded)
+        liveness = row.record.liveness if row.record else None
+        if liveness is None or always_ask:
+            answer = ask_health(plan, pids, keeper, HEALTH_TIMEOUT)
+        else:
+            answer = Health(liveness.is_healthy, _verdict_text(liveness))
+        answer = with_stopped(answer, recorded)
         remedy = None if answer.well else answer.remedy
         health = HealthReport(answer.well, answer.message, answer.status, answer.body, remedy)
         row = replace(row, health=health)
         if not answer.well:
             row = replace(row, remedy=f"`ernie-deploy diagnose {instance.name}` names the cause")
     return row
+
+
+def _verdict_text(liveness: LivenessRecord) -> str:
+    """`stalled for 31 s: GET /health timed out after 2 s`."""
+    word = "in doubt" if liveness.doubtful else liveness.verdict.value
+    if liveness.verdict == Liveness.STALLED:
+        word = liveness.verdict.value
+    seconds = max(0.0, time.time() - liveness.since)
+    length = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    return f"{word} for {length}: {'; '.join(liveness.reasons)}"
 
 
 def _ask_keeper(instance: InstanceDir) -> tuple[State, str]:
@@ -172,6 +195,7 @@ def _record(state: State) -> Record:
         keeper_pid=state.keeper.pid if state.keeper else None,
         processes=len(state.processes),
         ready_for=round(time.time() - (state.ready_at or 0), 1) if ready else None,
+        liveness=state.liveness if ready else None,
     )
 
 

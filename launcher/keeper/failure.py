@@ -15,7 +15,7 @@ from launcher import diagnose
 from launcher.errors import ExitCode, Problem
 from launcher.keeper.command_line import program
 from launcher.keeper.identity import Process
-from launcher.keeper.state import State
+from launcher.keeper.state import LivenessRecord, State
 from launcher.keeper.watch import PhaseMatch
 from launcher.lifecycle import InstanceState
 from launcher.plan.model import LaunchPlan
@@ -108,6 +108,16 @@ class Failure:
         if hangs:
             return cls(problem, ExitCode.DEADLINE, retry=None)
         return cls(problem, ExitCode.DID_NOT_START)
+
+    @classmethod
+    def from_stall(cls, verdict: LivenessRecord) -> Failure:
+        """The server is ready and does not work: see `launcher.liveness.judge`."""
+        message = f"the engine was ready and is stalled: {'; '.join(verdict.reasons)}"
+        remedy = (
+            "`ernie-deploy explain engine-stalled` tells how that is judged; if this load is that"
+            " slow, raise `liveness.stall-after` in the profile"
+        )
+        return cls(Problem("engine-stalled", message, None, remedy), ExitCode.DIED, retry=True)
 
     @classmethod
     def startup_deadline(cls, plan: LaunchPlan, state: State, rung: Rung | None) -> Failure:

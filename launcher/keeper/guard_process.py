@@ -17,8 +17,9 @@ import launcher
 from launcher.keeper import guard
 from launcher.keeper.identity import TOKEN_VARIABLE
 from launcher.keeper.loop import Loop, Timer
+from launcher.keeper.record import Record
 from launcher.keeper.tree import Tree
-from launcher.plan.model import StopPolicy
+from launcher.plan.model import LaunchPlan, StopPolicy
 
 PROGRAM = "ERNIE_DEPLOY_GUARD"
 """Variable with the path of the guard's program."""
@@ -122,3 +123,15 @@ class Guard:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._descriptor, signal.SIGKILL)
             self._forget()
+
+
+def start_guard(
+    loop: Loop, tree: Tree, folder: Path, plan: LaunchPlan, record: Record
+) -> Guard | None:
+    """The guard of an instance; None where it cannot be started, which is told."""
+    try:
+        return Guard(loop, tree, folder, record.state.token, plan.stop, plan.log_folder)
+    except OSError as error:
+        message = f"the engine has no guard, should the keeper be killed: {error}"
+        record.event("warning", message=message)
+        return None

@@ -11,7 +11,8 @@ from pathlib import Path
 from launcher.keeper.line_sampling import LONGEST, Attention
 from launcher.keeper.loop import Loop
 from launcher.keeper.output import Splitter
-from launcher.plan.model import LogSource
+from launcher.keeper.record import Record
+from launcher.plan.model import LaunchPlan, LogSource
 
 _IN_MODIFY, _IN_CREATE, _IN_MOVED_TO = 0x2, 0x100, 0x80
 _IN_NONBLOCK, _IN_CLOEXEC = os.O_NONBLOCK, os.O_CLOEXEC
@@ -153,3 +154,16 @@ class Follower:
         self._closed = True
         self._loop.remove_reader(self._descriptor)
         os.close(self._descriptor)
+
+
+def follow(loop: Loop, plan: LaunchPlan, attention: Attention, record: Record) -> Follower | None:
+    """Follow a plan's log files; None where that is not possible, which is told.
+
+    Phases will be coarser and causes found later; the engine itself is not affected.
+    """
+    try:
+        return Follower(loop, Path(plan.log_folder), plan.log_sources, attention)
+    except OSError as error:
+        message = f"the engine's log files cannot be followed: {error}"
+        record.event("warning", message=message)
+        return None

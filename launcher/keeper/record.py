@@ -10,7 +10,7 @@ from typing import TextIO
 
 from launcher.codec import decode, encode_object
 from launcher.errors import Problem
-from launcher.json_values import JsonObject, JsonValue, number_at, text_at
+from launcher.json_values import JsonObject, JsonValue, list_at, number_at, text_at
 from launcher.keeper import identity
 from launcher.keeper.claim import ProcessClaim
 from launcher.keeper.events import Events
@@ -69,6 +69,7 @@ class Record:
         self.state.ready_at = self.state.ended_at = None
         self.state.engine_exit = self.state.worker_exit = self.state.log_lengths = None
         self.state.exit_is_ours = False
+        self.state.liveness = None
         self.state.phase = self.state.percent = None
         self.state.evidence.clear()
         self.state.started_at = time.time()
@@ -101,6 +102,7 @@ class Record:
             "state": lambda: _state_text(fields),
             "warning": lambda: f"warning: {fields['message']}",
             "restart": lambda: _restart_text(fields),
+            "liveness": lambda: _liveness_text(fields),
             "stop": lambda: f"asked to stop: {fields['reason']}",
         }
         text = event[kind]() if kind in event else ""
@@ -180,6 +182,16 @@ def file_stamp(path: Path) -> tuple[int, ...] | None:
 def _restart_text(fields: JsonObject) -> str:
     delay, cause = number_at(fields, "delay") or 0, text_at(fields, "message")
     return f"restart {fields['number']} of {fields['limit']} in {delay:.1f} s: {cause}"
+
+
+def _liveness_text(fields: JsonObject) -> str:
+    """Only what is wrong or over: idle and busy take turns all day."""
+    verdict, previous = text_at(fields, "verdict"), text_at(fields, "previous")
+    quiet = ("idle", "busy", "")
+    if verdict in quiet and previous in quiet:
+        return ""
+    reasons = "; ".join(str(reason) for reason in list_at(fields, "reasons"))
+    return f"{verdict}: {reasons}"
 
 
 def _state_text(fields: JsonObject) -> str:

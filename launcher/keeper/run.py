@@ -23,10 +23,11 @@ from launcher.keeper.engine_lines import EngineLines
 from launcher.keeper.engine_process import EngineProcess
 from launcher.keeper.engine_stop import StopRequest, stop_tree
 from launcher.keeper.failure import Failure, explain
-from launcher.keeper.guard_process import Guard
+from launcher.keeper.guard_process import Guard, start_guard
 from launcher.keeper.last_words import wait_for_last_words
 from launcher.keeper.line_sampling import Attention
-from launcher.keeper.log_follower import Follower
+from launcher.keeper.liveness_watch import LivenessWatch
+from launcher.keeper.log_follower import Follower, follow
 from launcher.keeper.loop import Loop, Timer
 from launcher.keeper.memory_killer import MemoryKiller
 from launcher.keeper.notify import Notifier
@@ -36,6 +37,7 @@ from launcher.keeper.readiness import Prover
 from launcher.keeper.record import Record
 from launcher.keeper.restart_policy import StartAgain
 from launcher.keeper.restarts import Restarts
+from launcher.keeper.state import LivenessRecord
 from launcher.keeper.upkeep import bound_engine_logs
 from launcher.keeper.vital import VitalProcesses
 from launcher.keeper.watch import Watcher
@@ -113,6 +115,8 @@ class Run:
         self._closed_follower: Follower | None = None
         self._prover: Prover | None = None
         self._progress: Progress | None = None
+        self.watch: LivenessWatch | None = None
+        """The verdicts on the ready server; None before it is ready."""
         self._port_watch = PortWatch(plan.ports)
         self._tick: Timer | None = None
         self._deadline: Timer | None = None
@@ -144,8 +148,10 @@ class Run:
         if self.failure is not None:
             return False
         log_lengths.forget(self._folder / "logs")  # an earlier run's, where this is a restart
-        self._follow_logs()  # before the engine can write: what stands there is an earlier run's
-        self._start_guard()
+        # Before the engine can write: what stands there is an earlier run's. Before it runs: it is
+        # guarded from the first moment.
+        self._follower = follow(self._loop, self._plan, self._attention, self._record)
+        self._guard = start_guard(self._loop, self._tree, self._folder, self._plan, self._record)
         env = environment(self._plan, self._environ, self._secrets)
         env[identity.TOKEN_VARIABLE] = self._state.token
         env[identity.FOLDER_VARIABLE] = str(self._folder)
@@ -174,26 +180,6 @@ class Run:
         self._deadline = self._loop.call_later(self._plan.deadlines.startup, self._startup_deadline)
         self._schedule_tick()
         return True
-
-    def _start_guard(self) -> None:
-        """Before the engine, so that it is guarded from the first moment."""
-        token, policy, logs = self._state.token, self._plan.stop, self._plan.log_folder
-        try:
-            self._guard = Guard(self._loop, self._tree, self._folder, token, policy, logs)
-        except OSError as error:
-            message = f"the engine has no guard, should the keeper be killed: {error}"
-            self._record.event("warning", message=message)
-
-    def _follow_logs(self) -> None:
-        try:
-            self._follower = Follower(
-                self._loop, Path(self._plan.log_folder), self._plan.log_sources, self._attention
-            )
-        except OSError as error:
-            # Phases will be coarser and causes found later; the engine itself is not affected.
-            self._record.event(
-                "warning", message=f"the engine's log files cannot be followed: {error}"
-            )
 
     # -- what happens while it lives ------------------------------------------------------------
 
@@ -231,6 +217,8 @@ class Run:
         if self.failure is None and not self._stop.requested:
             failure = self._memory_killer.explain(failure, self._tree.pids)
             self.failure = failure = failure.without_secrets(self._redactor)
+            if self.watch is not None and not self.watch.fails:
+                self.watch.died(failure.problem.message)
             self._record.event(
                 "failure", code=failure.problem.code, message=failure.problem.message
             )
@@ -267,12 +255,27 @@ class Run:
             # the exit code of a worker is looked up there when it has died.
             self._follower.close()
             self._follower, self._closed_follower = None, self._follower
+        if self._plan.liveness is not None:
+            self.watch = LivenessWatch(
+                self._loop, self._plan, self._plan.liveness, self._record, self._secrets,
+                self._folder, self._stalled,
+            )  # fmt: skip
+            self._look_at_watched(command_line.read_all(self._tree.processes))
         self._on_ready()
+
+    def _stalled(self, verdict: LivenessRecord) -> None:
+        if self._plan.restart.ends_stalled:
+            self._fail(Failure.from_stall(verdict))
+
+    def _look_at_watched(self, lines: Mapping[int, str]) -> None:
+        if self.watch is not None and self._engine is not None:
+            self.watch.look(self._engine.pid, self._tree.processes, lines)
 
     @property
     def engine_lives(self) -> bool:
-        """True while the engine's first process does."""
-        return self._engine is not None and self._engine.pid in self._tree.pids
+        """True while the engine's first process does, and is neither stalled nor dead."""
+        lives = self._engine is not None and self._engine.pid in self._tree.pids
+        return lives and not (self.watch is not None and self.watch.fails)
 
     # -- looking around ---------------------------------------------------------------------------
 
@@ -298,6 +301,7 @@ class Run:
         self._ticks += 1
         self._memory_killer.look()
         lines = self._discover()
+        self._look_at_watched(lines)
         if self._state.state == InstanceState.LOADING and self._progress:
             if self._notifier.active:
                 # systemd's start time-out is in microseconds from now.
@@ -338,6 +342,8 @@ class Run:
         was_ready = self._state.ready_at is not None
         if self._prover:
             self._prover.close()
+        if self.watch is not None:
+            self.watch.close()
         self._record.set(InstanceState.STOPPING, reason=self._stop.reason or "failure")
         for timer in (self._tick, self._deadline):
             if timer is not None:

@@ -43,11 +43,20 @@ class EndError(Problem):
 
 @dataclass(frozen=True)
 class LivenessRecord:
-    """The last verdict of `launcher.liveness.judge`; `since` is in Unix seconds."""
+    """The last verdict of `launcher.liveness.judge`; `since` is in Unix seconds.
+
+    `doubtful`: the server failed a question and shows no other sign of work; it is not stalled yet.
+    """
 
     verdict: Liveness
     since: float
     reasons: tuple[str, ...] = ()
+    doubtful: bool = False
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether it serves, as far as anybody can tell."""
+        return self.verdict in (Liveness.IDLE, Liveness.BUSY) and not self.doubtful
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-STOPPED = frozenset("Tt")
-"""States of /proc/PID/stat: stopped by a signal, or by a debugger (proc(5))."""
+STOPPED = "T"
+"""State of /proc/PID/stat: stopped by a signal (proc(5))."""
+TRACED = "t"
+"""Stopped by a debugger or a profiler, which lets it go on when it is done."""
+UNINTERRUPTIBLE = "D"
+"""Waits for a device or a disk, and sees no signal until that answers."""
 DEAD = frozenset("ZXx")
 """The process has ended; its entry is still there."""
 
@@ -17,7 +21,9 @@ class ProcessSample:
 
     `role` is `main`, `worker` or `other`. `state` is the letter of /proc/PID/stat, empty where
     the process is gone. `cpu` is the processor time of all its threads since its start in seconds,
-    `queued` the time that they were ready to run and no processor was free (schedstat).
+    `queued` the time that its first
+    thread was ready to run and no processor was free (schedstat), `io` the
+    bytes that it has read and written.
     """
 
     pid: int
@@ -26,6 +32,7 @@ class ProcessSample:
     state: str
     cpu: float = 0.0
     queued: float = 0.0
+    io: int = 0
 
     @property
     def is_alive(self) -> bool:
@@ -37,39 +44,49 @@ class ProcessSample:
         """Whether the engine cannot work without it."""
         return self.role != "other"
 
+    def __str__(self) -> str:
+        """For a reason."""
+        return f"{self.name} ({self.pid})"
+
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to a GET: `status`, or None and the reason in `error`; `seconds` it took."""
+    """The answer to the health question: `status`, None where there was none, and what was seen."""
 
     status: int | None
-    error: str = ""
-    seconds: float = 0.0
+    message: str = ""
 
     def __str__(self) -> str:
         """For a reason."""
-        return f"answered {self.status}" if self.status is not None else self.error
+        return self.message or f"the health question was answered with {self.status}"
 
 
 @dataclass(frozen=True)
 class Canary:
-    """A short completion that the keeper asked for: when it was sent and how it ended."""
+    """A short completion that the keeper asked for: when it was sent and how it ended.
+
+    `refused`: the server answered that it has too many requests, which tells nothing of its work.
+    """
 
     sent: float
     ok: bool
     message: str = ""
+    refused: bool = False
 
 
 @dataclass(frozen=True)
 class Sample:
     """Everything that was seen of a server at `at` (seconds of a monotonic clock).
 
-    `late`: seconds by which the sample came later than planned; the keeper did not run in that
-    time. `health` is None where it was not asked. `counters` maps the metrics of the policy to
-    their values, None where they could not be read. `heartbeat` is the age of the oldest
-    worker's heartbeat in seconds. `log_bytes` is the size of all logs, `io_bytes` what the tree
-    has read and written. `gpu` is the use of the busiest GPU (0 to 1). `canaries` ended since the
-    sample before.
+    `late`: seconds by which the sample came later than planned, time in which the machine was
+    suspended included; the keeper did not run in that time. `health` is None where it was not
+    asked, or where the keeper did not get the processor for the question. `counters` maps the
+    metrics of the policy to their values, None where they could not be read. `heartbeat` is the
+    age of the oldest worker's heartbeat in seconds. `log_bytes` is the size of all logs. `gpu` is
+    the use of the busiest GPU (0 to 1), None where it was not asked. `connections` are those that
+    the listening socket holds and the server has not accepted, None where it was not looked.
+    `canaries` ended since the sample before; `canary_sent` is when the one was sent that has not
+    ended.
     """
 
     at: float
@@ -79,7 +96,13 @@ class Sample:
     counters: Mapping[str, float] | None = None
     heartbeat: float | None = None
     log_bytes: int | None = None
-    io_bytes: int | None = None
     gpu: float | None = None
+    connections: int | None = None
     paused: bool | None = None
     canaries: tuple[Canary, ...] = field(default=())
+    canary_sent: float | None = None
+
+    @property
+    def io_bytes(self) -> int:
+        """What the tree has read and written."""
+        return sum(process.io for process in self.processes)

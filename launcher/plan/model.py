@@ -15,6 +15,7 @@ from typing import Literal
 
 from launcher.codec import decode
 from launcher.json_values import JsonObject, JsonValue
+from launcher.liveness.policy import LivenessPolicy
 from launcher.plan.restart import RestartPolicy, with_restart
 
 PLAN_SCHEMA = "ernie-deploy/plan/1"
@@ -300,6 +301,7 @@ class LaunchPlan:
     without SIG as group `signal`: where we did not ask, another did. `gpu_ranks` is how many
     GPUs of this host the engine takes where `gpus` names none; 0: it runs on the CPU. `log_rules`
     is None in a plan that was stored before there were any: then the engine's own file holds.
+    `liveness` is None where no verdicts are wanted, and in plans of before.
     """
 
     instance: str
@@ -337,6 +339,7 @@ class LaunchPlan:
     sockets: tuple[SocketUse, ...] = ()
     deadlines: Deadlines = Deadlines()
     restart: RestartPolicy = field(default_factory=RestartPolicy)
+    liveness: LivenessPolicy | None = None
     log_max_size: int = 64 * 1024 * 1024
     log_keep: int = 5
     engine_log_max_size: int = 2 * 1024 * 1024 * 1024

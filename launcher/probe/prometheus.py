@@ -16,29 +16,44 @@ MOST_LINES = 100_000
 def sums(text: str, names: Collection[str]) -> dict[str, float]:
     """The value of each metric in `names` that `text` has, summed over its series.
 
-    NaN counts as 0, because a gauge that was never set says so in some clients.
+    A name with a label (`state{kind="awake"}`) takes the series that have it. A series that is
+    printed twice, as FastDeploy 2.0 to 2.3 do, counts once. NaN counts as 0, because a gauge that
+    was never set says so in some clients.
     """
+    selectors: dict[str, list[tuple[str, str]]] = {}
+    for wanted in names:
+        name, _, label = wanted.partition("{")
+        selectors.setdefault(name, []).append((wanted, label.rstrip("}")))
     values: dict[str, float] = {}
+    seen: set[tuple[str, str]] = set()
     for line in text.splitlines()[:MOST_LINES]:
-        name, value = _sample(line)
-        if name in names and value is not None:
-            values[name] = values.get(name, 0.0) + value
+        line = line.strip()
+        end = line.find("{")
+        words = (line if end < 0 else line[:end]).split(maxsplit=1)
+        name = words[0] if words else ""
+        if name not in selectors:
+            continue
+        labels, value = _series(line, end)
+        if value is None or (name, labels) in seen:
+            continue
+        seen.add((name, labels))
+        for wanted, label in selectors[name]:
+            if not label or label in labels:
+                values[wanted] = values.get(wanted, 0.0) + value
     return values
 
 
-def _sample(line: str) -> tuple[str, float | None]:
-    """The name and the value of a line, the value None where it is no sample."""
-    line = line.strip()
-    if not line or line[0] == "#":
-        return "", None
-    if "{" in line:
-        name, _, rest = line.partition("{")
+def _series(line: str, start: int) -> tuple[str, float | None]:
+    """The labels of a line, which begin at `start`, and its value, None where it is no sample."""
+    labels = ""
+    if start >= 0:
         # A label's value may hold a closing brace and spaces: the last brace ends the labels.
-        words = rest.rpartition("}")[2].split()
+        labels, _, rest = line[start + 1 :].rpartition("}")
+        words = rest.split()
     else:
-        name, *words = line.split()
+        words = line.split()[1:]
     try:
         value = float(words[0])
     except (IndexError, ValueError):
         return "", None
-    return name.strip(), 0.0 if value != value else value
+    return labels, 0.0 if value != value else value

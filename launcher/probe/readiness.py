@@ -114,8 +114,10 @@ def ask_paused(
     if answer.status in (401, 403) and secret is not None:
         return _refused("paused", path, answer)
     try:
-        told = answer.json()["result"]["is_paused"] if answer.status == 200 else None
-    except (ValueError, KeyError, TypeError):
+        reported = answer.json() if answer.status == 200 else {}
+        # FastDeploy's answer has it in a `result`, vLLM's has not.
+        told = reported.get("result", reported)["is_paused"]
+    except (ValueError, KeyError, TypeError, AttributeError):
         told = None
     if told is True:
         return Rung(

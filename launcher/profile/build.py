@@ -6,10 +6,10 @@ import dataclasses
 from typing import Any, TypeVar
 
 from launcher.json_values import JsonObject, at, integer_at, is_list, object_at
-from launcher.profile.model import Health, Logs, Profile, Restart, Stop
+from launcher.profile.model import Health, Liveness, Logs, Profile, Restart, Stop
 from launcher.profile.schema import neutral_keys, schema
 
-Section = TypeVar("Section", Health, Restart, Stop, Logs)
+Section = TypeVar("Section", Health, Restart, Liveness, Stop, Logs)
 
 
 def build(values: JsonObject, path: str | None = None) -> Profile:
@@ -37,6 +37,7 @@ def build(values: JsonObject, path: str | None = None) -> Profile:
         engine_args=object_at(values, "engine-args"),
         health=_section(Health(), values, "health"),
         restart=_section(Restart(), values, "restart"),
+        liveness=_section(Liveness(), values, "liveness"),
         stop=_section(Stop(), values, "stop"),
         smoke=object_at(values, "smoke"),
         logs=_section(Logs(), values, "logs"),
@@ -71,6 +72,8 @@ def _section(default: Section, values: JsonObject, name: str) -> Section:
 def _is_like(value: object, default: object) -> bool:
     """Whether a value kept in a file has the type of the field."""
     number = (int, float)
+    if isinstance(default, bool):
+        return isinstance(value, bool)
     if isinstance(default, number):
         return isinstance(value, number) and not isinstance(value, bool)
     return isinstance(value, type(default))

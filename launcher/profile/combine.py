@@ -18,6 +18,7 @@ def check(checker: Checker, source: str) -> None:
     _required(checker, start)
     _doubled(checker)
     _timeouts(checker)
+    _liveness(checker)
     _delays(checker)
 
 
@@ -84,6 +85,36 @@ def _timeouts(checker: Checker) -> None:
                 checker.origins[path],
                 "make it the shorter one",
             )
+
+
+def _liveness(checker: Checker) -> None:
+    """Times that could never tell a server that works from one that does not."""
+    section = {
+        key: number_at(checker.values, "liveness", key)
+        for key in (
+            "interval", "stall-after", "compute-stall-after", "canary-interval", "canary-deadline"
+        )
+    }  # fmt: skip
+    for key, value in section.items():
+        if value == 0:
+            _refuse(checker, key, "0 s is no time to see anything in", "give a time above 0")
+    longer = (
+        ("stall-after", "interval", "a stall is seen by looking at it twice", 2.0),
+        ("compute-stall-after", "stall-after", "computing is a reason to wait longer", 1.0),
+        ("stall-after", "canary-deadline", "a stall would be called before the answer is due", 1.0),
+    )
+    for key, other, why, factor in longer:
+        value, least = section[key], section[other]
+        if value and least and value < factor * least:
+            bound = f"{'twice ' if factor > 1 else ''}liveness.{other}, {factor * least:g} s"
+            _refuse(
+                checker, key, f"{value:g} s is less than {bound}: {why}", f"raise liveness.{key}"
+            )
+
+
+def _refuse(checker: Checker, key: str, message: str, remedy: str) -> None:
+    path = f"liveness.{key}"
+    checker.say("impossible-combination", path, message, checker.origins[path], remedy)
 
 
 def _delays(checker: Checker) -> None:

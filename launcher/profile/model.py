@@ -90,6 +90,18 @@ class Restart:
 
 
 @dataclass(frozen=True)
+class Liveness:
+    """When a ready server counts as stalled, in seconds; see `launcher.liveness.policy`."""
+
+    interval: float = 5.0
+    stall_after: float = 30.0
+    compute_stall_after: float = 300.0
+    canary: bool = True
+    canary_interval: float = 10.0
+    canary_deadline: float = 8.0
+
+
+@dataclass(frozen=True)
 class Stop:
     """How `down` ends the engine, in seconds.
 
@@ -136,6 +148,7 @@ class Profile:
     engine_args: JsonObject = field(default_factory=dict)
     health: Health = Health()
     restart: Restart = Restart()
+    liveness: Liveness = Liveness()
     stop: Stop = Stop()
     smoke: JsonObject = field(default_factory=dict)
     logs: Logs = Logs()

@@ -136,6 +136,7 @@ SCALARS = (
     ValueType("engine", _engine, _engine_schema),
     scalar_type("count", functools.partial(scalars.parse_integer, least=1), _integer_schema(1)),
     scalar_type("number", functools.partial(scalars.parse_integer, least=0), _integer_schema(0)),
+    scalar_type("boolean", scalars.boolean, {"anyOf": [{"type": "boolean"}, VARIABLE]}),
     scalar_type("duration", scalars.duration, _quantity_schema(_DURATION)),
     scalar_type("size", scalars.size, _quantity_schema(_SIZE)),
 )

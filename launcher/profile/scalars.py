@@ -211,6 +211,17 @@ def seconds(value: str) -> float | int:
     return int(number) if number == int(number) else number
 
 
+def boolean(node: Scalar) -> bool:
+    """`true` or `false`; YAML 1.1's `on`, `yes` and the rest are refused."""
+    value = node.text.strip().lower()
+    if value not in ("true", "false"):
+        raise ScalarError(f"{quote_value(node.text)} is neither true nor false", _BOOLEAN)
+    return value == "true"
+
+
+_BOOLEAN = "write true or false"
+
+
 def size(node: Scalar) -> int:
     """Bytes."""
     value = _number_text(node, "a size", quoted=_SIZE)

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from launcher.report.smoke_payloads import CheckRow
 from launcher.report.verdict import ORDER, verdict_of
+from launcher.smoke.run.results import CheckResult
 
 LENGTH = 300
 """Characters of a text that count: servers answer whole pages."""
@@ -26,10 +26,10 @@ class Cause:
     verdict: str
     text: str
     code: str | None
-    checks: list[CheckRow]
+    checks: list[CheckResult]
 
 
-def group_by_cause(checks: Iterable[CheckRow]) -> list[Cause]:
+def group_by_cause(checks: Iterable[CheckResult]) -> list[Cause]:
     """The causes of everything that did not pass, by verdict and then by the number of checks."""
     causes: dict[tuple[str, ...], Cause] = {}
     for one in checks:
@@ -42,7 +42,7 @@ def group_by_cause(checks: Iterable[CheckRow]) -> list[Cause]:
     return sorted(causes.values(), key=lambda c: (ORDER[c.verdict], -len(c.checks)))
 
 
-def _describe(one: CheckRow) -> tuple[tuple[str, ...], str, str | None]:
+def _describe(one: CheckResult) -> tuple[tuple[str, ...], str, str | None]:
     """(what tells the cause from others, its text, its code) of one check that did not pass."""
     if one.deviations:
         ids = tuple(d.id for d in one.deviations)

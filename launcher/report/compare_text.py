@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from launcher.json_values import JsonObject
-from launcher.report.smoke_payloads import TargetColumn, read_comparison
 from launcher.report.smoke_text import ended_early
 from launcher.report.verdict import LABELS, letters
 from launcher.result import Result
+from launcher.smoke.comparison.payloads import Comparison, TargetColumn
 
 
 @dataclass(frozen=True)
@@ -35,9 +34,9 @@ NUMBERS = (
 )
 
 
-def compare(result: Result[JsonObject]) -> str:
+def compare(result: Result[Comparison]) -> str:
     """The tables, the formulas, the regressions."""
-    data = read_comparison(result.payload)
+    data = result.payload
     columns = data.targets
     names = letters(len(columns))
     lines = []

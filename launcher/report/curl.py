@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from launcher.json_values import JsonValue, is_list
 from launcher.redact import is_secret_name
 from launcher.report.escape import visible
-from launcher.report.smoke_payloads import ExchangeRecord
+from launcher.smoke.clients.transcript import ExchangeRecord
 
 KEY_VARIABLE = "ERNIE_API_KEY"
 HIDDEN = "***"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from launcher.drill.payloads import DrillRun, ScenarioList, ScenarioResult
 from launcher.report.drill_text import bars
 from launcher.report.junit import Case, Suite, document
-from launcher.report.smoke_payloads import TargetFacts
 from launcher.result import Result
+from launcher.smoke.target import TargetFacts
 
 
 def render(result: Result[DrillRun | ScenarioList]) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from launcher.errors import ExitCode, PreconditionError, Problem, UsageError
 from launcher.paths import write_file
 from launcher.report.escape import visible
-from launcher.result import Payload, Result
+from launcher.result import Result
+
+Payload = TypeVar("Payload")
 
 RENDERERS = {
     ("smoke", "junit"): "launcher.report.junit",

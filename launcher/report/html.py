@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from launcher.json_values import JsonObject
 from launcher.report.causes import Cause, group_by_cause
 from launcher.report.escape import html as escape
 from launcher.report.html_check import render_check
 from launcher.report.page import Anchors, filters, mark, page
-from launcher.report.smoke_payloads import ClientDifference, SmokeRun, TargetFacts, read_run
 from launcher.report.smoke_text import ended_early, summary
 from launcher.report.verdict import LABELS, count_verdicts, verdict_of
 from launcher.result import Result
+from launcher.smoke.run.results import Difference, SmokeRun
+from launcher.smoke.target import TargetFacts
 
 
-def render(result: Result[JsonObject]) -> str:
+def render(result: Result[SmokeRun]) -> str:
     """The whole page."""
-    data = read_run(result.payload)
+    data = result.payload
     checks = data.checks
     anchors = Anchors()
     names = {id(one): anchors.new("check", one.name, one.client) for one in checks}
@@ -29,7 +29,7 @@ def render(result: Result[JsonObject]) -> str:
     counts = count_verdicts(checks)
     choices = {
         "client": sorted({one.client for one in checks}),
-        "tag": sorted({tag for one in checks for tag in one.tags}),
+        "tag": sorted({tag for one in checks for tag in one.check.tags}),
     }
     first = {id(cause.checks[0]) for cause in causes if cause.verdict in ("fail", "inconclusive")}
     sections = "".join(
@@ -116,11 +116,11 @@ def _hits(cause: Cause, names: Mapping[int, str]) -> str:
     )
 
 
-def _differences(differences: Sequence[ClientDifference]) -> str:
+def _differences(differences: Sequence[Difference]) -> str:
     items = "".join(
         f"<li><b>{escape(one.check)}</b>: "
         + ", ".join(f"{escape(c)} {escape(v)}" for c, v in one.verdicts.items())
-        + (' <span class="known">(known deviation)</span>' if one.known else "")
+        + (' <span class="known">(known deviation)</span>' if one.is_known else "")
         + "</li>"
         for one in differences
     )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
-from launcher.json_values import JsonObject, JsonValue
+from launcher.json_values import JsonValue
 from launcher.probe.bounded_json import loads
 from launcher.report.curl import HIDDEN, KEY_VARIABLE, curl
 from launcher.report.escape import html as escape
 from launcher.report.page import Anchors, attribute, mark
-from launcher.report.smoke_payloads import CheckRow, ExchangeRecord
 from launcher.report.verdict import verdict_of
+from launcher.smoke.clients.transcript import ExchangeRecord
+from launcher.smoke.run.results import CheckResult
 
 EVENTS_SHOWN = {"pass": 8}
 """Events of a stream that are shown for a verdict, else `EVENTS`; the JSON result has more."""
@@ -20,7 +22,7 @@ PASSED_TEXT = 1_000
 
 
 def render_check(
-    one: CheckRow,
+    one: CheckResult,
     anchor: str,
     anchors: Anchors,
     *,
@@ -34,7 +36,7 @@ def render_check(
     rate = one.rate
     runs = f"{rate.passes}/{rate.runs} " if rate.runs > 1 else ""
     exchanges = "".join(_exchange(e, anchors, verdict_of(one)) for e in one.evidence)
-    tags = attribute(one.tags)
+    tags = attribute(one.check.tags)
     return (
         f'<details class="check" id="{anchor}"{" data-item" if is_item else ""} '
         f'data-verdicts="{verdict_of(one)}" '
@@ -46,13 +48,14 @@ def render_check(
         f'<span class="message">{escape(runs + one.message)}</span>'
         f'<span class="time">{one.seconds:.2f} s'
         f'<a class="anchor" href="#{anchor}" title="Link to this check">#</a></span></summary>'
-        f'<div class="inside"><p class="dim">{escape(one.purpose)} &middot; '
-        f"{escape(one.kind)} &middot; needs {escape(', '.join(one.requires) or 'nothing')}</p>"
+        f'<div class="inside"><p class="dim">{escape(one.check.purpose)} &middot; '
+        f"{escape(one.check.kind)} &middot; needs "
+        f"{escape(', '.join(one.check.requires) or 'nothing')}</p>"
         f"{_findings(one)}{_measures(one)}{exchanges}</div></details>"
     )
 
 
-def _findings(one: CheckRow) -> str:
+def _findings(one: CheckResult) -> str:
     rows = "".join(
         f"<tr><th>expected</th><td>{escape(f.expected)}</td></tr>"
         f"<tr><th>got</th><td>{escape(f.actual)} "
@@ -67,7 +70,7 @@ def _findings(one: CheckRow) -> str:
     return (f"<table>{rows}</table>" if rows else "") + deviations
 
 
-def _measures(one: CheckRow) -> str:
+def _measures(one: CheckResult) -> str:
     rows = "".join(
         f"<tr><th>{escape(k.replace('_', ' '))}</th><td>{v:g}</td></tr>"
         for k, v in one.measures.items()
@@ -126,7 +129,7 @@ def _events(exchange: ExchangeRecord, limit: int) -> str:
     return "\n".join([*lines, f"... and {more} more events"] if more > 0 else lines)
 
 
-def _request_text(headers: JsonObject, body: str) -> str:
+def _request_text(headers: Mapping[str, str], body: str) -> str:
     head = "\n".join(f"{k}: {v}" for k, v in headers.items())
     return f"{head}\n\n{body}".strip("\n")
 

@@ -4,26 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from launcher.json_values import JsonObject
 from launcher.report.compare_text import NUMBERS, cost_lines, format_number
 from launcher.report.escape import html as escape
 from launcher.report.html import describe_target
 from launcher.report.html_check import render_check
 from launcher.report.page import Anchors, attribute, filters, mark, page
-from launcher.report.smoke_payloads import (
-    ComparedCheck,
-    Comparison,
-    TargetColumn,
-    read_comparison,
-)
 from launcher.report.smoke_text import ended_early
 from launcher.report.verdict import LABELS, ORDER, letters
 from launcher.result import Result
+from launcher.smoke.comparison.payloads import ComparedCheck, Comparison, TargetColumn
 
 
-def render(result: Result[JsonObject]) -> str:
+def render(result: Result[Comparison]) -> str:
     """The whole page."""
-    data = read_comparison(result.payload)
+    data = result.payload
     columns = data.targets
     names = letters(len(columns))
     anchors = Anchors()

@@ -111,7 +111,8 @@ def _particulars(row: InstanceStatus) -> Iterator[str]:
     if record.phase and row.state in COMING:
         percent = f" {record.percent:.0f} %" if record.percent is not None else ""
         yield _fact("phase", f"{record.phase}{percent}")
-    for name, text in (("health", health.health if health else None), ("note", row.note)):
+    source = "liveness" if record.liveness else "health"
+    for name, text in ((source, health.health if health else None), ("note", row.note)):
         if text and text not in first:
             yield _fact(name, text)
     if record.forced:

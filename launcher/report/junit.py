@@ -15,22 +15,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from launcher.codec import encode
-from launcher.json_values import JsonObject
 from launcher.report.escape import xml_attribute as _attr
 from launcher.report.escape import xml_text as _text
-from launcher.report.smoke_payloads import (
-    CheckRow,
-    ClientDifference,
-    Comparison,
-    SmokeRun,
-    TargetFacts,
-    read_comparison,
-    read_run,
-)
 from launcher.report.smoke_text import ended_early
-from launcher.report.verdict import KNOWN_DEVIATION, verdict_of
+from launcher.report.verdict import verdict_of
 from launcher.result import Result
-from launcher.smoke.run.results import Stopped
+from launcher.smoke.comparison.payloads import Comparison
+from launcher.smoke.outcome import KNOWN_DEVIATION
+from launcher.smoke.run.results import CheckResult, Difference, SmokeRun, Stopped
+from launcher.smoke.target import TargetFacts
 
 EVIDENCE = 4
 TEXT_LIMIT = 600
@@ -49,13 +42,10 @@ class Case:
     text: str = ""
 
 
-def render(result: Result[JsonObject]) -> str:
+def render(result: Result[SmokeRun | Comparison]) -> str:
     """The XML document."""
-    if result.command == "compare":
-        suites = _compared(read_comparison(result.payload))
-    else:
-        suites = [_smoke(read_run(result.payload))]
-    return document(suites)
+    data = result.payload
+    return document(_compared(data) if isinstance(data, Comparison) else [_smoke(data)])
 
 
 def document(suites: Iterable[Suite]) -> str:
@@ -160,7 +150,7 @@ def _xml(number: int, suite: Suite) -> Iterable[str]:
     yield "</testsuite>"
 
 
-def _case(one: CheckRow) -> Case:
+def _case(one: CheckResult) -> Case:
     name = f"{one.name} [{one.client}]"
     seconds, message = one.seconds, one.message
     verdict = verdict_of(one)
@@ -177,17 +167,17 @@ def _case(one: CheckRow) -> Case:
     return Case(name, seconds, text=message)
 
 
-def _difference(one: ClientDifference) -> Case:
+def _difference(one: Difference) -> Case:
     """What the clients see differently fails a run, so a CI has to see it, too."""
     verdicts = ", ".join(f"{client}: {verdict}" for client, verdict in one.verdicts.items())
     name = f"clients agree: {one.check}"
-    if one.known:
+    if one.is_known:
         return Case(name, 0.0, "skipped", message=f"known deviation, {verdicts}")
     return Case(name, 0.0, "failure", "clients-differ", f"the clients differ: {verdicts}", verdicts)
 
 
-def _evidence(one: CheckRow) -> str:
-    lines = [f"{one.purpose}"]
+def _evidence(one: CheckResult) -> str:
+    lines = [one.check.purpose]
     lines += [f"expected {f.expected}\ngot      {f.actual} [{f.code}]" for f in one.findings]
     for exchange in one.evidence[-EVIDENCE:]:
         status, answer = exchange.status, exchange.response or encode(exchange.events)

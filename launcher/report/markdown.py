@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from launcher.json_values import JsonObject
 from launcher.report.causes import Cause, group_by_cause
 from launcher.report.escape import markdown as cell
 from launcher.report.escape import markdown_code as code
-from launcher.report.smoke_payloads import CheckRow, read_run
 from launcher.report.smoke_text import ended_early, summary
 from launcher.report.verdict import LABELS, failures_first, verdict_of
 from launcher.result import Result
+from launcher.smoke.run.results import CheckResult, SmokeRun
 
 
-def render(result: Result[JsonObject]) -> str:
+def render(result: Result[SmokeRun]) -> str:
     """The Markdown document."""
-    data = read_run(result.payload)
+    data = result.payload
     target = data.target
     engine = target.engine_text or "unknown engine"
     checks = failures_first(data.checks)
@@ -42,7 +41,7 @@ def render(result: Result[JsonObject]) -> str:
         lines += ["", "## What the clients see differently", ""]
         for difference in data.differences:
             verdicts = ", ".join(f"{c}: {v}" for c, v in difference.verdicts.items())
-            suffix = " (known deviation)" if difference.known else ""
+            suffix = " (known deviation)" if difference.is_known else ""
             lines.append(f"- {cell(difference.check)}: {cell(verdicts)}{suffix}")
     lines += ["", "## Checks", "", *table_head("verdict", "check", "client", "time", "result")]
     for one in checks:
@@ -79,9 +78,9 @@ def _section(verdict: str, causes: Sequence[Cause]) -> list[str]:
     return lines
 
 
-def _check(one: CheckRow) -> list[str]:
+def _check(one: CheckResult) -> list[str]:
     """A check under its cause; the first line names it, the others say what else was wrong."""
-    head = f"{cell(one.name)} ({cell(one.client)}): {cell(one.purpose)}"
+    head = f"{cell(one.name)} ({cell(one.client)}): {cell(one.check.purpose)}"
     rest = one.findings if one.deviations else one.findings[1:]
     lines = [f"expected {cell(f.expected)}, got {cell(f.actual)} ({code(f.code)})" for f in rest]
     lines += [f"{code(d.id)} ({cell(d.releases)}): {cell(d.source)}" for d in one.deviations]

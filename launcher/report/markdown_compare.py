@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from launcher.json_values import JsonObject
 from launcher.report.causes import group_by_cause
 from launcher.report.compare_text import NUMBERS, cost_lines, format_number
 from launcher.report.escape import markdown as cell
 from launcher.report.escape import markdown_block as block
 from launcher.report.escape import markdown_code as code
 from launcher.report.markdown import table_head, table_row
-from launcher.report.smoke_payloads import TargetColumn, read_comparison
 from launcher.report.smoke_text import ended_early
 from launcher.report.verdict import LABELS, letters
 from launcher.result import Result
+from launcher.smoke.comparison.payloads import Comparison, TargetColumn
 
 
-def render(result: Result[JsonObject]) -> str:
+def render(result: Result[Comparison]) -> str:
     """The Markdown document."""
-    data = read_comparison(result.payload)
+    data = result.payload
     columns = data.targets
     names = letters(len(columns))
     lines = [f"# Compare: {len(columns)} targets", "", f"{data.started}", ""]

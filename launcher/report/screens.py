@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from launcher import engines as engine_list
-from launcher.codec import decode
 from launcher.diagnose.pages import Explanation, PageIndex
 from launcher.environments.payloads import EngineList
 from launcher.instance.instance_status import InstanceStatus, Status
-from launcher.json_values import JsonObject
 from launcher.lifecycle import InstanceState
 from launcher.profile.catalogue import ProfileFacts
 from launcher.report.engine_text import size_text
 from launcher.report.instance_text import engine_of, since, state_of, url_of
 from launcher.report.paint import STATES
 from launcher.report.payloads import ProfileList
-from launcher.report.smoke_payloads import CheckList
 from launcher.report.table import Column, fitted, table
 from launcher.report.terminal import Terminal, one_line, wrap
 from launcher.result import Result
 from launcher.smoke.tags import theme_of
+
+if TYPE_CHECKING:
+    from launcher.smoke.run.results import CheckList, SmokeRun
 
 Screen = Callable[[Result[Any], Terminal], "str | None"]
 """Text of a result for a terminal; None: the plain text is shown there too."""
@@ -145,11 +145,13 @@ def explain(result: Result[Explanation | PageIndex], terminal: Terminal) -> str 
     return "\n".join(lines)
 
 
-def smoke(result: Result[JsonObject], terminal: Terminal) -> str | None:
+def smoke(result: Result[SmokeRun | CheckList], terminal: Terminal) -> str | None:
     """`smoke --list`: checks by theme, one line each; a run is told line by line."""
-    if "target" in result.payload:
+    from launcher.smoke.run.results import CheckList
+
+    data = result.payload
+    if not isinstance(data, CheckList):
         return None
-    data = decode(CheckList, result.payload, "smoke", tolerant=True)
     groups: dict[str, list[tuple[str, str, str]]] = {tag: [] for tag in data.tags}
     for c in data.checks:
         needs = ", ".join(c.requires) or "nothing"

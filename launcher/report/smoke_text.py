@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from launcher.codec import decode
-from launcher.json_values import JsonObject
 from launcher.report.causes import group_by_cause
-from launcher.report.smoke_payloads import CheckList, CheckRow, SmokeRun, read_run
-from launcher.report.verdict import KNOWN_DEVIATION, LABELS, verdict_of
+from launcher.report.verdict import LABELS, verdict_of
 from launcher.result import Result
-from launcher.smoke.run.results import Stopped
+from launcher.smoke.outcome import KNOWN_DEVIATION
+from launcher.smoke.run.results import CheckList, CheckResult, SmokeRun, Stopped
 
 FINDINGS = 3
 """Findings of one check that are shown; a check under load can have one a request."""
@@ -18,11 +16,11 @@ SAME_CAUSE = 3
 """From so many checks on, a cause is told once and the other checks name the first."""
 
 
-def smoke(result: Result[JsonObject]) -> str:
+def smoke(result: Result[SmokeRun | CheckList]) -> str:
     """The whole run, or the list of what there is to run."""
-    if "target" not in result.payload:
-        return listing(decode(CheckList, result.payload, "smoke", tolerant=True))
-    data = read_run(result.payload)
+    data = result.payload
+    if isinstance(data, CheckList):
+        return listing(data)
     target, what = data.target, data.target.engine_text
     lines = [f"{target.name}: {target.model} at {target.url}" + (f" ({what})" if what else "")]
     lines += [f"  note: {note}" for note in target.notes]
@@ -35,7 +33,7 @@ def smoke(result: Result[JsonObject]) -> str:
         lines += check_lines(one, width, several, same_as=first.get(id(one)))
     for difference in data.differences:
         verdicts = ", ".join(f"{c}: {v}" for c, v in difference.verdicts.items())
-        suffix = " (a known deviation)" if difference.known else ""
+        suffix = " (a known deviation)" if difference.is_known else ""
         lines.append(f"  clients differ in {difference.check}: {verdicts}{suffix}")
     if ended := ended_early(data.stopped):
         lines.append(f"  {ended}")
@@ -63,7 +61,7 @@ def listing(data: CheckList) -> str:
     return "\n".join(lines)
 
 
-def _first_of_cause(checks: Sequence[CheckRow], several: bool) -> dict[int, str]:
+def _first_of_cause(checks: Sequence[CheckResult], several: bool) -> dict[int, str]:
     """By the identity of a check that failed for a cause that is shown already: where it is."""
     return {
         id(one): _name(cause.checks[0], several)
@@ -75,7 +73,7 @@ def _first_of_cause(checks: Sequence[CheckRow], several: bool) -> dict[int, str]
 
 
 def check_lines(
-    one: CheckRow, width: int, several: bool = False, same_as: str | None = None
+    one: CheckResult, width: int, several: bool = False, same_as: str | None = None
 ) -> list[str]:
     """One check: its line, and below it what was wrong.
 
@@ -87,7 +85,7 @@ def check_lines(
         return [head + _rate(one) + one.message]
     if same_as:
         return [f"{head}{_rate(one)}same cause as {same_as}"]
-    lines = [head + _rate(one) + one.purpose]
+    lines = [head + _rate(one) + one.check.purpose]
     for finding in one.findings[:FINDINGS]:
         lines.append(f"        expected {finding.expected}")
         lines.append(f"        got      {finding.actual}  [{finding.code}]")
@@ -115,10 +113,10 @@ def summary(data: SmokeRun) -> str:
     return f"{data.verdict.upper()}: {', '.join(parts)} in {data.seconds:.1f} s"
 
 
-def _name(one: CheckRow, several: bool) -> str:
+def _name(one: CheckResult, several: bool) -> str:
     return f"{one.name} ({one.client})" if several else one.name
 
 
-def _rate(one: CheckRow) -> str:
+def _rate(one: CheckResult) -> str:
     rate = one.rate
     return f"[{rate.passes}/{rate.runs}] " if rate.runs > 1 else ""

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from launcher.report.smoke_payloads import CheckRow
+from launcher.smoke.outcome import KNOWN_DEVIATION
 
-KNOWN_DEVIATION = "known deviation"
+if TYPE_CHECKING:
+    from launcher.smoke.run.results import CheckResult
 
 
 @dataclass(frozen=True)
@@ -45,18 +45,18 @@ LABELS: Mapping[str, Label] = {
 ORDER = {verdict: position for position, verdict in enumerate(LABELS)}
 
 
-def verdict_of(check: CheckRow) -> str:
+def verdict_of(check: CheckResult) -> str:
     """The verdict of one check of a result, known deviations told apart."""
     return KNOWN_DEVIATION if check.deviations else check.verdict
 
 
-def failures_first(checks: Iterable[CheckRow]) -> list[CheckRow]:
-    """The checks in the order of `SHOWN`; within a verdict they keep their order."""
+def failures_first(checks: Iterable[CheckResult]) -> list[CheckResult]:
+    """The checks in the order of `LABELS`; within a verdict they keep their order."""
     return sorted(checks, key=lambda one: ORDER[verdict_of(one)])
 
 
-def count_verdicts(checks: Iterable[CheckRow]) -> dict[str, int]:
-    """How many checks have each verdict, in the order of `SHOWN`."""
+def count_verdicts(checks: Iterable[CheckResult]) -> dict[str, int]:
+    """How many checks have each verdict, in the order of `LABELS`."""
     counts = dict.fromkeys(LABELS, 0)
     for one in checks:
         counts[verdict_of(one)] += 1

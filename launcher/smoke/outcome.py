@@ -8,6 +8,8 @@ from typing import Literal, Protocol
 
 Verdict = Literal["pass", "fail", "inconclusive", "could not check"]
 VERDICTS: tuple[Verdict, ...] = ("pass", "fail", "inconclusive", "could not check")
+KNOWN_DEVIATION = "known deviation"
+"""What reports and counts call a failure that is known of the release."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,28 @@ DEFAULT_TIMEOUT = 120.0
 
 
 @dataclass(frozen=True)
+class TargetFacts:
+    """A target as a report shows it, without secrets; `promises` None: nothing was declared."""
+
+    name: str
+    kind: str = ""
+    url: str = ""
+    model: str = ""
+    dialect: str = ""
+    engine: str | None = None
+    release: str | None = None
+    max_model_len: int | None = None
+    max_num_seqs: int | None = None
+    promises: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def engine_text(self) -> str:
+        """The engine and its release; empty where neither is known."""
+        return " ".join(word for word in (self.engine, self.release) if word)
+
+
+@dataclass(frozen=True)
 class Target:
     """One endpoint under test.
 
@@ -55,6 +77,24 @@ class Target:
         if capability in self.extra:
             return True
         return None if self.promises is None else capability in self.promises
+
+    @property
+    def facts(self) -> TargetFacts:
+        """The target as a report shows it."""
+        promises = None if self.promises is None else self.promises | self.extra
+        return TargetFacts(
+            name=self.name,
+            kind=self.kind,
+            url=self.endpoint.base_url,
+            model=self.model,
+            dialect=self.endpoint.dialect,
+            engine=self.engine,
+            release=self.release,
+            max_model_len=self.max_model_len,
+            max_num_seqs=self.max_num_seqs,
+            promises=None if promises is None else tuple(sorted(promises)),
+            notes=self.notes,
+        )
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -139,7 +139,7 @@ def test_cost_comes_with_its_formula(prompts: list[str]) -> None:
 
 def test_the_figures_of_the_cost() -> None:
     row = cost(3.6, 1, {"tokens_per_second": 1000.0})
-    assert row["per_million"] == 1.0
+    assert row.per_million == 1.0
 
 
 def test_the_shipped_price_list_has_the_hosted_price() -> None:

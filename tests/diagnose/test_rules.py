@@ -1,12 +1,13 @@
 """Every recorded failure gets its rule as the first answer; the data obeys its own form."""
 
+import itertools
 import json
 import re
 from pathlib import Path
 
 import pytest
 
-from launcher.diagnose import diagnose, of_folder
+from launcher.diagnose import Diagnosis, diagnose, of_folder
 from launcher.diagnose.literals import required
 from launcher.engines import rule_books
 from launcher.engines.fastdeploy.failures import rules as fastdeploy_rules
@@ -18,6 +19,10 @@ ENTRIES = [pytest.param(engine, entry, id=entry.id) for engine, entry in RULES]
 WITH_SAMPLE = [
     pytest.param(engine, entry, id=entry.id) for engine, entry in RULES if entry.pattern is not None
 ]
+OF_AN_ENGINE = [param for param in WITH_SAMPLE if param.values[0] != "common"]
+ENGINES = ("fastdeploy", "vllm", "transformers")
+HEALTHY, UNRECOGNISED = "healthy", "unrecognised"
+STATES = ("loading", "ready")
 
 
 def log_name(where: str) -> str:
@@ -48,14 +53,80 @@ def test_a_recorded_sample_gets_its_rule_first(
         assert answer.retry == entry.retry
 
 
-@pytest.mark.parametrize("entry", book("common").entries, ids=lambda entry: entry.id)
-def test_a_near_miss_of_a_common_rule_is_not_its_own(entry: RuleEntry, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("engine", "entry"), WITH_SAMPLE)
+def test_a_near_miss_gets_another_answer(engine: str, entry: RuleEntry, tmp_path: Path) -> None:
+    """A line of the same software that resembles the sample. A wrong cause is worse than none."""
     assert entry.near_miss is not None
     assert entry.near_miss != entry.sample
-    for engine in ("fastdeploy", "vllm", "transformers"):
-        (tmp_path / "engine.log").write_text(f"starting\n{entry.near_miss}\n")
-        answer = diagnose([tmp_path / "engine.log"], failure_rules(engine), noise=noise(engine))
+    engines, states = ((engine,), STATES) if engine != "common" else (ENGINES, ("loading",))
+    for name, state in itertools.product(engines, states):
+        answer = near_miss_answer(entry, name, state, tmp_path)
         assert answer.rule_id != entry.id
+        assert entry.id not in {finding.rule_id for finding in answer.alternatives}
+    if entry.kind == "noise":
+        # A line that is noise has no rule: only the pattern itself shows the mistake.
+        assert entry.pattern is not None
+        assert re.search(entry.pattern, entry.near_miss) is None
+
+
+@pytest.mark.parametrize(("engine", "entry"), OF_AN_ENGINE)
+def test_the_answer_to_a_near_miss_is_the_recorded_one(
+    engine: str, entry: RuleEntry, tmp_path: Path
+) -> None:
+    state = "ready" if entry.when == "ready" else "loading"
+    answer = near_miss_answer(entry, engine, state, tmp_path)
+    if entry.near_miss_expected in (HEALTHY, UNRECOGNISED):
+        assert answer.rule_id is None
+        assert entry.near_miss_expected == UNRECOGNISED or not answer.conclusive
+    else:
+        assert answer.rule_id == entry.near_miss_expected
+
+
+def near_miss_answer(entry: RuleEntry, engine: str, state: str, folder: Path) -> Diagnosis:
+    log = folder / log_name(entry.where)
+    log.write_text(f"starting\n{entry.near_miss}\n")
+    return diagnose([log], failure_rules(engine), state=state, noise=noise(engine))
+
+
+@pytest.mark.parametrize(("engine", "entry"), WITH_SAMPLE)
+def test_a_near_miss_resembles_the_sample(engine: str, entry: RuleEntry) -> None:
+    """A line without a word of the rule tests nothing."""
+    assert words(f"{entry.sample} {entry.pattern}") & words(entry.near_miss or "")
+
+
+def words(line: str) -> set[str]:
+    return set(re.findall(r"[a-z]{3,}", line.lower())) - {"info", "warning", "line"}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("state", STATES)
+def test_a_log_of_all_harmless_near_misses_is_healthy(
+    engine: str, state: str, tmp_path: Path
+) -> None:
+    lines = [e.near_miss for e in book(engine).entries if e.near_miss_expected == HEALTHY]
+    assert lines
+    (tmp_path / "engine.log").write_text("\n".join(map(str, lines)) + "\n")
+    answer = diagnose(
+        [tmp_path / "engine.log"], failure_rules(engine), state=state, noise=noise(engine)
+    )
+    assert not answer.conclusive, answer
+    assert answer.alternatives == ()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("state", STATES)
+def test_a_log_of_near_misses_without_a_rule_has_no_cause(
+    engine: str, state: str, tmp_path: Path
+) -> None:
+    silent = (HEALTHY, UNRECOGNISED)
+    lines = [e.near_miss for e in book(engine).entries if e.near_miss_expected in silent]
+    (tmp_path / "engine.log").write_text("\n".join(map(str, lines)) + "\n")
+    answer = diagnose(
+        [tmp_path / "engine.log"], failure_rules(engine), state=state, noise=noise(engine)
+    )
+    assert answer.rule_id is None, answer
+    assert answer.alternatives == ()
+    assert answer.first_errors != ()
 
 
 @pytest.mark.parametrize(("engine", "entry"), ENTRIES)

@@ -174,15 +174,24 @@ class Server:
                 ]
         claims = (*stored.shm, *stored.temporary) if stored else ()
         left += [c.path for c in claims if still_there(c) and not _in_use(c.path)]
-        # A port that a test took away from the server is the test's own.
-        own_processes = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc")))
-                  if pid != os.getpid()]  # fmt: skip
-        left += [
-            f"port {use.number} ({use.name})"
-            for use in plan.ports
-            if any(holder(one.inode, own_processes) for one in listeners_on(use.number))
-        ]
-        return sorted(set(left))
+        return sorted({*left, *self.held_ports()})
+
+    def held_ports(self) -> list[str]:
+        """The ports of the plan on which a process listens that may be the instance's.
+
+        A port that a test took away from the server is the test's own. One of `auto` that the
+        server has given back may be another instance's by now: many tests run at once.
+        """
+        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+        pids.remove(os.getpid())
+        held = []
+        for use in self.files.plan().ports:
+            for listener in listeners_on(use.number):
+                pid = holder(listener.inode, pids)
+                token = identity.environment_token(pid) if pid is not None else None
+                if pid is not None and (not token or _of(token, self)):
+                    held.append(f"port {use.number} ({use.name}): {processes.command(pid)!r}")
+        return held
 
     def noticed(self, since: float | None = None) -> float:
         """Seconds from the moment a fault struck (`since`, else the twin's note) to its verdict."""

@@ -13,7 +13,6 @@ import pytest
 
 from launcher.engines.fastdeploy.release_data import LINES as RELEASES
 from launcher.engines.fastdeploy.watching import PHASE_RULES, PHASES
-from launcher.host.sockets import listeners_on
 from launcher.keeper import cleanup, guard, leftovers
 from launcher.keeper.identity import this_host
 from launcher.keeper.leftovers import Claims
@@ -217,8 +216,7 @@ def test_nothing_of_a_server_lives_after_its_keeper_was_killed(
         os.kill(stored.keeper.pid, signal.SIGKILL)
         up.communicate(timeout=600)
     wait_for(lambda: not server.processes(), "the end of all of it", deadline=guard.LONGEST + 30)
-    plan = server.files.plan()
-    assert not [use for use in plan.ports if listeners_on(use.number)]
+    assert server.held_ports() == []
     assert server.status()["state"] == "lost"
     down = server.down("--json")
     assert down.rc == 0, down.output()

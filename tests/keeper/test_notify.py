@@ -167,7 +167,9 @@ def test_a_whole_life_under_systemd(rig: Rig, supervisor: Supervisor) -> None:
     rig.env.update(
         NOTIFY_SOCKET=supervisor.address, WATCHDOG_USEC="400000", LISTEN_FDS="1", LISTEN_PID="1",
     )  # fmt: skip
-    process = rig.spawn("up", rig.profile(script=script), "--foreground")
+    liveness = {"interval": 3, "stall-after": 9, "canary": False, "canary-deadline": 9}
+    profile = rig.profile(script=script, liveness=liveness, restart={"policy": "never"})
+    process = rig.spawn("up", profile, "--foreground")
 
     wait_for(lambda: any("EXTEND_TIMEOUT_USEC" in m for m in supervisor.listen()), "more time")
     assert not any(m.startswith("READY=1") for m in supervisor.listen())
@@ -177,8 +179,13 @@ def test_a_whole_life_under_systemd(rig: Rig, supervisor: Supervisor) -> None:
     assert rig.keeper() == process.pid, "systemd watches this pid"
     fed = supervisor.listen().count("WATCHDOG=1")
     wait_for(lambda: supervisor.listen().count("WATCHDOG=1") > fed, "the watchdog fed when ready")
-    os.kill(rig.engine(), signal.SIGSTOP)  # the first process lives: that is what is asked
+    os.kill(rig.engine(), signal.SIGSTOP)
+    wait_for(lambda: (rig.stored().get("liveness") or {}).get("verdict") == "stalled", "a stall")
+    fed = supervisor.listen().count("WATCHDOG=1")
+    assert rig.run("status", "one").rc == 1, "that takes longer than systemd's interval"
+    assert supervisor.listen().count("WATCHDOG=1") == fed, "not fed for an engine that is stalled"
     os.kill(rig.engine(), signal.SIGCONT)
+    wait_for(lambda: supervisor.listen().count("WATCHDOG=1") > fed, "the watchdog fed again")
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=600)
 

@@ -49,4 +49,16 @@ def test_a_line(line: str, value: float | None) -> None:
 
 
 def test_a_flood_of_lines_is_read_to_its_bound() -> None:
-    assert sums("m 1\n" * 300_000, {"m"}) == {"m": 100_000.0}
+    text = "".join(f'm{{n="{n}"}} 1\n' for n in range(300_000))
+    assert sums(text, {"m"}) == {"m": 100_000.0}
+
+
+def test_a_series_that_is_printed_twice_counts_once() -> None:
+    """FastDeploy 2.0 to 2.3 print some of them twice."""
+    assert sums('m 3\n# TYPE m counter\nm 3\nm{a="b"} 4\nm{a="b"} 4\n', {"m"}) == {"m": 7.0}
+
+
+def test_a_name_with_a_label_takes_the_series_that_have_it() -> None:
+    text = 'sleep{engine="0",state="awake"} 1\nsleep{engine="0",state="off"} 0\n'
+    wanted = ['sleep{state="awake"}', 'sleep{state="off"}', 'sleep{state="other"}']
+    assert sums(text, wanted) == {wanted[0]: 1.0, wanted[1]: 0.0}

@@ -13,6 +13,7 @@ EXCEPTIONS = {
     "launcher.environments.payloads:PlannedInstall.dry_run": "in the JSON of --dry-run",
     "launcher.instance.instance_status:Record.ready_for": "in the JSON of status",
     "launcher.instance.show:PlannedFile.mode": "in the JSON of plan",
+    "launcher.smoke.comparison.payloads:WorkedCost.gpu_hour": "in the JSON of compare",
     "launcher.engines.*.engine:ENGINE": "engines.get imports the module by its name",
     "launcher.engines.fastdeploy.memory:*": "the module is the engine's MemoryFacts",
     "launcher.report.*:render": "report.files imports the module by its name",

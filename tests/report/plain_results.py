@@ -20,7 +20,7 @@ _ABSENT = {"name": "gone", "state": "absent", "note": "there is no such instance
 _CHECK = {
     "name": "chat", "client": "openai", "seconds": 0.25, "verdict": "pass", "message": "42",
     "purpose": "a question gets an answer", "findings": [], "deviations": [],
-    "rate": {"passes": 1, "runs": 1}, "kind": "server", "tags": ["quick"], "requires": ["chat"],
+    "rate": {"passes": 1, "runs": 1}, "kind": "protocol", "tags": ["quick"], "requires": ["chat"],
 }  # fmt: skip
 _FAIL = {
     **_CHECK, "name": "usage", "verdict": "fail", "message": "wrong",

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from launcher.codec import encode
 from launcher.errors import ExitCode
 from launcher.result import Result
+from launcher.smoke.comparison.compare import compared_checks
+from launcher.smoke.comparison.payloads import TargetColumn
 from tests.support.decoded import JsonDict
-from tests.support.payloads import result
+from tests.support.payloads import made, result
 
 DEVIATION = {
     "id": "fd-tool-choice",
@@ -143,14 +146,12 @@ def column(name: str, *checks: JsonDict, **changes: object) -> JsonDict:
 
 def compare_result(*columns: JsonDict, **changes: object) -> Result[Any]:
     """A comparison of these targets, its table made as `compare` makes it."""
-    from launcher.smoke.comparison.compare import _table
-
     data = {
         "started": "2026-01-02T03:04:05+00:00",
         "seconds": 3.0,
         "version": "1",
         "targets": list(columns),
-        "checks": _table(columns),
+        "checks": encode(compared_checks([made(TargetColumn, one) for one in columns])),
         "baseline": None,
         "saved": None,
         "regressions": [],

@@ -6,8 +6,8 @@ import re
 
 from launcher.report import html, markdown, smoke_text
 from launcher.report.causes import group_by_cause
-from launcher.report.smoke_payloads import CheckRow
 from launcher.report.verdict import failures_first, letters, verdict_of
+from launcher.smoke.run.results import CheckResult
 from tests.report.results import EVERY_VERDICT, check, finding, smoke_result
 from tests.support.payloads import made
 
@@ -24,7 +24,7 @@ SILENT = [
 
 
 def names(*checks: dict[str, object]) -> list[list[str]]:
-    rows = [made(CheckRow, one) for one in checks]
+    rows = [made(CheckResult, one) for one in checks]
     return [[one.name for one in cause.checks] for cause in group_by_cause(rows)]
 
 
@@ -51,13 +51,13 @@ def test_other_codes_other_words_and_other_verdicts_are_other_causes() -> None:
 
 def test_failures_come_first_and_the_widest_cause_before_others() -> None:
     second = check("other", "fail", findings=[finding("HTTP 404")])
-    checks = [made(CheckRow, one) for one in (*EVERY_VERDICT, second, *SILENT[:3])]
+    checks = [made(CheckResult, one) for one in (*EVERY_VERDICT, second, *SILENT[:3])]
     causes = group_by_cause(checks)
     verdicts = [cause.verdict for cause in causes]
     assert verdicts == ["fail"] * 3 + ["inconclusive", "known deviation", "could not check"]
     assert [one.name for one in causes[0].checks] == ["check-0", "check-1", "check-2"]
     order = [
-        verdict_of(one) for one in failures_first(made(CheckRow, one) for one in EVERY_VERDICT)
+        verdict_of(one) for one in failures_first(made(CheckResult, one) for one in EVERY_VERDICT)
     ]
     assert order == ["fail", "inconclusive", "known deviation", "could not check", "pass"]
 

@@ -18,8 +18,7 @@ import pytest
 
 from launcher.report.curl import curl as curl_of
 from launcher.report.escape import visible
-from launcher.report.smoke_payloads import ExchangeRecord
-from launcher.smoke.clients.transcript import WRONG_KEY
+from launcher.smoke.clients.transcript import WRONG_KEY, ExchangeRecord
 from launcher.smoke.run.suite import smoke
 from tests.report.results import exchange
 from tests.smoke.servers import Defect, serve

@@ -73,7 +73,7 @@ def result(text: str) -> Result[Any]:
         "name": text,
         "client": text,
         "purpose": text,
-        "kind": "plumbing",
+        "kind": "protocol",
         "requires": [text],
         "verdict": "fail",
         "message": text,
@@ -175,7 +175,8 @@ def test_unencodable_names_do_not_end_a_run(tmp_path: Path) -> None:
     """A file name that is not UTF-8 comes out of argv with lone surrogates."""
     path = tmp_path / "report"
     named = result("x")
-    data = {**named.payload, "target": {**named.payload["target"], "name": "pro\udcfffile.yaml"}}
+    target = replace(named.payload.target, name="pro\udcfffile.yaml")
+    data = replace(named.payload, target=target)
     written = write_reports(replace(named, data=data), markdown=path)
     assert not written.errors
     assert "pro\\\\udcfffile.yaml" in path.read_text(encoding="utf-8")

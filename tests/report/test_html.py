@@ -12,8 +12,8 @@ import pytest
 
 from launcher.report import html, html_compare
 from launcher.report.curl import curl
-from launcher.report.smoke_payloads import ExchangeRecord
 from launcher.result import Result
+from launcher.smoke.clients.transcript import ExchangeRecord
 from tests.report.results import (
     EVERY_VERDICT,
     check,
@@ -59,7 +59,7 @@ PAGES: dict[str, Result[Any]] = {
 
 
 def rendered(kind: str) -> str:
-    return {"smoke": html.render, "compare": html_compare.render}[kind](PAGES[kind])
+    return html.render(PAGES[kind]) if kind == "smoke" else html_compare.render(PAGES[kind])
 
 
 @pytest.fixture(params=PAGES)
@@ -220,9 +220,9 @@ def test_a_failure_and_a_known_deviation_differ() -> None:
     result = compare_result(
         column("new", check("tools", "fail")), column("old", check("tools", "fail", known=True))
     )
-    (row,) = result.payload["checks"]
-    assert row["outcomes"] == ["fail", "known deviation"]
-    assert not row["equal"]
+    (row,) = result.payload.checks
+    assert row.outcomes == ("fail", "known deviation")
+    assert not row.equal
     source = html_compare.render(result)
     assert ">FAIL<" in source
     assert ">KNOWN DEVIATION<" in source

@@ -13,6 +13,7 @@ import pytest
 
 from launcher.report import html, junit, markdown, smoke_text
 from launcher.result import Result
+from launcher.smoke.run.results import Difference
 from launcher.smoke.run.suite import smoke
 from tests.smoke.model import Reply
 from tests.smoke.servers import Defect, RouteAnswer, Server, serve
@@ -49,7 +50,7 @@ def everything(result: Result[Any]) -> dict[str, str]:
 
 
 def test_every_rendering_names_every_check(result: Result[Any]) -> None:
-    names = [c["name"] for c in result.payload["checks"]]
+    names = [c.name for c in result.payload.checks]
     assert len(names) == 5
     for kind, text in everything(result).items():
         plain = text.replace("\\", "")
@@ -86,10 +87,7 @@ def test_inconclusive_is_an_error_in_junit() -> None:
 
 def test_what_the_clients_see_differently_is_a_failure_in_junit(result: Result[Any]) -> None:
     verdicts = {"requests": "| a <b>", "openai": "[x](http://evil)"}
-    data = {
-        **result.payload,
-        "differences": [{"check": "chat", "verdicts": verdicts, "known": False}],
-    }
+    data = replace(result.payload, differences=(Difference("chat", verdicts, False),))
     differing = Result(result.command, data, result.instance, result.exit_code)
     suite = ElementTree.fromstring(junit.render(differing)).find("testsuite")
     assert suite is not None

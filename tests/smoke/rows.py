@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from launcher.json_values import JsonObject
 from launcher.result import Result
+from launcher.smoke.run.results import SmokeRun
 from tests.smoke.servers import Body
 from tests.support.as_json import as_json
 
-Report = Result[JsonObject]
+Report = Result[SmokeRun]
 
 
 def data_of(result: Report) -> Body:

@@ -123,8 +123,8 @@ def test_a_keyword_with_a_wrong_value_is_named(schema: JsonObject, message: str)
 @pytest.mark.parametrize(
     ("targets", "where"),
     [
-        (5, "targets must be a mapping"),
-        ({"one": []}, "targets.one must be a mapping"),
+        (5, "targets: expected an object"),
+        ({"one": []}, "targets.one: expected an object"),
         ({"one": {"verdicts": {"chat": 1}, "tools": {}}}, "targets.one.verdicts.chat"),
         ({"one": {"verdicts": {}, "tools": {"trigger_rate": "x"}}}, "tools.trigger_rate"),
     ],

@@ -14,7 +14,7 @@ from launcher.smoke.check import ENTRY_POINT_GROUP, REGISTRY, Check, all_checks
 from launcher.smoke.clients.base import Endpoint
 from launcher.smoke.outcome import Outcome, Verdict, passed
 from launcher.smoke.run import deviations
-from launcher.smoke.run.deviations import Deviation
+from launcher.smoke.run.deviations import DeviationRule, KnownDeviation
 from launcher.smoke.run.runner import CheckRun
 from launcher.smoke.run.suite import select, smoke
 from launcher.smoke.section.rules import problems
@@ -66,8 +66,10 @@ def test_a_feature_that_an_unknown_server_rejects_is_never_a_pass() -> None:
 def test_a_known_deviation_is_named_and_does_not_fail_the_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    deviation = Deviation("tags", ">=1", ("tags-stream",), ("tags-in-content",), "t", "measured")
-    monkeypatch.setattr(deviations, "known_deviations", lambda engine: (deviation,))
+    rule = DeviationRule(
+        KnownDeviation("tags", "t", ">=1", "measured"), ("tags-stream",), ("tags-in-content",)
+    )
+    monkeypatch.setattr(deviations, "known_deviations", lambda engine: (rule,))
     with serve(DEFECTS["tags-in-stream"], key="k") as server:
         result = smoke(target_of(server, release="1.2"), names=["tags-stream"])
         older = smoke(target_of(server, release="0.9"), names=["tags-stream"])
@@ -78,8 +80,8 @@ def test_a_known_deviation_is_named_and_does_not_fail_the_run(
 
 
 def test_a_deviation_explains_only_its_own_findings(monkeypatch: pytest.MonkeyPatch) -> None:
-    deviation = Deviation("sum", ">=1", ("usage",), ("usage-sum",), "t", "measured")
-    monkeypatch.setattr(deviations, "known_deviations", lambda engine: (deviation,))
+    rule = DeviationRule(KnownDeviation("sum", "t", ">=1", "measured"), ("usage",), ("usage-sum",))
+    monkeypatch.setattr(deviations, "known_deviations", lambda engine: (rule,))
     with serve(DEFECTS["usage-missing"], key="k") as server:
         result = smoke(target_of(server, release="1.2"), names=["usage"])
     assert only(result)["deviations"] == []
@@ -91,10 +93,10 @@ def test_shipped_deviations_name_checks_that_exist_and_their_source(engine: str)
     names = {c.name for c in all_checks()}
     shipped = deviations.known_deviations(engine)
     assert shipped
-    for deviation in shipped:
-        assert set(deviation.checks) <= names
-        assert deviation.codes
-        assert len(deviation.source) > 10
+    for rule in shipped:
+        assert set(rule.checks) <= names
+        assert rule.codes
+        assert len(rule.deviation.source) > 10
 
 
 def test_repeat_reports_a_rate() -> None:

@@ -9,7 +9,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
-from launcher.codec import decode, encode_object
+from launcher.codec import decode
 from launcher.diagnose.diagnosis import LogDiagnosis
 from launcher.diagnose.pages import Explanation, PageIndex
 from launcher.drill.payloads import DrillRun, ScenarioList
@@ -38,8 +38,9 @@ from launcher.report.payloads import (
     ShownProfile,
     Version,
 )
-from launcher.report.smoke_payloads import CheckList, Comparison, SmokeRun
 from launcher.result import Result
+from launcher.smoke.comparison.payloads import Comparison
+from launcher.smoke.run.results import CheckList, SmokeRun
 
 T = TypeVar("T")
 
@@ -94,8 +95,6 @@ def result(
 ) -> Result[Any]:
     """The result of a verb; what `data` lacks of its payload is empty."""
     payload: object = made(kind_of(command, data), data)
-    if command in ("smoke", "compare"):  # their room returns the JSON
-        return Result(command, encode_object(payload), instance, code, errors)
     return Result(command, payload, instance, code, errors)
 
 

@@ -13,6 +13,7 @@ from launcher.engines.fastdeploy import (
 )
 from launcher.engines.fastdeploy.catalogue import catalogue_key
 from launcher.engines.fastdeploy.leftovers import leftovers
+from launcher.engines.fastdeploy.liveness import liveness
 from launcher.engines.fastdeploy.ports import EVERYWHERE, sockets
 from launcher.engines.fastdeploy.ports import uses as port_uses
 from launcher.engines.fastdeploy.readiness import readiness
@@ -61,7 +62,7 @@ def launch_plan(profile: Profile, context: PlanContext) -> LaunchPlan:
         progress=watching.PROGRESS,
         notes=_notes(profile, context),
         gpu_ranks=requested.local_ranks,
-        **common_parts(profile, context),
+        **common_parts(profile, context, liveness(profile, context)),
     )
 
 

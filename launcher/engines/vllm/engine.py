@@ -53,6 +53,9 @@ REFUSED = {"0.11.0": "0.11.0 serves ERNIE wrongly; 0.11.1 fixed it"}
 
 API_KEY = "VLLM_API_KEY"
 
+DEV_MODE = "VLLM_SERVER_DEV_MODE"
+"""With 1 it has routes that pause, sleep and tell so (entrypoints/launchers, 0.32.0)."""
+
 
 class Vllm(Engine):
     """vLLM, as the Protocol `launcher.engines.base.Engine`."""
@@ -198,6 +201,7 @@ class Vllm(Engine):
                     "max_tokens": 8,
                 },
                 settings_unknown="vLLM does not tell its settings",
+                paused_path="/is_paused" if profile.env.get(DEV_MODE) == "1" else None,
                 auth_secret=API_KEY if profile.api_key is not None else None,
                 probe_timeout=profile.health.probe_timeout,
             ),
@@ -208,7 +212,7 @@ class Vllm(Engine):
             ),
             notes=_notes(profile, context, cpu),
             gpu_ranks=0 if cpu else gpu_ranks(profile),
-            **common_parts(profile, context),
+            **common_parts(profile, context, watching.LIVENESS),
         )
 
 

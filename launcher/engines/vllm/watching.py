@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from launcher.liveness.policy import Counters, LivenessPolicy
 from launcher.plan.model import Phase, PhaseRule, ProgressRule
 
 PHASES = (
@@ -33,3 +34,24 @@ VITAL = (r"^VLLM::(?:EngineCore|Worker)",)
 """Process titles; without multiprocessing there are none and the main process does the work."""
 
 PROGRESS = ProgressRule(workers=VITAL)
+
+LIVENESS = LivenessPolicy(
+    counters=Counters(
+        progress=(
+            "vllm:generation_tokens_total",
+            "vllm:prompt_tokens_total",
+            "vllm:request_success_total",
+        ),
+        running=("vllm:num_requests_running",),
+        waiting=("vllm:num_requests_waiting",),
+        finished="vllm:request_success_total",
+        awake='vllm:engine_sleep_state{sleep_state="awake"}',
+        tokens="vllm:generation_tokens_total",
+        kv_usage="vllm:kv_cache_usage_perc",
+    ),
+    metrics_port="api",
+    workers=VITAL,
+)
+"""v1/metrics/loggers.py of 0.32.0; prometheus_client appends `_total` to counters. Received
+requests are not counted. The routes that pause and wake (`VLLM_SERVER_DEV_MODE`) leave /health at
+200; /sleep shows in the gauge."""

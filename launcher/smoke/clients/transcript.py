@@ -47,6 +47,33 @@ class Exchange:
     error: str | None = None
 
 
+@dataclass(frozen=True)
+class StreamEvent:
+    """An event of a stream, `at` in seconds after the request."""
+
+    at: float
+    data: str
+
+
+@dataclass(frozen=True)
+class ExchangeRecord:
+    """A recorded request with its answer, redacted and cut to size; `status` None: none came."""
+
+    number: int
+    client: str
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    request: JsonValue
+    status: int | None
+    response_headers: Mapping[str, str]
+    response: str | None
+    events: tuple[StreamEvent, ...]
+    events_total: int
+    seconds: float | None
+    error: str | None
+
+
 class Redactor:
     """Takes known secrets, and fields and headers that hold secrets, out of what is kept."""
 
@@ -138,37 +165,36 @@ class Transcript:
         with self._lock:
             return any(e.seconds is None and e.error is None for e in self._exchanges)
 
-    def of(self, check: str, client: str, since: int = 0) -> list[dict[str, JsonValue]]:
-        """The entries of one check as plain JSON, redacted and cut to size."""
+    def of(self, check: str, client: str, since: int = 0) -> tuple[ExchangeRecord, ...]:
+        """The records of one check."""
         with self._lock:
             chosen = [
                 e
                 for e in self._exchanges[since:]
                 if e.check == check and e.client in (client, "http")
             ]
-        return [self.to_json(entry) for entry in chosen]
+        return tuple(self._record(entry) for entry in chosen)
 
-    def to_json(self, entry: Exchange) -> dict[str, JsonValue]:
-        """One entry as plain JSON, redacted and cut to size."""
+    def _record(self, entry: Exchange) -> ExchangeRecord:
         redact = self.redactor
-        return {
-            "number": entry.number,
-            "client": entry.client,
-            "method": entry.method,
-            "url": redact.text(entry.url),
-            "headers": redact.headers(entry.headers),
-            "request": self._body(entry.request),
-            "status": entry.status,
-            "response_headers": redact.headers(entry.response_headers),
-            "response": None if entry.response is None else self._response(entry.response),
-            "events": [
-                {"at": round(at, 4), "data": _cut(redact.text(text))}
+        return ExchangeRecord(
+            number=entry.number,
+            client=entry.client,
+            method=entry.method,
+            url=redact.text(entry.url),
+            headers=redact.headers(entry.headers),
+            request=self._body(entry.request),
+            status=entry.status,
+            response_headers=redact.headers(entry.response_headers),
+            response=None if entry.response is None else self._response(entry.response),
+            events=tuple(
+                StreamEvent(round(at, 4), _cut(redact.text(text)))
                 for at, text in entry.events[:EVENT_LIMIT]
-            ],
-            "events_total": len(entry.events),
-            "seconds": None if entry.seconds is None else round(entry.seconds, 4),
-            "error": None if entry.error is None else redact.text(entry.error),
-        }
+            ),
+            events_total=len(entry.events),
+            seconds=None if entry.seconds is None else round(entry.seconds, 4),
+            error=None if entry.error is None else redact.text(entry.error),
+        )
 
     def _body(self, body: JsonValue | bytes) -> JsonValue:
         if isinstance(body, bytes):

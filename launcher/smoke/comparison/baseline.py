@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from launcher.errors import DeployError, Problem, UsageError
-from launcher.json_values import JsonObject, JsonValue
+from launcher.codec import DecodeError, decode, encode, written
+from launcher.errors import Problem, UsageError
+from launcher.json_values import JsonValue
 from launcher.paths import write_file
 
 SCHEMA = "ernie-deploy/baseline/1"
@@ -22,11 +23,15 @@ class Standing:
     """How one target did: the verdicts by check, the rates of its tool calls by name."""
 
     verdicts: Mapping[str, str]
-    rates: Mapping[str, float | None]
+    rates: Mapping[str, float | None] = field(metadata=written("tools"))
 
-    def to_json(self) -> JsonObject:
-        """The entry of a stored baseline."""
-        return {"verdicts": dict(self.verdicts), "tools": dict(self.rates)}
+
+@dataclass(frozen=True)
+class _Baseline:
+    """The file."""
+
+    schema: str
+    targets: Mapping[str, Standing]
 
 
 @dataclass(frozen=True)
@@ -66,8 +71,7 @@ def store(path: Path, targets: Mapping[str, Standing] | None) -> Problem | None:
     """Store the baseline, or only try to where there is none yet; what stood in the way."""
     text = None
     if targets is not None:
-        kept = {"schema": SCHEMA, "targets": {n: one.to_json() for n, one in targets.items()}}
-        text = json.dumps(kept, indent=1, ensure_ascii=False) + "\n"
+        text = json.dumps(encode(_Baseline(SCHEMA, targets)), indent=1, ensure_ascii=False) + "\n"
     try:
         write_file(path, text)
     except OSError as error:
@@ -84,40 +88,8 @@ def read(path: Path) -> Mapping[str, Standing]:
     """
     try:
         data: JsonValue = json.loads(path.read_text(encoding="utf-8"))
+        return decode(_Baseline, data, schema=SCHEMA, tolerant=True).targets
     except (OSError, ValueError, RecursionError) as error:
-        raise UsageError.of(
-            "bad-baseline",
-            f"the baseline cannot be read: {error}",
-            str(path),
-            "write one with --save-baseline",
-        ) from error
-    if not isinstance(data, Mapping) or data.get("schema") != SCHEMA:
-        raise UsageError.of("bad-baseline", f"not a baseline of schema {SCHEMA}", str(path))
-    targets = _mapping(data.get("targets"), "targets", path)
-    return {name: _standing(one, f"targets.{name}", path) for name, one in targets.items()}
-
-
-def _standing(value: JsonValue, where: str, path: Path) -> Standing:
-    entry = _mapping(value, where, path)
-    verdicts: dict[str, str] = {}
-    for check, verdict in _mapping(entry.get("verdicts"), f"{where}.verdicts", path).items():
-        if not isinstance(verdict, str):
-            raise _wrong(f"{where}.verdicts.{check}", "a verdict", verdict, path)
-        verdicts[check] = verdict
-    rates: dict[str, float | None] = {}
-    for name, rate in _mapping(entry.get("tools"), f"{where}.tools", path).items():
-        if isinstance(rate, bool) or not isinstance(rate, (int, float, type(None))):
-            raise _wrong(f"{where}.tools.{name}", "a number or null", rate, path)
-        rates[name] = rate
-    return Standing(verdicts, rates)
-
-
-def _mapping(value: JsonValue, where: str, path: Path) -> JsonObject:
-    if not isinstance(value, Mapping):
-        raise _wrong(where, "a mapping", value, path)
-    return value
-
-
-def _wrong(where: str, expected: str, value: JsonValue, path: Path) -> DeployError:
-    message = f"not a baseline: {where} must be {expected}, not {str(value)[:80]}"
-    return UsageError.of("bad-baseline", message, str(path), "write one with --save-baseline")
+        what = "not a baseline" if isinstance(error, DecodeError) else "the baseline cannot be read"
+        remedy = "write one with --save-baseline"
+        raise UsageError.of("bad-baseline", f"{what}: {error}", str(path), remedy) from error

@@ -4,82 +4,33 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from launcher import __version__
-from launcher.codec import encode
 from launcher.errors import ExitCode, PreconditionError, UsageError
-from launcher.json_values import JsonObject, JsonValue, list_at, object_at, text_at
 from launcher.result import Result
 from launcher.smoke.comparison import baseline as baselines
 from launcher.smoke.comparison import toolset
 from launcher.smoke.comparison.baseline import Standing, regressed
-from launcher.smoke.comparison.cost import Price, cost, list_price, prices, throughput
-from launcher.smoke.comparison.toolset import Prompt, ToolCounts
-from launcher.smoke.outcome import Verdict
-from launcher.smoke.run.results import CheckResult, SuiteResult, describe
+from launcher.smoke.comparison.cost import PriceEntry, cost, list_price, prices, throughput
+from launcher.smoke.comparison.payloads import (
+    ComparedCheck,
+    Comparison,
+    TargetColumn,
+    TargetCost,
+)
+from launcher.smoke.comparison.toolset import Prompt
+from launcher.smoke.outcome import KNOWN_DEVIATION
+from launcher.smoke.run.results import CheckResult, SmokeRun
 from launcher.smoke.run.runner import SILENT_CODES
 from launcher.smoke.run.suite import run_suite
 from launcher.smoke.target import Target
 
 NO_ANSWER = SILENT_CODES | {"closed", "redirected"}
 EVIDENCE = 3
-"""So many requests of a check that did not pass are kept."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """One target of a comparison: its run, and its tool calls.
-
-    `reachable` is False where no check got an answer that could be judged.
-    """
-
-    suite: SuiteResult
-    tools: ToolCounts
-    reachable: bool
-
-    @property
-    def target(self) -> Target:
-        """What was asked."""
-        return self.suite.target
-
-    @property
-    def verdict(self) -> Verdict:
-        """The whole run in one word."""
-        return self.suite.verdict if self.reachable else "could not check"
-
-    @property
-    def standing(self) -> Standing:
-        """What a baseline keeps of it."""
-        return Standing({c.name: c.verdict for c in self.suite.checks}, self.tools.rates)
-
-    def to_json(self, agreement: float | None, costs: JsonObject | None) -> dict[str, JsonValue]:
-        """The column of a report; `agreement` is with the first target's tool calls."""
-        checks = self.suite.checks
-        measures = {c.name: c.measures for c in checks}
-        timing, chat = measures.get("stream-timing", {}), measures.get("chat", {})
-        column: dict[str, JsonValue] = {
-            "name": self.target.name,
-            "target": describe(self.target),
-            "verdict": self.verdict,
-            "problem": None if self.reachable else _why(self.suite),
-            "stopped": encode(self.suite.stopped),
-            "counts": self.suite.counts,
-            "verdicts": {c.name: c.verdict for c in checks},
-            "messages": {c.name: c.message for c in checks},
-            "started": self.suite.started,
-            "seconds": self.suite.seconds,
-            "checks": [_without_old_evidence(c) for c in checks if c.verdict != "pass"],
-            "deviations": {c.name: [d.id for d in c.deviations] for c in checks},
-            "first_token_seconds": _rounded(timing, "first_token_seconds"),
-            "tokens_per_second": _rounded(timing, "tokens_per_second"),
-            "chat_seconds": _rounded(chat, "seconds"),
-            "completion_tokens": _rounded(chat, "completion_tokens"),
-            "tools": {**self.tools.to_json(), "agreement": agreement},
-        }
-        return column if costs is None else {**column, "cost": costs}
+"""So many requests of a check that did not pass are kept, the last; `smoke` shows all."""
 
 
 def compare(
@@ -93,7 +44,7 @@ def compare(
     gpu_hour: float | None = None,
     gpus: int = 1,
     price_file: Path | None = None,
-) -> Result[JsonObject]:
+) -> Result[Comparison]:
     """Run the suite and the tool prompts against every target.
 
     Raises:
@@ -114,24 +65,16 @@ def compare(
     begun = time.monotonic()
     started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     columns = [_column(t, questions, names, tags) for t in targets]
-    costs = [_cost(c, gpu_hour, gpus, entries) for c in columns]
+    if gpu_hour is not None:
+        columns = [
+            replace(column, cost=_cost(column, target, gpu_hour, gpus, entries))
+            for column, target in zip(columns, targets, strict=True)
+        ]
     reference = columns[0].tools.triggered
-    rows = [
-        column.to_json(toolset.agreement(reference, column.tools.triggered), cost_row)
-        for column, cost_row in zip(columns, costs, strict=True)
-    ]
-    now = {c.target.name: c.standing for c in columns}
+    columns = [_with_agreement(column, reference) for column in columns]
+    now = {c.name: Standing(c.verdicts, c.tools.rates) for c in columns}
     regressions = regressed(stored, now) if stored else []
-    data: dict[str, JsonValue] = {
-        "started": started,
-        "seconds": round(time.monotonic() - begun, 3),
-        "version": __version__,
-        "targets": rows,
-        "checks": _table(rows),
-        "baseline": str(baseline) if baseline else None,
-        "saved": str(save) if save else None,
-        "regressions": encode(regressions),
-    }
+    seconds = round(time.monotonic() - begun, 3)
     # A baseline that could not be stored after all must not take the comparison with it.
     problem = baselines.store(save, now) if save else None
     code = ExitCode.DONE
@@ -139,28 +82,55 @@ def compare(
         code = ExitCode.NEGATIVE
     elif problem or any(c.verdict == "could not check" for c in columns):
         code = ExitCode.PRECONDITION
-    if problem:
-        data["saved"] = None
-    return Result("compare", data, None, code, (problem,) if problem else ())
+    comparison = Comparison(
+        started=started,
+        seconds=seconds,
+        version=__version__,
+        targets=tuple(columns),
+        checks=compared_checks(columns),
+        baseline=str(baseline) if baseline else None,
+        saved=str(save) if save and not problem else None,
+        regressions=tuple(regressions),
+    )
+    return Result("compare", comparison, None, code, (problem,) if problem else ())
 
 
 def _column(
     target: Target, questions: Sequence[Prompt], names: Sequence[str], tags: Sequence[str]
-) -> Column:
-    suite = run_suite(target, names=names, tags=tags)
-    reachable = suite.verdict != "could not check" and not _never_answered(suite.checks)
-    tools = toolset.measure(target, questions) if reachable else toolset.unreachable(len(questions))
-    return Column(suite, tools, reachable)
+) -> TargetColumn:
+    run = run_suite(target, names=names, tags=tags)
+    checks = run.checks
+    is_reachable = run.verdict != "could not check" and not _never_answered(checks)
+    count = len(questions)
+    tools = toolset.measure(target, questions) if is_reachable else toolset.unreachable(count)
+    measures = {c.name: c.measures for c in checks}
+    timing, chat = measures.get("stream-timing", {}), measures.get("chat", {})
+    return TargetColumn(
+        name=target.name,
+        target=run.target,
+        verdict=run.verdict if is_reachable else "could not check",
+        problem=None if is_reachable else _why(run),
+        stopped=run.stopped,
+        counts=run.counts,
+        verdicts={c.name: c.verdict for c in checks},
+        messages={c.name: c.message for c in checks},
+        started=run.started,
+        seconds=run.seconds,
+        checks=tuple(
+            replace(c, evidence=c.evidence[-EVIDENCE:]) for c in checks if c.verdict != "pass"
+        ),
+        deviations={c.name: tuple(d.id for d in c.deviations) for c in checks},
+        first_token_seconds=timing.get("first_token_seconds"),
+        tokens_per_second=timing.get("tokens_per_second"),
+        chat_seconds=chat.get("seconds"),
+        completion_tokens=chat.get("completion_tokens"),
+        tools=tools,
+    )
 
 
-def _rounded(measures: Mapping[str, float], name: str) -> float | None:
-    value = measures.get(name)
-    return None if value is None else round(value, 4)
-
-
-def _without_old_evidence(one: CheckResult) -> JsonObject:
-    """A check with its last requests: what ended it; `smoke` shows all."""
-    return {**one.to_json(), "evidence": list(one.evidence[-EVIDENCE:])}
+def _with_agreement(column: TargetColumn, reference: Sequence[bool | None]) -> TargetColumn:
+    agreement = toolset.agreement(reference, column.tools.triggered)
+    return replace(column, tools=replace(column.tools, agreement=agreement))
 
 
 def _never_answered(checks: Sequence[CheckResult]) -> bool:
@@ -171,43 +141,37 @@ def _never_answered(checks: Sequence[CheckResult]) -> bool:
     )
 
 
-def _why(suite: SuiteResult) -> str:
+def _why(run: SmokeRun) -> str:
     """The first thing that stood in the way."""
-    if suite.stopped:
-        return suite.stopped.message
-    order = sorted(suite.checks, key=lambda c: c.verdict != "fail")
+    if run.stopped:
+        return run.stopped.message
+    order = sorted(run.checks, key=lambda c: c.verdict != "fail")
     return order[0].message if order else "no check was chosen"
 
 
 def _cost(
-    column: Column, gpu_hour: float | None, gpus: int, entries: Sequence[Price]
-) -> JsonObject | None:
-    """What the target costs; None where that was not asked for."""
-    if gpu_hour is None:
-        return None
-    row: dict[str, JsonValue] = {}
-    listed = list_price(column.target.model, entries)
-    if listed:
-        row["list"] = listed.to_json()
-    if column.target.kind == "hosted":
-        return row
-    measured = throughput(column.target) if column.verdict != "could not check" else None
+    column: TargetColumn, target: Target, gpu_hour: float, gpus: int, entries: Sequence[PriceEntry]
+) -> TargetCost:
+    """What the target costs."""
+    listed = list_price(target.model, entries)
+    if target.kind == "hosted":
+        return TargetCost(listed)
+    measured = throughput(target) if column.verdict != "could not check" else None
     if measured is None:
-        return {**row, "problem": "no tokens per second could be measured"}
-    return {**row, "measured": measured, **cost(gpu_hour, gpus, measured)}
+        return TargetCost(listed, "no tokens per second could be measured")
+    return TargetCost(listed, worked=cost(gpu_hour, gpus, measured))
 
 
-def _table(columns: Sequence[JsonObject]) -> list[JsonObject]:
-    names: dict[str, None] = {}
-    for column in columns:
-        names.update(dict.fromkeys(object_at(column, "verdicts")))
-    table: list[JsonObject] = []
-    for name in names:
-        verdicts = [text_at(c, "verdicts", name, default="not run") for c in columns]
-        cells = [
-            "known deviation" if list_at(c, "deviations", name) else verdict
-            for c, verdict in zip(columns, verdicts, strict=True)
-        ]
-        is_equal = len(set(cells)) == 1
-        table.append({"check": name, "verdicts": verdicts, "outcomes": cells, "equal": is_equal})
-    return table
+def compared_checks(columns: Sequence[TargetColumn]) -> tuple[ComparedCheck, ...]:
+    """Every check that some target ran, side by side."""
+    names = dict.fromkeys(name for column in columns for name in column.verdicts)
+    return tuple(_compared(name, columns) for name in names)
+
+
+def _compared(name: str, columns: Sequence[TargetColumn]) -> ComparedCheck:
+    verdicts = tuple(c.verdicts.get(name, "not run") for c in columns)
+    outcomes = tuple(
+        KNOWN_DEVIATION if c.deviations.get(name) else verdict
+        for c, verdict in zip(columns, verdicts, strict=True)
+    )
+    return ComparedCheck(name, verdicts, outcomes, len(set(outcomes)) == 1)

@@ -18,9 +18,10 @@ from pathlib import Path
 import yaml
 
 from launcher.errors import UsageError
-from launcher.json_values import JsonObject, JsonValue, at, is_list, list_at
+from launcher.json_values import JsonValue, at, is_list, list_at
 from launcher.smoke.answers.answer import Answer
 from launcher.smoke.clients.base import TransportError
+from launcher.smoke.comparison.payloads import ListPrice, WorkedCost
 from launcher.smoke.comparison.toolset import session_of
 from launcher.smoke.section.limits import rate
 from launcher.smoke.target import Target
@@ -31,20 +32,14 @@ MOST = 16
 
 
 @dataclass(frozen=True)
-class Price:
-    """A list price in US dollars per million tokens, for the models that `model` is found in."""
+class PriceEntry:
+    """An entry of a price list: the models that `model` is found in, and what they cost."""
 
     model: re.Pattern[str]
-    provider: str | None
-    input: float
-    output: float
-
-    def to_json(self) -> JsonObject:
-        """The entry of a report."""
-        return {"provider": self.provider, "input": self.input, "output": self.output}
+    price: ListPrice
 
 
-def prices(path: Path | None = None) -> list[Price]:
+def prices(path: Path | None = None) -> list[PriceEntry]:
     """The price list.
 
     Raises:
@@ -62,17 +57,18 @@ def prices(path: Path | None = None) -> list[Price]:
         ) from error
 
 
-def _price(entry: JsonValue) -> Price:
+def _price(entry: JsonValue) -> PriceEntry:
     model, provider = at(entry, "model"), at(entry, "provider")
     if not isinstance(model, str):
         raise ValueError(f"an entry needs a model: {entry!r}")
     costs = [rate(at(entry, name)) for name in ("input", "output")]
-    return Price(re.compile(model), None if provider is None else str(provider), *costs)
+    price = ListPrice(None if provider is None else str(provider), *costs)
+    return PriceEntry(re.compile(model), price)
 
 
-def list_price(model: str, entries: Sequence[Price]) -> Price | None:
-    """The first entry for this model."""
-    return next((one for one in entries if one.model.search(model)), None)
+def list_price(model: str, entries: Sequence[PriceEntry]) -> ListPrice | None:
+    """The price of the first entry for this model."""
+    return next((one.price for one in entries if one.model.search(model)), None)
 
 
 def throughput(target: Target) -> dict[str, float] | None:
@@ -109,14 +105,15 @@ def throughput(target: Target) -> dict[str, float] | None:
     }
 
 
-def cost(gpu_hour: float, gpus: int, measured: Mapping[str, float]) -> dict[str, JsonValue]:
+def cost(gpu_hour: float, gpus: int, measured: Mapping[str, float]) -> WorkedCost:
     """The cost per million tokens with the numbers it was made of."""
     speed = measured["tokens_per_second"]
     value = gpu_hour * gpus / (speed * 3600) * 1_000_000
-    return {
-        "per_million": round(value, 4),
-        "gpu_hour": gpu_hour,
-        "gpus": gpus,
-        "formula": FORMULA,
-        "worked": f"{gpu_hour:g} x {gpus} / ({speed:g} x 3600) x 1,000,000 = {value:.4g}",
-    }
+    return WorkedCost(
+        measured=measured,
+        per_million=round(value, 4),
+        gpu_hour=gpu_hour,
+        gpus=gpus,
+        formula=FORMULA,
+        worked=f"{gpu_hour:g} x {gpus} / ({speed:g} x 3600) x 1,000,000 = {value:.4g}",
+    )

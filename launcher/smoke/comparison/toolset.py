@@ -24,6 +24,7 @@ from launcher.smoke.checks.toolbox import TIME, WEATHER, name_of, parameters_of
 from launcher.smoke.clients.base import TransportError
 from launcher.smoke.clients.plain import PlainClient
 from launcher.smoke.clients.transcript import Transcript
+from launcher.smoke.comparison.payloads import ToolCounts
 from launcher.smoke.judgement.schema import violations
 from launcher.smoke.outcome import Outcome, passed
 from launcher.smoke.session import Session
@@ -63,42 +64,6 @@ class PromptResult:
     def triggered(self) -> bool | None:
         """Whether the answer calls; None without an answer."""
         return self.calls > 0 if self.error is None else None
-
-
-@dataclass(frozen=True)
-class ToolCounts:
-    """The counts of a set of prompts; a rate is None where nothing was counted."""
-
-    prompts: int
-    answered: int
-    errors: tuple[str, ...]
-    triggered: tuple[bool | None, ...]
-    trigger_rate: float | None
-    trigger_accuracy: float | None
-    calls: int
-    schema_accuracy: float | None
-
-    @property
-    def rates(self) -> dict[str, float | None]:
-        """What a baseline keeps."""
-        return {
-            "trigger_rate": self.trigger_rate,
-            "trigger_accuracy": self.trigger_accuracy,
-            "schema_accuracy": self.schema_accuracy,
-        }
-
-    def to_json(self) -> dict[str, JsonValue]:
-        """The entry of a report."""
-        return {
-            "prompts": self.prompts,
-            "answered": self.answered,
-            "errors": list(self.errors),
-            "triggered": list(self.triggered),
-            "trigger_rate": self.trigger_rate,
-            "trigger_accuracy": self.trigger_accuracy,
-            "calls": self.calls,
-            "schema_accuracy": self.schema_accuracy,
-        }
 
 
 def prompts(path: Path | None = None) -> list[Prompt]:

@@ -20,18 +20,15 @@ from launcher.smoke.outcome import Outcome
 
 
 @dataclass(frozen=True)
-class Deviation:
+class KnownDeviation:
     """One known fault of some releases.
 
-    `checks` are the checks that show it, `codes` the findings. `releases` is a version specifier.
-    `source` says where it was read or measured.
+    `releases` is a version specifier. `source` says where the fault was read or measured.
     """
 
     id: str
-    releases: str
-    checks: tuple[str, ...]
-    codes: tuple[str, ...]
     title: str
+    releases: str
     source: str
 
     def concerns(self, release: str | None) -> bool:
@@ -45,8 +42,17 @@ class Deviation:
             return False
 
 
+@dataclass(frozen=True)
+class DeviationRule:
+    """How a deviation is recognised: the checks that show it, and the codes of their findings."""
+
+    deviation: KnownDeviation
+    checks: tuple[str, ...]
+    codes: tuple[str, ...]
+
+
 @functools.cache
-def known_deviations(engine: str) -> tuple[Deviation, ...]:
+def known_deviations(engine: str) -> tuple[DeviationRule, ...]:
     """The deviations of an engine; none for an engine that has no table or is not installed."""
     folder = engines.get(engine).data if engine in engines.names() else None
     path = folder / "deviations.json" if folder is not None else None
@@ -54,13 +60,12 @@ def known_deviations(engine: str) -> tuple[Deviation, ...]:
         return ()
     data: JsonValue = json.loads(path.read_text(encoding="utf-8"))
     return tuple(
-        Deviation(
-            text_at(e, "id"),
-            text_at(e, "releases"),
+        DeviationRule(
+            KnownDeviation(
+                text_at(e, "id"), text_at(e, "title"), text_at(e, "releases"), text_at(e, "source")
+            ),
             texts_at(e, "checks"),
             texts_at(e, "codes"),
-            text_at(e, "title"),
-            text_at(e, "source"),
         )
         for e in list_at(data, "deviations")
     )
@@ -68,19 +73,23 @@ def known_deviations(engine: str) -> tuple[Deviation, ...]:
 
 def explained(
     engine: str | None, release: str | None, check: str, outcomes: Sequence[Outcome]
-) -> tuple[Deviation, ...]:
+) -> tuple[KnownDeviation, ...]:
     """The deviations that explain every finding of every failed draw; empty where one is left."""
     if engine is None:
         return ()
-    mine = [d for d in known_deviations(engine) if d.concerns(release) and check in d.checks]
-    used: dict[str, Deviation] = {}
+    rules = [
+        rule
+        for rule in known_deviations(engine)
+        if rule.deviation.concerns(release) and check in rule.checks
+    ]
+    used: dict[str, KnownDeviation] = {}
     for outcome in outcomes:
         if outcome.verdict == "inconclusive" or (
             outcome.verdict == "fail" and not outcome.findings
         ):
             return ()
         for finding in outcome.findings:
-            match = next((d for d in mine if finding.code in d.codes), None)
+            match = next((r.deviation for r in rules if finding.code in r.codes), None)
             if match is None:
                 return ()
             used[match.id] = match

@@ -1,19 +1,19 @@
-"""The results of a run: a row for each check and client, and how the rows become JSON."""
+"""The results of a run: a row for each check and client, and what they add up to."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
-from launcher.codec import encode
+from launcher.codec import written
 from launcher.errors import ExitCode
-from launcher.json_values import JsonObject, JsonValue
 from launcher.smoke.check import Check
-from launcher.smoke.outcome import VERDICTS, Finding, Verdict
-from launcher.smoke.run.deviations import Deviation
-from launcher.smoke.target import Target
+from launcher.smoke.clients.transcript import ExchangeRecord
+from launcher.smoke.outcome import KNOWN_DEVIATION, VERDICTS, Finding, Verdict
+from launcher.smoke.run.deviations import KnownDeviation
+from launcher.smoke.target import TargetFacts
 
-KNOWN_DEVIATION = "known deviation"
 VERDICT_OF: Mapping[ExitCode, Verdict] = {
     ExitCode.DONE: "pass",
     ExitCode.NEGATIVE: "fail",
@@ -23,50 +23,54 @@ VERDICT_OF: Mapping[ExitCode, Verdict] = {
 
 
 @dataclass(frozen=True)
+class CheckEntry:
+    """A check that can be run; `requires` are capabilities that the server must promise."""
+
+    name: str
+    purpose: str
+    kind: Literal["protocol", "skill"]
+    tags: tuple[str, ...]
+    requires: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CheckList:
+    """`smoke --list`: the checks, and the tags with what they mean."""
+
+    checks: tuple[CheckEntry, ...]
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How many of the runs of a check passed."""
+
+    passes: int
+    runs: int
+
+
+@dataclass(frozen=True)
 class CheckResult:
     """What one check found through one client; texts hold no secrets.
 
-    `passes` of `runs` passed; `deviations` explain every finding of a failure, or are empty.
+    `deviations` explain every finding of a failure, or are empty.
     """
 
-    check: Check
+    check: CheckEntry = field(metadata=written(inline=True))
     client: str
     verdict: Verdict
     message: str
     seconds: float
-    passes: int
-    runs: int
+    rate: Rate
     findings: tuple[Finding, ...]
     measures: Mapping[str, float]
-    deviations: tuple[Deviation, ...]
-    evidence: Sequence[JsonObject]
+    deviations: tuple[KnownDeviation, ...]
+    evidence: tuple[ExchangeRecord, ...]
 
     @property
     def name(self) -> str:
         """The check's name."""
         return self.check.name
-
-    def to_json(self) -> dict[str, JsonValue]:
-        """The row of a report."""
-        return {
-            "name": self.check.name,
-            "purpose": self.check.purpose,
-            "kind": self.check.kind,
-            "tags": sorted(self.check.tags),
-            "requires": list(self.check.needs),
-            "client": self.client,
-            "verdict": self.verdict,
-            "message": self.message,
-            "seconds": round(self.seconds, 3),
-            "rate": {"passes": self.passes, "runs": self.runs},
-            "findings": encode(self.findings),
-            "measures": {name: round(value, 4) for name, value in self.measures.items()},
-            "deviations": [
-                {"id": d.id, "title": d.title, "releases": d.releases, "source": d.source}
-                for d in self.deviations
-            ],
-            "evidence": list(self.evidence),
-        }
 
 
 @dataclass(frozen=True)
@@ -75,11 +79,7 @@ class Difference:
 
     check: str
     verdicts: Mapping[str, str]
-    is_known: bool
-
-    def to_json(self) -> dict[str, JsonValue]:
-        """The entry of a report."""
-        return {"check": self.check, "verdicts": dict(self.verdicts), "known": self.is_known}
+    is_known: bool = field(metadata=written("known"))
 
 
 @dataclass(frozen=True)
@@ -91,74 +91,55 @@ class Stopped:
 
 
 @dataclass(frozen=True)
-class SuiteResult:
-    """A whole run, judged."""
+class SmokeRun:
+    """`smoke TARGET`: a whole run, judged; `counts` are those of `count_results`."""
 
-    target: Target
+    target: TargetFacts
     started: str
     seconds: float
     version: str
     clients: tuple[str, ...]
     repeat: int
     checks: tuple[CheckResult, ...]
-    differences: tuple[Difference, ...]
+    counts: Mapping[str, int]
     unreachable: str | None
+    differences: tuple[Difference, ...]
     stopped: Stopped | None
-    exit_code: ExitCode
+    verdict: Verdict
 
     @property
-    def verdict(self) -> Verdict:
-        """The whole run in one word."""
-        return VERDICT_OF[self.exit_code]
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """How many checks ended with each verdict, and how many are known deviations."""
-        counts: dict[str, int] = {v: sum(c.verdict == v for c in self.checks) for v in VERDICTS}
-        counts[KNOWN_DEVIATION] = sum(bool(c.deviations) for c in self.checks)
-        return counts
-
-    def to_json(self) -> dict[str, JsonValue]:
-        """The data of `smoke --json`."""
-        return {
-            "target": describe(self.target),
-            "started": self.started,
-            "seconds": self.seconds,
-            "version": self.version,
-            "clients": list(self.clients),
-            "repeat": self.repeat,
-            "checks": [one.to_json() for one in self.checks],
-            "counts": self.counts,
-            "unreachable": self.unreachable,
-            "differences": [one.to_json() for one in self.differences],
-            "stopped": encode(self.stopped),
-            "verdict": self.verdict,
-        }
+    def exit_code(self) -> ExitCode:
+        """The exit code of `smoke`."""
+        return exit_code(self.checks, self.differences, self.stopped)
 
 
-def describe(target: Target) -> dict[str, JsonValue]:
-    """The target as a report shows it; no secrets."""
-    return {
-        "name": target.name,
-        "kind": target.kind,
-        "url": target.endpoint.base_url,
-        "model": target.model,
-        "dialect": target.endpoint.dialect,
-        "engine": target.engine,
-        "release": target.release,
-        "max_model_len": target.max_model_len,
-        "max_num_seqs": target.max_num_seqs,
-        "promises": None if target.promises is None else sorted(target.promises | target.extra),
-        "notes": list(target.notes),
-    }
+def entry_of(check: Check) -> CheckEntry:
+    """The check as a report shows it."""
+    return CheckEntry(
+        check.name, check.purpose, check.kind, tuple(sorted(check.tags)), tuple(check.needs)
+    )
 
 
-def exit_code(checks: Sequence[CheckResult], differences: Sequence[Difference]) -> ExitCode:
-    """1 for a failure, a doubt or an unknown difference; 3 where nothing could be checked."""
+def count_results(checks: Iterable[CheckResult]) -> dict[str, int]:
+    """How many checks ended with each verdict, and how many are known deviations."""
+    counts: dict[str, int] = dict.fromkeys((*VERDICTS, KNOWN_DEVIATION), 0)
+    for one in checks:
+        counts[one.verdict] += 1
+        counts[KNOWN_DEVIATION] += bool(one.deviations)
+    return counts
+
+
+def exit_code(
+    checks: Sequence[CheckResult], differences: Sequence[Difference], stopped: Stopped | None
+) -> ExitCode:
+    """1: a failure, a doubt or an unknown difference; 5: the budget; 3: nothing was checked."""
     if any(c.verdict in ("fail", "inconclusive") and not c.deviations for c in checks):
         return ExitCode.NEGATIVE
     if any(not one.is_known for one in differences):
         return ExitCode.NEGATIVE
+    if stopped is not None and stopped.code == "budget":
+        # What was not asked may be wrong: a run that was cut short is not a pass.
+        return ExitCode.DEADLINE
     if all(one.verdict == "could not check" for one in checks):
         return ExitCode.PRECONDITION
     return ExitCode.DONE

@@ -14,10 +14,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from launcher.json_values import JsonValue
 from launcher.smoke.check import Check
 from launcher.smoke.clients.base import Client, TransportError, UnsupportedError
-from launcher.smoke.clients.transcript import Transcript
+from launcher.smoke.clients.transcript import ExchangeRecord, Transcript
 from launcher.smoke.judgement import overload
 from launcher.smoke.judgement.ledger import Ledger
 from launcher.smoke.outcome import Finding, Outcome, Stop
@@ -60,7 +59,7 @@ class CheckRun:
     client: str
     outcomes: list[Outcome] = field(default_factory=list)
     seconds: float = 0.0
-    evidence: list[dict[str, JsonValue]] = field(default_factory=list)
+    evidence: tuple[ExchangeRecord, ...] = ()
 
     @property
     def outcome(self) -> Outcome:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from launcher import __version__
 from launcher.errors import ExitCode, Problem, UsageError
-from launcher.json_values import JsonObject, integer_at, list_at, number_at
+from launcher.json_values import integer_at, list_at, number_at
 from launcher.nearest import did_you_mean
 from launcher.result import Result
 from launcher.smoke.check import Check, all_checks
@@ -17,13 +17,18 @@ from launcher.smoke.clients.base import Client
 from launcher.smoke.clients.transcript import Redactor
 from launcher.smoke.outcome import Finding, Outcome
 from launcher.smoke.run.agreement import disagreements
-from launcher.smoke.run.deviations import Deviation, explained
+from launcher.smoke.run.deviations import KnownDeviation, explained
 from launcher.smoke.run.liveness import BUDGET_SECONDS
 from launcher.smoke.run.results import (
+    VERDICT_OF,
+    CheckList,
     CheckResult,
     Difference,
+    Rate,
+    SmokeRun,
     Stopped,
-    SuiteResult,
+    count_results,
+    entry_of,
     exit_code,
 )
 from launcher.smoke.run.runner import CheckRun, Progress, never_connected, run
@@ -58,7 +63,7 @@ def select(
     return [c for c in checks if c.name in names or c.tags & set(tags)]
 
 
-def catalogue(names: Sequence[str] = (), tags: Sequence[str] = ()) -> Result[JsonObject]:
+def catalogue(names: Sequence[str] = (), tags: Sequence[str] = ()) -> Result[CheckList]:
     """What can be checked, without a target: every check, or those of these names and tags.
 
     Raises:
@@ -66,18 +71,9 @@ def catalogue(names: Sequence[str] = (), tags: Sequence[str] = ()) -> Result[Jso
     """
     checks = all_checks()
     chosen = select(checks, names, tags if names or tags else ("full",))
-    rows: list[JsonObject] = [
-        {
-            "name": c.name,
-            "purpose": c.purpose,
-            "kind": c.kind,
-            "tags": sorted(c.tags),
-            "requires": list(c.needs),
-        }
-        for c in chosen
-    ]
     more = sorted({t for c in checks for t in c.tags} - set(TAGS))
-    return Result("smoke", {"checks": rows, "tags": {**TAGS, **dict.fromkeys(more, "")}})
+    listed = CheckList(tuple(map(entry_of, chosen)), {**TAGS, **dict.fromkeys(more, "")})
+    return Result("smoke", listed)
 
 
 def clients_for(target: Target, requested: Sequence[str]) -> list[str]:
@@ -98,7 +94,7 @@ def smoke(
     repeat: int | None = None,
     budget: float | None = None,
     progress: Progress | None = None,
-) -> Result[JsonObject]:
+) -> Result[SmokeRun]:
     """`run_suite` as the result of a command: the exit code, and what made it.
 
     Raises:
@@ -114,7 +110,7 @@ def smoke(
         progress=progress,
     )
     name = target.name if target.kind == "instance" else None
-    return Result("smoke", done.to_json(), name, done.exit_code, _reasons(done))
+    return Result("smoke", done, name, done.exit_code, _reasons(done))
 
 
 def run_suite(
@@ -126,7 +122,7 @@ def run_suite(
     repeat: int | None = None,
     budget: float | None = None,
     progress: Progress | None = None,
-) -> SuiteResult:
+) -> SmokeRun:
     """Run the suite and judge it; what is not said here, the profile's section says.
 
     `budget` bounds the whole run, in seconds.
@@ -155,34 +151,33 @@ def run_suite(
             one.outcomes = [Outcome("could not check", nowhere)]
     checks = tuple(_judged(target, one, repeat) for one in ended.checks)
     differences = (*_differences(checks), *_disagreements(target, through, checks, ended.stopped))
-    code = exit_code(checks, differences)
-    if ended.stopped == "budget" and code is not ExitCode.NEGATIVE:
-        # What was not asked may be wrong: a run that was cut short is not a pass.
-        code = ExitCode.DEADLINE
-    return SuiteResult(
-        target=target,
+    stopped = Stopped(ended.stopped, ended.reason) if ended.stopped else None
+    return SmokeRun(
+        target=target.facts,
         started=started.isoformat(timespec="seconds"),
         seconds=round(time.monotonic() - begun, 3),
         version=__version__,
         clients=tuple(used),
         repeat=repeat,
         checks=checks,
-        differences=differences,
+        counts=count_results(checks),
         unreachable=Redactor(target.secrets).text(nowhere) if nowhere else None,
-        stopped=Stopped(ended.stopped, ended.reason) if ended.stopped else None,
-        exit_code=code,
+        differences=differences,
+        stopped=stopped,
+        verdict=VERDICT_OF[exit_code(checks, differences, stopped)],
     )
 
 
-def _reasons(done: SuiteResult) -> tuple[Problem, ...]:
+def _reasons(done: SmokeRun) -> tuple[Problem, ...]:
     """What made the exit code, by the names of the checks."""
-    if done.exit_code is ExitCode.DONE:
+    code = done.exit_code
+    if code is ExitCode.DONE:
         return ()
-    if done.exit_code is ExitCode.DEADLINE:
+    if code is ExitCode.DEADLINE:
         left = [c for c in done.checks if c.verdict == "could not check"]
         reason = left[-1].message if left else ""
         return (Problem("budget-used-up", f"{len(left)} checks were not carried out: {reason}"),)
-    if done.exit_code is ExitCode.PRECONDITION:
+    if code is ExitCode.PRECONDITION:
         reason = next((c.message for c in done.checks if c.message), "no check applies")
         return (Problem("nothing-checked", f"nothing could be checked: {reason}"),)
     reasons = []
@@ -234,19 +229,18 @@ def _judged(target: Target, one: CheckRun, repeat: int) -> CheckResult:
         message = f"{one.passes} of {len(one.outcomes)} runs passed; {message}"
         if one.passes / len(one.outcomes) >= (1.0 if least is None else least):
             verdict = "pass"
-    deviations: tuple[Deviation, ...] = ()
+    deviations: tuple[KnownDeviation, ...] = ()
     if verdict == "fail":
         deviations = explained(target.engine, target.release, one.check.name, one.outcomes)
     return CheckResult(
-        check=one.check,
+        check=entry_of(one.check),
         client=one.client,
         verdict=verdict,
         message=safe(message),
-        seconds=one.seconds,
-        passes=one.passes,
-        runs=len(one.outcomes),
+        seconds=round(one.seconds, 3),
+        rate=Rate(one.passes, len(one.outcomes)),
         findings=tuple(Finding(f.code, safe(f.expected), safe(f.actual)) for f in outcome.findings),
-        measures=outcome.measures,
+        measures={name: round(value, 4) for name, value in outcome.measures.items()},
         deviations=deviations,
         evidence=one.evidence,
     )

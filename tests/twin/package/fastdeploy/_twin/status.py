@@ -52,8 +52,9 @@ SINCE_23 = {
 
 
 def metrics(scheduler: Scheduler) -> str:
-    """Prometheus text. num_requests_waiting stays 0, as it does on the real server."""
+    """Prometheus text. num_requests_waiting stays 0 before 2.6, as it does on the real server."""
     running = len(scheduler.running)
+    waiting = len(scheduler.waiting) if release.at_least("2.6") else 0
     blocks, seats = scheduler.config.gpu_blocks, scheduler.seats
     last = scheduler.finished[-1] if scheduler.finished else {}
     counters = {
@@ -69,7 +70,8 @@ def metrics(scheduler: Scheduler) -> str:
     }
     gauges: dict[str, float] = {
         "num_requests_running": running,
-        "num_requests_waiting": 0,
+        "num_requests_waiting": waiting,
+        "num_requests_queuing": 0,
         "gpu_cache_usage_perc": min(1.0, running / max(1, blocks)),
         "batch_size": running,
         "max_batch_size": seats,
@@ -109,6 +111,7 @@ def metrics(scheduler: Scheduler) -> str:
 
 def _is_known(name: str) -> bool:
     needed = "2.2" if name in SINCE_22 else "2.3" if name in SINCE_23 else "2.0"
+    needed = "2.6" if name == "num_requests_queuing" else needed
     return release.at_least(needed)
 
 

@@ -139,6 +139,13 @@ def warm_up() -> None:
         note("Cuda Graph capturing took 0.8 seconds", 2196, "gpu_model_runner")
 
 
+def spin(seconds: float) -> None:
+    """Compute: the worker's loop does not come round, and its heartbeat stands."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+
+
 class Loop:
     """Plays every request's tokens back, one per slot and step, and beats the heart."""
 
@@ -184,6 +191,7 @@ class Loop:
         *lines, self.buffer = (self.buffer + block).split(b"\n")
         for line in lines:
             task: dict[str, Any] = json.loads(line)
+            spin(float(os.environ.get("TWIN_PREFILL") or "0"))
             dies = fault("worker-dies-after-ready")
             if dies and dies["on"] == "request":
                 die(dies)
