@@ -28,6 +28,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "events": ("launcher.cli.events", "Show what happened to an instance, live with -f."),
     "logs": ("launcher.cli.logs", "Show an instance's logs, secrets redacted."),
     "smoke": ("launcher.cli.smoke", "Prove that a server works: instance, profile or URL."),
+    "drill": ("launcher.cli.drill", "Break an instance on purpose and measure what happens."),
     "compare": ("launcher.cli.compare", "Run the smoke suite against several targets."),
     "validate": ("launcher.cli.validate", "Check a profile against an engine's release."),
     "plan": ("launcher.cli.plan", "Show exactly what `up` would run, and whether it fits."),

@@ -140,9 +140,14 @@ def own_descriptor(descriptor: int) -> str:
     return f"{PROC}/self/fd/{descriptor}"
 
 
+def cgroups(pid: int | str) -> list[str]:
+    """The cgroups of a process, a line each: `hierarchy:controllers:path`; none without cgroups."""
+    return _lenient(pid, "cgroup", LONGEST_COMMAND).decode(errors="replace").splitlines()
+
+
 def own_cgroups() -> list[str]:
-    """The lines of our cgroup membership: `hierarchy:controllers:path`; none without cgroups."""
-    return _lenient("self", "cgroup", LONGEST_COMMAND).decode(errors="replace").splitlines()
+    """The same of this process."""
+    return cgroups("self")
 
 
 def seconds_waited_for_processor() -> float:

@@ -44,6 +44,7 @@ RENDERERS: dict[str, str] = {
     "engine install": "launcher.report.engine_text:install",
     "engine path": "launcher.report.engine_text:path",
     "smoke": "launcher.report.smoke_text:smoke",
+    "drill": "launcher.report.drill_text:drill",
     "compare": "launcher.report.compare_text:compare",
     "doctor": "launcher.report.doctor_text:doctor",
     "diagnose": "launcher.report.diagnose_text:diagnose",

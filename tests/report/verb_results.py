@@ -520,9 +520,58 @@ INCIDENTS = {
     "incidents-show-stall": result("incidents show", {**_STALLED, "files": []}, "ernie"),
 }
 
+BAR = {
+    "detection": 0.1, "restart": 1.0, "failed": None, "hung": 0, "false_verdicts": 0, "leftovers": 0
+}  # fmt: skip
+REQUESTS = {"answered": 40, "empty": 0, "failed": 3, "hung": 0, "longest": 0.2}
+MEASURED = {
+    "detection": 0.004, "event": "failure engine-died", "restart": 0.71, "engine_start": 2.9,
+    "delay": 0.0, "requests": REQUESTS, "false_verdicts": [], "leftovers": [],
+}  # fmt: skip
+DRILL_TARGET = {
+    "name": "ernie", "engine": "fastdeploy", "release": "2.5.0",
+    "base_url": "http://127.0.0.1:8180/v1", "restart_policy": "on-failure",
+}  # fmt: skip
+
+
+def drilled(name: str, **changes: object) -> JsonDict:
+    row = {
+        "scenario": name, "round": 1, "verdict": "pass", "bar": BAR, "measured": MEASURED,
+        "misses": [], "simulated": False, "note": "", "message": "", "seconds": 5.0,
+    }  # fmt: skip
+    return {**row, **changes}
+
+
+DRILLS = {
+    "drill": result("drill", {
+        "target": DRILL_TARGET, "started": "2026-11-28T00:00:00+00:00", "seconds": 61.0,
+        "rounds": 2, "cores": 2, "load": 1.5,
+        "scenarios": [
+            drilled("kill-main"),
+            drilled("kill-main", round=2, verdict="miss",
+                    measured={**MEASURED, "restart": 12.5, "leftovers": ["port 8180 (api)"]},
+                    misses=[
+                        {"name": "restart", "bar": 1.0, "value": 12.5,
+                         "message": "restart: 12.500 s (bar: 1 s)"},
+                        {"name": "leftovers", "bar": 0, "value": 1,
+                         "message": "leftovers: 1, port 8180 (api) (bar: 0)"},
+                    ]),
+            drilled("memory-killer", simulated=True, note="SIGKILL to a worker: no cgroup"),
+            drilled("health-304", verdict="not applicable", measured={}, message="a real server"),
+        ],
+    }, "ernie"),
+    "drill-list": result("drill", {
+        "available": [
+            {"name": "kill-main", "action": "kill -9", "simulates": "a crash", "bar": BAR},
+            {"name": "client-storm", "action": "32 clients", "simulates": "peak load",
+             "bar": {**BAR, "detection": None, "restart": None, "failed": 0}},
+        ],
+    }),
+}  # fmt: skip
+
 
 TEXTS: dict[str, Result[Any]] = {
-    **DIAGNOSES, **DOCTOR, **ENGINES, **INCIDENTS, **INSTANCES, **PROFILES, **SMOKES,
+    **DRILLS, **DIAGNOSES, **DOCTOR, **ENGINES, **INCIDENTS, **INSTANCES, **PROFILES, **SMOKES,
     **SMOKE_LISTING, **PLANS,
 }  # fmt: skip
 """Every result by the name of its stored text."""

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 from launcher.codec import decode
 from launcher.diagnose.diagnosis import LogDiagnosis
 from launcher.diagnose.pages import Explanation, PageIndex
+from launcher.drill.payloads import DrillRun, ScenarioList
 from launcher.environments.payloads import (
     EngineEnvironment,
     EngineInstall,
@@ -67,6 +68,7 @@ PAYLOADS: dict[str, tuple[type, ...]] = {
     "engine install": (EngineInstall, PlannedInstall),
     "engine path": (EngineEnvironment,),
     "smoke": (SmokeRun, CheckList),
+    "drill": (DrillRun, ScenarioList),
     "compare": (Comparison,),
     "doctor": (DoctorReport,),
     "diagnose": (InstanceDiagnosis, LogDiagnosis),
@@ -78,6 +80,7 @@ PAYLOADS: dict[str, tuple[type, ...]] = {
 }
 """Command to what it returns."""
 TELLING = {
+    DrillRun: "target",
     SmokeRun: "target", MemoryPlan: "prediction", PlanOutput: "plan", PlannedInstall: "dry_run",
     InstanceDiagnosis: "state", Explanation: "page", Restart: "stopped",
 }  # fmt: skip
