@@ -25,6 +25,7 @@ from launcher.instance.first_cause import InstanceDiagnosis
 from launcher.instance.instance_status import Status
 from launcher.instance.logs import Logs
 from launcher.instance.payloads import Down, Restart, Up
+from launcher.instance.probe import ProbeAnswer
 from launcher.instance.show import PlanOutput
 from launcher.json_values import JsonObject, JsonValue
 from launcher.plan.memory import MemoryPlan
@@ -47,6 +48,7 @@ PAYLOADS: dict[str, tuple[type, ...]] = {
     "down": (Down,),
     "restart": (Restart, Down),
     "status": (Status,),
+    "probe": (ProbeAnswer,),
     "logs": (Logs,),
     "plan": (MemoryPlan, PlanOutput),
     "validate": (Validation,),
