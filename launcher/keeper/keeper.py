@@ -27,6 +27,7 @@ from pathlib import Path
 from launcher.errors import ExitCode, Problem
 from launcher.json_values import JsonObject
 from launcher.keeper import identity, requests, tree
+from launcher.keeper.admin import metrics
 from launcher.keeper.admin.endpoint import Endpoint, listen_problem
 from launcher.keeper.admin.probes import PROBES, Answer
 from launcher.keeper.engine_stop import StopRequest, longest_stop
@@ -129,7 +130,10 @@ class Keeper:
     def _open_endpoint(self) -> Endpoint | None:
         """The keeper's own address; no engine is started without it, as without its own port."""
         try:
-            return Endpoint(self.loop, self.folder, self.plan, self._record, self._process_lives)
+            return Endpoint(
+                self.loop, self.folder, self.plan, self._record, self._process_lives,
+                lambda: metrics.newest(self.plan, self._run.samples),
+            )  # fmt: skip
         except OSError as error:
             problem = listen_problem(self.plan, error)
             self._run.failure = Failure(problem, ExitCode.PRECONDITION)

@@ -214,6 +214,7 @@ INSTANCES = {
     "down-failed-again": result("down", {
         "previous_state": "failed", "state": "failed", "receipt": RECEIPT
     }, "ernie"),
+    "probe": result("probe", {"probe": "live", "passed": True, "reason": "ready"}, "ernie"),
     "status-none": result("status", {"instances": []}),
     "status-all": result("status", {"instances": [
         {"name": "a", "state": "ready", "engine": "vllm", "release": None,

@@ -26,6 +26,7 @@ from launcher.instance.first_cause import InstanceDiagnosis
 from launcher.instance.instance_status import Status
 from launcher.instance.logs import Logs
 from launcher.instance.payloads import Down, Restart, Up
+from launcher.instance.probe import ProbeAnswer
 from launcher.instance.show import PlanOutput
 from launcher.json_values import JsonObject, JsonValue
 from launcher.observe.events import ShownEvents
@@ -56,6 +57,7 @@ PAYLOADS: dict[str, tuple[type, ...]] = {
     "top": (Overview,),
     "wait": (Waited,),
     "events": (ShownEvents,),
+    "probe": (ProbeAnswer,),
     "logs": (Logs,),
     "plan": (MemoryPlan, PlanOutput),
     "validate": (Validation,),

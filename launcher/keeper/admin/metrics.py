@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from launcher import __version__
@@ -13,6 +14,7 @@ from launcher.keeper.state import State
 from launcher.lifecycle import STORED
 from launcher.liveness import policy
 from launcher.liveness.judge import Liveness
+from launcher.liveness.sample import Sample
 from launcher.plan.model import LaunchPlan
 
 PREFIX = "ernie_deploy_"
@@ -29,6 +31,14 @@ class EngineSample:
     age: float
     values: Mapping[str, float] | None
     names: policy.Counters
+
+
+def newest(plan: LaunchPlan, samples: Sequence[Sample]) -> EngineSample | None:
+    """The newest of the keeper's samples; None where none was taken yet."""
+    if plan.liveness is None or not samples:
+        return None
+    sample = samples[-1]
+    return EngineSample(time.monotonic() - sample.at, sample.counters, plan.liveness.counters)
 
 
 def render(plan: LaunchPlan, state: State, counters: Counters, sample: EngineSample | None) -> str:
@@ -123,3 +133,8 @@ def _engine(out: Exposition, sample: EngineSample | None) -> None:
     ):
         present = [values[one] for one in sources if one in values]
         out.gauge(f"engine_requests_{name}", help_text, sum(present) if present else None)
+    if names.tokens is not None and names.tokens in values:
+        help_text = "Tokens that the engine has generated."
+        out.counter("engine_generated_tokens_total", help_text, values[names.tokens])
+    usage = values.get(names.kv_usage) if names.kv_usage is not None else None
+    out.gauge("engine_kv_cache_usage_ratio", "Use of the engine's KV cache, 0 to 1.", usage)
