@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from launcher.host import processes
 from launcher.host.processes import PROC
 
-_LISTEN = "0A"
+_LISTEN, _ESTABLISHED = "0A", "01"
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,18 @@ class Listener:
     port: int
     inode: int
     uid: int
+
+
+@dataclass(frozen=True)
+class Connection:
+    """An established TCP connection to a port of this machine.
+
+    `address` is the other end's. `peer_inode` is the other end's socket where that is on this
+    machine, else None.
+    """
+
+    address: str
+    peer_inode: int | None
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,34 @@ def listeners() -> tuple[Listener, ...]:
 def listeners_on(port: int) -> list[Listener]:
     """The sockets that listen on TCP port `port`."""
     return [one for one in listeners() if one.port == port]
+
+
+def connections_to(port: int) -> list[Connection]:
+    """The established connections of clients to TCP port `port` of this machine."""
+    ends: dict[tuple[str, str], int] = {}
+    accepted: list[tuple[str, str]] = []
+    for table in ("tcp", "tcp6"):
+        for fields in _rows(table, 11):
+            if len(fields) < 10 or fields[3] != _ESTABLISHED:
+                continue
+            near, far = fields[1], fields[2]
+            ends[near, far] = int(fields[9])
+            if int(near.partition(":")[2], 16) == port:
+                accepted.append((near, far))
+    return [
+        Connection(_plain(_address(far.partition(":")[0])), _other_end(ends, near, far))
+        for near, far in accepted
+    ]
+
+
+def _other_end(ends: dict[tuple[str, str], int], near: str, far: str) -> int | None:
+    """The socket at the other end; a server on `::` sees a client of IPv4 by a mapped address."""
+    inode = ends.get((far, near))
+    return ends.get((far[-13:], near[-13:])) if inode is None else inode
+
+
+def _plain(address: str) -> str:
+    return address.removeprefix("::ffff:")
 
 
 def waiting_connections(port: int) -> int | None:

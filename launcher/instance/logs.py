@@ -57,20 +57,26 @@ def sources(instance: InstanceDir) -> dict[str, Path]:
 
 def redactor(instance: InstanceDir) -> Redactor:
     """Takes out the secrets of the plan that can be resolved here, and what looks like others."""
+    return Redactor(secret_values(instance))
+
+
+def secret_values(instance: InstanceDir) -> tuple[str, ...]:
+    """The secrets of the plan that can be resolved here."""
     values: list[str] = []
     try:
-        references = instance.plan().secrets.values()
+        plan = instance.plan()
     except DeployError:
-        return Redactor(values)
-    for reference in references:
+        return ()
+    told = (value for target in plan.notify for value in target.values)
+    for reference in (*plan.secrets.values(), *told):
         # A `cmd:` may ask a person; showing a log must not.
-        if reference.startswith("cmd:"):
+        if not reference.startswith(("env:", "file:")):
             continue
         try:
             values.append(resolve(reference))
         except DeployError:
             continue
-    return Redactor(values)
+    return tuple(values)
 
 
 def choose(instance: InstanceDir, source: str) -> Path:

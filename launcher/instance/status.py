@@ -192,6 +192,7 @@ def _record(state: State) -> Record:
         phase=state.phase,
         percent=state.percent,
         ports=state.ports,
+        admin_url=state.admin_url or None,
         started_at=state.started_at,
         ready_at=state.ready_at,
         ended_at=state.ended_at,

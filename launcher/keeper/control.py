@@ -4,6 +4,7 @@ Requests carry `v` (protocol version) and `op`:
 
     hello   -> {"v", "ok", "version", "pid"}
     status  -> {"v", "ok", "state"}                      the keeper's state, as in state.json
+    probe   -> {"v", "ok", "passed", "reason"}           of the `kind` live, ready or startup
     stop    -> {"v", "ok", "deadline"}: the seconds in which the stop is over
     follow  -> {"v", "ok", "state"}, then every event of this run, past and to come, to the end;
                the last event of the kind `state` is the result: its state, error, receipt and
@@ -28,6 +29,7 @@ from launcher.host.processes import own_descriptor
 from launcher.json_values import JsonObject, JsonValue, object_at
 
 PROTOCOL = 1
+SOCKET = "control.sock"
 LONGEST_POLL = 24 * 3600.0
 """Seconds of one wait for a line; poll counts milliseconds in 32 bits, deadlines may be longer."""
 
@@ -35,14 +37,14 @@ CONNECT_RETRY = 0.02
 """Seconds between two tries where the keeper's queue of new clients is full."""
 
 
-def folder_address(folder: Path) -> tuple[int, str]:
-    """A descriptor of `folder` and a short path to the socket in it.
+def folder_address(folder: Path, name: str = SOCKET) -> tuple[int, str]:
+    """A descriptor of `folder` and a short path to the socket `name` in it.
 
     A Unix socket's path has 107 characters at most, state paths may be longer: the way through
     /proc/self/fd is always short. The caller closes the descriptor.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    return descriptor, f"{own_descriptor(descriptor)}/control.sock"
+    return descriptor, f"{own_descriptor(descriptor)}/{name}"
 
 
 class Client:

@@ -47,7 +47,7 @@ class Events:
                 self._descriptor = files.open_append(self._path)
         return self._descriptor is not None
 
-    def append(self, kind: str, **fields: JsonValue) -> JsonObject:
+    def append(self, kind: str, /, **fields: JsonValue) -> JsonObject:
         """Write one event and return it; a full disk loses the line, never the keeper."""
         event: JsonObject = {"time": round(time.time(), 3), "event": kind, **fields}
         line = _line(event)

@@ -21,6 +21,9 @@ from launcher.plan.restart import RestartPolicy, with_restart
 
 PLAN_SCHEMA = "ernie-deploy/plan/1"
 
+ADMIN = "admin"
+"""The port that the keeper itself listens on; no engine has one of that name."""
+
 Loading = Literal["loading", "ready", "any"]
 
 
@@ -51,12 +54,12 @@ class EnvVar:
 
 @dataclass(frozen=True)
 class PortUse:
-    """One TCP port the engine listens on.
+    """One TCP port the engine listens on, or the keeper (`ADMIN`).
 
     `address` is where the engine binds it: the profile's host, or `0.0.0.0` where the engine
     ignores the host. `shown_as` says what a person would call it. `bound` is False where the
     number is only an option's value: the engine listens on the Unix socket `socket` instead, or
-    on nothing where that is None.
+    on nothing where that is None. `number` is 0 where there is none (the keeper's Unix socket).
     """
 
     name: str
@@ -261,6 +264,29 @@ class ExitCodeSource:
 
 
 @dataclass(frozen=True)
+class NotifyTarget:
+    """Whom the keeper tells of changes: a command, or a URL that takes a POST.
+
+    `webhook` is a URL or a secret reference; values of `headers` and `env` may be references.
+    `on` are the changes, `timeout` the seconds of one try, `retries` the tries after the first.
+    """
+
+    name: str
+    command: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    webhook: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    on: tuple[str, ...] = ()
+    timeout: float = 10.0
+    retries: int = 3
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """Everything that may be a secret reference."""
+        return (self.webhook or "", *self.headers.values(), *self.env.values())
+
+
+@dataclass(frozen=True)
 class Deadlines:
     """Seconds; see `launcher.profile.model.Health` and `Stop`."""
 
@@ -347,6 +373,7 @@ class LaunchPlan:
     log_keep: int = 5
     engine_log_max_size: int = 2 * 1024 * 1024 * 1024
     allow_differences: tuple[str, ...] = ()
+    notify: tuple[NotifyTarget, ...] = ()
     notes: tuple[str, ...] = ()
     schema: str = PLAN_SCHEMA
 
@@ -360,6 +387,21 @@ class LaunchPlan:
             if use.name == name:
                 return use
         raise KeyError(name)
+
+    @property
+    def engine_ports(self) -> tuple[PortUse, ...]:
+        """The ports that the engine is given: all but the keeper's own."""
+        return tuple(use for use in self.ports if use.name != ADMIN)
+
+    @property
+    def admin(self) -> PortUse | None:
+        """Where the keeper listens; None in a plan that was stored before there was that."""
+        return next((use for use in self.ports if use.name == ADMIN), None)
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """The number of every port, by name."""
+        return {use.name: use.number for use in self.ports if use.number}
 
 
 def read_plan(value: JsonValue) -> LaunchPlan:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from launcher.instance.instance_status import InstanceStatus, Planned, Record, Status
 from launcher.json_values import text_at
 from launcher.keeper.receipt import Receipt
-from launcher.lifecycle import COMING, UNSUCCESSFUL, InstanceState
+from launcher.lifecycle import COMING, LIVE, UNSUCCESSFUL, InstanceState
 from launcher.result import Result
 
 if TYPE_CHECKING:
     from launcher.instance.payloads import Down, Restart, Up
+    from launcher.instance.probe import ProbeAnswer
     from launcher.observe.wait import Waited
     from launcher.report.payloads import Completion, Version
 
@@ -109,6 +110,8 @@ def _particulars(row: InstanceStatus) -> Iterator[str]:
             yield _fact(name, value)
     if record.ports:
         yield _fact("ports", _ports(record.ports))
+    if record.admin_url and row.state in LIVE:
+        yield _fact("keeper at", record.admin_url)
     if record.phase and row.state in COMING:
         percent = f" {record.percent:.0f} %" if record.percent is not None else ""
         yield _fact("phase", f"{record.phase}{percent}")
@@ -201,6 +204,11 @@ def since(row: InstanceStatus) -> str:
     if days:
         return f"{days}d{hours:02}h"
     return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{seconds:02}s"
+
+
+def probe(result: Result[ProbeAnswer]) -> str:
+    """The reason of a yes; that of a no is the error."""
+    return result.payload.reason if result.payload.passed else ""
 
 
 def _ports(ports: Mapping[str, int]) -> str:
