@@ -1,4 +1,4 @@
-"""The history of an instance as its keepers wrote it, with what comes while somebody looks on."""
+"""The history of an instance as its keepers wrote it, with what comes while a command follows."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class Stream:
     """Every event once, in the order in which they were written.
 
     A keeper copies lines to the older file when it rotates, and makes the file anew, with what it
-    held, where somebody has removed it: a line that was shown is known by its text, time included.
+    held, where it was removed: a line that was shown is known by its text, time included.
     """
 
     def __init__(self, instance: InstanceDir) -> None:

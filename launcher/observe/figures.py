@@ -59,7 +59,7 @@ class Reading:
 
     @property
     def backlog(self) -> float | None:
-        """Requests received and not finished; refused ones are among them for ever."""
+        """Requests received and not finished; refused ones stay among them."""
         if self.received is None or self.finished is None:
             return None
         return max(0.0, self.received - self.finished)

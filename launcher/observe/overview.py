@@ -25,7 +25,7 @@ from launcher.observe.figures import Load, Reading, ask_figures, load
 WINDOW = 15.0
 """Seconds over which the live view averages tokens and first tokens: shorter ones only flicker."""
 LATE = 2.0
-"""Seconds after which a row is told as late in the live view: a disk may hang for ever."""
+"""Seconds after which a row is told as late in the live view: a disk may hang for good."""
 SECOND_LOOK = 0.25
 """Seconds between the two readings of a busy server where there is no earlier one."""
 
@@ -63,7 +63,7 @@ class Row:
 
     @property
     def is_problem(self) -> bool:
-        """True where somebody should look at it."""
+        """True where an operator should look at it."""
         if self.state == InstanceState.READY:
             return self.verdict in (Liveness.STALLED, Liveness.DEAD)
         return self.state not in (*COMING, InstanceState.STOPPING, *_CALM)
@@ -128,7 +128,7 @@ def ordered(rows: Sequence[Row], sort: str, *, reverse: bool = False) -> list[Ro
 
 
 @dataclass
-class _Known:
+class _Entry:
     """What is kept of an instance from one look to the next."""
 
     instance: InstanceDir
@@ -151,7 +151,7 @@ class Observer:
     def __init__(self, ask_gpus: Callable[[], gpus.GpuReport] = gpus.query) -> None:
         """Nothing is asked before the first look."""
         self._ask_gpus = ask_gpus
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, _Entry] = {}
         self._gpu_memory: dict[int, int] = {}
         self._gpu_thread: threading.Thread | None = None
 
@@ -171,89 +171,89 @@ class Observer:
         """
         begin = time.monotonic()
         end, last = begin + deadline, begin + max(deadline, patience)
-        self._known = {i.name: self._known.get(i.name) or _Known(i) for i in instances}
+        self._known = {i.name: self._known.get(i.name) or _Entry(i) for i in instances}
         self._start_gpus()
         threads = []
-        for known in self._known.values():
-            if known.thread is not None and known.thread.is_alive():
+        for entry in self._known.values():
+            if entry.thread is not None and entry.thread.is_alive():
                 continue  # it is late: it is not asked again before it has answered
-            known.is_told, known.late_at = False, last + LATE
-            known.thread = threading.Thread(
-                target=self._work, args=(known, last, once), daemon=True
+            entry.is_told, entry.late_at = False, last + LATE
+            entry.thread = threading.Thread(
+                target=self._work, args=(entry, last, once), daemon=True
             )
-            threads.append(known.thread)
-            known.thread.start()
+            threads.append(entry.thread)
+            entry.thread.start()
         for thread in threads:
             thread.join(max(0.0, end - time.monotonic()))
         if self._gpu_thread is not None:
             self._gpu_thread.join(max(0.0, end - time.monotonic()))
-        return [self._told(known, once) for known in self._known.values()]
+        return [self._report(entry, once) for entry in self._known.values()]
 
-    def _work(self, known: _Known, end: float, once: bool) -> None:
-        name = known.instance.name
+    def _work(self, entry: _Entry, end: float, once: bool) -> None:
+        name = entry.instance.name
         try:
-            check_readable(known.instance)
-            run, before = known.run, known.row
-            row = self._describe(known)
+            check_readable(entry.instance)
+            run, before = entry.run, entry.row
+            row = self._describe(entry)
             if row.state == InstanceState.READY:
-                if before is not None and before.state == row.state and run == known.run:
-                    known.row = replace(row, load=before.load, note=row.note or before.note)
+                if before is not None and before.state == row.state and run == entry.run:
+                    entry.row = replace(row, load=before.load, note=row.note or before.note)
                 else:
-                    known.row = row
-                row = self._with_load(row, known, end, once)
-            known.row = row
+                    entry.row = row
+                row = self._with_load(row, entry, end, once)
+            entry.row = row
         except DeployError as error:
-            known.row = Row(name, InstanceState.UNKNOWN, note=str(error))
+            entry.row = Row(name, InstanceState.UNKNOWN, note=str(error))
         except Exception as error:  # one broken instance must not hide the others
-            known.row = Row(name, InstanceState.UNKNOWN, note=repr(error))
-        known.is_told = True
+            entry.row = Row(name, InstanceState.UNKNOWN, note=repr(error))
+        entry.is_told = True
 
-    def _told(self, known: _Known, once: bool) -> Row:
+    def _report(self, entry: _Entry, once: bool) -> Row:
         """The newest row of an instance, with what is late told as late."""
-        row = known.row or Row(known.instance.name, InstanceState.UNKNOWN)
-        if not known.is_told and (once or time.monotonic() > known.late_at):
+        row = entry.row or Row(entry.instance.name, InstanceState.UNKNOWN)
+        if not entry.is_told and (once or time.monotonic() > entry.late_at):
             row = replace(row, note=row.note or _LATE)
-        held = [self._gpu_memory[pid] for pid in known.pids if pid in self._gpu_memory]
-        return replace(row, gpu_memory=sum(held)) if held else row
+        memory = [self._gpu_memory[pid] for pid in entry.pids if pid in self._gpu_memory]
+        return replace(row, gpu_memory=sum(memory)) if memory else row
 
     # -- one instance ---------------------------------------------------------------------------
 
-    def _describe(self, known: _Known) -> Row:
-        instance = known.instance
+    def _describe(self, entry: _Entry) -> Row:
+        instance = entry.instance
         state, stored, note = view(instance)
         row = Row(instance.name, state, note=note)
-        known.pids = tuple(one.pid for one in stored.processes) if stored is not None else ()
+        entry.pids = tuple(one.pid for one in stored.processes) if stored is not None else ()
         if stored is not None:
             run = f"{stored.token} {stored.restarts}"
-            if run != known.run:
-                known.run, known.readings, known.phantom, known.expected = run, [], 0.0, None
+            if run != entry.run:
+                entry.run, entry.readings, entry.phantom, entry.expected = run, [], 0.0, None
             row = _with_record(row, stored)
             if state in COMING:
-                if known.expected is None:
-                    known.expected = _expected(instance)
-                row = replace(row, expected_seconds=known.expected)
-        plan = _plan(instance, known)
-        words = [text_at(plan, key) or None for key in ("engine", "release", "model", "base_url")]
-        return replace(row, engine=words[0], release=words[1], model=words[2], base_url=words[3])
+                if entry.expected is None:
+                    entry.expected = _expected(instance)
+                row = replace(row, expected_seconds=entry.expected)
+        plan = _plan(instance, entry)
+        texts = [text_at(plan, key) or None for key in ("engine", "release", "model", "base_url")]
+        return replace(row, engine=texts[0], release=texts[1], model=texts[2], base_url=texts[3])
 
-    def _with_load(self, row: Row, known: _Known, end: float, once: bool) -> Row:
+    def _with_load(self, row: Row, entry: _Entry, end: float, once: bool) -> Row:
         try:
-            newest = ask_figures(known.plan, _left(end))
+            newest = ask_figures(entry.plan, _left(end))
             if newest is None:
                 return row
-            if once and not known.readings and newest.is_busy:
-                known.readings.append(newest)
+            if once and not entry.readings and newest.is_busy:
+                entry.readings.append(newest)
                 time.sleep(min(SECOND_LOOK, max(0.0, (end - time.monotonic()) / 2)))
-                newest = ask_figures(known.plan, _left(end)) or newest
+                newest = ask_figures(entry.plan, _left(end)) or newest
         except TimeoutError:
-            before = known.readings[-1] if known.readings else None
-            known.readings.clear()
+            before = entry.readings[-1] if entry.readings else None
+            entry.readings.clear()
             told = replace(row, note="GET /metrics timed out")
             return replace(told, load=load(before)) if before and once else told
         except (OSError, ValueError) as error:
-            known.readings.clear()
+            entry.readings.clear()
             return replace(row, note=f"GET /metrics: {error}")
-        return replace(row, load=_note(known, newest))
+        return replace(row, load=_note(entry, newest))
 
     # -- GPUs -----------------------------------------------------------------------------------
 
@@ -281,16 +281,16 @@ def _left(end: float) -> float:
 _LATE = "it could not be read in time"
 
 
-def _note(known: _Known, newest: Reading) -> Load:
+def _note(entry: _Entry, newest: Reading) -> Load:
     """The load by the newest reading and the oldest within the window."""
     if newest.backlog is not None and not newest.running:
-        known.phantom = newest.backlog
-    known.readings = [r for r in known.readings if newest.at - r.at <= WINDOW]
-    before = known.readings[0] if known.readings else None
+        entry.phantom = newest.backlog
+    entry.readings = [r for r in entry.readings if newest.at - r.at <= WINDOW]
+    before = entry.readings[0] if entry.readings else None
     if before is not None and (newest.tokens or 0) < (before.tokens or 0):
-        known.readings, before = [], None  # its counters began anew
-    known.readings.append(newest)
-    return load(newest, before, known.phantom)
+        entry.readings, before = [], None  # its counters began anew
+    entry.readings.append(newest)
+    return load(newest, before, entry.phantom)
 
 
 def _with_record(row: Row, stored: State) -> Row:
@@ -322,16 +322,16 @@ def _with_record(row: Row, stored: State) -> Row:
     return row
 
 
-def _plan(instance: InstanceDir, known: _Known) -> JsonObject:
+def _plan(instance: InstanceDir, entry: _Entry) -> JsonObject:
     """The plan, read again only where its file is another one."""
     try:
         info = (instance.folder / "plan.json").stat()
         stamp = (info.st_ino, info.st_size, info.st_mtime_ns)
-        if stamp != known.plan_stamp:
-            known.plan, known.plan_stamp = instance.plan_data(), stamp
+        if stamp != entry.plan_stamp:
+            entry.plan, entry.plan_stamp = instance.plan_data(), stamp
     except (OSError, DeployError):
-        known.plan, known.plan_stamp = {}, None
-    return known.plan
+        entry.plan, entry.plan_stamp = {}, None
+    return entry.plan
 
 
 def _expected(instance: InstanceDir) -> float | None:
