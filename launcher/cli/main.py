@@ -22,6 +22,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "down": ("launcher.cli.down", "Stop an instance and show that nothing is left."),
     "restart": ("launcher.cli.restart", "Take an instance down and bring it up again."),
     "status": ("launcher.cli.status", "Say how instances are, with the evidence."),
+    "probe": ("launcher.cli.probe", "Ask one question, for exec probes: live, ready, started."),
+    "top": ("launcher.cli.top", "Watch all instances: state, queue, tokens/s, memory."),
+    "wait": ("launcher.cli.wait", "Wait until an instance is ready, idle or stopped."),
+    "events": ("launcher.cli.events", "Show what happened to an instance, live with -f."),
     "logs": ("launcher.cli.logs", "Show an instance's logs, secrets redacted."),
     "smoke": ("launcher.cli.smoke", "Prove that a server works: instance, profile or URL."),
     "drill": ("launcher.cli.drill", "Break an instance on purpose and measure what happens."),
@@ -30,6 +34,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "plan": ("launcher.cli.plan", "Show exactly what `up` would run, and whether it fits."),
     "doctor": ("launcher.cli.doctor", "Check this machine before loading a model."),
     "diagnose": ("launcher.cli.diagnose", "Find the first cause in an instance's logs."),
+    "incidents": ("launcher.cli.incidents", "List and show what went wrong, with the evidence."),
     "explain": (
         "launcher.cli.explain",
         "Explain a rule (ED-...), a code, a check; runbooks.",

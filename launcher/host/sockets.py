@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -50,7 +51,8 @@ def listeners() -> tuple[Listener, ...]:
     """Every listening TCP socket of this network namespace, IPv4 and IPv6."""
     listening = []
     for table in ("tcp", "tcp6"):
-        for fields in _rows(table, 11):
+        # A row is split only where it can be one: most are of connections, there may be a million.
+        for fields in _rows(table, 11, f" {_LISTEN} "):
             if len(fields) < 10 or fields[3] != _LISTEN:
                 continue
             address, _, port = fields[1].partition(":")
@@ -174,9 +176,26 @@ def reachable(address: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(address, address)  # noqa: S104
 
 
-def _rows(table: str, most: int) -> Iterator[list[str]]:
-    """The rows of a table, each split into `most` + 1 fields at most; line by line, whatever its
-    length: a busy machine has a million connections.
+class Listeners:
+    """The listening sockets at the first question, for all who ask in the same moment."""
+
+    def __init__(self) -> None:
+        """Read nothing yet."""
+        self._lock = threading.Lock()
+        self._known: tuple[Listener, ...] | None = None
+
+    def on(self, port: int) -> list[Listener]:
+        """The sockets that listen on TCP port `port`."""
+        with self._lock:
+            if self._known is None:
+                self._known = listeners()
+        return [one for one in self._known if one.port == port]
+
+
+def _rows(table: str, most: int, having: str = "") -> Iterator[list[str]]:
+    """The rows of a table that hold `having`, each split into `most` + 1 fields at most.
+
+    Line by line, whatever its length: a busy machine has a million connections.
     """
     path = os.path.join(PROC, "net", table)
     try:
@@ -184,7 +203,8 @@ def _rows(table: str, most: int) -> Iterator[list[str]]:
         with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
             next(file, None)  # the names of the columns
             for line in file:
-                yield line.split(maxsplit=most)
+                if having in line:
+                    yield line.split(maxsplit=most)
     except OSError as error:
         if error.errno in processes.OUR_LIMITS:
             raise

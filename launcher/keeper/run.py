@@ -9,7 +9,7 @@ final state is written.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from launcher.diagnose import log_lengths
@@ -42,6 +42,7 @@ from launcher.keeper.upkeep import bound_engine_logs
 from launcher.keeper.vital import VitalProcesses
 from launcher.keeper.watch import Watcher
 from launcher.lifecycle import RUNNING, InstanceState
+from launcher.liveness.sample import Sample
 from launcher.plan.command import environment
 from launcher.plan.model import LaunchPlan
 from launcher.probe.readiness import Rung
@@ -76,8 +77,12 @@ class Run:
         secrets: Mapping[str, str],
         environ: Mapping[str, str],
         on_ready: Callable[[], None],
+        before_stop: Callable[[], None],
     ) -> None:
-        """Nothing is started yet; `stop` is filled in from outside, `on_ready` called once."""
+        """Nothing is started yet; `stop` is filled in from outside, `on_ready` called once.
+
+        `before_stop` is called before the first signal of ours, and may take a moment.
+        """
         self.failure: Failure | None = None
         self.restart: StartAgain | None = None
         """The run that follows this one, which has ended."""
@@ -94,6 +99,7 @@ class Run:
         self._redactor = Redactor(secrets.values())
         self._environ = environ
         self._on_ready = on_ready
+        self._before_stop = before_stop
         self._watcher = Watcher(plan)
         self._lines = EngineLines(
             self._watcher,
@@ -117,11 +123,16 @@ class Run:
         self._progress: Progress | None = None
         self.watch: LivenessWatch | None = None
         """The verdicts on the ready server; None before it is ready."""
-        self._port_watch = PortWatch(plan.ports)
+        self._port_watch = PortWatch(plan.engine_ports)
         self._tick: Timer | None = None
         self._deadline: Timer | None = None
         self._ticks = 0
         self._loss_told = self._limit_told = False
+
+    @property
+    def samples(self) -> Sequence[Sample]:
+        """What was seen of the server in the last minutes."""
+        return () if self.watch is None else tuple(self.watch.samples)
 
     def live(self) -> ExitCode:
         """One run of the engine, from nothing to nothing."""
@@ -357,6 +368,7 @@ class Run:
         main = self._engine.pid if self._engine else -1
         self._look_up_worker_exit()
         self._note_what_was_written()
+        self._before_stop()
         stop_tree(
             self._loop, self._tree, main, policy, extra, self._record.event, self._claim_more,
             hurry=self._clients_wait,
@@ -383,7 +395,7 @@ class Run:
         self.restart = decision if isinstance(decision, StartAgain) else None
         # Its name is known by now: if it were free during the delay, another user could take it.
         keep = self._plan.temporary_folder if self.restart else None
-        receipt = cleanup.clean(self._state, self._plan.ports, started, keep)
+        receipt = cleanup.clean(self._state, self._plan.engine_ports, started, keep)
         self._state.receipt = receipt
         self._state.ended_at = time.time()
         return conclude(self._record, self.failure, self._stop, self._redactor, receipt, decision)

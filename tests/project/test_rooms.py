@@ -31,6 +31,7 @@ ROOMS = (
     "diagnose",
     "keeper",
     "instance",
+    "observe",
     "smoke",
     "drill",
     "report",

@@ -48,6 +48,7 @@ DEFAULTS: "Script" = {
     "health_text": None,  # the body of its answer
     "later": None,  # a JSON file: once it is there, what it holds replaces this script's
     "settings": None,
+    "exposition": None,  # a file whose text /metrics answers, or "hang"
     "paused": None,  # the path of the question for a pause, and its answer
     "key": None,
     "sigterm": "exit",  # exit, ignore, slow:SECONDS, code:N
@@ -277,6 +278,13 @@ class Server:
             script = {**script, **_planted()}
         if path == "/health":
             return self._health(script)
+        if path == "/metrics" and script["exposition"] is not None:
+            if script["exposition"] == "hang":
+                time.sleep(3600)
+            if not os.path.exists(script["exposition"]):
+                return 500, {"error": "no metrics"}
+            with open(script["exposition"], "rb") as file:
+                return 200, file.read()
         if script["key"] and headers.get("authorization") != f"Bearer {script['key']}":
             return 401, {"error": "no key"}
         if path in (script["paused"] or {}):

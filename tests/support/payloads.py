@@ -28,6 +28,10 @@ from launcher.instance.logs import Logs
 from launcher.instance.payloads import Down, Restart, Up
 from launcher.instance.show import PlanOutput
 from launcher.json_values import JsonObject, JsonValue
+from launcher.observe.events import ShownEvents
+from launcher.observe.incidents import IncidentList, ShownIncident
+from launcher.observe.overview import Overview
+from launcher.observe.wait import Waited
 from launcher.plan.memory import MemoryPlan
 from launcher.preparation.new_profile import NewProfile
 from launcher.report.payloads import (
@@ -49,6 +53,9 @@ PAYLOADS: dict[str, tuple[type, ...]] = {
     "down": (Down,),
     "restart": (Restart, Down),
     "status": (Status,),
+    "top": (Overview,),
+    "wait": (Waited,),
+    "events": (ShownEvents,),
     "logs": (Logs,),
     "plan": (MemoryPlan, PlanOutput),
     "validate": (Validation,),
@@ -66,6 +73,8 @@ PAYLOADS: dict[str, tuple[type, ...]] = {
     "doctor": (DoctorReport,),
     "diagnose": (InstanceDiagnosis, LogDiagnosis),
     "explain": (Explanation, PageIndex),
+    "incidents list": (IncidentList,),
+    "incidents show": (ShownIncident,),
     "completion": (Completion,),
     "version": (Version,),
 }
