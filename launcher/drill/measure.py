@@ -36,6 +36,8 @@ class _Values:
     """What is being measured."""
 
     detected: JsonObject | None = None
+    cause: JsonObject | None = None
+    """The failure that followed, which names its cause; the verdict comes a moment before it."""
     ready_at: float | None = None
     engine_start: float | None = None
     delay: float = 0.0
@@ -135,6 +137,8 @@ class _Run:
         self.load.stop(AFTER)
         values.requests = self.load.counts(fault.since)
         values.alarms += self._false_alarms(fault)
+        failures = (e for e in self.feed.since(fault.since) if at(e, "event") == "failure")
+        values.cause = next(failures, None)
         values.leftovers = left_by(self.subject, self.before, self.subject.state())
 
     def _restarted(self, fault: Fault) -> None:
@@ -203,7 +207,7 @@ def _result(
         outage = values.ready_at - since - values.engine_start - values.delay
         restart = round(max(0.0, outage), 3)
     measured = Measured(
-        detection, _name_of(values.detected), restart,
+        detection, _name_of(values.cause or values.detected), restart,
         None if values.engine_start is None else round(values.engine_start, 3),
         round(values.delay, 3), values.requests, tuple(values.alarms), values.leftovers,
     )  # fmt: skip

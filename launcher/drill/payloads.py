@@ -30,7 +30,8 @@ class RequestCounts:
 class Measured:
     """What one scenario did to the instance; times are seconds, None where there is none.
 
-    `detection`: from the fault to the keeper's event `event`. `restart`: from the fault (where an
+    `detection`: from the fault to the keeper's first event about it; `event` is that one, or the
+    failure that followed it. `restart`: from the fault (where an
     obstacle was taken away: from then on) until ready again, without the engine's own start
     `engine_start` and without `delay`, the pause that the restart policy asks for. `false_verdicts`
     names each failure or stall that was none. `leftovers` names what the ended run left.

@@ -81,7 +81,9 @@ def promises(runs: list[Recorded]) -> str:
     ]  # fmt: skip
     titles = ", ".join(one.title for one in runs)
     lines = [_row(row) for row in rows]
-    lines += ["", f"*({len(everything)} drills of {titles}; [how](docs/drills.md).)*"]
+    beside = {one.note.partition("; ")[2] for one in runs} - {""}
+    how = "; ".join(("[how](docs/drills.md)", *sorted(beside)))
+    lines += ["", f"*{len(everything)} drills of {titles}; {how}.*"]
     return "\n".join(lines) + "\n"
 
 

@@ -5,17 +5,22 @@ What lasts long in real time (stalls, storms) is in test_soak.py.
 
 from __future__ import annotations
 
+import contextlib
 import resource
 from typing import Any
 
 import pytest
 
-from launcher.drill.scenario import Course
+from launcher import paths
+from launcher.drill.scenario import Course, Stage
 from launcher.drill.scenarios import SCENARIOS
 from launcher.drill.scenarios.full import shm_obstacle
 from launcher.drill.subject import Subject
+from launcher.drill.undo import Undo
+from launcher.errors import PreconditionError
 from launcher.host.memory import FileSystem
 from launcher.instance.store import InstanceDir
+from launcher.probe.request import ask
 from tests.drill.conftest import drilled, up
 from tests.support.decoded import JsonDict
 from tests.support.rig import Rig
@@ -128,10 +133,6 @@ def test_a_port_that_is_taken_during_a_restart(rig: Rig) -> None:
 
 def test_the_limit_of_a_full_disk_is_taken_back(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     up(rig)
-    from launcher import paths
-    from launcher.drill.scenario import Stage
-    from launcher.drill.undo import Undo
-
     monkeypatch.setattr(paths, "home", lambda: rig.home)
     subject = Subject.of(InstanceDir(rig.instance()))
     before = resource.prlimit(rig.keeper(), resource.RLIMIT_FSIZE)
@@ -175,20 +176,21 @@ def test_faults_of_answers_are_for_engines_that_declare_them(rig: Rig) -> None:
 
 
 def test_a_planted_fault_ends_with_its_block(rig: Rig) -> None:
-    from launcher.drill.undo import Undo
-    from launcher.errors import PreconditionError
-
     up(rig)
-    subject, undo = Subject.of(InstanceDir(rig.instance())), Undo()
+    subject = Subject.of(InstanceDir(rig.instance()))
+
+    def health() -> int:
+        return ask("127.0.0.1", subject.api_port, "/health", timeout=600).status
+
     assert "health-404" in subject.faults.names
-    with subject.faults.planted("health-404", undo):
-        assert rig.run("status", "one").rc == 1
-        with pytest.raises(PreconditionError) as raised, subject.faults.planted("x", undo):
-            pass
-        assert raised.value.problems[0].code == "drill-running"
-        assert rig.run("status", "one").rc == 1, "the refused one has not removed it"
-    assert rig.run("status", "one").rc == 0
-    undo.close()
+    with contextlib.closing(Undo()) as undo:
+        with subject.faults.planted("health-404", undo):
+            assert health() == 404
+            with pytest.raises(PreconditionError) as raised, subject.faults.planted("x", undo):
+                pass
+            assert raised.value.problems[0].code == "drill-running"
+            assert health() == 404, "the refused one has not removed it"
+        assert health() == 200
     rig.down()
 
 
@@ -202,7 +204,7 @@ QUICK = {
 @pytest.mark.parametrize("name", ["stop-front-end", "chat-hangs"])
 def test_a_stall_is_noticed_and_ended(rig: Rig, name: str) -> None:
     up(rig, liveness=QUICK)
-    restarted(drilled(rig, name), "liveness stalled")
+    restarted(drilled(rig, name), "failure engine-stalled")
     rig.down()
 
 
