@@ -54,6 +54,16 @@ def incidents(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     return _fitting(ids, incomplete)
 
 
+def event_kinds(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The kinds of events; of a list separated by commas the last."""
+    from launcher.observe.events import KINDS
+
+    begun, comma, last = incomplete.rpartition(",")
+    return _fitting([f"{begun}{comma}{kind}" for kind in KINDS], f"{begun}{comma}{last}")
+
+
 def sources(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The logs of the instance that was named before."""
     from launcher.cli.targets import target_instance

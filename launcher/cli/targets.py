@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from launcher.environments.payloads import Validation
     from launcher.errors import DeployError
     from launcher.instance.instance_status import Status
+    from launcher.instance.probe import ProbeAnswer
     from launcher.instance.store import InstanceDir
     from launcher.profile.model import Profile
     from launcher.result import Result
@@ -107,6 +108,17 @@ def show_status(target: str | None) -> Result[Status]:
     if target is not None:
         return status([target_instance(target)], one=True)
     return status(every_instance(), one=False)
+
+
+def run_probe(target: str, kind: str, timeout: float | None = None) -> Result[ProbeAnswer]:
+    """The result of `probe`.
+
+    Raises:
+        DeployError: there is no such instance or no keeper of it, or it did not answer in time.
+    """
+    from launcher.instance.probe import TIMEOUT, probe
+
+    return probe(target_instance(target), kind, TIMEOUT if timeout is None else timeout)
 
 
 def validate_profile(

@@ -140,9 +140,14 @@ def own_descriptor(descriptor: int) -> str:
     return f"{PROC}/self/fd/{descriptor}"
 
 
+def cgroups(pid: int | str) -> list[str]:
+    """The cgroups of a process, a line each: `hierarchy:controllers:path`; none without cgroups."""
+    return _lenient(pid, "cgroup", LONGEST_COMMAND).decode(errors="replace").splitlines()
+
+
 def own_cgroups() -> list[str]:
-    """The lines of our cgroup membership: `hierarchy:controllers:path`; none without cgroups."""
-    return _lenient("self", "cgroup", LONGEST_COMMAND).decode(errors="replace").splitlines()
+    """The same of this process."""
+    return cgroups("self")
 
 
 def seconds_waited_for_processor() -> float:
@@ -160,6 +165,12 @@ def _waited(task: int | str) -> float:
     counters = _lenient(task, "schedstat", 256).split()
     is_counted = len(counters) > 1 and counters[1].isdigit()
     return int(counters[1]) / 1e9 if is_counted else 0.0
+
+
+def resident_bytes() -> int:
+    """Bytes of this process that are in memory; 0 where that is not told."""
+    fields = _lenient("self", "statm", 256).split()
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") if len(fields) > 1 else 0
 
 
 # -- one process -----------------------------------------------------------------------------

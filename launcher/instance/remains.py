@@ -214,7 +214,8 @@ def _mark(instance: InstanceDir, state: State) -> Mark | None:
         plan = instance.plan()
     except DeployError:
         return survivors.mark_of(instance.folder, state.token)
-    return Mark(plan.leftovers, plan.cwd, state.started_at, tuple(use.number for use in plan.ports))
+    ports = tuple(use.number for use in plan.engine_ports)
+    return Mark(plan.leftovers, plan.cwd, state.started_at, ports)
 
 
 def _claim_what_can_be_proved(instance: InstanceDir, state: State, left_by: Mark | None) -> None:

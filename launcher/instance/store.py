@@ -100,7 +100,7 @@ class InstanceDir:
     def ports(self) -> dict[str, int]:
         """The ports of the plan that was started, by name; empty where there is none."""
         try:
-            return {use.name: use.number for use in self.plan().ports}
+            return self.plan().numbers
         except PreconditionError:
             return {}
 

@@ -56,6 +56,10 @@ UPKEEP_TICKS = 12
 """Ready ticks between two looks at the size of the engine's own logs: once a minute."""
 
 
+NO_LAST_WORDS = ("engine-stalled",)
+"""Failures after half a minute in which the engine could write whatever it had to say."""
+
+
 class Run:
     """Starts the engine, proves it, keeps it and ends it, once; a restart is another run."""
 
@@ -119,7 +123,7 @@ class Run:
         self._progress: Progress | None = None
         self.watch: LivenessWatch | None = None
         """The verdicts on the ready server; None before it is ready."""
-        self._port_watch = PortWatch(plan.ports)
+        self._port_watch = PortWatch(plan.engine_ports)
         self._tick: Timer | None = None
         self._deadline: Timer | None = None
         self._ticks = 0
@@ -365,7 +369,10 @@ class Run:
         self._look_up_worker_exit()
         self._note_what_was_written()
         self._before_stop()
-        stop_tree(self._loop, self._tree, main, policy, extra, self._record.event, self._claim_more)
+        stop_tree(
+            self._loop, self._tree, main, policy, extra, self._record.event, self._claim_more,
+            hurry=self._clients_wait,
+        )  # fmt: skip
         if self._follower:
             self._follower.read_all()
             self._follower.close()
@@ -388,7 +395,7 @@ class Run:
         self.restart = decision if isinstance(decision, StartAgain) else None
         # Its name is known by now: if it were free during the delay, another user could take it.
         keep = self._plan.temporary_folder if self.restart else None
-        receipt = cleanup.clean(self._state, self._plan.ports, started, keep)
+        receipt = cleanup.clean(self._state, self._plan.engine_ports, started, keep)
         self._state.receipt = receipt
         self._state.ended_at = time.time()
         return conclude(self._record, self.failure, self._stop, self._redactor, receipt, decision)
@@ -398,8 +405,8 @@ class Run:
 
         A failure is often told by one process while another still writes the reason.
         """
-        if self.failure is not None:
-            wait_for_last_words(self._loop, self._tree, self._written)
+        if self.failure is not None and self.failure.problem.code not in NO_LAST_WORDS:
+            wait_for_last_words(self._loop, self._tree, self._written, hurry=self._clients_wait)
         self._take_last_words()
         self._record.claims.look_at_use(self._tree.pids)
         self._state.log_lengths = self._log_lengths()
@@ -408,6 +415,12 @@ class Run:
         except OSError as error:
             self._record.event("warning", message=f"the logs' lengths are not noted: {error}")
         self._record.write()  # should the keeper be killed from here on
+
+    @property
+    def _clients_wait(self) -> bool:
+        """Whether a server that was ready has failed, and may be started again."""
+        was_ready = self._state.ready_at is not None
+        return self.failure is not None and was_ready and self._plan.restart.policy != "never"
 
     def _log_lengths(self) -> dict[str, int]:
         return lengths(self._folder / "logs", self._plan.log_folder)

@@ -12,7 +12,9 @@ from typing import Literal
 from launcher.errors import Problem
 from launcher.json_values import JsonObject, JsonValue, integer_at
 
-Port = int | Literal["auto"]
+Port = int | Literal["auto", "unix"]
+KEEPER_PORT = "admin"
+"""The port that the keeper itself listens on; `launcher.plan.model.ADMIN` in a plan."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,7 @@ class Profile:
     description: str | None = None
     engine_version: str | None = None
     host: str = "127.0.0.1"
+    admin_host: str = "127.0.0.1"
     ports: Mapping[str, Port] = field(default_factory=dict)
     gpus: tuple[str, ...] | None = None
     settings: JsonObject = field(default_factory=dict)

@@ -12,7 +12,10 @@ from tests.fastdeploy.conftest import Make
 from tests.support.waiting import wait_for
 
 JSON = {"Content-Type": "application/json"}
-SICK = "is unhealthy: GET /health answered 404 Worker Service Not Healthy"
+SICK = "GET /health answered 404 Worker Service Not Healthy"
+NEVER = {"policy": "never"}
+PATIENT = {"interval": 1, "stall-after": 600, "compute-stall-after": 600}
+"""The server is not ended as one that is stalled while a test looks at it."""
 
 
 def summary_of(text: str) -> str:
@@ -21,7 +24,7 @@ def summary_of(text: str) -> str:
 
 def test_a_worker_that_stands_still(fastdeploy: Make) -> None:
     """Stopped as a hung kernel call stops it: completions hang at once, /health says so later."""
-    server = fastdeploy(health={"startup-timeout": 90, "probe-timeout": 2})
+    server = fastdeploy(health={"startup-timeout": 90, "probe-timeout": 2}, liveness=PATIENT)
     assert server.up().rc == 0
     assert server.run("diagnose", server.name).rc == 0
     worker = server.worker
@@ -39,10 +42,11 @@ def test_a_worker_that_stands_still(fastdeploy: Make) -> None:
     finally:
         os.kill(worker, signal.SIGCONT)
     stopped = f"stopped by a signal (SIGSTOP): {worker} (worker_process.py)"
-    assert status.stdout.splitlines()[0] == f"{server.name} {SICK}; {stopped}"
-    assert f"{server.name} {SICK}" in status.stderr
+    assert status.stdout.startswith(f"{server.name} is unhealthy: in doubt for ")
+    assert status.stdout.splitlines()[0].endswith(f"; {stopped}")
+    assert SICK in status.stderr
     assert ran.rc == 1, ran.output()
-    assert ran.stdout.startswith(f"{server.name} {SICK}")
+    assert ran.stdout.startswith(f"{server.name} is unhealthy: {SICK}")
     assert "ED-FD-WORKER-SILENT  the worker's heartbeat is over 30 s old" in ran.stdout
     assert "restart the instance" in summary_of(ran.stdout)
     assert data["rule"] == "ED-FD-WORKER-SILENT"
@@ -50,8 +54,9 @@ def test_a_worker_that_stands_still(fastdeploy: Make) -> None:
 
 
 def test_completions_that_hang_while_health_is_200(fastdeploy: Make) -> None:
-    """`status` cannot see it: only a completion tells."""
-    server = fastdeploy("chat-hangs@after=1", health={"startup-timeout": 90, "probe-timeout": 3})
+    """The health question cannot show it: only a completion tells."""
+    health = {"startup-timeout": 90, "probe-timeout": 3}
+    server = fastdeploy("chat-hangs@after=1", health=health, liveness=PATIENT, restart=NEVER)
     assert server.up().rc == 0
     ran = server.run("diagnose", server.name, "--json")
     data = ran.json["data"]
@@ -63,7 +68,7 @@ def test_completions_that_hang_while_health_is_200(fastdeploy: Make) -> None:
 
 
 def test_cleared_weights(fastdeploy: Make) -> None:
-    server = fastdeploy(engine_args={"dynamic-load-weight": True})
+    server = fastdeploy(engine_args={"dynamic-load-weight": True}, liveness=PATIENT)
     assert server.up().rc == 0
     url = f"http://127.0.0.1:{server.port('api')}/clear_load_weight"
     assert requests.get(url, timeout=600).status_code == 200
@@ -72,8 +77,11 @@ def test_cleared_weights(fastdeploy: Make) -> None:
     assert (ran.rc, data["rule"]) == (1, "ED-FD-WEIGHTS-CLEARED"), ran.output()
     assert data["state"]["message"] == f"{server.name} is unhealthy: GET /health answered 304"
     assert "finish the weight update" in data["remedy"]
+    paused = f"{server.name} is unhealthy: paused for "
+    wait_for(lambda: server.run("status", server.name).stdout.startswith(paused), "the verdict")
     status = server.run("status", server.name)
-    assert (status.rc, status.stdout.splitlines()[0]) == (1, data["state"]["message"])
+    assert status.rc == 1
+    assert "GET /health answered 304: the engine was paused" in status.stdout
 
 
 def test_the_bad_requests_of_smoke_make_no_server_ill(fastdeploy: Make) -> None:

@@ -166,7 +166,7 @@ def test_a_difference_that_the_profile_allows_is_no_failure(fastdeploy: Make) ->
 
 
 def test_a_hung_worker_is_not_ready_any_more(fastdeploy: Make) -> None:
-    server = fastdeploy()
+    server = fastdeploy(liveness={"interval": 1, "stall-after": 600, "compute-stall-after": 600})
     assert server.up().rc == 0
     worker = server.worker
     os.kill(worker, signal.SIGSTOP)

@@ -33,6 +33,7 @@ ROOMS = (
     "instance",
     "observe",
     "smoke",
+    "drill",
     "report",
     "cli",
 )
