@@ -44,8 +44,8 @@ class Refused(Exception):  # noqa: N818 - reads as what it is
 
 def main() -> int:
     """Try until it is sent, or until there is no try left."""
-    _adopt_orphans()
     signal.signal(signal.SIGTERM, _terminated)
+    _belong_to_keeper()
     signal.signal(signal.SIGALRM, _late)
     task = json.loads(sys.stdin.buffer.read())
     error = ""
@@ -127,11 +127,16 @@ def _run(task: dict[str, Any]) -> None:
         raise Refused(f"the command {how}")
 
 
-def _adopt_orphans() -> None:
-    """PR_SET_CHILD_SUBREAPER: what a command leaves running becomes ours, not the keeper's."""
+def _belong_to_keeper() -> None:
+    """End with a keeper that is killed, and adopt what a command leaves running in its place.
+
+    PR_SET_PDEATHSIG and PR_SET_CHILD_SUBREAPER, see prctl(2).
+    """
     import ctypes
 
-    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+    libc = ctypes.CDLL(None)
+    libc.prctl(1, int(signal.SIGTERM), 0, 0, 0)
+    libc.prctl(36, 1, 0, 0, 0)
 
 
 def _end_descendants() -> None:

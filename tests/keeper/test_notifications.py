@@ -345,3 +345,14 @@ def test_the_engine_does_not_see_the_secrets_of_notify(rig: Rig) -> None:
     assert "the-secret-of-the-hook" not in Path(env).read_text()
     rig.down()
     assert stat.S_IMODE((rig.instance() / "plan.json").stat().st_mode) == 0o600
+
+
+def test_a_message_on_its_way_ends_with_a_killed_keeper(rig: Rig) -> None:
+    pid_file = rig.path("pid")
+    text = f'echo $$ > {pid_file}; trap "" TERM HUP; while :; do sleep 1; done'
+    rig.up(notify=[{"command": [script(rig, text)], "on": "ready", "timeout": 300}])
+    wait_for(lambda: os.path.exists(pid_file) and Path(pid_file).read_text(), "the command")
+    pid = int(Path(pid_file).read_text())
+    rig.lose()
+    wait_for(lambda: not processes.alive(pid), "the end of the command", deadline=120)
+    rig.down()
