@@ -204,7 +204,7 @@ def test_an_error_is_tried_again_and_the_same_message_is_sent(rig: Rig, webhook:
         (status(308, Location="https://127.0.0.1/x"), 1,
          "it answered 308, a redirect to another host"),
         (status(307, Location="/again"), 4, "it redirects without end"),
-        (garbage, 2, "its answer is no HTTP (BadStatusLine), 2 times"),
+        (garbage, 2, "its answer is not HTTP (BadStatusLine), 2 times"),
     ],
     ids=["404", "503", "302", "other host", "other scheme", "loop", "garbage"],
 )  # fmt: skip
