@@ -61,12 +61,12 @@ class LostKeeper:
 
     def _write(self, state: State, events: Events) -> None:
         instance = self._instance
-        known = incident.read_all(instance.folder)
-        for _, one in known:
-            same = one.started_at == state.started_at and one.keeper == state.keeper
-            if one.kind == "lost-keeper" and same and state.keeper is not None:
+        stored = incident.read_all(instance.folder)
+        for _, one in stored:
+            is_same = one.started_at == state.started_at and one.keeper == state.keeper
+            if one.kind == "lost-keeper" and is_same and state.keeper is not None:
                 return
-        for folder, one in known:
+        for folder, one in stored:
             if one.action == "pending":
                 incident.write(folder, dataclasses.replace(one, action="keeper-lost"))
         now = time.time()
@@ -106,8 +106,8 @@ class LostKeeper:
                 served=state.ready_at,
             )
         )
-        whole = dataclasses.replace(new, cause=collected.cause, notes=collected.notes)
-        incident.write(folder, whole)
+        complete = dataclasses.replace(new, cause=collected.cause, notes=collected.notes)
+        incident.write(folder, complete)
         incident.prune(instance.folder)
         events.append("incident", id=new.id, kind=new.kind, folder=str(folder))
 

@@ -1,8 +1,8 @@
 """Short-lived processes of the keeper's own: started and watched by its loop, bounded in all.
 
-A helper is no process of the engine: neither it nor what it starts is in the tree, in the state or
-in a receipt. It gets its input as a file in memory, so that nothing of it is in an argv, and its
-answer is what it prints, up to a limit.
+A helper does not belong to the engine: neither it nor what it starts is in the tree, in the state
+or in a receipt. It gets its input as a file in memory, so that nothing of it is in an argv, and
+its answer is what it prints, up to a limit.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from launcher.diagnose.diagnosis import Diagnosis, Finding
 from launcher.diagnose.sources import below
 from launcher.json_values import JsonValue, is_list, object_at
 from launcher.keeper.events import read_events
+from launcher.keeper.tree import die_with_parent
 from launcher.plain import plain
 from launcher.plan.model import LaunchPlan, read_plan
 from launcher.redact import Redactor
@@ -70,6 +71,7 @@ class Collected:
 
 def main() -> int:
     """Collect what the task on standard input asks for."""
+    die_with_parent(os.getppid())
     os.umask(0o077)
     with contextlib.suppress(OSError):
         os.nice(NICE)

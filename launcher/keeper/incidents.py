@@ -48,7 +48,7 @@ MOST_SAMPLES = 1000
 LARGEST_SAMPLES = 768 * 1024
 """Bytes of them."""
 MOST_NOTES = 20
-"""What could not be kept is told so often, of one incident."""
+"""What could not be kept is told at most this many times per incident."""
 
 Samples = Callable[[], Sequence[Sample]]
 
@@ -205,8 +205,8 @@ class IncidentWriter:
             if self._current is not None:
                 self._collect(self._current, None)
         if self._current is not None:
-            whole = None if number is None else int(number)
-            self._change(self._current, action="restarted", number=whole, delay=delay)
+            count = None if number is None else int(number)
+            self._change(self._current, action="restarted", number=count, delay=delay)
         self._current = None
 
     def _is_back(self) -> None:
@@ -368,11 +368,11 @@ class IncidentWriter:
         incident.prune(self._folder)
 
     def _note(self, key: str, text: str) -> None:
-        known = self._known(key)
-        if known is not None and text not in known.notes and len(known.notes) < MOST_NOTES:
-            self._change(key, notes=(*known.notes, text))
+        current = self._load(key)
+        if current is not None and text not in current.notes and len(current.notes) < MOST_NOTES:
+            self._change(key, notes=(*current.notes, text))
 
-    def _known(self, key: str) -> Incident | None:
+    def _load(self, key: str) -> Incident | None:
         """An incident that is open, or one that was closed and lies on disk."""
         if key in self._open:
             return self._open[key]
@@ -382,10 +382,10 @@ class IncidentWriter:
             return None
 
     def _change(self, key: str, **fields: Any) -> None:
-        known = self._known(key)
-        if known is None:
+        current = self._load(key)
+        if current is None:
             return
-        changed = dataclasses.replace(known, **fields)
+        changed = dataclasses.replace(current, **fields)
         if key in self._open:
             self._open[key] = changed
         if self.newest is not None and self.newest.id == key:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds between two tries: doubled each time, a tenth more or less."""
 LARGEST_ANSWER = 64 * 1024
-"""Bytes read of an answer, which nobody needs: only its status counts."""
+"""Bytes read of an answer; only its status counts."""
 MOST_REDIRECTS = 3
 LATER = (408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524)
 """Statuses after which the same message may be taken a moment later."""
@@ -43,9 +43,9 @@ class Refused(Exception):  # noqa: N818 - reads as what it is
 
 
 def main() -> int:
-    """Try until it is sent, or until there is no try left."""
-    _adopt_orphans()
+    """Try until it is sent, or until the tries are used up."""
     signal.signal(signal.SIGTERM, _terminated)
+    _belong_to_keeper()
     signal.signal(signal.SIGALRM, _late)
     task = json.loads(sys.stdin.buffer.read())
     error = ""
@@ -127,11 +127,16 @@ def _run(task: dict[str, Any]) -> None:
         raise Refused(f"the command {how}")
 
 
-def _adopt_orphans() -> None:
-    """PR_SET_CHILD_SUBREAPER: what a command leaves running becomes ours, not the keeper's."""
+def _belong_to_keeper() -> None:
+    """End with a keeper that is killed, and adopt what a command leaves running in its place.
+
+    PR_SET_PDEATHSIG and PR_SET_CHILD_SUBREAPER, see prctl(2).
+    """
     import ctypes
 
-    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+    libc = ctypes.CDLL(None)
+    libc.prctl(1, int(signal.SIGTERM), 0, 0, 0)
+    libc.prctl(36, 1, 0, 0, 0)
 
 
 def _end_descendants() -> None:
@@ -192,7 +197,7 @@ def _request(
         reason = "".join(c for c in answer.reason if c.isprintable())[:80]
         return answer.status, reason, answer.headers.get("Location")
     except http.client.HTTPException as error:
-        raise Refused(f"its answer is no HTTP ({type(error).__name__})") from None
+        raise Refused(f"its answer is not HTTP ({type(error).__name__})") from None
     finally:
         connection.close()
 

@@ -271,13 +271,13 @@ class Notifications:
             "ERNIE_DEPLOY_STATE": message.state,
             "ERNIE_DEPLOY_INCIDENT": message.incident.id if message.incident else "",
         }
-        whole = {
+        resolved = {
             **encode_object(target),
             "webhook": self._secrets.get(target.webhook or "", target.webhook),
             "headers": {n: self._secrets.get(v, v) for n, v in target.headers.items()},
             "env": {n: self._secrets.get(v, v) for n, v in target.env.items()},
         }
-        return {**whole, "variables": variables, "message": encode(message)}
+        return {**resolved, "variables": variables, "message": encode(message)}
 
     def _tell(self, one: _Target, message: Notification, *, ok: bool, text: str) -> None:
         if not ok:

@@ -62,16 +62,16 @@ class StackDump:
         self._note = note
         self._end = time.monotonic() + LONGEST
         self._helpers: list[Helper] = []
-        found = list(tree.processes)
-        lines = read_all(found)
+        members = list(tree.processes)
+        lines = read_all(members)
         self._thread: threading.Thread | None = threading.Thread(
-            target=self._list_threads, args=(found, lines), daemon=True
+            target=self._list_threads, args=(members, lines), daemon=True
         )
         self._thread.start()
         if py_spy is None:
             note("py-spy is not installed: threads.txt shows where the threads wait in the kernel")
             return
-        for process in [one for one in found if _is_python(one)][:MOST_PROCESSES]:
+        for process in [one for one in members if _is_python(one)][:MOST_PROCESSES]:
             self._start_py_spy(tree, py_spy, process.pid)
 
     @property
@@ -114,10 +114,10 @@ class StackDump:
             return
         self._helpers.append(helper)
 
-    def _list_threads(self, found: Sequence[Process], lines: Mapping[int, str]) -> None:
+    def _list_threads(self, members: Sequence[Process], lines: Mapping[int, str]) -> None:
         """In a thread: a kernel with thousands of threads takes its time."""
         text, size = [], 0
-        for line in _thread_lines(found, lines, self._end):
+        for line in _thread_lines(members, lines, self._end):
             size += len(line) + 1
             if size > LARGEST_THREADS:
                 break
@@ -142,9 +142,11 @@ def _is_python(process: Process) -> bool:
     return "python" in os.path.basename(processes.program_file(process.pid))
 
 
-def _thread_lines(found: Sequence[Process], lines: Mapping[int, str], end: float) -> Iterator[str]:
+def _thread_lines(
+    members: Sequence[Process], lines: Mapping[int, str], end: float
+) -> Iterator[str]:
     count = 0
-    for process in found:
+    for process in members:
         name = program(lines.get(process.pid, ""), process.name)
         yield f"process {process.pid} ({name}), state {process.state}"
         try:

@@ -30,7 +30,7 @@ class IncidentRow:
 
 @dataclass(frozen=True)
 class IncidentList:
-    """`incidents`: the newest first; `unreadable` are folders that are no incident we know."""
+    """`incidents`: the newest first; `unreadable` are folders whose incident cannot be read."""
 
     incidents: tuple[IncidentRow, ...]
     unreadable: tuple[str, ...] = ()
@@ -113,7 +113,7 @@ def _find(folders: Sequence[Path], key: str) -> Path:
         hint = did_you_mean(key, ids) if key != LAST else ""
         raise UsageError.of(
             "unknown-incident",
-            f"there is no incident {key!r}{hint}" if key != LAST else "there is no incident",
+            f"no incident is called {key!r}{hint}" if key != LAST else "no incident was kept",
             remedy="`ernie-deploy incidents` lists all",
         )
     raise UsageError.of(

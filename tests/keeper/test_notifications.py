@@ -204,7 +204,7 @@ def test_an_error_is_tried_again_and_the_same_message_is_sent(rig: Rig, webhook:
         (status(308, Location="https://127.0.0.1/x"), 1,
          "it answered 308, a redirect to another host"),
         (status(307, Location="/again"), 4, "it redirects without end"),
-        (garbage, 2, "its answer is no HTTP (BadStatusLine), 2 times"),
+        (garbage, 2, "its answer is not HTTP (BadStatusLine), 2 times"),
     ],
     ids=["404", "503", "302", "other host", "other scheme", "loop", "garbage"],
 )  # fmt: skip
@@ -345,3 +345,14 @@ def test_the_engine_does_not_see_the_secrets_of_notify(rig: Rig) -> None:
     assert "the-secret-of-the-hook" not in Path(env).read_text()
     rig.down()
     assert stat.S_IMODE((rig.instance() / "plan.json").stat().st_mode) == 0o600
+
+
+def test_a_message_on_its_way_ends_with_a_killed_keeper(rig: Rig) -> None:
+    pid_file = rig.path("pid")
+    text = f'echo $$ > {pid_file}; trap "" TERM HUP; while :; do sleep 1; done'
+    rig.up(notify=[{"command": [script(rig, text)], "on": "ready", "timeout": 300}])
+    wait_for(lambda: os.path.exists(pid_file) and Path(pid_file).read_text(), "the command")
+    pid = int(Path(pid_file).read_text())
+    rig.lose()
+    wait_for(lambda: not processes.alive(pid), "the end of the command", deadline=120)
+    rig.down()

@@ -89,7 +89,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
 @pytest.mark.parametrize("bench", [PY_SPY], indirect=True)
 def test_the_stacks_of_a_stalled_engine_are_kept(bench: Bench) -> None:
     bench.samples = [
-        Sample(time.monotonic() - 9, health=Answer(None, "timed out", 2.0)),
+        Sample(time.monotonic() - 9, health=Answer(None, "timed out")),
         Sample(time.monotonic(), processes=(ProcessSample(7, "python", "main", "R"),)),
     ]
     folder = bench.stall()
