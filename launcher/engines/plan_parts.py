@@ -62,6 +62,7 @@ class CommonParts(TypedDict):
     base_url: str
     deadlines: Deadlines
     restart: RestartPolicy
+    memory_max: int | None
     log_max_size: int
     log_keep: int
     engine_log_max_size: int
@@ -98,6 +99,7 @@ def common_parts(profile: Profile, context: PlanContext) -> CommonParts:
             max_delay=max(profile.restart.first_delay, profile.restart.max_delay),
             on_stall=profile.restart.on_stall,
         ),
+        "memory_max": profile.memory_max,
         "log_max_size": profile.logs.max_size,
         "log_keep": profile.logs.keep,
         "engine_log_max_size": profile.logs.engine_max_size,

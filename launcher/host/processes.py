@@ -23,6 +23,8 @@ LONGEST_COMMAND = 64 * 1024
 """Bytes of a command line: a program's own arguments stand in front of a long list of files."""
 LONGEST_ENVIRONMENT = 8 * 1024 * 1024
 """Bytes; exec takes 6 MiB of arguments and variables together."""
+LONGEST_MOUNTS = 4 * 1024 * 1024
+"""Bytes; a machine with many containers has thousands of mounts."""
 LONGEST_MAPS = 64 * 1024 * 1024
 """Bytes; a process has 65,530 mappings unless the administrator allows more."""
 SUMMARY = 120
@@ -125,7 +127,17 @@ def own_descriptor(descriptor: int) -> str:
 
 def own_cgroups() -> list[str]:
     """The lines of our cgroup membership: `hierarchy:controllers:path`; none without cgroups."""
-    return _lenient("self", "cgroup", LONGEST_COMMAND).decode(errors="replace").splitlines()
+    return cgroups("self")
+
+
+def own_mounts() -> list[str]:
+    """The lines of our mounts, as in proc_pid_mountinfo(5)."""
+    return _lenient("self", "mountinfo", LONGEST_MOUNTS).decode(errors="replace").splitlines()
+
+
+def cgroups(pid: int | str) -> list[str]:
+    """The same of another process; none where it is gone."""
+    return _lenient(str(pid), "cgroup", LONGEST_COMMAND).decode(errors="replace").splitlines()
 
 
 def seconds_waited_for_processor() -> float:

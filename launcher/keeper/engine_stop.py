@@ -13,6 +13,8 @@ from launcher.keeper.loop import Loop
 from launcher.keeper.tree import Tree
 from launcher.plan.model import StopPolicy, StopStage
 
+KILL_ROUNDS = 2
+"""Times, a second each, that what is left is killed one by one before `cgroup.kill` is used."""
 SETTLE = 2.0
 """Seconds that the rest of the tree gets to go by itself after its first process has ended."""
 
@@ -57,12 +59,15 @@ def stop_tree(
     extra: float,
     tell: Callable[..., None],
     claim: Callable[[], None],
+    kill_cgroup: Callable[[], bool] = lambda: False,
 ) -> None:
     """Return once no process of the tree is left, or the last deadline has passed.
 
     `main` is the pid of the engine's first process, `extra` are seconds added to every stage of
     the policy (a longer drain). `tell` is called with an event's name and fields, `claim` before
-    anything is killed and again at the end, to note what the tree leaves behind.
+    anything is killed and again at the end, to note what the tree leaves behind. `kill_cgroup` is
+    called where SIGKILL to every known process did not end them: it is true where the kernel has
+    ended all that is in the engine's own cgroup.
     """
     for stage in policy:
         if main not in tree.pids:
@@ -83,10 +88,13 @@ def stop_tree(
         loop.run_until(lambda: not tree.processes, SETTLE)
     claim()
     tree.discover()
-    end = time.monotonic() + KILL_DEADLINE
+    end, rounds = time.monotonic() + KILL_DEADLINE, 0
     while tree.processes and time.monotonic() < end:
         tell("kill", pids=tree.pids)
         tree.kill_all()
+        rounds += 1
+        if rounds > KILL_ROUNDS and kill_cgroup():
+            tell("kill", cgroup=True)
         loop.run_until(lambda: not tree.processes, 1.0)
         tree.discover()
     claim()

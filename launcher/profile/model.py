@@ -135,6 +135,7 @@ class Profile:
     python: str | None = None
     engine_args: JsonObject = field(default_factory=dict)
     health: Health = Health()
+    memory_max: int | None = None
     restart: Restart = Restart()
     stop: Stop = Stop()
     smoke: JsonObject = field(default_factory=dict)

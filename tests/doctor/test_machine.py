@@ -538,6 +538,25 @@ def test_limits_of_a_container(examine: Examine, tmp_path: Path) -> None:
     assert "container limit 512 MiB" in findings["host-memory"].evidence
 
 
+def test_a_cgroup_for_the_engine(examine: Examine) -> None:
+    from launcher.host.cgroups import CgroupSupport
+
+    first = examine().subject.profile
+    assert first is not None
+    limited = dataclasses.replace(first, memory_max=8 << 30)
+    for support, profile, status in (
+        (CgroupSupport(None, False, "cgroup v2 is not mounted here"), None, "PASS"),
+        (CgroupSupport(Path("/x"), False, "below /x, without"), None, "PASS"),
+        (CgroupSupport(Path("/x"), False, "below /x, without"), limited, "WARN"),
+        (CgroupSupport(Path("/x"), True, "below /x, with"), limited, "PASS"),
+    ):
+        host, findings = doctor.Host(), examine()
+        host.__dict__["cgroup"] = support
+        findings.subject = dataclasses.replace(findings.subject, host=host, profile=profile)
+        assert findings["own-cgroup"].status == status, support
+        assert support.message in findings["own-cgroup"].evidence
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="RLIMIT_NPROC does not bind root")
 def test_too_few_tasks(state: Path) -> None:
     finding = limited(resource.RLIMIT_NPROC, 1024, state, "tasks")

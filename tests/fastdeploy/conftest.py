@@ -151,6 +151,13 @@ class Server:
         url = f"http://127.0.0.1:{self.port('api')}/v1/chat/completions"
         return requests.post(url, json=body, timeout=600, stream=bool(more.get("stream")))
 
+    def _may_hold(self, pid: int | None) -> bool:
+        """Whether a port's holder may be of this instance: its number can be another's by now."""
+        if pid is None:
+            return False
+        token = identity.environment_token(pid)
+        return token is None or token.startswith(f"{self.name}:")
+
     def left(self) -> list[str]:
         """Whatever of this instance is still on the machine."""
         plan = self.files.plan()
@@ -180,7 +187,9 @@ class Server:
         left += [
             f"port {use.number} ({use.name})"
             for use in plan.ports
-            if any(holder(one.inode, own_processes) for one in listeners_on(use.number))
+            if any(
+                self._may_hold(holder(one.inode, own_processes)) for one in listeners_on(use.number)
+            )
         ]
         return sorted(set(left))
 

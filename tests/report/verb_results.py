@@ -382,6 +382,8 @@ def launch(**changes: object) -> JsonDict:
 def plan_of(plan: dict[str, object], **changes: object) -> Result[Any]:
     data = {
         "plan": plan, "running": None, "notes": [], "shell": "cd / && python -m api_server",
+        "cgroup": {"own": True, "memory_max": None,
+                   "message": "below /x, with the memory controller"},
         "files": [{"path": "/logs/x", "purpose": "its console"}], "folders": ["/logs", "/tmp/fd"],
     }  # fmt: skip
     return result("plan", {**data, **changes}, "ernie")
