@@ -15,6 +15,7 @@ _MEANINGS: dict[str, dict[tuple[str, ...], str]] = {
         ("restart",): "reload redeploy reboot recreate update upgrade rollout bounce",
         ("status", "profiles list"): "list ls",
         ("status",): "state instances top info describe inspect watch health healthcheck who",
+        ("enable",): "autostart systemd unit",
         ("logs",): "log tail journal output events",
         ("smoke", "validate"): "test check verify",
         ("smoke",): "prove probe ping ask chat try selftest",

@@ -28,6 +28,8 @@ RENDERERS: dict[str, str] = {
     "down": "launcher.report.instance_text:down",
     "restart": "launcher.report.instance_text:restart",
     "status": "launcher.report.instance_text:status",
+    "enable": "launcher.report.instance_text:boot",
+    "disable": "launcher.report.instance_text:boot",
     "logs": "launcher.report.instance_text:nothing",
     "plan": "launcher.report.plan_text:plan",
     "validate": "launcher.report.validate_text:validate",

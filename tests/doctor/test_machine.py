@@ -539,22 +539,24 @@ def test_limits_of_a_container(examine: Examine, tmp_path: Path) -> None:
 
 
 def test_a_cgroup_for_the_engine(examine: Examine) -> None:
+    from launcher.doctor.checks.memory import own_cgroup
     from launcher.host.cgroups import CgroupSupport
 
-    first = examine().subject.profile
-    assert first is not None
-    limited = dataclasses.replace(first, memory_max=8 << 30)
+    subject = examine().subject
+    assert subject.profile is not None
+    limited = dataclasses.replace(subject.profile, memory_max=8 << 30)
     for support, profile, status in (
         (CgroupSupport(None, False, "cgroup v2 is not mounted here"), None, "PASS"),
         (CgroupSupport(Path("/x"), False, "below /x, without"), None, "PASS"),
         (CgroupSupport(Path("/x"), False, "below /x, without"), limited, "WARN"),
         (CgroupSupport(Path("/x"), True, "below /x, with"), limited, "PASS"),
     ):
-        host, findings = doctor.Host(), examine()
+        host = doctor.Host()
         host.__dict__["cgroup"] = support
-        findings.subject = dataclasses.replace(findings.subject, host=host, profile=profile)
-        assert findings["own-cgroup"].status == status, support
-        assert support.message in findings["own-cgroup"].evidence
+        outcome = own_cgroup(dataclasses.replace(subject, host=host, profile=profile))
+        assert outcome is not None
+        assert outcome.answer == status, support
+        assert support.message in outcome.evidence
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="RLIMIT_NPROC does not bind root")

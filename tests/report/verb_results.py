@@ -221,6 +221,18 @@ INSTANCES = {
     "status-was": status_of(state="stopped", previous_state="failed", error=ERROR),
     "status-stopped": status_of(state="stopped", error=ERROR),
     "status-lost": status_of(state="lost"),
+    "enable": result("enable", {
+        "enabled": True, "unit": "ernie-deploy-ernie.service", "scope": "system",
+        "path": "/etc/systemd/system/ernie-deploy-ernie.service",
+        "profile": "/home/boot/ernie.yaml",
+        "after": ["ernie-deploy-first.service"], "notes": ["its secrets need KEY"],
+    }, "ernie"),
+    "disable": result("disable", {
+        "enabled": False, "unit": "ernie-deploy-ernie.service", "scope": "user",
+        "path": "/u/ernie-deploy-ernie.service",
+    }, "ernie"),
+    "disable-absent": result("disable", {"enabled": False, "notes": ["it has no unit"]}, "ernie"),
+    "status-enabled": status_of(enabled="user"),
     "version": result("version", {
         "ernie_deploy": "0.2.0", "python": "3.11.7", "home": "/home/x",
         "engines": [{"engine": "vllm", "version": "0.32.0", "path": "/engines/v"}],
