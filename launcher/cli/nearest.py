@@ -18,6 +18,7 @@ _MEANINGS: dict[str, dict[tuple[str, ...], str]] = {
         ("top",): "htop monitor dashboard stats watch",
         ("wait",): "wait-for await until sleep",
         ("events",): "event history timeline",
+        ("enable",): "autostart systemd unit",
         ("logs",): "log tail journal output",
         ("smoke", "validate"): "test check verify",
         ("smoke",): "prove probe ping ask chat try selftest",

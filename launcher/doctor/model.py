@@ -22,11 +22,12 @@ from launcher.engines.doctor_checks import (
     unknown,
     warn,
 )
-from launcher.host import gpus, kernel, memory, network, packages
+from launcher.host import cgroups, gpus, kernel, memory, network, packages
 from launcher.preparation.owners import Owners
 
 if TYPE_CHECKING:
     from launcher.engines.base import Engine
+    from launcher.host.cgroups import CgroupSupport
     from launcher.host.gpus import GpuReport
     from launcher.host.kernel import MessageQueue
     from launcher.host.memory import FileSystem, Limit, Memory
@@ -56,6 +57,11 @@ class Host:
     def pids(self) -> Limit:
         """The container's limit on tasks."""
         return memory.pids()
+
+    @cached_property
+    def cgroup(self) -> CgroupSupport:
+        """Where an engine could have a cgroup of its own."""
+        return cgroups.support()
 
     @cached_property
     def shm(self) -> FileSystem | None:

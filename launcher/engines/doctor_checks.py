@@ -17,6 +17,7 @@ from launcher.engines.options import canonical
 if TYPE_CHECKING:
     from launcher.engines.release import Installed
     from launcher.errors import Problem
+    from launcher.host.cgroups import CgroupSupport
     from launcher.host.gpus import Gpu, GpuReport
     from launcher.host.memory import FileSystem, Limit, Memory
     from launcher.json_values import JsonObject, JsonValue
@@ -98,6 +99,11 @@ class HostFacts(Protocol):
     @property
     def pids(self) -> Limit:
         """The container's limit on tasks."""
+        ...
+
+    @property
+    def cgroup(self) -> CgroupSupport:
+        """Where an engine could have a cgroup of its own."""
         ...
 
     @property

@@ -66,6 +66,7 @@ class CommonParts(TypedDict):
     deadlines: Deadlines
     liveness: LivenessPolicy
     restart: RestartPolicy
+    memory_max: int | None
     log_max_size: int
     log_keep: int
     engine_log_max_size: int
@@ -128,6 +129,7 @@ def common_parts(
             max_delay=max(profile.restart.first_delay, profile.restart.max_delay),
             on_stall=profile.restart.on_stall,
         ),
+        "memory_max": profile.memory_max,
         "log_max_size": profile.logs.max_size,
         "log_keep": profile.logs.keep,
         "engine_log_max_size": profile.logs.engine_max_size,

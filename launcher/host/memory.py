@@ -71,6 +71,11 @@ def limit(root: Path = CGROUP_ROOT) -> Limit:
     return _tightest(root, "memory.max", "memory.current", "memory", "memory.limit_in_bytes")
 
 
+def limit_of(cgroup: Path) -> int | None:
+    """The memory limit of one cgroup v2 in bytes; None where it has none of its own."""
+    return _number(cgroup / "memory.max")
+
+
 def pids(root: Path = CGROUP_ROOT) -> Limit:
     """The tightest limit on the number of tasks of our cgroup and its ancestors."""
     return _tightest(root, "pids.max", "pids.current", "pids", "pids.max")

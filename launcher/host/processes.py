@@ -23,6 +23,8 @@ LONGEST_COMMAND = 64 * 1024
 """Bytes of a command line: a program's own arguments stand in front of a long list of files."""
 LONGEST_ENVIRONMENT = 8 * 1024 * 1024
 """Bytes; exec takes 6 MiB of arguments and variables together."""
+LONGEST_MOUNTS = 4 * 1024 * 1024
+"""Bytes; a machine with many containers has thousands of mounts."""
 LONGEST_MAPS = 64 * 1024 * 1024
 """Bytes; a process has 65,530 mappings unless the administrator allows more."""
 SUMMARY = 120
@@ -148,6 +150,11 @@ def cgroups(pid: int | str) -> list[str]:
 def own_cgroups() -> list[str]:
     """The same of this process."""
     return cgroups("self")
+
+
+def own_mounts() -> list[str]:
+    """The lines of our mounts, as in proc_pid_mountinfo(5)."""
+    return _lenient("self", "mountinfo", LONGEST_MOUNTS).decode(errors="replace").splitlines()
 
 
 def seconds_waited_for_processor() -> float:

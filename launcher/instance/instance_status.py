@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from launcher.codec import written
 from launcher.keeper.receipt import Receipt
@@ -77,6 +78,8 @@ class InstanceStatus:
     remedy: str | None = field(default=None, metadata=written(omit=True))
     planned: Planned | None = field(default=None, metadata=written(inline=True))
     health: HealthReport | None = field(default=None, metadata=written(inline=True))
+    enabled: Literal["system", "user"] | None = field(default=None, metadata=written(omit=True))
+    """Whose systemd unit starts it at boot; None where none does."""
     message: str = ""
 
     @property

@@ -21,7 +21,7 @@ from launcher.instance import start, survivors
 from launcher.instance.lost_incident import LostKeeper
 from launcher.instance.payloads import Down
 from launcher.instance.store import InstanceDir, view
-from launcher.keeper import cleanup
+from launcher.keeper import cleanup, own_cgroup
 from launcher.keeper.claim import EngineClaim, ProcessClaim
 from launcher.keeper.events import Events
 from launcher.keeper.identity import Process, look, this_host
@@ -194,6 +194,7 @@ def _reconstruct(instance: InstanceDir) -> State:
         instance.name, token, machine=here.machine, boot=here.boot, pid_namespace=here.pid_namespace
     )
     state.processes = [ProcessClaim.of(one.process) for one in living]
+    state.cgroup = own_cgroup.of_processes([one.process.pid for one in living], token)
     for path in {one.temporary for one in living if one.temporary}:
         # Its name was drawn for that start (see `start.temporary_path`).
         if start.TEMPORARY.fullmatch(path) and os.path.isdir(path) and _private(path):

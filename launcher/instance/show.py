@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from launcher.errors import DeployError
+from launcher.host import cgroups
 from launcher.instance.differences import differences
 from launcher.instance.store import InstanceDir, instance_dir, view
 from launcher.lifecycle import LIVE, InstanceState
@@ -33,6 +34,15 @@ class PlannedFile:
 
 
 @dataclass(frozen=True)
+class PlannedCgroup:
+    """Whether a server that is started from here has a cgroup of its own, and a memory limit."""
+
+    own: bool
+    memory_max: int | None
+    message: str
+
+
+@dataclass(frozen=True)
 class PlanOutput:
     """`plan`. `installed` is False where the release was named; `shell` is the command line."""
 
@@ -42,6 +52,7 @@ class PlanOutput:
     shell: str
     files: tuple[PlannedFile, ...]
     folders: tuple[str, ...]
+    cgroup: PlannedCgroup
     notes: tuple[str, ...]
 
 
@@ -78,9 +89,16 @@ def show_plan(profile: Profile, assume: str | None = None) -> Result[PlanOutput]
         shell=shell_line(plan),
         files=tuple(files),
         folders=(plan.log_folder, plan.temporary_folder, *plan.folders),
+        cgroup=_cgroup(plan),
         notes=(*plan.notes, *(note.text() for note in profile.notes)),
     )
     return Result("plan", data, profile.name)
+
+
+def _cgroup(plan: LaunchPlan) -> PlannedCgroup:
+    here = cgroups.support()
+    limit = plan.memory_max if here.memory else None
+    return PlannedCgroup(here.folder is not None, limit, here.message)
 
 
 def _running(instance: InstanceDir, profile: Profile) -> Running | None:

@@ -16,6 +16,7 @@ from launcher.errors import DeployError, ExitCode, Problem
 from launcher.instance.health import HEALTH_TIMEOUT, Health, ask_health, with_stopped
 from launcher.instance.instance_status import HealthReport, InstanceStatus, Planned, Record, Status
 from launcher.instance.store import InstanceDir, check_readable, foreign_host, is_locked, view
+from launcher.instance.systemd_unit import enabled_scope
 from launcher.json_values import object_at, text_at
 from launcher.keeper.claim import ProcessClaim
 from launcher.keeper.identity import is_same_process
@@ -117,7 +118,7 @@ def describe(
     With `always_ask` a ready server is asked although its keeper has a verdict.
     """
     name, state, note = view(instance)
-    row = InstanceStatus(instance.name, name, note)
+    row = InstanceStatus(instance.name, name, note, enabled=enabled_scope(instance.name))
     recorded: list[ProcessClaim] = []
     if name == InstanceState.DAMAGED and is_locked(instance.folder):
         name = InstanceState.STARTING  # a keeper lives that knows better than its file

@@ -13,6 +13,7 @@ from launcher.host.sockets import holder, listeners_on
 from launcher.keeper import identity, leftovers, sessions
 from launcher.keeper.claim import FileClaim, QueueClaim
 from launcher.keeper.identity import Process
+from launcher.keeper.own_cgroup import OwnCgroup
 from launcher.keeper.receipt import Receipt
 from launcher.keeper.state import State
 from launcher.plan.model import PortUse
@@ -25,8 +26,8 @@ def strays(state: State) -> list[Process]:
     """Every living process that is proved to be of this instance.
 
     Proofs: the recorded pid and start ticks; the instance's token in its environment; a session
-    that was recorded and has lived on since; or descent from one of these. Never the calling
-    process.
+    that was recorded and has lived on since; birth in the engine's own cgroup; or descent from one
+    of these. Never the calling process.
     """
     host = identity.this_host()
     here = (host.machine, host.boot, host.pid_namespace)
@@ -35,11 +36,13 @@ def strays(state: State) -> list[Process]:
     recorded = {(p.pid, p.start) for p in state.processes}
     everything = [p for p in identity.every_process() if p.state not in "ZX"]
     ours = sessions.still_ours(sessions.claims_of(state.sessions), everything, recorded)
+    members = _born_in_cgroup(state)
     by_pid: dict[int, Process] = {}
     for process in everything:
         if (
             (process.pid, process.start) in recorded
             or process.session in ours
+            or (process.pid in members and is_orphan(state, process))
             or (state.token and identity.environment_token(process.pid) == state.token)
         ):
             for one in (process, *identity.descendants(process)):
@@ -48,6 +51,35 @@ def strays(state: State) -> list[Process]:
     own = {os.getpid(), os.getppid()}
     keeper = (state.keeper.pid, state.keeper.start) if state.keeper else None
     return [p for p in by_pid.values() if p.pid not in own and (p.pid, p.start) != keeper]
+
+
+def _born_in_cgroup(state: State) -> set[int]:
+    """The processes in the engine's own cgroup."""
+    own = OwnCgroup.recorded(state.cgroup, state.token)
+    return own.members() if own is not None else set()
+
+
+def is_orphan(state: State, process: Process) -> bool:
+    """True for a process in the engine's cgroup that has lost its parents there.
+
+    It is not older than the engine, and was adopted as orphans are (`systemd --user` adopts too).
+    What somebody moved into the cgroup still has the parent that it was started by.
+    """
+    if state.engine is None or not 0 < state.engine.start <= process.start:
+        return False
+    if process.parent in (0, 1):
+        return True
+    parent = identity.look(process.parent)
+    return parent is not None and parent.name == "systemd"
+
+
+def kill_cgroup(state: State) -> bool:
+    """SIGKILL to all of the engine's own cgroup; False where there is none, or it has others' too.
+
+    For where SIGKILL to each known process did not end them.
+    """
+    own = OwnCgroup.recorded(state.cgroup, state.token)
+    return own is not None and own.kill(lambda process: is_orphan(state, process))
 
 
 def kill(processes: Sequence[Process]) -> list[Process]:
@@ -86,7 +118,11 @@ def kill_strays(state: State) -> tuple[int, list[Process]]:
         killed += len(processes)
         stuck = kill(processes)
         if stuck:
+            kill_cgroup(state)
             return killed, stuck
+    if kill_cgroup(state):
+        left = strays(state)
+        return killed + len(left), kill(left)
     return killed, strays(state)
 
 
@@ -102,6 +138,9 @@ def clean(
     names what was found but not touched because it is not ours.
     """
     left_processes = strays(state)
+    own = OwnCgroup.recorded(state.cgroup, state.token)
+    if own is not None and own.remove():
+        state.cgroup = own = None
     shm = [c for c in state.shm if not leftovers.remove_file(c)]
     pids = [p.pid for p in left_processes]
     queues: list[QueueClaim] = []
@@ -121,6 +160,8 @@ def clean(
             temporary.append(folder)
     foreign = [c.path for c in (*shm, *temporary) if not leftovers.still_there(c)]
     foreign += shared
+    if own is not None:
+        foreign.append(f"the cgroup {own.path} has processes: {sorted(own.members())}")
     shm = [c for c in shm if leftovers.still_there(c)]
     temporary = [c for c in temporary if leftovers.still_there(c)]
     left_ports = []

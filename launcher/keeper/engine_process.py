@@ -15,6 +15,7 @@ from launcher.keeper import tree
 from launcher.keeper.line_sampling import LONGEST, Attention
 from launcher.keeper.loop import Loop
 from launcher.keeper.output import LogFile, Splitter
+from launcher.keeper.own_cgroup import OwnCgroup
 from launcher.plan.model import LaunchPlan
 
 READ_AT_ONCE = 32 * 1024
@@ -46,9 +47,15 @@ class EngineProcess:
     """
 
     def __init__(
-        self, loop: Loop, plan: LaunchPlan, env: Mapping[str, str], log: Path, attention: Attention
+        self,
+        loop: Loop,
+        plan: LaunchPlan,
+        env: Mapping[str, str],
+        log: Path,
+        attention: Attention,
+        cgroup: OwnCgroup | None = None,
     ) -> None:
-        """Start it.
+        """Start it, in `cgroup` where that can be entered.
 
         Raises:
             OSError: argv[0] cannot be executed.
@@ -57,17 +64,23 @@ class EngineProcess:
         self._attention = attention
         self._log = LogFile(log, plan.log_max_size, plan.log_keep)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])  # the engine would inherit the mask
-        self.process = subprocess.Popen(
-            plan.argv,
-            cwd=plan.cwd,
-            env=dict(env),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            umask=0o077,
-            preexec_fn=functools.partial(tree.begin_engine, os.getpid()),  # no other thread yet
-        )
+        door = cgroup.open_door() if cgroup is not None else None
+        try:
+            self.process = subprocess.Popen(
+                plan.argv,
+                cwd=plan.cwd,
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                umask=0o077,
+                preexec_fn=functools.partial(tree.begin_engine, os.getpid(), door),
+                # No other thread runs yet.
+            )
+        finally:
+            if door is not None:
+                os.close(door)
         self.pid = self.process.pid
         self._streams: dict[int, tuple[str, Splitter]] = {}
         for name, pipe in (("stdout", self.process.stdout), ("stderr", self.process.stderr)):

@@ -14,6 +14,8 @@ from launcher.keeper.loop import Loop
 from launcher.keeper.tree import Tree
 from launcher.plan.model import StopPolicy, StopStage
 
+KILL_ROUNDS = 2
+"""Times, a second each, that what is left is killed one by one before `cgroup.kill` is used."""
 SETTLE = 2.0
 """Seconds that the rest of the tree gets to go by itself after its first process has ended."""
 HURRY = 0.2
@@ -62,6 +64,7 @@ def stop_tree(
     extra: float,
     tell: Callable[..., None],
     claim: Callable[[], None],
+    kill_cgroup: Callable[[], bool] = lambda: False,
     *,
     hurry: bool = False,
 ) -> None:
@@ -69,8 +72,10 @@ def stop_tree(
 
     `main` is the pid of the engine's first process, `extra` are seconds added to every stage of
     the policy (a longer drain). `tell` is called with an event's name and fields, `claim` before
-    anything is killed and again at the end, to note what the tree leaves behind. With `hurry` no
-    process gets longer than `HURRY` to end by itself.
+    anything is killed and again at the end, to note what the tree leaves behind. `kill_cgroup` is
+    called where SIGKILL to every known process did not end them: it is true where the kernel has
+    ended all that is in the engine's own cgroup. With `hurry` no process gets longer than `HURRY`
+    to end by itself.
     """
     longest = HURRY if hurry else math.inf
     for stage in policy:
@@ -92,10 +97,13 @@ def stop_tree(
         loop.run_until(lambda: not tree.processes, min(SETTLE, longest))
     claim()
     tree.discover()
-    end = time.monotonic() + KILL_DEADLINE
+    end, rounds = time.monotonic() + KILL_DEADLINE, 0
     while tree.processes and time.monotonic() < end:
         tell("kill", pids=tree.pids)
         tree.kill_all()
+        rounds += 1
+        if rounds > KILL_ROUNDS and kill_cgroup():
+            tell("kill", cgroup=True)
         loop.run_until(lambda: not tree.processes, 1.0)
         tree.discover()
     claim()

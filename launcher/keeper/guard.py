@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 SETTLE = 2.0
 """Seconds that the rest of the tree gets once its first process has ended."""
+KILL_ROUNDS = 5
+"""Times that what is left is killed one by one before `cgroup.kill` is used."""
 QUIET = 1.0
 """Seconds without a process of the engine after which it is gone: one may not have executed yet."""
 LONGEST = 28.0
@@ -106,7 +108,7 @@ def end_engine(state: State, died: float, grace: float) -> tuple[int, int]:
     if first and patience:
         # A stopped process sees the kernel's SIGTERM only once it goes on.
         identity.send(first.pid, first.start, signal.SIGCONT)
-    ended, quiet_since = 0, None
+    ended, rounds, quiet_since = 0, 0, None
     while True:
         now = time.monotonic()
         strays = cleanup.strays(state)
@@ -120,6 +122,9 @@ def end_engine(state: State, died: float, grace: float) -> tuple[int, int]:
                 end = min(end, now + SETTLE)
             if now >= end:
                 ended += len(strays) - len(cleanup.kill(strays))
+                rounds += 1
+                if rounds > KILL_ROUNDS:
+                    cleanup.kill_cgroup(state)
         if now - died > LONGEST:
             return ended, len(strays)
         time.sleep(LOOK)
@@ -131,7 +136,11 @@ def remove_leftovers(state: State) -> None:
     What it had no time to claim is left for `down`, which can tell what is the instance's.
     """
     from launcher.keeper import leftovers
+    from launcher.keeper.own_cgroup import OwnCgroup
 
+    own = OwnCgroup.recorded(state.cgroup, state.token)
+    if own is not None:
+        own.remove()
     for file in state.shm:
         leftovers.remove_file(file)
     for queue in state.queues:

@@ -58,7 +58,7 @@ class MemoryKiller:
         pids = {pid for pid, _ in self._deaths} | set(living)
         killed = memory_killer.killed_of(pids)
         if killed is not None:
-            return _failure(failure, f"{killed.pid} ({killed.name})", killed.line)
+            return _failure(failure, f"{killed.pid} ({killed.name})", killed.line, self._own)
         self.look()
         recent = self._rose_at is not None and self._clock() - self._rose_at <= RECENT
         if failure.certain or not recent or self._last is None:
@@ -66,7 +66,7 @@ class MemoryKiller:
         victim = next((pid for pid, status in reversed(self._deaths) if _by_sigkill(status)), None)
         if victim is None:
             return failure
-        return _failure(failure, str(victim), _counter_text(self._last))
+        return _failure(failure, str(victim), _counter_text(self._last), self._own)
 
 
 def _by_sigkill(status: int | None) -> bool:
@@ -82,9 +82,12 @@ def _counter_text(count: KillCount) -> str:
     return f"{count.how}: {'oom_kill' if count.exact else 'limit reached'} {count.count}"
 
 
-def _failure(failure: Failure, victim: str, where: str) -> Failure:
+def _failure(failure: Failure, victim: str, where: str, own: Path | None) -> Failure:
     limit = memory.limit()
-    if limit.value is None:
+    most = memory.limit_of(own) if own is not None else None
+    if most is not None and most < (limit.value or most + 1):
+        cause, raising = f"its `memory-max` is {most / GIB:.1f} GiB", "a larger `memory-max`"
+    elif limit.value is None:
         cause, raising = "the memory of this machine is used up", "a machine with more memory"
     else:
         cause = f"the memory limit is {limit.value / GIB:.1f} GiB ({limit.how})"

@@ -8,6 +8,7 @@ final state is written.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,15 @@ from launcher.diagnose import log_lengths
 from launcher.errors import ExitCode, Problem
 from launcher.files import lengths
 from launcher.host.processes import OUR_LIMITS
-from launcher.keeper import cleanup, command_line, identity, mark, precondition, tree
+from launcher.keeper import (
+    cleanup,
+    command_line,
+    identity,
+    mark,
+    own_cgroup,
+    precondition,
+    tree,
+)
 from launcher.keeper.claim import EngineClaim
 from launcher.keeper.conclusion import OUR_SIGNALS, conclude, look_up_worker_exit
 from launcher.keeper.engine_lines import EngineLines
@@ -31,6 +40,7 @@ from launcher.keeper.log_follower import Follower, follow
 from launcher.keeper.loop import Loop, Timer
 from launcher.keeper.memory_killer import MemoryKiller
 from launcher.keeper.notify import Notifier
+from launcher.keeper.own_cgroup import OwnCgroup
 from launcher.keeper.port_watch import PortWatch, is_held
 from launcher.keeper.progress import Progress
 from launcher.keeper.readiness import Prover
@@ -167,14 +177,16 @@ class Run:
         env[identity.TOKEN_VARIABLE] = self._state.token
         env[identity.FOLDER_VARIABLE] = str(self._folder)
         env[identity.LEFTOVERS_VARIABLE] = mark.encode(self._plan, self._state.started_at)
+        cgroup = self._make_cgroup()
+        log = self._folder / "logs" / "engine.log"
         try:
-            self._engine = EngineProcess(
-                self._loop, self._plan, env, self._folder / "logs" / "engine.log", self._attention
-            )
+            self._engine = EngineProcess(self._loop, self._plan, env, log, self._attention, cgroup)
         except OSError as error:
             text = f"the engine cannot be started: {error}"
             self.failure = Failure(Problem("cannot-execute", text), ExitCode.PRECONDITION)
             return False
+        if cgroup is not None and not cgroup.has_taken(self._engine.pid):
+            self._state.cgroup = None if cgroup.remove() else self._state.cgroup
         # Recorded before anything else: a command finds the engine in the state if we are killed.
         self._tree.discover()
         first = next((p for p in self._tree.processes if p.pid == self._engine.pid), None)
@@ -191,6 +203,25 @@ class Run:
         self._deadline = self._loop.call_later(self._plan.deadlines.startup, self._startup_deadline)
         self._schedule_tick()
         return True
+
+    def _make_cgroup(self) -> OwnCgroup | None:
+        """A cgroup for the engine alone, where one can be made; told before it is there."""
+        path = own_cgroup.planned(self._state.token)
+        if path is not None:
+            self._state.cgroup = str(path)
+            self._record.write()
+        cgroup, problem = own_cgroup.make(path, self._plan.memory_max, self._tree.helpers)
+        if problem is not None:
+            self._record.event("warning", message=f"memory-max holds for nothing: {problem}")
+        if cgroup is None:
+            self._state.cgroup = None
+        elif cgroup.counts_memory:
+            self._memory_killer = MemoryKiller(cgroup.path)
+        return cgroup
+
+    def _kill_cgroup(self) -> bool:
+        own = OwnCgroup.recorded(self._state.cgroup, self._state.token)
+        return own is not None and own.kill(lambda process: process.parent == os.getpid())
 
     # -- what happens while it lives ------------------------------------------------------------
 
@@ -371,7 +402,7 @@ class Run:
         self._before_stop()
         stop_tree(
             self._loop, self._tree, main, policy, extra, self._record.event, self._claim_more,
-            hurry=self._clients_wait,
+            self._kill_cgroup, hurry=self._clients_wait,
         )  # fmt: skip
         if self._follower:
             self._follower.read_all()

@@ -114,6 +114,8 @@ class State:
     restarts: int = 0
     restart: RestartRecord | None = None
     """The restart that is waited for; None while an engine runs."""
+    cgroup: str | None = None
+    """The folder of the engine's own cgroup; None where it has none."""
     liveness: LivenessRecord | None = None
     """The last verdict; None before the first sample of a run."""
     evidence: dict[str, JsonValue] = field(default_factory=dict)

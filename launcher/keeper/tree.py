@@ -37,12 +37,17 @@ def become_subreaper() -> None:
         raise OSError(ctypes.get_errno(), "PR_SET_CHILD_SUBREAPER was refused")
 
 
-def begin_engine(parent: int) -> None:
+def begin_engine(parent: int, cgroup: int | None = None) -> None:
     """In a fresh child of `parent`, before its exec: signals as a program expects them.
+
+    It enters the cgroup whose `cgroup.procs` is open as `cgroup` before it can make a process.
 
     A shell ignores SIGINT and SIGQUIT for what it starts in the background, `nohup` SIGHUP; that
     would be inherited, and an engine that ignores the signal of its own stop has to be killed.
     """
+    if cgroup is not None:
+        with contextlib.suppress(OSError):  # it runs without, which its keeper sees
+            os.write(cgroup, b"0")
     for number in signal.valid_signals():
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)

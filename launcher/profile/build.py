@@ -44,6 +44,7 @@ def build(values: JsonObject, path: str | None = None) -> Profile:
         env={name: str(value) for name, value in object_at(values, "env").items()},
         python=_text(values, "python"),
         engine_args=object_at(values, "engine-args"),
+        memory_max=integer_at(values, "memory-max"),
         health=_section(Health(), values, "health"),
         restart=_section(Restart(), values, "restart"),
         liveness=_section(Liveness(), values, "liveness"),

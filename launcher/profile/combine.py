@@ -11,6 +11,9 @@ from launcher.profile.checker import Checker
 from launcher.profile.model import Origin
 from launcher.profile.schema import flag_names
 
+LEAST_MEMORY = 64 * 1024 * 1024
+"""Bytes; an interpreter that imports an engine's libraries takes more."""
+
 
 def check(checker: Checker, source: str) -> None:
     """Say what is wrong between keys; `source` is the file that should have the missing ones."""
@@ -20,6 +23,7 @@ def check(checker: Checker, source: str) -> None:
     _timeouts(checker)
     _liveness(checker)
     _delays(checker)
+    _memory(checker)
 
 
 def notes(values: JsonObject, checker: Checker) -> tuple[Problem, ...]:
@@ -115,6 +119,18 @@ def _liveness(checker: Checker) -> None:
 def _refuse(checker: Checker, key: str, message: str, remedy: str) -> None:
     path = f"liveness.{key}"
     checker.say("impossible-combination", path, message, checker.origins[path], remedy)
+
+
+def _memory(checker: Checker) -> None:
+    most = number_at(checker.values, "memory-max")
+    if most is not None and most < LEAST_MEMORY:
+        checker.say(
+            "impossible-combination",
+            "memory-max",
+            f"{most} bytes are too few for any engine to start",
+            checker.origins["memory-max"],
+            "write a size with its unit, such as 64GiB",
+        )
 
 
 def _delays(checker: Checker) -> None:

@@ -151,6 +151,7 @@ class Profile:
     python: str | None = None
     engine_args: JsonObject = field(default_factory=dict)
     health: Health = Health()
+    memory_max: int | None = None
     restart: Restart = Restart()
     liveness: Liveness = Liveness()
     stop: Stop = Stop()

@@ -32,6 +32,8 @@ RENDERERS: dict[str, str] = {
     "top": "launcher.report.top_text:overview",
     "wait": "launcher.report.instance_text:waited",
     "events": "launcher.report.instance_text:nothing",
+    "enable": "launcher.report.instance_text:boot",
+    "disable": "launcher.report.instance_text:boot",
     "logs": "launcher.report.instance_text:nothing",
     "plan": "launcher.report.plan_text:plan",
     "validate": "launcher.report.validate_text:validate",

@@ -13,6 +13,7 @@ from launcher.lifecycle import COMING, LIVE, UNSUCCESSFUL, InstanceState
 from launcher.result import Result
 
 if TYPE_CHECKING:
+    from launcher.instance.boot import Boot
     from launcher.instance.payloads import Down, Restart, Up
     from launcher.instance.probe import ProbeAnswer
     from launcher.observe.wait import Waited
@@ -112,6 +113,8 @@ def _particulars(row: InstanceStatus) -> Iterator[str]:
         yield _fact("ports", _ports(record.ports))
     if record.admin_url and row.state in LIVE:
         yield _fact("keeper at", record.admin_url)
+    if row.enabled:
+        yield _fact("at boot", f"enabled ({row.enabled} unit)")
     if record.phase and row.state in COMING:
         percent = f" {record.percent:.0f} %" if record.percent is not None else ""
         yield _fact("phase", f"{record.phase}{percent}")
@@ -147,6 +150,20 @@ def waited(result: Result[Waited]) -> str:
     url = f": {data.base_url}" if data.base_url else ""
     verb = "has" if data.state in UNSUCCESSFUL else "is"
     return f"{result.instance} {verb} {data.state}{verdict}{url} (waited {data.seconds:.1f} s)"
+
+
+def boot(result: Result[Boot]) -> str:
+    """Whether an instance starts at boot, by which unit, and what is left to do."""
+    data, name = result.payload, result.instance
+    if data.enabled:
+        lines = [f"{name} starts at boot: {data.path} ({data.scope} unit)"]
+        lines += [f"  after {', '.join(data.after)}"] if data.after else []
+        lines.append(f"  configuration: {data.profile}")
+    elif data.unit:
+        lines = [f"{name} does not start at boot any more: {data.path} is removed"]
+    else:
+        lines = [f"{name} does not start at boot"]
+    return "\n".join([*lines, *(f"  {note}" for note in data.notes)])
 
 
 def version(result: Result[Version]) -> str:

@@ -54,6 +54,7 @@ def plan(result: Result[PlanOutput | MemoryPlan]) -> str:
     for when, stages in (("loading", stop.loading), ("ready", stop.ready)):
         texts = ", then ".join(f"{s.signal} ({s.wait:g} s)" for s in stages)
         lines.append(f"  when {when}: {texts}, then SIGKILL to whatever is left")
+    lines += ["", "cgroup", *_cgroup(data)]
     if data.notes:
         lines += ["", "notes", *(f"  {note}" for note in data.notes)]
     lines += ["", "as one line", f"  {data.shell}"]
@@ -62,6 +63,16 @@ def plan(result: Result[PlanOutput | MemoryPlan]) -> str:
 
 def _port(port: PortUse) -> str:
     return f"  {port.number:<6} on {port.address:<16} {port.shown_as or port.name}"
+
+
+def _cgroup(data: PlanOutput) -> list[str]:
+    cgroup, asked = data.cgroup, data.plan.memory_max
+    own = "one for the engine alone" if cgroup.own else "none for the engine alone"
+    lines = [f"  {own}: {cgroup.message}"]
+    if asked is not None:
+        effect = "" if cgroup.memory_max else ", which has no effect here"
+        lines.append(f"  memory-max {asked / 1024**3:.1f} GiB{effect}")
+    return lines
 
 
 def _elsewhere(launch: LaunchPlan) -> list[str]:

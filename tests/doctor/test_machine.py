@@ -538,6 +538,27 @@ def test_limits_of_a_container(examine: Examine, tmp_path: Path) -> None:
     assert "container limit 512 MiB" in findings["host-memory"].evidence
 
 
+def test_a_cgroup_for_the_engine(examine: Examine) -> None:
+    from launcher.doctor.checks.memory import own_cgroup
+    from launcher.host.cgroups import CgroupSupport
+
+    subject = examine().subject
+    assert subject.profile is not None
+    limited = dataclasses.replace(subject.profile, memory_max=8 << 30)
+    for support, profile, status in (
+        (CgroupSupport(None, False, "cgroup v2 is not mounted here"), None, "PASS"),
+        (CgroupSupport(Path("/x"), False, "below /x, without"), None, "PASS"),
+        (CgroupSupport(Path("/x"), False, "below /x, without"), limited, "WARN"),
+        (CgroupSupport(Path("/x"), True, "below /x, with"), limited, "PASS"),
+    ):
+        host = doctor.Host()
+        host.__dict__["cgroup"] = support
+        outcome = own_cgroup(dataclasses.replace(subject, host=host, profile=profile))
+        assert outcome is not None
+        assert outcome.answer == status, support
+        assert support.message in outcome.evidence
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="RLIMIT_NPROC does not bind root")
 def test_too_few_tasks(state: Path) -> None:
     finding = limited(resource.RLIMIT_NPROC, 1024, state, "tasks")

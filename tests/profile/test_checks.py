@@ -138,6 +138,17 @@ def test_a_first_delay_above_the_longest(refused: Refused) -> None:
     assert message == "restart.first-delay: 90 s is longer than restart.max-delay, 60 s"
 
 
+@pytest.mark.parametrize("size", ["0", "64", "1MiB"])
+def test_a_limit_of_memory_in_which_nothing_starts(refused: Refused, size: str) -> None:
+    ((code, _, message, _),) = refused(f"name: a\nengine: vllm\nmodel: a/b\nmemory-max: {size}\n")
+    assert code == "impossible-combination"
+    assert message.startswith("memory-max: ")
+
+
+def test_a_limit_of_memory(load: Load) -> None:
+    assert load("name: a\nengine: vllm\nmodel: a/b\nmemory-max: 64GiB\n").memory_max == 64 << 30
+
+
 def test_the_former_name_of_a_key_leads_to_todays(refused: Refused, tmp_path: Path) -> None:
     """An instance that an earlier release started can be started again: its profile is resolved."""
     text = "name: a\nengine: vllm\nmodel: a/b\nrestart: {policy: never, delay: 5}\n"

@@ -84,7 +84,7 @@ def test_the_probe_of_an_older_keeper_is_shown_too() -> None:
 
 def test_a_restart_without_a_delay_is_at_once() -> None:
     assert shown(io.StringIO(), [event(0, "restart", number=1)]) == (
-        "    0.0 s  restart      number 1 in 0 s\n"
+        "    0.0 s  restart      number 1 in 0.0 s\n"
     )
 
 

@@ -245,6 +245,18 @@ INSTANCES = {
     "status-was": status_of(state="stopped", previous_state="failed", error=ERROR),
     "status-stopped": status_of(state="stopped", error=ERROR),
     "status-lost": status_of(state="lost"),
+    "enable": result("enable", {
+        "enabled": True, "unit": "ernie-deploy-ernie.service", "scope": "system",
+        "path": "/etc/systemd/system/ernie-deploy-ernie.service",
+        "profile": "/home/boot/ernie.yaml",
+        "after": ["ernie-deploy-first.service"], "notes": ["its secrets need KEY"],
+    }, "ernie"),
+    "disable": result("disable", {
+        "enabled": False, "unit": "ernie-deploy-ernie.service", "scope": "user",
+        "path": "/u/ernie-deploy-ernie.service",
+    }, "ernie"),
+    "disable-absent": result("disable", {"enabled": False, "notes": ["it has no unit"]}, "ernie"),
+    "status-enabled": status_of(enabled="user"),
     "version": result("version", {
         "ernie_deploy": "0.2.0", "python": "3.11.7", "home": "/home/x",
         "engines": [{"engine": "vllm", "version": "0.32.0", "path": "/engines/v"}],
@@ -417,6 +429,8 @@ def launch(**changes: object) -> JsonDict:
 def plan_of(plan: dict[str, object], **changes: object) -> Result[Any]:
     data = {
         "plan": plan, "running": None, "notes": [], "shell": "cd / && python -m api_server",
+        "cgroup": {"own": True, "memory_max": None,
+                   "message": "below /x, with the memory controller"},
         "files": [{"path": "/logs/x", "purpose": "its console"}], "folders": ["/logs", "/tmp/fd"],
     }  # fmt: skip
     return result("plan", {**data, **changes}, "ernie")

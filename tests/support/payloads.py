@@ -22,6 +22,7 @@ from launcher.environments.payloads import (
     Validation,
 )
 from launcher.errors import ExitCode, Problem
+from launcher.instance.boot import Boot
 from launcher.instance.first_cause import InstanceDiagnosis
 from launcher.instance.instance_status import Status
 from launcher.instance.logs import Logs
@@ -58,6 +59,8 @@ PAYLOADS: dict[str, tuple[type, ...]] = {
     "wait": (Waited,),
     "events": (ShownEvents,),
     "probe": (ProbeAnswer,),
+    "enable": (Boot,),
+    "disable": (Boot,),
     "logs": (Logs,),
     "plan": (MemoryPlan, PlanOutput),
     "validate": (Validation,),

@@ -91,6 +91,21 @@ def container(subject: Subject) -> Outcome | None:
     return ok("; ".join(parts))
 
 
+def own_cgroup(subject: Subject) -> Outcome | None:
+    """Whether the engine can have a cgroup of its own, and `memory-max` an effect."""
+    support = subject.host.cgroup
+    limit = subject.profile.memory_max if subject.profile is not None else None
+    if limit is not None and not support.memory:
+        return warn(
+            f"`memory-max: {gib(limit)}` has no effect: {support.message}",
+            "run it as a systemd unit (`ernie-deploy enable`), which has `Delegate=yes`, or give "
+            "the limit to the container",
+        )
+    if support.folder is None:
+        return ok(f"the engine has no cgroup of its own: {support.message}")
+    return ok(f"the engine gets a cgroup of its own {support.message}")
+
+
 def fits(subject: Subject) -> Outcome | None:
     """The memory plan's answer for the cards that are here."""
     from launcher.preparation.memory import memory_plan
@@ -193,6 +208,14 @@ CHECKS = (
         "the container's limits leave room",
         "a limit that is reached looks like a crash of the engine",
         container,
+        "memory",
+        needs_profile=False,
+    ),
+    Check(
+        "own-cgroup",
+        "the engine can have a cgroup of its own",
+        "a limit of memory that has no effect lets one server take the memory of all",
+        own_cgroup,
         "memory",
         needs_profile=False,
     ),
