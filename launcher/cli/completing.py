@@ -30,12 +30,38 @@ def files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
 
 def targets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """An instance, or the file of its profile."""
+    return [_files(incomplete), *instances(incomplete)]
+
+
+def instances(incomplete: str) -> list[CompletionItem]:
+    """The instances."""
     from launcher.instance.store import every_instance
 
     names: list[str] = []
     with contextlib.suppress(DeployError):
         names = [instance.name for instance in every_instance()]
-    return [_files(incomplete), *_fitting(names, incomplete)]
+    return _fitting(names, incomplete)
+
+
+def incidents(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The newest, or one by its ID."""
+    from launcher.instance.store import every_instance
+    from launcher.observe.incidents import LAST, incident_ids
+
+    ids: list[str] = []
+    with contextlib.suppress(DeployError):
+        ids = [LAST, *incident_ids(every_instance())]
+    return _fitting(ids, incomplete)
+
+
+def event_kinds(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The kinds of events; of a list separated by commas the last."""
+    from launcher.observe.events import KINDS
+
+    begun, comma, last = incomplete.rpartition(",")
+    return _fitting([f"{begun}{comma}{kind}" for kind in KINDS], f"{begun}{comma}{last}")
 
 
 def sources(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -1,8 +1,8 @@
 """The command lines that monitoring and editors run again and again, answered without click.
 
 Importing click takes a third of their time. Only the plainest forms are taken here (`status
-[TARGET] [--json]`, `validate PROFILE [--json]`); everything else, wrong command lines included, is
-click's. The answers are the same: a test compares them.
+[TARGET]`, `validate PROFILE`, `probe TARGET --ready`, each with `--json` or without); everything
+else, wrong command lines included, is click's. The answers are the same: a test compares them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from launcher.environments.payloads import Validation
     from launcher.instance.instance_status import Status
+    from launcher.instance.probe import ProbeAnswer
     from launcher.result import Result
 
 COMPLETION = "_ERNIE_DEPLOY_COMPLETE"
@@ -26,17 +27,20 @@ def run_quick(argv: list[str]) -> int | None:
         return None
     verb, *rest = argv or [""]
     verb = "status" if verb == "ps" else verb
-    targets = [word for word in rest if word != "--json"]
-    if verb not in VERBS or any(not word or word.startswith("-") for word in targets):
+    words = [word for word in rest if word != "--json"]
+    if verb not in VERBS:
         return None
     least, most, function = VERBS[verb]
-    if not least <= len(targets) <= most:
+    targets = [word for word in words if word not in PROBES] if verb == "probe" else words
+    if any(not word or word.startswith("-") for word in targets):
+        return None
+    if not least <= len(targets) <= most or len(words) - len(targets) != (verb == "probe"):
         return None
     from launcher.cli.boundary import prepare_streams, run
 
     prepare_streams()
-    as_json = len(targets) < len(rest)
-    return run(lambda: function(targets), argv, command=verb, as_json=as_json)
+    as_json = len(words) < len(rest)
+    return run(lambda: function(words), argv, command=verb, as_json=as_json)
 
 
 def _status(targets: list[str]) -> Result[Status]:
@@ -51,8 +55,19 @@ def _validate(targets: list[str]) -> Result[Validation]:
     return validate_profile(targets[0])
 
 
+def _probe(words: list[str]) -> Result[ProbeAnswer]:
+    from launcher.cli.targets import run_probe
+
+    (kind,) = (PROBES[word] for word in words if word in PROBES)
+    (target,) = (word for word in words if word not in PROBES)
+    return run_probe(target, kind)
+
+
+PROBES = {"--live": "live", "--ready": "ready", "--startup": "startup"}
+"""Options of `probe`, of which it takes one."""
 VERBS: dict[str, tuple[int, int, Callable[[list[str]], Result[object]]]] = {
     "status": (0, 1, _status),
     "validate": (1, 1, _validate),
+    "probe": (1, 1, _probe),
 }
-"""Verb to the least and the largest number of its words, and what answers."""
+"""Verb to the least and the largest number of its targets, and what answers."""

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from launcher.environments.payloads import Validation
     from launcher.errors import DeployError
     from launcher.instance.instance_status import Status
+    from launcher.instance.probe import ProbeAnswer
     from launcher.instance.store import InstanceDir
     from launcher.profile.model import Profile
     from launcher.result import Result
@@ -81,6 +82,20 @@ def target_instance(target: str, *, must_exist: bool = True) -> InstanceDir:
     return instance
 
 
+def some_instances(target: str | None) -> tuple[list[InstanceDir], str | None]:
+    """The instance of TARGET and its name, or all instances and None.
+
+    Raises:
+        DeployError: the instance does not exist, or its state may not be read.
+    """
+    from launcher.instance.store import every_instance
+
+    if target is None:
+        return every_instance(), None
+    instance = target_instance(target)
+    return [instance], instance.name
+
+
 def show_status(target: str | None) -> Result[Status]:
     """The result of `status`: of TARGET, or of all instances.
 
@@ -93,6 +108,17 @@ def show_status(target: str | None) -> Result[Status]:
     if target is not None:
         return status([target_instance(target)], one=True)
     return status(every_instance(), one=False)
+
+
+def run_probe(target: str, kind: str, timeout: float | None = None) -> Result[ProbeAnswer]:
+    """The result of `probe`.
+
+    Raises:
+        DeployError: there is no such instance or no keeper of it, or it did not answer in time.
+    """
+    from launcher.instance.probe import TIMEOUT, probe
+
+    return probe(target_instance(target), kind, TIMEOUT if timeout is None else timeout)
 
 
 def validate_profile(

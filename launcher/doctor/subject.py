@@ -11,6 +11,8 @@ from launcher.doctor.model import Host, Subject
 from launcher.engines.base import Engine, Installed, PlanContext, Release
 from launcher.environments.suitability import check_machine
 from launcher.errors import DeployError, Problem
+from launcher.plan.model import ADMIN
+from launcher.preparation import admin
 from launcher.profile.model import Profile
 
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ def _plan(
 ) -> tuple[LaunchPlan, frozenset[str]]:
     """The launch plan with the ports that the profile fixes; the others are placeholders."""
     numbers, auto = {}, set()
-    for index, need in enumerate(engine.ports(profile, release)):
+    for index, need in enumerate((*engine.ports(profile, release), *admin.needs(profile))):
         requested = profile.ports.get(need.name, need.default)
         numbers[need.name] = requested if isinstance(requested, int) else PLACEHOLDER + 16 * index
         if not isinstance(requested, int):
@@ -95,10 +97,11 @@ def _plan(
     context = PlanContext(
         python=installed.python,
         release=release,
-        ports=numbers,
+        ports={name: number for name, number in numbers.items() if name != ADMIN},
         log_folder=folder / "logs" / "engine",
         temporary_folder=Path("/tmp/ed-XXXXXXXX"),  # noqa: S108 - shown, never made
         cpu_count=os.cpu_count() or 1,
         distributions=installed.distributions,
     )
-    return engine.plan(profile, context), frozenset(auto)
+    plan = admin.with_admin(engine.plan(profile, context), profile, numbers, folder)
+    return plan, frozenset(auto)

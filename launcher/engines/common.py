@@ -15,7 +15,7 @@ from packaging.version import InvalidVersion, Version
 from launcher.engines.options import Option, OptionTable, canonical, wrong_value
 from launcher.errors import Problem
 from launcher.json_values import JsonValue
-from launcher.profile.model import Profile
+from launcher.profile.model import KEEPER_PORT, Profile
 from launcher.redact import NO_SECRETS, is_secret_name
 
 HAVE_PORT: Mapping[str, tuple[str, ...]] = {
@@ -48,7 +48,7 @@ def check_ports(profile: Profile, title: str, allowed: Iterable[str]) -> list[Pr
     taken: dict[int, str] = {}
     for name, number in profile.ports.items():
         path = f"ports.{name}"
-        if name not in names:
+        if name != KEEPER_PORT and name not in names:
             have = HAVE_PORT.get(name)
             who = f"engines that have it: {', '.join(have)}" if have else "no engine has it"
             problems.append(
@@ -63,6 +63,12 @@ def check_ports(profile: Profile, title: str, allowed: Iterable[str]) -> list[Pr
                             "give one of them another number, or `auto`")
                 )  # fmt: skip
             taken[number] = name
+    if profile.ports.get(KEEPER_PORT) == "unix" and "admin-host" in profile.resolved:
+        problems.append(
+            problem(profile, "admin-host", "impossible-combination",
+                    "`admin-host` is an address, but `ports.admin` is a Unix socket",
+                    "remove `admin-host`, or give `ports.admin` a number or `auto`")
+        )  # fmt: skip
     return problems
 
 

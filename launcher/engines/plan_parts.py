@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TypedDict
 
+from launcher.codec import decode
 from launcher.engines.base import PlanContext
 from launcher.engines.common import REFERENCE
 from launcher.engines.options import Option, option_arguments
 from launcher.json_values import JsonValue
 from launcher.liveness.policy import LivenessPolicy
 from launcher.plan.environment import PASS_ENV
-from launcher.plan.model import Deadlines, EnvVar, Flag
+from launcher.plan.model import Deadlines, EnvVar, Flag, NotifyTarget
 from launcher.plan.restart import RestartPolicy
 from launcher.profile.model import Profile
 
@@ -69,6 +70,7 @@ class CommonParts(TypedDict):
     log_keep: int
     engine_log_max_size: int
     allow_differences: tuple[str, ...]
+    notify: tuple[NotifyTarget, ...]
 
 
 QUICKEST_LOOK = 1.0
@@ -130,6 +132,9 @@ def common_parts(
         "log_keep": profile.logs.keep,
         "engine_log_max_size": profile.logs.engine_max_size,
         "allow_differences": profile.health.allow_differences,
+        "notify": tuple(
+            decode(NotifyTarget, one, "notify", tolerant=True) for one in profile.notify
+        ),
     }
 
 

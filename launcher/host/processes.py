@@ -87,6 +87,21 @@ class Process:
     state: str = "S"
 
 
+@dataclass(frozen=True)
+class Thread:
+    """One thread: its state in words, the kernel function it waits in, its system call, its stack.
+
+    `syscall` is the number with its arguments, `running`, or empty (see proc_pid_syscall(5)).
+    """
+
+    tid: int
+    name: str
+    state: str
+    wchan: str
+    syscall: str
+    stack: str
+
+
 def this_host() -> Host:
     """The identity of the machine, boot and pid namespace we run in.
 
@@ -125,9 +140,14 @@ def own_descriptor(descriptor: int) -> str:
     return f"{PROC}/self/fd/{descriptor}"
 
 
+def cgroups(pid: int | str) -> list[str]:
+    """The cgroups of a process, a line each: `hierarchy:controllers:path`; none without cgroups."""
+    return _lenient(pid, "cgroup", LONGEST_COMMAND).decode(errors="replace").splitlines()
+
+
 def own_cgroups() -> list[str]:
-    """The lines of our cgroup membership: `hierarchy:controllers:path`; none without cgroups."""
-    return _lenient("self", "cgroup", LONGEST_COMMAND).decode(errors="replace").splitlines()
+    """The same of this process."""
+    return cgroups("self")
 
 
 def seconds_waited_for_processor() -> float:
@@ -145,6 +165,12 @@ def _waited(task: int | str) -> float:
     counters = _lenient(task, "schedstat", 256).split()
     is_counted = len(counters) > 1 and counters[1].isdigit()
     return int(counters[1]) / 1e9 if is_counted else 0.0
+
+
+def resident_bytes() -> int:
+    """Bytes of this process that are in memory; 0 where that is not told."""
+    fields = _lenient("self", "statm", 256).split()
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") if len(fields) > 1 else 0
 
 
 # -- one process -----------------------------------------------------------------------------
@@ -239,6 +265,14 @@ def command_line(pid: int) -> str:
     return raw_command_line(pid).replace(b"\0", b" ").decode(errors="replace").strip()
 
 
+def program_file(pid: int) -> str:
+    """The path of the program that a process executes; empty where it may not be looked at."""
+    try:
+        return os.readlink(f"{PROC}/{pid}/exe")
+    except OSError:
+        return ""
+
+
 def summary(pid: int) -> str:
     """The command line for a message: its first 120 characters, or the process's name."""
     text = command_line(pid) or name(pid)
@@ -282,6 +316,24 @@ def open_files(pid: int) -> Iterator[tuple[str, str]]:
         path = f"{folder}/{descriptor}"
         with contextlib.suppress(OSError):
             yield path, os.readlink(path)
+
+
+def threads(pid: int) -> Iterator[Thread]:
+    """Where each thread of a process is in the kernel; nothing where it is gone.
+
+    What may not be read is empty: `stack` needs root, `syscall` the right to trace the process.
+    """
+    for entry in _entries(f"{PROC}/{pid}/task"):
+        base = f"task/{entry}"
+        status = _lenient(pid, f"{base}/status", LONGEST_STAT).decode(errors="replace")
+        facts = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+        if not facts:
+            continue
+        words = (
+            _lenient(pid, f"{base}/{file}", LONGEST_STAT).decode(errors="replace").strip()
+            for file in ("wchan", "syscall", "stack")
+        )
+        yield Thread(int(entry), facts.get("Name", ""), facts.get("State", ""), *words)
 
 
 def transferred(pid: int) -> dict[str, int]:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from launcher.host import processes
 from launcher.host.processes import PROC
 
-_LISTEN = "0A"
+_LISTEN, _ESTABLISHED = "0A", "01"
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,18 @@ class Listener:
     port: int
     inode: int
     uid: int
+
+
+@dataclass(frozen=True)
+class Connection:
+    """An established TCP connection to a port of this machine.
+
+    `address` is the other end's. `peer_inode` is the other end's socket where that is on this
+    machine, else None.
+    """
+
+    address: str
+    peer_inode: int | None
 
 
 @dataclass(frozen=True)
@@ -38,7 +51,8 @@ def listeners() -> tuple[Listener, ...]:
     """Every listening TCP socket of this network namespace, IPv4 and IPv6."""
     listening = []
     for table in ("tcp", "tcp6"):
-        for fields in _rows(table, 11):
+        # A row is split only where it can be one: most are of connections, there may be a million.
+        for fields in _rows(table, 11, f" {_LISTEN} "):
             if len(fields) < 10 or fields[3] != _LISTEN:
                 continue
             address, _, port = fields[1].partition(":")
@@ -51,6 +65,34 @@ def listeners() -> tuple[Listener, ...]:
 def listeners_on(port: int) -> list[Listener]:
     """The sockets that listen on TCP port `port`."""
     return [one for one in listeners() if one.port == port]
+
+
+def connections_to(port: int) -> list[Connection]:
+    """The established connections of clients to TCP port `port` of this machine."""
+    ends: dict[tuple[str, str], int] = {}
+    accepted: list[tuple[str, str]] = []
+    for table in ("tcp", "tcp6"):
+        for fields in _rows(table, 11):
+            if len(fields) < 10 or fields[3] != _ESTABLISHED:
+                continue
+            near, far = fields[1], fields[2]
+            ends[near, far] = int(fields[9])
+            if int(near.partition(":")[2], 16) == port:
+                accepted.append((near, far))
+    return [
+        Connection(_plain(_address(far.partition(":")[0])), _other_end(ends, near, far))
+        for near, far in accepted
+    ]
+
+
+def _other_end(ends: dict[tuple[str, str], int], near: str, far: str) -> int | None:
+    """The socket at the other end; a server on `::` sees a client of IPv4 by a mapped address."""
+    inode = ends.get((far, near))
+    return ends.get((far[-13:], near[-13:])) if inode is None else inode
+
+
+def _plain(address: str) -> str:
+    return address.removeprefix("::ffff:")
 
 
 def waiting_connections(port: int) -> int | None:
@@ -134,9 +176,26 @@ def reachable(address: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(address, address)  # noqa: S104
 
 
-def _rows(table: str, most: int) -> Iterator[list[str]]:
-    """The rows of a table, each split into `most` + 1 fields at most; line by line, whatever its
-    length: a busy machine has a million connections.
+class Listeners:
+    """The listening sockets at the first question, for all who ask in the same moment."""
+
+    def __init__(self) -> None:
+        """Read nothing yet."""
+        self._lock = threading.Lock()
+        self._known: tuple[Listener, ...] | None = None
+
+    def on(self, port: int) -> list[Listener]:
+        """The sockets that listen on TCP port `port`."""
+        with self._lock:
+            if self._known is None:
+                self._known = listeners()
+        return [one for one in self._known if one.port == port]
+
+
+def _rows(table: str, most: int, having: str = "") -> Iterator[list[str]]:
+    """The rows of a table that hold `having`, each split into `most` + 1 fields at most.
+
+    Line by line, whatever its length: a busy machine has a million connections.
     """
     path = os.path.join(PROC, "net", table)
     try:
@@ -144,7 +203,8 @@ def _rows(table: str, most: int) -> Iterator[list[str]]:
         with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
             next(file, None)  # the names of the columns
             for line in file:
-                yield line.split(maxsplit=most)
+                if having in line:
+                    yield line.split(maxsplit=most)
     except OSError as error:
         if error.errno in processes.OUR_LIMITS:
             raise

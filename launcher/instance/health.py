@@ -14,6 +14,7 @@ from launcher.errors import DeployError
 from launcher.json_values import JsonObject, at, integer_at, list_at, object_at, text_at
 
 if TYPE_CHECKING:
+    from launcher.host.sockets import Listeners
     from launcher.keeper.claim import ProcessClaim
     from launcher.plan.model import LaunchPlan
 
@@ -42,11 +43,18 @@ class _Question(NamedTuple):
     health_path: str
 
 
-def ask_health(plan: JsonObject, pids: Iterable[int], keeper: int | None, timeout: float) -> Health:
+def ask_health(
+    plan: JsonObject,
+    pids: Iterable[int],
+    keeper: int | None,
+    timeout: float,
+    listeners: Listeners | None = None,
+) -> Health:
     """Who holds the API port, and what GET /health answers there.
 
     `plan` is the launch plan as plain JSON; `pids` are the recorded processes of the instance,
     `keeper` the pid whose descendants are looked at where none of those holds the port.
+    `listeners` are shared with other questions of the same moment.
     """
     from launcher.probe.readiness import ask_paused, health
 
@@ -58,7 +66,7 @@ def ask_health(plan: JsonObject, pids: Iterable[int], keeper: int | None, timeou
         if port is None or not address or not path:
             raise ValueError("its plan has no health question")
         question = _Question(address, path)
-        stranger = _other_holder(port, list(pids), keeper)
+        stranger = _other_holder(port, list(pids), keeper, listeners)
         if stranger is not None:
             return Health(False, f"port {port} is held by another process, {stranger}")
         rung = health(question, port, timeout=timeout)
@@ -158,12 +166,14 @@ def _key(plan: LaunchPlan) -> str | None:
     return resolve(plan.secrets[name])
 
 
-def _other_holder(port: int, pids: list[int], keeper: int | None) -> str | None:
+def _other_holder(
+    port: int, pids: list[int], keeper: int | None, listeners: Listeners | None
+) -> str | None:
     """Who listens on `port` where no process of the instance does; None where no other does."""
     from launcher.host.processes import descendants, look
-    from launcher.host.sockets import describe_holder, holder, listeners_on
+    from launcher.host.sockets import Listeners, describe_holder, holder
 
-    sockets = listeners_on(port)
+    sockets = (listeners or Listeners()).on(port)
     if not sockets or any(holder(one.inode, pids) is not None for one in sockets):
         return None
     # A worker that was booted a moment ago is not recorded yet.

@@ -21,6 +21,7 @@ class Record:
     phase: str | None = None
     percent: float | None = None
     ports: Mapping[str, int] | None = None
+    admin_url: str | None = None
     started_at: float | None = None
     ready_at: float | None = None
     ended_at: float | None = None

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import collections
-import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 from launcher.codec import written
 from launcher.errors import DeployError, UsageError
 from launcher.instance.store import InstanceDir, view
+from launcher.instance.tail import LONGEST, Tail
 from launcher.keeper.output import parse_record
 from launcher.lifecycle import LIVE
 from launcher.plain import plain
@@ -31,8 +30,6 @@ class Logs:
     sources: Mapping[str, str] | None = field(default=None, metadata=written(omit=True))
 
 
-LONGEST = 128 * 1024
-"""Of a line that is longer (an engine's own log may have no newline at all) pieces are shown."""
 FOLLOW_POLL = 0.2
 """Seconds between two looks at a followed file: a person reads it, and any filesystem can hold it
 (inotify tells nothing of a file changed by another host)."""
@@ -60,20 +57,26 @@ def sources(instance: InstanceDir) -> dict[str, Path]:
 
 def redactor(instance: InstanceDir) -> Redactor:
     """Takes out the secrets of the plan that can be resolved here, and what looks like others."""
+    return Redactor(secret_values(instance))
+
+
+def secret_values(instance: InstanceDir) -> tuple[str, ...]:
+    """The secrets of the plan that can be resolved here."""
     values: list[str] = []
     try:
-        references = instance.plan().secrets.values()
+        plan = instance.plan()
     except DeployError:
-        return Redactor(values)
-    for reference in references:
+        return ()
+    told = (value for target in plan.notify for value in target.values)
+    for reference in (*plan.secrets.values(), *told):
         # A `cmd:` may ask a person; showing a log must not.
-        if reference.startswith("cmd:"):
+        if not reference.startswith(("env:", "file:")):
             continue
         try:
             values.append(resolve(reference))
         except DeployError:
             continue
-    return Redactor(values)
+    return tuple(values)
 
 
 def choose(instance: InstanceDir, source: str) -> Path:
@@ -105,75 +108,48 @@ def follow(
     show: Callable[[str], None],
 ) -> None:  # fmt: skip
     """Show the last lines and then whatever comes, until the instance has ended."""
-    path = choose(instance, source)
-    tail = _Tail(path)
-    begun = collections.deque(tail.new(), maxlen=last)
-    recent = collections.deque(_raw(_rotated(path)[:-1]), maxlen=last)
-    recent.extend(begun)
-    for raw in recent:
-        show(_format(raw, times, redactor))
+    newest = Newest(instance, source, last=last, times=times, redactor=redactor)
     while True:
         live = view(instance)[0] in LIVE
-        for raw in tail.new(final=not live):
-            show(_format(raw, times, redactor))
+        for line in newest.lines(final=not live):
+            show(line)
         if not live:
             return
         time.sleep(FOLLOW_POLL)
 
 
-class _Tail:
-    """What is appended to a file, over rotations: the old file is read to its end first."""
+class Newest:
+    """The last lines of a source, and then, at each look, what came since."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: BinaryIO | None = None
-        self._rest = b""
+    def __init__(
+        self, instance: InstanceDir, source: str, *, last: int, times: bool, redactor: Redactor
+    ) -> None:
+        """Begin with the last `last` lines.
 
-    def new(self, *, final: bool = False) -> Iterator[str]:
-        """The lines that came since; with `final` also one that has no end."""
-        while self._file is not None or self._open():
-            yield from self._read()
-            if not self._replaced():
-                break
-            yield from self._read()  # between the last read and the rotation
-            self._close()
-        if final and self._rest:
-            yield self._rest.decode(errors="replace")
-            self._rest = b""
-        if final:
-            self._close()
+        Raises:
+            UsageError: the source does not exist; names those that do.
+        """
+        self._path = choose(instance, source)
+        self._tail = Tail(self._path)
+        self._last: int | None = last
+        self._times, self._redactor = times, redactor
 
-    def _open(self) -> bool:
-        with contextlib.suppress(OSError):
-            self._file = self._path.open("rb")
-        return self._file is not None
+    def lines(self, *, final: bool = False) -> Iterator[str]:
+        """What came since the last look; with `final` also a line that has no end."""
+        raw_lines: Iterable[str]
+        if self._last is not None:
+            begun = collections.deque(self._tail.new(final=final), maxlen=self._last)
+            raw_lines = collections.deque(_raw(_rotated(self._path)[:-1]), maxlen=self._last)
+            raw_lines.extend(begun)
+            self._last = None
+        else:
+            raw_lines = self._tail.new(final=final)
+        for raw in raw_lines:
+            yield _format(raw, self._times, self._redactor)
 
-    def _close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def _replaced(self) -> bool:
-        try:
-            now = self._path.stat()
-        except FileNotFoundError:
-            return False  # in the middle of a rotation, or gone for good
-        return self._file is not None and not os.path.samestat(os.fstat(self._file.fileno()), now)
-
-    def _read(self) -> Iterator[str]:
-        if self._file is None:
-            return
-        size = os.fstat(self._file.fileno()).st_size
-        if size < self._file.tell():
-            self._file.seek(0)  # emptied in place
-        # Up to its end as it is now: who writes faster than we show must not keep us here.
-        while self._file.tell() < size and (data := self._file.read(LONGEST)):
-            *complete, self._rest = (self._rest + data).split(b"\n")
-            for raw in complete:
-                yield raw.decode(errors="replace")
-            if len(self._rest) > LONGEST:
-                yield self._rest.decode(errors="replace")
-                self._rest = b""
+    def close(self) -> None:
+        """Close the file."""
+        self._tail.close()
 
 
 def _rotated(path: Path) -> list[Path]:

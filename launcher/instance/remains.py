@@ -18,6 +18,7 @@ from launcher.diagnose import log_lengths
 from launcher.errors import DeployError, ExitCode, PreconditionError, Problem
 from launcher.files import lengths
 from launcher.instance import start, survivors
+from launcher.instance.lost_incident import LostKeeper
 from launcher.instance.payloads import Down
 from launcher.instance.store import InstanceDir, view
 from launcher.keeper import cleanup
@@ -48,7 +49,7 @@ def down_without_keeper(instance: InstanceDir, started: float) -> Result[Down]:
         note = "no server of it was ever started; the files are removed"
         return Result("down", Down(InstanceState.ABSENT, was, note=note), instance.name)
     if state is None or was == InstanceState.LOST:
-        state = _clean(instance, state, started)
+        state = _clean(instance, state, started, LostKeeper(instance, state, note, "stopped"))
         return down_result(instance, was, state, started)
     if state.receipt and not state.receipt.is_clean:
         # An earlier end left something that could not be removed then.
@@ -121,7 +122,8 @@ def clean_if_lost(instance: InstanceDir) -> Receipt | None:
         )  # fmt: skip
     if was not in (InstanceState.LOST, InstanceState.DAMAGED):
         return None
-    state = _clean(instance, state, time.monotonic())
+    lost = LostKeeper(instance, state, note, "restarted")
+    state = _clean(instance, state, time.monotonic(), lost)
     receipt = state.receipt
     if receipt is not None and not receipt.is_clean:
         raise PreconditionError.of(
@@ -130,8 +132,13 @@ def clean_if_lost(instance: InstanceDir) -> Receipt | None:
     return receipt
 
 
-def _clean(instance: InstanceDir, state: State | None, started: float) -> State:
-    """Kill the strays, remove the leftovers, store the final state; needs the lock."""
+def _clean(
+    instance: InstanceDir, state: State | None, started: float, lost: LostKeeper | None = None
+) -> State:
+    """Kill the strays, remove the leftovers, store the final state; needs the lock.
+
+    `lost` is the incident to be written, where a keeper was killed.
+    """
     if state is None:
         state = _reconstruct(instance)
     events = Events(instance.folder)
@@ -147,6 +154,8 @@ def _clean(instance: InstanceDir, state: State | None, started: float) -> State:
             events.append("warning", message=defect)
     state.ended_at = time.time()
     state.processes = [ProcessClaim.of(p) for p in cleanup.strays(state)]
+    if lost is not None:
+        lost.write(state, events)
     try:
         (instance.folder / "control.sock").unlink(missing_ok=True)
         write_state(instance.folder, state)
@@ -205,7 +214,8 @@ def _mark(instance: InstanceDir, state: State) -> Mark | None:
         plan = instance.plan()
     except DeployError:
         return survivors.mark_of(instance.folder, state.token)
-    return Mark(plan.leftovers, plan.cwd, state.started_at, tuple(use.number for use in plan.ports))
+    ports = tuple(use.number for use in plan.engine_ports)
+    return Mark(plan.leftovers, plan.cwd, state.started_at, ports)
 
 
 def _claim_what_can_be_proved(instance: InstanceDir, state: State, left_by: Mark | None) -> None:

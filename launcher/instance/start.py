@@ -26,6 +26,7 @@ from launcher.json_values import JsonObject, object_at
 from launcher.keeper.events import histories
 from launcher.plan.model import LaunchPlan
 from launcher.preparation.prepare import Prepared
+from launcher.profile.scalars import REFERENCE
 from launcher.profile.secrets import resolve
 
 KEEPER_DEADLINE = 30.0
@@ -125,11 +126,11 @@ def _not_writable(instance: InstanceDir, error: OSError) -> PreconditionError:
 
 
 def resolve_secrets(plan: LaunchPlan) -> dict[str, str]:
-    """The secrets of the plan, by variable.
+    """The secrets of the plan: those of the engine by variable, those of `notify` by reference.
 
     Raises:
-        PreconditionError: one cannot be resolved, or all together are more than an environment
-            takes.
+        PreconditionError: one cannot be resolved, all together are more than an environment
+            takes, or a program that would be told of changes is not there.
     """
     secrets = {name: resolve(reference) for name, reference in plan.secrets.items()}
     size = sum(len(name) + len(value.encode()) for name, value in secrets.items())
@@ -140,6 +141,15 @@ def resolve_secrets(plan: LaunchPlan) -> dict[str, str]:
             f"{LONGEST_SECRETS // 1024} KiB",
             remedy="give the engine a file that holds them, and its path under `env`",
         )
+    for target in plan.notify:
+        if target.command and shutil.which(target.command[0]) is None:
+            raise PreconditionError.of(
+                "missing-program",
+                f"notify: the target {target.name} runs {target.command[0]}, which is not there",
+                remedy="install it, or fix `command` of that target in the profile",
+            )
+        references = (value for value in target.values if re.fullmatch(REFERENCE, value))
+        secrets |= {reference: resolve(reference) for reference in references}
     return secrets
 
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from launcher.errors import DeployError, ExitCode, Problem
 from launcher.instance.health import HEALTH_TIMEOUT, Health, ask_health, with_stopped
@@ -23,6 +24,9 @@ from launcher.keeper.state import LivenessRecord, RestartRecord, State, reported
 from launcher.lifecycle import COMING, LIVE, UNSUCCESSFUL, InstanceState
 from launcher.result import Result
 
+if TYPE_CHECKING:
+    from launcher.host.sockets import Listeners
+
 KEEPER_TIMEOUT = 2.0
 """Seconds a keeper gets to answer; it does nothing that takes longer than milliseconds."""
 
@@ -33,13 +37,17 @@ def status(instances: Sequence[InstanceDir], *, one: bool) -> Result[Status]:
     With `one` the exit code is 0 only if that instance is ready; else stopped instances do not
     count and any other that is not ready makes it 1.
     """
+    listeners = None
     if instances:
         # Imported now rather than by all threads at once, each waiting for the others.
         import launcher.keeper.control
         import launcher.probe.readiness  # noqa: F401
+        from launcher.host.sockets import Listeners
+
+        listeners = Listeners()
     rows = [InstanceStatus(instance.name) for instance in instances]
     threads = [
-        threading.Thread(target=_fill, args=(rows, index, item), daemon=True)
+        threading.Thread(target=_fill, args=(rows, index, item, listeners), daemon=True)
         for index, item in enumerate(instances)
     ]
     for thread in threads:
@@ -88,17 +96,21 @@ def restart_text(restart: RestartRecord) -> str:
     )
 
 
-def _fill(rows: list[InstanceStatus], index: int, instance: InstanceDir) -> None:
+def _fill(
+    rows: list[InstanceStatus], index: int, instance: InstanceDir, listeners: Listeners | None
+) -> None:
     try:
         check_readable(instance)
-        rows[index] = describe(instance)
+        rows[index] = describe(instance, listeners)
     except DeployError as error:
         rows[index] = InstanceStatus(instance.name, note=str(error))
     except Exception as error:  # one broken instance must not hide the others
         rows[index] = InstanceStatus(instance.name, note=repr(error))
 
 
-def describe(instance: InstanceDir, *, always_ask: bool = False) -> InstanceStatus:
+def describe(
+    instance: InstanceDir, listeners: Listeners | None = None, *, always_ask: bool = False
+) -> InstanceStatus:
     """Everything `status` says about one instance, but for the message.
 
     With `always_ask` a ready server is asked although its keeper has a verdict.
@@ -110,7 +122,7 @@ def describe(instance: InstanceDir, *, always_ask: bool = False) -> InstanceStat
         name = InstanceState.STARTING  # a keeper lives that knows better than its file
     if name in LIVE:
         try:
-            reported, word = _ask_keeper(instance)
+            reported, word = ask_keeper(instance)
         except (OSError, ValueError) as error:
             note = f"the keeper does not answer ({error})"
             row = replace(row, note=note, state=InstanceState.UNKNOWN)
@@ -134,7 +146,7 @@ def describe(instance: InstanceDir, *, always_ask: bool = False) -> InstanceStat
         keeper = row.record.keeper_pid if row.record else None
         liveness = row.record.liveness if row.record else None
         if liveness is None or always_ask:
-            answer = ask_health(plan, pids, keeper, HEALTH_TIMEOUT)
+            answer = ask_health(plan, pids, keeper, HEALTH_TIMEOUT, listeners)
         else:
             answer = Health(liveness.is_healthy, _verdict_text(liveness))
         answer = with_stopped(answer, recorded)
@@ -154,7 +166,7 @@ def _verdict_text(liveness: LivenessRecord) -> str:
     return f"{word} for {length}: {'; '.join(liveness.reasons)}"
 
 
-def _ask_keeper(instance: InstanceDir) -> tuple[State, str]:
+def ask_keeper(instance: InstanceDir, timeout: float = KEEPER_TIMEOUT) -> tuple[State, str]:
     """The state that the keeper reports, and its word for it.
 
     Raises:
@@ -163,7 +175,7 @@ def _ask_keeper(instance: InstanceDir) -> tuple[State, str]:
     """
     from launcher.keeper.control import Client
 
-    client = Client(instance.folder, KEEPER_TIMEOUT)
+    client = Client(instance.folder, timeout)
     try:
         reported = object_at(client.request("status"), "state")
     finally:
@@ -177,6 +189,7 @@ def _record(state: State) -> Record:
         phase=state.phase,
         percent=state.percent,
         ports=state.ports,
+        admin_url=state.admin_url or None,
         started_at=state.started_at,
         ready_at=state.ready_at,
         ended_at=state.ended_at,

@@ -6,6 +6,7 @@ options.json    what else `up` was given      token         the mark of its proc
 events.jsonl    what happened, when, why      lock          flock of the one writer
 logs/engine.log the engine's output           control.sock  the keeper's socket
 logs/engine/    the engine's own logs         logs/keeper.log
+incidents/      what was kept of each failure, stall, restart and killed keeper
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ class InstanceDir:
     def ports(self) -> dict[str, int]:
         """The ports of the plan that was started, by name; empty where there is none."""
         try:
-            return {use.name: use.number for use in self.plan().ports}
+            return self.plan().numbers
         except PreconditionError:
             return {}
 

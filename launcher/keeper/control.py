@@ -4,6 +4,7 @@ Requests carry `v` (protocol version) and `op`:
 
     hello   -> {"v", "ok", "version", "pid"}
     status  -> {"v", "ok", "state"}                      the keeper's state, as in state.json
+    probe   -> {"v", "ok", "passed", "reason"}           of the `kind` live, ready or startup
     stop    -> {"v", "ok", "deadline"}: the seconds in which the stop is over
     follow  -> {"v", "ok", "state"}, then every event of this run, past and to come, to the end;
                the last event of the kind `state` is the result: its state, error, receipt and
@@ -15,6 +16,7 @@ command line can speak politely with a keeper that has run for months.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -27,6 +29,7 @@ from launcher.host.processes import own_descriptor
 from launcher.json_values import JsonObject, JsonValue, object_at
 
 PROTOCOL = 1
+SOCKET = "control.sock"
 LONGEST_POLL = 24 * 3600.0
 """Seconds of one wait for a line; poll counts milliseconds in 32 bits, deadlines may be longer."""
 
@@ -34,14 +37,14 @@ CONNECT_RETRY = 0.02
 """Seconds between two tries where the keeper's queue of new clients is full."""
 
 
-def folder_address(folder: Path) -> tuple[int, str]:
-    """A descriptor of `folder` and a short path to the socket in it.
+def folder_address(folder: Path, name: str = SOCKET) -> tuple[int, str]:
+    """A descriptor of `folder` and a short path to the socket `name` in it.
 
     A Unix socket's path has 107 characters at most, state paths may be longer: the way through
     /proc/self/fd is always short. The caller closes the descriptor.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    return descriptor, f"{own_descriptor(descriptor)}/control.sock"
+    return descriptor, f"{own_descriptor(descriptor)}/{name}"
 
 
 class Client:
@@ -87,6 +90,23 @@ class Client:
         if answer is None:
             raise ConnectionResetError("the keeper closed the connection")
         return answer
+
+    def subscribe(self) -> int:
+        """Ask for the events without waiting for the first; returns the descriptor to wait for.
+
+        Raises:
+            OSError: the keeper went away.
+        """
+        self._socket.sendall((json.dumps({"v": PROTOCOL, "op": "follow"}) + "\n").encode())
+        return self._socket.fileno()
+
+    def discard(self) -> bool:
+        """Throw away what a subscriber was sent; False where the keeper has hung up."""
+        with contextlib.suppress(BlockingIOError):
+            while data := self._socket.recv(65536, socket.MSG_DONTWAIT):
+                del data
+            return False
+        return True
 
     def events(
         self, timeout: float | None = None, wake: int | None = None

@@ -47,7 +47,7 @@ class Events:
                 self._descriptor = files.open_append(self._path)
         return self._descriptor is not None
 
-    def append(self, kind: str, **fields: JsonValue) -> JsonObject:
+    def append(self, kind: str, /, **fields: JsonValue) -> JsonObject:
         """Write one event and return it; a full disk loses the line, never the keeper."""
         event: JsonObject = {"time": round(time.time(), 3), "event": kind, **fields}
         line = _line(event)
@@ -123,7 +123,18 @@ class Events:
 
 def read_events(folder: Path) -> list[JsonObject]:
     """Every event that can be read; a torn last line (crash, full disk) is left out."""
-    return [event for path in histories(folder) for event in _parsed(_read(path).splitlines())]
+    return [event for path in histories(folder) for event in _parsed(read_lines(path))]
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of one file of a history; none where it cannot be read."""
+    # Not `splitlines`: a text may hold U+2028 or U+0085, which JSON does not escape.
+    return _read(path).split("\n")
+
+
+def parse_line(line: str) -> JsonObject | None:
+    """The event in a line; None where it is torn or none."""
+    return next(iter(_parsed([line])), None)
 
 
 def histories(folder: Path) -> tuple[Path, Path]:
@@ -156,7 +167,7 @@ def _milestones(text: str) -> str:
     """The newest lines of a history that tell of starts and ends, within `KEPT` bytes."""
     kept: list[str] = []
     size = 0
-    for line in reversed(text.splitlines(keepends=True)):
+    for line in (f"{one}\n" for one in reversed(text.split("\n")) if one):
         if not any(event.get("event") in MILESTONES for event in _parsed([line])):
             continue
         size += len(line.encode(errors="replace"))

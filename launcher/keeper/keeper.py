@@ -27,9 +27,14 @@ from pathlib import Path
 from launcher.errors import ExitCode, Problem
 from launcher.json_values import JsonObject
 from launcher.keeper import identity, requests, tree
+from launcher.keeper.admin.endpoint import Endpoint, listen_problem
+from launcher.keeper.admin.probes import PROBES, Answer
 from launcher.keeper.engine_stop import StopRequest, longest_stop
 from launcher.keeper.failure import Failure
+from launcher.keeper.helper_process import LAST_WAIT
+from launcher.keeper.incidents import IncidentWriter
 from launcher.keeper.loop import Loop
+from launcher.keeper.notifications import Notifications
 from launcher.keeper.notify import Notifier
 from launcher.keeper.own_files import OwnFiles
 from launcher.keeper.record import Record
@@ -74,10 +79,18 @@ class Keeper:
         self.state = self._record.state
         self._lock = lock
         self._leases = list(leases)
-        self._secrets = dict(secrets)
+        self._secrets = {name: secrets[name] for name in plan.secrets if name in secrets}
         self._environ = environ
         self._parent = parent
         self._notifier = Notifier(dict(environ), self.loop)
+        self._incidents = IncidentWriter(
+            self.loop, self.tree, folder, plan, self._record,
+            secrets=secrets, environ=environ, samples=lambda: self._run.samples,
+        )  # fmt: skip
+        self._notifications = Notifications(
+            self.loop, self.tree, folder, plan, self._record,
+            secrets=secrets, environ=environ, incident=lambda: self._incidents.newest,
+        )  # fmt: skip
         self._stop = StopRequest()
         self._restarts = Restarts(plan.restart)
         self._run = self._new_run()
@@ -95,17 +108,32 @@ class Keeper:
             with contextlib.suppress(OSError):  # it was killed already, which the loop will see
                 os.write(self._parent, b"listening\n")
         self._notifier.feed_watchdog(self.loop, self._engine_lives)
+        endpoint = self._open_endpoint()
         self._record.set(InstanceState.STARTING)
-        own = OwnFiles(self.loop, self.folder, self._record, server, self._lock)
-        code = self._run.live()
+        own = OwnFiles(self.loop, self.folder, self._record, server, endpoint, self._lock)
+        code = self._run.end() if self._run.failure is not None else self._run.live()
         while (again := self._run.restart) is not None:
             code = self._restart(again)
         own.check()  # the last word needs its place
         own.close()
         self._record.write()
         self._tell_up()
+        if endpoint is not None:
+            endpoint.close()
         server.close()
+        end = time.monotonic() + LAST_WAIT
+        self._notifications.close(end)
+        self._incidents.close(end)
         return int(code)
+
+    def _open_endpoint(self) -> Endpoint | None:
+        """The keeper's own address; no engine is started without it, as without its own port."""
+        try:
+            return Endpoint(self.loop, self.folder, self.plan, self._record, self._process_lives)
+        except OSError as error:
+            problem = listen_problem(self.plan, error)
+            self._run.failure = Failure(problem, ExitCode.PRECONDITION)
+            return None
 
     def _tell_up(self) -> None:
         """How it ended, to the `up` that waits, where that could not be written down.
@@ -159,6 +187,7 @@ class Keeper:
             secrets=self._secrets,
             environ=self._environ,
             on_ready=self._let_go_of_up,
+            before_stop=self._incidents.wait_for_stacks,
         )
 
     def _restart(self, again: StartAgain) -> ExitCode:
@@ -168,6 +197,7 @@ class Keeper:
             self.state.receipt,
         )
         left = receipt is not None and receipt.processes > 0
+        self._incidents.run_ended()
         self._record.begin_again()
         restart = RestartRecord(
             number=again.number,
@@ -253,5 +283,11 @@ class Keeper:
         self._let_go_of_up()
         self._request_stop("the `up` that started it was killed", ExitCode.INTERRUPTED)
 
+    def _process_lives(self) -> bool:
+        return self._run.engine_lives
+
+    def _probe(self, kind: str) -> Answer:
+        return PROBES[kind](self.state, self._process_lives())
+
     def _answer(self, request: JsonObject) -> JsonObject:
-        return requests.answer(request, self._record.snapshot, self._request_stop)
+        return requests.answer(request, self._record.snapshot, self._request_stop, self._probe)

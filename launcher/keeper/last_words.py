@@ -7,6 +7,7 @@ it is over when every process has ended, or when each has come to rest and no lo
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 
@@ -18,18 +19,29 @@ QUIET = 0.3
 """Seconds in which no log grows; less than the pause of a progress bar that never ends."""
 LONGEST = 5.0
 """Seconds after which the rest is ended, though it still writes or computes."""
+HURRY = 0.5
+"""Seconds after which clients that wait for a restart are more urgent than a longer text.
+
+On a busy machine nothing is written in that time, and a restart is slow whatever it begins with.
+"""
 LOOK = 0.1
 """Seconds between two looks at who rests; the end of a process is told by the kernel."""
 AT_WORK = "RD"
 """States of a process that wants to go on: it runs, waits for a processor, or for a disk."""
 
 
-def wait_for_last_words(loop: Loop, tree: Tree, written: Callable[[], int]) -> None:
-    """Return once nothing more is to be expected; `written` tells how long the logs are by now."""
+def wait_for_last_words(
+    loop: Loop, tree: Tree, written: Callable[[], int], *, hurry: bool = False
+) -> None:
+    """Return once nothing more is to be expected; `written` tells how long the logs are by now.
+
+    With `hurry` it takes `HURRY` at most, unless the machine is busy.
+    """
+    longest = HURRY if hurry and not _is_busy() else LONGEST
     started = grown_at = time.monotonic()
     size = written()
     awake = set(tree.pids)
-    while tree.processes and time.monotonic() - started < LONGEST:
+    while tree.processes and time.monotonic() - started < longest:
         loop.run_until(lambda: not tree.processes, LOOK)
         now, before, size = time.monotonic(), size, written()
         if size != before:
@@ -38,3 +50,8 @@ def wait_for_last_words(loop: Loop, tree: Tree, written: Callable[[], int]) -> N
         awake &= {pid for pid in tree.pids if (it := look(pid)) and it.state in AT_WORK}
         if not awake and now - grown_at >= QUIET:
             return
+
+
+def _is_busy() -> bool:
+    """Whether more wants to run than there are processors, on average over a minute."""
+    return os.getloadavg()[0] > 2 * len(os.sched_getaffinity(0))

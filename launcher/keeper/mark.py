@@ -37,7 +37,7 @@ def encode(plan: LaunchPlan, started: float) -> str:
             "temporary": spec.temporary,
             "cwd": plan.cwd,
             "started": started,
-            "ports": [use.number for use in plan.ports],
+            "ports": [use.number for use in plan.engine_ports],
         },
         separators=(",", ":"),
     )

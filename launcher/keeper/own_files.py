@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from launcher import files, paths
+from launcher.keeper.admin.endpoint import Endpoint
 from launcher.keeper.loop import Loop, Timer
 from launcher.keeper.record import Record, file_stamp
 from launcher.keeper.server import Server
@@ -36,13 +37,20 @@ class OwnFiles:
     """See the module's docstring."""
 
     def __init__(
-        self, loop: Loop, folder: Path, record: Record, server: Server, lock: int | None
+        self,
+        loop: Loop,
+        folder: Path,
+        record: Record,
+        server: Server,
+        endpoint: Endpoint | None,
+        lock: int | None,
     ) -> None:
         """Begin to watch; `lock` is the open, locked descriptor of `folder/lock`."""
         self._loop = loop
         self._folder = folder
         self._record = record
         self._server = server
+        self._endpoint = endpoint
         self._lock = lock
         self._kept: dict[str, bytes] = {}
         self._stamps: dict[str, tuple[int, ...] | None] = {}
@@ -99,6 +107,7 @@ class OwnFiles:
             ("logs/keeper.log", self._heal_console),
             ("lock", self._heal_lock),
             ("control.sock", self._heal_socket),
+            ("admin.sock", self._heal_endpoint),
             ("events.jsonl", self._heal_events),
             ("state.json", self._heal_state),
             ("its profile and plan", self._heal_kept),
@@ -164,6 +173,12 @@ class OwnFiles:
         if self._server.in_place():
             return False
         self._server.listen_again()
+        return True
+
+    def _heal_endpoint(self) -> bool:
+        if self._endpoint is None or self._endpoint.in_place():
+            return False
+        self._endpoint.listen_again()
         return True
 
     def _heal_events(self) -> bool:

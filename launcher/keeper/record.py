@@ -12,6 +12,7 @@ from launcher.codec import decode, encode_object
 from launcher.errors import Problem
 from launcher.json_values import JsonObject, JsonValue, list_at, number_at, text_at
 from launcher.keeper import identity
+from launcher.keeper.admin.address import admin_address
 from launcher.keeper.claim import ProcessClaim
 from launcher.keeper.events import Events
 from launcher.keeper.leftovers import Claims
@@ -55,8 +56,9 @@ class Record:
             boot=here.boot,
             pid_namespace=here.pid_namespace,
             keeper=ProcessClaim(os.getpid(), me.start if me else 0),
-            ports={use.name: use.number for use in plan.ports},
+            ports=plan.numbers,
             base_url=plan.base_url,
+            admin_url=admin_address(plan),
             started_at=time.time(),
             forced=list(forced),
         )
@@ -86,7 +88,7 @@ class Record:
         self.write()
         self.event("state", state=state, **fields)
 
-    def event(self, kind: str, **fields: JsonValue) -> None:
+    def event(self, kind: str, /, **fields: JsonValue) -> None:
         """Append to the history and tell those who follow."""
         event = self._events.append(kind, **fields)
         if self.echo is not None:

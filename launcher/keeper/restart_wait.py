@@ -95,7 +95,7 @@ class RestartWait:
                     "a process that hangs in the kernel may wait for a GPU or a disk: see `dmesg`",
                 )
             self._look_for_processes = False
-        for use in self._plan.ports:
+        for use in self._plan.engine_ports:
             if not use.bound or (error := bind_error(use.address, use.number)) is None:
                 continue
             who = describe_holder(use.number) or error.strerror or str(error)

@@ -9,7 +9,7 @@ final state is written.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from launcher.diagnose import log_lengths
@@ -42,6 +42,7 @@ from launcher.keeper.upkeep import bound_engine_logs
 from launcher.keeper.vital import VitalProcesses
 from launcher.keeper.watch import Watcher
 from launcher.lifecycle import RUNNING, InstanceState
+from launcher.liveness.sample import Sample
 from launcher.plan.command import environment
 from launcher.plan.model import LaunchPlan
 from launcher.probe.readiness import Rung
@@ -53,6 +54,10 @@ READY_TICK = 5.0
 """The same when ready: deaths are told by pidfd, only new processes need looking for."""
 UPKEEP_TICKS = 12
 """Ready ticks between two looks at the size of the engine's own logs: once a minute."""
+
+
+NO_LAST_WORDS = ("engine-stalled",)
+"""Failures after half a minute in which the engine could write whatever it had to say."""
 
 
 class Run:
@@ -72,8 +77,12 @@ class Run:
         secrets: Mapping[str, str],
         environ: Mapping[str, str],
         on_ready: Callable[[], None],
+        before_stop: Callable[[], None],
     ) -> None:
-        """Nothing is started yet; `stop` is filled in from outside, `on_ready` called once."""
+        """Nothing is started yet; `stop` is filled in from outside, `on_ready` called once.
+
+        `before_stop` is called before the first signal of ours, and may take a moment.
+        """
         self.failure: Failure | None = None
         self.restart: StartAgain | None = None
         """The run that follows this one, which has ended."""
@@ -90,6 +99,7 @@ class Run:
         self._redactor = Redactor(secrets.values())
         self._environ = environ
         self._on_ready = on_ready
+        self._before_stop = before_stop
         self._watcher = Watcher(plan)
         self._lines = EngineLines(
             self._watcher,
@@ -113,11 +123,16 @@ class Run:
         self._progress: Progress | None = None
         self.watch: LivenessWatch | None = None
         """The verdicts on the ready server; None before it is ready."""
-        self._port_watch = PortWatch(plan.ports)
+        self._port_watch = PortWatch(plan.engine_ports)
         self._tick: Timer | None = None
         self._deadline: Timer | None = None
         self._ticks = 0
         self._loss_told = self._limit_told = False
+
+    @property
+    def samples(self) -> Sequence[Sample]:
+        """What was seen of the server in the last minutes."""
+        return () if self.watch is None else tuple(self.watch.samples)
 
     def live(self) -> ExitCode:
         """One run of the engine, from nothing to nothing."""
@@ -353,7 +368,11 @@ class Run:
         main = self._engine.pid if self._engine else -1
         self._look_up_worker_exit()
         self._note_what_was_written()
-        stop_tree(self._loop, self._tree, main, policy, extra, self._record.event, self._claim_more)
+        self._before_stop()
+        stop_tree(
+            self._loop, self._tree, main, policy, extra, self._record.event, self._claim_more,
+            hurry=self._clients_wait,
+        )  # fmt: skip
         if self._follower:
             self._follower.read_all()
             self._follower.close()
@@ -376,7 +395,7 @@ class Run:
         self.restart = decision if isinstance(decision, StartAgain) else None
         # Its name is known by now: if it were free during the delay, another user could take it.
         keep = self._plan.temporary_folder if self.restart else None
-        receipt = cleanup.clean(self._state, self._plan.ports, started, keep)
+        receipt = cleanup.clean(self._state, self._plan.engine_ports, started, keep)
         self._state.receipt = receipt
         self._state.ended_at = time.time()
         return conclude(self._record, self.failure, self._stop, self._redactor, receipt, decision)
@@ -386,8 +405,8 @@ class Run:
 
         A failure is often told by one process while another still writes the reason.
         """
-        if self.failure is not None:
-            wait_for_last_words(self._loop, self._tree, self._written)
+        if self.failure is not None and self.failure.problem.code not in NO_LAST_WORDS:
+            wait_for_last_words(self._loop, self._tree, self._written, hurry=self._clients_wait)
         self._take_last_words()
         self._record.claims.look_at_use(self._tree.pids)
         self._state.log_lengths = self._log_lengths()
@@ -396,6 +415,12 @@ class Run:
         except OSError as error:
             self._record.event("warning", message=f"the logs' lengths are not noted: {error}")
         self._record.write()  # should the keeper be killed from here on
+
+    @property
+    def _clients_wait(self) -> bool:
+        """Whether a server that was ready has failed, and may be started again."""
+        was_ready = self._state.ready_at is not None
+        return self.failure is not None and was_ready and self._plan.restart.policy != "never"
 
     def _log_lengths(self) -> dict[str, int]:
         return lengths(self._folder / "logs", self._plan.log_folder)

@@ -8,23 +8,17 @@ when there are too many.
 from __future__ import annotations
 
 import collections
-import contextlib
-import errno
 import json
-import os
 import select
-import shutil
 import socket
-import stat
 import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 from launcher.json_values import JsonObject, object_at
-from launcher.keeper.claim import FileClaim
-from launcher.keeper.control import PROTOCOL, folder_address
-from launcher.keeper.leftovers import file_identity
+from launcher.keeper.control import PROTOCOL, SOCKET
+from launcher.keeper.folder_socket import FolderSocket
 from launcher.keeper.loop import Loop
 
 LONGEST_REQUEST = 64 * 1024
@@ -35,9 +29,6 @@ LONGEST_DELAY = 256 * 1024
 """Bytes that wait for a slow reader before it is hung up on."""
 MOST_CONNECTIONS = 64
 """More are not needed; the one that was silent for the longest time makes room."""
-PAUSE = 0.2
-"""Seconds until the next try to accept where no descriptor was left."""
-NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 LAST_WORDS = 1.0
 """Seconds in which, at the end, readers may take what still waits for them."""
 
@@ -68,34 +59,14 @@ class Server:
         """
         self._loop = loop
         self._handler = handler
-        self._folder = folder
-        self._path = folder / "control.sock"
         self._connections: list[_Connection] = []
         self._past: collections.deque[bytes] = collections.deque()
         self._past_size = 0
-        self._socket, self._identity = self._listen()
-
-    def _listen(self) -> tuple[socket.socket, FileClaim | None]:
-        _clear(self._path)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        try:
-            descriptor, address = folder_address(self._folder)
-            try:
-                listener.bind(address)
-            finally:
-                os.close(descriptor)
-            os.chmod(self._path, 0o600)
-            listener.listen(128)
-            listener.setblocking(False)
-        except BaseException:
-            listener.close()
-            raise
-        self._loop.add_reader(listener.fileno(), self._accept)
-        return listener, file_identity(self._path)
+        self._socket = FolderSocket(loop, folder, SOCKET, self._take, self._make_room)
 
     def in_place(self) -> bool:
         """True while the socket that clients find in the folder is the one we listen on."""
-        return self._identity is not None and file_identity(self._path) == self._identity
+        return self._socket.in_place()
 
     def listen_again(self) -> None:
         """Make the socket anew after it was removed or replaced; connections stay.
@@ -103,21 +74,11 @@ class Server:
         Raises:
             OSError: it cannot be made now; the old one is listened on further.
         """
-        old = self._socket
-        self._socket, self._identity = self._listen()
-        self._loop.remove_reader(old.fileno())
-        old.close()
+        self._socket.listen_again()
 
     # -- connections ------------------------------------------------------------------------
 
-    def _accept(self) -> None:
-        try:
-            accepted, _ = self._socket.accept()
-        except OSError as error:
-            if error.errno in NO_ROOM:
-                self._pause()
-            return  # else there is nothing to accept any more
-        accepted.setblocking(False)
+    def _take(self, accepted: socket.socket) -> None:
         if len(self._connections) >= MOST_CONNECTIONS:
             self._drop_silent()
         connection = _Connection(accepted)
@@ -127,18 +88,9 @@ class Server:
     def _drop_silent(self) -> None:
         self._drop(min(self._connections, key=lambda one: (one.follows, one.heard)))
 
-    def _pause(self) -> None:
-        """Who waits to be accepted would wake the loop again at once, for as long as it waits."""
+    def _make_room(self) -> None:
         if self._connections:
             self._drop_silent()
-        listener = self._socket
-        self._loop.remove_reader(listener.fileno())
-
-        def go_on() -> None:
-            if self._socket is listener and listener.fileno() >= 0:
-                self._loop.add_reader(listener.fileno(), self._accept)
-
-        self._loop.call_later(PAUSE, go_on)
 
     def _listen_to(self, connection: _Connection) -> None:
         self._loop.add_reader(connection.socket.fileno(), lambda: self._readable(connection))
@@ -246,29 +198,7 @@ class Server:
                 select.select([], [connection.socket], [], left)
                 self._flush(connection)
             self._drop(connection)
-        self._loop.remove_reader(self._socket.fileno())
-        if self.in_place():
-            # Gone already, or the disk is read-only: a socket without a listener is harmless.
-            with contextlib.suppress(OSError):
-                self._path.unlink()
         self._socket.close()
-
-
-def _clear(path: Path) -> None:
-    """Make room for the socket: whatever has its name goes; a folder with something in it aside."""
-    try:
-        is_folder = stat.S_ISDIR(os.lstat(path).st_mode)
-    except FileNotFoundError:
-        return
-    if not is_folder:
-        path.unlink(missing_ok=True)
-        return
-    try:
-        path.rmdir()
-    except OSError:
-        aside = path.with_name(f"{path.name}.replaced")
-        shutil.rmtree(aside, ignore_errors=True)
-        path.rename(aside)
 
 
 def _encoded(message: JsonObject) -> bytes:

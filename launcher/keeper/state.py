@@ -106,6 +106,8 @@ class State:
     temporary: list[FileClaim] = field(default_factory=list)
     ports: dict[str, int] = field(default_factory=dict)
     base_url: str = ""
+    admin_url: str = ""
+    """Where the keeper's own endpoint listens; empty where it has none."""
     started_at: float = 0.0
     ready_at: float | None = None
     ended_at: float | None = None

@@ -77,7 +77,7 @@ class Tree:
         self._on_exit = on_exit
         self._tracked: dict[int, _Tracked] = {}
         self.helpers: set[int] = set()
-        """Children that are the keeper's own, not the engine's."""
+        """Children that are the keeper's own, not the engine's; nor is what they start."""
         self.exits: dict[int, int] = {}
         """Wait status by pid of those that ended, as far as it could be learnt."""
 
@@ -119,11 +119,13 @@ class Tree:
         return processes
 
     def _discover(self, processes: list[Process]) -> None:
-        for process in identity.descendants(identity.myself()):
+        own = set(self.helpers)
+        for process in identity.descendants(identity.myself()):  # parents before their children
+            if process.pid in own or process.parent in own:
+                own.add(process.pid)
+                continue
             dead = process.state in "ZX"
             if process.pid in self._tracked or (dead and process.parent != os.getpid()):
-                continue
-            if process.pid in self.helpers:
                 continue
             try:
                 descriptor = os.pidfd_open(process.pid)

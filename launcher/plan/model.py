@@ -16,9 +16,13 @@ from typing import Literal
 from launcher.codec import decode
 from launcher.json_values import JsonObject, JsonValue
 from launcher.liveness.policy import LivenessPolicy
+from launcher.plan.figures import Figures
 from launcher.plan.restart import RestartPolicy, with_restart
 
 PLAN_SCHEMA = "ernie-deploy/plan/1"
+
+ADMIN = "admin"
+"""The port that the keeper itself listens on; no engine has one of that name."""
 
 Loading = Literal["loading", "ready", "any"]
 
@@ -50,12 +54,12 @@ class EnvVar:
 
 @dataclass(frozen=True)
 class PortUse:
-    """One TCP port the engine listens on.
+    """One TCP port the engine listens on, or the keeper (`ADMIN`).
 
     `address` is where the engine binds it: the profile's host, or `0.0.0.0` where the engine
     ignores the host. `shown_as` says what a person would call it. `bound` is False where the
     number is only an option's value: the engine listens on the Unix socket `socket` instead, or
-    on nothing where that is None.
+    on nothing where that is None. `number` is 0 where there is none (the keeper's Unix socket).
     """
 
     name: str
@@ -260,6 +264,29 @@ class ExitCodeSource:
 
 
 @dataclass(frozen=True)
+class NotifyTarget:
+    """Whom the keeper tells of changes: a command, or a URL that takes a POST.
+
+    `webhook` is a URL or a secret reference; values of `headers` and `env` may be references.
+    `on` are the changes, `timeout` the seconds of one try, `retries` the tries after the first.
+    """
+
+    name: str
+    command: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    webhook: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    on: tuple[str, ...] = ()
+    timeout: float = 10.0
+    retries: int = 3
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """Everything that may be a secret reference."""
+        return (self.webhook or "", *self.headers.values(), *self.env.values())
+
+
+@dataclass(frozen=True)
 class Deadlines:
     """Seconds; see `launcher.profile.model.Health` and `Stop`."""
 
@@ -301,6 +328,7 @@ class LaunchPlan:
     without SIG as group `signal`: where we did not ask, another did. `gpu_ranks` is how many
     GPUs of this host the engine takes where `gpus` names none; 0: it runs on the CPU. `log_rules`
     is None in a plan that was stored before there were any: then the engine's own file holds.
+    `figures` is None where the engine tells none of its load.
     `liveness` is None where no verdicts are wanted, and in plans of before.
     """
 
@@ -338,12 +366,14 @@ class LaunchPlan:
     folders: tuple[str, ...] = ()
     sockets: tuple[SocketUse, ...] = ()
     deadlines: Deadlines = Deadlines()
+    figures: Figures | None = None
     restart: RestartPolicy = field(default_factory=RestartPolicy)
     liveness: LivenessPolicy | None = None
     log_max_size: int = 64 * 1024 * 1024
     log_keep: int = 5
     engine_log_max_size: int = 2 * 1024 * 1024 * 1024
     allow_differences: tuple[str, ...] = ()
+    notify: tuple[NotifyTarget, ...] = ()
     notes: tuple[str, ...] = ()
     schema: str = PLAN_SCHEMA
 
@@ -357,6 +387,21 @@ class LaunchPlan:
             if use.name == name:
                 return use
         raise KeyError(name)
+
+    @property
+    def engine_ports(self) -> tuple[PortUse, ...]:
+        """The ports that the engine is given: all but the keeper's own."""
+        return tuple(use for use in self.ports if use.name != ADMIN)
+
+    @property
+    def admin(self) -> PortUse | None:
+        """Where the keeper listens; None in a plan that was stored before there was that."""
+        return next((use for use in self.ports if use.name == ADMIN), None)
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """The number of every port, by name."""
+        return {use.name: use.number for use in self.ports if use.number}
 
 
 def read_plan(value: JsonValue) -> LaunchPlan:

@@ -82,12 +82,12 @@ def _holders(port: int) -> list[int]:
     return sorted(set(sockets.owners(inodes, processes.pids()).values()))
 
 
-def host_problem(host: str, error: OSError) -> Problem:
+def host_problem(host: str, error: OSError, where: str = "host") -> Problem:
     """Said now: a server would only find out when it binds, after the whole model load."""
     summary = "is not an address of this machine"
     if error.errno != errno.EADDRNOTAVAIL:
         summary = f"cannot be listened on: {error.strerror}"
     return Problem(
-        "host-not-local", f"{host} {summary}", "host",
-        "`host: 127.0.0.1` serves this machine only, `host: 0.0.0.0` all its addresses",
+        "host-not-local", f"{host} {summary}", where,
+        f"`{where}: 127.0.0.1` serves this machine only, `{where}: 0.0.0.0` all its addresses",
     )  # fmt: skip

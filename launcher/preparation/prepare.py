@@ -13,8 +13,8 @@ from launcher.engines.common import in_file_order
 from launcher.environments import question
 from launcher.environments.suitability import check_machine
 from launcher.errors import PreconditionError, ProfileError
-from launcher.plan.model import LaunchPlan
-from launcher.preparation import gpus, leases
+from launcher.plan.model import ADMIN, LaunchPlan
+from launcher.preparation import admin, gpus, leases
 from launcher.preparation.leases import Leases
 from launcher.profile.model import Profile
 
@@ -107,22 +107,23 @@ def prepare(
         release = engine.release(assume)
         installed = Installed(profile.python or "python3", "", release)
         check(engine, profile, release)
+    admin.check_address(profile)
     taken = leases.take(
-        profile.name, engine.ports(profile, release), profile.ports, profile.host,
-        preferred or {}, tuple((preferred or {}).values()) if running else (),
+        profile.name, (*engine.ports(profile, release), *admin.needs(profile)), profile.ports,
+        profile.host, preferred or {}, tuple((preferred or {}).values()) if running else (),
     )  # fmt: skip
     try:
         folder = paths.instances() / profile.name
         context = PlanContext(
             python=installed.python,
             release=release,
-            ports=dict(taken.ports),
+            ports={name: number for name, number in taken.ports.items() if name != ADMIN},
             log_folder=folder / "logs" / "engine",
             temporary_folder=Path(temporary),
             cpu_count=os.cpu_count() or 1,
             distributions=installed.distributions,
         )
-        plan = engine.plan(profile, context)
+        plan = admin.with_admin(engine.plan(profile, context), profile, taken.ports, folder)
         if assume is None and not running:
             gpus.take(gpus.cards(plan, os.environ), taken)
     except BaseException:

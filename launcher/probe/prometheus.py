@@ -1,8 +1,9 @@
 """The values of a Prometheus exposition, read within bounds.
 
-Only what a liveness verdict needs: the sum of each wanted metric over its labels. The format is
-Prometheus' text format 0.0.4, https://prometheus.io/docs/instrumenting/exposition_formats/. A
-server that was not written for us is read: a line that is no sample is skipped, never an error.
+Only what a liveness verdict and `top` need: the sum of a metric over its series, or the largest.
+The format is Prometheus' text format 0.0.4,
+https://prometheus.io/docs/instrumenting/exposition_formats/. A server that was not written for us
+is read: a line that is no sample is skipped, never an error.
 """
 
 from __future__ import annotations
@@ -57,3 +58,19 @@ def _series(line: str, start: int) -> tuple[str, float | None]:
     except (IndexError, ValueError):
         return "", None
     return labels, 0.0 if value != value else value
+
+
+def highest(text: str, name: str) -> float | None:
+    """The largest value of the metric `name` over its series; None where `text` has none.
+
+    For a share of something that each of several engines has for itself.
+    """
+    values: list[float] = []
+    for line in text.splitlines()[:MOST_LINES]:
+        line = line.strip()
+        if not line.startswith(name) or line[len(name) : len(name) + 1] not in ("{", " ", "\t"):
+            continue
+        value = _series(line, line.find("{"))[1]
+        if value is not None:
+            values.append(value)
+    return max(values, default=None)

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
-from launcher.json_values import JsonObject, at, integer_at, is_list, object_at
+from launcher.json_values import (
+    JsonObject,
+    JsonValue,
+    at,
+    integer_at,
+    is_list,
+    list_at,
+    object_at,
+)
 from launcher.profile.model import Health, Liveness, Logs, Profile, Restart, Stop
 from launcher.profile.schema import neutral_keys, schema
 
@@ -25,7 +33,8 @@ def build(values: JsonObject, path: str | None = None) -> Profile:
         description=_text(values, "description"),
         engine_version=_text(values, "engine-version"),
         host=_text(values, "host") or Profile.host,
-        ports={name: integer_at(ports, name) or "auto" for name in ports},
+        admin_host=_text(values, "admin-host") or Profile.admin_host,
+        ports={name: integer_at(ports, name) or _word(ports[name]) for name in ports},
         gpus=tuple(str(gpu) for gpu in gpus) if is_list(gpus) else None,
         settings={
             key: value
@@ -41,6 +50,7 @@ def build(values: JsonObject, path: str | None = None) -> Profile:
         stop=_section(Stop(), values, "stop"),
         smoke=object_at(values, "smoke"),
         logs=_section(Logs(), values, "logs"),
+        notify=tuple(object_at(one) for one in list_at(values, "notify")),
         hosted={
             name: values[name]
             for name, key in schema().items()
@@ -49,6 +59,11 @@ def build(values: JsonObject, path: str | None = None) -> Profile:
         resolved=values,
         path=path,
     )
+
+
+def _word(value: JsonValue) -> Literal["auto", "unix"]:
+    """What stands for a port's number."""
+    return "unix" if value == "unix" else "auto"
 
 
 def _text(values: JsonObject, key: str) -> str | None:

@@ -10,6 +10,7 @@ from launcher.json_values import JsonObject, JsonValue
 from launcher.profile import scalars
 from launcher.profile.checker import Checker
 from launcher.profile.locations import absolute_reference
+from launcher.profile.model import KEEPER_PORT
 from launcher.profile.nodes import Entry, Mapping, Node, Scalar, Sequence
 from launcher.profile.scalars import ScalarError
 from launcher.profile.schema import Key
@@ -55,8 +56,8 @@ def _ports(check: Checker, key: Key, path: str, node: Node) -> JsonValue:
                 "bad-key", here, "a port's name has small letters, digits and dashes", entry.origin
             )
             continue
-        number = check.scalar(here, entry.value, _port)
-        twin = next((n for n, p in ports.items() if p == number and p != "auto"), None)
+        number = check.scalar(here, entry.value, _admin_port if name == KEEPER_PORT else _port)
+        twin = next((n for n, p in ports.items() if p == number and isinstance(p, int)), None)
         if twin is not None:
             check.say(
                 "duplicate-port",
@@ -184,6 +185,10 @@ def _port(node: Scalar) -> int | str:
     return "auto" if node.text == "auto" else scalars.parse_integer(node, 1, 65535)
 
 
+def _admin_port(node: Scalar) -> int | str:
+    return "unix" if node.text == "unix" else _port(node)
+
+
 def _as_written(node: Scalar) -> str:
     if "\0" in node.text:
         raise ScalarError("holds a NUL character", code="bad-value")
@@ -209,6 +214,7 @@ _PORT_NUMBER: JsonObject = {
         VARIABLE,
     ]
 }
+_ADMIN_PORT: JsonObject = {"anyOf": [{"const": "unix"}, _PORT_NUMBER]}
 _TEXTS: JsonObject = {"type": ["string", "number", "boolean", "null"]}
 
 COLLECTIONS = (
@@ -235,6 +241,7 @@ COLLECTIONS = (
         {
             "type": "object",
             "propertyNames": {"pattern": f"^{_PORT_NAME}$"},
+            "properties": {KEEPER_PORT: _ADMIN_PORT},
             "additionalProperties": _PORT_NUMBER,
         },
     ),

@@ -12,7 +12,9 @@ from typing import Literal
 from launcher.errors import Problem
 from launcher.json_values import JsonObject, JsonValue, integer_at
 
-Port = int | Literal["auto"]
+Port = int | Literal["auto", "unix"]
+KEEPER_PORT = "admin"
+"""The port that the keeper itself listens on; `launcher.plan.model.ADMIN` in a plan."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ class Logs:
 class Profile:
     """What the operator asks for; every optional key is None or empty when not given.
 
+    `notify` are the targets as `launcher.profile.notify_type` reads them, every default put in.
     `settings` are the neutral keys that the profile gives, by path (`max-num-seqs`,
     `parsers.reasoning`): each engine maps them to its own options, or refuses them. `resolved` is
     the whole profile as plain JSON types, after extends, overlays, variables and `--set`, keys in
@@ -140,6 +143,7 @@ class Profile:
     description: str | None = None
     engine_version: str | None = None
     host: str = "127.0.0.1"
+    admin_host: str = "127.0.0.1"
     ports: Mapping[str, Port] = field(default_factory=dict)
     gpus: tuple[str, ...] | None = None
     settings: JsonObject = field(default_factory=dict)
@@ -152,6 +156,7 @@ class Profile:
     stop: Stop = Stop()
     smoke: JsonObject = field(default_factory=dict)
     logs: Logs = Logs()
+    notify: tuple[JsonObject, ...] = ()
     hosted: JsonObject = field(default_factory=dict)
     resolved: JsonObject = field(default_factory=dict)
     origins: Mapping[str, Origin] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from launcher.profile import nodes
 from launcher.profile.checker import Checker
 from launcher.profile.collection_types import COLLECTIONS
 from launcher.profile.nodes import Node, Scalar
+from launcher.profile.notify_type import NOTIFY
 from launcher.profile.scalar_types import SCALARS
 from launcher.profile.schema import Key, schema
 from launcher.profile.unknown_keys import say_misplaced, say_unknown
@@ -88,6 +89,7 @@ TYPES: Mapping[str, ValueType] = {
     for entry in (
         *SCALARS,
         *COLLECTIONS,
+        NOTIFY,
         ValueType("map", _map, _map_schema),
         value_type(
             "files",

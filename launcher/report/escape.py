@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import html as _html
 import re
-from xml.sax.saxutils import escape as _xml_escape
-from xml.sax.saxutils import quoteattr as _xml_quote
 
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 without tab and newline, DEL, C1
@@ -46,11 +44,17 @@ def html(text: str) -> str:
 
 def xml_text(text: str) -> str:
     """Text for an element of XML 1.0."""
+    # Imported here: it brings urllib.request, half of the time of a list on a terminal.
+    from xml.sax.saxutils import escape as _xml_escape
+
     return _xml_escape(visible(text))
 
 
 def xml_attribute(text: str) -> str:
     """An attribute's value of XML 1.0 with its quotes."""
+    # Imported here: it brings urllib.request, half of the time of a list on a terminal.
+    from xml.sax.saxutils import quoteattr as _xml_quote
+
     return _xml_quote(visible(text))
 
 

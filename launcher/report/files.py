@@ -16,6 +16,7 @@ Payload = TypeVar("Payload")
 
 RENDERERS = {
     ("smoke", "junit"): "launcher.report.junit",
+    ("drill", "junit"): "launcher.report.drill_junit",
     ("smoke", "html"): "launcher.report.html",
     ("smoke", "markdown"): "launcher.report.markdown",
     ("compare", "junit"): "launcher.report.junit",

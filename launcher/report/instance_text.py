@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from launcher.instance.instance_status import InstanceStatus, Planned, Record, Status
 from launcher.json_values import text_at
 from launcher.keeper.receipt import Receipt
-from launcher.lifecycle import COMING, UNSUCCESSFUL, InstanceState
+from launcher.lifecycle import COMING, LIVE, UNSUCCESSFUL, InstanceState
 from launcher.result import Result
 
 if TYPE_CHECKING:
     from launcher.instance.payloads import Down, Restart, Up
+    from launcher.instance.probe import ProbeAnswer
+    from launcher.observe.wait import Waited
     from launcher.report.payloads import Completion, Version
 
 
@@ -108,6 +110,8 @@ def _particulars(row: InstanceStatus) -> Iterator[str]:
             yield _fact(name, value)
     if record.ports:
         yield _fact("ports", _ports(record.ports))
+    if record.admin_url and row.state in LIVE:
+        yield _fact("keeper at", record.admin_url)
     if record.phase and row.state in COMING:
         percent = f" {record.percent:.0f} %" if record.percent is not None else ""
         yield _fact("phase", f"{record.phase}{percent}")
@@ -132,6 +136,17 @@ def _particulars(row: InstanceStatus) -> Iterator[str]:
 
 def _fact(name: str, value: object) -> str:
     return f"  {name:<12} {value}"
+
+
+def waited(result: Result[Waited]) -> str:
+    """What it is, and for how long it was waited; nothing where it never came."""
+    data = result.payload
+    if not data.reached:
+        return ""
+    verdict = f" and {data.verdict.value}" if data.verdict else ""
+    url = f": {data.base_url}" if data.base_url else ""
+    verb = "has" if data.state in UNSUCCESSFUL else "is"
+    return f"{result.instance} {verb} {data.state}{verdict}{url} (waited {data.seconds:.1f} s)"
 
 
 def version(result: Result[Version]) -> str:
@@ -189,6 +204,11 @@ def since(row: InstanceStatus) -> str:
     if days:
         return f"{days}d{hours:02}h"
     return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{seconds:02}s"
+
+
+def probe(result: Result[ProbeAnswer]) -> str:
+    """The reason of a yes; that of a no is the error."""
+    return result.payload.reason if result.payload.passed else ""
 
 
 def _ports(ports: Mapping[str, int]) -> str:

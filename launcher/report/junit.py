@@ -31,7 +31,7 @@ TEXT_LIMIT = 600
 
 
 @dataclass(frozen=True)
-class _Case:
+class Case:
     """One test case; `outcome` is `failure`, `error`, `skipped` or empty where it passed."""
 
     name: str
@@ -45,7 +45,11 @@ class _Case:
 def render(result: Result[SmokeRun | Comparison]) -> str:
     """The XML document."""
     data = result.payload
-    suites = _compared(data) if isinstance(data, Comparison) else [_smoke(data)]
+    return document(_compared(data) if isinstance(data, Comparison) else [_smoke(data)])
+
+
+def document(suites: Iterable[Suite]) -> str:
+    """The XML of these suites."""
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', "<testsuites>"]
     for number, suite in enumerate(suites):
         lines += _xml(number, suite)
@@ -53,61 +57,61 @@ def render(result: Result[SmokeRun | Comparison]) -> str:
 
 
 @dataclass(frozen=True)
-class _Suite:
+class Suite:
     """The cases of one target; `prefix` is the command."""
 
     target: TargetFacts
     started: str
     seconds: float
     prefix: str
-    cases: list[_Case]
+    cases: list[Case]
 
 
-def _smoke(data: SmokeRun) -> _Suite:
+def _smoke(data: SmokeRun) -> Suite:
     cases = [_case(one) for one in data.checks]
     cases += [*map(_difference, data.differences), *_ended_early(data.stopped)]
-    return _Suite(data.target, data.started, data.seconds, "smoke", cases)
+    return Suite(data.target, data.started, data.seconds, "smoke", cases)
 
 
-def _ended_early(stopped: Stopped | None) -> list[_Case]:
+def _ended_early(stopped: Stopped | None) -> list[Case]:
     """A case of its own: CI does not show a check that was left out, because it is skipped."""
     ended = ended_early(stopped)
     if ended is None or stopped is None:
         return []
-    return [_Case("all checks carried out", 0.0, "error", stopped.code, ended, ended)]
+    return [Case("all checks carried out", 0.0, "error", stopped.code, ended, ended)]
 
 
-def _compared(data: Comparison) -> list[_Suite]:
+def _compared(data: Comparison) -> list[Suite]:
     """A suite per target; what is worse than the baseline fails in its target's."""
-    suites: list[_Suite] = []
-    regressions: dict[str, list[_Case]] = {}
+    suites: list[Suite] = []
+    regressions: dict[str, list[Case]] = {}
     for one in data.regressions:
         message = f"{one.metric} was {one.before} in {data.baseline}, is {one.after}"
         name = f"no worse than the baseline: {one.metric}"
-        case = _Case(name, 0.0, "failure", "regression", message, message)
+        case = Case(name, 0.0, "failure", "regression", message, message)
         regressions.setdefault(one.target, []).append(case)
     for column in data.targets:
         by_name = {one.name: one for one in column.checks}
         cases = [
             _case(by_name[name])
             if name in by_name
-            else _Case(f"{name} [requests]", text=column.messages[name])
+            else Case(f"{name} [requests]", text=column.messages[name])
             for name in column.verdicts
         ]
         if column.problem:
             cases.append(
-                _Case("reachable", 0.0, "error", "not-checked", column.problem, column.problem)
+                Case("reachable", 0.0, "error", "not-checked", column.problem, column.problem)
             )
         cases += _ended_early(column.stopped)
         cases += regressions.pop(column.name, [])
-        suite = _Suite(column.target, column.started, column.seconds, "compare", cases)
+        suite = Suite(column.target, column.started, column.seconds, "compare", cases)
         suites.append(suite)
     for name, cases in regressions.items():
-        suites.append(_Suite(TargetFacts(name), data.started, 0.0, "compare", cases))
+        suites.append(Suite(TargetFacts(name), data.started, 0.0, "compare", cases))
     return suites
 
 
-def _xml(number: int, suite: _Suite) -> Iterable[str]:
+def _xml(number: int, suite: Suite) -> Iterable[str]:
     target, prefix, cases = suite.target, suite.prefix, suite.cases
     outcomes = [case.outcome for case in cases]
     classname = _attr(f"{prefix}.{target.name}")
@@ -146,32 +150,30 @@ def _xml(number: int, suite: _Suite) -> Iterable[str]:
     yield "</testsuite>"
 
 
-def _case(one: CheckResult) -> _Case:
+def _case(one: CheckResult) -> Case:
     name = f"{one.name} [{one.client}]"
     seconds, message = one.seconds, one.message
     verdict = verdict_of(one)
     if verdict == KNOWN_DEVIATION:
         deviations = "; ".join(f"{d.id}: {d.title} ({d.source})" for d in one.deviations)
-        return _Case(name, seconds, "skipped", message=f"known deviation {deviations}")
+        return Case(name, seconds, "skipped", message=f"known deviation {deviations}")
     if verdict == "could not check":
-        return _Case(name, seconds, "skipped", message=message)
+        return Case(name, seconds, "skipped", message=message)
     if verdict == "fail":
         kind = one.findings[0].code if one.findings else "fail"
-        return _Case(name, seconds, "failure", kind, message, _evidence(one))
+        return Case(name, seconds, "failure", kind, message, _evidence(one))
     if verdict == "inconclusive":
-        return _Case(name, seconds, "error", "inconclusive", message, _evidence(one))
-    return _Case(name, seconds, text=message)
+        return Case(name, seconds, "error", "inconclusive", message, _evidence(one))
+    return Case(name, seconds, text=message)
 
 
-def _difference(one: Difference) -> _Case:
+def _difference(one: Difference) -> Case:
     """What the clients see differently fails a run, so a CI has to see it, too."""
     verdicts = ", ".join(f"{client}: {verdict}" for client, verdict in one.verdicts.items())
     name = f"clients agree: {one.check}"
     if one.is_known:
-        return _Case(name, 0.0, "skipped", message=f"known deviation, {verdicts}")
-    return _Case(
-        name, 0.0, "failure", "clients-differ", f"the clients differ: {verdicts}", verdicts
-    )
+        return Case(name, 0.0, "skipped", message=f"known deviation, {verdicts}")
+    return Case(name, 0.0, "failure", "clients-differ", f"the clients differ: {verdicts}", verdicts)
 
 
 def _evidence(one: CheckResult) -> str:

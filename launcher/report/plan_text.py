@@ -70,7 +70,8 @@ def _elsewhere(launch: LaunchPlan) -> list[str]:
     for port in launch.ports:
         name = port.shown_as or port.name
         if port.socket:
-            lines.append(f"  {port.socket}  {name}; {port.number} is not a port, only its name")
+            note = f"; {port.number} is not a port, only its name" if port.number else ""
+            lines.append(f"  {port.socket}  {name}{note}")
     for one in launch.sockets:
         path = one.path.replace("{pid}", "PID")
         lines.append(f"  {path}  {one.shown_as}")

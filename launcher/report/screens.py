@@ -12,6 +12,7 @@ from launcher.environments.payloads import EngineList
 from launcher.instance.instance_status import InstanceStatus, Status
 from launcher.lifecycle import InstanceState
 from launcher.profile.catalogue import ProfileFacts
+from launcher.report import incident_text, top_text
 from launcher.report.engine_text import size_text
 from launcher.report.instance_text import engine_of, since, state_of, url_of
 from launcher.report.paint import STATES
@@ -191,13 +192,17 @@ def wrapped(text: str, terminal: Terminal) -> str:
     return "\n".join(lines)
 
 
-WRAPPED = frozenset({"smoke", "doctor", "validate", "up", "down", "restart", "status"})
+WRAPPED = frozenset(
+    {"smoke", "doctor", "validate", "up", "down", "restart", "status", "incidents show"}
+)
 """Commands whose plain text is prose: it holds no command to copy."""
 SCREENS: Mapping[str, Screen] = {
     "status": status,
+    "top": top_text.screen,
     "profiles list": profiles,
     "engine list": engines,
     "explain": explain,
+    "incidents list": incident_text.screen,
     "smoke": smoke,
 }
 """Command to what shows its list on a terminal."""

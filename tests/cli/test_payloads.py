@@ -49,6 +49,7 @@ def check(ran: Ran) -> None:
         ("explain", "does-not-start"),
         ("explain", "exit-code", "4"),
         ("smoke", "--list"),
+        ("drill", "--list"),
         ("down", "no-such-instance"),
     ],
     ids=" ".join,

@@ -14,6 +14,7 @@ import pytest
 from launcher.errors import ExitCode
 from launcher.json_values import JsonObject, JsonValue
 from launcher.keeper import requests
+from launcher.keeper.admin.probes import Answer
 from launcher.keeper.control import Client
 from launcher.keeper.loop import Loop
 from launcher.keeper.server import MOST_CONNECTIONS, Server
@@ -43,7 +44,9 @@ class Served:
         if self.defect is not None:
             raise self.defect
         time.sleep(self.cost)
-        return requests.answer(request, lambda: {"state": "ready"}, stop)
+        return requests.answer(
+            request, lambda: {"state": "ready"}, stop, lambda kind: Answer(True, f"it is {kind}")
+        )
 
     def _run(self) -> None:
         self.loop.run_until(self._ended.is_set)
@@ -100,7 +103,7 @@ def test_an_unknown_operation_is_answered_with_those_that_are_known(served: Serv
     with client(served) as one:
         answer = one.request("dance", tempo="fast")
         assert answer["ok"] is False
-        assert answer["ops"] == ["hello", "status", "stop", "follow"]
+        assert answer["ops"] == ["hello", "status", "probe", "stop", "follow"]
 
 
 @pytest.mark.parametrize(

@@ -160,3 +160,15 @@ def test_a_history_that_was_copied_and_truncated_goes_on(tmp_path: Path) -> None
     events.close()
     assert [e["state"] for e in read_events(tmp_path)] == ["loading", "ready"]
     assert b"\0" not in path.read_bytes()
+
+
+def test_a_text_may_hold_what_python_takes_for_the_end_of_a_line(tmp_path: Path) -> None:
+    """JSON leaves U+2028 and U+0085 as they are."""
+    events = Events(tmp_path)
+    for number in range(8_000):
+        events.append("restart", number=number, cause="one\u2028two\u0085three" + "x" * 60)
+    events.close()
+    history = read_events(tmp_path)
+    assert [event["number"] for event in history][-1] == 7_999
+    assert len(history) > LARGEST // 140, "what a rotation keeps is read as well"
+    assert {event["cause"] for event in history} == {"one\u2028two\u0085three" + "x" * 60}

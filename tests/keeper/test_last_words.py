@@ -1,5 +1,6 @@
 """The wait before our first signal ends by what happens, not by a fixed time."""
 
+import os
 import subprocess
 import sys
 import time
@@ -34,7 +35,7 @@ def loop() -> Loop:
     return Loop()
 
 
-def settled(loop: Loop, folder: Path, code: str) -> tuple[str, float, bool]:
+def settled(loop: Loop, folder: Path, code: str, *, hurry: bool = False) -> tuple[str, float, bool]:
     """What the log holds after the wait beside a process that runs `code`, seconds, its end."""
     folder.mkdir(exist_ok=True)
     log = folder / "own.log"
@@ -52,7 +53,7 @@ def settled(loop: Loop, folder: Path, code: str) -> tuple[str, float, bool]:
         process.stdin.write("\n")
         process.stdin.flush()
         started = time.monotonic()
-        wait_for_last_words(loop, tree, lambda: sum(lengths(folder).values()))
+        wait_for_last_words(loop, tree, lambda: sum(lengths(folder).values()), hurry=hurry)
         return log.read_text(), time.monotonic() - started, bool(ended)
     finally:
         process.kill()
@@ -97,3 +98,26 @@ def test_who_rests_costs_a_moment_only(
     _, seconds, ended = settled(loop, tmp_path / "logs", "time.sleep(600)")
     assert not ended
     assert seconds < 400
+
+
+ENDLESS = "while True: write('request\\n'); time.sleep(0.05)"
+"""A server whose first process was killed may go on to answer, and to write of each request."""
+
+
+def test_clients_do_not_wait_for_a_log_that_grows_without_end(
+    loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(last_words, "LONGEST", 500.0)
+    monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 0.0, 0.0))
+    _, seconds, _ = settled(loop, tmp_path / "logs", ENDLESS, hurry=True)
+    assert seconds < 100
+
+
+def test_on_a_busy_machine_the_cause_has_its_time(
+    loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(last_words, "LONGEST", 500.0)
+    monkeypatch.setattr(os, "getloadavg", lambda: (1000.0, 0.0, 0.0))
+    code = f"compute(0.8); write({CAUSE!r}); time.sleep(600)"
+    text, _, _ = settled(loop, tmp_path / "logs", code, hurry=True)
+    assert text.endswith(CAUSE)

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ class Plan:
     instance = "one"
     leftovers = Leftovers()
     cwd = "/"
-    ports = ()
+    numbers: Mapping[str, int] = {}
+    admin = None
     base_url = ""
     temporary_folder = "/tmp/ed-nothere"
 

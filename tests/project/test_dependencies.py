@@ -9,7 +9,7 @@ from tests.support.imports import imported, modules
 
 PYPROJECT = (ROOT / "pyproject.toml").read_text()
 # The engines' own packages and the optional ones, asked for where they are needed and only there.
-OPTIONAL = {"openai", "anthropic", "pynvml", "pytest"}
+OPTIONAL = {"openai", "anthropic", "pynvml", "pytest", "textual", "rich"}
 
 
 def declared() -> set[str]:

@@ -31,7 +31,9 @@ ROOMS = (
     "diagnose",
     "keeper",
     "instance",
+    "observe",
     "smoke",
+    "drill",
     "report",
     "cli",
 )

@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from launcher.errors import ExitCode, PreconditionError, UsageError
 from launcher.paths import write_file
 from launcher.report.files import RENDERERS, check_writable, write_reports
+from launcher.result import Result
 from tests.report.results import check, column, compare_result, smoke_result
+from tests.report.verb_results import DRILLS
 
-RESULTS = {
+RESULTS: dict[str, Result[Any]] = {
+    "drill": DRILLS["drill"],
     "smoke": smoke_result(check("chat")),
     "compare": compare_result(column("new", check("chat"))),
 }
@@ -26,7 +30,7 @@ def test_each_report_of_each_command_is_written(command: str, kind: str, tmp_pat
     assert not path.exists()
     written = write_reports(RESULTS[command], **{kind: path})
     assert written is RESULTS[command]
-    assert "chat" in path.read_text()
+    assert ("kill-main" if command == "drill" else "chat") in path.read_text()
     assert [p.name for p in tmp_path.iterdir()] == ["report"]
 
 

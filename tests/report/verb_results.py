@@ -19,6 +19,29 @@ from tests.support.payloads import result
 
 GIB = 1024**3
 NOW = 1_800_000_000.0
+TOP_ROWS = [
+    {"name": "ernie-21b-thinking", "state": "ready", "verdict": "stalled", "since": NOW - 7_500,
+     "verdict_since": NOW - 40, "reasons": ["3 requests are in work, no progress for 40 s"],
+     "restarts": 2, "engine": "fastdeploy", "release": "2.3.2", "model": "baidu/ERNIE",
+     "base_url": "http://127.0.0.1:8180/v1", "gpu_memory": 71 << 30,
+     "load": {"running": 3, "waiting": 12, "waiting_estimated": True, "tokens": 123_456,
+              "tokens_per_second": 0.0, "ttft_seconds": 1.254, "ttft_requests": 40,
+              "kv_cache_usage": 0.97}},
+    {"name": "old", "state": "died", "since": NOW - 90_000, "error": "out of GPU memory: 3 GiB",
+     "remedy": "lower max-model-len", "restarts": 5},
+    {"name": "vl", "state": "loading", "phase": "load weights", "percent": 41.6,
+     "since": NOW - 100, "expected_seconds": 160.0},
+    {"name": "ernie-0.3b", "state": "ready", "verdict": "busy", "since": NOW - 200_000,
+     "engine": "vllm", "release": "0.32.0", "model": "baidu/ERNIE-0.3B",
+     "load": {"running": 8, "waiting": 0, "tokens": 99, "tokens_per_second": 1234.5,
+              "ttft_seconds": 0.085, "ttft_requests": 7, "kv_cache_usage": 0.454}},
+    {"name": "again", "state": "starting", "since": NOW - 9, "restarts": 2,
+     "restart": {"number": 2, "limit": 5, "window": 600, "delay": 4, "at": NOW + 4,
+                 "code": "died", "cause": "the engine was ready and was killed by SIGKILL"}},
+    {"name": "hung", "state": "ready", "since": NOW - 5, "note": "GET /metrics timed out"},
+    {"name": "spare", "state": "stopped", "since": NOW - 300},
+]  # fmt: skip
+"""One of each kind."""
 """Unix seconds at which the texts are made."""
 RECEIPT = {
     "processes": 0, "ports": 1, "shm": 2, "queues": 3, "temporary": 4, "seconds": 0.5,
@@ -227,6 +250,17 @@ INSTANCES = {
     }),
     "completion": result("completion", {"script": "complete -C ernie-deploy"}),
     "logs": result("logs", {"lines": 3}, "ernie"),
+    "events": result("events", {"events": 3, "kinds": ["state"]}, "ernie"),
+    "wait": result("wait", {
+        "for": "idle", "reached": True, "state": "ready", "verdict": "idle", "seconds": 3.25,
+        "base_url": "http://127.0.0.1:8180/v1",
+    }, "ernie"),
+    "wait-stopped": result("wait", {
+        "for": "stopped", "reached": True, "state": "died", "seconds": 0.0,
+    }, "ernie"),
+    "wait-never": result("wait", {"for": "ready", "reached": False, "state": "failed"}, "ernie"),
+    "top-none": result("top", {"instances": [], "sort": "state"}),
+    "top": result("top", {"sort": "state", "instances": TOP_ROWS}),
 }  # fmt: skip
 VALIDATED = {
     "profile": "p.yaml", "name": "ernie", "engine": "fastdeploy", "release": "2.3",
@@ -444,7 +478,100 @@ PLANS = {
     "plan-memory-too-small": memory_of({"fits": False, "reason": "the weights alone exceed it"}),
 }  # fmt: skip
 
+_FOLDER = "/home/instances/ernie/incidents/20270115-075500-123a7"
+_DIED: JsonDict = {
+    "schema": "ernie-deploy/incident/1", "id": "20270115-075500-123a7", "kind": "failure",
+    "instance": "ernie", "time": NOW - 300, "since": NOW - 300, "code": "ED-FD-CUDA-OOM",
+    "message": "the engine was ready and was killed by SIGKILL: the GPU has no memory left",
+    "where": "workerlog.0:7: CUDA out of memory", "remedy": "lower gpu-memory-utilization",
+    "retry": True, "state": "ready", "engine": "fastdeploy", "release": "2.5.0",
+    "model": "baidu/ERNIE-4.5-0.3B-Paddle", "ready_at": NOW - 4000, "engine_exit": -9,
+    "action": "restarted", "number": 2, "delay": 2.2, "back_at": NOW - 258.5,
+    "folder": _FOLDER, "away_seconds": 41.5,
+}  # fmt: skip
+_STALLED: JsonDict = {
+    **_DIED, "id": "20270115-074000-000b8", "kind": "stall", "code": "engine-stalled",
+    "message": "the engine does not answer: 2 requests are in work or waiting",
+    "where": None, "remedy": None, "verdict": "stalled", "engine_exit": None, "ready_at": None,
+    "reasons": ["2 requests are in work or waiting, no progress for 30 s", "GET /health 404"],
+    "cause": {"rule": "ED-FD-HANG", "cause": "a rank hangs in NCCL", "remedy": "look at rank 3",
+              "retry": True, "kind": "failure", "evidence": None},
+    "action": "reported", "number": None, "delay": None,
+    "notes": ["py-spy is not installed"], "back_at": None, "away_seconds": None,
+}  # fmt: skip
+_LOST = {
+    **_STALLED, "id": "20270115-070000-000c9", "kind": "lost-keeper", "code": "keeper-lost",
+    "instance": "an-instance-whose-name-is-long-4.5", "action": "given-up", "cause": None,
+}  # fmt: skip
+_KEPT = [
+    {"path": f"{_FOLDER}/{name}", "bytes": size}
+    for name, size in (
+        ("diagnosis.json", 800), ("events.jsonl", 9000), ("incident.json", 900),
+        ("logs/engine.log", 90_000), ("logs/keeper.log", 100), ("samples.jsonl", 20_000),
+    )
+]  # fmt: skip
+INCIDENTS = {
+    "incidents": result(
+        "incidents list",
+        {"incidents": [_DIED, _STALLED, _LOST], "unreadable": ["/home/instances/x/incidents/y"]},
+    ),
+    "incidents-none": result("incidents list", {"incidents": [], "unreadable": []}),
+    "incidents-show": result("incidents show", {**_DIED, "files": _KEPT}, "ernie"),
+    "incidents-show-stall": result("incidents show", {**_STALLED, "files": []}, "ernie"),
+}
+
+BAR = {
+    "detection": 0.1, "restart": 1.0, "failed": None, "hung": 0, "false_verdicts": 0, "leftovers": 0
+}  # fmt: skip
+REQUESTS = {"answered": 40, "empty": 0, "failed": 3, "hung": 0, "longest": 0.2}
+MEASURED = {
+    "detection": 0.004, "event": "failure engine-died", "restart": 0.71, "engine_start": 2.9,
+    "delay": 0.0, "requests": REQUESTS, "false_verdicts": [], "leftovers": [],
+}  # fmt: skip
+DRILL_TARGET = {
+    "name": "ernie", "engine": "fastdeploy", "release": "2.5.0",
+    "base_url": "http://127.0.0.1:8180/v1", "restart_policy": "on-failure",
+}  # fmt: skip
+
+
+def drilled(name: str, **changes: object) -> JsonDict:
+    row = {
+        "scenario": name, "round": 1, "verdict": "pass", "bar": BAR, "measured": MEASURED,
+        "misses": [], "simulated": False, "note": "", "message": "", "seconds": 5.0,
+    }  # fmt: skip
+    return {**row, **changes}
+
+
+DRILLS = {
+    "drill": result("drill", {
+        "target": DRILL_TARGET, "started": "2026-11-28T00:00:00+00:00", "seconds": 61.0,
+        "rounds": 2, "cores": 2, "load": 1.5,
+        "scenarios": [
+            drilled("kill-main"),
+            drilled("kill-main", round=2, verdict="miss",
+                    measured={**MEASURED, "restart": 12.5, "leftovers": ["port 8180 (api)"]},
+                    misses=[
+                        {"name": "restart", "bar": 1.0, "value": 12.5,
+                         "message": "restart: 12.500 s (bar: 1 s)"},
+                        {"name": "leftovers", "bar": 0, "value": 1,
+                         "message": "leftovers: 1, port 8180 (api) (bar: 0)"},
+                    ]),
+            drilled("memory-killer", simulated=True, note="SIGKILL to a worker: no cgroup"),
+            drilled("health-304", verdict="not applicable", measured={}, message="a real server"),
+        ],
+    }, "ernie"),
+    "drill-list": result("drill", {
+        "available": [
+            {"name": "kill-main", "action": "kill -9", "simulates": "a crash", "bar": BAR},
+            {"name": "client-storm", "action": "32 clients", "simulates": "peak load",
+             "bar": {**BAR, "detection": None, "restart": None, "failed": 0}},
+        ],
+    }),
+}  # fmt: skip
+
+
 TEXTS: dict[str, Result[Any]] = {
-    **DIAGNOSES, **DOCTOR, **ENGINES, **INSTANCES, **PROFILES, **SMOKES, **SMOKE_LISTING, **PLANS,
+    **DRILLS, **DIAGNOSES, **DOCTOR, **ENGINES, **INCIDENTS, **INSTANCES, **PROFILES, **SMOKES,
+    **SMOKE_LISTING, **PLANS,
 }  # fmt: skip
 """Every result by the name of its stored text."""

@@ -48,10 +48,19 @@ DEFAULTS: "Script" = {
     "health_text": None,  # the body of its answer
     "later": None,  # a JSON file: once it is there, what it holds replaces this script's
     "settings": None,
+    "exposition": None,  # a file whose text /metrics answers, or "hang"
     "paused": None,  # the path of the question for a pause, and its answer
     "key": None,
     "sigterm": "exit",  # exit, ignore, slow:SECONDS, code:N
     "stamp": None,  # a file that gets monotonic times of requests and answers
+    "drill": False,  # declares the faults of `PLANTED`, see launcher/drill/planted.py
+}
+PLANTED: "dict[str, Script]" = {
+    "health-304": {"health": 304},
+    "health-404": {"health": 404},
+    "chat-hangs": {"completion": "hang"},
+    "chat-slow": {"completion": "slow:1"},
+    "answer-empty": {"completion": "empty"},
 }
 
 
@@ -59,6 +68,8 @@ def main() -> None:
     """Do as told."""
     port, script = int(sys.argv[1]), {**DEFAULTS, **json.loads(sys.argv[2])}
     _on_sigterm(str(script["sigterm"]))
+    if script["drill"]:
+        _write(os.path.join(os.environ["TMPDIR"], "drill-faults"), "\n".join(PLANTED))
     for step in script["before"]:
         do(step)
     if script["serve"]:
@@ -141,6 +152,15 @@ def do(step: "Script") -> None:
             pass
     else:
         raise ValueError(what)
+
+
+def _planted() -> "Script":
+    """The changes that a planted fault makes; none without one."""
+    try:
+        with open(os.path.join(os.environ["TMPDIR"], "drill-fault")) as file:
+            return PLANTED[file.read().strip()]
+    except FileNotFoundError:
+        return {}
 
 
 def _write(path: str, text: str) -> None:
@@ -254,8 +274,17 @@ class Server:
             with open(self._script["later"]) as file:
                 self._script = {**self._script, **json.load(file)}
         script = self._script
+        if script["drill"]:
+            script = {**script, **_planted()}
         if path == "/health":
-            return self._health()
+            return self._health(script)
+        if path == "/metrics" and script["exposition"] is not None:
+            if script["exposition"] == "hang":
+                time.sleep(3600)
+            if not os.path.exists(script["exposition"]):
+                return 500, {"error": "no metrics"}
+            with open(script["exposition"], "rb") as file:
+                return 200, file.read()
         if script["key"] and headers.get("authorization") != f"Bearer {script['key']}":
             return 401, {"error": "no key"}
         if path in (script["paused"] or {}):
@@ -268,22 +297,22 @@ class Server:
         if path == "/settings" and script["settings"] is not None:
             return 200, script["settings"]
         if path == "/v1/chat/completions" and method == "POST":
-            return self._completion()
+            return self._completion(script)
         return 404, {"error": "not found"}
 
-    def _health(self) -> "Reply":
-        health = self._script["health"]
+    def _health(self, script: "Script") -> "Reply":
+        health = script["health"]
         if isinstance(health, list):
             self._healths += 1
             health = health[min(self._healths, len(health)) - 1]
         if health == "hang":
             time.sleep(3600)
-        if self._script["health_text"] is not None:
-            return health, self._script["health_text"].encode()
+        if script["health_text"] is not None:
+            return health, script["health_text"].encode()
         return (304, b"") if health == 304 else (health, {"status": health})
 
-    def _completion(self) -> "Reply":
-        completion = str(self._script["completion"])
+    def _completion(self, script: "Script") -> "Reply":
+        completion = str(script["completion"])
         if completion.isdigit():
             return int(completion), {"error": {"message": "told so"}}
         if completion == "hang":

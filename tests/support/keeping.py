@@ -11,6 +11,7 @@ from launcher.errors import ExitCode
 from launcher.instance.store import Lock
 from launcher.json_values import JsonObject, JsonValue
 from launcher.keeper import requests
+from launcher.keeper.admin.probes import PROBES, Answer
 from launcher.keeper.claim import ProcessClaim
 from launcher.keeper.identity import look, this_host
 from launcher.keeper.loop import Loop
@@ -54,7 +55,10 @@ class Keeping:
             self.on_stop()
             return self.deadline or 0.0
 
-        answer = dict(requests.answer(request, lambda: encode_object(self.state), stop))
+        def probe(kind: str) -> Answer:
+            return PROBES[kind](self.state, True)
+
+        answer = dict(requests.answer(request, lambda: encode_object(self.state), stop, probe))
         if self.deadline is None:  # as keepers of older releases answer
             answer.pop("deadline", None)
         return answer

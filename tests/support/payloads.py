@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 from launcher.codec import decode
 from launcher.diagnose.diagnosis import LogDiagnosis
 from launcher.diagnose.pages import Explanation, PageIndex
+from launcher.drill.payloads import DrillRun, ScenarioList
 from launcher.environments.payloads import (
     EngineEnvironment,
     EngineInstall,
@@ -27,6 +28,10 @@ from launcher.instance.logs import Logs
 from launcher.instance.payloads import Down, Restart, Up
 from launcher.instance.show import PlanOutput
 from launcher.json_values import JsonObject, JsonValue
+from launcher.observe.events import ShownEvents
+from launcher.observe.incidents import IncidentList, ShownIncident
+from launcher.observe.overview import Overview
+from launcher.observe.wait import Waited
 from launcher.plan.memory import MemoryPlan
 from launcher.preparation.new_profile import NewProfile
 from launcher.report.payloads import (
@@ -48,6 +53,9 @@ PAYLOADS: dict[str, tuple[type, ...]] = {
     "down": (Down,),
     "restart": (Restart, Down),
     "status": (Status,),
+    "top": (Overview,),
+    "wait": (Waited,),
+    "events": (ShownEvents,),
     "logs": (Logs,),
     "plan": (MemoryPlan, PlanOutput),
     "validate": (Validation,),
@@ -60,15 +68,19 @@ PAYLOADS: dict[str, tuple[type, ...]] = {
     "engine install": (EngineInstall, PlannedInstall),
     "engine path": (EngineEnvironment,),
     "smoke": (SmokeRun, CheckList),
+    "drill": (DrillRun, ScenarioList),
     "compare": (Comparison,),
     "doctor": (DoctorReport,),
     "diagnose": (InstanceDiagnosis, LogDiagnosis),
     "explain": (Explanation, PageIndex),
+    "incidents list": (IncidentList,),
+    "incidents show": (ShownIncident,),
     "completion": (Completion,),
     "version": (Version,),
 }
 """Command to what it returns."""
 TELLING = {
+    DrillRun: "target",
     SmokeRun: "target", MemoryPlan: "prediction", PlanOutput: "plan", PlannedInstall: "dry_run",
     InstanceDiagnosis: "state", Explanation: "page", Restart: "stopped",
 }  # fmt: skip

@@ -14,6 +14,8 @@ from pathlib import Path
 from launcher.engines.base import Engine, Installed, PlanContext, PortNeed, Release
 from launcher.engines.plan_parts import common_env, common_parts, split_env
 from launcher.errors import Problem
+from launcher.liveness.policy import Counters, LivenessPolicy
+from launcher.plan.figures import Figures
 from launcher.plan.model import (
     EnvVar,
     FailureRule,
@@ -55,6 +57,17 @@ FAILURES = (
     FailureRule("ED-FAKE-PORT", r"cannot bind port (?P<port>\d+)", "port {port} was taken",
                 "look who has it"),
 )  # fmt: skip
+
+FIGURES = Figures(ttft="fake:ttft_seconds")
+COUNTERS = Counters(
+    progress=("fake:tokens_total",),
+    running=("fake:running",),
+    waiting=("fake:waiting",),
+    tokens="fake:tokens_total",
+    kv_usage="fake:kv_usage",
+)
+TELLING = LivenessPolicy(counters=COUNTERS, metrics_port="api")
+"""Of a server whose script has an `exposition`."""
 
 
 class Scripted(Engine):
@@ -101,6 +114,7 @@ class Scripted(Engine):
         if profile.api_key is not None:
             secrets["FAKE_KEY"] = profile.api_key.text()
         settings = arguments.get("settings", {})
+        told = arguments.get("script", {}).get("exposition") is not None
         python = context.python if arguments.get("use-python") else sys.executable
         return LaunchPlan(
             argv=(python, "-I", "-S", str(SERVER), *(f.flag for f in flags)),
@@ -133,7 +147,8 @@ class Scripted(Engine):
                 temporary=tuple(arguments.get("temporary", ())),
             ),
             vital=tuple(arguments.get("vital", ())),
-            **common_parts(profile, context),
+            figures=FIGURES if told else None,
+            **common_parts(profile, context, TELLING if told else LivenessPolicy()),
         )
 
 

@@ -134,6 +134,16 @@ class Terminal:
         """What Ctrl-C does, without the terminal's echo."""
         self.process.send_signal(signal.SIGINT)
 
+    def type(self, keys: str) -> None:
+        """Press keys."""
+        os.write(self._master, keys.encode())
+
+    def drain(self, deadline: float = 300.0) -> None:
+        """Read to the end, whatever was sent: a program that takes the whole screen."""
+        end = time.monotonic() + deadline
+        while self._read(1.0):
+            assert time.monotonic() < end, f"no end in {deadline:g} s"
+
     def finish(self, deadline: float = 300.0) -> Shown:
         """Read to the end; the command must end within the deadline."""
         end = time.monotonic() + deadline

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,25 @@ def test_a_client_that_goes_away_ends_its_request(start: Start) -> None:
         )
         wait_for("the request runs", lambda: running() == 1)
     wait_for("it has ended with its client", lambda: running() == 0)
+
+
+def test_the_newest_release_counts_what_waits_beyond_the_seats(start: Start) -> None:
+    flags = ["--max-num-seqs", "1", "--max-num-batched-tokens", "1024"]
+    twin = start(*flags, release="2.6", environment={"TWIN_TOKENS_PER_S": "40"})
+    twin.wait_ready()
+    names = ("fastdeploy:num_requests_waiting", "fastdeploy:num_requests_queuing")
+
+    def queuing() -> float:
+        lines = twin.http("GET", "/metrics", port=twin.ports.metrics)[1].decode().splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith(names))
+
+    threads = [threading.Thread(target=twin.chat, args=("Hello",)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    wait_for("one waits", lambda: queuing() >= 1)
+    for thread in threads:
+        thread.join()
+    assert queuing() == 0
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from launcher import paths
 from launcher.doctor.model import Check, Outcome, Subject, fail, ok, warn
-from launcher.engines.exposure import is_public
+from launcher.engines.exposure import describe, firewall, is_public
 from launcher.redact import holds_secret
 
 CONSOLE = "engine.log"
@@ -28,6 +28,22 @@ def api(subject: Subject) -> Outcome | None:
             "set `api-key: env:NAME` in the profile, or `host: 127.0.0.1` behind a proxy",
         )
     return ok(f"the API listens on {profile.host} and asks for a key under /v1")
+
+
+def admin(subject: Subject) -> Outcome | None:
+    """The keeper's endpoint on a public address: it asks for no key, by design."""
+    use = subject.plan.admin if subject.plan is not None else None
+    if use is None:
+        return None
+    if use.socket is not None:
+        return ok(f"the keeper's endpoint is the Unix socket {use.socket}, for this user only")
+    if not is_public(use.address):
+        return ok(f"the keeper's endpoint listens on {use.address} only")
+    return warn(
+        f"the keeper's endpoint {describe(subject, use)} answers anyone: state, versions, model,"
+        " ports",
+        firewall(subject, [use]),
+    )
 
 
 def argv(subject: Subject) -> Outcome | None:
@@ -82,6 +98,13 @@ CHECKS = (
         "the API is private or asks for a key",
         "anyone who reaches it can use the GPU",
         api,
+        "exposure",
+    ),
+    Check(
+        "exposed-admin",
+        "the keeper's own endpoint can be reached from this machine only",
+        "it asks for no key, and tells which model and release run here and how they are",
+        admin,
         "exposure",
     ),
     Check(

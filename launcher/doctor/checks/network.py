@@ -19,6 +19,7 @@ from launcher.doctor.model import (
     warn,
 )
 from launcher.host import network
+from launcher.preparation import admin
 from launcher.preparation.owners import Owner
 
 DIAL = 3.0
@@ -34,7 +35,11 @@ def ports(subject: Subject) -> Outcome | None:
         return ok("the instance itself runs and holds its ports")
     return _judge(
         subject,
-        [(p.name, p.number, p.address) for p in plan.ports if p.name not in subject.auto_ports],
+        [
+            (use.name, use.number, use.address)
+            for use in plan.ports
+            if use.number and use.name not in subject.auto_ports
+        ],
         len(subject.auto_ports),
     )
 
@@ -143,7 +148,7 @@ def _fixed(subject: Subject) -> Outcome | None:
     release = subject.installed.release if subject.installed else None
     fixed = []
     auto = 0
-    for need in engine.ports(profile, release):
+    for need in (*engine.ports(profile, release), *admin.needs(profile)):
         number = profile.ports.get(need.name, need.default)
         if isinstance(number, int):
             fixed.append((need.name, number, need.address or profile.host))

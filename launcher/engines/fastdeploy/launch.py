@@ -12,6 +12,7 @@ from launcher.engines.fastdeploy import (
     watching,
 )
 from launcher.engines.fastdeploy.catalogue import catalogue_key
+from launcher.engines.fastdeploy.figures import FIGURES
 from launcher.engines.fastdeploy.leftovers import leftovers
 from launcher.engines.fastdeploy.liveness import liveness
 from launcher.engines.fastdeploy.ports import EVERYWHERE, sockets
@@ -60,6 +61,7 @@ def launch_plan(profile: Profile, context: PlanContext) -> LaunchPlan:
         vital=watching.VITAL,
         told_to_stop=watching.TOLD_TO_STOP,
         progress=watching.PROGRESS,
+        figures=FIGURES,
         notes=_notes(profile, context),
         gpu_ranks=requested.local_ranks,
         **common_parts(profile, context, liveness(profile, context)),

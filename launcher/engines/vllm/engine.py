@@ -29,6 +29,7 @@ from launcher.engines.plan_parts import (
 from launcher.engines.rules import book, failure_rules, noise
 from launcher.engines.vllm import checks, command, watching
 from launcher.engines.vllm.checks import PARSERS, catalogue, engine_arg, gpu_ranks, parser_name
+from launcher.engines.vllm.figures import FIGURES
 from launcher.engines.vllm.flags import QUESTION
 from launcher.engines.vllm.machine import check_module_name
 from launcher.errors import PreconditionError, Problem, ProfileError
@@ -192,6 +193,7 @@ class Vllm(Engine):
             log_rules=book(self.name).log_rules(),
             vital=watching.VITAL,
             progress=watching.PROGRESS,
+            figures=FIGURES,
             readiness=Readiness(
                 address=profile.host,
                 model=served or profile.model,

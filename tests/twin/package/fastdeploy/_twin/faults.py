@@ -253,6 +253,19 @@ FAULTS: dict[str, Fault] = {
     "answer-leaks-thinking": Fault("thinking stands in content", "10: smoke suite", None),
     "answer-no-stop": Fault("stop strings and max_tokens are ignored", "10: smoke suite", None),
     "answer-forgets": Fault("only the last message is read", "10: smoke suite", None),
+    "answer-slow": Fault(
+        "a token takes this many seconds more", "-", None, keys=(("seconds", "0.3"),)
+    ),
+}
+
+#: What a drill calls a fault (launcher/drill/planted.py), and ours that is the same. While a file
+#: ``drill-fault`` in TMPDIR holds a name, that fault is on; ``drill-faults`` declares the names.
+PLANTED = {
+    "health-304": "weights-cleared",
+    "health-404": "heartbeat-stops",
+    "chat-hangs": "chat-hangs",
+    "chat-slow": "answer-slow",
+    "answer-empty": "answer-empty",
 }
 
 
@@ -311,4 +324,27 @@ def strike() -> None:
 def fault(name: str) -> dict[str, str] | None:
     """Its parameters if this fault is switched on."""
     assert name in FAULTS, name
-    return ACTIVE.get(name)
+    return ACTIVE.get(name) or (planted(name) if name in PLANTED.values() else None)
+
+
+#: The engine's private folder, where a keeper has started us; else no fault can be planted.
+_FOLDER = os.environ.get("TMPDIR") if os.environ.get("ERNIE_DEPLOY_INSTANCE") else None
+
+
+def declare() -> None:
+    """Tell a drill which faults can be planted while we run."""
+    if _FOLDER is not None:
+        with open(f"{_FOLDER}/drill-faults", "w", encoding="ascii") as stream:
+            stream.write("\n".join(PLANTED))
+
+
+def planted(name: str) -> dict[str, str] | None:
+    """The parameters of a fault that a drill has planted, None where it has not."""
+    if _FOLDER is None:
+        return None
+    try:
+        with open(f"{_FOLDER}/drill-fault", encoding="ascii") as stream:
+            chosen = PLANTED.get(stream.read().strip())
+    except OSError:
+        return None
+    return parse(name)[name] if chosen == name else None

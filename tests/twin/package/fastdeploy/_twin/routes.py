@@ -13,6 +13,7 @@ from typing import Any
 from fastdeploy._twin import clock, completions, release, web
 from fastdeploy._twin.checks import Config
 from fastdeploy._twin.engine import Engine
+from fastdeploy._twin.faults import fault
 
 #: The heartbeat has a resolution of one second; below this a healthy worker would look dead.
 STALE_FLOOR_S = 2.0
@@ -125,7 +126,7 @@ class Site:
         )
 
     def _cleared(self) -> bool:
-        return self.signals.get("model_weights_status") == -1
+        return self.signals.get("model_weights_status") == -1 or bool(fault("weights-cleared"))
 
     def _weights(self, path: str) -> web.Response:
         if not getattr(self.args, "dynamic_load_weight", False):

@@ -201,6 +201,9 @@ class Loop:
         hangs = fault("chat-hangs")
         if hangs and self.answered >= int(hangs["after"]):
             return
+        slow = fault("answer-slow")
+        if slow:
+            time.sleep(float(slow["seconds"]))
         for slot, ids in list(self.running.items()):
             token = ids.pop(0)
             self.output.send(slot, token, 0 if ids else 1)
@@ -219,8 +222,8 @@ class Loop:
         if RANK == 0 and stops and age > clock.scaled(float(stops["after"])):
             if not self.signals.get("worker_healthy_live_signal"):
                 self.signals.put("worker_healthy_live_signal", int(time.time()))
-            while True:
-                time.sleep(60)
+            while fault("heartbeat-stops"):
+                time.sleep(0.2)
 
 
 def main() -> None:

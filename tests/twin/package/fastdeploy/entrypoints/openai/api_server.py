@@ -14,7 +14,7 @@ import sys
 from fastdeploy._twin import args as command_line
 from fastdeploy._twin import checks, clock, gunicorn, logs, ports, prometheus, release, say
 from fastdeploy._twin.engine import Engine
-from fastdeploy._twin.faults import fault, strike
+from fastdeploy._twin.faults import declare, fault, strike
 
 
 def front_dies(phase: str) -> None:
@@ -46,6 +46,7 @@ def noise() -> None:
 def start() -> argparse.Namespace:
     """Everything that happens while the module is imported."""
     clock.begin()
+    declare()
     logs.open_folder(logs.SERVER_LOGGERS)
     extra = fault("late-start")
     clock.until(3 + (float(extra["seconds"]) if extra and extra["phase"] == "import" else 0))

@@ -1,0 +1,125 @@
+"""What `/metrics` shows of an instance: names, units and where each number comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from launcher import __version__
+from launcher.host.processes import resident_bytes
+from launcher.keeper.admin.counters import Counters
+from launcher.keeper.admin.prometheus_text import Exposition
+from launcher.keeper.state import State
+from launcher.lifecycle import STORED
+from launcher.liveness import policy
+from launcher.liveness.judge import Liveness
+from launcher.plan.model import LaunchPlan
+
+PREFIX = "ernie_deploy_"
+
+
+@dataclass(frozen=True)
+class EngineSample:
+    """What the engine's own metrics said at the last sample, `age` seconds ago.
+
+    `values` are by the engine's names, which `names` gives a meaning; None where they could not be
+    read.
+    """
+
+    age: float
+    values: Mapping[str, float] | None
+    names: policy.Counters
+
+
+def render(plan: LaunchPlan, state: State, counters: Counters, sample: EngineSample | None) -> str:
+    """The text of `/metrics`."""
+    out = Exposition(PREFIX, {"instance": plan.instance})
+    _identity(out, plan, state)
+    _events(out, state, counters)
+    _engine(out, sample)
+    out.gauge("keeper_resident_bytes", "Memory of the keeper process.", resident_bytes())
+    return out.text()
+
+
+def _identity(out: Exposition, plan: LaunchPlan, state: State) -> None:
+    labels = {
+        "engine": plan.engine,
+        "release": plan.release or "",
+        "model": plan.served_model or plan.model,
+        "version": __version__,
+    }
+    out.gauges("info", "What runs; always 1. `version` is that of ernie-deploy.", [(labels, 1)])
+    out.gauges(
+        "state",
+        "1 for the state that the instance is in, 0 for the others.",
+        [({"state": one.value}, float(one is state.state)) for one in STORED],
+    )
+    if state.liveness is not None:
+        verdict = state.liveness.verdict
+        out.gauges(
+            "liveness",
+            "1 for the last verdict on the ready engine, 0 for the others.",
+            [({"verdict": one.value}, float(one is verdict)) for one in Liveness],
+        )
+    out.gauge(
+        "started_timestamp_seconds", "When this run began, in Unix seconds.", state.started_at
+    )
+    out.gauge(
+        "ready_timestamp_seconds",
+        "When this run became ready, in Unix seconds; absent before.",
+        state.ready_at,
+    )
+
+
+def _events(out: Exposition, state: State, counters: Counters) -> None:
+    out.counters(
+        "liveness_verdicts_total",
+        "Changes of the liveness verdict, by the new verdict.",
+        [({"verdict": name}, count) for name, count in counters.verdicts.items()],
+    )
+    out.counter("restarts_total", "Restarts of the engine by its keeper.", counters.restarts)
+    out.counters(
+        "failures_total",
+        "Failures of the engine, by code; `ernie-deploy explain CODE` describes it.",
+        [({"code": code}, count) for code, count in counters.failures.items()],
+    )
+    out.counters(
+        "incidents_total",
+        "Incidents that were written down, by kind; `ernie-deploy incidents` lists them.",
+        [({"kind": kind}, count) for kind, count in counters.incidents.items()],
+    )
+    out.gauges(
+        "start_phase_seconds",
+        "Duration of each phase of the last start; the current phase up to now.",
+        [({"phase": name}, seconds) for name, seconds in counters.phase_seconds().items()],
+    )
+    out.gauge(
+        "ready_seconds",
+        "Seconds from the start of the engine's process to ready, of the last start.",
+        counters.ready_seconds,
+    )
+    out.counter(
+        "unavailable_seconds_total",
+        "Seconds in which /readyz did not answer 200, since the instance was first ready.",
+        counters.unavailable_seconds(),
+    )
+
+
+def _engine(out: Exposition, sample: EngineSample | None) -> None:
+    """The engine's numbers under names that are the same for every engine."""
+    if sample is None:
+        return
+    out.gauge("sample_age_seconds", "Age of the last sample of the engine.", sample.age)
+    names, values = sample.names, sample.values or {}
+    for name, help_text, source in (
+        ("received", "Requests that the engine has taken.", names.received),
+        ("finished", "Requests that the engine has answered.", names.finished),
+    ):
+        if source is not None and source in values:
+            out.counter(f"engine_requests_{name}_total", help_text, values[source])
+    for name, help_text, sources in (
+        ("running", "Requests that the engine works on.", names.running),
+        ("waiting", "Requests that wait in the engine's queue.", names.waiting),
+    ):
+        present = [values[one] for one in sources if one in values]
+        out.gauge(f"engine_requests_{name}", help_text, sum(present) if present else None)

@@ -1,0 +1,5 @@
+"""Fixtures."""
+
+from tests.support.rig import rig
+
+__all__ = ["rig"]
