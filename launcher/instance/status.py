@@ -23,7 +23,6 @@ from launcher.keeper.identity import is_same_process
 from launcher.keeper.restart_policy import duration_text
 from launcher.keeper.state import LivenessRecord, RestartRecord, State, reported_state
 from launcher.lifecycle import COMING, LIVE, UNSUCCESSFUL, InstanceState
-from launcher.liveness.judge import Liveness
 from launcher.result import Result
 
 if TYPE_CHECKING:
@@ -163,8 +162,6 @@ def describe(
 def _verdict_text(liveness: LivenessRecord) -> str:
     """`stalled for 31 s: GET /health timed out after 2 s`."""
     word = "in doubt" if liveness.doubtful else liveness.verdict.value
-    if liveness.verdict == Liveness.STALLED:
-        word = liveness.verdict.value
     seconds = max(0.0, time.time() - liveness.since)
     length = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
     return f"{word} for {length}: {'; '.join(liveness.reasons)}"

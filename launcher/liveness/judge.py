@@ -93,7 +93,8 @@ def assess(samples: Collection[Sample], policy: LivenessPolicy) -> Assessment:
     if policy.canary and 0 < due < wait:
         wait = max(due, LEAST_REST)  # a canary is not sent late because no sample was due
     canary = policy.canary and verdict.name not in (Liveness.DEAD, Liveness.PAUSED)
-    return Assessment(verdict, _is_doubtful(seen), suspect, canary and _needs_canary(seen), wait)
+    doubtful = verdict.name in (Liveness.IDLE, Liveness.BUSY) and _is_doubtful(seen)
+    return Assessment(verdict, doubtful, suspect, canary and _needs_canary(seen), wait)
 
 
 def _is_doubtful(seen: Evidence) -> bool:

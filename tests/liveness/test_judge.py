@@ -141,6 +141,8 @@ def test_a_paused_server_is_paused_however_long_and_whatever_waits(
     assert server.verdict() == Verdict(Liveness.PAUSED, 1010.0, (reason,))
     server.pass_time(1800, **how)  # type: ignore[arg-type]
     assert server.verdict().name is Liveness.PAUSED
+    assert server.last is not None
+    assert not server.last.doubtful, "it says itself what it is"
     assert server.canaries == 0
 
 
