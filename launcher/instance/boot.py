@@ -13,7 +13,7 @@ from pathlib import Path
 
 import launcher
 from launcher import files, paths, subprocesses
-from launcher.errors import PreconditionError
+from launcher.errors import DeployError, PreconditionError
 from launcher.instance import systemd_unit
 from launcher.instance.show import show_plan
 from launcher.instance.systemd_unit import UnitPlace, UnitText, read_header, unit_name
@@ -241,7 +241,7 @@ def _systemctl(place: UnitPlace, *words: str) -> None:
         )  # fmt: skip
 
 
-def _not_written(unit: Path, error: OSError) -> PreconditionError:
+def _not_written(unit: Path, error: OSError) -> DeployError:
     return PreconditionError.of(
         "unit-not-writable", f"{error.filename or unit}: {error.strerror}", str(unit),
         "the system's units are root's: `sudo`, or `--user` for a unit of your own",

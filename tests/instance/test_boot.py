@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,10 +43,10 @@ class Machine:
     def calls(self) -> list[str]:
         return self.calls_file.read_text().splitlines() if self.calls_file.exists() else []
 
-    def profile(self, name: str = "one", **keys: object) -> Profile:
+    def profile(self, name: str = "one", **keys: Any) -> Profile:
         return profiles.load(self.rig.profile(name, **keys))
 
-    def enable(self, name: str = "one", **keys: object) -> Boot:
+    def enable(self, name: str = "one", **keys: Any) -> Boot:
         return enable(self.profile(name, **keys), system=False).payload
 
     def unit(self, name: str = "one") -> str:
