@@ -11,10 +11,13 @@ import heapq
 import itertools
 import os
 import selectors
+import threading
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 Callback = Callable[[], None]
+T = TypeVar("T")
 
 LONGEST_WAIT = 3600.0
 """Seconds of one wait; epoll counts milliseconds in 32 bits, deadlines may be longer."""
@@ -99,6 +102,32 @@ class Loop:
             self._once(end)
         return True
 
+    def run_in_thread(self, work: Callable[[], T]) -> T:
+        """The result of `work`, done in a thread as it takes long; events are handled meanwhile.
+
+        Where no thread can be started, `work` is done here. What it raises is raised.
+        """
+        results: list[T] = []
+        errors: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                results.append(work())
+            except BaseException as error:  # it is raised where it was asked for
+                errors.append(error)
+            self.call_soon(_nothing)
+
+        thread = threading.Thread(target=run, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the limit of threads is reached
+            return work()
+        self.run_until(lambda: bool(results or errors))
+        thread.join()
+        for error in errors:
+            raise error
+        return results[0]
+
     def _once(self, end: float | None) -> None:
         waits = [deadline for deadline in (end, self._next_timer()) if deadline is not None]
         wait = max(0.0, min(waits) - time.monotonic()) if waits else None
@@ -130,3 +159,7 @@ class Loop:
         with contextlib.suppress(BlockingIOError):
             while os.read(self._wake_read, 4096):
                 pass
+
+
+def _nothing() -> None:
+    """Only to wake the loop."""

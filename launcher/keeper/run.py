@@ -421,7 +421,11 @@ class Run:
         self._state.worker_exit = self._watcher.worker_exit
         self._record.remember()
         if self.failure is not None:
-            self.failure = explain(self.failure, self._plan, self._folder, self._state)
+            failure = self.failure
+            # The logs may take seconds to read, and the keeper is asked for its state meanwhile.
+            self.failure = self._loop.run_in_thread(
+                lambda: explain(failure, self._plan, self._folder, self._state)
+            )
         decision = self._restarts.decide(self._stop, self.failure)
         self.restart = decision if isinstance(decision, StartAgain) else None
         # Its name is known by now: if it were free during the delay, another user could take it.

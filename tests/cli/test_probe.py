@@ -23,11 +23,13 @@ KINDS = ("--live", "--ready", "--startup")
 def test_a_ready_instance_passes_each_probe_with_one_line(rig: Rig) -> None:
     profile = rig.profile()
     assert rig.run("up", profile).rc == 0
-    for kind, reason in zip(KINDS, ("ready", "ready", "started: it was ready"), strict=True):
+    wait_for(lambda: rig.run("probe", "one", "--live").stdout != "ready\n", "the first verdict")
+    reasons = ("idle: it answers", "idle: it answers", "started: it was ready")
+    for kind, reason in zip(KINDS, reasons, strict=True):
         ran = rig.run("probe", "one", kind)
         assert (ran.rc, ran.stdout, ran.stderr) == (0, f"{reason}\n", "")
-    by_profile = rig.run("probe", profile, "--ready", "--json")
-    assert by_profile.json["data"] == {"probe": "ready", "passed": True, "reason": "ready"}
+    data = rig.run("probe", profile, "--ready", "--json").json["data"]
+    assert data == {"probe": "ready", "passed": True, "reason": "idle: it answers"}
     rig.down()
 
 

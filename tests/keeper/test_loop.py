@@ -5,6 +5,8 @@ import os
 import threading
 import time
 
+import pytest
+
 from launcher.keeper.loop import Loop
 
 
@@ -91,3 +93,41 @@ def test_an_endless_deadline_can_be_waited_for() -> None:
     assert loop.run_until(lambda: bool(calls), math.inf)
     loop.call_later(1e12, lambda: None)
     assert not loop.run_until(lambda: False, 0.01)
+
+
+def test_long_work_in_a_thread_lets_events_be_handled() -> None:
+    loop = Loop()
+    ticks: list[int] = []
+    gate = threading.Event()
+
+    def tick() -> None:
+        ticks.append(1)
+        if len(ticks) == 3:
+            gate.set()
+        loop.call_later(0.001, tick)
+
+    loop.call_later(0.0, tick)
+    assert loop.run_in_thread(lambda: gate.wait(600) and threading.current_thread().name) != (
+        threading.current_thread().name
+    )
+    assert len(ticks) >= 3
+
+
+def test_what_long_work_raises_is_raised_where_it_was_asked_for() -> None:
+    loop = Loop()
+
+    def work() -> int:
+        raise OSError("no such disk")
+
+    with pytest.raises(OSError, match="no such disk"):
+        loop.run_in_thread(work)
+
+
+def test_without_a_thread_the_work_is_done_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert Loop().run_in_thread(lambda: 42) == 42

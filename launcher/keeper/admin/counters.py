@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import collections
 import time
+import typing
 from collections.abc import Callable
 
 from launcher.json_values import JsonObject, text_at
 from launcher.keeper.admin.probes import NOT_READY
+from launcher.keeper.incident import Kind
 from launcher.lifecycle import InstanceState
 from launcher.liveness.judge import Liveness
 
@@ -23,7 +25,9 @@ class Counters:
         self._clock = clock
         self.restarts = 0
         self.failures: collections.Counter[str] = collections.Counter()
-        self.incidents: collections.Counter[str] = collections.Counter()
+        self.incidents: collections.Counter[str] = collections.Counter(
+            dict.fromkeys(typing.get_args(Kind), 0)
+        )
         self.verdicts: collections.Counter[str] = collections.Counter(
             {verdict.value: 0 for verdict in Liveness}
         )

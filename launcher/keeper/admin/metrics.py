@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from launcher import __version__
 from launcher.host.processes import resident_bytes
+from launcher.host.sockets import reachable
 from launcher.keeper.admin.counters import Counters
 from launcher.keeper.admin.prometheus_text import Exposition
 from launcher.keeper.state import State
@@ -41,12 +42,26 @@ def newest(plan: LaunchPlan, samples: Sequence[Sample]) -> EngineSample | None:
     return EngineSample(time.monotonic() - sample.at, sample.counters, plan.liveness.counters)
 
 
+def engine_metrics_url(plan: LaunchPlan) -> str | None:
+    """Where a scraper on this machine finds the engine's own metrics; None where it has none."""
+    watch = plan.liveness
+    if watch is None or watch.metrics_port is None:
+        return None
+    use = plan.port(watch.metrics_port)
+    host = reachable(use.address)
+    return f"http://{f'[{host}]' if ':' in host else host}:{use.number}{watch.metrics_path}"
+
+
 def render(plan: LaunchPlan, state: State, counters: Counters, sample: EngineSample | None) -> str:
     """The text of `/metrics`."""
     out = Exposition(PREFIX, {"instance": plan.instance})
     _identity(out, plan, state)
     _events(out, state, counters)
     _engine(out, sample)
+    url = engine_metrics_url(plan)
+    if url is not None:
+        text = "Where the engine's own metrics are; always 1."
+        out.gauges("engine_metrics_info", text, [({"url": url}, 1)])
     out.gauge("keeper_resident_bytes", "Memory of the keeper process.", resident_bytes())
     return out.text()
 

@@ -106,5 +106,5 @@ def test_incidents_are_counted_by_kind_and_other_events_not(bench: Bench) -> Non
     bench.tell("incident", id="2", kind="stall", folder="/x")
     bench.tell("warning", message="x")
     bench.tell("state", state="a state of a later release")
-    assert dict(bench.counters.incidents) == {"stall": 2}
+    assert bench.counters.incidents["stall"] == bench.counters.incidents.total() == 2
     assert bench.counters.verdicts["stalled"] == 0

@@ -18,14 +18,27 @@ from launcher.keeper.state import LivenessRecord, State
 from launcher.lifecycle import STORED, InstanceState
 from launcher.liveness import policy
 from launcher.liveness.judge import Liveness
-from launcher.plan.model import LaunchPlan
+from launcher.plan.model import LaunchPlan, PortUse
 from tests.support import ROOT
 
 PLAN = LaunchPlan(
     "one", "scripted", "1.0", ("/bin/true",), "/", "/logs", "/tmp/ed-x", model='a "model"\\\n'
 )
 NAMES = policy.Counters(
-    progress=("tokens",), running=("running",), waiting=("w1", "w2"), received="in", finished="out"
+    progress=("tokens",),
+    running=("running",),
+    waiting=("w1", "w2"),
+    received="in",
+    finished="out",
+    tokens="tokens",
+    kv_usage="kv",
+)
+
+
+SCRAPED = replace(
+    PLAN,
+    ports=(PortUse("metrics", 8181, "0.0.0.0"),),
+    liveness=policy.LivenessPolicy(metrics_port="metrics", metrics_path="/m"),
 )
 
 
@@ -83,13 +96,25 @@ def test_a_verdict_is_one_of_all(state: State) -> None:
 
 
 def test_the_engine_is_told_under_names_of_its_own(state: State) -> None:
-    values = {"in": 12.0, "out": 10.0, "running": 2.0, "w1": 3.0, "w2": 4.0, "other": 9.0}
+    values = {
+        "in": 12.0, "out": 10.0, "running": 2.0, "w1": 3.0, "w2": 4.0, "other": 9.0,
+        "tokens": 99.0, "kv": 0.25,
+    }  # fmt: skip
     samples = rendered(state, sample=EngineSample(1.5, values, NAMES))
     assert samples["ernie_deploy_sample_age_seconds"] == {(): 1.5}
     assert samples["ernie_deploy_engine_requests_received_total"] == {(): 12}
     assert samples["ernie_deploy_engine_requests_finished_total"] == {(): 10}
     assert samples["ernie_deploy_engine_requests_running"] == {(): 2}
     assert samples["ernie_deploy_engine_requests_waiting"] == {(): 7}
+    assert samples["ernie_deploy_engine_generated_tokens_total"] == {(): 99}
+    assert samples["ernie_deploy_engine_kv_cache_usage_ratio"] == {(): 0.25}
+
+
+def test_the_engines_own_metrics_are_named_by_their_url(state: State) -> None:
+    samples = rendered(state, plan=SCRAPED)
+    expected = {(("url", "http://127.0.0.1:8181/m"),): 1}
+    assert samples["ernie_deploy_engine_metrics_info"] == expected
+    assert "ernie_deploy_engine_metrics_info" not in rendered(state)
 
 
 def test_what_the_engine_does_not_tell_is_absent_rather_than_zero(state: State) -> None:
@@ -113,7 +138,9 @@ def test_what_happened_is_counted_by_label(state: State) -> None:
     assert samples["ernie_deploy_failures_total"] == {
         (("code", "engine-died"),): 2, (("code", 'ED-"X"'),): 1,
     }  # fmt: skip
-    assert samples["ernie_deploy_incidents_total"] == {(("kind", "stall"),): 1}
+    incidents = samples["ernie_deploy_incidents_total"]
+    assert incidents[("kind", "stall"),] == 1
+    assert sum(incidents.values()) == 1, "the others are there, as 0"
     assert list(samples["ernie_deploy_start_phase_seconds"]) == [(("phase", "weights"),)]
 
 
@@ -150,8 +177,8 @@ def test_the_page_lists_every_metric_with_its_labels(state: State) -> None:
         {"event": "state", "state": "ready"},
     ):  # fmt: skip
         counters.observe(event)
-    values = dict.fromkeys(("in", "out", "running", "w1"), 1.0)
-    samples = rendered(state, counters, EngineSample(1.0, values, NAMES))
+    values = dict.fromkeys(("in", "out", "running", "w1", "tokens", "kv"), 1.0)
+    samples = rendered(state, counters, EngineSample(1.0, values, NAMES), SCRAPED)
     shown = {
         (name.removeprefix("ernie_deploy_"), tuple(sorted(key for key, _ in labels)))
         for name, series in samples.items()
