@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import pytest
 
 from launcher.cli.quick import VERBS, run_quick
 from tests.support import ROOT, cli
+from tests.support.keeping import Keeping
 
 PROFILE = "profiles/ernie-4.5-21b-a3b-thinking.yaml"
 CLICK = "import sys; from launcher.cli.main import invoke; sys.exit(invoke(sys.argv[1:]))"
@@ -28,6 +30,9 @@ LINES = (
     ["validate", "--json", PROFILE, "--json"],
     ["validate", "profiles/absent.yaml"],
     ["validate", "pyproject.toml", "--json"],
+    ["probe", "absent", "--live"],
+    ["probe", "--ready", "absent", "--json"],
+    ["probe", PROFILE, "--startup"],
 )
 LEFT_TO_CLICK: tuple[list[str], ...] = (
     [],
@@ -40,6 +45,13 @@ LEFT_TO_CLICK: tuple[list[str], ...] = (
     ["validate"],
     ["validate", PROFILE, "--set", "port=1"],
     ["validate", "--name", "x", PROFILE],
+    ["probe", "a"],
+    ["probe", "--live"],
+    ["probe", "a", "b", "--live"],
+    ["probe", "a", "--live", "--ready"],
+    ["probe", "a", "--live", "--live"],
+    ["probe", "a", "--live", "--timeout", "1s"],
+    ["status", "--live"],
     ["up", PROFILE],
     ["--json", "status"],
 )
@@ -90,10 +102,13 @@ def test_neither_click_nor_http_nor_mail_nor_a_plan_is_imported(
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_reader_that_goes_away_is_no_error(verb: str, tmp_path: Path) -> None:
-    arguments = [verb, PROFILE] if verb == "validate" else [verb]
+    arguments = {"validate": [verb, PROFILE], "probe": [verb, "one", "--live"]}.get(verb, [verb])
+    instances = tmp_path / "instances"
+    instances.mkdir()
     read, write = os.pipe()
     os.close(read)
-    with os.fdopen(write, "wb") as pipe:
+    answering = closing(Keeping(instances / "one")) if verb == "probe" else nullcontext()
+    with os.fdopen(write, "wb") as pipe, answering:
         ran = subprocess.run(
             cli.argv(*arguments),
             env=cli.environment(tmp_path),
