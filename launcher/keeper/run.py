@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from launcher import paths
 from launcher.diagnose import log_lengths
 from launcher.errors import ExitCode, Problem
 from launcher.files import lengths
@@ -142,7 +143,7 @@ class Run:
         env[identity.LEFTOVERS_VARIABLE] = mark.encode(self._plan, self._state.started_at)
         try:
             self._engine = EngineProcess(
-                self._loop, self._plan, env, self._folder / "logs" / "engine.log", self._attention
+                self._loop, self._plan, env, self._folder / "logs" / paths.CONSOLE, self._attention
             )
         except OSError as error:
             text = f"the engine cannot be started: {error}"
