@@ -18,6 +18,9 @@ from pathlib import Path
 from launcher import files
 from launcher.errors import PreconditionError, Problem
 
+CONSOLE = "engine.log"
+"""What an engine prints, captured in its instance's `logs/`; rotated ones end in `.1`, `.2`."""
+
 
 def home() -> Path:
     """The state directory; not created here.

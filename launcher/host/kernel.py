@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from launcher.host import processes
+
+if TYPE_CHECKING:
+    from launcher.plan.model import FtokKey
 
 PROC = Path(processes.PROC)
 
@@ -110,9 +114,23 @@ def ftok(path: str, project: int, bits: int = 8) -> int | None:
     """
     try:
         stat = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):  # or a zero byte in it
         return None
     if bits == 20:
         device, inode = stat.st_dev & 0xF, stat.st_ino & 0xFF
         return device << 28 | inode << 20 | project & 0xFFFFF
     return ((project & 0xFF) << 24) | ((stat.st_dev & 0xFF) << 16) | (stat.st_ino & 0xFFFF)
+
+
+def queue_keys(queues: Iterable[FtokKey], cwd: str) -> dict[int, str]:
+    """The keys of the queues an engine that runs in `cwd` may use, each with the path it is from.
+
+    Computed rather than listed because the device number differs per mount namespace.
+    """
+    keys = {}
+    for queue in queues:
+        path = os.path.join(cwd, queue.path)
+        key = ftok(path, queue.project, queue.bits)
+        if key is not None:
+            keys[key] = path
+    return keys

@@ -55,7 +55,7 @@ class InstanceDir:
     @property
     def engine_log(self) -> Path:
         """The captured output of the engine, rotated as `engine.log.1`, `.2`, oldest last."""
-        return self.logs / "engine.log"
+        return self.logs / paths.CONSOLE
 
     @property
     def exists(self) -> bool:

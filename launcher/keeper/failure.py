@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher import diagnose
+from launcher import diagnose, paths
 from launcher.errors import ExitCode, Problem
 from launcher.keeper.command_line import program
 from launcher.keeper.identity import Process
@@ -202,7 +202,7 @@ def _explained(failure: Failure, plan: LaunchPlan, folder: Path, state: State) -
     when = "ready" if failure.exit_code is ExitCode.DIED else "loading"
     diagnosis = diagnose.of_instance(
         Path(plan.log_folder),
-        folder / "logs" / "engine.log",
+        folder / "logs" / paths.CONSOLE,
         plan.failure_rules,
         log_rules=diagnose.log_rules_of(plan),
         exit_code=state.evident_exit,

@@ -51,20 +51,6 @@ def file_identity(path: str | Path) -> FileClaim | None:
     return FileClaim(str(path), info.st_dev, info.st_ino, born)
 
 
-def queue_keys(spec: Leftovers, cwd: str) -> dict[int, str]:
-    """The keys of the queues an engine that runs in `cwd` may use, each with the path it is from.
-
-    Computed rather than listed because the device number differs per mount namespace.
-    """
-    keys = {}
-    for queue in spec.queues:
-        path = str(Path(cwd, queue.path))
-        key = kernel.ftok(path, queue.project, queue.bits)
-        if key is not None:
-            keys[key] = path
-    return keys
-
-
 def queues_by_key() -> dict[int, MessageQueue]:
     """Every queue of this IPC namespace."""
     return {queue.key: queue for queue in kernel.message_queues()}
@@ -107,7 +93,9 @@ class Claims:
                 if path_identity is not None:
                     self.before[path] = path_identity
         existing = queues_by_key()
-        found_queues = [existing[k] for k in queue_keys(self.spec, self.cwd) if k in existing]
+        found_queues = [
+            existing[k] for k in kernel.queue_keys(self.spec.queues, self.cwd) if k in existing
+        ]
         self.queues_before = {queue.ident for queue in found_queues}
         return found_queues
 
@@ -176,7 +164,7 @@ class Claims:
                 continue
             if not users(path, everybody) and not _bound(path, []):
                 self.shm[path] = path_identity
-        for key, path in queue_keys(self.spec, self.cwd).items():
+        for key, path in self._queue_keys().items():
             queue = queues_by_key().get(key)
             if queue is None or key in self.queues or not self._new(queue):
                 continue
@@ -189,8 +177,11 @@ class Claims:
         ours = queue.uid == os.getuid() and queue.created >= int(self.started)
         return ours and queue.ident not in self.queues_before
 
+    def _queue_keys(self) -> dict[int, str]:
+        return kernel.queue_keys(self.spec.queues, self.cwd)
+
     def _look_for_queues(self) -> None:
-        missing = {k: p for k, p in queue_keys(self.spec, self.cwd).items() if k not in self.queues}
+        missing = {k: p for k, p in self._queue_keys().items() if k not in self.queues}
         if not missing:
             return
         existing = queues_by_key()

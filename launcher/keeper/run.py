@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from launcher import paths
 from launcher.diagnose import log_lengths
 from launcher.errors import ExitCode, Problem
 from launcher.files import lengths
@@ -178,7 +179,7 @@ class Run:
         env[identity.FOLDER_VARIABLE] = str(self._folder)
         env[identity.LEFTOVERS_VARIABLE] = mark.encode(self._plan, self._state.started_at)
         cgroup = self._make_cgroup()
-        log = self._folder / "logs" / "engine.log"
+        log = self._folder / "logs" / paths.CONSOLE
         try:
             self._engine = EngineProcess(self._loop, self._plan, env, log, self._attention, cgroup)
         except OSError as error:

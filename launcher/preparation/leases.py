@@ -153,6 +153,7 @@ def _take_free(
     mask = (1 << need.key_bits) - 1
     blocked = _blocked()
     later = []
+    # As it is written, whatever it means: a lease needs no state folder, which may not be known.
     place = os.environ.get("ERNIE_DEPLOY_HOME") or os.environ.get("XDG_STATE_HOME", "")
     for number in _candidates(f"{os.geteuid()}{place}/{instance}/{need.name}", preferred, top):
         if number & mask in unusable:

@@ -21,7 +21,7 @@ from pathlib import Path
 from launcher import files, paths
 from launcher.errors import DeployError
 from launcher.host import processes
-from launcher.host.kernel import MessageQueue, ftok, queue_user
+from launcher.host.kernel import MessageQueue, queue_keys, queue_user
 from launcher.json_values import (
     JsonObject,
     JsonValue,
@@ -32,6 +32,7 @@ from launcher.json_values import (
     text_at,
 )
 from launcher.lifecycle import LIVE
+from launcher.plan.model import FtokKey
 from launcher.preparation.keepers import kept_folder
 
 FOLDER = "ERNIE_DEPLOY_FOLDER"
@@ -243,12 +244,12 @@ def _record(folder: str, keeper: int | None, lives: bool) -> _Record:
 
 def _queue_keys(plan: JsonObject) -> frozenset[int]:
     """The keys that the plan's engine makes its System V queues by."""
-    cwd, keys = text_at(plan, "cwd"), set()
-    for key in list_at(plan, "leftovers", "queues"):
-        path, project, bits = text_at(key, "path"), _integer(key, "project"), _integer(key, "bits")
-        if path and "\0" not in path and bits in (8, 20):
-            keys.add(ftok(os.path.join(cwd, path), project, bits))
-    return frozenset(key for key in keys if key is not None)
+    listed = [
+        FtokKey(text_at(key, "path"), _integer(key, "project"), _integer(key, "bits"))
+        for key in list_at(plan, "leftovers", "queues")
+    ]
+    known = [key for key in listed if key.path and key.bits in (8, 20)]
+    return frozenset(queue_keys(known, text_at(plan, "cwd")))
 
 
 def _is_foreign(state: JsonObject) -> bool:

@@ -18,10 +18,10 @@ import pytest
 import requests
 import yaml
 
-from launcher.host.sockets import holder, listeners_on
+from launcher.host.kernel import queue_keys
 from launcher.instance.store import InstanceDir
 from launcher.keeper import identity
-from launcher.keeper.leftovers import queue_keys, queues_by_key, still_there
+from launcher.keeper.leftovers import queues_by_key, still_there
 from tests.support import ROOT, cli, processes
 from tests.support.decoded import JsonDict
 from tests.support.waiting import wait_for
@@ -156,7 +156,7 @@ class Server:
         plan = self.files.plan()
         left = [f"process {pid}: {line}" for pid, line in self.processes().items()]
         left += [path for n in plan.leftovers.shm for path in glob.glob(f"/dev/shm/{n}")]
-        keys = queue_keys(plan.leftovers, plan.cwd)
+        keys = queue_keys(plan.leftovers.queues, plan.cwd)
         left += [f"queue {key:#x}" for key in keys if key in queues_by_key()]
         if os.path.exists(plan.temporary_folder):
             left.append(plan.temporary_folder)
@@ -182,14 +182,11 @@ class Server:
         A port that a test took away from the server is the test's own. One of `auto` that the
         server has given back may be another instance's by now: many tests run at once.
         """
-        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-        pids.remove(os.getpid())
         held = []
         for use in self.files.plan().ports:
-            for listener in listeners_on(use.number):
-                pid = holder(listener.inode, pids)
-                token = identity.environment_token(pid) if pid is not None else None
-                if pid is not None and (not token or _of(token, self)):
+            for pid in processes.listening_on(use.number):
+                token = identity.environment_token(pid)
+                if pid != os.getpid() and (token is None or _of(token, self)):
                     held.append(f"port {use.number} ({use.name}): {processes.command(pid)!r}")
         return held
 

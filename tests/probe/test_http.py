@@ -48,6 +48,14 @@ def answering(*pieces: bytes, pause: float = 0.0, forever: bool = False) -> Iter
             thread.join()
 
 
+def answer(body: bytes, status: int = 200, **headers: str) -> bytes:
+    """A whole answer with its length; `content_encoding` is the header Content-Encoding."""
+    named = {"Content-Length": str(len(body))}
+    named |= {name.replace("_", "-").title(): value for name, value in headers.items()}
+    lines = [f"HTTP/1.1 {status} X", *(f"{name}: {value}" for name, value in named.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
 def ask(port: int, *, timeout: float = 20.0, path: str = "/") -> tuple[int, bytes]:
     status, _, body = request("127.0.0.1", port, "GET", path, {}, timeout=timeout, limit=1000)
     return status, body

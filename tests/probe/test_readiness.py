@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import pytest
@@ -13,7 +13,7 @@ from launcher.json_values import JsonValue
 from launcher.plan.model import LaunchPlan, PortUse, Readiness, SettingCheck
 from launcher.probe import readiness
 from launcher.probe.readiness import Rung
-from tests.probe.test_http import answering
+from tests.probe.test_http import answer, answering
 from tests.support import ROOT, ports
 from tests.support.ports import is_free
 from tests.support.waiting import wait_for
@@ -233,12 +233,9 @@ def test_an_unhealthy_answer_is_quoted_on_one_line() -> None:
 PAUSE = "/v1/is_paused"
 
 
-@contextmanager
-def telling(status: int, body: str, head: str = "") -> Iterator[int]:
-    """A server that answers every question with this; yields its port."""
-    lines = f"HTTP/1.1 {status} X\r\n{head}Content-Length: {len(body)}\r\n\r\n{body}"
-    with answering(lines.encode()) as port:
-        yield port
+def telling(status: int, body: str) -> AbstractContextManager[int]:
+    """A server that answers every question with this, and its port."""
+    return answering(answer(body.encode(), status))
 
 
 def ask_paused(port: int, secret: str | None = None) -> Rung:

@@ -8,14 +8,9 @@ import pytest
 
 from launcher.probe.http import NotHttpError
 from launcher.probe.request import ask
-from tests.probe.test_http import answering
+from tests.probe.test_http import answer, answering
 
 SECONDS = 20.0
-
-
-def answer(body: bytes, encoding: str) -> bytes:
-    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: {encoding}\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
 
 
 @pytest.mark.parametrize(
@@ -23,19 +18,19 @@ def answer(body: bytes, encoding: str) -> bytes:
     [
         (b"plain", "identity", b"plain"),
         (b"plain", "", b"plain"),
-        (gzip.compress(b"packed"), "gzip", b"packed"),
+        (gzip.compress(b"packed", mtime=0), "gzip", b"packed"),
         (b"", "br", b""),
         (b"", "gzip", b""),
     ],
 )
 def test_a_body_comes_without_its_compression(body: bytes, encoding: str, expected: bytes) -> None:
-    with answering(answer(body, encoding)) as port:
+    with answering(answer(body, content_encoding=encoding)) as port:
         assert ask("127.0.0.1", port, "/", timeout=SECONDS).body == expected
 
 
 @pytest.mark.parametrize(("body", "encoding"), [(b"x", "br"), (b"no gzip", "gzip")])
 def test_a_body_that_cannot_be_unpacked_is_no_answer(body: bytes, encoding: str) -> None:
-    with answering(answer(body, encoding)) as port, pytest.raises(NotHttpError):
+    with answering(answer(body, content_encoding=encoding)) as port, pytest.raises(NotHttpError):
         ask("127.0.0.1", port, "/", timeout=SECONDS)
 
 

@@ -5,8 +5,11 @@ from itself: long runs of what it repeats, ending in a near miss, and its beginn
 again. Linear is what takes about four times as long for four times the length.
 """
 
+import contextlib
 import re
+import signal
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -16,7 +19,25 @@ SHORTEST, SHORT, LONG = 1024, 8 * 1024, 32 * 1024
 FLOOR = 0.05
 """CPU seconds for 32 KB that are not worth a question, however slow the machine is."""
 MOST = 1.0
+HOPELESS = 10 * MOST
+"""CPU seconds after which one use is ended: counted runs within counted runs would take hours."""
 PATTERNS = everything()
+
+
+@contextlib.contextmanager
+def ended_when_hopeless(line: str) -> Iterator[None]:
+    """A search that goes on and on looks for signals now and then, so it can be ended."""
+
+    def end(number: int, frame: object) -> None:
+        raise AssertionError(f"more than {HOPELESS:g} s for {len(line)} characters")
+
+    before = signal.signal(signal.SIGVTALRM, end)
+    signal.setitimer(signal.ITIMER_VIRTUAL, HOPELESS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 def cpu(used: Used, line: str, *, runs: int) -> float:
@@ -24,7 +45,8 @@ def cpu(used: Used, line: str, *, runs: int) -> float:
     least = float("inf")
     for _ in range(runs):
         begun = time.thread_time()
-        used.apply(line)
+        with ended_when_hopeless(line):
+            used.apply(line)
         least = min(least, time.thread_time() - begun)
     return least
 
@@ -98,6 +120,10 @@ PLANTED = {
     "a counted run": (r"\d{3,}x", "search"),
     "an alternative of runs": (r"(?:a+|b+)c", "search"),
     "bytes": (rb"[\d.]+ GiB", "search"),
+    "counted runs within a counted run": (
+        r"of \{a: \[[^]]{0,300}no[^]]{0,300}\](, b: \[[^]]{0,300}no[^]]{0,300}\]){0,30}\}",
+        "search",
+    ),
 }
 """Kinds of patterns that take quadratic time or worse, each as people write them."""
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from launcher.host import sockets
 from launcher.keeper import identity
 from tests.support.waiting import wait_for
 
@@ -75,6 +76,13 @@ def children(pid: int) -> list[int]:
         pids += below
         waiting += below
     return pids
+
+
+def listening_on(number: int) -> list[int]:
+    """The processes that listen on a port, as far as they can be seen."""
+    pids = _pids()
+    holders = [sockets.holder(one.inode, pids) for one in sockets.listeners_on(number)]
+    return [pid for pid in holders if pid is not None]
 
 
 def wait_for_end(pid: int) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from launcher.host import sockets
 from launcher.keeper import identity
 from launcher.keeper.events import read_events
 from tests.support import cli, processes, scripted_engine
@@ -173,9 +172,7 @@ class Rig:
 
 def tokens_on_port(number: int) -> list[str]:
     """The instance tokens of the processes that listen on this port."""
-    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    holders = (sockets.holder(listener.inode, pids) for listener in sockets.listeners_on(number))
-    return [identity.environment_token(pid) or "" for pid in holders if pid is not None]
+    return [identity.environment_token(pid) or "" for pid in processes.listening_on(number)]
 
 
 @pytest.fixture

@@ -11,9 +11,6 @@ from launcher.doctor.model import Check, Outcome, Subject, fail, ok, warn
 from launcher.engines.exposure import describe, firewall, is_public
 from launcher.redact import holds_secret
 
-CONSOLE = "engine.log"
-"""The captured console, beside the folder of the engine's own log files."""
-
 
 def api(subject: Subject) -> Outcome | None:
     """An API on a public address without a key."""
@@ -70,7 +67,7 @@ def logs(subject: Subject) -> Outcome | None:
         return None
     folder = Path(plan.log_folder)
     closed = None
-    for path in (folder, *sorted(folder.parent.glob(f"{CONSOLE}*"))):
+    for path in (folder, *sorted(folder.parent.glob(f"{paths.CONSOLE}*"))):
         if not path.exists():
             continue
         within = [path, *(one for one in path.parents if one.is_relative_to(paths.home()))]

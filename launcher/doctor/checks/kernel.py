@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 
 from launcher.doctor.model import Check, Outcome, Subject, fail, host_of, ok, warn
 from launcher.host import kernel, sockets
@@ -18,11 +19,9 @@ def queues(subject: Subject) -> Outcome | None:
     """A queue with this plan's key that exists before the start is never inherited."""
     if subject.plan is None or subject.running or not subject.plan.leftovers.queues:
         return None
-    required = {
-        kernel.ftok(k.path, k.project, k.bits): k
-        for k in subject.plan.leftovers.queues
-        if "engine-worker-queue" not in subject.auto_ports
-    }
+    required: Collection[int] = ()
+    if "engine-worker-queue" not in subject.auto_ports:
+        required = kernel.queue_keys(subject.plan.leftovers.queues, subject.plan.cwd)
     stale = [q for q in host_of(subject).queues if q.key in required]
     if not stale:
         return ok(f"none of {len(host_of(subject).queues)} System V queues has this plan's key")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from launcher.engines.common import problem
 from launcher.engines.fastdeploy.catalogue import environment_default, speculative_methods
-from launcher.engines.fastdeploy.release_data import LINES, at_least, nearest_line
+from launcher.engines.fastdeploy.release_data import LINES, at_least, is_catalogued, nearest_line
 from launcher.engines.fastdeploy.requested import (
     Requested,
     batched_tokens,
@@ -38,7 +38,7 @@ def check(profile: Profile, line: str) -> list[Problem]:
 def _ranges(profile: Profile, requested: Requested, line: str) -> list[Problem]:
     problems = []
     bounds: dict[str, tuple[int, int | None]] = {
-        "max-num-seqs": (1, most_sequences(line)),
+        "max-num-seqs": (1, most_sequences(line) if is_catalogued(line) else None),
         "max-model-len": (16, None),
         "tensor-parallel-size": (1, None),
         "data-parallel-size": (1, None),

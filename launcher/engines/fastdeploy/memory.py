@@ -104,7 +104,7 @@ def ask(profile: Profile, release: Release | None) -> Ask:
         expert_parallel=requested.tensor_parallel * requested.data_parallel
         if requested.value("enable-expert-parallel")
         else 1,
-        most_sequences=most_sequences(line) or 512,
+        most_sequences=most_sequences(line),
         replicas=max(1, requested.data_parallel // requested.nodes),
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from launcher.engines.fastdeploy.catalogue import environment_default
 from launcher.engines.fastdeploy.neutral import KEYS
-from launcher.engines.fastdeploy.release_data import at_least, is_catalogued, nearest_line
+from launcher.engines.fastdeploy.release_data import at_least, nearest_line
 from launcher.engines.options import canonical
 from launcher.json_values import JsonObject, JsonValue, is_list
 from launcher.profile.model import Profile
@@ -107,13 +107,11 @@ class Requested:
         return str(self.value("splitwise-role") or "mixed")
 
 
-def most_sequences(line: str) -> int | None:
-    """The largest max-num-seqs; None: not known for this release.
+def most_sequences(line: str) -> int:
+    """The largest max-num-seqs; of a line that is not catalogued, that of its neighbour.
 
     check() of fastdeploy/config.py (2.0, 2.1: fastdeploy/engine/config.py).
     """
-    if not is_catalogued(line):
-        return None
     return 512 if at_least(line, "2.6") else 256
 
 
