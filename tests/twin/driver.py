@@ -8,7 +8,6 @@ import http.client
 import itertools
 import json
 import os
-import random
 import re
 import shutil
 import signal
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.decoded import JsonDict
+from tests.support.ports import free_port, give_back
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Part of the real server's time in which the tests run.
@@ -48,42 +48,28 @@ def _lease(name: str) -> socket.socket | None:
     return lock
 
 
-def is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("0.0.0.0", port))
-        except OSError:
-            return False
-    return True
-
-
 @contextlib.contextmanager
 def lease_ports() -> Iterator[Ports]:
-    """Four ports below the ephemeral range; the low byte of Q is leased as well."""
-    locks: list[socket.socket] = []
-    numbers: list[int] = []
-    while len(numbers) < 4:
-        port = random.randint(10_000, 31_000)
-        lease = _lease(f"port-{port}")
-        if lease is None:
-            continue
-        locks.append(lease)
-        if not is_free(port):
-            continue
-        if len(numbers) == 2:
-            low = _lease(f"low-{port & 0xFF}")
-            if low is None:
-                continue
-            locks.append(low)
-            if queue_exists(port):
-                continue
-        numbers.append(port)
-    try:
-        yield Ports(*numbers)
-    finally:
-        for lease in locks:
-            lease.close()
+    """Four ports that no instance draws by itself; the low byte of Q is leased as well."""
+    with contextlib.ExitStack() as stack:
+
+        def draw() -> int:
+            port = free_port()
+            stack.callback(give_back, port)
+            return port
+
+        queue = draw()
+        while not _has_a_low_byte_of_its_own(queue, stack):
+            queue = draw()
+        yield Ports(draw(), draw(), queue, draw())
+
+
+def _has_a_low_byte_of_its_own(port: int, stack: contextlib.ExitStack) -> bool:
+    lease = _lease(f"low-{port & 0xFF}")
+    if lease is None:
+        return False
+    stack.callback(lease.close)
+    return not queue_exists(port)
 
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -343,8 +329,9 @@ class Twin:
         numbers = {self.ports.queue, *map(int, chosen)}
         for queue in {number + rank for number in numbers for rank in range(self.ranks)}:
             remove_queue(queue)
-            for path in Path("/dev/shm").glob(f"*.{queue}"):
-                path.unlink(missing_ok=True)
+            for name in (f"*.{queue}", f"*_{queue}.ipc"):
+                for path in Path("/dev/shm").glob(name):
+                    path.unlink(missing_ok=True)
         for name in self.shm():
             Path("/dev/shm", name).unlink(missing_ok=True)
         for folder in self.prometheus_folders():

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.decoded import JsonDict
+from tests.support.ports import is_free
 from tests.twin.conftest import Start
 from tests.twin.driver import (
     Ports,
     Twin,
     accepts,
-    is_free,
     lease_ports,
     queue_key,
     wait_for,
@@ -35,7 +35,7 @@ def test_two_servers_whose_q_agree_modulo_256_mix_their_answers(start: Start) ->
         number = next(
             port
             for port in range(first.queue % 256 + 10_240, 31_000, 256)
-            if port != first.queue and is_free(port)
+            if port != first.queue and is_free(port, "0.0.0.0")
         )
         slow = {"TWIN_TOKENS_PER_S": "100"}
         pair = [
