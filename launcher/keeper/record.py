@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 from typing import TextIO
 
 from launcher.codec import decode, encode_object
 from launcher.errors import Problem
+from launcher.host.kernel import file_clock
 from launcher.json_values import JsonObject, JsonValue, number_at, text_at
 from launcher.keeper import identity
 from launcher.keeper.claim import ProcessClaim
@@ -54,7 +54,7 @@ class Record:
             keeper=ProcessClaim(os.getpid(), me.start if me else 0),
             ports={use.name: use.number for use in plan.ports},
             base_url=plan.base_url,
-            started_at=time.time(),
+            started_at=file_clock(),
             forced=list(forced),
         )
 
@@ -68,7 +68,7 @@ class Record:
         self.state.exit_is_ours = False
         self.state.phase = self.state.percent = None
         self.state.evidence.clear()
-        self.state.started_at = time.time()
+        self.state.started_at = file_clock()
         # Emptied and kept for the next run; what else there was is gone.
         own = [c for c in self.state.temporary if c.path == self._plan.temporary_folder]
         self.state.temporary = own
