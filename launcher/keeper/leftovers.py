@@ -70,7 +70,7 @@ class Claims:
     """Ids of queues that were there before the start. The kernel tells a queue's age in whole
     seconds only, so one made in the second of the start would pass for ours by its time."""
     started: float = 0
-    """Unix seconds of the start; the engine was executed later than that."""
+    """Unix seconds of the start by `kernel.file_clock`; the engine was executed later than that."""
     pid: int | None = None
     """The engine's first process, which some names hold (`{pid}` in the plan)."""
     seen_ids: set[int] = field(default_factory=set)

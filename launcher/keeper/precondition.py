@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-
 from launcher.errors import ExitCode, Problem
+from launcher.host.kernel import file_clock
 from launcher.keeper.engine_process import prepare_folders
 from launcher.keeper.failure import Failure
 from launcher.keeper.leftovers import file_identity
@@ -24,7 +23,7 @@ def missing(plan: LaunchPlan, record: Record) -> Failure | None:
     except OSError as error:
         return _failure("folder", f"a folder cannot be made: {error}")
     record.state.temporary = [temporary] if temporary else []
-    for queue in record.claims.look_before(time.time()):
+    for queue in record.claims.look_before(file_clock()):
         # Of this instance's own earlier run none is left: that was cleaned up before.
         whose, remedy = queue_remedy(queue, Owners(), "give the queue another port")
         return _failure(

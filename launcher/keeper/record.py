@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
 from launcher.codec import decode, encode_object
 from launcher.errors import Problem
+from launcher.host.kernel import file_clock
 from launcher.json_values import JsonObject, JsonValue, list_at, number_at, text_at
 from launcher.keeper import identity
 from launcher.keeper.admin.address import admin_address
@@ -59,7 +59,7 @@ class Record:
             ports=plan.numbers,
             base_url=plan.base_url,
             admin_url=admin_address(plan),
-            started_at=time.time(),
+            started_at=file_clock(),
             forced=list(forced),
         )
 
@@ -74,7 +74,7 @@ class Record:
         self.state.liveness = None
         self.state.phase = self.state.percent = None
         self.state.evidence.clear()
-        self.state.started_at = time.time()
+        self.state.started_at = file_clock()
         # Emptied and kept for the next run; what else there was is gone.
         own = [c for c in self.state.temporary if c.path == self._plan.temporary_folder]
         self.state.temporary = own

@@ -98,7 +98,7 @@ def test_shared_memory_that_somebody_replaced_is_left(tmp_path: Path, shm: str) 
 
 def test_a_queue_made_since_the_start_is_removed(tmp_path: Path) -> None:
     claims = Claims(Leftovers(queues=(FtokKey(str(tmp_path), 61),)), "/")
-    assert claims.look_before(time.time()) == []
+    assert claims.look_before(kernel.file_clock()) == []
     number = make_queue(tmp_path, 61)
     try:
         assert claims.look([])
@@ -111,10 +111,28 @@ def test_a_queue_made_since_the_start_is_removed(tmp_path: Path) -> None:
         remove_queue(number)
 
 
+def test_what_is_made_within_a_tick_of_the_start_is_younger(tmp_path: Path, shm: str) -> None:
+    """The kernel's stamps are behind `time.time()`, by a whole second just after one has begun."""
+    claims = Claims(Leftovers(queues=(FtokKey(str(tmp_path), 61),)), "/")
+    second = int(time.time())
+    while int(time.time()) == second:
+        pass
+    assert claims.look_before(kernel.file_clock()) == []
+    number = make_queue(tmp_path, 61)
+    (leftovers.SHM / shm).write_text("ours")
+    try:
+        assert claims.look([])
+        late = Claims(Leftovers(shm=(shm,)), "/")
+        late.begin_late(claims.started)
+        assert late.before == {}, "the file was there before its start"
+    finally:
+        remove_queue(number)
+
+
 def test_a_claimed_queue_that_a_stranger_uses_is_left_to_him(tmp_path: Path) -> None:
     """He found it by its key, as FastDeploy does; without it his answers would stop."""
     claims = Claims(Leftovers(queues=(FtokKey(str(tmp_path), 61),)), "/")
-    claims.look_before(time.time())
+    claims.look_before(kernel.file_clock())
     number = make_queue(tmp_path, 61)
     send = f"ctypes.CDLL(None).msgsnd({number}, ctypes.byref((ctypes.c_long * 2)(1, 1)), 8, 0)"
     script = f"import ctypes; {send}; print(1, flush=True); input()"
@@ -246,7 +264,7 @@ def test_what_cannot_be_removed_is_said() -> None:
 def test_a_number_that_was_ours_long_ago_claims_nothing(tmp_path: Path) -> None:
     """Another server's process may have it by now, and name its files in a shared folder by it."""
     claims = Claims(Leftovers(temporary=(str(tmp_path / "prom_*"),)), str(tmp_path))
-    claims.look_before(time.time())
+    claims.look_before(kernel.file_clock())
     claims.look([999_001])
     (tmp_path / "prom_mine").mkdir()
     (tmp_path / "prom_mine" / "counter_999001.db").touch()
