@@ -60,7 +60,7 @@ class LivenessPolicy:
     stall_after: float = 30.0
     compute_stall_after: float = 300.0
     canary: bool = True
-    canary_interval: float = 10.0
+    canary_interval: float = 8.0
     canary_deadline: float = 8.0
     canary_failures: int = 2
     compute_cores: float = 0.5

@@ -99,7 +99,7 @@ class Liveness:
     stall_after: float = 30.0
     compute_stall_after: float = 300.0
     canary: bool = True
-    canary_interval: float = 10.0
+    canary_interval: float = 8.0
     canary_deadline: float = 8.0
 
 
