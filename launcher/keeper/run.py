@@ -137,6 +137,15 @@ class Run:
         """What was seen of the server in the last minutes."""
         return () if self.watch is None else tuple(self.watch.samples)
 
+    @property
+    def newest_sample(self) -> Sample | None:
+        """The last of them; may be asked for by any thread."""
+        watch = self.watch
+        try:
+            return None if watch is None else watch.samples[-1]
+        except IndexError:
+            return None
+
     def live(self) -> ExitCode:
         """One run of the engine, from nothing to nothing."""
         if not self._stop.requested and self._start():
