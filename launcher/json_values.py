@@ -52,7 +52,7 @@ def list_at(value: JsonValue, *path: str | int) -> Sequence[JsonValue]:
 
 
 def texts_at(value: JsonValue, *path: str | int) -> tuple[str, ...]:
-    """The items of the list below `path`, as texts; empty where there is no list."""
+    """The items of the list below `path`, as texts; empty where the list is missing."""
     return tuple(str(item) for item in list_at(value, *path))
 
 

@@ -71,12 +71,12 @@ def command(
     selection = events.select(instance, since, kinds, lines)
     redactor = logs.redactor(instance)
     if follow:
-        shown = events.follow(instance, selection, redactor, wake=_descriptors())
+        chosen_events = events.follow(instance, selection, redactor, wake=_descriptors())
     else:
-        shown = iter(events.read(instance, selection, redactor))
+        chosen_events = iter(events.read(instance, selection, redactor))
     line_of = event_line()
     count = 0
-    for event in shown:
+    for event in chosen_events:
         count += 1
         if as_json:
             emit_line(event)

@@ -27,20 +27,20 @@ def run_quick(argv: list[str]) -> int | None:
         return None
     verb, *rest = argv or [""]
     verb = "status" if verb == "ps" else verb
-    words = [word for word in rest if word != "--json"]
+    arguments = [word for word in rest if word != "--json"]
     if verb not in VERBS:
         return None
     least, most, function = VERBS[verb]
-    targets = [word for word in words if word not in PROBES] if verb == "probe" else words
+    targets = [word for word in arguments if word not in PROBES] if verb == "probe" else arguments
     if any(not word or word.startswith("-") for word in targets):
         return None
-    if not least <= len(targets) <= most or len(words) - len(targets) != (verb == "probe"):
+    if not least <= len(targets) <= most or len(arguments) - len(targets) != (verb == "probe"):
         return None
     from launcher.cli.boundary import prepare_streams, run
 
     prepare_streams()
-    as_json = len(words) < len(rest)
-    return run(lambda: function(words), argv, command=verb, as_json=as_json)
+    as_json = len(arguments) < len(rest)
+    return run(lambda: function(arguments), argv, command=verb, as_json=as_json)
 
 
 def _status(targets: list[str]) -> Result[Status]:
@@ -55,11 +55,11 @@ def _validate(targets: list[str]) -> Result[Validation]:
     return validate_profile(targets[0])
 
 
-def _probe(words: list[str]) -> Result[ProbeAnswer]:
+def _probe(arguments: list[str]) -> Result[ProbeAnswer]:
     from launcher.cli.targets import run_probe
 
-    (kind,) = (PROBES[word] for word in words if word in PROBES)
-    (target,) = (word for word in words if word not in PROBES)
+    (kind,) = (PROBES[word] for word in arguments if word in PROBES)
+    (target,) = (word for word in arguments if word not in PROBES)
     return run_probe(target, kind)
 
 

@@ -114,7 +114,7 @@ def run_probe(target: str, kind: str, timeout: float | None = None) -> Result[Pr
     """The result of `probe`.
 
     Raises:
-        DeployError: there is no such instance or no keeper of it, or it did not answer in time.
+        DeployError: the instance or its keeper is missing, or it did not answer in time.
     """
     from launcher.instance.probe import TIMEOUT, probe
 

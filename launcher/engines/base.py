@@ -98,7 +98,7 @@ class PortNeed:
     """A port the engine wants.
 
     `default` is its number where the profile does not say. `key_bits`: how many low bits of the
-    number the key of a System V queue holds, 0 where there is no such queue. `span`: how many
+    number the key of a System V queue holds, 0 without such a queue. `span`: how many
     consecutive numbers are used. `address`: where the engine binds, None for the profile's host.
     `socket`: path of the Unix socket that listens instead of the port, with `{port}` for the
     number.

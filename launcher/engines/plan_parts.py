@@ -80,16 +80,16 @@ QUICKEST_LOOK = 1.0
 
 def liveness_policy(profile: Profile, facts: LivenessPolicy) -> LivenessPolicy:
     """What the profile asks for, with what an engine's `facts` say of its metrics and workers."""
-    asked = profile.liveness
+    policy = profile.liveness
     return replace(
         facts,
-        interval=asked.interval,
-        suspect_interval=min(QUICKEST_LOOK, asked.interval),
-        stall_after=asked.stall_after,
-        compute_stall_after=asked.compute_stall_after,
-        canary=asked.canary,
-        canary_interval=asked.canary_interval,
-        canary_deadline=asked.canary_deadline,
+        interval=policy.interval,
+        suspect_interval=min(QUICKEST_LOOK, policy.interval),
+        stall_after=policy.stall_after,
+        compute_stall_after=policy.compute_stall_after,
+        canary=policy.canary,
+        canary_interval=policy.canary_interval,
+        canary_deadline=policy.canary_deadline,
     )
 
 

@@ -336,11 +336,11 @@ def threads(pid: int) -> Iterator[Thread]:
         facts = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
         if not facts:
             continue
-        words = (
+        columns = (
             _lenient(pid, f"{base}/{file}", LONGEST_STAT).decode(errors="replace").strip()
             for file in ("wchan", "syscall", "stack")
         )
-        yield Thread(int(entry), facts.get("Name", ""), facts.get("State", ""), *words)
+        yield Thread(int(entry), facts.get("Name", ""), facts.get("State", ""), *columns)
 
 
 def transferred(pid: int) -> dict[str, int]:

@@ -55,15 +55,15 @@ def enable(profile: Profile, *, system: bool | None, force: tuple[str, ...] = ()
     doctor checks that `up` may override.
 
     Raises:
-        PreconditionError: there is no systemd, or a unit of this name is not ours.
+        PreconditionError: systemd is missing, or a unit of this name is not ours.
         DeployError: what would keep `up` from starting, as far as it can be known now.
     """
-    place = _place(system)
-    unit, home = place.unit(profile.name), paths.home()
+    unit_place = _unit_place(system)
+    unit, home = unit_place.unit(profile.name), paths.home()
     header = read_header(unit)
     _check_ours(unit, str(home))
     plan = show_plan(profile).payload.plan
-    earlier = systemd_unit.ordered(place)
+    earlier = systemd_unit.ordered(unit_place)
     order = header.order if header else max((n for n, _ in earlier), default=0) + 1
     after = tuple(name for number, name in earlier if number < order and name != unit.name)
     folder = home / "boot"
@@ -75,7 +75,7 @@ def enable(profile: Profile, *, system: bool | None, force: tuple[str, ...] = ()
         name=profile.name,
         home=str(home),
         order=order,
-        system=place.system,
+        system=unit_place.system,
         argv=argv,
         env=_environment(os.environ),
         env_file=str(env_file) if variables else None,
@@ -86,19 +86,19 @@ def enable(profile: Profile, *, system: bool | None, force: tuple[str, ...] = ()
     before = [(path, _content(path)) for path in (kept, unit)]
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        place.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        unit_place.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         files.write_atomically(kept, json.dumps(_escaped(profile.resolved), indent=1))
         files.write_atomically(unit, text)
-        _systemctl(place, "daemon-reload")
-        _systemctl(place, "enable", unit.name)
+        _systemctl(unit_place, "daemon-reload")
+        _systemctl(unit_place, "enable", unit.name)
     except OSError as error:
         _restore(before)
         raise _not_written(unit, error) from None
     except PreconditionError:
         _restore(before)
         raise
-    notes = _notes(place, profile.name, env_file, variables)
-    data = Boot(True, unit.name, str(unit), place.scope, str(kept), after, notes)
+    notes = _notes(unit_place, profile.name, env_file, variables)
+    data = Boot(True, unit.name, str(unit), unit_place.scope, str(kept), after, notes)
     return Result("enable", data, profile.name)
 
 
@@ -106,30 +106,33 @@ def disable(name: str, *, system: bool | None) -> Result[Boot]:
     """Remove what `enable` wrote; an instance that runs goes on.
 
     Raises:
-        PreconditionError: there is no systemd, or a unit of this name is not ours.
+        PreconditionError: systemd is missing, or a unit of this name is not ours.
     """
-    place = _place(system)
-    unit, home = place.unit(name), paths.home()
+    unit_place = _unit_place(system)
+    unit, home = unit_place.unit(name), paths.home()
     if not os.path.lexists(unit):
-        note = f"{name} has no {place.scope} unit"
-        other = next(p for p in systemd_unit.places(os.environ) if p.system != place.system)
-        if read_header(other.unit(name)) is not None:
-            note += f"; it has one of the {other.scope}: `ernie-deploy disable --{other.scope} ...`"
-        return Result("disable", Boot(False, scope=place.scope, notes=(note,)), name)
+        note = f"{name} has no {unit_place.scope} unit"
+        other_scope = next(
+            p for p in systemd_unit.places(os.environ) if p.system != unit_place.system
+        )
+        if read_header(other_scope.unit(name)) is not None:
+            scope = other_scope.scope
+            note += f"; it has one of the {scope}: `ernie-deploy disable --{scope} ...`"
+        return Result("disable", Boot(False, scope=unit_place.scope, notes=(note,)), name)
     _check_ours(unit, str(home))
-    _systemctl(place, "disable", unit.name)
+    _systemctl(unit_place, "disable", unit.name)
     kept, env_file = home / "boot" / f"{name}.yaml", home / "boot" / f"{name}.env"
     try:
         unit.unlink(missing_ok=True)
         kept.unlink(missing_ok=True)
     except OSError as error:
         raise _not_written(unit, error) from None
-    _systemctl(place, "daemon-reload")
+    _systemctl(unit_place, "daemon-reload")
     notes = (f"{env_file} is yours and stays",) if env_file.exists() else ()
-    return Result("disable", Boot(False, unit.name, str(unit), place.scope, notes=notes), name)
+    return Result("disable", Boot(False, unit.name, str(unit), unit_place.scope, notes=notes), name)
 
 
-def _place(system: bool | None) -> UnitPlace:
+def _unit_place(system: bool | None) -> UnitPlace:
     if not os.path.isdir(BOOTED) or shutil.which("systemctl") is None:
         raise PreconditionError.of(
             "no-systemd",
@@ -200,18 +203,20 @@ def _restore(before: list[tuple[Path, bytes | None]]) -> None:
             files.write_atomically(path, content.decode())
 
 
-def _notes(place: UnitPlace, name: str, env_file: Path, variables: list[str]) -> tuple[str, ...]:
+def _notes(
+    unit_place: UnitPlace, name: str, env_file: Path, variables: list[str]
+) -> tuple[str, ...]:
     notes = []
     if variables and not env_file.exists():
         names = ", ".join(variables)
         notes.append(f"its secrets need {names}: write NAME=VALUE lines to {env_file} (mode 0600)")
     user = _user()
-    if not place.system and not os.path.exists(os.path.join(LINGER, user)):
+    if not unit_place.system and not os.path.exists(os.path.join(LINGER, user)):
         notes.append(
             f"units of a user start at the first login: `loginctl enable-linger {user}` makes that "
             "the boot"
         )
-    option = "" if place.system else " --user"
+    option = "" if unit_place.system else " --user"
     notes.append(
         f"it runs under systemd from the next boot on; now: `ernie-deploy down {name} && "
         f"systemctl{option} start {unit_name(name)}`"
@@ -226,8 +231,8 @@ def _user() -> str:
         return str(os.geteuid())
 
 
-def _systemctl(place: UnitPlace, *words: str) -> None:
-    argv = ["systemctl", *([] if place.system else ["--user"]), *words]
+def _systemctl(unit_place: UnitPlace, *arguments: str) -> None:
+    argv = ["systemctl", *([] if unit_place.system else ["--user"]), *arguments]
     try:
         output = subprocesses.run(argv, deadline=SYSTEMCTL_DEADLINE)
         problem = output.complaint or f"exit code {output.returncode}"

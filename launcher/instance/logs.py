@@ -67,8 +67,8 @@ def secret_values(instance: InstanceDir) -> tuple[str, ...]:
         plan = instance.plan()
     except DeployError:
         return ()
-    told = (value for target in plan.notify for value in target.values)
-    for reference in (*plan.secrets.values(), *told):
+    references = (value for target in plan.notify for value in target.values)
+    for reference in (*plan.secrets.values(), *references):
         # A `cmd:` may ask a person; showing a log must not.
         if not reference.startswith(("env:", "file:")):
             continue

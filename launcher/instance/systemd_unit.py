@@ -76,7 +76,7 @@ class Header:
 
 
 def read_header(path: Path) -> Header | None:
-    """The header of a unit; None where there is no unit, or it is not ours."""
+    """The header of a unit; None where it is missing or not ours."""
     try:
         text = files.read_input(path, LONGEST_UNIT, 1.0).decode()
     except (OSError, UnicodeDecodeError):
@@ -88,10 +88,10 @@ def read_header(path: Path) -> Header | None:
     return Header(fields.get("home", ""), int(order) if order.isdigit() else 0)
 
 
-def ordered(place: UnitPlace) -> list[tuple[int, str]]:
+def ordered(unit_place: UnitPlace) -> list[tuple[int, str]]:
     """The units of ours in that folder, (order, file name), first enabled first."""
     units = []
-    for path in sorted(place.folder.glob("ernie-deploy-*.service")):
+    for path in sorted(unit_place.folder.glob("ernie-deploy-*.service")):
         header = read_header(path)
         if header is not None:
             units.append((header.order, path.name))
@@ -100,11 +100,11 @@ def ordered(place: UnitPlace) -> list[tuple[int, str]]:
 
 def enabled_scope(name: str) -> Literal["system", "user"] | None:
     """`system` or `user` where systemd starts this instance at boot; None where it does not."""
-    for place in places(os.environ):
-        if place.is_enabled(name):
-            header = read_header(place.unit(name))
+    for unit_place in places(os.environ):
+        if unit_place.is_enabled(name):
+            header = read_header(unit_place.unit(name))
             if header is not None and header.home == str(paths.home()):
-                return place.scope
+                return unit_place.scope
     return None
 
 

@@ -63,7 +63,7 @@ def is_orphan(state: State, process: Process) -> bool:
     """True for a process in the engine's cgroup that has lost its parents there.
 
     It is not older than the engine, and was adopted as orphans are (`systemd --user` adopts too).
-    What somebody moved into the cgroup still has the parent that it was started by.
+    What was moved into the cgroup still has the parent that it was started by.
     """
     if state.engine is None or not 0 < state.engine.start <= process.start:
         return False

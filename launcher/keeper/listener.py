@@ -14,7 +14,7 @@ NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Listener:
-    """Hands each client to `take`; calls `make_room` where there is no descriptor for one."""
+    """Hands each client to `take`; calls `make_room` where the descriptors are used up."""
 
     def __init__(
         self,

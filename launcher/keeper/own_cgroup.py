@@ -1,9 +1,9 @@
 """The cgroup v2 that a keeper makes for its engine.
 
-Every process that the engine makes is born in it, whatever session it moves to and whoever adopts
-it, and only a privileged hand takes one out. So it finds processes that have lost all other marks,
-can limit their memory together, and `cgroup.kill` ends them at once, also those that are made
-faster than they can be found. Where none can be made, the engine runs without.
+Every process that the engine makes is born in it, whatever session it moves to and whichever
+process adopts it, and only a privileged hand takes one out. So it finds processes that have lost
+all other marks, can limit their memory together, and `cgroup.kill` ends them at once, also those
+that are made faster than they can be found. Where none can be made, the engine runs without.
 
 Its name holds the instance's token, so it is known as ours without any record.
 """

@@ -1,4 +1,4 @@
-"""The keeper's regular look at its engine: what nobody tells it of.
+"""The keeper's regular look at its engine, for what no event tells.
 
 Deaths are told by pidfd and output by the loop; new processes, a port that was taken from the
 engine, a load that makes no progress, and logs that grow have to be looked for.

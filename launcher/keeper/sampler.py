@@ -1,4 +1,4 @@
-"""Looks at a ready server from a thread of its own, so that a server that hangs holds nobody up.
+"""Looks at a ready server from a thread of its own: one that hangs does not delay the keeper.
 
 A sample asks the server at most three short questions, each with a deadline, and reads files. A
 canary may take longer than the time between two samples: it has a thread for as long as it lasts.
@@ -154,7 +154,7 @@ class Sampler:
         before = processes.seconds_waited_for_processor()
         try:
             rung = completion(replace(self._plan, readiness=readiness), self._secret)
-        except Exception as error:  # a defect of ours is no evidence against the server
+        except Exception as error:  # a defect of ours does not speak against the server
             return Canary(sent, False, f"the canary itself failed: {error!r}", refused=True)
         waited = processes.seconds_waited_for_processor() - before
         if rung.verdict != "passed" and waited > deadline / 2:

@@ -123,8 +123,8 @@ class Evidence:
             progress = f"no progress for {self.silence:.0f} s" if self.silence else "counters rise"
             reasons.append(f"{requests} in work or waiting, {progress}")
         if self.unanswered:
-            held = newest.connections
-            more = f" ({held} connections are not accepted)" if held else ""
+            open_connections = newest.connections
+            more = f" ({open_connections} connections are not accepted)" if open_connections else ""
             reasons.append(f"{newest.health}{more}")
         if self.failed:
             count = len(self.failed)
@@ -148,9 +148,9 @@ class Evidence:
         if seconds <= 0:
             return ()
         before = {p.pid: p for p in begin.processes}
-        same = [(p, before[p.pid]) for p in self.newest.processes if p.pid in before]
-        cores = sum(p.cpu - b.cpu for p, b in same) / seconds
-        moved = sum(max(0, p.io - b.io) for p, b in same) / seconds / 1024
+        pairs = [(p, before[p.pid]) for p in self.newest.processes if p.pid in before]
+        cores = sum(p.cpu - b.cpu for p, b in pairs) / seconds
+        moved = sum(max(0, p.io - b.io) for p, b in pairs) / seconds / 1024
         reasons = [f"its processes use {cores:.2f} cores and move {moved:.0f} KiB/s"]
         logs = [sample.log_bytes for sample in window if sample.log_bytes is not None]
         if logs:
@@ -177,7 +177,7 @@ class Evidence:
 
     def _moves(self) -> list[float]:
         """The times of the samples at which something had moved."""
-        times, known = [], dict[str, float]()
+        times, times_by_pid = [], dict[str, float]()
         for sample in self.samples:
             moved = any(canary.ok for canary in sample.canaries)
             for name in self.policy.counters.progress:
@@ -185,8 +185,8 @@ class Evidence:
                 if value is None or not math.isfinite(value):
                     continue
                 # Lower: the counters began anew, which only a living server can do.
-                moved = moved or (name in known and value != known[name])
-                known[name] = value
+                moved = moved or (name in times_by_pid and value != times_by_pid[name])
+                times_by_pid[name] = value
             if moved:
                 times.append(sample.at)
         return times

@@ -5,7 +5,7 @@ counters rises or a completion comes back. Where nothing moves, the engine may s
 long prompt gives no token for a minute and looks like a kernel that hangs. So an engine that
 computes is given `compute_stall_after`, and one that does not is given `stall_after`. Where the
 server still answers its health question, a completion of our own has to fail as well before it is
-called stalled, because counters leak. Time in which the keeper itself did not run is no evidence:
+called stalled, because counters leak. Time in which the keeper itself did not run does not count:
 everything before it is dropped.
 """
 
@@ -72,53 +72,53 @@ def assess(samples: Collection[Sample], policy: LivenessPolicy) -> Assessment:
     `since` cannot be earlier than the oldest usable sample.
 
     Raises:
-        ValueError: there is no sample.
+        ValueError: `samples` is empty.
     """
     if not samples:
         raise ValueError("a verdict needs a sample")
-    seen = Evidence(samples, policy)
-    verdict = _dead(seen) or _paused(seen) or _stopped(seen) or _at_work(seen) or _idle(seen)
-    suspect = verdict.name is not Liveness.PAUSED and _is_suspect(seen)
+    view = Evidence(samples, policy)
+    verdict = _dead(view) or _paused(view) or _stopped(view) or _at_work(view) or _idle(view)
+    suspect = verdict.name is not Liveness.PAUSED and _is_suspect(view)
     wait = policy.suspect_interval if suspect else policy.interval
-    due = policy.canary_interval - seen.silence
+    due = policy.canary_interval - view.silence
     if policy.canary and 0 < due < wait:
         wait = max(due, LEAST_REST)  # a canary is not sent late because no sample was due
     canary = policy.canary and verdict.name not in (Liveness.DEAD, Liveness.PAUSED)
-    doubtful = verdict.name in (Liveness.IDLE, Liveness.BUSY) and _is_doubtful(seen)
-    return Assessment(verdict, doubtful, suspect, canary and _needs_canary(seen), wait)
+    doubtful = verdict.name in (Liveness.IDLE, Liveness.BUSY) and _is_doubtful(view)
+    return Assessment(verdict, doubtful, suspect, canary and _needs_canary(view), wait)
 
 
-def _is_doubtful(seen: Evidence) -> bool:
+def _is_doubtful(view: Evidence) -> bool:
     """Whether a question failed since something last moved, and nothing computes."""
-    stopped = bool(seen.vital(STOPPED + TRACED))
-    return stopped or ((seen.unanswered or bool(seen.failed)) and not seen.computing()
-                       and seen.silence > 0)  # fmt: skip
+    stopped = bool(view.vital(STOPPED + TRACED))
+    return stopped or ((view.unanswered or bool(view.failed)) and not view.computing()
+                       and view.silence > 0)  # fmt: skip
 
 
-def _needs_canary(seen: Evidence) -> bool:
+def _needs_canary(view: Evidence) -> bool:
     """False for `canary_interval` after anything moved, and while the engine computes for clients.
 
     It may have no room for one more. A server that failed some already is asked ever less often.
     """
-    policy = seen.policy
-    if seen.newest.canary_sent is not None:
+    policy = view.policy
+    if view.newest.canary_sent is not None:
         return False
-    if seen.waiting and seen.computing():
-        return seen.silence >= policy.compute_stall_after - _time_for_canaries(policy)
-    if seen.refused and seen.newest.at - seen.refused[-1].sent < policy.canary_interval:
+    if view.waiting and view.computing():
+        return view.silence >= policy.compute_stall_after - _time_for_canaries(policy)
+    if view.refused and view.newest.at - view.refused[-1].sent < policy.canary_interval:
         return False
-    if len(seen.failed) >= policy.canary_failures:
-        rest = policy.canary_interval * 2.0 ** (len(seen.failed) - policy.canary_failures)
-        return seen.newest.at - seen.failed[-1].sent >= min(rest, LONGEST_REST)
-    return bool(seen.failed) or seen.silence >= policy.canary_interval
+    if len(view.failed) >= policy.canary_failures:
+        rest = policy.canary_interval * 2.0 ** (len(view.failed) - policy.canary_failures)
+        return view.newest.at - view.failed[-1].sent >= min(rest, LONGEST_REST)
+    return bool(view.failed) or view.silence >= policy.canary_interval
 
 
-def _is_suspect(seen: Evidence) -> bool:
+def _is_suspect(view: Evidence) -> bool:
     """Whether something is not as it should be."""
-    still = bool(seen.waiting) and seen.silence > seen.policy.interval
-    standing = seen.vital("".join(DEAD) + STOPPED + TRACED + UNINTERRUPTIBLE)
-    gone = any(p.is_vital and not p.is_alive for p in seen.newest.processes)
-    return bool(standing) or gone or seen.unanswered or bool(seen.failed) or still
+    still = bool(view.waiting) and view.silence > view.policy.interval
+    standing = view.vital("".join(DEAD) + STOPPED + TRACED + UNINTERRUPTIBLE)
+    gone = any(p.is_vital and not p.is_alive for p in view.newest.processes)
+    return bool(standing) or gone or view.unanswered or bool(view.failed) or still
 
 
 def _time_for_canaries(policy: LivenessPolicy) -> float:
@@ -128,73 +128,73 @@ def _time_for_canaries(policy: LivenessPolicy) -> float:
 # -- verdicts, the certain ones first ---------------------------------------------------------
 
 
-def _dead(seen: Evidence) -> Verdict | None:
+def _dead(view: Evidence) -> Verdict | None:
     """A process without which the engine is none has ended."""
-    gone = [p for p in seen.newest.processes if p.is_vital and not p.is_alive]
+    gone = [p for p in view.newest.processes if p.is_vital and not p.is_alive]
     if not gone:
         return None
     pids = {p.pid for p in gone}
-    since = seen.since(lambda s: any(p.pid in pids and not p.is_alive for p in s.processes))
+    since = view.since(lambda s: any(p.pid in pids and not p.is_alive for p in s.processes))
     return Verdict(Liveness.DEAD, since, tuple(f"{p} has ended" for p in gone))
 
 
-def _paused(seen: Evidence) -> Verdict | None:
+def _paused(view: Evidence) -> Verdict | None:
     """The engine itself says that it does not work on purpose."""
-    newest = seen.newest
-    if not seen.is_paused(newest):
+    newest = view.newest
+    if not view.is_paused(newest):
         return None
     reason = "the engine says that it is paused"
     status = newest.health.status if newest.health else None
-    if not newest.paused and status in seen.policy.paused_statuses:
+    if not newest.paused and status in view.policy.paused_statuses:
         reason = f"{newest.health}: the engine was paused"
     elif not newest.paused:
         reason = "the engine says that it sleeps"
-    return Verdict(Liveness.PAUSED, seen.since(seen.is_paused), (reason,))
+    return Verdict(Liveness.PAUSED, view.since(view.is_paused), (reason,))
 
 
-def _stopped(seen: Evidence) -> Verdict | None:
+def _stopped(view: Evidence) -> Verdict | None:
     """A process stopped by a signal, which will not go on by itself; or by a debugger, for long."""
-    limit = seen.policy.stall_after
+    limit = view.policy.stall_after
     for state, allowed in ((STOPPED, STOPPED_PART * limit), (TRACED, limit)):
-        pids = {p.pid for p in seen.vital(state)}
+        pids = {p.pid for p in view.vital(state)}
         if not pids:
             continue
-        since = seen.since(lambda s: any(p.pid in pids and p.state == state for p in s.processes))  # noqa: B023
-        if seen.newest.at - since < allowed:
+        since = view.since(lambda s: any(p.pid in pids and p.state == state for p in s.processes))  # noqa: B023
+        if view.newest.at - since < allowed:
             continue
         how = "stopped by a signal" if state == STOPPED else "stopped by a debugger"
-        reasons = tuple(f"{how}: {process}" for process in seen.vital(state))
+        reasons = tuple(f"{how}: {process}" for process in view.vital(state))
         return Verdict(Liveness.STALLED, since, reasons)
     return None
 
 
-def _at_work(seen: Evidence) -> Verdict | None:
+def _at_work(view: Evidence) -> Verdict | None:
     """Busy or stalled, where something waits for the server: a client, a probe or a canary."""
-    if not seen.wanted:
+    if not view.wanted:
         return None
-    policy = seen.policy
-    begun = seen.wanted_since
-    since = max(seen.moved, begun)
-    reasons = seen.reasons()
+    policy = view.policy
+    begun = view.wanted_since
+    since = max(view.moved, begun)
+    reasons = view.reasons()
     allowed = policy.stall_after
-    asked_in_vain = len(seen.failed) >= (1 if seen.stale_heartbeat else policy.canary_failures)
+    asked_in_vain = len(view.failed) >= (1 if view.stale_heartbeat else policy.canary_failures)
     if asked_in_vain:
         allowed = 0.0
-    computing = seen.computing()
+    computing = view.computing()
     if computing:
         reasons = (*reasons, computing)
         allowed = policy.compute_stall_after
-        if not seen.counted and not seen.unanswered:
+        if not view.counted and not view.unanswered:
             # Its progress cannot be seen, and a long answer may have the engine for itself.
             allowed = float("inf")
-    confirmed = seen.unanswered or seen.failed or seen.refused or not policy.canary
-    if seen.newest.at - since < allowed or not confirmed:
+    confirmed = view.unanswered or view.failed or view.refused or not policy.canary
+    if view.newest.at - since < allowed or not confirmed:
         return Verdict(Liveness.BUSY, begun, reasons)
-    return Verdict(Liveness.STALLED, since, (*reasons, *seen.quiet()))
+    return Verdict(Liveness.STALLED, since, (*reasons, *view.quiet()))
 
 
-def _idle(seen: Evidence) -> Verdict:
+def _idle(view: Evidence) -> Verdict:
     """Nothing waits."""
-    counted = any(sample.counters for sample in seen.samples)
+    counted = any(sample.counters for sample in view.samples)
     message = "no request waits" if counted else "it answers"
-    return Verdict(Liveness.IDLE, seen.idle_since, (message,))
+    return Verdict(Liveness.IDLE, view.idle_since, (message,))

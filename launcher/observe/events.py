@@ -61,15 +61,17 @@ def select(
         UsageError: no event of this release or of this instance is of such a kind.
     """
     chosen = tuple(dict.fromkeys(one.strip() for kind in kinds for one in kind.split(",")))
-    known = list(KINDS)
-    if any(kind not in known for kind in chosen):
-        known += sorted({text_at(event, "event") for event in _history(instance)} - {*KINDS, ""})
+    known_kinds = list(KINDS)
+    if any(kind not in known_kinds for kind in chosen):
+        known_kinds += sorted(
+            {text_at(event, "event") for event in _history(instance)} - {*KINDS, ""}
+        )
     for kind in chosen:
-        if kind not in known:
+        if kind not in known_kinds:
             raise UsageError.of(
                 "unknown-event-kind",
-                f"no event is of the kind {kind!r}{did_you_mean(kind, known)}",
-                "--kind", f"one of: {', '.join(known)}",
+                f"no event is of the kind {kind!r}{did_you_mean(kind, known_kinds)}",
+                "--kind", f"one of: {', '.join(known_kinds)}",
             )  # fmt: skip
     return Selection(None if since is None else time.time() - since, chosen, last)
 

@@ -84,8 +84,8 @@ def source_of(plan: JsonObject) -> Source | None:
     port = text_at(plan, "liveness", "metrics_port")
     if not port:
         return None
-    told = at(plan, "liveness", "counters")
-    counters = decode(Counters, told, "plan.liveness.counters", tolerant=True)
+    names = at(plan, "liveness", "counters")
+    counters = decode(Counters, names, "plan.liveness.counters", tolerant=True)
     named = at(plan, "figures")
     figures = Figures()
     if named is not None:
@@ -123,8 +123,8 @@ def reading(source: Source, text: str, moment: float) -> Reading:
     values = {name: value for name, value in values.items() if abs(value) < LARGEST}
 
     def total(some: tuple[str, ...]) -> float | None:
-        told = [values[name] for name in some if name in values]
-        return sum(told) if told else None
+        present = [values[name] for name in some if name in values]
+        return sum(present) if present else None
 
     usage = counters.kv_usage and highest(text, counters.kv_usage)
     return Reading(
@@ -160,10 +160,10 @@ def load(newest: Reading, before: Reading | None = None, phantom: float = 0.0) -
         rate = None if rate is None else rate / (newest.at - before.at)
     seconds, requests = _ttft(newest, before)
     return Load(
-        running=_whole(newest.running),
-        waiting=_whole(waiting),
+        running=_rounded(newest.running),
+        waiting=_rounded(waiting),
         waiting_estimated=is_estimated,
-        tokens=_whole(newest.tokens),
+        tokens=_rounded(newest.tokens),
         tokens_per_second=None if rate is None else round(rate, 2),
         ttft_seconds=None if seconds is None else round(seconds, 4),
         ttft_requests=requests,
@@ -178,8 +178,8 @@ def _ttft(newest: Reading, before: Reading | None) -> tuple[float | None, int | 
         if recent[1]:
             seconds, count = recent
     if seconds is None or not count:
-        return None, _whole(count)
-    return seconds / count, _whole(count)
+        return None, _rounded(count)
+    return seconds / count, _rounded(count)
 
 
 def _rise(newest: float | None, before: float | None) -> float | None:
@@ -189,5 +189,5 @@ def _rise(newest: float | None, before: float | None) -> float | None:
     return newest - before
 
 
-def _whole(value: float | None) -> int | None:
+def _rounded(value: float | None) -> int | None:
     return None if value is None else max(0, round(value))

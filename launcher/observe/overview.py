@@ -27,7 +27,7 @@ WINDOW = 15.0
 LATE = 2.0
 """Seconds after which a row is told as late in the live view: a disk may hang for good."""
 SECOND_LOOK = 0.25
-"""Seconds between the two readings of a busy server where there is no earlier one."""
+"""Seconds between the two readings of a busy server without an earlier one."""
 
 
 @dataclass(frozen=True)
@@ -248,8 +248,8 @@ class Observer:
         except TimeoutError:
             before = entry.readings[-1] if entry.readings else None
             entry.readings.clear()
-            told = replace(row, note="GET /metrics timed out")
-            return replace(told, load=load(before)) if before and once else told
+            with_note = replace(row, note="GET /metrics timed out")
+            return replace(with_note, load=load(before)) if before and once else with_note
         except (OSError, ValueError) as error:
             entry.readings.clear()
             return replace(row, note=f"GET /metrics: {error}")

@@ -44,7 +44,7 @@ class Waited:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Snapshot:
     """An instance at one moment.
 
     `is_kept`: it has ended, and its keeper (or an `up`) still holds it: it may start again.
@@ -88,36 +88,36 @@ class Decision:
     problem: Problem | None = None
 
 
-def decide(name: str, goal: Goal, seen: Seen, *, may_come: bool) -> Decision | None:
+def decide(name: str, goal: Goal, snapshot: Snapshot, *, may_come: bool) -> Decision | None:
     """The end of a wait for `goal`, or None while it can still come.
 
     `may_come`: what is stopped or does not exist may be started by another command, so it is
     waited for.
     """
-    state = seen.state
-    if state in FINAL and seen.is_kept:
+    state = snapshot.state
+    if state in FINAL and snapshot.is_kept:
         return None
     if state in (InstanceState.LOST, InstanceState.FOREIGN, InstanceState.DAMAGED):
-        return _unusable(name, seen)
+        return _unusable(name, snapshot)
     if goal is Goal.STOPPED:
         ended = state in FINAL or state == InstanceState.ABSENT
         return Decision() if ended else None
     if state in UNSUCCESSFUL:
-        return _unsuccessful(name, seen)
+        return _unsuccessful(name, snapshot)
     if state in (InstanceState.STOPPED, InstanceState.ABSENT):
-        return None if may_come else _not_started(name, seen)
+        return None if may_come else _not_started(name, snapshot)
     if state != InstanceState.READY:
         return None
     if goal is Goal.READY:
-        return Decision() if seen.serves else None
-    if not seen.has_verdicts:
+        return Decision() if snapshot.serves else None
+    if not snapshot.has_verdicts:
         problem = Problem(
             "no-verdicts", f"the keeper of {name} does not judge whether it is idle", None,
             "`liveness:` in the profile is off, or the keeper is older than this command: wait for"
             " `ready`, or `restart` it",
         )  # fmt: skip
         return Decision(ExitCode.PRECONDITION, problem)
-    return Decision() if seen.verdict is Liveness.IDLE and seen.serves else None
+    return Decision() if snapshot.verdict is Liveness.IDLE and snapshot.serves else None
 
 
 def wait(instance: InstanceDir, goal: Goal, timeout: float | None) -> Result[Waited]:
@@ -139,21 +139,21 @@ def wait(instance: InstanceDir, goal: Goal, timeout: float | None) -> Result[Wai
         while True:
             changes.arm(keeper)
             left = None if end is None else end - time.monotonic()
-            seen = look(instance, KEEPER_TIMEOUT if left is None else left)
-            if seen.keeper != keeper:
-                keeper = seen.keeper
+            snapshot = look(instance, KEEPER_TIMEOUT if left is None else left)
+            if snapshot.keeper != keeper:
+                keeper = snapshot.keeper
                 continue  # its end has to be noticed from before the look on
-            decision = decide(instance.name, goal, seen, may_come=timeout is not None)
+            decision = decide(instance.name, goal, snapshot, may_come=timeout is not None)
             if decision is None and end is not None and time.monotonic() >= end:
-                decision = _deadline(instance.name, goal, seen, timeout or 0.0)
+                decision = _deadline(instance.name, goal, snapshot, timeout or 0.0)
             if decision is not None:
-                return _result(instance, goal, seen, decision, time.monotonic() - began)
+                return _result(instance, goal, snapshot, decision, time.monotonic() - began)
             changes.wait(None if end is None else max(0.0, end - time.monotonic()))
     finally:
         changes.close()
 
 
-def look(instance: InstanceDir, timeout: float = KEEPER_TIMEOUT) -> Seen:
+def look(instance: InstanceDir, timeout: float = KEEPER_TIMEOUT) -> Snapshot:
     """What the instance is now: by its keeper, which knows better than a file on a full disk."""
     state, stored, note = view(instance)
     if state in LIVE:
@@ -166,7 +166,7 @@ def look(instance: InstanceDir, timeout: float = KEEPER_TIMEOUT) -> Seen:
     if state == InstanceState.ABSENT and not instance.exists:
         note = unknown(instance.name)
     kept = state in FINAL and is_locked(instance.folder)
-    return Seen(state, stored, note, kept, state != InstanceState.READY or _judges(instance))
+    return Snapshot(state, stored, note, kept, state != InstanceState.READY or _judges(instance))
 
 
 def _judges(instance: InstanceDir) -> bool:
@@ -179,40 +179,42 @@ def _judges(instance: InstanceDir) -> bool:
 # -- why it never will be -----------------------------------------------------------------------
 
 
-def _unsuccessful(name: str, seen: Seen) -> Decision:
-    stored = seen.stored
+def _unsuccessful(name: str, snapshot: Snapshot) -> Decision:
+    stored = snapshot.stored
     error = stored.error if stored is not None else None
-    code = ExitCode.DIED if seen.state == InstanceState.DIED else ExitCode.DID_NOT_START
+    code = ExitCode.DIED if snapshot.state == InstanceState.DIED else ExitCode.DID_NOT_START
     if stored is not None and stored.exit_code:
         with contextlib.suppress(ValueError):  # a newer keeper's
             code = ExitCode(stored.exit_code)
     if error is None:
-        return Decision(code, Problem("failed", f"{name} has {seen.state}"))
+        return Decision(code, Problem("failed", f"{name} has {snapshot.state}"))
     remedy = error.remedy or f"`ernie-deploy diagnose {name}`"
-    message = f"{name} has {seen.state}: {error.message}"
+    message = f"{name} has {snapshot.state}: {error.message}"
     return Decision(code, Problem(error.code, message, error.where, remedy))
 
 
-def _unusable(name: str, seen: Seen) -> Decision:
-    if seen.state == InstanceState.LOST:
-        was_ready = seen.stored is not None and seen.stored.ready_at is not None
-        problem = Problem("keeper-lost", f"{name} is LOST: {seen.note}")
+def _unusable(name: str, snapshot: Snapshot) -> Decision:
+    if snapshot.state == InstanceState.LOST:
+        was_ready = snapshot.stored is not None and snapshot.stored.ready_at is not None
+        problem = Problem("keeper-lost", f"{name} is LOST: {snapshot.note}")
         return Decision(ExitCode.DIED if was_ready else ExitCode.DID_NOT_START, problem)
-    if seen.state == InstanceState.FOREIGN:
+    if snapshot.state == InstanceState.FOREIGN:
         problem = Problem(
-            "foreign-state", f"the state of {name} is not this machine's: {seen.note}"
+            "foreign-state", f"the state of {name} is not this machine's: {snapshot.note}"
         )
         return Decision(ExitCode.PRECONDITION, problem)
     problem = Problem(
-        "damaged-state", f"the state of {name} cannot be read: {seen.note}", None,
+        "damaged-state", f"the state of {name} cannot be read: {snapshot.note}", None,
         f"`ernie-deploy down {name}` ends what still runs and writes it anew",
     )  # fmt: skip
     return Decision(ExitCode.PRECONDITION, problem)
 
 
-def _not_started(name: str, seen: Seen) -> Decision:
+def _not_started(name: str, snapshot: Snapshot) -> Decision:
     message = (
-        seen.note if seen.state == InstanceState.ABSENT and seen.note else f"{name} is stopped"
+        snapshot.note
+        if snapshot.state == InstanceState.ABSENT and snapshot.note
+        else f"{name} is stopped"
     )
     problem = Problem(
         "not-ready", message, None,
@@ -221,17 +223,21 @@ def _not_started(name: str, seen: Seen) -> Decision:
     return Decision(ExitCode.NEGATIVE, problem)
 
 
-def _deadline(name: str, goal: Goal, seen: Seen, timeout: float) -> Decision:
-    now = str(seen.state)
-    if seen.stored is not None and seen.stored.phase and seen.state in LIVE:
-        percent = seen.stored.percent
-        if seen.state != InstanceState.READY:
-            now += f", phase {seen.stored.phase}"
+def _deadline(name: str, goal: Goal, snapshot: Snapshot, timeout: float) -> Decision:
+    now = str(snapshot.state)
+    if snapshot.stored is not None and snapshot.stored.phase and snapshot.state in LIVE:
+        percent = snapshot.stored.percent
+        if snapshot.state != InstanceState.READY:
+            now += f", phase {snapshot.stored.phase}"
             now += f" {percent:.0f} %" if percent is not None else ""
-    if seen.stored is not None and seen.stored.restart is not None and seen.state in COMING:
-        now = f"restarting{restart_text(seen.stored.restart)}"
-    if seen.verdict is not None:
-        now += f" and {seen.verdict.value}"
+    if (
+        snapshot.stored is not None
+        and snapshot.stored.restart is not None
+        and snapshot.state in COMING
+    ):
+        now = f"restarting{restart_text(snapshot.stored.restart)}"
+    if snapshot.verdict is not None:
+        now += f" and {snapshot.verdict.value}"
     problem = Problem(
         "wait-timeout", f"{name} is not {goal.value} after {timeout:g} s: it is {now}", "--timeout",
         f"`ernie-deploy status {name}`, `ernie-deploy events {name}`",
@@ -240,10 +246,14 @@ def _deadline(name: str, goal: Goal, seen: Seen, timeout: float) -> Decision:
 
 
 def _result(
-    instance: InstanceDir, goal: Goal, seen: Seen, decision: Decision, seconds: float
+    instance: InstanceDir, goal: Goal, snapshot: Snapshot, decision: Decision, seconds: float
 ) -> Result[Waited]:
-    url = seen.stored.base_url if seen.stored and seen.state == InstanceState.READY else None
+    url = (
+        snapshot.stored.base_url
+        if snapshot.stored and snapshot.state == InstanceState.READY
+        else None
+    )
     reached = decision.exit_code is ExitCode.DONE
-    data = Waited(goal, reached, seen.state, round(seconds, 3), seen.verdict, url or None)
+    data = Waited(goal, reached, snapshot.state, round(seconds, 3), snapshot.verdict, url or None)
     errors = () if decision.problem is None else (decision.problem,)
     return Result("wait", data, instance.name, decision.exit_code, errors)

@@ -19,7 +19,7 @@ LARGEST = 4096
 def age(path: str, now: float) -> float | None:
     """Seconds between `now` (the epoch's clock) and the oldest heartbeat of a rank.
 
-    None where there is no such file of this user, or no rank has written yet. A clock that was
+    None where this user has none, or no rank has written yet. A clock that was
     set back gives 0.
     """
     try:

@@ -3,7 +3,7 @@
 Only what a liveness verdict and `top` need: the sum of a metric over its series, or the largest.
 The format is Prometheus' text format 0.0.4,
 https://prometheus.io/docs/instrumenting/exposition_formats/. A server that was not written for us
-is read: a line that is no sample is skipped, never an error.
+is read: a line without a sample is skipped, never an error.
 """
 
 from __future__ import annotations
@@ -22,39 +22,39 @@ def sums(text: str, names: Collection[str]) -> dict[str, float]:
     was never set says so in some clients.
     """
     selectors: dict[str, list[tuple[str, str]]] = {}
-    for wanted in names:
-        name, _, label = wanted.partition("{")
-        selectors.setdefault(name, []).append((wanted, label.rstrip("}")))
+    for selector in names:
+        name, _, label = selector.partition("{")
+        selectors.setdefault(name, []).append((selector, label.rstrip("}")))
     values: dict[str, float] = {}
-    seen: set[tuple[str, str]] = set()
+    series_read: set[tuple[str, str]] = set()
     for line in text.splitlines()[:MOST_LINES]:
         line = line.strip()
         end = line.find("{")
-        words = (line if end < 0 else line[:end]).split(maxsplit=1)
-        name = words[0] if words else ""
+        parts = (line if end < 0 else line[:end]).split(maxsplit=1)
+        name = parts[0] if parts else ""
         if name not in selectors:
             continue
         labels, value = _series(line, end)
-        if value is None or (name, labels) in seen:
+        if value is None or (name, labels) in series_read:
             continue
-        seen.add((name, labels))
-        for wanted, label in selectors[name]:
+        series_read.add((name, labels))
+        for selector, label in selectors[name]:
             if not label or label in labels:
-                values[wanted] = values.get(wanted, 0.0) + value
+                values[selector] = values.get(selector, 0.0) + value
     return values
 
 
 def _series(line: str, start: int) -> tuple[str, float | None]:
-    """The labels of a line, which begin at `start`, and its value, None where it is no sample."""
+    """The labels of a line, which begin at `start`, and its value, None where it has no sample."""
     labels = ""
     if start >= 0:
         # A label's value may hold a closing brace and spaces: the last brace ends the labels.
         labels, _, rest = line[start + 1 :].rpartition("}")
-        words = rest.split()
+        parts = rest.split()
     else:
-        words = line.split()[1:]
+        parts = line.split()[1:]
     try:
-        value = float(words[0])
+        value = float(parts[0])
     except (IndexError, ValueError):
         return "", None
     return labels, 0.0 if value != value else value

@@ -101,16 +101,16 @@ def _liveness(checker: Checker) -> None:
     }  # fmt: skip
     for key, value in section.items():
         if value == 0:
-            _refuse(checker, key, "0 s is no time to see anything in", "give a time above 0")
+            _refuse(checker, key, "in 0 s nothing can be seen", "give a time above 0")
     longer = (
         ("stall-after", "interval", "a stall is seen by looking at it twice", 2.0),
         ("compute-stall-after", "stall-after", "computing is a reason to wait longer", 1.0),
         ("stall-after", "canary-deadline", "a stall would be called before the answer is due", 1.0),
     )
-    for key, other, why, factor in longer:
-        value, least = section[key], section[other]
+    for key, longer_key, why, factor in longer:
+        value, least = section[key], section[longer_key]
         if value and least and value < factor * least:
-            bound = f"{'twice ' if factor > 1 else ''}liveness.{other}, {factor * least:g} s"
+            bound = f"{'twice ' if factor > 1 else ''}liveness.{longer_key}, {factor * least:g} s"
             _refuse(
                 checker, key, f"{value:g} s is less than {bound}: {why}", f"raise liveness.{key}"
             )

@@ -120,7 +120,7 @@ def _command(check: Checker, path: str, entry: Entry) -> JsonValue:
             f"write command: [{'PROGRAM, WORD'}]",
         )  # fmt: skip
         return None
-    words: list[JsonValue] = []
+    arguments: list[JsonValue] = []
     for item in node.items:
         word = check.scalar(path, item, scalars.line)
         if word is None:
@@ -132,11 +132,11 @@ def _command(check: Checker, path: str, entry: Entry) -> JsonValue:
                 "give it under `env`, as a reference: env:NAME, file:PATH or cmd:COMMAND",
             )  # fmt: skip
             return None
-        words.append(word)
-    program = str(words[0])
+        arguments.append(word)
+    program = str(arguments[0])
     if "/" in program or program[0] in "~.":
-        words[0] = absolute(program, node.items[0].origin)
-    return words
+        arguments[0] = absolute(program, node.items[0].origin)
+    return arguments
 
 
 def _webhook(check: Checker, path: str, entry: Entry) -> JsonValue:
@@ -151,7 +151,7 @@ def _url(node: Scalar) -> str:
     holds_key = "?" in value or any(host in value for host in _KEYED_HOSTS)
     if holds_key and value.startswith(("http://", "https://")):
         raise ScalarError(
-            "this URL holds a key, or may: whoever has it can post",
+            "this URL holds a key, or may: a person who has it can post",
             "give the whole URL as a reference: env:NAME, file:PATH or cmd:COMMAND",
             "secret-in-clear",
         )

@@ -47,9 +47,9 @@ def event_line() -> Callable[[JsonObject], str]:
 
     def line(event: JsonObject) -> str:
         kind = one_line(text_at(event, "event") or "?")
-        shown = stream.style(f"{kind:<{KIND_WIDTH}}", *style(event))
+        label = stream.style(f"{kind:<{KIND_WIDTH}}", *style(event))
         when = stream.style(moment(number_at(event, "time")), "dim")
-        return f"{when}  {shown} {details(event)}".rstrip()
+        return f"{when}  {label} {details(event)}".rstrip()
 
     return line
 
@@ -157,15 +157,15 @@ def _kill(event: JsonObject) -> str:
 
 
 def _incident(event: JsonObject) -> str:
-    words = (text_at(event, "kind"), text_at(event, "id"), text_at(event, "folder"))
-    return "  ".join(filter(None, words))
+    parts = (text_at(event, "kind"), text_at(event, "id"), text_at(event, "folder"))
+    return "  ".join(filter(None, parts))
 
 
 def _notification(event: JsonObject) -> str:
     ok = at(event, "ok")
     ended = {True: "delivered", False: "FAILED"}.get(ok, "") if isinstance(ok, bool) else ""
-    words = (text_at(event, "target"), text_at(event, "state"), ended)
-    line = " ".join(filter(None, words))
+    parts = (text_at(event, "target"), text_at(event, "state"), ended)
+    line = " ".join(filter(None, parts))
     message = text_at(event, "message")
     return f"{line}: {message}" if message else line
 

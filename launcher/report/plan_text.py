@@ -66,12 +66,12 @@ def _port(port: PortUse) -> str:
 
 
 def _cgroup(data: PlanOutput) -> list[str]:
-    cgroup, asked = data.cgroup, data.plan.memory_max
+    cgroup, limit = data.cgroup, data.plan.memory_max
     own = "one for the engine alone" if cgroup.own else "none for the engine alone"
     lines = [f"  {own}: {cgroup.message}"]
-    if asked is not None:
+    if limit is not None:
         effect = "" if cgroup.memory_max else ", which has no effect here"
-        lines.append(f"  memory-max {asked / 1024**3:.1f} GiB{effect}")
+        lines.append(f"  memory-max {limit / 1024**3:.1f} GiB{effect}")
     return lines
 
 

@@ -59,7 +59,7 @@ VERDICTS: dict[Liveness | None, tuple[str, ...]] = {
 class Layout:
     """Which columns there are at a width, and how wide the name and the detail are.
 
-    `detail` is None where there is no such column. `gap` stands between two columns. `is_ascii`:
+    `detail` is None where the column is missing. `gap` stands between two columns. `is_ascii`:
     the stream shows nothing else.
     """
 
@@ -163,15 +163,15 @@ def _values(row: Row, now: float) -> dict[str, Piece]:
     waiting = seconds = rate = None
     if load is not None:
         waiting, seconds, rate = load.waiting, load.ttft_seconds, load.tokens_per_second
-    shown = _count(waiting)
+    waiting_text = _count(waiting)
     if load is not None and load.waiting_estimated:
-        shown = f"~{shown}"
+        waiting_text = f"~{waiting_text}"
     usage = load.kv_cache_usage if load else None
     return {
         "name": (row.name, ("bold",) if row.is_problem else ()),
         "state": state_of(row),
         "running": (_count(load.running if load else None), ()),
-        "waiting": (shown, ("yellow",) if waiting else ()),
+        "waiting": (waiting_text, ("yellow",) if waiting else ()),
         "tokens": ("" if rate is None else _rate(rate), ()),
         "ttft": ("" if seconds is None else latency(seconds), ()),
         "kv": ("" if usage is None else f"{100 * usage:.0f}%",
@@ -295,15 +295,15 @@ def memory(size: int) -> str:
 
 def age(seconds: float) -> str:
     """At most six characters: `7s`, `3m05s`, `2h14m`, `12d03h`."""
-    whole = max(0, int(seconds))
-    days, rest = divmod(whole, 86400)
+    total = max(0, int(seconds))
+    days, rest = divmod(total, 86400)
     hours, rest = divmod(rest, 3600)
-    minutes, whole = divmod(rest, 60)
+    minutes, total = divmod(rest, 60)
     if days:
         return f"{days}d{hours:02}h" if days < 100 else f"{days}d"
     if hours:
         return f"{hours}h{minutes:02}m"
-    return f"{minutes}m{whole:02}s" if minutes else f"{whole}s"
+    return f"{minutes}m{total:02}s" if minutes else f"{total}s"
 
 
 def summary(rows: Sequence[Row]) -> str:

@@ -161,8 +161,8 @@ class TopApp(App[None]):
             listed.clear_options()
             listed.add_options(options)
             if options:
-                found = names.index(selected) if selected in names else min(at, len(names) - 1)
-                listed.highlighted = found
+                row_number = names.index(selected) if selected in names else min(at, len(names) - 1)
+                listed.highlighted = row_number
         base = self.screen_stack[0]
         base.query_one("#heading", Static).update(as_text(top_text.heading(self.shape, self.sort)))
         base.query_one("#summary", Static).update(self._summary())
@@ -207,8 +207,8 @@ class TopApp(App[None]):
 
     def action_sort(self, step: int) -> None:
         """Take the next order, or the one before."""
-        words = list(SORTS)
-        self.sort = words[(words.index(self.sort) + step) % len(words)]
+        names_of_sorts = list(SORTS)
+        self.sort = names_of_sorts[(names_of_sorts.index(self.sort) + step) % len(names_of_sorts)]
         self._draw()
 
     def action_reverse(self) -> None:

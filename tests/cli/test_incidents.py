@@ -28,13 +28,13 @@ def test_what_happened_is_listed_and_shown(rig: Rig) -> None:
     ]  # fmt: skip
     assert all(len(line) <= 80 for line in text.splitlines())
 
-    shown = rig.run("incidents", "show", died["id"])
-    assert shown.rc == 0, shown.output()
-    assert "the engine was ready and was killed by SIGKILL" in shown.stdout
-    assert "given up" in shown.stdout
-    assert died["folder"] in shown.stdout
-    assert "logs/" in shown.stdout
-    assert len(shown.stdout.splitlines()) <= 24
+    page = rig.run("incidents", "show", died["id"])
+    assert page.rc == 0, page.output()
+    assert "the engine was ready and was killed by SIGKILL" in page.stdout
+    assert "given up" in page.stdout
+    assert died["folder"] in page.stdout
+    assert "logs/" in page.stdout
+    assert len(page.stdout.splitlines()) <= 24
     last = rig.run("incidents", "show", "last", "one", "--json")
     assert last.json["data"]["id"] == lost["id"]
     assert rig.errors(rig.run("incidents", "show", "1999", "--json")) == ["unknown-incident"]

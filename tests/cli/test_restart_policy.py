@@ -28,11 +28,16 @@ def test_the_default_starts_a_dead_engine_again(rig: Rig) -> None:
     os.kill(rig.engine(), signal.SIGKILL)
     wait_for(lambda: rig.stored()["restarts"] == 1, "the restart")
     rig.wait_for_state("ready")
-    (told,) = events(rig, "restart")
-    assert (told["number"], told["limit"], told["window"], told["total"]) == (1, 5, 600, 1)
-    assert 0.8 <= told["delay"] <= 1.2
-    assert told["cause"] == "engine-died"
-    assert "was killed by SIGKILL" in told["message"]
+    (reported,) = events(rig, "restart")
+    assert (reported["number"], reported["limit"], reported["window"], reported["total"]) == (
+        1,
+        5,
+        600,
+        1,
+    )
+    assert 0.8 <= reported["delay"] <= 1.2
+    assert reported["cause"] == "engine-died"
+    assert "was killed by SIGKILL" in reported["message"]
     assert "restarts     1" in rig.run("status", "one").stdout
     states = [event["state"] for event in events(rig, "state")]
     assert not {"died", "failed"} & set(states), "nothing is final yet"
@@ -71,8 +76,8 @@ def test_a_cause_that_a_start_cannot_change(rig: Rig, policy: str) -> None:
     else:
         state = rig.wait_for_state("died")
         assert (state["restarts"], state["exit_code"]) == (0, 6)
-        told = "; not restarted: another start cannot help"
-        assert state["error"]["message"].endswith(told) == (policy == "on-failure")
+        reported = "; not restarted: another start cannot help"
+        assert state["error"]["message"].endswith(reported) == (policy == "on-failure")
     assert state["error"]["code"] == "ED-FAKE-BROKEN"
     assert state["error"]["remedy"] == "repair it"
     rig.nothing_left()

@@ -59,10 +59,10 @@ def test_without_textual_one_line_says_how_to_install_it(rig: Rig, tmp_path: Pat
     hidden.mkdir()
     (hidden / "textual.py").write_text("raise ImportError('not here')\n")
     env = {**rig.env, "PYTHONPATH": f"{hidden}:{rig.env['PYTHONPATH']}"}
-    shown = show("top", columns=120, home=rig.home, env=env)
-    assert shown.rc == 3
-    assert "pip install 'ernie-deploy[top]'" in shown.text
-    assert "Traceback" not in shown.text
+    screen = show("top", columns=120, home=rig.home, env=env)
+    assert screen.rc == 3
+    assert "pip install 'ernie-deploy[top]'" in screen.text
+    assert "Traceback" not in screen.text
     ran = rig.run("top", "--once")
     assert ran.rc == 0
 

@@ -1,4 +1,4 @@
-"""Kinds of lines that were judged wrongly in real logs, whoever's they are."""
+"""Kinds of lines that were judged wrongly in real logs of any engine."""
 
 from pathlib import Path
 

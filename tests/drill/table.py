@@ -67,11 +67,11 @@ def promises(runs: list[Recorded]) -> str:
         len(one.measured.false_verdicts) for one in everything if one.bar.false_verdicts == 0
     )
     hung = sum(one.measured.requests.hung for one in everything)
-    seen, stalled = (_seconds(one.worst("detection")) for one in (deaths, stalls))
+    detected, stalled = (_seconds(one.worst("detection")) for one in (deaths, stalls))
     rows = [
         ["promise", "bar", "worst measured"],
         ["---"] * 3,
-        ["a dead process is seen", f"{roles.DEATH:g} s", f"{seen} s"],
+        ["a dead process is seen", f"{roles.DEATH:g} s", f"{detected} s"],
         ["service is back after it, beyond the engine's own start", f"{roles.RESTART:g} s",
          f"{_seconds(deaths.worst('restart'))} s"],
         ["a stall is seen", f"{roles.STALL:g} s", f"{stalled} s"],

@@ -81,7 +81,7 @@ def _profile(target: Target, folder: Path, name: str) -> JsonDict:
 
 def drill(home: Path, name: str, *arguments: str) -> JsonDict:
     """The data of `drill --json`, whatever its verdict."""
-    words = ("drill", name, "--yes", "--force", "in-use", "--json", *arguments)
-    ran = cli.run(*words, home=home, deadline=6 * 3600.0)
+    arguments_of_drill = ("drill", name, "--yes", "--force", "in-use", "--json", *arguments)
+    ran = cli.run(*arguments_of_drill, home=home, deadline=6 * 3600.0)
     assert ran.rc in (0, 1), ran.output()
     return dict(json.loads(ran.stdout.splitlines()[-1])["data"])

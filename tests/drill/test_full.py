@@ -22,10 +22,10 @@ def drill_of(make: Make, mount: str, scenario: str) -> tuple[int, JsonDict]:
     """Exit code and the one result of a drill in a namespace in which `mount` is a small disk."""
     server = make(release="2.5", restart=RESTART)
     server.home.mkdir(parents=True, exist_ok=True)
-    place = mount.format(home=server.home)
+    folder = mount.format(home=server.home)
     up, drill, down = in_namespace(
         server,
-        f"mount -t tmpfs -o size=300m,mode=700 none {place}",
+        f"mount -t tmpfs -o size=300m,mode=700 none {folder}",
         f"up {server.profile}",
         f"drill {server.name} --yes --force in-use --scenario {scenario}",
         f"down {server.name}",

@@ -4,7 +4,7 @@ from launcher.drill.bar import Bar, Miss
 from launcher.drill.misses import misses
 from launcher.drill.payloads import Measured, RequestCounts
 
-GOOD = Measured(detection=0.05, restart=0.5)
+WITHIN_BARS = Measured(detection=0.05, restart=0.5)
 DEATH = Bar(detection=0.1, restart=1.0)
 
 
@@ -13,7 +13,7 @@ def missed(bar: Bar, measured: Measured, restarts: bool = True) -> list[str]:
 
 
 def test_what_is_within_its_bars_misses_none() -> None:
-    assert missed(DEATH, GOOD) == []
+    assert missed(DEATH, WITHIN_BARS) == []
 
 
 def test_a_value_that_equals_its_bar_is_within_it() -> None:
@@ -34,11 +34,13 @@ def test_a_profile_that_never_restarts_is_not_judged_by_its_restart() -> None:
 
 
 def test_counts_are_judged_where_they_have_a_bar() -> None:
-    bad = Measured(
+    beyond_bars = Measured(
         requests=RequestCounts(failed=3, hung=1),
         false_verdicts=("called stalled",),
         leftovers=("port 1 (api)", "process 2 (x)"),
     )
-    assert missed(Bar(), bad) == ["hung", "false_verdicts", "leftovers"]
-    assert missed(Bar(failed=2, hung=1, false_verdicts=1, leftovers=2), bad) == ["failed"]
-    assert missed(Bar(failed=None, hung=None, false_verdicts=None, leftovers=None), bad) == []
+    assert missed(Bar(), beyond_bars) == ["hung", "false_verdicts", "leftovers"]
+    assert missed(Bar(failed=2, hung=1, false_verdicts=1, leftovers=2), beyond_bars) == ["failed"]
+    assert (
+        missed(Bar(failed=None, hung=None, false_verdicts=None, leftovers=None), beyond_bars) == []
+    )

@@ -26,7 +26,7 @@ from tests.support.decoded import JsonDict
 from tests.support.rig import Rig
 
 WORKER: JsonDict = {"before": [{"spawn": {"session": True, "bare": True, "seconds": 601}}]}
-"""A worker in a session of its own, with an environment that names nobody."""
+"""A worker in a session of its own, with an empty environment."""
 VITAL = {"vital": ["^sleep 601$"]}
 MIB = 1 << 20
 
@@ -160,11 +160,11 @@ def test_the_limit_of_a_full_disk_is_taken_back(rig: Rig, monkeypatch: pytest.Mo
     ],
 )
 def test_shared_memory_is_filled_only_where_that_harms_nobody(
-    shm: FileSystem | None, usable: int, own: int, words: str | None
+    shm: FileSystem | None, usable: int, own: int, refusal: str | None
 ) -> None:
     obstacle = shm_obstacle(shm, usable, own)
-    assert (obstacle is None) == (words is None)
-    assert words is None or words in (obstacle or "")
+    assert (obstacle is None) == (refusal is None)
+    assert refusal is None or refusal in (obstacle or "")
 
 
 def test_faults_of_answers_are_for_engines_that_declare_them(rig: Rig) -> None:

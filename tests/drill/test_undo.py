@@ -30,9 +30,9 @@ from tests.support.waiting import wait_for
 def sleeper() -> Iterator[Continue]:
     """A process that can be stopped, as the action that lets it continue."""
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    seen = look(process.pid)
-    assert seen is not None
-    yield Continue(process.pid, seen.start)
+    stopped = look(process.pid)
+    assert stopped is not None
+    yield Continue(process.pid, stopped.start)
     process.kill()
     process.wait()
 

@@ -46,14 +46,14 @@ def test_what_waits_is_seen_although_its_gauge_stays_zero(fastdeploy: Make, rele
     for thread in threads:
         thread.start()
 
-    def seen() -> bool:
+    def shows_both() -> bool:
         rows = server.run("top", "--once", "--json").json["data"]["instances"]
         load = rows[0]["load"] or {}
         if load.get("running") != 1 or not load.get("waiting"):
             return False
         return bool(load.get("waiting_estimated", False) == (release == "2.3"))
 
-    wait_for(seen, "a request that waits")
+    wait_for(shows_both, "a request that waits")
     for thread in threads:
         thread.join()
     assert server.down().rc == 0

@@ -57,7 +57,7 @@ def test_up(rig: Rig, failing: FailingFiles, first: int) -> None:
         assert ran.rc in (0, 3), f"{failed}\n{ran.output()}"
         if ran.rc:
             assert ran.json["errors"][0]["remedy"], failed
-            # Before its folder was made there is no instance to speak of.
+            # Before its folder was made the instance does not exist.
             codes = (0, 1) if rig.instance().exists() else (2,)
             assert rig.run("status", "one").rc in codes, failed
         down = rig.run("down", "one", "--json")

@@ -108,19 +108,19 @@ def test_down_finds_it_when_the_state_is_damaged_as_well(rig: Rig) -> None:
 @pytest.mark.parametrize("keeper", ["lives", "is lost"])
 def test_a_process_that_was_moved_in_is_neither_killed_nor_forgotten(rig: Rig, keeper: str) -> None:
     rig.up(script={"sigterm": "ignore"}, stop={"grace": 0.1})
-    other = subprocess.Popen(["sleep", "600"])
+    stranger = subprocess.Popen(["sleep", "600"])
     try:
         own = Path(rig.stored()["cgroup"])
-        cgroup.move(other.pid, own)
+        cgroup.move(stranger.pid, own)
         if keeper == "is lost":
             rig.lose()
         receipt = rig.run("down", "one", "--json").json["data"]["receipt"]
         assert receipt["processes"] == 0
-        assert any(str(own) in text and str(other.pid) in text for text in receipt["foreign"])
-        assert other.poll() is None
+        assert any(str(own) in text and str(stranger.pid) in text for text in receipt["foreign"])
+        assert stranger.poll() is None
     finally:
-        other.kill()
-        other.wait()
+        stranger.kill()
+        stranger.wait()
     own.rmdir()
 
 

@@ -32,8 +32,8 @@ def test_the_counter_of_our_cgroup(
     path = tmp_path / file
     path.parent.mkdir(parents=True)
     path.write_text(text)
-    found = None if expected is None else KillCount(expected, str(path), exact)
-    assert kill_count(tmp_path) == found
+    counted = None if expected is None else KillCount(expected, str(path), exact)
+    assert kill_count(tmp_path) == counted
 
 
 def test_the_counter_of_another_cgroup(tmp_path: Path) -> None:
@@ -77,8 +77,8 @@ def killed(
 
 def test_the_line_that_names_one_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     records = [record("eth0: up"), "lost", record(KILL.format(41)), record(KILL.format(42))]
-    found = killed(tmp_path, monkeypatch, records, {42, 43})
-    assert found == Killed(42, "python3", KILL.format(42))
+    counted = killed(tmp_path, monkeypatch, records, {42, 43})
+    assert counted == Killed(42, "python3", KILL.format(42))
 
 
 @pytest.mark.parametrize(
@@ -90,9 +90,9 @@ def test_the_line_that_names_one_of_ours(tmp_path: Path, monkeypatch: pytest.Mon
 def test_every_spelling_of_kernels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:
-    found = killed(tmp_path, monkeypatch, [record(line)], {42})
-    assert found is not None
-    assert found.pid == 42
+    counted = killed(tmp_path, monkeypatch, [record(line)], {42})
+    assert counted is not None
+    assert counted.pid == 42
 
 
 @pytest.mark.parametrize(

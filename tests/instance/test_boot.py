@@ -52,9 +52,9 @@ class Machine:
     def unit(self, name: str = "one") -> str:
         return (self.units / unit_name(name)).read_text()
 
-    def fails(self, words: str) -> None:
+    def fails(self, command: str) -> None:
         """From now on systemctl fails for these words."""
-        Path(f"{self.calls_file}.{words}").touch()
+        Path(f"{self.calls_file}.{command}").touch()
 
 
 @pytest.fixture
@@ -89,9 +89,9 @@ def analyzed(path: Path, *options: str) -> str:
 
 
 def test_enable_writes_a_unit_and_lets_systemd_start_it(machine: Machine) -> None:
-    made = machine.enable(stop={"grace": 40})
+    result_of_enable = machine.enable(stop={"grace": 40})
     text = machine.unit()
-    assert made.path == str(machine.units / unit_name("one"))
+    assert result_of_enable.path == str(machine.units / unit_name("one"))
     assert machine.calls() == ["--user daemon-reload", "--user enable ernie-deploy-one.service"]
     for line in (
         "Type=notify", "NotifyAccess=main", "WatchdogSec=30", "KillMode=mixed", "Delegate=yes",
@@ -148,18 +148,18 @@ def test_no_secret_is_in_the_unit_and_what_is_needed_is_told(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KEY", "correct-horse")
-    made = machine.enable(api_key="env:KEY")
+    result_of_enable = machine.enable(api_key="env:KEY")
     kept = (machine.rig.home / "boot" / "one.yaml").read_text()
-    assert "correct-horse" not in machine.unit() + kept + json.dumps(made.notes)
+    assert "correct-horse" not in machine.unit() + kept + json.dumps(result_of_enable.notes)
     assert f"EnvironmentFile=-{machine.rig.home}/boot/one.env\n" in machine.unit()
-    assert any("KEY" in note and "one.env" in note for note in made.notes)
+    assert any("KEY" in note and "one.env" in note for note in result_of_enable.notes)
 
 
 def test_disable_removes_what_enable_wrote_and_nothing_else(machine: Machine) -> None:
     machine.enable("one")
     machine.enable("two")
-    other = machine.units / "ernie-deploy-mine.service"
-    other.write_text("[Service]\nExecStart=/bin/true\n")
+    foreign_unit = machine.units / "ernie-deploy-mine.service"
+    foreign_unit.write_text("[Service]\nExecStart=/bin/true\n")
     before = {p for p in machine.units.parent.parent.rglob("*") if p.is_file()}
     assert not disable("one", system=False).payload.enabled
     after = {p for p in machine.units.parent.parent.rglob("*") if p.is_file()}

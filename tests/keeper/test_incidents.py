@@ -58,8 +58,12 @@ def test_a_death_is_kept_with_its_cause_and_the_time_without_service(rig: Rig) -
     assert "a last word" in (folder / "logs" / "engine.log").read_text()
     kept = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
     assert [event["code"] for event in kept if event["event"] == "failure"] == ["engine-died"]
-    (told,) = events(rig, "incident")
-    assert (told["id"], told["kind"], told["folder"]) == (one.id, "failure", str(folder))
+    (events_told,) = events(rig, "incident")
+    assert (events_told["id"], events_told["kind"], events_told["folder"]) == (
+        one.id,
+        "failure",
+        str(folder),
+    )
     for path in (folder, *folder.rglob("*")):
         mode = stat.S_IMODE(path.stat().st_mode)
         assert mode == (0o700 if path.is_dir() else 0o600), path
@@ -118,9 +122,9 @@ def test_a_stop_is_no_incident(rig: Rig) -> None:
 
 def test_secrets_are_taken_out_of_what_is_kept(rig: Rig) -> None:
     rig.env["THE_KEY"] = "a-secret-of-the-test"
-    words = "the key is a-secret-of-the-test, DB_SECRET=another-one"
+    secret_line = "the key is a-secret-of-the-test, DB_SECRET=another-one"
     gate = Path(rig.path("gate"))
-    after = [{"print": words}, {"wait": str(gate)}, {"print": "LOST it"}]
+    after = [{"print": secret_line}, {"wait": str(gate)}, {"print": "LOST it"}]
     script = {"key": "a-secret-of-the-test", "after": after}
     rig.up(restart=NEVER, script=script, **{"api-key": "env:THE_KEY"})
     gate.touch()
@@ -203,8 +207,8 @@ def test_the_keeper_is_killed_and_the_next_verb_says_so(rig: Rig) -> None:
     assert one.state == "ready"
     assert rig.run("down", "one").rc == 0
     assert incidents(rig) == [one], "written once"
-    (told,) = events(rig, "incident")
-    assert told["id"] == one.id
+    (events_told,) = events(rig, "incident")
+    assert events_told["id"] == one.id
 
 
 def test_a_stall_of_a_real_engine_is_kept_before_it_is_ended(rig: Rig) -> None:
@@ -240,7 +244,7 @@ def test_a_stall_of_a_real_engine_is_kept_before_it_is_ended(rig: Rig) -> None:
     assert states[-1] == "T"
     assert abs(samples[-1]["time"] - one.time) < 120
     wait_for(lambda: len(Path(sent).read_text().splitlines()) >= 3, "the messages")
-    told = [json.loads(line) for line in Path(sent).read_text().splitlines()]
-    assert [message["state"] for message in told[:3]] == ["stalled", "died", "recovered"]
-    assert {message["incident"]["id"] for message in told[:3]} == {one.id}
+    events_told = [json.loads(line) for line in Path(sent).read_text().splitlines()]
+    assert [message["state"] for message in events_told[:3]] == ["stalled", "died", "recovered"]
+    assert {message["incident"]["id"] for message in events_told[:3]} == {one.id}
     rig.down()

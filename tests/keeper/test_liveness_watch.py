@@ -30,7 +30,7 @@ def verdicts(rig: Rig) -> list[str]:
     return [str(event["verdict"]) for event in events if event["event"] == "liveness"]
 
 
-def asked(stamp: str, path: str) -> int:
+def count_of(stamp: str, path: str) -> int:
     """How often the server was asked for `path`."""
     try:
         return Path(stamp).read_text().count(f" asked {path}\n")
@@ -40,14 +40,14 @@ def asked(stamp: str, path: str) -> int:
 
 def row(rig: Rig) -> JsonDict:
     """What `status --json` says."""
-    found: JsonDict = rig.run("status", "one", "--json").json["data"]["instances"][0]
-    return found
+    status_row: JsonDict = rig.run("status", "one", "--json").json["data"]["instances"][0]
+    return status_row
 
 
 def test_an_idle_server_is_idle_and_is_asked_for_completions(rig: Rig) -> None:
     stamp = rig.path("stamp")
     rig.up(script={"stamp": stamp}, liveness=STEADY)
-    wait_for(lambda: asked(stamp, "/v1/chat/completions") >= 4, "canaries")
+    wait_for(lambda: count_of(stamp, "/v1/chat/completions") >= 4, "canaries")
     assert verdicts(rig) == ["idle"]
     status = row(rig)
     assert (status["healthy"], status["liveness"]["verdict"]) == (True, "idle")
@@ -65,14 +65,14 @@ def test_canaries_carry_the_key_and_can_be_switched_off(rig: Rig) -> None:
     rig.env["KEY"] = "s3cr3t-s3cr3t"
     script = {"key": "s3cr3t-s3cr3t", "stamp": stamp}
     rig.up(script=script, api_key="env:KEY", liveness=STEADY)
-    wait_for(lambda: asked(stamp, "/v1/chat/completions") >= 3, "canaries")
+    wait_for(lambda: count_of(stamp, "/v1/chat/completions") >= 3, "canaries")
     assert verdicts(rig) == ["idle"]
     rig.down()
 
     Path(stamp).unlink()
     rig.up(script=script, api_key="env:KEY", liveness={**STEADY, "canary": False})
-    wait_for(lambda: asked(stamp, "/health") >= 12, "samples")
-    assert asked(stamp, "/v1/chat/completions") == 1, "the readiness probe's"
+    wait_for(lambda: count_of(stamp, "/health") >= 12, "samples")
+    assert count_of(stamp, "/v1/chat/completions") == 1, "the readiness probe's"
     rig.down()
 
 
@@ -123,8 +123,8 @@ def test_a_keeper_that_did_not_run_does_not_blame_the_engine(rig: Rig) -> None:
     wait_for(lambda: verdicts(rig) == ["idle"], "the first verdict")
     with rig.paused_keeper():
         time.sleep(8)
-    before = asked(stamp, "/v1/chat/completions")
-    wait_for(lambda: asked(stamp, "/v1/chat/completions") >= before + 3, "canaries again")
+    before = count_of(stamp, "/v1/chat/completions")
+    wait_for(lambda: count_of(stamp, "/v1/chat/completions") >= before + 3, "canaries again")
     assert "stalled" not in verdicts(rig)
     assert rig.stored()["state"] == "ready"
     rig.down()

@@ -89,10 +89,10 @@ def test_a_certain_cause_stays_unless_the_kernel_names_one_of_ours(
     watch.died(41, KILLED)
     cgroup.set(1)
     assert watch.explain(certain, ()) is certain
-    seen: list[set[int]] = []
+    looks: list[set[int]] = []
 
     def named(pids: set[int]) -> Killed:
-        seen.append(pids)
+        looks.append(pids)
         return Killed(41, "python3", "Out of memory: Killed process 41 (python3)")
 
     monkeypatch.setattr(kernel, "killed_of", named)
@@ -100,7 +100,7 @@ def test_a_certain_cause_stays_unless_the_kernel_names_one_of_ours(
     assert failure.problem.code == "memory-killed"
     assert "process 41 (python3)" in failure.problem.message
     assert failure.problem.where == "Out of memory: Killed process 41 (python3)"
-    assert seen == [{41, 50, 51}], "also those whose death we have not seen yet"
+    assert looks == [{41, 50, 51}], "also those whose death we have not seen yet"
 
 
 def test_without_any_cgroup_nothing_is_claimed(
@@ -185,8 +185,8 @@ def test_the_kernel_kills_an_engine_that_takes_too_much(
     assert f"process {state['engine']['pid']}" in error["message"]
     where = "Killed process" if readable else "oom_kill 1"
     assert where in error["where"], error
-    told = rig.run("status", "one").stdout
-    assert "memory-killed: the kernel's memory killer ended" in told
+    status_text = rig.run("status", "one").stdout
+    assert "memory-killed: the kernel's memory killer ended" in status_text
     diagnosed = rig.run("diagnose", "one", "--json")
     assert diagnosed.rc == 1
     assert "memory killer" in diagnosed.json["data"]["cause"]

@@ -96,9 +96,9 @@ def garbage(handler: BaseHTTPRequestHandler) -> None:
 @pytest.fixture
 def webhook() -> Iterator[Webhook]:
     """A server on loopback."""
-    made = Webhook()
-    yield made
-    made.close()
+    receiver_made = Webhook()
+    yield receiver_made
+    receiver_made.close()
 
 
 def hangs(webhook: Webhook) -> Callable[[BaseHTTPRequestHandler], None]:
@@ -106,15 +106,15 @@ def hangs(webhook: Webhook) -> Callable[[BaseHTTPRequestHandler], None]:
     return lambda handler: (webhook.ended.wait(600), None)[1]
 
 
-def told(rig: Rig) -> list[JsonDict]:
+def deliveries(rig: Rig) -> list[JsonDict]:
     """The `notification` events."""
     return [dict(one) for one in read_events(rig.instance()) if one["event"] == "notification"]
 
 
 def wait_for_told(rig: Rig, count: int = 1) -> list[JsonDict]:
     """The first `count` of them."""
-    wait_for(lambda: len(told(rig)) >= count, f"{count} notifications")
-    return told(rig)
+    wait_for(lambda: len(deliveries(rig)) >= count, f"{count} notifications")
+    return deliveries(rig)
 
 
 def script(rig: Rig, text: str, name: str = "page") -> str:
@@ -145,7 +145,7 @@ def test_a_webhook_is_told_of_a_death_and_of_the_recovery(rig: Rig, webhook: Web
     path, sent, _ = webhook.requests[0]
     assert path == "/hook"
     assert (sent["Authorization"], sent["X-Team"]) == ("Bearer the-secret-of-the-hook", "serving")
-    assert [(e["target"], e["state"], e["ok"], e["message"]) for e in told(rig)] == [
+    assert [(e["target"], e["state"], e["ok"], e["message"]) for e in deliveries(rig)] == [
         ("webhook-1", "died", True, "sent"), ("webhook-1", "recovered", True, "sent"),
     ]  # fmt: skip
     rig.down()
@@ -180,7 +180,7 @@ def test_one_that_is_given_up_is_told_before_the_keeper_ends(rig: Rig, webhook: 
     rig.kill(rig.engine())
     wait_for(lambda: not processes.alive(keeper), "the end of the keeper")
     assert [message["state"] for message in webhook.messages] == ["died"]
-    assert [event["ok"] for event in told(rig)] == [True]
+    assert [event["ok"] for event in deliveries(rig)] == [True]
     rig.down()
 
 
@@ -245,14 +245,14 @@ def test_a_webhook_that_hangs_delays_neither_restart_nor_end(rig: Rig, webhook: 
     first = rig.engine()
     rig.kill(first)
     wait_for(lambda: rig.stored()["state"] == "ready" and rig.engine() != first, "the restart")
-    wait_for(lambda: len(told(rig)) == 4, "the other target's messages")
-    assert {event["target"] for event in told(rig)} == {"command-2"}
+    wait_for(lambda: len(deliveries(rig)) == 4, "the other target's messages")
+    assert {event["target"] for event in deliveries(rig)} == {"command-2"}
     keeper = rig.keeper()
     begun = time.monotonic()
     rig.down()
     wait_for(lambda: not processes.alive(keeper), "the end of the keeper")
     assert time.monotonic() - begun < 120, "300 s were allowed for a try, but not at the end"
-    lost = [event for event in told(rig) if not event["ok"]]
+    lost = [event for event in deliveries(rig) if not event["ok"]]
     assert [event["state"] for event in lost].count("ready") == 1
     assert len(lost) == 5, "none is passed over in silence"
 

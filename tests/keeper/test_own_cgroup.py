@@ -68,16 +68,16 @@ def test_all_that_an_engine_makes_is_in_it_and_is_ended_at_once(own: OwnCgroup) 
 @needs_cgroup
 def test_it_is_not_killed_while_another_process_was_moved_into_it(own: OwnCgroup) -> None:
     engine = start(own)
-    other = subprocess.Popen(["sleep", "600"])
+    stranger = subprocess.Popen(["sleep", "600"])
     try:
-        cgroup.move(other.pid, own.path)
+        cgroup.move(stranger.pid, own.path)
         assert not own.kill(lambda process: process.pid == engine.pid)
         assert engine.poll() is None
-        assert other.poll() is None
+        assert stranger.poll() is None
         assert not own.remove()
     finally:
-        other.kill()
-        other.wait()
+        stranger.kill()
+        stranger.wait()
 
 
 @needs_cgroup

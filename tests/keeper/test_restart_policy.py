@@ -120,18 +120,18 @@ def test_whatever_happens_the_bounds_hold(
     policy: RestartPolicy, story: list[tuple[RunEnd, float, float]]
 ) -> None:
     """A mocked clock and any failures: never more restarts in a window, never a longer wait."""
-    made: list[float] = []
+    pauses: list[float] = []
     history, now = History(), 0.0
     for end, passed, drawn in story:
         now += passed
         decision = decide(policy, history, end, now, lambda drawn=drawn: drawn)  # type: ignore[misc]
-        recent = [time for time in made if now - time < policy.window]
+        recent = [time for time in pauses if now - time < policy.window]
         if isinstance(decision, GiveUp):
             cannot = policy.policy == "on-failure" and not end.retry
             never = policy.policy == "never" or policy.max_restarts == 0
             assert never or cannot or len(recent) == policy.max_restarts
             continue
-        made.append(now)
+        pauses.append(now)
         history = decision.history
         assert policy.policy == "always" or end.retry
         assert decision.number == len(recent) + 1 <= policy.max_restarts
@@ -170,7 +170,7 @@ def a_run(clock: Clock, restarts: Restarts, loads: float, serves: float | None) 
 
 
 def test_time_that_an_engine_loads_is_no_part_of_the_window() -> None:
-    """A model that takes five minutes to load and then fails would be started for ever."""
+    """A model that takes five minutes to load and then fails would be started without end."""
     clock = Clock()
     restarts = Restarts(DEFAULT, clock, middle)
     a_run(clock, restarts, 300, 1)

@@ -25,7 +25,7 @@ from launcher.preparation import lease_folder
 from launcher.preparation import leases as port_leases
 from tests.support.waiting import wait_for
 
-Told = list[tuple[str, str]]
+Events = list[tuple[str, str]]
 
 
 def plan_of(*ports: int, gpus: tuple[str, ...] | None = None) -> LaunchPlan:
@@ -42,7 +42,7 @@ class Waiting:
     def __init__(
         self, plan: LaunchPlan, state: State | None = None, leases: list[int] | None = None
     ) -> None:
-        self.told: Told = []
+        self.told: Events = []
         self.waits: list[str] = []
         self.loop = Loop()
         self.wait = RestartWait(
@@ -146,19 +146,19 @@ def lease_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_lease_whose_file_was_removed_is_taken_again(lease_home: Path) -> None:
     """A cleaner of temporary files: the lock is held, but another `up` would make a new file."""
-    held = list(port_leases._lock("port-23456") or ())
-    files = [Path(os.readlink(f"/proc/self/fd/{one}")) for one in held]
+    descriptors = list(port_leases._lock("port-23456") or ())
+    files = [Path(os.readlink(f"/proc/self/fd/{one}")) for one in descriptors]
     assert len(files) == 1
-    assert port_leases.lost(held) == []
+    assert port_leases.lost(descriptors) == []
     for _ in range(2):
         files[0].unlink()
-        waiting = Waiting(plan_of(), leases=held)
+        waiting = Waiting(plan_of(), leases=descriptors)
         assert waiting.run() is None
-        told = ("warning", "the lease port-23456 was removed; it is taken again")
-        assert waiting.told == [told]
+        warning = ("warning", "the lease port-23456 was removed; it is taken again")
+        assert waiting.told == [warning]
         assert files[0].exists()
-        assert port_leases._lock("port-23456") is None, "nobody else gets it"
-        assert Waiting(plan_of(), leases=held).run() is None, "it is ours now"
+        assert port_leases._lock("port-23456") is None, "no other process gets it"
+        assert Waiting(plan_of(), leases=descriptors).run() is None, "it is ours now"
 
 
 def test_a_lease_in_two_folders_is_lost_with_both_files(
@@ -168,22 +168,22 @@ def test_a_lease_in_two_folders_is_lost_with_both_files(
     state = lease_home / "state"
     state.mkdir(mode=0o700)
     monkeypatch.setattr(lease_folder, "_state", lambda environ: iter([state]))
-    held = list(port_leases._lock("port-23458") or ())
-    files = [Path(os.readlink(f"/proc/self/fd/{one}")) for one in held]
+    descriptors = list(port_leases._lock("port-23458") or ())
+    files = [Path(os.readlink(f"/proc/self/fd/{one}")) for one in descriptors]
     assert len(files) == 2
     files[0].unlink()
-    assert port_leases.lost(held) == []
+    assert port_leases.lost(descriptors) == []
     files[1].unlink()
-    assert port_leases.lost(held) == ["port-23458"]
+    assert port_leases.lost(descriptors) == ["port-23458"]
 
 
 def test_a_lease_that_another_took_meanwhile_ends_the_restart(lease_home: Path) -> None:
-    held = list(port_leases._lock("port-23457") or ())
-    for one in held:
+    descriptors = list(port_leases._lock("port-23457") or ())
+    for one in descriptors:
         Path(os.readlink(f"/proc/self/fd/{one}")).unlink()
     theirs = port_leases._lock("port-23457")
     assert theirs
-    waiting = Waiting(plan_of(), leases=held)
+    waiting = Waiting(plan_of(), leases=descriptors)
     assert waiting.run() == "port-leased"
 
 

@@ -81,9 +81,9 @@ class Bench:
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     """With the py-spy that the test asks for."""
     become_subreaper()
-    made = Bench(tmp_path, getattr(request, "param", None))
-    yield made
-    made.close()
+    stall_bench = Bench(tmp_path, getattr(request, "param", None))
+    yield stall_bench
+    stall_bench.close()
 
 
 @pytest.mark.parametrize("bench", [PY_SPY], indirect=True)

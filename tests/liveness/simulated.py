@@ -21,7 +21,7 @@ POLICY = LivenessPolicy(
         awake='sleep{state="awake"}',
     ),
 )
-GOOD = Answer(200)
+ANSWERED = Answer(200)
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Server:
         cores: float = 0.0,
         starved: float = 0.0,
         io: float = 0.0,
-        health: Answer | None = GOOD,
+        health: Answer | None = ANSWERED,
         paused: bool | None = None,
         late: float = 0.0,
         counted: bool = True,

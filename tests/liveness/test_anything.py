@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from launcher.liveness.judge import Liveness
 from launcher.liveness.sample import Answer
-from tests.liveness.simulated import GOOD, Server
+from tests.liveness.simulated import ANSWERED, Server
 
 SLOW = Answer(None, "timed out after 2 s")
 GOOD_VERDICTS = (Liveness.IDLE, Liveness.BUSY, Liveness.PAUSED)
@@ -64,7 +64,7 @@ def test_a_live_server_is_never_stalled_or_dead(spans: list[tuple[str, int]]) ->
     before=st.integers(0, 200),
     leaked=st.integers(0, 3),
     cores=st.floats(0, 0.3),
-    health=st.sampled_from([GOOD, Answer(404), SLOW]),
+    health=st.sampled_from([ANSWERED, Answer(404), SLOW]),
     counted=st.booleans(),
 )
 def test_a_server_that_does_nothing_is_always_seen_within_30_seconds(

@@ -265,8 +265,8 @@ def test_one_failed_canary_is_no_stall() -> None:
     verdict = assess([*samples, failed], POLICY).verdict
     assert verdict.name is Liveness.BUSY
     assert verdict.reasons == ("a short completion failed: connection reset",)
-    good = replace(failed, at=failed.at + 5, canaries=(Canary(failed.at, True),))
-    assert assess([*samples, failed, good], POLICY).verdict.name is Liveness.IDLE
+    answered = replace(failed, at=failed.at + 5, canaries=(Canary(failed.at, True),))
+    assert assess([*samples, failed, answered], POLICY).verdict.name is Liveness.IDLE
 
 
 # -- a server without counters --------------------------------------------------------------------

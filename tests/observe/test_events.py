@@ -96,10 +96,10 @@ def test_secrets_are_taken_out_at_any_depth(instance: InstanceDir) -> None:
         deep = [deep]
     writer.append("warning", deep=deep)  # type: ignore[arg-type]
     writer.close()
-    shown = read(instance, EVERYTHING, Redactor(["correct-horse"]))
-    assert "correct-horse" not in json.dumps(shown)
-    assert "abcdef123" not in json.dumps(shown)
-    assert shown[0]["message"] == "it is [redacted]"
+    selected = read(instance, EVERYTHING, Redactor(["correct-horse"]))
+    assert "correct-horse" not in json.dumps(selected)
+    assert "abcdef123" not in json.dumps(selected)
+    assert selected[0]["message"] == "it is [redacted]"
 
 
 class Reader:

@@ -19,8 +19,8 @@ HIDDEN = replace(ALL, counters=replace(COUNTERS, waiting=()))
 
 def test_what_is_told_is_read_and_what_is_not_is_unknown() -> None:
     text = "run 2\nwait 1\nqueue 3\nin_total 9\ntokens_total 50\nttft_sum 1.5\nttft_count 3\n"
-    told = reading(ALL, text + 'ttft_bucket{le="1.0"} 3\n', 7.0)
-    assert told == Reading(7.0, 2.0, 4.0, None, None, 50.0, 1.5, 3.0, None)
+    taken = reading(ALL, text + 'ttft_bucket{le="1.0"} 3\n', 7.0)
+    assert taken == Reading(7.0, 2.0, 4.0, None, None, 50.0, 1.5, 3.0, None)
     assert reading(HIDDEN, text, 7.0).waiting is None
     assert reading(HIDDEN, text, 7.0).received == 9.0
     assert reading(ALL, "", 7.0) == Reading(7.0)
@@ -30,16 +30,16 @@ def test_what_is_told_is_read_and_what_is_not_is_unknown() -> None:
 def test_of_several_engines_the_fullest_cache_counts() -> None:
     text = 'kv{engine="0"} 0.25\nkv{engine="1"} 0.75\nkv_other 1\nrun{engine="0"} 1\n'
     text += 'run{engine="1"} 2\n'
-    told = reading(ALL, text, 1.0)
-    assert (told.kv_usage, told.running) == (0.75, 3.0)
+    taken = reading(ALL, text, 1.0)
+    assert (taken.kv_usage, taken.running) == (0.75, 3.0)
 
 
 @pytest.mark.parametrize("value", ["NaN", "+Inf", "-Inf", "1e300", "x", ""])
 def test_a_figure_that_is_none_makes_no_figure(value: str) -> None:
-    told = reading(ALL, f"run 1\ntokens_total {value}\nkv {value}\nttft_sum {value}\n", 1.0)
-    shown = encode_object(load(told, replace(told, at=0.0)))
-    assert shown["running"] == 1
-    assert all(one in (None, 0, 0.0, 1, False) for one in shown.values()), shown
+    taken = reading(ALL, f"run 1\ntokens_total {value}\nkv {value}\nttft_sum {value}\n", 1.0)
+    encoded = encode_object(load(taken, replace(taken, at=0.0)))
+    assert encoded["running"] == 1
+    assert all(one in (None, 0, 0.0, 1, False) for one in encoded.values()), encoded
 
 
 def test_two_readings_tell_the_rate_and_the_newest_requests() -> None:

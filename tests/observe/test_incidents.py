@@ -37,12 +37,12 @@ def test_the_newest_comes_first_over_all_instances(home: Path) -> None:
 @pytest.mark.parametrize(("key", "expected"), [("last", NEW), (NEW, NEW), ("20260101", OLD)])
 def test_one_is_shown_with_its_files(home: Path, key: str, expected: str) -> None:
     instances = [make(home, OLD), make(home, NEW)][:1]
-    shown = show_incident(instances, key, None)
-    assert shown.payload.row.incident.id == expected
-    (file,) = shown.payload.files
+    page = show_incident(instances, key, None)
+    assert page.payload.row.incident.id == expected
+    (file,) = page.payload.files
     assert file.path.endswith(f"{expected}/incident.json")
     assert file.size == Path(file.path).stat().st_size
-    assert shown.instance == "one"
+    assert page.instance == "one"
 
 
 @pytest.mark.parametrize(

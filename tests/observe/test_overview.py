@@ -68,7 +68,7 @@ def test_the_rate_comes_with_the_second_look(rig: Rig) -> None:
     rig.up(script=script)
     (row,) = watching.look([instance(rig)], 30.0)
     assert row.load is not None
-    assert row.load.tokens_per_second is None, "another run's counters are no start of a rate"
+    assert row.load.tokens_per_second is None, "another run's counters begin no rate"
     rig.down()
 
 
@@ -196,11 +196,11 @@ def test_the_memory_of_its_processes_on_all_gpus(rig: Rig) -> None:
 
 
 def test_a_driver_that_hangs_is_asked_once_and_delays_nothing(rig: Rig) -> None:
-    asked = []
+    questions = []
     go = threading.Event()
 
     def slow() -> GpuReport:
-        asked.append(1)
+        questions.append(1)
         go.wait(60)
         return NO_GPUS
 
@@ -209,7 +209,7 @@ def test_a_driver_that_hangs_is_asked_once_and_delays_nothing(rig: Rig) -> None:
         began = time.monotonic()
         watching.look([], 0.05)
         assert time.monotonic() - began < 5.0
-    assert len(asked) == 1
+    assert len(questions) == 1
     go.set()
 
 

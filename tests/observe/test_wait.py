@@ -18,7 +18,7 @@ from launcher.keeper.identity import look, this_host
 from launcher.keeper.state import EndError, LivenessRecord, State, write_state
 from launcher.lifecycle import COMING, FINAL, InstanceState
 from launcher.liveness.judge import Liveness
-from launcher.observe.wait import Goal, Seen, Waited, decide, wait
+from launcher.observe.wait import Goal, Snapshot, Waited, decide, wait
 from launcher.result import Result
 from tests.support.cli import Ran
 from tests.support.rig import Rig
@@ -30,13 +30,13 @@ def stored(state: InstanceState, **fields: object) -> State:
     return State("one", "t", state=state, **fields)  # type: ignore[arg-type]
 
 
-def code(goal: Goal, seen: Seen, *, may_come: bool = False) -> int | None:
-    decision = decide("one", goal, seen, may_come=may_come)
+def code(goal: Goal, snapshot: Snapshot, *, may_come: bool = False) -> int | None:
+    decision = decide("one", goal, snapshot, may_come=may_come)
     return None if decision is None else int(decision.exit_code)
 
 
-def judged(verdict: Liveness) -> Seen:
-    return Seen(READY, stored(READY, liveness=LivenessRecord(verdict, 1.0)))
+def judged(verdict: Liveness) -> Snapshot:
+    return Snapshot(READY, stored(READY, liveness=LivenessRecord(verdict, 1.0)))
 
 
 @pytest.mark.parametrize(
@@ -55,49 +55,51 @@ def test_a_ready_instance_by_its_verdict(
 
 
 def test_before_the_first_verdict() -> None:
-    seen = Seen(READY, stored(READY))
-    assert code(Goal.READY, seen) == 0
-    assert code(Goal.IDLE, seen) is None
-    assert code(Goal.IDLE, replace(seen, has_verdicts=False)) == 3
+    snapshot = Snapshot(READY, stored(READY))
+    assert code(Goal.READY, snapshot) == 0
+    assert code(Goal.IDLE, snapshot) is None
+    assert code(Goal.IDLE, replace(snapshot, has_verdicts=False)) == 3
 
 
 @pytest.mark.parametrize("goal", [Goal.READY, Goal.IDLE])
 def test_what_ended_never_gets_ready(goal: Goal) -> None:
     error = EndError("gpu-out-of-memory", "no room", None, "smaller")
-    failed = Seen(InstanceState.FAILED, stored(InstanceState.FAILED, error=error, exit_code=4))
+    failed = Snapshot(InstanceState.FAILED, stored(InstanceState.FAILED, error=error, exit_code=4))
     decision = decide("one", goal, failed, may_come=True)
     assert decision is not None
     assert decision.problem is not None
     assert (decision.exit_code, decision.problem.code) == (4, "gpu-out-of-memory")
     assert decision.problem.message == "one has failed: no room"
     died = stored(InstanceState.DIED, exit_code=6)
-    assert code(goal, Seen(InstanceState.DIED, died)) == 6
+    assert code(goal, Snapshot(InstanceState.DIED, died)) == 6
     newer = stored(InstanceState.FAILED, exit_code=99)
-    assert code(goal, Seen(InstanceState.FAILED, newer)) == 4, "a code of a newer keeper"
+    assert code(goal, Snapshot(InstanceState.FAILED, newer)) == 4, "a code of a newer keeper"
     for state in FINAL:
-        assert code(goal, Seen(state, stored(state), is_kept=True)) is None, "it may start again"
+        assert code(goal, Snapshot(state, stored(state), is_kept=True)) is None, (
+            "it may start again"
+        )
 
 
 @pytest.mark.parametrize("state", [InstanceState.STOPPED, InstanceState.ABSENT])
 def test_what_is_not_started_may_be_started_by_another_command(state: InstanceState) -> None:
-    assert code(Goal.READY, Seen(state), may_come=True) is None
-    assert code(Goal.READY, Seen(state)) == ExitCode.NEGATIVE
-    assert code(Goal.STOPPED, Seen(state)) == 0
+    assert code(Goal.READY, Snapshot(state), may_come=True) is None
+    assert code(Goal.READY, Snapshot(state)) == ExitCode.NEGATIVE
+    assert code(Goal.STOPPED, Snapshot(state)) == 0
 
 
 @pytest.mark.parametrize("goal", list(Goal))
 def test_what_cannot_be_used_ends_every_wait(goal: Goal) -> None:
     lost = stored(READY, ready_at=1.0)
-    assert code(goal, Seen(InstanceState.LOST, lost, "killed"), may_come=True) == 6
-    assert code(goal, Seen(InstanceState.LOST, stored(READY), "killed")) == 4
-    assert code(goal, Seen(InstanceState.FOREIGN, None, "elsewhere")) == 3
-    assert code(goal, Seen(InstanceState.DAMAGED, None, "not JSON")) == 3
+    assert code(goal, Snapshot(InstanceState.LOST, lost, "killed"), may_come=True) == 6
+    assert code(goal, Snapshot(InstanceState.LOST, stored(READY), "killed")) == 4
+    assert code(goal, Snapshot(InstanceState.FOREIGN, None, "elsewhere")) == 3
+    assert code(goal, Snapshot(InstanceState.DAMAGED, None, "not JSON")) == 3
 
 
 @pytest.mark.parametrize("state", [*COMING, InstanceState.STOPPING, InstanceState.UNKNOWN])
 def test_what_is_on_its_way_is_waited_for(state: InstanceState) -> None:
     for goal in Goal:
-        assert code(goal, Seen(state, stored(InstanceState.LOADING))) is None
+        assert code(goal, Snapshot(state, stored(InstanceState.LOADING))) is None
 
 
 def test_the_payload_names_its_goal_as_the_option_does() -> None:

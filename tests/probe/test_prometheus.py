@@ -60,5 +60,5 @@ def test_a_series_that_is_printed_twice_counts_once() -> None:
 
 def test_a_name_with_a_label_takes_the_series_that_have_it() -> None:
     text = 'sleep{engine="0",state="awake"} 1\nsleep{engine="0",state="off"} 0\n'
-    wanted = ['sleep{state="awake"}', 'sleep{state="off"}', 'sleep{state="other"}']
-    assert sums(text, wanted) == {wanted[0]: 1.0, wanted[1]: 0.0}
+    selectors = ['sleep{state="awake"}', 'sleep{state="off"}', 'sleep{state="other"}']
+    assert sums(text, selectors) == {selectors[0]: 1.0, selectors[1]: 0.0}

@@ -294,7 +294,7 @@ def test_the_ladder_asks_for_a_pause_where_the_plan_says_so(served: Served) -> N
     plan = served(paused={PAUSE: True})
     with_pause = replace(plan, readiness=replace(plan.readiness, paused_path=PAUSE))
     assert climbed(with_pause).code == "engine-paused"
-    assert climbed(plan).name == "completion", "without such a path nobody asks"
+    assert climbed(plan).name == "completion", "without such a path no question is asked"
 
 
 @pytest.mark.parametrize("runs", [1 << 63, -(1 << 63), float("1e300")])

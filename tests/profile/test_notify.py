@@ -103,8 +103,8 @@ def test_a_secret_in_clear_is_refused_and_not_repeated(refused: Refused, target:
 def test_two_of_one_name_and_too_many_are_refused(refused: Refused) -> None:
     twice = "{name: a, command: [x]}, {name: a, command: [y]}"
     assert [p[0] for p in refused(f"{HEAD}notify: [{twice}]\n")] == ["bad-name"]
-    many = ", ".join(["{command: [x]}"] * 9)
-    assert [p[0] for p in refused(f"{HEAD}notify: [{many}]\n")] == ["out-of-range"]
+    nine = ", ".join(["{command: [x]}"] * 9)
+    assert [p[0] for p in refused(f"{HEAD}notify: [{nine}]\n")] == ["out-of-range"]
     assert [p[0] for p in refused(f"{HEAD}notify: {{command: [x]}}\n")] == ["wrong-type"]
 
 

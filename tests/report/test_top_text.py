@@ -96,11 +96,11 @@ def test_without_gpus_there_is_no_such_column() -> None:
 
 
 def test_a_wide_terminal_has_the_details_in_a_column() -> None:
-    shown = lines(150)
-    assert shown[0].endswith("FOR  DETAIL")
-    assert shown[1].endswith("3 requests are in work, no progress for 40 s")
-    assert shown[2].endswith("out of GPU memory: 3 GiB")
-    assert shown[4].endswith("vllm 0.32.0 baidu/ERNIE-0.3B")
+    printed = lines(150)
+    assert printed[0].endswith("FOR  DETAIL")
+    assert printed[1].endswith("3 requests are in work, no progress for 40 s")
+    assert printed[2].endswith("out of GPU memory: 3 GiB")
+    assert printed[4].endswith("vllm 0.32.0 baidu/ERNIE-0.3B")
 
 
 def test_names_are_never_cut_below_what_tells_them_apart() -> None:
@@ -137,11 +137,11 @@ def test_ages(seconds: float, text: str) -> None:
 
 def test_the_details_of_one_tell_what_to_do() -> None:
     shape = layout(ROWS, 80)
-    shown = [text_of(line) for line in details(ROWS[1], NOW, shape)]
-    assert shown[:3] == ["old  died for 1d01h", "out of GPU memory: 3 GiB", "lower max-model-len"]
-    shown = [text_of(line) for line in details(ROWS[0], NOW, shape)]
-    assert shown[0] == "ernie-21b-thinking  ready stalled for 40s"
-    assert shown[-1] == "http://127.0.0.1:8180/v1  fastdeploy 2.3.2 baidu/ERNIE"
+    printed = [text_of(line) for line in details(ROWS[1], NOW, shape)]
+    assert printed[:3] == ["old  died for 1d01h", "out of GPU memory: 3 GiB", "lower max-model-len"]
+    printed = [text_of(line) for line in details(ROWS[0], NOW, shape)]
+    assert printed[0] == "ernie-21b-thinking  ready stalled for 40s"
+    assert printed[-1] == "http://127.0.0.1:8180/v1  fastdeploy 2.3.2 baidu/ERNIE"
 
 
 def test_the_summary_counts_problems_first() -> None:

@@ -25,7 +25,7 @@ from tests.report.test_top_text import ROWS
 Act = Callable[[TopApp, "Pilot[None]"], Awaitable[None]]
 
 
-class Seen(Observer):
+class Canned(Observer):
     """What a test wants to be seen."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
@@ -46,14 +46,14 @@ class Seen(Observer):
 
 def play(
     act: Act,
-    seen: Observer | None = None,
+    observer: Observer | None = None,
     *,
     size: tuple[int, int] = (80, 24),
     interval: float = 3600.0,
     choose: Callable[[], Sequence[InstanceDir]] = tuple,
 ) -> TopApp:
     """Run the view, and `act` in it once its first look is drawn."""
-    app = TopApp(choose, "state", interval, seen or Seen(ROWS))
+    app = TopApp(choose, "state", interval, observer or Canned(ROWS))
 
     async def run() -> None:
         async with app.run_test(size=size) as pilot:
@@ -112,50 +112,50 @@ def test_the_keys_of_the_order() -> None:
 
 
 def test_a_new_look_keeps_the_cursor_on_its_instance() -> None:
-    seen = Seen(ROWS)
+    observer = Canned(ROWS)
 
     async def act(app: TopApp, pilot: "Pilot[None]") -> None:
         await pilot.press("end")
         assert app.selected_name == "spare"
-        seen.rows = [replace(ROWS[0], name="a-new-one"), *ROWS]
+        observer.rows = [replace(ROWS[0], name="a-new-one"), *ROWS]
         await pilot.press("space")
         await until(pilot, lambda: "a-new-one" in names(app))
         assert app.selected_name == "spare"
-        seen.rows = list(ROWS[:2])
+        observer.rows = list(ROWS[:2])
         await pilot.press("space")
         await until(pilot, lambda: len(names(app)) == 2)
         assert app.selected_name == "old", "its instance is gone: the nearest"
-        seen.rows = []
+        observer.rows = []
         await pilot.press("space")
         await until(pilot, lambda: not names(app))
         await pilot.press("l", "e", "enter")
         assert len(app.screen_stack) == 1, "nothing is selected"
         assert "`ernie-deploy up PROFILE` starts one" in text(app, "details")
 
-    play(act, seen)
+    play(act, observer)
 
 
 def test_a_look_that_hangs_leaves_the_keys_alive() -> None:
-    seen = Seen(ROWS)
+    observer = Canned(ROWS)
 
     async def act(app: TopApp, pilot: "Pilot[None]") -> None:
-        seen.gate = threading.Event()
-        looks = seen.looks
+        observer.gate = threading.Event()
+        looks = observer.looks
         await pilot.press("space", "space", "space", "s")
         assert app.sort == list(SORTS)[1]
-        assert seen.looks == looks + 1, "one look at a time"
-        seen.gate.set()
+        assert observer.looks == looks + 1, "one look at a time"
+        observer.gate.set()
 
-    play(act, seen)
+    play(act, observer)
 
 
 def test_looks_come_by_themselves() -> None:
-    seen = Seen(ROWS)
+    observer = Canned(ROWS)
 
     async def act(app: TopApp, pilot: "Pilot[None]") -> None:
-        await until(pilot, lambda: seen.looks >= 3)
+        await until(pilot, lambda: observer.looks >= 3)
 
-    play(act, seen, interval=0.05)
+    play(act, observer, interval=0.05)
 
 
 def test_a_state_directory_that_cannot_be_read_is_told() -> None:

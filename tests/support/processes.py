@@ -93,7 +93,7 @@ def wait_for_end(pid: int) -> None:
 def kill(pids: Iterable[int]) -> None:
     """SIGKILL these processes, by number, and wait until they are gone.
 
-    One that ends meanwhile is no error: the end of another may be its end.
+    One that ends meanwhile is not an error: the end of another may be its end.
     """
     pids = list(pids)
     for pid in pids:

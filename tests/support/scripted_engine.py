@@ -114,7 +114,7 @@ class Scripted(Engine):
         if profile.api_key is not None:
             secrets["FAKE_KEY"] = profile.api_key.text()
         settings = arguments.get("settings", {})
-        told = arguments.get("script", {}).get("exposition") is not None
+        has_exposition = arguments.get("script", {}).get("exposition") is not None
         python = context.python if arguments.get("use-python") else sys.executable
         return LaunchPlan(
             argv=(python, "-I", "-S", str(SERVER), *(f.flag for f in flags)),
@@ -147,8 +147,8 @@ class Scripted(Engine):
                 temporary=tuple(arguments.get("temporary", ())),
             ),
             vital=tuple(arguments.get("vital", ())),
-            figures=FIGURES if told else None,
-            **common_parts(profile, context, TELLING if told else LivenessPolicy()),
+            figures=FIGURES if has_exposition else None,
+            **common_parts(profile, context, TELLING if has_exposition else LivenessPolicy()),
         )
 
 

@@ -169,7 +169,7 @@ class FastDeploy:
         return doctor_checks.CHECKS
 
     def environment_names(self, has_gpu: Callable[[], bool]) -> tuple[str, ...]:
-        """One name: there is no build for a CPU."""
+        """One name: every build is for GPUs."""
         return (self.name,)
 
     def capabilities(self, profile: Profile, release: Release | None) -> frozenset[Capability]:

@@ -105,7 +105,7 @@ class Pages:
             allowed = ", ".join(METHODS)
             return Response(405, f"only {allowed} are answered here\n", headers={"Allow": allowed})
         if self._loopback and not is_local_name(request.host):
-            reason = "the Host header is no name of this machine's loopback (DNS rebinding?)"
+            reason = "the Host header does not name this machine's loopback (DNS rebinding?)"
             return Response(403, f"{reason}\n")
         page = self._pages.get(request.path)
         if page is None:
@@ -116,7 +116,7 @@ class Pages:
         answer = probes.PROBES[name](self._state, self._engine_lives())
         silence = time.monotonic() - self.keeper_turned
         if silence > KEEPER_SILENT:
-            # Whatever it knew is old, and nobody would act on what comes.
+            # Whatever it knew is old, and nothing would act on what comes.
             answer = probes.Answer(False, f"the keeper itself has hung for {silence:.0f} s")
         return Response(200 if answer.ok else 503, f"{answer.reason}\n")
 

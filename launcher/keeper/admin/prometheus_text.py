@@ -24,7 +24,7 @@ class Exposition:
         self.gauges(name, help_text, [] if value is None else [({}, value)])
 
     def gauges(self, name: str, help_text: str, samples: list[tuple[Labels, float]]) -> None:
-        """A gauge with labels; nothing where there is no sample."""
+        """A gauge with labels; nothing without samples."""
         self._family(name, "gauge", help_text, samples)
 
     def counter(self, name: str, help_text: str, value: float | None) -> None:

@@ -41,7 +41,7 @@ def test_a_keeper_that_is_busy_answers_what_it_knows_until_it_hangs(tmp_path: Pa
         ports=(PortUse("admin", port, "127.0.0.1"),),
     )  # fmt: skip
     threads = threading.active_count()
-    loop = Loop()  # the keeper's: nobody turns it here
+    loop = Loop()  # the keeper's, which does not turn here
     record = Record(tmp_path, plan, "one:abc", Tree(loop, lambda process: None), ())
     endpoint = Endpoint(loop, tmp_path, plan, record, lambda: True)
     try:

@@ -179,10 +179,10 @@ def test_the_page_lists_every_metric_with_its_labels(state: State) -> None:
         counters.observe(event)
     values = dict.fromkeys(("in", "out", "running", "w1", "tokens", "kv"), 1.0)
     samples = rendered(state, counters, EngineSample(1.0, values, NAMES), SCRAPED)
-    shown = {
+    present = {
         (name.removeprefix("ernie_deploy_"), tuple(sorted(key for key, _ in labels)))
         for name, series in samples.items()
         for labels in series
     }
-    assert {(name, tuple(sorted(labels))) for name, _, labels in documented()} == shown
+    assert {(name, tuple(sorted(labels))) for name, _, labels in documented()} == present
     assert all((kind == "counter") == name.endswith("_total") for name, kind, _ in documented())

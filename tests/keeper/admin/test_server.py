@@ -1,4 +1,4 @@
-"""The HTTP server on a loop: clients that are slow, many, rude or wrong hold up nobody else."""
+"""The HTTP server on a loop: clients that are slow, many, rude or wrong delay no other client."""
 
 from __future__ import annotations
 
