@@ -16,7 +16,6 @@ from launcher.keeper.incident import Kind
 from launcher.lifecycle import InstanceState
 from launcher.liveness.judge import Liveness
 
-
 MOST_RESTARTS = 1000
 """Restarts whose time is kept; a policy that allows more of them in a window is not limited."""
 
