@@ -97,11 +97,11 @@ def test_every_alert_and_rule_is_on_the_page() -> None:
 
 
 def test_the_dashboard_can_be_imported() -> None:
-    """As Grafana's importer wants it: it asks for the datasource, and places every panel."""
+    """Grafana asks for the datasource, knows all panels, and none covers another."""
     document = json.loads((MONITORING / "dashboard.json").read_text())
-    (asked,) = document["__inputs"]
-    assert (asked["type"], asked["pluginId"]) == ("datasource", "prometheus")
-    chosen = {"type": "prometheus", "uid": f"${{{asked['name']}}}"}
+    (needed,) = document["__inputs"]
+    assert (needed["type"], needed["pluginId"]) == ("datasource", "prometheus")
+    chosen = {"type": "prometheus", "uid": f"${{{needed['name']}}}"}
     panels = document["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     kinds = {panel["type"] for panel in panels} - {"row"}

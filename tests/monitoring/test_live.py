@@ -16,6 +16,7 @@ from pathlib import Path
 import yaml
 
 from tests.monitoring.scenes import MONITORING, QUICK, RELEASE, clients, instance, write_targets
+from tests.monitoring.test_configuration import ALERTS
 from tests.support.decoded import JsonDict
 from tests.support.packages import needs_package
 from tests.support.prometheus import Prometheus, Receiver, alertmanager, prometheus, receiver
@@ -25,6 +26,7 @@ VARIABLES = {"$instance": ".*", "$__rate_interval": "15s", "$__range": "5m"}
 """What Grafana puts in."""
 WITHOUT_EVENTS = {
     "Failures by code": "no failure",
+    "Incidents by kind, notifications that failed: {{kind}}": "no incident",
     "Start to ready: current": "nothing loads",
     "annotation Restarts": "no restart",
 }
@@ -148,7 +150,9 @@ def test_every_query_has_data_and_alerts_reach_their_receiver(
             with clients(alpha, 2, max_tokens=20):
                 wait_for(lambda: set(watched.missing(expressions)) <= events, "data")
             assert set(watched.missing(expressions)) == events, "they are about events"
-            assert names(watched.server) == {"alpha", "beta"}
+            assert names(server) == {"alpha", "beta"}
+            ages = ALERTS["ErnieDeployTargetsOld"]["expr"].replace("> 600", "< 600")
+            assert len(server.query(ages)) == 2, "the ages of both files are known"
             assert firing(server) == [], "nothing is wrong"
 
             os.kill(beta.worker, signal.SIGSTOP)

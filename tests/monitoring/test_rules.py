@@ -102,19 +102,17 @@ CASES = {
         hold=400, rising=LOST,
     ),
     "a first death": Case(
-        "deaths", {15: ["Failure", "Incident", "NotificationsFail", "Restarted"]},
-        cut="death 2", hold=30,
+        "deaths", {45: ["Failure", "Incident", "NotificationsFail", "Restarted"]},
+        cut="death 2", hold=60,
     ),
     "a loop of restarts": Case(
         "deaths",
-        {15: ["Failure", "Incident", "NoRestartLeft", "NotificationsFail", "RestartLoop",
+        {45: ["Failure", "Incident", "NoRestartLeft", "NotificationsFail", "RestartLoop",
               "Restarted"]},
-        cut="death 4", hold=30,
+        cut="death 4", hold=60,
     ),
     "the budget is used up": Case(
-        "deaths", {30: ["Failure", "Incident", "InstanceEnded", "NotificationsFail", "RestartLoop",
-                        "Restarted"]},
-        hold=60,
+        "deaths", {45: ["Incident", "InstanceEnded", "NotificationsFail"]}, hold=60
     ),
     "a pause": Case(
         "paused",
@@ -181,6 +179,34 @@ def run(folder: Path, groups: list[dict[str, Any]]) -> subprocess.CompletedProce
 def test_which_alerts_fire(name: str, tmp_path: Path) -> None:
     needs_package("prometheus")
     done = run(tmp_path, [unit_test(CASES[name])])
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_happened_is_counted_from_the_first(tmp_path: Path) -> None:
+    """Also the failure with which a series begins; whole numbers; and after a new keeper."""
+    needs_package("prometheus")
+    case = Case("deaths", {}, cut="death 4", hold=700)
+    names = ("instance:ernie_deploy_restarts:increase10m",
+             "instance_code:ernie_deploy_failures:increase10m")  # fmt: skip
+    group = unit_test(case)
+    group["promql_expr_test"] = [
+        {"expr": f"sum({name})", "eval_time": f"{case.end - 1 + after}s",
+         "exp_samples": [{"labels": "{}", "value": value}]}
+        for name in names for after, value in ((15, 3), (500, 3))
+    ]  # fmt: skip
+    begun_anew = {
+        "interval": "1m",
+        "input_series": [
+            {"series": f'ernie_deploy_{metric}{{instance="x"}}', "values": "5x5 0 1 2 2x20"}
+            for metric in ("restarts_total", "failures_total")
+        ],
+        "promql_expr_test": [
+            {"expr": f"sum({name})", "eval_time": time, "exp_samples": [
+                {"labels": "{}", "value": value}]}
+            for name in names for time, value in (("8m", 2), ("12m", 2))
+        ],
+    }  # fmt: skip
+    done = run(tmp_path, [group, begun_anew])
     assert done.returncode == 0, done.stdout + done.stderr
 
 
