@@ -38,7 +38,7 @@ def diagnose_instance(instance: InstanceDir) -> Result[InstanceDiagnosis]:
     Raises:
         PreconditionError: nothing is known: its plan cannot be read, or it runs and has no logs.
     """
-    row = describe(instance, always_ask=True)
+    row = describe(instance)
     if row.state == InstanceState.READY:
         return _of_ready(instance, row)
     result = _no_request(first_cause(instance))

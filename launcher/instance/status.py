@@ -1,15 +1,17 @@
 """`status`: how instances are, from their files and their keepers.
 
-A ready server is what its keeper's last verdict says. One without a verdict (a moment after its
-start, or with a keeper of an older release) is asked its health question.
+A ready server is what its keeper's last verdict says. One that was asked for by name, or that has
+no verdict (a moment after its start, or with a keeper of an older release), is asked its health
+question as well.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from launcher.errors import DeployError, ExitCode, Problem
@@ -48,7 +50,7 @@ def status(instances: Sequence[InstanceDir], *, one: bool) -> Result[Status]:
         listeners = Listeners()
     rows = [InstanceStatus(instance.name) for instance in instances]
     threads = [
-        threading.Thread(target=_fill, args=(rows, index, item, listeners), daemon=True)
+        threading.Thread(target=_fill, args=(rows, index, item, listeners, one), daemon=True)
         for index, item in enumerate(instances)
     ]
     for thread in threads:
@@ -97,12 +99,28 @@ def restart_text(restart: RestartRecord) -> str:
     )
 
 
+class Source(Enum):
+    """What says whether a ready server is well.
+
+    The keeper's verdict sees more, but is as old as `liveness.interval` (5 s); the server's own
+    answer to GET /health is of now. With `BOTH` each can say that it is not.
+    """
+
+    VERDICT = "verdict"
+    ANSWER = "answer"
+    BOTH = "both"
+
+
 def _fill(
-    rows: list[InstanceStatus], index: int, instance: InstanceDir, listeners: Listeners | None
+    rows: list[InstanceStatus],
+    index: int,
+    instance: InstanceDir,
+    listeners: Listeners | None,
+    one: bool,
 ) -> None:
     try:
         check_readable(instance)
-        rows[index] = describe(instance, listeners)
+        rows[index] = describe(instance, listeners, Source.BOTH if one else Source.VERDICT)
     except DeployError as error:
         rows[index] = InstanceStatus(instance.name, note=str(error))
     except Exception as error:  # one broken instance must not hide the others
@@ -110,12 +128,9 @@ def _fill(
 
 
 def describe(
-    instance: InstanceDir, listeners: Listeners | None = None, *, always_ask: bool = False
+    instance: InstanceDir, listeners: Listeners | None = None, source: Source = Source.ANSWER
 ) -> InstanceStatus:
-    """Everything `status` says about one instance, but for the message.
-
-    With `always_ask` a ready server is asked although its keeper has a verdict.
-    """
+    """Everything `status` says about one instance, but for the message."""
     name, state, note = view(instance)
     row = InstanceStatus(instance.name, name, note, enabled=enabled_scope(instance.name))
     recorded: list[ProcessClaim] = []
@@ -146,10 +161,9 @@ def describe(
         pids = [process.pid for process in recorded]
         keeper = row.record.keeper_pid if row.record else None
         liveness = row.record.liveness if row.record else None
-        if liveness is None or always_ask:
-            answer = ask_health(plan, pids, keeper, HEALTH_TIMEOUT, listeners)
-        else:
-            answer = Health(liveness.is_healthy, _verdict_text(liveness))
+        answer = _health(
+            source, liveness, lambda: ask_health(plan, pids, keeper, HEALTH_TIMEOUT, listeners)
+        )
         answer = with_stopped(answer, recorded)
         remedy = None if answer.well else answer.remedy
         health = HealthReport(answer.well, answer.message, answer.status, answer.body, remedy)
@@ -159,7 +173,18 @@ def describe(
     return row
 
 
-def _verdict_text(liveness: LivenessRecord) -> str:
+def _health(source: Source, liveness: LivenessRecord | None, ask: Callable[[], Health]) -> Health:
+    """Of a settled verdict against the server and an answer against it the verdict says more."""
+    if liveness is None or source is Source.ANSWER:
+        return ask()
+    verdict = Health(liveness.is_healthy, verdict_text(liveness))
+    if source is Source.VERDICT or not (verdict.well or liveness.doubtful):
+        return verdict
+    answer = ask()
+    return answer if answer.well is False else verdict
+
+
+def verdict_text(liveness: LivenessRecord) -> str:
     """`stalled for 31 s: GET /health timed out after 2 s`."""
     word = "in doubt" if liveness.doubtful else liveness.verdict.value
     seconds = max(0.0, time.time() - liveness.since)

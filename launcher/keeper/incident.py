@@ -22,14 +22,16 @@ import re
 import shutil
 import stat
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from launcher import files
-from launcher.codec import decode, encode
+from launcher.codec import decode, encode, encode_object
 from launcher.diagnose.diagnosis import Finding
 from launcher.keeper.claim import ProcessClaim
+from launcher.liveness.sample import Sample
 
 INCIDENT_SCHEMA = "ernie-deploy/incident/1"
 
@@ -42,6 +44,10 @@ MOST = 20
 """Incidents that are kept of one instance."""
 LARGEST_TOTAL = 50 * 1024 * 1024
 """Bytes of all incidents of one instance. One has some 4.5 MiB at most: each part has a bound."""
+MOST_SAMPLES = 1000
+"""The newest samples that are kept."""
+LARGEST_SAMPLES = 768 * 1024
+"""Bytes of them."""
 Kind = Literal["failure", "stall", "restart", "lost-keeper"]
 Action = Literal["pending", "restarted", "given-up", "reported", "stopped", "keeper-lost"]
 
@@ -177,6 +183,24 @@ def prune(instance_folder: Path) -> int:
 def size(folder: Path) -> int:
     """Bytes of all files of an incident."""
     return sum(files.lengths(folder).values())
+
+
+def samples_text(samples: Sequence[Sample]) -> str:
+    """The newest samples, one JSON object a line; the fields are those of `Sample`.
+
+    `time` is in Unix seconds, `at` the keeper's own clock.
+    """
+    offset = time.time() - time.monotonic()
+    lines: list[str] = []
+    size = 0
+    for sample in reversed(samples[-MOST_SAMPLES:]):
+        fields = {"time": round(sample.at + offset, 3), **encode_object(sample)}
+        line = json.dumps(fields) + "\n"
+        size += len(line)
+        if size > LARGEST_SAMPLES:
+            break
+        lines.append(line)
+    return "".join(reversed(lines))
 
 
 def with_back(incident: Incident, now: float) -> Incident:

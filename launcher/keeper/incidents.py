@@ -20,7 +20,7 @@ from typing import Any
 
 import launcher
 from launcher import files
-from launcher.codec import decode, encode, encode_object
+from launcher.codec import decode, encode
 from launcher.json_values import JsonObject, number_at, object_at, text_at, texts_at
 from launcher.keeper import incident
 from launcher.keeper.helper_process import Ended, Helper
@@ -43,10 +43,6 @@ SETTLE = 2.0
 """Seconds after a stall until its logs are collected, unless the engine is ended before that."""
 COLLECT_DEADLINE = 60.0
 """Seconds that the collector gets."""
-MOST_SAMPLES = 1000
-"""The newest samples that are kept."""
-LARGEST_SAMPLES = 768 * 1024
-"""Bytes of them."""
 MOST_NOTES = 20
 """What could not be kept is told at most this many times per incident."""
 
@@ -285,21 +281,11 @@ class IncidentWriter:
         self._record.event("incident", id=new.id, kind=kind, folder=str(folder))
 
     def _keep_samples(self, folder: Path) -> None:
-        """One JSON object a line; `time` is in Unix seconds, `at` the keeper's own clock."""
-        offset = time.time() - time.monotonic()
-        lines: list[str] = []
-        size = 0
-        for sample in reversed(list(self._samples())[-MOST_SAMPLES:]):
-            fields = {"time": round(sample.at + offset, 3), **encode_object(sample)}
-            line = json.dumps(fields) + "\n"
-            size += len(line)
-            if size > LARGEST_SAMPLES:
-                break
-            lines.append(line)
-        if not lines:
+        text = incident.samples_text(self._samples())
+        if not text:
             return
         try:
-            files.write_atomically(folder / "samples.jsonl", "".join(reversed(lines)))
+            files.write_atomically(folder / "samples.jsonl", text)
         except OSError as error:
             self._tell_failure(f"the samples of an incident are not kept: {error.strerror}")
 

@@ -132,7 +132,7 @@ class Keeper:
         try:
             return Endpoint(
                 self.loop, self.folder, self.plan, self._record, self._process_lives,
-                lambda: metrics.newest(self.plan, self._run.samples),
+                lambda: metrics.newest(self.plan, self._run.newest_sample),
             )  # fmt: skip
         except OSError as error:
             problem = listen_problem(self.plan, error)

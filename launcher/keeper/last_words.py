@@ -17,6 +17,8 @@ from launcher.keeper.tree import Tree
 
 QUIET = 0.3
 """Seconds in which no log grows; less than the pause of a progress bar that never ends."""
+QUIET_IN_HURRY = 0.15
+"""The same where clients wait for a restart."""
 LONGEST = 5.0
 """Seconds after which the rest is ended, though it still writes or computes."""
 HURRY = 0.5
@@ -24,7 +26,7 @@ HURRY = 0.5
 
 On a busy machine nothing is written in that time, and a restart is slow whatever it begins with.
 """
-LOOK = 0.1
+LOOK = 0.05
 """Seconds between two looks at who rests; the end of a process is told by the kernel."""
 AT_WORK = "RD"
 """States of a process that wants to go on: it runs, waits for a processor, or for a disk."""
@@ -38,6 +40,7 @@ def wait_for_last_words(
     With `hurry` it takes `HURRY` at most, unless the machine is busy.
     """
     longest = HURRY if hurry and not _is_busy() else LONGEST
+    quiet = QUIET_IN_HURRY if hurry else QUIET
     started = grown_at = time.monotonic()
     size = written()
     awake = set(tree.pids)
@@ -48,7 +51,7 @@ def wait_for_last_words(
             grown_at = now
         # Who has rested once since the failure had its turn on the processor.
         awake &= {pid for pid in tree.pids if (it := look(pid)) and it.state in AT_WORK}
-        if not awake and now - grown_at >= QUIET:
+        if not awake and now - grown_at >= quiet:
             return
 
 

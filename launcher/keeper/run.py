@@ -17,7 +17,6 @@ from launcher import paths
 from launcher.diagnose import log_lengths
 from launcher.errors import ExitCode, Problem
 from launcher.files import lengths
-from launcher.host.processes import OUR_LIMITS
 from launcher.keeper import (
     cleanup,
     command_line,
@@ -42,15 +41,13 @@ from launcher.keeper.loop import Loop, Timer
 from launcher.keeper.memory_killer import MemoryKiller
 from launcher.keeper.notify import Notifier
 from launcher.keeper.own_cgroup import OwnCgroup
-from launcher.keeper.port_watch import PortWatch, is_held
-from launcher.keeper.progress import Progress
+from launcher.keeper.port_watch import is_held
 from launcher.keeper.readiness import Prover
 from launcher.keeper.record import Record
 from launcher.keeper.restart_policy import StartAgain
 from launcher.keeper.restarts import Restarts
+from launcher.keeper.rounds import Rounds
 from launcher.keeper.state import LivenessRecord
-from launcher.keeper.upkeep import bound_engine_logs
-from launcher.keeper.vital import VitalProcesses
 from launcher.keeper.watch import Watcher
 from launcher.lifecycle import RUNNING, InstanceState
 from launcher.liveness.sample import Sample
@@ -58,14 +55,6 @@ from launcher.plan.command import environment
 from launcher.plan.model import LaunchPlan
 from launcher.probe.readiness import Rung
 from launcher.redact import Redactor
-
-LOADING_TICK = 1.0
-"""Seconds between two looks for new processes while loading (they come and go)."""
-READY_TICK = 5.0
-"""The same when ready: deaths are told by pidfd, only new processes need looking for."""
-UPKEEP_TICKS = 12
-"""Ready ticks between two looks at the size of the engine's own logs: once a minute."""
-
 
 NO_LAST_WORDS = ("engine-stalled",)
 """Failures after half a minute in which the engine could write whatever it had to say."""
@@ -112,38 +101,50 @@ class Run:
         self._on_ready = on_ready
         self._before_stop = before_stop
         self._watcher = Watcher(plan)
+        self._rounds = Rounds(
+            loop,
+            plan,
+            tree,
+            record,
+            notifier,
+            fail=self._fail,
+            on_command_lines=self._look_at_watched,
+            lost_bytes=lambda: self._engine.lost_bytes if self._engine else 0,
+        )
         self._lines = EngineLines(
             self._watcher,
             record,
             plan,
             notifier,
             self._fail,
-            self._noted,
+            self._rounds.note_progress,
             lambda: self.failure is not None,
         )
         self._attention = Attention(
             loop, self._lines.take, self._watcher.texts, self._lines.overwhelmed
         )
-        self._vital = VitalProcesses(plan.vital)
-        self._memory_killer = MemoryKiller()
         self._engine: EngineProcess | None = None
         self._guard: Guard | None = None
         self._follower: Follower | None = None
         self._closed_follower: Follower | None = None
         self._prover: Prover | None = None
-        self._progress: Progress | None = None
         self.watch: LivenessWatch | None = None
         """The verdicts on the ready server; None before it is ready."""
-        self._port_watch = PortWatch(plan.engine_ports)
-        self._tick: Timer | None = None
         self._deadline: Timer | None = None
-        self._ticks = 0
-        self._loss_told = self._limit_told = False
 
     @property
     def samples(self) -> Sequence[Sample]:
         """What was seen of the server in the last minutes."""
         return () if self.watch is None else tuple(self.watch.samples)
+
+    @property
+    def newest_sample(self) -> Sample | None:
+        """The last of them; may be asked for by any thread."""
+        watch = self.watch
+        try:
+            return None if watch is None else watch.samples[-1]
+        except IndexError:
+            return None
 
     def live(self) -> ExitCode:
         """One run of the engine, from nothing to nothing."""
@@ -197,12 +198,11 @@ class Run:
         first_phase = self._watcher.begin()
         if first_phase is not None:
             self._lines.phase(first_phase, None)
-        self._progress = Progress(self._plan.progress, self._plan.deadlines.no_progress)
         self._prover = Prover(
             self._loop, self._plan, self._secrets, self._tree, self._proof_failed, self._climbed
         )
         self._deadline = self._loop.call_later(self._plan.deadlines.startup, self._startup_deadline)
-        self._schedule_tick()
+        self._rounds.begin()
         return True
 
     def _make_cgroup(self) -> OwnCgroup | None:
@@ -217,7 +217,7 @@ class Run:
         if cgroup is None:
             self._state.cgroup = None
         elif cgroup.counts_memory:
-            self._memory_killer = MemoryKiller(cgroup.path)
+            self._rounds.memory_killer = MemoryKiller(cgroup.path)
         return cgroup
 
     def _kill_cgroup(self) -> bool:
@@ -226,14 +226,10 @@ class Run:
 
     # -- what happens while it lives ------------------------------------------------------------
 
-    def _noted(self) -> None:
-        if self._progress:
-            self._progress.note()
-
     def process_ended(self, process: identity.Process) -> None:
         """Take note of a death in the tree; that of the engine or of a vital process is the end."""
         self._record.dirty = True
-        self._memory_killer.died(process.pid, self._tree.exits.get(process.pid))
+        self._rounds.memory_killer.died(process.pid, self._tree.exits.get(process.pid))
         if self._engine is None or self._state.state not in RUNNING:
             return
         if process.pid == self._engine.pid:
@@ -242,7 +238,7 @@ class Run:
             self._state.engine_exit = code
             self._take_last_words()
             self._fail(Failure.from_exit(code, self._state.state))
-        elif self.failure is None and (line := self._vital.line_of(process)) is not None:
+        elif self.failure is None and (line := self._rounds.vital.line_of(process)) is not None:
             status = self._tree.exits.get(process.pid)
             code = tree.exit_code(status) if status is not None else None
             self._watcher.worker_exit = self._watcher.worker_exit or code
@@ -258,7 +254,7 @@ class Run:
 
     def _fail(self, failure: Failure) -> None:
         if self.failure is None and not self._stop.requested:
-            failure = self._memory_killer.explain(failure, self._tree.pids)
+            failure = self._rounds.memory_killer.explain(failure, self._tree.pids)
             self.failure = failure = failure.without_secrets(self._redactor)
             if self.watch is not None and not self.watch.fails:
                 self.watch.died(failure.problem.message)
@@ -277,10 +273,10 @@ class Run:
         if not self._state.evidence:
             # The port is open, so everything that the engine needs runs: whose death would be
             # the engine's has to be known before it is called ready, not a tick later.
-            self._discover()
+            self._rounds.discover()
         self._state.evidence[rung.name] = {"message": rung.message, **rung.evidence}
         self._record.event("probe", name=rung.name, verdict=rung.verdict, message=rung.message)
-        self._noted()
+        self._rounds.note_progress()
 
     def _last_rung(self) -> Rung | None:
         return self._prover.last if self._prover else None
@@ -320,63 +316,6 @@ class Run:
         lives = self._engine is not None and self._engine.pid in self._tree.pids
         return lives and not (self.watch is not None and self.watch.fails)
 
-    # -- looking around ---------------------------------------------------------------------------
-
-    def _schedule_tick(self) -> None:
-        if self._tick is not None:
-            self._tick.cancel()
-        wait = LOADING_TICK if self._state.state == InstanceState.LOADING else READY_TICK
-        self._tick = self._loop.call_later(wait, self._on_tick)
-
-    def _on_tick(self) -> None:
-        try:
-            self._look_around()
-        except OSError as error:
-            if error.errno not in OUR_LIMITS:
-                raise
-            if not self._limit_told:
-                self._limit_told = True
-                message = f"the engine's processes cannot be looked at: {error.strerror}"
-                self._record.event("warning", message=message)
-        self._schedule_tick()
-
-    def _look_around(self) -> None:
-        self._ticks += 1
-        self._memory_killer.look()
-        lines = self._discover()
-        self._look_at_watched(lines)
-        if self._state.state == InstanceState.LOADING and self._progress:
-            if self._notifier.active:
-                # systemd's start time-out is in microseconds from now.
-                self._notifier.send("EXTEND_TIMEOUT_USEC=30000000")
-            thief = self._port_watch.look(self._tree.pids)
-            if thief is not None:
-                self._fail(Failure.from_rung(thief))
-            if self._progress.stalled(self._tree.processes, lines):
-                processes = self._tree.processes
-                self._fail(Failure.no_progress(self._plan, self._state, processes, lines))
-        if self._state.state == InstanceState.READY and self._ticks % UPKEEP_TICKS == 0:
-            for message in bound_engine_logs(self._plan):
-                self._record.event("warning", message=message)
-        if self._engine and self._engine.lost_bytes and not self._loss_told:
-            self._loss_told = True
-            self._record.event("warning", message="the engine's output is being lost: disk full?")
-        if self._record.dirty:
-            self._record.write()
-
-    def _discover(self) -> dict[int, str]:
-        """Take in what is new in the tree; returns the command lines of its processes."""
-        processes = self._tree.discover()
-        self._tree.refresh()
-        lines = command_line.read_all(self._tree.processes)
-        self._vital.look(self._tree.processes, lines)
-        claimed = self._record.claims.look(self._tree.pids)
-        if processes or claimed:
-            self._record.dirty = True
-        if self._state.state != InstanceState.READY and self._record.dirty:
-            self._record.write()
-        return lines
-
     # -- the end --------------------------------------------------------------------------------
 
     def end(self) -> ExitCode:
@@ -388,11 +327,11 @@ class Run:
         if self.watch is not None:
             self.watch.close()
         self._record.set(InstanceState.STOPPING, reason=self._stop.reason or "failure")
-        for timer in (self._tick, self._deadline):
-            if timer is not None:
-                timer.cancel()
-        self._deadline = self._tick = None
-        self._discover()
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        self._rounds.close()
+        self._rounds.discover()
         # What listens already stops as a ready server does, whether or not it was proved.
         serves = was_ready or is_held(self._plan.port(self._plan.readiness.port), self._tree.pids)
         policy = self._plan.stop.ready if serves else self._plan.stop.loading

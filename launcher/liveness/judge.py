@@ -66,19 +66,10 @@ class Assessment:
     wait: float
 
 
-def judge(samples: Collection[Sample], policy: LivenessPolicy) -> Verdict:
-    """The verdict on a server of which `samples` were taken, oldest first.
+def assess(samples: Collection[Sample], policy: LivenessPolicy) -> Assessment:
+    """The verdict on a server and what follows from it; `samples` are in order of time.
 
     `since` cannot be earlier than the oldest usable sample.
-
-    Raises:
-        ValueError: there is no sample.
-    """
-    return assess(samples, policy).verdict
-
-
-def assess(samples: Collection[Sample], policy: LivenessPolicy) -> Assessment:
-    """The verdict as `judge` gives it, with what follows from it.
 
     Raises:
         ValueError: there is no sample.

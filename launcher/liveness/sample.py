@@ -101,8 +101,3 @@ class Sample:
     paused: bool | None = None
     canaries: tuple[Canary, ...] = field(default=())
     canary_sent: float | None = None
-
-    @property
-    def io_bytes(self) -> int:
-        """What the tree has read and written."""
-        return sum(process.io for process in self.processes)

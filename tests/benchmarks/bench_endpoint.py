@@ -1,7 +1,8 @@
 """How fast the keeper's HTTP endpoint answers, and what it costs the keeper.
 
-Of a ready instance of the scripted engine, of one whose engine is stopped by a signal, and of one
-under requests without a pause. python -m tests.benchmarks.bench_endpoint [REQUESTS]
+Of a ready instance of the scripted engine, of one whose engine is stopped by a signal, of one
+under requests without a pause, and while a killed engine is cleaned up and started again.
+python -m tests.benchmarks.bench_endpoint [REQUESTS]
 """
 
 import http.client
@@ -12,6 +13,7 @@ import time
 from pathlib import Path
 
 from tests.benchmarks.measure import bench, machine, show
+from tests.support.rig import Rig
 
 AIM = "10 ms"
 PAGES = ("/livez", "/readyz", "/startupz", "/status", "/metrics")
@@ -26,7 +28,7 @@ def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     machine()
     with bench() as rig:
-        rig.up()
+        rig.up(restart={"policy": "on-failure", "first-delay": 1, "max-restarts": 5})
         url = rig.stored()["admin_url"].removeprefix("http://")
         measure("ready", url, count)
         os.kill(rig.engine(), signal.SIGSTOP)
@@ -42,7 +44,29 @@ def main() -> None:
         share = 100 * (processor_seconds(rig.keeper()) - before) / IDLE
         resident = memory(rig.keeper()) / 1024 / 1024
         print(f"keeper idle: {share:.2f} % of a core, {resident:.1f} MiB resident")
+        measure_failures(rig, url)
         rig.down()
+
+
+def measure_failures(rig: Rig, address: str, failures: int = 3) -> None:
+    """`/readyz` from the engine's end by SIGKILL until it is ready again."""
+    connection = http.client.HTTPConnection(address, timeout=60)
+    times = []
+    for _ in range(failures):
+        os.kill(rig.engine(), signal.SIGKILL)
+        was_away = False
+        while True:
+            time.sleep(PAUSE)
+            begun = time.perf_counter()
+            connection.request("GET", "/readyz")
+            response = connection.getresponse()
+            response.read()
+            times.append(time.perf_counter() - begun)
+            was_away = was_away or response.status == 503
+            if was_away and response.status == 200:
+                break
+    show("failure and restart /readyz", times, target=AIM)
+    connection.close()
 
 
 def measure(name: str, address: str, count: int, pause: float = PAUSE) -> None:

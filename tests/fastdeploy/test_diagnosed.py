@@ -42,7 +42,7 @@ def test_a_worker_that_stands_still(fastdeploy: Make) -> None:
     finally:
         os.kill(worker, signal.SIGCONT)
     stopped = f"stopped by a signal (SIGSTOP): {worker} (worker_process.py)"
-    assert status.stdout.startswith(f"{server.name} is unhealthy: in doubt for ")
+    assert status.stdout.startswith(f"{server.name} is unhealthy: {SICK}")
     assert status.stdout.splitlines()[0].endswith(f"; {stopped}")
     assert SICK in status.stderr
     assert ran.rc == 1, ran.output()

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from launcher.liveness.judge import Liveness, Verdict, assess, judge
+from launcher.liveness.judge import Liveness, Verdict, assess
 from launcher.liveness.policy import Counters
 from launcher.liveness.sample import Answer, Canary, ProcessSample
 from tests.liveness.simulated import POLICY, Server
@@ -160,7 +160,7 @@ def test_a_process_that_has_ended_is_dead_at_once() -> None:
 def test_a_helper_that_has_ended_is_not_the_end() -> None:
     helper = ProcessSample(9, "cache_transfer", "other", "Z")
     samples = [replace(s, processes=(*s.processes, helper)) for s in Server().pass_time(9).samples]
-    assert judge(samples, POLICY).name is Liveness.IDLE
+    assert assess(samples, POLICY).verdict.name is Liveness.IDLE
 
 
 @pytest.mark.parametrize("who", ["state", "front"])
@@ -262,11 +262,11 @@ def test_one_failed_canary_is_no_stall() -> None:
     failed = replace(
         last, at=last.at + 5, canaries=(Canary(last.at + 1, False, "connection reset"),)
     )
-    verdict = judge([*samples, failed], POLICY)
+    verdict = assess([*samples, failed], POLICY).verdict
     assert verdict.name is Liveness.BUSY
     assert verdict.reasons == ("a short completion failed: connection reset",)
     good = replace(failed, at=failed.at + 5, canaries=(Canary(failed.at, True),))
-    assert judge([*samples, failed, good], POLICY).name is Liveness.IDLE
+    assert assess([*samples, failed, good], POLICY).verdict.name is Liveness.IDLE
 
 
 # -- a server without counters --------------------------------------------------------------------
@@ -314,4 +314,4 @@ def test_short_intervals_do_not_make_a_busy_machine_a_reason() -> None:
 
 def test_a_verdict_needs_a_sample() -> None:
     with pytest.raises(ValueError, match="needs a sample"):
-        judge([], POLICY)
+        assess([], POLICY)

@@ -112,7 +112,8 @@ count, failing, me = 0, False, os.getpid()
 def name(path):
     if path.startswith(roots[1]):
         return "temporary folder" if path.count("/") == 2 else "in temporary folder"
-    return re.sub(r"\\.\\d+$", "", os.path.basename(path))
+    last = re.sub(r"\\.\\d+$", "", os.path.basename(path))
+    return "incident" if re.fullmatch(r"\\.?\\d{8}-\\d{6}-[0-9a-f]+", last) else last
 
 def resolved(path, folder=-1):
     if not isinstance(path, (str, bytes)):

@@ -6,6 +6,7 @@ Counters begin with the keeper: a new one begins at 0, as Prometheus expects of 
 from __future__ import annotations
 
 import collections
+import threading
 import time
 import typing
 from collections.abc import Callable
@@ -26,6 +27,8 @@ class Counters:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Nothing has happened yet."""
         self._clock = clock
+        self.lock = threading.Lock()
+        """Held while an event is counted: a page that shows the counters is made meanwhile."""
         self.restarts = 0
         self.failures: collections.Counter[str] = collections.Counter()
         self.incidents: collections.Counter[str] = collections.Counter(
@@ -51,6 +54,10 @@ class Counters:
 
     def observe(self, event: JsonObject) -> None:
         """Take note of one event."""
+        with self.lock:
+            self._count(event)
+
+    def _count(self, event: JsonObject) -> None:
         match text_at(event, "event"):
             case "state":
                 self._enter(InstanceState.parse(event.get("state")))

@@ -1,8 +1,16 @@
-"""The keeper's endpoint as a whole: it listens, answers, and is counted for."""
+"""The keeper's endpoint as a whole: it listens, answers, and is counted for.
+
+It answers from a thread of its own: the keeper's waits for disks, and takes some 100 ms over an
+engine's failure, in which a load balancer asks. The thread reads the keeper's memory and changes
+nothing of it.
+"""
 
 from __future__ import annotations
 
+import errno
 import socket
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,12 +21,18 @@ from launcher.keeper.admin.pages import Pages, Sampled
 from launcher.keeper.admin.server import HttpServer
 from launcher.keeper.folder_socket import FolderSocket
 from launcher.keeper.listener import Listener
-from launcher.keeper.loop import Loop
+from launcher.keeper.loop import Loop, Timer
+from launcher.keeper.loop_thread import LoopThread
 from launcher.keeper.record import Record
 from launcher.plan.model import LaunchPlan, PortUse
 
 BACKLOG = 128
 """Clients that wait to be accepted."""
+BEAT = 5.0
+"""Seconds between two signs of life of the keeper's own loop."""
+SWITCH_INTERVAL = 0.001
+"""Seconds that Python lets one thread compute while another waits (5 ms by default): an answer
+takes three turns."""
 
 
 class Endpoint:
@@ -38,21 +52,36 @@ class Endpoint:
         Raises:
             OSError: that is not possible.
         """
+        self._keeper_loop = loop
         self._counters = Counters()
         record.observers.append(self._counters.observe)
-        pages = Pages(plan, record.state, self._counters, engine_lives, sampled)
-        self._server = HttpServer(loop, pages.answer)
+        self._pages = Pages(plan, record.state, self._counters, engine_lives, sampled)
         self._listener: Listener | None = None
         self._socket: FolderSocket | None = None
+        self._timer: Timer | None = None
+        self._thread = LoopThread()
+        own_loop = self._thread.loop
+        self._server = HttpServer(own_loop, self._pages.answer)
         use = plan.admin
         take, make_room = self._server.take_client, self._server.drop_silent
         if use is None:
             return
         if use.socket is not None:
             name = Path(use.socket).name
-            self._socket = FolderSocket(loop, folder, name, take, make_room)
+            self._socket = FolderSocket(own_loop, folder, name, take, make_room)
         else:
-            self._listener = Listener(loop, _listen(use), take, make_room)
+            self._listener = Listener(own_loop, _listen(use), take, make_room)
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self._close_sockets()
+            raise OSError(errno.EAGAIN, f"no thread can be started: {error}") from error
+        self._beat()
+
+    def _beat(self) -> None:
+        self._pages.keeper_turned = time.monotonic()
+        self._timer = self._keeper_loop.call_later(BEAT, self._beat)
 
     def in_place(self) -> bool:
         """False where its Unix socket was removed or replaced."""
@@ -65,10 +94,16 @@ class Endpoint:
             OSError: that is not possible now.
         """
         if self._socket is not None:
-            self._socket.listen_again()
+            self._thread.do(self._socket.listen_again)
 
     def close(self) -> None:
         """Stop listening and hang up."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._thread.close()
+        self._close_sockets()
+
+    def _close_sockets(self) -> None:
         for listener in (self._listener, self._socket):
             if listener is not None:
                 listener.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from launcher import __version__
@@ -34,11 +34,10 @@ class EngineSample:
     names: policy.Counters
 
 
-def newest(plan: LaunchPlan, samples: Sequence[Sample]) -> EngineSample | None:
-    """The newest of the keeper's samples; None where none was taken yet."""
-    if plan.liveness is None or not samples:
+def newest(plan: LaunchPlan, sample: Sample | None) -> EngineSample | None:
+    """What the keeper's newest sample shows of the engine; None where none was taken yet."""
+    if plan.liveness is None or sample is None:
         return None
-    sample = samples[-1]
     return EngineSample(time.monotonic() - sample.at, sample.counters, plan.liveness.counters)
 
 

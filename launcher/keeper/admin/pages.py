@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -23,6 +24,8 @@ from launcher.keeper.state import LivenessRecord, State
 from launcher.lifecycle import InstanceState
 from launcher.plan.model import LaunchPlan
 
+KEEPER_SILENT = 60.0
+"""Seconds without a turn of the keeper's loop after which its word is worth nothing."""
 STATUS_SCHEMA = "ernie-deploy/admin-status/1"
 
 _HOST = re.compile(r"(?P<name>\[[^\[\]]+\]|[^:\[\]]+)(:\d*)?")
@@ -84,6 +87,8 @@ class Pages:
         self._counters = counters
         self._engine_lives = engine_lives
         self._sampled = sampled
+        self.keeper_turned = time.monotonic()
+        """When the keeper's own loop was last seen to turn."""
         use = plan.admin
         self._loopback = use is not None and use.socket is None and _is_loopback(use.address)
         self._pages: Mapping[str, Callable[[], Response]] = {
@@ -109,11 +114,16 @@ class Pages:
 
     def _probe(self, name: str) -> Response:
         answer = probes.PROBES[name](self._state, self._engine_lives())
+        silence = time.monotonic() - self.keeper_turned
+        if silence > KEEPER_SILENT:
+            # Whatever it knew is old, and nobody would act on what comes.
+            answer = probes.Answer(False, f"the keeper itself has hung for {silence:.0f} s")
         return Response(200 if answer.ok else 503, f"{answer.reason}\n")
 
     def _metrics(self) -> Response:
         sample = self._sampled() if self._sampled is not None else None
-        text = metrics.render(self._plan, self._state, self._counters, sample)
+        with self._counters.lock:
+            text = metrics.render(self._plan, self._state, self._counters, sample)
         return Response(200, text, CONTENT_TYPE)
 
     def _status(self) -> Response:
