@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,22 +15,27 @@ LONGEST = 128 * 1024
 class Tail:
     """What is appended to a file, over rotations: the old file is read to its end first."""
 
-    def __init__(self, path: Path) -> None:
-        """Read the file at `path` from its beginning; it need not exist yet."""
-        self.replacements = 0
-        """How often the file was found to be another one."""
+    def __init__(self, path: Path, before: Callable[[], Iterable[str]] = tuple) -> None:
+        """Read the file at `path` from its beginning; it need not exist yet.
+
+        `before` is called whenever another file was found there, and its lines come first.
+        """
+        self._before = before
         self._path = path
         self._file: BinaryIO | None = None
         self._rest = b""
 
     def new(self, *, final: bool = False) -> Iterator[str]:
         """The lines that came since; with `final` also one that has no end."""
-        while self._file is not None or self._open():
+        while True:
+            if self._file is None:
+                if not self._open():
+                    break
+                yield from self._before()
             yield from self._read()
             if not self._replaced():
                 break
             yield from self._read()  # between the last read and the rotation
-            self.replacements += 1
             self._close()
             if self._rest:
                 yield self._rest.decode(errors="replace")  # its end was never written

@@ -150,26 +150,23 @@ class Stream:
     def __init__(self, instance: InstanceDir) -> None:
         """Begin with the history so far."""
         self._instance = instance
-        self._tail = Tail(instance.folder / "events.jsonl")
+        self._older, newest = histories(instance.folder)
+        # Rotated once or more between two looks: what was between is in the older file, which is
+        # complete before the newer one is begun.
+        self._tail = Tail(newest, lambda: read_lines(self._older))
         self._shown: set[int] = set()
         self._order: collections.deque[int] = collections.deque()
         self._begun = False
-        self._replacements = 0
 
     def new(self) -> list[JsonObject]:
         """The events that came since the last call; at first those of the run before as well."""
-        older, _ = histories(self._instance.folder)
         lines: list[str] = []
         if not self._begun:
-            for path in (*histories(self._instance.logs / "previous"), older):
+            for path in (*histories(self._instance.logs / "previous"), self._older):
                 lines += read_lines(path)
             self._begun = True
-        newest = list(self._tail.new())
-        if self._tail.replacements != self._replacements:
-            # Rotated more than once meanwhile: what was between is in the older file.
-            self._replacements = self._tail.replacements
-            lines += read_lines(older)
-        events = (parse_line(line) for line in [*lines, *newest] if self._is_new(line))
+        lines += self._tail.new()
+        events = (parse_line(line) for line in lines if self._is_new(line))
         return [event for event in events if event is not None]
 
     def close(self) -> None:

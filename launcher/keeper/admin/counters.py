@@ -17,6 +17,9 @@ from launcher.keeper.incident import Kind
 from launcher.lifecycle import InstanceState
 from launcher.liveness.judge import Liveness
 
+MOST_RESTARTS = 1000
+"""Restarts whose time is kept; a policy that allows more of them in a window is not limited."""
+
 
 class Counters:
     """An observer of `Record`; all times are seconds."""
@@ -34,6 +37,9 @@ class Counters:
         self.verdicts: collections.Counter[str] = collections.Counter(
             {verdict.value: 0 for verdict in Liveness}
         )
+        self.notifications = collections.Counter(sent=0, failed=0)
+        self._restart_times: collections.deque[float] = collections.deque(maxlen=MOST_RESTARTS)
+        self._loading = 0.0
         self.ready_seconds: float | None = None
         """From the engine's start to ready, of the last run that got there."""
         self._phases: dict[str, float] = {}
@@ -64,10 +70,13 @@ class Counters:
                 self._note_availability()
             case "restart":
                 self.restarts += 1
+                self._restart_times.append(self._clock() - self._loading)
             case "failure":
                 self.failures[text_at(event, "code")] += 1
             case "incident":
                 self.incidents[text_at(event, "kind")] += 1
+            case "notification":
+                self.notifications["sent" if event.get("ok") is True else "failed"] += 1
 
     def phase_seconds(self) -> dict[str, float]:
         """Seconds of each phase of the last start, of the one it is in as far as it is."""
@@ -76,6 +85,16 @@ class Counters:
             passed = self._clock() - self._phase_began
             seconds[self._phase] = seconds.get(self._phase, 0.0) + passed
         return seconds
+
+    def recent_restarts(self, window: float) -> int:
+        """Restarts within the last `window` seconds that were not spent loading.
+
+        The restart policy counts the same; see `launcher.keeper.restart_policy`.
+        """
+        now = self._clock() - self._loading
+        if self._state is InstanceState.LOADING and self._loading_began is not None:
+            now -= self._clock() - self._loading_began
+        return sum(now - time < window for time in self._restart_times)
 
     def unavailable_seconds(self) -> float:
         """Seconds in which `/readyz` did not say 200, since it first did."""
@@ -86,6 +105,8 @@ class Counters:
         now = self._clock()
         if state is not self._state:
             self._verdict = None  # it was about the state before
+            if self._state is InstanceState.LOADING and self._loading_began is not None:
+                self._loading += now - self._loading_began
         self._state = state
         if state is InstanceState.LOADING:
             self._phases, self._phase, self._loading_began = {}, None, now

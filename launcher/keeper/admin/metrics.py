@@ -55,7 +55,8 @@ def render(plan: LaunchPlan, state: State, counters: Counters, sample: EngineSam
     """The text of `/metrics`."""
     out = Exposition(PREFIX, {"instance": plan.instance})
     _identity(out, plan, state)
-    _events(out, state, counters)
+    _events(out, counters)
+    _restarts(out, plan, counters)
     _engine(out, sample)
     url = engine_metrics_url(plan)
     if url is not None:
@@ -95,13 +96,21 @@ def _identity(out: Exposition, plan: LaunchPlan, state: State) -> None:
     )
 
 
-def _events(out: Exposition, state: State, counters: Counters) -> None:
+def _restarts(out: Exposition, plan: LaunchPlan, counters: Counters) -> None:
+    out.counter("restarts_total", "Restarts of the engine by its keeper.", counters.restarts)
+    allowed = plan.restart
+    if allowed.policy != "never":
+        remaining = allowed.max_restarts - counters.recent_restarts(allowed.window)
+        text = "Restarts that the policy still allows now; a failure at 0 is final."
+        out.gauge("restarts_remaining", text, max(0, remaining))
+
+
+def _events(out: Exposition, counters: Counters) -> None:
     out.counters(
         "liveness_verdicts_total",
         "Changes of the liveness verdict, by the new verdict.",
         [({"verdict": name}, count) for name, count in counters.verdicts.items()],
     )
-    out.counter("restarts_total", "Restarts of the engine by its keeper.", counters.restarts)
     out.counters(
         "failures_total",
         "Failures of the engine, by code; `ernie-deploy explain CODE` describes it.",
@@ -111,6 +120,11 @@ def _events(out: Exposition, state: State, counters: Counters) -> None:
         "incidents_total",
         "Incidents that were written down, by kind; `ernie-deploy incidents` lists them.",
         [({"kind": kind}, count) for kind, count in counters.incidents.items()],
+    )
+    out.counters(
+        "notifications_total",
+        "Messages to the targets of `notify`, by outcome; each message counts once.",
+        [({"outcome": outcome}, count) for outcome, count in counters.notifications.items()],
     )
     out.gauges(
         "start_phase_seconds",

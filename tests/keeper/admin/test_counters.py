@@ -108,3 +108,26 @@ def test_incidents_are_counted_by_kind_and_other_events_not(bench: Bench) -> Non
     bench.tell("state", state="a state of a later release")
     assert bench.counters.incidents["stall"] == bench.counters.incidents.total() == 2
     assert bench.counters.verdicts["stalled"] == 0
+
+
+def test_notifications_are_counted_by_outcome(bench: Bench) -> None:
+    assert bench.counters.notifications == {"sent": 0, "failed": 0}
+    for ok in (True, False, False):
+        bench.tell("notification", target="pager", state="died", ok=ok, message="x", failures=0)
+    assert bench.counters.notifications == {"sent": 1, "failed": 2}
+
+
+def test_the_recent_restarts_are_those_that_the_policy_counts(bench: Bench) -> None:
+    """The time in which an engine loads does not count; see `restart_policy.decide`."""
+    bench.start()
+    bench.tell("restart", 60, number=1, delay=0)
+    bench.enter("stopping", "died", "starting", "loading")
+    bench.now += 5000
+    assert bench.counters.recent_restarts(600) == 1, "it loads"
+    bench.enter("ready")
+    bench.tell("restart", 590, number=2, delay=0)
+    assert bench.counters.recent_restarts(600) == 2
+    bench.now += 20
+    assert bench.counters.recent_restarts(600) == 1
+    bench.now += 600
+    assert bench.counters.recent_restarts(600) == 0

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -19,6 +20,7 @@ from launcher.lifecycle import STORED, InstanceState
 from launcher.liveness import policy
 from launcher.liveness.judge import Liveness
 from launcher.plan.model import LaunchPlan, PortUse
+from launcher.plan.restart import RestartPolicy
 from tests.support import ROOT
 
 PLAN = LaunchPlan(
@@ -144,6 +146,18 @@ def test_what_happened_is_counted_by_label(state: State) -> None:
     assert list(samples["ernie_deploy_start_phase_seconds"]) == [(("phase", "weights"),)]
 
 
+def test_the_restarts_that_remain_are_those_of_the_policy(state: State) -> None:
+    counters = Counters()
+    for _ in range(4):
+        counters.observe({"event": "restart", "number": 1})
+    name = "ernie_deploy_restarts_remaining"
+    for allowed, remaining in ((5, 1), (4, 0), (2, 0)):
+        plan = replace(PLAN, restart=RestartPolicy(max_restarts=allowed))
+        assert rendered(state, counters, plan=plan)[name] == {(): remaining}
+    plan = replace(PLAN, restart=RestartPolicy(policy="never"))
+    assert name not in rendered(state, counters, plan=plan)
+
+
 @pytest.mark.parametrize(
     "value", [0, 1, -1, 0.1, 1e-9, 1e15, 123456789.125, 2.0**60, math.inf, -math.inf]
 )
@@ -160,29 +174,57 @@ def test_a_label_is_read_as_it_was(text: str, state: State) -> None:
     assert dict(labels)["model"] == text.encode(errors="replace").decode()
 
 
-def documented() -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Name, type and labels of each metric on the page."""
+UNITS = {"seconds": "s", "bytes": "bytes", "ratio": "0 to 1"}
+"""What the page says of a metric whose name, without `_total`, ends in this word."""
+
+
+class Row(NamedTuple):
+    """One metric on the page."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    unit: str
+    text: str
+
+
+def documented() -> Iterator[Row]:
+    """Each metric on the page."""
     page = (ROOT / "docs" / "monitoring.md").read_text()
-    row = r"^\| `(\w+)` \| (gauge|counter) \|([^|]*)\| .+ \|$"
-    for name, kind, labels in re.findall(row, page, re.MULTILINE):
-        yield name, kind, tuple(re.findall(r"`(\w+)`", labels))
+    row = r"^\| `(\w+)` \| (gauge|counter) \|([^|]*)\| ?([^|]*?) ?\| (.+) \|$"
+    for name, kind, labels, unit, text in re.findall(row, page, re.MULTILINE):
+        yield Row(name, kind, tuple(re.findall(r"`(\w+)`", labels)), unit, text)
 
 
-def test_the_page_lists_every_metric_with_its_labels(state: State) -> None:
+def complete(state: State) -> str:
+    """`/metrics` of an instance of which everything is known."""
     state.liveness, state.ready_at = LivenessRecord(Liveness.IDLE, 1.0), 2.0
     counters = Counters()
     for event in (
-        {"event": "failure", "code": "x"}, {"event": "incident", "kind": "x"},
+        {"event": "failure", "code": "x"}, {"event": "incident", "kind": "stall"},
         {"event": "state", "state": "loading"}, {"event": "phase", "phase": "x"},
         {"event": "state", "state": "ready"},
     ):  # fmt: skip
         counters.observe(event)
     values = dict.fromkeys(("in", "out", "running", "w1", "tokens", "kv"), 1.0)
-    samples = rendered(state, counters, EngineSample(1.0, values, NAMES), SCRAPED)
+    return metrics.render(SCRAPED, state, counters, EngineSample(1.0, values, NAMES))
+
+
+def test_the_page_lists_every_metric_with_its_labels(state: State) -> None:
+    samples = read(complete(state))
     present = {
         (name.removeprefix("ernie_deploy_"), tuple(sorted(key for key, _ in labels)))
         for name, series in samples.items()
         for labels in series
     }
-    assert {(name, tuple(sorted(labels))) for name, _, labels in documented()} == present
-    assert all((kind == "counter") == name.endswith("_total") for name, kind, _ in documented())
+    assert {(row.name, tuple(sorted(row.labels))) for row in documented()} == present
+
+
+def test_the_page_says_of_every_metric_what_the_metrics_say(state: State) -> None:
+    heads = re.findall(
+        r"^# HELP ernie_deploy_(\w+) (.+)\n# TYPE \S+ (\w+)$", complete(state), re.MULTILINE
+    )
+    assert [(row.name, row.text, row.kind) for row in documented()] == heads
+    for row in documented():
+        assert (row.kind == "counter") is row.name.endswith("_total"), row.name
+        assert row.unit == UNITS.get(row.name.removesuffix("_total").rpartition("_")[2], ""), row

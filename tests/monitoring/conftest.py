@@ -1,0 +1,5 @@
+"""Fixtures."""
+
+from tests.fastdeploy.conftest import twin_python
+
+__all__ = ["twin_python"]

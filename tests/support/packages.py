@@ -1,0 +1,28 @@
+"""Debian packages that tests need; `.ci/packages` lists them, and `.ci/run` installs them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from tests.support import ROOT
+
+
+def listed() -> dict[str, str]:
+    """Package to the command by which a machine is asked whether it has it."""
+    lines = (ROOT / ".ci" / "packages").read_text().splitlines()
+    rows = (line.split() for line in lines if line.strip() and not line.startswith("#"))
+    return {row[0]: row[1] for row in rows}
+
+
+def needs_package(name: str) -> None:
+    """Skip the test where the package `name` is not installed; in CI (`CI=true`) fail it."""
+    command = listed()[name]
+    if shutil.which(command) is not None:
+        return
+    reason = f"{command} is missing: apt-get install {name}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
