@@ -323,22 +323,31 @@ def used_by_others(claim: FileClaim, ours: Iterable[int]) -> list[int]:
     return users(claim.path, [pid for pid in processes.pids() if pid not in mine])
 
 
+REMOVALS = 3
+"""Tries to remove a folder in which another process removes files too."""
+
+
 def remove_file(claim: FileClaim) -> bool:
     """Remove a claimed file or folder if it is still the same one; True where it is gone."""
     path = claim.path
     now = file_identity(path)
     if now is None or now != claim.identity:
         return now is None
-    try:
-        if stat.S_ISDIR(os.stat(path, follow_symlinks=False).st_mode):
-            shutil.rmtree(path)
+    for _ in range(REMOVALS):
+        try:
+            if stat.S_ISDIR(os.stat(path, follow_symlinks=False).st_mode):
+                shutil.rmtree(path)
+            else:
+                os.unlink(path)
+        except FileNotFoundError:
+            # It may be about a file in the folder, which another process has just removed.
+            if not still_there(claim):
+                return True
+        except OSError:
+            return False
         else:
-            os.unlink(path)
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return True
+            return True
+    return False
 
 
 def empty(claim: FileClaim) -> bool:

@@ -3,6 +3,7 @@
 import ctypes
 import mmap
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -94,6 +95,27 @@ def test_shared_memory_that_somebody_replaced_is_left(tmp_path: Path, shm: str) 
     assert not leftovers.remove_file(claim)
     assert not leftovers.still_there(claim)
     assert (leftovers.SHM / shm).read_text() == "theirs"
+
+
+@pytest.mark.parametrize("times", [1, 100])
+def test_a_file_that_vanishes_from_a_folder_does_not_save_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """It is removed at the next try, or said to be there still."""
+    folder = tmp_path / "ours"
+    folder.mkdir()
+    claim = leftovers.file_identity(str(folder))
+    assert claim is not None
+    vanished = iter(range(times))
+    remove_tree = shutil.rmtree
+
+    def rmtree(path: str) -> None:
+        if next(vanished, None) is not None:
+            raise FileNotFoundError(2, "No such file or directory", f"{path}/of-another")
+        remove_tree(path)
+
+    monkeypatch.setattr("launcher.keeper.leftovers.shutil.rmtree", rmtree)
+    assert leftovers.remove_file(claim) is not folder.exists()
 
 
 def test_a_queue_made_since_the_start_is_removed(tmp_path: Path) -> None:
