@@ -62,13 +62,15 @@ def run(folder: Path, commands: tuple[str, ...], uid: int) -> tuple[str, str]:
     return "\n".join(calls), done.stderr
 
 
+TRIES = "-o Acquire::Retries=3"
 MADE = "make lint\nmake test\nmake demo"
 
 
 def test_root_installs_what_is_missing_and_nothing_else(tmp_path: Path) -> None:
     calls, errors = run(tmp_path, ("make", "prometheus-alertmanager", "apt-get"), uid=0)
     assert calls == (
-        f"apt-get update -qq\napt-get install -y -qq --no-install-recommends prometheus\n{MADE}"
+        f"apt-get update -qq {TRIES}\n"
+        f"apt-get install -y -qq {TRIES} --no-install-recommends prometheus\n{MADE}"
     )
     assert errors == ""
 
