@@ -297,7 +297,7 @@ def test_requests_beyond_the_seats_wait(start: Start) -> None:
 
 
 def test_an_abandoned_request_is_not_aborted(start: Start) -> None:
-    twin = start(environment={"TWIN_TOKENS_PER_S": "20"}).wait_ready()
+    twin = start(environment={"TWIN_TOKENS_PER_S": "2"}).wait_ready()
     with pytest.raises(TimeoutError):
         twin.http("POST", CHAT, {"messages": HELLO}, timeout_s=0.2)
     wait_for("it runs", lambda: figures(twin)["num_requests_running"] == 1)
