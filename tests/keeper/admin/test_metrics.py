@@ -75,8 +75,8 @@ def state() -> State:
 
 def test_an_instance_that_begins_has_its_series_already(state: State) -> None:
     samples = rendered(state)
-    (info,) = samples["ernie_deploy_info"]
-    assert dict(info)["model"] == PLAN.model
+    ((info, value),) = samples["ernie_deploy_info"].items()
+    assert (dict(info)["model"], value) == (PLAN.model, 1), "its labels are what it tells"
     assert samples["ernie_deploy_state"] == {
         (("state", one.value),): float(one is InstanceState.LOADING) for one in STORED
     }
