@@ -264,8 +264,8 @@ def _is_younger(path_identity: FileClaim, started: float) -> bool:
         info = os.stat(path_identity.path, follow_symlinks=False)
     except OSError:
         return False
-    born = path_identity.born / 1e9 if path_identity.born is not None else info.st_mtime
-    return info.st_uid == os.getuid() and born >= started
+    born = path_identity.born if path_identity.born is not None else info.st_mtime_ns
+    return info.st_uid == os.getuid() and born / 1e9 >= started
 
 
 def _bound(path: str, pids: Iterable[int]) -> bool:

@@ -151,6 +151,18 @@ def test_what_is_made_within_a_tick_of_the_start_is_younger(tmp_path: Path, shm:
         remove_queue(number)
 
 
+def test_what_is_made_in_the_tick_of_the_start_is_not_older(shm: str) -> None:
+    """Both numbers are rounded to a float: the same moment has to give the same one."""
+    path = leftovers.SHM / shm
+    for _ in range(300):
+        started = kernel.file_clock()
+        path.write_text("ours")
+        late = Claims(Leftovers(shm=(shm,)), "/")
+        late.begin_late(started)
+        path.unlink()
+        assert late.before == {}
+
+
 def test_a_claimed_queue_that_a_stranger_uses_is_left_to_him(tmp_path: Path) -> None:
     """He found it by its key, as FastDeploy does; without it his answers would stop."""
     claims = Claims(Leftovers(queues=(FtokKey(str(tmp_path), 61),)), "/")
