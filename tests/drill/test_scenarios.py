@@ -149,7 +149,7 @@ def test_the_limit_of_a_full_disk_is_taken_back(rig: Rig, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    ("shm", "usable", "own", "words"),
+    ("shm", "usable", "own", "refusal"),
     [
         (None, 1 << 40, 0, "there is no"),
         (FileSystem("/dev/shm", 24 << 30, 24 << 30), 12 << 30, 0, "takes that much memory"),
