@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -168,17 +169,13 @@ def text(option: Option, value: JsonValue) -> str:
 
 
 def _pair(flag: str, value: str) -> tuple[str, ...]:
-    if value.startswith("-") and not _is_number(value):
+    if value.startswith("-") and not _NEGATIVE.fullmatch(value):
         return (f"{flag}={value}",)
     return (flag, value)
 
 
-def _is_number(value: str) -> bool:
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return " " not in value
+_NEGATIVE = re.compile(r"-\d+|-\d*\.\d+", re.ASCII)
+"""What argparse takes for a value though it begins like a flag; -1e+16 it does not."""
 
 
 def _wrong_bool(value: JsonValue) -> str | None:

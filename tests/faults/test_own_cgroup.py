@@ -1,8 +1,10 @@
 """The engine's own cgroup in whole instances: it is there while the engine is, and never later."""
 
+import ctypes
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,16 @@ from tests.support.waiting import wait_for
 def name(rig: Rig) -> str:
     """The name of the cgroup of the instance."""
     return name_of((rig.instance() / "token").read_text())
+
+
+@pytest.fixture(autouse=True)
+def _no_subreaper() -> Iterator[None]:
+    """Orphans go to init, as on a user's machine: other tests make this process adopt them."""
+    libc, was = ctypes.CDLL(None), ctypes.c_int()
+    libc.prctl(37, ctypes.byref(was), 0, 0, 0)  # PR_GET_CHILD_SUBREAPER, linux/prctl.h
+    libc.prctl(36, 0, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+    yield
+    libc.prctl(36, was.value, 0, 0, 0)
 
 
 def lost_daemon(rig: Rig) -> int:
