@@ -14,7 +14,7 @@ import selectors
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 Callback = Callable[[], None]
 T = TypeVar("T")
@@ -33,6 +33,33 @@ class Timer:
     def cancel(self) -> None:
         """Never call it."""
         self.callback = None
+
+
+class Outcome(Generic[T]):
+    """What work gave or raised in one thread, for another one to take."""
+
+    def __init__(self) -> None:
+        """Not known yet."""
+        self._results: list[T] = []
+        self._errors: list[BaseException] = []
+
+    @property
+    def known(self) -> bool:
+        """True once the work is over."""
+        return bool(self._results or self._errors)
+
+    def of(self, work: Callable[[], T]) -> None:
+        """Do `work` here, and raise nothing."""
+        try:
+            self._results.append(work())
+        except BaseException as error:  # it is raised where it is taken
+            self._errors.append(error)
+
+    def take(self) -> T:
+        """What the work gave; raises what it raised."""
+        for error in self._errors:
+            raise error
+        return self._results[0]
 
 
 class Loop:
@@ -107,26 +134,20 @@ class Loop:
 
         Where no thread can be started, `work` is done here. What it raises is raised.
         """
-        results: list[T] = []
-        errors: list[BaseException] = []
+        outcome: Outcome[T] = Outcome()
 
         def run() -> None:
-            try:
-                results.append(work())
-            except BaseException as error:  # it is raised where it was asked for
-                errors.append(error)
-            self.call_soon(_nothing)
+            outcome.of(work)
+            self.call_soon(nothing)
 
         thread = threading.Thread(target=run, daemon=True)
         try:
             thread.start()
         except RuntimeError:  # the limit of threads is reached
             return work()
-        self.run_until(lambda: bool(results or errors))
+        self.run_until(lambda: outcome.known)
         thread.join()
-        for error in errors:
-            raise error
-        return results[0]
+        return outcome.take()
 
     def _once(self, end: float | None) -> None:
         waits = [deadline for deadline in (end, self._next_timer()) if deadline is not None]
@@ -161,5 +182,5 @@ class Loop:
                 pass
 
 
-def _nothing() -> None:
+def nothing() -> None:
     """Only to wake the loop."""

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from launcher.keeper.loop import Loop
+from launcher.keeper.loop import Loop, Outcome, nothing
 
 T = TypeVar("T")
 
@@ -46,32 +46,22 @@ class LoopThread:
         """
         if self._thread is None:
             return work()
-        results: list[T] = []
-        errors: list[BaseException] = []
+        outcome: Outcome[T] = Outcome()
         done = threading.Event()
 
         def run() -> None:
-            try:
-                results.append(work())
-            except BaseException as error:  # it is raised where it was asked for
-                errors.append(error)
+            outcome.of(work)
             done.set()
 
         self.loop.call_soon(run)
         if not done.wait(LONGEST):
             raise TimeoutError(f"the thread did not come to it within {LONGEST:g} s")
-        for error in errors:
-            raise error
-        return results[0]
+        return outcome.take()
 
     def close(self) -> None:
         """Turn no more; what is on the loop is closed by whom it belongs to."""
         if self._thread is not None:
             self._ends = True
-            self.loop.call_soon(_nothing)
+            self.loop.call_soon(nothing)
             self._thread.join(LONGEST)
             self._thread = None
-
-
-def _nothing() -> None:
-    """Only to wake the loop."""

@@ -4,16 +4,14 @@
 on a machine that is busy with other tests.
 """
 
-import contextlib
 import os
 import signal
-import threading
-from collections.abc import Iterator
 
 import pytest
 import requests
 
 from launcher.keeper.events import read_events
+from tests.fastdeploy.clients import clients
 from tests.fastdeploy.conftest import Make, Server
 from tests.support.decoded import JsonDict
 from tests.support.waiting import wait_for
@@ -50,27 +48,6 @@ def ready(server: Server) -> Server:
     assert up.rc == 0, up.output()
     wait_for_verdict(server, "idle")
     return server
-
-
-@contextlib.contextmanager
-def clients(server: Server, number: int, **more: object) -> Iterator[None]:
-    """Meanwhile so many clients ask again and again; they end with the block or with the server."""
-    over = threading.Event()
-
-    def ask() -> None:
-        while not over.is_set():
-            try:
-                server.chat("hello", **more)
-            except (requests.RequestException, OSError):
-                over.wait(0.2)
-
-    threads = [threading.Thread(target=ask, daemon=True) for _ in range(number)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        over.set()
 
 
 def stalled(server: Server, *reasons: str) -> JsonDict:

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import requests
 
+from tests.fastdeploy.clients import clients
 from tests.fastdeploy.conftest import Server
-from tests.monitoring.scenes import QUICK, RELEASE, Scraper, clients, instance, write_targets
+from tests.monitoring.scenes import QUICK, RELEASE, Scraper, instance, write_targets
 from tests.support.decoded import JsonDict
 from tests.support.waiting import wait_for
 from tests.twin.interpreter import make_interpreter

@@ -5,15 +5,12 @@ from __future__ import annotations
 import http.client
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import requests
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -46,28 +43,6 @@ def instance(
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(profile))
     return Server(home, path, name)
-
-
-@contextmanager
-def clients(server: Server, number: int, pause: float = 0.0, **more: object) -> Iterator[None]:
-    """Meanwhile so many clients ask again and again, each `pause` seconds after the one before."""
-    over = threading.Event()
-
-    def ask(delay: float) -> None:
-        over.wait(delay)
-        while not over.is_set():
-            try:
-                server.chat("hello", **more)
-            except (requests.RequestException, OSError):
-                over.wait(0.2)
-
-    threads = [threading.Thread(target=ask, args=(n * pause,), daemon=True) for n in range(number)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        over.set()
 
 
 def write_targets(home: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import yaml
 
-from tests.monitoring.scenes import MONITORING, QUICK, RELEASE, clients, instance, write_targets
+from tests.fastdeploy.clients import clients
+from tests.monitoring.scenes import MONITORING, QUICK, RELEASE, instance, write_targets
 from tests.monitoring.test_configuration import ALERTS
 from tests.support.decoded import JsonDict
 from tests.support.packages import needs_package

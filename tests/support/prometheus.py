@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ import yaml
 from tests.support.decoded import JsonDict
 from tests.support.ports import free_port, give_back
 from tests.support.waiting import wait_for
+from tests.support.webhook import Webhook
 
 
 class Server:
@@ -111,28 +109,13 @@ def alertmanager(folder: Path, config: JsonDict) -> Iterator[Server]:
         yield server
 
 
-class Receiver:
+class Receiver(Webhook):
     """A webhook receiver: the alerts that it got, by path."""
 
-    def __init__(self) -> None:
-        self.alerts: list[tuple[str, JsonDict]] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                outer.alerts += [(self.path, alert) for alert in body["alerts"]]
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002
-                return
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.thread = threading.Thread(target=self.server.serve_forever)
-        self.thread.start()
+    @property
+    def alerts(self) -> list[tuple[str, JsonDict]]:
+        """Each with the path that it was sent to, in their order."""
+        return [(path, alert) for path, _, body in self.requests for alert in body["alerts"]]
 
     def received(self, name: str, status: str = "firing") -> list[tuple[str, JsonDict]]:
         """The alerts of this name and status, each with its path."""
@@ -141,12 +124,6 @@ class Receiver:
             for path, alert in self.alerts
             if (alert["labels"]["alertname"], alert["status"]) == (name, status)
         ]
-
-    def close(self) -> None:
-        """Stop listening."""
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
 
 
 @contextmanager
