@@ -1,6 +1,6 @@
 """`python -m launcher` is `ernie-deploy`."""
 
-from launcher.entry import main
-
 if __name__ == "__main__":
+    from launcher.entry import main
+
     main()

@@ -1,14 +1,12 @@
 """Where `ernie-deploy` begins: nothing is imported before a Ctrl-C is answered properly.
 
 Importing the command line takes a moment; an interrupt in it is as good as one a second later.
+That is why no line above `main` looks for a module on the disk: both modules are in memory since
+Python's own start, or built into it.
 """
-
-from __future__ import annotations
 
 import gc
 import sys
-
-from launcher.cli.boundary import run
 
 GARBAGE = 20_000
 """Objects made before the collector looks for garbage; 700 is Python's own."""
@@ -24,10 +22,32 @@ def main() -> None:
     gc.set_threshold(GARBAGE)
     argv = sys.argv[1:]
     try:
-        sys.exit(run(lambda: _command_line(argv), argv, is_process=True))
+        sys.exit(_run(argv))
+    except KeyboardInterrupt:
+        # It came before the boundary was there to answer it; from its answer on, none comes.
+        sys.exit(_interrupted(argv))
     finally:
         # The kernel takes back all of it at once: a search for garbage before it is wasted.
         gc.freeze()
+
+
+def _run(argv: list[str]) -> int:
+    from launcher.cli.boundary import run
+
+    return run(lambda: _command_line(argv), argv, is_process=True)
+
+
+def _interrupted(argv: list[str]) -> int:
+    """The boundary's answer to an interrupt that came before it; a further one is ignored."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    from launcher.cli.boundary import run
+
+    def stop() -> int:
+        raise KeyboardInterrupt
+
+    return run(stop, argv)
 
 
 def _command_line(argv: list[str]) -> int:

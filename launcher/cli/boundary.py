@@ -29,7 +29,7 @@ def run(
     """Show what `function` returns, or the error that it raises; return the exit code.
 
     `argv` is the command line: it tells what `command` and `as_json` do not. With `is_process`
-    the process ends with this answer, and a further Ctrl-C does not cut it off.
+    the process ends with this answer, and no Ctrl-C cuts it off or brings a second one.
     """
     as_json = "--json" in argv if as_json is None else as_json
     code = 0
@@ -39,11 +39,11 @@ def run(
         except BrokenPipeError:
             raise
         except (Exception, KeyboardInterrupt) as error:
-            if is_process and isinstance(error, KeyboardInterrupt):
-                import signal
-
-                signal.signal(signal.SIGINT, signal.SIG_IGN)
+            if is_process:
+                ignore_interrupts()
             outcome = _from_error(error, argv, command, as_json)
+        if is_process:
+            ignore_interrupts()
         if isinstance(outcome, int):
             code = int(outcome)
         else:
@@ -55,6 +55,13 @@ def run(
     except BrokenPipeError:
         _stop_writing()
     return code
+
+
+def ignore_interrupts() -> None:
+    """Let the process end as it was about to: its answer is known."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def prepare_streams() -> None:

@@ -28,7 +28,7 @@ def ran(request: pytest.FixtureRequest, module_home: Path) -> Iterator[cli.Ran]:
     )
     assert up.rc == 0, up.output()
     try:
-        yield cli.run(
+        ran = cli.run(
             "smoke",
             profile,
             "--tag",
@@ -39,6 +39,10 @@ def ran(request: pytest.FixtureRequest, module_home: Path) -> Iterator[cli.Ran]:
             home=module_home,
             deadline=900,
         )
+        if ran.rc:  # a server that ended looks like forty failed checks
+            for verb in ("events", "diagnose", "logs"):
+                print(cli.run(verb, profile, home=module_home).output()[-4000:])
+        yield ran
     finally:
         down = cli.run("down", profile, "--json", home=module_home, deadline=600)
         assert down.rc == 0, down.output()
