@@ -11,7 +11,6 @@ import contextlib
 import ctypes
 import glob
 import os
-import re
 import shutil
 import stat
 from collections.abc import Collection, Container, Iterable, Iterator
@@ -20,11 +19,11 @@ from pathlib import Path
 
 from launcher.host import kernel, processes, sockets
 from launcher.host.kernel import MessageQueue
+from launcher.keeper import file_use
 from launcher.keeper.claim import FileClaim, QueueClaim
+from launcher.keeper.file_use import SHM, is_bound, is_in_shm, is_named_after, mentioned, users
 from launcher.plan.model import Leftovers
 
-SHM = Path("/dev/shm")  # noqa: S108 - POSIX shared memory is what this is about
-_IN_SHM = re.compile(rb"/dev/shm/[^/\n]+(?<! \(deleted\))$", re.M)
 _STATX_BTIME = 0x800
 _AT_FDCWD, _AT_SYMLINK_NOFOLLOW = -100, 0x100
 _IPC_RMID = 0
@@ -130,7 +129,7 @@ class Claims:
             if (
                 path_identity is not None
                 and path_identity != self.before.get(path)
-                and not _bound(path, pids)
+                and not is_bound(path, pids)
             ):
                 self.shm[path] = path_identity
         self._look_for_queues()
@@ -162,7 +161,7 @@ class Claims:
                 or not _made_since(path_identity, self.started)
             ):
                 continue
-            if not users(path, everybody) and not _bound(path, []):
+            if not users(path, everybody) and not is_bound(path, []):
                 self.shm[path] = path_identity
         for key, path in self._queue_keys().items():
             queue = queues_by_key().get(key)
@@ -192,17 +191,26 @@ class Claims:
 
     def _look_for_temporary(self, pids: list[int]) -> None:
         named, self.seen_ids = self.seen_ids | set(pids), set(pids)
-        for pattern in self.spec.temporary:
-            for path in glob.glob(pattern):
-                if path in self.temporary:
-                    continue
-                path_identity = file_identity(path)
-                if path_identity is None or path_identity == self.before.get(path):
-                    continue
-                if os.stat(path, follow_symlinks=False).st_uid != os.getuid():
-                    continue
-                if users(path, pids) or _named_after(path, named):
-                    self.temporary[path] = replace(path_identity, shared=True)
+        unclaimed = dict(self._unclaimed())
+        used = mentioned(unclaimed, pids)
+        for path, path_identity in unclaimed.items():
+            if path in used or is_named_after(path, named):
+                self.temporary[path] = replace(path_identity, shared=True)
+
+    def _unclaimed(self) -> Iterator[tuple[str, FileClaim]]:
+        """What our user has in the places of temporary files since the start and is not claimed.
+
+        On a host with many servers most of it is theirs.
+        """
+        for path in (path for pattern in self.spec.temporary for path in glob.glob(pattern)):
+            if path in self.temporary:
+                continue
+            path_identity = file_identity(path)
+            if path_identity is None or path_identity == self.before.get(path):
+                continue
+            with contextlib.suppress(FileNotFoundError):
+                if os.stat(path, follow_symlinks=False).st_uid == os.getuid():
+                    yield path, path_identity
 
 
 def _queue_claim(queue: MessageQueue, path: str) -> QueueClaim:
@@ -216,37 +224,15 @@ def used_shm(
 
     Use proves whose they are; what another process has open as well is shared.
     """
-    paths: set[str] = set()
-    for pid in pids:
-        for text in _mentions(pid, environment=False):
-            paths |= {os.fsdecode(path) for path in _IN_SHM.findall(text)}
+    paths = file_use.used_in_shm(pids)
     bound = [one for one in sockets.unix_sockets() if is_in_shm(one.path)]
     paths |= {one.path for one in bound if sockets.holder(one.inode, pids) is not None}
     fresh = [path for path in sorted(paths) if path not in known_names and is_in_shm(path)]
     identities = [one for path in fresh if (one := file_identity(path)) is not None]
     own_files = [one for one in identities if _made_since(one, started)]
-    foreign = _used_elsewhere([one.path for one in own_files], pids) if own_files else set()
-    return [one for one in own_files if one.path not in foreign and not _bound(one.path, pids)]
-
-
-def _used_elsewhere(paths: Collection[str], pids: Collection[int]) -> set[str]:
-    """Those of `paths` in /dev/shm that a process other than `pids` maps or has open.
-
-    Each process is looked at once, whatever the number of paths: a server has some twenty.
-    """
-    remaining, used = set(paths), set()
-    for pid in processes.pids():
-        if pid in pids:
-            continue
-        for text in _mentions(pid, environment=False):
-            if b"/dev/shm/" in text:
-                used |= remaining & {os.fsdecode(path) for path in _IN_SHM.findall(text)}
-    return used
-
-
-def is_in_shm(path: str) -> bool:
-    """True for a file directly in /dev/shm."""
-    return os.path.dirname(path) == str(SHM)
+    others = [pid for pid in processes.pids() if pid not in pids] if own_files else []
+    foreign = file_use.used_in_shm(others)
+    return [one for one in own_files if one.path not in foreign and not is_bound(one.path, pids)]
 
 
 def _made_since(path_identity: FileClaim, started: float) -> bool:
@@ -266,53 +252,6 @@ def _is_younger(path_identity: FileClaim, started: float) -> bool:
         return False
     born = path_identity.born if path_identity.born is not None else info.st_mtime_ns
     return info.st_uid == os.getuid() and born / 1e9 >= started
-
-
-def _bound(path: str, pids: Iterable[int]) -> bool:
-    """True where a process other than `pids` listens on the Unix socket at `path`.
-
-    Some of FastDeploy's sockets (`processor_cache.ipc`) have one name for all servers of a host.
-    """
-    ours = list(pids)
-    inodes = [one.inode for one in sockets.unix_sockets() if one.path == path]
-    return any(sockets.holder(inode, ours) is None for inode in inodes)
-
-
-def users(path: str, pids: Iterable[int]) -> list[int]:
-    """Those of `pids` that have `path` or what is in it open, mapped, or in their environment.
-
-    A file that was deleted does not count: FastDeploy 2.0 to 2.2 remove the one folder that all
-    servers of a host share, and make it anew, whenever one of them starts.
-    """
-    # /tmp/prom_main is not /tmp/prom_main_0f3e.
-    named = re.compile(
-        re.escape(os.fsencode(path)) + rb"(?![^/\0\n:])(?![^\0\n]* \(deleted\)$)", re.M
-    )
-    return [pid for pid in pids if any(named.search(text) for text in _mentions(pid))]
-
-
-_PID_IN_NAME = re.compile(r"(?:^|_|pid)(\d+)(?=[_.]|$)")
-
-
-def _named_after(path: str, pids: set[int]) -> bool:
-    """True where the name of `path`, or of something in it, holds one of `pids`.
-
-    prometheus_client calls its files `counter_<pid>.db`, FastDeploy a lock
-    `fd_weight_clear_update_lock__pid<pid>_port<port>.lock`: a process that has died or closed
-    them is still known by them.
-    """
-    names = [os.path.basename(path)]
-    with contextlib.suppress(OSError):
-        names += os.listdir(path)
-    return any(int(number) in pids for name in names for number in _PID_IN_NAME.findall(name))
-
-
-def _mentions(pid: int, *, environment: bool = True) -> Iterator[bytes]:
-    if environment:
-        yield processes.raw_environment(pid)
-    yield processes.maps(pid)
-    for _, target in processes.open_files(pid):
-        yield os.fsencode(target)
 
 
 def used_by_others(claim: FileClaim, ours: Iterable[int]) -> list[int]:

@@ -13,7 +13,7 @@ import pytest
 
 from launcher.engines.fastdeploy.release_data import LINES as RELEASES
 from launcher.engines.fastdeploy.watching import PHASE_RULES, PHASES
-from launcher.keeper import cleanup, guard, leftovers
+from launcher.keeper import cleanup, file_use, guard
 from launcher.keeper.identity import this_host
 from launcher.keeper.leftovers import Claims
 from launcher.keeper.state import State
@@ -106,15 +106,15 @@ def test_a_folder_that_another_server_made_anew_is_not_claimed(tmp_path: Path) -
         (shared / "gauge.db").unlink()
         shared.rmdir()
         shared.mkdir()
-        assert leftovers.users(str(shared), [os.getpid()]) == []
+        assert file_use.users(str(shared), [os.getpid()]) == []
         claims.look([os.getpid()])
         assert claims.temporary == {}
 
 
 def test_a_name_that_begins_alike_is_another_folder(tmp_path: Path) -> None:
     with (tmp_path / "prom_main_0f3e").open("w"):
-        assert leftovers.users(str(tmp_path / "prom_main"), [os.getpid()]) == []
-        assert leftovers.users(str(tmp_path / "prom_main_0f3e"), [os.getpid()]) == [os.getpid()]
+        assert file_use.users(str(tmp_path / "prom_main"), [os.getpid()]) == []
+        assert file_use.users(str(tmp_path / "prom_main_0f3e"), [os.getpid()]) == [os.getpid()]
 
 
 def test_a_folder_with_the_files_of_a_dead_process_of_ours_is_ours(tmp_path: Path) -> None:

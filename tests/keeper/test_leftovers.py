@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from launcher.host import kernel
-from launcher.keeper import cleanup, leftovers
+from launcher.keeper import cleanup, file_use, leftovers
 from launcher.keeper.leftovers import Claims
 from launcher.keeper.state import State
 from launcher.plan.model import FtokKey, Leftovers
@@ -29,7 +29,7 @@ def shm() -> Iterator[str]:
     """A name in /dev/shm that has no owner."""
     name = f"edt-{uuid.uuid4().hex[:8]}"
     yield name
-    (leftovers.SHM / name).unlink(missing_ok=True)
+    (file_use.SHM / name).unlink(missing_ok=True)
 
 
 def make_queue(path: Path, project: int) -> int:
@@ -67,17 +67,17 @@ def test_an_identity_tells_a_file_from_its_successor(tmp_path: Path) -> None:
 def test_shared_memory_made_since_the_start_is_removed(tmp_path: Path, shm: str) -> None:
     claims = Claims(Leftovers(shm=(shm,)), str(tmp_path))
     assert claims.look_before(0) == []
-    (leftovers.SHM / shm).write_text("x")
+    (file_use.SHM / shm).write_text("x")
     assert claims.look([])
     assert not claims.look([]), "the same is not news"
     (claim,) = claims.shm.values()
     assert leftovers.remove_file(claim)
-    assert not (leftovers.SHM / shm).exists()
+    assert not (file_use.SHM / shm).exists()
     assert leftovers.remove_file(claim), "gone is gone"
 
 
 def test_shared_memory_that_was_there_before_is_not_ours(tmp_path: Path, shm: str) -> None:
-    (leftovers.SHM / shm).write_text("foreign")
+    (file_use.SHM / shm).write_text("foreign")
     claims = Claims(Leftovers(shm=(shm,)), str(tmp_path))
     claims.look_before(0)
     assert not claims.look([])
@@ -87,14 +87,14 @@ def test_shared_memory_that_was_there_before_is_not_ours(tmp_path: Path, shm: st
 def test_shared_memory_that_somebody_replaced_is_left(tmp_path: Path, shm: str) -> None:
     claims = Claims(Leftovers(shm=(shm,)), str(tmp_path))
     claims.look_before(0)
-    (leftovers.SHM / shm).write_text("ours")
+    (file_use.SHM / shm).write_text("ours")
     claims.look([])
-    (leftovers.SHM / shm).unlink()
-    (leftovers.SHM / shm).write_text("theirs")
+    (file_use.SHM / shm).unlink()
+    (file_use.SHM / shm).write_text("theirs")
     (claim,) = claims.shm.values()
     assert not leftovers.remove_file(claim)
     assert not leftovers.still_there(claim)
-    assert (leftovers.SHM / shm).read_text() == "theirs"
+    assert (file_use.SHM / shm).read_text() == "theirs"
 
 
 @pytest.mark.parametrize("times", [1, 100])
@@ -141,7 +141,7 @@ def test_what_is_made_within_a_tick_of_the_start_is_younger(tmp_path: Path, shm:
         pass
     assert claims.look_before(kernel.file_clock()) == []
     number = make_queue(tmp_path, 61)
-    (leftovers.SHM / shm).write_text("ours")
+    (file_use.SHM / shm).write_text("ours")
     try:
         assert claims.look([])
         late = Claims(Leftovers(shm=(shm,)), "/")
@@ -153,7 +153,7 @@ def test_what_is_made_within_a_tick_of_the_start_is_younger(tmp_path: Path, shm:
 
 def test_what_is_made_in_the_tick_of_the_start_is_not_older(shm: str) -> None:
     """Both numbers are rounded to a float: the same moment has to give the same one."""
-    path = leftovers.SHM / shm
+    path = file_use.SHM / shm
     started = 0.0
     for _ in range(60):
         while kernel.file_clock() == started:
@@ -344,7 +344,7 @@ def user_of(path: Path) -> Iterator[int]:
 
 def test_shared_memory_is_known_by_its_use_whatever_its_name(tmp_path: Path, shm: str) -> None:
     """A release may make what the plan does not know, and a plan may be lost."""
-    path, begun = leftovers.SHM / shm, time.time() - 1
+    path, begun = file_use.SHM / shm, time.time() - 1
     claims = Claims(Leftovers(), str(tmp_path))
     claims.look_before(begun)
     with user_of(path) as pid:
