@@ -1,6 +1,5 @@
 """The engine's own cgroup in whole instances: it is there while the engine is, and never later."""
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -15,6 +14,7 @@ from tests.support import cgroup, cli, processes
 from tests.support.cgroup import needs_cgroup
 from tests.support.processes import alive
 from tests.support.rig import NEVER, Rig
+from tests.support.subreaper import adopts_orphans
 from tests.support.waiting import wait_for
 
 
@@ -25,12 +25,9 @@ def name(rig: Rig) -> str:
 
 @pytest.fixture(autouse=True)
 def _no_subreaper() -> Iterator[None]:
-    """Orphans go to init, as on a user's machine: other tests make this process adopt them."""
-    libc, was = ctypes.CDLL(None), ctypes.c_int()
-    libc.prctl(37, ctypes.byref(was), 0, 0, 0)  # PR_GET_CHILD_SUBREAPER, linux/prctl.h
-    libc.prctl(36, 0, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
-    yield
-    libc.prctl(36, was.value, 0, 0, 0)
+    """Orphans go to init, as on a user's machine."""
+    with adopts_orphans(False):
+        yield
 
 
 def lost_daemon(rig: Rig) -> int:

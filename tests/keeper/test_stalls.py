@@ -9,16 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from launcher.host.processes import children
 from launcher.json_values import JsonObject
 from launcher.keeper import incident
 from launcher.keeper.incidents import IncidentWriter
 from launcher.keeper.loop import Loop
 from launcher.keeper.record import Record
 from launcher.keeper.stack_dump import LONGEST, find_py_spy
-from launcher.keeper.tree import Tree, become_subreaper
+from launcher.keeper.tree import Tree
 from launcher.lifecycle import InstanceState
 from launcher.liveness.sample import Answer, ProcessSample, Sample
 from launcher.plan.model import LaunchPlan
+from tests.support.subreaper import adopts_orphans
 from tests.support.waiting import wait_for
 
 SPINS = "import threading, time\nthreading.Thread(target=time.sleep, args=(999,)).start()"
@@ -48,6 +50,7 @@ class Bench:
         )  # fmt: skip
         self.loop = Loop()
         self.tree = Tree(self.loop, lambda process: None)
+        self.tree.helpers |= set(children(os.getpid()))  # other tests' are no engine's
         self.record = Record(self.folder, self.plan, "one:token", self.tree, ())
         self.samples: list[Sample] = []
         self.writer = IncidentWriter(
@@ -80,10 +83,10 @@ class Bench:
 @pytest.fixture
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     """With the py-spy that the test asks for."""
-    become_subreaper()
-    stall_bench = Bench(tmp_path, getattr(request, "param", None))
-    yield stall_bench
-    stall_bench.close()
+    with adopts_orphans(True):
+        stall_bench = Bench(tmp_path, getattr(request, "param", None))
+        yield stall_bench
+        stall_bench.close()
 
 
 @pytest.mark.parametrize("bench", [PY_SPY], indirect=True)
