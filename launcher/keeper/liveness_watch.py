@@ -47,8 +47,13 @@ class LivenessWatch:
         secrets: Mapping[str, str],
         folder: Path,
         on_stalled: Callable[[LivenessRecord], None],
+        look_for_processes: Callable[[], None],
     ) -> None:
-        """Watch from now on; `folder` is the instance's."""
+        """Watch from now on; `folder` is the instance's.
+
+        `look_for_processes` leads to a call of `look`; new ones are looked for every 5 s without
+        it, and what a suspect server has started meanwhile may be why it does not answer.
+        """
         self.samples: collections.deque[Sample] = collections.deque(maxlen=MOST_SAMPLES)
         self.canaries = 0
         self._loop = loop
@@ -56,6 +61,7 @@ class LivenessWatch:
         self._policy = policy
         self._record = record
         self._on_stalled = on_stalled
+        self._look_for_processes = look_for_processes
         name = plan.readiness.auth_secret
         self._secret = secrets.get(name) if name else None
         self._logs = str(folder / "logs")
@@ -115,6 +121,8 @@ class LivenessWatch:
         self._timer = None
         self._number += 1
         number = self._number
+        if self._suspect:
+            self._look_for_processes()
         self._sampler.take(
             self._watched,
             self._suspect,

@@ -6,7 +6,8 @@ engine, a load that makes no progress, and logs that grow have to be looked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 
 from launcher.host.processes import OUR_LIMITS
 from launcher.keeper import command_line
@@ -97,9 +98,20 @@ class Rounds:
         loading = self._record.state.state == InstanceState.LOADING
         self._timer = self._loop.call_later(LOADING_TICK if loading else READY_TICK, self._on_tick)
 
+    def look_now(self) -> None:
+        """Look for processes before the next turn: something seems to be wrong with the server."""
+        with self._our_limits_told():
+            self._on_command_lines(self.discover())
+
     def _on_tick(self) -> None:
-        try:
+        with self._our_limits_told():
             self._look()
+        self._schedule()
+
+    @contextlib.contextmanager
+    def _our_limits_told(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             if error.errno not in OUR_LIMITS:
                 raise
@@ -107,7 +119,6 @@ class Rounds:
                 self._limit_told = True
                 message = f"the engine's processes cannot be looked at: {error.strerror}"
                 self._record.event("warning", message=message)
-        self._schedule()
 
     def _look(self) -> None:
         self._ticks += 1

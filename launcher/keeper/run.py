@@ -297,7 +297,7 @@ class Run:
         if self._plan.liveness is not None:
             self.watch = LivenessWatch(
                 self._loop, self._plan, self._plan.liveness, self._record, self._secrets,
-                self._folder, self._stalled,
+                self._folder, self._stalled, self._rounds.look_now,
             )  # fmt: skip
             self._look_at_watched(command_line.read_all(self._tree.processes))
         self._on_ready()

@@ -180,10 +180,12 @@ def _look(watched: Watched) -> ProcessSample:
     now = processes.stat(pid)
     if now is None or now.number(processes.START) != watched.start:
         return ProcessSample(pid, name, role, "")
-    ticks = now.number(processes.USER_TIME) + now.number(processes.SYSTEM_TIME)
+    own = now.number(processes.USER_TIME) + now.number(processes.SYSTEM_TIME)
+    ended = now.number(processes.CHILDREN_USER_TIME) + now.number(processes.CHILDREN_SYSTEM_TIME)
+    cpu, ended_cpu = own / processes.TICKS, ended / processes.TICKS
     queued, moved = 0.0, 0
     if role != "other":
         queued = processes.queued_for_processor(pid)
         counters = processes.transferred(pid)
         moved = counters.get("rchar", 0) + counters.get("wchar", 0)
-    return ProcessSample(pid, name, role, now.state, ticks / processes.TICKS, queued, moved)
+    return ProcessSample(pid, name, role, now.state, cpu, queued, moved, ended_cpu)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 
 from launcher.liveness.policy import LivenessPolicy
 from launcher.liveness.sample import STOPPED, UNINTERRUPTIBLE, Canary, ProcessSample, Sample
@@ -16,6 +17,12 @@ STARVED_CPU = 0.03
 """Cores that a process uses at least where it would compute if a processor were free.
 
 A process that only polls waits for a processor too, each time it wakes, and uses less.
+"""
+HELPER_CPU = 0.05
+"""Cores that processes started for the waiting work use at least, together.
+
+A compiler would use a whole one, but has to share it: measured, 0.06 to 0.09 with fifteen tasks for
+each core. A server that asks nvidia-smi now and then uses less.
 """
 
 
@@ -107,6 +114,9 @@ class Evidence:
             cores = cpu + (process.queued - earlier.queued) / seconds
             if cores >= self.policy.compute_cores and cpu >= STARVED_CPU:
                 return f"{process} uses or waits for {cores:.1f} cores"
+        helpers = self._helpers([one for one in window if one.at >= self.wanted_since] or window)
+        if helpers is not None:
+            return helpers
         uses = [sample.gpu for sample in window if sample.gpu is not None]
         if uses and sum(uses) / len(uses) >= self.policy.compute_gpu:
             return f"a GPU is in use {100 * sum(uses) / len(uses):.0f} % of the time"
@@ -114,6 +124,69 @@ class Evidence:
         if moved >= self.policy.compute_io:
             return f"its processes read and write {moved / 1024 / 1024:.0f} MiB/s"
         return None
+
+    def _helpers(self, window: Sequence[Sample]) -> str | None:
+        """How much what the engine has started for the waiting work computes, if that is enough.
+
+        An engine that waits for a compiler (nvcc, ptxas or c++ at the first request of a kind)
+        does nothing itself. Each step of such a compilation is a process of its own, most of which
+        have ended by the next sample: their time is their parent's `ended`. A helper that was
+        there before the work may always be busy, and tells nothing.
+        """
+        if len(window) < 2:
+            return None
+        begin, end = window[0], window[-1]
+        seconds = end.at - begin.at
+        before = {p.pid: p for p in begin.processes}
+        helpers = [p for p in end.processes if p.is_alive and p.pid not in self._known]
+        new = [(p, before.get(p.pid, ProcessSample(p.pid, "", "", ""))) for p in helpers]
+        cpu = sum(p.cpu + p.ended - b.cpu - b.ended for p, b in new)
+        old = [(p, before[p.pid]) for p in end.processes if p.pid in self._known & before.keys()]
+        cpu += sum(max(0.0, p.ended - b.ended) for p, b in old)
+        cores = cpu / seconds
+        if cores < HELPER_CPU:
+            return None
+        busiest = max(helpers, key=lambda p: p.cpu + p.ended, default=None)
+        most = f"{busiest} most of all" if busiest is not None else "each of them ended soon"
+        return f"processes that it has started since use {cores:.1f} cores, {most}"
+
+    @functools.cached_property
+    def _known(self) -> Set[int]:
+        """The pids of the last sample before the work that waits now."""
+        since = self.wanted_since
+        known = next((one for one in reversed(self.samples) if one.at < since), self.samples[0])
+        return {process.pid for process in known.processes}
+
+    @functools.cached_property
+    def helped_until(self) -> float:
+        """When helpers last computed since anything moved; `moved` where none did.
+
+        A question that failed before that tells nothing of what the engine does now.
+        """
+        if not self._has_helpers():
+            return self.moved
+        for index in range(len(self.samples) - 1, 0, -1):
+            end = self.samples[index]
+            if end.at <= self.moved:
+                break
+            start = max(end.at - self.policy.stall_after, self.moved, self.wanted_since)
+            window = [sample for sample in self.samples[: index + 1] if sample.at >= start]
+            if self._helpers(window) is not None:
+                return end.at
+        return self.moved
+
+    def _has_helpers(self) -> bool:
+        """Whether the engine has started anything since something moved; mostly it has not."""
+        since = [sample.processes for sample in self.samples if sample.at >= self.moved]
+        if any(process.pid not in self._known for seen in since for process in seen):
+            return True
+        ended = {process.pid: process.ended for process in since[0]}
+        return any(process.ended > ended.get(process.pid, math.inf) for process in since[-1])
+
+    @property
+    def in_vain(self) -> Sequence[Canary]:
+        """The failed completions that were sent since the engine last waited for helpers."""
+        return [canary for canary in self.failed if canary.sent >= self.helped_until]
 
     def reasons(self) -> tuple[str, ...]:
         """What waits and how it stands with it, first the main one."""
@@ -149,7 +222,10 @@ class Evidence:
             return ()
         before = {p.pid: p for p in begin.processes}
         pairs = [(p, before[p.pid]) for p in self.newest.processes if p.pid in before]
-        cores = sum(p.cpu - b.cpu for p, b in pairs) / seconds
+        cores = sum(p.cpu + p.ended - b.cpu - b.ended for p, b in pairs) / seconds
+        cores += (
+            sum(p.cpu + p.ended for p in self.newest.processes if p.pid not in before) / seconds
+        )
         moved = sum(max(0, p.io - b.io) for p, b in pairs) / seconds / 1024
         reasons = [f"its processes use {cores:.2f} cores and move {moved:.0f} KiB/s"]
         logs = [sample.log_bytes for sample in window if sample.log_bytes is not None]

@@ -107,8 +107,9 @@ def _needs_canary(view: Evidence) -> bool:
         return view.silence >= policy.compute_stall_after - _time_for_canaries(policy)
     if view.refused and view.newest.at - view.refused[-1].sent < policy.canary_interval:
         return False
-    if len(view.failed) >= policy.canary_failures:
-        rest = policy.canary_interval * 2.0 ** (len(view.failed) - policy.canary_failures)
+    failures = len(view.in_vain)
+    if failures >= policy.canary_failures:
+        rest = policy.canary_interval * 2.0 ** (failures - policy.canary_failures)
         return view.newest.at - view.failed[-1].sent >= min(rest, LONGEST_REST)
     return bool(view.failed) or view.silence >= policy.canary_interval
 
@@ -177,7 +178,7 @@ def _at_work(view: Evidence) -> Verdict | None:
     since = max(view.moved, begun)
     reasons = view.reasons()
     allowed = policy.stall_after
-    asked_in_vain = len(view.failed) >= (1 if view.stale_heartbeat else policy.canary_failures)
+    asked_in_vain = len(view.in_vain) >= (1 if view.stale_heartbeat else policy.canary_failures)
     if asked_in_vain:
         allowed = 0.0
     computing = view.computing()
@@ -187,6 +188,8 @@ def _at_work(view: Evidence) -> Verdict | None:
         if not view.counted and not view.unanswered:
             # Its progress cannot be seen, and a long answer may have the engine for itself.
             allowed = float("inf")
+    else:
+        since = max(since, view.helped_until)
     confirmed = view.unanswered or view.failed or view.refused or not policy.canary
     if view.newest.at - since < allowed or not confirmed:
         return Verdict(Liveness.BUSY, begun, reasons)

@@ -43,8 +43,9 @@ class LivenessPolicy:
     `stall_after`: work waits, nothing moves and the engine does not compute.
     `compute_stall_after`: the same although the engine computes (a long prefill looks like that).
     It computes when a worker, on average, uses or waits for `compute_cores` processor cores or
-    more (its idle loop uses less), when a GPU is in use for `compute_gpu` of the time (0 to 1), or
-    when the tree reads or writes `compute_io` bytes per second (weights that are loaded again).
+    more (its idle loop uses less), when processes that it has started meanwhile compute (a
+    compiler), when a GPU is in use for `compute_gpu` of the time (0 to 1), or when the tree reads
+    or writes `compute_io` bytes per second (weights that are loaded again).
     `canary`: an idle server gets a short completion every `canary_interval`, with
     `canary_deadline`; `canary_failures` in a row are a stall. `paused_statuses` are answers of
     `/health` by which the engine says that it was paused on purpose.

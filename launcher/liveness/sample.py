@@ -21,9 +21,9 @@ class ProcessSample:
 
     `role` is `main`, `worker` or `other`. `state` is the letter of /proc/PID/stat, empty where
     the process is gone. `cpu` is the processor time of all its threads since its start in seconds,
-    `queued` the time that its first
-    thread was ready to run and no processor was free (schedstat), `io` the
-    bytes that it has read and written.
+    `ended` that of the processes which it has started and that have ended, `queued` the time that
+    its first thread was ready to run and no processor was free (schedstat), `io` the bytes that it
+    has read and written.
     """
 
     pid: int
@@ -33,6 +33,7 @@ class ProcessSample:
     cpu: float = 0.0
     queued: float = 0.0
     io: int = 0
+    ended: float = 0.0
 
     @property
     def is_alive(self) -> bool:

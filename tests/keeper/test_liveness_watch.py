@@ -4,6 +4,7 @@ Times are shortened; `STEADY` has deadlines that a server keeps on a busy machin
 within which a server that hangs must be seen.
 """
 
+import json
 import os
 import signal
 import time
@@ -101,6 +102,22 @@ def test_a_server_that_does_not_work_any_more_is_ended(rig: Rig, later: str, rea
     kinds = [event["event"] for event in events]
     assert kinds.index("failure") > max(i for i, kind in enumerate(kinds) if kind == "liveness")
     rig.nothing_left()
+    rig.down()
+
+
+def test_a_server_that_waits_for_its_compiler_is_left_alone(rig: Rig) -> None:
+    """No completion of ours is answered meanwhile; to start it again would compile anew."""
+    path, done, stamp = rig.path("later.json"), rig.path("compiled"), rig.path("stamp")
+    # The limit for an engine that computes is so high that a busy machine does not reach it.
+    patient = {**QUICK, "compute-stall-after": 600}
+    rig.up(script={"later": path, "stamp": stamp}, liveness=patient, restart=ONCE)
+    wait_for(lambda: verdicts(rig) == ["idle"], "the first verdict")
+    before = count_of(stamp, "/v1/chat/completions")
+    Path(path).write_text(json.dumps({"completion": f"compile:{done}"}))
+    wait_for(lambda: count_of(stamp, "/v1/chat/completions") > before + 3, "three that failed")
+    wait_for(lambda: "it has started since" in json.dumps(rig.stored()["liveness"]), "the reason")
+    Path(done).touch()
+    wait_for(lambda: verdicts(rig) == ["idle", "busy", "idle"], "its return")
     rig.down()
 
 

@@ -40,6 +40,9 @@ class Server:
     clients: float = 0.0
     served: float = 0.0
     leaked: float = 0.0
+    helper: int = 100
+    helper_cpu: float = 0.0
+    ended: float = 0.0
     cpu: float = 0.0
     queued: float = 0.0
     io: int = 0
@@ -61,6 +64,8 @@ class Server:
         tokens: float = 0.0,
         cores: float = 0.0,
         starved: float = 0.0,
+        compiler: float = 0.0,
+        kept: float = 0.0,
         io: float = 0.0,
         health: Answer | None = ANSWERED,
         paused: bool | None = None,
@@ -70,7 +75,10 @@ class Server:
         heartbeat: float | None = None,
         awake: float = 1.0,
     ) -> Server:
-        """Let `seconds` pass in which `tokens` a second are made; samples as the keeper takes."""
+        """Let `seconds` pass in which `tokens` a second are made; samples as the keeper takes.
+
+        `compiler`: cores of helpers, each of which ends within a step, `kept`: of one that stays.
+        """
         end = self.now + seconds
         while self.now < end - 1e-6:
             step = self.step or self._next_step()
@@ -79,6 +87,9 @@ class Server:
             self.cpu += cores * step
             self.queued += starved * step
             self.io += int(io * step)
+            self.ended += compiler * step
+            self.helper += compiler > 0
+            self.helper_cpu += kept * step
             ended = self._end_canary()
             counters = self._counters(awake) if counted and self.counted else None
             self.samples.append(
@@ -109,9 +120,12 @@ class Server:
         return (
             ProcessSample(1, "python3", "main", self.front),
             ProcessSample(
-                2, "worker_process.py", "worker", self.state, self.cpu, self.queued, self.io
+                2, "worker_process.py", "worker", self.state, self.cpu, self.queued, self.io,
+                self.ended,
             ),
-        )
+            *([ProcessSample(self.helper, "cc1plus", "other", "R", self.helper_cpu)]
+              if self.helper > 100 or self.helper_cpu else []),
+        )  # fmt: skip
 
     def _counters(self, awake: float) -> Mapping[str, float]:
         return {

@@ -94,6 +94,51 @@ def test_a_prefill_of_minutes_is_busy_and_a_kernel_that_hangs_is_a_stall_in_the_
     assert 295 <= seconds <= 330
 
 
+@pytest.mark.parametrize("requests", [0, 1], ids=["a canary's", "a client's"])
+@pytest.mark.parametrize(
+    "compiler", [{"compiler": 0.2}, {"kept": 0.2}], ids=["many short steps", "one long step"]
+)
+def test_an_engine_that_waits_for_its_compiler_is_busy_and_is_not_started_again(
+    compiler: dict[str, float], requests: int
+) -> None:
+    """Its own processes sleep, its counters stand and its completions fail for a minute.
+
+    Measured on vLLM 0.32 on a busy machine: TorchInductor compiles the sampler at the first request
+    with a temperature, and a restart would only begin the compilation anew.
+    """
+    server = Server().pass_time(12)
+    server.wedged = True
+    seconds = server.get(requests).seconds_until("stalled", 500, **compiler)
+    assert seconds is not None
+    assert 295 <= seconds <= 330, "a compiler that never ends is a stall in the end"
+    assert "cc1plus" in " ".join(server.verdict().reasons)
+
+
+def test_a_compiler_that_ends_leaves_a_server_that_answers() -> None:
+    server = Server().pass_time(12)
+    server.wedged = True
+    server.pass_time(90, compiler=0.2)
+    assert server.verdict().name == "busy"
+    server.wedged = False
+    assert server.seconds_until("stalled", 60) is None
+    assert server.verdict().name == "idle"
+
+
+def test_an_engine_that_hangs_after_its_compiler_has_ended_is_a_stall() -> None:
+    server = Server().pass_time(12)
+    server.wedged = True
+    server.pass_time(90, compiler=0.2)
+    seconds = server.seconds_until("stalled", 120)
+    assert seconds is not None
+    assert seconds <= 60
+
+
+def test_a_helper_that_is_always_busy_is_no_sign_of_work() -> None:
+    server = Server().pass_time(20, kept=1.0)
+    server.wedged = True
+    assert (server.get(1).seconds_until("stalled", 60, kept=1.0) or 99) <= 31
+
+
 def test_a_prefill_gets_no_canaries() -> None:
     server = Server(wedged=True).get(1).pass_time(60, cores=1.0)
     assert server.canaries == 0

@@ -44,7 +44,9 @@ DEFAULTS: "Script" = {
     "model": "tiny",
     "models": None,  # another list of names, or a status
     "health": 200,  # a status, "hang", or a list of statuses given one after the other
-    "completion": "ok",  # ok, reasoning, empty, hang, garbage, slow:SECONDS, or a status
+    # ok, reasoning, empty, hang, garbage, slow:SECONDS, compile:FILE (helpers compute until it is
+    # there), or a status
+    "completion": "ok",
     "health_text": None,  # the body of its answer
     "later": None,  # a JSON file: once it is there, what it holds replaces this script's
     "settings": None,
@@ -222,6 +224,7 @@ class Server:
     def __init__(self, port: int, script: "Script") -> None:
         self._script = script
         self._healths = 0
+        self._compiler = threading.Lock()
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -311,6 +314,16 @@ class Server:
             return health, script["health_text"].encode()
         return (304, b"") if health == 304 else (health, {"status": health})
 
+    def _compile(self, until: str) -> None:
+        """One compilation for all requests, each step of it a process of its own."""
+        import subprocess
+
+        with self._compiler:
+            step = ["sh", "-c", "i=0; while [ $i -lt 40000 ]; do i=$((i+1)); done"]
+            while not os.path.exists(until):
+                for process in [subprocess.Popen(step) for _ in range(4)]:
+                    process.wait()
+
     def _completion(self, script: "Script") -> "Reply":
         completion = str(script["completion"])
         if completion.isdigit():
@@ -319,6 +332,8 @@ class Server:
             time.sleep(3600)
         if completion.startswith("slow:"):
             time.sleep(float(completion[5:]))
+        if completion.startswith("compile:"):
+            self._compile(completion.partition(":")[2])
         if completion == "garbage":
             return 200, b"<html>not what was asked for</html>"
         content = {"empty": "", "reasoning": ""}.get(completion, "Hello!")
