@@ -14,6 +14,7 @@ from launcher.keeper.events import read_events
 from tests.fastdeploy.clients import clients
 from tests.fastdeploy.conftest import Make, Server
 from tests.support.decoded import JsonDict
+from tests.support.matrix import diagonal
 from tests.support.waiting import wait_for
 
 QUICK = {
@@ -62,8 +63,7 @@ def stalled(server: Server, *reasons: str) -> JsonDict:
     return row
 
 
-@pytest.mark.parametrize("release", ["2.3", "2.5", "2.6"])
-@pytest.mark.parametrize("who", ["worker", "main"])
+@pytest.mark.parametrize(("release", "who"), diagonal(["2.3", "2.5", "2.6"], ["worker", "main"]))
 def test_a_process_that_was_stopped(fastdeploy: Make, release: str, who: str) -> None:
     server = ready(fastdeploy(release=release, liveness=QUICK, **ENDS))
     os.kill(getattr(server, who), signal.SIGSTOP)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.faults.test_real_engine import NAME, argv_of
 from tests.support import processes
+from tests.support.matrix import some
 from tests.support.rig import Rig
 
 
@@ -31,8 +32,9 @@ def cycle(rig: Rig, number: int) -> int:
 
 @pytest.mark.engine("transformers")
 @pytest.mark.timeout(3600)
-def test_ten_cycles_of_the_real_engine(rig: Rig) -> None:
-    assert sum(cycle(rig, number) for number in range(10)) == 0
+@pytest.mark.parametrize("cycles", some([3, 10], [3]))
+def test_cycles_of_the_real_engine(rig: Rig, cycles: int) -> None:
+    assert sum(cycle(rig, number) for number in range(cycles)) == 0
 
 
 def test_ten_quick_cycles_on_the_same_port(rig: Rig, free_port: int) -> None:

@@ -12,6 +12,7 @@ import pytest
 from launcher.json_values import text_at
 from launcher.keeper.control import Client
 from tests.support import processes
+from tests.support.matrix import diagonal
 from tests.support.processes import alive
 from tests.support.rig import Rig
 from tests.support.waiting import wait_for
@@ -89,8 +90,9 @@ def test_a_living_keeper_makes_each_of_its_files_anew(rig: Rig, thing: str) -> N
     rig.down()
 
 
-@pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("thing", ["nothing", "garbage", "full folder", "pipe"])
+@pytest.mark.parametrize(
+    ("name", "thing"), diagonal(FILES, ["nothing", "garbage", "full folder", "pipe"])
+)
 def test_down_at_once_after_a_file_was_replaced(rig: Rig, name: str, thing: str) -> None:
     """It does not depend on who is faster, the keeper or the `down`."""
     rig.up()
@@ -104,8 +106,7 @@ def test_down_at_once_after_a_file_was_replaced(rig: Rig, name: str, thing: str)
     rig.nothing_left()
 
 
-@pytest.mark.parametrize("depth", [0, 1, 2], ids=["folder", "instances", "home"])
-@pytest.mark.parametrize("verb", ["status", "down", "up"])
+@pytest.mark.parametrize(("depth", "verb"), diagonal([0, 1, 2], ["status", "down", "up"]))
 def test_a_folder_that_was_deleted_below_a_living_keeper(rig: Rig, depth: int, verb: str) -> None:
     rig.up()
     keeper, engine = rig.keeper(), rig.engine()
@@ -175,8 +176,10 @@ def test_a_keeper_whose_socket_stays_away_is_stopped_by_a_signal(
     rig.nothing_left()
 
 
-@pytest.mark.parametrize("thing", THINGS)
-@pytest.mark.parametrize("name", ["state.json", "plan.json", "token", "lock", "events.jsonl"])
+@pytest.mark.parametrize(
+    ("name", "thing"),
+    diagonal(["state.json", "plan.json", "token", "lock", "events.jsonl"], THINGS),
+)
 def test_after_a_killed_keeper_nothing_is_called_absent(rig: Rig, name: str, thing: str) -> None:
     rig.up(script=TOUGH)
     engine = rig.engine()
@@ -243,8 +246,10 @@ def test_the_engines_log_goes_on_where_readers_look(rig: Rig) -> None:
     rig.down()
 
 
-@pytest.mark.parametrize("name", ["keeper.log", "engine.log", "events.jsonl"])
-@pytest.mark.parametrize("how", ["deleted", "moved", "created"])
+@pytest.mark.parametrize(
+    ("name", "how"),
+    diagonal(["keeper.log", "engine.log", "events.jsonl"], ["deleted", "moved", "created"]),
+)
 def test_files_that_others_rotate_are_opened_anew(rig: Rig, name: str, how: str) -> None:
     """logrotate, or an operator who needs room: the keeper writes where readers look."""
     go = rig.path("go")

@@ -9,6 +9,7 @@ from launcher.smoke.run.suite import smoke
 from launcher.smoke.targets.resolve import resolve
 from tests.smoke.hosted_servers import KEY, PROVIDERS, serve_as
 from tests.smoke.rows import rows
+from tests.support.matrix import some
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +23,14 @@ def test_every_shipped_hosted_profile_has_a_server() -> None:
     assert shipped == set(PROVIDERS)
 
 
-@pytest.mark.parametrize("name", PROVIDERS)
+ONE_OF_EACH = [
+    "aimlapi-ernie-4.5-0.3b",
+    "haimaker-ernie-4.5-21b-a3b-thinking",
+    "modelslab-ernie-4.5-21b-a3b-anthropic",
+]
+
+
+@pytest.mark.parametrize("name", some(list(PROVIDERS), ONE_OF_EACH))
 def test_all_that_is_promised_passes_through_every_client(name: str) -> None:
     profile = paths.shipped("profiles", "hosted", f"{name}.yaml")
     with serve_as(name) as url:
