@@ -117,6 +117,13 @@ class Worker:
         self._process.communicate()
 
 
+def mirror(checkout: Path, file: str) -> list[str]:
+    """The tests of that module by their place; they see it where it runs in another process."""
+    module = Path(file).relative_to("launcher")
+    tests = Path("tests", module.parent, f"test_{module.name}")
+    return [str(tests)] if (checkout / tests).exists() else []
+
+
 def verdict(
     checkout: Path, worker: Worker, one: Mutant, room: Room, covering: list[str], deadline: float,
     quick: bool,
@@ -127,13 +134,14 @@ def verdict(
     for stale in path.parent.glob(f"__pycache__/{path.stem}.*"):
         stale.unlink()
     path.write_text(one.applied(text), encoding="utf-8")  # for commands that tests start
+    mirrored = mirror(checkout, one.file)
     try:
-        for tests in (covering[:100], *([] if quick else [room.tests])):
+        for tests in (covering[:100], mirrored, *([] if quick else [room.tests])):
             rc: object = -1
             if tests is room.tests:
                 # Minutes of waiting for processes, for some rooms: four at a time.
                 rc = run_pytest(checkout, ["-n", "4", *tests], deadline)
-            elif tests and one.function:
+            elif tests is not mirrored and tests and one.function:
                 rc = worker.run(one, text, tests, deadline)
             if rc == -1 and tests:
                 rc = run_pytest(checkout, tests, deadline)
@@ -154,7 +162,7 @@ def main() -> int:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="only the tests that call the function: a lower bound of the score",
+        help="only the tests that call the function and those of its module: a lower bound",
     )
     parser.add_argument(
         "--calls",
