@@ -254,7 +254,7 @@ def test_a_child_whose_number_was_given_away_between_two_looks_is_no_descendant(
     sleeper: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kernel's list names a number; who has it a moment later is another parent's child."""
-    monkeypatch.setattr(identity, "children", lambda pid: [sleeper.pid, 1])
+    monkeypatch.setattr(processes, "children", lambda pid: [sleeper.pid, 1])
     own = identity.myself()
     assert [p.pid for p in identity.descendants(own)] == [sleeper.pid]
     assert identity.descendants(identity.Process(os.getppid(), 0, 0, 0, "gone")) == []
