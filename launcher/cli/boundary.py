@@ -40,10 +40,11 @@ def run(
             raise
         except (Exception, KeyboardInterrupt) as error:
             if is_process:
-                ignore_interrupts()
+                _ignore_interrupts()
             outcome = _from_error(error, argv, command, as_json)
-        if is_process:
-            ignore_interrupts()
+        else:
+            if is_process:
+                _ignore_interrupts()
         if isinstance(outcome, int):
             code = int(outcome)
         else:
@@ -57,7 +58,7 @@ def run(
     return code
 
 
-def ignore_interrupts() -> None:
+def _ignore_interrupts() -> None:
     """Let the process end as it was about to: its answer is known."""
     import signal
 

@@ -19,9 +19,16 @@ from pathlib import Path
 
 from launcher.host import kernel, processes, sockets
 from launcher.host.kernel import MessageQueue
-from launcher.keeper import file_use
 from launcher.keeper.claim import FileClaim, QueueClaim
-from launcher.keeper.file_use import SHM, is_bound, is_in_shm, is_named_after, mentioned, users
+from launcher.keeper.file_use import (
+    SHM,
+    is_bound,
+    is_in_shm,
+    is_named_after,
+    mentioned,
+    used_in_shm,
+    users,
+)
 from launcher.plan.model import Leftovers
 
 _STATX_BTIME = 0x800
@@ -224,14 +231,14 @@ def used_shm(
 
     Use proves whose they are; what another process has open as well is shared.
     """
-    paths = file_use.used_in_shm(pids)
+    paths = used_in_shm(pids)
     bound = [one for one in sockets.unix_sockets() if is_in_shm(one.path)]
     paths |= {one.path for one in bound if sockets.holder(one.inode, pids) is not None}
     fresh = [path for path in sorted(paths) if path not in known_names and is_in_shm(path)]
     identities = [one for path in fresh if (one := file_identity(path)) is not None]
     own_files = [one for one in identities if _made_since(one, started)]
     others = [pid for pid in processes.pids() if pid not in pids] if own_files else []
-    foreign = file_use.used_in_shm(others)
+    foreign = used_in_shm(others)
     return [one for one in own_files if one.path not in foreign and not is_bound(one.path, pids)]
 
 

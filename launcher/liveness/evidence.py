@@ -60,7 +60,7 @@ class Evidence:
         """Whether something waits for the server: a client, a probe or a canary."""
         return bool(self.waiting or self.unanswered or self.failed)
 
-    @property
+    @functools.cached_property
     def wanted_since(self) -> float:
         """Since when, without a break, something waits for the server."""
         since = self.newest.at
@@ -114,7 +114,7 @@ class Evidence:
             cores = cpu + (process.queued - earlier.queued) / seconds
             if cores >= self.policy.compute_cores and cpu >= STARVED_CPU:
                 return f"{process} uses or waits for {cores:.1f} cores"
-        helpers = self._helpers([one for one in window if one.at >= self.wanted_since] or window)
+        helpers = self._helpers(self.newest)
         if helpers is not None:
             return helpers
         uses = [sample.gpu for sample in window if sample.gpu is not None]
@@ -125,24 +125,30 @@ class Evidence:
             return f"its processes read and write {moved / 1024 / 1024:.0f} MiB/s"
         return None
 
-    def _helpers(self, window: Sequence[Sample]) -> str | None:
+    def _helpers(self, end: Sample) -> str | None:
         """How much what the engine has started for the waiting work computes, if that is enough.
+
+        On average up to the sample `end`.
 
         An engine that waits for a compiler (nvcc, ptxas or c++ at the first request of a kind)
         does nothing itself. Each step of such a compilation is a process of its own, most of which
         have ended by the next sample: their time is their parent's `ended`. A helper that was
         there before the work may always be busy, and tells nothing.
         """
-        if len(window) < 2:
-            return None
-        begin, end = window[0], window[-1]
+        start = max(end.at - self.policy.stall_after, self.moved, self.wanted_since)
+        begin = next(sample for sample in self.samples if sample.at >= start)
         seconds = end.at - begin.at
+        if seconds <= 0:
+            return None
         before = {p.pid: p for p in begin.processes}
         helpers = [p for p in end.processes if p.is_alive and p.pid not in self._known]
-        new = [(p, before.get(p.pid, ProcessSample(p.pid, "", "", ""))) for p in helpers]
-        cpu = sum(p.cpu + p.ended - b.cpu - b.ended for p, b in new)
-        old = [(p, before[p.pid]) for p in end.processes if p.pid in self._known & before.keys()]
-        cpu += sum(max(0.0, p.ended - b.ended) for p, b in old)
+        cpu = 0.0
+        for helper in helpers:
+            earlier = before.get(helper.pid, ProcessSample(helper.pid, "", "", ""))
+            cpu += helper.cpu + helper.ended - earlier.cpu - earlier.ended
+        for process in end.processes:
+            if process.pid in self._known and process.pid in before:
+                cpu += max(0.0, process.ended - before[process.pid].ended)
         cores = cpu / seconds
         if cores < HELPER_CPU:
             return None
@@ -165,13 +171,10 @@ class Evidence:
         """
         if not self._has_helpers():
             return self.moved
-        for index in range(len(self.samples) - 1, 0, -1):
-            end = self.samples[index]
+        for end in reversed(self.samples):
             if end.at <= self.moved:
                 break
-            start = max(end.at - self.policy.stall_after, self.moved, self.wanted_since)
-            window = [sample for sample in self.samples[: index + 1] if sample.at >= start]
-            if self._helpers(window) is not None:
+            if self._helpers(end) is not None:
                 return end.at
         return self.moved
 

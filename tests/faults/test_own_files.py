@@ -106,13 +106,15 @@ def test_down_at_once_after_a_file_was_replaced(rig: Rig, name: str, thing: str)
     rig.nothing_left()
 
 
-@pytest.mark.parametrize(("depth", "verb"), diagonal([0, 1, 2], ["status", "down", "up"]))
-def test_a_folder_that_was_deleted_below_a_living_keeper(rig: Rig, depth: int, verb: str) -> None:
+@pytest.mark.parametrize(
+    ("which", "verb"), diagonal(["folder", "instances", "home"], ["status", "down", "up"])
+)
+def test_a_folder_that_was_deleted_below_a_living_keeper(rig: Rig, which: str, verb: str) -> None:
     rig.up()
     keeper, engine = rig.keeper(), rig.engine()
     profile = rig.profile()
-    folder = [rig.instance(), rig.home / "instances", rig.home][depth]
-    shutil.rmtree(folder, ignore_errors=True)
+    folders = {"folder": rig.instance(), "instances": rig.home / "instances", "home": rig.home}
+    shutil.rmtree(folders[which], ignore_errors=True)
 
     ran = rig.run(verb, profile if verb == "up" else "one", "--json")
 

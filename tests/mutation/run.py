@@ -194,7 +194,7 @@ def main() -> int:
             lines = tests_of_functions(checkout, room)
         if args.calls:
             args.calls.write_text(json.dumps(lines))
-        # Traced, the tests take longer than they do later.
+        # Traced, the tests take longer than they do later; from a file it is not known how long.
         deadline = 600 + 2 * (time.monotonic() - started)
         print(f"{args.room}: {len(drawn)} of {total} mutants, seed {args.seed};"
               f" the tests take {time.monotonic() - started:.0f} s", flush=True)  # fmt: skip
