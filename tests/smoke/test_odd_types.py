@@ -74,6 +74,33 @@ def run(seed: int, clients: list[str]) -> list[str]:
     return [f"{c['name']} ({c['client']}): {c['message']}" for c in broken]
 
 
+@pytest.mark.parametrize("odd", ODD, ids=lambda value: repr(value)[:12])
+@pytest.mark.parametrize("where", ["plain", "streamed"])
+def test_any_value_may_stand_for_a_log_probability(where: str, odd: JsonValue) -> None:
+    """One way of asking gives the odd value, the other a number to compare it with."""
+
+    def walk(value: Any) -> None:
+        if isinstance(value, dict) and "logprob" in value:
+            value["logprob"] = odd
+        for inner in value.values() if isinstance(value, dict) else value:
+            if isinstance(inner, (dict, list)):
+                walk(inner)
+
+    def payload(server: Server, body: Body, answer: Body) -> None:
+        if where == "plain":
+            walk(answer)
+
+    def events(server: Server, body: Body, sent: list[Event]) -> list[Event]:
+        if where == "streamed":
+            walk([one for one in sent if isinstance(one, dict)])
+        return sent
+
+    names = ["logprobs", "logprobs-tokens"]
+    with serve(Defect("odd", "", payload=payload, events=events), key="sk-1") as server:
+        result = smoke(target_of(server, request_timeout=30.0), names=names, clients=["requests"])
+    assert [c for c in rows(result) if "the check itself broke" in c["message"]] == []
+
+
 def test_no_check_breaks() -> None:
     assert run(1, ["requests"]) == []
 

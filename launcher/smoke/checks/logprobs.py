@@ -12,8 +12,8 @@ from launcher.smoke.judgement.logprobs import entries_of
 from launcher.smoke.outcome import Outcome, could_not_check
 from launcher.smoke.session import Session
 
-Tokens = list[tuple[JsonValue, JsonValue]]
-"""The token and the log-probability of each entry, as they came."""
+Tokens = list[tuple[JsonValue, int | float | None]]
+"""The token of each entry, and its log-probability where that is a number to calculate with."""
 TOKENS = 16
 PART = "bytes:"
 """How FastDeploy spells a token that is a part of a character."""
@@ -52,7 +52,7 @@ def logprobs_tokens(session: Session) -> Outcome:
             )
         if stream:
             _by_chunk(session, answer)
-        token_lists.append([(e.get("token"), e.get("logprob")) for e in entries])
+        token_lists.append([(e.get("token"), number_at(e, "logprob")) for e in entries])
     if len(token_lists) == 2:
         _compare_tokens(session, *token_lists)
     return session.outcome(f"{len(token_lists[0])} tokens, each with its own")
@@ -142,8 +142,8 @@ def _by_chunk(session: Session, answer: Answer) -> None:
 
 def _compare_tokens(
     session: Session,
-    plain: list[tuple[JsonValue, JsonValue]],
-    streamed: list[tuple[JsonValue, JsonValue]],
+    plain: Tokens,
+    streamed: Tokens,
 ) -> None:
     tokens = [[t for t, _ in entries] for entries in (plain, streamed)]
     session.expect(
@@ -153,6 +153,6 @@ def _compare_tokens(
         far = [
             (t, a, b)
             for (t, a), (_, b) in zip(plain, streamed, strict=True)
-            if isinstance(a, (int, float)) and isinstance(b, (int, float)) and abs(a - b) > 0.5
+            if a is not None and b is not None and abs(a - b) > 0.5
         ]
         session.expect(not far, "logprobs-stream", "the same numbers as plain", far[:3])
