@@ -57,6 +57,16 @@ def instances() -> Path:
     return home() / "instances"
 
 
+def services() -> Path:
+    """The folder that holds one directory per service.
+
+    Raises:
+        PreconditionError: the state directory cannot be looked into.
+    """
+    check_readable(home())
+    return home() / "services"
+
+
 def engines() -> Path:
     """The folder that holds the engines' virtual environments.
 

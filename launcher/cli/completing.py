@@ -33,6 +33,16 @@ def targets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
     return [_files(incomplete), *instances(incomplete)]
 
 
+def services(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """A service, or the file of its profile."""
+    from launcher.service.store import every_service
+
+    names: list[str] = []
+    with contextlib.suppress(DeployError):
+        names = [service.name for service in every_service()]
+    return [_files(incomplete), *_fitting(names, incomplete)]
+
+
 def instances(incomplete: str) -> list[CompletionItem]:
     """The instances."""
     from launcher.instance.store import every_instance

@@ -9,12 +9,14 @@ import click
 from launcher.cli import completing
 from launcher.cli.examples import TARGET, examples
 from launcher.cli.options import duration, target_instance
+from launcher.cli.targets import target_service
 from launcher.cli.verb import json_option, verb
 from launcher.keeper.requests import LONGEST_DRAIN
 from launcher.result import Result
 
 if TYPE_CHECKING:
     from launcher.instance.payloads import Down
+    from launcher.service.payloads import ServiceDown
 
 
 def _drain(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
@@ -37,12 +39,17 @@ def _drain(ctx: click.Context, param: click.Parameter, value: str | None) -> flo
 )
 @json_option
 @verb
-def command(target: str, drain: float | None) -> Result[Down]:
-    """Stop TARGET (an instance or its profile) and show that nothing is left.
+def command(target: str, drain: float | None) -> Result[Down | ServiceDown]:
+    """Stop TARGET (an instance, a service or a profile) and show that nothing is left.
 
     Works after the keeper was killed. Stopping what does not run is done already; what failed or
     died counts as stopped afterwards.
     """
+    service = target_service(target)
+    if service is not None:
+        from launcher.service.teardown import down_service
+
+        return down_service(service.name, drain=drain)
     from launcher.instance.teardown import down
 
     return down(target_instance(target, must_exist=False), drain=drain)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from launcher.instance.store import InstanceDir
     from launcher.profile.model import Profile
     from launcher.result import Result
+    from launcher.service.store import ServiceDir
 
 
 def load_profile(
@@ -82,6 +83,31 @@ def target_instance(target: str, *, must_exist: bool = True) -> InstanceDir:
     return instance
 
 
+def has_services() -> bool:
+    """True where a service may exist: without one its room is not imported."""
+    from launcher import paths
+
+    return os.path.isdir(paths.services())
+
+
+def target_service(target: str) -> ServiceDir | None:
+    """The existing service that a profile or a name stands for, None where there is none.
+
+    Raises:
+        ProfileError: the profile cannot be read.
+    """
+    if not has_services():
+        return None
+    from launcher.service.store import find_service
+
+    name = target
+    if is_profile(target):
+        from launcher.profile import instance_name
+
+        name = instance_name(target)
+    return find_service(name)
+
+
 def some_instances(target: str | None) -> tuple[list[InstanceDir], str | None]:
     """The instance of TARGET and its name, or all instances and None.
 
@@ -105,9 +131,20 @@ def show_status(target: str | None) -> Result[Status]:
     from launcher.instance.status import status
     from launcher.instance.store import every_instance
 
+    service = target_service(target) if target is not None else None
+    if service is not None:
+        from launcher.service.status import one_service
+
+        return one_service(service)
     if target is not None:
         return status([target_instance(target)], one=True)
-    return status(every_instance(), one=False)
+    result = status(every_instance(), one=False)
+    if not has_services():
+        return result
+    from launcher.service.status import with_services
+    from launcher.service.store import every_service
+
+    return with_services(result, every_service())
 
 
 def run_probe(target: str, kind: str, timeout: float | None = None) -> Result[ProbeAnswer]:

@@ -60,6 +60,12 @@ def command(
             "`ernie-deploy status NAME --json` beside it, or `logs NAME --source events`",
         )  # fmt: skip
     loaded = load_profile(profile, overlays, sets, name)
+    if loaded.service is not None:
+        raise UsageError.of(
+            "service-profile", f"{loaded.name} has a `service:` section: it is served by replicas",
+            loaded.where("service"),
+            f"`ernie-deploy deploy {profile}`; `--set service=null` starts a single instance",
+        )  # fmt: skip
     if dry_run:
         from launcher.instance.show import show_plan
 

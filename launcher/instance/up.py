@@ -7,6 +7,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,19 +48,21 @@ def up(
     preferred: Mapping[str, int] | None = None,
     arguments: Sequence[str] = (),
     force: Sequence[str] = (),
+    interrupt: Interrupt | None = None,
 ) -> Result[Up]:
     """Bring the profile's instance up, or find it running identically, and return when ready.
 
     Events of the start go to `on_event` as they happen. With `foreground` this process becomes
     the keeper and does not return. `arguments` are the words that ask a verb for this profile, with
     its options; a remedy repeats them. `force` names the checks that `preflight` may override; they
-    are recorded for a restart by name.
+    are recorded for a restart by name. Without `interrupt` this process's signals end the start;
+    a caller that starts several at once, in threads, tells each by its own.
 
     Raises:
         DeployError: with the documented exit codes; nothing is half done then.
     """
     instance = instance_dir(profile.name)
-    with interruptible() as interrupt:
+    with nullcontext(interrupt) if interrupt else interruptible() as interrupt:
         try:
             end = time.monotonic() + BUSY_DEADLINE
             while time.monotonic() < end:

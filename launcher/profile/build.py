@@ -16,8 +16,11 @@ from launcher.json_values import (
 )
 from launcher.profile.model import Health, Liveness, Logs, Profile, Restart, Stop
 from launcher.profile.schema import neutral_keys, schema
+from launcher.profile.service import FrontDoor, RolloutSettings, ServiceSettings
 
-Section = TypeVar("Section", Health, Restart, Liveness, Stop, Logs)
+Section = TypeVar(
+    "Section", Health, Restart, Liveness, Stop, Logs, FrontDoor, RolloutSettings, ServiceSettings
+)
 
 
 def build(values: JsonObject, path: str | None = None) -> Profile:
@@ -52,6 +55,7 @@ def build(values: JsonObject, path: str | None = None) -> Profile:
         smoke=object_at(values, "smoke"),
         logs=_section(Logs(), values, "logs"),
         notify=tuple(object_at(one) for one in list_at(values, "notify")),
+        service=_service(values) if "service" in values else None,
         hosted={
             name: values[name]
             for name, key in schema().items()
@@ -59,6 +63,24 @@ def build(values: JsonObject, path: str | None = None) -> Profile:
         },
         resolved=values,
         path=path,
+    )
+
+
+def _service(values: JsonObject) -> ServiceSettings:
+    """The `service:` section; a port of `auto` is 0."""
+    section = object_at(values, "service")
+    door = object_at(section, "front-door")
+    if door.get("port") == "auto":
+        door = {**door, "port": 0}
+    sets = tuple(
+        tuple(str(device) for device in devices) if is_list(devices) else ()
+        for devices in list_at(section, "gpus")
+    )
+    return dataclasses.replace(
+        _section(ServiceSettings(), values, "service"),
+        gpus=sets,
+        front_door=_section(FrontDoor(), {"front-door": door}, "front-door"),
+        rollout=_section(RolloutSettings(), section, "rollout"),
     )
 
 
@@ -77,7 +99,7 @@ def _section(default: Section, values: JsonObject, name: str) -> Section:
     section = object_at(values, name)
     fields: dict[str, Any] = {}  # of as many types as the section has fields
     for field in dataclasses.fields(default):
-        value = section.get(field.name.replace("_", "-"))
+        value: Any = section.get(field.name.replace("_", "-"))
         if is_list(value):
             value = tuple(value)
         if _is_like(value, getattr(default, field.name)):

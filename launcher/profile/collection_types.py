@@ -29,7 +29,8 @@ def _string_list(check: Checker, key: Key, path: str, node: Node) -> JsonValue:
     return [w for item in items if (w := check.scalar(path, item, scalars.line)) is not None]
 
 
-def _gpus(check: Checker, key: Key, path: str, node: Node) -> JsonValue:
+def read_gpus(check: Checker, key: Key, path: str, node: Node) -> JsonValue:
+    """Device ids, each once: `0`, `0,1`, or a list."""
     parts: list[Node] = []
     if isinstance(node, Scalar) and not node.broken:
         parts += [Scalar(t.strip(), node.plain, node.origin) for t in node.text.split(",")]
@@ -56,7 +57,7 @@ def _ports(check: Checker, key: Key, path: str, node: Node) -> JsonValue:
                 "bad-key", here, "a port's name has small letters, digits and dashes", entry.origin
             )
             continue
-        number = check.scalar(here, entry.value, _admin_port if name == KEEPER_PORT else _port)
+        number = check.scalar(here, entry.value, _admin_port if name == KEEPER_PORT else port)
         twin = next((n for n, p in ports.items() if p == number and isinstance(p, int)), None)
         if twin is not None:
             check.say(
@@ -181,12 +182,17 @@ def _guarded(check: Checker, secret: bool, path: str, value: str, entry: Entry) 
     return value
 
 
-def _port(node: Scalar) -> int | str:
+def port(node: Scalar) -> int | str:
+    """A TCP port, or `auto`.
+
+    Raises:
+        ScalarError: it is neither.
+    """
     return "auto" if node.text == "auto" else scalars.parse_integer(node, 1, 65535)
 
 
 def _admin_port(node: Scalar) -> int | str:
-    return "unix" if node.text == "unix" else _port(node)
+    return "unix" if node.text == "unix" else port(node)
 
 
 def _as_written(node: Scalar) -> str:
@@ -225,7 +231,7 @@ COLLECTIONS = (
     ),
     value_type(
         "gpus",
-        _gpus,
+        read_gpus,
         {
             "anyOf": [
                 {"type": "integer", "minimum": 0},

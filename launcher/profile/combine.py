@@ -6,11 +6,15 @@ What depends on the engine (which flags it has, how it spells them) is checked b
 from __future__ import annotations
 
 from launcher.errors import Problem
-from launcher.json_values import JsonObject, number_at, object_at, text_at
+from launcher.json_values import JsonObject, is_list, number_at, object_at, text_at
 from launcher.profile.checker import Checker
 from launcher.profile.model import Origin
 from launcher.profile.schema import flag_names
 
+MOST_REPLICAS = 48
+"""Replicas of a service: old and new ones together keep numbers of two digits."""
+LONGEST_SERVICE_NAME = 38
+"""Characters: 48 of an instance's name less `-`, six hex digits, `-` and two digits."""
 LEAST_MEMORY = 64 * 1024 * 1024
 """Bytes; an interpreter that imports an engine's libraries takes more."""
 
@@ -24,6 +28,7 @@ def check(checker: Checker, source: str) -> None:
     _liveness(checker)
     _delays(checker)
     _memory(checker)
+    _service(checker)
 
 
 def notes(values: JsonObject, checker: Checker) -> tuple[Problem, ...]:
@@ -146,3 +151,50 @@ def _delays(checker: Checker) -> None:
             checker.origins[path],
             "make it the shorter one",
         )
+
+
+def _service(checker: Checker) -> None:
+    """What replicas cannot have: the same port twice, or one set of devices for all."""
+    section = object_at(checker.values, "service")
+    if "service" not in checker.values:
+        return
+    door = object_at(section, "front-door")
+    for key, other in (("certificate", "key"), ("key", "certificate")):
+        if key in door and other not in door:
+            path = f"service.front-door.{key}"
+            message = f"a TLS front door needs `{other}` too"
+            checker.say("missing-key", path, message, checker.origins[path], f"add `{other}:`")
+    for name, number in object_at(checker.values, "ports").items():
+        path = f"ports.{name}"
+        if name != "api" and number != "auto":
+            checker.say(
+                "impossible-combination", path, "every replica would take the same port",
+                checker.origins.get(path, checker.origins["ports"]),
+                "write `auto`, or leave it out",
+            )  # fmt: skip
+    if "gpus" in checker.values:
+        checker.say(
+            "impossible-combination", "gpus", "every replica would take the same GPUs",
+            checker.origins["gpus"], "give each replica its own: `service.gpus: [[0], [1]]`",
+        )  # fmt: skip
+    sets, replicas = section.get("gpus"), number_at(section, "replicas") or 1
+    if is_list(sets) and len(sets) < replicas:
+        checker.say(
+            "impossible-combination", "service.gpus",
+            f"{len(sets)} sets of GPUs are too few for {replicas} replicas",
+            checker.origins["service.gpus"], "give one set for each replica",
+        )  # fmt: skip
+    if replicas > MOST_REPLICAS:
+        checker.say(
+            "impossible-combination", "service.replicas",
+            f"at most {MOST_REPLICAS} can be on a machine",
+            checker.origins["service.replicas"],
+            "use several machines, each with its own service",
+        )  # fmt: skip
+    name = text_at(checker.values, "name")
+    if len(name) > LONGEST_SERVICE_NAME:
+        checker.say(
+            "bad-name", "name",
+            f"the name of a service has at most {LONGEST_SERVICE_NAME} characters, so that those of"
+            " its replicas have at most 48", checker.origins["name"], "choose a shorter one",
+        )  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Literal
 
 from launcher.errors import Problem
 from launcher.json_values import JsonObject, JsonValue, integer_at
+from launcher.profile.service import ServiceSettings
 
 Port = int | Literal["auto", "unix"]
 KEEPER_PORT = "admin"
@@ -158,6 +159,7 @@ class Profile:
     smoke: JsonObject = field(default_factory=dict)
     logs: Logs = Logs()
     notify: tuple[JsonObject, ...] = ()
+    service: ServiceSettings | None = None
     hosted: JsonObject = field(default_factory=dict)
     resolved: JsonObject = field(default_factory=dict)
     origins: Mapping[str, Origin] = field(default_factory=dict)

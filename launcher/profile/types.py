@@ -12,6 +12,7 @@ from launcher.profile.nodes import Node, Scalar
 from launcher.profile.notify_type import NOTIFY
 from launcher.profile.scalar_types import SCALARS
 from launcher.profile.schema import Key, schema
+from launcher.profile.service_types import SERVICE_TYPES
 from launcher.profile.unknown_keys import say_misplaced, say_unknown
 from launcher.profile.value_type import ValueType, value_type
 
@@ -90,6 +91,7 @@ TYPES: Mapping[str, ValueType] = {
         *SCALARS,
         *COLLECTIONS,
         NOTIFY,
+        *SERVICE_TYPES,
         ValueType("map", _map, _map_schema),
         value_type(
             "files",

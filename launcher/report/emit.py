@@ -53,6 +53,12 @@ RENDERERS: dict[str, str] = {
     "explain": "launcher.report.diagnose_text:explain",
     "incidents list": "launcher.report.incident_text:listing",
     "incidents show": "launcher.report.incident_text:show",
+    "deploy": "launcher.report.rollout_text:deploy",
+    "rollback": "launcher.report.rollout_text:deploy",
+    "scale": "launcher.report.rollout_text:deploy",
+    "history": "launcher.report.rollout_text:history",
+    "lock": "launcher.report.rollout_text:held",
+    "unlock": "launcher.report.rollout_text:held",
     "completion": "launcher.report.instance_text:script",
     "version": "launcher.report.instance_text:version",
 }

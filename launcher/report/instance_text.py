@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from launcher.instance.instance_status import InstanceStatus, Planned, Record, Status
+from launcher.instance.payloads import Down
 from launcher.json_values import text_at
 from launcher.keeper.receipt import Receipt
 from launcher.lifecycle import COMING, LIVE, UNSUCCESSFUL, InstanceState
@@ -14,10 +15,11 @@ from launcher.result import Result
 
 if TYPE_CHECKING:
     from launcher.instance.boot import Boot
-    from launcher.instance.payloads import Down, Restart, Up
+    from launcher.instance.payloads import Restart, Up
     from launcher.instance.probe import ProbeAnswer
     from launcher.observe.wait import Waited
     from launcher.report.payloads import Completion, Version
+    from launcher.service.payloads import ServiceDown
 
 
 def up(result: Result[Up]) -> str:
@@ -61,9 +63,13 @@ def _up(name: str | None, data: Up) -> str:
     return "\n".join(lines)
 
 
-def down(result: Result[Down]) -> str:
+def down(result: Result[Down | ServiceDown]) -> str:
     """The receipt."""
     data = result.payload
+    if not isinstance(data, Down):
+        from launcher.report.rollout_text import service_down
+
+        return service_down(data)
     receipt = data.receipt
     if data.previous_state in (InstanceState.STOPPED, InstanceState.ABSENT):
         line = f"{result.instance} was not running"
@@ -81,18 +87,25 @@ def down(result: Result[Down]) -> str:
 def status(result: Result[Status]) -> str:
     """One line an instance; with a single one, its particulars."""
     rows = result.payload.instances
+    if type(result.payload) is not Status:
+        from launcher.report.rollout_text import services
+
+        return services(result)
     if not rows:
         return "no instances"
     if result.instance is None:
-        lines = [f"{'NAME':<28} {'STATE':<9} {'ENGINE':<22} {'FOR':<9} URL"]
-        for row in rows:
-            lines.append(
-                f"{row.name:<28} {state_of(row):<9} {engine_of(row):<22} {since(row):<9}"
-                f" {url_of(row)}"
-            )
-        lines += [f"{r.name}: {r.note}" for r in rows if r.state == InstanceState.ABSENT]
-        return "\n".join(lines)
+        return "\n".join(instance_table(rows))
     return "\n".join(_particulars(rows[0]))
+
+
+def instance_table(rows: Sequence[InstanceStatus]) -> list[str]:
+    """One line for each instance, below the names of the columns."""
+    lines = [f"{'NAME':<28} {'STATE':<9} {'ENGINE':<22} {'FOR':<9} URL"]
+    for row in rows:
+        lines.append(
+            f"{row.name:<28} {state_of(row):<9} {engine_of(row):<22} {since(row):<9} {url_of(row)}"
+        )
+    return lines + [f"{r.name}: {r.note}" for r in rows if r.state == InstanceState.ABSENT]
 
 
 def _particulars(row: InstanceStatus) -> Iterator[str]:

@@ -36,7 +36,7 @@ HERE = "In this folder"
 def status(result: Result[Status], terminal: Terminal) -> str | None:
     """All instances; a single one is told in words."""
     rows = result.payload.instances
-    if not rows or result.instance is not None:
+    if not rows or result.instance is not None or type(result.payload) is not Status:
         return None
     columns = (
         Column("NAME", None),

@@ -1,0 +1,61 @@
+"""Takes a reading of every replica: what the front door counted, what engines and keepers say."""
+
+from __future__ import annotations
+
+import contextlib
+
+from launcher.errors import DeployError
+from launcher.instance.status import Source, describe
+from launcher.instance.store import instance_dir
+from launcher.keeper.state import LivenessRecord
+from launcher.lifecycle import InstanceState
+from launcher.liveness.judge import Liveness
+from launcher.observe.figures import ask_figures
+from launcher.service.model import Member, ServiceState
+from launcher.service.traffic import Traffic
+from launcher.service.watch import Figures, Reading
+
+TIMEOUT = 1.0
+"""Seconds an engine gets to show its metrics; one that does not tells nothing of its speed."""
+
+
+def read_figures(state: ServiceState, traffic: Traffic) -> Reading:
+    """The figures of every replica that the service has now."""
+    counted = traffic.counters(state)
+    readings = {}
+    for member in state.members:
+        counters = counted.get(member.name)
+        ttft_sum, ttft_count = _first_tokens(member)
+        readings[member.name] = Figures(
+            answers=counters.answers if counters else 0,
+            failed=counters.failed if counters else 0,
+            total_seconds=counters.total_seconds if counters else None,
+            ttft_sum=ttft_sum,
+            ttft_count=ttft_count,
+            verdict=_verdict(member),
+        )
+    return readings
+
+
+def _first_tokens(member: Member) -> tuple[float | None, float | None]:
+    with contextlib.suppress(OSError, ValueError, DeployError):
+        figures = ask_figures(instance_dir(member.name).plan_data(), TIMEOUT)
+        if figures is not None:
+            return figures.ttft_sum, figures.ttft_count
+    return None, None
+
+
+def _verdict(member: Member) -> str:
+    """Why a replica does not work, by its keeper; "" where it does."""
+    for name in member.instances:
+        row = describe(instance_dir(name), source=Source.VERDICT)
+        if row.state != InstanceState.READY:
+            return row.message or f"{name} is {row.state}"
+        liveness = row.record.liveness if row.record else None
+        if liveness is not None and _is_ill(liveness):
+            return f"its keeper calls {name} {liveness.verdict.value}"
+    return ""
+
+
+def _is_ill(liveness: LivenessRecord) -> bool:
+    return liveness.verdict in (Liveness.STALLED, Liveness.DEAD)

@@ -1,0 +1,95 @@
+"""What this machine offers a service: sets of GPUs, host memory, and the memory plan's figures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from launcher import engines
+from launcher.errors import DeployError
+from launcher.host import memory, processes
+from launcher.host.gpus import device_numbers
+from launcher.instance.history import expected_seconds
+from launcher.instance.store import instance_dir, keeper_of
+from launcher.plan.memory import Prediction
+from launcher.preparation import prepare
+from launcher.preparation.memory import memory_plan
+from launcher.profile.model import Profile
+from launcher.service.layout import GIB, Room
+from launcher.service.model import Member
+from launcher.service.revision import replica_profile
+
+MARGIN = 1.1
+"""A replica may take this much more memory than one that runs."""
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def measure(profile: Profile, members: Sequence[Member], *, named: str) -> Room:
+    """What replicas of `profile` can have here; `named` is the name of one that could be started.
+
+    Raises:
+        DeployError: the engine, the model or the profile is not right.
+    """
+    candidate = replica_profile(profile, Member(named, "", 0))
+    prepared = prepare.prepare(candidate)
+    prepared.leases.release()
+    plan = prepared.plan
+    service = profile.service
+    sets = service.gpus if service is not None else ()
+    if not sets and not plan.gpu_ranks:
+        need = max((resident(one) for one in members), default=0)
+        return Room(
+            memory_free=memory.read().usable, memory_need=round(need * MARGIN) if need else None
+        )
+    if not sets:
+        cards = _visible()
+        size = plan.gpu_ranks
+        sets = tuple(tuple(cards[i : i + size]) for i in range(0, len(cards) - size + 1, size))
+    return Room(sets=sets, figures=_figures(profile))
+
+
+def _visible() -> list[str]:
+    listed = [one.strip() for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
+    return [one for one in listed if one] or [str(number) for number in device_numbers()]
+
+
+def resident(member: Member) -> int:
+    """Bytes of host memory that the processes of a replica have in use; 0 where it does not run."""
+    total = 0
+    for name in member.instances:
+        keeper = keeper_of(instance_dir(name))
+        process = processes.look(keeper) if keeper is not None else None
+        for one in processes.descendants(process) if process is not None else ():
+            total += _resident(one.pid)
+    return total
+
+
+def _resident(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/statm", encoding="ascii") as stream:
+            return int(stream.read(128).split()[1]) * PAGE
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def _figures(profile: Profile) -> str:
+    """What the memory plan says that one replica takes of a card; "" where nothing is known."""
+    if engines.get(profile.engine).memory is None:
+        return ""
+    try:
+        result = memory_plan(profile, version=None, gpu=None, largest=False)
+    except DeployError:
+        return ""
+    prediction: Prediction = result.payload.prediction
+    taken = prediction.weights + prediction.blocks * prediction.block_bytes
+    return (
+        f"a replica takes {taken / GIB:.1f} GiB of each card for weights and KV cache, and a"
+        f" {prediction.card.name} has {prediction.card.total / GIB:.1f} GiB"
+    )
+
+
+def expected_downtime(members: Sequence[Member]) -> float | None:
+    """Seconds that a start takes, learnt from the replicas that run; None where none is known."""
+    known = [expected_seconds(instance_dir(one.name).folder) for one in members]
+    seconds = [one for one in known if one is not None]
+    return max(seconds) if seconds else None

@@ -1,0 +1,141 @@
+"""What the verbs about services return; `launcher.codec` writes them as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from launcher.codec import written
+from launcher.instance.instance_status import Status
+from launcher.lifecycle import InstanceState
+from launcher.service.model import (
+    Action,
+    ConcreteStrategy,
+    Direction,
+    HistoryEntry,
+    Kind,
+    Outcome,
+)
+
+ServiceCondition = Literal["serving", "degraded", "down", "stopped", "changing", "interrupted"]
+"""`interrupted`: a rollout whose command has ended; `changing`: one that goes on."""
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """`deploy`, `rollback` and `scale`: what serves now, and how it came to.
+
+    `outcome` is None where nothing had to be done. `planned` are the actions of `--dry-run`;
+    `downtime` the seconds in which nothing serves, None where that is not known.
+    """
+
+    service: str
+    revision: str | None
+    previous: str | None
+    replicas: int
+    kind: Kind
+    outcome: Outcome | None
+    strategy: ConcreteStrategy | None = None
+    reason: str = ""
+    url: str | None = None
+    members: tuple[str, ...] = ()
+    smoke: str = ""
+    seconds: float = 0.0
+    dry_run: bool = field(default=False, metadata=written(omit=True))
+    planned: tuple[Action, ...] = field(default=(), metadata=written(omit=True))
+    devices: tuple[tuple[str, ...] | None, ...] = field(default=(), metadata=written(omit=True))
+    downtime: float | None = field(default=None, metadata=written(omit=True))
+    note: str | None = field(default=None, metadata=written(omit=True))
+
+
+@dataclass(frozen=True)
+class ReplicaStatus:
+    """One replica: its instance's state, its part of the traffic and what the front door sees.
+
+    `door` is what HAProxy says of the server (`up`, `down`, `drain`, `maint`), None where it does
+    not list it or does not answer. `sessions` are requests that it works on through the door.
+    `parts` are the further instances of a group.
+    """
+
+    name: str
+    revision: str
+    state: InstanceState
+    weight: int
+    share: float
+    door: str | None = None
+    sessions: int | None = None
+    url: str | None = None
+    message: str = ""
+    parts: tuple[str, ...] = field(default=(), metadata=written(omit=True))
+
+
+@dataclass(frozen=True)
+class RolloutStatus:
+    """A rollout that is not over; `owner` None: its command has ended."""
+
+    id: str
+    kind: Kind
+    strategy: ConcreteStrategy
+    source: str | None
+    target: str
+    direction: Direction
+    done: int
+    total: int
+    action: str
+    owner: str | None
+    started_at: float
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """One service of `status`."""
+
+    name: str
+    condition: ServiceCondition
+    revision: str | None
+    replicas: int
+    ready: int
+    url: str | None
+    engine: str | None
+    release: str | None
+    door_state: InstanceState
+    members: tuple[ReplicaStatus, ...] = ()
+    rollout: RolloutStatus | None = field(default=None, metadata=written(omit=True))
+    held: str | None = field(default=None, metadata=written(omit=True))
+    message: str = ""
+    remedy: str | None = field(default=None, metadata=written(omit=True))
+
+
+@dataclass(frozen=True)
+class StatusWithServices(Status):
+    """`status` where there are services; their replicas and doors are among the instances too."""
+
+    services: tuple[ServiceStatus, ...] = ()
+
+
+@dataclass(frozen=True)
+class History:
+    """`history`: newest first."""
+
+    service: str
+    revision: str | None
+    entries: tuple[HistoryEntry, ...] = ()
+
+
+@dataclass(frozen=True)
+class ServiceDown:
+    """`down` of a service: the instances that were stopped, and what is left of others."""
+
+    service: str
+    stopped: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    cut: int = 0
+
+
+@dataclass(frozen=True)
+class Held:
+    """`lock` and `unlock`: who forbids changes, None where they are allowed."""
+
+    service: str
+    held: str | None

@@ -1,0 +1,33 @@
+"""The proof of a new replica: the smoke checks of its profile, before it gets any traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from launcher.errors import ExitCode, Problem
+from launcher.service.failure import StepFailed
+from launcher.smoke.run.suite import smoke
+from launcher.smoke.targets.instances import of_instance
+
+
+def prove(instance: str, tags: Sequence[str]) -> str:
+    """Run the smoke checks with one of `tags` against a replica; returns what they add up to.
+
+    Raises:
+        StepFailed: with exit code 1, a check failed or was inconclusive; nothing could be checked,
+            or the budget ended first.
+        DeployError: the replica is not ready, or its `smoke:` section is wrong.
+    """
+    result = smoke(of_instance(instance), tags=tags)
+    run = result.payload
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in run.counts.items() if count)
+    if result.exit_code is ExitCode.DONE:
+        return counts
+    reason = "; ".join(error.message for error in result.errors) or counts
+    raise StepFailed(
+        Problem(
+            "smoke-failed", f"the smoke checks of {instance} did not pass: {reason}", None,
+            f"`ernie-deploy smoke PROFILE --tag {' --tag '.join(tags)}` on a single instance of it",
+        ),
+        ExitCode.NEGATIVE,
+    )  # fmt: skip
