@@ -222,6 +222,8 @@ class Engine(Protocol):
     """Distributions to look for in an interpreter, the engine's own names first."""
     question: Question | None = None
     """What an installed release must be asked; None: its facts are known without."""
+    program: str | None = None
+    """A program that is run itself, without an interpreter; its version is a `distribution`."""
     local: bool = True
     """False: nothing of it runs on this machine, and `up` refuses its profiles."""
     sized: bool = True

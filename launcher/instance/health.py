@@ -62,14 +62,17 @@ def ask_health(
         readiness = object_at(plan, "readiness")
         uses = [use for use in list_at(plan, "ports") if at(use, "name") == at(readiness, "port")]
         port = integer_at(uses, 0, "number")
+        named = text_at(readiness, "health_port")
+        others = [use for use in list_at(plan, "ports") if at(use, "name") == named]
+        health_port = integer_at(others, 0, "number") or port
         address, path = text_at(readiness, "address"), text_at(readiness, "health_path")
-        if port is None or not address or not path:
+        if port is None or health_port is None or not address or not path:
             raise ValueError("its plan has no health question")
         question = _Question(address, path)
         stranger = _other_holder(port, list(pids), keeper, listeners)
         if stranger is not None:
             return Health(False, f"port {port} is held by another process, {stranger}")
-        rung = health(question, port, timeout=timeout)
+        rung = health(question, health_port, timeout=timeout)
         paused_path = text_at(readiness, "paused_path")
         if rung.verdict == "passed" and paused_path:
             rung_paused = ask_paused(

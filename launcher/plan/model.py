@@ -192,11 +192,13 @@ class Readiness:
     `settings_path` name the place that tells the effective settings, None where the release has
     none: then `settings_unknown` says so. `paused_path` tells whether the engine was paused, which
     its health does not show; None where it cannot be. `auth_secret` names the entry of `secrets`
-    that is sent as a Bearer token.
+    that is sent as a Bearer token. `health_port` is the port of `health_path` where that is not
+    `port`. An empty `completion` is not asked for: the process is no model server.
     """
 
     address: str
     port: str = "api"
+    health_port: str | None = None
     health_path: str = "/health"
     models_path: str | None = "/v1/models"
     model: str | None = None

@@ -51,13 +51,14 @@ def climb(plan: LaunchPlan, ownership: Callable[[], Rung], secret: str | None) -
             Rung("key", "failed", "the API key holds characters that no HTTP header can carry",
                  code="key-unusable", remedy="check what `api-key` refers to")
         ]  # fmt: skip
+    asked = plan.readiness.health_port
     questions: list[Callable[[], Rung]] = [
         ownership,
-        lambda: health(plan.readiness, plan.port(plan.readiness.port).number),
+        lambda: health(plan.readiness, plan.port(asked or plan.readiness.port).number),
         *([lambda: paused(plan, secret)] if plan.readiness.paused_path else []),
         lambda: models(plan, secret),
         lambda: settings(plan, secret),
-        lambda: completion(plan, secret),
+        *([lambda: completion(plan, secret)] if plan.readiness.completion else []),
     ]
     rungs = []
     for question in questions:

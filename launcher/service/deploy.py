@@ -321,7 +321,7 @@ def _deployed(state: ServiceState, rollout: Rollout, ended: Ended | None, reason
         reason=reason,
         url=state.door.url if state.door else None,
         members=tuple(one.name for one in state.members),
-        smoke=rollout.smoke if state.rollout is None else state.rollout.smoke,
+        smoke=ended.smoke if ended else (state.rollout or rollout).smoke,
         seconds=round(time.time() - rollout.started_at, 3),
     )
 

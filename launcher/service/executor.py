@@ -43,11 +43,12 @@ BASELINE_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Ended:
-    """How a rollout ended; `failure` is why it went back."""
+    """How a rollout ended; `failure` is why it went back, `smoke` what the checks added up to."""
 
     outcome: Outcome
     state: ServiceState
     failure: Failure | None
+    smoke: str
 
 
 class Executor:
@@ -169,7 +170,7 @@ class Executor:
         return profile_of(self._service.revision(self._rollout.target), self._rollout.section)
 
     def _door(self, action: Action) -> None:
-        door = self._traffic.open(self._state, self._settings_profile(), self._preflight)
+        door = self._traffic.open(self._state, self._settings_profile())
         if door != self._state.door:
             self._update(door=door, section=self._rollout.section)
             self._emit("door", message=f"{self._service.door_instance} listens at {door.url}")
@@ -264,7 +265,7 @@ class Executor:
             )  # fmt: skip
         else:
             self._update(rollout=None)
-        return Ended(outcome, self._state, rollout.failure)
+        return Ended(outcome, self._state, rollout.failure, rollout.smoke)
 
     def _record(self, rollout: Rollout, outcome: Outcome) -> None:
         revision = self._service.revision(rollout.target)

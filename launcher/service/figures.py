@@ -21,7 +21,7 @@ TIMEOUT = 1.0
 
 def read_figures(state: ServiceState, traffic: Traffic) -> Reading:
     """The figures of every replica that the service has now."""
-    counted = traffic.counters(state)
+    counted = traffic.servers(state)
     readings = {}
     for member in state.members:
         counters = counted.get(member.name)
@@ -29,7 +29,7 @@ def read_figures(state: ServiceState, traffic: Traffic) -> Reading:
         readings[member.name] = Figures(
             answers=counters.answers if counters else 0,
             failed=counters.failed if counters else 0,
-            total_seconds=counters.total_seconds if counters else None,
+            latency=counters.mean_total if counters and counters.answers else None,
             ttft_sum=ttft_sum,
             ttft_count=ttft_count,
             verdict=_verdict(member),
@@ -58,4 +58,4 @@ def _verdict(member: Member) -> str:
 
 
 def _is_ill(liveness: LivenessRecord) -> bool:
-    return liveness.verdict in (Liveness.STALLED, Liveness.DEAD)
+    return liveness.verdict in (Liveness.STALLED, Liveness.DEAD, Liveness.PAUSED)

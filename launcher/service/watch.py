@@ -21,14 +21,15 @@ class Figures:
     """What is known of one replica at one moment; counters only rise.
 
     `answers` were finished through the door, `failed` of them with a status of 5xx or a broken
-    connection. `total_seconds` is the sum of their durations as the door measured them, None where
-    it does not say. `ttft_sum` and `ttft_count` are the engine's own histogram of the time to the
-    first token. `verdict` is why the keeper says that the replica does not work; "" where it does.
+    connection. `latency` is the mean duration in seconds of the newest ones (1,024 at most) as the
+    door measured them, None where it does not say. `ttft_sum` and `ttft_count` are the engine's own
+    histogram of the time to the first token. `verdict` is why the keeper says that the replica does
+    not work; "" where it does.
     """
 
     answers: int = 0
     failed: int = 0
-    total_seconds: float | None = None
+    latency: float | None = None
     ttft_sum: float | None = None
     ttft_count: float | None = None
     verdict: str = ""
@@ -77,8 +78,8 @@ def rates(before: Reading, after: Reading, names: Sequence[str]) -> Rates:
         finished = _rise(new.answers, old.answers)
         answers += round(finished)
         failed += round(_rise(new.failed, old.failed))
-        if new.total_seconds is not None:
-            seconds += _rise(new.total_seconds, old.total_seconds or 0.0)
+        if new.latency is not None:
+            seconds += new.latency * finished
             timed += round(finished)
         if new.ttft_sum is not None and new.ttft_count is not None:
             first_tokens += _rise(new.ttft_sum, old.ttft_sum or 0.0)

@@ -8,15 +8,14 @@ from launcher.service.watch import Baseline, Figures, Reading, judge, rates, sum
 
 SETTINGS = RolloutSettings(max_error_rate=0.05, max_latency_increase=0.5, min_requests=10)
 NEW = ("new",)
-START: Reading = {"new": Figures(100, 3, 50.0, 10.0, 100.0)}
+START: Reading = {"new": Figures(100, 3, 0.5, 10.0, 100.0)}
 
 
 def now(answers: int, failed: int = 0, each: float = 0.5, first: float = 0.1) -> Reading:
     """The reading after `answers` more answers."""
     return {
         "new": Figures(
-            100 + answers, 3 + failed, 50.0 + answers * each, 10.0 + answers * first,
-            100.0 + answers,
+            100 + answers, 3 + failed, each, 10.0 + answers * first, 100.0 + answers,
         )
     }  # fmt: skip
 
@@ -61,7 +60,7 @@ def test_a_keepers_verdict_ends_it_without_any_traffic() -> None:
 
 
 def test_a_counter_that_begins_anew_counts_from_zero() -> None:
-    assert rates(START, {"new": Figures(7, 1, 3.5)}, NEW).answers == 7
+    assert rates(START, {"new": Figures(7, 1, 0.5)}, NEW).answers == 7
 
 
 def test_the_summary_says_what_was_seen() -> None:

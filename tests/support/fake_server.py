@@ -47,6 +47,8 @@ DEFAULTS: "Script" = {
     # ok, reasoning, empty, hang, garbage, slow:SECONDS, compile:FILE (helpers compute until it is
     # there), or a status
     "completion": "ok",
+    # [chunks, seconds between two of them]: how a streamed completion is answered; None: at once
+    "stream": None,
     "health_text": None,  # the body of its answer
     "later": None,  # a JSON file: once it is there, what it holds replaces this script's
     "settings": None,
@@ -257,6 +259,9 @@ class Server:
         while len(body) < int(headers.get("content-length", 0)):
             body += connection.recv(65536)
         self._stamp("asked", path)
+        if self._script["stream"] and b'"stream"' in body and json.loads(body).get("stream"):
+            self._stream(connection, *self._script["stream"])
+            return
         status, answer = self._answer(method, path, headers)
         text = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         connection.sendall(
@@ -264,6 +269,22 @@ class Server:
             b"Content-Length: %d\r\n\r\n" % (status, len(text)) + text
         )
         self._stamp("answered", path)
+        connection.close()
+
+    def _stream(self, connection: socket.socket, count: int, interval: float) -> None:
+        """A streamed completion: the head at once, as engines send it, then chunk after chunk."""
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n"
+        connection.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
+        try:
+            for number in range(count):
+                time.sleep(interval)
+                choice = {"index": 0, "delta": {"content": f"{number} "}}
+                text = b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n"
+                connection.sendall(b"%x\r\n" % len(text) + text + b"\r\n")
+            text = b"data: [DONE]\n\n"
+            connection.sendall(b"%x\r\n" % len(text) + text + b"\r\n0\r\n\r\n")
+        except OSError:
+            self._stamp("left", "")  # the client did not wait for the end
         connection.close()
 
     def _stamp(self, what: str, path: str) -> None:
