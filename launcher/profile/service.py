@@ -33,10 +33,11 @@ class FrontDoor:
 class RolloutSettings:
     """What a new revision has to prove; times in seconds, rates as shares (0.01 is 1 %).
 
-    `canary` are the shares of the traffic that it gets before it gets all.
+    `canary` are the shares of the traffic that it gets before it gets all. Without `smoke_tags` the
+    profile's own `smoke:` section says what is checked.
     """
 
-    smoke_tags: tuple[str, ...] = ("quick",)
+    smoke_tags: tuple[str, ...] = ()
     canary: tuple[float, ...] = ()
     canary_watch: float = 30.0
     watch: float = 30.0

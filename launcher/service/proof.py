@@ -12,7 +12,9 @@ from launcher.smoke.targets.instances import of_instance
 
 
 def prove(instance: str, tags: Sequence[str]) -> str:
-    """Run the smoke checks with one of `tags` against a replica; returns what they add up to.
+    """Run smoke checks against a replica; returns what they add up to.
+
+    Without `tags` the profile's own `smoke:` section says which.
 
     Raises:
         StepFailed: with exit code 1, a check failed or was inconclusive; nothing could be checked,
@@ -28,7 +30,8 @@ def prove(instance: str, tags: Sequence[str]) -> str:
     raise StepFailed(
         Problem(
             "smoke-failed", f"the smoke checks of {instance} did not pass: {reason}", None,
-            f"`ernie-deploy smoke PROFILE --tag {' --tag '.join(tags)}` on a single instance of it",
+            "`ernie-deploy smoke` of a single instance of it (`up --set service=null --name"
+            " trial`) shows each check",
         ),
         ExitCode.NEGATIVE,
     )  # fmt: skip

@@ -72,7 +72,7 @@ class Traffic:
         if moved or secure != door.url.startswith("https"):
             raise PreconditionError.of(
                 "front-door-moved",
-                f"the front door of {self._service.name} listens at {door.url}; its address, port and"
+                f"the front door of {self._service.name} listens at {door.url}; address, port and"
                 " TLS cannot change while it serves",
                 profile.where("service.front-door"),
                 f"`ernie-deploy down {self._service.name}`, then `deploy`",

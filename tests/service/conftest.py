@@ -1,0 +1,5 @@
+"""Fixtures."""
+
+from tests.support.service_rig import shop
+
+__all__ = ["shop"]
