@@ -25,9 +25,9 @@ _CONTROLS = re.compile(r"[\x7f-\x9f]")
 
 RENDERERS: dict[str, str] = {
     "up": "launcher.report.instance_text:up",
-    "down": "launcher.report.instance_text:down",
+    "down": "launcher.report.status_text:down",
     "restart": "launcher.report.instance_text:restart",
-    "status": "launcher.report.instance_text:status",
+    "status": "launcher.report.status_text:status",
     "probe": "launcher.report.instance_text:probe",
     "top": "launcher.report.top_text:overview",
     "wait": "launcher.report.instance_text:waited",

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from launcher.instance.instance_status import InstanceStatus, Planned, Record, Status
-from launcher.instance.payloads import Down
 from launcher.json_values import text_at
 from launcher.keeper.receipt import Receipt
 from launcher.lifecycle import COMING, LIVE, UNSUCCESSFUL, InstanceState
@@ -15,11 +14,10 @@ from launcher.result import Result
 
 if TYPE_CHECKING:
     from launcher.instance.boot import Boot
-    from launcher.instance.payloads import Restart, Up
+    from launcher.instance.payloads import Down, Restart, Up
     from launcher.instance.probe import ProbeAnswer
     from launcher.observe.wait import Waited
     from launcher.report.payloads import Completion, Version
-    from launcher.service.payloads import ServiceDown
 
 
 def up(result: Result[Up]) -> str:
@@ -29,8 +27,6 @@ def up(result: Result[Up]) -> str:
 
 def restart(result: Result[Restart | Down]) -> str:
     """The end of the old run and the start of the new one; the receipt where it is not down."""
-    from launcher.instance.payloads import Down
-
     data = result.payload
     if isinstance(data, Down):
         return f"{result.instance}: {_receipt(data.receipt)}" if data.receipt else ""
@@ -63,21 +59,16 @@ def _up(name: str | None, data: Up) -> str:
     return "\n".join(lines)
 
 
-def down(result: Result[Down | ServiceDown]) -> str:
-    """The receipt."""
-    data = result.payload
-    if not isinstance(data, Down):
-        from launcher.report.rollout_text import service_down
-
-        return service_down(data)
+def down(data: Down, name: str | None) -> str:
+    """The receipt of the instance called `name`."""
     receipt = data.receipt
     if data.previous_state in (InstanceState.STOPPED, InstanceState.ABSENT):
-        line = f"{result.instance} was not running"
+        line = f"{name} was not running"
         return line + (f" ({data.note})" if data.note else "")
     if data.previous_state in UNSUCCESSFUL and data.state == InstanceState.STOPPED:
-        ended = f"{result.instance} was not running (it {data.previous_state})"
+        ended = f"{name} was not running (it {data.previous_state})"
         return f"{ended}; it counts as stopped now"
-    lines = [f"{result.instance} is down: {_receipt(receipt)}"]
+    lines = [f"{name} is down: {_receipt(receipt)}"]
     if receipt is not None:
         lines += [f"  left     {item}" for item in receipt.left]
         lines += [f"  foreign  {item} (not touched)" for item in receipt.foreign]
@@ -87,10 +78,6 @@ def down(result: Result[Down | ServiceDown]) -> str:
 def status(result: Result[Status]) -> str:
     """One line an instance; with a single one, its particulars."""
     rows = result.payload.instances
-    if type(result.payload) is not Status:
-        from launcher.report.rollout_text import services
-
-        return services(result)
     if not rows:
         return "no instances"
     if result.instance is None:
