@@ -25,6 +25,9 @@ BUILT_IN: dict[str, str] = {
 }
 """Engine name to the module that holds it as `ENGINE`."""
 
+INTERNAL: dict[str, str] = {"haproxy": "launcher.engines.haproxy"}
+"""The same of engines that we run ourselves: `get` has them, lists and profiles do not."""
+
 DEFAULT = "fastdeploy"
 """The product's own engine: that of a new profile, and the first of lists."""
 
@@ -59,7 +62,8 @@ def rule_books() -> tuple[RuleBook, ...]:
     """The failure rules of every engine that has some, and those of any process last."""
     from launcher.engines import rules
 
-    books = (rules.book_of(engine.name, engine.data) for engine in every())
+    known = (*every(), *map(get, INTERNAL))
+    books = (rules.book_of(engine.name, engine.data) for engine in known)
     return (*(book for book in books if book.entries), rules.book(rules.COMMON))
 
 
@@ -71,8 +75,9 @@ def get(name: str) -> Engine:
         PreconditionError: a third party's engine cannot be imported, or lacks members of the
             Protocol.
     """
-    if name in BUILT_IN:
-        engine: Engine = importlib.import_module(BUILT_IN[name]).ENGINE
+    module = {**BUILT_IN, **INTERNAL}.get(name)
+    if module is not None:
+        engine: Engine = importlib.import_module(module).ENGINE
         return engine
     from importlib import metadata
 

@@ -47,7 +47,8 @@ def find(engine: Engine, profile: Profile, *, version: str | None = None) -> Ins
     """The interpreter `profile` will run in, with the engine's release in it.
 
     `python:` in the profile wins; else the newest environment that satisfies the profile's
-    `engine-version`, and `version` where one is given.
+    `engine-version`, and `version` where one is given. For an engine that is a program: that of
+    this machine, else the newest environment that has it; `python:` is its path.
 
     Raises:
         PreconditionError: `missing-engine`, `wrong-engine-version`, `wrong-interpreter`, or the
@@ -56,6 +57,10 @@ def find(engine: Engine, profile: Profile, *, version: str | None = None) -> Ins
     """
     specifiers = [constraint(profile.engine_version), constraint(version)]
     stated = " and ".join(text for text in (profile.engine_version, version) if text)
+    if engine.program is not None:
+        from launcher.environments.programs import find_program
+
+        return find_program(engine, engine.program, profile, specifiers)
     if profile.python:
         installed = _look(engine, profile, profile.python)
         if installed.release and not _admits(specifiers, installed.release.version):

@@ -63,13 +63,17 @@ def ask_health(
         uses = [use for use in list_at(plan, "ports") if at(use, "name") == at(readiness, "port")]
         port = integer_at(uses, 0, "number")
         address, path = text_at(readiness, "address"), text_at(readiness, "health_path")
-        if port is None or not address or not path:
+        health_port, where = port, text_at(readiness, "health_port")
+        for use in list_at(plan, "ports"):
+            if where and at(use, "name") == where:
+                health_port, address = integer_at(use, "number"), text_at(use, "address")
+        if port is None or health_port is None or not address or not path:
             raise ValueError("its plan has no health question")
         question = _Question(address, path)
         stranger = _other_holder(port, list(pids), keeper, listeners)
         if stranger is not None:
             return Health(False, f"port {port} is held by another process, {stranger}")
-        rung = health(question, port, timeout=timeout)
+        rung = health(question, health_port, timeout=timeout)
         paused_path = text_at(readiness, "paused_path")
         if rung.verdict == "passed" and paused_path:
             rung_paused = ask_paused(
@@ -115,6 +119,8 @@ def ask_completion(plan: LaunchPlan) -> Health:
     from launcher.probe.readiness import completion
 
     readiness = plan.readiness
+    if not readiness.completion:
+        return Health(None, "its server makes no completions")
     try:
         key = _key(plan)
     except DeployError as error:
