@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from launcher.keeper import identity, readiness
+from launcher.keeper import identity
 from launcher.keeper.identity import Process
 from launcher.keeper.loop import Loop
 from launcher.keeper.readiness import Prover
@@ -43,7 +43,7 @@ def looks(monkeypatch: pytest.MonkeyPatch, *answers: Sequence[Process]) -> None:
     def descendants(root: Process) -> Sequence[Process]:
         return remaining.pop(0) if len(remaining) > 1 else remaining[0]
 
-    monkeypatch.setattr(readiness.identity, "descendants", descendants)
+    monkeypatch.setattr(identity, "descendants", descendants)
 
 
 def test_a_process_that_was_started_between_two_looks_is_ours(
