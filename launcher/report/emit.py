@@ -25,12 +25,12 @@ _CONTROLS = re.compile(r"[\x7f-\x9f]")
 
 RENDERERS: dict[str, str] = {
     "up": "launcher.report.instance_text:up",
-    "down": "launcher.report.instance_text:down",
-    "restart": "launcher.report.instance_text:restart",
-    "status": "launcher.report.instance_text:status",
+    "down": "launcher.report.service_text:down",
+    "restart": "launcher.report.service_text:restart",
+    "status": "launcher.report.service_text:status",
     "probe": "launcher.report.instance_text:probe",
-    "top": "launcher.report.top_text:overview",
-    "wait": "launcher.report.instance_text:waited",
+    "top": "launcher.report.service_text:overview",
+    "wait": "launcher.report.service_text:waited",
     "events": "launcher.report.instance_text:nothing",
     "enable": "launcher.report.instance_text:boot",
     "disable": "launcher.report.instance_text:boot",

@@ -6,8 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from launcher.instance.instance_status import InstanceStatus, Planned, Record, Status
-from launcher.instance.payloads import Down
+from launcher.instance.instance_status import InstanceStatus, Planned, Record
 from launcher.json_values import text_at
 from launcher.keeper.receipt import Receipt
 from launcher.lifecycle import COMING, LIVE, UNSUCCESSFUL, InstanceState
@@ -15,11 +14,11 @@ from launcher.result import Result
 
 if TYPE_CHECKING:
     from launcher.instance.boot import Boot
-    from launcher.instance.payloads import Restart, Up
+    from launcher.instance.instance_status import Status
+    from launcher.instance.payloads import Down, Restart, Up
     from launcher.instance.probe import ProbeAnswer
     from launcher.observe.wait import Waited
     from launcher.report.payloads import Completion, Version
-    from launcher.service.payloads import ServiceDown
 
 
 def up(result: Result[Up]) -> str:
@@ -63,13 +62,9 @@ def _up(name: str | None, data: Up) -> str:
     return "\n".join(lines)
 
 
-def down(result: Result[Down | ServiceDown]) -> str:
+def down(result: Result[Down]) -> str:
     """The receipt."""
     data = result.payload
-    if not isinstance(data, Down):
-        from launcher.report.rollout_text import service_down
-
-        return service_down(data)
     receipt = data.receipt
     if data.previous_state in (InstanceState.STOPPED, InstanceState.ABSENT):
         line = f"{result.instance} was not running"
@@ -87,10 +82,6 @@ def down(result: Result[Down | ServiceDown]) -> str:
 def status(result: Result[Status]) -> str:
     """One line an instance; with a single one, its particulars."""
     rows = result.payload.instances
-    if type(result.payload) is not Status:
-        from launcher.report.rollout_text import services
-
-        return services(result)
     if not rows:
         return "no instances"
     if result.instance is None:
