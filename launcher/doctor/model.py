@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launcher import engines
+from launcher import engines, subprocesses
 from launcher.engines.doctor_checks import (
     GIB,
     MIB,
@@ -90,6 +90,20 @@ class Host:
     def variable(self, name: str) -> str | None:
         """A variable of this process's environment."""
         return os.environ.get(name)
+
+    @property
+    def open_files(self) -> int | None:
+        """The most files that a process may open (RLIMIT_NOFILE, hard), None without a limit."""
+        return kernel.limit("nofile")[1]
+
+    def program_output(self, program: str, argument: str) -> str:
+        """What a program prints; empty where it does not end well within 10 s.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        output = subprocesses.run([program, argument], deadline=10.0, cwd="/")
+        return output.text if output.returncode == 0 else ""
 
     def site_packages(self, python: str) -> tuple[Path, ...]:
         """Folders from which an interpreter imports."""

@@ -1,172 +1,280 @@
-"""HAProxy's configuration as a pure function of settings and servers.
+"""The front door's whole configuration, rendered from values; nothing is read or started here.
 
-What was measured with HAProxy 2.6.12 and decides some lines is said beside them.
+What each line is for stands beside it in the file, because the file is what an operator reads.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+from launcher.engines.haproxy.engine import STATS_SOCKET
 
 BACKEND = "replicas"
 FRONTEND = "door"
-RETRIES = 2
-"""Further tries of a request of which no byte of an answer has come.
-
-One more would lose a request where two replicas die together; with five, a prompt that crashes its
-server would take all replicas with it.
-"""
-FALL, RISE, CHECK_SECONDS = 2, 1, 1
-HEALTH_PATH = "/healthz"
-METRICS_PATH = "/metrics"
-STATS_SOCKET = "stats.sock"
+REQUEST_RETRIES = 2
+"""Times a request is sent again, to another replica, while no byte of an answer has come."""
+CHECK_INTERVAL = 1.0
+"""Seconds between two checks of a replica; two failures take it out, one success takes it in."""
+CHECK_FALL, CHECK_RISE = 2, 1
+MOST_WEIGHT = 256
+"""The largest weight HAProxy takes."""
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,60}")
+_PATH = re.compile(r"/[A-Za-z0-9._/@+=,:~-]{0,400}")
+_HOST = re.compile(r"[A-Za-z0-9.:-]{1,100}")
+_FRAME = "description frame "
 
 
 @dataclass(frozen=True)
 class DoorSettings:
-    """What the front door is, apart from its servers; times in seconds, sizes in bytes.
+    """What the front door of the service `name` is; times are seconds.
 
-    `certificate` is the path of a PEM file with certificate, chain and key. `exporter`: this
-    HAProxy has the Prometheus exporter. `queue_timeout` is the longest wait for a free connection
-    to a replica, `response_timeout` the longest silence of a replica.
+    `address` and `port` are public, `stats_port` is on 127.0.0.1: they are part of the instance's
+    plan and change only by a restart. `certificate` is the path of a PEM file with certificate,
+    chain and key; with one, clients use https. `connect_timeout` bounds a connection to a replica,
+    `request_timeout` the arrival of a whole request, `queue_timeout` the wait for a replica where
+    `replica_connections` bounds the requests each works on. `response_timeout` is the longest
+    silence of a replica, before and within an answer: a reasoning model may think for minutes.
+    `client_timeout` is the longest time in which a client takes nothing. `keep_alive` is how long
+    an idle client's connection is kept. `retry_buffer` are the bytes up to which a request can be
+    sent to another replica. `max_connections` are open at the same time; more wait in the kernel.
+    `retry_after` is what clients are told where no replica is ready. `exporter` is false for a
+    HAProxy that was built without Prometheus.
     """
 
     name: str
-    address: str
-    port: int
-    stats_port: int
+    address: str = "127.0.0.1"
+    port: int | Literal["auto"] = "auto"
+    stats_port: int | Literal["auto"] = "auto"
     certificate: str | None = None
     connect_timeout: float = 5.0
-    request_timeout: float = 30.0
+    request_timeout: float = 60.0
     response_timeout: float = 1800.0
-    client_timeout: float = 1800.0
     queue_timeout: float = 60.0
+    client_timeout: float = 1800.0
+    keep_alive: float = 75.0
     retry_buffer: int = 2 * 1024 * 1024
     max_connections: int = 2000
+    replica_connections: int | None = None
     retry_after: int = 5
     exporter: bool = True
 
 
 @dataclass(frozen=True)
 class Server:
-    """One replica: `ready_port` is its keeper's, which is asked GET /readyz."""
+    """A replica: the instance's name, where its API listens, and where its keeper does.
+
+    `ready_port` is the keeper's port, whose `/readyz` is checked. `weight` is its share of the new
+    requests (0 to 256): with 0 it gets none and ends those it has.
+    """
 
     name: str
     address: str
     port: int
     ready_port: int
-    weight: int
+    weight: int = 100
 
+    def __post_init__(self) -> None:
+        """Refuse what the configuration could not hold.
 
-def server_words(server: Server) -> str:
-    """What follows the server's name, for the file and for `add server` alike."""
-    return (
-        f"{_host_port(server.address, server.port)} weight {server.weight}"
-        f" check port {server.ready_port} inter {CHECK_SECONDS}s fastinter 500ms"
-        f" fall {FALL} rise {RISE}"
-    )
+        Raises:
+            ValueError: a value is outside its range.
+        """
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"{self.name!r} cannot be the name of a server")
+        if not _HOST.fullmatch(self.address):
+            raise ValueError(f"{self.address!r} cannot be an address")
+        for port in (self.port, self.ready_port):
+            if not 0 < port < 65536:
+                raise ValueError(f"{port} is not a port")
+        if not 0 <= self.weight <= MOST_WEIGHT:
+            raise ValueError(f"the weight {self.weight} is not between 0 and {MOST_WEIGHT}")
 
 
 def render(settings: DoorSettings, servers: Sequence[Server]) -> str:
-    """The whole configuration file; the same input gives the same text."""
-    lines = [
-        f"# The front door of {settings.name}, written by ernie-deploy: changes here are lost.",
+    """The whole configuration; the servers come last, in the order given.
+
+    Raises:
+        ValueError: a value cannot stand in a configuration, or a server is named twice.
+    """
+    names = [server.name for server in servers]
+    if len(set(names)) < len(names):
+        raise ValueError(f"a server is named twice: {', '.join(sorted(names))}")
+    body = "\n".join((*_global(settings), *_defaults(settings), *_stats(settings),
+                      *_frontend(settings), *_backend()))  # fmt: skip
+    text = body.replace(_FRAME, f"{_FRAME}{_digest(body)}", 1)
+    lines = [f"    server {server.name} {' '.join(server_words(settings, server))}"
+             for server in servers]  # fmt: skip
+    return "\n".join((text, *lines, ""))
+
+
+def frame_of(text: str) -> str:
+    """What stands in a configuration beside its servers, as a digest; empty where it has none.
+
+    A running HAProxy tells it by `show info` (its description), so file and process can be
+    compared.
+    """
+    match = re.search(rf"^ *{_FRAME}([0-9a-f]+)$", text, re.MULTILINE)
+    return match[1] if match else ""
+
+
+def server_words(settings: DoorSettings, server: Server) -> tuple[str, ...]:
+    """What follows a server's name, in the file and in `add server`: one place for both.
+
+    A server that is added while HAProxy runs takes nothing from `default-server`.
+    """
+    address = f"[{server.address}]" if ":" in server.address else server.address
+    words = [
+        f"{address}:{server.port}", "weight", str(server.weight),
+        "check", "port", str(server.ready_port), "inter", _milliseconds(CHECK_INTERVAL),
+        "fall", str(CHECK_FALL), "rise", str(CHECK_RISE),
+    ]  # fmt: skip
+    if settings.replica_connections is not None:
+        words += ["maxconn", str(settings.replica_connections)]
+    return tuple(words)
+
+
+def _digest(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()[:16]
+
+
+def _global(settings: DoorSettings) -> tuple[str, ...]:
+    if not _NAME.fullmatch(settings.name):
+        raise ValueError(f"{settings.name!r} cannot be the name of a service")
+    if settings.max_connections < 1 or settings.retry_buffer < 16 * 1024:
+        raise ValueError("max_connections is at least 1 and retry_buffer at least 16384")
+    return (
+        f"# The front door of {settings.name}. Written by ernie-deploy: changes by hand are lost.",
         "global",
+        f"    {_FRAME}",
         f"    maxconn {settings.max_connections}",
-        "    # Requests to stdout, which the keeper records with mode 0600 and rotates.",
+        "    # The keeper records what is printed: private, rotated.",
         "    log stdout format raw local0 info",
-        "    # In the working directory, which the keeper makes anew for each start.",
-        f"    stats socket unix@{STATS_SOCKET} mode 600 level admin expose-fd listeners",
+        f'    stats socket "${{TMPDIR}}/{STATS_SOCKET}" mode 600 level admin expose-fd listeners',
         "    stats timeout 1m",
-        "    # A request is kept whole until its answer begins, so that it can be sent again.",
+        "    # A request is sent again only if one buffer holds the whole of it.",
         f"    tune.bufsize {settings.retry_buffer}",
-        f"    hard-stop-after {_time(max(settings.response_timeout, settings.client_timeout) * 2)}",
-        *(["    ssl-default-bind-options ssl-min-ver TLSv1.2"] if settings.certificate else []),
+        "    ssl-default-bind-options ssl-min-ver TLSv1.2",
         "",
+    )
+
+
+def _defaults(settings: DoorSettings) -> tuple[str, ...]:
+    response = _milliseconds(settings.response_timeout)
+    return (
         "defaults",
         "    mode http",
         "    log global",
-        "    option dontlognull",
-        "    # A client that leaves ends its request at the engine too.",
-        "    option abortonclose",
-        "    option redispatch 1",
-        f"    retries {RETRIES}",
-        "    # Only what was not answered at all: an answer that has begun is never repeated.",
-        "    retry-on conn-failure empty-response",
-        f"    timeout connect {_time(settings.connect_timeout)}",
-        f"    timeout http-request {_time(settings.request_timeout)}",
-        f"    timeout http-keep-alive {_time(settings.request_timeout)}",
-        f"    timeout client {_time(settings.client_timeout)}",
-        f"    timeout server {_time(settings.response_timeout)}",
-        f"    timeout queue {_time(settings.queue_timeout)}",
-        *_errors(settings),
+        f"    timeout connect {_milliseconds(settings.connect_timeout)}",
+        f"    timeout http-request {_milliseconds(settings.request_timeout)}",
+        f"    timeout http-keep-alive {_milliseconds(settings.keep_alive)}",
+        f"    timeout queue {_milliseconds(settings.queue_timeout)}",
+        f"    timeout client {_milliseconds(settings.client_timeout)}",
+        "    # The longest silence of a replica: a reasoning model may think for minutes.",
+        f"    timeout server {response}",
+        *(_error(status, settings) for status in _ERRORS),
         "",
-        f"frontend {FRONTEND}",
-        f"    bind {_host_port(settings.address, settings.port)}{_tls(settings)}",
-        "    # No path's query, no header and no body is logged: they hold keys and prompts.",
-        "    log-format \"%ci:%cp [%tr] %s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %ts"
-        " %ac/%fc/%bc/%sc/%rc %[var(txn.method)] %[var(txn.path)] id=%[var(txn.id),json]\"",
-        "    http-request set-var(txn.method) method",
-        "    http-request set-var(txn.path) path,bytes(0,200)",
-        "    http-request set-header X-Request-ID %[uuid()]"
-        " unless { req.hdr(X-Request-ID) -m reg ^[A-Za-z0-9._-]{1,128}$ }",
-        "    http-request set-var(txn.id) req.hdr(X-Request-ID)",
-        "    http-response set-header X-Request-ID %[var(txn.id)]",
-        "    option forwardfor",
-        "    option http-no-delay",
-        f"    default_backend {BACKEND}",
-        "",
-        f"backend {BACKEND}",
-        "    # Two are drawn by their weights and the one with fewer requests is taken: a canary's",
-        "    # share is right when there is little traffic too, which least connections is not.",
-        "    balance random(2)",
-        "    option httpchk",
-        "    # The keeper's word, not the engine's /health: it knows paused and stalled servers.",
-        "    http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host 127.0.0.1",
-        "    http-check expect status 200",
-        *(f"    server {server.name} {server_words(server)}" for server in servers),
-        "",
+    )
+
+
+_ERRORS = {
+    400: ("invalid_request_error", "bad_request", "the request is not valid HTTP"),
+    408: ("invalid_request_error", "request_timeout", "the request did not arrive in time"),
+    500: ("server_error", "internal_error", "the front door has failed"),
+    502: ("server_error", "bad_replica", "the replica closed the connection without an answer"),
+    503: ("server_error", "no_replica", "no replica is ready; try again later"),
+    504: ("server_error", "replica_timeout", "the replica did not answer in time"),
+}
+"""Status of an answer that HAProxy makes itself: type, code and message of the body."""
+
+
+def _error(status: int, settings: DoorSettings) -> str:
+    kind, code, message = _ERRORS[status]
+    error = {"message": message, "type": kind, "param": None, "code": code}
+    body = json.dumps({"error": error})
+    header = f" hdr Retry-After {settings.retry_after}" if status == 503 else ""
+    return f"    http-error status {status} content-type application/json string '{body}'{header}"
+
+
+def _stats(settings: DoorSettings) -> tuple[str, ...]:
+    metrics = "    http-request use-service prometheus-exporter if { path /metrics }"
+    return (
         "frontend stats",
-        f"    bind 127.0.0.1:{settings.stats_port}",
+        '    bind "${DOOR_STATS_BIND}"',
         "    no log",
-        f"    http-request return status 200 content-type text/plain string ok"
-        f" if {{ path {HEALTH_PATH} }}",
-        *([f"    http-request use-service prometheus-exporter if {{ path {METRICS_PATH} }}"]
-          if settings.exporter else []),
+        "    monitor-uri /healthz",
+        *((metrics,) if settings.exporter else ()),
         "    http-request return status 404",
         "",
-    ]  # fmt: skip
-    return "\n".join(lines)
-
-
-def _errors(settings: DoorSettings) -> list[str]:
-    """The door's own answers, in the form that OpenAI's clients read."""
-    texts = (
-        (503, "no replica can take the request now", "service_unavailable"),
-        (502, "the replica's answer could not be read", "bad_gateway"),
-        (504, "the replica did not answer in time", "gateway_timeout"),
-        (408, "the request was not sent in time", "request_timeout"),
-        (400, "the request cannot be read", "bad_request"),
     )
-    lines = []
-    for status, message, code in texts:
-        error = {"error": {"message": message, "type": "front_door_error", "code": code}}
-        body = json.dumps(error).replace("\\", "\\\\").replace('"', '\\"')
-        retry = f" hdr Retry-After {settings.retry_after}" if status in (502, 503) else ""
-        lines.append(
-            f'    http-error status {status} content-type application/json string "{body}"{retry}'
-        )
-    return lines
 
 
-def _tls(settings: DoorSettings) -> str:
-    return f" ssl crt {settings.certificate} alpn http/1.1" if settings.certificate else ""
+def _frontend(settings: DoorSettings) -> tuple[str, ...]:
+    tls = ""
+    if settings.certificate is not None:
+        if not _PATH.fullmatch(settings.certificate):
+            raise ValueError(f"{settings.certificate!r} cannot be the path of a certificate here")
+        tls = f" ssl crt {settings.certificate} alpn h2,http/1.1"
+    scheme = "https" if tls else "http"
+    return (
+        f"frontend {FRONTEND}",
+        f'    bind "${{DOOR_BIND}}"{tls}',
+        f"    maxconn {settings.max_connections}",
+        "    option dontlognull",
+        "    # A retry needs the whole request, and a slow client must not hold a replica.",
+        "    option http-buffer-request",
+        "    option forwardfor",
+        f"    http-request set-header X-Forwarded-Proto {scheme}",
+        "    acl has_id req.hdr(x-request-id) -m reg ^[A-Za-z0-9._:=+/@-]{1,128}$",
+        "    http-request set-header X-Request-ID %[uuid()] unless has_id",
+        "    http-request set-var(txn.id) req.hdr(x-request-id)",
+        "    http-after-response set-header X-Request-ID %[var(txn.id)]",
+        f'    log-format "{_LOG_FORMAT}"',
+        f"    default_backend {BACKEND}",
+        "",
+    )
 
 
-def _host_port(address: str, port: int) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+_LOG_FORMAT = (
+    "access id=%[var(txn.id)] time=%Ts.%ms client=%ci:%cp status=%ST server=%s retries=%rc"
+    " request_ms=%TR queue_ms=%Tw connect_ms=%Tc first_byte_ms=%Tr total_ms=%Ta"
+    " received=%U sent=%B end=%tsc active=%ac queued=%bq method=%HM path=%HPO"
+)
+"""No query string, header or body: they hold keys and prompts. A long path is cut at the end."""
 
 
-def _time(seconds: float) -> str:
-    return f"{max(1, round(seconds * 1000))}ms"
+def _backend() -> tuple[str, ...]:
+    return (
+        f"backend {BACKEND}",
+        "    # Exact shares by weight while idle, and the less busy of two when loaded.",
+        "    balance random(2)",
+        "    # A client that has gone stops its request.",
+        "    option abortonclose",
+        "    # A connection for each request: none that a replica has just closed is used again,",
+        "    # and a replica without requests can be removed at once.",
+        "    option http-server-close",
+        f"    retries {REQUEST_RETRIES}",
+        "    option redispatch 1",
+        "    # Only while no byte of an answer has come.",
+        "    retry-on conn-failure empty-response",
+        "    # The keeper's judgement: the engine is proved, and not stalled.",
+        "    option httpchk",
+        "    http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host localhost",
+        "    http-check expect status 200",
+    )
+
+
+def _milliseconds(seconds: float) -> str:
+    """A time in HAProxy's form.
+
+    Raises:
+        ValueError: it is not above 0, or more than 24 days (HAProxy's limit).
+    """
+    if not (math.isfinite(seconds) and 0.001 <= seconds <= 2_000_000):
+        raise ValueError(f"{seconds} cannot be a time-out")
+    return f"{round(seconds * 1000)}ms"

@@ -1,173 +1,270 @@
-"""The front door of a service as a whole: its file, its instance, and the running HAProxy.
+"""Starts the front door of a service, and brings its file and its process to what is asked for.
 
-The file is written first and the process follows, so that a HAProxy that dies is started again by
-its keeper with the right servers.
+The file is written first: it is what a HAProxy that is started again reads. One process at a time
+may change a door; the lock of the service sees to that.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
+import os
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher import files, paths
-from launcher.door import runtime
-from launcher.door.config import STATS_SOCKET, DoorSettings, Server, render
-from launcher.door.profile import door_profile
-from launcher.door.runtime import Door, RuntimeRefused, ServerState
-from launcher.engines.haproxy.engine import MASTER_SOCKET
-from launcher.errors import PreconditionError
-from launcher.host.programs import program_features
+from launcher import files, paths, subprocesses
+from launcher.door.config import DoorSettings, Server, frame_of, render
+from launcher.door.master import reload
+from launcher.door.profile import door_name
+from launcher.door.runtime import Door, OnProgress
+from launcher.engines.haproxy.engine import MASTER_SOCKET, STATS_SOCKET
+from launcher.errors import PreconditionError, Problem
 from launcher.instance.payloads import Up
-from launcher.instance.store import InstanceDir
+from launcher.instance.start_follower import OnEvent
+from launcher.instance.store import InstanceDir, instance_dir, view
 from launcher.instance.up import up
 from launcher.json_values import text_at
-from launcher.preparation.prepare import Prepared
+from launcher.lifecycle import LIVE
+from launcher.plan.model import LaunchPlan
+from launcher.profile.model import Profile
 from launcher.result import Result
 
-APPLY_DEADLINE = 60.0
-"""Seconds until HAProxy has what the file says; its keeper may be starting it again meanwhile."""
-APPLY_RETRY = 0.1
-EXPORTER = "prometheus-exporter"
+CONFIG = "haproxy.cfg"
+CHECK_DEADLINE = 30.0
+"""Seconds for `haproxy -c`; it takes some 10 ms."""
+REMOVE_DEADLINE = 30.0
+"""Seconds in which a server that is taken out may end its requests; drain it before."""
 
 
 @dataclass(frozen=True)
-class FrontDoor:
-    """A front door on disk: its instance, its configuration, and the certificate it may have."""
+class Applied:
+    """What was changed in the running process."""
 
-    instance: InstanceDir
-    config: Path
-    certificate: Path
-
-    # -- start -------------------------------------------------------------------------------------
-
-    def start(
-        self, settings: DoorSettings, servers: Sequence[Server], *, drain: float
-    ) -> Result[Up]:
-        """Start HAProxy; a port of 0 in `settings` is chosen now, as is the one for metrics.
-
-        Raises:
-            DeployError: HAProxy is missing, or the port is taken; nothing is started then.
-        """
-        profile = door_profile(
-            self.instance.name, str(self.config), address=settings.address, port=settings.port,
-            tls=settings.certificate is not None, drain=drain,
-        )  # fmt: skip
-
-        def write(prepared: Prepared, keeper: int | None) -> tuple[str, ...]:
-            numbers = prepared.plan.numbers
-            self.write(at_ports(settings, numbers, prepared.plan.argv[0]), servers)
-            return ()
-
-        preferred = self.instance.ports()
-        return up(profile, on_event=lambda event: None, preflight=write, preferred=preferred)
-
-    def write(self, settings: DoorSettings, servers: Sequence[Server]) -> None:
-        """Replace the configuration file.
-
-        Raises:
-            PreconditionError: the disk is full or not writable.
-        """
-        try:
-            paths.private_folder(self.config.parent)
-            files.write_atomically(self.config, render(settings, servers))
-        except OSError as error:
-            raise PreconditionError.of(
-                "state-not-writable", f"the front door's file cannot be written: {error.strerror}",
-                str(self.config), "free some disk space",
-            ) from None  # fmt: skip
-
-    # -- the running process -----------------------------------------------------------------------
-
-    def _folder(self) -> Path:
-        return Path(text_at(self.instance.plan_data(), "temporary_folder"))
-
-    def door(self) -> Door:
-        """The running HAProxy.
-
-        Raises:
-            PreconditionError: it was never started.
-        """
-        return Door(self._folder() / STATS_SOCKET)
-
-    def ports(self) -> Mapping[str, int]:
-        """Its ports, by name; empty where it was never started."""
-        return self.instance.ports()
-
-    def servers(self) -> dict[str, ServerState]:
-        """What HAProxy says of every server.
-
-        Raises:
-            OSError: it cannot be reached.
-            PreconditionError: it was never started.
-        """
-        return self.door().servers()
-
-    def apply(self, settings: DoorSettings, servers: Sequence[Server]) -> None:
-        """Let file and process have these settings and servers.
-
-        Servers are changed by the runtime socket; other settings by a reload, which cuts nothing.
-
-        Raises:
-            PreconditionError: HAProxy refused it, or was not reached in `APPLY_DEADLINE` seconds.
-        """
-        plan = self.instance.plan()
-        settings = at_ports(settings, plan.numbers, plan.argv[0])
-        before = self._rules()
-        self.write(settings, servers)
-        end = time.monotonic() + APPLY_DEADLINE
-        while True:
-            try:
-                if before is not None and before != render(settings, ()):
-                    runtime.reload(self._folder() / MASTER_SOCKET)
-                    before = None
-                return reconcile(self.door(), servers)
-            except (OSError, RuntimeRefused) as error:
-                # A HAProxy that is started again reads the file; until then nothing answers.
-                if time.monotonic() > end:
-                    raise PreconditionError.of(
-                        "door-unreachable",
-                        f"the front door {self.instance.name} did not take its servers: {error}",
-                        str(self.config), f"`ernie-deploy diagnose {self.instance.name}`",
-                    ) from None  # fmt: skip
-                time.sleep(APPLY_RETRY)
-
-    def _rules(self) -> str | None:
-        """The file without its servers; None where there is none."""
-        try:
-            lines = files.read_text(self.config).split("\n")
-        except (OSError, UnicodeDecodeError):
-            return None
-        return "\n".join(line for line in lines if not line.startswith("    server "))
+    reloaded: bool = False
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
 
 
-def reconcile(door: Door, servers: Sequence[Server]) -> None:
-    """Add, change and remove servers until the running HAProxy has exactly these.
+def start(
+    profile: Profile,
+    settings: DoorSettings,
+    servers: Sequence[Server],
+    *,
+    on_event: OnEvent,
+) -> Result[Up]:
+    """Write the configuration that `profile` names and bring the door up, or find it running.
+
+    `profile` is made by `door_profile` of the same settings. A door that already runs is brought
+    to `servers`.
 
     Raises:
-        RuntimeRefused, OSError: one step failed; the others can be repeated.
+        DeployError: as `launcher.instance.up.up`; or HAProxy refuses the configuration.
+        ValueError: a value cannot stand in a configuration.
     """
-    present = door.servers()
-    # First those that come, so that no request finds none.
+    instance = instance_dir(profile.name)
+    if view(instance)[0] in LIVE:
+        result = up(profile, on_event=on_event)
+        apply(settings, servers)
+        return result
+    config = Path(str(profile.engine_args["config"]))
+    text = render(settings, servers)
+    _write(config, text)
+    return up(profile, on_event=on_event, preferred=instance.ports())
+
+
+def apply(
+    settings: DoorSettings,
+    servers: Sequence[Server],
+    *,
+    deadline: float = REMOVE_DEADLINE,
+    on_progress: OnProgress | None = None,
+) -> Applied:
+    """Bring file and running process to `settings` and `servers`; doing it again changes nothing.
+
+    Where only servers differ, requests are not touched: new ones are added, weights and addresses
+    set, and those that are left out removed once idle, within `deadline` seconds. A replica to be
+    added must be proved before. Anything else is loaded by a reload, which closes no port and cuts
+    no request.
+
+    Raises:
+        PreconditionError: `door-not-running`; `door-fixed`: address, port or TLS cannot change
+            without a restart; `door-config-refused`: HAProxy refuses the configuration, and file
+            and process are as they were.
+        DeadlineError: a server that is left out still works on requests; it gets no new ones.
+        ValueError: a value cannot stand in a configuration.
+    """
+    instance = instance_dir(door_name(settings.name))
+    if view(instance)[0] not in LIVE:
+        raise PreconditionError.of(
+            "door-not-running", f"the front door of {settings.name} does not run",
+            str(instance.folder), "`ernie-deploy deploy` starts it",
+        )  # fmt: skip
+    plan = instance.plan()
+    _check_fixed(settings, plan, instance)
+    config = config_path(instance)
+    text = render(settings, servers)
+    door = door_of(instance)
+    if door.frame() == frame_of(text):
+        _write(config, text)
+        return _converge(door, settings, servers, deadline, on_progress)
+    before = files.read_text(config)
+    _check(text, config, plan)
+    _write(config, text)
+    log_size = _size(instance.engine_log)
+    reloaded = reload(Path(plan.temporary_folder) / MASTER_SOCKET)
+    if not reloaded.done:
+        _write(config, before)
+        message = reloaded.message or _alerts(instance.engine_log, log_size)
+        raise _refused(config, message or "HAProxy does not say why")
+    more = _converge(door, settings, servers, deadline, on_progress)
+    return Applied(True, more.added, more.changed, more.removed)
+
+
+def door_of(instance: InstanceDir) -> Door:
+    """The running front door of an instance.
+
+    Raises:
+        PreconditionError: the instance has no plan.
+    """
+    folder = Path(text_at(instance.plan_data(), "temporary_folder"))
+    return Door(folder / STATS_SOCKET, folder / MASTER_SOCKET)
+
+
+def config_path(instance: InstanceDir) -> Path:
+    """The configuration file of a door's instance.
+
+    Raises:
+        PreconditionError: the instance is not a front door.
+    """
+    path = text_at(instance.profile(), "engine-args", "config")
+    if not path:
+        raise PreconditionError.of(
+            "not-a-door", f"{instance.name} is not a front door", str(instance.folder)
+        )
+    return Path(path)
+
+
+def _converge(
+    door: Door,
+    settings: DoorSettings,
+    servers: Sequence[Server],
+    deadline: float,
+    on_progress: OnProgress | None,
+) -> Applied:
+    """Bring the running servers to those of the file: first what is added, last what is removed."""
+    running = {state.name: state for state in door.servers()}
+    added, changed, removed = [], [], []
     for server in servers:
-        current = present.get(server.name)
-        if current is not None and current.port != server.port:
-            door.remove(server.name)  # it was started again, on another port
-            current = None
-        if current is None:
-            door.add(server)
-        elif current.weight != server.weight:
+        now = running.get(server.name)
+        if now is None:
+            door.add(settings, server)
+            added.append(server.name)
+            continue
+        place = (server.address, server.port, server.ready_port)
+        if (now.address, now.port, now.ready_port) != place:
+            door.move(server)
+            changed.append(server.name)
+        if now.state == "maint" or (now.state == "drain" and now.weight):
+            door.resume(server.name)
+            changed.append(server.name)
+        if now.weight != server.weight:
             door.set_weight(server.name, server.weight)
-    for name in present.keys() - {server.name for server in servers}:
-        door.remove(name)
+            changed.append(server.name)
+    names = {server.name for server in servers}
+    for name in running:
+        if name not in names:
+            door.remove(name, deadline, on_progress)
+            removed.append(name)
+    return Applied(False, tuple(added), tuple(dict.fromkeys(changed)), tuple(removed))
 
 
-def at_ports(settings: DoorSettings, numbers: Mapping[str, int], program: str) -> DoorSettings:
-    """`settings` with the ports of the started door, and what its program was built with."""
-    from dataclasses import replace
+def _check_fixed(settings: DoorSettings, plan: LaunchPlan, instance: InstanceDir) -> None:
+    """Refuse to change what is part of the instance's plan."""
+    runs = {use.name: use for use in plan.engine_ports}
+    differing = []
+    if runs["api"].address != settings.address:
+        differing.append(f"address: runs {runs['api'].address}, asked {settings.address}")
+    for name, asked in (("api", settings.port), ("stats", settings.stats_port)):
+        if asked not in ("auto", runs[name].number):
+            differing.append(f"port {name}: runs {runs[name].number}, asked {asked}")
+    if plan.base_url.startswith("https:") != (settings.certificate is not None):
+        differing.append(
+            "TLS: runs with it" if settings.certificate is None else "TLS: runs without"
+        )
+    if differing:
+        raise PreconditionError(
+            Problem(
+                "door-fixed",
+                "; ".join(differing),
+                str(instance.folder),
+                f"`ernie-deploy down {instance.name}`, then deploy again: clients are cut off",
+            )
+        )
 
-    return replace(
-        settings, port=numbers["api"], stats_port=numbers["stats"],
-        exporter=EXPORTER in program_features(program),
-    )  # fmt: skip
+
+def _check(text: str, config: Path, plan: LaunchPlan) -> None:
+    """Ask HAProxy whether it would take `text`; nothing is changed.
+
+    Raises:
+        PreconditionError: it would not.
+    """
+    env = {variable.name: variable.value for variable in plan.env}
+    with tempfile.NamedTemporaryFile("w", dir=config.parent, prefix=".check-") as file:
+        file.write(text)
+        file.flush()
+        try:
+            argv = [plan.argv[0], "-c", "-f", file.name]
+            output = subprocesses.run(argv, deadline=CHECK_DEADLINE, env=env, cwd="/")
+        except OSError as error:
+            raise _refused(config, f"{plan.argv[0]}: {error.strerror or error}") from None
+        if output.returncode != 0:
+            alerts = _alert_lines((output.stdout + output.stderr).decode(errors="replace"))
+            message = alerts.replace(file.name, str(config)) or output.complaint
+            raise _refused(config, message or f"exit code {output.returncode}")
+
+
+def _write(config: Path, text: str) -> None:
+    """Replace the configuration, mode 0600."""
+    try:
+        paths.private_folder(config.parent)
+        files.write_atomically(config, text)
+    except OSError as error:
+        raise PreconditionError.of(
+            "state-not-writable", f"the configuration cannot be written: {error.strerror or error}",
+            str(config), "free some disk space",
+        ) from None  # fmt: skip
+
+
+def _alerts(log: Path, start: int) -> str:
+    """Alerts in a log from the byte `start` on."""
+    try:
+        descriptor = files.open_plain(log, os.O_RDONLY)
+    except OSError:
+        return ""
+    try:
+        return _alert_lines(os.pread(descriptor, 256 * 1024, start).decode(errors="replace"))
+    finally:
+        os.close(descriptor)
+
+
+def _alert_lines(text: str) -> str:
+    lines = [line.partition(" : ")[2] for line in text.splitlines() if line.startswith("[ALERT]")]
+    return "; ".join(line.strip() for line in lines[:5])
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _refused(config: Path, message: str) -> PreconditionError:
+    return PreconditionError(
+        Problem(
+            "door-config-refused",
+            f"HAProxy refuses the new configuration, the old one stays in use: {message}",
+            str(config),
+        )
+    )

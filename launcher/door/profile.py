@@ -1,30 +1,68 @@
-"""The profile of a front door's instance: what a keeper needs to run HAProxy for a service."""
+"""The profile by which a keeper runs the front door: `launcher.instance.up` takes it."""
 
 from __future__ import annotations
 
-from launcher.json_values import JsonValue
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from launcher.door.config import DoorSettings
+from launcher.json_values import JsonObject, JsonValue
 from launcher.profile.build import build
 from launcher.profile.model import Profile
 
 DRAIN = 600.0
-"""Seconds that running requests get when the door itself is stopped."""
-START = 60.0
-"""Seconds for a start of HAProxy, which takes 0.1 s on an idle machine."""
+"""Seconds in which running streams may end when the door is stopped."""
+GRACE = 10.0
+
+
+def door_name(service: str) -> str:
+    """The instance of a service's front door."""
+    return f"{service}-door"
 
 
 def door_profile(
-    instance: str, config: str, *, address: str, port: int, tls: bool, drain: float = DRAIN
+    settings: DoorSettings,
+    config_path: Path,
+    *,
+    drain: float = DRAIN,
+    notify: Sequence[JsonObject] = (),
+    program: str | None = None,
 ) -> Profile:
-    """The profile that `launcher.instance.up.up` takes; port 0 is chosen automatically."""
-    values: dict[str, JsonValue] = {
-        "name": instance,
-        "engine": "haproxy",
-        "model": "",
-        "host": address,
-        "ports": {"api": port or "auto", "stats": "auto", "admin": "auto"},
-        "engine-args": {"config": config, "tls": tls},
-        "stop": {"drain": drain, "grace": 10},
-        "restart": {"policy": "always", "max-restarts": 20, "first-delay": 0, "max-delay": 5},
-        "health": {"startup-timeout": START, "no-progress-timeout": START, "probe-timeout": 10},
+    """The profile of the front door of the service `settings.name`.
+
+    `config_path` is the rendered file, absolute. `drain` are the seconds that a stop leaves running
+    streams. `notify` are targets as in a service's own profile. `program` is the path of a HAProxy;
+    None: the one of this machine, else that of `engine install`.
+    """
+    arguments: dict[str, JsonValue] = {
+        "config": str(config_path),
+        "max-connections": settings.max_connections,
     }
-    return build(values)
+    if settings.certificate is not None:
+        arguments["tls"] = True
+    values: dict[str, JsonValue] = {
+        "name": door_name(settings.name),
+        "engine": "haproxy",
+        "model": settings.name,
+        "description": f"front door of the service {settings.name}",
+        "host": settings.address,
+        "ports": {"api": settings.port, "stats": settings.stats_port},
+        "engine-args": arguments,
+        "health": {"startup-timeout": 60.0, "no-progress-timeout": 30.0, "probe-timeout": 10.0},
+        # Without it the service is away: it is started again whatever happens.
+        "restart": {
+            "policy": "always", "max-restarts": 100, "window": 600.0, "first-delay": 0.1,
+            "max-delay": 5.0,
+        },
+        "liveness": {
+            "interval": 2.0, "stall-after": 10.0, "compute-stall-after": 30.0, "canary": False,
+        },
+        "stop": {"drain": drain, "grace": GRACE},
+    }  # fmt: skip
+    if notify:
+        values["notify"] = list(notify)
+    if program is not None:
+        values["python"] = program
+    return replace(build(values), text=json.dumps(values, indent=1) + "\n")

@@ -1,251 +1,370 @@
-"""HAProxy's runtime socket: one command a connection, a bounded answer, every answer judged."""
+"""The running front door: its servers, its counters, and changes without a reload.
+
+Everything goes through the two sockets of HAProxy: that of the worker (`show`, `add server`, ...)
+and that of the master, by which workers that still finish requests after a reload are reached.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
-import re
-import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from launcher.door.config import BACKEND, Server, server_words
-from launcher.errors import PreconditionError
+from launcher.door.config import BACKEND, FRONTEND, DoorSettings, Server, server_words
+from launcher.door.master import old_workers, worker_command
+from launcher.door.socket_client import exchange
+from launcher.errors import DeadlineError, DeployError, PreconditionError
 
-TIMEOUT = 5.0
-LONGEST_ANSWER = 4 * 1024 * 1024
-REMOVE_DEADLINE = 10.0
-"""Seconds until a server in maintenance has no idle connection any more."""
-REMOVE_POLL = 0.02
-_WORKER = re.compile(r"^(\d+)\s+worker\s", re.MULTILINE)
-
-
-class RuntimeRefused(Exception):  # noqa: N818 - what happened to a command
-    """HAProxy did not do what it was told; the text is its answer."""
+IDLE_POLL = 0.05
+"""Seconds between two looks at a server that ends its requests: HAProxy tells of no end."""
+State = Literal["up", "down", "drain", "maint"]
+OnProgress = Callable[["ServerState"], None]
 
 
 @dataclass(frozen=True)
 class ServerState:
-    """One server as HAProxy sees it now.
+    """A server as the running HAProxy has it.
 
-    `state` is `up`, `down`, `drain` or `maint`. `sessions` are requests it works on, `answers` the
-    responses it has given, `failed` those with a status of 5xx, and connections and answers that
-    broke. `mean_total` is the mean duration of its newest 1,024 answers, in seconds.
+    `state` is `up` (it gets requests), `down` (its check fails), `drain` (no new requests) or
+    `maint` (no requests, no checks). `sessions` are the requests at work, those of workers before
+    a reload included; `queued` wait for it.
     """
 
     name: str
     address: str
     port: int
+    ready_port: int
     weight: int
-    state: str
+    state: State
     sessions: int
     queued: int
-    answers: int
-    failed: int
-    cut: int
-    mean_total: float
+
+    @property
+    def is_idle(self) -> bool:
+        """True where no request is at work or waits."""
+        return self.sessions == 0 and self.queued == 0
+
+
+@dataclass(frozen=True)
+class Counters:
+    """Requests since the worker's start, of the frontend or of one server.
+
+    `classes` are answers by the first digit of their status. `connect_errors` are connections that
+    a server refused, `response_errors` answers that broke off or never began, `retries` requests
+    sent again, `redispatches` those sent to another server, `client_aborts` transfers that the
+    client broke off, `server_aborts` those that a server did. Times are in milliseconds over the
+    last 1024 requests: `first_byte` until an answer began, `total` for the whole of it.
+    """
+
+    name: str
+    requests: int
+    classes: Mapping[str, int]
+    connect_errors: int
+    response_errors: int
+    retries: int
+    redispatches: int
+    client_aborts: int
+    server_aborts: int
+    sessions: int
+    queued: int
+    first_byte_average: int
+    first_byte_max: int
+    total_average: int
+    total_max: int
 
 
 @dataclass(frozen=True)
 class Totals:
-    """What the door counted as a whole: requests, answers by class, retries."""
+    """The counters of the whole door, of all servers together, and of each server by name.
 
-    requests: int
-    answers_2xx: int
-    answers_4xx: int
-    answers_5xx: int
-    retries: int
-    redispatches: int
-    sessions: int
-
-
-def command(path: str, text: str, timeout: float = TIMEOUT) -> str:
-    """Send one command and return the whole answer.
-
-    Raises:
-        OSError: nothing listens there, or it did not answer in time.
+    An answer that HAProxy made itself (503 without a replica) is in `frontend` only.
     """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(timeout)
-        connection.connect(path)
-        connection.sendall(text.encode() + b"\n")
-        connection.shutdown(socket.SHUT_WR)
-        parts, size = [], 0
-        end = time.monotonic() + timeout
-        while data := connection.recv(65536):
-            parts.append(data)
-            size += len(data)
-            if size > LONGEST_ANSWER or time.monotonic() > end:
-                raise TimeoutError("the answer does not end")
-    return b"".join(parts).decode("utf-8", errors="replace")
+
+    frontend: Counters
+    backend: Counters
+    servers: Mapping[str, Counters]
 
 
 class Door:
-    """A running HAProxy by its runtime socket."""
+    """The commands of one running front door."""
 
-    def __init__(self, path: str | Path) -> None:
-        """`path` is the socket's; nothing is connected yet."""
-        self._path = str(path)
+    def __init__(self, stats_socket: Path, master_socket: Path, backend: str = BACKEND) -> None:
+        """Speak to the HAProxy whose sockets these are; nothing is asked yet."""
+        self._stats = stats_socket
+        self._master = master_socket
+        self._backend = backend
 
-    def _do(self, text: str, *expected: str) -> str:
-        """Carry out a command whose answer is empty, or has one of `expected` in it.
+    # -- questions --------------------------------------------------------------------------------
 
-        Raises:
-            RuntimeRefused: HAProxy answered something else.
-            OSError: it cannot be reached.
-        """
-        answer = command(self._path, text).strip()
-        if answer and not any(word in answer for word in expected):
-            raise RuntimeRefused(f"`{text.split(' weight ')[0]}`: {' '.join(answer.split())[:300]}")
-        return answer
-
-    def _rows(self) -> list[dict[str, str]]:
-        text = command(self._path, "show stat").lstrip("# ")
-        return list(csv.DictReader(io.StringIO(text)))
-
-    def servers(self) -> dict[str, ServerState]:
-        """Every server of the door, by name.
+    def servers(self) -> tuple[ServerState, ...]:
+        """Every server, in the order of HAProxy.
 
         Raises:
-            OSError: HAProxy cannot be reached.
+            PreconditionError: HAProxy does not answer as it should.
         """
-        addresses = self._addresses()
-        states = {}
+        places = {row["srv_name"]: row for row in self._addresses()}
+        sessions = self._sessions_of_old_workers()
+        states = []
         for row in self._rows():
             name = row.get("svname", "")
-            if row.get("pxname") != BACKEND or name in ("BACKEND", "FRONTEND"):
+            if row.get("pxname") != self._backend or name not in places:
                 continue
-            address, port = addresses.get(name, ("", 0))
-            states[name] = ServerState(
-                name=name,
-                address=address,
-                port=port,
-                weight=_number(row, "weight"),
-                state=_state(row.get("status", "")),
-                sessions=_number(row, "scur"),
-                queued=_number(row, "qcur"),
-                answers=sum(_number(row, f"hrsp_{kind}") for kind in ("2xx", "3xx", "4xx", "5xx")),
-                failed=_number(row, "hrsp_5xx") + _number(row, "econ") + _number(row, "eresp"),
-                cut=_number(row, "srv_abrt") + _number(row, "eresp"),
-                mean_total=_number(row, "ttime") / 1000,
+            place = places[name]
+            weight = _number(place, "srv_uweight")
+            states.append(
+                ServerState(
+                    name=name,
+                    address=place["srv_addr"],
+                    port=_number(place, "srv_port"),
+                    ready_port=_number(place, "srv_check_port"),
+                    weight=weight,
+                    state=_state(row.get("status", ""), weight),
+                    sessions=_number(row, "scur") + sessions.get(name, 0),
+                    queued=_number(row, "qcur"),
+                )
             )
-        return states
+        return tuple(states)
+
+    def server(self, name: str) -> ServerState:
+        """The server called `name`.
+
+        Raises:
+            PreconditionError: there is none, or HAProxy does not answer as it should.
+        """
+        for state in self.servers():
+            if state.name == name:
+                return state
+        raise PreconditionError.of("unknown-server", f"the front door has no server {name!r}")
 
     def totals(self) -> Totals:
-        """What the door counted as a whole since its worker started.
+        """The counters since the start of the worker: a reload begins at 0.
 
         Raises:
-            OSError: HAProxy cannot be reached.
+            PreconditionError: HAProxy does not answer as it should.
         """
-        rows = {(row.get("pxname"), row.get("svname")): row for row in self._rows()}
-        front = rows.get(("door", "FRONTEND"), {})
-        back = rows.get((BACKEND, "BACKEND"), {})
+        rows = self._rows()
+        mine = [row for row in rows if row.get("pxname") == self._backend]
+        fronts = [row for row in rows if row.get("pxname") == FRONTEND]
+        front = [row for row in fronts if row.get("svname") == "FRONTEND"]
+        back = [row for row in mine if row.get("svname") == "BACKEND"]
+        if not front or not back:
+            raise _strange("show stat", "it lists no frontend")
+        servers = [row for row in mine if row.get("svname") not in ("BACKEND", "FRONTEND")]
         return Totals(
-            requests=_number(front, "req_tot"),
-            answers_2xx=_number(front, "hrsp_2xx"),
-            answers_4xx=_number(front, "hrsp_4xx"),
-            answers_5xx=_number(front, "hrsp_5xx"),
-            retries=_number(back, "wretr"),
-            redispatches=_number(back, "wredis"),
-            sessions=_number(front, "scur"),
+            _counters(front[0]),
+            _counters(back[0]),
+            {row["svname"]: _counters(row) for row in servers},
         )
 
-    def _addresses(self) -> Mapping[str, tuple[str, int]]:
-        """Address and port of every server, from `show servers state`."""
-        lines = command(self._path, f"show servers state {BACKEND}").splitlines()
-        names: list[str] = []
-        addresses = {}
-        for line in lines:
-            if line.startswith("# "):
-                names = line[2:].split()
-            elif names and len(values := line.split()) >= len(names):
-                row = dict(zip(names, values, strict=False))
-                addresses[row["srv_name"]] = (row["srv_addr"], int(row["srv_port"]))
-        return addresses
-
-    def add(self, server: Server) -> None:
-        """Add a server that was proved to work; it gets requests at once.
+    def frame(self) -> str:
+        """The digest of the configuration that runs, see `launcher.door.config.frame_of`.
 
         Raises:
-            RuntimeRefused, OSError: it was not added.
+            PreconditionError: HAProxy does not answer.
         """
-        at = f"{BACKEND}/{server.name}"
-        self._do(f"add server {at} {server_words(server)}", "New server registered")
-        self._do(f"enable health {at}")
-        self._do(f"enable server {at}")
+        for line in self._ask("show info").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip().lower() == "description":
+                return value.strip().removeprefix("frame ")
+        return ""
+
+    # -- changes ----------------------------------------------------------------------------------
+
+    def add(self, settings: DoorSettings, server: Server) -> None:
+        """Add a server, with checks. It counts as up at once: prove the replica before.
+
+        Raises:
+            PreconditionError: HAProxy refuses it; it is not there then.
+        """
+        words = " ".join(server_words(settings, server))
+        target = f"{self._backend}/{server.name}"
+        self._order(f"add server {target} {words}", "New server registered")
+        try:
+            self._order(f"enable health {target}")
+            self._order(f"enable server {target}")
+            if self.server(server.name).state not in ("up", "drain"):
+                raise _strange("enable server", f"{server.name} is not in use")
+        except DeployError:
+            self._ask(f"set server {target} state maint")
+            self._ask(f"del server {target}")
+            raise
+
+    def move(self, server: Server) -> None:
+        """Send the next requests of a server to another address; running ones are not touched.
+
+        Raises:
+            PreconditionError: HAProxy refuses it.
+        """
+        target = f"{self._backend}/{server.name}"
+        self._ask(f"set server {target} addr {server.address} port {server.port}")
+        self._ask(f"set server {target} check-port {server.ready_port}")
+        now = self.server(server.name)
+        if (now.address, now.port, now.ready_port) != (
+            server.address, server.port, server.ready_port
+        ):  # fmt: skip
+            raise _strange("set server addr", f"{server.name} is at {now.address}:{now.port}")
 
     def set_weight(self, name: str, weight: int) -> None:
-        """Give a server a weight of 0 (no new requests) to 256.
+        """Change a server's share of the new requests, 0 to 256.
 
         Raises:
-            RuntimeRefused, OSError: it was not changed.
+            PreconditionError: HAProxy refuses it.
         """
-        self._do(f"set server {BACKEND}/{name} weight {weight}")
+        self._order(f"set server {self._backend}/{self.server(name).name} weight {weight}")
 
-    def remove(self, name: str) -> None:
-        """Take a server away; requests that it still works on are cut.
+    def drain(self, name: str) -> None:
+        """Give a server no new requests; it ends those it has, and is checked on.
 
         Raises:
-            RuntimeRefused, OSError: it is still there.
+            PreconditionError: HAProxy refuses it.
         """
-        at = f"{BACKEND}/{name}"
-        self._do(f"set server {at} state maint")
-        self._do(f"shutdown sessions server {at}")
-        end = time.monotonic() + REMOVE_DEADLINE
+        self._order(f"set server {self._backend}/{self.server(name).name} state drain")
+
+    def resume(self, name: str) -> None:
+        """Give a server requests again, after `drain` or where it is in maintenance.
+
+        Raises:
+            PreconditionError: HAProxy refuses it.
+        """
+        self._order(f"set server {self._backend}/{self.server(name).name} state ready")
+
+    def wait_until_idle(
+        self, name: str, deadline: float, on_progress: OnProgress | None = None
+    ) -> None:
+        """Return when no request is at work on a server; `deadline` in seconds from now.
+
+        `on_progress` is called at each change of the number of requests.
+
+        Raises:
+            DeadlineError: some still are.
+            PreconditionError: there is no such server, or HAProxy does not answer.
+        """
+        end = time.monotonic() + deadline
+        known: tuple[int, int] | None = None
         while True:
-            try:
-                self._do(f"del server {at}", "Server deleted")
-            except RuntimeRefused:
-                # Idle connections are closed soon; the kernel and HAProxy tell nobody when.
-                if time.monotonic() > end:
-                    raise
-                time.sleep(REMOVE_POLL)
-            else:
+            now = self.server(name)
+            if (now.sessions, now.queued) != known and on_progress is not None:
+                on_progress(now)
+            known = (now.sessions, now.queued)
+            if now.is_idle:
                 return
+            if time.monotonic() >= end:
+                raise DeadlineError.of(
+                    "requests-running",
+                    f"{name} still works on {now.sessions} requests after {deadline:g} s",
+                    remedy="give it more time to drain",
+                )
+            time.sleep(min(IDLE_POLL, max(0.0, end - time.monotonic())))
+
+    def remove(
+        self, name: str, deadline: float = 30.0, on_progress: OnProgress | None = None
+    ) -> None:
+        """Take a server out: maintenance, wait until it is idle, delete.
+
+        Raises:
+            DeadlineError: requests still run after `deadline` seconds; it is in maintenance then.
+            PreconditionError: HAProxy refuses it.
+        """
+        target = f"{self._backend}/{self.server(name).name}"
+        self._order(f"set server {target} state maint")
+        self.wait_until_idle(name, deadline, on_progress)
+        self._order(f"del server {target}", "Server deleted")
+
+    # -- words ------------------------------------------------------------------------------------
+
+    def _ask(self, command: str) -> str:
+        return exchange(self._stats, command)
+
+    def _order(self, command: str, expected: str = "") -> None:
+        """A command whose answer is known: `expected`, or nothing."""
+        answer = self._ask(command).strip()
+        if answer != expected.strip() and not (expected and answer.startswith(expected)):
+            raise PreconditionError.of(
+                "door-refused", f"HAProxy refuses `{command}`: {answer or 'no answer'}"
+            )
+
+    def _rows(self) -> list[dict[str, str]]:
+        return _table("show stat", self._ask("show stat"))
+
+    def _addresses(self) -> list[dict[str, str]]:
+        command = f"show servers state {self._backend}"
+        lines = self._ask(command).splitlines()
+        if len(lines) < 2 or lines[0].strip() != "1" or not lines[1].startswith("# "):
+            raise _strange(command, "its form is not known")
+        keys = lines[1].removeprefix("# ").split()
+        rows = [dict(zip(keys, line.split(), strict=False)) for line in lines[2:] if line.strip()]
+        if any(len(row) < len(keys) for row in rows):
+            raise _strange(command, "a line is short")
+        return rows
+
+    def _sessions_of_old_workers(self) -> dict[str, int]:
+        """Requests that workers of before a reload still finish, by server."""
+        counts: dict[str, int] = {}
+        for pid in old_workers(self._master):
+            answer = worker_command(self._master, pid, "show stat")
+            if answer is None:
+                continue  # it has ended since it was listed
+            for row in _table("show stat", answer):
+                if row.get("pxname") == self._backend:
+                    name = row.get("svname", "")
+                    counts[name] = counts.get(name, 0) + _number(row, "scur")
+        return counts
 
 
-def workers(master: str | Path) -> tuple[int, ...]:
-    """The pids of the workers that are no old ones, by the master's socket.
+def _table(command: str, text: str) -> list[dict[str, str]]:
+    """An answer in CSV, whose first line begins with `# `."""
+    if not text.startswith("# "):
+        raise _strange(command, "its form is not known")
+    return [
+        {key: value or "" for key, value in row.items() if key}
+        for row in csv.DictReader(io.StringIO(text.removeprefix("# ").strip()))
+    ]
 
-    Raises:
-        OSError: the master cannot be reached.
-    """
-    text = command(str(master), "show proc").partition("# old workers")[0]
-    return tuple(int(pid) for pid in _WORKER.findall(text))
 
-
-def reload(master: str | Path, deadline: float = 30.0) -> None:
-    """Let a new worker take over with the configuration on disk; running requests end in the old.
-
-    Raises:
-        PreconditionError: the new configuration was refused; the old worker goes on.
-        OSError: the master cannot be reached.
-    """
-    before = workers(master)
-    command(str(master), "reload")
-    end = time.monotonic() + deadline
-    while time.monotonic() < end:
-        try:
-            now = workers(master)
-        except OSError:
-            now = ()  # the master executes itself anew, which takes a moment
-        if now and not set(now) & set(before):
-            return
-        time.sleep(REMOVE_POLL)
-    raise PreconditionError.of(
-        "door-reload-refused", "HAProxy did not take over the new configuration; the one before"
-        " is in force", None, "`ernie-deploy logs` of the front door's instance shows why",
+def _counters(row: Mapping[str, str]) -> Counters:
+    frontend = row.get("svname") == "FRONTEND"
+    return Counters(
+        name=row.get("svname", ""),
+        requests=_number(row, "req_tot" if frontend else "stot"),
+        classes={digit: _number(row, f"hrsp_{digit}") for digit in ("1xx", "2xx", "3xx", "4xx",
+                                                                   "5xx", "other")},
+        connect_errors=_number(row, "econ"),
+        response_errors=_number(row, "eresp"),
+        retries=_number(row, "wretr"),
+        redispatches=_number(row, "wredis"),
+        client_aborts=_number(row, "cli_abrt"),
+        server_aborts=_number(row, "srv_abrt"),
+        sessions=_number(row, "scur"),
+        queued=_number(row, "qcur"),
+        first_byte_average=_number(row, "rtime"),
+        first_byte_max=_number(row, "rtime_max"),
+        total_average=_number(row, "ttime"),
+        total_max=_number(row, "ttime_max"),
     )  # fmt: skip
 
 
-def _number(row: Mapping[str, str], name: str) -> int:
-    value = row.get(name) or "0"
-    return int(value) if value.lstrip("-").isdigit() else 0
+def _state(status: str, weight: int) -> State:
+    """HAProxy calls a server with weight 0 up, although it gets nothing."""
+    word = status.partition(" ")[0]
+    if word == "UP" and weight == 0:
+        return "drain"
+    known: Mapping[str, State] = {"UP": "up", "DRAIN": "drain", "MAINT": "maint"}
+    return known.get(word, "down")
 
 
-def _state(status: str) -> str:
-    """`UP 1/2` and `no check` are up; `DRAIN` and `MAINT` may have more behind them."""
-    word = status.split(" ")[0].upper()
-    return {"UP": "up", "NO": "up", "DRAIN": "drain", "MAINT": "maint"}.get(word, "down")
+def _number(row: Mapping[str, str], key: str) -> int:
+    """A field that holds a whole number; 0 where HAProxy has nothing to count."""
+    text = row.get(key, "")
+    if text and not (text.isascii() and text.isdigit() and len(text) <= 20):
+        raise _strange("show stat", f"{key} is {text[:40]!r}")
+    return int(text or 0)
+
+
+def _strange(command: str, what: str) -> DeployError:
+    return PreconditionError.of(
+        "door-answer", f"HAProxy's answer to `{command}` cannot be used: {what}"
+    )

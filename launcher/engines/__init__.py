@@ -26,7 +26,7 @@ BUILT_IN: dict[str, str] = {
 """Engine name to the module that holds it as `ENGINE`."""
 
 INTERNAL: dict[str, str] = {"haproxy": "launcher.engines.haproxy"}
-"""What keepers run for us and no profile names."""
+"""The same of engines that we run ourselves: `get` has them, lists and profiles do not."""
 
 DEFAULT = "fastdeploy"
 """The product's own engine: that of a new profile, and the first of lists."""
@@ -62,8 +62,8 @@ def rule_books() -> tuple[RuleBook, ...]:
     """The failure rules of every engine that has some, and those of any process last."""
     from launcher.engines import rules
 
-    internal = (get(name) for name in INTERNAL)
-    books = (rules.book_of(engine.name, engine.data) for engine in (*every(), *internal))
+    known = (*every(), *map(get, INTERNAL))
+    books = (rules.book_of(engine.name, engine.data) for engine in known)
     return (*(book for book in books if book.entries), rules.book(rules.COMMON))
 
 
@@ -75,7 +75,7 @@ def get(name: str) -> Engine:
         PreconditionError: a third party's engine cannot be imported, or lacks members of the
             Protocol.
     """
-    module = BUILT_IN.get(name) or INTERNAL.get(name)
+    module = {**BUILT_IN, **INTERNAL}.get(name)
     if module is not None:
         engine: Engine = importlib.import_module(module).ENGINE
         return engine

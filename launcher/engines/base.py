@@ -34,6 +34,7 @@ __all__ = [
     "MemoryFacts",
     "PlanContext",
     "PortNeed",
+    "Program",
     "Question",
     "Release",
     "Signature",
@@ -192,6 +193,24 @@ class MemoryFacts(Protocol):
 
 
 @dataclass(frozen=True)
+class Program:
+    r"""An engine that is a program and needs no Python interpreter.
+
+    It is looked for by `name` on PATH and in `folders`, then in the environments of `engine
+    install` at `path`, a glob below an environment's folder. With `arguments` it prints its
+    version, which `pattern` reads as group `version`. `package` is the distribution's package that
+    has it.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    pattern: str
+    package: str
+    path: str
+    folders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Signature:
     """How a running server of an unknown engine is recognised by its answers.
 
@@ -220,10 +239,11 @@ class Engine(Protocol):
     """Release lines whose facts are known, oldest first (`("2.0", ..., "2.4")`); empty: any."""
     distributions: tuple[str, ...] = ()
     """Distributions to look for in an interpreter, the engine's own names first."""
+    program: Program | None = None
+    """The program that is the server; None: it runs in a Python interpreter. `Installed.python` is
+    then the program's path, and `installed` is called with the version by the program's name."""
     question: Question | None = None
     """What an installed release must be asked; None: its facts are known without."""
-    program: str | None = None
-    """A program that is run itself, without an interpreter; its version is a `distribution`."""
     local: bool = True
     """False: nothing of it runs on this machine, and `up` refuses its profiles."""
     sized: bool = True

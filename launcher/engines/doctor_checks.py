@@ -119,6 +119,15 @@ class HostFacts(Protocol):
         """A variable of the caller's environment, which the server may inherit."""
         ...
 
+    @property
+    def open_files(self) -> int | None:
+        """The most files that a process may open (RLIMIT_NOFILE, hard), None without a limit."""
+        ...
+
+    def program_output(self, program: str, argument: str) -> str:
+        """What a program prints; empty where it does not end well within 10 s."""
+        ...
+
     def site_packages(self, python: str) -> tuple[Path, ...]:
         """Folders from which an interpreter imports."""
         ...

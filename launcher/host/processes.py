@@ -174,9 +174,9 @@ def _waited(task: int | str) -> float:
     return int(counters[1]) / 1e9 if is_counted else 0.0
 
 
-def resident_bytes() -> int:
-    """Bytes of this process that are in memory; 0 where that is not told."""
-    fields = _lenient("self", "statm", 256).split()
+def resident_bytes(pid: int | str = "self") -> int:
+    """Bytes of a process, this one if not said, that are in memory; 0 where that is not told."""
+    fields = _lenient(pid, "statm", 256).split()
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") if len(fields) > 1 else 0
 
 

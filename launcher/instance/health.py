@@ -62,10 +62,11 @@ def ask_health(
         readiness = object_at(plan, "readiness")
         uses = [use for use in list_at(plan, "ports") if at(use, "name") == at(readiness, "port")]
         port = integer_at(uses, 0, "number")
-        named = text_at(readiness, "health_port")
-        others = [use for use in list_at(plan, "ports") if at(use, "name") == named]
-        health_port = integer_at(others, 0, "number") or port
         address, path = text_at(readiness, "address"), text_at(readiness, "health_path")
+        health_port, where = port, text_at(readiness, "health_port")
+        for use in list_at(plan, "ports"):
+            if where and at(use, "name") == where:
+                health_port, address = integer_at(use, "number"), text_at(use, "address")
         if port is None or health_port is None or not address or not path:
             raise ValueError("its plan has no health question")
         question = _Question(address, path)
@@ -118,6 +119,8 @@ def ask_completion(plan: LaunchPlan) -> Health:
     from launcher.probe.readiness import completion
 
     readiness = plan.readiness
+    if not readiness.completion:
+        return Health(None, "its server makes no completions")
     try:
         key = _key(plan)
     except DeployError as error:

@@ -23,7 +23,7 @@ from launcher.liveness.sample import Answer, Canary, ProcessSample, Sample
 from launcher.plain import plain
 from launcher.plan.model import LaunchPlan
 from launcher.probe import heartbeat, prometheus
-from launcher.probe.readiness import ask_paused, completion, health
+from launcher.probe.readiness import ask_paused, completion, plan_health
 from launcher.probe.request import ask
 from launcher.redact import Redactor
 
@@ -128,7 +128,7 @@ class Sampler:
     def _health(self) -> Answer | None:
         """None where the keeper was kept from the processor for most of the question's time."""
         before = processes.seconds_waited_for_processor()
-        rung = health(self._plan.readiness, self._port, self._timeout)
+        rung = plan_health(self._plan, self._timeout)
         waited = processes.seconds_waited_for_processor() - before
         status = rung.evidence.get("status")
         if status is None and waited > self._timeout / 2:

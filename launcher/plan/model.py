@@ -10,7 +10,7 @@ why phases, failure texts, readiness questions, stop signals and leftovers are d
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from launcher.codec import decode
@@ -192,13 +192,13 @@ class Readiness:
     `settings_path` name the place that tells the effective settings, None where the release has
     none: then `settings_unknown` says so. `paused_path` tells whether the engine was paused, which
     its health does not show; None where it cannot be. `auth_secret` names the entry of `secrets`
-    that is sent as a Bearer token. `health_port` is the port of `health_path` where that is not
-    `port`. An empty `completion` is not asked for: the process is no model server.
+    that is sent as a Bearer token. `health_port` names the port whose own address is asked for
+    `health_path`, None: `port`. With an empty `completion` no completion is asked for: the server
+    makes none.
     """
 
     address: str
     port: str = "api"
-    health_port: str | None = None
     health_path: str = "/health"
     models_path: str | None = "/v1/models"
     model: str | None = None
@@ -211,6 +211,7 @@ class Readiness:
     auth_secret: str | None = None
     probe_timeout: float = 60.0
     paused_path: str | None = None
+    health_port: str | None = None
 
 
 @dataclass(frozen=True)
@@ -391,6 +392,18 @@ class LaunchPlan:
             if use.name == name:
                 return use
         raise KeyError(name)
+
+    @property
+    def health_use(self) -> PortUse:
+        """Where the health question is asked: port and address.
+
+        Raises:
+            KeyError: the plan has no such port.
+        """
+        readiness = self.readiness
+        if readiness.health_port is not None:
+            return self.port(readiness.health_port)
+        return replace(self.port(readiness.port), address=readiness.address)
 
     @property
     def engine_ports(self) -> tuple[PortUse, ...]:

@@ -5,7 +5,8 @@
     3. paused      the engine says that it is not paused, where it can be (its health stays 200)
     4. models      the model list, where there is one, names the model
     5. settings    the effective settings are the profile's
-    6. completion  a short completion brought at least one token; reasoning counts
+    6. completion  a short completion brought at least one token; reasoning counts (not asked of
+                   a server that makes none)
 
 A rung is `passed`, `retry` (not yet) or `failed` (waiting will not help).
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from launcher.plain import plain
@@ -51,10 +52,9 @@ def climb(plan: LaunchPlan, ownership: Callable[[], Rung], secret: str | None) -
             Rung("key", "failed", "the API key holds characters that no HTTP header can carry",
                  code="key-unusable", remedy="check what `api-key` refers to")
         ]  # fmt: skip
-    asked = plan.readiness.health_port
     questions: list[Callable[[], Rung]] = [
         ownership,
-        lambda: health(plan.readiness, plan.port(asked or plan.readiness.port).number),
+        lambda: plan_health(plan),
         *([lambda: paused(plan, secret)] if plan.readiness.paused_path else []),
         lambda: models(plan, secret),
         lambda: settings(plan, secret),
@@ -67,6 +67,13 @@ def climb(plan: LaunchPlan, ownership: Callable[[], Rung], secret: str | None) -
         if rung.verdict != "passed":
             break
     return rungs
+
+
+def plan_health(plan: LaunchPlan, timeout: float = 10.0) -> Rung:
+    """Rung 2 of a plan, asked where the plan says; `timeout` in seconds."""
+    use = plan.health_use
+    question = replace(plan.readiness, address=use.address)
+    return health(question, use.number, timeout)
 
 
 class HealthQuestion(Protocol):

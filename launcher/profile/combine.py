@@ -172,11 +172,6 @@ def _service(checker: Checker) -> None:
                 checker.origins.get(path, checker.origins["ports"]),
                 "write `auto`, or leave it out",
             )  # fmt: skip
-    if "gpus" in checker.values:
-        checker.say(
-            "impossible-combination", "gpus", "every replica would take the same GPUs",
-            checker.origins["gpus"], "give each replica its own: `service.gpus: [[0], [1]]`",
-        )  # fmt: skip
     sets, replicas = section.get("gpus"), number_at(section, "replicas") or 1
     if is_list(sets) and len(sets) < replicas:
         checker.say(

@@ -21,7 +21,7 @@ class FrontDoor:
     certificate: str = ""
     key: str = ""
     connect_timeout: float = 5.0
-    request_timeout: float = 30.0
+    request_timeout: float = 60.0
     response_timeout: float = 1800.0
     client_timeout: float = 1800.0
     queue_timeout: float = 60.0

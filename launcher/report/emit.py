@@ -25,9 +25,9 @@ _CONTROLS = re.compile(r"[\x7f-\x9f]")
 
 RENDERERS: dict[str, str] = {
     "up": "launcher.report.instance_text:up",
-    "down": "launcher.report.service_text:down",
+    "down": "launcher.report.status_text:down",
     "restart": "launcher.report.service_text:restart",
-    "status": "launcher.report.service_text:status",
+    "status": "launcher.report.status_text:status",
     "probe": "launcher.report.instance_text:probe",
     "top": "launcher.report.service_text:overview",
     "wait": "launcher.report.service_text:waited",

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from launcher.instance.instance_status import InstanceStatus, Planned, Record
+from launcher.instance.instance_status import InstanceStatus, Planned, Record, Status
 from launcher.json_values import text_at
 from launcher.keeper.receipt import Receipt
 from launcher.lifecycle import COMING, LIVE, UNSUCCESSFUL, InstanceState
@@ -14,7 +14,6 @@ from launcher.result import Result
 
 if TYPE_CHECKING:
     from launcher.instance.boot import Boot
-    from launcher.instance.instance_status import Status
     from launcher.instance.payloads import Down, Restart, Up
     from launcher.instance.probe import ProbeAnswer
     from launcher.observe.wait import Waited
@@ -28,8 +27,6 @@ def up(result: Result[Up]) -> str:
 
 def restart(result: Result[Restart | Down]) -> str:
     """The end of the old run and the start of the new one; the receipt where it is not down."""
-    from launcher.instance.payloads import Down
-
     data = result.payload
     if isinstance(data, Down):
         return f"{result.instance}: {_receipt(data.receipt)}" if data.receipt else ""
@@ -62,17 +59,16 @@ def _up(name: str | None, data: Up) -> str:
     return "\n".join(lines)
 
 
-def down(result: Result[Down]) -> str:
-    """The receipt."""
-    data = result.payload
+def down(data: Down, name: str | None) -> str:
+    """The receipt of the instance called `name`."""
     receipt = data.receipt
     if data.previous_state in (InstanceState.STOPPED, InstanceState.ABSENT):
-        line = f"{result.instance} was not running"
+        line = f"{name} was not running"
         return line + (f" ({data.note})" if data.note else "")
     if data.previous_state in UNSUCCESSFUL and data.state == InstanceState.STOPPED:
-        ended = f"{result.instance} was not running (it {data.previous_state})"
+        ended = f"{name} was not running (it {data.previous_state})"
         return f"{ended}; it counts as stopped now"
-    lines = [f"{result.instance} is down: {_receipt(receipt)}"]
+    lines = [f"{name} is down: {_receipt(receipt)}"]
     if receipt is not None:
         lines += [f"  left     {item}" for item in receipt.left]
         lines += [f"  foreign  {item} (not touched)" for item in receipt.foreign]

@@ -48,7 +48,8 @@ def plan(result: Result[PlanOutput | MemoryPlan]) -> str:
         lines.append(f"  {setting.key} is {setting.expected},")
     if readiness.settings_unknown:
         lines.append(f"  (settings: {readiness.settings_unknown})")
-    lines.append(f"  and {readiness.completion_path} brought some text")
+    if readiness.completion:
+        lines.append(f"  and {readiness.completion_path} brought some text")
     stop = launch.stop
     lines += ["", "stopped by"]
     for when, stages in (("loading", stop.loading), ("ready", stop.ready)):

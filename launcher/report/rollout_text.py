@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from launcher.json_values import JsonObject, text_at
 from launcher.plain import plain
-from launcher.report.instance_text import instance_table
 
 if TYPE_CHECKING:
-    from launcher.instance.instance_status import Status
     from launcher.result import Result
     from launcher.service.model import Action
     from launcher.service.payloads import (
@@ -141,21 +139,6 @@ def service_down(data: ServiceDown) -> str:
     lines = [f"{data.service} is {'down' if not data.left else 'not down'}"]
     lines += [f"  stopped  {name}" for name in data.stopped]
     lines += [f"  left     {text}" for text in data.left]
-    return "\n".join(lines)
-
-
-def services(result: Result[Status]) -> str:
-    """Every service with its replicas, then the instances that belong to none."""
-    from launcher.service.payloads import StatusWithServices
-
-    data = result.payload
-    rows = data.services if isinstance(data, StatusWithServices) else ()
-    lines = [line for row in rows for line in service_lines(row)]
-    owned = {f"{row.name}-door" for row in rows}
-    owned |= {name for row in rows for one in row.members for name in (one.name, *one.parts)}
-    others = [row for row in data.instances if row.name not in owned]
-    if others:
-        lines += ["", *instance_table(others)]
     return "\n".join(lines)
 
 

@@ -1,14 +1,10 @@
-"""Text of the verbs whose TARGET may be an instance or a service: status, down, restart, wait, top.
-
-Where there are no services nothing of theirs is imported: `status` is asked for again and again.
-"""
+"""Text of `restart`, `wait` and `top`, whose TARGET may be an instance or a service."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from launcher.instance.instance_status import Status
 from launcher.report import instance_text
 
 if TYPE_CHECKING:
@@ -18,28 +14,8 @@ if TYPE_CHECKING:
     from launcher.report.terminal import Terminal
     from launcher.result import Result
     from launcher.service.overview import ReplicaLoad, ServiceLoad
-    from launcher.service.payloads import Deployed, ServiceDown
+    from launcher.service.payloads import Deployed
     from launcher.service.wait import ServiceWaited
-
-
-def status(result: Result[Status]) -> str:
-    """Services with their replicas, and the instances that belong to none."""
-    if type(result.payload) is Status:
-        return instance_text.status(result)
-    from launcher.report.rollout_text import services
-
-    return services(result)
-
-
-def down(result: Result[Down | ServiceDown]) -> str:
-    """The receipt of an instance, or what was stopped of a service."""
-    from launcher.instance.payloads import Down
-    from launcher.report.rollout_text import service_down
-
-    data = result.payload
-    if isinstance(data, Down):
-        return instance_text.down(result)  # type: ignore[arg-type]
-    return service_down(data)
 
 
 def restart(result: Result[Restart | Down | Deployed]) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from launcher import doctor
 from launcher.doctor import Finding
 from launcher.doctor.model import Answer
+from launcher.door.config import DoorSettings
 from launcher.door.profile import door_profile
 from launcher.errors import DeployError
 from launcher.instance.store import instance_dir, keeper_of
 from launcher.profile.model import Port, Profile
+from launcher.profile.service import ServiceSettings
 from launcher.service import machine
 from launcher.service.layout import layout
 from launcher.service.model import Member
@@ -18,7 +21,8 @@ from launcher.service.revision import replica_profile
 from launcher.service.store import DOOR, find_service
 
 OF_DOOR = ("engine", "ports")
-"""Checks that the front door has beside those of a replica."""
+"""Checks that the front door has beside its own and those of a replica."""
+OWN = "haproxy-"
 SUFFIX = "-replica"
 
 
@@ -40,20 +44,22 @@ def examine(profile: Profile, *, only_fast: bool) -> tuple[Finding, ...]:
 
 
 def _door_findings(profile: Profile) -> tuple[Finding, ...]:
-    settings = profile.service
-    assert settings is not None  # noqa: S101  (the caller looked)
-    door = settings.front_door
+    door = (profile.service or ServiceSettings()).front_door
     port: Port = door.port if door.port >= 0 else (profile.ports.get("api") or 0)
     instance = f"{profile.name}{DOOR}"
+    settings = DoorSettings(
+        name=profile.name,
+        address=door.address or profile.host,
+        port=(port if isinstance(port, int) else 0) or "auto",
+        certificate=door.certificate or None,
+        max_connections=door.max_connections,
+    )
     subject = doctor.of_profile(
-        door_profile(
-            instance, "haproxy.cfg", address=door.address or profile.host,
-            port=port if isinstance(port, int) else 0, tls=bool(door.certificate),
-        ),
-        keeper=keeper_of(instance_dir(instance)),
-    )  # fmt: skip
-    found = (one for one in doctor.run(subject, only_fast=True) if one.check in OF_DOOR)
-    return tuple(replace(one, evidence=f"front door: {one.evidence}") for one in found)
+        door_profile(settings, Path("haproxy.cfg")), keeper=keeper_of(instance_dir(instance))
+    )
+    findings = doctor.run(subject, only_fast=False)
+    of_door = (one for one in findings if one.check in OF_DOOR or one.check.startswith(OWN))
+    return tuple(replace(one, evidence=f"front door: {one.evidence}") for one in of_door)
 
 
 def _fit(profile: Profile) -> Finding:

@@ -222,14 +222,17 @@ class Executor:
         listed = [one.name for one in present if one.known_to_door]
         if listed and self._state.door is not None:
             self._traffic.apply(self._state, self._settings_profile())
-            cut = self._traffic.drain(listed, settings.rollout.drain)
+            running = self._traffic.drain(listed, settings.rollout.drain)
+            if running:
+                text = f"{running} requests still run after {settings.rollout.drain:g} s"
+                self._emit("cut", members=listed, message=text)
+                for member in present:
+                    self._stop(member, aside=False)
             self._update(members=tuple(
                 replace(one, known_to_door=False) if one.name in names else one
                 for one in self._state.members
             ))  # fmt: skip
             self._traffic.apply(self._state, self._settings_profile())
-            if cut:
-                self._emit("cut", members=listed, message=f"{cut} requests were still running")
         for member in present:
             self._stop(member)
             self._update(members=tuple(
@@ -237,13 +240,14 @@ class Executor:
             ))  # fmt: skip
         self._emit("stopped", members=names, message=", ".join(names))
 
-    def _stop(self, member: Member) -> None:
-        """Stop a replica, the instance that takes requests first; its folder is put aside."""
+    def _stop(self, member: Member, *, aside: bool = True) -> None:
+        """Stop a replica, the instance that takes requests first, and put its folder aside."""
         for name in reversed(member.instances):
             problem = replicas.stop(name)
             if problem is not None:
                 raise StepFailed(problem, ExitCode.NEGATIVE)
-            self._service.retire(instance_dir(name).folder)
+            if aside:
+                self._service.retire(instance_dir(name).folder)
 
     # -- the end -----------------------------------------------------------------------------------
 
@@ -253,7 +257,7 @@ class Executor:
         if not forward and rollout.aborted:
             outcome = "aborted"
         if not forward and not rollout.old:
-            self._traffic.close(self._state)
+            self._traffic.close()
             self._update(door=None)
         self._record(rollout, outcome)
         if forward:

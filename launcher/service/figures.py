@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+from launcher.door.runtime import Counters
 from launcher.errors import DeployError
 from launcher.instance.status import Source, describe
 from launcher.instance.store import instance_dir
@@ -21,20 +22,31 @@ TIMEOUT = 1.0
 
 def read_figures(state: ServiceState, traffic: Traffic) -> Reading:
     """The figures of every replica that the service has now."""
-    counted = traffic.servers(state)
+    counted = traffic.counters(state)
     readings = {}
     for member in state.members:
         counters = counted.get(member.name)
         ttft_sum, ttft_count = _first_tokens(member)
         readings[member.name] = Figures(
-            answers=counters.answers if counters else 0,
-            failed=counters.failed if counters else 0,
-            latency=counters.mean_total if counters and counters.answers else None,
+            answers=answers_of(counters) if counters else 0,
+            failed=failures_of(counters) if counters else 0,
+            latency=counters.total_average / 1000 if counters and answers_of(counters) else None,
             ttft_sum=ttft_sum,
             ttft_count=ttft_count,
             verdict=_verdict(member),
         )
     return readings
+
+
+def answers_of(counters: Counters) -> int:
+    """Answers that the replica has given, without those that only announce one (1xx)."""
+    return sum(count for kind, count in counters.classes.items() if kind != "1xx")
+
+
+def failures_of(counters: Counters) -> int:
+    """Answers of the replica that failed: a status of 5xx, no connection, or a broken answer."""
+    errors = counters.connect_errors + counters.response_errors
+    return counters.classes.get("5xx", 0) + errors
 
 
 def _first_tokens(member: Member) -> tuple[float | None, float | None]:

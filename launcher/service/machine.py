@@ -21,7 +21,6 @@ from launcher.service.revision import replica_profile
 
 MARGIN = 1.1
 """A replica may take this much more memory than one that runs."""
-PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def measure(profile: Profile, members: Sequence[Member], *, named: str) -> Room:
@@ -36,14 +35,14 @@ def measure(profile: Profile, members: Sequence[Member], *, named: str) -> Room:
     plan = prepared.plan
     service = profile.service
     sets = service.gpus if service is not None else ()
-    if not sets and not plan.gpu_ranks:
+    if not sets and not plan.gpu_ranks and plan.gpus is None:
         need = max((resident(one) for one in members), default=0)
         return Room(
             memory_free=memory.read().usable, memory_need=round(need * MARGIN) if need else None
         )
     if not sets:
-        cards = _visible()
-        size = plan.gpu_ranks
+        cards = list(plan.gpus) if plan.gpus is not None else _visible()
+        size = plan.gpu_ranks or profile.tensor_parallel_size or 1
         sets = tuple(tuple(cards[i : i + size]) for i in range(0, len(cards) - size + 1, size))
     return Room(sets=sets, figures=_figures(profile))
 
@@ -60,16 +59,8 @@ def resident(member: Member) -> int:
         keeper = keeper_of(instance_dir(name))
         process = processes.look(keeper) if keeper is not None else None
         for one in processes.descendants(process) if process is not None else ():
-            total += _resident(one.pid)
+            total += processes.resident_bytes(one.pid)
     return total
-
-
-def _resident(pid: int) -> int:
-    try:
-        with open(f"/proc/{pid}/statm", encoding="ascii") as stream:
-            return int(stream.read(128).split()[1]) * PAGE
-    except (OSError, IndexError, ValueError):
-        return 0
 
 
 def _figures(profile: Profile) -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from launcher.codec import written
-from launcher.door.runtime import ServerState
+from launcher.door.runtime import Counters
 from launcher.errors import DeployError
 from launcher.lifecycle import InstanceState
 from launcher.observe.overview import Overview
-from launcher.service.payloads import ServiceCondition
+from launcher.service.figures import answers_of, failures_of
+from launcher.service.payloads import ReplicaStatus, ServiceCondition
 from launcher.service.status import describe_service
 from launcher.service.store import ServiceDir
 from launcher.service.traffic import Traffic
@@ -65,7 +66,7 @@ class OverviewWithServices(Overview):
 @dataclass(frozen=True)
 class _Reading:
     at: float
-    servers: Mapping[str, ServerState]
+    counters: Mapping[str, Counters]
 
 
 class ServiceObserver:
@@ -82,26 +83,15 @@ class ServiceObserver:
     def _row(self, service: ServiceDir) -> ServiceLoad:
         try:
             row = describe_service(service)
-            servers = Traffic(service).servers(service.read())
+            counters = Traffic(service).counters(service.read())
         except DeployError as error:
             return ServiceLoad(service.name, "down", None, 0, 0, None, note=str(error))
-        now = _Reading(time.monotonic(), servers)
+        now = _Reading(time.monotonic(), counters)
         before = self._before.get(service.name)
         self._before[service.name] = now
-        rates = {name: _rate(name, before, now) for name in servers}
+        rates = {name: _rate(name, before, now) for name in counters}
         members = tuple(
-            ReplicaLoad(
-                name=one.name,
-                state=one.state,
-                share=one.share,
-                answers=server.answers if (server := servers.get(one.name)) else 0,
-                failed=server.failed if server else 0,
-                requests_per_second=rates.get(one.name),
-                latency_seconds=server.mean_total if server and server.answers else None,
-                running=server.sessions if server else 0,
-                waiting=server.queued if server else 0,
-            )
-            for one in row.members
+            _replica(one, counters.get(one.name), rates.get(one.name)) for one in row.members
         )
         known = [rate for rate in rates.values() if rate is not None]
         answers, failed = _rises(before, now)
@@ -128,20 +118,36 @@ class ServiceObserver:
         )
 
 
+def _replica(row: ReplicaStatus, counters: Counters | None, rate: float | None) -> ReplicaLoad:
+    load = ReplicaLoad(row.name, row.state, row.share, running=row.sessions or 0)
+    if counters is None:
+        return load
+    answers = answers_of(counters)
+    return replace(
+        load,
+        answers=answers,
+        failed=failures_of(counters),
+        requests_per_second=rate,
+        latency_seconds=counters.total_average / 1000 if answers else None,
+        waiting=counters.queued,
+    )
+
+
 def _rate(name: str, before: _Reading | None, now: _Reading) -> float | None:
     """Answers per second of one replica; None without an earlier reading."""
-    if before is None or name not in before.servers or now.at <= before.at:
+    if before is None or name not in before.counters or now.at <= before.at:
         return None
-    rise = now.servers[name].answers - before.servers[name].answers
+    rise = answers_of(now.counters[name]) - answers_of(before.counters[name])
     return round(max(0, rise) / (now.at - before.at), 3)
 
 
 def _rises(before: _Reading | None, now: _Reading) -> tuple[int, int]:
     """Answers and failed ones between two readings; without an earlier one since the beginning."""
     answers = failed = 0
-    for name, server in now.servers.items():
-        old = before.servers.get(name) if before is not None else None
-        begun_anew = old is None or old.answers > server.answers
-        answers += server.answers - (0 if begun_anew or old is None else old.answers)
-        failed += server.failed - (0 if begun_anew or old is None else old.failed)
+    for name, newest in now.counters.items():
+        old = before.counters.get(name) if before is not None else None
+        if old is not None and answers_of(old) > answers_of(newest):
+            old = None  # a new worker counts from 0
+        answers += answers_of(newest) - (answers_of(old) if old else 0)
+        failed += failures_of(newest) - (failures_of(old) if old else 0)
     return answers, max(0, failed)

@@ -28,7 +28,7 @@ def down_service(name: str, *, drain: float | None = None) -> Result[ServiceDown
         problems: list[Problem] = []
         stopped: list[str] = []
         traffic = Traffic(service)
-        problem = traffic.close(state, drain=drain)
+        problem = traffic.close(drain=drain)
         door = service.door_instance
         if problem is not None:
             problems.append(problem)

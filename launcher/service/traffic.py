@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
-from launcher import files
+from launcher import files, paths
+from launcher.door import door as front_door
 from launcher.door.config import DoorSettings, Server
-from launcher.door.door import FrontDoor
-from launcher.door.runtime import RuntimeRefused, ServerState
-from launcher.engines.plan_parts import base_url
+from launcher.door.profile import door_profile
+from launcher.door.runtime import Counters, Door, ServerState
 from launcher.errors import DeployError, ExitCode, PreconditionError, Problem
-from launcher.instance.store import instance_dir
+from launcher.instance.store import instance_dir, view
+from launcher.lifecycle import LIVE
 from launcher.plan.model import ADMIN
 from launcher.profile.model import Port, Profile
 from launcher.profile.secrets import resolve
@@ -24,6 +26,10 @@ from launcher.service.store import ServiceDir
 
 DRAIN_POLL = 0.1
 """Seconds between two looks at the running requests: HAProxy does not tell when the last ended."""
+APPLY_DEADLINE = 60.0
+"""Seconds until a HAProxy that its keeper starts again takes its servers."""
+APPLY_RETRY = 0.1
+T = TypeVar("T")
 
 
 class Traffic:
@@ -32,11 +38,7 @@ class Traffic:
     def __init__(self, service: ServiceDir) -> None:
         """Nothing is asked or started yet."""
         self._service = service
-        self._door = FrontDoor(
-            instance_dir(service.door_instance),
-            service.folder / "haproxy.cfg",
-            service.folder / "door.pem",
-        )
+        self._instance = instance_dir(service.door_instance)
 
     def open(self, state: ServiceState, profile: Profile) -> DoorAddress:
         """Start the front door where it does not run, and let it have the profile's settings.
@@ -46,74 +48,90 @@ class Traffic:
             DeployError: HAProxy is missing, the port is taken, or the address cannot change now.
         """
         settings = self._settings(profile)
-        service = _service(profile)
-        if replicas.is_ready(self._service.door_instance):
-            self._check_address(state, settings, profile)
-            self._door.apply(settings, self._servers(state))
+        servers = self._servers(state)
+        if view(self._instance)[0] in LIVE:
+            self._retry(lambda: front_door.apply(settings, servers))
         else:
-            result = self._door.start(settings, self._servers(state), drain=service.rollout.drain)
+            drain = _service(profile).rollout.drain
+            door = door_profile(settings, self._service.folder / front_door.CONFIG, drain=drain)
+            result = front_door.start(door, settings, servers, on_event=lambda event: None)
             if result.exit_code is not ExitCode.DONE:
                 problem = result.errors[0] if result.errors else Problem("failed", "it ended")
                 message = f"the front door did not start: {problem.message}"
                 failed = Problem(problem.code, message, problem.where, problem.remedy)
                 raise StepFailed(failed, ExitCode.DID_NOT_START)
-        numbers = self._door.ports()
-        url = base_url(settings.address, numbers["api"])
-        if settings.certificate is not None:
-            url = url.replace("http", "https", 1)
-        return DoorAddress(settings.address, numbers["api"], numbers["stats"], url)
-
-    def _check_address(self, state: ServiceState, settings: DoorSettings, profile: Profile) -> None:
-        door = state.door
-        if door is None:
-            return
-        moved = settings.port not in (0, door.port) or settings.address != door.address
-        secure = settings.certificate is not None
-        if moved or secure != door.url.startswith("https"):
-            raise PreconditionError.of(
-                "front-door-moved",
-                f"the front door of {self._service.name} listens at {door.url}; address, port and"
-                " TLS cannot change while it serves",
-                profile.where("service.front-door"),
-                f"`ernie-deploy down {self._service.name}`, then `deploy`",
-            )  # fmt: skip
+        plan = self._instance.plan()
+        api, stats = plan.port("api"), plan.port("stats")
+        return DoorAddress(api.address, api.number, stats.number, plan.base_url)
 
     def apply(self, state: ServiceState, profile: Profile) -> None:
         """Let the door have the replicas of `state` that it is to know, with their weights.
 
         Raises:
-            PreconditionError: HAProxy refused, or cannot be reached.
+            DeployError: HAProxy refused, or cannot be reached.
         """
         if state.door is not None:
-            self._door.apply(self._settings(profile), self._servers(state))
+            settings, servers = self._settings(profile), self._servers(state)
+            self._retry(lambda: front_door.apply(settings, servers))
+
+    def _retry(self, action: Callable[[], T]) -> T:
+        """A HAProxy that died is started again by its keeper; until then nothing answers."""
+        end = time.monotonic() + APPLY_DEADLINE
+        while True:
+            try:
+                return action()
+            except PreconditionError as error:
+                lasting = {"door-fixed", "door-config-refused", "door-not-running"}
+                if lasting & {one.code for one in error.problems} or time.monotonic() > end:
+                    raise
+                time.sleep(APPLY_RETRY)
 
     def drain(self, names: Sequence[str], seconds: float) -> int:
         """Wait until these replicas work on no request; returns how many they still work on."""
         end = time.monotonic() + seconds
         while True:
-            try:
-                servers = self._door.servers()
-            except OSError:
-                servers = {}  # a door that died has no requests any more
+            servers = self._listed()
             running = sum(servers[name].sessions for name in names if name in servers)
             if not running or time.monotonic() > end:
                 return running
             time.sleep(DRAIN_POLL)
 
-    def close(self, state: ServiceState, *, drain: float | None = None) -> Problem | None:
+    def close(self, *, drain: float | None = None) -> Problem | None:
         """Stop the front door: no new requests, and `drain` seconds for those that run.
 
         Returns what went wrong, None where nothing did.
         """
-        return replicas.stop(self._service.door_instance, drain)
+        problem = replicas.stop(self._service.door_instance, drain)
+        if problem is None:
+            for name in (front_door.CONFIG, CERTIFICATE):
+                (self._service.folder / name).unlink(missing_ok=True)
+        return problem
 
-    def servers(self, state: ServiceState) -> dict[str, ServerState]:
+    def servers(self, state: ServiceState) -> Mapping[str, ServerState]:
         """What the door says of its servers; empty where it cannot be reached."""
         if state.door is None:
             return {}
-        with contextlib.suppress(OSError, RuntimeRefused, DeployError):
-            return self._door.servers()
-        return {}
+        return self._listed()
+
+    def _listed(self) -> Mapping[str, ServerState]:
+        nothing: tuple[ServerState, ...] = ()
+        return {one.name: one for one in self._ask(lambda: self._door().servers(), nothing)}
+
+    def counters(self, state: ServiceState) -> Mapping[str, Counters]:
+        """What the door has counted of each server; empty where it cannot be reached."""
+        if state.door is None:
+            return {}
+        nothing: Mapping[str, Counters] = {}
+        return self._ask(lambda: self._door().totals().servers, nothing)
+
+    def _door(self) -> Door:
+        return front_door.door_of(self._instance)
+
+    @staticmethod
+    def _ask(question: Callable[[], T], otherwise: T) -> T:
+        with contextlib.suppress(DeployError):
+            return question()
+        return otherwise
 
     def _servers(self, state: ServiceState) -> list[Server]:
         return [
@@ -124,11 +142,11 @@ class Traffic:
 
     def _settings(self, profile: Profile) -> DoorSettings:
         door = _service(profile).front_door
+        port = door.port if door.port >= 0 else _number(profile.ports.get("api"))
         return DoorSettings(
             name=self._service.name,
             address=door.address or profile.host,
-            port=door.port if door.port >= 0 else _number(profile.ports.get("api")),
-            stats_port=0,
+            port=port or "auto",
             certificate=self._certificate(door.certificate, door.key),
             connect_timeout=door.connect_timeout,
             request_timeout=door.request_timeout,
@@ -148,14 +166,20 @@ class Traffic:
         if not certificate:
             return None
         text = f"{resolve(certificate).strip()}\n{resolve(key).strip()}\n"
-        path = self._door.certificate
+        path = self._service.folder / CERTIFICATE
         try:
+            paths.private_folder(path.parent)
             files.write_atomically(path, text)
         except OSError as error:
             raise PreconditionError.of(
-                "state-not-writable", f"the certificate cannot be kept: {error.strerror}", str(path)
-            ) from None
+                "state-not-writable", f"the certificate cannot be kept: {error.strerror}",
+                str(path), "free some disk space",
+            ) from None  # fmt: skip
         return str(path)
+
+
+CERTIFICATE = "door.pem"
+"""In the service's folder, mode 0600; removed when the front door is stopped."""
 
 
 def _server(member: Member) -> Server | None:

@@ -109,10 +109,10 @@ def judge(
     for name in names:
         verdict = now.get(name, Figures()).verdict
         if verdict:
-            raise _failed("watch-verdict", f"{name} does not work: {verdict}", name)
+            raise _worse("watch-verdict", f"{name} does not work: {verdict}", name)
     seen = rates(start, now, names)
     if seen.answers >= settings.min_requests and seen.error_rate > settings.max_error_rate:
-        raise _failed(
+        raise _worse(
             "watch-errors",
             f"{seen.failed} of {seen.answers} answers failed ({seen.error_rate:.1%}; at most"
             f" {settings.max_error_rate:.1%} may)", names[0],
@@ -125,7 +125,7 @@ def judge(
             continue
         limit = reference * (1 + settings.max_latency_increase)
         if value > limit and value - reference > LEAST_DIFFERENCE:
-            raise _failed(
+            raise _worse(
                 "watch-latency",
                 f"{title} {value:.3f} s on average, {reference:.3f} s before (at most"
                 f" {limit:.3f} s is allowed, from {count} answers)", names[0],
@@ -147,6 +147,6 @@ def _rise(new: float, old: float) -> float:
     return new - old if new >= old else new
 
 
-def _failed(code: str, message: str, name: str) -> StepFailed:
+def _worse(code: str, message: str, name: str) -> StepFailed:
     remedy = f"`ernie-deploy diagnose {name}`; thresholds are in `service.rollout`"
     return StepFailed(Problem(code, message, None, remedy), ExitCode.NEGATIVE)

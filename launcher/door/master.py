@@ -1,0 +1,130 @@
+"""HAProxy's master process: which workers there are, and a reload without a closed port."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher.door.socket_client import exchange
+from launcher.errors import DeadlineError, DeployError
+
+RELOAD_DEADLINE = 30.0
+"""Seconds for a reload: reading a configuration takes milliseconds, certificates some more."""
+POLL = 0.02
+"""Seconds between two looks: release 2.6 tells nothing at the end of a reload."""
+_MASTER = re.compile(r"^(\d+)\s+master\s+(\d+)(?:\s+\[failed: (\d+)\])?", re.MULTILINE)
+_WORKER = re.compile(r"^(\d+)\s+worker\s", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The master's `show proc`: `reloads` since its start, how many of the last have `failed` in a
+    row, the pid of the worker that takes requests, and of those that only end theirs.
+    """
+
+    master: int
+    reloads: int
+    failed: int
+    worker: int | None
+    old: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Reload:
+    """How a reload ended; where it was refused, the old worker goes on. `message` is HAProxy's."""
+
+    done: bool
+    message: str = ""
+
+
+def processes(master_socket: Path) -> Processes | None:
+    """The processes now; None while the master starts itself anew.
+
+    Raises:
+        DeadlineError: the master does not answer.
+    """
+    try:
+        text = exchange(master_socket, "show proc")
+    except DeadlineError:
+        raise
+    except DeployError:
+        return None
+    master = _MASTER.search(text)
+    if master is None:
+        return None
+    current, _, old = text.partition("# old workers")
+    worker = _WORKER.search(current)
+    return Processes(
+        int(master[1]),
+        int(master[2]),
+        int(master[3] or 0),
+        int(worker[1]) if worker else None,
+        tuple(int(pid) for pid in _WORKER.findall(old)),
+    )
+
+
+def old_workers(master_socket: Path) -> tuple[int, ...]:
+    """Pids of workers that only end the requests they have.
+
+    Raises:
+        DeployError: the master does not answer.
+    """
+    end = time.monotonic() + RELOAD_DEADLINE
+    while True:
+        now = processes(master_socket)
+        if now is not None:
+            return now.old
+        if time.monotonic() > end:
+            exchange(master_socket, "show proc")  # its error says why
+            return ()
+        time.sleep(POLL)
+
+
+def worker_command(master_socket: Path, pid: int, command: str) -> str | None:
+    """A worker's answer by way of the master; None where the worker has ended.
+
+    Raises:
+        DeployError: the master does not answer.
+    """
+    answer = exchange(master_socket, f"@!{pid} {command}")
+    return None if "Can't find the target" in answer or not answer.strip() else answer
+
+
+def reload(master_socket: Path, deadline: float = RELOAD_DEADLINE) -> Reload:
+    """Load the configuration file again, keeping every port open and every request running.
+
+    `deadline` in seconds.
+
+    Raises:
+        DeadlineError: HAProxy does not come to an end with it.
+        PreconditionError: no master listens there.
+    """
+    end = time.monotonic() + deadline
+    before = processes(master_socket)
+    if before is None:
+        exchange(master_socket, "show proc")  # its error says why
+        return Reload(False, "the master does not say which processes it has")
+    message = _order_reload(master_socket)
+    while time.monotonic() < end:
+        now = processes(master_socket)
+        if now is not None and now.reloads > before.reloads:
+            if now.failed:
+                return Reload(False, message)
+            if now.worker not in (None, before.worker):
+                return Reload(True, message)
+        time.sleep(POLL)
+    raise DeadlineError.of(
+        "door-timeout", f"the reload of HAProxy has not ended in {deadline:g} s", str(master_socket)
+    )
+
+
+def _order_reload(master_socket: Path) -> str:
+    """Ask for it; from release 2.7 on the answer holds the alerts, before there is none."""
+    try:
+        answer = exchange(master_socket, "reload")
+    except DeployError:
+        return ""  # the master closes every connection when it starts itself anew
+    _, _, alerts = answer.partition("--\n")
+    return " ".join(alerts.split())
