@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from launcher.errors import ExitCode, PreconditionError
 from launcher.instance.diagnosis import diagnose_instance
 from launcher.instance.first_cause import InstanceDiagnosis
@@ -9,6 +11,7 @@ from launcher.instance.store import InstanceDir, instance_dir, view
 from launcher.lifecycle import UNSUCCESSFUL, InstanceState
 from launcher.result import Result
 from launcher.service.instances import retired_instances
+from launcher.service.payloads import ServiceStatus
 from launcher.service.status import describe_service
 from launcher.service.store import ServiceDir
 
@@ -17,12 +20,13 @@ def diagnose_service(service: ServiceDir) -> Result[InstanceDiagnosis]:
     """Diagnose the front door where it is not ready, else the first replica that is not well.
 
     Where all work, the first finding of any of them; where nothing runs, the instance by which
-    the last change failed.
+    the last change failed. The exit code is not 0 where the service is not served as it should be.
 
     Raises:
         PreconditionError: the service is stopped, and nothing is left to be read.
     """
-    instances = _suspects(service)
+    row = describe_service(service)
+    instances = _suspects(service, row)
     if not instances:
         raise PreconditionError.of(
             "service-stopped", f"{service.name} is stopped, and no instance of it is left", None,
@@ -34,12 +38,13 @@ def diagnose_service(service: ServiceDir) -> Result[InstanceDiagnosis]:
         if result.exit_code is not ExitCode.DONE:
             return result
         results.append(result)
+    if row.condition in ("degraded", "down"):
+        return replace(results[0], exit_code=ExitCode.NEGATIVE)
     return results[0]
 
 
-def _suspects(service: ServiceDir) -> list[InstanceDir]:
+def _suspects(service: ServiceDir, row: ServiceStatus) -> list[InstanceDir]:
     """The instances to look at, the likeliest first."""
-    row = describe_service(service)
     door = instance_dir(service.door_instance)
     replicas = sorted(row.members, key=lambda one: not one.message)
     names = [name for one in replicas for name in (one.name, *one.parts)]

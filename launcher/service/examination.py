@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from launcher import doctor
 from launcher.doctor import Finding
 from launcher.doctor.model import Answer
 from launcher.door.config import DoorSettings
+from launcher.door.door import CONFIG
 from launcher.door.profile import door_profile
 from launcher.errors import DeployError
 from launcher.instance.store import instance_dir, keeper_of
@@ -18,7 +18,7 @@ from launcher.service import machine
 from launcher.service.layout import layout
 from launcher.service.model import Member
 from launcher.service.revision import replica_profile
-from launcher.service.store import DOOR, find_service
+from launcher.service.store import DOOR, find_service, service_dir
 
 OF_DOOR = ("engine", "ports")
 """Checks that the front door has beside its own and those of a replica."""
@@ -55,7 +55,7 @@ def _door_findings(profile: Profile) -> tuple[Finding, ...]:
         max_connections=door.max_connections,
     )
     subject = doctor.of_profile(
-        door_profile(settings, Path("haproxy.cfg")), keeper=keeper_of(instance_dir(instance))
+        door_profile(settings, service_dir(profile.name).folder / CONFIG), keeper=keeper_of(instance_dir(instance))
     )
     findings = doctor.run(subject, only_fast=False)
     of_door = (one for one in findings if one.check in OF_DOOR or one.check.startswith(OWN))
