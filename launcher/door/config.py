@@ -133,6 +133,9 @@ def server_words(settings: DoorSettings, server: Server) -> tuple[str, ...]:
         f"{address}:{server.port}", "weight", str(server.weight),
         "check", "port", str(server.ready_port), "inter", _milliseconds(CHECK_INTERVAL),
         "fall", str(CHECK_FALL), "rise", str(CHECK_RISE),
+        # A refused connection takes it out at once, until a check passes: the check alone would
+        # see a dead replica after 2 s, and each request in between would use up its retries.
+        "observe", "layer4", "error-limit", "1", "on-error", "mark-down",
     ]  # fmt: skip
     if settings.replica_connections is not None:
         words += ["maxconn", str(settings.replica_connections)]

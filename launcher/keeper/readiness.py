@@ -18,7 +18,7 @@ from launcher.keeper import identity
 from launcher.keeper.loop import Loop, Timer
 from launcher.keeper.port_watch import taken
 from launcher.keeper.tree import Tree
-from launcher.plan.model import LaunchPlan
+from launcher.plan.model import LaunchPlan, PortUse
 from launcher.probe.readiness import Rung, climb
 
 PORT_POLL = 0.025
@@ -112,8 +112,14 @@ class Prover:
     def _ownership(self) -> Rung:
         """Rung 1: whose socket is it? Runs in the probe's thread and only reads."""
         use = self._plan.port(self._plan.readiness.port)
-        ours = [p.pid for p in identity.descendants(identity.myself())]
+        rung = self._look(use)
+        # A server may hand its socket to a process that it starts between two of our looks
+        # (HAProxy's master does): what is another's at the second look is.
+        return self._look(use) if rung.verdict == "failed" else rung
+
+    def _look(self, use: PortUse) -> Rung:
         sockets = listeners_on(use.number)
+        ours = [p.pid for p in identity.descendants(identity.myself())]
         for listener in sockets:
             pid = holder(listener.inode, ours)
             if pid is not None:

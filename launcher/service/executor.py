@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from launcher.errors import DeployError, ExitCode
+from launcher.errors import DeployError, ExitCode, Problem
 from launcher.instance.store import instance_dir
 from launcher.instance.up import Preflight
 from launcher.json_values import JsonValue
@@ -186,12 +186,28 @@ class Executor:
         )
         self._update(members=members)
         self._traffic.apply(self._state, self._settings_profile())
+        self._check_up(action)
         names = ", ".join(action.members)
         self._emit(
             "traffic", members=list(action.members), share=action.share,
             message=f"{action.share:.0%} to {names}" if self._rollout.direction == "forward"
             else f"back to {names}",
         )  # fmt: skip
+
+    def _check_up(self, action: Action) -> None:
+        """The door's own checks have the last word on what it sends requests to."""
+        expected = [
+            name for name, weight in action.weights.items() if weight and replicas.is_ready(name)
+        ]
+        down = self._traffic.wait_until_up(expected)
+        if down and self._rollout.direction == "forward":
+            raise StepFailed(
+                Problem(
+                    "replica-down", f"the front door does not reach {', '.join(down)}", None,
+                    f"`ernie-deploy probe {down[0]} --ready`",
+                ),
+                ExitCode.NEGATIVE,
+            )  # fmt: skip
 
     def _watch(self, action: Action) -> None:
         settings = self._settings_profile().service

@@ -29,6 +29,8 @@ DRAIN_POLL = 0.1
 APPLY_DEADLINE = 60.0
 """Seconds until a HAProxy that its keeper starts again takes its servers."""
 APPLY_RETRY = 0.1
+UP_DEADLINE = 30.0
+"""Seconds until a proved replica passes the door's own check, which is made every second."""
 T = TypeVar("T")
 
 
@@ -85,6 +87,19 @@ class Traffic:
                 if lasting & {one.code for one in error.problems} or time.monotonic() > end:
                     raise
                 time.sleep(APPLY_RETRY)
+
+    def wait_until_up(self, names: Sequence[str], seconds: float = UP_DEADLINE) -> list[str]:
+        """Wait until the door sends requests to these replicas; returns those to which it does not.
+
+        A replica that was started again counts as down until the next check of it, within 1 s.
+        """
+        end = time.monotonic() + seconds
+        while True:
+            servers = self._listed()
+            down = [n for n in names if n not in servers or servers[n].state == "down"]
+            if not down or time.monotonic() > end:
+                return down
+            time.sleep(APPLY_RETRY)
 
     def drain(self, names: Sequence[str], seconds: float) -> int:
         """Wait until these replicas work on no request; returns how many they still work on."""
