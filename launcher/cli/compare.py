@@ -10,6 +10,7 @@ import click
 from launcher.cli import completing
 from launcher.cli.examples import TARGET_OR_URL, examples
 from launcher.cli.report_options import FILE, ReportFiles, report_options
+from launcher.cli.targets import smoke_target
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
@@ -76,11 +77,11 @@ def command(
     3 a target could not be checked at all.
     """
     from launcher.smoke.comparison.compare import compare
-    from launcher.smoke.targets.resolve import is_url, resolve
+    from launcher.smoke.targets.resolve import is_url
 
     reports.check()
     columns = [
-        resolve(t, model=model if is_url(t) else None, key=key if is_url(t) else None)
+        smoke_target(t, model=model if is_url(t) else None, key=key if is_url(t) else None)
         for t in targets
     ]
     result = compare(

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 import click
 from click.shell_completion import CompletionItem
 
+from launcher.cli.targets import has_services
 from launcher.errors import DeployError
 
 
@@ -29,18 +30,25 @@ def files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
 
 
 def targets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """An instance, or the file of its profile."""
-    return [_files(incomplete), *instances(incomplete)]
+    """An instance or a service, or the file of its profile."""
+    return [_files(incomplete), *instances(incomplete), *_fitting(_services(), incomplete)]
 
 
 def services(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """A service, or the file of its profile."""
+    return [_files(incomplete), *_fitting(_services(), incomplete)]
+
+
+def _services() -> list[str]:
+    """The names of all services; their room is imported only where there can be one."""
+    if not has_services():
+        return []
     from launcher.service.store import every_service
 
     names: list[str] = []
     with contextlib.suppress(DeployError):
         names = [service.name for service in every_service()]
-    return [_files(incomplete), *_fitting(names, incomplete)]
+    return names
 
 
 def instances(incomplete: str) -> list[CompletionItem]:

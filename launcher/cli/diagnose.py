@@ -9,7 +9,8 @@ import click
 
 from launcher.cli import completing
 from launcher.cli.examples import TARGET, examples
-from launcher.cli.options import EngineName, target_instance
+from launcher.cli.options import EngineName
+from launcher.cli.targets import readable_instance, target_service
 from launcher.cli.verb import json_option, verb
 from launcher.errors import ExitCode, PreconditionError, UsageError
 from launcher.result import Result
@@ -50,6 +51,8 @@ def command(
     completion, a killed keeper, who stopped it, what it was given up for. Exit code 0 when nothing
     is wrong, 1 when a cause or an error was found or it is unhealthy, has failed, died or is lost,
     3 when no log was found to judge. Refused requests are not the fault of a server that answers.
+    Of a service the front door or the replica that is why it does not work; where none runs, the
+    instance by which its last change failed.
     """
     if (target is None) == (folder is None):
         raise UsageError.of(
@@ -63,7 +66,12 @@ def command(
         raise UsageError.of("usage", "--engine, --exit-code and --ready go with --logs DIR")
     from launcher.instance.diagnosis import diagnose_instance
 
-    return diagnose_instance(target_instance(target or ""))
+    service = target_service(target or "")
+    if service is not None:
+        from launcher.service.diagnosis import diagnose_service
+
+        return diagnose_service(service)
+    return diagnose_instance(readable_instance(target or ""))
 
 
 def _of_folder(

@@ -10,6 +10,7 @@ from launcher.cli import completing
 from launcher.cli.enable import UNITS
 from launcher.cli.examples import TARGET, examples
 from launcher.cli.options import target_instance
+from launcher.cli.targets import check_alone
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
@@ -32,4 +33,5 @@ def command(target: str, system: bool | None) -> Result[Boot]:
     """
     from launcher.instance.boot import disable
 
+    check_alone(target, "disable")
     return disable(target_instance(target, must_exist=False).name, system=system)

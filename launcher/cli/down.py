@@ -9,7 +9,7 @@ import click
 from launcher.cli import completing
 from launcher.cli.examples import TARGET, examples
 from launcher.cli.options import duration, target_instance
-from launcher.cli.targets import target_service
+from launcher.cli.targets import check_stop, target_service
 from launcher.cli.verb import json_option, verb
 from launcher.keeper.requests import LONGEST_DRAIN
 from launcher.result import Result
@@ -43,7 +43,8 @@ def command(target: str, drain: float | None) -> Result[Down | ServiceDown]:
     """Stop TARGET (an instance, a service or a profile) and show that nothing is left.
 
     Works after the keeper was killed. Stopping what does not run is done already; what failed or
-    died counts as stopped afterwards.
+    died counts as stopped afterwards. A service closes its front door first, lets running requests
+    finish, and stops its replicas. The last replica that serves is not stopped by its own name.
     """
     service = target_service(target)
     if service is not None:
@@ -52,4 +53,6 @@ def command(target: str, drain: float | None) -> Result[Down | ServiceDown]:
         return down_service(service.name, drain=drain)
     from launcher.instance.teardown import down
 
-    return down(target_instance(target, must_exist=False), drain=drain)
+    instance = target_instance(target, must_exist=False)
+    check_stop(instance.name, "down")
+    return down(instance, drain=drain)

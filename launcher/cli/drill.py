@@ -12,6 +12,7 @@ from launcher.cli import completing
 from launcher.cli.examples import TARGET, examples
 from launcher.cli.options import target_instance
 from launcher.cli.report_options import FILE
+from launcher.cli.targets import check_alone
 from launcher.cli.verb import json_option, verb
 from launcher.errors import PreconditionError
 from launcher.result import Result
@@ -65,9 +66,9 @@ def command(
 ) -> Result[ScenarioList | DrillRun]:
     """Inject faults into the running instance TARGET and measure what its keeper does.
 
-    This breaks requests: use a staging server. Detection, restart, lost requests and leftovers are
-    compared with bars. Every fault is undone, also after Ctrl-C, and the instance is ready again
-    at the end.
+    This breaks requests: use a staging server; what is in service is refused. Detection, restart,
+    lost requests and leftovers are compared with bars. Every fault is undone, also after Ctrl-C,
+    and the instance is ready again at the end.
 
     Exit codes: 0 every bar was met; 1 a bar was missed; 3 refused (not ready, in use, not
     confirmed), or no scenario is applicable.
@@ -83,6 +84,7 @@ def command(
     from launcher.report.files import check_writable, write_reports
 
     check_writable(junit=junit)
+    check_alone(target, "drill")
     options = Options(names, rounds, _read_bars(bars), "in-use" in force)
     scenarios = select(names, options.bars)
     instance = target_instance(target)

@@ -9,6 +9,7 @@ import click
 from launcher.cli import completing
 from launcher.cli.examples import TARGET, examples
 from launcher.cli.options import is_profile, load_profile, profile_options, target_instance
+from launcher.cli.targets import check_alone, service_profile
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
@@ -45,13 +46,18 @@ def command(
 
     The configuration is kept as it is now: run `enable` again after a change. Instances start in
     the order in which they were enabled, each after the one before it is ready. Nothing is
-    started now.
+    started now. A service has no unit of its own: let one run `ernie-deploy deploy PROFILE`.
     """
     from launcher.instance.boot import enable
     from launcher.instance.options import read_options
 
+    check_alone(target, "enable")
     if is_profile(target):
-        return enable(load_profile(target, overlays, sets, name), system=system)
+        loaded = load_profile(target, overlays, sets, name)
+        if loaded.service is not None:
+            raise service_profile(loaded, target, "enable")
+        check_alone(loaded.name, "enable")
+        return enable(loaded, system=system)
     instance = target_instance(target)
     path = str(instance.folder / "profile.json")
     loaded = load_profile(path, overlays, sets, name, resolved=True)

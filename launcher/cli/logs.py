@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import click
 
 from launcher.cli import completing
 from launcher.cli.examples import TARGET, examples
-from launcher.cli.options import target_instance
+from launcher.cli.targets import readable_instance, target_service
 from launcher.cli.verb import json_option, verb
 from launcher.plain import plain
 from launcher.result import Result
 
 if TYPE_CHECKING:
     from launcher.instance.logs import Logs
+    from launcher.service.store import ServiceDir
+
+LAST = 10
+"""Lines of before that are shown with -f."""
 
 
 @click.command(
@@ -52,37 +57,83 @@ def command(
 ) -> Result[Logs]:
     """Show TARGET's logs, with secrets taken out.
 
-    --json prints one object with the lines in `text`; with -f an object a line, the last as usual.
+    Of a service the lines of its replicas and of its front door, each behind the instance's name;
+    -n counts the lines of each, and -f goes on over rollouts. --json prints one object with the
+    lines in `text`; with -f an object a line, the last as usual.
     """
     from launcher.instance import logs
-    from launcher.report import emit_line
 
-    instance = target_instance(target)
+    service = target_service(target)
+    if service is not None:
+        return _of_service(service, follow, lines, source, list_sources, timestamps, as_json)
+    instance = readable_instance(target)
     if list_sources:
         named = {name: str(path) for name, path in logs.sources(instance).items()}
-        if not as_json:
-            sys.stdout.writelines(plain(f"{name:32} {path}") + "\n" for name, path in named.items())
-        return Result("logs", logs.Logs(sources=named), instance.name)
-
+        return _listing(named, instance.name, as_json)
     redactor = logs.redactor(instance)
     if follow:
-        line_count = 0
-
-        def show(line: str) -> None:
-            nonlocal line_count
-            line_count += 1
-            if as_json:
-                emit_line({"event": "line", "source": source, "text": line})
-            else:
-                sys.stdout.write(line + "\n")
-                sys.stdout.flush()
-
-        last = 10 if lines is None else lines
-        logs.follow(instance, source, last=last, times=timestamps, redactor=redactor, show=show)
-        return Result("logs", logs.Logs(source, line_count), instance.name)
+        shown = _Shown(source, as_json)
+        last = LAST if lines is None else lines
+        logs.follow(instance, source, last=last, times=timestamps, redactor=redactor, show=shown)
+        return Result("logs", logs.Logs(source, shown.count), instance.name)
     text = logs.lines(instance, source, last=lines, times=timestamps, redactor=redactor)
+    return _written(text, source, instance.name, as_json)
+
+
+def _of_service(
+    service: ServiceDir,
+    follow: bool,
+    lines: int | None,
+    source: str,
+    list_sources: bool,
+    timestamps: bool,
+    as_json: bool,
+) -> Result[Logs]:
+    from launcher.instance.logs import Logs
+    from launcher.service.logs import LogChoice, follow_lines, read_lines, source_files
+
+    if list_sources:
+        return _listing(source_files(service), service.name, as_json)
+    if follow:
+        shown = _Shown(source, as_json)
+        choice = LogChoice(source, LAST if lines is None else lines, timestamps)
+        follow_lines(service, choice, shown)
+        return Result("logs", Logs(source, shown.count), service.name)
+    text = read_lines(service, LogChoice(source, lines, timestamps))
+    return _written(text, source, service.name, as_json)
+
+
+class _Shown:
+    """Shows each line as it comes, and counts them."""
+
+    def __init__(self, source: str, as_json: bool) -> None:
+        self._source, self._as_json = source, as_json
+        self.count = 0
+
+    def __call__(self, line: str) -> None:
+        from launcher.report import emit_line
+
+        self.count += 1
+        if self._as_json:
+            emit_line({"event": "line", "source": self._source, "text": line})
+        else:
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+
+
+def _listing(named: Mapping[str, str], name: str, as_json: bool) -> Result[Logs]:
+    from launcher.instance.logs import Logs
+
+    if not as_json:
+        sys.stdout.writelines(plain(f"{one:32} {path}") + "\n" for one, path in named.items())
+    return Result("logs", Logs(sources=named), name)
+
+
+def _written(text: Iterable[str], source: str, name: str, as_json: bool) -> Result[Logs]:
+    from launcher.instance.logs import Logs
+
     if as_json:
         collected = tuple(text)
-        return Result("logs", logs.Logs(source, len(collected), collected), instance.name)
+        return Result("logs", Logs(source, len(collected), collected), name)
     sys.stdout.writelines(line + "\n" for line in text)
-    return Result("logs", logs.Logs(source), instance.name)
+    return Result("logs", Logs(source), name)

@@ -48,8 +48,16 @@ def command(
     gpu: str | None,
     largest: bool,
 ) -> Result[PlanOutput | MemoryPlan]:
-    """Show exactly what `up PROFILE` would run: argv, environment, files, ports, and why."""
+    """Show exactly what `up PROFILE` would run: argv, environment, files, ports, and why.
+
+    Of a profile with a `service:` section what one replica would run; `deploy --dry-run` shows the
+    steps of the rollout.
+    """
     loaded = load_profile(profile, overlays, sets, name, engine_version)
+    if loaded.service is not None:
+        from launcher.service.examination import example_replica
+
+        loaded = example_replica(loaded)
     if memory or gpu or largest:
         from launcher.instance.memory_lessons import catch_up
         from launcher.preparation.memory import memory_plan

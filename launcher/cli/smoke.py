@@ -12,6 +12,7 @@ from launcher.cli import completing
 from launcher.cli.examples import TARGET_OR_URL, examples
 from launcher.cli.options import EngineName, duration
 from launcher.cli.report_options import ReportFiles, report_options
+from launcher.cli.targets import smoke_target
 from launcher.cli.verb import json_option, verb
 from launcher.result import Result
 
@@ -104,6 +105,8 @@ def command(
 ) -> Result[SmokeRun | CheckList]:
     """Prove that TARGET works.
 
+    A service is asked through its front door.
+
     Exit codes: 0 every check passed, could not be checked, or failed as the release is known to;
     1 a check failed or was inconclusive; 3 nothing could be checked; 5 the budget ended first.
     """
@@ -112,10 +115,9 @@ def command(
     if target is None:
         raise click.UsageError("Missing argument 'TARGET'.")
     from launcher.smoke.run.suite import smoke
-    from launcher.smoke.targets.resolve import resolve
 
     reports.check()
-    smoke_target = resolve(
+    resolved = smoke_target(
         target,
         model=model,
         key=key,
@@ -128,7 +130,7 @@ def command(
     )
     with _progress(as_json) as progress:
         result = smoke(
-            smoke_target,
+            resolved,
             names=names,
             tags=tags,
             clients=clients,

@@ -7,6 +7,8 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from launcher.environments.payloads import Validation
     from launcher.errors import DeployError
     from launcher.instance.instance_status import Status
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from launcher.profile.model import Profile
     from launcher.result import Result
     from launcher.service.store import ServiceDir
+    from launcher.smoke.target import Target
 
 
 def load_profile(
@@ -108,18 +111,123 @@ def target_service(target: str) -> ServiceDir | None:
     return find_service(name)
 
 
+def readable_instance(target: str) -> InstanceDir:
+    """As `target_instance`, also one that a rollout has replaced: its files can still be read.
+
+    Raises:
+        DeployError: it does not exist, or its state may not be read.
+    """
+    from launcher.errors import UsageError
+
+    try:
+        return target_instance(target)
+    except UsageError:
+        if not has_services() or is_profile(target):
+            raise
+        from launcher.service.instances import find_retired
+
+        retired = find_retired(target)
+        if retired is None:
+            raise
+        return retired
+
+
 def some_instances(target: str | None) -> tuple[list[InstanceDir], str | None]:
-    """The instance of TARGET and its name, or all instances and None.
+    """The instances of TARGET and its name, or all instances and None.
 
     Raises:
         DeployError: the instance does not exist, or its state may not be read.
     """
     from launcher.instance.store import every_instance
 
+    service = target_service(target) if target is not None else None
+    if service is not None:
+        from launcher.service.instances import all_instances
+
+        return all_instances(service), service.name
     if target is None:
-        return every_instance(), None
-    instance = target_instance(target)
+        return [*every_instance(), *_retired()], None
+    instance = readable_instance(target)
     return [instance], instance.name
+
+
+def _retired() -> list[InstanceDir]:
+    if not has_services():
+        return []
+    from launcher.service.instances import every_retired
+
+    return every_retired()
+
+
+def check_stop(instance: str, verb: str) -> None:
+    """Refuse to stop an instance without which its service would not answer.
+
+    Raises:
+        PreconditionError: there is such a service; names the command for it.
+    """
+    if has_services():
+        from launcher.service import guard
+
+        guard.check_stop(instance, verb)
+
+
+def service_profile(profile: Profile, path: str, verb: str) -> DeployError:
+    """The error of a verb for single instances whose profile has a `service:` section."""
+    from launcher.errors import UsageError
+
+    return UsageError.of(
+        "service-profile", f"{profile.name} has a `service:` section: it is served by replicas",
+        profile.where("service"),
+        f"`ernie-deploy deploy {path}`; `{verb} --set service=null` is about a single instance",
+    )  # fmt: skip
+
+
+def check_start(instance: str, path: str) -> None:
+    """Refuse to start an instance under a name that a service has.
+
+    Raises:
+        PreconditionError: the name is a service's, or one of its instances'.
+    """
+    if has_services():
+        from launcher.service import guard
+
+        guard.check_start(instance, path)
+
+
+def check_alone(target: str, verb: str) -> None:
+    """Refuse `drill`, `enable` and `disable` of a service and of its instances.
+
+    Raises:
+        PreconditionError: TARGET is in service.
+    """
+    if has_services():
+        from launcher.service import guard
+
+        service = target_service(target) if is_profile(target) else None
+        guard.check_alone(service.name if service is not None else target, verb)
+
+
+def smoke_target(target: str, **options: Any) -> Target:
+    """What `smoke` and `compare` ask: a URL, an instance, or a service's front door.
+
+    `options` are those of `launcher.smoke.targets.resolve.resolve`.
+
+    Raises:
+        DeployError: it does not serve, or an option does not fit.
+    """
+    from launcher.smoke.targets.resolve import is_url, resolve
+
+    service = None if is_url(target) else target_service(target)
+    if service is None:
+        return resolve(target, **options)
+    from launcher.service.endpoint import of_service
+
+    profile = None
+    if is_profile(target):
+        profile = load_profile(
+            target, options.get("overlays", ()), options.get("sets", ()), service.name
+        )
+    return resolve(target, known=lambda: of_service(service, profile), **options)
 
 
 def show_status(target: str | None) -> Result[Status]:
@@ -155,7 +263,13 @@ def run_probe(target: str, kind: str, timeout: float | None = None) -> Result[Pr
     """
     from launcher.instance.probe import TIMEOUT, probe
 
-    return probe(target_instance(target), kind, TIMEOUT if timeout is None else timeout)
+    seconds = TIMEOUT if timeout is None else timeout
+    service = target_service(target)
+    if service is not None:
+        from launcher.service.probe import probe_service
+
+        return probe_service(service, kind, seconds)
+    return probe(target_instance(target), kind, seconds)
 
 
 def validate_profile(

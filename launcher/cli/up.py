@@ -11,6 +11,7 @@ import click
 from launcher.cli import completing
 from launcher.cli.examples import PROFILE, examples
 from launcher.cli.options import load_profile, profile_options, words_of
+from launcher.cli.targets import check_start, service_profile
 from launcher.cli.verb import json_option, verb
 from launcher.errors import UsageError
 from launcher.result import Result
@@ -61,11 +62,8 @@ def command(
         )  # fmt: skip
     loaded = load_profile(profile, overlays, sets, name)
     if loaded.service is not None:
-        raise UsageError.of(
-            "service-profile", f"{loaded.name} has a `service:` section: it is served by replicas",
-            loaded.where("service"),
-            f"`ernie-deploy deploy {profile}`; `--set service=null` starts a single instance",
-        )  # fmt: skip
+        raise service_profile(loaded, profile, "up")
+    check_start(loaded.name, profile)
     if dry_run:
         from launcher.instance.show import show_plan
 

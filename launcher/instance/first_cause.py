@@ -64,7 +64,7 @@ def first_cause(instance: InstanceDir) -> Result[InstanceDiagnosis]:
     report = _report_of(instance, name, state, note)
     ended_by_us = report is not None and report.name == InstanceState.STOPPED
     diagnosis = of_instance(
-        Path(plan.log_folder),
+        _engine_logs(instance, plan.log_folder),
         instance.engine_log,
         plan.failure_rules,
         log_rules=log_rules_of(plan),
@@ -102,6 +102,12 @@ def first_cause(instance: InstanceDir) -> Result[InstanceDiagnosis]:
     data = InstanceDiagnosis(diagnosis, str(instance.logs), report)
     code = ExitCode.NEGATIVE if is_failure else ExitCode.DONE
     return Result("diagnose", data, instance.name, code)
+
+
+def _engine_logs(instance: InstanceDir, planned: str) -> Path:
+    """Where the engine's own logs are: below the folder, which a service may have put aside."""
+    moved = instance.logs / "engine"
+    return moved if moved.is_dir() else Path(planned)
 
 
 def _failed(state: State) -> bool:

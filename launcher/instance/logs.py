@@ -98,9 +98,18 @@ def lines(
     instance: InstanceDir, source: str, *, last: int | None, times: bool, redactor: Redactor
 ) -> Iterator[str]:
     """The lines of a source from its oldest rotated file on, or its last `last` ones."""
+    for _, line in stamped_lines(instance, source, last=last, times=times, redactor=redactor):
+        yield line
+
+
+def stamped_lines(
+    instance: InstanceDir, source: str, *, last: int | None, times: bool, redactor: Redactor
+) -> Iterator[tuple[str, str]]:
+    """As `lines`, each with its time as the keeper wrote it, "" where the source has none."""
     raw_lines = _raw(_rotated(choose(instance, source)))
     for line in raw_lines if last is None else collections.deque(raw_lines, maxlen=last):
-        yield _format(line, times, redactor)
+        record = parse_record(line)
+        yield (record[0] if record is not None else ""), _format(line, times, redactor)
 
 
 def follow(

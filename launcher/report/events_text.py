@@ -22,6 +22,8 @@ from launcher.report import terminal
 from launcher.report.paint import STATES
 from launcher.report.terminal import one_line
 
+NAME_WIDTH = 28
+"""Columns of the name of an instance."""
 KIND_WIDTH = 12
 """Columns of the kind of an event."""
 LONGEST_VALUE = 300
@@ -41,15 +43,19 @@ COLOURS: dict[str, tuple[str, ...]] = {
 NO_TIME = "-" * 24
 
 
-def event_line() -> Callable[[JsonObject], str]:
-    """A function that turns an event into its line, as stdout can show it now."""
+def event_line(*, labelled: bool = False) -> Callable[[JsonObject], str]:
+    """A function that turns an event into its line, as stdout can show it now.
+
+    `labelled`: with the name of the instance that it is about.
+    """
     stream = terminal.of(sys.stdout)
 
     def line(event: JsonObject) -> str:
         kind = one_line(text_at(event, "event") or "?")
         label = stream.style(f"{kind:<{KIND_WIDTH}}", *style(event))
         when = stream.style(moment(number_at(event, "time")), "dim")
-        return f"{when}  {label} {details(event)}".rstrip()
+        name = f"{one_line(text_at(event, 'instance')):<{NAME_WIDTH}}  " if labelled else ""
+        return f"{when}  {name}{label} {details(event)}".rstrip()
 
     return line
 
@@ -187,6 +193,7 @@ _TELLERS: dict[str, Callable[[JsonObject], str]] = {
     "failure": _problem,
     "liveness": _liveness,
     "restart": _restart,
+    "rollout": lambda event: text_at(event, "message"),
     "stop": lambda event: text_at(event, "reason"),
     "incident": _incident,
     "notification": _notification,

@@ -27,6 +27,8 @@ def up(result: Result[Up]) -> str:
 
 def restart(result: Result[Restart | Down]) -> str:
     """The end of the old run and the start of the new one; the receipt where it is not down."""
+    from launcher.instance.payloads import Down
+
     data = result.payload
     if isinstance(data, Down):
         return f"{result.instance}: {_receipt(data.receipt)}" if data.receipt else ""

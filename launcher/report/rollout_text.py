@@ -106,10 +106,10 @@ def history(result: Result[History]) -> str:
     if not data.entries:
         return f"{data.service} has no history"
     lines = [
-        f"{'WHEN':<17} {'REVISION':<9} {'KIND':<9} {'OUTCOME':<12} {'TOOK':>8}  {'WHO':<12} ENGINE"
+        f"{'WHEN (UTC)':<17} {'REVISION':<9} {'KIND':<9} {'OUTCOME':<12} {'TOOK':>8}  {'WHO':<12} ENGINE"
     ]
     for entry in data.entries:
-        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.at))
+        when = time.strftime("%Y-%m-%d %H:%M", time.gmtime(entry.at))
         mark = "*" if entry.target == data.revision and entry.outcome == "serving" else " "
         lines.append(
             f"{when:<17} {entry.target:<8}{mark} {entry.kind:<9} {entry.outcome:<12}"

@@ -12,7 +12,7 @@ from launcher.environments.payloads import EngineList
 from launcher.instance.instance_status import InstanceStatus, Status
 from launcher.lifecycle import InstanceState
 from launcher.profile.catalogue import ProfileFacts
-from launcher.report import incident_text, top_text
+from launcher.report import incident_text, service_text
 from launcher.report.engine_text import size_text
 from launcher.report.instance_text import engine_of, since, state_of, url_of
 from launcher.report.paint import STATES
@@ -198,7 +198,7 @@ WRAPPED = frozenset(
 """Commands whose plain text is prose: it holds no command to copy."""
 SCREENS: Mapping[str, Screen] = {
     "status": status,
-    "top": top_text.screen,
+    "top": service_text.screen,
     "profiles list": profiles,
     "engine list": engines,
     "explain": explain,

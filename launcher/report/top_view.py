@@ -49,6 +49,7 @@ class TopApp(App[None]):
     ENABLE_COMMAND_PALETTE = False
     CSS = """
     #summary { height: 1; background: $primary; color: $text; text-style: bold; }
+    #services { height: auto; max-height: 40%; }
     #heading { height: 1; }
     #rows { height: 1fr; border: none; padding: 0; background: $surface; scrollbar-size: 1 1; }
     #rows > .option-list--option { padding: 0; }
@@ -74,9 +75,14 @@ class TopApp(App[None]):
         sort: str,
         interval: float,
         observer: Observer | None = None,
+        services: Callable[[], list[str]] | None = None,
     ) -> None:
-        """`choose` names the instances anew at each look: some come and go."""
+        """`choose` names the instances anew at each look: some come and go.
+
+        `services` makes the lines about services that stand above them.
+        """
         super().__init__()
+        self._services = services
         self._choose = choose
         self._interval = interval
         self._observer = observer or Observer()
@@ -87,11 +93,13 @@ class TopApp(App[None]):
         self.sort = sort
         self.is_reversed = False
         self.rows: list[Row] = []
+        self.service_lines: list[str] = []
         self.shape: Layout = top_text.layout((), 80)
 
     def compose(self) -> ComposeResult:
         """From top to bottom: what all are, the list, the selected one, the keys."""
         yield Static(id="summary")
+        yield Static(id="services")
         yield Static(id="heading")
         yield OptionList(id="rows", compact=True)
         yield Static(id="details")
@@ -113,17 +121,22 @@ class TopApp(App[None]):
 
     def _look(self) -> None:
         problem, rows = "", None
+        lines: list[str] = []
         try:
+            lines = self._services() if self._services is not None else []
             rows = self._observer.look(self._choose(), DEADLINE, patience=PATIENCE)
         except DeployError as error:
             problem = str(error)
         finally:
             self._looking.release()
         if self.is_running:
-            self.call_from_thread(self.show, rows, problem)
+            self.call_from_thread(self.show, rows, problem, lines)
 
-    def show(self, rows: Sequence[Row] | None, problem: str = "") -> None:
+    def show(
+        self, rows: Sequence[Row] | None, problem: str = "", lines: Sequence[str] = ()
+    ) -> None:
         """Draw what was seen; None: nothing could be, and what was seen before stays."""
+        self.service_lines = [one_line(line) for line in lines]
         self._problem = problem
         if rows is not None:
             self.rows = list(rows)
@@ -164,6 +177,8 @@ class TopApp(App[None]):
                 row_number = names.index(selected) if selected in names else min(at, len(names) - 1)
                 listed.highlighted = row_number
         base = self.screen_stack[0]
+        text = "\n".join([*self.service_lines, *([""] if self.service_lines else [])])
+        base.query_one("#services", Static).update(Text(text, no_wrap=True, end=""))
         base.query_one("#heading", Static).update(as_text(top_text.heading(self.shape, self.sort)))
         base.query_one("#summary", Static).update(self._summary())
         base.query_one("#details", Static).update(self._details())
@@ -249,6 +264,11 @@ class TopApp(App[None]):
 KEYS = " q quit  s sort  r reverse  l logs  e events  space refresh  ? help"
 
 
-def run(choose: Callable[[], Sequence[InstanceDir]], sort: str, interval: float) -> None:
+def run(
+    choose: Callable[[], Sequence[InstanceDir]],
+    sort: str,
+    interval: float,
+    services: Callable[[], list[str]] | None = None,
+) -> None:
     """Show the live view until it is closed."""
-    TopApp(choose, sort, interval).run()
+    TopApp(choose, sort, interval, services=services).run()

@@ -28,9 +28,9 @@ def read_figures(state: ServiceState, traffic: Traffic) -> Reading:
         counters = counted.get(member.name)
         ttft_sum, ttft_count = _first_tokens(member)
         readings[member.name] = Figures(
-            answers=_answers(counters) if counters else 0,
-            failed=_failed(counters) if counters else 0,
-            latency=counters.total_average / 1000 if counters and _answers(counters) else None,
+            answers=answers_of(counters) if counters else 0,
+            failed=failures_of(counters) if counters else 0,
+            latency=counters.total_average / 1000 if counters and answers_of(counters) else None,
             ttft_sum=ttft_sum,
             ttft_count=ttft_count,
             verdict=_verdict(member),
@@ -38,12 +38,13 @@ def read_figures(state: ServiceState, traffic: Traffic) -> Reading:
     return readings
 
 
-def _answers(counters: Counters) -> int:
+def answers_of(counters: Counters) -> int:
     """Answers that the replica has given, without those that only announce one (1xx)."""
     return sum(count for kind, count in counters.classes.items() if kind != "1xx")
 
 
-def _failed(counters: Counters) -> int:
+def failures_of(counters: Counters) -> int:
+    """Answers of the replica that failed: a status of 5xx, no connection, or a broken answer."""
     errors = counters.connect_errors + counters.response_errors
     return counters.classes.get("5xx", 0) + errors
 

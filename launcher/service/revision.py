@@ -8,10 +8,12 @@ import time
 from dataclasses import replace
 
 from launcher.engines.base import Release
+from launcher.errors import PreconditionError
 from launcher.json_values import JsonObject, JsonValue, object_at
 from launcher.profile.build import build
 from launcher.profile.model import KEEPER_PORT, Profile
 from launcher.service.model import Member, Revision
+from launcher.service.store import ServiceDir
 
 NOT_CONTENT = ("name", "description", "service", "host")
 """Keys that change the service and none of its replicas."""
@@ -62,6 +64,22 @@ def profile_of(revision: Revision, section: JsonObject) -> Profile:
         "ports": {name: number for name, number in ports.items() if number is not None},
     }
     return build(values, revision.path)
+
+
+def served_profile(service: ServiceDir) -> Profile:
+    """The profile that the service serves now, as it was deployed.
+
+    Raises:
+        PreconditionError: it serves nothing.
+        UsageError: the revision is not stored any more.
+    """
+    state = service.read()
+    if state.revision is None:
+        raise PreconditionError.of(
+            "service-stopped", f"{service.name} does not serve", None,
+            "`ernie-deploy deploy PROFILE` starts it",
+        )  # fmt: skip
+    return profile_of(service.revision(state.revision), state.section)
 
 
 def replica_profile(profile: Profile, member: Member) -> Profile:

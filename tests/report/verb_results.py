@@ -14,6 +14,7 @@ from tests.report.results import (
     finding,
     smoke_result,
 )
+from tests.report.service_results import SERVICES
 from tests.support.decoded import JsonDict
 from tests.support.payloads import result
 
@@ -587,6 +588,6 @@ DRILLS = {
 
 TEXTS: dict[str, Result[Any]] = {
     **DRILLS, **DIAGNOSES, **DOCTOR, **ENGINES, **INCIDENTS, **INSTANCES, **PROFILES, **SMOKES,
-    **SMOKE_LISTING, **PLANS,
+    **SMOKE_LISTING, **PLANS, **SERVICES,
 }  # fmt: skip
 """Every result by the name of its stored text."""

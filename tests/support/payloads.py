@@ -45,6 +45,9 @@ from launcher.report.payloads import (
     Version,
 )
 from launcher.result import Result
+from launcher.service.overview import OverviewWithServices
+from launcher.service.payloads import Deployed, Held, History, ServiceDown, StatusWithServices
+from launcher.service.wait import ServiceWaited
 from launcher.smoke.comparison.payloads import Comparison
 from launcher.smoke.run.results import CheckList, SmokeRun
 
@@ -52,11 +55,17 @@ T = TypeVar("T")
 
 PAYLOADS: dict[str, tuple[type, ...]] = {
     "up": (Up, PlanOutput),
-    "down": (Down,),
-    "restart": (Restart, Down),
-    "status": (Status,),
-    "top": (Overview,),
-    "wait": (Waited,),
+    "down": (Down, ServiceDown),
+    "restart": (Restart, Down, Deployed),
+    "deploy": (Deployed,),
+    "rollback": (Deployed,),
+    "scale": (Deployed,),
+    "history": (History,),
+    "lock": (Held,),
+    "unlock": (Held,),
+    "status": (Status, StatusWithServices),
+    "top": (Overview, OverviewWithServices),
+    "wait": (Waited, ServiceWaited),
     "events": (ShownEvents,),
     "probe": (ProbeAnswer,),
     "enable": (Boot,),
@@ -87,7 +96,9 @@ PAYLOADS: dict[str, tuple[type, ...]] = {
 TELLING = {
     DrillRun: "target",
     SmokeRun: "target", MemoryPlan: "prediction", PlanOutput: "plan", PlannedInstall: "dry_run",
-    InstanceDiagnosis: "state", Explanation: "page", Restart: "stopped",
+    InstanceDiagnosis: "state", Explanation: "page", Restart: "stopped", Deployed: "outcome",
+    ServiceDown: "service", StatusWithServices: "services", OverviewWithServices: "services",
+    ServiceWaited: "condition",
 }  # fmt: skip
 """Payload to the key that tells it from the others of its command."""
 

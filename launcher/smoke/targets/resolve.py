@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from launcher.engines.base import CAPABILITIES
@@ -43,11 +43,13 @@ def resolve(
     release: str | None = None,
     overlays: tuple[str, ...] = (),
     sets: tuple[str, ...] = (),
+    known: Callable[[], Target] | None = None,
 ) -> Target:
     """The target behind a word of the command line.
 
     `key` is a secret reference (`env:NAME`), `promises` capabilities the user vouches for,
-    `engine` and `release` what a URL is known to be.
+    `engine` and `release` what a URL is known to be. `known` makes the target of a word that a
+    later room understands.
 
     Raises:
         UsageError: a URL that is none, an unknown capability.
@@ -90,8 +92,12 @@ def resolve(
     else:
         from launcher.smoke.targets.instances import of_instance, of_profile
 
-        arguments = (target, overlays, sets)
-        resolved = of_profile(*arguments) if is_profile(target) else of_instance(target)
+        if known is not None:
+            resolved = known()
+        elif is_profile(target):
+            resolved = of_profile(target, overlays, sets)
+        else:
+            resolved = of_instance(target)
         described = (
             resolved
             if model is None
