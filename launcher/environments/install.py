@@ -55,7 +55,7 @@ def install(requirement: str, options: Options, progress: Progress) -> tuple[Env
     there = _installed(request, options)
     if there is not None:
         return there, False
-    with _signals(), _lock(request.recipe.name, progress):
+    with unwind_on_signals(), _lock(request.recipe.name, progress):
         # The process that held the lock before may have made exactly this.
         there = _installed(request, options)
         if there is not None:
@@ -342,7 +342,7 @@ def _lock(name: str, progress: Progress) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator[None]:
+def unwind_on_signals() -> Iterator[None]:
     """SIGTERM and SIGHUP unwind as Ctrl-C does, so that what was begun is taken back."""
 
     def leave(number: int, _: object) -> NoReturn:
