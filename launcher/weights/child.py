@@ -119,8 +119,8 @@ class Client:
                           "--token, and each hub has its own names (--hub)"),
             "unauthorized": ("hub-unauthorized", "give a token: --token env:NAME or file:PATH, "
                              "and accept the model's conditions on the hub's page"),
-            "wrong-bytes": ("wrong-checksum", "the hub or a cache between sends other bytes than the "
-                            "hub lists: try again later, or another --hub"),
+            "wrong-bytes": ("wrong-checksum", "the hub or a cache between sends other bytes than "
+                            "the hub lists: try again later, or another --hub"),
             "disk-full": ("disk-full", "free space, or use --to or the profile's `cache-dir`; what "
                           "was downloaded is kept and continued"),
             "network": ("hub-unreachable", "run the same command again: it continues; behind a "

@@ -170,7 +170,7 @@ class Modelscope:
             }
             for one in blobs
         ]
-        newest = max(blobs, key=lambda one: one.get("CommittedDate") or 0, default={})
+        newest: Entry = max(blobs, key=lambda one: one.get("CommittedDate") or 0, default={})
         return newest.get("Revision") or "", self.revision in (None, "master"), files
 
     def download(self, folder: Path, entry: Entry, commit: str) -> None:

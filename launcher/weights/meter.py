@@ -30,6 +30,11 @@ class Meter:
         if not transferred:
             self._samples = deque((when, have + count) for when, have in self._samples)
 
+    def count(self, count: int) -> None:
+        """Some bytes more, and draw the line."""
+        self.add(count)
+        self.show()
+
     def show(self) -> None:
         """Draw the line; called a few times a second."""
         now = self._clock()

@@ -1,4 +1,4 @@
-"""From the words of `model pull MODEL|PROFILE` to what is pulled, from where and into which folder."""
+"""From the words of `model pull MODEL|PROFILE` to what is pulled, from where, into which folder."""
 
 from __future__ import annotations
 
@@ -41,9 +41,7 @@ def make_order(
     return Order(home, store.check_revision(revision), folder, repair)
 
 
-def find_copy(
-    model: str | Profile, *, revision: str | None = None, hub: str | None = None
-) -> Copy:
+def find_copy(model: str | Profile, *, revision: str | None = None, hub: str | None = None) -> Copy:
     """The whole copy that a hub id or a profile means.
 
     Raises:
@@ -87,9 +85,7 @@ def make_client(hub: str, token: str | None, stall: float | None = None) -> Clie
     return Client(installed[0].python, hub, secret, *([stall] if stall is not None else []))
 
 
-def _home(
-    model: str | Profile, revision: str | None, hub: str | None
-) -> tuple[Home, str | None]:
+def _home(model: str | Profile, revision: str | None, hub: str | None) -> tuple[Home, str | None]:
     if isinstance(model, str):
         return Home(store.default_root() / (hub or HUBS[0]), store.check_id(model)), revision
     if model.model_is_path:
@@ -102,4 +98,3 @@ def _home(
         Home(root / (hub or hub_of(model)), store.check_id(model.model)),
         revision or model.revision,
     )
-

@@ -41,7 +41,7 @@ class Partial:
         for base, _, names in os.walk(self.folder):
             inside = Path(base).relative_to(self.folder).parts[:1]
             for name in names:
-                if inside and inside[0] in _PARTS or name.endswith(".incomplete"):
+                if (inside and inside[0] in _PARTS) or name.endswith(".incomplete"):
                     with contextlib.suppress(OSError):
                         total += os.lstat(os.path.join(base, name)).st_size
         return total

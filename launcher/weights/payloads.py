@@ -29,7 +29,7 @@ class PulledModel:
 
 @dataclass(frozen=True)
 class VerifiedModel:
-    """`model verify`: `damaged` says of each wrong file what is wrong, `extra` are files besides."""
+    """`model verify`: `damaged` says of each wrong file what is wrong; `extra`: further files."""
 
     model: str
     hub: str

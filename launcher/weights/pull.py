@@ -169,7 +169,7 @@ class _Pull:
         meter = Meter(self.progress, listing.size)
         pending = []
         for one in listing.files:
-            verified, problem = partial.check(one, lambda n: (meter.add(n), meter.show())[0])
+            verified, problem = partial.check(one, meter.count)
             if problem:
                 self.progress.note(f"{problem}: it is downloaded again")
             if verified is None:
@@ -186,7 +186,9 @@ class _Pull:
         for commit in store.snapshots(home):
             copy = store.copy_of(home, commit)
             for one in copy.manifest.files if copy else ():
-                known.update({d: copy.folder / one.path for d in (one.sha256, one.git) if copy and d})
+                known.update(
+                    {d: copy.folder / one.path for d in (one.sha256, one.git) if copy and d}
+                )
         for listed in listing.files:
             source = known.get(listed.sha256 or listed.git or "")
             if source is not None and not (partial.folder / listed.path).exists():

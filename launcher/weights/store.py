@@ -7,8 +7,8 @@
         .partial/                    what was downloaded so far
         .lock                        held by a pull
 
-`root` is `models/` of the state directory, or a profile's `cache-dir`. Hugging Face's libraries read
-`<root>/<hub>` as their cache (HF_HUB_CACHE); `refs/main` is the default branch of every hub.
+`root` is `models/` of the state directory, or a profile's `cache-dir`. Hugging Face's libraries
+read `<root>/<hub>` as their cache (HF_HUB_CACHE); `refs/main` is every hub's default branch.
 """
 
 from __future__ import annotations

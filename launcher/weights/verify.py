@@ -40,7 +40,7 @@ def verify(folder: Path, expected: Manifest, progress: Progress) -> Result[Verif
     damaged = []
     for one in expected.files:
         try:
-            sums = calculate(folder / one.path, on_bytes=lambda n: (meter.add(n), meter.show())[0])
+            sums = calculate(folder / one.path, on_bytes=meter.count)
         except OSError as error:
             damaged.append(f"{one.path}: {error.strerror or error}")
             continue

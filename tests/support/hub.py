@@ -87,7 +87,9 @@ class Hub:
 
     def files_sent(self) -> list[str]:
         """The paths of the requests for contents, in order."""
-        return [path for path, _ in self.requests if re.search("/(cdn|resolve|media)/|FilePath=", path)]
+        return [
+            path for path, _ in self.requests if re.search("/(cdn|resolve|media)/|FilePath=", path)
+        ]
 
     def count(self, size: int) -> None:
         """Bytes of a file went out."""
@@ -108,13 +110,13 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     hub: Hub
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+    def log_request(self, code: object = "-", size: object = "-") -> None:
+        """Nothing is printed."""
 
-    def do_HEAD(self) -> None:  # noqa: N802
+    def do_HEAD(self) -> None:
         self.do_GET()
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         hub = self.hub
         hub.requests.append((self.path, dict(self.headers.items())))
         split = urlsplit(self.path)
@@ -193,7 +195,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         entries = [{"path": p, "type": "blob", "size": len(d)} for p, d in tree[1].items()]
         url = f"{self.hub.url}/api/v1/repos/{self.hub.model}/git/trees/{tree[0]}"
-        self._json(200, {"sha": tree[0], "url": url, "tree": entries, "truncated": False})
+        answer = {"sha": tree[0], "url": url, "tree": entries, "truncated": False}
+        self._json(200, {**answer, "total_count": len(entries)})
 
     def _aistudio_facts(self, asked: dict[str, str]) -> None:
         tree = self._tree(asked.get("ref"), "master")
