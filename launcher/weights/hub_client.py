@@ -35,6 +35,9 @@ from typing import Any, NoReturn
 
 WORKERS = 4
 """Files that are downloaded at the same time; what `snapshot_download` of modelscope does."""
+CHUNK = 256 * 1024
+"""Bytes that a client keeps before it writes them. Theirs are 1 to 10 MB: at 30 kB/s nothing would
+be heard for five minutes, and an interruption would lose as much."""
 INTERVAL = 0.2
 """Seconds between two events about bytes."""
 PARTS = ".ernie-deploy-parts"
@@ -116,10 +119,11 @@ class Huggingface:
 
     def download(self, folder: Path, entry: Entry, commit: str) -> None:
         """Download one file, or what is missing of it."""
-        from huggingface_hub import hf_hub_url
+        from huggingface_hub import constants, hf_hub_url
         from huggingface_hub.file_download import http_get
         from huggingface_hub.utils import build_hf_headers
 
+        constants.DOWNLOAD_CHUNK_SIZE = CHUNK
         target = folder / entry["path"]
         digest = entry.get("sha256") or entry.get("git") or ""
         name = hashlib.sha256(f"{entry['path']}\0{digest}".encode()).hexdigest()
@@ -149,8 +153,10 @@ class Modelscope:
 
     def __init__(self, request: Entry) -> None:
         """Make a client: it reads its endpoint and its token from the environment."""
+        from modelscope_hub import _download
         from modelscope_hub.api import HubApi
 
+        _download.DOWNLOAD_CHUNK_SIZE = CHUNK
         self.model, self.revision = request["model"], request["revision"]
         self.api = HubApi()
 
@@ -195,6 +201,7 @@ class Aistudio:
         from aistudio_sdk import file_download
 
         file_download.tqdm = Bar
+        file_download.API_FILE_DOWNLOAD_CHUNK_SIZE = CHUNK
         self.client = file_download
         self.model, self.revision = request["model"], request["revision"]
 
@@ -257,6 +264,11 @@ def _download(hub: Any, request: Entry) -> None:
     pool.shutdown()
 
 
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_OF_NETWORKS = ("httpx2", "httpcore2", "requests", "urllib3")
+"""Packages whose exceptions are the network's."""
+
+
 def _fail(error: BaseException) -> NoReturn:
     Bar.flush()
     kind, text = _kind(error), " ".join(str(error).split()) or type(error).__name__
@@ -266,18 +278,25 @@ def _fail(error: BaseException) -> NoReturn:
 
 def _kind(error: BaseException) -> str:
     """What went wrong, in the words that `launcher.weights.child` knows."""
-    for one in _chain(error):
-        if isinstance(one, OSError) and one.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            return "disk-full"
+    chain = list(_chain(error))
+    numbers = {one.errno for one in chain if isinstance(one, OSError)}
+    if numbers & _FULL or any(os.strerror(number) in str(error) for number in _FULL):
+        return "disk-full"
+    for one in chain:
         code = getattr(getattr(one, "response", None), "status_code", None)
         code = code or getattr(one, "status_code", None)
+        name = type(one).__name__
         if code in (401, 403):
             return "unauthorized"
-        if code == 404 or type(one).__name__ in ("NotExistError", "RepositoryNotFoundError"):
+        if code == 404 or name in ("NotExistError", "RepositoryNotFoundError"):
             return "not-found"
-        if type(one).__name__ in ("FileIntegrityError", "FileSizeMismatchError"):
+        if name in ("FileIntegrityError", "FileSizeMismatchError"):
             return "wrong-bytes"
-    return "network" if isinstance(error, OSError) else "client"
+        if isinstance(one, OSError) or name in ("NetworkError", "RequestTimeoutError"):
+            return "network"
+        if type(one).__module__.partition(".")[0] in _OF_NETWORKS:
+            return "network"
+    return "client"
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-CHUNK = 16 * 1024
+CHUNK = 64 * 1024
 LARGE = 4096
 """Bytes from which on a file is kept in LFS."""
 

@@ -18,6 +18,12 @@ FILES = {
     "a folder/vocab.txt": b"word\n" * 300,
     "empty.txt": b"",
 }
+LARGE = {
+    "config.json": FILES["config.json"],
+    "model-00001-of-00002.safetensors": random.Random(3).randbytes(12_000_000),
+    "model-00002-of-00002.safetensors": random.Random(4).randbytes(8_000_000),
+}
+"""Large enough that a client has written some of it when it is interrupted."""
 HUBS = ("huggingface", "modelscope", "aistudio")
 
 Pull = Callable[..., Ran]
