@@ -48,6 +48,8 @@ RENDERERS: dict[str, str] = {
     "model pull": "launcher.report.weights_text:pulled",
     "model verify": "launcher.report.weights_text:verified",
     "model list": "launcher.report.weights_text:listing",
+    "bundle create": "launcher.report.weights_text:created",
+    "bundle install": "launcher.report.weights_text:installed",
     "smoke": "launcher.report.smoke_text:smoke",
     "drill": "launcher.report.drill_text:drill",
     "compare": "launcher.report.compare_text:compare",

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from launcher.result import Result
 from launcher.weights.meter import duration_text, size_text
-from launcher.weights.payloads import ModelList, PulledModel, VerifiedModel
+from launcher.weights.payloads import (
+    BundleEngine,
+    CreatedBundle,
+    InstalledBundle,
+    ModelList,
+    PulledModel,
+    VerifiedModel,
+)
 
 COMMIT = 12
 """Characters of a commit that are shown in a table."""
@@ -65,3 +72,44 @@ def listing(result: Result[ModelList]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     )
+
+
+def created(result: Result[CreatedBundle]) -> str:
+    """`bundle create`: what is in it, and what to do with it."""
+    data = result.payload
+    return "\n".join(
+        [
+            f"created {data.bundle}: {data.files} files, {size_text(data.size_bytes)} "
+            f"in {duration_text(data.seconds)}",
+            f"  profile  {data.profile}",
+            f"  engine   {_engine(data.engine)}",
+            f"  model    {data.model} at {data.commit[:COMMIT]}",
+            f"on the other host: ernie-deploy bundle install {data.bundle.rpartition('/')[2]}",
+            "(its README.txt says how to install ernie-deploy itself from it)",
+        ]
+    )
+
+
+def installed(result: Result[InstalledBundle]) -> str:
+    """`bundle install`: what is in place, and the next command."""
+    data = result.payload
+    return "\n".join(
+        [
+            f"installed {data.bundle} in {duration_text(data.seconds)}",
+            f"  engine   {_engine(data.engine)}{_there(data.new_engine)}: {data.engine_folder}",
+            f"  model    {data.model}{_there(data.new_model)}: {data.model_folder}",
+            f"  profile  {data.profile}",
+            f"next: ernie-deploy up {data.profile}",
+        ]
+    )
+
+
+def _engine(engine: BundleEngine) -> str:
+    build = f" ({engine.arch})" if engine.arch else ""
+    return (
+        f"{engine.name} {engine.version}{build}, Python {engine.python_version}, {engine.machine}"
+    )
+
+
+def _there(new: bool) -> str:
+    return "" if new else " (was there already)"

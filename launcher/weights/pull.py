@@ -69,7 +69,7 @@ def pull(order: Order, client: Client, progress: Progress) -> PulledModel:
         DeadlineError: nothing came for a long time.
     """
     started = time.monotonic()
-    with unwind_on_signals(), _lock(order):
+    with unwind_on_signals(), locked(order):
         pull_ = _Pull(order, client, progress)
         try:
             listing = pull_.list_files()
@@ -312,7 +312,7 @@ def _disk_error(error: OSError, order: Order) -> DeployError:
 
 
 @contextlib.contextmanager
-def _lock(order: Order) -> Iterator[None]:
+def locked(order: Order) -> Iterator[None]:
     """One pull of a model at a time."""
     folder = order.home.folder if order.to is None else order.to.parent
     name = ".lock" if order.to is None else f".{order.to.name}.lock"

@@ -56,9 +56,19 @@ def interrupt(home: Path, server: hub.Hub, name: str, at: int, number: int) -> N
     """A pull that gets a signal once `at` bytes more were sent."""
     reached = threading.Event()
     limit = server.sent + at
-    server.on_bytes = lambda sent: reached.set() if sent >= limit else None
+
+    def look(sent: int) -> None:
+        if sent >= limit:
+            reached.set()
+
+    server.on_bytes = look
     process = cli.spawn("model", "pull", MODEL, "--hub", name, home=home, env=server.environment())
-    watcher = threading.Thread(target=lambda: (process.wait(), reached.set()))
+
+    def wait() -> None:
+        process.wait()
+        reached.set()
+
+    watcher = threading.Thread(target=wait)
     watcher.start()
     assert reached.wait(120)
     server.on_bytes = None
