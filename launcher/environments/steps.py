@@ -200,5 +200,7 @@ def _links(sources: Sources) -> tuple[str, ...]:
 
 def _variables(sources: Sources) -> dict[str, str]:
     if sources.no_index:
-        return {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": "/dev/null"}
+        # pip ignores an empty variable: what the user has configured is no source here.
+        empty = ("PIP_FIND_LINKS", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CONSTRAINT")
+        return {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": "/dev/null", **dict.fromkeys(empty, "")}
     return {"PIP_INDEX_URL": sources.index_url} if sources.index_url else {}
