@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from launcher.cli import completing
-from launcher.cli.examples import examples
+from launcher.cli.examples import PROFILE, examples
 from launcher.cli.options import load_profile, profile_options
 from launcher.cli.verb import VerbGroup, json_option, verb
 from launcher.result import Result
@@ -32,7 +32,9 @@ def command() -> None:
 
 @command.command(
     epilog=examples(
-        "bundle create profile.yaml --output ernie.tar", "bundle create profile.yaml --arch cu126"
+        "bundle create profile.yaml --output ernie.tar",
+        "bundle create profile.yaml --arch cu126",
+        arguments=PROFILE,
     )
 )
 @click.argument("profile", shell_complete=completing.profiles)

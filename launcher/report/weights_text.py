@@ -95,7 +95,7 @@ def installed(result: Result[InstalledBundle]) -> str:
     data = result.payload
     return "\n".join(
         [
-            f"installed {data.bundle} in {duration_text(data.seconds)}",
+            f"installed {data.bundle}, made on {data.created_at}, in {duration_text(data.seconds)}",
             f"  engine   {_engine(data.engine)}{_there(data.new_engine)}: {data.engine_folder}",
             f"  model    {data.model}{_there(data.new_model)}: {data.model_folder}",
             f"  profile  {data.profile}",

@@ -77,6 +77,7 @@ def install_bundle(path: Path, placement: Placement, progress: Progress) -> Inst
             progress.close()
     return InstalledBundle(
         bundle=str(path),
+        created_at=made.created_at,
         profile=str(profile),
         engine=made.engine,
         engine_folder=str(environment.folder),

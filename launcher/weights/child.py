@@ -113,22 +113,49 @@ class Client:
         return redact(text)
 
     def _failed(self, failure: Mapping[str, JsonValue], complaint: str) -> DeployError:
-        kind, message = text_at(failure, "kind"), self.hide(text_at(failure, "message"))
-        code, remedy = {
-            "not-found": ("hub-not-found", "check the name and the revision; a private model needs "
-                          "--token, and each hub has its own names (--hub)"),
-            "unauthorized": ("hub-unauthorized", "give a token: --token env:NAME or file:PATH, "
-                             "and accept the model's conditions on the hub's page"),
-            "wrong-bytes": ("wrong-checksum", "the hub or a cache between sends other bytes than "
-                            "the hub lists: try again later, or another --hub"),
-            "disk-full": ("disk-full", "free space, or use --to or the profile's `cache-dir`; what "
-                          "was downloaded is kept and continued"),
-            "network": ("hub-unreachable", "run the same command again: it continues; behind a "
-                        f"proxy set HTTPS_PROXY, for a mirror {ENDPOINTS[self.hub]}"),
-        }.get(kind, ("hub-client-failed", "run the same command again: it continues"))  # fmt: skip
-        if kind not in ("not-found", "unauthorized") and complaint:
-            message += f" ({complaint})"
-        return PreconditionError.of(code, f"{self.hub}: {message}", None, remedy)
+        kind = text_at(failure, "kind")
+        message = f"{self.hub}: {self.hide(text_at(failure, 'message'))}"
+        if kind == "not-found":
+            return _error(
+                "hub-not-found",
+                message,
+                "check the name and the revision; a private "
+                "model needs --token, and each hub has its own names (--hub)",
+            )
+        if kind == "unauthorized":
+            return _error(
+                "hub-unauthorized",
+                message,
+                "give a token: --token env:NAME or file:PATH, and accept the model's conditions on "
+                "the hub's page",
+            )
+        message += f" ({complaint})" if complaint else ""
+        if kind == "wrong-bytes":
+            return _error(
+                "wrong-checksum",
+                message,
+                "the hub or a cache between sends other bytes "
+                "than the hub lists: try again later, or another --hub",
+            )
+        if kind == "disk-full":
+            return _error(
+                "disk-full",
+                message,
+                "free space, or use --to or the profile's "
+                "`cache-dir`; what was downloaded is kept and continued",
+            )
+        if kind == "network":
+            return _error(
+                "hub-unreachable",
+                message,
+                "run the same command again: it continues; "
+                "behind a proxy set HTTPS_PROXY, for a mirror " + ENDPOINTS[self.hub],
+            )
+        return _error("hub-client-failed", message, "run the same command again: it continues")
+
+
+def _error(code: str, message: str, remedy: str) -> DeployError:
+    return PreconditionError.of(code, message, None, remedy)
 
 
 class _Reader:

@@ -92,9 +92,13 @@ class CreatedBundle:
 
 @dataclass(frozen=True)
 class InstalledBundle:
-    """`bundle install`: what is in place; the `new_*` are False where it was there already."""
+    """`bundle install`: what is in place; the `new_*` are False where it was there already.
+
+    `created_at` is when the bundle was made, UTC.
+    """
 
     bundle: str
+    created_at: str
     profile: str
     engine: BundleEngine
     engine_folder: str

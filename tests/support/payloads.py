@@ -47,6 +47,13 @@ from launcher.report.payloads import (
 from launcher.result import Result
 from launcher.smoke.comparison.payloads import Comparison
 from launcher.smoke.run.results import CheckList, SmokeRun
+from launcher.weights.payloads import (
+    CreatedBundle,
+    InstalledBundle,
+    ModelList,
+    PulledModel,
+    VerifiedModel,
+)
 
 T = TypeVar("T")
 
@@ -72,6 +79,11 @@ PAYLOADS: dict[str, tuple[type, ...]] = {
     "engine list": (EngineList,),
     "engine install": (EngineInstall, PlannedInstall),
     "engine path": (EngineEnvironment,),
+    "model pull": (PulledModel,),
+    "model verify": (VerifiedModel,),
+    "model list": (ModelList,),
+    "bundle create": (CreatedBundle,),
+    "bundle install": (InstalledBundle,),
     "smoke": (SmokeRun, CheckList),
     "drill": (DrillRun, ScenarioList),
     "compare": (Comparison,),
