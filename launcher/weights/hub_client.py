@@ -21,7 +21,6 @@ A partial file is kept and continued at its last byte by the next run:
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import errno
 import hashlib
 import json
@@ -44,14 +43,16 @@ PARTS = ".ernie-deploy-parts"
 """Folder of the partial files that are ours (huggingface)."""
 Entry = dict[str, Any]
 
-_events = os.fdopen(os.dup(1), "w", encoding="utf-8")
 _lock = threading.Lock()
+_descriptor = 1
+"""Where events go: `main` takes standard output away from the clients."""
 
 
 def _send(event: str, **fields: object) -> None:
+    data = json.dumps({"event": event, **fields}).encode() + b"\n"
     with _lock:
-        _events.write(json.dumps({"event": event, **fields}) + "\n")
-        _events.flush()
+        while data:
+            data = data[os.write(_descriptor, data) :]
 
 
 class Bar:
@@ -307,6 +308,8 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def main() -> None:
     """Do what the request on standard input says."""
+    global _descriptor
+    _descriptor = os.dup(1)
     os.dup2(2, 1)
     request = json.loads(sys.stdin.read())
     try:
@@ -318,8 +321,6 @@ def main() -> None:
             _download(hub, request)
     except Exception as error:
         _fail(error)
-    with contextlib.suppress(OSError):
-        _events.close()
 
 
 if __name__ == "__main__":
