@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from launcher import engines
 from launcher.environments import store as environments
 from launcher.errors import PreconditionError, UsageError
 from launcher.profile.model import Profile
 from launcher.profile.secrets import resolve
 from launcher.weights import store
 from launcher.weights.child import Client
+from launcher.weights.places import hub_of, roots_of
 from launcher.weights.pull import Order
 from launcher.weights.store import HUBS, KINDS, Copy, Home
 
 RECIPE = "hub-clients"
-_HOSTS = {
-    "git.aistudio.baidu.com": "aistudio",
-    "aistudio.baidu.com": "aistudio",
-    "modelscope.cn": "modelscope",
-    "www.modelscope.cn": "modelscope",
-}
 
 
 def make_order(
@@ -49,24 +43,11 @@ def find_copy(model: str | Profile, *, revision: str | None = None, hub: str | N
         PreconditionError: `model-not-pulled`, `bad-manifest`.
     """
     home, revision = _home(model, store.check_revision(revision), hub)
-    hubs = (hub,) if hub else tuple(dict.fromkeys((home.hub, *KINDS)))
-    copy = store.find(home.model, revision, roots_of(model), hubs)
-    if copy is None:
+    copies = store.find_all(home.model, revision, roots_of(model), (hub,) if hub else KINDS)
+    if not copies:
         again = f"ernie-deploy model pull {home.model}" + (f" --hub {hub}" if hub else "")
         raise store.not_here(home.model, revision, again)
-    return copy
-
-
-def roots_of(model: str | Profile) -> tuple[Path, ...]:
-    """The folders in which a copy may be: the profile's `cache-dir`, then the state directory."""
-    own = model.cache_dir if isinstance(model, Profile) else None
-    return (*((Path(own),) if own else ()), store.default_root())
-
-
-def hub_of(profile: Profile) -> str:
-    """The hub that the profile's engine downloads from."""
-    download = engines.get(profile.engine).needs(profile, None).download
-    return _HOSTS.get(download.host, HUBS[0]) if download else HUBS[0]
+    return store.preferred(copies, home.hub)
 
 
 def make_client(hub: str, token: str | None, stall: float | None = None) -> Client:

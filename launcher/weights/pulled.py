@@ -8,8 +8,8 @@ from launcher import engines
 from launcher.errors import Problem
 from launcher.profile.model import Profile
 from launcher.weights import store
-from launcher.weights.order import hub_of, roots_of
-from launcher.weights.store import KINDS, Copy
+from launcher.weights.places import hub_of, roots_of
+from launcher.weights.store import Copy
 
 SERVED = "served-model-name"
 _CACHES = ("HF_HOME", "HF_HUB_CACHE")
@@ -27,10 +27,10 @@ def with_pulled(profile: Profile) -> Profile:
     way = engines.get(profile.engine).pulled_as
     if profile.model_is_path or way is None or (way == "cache" and _has_own_cache(profile)):
         return profile
-    hubs = tuple(dict.fromkeys((hub_of(profile), *KINDS)))
-    copy = store.find(profile.model, profile.revision, roots_of(profile), hubs)
-    if copy is None:
+    copies = store.find_all(profile.model, profile.revision, roots_of(profile))
+    if not copies:
         return profile
+    copy = copies[0] if len(copies) == 1 else store.preferred(copies, hub_of(profile))
     profile = replace(profile, notes=(*profile.notes, _note(profile, copy)))
     if way == "cache":
         return replace(profile, hub_cache=str(copy.home.cache))

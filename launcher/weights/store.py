@@ -162,22 +162,26 @@ def check_revision(revision: str | None) -> str | None:
     return revision
 
 
-def find(model: str, revision: str | None, roots: tuple[Path, ...], hubs: tuple[str, ...]) -> (
-    Copy | None
-):  # fmt: skip
-    """The whole copy of a model's revision (None: the default branch): the first that there is.
+def find_all(
+    model: str, revision: str | None, roots: tuple[Path, ...], hubs: tuple[str, ...] = KINDS
+) -> list[Copy]:
+    """The whole copies of a model's revision (None: the default branch), by root, then by hub.
 
     Raises:
         PreconditionError: `bad-manifest`.
     """
-    for root in roots:
-        for hub in hubs:
-            home = Home(root / hub, model)
-            commit = home.commit_of(revision)
-            copy = copy_of(home, commit) if commit else None
-            if copy is not None:
-                return copy
-    return None
+    copies = []
+    for home in (Home(root / hub, model) for root in roots for hub in hubs):
+        commit = home.commit_of(revision)
+        copy = copy_of(home, commit) if commit else None
+        if copy is not None:
+            copies.append(copy)
+    return copies
+
+
+def preferred(copies: list[Copy], hub: str) -> Copy:
+    """The first copy that comes from `hub`, else the first one."""
+    return next((one for one in copies if one.home.hub == hub), copies[0])
 
 
 def copy_of(home: Home, commit: str) -> Copy | None:
