@@ -37,8 +37,6 @@ ENDPOINTS = {
 }
 """Hub to the variable that names another address of it."""
 _DEFAULTS = {
-    # With Xet, what was downloaded of a file is not continued.
-    "HF_HUB_DISABLE_XET": "1",
     "HF_HUB_DOWNLOAD_TIMEOUT": "60",
     # A file of 5 GB takes longer than the hour that is the client's own limit: at 1 MB/s 83 min.
     "MODELSCOPE_DOWNLOAD_TOTAL_TIMEOUT": "604800",

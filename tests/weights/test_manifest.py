@@ -3,6 +3,7 @@
 import hashlib
 import json
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,7 @@ def test_the_checksums_are_those_of_git_and_sha256sum(tmp_path: Path, data: byte
     assert calculate(path).blob is None
 
 
-def listed(*files: dict[str, object], commit: str = "c0ffee") -> JsonObject:
+def listed(*files: Mapping[str, object], commit: str = "c0ffee") -> JsonObject:
     event: JsonObject = json.loads(json.dumps({"commit": commit, "default": True, "files": files}))
     return event
 
