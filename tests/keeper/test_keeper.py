@@ -43,6 +43,30 @@ sys.exit(keeper.run())
 """
 
 
+SIGNALLED = (
+    SCRIPT.partition("def live(run)")[0]
+    + """
+import signal
+keeper._catch_signals()
+try:
+    while True:
+        os.write(keeper.loop.wake_descriptor, b"." * 65536)
+except BlockingIOError:
+    signal.raise_signal(signal.SIGTERM)
+print(keeper._stop.reason)
+"""
+)
+
+
+def test_a_signal_that_finds_the_loop_busy_is_kept_and_writes_no_warning(tmp_path: Path) -> None:
+    """Thousands of children may end before the loop turns; Python would log each of them."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    argv = [sys.executable, "-c", SIGNALLED, str(tmp_path)]
+    ran = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=600)
+    assert ran.stdout == "SIGTERM\n"
+    assert "signal wakeup fd" not in ran.stderr
+
+
 @pytest.mark.parametrize("lives", [True, False])
 def test_a_ready_engine_feeds_the_watchdog_only_while_it_lives(tmp_path: Path, lives: bool) -> None:
     """A load has no engine to ask about yet; a server that is gone must be restarted by systemd."""
