@@ -38,7 +38,7 @@ class Proof:
 
     def wait(self) -> None:
         """Until it is decided."""
-        decided = self.loop.run_until(lambda: self.prover.done or bool(self.failed), 600)
+        decided = self.loop.run_until(lambda: self.prover.done or bool(self.failed), 60)
         assert decided, self.prover.last
         self.prover.close()
 

@@ -37,7 +37,7 @@ class Bench:
         )  # fmt: skip
 
     def wait_for(self, condition: Callable[[], bool]) -> None:
-        assert self.loop.run_until(condition, 600)
+        assert self.loop.run_until(condition, 60)
 
 
 @pytest.fixture
