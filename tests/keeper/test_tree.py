@@ -9,12 +9,13 @@ from typing import Any
 from tests.support import ROOT
 
 PROGRAM = """
-import dataclasses, json, os, signal, subprocess, sys, time
+import atexit, dataclasses, json, os, signal, subprocess, sys, time
 from launcher.keeper import tree
 from launcher.keeper.loop import Loop
 tree.become_subreaper()
 loop, gone, said = Loop(), [], {}
 watched = tree.Tree(loop, lambda process: gone.append(process.pid))
+atexit.register(watched.kill_all)  # a test that fails must not leave what holds its pipes open
 """
 
 
