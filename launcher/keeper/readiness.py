@@ -27,6 +27,8 @@ RETRY = 0.1
 """Seconds until a rung that said "not yet" is asked again."""
 SLOW_RETRY, SLOW_AFTER = 0.5, 300
 """The same after that many answers: our questions must not look like the engine's own work."""
+LOOKS = 2
+"""Looks at who holds the port before it is called another process's."""
 PATIENCE = {"completion-timeout": 2, "completion-refused": 5, "completion-empty": 3}
 """How often an answer that should not come from a healthy server is believed to be a start."""
 
@@ -112,13 +114,17 @@ class Prover:
     def _ownership(self) -> Rung:
         """Rung 1: whose socket is it? Runs in the probe's thread and only reads."""
         use = self._plan.port(self._plan.readiness.port)
-        ours = [p.pid for p in identity.descendants(identity.myself())]
         sockets = listeners_on(use.number)
-        for listener in sockets:
-            pid = holder(listener.inode, ours)
-            if pid is not None:
-                text = f"port {use.number} is listened on by our process {pid}"
-                return Rung("listening", "passed", text, {"pid": pid, "at": time.time()})
+        # A process that opens the port, forks and leaves the port to its child is between the two
+        # where the child was not there yet at the first look.
+        for _ in range(LOOKS):
+            ours = [p.pid for p in identity.descendants(identity.myself())]
+            for listener in sockets:
+                pid = holder(listener.inode, ours)
+                if pid is not None:
+                    text = f"port {use.number} is listened on by our process {pid}"
+                    return Rung("listening", "passed", text, {"pid": pid, "at": time.time()})
+            sockets = listeners_on(use.number)
         who = describe_holder(use.number)
         if not sockets or who is None:
             return Rung("listening", "retry", f"nothing listens on port {use.number} yet")
