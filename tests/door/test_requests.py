@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,11 @@ PATH = "/v1/chat/completions"
 MEGABYTE = b"x" * 1024 * 1024
 
 
-def post(haproxy: HAProxy, body: bytes = b"{}", **headers: str) -> http.client.HTTPResponse:
+def post(
+    haproxy: HAProxy, body: bytes = b"{}", headers: Mapping[str, str] | None = None
+) -> http.client.HTTPResponse:
     connection = haproxy.connection()
-    connection.request("POST", PATH, body, headers)
+    connection.request("POST", PATH, body, headers or {})
     return connection.getresponse()
 
 
@@ -242,12 +245,12 @@ def test_many_open_streams(replica: MakeReplica, haproxy: RunDoor, streams: int)
 def test_request_ids_are_kept_or_made(replica: MakeReplica, haproxy: RunDoor) -> None:
     one = replica("a")
     running = haproxy(one.server())
-    answer = post(running, **{"X-Request-ID": "client-1.a:b"})
+    answer = post(running, headers={"X-Request-ID": "client-1.a:b"})
     assert answer.getheader("X-Request-ID") == "client-1.a:b"
     made = {post(running).getheader("X-Request-ID") for _ in range(3)}
     assert len({uuid.UUID(text) for text in made if text}) == 3
     for bad in ('a b"c', "x" * 129, "$(id)"):
-        answer = post(running, **{"X-Request-ID": bad})
+        answer = post(running, headers={"X-Request-ID": bad})
         assert uuid.UUID(answer.getheader("X-Request-ID") or "")
     sent = [request["x-request-id"] for request in one.requests]
     assert sent[0] == "client-1.a:b"
@@ -257,7 +260,7 @@ def test_request_ids_are_kept_or_made(replica: MakeReplica, haproxy: RunDoor) ->
 
 def test_replicas_see_who_asks(replica: MakeReplica, haproxy: RunDoor) -> None:
     one = replica("a")
-    post(haproxy(one.server()), **{"X-Forwarded-Proto": "https"})
+    post(haproxy(one.server()), headers={"X-Forwarded-Proto": "https"})
     assert one.requests[0]["x-forwarded-for"] == "127.0.0.1"
     assert one.requests[0]["x-forwarded-proto"] == "http"
 
@@ -319,6 +322,8 @@ def test_https(replica: MakeReplica, haproxy: RunDoor, certificate: Path) -> Non
     old.set_ciphers("ALL:@SECLEVEL=0")
     old.minimum_version = ssl.TLSVersion.TLSv1
     old.maximum_version = ssl.TLSVersion.TLSv1_1
-    with socket.create_connection(("127.0.0.1", running.port), timeout=60) as plain:
-        with pytest.raises((ssl.SSLError, ConnectionResetError)):
-            old.wrap_socket(plain)
+    with (
+        socket.create_connection(("127.0.0.1", running.port), timeout=60) as plain,
+        pytest.raises((ssl.SSLError, ConnectionResetError)),
+    ):
+        old.wrap_socket(plain)
