@@ -38,16 +38,17 @@ class DoorSettings:
 
     `address` and `port` are public, `stats_port` is on 127.0.0.1: they are part of the instance's
     plan and change only by a restart. `certificate` is the path of a PEM file with certificate,
-    chain and key; with one, clients use https. `connect_timeout` bounds a connection to a replica,
-    `request_timeout` the arrival of a whole request, `queue_timeout` the wait for a replica where
-    `replica_connections` bounds the requests each works on. `response_timeout` is the longest
-    silence of a replica, before and within an answer: a reasoning model may think for minutes.
-    `client_timeout` is the longest time in which a client takes nothing. `keep_alive` is how long
-    an idle client's connection is kept: longer than the pools of clients keep theirs (httpx 5 s,
-    aiohttp 15 s), and the longest time that a door without requests takes to stop. `retry_buffer` are the bytes up to which a request can be
-    sent to another replica. `max_connections` are open at the same time; more wait in the kernel.
-    `retry_after` is what clients are told where no replica is ready. `exporter` is false for a
-    HAProxy that was built without Prometheus.
+    chain and key; with one, clients use https. `connect_timeout` bounds a connection to a
+    replica, `request_timeout` the arrival of a whole request, `queue_timeout` the wait for a
+    replica where `replica_connections` bounds the requests each works on. `response_timeout` is
+    the longest silence of a replica, before and within an answer: a reasoning model may think for
+    minutes. `client_timeout` is the longest time in which a client takes nothing. `keep_alive` is
+    how long an idle client's connection is kept: longer than the pools of clients keep theirs
+    (httpx 5 s, aiohttp 15 s), and the longest time that a door without requests takes to stop.
+    `retry_buffer` are the bytes up to which a request can be sent to another replica.
+    `max_connections` are open at the same time; more wait in the kernel. `retry_after` is what
+    clients are told where no replica is ready. `exporter` is false for a HAProxy that was built
+    without Prometheus.
     """
 
     name: str
@@ -158,14 +159,14 @@ def _global(settings: DoorSettings) -> tuple[str, ...]:
         f"# The front door of {settings.name}. Written by ernie-deploy: changes by hand are lost.",
         "global",
         f"    {_FRAME}",
-        "    # More than clients may open: the keeper must reach /healthz while they are at the limit.",
+        "    # More than clients may open: at their limit the keeper must still reach /healthz.",
         f"    maxconn {settings.max_connections + STATS_CONNECTIONS}",
         "    # The keeper records what is printed: private, rotated.",
         "    log stdout format raw local0 info",
         f'    stats socket "${{TMPDIR}}/{STATS_SOCKET}" mode 600 level admin expose-fd listeners',
         "    stats timeout 1m",
-        "    # After a reload the old worker closes a client's connection with its next answer, never",
-        "    # between two requests: a client that sends at that moment would see an error.",
+        "    # After a reload the old worker closes a connection with its next answer, never between",
+        "    # two requests: a client that sends at that moment would see an error.",
         "    close-spread-time infinite",
         "    # A request is sent again only if one buffer holds the whole of it.",
         f"    tune.bufsize {settings.retry_buffer}",
@@ -180,6 +181,11 @@ def _defaults(settings: DoorSettings) -> tuple[str, ...]:
         "defaults",
         "    mode http",
         "    log global",
+        "    # Each chunk of a stream is sent at once: the kernel would keep the first for 200 ms.",
+        "    option http-no-delay",
+        "    # A client that has gone stops its request. Not in the backend: the frontend reads a",
+        "    # whole request before there is a backend, and would look for no end after it.",
+        "    option abortonclose",
         f"    timeout connect {_milliseconds(settings.connect_timeout)}",
         f"    timeout http-request {_milliseconds(settings.request_timeout)}",
         f"    timeout http-keep-alive {_milliseconds(settings.keep_alive)}",
@@ -264,8 +270,6 @@ def _backend() -> tuple[str, ...]:
         f"backend {BACKEND}",
         "    # Exact shares by weight while idle, and the less busy of two when loaded.",
         "    balance random(2)",
-        "    # A client that has gone stops its request.",
-        "    option abortonclose",
         "    # A connection for each request: none that a replica has just closed is used again,",
         "    # and a replica without requests can be removed at once.",
         "    option http-server-close",

@@ -76,7 +76,9 @@ def test_reloads_under_load_lose_no_request(
 ) -> None:
     one, other = replica("a"), replica("b")
     running = haproxy(one.server(), other.server())
-    stop, failures, counts = threading.Event(), [], []
+    stop = threading.Event()
+    failures: list[object] = []
+    counts: list[int] = []
 
     def client() -> None:
         done = 0

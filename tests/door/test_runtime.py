@@ -64,11 +64,15 @@ def test_a_server_is_checked_by_its_keepers_readyz(replica: MakeReplica, haproxy
     first, second = replica("a"), replica("b")
     running = haproxy(first.server())
     running.door.add(running.settings, second.server())
+
+    def becomes(name: str, state: str) -> None:
+        wait_for(lambda: running.door.server(name).state == state, f"{name} is {state}")
+
     for one, name in ((first, "a"), (second, "b")):
         one.ready = False
-        wait_for(lambda name=name: running.door.server(name).state == "down", f"{name} is down")
+        becomes(name, "down")
         one.ready = True
-        wait_for(lambda name=name: running.door.server(name).state == "up", f"{name} is up")
+        becomes(name, "up")
 
 
 def test_a_server_is_idle_when_its_stream_has_ended(replica: MakeReplica, haproxy: RunDoor) -> None:
@@ -143,7 +147,7 @@ def test_haproxys_refusals_are_errors(replica: MakeReplica, haproxy: RunDoor) ->
     for verb in (running.door.drain, running.door.resume, running.door.remove):
         with pytest.raises(PreconditionError, match="no server 'z'"):
             verb("z")
-    with pytest.raises(PreconditionError, match="door-refused|refuses"):
+    with pytest.raises(PreconditionError, match="HAProxy refuses"):
         running.door.set_weight("a", 257)
     assert [state.name for state in running.door.servers()] == ["a"]
 
@@ -168,14 +172,16 @@ def test_a_strange_answer_is_an_error(tmp_path: Path, answer: bytes) -> None:
 
 def test_an_endless_answer_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket_client, "LONGEST_ANSWER", 100_000)
-    with listening(tmp_path / "s", b"x" * 1_000_000) as door:
-        with pytest.raises(PreconditionError, match="longer than"):
-            door.frame()
+    with (
+        listening(tmp_path / "s", b"x" * 1_000_000) as door,
+        pytest.raises(PreconditionError, match="longer than"),
+    ):
+        door.frame()
 
 
 def test_a_command_is_one_line(tmp_path: Path) -> None:
     for command in ("show info\nshutdown", "show stat\0", "ä", "x" * 5000):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="not a command"):
             socket_client.exchange(tmp_path / "s", command)
 
 

@@ -90,6 +90,10 @@ class HAProxy:
         )
         return self._connections[-1]
 
+    def connections(self) -> list[http.client.HTTPConnection]:
+        """Those that were made."""
+        return self._connections
+
     def resident(self) -> int:
         """Bytes of its workers that are in memory."""
         pages = (Path(f"/proc/{pid}/statm").read_text().split()[1] for pid in self.workers())

@@ -53,6 +53,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     """Answers as its replica's behaviour says."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: Replica
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
@@ -71,7 +72,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def _answer(self, body: bytes) -> None:
         replica = self.server
-        replica.requests.append({"path": self.path, "length": len(body), **dict(self.headers)})
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        replica.requests.append({"path": self.path, "length": len(body), **headers})
         if replica.behaviour == "stream":
             self._stream()
             return
