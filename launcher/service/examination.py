@@ -55,7 +55,8 @@ def _door_findings(profile: Profile) -> tuple[Finding, ...]:
         max_connections=door.max_connections,
     )
     subject = doctor.of_profile(
-        door_profile(settings, service_dir(profile.name).folder / CONFIG), keeper=keeper_of(instance_dir(instance))
+        door_profile(settings, service_dir(profile.name).folder / CONFIG),
+        keeper=keeper_of(instance_dir(instance)),
     )
     findings = doctor.run(subject, only_fast=False)
     of_door = (one for one in findings if one.check in OF_DOOR or one.check.startswith(OWN))

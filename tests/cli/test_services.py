@@ -136,9 +136,6 @@ def test_doctor_looks_at_a_replica_the_door_and_their_number(served: ServiceRig)
     assert findings["ports", True] == findings["ports", False] == "PASS"
     assert findings["haproxy-version", True] == "PASS"
     assert findings["replicas", False] == "PASS"
-    many = served.run("doctor", profile(served), "--set", "service.gpus=[[0]]", "--json")
-    wrong = next(one for one in many.json["data"]["findings"] if one["check"] == "replicas")
-    assert (many.rc, wrong["status"]) == (1, "FAIL"), many.output()
 
 
 def test_plan_and_validate_are_about_one_replica(served: ServiceRig) -> None:
