@@ -22,6 +22,8 @@ REQUEST_RETRIES = 2
 CHECK_INTERVAL = 1.0
 """Seconds between two checks of a replica; two failures take it out, one success takes it in."""
 CHECK_FALL, CHECK_RISE = 2, 1
+STATS_CONNECTIONS = 50
+"""Connections of the keeper and of scrapers of metrics, beside those of clients."""
 MOST_WEIGHT = 256
 """The largest weight HAProxy takes."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,60}")
@@ -41,7 +43,8 @@ class DoorSettings:
     `replica_connections` bounds the requests each works on. `response_timeout` is the longest
     silence of a replica, before and within an answer: a reasoning model may think for minutes.
     `client_timeout` is the longest time in which a client takes nothing. `keep_alive` is how long
-    an idle client's connection is kept. `retry_buffer` are the bytes up to which a request can be
+    an idle client's connection is kept: longer than the pools of clients keep theirs (httpx 5 s,
+    aiohttp 15 s), and the longest time that a door without requests takes to stop. `retry_buffer` are the bytes up to which a request can be
     sent to another replica. `max_connections` are open at the same time; more wait in the kernel.
     `retry_after` is what clients are told where no replica is ready. `exporter` is false for a
     HAProxy that was built without Prometheus.
@@ -57,7 +60,7 @@ class DoorSettings:
     response_timeout: float = 1800.0
     queue_timeout: float = 60.0
     client_timeout: float = 1800.0
-    keep_alive: float = 75.0
+    keep_alive: float = 20.0
     retry_buffer: int = 2 * 1024 * 1024
     max_connections: int = 2000
     replica_connections: int | None = None
@@ -155,11 +158,15 @@ def _global(settings: DoorSettings) -> tuple[str, ...]:
         f"# The front door of {settings.name}. Written by ernie-deploy: changes by hand are lost.",
         "global",
         f"    {_FRAME}",
-        f"    maxconn {settings.max_connections}",
+        "    # More than clients may open: the keeper must reach /healthz while they are at the limit.",
+        f"    maxconn {settings.max_connections + STATS_CONNECTIONS}",
         "    # The keeper records what is printed: private, rotated.",
         "    log stdout format raw local0 info",
         f'    stats socket "${{TMPDIR}}/{STATS_SOCKET}" mode 600 level admin expose-fd listeners',
         "    stats timeout 1m",
+        "    # After a reload the old worker closes a client's connection with its next answer, never",
+        "    # between two requests: a client that sends at that moment would see an error.",
+        "    close-spread-time infinite",
         "    # A request is sent again only if one buffer holds the whole of it.",
         f"    tune.bufsize {settings.retry_buffer}",
         "    ssl-default-bind-options ssl-min-ver TLSv1.2",
@@ -209,6 +216,7 @@ def _stats(settings: DoorSettings) -> tuple[str, ...]:
     return (
         "frontend stats",
         '    bind "${DOOR_STATS_BIND}"',
+        f"    maxconn {STATS_CONNECTIONS}",
         "    no log",
         "    monitor-uri /healthz",
         *((metrics,) if settings.exporter else ()),

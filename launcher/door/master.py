@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.door.socket_client import exchange
-from launcher.errors import DeadlineError, DeployError
+from launcher.errors import DeadlineError, DeployError, PreconditionError
 
 RELOAD_DEADLINE = 30.0
 """Seconds for a reload: reading a configuration takes milliseconds, certificates some more."""
+SETTLE = 5.0
+"""Seconds in which a master that starts itself anew listens again; some 20 ms on 2 cores."""
 POLL = 0.02
 """Seconds between two looks: release 2.6 tells nothing at the end of a reload."""
 _MASTER = re.compile(r"^(\d+)\s+master\s+(\d+)(?:\s+\[failed: (\d+)\])?", re.MULTILINE)
@@ -24,7 +26,6 @@ class Processes:
     row, the pid of the worker that takes requests, and of those that only end theirs.
     """
 
-    master: int
     reloads: int
     failed: int
     worker: int | None
@@ -57,7 +58,6 @@ def processes(master_socket: Path) -> Processes | None:
     current, _, old = text.partition("# old workers")
     worker = _WORKER.search(current)
     return Processes(
-        int(master[1]),
         int(master[2]),
         int(master[3] or 0),
         int(worker[1]) if worker else None,
@@ -71,15 +71,7 @@ def old_workers(master_socket: Path) -> tuple[int, ...]:
     Raises:
         DeployError: the master does not answer.
     """
-    end = time.monotonic() + RELOAD_DEADLINE
-    while True:
-        now = processes(master_socket)
-        if now is not None:
-            return now.old
-        if time.monotonic() > end:
-            exchange(master_socket, "show proc")  # its error says why
-            return ()
-        time.sleep(POLL)
+    return _settled(master_socket).old
 
 
 def worker_command(master_socket: Path, pid: int, command: str) -> str | None:
@@ -102,10 +94,7 @@ def reload(master_socket: Path, deadline: float = RELOAD_DEADLINE) -> Reload:
         PreconditionError: no master listens there.
     """
     end = time.monotonic() + deadline
-    before = processes(master_socket)
-    if before is None:
-        exchange(master_socket, "show proc")  # its error says why
-        return Reload(False, "the master does not say which processes it has")
+    before = _settled(master_socket)
     message = _order_reload(master_socket)
     while time.monotonic() < end:
         now = processes(master_socket)
@@ -117,6 +106,24 @@ def reload(master_socket: Path, deadline: float = RELOAD_DEADLINE) -> Reload:
         time.sleep(POLL)
     raise DeadlineError.of(
         "door-timeout", f"the reload of HAProxy has not ended in {deadline:g} s", str(master_socket)
+    )
+
+
+def _settled(master_socket: Path) -> Processes:
+    """The processes, once the master listens: it does a moment after its worker, also at a start.
+
+    Raises:
+        DeployError: the master does not answer.
+    """
+    end = time.monotonic() + SETTLE
+    while time.monotonic() < end and master_socket.exists():
+        now = processes(master_socket)
+        if now is not None:
+            return now
+        time.sleep(POLL)
+    answer = exchange(master_socket, "show proc")  # its error says why
+    raise PreconditionError.of(
+        "door-answer", f"HAProxy's answer to `show proc` cannot be used: {answer[:80]!r}"
     )
 
 

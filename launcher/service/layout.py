@@ -43,14 +43,14 @@ class Room:
             free = len(self.free_sets(members))
             if free < more:
                 return (
-                    f"{_replicas(more)} more need {more} sets of GPUs, and {free} of"
-                    f" {len(self.sets)} are free{self._figures()}"
+                    f"for {_replicas(more)} more there are {free} free sets of GPUs of"
+                    f" {len(self.sets)}{self._figures()}"
                 )
         if self.memory_free is not None and self.memory_need is not None:
             need = more * self.memory_need
             if need > self.memory_free:
                 return (
-                    f"{_replicas(more)} more need {need / GIB:.1f} GiB of host memory, and"
+                    f"{_replicas(more)} more would take {need / GIB:.1f} GiB of host memory, and"
                     f" {self.memory_free / GIB:.1f} GiB are available"
                 )
         return None
@@ -78,7 +78,9 @@ def layout(requested: Strategy, room: Room, old: Sequence[Member], count: int) -
     if not old:
         why = room.fits(count, ())
         if why is not None:
-            raise _impossible(f"{_replicas(count)} do not fit on this machine: {why}", None)
+            raise _impossible(
+                f"{_replicas(count)} {_verb(count)} not fit on this machine: {why}", None
+            )
         return Layout("blue-green", "nothing runs yet", _take(room, (), count))
     together = room.fits(count, old)
     one_more = room.fits(1, old)
@@ -107,9 +109,7 @@ def _take(room: Room, old: Sequence[Member], count: int) -> tuple[Devices, ...]:
         return (None,) * count
     free = room.free_sets(old)
     if len(free) < count:
-        raise _impossible(
-            f"{_replicas(count)} need {count} sets of GPUs, and {len(free)} exist", None
-        )
+        raise _impossible(f"for {_replicas(count)} there are only {len(free)} sets of GPUs", None)
     return tuple(free[:count])
 
 
@@ -131,6 +131,10 @@ def _rolling_devices(room: Room, old: Sequence[Member], count: int) -> tuple[Dev
         if remaining:
             remaining.pop(0)
     return tuple(devices)
+
+
+def _verb(count: int) -> str:
+    return "does" if count == 1 else "do"
 
 
 def _replicas(count: int) -> str:

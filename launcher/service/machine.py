@@ -35,14 +35,15 @@ def measure(profile: Profile, members: Sequence[Member], *, named: str) -> Room:
     plan = prepared.plan
     service = profile.service
     sets = service.gpus if service is not None else ()
-    if not sets and not plan.gpu_ranks and plan.gpus is None:
+    cards = list(plan.gpus) if plan.gpus is not None else _visible()
+    if not sets and (not cards or not plan.gpu_ranks):
+        # On the CPU, or where no driver tells of cards: then the doctor's checks have the word.
         need = max((resident(one) for one in members), default=0)
         return Room(
             memory_free=memory.read().usable, memory_need=round(need * MARGIN) if need else None
         )
     if not sets:
-        cards = list(plan.gpus) if plan.gpus is not None else _visible()
-        size = plan.gpu_ranks or profile.tensor_parallel_size or 1
+        size = plan.gpu_ranks
         sets = tuple(tuple(cards[i : i + size]) for i in range(0, len(cards) - size + 1, size))
     return Room(sets=sets, figures=_figures(profile))
 

@@ -17,6 +17,8 @@ from tests.support import venvs
 class Engine:
     """An engine that takes its version from the first of its distributions."""
 
+    program = None
+
     def __init__(self, name: str, *distributions: str) -> None:
         self.name = name
         self.distributions = distributions or (name,)

@@ -172,6 +172,7 @@ KERNEL_TABLES = {
 HEARD_OF = {
     "launcher.doctor.checks.exposure": "a message",
     "launcher.engines.fastdeploy.doctor_checks": "a message",
+    "launcher.door.master": "a command of HAProxy",
 }
 
 

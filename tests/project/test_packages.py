@@ -16,7 +16,7 @@ NEEDS = re.compile(r"\bneeds_package\(\"([^\"]+)\"\)")
 def test_every_package_that_a_test_needs_is_in_the_list_and_no_other() -> None:
     tests = [p for p in (ROOT / "tests").rglob("*.py") if p != Path(__file__)]
     needed = {name for path in tests for name in NEEDS.findall(path.read_text())}
-    assert {"prometheus", "prometheus-alertmanager"} <= needed
+    assert {"prometheus", "prometheus-alertmanager", "haproxy"} <= needed
     assert set(listed()) == needed | {"make", "python3", "python3-venv"}
 
 

@@ -33,7 +33,7 @@ def test_nothing_is_stopped_where_not_even_one_more_fits() -> None:
         layout("auto", FOUR, full, 4)
     (problem,) = refused.value.problems
     assert problem.code == "strategy-impossible"
-    assert "0 of 4 are free (a replica takes 70.0 GiB)" in problem.message
+    assert "there are 0 free sets of GPUs of 4 (a replica takes 70.0 GiB)" in problem.message
     assert "--strategy recreate" in (problem.remedy or "")
 
 
@@ -61,7 +61,7 @@ def test_host_memory_decides_where_no_gpu_does() -> None:
     assert layout("auto", room, old[:2], 2).strategy == "blue-green"
     decided = layout("auto", room, old, 3)
     assert decided.strategy == "rolling"
-    assert "3 replicas more need 6.0 GiB of host memory, and 5.0 GiB are available" in (
+    assert "3 replicas more would take 6.0 GiB of host memory, and 5.0 GiB are available" in (
         decided.reason
     )
     assert decided.devices == (None, None, None)

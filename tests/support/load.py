@@ -2,12 +2,16 @@
 
 import http.client
 import json
+import re
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+_END = re.compile(rb'\[DONE\]|"finish_reason": ?"[a-z]')
+"""How a stream says that it is whole; transformers sends no `[DONE]`."""
 
 
 @dataclass
@@ -113,8 +117,8 @@ class Load:
             started = True
             text = response.read()
             streamed = response.headers.get("Content-Type", "").startswith("text/event-stream")
-            if streamed and b"[DONE]" not in text[-200:]:
-                self._count("cut", "no [DONE]")
+            if streamed and not _END.search(text, max(0, len(text) - 2000)):
+                self._count("cut", "no end of the stream")
                 return
             with self._lock:
                 self.tally.completed += 1

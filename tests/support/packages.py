@@ -9,6 +9,8 @@ import pytest
 
 from tests.support import ROOT
 
+SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin")
+
 
 def listed() -> dict[str, str]:
     """Package to the command by which a machine is asked whether it has it."""
@@ -20,7 +22,9 @@ def listed() -> dict[str, str]:
 def needs_package(name: str) -> None:
     """Skip the test where the package `name` is not installed; in CI (`CI=true`) fail it."""
     command = listed()[name]
-    if shutil.which(command) is not None:
+    # Debian keeps daemons in /usr/sbin, which is not on every user's PATH.
+    folders = os.pathsep.join((os.environ.get("PATH", os.defpath), *SYSTEM_FOLDERS))
+    if shutil.which(command, path=folders) is not None:
         return
     reason = f"{command} is missing: apt-get install {name}"
     if os.environ.get("CI") == "true":

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         MemoryFacts,
         PlanContext,
         PortNeed,
+        Program,
         Question,
         Release,
     )
@@ -51,6 +52,7 @@ class FastDeploy:
     lines = LINES
     distributions = (*WHEELS, IMPOSTOR, "paddlepaddle-gpu", "paddlepaddle", "paddlepaddle-xpu")
     question: Question | None = QUESTION
+    program: Program | None = None
     local = True
     sized = True
     data: Path | None = Path(__file__).parent / "data"

@@ -7,8 +7,8 @@ from launcher.engines.haproxy.checks import max_connections, uses_tls
 
 PER_CONNECTION = 2
 """Files of a connection: the client's and the server's."""
-RESERVE = 64
-"""Files beside those: listeners, sockets, health checks, logs (haproxy 2.6 asks for some 32)."""
+RESERVE = 256
+"""Files beside those: statistics (50 connections), listeners, sockets, health checks."""
 _INSTALL = "apt-get install haproxy, or ernie-deploy engine install haproxy"
 
 
