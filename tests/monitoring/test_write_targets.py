@@ -167,12 +167,12 @@ def test_the_address_can_be_that_of_the_machine(bench: Bench, address: str, expe
 def test_the_files_can_be_read_and_are_new_each_time(bench: Bench) -> None:
     row = one("a", "failed", f"http://127.0.0.1:{free_port()}")
     assert bench.run(row) == 0
-    for name in ("keepers.json", "engines.json"):
+    for name in ("keepers.json", "engines.json", "doors.json"):
         assert stat.S_IMODE((bench.folder / name).stat().st_mode) == 0o644
         os.utime(bench.folder / name, (1, 1))
     assert bench.run(row) == 0
     assert all(path.stat().st_mtime > 1 for path in bench.folder.iterdir())
-    assert sorted(os.listdir(bench.folder)) == ["engines.json", "keepers.json"]
+    assert sorted(os.listdir(bench.folder)) == ["doors.json", "engines.json", "keepers.json"]
 
 
 @pytest.mark.parametrize("output", ["", "not JSON\n", "[]\n", '{"data": null}\n', "{}\n"])
