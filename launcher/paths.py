@@ -5,6 +5,8 @@ State: `$ERNIE_DEPLOY_HOME`, else `$XDG_STATE_HOME/ernie-deploy`, else
 
     instances/<name>/    one started plan: profile, plan, state, events, logs, lock, socket
     engines/<name>-<v>/  one virtual environment per installed engine release
+    models/<hub>/        pulled models (launcher/weights/store.py)
+    profiles/            profiles that came in bundles
     cache/               answers that are slow to ask again (engine flags per version)
 """
 

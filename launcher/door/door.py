@@ -101,7 +101,7 @@ def apply(
             str(instance.folder), "`ernie-deploy deploy` starts it",
         )  # fmt: skip
     plan = instance.plan()
-    _check_fixed(settings, plan, instance)
+    check_fixed(settings, plan)
     config = config_path(instance)
     text = render(settings, servers)
     door = door_of(instance)
@@ -179,8 +179,12 @@ def _converge(
     return Applied(False, tuple(added), tuple(dict.fromkeys(changed)), tuple(removed))
 
 
-def _check_fixed(settings: DoorSettings, plan: LaunchPlan, instance: InstanceDir) -> None:
-    """Refuse to change what is part of the instance's plan."""
+def check_fixed(settings: DoorSettings, plan: LaunchPlan) -> None:
+    """Refuse to change what is part of the door's `plan`.
+
+    Raises:
+        PreconditionError: `door-fixed`: the address, a port or TLS differs.
+    """
     runs = {use.name: use for use in plan.engine_ports}
     differing = []
     if runs["api"].address != settings.address:
@@ -197,8 +201,8 @@ def _check_fixed(settings: DoorSettings, plan: LaunchPlan, instance: InstanceDir
             Problem(
                 "door-fixed",
                 "; ".join(differing),
-                str(instance.folder),
-                f"`ernie-deploy down {instance.name}`, then deploy again: clients are cut off",
+                None,
+                f"`ernie-deploy down {settings.name}`, then deploy again: clients are cut off",
             )
         )
 

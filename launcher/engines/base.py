@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from launcher.engines.release import Installed, Release
 from launcher.errors import Problem
@@ -251,6 +251,10 @@ class Engine(Protocol):
     data: Path | None = None
     """A folder with `failures.json` (the rules of `diagnose`, see `launcher/engines/rules.py`) and
     `deviations.json` (what a release does wrong, for `smoke`); each may be absent."""
+    pulled_as: Literal["folder", "cache"] | None = None
+    """How a model that `model pull` downloaded is given to it: as a folder, with the hub id as
+    `served-model-name`; or by the hub id, with a cache of the Hugging Face hub (it has no other
+    name for its model). None: it is not."""
     signature: Signature = Signature()
     """How `smoke URL` recognises a server of it."""
 

@@ -161,8 +161,8 @@ def offline_env(profile: Profile) -> tuple[EnvVar, ...]:
         EnvVar("HF_HUB_DISABLE_UPDATE_CHECK", "1", "no look-up of newer versions at start"),
         EnvVar("DO_NOT_TRACK", "1", "no usage statistics leave the machine"),
     ]
-    if profile.model_is_path:
-        why = "the model is a local folder"
+    if profile.model_is_here:
+        why = "the model is a local folder" if profile.model_is_path else "the model was pulled"
         variables.append(EnvVar("HF_HUB_OFFLINE", "1", why))
         variables.append(EnvVar("TRANSFORMERS_OFFLINE", "1", why))
     return tuple(variables)

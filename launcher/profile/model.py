@@ -135,7 +135,8 @@ class Profile:
     the whole profile as plain JSON types, after extends, overlays, variables and `--set`, keys in
     kebab-case as in the file: two profiles ask for the same exactly when their `resolved` are
     equal. `origins` maps a key path (`engine-args.load-choices`, `ports.api`) to its place. `path`
-    is the file the profile was read from, `text` that file's content.
+    is the file the profile was read from, `text` that file's content. `hub_cache` is the cache of
+    the Hugging Face hub that has the whole model (`launcher.weights.pulled` finds it).
     """
 
     name: str
@@ -166,6 +167,7 @@ class Profile:
     path: str | None = None
     text: str = ""
     notes: tuple[Problem, ...] = ()
+    hub_cache: str | None = None
 
     def setting(self, key_path: str) -> JsonValue:
         """The value of a neutral key, None where the profile does not give it."""
@@ -223,6 +225,11 @@ class Profile:
     def model_is_path(self) -> bool:
         """True where `model` names a local folder rather than a hub id (decided by the loader)."""
         return self.model.startswith("/")
+
+    @property
+    def model_is_here(self) -> bool:
+        """True where the engine loads the model without a download."""
+        return self.model_is_path or self.hub_cache is not None
 
     def where(self, key_path: str) -> str | None:
         """The place of a key, or of its nearest enclosing key, for an error message."""

@@ -16,8 +16,10 @@ LONGEST = 16 * 1024
 _TOO_LONG = f"more than {LONGEST // 1024} KiB, so it is not a key"
 
 
-def resolve(reference: str) -> str:
+def resolve(reference: str, *, lines: bool = False) -> str:
     """The secret behind `env:NAME`, `file:PATH` or `cmd:WORDS`, without its last newline.
+
+    With `lines` it may have several lines, as a certificate has.
 
     Raises:
         PreconditionError: the variable, file or command is missing, empty or failed; the message
@@ -41,7 +43,7 @@ def resolve(reference: str) -> str:
         problem = "a secret is given as env:NAME, file:PATH or cmd:COMMAND"
     if len(secret.encode()) > LONGEST:
         secret, problem = "", f"it has {_TOO_LONG}"
-    elif not secret.isprintable():
+    elif not (secret if not lines else "".join(secret.splitlines())).isprintable():
         secret, problem = "", "it has a line break or a control character, so it is not a key"
     if not secret:
         raise PreconditionError.of(

@@ -27,6 +27,7 @@ from launcher.service.payloads import Deployed
 from launcher.service.replicas import OnEvent
 from launcher.service.revision import profile_of, revision_of, section_of
 from launcher.service.store import ServiceDir, open_service, service_dir, this_owner
+from launcher.service.traffic import Traffic
 
 
 @dataclass(frozen=True)
@@ -244,7 +245,9 @@ def _begin(
         actions=steps,
         owner=owner,
         started_at=round(time.time(), 3),
+        section_before=state.section or section,
     )
+    Traffic(service).check_address(state, profile_of(service.revision(target), section))
     state = service.write(replace(state, rollout=rollout))
     message = f"{target} of {service.name}, {decided.strategy}: {decided.reason}"
     if downtime is not None:
@@ -286,7 +289,7 @@ def _execute(
         except StepFailed as failed:
             remedy = failed.problem.remedy or ""
             problem = Problem(
-                failed.problem.code,
+                "way-back-failed",
                 f"the way back to the old revision failed: {failed.problem.message}",
                 failed.problem.where,
                 f"{remedy}; then `ernie-deploy deploy --abort {service.name}` tries again".lstrip(
@@ -295,6 +298,9 @@ def _execute(
             )  # fmt: skip
             data = _deployed(executor.state, rollout, None, reason)
             return Result(_verb(rollout), data, service.name, failed.exit_code, (problem,))
+    if abort and ended.outcome != "serving":
+        # That is what was asked for.
+        return Result("deploy", _deployed(ended.state, rollout, ended, reason), service.name)
     return _finished(service, rollout, ended, reason)
 
 

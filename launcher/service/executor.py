@@ -167,12 +167,16 @@ class Executor:
         self._update_rollout(smoke="; ".join([*([earlier] if earlier else []), *texts]))
 
     def _settings_profile(self) -> Profile:
-        return profile_of(self._service.revision(self._rollout.target), self._rollout.section)
+        """What holds for the service now: on the way back what held before."""
+        rollout = self._rollout
+        back = rollout.direction == "back"
+        section = rollout.section_before if back else rollout.section
+        return profile_of(self._service.revision(rollout.target), section)
 
     def _door(self, action: Action) -> None:
         door = self._traffic.open(self._state, self._settings_profile())
         if door != self._state.door:
-            self._update(door=door, section=self._rollout.section)
+            self._update(door=door)
             self._emit("door", message=f"{self._service.door_instance} listens at {door.url}")
 
     def _shift(self, action: Action) -> None:

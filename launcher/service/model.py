@@ -110,8 +110,8 @@ class Rollout:
     """A change under way: `actions[:done]` are carried out. Times are Unix seconds.
 
     `old` and `new` are the replicas to go and to come, as they were planned: a way back starts old
-    ones again that were stopped already. `replicas` and `section` hold after it. `smoke` is a
-    summary of the proofs.
+    ones again that were stopped already. `replicas` and `section` hold after it, `section_before`
+    after a way back. `smoke` is a summary of the proofs.
     """
 
     id: str
@@ -126,6 +126,7 @@ class Rollout:
     actions: tuple[Action, ...]
     owner: Owner
     started_at: float
+    section_before: JsonObject = field(default_factory=dict)
     done: int = 0
     direction: Direction = "forward"
     failure: Failure | None = None

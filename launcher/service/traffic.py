@@ -66,6 +66,15 @@ class Traffic:
         api, stats = plan.port("api"), plan.port("stats")
         return DoorAddress(api.address, api.number, stats.number, plan.base_url)
 
+    def check_address(self, state: ServiceState, profile: Profile) -> None:
+        """Refuse an address, port or TLS setting that would need a restart of the door.
+
+        Raises:
+            PreconditionError: the running door has another.
+        """
+        if state.door is not None and view(self._instance)[0] in LIVE:
+            front_door.check_fixed(self._settings(profile), self._instance.plan())
+
     def apply(self, state: ServiceState, profile: Profile) -> None:
         """Let the door have the replicas of `state` that it is to know, with their weights.
 
@@ -180,7 +189,7 @@ class Traffic:
         """
         if not certificate:
             return None
-        text = f"{resolve(certificate).strip()}\n{resolve(key).strip()}\n"
+        text = f"{resolve(certificate, lines=True).strip()}\n{resolve(key, lines=True).strip()}\n"
         path = self._service.folder / CERTIFICATE
         try:
             paths.private_folder(path.parent)

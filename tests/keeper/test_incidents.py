@@ -4,13 +4,22 @@ import json
 import os
 import signal
 import stat
+import sys
 import time
 from pathlib import Path
+
+import pytest
 
 from launcher.keeper import incident
 from launcher.keeper.events import read_events
 from launcher.keeper.incident import Incident
+from launcher.keeper.incidents import IncidentWriter
+from launcher.keeper.loop import Loop
+from launcher.keeper.record import Record
+from launcher.keeper.tree import Tree
+from launcher.plan.model import LaunchPlan
 from tests.support.decoded import JsonDict
+from tests.support.processes import alive
 from tests.support.rig import NEVER, Rig
 from tests.support.waiting import wait_for
 
@@ -135,6 +144,29 @@ def test_secrets_are_taken_out_of_what_is_kept(rig: Rig) -> None:
     assert "a-secret-of-the-test" not in text
     assert "another-one" not in text
     rig.down()
+
+
+def test_a_collector_that_hangs_ends_with_the_keeper_and_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging = tmp_path / "python"
+    hanging.write_text("#!/bin/sh\nexec sleep 600\n")
+    hanging.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(hanging))
+    loop = Loop()
+    tree = Tree(loop, lambda process: None)
+    plan = LaunchPlan("one", "scripted", "1.0", ("/bin/x",), "/", "/nowhere", "/nowhere")
+    record = Record(tmp_path, plan, "one:abc", tree, ())
+    writer = IncidentWriter(
+        loop, tree, tmp_path, plan, record, secrets={}, environ={}, samples=lambda: ()
+    )
+    record.event("restart", number=1, delay=0.0, cause="engine-exited")
+    (collector,) = tree.helpers
+    writer.close(time.monotonic())
+    assert not alive(collector)
+    assert tree.helpers == set()
+    (one,) = [one for _, one in incident.read_all(tmp_path)]
+    assert one.notes == ("not all of its logs are kept: not done in time",)
 
 
 def test_the_oldest_are_removed_where_there_are_too_many(tmp_path: Path) -> None:

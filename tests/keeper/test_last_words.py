@@ -14,6 +14,7 @@ from launcher.keeper.identity import Process
 from launcher.keeper.last_words import wait_for_last_words
 from launcher.keeper.loop import Loop
 from launcher.keeper.tree import Tree
+from tests.support.clock import StillClock
 
 CAUSE = "ValueError: layer 7\n"
 WRITER = """
@@ -113,6 +114,32 @@ def test_clients_do_not_wait_for_a_log_that_grows_without_end(
     monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 0.0, 0.0))
     _, seconds, _ = settled(loop, tmp_path / "logs", ENDLESS, hurry=True)
     assert seconds < 100
+
+
+@pytest.mark.parametrize("per_processor", [0.0, 1.5], ids=["idle", "at work"])
+def test_clients_wait_half_a_second_for_a_log_that_grows(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch, per_processor: float
+) -> None:
+    """Each look takes a tenth of a second by this clock, and finds a longer log."""
+    clock = StillClock(monkeypatch, last_words)
+    begun = clock.now
+    load = per_processor * len(os.sched_getaffinity(0))
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, load, load))
+    tree = Tree(loop, lambda process: None)
+
+    def written() -> int:
+        clock.now += 0.1
+        return int(clock.now * 10)
+
+    process = subprocess.Popen(["sleep", "600"])
+    try:
+        tree.discover()
+        wait_for_last_words(loop, tree, written, hurry=True)
+    finally:
+        process.kill()
+        loop.run_until(lambda: process.pid not in tree.pids, 600)
+        process.wait()
+    assert clock.now - begun == pytest.approx(0.5, abs=0.15)
 
 
 def test_on_a_busy_machine_the_cause_has_its_time(

@@ -232,6 +232,23 @@ def test_after_a_death_a_queue_is_ours_unless_its_last_user_lives(tmp_path: Path
         remove_queue(number)
 
 
+def test_after_a_death_shared_memory_is_ours_if_it_is_young_and_unused(
+    tmp_path: Path, shm: str
+) -> None:
+    path = file_use.SHM / shm
+    path.write_text("of before")
+    claims = Claims(Leftovers(shm=(shm, f"{shm}-missing")), str(tmp_path))
+    claims.look_before(kernel.file_clock() + 60)
+    claims.look_after_death()
+    assert claims.shm == {}, "it is older than the start"
+    claims.look_before(0)
+    with path.open():
+        claims.look_after_death()
+        assert claims.shm == {}, "this process uses it"
+    claims.look_after_death()
+    assert list(claims.shm) == [str(path)]
+
+
 def test_a_queue_that_exists_before_is_told_and_never_claimed(tmp_path: Path) -> None:
     number = make_queue(tmp_path, 62)
     try:
@@ -288,6 +305,16 @@ def test_a_link_is_removed_and_not_what_it_points_to(tmp_path: Path) -> None:
     assert claim is not None
     assert leftovers.remove_file(claim)
     assert target.exists()
+
+
+def test_a_link_of_ours_is_claimed_wherever_it_points(tmp_path: Path) -> None:
+    """By its own owner: what it points to may be another user's, or gone."""
+    claims = Claims(Leftovers(temporary=(str(tmp_path / "prom_*"),)), "/")
+    claims.look_before(kernel.file_clock())
+    link = tmp_path / "prom_999001"
+    link.symlink_to(tmp_path / "gone")
+    claims.look([999_001])
+    assert list(claims.temporary) == [str(link)]
 
 
 def test_what_cannot_be_removed_is_said() -> None:

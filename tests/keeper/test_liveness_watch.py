@@ -13,6 +13,13 @@ from pathlib import Path
 import pytest
 
 from launcher.keeper.events import read_events
+from launcher.keeper.liveness_watch import LivenessWatch
+from launcher.keeper.loop import Loop
+from launcher.keeper.record import Record
+from launcher.keeper.tree import Tree
+from launcher.liveness.judge import Liveness
+from launcher.liveness.policy import LivenessPolicy
+from launcher.plan.model import LaunchPlan, PortUse
 from tests.support.decoded import JsonDict
 from tests.support.rig import Rig
 from tests.support.waiting import wait_for
@@ -43,6 +50,27 @@ def row(rig: Rig) -> JsonDict:
     """What `status --json` says."""
     status_row: JsonDict = rig.run("status", "one", "--json").json["data"]["instances"][0]
     return status_row
+
+
+def test_a_death_that_was_learnt_in_another_way_is_beyond_doubt(tmp_path: Path) -> None:
+    loop = Loop()
+    plan = LaunchPlan(
+        "one", "scripted", "1.0", ("/bin/x",), "/", "/nowhere", "/nowhere",
+        ports=(PortUse("api", 1, "127.0.0.1"),),
+    )  # fmt: skip
+    record = Record(tmp_path, plan, "one:abc", Tree(loop, lambda process: None), ())
+    stalls: list[object] = []
+    watch = LivenessWatch(
+        loop, plan, LivenessPolicy(), record, {}, tmp_path, stalls.append, lambda: None
+    )
+    watch.died("it was killed")
+    watch.close()
+    verdict = record.state.liveness
+    assert verdict is not None
+    assert (verdict.verdict, verdict.reasons) == (Liveness.DEAD, ("it was killed",))
+    assert not verdict.doubtful
+    assert watch.fails
+    assert stalls == []
 
 
 def test_an_idle_server_is_idle_and_is_asked_for_completions(rig: Rig) -> None:

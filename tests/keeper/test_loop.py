@@ -113,6 +113,13 @@ def test_long_work_in_a_thread_lets_events_be_handled() -> None:
     assert len(ticks) >= 3
 
 
+def test_the_end_of_long_work_wakes_a_loop_that_has_nothing_else_to_do() -> None:
+    loop, late = Loop(), []
+    loop.call_later(60, lambda: late.append(1))
+    loop.run_in_thread(lambda: time.sleep(0.05))  # the loop waits by then
+    assert late == []
+
+
 def test_what_long_work_raises_is_raised_where_it_was_asked_for() -> None:
     loop = Loop()
 

@@ -126,6 +126,21 @@ def test_only_so_many_rotated_files_are_kept(tmp_path: Path) -> None:
         assert texts(folder / "engine.log")[-1] == "line 99"
 
 
+@pytest.mark.parametrize(("spare", "is_rotated"), [(0, False), (-1, True)])
+def test_a_record_that_fits_to_the_byte_begins_no_new_file(
+    tmp_path: Path, spare: int, is_rotated: bool
+) -> None:
+    one = LogFile(tmp_path / "one.log", max_size=10_000, keep=1)
+    one.write("stdout", [(b"a line", True)])
+    one.close()
+    size = (tmp_path / "one.log").stat().st_size
+    log = LogFile(tmp_path / "engine.log", max_size=2 * size + spare, keep=1)
+    for _ in range(2):
+        log.write("stdout", [(b"a line", True)])
+    log.close()
+    assert (tmp_path / "engine.log.1").exists() is is_rotated
+
+
 def test_a_log_is_continued_after_a_restart(tmp_path: Path) -> None:
     for number in range(2):
         log = LogFile(tmp_path / "engine.log", max_size=10_000, keep=2)

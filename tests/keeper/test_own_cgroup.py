@@ -180,6 +180,17 @@ def test_a_limit_of_memory_is_written(tmp_path: Path) -> None:
 
 
 @needs_cgroup
+def test_a_controller_that_there_is_not_leaves_all_as_it_was(own: OwnCgroup) -> None:
+    """The processes had been moved out of its way, and are moved back."""
+    engine = start(own, "import time; time.sleep(600)")
+    problem = enable(own.path, "no-such-controller", [engine.pid])
+    assert problem is not None
+    assert problem.startswith(f"{own.path / 'cgroup.subtree_control'}: ")
+    assert cgroup.of(engine.pid) == own.path
+    assert not (own.path / cgroups.KEEPER_LEAF).exists()
+
+
+@needs_cgroup
 def test_a_controller_is_not_taken_from_others(own: OwnCgroup) -> None:
     """A cgroup with processes that are not the keeper's stays as it is."""
     engine = start(own, "import time; time.sleep(600)")

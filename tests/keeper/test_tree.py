@@ -9,12 +9,13 @@ from typing import Any
 from tests.support import ROOT
 
 PROGRAM = """
-import dataclasses, json, os, signal, subprocess, sys, time
+import atexit, dataclasses, json, os, signal, subprocess, sys, time
 from launcher.keeper import tree
 from launcher.keeper.loop import Loop
 tree.become_subreaper()
 loop, gone, said = Loop(), [], {}
 watched = tree.Tree(loop, lambda process: gone.append(process.pid))
+atexit.register(watched.kill_all)  # a test that fails must not leave what holds its pipes open
 """
 
 
@@ -49,6 +50,34 @@ said["told"] = loop.run_until(lambda: gone == [child.pid], 60)
 said["code"] = tree.exit_code(watched.exits[child.pid])
 """)
     assert output == {"told": True, "code": 1}
+
+
+def test_what_a_helper_of_the_keeper_starts_is_not_the_engines() -> None:
+    """Nor what that starts: only the helper itself is known by its number."""
+    output = keeping("""
+helper = subprocess.Popen(["sh", "-c", "sh -c 'sleep 600; :'; :"], start_new_session=True)
+watched.helpers.add(helper.pid)
+end = time.monotonic() + 60
+while len(tree.identity.descendants(tree.identity.myself())) != 3 and time.monotonic() < end:
+    time.sleep(0.01)
+said["descendants"] = len(tree.identity.descendants(tree.identity.myself()))
+said["found"] = len(watched.discover())
+os.killpg(helper.pid, signal.SIGKILL)
+""")
+    assert output == {"descendants": 3, "found": 0}
+
+
+def test_a_process_that_is_gone_before_it_is_watched_leaves_no_descriptor() -> None:
+    """Its number may be another's by then: it is looked at again once the descriptor is open."""
+    output = keeping("""
+child = subprocess.Popen(["sleep", "600"])
+look, before = tree.identity.look, os.listdir("/proc/self/fd")
+tree.identity.look = lambda pid: None if pid == child.pid else look(pid)
+said["found"] = watched.discover()
+said["left open"] = len(os.listdir("/proc/self/fd")) - len(before)
+child.kill()
+""")
+    assert output == {"found": [], "left open": 0}
 
 
 def test_daemons_are_followed_over_the_death_of_their_parents() -> None:

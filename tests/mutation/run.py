@@ -97,7 +97,9 @@ class Worker:
             cwd=checkout, env={**os.environ, "PYTHONPATH": str(checkout)},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
-        self._answer()
+        collected = self._answer()
+        if collected != 0:
+            raise SystemExit(f"the tests of the room cannot be collected (rc {collected})")
 
     def _answer(self) -> object:
         assert self._process.stdout is not None

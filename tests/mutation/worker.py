@@ -13,13 +13,15 @@ import os
 import select
 import signal
 import sys
-import time
 from types import CodeType, FunctionType
 
 import pytest
 
-QUIET = ["-q", "-x", "-p", "no:randomly", "-p", "no:cacheprovider", "-p", "no:terminal",
+QUIET = ["-q", "-x", "-p", "no:randomly", "-p", "no:cacheprovider",
          "-W", "ignore::pytest.PytestAssertRewriteWarning"]  # fmt: skip
+
+NOT_RUN = (255, pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED)
+"""Exit codes that tell nothing of the fault: it was not planted, or no test was run."""
 
 
 def code_objects(code: CodeType) -> list[CodeType]:
@@ -72,7 +74,7 @@ def run(request: dict[str, str | list[str] | float]) -> int | None:
     if not ended:
         return None
     code = os.waitstatus_to_exitcode(status)
-    return -1 if code == 255 else code
+    return -1 if code in NOT_RUN else code
 
 
 def main() -> None:
@@ -81,9 +83,8 @@ def main() -> None:
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
-    started = time.monotonic()
     collected = pytest.main([*QUIET, "--collect-only", *sys.argv[1:]])
-    answers.write(json.dumps([int(collected), round(time.monotonic() - started, 1)]) + "\n")
+    answers.write(json.dumps(int(collected)) + "\n")
     for line in sys.stdin:
         answers.write(json.dumps(run(json.loads(line))) + "\n")
 

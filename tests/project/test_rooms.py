@@ -25,6 +25,7 @@ ROOMS = (
     "host",
     "engines",
     "environments",
+    "weights",
     "probe",
     "preparation",
     "doctor",

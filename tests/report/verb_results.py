@@ -180,6 +180,40 @@ ENGINES = {
     }),
     "engine-path": result("engine path", {"python": "/engines/v/bin/python"}),
 }  # fmt: skip
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+PULLED = {
+    "model": "baidu/ERNIE-4.5-0.3B-PT", "hub": "huggingface", "commit": COMMIT, "files": 9,
+    "folder": "/models/huggingface/x", "size_bytes": 700 << 20, "revision": None,
+}  # fmt: skip
+CARRIED = {
+    "bundle": "/home/a/ernie.tar", "profile": "ernie", "model": "baidu/ERNIE", "commit": COMMIT,
+    "engine": {"name": "fastdeploy", "version": "2.5.0", "python_version": "3.10.9",
+               "machine": "x86_64", "arch": "cu126"},
+}  # fmt: skip
+WEIGHTS = {
+    "model-pull": result("model pull", {
+        **PULLED, "new": True, "downloaded_bytes": 650 << 20, "seconds": 95.0,
+        "used_by_hub_id": True,
+    }),
+    "model-pull-again": result("model pull", {**PULLED, "new": False, "used_by_hub_id": False}),
+    "model-verify": result("model verify", {**PULLED, "seconds": 3.0, "extra": ["notes.txt"]}),
+    "model-verify-damaged": result("model verify", {
+        **PULLED, "damaged": ["model.safetensors: 5 bytes, 7 expected"], "extra": [],
+    }),
+    "model-list": result("model list", {"folders": ["/models"], "models": [
+        {**PULLED, "state": "whole", "revisions": ["main", "v1"]},
+        {**PULLED, "state": "unfinished", "hub": "aistudio", "commit": None, "size_bytes": 17},
+    ]}),
+    "model-list-none": result("model list", {"folders": ["/models", "/cache"], "models": []}),
+    "bundle-create": result("bundle create", {
+        **CARRIED, "files": 70, "size_bytes": 3 << 30, "seconds": 120.0,
+    }),
+    "bundle-install": result("bundle install", {
+        **CARRIED, "created_at": "2026-11-28T12:00:00Z", "profile": "/state/profiles/ernie.yaml",
+        "engine_folder": "/engines/fastdeploy-2.5.0", "new_engine": True,
+        "model_folder": "/models/x", "new_model": False, "seconds": 60.0,
+    }),
+}  # fmt: skip
 READY = {
     "state": "ready", "base_url": "http://127.0.0.1:8180/v1", "ports": {"api": 8180, "queue": 9},
     "pid": 42, "seconds": 7.7,
@@ -589,6 +623,6 @@ DRILLS = {
 
 TEXTS: dict[str, Result[Any]] = {
     **DRILLS, **DIAGNOSES, **DOCTOR, **ENGINES, **INCIDENTS, **INSTANCES, **PROFILES, **SMOKES,
-    **SMOKE_LISTING, **PLANS, **SERVICES,
+    **SMOKE_LISTING, **PLANS, **SERVICES, **WEIGHTS,
 }  # fmt: skip
 """Every result by the name of its stored text."""

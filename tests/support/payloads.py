@@ -50,6 +50,13 @@ from launcher.service.payloads import Deployed, Held, History, ServiceDown, Stat
 from launcher.service.wait import ServiceWaited
 from launcher.smoke.comparison.payloads import Comparison
 from launcher.smoke.run.results import CheckList, SmokeRun
+from launcher.weights.payloads import (
+    CreatedBundle,
+    InstalledBundle,
+    ModelList,
+    PulledModel,
+    VerifiedModel,
+)
 
 T = TypeVar("T")
 
@@ -81,6 +88,11 @@ PAYLOADS: dict[str, tuple[type, ...]] = {
     "engine list": (EngineList,),
     "engine install": (EngineInstall, PlannedInstall),
     "engine path": (EngineEnvironment,),
+    "model pull": (PulledModel,),
+    "model verify": (VerifiedModel,),
+    "model list": (ModelList,),
+    "bundle create": (CreatedBundle,),
+    "bundle install": (InstalledBundle,),
     "smoke": (SmokeRun, CheckList),
     "drill": (DrillRun, ScenarioList),
     "compare": (Comparison,),

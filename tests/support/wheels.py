@@ -1,8 +1,12 @@
 """Small wheels made on the spot, so that a real pip can install an engine in a second."""
 
+import email
 import zipfile
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 
 def make(
@@ -71,3 +75,24 @@ def offline(folder: Path) -> dict[str, str | None]:
         "PIP_INDEX_URL": None,
         "CUDA_VISIBLE_DEVICES": None,
     }
+
+
+def of_installed(folder: Path, *names: str) -> None:
+    """The distributions `names` of the running interpreter as wheels, and what they require."""
+    for name in names:
+        distribution = metadata.distribution(name)
+        info = next(file.parts[0] for file in distribution.files or () if file.name == "WHEEL")
+        tags = email.message_from_string(distribution.read_text("WHEEL") or "").get_all("Tag", [])
+        python, abi, _ = tags[0].split("-")
+        platforms = ".".join(dict.fromkeys(tag.split("-")[2] for tag in tags))
+        path = folder / f"{info.removesuffix('.dist-info')}-{python}-{abi}-{platforms}.whl"
+        if path.exists():
+            continue
+        folder.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(path, "w") as archive:
+            for file in distribution.files or ():
+                own = file.parts[0] not in ("..", "/") and file.suffix != ".pyc"
+                if own and file.name not in ("INSTALLER", "REQUESTED", "direct_url.json"):
+                    archive.write(str(distribution.locate_file(file)), str(file))
+        needed = [Requirement(text) for text in distribution.requires or ()]
+        of_installed(folder, *(one.name for one in needed if one.marker is None))

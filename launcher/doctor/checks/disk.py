@@ -54,7 +54,7 @@ def weights(subject: Subject) -> Outcome | None:
     if profile is None:
         return None
     download = subject.needs.download
-    if profile.model_is_path or download is None:
+    if profile.model_is_here or download is None:
         return None
     target = download.folder
     space = disk.space(target)

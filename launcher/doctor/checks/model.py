@@ -10,7 +10,7 @@ from launcher.host import weights
 from launcher.json_values import JsonObject
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spm.model", "vocab.json", "vocab.txt")
-_DOWNLOAD = "finish the download: `huggingface-cli download REPO --local-dir {folder}`"
+_DOWNLOAD = "download it again: `ernie-deploy model pull REPO --to {folder}`, after moving it away"
 
 
 def folder(subject: Subject) -> Outcome | None:

@@ -114,6 +114,8 @@ def hub(subject: Subject) -> Outcome | None:
         return None
     if profile.model_is_path:
         return ok("the model is a local folder: loading needs no network")
+    if profile.hub_cache:
+        return ok(f"{profile.model} was pulled into {profile.hub_cache}: loading needs no network")
     download = subject.needs.download
     if download is None:
         return None
@@ -135,8 +137,8 @@ def hub(subject: Subject) -> Outcome | None:
             )
         return fail(
             f"{profile.model} is a hub id and {name} cannot be reached: {error}",
-            "copy the model to this machine and give its folder as `model:` (`ernie-deploy "
-            "explain air-gapped`), or set HTTPS_PROXY under `env:`",
+            f"`ernie-deploy model pull {profile.model}` where the hub can be reached, or a bundle "
+            "(`ernie-deploy explain air-gapped`), or set HTTPS_PROXY under `env:`",
         )
 
 

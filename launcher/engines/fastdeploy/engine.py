@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from packaging.version import InvalidVersion, Version
 
@@ -56,6 +56,7 @@ class FastDeploy:
     local = True
     sized = True
     data: Path | None = Path(__file__).parent / "data"
+    pulled_as: Literal["folder", "cache"] | None = "folder"
     signature = Signature(owned_by="fastdeploy", metrics="fastdeploy")
 
     @property

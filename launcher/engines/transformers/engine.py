@@ -58,6 +58,7 @@ class Transformers(Engine):
     name = "transformers"
     title = "transformers serve"
     data = Path(__file__).parent / "data"
+    pulled_as = "cache"
     signature = Signature(route="/load_model")
     sized = False
     distributions = ("transformers", "torch", "fastapi", "uvicorn")
@@ -226,6 +227,8 @@ def _env(profile: Profile, context: PlanContext) -> tuple[EnvVar, ...]:
             EnvVar("HF_HOME", str(home), "the model list fails with 500 where its hub folder is "
                    "missing; nothing of the caller's cache is shown")
         )  # fmt: skip
+    elif profile.hub_cache:
+        env.append(EnvVar("HF_HUB_CACHE", profile.hub_cache, "the model was pulled into it"))
     elif profile.cache_dir:
         env.append(
             EnvVar("HF_HUB_CACHE", profile.cache_dir, "the profile's `cache-dir`",

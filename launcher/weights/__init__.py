@@ -1,0 +1,1 @@
+"""Model weights on this machine: downloaded whole and verified, found by `up`, bundled with all."""

@@ -1,0 +1,36 @@
+"""One run of an engine, with whole instances: it is proved before it is called ready."""
+
+import os
+import signal
+from pathlib import Path
+
+from launcher.keeper.events import read_events
+from tests.support.rig import NEVER, Rig
+from tests.support.waiting import wait_for
+
+
+def test_an_engine_is_ready_after_the_last_rung_and_outlives_its_up(rig: Rig) -> None:
+    rig.up()
+    rig.down()
+    events = read_events(rig.instance())
+    steps = [
+        str(event["name"] if event["event"] == "probe" else event["state"])
+        for event in events
+        if event["event"] in ("probe", "state")
+    ]
+    assert steps[:3] == ["starting", "loading", "listening"]
+    assert steps[-4:] == ["completion", "ready", "stopping", "stopped"]
+    (stop,) = [event["reason"] for event in events if event["event"] == "stop"]
+    assert stop == "down", "and not the end of `up`"
+
+
+def test_the_end_of_a_vital_process_is_told_with_its_signal(rig: Rig) -> None:
+    pid = Path(rig.path("worker"))
+    script = {"before": [{"spawn": {"session": True, "pid": str(pid)}}]}
+    rig.up(script=script, args={"vital": ["fake_server"]}, restart=NEVER)
+    wait_for(lambda: len(rig.stored()["processes"]) == 2, "the worker in the state")
+    os.kill(int(pid.read_text()), signal.SIGKILL)
+    error = rig.wait_for_state("died")["error"]
+    assert error["code"] == "worker-died"
+    assert "was killed by SIGKILL" in error["message"]
+    rig.nothing_left()
