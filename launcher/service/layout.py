@@ -101,7 +101,8 @@ def layout(requested: Strategy, room: Room, old: Sequence[Member], count: int) -
             f"neither two revisions nor one more replica fit: {one_more or alone}", "recreate"
         )
     devices: tuple[Devices, ...] = _take(room, (), count)
-    return Layout("recreate", "requested: nothing serves while the new replicas start", devices)
+    reason = f"requested; {together}" if together else "requested, although both would fit"
+    return Layout("recreate", reason, devices)
 
 
 def _take(room: Room, old: Sequence[Member], count: int) -> tuple[Devices, ...]:
