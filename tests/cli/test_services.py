@@ -119,6 +119,8 @@ def test_top_shows_what_the_door_counts(served: ServiceRig) -> None:
     assert row["requests_per_second"] > 0
     assert row["error_share"] == 0.0
     assert row["latency_seconds"] > 0
+    assert 0 <= row["first_byte_seconds"] <= row["latency_seconds"]
+    assert row["retries"] == row["cut"] == 0
     assert [one["share"] for one in row["members"]] == [0.5, 0.5]
     assert sum(one["answers"] for one in row["members"]) >= 20
     text = served.run("top", "shop", "--once").stdout

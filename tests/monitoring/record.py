@@ -39,7 +39,7 @@ DOORS = (("ernie-deploy-door", "doors.json"),)
 class Scene:
     """One run: an instance, its targets (`files` by job) and what was scraped."""
 
-    files = FILES
+    files: tuple[tuple[str, str], ...] = FILES
 
     def __init__(self, home: Path, folder: Path, python: Path) -> None:
         self.home, self.folder, self.python = home, folder, python
