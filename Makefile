@@ -132,9 +132,9 @@ down: venv  ## take PROFILE down and show that nothing is left
 	$(ED) down $(PROFILE)
 
 clean:  ## take down what runs here; remove what make made: .venv, .ernie-deploy, caches
-	@for one in "$(HERE)"/instances/*/; do \
+	@for one in "$(HERE)"/services/*/ "$(HERE)"/instances/*/; do \
 	test -d "$$one" || continue; \
-	test -x $(ED) || { echo "$$one is an instance, and there is no $(ED) to take it down with:" \
+	test -x $(ED) || { echo "$$one may run, and there is no $(ED) to take it down with:" \
 	"make venv clean" >&2; exit 3; }; \
 	$(ED) down "$$(basename "$$one")"; done
 	rm -rf $(VENV) "$(HERE)" $(REPORT) build dist *.egg-info \

@@ -1,7 +1,8 @@
 """The runbooks' commands run and print what the pages say, on a working and on a broken server.
 
 A page's `twin` blocks are run in order, in one shell, against an instance of the stand-in
-FastDeploy that works, and again with the fault named in the page's first line.
+FastDeploy that works, and again with the fault named in the page's first line. A page that begins
+with `service:` has a service instead, to which a second revision with the fault is deployed.
 """
 
 import re
@@ -15,6 +16,7 @@ import yaml
 
 from tests.support import ROOT, cli
 from tests.support.decoded import JsonDict
+from tests.support.packages import needs_package
 from tests.twin.interpreter import make_interpreter
 
 FOLDER = ROOT / "deploy" / "runbooks"
@@ -23,6 +25,10 @@ WHERE = ("twin", "gpu", "root")
 _BLOCK = re.compile(
     r"^```bash(?P<tag>.*)\n(?P<text>(?:.*\n)*?)```\n(?P<after>(?:(?!```|#).*\n)*)", re.M
 )
+SERVICE: JsonDict = {
+    "service": {"replicas": 1, "front-door": {"port": "auto"}, "rollout": {"watch": "0s"}},
+    "smoke": {"checks": ["health", "models"]},
+}
 WORKING, BROKEN = "Expected", "If it is broken"
 _PROMISE = re.compile(rf"^- (?P<state>{WORKING}|{BROKEN}): (?P<quoted>`.*)$", re.M)
 
@@ -49,9 +55,14 @@ def blocks(page: str) -> list[Block]:
 
 def fault(page: str) -> str:
     """The fault of the twin that the page is about."""
-    match = re.match(r"<!-- twin: (\S+) -->\n", (FOLDER / f"{page}.md").read_text())
+    match = re.match(r"<!-- (?:twin|service): (\S+) -->\n", (FOLDER / f"{page}.md").read_text())
     assert match, f"{page} does not say which fault it is tried with"
     return match[1]
+
+
+def is_service(page: str) -> bool:
+    """True for a page about a service."""
+    return (FOLDER / f"{page}.md").read_text().startswith("<!-- service: ")
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -84,6 +95,20 @@ def script(page: str) -> str:
     )
 
 
+def start(page: str, state: str, path: Path, profile: JsonDict, home: Path) -> cli.Ran:
+    """Bring up what the page is about; of a broken service the second revision fails."""
+    if not is_service(page):
+        return cli.run("up", str(path), home=home)
+    started = cli.run("deploy", str(path), home=home)
+    assert started.rc == 0, started.output()
+    if state == BROKEN:
+        broken = {**profile, "env": {**profile["env"], "TWIN_FAULT": fault(page)}}
+        path.write_text(yaml.safe_dump(broken))
+        started = cli.run("deploy", str(path), home=home)
+        assert started.rc == 4, started.output()
+    return started
+
+
 @pytest.mark.parametrize("state", [WORKING, BROKEN])
 @pytest.mark.parametrize("page", PAGES)
 def test_the_commands_print_what_the_page_says(
@@ -99,7 +124,10 @@ def test_the_commands_print_what_the_page_says(
         "env": {"TWIN_TIME_SCALE": "0.02", "TWIN_MAX_LIFETIME": "240"},
         "health": {"startup-timeout": "90s", "no-progress-timeout": "10s"},
     }
-    if state == BROKEN:
+    if is_service(page):
+        needs_package("haproxy")
+        profile |= SERVICE
+    elif state == BROKEN:
         profile["env"]["TWIN_FAULT"] = fault(page)
         profile["health"]["no-progress-timeout"] = "4s"
     path = tmp_path / "night.yaml"
@@ -111,7 +139,7 @@ def test_the_commands_print_what_the_page_says(
     env = cli.environment(home, {"NAME": "night", "PROFILE": str(path)})
     env["PATH"] = f"{tool.parent}:{env['PATH']}"
     try:
-        started = cli.run("up", str(path), home=home)
+        started = start(page, state, path, profile, home)
         ran = subprocess.run(
             ["bash", "-c", script(page)],
             env=env, cwd=tmp_path, capture_output=True, text=True, timeout=600,

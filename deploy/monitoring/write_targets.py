@@ -4,12 +4,14 @@
     write_targets.py FOLDER [--address HOST] [--command ernie-deploy]
 
 FOLDER/keepers.json has the keeper of each instance, FOLDER/engines.json the engine's own metrics of
-each one that runs. Both are replaced in one step, also when nothing changed: their age shows that
-this program still runs. It needs only Python's standard library. Run it every half a minute as the
+each one that runs, FOLDER/doors.json the front door of each service. Each is replaced in one step,
+also when nothing changed: their age shows that this program still runs. It needs only Python's standard library. Run it every half a minute as the
 user of the instances, with cron or with ernie-deploy-targets.timer beside this file.
 
 Each target has the label `instance`. An instance that has ended without a request (failed, died,
-lost) stays a target, with its state as the label `ended`, until `ernie-deploy down`.
+lost) stays a target, with its state as the label `ended`, until `ernie-deploy down`. A service has
+its condition (serving, degraded, down, changing, interrupted) as the label `condition`; a front door
+tells its metrics to this machine only, so with --address it has the label `unscraped`.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ ENGINE = re.compile(r'^ernie_deploy_engine_metrics_info\{.*url="([^"\\]+)".*\} 1
 
 
 def main() -> int:
-    """Write both files, or leave both as they are."""
+    """Write all files, or leave all as they are."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("folder", type=Path, help="where keepers.json and engines.json belong")
     parser.add_argument(
@@ -46,10 +48,12 @@ def main() -> int:
     parser.add_argument("--command", default="ernie-deploy", help="the ernie-deploy to run")
     options = parser.parse_args()
     try:
-        instances = read_instances(options.command)
+        instances, services = read_status(options.command)
         keepers, engines = targets(instances, options.address)
+        doors = door_targets(services, instances, options.address)
         options.folder.mkdir(parents=True, exist_ok=True)
-        for name, groups in (("keepers.json", keepers), ("engines.json", engines)):
+        written = (("keepers.json", keepers), ("engines.json", engines), ("doors.json", doors))
+        for name, groups in written:
             write(options.folder / name, json.dumps(groups, indent=1) + "\n")
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         sys.stderr.write(f"write_targets: {error}\n")
@@ -57,18 +61,19 @@ def main() -> int:
     return 0
 
 
-def read_instances(command: str) -> list[dict[str, object]]:
-    """What `status --json` knows; its exit code is 1 where an instance is not healthy."""
+def read_status(command: str) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+    """The instances and services of `status --json`; its exit code is 1 where one is not well."""
     done = subprocess.run(
         [command, "status", "--json"], capture_output=True, text=True, timeout=60, check=False
     )
     lines = done.stdout.strip().splitlines()
     try:
-        instances = json.loads(lines[-1])["data"]["instances"]
+        data = json.loads(lines[-1])["data"]
+        instances, services = data["instances"], data.get("services", [])
     except (IndexError, KeyError, TypeError, ValueError):
         reason = done.stderr.strip() or f"exit code {done.returncode}"
         raise ValueError(f"`{command} status --json` did not work: {reason}") from None
-    return list(instances)
+    return list(instances), list(services)
 
 
 def targets(
@@ -97,6 +102,26 @@ def targets(
             why = "its endpoint is a Unix socket" if url else "it has no endpoint"
             sys.stderr.write(f"write_targets: {name} cannot be scraped: {why}\n")
     return keepers, engines
+
+
+def door_targets(
+    services: list[dict[str, object]], instances: list[dict[str, object]], address: str
+) -> list[dict[str, object]]:
+    """The target groups of the front doors; a stopped service has none."""
+    doors = {str(one["name"]): one for one in instances}
+    groups = []
+    for service in services:
+        name, condition = str(service["name"]), str(service.get("condition"))
+        if condition == "stopped":
+            continue
+        ports = doors.get(f"{name}-door", {}).get("ports")
+        number = ports.get("stats") if isinstance(ports, dict) else None
+        labels = {"instance": name, "condition": condition}
+        if address:
+            labels["unscraped"] = "true"
+        there = f"127.0.0.1:{number}" if number and not address else "ended.invalid:9"
+        groups.append(group(there, labels))
+    return groups
 
 
 def group(target: str, labels: dict[str, str]) -> dict[str, object]:

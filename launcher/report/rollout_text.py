@@ -106,7 +106,8 @@ def history(result: Result[History]) -> str:
     if not data.entries:
         return f"{data.service} has no history"
     lines = [
-        f"{'WHEN (UTC)':<17} {'REVISION':<9} {'KIND':<9} {'OUTCOME':<12} {'TOOK':>8}  {'WHO':<12} ENGINE"
+        f"{'WHEN (UTC)':<17} {'REVISION':<9} {'KIND':<9} {'OUTCOME':<12} {'TOOK':>8}"
+        f"  {'WHO':<12} ENGINE"
     ]
     for entry in data.entries:
         when = time.strftime("%Y-%m-%d %H:%M", time.gmtime(entry.at))

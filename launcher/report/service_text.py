@@ -85,6 +85,11 @@ def load_lines(services: Sequence[ServiceLoad]) -> list[str]:
             f" {_seconds(row.latency_seconds):>8} {row.running:>4} {row.waiting:>4}"
         )
         lines += [_replica(one) for one in row.members]
+        if row.first_byte_seconds is not None:
+            lines.append(
+                f"  first byte {_seconds(row.first_byte_seconds)}; since the front door started:"
+                f" {row.retries} sent again, {row.cut} cut, {row.left} left by the client"
+            )
         if row.note:
             lines.append(f"  {row.note}")
     return lines

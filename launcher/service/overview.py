@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from launcher.codec import written
-from launcher.door.runtime import Counters
+from launcher.door.door import door_of
+from launcher.door.runtime import Counters, Totals
 from launcher.errors import DeployError
+from launcher.instance.store import instance_dir
 from launcher.lifecycle import InstanceState
 from launcher.observe.overview import Overview
 from launcher.service.figures import answers_of, failures_of
 from launcher.service.payloads import ReplicaStatus, ServiceCondition
 from launcher.service.status import describe_service
 from launcher.service.store import ServiceDir
-from launcher.service.traffic import Traffic
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,13 @@ class ReplicaLoad:
 
 @dataclass(frozen=True)
 class ServiceLoad:
-    """One service of `top`: all its replicas together; `error_share` is 0 to 1, of the answers."""
+    """One service of `top`, as its front door counts it, with the answers that it gives itself.
+
+    `error_share` is 0 to 1, of the answers since the look before (at first of all).
+    `latency_seconds` and `first_byte_seconds` are means of the newest answers. Since the door's
+    worker started: `retries` were sent again, `cut` streams were broken off by a replica, `left` by
+    the client.
+    """
 
     name: str
     condition: ServiceCondition
@@ -50,6 +58,10 @@ class ServiceLoad:
     requests_per_second: float | None = None
     error_share: float | None = None
     latency_seconds: float | None = None
+    first_byte_seconds: float | None = None
+    retries: int = 0
+    cut: int = 0
+    left: int = 0
     running: int = 0
     waiting: int = 0
     members: tuple[ReplicaLoad, ...] = ()
@@ -65,8 +77,14 @@ class OverviewWithServices(Overview):
 
 @dataclass(frozen=True)
 class _Reading:
+    """What a front door had counted at a moment; nothing where it could not be asked."""
+
     at: float
-    counters: Mapping[str, Counters]
+    totals: Totals | None = None
+
+    @property
+    def servers(self) -> Mapping[str, Counters]:
+        return self.totals.servers if self.totals is not None else {}
 
 
 class ServiceObserver:
@@ -83,71 +101,81 @@ class ServiceObserver:
     def _row(self, service: ServiceDir) -> ServiceLoad:
         try:
             row = describe_service(service)
-            counters = Traffic(service).counters(service.read())
         except DeployError as error:
             return ServiceLoad(service.name, "down", None, 0, 0, None, note=str(error))
-        now = _Reading(time.monotonic(), counters)
+        now = _read(service)
         before = self._before.get(service.name)
         self._before[service.name] = now
-        rates = {name: _rate(name, before, now) for name in counters}
-        members = tuple(
-            _replica(one, counters.get(one.name), rates.get(one.name)) for one in row.members
-        )
-        known = [rate for rate in rates.values() if rate is not None]
-        answers, failed = _rises(before, now)
-        timed = [one for one in members if one.latency_seconds is not None]
-        weight = sum(one.answers for one in timed)
-        return ServiceLoad(
+        members = tuple(_replica(one, before, now) for one in row.members)
+        load = ServiceLoad(
             name=row.name,
             condition=row.condition,
             revision=row.revision,
             ready=row.ready,
             replicas=row.replicas,
             url=row.url,
-            requests_per_second=round(sum(known), 3) if known else None,
-            error_share=round(failed / answers, 4) if answers else None,
-            latency_seconds=round(
-                sum((one.latency_seconds or 0.0) * one.answers for one in timed) / weight, 4
-            )
-            if weight
-            else None,
             running=sum(one.running for one in members),
             waiting=sum(one.waiting for one in members),
             members=members,
             note=None if row.condition == "serving" else row.message,
         )
+        return _with_totals(load, before, now)
 
 
-def _replica(row: ReplicaStatus, counters: Counters | None, rate: float | None) -> ReplicaLoad:
+def _read(service: ServiceDir) -> _Reading:
+    totals = None
+    with contextlib.suppress(DeployError):
+        totals = door_of(instance_dir(service.door_instance)).totals()
+    return _Reading(time.monotonic(), totals)
+
+
+def _with_totals(load: ServiceLoad, before: _Reading | None, now: _Reading) -> ServiceLoad:
+    """The row with what the door counted as a whole: also what it answered without a replica."""
+    if now.totals is None:
+        return load
+    front, back = now.totals.frontend, now.totals.backend
+    old = before.totals.frontend if before is not None and before.totals is not None else None
+    if old is not None and answers_of(old) > answers_of(front):
+        old = None  # a new worker counts from 0
+    answers = answers_of(front) - (answers_of(old) if old else 0)
+    failed = _failed(front) - (_failed(old) if old else 0)
+    return replace(
+        load,
+        requests_per_second=_rate(old, front, before, now),
+        error_share=round(failed / answers, 4) if answers else None,
+        latency_seconds=back.total_average / 1000 if answers_of(back) else None,
+        first_byte_seconds=back.first_byte_average / 1000 if answers_of(back) else None,
+        retries=back.retries + back.redispatches,
+        cut=back.server_aborts,
+        left=back.client_aborts,
+    )
+
+
+def _failed(front: Counters) -> int:
+    return front.classes.get("5xx", 0)
+
+
+def _replica(row: ReplicaStatus, before: _Reading | None, now: _Reading) -> ReplicaLoad:
+    counters = now.servers.get(row.name)
     load = ReplicaLoad(row.name, row.state, row.share, running=row.sessions or 0)
     if counters is None:
         return load
+    old = before.servers.get(row.name) if before is not None else None
     answers = answers_of(counters)
     return replace(
         load,
         answers=answers,
         failed=failures_of(counters),
-        requests_per_second=rate,
+        requests_per_second=_rate(old, counters, before, now),
         latency_seconds=counters.total_average / 1000 if answers else None,
         waiting=counters.queued,
     )
 
 
-def _rate(name: str, before: _Reading | None, now: _Reading) -> float | None:
-    """Answers per second of one replica; None without an earlier reading."""
-    if before is None or name not in before.counters or now.at <= before.at:
+def _rate(
+    old: Counters | None, new: Counters, before: _Reading | None, now: _Reading
+) -> float | None:
+    """Answers per second between two readings; None without an earlier one."""
+    if before is None or old is None or now.at <= before.at:
         return None
-    rise = answers_of(now.counters[name]) - answers_of(before.counters[name])
-    return round(max(0, rise) / (now.at - before.at), 3)
-
-
-def _rises(before: _Reading | None, now: _Reading) -> tuple[int, int]:
-    """Answers and failed ones between two readings; without an earlier one since the beginning."""
-    answers = failed = 0
-    for name, newest in now.counters.items():
-        old = before.counters.get(name) if before is not None else None
-        if old is not None and answers_of(old) > answers_of(newest):
-            old = None  # a new worker counts from 0
-        answers += answers_of(newest) - (answers_of(old) if old else 0)
-        failed += failures_of(newest) - (failures_of(old) if old else 0)
-    return answers, max(0, failed)
+    return round(max(0, answers_of(new) - answers_of(old)) / (now.at - before.at), 3)

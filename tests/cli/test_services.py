@@ -119,6 +119,8 @@ def test_top_shows_what_the_door_counts(served: ServiceRig) -> None:
     assert row["requests_per_second"] > 0
     assert row["error_share"] == 0.0
     assert row["latency_seconds"] > 0
+    assert 0 <= row["first_byte_seconds"] <= row["latency_seconds"]
+    assert row["retries"] == row["cut"] == 0
     assert [one["share"] for one in row["members"]] == [0.5, 0.5]
     assert sum(one["answers"] for one in row["members"]) >= 20
     text = served.run("top", "shop", "--once").stdout
@@ -136,9 +138,6 @@ def test_doctor_looks_at_a_replica_the_door_and_their_number(served: ServiceRig)
     assert findings["ports", True] == findings["ports", False] == "PASS"
     assert findings["haproxy-version", True] == "PASS"
     assert findings["replicas", False] == "PASS"
-    many = served.run("doctor", profile(served), "--set", "service.gpus=[[0]]", "--json")
-    wrong = next(one for one in many.json["data"]["findings"] if one["check"] == "replicas")
-    assert (many.rc, wrong["status"]) == (1, "FAIL"), many.output()
 
 
 def test_plan_and_validate_are_about_one_replica(served: ServiceRig) -> None:

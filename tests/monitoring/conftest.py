@@ -1,5 +1,6 @@
 """Fixtures."""
 
 from tests.fastdeploy.conftest import twin_python
+from tests.support.service_rig import shop
 
-__all__ = ["twin_python"]
+__all__ = ["shop", "twin_python"]

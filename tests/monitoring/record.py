@@ -1,34 +1,45 @@
 """Records what the alert rules are tested with: `python -m tests.monitoring.record [SCENE ...]`.
 
-Each scene is a run of a real instance of the stand-in FastDeploy, scraped each second. The files
+Each scene is a run of a real instance of the stand-in FastDeploy, or of a service of the scripted
+engine behind a real HAProxy, scraped each second. The files
 are `recorded/SCENE.json`: `series` by name and labels, one value a second; `marks`, the second at
 which something was done.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import requests
 
 from tests.fastdeploy.clients import clients
 from tests.fastdeploy.conftest import Server
 from tests.monitoring.scenes import QUICK, RELEASE, Scraper, instance, write_targets
+from tests.support import scripted_engine
 from tests.support.decoded import JsonDict
+from tests.support.service_rig import ServiceRig
 from tests.support.waiting import wait_for
 from tests.twin.interpreter import make_interpreter
 
 FOLDER = Path(__file__).parent / "recorded"
 
 
+FILES = (("ernie-deploy", "keepers.json"), ("ernie-deploy-engine", "engines.json"))
+DOORS = (("ernie-deploy-door", "doors.json"),)
+
+
 class Scene:
-    """One run: an instance, its targets and what was scraped."""
+    """One run: an instance, its targets (`files` by job) and what was scraped."""
+
+    files: tuple[tuple[str, str], ...] = FILES
 
     def __init__(self, home: Path, folder: Path, python: Path) -> None:
         self.home, self.folder, self.python = home, folder, python
@@ -49,10 +60,9 @@ class Scene:
         folder = self.folder / "targets"
         done = write_targets(self.home, folder)
         assert done.returncode == 0, done.stderr
-        files = (("ernie-deploy", "keepers.json"), ("ernie-deploy-engine", "engines.json"))
         self.groups = [
             {**group, "job": job}
-            for job, name in files
+            for job, name in self.files
             for group in json.loads((folder / name).read_text())
         ]
 
@@ -78,6 +88,14 @@ class Scene:
     def is_ready(self) -> bool:
         """Whether the newest state is ready."""
         return self._shows("ernie_deploy_state", 'state="ready"')
+
+    def shows(self, metric: str, value: float) -> bool:
+        """Whether the newest value of this metric is `value`."""
+        return any(
+            row[-1] == value
+            for name, row in self.scraper.series.items()
+            if name.startswith(f"{metric}{{")
+        )
 
     def _shows(self, metric: str, label: str) -> bool:
         return any(
@@ -225,7 +243,66 @@ def keeper_stopped(scene: Scene) -> None:
         os.kill(state.keeper.pid, signal.SIGCONT)
 
 
-SCENES = (healthy, stall, deaths, loading, slow_start, paused, queue, keeper_stopped)
+@contextlib.contextmanager
+def shop(scene: Scene, later: Path, **keys: Any) -> Iterator[ServiceRig]:
+    """A service of two replicas; once the file `later` is there, it says how they answer."""
+    scene.files = DOORS
+    with scripted_engine.registered(scene.folder) as pythonpath:
+        rig = ServiceRig(scene.home, scene.folder, pythonpath)
+        try:
+            rig.deploy({"later": str(later)}, restart={"policy": "never"}, **keys)
+            scene.targets()
+            scene.scrape(3)
+            yield rig
+        finally:
+            with contextlib.suppress(AssertionError):
+                rig.down_service()
+            rig.close()
+
+
+def service(scene: Scene) -> None:
+    """Load, errors, one replica that is missing, then none."""
+    later = scene.folder / "later.json"
+    body = {"model": "tiny", "messages": [{"role": "user", "content": "Hello!"}]}
+    with shop(scene, later, liveness={"canary": False}) as rig:
+        with rig.load(4, pause=0.05, body=body) as load:
+            scene.mark("load")
+            scene.scrape(6)
+            later.write_text(json.dumps({"completion": 500}))
+            load.wait_for(1, lambda: load.tally.failed > 0)
+            scene.mark("errors")
+            scene.scrape(8)
+            later.write_text(json.dumps({"completion": "ok"}))
+            scene.scrape(4)
+        first, second = rig.members()
+        assert rig.run("down", first).rc == 0
+        scene.targets()
+        scene.scrape(3)
+        scene.mark("degraded")
+        os.kill(rig.engine(second), signal.SIGKILL)
+        rig.wait_for_state("died", second)
+        scene.targets()
+        scene.until(lambda: scene.shows("haproxy_backend_active_servers", 0), 3)
+        scene.mark("down")
+
+
+def rollout(scene: Scene) -> None:
+    """A rollout whose command is killed while the new replicas load."""
+    with shop(scene, scene.folder / "later.json") as rig:
+        meeting = scene.folder / "meeting"
+        path = rig.write({"before": [{"wait": str(meeting)}]})
+        process = rig.spawn_deploy(path)
+        rig.wait_for_action("start")
+        rig.kill_when(process, lambda: True)
+        scene.targets()
+        scene.scrape(4)
+        scene.mark("interrupted")
+        meeting.touch()
+
+
+SCENES = (
+    healthy, stall, deaths, loading, slow_start, paused, queue, keeper_stopped, service, rollout,
+)  # fmt: skip
 
 
 def document(scene: Scene) -> str:
@@ -250,7 +327,8 @@ def main(names: list[str]) -> int:
             try:
                 play(scene)
             finally:
-                Server(scene.home, folder / "ernie.yaml", "ernie").down()
+                if (folder / "ernie.yaml").exists():
+                    Server(scene.home, folder / "ernie.yaml", "ernie").down()
         (FOLDER / f"{play.__name__}.json").write_text(document(scene))
     return 0
 

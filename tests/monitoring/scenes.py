@@ -26,6 +26,13 @@ QUICK = {
 }  # fmt: skip
 ENGINE_METRICS = ("fastdeploy:time_to_first_token_seconds_bucket",)
 """What the rules need of the engine's own metrics."""
+DOOR_METRICS = (
+    "haproxy_frontend_http_responses_total", "haproxy_backend_active_servers",
+    "haproxy_backend_response_time_average_seconds",
+)  # fmt: skip
+"""What they need of a front door's."""
+DROPPED = ("condition", "unscraped")
+"""Labels of a target that prometheus.yml drops from its metrics."""
 
 
 def instance(
@@ -98,8 +105,9 @@ def _scrape(job: str, group: JsonDict) -> dict[str, float]:
     values = dict.fromkeys(values, 1.0)
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
-            if job == "ernie-deploy" or sample.name in ENGINE_METRICS:
-                own = {"job": job, **labels, **sample.labels}
+            if job == "ernie-deploy" or sample.name in (*ENGINE_METRICS, *DOOR_METRICS):
+                kept = {key: text for key, text in labels.items() if key not in DROPPED}
+                own = {"job": job, **kept, **sample.labels}
                 with suppress(ValueError):
                     values[_name(sample.name, own)] = float(sample.value)
     return values

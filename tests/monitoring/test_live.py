@@ -21,6 +21,7 @@ from tests.monitoring.test_configuration import ALERTS
 from tests.support.decoded import JsonDict
 from tests.support.packages import needs_package
 from tests.support.prometheus import Prometheus, Receiver, alertmanager, prometheus, receiver
+from tests.support.service_rig import ServiceRig
 from tests.support.waiting import wait_for
 
 VARIABLES = {"$instance": ".*", "$__rate_interval": "15s", "$__range": "5m"}
@@ -119,7 +120,7 @@ class Watched:
 
 
 def test_every_query_has_data_and_alerts_reach_their_receiver(
-    tmp_path: Path, home: Path, twin_python: Callable[[str], Path]
+    tmp_path: Path, home: Path, twin_python: Callable[[str], Path], shop: ServiceRig
 ) -> None:
     needs_package("prometheus")
     needs_package("prometheus-alertmanager")
@@ -136,6 +137,7 @@ def test_every_query_has_data_and_alerts_reach_their_receiver(
         for one in (alpha, beta):
             up = one.up("--json")
             assert up.rc == 0, up.output()
+        shop.deploy(replicas=1)
         assert write_targets(home, targets).returncode == 0
         with (
             receiver() as receiving,
@@ -148,12 +150,12 @@ def test_every_query_has_data_and_alerts_reach_their_receiver(
                 "instance_code:ernie_deploy_failures:increase10m",
                 "instance:ernie_deploy_start_seconds:current",
             }
-            with clients(alpha, 2, max_tokens=20):
+            with clients(alpha, 2, max_tokens=20), shop.load(1, pause=0.2):
                 wait_for(lambda: set(watched.missing(expressions)) <= events, "data")
             assert set(watched.missing(expressions)) == events, "they are about events"
-            assert names(server) == {"alpha", "beta"}
+            assert names(server) == {"alpha", "beta", "shop", "shop-door", *shop.members()}
             ages = ALERTS["ErnieDeployTargetsOld"]["expr"].replace("> 600", "< 600")
-            assert len(server.query(ages)) == 2, "the ages of both files are known"
+            assert len(server.query(ages)) == 3, "the ages of all files are known"
             assert firing(server) == [], "nothing is wrong"
 
             os.kill(beta.worker, signal.SIGSTOP)

@@ -75,8 +75,13 @@ class Case:
             for before, value in pairs
         ]
         if self.hold and row[-1] is not None:
-            texts[-1] = f"{texts[-1]}{self.rising.get(name, 0.0):+}x{self.hold}"
+            texts[-1] = f"{texts[-1]}{self._rise(series):+}x{self.hold}"
         return " ".join(texts)
+
+    def _rise(self, series: str) -> float:
+        """By how much a series rises each second: of `rising` the text with which it begins."""
+        rises = (rise for text, rise in self.rising.items() if series.startswith(text))
+        return next(rises, 0.0)
 
 
 CASES = {
@@ -135,6 +140,31 @@ CASES = {
     "a keeper that grows": Case(
         "healthy", {1700: [], 1900: ["KeeperMemory"]},
         hold=1900, factor={"ernie_deploy_keeper_resident_bytes": 4.0},
+    ),
+    "a service with load": Case("service", {600: []}, cut="errors", hold=600),
+    "answers of a service that fail": Case(
+        "service", {30: [], 90: ["ServiceErrors"]}, cut="errors", later=8, hold=600,
+        rising={'haproxy_frontend_http_responses_total{code="5xx"': 10.0},
+    ),
+    "a service without one of its replicas": Case(
+        "service", {240: ["ServiceErrors"], 400: ["ServiceDegraded"]}, cut="degraded", hold=600
+    ),
+    "a service without a replica": Case(
+        "service", {0: [], 45: ["ServiceNoReplica"],
+         120: ["ServiceDown", "ServiceErrors", "ServiceNoReplica"],
+         400: ["ServiceDown", "ServiceNoReplica"]},
+        hold=500,
+    ),
+    "a service that answers slower than usual": Case(
+        "service", {300: [], 700: ["ServiceSlow"]}, cut="errors", hold=800,
+        rising={"haproxy_backend_response_time_average_seconds": 0.02},
+    ),
+    "a rollout whose command was killed": Case(
+        "rollout", {60: [], 150: ["RolloutInterrupted"]}, hold=300
+    ),
+    "a front door without metrics": Case(
+        "rollout", {240: [], 330: ["DoorUnreachable"]}, hold=400, cut="interrupted", later=-4,
+        factor={"up": 0.0},
     ),
     "targets that nothing writes any more": Case(
         "healthy", {500: [], 700: ["TargetsOld"]}, hold=700,

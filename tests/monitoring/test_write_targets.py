@@ -116,6 +116,27 @@ def test_a_port_that_another_instance_has_now_is_scraped_once(bench: Bench) -> N
     ]
 
 
+def test_a_service_is_a_target_by_its_name_with_its_condition(bench: Bench) -> None:
+    door = {"name": "shop-door", "state": "ready", "ports": {"api": 8180, "stats": 8181}}
+    services = [
+        {"name": "shop", "condition": "degraded"}, {"name": "calm", "condition": "stopped"},
+        {"name": "gone", "condition": "down"},
+    ]  # fmt: skip
+    bench.prints(json.dumps({"data": {"instances": [door], "services": services}}) + "\n", 1)
+    assert bench.run() == 0
+    gone = target("ended.invalid:9", instance="gone", condition="down")
+    shop = target("127.0.0.1:8181", instance="shop", condition="degraded")
+    assert bench.read("doors") == [shop, gone]
+    assert bench.run(arguments=("--address", "gpu7")) == 0
+    labels = {"instance": "shop", "condition": "degraded", "unscraped": "true"}
+    assert bench.read("doors")[0] == target("ended.invalid:9", **labels)
+
+
+def test_without_services_there_is_no_front_door(bench: Bench) -> None:
+    assert bench.run(one("a", "ready", None)) == 0
+    assert bench.read("doors") == []
+
+
 def test_a_keeper_that_does_not_answer_is_a_target(bench: Bench) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     assert bench.run(one("a", "ready", url)) == 0
@@ -146,12 +167,12 @@ def test_the_address_can_be_that_of_the_machine(bench: Bench, address: str, expe
 def test_the_files_can_be_read_and_are_new_each_time(bench: Bench) -> None:
     row = one("a", "failed", f"http://127.0.0.1:{free_port()}")
     assert bench.run(row) == 0
-    for name in ("keepers.json", "engines.json"):
+    for name in ("keepers.json", "engines.json", "doors.json"):
         assert stat.S_IMODE((bench.folder / name).stat().st_mode) == 0o644
         os.utime(bench.folder / name, (1, 1))
     assert bench.run(row) == 0
     assert all(path.stat().st_mtime > 1 for path in bench.folder.iterdir())
-    assert sorted(os.listdir(bench.folder)) == ["engines.json", "keepers.json"]
+    assert sorted(os.listdir(bench.folder)) == ["doors.json", "engines.json", "keepers.json"]
 
 
 @pytest.mark.parametrize("output", ["", "not JSON\n", "[]\n", '{"data": null}\n', "{}\n"])

@@ -68,6 +68,14 @@ def test_clean_takes_down_what_runs_in_this_folder_and_nothing_else(checkout: Ch
     assert (checkout.elsewhere / "instances" / "production").is_dir()
 
 
+def test_clean_takes_services_down_before_single_instances(checkout: Checkout) -> None:
+    for folder in ("instances/a", "instances/shop-1", "services/shop"):
+        (checkout.own / folder).mkdir(parents=True)
+    assert checkout.make("clean") == 0
+    names = [line.rpartition(" ")[2] for line in checkout.noted()]
+    assert names == ["shop", "a", "shop-1"]
+
+
 def test_clean_keeps_the_state_of_what_cannot_be_taken_down(checkout: Checkout) -> None:
     (checkout.own / "instances" / "a").mkdir()
     (checkout.own / "instances" / "b").mkdir()

@@ -35,6 +35,7 @@ ROOMS = (
     "door",
     "observe",
     "smoke",
+    "service",
     "drill",
     "report",
     "cli",

@@ -60,6 +60,7 @@ FAILED: JsonDict = {
 LOADS: list[JsonDict] = [
     {"name": "shop", "condition": "degraded", "revision": "1a2b3c", "ready": 1, "replicas": 2,
      "url": URL, "requests_per_second": 12.34, "error_share": 0.0123, "latency_seconds": 1.5,
+     "first_byte_seconds": 0.031, "retries": 3, "cut": 1, "left": 2,
      "running": 3, "waiting": 1, "note": "shop is served by 1 of 2 replicas",
      "members": [
          {"name": "shop-1a2b3c-1", "state": "ready", "share": 0.9, "answers": 200, "failed": 1,

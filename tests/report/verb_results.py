@@ -451,7 +451,7 @@ def launch(**changes: object) -> JsonDict:
         "readiness": {
             "health_path": "/health", "models_path": "/v1/models", "model": "ernie",
             "settings": [{"key": "max_model_len", "expected": 8192}], "settings_unknown": "",
-            "completion_path": "/v1/completions",
+            "completion_path": "/v1/completions", "completion": {"max_tokens": 4},
         },
         "stop": {
             "loading": [{"signal": "SIGINT", "wait": 2.5}],
@@ -509,6 +509,7 @@ PLANS = {
             readiness={
                 "health_path": "/health", "models_path": "", "model": None, "settings": [],
                 "settings_unknown": "this release does not show them", "completion_path": "/c",
+                "completion": {"max_tokens": 4},
             },
         ),
         notes=["a note"],
