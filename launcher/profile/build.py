@@ -52,6 +52,7 @@ def build(values: JsonObject, path: str | None = None) -> Profile:
         smoke=object_at(values, "smoke"),
         logs=_section(Logs(), values, "logs"),
         notify=tuple(object_at(one) for one in list_at(values, "notify")),
+        render=object_at(values, "render"),
         hosted={
             name: values[name]
             for name, key in schema().items()

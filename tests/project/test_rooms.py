@@ -32,6 +32,7 @@ ROOMS = (
     "keeper",
     "instance",
     "observe",
+    "render",
     "smoke",
     "drill",
     "report",

@@ -36,6 +36,8 @@ from launcher.observe.overview import Overview
 from launcher.observe.wait import Waited
 from launcher.plan.memory import MemoryPlan
 from launcher.preparation.new_profile import NewProfile
+from launcher.render.drift import Drift
+from launcher.render.rendering import Rendered
 from launcher.report.payloads import (
     Completion,
     DoctorReport,
@@ -56,6 +58,8 @@ PAYLOADS: dict[str, tuple[type, ...]] = {
     "restart": (Restart, Down),
     "status": (Status,),
     "top": (Overview,),
+    "render": (Rendered,),
+    "diff": (Drift,),
     "wait": (Waited,),
     "events": (ShownEvents,),
     "probe": (ProbeAnswer,),
