@@ -1,7 +1,10 @@
 set -u
-profile=@NAME@
+profile='@NAME@'
 name=$profile-${SLURM_ARRAY_TASK_ID:-0}
 ernie=${ERNIE_DEPLOY:-ernie-deploy}
+# The number of an array's last task is that of the whole array, so tasks are named by both.
+job=$SLURM_JOB_ID
+[ -z "${SLURM_ARRAY_TASK_ID:-}" ] || job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
 
 # The folder of endpoints is shared by all nodes: one file per replica with one line,
 # `NAME HOST:PORT ADMIN_PORT`. It is the front door's list of servers.
@@ -12,7 +15,8 @@ endpoint=$endpoints/$name
 # another machine is refused. Engines stay where they were installed.
 engines=${ERNIE_ENGINES:-$HOME/.local/state/ernie-deploy/engines}
 export ERNIE_DEPLOY_HOME=${TMPDIR:-/tmp}/ernie-deploy-$SLURM_JOB_ID
-mkdir -p -m 700 "$ERNIE_DEPLOY_HOME" && mkdir -p "$endpoints" || exit 3
+mkdir -p "$endpoints" || exit 3
+(umask 077 && mkdir -p "$ERNIE_DEPLOY_HOME") || exit 3
 [ ! -d "$engines" ] || ln -sfn "$engines" "$ERNIE_DEPLOY_HOME/engines"
 
 "$ernie" up "$SLURM_SUBMIT_DIR/$profile.yaml" --foreground --name "$name" &
@@ -28,10 +32,17 @@ stop() {
     rm -rf "$ERNIE_DEPLOY_HOME"
 }
 
+# A job that was cancelled, or has lost its node, gets SIGTERM too and is not running any more: it
+# must not come back by our doing.
+requeue() {
+    [ "$(squeue --noheader --jobs="$job" --format=%T)" != RUNNING ] || scontrol requeue "$job"
+}
+
 # The time is nearly over: make room, and come back. The exit code is not that of a failure.
+# shellcheck disable=SC2317  # by the trap
 drain() {
     stop
-    scontrol requeue "$SLURM_JOB_ID"
+    requeue
     exit 0
 }
 
@@ -53,6 +64,6 @@ code=$?
 stop
 case $code in
 # A precondition, or a defect of ours: another node may be better.
-3 | 70) scontrol requeue "$SLURM_JOB_ID" ;;
+3 | 70) requeue ;;
 esac
 exit "$code"
