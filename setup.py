@@ -12,7 +12,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
-SHIPPED = ("profiles", "deploy/requirements", "deploy/runbooks")
+SHIPPED = ("profiles", "deploy/requirements", "deploy/runbooks", "deploy/monitoring/rules")
 NOT_SHIPPED = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 

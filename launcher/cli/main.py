@@ -38,6 +38,11 @@ VERBS: dict[str, tuple[str, str]] = {
     "compare": ("launcher.cli.compare", "Run the smoke suite against several targets."),
     "validate": ("launcher.cli.validate", "Check a profile against an engine's release."),
     "plan": ("launcher.cli.plan", "Show exactly what `up` would run, and whether it fits."),
+    "render": (
+        "launcher.cli.render",
+        "Write the files for systemd, containers, Slurm, Kubernetes.",
+    ),
+    "diff": ("launcher.cli.diff", "Compare a profile with what runs and what was rendered."),
     "doctor": ("launcher.cli.doctor", "Check this machine before loading a model."),
     "diagnose": ("launcher.cli.diagnose", "Find the first cause in an instance's logs."),
     "incidents": ("launcher.cli.incidents", "List and show what went wrong, with the evidence."),

@@ -17,10 +17,10 @@ from launcher.errors import DeployError, PreconditionError
 from launcher.instance import systemd_unit
 from launcher.instance.show import show_plan
 from launcher.instance.systemd_unit import UnitPlace, UnitText, read_header, unit_name
-from launcher.json_values import JsonValue
 from launcher.keeper.engine_stop import MARGIN, longest_stop
 from launcher.plan.model import LaunchPlan
 from launcher.profile.model import Profile
+from launcher.profile.variables import escape_variables
 from launcher.result import Result
 
 BOOTED = "/run/systemd/system"
@@ -73,8 +73,7 @@ def enable(profile: Profile, *, system: bool | None, force: tuple[str, ...] = ()
     argv += [word for check in force for word in ("--force", check)]
     text = UnitText(
         name=profile.name,
-        home=str(home),
-        order=order,
+        head=systemd_unit.enable_head(str(home), order),
         system=unit_place.system,
         argv=argv,
         env=_environment(os.environ),
@@ -87,7 +86,7 @@ def enable(profile: Profile, *, system: bool | None, force: tuple[str, ...] = ()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         unit_place.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        files.write_atomically(kept, json.dumps(_escaped(profile.resolved), indent=1))
+        files.write_atomically(kept, json.dumps(escape_variables(profile.resolved), indent=1))
         files.write_atomically(unit, text)
         _systemctl(unit_place, "daemon-reload")
         _systemctl(unit_place, "enable", unit.name)
@@ -174,17 +173,6 @@ def _secret_variables(plan: LaunchPlan) -> list[str]:
     """The variables that the plan's secrets are read from at start."""
     kinds = (reference.partition(":") for reference in plan.secrets.values())
     return sorted({name for kind, _, name in kinds if kind == "env"})
-
-
-def _escaped(value: JsonValue) -> JsonValue:
-    """Resolved values as a profile that resolves to them: `$` begins a variable there."""
-    if isinstance(value, str):
-        return value.replace("$", "$$")
-    if isinstance(value, Mapping):
-        return {key: _escaped(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_escaped(one) for one in value]
-    return value
 
 
 def _content(path: Path) -> bytes | None:

@@ -17,7 +17,7 @@ def differences(instance: InstanceDir, profile: Profile) -> list[str]:
     differing = []
     for key in sorted((set(before) | set(after)) - {"description"}):
         old, new = before.get(key, "not set"), after.get(key, "not set")
-        if old != new:
+        if old != new and not key.startswith("render."):
             differing.append(f"{key}: runs {old}, asked {new}")
     if not differing:
         plan = instance.plan()

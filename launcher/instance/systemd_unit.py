@@ -108,13 +108,20 @@ def enabled_scope(name: str) -> Literal["system", "user"] | None:
     return None
 
 
+class Specifier(str):
+    """A word of ExecStart in which `%` begins a specifier of systemd (`%i`); it has no `$`."""
+
+
 @dataclass(frozen=True)
 class UnitText:
-    """What goes into a unit; times are seconds, `after` are units that start before it."""
+    """What goes into a unit; times are seconds, `after` are units that start before it.
+
+    `head` are its first lines. `service` are further lines of the section Service. `part_of` is
+    the target that the unit starts and stops with, instead of the boot's own.
+    """
 
     name: str
-    home: str
-    order: int
+    head: Sequence[str]
     system: bool
     argv: Sequence[str]
     env: Mapping[str, str]
@@ -122,18 +129,20 @@ class UnitText:
     after: Sequence[str]
     start_timeout: float
     stop_timeout: float
+    service: Sequence[str] = ()
+    part_of: str | None = None
 
     def text(self) -> str:
         """The unit's file."""
         after = ["network-online.target", *self.after]
+        boot_target = "multi-user.target" if self.system else "default.target"
         lines = [
-            MARK,
-            f"# home: {self.home}",
-            f"# order: {self.order}",
+            *self.head,
             "[Unit]",
             f"Description=ERNIE model server {self.name} (ernie-deploy)",
             "Wants=network-online.target",
             f"After={' '.join(after)}",
+            *([f"PartOf={self.part_of}"] if self.part_of else []),
             f"StartLimitIntervalSec={IN_SECONDS}",
             f"StartLimitBurst={MOST_STARTS}",
             "",
@@ -150,22 +159,38 @@ class UnitText:
             "# The keeper stops the engine by its policy; what is left after that is killed.",
             "KillMode=mixed",
             f"TimeoutStopSec={self.stop_timeout:.0f}",
-            "# A lost keeper, a precondition that may be met later (3) and a defect (70).",
-            "Restart=on-abnormal",
-            "RestartForceExitStatus=3 70",
-            f"RestartSec={RESTART_DELAY}",
+            *restart_lines(),
             "# The engine gets a cgroup of its own below that of the unit.",
             "Delegate=yes",
             "UMask=0077",
+            *self.service,
             "",
             "[Install]",
-            f"WantedBy={'multi-user.target' if self.system else 'default.target'}",
+            f"WantedBy={self.part_of or boot_target}",
         ]
         return "\n".join(lines) + "\n"
 
 
+def enable_head(home: str, order: int) -> tuple[str, ...]:
+    """The first lines of a unit that `enable` writes; `read_header` reads them."""
+    return (MARK, f"# home: {home}", f"# order: {order}")
+
+
+def restart_lines(*exit_codes: int) -> tuple[str, ...]:
+    """When systemd starts the keeper again; `exit_codes` beyond those of every unit."""
+    codes = " ".join(str(code) for code in (3, 70, *exit_codes))
+    return (
+        "# A lost keeper, a precondition that may be met later (3) and a defect (70).",
+        "Restart=on-abnormal",
+        f"RestartForceExitStatus={codes}",
+        f"RestartSec={RESTART_DELAY}",
+    )
+
+
 def quoted(word: str) -> str:
     """A word of ExecStart, taken by systemd as it is."""
+    if isinstance(word, Specifier):
+        return f'"{word}"'
     return _in_quotes(word.replace("$", "$$"))
 
 

@@ -32,6 +32,21 @@ class Prepared:
     leases: Leases
 
 
+def local_engine(profile: Profile) -> Engine:
+    """The profile's engine.
+
+    Raises:
+        PreconditionError: a third party runs it.
+    """
+    engine = engines.get(profile.engine)
+    if not engine.local:
+        raise PreconditionError.of(
+            "hosted", f"profile {profile.name} describes an endpoint that a third party runs",
+            profile.where("engine"), "`ernie-deploy smoke` and `compare` take it; `up` cannot",
+        )  # fmt: skip
+    return engine
+
+
 def engine_of(profile: Profile) -> tuple[Engine, Installed, Release]:
     """The profile's engine, its interpreter and its release, the profile checked against it.
 
@@ -39,12 +54,7 @@ def engine_of(profile: Profile) -> tuple[Engine, Installed, Release]:
         PreconditionError: the engine or its interpreter is missing or wrong.
         ProfileError: the profile is wrong for this release.
     """
-    engine = engines.get(profile.engine)
-    if not engines.get(profile.engine).local:
-        raise PreconditionError.of(
-            "hosted", f"profile {profile.name} describes an endpoint that a third party runs",
-            profile.where("engine"), "`ernie-deploy smoke` and `compare` take it; `up` cannot",
-        )  # fmt: skip
+    engine = local_engine(profile)
     try:
         installed, release = _installed(engine, profile)
     except PreconditionError as error:

@@ -56,6 +56,7 @@ def build(values: JsonObject, path: str | None = None) -> Profile:
         logs=_section(Logs(), values, "logs"),
         notify=tuple(object_at(one) for one in list_at(values, "notify")),
         service=_service(values) if "service" in values else None,
+        render=object_at(values, "render"),
         hosted={
             name: values[name]
             for name, key in schema().items()

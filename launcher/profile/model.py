@@ -130,6 +130,7 @@ class Profile:
     """What the operator asks for; every optional key is None or empty when not given.
 
     `notify` are the targets as `launcher.profile.notify_type` reads them, every default put in.
+    `render` is what only `ernie-deploy render` reads.
     `settings` are the neutral keys that the profile gives, by path (`max-num-seqs`,
     `parsers.reasoning`): each engine maps them to its own options, or refuses them. `resolved` is
     the whole profile as plain JSON types, after extends, overlays, variables and `--set`, keys in
@@ -162,6 +163,7 @@ class Profile:
     notify: tuple[JsonObject, ...] = ()
     service: ServiceSettings | None = None
     hosted: JsonObject = field(default_factory=dict)
+    render: JsonObject = field(default_factory=dict)
     resolved: JsonObject = field(default_factory=dict)
     origins: Mapping[str, Origin] = field(default_factory=dict)
     path: str | None = None

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from launcher.errors import Problem
+from launcher.json_values import JsonValue, is_list
 from launcher.profile import nodes
 from launcher.profile.model import Origin
 from launcher.redact import is_secret_name
@@ -57,6 +58,17 @@ def _escaped(node: nodes.Node) -> nodes.Node:
     if isinstance(node, nodes.Sequence):
         return replace(node, items=tuple(_escaped(item) for item in node.items))
     return replace(node, text=node.text.replace("$", "$$"))
+
+
+def escape_variables(value: JsonValue) -> JsonValue:
+    """Resolved values as a profile that resolves to them: every dollar sign is doubled."""
+    if isinstance(value, str):
+        return value.replace("$", "$$")
+    if isinstance(value, Mapping):
+        return {key: escape_variables(item) for key, item in value.items()}
+    if is_list(value):
+        return [escape_variables(item) for item in value]
+    return value
 
 
 def expand_scalar(node: nodes.Scalar, environ: Mapping[str, str], say: Say) -> nodes.Scalar:

@@ -36,6 +36,8 @@ RENDERERS: dict[str, str] = {
     "disable": "launcher.report.instance_text:boot",
     "logs": "launcher.report.instance_text:nothing",
     "plan": "launcher.report.plan_text:plan",
+    "render": "launcher.report.render_text:rendered",
+    "diff": "launcher.report.render_text:drift",
     "validate": "launcher.report.validate_text:validate",
     "profiles list": "launcher.report.profile_text:listing",
     "profiles show": "launcher.report.profile_text:show",

@@ -41,6 +41,8 @@ def check(ran: Ran) -> None:
         ("validate", CARD, "--engine-version", "2.4"),
         ("plan", CARD, "--engine-version", "2.4"),
         ("plan", CARD, "--memory", "--gpu", "h800-80g", "--max"),
+        ("render", "compose", CARD),
+        ("diff", CARD),
         ("doctor",),
         ("explain",),
         ("explain", "ED-FD-CUDA-OOM"),

@@ -34,6 +34,7 @@ ROOMS = (
     "instance",
     "door",
     "observe",
+    "render",
     "smoke",
     "service",
     "drill",

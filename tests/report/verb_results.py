@@ -620,9 +620,30 @@ DRILLS = {
     }),
 }  # fmt: skip
 
+RENDERINGS = {
+    "render": result("render", {
+        "target": "compose", "release": "2.5.0", "folder": None,
+        "files": [{"path": "compose.yaml", "text": "# head\nname: a\n"},
+                  {"path": "profile.yaml", "text": "# head\nname: b\n"}],
+    }, "ernie"),
+    "render-written": result("render", {
+        "target": "compose", "release": "2.5.0", "folder": "out",
+        "files": [{"path": "compose.yaml", "text": ""}, {"path": "profile.yaml", "text": ""}],
+    }, "ernie"),
+    "diff": result("diff", {
+        "drift": True,
+        "rows": [
+            {"subject": "instance ernie", "state": "not-running", "changes": ["it is stopped"]},
+            {"subject": "out/compose.yaml", "state": "same"},
+            {"subject": "out/profile.yaml", "state": "differs",
+             "changes": ["the file was edited", "line 3: 'a', expected 'b'"]},
+        ],
+    }, "ernie"),
+}  # fmt: skip
+
 
 TEXTS: dict[str, Result[Any]] = {
     **DRILLS, **DIAGNOSES, **DOCTOR, **ENGINES, **INCIDENTS, **INSTANCES, **PROFILES, **SMOKES,
-    **SMOKE_LISTING, **PLANS, **SERVICES, **WEIGHTS,
+    **SMOKE_LISTING, **PLANS, **SERVICES, **WEIGHTS, **RENDERINGS,
 }  # fmt: skip
 """Every result by the name of its stored text."""

@@ -36,6 +36,8 @@ from launcher.observe.overview import Overview
 from launcher.observe.wait import Waited
 from launcher.plan.memory import MemoryPlan
 from launcher.preparation.new_profile import NewProfile
+from launcher.render.drift import Drift
+from launcher.render.rendering import Rendered
 from launcher.report.payloads import (
     Completion,
     DoctorReport,
@@ -73,6 +75,8 @@ PAYLOADS: dict[str, tuple[type, ...]] = {
     "status": (Status, StatusWithServices),
     "top": (Overview, OverviewWithServices),
     "wait": (Waited, ServiceWaited),
+    "render": (Rendered,),
+    "diff": (Drift,),
     "events": (ShownEvents,),
     "probe": (ProbeAnswer,),
     "enable": (Boot,),
