@@ -221,6 +221,7 @@ def _begin(
     *,
     old: tuple[Member, ...],
 ) -> Result[Deployed]:
+    Traffic(service).check(state, profile_of(service.revision(target), section))
     downtime = None
     if decided.strategy == "recreate" and old:
         downtime = machine.expected_downtime(old)
@@ -247,7 +248,6 @@ def _begin(
         started_at=round(time.time(), 3),
         section_before=state.section or section,
     )
-    Traffic(service).check_address(state, profile_of(service.revision(target), section))
     state = service.write(replace(state, rollout=rollout))
     message = f"{target} of {service.name}, {decided.strategy}: {decided.reason}"
     if downtime is not None:
