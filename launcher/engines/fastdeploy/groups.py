@@ -59,7 +59,7 @@ class Groups:
     def part(self, profile: Profile, role: str, router: str) -> Profile:
         """The profile of one instance; `service` is gone from it, its name and GPUs are open."""
         given = _role(settings(profile), role)
-        values: JsonObject = {k: v for k, v in profile.resolved.items() if k != "service"}
+        values = {k: v for k, v in profile.resolved.items() if k not in ("service", "gpus")}
         options = _without(object_at(values, "engine-args"), given.engine_args)
         merged: dict[str, JsonValue] = {
             **values,
@@ -174,7 +174,6 @@ def check(profile: Profile, line: str, for_line: ForLine) -> list[Problem]:
     owned = {one.where for one in problems}
     for role in ROLES:
         part = GROUPS.part(profile, role, NO_ROUTER)
-        part = replace(part, gpus=None)
         problems += [one for one in for_line(part, line) if one.where not in owned]
     return in_file_order(dict.fromkeys(problems))
 
