@@ -229,7 +229,8 @@ def _begin(
             service.name, state.revision, state.previous, count, kind, None, decided.strategy,
             decided.reason, state.door.url if state.door else None,
             tuple(one.name for one in new), dry_run=True, planned=steps,
-            devices=decided.devices, downtime=downtime if old else 0.0,
+            devices=decided.devices, parts={one.name: one.parts for one in new if one.parts},
+            downtime=downtime if old else 0.0,
         )  # fmt: skip
         return Result("deploy", planned, service.name)
     rollout = Rollout(

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from launcher import engines
-from launcher.engines.base import GroupFacts
+from launcher.engines.base import GroupFacts, Release
 from launcher.errors import DeployError, ExitCode, PreconditionError
 from launcher.instance.store import instance_dir, view
 from launcher.json_values import text_at
@@ -61,7 +61,7 @@ def launches(members: Sequence[tuple[Member, Profile]]) -> list[Launch]:
     return all_launches
 
 
-def profiles_of(profile: Profile, member: Member) -> list[Profile]:
+def profiles_of(profile: Profile, member: Member, release: Release | None = None) -> list[Profile]:
     """The profiles of all instances of a replica, its router first; nothing is started.
 
     Raises:
@@ -70,11 +70,11 @@ def profiles_of(profile: Profile, member: Member) -> list[Profile]:
     if not member.parts:
         return [replica_profile(profile, member)]
     parts = [part_profile(profile, part, UNKNOWN_ROUTER) for part in member.parts]
-    return [router_profile(profile, member), *parts]
+    return [router_profile(profile, member, release), *parts]
 
 
-def router_profile(profile: Profile, member: Member) -> Profile:
-    """The profile of the router of a group.
+def router_profile(profile: Profile, member: Member, release: Release | None = None) -> Profile:
+    """The profile of the router of a group; `release` is the installed one where None.
 
     Raises:
         PreconditionError: `missing-router`: the Go router is needed and not on PATH; or the
@@ -82,7 +82,8 @@ def router_profile(profile: Profile, member: Member) -> Profile:
     """
     facts = _facts(profile)
     assert facts is not None  # noqa: S101  (a group is made by them)
-    _, _, release = prepare.engine_of(profile)
+    if release is None:
+        _, _, release = prepare.engine_of(profile)
     name, required = facts.program(profile, release)
     path = shutil.which(name) if name else None
     if required and path is None:

@@ -66,9 +66,7 @@ def start_together(
 class _Together:
     """Starts in threads of their own, which wait for each other where they have to."""
 
-    def __init__(
-        self, launches: Sequence[Launch], on_event: OnEvent, preflight: Preflight
-    ) -> None:
+    def __init__(self, launches: Sequence[Launch], on_event: OnEvent, preflight: Preflight) -> None:
         self._launches = launches
         self._on_event = on_event
         self._preflight = preflight

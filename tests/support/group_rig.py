@@ -32,9 +32,7 @@ class GroupRig(ServiceRig):
         self.env["PATH"] = f"{program.parent}:{os.environ['PATH']}"
         return program
 
-    def write_group(
-        self, group: JsonDict | None = None, *, fresh: bool = True, **keys: Any
-    ) -> str:
+    def write_group(self, group: JsonDict | None = None, *, fresh: bool = True, **keys: Any) -> str:
         """The path of a profile whose replicas are groups; `fresh` makes it another revision."""
         self.revisions += fresh
         settings = {key.replace("_", "-"): value for key, value in keys.items()}

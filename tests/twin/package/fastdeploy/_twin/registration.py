@@ -65,7 +65,9 @@ def _info(config: Config) -> dict[str, Any]:
         "connector_port": config.comm_port,
         "engine_worker_queue_port": config.queue_port,
         "device_ids": config.devices.split(","),
-        "transfer_protocol": str(getattr(args, "cache_transfer_protocol", None) or "ipc").split(","),
+        "transfer_protocol": str(getattr(args, "cache_transfer_protocol", None) or "ipc").split(
+            ","
+        ),
         "pid": os.getpid(),
     }
 
@@ -74,7 +76,9 @@ def _post(router: str, info: dict[str, Any]) -> int | None:
     host, _, port = router.rpartition(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=5)
     try:
-        connection.request("POST", "/register", json.dumps(info), {"Content-Type": "application/json"})
+        connection.request(
+            "POST", "/register", json.dumps(info), {"Content-Type": "application/json"}
+        )
         return connection.getresponse().status
     except (OSError, http.client.HTTPException):
         return None

@@ -30,7 +30,7 @@ ROUTES = ("v1/chat/completions", "v1/completions")
 KINDS = ("mixed", "prefill", "decode")
 
 
-class Unreachable(Exception):
+class UnreachableError(Exception):
     """An instance of the pair does not answer."""
 
 
@@ -53,7 +53,9 @@ class Router:
         if role not in KINDS:
             return f"Invalid role string: {info.get('role')}"
         if (role == "mixed") == self.splitwise:
-            return f"Invalid instance role: InstanceRole.{role.upper()}, splitwise: {self.splitwise}"
+            return (
+                f"Invalid instance role: InstanceRole.{role.upper()}, splitwise: {self.splitwise}"
+            )
         if not is_well(info):
             return f"Instance {url(info)} is not healthy"
         with self.lock:
@@ -99,7 +101,7 @@ class Router:
         """Send the request to every instance of the pair; the answer is the last one's.
 
         Raises:
-            Unreachable: one of them cannot be reached, or hangs up.
+            UnreachableError: one of them cannot be reached, or hangs up.
         """
         body = json.loads(request.body)
         if self.splitwise:
@@ -125,7 +127,7 @@ class Router:
                 connection.request("POST", f"/{route}", json.dumps(body).encode(), headers)
             responses += [connection.getresponse() for connection in connections]
         except (OSError, http.client.HTTPException) as error:
-            raise Unreachable(f"{type(error).__name__}: {error}") from error
+            raise UnreachableError(f"{type(error).__name__}: {error}") from error
         return responses
 
     @staticmethod
@@ -216,7 +218,7 @@ class PythonRouter(Router):
         """The head is out when this begins."""
         try:
             responses = self.begin(pair, request.path[1:], request)
-        except Unreachable as error:
+        except UnreachableError as error:
             raise web.HangupError from error
         yield from self.chunks(responses)
 
@@ -264,7 +266,7 @@ class GoRouter(Router):
             return web.json_response({"code": 503, "msg": "no healthy worker"}, 503)
         try:
             responses = self.begin(pair, request.path[1:], request)
-        except Unreachable as error:
+        except UnreachableError as error:
             return web.json_response({"code": 502, "msg": f"failed to connect: {error}"}, 502)
         answer = responses[-1]
         if answer.status == 200 and json.loads(request.body).get("stream"):
