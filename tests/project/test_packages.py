@@ -67,7 +67,11 @@ MADE = "make lint\nmake test\nmake demo"
 
 
 def test_root_installs_what_is_missing_and_nothing_else(tmp_path: Path) -> None:
-    calls, errors = run(tmp_path, ("make", "prometheus-alertmanager", "haproxy", "apt-get"), uid=0)
+    calls, errors = run(
+        tmp_path,
+        ("make", "prometheus-alertmanager", "haproxy", "slurmctld", "munged", "apt-get"),
+        uid=0,
+    )
     assert calls == (
         f"apt-get update -qq {TRIES}\n"
         f"apt-get install -y -qq {TRIES} --no-install-recommends prometheus\n{MADE}"
@@ -76,11 +80,19 @@ def test_root_installs_what_is_missing_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_nothing_is_installed_where_nothing_is_missing(tmp_path: Path) -> None:
-    commands = ("make", "promtool", "prometheus-alertmanager", "haproxy", "apt-get")
+    commands = (
+        "make",
+        "promtool",
+        "prometheus-alertmanager",
+        "haproxy",
+        "slurmctld",
+        "munged",
+        "apt-get",
+    )
     assert run(tmp_path, commands, uid=0) == (MADE, "")
 
 
 def test_another_user_installs_nothing_and_is_told(tmp_path: Path) -> None:
     calls, errors = run(tmp_path, ("make", "apt-get"), uid=1000)
     assert calls == MADE
-    assert "apt-get install prometheus prometheus-alertmanager haproxy\n" in errors
+    assert "apt-get install prometheus prometheus-alertmanager haproxy slurm-wlm munge\n" in errors
