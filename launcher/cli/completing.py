@@ -41,12 +41,13 @@ def services(ctx: click.Context, param: click.Parameter, incomplete: str) -> lis
 
 def _services() -> list[str]:
     """The names of all services; their room is imported only where there can be one."""
+    names: list[str] = []
     with contextlib.suppress(DeployError):
         if has_services():
             from launcher.service.store import every_service
 
-            return [service.name for service in every_service()]
-    return []
+            names = [service.name for service in every_service()]
+    return names
 
 
 def instances(incomplete: str) -> list[CompletionItem]:
