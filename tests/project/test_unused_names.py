@@ -10,7 +10,6 @@ from tests.support.unused import Uses
 
 EXCEPTIONS = {
     "launcher.cli.options:EngineName.*": "click's methods of a type of parameters",
-    "launcher.environments.payloads:PlannedInstall.dry_run": "in the JSON of --dry-run",
     "launcher.instance.instance_status:Record.ready_for": "in the JSON of status",
     "launcher.instance.show:PlannedFile.mode": "in the JSON of plan",
     "launcher.smoke.comparison.payloads:WorkedCost.gpu_hour": "in the JSON of compare",

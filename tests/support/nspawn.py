@@ -61,6 +61,13 @@ class Machine:
             )  # fmt: skip
         self.wait_until_up()
 
+    def reboot(self) -> None:
+        """Reboot by the machine's own command: with --keep-unit nspawn ends, to be started anew."""
+        assert self._process is not None
+        self.run("systemctl", "reboot")
+        self._process.wait(180)
+        self.boot()
+
     def wait_until_up(self) -> None:
         """Wait until the boot is over; degraded means that a unit of Debian's own has failed."""
         wait_for(
@@ -101,7 +108,8 @@ class Machine:
         """Power off; what is not off after a minute is killed."""
         if self._process is None:
             return
-        self.run("systemctl", "poweroff")
+        if self._process.poll() is None:
+            self.run("systemctl", "poweroff")
         try:
             self._process.wait(60)
         except subprocess.TimeoutExpired:
