@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -160,16 +159,16 @@ def test_a_decode_instance_that_is_gone(
     """The Python router has answered a stream with 200 before it asks; the Go router has not."""
     port, prefill, decode = router(kind), instances(), instances()
     register(port, "prefill", prefill)
-    with socket.socket() as gone:  # registered while well, then nothing listens there
-        gone.bind(("127.0.0.1", 0))
-        register(port, "decode", decode)
-        decode.close()
-        if kind == "go":
-            assert ask(port, "POST", "/v1/chat/completions", CHAT)[0] in (502, 503)
-        else:
-            with pytest.raises((http.client.HTTPException, AssertionError)):
-                status, text = ask(port, "POST", "/v1/chat/completions", CHAT)
-                assert (status, bool(text)) == (200, True)
+    register(port, "decode", decode)
+    decode.close()
+    if kind == "go":
+        assert ask(port, "POST", "/v1/chat/completions", CHAT)[0] in (502, 503)
+        return
+    try:
+        status, _ = ask(port, "POST", "/v1/chat/completions", CHAT)
+    except http.client.HTTPException:
+        return  # cut: the head was out
+    assert status == 500  # it had been dropped already
 
 
 def test_sizes_of_a_pair_in_the_python_router(
@@ -214,7 +213,7 @@ def test_instances_register(
         if again:
             wait_for(lambda: len(seen) >= 4, "heartbeats")
         else:
-            twin.wait_said("Register to router successfully", "fastdeploy")
+            twin.wait_said("Register to router successfully", "fastdeploy.log")
             assert twin.http("GET", "/health")[0] == 200
             assert len(seen) == 2
         # Alone it cannot answer.
