@@ -121,7 +121,7 @@ def test_kill_of_deploy_in_the_midst_of_a_start(shop: GroupRig) -> None:
             with contextlib.suppress(OSError, ValueError, KeyError):
                 new = [m for m in shop.state["members"] if m["name"] not in before]
                 return bool(new) and all(
-                    shop.stored(name).get("state") == "loading"  # noqa: B023
+                    shop.stored(name).get("state") == "loading"
                     for name in shop.group_of(new[0])["prefill"]
                 )
             return False
