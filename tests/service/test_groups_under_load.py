@@ -117,7 +117,7 @@ def test_kill_of_deploy_in_the_midst_of_a_start(shop: GroupRig) -> None:
     for end, outcome in (("--abort", "aborted"), ("--resume", "serving")):
         process = shop.spawn_deploy(shop.write_group())
 
-        def half_started() -> bool:
+        def half_started(before: set[str] = before) -> bool:
             with contextlib.suppress(OSError, ValueError, KeyError):
                 new = [m for m in shop.state["members"] if m["name"] not in before]
                 return bool(new) and all(
