@@ -80,6 +80,7 @@ def test_the_rule_of_a_health_answer(
     if match is not None:
         assert match.evidence is not None
         assert match.evidence.text == f"{status} {body}".strip()
+        assert (match.evidence.file, match.evidence.line) == ("GET /health", 0)
 
 
 def test_an_engine_without_a_rulebook_has_no_rule_for_an_answer() -> None:
