@@ -132,6 +132,14 @@ def test_errors_of_an_earlier_start_are_not_shown_though_a_server_worked_then(
     assert len(diagnose([log], (), since=ten, served=eleven).first_errors) == 2
 
 
+def test_lines_are_counted_from_an_empty_first_one(tmp_path: Path) -> None:
+    write(tmp_path, engine__log="\n\nValueError: Invalid quantization method: nope\n")
+    answer = of_folder(tmp_path, "fastdeploy")
+    assert answer.rule_id == "ED-FD-QUANTIZATION-INVALID"
+    assert answer.evidence is not None
+    assert answer.evidence.line == 3
+
+
 def test_healthy_logs_show_nothing_wrong(tmp_path: Path) -> None:
     logs = write(
         tmp_path / "log",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from launcher import engines
+from launcher.diagnose import instance
 from launcher.diagnose.instance import recognised, whose
 
 
@@ -25,3 +26,10 @@ def test_what_has_no_line_of_a_log_is_not_recognised(tmp_path: Path) -> None:
     (tmp_path / "server.log").write_text("ERROR: it ended\n")
     assert recognised(tmp_path)
     assert recognised(tmp_path / "server.log")
+
+
+def test_rotated_parts_are_read_before_what_was_written_after_them() -> None:
+    parts = [Path(name) for name in ("engine.log", "engine.log.2", "engine.log.10", "engine.log.1")]
+    names = [path.name for path in sorted(parts, key=instance._age, reverse=True)]
+    assert names == ["engine.log.10", "engine.log.2", "engine.log.1", "engine.log"]
+    assert instance._age(parts[0]) < instance._age(parts[3])

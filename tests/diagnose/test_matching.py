@@ -56,6 +56,14 @@ def test_a_pattern_without_a_fixed_text_sees_every_line() -> None:
     assert [hit.offset for hit in matcher.hits(data + b"\n")] == [0, 6, 11]
 
 
+def test_only_some_patterns_look_at_what_loggers_chat() -> None:
+    """A request that quotes an error is none; a warning may be all there is of its cause."""
+    matcher = Matcher([r"ValueError: \w+", r"Error: layer \d"])
+    data = b"INFO the prompt: ValueError: layer 7\nValueError: layer 8\n"
+    hits = [(hit.index, hit.content[-7:]) for hit in matcher.hits(data, talkative={1})]
+    assert hits == [(0, "layer 8"), (1, "layer 7"), (1, "layer 8")]
+
+
 def at(hour: int) -> float:
     """This hour of the day of the lines below, in epoch seconds."""
     return float(calendar.timegm((2026, 1, 9, hour, 0, 0)))
