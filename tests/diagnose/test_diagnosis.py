@@ -132,6 +132,13 @@ def test_errors_of_an_earlier_start_are_not_shown_though_a_server_worked_then(
     assert len(diagnose([log], (), since=ten, served=eleven).first_errors) == 2
 
 
+def test_a_host_whose_clock_was_not_set_has_a_cause_too(tmp_path: Path) -> None:
+    """Without a battery its logs begin in 1970."""
+    head = "1970-01-01T00:00:00.500000000Z stderr F"
+    write(tmp_path, engine__log=f"{head} ValueError: Invalid quantization method: nope\n")
+    assert of_folder(tmp_path, "fastdeploy").rule_id == "ED-FD-QUANTIZATION-INVALID"
+
+
 def test_lines_are_counted_from_an_empty_first_one(tmp_path: Path) -> None:
     write(tmp_path, engine__log="\n\nValueError: Invalid quantization method: nope\n")
     answer = of_folder(tmp_path, "fastdeploy")

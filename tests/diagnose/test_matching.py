@@ -1,6 +1,7 @@
 """Patterns over a whole log: what is counted, what is left out, where the work ends."""
 
 import calendar
+import re
 
 import pytest
 
@@ -56,6 +57,11 @@ def test_a_pattern_without_a_fixed_text_sees_every_line() -> None:
     assert [hit.offset for hit in matcher.hits(data + b"\n")] == [0, 6, 11]
 
 
+def test_a_pattern_that_is_none_is_refused_with_its_place() -> None:
+    with pytest.raises(re.error, match="unterminated subpattern at position 6"):
+        Matcher([r"never (closed"])
+
+
 def test_only_some_patterns_look_at_what_loggers_chat() -> None:
     """A request that quotes an error is none; a warning may be all there is of its cause."""
     matcher = Matcher([r"ValueError: \w+", r"Error: layer \d"])
@@ -75,10 +81,9 @@ def test_last_words_were_written_between_the_lines_around_them() -> None:
     span = span_of(read("last words"), data, data.index(b"last"), modified=0.0)
     assert span == Span(at(10), at(12), True, at(10))
     assert span.order == at(10)
-    assert span.may_be_since(at(10), several=True)
-    assert not span.may_be_since(at(11), several=True)
-    assert span.may_be_since(at(11), several=False)
-    assert not span.may_be_since(at(12), several=False)
+    starts = [(10, True), (11, True), (11, False), (12, False)]
+    new = [span.may_be_since(at(hour), several=several) for hour, several in starts]
+    assert new == [True, False, True, False]
 
 
 def test_last_words_at_the_end_were_written_before_the_file_was() -> None:

@@ -35,6 +35,11 @@ def test_errors_come_first_and_then_where_the_files_ended(tmp_path: Path) -> Non
     assert numbers == {("a.log", 2), ("a.log", 3), ("a.log", 4), ("b.log", 2), ("b.log", 3)}
 
 
+def test_of_files_without_errors_the_two_that_were_written_last_are_shown(tmp_path: Path) -> None:
+    files = [log(tmp_path, f"{n}.log", line(n, "INFO", f"step {n}")) for n in (3, 1, 4, 2)]
+    assert [one.file for one in newest_lines(files, (), 0.0)] == ["3.log", "4.log"]
+
+
 def test_what_is_old_harmless_or_secret_is_not_shown(tmp_path: Path) -> None:
     source = log(
         tmp_path, "a.log", line(1, "ERROR", "before"), line(3, "ERROR", "well known"),
