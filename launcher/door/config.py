@@ -48,7 +48,8 @@ class DoorSettings:
     `retry_buffer` are the bytes up to which a request can be sent to another replica.
     `max_connections` are open at the same time; more wait in the kernel. `retry_after` is what
     clients are told where no replica is ready. `exporter` is false for a HAProxy that was built
-    without Prometheus.
+    without Prometheus. `retry_statuses` are answers of a replica with which a request goes to
+    another one: it says that it could not serve it.
     """
 
     name: str
@@ -66,6 +67,7 @@ class DoorSettings:
     max_connections: int = 2000
     replica_connections: int | None = None
     retry_after: int = 5
+    retry_statuses: tuple[int, ...] = ()
     exporter: bool = True
 
 
@@ -110,7 +112,7 @@ def render(settings: DoorSettings, servers: Sequence[Server]) -> str:
     if len(set(names)) < len(names):
         raise ValueError(f"a server is named twice: {', '.join(sorted(names))}")
     body = "\n".join((*_global(settings), *_defaults(settings), *_stats(settings),
-                      *_frontend(settings), *_backend()))  # fmt: skip
+                      *_frontend(settings), *_backend(settings)))  # fmt: skip
     text = body.replace(_FRAME, f"{_FRAME}{_digest(body)}", 1)
     lines = [f"    server {server.name} {' '.join(server_words(settings, server))}"
              for server in servers]  # fmt: skip
@@ -265,7 +267,8 @@ _LOG_FORMAT = (
 """No query string, header or body: they hold keys and prompts. A long path is cut at the end."""
 
 
-def _backend() -> tuple[str, ...]:
+def _backend(settings: DoorSettings) -> tuple[str, ...]:
+    statuses = "".join(f" {status}" for status in settings.retry_statuses)
     return (
         f"backend {BACKEND}",
         "    # Exact shares by weight while idle, and the less busy of two when loaded.",
@@ -276,7 +279,7 @@ def _backend() -> tuple[str, ...]:
         f"    retries {REQUEST_RETRIES}",
         "    option redispatch 1",
         "    # Only while no byte of an answer has come.",
-        "    retry-on conn-failure empty-response",
+        f"    retry-on conn-failure empty-response{statuses}",
         "    # The keeper's judgement: the engine is proved, and not stalled.",
         "    option httpchk",
         "    http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host localhost",
