@@ -53,6 +53,12 @@ def test_where_nothing_is_sure_the_pattern_is_always_run(pattern: str) -> None:
     assert required(pattern) is None
 
 
-def test_a_pattern_that_is_none_is_left_to_the_compiler_which_names_its_place() -> None:
-    with pytest.raises(re.error, match="unterminated subpattern at position 6"):
-        Matcher(["never (closed"])
+@pytest.mark.parametrize(
+    ("pattern", "error"),
+    [("never (closed", "unterminated subpattern"), ("never [closed", "unterminated character set")],
+)
+def test_a_pattern_that_is_none_is_left_to_the_compiler_which_names_its_place(
+    pattern: str, error: str
+) -> None:
+    with pytest.raises(re.error, match=f"{error} at position 6"):
+        Matcher([pattern])
