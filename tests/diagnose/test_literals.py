@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from launcher.diagnose.literals import required
+from launcher.diagnose.matching import Matcher
 
 
 @pytest.mark.parametrize(
@@ -48,3 +51,14 @@ def test_the_text_that_is_in_every_match(pattern: str, texts: tuple[str, ...]) -
 )  # fmt: skip
 def test_where_nothing_is_sure_the_pattern_is_always_run(pattern: str) -> None:
     assert required(pattern) is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "error"),
+    [("never (closed", "unterminated subpattern"), ("never [closed", "unterminated character set")],
+)
+def test_a_pattern_that_is_none_is_left_to_the_compiler_which_names_its_place(
+    pattern: str, error: str
+) -> None:
+    with pytest.raises(re.error, match=f"{error} at position 6"):
+        Matcher([pattern])

@@ -30,6 +30,12 @@ def test_what_has_no_page_is_a_usage_error(names: tuple[str, ...], query: str) -
         page(names)
 
 
+def test_a_number_that_is_no_exit_code_is_compared_with_those_only() -> None:
+    """Names of rules and checks hold numbers, too."""
+    with pytest.raises(UsageError, match=r"nothing is known of '14'; did you mean 143\?"):
+        page(("14",))
+
+
 def test_each_title_says_what_its_page_is_about() -> None:
     titles = [title for kind in index().kinds().values() for title in kind]
     assert all(title.about for title in titles)

@@ -251,7 +251,9 @@ def test_replicas_have_their_own_weights_and_share_only_experts_where_they_are_t
     assert experts.weights == 2 * 8_000 // 8 + 2 * 1_000 // 2
     assert "/ 2 rank(s), experts / 8;" in experts.terms[1].formula
     pair = replace(spread, tensor_parallel=1, replicas=2, expert_parallel=2)
-    assert memory.weights_per_rank(shape, pair, COSTS) == 2 * 8_000 // 2 + 2 * 1_000
+    two = memory.predict(shape, card, pair, COSTS)
+    assert two.weights == 2 * 8_000 // 2 + 2 * 1_000
+    assert "/ 1 rank(s), experts / 2;" in two.terms[1].formula
     single = memory.predict(shape, card, replace(spread, tensor_parallel=1), COSTS)
     runtime = next(term for term in single.terms if term.name == "runtime")
     assert runtime.bytes == COSTS.context + COSTS.per_rank_communication
@@ -346,6 +348,7 @@ def test_the_largest_values_of_a_small_model() -> None:
     ask = Ask(1, None, 128, 4, 1, utilization=1.0)
     blocks = memory.predict(SMALL, CARD, replace(ask, max_model_len=64), COSTS).blocks
     assert memory.largest_model_len(SMALL, CARD, ask, COSTS) == 4_096, "never past its context"
+    assert memory.largest_model_len(replace(SMALL, context=4_100), CARD, ask, COSTS) == 4_100
     long = replace(SMALL, context=10**9)
     assert memory.largest_model_len(long, CARD, ask, COSTS) == (blocks // 4 - 2) * 64
     few = replace(ask, most_sequences=64)

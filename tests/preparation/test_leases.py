@@ -74,7 +74,7 @@ def test_an_earlier_port_is_kept_among_those_of_the_kernel_but_no_span_begins_th
     """Clients get ports there at any time: one that was chosen once may stay, none is added."""
     high, host = ports.ephemeral_start() + 77, "127.77.0.1"
     for span in (1, 2):
-        had = {"api": high}
+        had = {"api": high + 10 * (span - 1)}
         taken.append(leases.take("edt-high", [PortNeed("api", span=span)], {}, host, had))
     one, two = (leased.ports["api"] for leased in taken)
     assert one == high
