@@ -185,8 +185,7 @@ class Server:
         held = []
         for use in self.files.plan().ports:
             for pid in processes.listening_on(use.number):
-                token = identity.environment_token(pid)
-                if pid != os.getpid() and (token is None or _of(token, self)):
+                if pid != os.getpid() and not _of_another(pid, self):
                     held.append(f"port {use.number} ({use.name}): {processes.command(pid)!r}")
         return held
 
@@ -251,6 +250,18 @@ def judge_death(server: Server, cause: str, since: float | None = None) -> None:
     receipt = row["receipt"]
     assert not receipt["left"], receipt
     judge(server, row["error"], cause, since)
+
+
+def _of_another(pid: int, server: Server) -> bool:
+    """True for what another instance proves to be its own: its token, or its keeper's argv.
+
+    A keeper has no token in its environment, and listens as well (the metrics).
+    """
+    token = identity.environment_token(pid)
+    if token is not None:
+        return not _of(token, server)
+    words = processes.command(pid).split(b"\0")
+    return b"launcher.keeper" in words and os.fsencode(server.files.folder) not in words
 
 
 def _of(token: str, server: Server) -> bool:

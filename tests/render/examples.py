@@ -23,9 +23,10 @@ MODEL = "model=/srv/models/tiny-ernie"
 
 def load(path: Path, *sets: str, name: str | None = None) -> Profile:
     """A shipped profile as the examples use it; no weights are needed."""
-    local = "\nmodel: ./" in path.read_text()
-    all_sets = ([MODEL] if local else []) + list(sets)
-    return profiles.load(path, sets=all_sets, name=name, environ={}, need_model=False)
+    loaded = profiles.load(path, sets=list(sets), name=name, environ={}, need_model=False)
+    if not Path(loaded.model).is_relative_to(ROOT):
+        return loaded
+    return profiles.load(path, sets=[MODEL, *sets], name=name, environ={}, need_model=False)
 
 
 def examples() -> Iterator[tuple[Path, Rendered]]:
@@ -37,9 +38,10 @@ def examples() -> Iterator[tuple[Path, Rendered]]:
 
 def main() -> None:
     """Write all, and remove what is not rendered any more."""
+    all_rendered = list(examples())
     for folder in (one for one in FOLDER.glob("*") if one.is_dir()):
         shutil.rmtree(folder)
-    for folder, rendered in examples():
+    for folder, rendered in all_rendered:
         for one in rendered.files:
             path = folder / one.path
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -27,6 +27,11 @@ def test_the_examples_are_what_render_writes() -> None:
     assert [name for name, text in expected.items() if existing[name] != text] == [], FRESH
 
 
+def test_no_example_names_the_checkout_it_was_written_in() -> None:
+    rendered = [one for _, made in examples() for one in made.files]
+    assert [one.path for one in rendered if str(ROOT) in one.text] == []
+
+
 def test_every_shipped_profile_and_every_target_is_there() -> None:
     assert len(SHIPPED) > 10
     for path in SHIPPED:
