@@ -17,6 +17,7 @@ from launcher.json_values import (
 from launcher.profile.model import Health, Liveness, Logs, Profile, Restart, Stop
 from launcher.profile.schema import neutral_keys, schema
 from launcher.profile.service import FrontDoor, RolloutSettings, ServiceSettings
+from launcher.profile.service_keys import read_keys
 
 Section = TypeVar(
     "Section", Health, Restart, Liveness, Stop, Logs, FrontDoor, RolloutSettings, ServiceSettings
@@ -80,6 +81,7 @@ def _service(values: JsonObject) -> ServiceSettings:
     return dataclasses.replace(
         _section(ServiceSettings(), values, "service"),
         gpus=sets,
+        keys=read_keys(section),
         front_door=_section(FrontDoor(), {"front-door": door}, "front-door"),
         rollout=_section(RolloutSettings(), section, "rollout"),
     )
