@@ -8,7 +8,7 @@ from pathlib import Path
 from launcher import files, paths
 from launcher.door.keys import KeyTable, parse_map, render_map
 from launcher.door.socket_client import exchange
-from launcher.errors import PreconditionError
+from launcher.errors import DeployError, PreconditionError
 
 Contents = Mapping[Path, str | None]
 """The text of each map file; None where there is no file."""
@@ -112,7 +112,7 @@ def _replace(stats_socket: Path, path: Path, entries: Mapping[str, str]) -> None
         raise _refused(f"commit map @{version} {path}", answer)
 
 
-def _refused(command: str, answer: str) -> PreconditionError:
+def _refused(command: str, answer: str) -> DeployError:
     return PreconditionError.of("door-refused", f"HAProxy refuses `{command}`: {answer}")
 
 
