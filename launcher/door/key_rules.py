@@ -28,6 +28,11 @@ _TOKENS = {
 """What is counted, and its names in the answers of both dialects."""
 
 
+def is_usable_folder(folder: str) -> bool:
+    """Whether the path can stand in a configuration."""
+    return _FOLDER.fullmatch(folder) is not None
+
+
 def tables(keys: KeyTable) -> tuple[str, ...]:
     """Where HAProxy counts requests by the name of their key, in sections of their own."""
     lines = [
@@ -51,7 +56,7 @@ def request_rules(keys: KeyTable) -> tuple[str, ...]:
     Raises:
         ValueError: the folder of the maps cannot stand in a configuration.
     """
-    if not _FOLDER.fullmatch(keys.folder):
+    if not is_usable_folder(keys.folder):
         raise ValueError(f"{keys.folder!r} cannot be the folder of the keys here")
     look_up = f"hmac(sha256,{salt_in_base64(keys.salt)}),hex,lower,map({keys.keys_path})"
     engine = f"str(engine),map({keys.engine_path})"

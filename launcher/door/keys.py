@@ -121,6 +121,15 @@ def digest_key(salt: str, key: str) -> str:
     return hmac.new(bytes.fromhex(salt), key.encode(), hashlib.sha256).hexdigest()
 
 
+def engine_key_of(text: str) -> str:
+    """The replicas' key in the text of an `engine.map`; empty where there is none.
+
+    Raises:
+        ValueError: it is not base64.
+    """
+    return base64.b64decode(parse_map(text.splitlines()).get("engine", ""), validate=True).decode()
+
+
 def salt_in_base64(salt: str) -> str:
     """The salt as the configuration has it."""
     return base64.b64encode(bytes.fromhex(salt)).decode()
