@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from launcher.door.key_rules import LOG_FIELDS, request_rules, response_rules, tables
+from launcher.door.keys import KeyTable
 from launcher.engines.haproxy.engine import STATS_SOCKET
 
 BACKEND = "replicas"
@@ -48,7 +50,7 @@ class DoorSettings:
     `retry_buffer` are the bytes up to which a request can be sent to another replica.
     `max_connections` are open at the same time; more wait in the kernel. `retry_after` is what
     clients are told where no replica is ready. `exporter` is false for a HAProxy that was built
-    without Prometheus.
+    without Prometheus. With `keys` a request needs one of them; None: every request is served.
     """
 
     name: str
@@ -67,6 +69,7 @@ class DoorSettings:
     replica_connections: int | None = None
     retry_after: int = 5
     exporter: bool = True
+    keys: KeyTable | None = None
 
 
 @dataclass(frozen=True)
@@ -109,8 +112,8 @@ def render(settings: DoorSettings, servers: Sequence[Server]) -> str:
     names = [server.name for server in servers]
     if len(set(names)) < len(names):
         raise ValueError(f"a server is named twice: {', '.join(sorted(names))}")
-    body = "\n".join((*_global(settings), *_defaults(settings), *_stats(settings),
-                      *_frontend(settings), *_backend()))  # fmt: skip
+    sections = (_global, _defaults, _stats, _key_tables, _frontend, _backend)
+    body = "\n".join(line for section in sections for line in section(settings))
     text = body.replace(_FRAME, f"{_FRAME}{_digest(body)}", 1)
     lines = [f"    server {server.name} {' '.join(server_words(settings, server))}"
              for server in servers]  # fmt: skip
@@ -231,6 +234,10 @@ def _stats(settings: DoorSettings) -> tuple[str, ...]:
     )
 
 
+def _key_tables(settings: DoorSettings) -> tuple[str, ...]:
+    return tables(settings.keys) if settings.keys is not None else ()
+
+
 def _frontend(settings: DoorSettings) -> tuple[str, ...]:
     tls = ""
     if settings.certificate is not None:
@@ -251,10 +258,16 @@ def _frontend(settings: DoorSettings) -> tuple[str, ...]:
         "    http-request set-header X-Request-ID %[uuid()] unless has_id",
         "    http-request set-var(txn.id) req.hdr(x-request-id)",
         "    http-after-response set-header X-Request-ID %[var(txn.id)]",
-        f'    log-format "{_LOG_FORMAT}"',
+        *(request_rules(settings.keys) if settings.keys is not None else ()),
+        f'    log-format "{_log_format(settings)}"',
         f"    default_backend {BACKEND}",
         "",
     )
+
+
+def _log_format(settings: DoorSettings) -> str:
+    fields = f" {LOG_FIELDS}" if settings.keys is not None else ""
+    return _LOG_FORMAT.replace(" method=", f"{fields} method=")
 
 
 _LOG_FORMAT = (
@@ -265,7 +278,7 @@ _LOG_FORMAT = (
 """No query string, header or body: they hold keys and prompts. A long path is cut at the end."""
 
 
-def _backend() -> tuple[str, ...]:
+def _backend(settings: DoorSettings) -> tuple[str, ...]:
     return (
         f"backend {BACKEND}",
         "    # Exact shares by weight while idle, and the less busy of two when loaded.",
@@ -277,6 +290,7 @@ def _backend() -> tuple[str, ...]:
         "    option redispatch 1",
         "    # Only while no byte of an answer has come.",
         "    retry-on conn-failure empty-response",
+        *(response_rules() if settings.keys is not None else ()),
         "    # The keeper's judgement: the engine is proved, and not stalled.",
         "    option httpchk",
         "    http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host localhost",
