@@ -25,6 +25,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "rollback": ("launcher.cli.rollback", "Serve an earlier revision again."),
     "scale": ("launcher.cli.scale", "Change the number of replicas of a service."),
     "history": ("launcher.cli.history", "Show the changes of a service."),
+    "keys": ("launcher.cli.keys", "List and rotate the API keys of a service's clients."),
+    "usage": ("launcher.cli.key_usage", "Show requests, bytes and tokens of each API key."),
     "lock": ("launcher.cli.lock", "Forbid changes of a service."),
     "unlock": ("launcher.cli.unlock", "Allow changes of a service again."),
     "status": ("launcher.cli.status", "Say how instances are, with the evidence."),

@@ -19,6 +19,8 @@ _MEANINGS: dict[str, dict[tuple[str, ...], str]] = {
         ("wait",): "wait-for await until sleep",
         ("events",): "event history timeline",
         ("enable",): "autostart systemd unit",
+        ("keys rotate",): "rotate token tokens apikey apikeys",
+        ("usage",): "quota quotas billing cost",
         ("logs",): "log tail journal output",
         ("smoke", "validate"): "test check verify",
         ("smoke",): "prove probe ping ask chat try selftest",

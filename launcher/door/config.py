@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from launcher.door.key_rules import LOG_FIELDS, request_rules, response_rules, tables
+from launcher.door.keys import KeyTable
 from launcher.engines.haproxy.engine import STATS_SOCKET
 
 BACKEND = "replicas"
@@ -49,7 +51,8 @@ class DoorSettings:
     `max_connections` are open at the same time; more wait in the kernel. `retry_after` is what
     clients are told where no replica is ready. `exporter` is false for a HAProxy that was built
     without Prometheus. `retry_statuses` are answers of a replica with which a request goes to
-    another one: it says that it could not serve it.
+    another one: it says that it could not serve it. With `keys` a request needs one of them;
+    None: every request is served.
     """
 
     name: str
@@ -69,6 +72,7 @@ class DoorSettings:
     retry_after: int = 5
     retry_statuses: tuple[int, ...] = ()
     exporter: bool = True
+    keys: KeyTable | None = None
 
 
 @dataclass(frozen=True)
@@ -111,8 +115,8 @@ def render(settings: DoorSettings, servers: Sequence[Server]) -> str:
     names = [server.name for server in servers]
     if len(set(names)) < len(names):
         raise ValueError(f"a server is named twice: {', '.join(sorted(names))}")
-    body = "\n".join((*_global(settings), *_defaults(settings), *_stats(settings),
-                      *_frontend(settings), *_backend(settings)))  # fmt: skip
+    sections = (_global, _defaults, _stats, _key_tables, _frontend, _backend)
+    body = "\n".join(line for section in sections for line in section(settings))
     text = body.replace(_FRAME, f"{_FRAME}{_digest(body)}", 1)
     lines = [f"    server {server.name} {' '.join(server_words(settings, server))}"
              for server in servers]  # fmt: skip
@@ -233,6 +237,10 @@ def _stats(settings: DoorSettings) -> tuple[str, ...]:
     )
 
 
+def _key_tables(settings: DoorSettings) -> tuple[str, ...]:
+    return tables(settings.keys) if settings.keys is not None else ()
+
+
 def _frontend(settings: DoorSettings) -> tuple[str, ...]:
     tls = ""
     if settings.certificate is not None:
@@ -253,10 +261,16 @@ def _frontend(settings: DoorSettings) -> tuple[str, ...]:
         "    http-request set-header X-Request-ID %[uuid()] unless has_id",
         "    http-request set-var(txn.id) req.hdr(x-request-id)",
         "    http-after-response set-header X-Request-ID %[var(txn.id)]",
-        f'    log-format "{_LOG_FORMAT}"',
+        *(request_rules(settings.keys) if settings.keys is not None else ()),
+        f'    log-format "{_log_format(settings)}"',
         f"    default_backend {BACKEND}",
         "",
     )
+
+
+def _log_format(settings: DoorSettings) -> str:
+    fields = f" {LOG_FIELDS}" if settings.keys is not None else ""
+    return _LOG_FORMAT.replace(" method=", f"{fields} method=")
 
 
 _LOG_FORMAT = (
@@ -280,6 +294,7 @@ def _backend(settings: DoorSettings) -> tuple[str, ...]:
         "    option redispatch 1",
         "    # Only while no byte of an answer has come.",
         f"    retry-on conn-failure empty-response{statuses}",
+        *(response_rules() if settings.keys is not None else ()),
         "    # The keeper's judgement: the engine is proved, and not stalled.",
         "    option httpchk",
         "    http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host localhost",

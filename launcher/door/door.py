@@ -9,16 +9,17 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from launcher import files, paths, subprocesses
 from launcher.door.config import DoorSettings, Server, frame_of, render
+from launcher.door.key_maps import read_maps, restore_maps, update_running, write_maps
 from launcher.door.master import reload
 from launcher.door.profile import door_name
 from launcher.door.runtime import Door, OnProgress
 from launcher.engines.haproxy.engine import MASTER_SOCKET, STATS_SOCKET
-from launcher.errors import PreconditionError, Problem
+from launcher.errors import DeployError, PreconditionError, Problem
 from launcher.instance.payloads import Up
 from launcher.instance.start_follower import OnEvent
 from launcher.instance.store import InstanceDir, instance_dir, view
@@ -38,9 +39,10 @@ REMOVE_DEADLINE = 30.0
 
 @dataclass(frozen=True)
 class Applied:
-    """What was changed in the running process."""
+    """What was changed in the running process; `keys` by its maps, without a reload."""
 
     reloaded: bool = False
+    keys: bool = False
     added: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
@@ -69,6 +71,7 @@ def start(
         return result
     config = Path(str(profile.engine_args["config"]))
     text = render(settings, servers)
+    write_maps(settings.keys)
     _write(config, text)
     return up(profile, on_event=on_event, preferred=instance.ports())
 
@@ -105,20 +108,32 @@ def apply(
     config = config_path(instance)
     text = render(settings, servers)
     door = door_of(instance)
+    stats_socket = Path(plan.temporary_folder) / STATS_SOCKET
     if door.frame() == frame_of(text):
+        write_maps(settings.keys)
         _write(config, text)
-        return _converge(door, settings, servers, deadline, on_progress)
-    before = files.read_text(config)
-    _check(text, config, plan)
+        keys = update_running(stats_socket, settings.keys)
+        more = _converge(door, settings, servers, deadline, on_progress)
+        return replace(more, keys=keys)
+    before, maps = files.read_text(config), read_maps(settings.keys)
+    write_maps(settings.keys)
+    try:
+        _check(text, config, plan)
+    except DeployError:
+        restore_maps(maps)
+        raise
     _write(config, text)
+    # A worker that is replaced still answers once on each idle connection: by the new keys, too.
+    keys = update_running(stats_socket, settings.keys)
     log_size = _size(instance.engine_log)
     reloaded = reload(Path(plan.temporary_folder) / MASTER_SOCKET)
     if not reloaded.done:
         _write(config, before)
+        restore_maps(maps)
         message = reloaded.message or _alerts(instance.engine_log, log_size)
         raise _refused(config, message or "HAProxy does not say why")
     more = _converge(door, settings, servers, deadline, on_progress)
-    return Applied(True, more.added, more.changed, more.removed)
+    return replace(more, reloaded=True, keys=keys)
 
 
 def door_of(instance: InstanceDir) -> Door:
@@ -176,7 +191,9 @@ def _converge(
         if name not in names:
             door.remove(name, deadline, on_progress)
             removed.append(name)
-    return Applied(False, tuple(added), tuple(dict.fromkeys(changed)), tuple(removed))
+    return Applied(
+        added=tuple(added), changed=tuple(dict.fromkeys(changed)), removed=tuple(removed)
+    )
 
 
 def check_fixed(settings: DoorSettings, plan: LaunchPlan) -> None:

@@ -29,12 +29,14 @@ def door_profile(
     drain: float = DRAIN,
     notify: Sequence[JsonObject] = (),
     program: str | None = None,
+    usage: Path | None = None,
 ) -> Profile:
     """The profile of the front door of the service `settings.name`.
 
     `config_path` is the rendered file, absolute. `drain` are the seconds that a stop leaves running
     streams. `notify` are targets as in a service's own profile. `program` is the path of a HAProxy;
-    None: the one of this machine, else that of `engine install`.
+    None: the one of this machine, else that of `engine install`. `usage` is the folder in which its
+    keeper adds up the requests of each key.
     """
     arguments: dict[str, JsonValue] = {
         "config": str(config_path),
@@ -42,6 +44,10 @@ def door_profile(
     }
     if settings.certificate is not None:
         arguments["tls"] = True
+    if settings.keys is not None:
+        arguments["keys"] = True
+    if usage is not None:
+        arguments["usage"] = str(usage)
     values: dict[str, JsonValue] = {
         "name": door_name(settings.name),
         "engine": "haproxy",

@@ -16,8 +16,10 @@ LONGEST_ANSWER = 8 * 1024 * 1024
 LONGEST_COMMAND = 4096
 
 
-def exchange(path: Path, command: str, deadline: float = DEADLINE) -> str:
-    """The answer to `command`.
+def exchange(
+    path: Path, command: str, deadline: float = DEADLINE, *, shown: str | None = None
+) -> str:
+    """The answer to `command`; messages have `shown` instead where that may not be told.
 
     Raises:
         PreconditionError: `door-not-running`: nothing listens there; or the answer is too long.
@@ -25,7 +27,8 @@ def exchange(path: Path, command: str, deadline: float = DEADLINE) -> str:
         ValueError: `command` is not one printable line.
     """
     if not (command.isascii() and command.isprintable()) or len(command) > LONGEST_COMMAND:
-        raise ValueError(f"not a command: {command[:80]!r}")
+        raise ValueError(f"not a command: {(shown or command)[:80]!r}")
+    shown = command if shown is None else shown
     end = time.monotonic() + deadline
     data = bytearray()
     try:
@@ -43,7 +46,7 @@ def exchange(path: Path, command: str, deadline: float = DEADLINE) -> str:
                 data += chunk
     except TimeoutError:
         raise DeadlineError.of(
-            "door-timeout", f"HAProxy does not answer `{command}` within {deadline:g} s", str(path)
+            "door-timeout", f"HAProxy does not answer `{shown}` within {deadline:g} s", str(path)
         ) from None
     except OSError as error:
         raise PreconditionError.of(
@@ -51,7 +54,7 @@ def exchange(path: Path, command: str, deadline: float = DEADLINE) -> str:
             "its keeper restarts it; `ernie-deploy status` shows the front door",
         ) from None  # fmt: skip
     raise PreconditionError.of(
-        "door-answer", f"HAProxy's answer to `{command}` is longer than {LONGEST_ANSWER} bytes",
+        "door-answer", f"HAProxy's answer to `{shown}` is longer than {LONGEST_ANSWER} bytes",
         str(path),
     )  # fmt: skip
 

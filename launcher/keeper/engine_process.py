@@ -8,7 +8,7 @@ import os
 import signal
 import stat
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from launcher.keeper import tree
@@ -18,6 +18,7 @@ from launcher.keeper.output import LogFile, Splitter
 from launcher.keeper.own_cgroup import OwnCgroup
 from launcher.plan.model import LaunchPlan
 
+Lines = list[tuple[bytes, bool]]
 READ_AT_ONCE = 32 * 1024
 """Bytes taken from a pipe before the loop gets its turn again: lines may be one byte long, and
 memory is short."""
@@ -54,14 +55,16 @@ class EngineProcess:
         log: Path,
         attention: Attention,
         cgroup: OwnCgroup | None = None,
+        observe: Callable[[Lines], None] | None = None,
     ) -> None:
-        """Start it, in `cgroup` where that can be entered.
+        """Start it, in `cgroup` where that can be entered; `observe` gets every line.
 
         Raises:
             OSError: argv[0] cannot be executed.
         """
         self._loop = loop
         self._attention = attention
+        self._observe = observe
         self._log = LogFile(log, plan.log_max_size, plan.log_keep)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])  # the engine would inherit the mask
         door = cgroup.open_door() if cgroup is not None else None
@@ -108,16 +111,21 @@ class EngineProcess:
             return False
         if not data:
             lines = splitter.finish()
-            self._log.write(name, lines)
+            self._record(name, lines)
             self._attention.lines("engine", name, lines)
             self._loop.remove_reader(descriptor)
             del self._streams[descriptor]
             return False
         lines = splitter.feed(data)
-        self._log.write(name, lines)
+        self._record(name, lines)
         self._attention.lines("engine", name, lines)
         self._attention.unfinished("engine", name, splitter.unfinished(LONGEST))
         return True
+
+    def _record(self, name: str, lines: Lines) -> None:
+        self._log.write(name, lines)
+        if self._observe is not None:
+            self._observe(lines)
 
     @property
     def ended(self) -> bool:
@@ -139,7 +147,7 @@ class EngineProcess:
         """Take the rest and close the pipes."""
         self.drain()
         for descriptor, (name, splitter) in list(self._streams.items()):
-            self._log.write(name, splitter.finish())
+            self._record(name, splitter.finish())
             self._loop.remove_reader(descriptor)
         self._streams.clear()
         for pipe in (self.process.stdout, self.process.stderr):

@@ -45,6 +45,7 @@ from launcher.keeper.restarts import Restarts
 from launcher.keeper.run import Run
 from launcher.keeper.server import Server
 from launcher.keeper.state import EndError, RestartRecord
+from launcher.keeper.usage import UsageMeter
 from launcher.lifecycle import InstanceState
 from launcher.plan.model import LaunchPlan
 
@@ -92,6 +93,7 @@ class Keeper:
             self.loop, self.tree, folder, plan, self._record,
             secrets=secrets, environ=environ, incident=lambda: self._incidents.newest,
         )  # fmt: skip
+        self._usage = self._make_meter()
         self._stop = StopRequest()
         self._restarts = Restarts(plan.restart)
         self._run = self._new_run()
@@ -115,6 +117,8 @@ class Keeper:
         code = self._run.end() if self._run.failure is not None else self._run.live()
         while (again := self._run.restart) is not None:
             code = self._restart(again)
+        if self._usage is not None:
+            self._usage.close()
         own.check()  # the last word needs its place
         own.close()
         self._record.write()
@@ -133,6 +137,7 @@ class Keeper:
             return Endpoint(
                 self.loop, self.folder, self.plan, self._record, self._process_lives,
                 lambda: metrics.newest(self.plan, self._run.newest_sample),
+                self._usage.totals if self._usage is not None else None,
             )  # fmt: skip
         except OSError as error:
             problem = listen_problem(self.plan, error)
@@ -176,6 +181,15 @@ class Keeper:
         finally:
             self.tree.kill_all()
 
+    def _make_meter(self) -> UsageMeter | None:
+        """What adds up the requests of each key; None where the output is no access log."""
+        folder = self.plan.usage_folder
+        if folder is None:
+            return None
+        return UsageMeter(
+            self.loop, Path(folder), lambda text: self._record.event("warning", message=text)
+        )
+
     # -- runs -------------------------------------------------------------------------------
 
     def _new_run(self) -> Run:
@@ -192,6 +206,7 @@ class Keeper:
             environ=self._environ,
             on_ready=self._let_go_of_up,
             before_stop=self._incidents.wait_for_stacks,
+            on_output=self._usage.take if self._usage is not None else None,
         )
 
     def _restart(self, again: StartAgain) -> ExitCode:

@@ -29,7 +29,7 @@ from launcher.keeper import (
 from launcher.keeper.claim import EngineClaim
 from launcher.keeper.conclusion import OUR_SIGNALS, conclude, look_up_worker_exit
 from launcher.keeper.engine_lines import EngineLines
-from launcher.keeper.engine_process import EngineProcess
+from launcher.keeper.engine_process import EngineProcess, Lines
 from launcher.keeper.engine_stop import StopRequest, stop_tree
 from launcher.keeper.failure import Failure, explain
 from launcher.keeper.guard_process import Guard, start_guard
@@ -78,10 +78,12 @@ class Run:
         environ: Mapping[str, str],
         on_ready: Callable[[], None],
         before_stop: Callable[[], None],
+        on_output: Callable[[Lines], None] | None = None,
     ) -> None:
         """Nothing is started yet; `stop` is filled in from outside, `on_ready` called once.
 
-        `before_stop` is called before the first signal of ours, and may take a moment.
+        `before_stop` is called before the first signal of ours, and may take a moment. `on_output`
+        gets every line of the engine.
         """
         self.failure: Failure | None = None
         self.restart: StartAgain | None = None
@@ -100,6 +102,7 @@ class Run:
         self._environ = environ
         self._on_ready = on_ready
         self._before_stop = before_stop
+        self._on_output = on_output
         self._watcher = Watcher(plan)
         self._rounds = Rounds(
             loop,
@@ -182,7 +185,9 @@ class Run:
         cgroup = self._make_cgroup()
         log = self._folder / "logs" / paths.CONSOLE
         try:
-            self._engine = EngineProcess(self._loop, self._plan, env, log, self._attention, cgroup)
+            self._engine = EngineProcess(
+                self._loop, self._plan, env, log, self._attention, cgroup, self._on_output
+            )
         except OSError as error:
             text = f"the engine cannot be started: {error}"
             self.failure = Failure(Problem("cannot-execute", text), ExitCode.PRECONDITION)

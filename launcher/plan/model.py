@@ -337,7 +337,8 @@ class LaunchPlan:
     are the bytes of host memory that all processes of the engine may take together. `log_rules`
     is None in a plan that was stored before there were any: then the engine's own file holds.
     `figures` is None where the engine tells none of its load.
-    `liveness` is None where no verdicts are wanted, and in plans of before.
+    `liveness` is None where no verdicts are wanted, and in plans of before. `usage_folder` is where
+    the keeper adds up the lines of an access log by key; None: the output has none.
     """
 
     instance: str
@@ -383,6 +384,7 @@ class LaunchPlan:
     engine_log_max_size: int = 2 * 1024 * 1024 * 1024
     allow_differences: tuple[str, ...] = ()
     notify: tuple[NotifyTarget, ...] = ()
+    usage_folder: str | None = None
     notes: tuple[str, ...] = ()
     schema: str = PLAN_SCHEMA
 

@@ -23,6 +23,7 @@ from launcher.profile.service import (
     RolloutSettings,
     ServiceSettings,
 )
+from launcher.profile.service_keys import read_keys
 
 Section = TypeVar(
     "Section", Health, Restart, Liveness, Stop, Logs, FrontDoor, GroupSettings, RolloutSettings,
@@ -87,6 +88,7 @@ def _service(values: JsonObject) -> ServiceSettings:
     return dataclasses.replace(
         _section(ServiceSettings(), values, "service"),
         gpus=sets,
+        keys=read_keys(section),
         front_door=_section(FrontDoor(), {"front-door": door}, "front-door"),
         rollout=_section(RolloutSettings(), section, "rollout"),
         group=_group(section) if "group" in section else None,

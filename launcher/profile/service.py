@@ -33,6 +33,23 @@ class FrontDoor:
 
 
 @dataclass(frozen=True)
+class ServiceKey:
+    """One of the keys that clients may call with: its name, references and limits.
+
+    `key` and `next` are secret references; both are accepted while there is a `next`. At most
+    `requests` begin within `period` seconds, and at most `concurrency` run at the same time; 0:
+    no limit.
+    """
+
+    name: str
+    key: str
+    next: str = ""
+    requests: int = 0
+    period: int = 0
+    concurrency: int = 0
+
+
+@dataclass(frozen=True)
 class RolloutSettings:
     """What a new revision has to prove; times in seconds, rates as shares (0.01 is 1 %).
 
@@ -77,12 +94,13 @@ class GroupSettings:
 class ServiceSettings:
     """The whole section; `gpus` are the devices of each replica that may exist.
 
-    `group` is None where a replica is one instance.
+    Without `keys` the front door asks for none. `group` is None where a replica is one instance.
     """
 
     replicas: int = 1
     strategy: Strategy = "auto"
     gpus: tuple[tuple[str, ...], ...] = ()
+    keys: tuple[ServiceKey, ...] = ()
     front_door: FrontDoor = FrontDoor()
     rollout: RolloutSettings = RolloutSettings()
     group: GroupSettings | None = None

@@ -10,6 +10,7 @@ from launcher.profile.collection_types import port, read_gpus
 from launcher.profile.nodes import Node, Scalar, Sequence
 from launcher.profile.scalars import ScalarError, quote_value
 from launcher.profile.schema import Key
+from launcher.profile.service_keys import SERVICE_KEYS
 from launcher.profile.value_type import VARIABLE, scalar_type, value_type
 
 _PERCENT = r"([0-9]{1,6}(?:\.[0-9]{1,6})?|\.[0-9]{1,6})\s*%"
@@ -96,4 +97,5 @@ SERVICE_TYPES = (
         "percentages", _percentages, {"type": ["array", "string", "number"], "items": _SHARE_SCHEMA}
     ),
     value_type("gpu-sets", _gpu_sets, {"type": "array", "items": _DEVICE_LIST}),
+    SERVICE_KEYS,
 )

@@ -64,7 +64,7 @@ def deploy(profile: Profile, request: Request, *, again: bool = False) -> Result
     _, _, release = prepare.engine_of(profile)
     revision = revision_of(profile, release)
     with _changing(service, "deploy", request) as owner:
-        state = _idle_state(service)
+        state = idle_state(service)
         section = section_of(profile)
         service.keep_revision(revision, (state.revision, state.previous))
         if state.members and state.revision == revision.id and not again:
@@ -81,7 +81,7 @@ def rollback(name: str, request: Request, *, to: str | None = None) -> Result[De
     """
     service = open_service(name)
     with _changing(service, "rollback", request) as owner:
-        state = _idle_state(service)
+        state = idle_state(service)
         target = to or state.previous
         if target is None:
             raise PreconditionError.of(
@@ -104,7 +104,7 @@ def scale(name: str, count: int, request: Request) -> Result[Deployed]:
     """
     service = open_service(name)
     with _changing(service, "scale", request) as owner:
-        state = _idle_state(service)
+        state = idle_state(service)
         if state.revision is None or not state.members:
             raise PreconditionError.of(
                 "service-stopped", f"{name} does not serve", None,
@@ -156,6 +156,7 @@ def _same_revision(
     profile = profile_of(service.revision(state.revision), section)
     more = count - len(state.members)
     unchanged = section == state.section and replicas.is_ready(service.door_instance)
+    unchanged = unchanged and not Traffic(service).keys_differ(profile)
     if more == 0 and not ended and unchanged and state.replicas == count:
         return _nothing(
             service, state, "scale", f"revision {state.revision} serves already, by {count}"
@@ -221,7 +222,10 @@ def _begin(
     *,
     old: tuple[Member, ...],
 ) -> Result[Deployed]:
-    Traffic(service).check(state, profile_of(service.revision(target), section))
+    traffic, settings = Traffic(service), profile_of(service.revision(target), section)
+    traffic.check(state, settings)
+    if decided.strategy != "recreate":
+        traffic.check_engine_key(state, settings)
     downtime = None
     if decided.strategy == "recreate" and old:
         downtime = machine.expected_downtime(old)
@@ -359,7 +363,12 @@ def _changing(service: ServiceDir, command: str, request: Request) -> Iterator[O
         yield owner
 
 
-def _idle_state(service: ServiceDir) -> ServiceState:
+def idle_state(service: ServiceDir) -> ServiceState:
+    """What the service is while no rollout is under way; the caller holds its lock.
+
+    Raises:
+        PreconditionError: `rollout-unfinished`: one is.
+    """
     state = service.read()
     if state.rollout is not None:
         raise PreconditionError.of(

@@ -8,6 +8,7 @@ from launcher.errors import PreconditionError
 from launcher.instance.store import instance_dir
 from launcher.lifecycle import InstanceState
 from launcher.profile.model import Profile
+from launcher.service.keys import client_key
 from launcher.service.revision import profile_of
 from launcher.service.status import describe_service
 from launcher.service.store import ServiceDir
@@ -35,6 +36,11 @@ def of_service(service: ServiceDir, profile: Profile | None = None) -> Target:
     member = state.member(ready[0].name)
     assert member is not None  # noqa: S101  (its row was made of it)
     plan = instance_dir(member.name).plan()
-    kept = profile or profile_of(service.revision(member.revision), state.section)
+    serving = profile_of(service.revision(member.revision), state.section)
+    kept = profile or serving
+    reference = client_key(serving)
+    if reference is not None:
+        # The replicas' own key stays behind the front door.
+        kept = replace(kept, settings={**kept.settings, "api-key": reference})
     target = of_plan(replace(plan, instance=service.name, base_url=row.url), kept)
     return replace(target, kind="service", metrics_url=None, settings_url=None, settings={})

@@ -9,12 +9,14 @@ from launcher.doctor import Finding
 from launcher.doctor.model import Answer
 from launcher.door.config import DoorSettings
 from launcher.door.door import CONFIG
+from launcher.door.keys import KeyTable
 from launcher.door.profile import door_profile
 from launcher.errors import DeployError
 from launcher.instance.store import instance_dir, keeper_of
 from launcher.profile.model import Port, Profile
 from launcher.profile.service import ServiceSettings
 from launcher.service import groups, machine
+from launcher.service.keys import SALT_BYTES, examine_keys
 from launcher.service.layout import layout
 from launcher.service.model import Member
 from launcher.service.revision import replica_profile
@@ -50,7 +52,7 @@ def examine(profile: Profile, *, only_fast: bool) -> tuple[Finding, ...]:
     member = example_member(profile)
     if not member.parts:
         findings = doctor.run(doctor.of_profile(example_replica(profile)), only_fast=only_fast)
-        return (*findings, *_door_findings(profile), _fit(profile))
+        return (*findings, *_door_findings(profile), *_keys(profile), _fit(profile))
     return (*_group_findings(profile, member, only_fast), *_door_findings(profile), _fit(profile))
 
 
@@ -88,6 +90,7 @@ def _door_findings(profile: Profile) -> tuple[Finding, ...]:
         port=(port if isinstance(port, int) else 0) or "auto",
         certificate=door.certificate or None,
         max_connections=door.max_connections,
+        keys=KeyTable("/", "00" * SALT_BYTES) if profile.service and profile.service.keys else None,
     )
     subject = doctor.of_profile(
         door_profile(settings, service_dir(profile.name).folder / CONFIG),
@@ -96,6 +99,23 @@ def _door_findings(profile: Profile) -> tuple[Finding, ...]:
     findings = doctor.run(subject, only_fast=False)
     of_door = (one for one in findings if one.check in OF_DOOR or one.check.startswith(OWN))
     return tuple(replace(one, evidence=f"front door: {one.evidence}") for one in of_door)
+
+
+def _keys(profile: Profile) -> tuple[Finding, ...]:
+    """Whether the keys of clients can be had and used; nothing where there are none."""
+    settings = profile.service
+    if settings is None or not settings.keys:
+        return ()
+    problems = examine_keys(profile, service_dir(profile.name))
+    return (
+        Finding(
+            "service-keys", "the API keys of clients can be used",
+            "FAIL" if problems else "PASS",
+            "; ".join(one.message for one in problems) or f"{len(settings.keys)} keys",
+            "a key that is missing, short or given to two names is found before it is deployed",
+            problems[0].remedy if problems else None, fast=True,
+        ),
+    )  # fmt: skip
 
 
 def _fit(profile: Profile) -> Finding:

@@ -168,7 +168,8 @@ class Executor:
         rollout = self._rollout
         back = rollout.direction == "back"
         section = rollout.section_before if back else rollout.section
-        return profile_of(self._service.revision(rollout.target), section)
+        revision = rollout.source if back and rollout.source is not None else rollout.target
+        return profile_of(self._service.revision(revision), section)
 
     def _door(self, action: Action) -> None:
         door = self._traffic.open(self._state, self._settings_profile())

@@ -23,7 +23,8 @@ FULL = 256
 STANDBY = 1
 """The weight of the old revision during a watch: it answers should the new one die."""
 
-Kind = Literal["deploy", "rollback", "scale", "restart"]
+Kind = Literal["deploy", "rollback", "scale", "restart", "keys"]
+"""`keys`: only the keys of clients were changed, by `keys rotate`."""
 ActionKind = Literal["start", "prove", "door", "shift", "watch", "retire", "commit"]
 Direction = Literal["forward", "back"]
 Outcome = Literal["serving", "rolled-back", "aborted", "failed"]

@@ -4,6 +4,7 @@ service.json    what it is now, replaced atomically      history.jsonl   every c
 revisions/      the profile of each revision             lock            flock of the one writer
 owner.json      who holds the lock, and why              hold.json       a lock that people set
 retired/        instances that were replaced, with logs  haproxy.cfg     the front door's rules
+keys.json       digests of keys, beside their maps       usage/          requests of each key
 """
 
 from __future__ import annotations
@@ -95,10 +96,15 @@ class ServiceDir:
         Raises:
             PreconditionError: the disk is full or not writable.
         """
-        self._write("service.json", json.dumps(encode(state)))
+        self.write_file("service.json", json.dumps(encode(state)))
         return state
 
-    def _write(self, name: str, text: str) -> None:
+    def write_file(self, name: str, text: str) -> None:
+        """Replace a file of the service, mode 0600.
+
+        Raises:
+            PreconditionError: the disk is full or not writable.
+        """
         try:
             paths.private_folder((self.folder / name).parent)
             files.write_atomically(self.folder / name, text)
@@ -141,7 +147,7 @@ class ServiceDir:
 
     def keep_revision(self, revision: Revision, needed: tuple[str | None, ...]) -> None:
         """Store a revision; of the others the newest stay, and those that are `needed`."""
-        self._write(f"revisions/{revision.id}.json", json.dumps(encode(revision)))
+        self.write_file(f"revisions/{revision.id}.json", json.dumps(encode(revision)))
         for old in self.revisions()[:-KEPT_REVISIONS]:
             if old.id not in needed:
                 (self.folder / "revisions" / f"{old.id}.json").unlink(missing_ok=True)
@@ -204,7 +210,7 @@ class ServiceDir:
         if owner is None:
             (self.folder / "hold.json").unlink(missing_ok=True)
         else:
-            self._write("hold.json", json.dumps(encode(owner)))
+            self.write_file("hold.json", json.dumps(encode(owner)))
 
     @contextlib.contextmanager
     def locked(self, owner: Owner) -> Iterator[None]:
@@ -229,7 +235,7 @@ class ServiceDir:
                 f"`ernie-deploy status {self.name}` shows how far it is",
             )  # fmt: skip
         try:
-            self._write("owner.json", json.dumps(encode(owner)))
+            self.write_file("owner.json", json.dumps(encode(owner)))
             yield
         finally:
             lock.release()

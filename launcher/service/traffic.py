@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from launcher import engines, files, paths
 from launcher.door import door as front_door
+from launcher.door import key_maps
 from launcher.door.config import DoorSettings, Server
 from launcher.door.profile import door_profile
 from launcher.door.runtime import Counters, Door, ServerState
@@ -17,11 +18,13 @@ from launcher.instance.store import instance_dir, view
 from launcher.lifecycle import LIVE
 from launcher.plan.model import ADMIN
 from launcher.preparation import prepare
+from launcher.probe import readiness
 from launcher.profile.model import Port, Profile
 from launcher.profile.secrets import resolve
 from launcher.profile.service import ServiceSettings
 from launcher.service import replicas
 from launcher.service.failure import StepFailed
+from launcher.service.keys import Resolved, keep_keys, remove_keys, resolve_keys
 from launcher.service.model import DoorAddress, Member, ServiceState
 from launcher.service.store import ServiceDir
 
@@ -42,6 +45,7 @@ class Traffic:
         """Nothing is asked or started yet."""
         self._service = service
         self._instance = instance_dir(service.door_instance)
+        self._resolved: dict[tuple[object, ...], Resolved | None] = {}
 
     def open(self, state: ServiceState, profile: Profile) -> DoorAddress:
         """Start the front door where it does not run, and let it have the profile's settings.
@@ -53,8 +57,10 @@ class Traffic:
         settings = self._settings(profile)
         servers = self._servers(state)
         if view(self._instance)[0] in LIVE:
-            self._retry(lambda: front_door.apply(settings, servers))
+            self._apply(settings, servers, profile)
         else:
+            if (resolved := self._keys(profile)) is not None:
+                keep_keys(self._service, resolved)
             door = self._profile(profile, settings)
             result = front_door.start(door, settings, servers, on_event=lambda event: None)
             if result.exit_code is not ExitCode.DONE:
@@ -81,8 +87,9 @@ class Traffic:
 
     def _profile(self, profile: Profile, settings: DoorSettings) -> Profile:
         """That of the door's instance."""
+        folder = self._service.folder
         drain = _service(profile).rollout.drain
-        return door_profile(settings, self._service.folder / front_door.CONFIG, drain=drain)
+        return door_profile(settings, folder / front_door.CONFIG, drain=drain, usage=folder / USAGE)
 
     def apply(self, state: ServiceState, profile: Profile) -> None:
         """Let the door have the replicas of `state` that it is to know, with their weights.
@@ -91,8 +98,64 @@ class Traffic:
             DeployError: HAProxy refused, or cannot be reached.
         """
         if state.door is not None:
-            settings, servers = self._settings(profile), self._servers(state)
-            self._retry(lambda: front_door.apply(settings, servers))
+            self._apply(self._settings(profile), self._servers(state), profile)
+
+    def _apply(self, settings: DoorSettings, servers: list[Server], profile: Profile) -> None:
+        resolved = self._keys(profile)
+        if resolved is not None:
+            keep_keys(self._service, resolved)
+        self._retry(lambda: front_door.apply(settings, servers))
+        if resolved is None:
+            # Not before: until now the running door needed them for a start.
+            remove_keys(self._service)
+
+    def keys_differ(self, profile: Profile) -> bool:
+        """Whether the keys behind the references are others than those that the door accepts.
+
+        Raises:
+            PreconditionError: a key cannot be had, or is not usable.
+        """
+        resolved = self._keys(profile)
+        return resolved is not None and key_maps.differs(resolved.table)
+
+    def rotate(self, state: ServiceState, profile: Profile) -> None:
+        """Resolve every reference again, and let the door accept those keys and no others.
+
+        Raises:
+            DeployError: a reference cannot be resolved, a key is not usable, or HAProxy refused.
+        """
+        self._resolved[_references(profile)] = resolve_keys(self._service, profile, strict=True)
+        self.apply(state, profile)
+
+    def check_engine_key(self, state: ServiceState, profile: Profile) -> None:
+        """Refuse a key of the replicas that those which serve do not take.
+
+        The front door has one for all of them, so that it cannot change while old replicas serve.
+
+        Raises:
+            PreconditionError: `engine-key-changed`; or a key cannot be had.
+        """
+        resolved = self._keys(profile)
+        if resolved is None:
+            return
+        for member in state.members:
+            if member.weight and replicas.is_ready(member.name):
+                plan = instance_dir(member.name).plan()
+                rung = readiness.models(plan, resolved.table.engine_key or None)
+                if rung.code == "key-refused":
+                    raise PreconditionError.of(
+                        "engine-key-changed",
+                        f"{member.name} serves with another `api-key`, and the front door has one"
+                        " key for all replicas", profile.where("api-key"),
+                        "keep it (clients never see it), or `deploy --strategy recreate`",
+                    )  # fmt: skip
+
+    def _keys(self, profile: Profile) -> Resolved | None:
+        """The keys of the profile, resolved once in the life of this object."""
+        references = _references(profile)
+        if references not in self._resolved:
+            self._resolved[references] = resolve_keys(self._service, profile)
+        return self._resolved[references]
 
     def _retry(self, action: Callable[[], T]) -> T:
         """A HAProxy that died is started again by its keeper; until then nothing answers."""
@@ -138,6 +201,7 @@ class Traffic:
         if problem is None:
             for name in (front_door.CONFIG, CERTIFICATE):
                 (self._service.folder / name).unlink(missing_ok=True)
+            remove_keys(self._service)
         return problem
 
     def servers(self, state: ServiceState) -> Mapping[str, ServerState]:
@@ -189,6 +253,7 @@ class Traffic:
             retry_buffer=door.retry_buffer,
             max_connections=door.max_connections,
             retry_statuses=_unserved(profile),
+            keys=resolved.table if (resolved := self._keys(profile)) is not None else None,
         )
 
     def _certificate(self, certificate: str, key: str) -> str | None:
@@ -214,6 +279,16 @@ class Traffic:
 
 CERTIFICATE = "door.pem"
 """In the service's folder, mode 0600; removed when the front door is stopped."""
+
+
+USAGE = "usage"
+"""In the service's folder: what its keeper adds up of each key; it outlives the front door."""
+
+
+def _references(profile: Profile) -> tuple[object, ...]:
+    """What the keys of a profile are resolved from."""
+    key = profile.api_key
+    return (_service(profile).keys, key.text() if key is not None else None)
 
 
 def _server(member: Member) -> Server | None:

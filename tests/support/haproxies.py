@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from launcher.door.config import DoorSettings, Server, render
+from launcher.door.key_maps import write_maps
 from launcher.door.master import processes
 from launcher.door.runtime import Door
 from tests.support.packages import SYSTEM_FOLDERS
@@ -36,6 +37,7 @@ class HAProxy:
         self.config = self.folder / "haproxy.cfg"
         self.port, self.stats_port = free_port(), free_port()
         self.settings = settings
+        write_maps(settings.keys)
         self.write(render(settings, servers))
         self.master = self.folder / "master.sock"
         self.door = Door(self.folder / "stats.sock", self.master)

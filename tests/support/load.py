@@ -50,8 +50,12 @@ class Load:
         *,
         pause: float = 0.0,
         size: int = 0,
+        key: str = "",
     ) -> None:
-        """`pause` in seconds between two requests of a client; `size` bytes more in each body."""
+        """`pause` in seconds between two requests of a client; `size` bytes more in each body.
+
+        With `key` each request has it.
+        """
         self.tally = Tally()
         self._port = port
         self._body = json.dumps(
@@ -64,6 +68,9 @@ class Load:
             }
         ).encode()
         self._pause = pause
+        self._headers = {"Content-Type": "application/json"}
+        if key:
+            self._headers["Authorization"] = f"Bearer {key}"
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._threads = [
@@ -106,9 +113,7 @@ class Load:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=300)
         started = False
         try:
-            connection.request(
-                "POST", "/v1/chat/completions", self._body, {"Content-Type": "application/json"}
-            )
+            connection.request("POST", "/v1/chat/completions", self._body, self._headers)
             response = connection.getresponse()
             if response.status != 200:
                 self._count("failed", f"HTTP {response.status}")

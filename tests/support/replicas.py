@@ -31,6 +31,8 @@ class Replica(http.server.ThreadingHTTPServer):
         """Released when a request has arrived whole (for streams: when its first chunk is out)."""
         self.aborted = threading.Event()
         self.requests: list[dict[str, Any]] = []
+        self.usage: dict[str, int] | None = None
+        """What an answer says of its tokens."""
         self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
@@ -89,7 +91,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
-        self._send(200, json.dumps({"replica": replica.name, "length": len(body)}).encode())
+        answer: dict[str, Any] = {"replica": replica.name, "length": len(body)}
+        if replica.usage is not None:
+            answer["usage"] = replica.usage
+        self._send(200, json.dumps(answer).encode())
 
     def _stream(self) -> None:
         self._begin()
@@ -129,6 +134,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def _send(self, status: int, body: bytes) -> None:
         self.send_response(status)
+        self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -18,6 +18,8 @@ ARGUMENTS = {
     "config": "the absolute path of a configuration file",
     "max-connections": "a whole number above 0: the open connections that the configuration allows",
     "tls": "true or false: whether clients use https",
+    "keys": "true or false: whether clients need a key",
+    "usage": "the absolute path of a folder, for the requests of each key",
 }
 
 
@@ -36,6 +38,17 @@ def max_connections(profile: Profile) -> int | None:
 def uses_tls(profile: Profile) -> bool:
     """Whether clients use https."""
     return profile.engine_args.get("tls") is True
+
+
+def asks_keys(profile: Profile) -> bool:
+    """Whether clients need a key."""
+    return profile.engine_args.get("keys") is True
+
+
+def usage_folder(profile: Profile) -> str | None:
+    """Where the keeper adds up the requests of each key; None where the profile does not say."""
+    value = profile.engine_args.get("usage")
+    return value if isinstance(value, str) else None
 
 
 def validate(profile: Profile) -> list[Problem]:
@@ -64,8 +77,8 @@ def validate(profile: Profile) -> list[Problem]:
 
 
 def _fits(key: str, value: object) -> bool:
-    if key == "config":
+    if key in ("config", "usage"):
         return isinstance(value, str) and value.startswith("/")
-    if key == "tls":
+    if key in ("tls", "keys"):
         return isinstance(value, bool)
     return isinstance(value, int) and not isinstance(value, bool) and value > 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from launcher.engines.doctor_checks import Check, Outcome, Subject, fail, ok, unknown, warn
-from launcher.engines.haproxy.checks import max_connections, uses_tls
+from launcher.engines.haproxy.checks import asks_keys, max_connections, uses_tls
 
 PER_CONNECTION = 2
 """Files of a connection: the client's and the server's."""
@@ -36,7 +36,7 @@ def exporter(subject: Subject) -> Outcome | None:
 
 
 def tls(subject: Subject) -> Outcome | None:
-    """OpenSSL, where the door has a certificate."""
+    """OpenSSL, where the door has a certificate or compares keys by their digests."""
     features = _features(subject)
     if features is None or subject.profile is None:
         return None
@@ -46,7 +46,9 @@ def tls(subject: Subject) -> Outcome | None:
         return ok("built with OpenSSL")
     if uses_tls(subject.profile):
         return fail("built without OpenSSL, and the front door has a certificate", _INSTALL)
-    return ok("built without OpenSSL, which is not needed: the front door has no certificate")
+    if asks_keys(subject.profile):
+        return fail("built without OpenSSL, and the front door compares digests of keys", _INSTALL)
+    return ok("built without OpenSSL, which is not needed: no certificate, no keys")
 
 
 def open_files(subject: Subject) -> Outcome | None:
@@ -82,7 +84,7 @@ CHECKS = (
           version, "software"),
     Check("haproxy-exporter", "HAProxy exports metrics", "/metrics of the door comes from it",
           exporter, "software"),
-    Check("haproxy-tls", "HAProxy speaks TLS where it has to", "a certificate needs OpenSSL",
+    Check("haproxy-tls", "HAProxy speaks TLS where it has to", "certificates and keys need OpenSSL",
           tls, "software"),
     Check("haproxy-open-files", "HAProxy may open enough files",
           "it refuses to start with fewer than its connections need", open_files, "kernel"),

@@ -181,6 +181,7 @@ class HAProxy(Engine):
                 ),
                 drain=profile.stop.drain,
             ),
+            usage_folder=checks.usage_folder(profile),
             **parts,
         )
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from launcher.errors import Problem
 from launcher.host.sockets import describe_holder
 from launcher.keeper.admin.counters import Counters
-from launcher.keeper.admin.pages import Pages, Sampled
+from launcher.keeper.admin.pages import Pages, Sampled, Usage
 from launcher.keeper.admin.server import HttpServer
 from launcher.keeper.folder_socket import FolderSocket
 from launcher.keeper.listener import Listener
@@ -46,6 +46,7 @@ class Endpoint:
         record: Record,
         engine_lives: Callable[[], bool],
         sampled: Sampled | None = None,
+        usage: Usage | None = None,
     ) -> None:
         """Listen where the plan says; a plan of before there was an endpoint says nowhere.
 
@@ -55,7 +56,7 @@ class Endpoint:
         self._keeper_loop = loop
         self._counters = Counters()
         record.observers.append(self._counters.observe)
-        self._pages = Pages(plan, record.state, self._counters, engine_lives, sampled)
+        self._pages = Pages(plan, record.state, self._counters, engine_lives, sampled, usage)
         self._listener: Listener | None = None
         self._socket: FolderSocket | None = None
         self._timer: Timer | None = None

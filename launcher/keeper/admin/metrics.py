@@ -12,6 +12,7 @@ from launcher.host.sockets import reachable
 from launcher.keeper.admin.counters import Counters
 from launcher.keeper.admin.prometheus_text import Exposition
 from launcher.keeper.state import State
+from launcher.keeper.usage import KeyUsage
 from launcher.lifecycle import STORED
 from launcher.liveness import policy
 from launcher.liveness.judge import Liveness
@@ -51,13 +52,21 @@ def engine_metrics_url(plan: LaunchPlan) -> str | None:
     return f"http://{f'[{host}]' if ':' in host else host}:{use.number}{watch.metrics_path}"
 
 
-def render(plan: LaunchPlan, state: State, counters: Counters, sample: EngineSample | None) -> str:
-    """The text of `/metrics`."""
+def render(
+    plan: LaunchPlan,
+    state: State,
+    counters: Counters,
+    sample: EngineSample | None,
+    usage: Mapping[str, KeyUsage] | None = None,
+) -> str:
+    """The text of `/metrics`; `usage` by key is there where the engine is a front door."""
     out = Exposition(PREFIX, {"instance": plan.instance})
     _identity(out, plan, state)
     _events(out, counters)
     _restarts(out, plan, counters)
     _engine(out, sample)
+    if usage is not None:
+        _keys(out, usage)
     url = engine_metrics_url(plan)
     if url is not None:
         text = "Where the engine's own metrics are; always 1."
@@ -140,6 +149,41 @@ def _events(out: Exposition, counters: Counters) -> None:
         "unavailable_seconds_total",
         "Seconds in which /readyz did not answer 200, since the instance was first ready.",
         counters.unavailable_seconds(),
+    )
+
+
+def _keys(out: Exposition, usage: Mapping[str, KeyUsage]) -> None:
+    """By the name of the key; `-` are requests without one that is known."""
+    for name, help_text, values in (
+        ("requests", "Requests, refused ones included.",
+         {key: one.requests for key, one in usage.items()}),
+        ("errors", "Answers from status 400 on, or broken off by the replica.",
+         {key: one.errors for key, one in usage.items()}),
+        ("received_bytes", "Bytes of requests.",
+         {key: one.received for key, one in usage.items()}),
+        ("sent_bytes", "Bytes of answers.", {key: one.sent for key, one in usage.items()}),
+        ("counted_answers", "Answers whose tokens are known: plain ones.",
+         {key: one.counted for key, one in usage.items()}),
+        ("prompt_tokens", "Tokens of prompts, of the counted answers.",
+         {key: one.prompt_tokens for key, one in usage.items()}),
+        ("completion_tokens", "Generated tokens, of the counted answers.",
+         {key: one.completion_tokens for key, one in usage.items()}),
+    ):  # fmt: skip
+        out.counters(
+            f"key_{name}_total", help_text, [({"key": key}, values[key]) for key in sorted(values)]
+        )
+    out.counters(
+        "key_refused_total",
+        "Requests that the front door refused, by reason: key (401), rate, concurrency (429).",
+        [
+            ({"key": key, "reason": reason}, count)
+            for key, one in sorted(usage.items())
+            for reason, count in (
+                ("key", one.refused_key),
+                ("rate", one.refused_rate),
+                ("concurrency", one.refused_concurrency),
+            )
+        ],
     )
 
 

@@ -21,6 +21,7 @@ from launcher.keeper.admin.http import METHODS, Request, Response
 from launcher.keeper.admin.metrics import EngineSample
 from launcher.keeper.admin.prometheus_text import CONTENT_TYPE
 from launcher.keeper.state import LivenessRecord, State
+from launcher.keeper.usage import KeyUsage
 from launcher.lifecycle import InstanceState
 from launcher.plan.model import LaunchPlan
 
@@ -34,6 +35,8 @@ _MAPPED_127 = bytes(10) + b"\xff\xff\x7f"
 
 Sampled = Callable[[], EngineSample | None]
 """The engine's numbers at the newest sample; None while there is none."""
+Usage = Callable[[], Mapping[str, KeyUsage]]
+"""The usage by key since the keeper's start."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +83,7 @@ class Pages:
         counters: Counters,
         engine_lives: Callable[[], bool],
         sampled: Sampled | None,
+        usage: Usage | None = None,
     ) -> None:
         """`state` is the keeper's own, which changes; `engine_lives` asks for the process."""
         self._plan = plan
@@ -87,6 +91,7 @@ class Pages:
         self._counters = counters
         self._engine_lives = engine_lives
         self._sampled = sampled
+        self._usage = usage
         self.keeper_turned = time.monotonic()
         """When the keeper's own loop was last seen to turn."""
         use = plan.admin
@@ -123,7 +128,8 @@ class Pages:
     def _metrics(self) -> Response:
         sample = self._sampled() if self._sampled is not None else None
         with self._counters.lock:
-            text = metrics.render(self._plan, self._state, self._counters, sample)
+            usage = self._usage() if self._usage is not None else None
+            text = metrics.render(self._plan, self._state, self._counters, sample, usage)
         return Response(200, text, CONTENT_TYPE)
 
     def _status(self) -> Response:

@@ -16,6 +16,7 @@ from launcher.keeper.admin.counters import Counters
 from launcher.keeper.admin.metrics import EngineSample
 from launcher.keeper.admin.prometheus_text import Exposition
 from launcher.keeper.state import LivenessRecord, State
+from launcher.keeper.usage import KeyUsage
 from launcher.lifecycle import STORED, InstanceState
 from launcher.liveness import policy
 from launcher.liveness.judge import Liveness
@@ -207,7 +208,8 @@ def complete(state: State) -> str:
     ):  # fmt: skip
         counters.observe(event)
     values = dict.fromkeys(("in", "out", "running", "w1", "tokens", "kv"), 1.0)
-    return metrics.render(SCRAPED, state, counters, EngineSample(1.0, values, NAMES))
+    sample = EngineSample(1.0, values, NAMES)
+    return metrics.render(SCRAPED, state, counters, sample, {"team-a": KeyUsage()})
 
 
 def test_the_page_lists_every_metric_with_its_labels(state: State) -> None:
