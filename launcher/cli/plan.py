@@ -50,10 +50,16 @@ def command(
 ) -> Result[PlanOutput | MemoryPlan]:
     """Show exactly what `up PROFILE` would run: argv, environment, files, ports, and why.
 
-    Of a profile with a `service:` section what one replica would run; `deploy --dry-run` shows the
-    steps of the rollout.
+    Of a profile with a `service:` section what one replica would run, and of a group what each of
+    its instances would; `deploy --dry-run` shows the steps of the rollout.
     """
     loaded = load_profile(profile, overlays, sets, name, engine_version)
+    if loaded.service is not None and loaded.service.group is not None:
+        from launcher.service import group_plan
+
+        if memory or gpu or largest:
+            return group_plan.memory(loaded, version=engine_version, gpu=gpu, largest=largest)
+        return group_plan.show(loaded, engine_version)
     if loaded.service is not None:
         from launcher.service.examination import example_replica
 

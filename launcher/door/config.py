@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from launcher.door import messages
+from launcher.door.messages import GatewayServer
 from launcher.engines.haproxy.engine import STATS_SOCKET
 
 BACKEND = "replicas"
@@ -67,6 +69,7 @@ class DoorSettings:
     replica_connections: int | None = None
     retry_after: int = 5
     exporter: bool = True
+    gateway: GatewayServer | None = None
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,11 @@ def render(settings: DoorSettings, servers: Sequence[Server]) -> str:
     if len(set(names)) < len(names):
         raise ValueError(f"a server is named twice: {', '.join(sorted(names))}")
     body = "\n".join((*_global(settings), *_defaults(settings), *_stats(settings),
-                      *_frontend(settings), *_backend()))  # fmt: skip
+                      *_frontend(settings),
+                      *messages.inner_frontend(settings.max_connections, BACKEND),
+                      *messages.backend(settings.gateway, _milliseconds(CHECK_INTERVAL),
+                                        settings.retry_after),
+                      *_backend()))  # fmt: skip
     text = body.replace(_FRAME, f"{_FRAME}{_digest(body)}", 1)
     lines = [f"    server {server.name} {' '.join(server_words(settings, server))}"
              for server in servers]  # fmt: skip
@@ -146,6 +153,11 @@ def server_words(settings: DoorSettings, server: Server) -> tuple[str, ...]:
     return tuple(words)
 
 
+def open_connections(settings: DoorSettings) -> int:
+    """Connections that may be open on this side: the clients', and the gateway's for them."""
+    return settings.max_connections * (1 if settings.gateway is None else 2)
+
+
 def _digest(body: str) -> str:
     return hashlib.sha256(body.encode()).hexdigest()[:16]
 
@@ -160,7 +172,7 @@ def _global(settings: DoorSettings) -> tuple[str, ...]:
         "global",
         f"    {_FRAME}",
         "    # More than clients may open: at their limit the keeper must still reach /healthz.",
-        f"    maxconn {settings.max_connections + STATS_CONNECTIONS}",
+        f"    maxconn {open_connections(settings) + STATS_CONNECTIONS}",
         "    # The keeper records what is printed: private, rotated.",
         "    log stdout format raw local0 info",
         f'    stats socket "${{TMPDIR}}/{STATS_SOCKET}" mode 600 level admin expose-fd listeners',
@@ -251,6 +263,7 @@ def _frontend(settings: DoorSettings) -> tuple[str, ...]:
         "    http-request set-header X-Request-ID %[uuid()] unless has_id",
         "    http-request set-var(txn.id) req.hdr(x-request-id)",
         "    http-after-response set-header X-Request-ID %[var(txn.id)]",
+        *messages.rules(settings.gateway),
         f'    log-format "{_LOG_FORMAT}"',
         f"    default_backend {BACKEND}",
         "",

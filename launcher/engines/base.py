@@ -30,6 +30,8 @@ __all__ = [
     "CAPABILITIES",
     "Capability",
     "Engine",
+    "GroupFacts",
+    "GroupPart",
     "Installed",
     "MemoryFacts",
     "PlanContext",
@@ -193,6 +195,35 @@ class MemoryFacts(Protocol):
 
 
 @dataclass(frozen=True)
+class GroupPart:
+    """One kind of instance in a group: `count` instances with `gpus` devices each."""
+
+    role: str
+    count: int
+    gpus: int
+
+
+class GroupFacts(Protocol):
+    """How an engine serves by groups: a router, and instances of several roles behind it."""
+
+    def parts(self, profile: Profile) -> tuple[GroupPart, ...]:
+        """The instances behind the router, in the order in which they get their GPUs."""
+        ...
+
+    def part(self, profile: Profile, role: str, router: str) -> Profile:
+        """The profile of an instance of this role that registers with `router` (`HOST:PORT`)."""
+        ...
+
+    def program(self, profile: Profile, release: Release) -> tuple[str, bool]:
+        """The program on PATH that the router may be, and whether it has to be; "": none."""
+        ...
+
+    def router(self, profile: Profile, release: Release, program: str | None) -> Profile:
+        """The profile of the router; `program` is its path where it is one."""
+        ...
+
+
+@dataclass(frozen=True)
 class Program:
     r"""An engine that is a program and needs no Python interpreter.
 
@@ -257,6 +288,10 @@ class Engine(Protocol):
     name for its model). None: it is not."""
     signature: Signature = Signature()
     """How `smoke URL` recognises a server of it."""
+    answers_of: str = ""
+    """The engine whose answers it passes on (a router); empty: they are its own."""
+    groups: GroupFacts | None = None
+    """For `service.group`; None: a replica is one instance."""
 
     @property
     def memory(self) -> MemoryFacts | None:

@@ -63,8 +63,17 @@ def engines_with(key: str) -> tuple[str, ...]:
 
 
 def check_keys(profile: Profile, title: str, keys: NeutralKeys) -> list[Problem]:
-    """A problem for every neutral key of the profile that the engine does not have."""
-    return [
+    """A problem for every neutral key of the profile that the engine does not have.
+
+    An engine that serves by groups (`Engine.groups`) judges the instances of a group instead.
+    """
+    grouped = profile.service is not None and profile.service.group is not None
+    groups = [
+        problem(profile, "service.group", "key-not-supported",
+                f"{title} does not serve by groups of prefill and decode instances",
+                "remove `service.group`, or use `engine: fastdeploy` (2.4 and later)")
+    ]  # fmt: skip
+    return (groups if grouped else []) + [
         problem(profile, key, "key-not-supported", f"{title} has no `{key}`{_why(key, keys)}",
                 f"remove `{key}`")
         for key in profile.settings

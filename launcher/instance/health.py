@@ -6,7 +6,7 @@ answers 200 for 30 s more, and one whose queues are mixed up with another's for 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -41,6 +41,7 @@ class Health:
 class _Question(NamedTuple):
     address: str
     health_path: str
+    health_minimum: Mapping[str, int]
 
 
 def ask_health(
@@ -69,7 +70,9 @@ def ask_health(
                 health_port, address = integer_at(use, "number"), text_at(use, "address")
         if port is None or health_port is None or not address or not path:
             raise ValueError("its plan has no health question")
-        question = _Question(address, path)
+        least = object_at(readiness, "health_minimum")
+        minimum = {key: number for key in least if (number := integer_at(least, key)) is not None}
+        question = _Question(address, path, minimum)
         stranger = _other_holder(port, list(pids), keeper, listeners)
         if stranger is not None:
             return Health(False, f"port {port} is held by another process, {stranger}")

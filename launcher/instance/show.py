@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from launcher.codec import written
 from launcher.errors import DeployError
 from launcher.host import cgroups
 from launcher.instance.differences import differences
@@ -44,7 +45,11 @@ class PlannedCgroup:
 
 @dataclass(frozen=True)
 class PlanOutput:
-    """`plan`. `installed` is False where the release was named; `shell` is the command line."""
+    """`plan`. `installed` is False where the release was named; `shell` is the command line.
+
+    Of a replica that is a group this is the router's, and `group` has the other instances'; `role`
+    is what each of them is.
+    """
 
     installed: bool
     running: Running | None
@@ -54,6 +59,8 @@ class PlanOutput:
     folders: tuple[str, ...]
     cgroup: PlannedCgroup
     notes: tuple[str, ...]
+    role: str | None = field(default=None, metadata=written(omit=True))
+    group: tuple[PlanOutput, ...] = field(default=(), metadata=written(omit=True))
 
 
 def show_plan(profile: Profile, assume: str | None = None) -> Result[PlanOutput]:

@@ -12,10 +12,13 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from launcher.files import lengths
 from launcher.host import processes
 from launcher.host.sockets import waiting_connections
+from launcher.json_values import at, text_at
+from launcher.keeper.control import Client
 from launcher.keeper.gpu_use import GpuUse
 from launcher.keeper.loop import Loop
 from launcher.liveness.policy import LivenessPolicy
@@ -133,7 +136,27 @@ class Sampler:
         status = rung.evidence.get("status")
         if status is None and waited > self._timeout / 2:
             return None
+        if status == 200 and rung.verdict != "passed":
+            return Answer(None, self._redactor.text(rung.message))
+        if status == 200 and (ill := self._ill_peer()) is not None:
+            return Answer(None, ill)
         return Answer(status, "" if status == 200 else self._redactor.text(rung.message))
+
+    def _ill_peer(self) -> str | None:
+        """Why one of the instances without which this one cannot work is not ready."""
+        for folder in self._plan.readiness.peers:
+            name = Path(folder).name
+            try:
+                client = Client(Path(folder), self._timeout)
+                try:
+                    answer = client.request("probe", kind="ready")
+                finally:
+                    client.close()
+            except (OSError, ValueError) as error:
+                return f"{name} has no keeper that answers: {error}"
+            if at(answer, "passed") is not True:
+                return f"{name} is not ready: {text_at(answer, 'reason')}"
+        return None
 
     def _counters(self) -> dict[str, float] | None:
         policy = self._policy

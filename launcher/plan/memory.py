@@ -157,13 +157,19 @@ class MemoryLesson:
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """`plan --memory`; `largest_...` only where they were asked for."""
+    """`plan --memory`; `largest_...` only where they were asked for.
+
+    Of a group this is that of the prefill instances, and `others` has that of the decode instances;
+    `role` says which.
+    """
 
     shape: Shape
     prediction: Prediction
     history: tuple[MemoryLesson, ...] = ()
     largest_model_len: int | None = field(default=None, metadata=written(omit=True))
     largest_num_seqs: int | None = field(default=None, metadata=written(omit=True))
+    role: str | None = field(default=None, metadata=written(omit=True))
+    others: tuple[MemoryPlan, ...] = field(default=(), metadata=written(omit=True))
 
 
 def weights_per_rank(shape: Shape, ask: Ask, costs: Costs) -> int:

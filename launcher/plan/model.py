@@ -194,7 +194,9 @@ class Readiness:
     its health does not show; None where it cannot be. `auth_secret` names the entry of `secrets`
     that is sent as a Bearer token. `health_port` names the port whose own address is asked for
     `health_path`, None: `port`. With an empty `completion` no completion is asked for: the server
-    makes none.
+    makes none. `health_minimum` are numbers that the JSON answer to the health question has at
+    least, by key. `peers` are folders of instances without which the server cannot work: their
+    keepers have to call them ready while this one is.
     """
 
     address: str
@@ -212,6 +214,8 @@ class Readiness:
     probe_timeout: float = 60.0
     paused_path: str | None = None
     health_port: str | None = None
+    health_minimum: Mapping[str, int] = field(default_factory=dict)
+    peers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """The readiness ladder: every question that has to be answered before a server is called ready.
 
     1. listening   the port's socket belongs to a process of our tree
-    2. health      GET health path answers exactly 200 (a 304 of FastDeploy is not healthy)
+    2. health      GET health path answers exactly 200 (a 304 of FastDeploy is not healthy), and
+                   the numbers in the answer are as large as they have to be (a router's instances)
     3. paused      the engine says that it is not paused, where it can be (its health stays 200)
     4. models      the model list, where there is one, names the model
     5. settings    the effective settings are the profile's
@@ -87,9 +88,13 @@ class HealthQuestion(Protocol):
     def health_path(self) -> str:
         """What it is asked."""
 
+    @property
+    def health_minimum(self) -> Mapping[str, int]:
+        """The numbers that its JSON answer has at least, by key; empty: any answer will do."""
+
 
 def health(readiness: HealthQuestion, port: int, timeout: float = 10.0) -> Rung:
-    """Rung 2; the answer must be exactly 200."""
+    """Rung 2; the answer must be exactly 200, with every number of `health_minimum`."""
     request = f"GET {readiness.health_path}"
     try:
         answer = ask(readiness.address, port, readiness.health_path, timeout=timeout)
@@ -97,11 +102,29 @@ def health(readiness: HealthQuestion, port: int, timeout: float = 10.0) -> Rung:
         return Rung("health", "retry", f"{request} {_unanswered(error, timeout)}")
     evidence: dict[str, Any] = {"status": answer.status, "seconds": round(answer.seconds, 4)}
     text = f"{request} answered {answer.status}"
-    if answer.status == 200:
+    if answer.status == 200 and not readiness.health_minimum:
         return Rung("health", "passed", text, evidence)
+    if answer.status == 200:
+        return _counted(request, answer, readiness.health_minimum, evidence)
     body = " ".join(plain(answer.body[:EXCERPT_LENGTH].decode(errors="replace")).split())
     evidence["body"] = _excerpt(body)
     return Rung("health", "retry", f"{text} {_excerpt(body, 80)}".rstrip(), evidence)
+
+
+def _counted(
+    request: str, answer: Answer, minimum: Mapping[str, int], evidence: dict[str, Any]
+) -> Rung:
+    """Whether the numbers of an answer are as large as they have to be."""
+    try:
+        reported = answer.json()
+        numbers = {key: int(reported[key]) for key in minimum}
+    except (ValueError, KeyError, TypeError):
+        keys = ", ".join(minimum)
+        return Rung("health", "retry", f"{request} does not tell the numbers of {keys}", evidence)
+    evidence["numbers"] = numbers
+    text = ", ".join(f"{key} {number} of {minimum[key]}" for key, number in numbers.items())
+    enough = all(numbers[key] >= least for key, least in minimum.items())
+    return Rung("health", "passed" if enough else "retry", f"{request} answered {text}", evidence)
 
 
 def paused(plan: LaunchPlan, secret: str | None) -> Rung:

@@ -16,11 +16,18 @@ from launcher.json_values import (
 )
 from launcher.profile.model import Health, Liveness, Logs, Profile, Restart, Stop
 from launcher.profile.schema import neutral_keys, schema
-from launcher.profile.service import FrontDoor, RolloutSettings, ServiceSettings
+from launcher.profile.service import (
+    FrontDoor,
+    GroupSettings,
+    RoleSettings,
+    RolloutSettings,
+    ServiceSettings,
+)
 
 Section = TypeVar(
-    "Section", Health, Restart, Liveness, Stop, Logs, FrontDoor, RolloutSettings, ServiceSettings
-)
+    "Section", Health, Restart, Liveness, Stop, Logs, FrontDoor, GroupSettings, RolloutSettings,
+    ServiceSettings,
+)  # fmt: skip
 
 
 def build(values: JsonObject, path: str | None = None) -> Profile:
@@ -82,6 +89,27 @@ def _service(values: JsonObject) -> ServiceSettings:
         gpus=sets,
         front_door=_section(FrontDoor(), {"front-door": door}, "front-door"),
         rollout=_section(RolloutSettings(), section, "rollout"),
+        group=_group(section) if "group" in section else None,
+    )
+
+
+def _group(section: JsonObject) -> GroupSettings:
+    """The `group:` part of a service."""
+    group = object_at(section, "group")
+    return dataclasses.replace(
+        _section(GroupSettings(), section, "group"),
+        prefill=_role(object_at(group, "prefill")),
+        decode=_role(object_at(group, "decode")),
+    )
+
+
+def _role(values: JsonObject) -> RoleSettings:
+    return RoleSettings(
+        replicas=integer_at(values, "replicas") or 1,
+        tensor_parallel_size=integer_at(values, "tensor-parallel-size"),
+        max_num_seqs=integer_at(values, "max-num-seqs"),
+        engine_args=object_at(values, "engine-args"),
+        env=object_at(values, "env"),
     )
 
 

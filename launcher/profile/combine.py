@@ -15,6 +15,10 @@ MOST_REPLICAS = 48
 """Replicas of a service: old and new ones together keep numbers of two digits."""
 LONGEST_SERVICE_NAME = 38
 """Characters: 48 of an instance's name less `-`, six hex digits, `-` and two digits."""
+LONGEST_GROUP_NAME = 28
+"""The same where a replica is a group: less `-prefill` and two digits."""
+MOST_PARTS = 64
+"""Instances of one kind in a group, which have a GPU each at least."""
 LEAST_MEMORY = 64 * 1024 * 1024
 """Bytes; an interpreter that imports an engine's libraries takes more."""
 
@@ -186,10 +190,20 @@ def _service(checker: Checker) -> None:
             checker.origins["service.replicas"],
             "use several machines, each with its own service",
         )  # fmt: skip
-    name = text_at(checker.values, "name")
-    if len(name) > LONGEST_SERVICE_NAME:
+    grouped = "group" in section
+    longest = LONGEST_GROUP_NAME if grouped else LONGEST_SERVICE_NAME
+    if len(text_at(checker.values, "name")) > longest:
+        kind, parts = ("service of groups", "instances") if grouped else ("service", "replicas")
         checker.say(
             "bad-name", "name",
-            f"the name of a service has at most {LONGEST_SERVICE_NAME} characters, so that those of"
-            " its replicas have at most 48", checker.origins["name"], "choose a shorter one",
+            f"the name of a {kind} has at most {longest} characters, so that those of its {parts}"
+            " have at most 48", checker.origins["name"], "choose a shorter one",
         )  # fmt: skip
+    for role in ("prefill", "decode"):
+        count = number_at(section, "group", role, "replicas") or 1
+        if count > MOST_PARTS:
+            path = f"service.group.{role}.replicas"
+            checker.say(
+                "impossible-combination", path, f"at most {MOST_PARTS} can be in a group",
+                checker.origins[path], "use more groups: `service.replicas`",
+            )  # fmt: skip

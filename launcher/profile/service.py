@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from launcher.json_values import JsonObject
+
 Strategy = Literal["auto", "blue-green", "rolling", "recreate"]
+RouterKind = Literal["auto", "python", "go"]
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,38 @@ class RolloutSettings:
 
 
 @dataclass(frozen=True)
+class RoleSettings:
+    """The instances of one kind in a group; None where the profile's own value holds.
+
+    `engine_args` and `env` are added to those of the profile.
+    """
+
+    replicas: int = 1
+    tensor_parallel_size: int | None = None
+    max_num_seqs: int | None = None
+    engine_args: JsonObject = field(default_factory=dict)
+    env: JsonObject = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GroupSettings:
+    """A replica that is a router with prefill and decode instances behind it."""
+
+    router: RouterKind = "auto"
+    prefill: RoleSettings = RoleSettings()
+    decode: RoleSettings = RoleSettings()
+
+
+@dataclass(frozen=True)
 class ServiceSettings:
-    """The whole section; `gpus` are the devices of each replica that may exist."""
+    """The whole section; `gpus` are the devices of each replica that may exist.
+
+    `group` is None where a replica is one instance.
+    """
 
     replicas: int = 1
     strategy: Strategy = "auto"
     gpus: tuple[tuple[str, ...], ...] = ()
     front_door: FrontDoor = FrontDoor()
     rollout: RolloutSettings = RolloutSettings()
+    group: GroupSettings | None = None

@@ -7,14 +7,20 @@ from launcher.plan.memory import GIB, MemoryPlan
 
 def memory(data: MemoryPlan) -> str:
     """Fits or not, what is left for the KV cache, and how it was reckoned."""
+    return "\n\n".join(_one(one) for one in (data, *data.others))
+
+
+def _one(data: MemoryPlan) -> str:
     prediction = data.prediction
     shape, request = data.shape, prediction.ask
     verdict = "fits" if prediction.fits else "does not fit"
     where = f"{request.tensor_parallel * request.replicas} x {prediction.card.name}"
     if request.replicas > 1:
         where += f" ({request.replicas} replicas)"
+    role = f"{data.role} instance: " if data.role else ""
     lines = [
-        f"{shape.name} {verdict} on {where}" + ("" if prediction.fits else f": {prediction.reason}")
+        f"{role}{shape.name} {verdict} on {where}"
+        + ("" if prediction.fits else f": {prediction.reason}")
     ]
     lines += ["", f"per GPU ({prediction.card.source})"]
     for term in prediction.terms:

@@ -15,6 +15,17 @@ def plan(result: Result[PlanOutput | MemoryPlan]) -> str:
         from launcher.report.memory_text import memory
 
         return memory(data)
+    if not data.group:
+        return _one(data)
+    parts = (data, *data.group)
+    head = ["a group of instances, started together:"]
+    for one in parts:
+        gpus = f"  GPUs {','.join(one.plan.gpus)}" if one.plan.gpus else ""
+        head.append(f"  {one.role or '':<8} {one.plan.instance}{gpus}")
+    return "\n\n\n".join(["\n".join(head), *(_one(one) for one in parts)])
+
+
+def _one(data: PlanOutput) -> str:
     launch = data.plan
     lines = [f"{launch.instance}: {launch.engine} {launch.release}, serving {launch.base_url}"]
     lines += _running(data.running)
@@ -38,6 +49,8 @@ def plan(result: Result[PlanOutput | MemoryPlan]) -> str:
     lines += ["", "ready when"]
     readiness = launch.readiness
     lines.append(f"  the API port belongs to our process, {readiness.health_path} is 200,")
+    for key, least in readiness.health_minimum.items():
+        lines.append(f"  which tells {least} or more as `{key}`,")
     if readiness.paused_path:
         lines.append(f"  {readiness.paused_path} does not say that the engine is paused,")
     if readiness.models_path:

@@ -73,6 +73,11 @@ def _planned(data: Deployed) -> Iterator[str]:
     for index, name in enumerate(data.members):
         devices = data.devices[index] if index < len(data.devices) else None
         yield f"  new       {name}" + (f"  GPUs {','.join(devices)}" if devices else "")
+        for part in data.parts.get(name, ()):
+            gpus = f"  GPUs {','.join(part.gpus)}" if part.gpus else ""
+            yield f"            {part.role:<8} {part.instance}{gpus}"
+    if data.parts:
+        yield "  ports     chosen at the start: of each router and each instance its own"
     for number, action in enumerate(data.planned, 1):
         yield f"  {number:>2}. {_action(action)}"
     if data.downtime is None:
@@ -166,6 +171,10 @@ def service_lines(row: ServiceStatus) -> Iterator[str]:
             f"  {one.name:<34} {one.state:<9} {one.share:>6.0%} {one.door or '-':<6}"
             f" {sessions:>8}  {one.url or ''}"
         )
+        for part in one.group:
+            gpus = f"GPUs {','.join(part.gpus)}  " if part.gpus else ""
+            numbers = ", ".join(f"{name} {number}" for name, number in part.ports.items())
+            yield f"    {part.role:<8} {part.name:<36} {part.state:<9} {gpus}{numbers}"
         if one.message:
             yield f"      {one.message}"
 

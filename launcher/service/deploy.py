@@ -18,7 +18,7 @@ from launcher.preparation import prepare
 from launcher.profile.model import Profile
 from launcher.profile.service import ServiceSettings, Strategy
 from launcher.result import Result
-from launcher.service import actions, machine, replicas
+from launcher.service import actions, groups, machine, replicas
 from launcher.service.executor import Ended, Executor
 from launcher.service.failure import StepFailed, problem_of
 from launcher.service.layout import Layout, layout
@@ -172,7 +172,7 @@ def _same_revision(
                 "fewer replicas, or more devices in `service.gpus`",
             )  # fmt: skip
         sets = room.free_sets(state.members) if room.sets is not None else [None] * more
-        new = _members(service, state, state.revision, tuple(sets[:more]))
+        new = _members(service, state, state.revision, profile, tuple(sets[:more]))
     leaving = list(state.members[len(state.members) + more :]) if more < 0 else []
     starting = [one for one in ended if one not in leaving] + new
     steps = actions.scale(state.members, starting, leaving)
@@ -198,7 +198,7 @@ def _replace(
     count = settings.replicas
     room = machine.measure(profile, state.members, named=_candidate(service, state, target))
     decided = layout(request.strategy or settings.strategy, room, state.members, count)
-    new = _members(service, state, target, decided.devices)
+    new = _members(service, state, target, profile, decided.devices)
     steps = actions.forward(decided.strategy, state.members, new, settings.rollout)
     return _begin(
         service, state, kind, target, section, count, request, owner, decided, new, steps,
@@ -221,6 +221,7 @@ def _begin(
     *,
     old: tuple[Member, ...],
 ) -> Result[Deployed]:
+    Traffic(service).check(state, profile_of(service.revision(target), section))
     downtime = None
     if decided.strategy == "recreate" and old:
         downtime = machine.expected_downtime(old)
@@ -229,7 +230,8 @@ def _begin(
             service.name, state.revision, state.previous, count, kind, None, decided.strategy,
             decided.reason, state.door.url if state.door else None,
             tuple(one.name for one in new), dry_run=True, planned=steps,
-            devices=decided.devices, downtime=downtime if old else 0.0,
+            devices=decided.devices, parts={one.name: one.parts for one in new if one.parts},
+            downtime=downtime if old else 0.0,
         )  # fmt: skip
         return Result("deploy", planned, service.name)
     rollout = Rollout(
@@ -247,7 +249,6 @@ def _begin(
         started_at=round(time.time(), 3),
         section_before=state.section or section,
     )
-    Traffic(service).check_address(state, profile_of(service.revision(target), section))
     state = service.write(replace(state, rollout=rollout))
     message = f"{target} of {service.name}, {decided.strategy}: {decided.reason}"
     if downtime is not None:
@@ -393,14 +394,16 @@ def _members(
     service: ServiceDir,
     state: ServiceState,
     revision: str,
+    profile: Profile,
     devices: Sequence[tuple[str, ...] | None],
 ) -> list[Member]:
     """New replicas, with the smallest numbers that no replica has."""
-    numbers = _free_numbers(state, len(devices))
-    return [
-        Member(_replica_name(service, revision, number), revision, number, gpus)
-        for number, gpus in zip(numbers, devices, strict=True)
-    ]
+    members = []
+    for number, gpus in zip(_free_numbers(state, len(devices)), devices, strict=True):
+        name = _replica_name(service, revision, number)
+        parts = groups.parts_of(profile, name, gpus)
+        members.append(Member(name, revision, number, gpus, parts=parts))
+    return members
 
 
 def _free_numbers(state: ServiceState, count: int) -> list[int]:

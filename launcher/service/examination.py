@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from launcher import doctor
+from launcher import doctor, engines
 from launcher.doctor import Finding
 from launcher.doctor.model import Answer
 from launcher.door.config import DoorSettings
@@ -14,7 +14,7 @@ from launcher.errors import DeployError
 from launcher.instance.store import instance_dir, keeper_of
 from launcher.profile.model import Port, Profile
 from launcher.profile.service import ServiceSettings
-from launcher.service import machine
+from launcher.service import groups, machine
 from launcher.service.layout import layout
 from launcher.service.model import Member
 from launcher.service.revision import replica_profile
@@ -28,19 +28,54 @@ SUFFIX = "-replica"
 
 def example_replica(profile: Profile) -> Profile:
     """The profile of a replica as it would be started; its name says that none is meant."""
+    return replica_profile(profile, example_member(profile))
+
+
+def example_member(profile: Profile) -> Member:
+    """A replica that is none, with the instances and GPUs that one would have."""
     service = profile.service
     gpus = service.gpus[0] if service is not None and service.gpus else None
-    return replica_profile(profile, Member(f"{profile.name}{SUFFIX}", "", 0, gpus))
+    name = f"{profile.name}{SUFFIX}"
+    return Member(name, "", 0, gpus, parts=groups.parts_of(profile, name, gpus))
 
 
 def examine(profile: Profile, *, only_fast: bool) -> tuple[Finding, ...]:
     """The findings about one replica, then those about the front door and about all together.
 
+    Of a group each instance is examined; what one and the same check says of several is said once.
+
     Raises:
         UsageError: the engine does not exist.
     """
-    findings = doctor.run(doctor.of_profile(example_replica(profile)), only_fast=only_fast)
-    return (*findings, *_door_findings(profile), _fit(profile))
+    member = example_member(profile)
+    if not member.parts:
+        findings = doctor.run(doctor.of_profile(example_replica(profile)), only_fast=only_fast)
+        return (*findings, *_door_findings(profile), _fit(profile))
+    return (*_group_findings(profile, member, only_fast), *_door_findings(profile), _fit(profile))
+
+
+def _group_findings(profile: Profile, member: Member, only_fast: bool) -> list[Finding]:
+    """Every instance's findings; those of the router are only what concerns it alone."""
+    try:
+        router, *parts = groups.profiles_of(profile, member)
+    except DeployError as error:
+        problem = error.problems[0]
+        return [
+            Finding(
+                "router", "the group's router can be run", "FAIL", problem.message,
+                "without it no instance of the group answers", problem.remedy, fast=True,
+            )
+        ]  # fmt: skip
+    findings: dict[tuple[str, str, str], Finding] = {}
+    for one in parts:
+        for finding in doctor.run(doctor.of_profile(one), only_fast=only_fast):
+            findings.setdefault((finding.check, finding.status, finding.evidence), finding)
+    own = [one.id for one in engines.get(router.engine).doctor_checks()]
+    for finding in doctor.run(doctor.of_profile(router), only_fast=only_fast):
+        if finding.check in (*own, "ports"):
+            named = replace(finding, evidence=f"router: {finding.evidence}")
+            findings[(finding.check, finding.status, named.evidence)] = named
+    return list(findings.values())
 
 
 def _door_findings(profile: Profile) -> tuple[Finding, ...]:

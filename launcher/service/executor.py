@@ -144,12 +144,11 @@ class Executor:
                 self._update(members=(*self._state.members, fresh))
         names = ", ".join(action.members)
         self._emit("start", members=list(action.members), message=names)
-        for stage in groups.stages([(member, self._profile(member)) for member in members]):
-            started = replicas.start_together(stage, self._on_event, self._preflight)
-            for one in started:
-                serving = one.result.data.serving if one.result.data else None
-                url = serving.base_url if serving else None
-                self._emit("ready", members=[one.name], message=f"{one.name} {url or ''}".rstrip())
+        launches = groups.launches([(member, self._profile(member)) for member in members])
+        for one in replicas.start_together(launches, self._on_event, self._preflight):
+            serving = one.result.data.serving if one.result.data else None
+            url = serving.base_url if serving else None
+            self._emit("ready", members=[one.name], message=f"{one.name} {url or ''}".rstrip())
 
     def _profile(self, member: Member) -> Profile:
         revision = self._service.revision(member.revision)

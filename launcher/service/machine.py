@@ -12,12 +12,13 @@ from launcher.host.gpus import device_numbers
 from launcher.instance.history import expected_seconds
 from launcher.instance.store import instance_dir, keeper_of
 from launcher.plan.memory import Prediction
+from launcher.plan.model import LaunchPlan
 from launcher.preparation import prepare
 from launcher.preparation.memory import memory_plan
 from launcher.profile.model import Profile
+from launcher.service import groups
 from launcher.service.layout import GIB, Room
 from launcher.service.model import Member
-from launcher.service.revision import replica_profile
 
 MARGIN = 1.1
 """A replica may take this much more memory than one that runs."""
@@ -29,23 +30,28 @@ def measure(profile: Profile, members: Sequence[Member], *, named: str) -> Room:
     Raises:
         DeployError: the engine, the model or the profile is not right.
     """
-    candidate = replica_profile(profile, Member(named, "", 0))
-    prepared = prepare.prepare(candidate)
-    prepared.leases.release()
-    plan = prepared.plan
+    candidate = Member(named, "", 0, parts=groups.parts_of(profile, named, None))
+    plans = [_plan(one) for one in groups.profiles_of(profile, candidate)]
+    size = sum(plan.gpu_ranks for plan in plans)
     service = profile.service
     sets = service.gpus if service is not None else ()
-    cards = list(plan.gpus) if plan.gpus is not None else _visible()
-    if not sets and (not cards or not plan.gpu_ranks):
+    cards = list(profile.gpus) if profile.gpus is not None else _visible()
+    if not sets and (not cards or not size):
         # On the CPU, or where no driver tells of cards: then the doctor's checks have the word.
         need = max((resident(one) for one in members), default=0)
         return Room(
             memory_free=memory.read().usable, memory_need=round(need * MARGIN) if need else None
         )
     if not sets:
-        size = plan.gpu_ranks
         sets = tuple(tuple(cards[i : i + size]) for i in range(0, len(cards) - size + 1, size))
     return Room(sets=sets, figures=_figures(profile))
+
+
+def _plan(profile: Profile) -> LaunchPlan:
+    """The plan of an instance that could be started; its ports are given back."""
+    prepared = prepare.prepare(profile)
+    prepared.leases.release()
+    return prepared.plan
 
 
 def _visible() -> list[str]:
@@ -68,16 +74,19 @@ def _figures(profile: Profile) -> str:
     """What the memory plan says that one replica takes of a card; "" where nothing is known."""
     if engines.get(profile.engine).memory is None:
         return ""
-    try:
-        result = memory_plan(profile, version=None, gpu=None, largest=False)
-    except DeployError:
-        return ""
-    prediction: Prediction = result.payload.prediction
-    taken = prediction.weights + prediction.blocks * prediction.block_bytes
-    return (
-        f"a replica takes {taken / GIB:.1f} GiB of each card for weights and KV cache, and a"
-        f" {prediction.card.name} has {prediction.card.total / GIB:.1f} GiB"
-    )
+    texts = []
+    for role, one in groups.memory_profiles(profile):
+        try:
+            result = memory_plan(one, version=None, gpu=None, largest=False)
+        except DeployError:
+            return ""
+        prediction: Prediction = result.payload.prediction
+        taken = prediction.weights + prediction.blocks * prediction.block_bytes
+        texts.append(
+            f"a {role} takes {taken / GIB:.1f} GiB of each card for weights and KV cache, and a"
+            f" {prediction.card.name} has {prediction.card.total / GIB:.1f} GiB"
+        )
+    return "; ".join(texts)
 
 
 def expected_downtime(members: Sequence[Member]) -> float | None:

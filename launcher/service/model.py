@@ -32,11 +32,11 @@ ConcreteStrategy = Literal["blue-green", "rolling", "recreate"]
 
 @dataclass(frozen=True)
 class Member:
-    """One replica: an instance, or a group of instances whose first one takes the requests.
+    """One replica: an instance, or a group of which it is the router that takes the requests.
 
     `weight` is what it has at the front door, 0 where it gets no new requests. `known_to_door`:
-    the front door lists it. `gpus` are its devices, None where the engine chooses. `parts` are the
-    further instances of a group, started before this one.
+    the front door lists it. `gpus` are its devices, None where the engine chooses; those of a group
+    are divided among its `parts`, the instances behind the router.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Part:
-    """One instance of a group; `role` is `router`, `prefill` or `decode`."""
+    """One instance behind the router of a group; `role` is `prefill` or `decode`."""
 
     instance: str
     role: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,6 +16,7 @@ from launcher.service.model import (
     HistoryEntry,
     Kind,
     Outcome,
+    Part,
 )
 
 ServiceCondition = Literal["serving", "degraded", "down", "stopped", "changing", "interrupted"]
@@ -25,8 +27,9 @@ ServiceCondition = Literal["serving", "degraded", "down", "stopped", "changing",
 class Deployed:
     """`deploy`, `rollback` and `scale`: what serves now, and how it came to.
 
-    `outcome` is None where nothing had to be done. `planned` are the actions of `--dry-run`;
-    `downtime` the seconds in which nothing serves, None where that is not known.
+    `outcome` is None where nothing had to be done. `planned` are the actions of `--dry-run`,
+    `parts` the instances behind the routers of its groups, by replica; `downtime` the seconds in
+    which nothing serves, None where that is not known.
     """
 
     service: str
@@ -44,8 +47,24 @@ class Deployed:
     dry_run: bool = field(default=False, metadata=written(omit=True))
     planned: tuple[Action, ...] = field(default=(), metadata=written(omit=True))
     devices: tuple[tuple[str, ...] | None, ...] = field(default=(), metadata=written(omit=True))
+    parts: Mapping[str, tuple[Part, ...]] = field(default_factory=dict, metadata=written(omit=True))
     downtime: float | None = field(default=None, metadata=written(omit=True))
     note: str | None = field(default=None, metadata=written(omit=True))
+
+
+@dataclass(frozen=True)
+class PartStatus:
+    """One instance of a group: its role (`router`, `prefill`, `decode`), GPUs and ports by name.
+
+    `message` is empty where it is well.
+    """
+
+    name: str
+    role: str
+    state: InstanceState
+    gpus: tuple[str, ...] | None = None
+    ports: Mapping[str, int] = field(default_factory=dict)
+    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,7 +73,7 @@ class ReplicaStatus:
 
     `door` is what HAProxy says of the server (`up`, `down`, `drain`, `maint`), None where it does
     not list it or does not answer. `sessions` are requests that it works on through the door.
-    `parts` are the further instances of a group.
+    `parts` are the names of the instances behind the router of a group, `group` is all of it.
     """
 
     name: str
@@ -67,6 +86,7 @@ class ReplicaStatus:
     url: str | None = None
     message: str = ""
     parts: tuple[str, ...] = field(default=(), metadata=written(omit=True))
+    group: tuple[PartStatus, ...] = field(default=(), metadata=written(omit=True))
 
 
 @dataclass(frozen=True)

@@ -82,15 +82,18 @@ def served_profile(service: ServiceDir) -> Profile:
     return profile_of(service.revision(state.revision), state.section)
 
 
-def replica_profile(profile: Profile, member: Member) -> Profile:
-    """The profile of one replica: every port is chosen, and it listens on loopback only."""
+def replica_profile(profile: Profile, member: Member, *, host: str = REPLICA_HOST) -> Profile:
+    """The profile of one replica: every port is chosen, and it listens on loopback only.
+
+    An instance of a group is reached under the machine's own address: then `host` is another.
+    """
     ports: dict[str, JsonValue] = dict.fromkeys(object_at(profile.resolved, "ports"), "auto")
     values: dict[str, JsonValue] = {
         key: value for key, value in profile.resolved.items() if key != "service"
     }
     values |= {
         "name": member.name,
-        "host": REPLICA_HOST,
+        "host": host,
         "ports": {**ports, "api": "auto", KEEPER_PORT: "auto"},
     }
     if member.gpus is not None:

@@ -15,6 +15,7 @@ from launcher.lifecycle import InstanceState
 from launcher.result import Result
 from launcher.service.model import Member, Rollout, ServiceState
 from launcher.service.payloads import (
+    PartStatus,
     ReplicaStatus,
     RolloutStatus,
     ServiceCondition,
@@ -93,7 +94,7 @@ def describe_service(service: ServiceDir) -> ServiceStatus:
     rows = _rows(state.members)
     total = sum(member.weight for member in state.members) or 1
     members = tuple(
-        _replica(member, rows[member.name], listed.get(member.name), member.weight / total)
+        _replica(member, rows, listed.get(member.name), member.weight / total)
         for member in state.members
     )
     owner = service.owner()
@@ -123,7 +124,7 @@ def describe_service(service: ServiceDir) -> ServiceStatus:
 
 
 def _rows(members: Sequence[Member]) -> Mapping[str, InstanceStatus]:
-    """The status of every replica, asked of all at the same time; a group's worst part counts."""
+    """The status of every instance, asked of all at the same time."""
     rows = {name: InstanceStatus(name) for member in members for name in member.instances}
 
     def ask(name: str) -> None:
@@ -138,16 +139,20 @@ def _rows(members: Sequence[Member]) -> Mapping[str, InstanceStatus]:
         thread.start()
     for thread in threads:
         thread.join(KEEPER_TIMEOUT + 1)
-    worst = {}
-    for member in members:
-        ill = [rows[name] for name in member.instances if not rows[name].is_healthy]
-        worst[member.name] = ill[0] if ill else rows[member.name]
-    return worst
+    return rows
 
 
 def _replica(
-    member: Member, row: InstanceStatus, server: ServerState | None, share: float
+    member: Member,
+    rows: Mapping[str, InstanceStatus],
+    server: ServerState | None,
+    share: float,
 ) -> ReplicaStatus:
+    """A replica; of a group the worst instance counts, one behind the router first."""
+    own = rows[member.name]
+    ill = [rows[name] for name in member.instances if not rows[name].is_healthy]
+    row = ill[0] if ill else own
+    text = "" if row.is_healthy else message(row)
     state = row.state
     return ReplicaStatus(
         name=member.name,
@@ -157,10 +162,23 @@ def _replica(
         share=round(share, 4),
         door=server.state if server else None,
         sessions=server.sessions if server else None,
-        url=row.planned.base_url if row.planned else None,
-        message="" if row.is_healthy else message(row),
+        url=own.planned.base_url if own.planned else None,
+        message=text,
         parts=tuple(part.instance for part in member.parts),
+        group=_group(member, rows) if member.parts else (),
     )
+
+
+def _group(member: Member, rows: Mapping[str, InstanceStatus]) -> tuple[PartStatus, ...]:
+    """The instances of a group, its router first."""
+    listed = ((member.name, "router", None), *((p.instance, p.role, p.gpus) for p in member.parts))
+    return tuple(
+        PartStatus(
+            name, role, rows[name].state, gpus, instance_dir(name).ports(),
+            "" if rows[name].is_healthy else message(rows[name]),
+        )
+        for name, role, gpus in listed
+    )  # fmt: skip
 
 
 def _rollout(rollout: Rollout | None, owner: str | None) -> RolloutStatus | None:

@@ -16,6 +16,7 @@ from launcher.errors import DeployError, ExitCode, PreconditionError, Problem
 from launcher.instance.store import instance_dir, view
 from launcher.lifecycle import LIVE
 from launcher.plan.model import ADMIN
+from launcher.preparation import prepare
 from launcher.profile.model import Port, Profile
 from launcher.profile.secrets import resolve
 from launcher.profile.service import ServiceSettings
@@ -54,8 +55,7 @@ class Traffic:
         if view(self._instance)[0] in LIVE:
             self._retry(lambda: front_door.apply(settings, servers))
         else:
-            drain = _service(profile).rollout.drain
-            door = door_profile(settings, self._service.folder / front_door.CONFIG, drain=drain)
+            door = self._profile(profile, settings)
             result = front_door.start(door, settings, servers, on_event=lambda event: None)
             if result.exit_code is not ExitCode.DONE:
                 problem = result.errors[0] if result.errors else Problem("failed", "it ended")
@@ -66,14 +66,23 @@ class Traffic:
         api, stats = plan.port("api"), plan.port("stats")
         return DoorAddress(api.address, api.number, stats.number, plan.base_url)
 
-    def check_address(self, state: ServiceState, profile: Profile) -> None:
-        """Refuse an address, port or TLS setting that would need a restart of the door.
+    def check(self, state: ServiceState, profile: Profile) -> None:
+        """Find what would keep the door from starting, or from changing, before replicas load.
 
         Raises:
-            PreconditionError: the running door has another.
+            PreconditionError: HAProxy is missing or the port is taken; or the door runs with
+                another address, port or TLS setting.
         """
-        if state.door is not None and view(self._instance)[0] in LIVE:
-            front_door.check_fixed(self._settings(profile), self._instance.plan())
+        settings = self._settings(profile)
+        if view(self._instance)[0] not in LIVE:
+            prepare.prepare(self._profile(profile, settings)).leases.release()
+        elif state.door is not None:
+            front_door.check_fixed(settings, self._instance.plan())
+
+    def _profile(self, profile: Profile, settings: DoorSettings) -> Profile:
+        """That of the door's instance."""
+        drain = _service(profile).rollout.drain
+        return door_profile(settings, self._service.folder / front_door.CONFIG, drain=drain)
 
     def apply(self, state: ServiceState, profile: Profile) -> None:
         """Let the door have the replicas of `state` that it is to know, with their weights.

@@ -19,6 +19,7 @@ from launcher.engines.common import (
 )
 from launcher.engines.fastdeploy import (
     combinations,
+    groups,
     model_checks,
     models_on_release,
     shell,
@@ -138,6 +139,8 @@ def newer_admitted(engine_version: str | None) -> bool:
 
 def for_line(profile: Profile, line: str) -> list[Problem]:
     """Everything wrong with the profile for release line `line`."""
+    if groups.is_grouped(profile):
+        return groups.check(profile, line, for_line)
     problems = check_ports(profile, "FastDeploy", PORTS)
     problems += check_hub_keys(profile)
     problems += check_env(profile, OWNED_ENV)

@@ -15,6 +15,7 @@ from packaging.version import InvalidVersion, Version
 from launcher.engines.base import Signature
 from launcher.engines.fastdeploy import checks
 from launcher.engines.fastdeploy.catalogue import catalogue_key
+from launcher.engines.fastdeploy.groups import GROUPS
 from launcher.engines.fastdeploy.question import QUESTION
 from launcher.engines.fastdeploy.release_data import LINES, at_least, is_catalogued
 from launcher.engines.fastdeploy.requested import Requested
@@ -25,6 +26,7 @@ from launcher.profile.model import Profile
 if TYPE_CHECKING:
     from launcher.engines.base import (
         Capability,
+        GroupFacts,
         Installed,
         MemoryFacts,
         PlanContext,
@@ -58,6 +60,8 @@ class FastDeploy:
     data: Path | None = Path(__file__).parent / "data"
     pulled_as: Literal["folder", "cache"] | None = "folder"
     signature = Signature(owned_by="fastdeploy", metrics="fastdeploy")
+    answers_of = ""
+    groups: GroupFacts | None = GROUPS
 
     @property
     def memory(self) -> MemoryFacts:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from launcher.engines.base import PlanContext
 from launcher.engines.fastdeploy import (
     checks,
@@ -17,7 +19,7 @@ from launcher.engines.fastdeploy.leftovers import leftovers
 from launcher.engines.fastdeploy.liveness import liveness
 from launcher.engines.fastdeploy.ports import EVERYWHERE, sockets
 from launcher.engines.fastdeploy.ports import uses as port_uses
-from launcher.engines.fastdeploy.readiness import readiness
+from launcher.engines.fastdeploy.readiness import answers_by_router, readiness
 from launcher.engines.fastdeploy.release_data import at_least
 from launcher.engines.fastdeploy.requested import Requested
 from launcher.engines.fastdeploy.shell import refuse_unsafe
@@ -38,6 +40,9 @@ def launch_plan(profile: Profile, context: PlanContext) -> LaunchPlan:
     refuse_unsafe({"the log folder": str(context.log_folder), "the Python": context.python})
     requested = Requested(profile)
     flags = command.flags(profile, context)
+    parts = common_parts(profile, context, liveness(profile, context))
+    if answers_by_router(profile, catalogue_key(context.release)):
+        parts["liveness"] = replace(parts["liveness"], canary=False)
     return LaunchPlan(
         argv=argv_of(context.python, command.MODULE, flags),
         module=command.MODULE,
@@ -64,7 +69,7 @@ def launch_plan(profile: Profile, context: PlanContext) -> LaunchPlan:
         figures=FIGURES,
         notes=_notes(profile, context),
         gpu_ranks=requested.local_ranks,
-        **common_parts(profile, context, liveness(profile, context)),
+        **parts,
     )
 
 

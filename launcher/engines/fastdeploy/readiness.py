@@ -7,7 +7,7 @@ from launcher.engines.fastdeploy.catalogue import catalogue_key, table
 from launcher.engines.fastdeploy.release_data import at_least
 from launcher.engines.fastdeploy.requested import Requested
 from launcher.engines.fastdeploy.surroundings import API_KEY
-from launcher.json_values import JsonValue
+from launcher.json_values import JsonObject, JsonValue
 from launcher.plan.model import Readiness, SettingCheck
 from launcher.profile.model import Profile
 
@@ -51,11 +51,7 @@ def readiness(profile: Profile, context: PlanContext) -> Readiness:
         address=profile.host,
         models_path="/v1/models" if has_list else None,
         model=(name or profile.model) if has_list else None,
-        completion={
-            "model": name or profile.model,
-            "messages": [{"role": "user", "content": "Hello"}],
-            "max_tokens": 8,
-        },
+        completion={} if answers_by_router(profile, line) else completion(profile),
         paused_path="/v1/is_paused" if at_least(line, PAUSE_SINCE) else None,
         settings_port="metrics" if tells else None,
         settings_path="/config-info" if tells else None,
@@ -65,6 +61,21 @@ def readiness(profile: Profile, context: PlanContext) -> Readiness:
         auth_secret=API_KEY if profile.api_key is not None else None,
         probe_timeout=profile.health.probe_timeout,
     )  # fmt: skip
+
+
+def answers_by_router(profile: Profile, line: str) -> bool:
+    """Whether only the router makes the server answer: half a pair has nothing to send back."""
+    requested = Requested(profile)
+    return requested.role != "mixed" and at_least(line, "2.4") and bool(requested.value("router"))
+
+
+def completion(profile: Profile) -> JsonObject:
+    """The body of a short completion."""
+    return {
+        "model": Requested(profile).served_name or profile.model,
+        "messages": [{"role": "user", "content": "Hello"}],
+        "max_tokens": 8,
+    }
 
 
 def _settings(profile: Profile, line: str) -> tuple[SettingCheck, ...]:

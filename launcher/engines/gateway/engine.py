@@ -184,9 +184,7 @@ def _flags(profile: Profile, context: PlanContext) -> tuple[Flag, ...]:
     )  # fmt: skip
 
 
-def _env(
-    profile: Profile, context: PlanContext, secrets: Mapping[str, str]
-) -> tuple[EnvVar, ...]:
+def _env(profile: Profile, context: PlanContext, secrets: Mapping[str, str]) -> tuple[EnvVar, ...]:
     quiet = "no usage statistics leave the machine"
     local = "the copy in the package is read instead of the network's"
     env = [

@@ -13,6 +13,7 @@ OWNED_ENV = {
     "TMPDIR": "it is the instance's private folder",
     "DOOR_BIND": "write it as `host` and `ports: {api: NUMBER}`",
     "DOOR_STATS_BIND": "write it as `ports: {stats: NUMBER}`",
+    "DOOR_INNER_BIND": "its port is chosen automatically",
 }
 ARGUMENTS = {
     "config": "the absolute path of a configuration file",
@@ -41,7 +42,7 @@ def uses_tls(profile: Profile) -> bool:
 def validate(profile: Profile) -> list[Problem]:
     """Everything wrong with the profile, at the profile's lines."""
     problems = check_keys(profile, TITLE, NeutralKeys({}))
-    problems += check_ports(profile, TITLE, ("api", "stats"))
+    problems += check_ports(profile, TITLE, ("api", "stats", "inner"))
     problems += check_env(profile, OWNED_ENV)
     for key, value in profile.engine_args.items():
         path = f"engine-args.{key}"

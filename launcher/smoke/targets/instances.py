@@ -78,7 +78,7 @@ def of_plan(plan: LaunchPlan, profile: Profile) -> Target:
         kind="instance",
         endpoint=endpoint,
         model=model,
-        engine=plan.engine,
+        engine=engine.answers_of or plan.engine,
         release=_version(release, plan),
         promises=promises,
         max_model_len=context,

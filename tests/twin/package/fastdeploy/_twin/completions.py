@@ -126,6 +126,7 @@ class Completions:
     # Generation ------------------------------------------------------------------------------
 
     def _generate(self, body: dict[str, Any], chat: bool) -> web.Response:
+        body = self._half(body)
         name = body.get("model", "default")
         if self.site.verified and name not in (self.site.model_name, "default"):
             raise RejectedError(
@@ -145,6 +146,21 @@ class Completions:
         if body.get("stream"):
             return web.Response(body=shape.stream(plays), kind="text/event-stream; charset=utf-8")
         return web.json_response(shape.document(plays))
+
+    def _half(self, body: dict[str, Any]) -> dict[str, Any]:
+        """What half of a pair does: prefill makes the first token, decode the whole answer.
+
+        Without a router's details no half can answer; what the real one does then was not seen.
+        """
+        role = getattr(self.site.args, "splitwise_role", None) or "mixed"
+        if role == "mixed" or not release.at_least("2.4"):
+            return body
+        if "disaggregate_info" not in body:
+            text = f"a {role} instance got a request without disaggregate_info"
+            raise RejectedError(500, text, "internal_error")
+        if role == "decode":
+            return body
+        return {**body, "max_tokens": 1, "max_completion_tokens": 1, "stream": False}
 
     def _play(self, body: dict[str, Any], prompt: Any, chat: bool, index: int) -> shapes.Play:
         """Script one answer, hand it to the engine, and read it back token by token."""

@@ -12,7 +12,17 @@ import signal
 import sys
 
 from fastdeploy._twin import args as command_line
-from fastdeploy._twin import checks, clock, gunicorn, logs, ports, prometheus, release, say
+from fastdeploy._twin import (
+    checks,
+    clock,
+    gunicorn,
+    logs,
+    ports,
+    prometheus,
+    registration,
+    release,
+    say,
+)
 from fastdeploy._twin.engine import Engine
 from fastdeploy._twin.faults import declare, fault, strike
 
@@ -122,6 +132,7 @@ def serve(config: checks.Config, engine: Engine) -> int:
         "api_server", f"launch Fastdeploy api server... port: {args.port}", "api_server.py", 595
     )
     logs.log("api_server", f"args: {args.__dict__}", "api_server.py", 596)
+    registration.begin(config)
     return gunicorn.Arbiter(config, engine).run()
 
 
