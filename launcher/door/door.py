@@ -186,7 +186,7 @@ def check_fixed(settings: DoorSettings, plan: LaunchPlan) -> None:
         PreconditionError: `door-fixed`: the address, a port or TLS differs.
     """
     runs = {use.name: use for use in plan.engine_ports}
-    differing = []
+    differing = [] if "inner" in runs else ["it runs without a port for a gateway"]
     if runs["api"].address != settings.address:
         differing.append(f"address: runs {runs['api'].address}, asked {settings.address}")
     for name, asked in (("api", settings.port), ("stats", settings.stats_port)):

@@ -8,6 +8,7 @@ from typing import Literal
 from launcher.json_values import JsonObject
 
 Strategy = Literal["auto", "blue-green", "rolling", "recreate"]
+Dialect = Literal["openai", "anthropic"]
 RouterKind = Literal["auto", "python", "go"]
 
 
@@ -77,12 +78,14 @@ class GroupSettings:
 class ServiceSettings:
     """The whole section; `gpus` are the devices of each replica that may exist.
 
-    `group` is None where a replica is one instance.
+    `group` is None where a replica is one instance. `dialects` are those that the service's address
+    speaks.
     """
 
     replicas: int = 1
     strategy: Strategy = "auto"
     gpus: tuple[tuple[str, ...], ...] = ()
+    dialects: tuple[Dialect, ...] = ("openai",)
     front_door: FrontDoor = FrontDoor()
     rollout: RolloutSettings = RolloutSettings()
     group: GroupSettings | None = None

@@ -20,7 +20,8 @@ from launcher.preparation import prepare
 from launcher.profile.model import Port, Profile
 from launcher.profile.secrets import resolve
 from launcher.profile.service import ServiceSettings
-from launcher.service import replicas
+from launcher.service import dialects, replicas
+from launcher.service.dialects import Gateway
 from launcher.service.failure import StepFailed
 from launcher.service.model import DoorAddress, Member, ServiceState
 from launcher.service.store import ServiceDir
@@ -42,15 +43,18 @@ class Traffic:
         """Nothing is asked or started yet."""
         self._service = service
         self._instance = instance_dir(service.door_instance)
+        self._gateway = Gateway(service)
 
     def open(self, state: ServiceState, profile: Profile) -> DoorAddress:
         """Start the front door where it does not run, and let it have the profile's settings.
 
+        A gateway is started where one is needed, and ended where none is any more.
+
         Raises:
-            StepFailed: it did not start.
+            StepFailed: one of them did not start.
             DeployError: HAProxy is missing, the port is taken, or the address cannot change now.
         """
-        settings = self._settings(profile)
+        settings = self._settings(state, profile)
         servers = self._servers(state)
         if view(self._instance)[0] in LIVE:
             self._retry(lambda: front_door.apply(settings, servers))
@@ -62,9 +66,38 @@ class Traffic:
                 message = f"the front door did not start: {problem.message}"
                 failed = Problem(problem.code, message, problem.where, problem.remedy)
                 raise StepFailed(failed, ExitCode.DID_NOT_START)
+        self._open_gateway(state, profile)
         plan = self._instance.plan()
         api, stats = plan.port("api"), plan.port("stats")
         return DoorAddress(api.address, api.number, stats.number, plan.base_url)
+
+    def _open_gateway(self, state: ServiceState, profile: Profile) -> None:
+        """First the gateway, then the door's way to it, then the end of what is not used now."""
+        if not dialects.has_gateway(self._service, state, profile):
+            self.end_gateway(state, profile)
+            return
+        inner = self._instance.plan().port("inner")
+        old = self._gateway.open(state, profile, f"http://{inner.address}:{inner.number}/v1")
+        settings, servers = self._settings(state, profile, without=old), self._servers(state)
+        self._retry(lambda: front_door.apply(settings, servers))
+        problem = self._gateway.close(*old) if old else None
+        if problem is not None:
+            raise StepFailed(problem, ExitCode.NEGATIVE)
+
+    def end_gateway(self, state: ServiceState, profile: Profile) -> None:
+        """Stop a gateway that no replica needs any more.
+
+        Raises:
+            StepFailed: something of it is left.
+        """
+        if dialects.running_gateway(self._service) is None or dialects.has_gateway(
+            self._service, state, profile
+        ):
+            return
+        self.apply(state, profile)
+        problem = self._gateway.close()
+        if problem is not None:
+            raise StepFailed(problem, ExitCode.NEGATIVE)
 
     def check(self, state: ServiceState, profile: Profile) -> None:
         """Find what would keep the door from starting, or from changing, before replicas load.
@@ -73,7 +106,9 @@ class Traffic:
             PreconditionError: HAProxy is missing or the port is taken; or the door runs with
                 another address, port or TLS setting.
         """
-        settings = self._settings(profile)
+        settings = self._settings(state, profile)
+        if dialects.has_gateway(self._service, state, profile):
+            self._gateway.check(profile)
         if view(self._instance)[0] not in LIVE:
             prepare.prepare(self._profile(profile, settings)).leases.release()
         elif state.door is not None:
@@ -91,7 +126,7 @@ class Traffic:
             DeployError: HAProxy refused, or cannot be reached.
         """
         if state.door is not None:
-            settings, servers = self._settings(profile), self._servers(state)
+            settings, servers = self._settings(state, profile), self._servers(state)
             self._retry(lambda: front_door.apply(settings, servers))
 
     def _retry(self, action: Callable[[], T]) -> T:
@@ -130,11 +165,13 @@ class Traffic:
             time.sleep(DRAIN_POLL)
 
     def close(self, *, drain: float | None = None) -> Problem | None:
-        """Stop the front door: no new requests, and `drain` seconds for those that run.
+        """Stop the front door and its gateway: no new requests, and `drain` seconds for those that run.
 
         Returns what went wrong, None where nothing did.
         """
         problem = replicas.stop(self._service.door_instance, drain)
+        if problem is None:
+            problem = self._gateway.close(drain=drain)
         if problem is None:
             for name in (front_door.CONFIG, CERTIFICATE):
                 (self._service.folder / name).unlink(missing_ok=True)
@@ -173,7 +210,10 @@ class Traffic:
             if member.known_to_door and (server := _server(member)) is not None
         ]
 
-    def _settings(self, profile: Profile) -> DoorSettings:
+    def _settings(
+        self, state: ServiceState, profile: Profile, *, without: Sequence[str] = ()
+    ) -> DoorSettings:
+        """The door's settings; `without` are gateways that are about to end."""
         door = _service(profile).front_door
         port = door.port if door.port >= 0 else _number(profile.ports.get("api"))
         return DoorSettings(
@@ -188,6 +228,9 @@ class Traffic:
             queue_timeout=door.queue_timeout,
             retry_buffer=door.retry_buffer,
             max_connections=door.max_connections,
+            gateway=self._gateway.server(profile, without)
+            if dialects.has_gateway(self._service, state, profile)
+            else None,
         )
 
     def _certificate(self, certificate: str, key: str) -> str | None:
