@@ -165,9 +165,10 @@ class Traffic:
             time.sleep(DRAIN_POLL)
 
     def close(self, *, drain: float | None = None) -> Problem | None:
-        """Stop the front door and its gateway: no new requests, and `drain` seconds for those that run.
+        """Stop the front door and its gateway: no new requests, and time for those that run.
 
-        Returns what went wrong, None where nothing did.
+        `drain` are its seconds, None: those of the profile. Returns what went wrong, None where
+        nothing did.
         """
         problem = replicas.stop(self._service.door_instance, drain)
         if problem is None:
