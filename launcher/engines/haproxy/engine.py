@@ -53,11 +53,9 @@ START = 0.5
 
 PHASES = (Phase("configuration", "read the configuration"), Phase("serve", "open the ports"))
 PHASE_RULES = (PhaseRule("serve", r"New worker \(\d+\) forked"),)
-TOLD_TO_STOP = (
-    r"Exiting Master process\.\.\.",
-    r"^\[WARNING\] +\(\d+\) : Proxy \S{1,80} stopped \(",
-)
-"""What it prints after SIGTERM, and after SIGUSR1. Neither names the signal."""
+TOLD_TO_STOP = (r"Exiting Master process\.\.\.",)
+"""What the master prints after SIGTERM and SIGUSR1, without the signal's name. That a proxy has
+stopped is said by the old worker after every reload, too."""
 
 
 class HAProxy(Engine):
