@@ -1,0 +1,106 @@
+"""Anthropic's dialect at a real HAProxy: its way to a gateway, its keys, and what else stays."""
+
+import hashlib
+import http.client
+import json
+from typing import Any
+
+import pytest
+
+from launcher.door.messages import GatewayServer
+from tests.door.conftest import MakeReplica, RunDoor
+from tests.support.haproxies import HAProxy
+from tests.support.waiting import wait_for
+
+KEY = 'a key: with %{blanks} and "quotes"'
+DIGEST = hashlib.sha256(KEY.encode()).hexdigest()
+MESSAGES = "/v1/messages"
+
+
+def ask(door: HAProxy, path: str, port: int | None = None, **headers: str) -> tuple[int, Any]:
+    """Status and body of the answer; `_` in a header's name stands for `-`."""
+    client = http.client.HTTPConnection("127.0.0.1", port or door.port, timeout=30)
+    try:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        client.request("POST", path, b"{}", named)
+        answer = client.getresponse()
+        return answer.status, answer.read()
+    finally:
+        client.close()
+
+
+@pytest.mark.parametrize("path", [MESSAGES, f"{MESSAGES}/count_tokens", f"{MESSAGES}?beta=true"])
+def test_the_dialect_goes_to_the_gateway(replica: MakeReplica, haproxy: RunDoor, path: str) -> None:
+    one, gateway = replica("a"), replica("gateway")
+    to = gateway.server()
+    door = haproxy(one.server(), gateway=GatewayServer(to.port, to.ready_port))
+    assert ask(door, path)[0] == 200
+    assert (len(gateway.requests), len(one.requests)) == (1, 0)
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messagesx", "/messages"])
+def test_everything_else_goes_to_the_replicas(
+    replica: MakeReplica, haproxy: RunDoor, path: str
+) -> None:
+    one, gateway = replica("a"), replica("gateway")
+    to = gateway.server()
+    door = haproxy(one.server(), gateway=GatewayServer(to.port, to.ready_port))
+    ask(door, path)
+    assert (len(gateway.requests), len(one.requests)) == (0, 1)
+
+
+def test_without_a_gateway_the_replicas_get_the_dialect(
+    replica: MakeReplica, haproxy: RunDoor
+) -> None:
+    one = replica("a")
+    ask(haproxy(one.server()), MESSAGES)
+    assert len(one.requests) == 1
+
+
+def test_the_inner_port_leads_to_the_replicas(replica: MakeReplica, haproxy: RunDoor) -> None:
+    one = replica("a")
+    door = haproxy(one.server())
+    assert ask(door, "/v1/chat/completions", door.inner_port)[0] == 200
+    assert len(one.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"x_api_key": KEY}, 200),
+        ({"Authorization": f"Bearer {KEY}"}, 200),
+        ({"x_api_key": KEY, "Authorization": "Bearer other"}, 200),
+        ({}, 401),
+        ({"x_api_key": "other"}, 401),
+        ({"x_api_key": KEY + "x"}, 401),
+        ({"Authorization": f"Basic {KEY}"}, 401),
+    ],
+)
+def test_keys(replica: MakeReplica, haproxy: RunDoor, headers: dict[str, str], status: int) -> None:
+    one, gateway = replica("a"), replica("gateway")
+    to = gateway.server()
+    door = haproxy(one.server(), gateway=GatewayServer(to.port, to.ready_port, DIGEST))
+    answer = ask(door, MESSAGES, **headers)
+    assert answer[0] == status
+    if status == 401:
+        assert json.loads(answer[1])["error"]["type"] == "authentication_error"
+        assert not gateway.requests
+    else:
+        assert len(gateway.requests) == 1
+    assert KEY not in door.config.read_text() + door.log()
+    # The other dialect's key is the replicas' business.
+    assert ask(door, "/v1/chat/completions")[0] == 200
+
+
+def test_a_gateway_that_is_away_takes_nothing_else_down(
+    replica: MakeReplica, haproxy: RunDoor
+) -> None:
+    one, gateway = replica("a"), replica("gateway")
+    to = gateway.server()
+    door = haproxy(one.server(), gateway=GatewayServer(to.port, to.ready_port), retry_after=3)
+    gateway.stop()
+    wait_for(lambda: ask(door, MESSAGES)[0] == 503, "the gateway is taken out")
+    status, body = ask(door, MESSAGES)
+    assert status == 503
+    assert json.loads(body)["error"]["type"] == "overloaded_error"
+    assert ask(door, "/v1/chat/completions")[0] == 200
