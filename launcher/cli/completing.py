@@ -41,13 +41,12 @@ def services(ctx: click.Context, param: click.Parameter, incomplete: str) -> lis
 
 def _services() -> list[str]:
     """The names of all services; their room is imported only where there can be one."""
-    if not has_services():
-        return []
-    from launcher.service.store import every_service
-
     names: list[str] = []
     with contextlib.suppress(DeployError):
-        names = [service.name for service in every_service()]
+        if has_services():
+            from launcher.service.store import every_service
+
+            names = [service.name for service in every_service()]
     return names
 
 

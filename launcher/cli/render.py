@@ -36,8 +36,8 @@ MOST_REPLICAS = 1000
     help="Render for this release. Default: the one that `engine install` installs.",
 )  # fmt: skip
 @click.option(
-    "--replicas", type=click.IntRange(1, MOST_REPLICAS), default=1, show_default=True,
-    help="Number of servers.",
+    "--replicas", type=click.IntRange(1, MOST_REPLICAS),
+    help="Number of servers; default: `service.replicas` of the profile, else 1.",
 )  # fmt: skip
 @json_option
 @verb
@@ -49,7 +49,7 @@ def command(
     name: str | None,
     output: str | None,
     engine_version: str | None,
-    replicas: int,
+    replicas: int | None,
 ) -> Result[Rendered]:
     """Write the files that run PROFILE under systemd, in containers, on Kubernetes or on Slurm.
 

@@ -72,9 +72,7 @@ class Counters:
     sessions: int
     queued: int
     first_byte_average: int
-    first_byte_max: int
     total_average: int
-    total_max: int
 
 
 @dataclass(frozen=True)
@@ -341,9 +339,7 @@ def _counters(row: Mapping[str, str]) -> Counters:
         sessions=_number(row, "scur"),
         queued=_number(row, "qcur"),
         first_byte_average=_number(row, "rtime"),
-        first_byte_max=_number(row, "rtime_max"),
         total_average=_number(row, "ttime"),
-        total_max=_number(row, "ttime_max"),
     )  # fmt: skip
 
 

@@ -48,8 +48,11 @@ def numbers(needs: Iterable[PortNeed], given: Mapping[str, int | str]) -> dict[s
 def place_profile(
     resolved: JsonObject, place: Place, ports: Mapping[str, int], replicas: int
 ) -> JsonObject:
-    """The profile for `place`; what the operator asked of the server itself stays as it is."""
-    placed = {key: value for key, value in resolved.items() if key != "render"}
+    """The profile for `place`; what the operator asked of the server itself stays as it is.
+
+    Of a service it is that of one replica: there the target has the replicas and their address.
+    """
+    placed = {key: value for key, value in resolved.items() if key not in ("render", "service")}
     if place == "host":
         if replicas > 1:
             # Replicas on one machine share neither ports nor GPUs.

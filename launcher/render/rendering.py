@@ -36,11 +36,12 @@ class Rendered:
 
 
 def render(
-    target: str, profile: Profile, *, version: str | None = None, replicas: int = 1
+    target: str, profile: Profile, *, version: str | None = None, replicas: int | None = None
 ) -> Rendered:
     """The files of `target` for the profile; nothing is written, leased or started.
 
-    `version` is the engine's release; None: the one that `engine install` would install.
+    `version` is the engine's release; None: the one that `engine install` would install. Without
+    `replicas` there are as many as the profile's service has, where the target has several.
 
     Raises:
         ProfileError: the profile is wrong for the release.
@@ -48,6 +49,9 @@ def render(
         UsageError: the target has one replica only.
     """
     chosen = TARGETS[target]
+    if replicas is None:
+        several = profile.service is not None and not chosen.one_replica
+        replicas = profile.service.replicas if profile.service and several else 1
     if chosen.one_replica and replicas > 1:
         raise UsageError.of(
             "usage", f"{target} has no replicas: each is a file of its own", "--replicas",

@@ -7,7 +7,7 @@ repeated: a command that is killed anywhere leaves a state from which another on
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from launcher.errors import DeployError, ExitCode, Problem
@@ -37,8 +37,6 @@ from launcher.service.watch import Baseline, Reading, judge, rates, summary
 
 WATCH_INTERVAL = 1.0
 """Seconds between two readings of a watch: counters at the door are not pushed."""
-BASELINE_SECONDS = 30.0
-"""Longest time over which the old revision's latency is measured; a rollout measures meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -383,8 +381,3 @@ class Executor:
 
 def _as_step(error: DeployError) -> StepFailed:
     return StepFailed(error.problems[0], error.exit_code)
-
-
-def names_of(members: Sequence[Member]) -> str:
-    """The names of replicas for a sentence."""
-    return ", ".join(member.name for member in members)

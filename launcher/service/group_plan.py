@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
 from launcher import engines
-from launcher.errors import ExitCode
+from launcher.errors import ExitCode, PreconditionError
 from launcher.instance.memory_lessons import catch_up
 from launcher.instance.show import PlanOutput, show_plan
 from launcher.plan.memory import MemoryPlan
+from launcher.preparation import prepare
 from launcher.preparation.memory import memory_plan
 from launcher.profile.model import Profile
 from launcher.result import Result
@@ -42,6 +44,9 @@ def memory(
         DeployError: as `memory_plan`.
     """
     catch_up(profile.name)
+    if version is None:
+        with contextlib.suppress(PreconditionError):  # not installed: the newest that is admitted
+            version = prepare.engine_of(profile)[2].version
     results = [
         (role, memory_plan(one, version=version, gpu=gpu, largest=largest))
         for role, one in groups.memory_profiles(profile)

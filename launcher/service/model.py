@@ -166,7 +166,6 @@ class ServiceState:
     members: tuple[Member, ...] = ()
     door: DoorAddress | None = None
     rollout: Rollout | None = None
-    updated_at: float = 0.0
 
     def member(self, name: str) -> Member | None:
         """The replica called `name`."""

@@ -18,7 +18,7 @@ import shutil
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from launcher import files, paths
@@ -103,7 +103,6 @@ class ServiceDir:
         Raises:
             PreconditionError: the disk is full or not writable.
         """
-        state = replace(state, updated_at=round(time.time(), 3))
         self._write("service.json", json.dumps(encode(state)))
         return state
 

@@ -87,7 +87,7 @@ def test_the_wheel_holds_every_file_of_the_product_and_nothing_else(wheel: Path)
         for path in (ROOT / "launcher").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    for part in ("profiles", "deploy/requirements", "deploy/runbooks"):
+    for part in ("profiles", "deploy/requirements", "deploy/runbooks", "deploy/monitoring/rules"):
         expected |= {
             f"launcher/_shipped/{path.relative_to(ROOT)}"
             for path in (ROOT / part).rglob("*")
@@ -106,7 +106,7 @@ def test_what_ships_beside_the_code_is_data(wheel: Path) -> None:
     """The scripts that made the checkpoint stay in the repository."""
     shipped = [n for n in zipfile.ZipFile(wheel).namelist() if n.startswith("launcher/_shipped/")]
     assert {Path(name).suffix for name in shipped} == {
-        ".jinja", ".json", ".md", ".model", ".safetensors", ".yaml", "",
+        ".jinja", ".json", ".md", ".model", ".safetensors", ".yaml", ".yml", "",
     }  # fmt: skip
     assert [name for name in shipped if not Path(name).suffix] == [
         "launcher/_shipped/profiles/tiny-ernie/SHA256SUMS"

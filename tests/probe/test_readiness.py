@@ -314,3 +314,25 @@ def test_the_largest_number_is_kept_as_one(served: Served) -> None:
 def test_a_stream_without_spaces_counts_as_generated() -> None:
     event = b'data:{"choices":[{"delta":{"content":"%s"}}]}\n'
     assert readiness.generated(event % b"a" + b"\n" + event % b"b" + b"data:[DONE]\n") == "ab"
+
+
+@pytest.mark.parametrize(
+    ("body", "verdict", "text"),
+    [
+        ('{"mixed": 0, "prefill": 2, "decode": 1}', "passed", "prefill 2 of 1, decode 1 of 1"),
+        ('{"prefill": 1, "decode": 0}', "retry", "prefill 1 of 1, decode 0 of 1"),
+        ('{"prefill": 1}', "retry", "does not tell the numbers of prefill, decode"),
+        ("none", "retry", "does not tell the numbers of prefill, decode"),
+        ("[]", "retry", "does not tell the numbers of prefill, decode"),
+    ],
+)
+def test_a_health_answer_with_numbers(body: str, verdict: str, text: str) -> None:
+    """A router answers 200 before any instance is registered with it."""
+    with answering(answer(body.encode())) as port:
+        question = Readiness(
+            "127.0.0.1", health_path="/registered_number",
+            health_minimum={"prefill": 1, "decode": 1},
+        )  # fmt: skip
+        rung = readiness.health(question, port)
+    assert rung.verdict == verdict
+    assert text in rung.message

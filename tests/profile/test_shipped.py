@@ -25,7 +25,9 @@ def test_which_there_are() -> None:
     variants = [
         f"{name}{engine}" for name in FASTDEPLOY for engine in ("", "-vllm", "-transformers")
     ]
-    assert sorted([*variants, *LARGE_OR_VISION, "ernie-tiny-cpu", "ernie-tiny-cpu-vllm"]) == NAMES
+    services = ["ernie-4.5-21b-a3b-thinking-service", "ernie-tiny-service"]
+    tiny = ["ernie-tiny-cpu", "ernie-tiny-cpu-vllm"]
+    assert sorted([*variants, *LARGE_OR_VISION, *tiny, *services]) == NAMES
 
 
 @pytest.mark.parametrize("name", LARGE_OR_VISION)

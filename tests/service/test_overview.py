@@ -26,7 +26,7 @@ def counted(ok: int, failed: int = 0, **more: Any) -> Counters:
         (
             "requests", "connect_errors", "response_errors", "retries", "redispatches",
             "client_aborts", "server_aborts", "sessions", "queued", "first_byte_average",
-            "first_byte_max", "total_average", "total_max",
+            "total_average",
         ),
         0,
     )  # fmt: skip

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
+from launcher import engines
 from launcher.engines.base import GroupPart, Release
 from launcher.engines.common import REFERENCE, in_file_order, problem
 from launcher.engines.fastdeploy.catalogue import catalogue_key
@@ -137,9 +138,8 @@ class Groups:
 
     def _promises(self, profile: Profile, release: Release) -> frozenset[str]:
         """What the decode instances promise and the router passes on."""
-        from launcher.engines.fastdeploy.engine import ENGINE
-
-        whole = ENGINE.capabilities(self.part(profile, "decode", NO_ROUTER), release)
+        engine = engines.get(profile.engine)
+        whole = engine.capabilities(self.part(profile, "decode", NO_ROUTER), release)
         return whole - {"models", "metrics", "settings", "auth"}
 
 
