@@ -101,7 +101,7 @@ def gateway_profile(
         "host": LOOPBACK,
         "ports": {"api": "auto"},
         "engine-args": {"config": str(config_path)},
-        "health": {"startup-timeout": 300.0, "no-progress-timeout": 120.0, "probe-timeout": 10.0},
+        "health": {"startup-timeout": 900.0, "no-progress-timeout": 300.0, "probe-timeout": 10.0},
         # Without it one dialect is away: it is started again whatever happens.
         "restart": {
             "policy": "always", "max-restarts": 100, "window": 600.0, "first-delay": 0.1,
