@@ -51,10 +51,10 @@ class CodingAgent:
         reminder = {"type": "text", "text": "<system-reminder>Be brief.</system-reminder>"}
         asked = {"type": "text", "text": question, "cache_control": {"type": "ephemeral"}}
         self.messages.append({"role": "user", "content": [reminder, asked]})
-        turns = [self._turn()]
+        turns = [self.turn()]
         while turns[-1].calls and len(turns) < 5:
             self.answer_calls(turns[-1].calls)
-            turns.append(self._turn())
+            turns.append(self.turn())
         return turns
 
     def answer_calls(self, calls: list[dict[str, Any]]) -> None:
@@ -74,7 +74,8 @@ class CodingAgent:
         blocks = [{"type": "tool_use", **call} for call in calls]
         self.messages.append({"role": "assistant", "content": blocks})
 
-    def _turn(self) -> Turn:
+    def turn(self) -> Turn:
+        """Stream one answer to the conversation as it is."""
         blocks: list[str] = []
         with self._client.beta.messages.stream(
             max_tokens=2048,
@@ -85,9 +86,7 @@ class CodingAgent:
             **self._common,
         ) as stream:
             blocks += [
-                event.content_block.type
-                for event in stream
-                if event.type == "content_block_start"
+                event.content_block.type for event in stream if event.type == "content_block_start"
             ]
             message = stream.get_final_message()
         content = [block.model_dump(exclude_none=True) for block in message.content]

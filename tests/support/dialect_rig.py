@@ -11,6 +11,7 @@ import yaml
 
 from tests.support import ROOT, engines
 from tests.support.decoded import JsonDict
+from tests.support.load import Load
 from tests.support.packages import needs_package
 from tests.support.service_rig import ServiceRig
 from tests.twin.interpreter import make_interpreter
@@ -85,6 +86,16 @@ class DialectRig(ServiceRig):
         data: JsonDict = json.loads(ran.stdout.splitlines()[-1])["data"]
         return data
 
+    def chat(self) -> Load:
+        """Clients that stream short answers in OpenAI's dialect."""
+        body = {
+            "model": "ernie",
+            "messages": [{"role": "user", "content": "Hello!"}],
+            "max_tokens": 16,
+            "stream": True,
+        }
+        return Load(self.port, 3, body, headers={"Authorization": f"Bearer {KEY}"})
+
     def client(self, key: str = KEY) -> anthropic.Anthropic:
         """The official client, without retries of its own."""
         url = f"http://127.0.0.1:{self.port}"
@@ -92,9 +103,7 @@ class DialectRig(ServiceRig):
 
 
 @contextmanager
-def dialect_rig(
-    home: Path, folder: Path, keys: Callable[[Path], JsonDict]
-) -> Iterator[DialectRig]:
+def dialect_rig(home: Path, folder: Path, keys: Callable[[Path], JsonDict]) -> Iterator[DialectRig]:
     """A rig, taken down at the end."""
     needs_package("haproxy")
     rig = DialectRig(home, folder, keys)
