@@ -107,8 +107,9 @@ def gateway_profile(
             "policy": "always", "max-restarts": 100, "window": 600.0, "first-delay": 0.1,
             "max-delay": 5.0,
         },
+        # One loop does all: while it counts the tokens of a long prompt, it answers nothing.
         "liveness": {
-            "interval": 2.0, "stall-after": 30.0, "compute-stall-after": 120.0, "canary": False,
+            "interval": 2.0, "stall-after": 90.0, "compute-stall-after": 300.0, "canary": False,
         },
         "stop": {"drain": drain, "grace": GRACE},
     }  # fmt: skip

@@ -50,10 +50,12 @@ class Load:
         *,
         pause: float = 0.0,
         size: int = 0,
+        headers: dict[str, str] | None = None,
     ) -> None:
         """`pause` in seconds between two requests of a client; `size` bytes more in each body."""
         self.tally = Tally()
         self._port = port
+        self._headers = {"Content-Type": "application/json", **(headers or {})}
         self._body = json.dumps(
             body
             or {
@@ -106,9 +108,7 @@ class Load:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=300)
         started = False
         try:
-            connection.request(
-                "POST", "/v1/chat/completions", self._body, {"Content-Type": "application/json"}
-            )
+            connection.request("POST", "/v1/chat/completions", self._body, self._headers)
             response = connection.getresponse()
             if response.status != 200:
                 self._count("failed", f"HTTP {response.status}")
