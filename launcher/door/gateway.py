@@ -18,6 +18,8 @@ DRAIN = 600.0
 GRACE = 10.0
 NO_KEY = "none"
 """What is sent to replicas that have no key: the client in LiteLLM refuses an empty one."""
+HOOKS = "ernie_gateway_hooks.hooks"
+"""Of `launcher/engines/gateway/hooks/`, which is on the gateway's PYTHONPATH."""
 ANTHROPIC_MODELS = "claude-*"
 """The names that Anthropic's clients send where nobody has set another."""
 
@@ -63,6 +65,7 @@ def render(settings: GatewaySettings) -> str:
         ],
         "litellm_settings": {
             "telemetry": False,
+            "callbacks": [HOOKS],
             "drop_params": True,
             "num_retries": 0,
             "request_timeout": settings.timeout,

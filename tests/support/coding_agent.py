@@ -53,7 +53,7 @@ class CodingAgent:
         self.messages.append({"role": "user", "content": [reminder, asked]})
         turns = [self.turn()]
         while turns[-1].calls and len(turns) < 5:
-            self.answer_calls(turns[-1].calls)
+            self._answer_calls(turns[-1].calls)
             turns.append(self.turn())
         return turns
 
@@ -68,11 +68,6 @@ class CodingAgent:
             for call in calls
         ]
         self.messages.append({"role": "user", "content": results})
-
-    def say(self, calls: list[dict[str, Any]]) -> None:
-        """Put an answer with these calls into the conversation, for a model too small for it."""
-        blocks = [{"type": "tool_use", **call} for call in calls]
-        self.messages.append({"role": "assistant", "content": blocks})
 
     def turn(self) -> Turn:
         """Stream one answer to the conversation as it is."""

@@ -44,6 +44,7 @@ from launcher.profile.model import Profile
 OLDEST = "1.80"
 """The oldest release whose variables and routes are these; the pinned one is the measured one."""
 MODULE = ("-m", "litellm.proxy.proxy_cli")
+HOOKS_FOLDER = Path(__file__).parent / "hooks"
 HEALTH_PATH = "/health/liveliness"
 START = 8.0
 """Seconds a start takes: its imports, measured on 2 cores."""
@@ -190,6 +191,7 @@ def _env(profile: Profile, context: PlanContext, secrets: Mapping[str, str]) -> 
     env = [
         *common_env(profile, context),
         EnvVar("HOME", str(context.temporary_folder), "nothing of a person's settings is read"),
+        EnvVar("PYTHONPATH", str(HOOKS_FOLDER), "the module that `callbacks` names"),
         EnvVar("LITELLM_MODE", "PRODUCTION", "no .env file is read"),
         EnvVar("LITELLM_TELEMETRY", "False", quiet),
         EnvVar("DO_NOT_TRACK", "1", quiet),
