@@ -31,6 +31,8 @@ DRAIN_POLL = 0.1
 APPLY_DEADLINE = 60.0
 """Seconds until a HAProxy that its keeper starts again takes its servers."""
 APPLY_RETRY = 0.1
+KEPT_CONNECTION = DoorSettings.keep_alive + 5.0
+"""Seconds after a reload until a client's idle connection is closed, and some more."""
 UP_DEADLINE = 30.0
 """Seconds until a proved replica passes the door's own check, which is made every second."""
 T = TypeVar("T")
@@ -80,9 +82,8 @@ class Traffic:
         old = self._gateway.open(state, profile, f"http://{inner.address}:{inner.number}/v1")
         settings, servers = self._settings(state, profile, without=old), self._servers(state)
         self._retry(lambda: front_door.apply(settings, servers))
-        problem = self._gateway.close(*old) if old else None
-        if problem is not None:
-            raise StepFailed(problem, ExitCode.NEGATIVE)
+        if old:
+            self._end_gateways(*old)
 
     def end_gateway(self, state: ServiceState, profile: Profile) -> None:
         """Stop a gateway that no replica needs any more.
@@ -95,7 +96,12 @@ class Traffic:
         ):
             return
         self.apply(state, profile)
-        problem = self._gateway.close()
+        self._end_gateways()
+
+    def _end_gateways(self, *names: str) -> None:
+        """Stop them once no kept connection of a client leads there."""
+        front_door.wait_for_old_workers(self._instance, KEPT_CONNECTION)
+        problem = self._gateway.close(*names)
         if problem is not None:
             raise StepFailed(problem, ExitCode.NEGATIVE)
 

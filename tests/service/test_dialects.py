@@ -64,7 +64,7 @@ def test_a_conversation_as_claude_code_makes_it(serving: DialectRig) -> None:
     assert agent.count(question) > 15_000
     first, second = agent.ask(question)
     assert first.blocks[0] == "thinking"
-    assert first.blocks[-1] == "tool_use"
+    assert "tool_use" in first.blocks
     assert (first.stop_reason, second.stop_reason) == ("tool_use", "end_turn")
     assert [call["input"] for call in first.calls] == [{"city": "Paris"}]
     assert "sunny in Paris" in second.text
@@ -84,7 +84,8 @@ def test_errors_and_keys(serving: DialectRig) -> None:
     with pytest.raises(anthropic.APIStatusError) as caught:
         right.messages.create(model=ANY_MODEL, max_tokens=8, messages=[])
     assert caught.value.status_code == 500  # litellm-client-errors-500
-    folders = [serving.home / "services" / "shop", serving.home / "instances"]
+    instances = serving.home / "instances"
+    folders = [serving.home / "services", instances / "shop-gateway", instances / "shop-door"]
     texts = [path.read_bytes() for folder in folders for path in folder.rglob("*")
              if path.is_file()]  # fmt: skip
     assert not [text for text in texts if KEY.encode() in text]
@@ -103,7 +104,8 @@ def test_a_gateway_that_dies_comes_back_and_takes_nothing_down(serving: DialectR
                  deadline=900)  # fmt: skip
         load.wait_for(5)
     assert (load.tally.failed, load.tally.cut) == (0, 0), load.tally.text()
-    serving.client().messages.create(
+    # The front door looks once a second; clients try again by themselves.
+    serving.client().with_options(max_retries=5).messages.create(
         model=ANY_MODEL, max_tokens=8, messages=[{"role": "user", "content": "Hello!"}]
     )
 

@@ -57,7 +57,7 @@ class CodingAgent:
             turns.append(self.turn())
         return turns
 
-    def answer_calls(self, calls: list[dict[str, Any]]) -> None:
+    def _answer_calls(self, calls: list[dict[str, Any]]) -> None:
         """All results in one message, as parallel calls are answered."""
         results = [
             {

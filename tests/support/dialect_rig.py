@@ -18,7 +18,7 @@ from tests.twin.interpreter import make_interpreter
 
 MODEL = ROOT / "profiles" / "tiny-ernie"
 KEY = "shop-key-4711"
-ANY_MODEL = "claude-sonnet-4-5"
+ANY_MODEL = "claude-any"
 """A name that Anthropic's clients send by themselves: the gateway takes it for the served one."""
 
 
