@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -127,7 +128,7 @@ def test_updates_lose_no_request_of_the_dialect(serving: DialectRig) -> None:
                 ) as stream:
                     answers.append(stream.get_final_message().stop_reason)
             except anthropic.APIError as error:
-                failures.append(repr(error))
+                failures.append(f"{time.strftime('%H:%M:%S')} {error!r}")
 
     threads = [threading.Thread(target=ask, daemon=True) for _ in range(3)]
     for thread in threads:
@@ -140,7 +141,7 @@ def test_updates_lose_no_request_of_the_dialect(serving: DialectRig) -> None:
         ended.set()
         for thread in threads:
             thread.join(600)
-    assert not failures
+    assert not failures, (len(failures), failures[0], failures[-1])
     assert len(answers) > 5
 
 
