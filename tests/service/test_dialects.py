@@ -112,7 +112,7 @@ def test_a_gateway_that_dies_comes_back_and_takes_nothing_down(serving: DialectR
 
 
 def test_updates_lose_no_request_of_the_dialect(serving: DialectRig) -> None:
-    """Of the model's name too: then the gateway is replaced by its second instance."""
+    """Nor one that replaces the gateway itself, by its second instance and back."""
     ended = threading.Event()
     failures: list[str] = []
     answers: list[str | None] = []
@@ -135,8 +135,11 @@ def test_updates_lose_no_request_of_the_dialect(serving: DialectRig) -> None:
         thread.start()
     try:
         serving.must("deploy", serving.path_of())
-        serving.must("deploy", serving.path_of(**{"served-model-name": "ernie-2"}))
-        serving.must("rollback", "shop")
+        slow = {"front-door": {"response-timeout": "20m"}}
+        serving.must("deploy", serving.path_of(service=slow))
+        assert serving.run("status", "shop-gateway-2").rc == 0
+        serving.must("deploy", serving.path_of())
+        assert serving.run("status", "shop-gateway").rc == 0
     finally:
         ended.set()
         for thread in threads:
