@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from launcher.host import processes
 from tests.benchmarks.measure import alternate, machine, show
 from tests.support import home as homes
 from tests.support.dialect_rig import ANY_MODEL, KEY, DialectRig, dialect_rig, twin
@@ -92,8 +93,9 @@ def _rate(way: tuple[int, str, object], seconds: float) -> float:
 
 
 def _resident(rig: DialectRig, instance: str) -> int:
-    row = rig.run("top", instance, "--once", "--json").json["data"]["instances"][0]
-    return int(row["memory_bytes"] or 0)
+    state = rig.stored(instance)
+    pids = {int(state["engine"]["pid"]), *(int(one["pid"]) for one in state["processes"])}
+    return sum(processes.resident_bytes(pid) for pid in pids)
 
 
 def _start(rig: DialectRig) -> float:

@@ -45,8 +45,8 @@ def test_the_official_client_and_the_dialect_checks(
     with dialect_rig(home, tmp_path, keys) as rig:
         rig.must("deploy", rig.path_of())
         ran = rig.run(
-            "smoke", "shop", "--dialect", "anthropic", "--tag", "dialect,tools,reasoning",
-            "--client", "all", "--json", deadline=1800,
+            "smoke", "shop", "--dialect", "anthropic", "--tag", "dialect", "--tag", "tools",
+            "--tag", "reasoning", "--client", "all", "--json", deadline=1800,
         )  # fmt: skip
         checks = ran.json["data"]["checks"]
         failed = {one["name"]: one["message"] for one in checks
