@@ -50,7 +50,8 @@ class DoorSettings:
     `retry_buffer` are the bytes up to which a request can be sent to another replica.
     `max_connections` are open at the same time; more wait in the kernel. `retry_after` is what
     clients are told where no replica is ready. `exporter` is false for a HAProxy that was built
-    without Prometheus.
+    without Prometheus. `retry_statuses` are answers of a replica with which a request goes to
+    another one: it says that it could not serve it.
     """
 
     name: str
@@ -68,6 +69,7 @@ class DoorSettings:
     max_connections: int = 2000
     replica_connections: int | None = None
     retry_after: int = 5
+    retry_statuses: tuple[int, ...] = ()
     exporter: bool = True
     gateway: GatewayServer | None = None
 
@@ -117,7 +119,7 @@ def render(settings: DoorSettings, servers: Sequence[Server]) -> str:
                       *messages.inner_frontend(settings.max_connections, BACKEND),
                       *messages.backend(settings.gateway, _milliseconds(CHECK_INTERVAL),
                                         settings.retry_after),
-                      *_backend()))  # fmt: skip
+                      *_backend(settings)))  # fmt: skip
     text = body.replace(_FRAME, f"{_FRAME}{_digest(body)}", 1)
     lines = [f"    server {server.name} {' '.join(server_words(settings, server))}"
              for server in servers]  # fmt: skip
@@ -279,7 +281,8 @@ _LOG_FORMAT = (
 """No query string, header or body: they hold keys and prompts. A long path is cut at the end."""
 
 
-def _backend() -> tuple[str, ...]:
+def _backend(settings: DoorSettings) -> tuple[str, ...]:
+    statuses = "".join(f" {status}" for status in settings.retry_statuses)
     return (
         f"backend {BACKEND}",
         "    # Exact shares by weight while idle, and the less busy of two when loaded.",
@@ -290,7 +293,7 @@ def _backend() -> tuple[str, ...]:
         f"    retries {REQUEST_RETRIES}",
         "    option redispatch 1",
         "    # Only while no byte of an answer has come.",
-        "    retry-on conn-failure empty-response",
+        f"    retry-on conn-failure empty-response{statuses}",
         "    # The keeper's judgement: the engine is proved, and not stalled.",
         "    option httpchk",
         "    http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host localhost",

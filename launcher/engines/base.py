@@ -204,7 +204,12 @@ class GroupPart:
 
 
 class GroupFacts(Protocol):
-    """How an engine serves by groups: a router, and instances of several roles behind it."""
+    """How an engine serves by groups: a router, and instances of several roles behind it.
+
+    `unserved` are the statuses by which a router says that no instance could take a request.
+    """
+
+    unserved: tuple[int, ...]
 
     def parts(self, profile: Profile) -> tuple[GroupPart, ...]:
         """The instances behind the router, in the order in which they get their GPUs."""

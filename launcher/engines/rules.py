@@ -147,7 +147,7 @@ def book(engine: str) -> RuleBook:
     """
     if engine == COMMON:
         return _read(engine, _COMMON_FILE)
-    return _read(engine, _ENGINES / engine / "data" / FAILURES)
+    return _read(engine, _ENGINES / engine.replace("-", "_") / "data" / FAILURES)
 
 
 @functools.cache

@@ -208,7 +208,8 @@ class TopApp(App[None]):
 
     def on_option_list_option_highlighted(self) -> None:
         """Tell more about another one."""
-        self.screen_stack[0].query_one("#details", Static).update(self._details())
+        if self.screen_stack:  # empty where the view was left in the meantime
+            self.screen_stack[0].query_one("#details", Static).update(self._details())
 
     # -- keys -----------------------------------------------------------------------------------
 

@@ -9,14 +9,14 @@ from dataclasses import replace
 
 from launcher.engines.base import Release
 from launcher.errors import PreconditionError
-from launcher.json_values import JsonObject, JsonValue, object_at
+from launcher.json_values import JsonObject, JsonValue, at, object_at
 from launcher.profile.build import build
 from launcher.profile.model import KEEPER_PORT, Profile
 from launcher.service.model import Member, Revision
 from launcher.service.store import ServiceDir
 
 NOT_CONTENT = ("name", "description", "service", "host")
-"""Keys that change the service and none of its replicas."""
+"""Keys that change the service and none of its replicas; of `service`, `group` changes them."""
 REPLICA_HOST = "127.0.0.1"
 """Where replicas listen: only the front door is reached from outside."""
 DIGITS = 6
@@ -28,6 +28,8 @@ def revision_of(profile: Profile, release: Release) -> Revision:
     content = {key: value for key, value in profile.resolved.items() if key not in NOT_CONTENT}
     ports = {k: v for k, v in object_at(content, "ports").items() if k not in ("api", KEEPER_PORT)}
     identity = {**content, "ports": ports, "release": release.version}
+    if (group := at(profile.resolved, "service", "group")) is not None:
+        identity["group"] = group
     text = json.dumps(identity, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
     return Revision(
@@ -44,7 +46,7 @@ def revision_of(profile: Profile, release: Release) -> Revision:
 def section_of(profile: Profile) -> JsonObject:
     """What of a profile changes the service and none of its replicas: kept in `service.json`."""
     return {
-        "service": profile.resolved.get("service") or {},
+        "service": _without_group(object_at(profile.resolved, "service")),
         "host": profile.host,
         "ports": {"api": object_at(profile.resolved, "ports").get("api")},
     }
@@ -58,12 +60,23 @@ def profile_of(revision: Revision, section: JsonObject) -> Profile:
     ports = {**object_at(revision.profile, "ports"), **object_at(section, "ports")}
     values: JsonObject = {
         **revision.profile,
-        "service": section.get("service"),
+        "service": _with_group(object_at(section, "service"), revision),
         "host": section.get("host"),
         **({} if revision.profile.get("python") else {"engine-version": f"=={revision.release}"}),
         "ports": {name: number for name, number in ports.items() if number is not None},
     }
     return build(values, revision.path)
+
+
+def _without_group(service: JsonObject) -> JsonObject:
+    return {key: value for key, value in service.items() if key != "group"}
+
+
+def _with_group(service: JsonObject, revision: Revision) -> JsonObject:
+    """The section with the group of the revision: its instances are what a revision is."""
+    group = at(revision.profile, "service", "group")
+    rest = _without_group(service)
+    return rest if group is None else {**rest, "group": group}
 
 
 def served_profile(service: ServiceDir) -> Profile:

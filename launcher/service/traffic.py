@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from launcher import files, paths
+from launcher import engines, files, paths
 from launcher.door import door as front_door
 from launcher.door.config import DoorSettings, Server
 from launcher.door.profile import door_profile
@@ -238,6 +238,7 @@ class Traffic:
             gateway=self._gateway.server(profile, without)
             if dialects.has_gateway(self._service, state, profile)
             else None,
+            retry_statuses=_unserved(profile),
         )
 
     def _certificate(self, certificate: str, key: str) -> str | None:
@@ -278,6 +279,12 @@ def _server(member: Member) -> Server | None:
 
 def _number(port: Port | None) -> int:
     return port if isinstance(port, int) else 0
+
+
+def _unserved(profile: Profile) -> tuple[int, ...]:
+    """The answers of a group's router with which a request goes to another group."""
+    groups = engines.get(profile.engine).groups
+    return groups.unserved if groups is not None and _service(profile).group is not None else ()
 
 
 def _service(profile: Profile) -> ServiceSettings:

@@ -117,6 +117,36 @@ def test_where_no_rule_fits_it_says_so(tmp_path: Path) -> None:
     assert not answer.retry  # a start that fails for an unknown reason fails again
 
 
+def test_errors_of_an_earlier_start_are_not_shown_though_a_server_worked_then(
+    tmp_path: Path,
+) -> None:
+    """Of two bounds, the start and the proof that it works, the later one counts."""
+    log = tmp_path / "engine.log"
+    log.write_text("".join(captured(f"{hour}:00:00", f"ERROR odd {hour}") for hour in (10, 11, 12)))
+    ten, eleven, twelve = (line.time for line in map(read, log.read_text().splitlines()))
+    assert ten is not None
+    assert twelve is not None
+    for since, served in ((twelve, ten), (ten, twelve)):
+        answer = diagnose([log], (), since=since, served=served)
+        assert [error.text for error in answer.first_errors] == ["ERROR odd 12"]
+    assert len(diagnose([log], (), since=ten, served=eleven).first_errors) == 2
+
+
+def test_a_host_whose_clock_was_not_set_has_a_cause_too(tmp_path: Path) -> None:
+    """Without a battery its logs begin in 1970."""
+    head = "1970-01-01T00:00:00.500000000Z stderr F"
+    write(tmp_path, engine__log=f"{head} ValueError: Invalid quantization method: nope\n")
+    assert of_folder(tmp_path, "fastdeploy").rule_id == "ED-FD-QUANTIZATION-INVALID"
+
+
+def test_lines_are_counted_from_an_empty_first_one(tmp_path: Path) -> None:
+    write(tmp_path, engine__log="\n\nValueError: Invalid quantization method: nope\n")
+    answer = of_folder(tmp_path, "fastdeploy")
+    assert answer.rule_id == "ED-FD-QUANTIZATION-INVALID"
+    assert answer.evidence is not None
+    assert answer.evidence.line == 3
+
+
 def test_healthy_logs_show_nothing_wrong(tmp_path: Path) -> None:
     logs = write(
         tmp_path / "log",

@@ -28,7 +28,20 @@ def test_an_answer_without_evidence() -> None:
     answer = Diagnosis(None, "unknown", "look", True)
     assert as_json(answer)["evidence"] is None
     assert (as_json(answer)["alternatives"], as_json(answer)["first_errors"]) == ([], [])
+    assert (as_json(answer)["files"], as_json(answer)["bytes"]) == (0, 0)
     assert as_json(Finding("ED-X", "no", "yes", True, "", None))["evidence"] is None
+
+
+def test_an_answer_can_have_another_rule_as_its_first_cause_or_none() -> None:
+    answer = Diagnosis("ED-Y", "a cause", "a remedy", True, "gpu", EVIDENCE, notes=("a note",))
+    assert answer.first is not None
+    other = answer.with_first(FINDING, (answer.first,))
+    assert other.first == FINDING
+    assert other.alternatives == (answer.first,)
+    assert other.with_first(answer.first, ()) == answer
+    none = answer.with_first(None, ())
+    assert none == Diagnosis(None, "", "", False, notes=("a note",))
+    assert none.first is None
 
 
 def test_a_rule_or_an_error_line_makes_it_conclusive() -> None:

@@ -35,6 +35,11 @@ def test_errors_come_first_and_then_where_the_files_ended(tmp_path: Path) -> Non
     assert numbers == {("a.log", 2), ("a.log", 3), ("a.log", 4), ("b.log", 2), ("b.log", 3)}
 
 
+def test_of_files_without_errors_the_two_that_were_written_last_are_shown(tmp_path: Path) -> None:
+    files = [log(tmp_path, f"{n}.log", line(n, "INFO", f"step {n}")) for n in (3, 1, 4, 2)]
+    assert [one.file for one in newest_lines(files, (), 0.0)] == ["3.log", "4.log"]
+
+
 def test_what_is_old_harmless_or_secret_is_not_shown(tmp_path: Path) -> None:
     source = log(
         tmp_path, "a.log", line(1, "ERROR", "before"), line(3, "ERROR", "well known"),
@@ -80,6 +85,7 @@ def test_the_rule_of_a_health_answer(
     if match is not None:
         assert match.evidence is not None
         assert match.evidence.text == f"{status} {body}".strip()
+        assert (match.evidence.file, match.evidence.line) == ("GET /health", 0)
 
 
 def test_an_engine_without_a_rulebook_has_no_rule_for_an_answer() -> None:

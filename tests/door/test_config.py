@@ -111,3 +111,10 @@ def test_a_server_that_cannot_be_is_refused(changes: dict[str, Any]) -> None:
 def test_a_server_named_twice_is_refused() -> None:
     with pytest.raises(ValueError, match="twice"):
         render(SETTINGS, (SERVERS[0], SERVERS[0]))
+
+
+def test_answers_with_which_a_request_goes_to_another_replica() -> None:
+    plain = render(DoorSettings("shop"), [])
+    groups = render(DoorSettings("shop", retry_statuses=(500, 503)), [])
+    assert "    retry-on conn-failure empty-response\n" in plain
+    assert "    retry-on conn-failure empty-response 500 503\n" in groups

@@ -76,16 +76,27 @@ def run_pytest(checkout: Path, arguments: list[str], deadline: float) -> int | N
             return None
 
 
-def tests_of_functions(checkout: Path, room: Room) -> dict[str, list[str]]:
-    """Per `file:line` of a function, the tests that call it, the quickest first."""
+@dataclass(frozen=True)
+class Calls:
+    """Per `file:line` of a function, the tests that call it, the quickest first; their seconds."""
+
+    tests: dict[str, list[str]]
+    seconds: dict[str, float]
+
+    def deadline(self, tests: list[str]) -> float:
+        """Seconds after which these tests hang; a fault in a loop is often one without an end."""
+        return 120 + 20 * sum(self.seconds[one] for one in tests)
+
+
+def tests_of_functions(checkout: Path, room: Room) -> str:
+    """What `tests/mutation/calls.py` notes of the room's tests: the JSON of `Calls`."""
     out = checkout / "lines.json"
     os.environ["MUTATION_LINES"] = json.dumps([str(out), room.sources])
     rc = run_pytest(checkout, ["-p", "tests.mutation.calls", *room.tests], 3600.0)
     del os.environ["MUTATION_LINES"]
     if rc != 0:
         raise SystemExit(f"the tests of the room must pass before a fault is planted (rc {rc})")
-    lines: dict[str, list[str]] = json.loads(out.read_text())
-    return lines
+    return out.read_text()
 
 
 class Worker:
@@ -127,7 +138,7 @@ def mirror(checkout: Path, file: str) -> list[str]:
 
 
 def verdict(
-    checkout: Path, worker: Worker, one: Mutant, room: Room, covering: list[str], deadline: float,
+    checkout: Path, worker: Worker, one: Mutant, room: Room, calls: Calls, deadline: float,
     quick: bool,
 ) -> str:  # fmt: skip
     """`killed`, `hung` (killed too) or `survived`."""
@@ -137,14 +148,15 @@ def verdict(
         stale.unlink()
     path.write_text(one.applied(text), encoding="utf-8")  # for commands that tests start
     mirrored = mirror(checkout, one.file)
+    covering = calls.tests.get(f"{one.file}:{one.function}", [])[:100]
     try:
-        for tests in (covering[:100], mirrored, *([] if quick else [room.tests])):
+        for tests in (covering, mirrored, *([] if quick else [room.tests])):
             rc: object = -1
             if tests is room.tests:
                 # Minutes of waiting for processes, for some rooms: four at a time.
                 rc = run_pytest(checkout, ["-n", "4", *tests], deadline)
             elif tests is not mirrored and tests and one.function:
-                rc = worker.run(one, text, tests, deadline)
+                rc = worker.run(one, text, tests, calls.deadline(tests))
             if rc == -1 and tests:
                 rc = run_pytest(checkout, tests, deadline)
             if tests and rc != 0:
@@ -191,19 +203,19 @@ def main() -> int:
         copy_checkout(checkout)
         started = time.monotonic()
         if args.calls and args.calls.exists():
-            lines: dict[str, list[str]] = json.loads(args.calls.read_text())
+            noted = args.calls.read_text()
         else:
-            lines = tests_of_functions(checkout, room)
+            noted = tests_of_functions(checkout, room)
         if args.calls:
-            args.calls.write_text(json.dumps(lines))
+            args.calls.write_text(noted)
         # Traced, the tests take longer than they do later; from a file it is not known how long.
         deadline = 600 + 2 * (time.monotonic() - started)
         print(f"{args.room}: {len(drawn)} of {total} mutants, seed {args.seed};"
               f" the tests take {time.monotonic() - started:.0f} s", flush=True)  # fmt: skip
+        calls = Calls(**json.loads(noted))
         worker = Worker(checkout, room)
         for one in drawn:
-            covering = lines.get(f"{one.file}:{one.function}", [])
-            word = verdict(checkout, worker, one, room, covering, deadline, args.quick)
+            word = verdict(checkout, worker, one, room, calls, deadline, args.quick)
             counts[word] += 1
             print(f"{word:<9} {one}", flush=True)
         worker.close()

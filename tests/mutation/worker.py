@@ -31,7 +31,12 @@ def code_objects(code: CodeType) -> list[CodeType]:
 
 
 def plant(path: str, before: str, after: str) -> bool:
-    """Give the functions of a file the code of its changed text; False where that cannot be."""
+    """Give the functions of a file the code of its changed text; False where that cannot be.
+
+    A module that is imported later is read from the changed file then.
+    """
+    if all(getattr(module, "__file__", None) != path for module in list(sys.modules.values())):
+        return True
     old = code_objects(compile(before, path, "exec", dont_inherit=True))
     new = code_objects(compile(after, path, "exec", dont_inherit=True))
     if len(old) != len(new):

@@ -19,9 +19,10 @@ from launcher.engines.fastdeploy.release_data import load
 from launcher.host import weights
 from launcher.json_values import list_at, object_at
 from launcher.plan import memory
-from launcher.plan.memory import GIB, Ask, Card, Costs, Prediction, Shape
+from launcher.plan.memory import GIB, Ask, Card, Costs, MemoryPlan, Prediction, Shape
 from launcher.preparation.memory import shape_of_files
 from tests.engines import making
+from tests.support.as_json import as_json
 from tests.support.checkpoints import write_checkpoint
 from tests.support.decoded import JsonDict
 
@@ -249,6 +250,10 @@ def test_replicas_have_their_own_weights_and_share_only_experts_where_they_are_t
     experts = memory.predict(shape, card, spread, COSTS)
     assert experts.weights == 2 * 8_000 // 8 + 2 * 1_000 // 2
     assert "/ 2 rank(s), experts / 8;" in experts.terms[1].formula
+    pair = replace(spread, tensor_parallel=1, replicas=2, expert_parallel=2)
+    two = memory.predict(shape, card, pair, COSTS)
+    assert two.weights == 2 * 8_000 // 2 + 2 * 1_000
+    assert "/ 1 rank(s), experts / 2;" in two.terms[1].formula
     single = memory.predict(shape, card, replace(spread, tensor_parallel=1), COSTS)
     runtime = next(term for term in single.terms if term.name == "runtime")
     assert runtime.bytes == COSTS.context + COSTS.per_rank_communication
@@ -310,7 +315,8 @@ CARD = Card("c", GIB, "a test")
         (8_000_000, {}, "fits"),
         (2_002_000, {}, "the weights alone (0.0 GiB) exceed 0.0 GiB"),
         (2_002_001, {}, "nothing is left for the KV cache"),
-        (7_030_000, {}, "nothing is left for the KV cache"),
+        (7_043_791, {}, "nothing is left for the KV cache"),
+        (7_043_792, {}, "128 tokens need 4 blocks, 1 are left"),
         (8_000_000, {"blocks_override": 16}, "128 tokens need 4 blocks, 3 are left"),
         (8_000_000, {"blocks_override": 30}, "fits"),
         (8_000_000, {"blocks_override": 31}, "num-gpu-blocks-override 31 needs more than is left"),
@@ -342,9 +348,18 @@ def test_the_largest_values_of_a_small_model() -> None:
     ask = Ask(1, None, 128, 4, 1, utilization=1.0)
     blocks = memory.predict(SMALL, CARD, replace(ask, max_model_len=64), COSTS).blocks
     assert memory.largest_model_len(SMALL, CARD, ask, COSTS) == 4_096, "never past its context"
+    assert memory.largest_model_len(replace(SMALL, context=4_100), CARD, ask, COSTS) == 4_100
     long = replace(SMALL, context=10**9)
     assert memory.largest_model_len(long, CARD, ask, COSTS) == (blocks // 4 - 2) * 64
     few = replace(ask, most_sequences=64)
     assert memory.largest_num_seqs(SMALL, CARD, few, COSTS) == 64, "never past the engine's"
     assert memory.largest_num_seqs(SMALL, replace(CARD, total=1), ask, COSTS) == 0
     assert memory.largest_model_len(SMALL, replace(CARD, total=1), ask, COSTS) == 0
+
+
+def test_the_largest_values_are_written_where_they_were_requested() -> None:
+    prediction = memory.predict(SMALL, CARD, Ask(1, None, 128, 4, 1), COSTS)
+    plan = MemoryPlan(SMALL, prediction)
+    assert set(as_json(plan)) == {"shape", "prediction", "history"}
+    both = as_json(replace(plan, largest_model_len=0, largest_num_seqs=7))
+    assert (both["largest_model_len"], both["largest_num_seqs"]) == (0, 7)

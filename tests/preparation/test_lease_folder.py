@@ -92,6 +92,30 @@ def test_a_session_without_the_runtime_folder_sees_the_lease(
         assert f"pid {os.getpid()} (" in caught.value.problems[0].message
 
 
+def test_a_lease_is_lost_with_its_last_file_and_can_be_locked_again(runtime: Path) -> None:
+    """Cleaners of old files remove those of servers that run for weeks."""
+    number = ports.free_port()
+    name = f"port-{number}"
+    with taken(number) as kept, taken() as other:
+        closed = os.dup(kept.descriptors[0])
+        os.close(closed)
+        descriptors = [closed, *kept.descriptors, *other.descriptors]
+        first, second = (Path(folder, name) for folder in locks(kept))
+        assert leases.lost(descriptors) == []
+        first.unlink()
+        assert leases.lost(descriptors) == [], "the other folder has it"
+        second.unlink()
+        assert leases.lost(descriptors) == [name]
+
+        renewed = leases.lock_again(name)
+        assert renewed is not None
+        assert leases.lost(renewed) == []
+        assert {Path(os.readlink(f"/proc/self/fd/{one}")) for one in renewed} == {first, second}
+        assert leases.lock_again(name) is None, "it is taken now"
+        for descriptor in renewed:
+            os.close(descriptor)
+
+
 def test_all_state_directories_of_a_user_share_their_leases(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

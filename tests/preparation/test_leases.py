@@ -1,11 +1,13 @@
 """Ports are leased host-wide: two `auto`s never meet, and a holder is named."""
 
+import contextlib
 import json
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
 
@@ -66,6 +68,30 @@ def test_what_it_had_before_is_preferred(taken: list[Leases], free_port: int) ->
     assert leased.ports == {"api": free_port}
 
 
+def test_an_earlier_port_is_kept_among_those_of_the_kernel_but_no_span_begins_there(
+    taken: list[Leases],
+) -> None:
+    """Clients get ports there at any time: one that was chosen once may stay, none is added."""
+    high, host = ports.ephemeral_start() + 77, "127.77.0.1"
+    for span in (1, 2):
+        had = {"api": high + 10 * (span - 1)}
+        taken.append(leases.take("edt-high", [PortNeed("api", span=span)], {}, host, had))
+    one, two = (leased.ports["api"] for leased in taken)
+    assert one == high
+    assert leases.LOWEST <= two <= ports.ephemeral_start() - 2
+
+
+def test_a_second_release_closes_nothing_of_others(free_port: int) -> None:
+    leased = leases.take("edt-one", [API], {"api": free_port}, "127.0.0.1", {})
+    number = leased.descriptors[0]
+    leased.release()
+    with open(os.devnull) as other:
+        os.dup2(other.fileno(), number)
+        leased.release()
+        assert os.path.sameopenfile(other.fileno(), number)
+        os.close(number)
+
+
 TAKE = """
 import json, sys
 from launcher.engines.base import PortNeed
@@ -113,6 +139,16 @@ def test_who_holds_a_fixed_port_is_named(free_port: int) -> None:
     assert f"pid {os.getpid()}" in message
 
 
+def test_what_lies_in_the_place_of_a_fixed_ports_socket_is_named(
+    free_port: int, tmp_path: Path
+) -> None:
+    (tmp_path / f"{free_port}.socket").write_text("precious")
+    need = PortNeed("queue", socket=str(tmp_path / "{port}.socket"))
+    ((code, message),) = refusal(need, queue=free_port)
+    assert code == "socket-left"
+    assert f"{free_port}.socket is in the way" in message
+
+
 def test_every_port_that_cannot_be_had_is_named() -> None:
     numbers = [ports.free_port(), ports.free_port()]
     with (
@@ -128,6 +164,15 @@ def test_an_address_that_is_not_ours(free_port: int) -> None:
     ((code, message),) = refusal(API, host="192.0.2.1", api=free_port)
     assert code == "host-not-local"
     assert "192.0.2.1" in message
+
+
+def test_the_address_is_tried_with_no_port_that_may_be_in_use(taken: list[Leases]) -> None:
+    """Only root can bind port 1; for everybody else each other test shows it."""
+    with socket.socket() as server:
+        with contextlib.suppress(PermissionError):
+            server.bind(("127.77.0.2", 1))
+        taken.append(leases.take("edt-one", [API], {}, "127.77.0.2", {}))
+    assert taken[0].ports["api"] >= leases.LOWEST
 
 
 def test_a_refusal_gives_everything_back(taken: list[Leases], free_port: int) -> None:
@@ -177,7 +222,7 @@ def test_names_that_any_user_can_make_up_block_nothing(
 ) -> None:
     """Command lines and names below /dev/shm come in all 256 low bytes if a user likes."""
     free = 77
-    hints = tuple(QueuePort(20480 + byte, None, "made up") for byte in range(256))
+    hints = tuple(QueuePort(20480 + 256 + byte, None, "made up") for byte in range(256))
     monkeypatch.setattr(
         network, "queue_ports", lambda: tuple(q for q in hints if q.port & 255 != free)
     )

@@ -58,6 +58,12 @@ def test_deflate_without_its_head_several_members_and_padding() -> None:
     assert b"".join(decoded(iter(pieces(members, 5)), "gzip", MOST)) == b"onetwo"
 
 
+def test_raw_deflate_has_no_checksum_that_would_bring_out_its_last_byte() -> None:
+    """One byte of input stands for hundreds: all is read while one byte is still to come out."""
+    data = b"a" * (PIECE + 1)
+    assert b"".join(decoded(iter([raw_deflate(data)]), "deflate", MOST)) == data
+
+
 @pytest.mark.parametrize(
     ("body", "encoding", "why"),
     [

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from launcher.probe.http import NotHttpError, request
+from launcher.probe.http import MOST_LINES, NotHttpError, request
 
 
 @contextmanager
@@ -113,6 +113,18 @@ def test_an_answer_is_read_in_every_form(answer: bytes, expected: tuple[int, byt
 )
 def test_what_is_no_answer_is_an_error_that_is_expected(answer: bytes) -> None:
     with answering(answer) as port, pytest.raises(OSError):  # noqa: PT011 - also a reset
+        ask(port)
+
+
+def test_a_header_of_as_many_lines_as_are_read() -> None:
+    """The status and the empty line count too."""
+    status, field, end = b"HTTP/1.1 204 No Content\r\n", b"a: b\r\n", b"\r\n"
+    with answering(status + field * (MOST_LINES - 2) + end) as port:
+        assert ask(port) == (204, b"")
+    with (
+        answering(status + field * (MOST_LINES - 1) + end) as port,
+        pytest.raises(NotHttpError, match="too many header lines"),
+    ):
         ask(port)
 
 

@@ -7,7 +7,7 @@ import math
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
-from launcher.probe.prometheus import sums
+from launcher.probe.prometheus import highest, sums
 
 
 def test_each_metric_is_summed_over_its_labels() -> None:
@@ -62,3 +62,23 @@ def test_a_name_with_a_label_takes_the_series_that_have_it() -> None:
     text = 'sleep{engine="0",state="awake"} 1\nsleep{engine="0",state="off"} 0\n'
     selectors = ['sleep{state="awake"}', 'sleep{state="off"}', 'sleep{state="other"}']
     assert sums(text, selectors) == {selectors[0]: 1.0, selectors[1]: 0.0}
+
+
+@pytest.mark.parametrize(
+    ("lines", "value"),
+    [
+        (['use{engine="0"} 0.25', 'use{engine="1"} 0.75', 'use{engine="2"} 0.5'], 0.75),
+        (["use 0.25"], 0.25),
+        (["  use\t0.25  "], 0.25),
+        (["use -3", "use -2"], -2.0),
+        (["use", "use{", "use three", "use 0.25"], 0.25),
+        (["use_total 9", "reuse 9", "# HELP use 9", "other 9", "use 0.25"], 0.25),
+        (["use_total 9"], None),
+        (["use"], None),
+        ([], None),
+    ],
+)
+def test_the_largest_of_what_each_engine_has_for_itself(
+    lines: list[str], value: float | None
+) -> None:
+    assert highest("\n".join(lines), "use") == value

@@ -192,6 +192,8 @@ def _try(function: Any) -> bool:
     return True
 
 
+# Needs root, munge and a folder that munge trusts: not every machine of a CI has that.
+@pytest.mark.soak
 def test_two_replicas_on_a_real_cluster(cluster: Cluster, rig: Rig) -> None:
     profile = rig.profile(stop={"grace": "5s"})
     ran = rig.run(

@@ -46,6 +46,13 @@ def test_the_caret_stands_below_the_place(before: str, after: str, columns: int)
     assert all(width(line) <= columns for line in lines[2:])
 
 
+def test_a_line_that_just_fits_is_whole_and_a_longer_one_fills_the_width() -> None:
+    assert quoted("x" * 36, 1, 1, 40)[3] == "1 | " + "x" * 36
+    assert quoted("x" * 37, 1, 1, 40)[3] == "1 | " + "x" * 35 + "\u2026"
+    assert quoted("x" * 37, 1, 37, 40)[3] == "1 | \u2026" + "x" * 35
+    assert quoted("\n" * 99 + "x" * 34, 100, 1, 40)[3] == "100 | " + "x" * 34
+
+
 @pytest.mark.parametrize("where", ["p.yaml:9:1", "p.yaml:0:0", "other.yaml:1:1", "--set a.b", None])
 def test_a_place_that_is_not_known_quotes_nothing(where: str | None) -> None:
     source._read["p.yaml"] = "a: 1"

@@ -4,11 +4,14 @@ import io
 import itertools
 import os
 import pty
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from launcher.report.live import LiveLine
+from tests.support import ROOT
 from tests.support.terminals import VARIABLES
 
 CLEAR = "\r\x1b[K"
@@ -73,3 +76,13 @@ def test_nothing_is_drawn_before_the_start_or_after_the_end(
     stream.write("end\n")
     stream.flush()
     assert read_until(master, "end\r\n") == "one\r\nend\r\n"
+
+
+def test_a_line_that_is_not_closed_keeps_no_process_alive() -> None:
+    code = (
+        "import sys; from launcher.report.live import LiveLine\n"
+        "LiveLine(sys.stdout, lambda terminal: 'loading').start()"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run([sys.executable, "-c", code], env=env, timeout=120, check=False)
+    assert ended.returncode == 0

@@ -119,6 +119,20 @@ def test_checks_stand_below_their_theme_with_one_line_of_headings() -> None:
     assert lines[5].split() == ["call", "proves", "call", "nothing"]
 
 
+def test_checks_of_another_theme_that_the_default_also_runs_are_named() -> None:
+    tags = {"quick": "in a minute", "tools": "tool calls"}
+    checks = [
+        {"name": name, "tags": tags_of_one, "purpose": "proves", "requires": []}
+        for name, tags_of_one in (("chat", ["quick"]), ("call", ["quick", "tools"]))
+    ]
+    text = screens.smoke(result("smoke", {"tags": tags, "checks": checks}), SCREEN)
+    assert text is not None
+    assert "--tag quick, the default, also runs call." in text.splitlines()
+    text = screens.smoke(result("smoke", {"tags": tags, "checks": checks[:1]}), SCREEN)
+    assert text is not None
+    assert "also runs" not in text
+
+
 def test_a_long_line_goes_on_below_its_last_column() -> None:
     words = "word " * 30
     lines = screens.wrapped(f"ID   PASS  {words}", SCREEN).split("\n")

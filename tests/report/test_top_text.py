@@ -135,6 +135,14 @@ def test_ages(seconds: float, text: str) -> None:
     assert age(seconds) == text
 
 
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0ms"), (0.0851, "85ms"), (1, "1.00s"), (9.99, "9.99s"), (10, "10s"), (130, "130s")],
+)
+def test_latencies(seconds: float, text: str) -> None:
+    assert latency(seconds) == text
+
+
 def test_the_details_of_one_tell_what_to_do() -> None:
     shape = layout(ROWS, 80)
     printed = [text_of(line) for line in details(ROWS[1], NOW, shape)]

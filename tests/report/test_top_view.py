@@ -19,6 +19,7 @@ from launcher.keeper.state import State, write_state
 from launcher.lifecycle import InstanceState
 from launcher.observe.overview import SORTS, Observer, Overview, Row
 from launcher.report.top_pages import HelpPage, LinesPage
+from launcher.report.top_text import layout
 from launcher.report.top_view import TopApp
 from tests.report.test_top_text import ROWS
 
@@ -180,6 +181,21 @@ def test_a_change_of_width_changes_the_columns(width: int) -> None:
     play(act, size=(100, 24))
 
 
+def test_only_a_list_that_is_longer_than_its_room_has_a_scrollbar() -> None:
+    async def act(app: TopApp, pilot: "Pilot[None]") -> None:
+        listed = app.screen_stack[0].query_one(OptionList)
+        many = [replace(ROWS[0], name=f"n{number}") for number in range(40)]
+        app.show(many[:2])
+        await pilot.pause()
+        room = listed.size.height
+        app.show(many[:room])
+        assert app.shape == layout(many[:room], 150)
+        app.show(many[: room + 1])
+        assert app.shape == layout(many[: room + 1], 149) != layout(many[: room + 1], 150)
+
+    play(act, size=(150, 24))
+
+
 def test_help_and_back() -> None:
     async def act(app: TopApp, pilot: "Pilot[None]") -> None:
         await pilot.press("question_mark")
@@ -246,6 +262,31 @@ def test_logs_are_shown_and_followed_without_secrets(one: InstanceDir, key: str)
         await until(pilot, lambda: "later" in lines_of(app))
 
     opened(one, key, act)
+
+
+def test_the_newest_line_is_followed_until_the_reader_goes_up(one: InstanceDir) -> None:
+    one.engine_log.write_text("".join(f"line {number}\n" for number in range(60)))
+
+    async def act(app: TopApp, pilot: "Pilot[None]") -> None:
+        log = app.screen.query_one(RichLog)
+
+        async def write(text: str) -> None:
+            with one.engine_log.open("a") as file:
+                file.write(f"{text}\n")
+            await until(pilot, lambda: text in lines_of(app))
+            await pilot.pause()
+
+        await until(pilot, lambda: 0 < log.max_scroll_y == log.scroll_offset.y)
+        await write("later")
+        await until(pilot, lambda: log.scroll_offset.y == log.max_scroll_y)
+        await pilot.press("g")
+        await until(pilot, lambda: log.scroll_offset.y == 0)
+        await write("latest")
+        assert log.scroll_offset.y == 0
+        await pilot.press("G")
+        await until(pilot, lambda: log.scroll_offset.y == log.max_scroll_y)
+
+    opened(one, "l", act)
 
 
 def test_a_flood_of_lines_is_cut_and_the_keys_stay_alive(one: InstanceDir) -> None:

@@ -31,7 +31,7 @@ def replicas_finding(loaded: Profile) -> Finding:
     [
         (Room(), "PASS", "2 replicas fit: blue-green, because nothing runs yet"),
         (Room(sets=(("0",), ("1",))), "PASS", "sets of GPUs: 0 1"),
-        (Room(sets=(("0",),)), "FAIL", "2 sets of GPUs"),
+        (Room(sets=(("0",),)), "FAIL", "there are 1 free sets of GPUs of 1"),
     ],
 )
 def test_the_number_of_replicas_is_compared_with_the_machine(

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from launcher import profile
+from launcher import engines, profile
 from launcher.errors import PreconditionError
 from launcher.profile.model import Profile
 from launcher.service import groups
 from launcher.service.model import Member, Part
+from launcher.service.revision import profile_of, revision_of, section_of
 from tests.support.decoded import JsonDict
 from tests.twin.interpreter import make_interpreter
 
@@ -20,7 +21,7 @@ def load(folder: Path, group: JsonDict | None, **keys: Any) -> Profile:
     service: JsonDict = {"replicas": 1} if group is None else {"group": group}
     document = {
         "name": "pair", "engine": "fastdeploy", "model": "someone/some-model", "service": service,
-        "python": str(make_interpreter(folder / "env", keys.pop("release", "2.5"))),
+        "python": str(make_interpreter(folder / "env", "2.5")),
         **keys,
     }  # fmt: skip
     path = folder / "p.yaml"
@@ -119,3 +120,23 @@ def test_memory_is_planned_for_each_role(tmp_path: Path) -> None:
         ("prefill instance", None), ("decode instance", 4),
     ]  # fmt: skip
     assert [role for role, _ in groups.memory_profiles(load(single, None))] == ["replica"]
+
+
+def test_a_group_is_part_of_its_revision(tmp_path: Path) -> None:
+    """Another flag of prefill is another revision, and a rollback brings the old group back."""
+    release = engines.get("fastdeploy").release("2.5.0")
+    first, second = tmp_path / "1", tmp_path / "2"
+    first.mkdir()
+    second.mkdir()
+    old = load(first, {"prefill": {"replicas": 2}}, python="/env/bin/python")
+    new = load(second, {"prefill": {"replicas": 1}}, python="/env/bin/python")
+    revision = revision_of(old, release)
+    assert revision.digest != revision_of(new, release).digest
+    assert revision.digest == revision_of(old, release).digest
+    again = profile_of(revision, section_of(new))
+    assert [part.role for part in groups.parts_of(again, "p", None)] == [
+        "prefill", "prefill", "decode",
+    ]  # fmt: skip
+    single = load(tmp_path, None, python="/env/bin/python")
+    back = profile_of(revision_of(single, release), section_of(new))
+    assert groups.parts_of(back, "p", None) == ()

@@ -50,6 +50,10 @@ ForLine = Callable[[Profile, str], list[Problem]]
 class Groups:
     """FastDeploy's groups, as the Protocol `launcher.engines.base.GroupFacts`."""
 
+    unserved: tuple[int, ...] = (500, 502, 503)
+    """Python: any exception is 500; Go: 502 and 503 (scaleout.json). An instance's own 500, for a
+    bad request, looks the same: another group answers it the same way."""
+
     def parts(self, profile: Profile) -> tuple[GroupPart, ...]:
         """Prefill instances first, then decode instances."""
         group = settings(profile)
