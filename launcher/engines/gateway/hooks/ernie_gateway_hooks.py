@@ -13,8 +13,6 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-from litellm.integrations.custom_logger import CustomLogger
-
 MARK = b'"input_json_delta"'
 DATA = b"data:"
 END = b"\n\n"
@@ -57,19 +55,29 @@ class LeadingBlanks:
         return True
 
 
-class Hooks(CustomLogger):  # type: ignore[misc]
-    """What LiteLLM calls for every stream."""
-
-    async def async_post_call_streaming_iterator_hook(
-        self, user_api_key_dict: Any, response: AsyncIterator[Any], request_data: Any
-    ) -> AsyncIterator[Any]:
-        """The stream without such pieces."""
-        blanks = LeadingBlanks()
-        async for chunk in response:
-            kept = blanks.without(chunk)
-            if kept is not None:
-                yield kept
+async def without_leading_blanks(stream: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    """The stream without such pieces."""
+    blanks = LeadingBlanks()
+    async for chunk in stream:
+        kept = blanks.without(chunk)
+        if kept is not None:
+            yield kept
 
 
-hooks = Hooks()
-"""Named in `litellm_settings.callbacks`."""
+def __getattr__(name: str) -> Any:
+    """`hooks`, which `litellm_settings.callbacks` names: what LiteLLM calls for every stream.
+
+    Made when it is asked for: only the gateway's environment has LiteLLM.
+    """
+    if name != "hooks":
+        raise AttributeError(name)
+    from litellm.integrations.custom_logger import CustomLogger
+
+    class Hooks(CustomLogger):  # type: ignore[misc]
+        async def async_post_call_streaming_iterator_hook(
+            self, user_api_key_dict: Any, response: AsyncIterator[Any], request_data: Any
+        ) -> AsyncIterator[Any]:
+            async for chunk in without_leading_blanks(response):
+                yield chunk
+
+    return Hooks()
