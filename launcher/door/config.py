@@ -13,8 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from launcher.door import messages
 from launcher.door.key_rules import LOG_FIELDS, request_rules, response_rules, tables
 from launcher.door.keys import KeyTable
+from launcher.door.messages import GatewayServer
 from launcher.engines.haproxy.engine import STATS_SOCKET
 
 BACKEND = "replicas"
@@ -73,6 +75,7 @@ class DoorSettings:
     retry_statuses: tuple[int, ...] = ()
     exporter: bool = True
     keys: KeyTable | None = None
+    gateway: GatewayServer | None = None
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def render(settings: DoorSettings, servers: Sequence[Server]) -> str:
     names = [server.name for server in servers]
     if len(set(names)) < len(names):
         raise ValueError(f"a server is named twice: {', '.join(sorted(names))}")
-    sections = (_global, _defaults, _stats, _key_tables, _frontend, _backend)
+    sections = (_global, _defaults, _stats, _key_tables, _frontend, _gateway, _backend)
     body = "\n".join(line for section in sections for line in section(settings))
     text = body.replace(_FRAME, f"{_FRAME}{_digest(body)}", 1)
     lines = [f"    server {server.name} {' '.join(server_words(settings, server))}"
@@ -152,6 +155,11 @@ def server_words(settings: DoorSettings, server: Server) -> tuple[str, ...]:
     return tuple(words)
 
 
+def open_connections(settings: DoorSettings) -> int:
+    """Connections that may be open on this side: the clients', and the gateway's for them."""
+    return settings.max_connections * (1 if settings.gateway is None else 2)
+
+
 def _digest(body: str) -> str:
     return hashlib.sha256(body.encode()).hexdigest()[:16]
 
@@ -166,13 +174,13 @@ def _global(settings: DoorSettings) -> tuple[str, ...]:
         "global",
         f"    {_FRAME}",
         "    # More than clients may open: at their limit the keeper must still reach /healthz.",
-        f"    maxconn {settings.max_connections + STATS_CONNECTIONS}",
+        f"    maxconn {open_connections(settings) + STATS_CONNECTIONS}",
         "    # The keeper records what is printed: private, rotated.",
         "    log stdout format raw local0 info",
         f'    stats socket "${{TMPDIR}}/{STATS_SOCKET}" mode 600 level admin expose-fd listeners',
         "    stats timeout 1m",
-        "    # After a reload the old worker closes a connection with its next answer, never",
-        "    # between two requests: a client that sends at that moment would see an error.",
+        "    # After a reload the old worker closes no connection between two requests: a client",
+        "    # that sends at that moment would see an error. Its next answer closes it (frontend).",
         "    close-spread-time infinite",
         "    # A request is sent again only if one buffer holds the whole of it.",
         f"    tune.bufsize {settings.retry_buffer}",
@@ -261,7 +269,9 @@ def _frontend(settings: DoorSettings) -> tuple[str, ...]:
         "    http-request set-header X-Request-ID %[uuid()] unless has_id",
         "    http-request set-var(txn.id) req.hdr(x-request-id)",
         "    http-after-response set-header X-Request-ID %[var(txn.id)]",
+        "    http-after-response set-header Connection close if { stopping }",
         *(request_rules(settings.keys) if settings.keys is not None else ()),
+        *messages.rules(settings.gateway, keyed=settings.keys is not None),
         f'    log-format "{_log_format(settings)}"',
         f"    default_backend {BACKEND}",
         "",
@@ -279,6 +289,16 @@ _LOG_FORMAT = (
     " received=%U sent=%B end=%tsc active=%ac queued=%bq method=%HM path=%HPO"
 )
 """No query string, header or body: they hold keys and prompts. A long path is cut at the end."""
+
+
+def _gateway(settings: DoorSettings) -> tuple[str, ...]:
+    counted = response_rules() if settings.keys is not None else ()
+    return (
+        *messages.inner_frontend(settings.max_connections, BACKEND),
+        *messages.backend(
+            settings.gateway, _milliseconds(CHECK_INTERVAL), settings.retry_after, counted
+        ),
+    )
 
 
 def _backend(settings: DoorSettings) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 from launcher import files, paths, subprocesses
 from launcher.door.config import DoorSettings, Server, frame_of, render
 from launcher.door.key_maps import read_maps, restore_maps, update_running, write_maps
-from launcher.door.master import reload
+from launcher.door.master import old_workers, reload
 from launcher.door.profile import door_name
 from launcher.door.runtime import Door, OnProgress
 from launcher.engines.haproxy.engine import MASTER_SOCKET, STATS_SOCKET
@@ -33,6 +34,8 @@ from launcher.result import Result
 CONFIG = "haproxy.cfg"
 CHECK_DEADLINE = 30.0
 """Seconds for `haproxy -c`; it takes some 10 ms."""
+WORKER_POLL = 0.1
+"""Seconds between two looks at old workers: the master does not tell when one ends."""
 REMOVE_DEADLINE = 30.0
 """Seconds in which a server that is taken out may end its requests; drain it before."""
 
@@ -146,6 +149,24 @@ def door_of(instance: InstanceDir) -> Door:
     return Door(folder / STATS_SOCKET, folder / MASTER_SOCKET)
 
 
+def wait_for_old_workers(instance: InstanceDir, seconds: float) -> bool:
+    """Wait until no worker of before a reload is left; False where one is after `seconds`.
+
+    A client's kept connection stays with its worker for one more request. After `keep_alive` only
+    requests are left there that run already.
+
+    Raises:
+        PreconditionError: the instance has no plan, or HAProxy does not answer.
+    """
+    master = Path(text_at(instance.plan_data(), "temporary_folder")) / MASTER_SOCKET
+    end = time.monotonic() + seconds
+    while old_workers(master):
+        if time.monotonic() >= end:
+            return False
+        time.sleep(WORKER_POLL)
+    return True
+
+
 def config_path(instance: InstanceDir) -> Path:
     """The configuration file of a door's instance.
 
@@ -203,7 +224,7 @@ def check_fixed(settings: DoorSettings, plan: LaunchPlan) -> None:
         PreconditionError: `door-fixed`: the address, a port or TLS differs.
     """
     runs = {use.name: use for use in plan.engine_ports}
-    differing = []
+    differing = [] if "inner" in runs else ["it runs without a port for a gateway"]
     if runs["api"].address != settings.address:
         differing.append(f"address: runs {runs['api'].address}, asked {settings.address}")
     for name, asked in (("api", settings.port), ("stats", settings.stats_port)):

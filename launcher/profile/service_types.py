@@ -11,7 +11,7 @@ from launcher.profile.nodes import Node, Scalar, Sequence
 from launcher.profile.scalars import ScalarError, quote_value
 from launcher.profile.schema import Key
 from launcher.profile.service_keys import SERVICE_KEYS
-from launcher.profile.value_type import VARIABLE, scalar_type, value_type
+from launcher.profile.value_type import VARIABLE, ValueType, scalar_type, value_type
 
 _PERCENT = r"([0-9]{1,6}(?:\.[0-9]{1,6})?|\.[0-9]{1,6})\s*%"
 _SHARE = r"[0-9]{1,6}(?:\.[0-9]{1,18})?"
@@ -71,6 +71,29 @@ def _gpu_sets(check: Checker, key: Key, path: str, node: Node) -> JsonValue:
     return sets
 
 
+def _dialects(check: Checker, key: Key, path: str, node: Node) -> JsonValue:
+    """Names of dialects, each once; OpenAI's is spoken by every engine, so it is among them."""
+    names: list[str] = []
+    for item in node.items if isinstance(node, Sequence) else (node,):
+        name = item.text.strip() if isinstance(item, Scalar) else ""
+        if name not in key.values:
+            known = " and ".join(key.values)
+            check.say("unknown-value", path, "is not a dialect", item.origin, f"known: {known}")
+        elif name not in names:
+            names.append(name)
+    if key.values[0] not in names:
+        check.say(
+            "bad-value", path, f"`{key.values[0]}` is missing", node.origin,
+            f"write [{', '.join(key.values)}]: every engine speaks it",
+        )  # fmt: skip
+    return [*names]
+
+
+def _dialects_schema(key: Key) -> JsonObject:
+    one: JsonObject = {"anyOf": [{"enum": list(key.values)}, VARIABLE]}
+    return {"type": ["array", "string"], "items": one}
+
+
 _SHARE_SCHEMA: JsonObject = {
     "anyOf": [
         {"type": "number", "minimum": 0},
@@ -96,6 +119,7 @@ SERVICE_TYPES = (
     value_type(
         "percentages", _percentages, {"type": ["array", "string", "number"], "items": _SHARE_SCHEMA}
     ),
+    ValueType("dialects", _dialects, _dialects_schema),
     value_type("gpu-sets", _gpu_sets, {"type": "array", "items": _DEVICE_LIST}),
     SERVICE_KEYS,
 )

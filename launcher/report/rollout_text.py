@@ -156,6 +156,7 @@ def service_lines(row: ServiceStatus) -> Iterator[str]:
         ("revision", row.revision),
         ("engine", f"{row.engine} {row.release}" if row.engine else None),
         ("door", row.door_state if row.members else None),
+        ("gateway", row.gateway_state),
         ("locked", row.held),
     )
     for name, value in facts:

@@ -18,7 +18,7 @@ from launcher.preparation import prepare
 from launcher.profile.model import Profile
 from launcher.profile.service import ServiceSettings, Strategy
 from launcher.result import Result
-from launcher.service import actions, groups, machine, replicas
+from launcher.service import actions, dialects, groups, machine, replicas
 from launcher.service.executor import Ended, Executor
 from launcher.service.failure import StepFailed, problem_of
 from launcher.service.layout import Layout, layout
@@ -155,8 +155,12 @@ def _same_revision(
     ended = [one for one in state.members if one not in working]
     profile = profile_of(service.revision(state.revision), section)
     more = count - len(state.members)
-    unchanged = section == state.section and replicas.is_ready(service.door_instance)
-    unchanged = unchanged and not Traffic(service).keys_differ(profile)
+    unchanged = (
+        section == state.section
+        and replicas.is_ready(service.door_instance)
+        and not Traffic(service).keys_differ(profile)
+        and dialects.is_served(service, state, profile)
+    )
     if more == 0 and not ended and unchanged and state.replicas == count:
         return _nothing(
             service, state, "scale", f"revision {state.revision} serves already, by {count}"

@@ -54,4 +54,7 @@ def _suspects(service: ServiceDir, row: ServiceStatus) -> list[InstanceDir]:
         return [one for one in ended if view(one)[0] in UNSUCCESSFUL][:1] or ended[:1]
     if not door.exists:
         return listed
+    gateways = [one for one in map(instance_dir, service.gateway_instances) if one.exists]
+    ill = row.gateway_state not in (None, InstanceState.READY)
+    listed = [*gateways, *listed] if ill else [*listed, *gateways]
     return [door, *listed] if row.door_state != InstanceState.READY else [*listed, door]

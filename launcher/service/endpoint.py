@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from launcher import engines
 from launcher.errors import PreconditionError
 from launcher.instance.store import instance_dir
 from launcher.lifecycle import InstanceState
 from launcher.profile.model import Profile
+from launcher.service.dialects import has_gateway, running_gateway
 from launcher.service.keys import client_key
 from launcher.service.revision import profile_of
 from launcher.service.status import describe_service
 from launcher.service.store import ServiceDir
 from launcher.smoke.target import Target
 from launcher.smoke.targets.instances import of_plan
+
+GATEWAY = "gateway"
+"""The internal engine whose promises and deviations hold for Anthropic's dialect."""
 
 
 def of_service(service: ServiceDir, profile: Profile | None = None) -> Target:
@@ -43,4 +48,10 @@ def of_service(service: ServiceDir, profile: Profile | None = None) -> Target:
         # The replicas' own key stays behind the front door.
         kept = replace(kept, settings={**kept.settings, "api-key": reference})
     target = of_plan(replace(plan, instance=service.name, base_url=row.url), kept)
+    gateway = running_gateway(service) if has_gateway(service, state, kept) else None
+    if gateway is not None:
+        adds = engines.get(GATEWAY).capabilities(kept, None)
+        target = replace(
+            target, extra=(target.extra | adds) - target.denied, gateway=(GATEWAY, gateway.release)
+        )
     return replace(target, kind="service", metrics_url=None, settings_url=None, settings={})

@@ -9,22 +9,24 @@ from launcher.doctor import Finding
 from launcher.doctor.model import Answer
 from launcher.door.config import DoorSettings
 from launcher.door.door import CONFIG
+from launcher.door.gateway import GatewaySettings, config_name, gateway_profile
 from launcher.door.keys import KeyTable
 from launcher.door.profile import door_profile
 from launcher.errors import DeployError
 from launcher.instance.store import instance_dir, keeper_of
 from launcher.profile.model import Port, Profile
 from launcher.profile.service import ServiceSettings
-from launcher.service import groups, machine
+from launcher.service import dialects, groups, machine
 from launcher.service.keys import SALT_BYTES, examine_keys
 from launcher.service.layout import layout
-from launcher.service.model import Member
+from launcher.service.model import Member, ServiceState
 from launcher.service.revision import replica_profile
 from launcher.service.store import DOOR, find_service, service_dir
 
 OF_DOOR = ("engine", "ports")
 """Checks that the front door has beside its own and those of a replica."""
 OWN = "haproxy-"
+OWN_OF_GATEWAY = "gateway-version"
 SUFFIX = "-replica"
 
 
@@ -52,8 +54,8 @@ def examine(profile: Profile, *, only_fast: bool) -> tuple[Finding, ...]:
     member = example_member(profile)
     if not member.parts:
         findings = doctor.run(doctor.of_profile(example_replica(profile)), only_fast=only_fast)
-        return (*findings, *_door_findings(profile), *_keys(profile), _fit(profile))
-    return (*_group_findings(profile, member, only_fast), *_door_findings(profile), _fit(profile))
+        return (*findings, *_front_findings(profile), _fit(profile))
+    return (*_group_findings(profile, member, only_fast), *_front_findings(profile), _fit(profile))
 
 
 def _group_findings(profile: Profile, member: Member, only_fast: bool) -> list[Finding]:
@@ -78,6 +80,10 @@ def _group_findings(profile: Profile, member: Member, only_fast: bool) -> list[F
             named = replace(finding, evidence=f"router: {finding.evidence}")
             findings[(finding.check, finding.status, named.evidence)] = named
     return list(findings.values())
+
+
+def _front_findings(profile: Profile) -> tuple[Finding, ...]:
+    return (*_door_findings(profile), *_gateway_findings(profile), *_keys(profile))
 
 
 def _door_findings(profile: Profile) -> tuple[Finding, ...]:
@@ -116,6 +122,22 @@ def _keys(profile: Profile) -> tuple[Finding, ...]:
             problems[0].remedy if problems else None, fast=True,
         ),
     )  # fmt: skip
+
+
+def _gateway_findings(profile: Profile) -> tuple[Finding, ...]:
+    """Whether the gateway of Anthropic's dialect can be started; none where none is needed."""
+    if not dialects.has_gateway(service_dir(profile.name), ServiceState(profile.name), profile):
+        return ()
+    settings = GatewaySettings(profile.name, dialects.UNKNOWN_UPSTREAM, profile.model, 1800.0)
+    service = service_dir(profile.name)
+    name = service.gateway_instances[0]
+    subject = doctor.of_profile(
+        gateway_profile(settings, name, service.folder / config_name(settings)),
+        keeper=keeper_of(instance_dir(name)),
+    )
+    findings = doctor.run(subject, only_fast=False)
+    of_gateway = (one for one in findings if one.check in (*OF_DOOR, OWN_OF_GATEWAY))
+    return tuple(replace(one, evidence=f"gateway: {one.evidence}") for one in of_gateway)
 
 
 def _fit(profile: Profile) -> Finding:

@@ -129,7 +129,7 @@ class Executor:
             "shift": self._shift,
             "watch": self._watch,
             "retire": self._retire,
-            "commit": lambda action: None,
+            "commit": self._settle,
         }
         handlers[action.kind](action)
 
@@ -268,6 +268,14 @@ class Executor:
                 self._service.retire(instance_dir(name).folder)
 
     # -- the end -----------------------------------------------------------------------------------
+
+    def _settle(self, action: Action) -> None:
+        """End a gateway that the replicas of now do not need; what is left of it undoes nothing."""
+        try:
+            self._traffic.end_gateway(self._state, self._settings_profile())
+        except (StepFailed, DeployError) as error:
+            failed = error if isinstance(error, StepFailed) else _as_step(error)
+            self._emit("gateway", message=f"the gateway does not end: {failed.problem.message}")
 
     def _commit(self, rollout: Rollout) -> Ended:
         forward = rollout.direction == "forward"

@@ -32,8 +32,8 @@ def check_stop(instance: str, verb: str) -> None:
         )  # fmt: skip
     if member is None:
         if row.members and row.door_state == InstanceState.READY:
-            raise _in_service(f"{instance} is the front door of {service.name}, which serves",
-                              remedy)  # fmt: skip
+            part = "front door" if instance == service.door_instance else "gateway"
+            raise _in_service(f"{instance} is the {part} of {service.name}, which serves", remedy)
         return
     serving = [one.name for one in row.members
                if one.state == InstanceState.READY and one.weight > 0]  # fmt: skip

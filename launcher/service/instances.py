@@ -12,13 +12,15 @@ from launcher.service.store import ServiceDir, every_service
 
 
 def current_instances(service: ServiceDir) -> list[InstanceDir]:
-    """The instances of every replica, in their order, and the front door's at the end.
+    """The instances of every replica, in their order, the gateway's and the front door's.
 
     Raises:
         PreconditionError: the service's state is damaged.
     """
     names = [name for member in service.read().members for name in member.instances]
-    instances = [instance_dir(name) for name in (*names, service.door_instance)]
+    instances = [
+        instance_dir(name) for name in (*names, *service.gateway_instances, service.door_instance)
+    ]
     return [one for one in instances if one.folder.is_dir()]
 
 

@@ -109,7 +109,7 @@ class RolloutStatus:
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """One service of `status`."""
+    """One service of `status`; `gateway_state` is None where it needs no gateway."""
 
     name: str
     condition: ServiceCondition
@@ -120,6 +120,7 @@ class ServiceStatus:
     engine: str | None
     release: str | None
     door_state: InstanceState
+    gateway_state: InstanceState | None = field(default=None, metadata=written(omit=True))
     members: tuple[ReplicaStatus, ...] = ()
     rollout: RolloutStatus | None = field(default=None, metadata=written(omit=True))
     held: str | None = field(default=None, metadata=written(omit=True))

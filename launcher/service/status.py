@@ -13,6 +13,7 @@ from launcher.instance.status import KEEPER_TIMEOUT, Source, describe, message
 from launcher.instance.store import instance_dir, view
 from launcher.lifecycle import InstanceState
 from launcher.result import Result
+from launcher.service.dialects import gateway_state, has_gateway
 from launcher.service.model import Member, Rollout, ServiceState
 from launcher.service.payloads import (
     PartStatus,
@@ -22,7 +23,8 @@ from launcher.service.payloads import (
     ServiceStatus,
     StatusWithServices,
 )
-from launcher.service.store import DOOR, ServiceDir
+from launcher.service.revision import profile_of
+from launcher.service.store import DOOR, GATEWAYS, ServiceDir
 from launcher.service.traffic import Traffic
 
 
@@ -46,7 +48,11 @@ def with_services(result: Result[Status], services: Sequence[ServiceDir]) -> Res
         except DeployError as error:
             problem = error.problems[0]
             result = replace(result, exit_code=ExitCode.NEGATIVE, errors=(*result.errors, problem))
-    ours = {name for row in rows for name in (f"{row.name}{DOOR}", *_instances(row))}
+    ours = {
+        name
+        for row in rows
+        for name in (*(f"{row.name}{end}" for end in (DOOR, *GATEWAYS)), *_instances(row))
+    }
     errors = tuple(
         problem
         for problem, instance in zip(result.errors, _ill(result), strict=False)
@@ -100,11 +106,17 @@ def describe_service(service: ServiceDir) -> ServiceStatus:
     owner = service.owner()
     rollout = _rollout(state.rollout, owner.describe() if owner else None)
     ready = sum(one.state == InstanceState.READY and one.weight > 0 for one in members)
+    gateway = _gateway(service, state)
     condition = _condition(state, ready, door_state, rollout)
+    if condition == "serving" and gateway not in (None, InstanceState.READY):
+        condition = "degraded"
     revision = _engine(service, state)
     hold = service.hold()
     held = hold.describe() if hold else None
     text, remedy = _message(service.name, state, condition, ready, door_state, rollout, members)
+    if condition == "degraded" and ready >= state.replicas:
+        text = f"{text}; /v1/messages is not answered: its gateway is {gateway}"
+        remedy = f"`ernie-deploy diagnose {service.name}`"
     return ServiceStatus(
         name=service.name,
         condition=condition,
@@ -115,12 +127,25 @@ def describe_service(service: ServiceDir) -> ServiceStatus:
         engine=revision[0],
         release=revision[1],
         door_state=door_state,
+        gateway_state=gateway,
         members=members,
         rollout=rollout,
         held=held,
         message=text,
         remedy=remedy,
     )
+
+
+def _gateway(service: ServiceDir, state: ServiceState) -> InstanceState | None:
+    """The state of the gateway; None where none is needed, or nothing serves."""
+    if state.revision is None or not state.members:
+        return None
+    try:
+        profile = profile_of(service.revision(state.revision), state.section)
+        needed = has_gateway(service, state, profile)
+    except DeployError:
+        return None
+    return gateway_state(service) if needed else None
 
 
 def _rows(members: Sequence[Member]) -> Mapping[str, InstanceStatus]:

@@ -5,6 +5,7 @@ revisions/      the profile of each revision             lock            flock o
 owner.json      who holds the lock, and why              hold.json       a lock that people set
 retired/        instances that were replaced, with logs  haproxy.cfg     the front door's rules
 keys.json       digests of keys, beside their maps       usage/          requests of each key
+gateway-*.json  the gateway's settings
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,37}")
 """A service's name: 48 characters of an instance's less `-`, six hex digits, `-` and two digits."""
 DOOR = "-door"
 """What the front door's instance is called behind the service's name."""
+GATEWAYS = ("-gateway", "-gateway-2")
+"""The same of the gateway of Anthropic's dialect: of two, so that one can replace the other."""
 KEPT_RETIRED = 5
 """Folders of replaced instances that are kept, for their logs."""
 KEPT_REVISIONS = 20
@@ -62,6 +65,11 @@ class ServiceDir:
     def door_instance(self) -> str:
         """The name of the front door's instance."""
         return self.name + DOOR
+
+    @property
+    def gateway_instances(self) -> tuple[str, ...]:
+        """The names that the gateway's instance can have."""
+        return tuple(self.name + suffix for suffix in GATEWAYS)
 
     @property
     def exists(self) -> bool:
@@ -319,11 +327,14 @@ def every_service() -> list[ServiceDir]:
 
 
 def service_of(instance: str) -> tuple[ServiceDir, Member | None] | None:
-    """The service that an instance belongs to, and which replica it is; None: its front door."""
+    """The service that an instance belongs to, and which replica it is.
+
+    None instead of a replica: its front door, or its gateway.
+    """
     for service in every_service():
         if not instance.startswith(f"{service.name}-"):
             continue
-        if instance == service.door_instance:
+        if instance in (service.door_instance, *service.gateway_instances):
             return service, None
         try:
             state = service.read()

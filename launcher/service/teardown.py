@@ -29,11 +29,11 @@ def down_service(name: str, *, drain: float | None = None) -> Result[ServiceDown
         stopped: list[str] = []
         traffic = Traffic(service)
         problem = traffic.close(drain=drain)
-        door = service.door_instance
         if problem is not None:
             problems.append(problem)
-        elif instance_dir(door).folder.is_dir():
-            stopped.append(door)
+        else:
+            front = (service.door_instance, *service.gateway_instances)
+            stopped += [name for name in front if instance_dir(name).folder.is_dir()]
         state = service.write(replace(state, rollout=None))
         for member in state.members:
             failed = False

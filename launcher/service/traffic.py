@@ -22,7 +22,8 @@ from launcher.probe import readiness
 from launcher.profile.model import Port, Profile
 from launcher.profile.secrets import resolve
 from launcher.profile.service import ServiceSettings
-from launcher.service import replicas
+from launcher.service import dialects, replicas
+from launcher.service.dialects import Gateway
 from launcher.service.failure import StepFailed
 from launcher.service.keys import Resolved, keep_keys, remove_keys, resolve_keys
 from launcher.service.model import DoorAddress, Member, ServiceState
@@ -33,6 +34,8 @@ DRAIN_POLL = 0.1
 APPLY_DEADLINE = 60.0
 """Seconds until a HAProxy that its keeper starts again takes its servers."""
 APPLY_RETRY = 0.1
+KEPT_CONNECTION = DoorSettings.keep_alive + 5.0
+"""Seconds after a reload until a client's idle connection is closed, and some more."""
 UP_DEADLINE = 30.0
 """Seconds until a proved replica passes the door's own check, which is made every second."""
 T = TypeVar("T")
@@ -46,15 +49,18 @@ class Traffic:
         self._service = service
         self._instance = instance_dir(service.door_instance)
         self._resolved: dict[tuple[object, ...], Resolved | None] = {}
+        self._gateway = Gateway(service)
 
     def open(self, state: ServiceState, profile: Profile) -> DoorAddress:
         """Start the front door where it does not run, and let it have the profile's settings.
 
+        A gateway is started where one is needed, and ended where none is any more.
+
         Raises:
-            StepFailed: it did not start.
+            StepFailed: one of them did not start.
             DeployError: HAProxy is missing, the port is taken, or the address cannot change now.
         """
-        settings = self._settings(profile)
+        settings = self._settings(state, profile)
         servers = self._servers(state)
         if view(self._instance)[0] in LIVE:
             self._apply(settings, servers, profile)
@@ -68,9 +74,42 @@ class Traffic:
                 message = f"the front door did not start: {problem.message}"
                 failed = Problem(problem.code, message, problem.where, problem.remedy)
                 raise StepFailed(failed, ExitCode.DID_NOT_START)
+        self._open_gateway(state, profile)
         plan = self._instance.plan()
         api, stats = plan.port("api"), plan.port("stats")
         return DoorAddress(api.address, api.number, stats.number, plan.base_url)
+
+    def _open_gateway(self, state: ServiceState, profile: Profile) -> None:
+        """First the gateway, then the door's way to it, then the end of what is not used now."""
+        if not dialects.has_gateway(self._service, state, profile):
+            self.end_gateway(state, profile)
+            return
+        inner = self._instance.plan().port("inner")
+        old = self._gateway.open(state, profile, f"http://{inner.address}:{inner.number}/v1")
+        settings, servers = self._settings(state, profile, without=old), self._servers(state)
+        self._retry(lambda: front_door.apply(settings, servers))
+        if old:
+            self._end_gateways(*old)
+
+    def end_gateway(self, state: ServiceState, profile: Profile) -> None:
+        """Stop a gateway that no replica needs any more.
+
+        Raises:
+            StepFailed: something of it is left.
+        """
+        if dialects.running_gateway(self._service) is None or dialects.has_gateway(
+            self._service, state, profile
+        ):
+            return
+        self.apply(state, profile)
+        self._end_gateways()
+
+    def _end_gateways(self, *names: str) -> None:
+        """Stop them once no kept connection of a client leads there."""
+        front_door.wait_for_old_workers(self._instance, KEPT_CONNECTION)
+        problem = self._gateway.close(*names)
+        if problem is not None:
+            raise StepFailed(problem, ExitCode.NEGATIVE)
 
     def check(self, state: ServiceState, profile: Profile) -> None:
         """Find what would keep the door from starting, or from changing, before replicas load.
@@ -79,7 +118,9 @@ class Traffic:
             PreconditionError: HAProxy is missing or the port is taken; or the door runs with
                 another address, port or TLS setting.
         """
-        settings = self._settings(profile)
+        settings = self._settings(state, profile)
+        if dialects.has_gateway(self._service, state, profile):
+            self._gateway.check(profile)
         if view(self._instance)[0] not in LIVE:
             prepare.prepare(self._profile(profile, settings)).leases.release()
         elif state.door is not None:
@@ -98,7 +139,7 @@ class Traffic:
             DeployError: HAProxy refused, or cannot be reached.
         """
         if state.door is not None:
-            self._apply(self._settings(profile), self._servers(state), profile)
+            self._apply(self._settings(state, profile), self._servers(state), profile)
 
     def _apply(self, settings: DoorSettings, servers: list[Server], profile: Profile) -> None:
         resolved = self._keys(profile)
@@ -193,11 +234,14 @@ class Traffic:
             time.sleep(DRAIN_POLL)
 
     def close(self, *, drain: float | None = None) -> Problem | None:
-        """Stop the front door: no new requests, and `drain` seconds for those that run.
+        """Stop the front door and its gateway: no new requests, and time for those that run.
 
-        Returns what went wrong, None where nothing did.
+        `drain` are its seconds, None: those of the profile. Returns what went wrong, None where
+        nothing did.
         """
         problem = replicas.stop(self._service.door_instance, drain)
+        if problem is None:
+            problem = self._gateway.close(drain=drain)
         if problem is None:
             for name in (front_door.CONFIG, CERTIFICATE):
                 (self._service.folder / name).unlink(missing_ok=True)
@@ -237,7 +281,10 @@ class Traffic:
             if member.known_to_door and (server := _server(member)) is not None
         ]
 
-    def _settings(self, profile: Profile) -> DoorSettings:
+    def _settings(
+        self, state: ServiceState, profile: Profile, *, without: Sequence[str] = ()
+    ) -> DoorSettings:
+        """The door's settings; `without` are gateways that are about to end."""
         door = _service(profile).front_door
         port = door.port if door.port >= 0 else _number(profile.ports.get("api"))
         return DoorSettings(
@@ -252,6 +299,9 @@ class Traffic:
             queue_timeout=door.queue_timeout,
             retry_buffer=door.retry_buffer,
             max_connections=door.max_connections,
+            gateway=self._gateway.server(profile, without)
+            if dialects.has_gateway(self._service, state, profile)
+            else None,
             retry_statuses=_unserved(profile),
             keys=resolved.table if (resolved := self._keys(profile)) is not None else None,
         )

@@ -42,8 +42,9 @@ class Target:
     beside them, `denied` promises taken back. `budget` is max_tokens of an ordinary question;
     times are in seconds. `silence_timeout` bounds one read (None: as long as the request may take,
     for a plain answer and a long prompt are silent to the end). `limits` are the context and the
-    seats, None where unknown. `settings` maps a setting to (expected value, pointer) to be read at
-    `settings_url`.
+    seats, None where unknown. `gateway` names engine and release of what answers Anthropic's
+    dialect before the server, None where nothing does. `settings` maps a setting to (expected
+    value, pointer) to be read at `settings_url`.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Target:
     settings_url: str | None = None
     settings: Mapping[str, tuple[JsonValue, str]] = field(default_factory=dict)
     smoke: JsonObject = field(default_factory=dict)
+    gateway: tuple[str, str | None] | None = None
     notes: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
 

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from launcher.door.config import DoorSettings, Server, frame_of, render, server_words
+from launcher.door.key_maps import write_maps
+from launcher.door.keys import KeyTable
+from launcher.door.messages import GatewayServer
 from tests.support.haproxies import program
 
 SETTINGS = DoorSettings("chat", certificate="/etc/ernie/chat.pem", replica_connections=64)
@@ -15,6 +18,7 @@ SERVERS = (
     Server("chat-a", "127.0.0.1", 8001, 8101),
     Server("chat-b", "::1", 8002, 8102, weight=5),
 )
+NO_KEYS = KeyTable("/", "5a" * 16)
 GOLDEN = Path(__file__).with_name("golden.cfg")
 
 
@@ -27,6 +31,9 @@ def test_the_whole_file() -> None:
     [
         (DoorSettings("chat"), SERVERS),
         (DoorSettings("chat", exporter=False, replica_connections=4), SERVERS),
+        (DoorSettings("chat", gateway=GatewayServer(8003, 8103)), SERVERS),
+        (DoorSettings("chat", gateway=GatewayServer(8003, 8103, "ab" * 32)), SERVERS),
+        (DoorSettings("chat", gateway=GatewayServer(8003, 8103), keys=NO_KEYS), SERVERS),
         (DoorSettings("chat", retry_buffer=16384, max_connections=1, retry_after=60), ()),
     ],
 )
@@ -34,9 +41,13 @@ def test_haproxy_takes_it_without_a_warning(
     tmp_path: Path, settings: DoorSettings, servers: tuple[Server, ...]
 ) -> None:
     config = tmp_path / "haproxy.cfg"
+    if settings.keys is not None:
+        settings = dataclasses.replace(settings, keys=KeyTable(str(tmp_path), NO_KEYS.salt))
+        write_maps(settings.keys)
     config.write_text(render(settings, servers))
     env = {
         "TMPDIR": "/tmp/x", "DOOR_BIND": "127.0.0.1:8080", "DOOR_STATS_BIND": "127.0.0.1:8081",
+        "DOOR_INNER_BIND": "127.0.0.1:8082",
     }  # fmt: skip
     argv = [program(), "-c", "-dW", "-f", str(config)]
     done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60)
@@ -47,7 +58,8 @@ def test_haproxy_takes_it_without_a_warning(
 def test_an_ipv6_address_is_taken(tmp_path: Path) -> None:
     config = tmp_path / "haproxy.cfg"
     config.write_text(render(DoorSettings("chat", address="::1"), SERVERS))
-    env = {"TMPDIR": "/tmp/x", "DOOR_BIND": "[::1]:8080", "DOOR_STATS_BIND": "127.0.0.1:8081"}
+    env = {"TMPDIR": "/tmp/x", "DOOR_BIND": "[::1]:8080",
+           "DOOR_STATS_BIND": "127.0.0.1:8081", "DOOR_INNER_BIND": "127.0.0.1:8082"}  # fmt: skip
     argv = [program(), "-c", "-f", str(config)]
     done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

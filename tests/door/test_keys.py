@@ -75,7 +75,7 @@ def test_without_a_key_or_with_a_wrong_one_nothing_passes(
         reply = ask(door, headers)
         assert (reply.status, reply.code) == (401, "invalid_api_key"), headers
         assert reply.headers["www-authenticate"] == "Bearer"
-        assert json.loads(reply.body)["error"]["type"] == "invalid_request_error"
+        assert json.loads(reply.body)["error"]["type"] == "authentication_error"
     assert one.requests == []
     for path in ("/health", "/ping"):
         assert ask(door, {}, path).status == 200

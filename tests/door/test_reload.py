@@ -112,3 +112,23 @@ def test_reloads_under_load_lose_no_request(
         thread.join()
     assert not failures
     assert sum(counts) > 10 * reloads
+
+
+def test_a_kept_connection_is_answered_once_more_and_closed(
+    replica: MakeReplica, haproxy: RunDoor
+) -> None:
+    """Else a client that never pauses stays with the settings of before."""
+    one = replica("a")
+    running = haproxy(one.server())
+    client = running.connection()
+    answers = []
+    for number in range(3):
+        client.request("POST", "/v1/chat/completions", b"{}")
+        answer = client.getresponse()
+        answer.read()
+        answers.append((answer.status, answer.will_close))
+        if number == 0:
+            running.write(render(OTHER, [one.server()]))
+            assert reload(running.master).done
+    assert answers == [(200, False), (200, True), (200, False)]
+    wait_for(lambda: len(running.workers()) == 1, "the worker before has ended")

@@ -103,6 +103,13 @@ def test_the_engine_says_that_it_was_told_to_stop() -> None:
     assert watcher.asked_to_stop("worker", "a prompt: Handling signal: term") is None
 
 
+def test_an_engine_need_not_name_the_signal() -> None:
+    watcher = Watcher(replace(PLAN, told_to_stop=(r"Exiting Master process",)))
+    assert watcher.asked_to_stop("engine", "[WARNING] (7) : Exiting Master process...") == (
+        "a signal"
+    )
+
+
 def test_an_engine_begins_in_its_first_phase() -> None:
     watcher = Watcher(PLAN)
     assert watcher.begin() == "import"

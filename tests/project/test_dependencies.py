@@ -13,6 +13,8 @@ OPTIONAL = {
     "openai", "anthropic", "pynvml", "pytest", "textual", "rich",
     # `launcher/weights/hub_client.py` runs in the environment of the hubs' clients.
     "huggingface_hub", "modelscope_hub", "aistudio_sdk",
+    # `launcher/engines/gateway/hooks/` runs in the environment of the gateway.
+    "litellm",
 }  # fmt: skip
 
 

@@ -63,3 +63,25 @@ def test_a_replica_listens_on_loopback_with_its_own_ports(home: Path) -> None:
     assert (replica.name, replica.host) == ("shop-replica", "127.0.0.1")
     assert replica.ports["api"] == "auto"
     assert replica.service is None
+
+
+@pytest.mark.parametrize(
+    ("engine", "dialects", "expected"),
+    [
+        ("transformers", ["openai", "anthropic"], True),
+        ("transformers", ["openai"], False),
+        ("vllm", ["openai", "anthropic"], False),
+    ],
+)
+def test_a_missing_gateway_is_reported_before_it_is_needed(
+    home: Path, engine: str, dialects: list[JsonValue], expected: bool
+) -> None:
+    loaded = build({
+        "name": "shop", "engine": engine, "model": "/nowhere",
+        "service": {"replicas": 1, "dialects": dialects},
+    })  # fmt: skip
+    findings = [one for one in examine(loaded, only_fast=True) if "gateway: " in one.evidence]
+    assert bool(findings) is expected
+    if expected:
+        assert any(one.status == "FAIL" and "install gateway" in (one.remedy or "")
+                   for one in findings)  # fmt: skip

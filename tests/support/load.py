@@ -51,6 +51,7 @@ class Load:
         pause: float = 0.0,
         size: int = 0,
         key: str = "",
+        headers: dict[str, str] | None = None,
     ) -> None:
         """`pause` in seconds between two requests of a client; `size` bytes more in each body.
 
@@ -58,6 +59,7 @@ class Load:
         """
         self.tally = Tally()
         self._port = port
+        self._headers = {"Content-Type": "application/json", **(headers or {})}
         self._body = json.dumps(
             body
             or {
@@ -68,7 +70,6 @@ class Load:
             }
         ).encode()
         self._pause = pause
-        self._headers = {"Content-Type": "application/json"}
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
         self._lock = threading.Lock()

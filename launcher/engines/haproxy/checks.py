@@ -13,6 +13,7 @@ OWNED_ENV = {
     "TMPDIR": "it is the instance's private folder",
     "DOOR_BIND": "write it as `host` and `ports: {api: NUMBER}`",
     "DOOR_STATS_BIND": "write it as `ports: {stats: NUMBER}`",
+    "DOOR_INNER_BIND": "its port is chosen automatically",
 }
 ARGUMENTS = {
     "config": "the absolute path of a configuration file",
@@ -54,7 +55,7 @@ def usage_folder(profile: Profile) -> str | None:
 def validate(profile: Profile) -> list[Problem]:
     """Everything wrong with the profile, at the profile's lines."""
     problems = check_keys(profile, TITLE, NeutralKeys({}))
-    problems += check_ports(profile, TITLE, ("api", "stats"))
+    problems += check_ports(profile, TITLE, ("api", "stats", "inner"))
     problems += check_env(profile, OWNED_ENV)
     for key, value in profile.engine_args.items():
         path = f"engine-args.{key}"

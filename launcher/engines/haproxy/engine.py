@@ -2,8 +2,9 @@
 
 The configuration is a file that the profile names. What the keeper decides at a start reaches it
 by the environment: `DOOR_BIND` (address and port of the API), `DOOR_STATS_BIND` (the same of the
-statistics) and `TMPDIR`, the plan's private folder. Both sockets lie in that folder, whose path is
-short (a Unix socket's has at most 107 characters, and HAProxy appends up to 15 while it binds).
+statistics), `DOOR_INNER_BIND` (the same for the gateway of Anthropic's dialect) and `TMPDIR`, the
+plan's private folder. Both sockets lie in that folder, whose path is short (a Unix socket's has at
+most 107 characters, and HAProxy appends up to 15 while it binds).
 """
 
 from __future__ import annotations
@@ -52,11 +53,9 @@ START = 0.5
 
 PHASES = (Phase("configuration", "read the configuration"), Phase("serve", "open the ports"))
 PHASE_RULES = (PhaseRule("serve", r"New worker \(\d+\) forked"),)
-TOLD_TO_STOP = (
-    r"Exiting Master process\.\.\.",
-    r"^\[WARNING\] +\(\d+\) : Proxy \S{1,80} stopped \(",
-)
-"""What it prints after SIGTERM, and after SIGUSR1. Neither names the signal."""
+TOLD_TO_STOP = (r"Exiting Master process\.\.\.",)
+"""What the master prints after SIGTERM and SIGUSR1, without the signal's name. That a proxy has
+stopped is said by the old worker after every reload, too."""
 
 
 class HAProxy(Engine):
@@ -109,10 +108,11 @@ class HAProxy(Engine):
         return Release(version, ".".join(str(part) for part in (*parsed.release, 0)[:2]))
 
     def ports(self, profile: Profile, release: Release | None) -> tuple[PortNeed, ...]:
-        """The public port, and that of the statistics, which only this machine reaches."""
+        """The public port; those of the statistics and of the gateway, only for this machine."""
         return (
             PortNeed("api", shown_as="API"),
             PortNeed("stats", address=STATS_ADDRESS, shown_as="door: /healthz, /metrics"),
+            PortNeed("inner", address=STATS_ADDRESS, shown_as="door: for the gateway"),
         )
 
     def validate(self, profile: Profile, release: Release | None) -> list[Problem]:
@@ -153,6 +153,7 @@ class HAProxy(Engine):
             ports=(
                 PortUse("api", context.ports["api"], profile.host, "API"),
                 PortUse("stats", context.ports["stats"], STATS_ADDRESS, "door: /healthz, /metrics"),
+                PortUse("inner", context.ports["inner"], STATS_ADDRESS, "door: for the gateway"),
             ),
             sockets=(
                 SocketUse(str(context.temporary_folder / MASTER_SOCKET), "door: master"),
@@ -210,6 +211,8 @@ def _env(profile: Profile, context: PlanContext) -> tuple[EnvVar, ...]:
                profile.where("ports.api")),
         EnvVar("DOOR_STATS_BIND", f"{STATS_ADDRESS}:{context.ports['stats']}",
                "the statistics' address", profile.where("ports.stats")),
+        EnvVar("DOOR_INNER_BIND", f"{STATS_ADDRESS}:{context.ports['inner']}",
+               "by which the gateway reaches the replicas"),
     )  # fmt: skip
 
 

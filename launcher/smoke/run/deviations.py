@@ -54,7 +54,8 @@ class DeviationRule:
 @functools.cache
 def known_deviations(engine: str) -> tuple[DeviationRule, ...]:
     """The deviations of an engine; none for an engine that has no table or is not installed."""
-    folder = engines.get(engine).data if engine in engines.names() else None
+    known = engine in engines.INTERNAL or engine in engines.names()
+    folder = engines.get(engine).data if known else None
     path = folder / "deviations.json" if folder is not None else None
     if path is None or not path.is_file():
         return ()
@@ -72,13 +73,16 @@ def known_deviations(engine: str) -> tuple[DeviationRule, ...]:
 
 
 def explained(
-    engine: str | None, release: str | None, check: str, outcomes: Sequence[Outcome]
+    servers: Sequence[tuple[str | None, str | None]], check: str, outcomes: Sequence[Outcome]
 ) -> tuple[KnownDeviation, ...]:
-    """The deviations that explain every finding of every failed draw; empty where one is left."""
-    if engine is None:
-        return ()
+    """The deviations that explain every finding of every failed draw; empty where one is left.
+
+    `servers` are engine and release of all that had a part in the answers, None where unknown.
+    """
     rules = [
         rule
+        for engine, release in servers
+        if engine is not None
         for rule in known_deviations(engine)
         if rule.deviation.concerns(release) and check in rule.checks
     ]

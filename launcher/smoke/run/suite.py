@@ -218,6 +218,17 @@ def _disagreements(
     return disagreements(target, through)
 
 
+def _known_as(target: Target, one: CheckRun) -> tuple[tuple[str | None, str | None], ...]:
+    """Engine and release of all that had a part in the answers."""
+    server = (target.engine, target.release)
+    in_dialect = (
+        target.endpoint.dialect == "anthropic"
+        or one.client == "anthropic"
+        or "dialect" in one.check.tags
+    )
+    return (server, target.gateway) if target.gateway and in_dialect else (server,)
+
+
 def _judged(target: Target, one: CheckRun, repeat: int) -> CheckResult:
     outcome = one.outcome
     # A server can say the key that it was sent: in an error, in a header, in an answer.
@@ -231,7 +242,7 @@ def _judged(target: Target, one: CheckRun, repeat: int) -> CheckResult:
             verdict = "pass"
     deviations: tuple[KnownDeviation, ...] = ()
     if verdict == "fail":
-        deviations = explained(target.engine, target.release, one.check.name, one.outcomes)
+        deviations = explained(_known_as(target, one), one.check.name, one.outcomes)
     return CheckResult(
         check=entry_of(one.check),
         client=one.client,

@@ -103,6 +103,9 @@ def resolve(
             if model is None
             else replace(resolved, model=model, endpoint=replace(resolved.endpoint, model=model))
         )
+        if dialect is not None:
+            endpoint = replace(described.endpoint, dialect=dialect)
+            described = replace(described, endpoint=endpoint)
         if key is not None:
             described = replace(described, endpoint=replace(described.endpoint, key=_secret(key)))
     return replace(described, extra=described.extra | frozenset(promises))

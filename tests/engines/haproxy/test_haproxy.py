@@ -131,7 +131,7 @@ def test_the_haproxy_of_this_machine(home: Path) -> None:
 
 def plan_of(**values: Any) -> Any:
     context = PlanContext(
-        "/usr/sbin/haproxy", Release("2.6.12", "2.6"), {"api": 8080, "stats": 8081},
+        "/usr/sbin/haproxy", Release("2.6.12", "2.6"), {"api": 8080, "stats": 8081, "inner": 8082},
         Path("/logs"), Path("/tmp/ed-12345678"),
     )  # fmt: skip
     return ENGINE.plan(profile(**values), context)
@@ -146,7 +146,7 @@ def test_the_plan() -> None:
     env = {variable.name: variable.value for variable in plan.env}
     assert env == {
         "TMPDIR": "/tmp/ed-12345678", "DOOR_BIND": "127.0.0.1:8080",
-        "DOOR_STATS_BIND": "127.0.0.1:8081",
+        "DOOR_STATS_BIND": "127.0.0.1:8081", "DOOR_INNER_BIND": "127.0.0.1:8082",
     }  # fmt: skip
     assert (plan.health_use.address, plan.health_use.number) == ("127.0.0.1", 8081)
     assert not plan.readiness.completion

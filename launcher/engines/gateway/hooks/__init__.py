@@ -1,0 +1,1 @@
+"""What runs inside LiteLLM's proxy; its folder is on the gateway's PYTHONPATH."""
