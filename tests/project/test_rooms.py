@@ -38,6 +38,7 @@ ROOMS = (
     "smoke",
     "service",
     "drill",
+    "bench",
     "report",
     "cli",
 )
