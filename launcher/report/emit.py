@@ -54,6 +54,7 @@ RENDERERS: dict[str, str] = {
     "bundle install": "launcher.report.weights_text:installed",
     "smoke": "launcher.report.smoke_text:smoke",
     "drill": "launcher.report.drill_text:drill",
+    "report": "launcher.report.card_text:card",
     "compare": "launcher.report.compare_text:compare",
     "doctor": "launcher.report.doctor_text:doctor",
     "diagnose": "launcher.report.diagnose_text:diagnose",

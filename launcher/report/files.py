@@ -19,6 +19,8 @@ RENDERERS = {
     ("drill", "junit"): "launcher.report.drill_junit",
     ("smoke", "html"): "launcher.report.html",
     ("smoke", "markdown"): "launcher.report.markdown",
+    ("report", "junit"): "launcher.report.card_junit",
+    ("report", "html"): "launcher.report.card_html",
     ("compare", "junit"): "launcher.report.junit",
     ("compare", "html"): "launcher.report.html_compare",
     ("compare", "markdown"): "launcher.report.markdown_compare",
