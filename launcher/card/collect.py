@@ -1,4 +1,4 @@
-"""Collects the serving card of an instance or a service; reads, asks `/metrics`, changes nothing."""
+"""Collects the serving card of an instance or a service: reads and asks, and changes nothing."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ from launcher.profile.build import build
 from launcher.profile.model import Profile
 from launcher.redact import Redactor
 from launcher.result import Result
-from launcher.service import examination
 from launcher.service import events as service_events
+from launcher.service import examination
 from launcher.service.instances import all_instances, current_instances
 from launcher.service.model import HistoryEntry
 from launcher.service.payloads import ServiceStatus
@@ -234,9 +234,7 @@ def _doctor(
         return (), f"the doctor could not look: {error}"
 
 
-def _memory(
-    profile: Profile, plan: LaunchPlan, instances: Sequence[CardInstance]
-) -> CardMemory:
+def _memory(profile: Profile, plan: LaunchPlan, instances: Sequence[CardInstance]) -> CardMemory:
     lessons = history(profile)
     lesson = lessons[-1] if lessons else None
     is_running = any(one.status.state in LIVE for one in instances)

@@ -10,7 +10,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import launcher
-from launcher.card.payloads import Distribution, EngineFacts, HostFacts, Tool, WeightFacts, WeightFile
+from launcher.card.payloads import (
+    Distribution,
+    EngineFacts,
+    HostFacts,
+    Tool,
+    WeightFacts,
+    WeightFile,
+)
 from launcher.environments import store as environments
 from launcher.errors import DeployError
 from launcher.host import gpus, memory, packages
@@ -30,7 +37,7 @@ LARGEST_RECORD = 64 * 1024 * 1024
 
 
 def tool() -> Tool:
-    """This tool."""
+    """Version and hash of ernie-deploy itself."""
     folder = Path(launcher.__file__).parent
     files = sorted(
         path
@@ -144,7 +151,7 @@ def digest(hashes: Iterable[tuple[str, str]]) -> str:
 
 
 def host() -> HostFacts:
-    """This machine."""
+    """The machine that the report is made on."""
     report = gpus.query()
     return HostFacts(
         name=platform.node(),

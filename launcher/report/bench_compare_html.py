@@ -24,13 +24,9 @@ VERDICTS = {
 """Verdict of a figure to its style and label, what needs a reader first."""
 
 
-def render(result: Result[BenchComparison]) -> str:
-    """The whole page."""
-    return render_comparison(result.payload)[0]
-
-
-def render_comparison(data: BenchComparison) -> tuple[str, Problem | None]:
+def render_noted(result: Result[BenchComparison]) -> tuple[str, Problem | None]:
     """The whole page, and why it has no plots (None: it has them)."""
+    data = result.payload
     shown = figures(data)
     drawn, problem = draw(shown)
     text = f"{problem.message}; {problem.remedy}." if problem else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from launcher.bench.result import BenchRun, Distribution, Estimate, Level, Sample
 from launcher.report.bench_units import MILLISECONDS, metric_of, number
@@ -15,6 +16,8 @@ MOST_CURVES = 8
 """Levels in a plot of distributions: of more, those that lie evenly among them."""
 MOST_SAMPLES = 1500
 """Points of a time line: of more, every second one, or every third."""
+NARROWEST = 0.05
+"""Share of a time line that a level takes at least to be named there."""
 GIB = 1024**3
 SHARES = tuple(float(share) for share in range(101))
 
@@ -45,10 +48,11 @@ def throughput(runs: Sequence[tuple[str, BenchRun]], name: str) -> Figure:
                 continue
             several = len({one.loop for one in run.levels}) > 1
             prefix = " ".join(filter(None, (label, f"{loop} loop," if several else "")))
-            look = 2 * side + (1 if loop == "open" and len(runs) == 1 else 0)
-            for offset, (word, pick) in enumerate((("p50", _p50), ("p99", _p99))):
-                series.append(_points(f"{prefix} {word}".strip(), levels, name, pick,
-                                      look + (2 if len(runs) == 1 else 1) * offset))  # fmt: skip
+            for dash, (word, pick) in enumerate((("p50", _p50), ("p99", _p99))):
+                # Two runs are told apart by colour, one run's percentiles too.
+                look = side if len(runs) > 1 else dash + (2 if loop == "open" else 0)
+                line = _points(f"{prefix} {word}".strip(), levels, name, pick)
+                series.append(replace(line, look=look, dash=dash + (2 if loop == "open" else 0)))
             sentences.append(_describe(prefix, levels, name))
     title = metric_of(runs[0][1], name).title
     return Figure(
@@ -63,7 +67,6 @@ def _points(
     levels: Sequence[Level],
     name: str,
     pick: Callable[[Distribution], Estimate],
-    look: int,
 ) -> Series:
     estimates = [pick(one) for level in levels if (one := _distribution(level, name))]
     bounded = all(one.low is not None and one.high is not None for one in estimates)
@@ -74,7 +77,6 @@ def _points(
         tuple((one.low or 0.0) * MILLISECONDS for one in estimates) if bounded else (),
         tuple((one.high or 0.0) * MILLISECONDS for one in estimates) if bounded else (),
         tuple(f"{level.value:g}" for level in levels),
-        look,
     )
 
 
@@ -125,20 +127,40 @@ def curves(run: BenchRun, name: str, pairs: Sequence[tuple[str, Distribution]]) 
 def timelines(runs: Sequence[tuple[str, BenchRun]]) -> Iterator[Figure]:
     """Queue, KV cache and memory over time, as far as they were sampled."""
     spans = _spans(runs[0][1]) if len(runs) == 1 else ()
-    queue, kv, memory = [], [], []
+    queue: list[Series] = []
+    kv: list[Series] = []
+    memory: list[Series] = []
     for side, (name, run) in enumerate(runs):
         samples = run.timeline[:: 1 + len(run.timeline) // MOST_SAMPLES]
         prefix = f"{name} " if name else ""
-        look = 2 * side
-        queue += _line(samples, f"{prefix}running", look, lambda s: s.running)
-        queue += _line(samples, f"{prefix}waiting", look + 1, lambda s: s.waiting)
-        kv += _line(samples, f"{prefix}KV cache", look, lambda s: _percent(s.kv_use))
-        memory += _line(samples, f"{prefix}server", look, lambda s: _gib(s.server_memory))
-        for card in range(max((len(s.gpu_memory) for s in samples), default=0)):
-            memory += _line(
-                samples, f"{prefix}GPU {card}", look + 1 + card,
-                lambda s, card=card: _gib(s.gpu_memory[card]) if card < len(s.gpu_memory) else None,
-            )  # fmt: skip
+        several = len(runs) > 1
+
+        def line(
+            label: str,
+            value: Callable[[Sample], float | None],
+            dash: int = 0,
+            *,
+            samples: Sequence[Sample] = samples,
+            prefix: str = prefix,
+            look: int | None = side if several else None,
+        ) -> list[Series]:
+            values = tuple(value(one) for one in samples)
+            if all(one is None for one in values):
+                return []
+            at = tuple(one.at for one in samples)
+            return [
+                Series(
+                    prefix + label, at, values, look=dash if look is None else look, dash=dash,
+                    kind="steps",
+                )
+            ]  # fmt: skip
+
+        queue += line("running", lambda one: one.running)
+        queue += line("waiting", lambda one: one.waiting, 1)
+        kv += line("KV cache", lambda one: _percent(one.kv_use))
+        memory += line("server", lambda one: _gib(one.server_memory))
+        for card in range(max((len(one.gpu_memory) for one in samples), default=0)):
+            memory += line(f"GPU {card}", _card_memory(card), 1 + card)
     plots = (
         ("timeline-queue", "Requests in the server", "requests", queue, " requests"),
         ("timeline-kv", "KV cache in use", "KV cache in use (%)", kv, " %"),
@@ -147,31 +169,36 @@ def timelines(runs: Sequence[tuple[str, BenchRun]]) -> Iterator[Figure]:
     for key, title, label, series, unit in plots:
         if series:
             text = " ".join(f"{one.label}: at most {_highest(one)}{unit}." for one in series)
-            yield Figure(
-                key, title, "seconds since the run began", label, tuple(series), text, spans=spans
-            )
+            yield Figure(key, title, _axis(spans), label, tuple(series), text, spans=spans)
 
 
-def _line(
-    samples: Sequence[Sample], label: str, look: int, value: Callable[[Sample], float | None]
-) -> list[Series]:
-    values = tuple(value(one) for one in samples)
-    if all(one is None for one in values):
-        return []
-    return [Series(label, tuple(one.at for one in samples), values, look=look, kind="steps")]
+def _axis(spans: Sequence[Span]) -> str:
+    label = "seconds since the run began"
+    return f"{label} (parts: levels)" if spans else label
+
+
+def _card_memory(card: int) -> Callable[[Sample], float | None]:
+    def memory(sample: Sample) -> float | None:
+        return _gib(sample.gpu_memory[card]) if card < len(sample.gpu_memory) else None
+
+    return memory
 
 
 def _spans(run: BenchRun) -> tuple[Span, ...]:
-    """The measured parts of a run; a name only where there is room for it."""
-    if not run.phases:
-        return ()
-    total = max(one.end for one in run.phases) - min(one.begin for one in run.phases)
-    labels = {level.key: level.label for level in run.levels}
+    """The levels of a run, one after the other; a name only where there is room for it."""
+    merged: list[Span] = []
+    for one in run.phases:
+        if merged and merged[-1].label == one.level:
+            merged[-1] = Span(merged[-1].begin, one.end, one.level)
+        else:
+            merged.append(Span(one.begin, one.end, one.level))
+    total = sum(one.end - one.begin for one in merged)
+    names = {level.key: f"{level.value:g}" for level in run.levels}
     return tuple(
-        Span(one.begin, one.end, labels.get(one.level, one.level))
-        if one.end - one.begin > 0.16 * total
+        Span(one.begin, one.end, names.get(one.label, one.label))
+        if one.end - one.begin > NARROWEST * total
         else Span(one.begin, one.end, "")
-        for one in run.phases
+        for one in merged
     )
 
 

@@ -11,13 +11,9 @@ from launcher.report.plots.plotter import draw
 from launcher.result import Result
 
 
-def render(result: Result[BenchRun]) -> str:
-    """The whole page."""
-    return render_run(result.payload)[0]
-
-
-def render_run(run: BenchRun) -> tuple[str, Problem | None]:
+def render_noted(result: Result[BenchRun]) -> tuple[str, Problem | None]:
     """The whole page, and why it has no plots (None: it has them)."""
+    run = result.payload
     shown = figures(run)
     drawn, problem = draw(shown)
     text = f"{problem.message}; {problem.remedy}." if problem else None

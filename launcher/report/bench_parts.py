@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
-from launcher.bench.result import BenchRun, Gate, Level
+from launcher.bench.result import BenchRun, Estimate, Gate, Level
 from launcher.json_values import JsonValue
 from launcher.report.bench_units import (
     interval,
@@ -84,7 +84,7 @@ def plots(figures: Sequence[Figure], drawn: Mapping[str, str], problem: str | No
     items = "".join(
         f'<figure id="{escape(one.name)}"><figcaption>{escape(one.title)}</figcaption>'
         f'<div class="plot">{drawn[one.name]}</div>'
-        f'<details><summary>In words</summary><p>{escape(one.text)}</p></details></figure>'
+        f"<details><summary>In words</summary><p>{escape(one.text)}</p></details></figure>"
         for one in figures
         if one.name in drawn
     )
@@ -96,30 +96,30 @@ def levels(run: BenchRun) -> str:
     present = [
         name for name in COLUMNS if any(name in one.latencies.by_name() for one in run.levels)
     ]
-    heads = ["level", "requests", "failed", "requests/s", "output tokens/s", "error rate"]
+    heads = ["level", "requests", "failed", "requests/s", "output tokens/s", "errors (%)"]
     has_goodput = any(one.rates.goodput is not None for one in run.levels)
-    heads += ["goodput", "within SLO"] if has_goodput else []
+    heads += ["goodput (requests/s)", "within SLO (%)"] if has_goodput else []
     units = {name: metric_of(run, name).unit for name in present}
-    heads += [f"{metric_of(run, n).title} ({shown_unit(units[n])}), p50 / p90 / p99"
-              for n in present]  # fmt: skip
+    heads += [f"{metric_of(run, n).title} ({shown_unit(units[n])})" for n in present]
     rows = []
     for one in run.levels:
         rates = one.rates
         row = [
-            escape(one.label), str(one.counts.succeeded), _failed(one),
-            escape(interval(rates.requests)), escape(interval(rates.output_tokens)),
-            escape(f"{interval(rates.error_rate, 'ratio')} %"),
+            escape(one.label), str(one.counts.succeeded), _failed(one), _interval(rates.requests),
+            _interval(rates.output_tokens), _interval(rates.error_rate, "ratio"),
         ]  # fmt: skip
         if has_goodput:
-            row += [
-                escape(interval(rates.goodput)), escape(f"{interval(rates.goodput_share, 'ratio')} %")
-            ]  # fmt: skip
+            row += [_interval(rates.goodput), _interval(rates.goodput_share, "ratio")]
         values = one.latencies.by_name()
-        row += [escape(percentiles(values.get(name), units[name])) for name in present]
+        row += [
+            f'<span class="n">{escape(percentiles(values.get(name), units[name]))}</span>'
+            for name in present
+        ]
         rows.append(row)
     note = (
-        '<p class="dim">In brackets: the 95 % confidence interval. A level is the number of '
-        "requests at a time (closed loop) or started per second (open loop).</p>"
+        '<p class="dim">Below a figure: its 95 % confidence interval. Latencies: p50 / p90 / p99. '
+        "A level is the number of requests at a time (closed loop) or started per second (open "
+        "loop).</p>"
     )
     overloads = "".join(
         f'<p class="doubt">{escape(one.label)}: {escape(one.overload)}</p>'
@@ -127,6 +127,14 @@ def levels(run: BenchRun) -> str:
         if one.overload
     )
     return section("levels", "Levels", data_table(heads, rows) + overloads + note, len(rows))
+
+
+def _interval(one: Estimate | None, unit: str = "") -> str:
+    """The value, and its interval in a line below."""
+    text = (
+        escape(interval(one, unit)).replace(" (", '<br><span class="dim">').replace(")", "</span>")
+    )
+    return f'<span class="n">{text}</span>'
 
 
 def _failed(level: Level) -> str:
@@ -148,7 +156,7 @@ def details(run: BenchRun) -> str:
             metric = metric_of(run, name)
             cells = [escape(metric.title), escape(shown_unit(metric.unit)), str(values.count)]
             cells += [
-                escape(interval(each, metric.unit))
+                _interval(each, metric.unit)
                 for each in (values.mean, values.p50, values.p90, values.p99)
             ]
             cells += [number(values.minimum, metric.unit), number(values.maximum, metric.unit)]
@@ -156,7 +164,7 @@ def details(run: BenchRun) -> str:
         heads = ("metric", "unit", "count", "mean", "p50", "p90", "p99", "least", "most")
         inside = data_table(heads, rows) + _server(one) + _cost(one)
         text += (
-            f'<details class="level"><summary><b>{escape(one.label)}</b> '
+            f'<details class="level" data-print><summary><b>{escape(one.label)}</b> '
             f'<span class="dim">{one.counts.sent} requests sent, {one.counts.warm_up} of them to '
             f'warm up</span></summary><div class="inside">{inside}</div></details>'
         )
@@ -216,7 +224,9 @@ def measured(run: BenchRun, title: str = "What was measured") -> str:
     rows: list[tuple[str, str]] = [(name, version) for name, version in run.versions.items()]
     load = f"{_loads(machine.load_before)} before, {_loads(machine.load_after)} after"
     busiest = "" if generator.busiest is None else f"{generator.busiest:.0%} of a core"
-    late = "" if generator.late_p99 is None else f", timer late by {generator.late_p99 * 1e3:.3g} ms"
+    late = (
+        "" if generator.late_p99 is None else f", timer late by {generator.late_p99 * 1e3:.3g} ms"
+    )
     rows += [
         ("host", f"{machine.name}, {machine.system}"),
         ("processor", f"{machine.cpu}, {machine.cores:g} cores, {machine.memory / GIB:.0f} GiB"),

@@ -18,13 +18,9 @@ from launcher.result import Result
 STYLES = {"fail": "fail", "inconclusive": "doubt"}
 
 
-def render(result: Result[ServingCard]) -> str:
-    """The whole page."""
-    return render_card(result.payload)[0]
-
-
-def render_card(data: ServingCard) -> tuple[str, Problem | None]:
+def render_noted(result: Result[ServingCard]) -> tuple[str, Problem | None]:
     """The whole page, and why plots are missing in it (None: none is)."""
+    data = result.payload
     bench, problem = _bench(data)
     body = "\n".join(
         (

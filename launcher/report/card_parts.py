@@ -14,6 +14,8 @@ from launcher.report.events_text import details as event_details
 from launcher.report.events_text import moment
 from launcher.report.page import data_table, facts_table, mark, mark_as
 
+LONGEST_REMEDY = 300
+"""Characters of what to do that are shown at once."""
 ANSWERS = {
     "FAIL": ("fail", "FAIL"),
     "WARN": ("doubt", "WARN"),
@@ -101,8 +103,8 @@ def service(data: ServingCard) -> str:
         for one in data.history
     ]  # fmt: skip
     if changes:
-        heads = ("when", "change", "outcome", "who", "message")
-        body += f"<h3>Changes</h3>{data_table(heads, changes)}"
+        columns = ("when", "change", "outcome", "who", "message")
+        body += f"<h3>Changes</h3>{data_table(columns, changes)}"
     return section("service", "Service", body)
 
 
@@ -232,7 +234,7 @@ def doctor(data: ServingCard) -> str:
         more = ""
         if one.status != "PASS":
             more = f'<br><span class="dim">why: {escape(one.reason)}</span>'
-            more += f"<br>do: {escape(one.remedy)}" if one.remedy else ""
+            more += _remedy(one.remedy or "")
         rows.append(
             (
                 mark_as(*ANSWERS[one.status]), f"<b>{escape(one.check)}</b>",
@@ -240,6 +242,14 @@ def doctor(data: ServingCard) -> str:
             )
         )  # fmt: skip
     return section("doctor", "Doctor", data_table(("answer", "check", "evidence"), rows), len(rows))
+
+
+def _remedy(text: str) -> str:
+    """What to do; a long command line opens by itself only."""
+    if len(text) <= LONGEST_REMEDY:
+        return f"<br>do: {escape(text)}" if text else ""
+    head = escape(text[:80])
+    return f"<details><summary>do: {head} ...</summary><pre>{escape(text)}</pre></details>"
 
 
 def incidents(data: ServingCard) -> str:
@@ -257,7 +267,9 @@ def incidents(data: ServingCard) -> str:
     ]
     heads = ("when", "instance", "what", "done", "away", "id")
     body = data_table(heads, rows) if rows else '<p class="dim">None was kept.</p>'
-    body += "".join(f'<p class="doubt">cannot be read: {escape(one)}</p>' for one in data.unreadable)
+    body += "".join(
+        f'<p class="doubt">cannot be read: {escape(one)}</p>' for one in data.unreadable
+    )
     return section("incidents", "Incidents", body, len(rows))
 
 

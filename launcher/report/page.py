@@ -63,7 +63,7 @@ def data_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         for row in rows
     )
     return (
-        f'<div class="scroll" tabindex="0"><table class="grid"><thead><tr>{head}</tr></thead>'
+        f'<div class="scroll" tabindex="0"><table class="grid data"><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 

@@ -18,33 +18,32 @@ import matplotlib
 
 matplotlib.use("svg")
 
-from matplotlib import pyplot  # noqa: E402  (the backend is chosen before)
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: E402
+from matplotlib import pyplot
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b0478c", "#000000")
 """Okabe and Ito's, as far as they have a contrast of 3 to 1 on white; the purple is darker."""
 MARKERS = ("o", "s", "^", "D", "v", "X", "P")
 DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.2, 1.6)), (0, (6, 2, 1.2, 2)))
-WIDTH, HEIGHT = 5.0, 3.5
+WIDTH, HEIGHT = 4.2, 3.1
 """Inches: readable at the width of a phone, two side by side on a desk."""
 SETTINGS = {
     "svg.fonttype": "none",
     "svg.hashsalt": "ernie-deploy",
-    "font.size": 10,
-    "axes.titlesize": 11,
+    "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "grid.color": "#808080",
     "grid.alpha": 0.25,
     "grid.linewidth": 0.6,
-    "lines.linewidth": 1.6,
-    "lines.markersize": 6,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 5,
     "figure.facecolor": "none",
     "axes.facecolor": "none",
     "savefig.facecolor": "none",
     "legend.frameon": False,
-    "legend.fontsize": 9,
+    "legend.fontsize": 8,
     "axes.unicode_minus": False,
 }
 
@@ -56,10 +55,11 @@ def draw(figure: dict[str, Any]) -> str:
     axes.set_ylabel(figure["label_y"])
     axes.set_xscale(figure["scale_x"])
     axes.set_yscale(figure["scale_y"])
-    for span in figure["spans"]:
-        axes.axvspan(span["begin"], span["end"], color="#808080", alpha=0.12, linewidth=0)
+    for index, span in enumerate(figure["spans"]):
+        if index % 2 == 0:
+            axes.axvspan(span["begin"], span["end"], color="#808080", alpha=0.14, linewidth=0)
         axes.annotate(
-            _plain(span["label"]), (span["begin"], 1.0), (2, -2), fontsize=8, va="top", ha="left",
+            _plain(span["label"]), (span["begin"], 1.0), (2, -2), fontsize=7, va="top", ha="left",
             xycoords=("data", "axes fraction"), textcoords="offset points",
         )  # fmt: skip
     for series in figure["series"]:
@@ -67,7 +67,7 @@ def draw(figure: dict[str, Any]) -> str:
     if figure["limit"] is not None:
         axes.axhline(figure["limit"], color="#000000", linewidth=1, linestyle=(0, (2, 2)))
         axes.annotate(
-            _plain(figure["limit_label"]), (1.0, figure["limit"]), (0, 3), fontsize=8, ha="right",
+            _plain(figure["limit_label"]), (1.0, figure["limit"]), (0, 3), fontsize=7, ha="right",
             xycoords=("axes fraction", "data"), textcoords="offset points",
         )  # fmt: skip
     for axis, scale in ((axes.xaxis, figure["scale_x"]), (axes.yaxis, figure["scale_y"])):
@@ -76,6 +76,7 @@ def draw(figure: dict[str, Any]) -> str:
             axis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
             axis.set_minor_formatter(NullFormatter())
         else:
+            axis.set_major_locator(MaxNLocator(6))
             # A flat line at zero is not a story about the fifth decimal place.
             low, high = axis.get_view_interval()
             if low < 0 <= low + 0.1 * (high - low):
@@ -92,7 +93,7 @@ def draw(figure: dict[str, Any]) -> str:
 def _line(axes: Any, series: dict[str, Any]) -> None:
     look = series["look"]
     colour = COLOURS[look % len(COLOURS)]
-    dashes = DASHES[look % len(DASHES)]
+    dashes = DASHES[(look if series["dash"] is None else series["dash"]) % len(DASHES)]
     x, y = _numbers(series["x"]), _numbers(series["y"])
     label = _plain(series["label"])
     if series["kind"] == "steps":
@@ -103,7 +104,7 @@ def _line(axes: Any, series: dict[str, Any]) -> None:
     curve = series["kind"] == "curve"
     axes.plot(
         x, y, color=colour, linestyle=dashes, label=label, marker=MARKERS[look % len(MARKERS)],
-        markevery=(look % every, every) if curve else None, markersize=5 if curve else 6,
+        markevery=(look % every, every) if curve else None, markersize=4 if curve else 5,
     )  # fmt: skip
     if series["low"]:
         low, high = _numbers(series["low"]), _numbers(series["high"])
@@ -115,9 +116,7 @@ def _line(axes: Any, series: dict[str, Any]) -> None:
             x, y, yerr=lengths, fmt="none", ecolor=colour, elinewidth=1, capsize=2.5, alpha=0.7
         )
     for at_x, at_y, text in zip(x, y, series["labels"], strict=False):
-        axes.annotate(
-            _plain(text), (at_x, at_y), (4, 4), fontsize=8, textcoords="offset points", color=colour
-        )
+        axes.annotate(_plain(text), (at_x, at_y), (4, 4), fontsize=7, textcoords="offset points")
 
 
 def _numbers(values: list[float | None]) -> list[float]:

@@ -11,9 +11,9 @@ class Series:
     """One line of a plot: points in order; None is a gap.
 
     `low` and `high` are the ends of the interval around each value of `y`, empty without any.
-    `labels` stand beside the points, empty without any. `look` chooses colour, marker and dashes,
-    so that the same thing looks the same in every plot of a page. `kind`: `curve` has no markers,
-    `steps` holds each value until the next.
+    `labels` stand beside the points, empty without any. `look` chooses colour and marker, `dash`
+    the line (None: as `look`), so that the same thing looks the same in every plot of a page.
+    `kind`: `curve` is dense and has few markers, `steps` holds each value until the next.
     """
 
     label: str
@@ -23,6 +23,7 @@ class Series:
     high: tuple[float | None, ...] = ()
     labels: tuple[str, ...] = ()
     look: int = 0
+    dash: int | None = None
     kind: Literal["line", "curve", "steps"] = "line"
 
 

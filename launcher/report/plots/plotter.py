@@ -39,9 +39,7 @@ def find_python() -> str | None:
         return sys.executable
     environments = store.complete()
     ordered = sorted(environments, key=lambda one: one.name != ENVIRONMENT)
-    return next(
-        (one.python for one in ordered if packages.has_module(one.python, LIBRARY)), None
-    )
+    return next((one.python for one in ordered if packages.has_module(one.python, LIBRARY)), None)
 
 
 def draw(figures: Sequence[Figure]) -> tuple[Mapping[str, str], Problem | None]:
@@ -76,8 +74,7 @@ def draw(figures: Sequence[Figure]) -> tuple[Mapping[str, str], Problem | None]:
     try:
         drawn = object_at(json.loads(output.text))
         return {
-            one.name: inline(str(drawn[one.name]), one.name, one.title, one.text)
-            for one in figures
+            one.name: inline(str(drawn[one.name]), one.name, one.title, one.text) for one in figures
         }, None
     except (ValueError, KeyError, RecursionError) as error:
         return {}, _failed(f"what it drew cannot be used: {error!r}")

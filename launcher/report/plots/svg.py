@@ -48,7 +48,8 @@ def inline(svg: str, name: str, title: str, text: str) -> str:
     body = "".join(part for child in root for part in _parts(child, name))
     return (
         f'<svg viewBox="{escape(root.attrib["viewBox"])}" role="img" '
-        f'aria-labelledby="{name}-title {name}-text" stroke-linejoin="round">'
+        f'aria-labelledby="{name}-title {name}-text" stroke-linejoin="round" '
+        'fill="currentColor">'
         f'<title id="{name}-title">{escape(title)}</title>'
         f'<desc id="{name}-text">{escape(text)}</desc>{body}</svg>'
     )
