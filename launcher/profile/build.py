@@ -61,6 +61,7 @@ def build(values: JsonObject, path: str | None = None) -> Profile:
         liveness=_section(Liveness(), values, "liveness"),
         stop=_section(Stop(), values, "stop"),
         smoke=object_at(values, "smoke"),
+        slo=object_at(values, "slo"),
         logs=_section(Logs(), values, "logs"),
         notify=tuple(object_at(one) for one in list_at(values, "notify")),
         service=_service(values) if "service" in values else None,
