@@ -1,55 +1,47 @@
-"""The last bench run of an instance or a service, kept in its folder for `ernie-deploy report`."""
+"""The last bench run of an instance or a service, from the folders that runs leave behind.
+
+`bench` keeps the result of each run in `bench/NAME-TIME/result.json` of the state directory.
+"""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import os
+import re
 
-from launcher import files
-from launcher.bench.result import BenchRun, decode_run, encode_run
-from launcher.errors import Problem
-from launcher.json_values import JsonValue
+from launcher import files, paths
+from launcher.bench.result import BenchRun, decode_run
+from launcher.json_values import JsonValue, object_at, text_at
 
-FILE = "bench.json"
-LARGEST = 4 * 1024 * 1024
-"""Bytes of the file; a run of 20 levels with an hour of samples has some 1 MiB."""
-
-
-def keep(folder: Path, run: BenchRun) -> Problem | None:
-    """Store `run` as the last one of the deployment in `folder`; why it could not be, or None."""
-    if not folder.is_dir():
-        return None  # it was removed while the bench ran: there is nothing to report on
-    text = json.dumps(encode_run(run))
-    if len(text) > LARGEST:
-        problem = f"it has {len(text)} bytes, more than {LARGEST}"
-        return _not_kept(folder, problem, "give the file of --output to `report --bench`")
-    try:
-        files.write_atomically(folder / FILE, text)
-    except OSError as error:
-        remedy = "free some disk space, or run it as the user of the instance"
-        return _not_kept(folder, error.strerror or str(error), remedy)
-    return None
+DOCUMENT = "result.json"
+"""The name of a run's result in its folder."""
+OWN = ("instance", "service")
+"""Kinds of targets that a report is about; a URL may have an instance's name by chance."""
 
 
-def read_record(folder: Path) -> BenchRun | None:
-    """The last run of the deployment in `folder`; None where none was kept.
+def last_run(name: str) -> BenchRun | None:
+    """The newest whole run of the deployment called `name`; None where none was kept.
 
     Raises:
-        ValueError: there is a file, and it cannot be read as one.
+        ValueError: there is one, and it cannot be read.
+        PreconditionError: the state directory is another user's.
     """
-    try:
-        document: JsonValue = json.loads(files.read_text(folder / FILE))
-    except FileNotFoundError:
-        return None
-    except (OSError, RecursionError) as error:
-        raise ValueError(f"{folder / FILE}: {error}") from None
-    return decode_run(document, FILE)
-
-
-def _not_kept(folder: Path, message: str, remedy: str) -> Problem:
-    return Problem(
-        "bench-not-kept",
-        f"the result cannot be kept for `ernie-deploy report`: {message}",
-        str(folder / FILE),
-        remedy,
-    )
+    root = paths.home() / "bench"
+    pattern = re.compile(rf"{re.escape(name)}-(\d{{8}}-\d{{6}})(?:-(\d+))?")
+    matches = [
+        (match[1], int(match[2] or 0), match[0])
+        for entry in (os.listdir(root) if paths.check_readable(root) else [])
+        if (match := pattern.fullmatch(entry))
+    ]
+    for _, _, folder in sorted(matches, reverse=True):
+        path = root / folder / DOCUMENT
+        try:
+            document: JsonValue = json.loads(files.read_text(path))
+        except FileNotFoundError:
+            continue  # the run goes on, or was interrupted
+        except (OSError, ValueError, RecursionError) as error:
+            raise ValueError(f"{path}: {error}") from None
+        target = object_at(document, "target")
+        if text_at(target, "name") == name and text_at(target, "kind") in OWN:
+            return decode_run(document, str(path))
+    return None

@@ -148,7 +148,7 @@ def _card(
         smoke, smoke_note = runs.kept_smoke(subject.name, subject.run_folders, subject.since)
     bench, bench_note = inputs.bench, None
     if bench is None:
-        bench, bench_note = runs.kept_bench(subject.name, subject.run_folders, subject.since)
+        bench, bench_note = runs.kept_bench(subject.name, subject.since)
     listed = list_incidents(subject.all_instances, subject.name).payload
     rows = listed.incidents[:MOST_INCIDENTS]
     summary = (

@@ -75,23 +75,15 @@ def kept_smoke(
     return CardSmoke(newest.run, "the last run", _outdated(newest.at, since), newest.cut), None
 
 
-def kept_bench(
-    name: str, folders: Sequence[Path], since: float | None
-) -> tuple[CardBench | None, str | None]:
+def kept_bench(name: str, since: float | None) -> tuple[CardBench | None, str | None]:
     """As `kept_smoke`, of bench runs."""
-    runs: list[tuple[float, BenchRun]] = []
-    problems: list[str] = []
-    for folder in folders:
-        try:
-            run = bench_record.read_record(folder)
-        except ValueError as error:
-            problems.append(f"the kept run cannot be read: {error}")
-            continue
-        runs += [(_moment(run.started), run)] if run is not None else []
-    if not runs:
-        return None, "; ".join(problems) or NO_BENCH.format(name=name)
-    at, newest = max(runs, key=lambda pair: pair[0])
-    return CardBench(newest, "the last run", _outdated(at, since)), None
+    try:
+        run = bench_record.last_run(name)
+    except ValueError as error:
+        return None, f"the kept run cannot be read: {error}"
+    if run is None:
+        return None, NO_BENCH.format(name=name)
+    return CardBench(run, "the last run", _outdated(_moment(run.started), since)), None
 
 
 def _outdated(at: float, since: float | None) -> str | None:

@@ -20,7 +20,7 @@ from launcher.card.payloads import (
 )
 from launcher.environments import store as environments
 from launcher.errors import DeployError
-from launcher.host import gpus, memory, packages
+from launcher.host import gpus, kernel, memory, packages
 from launcher.plan.model import LaunchPlan
 from launcher.profile.model import Profile
 from launcher.weights import manifest, store
@@ -156,20 +156,10 @@ def host() -> HostFacts:
     return HostFacts(
         name=platform.node(),
         system=f"{platform.system()} {platform.release()}",
-        cpu=_cpu(),
+        cpu=kernel.processor(),
         cores=os.cpu_count() or 1,
         memory=memory.read().total,
         gpus=tuple(f"{one.name}, {one.memory_total / 1024**3:.0f} GiB" for one in report.gpus),
         driver=report.driver,
         note=report.error,
     )
-
-
-def _cpu() -> str:
-    """The processor's name by the kernel; its architecture where that has none."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())

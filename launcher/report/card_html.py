@@ -15,8 +15,6 @@ from launcher.report.page import mark, page
 from launcher.report.plots.plotter import draw
 from launcher.result import Result
 
-STYLES = {"fail": "fail", "inconclusive": "doubt"}
-
 
 def render_noted(result: Result[ServingCard]) -> tuple[str, Problem | None]:
     """The whole page, and why plots are missing in it (None: none is)."""

@@ -14,13 +14,6 @@ import json
 import sys
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("svg")
-
-from matplotlib import pyplot
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
-
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b0478c", "#000000")
 """Okabe and Ito's, as far as they have a contrast of 3 to 1 on white; the purple is darker."""
 MARKERS = ("o", "s", "^", "D", "v", "X", "P")
@@ -50,6 +43,9 @@ SETTINGS = {
 
 def draw(figure: dict[str, Any]) -> str:
     """The SVG of one figure."""
+    from matplotlib import pyplot
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
     drawn, axes = pyplot.subplots(figsize=(WIDTH, HEIGHT), layout="constrained")
     axes.set_xlabel(figure["label_x"])
     axes.set_ylabel(figure["label_y"])
@@ -130,6 +126,9 @@ def _plain(text: str) -> str:
 
 def main(path: str) -> None:
     """Draw every figure of the file at `path`."""
+    import matplotlib
+
+    matplotlib.use("svg")
     with open(path, encoding="utf-8") as file:
         figures = json.load(file)
     with matplotlib.rc_context(SETTINGS):
