@@ -56,7 +56,7 @@ def weights_text(data: ServingCard) -> str:
 def memory_text(one: CardInstance) -> str:
     """What an instance takes: `one: 5 processes, 1.2 GiB resident, 20.1 GiB of GPUs`."""
     use = one.memory
-    texts = [f"{use.processes} processes"]
+    texts = [f"{use.processes} process{'' if use.processes == 1 else 'es'}"]
     if use.resident is not None:
         texts.append(f"{use.resident / GIB:.2f} GiB resident")
     if use.gpu is not None:
