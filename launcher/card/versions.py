@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import re
 from collections.abc import Iterable
 from pathlib import Path
+
+from packaging.utils import canonicalize_name
 
 import launcher
 from launcher.card.payloads import (
@@ -72,15 +73,14 @@ def _text(value: object) -> str | None:
 
 def _record(folders: Iterable[Path], name: str, version: str) -> str | None:
     """The SHA-256 of the list of an installed package's files (PEP 627)."""
-    safe = re.sub(r"[-_.]+", "[-_.]", re.escape(name).replace("\\", ""))
-    pattern = re.compile(rf"{safe}-{re.escape(version)}\.dist-info", re.IGNORECASE)
     for folder in folders:
-        for entry in os.scandir(folder):
-            path = Path(entry.path, "RECORD")
-            if pattern.fullmatch(entry.name) and path.is_file():
-                if path.stat().st_size > LARGEST_RECORD:
-                    return None
-                return calculate(path).sha256
+        for info in folder.glob("*.dist-info"):
+            installed, _, release = info.name.removesuffix(".dist-info").rpartition("-")
+            record = info / "RECORD"
+            if canonicalize_name(installed) != canonicalize_name(name) or release != version:
+                continue
+            if record.is_file() and record.stat().st_size <= LARGEST_RECORD:
+                return calculate(record).sha256
     return None
 
 
