@@ -19,6 +19,12 @@ RENDERERS = {
     ("drill", "junit"): "launcher.report.drill_junit",
     ("smoke", "html"): "launcher.report.html",
     ("smoke", "markdown"): "launcher.report.markdown",
+    ("bench", "junit"): "launcher.report.bench_junit",
+    ("bench", "csv"): "launcher.report.bench_csv",
+    ("bench", "markdown"): "launcher.report.bench_markdown",
+    ("bench compare", "junit"): "launcher.report.bench_junit",
+    ("bench compare", "csv"): "launcher.report.bench_csv",
+    ("bench compare", "markdown"): "launcher.report.bench_markdown",
     ("compare", "junit"): "launcher.report.junit",
     ("compare", "html"): "launcher.report.html_compare",
     ("compare", "markdown"): "launcher.report.markdown_compare",
@@ -49,7 +55,7 @@ def check_writable(**files: Path | None) -> None:
 
 
 def write_reports(result: Result[Payload], **files: Path | None) -> Result[Payload]:
-    """Render `result` into each named file (`junit=`, `html=`, `markdown=`).
+    """Render `result` into each named file (`junit=`, `html=`, `markdown=`, `csv=`).
 
     A file that cannot be written becomes an error of the result that is returned: the run was
     made, and its verdict is not lost. A run that passed ends with 3 then, for a pipeline would
