@@ -220,6 +220,7 @@ def run_job(
             env=environment(target, temporary),
             cwd=folder,
             start_new_session=True,
+            umask=0o077,
             preexec_fn=die_with_parent(),
         )
         try:

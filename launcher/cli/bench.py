@@ -17,6 +17,7 @@ from launcher.cli.bench_options import (
     read_subject,
     scenario_options,
 )
+from launcher.cli.bench_tune import command as tune
 from launcher.cli.examples import TARGET_OR_URL, examples
 from launcher.cli.report_options import FILE, ReportFiles, report_options
 from launcher.cli.verb import VerbGroup, json_option, verb
@@ -182,3 +183,6 @@ def compare(
 def _of_urls(target: str, model: str | None, key: str | None) -> tuple[str | None, str | None]:
     """`--model` and `--api-key`, which are about URLs only."""
     return (model, key) if "://" in target else (None, None)
+
+
+command.add_command(tune)
