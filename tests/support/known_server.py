@@ -147,7 +147,9 @@ async def _answer(
         return
     loop = asyncio.get_running_loop()
     begin = loop.time()
-    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    head = (
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    )
     written: list[tuple[float, str, int]] = []
     first = True
     for piece in chunks(known, tokens):
